@@ -1,0 +1,150 @@
+"""One tree of exceptions. Each class says when it is raised; each message says what happened, where and what to do next.
+
+`HeadwayError` is the root. Four branches, by who has to act:
+
+- `UsageError`: the program asked for something that cannot work. Fix the program. Never retried.
+- `CallError`: one call could not give a result although the program is right.
+- `RunError`: a run cannot start, go on or end.
+- `StoreError`: what is remembered cannot be read or written.
+"""
+
+from __future__ import annotations
+
+
+class HeadwayError(Exception):
+    """The root of everything that Headway raises by itself."""
+
+
+# --- the program is wrong: never retried -----------------------------------------------------------------------------
+
+
+class UsageError(HeadwayError):
+    """The program asked for something that cannot work; a retry would fail the same way."""
+
+
+class NoCanonicalForm(UsageError, TypeError):
+    """An argument has no canonical form, so the call cannot be named by what it asks. Raised at the call."""
+
+
+class WrongArguments(UsageError, TypeError):
+    """A task was called with arguments that its signature does not take. Raised at the call."""
+
+
+class NotEncodable(UsageError, TypeError):
+    """A value cannot be encoded for the journal; the message says which part of it. Fails that call at once."""
+
+
+class NotDecodable(UsageError, TypeError):
+    """A recorded value names a type that this program does not declare. Register the type or annotate the task."""
+
+
+class ForeignHandle(UsageError, ValueError):
+    """A handle of another run was passed to a call or awaited."""
+
+
+class CycleError(UsageError, ValueError):
+    """Calls would wait for each other for ever (through `ref`, an argument or an await)."""
+
+
+class NotInRun(UsageError, RuntimeError):
+    """Something that needs a run (`hw.sleep`, `hw.remaining`, …) was used outside of one."""
+
+
+class ResourceUnavailable(UsageError, ValueError):
+    """A call needs more of a named resource than the run has, or than its waiting ancestors leave free."""
+
+
+# --- one call could not give a result --------------------------------------------------------------------------------
+
+
+class CallError(HeadwayError):
+    """One call ended without a result for a reason outside of its own code."""
+
+
+class CallTimeout(CallError, TimeoutError):
+    """A call took longer than the `timeout=` of its task."""
+
+
+class DeadlineExceeded(CallError, TimeoutError):
+    """The deadline of an enclosing scope passed before the work under it ended."""
+
+
+class BudgetExceeded(CallError):
+    """A reservation would overdraw a budget, or the budget's scope is closed. The money was not spent."""
+
+
+class CallCancelled(CallError):
+    """Somebody waits for the result of a call that was cancelled."""
+
+
+class NoWinner(CallError):
+    """A race ended without a winner although a contestant succeeded: `accept` took none of the results."""
+
+
+class InputFailed(CallError):
+    """A call got a handle as an argument and that call failed; its error is the `__cause__`."""
+
+
+class WorkerDied(CallError):
+    """The process that ran a call ended without an answer (crash, out of memory, `os._exit`)."""
+
+
+class RemoteError(CallError):
+    """An exception whose class is not loaded here, rebuilt from the journal or from a worker by its text."""
+
+
+# --- a run cannot start, go on or end --------------------------------------------------------------------------------
+
+
+class RunError(HeadwayError):
+    """A run cannot start, go on or end."""
+
+
+class UnknownRun(RunError, KeyError):
+    """The store has no run of this name."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
+class RunMismatch(RunError, ValueError):
+    """The run id was used before for another task or other arguments."""
+
+
+class RunOwned(RunError):
+    """Another live process drives this run; the message says who, since when and how to take over."""
+
+
+class RunCancelled(RunError):
+    """The run was cancelled, here or from another process."""
+
+
+class SourceChanged(RunError):
+    """The source of a task with `on_change="ask"` differs from the one that made a recorded result."""
+
+
+class Interrupted(RunError):
+    """The run was stopped with Ctrl-C; what is finished is journaled. The message says how to go on."""
+
+
+# --- what is remembered cannot be read or written --------------------------------------------------------------------
+
+
+class StoreError(HeadwayError):
+    """What is remembered cannot be read or written."""
+
+
+class StoreVersion(StoreError):
+    """The store was written by a version with another schema."""
+
+
+class StoreDamaged(StoreError):
+    """A record or a blob does not have the bytes that were written."""
+
+
+class StoreFull(StoreError, OSError):
+    """The disk (or quota) is full, or the disk refuses to write. What was committed before is safe."""
+
+
+class LeaseLost(StoreError):
+    """Another driver took this run over; what this one writes from now on is rejected."""
