@@ -1,0 +1,263 @@
+"""How a user's type is named in records, and which types a program has declared.
+
+A record names a type by text, and text from a disk must never make this program import a module or call something. So
+decoding looks a name up among the types that the program itself declared: by annotating a task with them, or with
+`register`. A live subclass of a declared class counts as declared.
+
+A name is "module:qualname". `python prog.py`, `headway run prog.py:f` and a spawned worker call the same file
+`__main__`, `prog` and `__mp_main__`, so a name is looked up as it is written first, and then by its last module
+component alone.
+
+This file must never import by name, and never construct a user's object.
+"""
+
+from __future__ import annotations
+
+import builtins
+import dataclasses
+import inspect
+import sys
+import typing
+from collections.abc import Iterator, Mapping
+from pathlib import PurePath
+from typing import Any, TypeVar
+
+from headway.errors import NotDecodable
+
+C = TypeVar("C", bound=type)
+
+_MAIN = ("__main__", "__mp_main__")
+_PLAIN_MODULES = frozenset({"builtins", "typing", "typing_extensions", "abc", "collections.abc", "types", "numpy", "torch"})
+
+_declared: dict[str, type] = {}  # full tag -> the newest class of this name
+_by_short: dict[str, list[str]] = {}  # short tag -> full tags
+_known: set[type] = set()  # every declared class, and live subclasses met so far
+
+
+# --- names -----------------------------------------------------------------------------------------------------------
+
+
+def stable_module(name: str) -> str:
+    """The part of a module's name that stays the same however the program is started.
+
+    >>> stable_module("package.steps")
+    'steps'
+    """
+    return _full_module(name).rpartition(".")[2]
+
+
+def stable_tag(obj: Any) -> str:
+    """The short name of a class or function: last module component and qualified name."""
+    return f"{stable_module(obj.__module__ or 'builtins')}:{obj.__qualname__}"
+
+
+def full_tag(cls: type) -> str:
+    """The name of a class as records hold it: whole module (a file's stem for the main program) and qualified name."""
+    return f"{_full_module(cls.__module__)}:{cls.__qualname__}"
+
+
+def shorten(tag: str) -> str:
+    module, _, qualname = tag.partition(":")
+    return f"{module.rpartition('.')[2]}:{qualname}"
+
+
+def _full_module(name: str) -> str:
+    return _main_stem(name) if name in _MAIN else name
+
+
+def _main_stem(name: str) -> str:
+    path = getattr(sys.modules.get(name), "__file__", None)
+    return PurePath(path).stem if path else "__main__"
+
+
+# --- declaring -------------------------------------------------------------------------------------------------------
+
+
+def register(cls: C) -> C:
+    """Declare `cls`, so that its values can be stored and read back. Returns it, so it works as a decorator."""
+    tag = full_tag(cls)
+    _declared[tag] = cls
+    names = _by_short.setdefault(shorten(tag), [])
+    if tag not in names:
+        names.append(tag)
+    _known.add(cls)
+    return cls
+
+
+def declare(annotation: Any, namespace: Mapping[str, Any] | None = None) -> None:
+    """Declare every user type that a type annotation mentions, down into the fields of those types.
+
+    `namespace` is where names in string annotations are looked up; a name that cannot be found is passed over.
+    """
+    _walk(annotation, namespace or {}, set())
+
+
+def is_declared(cls: type) -> bool:
+    """Whether values of this very class may be stored."""
+    if cls in _known:
+        return True
+    if any(base in _known for base in cls.__mro__[1:]):
+        _known.add(cls)
+        return True
+    return False
+
+
+def resolve(tag: str) -> type:
+    """The declared class of this name. Raises NotDecodable, saying how to declare it."""
+    found = _declared.get(tag) or _by_short_tag(tag) or _live_subclass(tag)
+    if found is None:
+        raise NotDecodable(
+            f"a recorded value is a {tag}, which this program does not declare: annotate the task that returns it,"
+            f" or decorate the class with @hw.register (and import its module before the run)"
+        )
+    return found
+
+
+def _by_short_tag(tag: str) -> type | None:
+    tags = _by_short.get(shorten(tag), ())
+    if len(tags) > 1:
+        raise NotDecodable(
+            f"a recorded value is a {tag}, and this program declares several types of that name: {', '.join(tags)}."
+            f" Start the program the way it was started before, or rename one of them"
+        )
+    return _declared[tags[0]] if tags else None
+
+
+def _live_subclass(tag: str) -> type | None:
+    short = shorten(tag)
+    close = None
+    for base in list(_declared.values()):
+        for cls in subclasses(base):
+            if full_tag(cls) == tag:
+                return register(cls)
+            if shorten(full_tag(cls)) == short:
+                close = cls
+    return close
+
+
+def subclasses(base: type) -> Iterator[type]:
+    """Every live class below `base`, each once."""
+    seen: set[type] = set()
+    todo: list[Any] = [base]
+    while todo:
+        for cls in type.__subclasses__(todo.pop()):
+            if cls not in seen:
+                seen.add(cls)
+                todo.append(cls)
+                yield cls
+
+
+# --- walking an annotation -------------------------------------------------------------------------------------------
+
+
+def _walk(annotation: Any, namespace: Mapping[str, Any], seen: set[Any]) -> None:
+    if isinstance(annotation, typing.ForwardRef):
+        annotation = annotation.__forward_arg__
+    if isinstance(annotation, str):
+        annotation = evaluate(annotation, namespace)
+    if isinstance(annotation, (list, tuple)):  # the arguments of a Callable
+        for part in annotation:
+            _walk(part, namespace, seen)
+        return
+    if inspect.isclass(annotation) and typing.get_origin(annotation) is None:
+        _walk_class(annotation, seen)
+        return
+    for part in _parts(annotation):
+        _walk(part, namespace, seen)
+
+
+def _parts(annotation: Any) -> tuple[Any, ...]:
+    if isinstance(annotation, typing.TypeVar):
+        bound = annotation.__bound__
+        return (*annotation.__constraints__, *([] if bound is None else [bound]))
+    if isinstance(annotation, typing.NewType):
+        return (annotation.__supertype__,)
+    alias = getattr(annotation, "__value__", None)  # a `type X = ...` statement
+    if alias is not None and type(annotation).__name__ == "TypeAliasType":
+        return (alias,)
+    origin = typing.get_origin(annotation)
+    if origin is typing.Literal:
+        return tuple(type(value) for value in typing.get_args(annotation))
+    if origin is typing.Annotated:
+        return (typing.get_args(annotation)[0],)
+    return (*([] if origin is None else [origin]), *typing.get_args(annotation))
+
+
+def _walk_class(cls: type, seen: set[Any]) -> None:
+    if cls in seen or _is_plain(cls):
+        return
+    seen.add(cls)
+    register(cls)
+    if not _has_fields(cls):
+        return
+    namespace: dict[str, Any] = {cls.__name__: cls}
+    for base in reversed([base for base in cls.__mro__ if not _is_plain(base)]):
+        namespace.update(vars(sys.modules.get(base.__module__, builtins)))
+        for annotation in vars(base).get("__annotations__", {}).values():
+            _walk(annotation, namespace, seen)
+    _walk_pydantic(cls, namespace, seen)
+
+
+def _is_plain(cls: type) -> bool:
+    """Whether a class is a library's base, which declares nothing: a subclass of `int` or `BaseModel` is no `int` or so."""
+    return cls.__module__.partition(".")[0] in _PLAIN_MODULES
+
+
+def _walk_pydantic(cls: type, namespace: Mapping[str, Any], seen: set[Any]) -> None:
+    for field in getattr(cls, "__pydantic_fields__", {}).values():  # resolved, also for generic models
+        _walk(field.annotation, namespace, seen)
+
+
+def _has_fields(cls: type) -> bool:
+    return (
+        dataclasses.is_dataclass(cls)
+        or hasattr(cls, "__struct_fields__")
+        or hasattr(cls, "__pydantic_fields__")
+        or (issubclass(cls, tuple) and hasattr(cls, "_fields"))
+    )
+
+
+# --- evaluating a string annotation ----------------------------------------------------------------------------------
+
+
+class _Unknown:
+    """Stands for a name that is not there at run time (imported under TYPE_CHECKING, say); takes any operation."""
+
+    def __getattr__(self, name: str) -> _Unknown:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self
+
+    def __getitem__(self, item: Any) -> Any:
+        return typing.Union[_as_tuple(item)]  # noqa: UP007
+
+    def __call__(self, *args: Any, **kwargs: Any) -> _Unknown:
+        return self
+
+    def __or__(self, other: Any) -> Any:
+        return other
+
+    __ror__ = __or__
+
+    def __hash__(self) -> int:
+        return id(type(self))
+
+
+def _as_tuple(item: Any) -> tuple[Any, ...]:
+    return item if isinstance(item, tuple) else (item,)
+
+
+class _Lenient(dict[str, Any]):
+    def __missing__(self, name: str) -> Any:
+        return getattr(builtins, name, _Unknown())
+
+
+def evaluate(annotation: str, namespace: Mapping[str, Any]) -> Any:
+    """What a string annotation means among these names; names that are not there count as unknown, never as an error.
+
+    The text is the program's own source, never text from a record.
+    """
+    try:
+        return eval(annotation, {}, _Lenient(namespace))
+    except Exception:  # an annotation that cannot be evaluated declares nothing
+        return None

@@ -1,0 +1,78 @@
+"""Which rows a fork takes along.
+
+A fork at a call knows everything its source knew, except what has to be found out again: the outcome of the call and of
+everything below it, the outcomes of the calls it is part of, and what those calls were told (who won, which event came) after the
+call began. Siblings keep their results; one that got the call's result by handle is checked against the new one when it is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from headway.errors import UsageError
+from headway.journal.known import decode_outcome
+from headway.journal.records import COSTED, NO_PARENT, Kind, Row, RunInfo
+from headway.journal.store import Store
+
+
+def fork_rows(store: Store, source: RunInfo, at: bytes | str, new_id: str, now: float) -> str:
+    """Make the fork; its id."""
+    rows = list(store.rows(source.uid))
+    key = _find(at, rows, source)
+    parents = {row.key: row.parent for _, row in rows if row.kind & (COSTED - 1) != Kind.DECISION}
+    below = _below(key, parents)
+    above = set()
+    parent = parents.get(key, NO_PARENT)
+    while parent in parents and parent not in above:
+        above.add(parent)
+        parent = parents[parent]
+    above.add(source.spec.root)
+    began = next((seq for seq, row in rows if row.key in below), 0)
+
+    def keep(seq: int, row: Row) -> bool:
+        kind = row.kind & (COSTED - 1)
+        if row.key in below or row.parent in below:
+            return False
+        if kind == Kind.OUTCOME:
+            return row.key not in above
+        return not (kind == Kind.DECISION and row.parent in above and seq > began and not row.kind & COSTED)
+
+    spec = msgspec.structs.replace(
+        source.spec, run_id=new_id, created=now, forked_from=source.spec.run_id, forked_at=key
+    )
+    store.fork_run(spec, source.uid, keep)
+    return new_id
+
+
+def _below(key: bytes, parents: dict[bytes, bytes]) -> set[bytes]:
+    children: dict[bytes, list[bytes]] = {}
+    for child, parent in parents.items():
+        children.setdefault(parent, []).append(child)
+    found, stack = {key}, [key]
+    while stack:
+        for child in children.get(stack.pop(), ()):
+            if child not in found:
+                found.add(child)
+                stack.append(child)
+    return found
+
+
+def _find(at: bytes | str, rows: Iterable[tuple[int, Row]], source: RunInfo) -> bytes:
+    """The one recorded call that `at` names."""
+    wanted = at.hex() if isinstance(at, bytes) else at.lower()
+    calls = {row.key: row for _, row in rows if row.kind & (COSTED - 1) != Kind.DECISION}
+    found = [key for key in calls if key.hex().startswith(wanted)] if wanted else []
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise UsageError(
+            f"run {source.spec.run_id!r} has no recorded call {wanted!r}: `headway show {source.spec.run_id}` lists them"
+        )
+    names = []
+    for key in found[:4]:
+        if calls[key].kind & (COSTED - 1) == Kind.OUTCOME:
+            outcome = decode_outcome(calls[key].body)
+            names.append(f"{key.hex()[:12]} {outcome.task}({outcome.label})")
+    raise UsageError(f"{wanted!r} names {len(found)} calls of run {source.spec.run_id!r}: {', '.join(names)}, …")

@@ -1,0 +1,99 @@
+"""What a run's journal already says when a driver takes the run up.
+
+`Known` is read once, in order, before the engine starts. Outcomes and decisions stay undecoded until a program asks for them,
+so taking up a run with 100,000 finished calls costs a scan. It must never be written to by a running program except to forget
+what was handed out.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from headway.journal.ledger import Ledger
+from headway.journal.records import COSTED, Amounts, Attempt, Charge, Decision, Kind, Outcome, Start
+from headway.journal.store import Store
+
+_KIND = COSTED - 1
+
+decode_start = msgspec.msgpack.Decoder(Start).decode
+decode_attempt = msgspec.msgpack.Decoder(Attempt).decode
+decode_charge = msgspec.msgpack.Decoder(Charge).decode
+decode_outcome = msgspec.msgpack.Decoder(Outcome).decode
+decode_decision = msgspec.msgpack.Decoder(Decision).decode
+encode_body = msgspec.msgpack.Encoder().encode
+
+
+class Recorded(NamedTuple):
+    """An outcome that can be answered with. `buffers` where its blobs may not be in the store yet."""
+
+    seq: int
+    body: bytes
+    buffers: tuple[memoryview, ...] = ()
+
+
+class Known:
+    """The journal of one run, by key. The last row about a key wins."""
+
+    def __init__(self) -> None:
+        self.outcomes: dict[bytes, Recorded] = {}
+        self.decisions: dict[bytes, bytes] = {}
+        self.attempts: dict[bytes, tuple[int, Attempt]] = {}
+        self.starts: dict[bytes, Start] = {}
+        self.ledger = Ledger()
+        self.last_seq = 0
+
+    def __bool__(self) -> bool:
+        return self.last_seq > 0
+
+
+def load(store: Store, uid: int) -> Known:
+    """Read all rows of a run. Raises StoreDamaged at the first row that is not whole."""
+    known = Known()
+    outcomes, ledger = known.outcomes, known.ledger
+    seq = 0
+    for seq, (kind, key, _, body) in store.rows(uid):
+        what = kind & _KIND
+        if what == Kind.OUTCOME:
+            outcomes[key] = Recorded(seq, body)
+            if kind & COSTED:
+                outcome = decode_outcome(body)
+                ledger.note(key, outcome.scope, outcome.cost)
+            if key in known.starts:
+                del known.starts[key]
+        elif what == Kind.DECISION:
+            known.decisions[key] = body
+            if kind & COSTED:
+                _open_account(ledger, key, body)
+        elif what == Kind.CHARGE:
+            charge = decode_charge(body)
+            ledger.note(key, charge.scope, charge.cost, _still_reserved(known.starts.get(key), charge))
+        elif what == Kind.ATTEMPT:
+            attempt = decode_attempt(body)
+            known.attempts[key] = (seq, attempt)
+            known.starts.pop(key, None)
+            ledger.note(key, attempt.scope, attempt.cost)
+        elif what == Kind.START:
+            start = decode_start(body)
+            known.starts[key] = start
+            ledger.note(key, start.scope, start.cost, start.reserved)
+    known.last_seq = seq
+    return known
+
+
+def _still_reserved(start: Start | None, charge: Charge) -> Amounts:
+    """What is left of a started call's reservation after its charges."""
+    if start is None or start.scope != charge.scope:
+        return {}
+    return {
+        unit: max(0.0, start.cost.get(unit, 0.0) + amount - charge.cost.get(unit, 0.0))
+        for unit, amount in start.reserved.items()
+    }
+
+
+def _open_account(ledger: Ledger, key: bytes, body: bytes) -> None:
+    from headway.journal.codec import decode
+
+    parent, _ = decode(decode_decision(body).value)
+    ledger.opened(key, parent)

@@ -1,0 +1,151 @@
+"""The ledger: who may spend what, what is promised, what is spent.
+
+An `Account` is a bound on a vector of amounts, opened by `hw.budget`, below another account or none. A call reserves before it
+starts and settles when it ends; both walk from its account to the outermost one, in one step on the engine's thread, so
+parallel calls can never pass the same stale check. Spending above a bound is recorded, never refused (the money is gone), and
+closes that account for further reservations.
+
+`Ledger` is what the journal's rows say was spent, by account and call; an account that is opened again after a crash starts
+from it. Amounts are sums over calls of the last cumulative cost of each, so nothing is counted twice however often it is read.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from headway.journal.records import Amounts
+
+
+class Refusal(NamedTuple):
+    """Why a reservation was refused: this account, this unit."""
+
+    account: Account
+    unit: str
+    wanted: float
+
+    def __str__(self) -> str:
+        limit = self.account.limits[self.unit]
+        spent, reserved = self.account.spent.get(self.unit, 0.0), self.account.reserved.get(self.unit, 0.0)
+        held = f" and {reserved:g} reserved by running calls" if reserved else ""
+        return f"{self.wanted:g} {self.unit} asked, but of {limit:g} {self.unit} {spent:g} are spent{held}"
+
+
+class Account:
+    """One budget scope. `limits`, `spent` and `reserved` map units to amounts."""
+
+    __slots__ = ("key", "limits", "parent", "reserved", "spent", "units")
+
+    def __init__(self, key: bytes, parent: Account | None, limits: Amounts, spent: Amounts | None = None) -> None:
+        self.key = key
+        self.parent = parent
+        self.limits = limits
+        self.spent: Amounts = dict(spent or {})
+        self.reserved: Amounts = {}
+        self.units: frozenset[str] = frozenset(limits) | (parent.units if parent else frozenset())
+
+    @property
+    def closed(self) -> bool:
+        """Whether more was spent than allowed."""
+        return any(self.spent.get(unit, 0.0) > limit for unit, limit in self.limits.items())
+
+    @property
+    def remaining(self) -> Amounts:
+        """What is left here, per bounded unit, after what is spent and reserved; never below zero."""
+        return {
+            unit: max(0.0, limit - self.spent.get(unit, 0.0) - self.reserved.get(unit, 0.0))
+            for unit, limit in self.limits.items()
+        }
+
+    def refuses(self, wanted: Mapping[str, float]) -> Refusal | None:
+        """The first bound that reserving `wanted` would break, here or further out. A bounded unit that is used up refuses
+        even a call that asks for none of it."""
+        account: Account | None = self
+        while account is not None:
+            for unit, limit in account.limits.items():
+                held = account.spent.get(unit, 0.0) + account.reserved.get(unit, 0.0)
+                amount = wanted.get(unit, 0.0)
+                if held + amount > limit or (held >= limit and not amount):
+                    return Refusal(account, unit, amount)
+            account = account.parent
+        return None
+
+    def reserve(self, amounts: Mapping[str, float]) -> None:
+        self._add("reserved", amounts, 1.0)
+
+    def release(self, amounts: Mapping[str, float]) -> None:
+        self._add("reserved", amounts, -1.0)
+
+    def spend(self, amounts: Mapping[str, float]) -> None:
+        self._add("spent", amounts, 1.0)
+
+    def _add(self, book: str, amounts: Mapping[str, float], sign: float) -> None:
+        account: Account | None = self
+        while account is not None:
+            entries: Amounts = getattr(account, book)
+            for unit, amount in amounts.items():
+                entries[unit] = entries.get(unit, 0.0) + sign * amount
+            account = account.parent
+
+
+def remaining_in(account: Account | None) -> Amounts:
+    """What is left for each unit that any enclosing account bounds: the least over the chain."""
+    left: Amounts = {}
+    while account is not None:
+        for unit, amount in account.remaining.items():
+            left[unit] = min(amount, left.get(unit, math.inf))
+        account = account.parent
+    return left
+
+
+class Line(NamedTuple):
+    """The last word about one call in one account: what it cost, and what it had reserved when it was last heard of."""
+
+    cost: Amounts
+    reserved: Amounts
+
+
+class Ledger:
+    """What the rows of a run say was spent, before it goes on."""
+
+    def __init__(self) -> None:
+        self._lines: dict[tuple[bytes, bytes], Line] = {}
+        self._parents: dict[bytes, bytes] = {}
+
+    def note(self, call: bytes, scope: bytes, cost: Amounts, reserved: Amounts | None = None) -> None:
+        """A row about `call` in account `scope`; a later row replaces an earlier one."""
+        self._lines[call, scope] = Line(cost, reserved or {})
+
+    def opened(self, scope: bytes, parent: bytes) -> None:
+        self._parents[scope] = parent
+
+    def cost_of(self, call: bytes, scope: bytes) -> Amounts:
+        """What the call cost so far; a reservation that was never settled counts as spent (assumed)."""
+        line = self._lines.get((call, scope))
+        return add(line.cost, line.reserved) if line else {}
+
+    def scopes_of(self) -> dict[bytes, list[bytes]]:
+        """For each call, the accounts it has lines in."""
+        found: dict[bytes, list[bytes]] = {}
+        for call, scope in self._lines:
+            found.setdefault(call, []).append(scope)
+        return found
+
+    def spent(self) -> dict[bytes, Amounts]:
+        """Per account: everything spent in it and below it, assumed amounts included."""
+        totals: dict[bytes, Amounts] = {}
+        for (_, scope), line in self._lines.items():
+            amounts = add(line.cost, line.reserved)
+            while scope:
+                totals[scope] = add(totals.get(scope, {}), amounts)
+                scope = self._parents.get(scope, b"")
+        return totals
+
+
+def add(left: Mapping[str, float], right: Mapping[str, float]) -> Amounts:
+    """The sum of two vectors."""
+    total = dict(left)
+    for unit, amount in right.items():
+        total[unit] = total.get(unit, 0.0) + amount
+    return total

@@ -1,0 +1,290 @@
+"""The driver's end of a run's journal: an append queue, a watermark of what is durable, and the thread that writes.
+
+The engine appends and goes on; nothing waits for the disk but an effect, the end of the run, and a queue that is full. The
+queue is first in, first out and committed in groups, so whatever survives a crash is a prefix of what was appended: a survivor
+never lacks what it was computed from. The blobs of a group are durable before the group is.
+
+`Log` is the whole logic and does no waiting: `write_group` moves one group from the queue to the store. `Writer` is the thread
+that calls it, renews the lease and looks for word from outside (a cancel, a signal). A simulator calls `write_group` itself.
+
+The log must never lose or reorder a row, and never report a row durable that is not. When the store fails, the log keeps the
+rows it could not write, says so once through `on_failure`, and accepts nothing more.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
+
+from headway.errors import StoreError
+from headway.journal.records import Lease, Row, RunInfo, Signal
+from headway.journal.store import Buffer, Store
+
+GROUP_ROWS = 4096
+GROUP_BYTES = 32 << 20
+QUEUE_ROWS = 32_768
+QUEUE_BYTES = 256 << 20
+LINGER_S = 0.004  # how long a group gathers while nobody waits for it
+WATCH_S = 0.1  # how often an idle writer looks for word from outside
+
+
+class Blob(NamedTuple):
+    digest: bytes
+    data: Buffer
+
+
+class Entry(NamedTuple):
+    row: Row
+    blobs: Sequence[Blob]
+    cache_key: bytes | None
+
+
+class Journal(Protocol):
+    """What the engine needs of a journal; `Log` remembers, `Nothing` does not."""
+
+    durable: int
+    failure: StoreError | None
+
+    @property
+    def awaited(self) -> bool: ...
+    def append(self, row: Row, blobs: Sequence[Blob] = (), cache_key: bytes | None = None) -> int: ...
+    def has_room(self) -> bool: ...
+    def when_durable(self, seq: int, callback: Callable[[], None]) -> None: ...
+    def cached(self, key: bytes) -> Row | None: ...
+
+
+class Nothing:
+    """The journal of a run with `store=None`: counts, and forgets."""
+
+    failure: StoreError | None = None
+    awaited = False
+
+    def __init__(self) -> None:
+        self.durable = 0
+
+    def append(self, row: Row, blobs: Sequence[Blob] = (), cache_key: bytes | None = None) -> int:
+        self.durable += 1
+        return self.durable
+
+    def has_room(self) -> bool:
+        return True
+
+    def when_durable(self, seq: int, callback: Callable[[], None]) -> None:
+        callback()
+
+    def cached(self, key: bytes) -> Row | None:
+        return None
+
+
+class Log:
+    """The append queue of one owned run.
+
+    `post` runs a callback on the engine's thread; `clock` gives wall-clock seconds.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        lease: Lease,
+        last_seq: int,
+        *,
+        post: Callable[[Callable[[], None]], None],
+        on_room: Callable[[], None],
+        on_failure: Callable[[StoreError], None],
+        on_commit: Callable[[int, int, float], None] | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.store = store
+        self.lease = lease
+        self.durable = last_seq
+        self.failure: StoreError | None = None
+        self._seq = last_seq
+        self._queue: deque[Entry] = deque()
+        self._bytes_in = 0
+        self._bytes_out = 0
+        self._waiters: deque[tuple[int, Callable[[], None]]] = deque()
+        self._full = False
+        self._post = post
+        self._on_room = on_room
+        self._on_failure = on_failure
+        self._on_commit = on_commit
+        self._clock = clock
+        self._idle = True
+        self.work = threading.Event()
+        self.urgent = threading.Event()
+
+    # --- the engine's side -------------------------------------------------------------------------------------------
+
+    def append(self, row: Row, blobs: Sequence[Blob] = (), cache_key: bytes | None = None) -> int:
+        """Queue a row; the seq it will have. Never blocks."""
+        self._seq += 1
+        self._queue.append(Entry(row, blobs, cache_key))
+        if blobs:
+            self._bytes_in += sum(len(blob.data) for blob in blobs)
+        if self._idle:
+            self._idle = False
+            self.work.set()
+        return self._seq
+
+    def has_room(self) -> bool:
+        """Whether new work may start. Asks to be called back (`on_room`) when it says no."""
+        if self._seq - self.durable < QUEUE_ROWS and self._bytes_in - self._bytes_out < QUEUE_BYTES:
+            return True
+        self._full = True
+        self.urgent.set()
+        return False
+
+    def when_durable(self, seq: int, callback: Callable[[], None]) -> None:
+        """Call back on the engine's thread once row `seq` is durable; at once if it is."""
+        if seq <= self.durable:
+            callback()
+            return
+        self._waiters.append((seq, callback))
+        self.urgent.set()
+        self.work.set()
+
+    def cached(self, key: bytes) -> Row | None:
+        return self.store.cached(key)
+
+    def _committed(self, seq: int) -> None:
+        self.durable = seq
+        while self._waiters and self._waiters[0][0] <= seq:
+            self._waiters.popleft()[1]()
+        if self._waiters:
+            self.urgent.set()
+        if self._full and self._seq - seq < QUEUE_ROWS // 2 and self._bytes_in - self._bytes_out < QUEUE_BYTES // 2:
+            self._full = False
+            self._on_room()
+
+    def _failed(self, error: StoreError) -> None:
+        if self.failure is None:
+            self.failure = error
+            self._on_failure(error)
+
+    # --- the writer's side -------------------------------------------------------------------------------------------
+
+    @property
+    def awaited(self) -> bool:
+        """Whether somebody waits for the disk."""
+        return bool(self._waiters) or self._full
+
+    @property
+    def last_seq(self) -> int:
+        """The seq of the newest row, durable or not."""
+        return self._seq
+
+    @property
+    def pending(self) -> int:
+        return len(self._queue)
+
+    def rest(self) -> None:
+        """Ask to be woken by the next append. Call before looking at the queue for the last time."""
+        self.work.clear()
+        self._idle = True
+
+    def take_group(self) -> list[Entry]:
+        """The next rows to commit together, oldest first."""
+        queue, nbytes = self._queue, 0
+        group: list[Entry] = []
+        while queue and len(group) < GROUP_ROWS and nbytes < GROUP_BYTES:
+            entry = queue.popleft()
+            group.append(entry)
+            nbytes += len(entry.row.body) + sum(len(blob.data) for blob in entry.blobs)
+        return group
+
+    def write_group(self, group: list[Entry], first_seq: int) -> None:
+        """Blobs first, then all rows in one transaction."""
+        began = time.perf_counter()
+        for entry in group:
+            for blob in entry.blobs:
+                self.store.put_blob(blob.digest, blob.data)
+                self._bytes_out += len(blob.data)
+        cache = [(entry.cache_key, entry.row) for entry in group if entry.cache_key is not None]
+        self.store.commit(self.lease, first_seq, [entry.row for entry in group], self._clock(), cache=cache)
+        last = first_seq + len(group) - 1
+        self._post(lambda: self._committed(last))
+        if (on_commit := self._on_commit) is not None:
+            seconds = time.perf_counter() - began
+            self._post(lambda: on_commit(len(group), last, seconds))
+
+    def write_all(self, durable: int) -> int:
+        """Write group after group until the queue is empty; the last durable seq."""
+        while group := self.take_group():
+            self.write_group(group, durable + 1)
+            durable += len(group)
+        return durable
+
+    def fail(self, error: BaseException) -> None:
+        """Tell the engine that nothing more will be written."""
+        if not isinstance(error, StoreError):
+            wrapped = StoreError(f"run {self.lease.run_id}: the journal writer failed: {error!r}")
+            wrapped.__cause__ = error
+            error = wrapped
+        failure = error
+        self._post(lambda: self._failed(failure))
+
+
+class Writer(threading.Thread):
+    """The one thread that writes a run's journal, renews its lease and brings word from outside."""
+
+    def __init__(self, log: Log, on_word: Callable[[RunInfo, list[Signal]], None]) -> None:
+        super().__init__(name=f"headway-journal-{log.lease.run_id}", daemon=True)
+        self._log = log
+        self._on_word = on_word
+        self._closing = False
+        self._last_signal = 0
+        self._version = -1
+        self._cancelled = False
+
+    def close(self) -> None:
+        """Write what is queued, then end. Blocks until it is so."""
+        self._closing = True
+        self._log.urgent.set()
+        self._log.work.set()
+        self.join()
+
+    def run(self) -> None:
+        try:
+            self._loop()
+        except BaseException as error:
+            self._log.fail(error)
+
+    def _loop(self) -> None:
+        log = self._log
+        durable = log.durable
+        renew_every = log.lease.ttl_s / 3
+        renewed = looked = time.monotonic()
+        while True:
+            if log.work.wait(WATCH_S) or log.pending:
+                if not self._closing:
+                    log.urgent.wait(LINGER_S)
+                log.urgent.clear()
+                log.rest()
+                durable = log.write_all(durable)
+            now = time.monotonic()
+            if now - renewed >= renew_every:
+                log.store.renew(log.lease, log._clock())
+                renewed = now
+            if now - looked >= WATCH_S:
+                self._look()
+                looked = now
+            if self._closing and not log.pending:
+                return
+
+    def _look(self) -> None:
+        """Tell the engine about a cancel or signals that another process left in the store."""
+        store, lease = self._log.store, self._log.lease
+        version = store.changed()
+        if version == self._version:
+            return
+        self._version = version
+        info = store.run(lease.run_id)
+        signals = store.signals(lease.uid, after=self._last_signal)
+        if signals:
+            self._last_signal = signals[-1].number
+        if signals or (info.cancel_requested and not self._cancelled):
+            self._cancelled = info.cancel_requested
+            self._log._post(lambda: self._on_word(info, signals))

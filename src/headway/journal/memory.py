@@ -1,0 +1,243 @@
+"""A store that lives as long as its object: for programs that need no memory, for simulations and for tests.
+
+It keeps the whole contract of a store but durability; drivers that share the object see each other as drivers of a
+folder do. It must never hand out an object that a caller could change under another one's feet.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+
+import msgspec
+
+from headway.errors import RunMismatch, StoreDamaged
+from headway.journal.blobs import hash_blob
+from headway.journal.limits import take_token
+from headway.journal.owner import check_takeover, is_alive, lost, misplaced, unknown_run
+from headway.journal.records import Lease, Row, RunInfo, RunSpec, RunStatus, Signal
+from headway.journal.store import Buffer
+
+ENDED = (RunStatus.DONE, RunStatus.FAILED, RunStatus.CANCELLED)
+
+
+class MemoryStore:
+    """A store in memory. Closing it changes nothing: another driver may go on with it."""
+
+    def __init__(self) -> None:
+        self.rejected: list[tuple[int, int, int, Row]] = []  # (uid, fence, seq, row) of late writers
+        self._lock = threading.RLock()
+        self._runs: dict[str, RunInfo] = {}
+        self._rows: dict[int, list[Row]] = {}
+        self._cache: dict[bytes, Row] = {}
+        self._blobs: dict[bytes, bytes] = {}
+        self._signals: list[tuple[int, Signal]] = []
+        self._slots: dict[tuple[str, str], tuple[int, float]] = {}
+        self._rates: dict[str, float] = {}
+        self._changes = 0
+        self._last_uid = 0
+
+    @property
+    def url(self) -> str:
+        return ":memory:"
+
+    def close(self) -> None:
+        pass
+
+    # runs
+
+    def create_run(self, spec: RunSpec) -> RunInfo:
+        with self._lock:
+            found = self._runs.get(spec.run_id)
+            return found or self._insert(spec, [])
+
+    def run(self, run_id: str) -> RunInfo:
+        with self._lock:
+            if run_id not in self._runs:
+                raise unknown_run(run_id, self._runs, self.url)
+            return self._runs[run_id]
+
+    def runs(self) -> list[RunInfo]:
+        with self._lock:
+            return sorted(self._runs.values(), key=lambda run: run.uid)
+
+    def fork_run(self, spec: RunSpec, source_uid: int, keep: Callable[[int, Row], bool]) -> RunInfo:
+        with self._lock:
+            if spec.run_id in self._runs:
+                raise RunMismatch(f"the run id {spec.run_id!r} is taken in {self.url}: choose another id for the fork")
+            self._by_uid(source_uid)
+            kept = [row for seq, row in enumerate(self._rows[source_uid], 1) if keep(seq, row)]
+            return self._insert(spec, kept)
+
+    def delete_run(self, run_id: str, now: float) -> int:
+        """Forget a run and its rows. Returns how many rows it had. Raises RunOwned while a live owner drives it."""
+        with self._lock:
+            run = self.run(run_id)
+            check_takeover(run, now)
+            del self._runs[run_id], self._rows[run.uid]
+            self._signals = [(uid, signal) for uid, signal in self._signals if uid != run.uid]
+            self._changes += 1
+            return run.nrows
+
+    def _insert(self, spec: RunSpec, rows: list[Row]) -> RunInfo:
+        self._last_uid += 1
+        run = RunInfo(
+            uid=self._last_uid,
+            spec=spec,
+            status=RunStatus.RUNNING,
+            fence=0,
+            owner="",
+            owned_since=0.0,
+            lease_until=0.0,
+            cancel_requested=False,
+            error_floor=0,
+            ended=0.0,
+            nrows=len(rows),
+        )
+        self._rows[run.uid] = rows
+        return self._change(run)
+
+    def _change(self, run: RunInfo, **changes: object) -> RunInfo:
+        self._changes += 1
+        changed = msgspec.structs.replace(run, **changes)
+        self._runs[run.spec.run_id] = changed
+        return changed
+
+    def _by_uid(self, uid: int) -> RunInfo:
+        for run in self._runs.values():
+            if run.uid == uid:
+                return run
+        raise unknown_run(f"number {uid}", [], self.url)
+
+    def _held(self, lease: Lease) -> RunInfo | None:
+        run = self._runs.get(lease.run_id)
+        held = run is not None and (run.uid, run.fence, run.owner) == (lease.uid, lease.fence, lease.owner)
+        return run if held else None
+
+    # leases
+
+    def acquire(self, run_id: str, owner: str, ttl_s: float, now: float, *, take_over: bool = False) -> Lease:
+        with self._lock:
+            run = self.run(run_id)
+            if not take_over:
+                check_takeover(run, now)
+            run = self._change(
+                run,
+                fence=run.fence + 1,
+                owner=owner,
+                owned_since=now,
+                lease_until=now + ttl_s,
+                status=RunStatus.RUNNING,
+                ended=0.0,
+            )
+            return Lease(uid=run.uid, run_id=run_id, owner=owner, fence=run.fence, ttl_s=ttl_s)
+
+    def renew(self, lease: Lease, now: float) -> None:
+        with self._lock:
+            run = self._held(lease)
+            if run is None:
+                raise lost(self._by_uid(lease.uid), lease.fence)
+            self._change(run, lease_until=now + lease.ttl_s)
+
+    def release(self, lease: Lease, status: RunStatus, now: float, *, error_floor: int | None = None) -> None:
+        with self._lock:
+            run = self._held(lease)
+            if run is None:
+                return
+            over = status in ENDED
+            self._change(
+                run,
+                owner="",
+                lease_until=0.0,
+                status=status,
+                ended=now if over else 0.0,
+                cancel_requested=run.cancel_requested and not over,
+                error_floor=run.error_floor if error_floor is None else error_floor,
+            )
+
+    # rows
+
+    def commit(
+        self, lease: Lease, first_seq: int, rows: Sequence[Row], now: float, *, cache: Sequence[tuple[bytes, Row]] = ()
+    ) -> None:
+        with self._lock:
+            run = self._held(lease)
+            if run is None:
+                self.rejected += [(lease.uid, lease.fence, seq, row) for seq, row in enumerate(rows, first_seq)]
+                raise lost(self._by_uid(lease.uid), lease.fence)
+            if run.nrows != first_seq - 1:
+                raise misplaced(run, first_seq)
+            self._rows[run.uid] += [Row(*row) for row in rows]
+            self._cache.update(cache)
+            self._change(run, nrows=run.nrows + len(rows))
+
+    def rows(self, uid: int, *, after: int = 0) -> Iterator[tuple[int, Row]]:
+        with self._lock:
+            self._by_uid(uid)
+            part = self._rows[uid][after:]
+        yield from enumerate(part, after + 1)
+
+    def cached(self, key: bytes) -> Row | None:
+        with self._lock:
+            return self._cache.get(key)
+
+    # blobs
+
+    def put_blob(self, digest: bytes, data: Buffer) -> None:
+        with self._lock:
+            if digest not in self._blobs:
+                self._blobs[digest] = bytes(data)
+
+    def get_blob(self, digest: bytes) -> memoryview:
+        with self._lock:
+            data = self._blobs.get(digest)
+        if data is None:
+            raise StoreDamaged(f"blob {digest.hex()} is missing in {self.url}: the call that made it has to run again")
+        if hash_blob(data) != digest:
+            raise StoreDamaged(f"blob {digest.hex()} in {self.url} is damaged: the call that made it has to run again")
+        return memoryview(bytearray(data))
+
+    # control from outside
+
+    def request_cancel(self, run_id: str, now: float) -> None:
+        with self._lock:
+            run = self.run(run_id)
+            if run.owner or run.status not in ENDED:
+                self._change(run, cancel_requested=True)
+
+    def send_signal(self, run_id: str, name: str, value: bytes, now: float) -> int:
+        with self._lock:
+            run = self.run(run_id)
+            number = self._signals[-1][1].number + 1 if self._signals else 1
+            self._signals.append((run.uid, Signal(number=number, name=name, value=value, at=now)))
+            self._changes += 1
+            return number
+
+    def signals(self, uid: int, *, after: int = 0) -> list[Signal]:
+        with self._lock:
+            return [signal for to, signal in self._signals if to == uid and signal.number > after]
+
+    def changed(self) -> int:
+        return self._changes
+
+    # limits shared between runs
+
+    def take_slot(self, name: str, holder: str, amount: int, capacity: int, now: float, ttl_s: float) -> bool:
+        with self._lock:
+            for (limit, other), (_, until) in list(self._slots.items()):
+                if limit == name and other != holder and (until <= now or is_alive(other) is False):
+                    del self._slots[limit, other]
+            held = sum(held for (limit, other), (held, _) in self._slots.items() if limit == name and other != holder)
+            if held + amount > capacity:
+                return False
+            self._slots[name, holder] = (amount, now + ttl_s)
+            return True
+
+    def free_slot(self, name: str, holder: str) -> None:
+        with self._lock:
+            self._slots.pop((name, holder), None)
+
+    def take_rate(self, name: str, rate: float, per_s: float, now: float) -> float:
+        with self._lock:
+            self._rates[name], wait_s = take_token(self._rates.get(name, now), rate, per_s, now)
+            return wait_s

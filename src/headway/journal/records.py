@@ -1,0 +1,188 @@
+"""What the journal remembers: a few kinds of record, in the order in which results were used.
+
+A run's journal is a list of rows `(seq, kind, key, parent, body)`. `seq` counts from 1 without gaps, in the order in which
+the engine appended; a row never changes. `key` names the call (or the decision) the row is about, `parent` the call that
+made it. The body is one of the structs below, in msgpack.
+
+    START      a call began an attempt. Written only where its absence would lose something: the call is an effect, or it
+               holds a reservation in a budget.
+    ATTEMPT    an attempt failed and the call will be tried again at `retry_at`.
+    CHARGE     a call spent something before it ended.
+    OUTCOME    a call ended: its value, its error, or that it was cancelled.
+    DECISION   what a program was told once and must be told again: the winner of a race, an order of completion, a
+               time, an event, the absolute time of a deadline, the amounts of a budget.
+
+The ledger is not a second set of books: every row about a call carries the call's whole cost so far (`cost`, cumulative over
+attempts) and the budget account it belongs to (`scope`). What an account spent is the sum, over its calls, of the cost in the
+last row of each. Reading rows twice, or running a call twice, therefore never counts twice. A call whose last row is a START
+died with its reservation: it is counted at `cost + reserved` and shown as assumed.
+
+An OUTCOME with status CANCELLED is not an answer: whoever asks for that call again runs it.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import NamedTuple
+
+import msgspec
+
+KEY_BYTES = 16
+NO_PARENT = b"\0" * KEY_BYTES
+
+Amounts = dict[str, float]
+"""A vector of compute: unit name to amount, such as `{"tokens": 500.0, "calls": 1.0}`."""
+
+
+class Kind(enum.IntEnum):
+    START = 1
+    ATTEMPT = 2
+    OUTCOME = 3
+    DECISION = 4
+    CHARGE = 5
+
+
+COSTED = 16
+"""Flag or-ed onto a row's kind when its body has a `scope` or a `cost`, so that the ledger finds its rows without decoding."""
+
+
+class Status(enum.IntEnum):
+    OK = 0
+    ERROR = 1
+    CANCELLED = 2
+
+
+class Row(NamedTuple):
+    """One record as the store sees it; `seq` is given by the position in the run's journal."""
+
+    kind: int
+    key: bytes
+    parent: bytes
+    body: bytes
+
+
+class Error(msgspec.Struct, frozen=True, array_like=True):
+    """An exception, as text and, where its arguments can be encoded, as data."""
+
+    type: str  # "module:qualname"
+    message: str
+    args: bytes | None = None  # the codec's head of the tuple of arguments
+    trace: str = ""
+    fault: bool = False  # a UsageError or another error that a retry cannot mend
+
+
+class Start(msgspec.Struct, frozen=True, array_like=True):
+    task: str
+    label: str
+    attempt: int
+    epoch: int
+    at: float
+    scope: bytes = b""
+    cost: Amounts = {}
+    reserved: Amounts = {}
+    effect: bool = False
+
+
+class Attempt(msgspec.Struct, frozen=True, array_like=True):
+    task: str
+    label: str
+    attempt: int  # the attempt that failed, counted from 1
+    epoch: int  # the epoch of the children of the next attempt
+    started: float
+    ended: float
+    error: Error
+    retry_at: float
+    scope: bytes = b""
+    cost: Amounts = {}
+
+
+class Charge(msgspec.Struct, frozen=True, array_like=True):
+    task: str
+    scope: bytes
+    cost: Amounts
+
+
+class Outcome(msgspec.Struct, frozen=True, array_like=True):
+    task: str
+    label: str  # a short text of the arguments, for people
+    status: int
+    started: float  # wall clock, seconds since 1970; 0 where the call never started
+    ended: float
+    attempts: int = 1
+    value: bytes = b""  # the codec's head; large buffers are in `blobs`
+    blobs: tuple[bytes, ...] = ()  # digests of the value's large buffers, in the head's order
+    error: Error | None = None
+    scope: bytes = b""
+    cost: Amounts = {}
+    version: bytes = b""  # the source fingerprint of the task
+    inputs: bytes = b""  # digest of the results that came in by handle; empty where none did
+    edges: tuple[bytes, ...] = ()  # keys of the calls whose handles were arguments
+    guards: tuple[tuple[str, bytes], ...] = ()  # (task, version) below this call whose change makes this result stale
+    pool: str = ""
+    reason: str = ""  # why it was cancelled
+
+
+class Decision(msgspec.Struct, frozen=True, array_like=True):
+    what: str  # "race", "order", "now", "sleep", "event", "deadline", "budget"
+    at: float
+    value: bytes  # the codec's head
+
+
+class Signal(msgspec.Struct, frozen=True, array_like=True):
+    """A value sent to a run from outside; `number` counts per store."""
+
+    number: int
+    name: str
+    value: bytes  # the codec's head
+    at: float
+
+
+class RunStatus(enum.StrEnum):
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    INTERRUPTED = "interrupted"
+
+
+class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run is: fixed when it is created."""
+
+    run_id: str
+    task: str  # the task's name in keys, "stem.qualname"
+    module: str = ""  # where the task can be found again: module, qualified name, file
+    qualname: str = ""
+    path: str = ""
+    args: bytes | None = None  # the codec's head of (args, kwargs); None where they cannot be stored
+    blobs: tuple[bytes, ...] = ()
+    root: bytes = b""  # key of the root call
+    salt: bytes = b""  # the root's parent key; copied by a fork, so that keys stay equal
+    created: float = 0.0
+    forked_from: str = ""
+    forked_at: bytes = b""
+
+
+class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A run as the store knows it now."""
+
+    uid: int  # the store's number for the run; rows refer to it
+    spec: RunSpec
+    status: RunStatus
+    fence: int  # the newest fencing token
+    owner: str  # "pid 123 on host", empty when nobody drives it
+    owned_since: float
+    lease_until: float
+    cancel_requested: bool
+    error_floor: int  # error outcomes up to this seq are asked again
+    ended: float  # 0 while it is not ended
+    nrows: int  # the newest seq
+
+
+class Lease(msgspec.Struct, frozen=True, kw_only=True):
+    """The right to write to a run, until `until` or until somebody takes a higher `fence`."""
+
+    uid: int
+    run_id: str
+    owner: str
+    fence: int
+    ttl_s: float

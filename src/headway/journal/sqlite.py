@@ -1,0 +1,308 @@
+"""The store of one machine: a folder with an SQLite database and a folder of blobs.
+
+Writes go through one connection under a lock, each in a transaction that begins IMMEDIATE and ends with the disk's
+word (WAL, `synchronous=FULL`); reads go through another, so that a long read never waits for a commit. A commit is
+four statements however many rows it has: begin, move the run's row count under its fence, insert, commit.
+
+What a commit checks, it checks inside its own transaction. This file must never write a row of a run without the
+fence, and never return one without its checksum.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from headway.errors import RunMismatch, StoreDamaged, StoreError
+from headway.journal import schema, tables
+from headway.journal.blobs import BlobFolder
+from headway.journal.limits import SharedLimits
+from headway.journal.owner import check_takeover, lost, misplaced, unknown_run
+from headway.journal.records import Lease, Row, RunInfo, RunSpec, RunStatus, Signal
+from headway.journal.store import Buffer
+
+BLOBS = "blobs"
+ENDED = (RunStatus.DONE, RunStatus.FAILED, RunStatus.CANCELLED)
+
+T = TypeVar("T")
+
+
+class SqliteStore(SharedLimits):
+    """A store in a folder. Opening makes the folder and an empty database where there is none.
+
+    Raises:
+        StoreVersion: the database has another schema; nothing of it is changed.
+        StoreDamaged: the database is not one, or is cut short.
+        StoreError: the folder cannot be used.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.path = self.folder / schema.DATABASE
+        self.blobs = BlobFolder(self.folder / BLOBS)
+        self._write_lock = threading.RLock()
+        self._read_lock = threading.RLock()
+        self._writer: sqlite3.Connection | None = None
+        self._reader: sqlite3.Connection | None = None
+        self._prepare()
+        try:
+            self._writer = schema.connect(self.path)
+            self._reader = schema.connect(self.path)
+        except sqlite3.Error as error:
+            self.close()
+            raise schema.explain(error, self.path) from error
+
+    def _prepare(self) -> None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise StoreError(f"{self.folder} is a file, a store is a folder: choose another path") from error
+        except OSError as error:
+            why = error.strerror
+            raise StoreError(f"the folder {self.folder} cannot be made ({why}): choose another path") from error
+        if not self.path.exists():
+            schema.create(self.path)
+        schema.check_header(self.path)
+
+    @property
+    def url(self) -> str:
+        return str(self.folder)
+
+    def close(self) -> None:
+        with self._write_lock, self._read_lock:
+            for connection in (self._reader, self._writer):
+                if connection is not None:
+                    connection.close()
+            self._writer = self._reader = None
+
+    def __enter__(self) -> SqliteStore:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # connections
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """One write transaction: committed durably when the block ends, undone when it raises."""
+        with self._write_lock:
+            connection = self._open(self._writer)
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException as error:
+                if connection.in_transaction:
+                    with contextlib.suppress(sqlite3.Error):
+                        connection.execute("ROLLBACK")
+                if isinstance(error, sqlite3.Error):
+                    raise schema.explain(error, self.path) from error
+                raise
+
+    def reading(self, read: Callable[[sqlite3.Connection], T]) -> T:
+        """What `read` finds through the connection for reading."""
+        with self._read_lock:
+            connection = self._open(self._reader)
+            try:
+                return read(connection)
+            except sqlite3.Error as error:
+                raise schema.explain(error, self.path) from error
+
+    def _open(self, connection: sqlite3.Connection | None) -> sqlite3.Connection:
+        if connection is None:
+            raise StoreError(f"the store {self.url} is closed: open it again with `open_store`")
+        return connection
+
+    # runs
+
+    def create_run(self, spec: RunSpec) -> RunInfo:
+        with self.writing() as connection:
+            found = self._find(connection, "run_id=?", spec.run_id)
+            return found or self._insert_run(connection, spec, 0)
+
+    def run(self, run_id: str) -> RunInfo:
+        return self.reading(lambda connection: self._known(connection, run_id))
+
+    def runs(self) -> list[RunInfo]:
+        query = f"SELECT {tables.RUN_COLUMNS} FROM run ORDER BY uid"
+        stored = self.reading(lambda connection: connection.execute(query).fetchall())
+        return [tables.decode_run(one, self.url) for one in stored]
+
+    def fork_run(self, spec: RunSpec, source_uid: int, keep: Callable[[int, Row], bool]) -> RunInfo:
+        with self.writing() as connection:
+            if self._find(connection, "run_id=?", spec.run_id) is not None:
+                raise RunMismatch(f"the run id {spec.run_id!r} is taken in {self.url}: choose another id for the fork")
+            uid, seq = self._insert_run(connection, spec, 0).uid, 0
+            for part in self._parts(lambda after: tables.read_rows(connection, source_uid, after), source_uid, 0):
+                kept = [row for at, row in part if keep(at, row)]
+                tables.insert_rows(connection, uid, seq + 1, kept)
+                seq += len(kept)
+            connection.execute("UPDATE run SET nrows=? WHERE uid=?", (seq, uid))
+            return self._by_uid(connection, uid)
+
+    def delete_run(self, run_id: str, now: float) -> int:
+        """Forget a run and its rows. Returns how many rows it had. Raises RunOwned while a live owner drives it."""
+        with self.writing() as connection:
+            run = self._known(connection, run_id)
+            check_takeover(run, now)
+            for table in ("record", "rejected", "signal"):
+                connection.execute(f"DELETE FROM {table} WHERE run=?", (run.uid,))
+            connection.execute("DELETE FROM run WHERE uid=?", (run.uid,))
+            return run.nrows
+
+    def _insert_run(self, connection: sqlite3.Connection, spec: RunSpec, nrows: int) -> RunInfo:
+        query = "INSERT INTO run (run_id, spec, crc, status, nrows) VALUES (?, ?, ?, ?, ?)"
+        uid = connection.execute(query, (*tables.encode_run(spec), RunStatus.RUNNING.value, nrows)).lastrowid
+        return self._by_uid(connection, uid or 0)
+
+    def _find(self, connection: sqlite3.Connection, where: str, value: object) -> RunInfo | None:
+        stored = connection.execute(f"SELECT {tables.RUN_COLUMNS} FROM run WHERE {where}", (value,)).fetchone()
+        return None if stored is None else tables.decode_run(stored, self.url)
+
+    def _known(self, connection: sqlite3.Connection, run_id: str) -> RunInfo:
+        found = self._find(connection, "run_id=?", run_id)
+        if found is None:
+            ids = [str(one) for (one,) in connection.execute("SELECT run_id FROM run")]
+            raise unknown_run(run_id, ids, self.url)
+        return found
+
+    def _by_uid(self, connection: sqlite3.Connection, uid: int) -> RunInfo:
+        found = self._find(connection, "uid=?", uid)
+        if found is None:
+            raise unknown_run(f"number {uid}", [], self.url)
+        return found
+
+    # leases
+
+    def acquire(self, run_id: str, owner: str, ttl_s: float, now: float, *, take_over: bool = False) -> Lease:
+        with self.writing() as connection:
+            run = self._known(connection, run_id)
+            if not take_over:
+                check_takeover(run, now)
+            connection.execute(
+                "UPDATE run SET fence=?, owner=?, owned_since=?, lease_until=?, status=?, ended=0 WHERE uid=?",
+                (run.fence + 1, owner, now, now + ttl_s, RunStatus.RUNNING.value, run.uid),
+            )
+        return Lease(uid=run.uid, run_id=run_id, owner=owner, fence=run.fence + 1, ttl_s=ttl_s)
+
+    def renew(self, lease: Lease, now: float) -> None:
+        query = "UPDATE run SET lease_until=? WHERE uid=? AND fence=? AND owner=?"
+        with self.writing() as connection:
+            if not connection.execute(query, (now + lease.ttl_s, lease.uid, lease.fence, lease.owner)).rowcount:
+                raise lost(self._by_uid(connection, lease.uid), lease.fence)
+
+    def release(self, lease: Lease, status: RunStatus, now: float, *, error_floor: int | None = None) -> None:
+        over = status in ENDED
+        with self.writing() as connection:
+            connection.execute(
+                "UPDATE run SET owner='', lease_until=0, status=?, ended=?, cancel=CASE WHEN ? THEN 0 ELSE cancel END, "
+                "error_floor=COALESCE(?, error_floor) WHERE uid=? AND fence=? AND owner=?",
+                (status.value, now if over else 0, over, error_floor, lease.uid, lease.fence, lease.owner),
+            )
+
+    # rows
+
+    def commit(
+        self, lease: Lease, first_seq: int, rows: Sequence[Row], now: float, *, cache: Sequence[tuple[bytes, Row]] = ()
+    ) -> None:
+        move = "UPDATE run SET nrows=? WHERE uid=? AND fence=? AND owner=? AND nrows=?"
+        where = (lease.uid, lease.fence, lease.owner, first_seq - 1)
+        with self.writing() as connection:
+            if connection.execute(move, (first_seq - 1 + len(rows), *where)).rowcount:
+                tables.insert_rows(connection, lease.uid, first_seq, rows)
+                if cache:
+                    tables.insert_cache(connection, cache)
+                return
+            run = self._by_uid(connection, lease.uid)
+        if (run.fence, run.owner) == (lease.fence, lease.owner):
+            raise misplaced(run, first_seq)
+        with self.writing() as connection:
+            tables.insert_rejected(connection, lease, first_seq, rows, now)
+        raise lost(run, lease.fence)
+
+    def rows(self, uid: int, *, after: int = 0, skip_damaged: bool = False) -> Iterator[tuple[int, Row]]:
+        """`(seq, row)` in order, verified; with `skip_damaged` the whole rows only, whatever is wrong with others."""
+
+        def read(after: int) -> list[tables.Stored]:
+            return self.reading(lambda connection: tables.read_rows(connection, uid, after))
+
+        for part in self._parts(read, uid, after, skip_damaged=skip_damaged):
+            yield from part
+
+    def _parts(
+        self, read: Callable[[int], list[tables.Stored]], uid: int, after: int, *, skip_damaged: bool = False
+    ) -> Iterator[list[tuple[int, Row]]]:
+        expected = self.reading(lambda connection: self._by_uid(connection, uid))
+        last = after
+        while stored := read(last):
+            part = []
+            for one in stored:
+                row = tables.check_row(uid, one)
+                if row is not None and (skip_damaged or one[0] == last + 1):
+                    part.append((one[0], row))
+                elif not skip_damaged:
+                    raise _damaged(expected, last + 1, one)
+                last = one[0]
+            yield part
+        if last < expected.nrows and not skip_damaged:
+            raise _damaged(expected, last + 1, None)
+
+    def vacuum(self) -> None:
+        """Give the space of deleted rows back to the disk."""
+        with self._write_lock:
+            try:
+                connection = self._open(self._writer)
+                connection.execute("VACUUM")
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            except sqlite3.Error as error:
+                raise schema.explain(error, self.path) from error
+
+    def cached(self, key: bytes) -> Row | None:
+        return self.reading(lambda connection: tables.read_cache(connection, key))
+
+    # blobs
+
+    def put_blob(self, digest: bytes, data: Buffer) -> None:
+        self.blobs.put(digest, data)
+
+    def get_blob(self, digest: bytes) -> memoryview:
+        return self.blobs.get(digest)
+
+    # control from outside
+
+    def request_cancel(self, run_id: str, now: float) -> None:
+        live = "(status IN ('running', 'interrupted') OR owner<>'')"
+        with self.writing() as connection:
+            run = self._known(connection, run_id)
+            connection.execute(f"UPDATE run SET cancel=1 WHERE uid=? AND {live}", (run.uid,))
+
+    def send_signal(self, run_id: str, name: str, value: bytes, now: float) -> int:
+        with self.writing() as connection:
+            run = self._known(connection, run_id)
+            query = "INSERT INTO signal (run, name, value, at, crc) VALUES (?, ?, ?, ?, ?)"
+            crc = tables.signal_crc(run.uid, name, value, float(now))
+            return connection.execute(query, (run.uid, name, value, float(now), crc)).lastrowid or 0
+
+    def signals(self, uid: int, *, after: int = 0) -> list[Signal]:
+        return self.reading(lambda connection: tables.read_signals(connection, uid, after))
+
+    def changed(self) -> int:
+        return int(self.reading(lambda connection: connection.execute("PRAGMA data_version").fetchone()[0]))
+
+
+def _damaged(run: RunInfo, seq: int, stored: tables.Stored | None) -> StoreDamaged:
+    name = run.spec.run_id
+    if stored is None or stored[0] != seq:
+        until = run.nrows if stored is None else stored[0] - 1
+        what = f"record {seq} is missing" if seq == until else f"records {seq} to {until} are missing"
+    else:
+        call = stored[2].hex() if isinstance(stored[2], bytes) else "unknown"
+        what = f"record {seq} (call {call}) does not have the bytes that were written"
+    return StoreDamaged(
+        f"run {name!r} is damaged: {what}; run `headway doctor` to see what is lost, `headway doctor --repair` to go on without it"
+    )

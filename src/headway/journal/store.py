@@ -1,0 +1,99 @@
+"""The store protocol: what the engine needs of a place that remembers. One conformance suite runs against every store.
+
+A store keeps runs, their rows, content-addressed blobs, signals, shared limits and the cross-run cache. All methods are
+plain blocking calls: the journal's writer thread calls `commit` and `put_blob`, everything else is called from wherever it
+is needed. Methods are safe to call from several threads. Time is always an argument (`now`, wall clock seconds), so that a
+simulator owns it.
+
+Promises that every store keeps:
+
+- `commit` is one transaction: all rows or none; after it returns they are durable. It checks the lease's fence first; a late
+  writer gets `LeaseLost`, and its rows are kept aside as rejected, never mixed into the run.
+- Rows of a run are read in the order in which they were committed, without gaps.
+- `put_blob` is durable when it returns, and a blob that exists is never written again.
+- A damaged row or blob is never returned as if it were whole: `StoreDamaged` says which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
+
+from headway.journal.records import Lease, Row, RunInfo, RunSpec, RunStatus, Signal
+
+Buffer = bytes | bytearray | memoryview
+
+
+class Store(Protocol):
+    @property
+    def url(self) -> str:
+        """How a user names this store, for messages."""
+
+    # runs
+    def create_run(self, spec: RunSpec) -> RunInfo:
+        """Create the run, or return the one that already has this id (the caller compares the specs)."""
+
+    def run(self, run_id: str) -> RunInfo:
+        """The run of this id. Raises UnknownRun, naming near misses."""
+
+    def runs(self) -> list[RunInfo]:
+        """All runs, oldest first."""
+
+    def fork_run(self, spec: RunSpec, source_uid: int, keep: Callable[[int, Row], bool]) -> RunInfo:
+        """Create `spec` with a copy of the source's rows, renumbered, in one transaction: those for which
+        `keep(seq, row)` says so. Raises RunMismatch if the id is taken."""
+
+    def delete_run(self, run_id: str, now: float) -> int:
+        """Forget a run and its rows; its uid is never used again. Returns how many rows it had.
+        Raises RunOwned while a live owner drives it."""
+
+    # leases
+    def acquire(self, run_id: str, owner: str, ttl_s: float, now: float, *, take_over: bool = False) -> Lease:
+        """Own the run under a new, higher fence. Raises RunOwned while another live owner holds it, unless `take_over`.
+        An owner on this machine whose process is gone is not live, whatever its lease says."""
+
+    def renew(self, lease: Lease, now: float) -> None:
+        """Extend the lease. Raises LeaseLost if somebody else took the run."""
+
+    def release(self, lease: Lease, status: RunStatus, now: float, *, error_floor: int | None = None) -> None:
+        """Give the run back in this status. A lost lease is ignored."""
+
+    # rows
+    def commit(
+        self, lease: Lease, first_seq: int, rows: Sequence[Row], now: float, *, cache: Sequence[tuple[bytes, Row]] = ()
+    ) -> None:
+        """Append `rows` as first_seq, first_seq + 1, …, and put `cache` entries, in one durable transaction."""
+
+    def rows(self, uid: int, *, after: int = 0) -> Iterator[tuple[int, Row]]:
+        """`(seq, row)` of the run in order, verified. Raises StoreDamaged with run and seq."""
+
+    def cached(self, key: bytes) -> Row | None:
+        """The newest OUTCOME that any run recorded under `cache="forever"` for this key."""
+
+    # blobs
+    def put_blob(self, digest: bytes, data: Buffer) -> None: ...
+
+    def get_blob(self, digest: bytes) -> memoryview:
+        """The blob, verified, as writable memory that is private to the caller (copy on write where it is a file)."""
+
+    # control from outside
+    def request_cancel(self, run_id: str, now: float) -> None: ...
+
+    def send_signal(self, run_id: str, name: str, value: bytes, now: float) -> int: ...
+
+    def signals(self, uid: int, *, after: int = 0) -> list[Signal]: ...
+
+    def changed(self) -> int:
+        """A number that differs when another connection may have written since the last call. Cheap enough to ask often."""
+
+    # limits shared between runs
+    def take_slot(self, name: str, holder: str, amount: int, capacity: int, now: float, ttl_s: float) -> bool:
+        """Take `amount` of the named limit, if no more than `capacity` is then held by holders whose time is not up."""
+
+    def free_slot(self, name: str, holder: str) -> None: ...
+
+    def take_rate(self, name: str, rate: float, per_s: float, now: float) -> float:
+        """Take one token of a bucket of `rate` tokens refilled over `per_s` seconds; the seconds to wait until it may be used
+        (0: at once). The token is taken in either case, so a caller waits once and goes."""
+
+    def close(self) -> None: ...

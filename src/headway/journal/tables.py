@@ -1,0 +1,190 @@
+"""How rows get into the database and out of it, checked.
+
+Each step of an SQLite statement gives up the interpreter lock, and a busy event loop gives it back only after 5 ms.
+So a batch is one statement: `INSERT … SELECT … FROM (VALUES …)` for a power of two of rows, where rows of NULLs that
+fill it up are dropped by its WHERE. What a batch costs then hardly depends on how many rows it has.
+
+The checksum of a row covers its place (run and seq) as well as its bytes: a row that moved is as wrong as one that
+changed. This file must never return a row whose checksum it did not compare.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import struct
+import zlib
+from collections.abc import Sequence
+
+import msgspec
+
+from headway.errors import StoreDamaged
+from headway.journal.records import COSTED, Kind, Lease, Outcome, Row, RunInfo, RunSpec, RunStatus, Signal
+
+LARGEST_STATEMENT = 4096  # rows; times 6 columns it stays under SQLite's 32766 variables
+READ_ROWS = 2000
+COLUMNS = 6  # of a row, its run left out
+RUN_COLUMNS = "uid, run_id, spec, crc, status, fence, owner, owned_since, lease_until, cancel, error_floor, ended, nrows"
+
+_place = struct.Struct("<qqq").pack
+_encode_spec = msgspec.msgpack.Encoder().encode
+_decode_spec = msgspec.msgpack.Decoder(RunSpec).decode
+_statements: dict[int, str] = {}
+
+
+def row_crc(uid: int, seq: int, row: Sequence[object]) -> int:
+    """The checksum of `(kind, key, parent, body)` at its place. Raises TypeError or struct.error for a wrong type."""
+    kind, key, parent, body = row
+    return zlib.crc32(b"".join((_place(uid, seq, kind), key, parent, body)))  # type: ignore[arg-type]
+
+
+def insert_rows(connection: sqlite3.Connection, uid: int, first_seq: int, rows: Sequence[Row]) -> None:
+    """Append rows to a run inside the caller's transaction."""
+    place, crc32, join = _place, zlib.crc32, b"".join
+    for start in range(0, len(rows), LARGEST_STATEMENT):
+        part = rows[start : start + LARGEST_STATEMENT]
+        values: list[object] = [uid]
+        for seq, (kind, key, parent, body) in enumerate(part, first_seq + start):
+            values += (seq, kind, key, parent, body, crc32(join((place(uid, seq, kind), key, parent, body))))
+        size = 1 << (len(part) - 1).bit_length()
+        values += [None] * ((size - len(part)) * COLUMNS)
+        connection.execute(_statements.get(size) or _statement(size), values)
+
+
+def _statement(size: int) -> str:
+    row = "(" + ",".join("?" * COLUMNS) + ")"
+    text = f"INSERT INTO record SELECT ?, * FROM (VALUES {','.join([row] * size)}) WHERE column1 IS NOT NULL"
+    return _statements.setdefault(size, text)
+
+
+Stored = tuple[int, int, bytes, bytes, bytes, int]
+
+
+def read_rows(connection: sqlite3.Connection, uid: int, after: int) -> list[Stored]:
+    """The next stored rows `(seq, kind, key, parent, body, crc)`, unchecked; an empty list at the end."""
+    query = "SELECT seq, kind, key, parent, body, crc FROM record WHERE run=? AND seq>? ORDER BY seq LIMIT ?"
+    return connection.execute(query, (uid, after, READ_ROWS)).fetchall()
+
+
+def check_row(uid: int, stored: Stored) -> Row | None:
+    """The row, or None where it does not have the bytes that were written."""
+    seq, kind, key, parent, body, crc = stored
+    try:
+        if zlib.crc32(b"".join((_place(uid, seq, kind), key, parent, body))) == crc:
+            return Row(kind, key, parent, body)
+    except (TypeError, struct.error):
+        pass
+    return None
+
+
+def bytes_crc(*parts: bytes) -> int:
+    """The checksum of what is stored beside rows: specs, signals, cache entries."""
+    return zlib.crc32(b"".join(parts))
+
+
+def encode_run(spec: RunSpec) -> tuple[str, bytes, int]:
+    """`(run_id, spec, crc)` as the run table keeps them."""
+    data = _encode_spec(spec)
+    return spec.run_id, data, bytes_crc(spec.run_id.encode(), data)
+
+
+def decode_run(stored: Sequence[object], where: str) -> RunInfo:
+    """A row of `RUN_COLUMNS` as RunInfo. Raises StoreDamaged where the run's spec or state is not what was written."""
+    uid, run_id, data, crc, status, fence, owner, since, until, cancel, floor, ended, nrows = stored
+    try:
+        if bytes_crc(run_id.encode(), data) != crc:  # type: ignore[attr-defined,arg-type]
+            raise ValueError("checksum")
+        return msgspec.convert(
+            {
+                "uid": uid,
+                "spec": _decode_spec(data),  # type: ignore[arg-type]
+                "status": RunStatus(status),  # type: ignore[arg-type]
+                "fence": fence,
+                "owner": owner,
+                "owned_since": since,
+                "lease_until": until,
+                "cancel_requested": bool(cancel),
+                "error_floor": floor,
+                "ended": ended,
+                "nrows": nrows,
+            },
+            RunInfo,
+        )
+    except (TypeError, ValueError, AttributeError, msgspec.MsgspecError) as error:
+        raise StoreDamaged(
+            f"run {run_id!r} (number {uid}) in {where} is damaged: run `headway doctor` to see what is left of it"
+        ) from error
+
+
+def cache_crc(key: bytes, row: Row) -> int:
+    """The checksum of an entry of the cache."""
+    return bytes_crc(key, _place(row.kind, 0, 0), *row[1:])
+
+
+def signal_crc(uid: int, name: str, value: bytes, at: float) -> int:
+    """The checksum of a signal."""
+    return bytes_crc(struct.pack("<qd", uid, at), name.encode(), value)
+
+
+def insert_cache(connection: sqlite3.Connection, entries: Sequence[tuple[bytes, Row]]) -> None:
+    """Put entries into the cross-run cache; a newer one replaces an older one."""
+    values = [(key, *row, cache_crc(key, row)) for key, row in entries]
+    query = "INSERT OR REPLACE INTO cache (key, kind, call, parent, body, crc) VALUES (?,?,?,?,?,?)"
+    connection.executemany(query, values)
+
+
+def read_cache(connection: sqlite3.Connection, key: bytes) -> Row | None:
+    """The cache's row for this key. Raises StoreDamaged where it is not what was written."""
+    query = "SELECT kind, call, parent, body, crc FROM cache WHERE key=?"
+    stored = connection.execute(query, (key,)).fetchone()
+    if stored is None:
+        return None
+    row = Row(*stored[:4])
+    if whole_cache(key, row, stored[4]):
+        return row
+    raise StoreDamaged(f"the cached result {key.hex()} is damaged: run `headway doctor --repair` to drop it")
+
+
+def insert_rejected(connection: sqlite3.Connection, lease: Lease, first_seq: int, rows: Sequence[Row], now: float) -> None:
+    """Keep aside what a late writer brought."""
+    values = [(lease.uid, lease.fence, seq, *row, now) for seq, row in enumerate(rows, first_seq)]
+    connection.executemany("INSERT INTO rejected (run, fence, seq, kind, key, parent, body, at) VALUES (?,?,?,?,?,?,?,?)", values)
+
+
+def whole_signal(uid: object, name: object, value: object, at: object, crc: object) -> bool:
+    """Whether a signal has the bytes that were written."""
+    typed = isinstance(name, str) and isinstance(value, bytes) and isinstance(at, float) and isinstance(uid, int)
+    return typed and signal_crc(uid, name, value, at) == crc  # type: ignore[arg-type]
+
+
+def read_signals(connection: sqlite3.Connection, uid: int, after: int) -> list[Signal]:
+    """The signals sent to a run, oldest first. Raises StoreDamaged where one is not what was written."""
+    query = "SELECT number, name, value, at, crc FROM signal WHERE run=? AND number>? ORDER BY number"
+    signals = []
+    for number, name, value, at, crc in connection.execute(query, (uid, after)).fetchall():
+        if not whole_signal(uid, name, value, at, crc):
+            raise StoreDamaged(
+                f"signal {number} ({name!r}) is damaged: run `headway doctor --repair` to drop it, then send it again"
+            )
+        signals.append(Signal(number=number, name=name, value=value, at=at))
+    return signals
+
+
+def whole_cache(key: object, row: Row, crc: object) -> bool:
+    """Whether an entry of the cache has the bytes that were written."""
+    try:
+        return cache_crc(key, row) == crc  # type: ignore[arg-type]
+    except (TypeError, struct.error):
+        return False
+
+
+_decode_outcome = msgspec.msgpack.Decoder(Outcome).decode
+
+
+def blobs_of(row: Row) -> tuple[bytes, ...]:
+    """The blobs that a row names. Raises StoreDamaged for an OUTCOME whose body cannot be understood."""
+    if row.kind & ~COSTED != Kind.OUTCOME:
+        return ()
+    try:
+        return _decode_outcome(row.body).blobs
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise StoreDamaged(f"the outcome of call {row.key.hex()} cannot be read ({error}): run `headway doctor`") from error

@@ -1,0 +1,61 @@
+"""Whether the write-ahead log holds commits that SQLite will not read.
+
+SQLite reads its log up to the first frame whose checksum is wrong and takes that for the end: right after a crash,
+where the tail is torn, but a flipped bit in the middle makes later commits vanish without a word. The log's frames
+say themselves whether commits stand behind the end. This file must never change the log.
+"""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import NamedTuple
+
+_HEADER = 32
+_FRAME = 24
+_MAGIC = 0x377F0682
+
+
+class WalState(NamedTuple):
+    """What a log holds: commits that count, and commits behind the first broken frame."""
+
+    commits: int
+    lost_commits: int
+
+
+def inspect_wal(path: Path) -> WalState:
+    """Walk the frames of a write-ahead log. A missing or empty log holds nothing."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return WalState(0, 0)
+    if len(data) <= _HEADER:
+        return WalState(0, 0)
+    magic, _, page, _, salt1, salt2, sum1, sum2 = struct.unpack(">8I", data[:_HEADER])
+    order = ">" if magic & 1 else "<"
+    running = _checksum(data[:24], order, (0, 0))
+    if magic & ~1 != _MAGIC or running != (sum1, sum2) or page < 512 or page & (page - 1):
+        return WalState(0, 1)  # a header without its checksum hides everything behind it
+    commits = lost = 0
+    whole = True
+    for start in range(_HEADER, len(data) - _FRAME + 1, page + _FRAME):
+        _, size, frame1, frame2, check1, check2 = struct.unpack(">6I", data[start : start + _FRAME])
+        body = data[start + _FRAME : start + _FRAME + page]
+        if whole and len(body) == page:
+            running = _checksum(body, order, _checksum(data[start : start + 8], order, running))
+        whole = whole and len(body) == page and (frame1, frame2, check1, check2) == (salt1, salt2, *running)
+        of_this_round = frame1 == salt1 or frame2 == salt2  # frames of earlier rounds differ in both
+        if whole:
+            commits += size > 0
+        elif of_this_round:
+            lost += size > 0
+    return WalState(commits, lost)
+
+
+def _checksum(data: bytes, order: str, start: tuple[int, int]) -> tuple[int, int]:
+    s1, s2 = start
+    words = struct.unpack(f"{order}{len(data) // 4}I", data)
+    for even, odd in zip(words[::2], words[1::2], strict=True):
+        s1 = (s1 + even + s2) & 0xFFFFFFFF
+        s2 = (s2 + odd + s1) & 0xFFFFFFFF
+    return s1, s2
