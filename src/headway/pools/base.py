@@ -1,0 +1,85 @@
+"""Where code runs, as the engine sees it: a pool takes jobs, one per free slot, and answers each exactly once.
+
+The engine keeps the queue and the order; a pool keeps only slots. Every method and callback runs on the event loop's
+thread. A pool is honest about cancelling: it says at once what it can do (`cancel` returns True where the code really
+stops, False where it can only be abandoned), answers the job as cancelled, and gives the slot back no earlier than
+the code has ended.
+"""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from headway.journal.codec import Encoded
+from headway.journal.records import Amounts
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionRef:
+    """How another process finds a function: by module and qualified name, or by a program's file."""
+
+    module: str
+    qualname: str
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CallFacts:
+    """What `hw.call()` and `hw.remaining()` answer inside a worker."""
+
+    key: str
+    task: str
+    attempt: int
+    idempotency_key: str
+    run_id: str
+    deadline: float | None = None  # wall clock
+    allowance: Amounts = field(default_factory=dict)  # what was left in the budgets when the call started
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """One attempt of one call (or of a batch), to be run once."""
+
+    fn: Callable[..., Any]
+    args: Sequence[Any]
+    kwargs: Mapping[str, Any]
+    facts: CallFacts
+    on_done: Callable[[Answer], None]
+    on_charge: Callable[[Amounts], None]
+    ref: FunctionRef | None = None
+    context: contextvars.Context | None = None
+    pickled: bool = False  # the task stores its result with pickle
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How a job ended: a value, or an error. `encoded` where the pool had to encode the value anyway."""
+
+    value: Any = None
+    error: BaseException | None = None
+    encoded: Encoded | None = None
+    cancelled: bool = False
+
+
+class Pool(Protocol):
+    name: str
+    size: int
+
+    @property
+    def free(self) -> int:
+        """Slots that can take a job now."""
+
+    def submit(self, job: Job) -> None:
+        """Start the job. Call only while `free` > 0. Never calls back from inside."""
+
+    def cancel(self, job: Job) -> bool:
+        """Stop the job, or abandon it. Its `on_done` is called later, with `cancelled=True` in either case."""
+
+    def start(self, on_free: Callable[[], None], emit: Callable[[Any], None] | None) -> None:
+        """Bind to the running loop. `on_free` is called whenever a slot becomes free; `emit` takes events."""
+
+    async def close(self) -> None:
+        """End every worker. No process and no busy slot survives, except threads that can't be stopped."""

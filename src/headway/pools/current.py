@@ -1,0 +1,49 @@
+"""The call that this worker process runs now: what `hw.call()`, `hw.charge()`, `hw.remaining()` consult in a worker.
+
+It is a module global and no context variable, because a worker runs one call at a time and threads that the call starts
+belong to it as well. Outside of a worker there is never one. Only the worker's loop may set it.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from typing import Protocol
+
+from headway.journal.records import Amounts
+from headway.pools.base import CallFacts
+
+
+class WorkerCall(Protocol):
+    """A call inside a worker process."""
+
+    @property
+    def facts(self) -> CallFacts: ...
+
+    def charge(self, amounts: Amounts) -> None:
+        """Book what the call spent. Never raises for a bound; the driver does."""
+
+    def remaining(self) -> Amounts:
+        """What is left of each bounded unit: the allowance at the start minus own charges, never below 0."""
+
+
+_current: WorkerCall | None = None
+
+
+def worker_call() -> WorkerCall | None:
+    """The call that this process runs as a worker, or None."""
+    return _current
+
+
+def set_worker_call(call: WorkerCall | None) -> None:
+    """Say which call runs now. For the worker's loop only."""
+    global _current
+    _current = call
+
+
+def importing_main() -> bool:
+    """Whether this process is a starting worker that imports the program's main module.
+
+    A run started then would start the program again in each of its workers; the main module lacks its
+    `if __name__ == "__main__":` guard.
+    """
+    return bool(getattr(multiprocessing.current_process(), "_inheriting", False))

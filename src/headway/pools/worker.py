@@ -1,0 +1,312 @@
+"""The code of a worker process: runs one call after another until its pool goes away.
+
+The main thread runs the calls, so that a signal can interrupt them; a second thread watches the control socket. A
+number on it asks to interrupt that call, its end says that the pool is gone, and then the process leaves at once,
+whatever it is doing. On Linux the kernel does the same by itself, for code that never lets another thread run.
+
+An interrupt is an exception that a signal handler raises inside the user's code. It is raised at most once, only for
+the call that it is meant for, and only while that call's function runs: never while a message is on its way, and
+never between calls. So an interrupted worker stays as good as new.
+
+This file must never keep a reference to arguments or results between calls, and must never write to a block it has
+sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import inspect
+import multiprocessing
+import os
+import pickle
+import select
+import signal
+import socket
+import struct
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from headway.errors import NotEncodable
+from headway.journal import codec
+from headway.journal.records import Amounts
+from headway.pools import current, messages, program
+from headway.pools.base import CallFacts, FunctionRef
+
+INTERRUPT_SIGNAL = signal.SIGUSR1
+NUMBER = struct.Struct("<Q")  # the control socket's only message: the call to interrupt
+_CHARGE_INTERVAL_S = 0.05
+_LEAVE_S = 0.2
+_IDLE = 0
+
+
+class Interrupted(BaseException):
+    """Raised inside a call that was cancelled. Not an Exception, so that `except Exception` lets it through."""
+
+
+def main(jobs: socket.socket, control: socket.socket, parent_pid: int) -> None:
+    """Run calls until the pool closes the sockets or its process ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the driver, which then closes its pools
+    os.setpgid(0, 0)  # so that what a call starts can be ended with it
+    # The pool marks its processes as daemons to keep the interpreter from waiting for them; calls may use processes.
+    getattr(multiprocessing.current_process(), "_config", {}).pop("daemon", None)
+    _die_with_parent()
+    Worker(jobs, control, parent_pid).serve()
+
+
+class Worker:
+    """One worker process: what it runs now, and how that is interrupted."""
+
+    def __init__(self, jobs: socket.socket, control: socket.socket, parent_pid: int) -> None:
+        self._inbox = messages.Inbox(jobs)
+        self._outbox = messages.Outbox(jobs)
+        self._control = control
+        self._main = threading.main_thread().ident
+        self._sending = threading.Lock()
+        self._number = _IDLE  # the call that this process works on
+        self._armed = _IDLE  # the call whose function runs now
+        self._cancelled = _IDLE  # the call that should be interrupted
+        self._shielded = False  # the main thread is sending
+        self._alarm_r, self._alarm_w = socket.socketpair()
+        self._call: _Call | None = None
+        self._functions: dict[FunctionRef, Callable[..., Any]] = {}  # finding one takes longer than a short call
+        signal.signal(INTERRUPT_SIGNAL, self._on_interrupt)
+        threading.Thread(target=self._watch, args=(parent_pid,), name="headway-watch", daemon=True).start()
+
+    def serve(self) -> None:
+        self._send(messages.Ready())
+        while True:
+            try:
+                received = self._inbox.receive()
+            except EOFError:
+                return
+            while received:
+                message, fd = received.pop(0)
+                if isinstance(message, messages.Work):
+                    self._run(message, fd)
+                del message
+
+    # --- one call -----------------------------------------------------------------------------------------------------
+
+    def _run(self, work: messages.Work, fd: int | None) -> None:
+        call = _Call(self, work.number, work.facts)
+        self._call, self._number = call, work.number
+        current.set_worker_call(call)
+        try:
+            reply, block = self._outcome(work, fd)
+        except Interrupted:
+            reply, block = messages.Stopped(work.number), None
+        finally:
+            self._armed = _IDLE
+        current.set_worker_call(None)
+        self._flush_stdio()
+        call.flush()
+        self._number, self._call = _IDLE, None
+        self._send(reply, block)
+
+    def _outcome(self, work: messages.Work, fd: int | None) -> tuple[messages.Message, int | None]:
+        try:
+            args, kwargs = _arguments(work, fd)
+            function = self._functions.get(work.ref)
+            if function is None:
+                function = self._functions[work.ref] = program.resolve(work.ref)
+            value = self._interruptible(work.number, function, args, kwargs)
+            del args, kwargs
+            return _encoded(value, work)
+        except Interrupted:
+            raise
+        except BaseException as error:
+            _trim(error)
+            return messages.Failed(work.number, codec.encode_error(error)), None
+
+    def _interruptible(self, number: int, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        try:
+            self._armed = number
+            if self._cancelled == number:  # asked for before the function ran
+                raise Interrupted
+            value = function(*args, **kwargs)
+            return asyncio.run(value) if inspect.iscoroutine(value) else value
+        finally:
+            self._armed = _IDLE
+
+    # --- interrupts ---------------------------------------------------------------------------------------------------
+
+    def _on_interrupt(self, signum: int, frame: object) -> None:
+        if self._armed != _IDLE and self._armed == self._cancelled and not self._shielded:
+            self._armed = _IDLE
+            raise Interrupted
+
+    def _watch(self, parent_pid: int) -> None:
+        """The second thread: interrupts on request, sends charges held back, leaves when the pool is gone."""
+        poll = select.poll()
+        poll.register(self._control, select.POLLIN)
+        poll.register(self._alarm_r, select.POLLIN)
+        parent = _open_process(parent_pid)
+        if parent is not None:
+            poll.register(parent, select.POLLIN)
+        flush_at = 0.0
+        while True:
+            wait_s = max(0.0, flush_at - time.monotonic()) if flush_at else None
+            for fd, _ in poll.poll(None if wait_s is None else wait_s * 1000):
+                if fd == self._alarm_r.fileno():
+                    self._alarm_r.recv(4096)
+                    flush_at = flush_at or time.monotonic() + _CHARGE_INTERVAL_S
+                elif fd == parent or not self._interrupt():
+                    self._leave()
+            if flush_at and time.monotonic() >= flush_at:
+                flush_at = 0.0
+                self._flush_charges()
+
+    def _interrupt(self) -> bool:
+        """Read one request and act on it; False when the pool is gone."""
+        try:
+            data = self._control.recv(NUMBER.size, socket.MSG_WAITALL)
+        except OSError:
+            return False
+        if len(data) < NUMBER.size:
+            return False
+        (number,) = NUMBER.unpack(data)
+        self._cancelled = number
+        if self._number == number and self._main is not None:
+            signal.pthread_kill(self._main, INTERRUPT_SIGNAL)
+        return True
+
+    def _flush_charges(self) -> None:
+        call = self._call
+        if call is not None:
+            call.flush()
+
+    def _leave(self) -> None:
+        """Let an idle main thread return by itself, then end the process."""
+        if self._number == _IDLE:
+            time.sleep(_LEAVE_S)
+        os.killpg(0, signal.SIGKILL)
+
+    # --- messages -----------------------------------------------------------------------------------------------------
+
+    def wake(self) -> None:
+        """Have the second thread send the charges a little later."""
+        self._alarm_w.send(b"!")
+
+    def shield(self, on: bool) -> None:
+        """Hold back an interrupt of the main thread, or let it through, also one that came meanwhile."""
+        if threading.get_ident() != self._main:
+            return
+        self._shielded = on
+        if not on and self._armed != _IDLE and self._armed == self._cancelled:
+            self._armed = _IDLE
+            raise Interrupted
+
+    def send_charge(self, number: int, amounts: Amounts) -> None:
+        self._send(messages.Charged(number, amounts))
+
+    def _send(self, message: messages.Message, fd: int | None = None) -> None:
+        try:
+            with self._sending:
+                self._outbox.send(message, fd)
+        except OSError:
+            os._exit(1)  # nobody is there to hear it
+
+    @staticmethod
+    def _flush_stdio() -> None:
+        for stream in (sys.stdout, sys.stderr):
+            # The program closed it, or nobody reads it: the call's own outcome matters more.
+            with suppress(OSError, ValueError, AttributeError):
+                stream.flush()
+
+
+class _Call:
+    """The call that runs now, as the program sees it."""
+
+    def __init__(self, worker: Worker, number: int, facts: CallFacts) -> None:
+        self.facts = facts
+        self._worker = worker
+        self._number = number
+        self._lock = threading.Lock()
+        self._held_back: Amounts = {}
+        self._total: Amounts = {}
+        self._sent_at = 0.0
+
+    def charge(self, amounts: Amounts) -> None:
+        self._worker.shield(True)
+        try:
+            with self._lock:
+                first = not self._held_back
+                _add(self._held_back, amounts)
+                _add(self._total, amounts)
+            if time.monotonic() - self._sent_at >= _CHARGE_INTERVAL_S:
+                self.flush()
+            elif first:
+                self._worker.wake()
+        finally:
+            self._worker.shield(False)
+
+    def remaining(self) -> Amounts:
+        return {unit: max(0.0, amount - self._total.get(unit, 0.0)) for unit, amount in self.facts.allowance.items()}
+
+    def flush(self) -> None:
+        """Send what was held back."""
+        with self._lock:
+            amounts, self._held_back = self._held_back, {}
+            if amounts:
+                self._sent_at = time.monotonic()
+                self._worker.send_charge(self._number, amounts)
+
+
+def _add(total: Amounts, amounts: Amounts) -> None:
+    for unit, amount in amounts.items():
+        total[unit] = total.get(unit, 0.0) + float(amount)
+
+
+def _arguments(work: messages.Work, fd: int | None) -> tuple[Any, Any]:
+    try:
+        head, buffers = messages.unpack_private(work.payload, fd)
+    finally:
+        if fd is not None:
+            os.close(fd)
+    args, kwargs = pickle.loads(head, buffers=buffers)
+    return args, kwargs
+
+
+def _encoded(value: Any, work: messages.Work) -> tuple[messages.Message, int | None]:
+    try:
+        encoded = codec.encode(value, where=f"the result of {work.facts.task}", pickle=work.pickled, copy=False)
+    except NotEncodable as error:
+        raise error.with_traceback(None)  # noqa: B904  (where the codec refused it tells the reader nothing)
+    payload, block = messages.pack(encoded.head, encoded.buffers)
+    return messages.Done(work.number, payload), block
+
+
+def _trim(error: BaseException) -> None:
+    """Begin the traceback where the program's own code does."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
+        trace = trace.tb_next
+    error.__traceback__ = trace
+
+
+def _open_process(pid: int) -> int | None:
+    """A descriptor that becomes readable when the process ends, where the system has such a thing."""
+    if not hasattr(os, "pidfd_open"):
+        return None
+    try:
+        return os.pidfd_open(pid)
+    except ProcessLookupError:
+        os._exit(1)
+    except OSError:
+        return None
+
+
+def _die_with_parent() -> None:
+    """Have the kernel kill this process and its children when the driver is gone, even while no thread can run."""
+    parent = multiprocessing.parent_process()
+    if parent is None or not hasattr(fcntl, "F_SETSIG"):
+        return
+    fd = parent.sentinel
+    fcntl.fcntl(fd, fcntl.F_SETOWN, -os.getpgrp())
+    fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGKILL)
+    fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_ASYNC)
