@@ -1,0 +1,154 @@
+"""Micro-batching: concurrent single calls of one task, handed to its function as one list.
+
+A batch closes when it is full or when `linger_ms` have passed since its first call. Each call stays a call: its own key, budget,
+timeout, retry and record. A call that is cancelled leaves the batch; when all have left, the batch itself is stopped. An element of
+the result that is an exception fails only its own call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from headway.engine import events
+from headway.engine.handle import RUNNING, STARTING, Frame, Handle, current
+from headway.engine.spec import TaskSpec
+from headway.errors import UsageError
+from headway.pools.base import Answer, Job
+
+if TYPE_CHECKING:
+    from headway.engine.engine import Engine
+
+
+class Batch:
+    """Calls that run together."""
+
+    __slots__ = ("calls", "job", "left", "spec", "task")
+
+    def __init__(self, spec: TaskSpec, calls: list[Handle[Any]]) -> None:
+        self.spec = spec
+        self.calls = calls
+        self.left = len(calls)  # calls that still wait for the batch
+        self.task: asyncio.Task[None] | None = None
+        self.job: Job | None = None
+
+
+class Batches:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._open: dict[TaskSpec, list[Handle[Any]]] = {}
+        self._timers: dict[TaskSpec, asyncio.TimerHandle] = {}
+        self._closed: deque[Batch] = deque()  # full batches that wait for a pool's slot
+
+    def add(self, call: Handle[Any]) -> None:
+        """Put a call that may start into the open batch of its task."""
+        spec = call._spec
+        calls = self._open.setdefault(spec, [])
+        calls.append(call)
+        if len(calls) >= spec.batch:
+            self._close(spec)
+        elif len(calls) == 1:
+            self._timers[spec] = self._engine.loop.call_later(spec.linger_s, self._close, spec)
+
+    def _close(self, spec: TaskSpec) -> None:
+        if (timer := self._timers.pop(spec, None)) is not None:
+            timer.cancel()
+        calls = [call for call in self._open.pop(spec, ()) if call._state == STARTING]
+        if calls:
+            self._closed.append(Batch(spec, calls))
+            self.serve()
+
+    def serve(self) -> None:
+        """Start closed batches that have room."""
+        engine = self._engine
+        for _ in range(len(self._closed)):
+            batch = self._closed.popleft()
+            pool = engine.pools.get(batch.spec.pool)
+            if pool is not None and pool.free <= engine.ready.starting[batch.spec.pool]:
+                self._closed.append(batch)
+                continue
+            batch.calls = [call for call in batch.calls if call._state == STARTING]
+            batch.left = len(batch.calls)
+            if batch.calls:
+                self._start(batch)
+
+    def _start(self, batch: Batch) -> None:
+        engine, spec, first = self._engine, batch.spec, batch.calls[0]
+        for call in batch.calls:
+            call._state = RUNNING
+            call.extra().batch = batch
+        items = [engine.launcher.arguments(call)[0][0] for call in batch.calls]
+        if engine.emit:
+            engine.emit(events.BatchStarted(at=engine.wall(), task=spec.name, size=len(items)))
+        if spec.pool == "inline":
+            batch.task = engine.loop.create_task(self._run(batch, items), context=first._context)
+            return
+        context = first._context
+        if context is not None:
+            context.run(current.set, Frame(first, first._scope))
+        batch.job = Job(
+            fn=spec.fn,
+            args=(items,),
+            kwargs={},
+            facts=engine.launcher.facts(first),
+            on_done=lambda answer: self._answered(batch, answer),
+            on_charge=lambda amounts: self.charge(batch, amounts),
+            ref=spec.ref,
+            context=context,
+            pickled=spec.pickled,
+        )
+        engine.ready.in_pools += 1
+        engine.pools[spec.pool].submit(batch.job)
+
+    async def _run(self, batch: Batch, items: list[Any]) -> None:
+        first = batch.calls[0]
+        current.set(Frame(first, first._scope))
+        try:
+            values = batch.spec.fn(items)
+            if batch.spec.is_async:
+                values = await values
+        except BaseException as error:
+            self._end(batch, None, error)
+        else:
+            self._end(batch, values, None)
+
+    def _answered(self, batch: Batch, answer: Answer) -> None:
+        self._engine.ready.in_pools -= 1
+        self._end(batch, answer.value, asyncio.CancelledError() if answer.cancelled else answer.error)
+
+    def _end(self, batch: Batch, values: Any, error: BaseException | None) -> None:
+        if error is None and (not isinstance(values, (list, tuple)) or len(values) != len(batch.calls)):
+            got = f"{len(values)} results" if isinstance(values, (list, tuple)) else f"a {type(values).__name__}"
+            error = UsageError(
+                f"batch task {batch.spec.name} got {len(batch.calls)} items and returned {got}: "
+                "return a list with one result (or exception) per item, in order"
+            )
+        for place, call in enumerate(batch.calls):
+            if call._state != RUNNING or call.extra().batch is not batch:
+                continue
+            call.extra().batch = None
+            value = None if error is not None else values[place]
+            if isinstance(value, BaseException):
+                self._engine.body_ended(call, None, value)
+            else:
+                self._engine.body_ended(call, value, error)
+
+    def drop(self, call: Handle[Any]) -> None:
+        """A call of a running batch must stop: it leaves; the last one to leave stops the batch."""
+        batch: Batch = call.extra().batch
+        call.extra().batch = None
+        batch.left -= 1
+        if not batch.left:
+            if batch.job is not None:
+                self._engine.pools[batch.spec.pool].cancel(batch.job)
+            elif batch.task is not None:
+                batch.task.cancel()
+        self._engine.body_ended(call, None, asyncio.CancelledError())
+
+    def charge(self, batch: Batch, amounts: dict[str, float]) -> None:
+        """What the batch function spends is shared equally by its calls."""
+        calls = [call for call in batch.calls if call._state == RUNNING]
+        for call in calls:
+            share = {unit: amount / len(calls) for unit, amount in amounts.items()}
+            self._engine.books.charge(Frame(call, call._scope), share)

@@ -1,0 +1,171 @@
+"""What bounds a call: the scope it was made in. Scopes are values; opening one derives a new value that children inherit.
+
+A scope has at most one innermost budget account (whose parents reach outwards), at most one deadline (an inner one is never
+later than an outer one) and any number of limits. Limits and resources are taken all together or not at all, so calls can't
+hold one while waiting for another; a call that waits for other calls gives its limits back for that time, so that its
+children, who inherit them, can never starve behind it. A resource (a GPU) stays with its holder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from headway.errors import DeadlineExceeded, ResourceUnavailable
+from headway.journal.ledger import Account
+
+if TYPE_CHECKING:
+    from headway.engine.handle import Handle
+    from headway.journal.store import Store
+
+SHARED_TTL_S = 3600.0
+SHARED_RETRY_S = 0.05
+
+
+class Scope(NamedTuple):
+    account: Account | None = None
+    deadline: Deadline | None = None
+    limits: tuple[Limit, ...] = ()
+
+
+UNBOUNDED = Scope()
+
+
+class Deadline:
+    """An absolute time (wall clock) after which nothing under it may run. One timer serves all its calls."""
+
+    def __init__(self, at: float, outer: Deadline | None, wall: Callable[[], float]) -> None:
+        self.at = at
+        self.outer = outer
+        self.expired = False
+        self.calls: dict[Handle[Any], None] = {}
+        self.on_expiry: Callable[[], None] | None = None
+        self._wall = wall
+        self._timer: asyncio.TimerHandle | None = None
+
+    def arm(self, loop: asyncio.AbstractEventLoop, cancel: Callable[[Handle[Any], str, BaseException], None]) -> None:
+        """Start the timer. At expiry every call under the deadline is asked to stop, then `on_expiry` is called."""
+        self._timer = loop.call_later(max(0.0, self.at - self._wall()), self._expire, loop, cancel)
+
+    def _expire(
+        self, loop: asyncio.AbstractEventLoop, cancel: Callable[[Handle[Any], str, BaseException], None]
+    ) -> None:
+        if self._wall() < self.at:  # the wall clock was set back, or the timer came early
+            self.arm(loop, cancel)
+            return
+        self.expired = True
+        for call in list(self.calls):
+            cancel(call, "deadline passed", self.error(call.describe()))
+        if self.on_expiry is not None:
+            self.on_expiry()
+
+    def disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def error(self, what: str) -> DeadlineExceeded:
+        return DeadlineExceeded(f"{what} was stopped: its deadline has passed")
+
+    @property
+    def left_s(self) -> float:
+        return self.at - self._wall()
+
+
+class Held(NamedTuple):
+    """Something a call took and must give back."""
+
+    source: Limit | Resource
+    amount: int
+
+
+class Limit:
+    """At most `concurrency` calls at a time, at most `rate` starts per `per_s` seconds. A named one counts over all runs of
+    its store."""
+
+    def __init__(
+        self, concurrency: int | None, rate: float | None, per_s: float, name: str = "", store: Store | None = None
+    ) -> None:
+        self.concurrency = concurrency
+        self.rate = rate
+        self.per_s = per_s
+        self.name = name
+        self.store = store
+        self.used = 0
+        self._tokens = rate or 0.0
+        self._filled_at = -math.inf
+
+    def ready_in(self, now: float, wall: float, holder: str) -> float:
+        """Seconds until one more call may start: 0 now, inf when it depends on another call's end. Takes nothing, except that
+        a shared slot is taken here, because only the store can say whether there is one."""
+        if self.concurrency is not None:
+            if self.store is None:
+                if self.used >= self.concurrency:
+                    return math.inf
+            elif not self.store.take_slot(self.name, holder, 1, self.concurrency, wall, SHARED_TTL_S):
+                return SHARED_RETRY_S
+        if self.rate is not None and self.store is None:
+            self._fill(now)
+            if self._tokens < 1.0 - 1e-9:
+                return max(1e-6, (1.0 - self._tokens) * self.per_s / self.rate)
+        return 0.0
+
+    def take(self) -> None:
+        self.used += 1
+        if self.rate is not None and self.store is None:
+            self._tokens -= 1.0
+
+    def retake(self) -> None:
+        """Take a slot back after a wait for other calls; costs no rate token."""
+        self.used += 1
+
+    def give(self, holder: str) -> None:
+        self.used -= 1
+        self.give_shared(holder)
+
+    def give_shared(self, holder: str) -> None:
+        """Undo `ready_in`: give back the shared slot that it took, when the call can't start after all."""
+        if self.concurrency is not None and self.store is not None:
+            self.store.free_slot(self.name, holder)
+
+    def shared_wait(self, wall: float) -> float:
+        """For a shared rate: take a token and say how many seconds to wait before using it."""
+        if self.rate is None or self.store is None:
+            return 0.0
+        return self.store.take_rate(self.name, self.rate, self.per_s, wall)
+
+    def _fill(self, now: float) -> None:
+        assert self.rate is not None
+        if self._filled_at == -math.inf:
+            self._filled_at = now
+        self._tokens = min(max(self.rate, 1.0), self._tokens + (now - self._filled_at) * self.rate / self.per_s)
+        self._filled_at = now
+
+
+class Resource:
+    """A named quantity of the run, such as 2 GPUs. Held from start to end of a call's attempt."""
+
+    def __init__(self, name: str, total: int) -> None:
+        self.name = name
+        self.total = total
+        self.used = 0
+
+    def check(self, call: Handle[Any], amount: int) -> None:
+        """Refuse a call that could never start: it asks for more than there is, or than its waiting ancestors leave free."""
+        if amount > self.total:
+            raise ResourceUnavailable(
+                f"{call.describe()} needs {amount} {self.name}, but the run has {self.total}: "
+                f"give it more with hw.run(…, resources={{{self.name!r}: {amount}}})"
+            )
+        held, above = 0, call._parent
+        while above is not None:
+            if above._x is not None:
+                held += sum(h.amount for h in above._x.held if h.source is self)
+            above = above._parent
+        if amount > self.total - held:
+            raise ResourceUnavailable(
+                f"{call.describe()} needs {amount} {self.name}, but the calls it is part of hold {held} of {self.total} "
+                "and wait for it: let only the innermost task ask for the resource"
+            )

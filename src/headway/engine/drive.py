@@ -1,0 +1,377 @@
+"""Driving one run in this process: take it up, let it end, give it back.
+
+A driver owns the run's lease and everything that lives as long as the run does here: the journal's writer, the pools, the engine,
+the event sinks. It ends in one of four ways: the root call ended; the run was cancelled from outside; it was interrupted (Ctrl-C:
+first drain, then stop at once); the journal failed. In every one it leaves no task, thread or process of its own behind, and the
+journal holds whatever was finished.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from headway.engine import events
+from headway.engine.bounds import UNBOUNDED, Scope
+from headway.engine.engine import Engine
+from headway.engine.handle import CANCELLED, FAILED, OK, Frame, Handle
+from headway.engine.spec import TaskSpec
+from headway.errors import HeadwayError, Interrupted, LeaseLost, RunCancelled, StoreError
+from headway.journal.codec import decode
+from headway.journal.known import Known, decode_decision, load
+from headway.journal.log import Journal, Log, Nothing, Writer
+from headway.journal.owner import this_process
+from headway.journal.records import Amounts, Lease, RunInfo, RunStatus, Signal
+from headway.journal.store import Store
+from headway.pools.base import Pool
+from headway.pools.process import ProcessPool
+from headway.pools.thread import ThreadPool
+
+LEASE_S = 30.0
+STOP_S = 10.0  # how long code that was told to stop may take before the driver leaves without it
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to drive, and with what."""
+
+    run_id: str
+    spec: TaskSpec
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    salt: bytes
+    nonce: bytes
+    store: Store | None = None
+    info: RunInfo | None = None
+    sinks: Sequence[events.Sink] = ()
+    pools: dict[str, int] = field(default_factory=dict)
+    resources: dict[str, int] = field(default_factory=dict)
+    max_active: int = 1024
+    take_over: bool = False
+    decided: dict[str, str] = field(default_factory=dict)
+    budget: Amounts = field(default_factory=dict)
+    deadline_s: float | None = None
+    wall: Callable[[], float] = time.time
+
+
+class Driver:
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._sinks = list(plan.sinks)
+        self._lease: Lease | None = None
+        self._writer: Writer | None = None
+        self._interrupts = 0
+        self._failure: BaseException | None = None
+        self._stopped: asyncio.Event | None = None
+        self._root: Handle[Any]
+        self._engine: Engine
+
+    async def drive(self) -> Any:
+        """The root's result. Raises its error, RunCancelled, Interrupted or StoreError."""
+        plan = self._plan
+        self._stopped = asyncio.Event()
+        known = self._take_up()
+        status, floor = RunStatus.INTERRUPTED, None
+        try:
+            self._engine = engine = self._make_engine(known)
+            self._emit_started(known)
+            for pool in engine.pools.values():
+                pool.start(self._on_free, self._emit if self._sinks else None)
+            with self._interruptible():
+                root = self._root = engine.start_root(plan.spec, plan.args, plan.kwargs, UNBOUNDED)
+                root._floor = plan.info.error_floor if plan.info is not None else 0
+                root._scope = self._root_scope(root)
+                root.add_callback(lambda _: self._stop())
+                engine.admit(root)
+                await self._stopped.wait()
+                status = await self._wind_down()
+            if status in (RunStatus.FAILED, RunStatus.CANCELLED) and self._writer is not None:
+                floor = engine.journal.durable
+        finally:
+            await self._give_back(status, floor)
+        return self._result(status)
+
+    # --- taking the run up -------------------------------------------------------------------------------------------
+
+    def _take_up(self) -> Known:
+        plan = self._plan
+        if plan.store is None:
+            return Known()
+        self._lease = plan.store.acquire(
+            plan.run_id, this_process(), LEASE_S, plan.wall(), take_over=plan.take_over
+        )
+        try:
+            return load(plan.store, self._lease.uid)
+        except BaseException:
+            plan.store.release(self._lease, RunStatus.INTERRUPTED, plan.wall())
+            raise
+
+    def _make_engine(self, known: Known) -> Engine:
+        plan = self._plan
+        loop = asyncio.get_running_loop()
+        pools: dict[str, Pool] = {
+            "thread": ThreadPool(plan.pools.get("thread", 8)),
+            "process": ProcessPool(plan.pools.get("process", 2)),
+        }
+        engine = Engine(
+            run_id=plan.run_id,
+            salt=plan.salt,
+            nonce=plan.nonce,
+            loop=loop,
+            journal=Nothing(),
+            known=known,
+            pools=pools,
+            resources=plan.resources,
+            max_active=plan.max_active,
+            wall=plan.wall,
+            holder=self._lease.owner if self._lease else "",
+            store=plan.store,
+            decided=plan.decided,
+        )
+        engine.emit = self._emit if self._sinks else None
+        if (busy := getattr(loop, "busy", None)) is not None:  # a virtual clock asks before it jumps
+            busy.append(lambda: engine.ready.in_pools > 0 or engine.journal.awaited)
+        engine.on_parked = self._on_parked
+        engine.on_failure = self._on_failure
+        if plan.store is not None and self._lease is not None:
+            engine.journal = self._open_log(plan.store, self._lease, engine, loop)
+        return engine
+
+    def _open_log(self, store: Store, lease: Lease, engine: Engine, loop: asyncio.AbstractEventLoop) -> Journal:
+        def post(callback: Callable[[], None]) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens any more
+                loop.call_soon_threadsafe(callback)
+
+        log = Log(
+            store,
+            lease,
+            engine.known.last_seq,
+            post=post,
+            on_room=engine.ready.dispatch,
+            on_failure=engine.fail,
+            on_commit=self._on_commit if self._sinks else None,
+            clock=self._plan.wall,
+        )
+        self._writer = Writer(log, self._on_word)
+        self._writer.start()
+        return log
+
+    def _root_scope(self, root: Handle[Any]) -> Scope:
+        """The bounds of the whole run."""
+        plan, engine = self._plan, self._engine
+        account = engine.open_budget(Frame(root, UNBOUNDED), plan.budget) if plan.budget else None
+        deadline = None
+        if plan.deadline_s is not None:
+            deadline = engine.open_deadline(Frame(root, UNBOUNDED), engine.wall() + plan.deadline_s)
+        root._ordinals = None
+        return Scope(account, deadline)
+
+    # --- what happens meanwhile --------------------------------------------------------------------------------------
+
+    def _on_free(self) -> None:
+        self._engine.ready.dispatch_soon()
+        self._engine.batches.serve()
+        self._on_parked()
+
+    def _on_commit(self, rows: int, seq: int, seconds: float) -> None:
+        self._emit(events.Committed(at=self._plan.wall(), rows=rows, seq=seq, seconds=seconds))
+
+    def _on_failure(self, error: StoreError) -> None:
+        self._failure = error
+        self._stop()
+
+    def _on_word(self, info: RunInfo, signals: list[Signal]) -> None:
+        """Another process left word in the store."""
+        engine = self._engine
+        taken = self._taken_signals() if signals else set()
+        for sent in signals:
+            if sent.number not in taken:
+                engine.signals.setdefault(sent.name, []).append(sent)
+                for future in engine.signal_waiters.get(sent.name, ()):
+                    if not future.done():
+                        future.set_result(None)
+        if info.cancel_requested and self._failure is None:
+            self._failure = RunCancelled(
+                f"run {info.spec.run_id!r} was cancelled; what is finished is journaled: "
+                f"headway resume {info.spec.run_id} goes on with it"
+            )
+            engine.cancel(self._root, "the run was cancelled")
+
+    def _taken_signals(self) -> set[int]:
+        """Numbers of the signals that a wait has been answered with before."""
+        bodies = (decode_decision(body) for body in self._engine.known.decisions.values())
+        told = (decode(body.value) for body in bodies if body.what == "event")
+        return {answer[0] for answer in told if answer is not None}
+
+    def _emit(self, event: events.Event) -> None:
+        for sink in tuple(self._sinks):
+            try:
+                sink(event)
+            except Exception as error:
+                self._sinks.remove(sink)
+                warnings.warn(f"headway: event sink {sink!r} failed and gets no more events: {error}", stacklevel=2)
+        if not self._sinks:
+            self._engine.emit = None
+
+    def _emit_started(self, known: Known) -> None:
+        if self._sinks:
+            url = self._plan.store.url if self._plan.store is not None else "memory"
+            started = events.RunStarted(
+                at=self._plan.wall(),
+                run_id=self._plan.run_id,
+                task=self._plan.spec.name,
+                store=url,
+                recorded=len(known.outcomes),
+                resumed=bool(known),
+            )
+            self._emit(started)
+
+    # --- stopping ----------------------------------------------------------------------------------------------------
+
+    def _stop(self) -> None:
+        assert self._stopped is not None
+        self._stopped.set()
+
+    @contextlib.contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """While the run goes on, Ctrl-C drains it instead of tearing it."""
+        if threading.current_thread() is not threading.main_thread() or signal.getsignal(
+            signal.SIGINT
+        ) not in (signal.default_int_handler, signal.Handlers.SIG_DFL):
+            yield
+            return
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGINT, self._on_interrupt)
+        try:
+            yield
+        finally:
+            loop.remove_signal_handler(signal.SIGINT)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def _on_interrupt(self) -> None:
+        self._interrupts += 1
+        ready = self._engine.ready
+        if self._interrupts == 1:
+            ready.stopped = True
+            busy = ready.active + ready.in_pools
+            print(  # noqa: T201 - a word to the person who pressed the keys
+                f"\nheadway: interrupted; no new calls, waiting for {busy} running "
+                f"call{'s' * (busy != 1)} to end and be journaled (Ctrl-C again: stop at once)",
+                file=sys.stderr,
+            )
+            self._on_parked()
+        else:
+            self._stop()
+
+    def _on_parked(self) -> None:
+        """When an interrupted run has nothing left that runs, stop."""
+        if self._interrupts and self._engine.ready.idle:
+            self._engine.loop.call_soon(self._stop_if_idle)
+
+    def _stop_if_idle(self) -> None:
+        if self._engine.ready.idle:
+            self._stop()
+
+    async def _wind_down(self) -> RunStatus:
+        """The root ended, or the run must stop: leave nothing running, and say how the run ended."""
+        engine, root = self._engine, self._root
+        if root._state >= OK:
+            await self._durable()
+            if self._failure is not None and not isinstance(self._failure, RunCancelled):
+                return RunStatus.INTERRUPTED
+            if root._state == OK:
+                return RunStatus.DONE
+            return RunStatus.CANCELLED if root._state == CANCELLED else RunStatus.FAILED
+        engine.closing = True
+        engine.ready.stopped = True
+        ended = asyncio.Event()
+        root.add_callback(lambda _: ended.set())
+        engine.cancel(root, "the run stops here")
+        for _ in range(int(STOP_S / 0.5)):
+            try:
+                await asyncio.wait_for(ended.wait(), 0.5)
+                break
+            except TimeoutError:
+                self._insist(root)
+        return RunStatus.INTERRUPTED
+
+    def _insist(self, call: Handle[Any]) -> None:
+        """Tell code that swallowed its cancellation again."""
+        if call._asyncio_task is not None:
+            call._asyncio_task.cancel()
+        for child in list(call._children or ()):
+            self._insist(child)
+
+    async def _durable(self) -> None:
+        """Wait until everything recorded is on the disk, or the journal has failed."""
+        journal = self._engine.journal
+        if isinstance(journal, Log) and journal.failure is None:
+            written = asyncio.Event()
+
+            def failed(error: StoreError) -> None:
+                self._failure = error
+                written.set()
+
+            self._engine.on_failure = failed
+            journal.when_durable(journal.last_seq, written.set)
+            await written.wait()
+
+    # --- giving it back ----------------------------------------------------------------------------------------------
+
+    async def _give_back(self, status: RunStatus, floor: int | None) -> None:
+        plan = self._plan
+        try:
+            if hasattr(self, "_engine"):
+                self._engine.closing = True
+                for deadline in self._engine.deadlines:
+                    deadline.disarm()
+                for pool in self._engine.pools.values():
+                    await pool.close()
+        finally:
+            if self._writer is not None:
+                await asyncio.to_thread(self._writer.close)
+            if plan.store is not None and self._lease is not None:
+                with contextlib.suppress(LeaseLost, StoreError):
+                    plan.store.release(self._lease, status, plan.wall(), error_floor=floor)
+        if self._sinks:
+            ended = events.RunEnded(
+                at=plan.wall(),
+                run_id=plan.run_id,
+                status=status,
+                calls=self._engine.calls,
+                reused=self._engine.replay.reused,
+            )
+            self._emit(ended)
+
+    def _result(self, status: RunStatus) -> Any:
+        root = self._root
+        if self._failure is not None and (
+            status in (RunStatus.INTERRUPTED, RunStatus.CANCELLED) or not isinstance(self._failure, RunCancelled)
+        ):
+            raise self._failure
+        if status == RunStatus.INTERRUPTED:
+            how = "interrupted"
+            if self._plan.store is None:
+                raise Interrupted(f"run {self._plan.run_id!r} was {how}; it had no store, so nothing is kept")
+            raise Interrupted(
+                f"run {self._plan.run_id!r} was {how}; what is finished is journaled. Go on with: "
+                f"headway resume {self._plan.run_id} --store {self._plan.store.url}"
+            )
+        if root._state == FAILED:
+            assert root._error is not None
+            if self._plan.store is not None and not isinstance(root._error, HeadwayError):
+                root._error.add_note(
+                    f"run {self._plan.run_id!r} failed; what is finished is journaled, the same run_id goes on"
+                )
+            raise root._error
+        if root._state == CANCELLED:
+            raise RunCancelled(f"run {self._plan.run_id!r} was cancelled: {root.cancellation()}")
+        return root.result()

@@ -1,0 +1,512 @@
+"""The engine: moves every call of one run from its making to its end.
+
+A call's way: `spawn` names it; `admit` answers it from the journal or waits for the handles among its arguments; `ready` gives it room;
+`begin` reserves its budget (and, for an effect, waits for the disk); `launch` hands it to the loop or a pool; `body_ended` waits
+for its children; `conclude` encodes its value, tries again or ends it; `deliver` tells whoever waits. One direction.
+
+Everything happens on one thread, the event loop's, in callbacks that never block; other threads come in through `on_loop`. The
+engine must never let a dependent see an outcome that is not in the journal's queue, and never leave a call behind: a call ends
+only when its children have ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextvars
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from headway.engine import events
+from headway.engine.batch import Batches
+from headway.engine.books import Books
+from headway.engine.bounds import Deadline, Limit, Scope
+from headway.engine.handle import (
+    CANCELLED,
+    FAILED,
+    FINISHING,
+    OK,
+    RESTING,
+    RUNNING,
+    STARTING,
+    WAITING,
+    Frame,
+    Handle,
+    current,
+)
+from headway.engine.identity import call_key, forever_key, sibling_key
+from headway.engine.inputs import PLAIN, handles_in
+from headway.engine.launch import Launcher
+from headway.engine.outcome import Outcomes
+from headway.engine.ready import Ready
+from headway.engine.replay import Replay
+from headway.engine.spec import TaskSpec
+from headway.engine.waits import Waits
+from headway.errors import CallTimeout, HeadwayError, InputFailed, StoreError, UsageError
+from headway.journal.codec import Encoded
+from headway.journal.known import Known, Recorded
+from headway.journal.ledger import Account
+from headway.journal.log import Blob, Journal
+from headway.journal.records import Amounts, Row
+from headway.journal.store import Store
+from headway.pools.base import Pool
+
+NO_KWARGS: dict[str, Any] = {}
+
+
+class Engine:
+    """One run in this process. `wall` gives wall-clock seconds; `holder` names this driver in shared limits."""
+
+    def __init__(
+        self,
+        *,
+        run_id: str,
+        salt: bytes,
+        nonce: bytes,
+        loop: asyncio.AbstractEventLoop,
+        journal: Journal,
+        known: Known,
+        pools: dict[str, Pool],
+        resources: dict[str, int],
+        max_active: int,
+        wall: Callable[[], float],
+        holder: str = "",
+        store: Store | None = None,
+        decided: Mapping[str, str] | None = None,
+    ) -> None:
+        self.run_id = run_id
+        self.salt = salt
+        self.nonce = nonce  # makes idempotency keys of this run its own
+        self.loop = loop
+        self.journal = journal
+        self.known = known
+        self.pools = pools
+        self.store = store
+        self.wall = wall
+        self.holder = holder
+        self.emit: Callable[[events.Event], None] | None = None
+        self.thread = threading.get_ident()
+        self.waits = Waits(self)
+        self.books = Books(self)
+        self.ready = Ready(self, pools, resources, max_active)
+        self.replay = Replay(self, known, decided or {})
+        self.outcomes = Outcomes(self)
+        self.launcher = Launcher(self)
+        self.batches = Batches(self)
+        self.calls = 0  # calls made in this process
+        self.closing = False  # ends are no longer recorded: the run stops here and goes on another time
+        self.on_parked: Callable[[], None] | None = None
+        self.signals: dict[str, list[Any]] = {}
+        self.signal_waiters: dict[str, list[asyncio.Future[None]]] = {}
+        self.deadlines: set[Deadline] = set()
+        self.named_limits: dict[str, Limit] = {}
+        self._shared: dict[bytes, Handle[Any]] = {}  # running calls of cache="forever" tasks
+        self.resumed = bool(known)
+
+    # --- coming in ---------------------------------------------------------------------------------------------------
+
+    def on_loop(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Run a function on the engine's thread and return its result, from whatever thread this is."""
+        if threading.get_ident() == self.thread:
+            return function(*args)
+        if self.closing or self.loop.is_closed():
+            raise HeadwayError(f"run {self.run_id!r} has ended; the thread that still works for it can't go on")
+        future: concurrent.futures.Future[Any] = concurrent.futures.Future()
+
+        def step() -> None:
+            try:
+                future.set_result(function(*args))
+            except BaseException as error:
+                future.set_exception(error)
+
+        self.loop.call_soon_threadsafe(step)
+        return future.result()
+
+    def spawn(
+        self,
+        spec: TaskSpec,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        frame: Frame,
+        context: contextvars.Context | None = None,
+    ) -> Handle[Any]:
+        """Make a call. Raises WrongArguments, NoCanonicalForm, ForeignHandle and CycleError, before anything is recorded."""
+        parent, scope = frame
+        if parent._state >= FINISHING:
+            raise UsageError(
+                f"{parent.describe()} has ended and can't call {spec.name} any more: "
+                "await what it starts with asyncio before it returns"
+            )
+        if parent._x is not None and parent._x.stop is not None:
+            raise asyncio.CancelledError(parent._x.stop_reason)
+        args, kwargs = spec.signature.bind(args, kwargs)
+        inputs: tuple[Handle[Any], ...] = ()
+        for value in args:
+            if type(value) not in PLAIN:
+                inputs = handles_in(args, kwargs)
+                break
+        else:
+            if kwargs:
+                inputs = handles_in(args, kwargs)
+        if inputs:
+            self.waits.check_inputs(parent, inputs, f"{spec.name}({spec.label(args, kwargs)})")
+        key = self._name(spec, args, kwargs, parent)
+        self.calls = number = self.calls + 1
+        call: Handle[Any] = Handle(self, spec, key, args, kwargs, parent, scope, number)
+        call._inputs = inputs
+        if parent._children is None:
+            parent._children = {call: None}
+        else:
+            parent._children[call] = None
+        call._context = context
+        self.admit(call)
+        return call
+
+    def _name(self, spec: TaskSpec, args: tuple[Any, ...], kwargs: Mapping[str, Any], parent: Handle[Any]) -> bytes:
+        """The key of a call: what it asks, of whom, and its place among equal siblings."""
+        canonical = spec.canonical(args, kwargs)
+        if spec.forever:
+            return forever_key(spec.name, canonical)
+        key = call_key(parent.key, parent._epoch, spec.name, canonical)
+        ordinals = parent._ordinals
+        if ordinals is None:
+            parent._ordinals = {key: 1}
+            return key
+        ordinal = ordinals.setdefault(key, 0)
+        ordinals[key] = ordinal + 1
+        return sibling_key(key, ordinal) if ordinal else key
+
+    def start_root(self, spec: TaskSpec, args: tuple[Any, ...], kwargs: Mapping[str, Any], scope: Scope) -> Handle[Any]:
+        """Make the run's first call."""
+        args, kwargs = spec.signature.bind(args, kwargs)
+        key = call_key(self.salt, 0, spec.name, spec.canonical(args, kwargs))
+        self.calls = 1
+        root: Handle[Any] = Handle(self, spec, key, args, kwargs, None, scope, 1)
+        return root
+
+    # --- from the journal, or to the queue ---------------------------------------------------------------------------
+
+    def admit(self, call: Handle[Any]) -> None:
+        """Answer the call from the journal, or let it wait for its inputs, or let it start."""
+        if self.emit:
+            self._emit_spawned(call)
+        if call._scope.deadline is not None:
+            call._scope.deadline.calls[call] = None
+        if call._spec.forever and self._share(call):
+            return
+        if self.resumed or call._memo is not None:
+            recorded = self.replay.find(call)
+            if recorded is not None:
+                if not call._inputs:
+                    self.outcomes.reuse(call, recorded)
+                    return
+                call.extra().recorded = recorded
+        if call._context is None:
+            call._context = contextvars.copy_context()
+        if call._inputs and self._await_inputs(call):
+            return
+        self._inputs_there(call)
+
+    def _share(self, call: Handle[Any]) -> bool:
+        """Answer a cache="forever" call from a running equal one, or from what any run recorded."""
+        running = self._shared.get(call.key)
+        if running is not None and running is not call:
+            running.add_callback(lambda other: self.outcomes.copy(call, other))
+            return True
+        if not self.resumed or call.key not in self.known.outcomes:
+            row = self.journal.cached(call.key)
+            if row is not None:
+                recorded = Recorded(self.known.last_seq + 1, row.body)
+                if not self.replay.why_not(call._spec, self.outcomes.decode(recorded), recorded.seq, call._floor):
+                    self.outcomes.reuse(call, recorded, record=True)
+                    return True
+        self._shared[call.key] = call
+        call.add_callback(self._unshare)
+        return False
+
+    def _unshare(self, call: Handle[Any]) -> None:
+        del self._shared[call.key]
+
+    def _await_inputs(self, call: Handle[Any]) -> bool:
+        """Come back when all inputs have ended; False if they have."""
+        left = [handle for handle in call._inputs if handle._state < OK]
+        for handle in call._inputs:
+            handle._awaited = True
+        if not left:
+            return False
+        count = len(left)
+
+        def arrived(handle: Handle[Any]) -> None:
+            nonlocal count
+            count -= 1
+            if not count and call._state == WAITING:
+                self._inputs_there(call)
+
+        for handle in left:
+            handle.extra().dependents.append(call)
+            handle.add_callback(arrived)
+            self.ready.promote(handle)
+        return True
+
+    def _inputs_there(self, call: Handle[Any]) -> None:
+        for handle in call._inputs:
+            if handle._state != OK:
+                error = InputFailed(f"{call.describe()} was not started: its argument {handle.describe()} {handle.state}")
+                error.__cause__ = handle._error
+                self.conclude(call, None, error)
+                return
+        x = call._x
+        if x is not None and (recorded := x.recorded) is not None:
+            x.recorded = None
+            if self.replay.same_inputs(call, recorded):
+                self.outcomes.reuse(call, recorded)
+                return
+        self.resume_call(call)
+        if call._state == WAITING:
+            self.ready.push(call)
+
+    def resume_call(self, call: Handle[Any]) -> None:
+        """Take over attempts and costs that earlier processes recorded of a call that has not ended."""
+        if not self.resumed:
+            return
+        self.books.resume(call)
+        if (found := self.known.attempts.get(call.key)) is not None:
+            seq, attempt = found
+            call._attempt = attempt.attempt
+            call._epoch = attempt.epoch
+            call._floor = max(call._floor, seq)
+            if (rest := attempt.retry_at - self.wall()) > 0:
+                self._rest(call, rest)
+
+    # --- starting ----------------------------------------------------------------------------------------------------
+
+    def begin(self, call: Handle[Any], delay: float = 0.0) -> None:
+        """There is room: reserve the budget, note the start where the journal must know it, launch."""
+        deadline = call._scope.deadline
+        if deadline is not None and deadline.left_s <= 0:
+            self.conclude(call, None, deadline.error(call.describe()))
+            return
+        spec = call._spec
+        if spec.cost or call._scope.account is not None:
+            if (refused := self.books.reserve(call)) is not None:
+                self.ready.release(call)
+                self.conclude(call, None, refused)
+                return
+        call._attempt += 1
+        call._state = STARTING
+        if spec.pool == "inline" and not spec.batch:
+            self.ready.active += 1
+        if spec.effect or (call._x is not None and call._x.reserved):
+            seq = self.outcomes.note_start(call)
+            if spec.effect:
+                self.launcher.when_durable(call, seq)
+                return
+        if delay > 0.0:
+            call.extra().timer = self.loop.call_later(delay, self.launcher.launch, call)
+            return
+        self.launcher.launch(call)
+
+    def timed_out(self, call: Handle[Any]) -> None:
+        """The timer of the task's timeout."""
+        if call._state in (STARTING, RUNNING, FINISHING):
+            timeout_s = call._spec.timeout_s
+            error = CallTimeout(f"{call.describe()} took longer than its timeout of {timeout_s:g} s")
+            self.stop(call, "timed out", error)
+
+    # --- stopping ----------------------------------------------------------------------------------------------------
+
+    def cancel(self, call: Handle[Any], reason: str, error: BaseException | None = None) -> None:
+        """Ask a call to stop, with everything under it. `error` is what it ends with instead of being cancelled."""
+        if call._state >= OK:
+            return
+        x = call.extra()
+        if x.stop is None or (error is None and not isinstance(x.stop, asyncio.CancelledError)):
+            self.stop(call, reason, error or asyncio.CancelledError(reason))
+
+    def stop(self, call: Handle[Any], reason: str, why: BaseException) -> None:
+        x = call.extra()
+        x.stop, x.stop_reason = why, reason
+        if self.emit:
+            self.emit(
+                events.CancelRequested(at=self.wall(), key=call.key.hex(), task=call.task, reason=reason)
+            )
+        if call._state < RUNNING or call._state == RESTING:
+            self.body_ended(call, None, why)
+        elif call._state == FINISHING:
+            for child in list(call._children or ()):
+                self.cancel(child, f"{call.describe()} is stopping")
+        else:
+            self.launcher.interrupt(call)
+
+    # --- ending ------------------------------------------------------------------------------------------------------
+
+    def body_ended(
+        self, call: Handle[Any], value: Any, error: BaseException | None, encoded: Encoded | None = None
+    ) -> None:
+        """The call's own code has ended; its children may not have."""
+        if call._state >= FINISHING:
+            return
+        self.launcher.leave(call)
+        x = call._x
+        if isinstance(error, asyncio.CancelledError) and x is not None and x.stop is not None:
+            error = x.stop
+        if call._children:
+            call._state = FINISHING
+            call._value, call._error, call._head = value, error, encoded  # type: ignore[assignment]
+            if error is not None:
+                for child in list(call._children):
+                    self.cancel(child, f"{call.describe()} ended without it")
+            return
+        self.conclude(call, value, error, encoded)
+
+    def children_ended(self, call: Handle[Any]) -> None:
+        """The last child of a call that was waiting for it has ended."""
+        if call._state != FINISHING or call._children:
+            return
+        value, error, encoded = call._value, call._error, call._head
+        call._value, call._error, call._head = None, None, b""
+        x = call._x
+        if (error is None and x is not None and x.stop is not None and not isinstance(x.stop, asyncio.CancelledError)) or (error is None and x is not None and x.stop is not None and any(not h._awaited for h in x.failures)):
+            error = x.stop
+        self.conclude(call, value, error, encoded or None)  # type: ignore[arg-type]
+
+    def conclude(
+        self, call: Handle[Any], value: Any, error: BaseException | None, encoded: Encoded | None = None
+    ) -> None:
+        """A call and its children have ended: settle, try again, or end it for good."""
+        x = call._x
+        if x is not None:
+            self.books.settle(call, self.launcher.seconds(call))
+            if error is None and x.failures:
+                error = self.outcomes.unawaited(call)
+        if error is None and encoded is None and not self.closing:
+            encoded, error = self.outcomes.encode(call, value)
+        if error is not None and self.outcomes.tries_again(call, error):
+            return
+        self.outcomes.end(call, value, error, encoded)
+
+    def try_again(self, call: Handle[Any], delay: float) -> None:
+        """Forget the failed attempt and rest before the next."""
+        x = call.extra()
+        x.failures.clear()
+        x.child_errors.clear()
+        x.stop, x.stop_reason = None, ""
+        x.parked_s = 0.0
+        call._ordinals = None
+        self._rest(call, delay)
+
+    def _rest(self, call: Handle[Any], delay: float) -> None:
+        call._state = RESTING
+        call.extra().timer = self.loop.call_later(delay, self._rested, call)
+
+    def _rested(self, call: Handle[Any]) -> None:
+        if call._state == RESTING:
+            call.extra().timer = None
+            self.ready.push(call)
+
+    def deliver(self, call: Handle[Any], state: int) -> None:
+        """The outcome is on its way to the journal: tell whoever waits for it."""
+        call._state = state
+        call._context = None
+        call._ordinals = None
+        call._children = None
+        parent = call._parent
+        if call._scope.deadline is not None:
+            call._scope.deadline.calls.pop(call, None)
+        if parent is not None and parent._children is not None:
+            parent._children.pop(call, None)
+            if state == FAILED:
+                x = parent.extra()
+                if not call._awaited:
+                    x.failures.append(call)
+                if parent._spec.retry is not None and call._error is not None:
+                    x.child_errors.append(call._error)
+            if not parent._children and parent._state == FINISHING:
+                self.loop.call_soon(self.children_ended, parent)
+        callbacks = call._callbacks
+        if callbacks is not None:
+            call._callbacks = None
+            if type(callbacks) is list:
+                for callback in callbacks:
+                    callback(call)
+            else:
+                callbacks(call)
+
+    # --- answers for handles -----------------------------------------------------------------------------------------
+
+    def value_of(self, call: Handle[Any]) -> Any:
+        return self.outcomes.value(call)
+
+    def error_for_awaiter(self, call: Handle[Any]) -> BaseException:
+        if call._state == CANCELLED:
+            return call.cancellation()
+        assert call._error is not None
+        return call._error
+
+    def cost_of(self, call: Handle[Any]) -> Amounts:
+        return self.books.cost(call)
+
+    def holder_of(self, call: Handle[Any]) -> str:
+        return f"{self.holder}#{call.key.hex()}"
+
+    def parked(self) -> None:
+        if self.on_parked is not None:
+            self.on_parked()
+
+    # --- small things ------------------------------------------------------------------------------------------------
+
+    def append(self, row: Row, blobs: tuple[Blob, ...] = (), cache_key: bytes | None = None) -> int:
+        """Queue a row, unless the run is being stopped to go on later."""
+        if self.closing:
+            return 0
+        return self.journal.append(row, blobs, cache_key)
+
+    def decide(self, frame: Frame, what: str, make: Callable[[], Any], detail: bytes = b"") -> Any:
+        """What the program was told before at this place, or else what `make` says now, recorded."""
+        return self.on_loop(self.outcomes.decide, frame.call, what, detail, make)
+
+    def open_budget(self, frame: Frame, limits: Amounts) -> Account:
+        """The account of a budget that opens here; found again by its place in the call."""
+        call, outer = frame.call, frame.scope.account
+        key = self.outcomes.name_decision(call, "budget", b"")
+        opened = (outer.key if outer else b"", limits)
+        if self.outcomes.recall(call, key) != opened:
+            self.outcomes.record_decision(call, key, "budget", opened)
+        return self.books.open(key, outer, limits)
+
+    def open_deadline(self, frame: Frame, wanted: float) -> Deadline:
+        """A deadline that opens here, at the absolute time that was recorded when it first did."""
+        at: float = self.outcomes.decide(frame.call, "deadline", b"", lambda: wanted)
+        outer = frame.scope.deadline
+        deadline = Deadline(min(at, outer.at) if outer else at, outer, self.wall)
+        deadline.arm(self.loop, self.cancel)
+        self.deadlines.add(deadline)
+        if self.emit:
+            self.emit(events.DeadlineOpened(at=self.wall(), key=frame.call.key.hex(), deadline=deadline.at))
+        return deadline
+
+    def fail(self, error: StoreError) -> None:
+        """The journal can't go on: stop everything, record nothing more."""
+        self.ready.stopped = True
+        self.closing = True
+        if self.on_failure is not None:
+            self.on_failure(error)
+
+    on_failure: Callable[[StoreError], None] | None = None
+
+    def _emit_spawned(self, call: Handle[Any]) -> None:
+        assert self.emit is not None
+        event = events.CallSpawned(
+            at=self.wall(),
+            key=call.key.hex(),
+            parent=call.parent_key.hex(),
+            task=call.task,
+            label=call._spec.label(call._args, call._kwargs),
+        )
+        self.emit(event)
+
+
+def frame_now() -> Frame | None:
+    """The call and scope that this code runs in, if any."""
+    return current.get()

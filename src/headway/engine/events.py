@@ -1,0 +1,155 @@
+"""The one stream of what the runtime does. Progress, the JSONL sink and later traces and the page are built on it.
+
+Events are small frozen structs with a wall-clock time `at`. They are made only while somebody listens. `key` and `parent` are
+hexadecimal call keys. A sink is any callable that takes an event; it must not block, and an exception it raises ends its
+subscription with a warning, never the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from headway.journal.records import Amounts
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag=True):
+    at: float
+
+
+class RunStarted(Event, frozen=True):
+    run_id: str
+    task: str
+    store: str
+    recorded: int  # outcomes that the journal already had
+    resumed: bool
+
+
+class RunEnded(Event, frozen=True):
+    run_id: str
+    status: str
+    calls: int
+    reused: int
+
+
+class CallSpawned(Event, frozen=True):
+    key: str
+    parent: str
+    task: str
+    label: str
+
+
+class CallReused(Event, frozen=True):
+    key: str
+    parent: str
+    task: str
+    label: str
+
+
+class CallStarted(Event, frozen=True):
+    key: str
+    task: str
+    attempt: int
+    pool: str
+
+
+class CallRetrying(Event, frozen=True):
+    key: str
+    task: str
+    attempt: int  # the attempt that failed
+    error: str
+    delay_s: float
+
+
+class CallCharged(Event, frozen=True):
+    key: str
+    task: str
+    amounts: Amounts
+
+
+class CancelRequested(Event, frozen=True):
+    key: str
+    task: str
+    reason: str
+
+
+class CallEnded(Event, frozen=True):
+    key: str
+    parent: str
+    task: str
+    status: str  # "ok", "error" or "cancelled"
+    started: float
+    attempts: int
+    cost: Amounts
+    error: str = ""
+
+
+class BudgetOpened(Event, frozen=True):
+    scope: str
+    parent: str
+    limits: Amounts
+
+
+class BudgetChanged(Event, frozen=True):
+    scope: str
+    spent: Amounts
+    reserved: Amounts
+    closed: bool
+
+
+class DeadlineOpened(Event, frozen=True):
+    key: str
+    deadline: float  # wall clock
+
+
+class BatchStarted(Event, frozen=True):
+    task: str
+    size: int
+
+
+class WorkerStarted(Event, frozen=True):
+    pool: str
+    worker: int
+    pid: int
+
+
+class WorkerEnded(Event, frozen=True):
+    pool: str
+    worker: int
+    pid: int
+    why: str
+
+
+class Committed(Event, frozen=True):
+    rows: int
+    seq: int
+    seconds: float
+
+
+class Warned(Event, frozen=True):
+    message: str
+
+
+Sink = Callable[[Event], None]
+
+EVENTS: tuple[type[Event], ...] = tuple(Event.__subclasses__())
+AnyEvent = (
+    RunStarted
+    | RunEnded
+    | CallSpawned
+    | CallReused
+    | CallStarted
+    | CallRetrying
+    | CallCharged
+    | CancelRequested
+    | CallEnded
+    | BudgetOpened
+    | BudgetChanged
+    | DeadlineOpened
+    | BatchStarted
+    | WorkerStarted
+    | WorkerEnded
+    | Committed
+    | Warned
+)

@@ -1,0 +1,288 @@
+"""The handle: one call, as its program holds it and as the engine moves it.
+
+A million calls may be alive at once, so a call is one object with slots; what only some calls need (a timer, a reservation,
+who awaits what) lives in `Extra`, made when first needed. Names without underscore are for users; the rest belongs to the engine.
+A handle never runs anything by itself: it is moved by the engine, on the engine's thread, through
+
+    WAITING  (for handles among its arguments)  ->  READY  (for a slot)  ->  STARTING  (for the disk: effects)
+    ->  RUNNING  ->  FINISHING  (its body ended, children still run)  ->  OK | FAILED | CANCELLED
+    RUNNING  ->  RESTING  (until the next attempt)  ->  READY
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Callable, Generator, Mapping
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+
+from headway.errors import CallCancelled, ForeignHandle, HeadwayError
+from headway.journal.records import NO_PARENT, Amounts
+
+if TYPE_CHECKING:
+    from headway.engine.bounds import Held, Scope
+    from headway.engine.engine import Engine
+    from headway.engine.spec import TaskSpec
+    from headway.journal.known import Recorded
+    from headway.pools.base import Job
+
+T_co = TypeVar("T_co", covariant=True)
+
+WAITING, READY, STARTING, RUNNING, RESTING, FINISHING, OK, FAILED, CANCELLED = range(9)
+STATES = ("waiting", "ready", "starting", "running", "resting", "finishing", "ok", "failed", "cancelled")
+MISSING: Any = object()
+
+
+class Frame(NamedTuple):
+    """Where code runs: inside which call, under which scope."""
+
+    call: Handle[Any]
+    scope: Scope
+
+
+current: contextvars.ContextVar[Frame | None] = contextvars.ContextVar("headway_frame", default=None)
+
+
+class Extra:
+    """What only some calls need."""
+
+    __slots__ = (
+        "awaiting",
+        "batch",
+        "charged",
+        "child_errors",
+        "costs",
+        "dependents",
+        "failures",
+        "granted",
+        "guards",
+        "held",
+        "job",
+        "lent",
+        "parked_at",
+        "parked_s",
+        "parks",
+        "recorded",
+        "reserved",
+        "resumed",
+        "started_attempt",
+        "stop",
+        "stop_reason",
+        "timer",
+    )
+
+    def __init__(self) -> None:
+        self.stop: BaseException | None = None  # why it must stop: CancelledError or an error such as CallTimeout
+        self.stop_reason = ""
+        self.failures: list[Handle[Any]] = []  # failed children that nobody has awaited yet
+        self.child_errors: list[BaseException] = []  # errors that children gave this attempt
+        self.awaiting: list[Handle[Any]] = []  # handles of other calls that the body waits for now
+        self.dependents: list[Handle[Any]] = []  # calls that got this handle as an argument
+        self.job: Job | None = None
+        self.batch: Any = None
+        self.timer: asyncio.TimerHandle | None = None
+        self.reserved: Amounts = {}  # what is still promised for this attempt
+        self.charged: set[str] = set()  # units it charged in this attempt
+        self.costs: dict[bytes, Amounts] = {}  # cumulative cost by budget account; b"" without one
+        self.held: list[Held] = []  # limits and resources it holds
+        self.guards: dict[str, bytes] | None = None
+        self.recorded: Recorded | None = None  # an earlier outcome, to be reused if the inputs are the same
+        self.parks = 0
+        self.lent = False  # its thread's slot is lent to others while it waits
+        self.granted = False  # it has its limits again but has not gone on yet
+        self.parked_at = 0.0
+        self.parked_s = 0.0
+        self.started_attempt: float | None = None
+        self.resumed = False  # it was checked against what earlier processes recorded of it
+
+
+class Handle(Generic[T_co]):
+    """The awaitable future of a call. As an argument of another call it is a dependency.
+
+    Await it to get the call's result or its error. A handle may be awaited any number of times, from any call of its run.
+
+    Raises (on await): the exception that the call's function raised; `CallTimeout`, `DeadlineExceeded`, `BudgetExceeded`,
+    `WorkerDied`, `InputFailed`; `CallCancelled` if it was cancelled; `ForeignHandle` in another run; `CycleError` if the two
+    calls would wait for each other.
+
+    Example:
+        >>> async def program():
+        ...     handle = search("why is the sky blue?")   # runs now
+        ...     pages = await handle
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_args",
+        "_asyncio_task",
+        "_attempt",
+        "_awaited",
+        "_blobs",
+        "_callbacks",
+        "_children",
+        "_context",
+        "_engine",
+        "_epoch",
+        "_error",
+        "_floor",
+        "_head",
+        "_inputs",
+        "_kwargs",
+        "_memo",
+        "_number",
+        "_ordinals",
+        "_parent",
+        "_scope",
+        "_spec",
+        "_started",
+        "_state",
+        "_value",
+        "_x",
+        "key",
+    )
+    __headway_handle__ = True
+
+    key: bytes
+
+    def __init__(
+        self,
+        engine: Engine,
+        spec: TaskSpec,
+        key: bytes,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        parent: Handle[Any] | None,
+        scope: Scope,
+        number: int,
+    ) -> None:
+        self.key = key
+        self._engine = engine
+        self._spec = spec
+        self._args = args
+        self._kwargs = kwargs
+        self._parent = parent
+        self._scope = scope
+        self._number = number
+        self._state = WAITING
+        self._awaited = False
+        self._callbacks: Any = None
+        self._children: dict[Handle[Any], None] | None = None
+        self._ordinals: dict[bytes, int] | None = None
+        self._context: contextvars.Context | None = None
+        self._asyncio_task: asyncio.Task[None] | None = None
+        self._inputs: tuple[Handle[Any], ...] = ()
+        self._attempt = 0
+        self._epoch = 0
+        self._started = 0.0
+        self._value: Any = None
+        self._error: BaseException | None = None
+        self._head = b""
+        self._blobs: tuple[bytes, ...] = ()
+        self._x: Extra | None = None
+        if parent is None:
+            self._floor = 0
+            self._memo: dict[bytes, Any] | None = None
+        else:
+            self._floor = parent._floor
+            self._memo = parent._memo
+
+    # --- for users ---------------------------------------------------------------------------------------------------
+
+    @property
+    def task(self) -> str:
+        """The name of the task that was called."""
+        return self._spec.name
+
+    @property
+    def state(self) -> str:
+        """waiting, ready, starting, running, resting, finishing, ok, failed or cancelled."""
+        return STATES[self._state]
+
+    @property
+    def cost(self) -> Amounts:
+        """What the call has cost so far, all attempts together: unit to amount. Its children's costs are theirs."""
+        return self._engine.cost_of(self)
+
+    def done(self) -> bool:
+        """Whether the call has ended, in any way."""
+        return self._state >= OK
+
+    def cancelled(self) -> bool:
+        """Whether the call has ended cancelled. A call that was only asked to stop has not."""
+        return self._state == CANCELLED
+
+    def result(self) -> T_co:
+        """The result of a call that has ended; raises its error, or HeadwayError while it still runs."""
+        if self._state == OK:
+            return self._engine.value_of(self)  # type: ignore[no-any-return]
+        if self._state < OK:
+            raise HeadwayError(f"{self!r} has not ended yet: await it first")
+        self._awaited = True
+        raise self._engine.error_for_awaiter(self)
+
+    def exception(self) -> BaseException | None:
+        """The error of a call that has ended, CallCancelled if it was cancelled, None if it succeeded."""
+        if self._state < OK:
+            raise HeadwayError(f"{self!r} has not ended yet: await it first")
+        self._awaited = True
+        return self._error if self._state != CANCELLED else self.cancellation()
+
+    def cancel(self, reason: str = "") -> None:
+        """Ask the call to stop, with everything under it. Returns at once; await the handle to see it stopped."""
+        self._engine.on_loop(self._engine.cancel, self, reason or "cancelled by the program")
+
+    def __await__(self) -> Generator[Any, Any, T_co]:
+        frame = current.get()
+        self._awaited = True
+        if frame is None or frame.call._engine is not self._engine:
+            raise self.foreign()
+        if self._state < OK:
+            yield from self._engine.waits.wait_for(frame.call, self)
+        elif (x := frame.call._x) is not None and x.stop is not None:
+            raise asyncio.CancelledError(x.stop_reason)
+        return self.result()
+
+    def __repr__(self) -> str:
+        return f"<{self.describe()} {self.state} {self.key.hex()[:8]}>"
+
+    # --- for the engine ----------------------------------------------------------------------------------------------
+
+    def describe(self) -> str:
+        """`task(arguments)`, short, for messages."""
+        return f"{self._spec.name}({self._spec.label(self._args, self._kwargs)})"
+
+    @property
+    def parent_key(self) -> bytes:
+        return self._parent.key if self._parent is not None else NO_PARENT
+
+    def cancellation(self) -> CallCancelled:
+        reason = self._x.stop_reason if self._x is not None else ""
+        return CallCancelled(f"{self.describe()} was cancelled" + (f": {reason}" if reason else ""))
+
+    def foreign(self) -> ForeignHandle:
+        return ForeignHandle(
+            f"handle of {self.describe()} belongs to run {self._engine.run_id!r}, which is not the run that uses it: "
+            "pass its result instead, or make the call in this run"
+        )
+
+    def extra(self) -> Extra:
+        if self._x is None:
+            self._x = Extra()
+        return self._x
+
+    def add_callback(self, callback: Callable[[Handle[Any]], None]) -> None:
+        """Call back, on the engine's thread, when the call has ended; at once if it has."""
+        if self._state >= OK:
+            callback(self)
+        elif self._callbacks is None:
+            self._callbacks = callback
+        elif type(self._callbacks) is list:
+            self._callbacks.append(callback)
+        else:
+            self._callbacks = [self._callbacks, callback]
+
+    def remove_callback(self, callback: Callable[[Handle[Any]], None]) -> None:
+        if type(self._callbacks) is list:
+            self._callbacks.remove(callback)
+        elif self._callbacks == callback:
+            self._callbacks = None

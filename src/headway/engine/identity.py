@@ -1,0 +1,138 @@
+"""Names of calls: a call is named by what it asks, never by when it ran.
+
+    key = H(parent key, epoch, task, explicit key or canonical arguments)
+    key of a later equal sibling = H(key, its number)
+
+Keys are 16 bytes of BLAKE2b. Every kind of name starts with its own letter, and every part of varying length but the
+last is preceded by its length, so no two different questions are ever the same bytes. Changing anything here makes
+every recorded result unfindable: keys are part of the store's format.
+
+`canonical` says when two arguments are the same, `signature` when two ways to pass them are.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from headway.engine.canonical import FLAT, canonical
+from headway.engine.signature import Signature, Unkeyed, unkeyed
+from headway.journal.declared import stable_module
+from headway.journal.wire import pack
+
+__all__ = [
+    "Signature",
+    "Unkeyed",
+    "call_key",
+    "canonical",
+    "decision_key",
+    "explicit",
+    "forever_key",
+    "key_of",
+    "label",
+    "sibling_key",
+    "stable_module",
+    "unkeyed",
+]
+
+_blake2b = hashlib.blake2b
+
+
+def call_key(parent_key: bytes, epoch: int, task: str, arguments: bytes) -> bytes:
+    """The name of a call: `arguments` is `Signature.canonical(...)`, or `explicit(...)` where the task has `key=`."""
+    name = task.encode()
+    data = b"".join((b"C", parent_key, pack(epoch), pack(len(name)), name, arguments))
+    return _blake2b(data, digest_size=16).digest()
+
+
+def sibling_key(key: bytes, ordinal: int) -> bytes:
+    """The name of the `ordinal`-th call with this key under the same parent; the first is the key itself."""
+    return key if ordinal == 0 else _blake2b(b"S" + key + pack(ordinal), digest_size=16).digest()
+
+
+def decision_key(parent_key: bytes, epoch: int, what: str, detail: bytes, ordinal: int = 0) -> bytes:
+    """The name of something that a program was told once: what it is, about what (`detail`), which of equals."""
+    data = b"D" + parent_key + pack(epoch) + pack(ordinal) + pack(what) + detail
+    return _blake2b(data, digest_size=16).digest()
+
+
+def forever_key(task: str, arguments: bytes) -> bytes:
+    """The name of a call that is the same in every run, whoever asks."""
+    return _blake2b(b"F" + pack(task) + arguments, digest_size=16).digest()
+
+
+def explicit(key: object, task: str = "the call") -> bytes:
+    """What `key=` gave, as the arguments of `call_key`; never equal to the arguments of a call without it."""
+    return b"\xc1" + canonical(key, f"key= of {task}")  # 0xc1 starts no msgpack
+
+
+def key_of(
+    parent_key: bytes, epoch: int, task: str, signature: Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> bytes:
+    """The name of a call whose arguments are in normal form. Raises NoCanonicalForm."""
+    return call_key(parent_key, epoch, task, signature.canonical(args, kwargs))
+
+
+# --- labels ----------------------------------------------------------------------------------------------------------
+
+LABEL_CHARS = 60
+
+
+def label(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
+    """A short text of a call's arguments, for people. Never raises; never asks a large or unknown object for text."""
+    try:
+        if len(args) == 1 and not kwargs:
+            return _short(args[0], LABEL_CHARS)
+        parts: list[str] = []
+        left = LABEL_CHARS
+        for value in args:
+            if left <= 0:
+                break
+            parts.append(_short(value, left))
+            left -= len(parts[-1]) + 2
+        for name, value in kwargs.items():
+            if left <= 0:
+                break
+            parts.append(f"{name}={_short(value, left)}")
+            left -= len(parts[-1]) + 2
+        text = ", ".join(parts)
+        return text if len(text) <= LABEL_CHARS else text[: LABEL_CHARS - 1] + "…"
+    except Exception:  # a label is never worth a failed call
+        return "…"
+
+
+def _short(value: Any, room: int) -> str:
+    kind = type(value)
+    if kind is str:
+        text = repr(value if len(value) <= room else value[:room])
+        return text if len(text) <= room else text[: room - 1] + "…"
+    if kind is int and value.bit_length() > 128:
+        return f"int of {value.bit_length()} bits"
+    if kind is int or kind is float or kind is bool or value is None:
+        return repr(value)
+    if kind in (list, tuple, dict, set, frozenset):
+        return _short_container(value, kind, room)
+    return _short_object(value, kind)[:room]
+
+
+def _short_container(value: Any, kind: type, room: int) -> str:
+    if len(value) <= 4 and kind in (list, tuple) and FLAT.union({float}).issuperset(map(type, value)):
+        inner = ", ".join(_short(item, room) for item in value)
+        if len(inner) + 2 <= room:
+            return f"[{inner}]" if kind is list else f"({inner})"
+    return f"{kind.__name__} of {len(value)}"
+
+
+def _short_object(value: Any, kind: type) -> str:
+    if kind in (bytes, bytearray):
+        return f"{len(value)} bytes"
+    if issubclass(kind, enum.Enum):
+        return f"{kind.__name__}.{value._name_}"
+    if getattr(kind, "__headway_handle__", False):
+        return f"<{value.key.hex()[:8]}>"
+    shape = getattr(value, "shape", None) if kind.__module__.partition(".")[0] in ("numpy", "torch") else None
+    if shape is not None:
+        return f"{kind.__name__}{list(shape)}"
+    return kind.__name__

@@ -1,0 +1,54 @@
+"""Handles among the arguments of a call: finding them, and putting their results in their place.
+
+A handle counts as an input when it is an argument itself or sits inside lists, tuples, sets or dictionaries of an argument. The
+containers are rebuilt with the results; what the caller holds is never changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from headway.engine.handle import Handle
+
+PLAIN = frozenset({int, str, float, bool, bytes, type(None)})
+
+
+def handles_in(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Handle[Any], ...]:
+    """The distinct handles among the arguments, in order."""
+    found: dict[Handle[Any], None] = {}
+    for value in args:
+        if type(value) not in PLAIN:
+            _collect(value, found, 0)
+    for value in kwargs.values():
+        if type(value) not in PLAIN:
+            _collect(value, found, 0)
+    return tuple(found)
+
+
+def _collect(value: Any, found: dict[Handle[Any], None], depth: int) -> None:
+    kind = type(value)
+    if kind is Handle:
+        found[value] = None
+    elif kind in (list, tuple, set, frozenset) and depth < 100:
+        for item in value:
+            if type(item) not in PLAIN:
+                _collect(item, found, depth + 1)
+    elif kind is dict and depth < 100:
+        for item in value.values():
+            if type(item) not in PLAIN:
+                _collect(item, found, depth + 1)
+
+
+def filled(value: Any, result_of: Callable[[Handle[Any]], Any]) -> Any:
+    """The argument with results in the place of handles; the same object where there are none."""
+    kind = type(value)
+    if kind is Handle:
+        return result_of(value)
+    if kind in (list, tuple, set, frozenset):
+        items = [filled(item, result_of) for item in value]
+        return kind(items) if any(new is not old for new, old in zip(items, value, strict=True)) else value
+    if kind is dict:
+        pairs = {name: filled(item, result_of) for name, item in value.items()}
+        return pairs if any(pairs[name] is not item for name, item in value.items()) else value
+    return value

@@ -1,0 +1,230 @@
+"""Handing a call to where its code runs, interrupting it there, and taking it back.
+
+Inline code runs in an asyncio task of its own, so any asyncio library works in it. Everything else is a job for a pool. An effect
+waits here until the journal is durable up to its own start; one that may have happened before is first shown to its `verify`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from headway.engine import events
+from headway.engine.handle import OK, RUNNING, STARTING, Frame, Handle, current
+from headway.engine.inputs import filled
+from headway.pools.base import Answer, CallFacts, Job
+
+if TYPE_CHECKING:
+    from headway.engine.engine import Engine
+
+
+class Happened:
+    """What a `verify=` function returns when the effect has happened: `hw.Happened(value)`, where `value` is its result."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any = None) -> None:
+        self.value = value
+
+
+class Launcher:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    # --- before the code runs ----------------------------------------------------------------------------------------
+
+    def when_durable(self, call: Handle[Any], seq: int) -> None:
+        """Launch an effect once its start, and with it all it depends on, is durable. It keeps its slot meanwhile."""
+        engine, pool = self._engine, call._spec.pool
+        attempt = call._attempt
+        starting = engine.ready.starting
+        if pool in starting:
+            starting[pool] += 1
+
+        def durable() -> None:
+            if pool in starting:
+                starting[pool] -= 1
+            if call._state == STARTING and call._attempt == attempt:
+                self.launch(call)
+
+        engine.journal.when_durable(seq, durable)
+
+    def launch(self, call: Handle[Any]) -> None:
+        """Run the call's code."""
+        engine, spec, x = self._engine, call._spec, call._x
+        if call._state != STARTING:
+            return
+        if not call._started:
+            call._started = engine.wall()
+        if x is not None:
+            x.timer = None
+            x.started_attempt = engine.loop.time()
+        if spec.retry is not None and call._memo is None:
+            call._memo = {}
+        if spec.verify is not None and (call._attempt > 1 or call.key in engine.known.starts):
+            self._spawn(call, self._verify(call))
+        else:
+            self._run(call)
+
+    def _run(self, call: Handle[Any]) -> None:
+        engine, spec = self._engine, call._spec
+        if engine.emit:
+            event = events.CallStarted(
+                at=engine.wall(), key=call.key.hex(), task=spec.name, attempt=call._attempt, pool=spec.pool
+            )
+            engine.emit(event)
+        if spec.timeout_s is not None:
+            call.extra().timer = engine.loop.call_later(spec.timeout_s, engine.timed_out, call)
+        if spec.batch:
+            engine.batches.add(call)
+        elif spec.pool == "inline":
+            self._spawn(call, self._body(call))
+        else:
+            self._submit(call)
+
+    def _spawn(self, call: Handle[Any], coroutine: Any) -> None:
+        call._asyncio_task = self._engine.loop.create_task(coroutine, context=call._context)
+
+    async def _verify(self, call: Handle[Any]) -> None:
+        """Ask whether the effect happened; run it if not."""
+        spec = call._spec
+        current.set(Frame(call, call._scope))
+        try:
+            assert spec.verify is not None
+            args, kwargs = self.arguments(call)
+            if asyncio.iscoroutinefunction(spec.verify):
+                answer = await spec.verify(*args, **kwargs)
+            else:
+                answer = await asyncio.to_thread(spec.verify, *args, **kwargs)
+        except BaseException as error:
+            self._engine.body_ended(call, None, error)
+            return
+        if isinstance(answer, Happened):
+            self._engine.body_ended(call, answer.value, None)
+        elif call._state == STARTING:
+            self._run(call)
+
+    async def _body(self, call: Handle[Any]) -> None:
+        if call._state != STARTING:
+            return
+        call._state = RUNNING
+        current.set(Frame(call, call._scope))
+        spec = call._spec
+        try:
+            if call._inputs:
+                args, kwargs = self.arguments(call)
+                value = spec.fn(*args, **kwargs)
+            else:
+                value = spec.fn(*call._args, **call._kwargs)
+            if spec.is_async:
+                value = await value
+        except BaseException as error:
+            self._engine.body_ended(call, None, error)
+        else:
+            self._engine.body_ended(call, value, None)
+
+    def _submit(self, call: Handle[Any]) -> None:
+        engine, spec = self._engine, call._spec
+        call._state = RUNNING
+        args, kwargs = self.arguments(call)
+        attempt = call._attempt
+
+        def done(answer: Answer) -> None:
+            engine.ready.in_pools -= 1
+            if call._attempt == attempt and call._state == RUNNING:
+                error = asyncio.CancelledError() if answer.cancelled else answer.error
+                engine.body_ended(call, answer.value, error, answer.encoded)
+
+        context = call._context
+        if context is not None:
+            context.run(current.set, Frame(call, call._scope))
+        job = Job(
+            fn=spec.fn,
+            args=args,
+            kwargs=kwargs,
+            facts=self.facts(call),
+            on_done=done,
+            on_charge=lambda amounts: self.charged(call, attempt, amounts),
+            ref=spec.ref,
+            context=context,
+            pickled=spec.pickled,
+        )
+        call.extra().job = job
+        engine.ready.in_pools += 1
+        engine.pools[spec.pool].submit(job)
+
+    def charged(self, call: Handle[Any], attempt: int, amounts: dict[str, float]) -> None:
+        """A worker spent something for this call."""
+        if call._state < OK and call._attempt == attempt:
+            self._engine.books.charge(Frame(call, call._scope), amounts)
+
+    def charge(self, frame: Frame, amounts: dict[str, float]) -> None:
+        """The code of a call says what it spent; in a batch all its calls share it."""
+        x = frame.call._x
+        if x is not None and x.batch is not None:
+            self._engine.batches.charge(x.batch, amounts)
+        else:
+            self._engine.books.charge(frame, amounts)
+
+    def arguments(self, call: Handle[Any]) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
+        """The call's arguments with results in the place of handles."""
+        if not call._inputs:
+            return call._args, call._kwargs
+        value_of = self._engine.value_of
+        args = tuple(filled(value, value_of) for value in call._args)
+        return args, {name: filled(value, value_of) for name, value in call._kwargs.items()}
+
+    def facts(self, call: Handle[Any]) -> CallFacts:
+        engine, deadline = self._engine, call._scope.deadline
+        return CallFacts(
+            key=call.key.hex(),
+            task=call._spec.name,
+            attempt=max(1, call._attempt),
+            idempotency_key=hashlib.blake2b(call.key, key=engine.nonce, digest_size=16).hexdigest(),
+            run_id=engine.run_id,
+            deadline=deadline.at if deadline is not None else None,
+            allowance=engine.books.allowance(call),
+        )
+
+    # --- while and after it runs -------------------------------------------------------------------------------------
+
+    def interrupt(self, call: Handle[Any]) -> None:
+        """Ask running code to stop, as its pool can."""
+        x = call.extra()
+        if x.batch is not None:
+            self._engine.batches.drop(call)
+        elif x.job is not None:
+            self._engine.pools[call._spec.pool].cancel(x.job)
+        elif call._asyncio_task is not None:
+            call._asyncio_task.cancel(x.stop_reason)
+
+    def leave(self, call: Handle[Any]) -> None:
+        """The call's code has ended, or will never run: give back what it occupied."""
+        engine, spec, x = self._engine, call._spec, call._x
+        if STARTING <= call._state <= RUNNING and spec.pool == "inline" and not spec.batch and (x is None or not x.parks):
+            engine.ready.active -= 1
+            if engine.ready.waiting:
+                engine.ready.dispatch_soon()
+        task = call._asyncio_task
+        call._asyncio_task = None
+        if x is None:
+            return
+        if call._state == STARTING and task is not None and task is not asyncio.current_task():
+            task.cancel()
+        if x.timer is not None:
+            x.timer.cancel()
+            x.timer = None
+        x.job = None
+        if x.held:
+            engine.ready.release(call)
+
+    def seconds(self, call: Handle[Any]) -> float:
+        """How long the attempt ran, less the time in which it waited for other calls."""
+        x = call._x
+        if x is None or x.started_attempt is None:
+            return 0.0
+        ran = self._engine.loop.time() - x.started_attempt - x.parked_s
+        x.started_attempt = None
+        return max(0.0, ran)

@@ -1,0 +1,331 @@
+"""How a call ends: encoding its value, deciding whether it is tried again, recording it, and answering from the record.
+
+A value is encoded when its call ends, so what a reader mutates later can't reach the journal. A record is queued before anybody
+sees the outcome it records.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from headway.engine import events
+from headway.engine.handle import CANCELLED, FAILED, MISSING, OK, Handle
+from headway.engine.identity import decision_key, sibling_key
+from headway.engine.replay import inputs_digest
+from headway.errors import NotEncodable
+from headway.journal.codec import Encoded, decode, decode_error, digest, encode, encode_error
+from headway.journal.known import Recorded, decode_decision, decode_outcome, encode_body
+from headway.journal.log import Blob
+from headway.journal.records import COSTED, Attempt, Decision, Kind, Outcome, Row, Start, Status
+
+if TYPE_CHECKING:
+    from headway.engine.engine import Engine
+
+INLINE_BYTES = 16 * 1024
+_STATE = {Status.OK: OK, Status.ERROR: FAILED, Status.CANCELLED: CANCELLED}
+_NAMES = {OK: "ok", FAILED: "error", CANCELLED: "cancelled"}
+_OUTCOME, _COSTED_OUTCOME = int(Kind.OUTCOME), int(Kind.OUTCOME | COSTED)
+
+
+class Outcomes:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    # --- while it runs -----------------------------------------------------------------------------------------------
+
+    def note_start(self, call: Handle[Any]) -> int:
+        """Record that an attempt begins; the seq of the row."""
+        engine, account = self._engine, call._scope.account
+        start = Start(
+            task=call._spec.name,
+            label=call._spec.label(call._args, call._kwargs),
+            attempt=call._attempt,
+            epoch=call._epoch,
+            at=engine.wall(),
+            scope=account.key if account else b"",
+            cost=engine.books.home_cost(call),
+            reserved=dict(call._x.reserved) if call._x is not None else {},
+            effect=call._spec.effect,
+        )
+        return engine.append(Row(Kind.START | COSTED, call.key, call.parent_key, encode_body(start)))
+
+    def unawaited(self, call: Handle[Any]) -> BaseException | None:
+        """The errors of children that nobody awaited, as one error of their parent."""
+        lost = [child for child in call.extra().failures if not child._awaited]
+        if not lost:
+            return None
+        names = ", ".join(child.describe() for child in lost[:3]) + (" and others" if len(lost) > 3 else "")
+        errors = [child._error for child in lost if isinstance(child._error, Exception)]
+        return ExceptionGroup(f"{call.describe()}: calls failed that nobody awaited: {names}", errors)
+
+    # --- at its end --------------------------------------------------------------------------------------------------
+
+    def encode(self, call: Handle[Any], value: Any) -> tuple[Encoded | None, BaseException | None]:
+        try:
+            return encode(value, where=f"the result of {call._spec.name}", pickle=call._spec.pickled), None
+        except NotEncodable as error:
+            return None, error
+        except Exception as error:
+            message = f"the result of {call.describe()} can't be encoded: {type(error).__name__}: {error}"
+            wrapped = NotEncodable(message)
+            wrapped.__cause__ = error
+            return None, wrapped
+
+    def tries_again(self, call: Handle[Any], error: BaseException) -> bool:
+        """Schedule another attempt if the task's retry wants one."""
+        engine, retry = self._engine, call._spec.retry
+        if retry is None or engine.closing or isinstance(error, asyncio.CancelledError):
+            return False
+        x = call.extra()
+        if isinstance(x.stop, asyncio.CancelledError) or call._attempt < 1:
+            return False
+        if call._attempt >= retry.attempts or not retry.wants(error):
+            return False
+        if not _because_of(error, x.child_errors):
+            call._epoch += 1
+        delay = retry.delay_after(call._attempt, call.key)
+        account = call._scope.account
+        attempt = Attempt(
+            task=call._spec.name,
+            label=call._spec.label(call._args, call._kwargs),
+            attempt=call._attempt,
+            epoch=call._epoch,
+            started=call._started,
+            ended=engine.wall(),
+            error=encode_error(error),
+            retry_at=engine.wall() + delay,
+            scope=account.key if account else b"",
+            cost=engine.books.home_cost(call),
+        )
+        call._floor = engine.append(Row(Kind.ATTEMPT | COSTED, call.key, call.parent_key, encode_body(attempt)))
+        if engine.emit:
+            event = events.CallRetrying(
+                at=engine.wall(),
+                key=call.key.hex(),
+                task=call.task,
+                attempt=call._attempt,
+                error=f"{type(error).__name__}: {error}",
+                delay_s=delay,
+            )
+            engine.emit(event)
+        engine.try_again(call, delay)
+        return True
+
+    def end(self, call: Handle[Any], value: Any, error: BaseException | None, encoded: Encoded | None) -> None:
+        """Record the outcome and let it be seen."""
+        engine = self._engine
+        if error is None:
+            call._value, state = value, OK
+        else:
+            call._error = error
+            state = CANCELLED if isinstance(error, asyncio.CancelledError) else FAILED
+        if not engine.closing:
+            self._record(call, state, error, encoded)
+        if engine.emit:
+            self._emit_ended(call, state, engine.wall())
+        engine.deliver(call, state)
+
+    def _record(self, call: Handle[Any], state: int, error: BaseException | None, encoded: Encoded | None) -> None:
+        engine, spec, x = self._engine, call._spec, call._x
+        account = call._scope.account
+        blobs: tuple[Blob, ...] = ()
+        head = b""
+        if encoded is not None and state == OK:
+            head, buffers = encoded
+            if buffers:
+                blobs = tuple(Blob(digest(buffer), buffer) for buffer in buffers)
+            if len(head) > INLINE_BYTES:
+                blobs = (Blob(digest(head), head), *blobs)
+                head = b""
+            call._head = head
+            if blobs:
+                call._blobs = tuple(blob.digest for blob in blobs)
+        ended = engine.wall()
+        cost = engine.books.home_cost(call) if x is not None else {}
+        outcome = Outcome(
+            spec.name,
+            spec.label(call._args, call._kwargs),
+            (Status.OK, Status.ERROR, Status.CANCELLED)[state - OK],
+            call._started,
+            ended,
+            call._attempt,
+            head,
+            call._blobs,
+            encode_error(error) if state == FAILED and error is not None else None,
+            account.key if account is not None else b"",
+            cost,
+            spec.version,
+            inputs_digest(call) if call._inputs else b"",
+            tuple([handle.key for handle in call._inputs]) if call._inputs else (),
+            tuple(x.guards.items()) if x is not None and x.guards else (),
+            spec.pool,
+            x.stop_reason if x is not None and state == CANCELLED else "",
+        )
+        body = encode_body(outcome)
+        kind = _COSTED_OUTCOME if cost or account is not None else _OUTCOME
+        cache_key = call.key if spec.forever and state == OK else None
+        seq = engine.append(Row(kind, call.key, call.parent_key, body), blobs, cache_key)
+        if state == OK:
+            if call._memo is not None:
+                call._memo[call.key] = Recorded(seq, body, tuple(memoryview(blob.data) for blob in blobs))
+            self._pass_guards(call)
+            if spec.pool != "inline" or call._scope.limits:
+                engine.ready.learn(spec.name, ended - call._started)
+
+    def _pass_guards(self, call: Handle[Any]) -> None:
+        """Let the parent's result know which tasks below it make it stale when they change."""
+        parent, x = call._parent, call._x
+        mine = x.guards if x is not None else None
+        if parent is None or (not mine and call._spec.on_change == "reuse"):
+            return
+        extra = parent.extra()
+        if extra.guards is None:
+            extra.guards = {}
+        if mine:
+            extra.guards.update(mine)
+        if call._spec.on_change != "reuse":
+            extra.guards[call._spec.name] = call._spec.version
+
+    def _emit_ended(self, call: Handle[Any], state: int, ended: float) -> None:
+        event = events.CallEnded(
+            at=ended,
+            key=call.key.hex(),
+            parent=call.parent_key.hex(),
+            task=call.task,
+            status=_NAMES[state],
+            started=call._started,
+            attempts=call._attempt,
+            cost=self._engine.books.cost(call),
+            error="" if state == OK else f"{type(call._error).__name__}: {call._error}",
+        )
+        if self._engine.emit:
+            self._engine.emit(event)
+
+    # --- from the record ---------------------------------------------------------------------------------------------
+
+    def decode(self, recorded: Recorded) -> Outcome:
+        return decode_outcome(recorded.body)
+
+    def reuse(self, call: Handle[Any], recorded: Recorded, *, record: bool = False) -> None:
+        """End the call as it ended before."""
+        engine = self._engine
+        outcome = decode_outcome(recorded.body)
+        call._started = outcome.started
+        call._attempt = outcome.attempts
+        state = _STATE[Status(outcome.status)]
+        if state == OK:
+            call._head, call._blobs = outcome.value, outcome.blobs
+            call._value = MISSING
+            if recorded.buffers:
+                call._value = self._decode(call, recorded.buffers)
+        elif outcome.error is not None:
+            call._error = decode_error(outcome.error)
+        if outcome.cost:
+            call.extra().costs[outcome.scope] = outcome.cost
+        if outcome.guards:
+            call.extra().guards = dict(outcome.guards)
+        if record:
+            engine.append(Row(_OUTCOME, call.key, call.parent_key, recorded.body))
+        if state == OK:
+            self._pass_guards(call)
+            if call._spec.pool != "inline":
+                engine.ready.learn(call._spec.name, outcome.ended - outcome.started)
+        engine.replay.reused += 1
+        if engine.emit:
+            event = events.CallReused(
+                at=engine.wall(),
+                key=call.key.hex(),
+                parent=call.parent_key.hex(),
+                task=call.task,
+                label=outcome.label,
+            )
+            engine.emit(event)
+        engine.deliver(call, state)
+
+    def copy(self, call: Handle[Any], other: Handle[Any]) -> None:
+        """End a cache="forever" call as an equal one that ran at the same time has ended."""
+        if call._state >= OK:
+            return
+        if other._state == CANCELLED:
+            self._engine.admit(call)
+            return
+        call._started, call._attempt = other._started, other._attempt
+        if other._state == OK:
+            value = self.value(other)
+            encoded, error = self.encode(call, value)
+            self.end(call, value, error, encoded)
+        else:
+            self.end(call, None, other._error, None)
+
+    def value(self, call: Handle[Any]) -> Any:
+        """The result of a call that succeeded; decoded at first use where it came from the journal."""
+        if call._value is MISSING:
+            call._value = self._decode(call, None)
+        return call._value
+
+    def _decode(self, call: Handle[Any], buffers: tuple[memoryview, ...] | None) -> Any:
+        if buffers is None:
+            if not call._blobs:
+                return decode(call._head, pickle=call._spec.pickled)
+            store = self._engine.store
+            assert store is not None
+            buffers = tuple(store.get_blob(name) for name in call._blobs)
+        if call._head:
+            return decode(call._head, buffers, pickle=call._spec.pickled)
+        return decode(bytes(buffers[0]), buffers[1:], pickle=call._spec.pickled)
+
+    # --- decisions ---------------------------------------------------------------------------------------------------
+
+    def name_decision(self, call: Handle[Any], what: str, detail: bytes) -> bytes:
+        """The key of the next decision of this kind in this call."""
+        key = decision_key(call.key, call._epoch, what, detail)
+        if call._ordinals is None:
+            call._ordinals = {}
+        ordinal = call._ordinals.get(key, 0)
+        call._ordinals[key] = ordinal + 1
+        return sibling_key(key, ordinal)
+
+    def recall(self, call: Handle[Any], key: bytes) -> Any:
+        """What was decided before under this key, or MISSING."""
+        body = call._memo.get(key) if call._memo is not None else None
+        if body is None:
+            body = self._engine.known.decisions.get(key)
+        return MISSING if body is None else decode(decode_decision(body).value)
+
+    def record_decision(self, call: Handle[Any], key: bytes, what: str, value: Any) -> int:
+        body = encode_body(Decision(what, self._engine.wall(), encode(value, where=what).head))
+        if call._memo is not None:
+            call._memo[key] = body
+        kind = Kind.DECISION | COSTED if what == "budget" else Kind.DECISION
+        return self._engine.append(Row(kind, key, call.key, body))
+
+    def decide(self, call: Handle[Any], what: str, detail: bytes, make: Callable[[], Any]) -> Any:
+        key = self.name_decision(call, what, detail)
+        value = self.recall(call, key)
+        if value is MISSING:
+            value = make()
+            self.record_decision(call, key, what, value)
+        return value
+
+
+def _because_of(error: BaseException, child_errors: list[BaseException]) -> bool:
+    """Whether the error is, wraps or was raised while handling an error that a child gave."""
+    if not child_errors:
+        return False
+    seen: set[int] = set()
+    stack: list[BaseException | None] = [error]
+    wanted = {id(child) for child in child_errors}
+    while stack:
+        found = stack.pop()
+        if found is None or id(found) in seen:
+            continue
+        if id(found) in wanted:
+            return True
+        seen.add(id(found))
+        stack += [found.__cause__, found.__context__]
+        if isinstance(found, BaseExceptionGroup):
+            stack += found.exceptions
+    return False
+

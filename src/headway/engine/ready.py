@@ -1,0 +1,264 @@
+"""The ready queue: which call starts next, when there is not room for all.
+
+A call that needs nothing but the loop starts at once, up to `max_active` of them that are not parked and while the journal keeps
+up; the rest wait in line. Calls that need a pool's slot, a limit or a resource wait in one queue per combination of these, ordered
+by the longest path still ahead of them where durations are known, first come first served otherwise. Nothing polls: ends, freed
+slots, commits and timers (for rates) call `dispatch`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import math
+from collections import deque
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+from headway.engine.bounds import Held, Limit, Resource
+from headway.engine.handle import READY, RUNNING, STARTING, Handle
+from headway.pools.thread import ThreadPool
+
+if TYPE_CHECKING:
+    from headway.engine.engine import Engine
+    from headway.pools.base import Pool
+
+Signature = tuple[Any, ...]
+
+
+class Ready:
+    def __init__(self, engine: Engine, pools: dict[str, Pool], resources: dict[str, int], max_active: int) -> None:
+        self._engine = engine
+        self._pools = pools
+        self._resources = {name: Resource(name, total) for name, total in resources.items()}
+        self._max_active = max_active
+        self._line: deque[Handle[Any]] = deque()  # calls that need only the loop
+        self._queues: dict[Signature, list[tuple[float, int, Handle[Any]]]] = {}
+        self._reentering: deque[tuple[Handle[Any], asyncio.Future[None]]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+        self._scheduled = False
+        self.active = 0  # inline calls that run and are not parked
+        self.in_pools = 0  # jobs in pools
+        self.starting: dict[str, int] = dict.fromkeys(pools, 0)  # slots promised to calls that wait for the disk
+        self.durations: dict[str, tuple[int, float]] = {}  # task: (calls seen, mean seconds)
+        self.stopped = False  # no call starts any more
+
+    # --- entering ----------------------------------------------------------------------------------------------------
+
+    def push(self, call: Handle[Any]) -> None:
+        """A call whose inputs are there. Starts now if it can."""
+        call._state = READY
+        spec = call._spec
+        if spec.pool == "inline" and not call._scope.limits and not spec.resources:
+            if not self._line and self._has_room():
+                self._engine.begin(call)
+            else:
+                self._line.append(call)
+            return
+        for name, amount in spec.resources.items():
+            self._resource(name).check(call, amount)
+        signature = (spec.pool, call._scope.limits, tuple(spec.resources.items()))
+        heapq.heappush(self._queues.setdefault(signature, []), (-self._ahead(call), call._number, call))
+        self.dispatch_soon()
+
+    def promote(self, call: Handle[Any]) -> None:
+        """A call that waits in a queue got a new dependent: its path ahead may be longer now."""
+        if call._state == READY and self.durations:
+            signature = (call._spec.pool, call._scope.limits, tuple(call._spec.resources.items()))
+            if (queue := self._queues.get(signature)) is not None:
+                heapq.heappush(queue, (-self._ahead(call), call._number, call))
+
+    def learn(self, task: str, seconds: float) -> None:
+        """Remember how long calls of a task take."""
+        seen, mean = self.durations.get(task, (0, 0.0))
+        seen = min(seen + 1, 100)
+        self.durations[task] = (seen, mean + (seconds - mean) / seen)
+
+    def _ahead(self, call: Handle[Any], depth: int = 0) -> float:
+        """Seconds of the longest known path from this call through the calls that got its handle."""
+        own = self.durations.get(call._spec.name, (0, 0.0))[1]
+        x = call._x
+        if x is None or not x.dependents or depth > 50:
+            return own
+        return own + max(self._ahead(dependent, depth + 1) for dependent in x.dependents)
+
+    def _resource(self, name: str) -> Resource:
+        return self._resources.setdefault(name, Resource(name, 0))
+
+    @property
+    def waiting(self) -> bool:
+        """Whether any call is in line."""
+        return bool(self._line or self._queues)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing runs: every call waits for another, for its time, or for room."""
+        return self.active <= 0 and self.in_pools <= 0
+
+    # --- starting ----------------------------------------------------------------------------------------------------
+
+    def _has_room(self) -> bool:
+        return self.active < self._max_active and not self.stopped and self._engine.journal.has_room()
+
+    def dispatch_soon(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            self._engine.loop.call_soon(self.dispatch)
+
+    def dispatch(self) -> None:
+        """Start whatever can start."""
+        self._scheduled = False
+        self._let_reenter()
+        while self._line and self._has_room():
+            call = self._line.popleft()
+            if call._state == READY:
+                self._engine.begin(call)
+        wait = math.inf
+        for signature, queue in list(self._queues.items()):
+            wait = min(wait, self._serve(queue))
+            if not queue and self._queues.get(signature) is queue:
+                del self._queues[signature]
+        self._wake_in(wait)
+
+    def _serve(self, queue: list[tuple[float, int, Handle[Any]]]) -> float:
+        """Start calls of one queue in order; seconds until its head may start by itself."""
+        while queue:
+            call = queue[0][2]
+            if call._state != READY:
+                heapq.heappop(queue)
+                continue
+            if (wait := self._wait_of(call)) > 0.0:
+                return wait
+            heapq.heappop(queue)
+            self._take(call)
+        return math.inf
+
+    def _wait_of(self, call: Handle[Any]) -> float:
+        """0 where the call can start now, else the seconds until it may, inf where that depends on another call's end."""
+        spec = call._spec
+        if not self._has_room():
+            return math.inf
+        if spec.pool != "inline" and not spec.batch and self._pools[spec.pool].free <= self.starting[spec.pool]:
+            return math.inf
+        for name, amount in spec.resources.items():
+            resource = self._resource(name)
+            if resource.used + amount > resource.total:
+                return math.inf
+        now, wall, holder = self._engine.loop.time(), self._engine.wall(), self._engine.holder_of(call)
+        taken: list[Limit] = []
+        for limit in call._scope.limits:
+            if (wait := limit.ready_in(now, wall, holder)) > 0.0:
+                for other in taken:
+                    other.give_shared(holder)
+                return wait
+            taken.append(limit)
+        return 0.0
+
+    def _take(self, call: Handle[Any]) -> None:
+        delay = 0.0
+        if call._scope.limits or call._spec.resources:
+            x = call.extra()
+            for limit in call._scope.limits:
+                limit.take()
+                delay = max(delay, limit.shared_wait(self._engine.wall()))
+                x.held.append(Held(limit, 1))
+            for name, amount in call._spec.resources.items():
+                resource = self._resource(name)
+                resource.used += amount
+                x.held.append(Held(resource, amount))
+        self._engine.begin(call, delay)
+
+    def _wake_in(self, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if seconds != math.inf:
+            self._timer = self._engine.loop.call_later(seconds, self.dispatch)
+
+    # --- leaving and pausing -----------------------------------------------------------------------------------------
+
+    def release(self, call: Handle[Any]) -> None:
+        """Give back what the attempt of a call held."""
+        x = call._x
+        if x is None or not x.held:
+            return
+        for source, amount in x.held:
+            if isinstance(source, Resource):
+                source.used -= amount
+            elif not x.parks or x.granted:
+                source.give(self._engine.holder_of(call))
+        x.held = []
+        self.dispatch_soon()
+
+    def park(self, call: Handle[Any]) -> None:
+        """The call waits for other calls from now on."""
+        x = call.extra()
+        x.parks += 1
+        if x.parks > 1 or call._state not in (STARTING, RUNNING):
+            return
+        x.parked_at = self._engine.loop.time()
+        if call._spec.pool == "inline":
+            self.active -= 1
+        elif isinstance(pool := self._pools[call._spec.pool], ThreadPool):
+            pool.lend(1)
+            x.lent = True
+        for held in x.held:
+            if isinstance(held.source, Limit):
+                held.source.give(self._engine.holder_of(call))
+        if self.waiting:
+            self.dispatch_soon()
+        self._engine.parked()
+
+    def reenter(self, call: Handle[Any]) -> Generator[Any, Any, None]:
+        """Wait until the limits of a parked call have room for it again."""
+        if call.extra().parks > 1 or self._limits_free(call):
+            return
+        future = self._engine.loop.create_future()
+        self._reentering.append((call, future))
+        self.dispatch_soon()
+        yield from future
+
+    def _limits_free(self, call: Handle[Any]) -> bool:
+        return all(
+            held.source.concurrency is None or held.source.used < held.source.concurrency
+            for held in call.extra().held
+            if isinstance(held.source, Limit)
+        )
+
+    def _retake(self, call: Handle[Any]) -> None:
+        for held in call.extra().held:
+            if isinstance(held.source, Limit):
+                held.source.retake()
+
+    def _let_reenter(self) -> None:
+        """Calls that go on come before calls that start."""
+        for _ in range(len(self._reentering)):
+            call, future = self._reentering.popleft()
+            if future.done():
+                continue
+            if self._limits_free(call):
+                self._retake(call)
+                call.extra().granted = True
+                future.set_result(None)
+                continue
+            self._reentering.append((call, future))
+
+    def unpark(self, call: Handle[Any]) -> None:
+        x = call.extra()
+        x.parks -= 1
+        if x.parks:
+            return
+        if x.lent and isinstance(pool := self._pools[call._spec.pool], ThreadPool):
+            pool.lend(-1)
+            x.lent = False
+        if call._state not in (STARTING, RUNNING):
+            return
+        x.parked_s += self._engine.loop.time() - x.parked_at
+        if call._spec.pool == "inline":
+            self.active += 1
+        if x.granted:
+            x.granted = False
+        else:
+            self._retake(call)
+        if self._reentering:
+            self.dispatch_soon()

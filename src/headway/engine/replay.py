@@ -1,0 +1,88 @@
+"""What the journal already knows of a call, and whether it still holds.
+
+A finished call is found by its key alone. It is reused unless one of these says otherwise, and each says why:
+
+- it ended cancelled, or with an error from before the last failure of the run or of a call above it that is tried again;
+- its task's source changed and the task (or the user, for this run) says "rerun";
+- the source of a task below it changed that says "rerun";
+- it got results by handle, and they are not the results it was computed from.
+
+Tasks that say "ask" stop the run before anything is decided for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from headway.engine.handle import OK, Handle
+from headway.engine.spec import TASKS, TaskSpec
+from headway.errors import SourceChanged
+from headway.journal.codec import value_digest
+from headway.journal.known import Known, Recorded, decode_outcome
+from headway.journal.records import Outcome, Status
+
+if TYPE_CHECKING:
+    from headway.engine.engine import Engine
+
+
+class Replay:
+    """Looks calls up in what earlier processes (and earlier attempts) recorded."""
+
+    def __init__(self, engine: Engine, known: Known, decisions: Mapping[str, str]) -> None:
+        self._engine = engine
+        self._known = known
+        self._decided = decisions  # task: "reuse" or "rerun", the user's word for this run
+        self.reused = 0
+
+    def find(self, call: Handle[Any]) -> Recorded | None:
+        """The recorded outcome of this call, if it can be used; forgotten here once handed out."""
+        memo = call._memo
+        if memo is not None and (remembered := memo.get(call.key)) is not None:
+            return remembered  # type: ignore[no-any-return]
+        recorded = self._known.outcomes.pop(call.key, None)
+        if recorded is None:
+            return None
+        outcome = decode_outcome(recorded.body)
+        if self.why_not(call._spec, outcome, recorded.seq, call._floor):
+            return None
+        if memo is not None and outcome.status == Status.OK:
+            memo[call.key] = recorded
+        return recorded
+
+    def why_not(self, spec: TaskSpec, outcome: Outcome, seq: int, floor: int) -> str:
+        """Why a recorded outcome can't be used; empty where it can (its inputs are looked at later)."""
+        if outcome.status == Status.CANCELLED:
+            return "was cancelled"
+        if outcome.status == Status.ERROR and seq <= floor:
+            return "failed"
+        if spec.on_change != "reuse" or self._decided:
+            if outcome.version != spec.version and self._stale(spec):
+                return "source changed"
+        for task, version in outcome.guards:
+            guard = TASKS.get(task)
+            if guard is not None and guard.version != version and self._stale(guard):
+                return f"source of {task} changed"
+        return ""
+
+    def _stale(self, spec: TaskSpec) -> bool:
+        policy = self._decided.get(spec.name) or self._decided.get(spec.name.rpartition(".")[2]) or spec.on_change
+        if policy == "ask":
+            raise SourceChanged(
+                f"run {self._engine.run_id!r}: the source of task {spec.name} changed since its results were recorded, "
+                f'and it says on_change="ask". Go on with hw.resume(…, on_change={{{spec.name!r}: "reuse"}}) or "rerun" '
+                f"(headway resume {self._engine.run_id} --reuse {spec.name} or --rerun {spec.name})"
+            )
+        return policy == "rerun"
+
+    def same_inputs(self, call: Handle[Any], recorded: Recorded) -> bool:
+        """Whether the inputs that came by handle are those the recorded result was computed from."""
+        return decode_outcome(recorded.body).inputs == inputs_digest(call)
+
+
+def inputs_digest(call: Handle[Any]) -> bytes:
+    """A digest of the results of all handles among a call's arguments, in order; empty without handles."""
+    if not call._inputs:
+        return b""
+    parts = [value_digest(h._head, h._blobs) if h._state == OK else h.key for h in call._inputs]
+    return value_digest(b"".join(parts), ())

@@ -1,0 +1,59 @@
+"""What the engine knows of a task: one value per `@task`, made once, read for each call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from headway.engine.fingerprint import fingerprint
+from headway.engine.identity import explicit, label
+from headway.engine.retry import Retry
+from headway.engine.signature import Signature
+from headway.journal.records import Amounts
+from headway.pools.base import FunctionRef
+
+TASKS: dict[str, TaskSpec] = {}
+"""The newest task of each name, so that a result can say which tasks it was built on and a run can be found again."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TaskSpec:
+    name: str
+    fn: Callable[..., Any]
+    signature: Signature
+    is_async: bool
+    pool: str = "inline"
+    retry: Retry | None = None
+    timeout_s: float | None = None
+    batch: int = 0
+    linger_s: float = 0.0
+    key: Any = None  # a constant, or a function of the arguments
+    forever: bool = False
+    effect: bool = False
+    verify: Callable[..., Any] | None = None
+    on_change: str = "reuse"
+    version_text: str = ""
+    cost: Amounts = field(default_factory=dict)
+    resources: Mapping[str, int] = field(default_factory=dict)
+    pickled: bool = False
+    ref: FunctionRef | None = None
+    plain: bool = True  # starts by simply running: no pool, timeout, batch, effect, resources
+    _version: list[bytes] = field(default_factory=list)
+
+    @property
+    def version(self) -> bytes:
+        """The source fingerprint, computed at first use."""
+        if not self._version:
+            self._version.append(fingerprint(self.fn, self.version_text))
+        return self._version[0]
+
+    def canonical(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
+        """What a call asks, as bytes: its explicit key where it has one, else its arguments. Raises NoCanonicalForm."""
+        if self.key is None:
+            return self.signature.canonical(args, dict(kwargs))
+        key = self.key(*args, **kwargs) if callable(self.key) else self.key
+        return explicit(key, self.name)
+
+    def label(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
+        return label(args, kwargs)

@@ -1,0 +1,112 @@
+"""Waiting of one call for others: parking, and refusing to wait in a circle.
+
+While a call waits for other calls it is parked: it does not count against the bound of active calls and gives its limits back, so
+those it waits for can always run. It takes its limits again before it goes on.
+
+Waiting in a circle can't end, so it is refused where it would begin. A call waits for the handles among its arguments, for the
+handles it awaits, and, at its end, for its children. The common waits (a parent for its own child) can't close a circle and are
+not searched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+from headway.engine.handle import OK, Handle
+from headway.errors import CycleError
+
+if TYPE_CHECKING:
+    from headway.engine.engine import Engine
+
+Waiting = Generator[Any, Any, None]
+
+
+class Waits:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._foreign = 0  # waits of a call for a call that is not its child
+
+    def wait_for(self, me: Handle[Any], target: Handle[Any]) -> Waiting:
+        """Park `me` until `target` has ended. If the wait is cancelled, so is a target that is a child of `me`."""
+        future = self._engine.loop.create_future()
+
+        def wake(_: Handle[Any]) -> None:
+            if not future.done():
+                future.set_result(None)
+
+        self.check(me, (target,))
+        target.add_callback(wake)
+        try:
+            yield from self.suspend(me, future, (target,))
+        except asyncio.CancelledError:
+            target.remove_callback(wake)
+            if target._parent is me:
+                self._engine.cancel(target, "the call that awaited it stopped waiting")
+            raise
+
+    def suspend(self, me: Handle[Any], future: asyncio.Future[None], targets: tuple[Handle[Any], ...] = ()) -> Waiting:
+        """Park `me` until the future is done. Raises CancelledError at once in a call that was asked to stop."""
+        x = me.extra()
+        if x.stop is not None:
+            raise asyncio.CancelledError(x.stop_reason)
+        foreign = [target for target in targets if target._parent is not me]
+        if foreign:
+            x.awaiting.extend(foreign)
+            self._foreign += 1
+        self._engine.ready.park(me)
+        try:
+            yield from future
+            if x.held:
+                yield from self._engine.ready.reenter(me)
+        finally:
+            self._engine.ready.unpark(me)
+            if foreign:
+                self._foreign -= 1
+                for target in foreign:
+                    x.awaiting.remove(target)
+
+    def check(self, me: Handle[Any], targets: tuple[Handle[Any], ...]) -> None:
+        """Raises ForeignHandle or CycleError where `me` can't wait for one of the targets."""
+        for target in targets:
+            if target._engine is not self._engine:
+                raise target.foreign()
+            if target._state < OK and target._parent is not me and (target is me or self._reaches(target, me)):
+                raise CycleError(
+                    f"{me.describe()} would wait for {target.describe()}, which waits for it: "
+                    "neither could ever end. Pass the value instead of the handle, or await it elsewhere"
+                )
+
+    def check_inputs(self, parent: Handle[Any], inputs: tuple[Handle[Any], ...], what: str) -> None:
+        """Raises ForeignHandle or CycleError where a new child of `parent` can't wait for its inputs."""
+        for handle in inputs:
+            if handle._engine is not self._engine:
+                raise handle.foreign()
+            if handle._state >= OK:
+                continue
+            above: Handle[Any] | None = parent
+            while above is not None and above is not handle:
+                above = above._parent
+            if above is not None or (self._foreign and self._reaches(handle, parent)):
+                raise CycleError(
+                    f"{what} gets the handle of {handle.describe()}, which can't end before it: a cycle. "
+                    "A call can't take the result of a call that it is part of"
+                )
+
+    def _reaches(self, start: Handle[Any], goal: Handle[Any]) -> bool:
+        """Whether `start` can't end before `goal` has."""
+        seen = {start}
+        stack = [start]
+        while stack:
+            call = stack.pop()
+            if call is goal:
+                return True
+            waited = [*call._inputs, *(call._children or ())]
+            if call._x is not None:
+                waited += call._x.awaiting
+            for other in waited:
+                if other._state < OK and other not in seen:
+                    seen.add(other)
+                    stack.append(other)
+        return False

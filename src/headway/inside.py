@@ -1,0 +1,154 @@
+"""What a running call may ask of its run: the time, randomness, a rest, an event from outside, and who it is.
+
+All answers are durable: a resumed program gets the ones it got before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random as random_module
+import time
+from typing import Any
+
+from headway.engine.handle import MISSING, Frame, current
+from headway.engine.identity import decision_key, sibling_key
+from headway.errors import NotInRun, UsageError
+from headway.journal.codec import decode, encode
+from headway.pools.base import CallFacts
+from headway.pools.current import worker_call
+
+
+def call() -> CallFacts:
+    """The current call: `key` (hexadecimal), `task`, `attempt` (from 1), `run_id`, `deadline` (wall clock or None) and
+    `idempotency_key`, the same for every attempt of this call and different in every run. Works in every pool.
+
+    Raises NotInRun outside of a run.
+
+    Example:
+        >>> @hw.task(effect=True)
+        ... async def pay(amount: float) -> str:
+        ...     return await bank.pay(amount, idempotency_key=hw.call().idempotency_key)
+    """
+    if (worker := worker_call()) is not None:
+        return worker.facts
+    frame = _frame("hw.call()")
+    facts: CallFacts = frame.call._engine.launcher.facts(frame.call)
+    return facts
+
+
+def now() -> float:
+    """The wall clock in seconds since 1970, recorded: a replay of this call is told the same time. Outside of a run, the time."""
+    frame = current.get()
+    if frame is None:
+        return time.time()
+    value: float = frame.call._engine.decide(frame, "now", frame.call._engine.wall)
+    return value
+
+
+def random() -> random_module.Random:
+    """A random generator of this call's own. It is seeded by the call's key: a replay draws the same numbers, another call or
+    run draws others. Each use in a call gives a new generator. Outside of a run, an unseeded one.
+    """
+    frame = current.get()
+    if frame is None:
+        return random_module.Random()
+    seed: bytes = frame.call._engine.on_loop(_seed, frame)
+    return random_module.Random(seed)
+
+
+def _seed(frame: Frame) -> bytes:
+    made = frame.call
+    key = decision_key(made.key, made._epoch, "random", b"")
+    if made._ordinals is None:
+        made._ordinals = {}
+    ordinal = made._ordinals.get(key, 0)
+    made._ordinals[key] = ordinal + 1
+    return sibling_key(key, ordinal)
+
+
+async def sleep(seconds: float) -> None:
+    """Rest. The time to wake is recorded: the process may end meanwhile, and the resumed run rests only for what is left."""
+    frame = current.get()
+    if frame is None:
+        await asyncio.sleep(seconds)
+        return
+    engine = frame.call._engine
+    until: float = engine.outcomes.decide(frame.call, "sleep", b"", lambda: engine.wall() + seconds)
+    while (left := until - engine.wall()) > 0:
+        future = engine.loop.create_future()
+        timer = engine.loop.call_later(left, _wake, future)
+        try:
+            await _Parked(frame, future)
+        finally:
+            timer.cancel()
+
+
+async def wait_event(name: str, *, timeout_s: float | None = None) -> Any:
+    """Wait for a signal of this name to this run (`hw.signal`, `headway signal`) and return its value.
+
+    Signals are kept until they are waited for, in the order in which they were sent; each is handed out once, and that is
+    recorded. Raises TimeoutError when `timeout_s` seconds (recorded as an absolute time) pass without one.
+    """
+    frame = _frame("hw.wait_event()")
+    made, engine = frame.call, frame.call._engine
+    outcomes = engine.outcomes
+    until: float | None = None
+    if timeout_s is not None:
+        until = outcomes.decide(made, "event-until", name.encode(), lambda: engine.wall() + timeout_s)
+    key = outcomes.name_decision(made, "event", name.encode())
+    told = outcomes.recall(made, key)
+    if told is MISSING:
+        signal = await _next_signal(frame, name, until)
+        told = None if signal is None else (signal.number, signal.value)
+        outcomes.record_decision(made, key, "event", told)
+    if told is None:
+        raise TimeoutError(f"{made.describe()}: no signal {name!r} came within {timeout_s:g} s")
+    return decode(told[1])
+
+
+async def _next_signal(frame: Frame, name: str, until: float | None) -> Any:
+    engine = frame.call._engine
+    while not (waiting := engine.signals.get(name)):
+        left = None if until is None else until - engine.wall()
+        if left is not None and left <= 0:
+            return None
+        future = engine.loop.create_future()
+        engine.signal_waiters.setdefault(name, []).append(future)
+        timer = engine.loop.call_later(left, _wake, future) if left is not None else None
+        try:
+            await _Parked(frame, future)
+        finally:
+            engine.signal_waiters[name].remove(future)
+            if timer is not None:
+                timer.cancel()
+    return waiting.pop(0)
+
+
+class _Parked:
+    """Await a future of the engine while the call counts as waiting."""
+
+    def __init__(self, frame: Frame, future: asyncio.Future[None]) -> None:
+        self._frame, self._future = frame, future
+
+    def __await__(self) -> Any:
+        return self._frame.call._engine.waits.suspend(self._frame.call, self._future)
+
+
+def _wake(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def _frame(what: str) -> Frame:
+    frame = current.get()
+    if frame is None:
+        raise NotInRun(f"{what} asks about the current call, but no run is going on here: start the program with hw.run")
+    return frame
+
+
+def encode_signal(value: object) -> bytes:
+    """A signal's value as the store keeps it. Raises NotEncodable, and UsageError for what is too large for a signal."""
+    head, buffers = encode(value, where="the signal's value")
+    if buffers:
+        raise UsageError("a signal's value holds an array or bytes of more than 16 KiB: send a path or a name instead")
+    return head

@@ -1,0 +1,458 @@
+"""How parallel work comes together: gather, settle, race, as_completed, map, wait.
+
+A join waits for handles of the run. What it decides from timing (who won, in which order they came) is recorded, so that a
+resumed program is told the same again. Joins take any awaitable; only calls of tasks are recorded and can be found again.
+Outside of a run they do the same with plain coroutines.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+from collections import deque
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Generator,
+    Iterable,
+    Sequence,
+)
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeVar, overload
+
+from headway.engine.handle import CANCELLED, MISSING, OK, Frame, Handle, current
+from headway.errors import CallCancelled, NotInRun, NoWinner, UsageError
+from headway.task import Task
+
+T = TypeVar("T")
+T1 = TypeVar("T1")
+T2 = TypeVar("T2")
+T3 = TypeVar("T3")
+T4 = TypeVar("T4")
+A = TypeVar("A")
+R = TypeVar("R")
+
+
+class Join(Generic[T]):
+    """Something to await: a join that has not begun. It begins when it is awaited (or given to `hw.wait`)."""
+
+    def __init__(self, begin: Callable[[], Coroutine[Any, Any, T]]) -> None:
+        self._begin = begin
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        return self._begin().__await__()
+
+
+@dataclass(frozen=True, slots=True)
+class Settled(Generic[T]):
+    """How one call ended: `value`, or `error` (CallCancelled where it was cancelled)."""
+
+    value: T | None = None
+    error: BaseException | None = None
+
+    @property
+    def ok(self) -> bool:
+        return self.error is None
+
+    @property
+    def cancelled(self) -> bool:
+        return isinstance(self.error, CallCancelled)
+
+
+# --- gather and settle -----------------------------------------------------------------------------------------------
+
+
+@overload
+def gather(a: Awaitable[T1], b: Awaitable[T2], /) -> Join[tuple[T1, T2]]: ...
+@overload
+def gather(a: Awaitable[T1], b: Awaitable[T2], c: Awaitable[T3], /) -> Join[tuple[T1, T2, T3]]: ...
+@overload
+def gather(a: Awaitable[T1], b: Awaitable[T2], c: Awaitable[T3], d: Awaitable[T4], /) -> Join[tuple[T1, T2, T3, T4]]: ...
+@overload
+def gather(*awaitables: Awaitable[T]) -> Join[list[T]]: ...
+def gather(*awaitables: Awaitable[Any]) -> Any:
+    """All results, in the order of the arguments.
+
+    On the first failure the rest is cancelled and drained, then the failure is raised; what finished stays recorded.
+
+    Example:
+        >>> async def program(queries):
+        ...     return await gather(*(search(q) for q in queries))
+    """
+    return Join(lambda: _gather(awaitables))
+
+
+async def _gather(awaitables: Sequence[Awaitable[Any]]) -> list[Any]:
+    handles = _handles(awaitables)
+    if handles is None:
+        return await _gather_loose(awaitables)
+    failed = await _until(handles, stop_at=lambda handle: handle._state != OK)
+    if failed is not None:
+        await _cancel_and_drain(handles, f"{failed.describe()} failed beside it")
+    return [handle.result() for handle in handles] if failed is None else failed.result()
+
+
+async def _gather_loose(awaitables: Sequence[Awaitable[Any]]) -> list[Any]:
+    tasks = [asyncio.ensure_future(awaitable) for awaitable in awaitables]
+    try:
+        if tasks:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        failed = next((task for task in tasks if task.done() and (task.cancelled() or task.exception())), None)
+    finally:
+        await _drain_tasks(tasks)
+    return [task.result() for task in tasks] if failed is None else failed.result()
+
+
+def settle(*awaitables: Awaitable[T]) -> Join[list[Settled[T]]]:
+    """How each ended, in the order of the arguments. Never raises for a call: keeps what finished."""
+    return Join(lambda: _settle(awaitables))
+
+
+async def _settle(awaitables: Sequence[Awaitable[T]]) -> list[Settled[T]]:
+    handles = _handles(awaitables)
+    if handles is None:
+        ends = await asyncio.gather(*awaitables, return_exceptions=True)
+        return [Settled(error=end) if isinstance(end, BaseException) else Settled(end) for end in ends]
+    await _until(handles)
+    return [_settled(handle) for handle in handles]
+
+
+def _settled(handle: Handle[T]) -> Settled[T]:
+    error = handle.exception()
+    return Settled(handle.result()) if error is None else Settled(error=error)
+
+
+# --- race ------------------------------------------------------------------------------------------------------------
+
+
+@overload
+def race(*awaitables: Awaitable[T], accept: Callable[[T], bool] | None = None) -> Join[T]: ...
+@overload
+def race(
+    *awaitables: Awaitable[T], accept: Callable[[T], bool] | None = None, with_index: Literal[True]
+) -> Join[tuple[int, T]]: ...
+def race(
+    *awaitables: Awaitable[Any], accept: Callable[[Any], bool] | None = None, with_index: bool = False
+) -> Join[Any]:
+    """The first good result: of a call that succeeded and, where given, that `accept` takes. The others are cancelled and
+    drained. The winner is recorded: after a crash the same one wins.
+
+    `with_index=True` gives `(index, value)`, the index of the winner among the arguments.
+
+    Raises an ExceptionGroup of all errors if every call failed, NoWinner if `accept` took none.
+    """
+    if not awaitables:
+        raise UsageError("hw.race() without contestants: give it at least one call")
+
+    async def run() -> Any:
+        index, value = await _race(awaitables, accept)
+        return (index, value) if with_index else value
+
+    return Join(run)
+
+
+async def _race(awaitables: Sequence[Awaitable[Any]], accept: Callable[[Any], bool] | None) -> tuple[int, Any]:
+    handles = _handles(awaitables)
+    if handles is None:
+        return await _race_loose(awaitables, accept)
+    call = _frame().call
+    outcomes = call._engine.outcomes
+    key = outcomes.name_decision(call, "race", b"".join(handle.key for handle in handles))
+    recalled = outcomes.recall(call, key)
+    try:
+        winner = await _recalled_winner(handles, recalled, accept)
+        if winner is None:
+            winner = await _until(handles, stop_at=lambda handle: _wins(handle, accept))
+            if winner is not None:
+                outcomes.record_decision(call, key, "race", handles.index(winner))
+    finally:
+        for handle in handles:
+            handle._awaited = True
+    await _cancel_and_drain(handles, f"{winner.describe()} won" if winner is not None else "nobody won")
+    if winner is None:
+        raise _no_winner([handle.exception() for handle in handles])
+    return handles.index(winner), winner.result()
+
+
+async def _recalled_winner(
+    handles: Sequence[Handle[Any]], index: Any, accept: Callable[[Any], bool] | None
+) -> Handle[Any] | None:
+    """The winner that was recorded, if it wins again now."""
+    if index is MISSING:
+        return None
+    winner = handles[index]
+    if winner._state < OK:  # it runs again, its result may differ
+        await _until((winner,))
+    return winner if _wins(winner, accept) else None
+
+
+def _wins(handle: Handle[Any], accept: Callable[[Any], bool] | None) -> bool:
+    return handle._state == OK and (accept is None or bool(accept(handle.result())))
+
+
+def _no_winner(errors: Sequence[BaseException | None]) -> BaseException:
+    failures = [error for error in errors if isinstance(error, Exception)]
+    if failures and len(failures) == len(errors):
+        return ExceptionGroup("every contestant of a race failed", failures)
+    winner = NoWinner(f"race: {len(errors) - len(failures)} of {len(errors)} contestants succeeded, none was accepted")
+    if failures:
+        winner.__cause__ = ExceptionGroup("the others failed", failures)
+    return winner
+
+
+async def _race_loose(awaitables: Sequence[Awaitable[Any]], accept: Callable[[Any], bool] | None) -> tuple[int, Any]:
+    tasks = [asyncio.ensure_future(awaitable) for awaitable in awaitables]
+    left = set(tasks)
+    try:
+        while left:
+            done, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
+            for index, task in enumerate(tasks):
+                if task in done and not task.cancelled() and task.exception() is None:
+                    if accept is None or accept(task.result()):
+                        return index, task.result()
+    finally:
+        await _drain_tasks(tasks)
+    raise _no_winner([None if task.cancelled() else task.exception() for task in tasks])
+
+
+# --- one after the other ---------------------------------------------------------------------------------------------
+
+
+async def as_completed(*handles: Handle[T]) -> AsyncIterator[Handle[T]]:
+    """The handles in the order in which they end. The order is recorded: a resumed program gets the same one.
+
+    Leaving the loop early leaves the rest running; they end with their parent.
+
+    Example:
+        >>> async def program(items):
+        ...     async for handle in as_completed(*(score(item) for item in items)):
+        ...         print(handle.result())
+    """
+    call = _frame().call
+    outcomes = call._engine.outcomes
+    call._engine.waits.check(call, handles)
+    detail = b"".join(handle.key for handle in handles)
+    ended: deque[int] = deque()
+    for index, handle in enumerate(handles):
+        handle._awaited = True
+        handle.add_callback(lambda _, index=index: ended.append(index))  # type: ignore[misc]
+    handed: set[int] = set()
+    for place in range(len(handles)):
+        key = outcomes.name_decision(call, "order", detail + place.to_bytes(4, "big"))
+        index = outcomes.recall(call, key)
+        if index is MISSING:
+            while not (ended and ended[0] not in handed):
+                if ended:
+                    ended.popleft()
+                    continue
+                waiting = [handle for i, handle in enumerate(handles) if i not in handed]
+                await _until(waiting, stop_at=lambda handle: True)
+            index = ended.popleft()
+            outcomes.record_decision(call, key, "order", index)
+        else:
+            await _until((handles[index],))
+        handed.add(index)
+        yield handles[index]
+
+
+class Map(Generic[R]):
+    """Results of `hw.map`, in order: `async for` takes them one by one, `await` takes them all as a list."""
+
+    def __init__(self, results: Callable[[], AsyncGenerator[R, None]]) -> None:
+        self._results = results
+
+    def __aiter__(self) -> AsyncIterator[R]:
+        return self._results()
+
+    def __await__(self) -> Generator[Any, Any, list[R]]:
+        return self._all().__await__()
+
+    async def _all(self) -> list[R]:
+        return [value async for value in self._results()]
+
+
+def map(  # noqa: A001 - the field's word
+    task: Task[[A], R], items: Iterable[A] | AsyncIterable[A], *, window: int = 64
+) -> Map[R]:
+    """Call `task` on each item; results in the order of the items.
+
+    Items are taken lazily: at most `window` calls are begun and not yet handed out, so a million items need the memory of a
+    window. On the first failure (in order) the calls already begun are cancelled and drained.
+
+    Example:
+        >>> async def program(pages):
+        ...     async for vector in hw.map(embed, pages, window=100):
+        ...         ...
+    """
+    if window < 1:
+        raise UsageError(f"hw.map(window={window}): at least 1 call at a time")
+    return Map(lambda: _map(task, items, window))
+
+
+async def _map(task: Task[[A], R], items: Iterable[A] | AsyncIterable[A], window: int) -> AsyncGenerator[R, None]:
+    source = aiter(items) if isinstance(items, AsyncIterable) else _as_async(items)
+    begun: deque[Handle[R]] = deque()
+    exhausted = current.get() is None
+    if exhausted:
+        async for item in source:
+            result: Any = task(item)
+            yield await result if asyncio.iscoroutine(result) else result
+        return
+    try:
+        while True:
+            while not exhausted and len(begun) < window:
+                try:
+                    begun.append(task(await anext(source)))
+                except StopAsyncIteration:
+                    exhausted = True
+            if not begun:
+                return
+            value = await begun[0]
+            begun.popleft()
+            yield value
+    finally:
+        if begun:
+            await _cancel_and_drain(begun, "hw.map ended early")
+
+
+async def _as_async(items: Iterable[A]) -> AsyncGenerator[A, None]:
+    for item in items:
+        yield item
+
+
+# --- from a thread ---------------------------------------------------------------------------------------------------
+
+
+def wait(awaitable: Awaitable[T]) -> T:
+    """Inside a plain `def` task that runs in a thread: the result of a call or join, waiting for it.
+
+    While the thread waits, its slot in the pool is lent to others, so nested waits can't starve.
+
+    Example:
+        >>> @hw.task
+        ... def pipeline(path: str) -> int:
+        ...     return hw.wait(hw.gather(count(path), size(path)))[0]
+
+    Raises what awaiting would raise; UsageError on the event loop's thread, where `await` is the way.
+    """
+    frame = current.get()
+    if frame is None:
+        return asyncio.run(_await(awaitable)) if inspect.isawaitable(awaitable) else awaitable
+    engine = frame.call._engine
+    if threading.get_ident() == engine.thread:
+        raise UsageError(f"{frame.call.describe()} runs on the event loop: await it there; hw.wait is for plain def tasks")
+    return asyncio.run_coroutine_threadsafe(_await(awaitable), engine.loop).result()
+
+
+async def _await(awaitable: Awaitable[T]) -> T:
+    return await awaitable
+
+
+# --- what they share -------------------------------------------------------------------------------------------------
+
+
+def _frame() -> Frame:
+    frame = current.get()
+    if frame is None:
+        raise NotInRun("as_completed works on calls of a run: start the program with hw.run, or use asyncio.as_completed")
+    return frame
+
+
+def _handles(awaitables: Sequence[Awaitable[T]]) -> Sequence[Handle[T]] | None:
+    """The handles, or None where something else is among the awaitables."""
+    if current.get() is None:
+        return None
+    handles = [awaitable for awaitable in awaitables if isinstance(awaitable, Handle)]
+    return handles if len(handles) == len(awaitables) else None
+
+
+class _Until:
+    """Waits until one of the handles satisfies `stop_at`, or all have ended."""
+
+    def __init__(self, handles: Sequence[Handle[Any]], stop_at: Callable[[Handle[Any]], bool] | None) -> None:
+        self.handles = handles
+        self.stop_at = stop_at
+        self.found: Handle[Any] | None = None
+        self.left = 0
+        self.future: asyncio.Future[None] | None = None
+        self.error: BaseException | None = None
+
+    def __await__(self) -> Generator[Any, Any, Handle[Any] | None]:
+        call = _frame().call
+        waits = call._engine.waits
+        foreign = tuple(handle for handle in self.handles if handle._parent is not call)
+        if foreign:
+            waits.check(call, foreign)
+        for handle in self.handles:
+            handle._awaited = True
+        if self._begin():
+            future = self.future = call._engine.loop.create_future()
+            try:
+                yield from waits.suspend(call, future, foreign)
+            except asyncio.CancelledError:
+                self.future = None
+                for handle in self.handles:
+                    if handle._parent is call:
+                        call._engine.cancel(handle, "the join that waited for it was cancelled")
+                raise
+        if self.error is not None:
+            raise self.error
+        return self.found
+
+    def _begin(self) -> bool:
+        """Look at what has ended and listen to the rest; whether there is something to wait for."""
+        waiting = []
+        for handle in self.handles:
+            if handle._state < OK:
+                waiting.append(handle)
+            elif self.stop_at is not None and self.found is None and self._stops(handle):
+                self.found = handle
+        if self.found is not None or self.error is not None or not waiting:
+            return False
+        self.left = len(waiting)
+        for handle in waiting:
+            handle.add_callback(self._ended)
+        return True
+
+    def _ended(self, handle: Handle[Any]) -> None:
+        self.left -= 1
+        if self.found is None and self.stop_at is not None and self.future is not None and self._stops(handle):
+            self.found = handle
+        if (self.found is not None or not self.left) and self.future is not None and not self.future.done():
+            self.future.set_result(None)
+
+    def _stops(self, handle: Handle[Any]) -> bool:
+        assert self.stop_at is not None
+        try:
+            return self.stop_at(handle)
+        except Exception as error:  # the user's accept() failed: that is the join's error
+            self.error = error
+            return True
+
+
+async def _until(
+    handles: Sequence[Handle[Any]], stop_at: Callable[[Handle[Any]], bool] | None = None
+) -> Handle[Any] | None:
+    return await _Until(handles, stop_at)
+
+
+async def _cancel_and_drain(handles: Sequence[Handle[Any]], reason: str) -> None:
+    """Ask what still runs to stop, and wait until it has."""
+    call = _frame().call
+    running = [handle for handle in handles if handle._state < OK and handle._state != CANCELLED]
+    for handle in running:
+        call._engine.cancel(handle, reason)
+    if any(handle._state < OK for handle in running):
+        await _until(running)
+
+
+async def _drain_tasks(tasks: Sequence[asyncio.Future[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)

@@ -1,0 +1,343 @@
+"""How a program starts and goes on: run, arun, resume, fork, cancel, signal.
+
+    hw.run(answer, "why is the sky blue?", store=".headway", run_id="sky")
+
+The same id again goes on where the run stopped; a run that has ended answers from the journal. A run is driven by one process at a
+time, which holds its lease; any other may look at it, cancel it or signal it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import functools
+import os
+import secrets
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar, overload
+
+from headway.engine import events
+from headway.engine.books import checked
+from headway.engine.drive import Driver, Plan
+from headway.engine.handle import current
+from headway.engine.identity import call_key
+from headway.engine.plan import ResumePlan, plan_resume
+from headway.engine.spec import TASKS, TaskSpec
+from headway.errors import NoCanonicalForm, NotEncodable, RunMismatch, StoreError, UnknownRun, UsageError
+from headway.inside import encode_signal
+from headway.journal.codec import decode, digest, encode
+from headway.journal.forking import fork_rows
+from headway.journal.open import open_store
+from headway.journal.records import RunInfo, RunSpec
+from headway.journal.store import Store
+from headway.observe.progress import Progress
+from headway.observe.sinks import JsonlSink
+from headway.task import Task, task
+
+R = TypeVar("R")
+StoreLike = str | Path | Store | None
+EventsLike = str | Path | events.Sink | Sequence[str | Path | events.Sink] | None
+
+DEFAULT_STORE = ".headway"
+ACTIVE = 1024
+
+
+def run(
+    program: Task[..., R] | Callable[..., Any],
+    /,
+    *args: Any,
+    kwargs: Mapping[str, Any] | None = None,
+    store: StoreLike = DEFAULT_STORE,
+    run_id: str | None = None,
+    progress: bool | None = None,
+    events: EventsLike = None,
+    pools: Mapping[str, int] | None = None,
+    resources: Mapping[str, int] | None = None,
+    budget: Mapping[str, float] | None = None,
+    deadline_s: float | None = None,
+    max_active: int = ACTIVE,
+    take_over: bool = False,
+    on_change: Mapping[str, Literal["reuse", "rerun"]] | None = None,
+) -> R:
+    """Run a task to its end and return its result.
+
+    program: the root task; its arguments follow, keyword arguments in `kwargs`.
+    store: a folder (made when missing), a `Store`, or None to keep nothing.
+    run_id: a name for the run; the same name again goes on with it. Without one, a new name is made.
+    progress: show what happens on stderr; by default when that is a terminal.
+    events: a file for one JSON object per event, or a callable that takes `headway.engine.events.Event`, or several.
+    pools: how many `{"process": …, "thread": …}` may work at a time (default: one process per core, 32 threads).
+    resources: how many of each named resource the run has, such as `{"gpu": 2}`.
+    budget, deadline_s: bounds of the whole run, as `hw.budget` and `hw.deadline`.
+    max_active: how many calls may run on the event loop at a time; more wait in line.
+    take_over: drive the run although another live process does; that one's later writes are rejected.
+    on_change: what to do with results of tasks whose source changed, per task name: "reuse" or "rerun".
+
+    Raises what the program raises; RunMismatch if the id was used for something else; RunOwned if another process drives it;
+    RunCancelled; Interrupted after Ctrl-C; StoreError and its kinds.
+
+    Example:
+        >>> import headway as hw
+        >>> @hw.task
+        ... async def double(x: int) -> int:
+        ...     return 2 * x
+        >>> hw.run(double, 21, store=None)
+        42
+    """
+    options = {name: value for name, value in locals().items() if name not in ("program", "args")}
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        result: R = asyncio.run(arun(program, *args, **options))
+        return result
+    raise UsageError("hw.run starts an event loop, but one is running here already: use `await hw.arun(…)`")
+
+
+async def arun(
+    program: Task[..., R] | Callable[..., Any],
+    /,
+    *args: Any,
+    kwargs: Mapping[str, Any] | None = None,
+    store: StoreLike = DEFAULT_STORE,
+    run_id: str | None = None,
+    progress: bool | None = None,
+    events: EventsLike = None,
+    pools: Mapping[str, int] | None = None,
+    resources: Mapping[str, int] | None = None,
+    budget: Mapping[str, float] | None = None,
+    deadline_s: float | None = None,
+    max_active: int = ACTIVE,
+    take_over: bool = False,
+    on_change: Mapping[str, Literal["reuse", "rerun"]] | None = None,
+) -> R:
+    """`run` inside an event loop that is already running."""
+    if current.get() is not None:
+        raise UsageError("a run can't start inside a call of another run: call the task instead, it becomes a child")
+    if max_active < 1:
+        raise UsageError(f"max_active={max_active}: at least one call must be able to run")
+    spec, args, named = _root(program, args, dict(kwargs or {}))
+    args, bound = spec.signature.bind(args, named)
+    opened = open_store(store) if store is not None else None
+    shown, close_sinks = _sinks(progress, events)
+    try:
+        salt, nonce, info = _identify(opened, run_id, spec, args, bound)
+        plan = Plan(
+            run_id=info.spec.run_id if info else run_id or "memory",
+            spec=spec,
+            args=args,
+            kwargs=dict(bound),
+            salt=salt,
+            nonce=nonce,
+            store=opened,
+            info=info,
+            sinks=shown,
+            pools={"process": os.cpu_count() or 1, "thread": 32, **(pools or {})},
+            resources=dict(resources or {}),
+            max_active=max_active,
+            take_over=take_over,
+            decided=dict(on_change or {}),
+            budget=checked(dict(budget or {}), "budget"),
+            deadline_s=deadline_s,
+            wall=getattr(asyncio.get_running_loop(), "wall", time.time),
+        )
+        result: R = await Driver(plan).drive()
+        return result
+    finally:
+        close_sinks()
+        if opened is not None and opened is not store:
+            opened.close()
+
+
+@overload
+def resume(run_id: str, *, store: StoreLike = ..., dry_run: Literal[True], **options: Any) -> ResumePlan: ...
+@overload
+def resume(run_id: str, *, store: StoreLike = ..., dry_run: Literal[False] = ..., **options: Any) -> Any: ...
+def resume(run_id: str, *, store: StoreLike = DEFAULT_STORE, dry_run: bool = False, **options: Any) -> Any:
+    """Go on with a run, with the arguments it was started with. Options as for `run`.
+
+    The module that defines its task must have been imported. Calls that failed are asked again, finished ones are not. With
+    `dry_run=True` nothing runs: it returns a ResumePlan of what would be reused and run again.
+
+    Raises UnknownRun; UsageError if the task is not loaded or the arguments could not be stored.
+    """
+    opened = open_store(store)
+    try:
+        info = opened.run(run_id)
+        spec = _loaded(info)
+        if dry_run:
+            return plan_resume(opened, info, options.get("on_change") or {})
+        if info.spec.args is None:
+            raise UsageError(
+                f"run {run_id!r} was started with arguments that can't be stored: "
+                f"go on with hw.run({info.spec.qualname or info.spec.task}, …, run_id={run_id!r}) and the same arguments"
+            )
+        args, kwargs = decode(info.spec.args, [opened.get_blob(name) for name in info.spec.blobs])
+        return run(Task(spec), *args, kwargs=kwargs, store=opened, run_id=run_id, **options)
+    finally:
+        if opened is not store:
+            opened.close()
+
+
+def fork(run_id: str, *, at: bytes | str, store: StoreLike = DEFAULT_STORE, new_id: str | None = None) -> str:
+    """A new run that knows what `run_id` knows, except the call `at`, what is below it and what it is part of.
+
+    `at` is the call's key, or the beginning of its hexadecimal form. The source is not touched and blobs are shared. Start the
+    fork with `resume` or `run`; returns its id. Raises UnknownRun, UsageError where `at` names no call or several.
+    """
+    opened = open_store(store)
+    try:
+        info = opened.run(run_id)
+        return fork_rows(opened, info, at, new_id or _new_id(info.spec.task), time.time())
+    finally:
+        if opened is not store:
+            opened.close()
+
+
+def cancel(run_id: str, *, store: StoreLike = DEFAULT_STORE) -> None:
+    """Ask a run to stop, from any process. What is finished stays journaled; `resume` goes on with it."""
+    opened = open_store(store)
+    try:
+        opened.request_cancel(run_id, time.time())
+    finally:
+        if opened is not store:
+            opened.close()
+
+
+def signal(run_id: str, name: str, value: object = None, *, store: StoreLike = DEFAULT_STORE) -> None:
+    """Send a value to whoever waits, now or later, with `hw.wait_event(name)` in the run."""
+    opened = open_store(store)
+    try:
+        opened.send_signal(run_id, name, encode_signal(value), time.time())
+    finally:
+        if opened is not store:
+            opened.close()
+
+
+# --- parts -----------------------------------------------------------------------------------------------------------
+
+
+def _root(
+    program: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[TaskSpec, tuple[Any, ...], dict[str, Any]]:
+    """The task to start, from a task, a partial of one or a plain function."""
+    while isinstance(program, functools.partial):
+        args, kwargs, program = (*program.args, *args), {**program.keywords, **kwargs}, program.func
+    if not isinstance(program, Task):
+        if not callable(program):
+            raise UsageError(f"hw.run starts a task; got {program!r}. Give it a function decorated with @hw.task")
+        program = task(program)
+    return program.spec, args, kwargs
+
+
+def _identify(
+    store: Store | None, run_id: str | None, spec: TaskSpec, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> tuple[bytes, bytes, RunInfo | None]:
+    """The run's salt and nonce; in a store, the run itself, made when it is new."""
+    if store is None:
+        return secrets.token_bytes(16), secrets.token_bytes(16), None
+    canonical = spec.canonical(args, kwargs)
+    salt = secrets.token_bytes(16)
+    head, blobs = _stored_arguments(store, spec, args, kwargs)
+    path, module = _source_of(spec)
+    wanted = RunSpec(
+        run_id=run_id or _new_id(spec.name),
+        task=spec.name,
+        module=module,
+        qualname=spec.fn.__qualname__,
+        path=path,
+        args=head,
+        blobs=blobs,
+        root=call_key(salt, 0, spec.name, canonical),
+        salt=salt,
+        created=time.time(),
+    )
+    info = store.create_run(wanted)
+    if info.spec.root != call_key(info.spec.salt, 0, spec.name, canonical):
+        other = info.spec.task if info.spec.task != spec.name else f"{spec.name} with other arguments"
+        raise RunMismatch(
+            f"run {info.spec.run_id!r} in {store.url} was started as {other}: use another run_id, or go on with it "
+            f"by `headway resume {info.spec.run_id}`"
+        )
+    return info.spec.salt, info.uid.to_bytes(8, "big") + info.spec.salt, info
+
+
+def _stored_arguments(
+    store: Store, spec: TaskSpec, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> tuple[bytes | None, tuple[bytes, ...]]:
+    """The arguments as `resume` will need them; None where they have no encoding."""
+    try:
+        encoded = encode((args, kwargs), where=f"the arguments of {spec.name}")
+    except (NotEncodable, NoCanonicalForm):
+        return None, ()
+    names = tuple(digest(buffer) for buffer in encoded.buffers)
+    for name, buffer in zip(names, encoded.buffers, strict=True):
+        store.put_blob(name, buffer)
+    return encoded.head, names
+
+
+def _source_of(spec: TaskSpec) -> tuple[str, str]:
+    """The file and module in which the task can be found again."""
+    module = sys.modules.get(spec.fn.__module__)
+    file = getattr(module, "__file__", None)
+    found = getattr(module, "__spec__", None)
+    name = spec.fn.__module__
+    if name == "__main__" and found is not None:
+        name = found.name
+    return (str(Path(file).resolve()) if file else ""), name
+
+
+def _loaded(info: RunInfo) -> TaskSpec:
+    spec = TASKS.get(info.spec.task)
+    if spec is None:
+        near = difflib.get_close_matches(info.spec.task, TASKS, 1)
+        hint = f" (did you rename it to {near[0]}?)" if near else ""
+        raise UsageError(
+            f"run {info.spec.run_id!r} was started with task {info.spec.task}, which is not loaded{hint}: "
+            f"import {info.spec.module or 'its module'} ({info.spec.path}) first"
+        )
+    return spec
+
+
+def _new_id(task_name: str) -> str:
+    short = task_name.rpartition(".")[2].replace("<locals>", "").strip(".") or "run"
+    return f"{short}-{time.strftime('%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+
+
+def _sinks(progress: bool | None, wanted: EventsLike) -> tuple[list[events.Sink], Callable[[], None]]:
+    """The event sinks of a run, and how to close those that were opened here."""
+    given = [] if wanted is None else list(wanted) if isinstance(wanted, (list, tuple)) else [wanted]
+    sinks: list[events.Sink] = []
+    opened: list[Any] = []
+    for item in given:
+        if isinstance(item, (str, Path)):
+            opened.append(JsonlSink(item))
+            sinks.append(opened[-1])
+        elif callable(item):
+            sinks.append(item)
+        else:
+            raise UsageError(f"events={item!r}: give a file name or a callable that takes an event")
+    if sys.stderr.isatty() if progress is None else progress:
+        opened.append(Progress())
+        sinks.append(opened[-1])
+
+    def close() -> None:
+        for sink in opened:
+            sink.close()
+
+    return sinks, close
+
+
+__all__ = [
+    "ResumePlan",
+    "StoreError",
+    "UnknownRun",
+    "arun",
+    "cancel",
+    "fork",
+    "resume",
+    "run",
+    "signal",
+]

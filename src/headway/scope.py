@@ -1,0 +1,269 @@
+"""What bounds work: budget, deadline, limit. Opened with `with`, inherited by every call made inside, visible to programs.
+
+    with hw.budget(tokens=20_000, money=0.50), hw.deadline(seconds=120):
+        return await refine(draft)
+
+Outside of a run the same lines do nothing, so a program can be tried without one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from contextvars import Token
+from types import TracebackType
+from typing import overload
+
+from headway.engine.books import checked
+from headway.engine.bounds import Deadline, Limit, Scope
+from headway.engine.handle import Frame, current
+from headway.errors import UsageError
+from headway.journal.ledger import Account, remaining_in
+from headway.journal.records import Amounts
+from headway.pools.current import worker_call
+
+
+class _Opened:
+    """A `with` block that derives a scope from the one around it."""
+
+    _token: Token[Frame | None] | None = None
+
+    def _enter(self, frame: Frame, scope: Scope) -> None:
+        if self._token is not None:
+            raise UsageError(f"{type(self).__name__} scope opened twice: make a new one for each with block")
+        self._token = current.set(Frame(frame.call, scope))
+
+    def _leave(self) -> None:
+        if self._token is not None:
+            current.reset(self._token)
+            self._token = None
+
+
+class Budget(_Opened):
+    """A bound on what is spent inside; made by `budget`."""
+
+    def __init__(self, limits: Amounts) -> None:
+        self.limits = limits
+        self._account: Account | None = None
+
+    @property
+    def spent(self) -> Amounts:
+        """What was spent inside so far, by earlier processes too."""
+        return dict(self._account.spent) if self._account else {}
+
+    @property
+    def remaining(self) -> Amounts:
+        """What this budget has left, after what is spent and reserved."""
+        return self._account.remaining if self._account else dict(self.limits)
+
+    @property
+    def closed(self) -> bool:
+        """Whether more was spent than allowed; nothing starts inside any more."""
+        return self._account.closed if self._account else False
+
+    def __enter__(self) -> Budget:
+        if (frame := current.get()) is not None:
+            self._account = frame.call._engine.on_loop(frame.call._engine.open_budget, frame, self.limits)
+            self._enter(frame, frame.scope._replace(account=self._account))
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._leave()
+
+
+def budget(**amounts: float) -> Budget:
+    """Bound what the calls made inside may spend, all together: any unit you charge, and two that the runtime books itself,
+    `calls` (attempts started) and `seconds` (of running, waits for other calls not counted).
+
+    A call that would overdraw this or an outer budget is refused before it starts: its handle raises BudgetExceeded. What was
+    spent survives a crash, and is found again by place, so a raised amount continues the same budget.
+
+    Example:
+        >>> async def program():
+        ...     with budget(tokens=1000, calls=10) as b:
+        ...         while remaining("tokens") > 100:
+        ...             await sample()
+        ...     return b.spent
+    """
+    if not amounts:
+        raise UsageError("hw.budget() bounds nothing: name an amount, such as hw.budget(tokens=1000)")
+    return Budget(checked(amounts, "hw.budget"))
+
+
+def charge(**amounts: float) -> None:
+    """Book what the current call spent. Works in every pool; outside of a run it does nothing.
+
+    It never raises for a budget, because the money is gone: spending above a bound closes that budget for further calls. Read
+    `remaining()` before you spend.
+    """
+    booked = checked(amounts, "hw.charge")
+    if (worker := worker_call()) is not None:
+        worker.charge(booked)
+    elif (frame := current.get()) is not None:
+        frame.call._engine.on_loop(frame.call._engine.launcher.charge, frame, booked)
+
+
+@overload
+def remaining(unit: str, /) -> float: ...
+@overload
+def remaining() -> Amounts: ...
+def remaining(unit: str | None = None, /) -> float | Amounts:
+    """What the enclosing budgets leave: of one unit (inf where nothing bounds it), or of every bounded unit.
+
+    In a process worker it is what was left when the call started, less what the call has charged since.
+    """
+    if (worker := worker_call()) is not None:
+        left = worker.remaining()
+    else:
+        frame = current.get()
+        left = {}
+        if frame is not None:
+            left = remaining_in(frame.scope.account)
+            if frame.scope.account is frame.call._scope.account and frame.call._x is not None:
+                for name, amount in frame.call._x.reserved.items():
+                    if name in left:
+                        left[name] += amount
+    return left if unit is None else left.get(unit, math.inf)
+
+
+class DeadlineScope(_Opened):
+    """A time by which the work inside must have ended; made by `deadline`."""
+
+    def __init__(self, seconds: float | None, at: float | None, raises: bool) -> None:
+        self._seconds = seconds
+        self._at = at
+        self._raises = raises
+        self._deadline: Deadline | None = None
+        self._interrupted = False
+        self._task: asyncio.Task[object] | None = None
+
+    @property
+    def expired(self) -> bool:
+        """Whether the time has passed while the block was open."""
+        return self._deadline is not None and self._deadline.expired
+
+    def __enter__(self) -> DeadlineScope:
+        if (frame := current.get()) is not None:
+            deadline = frame.call._engine.on_loop(self._open, frame)
+            self._enter(frame, frame.scope._replace(deadline=deadline))
+        return self
+
+    def _open(self, frame: Frame) -> Deadline:
+        engine = frame.call._engine
+        wanted = self._at if self._at is not None else engine.wall() + (self._seconds or 0.0)
+        deadline = engine.open_deadline(frame, wanted)
+        if frame.call._spec.pool == "inline":
+            self._task = asyncio.current_task()
+            deadline.on_expiry = self._interrupt
+        self._deadline = deadline
+        return deadline
+
+    def _interrupt(self) -> None:
+        if self._task is not None and not self._task.done():
+            self._interrupted = True
+            self._task.cancel("deadline passed")
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        self._leave()
+        deadline = self._deadline
+        if deadline is None:
+            return False
+        deadline.on_expiry = None
+        if not deadline.calls:
+            deadline.disarm()
+        if not self._interrupted or not isinstance(error, asyncio.CancelledError):
+            return False
+        assert self._task is not None
+        if self._task.uncancel() > 0:  # somebody else wants this call to stop too
+            return False
+        if self._raises:
+            raise deadline.error("work under a deadline") from None
+        return True
+
+
+def deadline(
+    seconds: float | None = None, *, at: float | None = None, raises: bool = True
+) -> DeadlineScope:
+    """The work inside must end within `seconds`, or at wall-clock time `at` (seconds since 1970).
+
+    When the time has passed, every call made inside is stopped, and so is the block itself: it raises DeadlineExceeded, or just
+    ends with `raises=False` (then look at `.expired`). The time is recorded as an absolute one: it passes also while the process
+    does not run.
+
+    Example:
+        >>> async def program():
+        ...     best = 0
+        ...     with deadline(seconds=60, raises=False):
+        ...         async for handle in as_completed(*attempts()):
+        ...             best = max(best, handle.result())
+        ...     return best
+    """
+    if (seconds is None) == (at is None):
+        raise UsageError("hw.deadline: give either seconds from now or at=, an absolute time")
+    if seconds is not None and not seconds >= 0:
+        raise UsageError(f"hw.deadline(seconds={seconds!r}): zero or more")
+    return DeadlineScope(seconds, at, raises)
+
+
+def time_left() -> float:
+    """Seconds until the innermost deadline; inf without one; negative when it has passed."""
+    if (worker := worker_call()) is not None:
+        until = worker.facts.deadline
+        return math.inf if until is None else until - time.time()
+    frame = current.get()
+    return math.inf if frame is None or frame.scope.deadline is None else frame.scope.deadline.left_s
+
+
+class LimitScope(_Opened):
+    """A bound on how many calls run at a time or start per time; made by `limit`."""
+
+    def __init__(self, concurrency: int | None, rate: float | None, per_s: float, name: str) -> None:
+        self._concurrency, self._rate, self._per_s, self._name = concurrency, rate, per_s, name
+
+    def __enter__(self) -> LimitScope:
+        if (frame := current.get()) is not None:
+            found = frame.call._engine.on_loop(self._open, frame)
+            self._enter(frame, frame.scope._replace(limits=(*frame.scope.limits, found)))
+        return self
+
+    def _open(self, frame: Frame) -> Limit:
+        engine = frame.call._engine
+        if not self._name:
+            return Limit(self._concurrency, self._rate, self._per_s)
+        found = engine.named_limits.get(self._name)
+        if found is None or (found.concurrency, found.rate, found.per_s) != (
+            self._concurrency,
+            self._rate,
+            self._per_s,
+        ):
+            found = Limit(self._concurrency, self._rate, self._per_s, self._name, engine.store)
+            engine.named_limits[self._name] = found
+        return found
+
+    def __exit__(self, *exc: object) -> None:
+        self._leave()
+
+
+def limit(
+    concurrency: int | None = None, *, rate: float | None = None, per_s: float = 1.0, name: str = ""
+) -> LimitScope:
+    """At most `concurrency` of the calls made inside run at a time; at most `rate` of them start per `per_s` seconds.
+
+    With a name it is shared by every run of the store that uses this name. A call gives its place back while it waits for other
+    calls. For GPUs and the like see `resources=` of `hw.task` and `hw.run`.
+
+    Example:
+        >>> async def program(queries):
+        ...     with limit(8, rate=100, per_s=60, name="provider"):
+        ...         return await gather(*(ask(q) for q in queries))
+    """
+    if concurrency is None and rate is None:
+        raise UsageError("hw.limit() limits nothing: give concurrency, rate or both")
+    if concurrency is not None and concurrency < 1:
+        raise UsageError(f"hw.limit({concurrency}): at least 1, or nothing could ever start")
+    if rate is not None and not (rate > 0 and per_s > 0):
+        raise UsageError(f"hw.limit(rate={rate!r}, per_s={per_s!r}): both must be above zero")
+    return LimitScope(concurrency, rate, per_s, name)

@@ -1,0 +1,277 @@
+"""Tasks: functions whose calls are recorded.
+
+    @hw.task
+    async def search(query: str) -> list[str]: ...
+
+Inside a run a call returns a `Handle` at once and runs; outside of one a task is just its function. Types survive: a task of
+`(query: str) -> list[str]` is called with a `str` and awaited as a `list[str]`, whether its function is `async` or not.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+import threading
+from collections.abc import Callable, Coroutine, Mapping
+from contextvars import copy_context
+from typing import Any, Generic, Literal, ParamSpec, Protocol, TypeVar, overload
+
+from headway.engine.handle import Handle, current
+from headway.engine.retry import Retry
+from headway.engine.signature import Signature
+from headway.engine.spec import TASKS, TaskSpec
+from headway.errors import UsageError
+from headway.journal.declared import declare, stable_module
+from headway.pools.program import function_ref
+
+P = ParamSpec("P")
+R = TypeVar("R")
+A = TypeVar("A")
+T = TypeVar("T")
+
+PoolName = Literal["inline", "thread", "process"]
+OnChange = Literal["reuse", "rerun", "ask"]
+
+
+class Task(Generic[P, R]):
+    """A function whose calls are recorded. Made by `task`; `fn` is the plain function."""
+
+    def __init__(self, spec: TaskSpec) -> None:
+        functools.update_wrapper(self, spec.fn)
+        self.spec = spec
+
+    @property
+    def fn(self) -> Callable[..., Any]:
+        return self.spec.fn
+
+    @property
+    def name(self) -> str:
+        """The task's name in keys, records and tables: the module's last name and the function's qualified name."""
+        return self.spec.name
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Handle[R]:
+        frame = current.get()
+        spec = self.spec
+        if frame is None:
+            return _outside(spec, args, kwargs)  # type: ignore[no-any-return]
+        engine = frame.call._engine
+        if threading.get_ident() == engine.thread:
+            return engine.spawn(spec, args, kwargs, frame)
+        return engine.on_loop(engine.spawn, spec, args, kwargs, frame, copy_context())  # type: ignore[no-any-return]
+
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        return self if instance is None else functools.partial(self.__call__, instance)  # type: ignore[arg-type]
+
+    def __repr__(self) -> str:
+        return f"<task {self.spec.name}>"
+
+    def __headway_key__(self) -> object:
+        return ("task", self.spec.name)
+
+    def options(
+        self,
+        *,
+        key: object = None,
+        retry: Retry | None = None,
+        timeout: float | None = None,
+        cost: Mapping[str, float] | None = None,
+        resources: Mapping[str, int] | None = None,
+    ) -> Task[P, R]:
+        """This task with other options for some calls. `key` names the call instead of its arguments.
+
+        Example:
+            >>> async def program(client):
+            ...     return await ask.options(key="greeting", timeout=5)(client, "hello")
+        """
+        changes: dict[str, Any] = {
+            "key": key,
+            "retry": retry,
+            "timeout_s": timeout,
+            "cost": dict(cost) if cost is not None else None,
+            "resources": dict(resources) if resources is not None else None,
+        }
+        changed = {name: value for name, value in changes.items() if value is not None}
+        return Task(_checked(dataclasses.replace(self.spec, **changed)))
+
+
+def _outside(spec: TaskSpec, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """A call outside of a run: the function itself. A batch function gets a list of one."""
+    if not spec.batch:
+        return spec.fn(*args, **kwargs)
+    (item,), _ = spec.signature.bind(args, dict(kwargs))
+    values = spec.fn([item])
+    if not spec.is_async:
+        return values[0]
+
+    async def first() -> Any:
+        return (await values)[0]
+
+    return first()
+
+
+class _Decorator(Protocol):
+    @overload
+    def __call__(self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
+    @overload
+    def __call__(self, fn: Callable[P, R], /) -> Task[P, R]: ...
+
+
+class _BatchDecorator(Protocol):
+    @overload
+    def __call__(self, fn: Callable[[list[A]], Coroutine[Any, Any, list[R]]], /) -> Task[[A], R]: ...
+    @overload
+    def __call__(self, fn: Callable[[list[A]], list[R]], /) -> Task[[A], R]: ...
+
+
+@overload
+def task(fn: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
+@overload
+def task(fn: Callable[P, R], /) -> Task[P, R]: ...
+@overload
+def task(
+    *,
+    batch: int,
+    linger_ms: float = 0.0,
+    name: str | None = None,
+    pool: PoolName | None = None,
+    retry: Retry | None = None,
+    timeout: float | None = None,
+    key: object = None,
+    cache: Literal["run", "forever"] = "run",
+    on_change: OnChange = "reuse",
+    version: str = "",
+    cost: Mapping[str, float] | None = None,
+    codec: Literal["typed", "pickle"] = "typed",
+) -> _BatchDecorator: ...
+@overload
+def task(
+    *,
+    name: str | None = None,
+    pool: PoolName | None = None,
+    retry: Retry | None = None,
+    timeout: float | None = None,
+    key: object = None,
+    cache: Literal["run", "forever"] = "run",
+    effect: bool = False,
+    verify: Callable[..., Any] | None = None,
+    on_change: OnChange = "reuse",
+    version: str = "",
+    cost: Mapping[str, float] | None = None,
+    resources: Mapping[str, int] | None = None,
+    codec: Literal["typed", "pickle"] = "typed",
+) -> _Decorator: ...
+
+
+def task(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+    """Make a function a task. Use bare or with options:
+
+    name: its name in keys and records (default: module and function name). Renaming a task renames its calls.
+    pool: "inline" (default for `async def`: on the event loop), "thread" (default for `def`) or "process".
+    retry: a `Retry`. timeout: seconds for one attempt.
+    batch, linger_ms: micro-batching. The function takes a list and returns a list; calls are single. Up to `batch` concurrent
+        calls, gathered for at most `linger_ms` milliseconds, are handed over together; each is recorded by itself.
+    key: what names a call instead of its arguments: a value, or a function of the arguments.
+    cache: "forever" shares results between runs of a store; the call is then named by task and arguments only.
+    effect: it changes the outside world. It starts only when all it depends on is durable, and so is its start.
+    verify: a function of the same arguments, asked before an effect that may have happened is run again. It returns
+        `hw.Happened(result)` if it has, anything else if not.
+    on_change: what happens to recorded results when the source of the task changed: "reuse" (default), "rerun" or "ask".
+    version: a text that counts as part of the source.
+    cost: amounts reserved in the budget before an attempt starts, such as `{"tokens": 500}`. A unit that the call charges is
+        settled at what it charged, one that it does not at the reservation.
+    resources: named resources it holds while it runs, such as `{"gpu": 1}`; `hw.run(…, resources=…)` says how many there are.
+    codec: "pickle" stores results with pickle, for types that the typed codec can't encode. Only for stores you trust.
+
+    Raises UsageError for options that can't work together.
+    """
+    if fn is not None:
+        return Task(make_spec(fn, **options))
+    return lambda function: Task(make_spec(function, **options))
+
+
+def make_spec(
+    fn: Callable[..., Any],
+    *,
+    name: str | None = None,
+    pool: PoolName | None = None,
+    retry: Retry | None = None,
+    timeout: float | None = None,
+    batch: int | None = None,
+    linger_ms: float = 0.0,
+    key: object = None,
+    cache: Literal["run", "forever"] = "run",
+    effect: bool = False,
+    verify: Callable[..., Any] | None = None,
+    on_change: OnChange = "reuse",
+    version: str = "",
+    cost: Mapping[str, float] | None = None,
+    resources: Mapping[str, int] | None = None,
+    codec: Literal["typed", "pickle"] = "typed",
+) -> TaskSpec:
+    """The engine's view of a task. Declares the types in its signature to the codec."""
+    if not callable(fn):
+        raise UsageError(f"@hw.task is for functions, not for {fn!r}")
+    is_async = inspect.iscoroutinefunction(fn)
+    where = pool or ("inline" if is_async else "thread")
+    spec = TaskSpec(
+        name=name or f"{stable_module(fn.__module__)}.{fn.__qualname__}",
+        fn=fn,
+        signature=Signature(fn, name or fn.__qualname__, batch=bool(batch)),
+        is_async=is_async,
+        pool=where,
+        retry=retry,
+        timeout_s=timeout,
+        batch=batch or 0,
+        linger_s=linger_ms / 1000,
+        key=key,
+        forever=cache == "forever",
+        effect=effect,
+        verify=verify,
+        on_change=on_change,
+        version_text=version,
+        cost={unit: float(amount) for unit, amount in (cost or {}).items()},
+        resources=dict(resources or {}),
+        pickled=codec == "pickle",
+        ref=function_ref(fn) if where == "process" else None,
+    )
+    for annotation in getattr(fn, "__annotations__", {}).values():
+        declare(annotation, getattr(fn, "__globals__", {}))
+    TASKS[spec.name] = _checked(spec)
+    return spec
+
+
+def _checked(spec: TaskSpec) -> TaskSpec:
+    wrong = ""
+    if spec.pool not in ("inline", "thread", "process"):
+        wrong = f"pool={spec.pool!r} is none of 'inline', 'thread', 'process'"
+    elif spec.is_async and spec.pool != "inline":
+        wrong = f"an async function runs on the event loop, not in pool={spec.pool!r}: make it a plain def"
+    elif spec.verify is not None and not spec.effect:
+        wrong = "verify= is for effects: add effect=True"
+    elif spec.batch and (spec.effect or spec.resources):
+        wrong = "a batch task can't be an effect or hold resources"
+    elif spec.on_change not in ("reuse", "rerun", "ask"):
+        wrong = f"on_change={spec.on_change!r} is none of 'reuse', 'rerun', 'ask'"
+    elif spec.timeout_s is not None and not spec.timeout_s > 0:
+        wrong = f"timeout={spec.timeout_s!r} is not a number of seconds above zero"
+    elif spec.batch < 0 or spec.linger_s < 0:
+        wrong = "batch and linger_ms can't be negative"
+    elif any(not amount >= 0 for amount in spec.cost.values()):
+        wrong = f"cost={spec.cost!r}: amounts can't be negative"
+    if wrong:
+        raise UsageError(f"task {spec.name}: {wrong}")
+    return spec
+
+
+@overload
+def ref(value: Handle[T], /) -> T: ...
+@overload
+def ref(value: T, /) -> T: ...
+def ref(value: Any, /) -> Any:
+    """A handle as an argument, typed as the result it stands for.
+
+    `embed(hw.ref(pages))` makes an edge of the graph: `embed` starts when `pages` has ended and gets its result, and is named
+    by the call, not by the value. What is not a handle is a value already and is returned as it is.
+    """
+    return value

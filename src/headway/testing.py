@@ -1,0 +1,80 @@
+"""For tests of programs: an event loop whose clock jumps instead of waiting.
+
+    clock = hw.testing.VirtualClock()
+    result = hw.testing.run(program, 3, clock=clock, store=tmp_path)     # sleeps an hour, takes a millisecond
+
+Time stands still while anything can run and jumps to the next timer when nothing can, so rests, timeouts, deadlines and durable
+sleeps are exact and instant. It stands still, too, while the run waits for a thread, a process or the disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+from collections.abc import Callable
+from typing import Any
+
+from headway.run import arun
+
+REAL_WAIT_S = 0.02
+START = 1_700_000_000.0
+
+
+class VirtualClock:
+    """A wall clock that tests set and loops advance. Keep one over several runs to see time go on between them."""
+
+    def __init__(self, start: float = START) -> None:
+        self.start = start
+        self.elapsed = 0.0  # kept apart, so that short times are exact beside a large date
+
+    @property
+    def now(self) -> float:
+        return self.start + self.elapsed
+
+    def advance(self, seconds: float) -> None:
+        self.elapsed += seconds
+
+
+class _JumpingSelector(selectors.DefaultSelector):
+    """Waits for nothing but real events: where the loop would wait for a timer, the clock jumps there."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        super().__init__()
+        self._clock = clock
+        self.busy: list[Callable[[], bool]] = []
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout is None:
+            return super().select(None)
+        ready = super().select(0)
+        if ready or timeout <= 0:
+            return ready
+        if any(check() for check in self.busy):
+            return super().select(REAL_WAIT_S)
+        self._clock.advance(timeout + 1e-9)
+        return ready
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """An event loop on a virtual clock."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self._virtual = clock
+        selector = _JumpingSelector(clock)
+        self.busy = selector.busy
+        """Checks that say whether something outside of the loop is awaited: a worker, the disk. The clock stands still then."""
+        super().__init__(selector)
+
+    def time(self) -> float:
+        return self._virtual.elapsed
+
+    def wall(self) -> float:
+        """The wall clock that a run on this loop uses."""
+        return self._virtual.now
+
+
+def run(program: Callable[..., Any], /, *args: Any, clock: VirtualClock | None = None, **options: Any) -> Any:
+    """`hw.run` on a virtual clock."""
+    made = clock or VirtualClock()
+    with asyncio.Runner(loop_factory=lambda: VirtualLoop(made)) as runner:
+        return runner.run(arun(program, *args, **options))

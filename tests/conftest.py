@@ -1,0 +1,32 @@
+"""What all tests share: runs on a virtual clock, in a store of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headway import testing
+
+
+@pytest.fixture
+def clock() -> testing.VirtualClock:
+    return testing.VirtualClock()
+
+
+@pytest.fixture
+def go(tmp_path: Path, clock: testing.VirtualClock) -> Callable[..., Any]:
+    """Run a program on the virtual clock; the same store and run id each time, so a second call resumes."""
+
+    def start(program: Any, *args: Any, **options: Any) -> Any:
+        options.setdefault("store", tmp_path / "store")
+        options.setdefault("run_id", "run")
+        return testing.run(program, *args, clock=clock, **options)
+
+    return start
+
+
+class Crash(BaseException):
+    """Stands for the death of the process: raised out of a sink, nothing after it is recorded."""

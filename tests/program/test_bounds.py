@@ -1,0 +1,411 @@
+"""Budgets, deadlines, limits, timeouts, batches."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+import headway as hw
+
+RAN: list[Any] = []
+SWITCH: dict[str, Any] = {}
+
+
+@pytest.fixture(autouse=True)
+def _clear() -> None:
+    RAN.clear()
+    SWITCH.clear()
+
+
+@hw.task
+async def spend(tokens: float) -> float:
+    RAN.append(tokens)
+    hw.charge(tokens=tokens)
+    return tokens
+
+
+@hw.task(cost={"tokens": 40})
+async def reserving(x: int, charged: float | None = None) -> int:
+    await asyncio.sleep(1)
+    RAN.append(x)
+    if charged is not None:
+        hw.charge(tokens=charged)
+    return x
+
+
+@hw.task(effect=True)
+async def reach_the_disk() -> None:
+    """An effect starts only when all before it is durable."""
+
+
+@hw.task
+async def rest(seconds: float) -> float:
+    await asyncio.sleep(seconds)
+    RAN.append(seconds)
+    return seconds
+
+
+def test_parallel_children_never_pass_the_same_stale_check(go):
+    @hw.task
+    async def program() -> tuple[list[bool], dict[str, float]]:
+        with hw.budget(tokens=100) as budget:
+            ends = await hw.settle(*(reserving(i) for i in range(5)))
+        assert all(isinstance(end.error, hw.BudgetExceeded) for end in ends if not end.ok)
+        return [end.ok for end in ends], budget.spent
+
+    assert go(program) == ([True, True, False, False, False], {"tokens": 80.0})
+
+
+def test_what_was_reserved_and_not_charged_is_free_again(go):
+    @hw.task
+    async def program() -> tuple[float, float]:
+        with hw.budget(tokens=100) as budget:
+            await reserving(1, 5)
+            during = hw.remaining("tokens")
+            await hw.gather(reserving(2, 5), reserving(3, 5))
+            return during, budget.spent["tokens"]
+
+    assert go(program) == (95.0, 15.0)
+
+
+def test_overspending_is_recorded_and_closes_the_scope(go):
+    @hw.task
+    async def program() -> tuple[float, bool]:
+        with hw.budget(tokens=100) as budget:
+            await spend(150)
+            with pytest.raises(hw.BudgetExceeded, match="tokens"):
+                await spend(1)
+            return budget.spent["tokens"], budget.closed
+
+    assert go(program) == (150.0, True)
+    assert RAN == [150]
+
+
+def test_an_inner_budget_counts_in_the_outer_one(go):
+    @hw.task
+    async def program() -> tuple[Any, ...]:
+        with hw.budget(tokens=100) as outer:
+            with hw.budget(tokens=70) as inner:
+                await spend(60)
+                left = hw.remaining("tokens")
+            with hw.budget(tokens=70):
+                return left, hw.remaining("tokens"), outer.spent, inner.spent
+
+    assert go(program) == (10.0, 40.0, {"tokens": 60.0}, {"tokens": 60.0})
+
+
+def test_budgets_count_calls_and_seconds_by_themselves(go):
+    @hw.task
+    async def program() -> tuple[int, dict[str, float]]:
+        with hw.budget(calls=3, seconds=1000) as budget:
+            ends = await hw.settle(*(rest(10) for _ in range(5)))
+        return sum(end.ok for end in ends), budget.spent
+
+    done, spent = go(program)
+    assert done == 3
+    assert spent["calls"] == 3
+    assert spent["seconds"] == pytest.approx(30, abs=0.1)
+
+
+def test_a_parent_that_waits_spends_no_seconds(go):
+    @hw.task
+    async def parent() -> float:
+        return await rest(20)
+
+    @hw.task
+    async def program() -> float:
+        with hw.budget(seconds=1000) as budget:
+            await parent()
+        return budget.spent["seconds"]
+
+    assert go(program) == pytest.approx(20, abs=0.1)
+
+
+def test_a_resume_never_counts_twice(go):
+    @hw.task
+    async def program() -> dict[str, float]:
+        with hw.budget(tokens=1000, calls=100) as budget:
+            await hw.gather(*(spend(i) for i in range(4)))
+            if SWITCH.get("stop", True):
+                raise RuntimeError("stop")
+            await spend(10)
+            return budget.spent
+
+    for _ in range(3):
+        with pytest.raises(RuntimeError):
+            go(program)
+    SWITCH["stop"] = False
+    assert go(program) == {"tokens": 16.0, "calls": 5.0}
+
+
+def test_a_call_that_began_and_left_no_outcome_counts_at_its_reservation(go):
+    class Dying(hw.MemoryStore):
+        dead = False
+
+        def commit(self, *args: Any, **kwargs: Any) -> None:
+            if self.dead:
+                raise hw.StoreFull(28, "dead")
+            super().commit(*args, **kwargs)
+
+    store = Dying()
+
+    @hw.task(cost={"tokens": 40})
+    async def call() -> int:
+        if not RAN:
+            await reach_the_disk()
+            store.dead = True
+        RAN.append(1)
+        return 1
+
+    @hw.task
+    async def program() -> dict[str, float]:
+        with hw.budget(tokens=100) as budget:
+            await call()
+            await reach_the_disk()
+            return budget.spent
+
+    with pytest.raises(hw.StoreFull):
+        go(program, store=store)
+    store.dead = False
+    assert go(program, store=store) == {"tokens": 80.0}
+
+
+def test_the_cost_of_a_cancelled_loser_is_booked(go):
+    @hw.task
+    async def slow() -> int:
+        hw.charge(tokens=7)
+        await asyncio.sleep(100)
+        return 1
+
+    @hw.task
+    async def quick() -> int:
+        await asyncio.sleep(1)
+        return 2
+
+    @hw.task
+    async def program() -> tuple[int, dict[str, float], dict[str, float]]:
+        with hw.budget(tokens=100) as budget:
+            loser = slow()
+            won = await hw.race(loser, quick())
+            return won, loser.cost, budget.spent
+
+    assert go(program) == (2, {"tokens": 7.0}, {"tokens": 7.0})
+
+
+def test_a_run_has_a_budget_and_a_deadline_of_its_own(go):
+    @hw.task
+    async def program() -> tuple[float, float]:
+        return hw.remaining("tokens"), hw.time_left()
+
+    left, time_left = go(program, budget={"tokens": 9}, deadline_s=50)
+    assert left == 9
+    assert time_left == pytest.approx(50, abs=1)
+
+
+def test_a_timeout_is_an_error_of_that_one_call_and_can_be_retried(go):
+    @hw.task(timeout=5, retry=hw.Retry(attempts=2, delay_s=1))
+    async def slow() -> int:
+        RAN.append(1)
+        await asyncio.sleep(100)
+        return 1
+
+    @hw.task
+    async def program() -> str:
+        with pytest.raises(hw.CallTimeout, match="5 s"):
+            await slow()
+        return "on"
+
+    assert go(program) == "on"
+    assert RAN == [1, 1]
+
+
+def test_a_deadline_stops_everything_under_it(go):
+    @hw.task
+    async def program() -> tuple[bool, int]:
+        with hw.deadline(seconds=10, raises=False) as deadline:
+            await hw.gather(rest(5), rest(50))
+        return deadline.expired, len(RAN)
+
+    assert go(program) == (True, 1)
+
+
+def test_a_deadline_raises_where_it_was_opened(go):
+    @hw.task
+    async def program() -> str:
+        try:
+            with hw.deadline(seconds=10):
+                await asyncio.sleep(100)
+        except hw.DeadlineExceeded as error:
+            return str(error)
+        return "no"
+
+    assert "deadline" in go(program)
+
+
+def test_children_inherit_the_deadline_and_an_inner_one_is_never_later(go):
+    @hw.task
+    async def left() -> float:
+        with hw.deadline(seconds=1000):
+            return hw.time_left()
+
+    @hw.task
+    async def program() -> float:
+        with hw.deadline(seconds=10):
+            return await left()
+
+    assert go(program) == pytest.approx(10, abs=0.1)
+
+
+def test_a_deadline_is_absolute_over_a_resume(go, clock):
+    @hw.task
+    async def program() -> float:
+        with hw.deadline(seconds=100):
+            if SWITCH.get("stop", True):
+                raise RuntimeError("stop")
+            return hw.time_left()
+
+    with pytest.raises(RuntimeError):
+        go(program)
+    clock.advance(60)
+    SWITCH["stop"] = False
+    assert go(program) == pytest.approx(40, abs=1)
+
+
+def test_a_limit_bounds_concurrency_of_all_that_is_inside(go):
+    high = [0, 0]
+
+    @hw.task
+    async def leaf() -> None:
+        high[0] += 1
+        high[1] = max(high)
+        await asyncio.sleep(1)
+        high[0] -= 1
+
+    @hw.task
+    async def branch() -> None:
+        await hw.gather(*(leaf() for _ in range(5)))
+
+    @hw.task
+    async def program() -> int:
+        with hw.limit(3):
+            await hw.gather(*(branch() for _ in range(4)))
+        return high[1]
+
+    assert go(program) <= 3
+
+
+def test_a_rate_spreads_starts_over_time(go, clock):
+    @hw.task
+    async def stamp() -> float:
+        return clock.now
+
+    @hw.task
+    async def program() -> list[float]:
+        with hw.limit(rate=10, per_s=60):
+            return await hw.gather(*(stamp() for _ in range(25)))
+
+    began = clock.now
+    times = sorted(time - began for time in go(program))
+    for start in times:
+        assert sum(start <= other < start + 60 - 1e-6 for other in times) <= 20
+    assert times[-1] == pytest.approx(90, abs=1)
+
+
+def test_a_named_limit_is_shared_through_the_store(go, tmp_path):
+    @hw.task
+    async def leaf() -> float:
+        await asyncio.sleep(1)
+        return 1
+
+    @hw.task
+    async def program() -> float:
+        with hw.limit(2, name="provider"):
+            return sum(await hw.gather(*(leaf() for _ in range(6))))
+
+    assert go(program) == 6
+    assert go(program, run_id="second") == 6
+
+
+def test_resources_are_held_by_those_who_ask(go):
+    high = [0, 0]
+
+    @hw.task(resources={"gpu": 1})
+    async def train() -> None:
+        high[0] += 1
+        high[1] = max(high)
+        await asyncio.sleep(1)
+        high[0] -= 1
+
+    @hw.task
+    async def program() -> int:
+        await hw.gather(*(train() for _ in range(7)))
+        return high[1]
+
+    assert go(program, resources={"gpu": 2}) == 2
+    with pytest.raises(hw.ResourceUnavailable, match="gpu"):
+        go(program, run_id="none")
+
+
+def test_concurrent_single_calls_are_handed_over_as_one_list(go):
+    @hw.task(batch=4, linger_ms=5)
+    async def embed(texts: list[str]) -> list[int]:
+        RAN.append(list(texts))
+        return [len(text) for text in texts]
+
+    @hw.task
+    async def program() -> list[int]:
+        values = await hw.gather(*(embed("x" * i) for i in range(10)))
+        if SWITCH.get("stop", True):
+            raise RuntimeError("stop")
+        return values
+
+    with pytest.raises(RuntimeError):
+        go(program)
+    assert [len(batch) for batch in RAN] == [4, 4, 2]
+    SWITCH["stop"] = False
+    assert go(program) == list(range(10))
+    assert len(RAN) == 3
+
+
+def test_an_exception_among_a_batchs_results_fails_only_its_own_call(go):
+    @hw.task(batch=3, linger_ms=5)
+    def check(items: list[int]) -> list[int]:
+        return [ValueError(item) if item == 1 else item for item in items]  # type: ignore[misc]
+
+    @hw.task
+    async def program() -> list[bool]:
+        return [end.ok for end in await hw.settle(*(check(i) for i in range(3)))]
+
+    assert go(program) == [True, False, True]
+
+
+def test_a_batch_of_the_wrong_length_is_a_clear_error(go):
+    @hw.task(batch=3, linger_ms=5)
+    async def short(items: list[int]) -> list[int]:
+        return items[:1]
+
+    @hw.task
+    async def program() -> None:
+        await hw.gather(*(short(i) for i in range(3)))
+
+    with pytest.raises(hw.UsageError, match="3 items and returned 1 results"):
+        go(program)
+
+
+def test_a_cancelled_call_leaves_its_batch(go):
+    @hw.task(batch=2, linger_ms=5)
+    async def slow(items: list[int]) -> list[int]:
+        await asyncio.sleep(10)
+        return items
+
+    @hw.task
+    async def program() -> tuple[bool, int]:
+        first, second = slow(1), slow(2)
+        await asyncio.sleep(1)
+        first.cancel()
+        ends = await hw.settle(first, second)
+        return ends[0].cancelled, ends[1].value or 0
+
+    assert go(program) == (True, 2)

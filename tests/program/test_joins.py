@@ -1,0 +1,317 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+import headway as hw
+
+LOG: list[object] = []
+
+
+@pytest.fixture(autouse=True)
+def _clear() -> None:
+    LOG.clear()
+
+
+@hw.task
+async def add(a: int, b: int = 1) -> int:
+    LOG.append((a, b))
+    return a + b
+
+
+@hw.task
+async def fail(text: str) -> int:
+    raise ValueError(text)
+
+
+@hw.task
+async def rest(seconds: float, value: int = 0) -> int:
+    try:
+        await asyncio.sleep(seconds)
+    except asyncio.CancelledError:
+        LOG.append(("cancelled", seconds))
+        raise
+    LOG.append(("rested", seconds))
+    return value
+
+
+def test_outside_of_a_run_a_task_is_just_its_function():
+    @hw.task(pool="inline")
+    def plain(x: int) -> int:
+        return x * 2
+
+    assert plain(4) == 8
+    assert asyncio.run(add(1, 2)) == 3
+
+
+def test_calls_run_in_parallel_and_gather_keeps_the_order(go, clock):
+    @hw.task
+    async def program() -> list[int]:
+        return await hw.gather(rest(30, 1), rest(10, 2), rest(20, 3))
+
+    began = clock.now
+    assert go(program) == [1, 2, 3]
+    assert clock.now - began == pytest.approx(30, abs=1)
+
+
+def test_a_call_runs_without_being_awaited(go):
+    @hw.task
+    async def program() -> None:
+        add(1)
+
+    go(program)
+    assert LOG == [(1, 1)]
+
+
+def test_gather_cancels_and_drains_the_rest_on_the_first_failure(go):
+    @hw.task
+    async def program() -> list[object]:
+        with pytest.raises(ValueError, match="no"):
+            await hw.gather(rest(50), fail("no"), add(1))
+        return list(LOG)
+
+    assert ("cancelled", 50) in go(program)
+
+
+def test_a_finished_sibling_survives_a_failed_gather(go):
+    @hw.task
+    async def program() -> int:
+        try:
+            await hw.gather(add(1), fail("no"))
+        except ValueError:
+            pass
+        return 0
+
+    go(program)
+
+    @hw.task(name="test_joins.test_a_finished_sibling_survives_a_failed_gather.<locals>.program")
+    async def other() -> int:
+        return 0
+
+    assert LOG == [(1, 1)]
+    go(program)
+    assert LOG == [(1, 1)]
+
+
+def test_settle_keeps_what_finished(go):
+    @hw.task
+    async def program() -> tuple[int | None, bool, str]:
+        ok, bad = await hw.settle(add(1), fail("no"))
+        return ok.value, bad.ok, str(bad.error)
+
+    assert go(program) == (2, False, "no")
+
+
+def test_an_error_nobody_awaited_fails_the_parent_in_a_group(go):
+    @hw.task
+    async def program() -> int:
+        fail("lost")
+        return 1
+
+    with pytest.raises(ExceptionGroup) as caught:
+        go(program)
+    assert [str(error) for error in caught.value.exceptions] == ["lost"]
+
+
+def test_a_call_ends_when_its_children_have_ended(go):
+    @hw.task
+    async def parent() -> int:
+        rest(40)
+        return 7
+
+    @hw.task
+    async def program() -> tuple[int, list[object]]:
+        return await parent(), list(LOG)
+
+    assert go(program) == (7, [("rested", 40)])
+
+
+def test_a_race_is_won_by_the_first_good_answer_and_the_rest_is_cancelled(go):
+    @hw.task
+    async def program() -> tuple[int, int]:
+        return await hw.race(rest(20, 1), fail("x"), rest(10, 3), with_index=True)
+
+    assert go(program) == (2, 3)
+    assert ("cancelled", 20) in LOG
+
+
+def test_a_race_can_refuse_answers(go):
+    @hw.task
+    async def program() -> int:
+        return await hw.race(rest(10, 1), rest(20, 2), accept=lambda value: value > 1)
+
+    assert go(program) == 2
+
+
+def test_a_race_without_winner_gives_every_error(go):
+    @hw.task
+    async def program() -> int:
+        return await hw.race(fail("a"), fail("b"))
+
+    with pytest.raises(ExceptionGroup) as caught:
+        go(program)
+    assert sorted(str(error) for error in caught.value.exceptions) == ["a", "b"]
+
+
+def test_a_race_where_nothing_is_accepted_says_so(go):
+    @hw.task
+    async def program() -> int:
+        return await hw.race(add(1), add(2), accept=lambda value: False)
+
+    with pytest.raises(hw.NoWinner):
+        go(program)
+
+
+def test_as_completed_hands_out_in_order_of_completion(go):
+    @hw.task
+    async def program() -> list[int]:
+        return [handle.result() async for handle in hw.as_completed(rest(30, 1), rest(10, 2), rest(20, 3))]
+
+    assert go(program) == [2, 3, 1]
+
+
+def test_map_is_ordered_lazy_and_bounded(go):
+    taken: list[int] = []
+
+    def items():
+        for i in range(100):
+            taken.append(i)
+            yield i
+
+    @hw.task
+    async def program() -> list[int]:
+        out: list[int] = []
+        async for value in hw.map(add, items(), window=5):
+            assert len(taken) <= len(out) + 5
+            out.append(value)
+        return out
+
+    assert go(program) == list(range(1, 101))
+
+
+def test_map_awaited_is_a_list_and_takes_async_items(go):
+    @hw.task
+    async def program() -> list[int]:
+        async def items():
+            for i in range(3):
+                yield i
+
+        return await hw.map(add, items())
+
+    assert go(program) == [1, 2, 3]
+
+
+def test_a_failed_map_drains_what_it_began(go):
+    @hw.task
+    async def one(i: int) -> int:
+        return await (fail("no") if i == 0 else rest(60, i))
+
+    @hw.task
+    async def program() -> int:
+        with pytest.raises(ValueError):
+            await hw.map(one, range(10), window=4)
+        return len([entry for entry in LOG if entry == ("cancelled", 60)])
+
+    assert go(program) == 3
+
+
+def test_a_handle_as_an_argument_is_a_dependency(go):
+    @hw.task
+    async def total(values: list[int], extra: int) -> int:
+        return sum(values) + extra
+
+    @hw.task
+    async def program() -> int:
+        first, second = add(1), rest(10, 5)
+        return await total([hw.ref(first), hw.ref(second)], hw.ref(first))
+
+    assert go(program) == 9
+
+
+def test_a_failed_input_fails_the_call_that_needs_it(go):
+    @hw.task
+    async def program() -> int:
+        return await add(hw.ref(fail("bad input")))
+
+    with pytest.raises(hw.InputFailed) as caught:
+        go(program)
+    assert isinstance(caught.value.__cause__, ValueError)
+
+
+def test_threads_spawn_and_wait(tmp_path):
+    @hw.task
+    def leaf(x: int) -> int:
+        return x * 10
+
+    @hw.task
+    def branch(x: int) -> int:
+        return sum(hw.wait(hw.gather(*(leaf(x + i) for i in range(3)))))
+
+    @hw.task
+    def program() -> int:
+        return sum(hw.wait(hw.gather(*(branch(i) for i in range(6)))))
+
+    assert hw.run(program, store=tmp_path / "s", pools={"thread": 2}) == sum((x + i) * 10 for x in range(6) for i in range(3))
+
+
+def test_joins_take_plain_coroutines_too(go):
+    async def plain(x: int) -> int:
+        return x
+
+    @hw.task
+    async def program() -> list[int]:
+        return [*await hw.gather(plain(1), add(1)), await hw.race(plain(5))]
+
+    assert go(program) == [1, 2, 5]
+
+    async def outside() -> list[int]:
+        return [*await hw.gather(plain(1), add(1)), await hw.race(plain(5))]
+
+    assert asyncio.run(outside()) == [1, 2, 5]
+
+
+def test_cancelling_a_handle_stops_everything_under_it(go):
+    @hw.task
+    async def parent() -> int:
+        return sum(await hw.gather(rest(100), rest(200)))
+
+    @hw.task
+    async def program() -> tuple[bool, list[object]]:
+        handle = parent()
+        await asyncio.sleep(1)
+        handle.cancel("not needed")
+        assert not handle.cancelled()
+        with pytest.raises(hw.CallCancelled, match="not needed"):
+            await handle
+        return handle.cancelled(), sorted(map(str, LOG))
+
+    assert go(program) == (True, ["('cancelled', 100)", "('cancelled', 200)"])
+
+
+def test_more_calls_than_may_be_active_wait_in_line(go):
+    running = [0, 0]
+
+    @hw.task
+    async def one(i: int) -> None:
+        running[0] += 1
+        running[1] = max(running)
+        await asyncio.sleep(1)
+        running[0] -= 1
+
+    @hw.task
+    async def program() -> int:
+        await hw.gather(*(one(i) for i in range(50)))
+        return running[1]
+
+    assert go(program, max_active=7) == 7
+
+
+def test_a_deep_tree_of_waiting_parents_does_not_starve(go):
+    @hw.task
+    async def tree(depth: int) -> int:
+        if not depth:
+            return 1
+        return sum(await hw.gather(tree(depth - 1), tree(depth - 1)))
+
+    assert go(tree, 7, max_active=2) == 128
