@@ -131,7 +131,9 @@ def _settled(handle: Handle[T]) -> Settled[T]:
 
 
 @overload
-def race(*awaitables: Awaitable[T], accept: Callable[[T], bool] | None = None) -> Join[T]: ...
+def race(
+    *awaitables: Awaitable[T], accept: Callable[[T], bool] | None = None, with_index: Literal[False] = False
+) -> Join[T]: ...
 @overload
 def race(
     *awaitables: Awaitable[T], accept: Callable[[T], bool] | None = None, with_index: Literal[True]

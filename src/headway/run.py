@@ -35,6 +35,7 @@ from headway.journal.records import RunInfo, RunSpec
 from headway.journal.store import Store
 from headway.observe.progress import Progress
 from headway.observe.sinks import JsonlSink
+from headway.pools.current import importing_main
 from headway.task import Task, task
 
 R = TypeVar("R")
@@ -88,6 +89,10 @@ def run(
         42
     """
     options = {name: value for name, value in locals().items() if name not in ("program", "args")}
+    if importing_main():
+        raise UsageError(
+            "hw.run was reached while a worker process imported your program: put it under `if __name__ == \"__main__\":`"
+        )
     try:
         asyncio.get_running_loop()
     except RuntimeError:

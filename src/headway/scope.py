@@ -19,7 +19,7 @@ from headway.engine.books import checked
 from headway.engine.bounds import Deadline, Limit, Scope
 from headway.engine.handle import Frame, current
 from headway.errors import UsageError
-from headway.journal.ledger import Account, remaining_in
+from headway.journal.ledger import Account
 from headway.journal.records import Amounts
 from headway.pools.current import worker_call
 
@@ -117,13 +117,7 @@ def remaining(unit: str | None = None, /) -> float | Amounts:
         left = worker.remaining()
     else:
         frame = current.get()
-        left = {}
-        if frame is not None:
-            left = remaining_in(frame.scope.account)
-            if frame.scope.account is frame.call._scope.account and frame.call._x is not None:
-                for name, amount in frame.call._x.reserved.items():
-                    if name in left:
-                        left[name] += amount
+        left = {} if frame is None else frame.call._engine.books.left(frame)
     return left if unit is None else left.get(unit, math.inf)
 
 

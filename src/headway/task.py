@@ -23,7 +23,8 @@ from headway.engine.signature import Signature
 from headway.engine.spec import TASKS, TaskSpec
 from headway.errors import UsageError
 from headway.journal.declared import declare, stable_module
-from headway.pools.program import function_ref
+from headway.pools.base import FunctionRef
+from headway.pools.program import find, function_ref
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -66,6 +67,9 @@ class Task(Generic[P, R]):
     def __repr__(self) -> str:
         return f"<task {self.spec.name}>"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _found, (function_ref(self.spec.fn),)
+
     def __headway_key__(self) -> object:
         return ("task", self.spec.name)
 
@@ -93,6 +97,11 @@ class Task(Generic[P, R]):
         }
         changed = {name: value for name, value in changes.items() if value is not None}
         return Task(_checked(dataclasses.replace(self.spec, **changed)))
+
+
+def _found(ref: FunctionRef) -> Any:
+    """The task in another process: the object that its module has under its name."""
+    return find(ref)
 
 
 def _outside(spec: TaskSpec, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:

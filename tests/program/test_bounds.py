@@ -409,3 +409,37 @@ def test_a_cancelled_call_leaves_its_batch(go):
         return ends[0].cancelled, ends[1].value or 0
 
     assert go(program) == (True, 2)
+
+
+def test_a_body_that_runs_again_is_not_charged_twice(go):
+    @hw.task
+    async def parent() -> float:
+        hw.charge(tokens=7)
+        seen = hw.remaining("tokens")
+        hw.charge(tokens=3)
+        await reach_the_disk()
+        if SWITCH.get("stop", True):
+            SWITCH["store"].dead = True
+            await reach_the_disk.options(key="never")()
+        return seen
+
+    class Dying(hw.MemoryStore):
+        dead = False
+
+        def commit(self, *args: Any, **kwargs: Any) -> None:
+            if self.dead:
+                raise hw.StoreFull(28, "dead")
+            super().commit(*args, **kwargs)
+
+    @hw.task
+    async def program() -> tuple[float, dict[str, float]]:
+        with hw.budget(tokens=100) as budget:
+            return await parent(), budget.spent
+
+    SWITCH["store"] = store = Dying()
+    for _ in range(3):
+        with pytest.raises(hw.StoreFull):
+            go(program, store=store)
+        store.dead = False
+    SWITCH["stop"] = False
+    assert go(program, store=store) == (93.0, {"tokens": 10.0})

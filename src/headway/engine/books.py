@@ -2,7 +2,12 @@
 
 All of it happens on the engine's thread in one step with the decision it belongs to, and reaches the journal in the row of that
 decision. A unit that was reserved and never charged is settled at its reservation (a fixed price); a unit that was charged is
-settled at what was charged. `calls` and `seconds` are booked by the runtime wherever an enclosing budget bounds them; seconds are
+settled at what was charged.
+
+After a crash a call that had reserved and left no outcome is settled at its reservation (assumed), and what it spends when it runs
+again is new. A call that reserved nothing is not counted twice: what it charges again counts only beyond what it had charged.
+
+`calls` and `seconds` are booked by the runtime wherever an enclosing budget bounds them; seconds are
 those in which the call ran and did not wait for other calls.
 """
 
@@ -51,8 +56,13 @@ class Books:
 
     def resume(self, call: Handle[Any]) -> None:
         """Take over what earlier processes recorded of this call's cost."""
+        tried = self._engine.known.attempts.get(call.key)
         for scope in self._scopes.get(call.key, ()):
-            call.extra().costs[scope] = self._ledger.cost_of(call.key, scope)
+            x = call.extra()
+            x.costs[scope] = cost = self._ledger.cost_of(call.key, scope)
+            if not call._spec.cost:
+                before = tried[1].cost if tried is not None and tried[1].scope == scope else {}
+                x.recharged[scope] = {unit: amount - before.get(unit, 0.0) for unit, amount in cost.items()}
 
     def reserve(self, call: Handle[Any]) -> BudgetExceeded | None:
         """Promise the call what it will cost, or say which bound refuses it."""
@@ -80,6 +90,10 @@ class Books:
         call, account = frame.call, frame.scope.account
         x = call.extra()
         scope = account.key if account else b""
+        if x.recharged:
+            amounts = _beyond(amounts, x.recharged.get(scope, {}))
+            if not amounts:
+                return
         if account is call._scope.account:
             for unit, amount in amounts.items():
                 x.charged.add(unit)
@@ -151,6 +165,29 @@ class Books:
 
     def allowance(self, call: Handle[Any]) -> Amounts:
         """What a worker may still charge: what is left, and what is reserved for this very call."""
-        left = remaining_in(call._scope.account)
-        reserved = call._x.reserved if call._x is not None else {}
-        return {unit: amount + reserved.get(unit, 0.0) for unit, amount in left.items()}
+        return self.left(Frame(call, call._scope))
+
+    def left(self, frame: Frame) -> Amounts:
+        """What code in this frame may still spend, per bounded unit: what the budgets leave, what is reserved for this very call,
+        and what it charged before a crash and is about to charge again."""
+        account, x = frame.scope.account, frame.call._x
+        left = remaining_in(account)
+        if account is None or x is None:
+            return left
+        if account is frame.call._scope.account:
+            left = {unit: amount + x.reserved.get(unit, 0.0) for unit, amount in left.items()}
+        if (again := x.recharged.get(account.key)) is not None:
+            left = {unit: amount + again.get(unit, 0.0) for unit, amount in left.items()}
+        return left
+
+
+def _beyond(amounts: Amounts, recorded: Amounts) -> Amounts:
+    """What of a charge is new, when `recorded` was booked before a crash; the rest is taken off `recorded`."""
+    new: Amounts = {}
+    for unit, amount in amounts.items():
+        known = min(amount, recorded.get(unit, 0.0))
+        if known:
+            recorded[unit] -= known
+        if amount > known:
+            new[unit] = amount - known
+    return new

@@ -40,7 +40,7 @@ def _describe(fn: Any) -> Iterator[str]:
         yield f"partial {_value(fn.args)} {_value(fn.keywords)}"
         fn = fn.func
     fn = inspect.unwrap(fn)
-    code = fn if isinstance(fn, (types.FunctionType, types.MethodType)) else type(fn).__dict__.get("__call__")
+    code = fn if isinstance(fn, (types.FunctionType, types.MethodType)) else inspect.getattr_static(type(fn), "__call__")
     code = getattr(code, "__func__", code)
     if isinstance(code, types.FunctionType):
         yield _source(code) or _bytecode(code.__code__)

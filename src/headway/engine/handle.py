@@ -62,6 +62,7 @@ class Extra:
         "parked_at",
         "parked_s",
         "parks",
+        "recharged",
         "recorded",
         "reserved",
         "resumed",
@@ -82,6 +83,7 @@ class Extra:
         self.batch: Any = None
         self.timer: asyncio.TimerHandle | None = None
         self.reserved: Amounts = {}  # what is still promised for this attempt
+        self.recharged: dict[bytes, Amounts] = {}  # charged before a crash and not charged again yet, by account
         self.charged: set[str] = set()  # units it charged in this attempt
         self.costs: dict[bytes, Amounts] = {}  # cumulative cost by budget account; b"" without one
         self.held: list[Held] = []  # limits and resources it holds

@@ -85,7 +85,7 @@ class Launcher:
             self._submit(call)
 
     def _spawn(self, call: Handle[Any], coroutine: Any) -> None:
-        call._asyncio_task = self._engine.loop.create_task(coroutine, context=call._context)
+        call._asyncio_task = self._engine.loop.create_task(coroutine, name="headway", context=call._context)
 
     async def _verify(self, call: Handle[Any]) -> None:
         """Ask whether the effect happened; run it if not."""

@@ -85,9 +85,14 @@ def function_ref(fn: Callable[..., Any]) -> FunctionRef:
     return FunctionRef(module, qualname, path)
 
 
+def find(ref: FunctionRef) -> Any:
+    """The object that the reference names, as its module has it. Raises UsageError."""
+    return _attribute(_module(ref), ref.qualname)
+
+
 def resolve(ref: FunctionRef) -> Callable[..., Any]:
     """The plain function that the reference names, under whatever a decorator put there. Raises UsageError."""
-    found = plain_function(_attribute(_module(ref), ref.qualname))
+    found = plain_function(find(ref))
     if not callable(found):
         raise UsageError(f"{ref.qualname!r} in {ref.path or ref.module} is {type(found).__name__}, not a function")
     return found  # type: ignore[no-any-return]
