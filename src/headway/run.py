@@ -15,7 +15,7 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, overload
 
@@ -47,7 +47,7 @@ ACTIVE = 1024
 
 
 def run(
-    program: Task[..., R] | Callable[..., Any],
+    program: Callable[..., Awaitable[R]],
     /,
     *args: Any,
     kwargs: Mapping[str, Any] | None = None,
@@ -102,7 +102,7 @@ def run(
 
 
 async def arun(
-    program: Task[..., R] | Callable[..., Any],
+    program: Callable[..., Awaitable[R]],
     /,
     *args: Any,
     kwargs: Mapping[str, Any] | None = None,

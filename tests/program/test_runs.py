@@ -7,6 +7,7 @@ import functools
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -179,8 +180,9 @@ def test_a_run_is_cancelled_from_outside_and_can_go_on(go):
     assert RAN == [1]
 
 
-def test_a_run_that_another_driver_holds_is_refused_with_its_owner(go):
+def test_a_run_that_another_driver_holds_is_refused_with_its_owner(go, clock):
     store = hw.MemoryStore()
+    clock.start = time.time()
 
     @hw.task
     async def program() -> str:

@@ -1,0 +1,40 @@
+# Two commands for a newcomer: `make demo` and `make test`. Both make their own environment in .venv and can be repeated.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo demo-fresh test test-long chaos bench lint clean
+
+$(VENV)/.installed: pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "Headway needs Python 3.11 or newer: set PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Headway needs Python 3.11 or newer, this is $$($(PYTHON) --version): set PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "Setting up $(VENV) (once, about a minute) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,solve]' 2>$(VENV)/install.log || \
+		{ cat $(VENV)/install.log; exit 1; }
+	@touch $@
+
+demo: $(VENV)/.installed  ## solve 300 puzzles; kill it and run it again
+	@$(BIN)/python examples/puzzles.py $(ARGS)
+
+demo-fresh: $(VENV)/.installed  ## the same, from the beginning
+	@$(BIN)/python examples/puzzles.py --fresh $(ARGS)
+
+test: $(VENV)/.installed  ## the default suite
+	@$(BIN)/python -m pytest $(ARGS)
+
+test-long: $(VENV)/.installed  ## the long tests: kills, disks, doctors
+	@$(BIN)/python -m pytest -m long $(ARGS)
+
+lint: $(VENV)/.installed
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+bench: $(VENV)/.installed  ## side by side with peers; takes a while
+	@$(BIN)/python -m benchmarks.overhead --write-docs
+	@$(BIN)/python -m benchmarks.scale --write-docs
+
+clean:
+	rm -rf $(VENV) .venv-peers* .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
