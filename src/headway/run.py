@@ -93,12 +93,10 @@ def run(
         raise UsageError(
             "hw.run was reached while a worker process imported your program: put it under `if __name__ == \"__main__\":`"
         )
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        result: R = asyncio.run(arun(program, *args, **options))
-        return result
-    raise UsageError("hw.run starts an event loop, but one is running here already: use `await hw.arun(…)`")
+    if asyncio._get_running_loop() is not None:
+        raise UsageError("hw.run starts an event loop, but one is running here already: use `await hw.arun(…)`")
+    result: R = asyncio.run(arun(program, *args, **options))
+    return result
 
 
 async def arun(
@@ -195,7 +193,7 @@ def fork(run_id: str, *, at: bytes | str, store: StoreLike = DEFAULT_STORE, new_
     opened = open_store(store)
     try:
         info = opened.run(run_id)
-        return fork_rows(opened, info, at, new_id or _new_id(info.spec.task), time.time())
+        return fork_rows(opened, info, at, new_id or new_run_id(info.spec.task), time.time())
     finally:
         if opened is not store:
             opened.close()
@@ -248,7 +246,7 @@ def _identify(
     head, blobs = _stored_arguments(store, spec, args, kwargs)
     path, module = _source_of(spec)
     wanted = RunSpec(
-        run_id=run_id or _new_id(spec.name),
+        run_id=run_id or new_run_id(spec.name),
         task=spec.name,
         module=module,
         qualname=spec.fn.__qualname__,
@@ -306,7 +304,7 @@ def _loaded(info: RunInfo) -> TaskSpec:
     return spec
 
 
-def _new_id(task_name: str) -> str:
+def new_run_id(task_name: str) -> str:
     short = task_name.rpartition(".")[2].replace("<locals>", "").strip(".") or "run"
     return f"{short}-{time.strftime('%m%d-%H%M%S')}-{secrets.token_hex(2)}"
 

@@ -186,7 +186,7 @@ def task(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     verify: a function of the same arguments, asked before an effect that may have happened is run again. It returns
         `hw.Happened(result)` if it has, anything else if not.
     on_change: what happens to recorded results when the source of the task changed: "reuse" (default), "rerun" or "ask".
-    version: a text that counts as part of the source.
+    version: a text that stands for the source: with it, results count as changed when the text does, whatever the source.
     cost: amounts reserved in the budget before an attempt starts, such as `{"tokens": 500}`. A unit that the call charges is
         settled at what it charged, one that it does not at the reservation.
     resources: named resources it holds while it runs, such as `{"gpu": 1}`; `hw.run(…, resources=…)` says how many there are.

@@ -160,5 +160,7 @@ def test_an_error_is_a_value_too():
 def test_errors_that_hold_themselves_end():
     exc = ValueError()
     exc.args = (exc, [exc])
-    assert type(there_and_back(exc)) is ValueError
+    back = there_and_back(exc)
+    assert type(back) is ValueError
+    assert isinstance(back.args[0], str)
     exc.args = ()

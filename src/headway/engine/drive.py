@@ -23,6 +23,7 @@ from headway.engine import events
 from headway.engine.bounds import UNBOUNDED, Scope
 from headway.engine.engine import Engine
 from headway.engine.handle import CANCELLED, FAILED, OK, Frame, Handle
+from headway.engine.replay import answers
 from headway.engine.spec import TaskSpec
 from headway.errors import HeadwayError, Interrupted, LeaseLost, RunCancelled, StoreError
 from headway.journal.codec import decode
@@ -60,6 +61,12 @@ class Plan:
     budget: Amounts = field(default_factory=dict)
     deadline_s: float | None = None
     wall: Callable[[], float] = time.time
+
+
+def _is_default(handler: object) -> bool:
+    """Whether Ctrl-C does what Python (or asyncio.run) makes it do; a program's own handler is left alone."""
+    function = getattr(handler, "func", None)  # asyncio.Runner installs a partial of its method
+    return handler is signal.default_int_handler or getattr(function, "__name__", "") == "_on_sigint"
 
 
 class Driver:
@@ -105,6 +112,10 @@ class Driver:
         plan = self._plan
         if plan.store is None:
             return Known()
+        if plan.info is not None and plan.info.status == RunStatus.DONE:
+            known = load(plan.store, plan.info.uid)
+            if answers(known, plan.info.spec.root, plan.spec, plan.decided):
+                return known  # nothing will run, so nothing needs the lease
         self._lease = plan.store.acquire(
             plan.run_id, this_process(), LEASE_S, plan.wall(), take_over=plan.take_over
         )
@@ -243,9 +254,8 @@ class Driver:
     @contextlib.contextmanager
     def _interruptible(self) -> Iterator[None]:
         """While the run goes on, Ctrl-C drains it instead of tearing it."""
-        if threading.current_thread() is not threading.main_thread() or signal.getsignal(
-            signal.SIGINT
-        ) not in (signal.default_int_handler, signal.Handlers.SIG_DFL):
+        before = signal.getsignal(signal.SIGINT)
+        if threading.current_thread() is not threading.main_thread() or not _is_default(before):
             yield
             return
         loop = asyncio.get_running_loop()
@@ -254,7 +264,7 @@ class Driver:
             yield
         finally:
             loop.remove_signal_handler(signal.SIGINT)
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.signal(signal.SIGINT, before)
 
     def _on_interrupt(self) -> None:
         self._interrupts += 1

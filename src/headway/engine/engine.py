@@ -422,8 +422,10 @@ class Engine:
                     x.failures.append(call)
                 if parent._spec.retry is not None and call._error is not None:
                     x.child_errors.append(call._error)
-            if not parent._children and parent._state == FINISHING:
-                self.loop.call_soon(self.children_ended, parent)
+            if not parent._children:
+                parent._children = None  # a dictionary keeps the size it once had
+                if parent._state == FINISHING:
+                    self.loop.call_soon(self.children_ended, parent)
         callbacks = call._callbacks
         if callbacks is not None:
             call._callbacks = None

@@ -80,6 +80,18 @@ class Replay:
         return decode_outcome(recorded.body).inputs == inputs_digest(call)
 
 
+def answers(known: Known, root: bytes, spec: TaskSpec, decided: Mapping[str, str]) -> bool:
+    """Whether the root's recorded result holds as it is, so that nothing of the run would run again."""
+    recorded = known.outcomes.get(root)
+    if recorded is None:
+        return False
+    outcome = decode_outcome(recorded.body)
+    touched = spec.name in decided or spec.on_change != "reuse"
+    same = not touched or outcome.version == spec.version
+    guards = (TASKS[task].version == version for task, version in outcome.guards if task in TASKS)
+    return outcome.status == Status.OK and same and all(guards)
+
+
 def inputs_digest(call: Handle[Any]) -> bytes:
     """A digest of the results of all handles among a call's arguments, in order; empty without handles."""
     if not call._inputs:

@@ -119,7 +119,7 @@ def decode(
 
 
 def _damaged(error: Exception) -> StoreDamaged:
-    return StoreDamaged(f"a recorded value does not have the bytes that were written ({error}): run `headway verify`")
+    return StoreDamaged(f"a recorded value does not have the bytes that were written ({error}): run `headway doctor`")
 
 
 def encode_error(exc: BaseException) -> Error:

@@ -27,7 +27,9 @@ from headway.errors import NotDecodable
 C = TypeVar("C", bound=type)
 
 _MAIN = ("__main__", "__mp_main__")
-_PLAIN_MODULES = frozenset({"builtins", "typing", "typing_extensions", "abc", "collections.abc", "types", "numpy", "torch"})
+_PLAIN_MODULES = frozenset(
+    {"builtins", "typing", "typing_extensions", "abc", "collections", "types", "numpy", "torch", "pydantic", "msgspec"}
+)
 
 _declared: dict[str, type] = {}  # full tag -> the newest class of this name
 _by_short: dict[str, list[str]] = {}  # short tag -> full tags

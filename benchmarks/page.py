@@ -1,0 +1,63 @@
+"""docs/benchmarks.md, rendered from the results that were kept: no number on that page is typed by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from benchmarks.machine import Machine
+from benchmarks.measure import Results
+from benchmarks.overhead_tables import overhead_tables
+from benchmarks.scale_tables import scale_tables
+from benchmarks.shapes import SHAPES
+from benchmarks.sides import ROOT
+
+PAGE = ROOT / "docs" / "benchmarks.md"
+
+HEAD = """# Benchmarks
+
+What a call costs, beside bare asyncio and six other runtimes, and what stays true when a run grows. Calls do nothing,
+so only the runtime is measured; with real work in them (a model's answer takes seconds) most of these differences
+vanish. Rerun any of it:
+
+```
+python -m benchmarks.overhead            # everything below "Overhead"; makes .venv-peers for the peers on first use
+python -m benchmarks.scale               # everything below "Scale"
+python -m benchmarks.overhead --write-docs   # this page, from benchmarks/results/*.json
+```
+"""
+
+SHAPES_HEAD = """## Overhead
+
+Each side runs in its own process, one at a time, in rounds; clusters, servers and databases are up and a small
+warm-up has run before the clock starts; a number is the median of the rounds. Headway's time is the whole of `hw.run`
+on a store that did not exist before: open, run, commit the last outcome with `synchronous=FULL`, close. Every side
+returns a value that is checked. Peers are written in their own idioms, in `benchmarks/peers/`; where a whole shape
+would take a peer too long it runs fewer calls, and is compared with Headway at that size.
+"""
+
+
+def write(results: Path) -> Path:
+    """Render the page from the JSON files in `results`; parts without a file are left out."""
+    text = [HEAD]
+    overhead, growth = results / "overhead.json", results / "scale.json"
+    if overhead.exists():
+        data = json.loads(overhead.read_text())
+        text += [SHAPES_HEAD, *[f"- `{shape.name}`: {shape.words}" for shape in SHAPES.values()], ""]
+        text += [_where(data, f"median of {data['repeats']} rounds"), ""]
+        if data["scale"] != 1.0:
+            text += [f"This was a quick run: every shape has {data['scale']:g} times the calls its name says.", ""]
+        text += [table.markdown() for table in overhead_tables(Results.from_json(data))]
+    if growth.exists():
+        data = json.loads(growth.read_text())
+        text += ["## Scale", "", _where(data, f"median of {data['repeats']}; the largest run once"), ""]
+        text += [table.markdown() for table in scale_tables(data)]
+    PAGE.parent.mkdir(exist_ok=True)
+    PAGE.write_text("\n".join(text).rstrip() + "\n")
+    return PAGE
+
+
+def _where(data: dict[str, Any], how: str) -> str:
+    lines = [*Machine(**data["machine"]).lines(), f"{data['when'][:10]}, {how}"]
+    return "\n".join(f"- {line}" for line in lines)

@@ -1,0 +1,216 @@
+"""The commands and their options. What they do is in the files beside this one, imported when a command runs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from headway.cli.trouble import handled
+
+app = typer.Typer(
+    name="headway",
+    help="Parallel AI programs that never lose progress.",
+    epilog="Exit codes: 0 it worked, 1 the program failed, 2 wrong usage, 3 a problem with the store or the run, 130 interrupted.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Store = Annotated[str, typer.Option("--store", envvar="HEADWAY_STORE", help="The folder that remembers.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]
+Trace = Annotated[bool, typer.Option("--traceback", help="Show errors with all their frames.")]
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, as `headway ls` shows it.")]
+Progress = Annotated[
+    bool | None, typer.Option("--progress/--no-progress", help="Show progress on stderr.  [default: if a terminal]")
+]
+Events = Annotated[str | None, typer.Option("--events", metavar="FILE", help="Append events to FILE, one JSON a line.")]
+Gantt = Annotated[str | None, typer.Option("--gantt", metavar="FILE.svg", help="Draw what ran when.")]
+TakeOver = Annotated[bool, typer.Option("--take-over", help="Drive the run although another process does.")]
+Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Processes for process tasks.")]
+Reuse = Annotated[list[str] | None, typer.Option("--reuse", metavar="TASK", help="Keep its results although its source changed.")]
+Rerun = Annotated[list[str] | None, typer.Option("--rerun", metavar="TASK", help="Drop its results if its source changed.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from headway import __version__
+
+        typer.echo(f"headway {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def headway(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+) -> None:
+    """Parallel AI programs that never lose progress."""
+
+
+@app.command()
+@handled
+def run(
+    program: Annotated[str, typer.Argument(metavar="PROGRAM:TASK", help="path/to/file.py:task or package.module:task")],
+    args: Annotated[list[str] | None, typer.Argument(help="The task's arguments. Put `--` before one like -3.")] = None,
+    kw: Annotated[
+        list[str] | None, typer.Option("--kw", "-k", metavar="NAME=VALUE", help="A keyword argument; repeatable.")
+    ] = None,
+    run_id: Annotated[str | None, typer.Option("--run-id", help="A name; used again, it goes on with that run.")] = None,
+    budget: Annotated[
+        list[str] | None, typer.Option("--budget", metavar="UNIT=AMOUNT", help="Bound what it spends; repeatable.")
+    ] = None,
+    deadline: Annotated[float | None, typer.Option("--deadline", metavar="SECONDS", help="Bound how long it takes.")] = None,
+    workers: Workers = None,
+    take_over: TakeOver = False,
+    progress: Progress = None,
+    events: Events = None,
+    gantt: Gantt = None,
+    store: Store = ".headway",
+    json: Json = False,
+    traceback: Trace = False,
+) -> None:
+    """Run a task, or go on with it.
+
+    An argument is text where the parameter is annotated `str`; else it is read as JSON if it is JSON (5, true, '["a"]',
+    '{"depth": 2}'), and otherwise as text.
+    """
+    from headway.cli.driving import Options, run_program
+
+    options = Options(store=store, json=json, progress=progress, events=events, gantt=gantt, take_over=take_over, workers=workers)
+    run_program(program, args or [], kw or [], run_id, budget or [], deadline, options)
+
+
+@app.command()
+@handled
+def resume(
+    run_id: RunId,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be reused and what would run.")] = False,
+    reuse: Reuse = None,
+    rerun: Rerun = None,
+    workers: Workers = None,
+    take_over: TakeOver = False,
+    progress: Progress = None,
+    events: Events = None,
+    gantt: Gantt = None,
+    store: Store = ".headway",
+    json: Json = False,
+    traceback: Trace = False,
+) -> None:
+    """Go on with a run where it stopped."""
+    from headway.cli.driving import Options, plan_run, resume_run
+
+    on_change = dict.fromkeys(reuse or (), "reuse") | dict.fromkeys(rerun or (), "rerun")
+    if dry_run:
+        plan_run(run_id, store, on_change, as_json=json)
+        return
+    options = Options(store=store, json=json, progress=progress, events=events, gantt=gantt, take_over=take_over, workers=workers)
+    resume_run(run_id, on_change, options)
+
+
+@app.command()
+@handled
+def ls(
+    everything: Annotated[bool, typer.Option("--all", "-a", help="All runs, not only the newest 20.")] = False,
+    store: Store = ".headway",
+    json: Json = False,
+    traceback: Trace = False,
+) -> None:
+    """List runs, the newest last."""
+    from headway.cli.looking import list_runs
+
+    list_runs(store, everything=everything, as_json=json)
+
+
+@app.command()
+@handled
+def show(
+    run_id: RunId,
+    everything: Annotated[bool, typer.Option("--all", "-a", help="Every call; nothing is folded.")] = False,
+    depth: Annotated[int | None, typer.Option("--depth", min=0, help="How many levels.  [default: what fits]")] = None,
+    task: Annotated[str, typer.Option("--task", help="Only calls of this task, and who called them.")] = "",
+    gantt: Gantt = None,
+    store: Store = ".headway",
+    json: Json = False,
+    traceback: Trace = False,
+) -> None:
+    """Show a run: its calls as a tree, what they cost, and which of them decided how long it took."""
+    from headway.cli.looking import show_run
+    from headway.observe.tree import Options
+
+    show_run(run_id, store, Options(everything, depth, task), gantt=gantt, as_json=json)
+
+
+@app.command()
+@handled
+def fork(
+    run_id: RunId,
+    at: Annotated[
+        str,
+        typer.Option("--at", metavar="CALL", help="The call to run again: the beginning of its key, TASK, or TASK:TEXT."),
+    ],
+    new_id: Annotated[str | None, typer.Option("--new-id", help="The new run's id.  [default: made]")] = None,
+    store: Store = ".headway",
+    json: Json = False,
+    traceback: Trace = False,
+) -> None:
+    """Make a new run that knows all that RUN knows, except CALL and what was built on it."""
+    from headway.cli.driving import fork_run
+
+    fork_run(run_id, at, new_id, store, as_json=json)
+
+
+@app.command()
+@handled
+def cancel(run_id: RunId, store: Store = ".headway", json: Json = False, traceback: Trace = False) -> None:
+    """Ask a run to stop. What is finished stays."""
+    from headway.cli.driving import cancel_run
+
+    cancel_run(run_id, store, as_json=json)
+
+
+@app.command()
+@handled
+def signal(
+    run_id: RunId,
+    name: Annotated[str, typer.Argument(help="What the run waits for with hw.wait_event(NAME).")],
+    value: Annotated[str, typer.Argument(help="JSON, or else text.")] = "null",
+    store: Store = ".headway",
+    json: Json = False,
+    traceback: Trace = False,
+) -> None:
+    """Send a value to a run that waits for it, now or later."""
+    from headway.cli.driving import signal_run
+
+    signal_run(run_id, name, value, store, as_json=json)
+
+
+@app.command()
+@handled
+def gc(
+    delete: Annotated[list[str] | None, typer.Option("--delete", metavar="RUN", help="Forget this run first; repeatable.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count.")] = False,
+    vacuum: Annotated[bool, typer.Option("--vacuum", help="Give the space of deleted records back to the disk.")] = False,
+    store: Store = ".headway",
+    json: Json = False,
+    traceback: Trace = False,
+) -> None:
+    """Remove what no run needs."""
+    from headway.cli.keeping import collect
+
+    collect(store, delete or [], dry_run=dry_run, vacuum=vacuum, as_json=json)
+
+
+@app.command()
+@handled
+def doctor(
+    repair: Annotated[bool, typer.Option("--repair", help="Rebuild the store from what can be read; keeps a backup.")] = False,
+    store: Store = ".headway",
+    json: Json = False,
+    traceback: Trace = False,
+) -> None:
+    """Check every record and blob of a store. Exits with 3 where something is wrong."""
+    from headway.cli.keeping import examine_store
+
+    examine_store(store, repair=repair, as_json=json)

@@ -1,0 +1,50 @@
+"""Where a command writes: answers to stdout, everything else to stderr.
+
+A pipe is not a narrow screen: without a terminal lines are as long as they are. Made anew for each use, so that a test or a shell
+that replaces `sys.stdout` is obeyed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import msgspec
+from rich.console import Console
+
+PIPE_WIDTH = 240
+
+
+def out() -> Console:
+    return Console(width=None if sys.stdout.isatty() or os.environ.get("COLUMNS") else PIPE_WIDTH, highlight=False)
+
+
+def err() -> Console:
+    return Console(stderr=True, highlight=False)
+
+
+def note(text: str, style: str = "dim") -> None:
+    """A remark for a person, on stderr."""
+    err().print(text, style=style, markup=False, soft_wrap=True)
+
+
+def print_json(document: msgspec.Struct) -> None:
+    """One JSON document on stdout."""
+    raw = msgspec.json.format(msgspec.json.encode(document), indent=2)
+    sys.stdout.write(raw.decode() + "\n")
+
+
+def plain(value: Any) -> Any:
+    """A result as JSON can say it; what JSON has no form for is said by its `repr`."""
+    try:
+        return msgspec.to_builtins(value, enc_hook=_say, str_keys=True)
+    except (TypeError, ValueError, RecursionError):
+        return repr(value)
+
+
+def _say(value: Any) -> Any:
+    for method in ("model_dump", "tolist"):
+        if callable(found := getattr(value, method, None)):
+            return found()
+    return repr(value)

@@ -1,0 +1,184 @@
+"""What `--json` prints. These names and meanings stay: programs read them.
+
+Times are seconds since 1970, durations seconds, keys hexadecimal. A field that is not known is null. Fields may be added.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from headway.journal.owner import is_alive
+from headway.journal.records import Amounts, RunInfo, RunStatus
+from headway.observe.critical import CriticalPath
+from headway.observe.story import Call, Story
+
+
+class RunDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """A run, as in `headway ls` and at the head of `headway show`."""
+
+    run_id: str
+    task: str
+    status: str  # new, running, cancelling, crashed, done, failed, cancelled or interrupted
+    calls: int  # calls with an outcome
+    failed: int
+    spent: Amounts
+    created: float
+    ended: float | None
+    duration_s: float | None  # from its creation to its end, or to now while it runs
+    driven_by: str | None
+    drives: int  # how often a process took it up
+    forked_from: str | None
+
+
+class LsDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """`headway ls --json`"""
+
+    store: str
+    runs: list[RunDocument]
+
+
+class BudgetDocument(msgspec.Struct, frozen=True, kw_only=True):
+    key: str
+    inside: str | None  # key of the enclosing budget
+    opened_by: str  # key of the call
+    limits: Amounts
+    spent: Amounts
+    held: Amounts  # reserved by calls that left no outcome; counted as spent when the run is not driven
+
+
+class CallDocument(msgspec.Struct, frozen=True, kw_only=True):
+    key: str
+    parent: str | None  # null for the root
+    task: str
+    label: str
+    state: str  # ok, failed, cancelled, retrying or open
+    started: float | None
+    ended: float | None
+    attempts: int
+    pool: str
+    cost: Amounts
+    critical_s: float | None  # its share of the critical path; null off the path
+    inputs: list[str]  # keys of the calls whose handles were its arguments
+    error: str | None
+    value: str  # a short preview
+
+
+class ShowDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """`headway show --json`"""
+
+    store: str
+    run: RunDocument
+    deadline: float | None
+    wall_s: float  # of the newest drive: the length of the critical path
+    budgets: list[BudgetDocument]
+    calls: list[CallDocument]
+
+
+class RunResult(msgspec.Struct, frozen=True, kw_only=True):
+    """`headway run --json` and `headway resume --json`, when the run ended well"""
+
+    run_id: str
+    store: str
+    status: str
+    from_journal: bool  # the run had ended before
+    result: Any
+
+
+class PlannedDocument(msgspec.Struct, frozen=True, kw_only=True):
+    key: str
+    task: str
+    label: str
+    why: str
+
+
+class PlanDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """`headway resume --dry-run --json`"""
+
+    run_id: str
+    reuse: list[PlannedDocument]
+    rerun: list[PlannedDocument]
+    unfinished: list[PlannedDocument]
+    unasked: list[PlannedDocument]
+
+
+class Said(msgspec.Struct, frozen=True, kw_only=True):
+    """`--json` of `fork` (the new id), `cancel` and `signal`"""
+
+    run_id: str
+    done: str
+
+
+def standing(info: RunInfo, now: float) -> str:
+    """A run's status as it really is: what the store says, and whether anybody alive drives it."""
+    if info.status != RunStatus.RUNNING:
+        return str(info.status)
+    if info.fence == 0:
+        return "new"
+    alive = is_alive(info.owner) if info.owner else False
+    if alive is False or (alive is None and info.lease_until <= now):
+        return "crashed"
+    return "cancelling" if info.cancel_requested else "running"
+
+
+def is_live(info: RunInfo, now: float) -> bool:
+    return standing(info, now) in ("running", "cancelling")
+
+
+def driver(info: RunInfo) -> str:
+    """Who drives a run, without what only a program needs to tell processes apart."""
+    return info.owner.partition(" (")[0].partition("/")[0]
+
+
+def run_document(info: RunInfo, now: float, *, calls: int, failed: int, spent: Amounts, last: float) -> RunDocument:
+    """`last` is the latest time that anything is known of the run."""
+    live = is_live(info, now)
+    until = now if live else last or info.ended  # a finished run that is asked again is given back again
+    return RunDocument(
+        run_id=info.spec.run_id,
+        task=info.spec.task,
+        status=standing(info, now),
+        calls=calls,
+        failed=failed,
+        spent=spent,
+        created=info.spec.created,
+        ended=(last or info.ended) if info.ended else None,
+        duration_s=max(0.0, until - info.spec.created) if until else None,
+        driven_by=driver(info) if live else None,
+        drives=info.fence,
+        forked_from=info.spec.forked_from or None,
+    )
+
+
+def call_document(call: Call, story: Story, path: CriticalPath) -> CallDocument:
+    return CallDocument(
+        key=call.key.hex(),
+        parent=None if call.key == story.root else story.parent_of(call.key).hex(),
+        task=call.task,
+        label=call.label,
+        state=str(call.state),
+        started=call.started or None,
+        ended=call.ended or None,
+        attempts=call.attempts,
+        pool=call.pool,
+        cost=call.cost,
+        critical_s=path.shares.get(call.key),
+        inputs=[edge.hex() for edge in call.edges],
+        error=f"{call.error.type.rpartition(':')[2]}: {call.error.message}" if call.error else None,
+        value=call.preview(),
+    )
+
+
+def budget_documents(story: Story) -> list[BudgetDocument]:
+    return [
+        BudgetDocument(
+            key=budget.key.hex(),
+            inside=budget.outer.hex() or None,
+            opened_by=budget.call.hex(),
+            limits=budget.limits,
+            spent=budget.spent,
+            held=budget.held,
+        )
+        for budget in story.budgets
+    ]

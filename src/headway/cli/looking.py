@@ -1,0 +1,221 @@
+"""`ls` and `show`: commands that only look."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import msgspec
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from headway.cli import console, documents
+from headway.cli.documents import LsDocument, RunDocument, ShowDocument
+from headway.cli.find import open_existing
+from headway.errors import UsageError
+from headway.journal.known import decode_attempt, decode_charge, decode_outcome, decode_start
+from headway.journal.ledger import add
+from headway.journal.owner import clock
+from headway.journal.records import COSTED, Amounts, Attempt, Charge, Kind, Outcome, Row, RunInfo, Start, Status
+from headway.journal.store import Store
+from headway.observe import tree, words
+from headway.observe.critical import CriticalPath, critical_path
+from headway.observe.display import add_bar
+from headway.observe.gantt import draw_gantt
+from headway.observe.story import State, Story, read_story
+
+NEWEST = 20
+BUDGETS = 4
+_STYLES = {
+    "new": "dim",
+    "running": "bold blue",
+    "cancelling": "magenta",
+    "crashed": "bold red",
+    "done": "green",
+    "failed": "red",
+    "cancelled": "magenta",
+    "interrupted": "yellow",
+}
+_KIND = COSTED - 1
+
+
+class Tallied(NamedTuple):
+    """What a list says of a run: read without building its story."""
+
+    calls: int
+    failed: int
+    spent: Amounts
+    last: float
+
+
+def tally_rows(rows: Iterable[tuple[int, Row]]) -> Tallied:
+    """Count a run's outcomes and add up what it spent. Only rows with a cost are decoded, and the last one for its time."""
+    outcomes: dict[bytes, bytes] = {}
+    costs: dict[tuple[bytes, bytes], Amounts] = {}
+    row = None
+    for _, row in rows:
+        kind = row.kind & _KIND
+        if kind == Kind.OUTCOME:
+            outcomes[row.key] = row.body
+        if row.kind & COSTED and (decode := _COSTED.get(kind)) is not None:
+            body = decode(row.body)
+            costs[row.key, body.scope] = body.cost
+    spent: Amounts = {}
+    for cost in costs.values():
+        spent = add(spent, cost) if cost else spent
+    failed = sum(decode_outcome(body).status == Status.ERROR for body in outcomes.values())
+    last = 0.0
+    if row is not None and row.kind & _KIND == Kind.OUTCOME:
+        last = decode_outcome(row.body).ended
+    return Tallied(len(outcomes), failed, spent, last)
+
+
+_COSTED: dict[int, Callable[[bytes], Outcome | Start | Attempt | Charge]] = {
+    Kind.OUTCOME: decode_outcome,
+    Kind.START: decode_start,
+    Kind.ATTEMPT: decode_attempt,
+    Kind.CHARGE: decode_charge,
+}
+
+
+def list_runs(store: str, *, everything: bool, as_json: bool) -> None:
+    now = time.time()
+    opened = open_existing(store)
+    try:
+        infos = opened.runs()
+        shown = infos if everything else infos[-NEWEST:]
+        runs = [_listed(opened, info, now) for info in shown]
+    finally:
+        opened.close()
+    if as_json:
+        console.print_json(LsDocument(store=store, runs=runs))
+        return
+    if not runs:
+        console.note(f"no runs in {store} yet")
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for name, side in (("run", "left"), ("task", "left"), ("status", "left"), ("calls", "right"), ("spent", "left")):
+        table.add_column(name, justify="right" if side == "right" else "left", no_wrap=name != "spent")
+    table.add_column("started", justify="right", no_wrap=True)
+    table.add_column("took", justify="right", no_wrap=True)
+    for run in runs:
+        table.add_row(*_row(run, now))
+    console.out().print(table)
+    if len(shown) < len(infos):
+        console.note(f"{len(infos) - len(shown):,} older runs: headway ls --all")
+
+
+def _listed(store: Store, info: RunInfo, now: float) -> RunDocument:
+    told = tally_rows(store.rows(info.uid))
+    return documents.run_document(info, now, calls=told.calls, failed=told.failed, spent=told.spent, last=told.last)
+
+
+def _row(run: RunDocument, now: float) -> list[Text]:
+    failed = f" ({run.failed:,} failed)" if run.failed else ""
+    return [
+        Text(run.run_id, style="bold"),
+        Text(words.clip(run.task, 40)),
+        Text(run.status, style=_STYLES.get(run.status, "")),
+        Text(f"{run.calls:,}{failed}"),
+        Text(words.clip(words.amounts(run.spent), 60), style="dim"),
+        Text(words.age(now - run.created)),
+        Text(words.seconds(run.duration_s) if run.duration_s is not None else ""),
+    ]
+
+
+# --- show --------------------------------------------------------------------------------------------------------------
+
+
+def show_run(run_id: str, store: str, options: tree.Options, *, gantt: str | None, as_json: bool) -> None:
+    now = time.time()
+    opened = open_existing(store)
+    try:
+        story = read_story(opened, run_id)
+    finally:
+        opened.close()
+    if options.task and not any(tree.matches_task(call.task, options.task) for call in story.calls.values()):
+        tasks = sorted({call.task for call in story.calls.values() if call.task})
+        raise UsageError(f"run {run_id!r} has no calls of {options.task!r}; its tasks are {', '.join(tasks[:12])}")
+    if documents.is_live(story.info, now):
+        story = msgspec.structs.replace(story, until=max(story.until, now))
+    path = critical_path(story)
+    if gantt:
+        from headway.cli.driving import write_picture
+
+        write_picture(gantt, draw_gantt(story, path))
+    if as_json:
+        console.print_json(_document(story, path, store, options, now))
+    elif not gantt:
+        out = console.out()
+        out.print(header(story, path, now))
+        out.print(tree.draw(story, path, tree.select(story, path, options), out.width))
+
+
+def _document(story: Story, path: CriticalPath, store: str, options: tree.Options, now: float) -> ShowDocument:
+    calls = [call for call in story.calls.values() if not options.task or tree.matches_task(call.task, options.task)]
+    return ShowDocument(
+        store=store,
+        run=_summary(story, now),
+        deadline=story.deadline,
+        wall_s=path.wall_s,
+        budgets=documents.budget_documents(story),
+        calls=[documents.call_document(call, story, path) for call in calls],
+    )
+
+
+def _summary(story: Story, now: float) -> RunDocument:
+    counts = story.count()
+    over = counts[State.OK] + counts[State.FAILED] + counts[State.CANCELLED]
+    return documents.run_document(story.info, now, calls=over, failed=counts[State.FAILED], spent=story.spent(), last=story.until)
+
+
+def header(story: Story, path: CriticalPath, now: float) -> RenderableType:
+    """What is to be known of a run before its calls."""
+    run = _summary(story, now)
+    head = Text(run.run_id, style="bold").append(f"  {run.task}  ", style="dim")
+    head.append(run.status, style=_STYLES.get(run.status, ""))
+    head.append(f"  {words.seconds(path.wall_s)}", style="bold")
+    counts = ", ".join(f"{number:,} {state.said}" for state, number in story.count().items() if number)
+    if run.driven_by:
+        counts += "; most calls that run now are not in the journal yet"
+    parts: list[RenderableType] = [head, Text(_history(story, run, now), style="dim"), Text(counts)]
+    if story.budgets:
+        parts.append(_budgets(story, run))
+    elif run.spent:
+        parts.append(Text(f"spent {words.amounts(run.spent)}"))
+    if story.deadline is not None and not run.ended:
+        left = story.deadline - now
+        said = f"in {words.seconds(left)}" if left > 0 else f"{clock(story.deadline)} ({words.age(-left)})"
+        parts.append(Text(f"deadline {said}", style="yellow" if run.driven_by else "dim"))
+    return Group(*parts, Text())
+
+
+def _history(story: Story, run: RunDocument, now: float) -> str:
+    info = story.info
+    said = [f"created {clock(run.created)} ({words.age(now - run.created)})"]
+    if run.drives > 1:
+        said.append(f"resumed {words.count(run.drives - 1, 'time')}")
+    if run.driven_by:
+        said.append(f"driven by {run.driven_by} for {words.seconds(now - info.owned_since)}")
+    elif run.status == "crashed":
+        said.append(f"{documents.driver(info) or 'its driver'} is gone: go on with `headway resume {run.run_id}`")
+    elif run.ended:
+        said.append(f"ended {words.age(now - run.ended)}")
+    if run.forked_from:
+        said.append(f"forked from {run.forked_from} at {info.spec.forked_at.hex()[:8]}")
+    return "; ".join(said)
+
+
+def _budgets(story: Story, run: RunDocument) -> Table:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for budget in story.budgets[:BUDGETS]:
+        for unit, limit in budget.limits.items():
+            known, held = budget.spent.get(unit, 0.0), budget.held.get(unit, 0.0)
+            spent = known if run.driven_by else known + held
+            note = f" ({words.amount(held)} {'reserved' if run.driven_by else 'assumed'})" if held else ""
+            add_bar(table, f"budget {unit}", spent, limit, note)
+    if len(story.budgets) > BUDGETS:
+        table.add_row(Text(f"… {len(story.budgets) - BUDGETS:,} more budgets inside", style="dim"))
+    return table

@@ -1,0 +1,105 @@
+"""The little of SVG that a picture of time needs, with one look for all of it.
+
+Everything is in the file itself: no script, no font, no link. Text from a run goes through `escape`, for a label may hold
+anything.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from xml.sax.saxutils import escape as _escape
+
+PALETTE = (
+    "#4c78a8",
+    "#f2a541",
+    "#59a14f",
+    "#8e6bbe",
+    "#3bb2b8",
+    "#d37295",
+    "#9c755f",
+    "#8cb33c",
+    "#5e7ce2",
+    "#c3a32b",
+)
+OTHER = "#a3acb8"
+CHARACTER_PX = 6.1
+
+_HEAD = """<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}">
+<style>
+text {{ font-family: system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; font-size: 11px; fill: #33404f; }}
+.title {{ font-size: 17px; font-weight: 600; fill: #1d2733; }}
+.sub {{ font-size: 12px; fill: #5b6875; }}
+.row {{ text-anchor: end; font-weight: 600; }}
+.small {{ text-anchor: end; font-size: 9.5px; fill: #7a8794; }}
+.tick {{ text-anchor: middle; fill: #7a8794; }}
+.in {{ font-size: 10px; fill: #ffffff; pointer-events: none; }}
+.on {{ font-size: 10px; pointer-events: none; stroke: #ffffff; stroke-width: 2.5px; stroke-opacity: 0.75; paint-order: stroke; }}
+.grid {{ stroke: #1d2733; stroke-opacity: 0.09; }}
+.band {{ fill: #f5f7f9; }}
+.notch {{ fill: #c62828; }}
+.probe {{ fill: #ffffff; fill-opacity: 0; }}
+.probe:hover {{ fill-opacity: 0.35; }}
+</style>
+<defs>
+<pattern id="failed" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">
+<rect width="6" height="6" fill="#c62828" fill-opacity="0.45"/><rect width="3" height="6" fill="#c62828"/></pattern>
+<pattern id="cancelled" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">
+<rect width="6" height="6" fill="#dfe3e8" fill-opacity="0.5"/><rect width="3" height="6" fill="#7a8794"/></pattern>
+<pattern id="open" width="8" height="8" patternUnits="userSpaceOnUse">
+<rect width="8" height="8" fill="#ffffff" fill-opacity="0.35"/><circle cx="4" cy="4" r="1.4" fill="#33404f"/></pattern>
+<pattern id="break" width="8" height="8" patternUnits="userSpaceOnUse" patternTransform="rotate(-45)">
+<rect width="8" height="8" fill="#ffffff"/><rect width="2" height="8" fill="#dfe3e8"/></pattern>
+</defs>
+<rect width="{width}" height="{height}" fill="#ffffff"/>
+"""
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+
+
+def escape(text: str) -> str:
+    """Text as XML takes it.
+
+    >>> escape("a<b & \\x00")
+    'a&lt;b &amp; \ufffd'
+    """
+    return _escape(_UNPRINTABLE.sub("\ufffd", text))
+
+
+def swatch_style(colour: str) -> str:
+    return f'fill="{colour}"'
+
+
+class Drawing:
+    """Shapes, in the order in which they are painted. Positions are pixels from the top left."""
+
+    def __init__(self, width: int) -> None:
+        self.width = width
+        self.parts: list[str] = []
+
+    def rect(self, x: float, y: float, width: float, height: float, style: str, title: str = "") -> None:
+        size = f'<rect x="{x:.5g}" y="{y:.5g}" width="{width:.4g}" height="{height:.4g}" {style}'
+        self.parts.append(f"{size}><title>{escape(title)}</title></rect>" if title else f"{size}/>")
+
+    def line(self, x1: float, y1: float, x2: float, y2: float, kind: str) -> None:
+        self.parts.append(f'<line x1="{x1:.5g}" y1="{y1:.5g}" x2="{x2:.5g}" y2="{y2:.5g}" class="{kind}"/>')
+
+    def text(self, x: float, y: float, text: str, kind: str) -> None:
+        self.parts.append(f'<text x="{x:.5g}" y="{y:.5g}" class="{kind}">{escape(text)}</text>')
+
+    def label(self, x: float, y: float, width: float, text: str, kind: str = "in") -> None:
+        """Text inside a bar, as much of it as fits: "in" on a plain dark one, "on" on a pale or hatched one."""
+        room = int((width - 8) / CHARACTER_PX)
+        line = " ".join(text.split())
+        if room >= 3:
+            self.text(x + 4, y, line if len(line) <= room else line[: room - 1] + "…", kind)
+
+    def area(self, x: float, y: float, step: float, scale: float, low: Sequence[float], high: Sequence[float], colour: str) -> None:
+        """The area between two lines of steps; `y` is where 0 is, values grow upwards."""
+        there = [f"H{x + i * step:.5g}V{y - value * scale:.5g}" for i, value in enumerate(high)]
+        back = [f"H{x + (i + 1) * step:.5g}V{y - low[i] * scale:.5g}" for i in range(len(low) - 1, -1, -1)]
+        path = f"M{x:.5g} {y - low[0] * scale:.5g}" + "".join(there) + "".join(back) + "Z"
+        self.parts.append(f'<path d="{path}" fill="{colour}"/>')
+
+    def finish(self, height: float) -> str:
+        """The whole file."""
+        return _HEAD.format(width=self.width, height=round(height)) + "\n".join(self.parts) + "\n</svg>\n"
