@@ -1,5 +1,6 @@
 """Headway runs parallel AI programs that never lose progress."""
 
+from headway.engine import events as events
 from headway.engine.handle import Handle as Handle
 from headway.engine.launch import Happened as Happened
 from headway.engine.plan import PlannedCall as PlannedCall

@@ -36,6 +36,7 @@ T3 = TypeVar("T3")
 T4 = TypeVar("T4")
 A = TypeVar("A")
 R = TypeVar("R")
+D = TypeVar("D")
 
 
 class Join(Generic[T]):
@@ -136,29 +137,47 @@ def race(
 ) -> Join[T]: ...
 @overload
 def race(
+    *awaitables: Awaitable[T],
+    accept: Callable[[T], bool] | None = None,
+    with_index: Literal[False] = False,
+    default: D,
+) -> Join[T | D]: ...
+@overload
+def race(
     *awaitables: Awaitable[T], accept: Callable[[T], bool] | None = None, with_index: Literal[True]
 ) -> Join[tuple[int, T]]: ...
 def race(
-    *awaitables: Awaitable[Any], accept: Callable[[Any], bool] | None = None, with_index: bool = False
+    *awaitables: Awaitable[Any],
+    accept: Callable[[Any], bool] | None = None,
+    with_index: bool = False,
+    default: Any = MISSING,
 ) -> Join[Any]:
     """The first good result: of a call that succeeded and, where given, that `accept` takes. The others are cancelled and
     drained. The winner is recorded: after a crash the same one wins.
 
     `with_index=True` gives `(index, value)`, the index of the winner among the arguments.
 
-    Raises an ExceptionGroup of all errors if every call failed, NoWinner if `accept` took none.
+    When nobody wins, the race gives `default` where there is one; else it raises an ExceptionGroup of all errors if every call
+    failed, NoWinner if some succeeded and `accept` took none.
     """
     if not awaitables:
         raise UsageError("hw.race() without contestants: give it at least one call")
 
     async def run() -> Any:
-        index, value = await _race(awaitables, accept)
-        return (index, value) if with_index else value
+        found = await _race(awaitables, accept)
+        if isinstance(found, tuple):
+            return found if with_index else found[1]
+        if default is not MISSING:
+            return default
+        raise found
 
     return Join(run)
 
 
-async def _race(awaitables: Sequence[Awaitable[Any]], accept: Callable[[Any], bool] | None) -> tuple[int, Any]:
+async def _race(
+    awaitables: Sequence[Awaitable[Any]], accept: Callable[[Any], bool] | None
+) -> tuple[int, Any] | BaseException:
+    """The winner and its value, or why there is none."""
     handles = _handles(awaitables)
     if handles is None:
         return await _race_loose(awaitables, accept)
@@ -177,7 +196,7 @@ async def _race(awaitables: Sequence[Awaitable[Any]], accept: Callable[[Any], bo
             handle._awaited = True
     await _cancel_and_drain(handles, f"{winner.describe()} won" if winner is not None else "nobody won")
     if winner is None:
-        raise _no_winner([handle.exception() for handle in handles])
+        return _no_winner([handle.exception() for handle in handles])
     return handles.index(winner), winner.result()
 
 
@@ -207,7 +226,9 @@ def _no_winner(errors: Sequence[BaseException | None]) -> BaseException:
     return winner
 
 
-async def _race_loose(awaitables: Sequence[Awaitable[Any]], accept: Callable[[Any], bool] | None) -> tuple[int, Any]:
+async def _race_loose(
+    awaitables: Sequence[Awaitable[Any]], accept: Callable[[Any], bool] | None
+) -> tuple[int, Any] | BaseException:
     tasks = [asyncio.ensure_future(awaitable) for awaitable in awaitables]
     left = set(tasks)
     try:
@@ -219,7 +240,7 @@ async def _race_loose(awaitables: Sequence[Awaitable[Any]], accept: Callable[[An
                         return index, task.result()
     finally:
         await _drain_tasks(tasks)
-    raise _no_winner([None if task.cancelled() else task.exception() for task in tasks])
+    return _no_winner([None if task.cancelled() else task.exception() for task in tasks])
 
 
 # --- one after the other ---------------------------------------------------------------------------------------------
@@ -318,6 +339,8 @@ async def _map(task: Task[[A], R], items: Iterable[A] | AsyncIterable[A], window
             begun.popleft()
             yield value
     finally:
+        for handle in begun:
+            handle._awaited = True
         if begun:
             await _cancel_and_drain(begun, "hw.map ended early")
 

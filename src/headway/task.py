@@ -96,7 +96,8 @@ class Task(Generic[P, R]):
             "resources": dict(resources) if resources is not None else None,
         }
         changed = {name: value for name, value in changes.items() if value is not None}
-        return Task(_checked(dataclasses.replace(self.spec, **changed)))
+        spec = _checked(dataclasses.replace(self.spec, **changed))
+        return Task(dataclasses.replace(spec, plain=_is_plain(spec)))
 
 
 def _found(ref: FunctionRef) -> Any:
@@ -187,7 +188,8 @@ def task(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
         `hw.Happened(result)` if it has, anything else if not.
     on_change: what happens to recorded results when the source of the task changed: "reuse" (default), "rerun" or "ask".
     version: a text that stands for the source: with it, results count as changed when the text does, whatever the source.
-    cost: amounts reserved in the budget before an attempt starts, such as `{"tokens": 500}`. A unit that the call charges is
+    cost: amounts reserved in the budget before an attempt starts, such as `{"tokens": 500}`; 0 of a unit promises to spend none,
+        so that the call may start when that unit is used up. A unit that the call charges is
         settled at what it charged, one that it does not at the reservation.
     resources: named resources it holds while it runs, such as `{"gpu": 1}`; `hw.run(…, resources=…)` says how many there are.
     codec: "pickle" stores results with pickle, for types that the typed codec can't encode. Only for stores you trust.
@@ -244,10 +246,17 @@ def make_spec(
         pickled=codec == "pickle",
         ref=function_ref(fn) if where == "process" else None,
     )
+    spec = dataclasses.replace(spec, plain=_is_plain(spec))
     for annotation in getattr(fn, "__annotations__", {}).values():
         declare(annotation, getattr(fn, "__globals__", {}))
     TASKS[spec.name] = _checked(spec)
     return spec
+
+
+def _is_plain(spec: TaskSpec) -> bool:
+    """Whether calls of this task need nothing but a turn of the event loop."""
+    needs = (spec.retry, spec.timeout_s, spec.batch, spec.effect, spec.cost, spec.resources, spec.pickled)
+    return spec.pool == "inline" and not any(needs)
 
 
 def _checked(spec: TaskSpec) -> TaskSpec:

@@ -443,3 +443,18 @@ def test_a_body_that_runs_again_is_not_charged_twice(go):
         store.dead = False
     SWITCH["stop"] = False
     assert go(program, store=store) == (93.0, {"tokens": 10.0})
+
+
+def test_a_call_that_promises_to_spend_none_of_a_unit_may_start_when_it_is_used_up(go):
+    @hw.task(cost={"tokens": 0})
+    async def judge() -> str:
+        return "judged"
+
+    @hw.task
+    async def program() -> tuple[str, bool]:
+        with hw.budget(tokens=10):
+            await spend(10)
+            ends = await hw.settle(spend(1))
+            return await judge(), ends[0].ok
+
+    assert go(program) == ("judged", False)

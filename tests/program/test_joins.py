@@ -315,3 +315,24 @@ def test_a_deep_tree_of_waiting_parents_does_not_starve(go):
         return sum(await hw.gather(tree(depth - 1), tree(depth - 1)))
 
     assert go(tree, 7, max_active=2) == 128
+
+
+def test_a_failed_map_whose_error_is_caught_does_not_fail_the_parent(go):
+    @hw.task
+    async def program() -> str:
+        with pytest.raises(ValueError):
+            await hw.map(fail, ["a", "b", "c"])
+        return "caught"
+
+    assert go(program) == "caught"
+
+
+def test_a_race_that_nobody_wins_gives_the_default(go):
+    @hw.task
+    async def program() -> list[int | None]:
+        return [
+            await hw.race(fail("a"), fail("b"), default=None),
+            await hw.race(add(1), fail("b"), accept=lambda value: False, default=7),
+        ]
+
+    assert go(program) == [None, 7]

@@ -150,7 +150,7 @@ class Engine:
             if kwargs:
                 inputs = handles_in(args, kwargs)
         if inputs:
-            self.waits.check_inputs(parent, inputs, f"{spec.name}({spec.label(args, kwargs)})")
+            self.waits.check_inputs(parent, inputs, lambda: f"{spec.name}({spec.label(args, kwargs)})")
         key = self._name(spec, args, kwargs, parent)
         self.calls = number = self.calls + 1
         call: Handle[Any] = Handle(self, spec, key, args, kwargs, parent, scope, number)
@@ -288,6 +288,12 @@ class Engine:
             self.conclude(call, None, deadline.error(call.describe()))
             return
         spec = call._spec
+        if spec.plain and call._x is None and call._scope.account is None and not delay:
+            call._attempt = 1
+            call._state = STARTING
+            self.ready.active += 1
+            self.launcher.run_plain(call)
+            return
         if spec.cost or call._scope.account is not None:
             if (refused := self.books.reserve(call)) is not None:
                 self.ready.release(call)
@@ -347,8 +353,16 @@ class Engine:
         """The call's own code has ended; its children may not have."""
         if call._state >= FINISHING:
             return
-        self.launcher.leave(call)
         x = call._x
+        if x is None and error is None and call._spec.plain and not call._children and not self.closing:
+            call._asyncio_task = None
+            self.ready.active -= 1
+            if self.ready.waiting:
+                self.ready.dispatch_soon()
+            encoded, error = self.outcomes.encode(call, value)
+            self.outcomes.end(call, value, error, encoded)
+            return
+        self.launcher.leave(call)
         if isinstance(error, asyncio.CancelledError) and x is not None and x.stop is not None:
             error = x.stop
         if call._children:

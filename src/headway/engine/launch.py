@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from headway.engine import events
@@ -18,6 +18,16 @@ from headway.pools.base import Answer, CallFacts, Job
 
 if TYPE_CHECKING:
     from headway.engine.engine import Engine
+
+
+def _from(factory: Any) -> Callable[..., asyncio.Task[None]]:
+    """The loop's own way to make tasks, with a name that costs nothing to make."""
+
+    def make(coroutine: Any, *, loop: asyncio.AbstractEventLoop, name: str, context: Any) -> asyncio.Task[None]:
+        made: asyncio.Task[None] = factory(loop, coroutine, context=context)
+        return made
+
+    return make
 
 
 class Happened:
@@ -32,6 +42,8 @@ class Happened:
 class Launcher:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        factory = engine.loop.get_task_factory()
+        self._make_task: Callable[..., asyncio.Task[None]] = asyncio.Task if factory is None else _from(factory)
 
     # --- before the code runs ----------------------------------------------------------------------------------------
 
@@ -68,13 +80,26 @@ class Launcher:
         else:
             self._run(call)
 
+    def run_plain(self, call: Handle[Any]) -> None:
+        """Run the code of a call that needs nothing but the loop."""
+        engine = self._engine
+        call._started = engine.wall()
+        if engine.emit:
+            self._emit_started(call)
+        call._asyncio_task = self._make_task(self._body(call), loop=engine.loop, name="headway", context=call._context)
+
+    def _emit_started(self, call: Handle[Any]) -> None:
+        engine, spec = self._engine, call._spec
+        event = events.CallStarted(
+            at=engine.wall(), key=call.key.hex(), task=spec.name, attempt=call._attempt, pool=spec.pool
+        )
+        if engine.emit:
+            engine.emit(event)
+
     def _run(self, call: Handle[Any]) -> None:
         engine, spec = self._engine, call._spec
         if engine.emit:
-            event = events.CallStarted(
-                at=engine.wall(), key=call.key.hex(), task=spec.name, attempt=call._attempt, pool=spec.pool
-            )
-            engine.emit(event)
+            self._emit_started(call)
         if spec.timeout_s is not None:
             call.extra().timer = engine.loop.call_later(spec.timeout_s, engine.timed_out, call)
         if spec.batch:
@@ -85,7 +110,9 @@ class Launcher:
             self._submit(call)
 
     def _spawn(self, call: Handle[Any], coroutine: Any) -> None:
-        call._asyncio_task = self._engine.loop.create_task(coroutine, name="headway", context=call._context)
+        call._asyncio_task = self._make_task(
+            coroutine, loop=self._engine.loop, name="headway", context=call._context
+        )
 
     async def _verify(self, call: Handle[Any]) -> None:
         """Ask whether the effect happened; run it if not."""

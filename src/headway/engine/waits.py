@@ -11,7 +11,7 @@ not searched.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
 from headway.engine.handle import OK, Handle
@@ -78,7 +78,7 @@ class Waits:
                     "neither could ever end. Pass the value instead of the handle, or await it elsewhere"
                 )
 
-    def check_inputs(self, parent: Handle[Any], inputs: tuple[Handle[Any], ...], what: str) -> None:
+    def check_inputs(self, parent: Handle[Any], inputs: tuple[Handle[Any], ...], what: Callable[[], str]) -> None:
         """Raises ForeignHandle or CycleError where a new child of `parent` can't wait for its inputs."""
         for handle in inputs:
             if handle._engine is not self._engine:
@@ -90,7 +90,7 @@ class Waits:
                 above = above._parent
             if above is not None or (self._foreign and self._reaches(handle, parent)):
                 raise CycleError(
-                    f"{what} gets the handle of {handle.describe()}, which can't end before it: a cycle. "
+                    f"{what()} gets the handle of {handle.describe()}, which can't end before it: a cycle. "
                     "A call can't take the result of a call that it is part of"
                 )
 

@@ -59,14 +59,14 @@ class Account:
         }
 
     def refuses(self, wanted: Mapping[str, float]) -> Refusal | None:
-        """The first bound that reserving `wanted` would break, here or further out. A bounded unit that is used up refuses
-        even a call that asks for none of it."""
+        """The first bound that reserving `wanted` would break, here or further out. A unit that is used up refuses calls that
+        say nothing about it; one that asks for exactly 0 of it has promised to spend none and is let through."""
         account: Account | None = self
         while account is not None:
             for unit, limit in account.limits.items():
                 held = account.spent.get(unit, 0.0) + account.reserved.get(unit, 0.0)
                 amount = wanted.get(unit, 0.0)
-                if held + amount > limit or (held >= limit and not amount):
+                if (amount and held + amount > limit) or (held >= limit and unit not in wanted):
                     return Refusal(account, unit, amount)
             account = account.parent
         return None

@@ -36,8 +36,9 @@ class Blob(NamedTuple):
     data: Buffer
 
 
-class Entry(NamedTuple):
-    row: Row
+class Carried(NamedTuple):
+    """What few rows bring along: blobs to be written first, a place in the cross-run cache."""
+
     blobs: Sequence[Blob]
     cache_key: bytes | None
 
@@ -102,7 +103,8 @@ class Log:
         self.durable = last_seq
         self.failure: StoreError | None = None
         self._seq = last_seq
-        self._queue: deque[Entry] = deque()
+        self._queue: deque[Row] = deque()
+        self._carried: dict[int, Carried] = {}
         self._bytes_in = 0
         self._bytes_out = 0
         self._waiters: deque[tuple[int, Callable[[], None]]] = deque()
@@ -120,14 +122,15 @@ class Log:
 
     def append(self, row: Row, blobs: Sequence[Blob] = (), cache_key: bytes | None = None) -> int:
         """Queue a row; the seq it will have. Never blocks."""
-        self._seq += 1
-        self._queue.append(Entry(row, blobs, cache_key))
-        if blobs:
+        self._seq = seq = self._seq + 1
+        if blobs or cache_key is not None:
+            self._carried[seq] = Carried(blobs, cache_key)
             self._bytes_in += sum(len(blob.data) for blob in blobs)
+        self._queue.append(row)
         if self._idle:
             self._idle = False
             self.work.set()
-        return self._seq
+        return seq
 
     def has_room(self) -> bool:
         """Whether new work may start. Asks to be called back (`on_room`) when it says no."""
@@ -185,26 +188,32 @@ class Log:
         self.work.clear()
         self._idle = True
 
-    def take_group(self) -> list[Entry]:
+    def take_group(self) -> list[Row]:
         """The next rows to commit together, oldest first."""
         queue, nbytes = self._queue, 0
-        group: list[Entry] = []
+        group: list[Row] = []
         while queue and len(group) < GROUP_ROWS and nbytes < GROUP_BYTES:
-            entry = queue.popleft()
-            group.append(entry)
-            nbytes += len(entry.row.body) + sum(len(blob.data) for blob in entry.blobs)
+            row = queue.popleft()
+            group.append(row)
+            nbytes += len(row.body)
         return group
 
-    def write_group(self, group: list[Entry], first_seq: int) -> None:
+    def write_group(self, group: list[Row], first_seq: int) -> None:
         """Blobs first, then all rows in one transaction."""
         began = time.perf_counter()
-        for entry in group:
-            for blob in entry.blobs:
-                self.store.put_blob(blob.digest, blob.data)
-                self._bytes_out += len(blob.data)
-        cache = [(entry.cache_key, entry.row) for entry in group if entry.cache_key is not None]
-        self.store.commit(self.lease, first_seq, [entry.row for entry in group], self._clock(), cache=cache)
         last = first_seq + len(group) - 1
+        cache = []
+        if self._carried:
+            for seq, row in enumerate(group, first_seq):
+                carried = self._carried.pop(seq, None)
+                if carried is None:
+                    continue
+                for blob in carried.blobs:
+                    self.store.put_blob(blob.digest, blob.data)
+                    self._bytes_out += len(blob.data)
+                if carried.cache_key is not None:
+                    cache.append((carried.cache_key, row))
+        self.store.commit(self.lease, first_seq, group, self._clock(), cache=cache)
         self._post(lambda: self._committed(last))
         if (on_commit := self._on_commit) is not None:
             seconds = time.perf_counter() - began

@@ -105,12 +105,16 @@ def write_empty(path: Path) -> None:
     """A database with the tables of this version at `path`, closed, ready for WAL."""
     connection = sqlite3.connect(path, isolation_level=None)
     try:
-        connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version={VERSION}")
-        connection.executescript(f"BEGIN;{TABLES}COMMIT;")
+        connection.execute("PRAGMA synchronous=OFF")  # nobody knows the file yet; one sync below makes it durable
+        connection.execute("PRAGMA journal_mode=MEMORY")
+        connection.executescript(
+            f"BEGIN;PRAGMA application_id={APPLICATION_ID};PRAGMA user_version={VERSION};{TABLES}COMMIT;"
+        )
         connection.execute("PRAGMA journal_mode=WAL")
     finally:
         connection.close()
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:

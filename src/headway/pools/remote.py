@@ -278,7 +278,8 @@ class RemoteWorker:
         died = None if self.ready else _start_failure(why, cause)
         if self._emit is not None and self.ready:
             self._emit(events.WorkerEnded(at=time.time(), pool="process", worker=self.number, pid=self._pid, why=why))
-        self.ended.set_result(None)
+        if not self.ended.done():
+            self.ended.set_result(None)
         self._on_end(self, died)
         if self.job is not None:
             self._answer(self._serial, Answer(error=died or _death(self.job, self._pid, why)))
