@@ -1,6 +1,6 @@
 """The programs behind `benchmarks.scale`, each run in a process of its own so that memory and time are its alone.
 
-    python -m benchmarks.scaling cost 10000 FOLDER        -> a line of JSON
+python -m benchmarks.scaling cost 10000 FOLDER        -> a line of JSON
 """
 
 from __future__ import annotations

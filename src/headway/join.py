@@ -92,7 +92,7 @@ async def _gather(awaitables: Sequence[Awaitable[Any]]) -> list[Any]:
     handles = _handles(awaitables)
     if handles is None:
         return await _gather_loose(awaitables)
-    failed = await _until(handles, stop_at=lambda handle: handle._state != OK)
+    failed = await _Until(handles, None, stop_at_failure=True)
     if failed is not None:
         await _cancel_and_drain(handles, f"{failed.describe()} failed beside it")
     return [handle.result() for handle in handles] if failed is None else failed.result()
@@ -132,9 +132,7 @@ def _settled(handle: Handle[T]) -> Settled[T]:
 
 
 @overload
-def race(
-    *awaitables: Awaitable[T], accept: Callable[[T], bool] | None = None, with_index: Literal[False] = False
-) -> Join[T]: ...
+def race(*awaitables: Awaitable[T], accept: Callable[[T], bool] | None = None, with_index: Literal[False] = False) -> Join[T]: ...
 @overload
 def race(
     *awaitables: Awaitable[T],
@@ -174,9 +172,7 @@ def race(
     return Join(run)
 
 
-async def _race(
-    awaitables: Sequence[Awaitable[Any]], accept: Callable[[Any], bool] | None
-) -> tuple[int, Any] | BaseException:
+async def _race(awaitables: Sequence[Awaitable[Any]], accept: Callable[[Any], bool] | None) -> tuple[int, Any] | BaseException:
     """The winner and its value, or why there is none."""
     handles = _handles(awaitables)
     if handles is None:
@@ -200,9 +196,7 @@ async def _race(
     return handles.index(winner), winner.result()
 
 
-async def _recalled_winner(
-    handles: Sequence[Handle[Any]], index: Any, accept: Callable[[Any], bool] | None
-) -> Handle[Any] | None:
+async def _recalled_winner(handles: Sequence[Handle[Any]], index: Any, accept: Callable[[Any], bool] | None) -> Handle[Any] | None:
     """The winner that was recorded, if it wins again now."""
     if index is MISSING:
         return None
@@ -399,9 +393,16 @@ def _handles(awaitables: Sequence[Awaitable[T]]) -> Sequence[Handle[T]] | None:
 class _Until:
     """Waits until one of the handles satisfies `stop_at`, or all have ended."""
 
-    def __init__(self, handles: Sequence[Handle[Any]], stop_at: Callable[[Handle[Any]], bool] | None) -> None:
+    def __init__(
+        self,
+        handles: Sequence[Handle[Any]],
+        stop_at: Callable[[Handle[Any]], bool] | None,
+        *,
+        stop_at_failure: bool = False,
+    ) -> None:
         self.handles = handles
         self.stop_at = stop_at
+        self.stop_at_failure = stop_at_failure
         self.found: Handle[Any] | None = None
         self.left = 0
         self.future: asyncio.Future[None] | None = None
@@ -410,11 +411,13 @@ class _Until:
     def __await__(self) -> Generator[Any, Any, Handle[Any] | None]:
         call = _frame().call
         waits = call._engine.waits
-        foreign = tuple(handle for handle in self.handles if handle._parent is not call)
-        if foreign:
-            waits.check(call, foreign)
+        foreign: list[Handle[Any]] = []
         for handle in self.handles:
             handle._awaited = True
+            if handle._parent is not call:
+                foreign.append(handle)
+        if foreign:
+            waits.check(call, foreign)
         if self._begin():
             future = self.future = call._engine.loop.create_future()
             try:
@@ -435,7 +438,7 @@ class _Until:
         for handle in self.handles:
             if handle._state < OK:
                 waiting.append(handle)
-            elif self.stop_at is not None and self.found is None and self._stops(handle):
+            elif (handle._state != OK or self.stop_at is not None) and self.found is None and self._stops(handle):
                 self.found = handle
         if self.found is not None or self.error is not None or not waiting:
             return False
@@ -446,13 +449,15 @@ class _Until:
 
     def _ended(self, handle: Handle[Any]) -> None:
         self.left -= 1
-        if self.found is None and self.stop_at is not None and self.future is not None and self._stops(handle):
-            self.found = handle
+        if (handle._state != OK or self.stop_at is not None) and self.found is None:
+            if self.future is not None and self._stops(handle):
+                self.found = handle
         if (self.found is not None or not self.left) and self.future is not None and not self.future.done():
             self.future.set_result(None)
 
     def _stops(self, handle: Handle[Any]) -> bool:
-        assert self.stop_at is not None
+        if self.stop_at is None:
+            return self.stop_at_failure and handle._state != OK
         try:
             return self.stop_at(handle)
         except Exception as error:  # the user's accept() failed: that is the join's error
@@ -460,9 +465,7 @@ class _Until:
             return True
 
 
-async def _until(
-    handles: Sequence[Handle[Any]], stop_at: Callable[[Handle[Any]], bool] | None = None
-) -> Handle[Any] | None:
+async def _until(handles: Sequence[Handle[Any]], stop_at: Callable[[Handle[Any]], bool] | None = None) -> Handle[Any] | None:
     return await _Until(handles, stop_at)
 
 

@@ -91,7 +91,7 @@ def run(
     options = {name: value for name, value in locals().items() if name not in ("program", "args")}
     if importing_main():
         raise UsageError(
-            "hw.run was reached while a worker process imported your program: put it under `if __name__ == \"__main__\":`"
+            'hw.run was reached while a worker process imported your program: put it under `if __name__ == "__main__":`'
         )
     if asyncio._get_running_loop() is not None:
         raise UsageError("hw.run starts an event loop, but one is running here already: use `await hw.arun(…)`")
@@ -222,9 +222,7 @@ def signal(run_id: str, name: str, value: object = None, *, store: StoreLike = D
 # --- parts -----------------------------------------------------------------------------------------------------------
 
 
-def _root(
-    program: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[TaskSpec, tuple[Any, ...], dict[str, Any]]:
+def _root(program: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[TaskSpec, tuple[Any, ...], dict[str, Any]]:
     """The task to start, from a task, a partial of one or a plain function."""
     while isinstance(program, functools.partial):
         args, kwargs, program = (*program.args, *args), {**program.keywords, **kwargs}, program.func

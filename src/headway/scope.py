@@ -158,9 +158,7 @@ class DeadlineScope(_Opened):
             self._interrupted = True
             self._task.cancel("deadline passed")
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
         self._leave()
         deadline = self._deadline
         if deadline is None:
@@ -178,9 +176,7 @@ class DeadlineScope(_Opened):
         return True
 
 
-def deadline(
-    seconds: float | None = None, *, at: float | None = None, raises: bool = True
-) -> DeadlineScope:
+def deadline(seconds: float | None = None, *, at: float | None = None, raises: bool = True) -> DeadlineScope:
     """The work inside must end within `seconds`, or at wall-clock time `at` (seconds since 1970).
 
     When the time has passed, every call made inside is stopped, and so is the block itself: it raises DeadlineExceeded, or just
@@ -241,9 +237,7 @@ class LimitScope(_Opened):
         self._leave()
 
 
-def limit(
-    concurrency: int | None = None, *, rate: float | None = None, per_s: float = 1.0, name: str = ""
-) -> LimitScope:
+def limit(concurrency: int | None = None, *, rate: float | None = None, per_s: float = 1.0, name: str = "") -> LimitScope:
     """At most `concurrency` of the calls made inside run at a time; at most `rate` of them start per `per_s` seconds.
 
     With a name it is shared by every run of the store that uses this name. A call gives its place back while it waits for other

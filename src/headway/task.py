@@ -18,6 +18,7 @@ from contextvars import copy_context
 from typing import Any, Generic, Literal, ParamSpec, Protocol, TypeVar, overload
 
 from headway.engine.handle import Handle, current
+from headway.engine.identity import task_part
 from headway.engine.retry import Retry
 from headway.engine.signature import Signature
 from headway.engine.spec import TASKS, TaskSpec
@@ -246,7 +247,7 @@ def make_spec(
         pickled=codec == "pickle",
         ref=function_ref(fn) if where == "process" else None,
     )
-    spec = dataclasses.replace(spec, plain=_is_plain(spec))
+    spec = dataclasses.replace(spec, plain=_is_plain(spec), name_part=task_part(spec.name))
     for annotation in getattr(fn, "__annotations__", {}).values():
         declare(annotation, getattr(fn, "__globals__", {}))
     TASKS[spec.name] = _checked(spec)

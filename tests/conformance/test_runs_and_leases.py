@@ -130,9 +130,7 @@ def test_a_fork_has_the_rows_of_its_source_without_what_is_dropped(store, lease,
         make_row(9, kind=Kind.OUTCOME, parent=2),
     ]
     store.commit(lease, 1, rows, 1.0)
-    fork = store.fork_run(
-        RunSpec(run_id="fork", task="t", forked_from="sky"), lease.uid, lambda seq, row: seq not in (2, 5)
-    )
+    fork = store.fork_run(RunSpec(run_id="fork", task="t", forked_from="sky"), lease.uid, lambda seq, row: seq not in (2, 5))
     assert fork.nrows == 4
     assert list(store.rows(fork.uid)) == list(enumerate([rows[0], rows[2], rows[3], rows[5]], 1))
     assert [row for _, row in store.rows(lease.uid)] == rows

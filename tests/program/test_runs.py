@@ -97,7 +97,7 @@ def test_idempotency_keys_stay_over_attempts_and_differ_between_runs(go):
         return await keyed()
 
     first = go(program)
-    assert RAN == [first, first]
+    assert [first, first] == RAN
     assert go(program, run_id="other") != first
 
 

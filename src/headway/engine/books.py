@@ -48,9 +48,7 @@ class Books:
         self.accounts[key] = account
         if self._engine.emit:
             parent = outer.key.hex() if outer else ""
-            self._engine.emit(
-                events.BudgetOpened(at=self._engine.wall(), scope=key.hex(), parent=parent, limits=limits)
-            )
+            self._engine.emit(events.BudgetOpened(at=self._engine.wall(), scope=key.hex(), parent=parent, limits=limits))
             self._changed(account)
         return account
 
@@ -76,8 +74,7 @@ class Books:
             wanted["calls"] = wanted.get("calls", 0.0) + 1.0
         if (refusal := account.refuses(wanted)) is not None:
             return BudgetExceeded(
-                f"{call.describe()} was not started: {refusal}. Give hw.budget more, "
-                "or read hw.remaining() before you spend"
+                f"{call.describe()} was not started: {refusal}. Give hw.budget more, or read hw.remaining() before you spend"
             )
         account.reserve(wanted)
         x = call.extra()
@@ -106,9 +103,7 @@ class Books:
             body = encode_body(Charge(call._spec.name, scope, x.costs[scope]))
             self._engine.append(Row(Kind.CHARGE | COSTED, call.key, call.parent_key, body))
         if self._engine.emit:
-            self._engine.emit(
-                events.CallCharged(at=self._engine.wall(), key=call.key.hex(), task=call.task, amounts=amounts)
-            )
+            self._engine.emit(events.CallCharged(at=self._engine.wall(), key=call.key.hex(), task=call.task, amounts=amounts))
 
     def settle(self, call: Handle[Any], seconds: float) -> None:
         """Close the books of one attempt. Its row, which follows, carries the sum."""

@@ -49,9 +49,7 @@ class Deadline:
         """Start the timer. At expiry every call under the deadline is asked to stop, then `on_expiry` is called."""
         self._timer = loop.call_later(max(0.0, self.at - self._wall()), self._expire, loop, cancel)
 
-    def _expire(
-        self, loop: asyncio.AbstractEventLoop, cancel: Callable[[Handle[Any], str, BaseException], None]
-    ) -> None:
+    def _expire(self, loop: asyncio.AbstractEventLoop, cancel: Callable[[Handle[Any], str, BaseException], None]) -> None:
         if self._wall() < self.at:  # the wall clock was set back, or the timer came early
             self.arm(loop, cancel)
             return

@@ -116,9 +116,7 @@ class Driver:
             known = load(plan.store, plan.info.uid)
             if answers(known, plan.info.spec.root, plan.spec, plan.decided):
                 return known  # nothing will run, so nothing needs the lease
-        self._lease = plan.store.acquire(
-            plan.run_id, this_process(), LEASE_S, plan.wall(), take_over=plan.take_over
-        )
+        self._lease = plan.store.acquire(plan.run_id, this_process(), LEASE_S, plan.wall(), take_over=plan.take_over)
         try:
             return load(plan.store, self._lease.uid)
         except BaseException:
@@ -378,9 +376,7 @@ class Driver:
         if root._state == FAILED:
             assert root._error is not None
             if self._plan.store is not None and not isinstance(root._error, HeadwayError):
-                root._error.add_note(
-                    f"run {self._plan.run_id!r} failed; what is finished is journaled, the same run_id goes on"
-                )
+                root._error.add_note(f"run {self._plan.run_id!r} failed; what is finished is journaled, the same run_id goes on")
             raise root._error
         if root._state == CANCELLED:
             raise RunCancelled(f"run {self._plan.run_id!r} was cancelled: {root.cancellation()}")

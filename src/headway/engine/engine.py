@@ -35,7 +35,7 @@ from headway.engine.handle import (
     Handle,
     current,
 )
-from headway.engine.identity import call_key, forever_key, sibling_key
+from headway.engine.identity import call_key, call_prefix, forever_key, hash_key, sibling_key
 from headway.engine.inputs import PLAIN, handles_in
 from headway.engine.launch import Launcher
 from headway.engine.outcome import Outcomes
@@ -45,7 +45,7 @@ from headway.engine.spec import TaskSpec
 from headway.engine.waits import Waits
 from headway.errors import CallTimeout, HeadwayError, InputFailed, StoreError, UsageError
 from headway.journal.codec import Encoded
-from headway.journal.known import Known, Recorded
+from headway.journal.known import Known, Recorded, decode_outcome
 from headway.journal.ledger import Account
 from headway.journal.log import Blob, Journal
 from headway.journal.records import Amounts, Row
@@ -154,6 +154,13 @@ class Engine:
         key = self._name(spec, args, kwargs, parent)
         self.calls = number = self.calls + 1
         call: Handle[Any] = Handle(self, spec, key, args, kwargs, parent, scope, number)
+        if self.resumed and not inputs and scope.deadline is None and not spec.forever:
+            recorded = self.replay.find(call)
+            if recorded is not None:
+                if self.emit:
+                    self._emit_spawned(call)
+                self.outcomes.reuse(call, recorded)
+                return call
         call._inputs = inputs
         if parent._children is None:
             parent._children = {call: None}
@@ -168,7 +175,10 @@ class Engine:
         canonical = spec.canonical(args, kwargs)
         if spec.forever:
             return forever_key(spec.name, canonical)
-        key = call_key(parent.key, parent._epoch, spec.name, canonical)
+        prefix = parent._prefix
+        if not prefix:
+            prefix = parent._prefix = call_prefix(parent.key, parent._epoch)
+        key = hash_key(prefix + spec.name_part + canonical)
         ordinals = parent._ordinals
         if ordinals is None:
             parent._ordinals = {key: 1}
@@ -217,8 +227,8 @@ class Engine:
         if not self.resumed or call.key not in self.known.outcomes:
             row = self.journal.cached(call.key)
             if row is not None:
-                recorded = Recorded(self.known.last_seq + 1, row.body)
-                if not self.replay.why_not(call._spec, self.outcomes.decode(recorded), recorded.seq, call._floor):
+                recorded = Recorded(self.known.last_seq + 1, row.body, decode_outcome(row.body))
+                if not self.replay.why_not(call._spec, recorded.outcome, recorded.seq, call._floor):
                     self.outcomes.reuse(call, recorded, record=True)
                     return True
         self._shared[call.key] = call
@@ -275,6 +285,7 @@ class Engine:
             seq, attempt = found
             call._attempt = attempt.attempt
             call._epoch = attempt.epoch
+            call._prefix = b""
             call._floor = max(call._floor, seq)
             if (rest := attempt.retry_at - self.wall()) > 0:
                 self._rest(call, rest)
@@ -334,9 +345,7 @@ class Engine:
         x = call.extra()
         x.stop, x.stop_reason = why, reason
         if self.emit:
-            self.emit(
-                events.CancelRequested(at=self.wall(), key=call.key.hex(), task=call.task, reason=reason)
-            )
+            self.emit(events.CancelRequested(at=self.wall(), key=call.key.hex(), task=call.task, reason=reason))
         if call._state < RUNNING or call._state == RESTING:
             self.body_ended(call, None, why)
         elif call._state == FINISHING:
@@ -347,9 +356,7 @@ class Engine:
 
     # --- ending ------------------------------------------------------------------------------------------------------
 
-    def body_ended(
-        self, call: Handle[Any], value: Any, error: BaseException | None, encoded: Encoded | None = None
-    ) -> None:
+    def body_ended(self, call: Handle[Any], value: Any, error: BaseException | None, encoded: Encoded | None = None) -> None:
         """The call's own code has ended; its children may not have."""
         if call._state >= FINISHING:
             return
@@ -381,13 +388,13 @@ class Engine:
         value, error, encoded = call._value, call._error, call._head
         call._value, call._error, call._head = None, None, b""
         x = call._x
-        if (error is None and x is not None and x.stop is not None and not isinstance(x.stop, asyncio.CancelledError)) or (error is None and x is not None and x.stop is not None and any(not h._awaited for h in x.failures)):
+        if (error is None and x is not None and x.stop is not None and not isinstance(x.stop, asyncio.CancelledError)) or (
+            error is None and x is not None and x.stop is not None and any(not h._awaited for h in x.failures)
+        ):
             error = x.stop
         self.conclude(call, value, error, encoded or None)  # type: ignore[arg-type]
 
-    def conclude(
-        self, call: Handle[Any], value: Any, error: BaseException | None, encoded: Encoded | None = None
-    ) -> None:
+    def conclude(self, call: Handle[Any], value: Any, error: BaseException | None, encoded: Encoded | None = None) -> None:
         """A call and its children have ended: settle, try again, or end it for good."""
         x = call._x
         if x is not None:
@@ -428,18 +435,20 @@ class Engine:
         parent = call._parent
         if call._scope.deadline is not None:
             call._scope.deadline.calls.pop(call, None)
-        if parent is not None and parent._children is not None:
-            parent._children.pop(call, None)
+        if parent is not None:
             if state == FAILED:
                 x = parent.extra()
                 if not call._awaited:
                     x.failures.append(call)
                 if parent._spec.retry is not None and call._error is not None:
                     x.child_errors.append(call._error)
-            if not parent._children:
-                parent._children = None  # a dictionary keeps the size it once had
-                if parent._state == FINISHING:
-                    self.loop.call_soon(self.children_ended, parent)
+            children = parent._children
+            if children is not None:
+                children.pop(call, None)
+                if not children:
+                    parent._children = None  # a dictionary keeps the size it once had
+                    if parent._state == FINISHING:
+                        self.loop.call_soon(self.children_ended, parent)
         callbacks = call._callbacks
         if callbacks is not None:
             call._callbacks = None

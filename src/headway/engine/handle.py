@@ -134,6 +134,7 @@ class Handle(Generic[T_co]):
         "_number",
         "_ordinals",
         "_parent",
+        "_prefix",
         "_scope",
         "_spec",
         "_started",
@@ -173,6 +174,7 @@ class Handle(Generic[T_co]):
         self._context: contextvars.Context | None = None
         self._asyncio_task: asyncio.Task[None] | None = None
         self._inputs: tuple[Handle[Any], ...] = ()
+        self._prefix = b""  # what its children's keys begin with
         self._attempt = 0
         self._epoch = 0
         self._started = 0.0
@@ -216,7 +218,8 @@ class Handle(Generic[T_co]):
     def result(self) -> T_co:
         """The result of a call that has ended; raises its error, or HeadwayError while it still runs."""
         if self._state == OK:
-            return self._engine.value_of(self)  # type: ignore[no-any-return]
+            value = self._value
+            return value if value is not MISSING else self._engine.value_of(self)  # type: ignore[no-any-return]
         if self._state < OK:
             raise HeadwayError(f"{self!r} has not ended yet: await it first")
         self._awaited = True

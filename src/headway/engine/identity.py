@@ -40,10 +40,25 @@ __all__ = [
 _blake2b = hashlib.blake2b
 
 
+def call_prefix(parent_key: bytes, epoch: int) -> bytes:
+    """What the keys of all children of one call begin with, before they are hashed."""
+    return b"C" + parent_key + pack(epoch)
+
+
+def task_part(task: str) -> bytes:
+    """A task's name, framed so that it can't run into what follows."""
+    name = task.encode()
+    return pack(len(name)) + name
+
+
+def hash_key(data: bytes) -> bytes:
+    """The key of `call_prefix + task_part + arguments`."""
+    return _blake2b(data, digest_size=16).digest()
+
+
 def call_key(parent_key: bytes, epoch: int, task: str, arguments: bytes) -> bytes:
     """The name of a call: `arguments` is `Signature.canonical(...)`, or `explicit(...)` where the task has `key=`."""
-    name = task.encode()
-    data = b"".join((b"C", parent_key, pack(epoch), pack(len(name)), name, arguments))
+    data = call_prefix(parent_key, epoch) + task_part(task) + arguments
     return _blake2b(data, digest_size=16).digest()
 
 

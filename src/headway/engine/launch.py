@@ -90,9 +90,7 @@ class Launcher:
 
     def _emit_started(self, call: Handle[Any]) -> None:
         engine, spec = self._engine, call._spec
-        event = events.CallStarted(
-            at=engine.wall(), key=call.key.hex(), task=spec.name, attempt=call._attempt, pool=spec.pool
-        )
+        event = events.CallStarted(at=engine.wall(), key=call.key.hex(), task=spec.name, attempt=call._attempt, pool=spec.pool)
         if engine.emit:
             engine.emit(event)
 
@@ -110,9 +108,7 @@ class Launcher:
             self._submit(call)
 
     def _spawn(self, call: Handle[Any], coroutine: Any) -> None:
-        call._asyncio_task = self._make_task(
-            coroutine, loop=self._engine.loop, name="headway", context=call._context
-        )
+        call._asyncio_task = self._make_task(coroutine, loop=self._engine.loop, name="headway", context=call._context)
 
     async def _verify(self, call: Handle[Any]) -> None:
         """Ask whether the effect happened; run it if not."""

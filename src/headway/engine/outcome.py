@@ -16,15 +16,15 @@ from headway.engine.identity import decision_key, sibling_key
 from headway.engine.replay import inputs_digest
 from headway.errors import NotEncodable
 from headway.journal.codec import Encoded, decode, decode_error, digest, encode, encode_error
-from headway.journal.known import Recorded, decode_decision, decode_outcome, encode_body
+from headway.journal.known import Recorded, decode_decision, encode_body
 from headway.journal.log import Blob
-from headway.journal.records import COSTED, Attempt, Decision, Kind, Outcome, Row, Start, Status
+from headway.journal.records import COSTED, Attempt, Decision, Kind, Outcome, Row, Start
 
 if TYPE_CHECKING:
     from headway.engine.engine import Engine
 
 INLINE_BYTES = 16 * 1024
-_STATE = {Status.OK: OK, Status.ERROR: FAILED, Status.CANCELLED: CANCELLED}
+_STATE = (OK, FAILED, CANCELLED)  # by Status
 _NAMES = {OK: "ok", FAILED: "error", CANCELLED: "cancelled"}
 _OUTCOME, _COSTED_OUTCOME = int(Kind.OUTCOME), int(Kind.OUTCOME | COSTED)
 
@@ -85,6 +85,7 @@ class Outcomes:
             return False
         if not _because_of(error, x.child_errors):
             call._epoch += 1
+            call._prefix = b""
         delay = retry.delay_after(call._attempt, call.key)
         account = call._scope.account
         attempt = Attempt(
@@ -147,7 +148,7 @@ class Outcomes:
         outcome = Outcome(
             spec.name,
             spec.label(call._args, call._kwargs),
-            (Status.OK, Status.ERROR, Status.CANCELLED)[state - OK],
+            state - OK,  # as in Status
             call._started,
             ended,
             call._attempt,
@@ -169,7 +170,7 @@ class Outcomes:
         seq = engine.append(Row(kind, call.key, call.parent_key, body), blobs, cache_key)
         if state == OK:
             if call._memo is not None:
-                call._memo[call.key] = Recorded(seq, body, tuple(memoryview(blob.data) for blob in blobs))
+                call._memo[call.key] = Recorded(seq, body, outcome, tuple(memoryview(blob.data) for blob in blobs))
             self._pass_guards(call)
             if spec.pool != "inline" or call._scope.limits:
                 engine.ready.learn(spec.name, ended - call._started)
@@ -205,16 +206,13 @@ class Outcomes:
 
     # --- from the record ---------------------------------------------------------------------------------------------
 
-    def decode(self, recorded: Recorded) -> Outcome:
-        return decode_outcome(recorded.body)
-
     def reuse(self, call: Handle[Any], recorded: Recorded, *, record: bool = False) -> None:
         """End the call as it ended before."""
         engine = self._engine
-        outcome = decode_outcome(recorded.body)
+        outcome = recorded.outcome
         call._started = outcome.started
         call._attempt = outcome.attempts
-        state = _STATE[Status(outcome.status)]
+        state = _STATE[outcome.status]
         if state == OK:
             call._head, call._blobs = outcome.value, outcome.blobs
             call._value = MISSING
@@ -268,7 +266,7 @@ class Outcomes:
     def _decode(self, call: Handle[Any], buffers: tuple[memoryview, ...] | None) -> Any:
         if buffers is None:
             if not call._blobs:
-                return decode(call._head, pickle=call._spec.pickled)
+                return decode(call._head, (), pickle=call._spec.pickled)
             store = self._engine.store
             assert store is not None
             buffers = tuple(store.get_blob(name) for name in call._blobs)
@@ -328,4 +326,3 @@ def _because_of(error: BaseException, child_errors: list[BaseException]) -> bool
         if isinstance(found, BaseExceptionGroup):
             stack += found.exceptions
     return False
-

@@ -59,7 +59,7 @@ class _Reader:
                 continue
             self.reached.add(key)
             outcome = self._outcome(key)
-            why = "" if outcome is None else self._why_not(outcome, self.known.outcomes[key].seq)
+            why = "" if outcome is None else self._why_not(outcome, self.known.outcomes[key][0])
             if outcome is not None and not why:
                 fed = any(edge in self.again for edge in outcome.edges)
                 note = "if the inputs that run again come out equal" if fed else ""
@@ -83,8 +83,8 @@ class _Reader:
                     stack.append(child)
 
     def _outcome(self, key: bytes) -> Outcome | None:
-        recorded = self.known.outcomes.get(key)
-        return decode_outcome(recorded.body) if recorded is not None else None
+        found = self.known.outcomes.get(key)
+        return decode_outcome(found[1]) if found is not None else None
 
     def _began(self, key: bytes) -> PlannedCall:
         if key in self.known.attempts:
@@ -115,18 +115,16 @@ class _Reader:
 def plan_resume(store: Store, info: RunInfo, decided: Mapping[str, str]) -> ResumePlan:
     """Read what resuming the run would reuse and run again."""
     known = load(store, info.uid)
-    parents = {
-        row.key: row.parent for _, row in store.rows(info.uid) if row.kind & (COSTED - 1) != Kind.DECISION
-    }
+    parents = {row.key: row.parent for _, row in store.rows(info.uid) if row.kind & (COSTED - 1) != Kind.DECISION}
     for parent in list(parents.values()):
         if parent not in (NO_PARENT, info.spec.root):
             parents.setdefault(parent, info.spec.root)  # it never ended and was known to nobody but its children
     reader = _Reader(known, parents, info.error_floor, decided)
     reader.visit(info.spec.root)
     unasked = []
-    for key, recorded in known.outcomes.items():
+    for key, (_, body) in known.outcomes.items():
         if key not in reader.reached:
-            outcome = decode_outcome(recorded.body)
+            outcome = decode_outcome(body)
             gone = "" if outcome.task in TASKS else "its task is not in the program any more"
             unasked.append(PlannedCall(key, outcome.task, outcome.label, gone))
     return ResumePlan(tuple(reader.reuse), tuple(reader.rerun), tuple(reader.unfinished), tuple(unasked))

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from headway.engine.engine import Engine
 
 
+_OK = int(Status.OK)
+
+
 class Replay:
     """Looks calls up in what earlier processes (and earlier attempts) recorded."""
 
@@ -40,22 +43,25 @@ class Replay:
         memo = call._memo
         if memo is not None and (remembered := memo.get(call.key)) is not None:
             return remembered  # type: ignore[no-any-return]
-        recorded = self._known.outcomes.pop(call.key, None)
-        if recorded is None:
+        found = self._known.outcomes.pop(call.key, None)
+        if found is None:
             return None
-        outcome = decode_outcome(recorded.body)
-        if self.why_not(call._spec, outcome, recorded.seq, call._floor):
+        seq, body = found
+        outcome = decode_outcome(body)
+        if self.why_not(call._spec, outcome, seq, call._floor):
             return None
-        if memo is not None and outcome.status == Status.OK:
+        recorded = Recorded(seq, body, outcome)
+        if memo is not None and outcome.status == _OK:
             memo[call.key] = recorded
         return recorded
 
     def why_not(self, spec: TaskSpec, outcome: Outcome, seq: int, floor: int) -> str:
         """Why a recorded outcome can't be used; empty where it can (its inputs are looked at later)."""
-        if outcome.status == Status.CANCELLED:
-            return "was cancelled"
-        if outcome.status == Status.ERROR and seq <= floor:
-            return "failed"
+        if outcome.status != _OK:
+            if outcome.status == Status.CANCELLED:
+                return "was cancelled"
+            if seq <= floor:
+                return "failed"
         if spec.on_change != "reuse" or self._decided:
             if outcome.version != spec.version and self._stale(spec):
                 return "source changed"
@@ -77,15 +83,15 @@ class Replay:
 
     def same_inputs(self, call: Handle[Any], recorded: Recorded) -> bool:
         """Whether the inputs that came by handle are those the recorded result was computed from."""
-        return decode_outcome(recorded.body).inputs == inputs_digest(call)
+        return recorded.outcome.inputs == inputs_digest(call)
 
 
 def answers(known: Known, root: bytes, spec: TaskSpec, decided: Mapping[str, str]) -> bool:
     """Whether the root's recorded result holds as it is, so that nothing of the run would run again."""
-    recorded = known.outcomes.get(root)
-    if recorded is None:
+    found = known.outcomes.get(root)
+    if found is None:
         return False
-    outcome = decode_outcome(recorded.body)
+    outcome = decode_outcome(found[1])
     touched = spec.name in decided or spec.on_change != "reuse"
     same = not touched or outcome.version == spec.version
     guards = (TASKS[task].version == version for task, version in outcome.guards if task in TASKS)

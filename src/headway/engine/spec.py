@@ -39,6 +39,7 @@ class TaskSpec:
     pickled: bool = False
     ref: FunctionRef | None = None
     plain: bool = True  # starts by simply running: no pool, timeout, batch, effect, resources
+    name_part: bytes = b""  # the name as keys have it
     _version: list[bytes] = field(default_factory=list)
 
     @property

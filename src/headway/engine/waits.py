@@ -11,7 +11,7 @@ not searched.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from headway.engine.handle import OK, Handle
@@ -46,7 +46,7 @@ class Waits:
                 self._engine.cancel(target, "the call that awaited it stopped waiting")
             raise
 
-    def suspend(self, me: Handle[Any], future: asyncio.Future[None], targets: tuple[Handle[Any], ...] = ()) -> Waiting:
+    def suspend(self, me: Handle[Any], future: asyncio.Future[None], targets: Sequence[Handle[Any]] = ()) -> Waiting:
         """Park `me` until the future is done. Raises CancelledError at once in a call that was asked to stop."""
         x = me.extra()
         if x.stop is not None:
@@ -67,7 +67,7 @@ class Waits:
                 for target in foreign:
                     x.awaiting.remove(target)
 
-    def check(self, me: Handle[Any], targets: tuple[Handle[Any], ...]) -> None:
+    def check(self, me: Handle[Any], targets: Sequence[Handle[Any]]) -> None:
         """Raises ForeignHandle or CycleError where `me` can't wait for one of the targets."""
         for target in targets:
             if target._engine is not self._engine:

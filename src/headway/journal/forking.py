@@ -39,9 +39,7 @@ def fork_rows(store: Store, source: RunInfo, at: bytes | str, new_id: str, now: 
             return row.key not in above
         return not (kind == Kind.DECISION and row.parent in above and seq > began and not row.kind & COSTED)
 
-    spec = msgspec.structs.replace(
-        source.spec, run_id=new_id, created=now, forked_from=source.spec.run_id, forked_at=key
-    )
+    spec = msgspec.structs.replace(source.spec, run_id=new_id, created=now, forked_from=source.spec.run_id, forked_at=key)
     store.fork_run(spec, source.uid, keep)
     return new_id
 

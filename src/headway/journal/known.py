@@ -16,6 +16,7 @@ from headway.journal.records import COSTED, Amounts, Attempt, Charge, Decision, 
 from headway.journal.store import Store
 
 _KIND = COSTED - 1
+_OUTCOME = int(Kind.OUTCOME)
 
 decode_start = msgspec.msgpack.Decoder(Start).decode
 decode_attempt = msgspec.msgpack.Decoder(Attempt).decode
@@ -30,6 +31,7 @@ class Recorded(NamedTuple):
 
     seq: int
     body: bytes
+    outcome: Outcome
     buffers: tuple[memoryview, ...] = ()
 
 
@@ -37,7 +39,7 @@ class Known:
     """The journal of one run, by key. The last row about a key wins."""
 
     def __init__(self) -> None:
-        self.outcomes: dict[bytes, Recorded] = {}
+        self.outcomes: dict[bytes, tuple[int, bytes]] = {}  # (seq, body)
         self.decisions: dict[bytes, bytes] = {}
         self.attempts: dict[bytes, tuple[int, Attempt]] = {}
         self.starts: dict[bytes, Start] = {}
@@ -54,14 +56,16 @@ def load(store: Store, uid: int) -> Known:
     outcomes, ledger = known.outcomes, known.ledger
     seq = 0
     for seq, (kind, key, _, body) in store.rows(uid):
+        if kind == _OUTCOME:  # most rows, and nothing about them is looked at before a program asks
+            outcomes[key] = (seq, body)
+            continue
         what = kind & _KIND
         if what == Kind.OUTCOME:
-            outcomes[key] = Recorded(seq, body)
+            outcomes[key] = (seq, body)
             if kind & COSTED:
                 outcome = decode_outcome(body)
                 ledger.note(key, outcome.scope, outcome.cost)
-            if key in known.starts:
-                del known.starts[key]
+                known.starts.pop(key, None)
         elif what == Kind.DECISION:
             known.decisions[key] = body
             if kind & COSTED:
@@ -87,8 +91,7 @@ def _still_reserved(start: Start | None, charge: Charge) -> Amounts:
     if start is None or start.scope != charge.scope:
         return {}
     return {
-        unit: max(0.0, start.cost.get(unit, 0.0) + amount - charge.cost.get(unit, 0.0))
-        for unit, amount in start.reserved.items()
+        unit: max(0.0, start.cost.get(unit, 0.0) + amount - charge.cost.get(unit, 0.0)) for unit, amount in start.reserved.items()
     }
 
 

@@ -54,8 +54,7 @@ class Account:
     def remaining(self) -> Amounts:
         """What is left here, per bounded unit, after what is spent and reserved; never below zero."""
         return {
-            unit: max(0.0, limit - self.spent.get(unit, 0.0) - self.reserved.get(unit, 0.0))
-            for unit, limit in self.limits.items()
+            unit: max(0.0, limit - self.spent.get(unit, 0.0) - self.reserved.get(unit, 0.0)) for unit, limit in self.limits.items()
         }
 
     def refuses(self, wanted: Mapping[str, float]) -> Refusal | None:

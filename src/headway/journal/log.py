@@ -27,7 +27,7 @@ GROUP_ROWS = 4096
 GROUP_BYTES = 32 << 20
 QUEUE_ROWS = 32_768
 QUEUE_BYTES = 256 << 20
-LINGER_S = 0.004  # how long a group gathers while nobody waits for it
+LINGER_S = 0.05  # how long a group gathers while nobody waits for it; shorter ones fight the program for the interpreter
 WATCH_S = 0.1  # how often an idle writer looks for word from outside
 
 

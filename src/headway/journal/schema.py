@@ -107,9 +107,7 @@ def write_empty(path: Path) -> None:
     try:
         connection.execute("PRAGMA synchronous=OFF")  # nobody knows the file yet; one sync below makes it durable
         connection.execute("PRAGMA journal_mode=MEMORY")
-        connection.executescript(
-            f"BEGIN;PRAGMA application_id={APPLICATION_ID};PRAGMA user_version={VERSION};{TABLES}COMMIT;"
-        )
+        connection.executescript(f"BEGIN;PRAGMA application_id={APPLICATION_ID};PRAGMA user_version={VERSION};{TABLES}COMMIT;")
         connection.execute("PRAGMA journal_mode=WAL")
     finally:
         connection.close()

@@ -240,6 +240,11 @@ class SqliteStore(SharedLimits):
         expected = self.reading(lambda connection: self._by_uid(connection, uid))
         last = after
         while stored := read(last):
+            part = tables.whole_rows(uid, stored, last + 1)
+            if part is not None:
+                last = stored[-1][0]
+                yield part
+                continue
             part = []
             for one in stored:
                 row = tables.check_row(uid, one)

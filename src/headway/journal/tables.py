@@ -65,6 +65,20 @@ def read_rows(connection: sqlite3.Connection, uid: int, after: int) -> list[Stor
     return connection.execute(query, (uid, after, READ_ROWS)).fetchall()
 
 
+def whole_rows(uid: int, stored: Sequence[Stored], first_seq: int) -> list[tuple[int, Row]] | None:
+    """The rows, if all of them have the bytes that were written and none is missing from `first_seq` on; the common case."""
+    place, crc32, join, make = _place, zlib.crc32, b"".join, tuple.__new__
+    rows: list[tuple[int, Row]] = []
+    try:
+        for expected, (seq, kind, key, parent, body, crc) in enumerate(stored, first_seq):
+            if seq != expected or crc32(join((place(uid, seq, kind), key, parent, body))) != crc:
+                return None
+            rows.append((seq, make(Row, (kind, key, parent, body))))
+    except (TypeError, struct.error):
+        return None
+    return rows
+
+
 def check_row(uid: int, stored: Stored) -> Row | None:
     """The row, or None where it does not have the bytes that were written."""
     seq, kind, key, parent, body, crc = stored
