@@ -1,5 +1,6 @@
 """Headway runs parallel AI programs that never lose progress."""
 
+from headway import testing as testing
 from headway.engine import events as events
 from headway.engine.handle import Handle as Handle
 from headway.engine.launch import Happened as Happened
@@ -7,7 +8,37 @@ from headway.engine.plan import PlannedCall as PlannedCall
 from headway.engine.plan import ResumePlan as ResumePlan
 from headway.engine.retry import Retry as Retry
 from headway.engine.signature import unkeyed as unkeyed
-from headway.errors import *  # noqa: F403
+from headway.errors import BudgetExceeded as BudgetExceeded
+from headway.errors import CallCancelled as CallCancelled
+from headway.errors import CallError as CallError
+from headway.errors import CallTimeout as CallTimeout
+from headway.errors import CycleError as CycleError
+from headway.errors import DeadlineExceeded as DeadlineExceeded
+from headway.errors import ForeignHandle as ForeignHandle
+from headway.errors import HeadwayError as HeadwayError
+from headway.errors import InputFailed as InputFailed
+from headway.errors import Interrupted as Interrupted
+from headway.errors import LeaseLost as LeaseLost
+from headway.errors import NoCanonicalForm as NoCanonicalForm
+from headway.errors import NotDecodable as NotDecodable
+from headway.errors import NotEncodable as NotEncodable
+from headway.errors import NotInRun as NotInRun
+from headway.errors import NoWinner as NoWinner
+from headway.errors import RemoteError as RemoteError
+from headway.errors import ResourceUnavailable as ResourceUnavailable
+from headway.errors import RunCancelled as RunCancelled
+from headway.errors import RunError as RunError
+from headway.errors import RunMismatch as RunMismatch
+from headway.errors import RunOwned as RunOwned
+from headway.errors import SourceChanged as SourceChanged
+from headway.errors import StoreDamaged as StoreDamaged
+from headway.errors import StoreError as StoreError
+from headway.errors import StoreFull as StoreFull
+from headway.errors import StoreVersion as StoreVersion
+from headway.errors import UnknownRun as UnknownRun
+from headway.errors import UsageError as UsageError
+from headway.errors import WorkerDied as WorkerDied
+from headway.errors import WrongArguments as WrongArguments
 from headway.inside import call as call
 from headway.inside import now as now
 from headway.inside import random as random

@@ -458,3 +458,20 @@ def test_a_call_that_promises_to_spend_none_of_a_unit_may_start_when_it_is_used_
             return await judge(), ends[0].ok
 
     assert go(program) == ("judged", False)
+
+
+def test_a_timeout_covers_children_that_nobody_awaits(go, clock):
+    @hw.task(timeout=5)
+    async def parent() -> int:
+        rest(100)
+        return 1
+
+    @hw.task
+    async def program() -> str:
+        with pytest.raises(hw.CallTimeout):
+            await parent()
+        return "stopped"
+
+    began = clock.now
+    assert go(program) == "stopped"
+    assert clock.now - began < 10

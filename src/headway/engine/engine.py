@@ -1,8 +1,8 @@
 """The engine: moves every call of one run from its making to its end.
 
-A call's way: `spawn` names it; `admit` answers it from the journal or waits for the handles among its arguments; `ready` gives it room;
-`begin` reserves its budget (and, for an effect, waits for the disk); `launch` hands it to the loop or a pool; `body_ended` waits
-for its children; `conclude` encodes its value, tries again or ends it; `deliver` tells whoever waits. One direction.
+A call's way: `spawn` names it; `admit` answers it from the journal or waits for the handles among its arguments; `ready` gives it
+room; `begin` reserves its budget (and, for an effect, waits for the disk); `launch` hands it to the loop or a pool; `body_ended`
+waits for its children; `conclude` encodes its value, tries again or ends it; `deliver` tells whoever waits. One direction.
 
 Everything happens on one thread, the event loop's, in callbacks that never block; other threads come in through `on_loop`. The
 engine must never let a dependent see an outcome that is not in the journal's queue, and never leave a call behind: a call ends
@@ -398,6 +398,9 @@ class Engine:
         """A call and its children have ended: settle, try again, or end it for good."""
         x = call._x
         if x is not None:
+            if x.timer is not None:
+                x.timer.cancel()
+                x.timer = None
             self.books.settle(call, self.launcher.seconds(call))
             if error is None and x.failures:
                 error = self.outcomes.unawaited(call)

@@ -236,7 +236,7 @@ class Launcher:
             return
         if call._state == STARTING and task is not None and task is not asyncio.current_task():
             task.cancel()
-        if x.timer is not None:
+        if x.timer is not None and not call._children:  # a timeout holds until the children have ended, too
             x.timer.cancel()
             x.timer = None
         x.job = None

@@ -1,0 +1,56 @@
+"""The ledger against a model: whatever calls do, no bound is passed by reservations and nothing is counted twice."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headway.journal.ledger import Account, Ledger, remaining_in
+
+STEPS = st.lists(st.tuples(st.sampled_from(["reserve", "settle"]), st.integers(0, 2), st.integers(0, 40)), max_size=60)
+
+
+@given(STEPS)
+def test_reservations_never_overdraw_any_account_of_the_chain(steps):
+    outer = Account(b"o", None, {"tokens": 100.0})
+    inner = [Account(b"a", outer, {"tokens": 60.0}), Account(b"b", outer, {"tokens": 70.0}), outer]
+    held: list[tuple[Account, float]] = []
+    for what, which, amount in steps:
+        if what == "reserve":
+            if inner[which].refuses({"tokens": float(amount)}) is None:
+                inner[which].reserve({"tokens": float(amount)})
+                held.append((inner[which], float(amount)))
+        elif held:
+            account, reserved = held.pop(amount % len(held))
+            account.release({"tokens": reserved})
+            account.spend({"tokens": reserved * 0.5})
+        for account in inner:
+            assert account.spent.get("tokens", 0) + account.reserved.get("tokens", 0) <= account.limits["tokens"] + 1e-9
+            assert not account.closed
+        assert remaining_in(inner[0])["tokens"] <= min(inner[0].remaining["tokens"], outer.remaining["tokens"])
+
+
+NOTES = st.lists(st.tuples(st.integers(0, 5), st.sampled_from([b"", b"s", b"t"]), st.integers(0, 50)), max_size=40)
+
+
+@given(NOTES)
+def test_reading_the_rows_twice_counts_them_once(notes):
+    once, twice = Ledger(), Ledger()
+    for ledger, times in ((once, 1), (twice, 2)):
+        ledger.opened(b"t", b"s")
+        for _ in range(times):
+            cost: dict[tuple[int, bytes], float] = {}
+            for call, scope, more in notes:
+                cost[call, scope] = cost.get((call, scope), 0.0) + more
+                ledger.note(bytes([call]), scope, {"tokens": cost[call, scope]})
+    assert once.spent() == twice.spent()
+    below = sum(more for _, scope, more in notes if scope in (b"s", b"t"))
+    assert once.spent().get(b"s", {}).get("tokens", 0.0) == below
+
+
+def test_a_reservation_without_an_end_counts_as_spent():
+    ledger = Ledger()
+    ledger.note(b"c", b"s", {"tokens": 5.0}, {"tokens": 40.0})
+    assert ledger.spent() == {b"s": {"tokens": 45.0}}
+    ledger.note(b"c", b"s", {"tokens": 12.0})
+    assert ledger.spent() == {b"s": {"tokens": 12.0}}

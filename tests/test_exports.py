@@ -1,0 +1,31 @@
+"""The public names, so that one appears or goes only on purpose."""
+
+from __future__ import annotations
+
+import headway
+from headway import errors
+
+NAMES = """
+Handle Happened MemoryStore PlannedCall ResumePlan Retry Settled SqliteStore Task arun as_completed budget call cancel charge
+deadline events fork gather limit map now race random ref register remaining resume run settle signal sleep task testing
+time_left unkeyed wait wait_event
+""".split()
+
+
+def test_every_public_name_is_there_and_no_other():
+    modules = {"engine", "errors", "inside", "join", "journal", "observe", "pools", "scope", "cli"}
+    found = {name for name in vars(headway) if not name.startswith("_")} - modules
+    raised = {name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, BaseException)}
+    assert found == {*NAMES, *raised}
+
+
+def test_every_error_says_when_it_is_raised():
+    for value in vars(errors).values():
+        if isinstance(value, type) and issubclass(value, BaseException):
+            assert value.__doc__
+            assert len(value.__doc__) > 20
+
+
+def test_everything_public_is_documented():
+    for name in NAMES:
+        assert getattr(headway, name).__doc__, name
