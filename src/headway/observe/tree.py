@@ -238,10 +238,20 @@ def draw(story: Story, path: CriticalPath, lines: list[Line | Fold], width: int)
     if len(rows) > TABLE_LINES:
         return _Plain(columns, rows)
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", expand=False)
-    for column in columns:
+    for place, column in enumerate(columns):
         right = column in ("time", "critical")
-        most = max(30, width // 2) if column == "call" else None
-        table.add_column(column, justify="right" if right else "left", no_wrap=True, overflow="ellipsis", max_width=most)
+        most = max(30, width * 2 // 5) if column == "call" else None
+        least = None  # numbers are shown whole; what they are worth to a reader, a longer text is not
+        if column in ("time", "critical", "cost"):
+            least = min(max(len(column), *(len(row[place].plain) for row in rows)), 40)
+        table.add_column(
+            column,
+            justify="right" if right else "left",
+            no_wrap=True,
+            overflow="ellipsis",
+            min_width=least,
+            max_width=most,
+        )
     for row in rows:
         table.add_row(*row)
     return table
