@@ -238,23 +238,21 @@ def draw(story: Story, path: CriticalPath, lines: list[Line | Fold], width: int)
     if len(rows) > TABLE_LINES:
         return _Plain(columns, rows)
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", expand=False)
-    for place, column in enumerate(columns):
+    for column, cells in zip(columns, _widths(columns, rows, width), strict=True):
         right = column in ("time", "critical")
-        most = max(30, width * 2 // 5) if column == "call" else None
-        least = None  # numbers are shown whole; what they are worth to a reader, a longer text is not
-        if column in ("time", "critical", "cost"):
-            least = min(max(len(column), *(len(row[place].plain) for row in rows)), 40)
-        table.add_column(
-            column,
-            justify="right" if right else "left",
-            no_wrap=True,
-            overflow="ellipsis",
-            min_width=least,
-            max_width=most,
-        )
+        table.add_column(column, justify="right" if right else "left", no_wrap=True, overflow="ellipsis", width=cells)
     for row in rows:
         table.add_row(*row)
     return table
+
+
+def _widths(columns: list[str], rows: list[list[Text]], width: int) -> list[int]:
+    """Cells per column. Numbers are shown whole; the call and what came of it share the rest of the screen."""
+    longest = [max(len(column), *(row[place].cell_len for row in rows)) for place, column in enumerate(columns)]
+    numbers = longest[1:-1]
+    left = max(40, width - sum(numbers) - 2 * len(columns))
+    call = min(longest[0], max(left * 55 // 100, left - longest[-1]))
+    return [call, *numbers, max(1, min(longest[-1], left - call))]
 
 
 _COLUMNS = ("call", "time", "critical", "cost", "")
