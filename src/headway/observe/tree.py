@@ -247,10 +247,12 @@ def draw(story: Story, path: CriticalPath, lines: list[Line | Fold], width: int)
 
 
 def _widths(columns: list[str], rows: list[list[Text]], width: int) -> list[int]:
-    """Cells per column. Numbers are shown whole; the call and what came of it share the rest of the screen."""
+    """Cells per column. Times are shown whole; the call and what came of it share what the costs leave of the screen."""
     longest = [max(len(column), *(row[place].cell_len for row in rows)) for place, column in enumerate(columns)]
+    if "cost" in columns:
+        longest[-2] = min(longest[-2], max(12, width // 5 + 2))
     numbers = longest[1:-1]
-    left = max(40, width - sum(numbers) - 2 * len(columns))
+    left = max(24, width - sum(numbers) - 2 * len(columns))
     call = min(longest[0], max(left * 55 // 100, left - longest[-1]))
     return [call, *numbers, max(1, min(longest[-1], left - call))]
 
