@@ -25,7 +25,8 @@ from collections.abc import (
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar, overload
 
-from headway.engine.handle import CANCELLED, MISSING, OK, Frame, Handle, current
+from headway.engine.handle import MISSING, OK, Frame, Handle, current
+from headway.engine.until import Until, cancel_and_drain, until
 from headway.errors import CallCancelled, NotInRun, NoWinner, UsageError
 from headway.task import Task
 
@@ -92,9 +93,9 @@ async def _gather(awaitables: Sequence[Awaitable[Any]]) -> list[Any]:
     handles = _handles(awaitables)
     if handles is None:
         return await _gather_loose(awaitables)
-    failed = await _Until(handles, None, stop_at_failure=True)
+    failed = await Until(handles, None, stop_at_failure=True)
     if failed is not None:
-        await _cancel_and_drain(handles, f"{failed.describe()} failed beside it")
+        await cancel_and_drain(handles, f"{failed.describe()} failed beside it")
     return [handle.result() for handle in handles] if failed is None else failed.result()
 
 
@@ -119,7 +120,7 @@ async def _settle(awaitables: Sequence[Awaitable[T]]) -> list[Settled[T]]:
     if handles is None:
         ends = await asyncio.gather(*awaitables, return_exceptions=True)
         return [Settled(error=end) if isinstance(end, BaseException) else Settled(end) for end in ends]
-    await _until(handles)
+    await until(handles)
     return [_settled(handle) for handle in handles]
 
 
@@ -184,13 +185,13 @@ async def _race(awaitables: Sequence[Awaitable[Any]], accept: Callable[[Any], bo
     try:
         winner = await _recalled_winner(handles, recalled, accept)
         if winner is None:
-            winner = await _until(handles, stop_at=lambda handle: _wins(handle, accept))
+            winner = await until(handles, stop_at=lambda handle: _wins(handle, accept))
             if winner is not None:
                 outcomes.record_decision(call, key, "race", handles.index(winner))
     finally:
         for handle in handles:
             handle._awaited = True
-    await _cancel_and_drain(handles, f"{winner.describe()} won" if winner is not None else "nobody won")
+    await cancel_and_drain(handles, f"{winner.describe()} won" if winner is not None else "nobody won")
     if winner is None:
         return _no_winner([handle.exception() for handle in handles])
     return handles.index(winner), winner.result()
@@ -202,7 +203,7 @@ async def _recalled_winner(handles: Sequence[Handle[Any]], index: Any, accept: C
         return None
     winner = handles[index]
     if winner._state < OK:  # it runs again, its result may differ
-        await _until((winner,))
+        await until((winner,))
     return winner if _wins(winner, accept) else None
 
 
@@ -268,11 +269,11 @@ async def as_completed(*handles: Handle[T]) -> AsyncIterator[Handle[T]]:
                     ended.popleft()
                     continue
                 waiting = [handle for i, handle in enumerate(handles) if i not in handed]
-                await _until(waiting, stop_at=lambda handle: True)
+                await until(waiting, stop_at=lambda handle: True)
             index = ended.popleft()
             outcomes.record_decision(call, key, "order", index)
         else:
-            await _until((handles[index],))
+            await until((handles[index],))
         handed.add(index)
         yield handles[index]
 
@@ -336,7 +337,7 @@ async def _map(task: Task[[A], R], items: Iterable[A] | AsyncIterable[A], window
         for handle in begun:
             handle._awaited = True
         if begun:
-            await _cancel_and_drain(begun, "hw.map ended early")
+            await cancel_and_drain(begun, "hw.map ended early")
 
 
 async def _as_async(items: Iterable[A]) -> AsyncGenerator[A, None]:
@@ -388,95 +389,6 @@ def _handles(awaitables: Sequence[Awaitable[T]]) -> Sequence[Handle[T]] | None:
         return None
     handles = [awaitable for awaitable in awaitables if isinstance(awaitable, Handle)]
     return handles if len(handles) == len(awaitables) else None
-
-
-class _Until:
-    """Waits until one of the handles satisfies `stop_at`, or all have ended."""
-
-    def __init__(
-        self,
-        handles: Sequence[Handle[Any]],
-        stop_at: Callable[[Handle[Any]], bool] | None,
-        *,
-        stop_at_failure: bool = False,
-    ) -> None:
-        self.handles = handles
-        self.stop_at = stop_at
-        self.stop_at_failure = stop_at_failure
-        self.found: Handle[Any] | None = None
-        self.left = 0
-        self.future: asyncio.Future[None] | None = None
-        self.error: BaseException | None = None
-
-    def __await__(self) -> Generator[Any, Any, Handle[Any] | None]:
-        call = _frame().call
-        waits = call._engine.waits
-        foreign: list[Handle[Any]] = []
-        for handle in self.handles:
-            handle._awaited = True
-            if handle._parent is not call:
-                foreign.append(handle)
-        if foreign:
-            waits.check(call, foreign)
-        if self._begin():
-            future = self.future = call._engine.loop.create_future()
-            try:
-                yield from waits.suspend(call, future, foreign)
-            except asyncio.CancelledError:
-                self.future = None
-                for handle in self.handles:
-                    if handle._parent is call:
-                        call._engine.cancel(handle, "the join that waited for it was cancelled")
-                raise
-        if self.error is not None:
-            raise self.error
-        return self.found
-
-    def _begin(self) -> bool:
-        """Look at what has ended and listen to the rest; whether there is something to wait for."""
-        waiting = []
-        for handle in self.handles:
-            if handle._state < OK:
-                waiting.append(handle)
-            elif (handle._state != OK or self.stop_at is not None) and self.found is None and self._stops(handle):
-                self.found = handle
-        if self.found is not None or self.error is not None or not waiting:
-            return False
-        self.left = len(waiting)
-        for handle in waiting:
-            handle.add_callback(self._ended)
-        return True
-
-    def _ended(self, handle: Handle[Any]) -> None:
-        self.left -= 1
-        if (handle._state != OK or self.stop_at is not None) and self.found is None:
-            if self.future is not None and self._stops(handle):
-                self.found = handle
-        if (self.found is not None or not self.left) and self.future is not None and not self.future.done():
-            self.future.set_result(None)
-
-    def _stops(self, handle: Handle[Any]) -> bool:
-        if self.stop_at is None:
-            return self.stop_at_failure and handle._state != OK
-        try:
-            return self.stop_at(handle)
-        except Exception as error:  # the user's accept() failed: that is the join's error
-            self.error = error
-            return True
-
-
-async def _until(handles: Sequence[Handle[Any]], stop_at: Callable[[Handle[Any]], bool] | None = None) -> Handle[Any] | None:
-    return await _Until(handles, stop_at)
-
-
-async def _cancel_and_drain(handles: Sequence[Handle[Any]], reason: str) -> None:
-    """Ask what still runs to stop, and wait until it has."""
-    call = _frame().call
-    running = [handle for handle in handles if handle._state < OK and handle._state != CANCELLED]
-    for handle in running:
-        call._engine.cancel(handle, reason)
-    if any(handle._state < OK for handle in running):
-        await _until(running)
 
 
 async def _drain_tasks(tasks: Sequence[asyncio.Future[Any]]) -> None:

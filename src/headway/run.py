@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, Literal, TypedDict, TypeVar, Unpack, overload
 
 from headway.engine import events
 from headway.engine.books import checked
@@ -46,36 +46,38 @@ DEFAULT_STORE = ".headway"
 ACTIVE = 1024
 
 
-def run(
-    program: Callable[..., Awaitable[R]],
-    /,
-    *args: Any,
-    kwargs: Mapping[str, Any] | None = None,
-    store: StoreLike = DEFAULT_STORE,
-    run_id: str | None = None,
-    progress: bool | None = None,
-    events: EventsLike = None,
-    pools: Mapping[str, int] | None = None,
-    resources: Mapping[str, int] | None = None,
-    budget: Mapping[str, float] | None = None,
-    deadline_s: float | None = None,
-    max_active: int = ACTIVE,
-    take_over: bool = False,
-    on_change: Mapping[str, Literal["reuse", "rerun"]] | None = None,
-) -> R:
-    """Run a task to its end and return its result.
+class RunOptions(TypedDict, total=False):
+    """What `run`, `arun` and `resume` take besides the program and its arguments.
 
-    program: the root task; its arguments follow, keyword arguments in `kwargs`.
-    store: a folder (made when missing), a `Store`, or None to keep nothing.
+    kwargs: keyword arguments of the program.
+    store: a folder (made when missing), a `Store`, or None to keep nothing. Default ".headway".
     run_id: a name for the run; the same name again goes on with it. Without one, a new name is made.
     progress: show what happens on stderr; by default when that is a terminal.
-    events: a file for one JSON object per event, or a callable that takes `headway.engine.events.Event`, or several.
+    events: a file for one JSON object per event, or a callable that takes `headway.events.Event`, or several.
     pools: how many `{"process": …, "thread": …}` may work at a time (default: one process per core, 32 threads).
     resources: how many of each named resource the run has, such as `{"gpu": 2}`.
     budget, deadline_s: bounds of the whole run, as `hw.budget` and `hw.deadline`.
-    max_active: how many calls may run on the event loop at a time; more wait in line.
+    max_active: how many calls may run on the event loop at a time (default 1024); more wait in line.
     take_over: drive the run although another live process does; that one's later writes are rejected.
     on_change: what to do with results of tasks whose source changed, per task name: "reuse" or "rerun".
+    """
+
+    kwargs: Mapping[str, Any] | None
+    store: StoreLike
+    run_id: str | None
+    progress: bool | None
+    events: EventsLike
+    pools: Mapping[str, int] | None
+    resources: Mapping[str, int] | None
+    budget: Mapping[str, float] | None
+    deadline_s: float | None
+    max_active: int
+    take_over: bool
+    on_change: Mapping[str, Literal["reuse", "rerun"]] | None
+
+
+def run(program: Callable[..., Awaitable[R]], /, *args: Any, **options: Unpack[RunOptions]) -> R:
+    """Run a task to its end and return its result. `RunOptions` says what the options mean.
 
     Raises what the program raises; RunMismatch if the id was used for something else; RunOwned if another process drives it;
     RunCancelled; Interrupted after Ctrl-C; StoreError and its kinds.
@@ -88,7 +90,6 @@ def run(
         >>> hw.run(double, 21, store=None)
         42
     """
-    options = {name: value for name, value in locals().items() if name not in ("program", "args")}
     if importing_main():
         raise UsageError(
             'hw.run was reached while a worker process imported your program: put it under `if __name__ == "__main__":`'
@@ -99,32 +100,19 @@ def run(
     return result
 
 
-async def arun(
-    program: Callable[..., Awaitable[R]],
-    /,
-    *args: Any,
-    kwargs: Mapping[str, Any] | None = None,
-    store: StoreLike = DEFAULT_STORE,
-    run_id: str | None = None,
-    progress: bool | None = None,
-    events: EventsLike = None,
-    pools: Mapping[str, int] | None = None,
-    resources: Mapping[str, int] | None = None,
-    budget: Mapping[str, float] | None = None,
-    deadline_s: float | None = None,
-    max_active: int = ACTIVE,
-    take_over: bool = False,
-    on_change: Mapping[str, Literal["reuse", "rerun"]] | None = None,
-) -> R:
+async def arun(program: Callable[..., Awaitable[R]], /, *args: Any, **options: Unpack[RunOptions]) -> R:
     """`run` inside an event loop that is already running."""
     if current.get() is not None:
         raise UsageError("a run can't start inside a call of another run: call the task instead, it becomes a child")
-    if max_active < 1:
-        raise UsageError(f"max_active={max_active}: at least one call must be able to run")
-    spec, args, named = _root(program, args, dict(kwargs or {}))
+    if unknown := options.keys() - RunOptions.__annotations__.keys():
+        raise UsageError(
+            f"hw.run has no option {', '.join(sorted(unknown))}: keyword arguments of the program go into kwargs={{…}}"
+        )
+    spec, args, named = _root(program, args, dict(options.get("kwargs") or {}))
     args, bound = spec.signature.bind(args, named)
+    store, run_id = options.get("store", DEFAULT_STORE), options.get("run_id")
     opened = open_store(store) if store is not None else None
-    shown, close_sinks = _sinks(progress, events)
+    shown, close_sinks = _sinks(options.get("progress"), options.get("events"))
     try:
         salt, nonce, info = _identify(opened, run_id, spec, args, bound)
         plan = Plan(
@@ -137,13 +125,13 @@ async def arun(
             store=opened,
             info=info,
             sinks=shown,
-            pools={"process": os.cpu_count() or 1, "thread": 32, **(pools or {})},
-            resources=dict(resources or {}),
-            max_active=max_active,
-            take_over=take_over,
-            decided=dict(on_change or {}),
-            budget=checked(dict(budget or {}), "budget"),
-            deadline_s=deadline_s,
+            pools=_positive({"process": os.cpu_count() or 1, "thread": 32, **(options.get("pools") or {})}, "pools"),
+            resources=dict(options.get("resources") or {}),
+            max_active=_positive({"max_active": options.get("max_active", ACTIVE)}, "")["max_active"],
+            take_over=options.get("take_over", False),
+            decided=dict(options.get("on_change") or {}),
+            budget=checked(dict(options.get("budget") or {}), "budget"),
+            deadline_s=options.get("deadline_s"),
             wall=getattr(asyncio.get_running_loop(), "wall", time.time),
         )
         result: R = await Driver(plan).drive()
@@ -155,10 +143,10 @@ async def arun(
 
 
 @overload
-def resume(run_id: str, *, store: StoreLike = ..., dry_run: Literal[True], **options: Any) -> ResumePlan: ...
+def resume(run_id: str, /, *, dry_run: Literal[True], **options: Unpack[RunOptions]) -> ResumePlan: ...
 @overload
-def resume(run_id: str, *, store: StoreLike = ..., dry_run: Literal[False] = ..., **options: Any) -> Any: ...
-def resume(run_id: str, *, store: StoreLike = DEFAULT_STORE, dry_run: bool = False, **options: Any) -> Any:
+def resume(run_id: str, /, *, dry_run: Literal[False] = ..., **options: Unpack[RunOptions]) -> Any: ...
+def resume(run_id: str, /, *, dry_run: bool = False, **options: Any) -> Any:
     """Go on with a run, with the arguments it was started with. Options as for `run`.
 
     The module that defines its task must have been imported. Calls that failed are asked again, finished ones are not. With
@@ -166,6 +154,7 @@ def resume(run_id: str, *, store: StoreLike = DEFAULT_STORE, dry_run: bool = Fal
 
     Raises UnknownRun; UsageError if the task is not loaded or the arguments could not be stored.
     """
+    store = options.get("store", DEFAULT_STORE)
     opened = open_store(store)
     try:
         info = opened.run(run_id)
@@ -178,7 +167,7 @@ def resume(run_id: str, *, store: StoreLike = DEFAULT_STORE, dry_run: bool = Fal
                 f"go on with hw.run({info.spec.qualname or info.spec.task}, …, run_id={run_id!r}) and the same arguments"
             )
         args, kwargs = decode(info.spec.args, [opened.get_blob(name) for name in info.spec.blobs])
-        return run(Task(spec), *args, kwargs=kwargs, store=opened, run_id=run_id, **options)
+        return run(Task(spec), *args, **{**options, "kwargs": kwargs, "store": opened, "run_id": run_id})
     finally:
         if opened is not store:
             opened.close()
@@ -231,6 +220,15 @@ def _root(program: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[
             raise UsageError(f"hw.run starts a task; got {program!r}. Give it a function decorated with @hw.task")
         program = task(program)
     return program.spec, args, kwargs
+
+
+def _positive(sizes: Mapping[str, int], what: str) -> dict[str, int]:
+    """The sizes, if all are whole numbers of at least 1."""
+    for name, size in sizes.items():
+        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+            where = f"{what}[{name!r}]" if what else name
+            raise UsageError(f"{where} = {size!r}: a whole number, at least 1")
+    return dict(sizes)
 
 
 def _identify(

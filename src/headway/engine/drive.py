@@ -97,7 +97,7 @@ class Driver:
                 root._floor = plan.info.error_floor if plan.info is not None else 0
                 root._scope = self._root_scope(root)
                 root.add_callback(lambda _: self._stop())
-                engine.admit(root)
+                engine.admission.admit(root)
                 await self._stopped.wait()
                 status = await self._wind_down()
             if status in (RunStatus.FAILED, RunStatus.CANCELLED) and self._writer is not None:

@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from headway.engine import events
+from headway.engine.admission import Admission
 from headway.engine.batch import Batches
 from headway.engine.books import Books
 from headway.engine.bounds import Deadline, Limit, Scope
@@ -30,7 +31,6 @@ from headway.engine.handle import (
     RESTING,
     RUNNING,
     STARTING,
-    WAITING,
     Frame,
     Handle,
     current,
@@ -43,9 +43,9 @@ from headway.engine.ready import Ready
 from headway.engine.replay import Replay
 from headway.engine.spec import TaskSpec
 from headway.engine.waits import Waits
-from headway.errors import CallTimeout, HeadwayError, InputFailed, StoreError, UsageError
+from headway.errors import CallTimeout, HeadwayError, StoreError, UsageError
 from headway.journal.codec import Encoded
-from headway.journal.known import Known, Recorded, decode_outcome
+from headway.journal.known import Known
 from headway.journal.ledger import Account
 from headway.journal.log import Blob, Journal
 from headway.journal.records import Amounts, Row
@@ -94,6 +94,7 @@ class Engine:
         self.outcomes = Outcomes(self)
         self.launcher = Launcher(self)
         self.batches = Batches(self)
+        self.admission = Admission(self)
         self.calls = 0  # calls made in this process
         self.closing = False  # ends are no longer recorded: the run stops here and goes on another time
         self.on_parked: Callable[[], None] | None = None
@@ -101,7 +102,6 @@ class Engine:
         self.signal_waiters: dict[str, list[asyncio.Future[None]]] = {}
         self.deadlines: set[Deadline] = set()
         self.named_limits: dict[str, Limit] = {}
-        self._shared: dict[bytes, Handle[Any]] = {}  # running calls of cache="forever" tasks
         self.resumed = bool(known)
 
     # --- coming in ---------------------------------------------------------------------------------------------------
@@ -158,7 +158,7 @@ class Engine:
             recorded = self.replay.find(call)
             if recorded is not None:
                 if self.emit:
-                    self._emit_spawned(call)
+                    self.emit_spawned(call)
                 self.outcomes.reuse(call, recorded)
                 return call
         call._inputs = inputs
@@ -167,7 +167,7 @@ class Engine:
         else:
             parent._children[call] = None
         call._context = context
-        self.admit(call)
+        self.admission.admit(call)
         return call
 
     def _name(self, spec: TaskSpec, args: tuple[Any, ...], kwargs: Mapping[str, Any], parent: Handle[Any]) -> bytes:
@@ -194,101 +194,6 @@ class Engine:
         self.calls = 1
         root: Handle[Any] = Handle(self, spec, key, args, kwargs, None, scope, 1)
         return root
-
-    # --- from the journal, or to the queue ---------------------------------------------------------------------------
-
-    def admit(self, call: Handle[Any]) -> None:
-        """Answer the call from the journal, or let it wait for its inputs, or let it start."""
-        if self.emit:
-            self._emit_spawned(call)
-        if call._scope.deadline is not None:
-            call._scope.deadline.calls[call] = None
-        if call._spec.forever and self._share(call):
-            return
-        if self.resumed or call._memo is not None:
-            recorded = self.replay.find(call)
-            if recorded is not None:
-                if not call._inputs:
-                    self.outcomes.reuse(call, recorded)
-                    return
-                call.extra().recorded = recorded
-        if call._context is None:
-            call._context = contextvars.copy_context()
-        if call._inputs and self._await_inputs(call):
-            return
-        self._inputs_there(call)
-
-    def _share(self, call: Handle[Any]) -> bool:
-        """Answer a cache="forever" call from a running equal one, or from what any run recorded."""
-        running = self._shared.get(call.key)
-        if running is not None and running is not call:
-            running.add_callback(lambda other: self.outcomes.copy(call, other))
-            return True
-        if not self.resumed or call.key not in self.known.outcomes:
-            row = self.journal.cached(call.key)
-            if row is not None:
-                recorded = Recorded(self.known.last_seq + 1, row.body, decode_outcome(row.body))
-                if not self.replay.why_not(call._spec, recorded.outcome, recorded.seq, call._floor):
-                    self.outcomes.reuse(call, recorded, record=True)
-                    return True
-        self._shared[call.key] = call
-        call.add_callback(self._unshare)
-        return False
-
-    def _unshare(self, call: Handle[Any]) -> None:
-        del self._shared[call.key]
-
-    def _await_inputs(self, call: Handle[Any]) -> bool:
-        """Come back when all inputs have ended; False if they have."""
-        left = [handle for handle in call._inputs if handle._state < OK]
-        for handle in call._inputs:
-            handle._awaited = True
-        if not left:
-            return False
-        count = len(left)
-
-        def arrived(handle: Handle[Any]) -> None:
-            nonlocal count
-            count -= 1
-            if not count and call._state == WAITING:
-                self._inputs_there(call)
-
-        for handle in left:
-            handle.extra().dependents.append(call)
-            handle.add_callback(arrived)
-            self.ready.promote(handle)
-        return True
-
-    def _inputs_there(self, call: Handle[Any]) -> None:
-        for handle in call._inputs:
-            if handle._state != OK:
-                error = InputFailed(f"{call.describe()} was not started: its argument {handle.describe()} {handle.state}")
-                error.__cause__ = handle._error
-                self.conclude(call, None, error)
-                return
-        x = call._x
-        if x is not None and (recorded := x.recorded) is not None:
-            x.recorded = None
-            if self.replay.same_inputs(call, recorded):
-                self.outcomes.reuse(call, recorded)
-                return
-        self.resume_call(call)
-        if call._state == WAITING:
-            self.ready.push(call)
-
-    def resume_call(self, call: Handle[Any]) -> None:
-        """Take over attempts and costs that earlier processes recorded of a call that has not ended."""
-        if not self.resumed:
-            return
-        self.books.resume(call)
-        if (found := self.known.attempts.get(call.key)) is not None:
-            seq, attempt = found
-            call._attempt = attempt.attempt
-            call._epoch = attempt.epoch
-            call._prefix = b""
-            call._floor = max(call._floor, seq)
-            if (rest := attempt.retry_at - self.wall()) > 0:
-                self._rest(call, rest)
 
     # --- starting ----------------------------------------------------------------------------------------------------
 
@@ -418,9 +323,9 @@ class Engine:
         x.stop, x.stop_reason = None, ""
         x.parked_s = 0.0
         call._ordinals = None
-        self._rest(call, delay)
+        self.rest(call, delay)
 
-    def _rest(self, call: Handle[Any], delay: float) -> None:
+    def rest(self, call: Handle[Any], delay: float) -> None:
         call._state = RESTING
         call.extra().timer = self.loop.call_later(delay, self._rested, call)
 
@@ -523,7 +428,7 @@ class Engine:
 
     on_failure: Callable[[StoreError], None] | None = None
 
-    def _emit_spawned(self, call: Handle[Any]) -> None:
+    def emit_spawned(self, call: Handle[Any]) -> None:
         assert self.emit is not None
         event = events.CallSpawned(
             at=self.wall(),

@@ -247,7 +247,7 @@ class Outcomes:
         if call._state >= OK:
             return
         if other._state == CANCELLED:
-            self._engine.admit(call)
+            self._engine.admission.admit(call)
             return
         call._started, call._attempt = other._started, other._attempt
         if other._state == OK:

@@ -1,0 +1,116 @@
+"""Letting a call in: answered from the journal, or told to wait for the handles among its arguments, or sent to the ready queue.
+
+A call that got handles is looked up by its key like any other, but can be answered only when its inputs have ended: they must be
+what its recorded result was computed from. Calls of `cache="forever"` tasks are shared, with running equals and between runs.
+"""
+
+from __future__ import annotations
+
+import contextvars
+from typing import TYPE_CHECKING, Any
+
+from headway.engine.handle import OK, WAITING, Handle
+from headway.errors import InputFailed
+from headway.journal.known import Recorded, decode_outcome
+
+if TYPE_CHECKING:
+    from headway.engine.engine import Engine
+
+
+class Admission:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._shared: dict[bytes, Handle[Any]] = {}  # running calls of cache="forever" tasks
+
+    def admit(self, call: Handle[Any]) -> None:
+        """Answer the call from the journal, or let it wait for its inputs, or let it start."""
+        if self._engine.emit:
+            self._engine.emit_spawned(call)
+        if call._scope.deadline is not None:
+            call._scope.deadline.calls[call] = None
+        if call._spec.forever and self._share(call):
+            return
+        if self._engine.resumed or call._memo is not None:
+            recorded = self._engine.replay.find(call)
+            if recorded is not None:
+                if not call._inputs:
+                    self._engine.outcomes.reuse(call, recorded)
+                    return
+                call.extra().recorded = recorded
+        if call._context is None:
+            call._context = contextvars.copy_context()
+        if call._inputs and self._await_inputs(call):
+            return
+        self._inputs_there(call)
+
+    def _share(self, call: Handle[Any]) -> bool:
+        """Answer a cache="forever" call from a running equal one, or from what any run recorded."""
+        running = self._shared.get(call.key)
+        if running is not None and running is not call:
+            running.add_callback(lambda other: self._engine.outcomes.copy(call, other))
+            return True
+        if not self._engine.resumed or call.key not in self._engine.known.outcomes:
+            row = self._engine.journal.cached(call.key)
+            if row is not None:
+                recorded = Recorded(self._engine.known.last_seq + 1, row.body, decode_outcome(row.body))
+                if not self._engine.replay.why_not(call._spec, recorded.outcome, recorded.seq, call._floor):
+                    self._engine.outcomes.reuse(call, recorded, record=True)
+                    return True
+        self._shared[call.key] = call
+        call.add_callback(self._unshare)
+        return False
+
+    def _unshare(self, call: Handle[Any]) -> None:
+        del self._shared[call.key]
+
+    def _await_inputs(self, call: Handle[Any]) -> bool:
+        """Come back when all inputs have ended; False if they have."""
+        left = [handle for handle in call._inputs if handle._state < OK]
+        for handle in call._inputs:
+            handle._awaited = True
+        if not left:
+            return False
+        count = len(left)
+
+        def arrived(handle: Handle[Any]) -> None:
+            nonlocal count
+            count -= 1
+            if not count and call._state == WAITING:
+                self._inputs_there(call)
+
+        for handle in left:
+            handle.extra().dependents.append(call)
+            handle.add_callback(arrived)
+            self._engine.ready.promote(handle)
+        return True
+
+    def _inputs_there(self, call: Handle[Any]) -> None:
+        for handle in call._inputs:
+            if handle._state != OK:
+                error = InputFailed(f"{call.describe()} was not started: its argument {handle.describe()} {handle.state}")
+                error.__cause__ = handle._error
+                self._engine.conclude(call, None, error)
+                return
+        x = call._x
+        if x is not None and (recorded := x.recorded) is not None:
+            x.recorded = None
+            if self._engine.replay.same_inputs(call, recorded):
+                self._engine.outcomes.reuse(call, recorded)
+                return
+        self._resume(call)
+        if call._state == WAITING:
+            self._engine.ready.push(call)
+
+    def _resume(self, call: Handle[Any]) -> None:
+        """Take over attempts and costs that earlier processes recorded of a call that has not ended."""
+        if not self._engine.resumed:
+            return
+        self._engine.books.resume(call)
+        if (found := self._engine.known.attempts.get(call.key)) is not None:
+            seq, attempt = found
+            call._attempt = attempt.attempt
+            call._epoch = attempt.epoch
+            call._prefix = b""
+            call._floor = max(call._floor, seq)
+            if (rest := attempt.retry_at - self._engine.wall()) > 0:
+                self._engine.rest(call, rest)

@@ -1,0 +1,110 @@
+"""Waiting for several handles at once: the one building block of every join.
+
+`Until` parks the current call until one of the handles is what the join looks for, or all have ended. A cancelled wait asks those
+handles to stop that are children of the call; its end waits for them anyway.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Generator, Sequence
+from typing import Any
+
+from headway.engine.handle import CANCELLED, OK, Handle, current
+from headway.errors import NotInRun
+
+
+class Until:
+    """Waits until one of the handles satisfies `stop_at`, or all have ended."""
+
+    def __init__(
+        self,
+        handles: Sequence[Handle[Any]],
+        stop_at: Callable[[Handle[Any]], bool] | None,
+        *,
+        stop_at_failure: bool = False,
+    ) -> None:
+        self.handles = handles
+        self.stop_at = stop_at
+        self.stop_at_failure = stop_at_failure
+        self.found: Handle[Any] | None = None
+        self.left = 0
+        self.future: asyncio.Future[None] | None = None
+        self.error: BaseException | None = None
+
+    def __await__(self) -> Generator[Any, Any, Handle[Any] | None]:
+        call = _call()
+        waits = call._engine.waits
+        foreign: list[Handle[Any]] = []
+        for handle in self.handles:
+            handle._awaited = True
+            if handle._parent is not call:
+                foreign.append(handle)
+        if foreign:
+            waits.check(call, foreign)
+        if self._begin():
+            future = self.future = call._engine.loop.create_future()
+            try:
+                yield from waits.suspend(call, future, foreign)
+            except asyncio.CancelledError:
+                self.future = None
+                for handle in self.handles:
+                    if handle._parent is call:
+                        call._engine.cancel(handle, "the join that waited for it was cancelled")
+                raise
+        if self.error is not None:
+            raise self.error
+        return self.found
+
+    def _begin(self) -> bool:
+        """Look at what has ended and listen to the rest; whether there is something to wait for."""
+        waiting = []
+        for handle in self.handles:
+            if handle._state < OK:
+                waiting.append(handle)
+            elif (handle._state != OK or self.stop_at is not None) and self.found is None and self._stops(handle):
+                self.found = handle
+        if self.found is not None or self.error is not None or not waiting:
+            return False
+        self.left = len(waiting)
+        for handle in waiting:
+            handle.add_callback(self._ended)
+        return True
+
+    def _ended(self, handle: Handle[Any]) -> None:
+        self.left -= 1
+        if (handle._state != OK or self.stop_at is not None) and self.found is None:
+            if self.future is not None and self._stops(handle):
+                self.found = handle
+        if (self.found is not None or not self.left) and self.future is not None and not self.future.done():
+            self.future.set_result(None)
+
+    def _stops(self, handle: Handle[Any]) -> bool:
+        if self.stop_at is None:
+            return self.stop_at_failure and handle._state != OK
+        try:
+            return self.stop_at(handle)
+        except Exception as error:  # the user's accept() failed: that is the join's error
+            self.error = error
+            return True
+
+
+async def until(handles: Sequence[Handle[Any]], stop_at: Callable[[Handle[Any]], bool] | None = None) -> Handle[Any] | None:
+    return await Until(handles, stop_at)
+
+
+async def cancel_and_drain(handles: Sequence[Handle[Any]], reason: str) -> None:
+    """Ask what still runs to stop, and wait until it has."""
+    call = _call()
+    running = [handle for handle in handles if handle._state < OK and handle._state != CANCELLED]
+    for handle in running:
+        call._engine.cancel(handle, reason)
+    if any(handle._state < OK for handle in running):
+        await until(running)
+
+
+def _call() -> Handle[Any]:
+    frame = current.get()
+    if frame is None:
+        raise NotInRun("handles can be awaited inside their run only: start the program with hw.run")
+    return frame.call
