@@ -42,6 +42,8 @@ R = TypeVar("R")
 StoreLike = str | Path | Store | None
 EventsLike = str | Path | events.Sink | Sequence[str | Path | events.Sink] | None
 
+Policy = Literal["reuse", "rerun"]
+
 DEFAULT_STORE = ".headway"
 ACTIVE = 1024
 
@@ -73,7 +75,7 @@ class RunOptions(TypedDict, total=False):
     deadline_s: float | None
     max_active: int
     take_over: bool
-    on_change: Mapping[str, Literal["reuse", "rerun"]] | None
+    on_change: Mapping[str, Policy] | None
 
 
 def run(program: Callable[..., Awaitable[R]], /, *args: Any, **options: Unpack[RunOptions]) -> R:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -101,7 +101,8 @@ def resume(
     """Go on with a run where it stopped."""
     from headway.cli.driving import Options, plan_run, resume_run
 
-    on_change = dict.fromkeys(reuse or (), "reuse") | dict.fromkeys(rerun or (), "rerun")
+    on_change: dict[str, Literal["reuse", "rerun"]] = dict.fromkeys(reuse or (), "reuse")
+    on_change |= dict.fromkeys(rerun or (), "rerun")
     if dry_run:
         plan_run(run_id, store, on_change, as_json=json)
         return

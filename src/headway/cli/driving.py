@@ -24,7 +24,7 @@ from headway.journal.open import open_store
 from headway.journal.records import RunInfo, RunSpec, RunStatus
 from headway.observe import words
 from headway.pools.program import load_object, load_program
-from headway.run import new_run_id
+from headway.run import Policy, new_run_id
 from headway.task import Task
 
 PLANNED = 20
@@ -77,7 +77,7 @@ def run_program(
     _finish(run_id, before, drive, options)
 
 
-def resume_run(run_id: str, on_change: Mapping[str, str], options: Options) -> None:
+def resume_run(run_id: str, on_change: Mapping[str, Policy], options: Options) -> None:
     """Load the program of a stored run and go on with it."""
     before = _load_program_of(run_id, options.store)
     _finish(run_id, before, lambda: hw.resume(run_id, on_change=on_change, **options.common()), options)
@@ -192,7 +192,7 @@ def _import_from_here() -> None:
         sys.path.insert(0, os.getcwd())  # noqa: PTH109
 
 
-def plan_run(run_id: str, store: str, on_change: Mapping[str, str], *, as_json: bool) -> None:
+def plan_run(run_id: str, store: str, on_change: Mapping[str, Policy], *, as_json: bool) -> None:
     """What a resume would do."""
     root = _load_program_of(run_id, store).spec
     plan: ResumePlan = hw.resume(run_id, store=store, dry_run=True, on_change=on_change)
