@@ -5,11 +5,46 @@ from __future__ import annotations
 import headway
 from headway import errors
 
-NAMES = """
-Handle Happened MemoryStore PlannedCall ResumePlan Retry Settled SqliteStore Task arun as_completed budget call cancel charge
-deadline events fork gather limit map now race random ref register remaining resume run settle signal sleep task testing
-time_left unkeyed wait wait_event
-""".split()
+NAMES = [
+    "Handle",
+    "Happened",
+    "MemoryStore",
+    "PlannedCall",
+    "ResumePlan",
+    "Retry",
+    "Settled",
+    "SqliteStore",
+    "Task",
+    "arun",
+    "as_completed",
+    "budget",
+    "call",
+    "cancel",
+    "charge",
+    "deadline",
+    "events",
+    "fork",
+    "gather",
+    "limit",
+    "map",
+    "now",
+    "race",
+    "random",
+    "ref",
+    "register",
+    "remaining",
+    "resume",
+    "run",
+    "settle",
+    "signal",
+    "sleep",
+    "task",
+    "testing",
+    "time_left",
+    "unkeyed",
+    "wait",
+    "wait_event",
+]
 
 
 def test_every_public_name_is_there_and_no_other():

@@ -26,8 +26,9 @@ from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar, overload
 
 from headway.engine.handle import MISSING, OK, Frame, Handle, current
-from headway.engine.until import Until, cancel_and_drain, until
+from headway.engine.until import Arrivals, Until, cancel_and_drain, until
 from headway.errors import CallCancelled, NotInRun, NoWinner, UsageError
+from headway.journal.codec import digest
 from headway.task import Task
 
 T = TypeVar("T")
@@ -255,22 +256,14 @@ async def as_completed(*handles: Handle[T]) -> AsyncIterator[Handle[T]]:
     outcomes = call._engine.outcomes
     call._engine.waits.check(call, handles)
     detail = b"".join(handle.key for handle in handles)
-    ended: deque[int] = deque()
-    for index, handle in enumerate(handles):
-        handle._awaited = True
-        handle.add_callback(lambda _, index=index: ended.append(index))  # type: ignore[misc]
+    arrivals = Arrivals(handles)
+    base = digest(detail)
     handed: set[int] = set()
     for place in range(len(handles)):
-        key = outcomes.name_decision(call, "order", detail + place.to_bytes(4, "big"))
+        key = outcomes.name_decision(call, "order", base + place.to_bytes(4, "big"))
         index = outcomes.recall(call, key)
         if index is MISSING:
-            while not (ended and ended[0] not in handed):
-                if ended:
-                    ended.popleft()
-                    continue
-                waiting = [handle for i, handle in enumerate(handles) if i not in handed]
-                await until(waiting, stop_at=lambda handle: True)
-            index = ended.popleft()
+            index = await arrivals.next(handed)
             outcomes.record_decision(call, key, "order", index)
         else:
             await until((handles[index],))

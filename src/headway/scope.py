@@ -164,8 +164,9 @@ class DeadlineScope(_Opened):
         if deadline is None:
             return False
         deadline.on_expiry = None
-        if not deadline.calls:
+        if not deadline.calls and (frame := current.get()) is not None:
             deadline.disarm()
+            frame.call._engine.deadlines.discard(deadline)
         if not self._interrupted or not isinstance(error, asyncio.CancelledError):
             return False
         assert self._task is not None

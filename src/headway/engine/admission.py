@@ -10,7 +10,8 @@ import contextvars
 from typing import TYPE_CHECKING, Any
 
 from headway.engine.handle import OK, WAITING, Handle
-from headway.errors import InputFailed
+from headway.engine.replay import epoch_name
+from headway.errors import InputFailed, SourceChanged
 from headway.journal.known import Recorded, decode_outcome
 
 if TYPE_CHECKING:
@@ -30,8 +31,14 @@ class Admission:
             call._scope.deadline.calls[call] = None
         if call._spec.forever and self._share(call):
             return
+        if call._memo is not None:
+            call._epoch = call._memo.get(epoch_name(call.key), 0)
         if self._engine.resumed or call._memo is not None:
-            recorded = self._engine.replay.find(call)
+            try:
+                recorded = self._engine.replay.find(call)
+            except SourceChanged as error:
+                self._engine.conclude(call, None, error)
+                return
             if recorded is not None:
                 if not call._inputs:
                     self._engine.outcomes.reuse(call, recorded)
@@ -108,9 +115,11 @@ class Admission:
         self._engine.books.resume(call)
         if (found := self._engine.known.attempts.get(call.key)) is not None:
             seq, attempt = found
-            call._attempt = attempt.attempt
             call._epoch = attempt.epoch
             call._prefix = b""
+            if seq <= call._floor:  # attempts of a life that ended: this one has all of its own
+                return
+            call._attempt = attempt.attempt
             call._floor = max(call._floor, seq)
             if (rest := attempt.retry_at - self._engine.wall()) > 0:
                 self._engine.rest(call, rest)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from headway.engine import events
 from headway.engine.handle import RUNNING, STARTING, Frame, Handle, current
+from headway.engine.launch import own_context
 from headway.engine.spec import TaskSpec
 from headway.errors import UsageError
 from headway.pools.base import Answer, Job
@@ -78,15 +79,16 @@ class Batches:
         for call in batch.calls:
             call._state = RUNNING
             call.extra().batch = batch
-        items = [engine.launcher.arguments(call)[0][0] for call in batch.calls]
+        try:
+            items = [engine.launcher.arguments(call)[0][0] for call in batch.calls]
+        except Exception as error:  # an argument whose blob is damaged
+            self._end(batch, None, error)
+            return
         if engine.emit:
             engine.emit(events.BatchStarted(at=engine.wall(), task=spec.name, size=len(items)))
         if spec.pool == "inline":
             batch.task = engine.loop.create_task(self._run(batch, items), context=first._context)
             return
-        context = first._context
-        if context is not None:
-            context.run(current.set, Frame(first, first._scope))
         batch.job = Job(
             fn=spec.fn,
             args=(items,),
@@ -95,7 +97,7 @@ class Batches:
             on_done=lambda answer: self._answered(batch, answer),
             on_charge=lambda amounts: self.charge(batch, amounts),
             ref=spec.ref,
-            context=context,
+            context=own_context(first),
             pickled=spec.pickled,
         )
         engine.ready.in_pools += 1

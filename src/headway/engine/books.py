@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from headway.engine.engine import Engine
 
 
+BOOKED_BY_RUNTIME = ("calls", "seconds")
+
+
 def checked(amounts: Amounts, what: str) -> Amounts:
     """The amounts as floats. Raises UsageError for what is no amount."""
     for unit, amount in amounts.items():
@@ -44,8 +47,10 @@ class Books:
 
     def open(self, key: bytes, outer: Account | None, limits: Amounts) -> Account:
         """The account of a budget scope, with what earlier processes spent in it."""
-        account = Account(key, outer, limits, self._spent.get(key))
-        self.accounts[key] = account
+        account = self.accounts.get(key)  # a retry opens it again and goes on with what is spent
+        if account is None or account.limits != limits:
+            account = Account(key, outer, limits, account.spent if account else self._spent.get(key))
+            self.accounts[key] = account
         if self._engine.emit:
             parent = outer.key.hex() if outer else ""
             self._engine.emit(events.BudgetOpened(at=self._engine.wall(), scope=key.hex(), parent=parent, limits=limits))
@@ -60,7 +65,9 @@ class Books:
             x.costs[scope] = cost = self._ledger.cost_of(call.key, scope)
             if not call._spec.cost:
                 before = tried[1].cost if tried is not None and tried[1].scope == scope else {}
-                x.recharged[scope] = {unit: amount - before.get(unit, 0.0) for unit, amount in cost.items()}
+                x.recharged[scope] = {
+                    unit: amount - before.get(unit, 0.0) for unit, amount in cost.items() if unit not in BOOKED_BY_RUNTIME
+                }
 
     def reserve(self, call: Handle[Any]) -> BudgetExceeded | None:
         """Promise the call what it will cost, or say which bound refuses it."""

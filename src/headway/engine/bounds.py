@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from headway.engine.handle import Handle
     from headway.journal.store import Store
 
-SHARED_TTL_S = 3600.0
+SHARED_TTL_S = 30 * 86_400.0  # a slot ends with its holder's process; this is for holders on machines that are gone
 SHARED_RETRY_S = 0.05
 
 
@@ -109,6 +109,14 @@ class Limit:
             if self._tokens < 1.0 - 1e-9:
                 return max(1e-6, (1.0 - self._tokens) * self.per_s / self.rate)
         return 0.0
+
+    def has_room(self, wall: float, holder: str) -> bool:
+        """Whether a call that was parked may go on; a shared slot is then taken."""
+        if self.concurrency is None:
+            return True
+        if self.store is None:
+            return self.used < self.concurrency
+        return self.store.take_slot(self.name, holder, 1, self.concurrency, wall, SHARED_TTL_S)
 
     def take(self) -> None:
         self.used += 1

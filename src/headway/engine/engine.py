@@ -140,6 +140,11 @@ class Engine:
             )
         if parent._x is not None and parent._x.stop is not None:
             raise asyncio.CancelledError(parent._x.stop_reason)
+        if parent._x is not None and parent._x.batch is not None:
+            raise UsageError(
+                f"batch task {parent.task} can't call {spec.name}: it works for several calls at once, and none could own it. "
+                "Make the calls where the batch's results are used"
+            )
         args, kwargs = spec.signature.bind(args, kwargs)
         inputs: tuple[Handle[Any], ...] = ()
         for value in args:
@@ -201,6 +206,7 @@ class Engine:
         """There is room: reserve the budget, note the start where the journal must know it, launch."""
         deadline = call._scope.deadline
         if deadline is not None and deadline.left_s <= 0:
+            self.ready.release(call)
             self.conclude(call, None, deadline.error(call.describe()))
             return
         spec = call._spec
@@ -222,7 +228,7 @@ class Engine:
         if spec.effect or (call._x is not None and call._x.reserved):
             seq = self.outcomes.note_start(call)
             if spec.effect:
-                self.launcher.when_durable(call, seq)
+                self.launcher.when_durable(call, seq, delay)
                 return
         if delay > 0.0:
             call.extra().timer = self.loop.call_later(delay, self.launcher.launch, call)
@@ -231,7 +237,7 @@ class Engine:
 
     def timed_out(self, call: Handle[Any]) -> None:
         """The timer of the task's timeout."""
-        if call._state in (STARTING, RUNNING, FINISHING):
+        if call._state in (STARTING, RUNNING, FINISHING) and (call._x is None or call._x.stop is None):
             timeout_s = call._spec.timeout_s
             error = CallTimeout(f"{call.describe()} took longer than its timeout of {timeout_s:g} s")
             self.stop(call, "timed out", error)
@@ -268,9 +274,7 @@ class Engine:
         x = call._x
         if x is None and error is None and call._spec.plain and not call._children and not self.closing:
             call._asyncio_task = None
-            self.ready.active -= 1
-            if self.ready.waiting:
-                self.ready.dispatch_soon()
+            self.ready.freed()
             encoded, error = self.outcomes.encode(call, value)
             self.outcomes.end(call, value, error, encoded)
             return
@@ -321,7 +325,8 @@ class Engine:
         x.failures.clear()
         x.child_errors.clear()
         x.stop, x.stop_reason = None, ""
-        x.parked_s = 0.0
+        x.recharged.clear()
+        x.parks, x.parked_s, x.granted = 0, 0.0, False
         call._ordinals = None
         self.rest(call, delay)
 
@@ -348,7 +353,7 @@ class Engine:
                 x = parent.extra()
                 if not call._awaited:
                     x.failures.append(call)
-                if parent._spec.retry is not None and call._error is not None:
+                if (parent._spec.retry is not None or parent._memo is not None) and call._error is not None:
                     x.child_errors.append(call._error)
             children = parent._children
             if children is not None:

@@ -60,6 +60,7 @@ class Extra:
         "job",
         "lent",
         "parked_at",
+        "parked_on",
         "parked_s",
         "parks",
         "recharged",
@@ -89,6 +90,7 @@ class Extra:
         self.held: list[Held] = []  # limits and resources it holds
         self.guards: dict[str, bytes] | None = None
         self.recorded: Recorded | None = None  # an earlier outcome, to be reused if the inputs are the same
+        self.parked_on: list[asyncio.Future[None]] = []
         self.parks = 0
         self.lent = False  # its thread's slot is lent to others while it waits
         self.granted = False  # it has its limits again but has not gone on yet

@@ -7,6 +7,7 @@ waits here until the journal is durable up to its own start; one that may have h
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import hashlib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,13 @@ def _from(factory: Any) -> Callable[..., asyncio.Task[None]]:
     return make
 
 
+def own_context(call: Handle[Any]) -> contextvars.Context:
+    """A context for one attempt: an abandoned thread may still be inside the one of an earlier attempt."""
+    context = call._context.copy() if call._context is not None else contextvars.copy_context()
+    context.run(current.set, Frame(call, call._scope))
+    return context
+
+
 class Happened:
     """What a `verify=` function returns when the effect has happened: `hw.Happened(value)`, where `value` is its result."""
 
@@ -47,8 +55,9 @@ class Launcher:
 
     # --- before the code runs ----------------------------------------------------------------------------------------
 
-    def when_durable(self, call: Handle[Any], seq: int) -> None:
-        """Launch an effect once its start, and with it all it depends on, is durable. It keeps its slot meanwhile."""
+    def when_durable(self, call: Handle[Any], seq: int, delay: float = 0.0) -> None:
+        """Launch an effect once its start, and with it all it depends on, is durable. It keeps its slot meanwhile. `delay` is
+        what a shared rate asks it to wait."""
         engine, pool = self._engine, call._spec.pool
         attempt = call._attempt
         starting = engine.ready.starting
@@ -58,7 +67,11 @@ class Launcher:
         def durable() -> None:
             if pool in starting:
                 starting[pool] -= 1
-            if call._state == STARTING and call._attempt == attempt:
+            if call._state != STARTING or call._attempt != attempt:
+                return
+            if delay > 0.0:
+                call.extra().timer = engine.loop.call_later(delay, self.launch, call)
+            else:
                 self.launch(call)
 
         engine.journal.when_durable(seq, durable)
@@ -105,14 +118,17 @@ class Launcher:
         elif spec.pool == "inline":
             self._spawn(call, self._body(call))
         else:
-            self._submit(call)
+            try:
+                self._submit(call)
+            except Exception as error:  # an argument whose blob is damaged, a pool that can't take it
+                engine.body_ended(call, None, error)
 
     def _spawn(self, call: Handle[Any], coroutine: Any) -> None:
         call._asyncio_task = self._make_task(coroutine, loop=self._engine.loop, name="headway", context=call._context)
 
     async def _verify(self, call: Handle[Any]) -> None:
         """Ask whether the effect happened; run it if not."""
-        spec = call._spec
+        spec, attempt = call._spec, call._attempt
         current.set(Frame(call, call._scope))
         try:
             assert spec.verify is not None
@@ -122,11 +138,14 @@ class Launcher:
             else:
                 answer = await asyncio.to_thread(spec.verify, *args, **kwargs)
         except BaseException as error:
-            self._engine.body_ended(call, None, error)
+            if call._state == STARTING and call._attempt == attempt:
+                self._engine.body_ended(call, None, error)
+            return
+        if call._state != STARTING or call._attempt != attempt:
             return
         if isinstance(answer, Happened):
             self._engine.body_ended(call, answer.value, None)
-        elif call._state == STARTING:
+        else:
             self._run(call)
 
     async def _body(self, call: Handle[Any]) -> None:
@@ -160,9 +179,7 @@ class Launcher:
                 error = asyncio.CancelledError() if answer.cancelled else answer.error
                 engine.body_ended(call, answer.value, error, answer.encoded)
 
-        context = call._context
-        if context is not None:
-            context.run(current.set, Frame(call, call._scope))
+        context = own_context(call)
         job = Job(
             fn=spec.fn,
             args=args,
@@ -220,6 +237,8 @@ class Launcher:
             self._engine.batches.drop(call)
         elif x.job is not None:
             self._engine.pools[call._spec.pool].cancel(x.job)
+            for future in x.parked_on:  # a thread that waits for something else than its children must hear of it too
+                future.cancel()
         elif call._asyncio_task is not None:
             call._asyncio_task.cancel(x.stop_reason)
 
@@ -227,9 +246,7 @@ class Launcher:
         """The call's code has ended, or will never run: give back what it occupied."""
         engine, spec, x = self._engine, call._spec, call._x
         if STARTING <= call._state <= RUNNING and spec.pool == "inline" and not spec.batch and (x is None or not x.parks):
-            engine.ready.active -= 1
-            if engine.ready.waiting:
-                engine.ready.dispatch_soon()
+            engine.ready.freed()
         task = call._asyncio_task
         call._asyncio_task = None
         if x is None:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from headway.engine import events
 from headway.engine.handle import CANCELLED, FAILED, MISSING, OK, Handle
 from headway.engine.identity import decision_key, sibling_key
-from headway.engine.replay import inputs_digest
-from headway.errors import NotEncodable
+from headway.engine.replay import epoch_name, inputs_digest
+from headway.errors import BudgetExceeded, HeadwayError, NotEncodable
 from headway.journal.codec import Encoded, decode, decode_error, digest, encode, encode_error
 from headway.journal.known import Recorded, decode_decision, encode_body
 from headway.journal.log import Blob
@@ -57,7 +57,10 @@ class Outcomes:
         if not lost:
             return None
         names = ", ".join(child.describe() for child in lost[:3]) + (" and others" if len(lost) > 3 else "")
-        errors = [child._error for child in lost if isinstance(child._error, Exception)]
+        errors = [
+            child._error if isinstance(child._error, Exception) else HeadwayError(f"{child.describe()} raised {child._error!r}")
+            for child in lost
+        ]
         return ExceptionGroup(f"{call.describe()}: calls failed that nobody awaited: {names}", errors)
 
     # --- at its end --------------------------------------------------------------------------------------------------
@@ -87,20 +90,7 @@ class Outcomes:
             call._epoch += 1
             call._prefix = b""
         delay = retry.delay_after(call._attempt, call.key)
-        account = call._scope.account
-        attempt = Attempt(
-            task=call._spec.name,
-            label=call._spec.label(call._args, call._kwargs),
-            attempt=call._attempt,
-            epoch=call._epoch,
-            started=call._started,
-            ended=engine.wall(),
-            error=encode_error(error),
-            retry_at=engine.wall() + delay,
-            scope=account.key if account else b"",
-            cost=engine.books.home_cost(call),
-        )
-        call._floor = engine.append(Row(Kind.ATTEMPT | COSTED, call.key, call.parent_key, encode_body(attempt)))
+        call._floor = self._note_attempt(call, error, engine.wall() + delay)
         if engine.emit:
             event = events.CallRetrying(
                 at=engine.wall(),
@@ -114,6 +104,30 @@ class Outcomes:
         engine.try_again(call, delay)
         return True
 
+    def _note_attempt(self, call: Handle[Any], error: BaseException, retry_at: float) -> int:
+        """Record that an attempt failed and in which epoch the call asks its children next; the seq of the row."""
+        account = call._scope.account
+        attempt = Attempt(
+            task=call._spec.name,
+            label=call._spec.label(call._args, call._kwargs),
+            attempt=call._attempt,
+            epoch=call._epoch,
+            started=call._started,
+            ended=self._engine.wall(),
+            error=encode_error(error),
+            retry_at=retry_at,
+            scope=account.key if account else b"",
+            cost=self._engine.books.home_cost(call),
+        )
+        return self._engine.append(Row(Kind.ATTEMPT | COSTED, call.key, call.parent_key, encode_body(attempt)))
+
+    def _ask_afresh(self, call: Handle[Any], error: BaseException) -> None:
+        """A call below one that may be tried again has failed by itself: when it is asked again, so are its children."""
+        assert call._memo is not None
+        call._epoch += 1
+        call._memo[epoch_name(call.key)] = call._epoch
+        self._note_attempt(call, error, 0.0)
+
     def end(self, call: Handle[Any], value: Any, error: BaseException | None, encoded: Encoded | None) -> None:
         """Record the outcome and let it be seen."""
         engine = self._engine
@@ -123,6 +137,9 @@ class Outcomes:
             call._error = error
             state = CANCELLED if isinstance(error, asyncio.CancelledError) else FAILED
         if not engine.closing:
+            if state == FAILED and call._memo is not None and call._ordinals and error is not None:
+                if not _because_of(error, call.extra().child_errors):
+                    self._ask_afresh(call, error)
             self._record(call, state, error, encoded)
         if engine.emit:
             self._emit_ended(call, state, engine.wall())
@@ -246,8 +263,9 @@ class Outcomes:
         """End a cache="forever" call as an equal one that ran at the same time has ended."""
         if call._state >= OK:
             return
-        if other._state == CANCELLED:
-            self._engine.admission.admit(call)
+        stopped = other._x is not None and other._x.stop is not None
+        if other._state != OK and (stopped or isinstance(other._error, BudgetExceeded)):
+            self._engine.admission.admit(call)  # what bounded the other one need not bound this one
             return
         call._started, call._attempt = other._started, other._attempt
         if other._state == OK:

@@ -15,8 +15,9 @@ from collections import deque
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
-from headway.engine.bounds import Held, Limit, Resource
+from headway.engine.bounds import SHARED_RETRY_S, Held, Limit, Resource
 from headway.engine.handle import READY, RUNNING, STARTING, Handle
+from headway.errors import ResourceUnavailable
 from headway.pools.thread import ThreadPool
 
 if TYPE_CHECKING:
@@ -55,8 +56,12 @@ class Ready:
             else:
                 self._line.append(call)
             return
-        for name, amount in spec.resources.items():
-            self._resource(name).check(call, amount)
+        try:
+            for name, amount in spec.resources.items():
+                self._resource(name).check(call, amount)
+        except ResourceUnavailable as error:
+            self._engine.conclude(call, None, error)
+            return
         signature = (spec.pool, call._scope.limits, tuple(spec.resources.items()))
         heapq.heappush(self._queues.setdefault(signature, []), (-self._ahead(call), call._number, call))
         self.dispatch_soon()
@@ -113,7 +118,7 @@ class Ready:
             call = self._line.popleft()
             if call._state == READY:
                 self._engine.begin(call)
-        wait = math.inf
+        wait = SHARED_RETRY_S if self._waits_for_others() else math.inf
         for signature, queue in list(self._queues.items()):
             wait = min(wait, self._serve(queue))
             if not queue and self._queues.get(signature) is queue:
@@ -177,6 +182,14 @@ class Ready:
 
     # --- leaving and pausing -----------------------------------------------------------------------------------------
 
+    def freed(self) -> None:
+        """An inline call that was active has ended."""
+        self.active -= 1
+        if self.waiting:
+            self.dispatch_soon()
+        if self.stopped:
+            self._engine.parked()
+
     def release(self, call: Handle[Any]) -> None:
         """Give back what the attempt of a call held."""
         x = call._x
@@ -198,7 +211,7 @@ class Ready:
             return
         x.parked_at = self._engine.loop.time()
         if call._spec.pool == "inline":
-            self.active -= 1
+            self.active -= not call._spec.batch
         elif isinstance(pool := self._pools[call._spec.pool], ThreadPool):
             pool.lend(1)
             x.lent = True
@@ -211,7 +224,7 @@ class Ready:
 
     def reenter(self, call: Handle[Any]) -> Generator[Any, Any, None]:
         """Wait until the limits of a parked call have room for it again."""
-        if call.extra().parks > 1 or self._limits_free(call):
+        if call.extra().parks > 1 or call.extra().granted or self._limits_free(call):
             return
         future = self._engine.loop.create_future()
         self._reentering.append((call, future))
@@ -219,16 +232,30 @@ class Ready:
         yield from future
 
     def _limits_free(self, call: Handle[Any]) -> bool:
-        return all(
-            held.source.concurrency is None or held.source.used < held.source.concurrency
-            for held in call.extra().held
-            if isinstance(held.source, Limit)
-        )
+        """Whether all limits of a parked call have room for it again; shared slots are then taken."""
+        holder, wall = self._engine.holder_of(call), self._engine.wall()
+        taken: list[Limit] = []
+        for held in call.extra().held:
+            if isinstance(held.source, Limit):
+                if not held.source.has_room(wall, holder):
+                    for other in taken:
+                        other.give_shared(holder)
+                    return False
+                taken.append(held.source)
+        return True
 
     def _retake(self, call: Handle[Any]) -> None:
         for held in call.extra().held:
             if isinstance(held.source, Limit):
                 held.source.retake()
+
+    def _waits_for_others(self) -> bool:
+        """Whether a call that wants to go on may wait for a slot that another process holds."""
+        return any(
+            isinstance(held.source, Limit) and held.source.store is not None
+            for call, _ in self._reentering
+            for held in call.extra().held
+        )
 
     def _let_reenter(self) -> None:
         """Calls that go on come before calls that start."""
@@ -243,8 +270,11 @@ class Ready:
                 continue
             self._reentering.append((call, future))
 
-    def unpark(self, call: Handle[Any]) -> None:
+    def unpark(self, call: Handle[Any], attempt: int) -> None:
+        """The wait is over. A wait that an earlier attempt left behind changes nothing about this one."""
         x = call.extra()
+        if call._attempt != attempt:
+            return
         x.parks -= 1
         if x.parks:
             return
@@ -255,7 +285,7 @@ class Ready:
             return
         x.parked_s += self._engine.loop.time() - x.parked_at
         if call._spec.pool == "inline":
-            self.active += 1
+            self.active += not call._spec.batch
         if x.granted:
             x.granted = False
         else:

@@ -98,6 +98,11 @@ def answers(known: Known, root: bytes, spec: TaskSpec, decided: Mapping[str, str
     return outcome.status == Status.OK and same and all(guards)
 
 
+def epoch_name(key: bytes) -> bytes:
+    """Where the memo of a retried call keeps the epoch in which a call below it, that failed by itself, is asked again."""
+    return b"E" + key
+
+
 def inputs_digest(call: Handle[Any]) -> bytes:
     """A digest of the results of all handles among a call's arguments, in order; empty without handles."""
     if not call._inputs:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from headway.errors import BudgetExceeded, CallCancelled, DeadlineExceeded, RunError, StoreError, UsageError
 
+BOUNDS = (BudgetExceeded, DeadlineExceeded, CallCancelled)  # the next attempt would meet the same one
 NEVER = (
     UsageError,
     RunError,
@@ -70,7 +71,7 @@ class Retry:
         if isinstance(error, ExceptionGroup):
             return all(self.wants(part) for part in error.exceptions)
         if callable(self.on):
-            return self.on(error)
+            return not isinstance(error, BOUNDS) and self.on(error)
         if isinstance(error, NEVER):
             return type(error) in self.on
         return isinstance(error, self.on)

@@ -7,6 +7,8 @@ handles to stop that are children of the call; its end waits for them anyway.
 from __future__ import annotations
 
 import asyncio
+import functools
+from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
@@ -48,9 +50,7 @@ class Until:
                 yield from waits.suspend(call, future, foreign)
             except asyncio.CancelledError:
                 self.future = None
-                for handle in self.handles:
-                    if handle._parent is call:
-                        call._engine.cancel(handle, "the join that waited for it was cancelled")
+                cancel_children(self.handles, call)
                 raise
         if self.error is not None:
             raise self.error
@@ -87,6 +87,50 @@ class Until:
         except Exception as error:  # the user's accept() failed: that is the join's error
             self.error = error
             return True
+
+
+class Arrivals:
+    """Handles in the order in which they end, each listened to once."""
+
+    def __init__(self, handles: Sequence[Handle[Any]]) -> None:
+        self._call = _call()
+        self._foreign = [handle for handle in handles if handle._parent is not self._call]
+        self._ended: deque[int] = deque()
+        self._future: asyncio.Future[None] | None = None
+        self._listening = handles
+        for index, handle in enumerate(handles):
+            handle._awaited = True
+            handle.add_callback(functools.partial(self._arrived, index))
+
+    def _arrived(self, index: int, _: Handle[Any]) -> None:
+        self._ended.append(index)
+        if self._future is not None and not self._future.done():
+            self._future.set_result(None)
+
+    async def next(self, handed: set[int]) -> int:
+        """The next to have ended that was not handed out before."""
+        while True:
+            while self._ended:
+                index = self._ended.popleft()
+                if index not in handed:
+                    return index
+            self._future = self._call._engine.loop.create_future()
+            await self
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        assert self._future is not None
+        try:
+            yield from self._call._engine.waits.suspend(self._call, self._future, self._foreign)
+        except asyncio.CancelledError:
+            cancel_children(self._listening, self._call)
+            raise
+
+
+def cancel_children(handles: Sequence[Handle[Any]], call: Handle[Any]) -> None:
+    """A join was cancelled: ask those of its handles to stop that are children of the call that waited."""
+    for handle in handles:
+        if handle._parent is call:
+            call._engine.cancel(handle, "the join that waited for it was cancelled")
 
 
 async def until(handles: Sequence[Handle[Any]], stop_at: Callable[[Handle[Any]], bool] | None = None) -> Handle[Any] | None:

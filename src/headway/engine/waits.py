@@ -55,13 +55,16 @@ class Waits:
         if foreign:
             x.awaiting.extend(foreign)
             self._foreign += 1
+        attempt = me._attempt
+        x.parked_on.append(future)
         self._engine.ready.park(me)
         try:
             yield from future
-            if x.held:
+            if x.held and me._attempt == attempt:
                 yield from self._engine.ready.reenter(me)
         finally:
-            self._engine.ready.unpark(me)
+            x.parked_on.remove(future)
+            self._engine.ready.unpark(me, attempt)
             if foreign:
                 self._foreign -= 1
                 for target in foreign:

@@ -65,7 +65,8 @@ class Account:
             for unit, limit in account.limits.items():
                 held = account.spent.get(unit, 0.0) + account.reserved.get(unit, 0.0)
                 amount = wanted.get(unit, 0.0)
-                if (amount and held + amount > limit) or (held >= limit and unit not in wanted):
+                over = held + amount > limit * (1 + 1e-9)  # ten times 0.1 is 1
+                if (amount and over) or (held >= limit and unit not in wanted):
                     return Refusal(account, unit, amount)
             account = account.parent
         return None

@@ -1,0 +1,324 @@
+"""Corners where things meet: each of these once hung, lost a bound or gave a wrong result."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import Any
+
+import pytest
+
+import headway as hw
+from headway.engine.handle import current
+
+RAN: list[Any] = []
+SWITCH: dict[str, Any] = {}
+
+
+@pytest.fixture(autouse=True)
+def _clear() -> None:
+    RAN.clear()
+    SWITCH.clear()
+
+
+@hw.task
+async def rest(seconds: float) -> float:
+    await asyncio.sleep(seconds)
+    return seconds
+
+
+@hw.task(resources={"gpu": 1})
+async def train(x: Any = 0) -> int:
+    return 1
+
+
+def test_a_call_whose_deadline_passed_in_the_queue_gives_its_limit_back(go):
+    @hw.task
+    async def program() -> float:
+        with hw.limit(1):
+            with pytest.raises(hw.DeadlineExceeded), hw.deadline(seconds=0):
+                await rest(1)
+            return await rest(2)
+
+    assert go(program) == 2
+
+
+@pytest.mark.parametrize("by_handle", [False, True])
+def test_a_missing_resource_is_an_error_of_the_call_and_the_parent_goes_on(go, by_handle):
+    @hw.task
+    async def program() -> str:
+        with pytest.raises(hw.ResourceUnavailable):
+            await (train(hw.ref(rest(1))) if by_handle else train())
+        return "on"
+
+    assert go(program) == "on"
+
+
+def test_a_thread_that_times_out_is_tried_again_while_the_first_still_runs(tmp_path):
+    release = threading.Event()
+
+    @hw.task(timeout=0.05, retry=hw.Retry(attempts=3, delay_s=0))
+    def slow() -> int:
+        RAN.append(1)
+        if len(RAN) == 1:
+            release.wait(10)
+        return len(RAN)
+
+    @hw.task
+    async def program() -> int:
+        return await slow()
+
+    assert hw.run(program, store=tmp_path / "s", progress=False) == 2
+    release.set()
+
+
+def test_parallel_waits_of_one_call_do_not_wait_for_its_own_limit(go):
+    @hw.task
+    async def both() -> list[float]:
+        async def one(seconds: float) -> float:
+            return await rest(seconds)
+
+        return await asyncio.gather(one(1), one(1.5), one(2))
+
+    @hw.task
+    async def program() -> list[list[float]]:
+        with hw.limit(1):
+            return await hw.gather(both(), both())
+
+    assert go(program) == [[1, 1.5, 2]] * 2
+
+
+def test_an_unawaited_child_that_exits_fails_its_parent(go):
+    @hw.task
+    async def leave() -> int:
+        raise SystemExit(3)
+
+    @hw.task
+    async def program() -> int:
+        leave()
+        return 1
+
+    with pytest.raises(ExceptionGroup, match="nobody awaited"):
+        go(program)
+
+
+def test_a_refused_call_is_not_retried_whatever_on_says(go):
+    @hw.task(retry=hw.Retry(attempts=3, delay_s=0, on=lambda error: True))
+    async def call() -> int:
+        return 1
+
+    @hw.task
+    async def program() -> str:
+        with hw.budget(calls=1), pytest.raises(hw.BudgetExceeded):
+            await call()
+            await call()
+        return "on"
+
+    assert go(program) == "on"
+
+
+def test_a_retry_goes_on_with_what_its_budget_has_left(go):
+    @hw.task
+    async def fail() -> int:
+        raise OSError("down")
+
+    @hw.task(retry=hw.Retry(attempts=3, delay_s=0))
+    async def parent() -> int:
+        with hw.budget(tokens=100) as budget:
+            RAN.append(budget.spent.get("tokens", 0))
+            hw.charge(tokens=60)
+            return await fail()
+
+    @hw.task
+    async def program() -> int:
+        return await parent()
+
+    with pytest.raises((OSError, hw.BudgetExceeded)):
+        go(program)
+    assert RAN[:2] == [0, 60]
+
+
+def test_a_shared_limit_is_held_again_after_a_wait(go):
+    high = [0, 0]
+
+    @hw.task
+    async def holder() -> None:
+        await rest(1)
+        high[0] += 1
+        high[1] = max(high)
+        await asyncio.sleep(1)
+        high[0] -= 1
+
+    @hw.task
+    async def program() -> int:
+        with hw.limit(1, name="shared"):
+            await hw.gather(*(holder() for _ in range(3)))
+        return high[1]
+
+    assert go(program) == 1
+
+
+def test_a_cancelled_call_that_takes_its_time_stays_cancelled(go):
+    @hw.task(timeout=5, retry=hw.Retry(attempts=3, delay_s=0))
+    async def stubborn() -> int:
+        RAN.append(1)
+        try:
+            await asyncio.sleep(100)
+        except asyncio.CancelledError:
+            await asyncio.sleep(20)
+            raise
+        return 1
+
+    @hw.task
+    async def program() -> tuple[bool, int]:
+        handle = stubborn()
+        await asyncio.sleep(1)
+        handle.cancel()
+        await hw.settle(handle)
+        return handle.cancelled(), len(RAN)
+
+    assert go(program) == (True, 1)
+
+
+def test_a_child_that_fails_by_itself_asks_its_children_afresh_under_a_retried_parent(go):
+    @hw.task
+    async def draw() -> float:
+        RAN.append("draw")
+        return hw.random().random()
+
+    @hw.task
+    async def picky() -> float:
+        value = await draw()
+        if len(RAN) < 3:
+            raise ValueError("not good enough")
+        return value
+
+    @hw.task(retry=hw.Retry(attempts=4, delay_s=1))
+    async def parent() -> float:
+        return await picky()
+
+    @hw.task
+    async def program() -> float:
+        return await parent()
+
+    go(program)
+    assert RAN == ["draw"] * 3
+
+
+def test_a_childs_attempts_are_its_own_in_every_attempt_of_its_parent(go):
+    """Also when the process dies between two attempts of the parent."""
+
+    class Dying(hw.MemoryStore):
+        dead = False
+
+        def commit(self, *args: Any, **kwargs: Any) -> None:
+            if self.dead:
+                raise hw.StoreFull(28, "dead")
+            super().commit(*args, **kwargs)
+
+    store = Dying()
+
+    @hw.task(effect=True)
+    async def reach_the_disk(x: int) -> None:
+        pass
+
+    @hw.task(retry=hw.Retry(attempts=3, delay_s=1))
+    async def child() -> int:
+        RAN.append(hw.call().attempt)
+        if len(RAN) < 6:
+            raise OSError("down")
+        return len(RAN)
+
+    @hw.task(retry=hw.Retry(attempts=2, delay_s=1))
+    async def parent() -> int:
+        if len(RAN) == 3 and not SWITCH.get("died"):
+            await reach_the_disk(1)
+            SWITCH["died"] = store.dead = True
+            await reach_the_disk(2)
+        return await child()
+
+    @hw.task
+    async def program() -> int:
+        return await parent()
+
+    with pytest.raises(hw.StoreFull):
+        go(program, store=store)
+    store.dead = False
+    assert go(program, store=store) == 6
+    assert RAN == [1, 2, 3, 1, 2, 3]
+
+
+def test_a_shared_forever_call_does_not_inherit_another_ones_deadline(go):
+    @hw.task(cache="forever")
+    async def slow(x: int) -> int:
+        await asyncio.sleep(10)
+        return x
+
+    @hw.task
+    async def hurried() -> str:
+        with hw.deadline(seconds=1, raises=False):
+            await slow(1)
+        return "gave up"
+
+    @hw.task
+    async def program() -> tuple[str, int]:
+        return await hw.gather(hurried(), slow(1))
+
+    assert go(program) == ["gave up", 1]
+
+
+def test_a_batch_function_cannot_call_tasks_and_is_told_so(go):
+    @hw.task(batch=2, linger_ms=1)
+    async def nested(items: list[int]) -> list[int]:
+        await rest(1)
+        return items
+
+    @hw.task
+    async def program() -> None:
+        await nested(1)
+
+    with pytest.raises(hw.UsageError, match="batch task"):
+        go(program)
+
+
+def test_many_handles_are_handed_out_as_they_complete(go):
+    @hw.task
+    async def program() -> int:
+        return sum([int(handle.result()) async for handle in hw.as_completed(*(rest(i % 7) for i in range(3000)))])
+
+    assert go(program) == sum(i % 7 for i in range(3000))
+
+
+def test_ten_times_a_tenth_is_one(go):
+    @hw.task(cost={"money": 0.1})
+    async def pay() -> int:
+        return 1
+
+    @hw.task
+    async def program() -> int:
+        with hw.budget(money=1.0):
+            return sum(await hw.gather(*(pay() for _ in range(10))))
+
+    assert go(program) == 10
+
+
+def test_the_count_of_active_calls_comes_back_to_zero(go):
+    @hw.task
+    async def tangle(depth: int) -> int:
+        async def stray() -> float:
+            return await rest(0.5)
+
+        kept = asyncio.ensure_future(stray())
+        if depth:
+            await hw.settle(*(tangle(depth - 1) for _ in range(3)))
+        await kept
+        return 1
+
+    @hw.task
+    async def program() -> int:
+        await hw.gather(tangle(3), tangle(2))
+        frame = current.get()
+        assert frame is not None
+        return frame.call._engine.ready.active
+
+    assert go(program) == 1
