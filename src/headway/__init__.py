@@ -11,6 +11,7 @@ from headway.engine.signature import unkeyed as unkeyed
 from headway.errors import BudgetExceeded as BudgetExceeded
 from headway.errors import CallCancelled as CallCancelled
 from headway.errors import CallError as CallError
+from headway.errors import CallExited as CallExited
 from headway.errors import CallTimeout as CallTimeout
 from headway.errors import CycleError as CycleError
 from headway.errors import DeadlineExceeded as DeadlineExceeded

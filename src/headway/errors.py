@@ -85,6 +85,10 @@ class InputFailed(CallError):
     """A call got a handle as an argument and that call failed; its error is the `__cause__`."""
 
 
+class CallExited(CallError):
+    """The code of a call called `sys.exit`. That ends the call, not the run."""
+
+
 class WorkerDied(CallError):
     """The process that ran a call ended without an answer (crash, out of memory, `os._exit`)."""
 

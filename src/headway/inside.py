@@ -12,7 +12,7 @@ from typing import Any
 
 from headway.engine.handle import MISSING, Frame, current
 from headway.engine.identity import decision_key, sibling_key
-from headway.errors import NotInRun, UsageError
+from headway.errors import NotEncodable, NotInRun, UsageError
 from headway.journal.codec import decode, encode
 from headway.pools.base import CallFacts
 from headway.pools.current import worker_call
@@ -68,6 +68,8 @@ def _seed(frame: Frame) -> bytes:
 
 async def sleep(seconds: float) -> None:
     """Rest. The time to wake is recorded: the process may end meanwhile, and the resumed run rests only for what is left."""
+    if not isinstance(seconds, int | float):
+        raise UsageError(f"hw.sleep({seconds!r}): a number of seconds")
     frame = current.get()
     if frame is None:
         await asyncio.sleep(seconds)
@@ -148,7 +150,10 @@ def _frame(what: str) -> Frame:
 
 def encode_signal(value: object) -> bytes:
     """A signal's value as the store keeps it. Raises NotEncodable, and UsageError for what is too large for a signal."""
-    head, buffers = encode(value, where="the signal's value")
+    try:
+        head, buffers = encode(value, where="the signal's value")
+    except NotEncodable as error:
+        raise NotEncodable(f"{str(error).partition(':')[0]}: send numbers, text, lists or dictionaries") from None
     if buffers:
         raise UsageError("a signal's value holds an array or bytes of more than 16 KiB: send a path or a name instead")
     return head

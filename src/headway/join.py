@@ -87,6 +87,7 @@ def gather(*awaitables: Awaitable[Any]) -> Any:
         >>> async def program(queries):
         ...     return await gather(*(search(q) for q in queries))
     """
+    _check_calls("gather", awaitables)
     return Join(lambda: _gather(awaitables))
 
 
@@ -113,6 +114,7 @@ async def _gather_loose(awaitables: Sequence[Awaitable[Any]]) -> list[Any]:
 
 def settle(*awaitables: Awaitable[T]) -> Join[list[Settled[T]]]:
     """How each ended, in the order of the arguments. Never raises for a call: keeps what finished."""
+    _check_calls("settle", awaitables)
     return Join(lambda: _settle(awaitables))
 
 
@@ -162,6 +164,8 @@ def race(
     """
     if not awaitables:
         raise UsageError("hw.race() without contestants: give it at least one call")
+
+    _check_calls("race", awaitables)
 
     async def run() -> Any:
         found = await _race(awaitables, accept)
@@ -364,6 +368,13 @@ def wait(awaitable: Awaitable[T]) -> T:
 
 async def _await(awaitable: Awaitable[T]) -> T:
     return await awaitable
+
+
+def _check_calls(join: str, awaitables: Sequence[object]) -> None:
+    for given in awaitables:
+        if not isinstance(given, Awaitable):
+            way = f": write hw.{join}(*calls)" if isinstance(given, list | tuple) or hasattr(given, "__next__") else ""
+            raise UsageError(f"hw.{join} takes calls, got {type(given).__name__}{way}")
 
 
 # --- what they share -------------------------------------------------------------------------------------------------

@@ -26,11 +26,11 @@ from headway.engine.handle import current
 from headway.engine.identity import call_key
 from headway.engine.plan import ResumePlan, plan_resume
 from headway.engine.spec import TASKS, TaskSpec
-from headway.errors import NoCanonicalForm, NotEncodable, RunMismatch, StoreError, UnknownRun, UsageError
+from headway.errors import NoCanonicalForm, NotEncodable, RunError, RunMismatch, StoreError, UnknownRun, UsageError
 from headway.inside import encode_signal
 from headway.journal.codec import decode, digest, encode
 from headway.journal.forking import fork_rows
-from headway.journal.open import open_store
+from headway.journal.open import open_existing, open_store
 from headway.journal.records import RunInfo, RunSpec
 from headway.journal.store import Store
 from headway.observe.progress import Progress
@@ -94,11 +94,15 @@ def run(program: Callable[..., Awaitable[R]], /, *args: Any, **options: Unpack[R
     """
     if importing_main():
         raise UsageError(
-            'hw.run was reached while a worker process imported your program: put it under `if __name__ == "__main__":`'
+            "hw.run was reached while the program was being imported (by a worker or the command line): "
+            'put it under `if __name__ == "__main__":`'
         )
     if asyncio._get_running_loop() is not None:
         raise UsageError("hw.run starts an event loop, but one is running here already: use `await hw.arun(…)`")
-    result: R = asyncio.run(arun(program, *args, **options))
+    try:
+        result: R = asyncio.run(arun(program, *args, **options))
+    except (RunError, StoreError) as error:  # one sentence; the runtime's own frames would only hide it
+        raise error.with_traceback(None) from error.__cause__
     return result
 
 
@@ -110,6 +114,8 @@ async def arun(program: Callable[..., Awaitable[R]], /, *args: Any, **options: U
         raise UsageError(
             f"hw.run has no option {', '.join(sorted(unknown))}: keyword arguments of the program go into kwargs={{…}}"
         )
+    bounds = checked(dict(options.get("budget") or {}), "budget")
+    sizes = _checked_options(options)
     spec, args, named = _root(program, args, dict(options.get("kwargs") or {}))
     args, bound = spec.signature.bind(args, named)
     store, run_id = options.get("store", DEFAULT_STORE), options.get("run_id")
@@ -127,12 +133,12 @@ async def arun(program: Callable[..., Awaitable[R]], /, *args: Any, **options: U
             store=opened,
             info=info,
             sinks=shown,
-            pools=_positive({"process": os.cpu_count() or 1, "thread": 32, **(options.get("pools") or {})}, "pools"),
+            pools={name: sizes[name] for name in ("process", "thread")},
             resources=dict(options.get("resources") or {}),
-            max_active=_positive({"max_active": options.get("max_active", ACTIVE)}, "")["max_active"],
+            max_active=sizes["max_active"],
             take_over=options.get("take_over", False),
             decided=dict(options.get("on_change") or {}),
-            budget=checked(dict(options.get("budget") or {}), "budget"),
+            budget=bounds,
             deadline_s=options.get("deadline_s"),
             wall=getattr(asyncio.get_running_loop(), "wall", time.time),
         )
@@ -157,7 +163,7 @@ def resume(run_id: str, /, *, dry_run: bool = False, **options: Any) -> Any:
     Raises UnknownRun; UsageError if the task is not loaded or the arguments could not be stored.
     """
     store = options.get("store", DEFAULT_STORE)
-    opened = open_store(store)
+    opened = open_existing(store)
     try:
         info = opened.run(run_id)
         spec = _loaded(info)
@@ -181,7 +187,7 @@ def fork(run_id: str, *, at: bytes | str, store: StoreLike = DEFAULT_STORE, new_
     `at` is the call's key, or the beginning of its hexadecimal form. The source is not touched and blobs are shared. Start the
     fork with `resume` or `run`; returns its id. Raises UnknownRun, UsageError where `at` names no call or several.
     """
-    opened = open_store(store)
+    opened = open_existing(store)
     try:
         info = opened.run(run_id)
         return fork_rows(opened, info, at, new_id or new_run_id(info.spec.task), time.time())
@@ -192,7 +198,7 @@ def fork(run_id: str, *, at: bytes | str, store: StoreLike = DEFAULT_STORE, new_
 
 def cancel(run_id: str, *, store: StoreLike = DEFAULT_STORE) -> None:
     """Ask a run to stop, from any process. What is finished stays journaled; `resume` goes on with it."""
-    opened = open_store(store)
+    opened = open_existing(store)
     try:
         opened.request_cancel(run_id, time.time())
     finally:
@@ -202,7 +208,7 @@ def cancel(run_id: str, *, store: StoreLike = DEFAULT_STORE) -> None:
 
 def signal(run_id: str, name: str, value: object = None, *, store: StoreLike = DEFAULT_STORE) -> None:
     """Send a value to whoever waits, now or later, with `hw.wait_event(name)` in the run."""
-    opened = open_store(store)
+    opened = open_existing(store)
     try:
         opened.send_signal(run_id, name, encode_signal(value), time.time())
     finally:
@@ -224,13 +230,28 @@ def _root(program: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[
     return program.spec, args, kwargs
 
 
-def _positive(sizes: Mapping[str, int], what: str) -> dict[str, int]:
-    """The sizes, if all are whole numbers of at least 1."""
+def _checked_options(options: Mapping[str, Any]) -> dict[str, int]:
+    """The sizes of pools and of the active set. Raises UsageError for what makes no sense, before anything is begun."""
+    sizes = {"process": os.cpu_count() or 1, "thread": 32, **(options.get("pools") or {})}
+    if unknown := sizes.keys() - {"process", "thread"}:
+        raise UsageError(f"pools= has no {', '.join(map(repr, sorted(unknown)))}: there are 'process' and 'thread'")
+    sizes["max_active"] = options.get("max_active", ACTIVE)
     for name, size in sizes.items():
         if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-            where = f"{what}[{name!r}]" if what else name
-            raise UsageError(f"{where} = {size!r}: a whole number, at least 1")
-    return dict(sizes)
+            raise UsageError(f"{name} = {size!r}: a whole number, at least 1")
+    for name, total in (options.get("resources") or {}).items():
+        if not isinstance(total, int) or isinstance(total, bool) or total < 0:
+            raise UsageError(f"resources[{name!r}] = {total!r}: a whole number, zero or more")
+    seconds = options.get("deadline_s")
+    if seconds is not None and not (isinstance(seconds, int | float) and seconds >= 0):
+        raise UsageError(f"deadline_s = {seconds!r}: a number of seconds, zero or more")
+    run_id = options.get("run_id")
+    if run_id is not None and not (isinstance(run_id, str) and run_id and run_id.isprintable()):
+        raise UsageError(f"run_id = {run_id!r}: a name of printable characters")
+    for name, policy in (options.get("on_change") or {}).items():
+        if policy not in ("reuse", "rerun"):
+            raise UsageError(f"on_change[{name!r}] = {policy!r}: 'reuse' or 'rerun'")
+    return sizes
 
 
 def _identify(

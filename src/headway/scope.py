@@ -194,8 +194,10 @@ def deadline(seconds: float | None = None, *, at: float | None = None, raises: b
     """
     if (seconds is None) == (at is None):
         raise UsageError("hw.deadline: give either seconds from now or at=, an absolute time")
-    if seconds is not None and not seconds >= 0:
-        raise UsageError(f"hw.deadline(seconds={seconds!r}): zero or more")
+    if seconds is not None and not (isinstance(seconds, int | float) and seconds >= 0):
+        raise UsageError(f"hw.deadline(seconds={seconds!r}): a number of seconds, zero or more")
+    if at is not None and not (isinstance(at, int | float) and at == at):
+        raise UsageError(f"hw.deadline(at={at!r}): a time in seconds since 1970")
     return DeadlineScope(seconds, at, raises)
 
 
@@ -251,8 +253,8 @@ def limit(concurrency: int | None = None, *, rate: float | None = None, per_s: f
     """
     if concurrency is None and rate is None:
         raise UsageError("hw.limit() limits nothing: give concurrency, rate or both")
-    if concurrency is not None and concurrency < 1:
-        raise UsageError(f"hw.limit({concurrency}): at least 1, or nothing could ever start")
-    if rate is not None and not (rate > 0 and per_s > 0):
+    if concurrency is not None and not (isinstance(concurrency, int) and concurrency >= 1):
+        raise UsageError(f"hw.limit({concurrency!r}): a whole number, at least 1, or nothing could ever start")
+    if rate is not None and not (isinstance(rate, int | float) and isinstance(per_s, int | float) and rate > 0 and per_s > 0):
         raise UsageError(f"hw.limit(rate={rate!r}, per_s={per_s!r}): both must be above zero")
     return LimitScope(concurrency, rate, per_s, name)

@@ -197,6 +197,11 @@ def task(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
 
     Raises UsageError for options that can't work together.
     """
+    if unknown := options.keys() - inspect.signature(make_spec).parameters.keys():
+        known = ", ".join(list(inspect.signature(make_spec).parameters)[1:])
+        raise UsageError(f"@hw.task has no option {', '.join(sorted(unknown))}; it has {known}")
+    if options.get("cache", "run") not in ("run", "forever"):
+        raise UsageError(f"@hw.task(cache={options['cache']!r}): 'run' or 'forever'")
     if fn is not None:
         return Task(make_spec(fn, **options))
     return lambda function: Task(make_spec(function, **options))
@@ -254,6 +259,14 @@ def make_spec(
     return spec
 
 
+def _is_retry(value: object) -> bool:
+    return value is None or isinstance(value, Retry)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _is_plain(spec: TaskSpec) -> bool:
     """Whether calls of this task need nothing but a turn of the event loop."""
     needs = (spec.retry, spec.timeout_s, spec.batch, spec.effect, spec.cost, spec.resources, spec.pickled)
@@ -272,8 +285,14 @@ def _checked(spec: TaskSpec) -> TaskSpec:
         wrong = "a batch task can't be an effect or hold resources"
     elif spec.on_change not in ("reuse", "rerun", "ask"):
         wrong = f"on_change={spec.on_change!r} is none of 'reuse', 'rerun', 'ask'"
-    elif spec.timeout_s is not None and not spec.timeout_s > 0:
+    elif not _is_retry(spec.retry):
+        wrong = f"retry={spec.retry!r} is no Retry: write retry=hw.Retry(attempts=3)"
+    elif not (spec.timeout_s is None or (_is_number(spec.timeout_s) and spec.timeout_s > 0)):
         wrong = f"timeout={spec.timeout_s!r} is not a number of seconds above zero"
+    elif any(not callable(function) for function in (spec.verify,) if function is not None):
+        wrong = f"verify={spec.verify!r} is no function"
+    elif any(not _is_number(amount) or amount < 0 or amount != int(amount) for amount in spec.resources.values()):
+        wrong = f"resources={dict(spec.resources)!r}: whole numbers, zero or more"
     elif spec.batch < 0 or spec.linger_s < 0:
         wrong = "batch and linger_ms can't be negative"
     elif any(not amount >= 0 for amount in spec.cost.values()):

@@ -322,3 +322,118 @@ def test_the_count_of_active_calls_comes_back_to_zero(go):
         return frame.call._engine.ready.active
 
     assert go(program) == 1
+
+
+def test_the_bounds_of_a_run_and_those_its_root_opens_are_kept_apart(go, clock):
+    @hw.task
+    async def program() -> tuple[float, float, float]:
+        outer = hw.remaining("calls"), hw.time_left()
+        with hw.budget(calls=50), hw.deadline(seconds=1000):
+            await rest(1)
+            if SWITCH.get("stop", True):
+                raise RuntimeError("stop")
+            return outer[0], hw.remaining("calls"), hw.time_left()
+
+    with pytest.raises(RuntimeError):
+        go(program, budget={"calls": 10}, deadline_s=100)
+    clock.advance(20)
+    SWITCH["stop"] = False
+    left, inner, time_left = go(program)  # the run's bounds are those it was started with
+    assert left <= 10
+    assert inner <= 10
+    assert time_left == pytest.approx(79, abs=1)
+
+
+def test_a_raised_budget_lets_a_run_go_on(go):
+    @hw.task
+    async def program() -> float:
+        with hw.budget(calls=100):
+            return sum(await hw.gather(*(rest(i) for i in range(5))))
+
+    with pytest.raises(hw.BudgetExceeded):
+        go(program, budget={"calls": 3})
+    assert go(program, budget={"calls": 1000}) == 10
+
+
+def test_a_call_that_exits_is_an_error_of_that_call(go):
+    @hw.task
+    async def leave() -> int:
+        raise SystemExit(3)
+
+    @hw.task
+    async def program() -> str:
+        with pytest.raises(hw.CallExited, match=r"sys.exit\(3\)"):
+            await leave()
+        return "on"
+
+    assert go(program) == "on"
+
+
+def test_a_fault_of_the_engine_ends_the_run_instead_of_hanging_it(go, monkeypatch):
+    from headway.engine.outcome import Outcomes
+
+    @hw.task
+    async def program() -> float:
+        monkeypatch.setattr(Outcomes, "end", lambda *_: 1 / 0)
+        return await rest(1)
+
+    with pytest.raises(hw.StoreError, match="runtime failed"):
+        go(program)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"retry": 3},
+        {"timeout": "x"},
+        {"cache": "x"},
+        {"verify": 3, "effect": True},
+        {"resources": {"gpu": -1}},
+        {"nosuch": 1},
+        {"pool": "cloud"},
+        {"on_change": "maybe"},
+        {"cost": {"tokens": -1}},
+    ],
+)
+def test_nonsense_in_a_tasks_options_is_refused_where_it_stands(options):
+    async def function(x: int) -> int:
+        return x
+
+    with pytest.raises(hw.UsageError):
+        hw.task(**options)(function)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"pools": {"process": 0}},
+        {"pools": {"proces": 2}},
+        {"resources": {"gpu": -1}},
+        {"deadline_s": float("nan")},
+        {"budget": {"calls": -1}},
+        {"max_active": 0},
+        {"run_id": "two\nlines"},
+        {"on_change": {"task": "bogus"}},
+        {"nosuch": 1},
+    ],
+)
+def test_nonsense_in_a_runs_options_is_refused_before_anything_is_begun(tmp_path, options):
+    with pytest.raises(hw.UsageError):
+        hw.run(rest, 1, store=tmp_path / "store", **options)
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize("look", [hw.resume, hw.cancel, lambda name, store: hw.signal(name, "x", store=store)])
+def test_looking_at_a_store_that_is_not_there_makes_none(tmp_path, look):
+    with pytest.raises(hw.StoreError, match="no store"):
+        look("run", store=tmp_path / "store")
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_list_given_to_a_join_is_told_about_the_star(go):
+    @hw.task
+    async def program() -> None:
+        await hw.gather([rest(1)])  # type: ignore[arg-type]
+
+    with pytest.raises(hw.UsageError, match=r"hw.gather\(\*calls\)"):
+        go(program)

@@ -16,11 +16,11 @@ import headway as hw
 from headway.cli import console
 from headway.cli.arguments import parse_amounts, parse_arguments, parse_json
 from headway.cli.documents import PlanDocument, PlannedDocument, RunResult, Said
-from headway.cli.find import find_call, open_existing
+from headway.cli.find import find_call
 from headway.cli.trouble import ProgramFailed, store_option
 from headway.engine.plan import PlannedCall, ResumePlan
 from headway.errors import HeadwayError, Interrupted, RunError, StoreError, UnknownRun, UsageError
-from headway.journal.open import open_store
+from headway.journal.open import open_existing, open_store
 from headway.journal.records import RunInfo, RunSpec, RunStatus
 from headway.observe import words
 from headway.pools.program import load_object, load_program
@@ -253,14 +253,16 @@ def fork_run(run_id: str, at: str, new_id: str | None, store: str, *, as_json: b
 
 def cancel_run(run_id: str, store: str, *, as_json: bool) -> None:
     opened = open_existing(store)
-    opened.close()
+    try:
+        status = opened.run(run_id).status
+    finally:
+        opened.close()
+    over = status in (RunStatus.DONE, RunStatus.FAILED, RunStatus.CANCELLED)
     hw.cancel(run_id, store=store)
-    _say(Said(run_id=run_id, done="asked to stop"), as_json=as_json)
+    _say(Said(run_id=run_id, done=f"is {status}: there is nothing to stop" if over else "asked to stop"), as_json=as_json)
 
 
 def signal_run(run_id: str, name: str, value: str, store: str, *, as_json: bool) -> None:
-    opened = open_existing(store)
-    opened.close()
     hw.signal(run_id, name, parse_json(value), store=store)
     _say(Said(run_id=run_id, done=f"was sent {name}"), as_json=as_json)
 

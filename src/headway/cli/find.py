@@ -4,22 +4,12 @@ from __future__ import annotations
 
 import difflib
 import re
-from pathlib import Path
 
-from headway.errors import StoreError, UsageError
-from headway.journal.open import open_store
-from headway.journal.store import Store
+from headway.errors import UsageError
 from headway.observe.story import Call, Story
 from headway.observe.tree import matches_task
 
 CANDIDATES = 8
-
-
-def open_existing(store: str) -> Store:
-    """The store, which must exist: looking at a store never makes one. Raises StoreError."""
-    if "://" not in store and not Path(store).exists():
-        raise StoreError(f"there is no store {store!r} here: `headway run` makes one; name another with --store or HEADWAY_STORE")
-    return open_store(store)
 
 
 def find_call(story: Story, wanted: str) -> Call:

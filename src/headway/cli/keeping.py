@@ -8,9 +8,9 @@ from typing import Any
 import typer
 
 from headway.cli import console
-from headway.cli.find import open_existing
 from headway.cli.trouble import PROBLEM
 from headway.errors import UsageError
+from headway.journal.open import open_existing
 from headway.observe import words
 
 _STYLES = {"error": "red", "warning": "yellow", "info": "dim"}

@@ -13,10 +13,10 @@ from rich.text import Text
 
 from headway.cli import console, documents
 from headway.cli.documents import LsDocument, RunDocument, ShowDocument
-from headway.cli.find import open_existing
 from headway.errors import UsageError
 from headway.journal.known import decode_attempt, decode_charge, decode_outcome, decode_start
 from headway.journal.ledger import add
+from headway.journal.open import open_existing
 from headway.journal.owner import clock
 from headway.journal.records import COSTED, Amounts, Attempt, Charge, Kind, Outcome, Row, RunInfo, Start, Status
 from headway.journal.store import Store

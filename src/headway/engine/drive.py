@@ -22,10 +22,11 @@ from typing import Any
 from headway.engine import events
 from headway.engine.bounds import UNBOUNDED, Scope
 from headway.engine.engine import Engine
-from headway.engine.handle import CANCELLED, FAILED, OK, Frame, Handle
+from headway.engine.handle import CANCELLED, FAILED, MISSING, OK, Frame, Handle
+from headway.engine.identity import decision_key
 from headway.engine.replay import answers
 from headway.engine.spec import TaskSpec
-from headway.errors import HeadwayError, Interrupted, LeaseLost, RunCancelled, StoreError
+from headway.errors import HeadwayError, Interrupted, LeaseLost, RunCancelled, StoreError, StoreFull
 from headway.journal.codec import decode
 from headway.journal.known import Known, decode_decision, load
 from headway.journal.log import Journal, Log, Nothing, Writer
@@ -37,6 +38,7 @@ from headway.pools.process import ProcessPool
 from headway.pools.thread import ThreadPool
 
 LEASE_S = 30.0
+OF_RUN = b"run"  # the place of the whole run's bounds, apart from those that the root call opens
 STOP_S = 10.0  # how long code that was told to stop may take before the driver leaves without it
 
 
@@ -174,12 +176,15 @@ class Driver:
         return log
 
     def _root_scope(self, root: Handle[Any]) -> Scope:
-        """The bounds of the whole run."""
-        plan, engine = self._plan, self._engine
-        account = engine.open_budget(Frame(root, UNBOUNDED), plan.budget) if plan.budget else None
+        """The bounds of the whole run; those it was started with, where this time names none."""
+        plan, engine, frame = self._plan, self._engine, Frame(root, UNBOUNDED)
+        told = engine.outcomes.recall(root, decision_key(root.key, 0, "budget", OF_RUN))
+        limits = plan.budget or (told[1] if told is not MISSING else {})
+        account = engine.open_budget(frame, limits, OF_RUN) if limits else None
         deadline = None
-        if plan.deadline_s is not None:
-            deadline = engine.open_deadline(Frame(root, UNBOUNDED), engine.wall() + plan.deadline_s)
+        told = engine.outcomes.recall(root, decision_key(root.key, 0, "deadline", OF_RUN))
+        if plan.deadline_s is not None or told is not MISSING:
+            deadline = engine.open_deadline(frame, engine.wall() + (plan.deadline_s or 0.0), OF_RUN)
         root._ordinals = None
         return Scope(account, deadline)
 
@@ -193,8 +198,14 @@ class Driver:
     def _on_commit(self, rows: int, seq: int, seconds: float) -> None:
         self._emit(events.Committed(at=self._plan.wall(), rows=rows, seq=seq, seconds=seconds))
 
+    def _how_to_resume(self) -> str:
+        store = self._plan.store.url if self._plan.store is not None else ""
+        return f"headway resume {self._plan.run_id} --store {store}"
+
     def _on_failure(self, error: StoreError) -> None:
         self._failure = error
+        if isinstance(error, StoreFull):
+            error.add_note(f"when there is room again, go on with: {self._how_to_resume()}")
         self._stop()
 
     def _on_word(self, info: RunInfo, signals: list[Signal]) -> None:
@@ -209,8 +220,7 @@ class Driver:
                         future.set_result(None)
         if info.cancel_requested and self._failure is None:
             self._failure = RunCancelled(
-                f"run {info.spec.run_id!r} was cancelled; what is finished is journaled: "
-                f"headway resume {info.spec.run_id} goes on with it"
+                f"run {info.spec.run_id!r} was cancelled; what is finished is journaled: {self._how_to_resume()} goes on with it"
             )
             engine.cancel(self._root, "the run was cancelled")
 
@@ -370,8 +380,7 @@ class Driver:
             if self._plan.store is None:
                 raise Interrupted(f"run {self._plan.run_id!r} was {how}; it had no store, so nothing is kept")
             raise Interrupted(
-                f"run {self._plan.run_id!r} was {how}; what is finished is journaled. Go on with: "
-                f"headway resume {self._plan.run_id} --store {self._plan.store.url}"
+                f"run {self._plan.run_id!r} was {how}; what is finished is journaled. Go on with: {self._how_to_resume()}"
             )
         if root._state == FAILED:
             assert root._error is not None

@@ -43,7 +43,7 @@ from headway.engine.ready import Ready
 from headway.engine.replay import Replay
 from headway.engine.spec import TaskSpec
 from headway.engine.waits import Waits
-from headway.errors import CallTimeout, HeadwayError, StoreError, UsageError
+from headway.errors import CallExited, CallTimeout, HeadwayError, StoreError, UsageError
 from headway.journal.codec import Encoded
 from headway.journal.known import Known
 from headway.journal.ledger import Account
@@ -281,6 +281,9 @@ class Engine:
         self.launcher.leave(call)
         if isinstance(error, asyncio.CancelledError) and x is not None and x.stop is not None:
             error = x.stop
+        elif isinstance(error, SystemExit):
+            exited = CallExited(f"{call.describe()} called sys.exit({error.code!r}): raise an exception to fail a call")
+            exited.__cause__, error = error, exited
         if call._children:
             call._state = FINISHING
             call._value, call._error, call._head = value, error, encoded  # type: ignore[assignment]
@@ -404,18 +407,18 @@ class Engine:
         """What the program was told before at this place, or else what `make` says now, recorded."""
         return self.on_loop(self.outcomes.decide, frame.call, what, detail, make)
 
-    def open_budget(self, frame: Frame, limits: Amounts) -> Account:
+    def open_budget(self, frame: Frame, limits: Amounts, place: bytes = b"") -> Account:
         """The account of a budget that opens here; found again by its place in the call."""
         call, outer = frame.call, frame.scope.account
-        key = self.outcomes.name_decision(call, "budget", b"")
+        key = self.outcomes.name_decision(call, "budget", place)
         opened = (outer.key if outer else b"", limits)
         if self.outcomes.recall(call, key) != opened:
             self.outcomes.record_decision(call, key, "budget", opened)
         return self.books.open(key, outer, limits)
 
-    def open_deadline(self, frame: Frame, wanted: float) -> Deadline:
+    def open_deadline(self, frame: Frame, wanted: float, place: bytes = b"") -> Deadline:
         """A deadline that opens here, at the absolute time that was recorded when it first did."""
-        at: float = self.outcomes.decide(frame.call, "deadline", b"", lambda: wanted)
+        at: float = self.outcomes.decide(frame.call, "deadline", place, lambda: wanted)
         outer = frame.scope.deadline
         deadline = Deadline(min(at, outer.at) if outer else at, outer, self.wall)
         deadline.arm(self.loop, self.cancel)
@@ -423,6 +426,12 @@ class Engine:
         if self.emit:
             self.emit(events.DeadlineOpened(at=self.wall(), key=frame.call.key.hex(), deadline=deadline.at))
         return deadline
+
+    def broken(self, error: BaseException) -> None:
+        """The engine itself failed: end the run instead of leaving it to hang."""
+        fault = StoreError(f"run {self.run_id!r}: the runtime failed ({type(error).__name__}: {error}); please report this")
+        fault.__cause__ = error
+        self.fail(fault)
 
     def fail(self, error: StoreError) -> None:
         """The journal can't go on: stop everything, record nothing more."""

@@ -149,6 +149,13 @@ class Launcher:
             self._run(call)
 
     async def _body(self, call: Handle[Any]) -> None:
+        """The call's code, and what the engine makes of its end. A fault of the engine ends the run, loudly."""
+        try:
+            await self._code(call)
+        except Exception as error:
+            self._engine.broken(error)
+
+    async def _code(self, call: Handle[Any]) -> None:
         if call._state != STARTING:
             return
         call._state = RUNNING

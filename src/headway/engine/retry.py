@@ -55,8 +55,11 @@ class Retry:
     on: tuple[type[BaseException], ...] | Callable[[BaseException], bool] = (Exception,)
 
     def __post_init__(self) -> None:
-        if self.attempts < 1:
-            raise UsageError(f"Retry(attempts={self.attempts}): at least 1, which counts the first attempt")
+        if not isinstance(self.attempts, int) or isinstance(self.attempts, bool) or self.attempts < 1:
+            raise UsageError(f"Retry(attempts={self.attempts!r}): a whole number, at least 1, which counts the first attempt")
+        for name in ("delay_s", "factor", "max_delay_s", "jitter"):
+            if not isinstance(getattr(self, name), int | float):
+                raise UsageError(f"Retry({name}={getattr(self, name)!r}): a number")
         if self.delay_s < 0 or self.factor < 0 or self.max_delay_s < 0 or not 0 <= self.jitter <= 1:
             raise UsageError(f"{self}: delays and factor can't be negative, jitter is a share from 0 to 1")
         if not callable(self.on):

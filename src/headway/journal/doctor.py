@@ -212,7 +212,9 @@ class _Examination:
         for digest, users in self.users.items():
             self._check_blob(digest, users)
         if spare:
-            self._say("info", f"{spare} blobs are named by no record", means="`headway gc` removes them")
+            whole = not any(finding.severity == "error" for finding in self.findings)
+            means = "`headway gc` removes them" if whole else "they may belong to what can't be read: keep them"
+            self._say("info", f"{spare} blobs are named by no record that can be read", means=means)
         if leftover:
             self._say("info", f"{leftover} unfinished blobs were left by a crash", means="`headway gc` removes them")
 

@@ -15,6 +15,7 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from headway.errors import StoreDamaged
 from headway.journal.records import Amounts
 
 
@@ -137,7 +138,11 @@ class Ledger:
         totals: dict[bytes, Amounts] = {}
         for (_, scope), line in self._lines.items():
             amounts = add(line.cost, line.reserved)
+            above: set[bytes] = set()
             while scope:
+                if scope in above:
+                    raise StoreDamaged(f"budget {scope.hex()} is recorded as a part of itself: run `headway doctor` on the store")
+                above.add(scope)
                 totals[scope] = add(totals.get(scope, {}), amounts)
                 scope = self._parents.get(scope, b"")
         return totals

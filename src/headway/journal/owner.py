@@ -69,6 +69,12 @@ def is_alive(owner: str) -> bool | None:
     return started is not None and (match[3] == "?" or started in ("?", match[3]))
 
 
+def said(owner: str) -> str:
+    """An owner as people name it: without what tells processes and boots apart."""
+    match = _OWNER.match(owner)
+    return f"pid {match[1]} on {match[2].partition('/')[0]}" if match else owner
+
+
 def check_takeover(run: RunInfo, now: float) -> None:
     """Return when the run may change hands now; raise RunOwned while a live owner holds it."""
     if not run.owner:
@@ -79,7 +85,7 @@ def check_takeover(run: RunInfo, now: float) -> None:
     name = run.spec.run_id
     known = "" if alive else f" (a process that cannot be seen from here: {_host()})"
     raise RunOwned(
-        f"run {name!r} is driven by {run.owner}{known} since {clock(run.owned_since)}, its lease lasts until "
+        f"run {name!r} is driven by {said(run.owner)}{known} since {clock(run.owned_since)}, its lease lasts until "
         f"{clock(run.lease_until)}: wait for it, end it with `headway cancel {name}`, or take it over with "
         "`take_over=True` (`--take-over`)"
     )
@@ -89,7 +95,7 @@ def lost(run: RunInfo, fence: int) -> LeaseLost:
     """The error of a driver whose lease is no longer the newest one."""
     name = run.spec.run_id
     if run.owner:
-        who = f"{run.owner} drives it since {clock(run.owned_since)} (fence {run.fence}, this one had {fence})"
+        who = f"{said(run.owner)} drives it since {clock(run.owned_since)} (fence {run.fence}, this one had {fence})"
     elif run.fence == fence:
         who = "this driver gave it back before"
     else:

@@ -25,6 +25,8 @@ from headway.journal.owner import check_takeover
 from headway.journal.records import COSTED, Charge, Kind, Outcome, Row, RunInfo, RunStatus
 from headway.journal.salvage import read_run, read_table
 
+MOST_PADDED = 1 << 40  # a header that says more is itself damaged
+
 
 class Repaired(msgspec.Struct, frozen=True, kw_only=True):
     """What a repair kept and what it had to drop."""
@@ -61,14 +63,22 @@ class _Repair:
         schema.check_header(self.path)
         new = self.path.with_name(f"{schema.BUILDING}repair-{os.getpid()}")
         backup = self._backup()
+        readable = self.path.with_name(f"{schema.BUILDING}salvage-{os.getpid()}")
         try:
-            self._rebuild(new)
+            self._copy_whole(readable)
+            self._rebuild(readable, new)
         except BaseException as error:
             for file in (new, backup, Path(f"{backup}-wal")):
                 file.unlink(missing_ok=True)
             if isinstance(error, sqlite3.Error):
-                raise schema.explain(error, self.path) from error
+                raise StoreDamaged(
+                    f"nothing of {self.path} can be read any more ({error}): restore it from a copy, or begin a new store in "
+                    "another folder; its blobs are untouched"
+                ) from error
             raise
+        finally:
+            for suffix in ("", "-wal", "-shm"):
+                Path(f"{readable}{suffix}").unlink(missing_ok=True)
         self._swap(new)
         return Repaired(backup=str(backup), runs=self.nruns, records=self.nrecords, dropped=tuple(self.dropped))
 
@@ -87,9 +97,22 @@ class _Repair:
         schema.sync_folder(self.folder)
         return backup
 
-    def _rebuild(self, path: Path) -> None:
+    def _copy_whole(self, copy: Path) -> None:
+        """A copy to read from, as long as its header says: SQLite opens no database that was cut short, although most of its
+        pages may be there. What is missing reads as zeros and is found damaged row by row."""
+        for suffix in ("-wal", ""):
+            if (source := Path(f"{self.path}{suffix}")).exists():
+                shutil.copy2(source, Path(f"{copy}{suffix}"))
+        with copy.open("r+b") as file:
+            head = file.read(schema.HEADER_BYTES)
+            page = int.from_bytes(head[16:18], "big")
+            size = int.from_bytes(head[28:32], "big") * (65536 if page == 1 else page)
+            if file.seek(0, os.SEEK_END) < size <= MOST_PADDED:
+                file.truncate(size)
+
+    def _rebuild(self, readable: Path, path: Path) -> None:
         schema.write_empty(path)
-        source = schema.connect(self.path, readonly=True)
+        source = schema.connect(readable, readonly=True)
         target = sqlite3.connect(path, isolation_level=None)
         try:
             source.execute("BEGIN")

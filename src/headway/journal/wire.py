@@ -218,7 +218,7 @@ def _no_encoding(value: object) -> str:
     kind = type(value)
     return (
         f"is {a_or_an(kind.__qualname__)}, which has no encoding: return plain data, a dataclass, an enum, a Struct,"
-        f" a pydantic model, an array or a tensor, or use @hw.task(pickle=True)"
+        f' a pydantic model, an array or a tensor, or use @hw.task(codec="pickle")'
     )
 
 
@@ -347,5 +347,5 @@ def _read_text(r: Reader, data: memoryview) -> str:
 @reader(Code.PICKLE)
 def _read_pickle(r: Reader, data: memoryview) -> Any:
     if not r.pickle:
-        raise NotDecodable("a recorded value holds a pickle, and pickles are opened only for @hw.task(pickle=True)")
+        raise NotDecodable('a recorded value holds a pickle, and pickles are opened only for @hw.task(codec="pickle")')
     return pickling.loads(r.buffer(r.read(data)))

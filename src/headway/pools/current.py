@@ -6,7 +6,9 @@ belong to it as well. Outside of a worker there is never one. Only the worker's 
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
+from collections.abc import Iterator
 from typing import Protocol
 
 from headway.journal.records import Amounts
@@ -40,10 +42,24 @@ def set_worker_call(call: WorkerCall | None) -> None:
     _current = call
 
 
+_loading = 0
+
+
+@contextlib.contextmanager
+def loading_program() -> Iterator[None]:
+    """While a program file is imported by its path, as the command line does."""
+    global _loading
+    _loading += 1
+    try:
+        yield
+    finally:
+        _loading -= 1
+
+
 def importing_main() -> bool:
-    """Whether this process is a starting worker that imports the program's main module.
+    """Whether the program is being imported, by a starting worker or by its path, and not run.
 
     A run started then would start the program again in each of its workers; the main module lacks its
     `if __name__ == "__main__":` guard.
     """
-    return bool(getattr(multiprocessing.current_process(), "_inheriting", False))
+    return _loading > 0 or bool(getattr(multiprocessing.current_process(), "_inheriting", False))

@@ -21,6 +21,7 @@ from typing import Any
 
 from headway.errors import UsageError
 from headway.pools.base import FunctionRef
+from headway.pools.current import loading_program
 
 _MAIN = ("__main__", "__mp_main__")
 
@@ -148,9 +149,12 @@ def _execute(name: str, file: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        with loading_program():
+            spec.loader.exec_module(module)
     except BaseException as error:
         del sys.modules[name]
+        if isinstance(error, UsageError):
+            raise
         if isinstance(error, SyntaxError):
             raise UsageError(f"{error.filename or file}, line {error.lineno}: {error.msg}") from error
         if isinstance(error, Exception):
