@@ -89,6 +89,10 @@ def resume(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be reused and what would run.")] = False,
     reuse: Reuse = None,
     rerun: Rerun = None,
+    budget: Annotated[
+        list[str] | None,
+        typer.Option("--budget", metavar="UNIT=AMOUNT", help="Another bound of the run; what is spent counts. Repeatable."),
+    ] = None,
     workers: Workers = None,
     take_over: TakeOver = False,
     progress: Progress = None,
@@ -107,7 +111,7 @@ def resume(
         plan_run(run_id, store, on_change, as_json=json)
         return
     options = Options(store=store, json=json, progress=progress, events=events, gantt=gantt, take_over=take_over, workers=workers)
-    resume_run(run_id, on_change, options)
+    resume_run(run_id, on_change, budget or [], options)
 
 
 @app.command()

@@ -77,10 +77,11 @@ def run_program(
     _finish(run_id, before, drive, options)
 
 
-def resume_run(run_id: str, on_change: Mapping[str, Policy], options: Options) -> None:
+def resume_run(run_id: str, on_change: Mapping[str, Policy], budgets: list[str], options: Options) -> None:
     """Load the program of a stored run and go on with it."""
+    budget = parse_amounts(budgets, "--budget")
     before = _load_program_of(run_id, options.store)
-    _finish(run_id, before, lambda: hw.resume(run_id, on_change=on_change, **options.common()), options)
+    _finish(run_id, before, lambda: hw.resume(run_id, on_change=on_change, budget=budget, **options.common()), options)
 
 
 def _finish(run_id: str, before: RunInfo | None, drive: Callable[[], Any], options: Options) -> None:
