@@ -33,8 +33,9 @@ lint: $(VENV)/.installed
 	@$(BIN)/mypy
 
 bench: $(VENV)/.installed  ## side by side with peers; takes a while
+	@$(BIN)/python -m benchmarks.overhead
+	@$(BIN)/python -m benchmarks.scale
 	@$(BIN)/python -m benchmarks.overhead --write-docs
-	@$(BIN)/python -m benchmarks.scale --write-docs
 
 clean:
 	rm -rf $(VENV) .venv-peers* .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
