@@ -34,7 +34,6 @@ from headway.engine.identity import (
     decision_key,
     explicit,
     forever_key,
-    key_of,
     label,
     sibling_key,
     unkeyed,
@@ -177,7 +176,7 @@ def test_values_that_differ_in_content_or_type_have_different_forms():
 def call(*args, **kwargs):
     def f(*args, **kwargs): ...
 
-    return key_of(PARENT, 0, "f", Signature(f, "f"), args, kwargs)
+    return call_key(PARENT, 0, "f", Signature(f, "f").canonical(args, dict(kwargs)))
 
 
 def test_how_arguments_are_divided_is_part_of_the_question():

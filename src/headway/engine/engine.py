@@ -33,7 +33,6 @@ from headway.engine.handle import (
     STARTING,
     Frame,
     Handle,
-    current,
 )
 from headway.engine.identity import call_key, call_prefix, forever_key, hash_key, sibling_key
 from headway.engine.inputs import PLAIN, handles_in
@@ -51,8 +50,6 @@ from headway.journal.log import Blob, Journal
 from headway.journal.records import Amounts, Row
 from headway.journal.store import Store
 from headway.pools.base import Pool
-
-NO_KWARGS: dict[str, Any] = {}
 
 
 class Engine:
@@ -452,8 +449,3 @@ class Engine:
             label=call._spec.label(call._args, call._kwargs),
         )
         self.emit(event)
-
-
-def frame_now() -> Frame | None:
-    """The call and scope that this code runs in, if any."""
-    return current.get()

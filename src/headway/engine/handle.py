@@ -66,7 +66,6 @@ class Extra:
         "recharged",
         "recorded",
         "reserved",
-        "resumed",
         "started_attempt",
         "stop",
         "stop_reason",
@@ -97,7 +96,6 @@ class Extra:
         self.parked_at = 0.0
         self.parked_s = 0.0
         self.started_attempt: float | None = None
-        self.resumed = False  # it was checked against what earlier processes recorded of it
 
 
 class Handle(Generic[T_co]):

@@ -30,7 +30,6 @@ __all__ = [
     "decision_key",
     "explicit",
     "forever_key",
-    "key_of",
     "label",
     "sibling_key",
     "stable_module",
@@ -81,13 +80,6 @@ def forever_key(task: str, arguments: bytes) -> bytes:
 def explicit(key: object, task: str = "the call") -> bytes:
     """What `key=` gave, as the arguments of `call_key`; never equal to the arguments of a call without it."""
     return b"\xc1" + canonical(key, f"key= of {task}")  # 0xc1 starts no msgpack
-
-
-def key_of(
-    parent_key: bytes, epoch: int, task: str, signature: Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> bytes:
-    """The name of a call whose arguments are in normal form. Raises NoCanonicalForm."""
-    return call_key(parent_key, epoch, task, signature.canonical(args, kwargs))
 
 
 # --- labels ----------------------------------------------------------------------------------------------------------
