@@ -283,7 +283,7 @@ class Engine:
             exited.__cause__, error = error, exited
         if call._children:
             call._state = FINISHING
-            call._value, call._error, call._head = value, error, encoded  # type: ignore[assignment]
+            call.extra().ended = (value, error, encoded)
             if error is not None:
                 for child in list(call._children):
                     self.cancel(child, f"{call.describe()} ended without it")
@@ -294,14 +294,13 @@ class Engine:
         """The last child of a call that was waiting for it has ended."""
         if call._state != FINISHING or call._children:
             return
-        value, error, encoded = call._value, call._error, call._head
-        call._value, call._error, call._head = None, None, b""
-        x = call._x
-        if (error is None and x is not None and x.stop is not None and not isinstance(x.stop, asyncio.CancelledError)) or (
-            error is None and x is not None and x.stop is not None and any(not h._awaited for h in x.failures)
-        ):
-            error = x.stop
-        self.conclude(call, value, error, encoded or None)  # type: ignore[arg-type]
+        x = call.extra()
+        value, error, encoded = x.ended
+        x.ended = (None, None, None)
+        if error is None and x.stop is not None:  # a call that was only asked to stop, and still has a result, keeps it
+            if not isinstance(x.stop, asyncio.CancelledError) or any(not child._awaited for child in x.failures):
+                error = x.stop
+        self.conclude(call, value, error, encoded)
 
     def conclude(self, call: Handle[Any], value: Any, error: BaseException | None, encoded: Encoded | None = None) -> None:
         """A call and its children have ended: settle, try again, or end it for good."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from headway.engine.bounds import Held, Scope
     from headway.engine.engine import Engine
     from headway.engine.spec import TaskSpec
+    from headway.journal.codec import Encoded
     from headway.journal.known import Recorded
     from headway.pools.base import Job
 
@@ -53,6 +54,7 @@ class Extra:
         "child_errors",
         "costs",
         "dependents",
+        "ended",
         "failures",
         "granted",
         "guards",
@@ -77,6 +79,7 @@ class Extra:
         self.stop_reason = ""
         self.failures: list[Handle[Any]] = []  # failed children that nobody has awaited yet
         self.child_errors: list[BaseException] = []  # errors that children gave this attempt
+        self.ended: tuple[Any, BaseException | None, Encoded | None] = (None, None, None)  # its body's end, until its children end
         self.awaiting: list[Handle[Any]] = []  # handles of other calls that the body waits for now
         self.dependents: list[Handle[Any]] = []  # calls that got this handle as an argument
         self.job: Job | None = None
