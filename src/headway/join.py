@@ -8,6 +8,7 @@ Outside of a run they do the same with plain coroutines.
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import inspect
 import threading
 from collections import deque
@@ -363,7 +364,8 @@ def wait(awaitable: Awaitable[T]) -> T:
     engine = frame.call._engine
     if threading.get_ident() == engine.thread:
         raise UsageError(f"{frame.call.describe()} runs on the event loop: await it there; hw.wait is for plain def tasks")
-    return asyncio.run_coroutine_threadsafe(_await(awaitable), engine.loop).result()
+    waiting: concurrent.futures.Future[T] = asyncio.run_coroutine_threadsafe(_await(awaitable), engine.loop)
+    return engine.world.wait(waiting)
 
 
 async def _await(awaitable: Awaitable[T]) -> T:

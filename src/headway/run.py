@@ -26,6 +26,7 @@ from headway.engine.handle import current
 from headway.engine.identity import call_key
 from headway.engine.plan import ResumePlan, plan_resume
 from headway.engine.spec import TASKS, TaskSpec
+from headway.engine.world import World, this_world
 from headway.errors import NoCanonicalForm, NotEncodable, RunError, RunMismatch, StoreError, UnknownRun, UsageError
 from headway.inside import encode_signal
 from headway.journal.codec import decode, digest, encode
@@ -120,9 +121,10 @@ async def arun(program: Callable[..., Awaitable[R]], /, *args: Any, **options: U
     args, bound = spec.signature.bind(args, named)
     store, run_id = options.get("store", DEFAULT_STORE), options.get("run_id")
     opened = open_store(store) if store is not None else None
+    world = this_world(asyncio.get_running_loop())
     shown, close_sinks = _sinks(options.get("progress"), options.get("events"))
     try:
-        salt, nonce, info = _identify(opened, run_id, spec, args, bound)
+        salt, nonce, info = _identify(opened, run_id, spec, args, bound, world)
         plan = Plan(
             run_id=info.spec.run_id if info else run_id or "memory",
             spec=spec,
@@ -140,7 +142,7 @@ async def arun(program: Callable[..., Awaitable[R]], /, *args: Any, **options: U
             decided=dict(options.get("on_change") or {}),
             budget=bounds,
             deadline_s=options.get("deadline_s"),
-            wall=getattr(asyncio.get_running_loop(), "wall", time.time),
+            world=world,
         )
         result: R = await Driver(plan).drive()
         return result
@@ -255,13 +257,13 @@ def _checked_options(options: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _identify(
-    store: Store | None, run_id: str | None, spec: TaskSpec, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    store: Store | None, run_id: str | None, spec: TaskSpec, args: tuple[Any, ...], kwargs: Mapping[str, Any], world: World
 ) -> tuple[bytes, bytes, RunInfo | None]:
     """The run's salt and nonce; in a store, the run itself, made when it is new."""
     if store is None:
-        return secrets.token_bytes(16), secrets.token_bytes(16), None
+        return world.token(), world.token(), None
     canonical = spec.canonical(args, kwargs)
-    salt = secrets.token_bytes(16)
+    salt = world.token()
     head, blobs = _stored_arguments(store, spec, args, kwargs)
     path, module = _source_of(spec)
     wanted = RunSpec(
@@ -274,7 +276,7 @@ def _identify(
         blobs=blobs,
         root=call_key(salt, 0, spec.name, canonical),
         salt=salt,
-        created=time.time(),
+        created=world.wall(),
     )
     info = store.create_run(wanted)
     if info.spec.root != call_key(info.spec.salt, 0, spec.name, canonical):

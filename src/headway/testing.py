@@ -14,6 +14,8 @@ import selectors
 from collections.abc import Callable
 from typing import Any
 
+from headway.engine.engine import Engine
+from headway.engine.world import Machine
 from headway.run import arun
 
 REAL_WAIT_S = 0.02
@@ -55,6 +57,20 @@ class _JumpingSelector(selectors.DefaultSelector):
         return ready
 
 
+class _VirtualWorld(Machine):
+    """This machine, with another clock."""
+
+    def __init__(self, clock: VirtualClock, busy: list[Callable[[], bool]]) -> None:
+        self._clock = clock
+        self._busy = busy
+
+    def wall(self) -> float:
+        return self._clock.now
+
+    def drives(self, engine: Engine) -> None:
+        self._busy.append(lambda: engine.ready.in_pools > 0 or engine.journal.awaited)
+
+
 class VirtualLoop(asyncio.SelectorEventLoop):
     """An event loop on a virtual clock."""
 
@@ -65,12 +81,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Checks that say whether something outside of the loop is awaited: a worker, the disk. The clock stands still then."""
         super().__init__(selector)
 
+        self.world = _VirtualWorld(clock, self.busy)
+
     def time(self) -> float:
         return self._virtual.elapsed
-
-    def wall(self) -> float:
-        """The wall clock that a run on this loop uses."""
-        return self._virtual.now
 
 
 def run(program: Callable[..., Any], /, *args: Any, clock: VirtualClock | None = None, **options: Any) -> Any:

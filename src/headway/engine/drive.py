@@ -13,7 +13,6 @@ import contextlib
 import signal
 import sys
 import threading
-import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -26,16 +25,13 @@ from headway.engine.handle import CANCELLED, FAILED, MISSING, OK, Frame, Handle
 from headway.engine.identity import decision_key
 from headway.engine.replay import answers
 from headway.engine.spec import TaskSpec
+from headway.engine.world import MACHINE, LogWriter, World
 from headway.errors import HeadwayError, Interrupted, LeaseLost, RunCancelled, StoreError, StoreFull
 from headway.journal.codec import decode
 from headway.journal.known import Known, decode_decision, load
-from headway.journal.log import Journal, Log, Nothing, Writer
-from headway.journal.owner import this_process
+from headway.journal.log import Journal, Log, Nothing
 from headway.journal.records import Amounts, Lease, RunInfo, RunStatus, Signal
 from headway.journal.store import Store
-from headway.pools.base import Pool
-from headway.pools.process import ProcessPool
-from headway.pools.thread import ThreadPool
 
 LEASE_S = 30.0
 OF_RUN = b"run"  # the place of the whole run's bounds, apart from those that the root call opens
@@ -62,7 +58,7 @@ class Plan:
     decided: dict[str, str] = field(default_factory=dict)
     budget: Amounts = field(default_factory=dict)
     deadline_s: float | None = None
-    wall: Callable[[], float] = time.time
+    world: World = MACHINE
 
 
 def _is_default(handler: object) -> bool:
@@ -76,7 +72,7 @@ class Driver:
         self._plan = plan
         self._sinks = list(plan.sinks)
         self._lease: Lease | None = None
-        self._writer: Writer | None = None
+        self._writer: LogWriter | None = None
         self._interrupts = 0
         self._failure: BaseException | None = None
         self._stopped: asyncio.Event | None = None
@@ -118,20 +114,16 @@ class Driver:
             known = load(plan.store, plan.info.uid)
             if answers(known, plan.info.spec.root, plan.spec, plan.decided):
                 return known  # nothing will run, so nothing needs the lease
-        self._lease = plan.store.acquire(plan.run_id, this_process(), LEASE_S, plan.wall(), take_over=plan.take_over)
+        self._lease = plan.store.acquire(plan.run_id, plan.world.owner(), LEASE_S, plan.world.wall(), take_over=plan.take_over)
         try:
             return load(plan.store, self._lease.uid)
         except BaseException:
-            plan.store.release(self._lease, RunStatus.INTERRUPTED, plan.wall())
+            plan.store.release(self._lease, RunStatus.INTERRUPTED, plan.world.wall())
             raise
 
     def _make_engine(self, known: Known) -> Engine:
         plan = self._plan
         loop = asyncio.get_running_loop()
-        pools: dict[str, Pool] = {
-            "thread": ThreadPool(plan.pools.get("thread", 8)),
-            "process": ProcessPool(plan.pools.get("process", 2)),
-        }
         engine = Engine(
             run_id=plan.run_id,
             salt=plan.salt,
@@ -139,17 +131,16 @@ class Driver:
             loop=loop,
             journal=Nothing(),
             known=known,
-            pools=pools,
+            pools=plan.world.make_pools(plan.pools),
             resources=plan.resources,
             max_active=plan.max_active,
-            wall=plan.wall,
+            world=plan.world,
             holder=self._lease.owner if self._lease else "",
             store=plan.store,
             decided=plan.decided,
         )
         engine.emit = self._emit if self._sinks else None
-        if (busy := getattr(loop, "busy", None)) is not None:  # a virtual clock asks before it jumps
-            busy.append(lambda: engine.ready.in_pools > 0 or engine.journal.awaited)
+        plan.world.drives(engine)
         engine.on_parked = self._on_parked
         engine.on_failure = self._on_failure
         if plan.store is not None and self._lease is not None:
@@ -169,9 +160,9 @@ class Driver:
             on_room=engine.ready.dispatch,
             on_failure=engine.fail,
             on_commit=self._on_commit if self._sinks else None,
-            clock=self._plan.wall,
+            wall=self._plan.world.wall,
         )
-        self._writer = Writer(log, self._on_word)
+        self._writer = self._plan.world.make_writer(log, self._on_word)
         self._writer.start()
         return log
 
@@ -196,7 +187,7 @@ class Driver:
         self._on_parked()
 
     def _on_commit(self, rows: int, seq: int, seconds: float) -> None:
-        self._emit(events.Committed(at=self._plan.wall(), rows=rows, seq=seq, seconds=seconds))
+        self._emit(events.Committed(at=self._plan.world.wall(), rows=rows, seq=seq, seconds=seconds))
 
     def _how_to_resume(self) -> str:
         store = self._plan.store.url if self._plan.store is not None else ""
@@ -244,7 +235,7 @@ class Driver:
         if self._sinks:
             url = self._plan.store.url if self._plan.store is not None else "memory"
             started = events.RunStarted(
-                at=self._plan.wall(),
+                at=self._plan.world.wall(),
                 run_id=self._plan.run_id,
                 task=self._plan.spec.name,
                 store=url,
@@ -263,7 +254,11 @@ class Driver:
     def _interruptible(self) -> Iterator[None]:
         """While the run goes on, Ctrl-C drains it instead of tearing it."""
         before = signal.getsignal(signal.SIGINT)
-        if threading.current_thread() is not threading.main_thread() or not _is_default(before):
+        if (
+            not self._plan.world.interruptible
+            or threading.current_thread() is not threading.main_thread()
+            or not _is_default(before)
+        ):
             yield
             return
         loop = asyncio.get_running_loop()
@@ -355,13 +350,13 @@ class Driver:
                     await pool.close()
         finally:
             if self._writer is not None:
-                await asyncio.to_thread(self._writer.close)
+                await plan.world.aside(self._writer.close)
             if plan.store is not None and self._lease is not None:
                 with contextlib.suppress(LeaseLost, StoreError):
-                    plan.store.release(self._lease, status, plan.wall(), error_floor=floor)
+                    plan.store.release(self._lease, status, plan.world.wall(), error_floor=floor)
         if self._sinks:
             ended = events.RunEnded(
-                at=plan.wall(),
+                at=plan.world.wall(),
                 run_id=plan.run_id,
                 status=status,
                 calls=self._engine.calls,

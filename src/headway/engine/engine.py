@@ -38,10 +38,10 @@ from headway.engine.identity import call_key, call_prefix, forever_key, hash_key
 from headway.engine.inputs import PLAIN, handles_in
 from headway.engine.launch import Launcher
 from headway.engine.outcome import Outcomes
-from headway.engine.ready import Ready
 from headway.engine.replay import Replay
 from headway.engine.spec import TaskSpec
 from headway.engine.waits import Waits
+from headway.engine.world import World
 from headway.errors import CallExited, CallTimeout, HeadwayError, StoreError, UsageError
 from headway.journal.codec import Encoded
 from headway.journal.known import Known
@@ -53,7 +53,7 @@ from headway.pools.base import Pool
 
 
 class Engine:
-    """One run in this process. `wall` gives wall-clock seconds; `holder` names this driver in shared limits."""
+    """One run in this process. `holder` names this driver in shared limits."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class Engine:
         pools: dict[str, Pool],
         resources: dict[str, int],
         max_active: int,
-        wall: Callable[[], float],
+        world: World,
         holder: str = "",
         store: Store | None = None,
         decided: Mapping[str, str] | None = None,
@@ -80,13 +80,14 @@ class Engine:
         self.known = known
         self.pools = pools
         self.store = store
-        self.wall = wall
+        self.world = world
+        self.wall = world.wall
         self.holder = holder
         self.emit: Callable[[events.Event], None] | None = None
         self.thread = threading.get_ident()
         self.waits = Waits(self)
         self.books = Books(self)
-        self.ready = Ready(self, pools, resources, max_active)
+        self.ready = world.make_ready(self, resources, max_active)
         self.replay = Replay(self, known, decided or {})
         self.outcomes = Outcomes(self)
         self.launcher = Launcher(self)
@@ -118,7 +119,7 @@ class Engine:
                 future.set_exception(error)
 
         self.loop.call_soon_threadsafe(step)
-        return future.result()
+        return self.world.wait(future)
 
     def spawn(
         self,

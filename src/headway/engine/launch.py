@@ -136,7 +136,7 @@ class Launcher:
             if asyncio.iscoroutinefunction(spec.verify):
                 answer = await spec.verify(*args, **kwargs)
             else:
-                answer = await asyncio.to_thread(spec.verify, *args, **kwargs)
+                answer = await self._engine.world.aside(spec.verify, *args, **kwargs)
         except BaseException as error:
             if call._state == STARTING and call._attempt == attempt:
                 self._engine.body_ended(call, None, error)

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 from headway.engine.bounds import SHARED_RETRY_S, Held, Limit, Resource
 from headway.engine.handle import READY, RUNNING, STARTING, Handle
 from headway.errors import ResourceUnavailable
-from headway.pools.thread import ThreadPool
 
 if TYPE_CHECKING:
     from headway.engine.engine import Engine
@@ -63,7 +62,7 @@ class Ready:
             self._engine.conclude(call, None, error)
             return
         signature = (spec.pool, call._scope.limits, tuple(spec.resources.items()))
-        heapq.heappush(self._queues.setdefault(signature, []), (-self._ahead(call), call._number, call))
+        heapq.heappush(self._queues.setdefault(signature, []), (self._rank(call), call._number, call))
         self.dispatch_soon()
 
     def promote(self, call: Handle[Any]) -> None:
@@ -71,13 +70,20 @@ class Ready:
         if call._state == READY and self.durations:
             signature = (call._spec.pool, call._scope.limits, tuple(call._spec.resources.items()))
             if (queue := self._queues.get(signature)) is not None:
-                heapq.heappush(queue, (-self._ahead(call), call._number, call))
+                heapq.heappush(queue, (self._rank(call), call._number, call))
 
     def learn(self, task: str, seconds: float) -> None:
         """Remember how long calls of a task take."""
         seen, mean = self.durations.get(task, (0, 0.0))
         seen = min(seen + 1, 100)
         self.durations[task] = (seen, mean + (seconds - mean) / seen)
+
+    def _next_in_line(self) -> Handle[Any]:
+        return self._line.popleft()
+
+    def _rank(self, call: Handle[Any]) -> float:
+        """What a queue is ordered by: the longest path ahead first."""
+        return -self._ahead(call)
 
     def _ahead(self, call: Handle[Any], depth: int = 0) -> float:
         """Seconds of the longest known path from this call through the calls that got its handle."""
@@ -115,7 +121,7 @@ class Ready:
         self._scheduled = False
         self._let_reenter()
         while self._line and self._has_room():
-            call = self._line.popleft()
+            call = self._next_in_line()
             if call._state == READY:
                 self._engine.begin(call)
         wait = SHARED_RETRY_S if self._waits_for_others() else math.inf
@@ -212,8 +218,8 @@ class Ready:
         x.parked_at = self._engine.loop.time()
         if call._spec.pool == "inline":
             self.active -= not call._spec.batch
-        elif isinstance(pool := self._pools[call._spec.pool], ThreadPool):
-            pool.lend(1)
+        else:
+            self._pools[call._spec.pool].lend(1)
             x.lent = True
         for held in x.held:
             if isinstance(held.source, Limit):
@@ -278,8 +284,8 @@ class Ready:
         x.parks -= 1
         if x.parks:
             return
-        if x.lent and isinstance(pool := self._pools[call._spec.pool], ThreadPool):
-            pool.lend(-1)
+        if x.lent:
+            self._pools[call._spec.pool].lend(-1)
             x.lent = False
         if call._state not in (STARTING, RUNNING):
             return

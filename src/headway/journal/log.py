@@ -4,8 +4,8 @@ The engine appends and goes on; nothing waits for the disk but an effect, the en
 queue is first in, first out and committed in groups, so whatever survives a crash is a prefix of what was appended: a survivor
 never lacks what it was computed from. The blobs of a group are durable before the group is.
 
-`Log` is the whole logic and does no waiting: `write_group` moves one group from the queue to the store. `Writer` is the thread
-that calls it, renews the lease and looks for word from outside (a cancel, a signal). A simulator calls `write_group` itself.
+`Log` is the whole logic and does no waiting: `write_group` moves one group from the queue to the store. The thread that calls it
+is in `writer`; a simulator calls it at times that it draws.
 
 The log must never lose or reorder a row, and never report a row durable that is not. When the store fails, the log keeps the
 rows it could not write, says so once through `on_failure`, and accepts nothing more.
@@ -20,15 +20,13 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from headway.errors import StoreError
-from headway.journal.records import Lease, Row, RunInfo, Signal
+from headway.journal.records import Lease, Row
 from headway.journal.store import Buffer, Store
 
 GROUP_ROWS = 4096
 GROUP_BYTES = 32 << 20
 QUEUE_ROWS = 32_768
 QUEUE_BYTES = 256 << 20
-LINGER_S = 0.05  # how long a group gathers while nobody waits for it; shorter ones fight the program for the interpreter
-WATCH_S = 0.1  # how often an idle writer looks for word from outside
 
 
 class Blob(NamedTuple):
@@ -83,7 +81,7 @@ class Nothing:
 class Log:
     """The append queue of one owned run.
 
-    `post` runs a callback on the engine's thread; `clock` gives wall-clock seconds.
+    `post` runs a callback on the engine's thread; `wall` gives wall-clock seconds.
     """
 
     def __init__(
@@ -96,7 +94,7 @@ class Log:
         on_room: Callable[[], None],
         on_failure: Callable[[StoreError], None],
         on_commit: Callable[[int, int, float], None] | None = None,
-        clock: Callable[[], float] = time.time,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self.store = store
         self.lease = lease
@@ -109,11 +107,11 @@ class Log:
         self._bytes_out = 0
         self._waiters: deque[tuple[int, Callable[[], None]]] = deque()
         self._full = False
-        self._post = post
+        self.post = post
         self._on_room = on_room
         self._on_failure = on_failure
         self._on_commit = on_commit
-        self._clock = clock
+        self.wall = wall
         self._idle = True
         self.work = threading.Event()
         self.urgent = threading.Event()
@@ -188,11 +186,11 @@ class Log:
         self.work.clear()
         self._idle = True
 
-    def take_group(self) -> list[Row]:
+    def take_group(self, most: int = GROUP_ROWS) -> list[Row]:
         """The next rows to commit together, oldest first."""
         queue, nbytes = self._queue, 0
         group: list[Row] = []
-        while queue and len(group) < GROUP_ROWS and nbytes < GROUP_BYTES:
+        while queue and len(group) < most and nbytes < GROUP_BYTES:
             row = queue.popleft()
             group.append(row)
             nbytes += len(row.body)
@@ -213,11 +211,11 @@ class Log:
                     self._bytes_out += len(blob.data)
                 if carried.cache_key is not None:
                     cache.append((carried.cache_key, row))
-        self.store.commit(self.lease, first_seq, group, self._clock(), cache=cache)
-        self._post(lambda: self._committed(last))
+        self.store.commit(self.lease, first_seq, group, self.wall(), cache=cache)
+        self.post(lambda: self._committed(last))
         if (on_commit := self._on_commit) is not None:
             seconds = time.perf_counter() - began
-            self._post(lambda: on_commit(len(group), last, seconds))
+            self.post(lambda: on_commit(len(group), last, seconds))
 
     def write_all(self, durable: int) -> int:
         """Write group after group until the queue is empty; the last durable seq."""
@@ -233,67 +231,4 @@ class Log:
             wrapped.__cause__ = error
             error = wrapped
         failure = error
-        self._post(lambda: self._failed(failure))
-
-
-class Writer(threading.Thread):
-    """The one thread that writes a run's journal, renews its lease and brings word from outside."""
-
-    def __init__(self, log: Log, on_word: Callable[[RunInfo, list[Signal]], None]) -> None:
-        super().__init__(name=f"headway-journal-{log.lease.run_id}", daemon=True)
-        self._log = log
-        self._on_word = on_word
-        self._closing = False
-        self._last_signal = 0
-        self._version = -1
-        self._cancelled = False
-
-    def close(self) -> None:
-        """Write what is queued, then end. Blocks until it is so."""
-        self._closing = True
-        self._log.urgent.set()
-        self._log.work.set()
-        self.join()
-
-    def run(self) -> None:
-        try:
-            self._loop()
-        except BaseException as error:
-            self._log.fail(error)
-
-    def _loop(self) -> None:
-        log = self._log
-        durable = log.durable
-        renew_every = log.lease.ttl_s / 3
-        renewed = looked = time.monotonic()
-        while True:
-            if log.work.wait(WATCH_S) or log.pending:
-                if not self._closing:
-                    log.urgent.wait(LINGER_S)
-                log.urgent.clear()
-                log.rest()
-                durable = log.write_all(durable)
-            now = time.monotonic()
-            if now - renewed >= renew_every:
-                log.store.renew(log.lease, log._clock())
-                renewed = now
-            if now - looked >= WATCH_S:
-                self._look()
-                looked = now
-            if self._closing and not log.pending:
-                return
-
-    def _look(self) -> None:
-        """Tell the engine about a cancel or signals that another process left in the store."""
-        store, lease = self._log.store, self._log.lease
-        version = store.changed()
-        if version == self._version:
-            return
-        self._version = version
-        info = store.run(lease.run_id)
-        signals = store.signals(lease.uid, after=self._last_signal)
-        if signals:
-            self._last_signal = signals[-1].number
-        if signals or (info.cancel_requested and not self._cancelled):
-            self._cancelled = info.cancel_requested
-            self._log._post(lambda: self._on_word(info, signals))
+        self.post(lambda: self._failed(failure))

@@ -78,6 +78,10 @@ class Pool(Protocol):
     def cancel(self, job: Job) -> bool:
         """Stop the job, or abandon it. Its `on_done` is called later, with `cancelled=True` in either case."""
 
+    def lend(self, slots: int) -> None:
+        """Let others use the slots of jobs that only wait for other jobs; take them back with a negative number. Nothing where
+        jobs can't wait for others."""
+
     def start(self, on_free: Callable[[], None], emit: Callable[[Any], None] | None) -> None:
         """Bind to the running loop. `on_free` is called whenever a slot becomes free; `emit` takes events."""
 

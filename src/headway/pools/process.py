@@ -74,6 +74,9 @@ class ProcessPool:
             self._running[job] = Answer(cancelled=True)
         return True
 
+    def lend(self, slots: int) -> None:
+        """Nothing: a job in another process can't wait for other jobs."""
+
     async def close(self) -> None:
         """End all workers: idle ones leave, busy ones are killed and their jobs answered as cancelled."""
         workers = list(self._workers)

@@ -1,0 +1,109 @@
+"""What a driver needs of the place it runs in: a clock, a name, randomness, pools, somebody who writes.
+
+A loop may carry its own world in an attribute `world`: the virtual clock of tests does, and the simulator, whose worlds have
+no thread, no time and no disk. Every other loop runs in `Machine`. The engine, the journal's log and all rules are the same in
+each of them; nothing may ask which world it is in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from headway.engine.ready import Ready
+from headway.journal.log import Log
+from headway.journal.owner import this_process
+from headway.journal.records import RunInfo, Signal
+from headway.journal.writer import Writer
+from headway.pools.base import Pool
+from headway.pools.process import ProcessPool
+from headway.pools.thread import ThreadPool
+
+if TYPE_CHECKING:
+    from headway.engine.engine import Engine
+
+T = TypeVar("T")
+OnWord = Callable[[RunInfo, list[Signal]], None]
+
+
+class LogWriter(Protocol):
+    """Who moves groups of rows from a log to the store."""
+
+    def start(self) -> None: ...
+
+    def close(self) -> None:
+        """Write what is queued, then end. May block; called through `aside`."""
+
+
+class World(Protocol):
+    interruptible: bool  # whether Ctrl-C is for the run
+
+    def wall(self) -> float:
+        """Seconds since 1970."""
+
+    def owner(self) -> str:
+        """How leases name this process."""
+
+    def token(self) -> bytes:
+        """16 bytes that nobody else has."""
+
+    def make_pools(self, sizes: Mapping[str, int]) -> dict[str, Pool]: ...
+
+    def make_ready(self, engine: Engine, resources: dict[str, int], max_active: int) -> Ready: ...
+
+    def make_writer(self, log: Log, on_word: OnWord) -> LogWriter: ...
+
+    def drives(self, engine: Engine) -> None:
+        """An engine begins its work here."""
+
+    async def aside(self, function: Callable[..., T], /, *args: Any) -> T:
+        """Run a function that blocks without blocking the loop."""
+
+    def wait(self, future: concurrent.futures.Future[T]) -> T:
+        """In a pool's thread: block until the loop has answered."""
+
+
+class Machine:
+    """The real world."""
+
+    interruptible = True
+
+    def wall(self) -> float:
+        return time.time()
+
+    def owner(self) -> str:
+        return this_process()
+
+    def token(self) -> bytes:
+        return secrets.token_bytes(16)
+
+    def make_pools(self, sizes: Mapping[str, int]) -> dict[str, Pool]:
+        return {"thread": ThreadPool(sizes.get("thread", 8)), "process": ProcessPool(sizes.get("process", 2))}
+
+    def make_ready(self, engine: Engine, resources: dict[str, int], max_active: int) -> Ready:
+        return Ready(engine, engine.pools, resources, max_active)
+
+    def make_writer(self, log: Log, on_word: OnWord) -> LogWriter:
+        return Writer(log, on_word)
+
+    def drives(self, engine: Engine) -> None:
+        pass
+
+    async def aside(self, function: Callable[..., T], /, *args: Any) -> T:
+        return await asyncio.to_thread(function, *args)
+
+    def wait(self, future: concurrent.futures.Future[T]) -> T:
+        return future.result()
+
+
+MACHINE = Machine()
+
+
+def this_world(loop: asyncio.AbstractEventLoop) -> World:
+    """The world of a loop."""
+    world: World = getattr(loop, "world", MACHINE)
+    return world

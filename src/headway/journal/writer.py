@@ -1,0 +1,91 @@
+"""Who writes a run's journal: one thread, which also renews the lease and brings word from outside.
+
+`Upkeep` is what has to be done besides writing, without a thread and without a clock of its own; `Writer` is the thread that
+does both on a real machine. A simulator does the same at times that it draws.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from headway.journal.log import Log
+from headway.journal.records import RunInfo, Signal
+
+LINGER_S = 0.05  # how long a group gathers while nobody waits for it; shorter ones fight the program for the interpreter
+WATCH_S = 0.1  # how often an idle writer looks for word from outside
+
+
+class Upkeep:
+    """Renewing the lease, and telling the engine about a cancel or signals that another process left in the store."""
+
+    def __init__(self, log: Log, on_word: Callable[[RunInfo, list[Signal]], None]) -> None:
+        self._log = log
+        self._on_word = on_word
+        self._last_signal = 0
+        self._version = -1
+        self._cancelled = False
+        self.renew_every_s = log.lease.ttl_s / 3
+
+    def renew(self) -> None:
+        """Raises LeaseLost if somebody else took the run."""
+        self._log.store.renew(self._log.lease, self._log.wall())
+
+    def look(self) -> None:
+        store, lease = self._log.store, self._log.lease
+        version = store.changed()
+        if version == self._version:
+            return
+        self._version = version
+        info = store.run(lease.run_id)
+        signals = store.signals(lease.uid, after=self._last_signal)
+        if signals:
+            self._last_signal = signals[-1].number
+        if signals or (info.cancel_requested and not self._cancelled):
+            self._cancelled = info.cancel_requested
+            self._log.post(lambda: self._on_word(info, signals))
+
+
+class Writer(threading.Thread):
+    """The one thread that writes a run's journal, renews its lease and brings word from outside."""
+
+    def __init__(self, log: Log, on_word: Callable[[RunInfo, list[Signal]], None]) -> None:
+        super().__init__(name=f"headway-journal-{log.lease.run_id}", daemon=True)
+        self._log = log
+        self._upkeep = Upkeep(log, on_word)
+        self._closing = False
+
+    def close(self) -> None:
+        """Write what is queued, then end. Blocks until it is so."""
+        self._closing = True
+        self._log.urgent.set()
+        self._log.work.set()
+        self.join()
+
+    def run(self) -> None:
+        try:
+            self._loop()
+        except BaseException as error:
+            self._log.fail(error)
+
+    def _loop(self) -> None:
+        log, upkeep = self._log, self._upkeep
+        durable = log.durable
+        renewed = looked = time.monotonic()
+        while True:
+            if log.work.wait(WATCH_S) or log.pending:
+                if not self._closing:
+                    log.urgent.wait(LINGER_S)
+                log.urgent.clear()
+                log.rest()
+                durable = log.write_all(durable)
+            now = time.monotonic()
+            if now - renewed >= upkeep.renew_every_s:
+                upkeep.renew()
+                renewed = now
+            if now - looked >= WATCH_S:
+                upkeep.look()
+                looked = now
+            if self._closing and not log.pending:
+                return
