@@ -133,6 +133,7 @@ class Handle(Generic[T_co]):
         "_head",
         "_inputs",
         "_kwargs",
+        "_made",
         "_memo",
         "_number",
         "_ordinals",
@@ -180,6 +181,7 @@ class Handle(Generic[T_co]):
         self._prefix = b""  # what its children's keys begin with
         self._attempt = 0
         self._epoch = 0
+        self._made = engine.wall()
         self._started = 0.0
         self._value: Any = None
         self._error: BaseException | None = None

@@ -180,6 +180,7 @@ class Outcomes:
             tuple(x.guards.items()) if x is not None and x.guards else (),
             spec.pool,
             x.stop_reason if x is not None and state == CANCELLED else "",
+            call._made,
         )
         body = encode_body(outcome)
         kind = _COSTED_OUTCOME if cost or account is not None else _OUTCOME

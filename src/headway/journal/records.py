@@ -120,6 +120,7 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True):
     guards: tuple[tuple[str, bytes], ...] = ()  # (task, version) below this call whose change makes this result stale
     pool: str = ""
     reason: str = ""  # why it was cancelled
+    made: float = 0.0  # when the program made the call; until `started` it waited for inputs or for room
 
 
 class Decision(msgspec.Struct, frozen=True, array_like=True):

@@ -1,0 +1,144 @@
+"""The event loop of one simulated process. It keeps no time and never waits: the universe says whose turn it is.
+
+It is an asyncio loop to everything that runs on it. What would leave the simulation (a socket, a child process, a signal handler)
+is refused in a sentence; code meant for a thread runs here, at a drawn time, with nothing beside it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from headway.errors import UsageError
+
+if TYPE_CHECKING:
+    from headway.sim.universe import Universe
+    from headway.sim.world import SimWorld
+
+T = TypeVar("T")
+
+
+class Killed(BaseException):
+    """Unwinds the code of a simulated process that has died. Nothing can be done about it."""
+
+
+class SimLoop(asyncio.BaseEventLoop):
+    """A process: a name, a queue of what can run, and whether it lives."""
+
+    world: SimWorld
+
+    def __init__(self, universe: Universe, name: str) -> None:
+        self.universe = universe
+        self.name = name
+        self.dead = False
+        super().__init__()
+        self.frozen = False
+        self.skew_s = 0.0
+        self.soon: deque[asyncio.Handle] = deque()
+        self.faults: list[dict[str, Any]] = []  # what asyncio would have logged
+        self.main: asyncio.Task[Any] | None = None
+
+    def __repr__(self) -> str:
+        return f"<simulated process {self.name}{' (dead)' * self.dead}>"
+
+    def start(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Let the process begin; it runs when the universe does."""
+        self.main = task = self.create_task(coroutine, context=contextvars.Context())
+        return task
+
+    # --- what asyncio asks of a loop ---------------------------------------------------------------------------------
+
+    def time(self) -> float:
+        return self.universe.now
+
+    def is_running(self) -> bool:
+        return self.universe.running is self
+
+    def call_soon(
+        self, callback: Callable[..., Any], *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.Handle:
+        handle = asyncio.Handle(callback, args, self, context)
+        self.soon.append(handle)
+        return handle
+
+    call_soon_threadsafe = call_soon
+
+    def call_later(
+        self, delay: float, callback: Callable[..., Any], *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.TimerHandle:
+        return self.call_at(self.universe.now + delay, callback, *args, context=context)
+
+    def call_at(
+        self, when: float, callback: Callable[..., Any], *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.TimerHandle:
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        self.universe.schedule(when, self, timer)
+        return timer
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        if not self.dead:
+            self.faults.append(context)
+
+    def run_in_executor(  # type: ignore[override]
+        self, executor: object, function: Callable[..., T], *args: Any
+    ) -> asyncio.Future[T]:
+        """Code for a thread, run on this one at a drawn time."""
+        future: asyncio.Future[T] = self.create_future()
+
+        def step() -> None:
+            if future.done():
+                return
+            try:
+                future.set_result(function(*args))
+            except Exception as error:
+                future.set_exception(error)
+
+        self.call_later(self.universe.lasts(self.universe.nature.job_s), step)
+        return future
+
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # type: ignore[override]
+        pass
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        self.universe.unschedule(handle)
+
+    def _refuse(self, *_: Any, **__: Any) -> Any:
+        raise UsageError(
+            "the simulator has no network, no child processes and no signals: put what needs them into a task of its own, "
+            "and let recorded answers stand for it (`headway check … --answers RUN`, or `answers=` in Python)"
+        )
+
+    async def _refuse_soon(self, *args: Any, **named: Any) -> Any:
+        self._refuse()
+
+    add_reader = add_writer = add_signal_handler = _refuse
+    create_connection = create_datagram_endpoint = create_server = getaddrinfo = getnameinfo = _refuse_soon  # type: ignore[assignment]
+    sock_connect = sock_recv = sock_sendall = sock_accept = _refuse_soon  # type: ignore[assignment]
+    subprocess_shell = subprocess_exec = connect_read_pipe = connect_write_pipe = _refuse_soon  # type: ignore[assignment]
+
+    # --- its end -----------------------------------------------------------------------------------------------------
+
+    def kill(self) -> None:
+        """The process is gone, as after SIGKILL: nothing of it runs again, nothing it does reaches anybody."""
+        self.dead = self.frozen = True
+        self.soon.clear()
+
+    def bury(self) -> None:
+        """Free what a dead process left. Its coroutines are closed, which may run their `finally` blocks: unheard."""
+        self.universe.running = self
+        for threads in self.world.threads:
+            threads.abandon()
+        for task in asyncio.all_tasks(self):
+            task._log_destroy_pending = False  # type: ignore[attr-defined]
+            coroutine: Any = task.get_coro()
+            for _ in range(3):  # one that awaits while it is being closed has to be told again
+                try:
+                    coroutine.close()
+                    break
+                except (Exception, Killed, asyncio.CancelledError):
+                    continue
+        self.universe.running = None
+        self.soon.clear()

@@ -1,0 +1,203 @@
+"""Pools of a simulated process: the protocol of the real ones, at drawn times, with nothing running beside anything.
+
+A thread's job can only be abandoned: it is answered as cancelled at once and keeps its slot until its code has ended. A process's
+job gets copies of its arguments and answers in encoded form; cancelled, it is killed wherever it is; and its worker may die, before
+or after the code ran. These are the promises of `pools.base`; what a seed adds is only when.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import functools
+import pickle
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from headway.errors import WorkerDied
+from headway.journal import codec
+from headway.journal.records import Amounts
+from headway.pools.base import Answer, CallFacts, Job
+from headway.pools.current import set_worker_call
+from headway.sim.loop import Killed
+from headway.sim.strand import Strand, strand
+
+if TYPE_CHECKING:
+    from headway.sim.loop import SimLoop
+
+
+class SimThreadPool:
+    name = "thread"
+
+    def __init__(self, process: SimLoop, size: int) -> None:
+        self.size = size
+        self.strands: dict[Strand, Job] = {}
+        self._process = process
+        self._lent = 0
+        self._running: set[Job] = set()
+        self._busy: set[Job] = set()
+        self._on_free: Callable[[], None] = _nothing
+
+    @property
+    def free(self) -> int:
+        return max(0, self.size + self._lent - len(self._busy))
+
+    def start(self, on_free: Callable[[], None], emit: Callable[[Any], None] | None) -> None:
+        self._on_free = on_free
+
+    def lend(self, slots: int) -> None:
+        self._lent += slots
+        if slots > 0:
+            self._on_free()
+
+    def submit(self, job: Job) -> None:
+        self._running.add(job)
+        self._busy.add(job)
+        universe = self._process.universe
+        self._process.call_later(universe.lasts(universe.nature.job_s / 2), self._begin, job)
+
+    def cancel(self, job: Job) -> bool:
+        if job in self._running:
+            self._running.discard(job)
+            self._process.call_soon(job.on_done, Answer(cancelled=True))
+        return False
+
+    async def close(self) -> None:
+        for job in list(self._running):
+            self.cancel(job)
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Unwind the code that waits and will never be answered."""
+        for waiting in list(self.strands):
+            waiting.kill()
+        self.strands.clear()
+
+    def _begin(self, job: Job) -> None:
+        mine = strand()
+        answers: list[Answer] = []
+        context = job.context or contextvars.Context()
+
+        def work() -> None:
+            try:
+                answers.append(Answer(value=context.run(job.fn, *job.args, **job.kwargs)))
+            except Killed:
+                raise
+            except BaseException as error:
+                answers.append(Answer(error=error))
+
+        self.strands[mine] = job
+        self._go_on(mine, functools.partial(mine.begin, work), answers, job)
+
+    def _go_on(self, mine: Strand, resume: Callable[[], None], answers: list[Answer], job: Job) -> None:
+        """Let a strand run until it has ended or waits for a future."""
+        world = self._process.world
+        world.strand = mine
+        resume()
+        world.strand = None
+        waited = world.take_waited()
+        if waited is not None:
+            go_on = functools.partial(self._go_on, mine, mine.resume, answers, job)
+            waited.add_done_callback(lambda _: self._process.call_soon(go_on))
+            return
+        self.strands.pop(mine, None)
+        universe = self._process.universe
+        answer = answers[0] if answers else Answer(cancelled=True)
+        self._process.call_later(universe.lasts(universe.nature.job_s / 2), self._ended, job, answer)
+
+    def _ended(self, job: Job, answer: Answer) -> None:
+        self._busy.discard(job)
+        if job in self._running:
+            self._running.discard(job)
+            job.on_done(answer)
+        self._on_free()
+
+
+class SimProcessPool:
+    name = "process"
+
+    def __init__(self, process: SimLoop, size: int) -> None:
+        self.size = size
+        self._process = process
+        self._running: set[Job] = set()
+        self._on_free: Callable[[], None] = _nothing
+
+    @property
+    def free(self) -> int:
+        return max(0, self.size - len(self._running))
+
+    def start(self, on_free: Callable[[], None], emit: Callable[[Any], None] | None) -> None:
+        self._on_free = on_free
+
+    def lend(self, slots: int) -> None:
+        pass
+
+    def submit(self, job: Job) -> None:
+        """Answer after a drawn time. Raises what pickling the arguments raises."""
+        universe = self._process.universe
+        sent = pickle.dumps((job.args, job.kwargs))
+        self._running.add(job)
+        runs_in, answers_in = universe.lasts(universe.nature.job_s / 2), universe.lasts(universe.nature.job_s / 2)
+        if universe.nature.worker_dies and universe.draw() < universe.nature.worker_dies:
+            if universe.draw() < 0.5:  # after its code ran: what it did outside is done
+                self._process.call_later(runs_in, self._run, job, sent)
+            self._process.call_later(runs_in + answers_in, self._answer, job, Answer(error=WorkerDied("its simulated worker died")))
+            return
+        self._process.call_later(runs_in, lambda: self._process.call_later(answers_in, self._answer, job, self._run(job, sent)))
+
+    def cancel(self, job: Job) -> bool:
+        if job in self._running:
+            universe = self._process.universe
+            self._process.call_later(universe.lasts(universe.nature.job_s / 10), self._answer, job, Answer(cancelled=True))
+        return True
+
+    async def close(self) -> None:
+        for job in list(self._running):
+            self._answer(job, Answer(cancelled=True))
+
+    def _run(self, job: Job, sent: bytes) -> Answer:
+        """What the worker would do, unless it was killed before."""
+        if job not in self._running:
+            return Answer(cancelled=True)
+        call = _WorkerCall(job)
+        try:
+            args, kwargs = pickle.loads(sent)
+            set_worker_call(call)
+            value = contextvars.Context().run(job.fn, *args, **kwargs)
+            encoded = codec.encode(value, where=f"the result of {job.facts.task}", pickle=job.pickled)
+            return Answer(value=codec.decode(encoded.head, encoded.buffers, pickle=job.pickled), encoded=encoded)
+        except Killed:
+            raise
+        except BaseException as error:
+            return Answer(error=codec.decode_error(codec.encode_error(error)))
+        finally:
+            set_worker_call(None)
+            for amounts in call.charges:
+                self._process.call_soon(job.on_charge, amounts)
+
+    def _answer(self, job: Job, answer: Answer) -> None:
+        if job in self._running:
+            self._running.discard(job)
+            job.on_done(answer)
+            self._on_free()
+
+
+class _WorkerCall:
+    """The call that a simulated worker runs."""
+
+    def __init__(self, job: Job) -> None:
+        self.facts: CallFacts = job.facts
+        self.charges: list[Amounts] = []
+
+    def charge(self, amounts: Amounts) -> None:
+        self.charges.append(amounts)
+
+    def remaining(self) -> Amounts:
+        left = dict(self.facts.allowance)
+        for amounts in self.charges:
+            for unit in left.keys() & amounts.keys():
+                left[unit] = max(0.0, left[unit] - amounts[unit])
+        return left
+
+
+def _nothing() -> None:
+    pass

@@ -1,0 +1,181 @@
+"""A store in memory that survives simulated deaths, kills drivers at a chosen record, and remembers what was done to it.
+
+What it holds is what a disk would hold: whatever was committed. A dead process reaches it no more. A torn commit leaves the blobs
+of its group and none of its rows, as a transaction does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import msgspec
+
+from headway.errors import StoreFull
+from headway.journal.memory import MemoryStore
+from headway.journal.records import Lease, Row, RunStatus
+from headway.journal.store import Buffer
+from headway.sim.loop import Killed
+
+if TYPE_CHECKING:
+    from headway.sim.universe import Universe
+
+How = Literal["before", "torn", "after", "full"]
+
+
+@dataclass(frozen=True, slots=True)
+class Crash:
+    """When the driver of a run dies: as soon as the run has `after` rows.
+
+    before: as the next commit begins; torn: inside it, its blobs written and its rows not; after: in the moment in which row
+    `after` is durable and nobody has heard of it. full: the disk is full from there on, and the driver ends by itself.
+    """
+
+    after: int
+    how: How = "before"
+
+
+class Commit(NamedTuple):
+    """One accepted transaction."""
+
+    uid: int
+    fence: int
+    newest_fence: int  # the run's, when it was accepted
+    first_seq: int
+    rows: int
+
+
+class SimStore(MemoryStore):
+    """`crash` is read at each commit; `commits` grows with each."""
+
+    def __init__(self, universe: Universe | None = None) -> None:
+        super().__init__()
+        self.universe = universe
+        self.crash: Crash | None = None
+        self.commits: list[Commit] = []
+        self.on_change: list[Callable[[], None]] = []
+        self.without_blob: list[tuple[int, int, bytes]] = []  # (uid, seq, digest) of rows that named a blob before it was there
+
+    @property
+    def url(self) -> str:
+        return "simulated"
+
+    def rows_until_crash(self, uid: int) -> int:
+        """How many rows may be committed together, so that a group ends where the driver is to die."""
+        left = self.crash.after - len(self._rows[uid]) if self.crash is not None else 0
+        return left if left > 0 else 1 << 30
+
+    def history(self, uid: int) -> list[Row]:
+        """The rows of a run, as they are."""
+        return self._rows[uid]
+
+    def has_blob(self, digest: bytes) -> bool:
+        return digest in self._blobs
+
+    # --- what a driver does ------------------------------------------------------------------------------------------
+
+    def acquire(self, run_id: str, owner: str, ttl_s: float, now: float, *, take_over: bool = False) -> Lease:
+        self._alive()
+        held = self.run(run_id)
+        if held.owner and self.universe is not None:
+            if all(process.world.owner() != held.owner for process in self.universe.processes if not process.dead):
+                self._change(held, owner="", lease_until=0.0)  # its process is gone, and this machine knows
+        return super().acquire(run_id, owner, ttl_s, now, take_over=take_over)
+
+    def renew(self, lease: Lease, now: float) -> None:
+        self._alive()
+        super().renew(lease, now)
+
+    def release(self, lease: Lease, status: RunStatus, now: float, *, error_floor: int | None = None) -> None:
+        self._alive()
+        super().release(lease, status, now, error_floor=error_floor)
+
+    def put_blob(self, digest: bytes, data: Buffer) -> None:
+        self._alive()
+        if self.crash is not None and self.crash.how == "before" and self._reached(self.crash.after):
+            self._kill()
+        super().put_blob(digest, data)
+
+    def commit(
+        self, lease: Lease, first_seq: int, rows: Sequence[Row], now: float, *, cache: Sequence[tuple[bytes, Row]] = ()
+    ) -> None:
+        self._alive()
+        crash, have = self.crash, len(self._rows.get(lease.uid, ()))
+        if crash is not None and have >= crash.after:
+            if crash.how in ("before", "torn"):
+                self._kill()
+            if crash.how == "full":
+                raise StoreFull(28, "the simulated disk is full")
+        super().commit(lease, first_seq, rows, now, cache=cache)
+        self.commits.append(Commit(lease.uid, lease.fence, self.run(lease.run_id).fence, first_seq, len(rows)))
+        self._note_missing_blobs(lease.uid, first_seq, rows)
+        if crash is not None and crash.how == "after" and have + len(rows) >= crash.after:
+            self._kill()
+
+    def take_slot(self, name: str, holder: str, amount: int, capacity: int, now: float, ttl_s: float) -> bool:
+        self._alive()
+        return super().take_slot(name, holder, amount, capacity, now, ttl_s)
+
+    def free_slot(self, name: str, holder: str) -> None:
+        self._alive()
+        super().free_slot(name, holder)
+
+    def take_rate(self, name: str, rate: float, per_s: float, now: float) -> float:
+        self._alive()
+        return super().take_rate(name, rate, per_s, now)
+
+    # --- what others do ----------------------------------------------------------------------------------------------
+
+    def request_cancel(self, run_id: str, now: float) -> None:
+        super().request_cancel(run_id, now)
+        for tell in tuple(self.on_change):
+            tell()
+
+    def send_signal(self, run_id: str, name: str, value: bytes, now: float) -> int:
+        number = super().send_signal(run_id, name, value, now)
+        for tell in tuple(self.on_change):
+            tell()
+        return number
+
+    # --- death -------------------------------------------------------------------------------------------------------
+
+    def _reached(self, rows: int) -> bool:
+        return any(len(history) >= rows > 0 for history in self._rows.values())
+
+    def _alive(self) -> None:
+        """What a dead process still tries reaches nobody."""
+        if self.universe is not None and self.universe.running is not None and self.universe.running.dead:
+            raise Killed
+
+    def _kill(self) -> None:
+        if self.universe is not None and self.universe.running is not None:
+            self.universe.running.kill()
+            raise Killed
+
+    def _note_missing_blobs(self, uid: int, first_seq: int, rows: Sequence[Row]) -> None:
+        for seq, row in enumerate(rows, first_seq):
+            for name in blobs_of(row):
+                if name not in self._blobs:
+                    self.without_blob.append((uid, seq, name))
+
+
+class _Blobs(msgspec.Struct, array_like=True):
+    """The first fields of an outcome, up to its blobs; the rest is not looked at."""
+
+    task: str
+    label: str
+    status: int
+    started: float
+    ended: float
+    attempts: int
+    value: bytes
+    blobs: tuple[bytes, ...]
+
+
+_decode_blobs = msgspec.msgpack.Decoder(_Blobs).decode
+
+
+def blobs_of(row: Row) -> tuple[bytes, ...]:
+    """The blobs that a row names."""
+    return _decode_blobs(row.body).blobs if row.kind & 15 == 3 else ()

@@ -1,0 +1,70 @@
+"""Code that wants a thread of its own, one piece at a time: it runs while everything else stands still, until it ends or waits.
+
+Python can't leave a plain function in the middle and come back, except in a thread. So a job of the thread pool runs in one, but
+never beside anything: whoever resumes a strand sleeps until the strand has ended or waits for the loop.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from headway.sim.loop import Killed
+
+
+class Strand:
+    """A thread that takes turns with the one that resumes it."""
+
+    def __init__(self) -> None:
+        self._mine = threading.Semaphore(0)
+        self._theirs = threading.Semaphore(0)
+        self._work: Callable[[], None] | None = None
+        self._killed = False
+        threading.Thread(target=self._live, name="headway-strand", daemon=True).start()
+
+    @property
+    def ended(self) -> bool:
+        return self._work is None
+
+    def begin(self, work: Callable[[], None]) -> None:
+        """Run `work`, which must not raise, until it ends or pauses."""
+        self._work, self._killed = work, False
+        self.resume()
+
+    def resume(self) -> None:
+        self._mine.release()
+        self._theirs.acquire()
+        if self.ended:
+            _resting.append(self)
+
+    def pause(self) -> None:
+        """Called by the work itself: let the others go on until somebody resumes this strand."""
+        self._theirs.release()
+        self._mine.acquire()
+        if self._killed:
+            raise Killed
+
+    def kill(self) -> None:
+        """Unwind work that waits and will never be resumed."""
+        self._killed = True
+        while not self.ended:  # what it does while it unwinds may wait again
+            self.resume()
+
+    def _live(self) -> None:
+        while True:
+            self._mine.acquire()
+            assert self._work is not None
+            try:
+                self._work()
+            except Killed:
+                pass
+            self._work = None
+            self._theirs.release()
+
+
+_resting: list[Strand] = []
+
+
+def strand() -> Strand:
+    """One that rests, or a new one."""
+    return _resting.pop() if _resting else Strand()

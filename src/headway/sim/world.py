@@ -1,0 +1,86 @@
+"""The world of a simulated process: its clock, its name, its pools, its writer. Everything else is the engine as it always is."""
+
+from __future__ import annotations
+
+import concurrent.futures
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from headway.engine.handle import Handle
+from headway.engine.ready import Ready
+from headway.engine.world import OnWord
+from headway.journal.log import Log
+from headway.pools.base import Pool
+from headway.sim.pools import SimProcessPool, SimThreadPool
+from headway.sim.strand import Strand
+from headway.sim.writer import SimWriter
+
+if TYPE_CHECKING:
+    from headway.engine.engine import Engine
+    from headway.sim.loop import SimLoop
+
+T = TypeVar("T")
+
+
+class SimWorld:
+    interruptible = False
+
+    def __init__(self, process: SimLoop) -> None:
+        self._process = process
+        self._waited: concurrent.futures.Future[Any] | None = None
+        self.strand: Strand | None = None  # the one that runs now
+        self.engines: list[Engine] = []
+        self.threads: list[SimThreadPool] = []
+
+    def wall(self) -> float:
+        universe = self._process.universe
+        return universe.start + self._process.skew_s + universe.now
+
+    def owner(self) -> str:
+        return f"{self._process.name} of a simulation"
+
+    def token(self) -> bytes:
+        return self._process.universe.random.randbytes(16)
+
+    def make_pools(self, sizes: Mapping[str, int]) -> dict[str, Pool]:
+        threads = SimThreadPool(self._process, sizes.get("thread", 8))
+        self.threads.append(threads)
+        return {"thread": threads, "process": SimProcessPool(self._process, sizes.get("process", 2))}
+
+    def make_ready(self, engine: Engine, resources: dict[str, int], max_active: int) -> Ready:
+        kind = AnyOrder if self._process.universe.nature.any_order else Ready
+        return kind(engine, engine.pools, resources, max_active)
+
+    def make_writer(self, log: Log, on_word: OnWord) -> SimWriter:
+        return SimWriter(self._process, log, on_word)
+
+    def drives(self, engine: Engine) -> None:
+        self.engines.append(engine)
+
+    async def aside(self, function: Callable[..., T], /, *args: Any) -> T:
+        return function(*args)
+
+    def wait(self, future: concurrent.futures.Future[T]) -> T:
+        if not future.done():
+            assert self.strand is not None, "only code in a thread waits"
+            self._waited = future
+            self.strand.pause()
+        return future.result()
+
+    def take_waited(self) -> concurrent.futures.Future[Any] | None:
+        """What the strand that has just stopped waits for, if it does."""
+        waited, self._waited = self._waited, None
+        return waited
+
+
+class AnyOrder(Ready):
+    """A ready queue that starts what it can in any order: no program may count on another."""
+
+    def _next_in_line(self) -> Handle[Any]:
+        draw = self._engine.world._process.universe.draw  # type: ignore[attr-defined]
+        self._line.rotate(-int(draw() * len(self._line)))
+        return self._line.popleft()
+
+    def _rank(self, call: Handle[Any]) -> float:
+        draw: Callable[[], float] = self._engine.world._process.universe.draw  # type: ignore[attr-defined]
+        return draw()

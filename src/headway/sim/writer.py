@@ -1,0 +1,158 @@
+"""The journal writer of a simulated process: the real log, written in groups of drawn size at drawn times.
+
+A commit takes time: rows are taken from the queue, then the transaction happens at one moment, then the engine hears of it. In
+between everything else goes on, and the process may die at each of these moments.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from headway.engine.world import OnWord
+from headway.journal.log import Log
+from headway.journal.records import Row
+from headway.journal.writer import LINGER_S, Upkeep
+from headway.sim.loop import Killed
+
+if TYPE_CHECKING:
+    from headway.sim.loop import SimLoop
+
+
+class Bell:
+    """Stands where the log has an event for its thread: rings the writer instead."""
+
+    def __init__(self, ring: object) -> None:
+        self._ring = ring
+
+    def set(self) -> None:
+        self._ring()  # type: ignore[operator]
+
+    def clear(self) -> None:
+        pass
+
+
+class SimWriter:
+    def __init__(self, process: SimLoop, log: Log, on_word: OnWord) -> None:
+        self._process = process
+        self._universe = process.universe
+        self._log = log
+        self._upkeep = Upkeep(log, on_word)
+        self._durable = log.durable
+        self._soon = False  # a group is about to be taken
+        self._flying: list[Row] = []  # the group that is being written
+        self._closed = False
+        self._failed = False
+
+    def start(self) -> None:
+        self._log.work = Bell(self._work)  # type: ignore[assignment]
+        self._log.urgent = Bell(self._hurry)  # type: ignore[assignment]
+        self._log.rest()
+        self._universe.at(self._universe.now, self._keep_up, waking=False)
+        store = self._log.store
+        if (listen := getattr(store, "on_change", None)) is not None:
+            listen.append(self._word)
+
+    def close(self) -> None:
+        """Write what is queued, at once."""
+        self._closed = True
+        if (listen := getattr(self._log.store, "on_change", None)) is not None and self._word in listen:
+            listen.remove(self._word)
+        try:
+            while not self._failed and (group := self._flying or self._log.take_group(self._room())):
+                self._write(group)
+        except Killed:
+            raise
+        except BaseException as error:
+            self._failed = True
+            self._log.fail(error)
+
+    # --- writing -----------------------------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        self._take_in(self._universe.random.random() * self._universe.nature.linger_s)
+
+    def _hurry(self) -> None:
+        self._take_in(0.0)
+
+    def _take_in(self, seconds: float) -> None:
+        if not (self._soon and seconds) and not self._flying and not self._closed and not self._failed:
+            self._soon = True
+            self._process.call_later(seconds, self._take)
+
+    def _room(self) -> int:
+        """How many rows the next group may have."""
+        most = self._universe.nature.group_rows
+        drawn = 1 + int(self._universe.draw() * most) if most < 100 else most
+        limit = getattr(self._log.store, "rows_until_crash", None)
+        return drawn if limit is None else min(drawn, limit(self._log.lease.uid))
+
+    def _take(self) -> None:
+        """Take a group from the queue; its commit happens when the disk has done its work."""
+        self._soon = False
+        if self._flying or self._closed or self._failed:
+            return
+        self._log.rest()
+        self._flying = self._log.take_group(self._room())
+        if self._flying:
+            self._process.call_later(self._universe.lasts(self._universe.nature.commit_s), self._commit)
+
+    def _commit(self) -> None:
+        if not self._flying or self._failed:
+            return
+        try:
+            self._write(self._flying)
+        except Killed:
+            return
+        except BaseException as error:
+            self._failed = True
+            self._log.fail(error)
+            return
+        if self._log.pending:
+            self._take()
+
+    def _write(self, group: list[Row]) -> None:
+        self._log.write_group(group, self._durable + 1)
+        self._durable += len(group)
+        self._flying = []
+
+    # --- upkeep ------------------------------------------------------------------------------------------------------
+
+    def _keep_up(self) -> None:
+        """Renew the lease and look for word, again and again; a frozen process does neither."""
+        process = self._process
+        if self._closed or self._failed or process.dead:
+            return
+        if process.frozen:
+            process.call_soon(self._keep_up)
+            return
+        process.call_soon(self._renew)
+        every = self._upkeep.renew_every_s * (0.5 + self._universe.draw() / 2)
+        self._universe.at(self._universe.now + every, self._keep_up, waking=False)
+
+    def _renew(self) -> None:
+        if self._closed or self._failed:
+            return
+        try:
+            self._upkeep.renew()
+            self._upkeep.look()
+        except Killed:
+            return
+        except BaseException as error:
+            self._failed = True
+            self._log.fail(error)
+
+    def _word(self) -> None:
+        """Something changed in the store from outside: found within a tenth of a second."""
+        if not self._process.dead:
+            self._process.call_later(self._universe.draw() * LINGER_S * 2, self._look)
+
+    def _look(self) -> None:
+        if self._closed or self._failed:
+            return
+        try:
+            self._upkeep.look()
+        except Killed:
+            return
+        except BaseException as error:
+            self._failed = True
+            self._log.fail(error)
