@@ -149,6 +149,56 @@ def show(
 
 @app.command()
 @handled
+def predict(
+    run_id: RunId,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="How many calls can run at a time.")],
+    mtbf: Annotated[
+        str | None, typer.Option("--mtbf", metavar="DURATION", help="A worker's mean time between failures.  [default: none]")
+    ] = None,
+    repair: Annotated[str, typer.Option("--repair", metavar="DURATION", help="How long until a failed worker is back.")] = "30s",
+    within: Annotated[str | None, typer.Option("--within", metavar="DURATION", help="Say the chance to end in time.")] = None,
+    budget: Annotated[
+        list[str] | None, typer.Option("--budget", metavar="UNIT=AMOUNT", help="Say the chance to stay below; repeatable.")
+    ] = None,
+    estimate: Annotated[
+        list[str] | None,
+        typer.Option("--estimate", metavar="TASK=DURATION", help="Instead of what was recorded: 2.5s or 2.5s±0.5s. Repeatable."),
+    ] = None,
+    pool: Annotated[
+        Literal["process", "thread", "inline"] | None,
+        typer.Option("--pool", help="Whose calls occupy workers.  [default: the pool that did the work]"),
+    ] = None,
+    trials: Annotated[int | None, typer.Option("--trials", min=1, help="How many.  [default: 5 to 200, by size]")] = None,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same prediction.")] = 0,
+    svg: Annotated[str | None, typer.Option("--svg", metavar="FILE", help="The picture.  [default: RUN-prediction.svg]")] = None,
+    store: Store = ".headway",
+    json: Json = False,
+    traceback: Trace = False,
+) -> None:
+    """Predict how long RUN would take on other workers, and what it would cost. Durations: 90s, 15m, 6h, 2d."""
+    from headway.cli.predicting import Asked, predict_run
+
+    predict_run(
+        Asked(
+            run_id=run_id,
+            store=store,
+            workers=workers,
+            mtbf=mtbf,
+            repair=repair,
+            within=within,
+            budget=budget or [],
+            estimate=estimate or [],
+            pool=pool,
+            trials=trials,
+            seed=seed,
+            svg=svg,
+            json=json,
+        )
+    )
+
+
+@app.command()
+@handled
 def fork(
     run_id: RunId,
     at: Annotated[

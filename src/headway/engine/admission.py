@@ -109,7 +109,9 @@ class Admission:
             self._engine.ready.push(call)
 
     def _resume(self, call: Handle[Any]) -> None:
-        """Take over attempts and costs that earlier processes recorded of a call that has not ended."""
+        """Take over attempts and costs that are recorded of a call that is asked again, by this process or earlier ones."""
+        if call._memo is not None and self._engine.books.recall(call):
+            return
         if not self._engine.resumed:
             return
         self._engine.books.resume(call)

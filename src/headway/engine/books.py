@@ -69,6 +69,19 @@ class Books:
                     unit: amount - before.get(unit, 0.0) for unit, amount in cost.items() if unit not in BOOKED_BY_RUNTIME
                 }
 
+    def remember(self, call: Handle[Any]) -> None:
+        """Keep what a call has cost for when a call above it is tried again and asks for it once more."""
+        if call._memo is not None and call._x is not None and call._x.costs:
+            call._memo[costs_name(call.key)] = call._x.costs
+
+    def recall(self, call: Handle[Any]) -> bool:
+        """Go on counting where an earlier attempt of a call above it stopped; False where there was none."""
+        costs = call._memo.get(costs_name(call.key)) if call._memo is not None else None
+        if costs is None:
+            return False
+        call.extra().costs = dict(costs)
+        return True
+
     def reserve(self, call: Handle[Any]) -> BudgetExceeded | None:
         """Promise the call what it will cost, or say which bound refuses it."""
         account = call._scope.account
@@ -181,6 +194,11 @@ class Books:
         if (again := x.recharged.get(account.key)) is not None:
             left = {unit: amount + again.get(unit, 0.0) for unit, amount in left.items()}
         return left
+
+
+def costs_name(key: bytes) -> bytes:
+    """Where the memo of a retried call keeps what a call below it has cost."""
+    return b"B" + key
 
 
 def _beyond(amounts: Amounts, recorded: Amounts) -> Amounts:

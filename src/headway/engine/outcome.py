@@ -137,6 +137,8 @@ class Outcomes:
             call._error = error
             state = CANCELLED if isinstance(error, asyncio.CancelledError) else FAILED
         if not engine.closing:
+            if call._memo is not None:
+                engine.books.remember(call)
             if state == FAILED and call._memo is not None and call._ordinals and error is not None:
                 if not _because_of(error, call.extra().child_errors):
                     self._ask_afresh(call, error)
@@ -183,7 +185,7 @@ class Outcomes:
             call._made,
         )
         body = encode_body(outcome)
-        kind = _COSTED_OUTCOME if cost or account is not None else _OUTCOME
+        kind = _COSTED_OUTCOME if cost else _OUTCOME  # without a cost, the line of an equal call elsewhere must stand
         cache_key = call.key if spec.forever and state == OK else None
         seq = engine.append(Row(kind, call.key, call.parent_key, body), blobs, cache_key)
         if state == OK:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from headway.journal.ledger import Ledger
-from headway.journal.records import COSTED, Amounts, Attempt, Charge, Decision, Kind, Outcome, Start
+from headway.journal.records import COSTED, Amounts, Attempt, Charge, Decision, Kind, Outcome, Start, Status
 from headway.journal.store import Store
 
 _KIND = COSTED - 1
@@ -36,7 +36,8 @@ class Recorded(NamedTuple):
 
 
 class Known:
-    """The journal of one run, by key. The last row about a key wins."""
+    """The journal of one run, by key. The last row about a key wins, but that a call was cancelled is no answer and takes none
+    away: a call that is shared may be cancelled in one place after it ended in another."""
 
     def __init__(self) -> None:
         self.outcomes: dict[bytes, tuple[int, bytes]] = {}  # (seq, body)
@@ -57,11 +58,13 @@ def load(store: Store, uid: int) -> Known:
     seq = 0
     for seq, (kind, key, _, body) in store.rows(uid):
         if kind == _OUTCOME:  # most rows, and nothing about them is looked at before a program asks
-            outcomes[key] = (seq, body)
+            if key not in outcomes or decode_outcome(body).status != Status.CANCELLED:
+                outcomes[key] = (seq, body)
             continue
         what = kind & _KIND
         if what == Kind.OUTCOME:
-            outcomes[key] = (seq, body)
+            if key not in outcomes or decode_outcome(body).status != Status.CANCELLED:
+                outcomes[key] = (seq, body)
             if kind & COSTED:
                 outcome = decode_outcome(body)
                 ledger.note(key, outcome.scope, outcome.cost)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import warnings
 from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -34,7 +35,10 @@ class SimLoop(asyncio.BaseEventLoop):
         self.universe = universe
         self.name = name
         self.dead = False
+        self._tidy_at = 1000
         super().__init__()
+        self._contexts: dict[asyncio.Task[Any], contextvars.Context] = {}
+        self.set_task_factory(self._make_task)  # type: ignore[arg-type]
         self.frozen = False
         self.skew_s = 0.0
         self.soon: deque[asyncio.Handle] = deque()
@@ -47,6 +51,18 @@ class SimLoop(asyncio.BaseEventLoop):
     def start(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Let the process begin; it runs when the universe does."""
         self.main = task = self.create_task(coroutine, context=contextvars.Context())
+        return task
+
+    def _make_task(
+        self, loop: asyncio.AbstractEventLoop, coroutine: Any, context: contextvars.Context | None = None
+    ) -> asyncio.Task[Any]:
+        """A task whose context is known, so that its code can be ended in it."""
+        context = context if context is not None else contextvars.copy_context()
+        task: asyncio.Task[Any] = asyncio.Task(coroutine, loop=loop, context=context, name="headway")
+        if len(self._contexts) >= self._tidy_at:
+            self._contexts = {other: known for other, known in self._contexts.items() if not other.done()}
+            self._tidy_at = 1000 + 2 * len(self._contexts)
+        self._contexts[task] = context
         return task
 
     # --- what asyncio asks of a loop ---------------------------------------------------------------------------------
@@ -124,21 +140,36 @@ class SimLoop(asyncio.BaseEventLoop):
     def kill(self) -> None:
         """The process is gone, as after SIGKILL: nothing of it runs again, nothing it does reaches anybody."""
         self.dead = self.frozen = True
-        self.soon.clear()
 
     def bury(self) -> None:
         """Free what a dead process left. Its coroutines are closed, which may run their `finally` blocks: unheard."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # of coroutines that had not begun
+            self._bury()
+
+    def _bury(self) -> None:
         self.universe.running = self
+        for engine in self.world.engines:
+            engine.spawn = _killed  # type: ignore[method-assign]
         for threads in self.world.threads:
             threads.abandon()
-        for task in asyncio.all_tasks(self):
+        for task in self.unfinished():
             task._log_destroy_pending = False  # type: ignore[attr-defined]
             coroutine: Any = task.get_coro()
             for _ in range(3):  # one that awaits while it is being closed has to be told again
                 try:
-                    coroutine.close()
+                    self._contexts[task].copy().run(coroutine.close)
                     break
                 except (Exception, Killed, asyncio.CancelledError):
                     continue
         self.universe.running = None
+        self._contexts.clear()
         self.soon.clear()
+
+    def unfinished(self) -> list[asyncio.Task[Any]]:
+        """Its coroutines that have not ended."""
+        return [task for task in self._contexts if not task.done()]
+
+
+def _killed(*_: Any, **__: Any) -> Any:
+    raise Killed

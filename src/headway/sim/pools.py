@@ -90,6 +90,8 @@ class SimThreadPool:
 
     def _go_on(self, mine: Strand, resume: Callable[[], None], answers: list[Answer], job: Job) -> None:
         """Let a strand run until it has ended or waits for a future."""
+        if self.strands.get(mine) is not job:
+            return  # it was abandoned
         world = self._process.world
         world.strand = mine
         resume()

@@ -70,6 +70,10 @@ class SimStore(MemoryStore):
         """The rows of a run, as they are."""
         return self._rows[uid]
 
+    def slots_held(self) -> list[tuple[str, str]]:
+        """(limit, holder) of the shared slots that somebody holds."""
+        return [(name, holder) for name, holder in self._slots if self._lives(holder)]
+
     def has_blob(self, digest: bytes) -> bool:
         return digest in self._blobs
 
@@ -78,9 +82,8 @@ class SimStore(MemoryStore):
     def acquire(self, run_id: str, owner: str, ttl_s: float, now: float, *, take_over: bool = False) -> Lease:
         self._alive()
         held = self.run(run_id)
-        if held.owner and self.universe is not None:
-            if all(process.world.owner() != held.owner for process in self.universe.processes if not process.dead):
-                self._change(held, owner="", lease_until=0.0)  # its process is gone, and this machine knows
+        if held.owner and not self._lives(held.owner):
+            self._change(held, owner="", lease_until=0.0)  # its process is gone, and this machine knows
         return super().acquire(run_id, owner, ttl_s, now, take_over=take_over)
 
     def renew(self, lease: Lease, now: float) -> None:
@@ -115,6 +118,8 @@ class SimStore(MemoryStore):
 
     def take_slot(self, name: str, holder: str, amount: int, capacity: int, now: float, ttl_s: float) -> bool:
         self._alive()
+        for other in [other for other in self._slots if not self._lives(other[1])]:
+            del self._slots[other]
         return super().take_slot(name, holder, amount, capacity, now, ttl_s)
 
     def free_slot(self, name: str, holder: str) -> None:
@@ -147,6 +152,12 @@ class SimStore(MemoryStore):
         """What a dead process still tries reaches nobody."""
         if self.universe is not None and self.universe.running is not None and self.universe.running.dead:
             raise Killed
+
+    def _lives(self, owner: str) -> bool:
+        """Whether the process that an owner or a holder begins with still runs, where that can be known."""
+        if self.universe is None or not owner.startswith("driver "):
+            return True
+        return any(owner.startswith(process.world.owner()) and not process.dead for process in self.universe.processes)
 
     def _kill(self) -> None:
         if self.universe is not None and self.universe.running is not None:

@@ -16,6 +16,7 @@ The universe never draws from anything but its own generator, and never looks at
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import heapq
 import random
@@ -197,6 +198,12 @@ class Universe:
                 what._scheduled = False
                 if not process.dead:
                     process.soon.append(what)
+
+    def settle(self, process: SimLoop) -> None:
+        """Let a process whose program has ended do what it still has to do: steps that were held up, and what follows."""
+        latest = self.now + 100 * (1.0 + self.nature.stall_s)
+        with contextlib.suppress(Deadlock):
+            self.run(lambda: process.dead or self.now > latest or not (process.soon or process.unfinished()))
 
     def end_of(self, process: SimLoop) -> Callable[[], bool]:
         """For `run`: whether the process's program has ended, or the process has died."""

@@ -1,0 +1,212 @@
+"""What happened to one run over its lives: drivers that end, die, freeze or are cancelled, on one store, in one universe.
+
+    history = History(seed=7)
+    first = history.live(program, 3, crash=Crash(after=5, how="torn"))    # dies when row 5 is durable
+    second = history.live(program, 3)                                    # goes on
+    history.check()                                                      # raises Violated, naming the promise and the seed
+
+A life sees only what an engine tells everybody (its events) and what the store holds. `invariants` says what must be true of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from headway.engine import events
+from headway.engine.engine import Engine
+from headway.engine.spec import TASKS
+from headway.errors import HeadwayError
+from headway.journal.codec import encode, value_digest
+from headway.journal.records import COSTED, Kind, Row
+from headway.run import arun
+from headway.sim.loop import SimLoop
+from headway.sim.nature import Nature
+from headway.sim.store import Crash, SimStore
+from headway.sim.universe import Deadlock, Endless, Universe
+
+How = Literal["returned", "raised", "died", "stuck"]
+
+
+@dataclass(eq=False)
+class Life:
+    """One driver of the run, from its start to its end."""
+
+    process: SimLoop
+    before: list[Row]  # what the journal held when it began
+    crash: Crash | None = None
+    how: How = "stuck"
+    value: Any = None
+    error: BaseException | None = None
+    told: list[events.Event] = field(default_factory=list)
+    after: list[Row] = field(default_factory=list)
+    engine: Engine | None = None
+    unfinished: list[str] = field(default_factory=list)  # asyncio tasks that were left
+    hasty: list[str] = field(default_factory=list)  # effects that began before what they needed was durable
+    stuck: str = ""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the program itself came to an end, so that nothing of it may be left."""
+        return self.how in ("returned", "raised")
+
+    @property
+    def outcome(self) -> str:
+        """How it ended, in a form that equal endings share."""
+        if self.how == "returned":
+            return f"value {value_digest(*_parts(self.value)).hex()[:16]}"
+        if self.how == "raised" and self.error is not None:
+            return _said(self.error)
+        return self.how
+
+
+class History:
+    """The lives of run `run_id`. `options` are those of `hw.run`."""
+
+    def __init__(
+        self, seed: object, nature: Nature | None = None, *, run_id: str = "run", store: SimStore | None = None, **options: Any
+    ) -> None:
+        self.seed = seed
+        self.universe = Universe(seed, nature if nature is not None else Nature.drawn(random.Random(repr(seed))))
+        self.store = store or SimStore()
+        self.store.universe = self.universe
+        self.run_id = run_id
+        self.options = options
+        self.lives: list[Life] = []
+        self.edited = False  # the program's source was changed between lives, so calls may be made again
+        self.overcharged = False  # the program charges more than it reserved, so budgets may be overdrawn
+
+    # --- lives -------------------------------------------------------------------------------------------------------
+
+    def live(self, program: Callable[..., Any], *args: Any, crash: Crash | None = None, kill_in: int = 0, **options: Any) -> Life:
+        """One driver from start to end. It dies at `crash`, or after `kill_in` more steps."""
+        life = self.start(program, *args, crash=crash, **options)
+        self.universe.kill_at = self.universe.steps + kill_in if kill_in else None
+        return self.finish(life)
+
+    def start(self, program: Callable[..., Any], *args: Any, crash: Crash | None = None, **options: Any) -> Life:
+        """A driver that runs as soon as the universe does."""
+        process = self.universe.process(f"driver {len(self.lives) + 1}")
+        life = Life(process, list(self.rows()), crash)
+        self.lives.append(life)
+        self.store.crash = crash
+        merged = {"store": self.store, "run_id": self.run_id, "progress": False, "events": self._listener(life)}
+        process.start(arun(program, *args, **{**merged, **self.options, **options}))
+        return life
+
+    def finish(self, life: Life) -> Life:
+        """Let the universe go on until this driver has ended or died, and take it out."""
+        try:
+            self.universe.run(self.universe.end_of(life.process))
+            self.universe.settle(life.process)
+        except (Deadlock, Endless) as error:
+            life.stuck = str(error)
+        finally:
+            self.universe.kill_at = None
+            self.store.crash = None
+            self._close(life)
+        return life
+
+    def _close(self, life: Life) -> None:
+        process, main = life.process, life.process.main
+        assert main is not None
+        life.engine = process.world.engines[0] if process.world.engines else None
+        life.after = list(self.rows())
+        if process.dead:
+            life.how = "died"
+        elif main.done():
+            life.error = asyncio.CancelledError() if main.cancelled() else main.exception()
+            life.how = "raised" if life.error is not None else "returned"
+            life.value = main.result() if life.error is None else None
+            life.unfinished = [repr(task.get_coro()) for task in process.unfinished()]
+        elif not life.stuck:
+            life.stuck = "it was left while it still ran"
+        if process in self.universe.processes:
+            self.universe.remove(process)
+
+    # --- what is seen ------------------------------------------------------------------------------------------------
+
+    @property
+    def uid(self) -> int:
+        return self.store.run(self.run_id).uid
+
+    def rows(self) -> list[Row]:
+        """The journal of the run as it is now."""
+        try:
+            return self.store.history(self.uid)
+        except HeadwayError:
+            return []
+
+    def _listener(self, life: Life) -> events.Sink:
+        def told(event: events.Event) -> None:
+            if life.process.dead:
+                return
+            life.told.append(event)
+            if type(event) is events.CallStarted and (spec := TASKS.get(event.task)) is not None and spec.effect:
+                self._look_at_effect(life, event)
+
+        return told
+
+    def _look_at_effect(self, life: Life, event: events.CallStarted) -> None:
+        """An effect begins: its start, and all that had ended before it was made, must be durable now."""
+        rows = self.rows()
+        if not any(row.kind & ~COSTED == Kind.START and row.key.hex() == event.key for row in rows):
+            life.hasty.append(f"{event.task} {event.key[:8]} began before its own start was durable")
+        durable = {row.key.hex() for row in rows if row.kind & ~COSTED == Kind.OUTCOME}
+        for earlier in life.told:
+            if type(earlier) is events.CallSpawned and earlier.key == event.key:
+                break
+            if type(earlier) is events.CallEnded and earlier.key not in durable:
+                life.hasty.append(f"{event.task} {event.key[:8]} began before the end of {earlier.task} was durable")
+
+    # --- the verdict -------------------------------------------------------------------------------------------------
+
+    def violations(self, expected: str | None = None) -> Sequence[Violation]:
+        """What is not as it must be. `expected` is the outcome of an undisturbed run."""
+        from headway.sim.invariants import violations
+
+        return violations(self, expected)
+
+    def check(self, expected: str | None = None) -> None:
+        """Raises Violated at the first promise that was not kept."""
+        found = self.violations(expected)
+        if found:
+            raise Violated(self, found)
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    promise: str  # its name in `invariants`
+    what: str
+
+
+class Violated(AssertionError):
+    """A promise was not kept. The seed makes it happen again."""
+
+    def __init__(self, history: History, found: Sequence[Violation]) -> None:
+        lives = "; ".join(_told_of(life) for life in history.lives)
+        lines = "\n".join(f"  {violation.promise}: {violation.what}" for violation in found[:10])
+        super().__init__(f"seed {history.seed!r}: {len(found)} of Headway's promises broken\n{lines}\n  lives: {lives}")
+        self.found = found
+
+
+def _told_of(life: Life) -> str:
+    crash = f" ({life.crash.how} row {life.crash.after})" if life.crash is not None and life.how == "died" else ""
+    ending = f": {life.outcome}" if life.ended else ""
+    return f"{life.process.name} {life.how}{crash}{ending}, {len(life.after)} rows"
+
+
+def _parts(value: Any) -> tuple[bytes, Sequence[bytes]]:
+    from headway.journal.codec import digest
+
+    encoded = encode(value, where="the result")
+    return encoded.head, tuple(digest(buffer) for buffer in encoded.buffers)
+
+
+def _said(error: BaseException) -> str:
+    if isinstance(error, BaseExceptionGroup):
+        return f"{type(error).__name__}({', '.join(sorted(_said(part) for part in error.exceptions))})"
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,297 @@
+"""What must be true of every run, whatever happened to it. Each promise has a name, and a function that looks for a breach.
+
+They look at what a run leaves (the rows of its journal, its store) and at what its engines said (their events), never at how the
+engine works, so that a change of the engine can't change what is asked of it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from headway.engine import events
+from headway.engine.spec import TASKS
+from headway.journal.codec import decode
+from headway.journal.known import decode_attempt, decode_charge, decode_decision, decode_outcome, decode_start
+from headway.journal.records import COSTED, Amounts, Kind, Row, Status
+from headway.sim.history import Violation
+
+if TYPE_CHECKING:
+    from headway.sim.history import History, Life
+
+CLOSE = 1e-6
+
+
+def violations(history: History, expected: str | None) -> list[Violation]:
+    """Every breach of every promise."""
+    found = [Violation(name, what) for name, look in PROMISES.items() for what in look(history)]
+    if expected is not None and history.lives[-1].ended and history.lives[-1].outcome != expected:
+        found.append(Violation("equal result", f"ended with {history.lives[-1].outcome}, undisturbed with {expected}"))
+    return found
+
+
+# --- the journal -----------------------------------------------------------------------------------------------------
+
+
+def _kind(row: Row) -> int:
+    return row.kind & ~COSTED
+
+
+def _nothing_lost_or_changed(history: History) -> Iterator[str]:
+    rows = history.rows()
+    for life in history.lives:
+        for seen in (life.before, life.after):
+            if rows[: len(seen)] != seen:
+                yield f"rows that {life.process.name} found or left are no longer there as they were"
+
+
+def _recorded_once(history: History) -> Iterator[str]:
+    if history.edited:
+        return
+    ends: Counter[bytes] = Counter()
+    told: Counter[bytes] = Counter()
+    for row in history.rows():
+        if _kind(row) == Kind.OUTCOME:
+            outcome = decode_outcome(row.body)
+            if outcome.status == Status.OK and not _is_shared(outcome.task):
+                ends[row.key] += 1
+        elif _kind(row) == Kind.DECISION:
+            told[row.key] += 1
+    yield from (f"the result of call {key.hex()[:8]} is recorded {times} times" for key, times in ends.items() if times > 1)
+    yield from (f"decision {key.hex()[:8]} is recorded {times} times" for key, times in told.items() if times > 1)
+
+
+def _is_shared(task: str) -> bool:
+    """Whether equal calls of a task have one key wherever they are made, so that each is recorded."""
+    spec = TASKS.get(task)
+    return spec is not None and spec.forever
+
+
+def _no_work_twice(history: History) -> Iterator[str]:
+    """What is recorded never runs again."""
+    if history.edited:
+        return
+    for life in history.lives:
+        done = {
+            row.key.hex() for row in life.before if _kind(row) == Kind.OUTCOME and decode_outcome(row.body).status == Status.OK
+        }
+        for event in life.told:
+            if isinstance(event, events.CallStarted) and event.key in done:
+                yield f"{life.process.name} ran {event.task} {event.key[:8]} again, whose result was recorded"
+
+
+def _no_survivor_without_its_ancestors(history: History) -> Iterator[str]:
+    place: dict[bytes, int] = {}
+    parents: dict[bytes, set[bytes]] = {}
+    for life in history.lives:
+        recorded = {row.key for row in life.after[len(life.before) :] if _kind(row) == Kind.OUTCOME}
+        for child, parent in _used(life):
+            if parent in recorded:  # an end that was lost may have been another one
+                parents.setdefault(parent, set()).add(child)
+    for seq, row in enumerate(history.rows(), 1):
+        if (ended := place.get(row.parent)) is not None and not history.edited and _kind(row) != Kind.CHARGE:
+            if decode_outcome(history.rows()[ended - 1].body).status == Status.OK:
+                yield f"row {seq} is about a child of call {row.parent.hex()[:8]}, which had ended in row {ended}"
+        if _kind(row) != Kind.OUTCOME:
+            continue
+        place[row.key] = seq
+        outcome = decode_outcome(row.body)
+        if outcome.status != Status.OK:
+            continue
+        for needed in (*outcome.edges, *parents.get(row.key, ())):
+            if needed not in place:
+                yield f"row {seq}, the result of {outcome.task}, was computed from call {needed.hex()[:8]}, which is not recorded"
+
+
+def _used(life: Life) -> Iterator[tuple[bytes, bytes]]:
+    """(child, parent) where the child had succeeded before its parent ended, so that the parent may have used it."""
+    children: dict[str, list[str]] = {}
+    for event in life.told:
+        if isinstance(event, events.CallEnded):
+            if event.status == "ok":
+                children.setdefault(event.parent, []).append(event.key)
+                yield from ((bytes.fromhex(child), bytes.fromhex(event.key)) for child in children.pop(event.key, ()))
+        elif isinstance(event, events.CallRetrying):
+            children.pop(event.key, None)
+
+
+def _blobs_before_their_rows(history: History) -> Iterator[str]:
+    for _, seq, name in history.store.without_blob:
+        yield f"row {seq} was committed before its blob {name.hex()[:8]} was durable"
+
+
+def _fenced(history: History) -> Iterator[str]:
+    newest = 0
+    rows = 0
+    for commit in history.store.commits:
+        if commit.uid != history.uid:
+            continue
+        if commit.fence != commit.newest_fence or commit.fence < newest:
+            yield f"a commit under fence {commit.fence} was accepted when {max(newest, commit.newest_fence)} was the newest"
+        if commit.first_seq != rows + 1:
+            yield f"rows from {commit.first_seq} on were accepted after row {rows}"
+        newest, rows = max(newest, commit.fence), commit.first_seq + commit.rows - 1
+
+
+# --- effects ---------------------------------------------------------------------------------------------------------
+
+
+def _effects_wait(history: History) -> Iterator[str]:
+    for life in history.lives:
+        yield from life.hasty
+
+
+# --- the ledger ------------------------------------------------------------------------------------------------------
+
+
+def _never_overdrawn(history: History) -> Iterator[str]:
+    if history.overcharged:
+        return
+    for life in history.lives:
+        limits: dict[str, Amounts] = {}
+        for event in life.told:
+            if isinstance(event, events.BudgetOpened):
+                limits[event.scope] = event.limits
+            elif isinstance(event, events.BudgetChanged):
+                for unit, limit in limits.get(event.scope, {}).items():
+                    held = event.spent.get(unit, 0.0) + event.reserved.get(unit, 0.0)
+                    if unit != "seconds" and held > limit * (1 + CLOSE):
+                        yield f"{held:g} {unit} were spent or reserved in budget {event.scope[:8]}, which allows {limit:g}"
+
+
+class _Sums:
+    """What the rows say was spent, added up independently of the ledger."""
+
+    def __init__(self, rows: list[Row]) -> None:
+        self.lines: dict[tuple[bytes, bytes], tuple[Amounts, Amounts]] = {}  # (call, scope): cost, still reserved
+        self.above: dict[bytes, bytes] = {}
+        self.starts: Counter[tuple[bytes, bytes]] = Counter()
+        self.task: dict[bytes, str] = {}
+        self.charged: set[bytes] = set()
+        for row in rows:
+            self._add(row)
+
+    def _add(self, row: Row) -> None:
+        kind = _kind(row)
+        if kind == Kind.DECISION:
+            decision = decode_decision(row.body)
+            if decision.what == "budget":
+                self.above[row.key] = decode(decision.value)[0]
+            return
+        if kind == Kind.CHARGE:
+            charge = decode_charge(row.body)
+            self.charged.add(row.key)
+            cost, held = self.lines.get((row.key, charge.scope), ({}, {}))
+            left = {unit: max(0.0, amount + cost.get(unit, 0.0) - charge.cost.get(unit, 0.0)) for unit, amount in held.items()}
+            self.lines[row.key, charge.scope] = (charge.cost, left)
+            return
+        if kind == Kind.START:
+            start = decode_start(row.body)
+            self.lines[row.key, start.scope] = (start.cost, start.reserved)
+            self.starts[row.key, start.scope] += 1
+            self.task[row.key] = start.task
+            return
+        ended: Any = decode_attempt(row.body) if kind == Kind.ATTEMPT else decode_outcome(row.body)
+        if row.kind & COSTED:
+            self.lines[row.key, ended.scope] = (ended.cost, {})
+
+    def spent(self) -> dict[bytes, Amounts]:
+        totals: dict[bytes, Amounts] = {}
+        for (_, scope), (cost, held) in self.lines.items():
+            while scope:
+                total = totals.setdefault(scope, {})
+                for amounts in (cost, held):
+                    for unit, amount in amounts.items():
+                        total[unit] = total.get(unit, 0.0) + amount
+                scope = self.above.get(scope, b"")
+        return totals
+
+
+def _counted_once(history: History) -> Iterator[str]:
+    sums = _Sums(history.rows())
+    for (call, scope), times in sums.starts.items():
+        spec = TASKS.get(sums.task[call])
+        if spec is None or call in sums.charged or not scope or history.edited:
+            continue  # outside of every budget a charge leaves no row of its own
+        cost, held = sums.lines[call, scope]
+        for unit, price in spec.cost.items():
+            booked = cost.get(unit, 0.0) + held.get(unit, 0.0)
+            if abs(booked - times * price) > CLOSE:
+                yield f"call {call.hex()[:8]} started {times} times at {price:g} {unit} and is booked at {booked:g}"
+    last = history.lives[-1]
+    if not last.ended or last.engine is None or last.engine.journal.failure is not None:
+        return
+    if history.store.run(history.run_id).nrows != getattr(last.engine.journal, "last_seq", 0):
+        return  # another driver went on
+    spent = sums.spent()
+    for key, account in last.engine.books.accounts.items():
+        for unit in account.limits:
+            said, recorded = account.spent.get(unit, 0.0), spent.get(key, {}).get(unit, 0.0)
+            if abs(said - recorded) > CLOSE * max(1.0, said):
+                yield f"budget {key.hex()[:8]} counts {said:g} {unit} as spent, its rows say {recorded:g}"
+
+
+# --- the engine ------------------------------------------------------------------------------------------------------
+
+
+def _nothing_left_running(history: History) -> Iterator[str]:
+    for life in history.lives:
+        if not life.ended:
+            continue
+        alive: dict[str, str] = {}
+        for event in life.told:
+            if isinstance(event, events.CallSpawned):
+                alive[event.key] = event.task
+            elif isinstance(event, (events.CallEnded, events.CallReused)):
+                alive.pop(event.key, None)
+        yield from (f"{life.process.name} ended and left {task} {key[:8]} behind" for key, task in alive.items())
+        yield from (f"{life.process.name} ended and left {what} behind" for what in life.unfinished)
+        if life.engine is not None:
+            yield from _counters(life)
+
+
+def _counters(life: Life) -> Iterator[str]:
+    assert life.engine is not None
+    ready = life.engine.ready
+    if ready.active or ready.in_pools:
+        yield f"{life.process.name} ended and counts {ready.active} calls on the loop and {ready.in_pools} in pools"
+    for key, account in life.engine.books.accounts.items():
+        for unit, amount in account.reserved.items():
+            if abs(amount) > CLOSE:
+                yield f"{life.process.name} ended with {amount:g} {unit} still reserved in budget {key.hex()[:8]}"
+
+
+def _limits_given_back(history: History) -> Iterator[str]:
+    if history.lives[-1].ended and history.store.slots_held():
+        yield f"shared slots are still held: {history.store.slots_held()}"
+
+
+def _no_deadlock(history: History) -> Iterator[str]:
+    for life in history.lives:
+        if life.how == "stuck":
+            yield f"{life.process.name}: {life.stuck}"
+
+
+def _nothing_swallowed(history: History) -> Iterator[str]:
+    for life in history.lives:
+        for fault in life.process.faults:
+            error = fault.get("exception")
+            yield f"{life.process.name}: {fault.get('message')}: {type(error).__name__}: {error}"
+
+
+PROMISES: dict[str, Callable[[History], Iterator[str]]] = {
+    "nothing lost or changed": _nothing_lost_or_changed,
+    "recorded once": _recorded_once,
+    "no work twice": _no_work_twice,
+    "no survivor without its ancestors": _no_survivor_without_its_ancestors,
+    "blobs before their rows": _blobs_before_their_rows,
+    "effects wait for the disk": _effects_wait,
+    "never overdrawn": _never_overdrawn,
+    "counted once": _counted_once,
+    "nothing left running": _nothing_left_running,
+    "limits given back": _limits_given_back,
+    "no deadlock": _no_deadlock,
+    "nothing swallowed": _nothing_swallowed,
+    "late writers rejected": _fenced,
+}
