@@ -57,9 +57,10 @@ class Admission:
             running.add_callback(lambda other: self._engine.outcomes.copy(call, other))
             return True
         if not self._engine.resumed or call.key not in self._engine.known.outcomes:
-            row = self._engine.journal.cached(call.key)
-            if row is not None:
-                recorded = Recorded(self._engine.known.last_seq + 1, row.body, decode_outcome(row.body))
+            found = self._engine.journal.cached(call.key)
+            if found is not None:
+                body, buffers = found.row.body, tuple(memoryview(blob.data) for blob in found.blobs)
+                recorded = Recorded(self._engine.known.last_seq + 1, body, decode_outcome(body), buffers)
                 if not self._engine.replay.why_not(call._spec, recorded.outcome, recorded.seq, call._floor):
                     self._engine.outcomes.reuse(call, recorded, record=True)
                     return True

@@ -298,8 +298,8 @@ class Engine:
         x = call.extra()
         value, error, encoded = x.ended
         x.ended = (None, None, None)
-        if error is None and x.stop is not None:  # a call that was only asked to stop, and still has a result, keeps it
-            if not isinstance(x.stop, asyncio.CancelledError) or any(not child._awaited for child in x.failures):
+        if error is None and x.stop is not None:  # one that was only asked to stop keeps its result, if its children kept theirs
+            if not isinstance(x.stop, asyncio.CancelledError) or x.cut or any(not child._awaited for child in x.failures):
                 error = x.stop
         self.conclude(call, value, error, encoded)
 
@@ -326,7 +326,7 @@ class Engine:
         x.child_errors.clear()
         x.stop, x.stop_reason = None, ""
         x.recharged.clear()
-        x.parks, x.parked_s, x.granted = 0, 0.0, False
+        x.parks, x.parked_s, x.granted, x.cut = 0, 0.0, False, False
         call._ordinals = None
         self.rest(call, delay)
 
@@ -355,6 +355,8 @@ class Engine:
                     x.failures.append(call)
                 if (parent._spec.retry is not None or parent._memo is not None) and call._error is not None:
                     x.child_errors.append(call._error)
+            elif state == CANCELLED and parent._state == FINISHING and parent._x is not None and parent._x.stop is not None:
+                parent._x.cut = True
             children = parent._children
             if children is not None:
                 children.pop(call, None)

@@ -53,6 +53,7 @@ class Extra:
         "charged",
         "child_errors",
         "costs",
+        "cut",
         "dependents",
         "ended",
         "failures",
@@ -77,6 +78,7 @@ class Extra:
     def __init__(self) -> None:
         self.stop: BaseException | None = None  # why it must stop: CancelledError or an error such as CallTimeout
         self.stop_reason = ""
+        self.cut = False  # a child that nobody awaited any more was cancelled because this call was asked to stop
         self.failures: list[Handle[Any]] = []  # failed children that nobody has awaited yet
         self.child_errors: list[BaseException] = []  # errors that children gave this attempt
         self.ended: tuple[Any, BaseException | None, Encoded | None] = (None, None, None)  # its body's end, until its children end

@@ -41,6 +41,13 @@ class Carried(NamedTuple):
     cache_key: bytes | None
 
 
+class Cached(NamedTuple):
+    """An outcome to be shared. `blobs` where they may not be in the store yet."""
+
+    row: Row
+    blobs: Sequence[Blob] = ()
+
+
 class Journal(Protocol):
     """What the engine needs of a journal; `Log` remembers, `Nothing` does not."""
 
@@ -52,7 +59,7 @@ class Journal(Protocol):
     def append(self, row: Row, blobs: Sequence[Blob] = (), cache_key: bytes | None = None) -> int: ...
     def has_room(self) -> bool: ...
     def when_durable(self, seq: int, callback: Callable[[], None]) -> None: ...
-    def cached(self, key: bytes) -> Row | None: ...
+    def cached(self, key: bytes) -> Cached | None: ...
 
 
 class Nothing:
@@ -74,7 +81,7 @@ class Nothing:
     def when_durable(self, seq: int, callback: Callable[[], None]) -> None:
         callback()
 
-    def cached(self, key: bytes) -> Row | None:
+    def cached(self, key: bytes) -> Cached | None:
         return None
 
 
@@ -103,6 +110,7 @@ class Log:
         self._seq = last_seq
         self._queue: deque[Row] = deque()
         self._carried: dict[int, Carried] = {}
+        self._fresh: dict[bytes, tuple[int, Cached]] = {}  # to be shared, and not in the store yet
         self._bytes_in = 0
         self._bytes_out = 0
         self._waiters: deque[tuple[int, Callable[[], None]]] = deque()
@@ -123,6 +131,8 @@ class Log:
         self._seq = seq = self._seq + 1
         if blobs or cache_key is not None:
             self._carried[seq] = Carried(blobs, cache_key)
+            if cache_key is not None:
+                self._fresh[cache_key] = (seq, Cached(row, blobs))
             self._bytes_in += sum(len(blob.data) for blob in blobs)
         self._queue.append(row)
         if self._idle:
@@ -147,11 +157,17 @@ class Log:
         self.urgent.set()
         self.work.set()
 
-    def cached(self, key: bytes) -> Row | None:
-        return self.store.cached(key)
+    def cached(self, key: bytes) -> Cached | None:
+        """What any run of the store, or this one a moment ago, recorded to be shared under this key."""
+        if (fresh := self._fresh.get(key)) is not None:
+            return fresh[1]
+        row = self.store.cached(key)
+        return Cached(row) if row is not None else None
 
     def _committed(self, seq: int) -> None:
         self.durable = seq
+        if self._fresh:
+            self._fresh = {key: fresh for key, fresh in self._fresh.items() if fresh[0] > seq}
         while self._waiters and self._waiters[0][0] <= seq:
             self._waiters.popleft()[1]()
         if self._waiters:

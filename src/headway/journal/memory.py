@@ -36,6 +36,7 @@ class MemoryStore:
         self._rates: dict[str, float] = {}
         self._changes = 0
         self._last_uid = 0
+        self._last_signal = 0
 
     @property
     def url(self) -> str:
@@ -76,6 +77,7 @@ class MemoryStore:
             check_takeover(run, now)
             del self._runs[run_id], self._rows[run.uid]
             self._signals = [(uid, signal) for uid, signal in self._signals if uid != run.uid]
+            self.rejected = [late for late in self.rejected if late[0] != run.uid]
             self._changes += 1
             return run.nrows
 
@@ -167,8 +169,9 @@ class MemoryStore:
                 raise lost(self._by_uid(lease.uid), lease.fence)
             if run.nrows != first_seq - 1:
                 raise misplaced(run, first_seq)
-            self._rows[run.uid] += [Row(*row) for row in rows]
-            self._cache.update(cache)
+            whole, entries = [_checked(row) for row in rows], [(key, _checked(row)) for key, row in cache]
+            self._rows[run.uid] += whole
+            self._cache.update(entries)
             self._change(run, nrows=run.nrows + len(rows))
 
     def rows(self, uid: int, *, after: int = 0) -> Iterator[tuple[int, Row]]:
@@ -208,7 +211,7 @@ class MemoryStore:
     def send_signal(self, run_id: str, name: str, value: bytes, now: float) -> int:
         with self._lock:
             run = self.run(run_id)
-            number = self._signals[-1][1].number + 1 if self._signals else 1
+            self._last_signal = number = self._last_signal + 1
             self._signals.append((run.uid, Signal(number=number, name=name, value=value, at=now)))
             self._changes += 1
             return number
@@ -241,3 +244,11 @@ class MemoryStore:
         with self._lock:
             self._rates[name], wait_s = take_token(self._rates.get(name, now), rate, per_s, now)
             return wait_s
+
+
+def _checked(row: Row) -> Row:
+    """The row as a store on disk would take it: of bytes, or not at all."""
+    kind, key, parent, body = row
+    if not isinstance(kind, int) or not (isinstance(key, bytes) and isinstance(parent, bytes) and isinstance(body, bytes)):
+        raise TypeError(f"a row is a kind and three pieces of bytes, not {row!r}")
+    return Row(kind, key, parent, body)

@@ -73,22 +73,22 @@ class SimLoop(asyncio.BaseEventLoop):
     def is_running(self) -> bool:
         return self.universe.running is self
 
-    def call_soon(
+    def call_soon(  # type: ignore[override]
         self, callback: Callable[..., Any], *args: Any, context: contextvars.Context | None = None
     ) -> asyncio.Handle:
         handle = asyncio.Handle(callback, args, self, context)
         self.soon.append(handle)
         return handle
 
-    call_soon_threadsafe = call_soon
+    call_soon_threadsafe = call_soon  # type: ignore[assignment]
 
-    def call_later(
-        self, delay: float, callback: Callable[..., Any], *args: Any, context: contextvars.Context | None = None
+    def call_later(  # type: ignore[override]
+        self, delay: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
     ) -> asyncio.TimerHandle:
         return self.call_at(self.universe.now + delay, callback, *args, context=context)
 
-    def call_at(
-        self, when: float, callback: Callable[..., Any], *args: Any, context: contextvars.Context | None = None
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
     ) -> asyncio.TimerHandle:
         timer = asyncio.TimerHandle(when, callback, args, self, context)
         self.universe.schedule(when, self, timer)
@@ -115,7 +115,7 @@ class SimLoop(asyncio.BaseEventLoop):
         self.call_later(self.universe.lasts(self.universe.nature.job_s), step)
         return future
 
-    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # type: ignore[override]
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
         pass
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
@@ -130,16 +130,15 @@ class SimLoop(asyncio.BaseEventLoop):
     async def _refuse_soon(self, *args: Any, **named: Any) -> Any:
         self._refuse()
 
-    add_reader = add_writer = add_signal_handler = _refuse
-    create_connection = create_datagram_endpoint = create_server = getaddrinfo = getnameinfo = _refuse_soon  # type: ignore[assignment]
-    sock_connect = sock_recv = sock_sendall = sock_accept = _refuse_soon  # type: ignore[assignment]
-    subprocess_shell = subprocess_exec = connect_read_pipe = connect_write_pipe = _refuse_soon  # type: ignore[assignment]
-
     # --- its end -----------------------------------------------------------------------------------------------------
 
     def kill(self) -> None:
         """The process is gone, as after SIGKILL: nothing of it runs again, nothing it does reaches anybody."""
         self.dead = self.frozen = True
+
+    def retire(self) -> None:
+        """Be closed, in asyncio's sense."""
+        self._closed = True
 
     def bury(self) -> None:
         """Free what a dead process left. Its coroutines are closed, which may run their `finally` blocks: unheard."""
@@ -153,22 +152,38 @@ class SimLoop(asyncio.BaseEventLoop):
             engine.spawn = _killed  # type: ignore[method-assign]
         for threads in self.world.threads:
             threads.abandon()
-        for task in self.unfinished():
-            task._log_destroy_pending = False  # type: ignore[attr-defined]
-            coroutine: Any = task.get_coro()
-            for _ in range(3):  # one that awaits while it is being closed has to be told again
-                try:
-                    self._contexts[task].copy().run(coroutine.close)
-                    break
-                except (Exception, Killed, asyncio.CancelledError):
-                    continue
+        for _ in range(10):  # what is closed may begin something else
+            for task in (left := self.unfinished()):
+                self._close(task)
+            if not left:
+                break
         self.universe.running = None
         self._contexts.clear()
         self.soon.clear()
 
+    def _close(self, task: asyncio.Task[Any]) -> None:
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+        coroutine: Any = task.get_coro()
+        context = self._contexts.pop(task).copy()
+        for _ in range(3):  # one that awaits while it is being closed has to be told again
+            try:
+                context.run(coroutine.close)
+                return
+            except (Exception, Killed, asyncio.CancelledError):
+                continue
+
     def unfinished(self) -> list[asyncio.Task[Any]]:
         """Its coroutines that have not ended."""
         return [task for task in self._contexts if not task.done()]
+
+
+for _name in ("add_reader", "add_writer", "add_signal_handler"):
+    setattr(SimLoop, _name, SimLoop._refuse)
+for _name in (
+    *("create_connection", "create_datagram_endpoint", "create_server", "getaddrinfo", "getnameinfo", "sock_connect", "sock_recv"),
+    *("sock_sendall", "sock_accept", "subprocess_shell", "subprocess_exec", "connect_read_pipe", "connect_write_pipe"),
+):
+    setattr(SimLoop, _name, SimLoop._refuse_soon)
 
 
 def _killed(*_: Any, **__: Any) -> Any:

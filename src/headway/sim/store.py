@@ -77,14 +77,25 @@ class SimStore(MemoryStore):
     def has_blob(self, digest: bytes) -> bool:
         return digest in self._blobs
 
+    def cut(self, run_id: str, rows: int) -> SimStore:
+        """A copy of what a crash would have left of the run that had happened after its first `rows` rows."""
+        copy, run = SimStore(self.universe), self.run(run_id)
+        copy._last_uid = run.uid
+        copy._rows[run.uid] = self._rows[run.uid][:rows]
+        copy._blobs, copy._cache, copy._signals = dict(self._blobs), dict(self._cache), list(self._signals)
+        copy.commits = [Commit(run.uid, run.fence, run.fence, 1, rows)] if rows else []
+        copy._change(run, nrows=rows, owner="", lease_until=0.0, ended=0.0, status=RunStatus.RUNNING)
+        return copy
+
     # --- what a driver does ------------------------------------------------------------------------------------------
 
     def acquire(self, run_id: str, owner: str, ttl_s: float, now: float, *, take_over: bool = False) -> Lease:
         self._alive()
-        held = self.run(run_id)
-        if held.owner and not self._lives(held.owner):
-            self._change(held, owner="", lease_until=0.0)  # its process is gone, and this machine knows
-        return super().acquire(run_id, owner, ttl_s, now, take_over=take_over)
+        with self._lock:
+            held = self.run(run_id)
+            if held.owner and not self._lives(held.owner):
+                self._change(held, owner="", lease_until=0.0)  # its process is gone, and this machine knows
+            return super().acquire(run_id, owner, ttl_s, now, take_over=take_over)
 
     def renew(self, lease: Lease, now: float) -> None:
         self._alive()
@@ -118,9 +129,10 @@ class SimStore(MemoryStore):
 
     def take_slot(self, name: str, holder: str, amount: int, capacity: int, now: float, ttl_s: float) -> bool:
         self._alive()
-        for other in [other for other in self._slots if not self._lives(other[1])]:
-            del self._slots[other]
-        return super().take_slot(name, holder, amount, capacity, now, ttl_s)
+        with self._lock:
+            for other in [other for other in self._slots if not self._lives(other[1])]:
+                del self._slots[other]
+            return super().take_slot(name, holder, amount, capacity, now, ttl_s)
 
     def free_slot(self, name: str, holder: str) -> None:
         self._alive()
@@ -188,5 +200,8 @@ _decode_blobs = msgspec.msgpack.Decoder(_Blobs).decode
 
 
 def blobs_of(row: Row) -> tuple[bytes, ...]:
-    """The blobs that a row names."""
-    return _decode_blobs(row.body).blobs if row.kind & 15 == 3 else ()
+    """The blobs that a row names; none where it is no outcome that can be read, for a store takes any bytes."""
+    try:
+        return _decode_blobs(row.body).blobs if row.kind & 15 == 3 else ()
+    except msgspec.MsgspecError:
+        return ()

@@ -6,6 +6,7 @@ never beside anything: whoever resumes a strand sleeps until the strand has ende
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 
@@ -56,10 +57,8 @@ class Strand:
         while True:
             self._mine.acquire()
             assert self._work is not None
-            try:
+            with contextlib.suppress(Killed):
                 self._work()
-            except Killed:
-                pass
             self._work = None
             self._theirs.release()
 

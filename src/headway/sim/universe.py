@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import hashlib
 import heapq
 import random
 import sys
@@ -59,6 +60,7 @@ class Universe:
         self.most_steps = MOST_STEPS
         self._timers: list[tuple[float, float, int, SimLoop | None, Any]] = []
         self._number = 0
+        self._tokens = 0
         self._waking = 0  # timers that something waits for
 
     # --- what exists -------------------------------------------------------------------------------------------------
@@ -79,7 +81,12 @@ class Universe:
         process.kill()
         process.bury()
         self.processes.remove(process)
-        process._closed = True
+        process.retire()
+
+    def token(self) -> bytes:
+        """16 bytes that hang on the seed and on how many were asked for, so that a run has equal keys under all schedules."""
+        self._tokens += 1
+        return hashlib.blake2b(repr((self.seed, self._tokens)).encode(), digest_size=16).digest()
 
     def lasts(self, mean_s: float) -> float:
         """How long something takes this time."""
@@ -134,7 +141,7 @@ class Universe:
                     process.kill()
                     continue
                 if self.steps > self.most_steps:
-                    raise Endless(f"seed {self.seed!r}: still going on after {self.most_steps} steps, at {self.now:.1f} virtual seconds")
+                    raise Endless(f"seed {self.seed!r}: still going on after {self.most_steps} steps, at {self.now:.1f} s")
                 handle = self._choose(process)
                 if handle is not None:
                     if process is not self.running:
@@ -166,7 +173,7 @@ class Universe:
         """What the process does next: its oldest callback, or any of the coroutines that are ready; None where one is held up."""
         soon, nature, draw = process.soon, self.nature, self.draw
         handle = soon.popleft()
-        if handle._cancelled:  # type: ignore[attr-defined]
+        if handle._cancelled:
             return None
         if nature.shuffle and soon and draw() < nature.shuffle:
             place = int(draw() * len(soon))

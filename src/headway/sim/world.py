@@ -40,7 +40,7 @@ class SimWorld:
         return f"{self._process.name} of a simulation"
 
     def token(self) -> bytes:
-        return self._process.universe.random.randbytes(16)
+        return self._process.universe.token()
 
     def make_pools(self, sizes: Mapping[str, int]) -> dict[str, Pool]:
         threads = SimThreadPool(self._process, sizes.get("thread", 8))

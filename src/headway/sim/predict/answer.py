@@ -53,7 +53,7 @@ def chance(held: int, trials: int, *, certain: bool = False) -> Chance:
     """E. B. Wilson's interval (J. Am. Stat. Assoc. 22, 1927). `certain`: nothing is left to chance, one trial says it all.
 
     >>> chance(10, 10)
-    Chance(share=1.0, low=0.7224672001371107, high=1.0)
+    Chance(share=1.0, low=0.7224671969739421, high=1.0)
     """
     share = held / trials
     if certain:

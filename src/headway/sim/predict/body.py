@@ -21,6 +21,8 @@ class Place(Protocol):
     def make(self, maker: Any, number: int, ended: Callable[[int], None]) -> None:
         """Make a call for `maker`; `ended` is told its number when it ends."""
 
+    def task_of(self, number: int) -> int: ...
+
     def stop(self, number: int) -> None:
         """Cancel a call, whether it was made or not yet."""
 
@@ -29,7 +31,7 @@ class Body:
     """One caller at work. `done` is called when its own code has ended; `turns`, if given, with +1 and -1 when it begins to work
     and when it begins to wait."""
 
-    __slots__ = ("_done", "_maker", "_missing", "_place", "_program", "_turns", "_unmade", "_waiters", "_working")
+    __slots__ = ("_done", "_ends", "_maker", "_missing", "_place", "_program", "_turns", "_unmade", "_waiting", "_working")
 
     def __init__(
         self, place: Place, maker: Any, program: Program, done: Callable[[], None], turns: Callable[[int], None] | None = None
@@ -40,12 +42,15 @@ class Body:
         self._done = done
         self._turns = turns
         self._working = 0
-        self._waiters: dict[int, list[int]] = {}  # by call, which batches wait for it; one past them all: the end
+        self._ends: dict[int, int] = {}  # by task, how many of its calls have ended
+        self._waiting: dict[
+            tuple[int, int], list[int]
+        ] = {}  # by task and number of ends, which batches; one past them all: the end
         waits = [*(batch.after for batch in program.batches), program.last]
         self._missing = [len(after) for after in waits]
         for index, after in enumerate(waits):
-            for number in after:
-                self._waiters.setdefault(number, []).append(index)
+            for ends in after:
+                self._waiting.setdefault(ends, []).append(index)
         self._unmade = sum(len(batch.makes) for batch in program.batches)
 
     def begin(self) -> None:
@@ -86,7 +91,11 @@ class Body:
     def _ended(self, number: int) -> None:
         for stopped in self._program.stops.get(number, ()):
             self._place.stop(stopped)
-        for index in self._waiters.pop(number, ()):
+        if number in self._program.ignored:
+            return
+        task = self._place.task_of(number)
+        self._ends[task] = ends = self._ends.get(task, 0) + 1
+        for index in self._waiting.pop((task, ends), ()):
             self._missing[index] -= 1
             if self._missing[index]:
                 continue

@@ -61,6 +61,9 @@ class _Bare:
             self._heard.setdefault(other, []).append(lambda _: self._start(number))
         self._start(number)
 
+    def task_of(self, number: int) -> int:
+        return self._calls[number].task
+
     def stop(self, number: int) -> None:
         if number not in self._over and self._calls[number].program is None:
             self._stopped.add(number)

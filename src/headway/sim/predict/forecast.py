@@ -26,8 +26,9 @@ from headway.sim.predict.workload import Workload
 MOST_TRIALS, LEAST_TRIALS = 200, 5
 CALLS = 500_000  # in all trials together
 CURVE_TRIALS, CURVE_CALLS = 20, 50_000  # for each number of workers on the curve
-MOST_POINTS, FEW_POINTS = 10, 6
+MOST_POINTS, FEW_POINTS = 9, 4
 LARGE = 20_000  # calls of a workload whose curve has few points
+ALIKE = 1.25  # numbers of workers closer than this tell nothing new
 MOST_WORKERS = 100_000
 PAYS = 100_000  # calls to be simulated, from where processes of their own are worth their start
 _GUARD = 'predict starts processes: put it under `if __name__ == "__main__":`, or say processes=1'
@@ -167,6 +168,7 @@ def default_curve(workers: int, workload: Workload) -> list[int]:
     """
     calls = len(workload.on_workers)
     ladder = [2**power for power in range(18) if 2**power <= 4 * workers and 2**power < 2 * calls]
+    ladder = [other for other in ladder if not workers / ALIKE < other < workers * ALIKE]
     most = FEW_POINTS if len(workload.calls) > LARGE else MOST_POINTS
     nearest = sorted(ladder, key=lambda other: max(other / workers, workers / other))
     return sorted(nearest[:most])

@@ -5,15 +5,17 @@ call after other calls of its own have ended was waiting for them. The rule, for
 
 - Calls made with no sibling's end in between are one batch.
 - A batch waited for all siblings that ended since the batch before it was made. So after a `gather` the next calls wait for all of
-  it, and in twenty chains that run side by side each call waits for the one before it in its own chain.
+  it; in twenty chains side by side, and where twenty calls are kept going, each end lets one more call be made.
+- Calls of one task are alike: what waited for the fifth end of a `search` waits for the fifth end of any `search`. A program that
+  takes what ends first (`as_completed`, a window of so many at a time) does that, and one that waits for all can't tell.
 - Between the last of those ends and the making, the parent's own code ran: that is the lag, and it stays.
 - What ended after the last batch was awaited at the end, and the rest of the parent's time is its tail.
 
 The time between a call's making and its start was waiting, for inputs (which are recorded by key) or for room: left out. A
 cancelled call is nobody's cause; it is stopped when the sibling ends after whose end it was cancelled.
 
-Where this errs: a program that waits for x, makes a call for it, waits for y and makes another, in one coroutine, is taken for two
-chains. What it makes may then come earlier in a trial than it could in truth, where x takes long and y does not.
+Where this errs: a program that waits for x, makes a call, waits for y and makes another, in one coroutine, is taken for two chains.
+The second call may then come earlier in a trial than it could in truth, where x takes long and y does not.
 """
 
 from __future__ import annotations
@@ -30,9 +32,9 @@ from headway.journal.open import open_existing
 from headway.journal.records import COSTED, Kind, Row
 from headway.journal.store import Store
 from headway.observe.story import Call, State, Story, tell
-from headway.sim.predict.workload import POOLS, THREADS, WORTH_WORKERS, Batch, Law, Program, Sample, Work, Workload
+from headway.sim.predict.workload import POOLS, THREADS, WORTH_WORKERS, Batch, Ends, Law, Program, Sample, Work, Workload
 
-TOGETHER_S = 1e-3  # calls made within this time were made at once
+MOMENT_S = 1e-3  # less than this is the event loop's own time: it goes on before another call gets the room that an end left
 _KIND = COSTED - 1
 
 
@@ -67,7 +69,7 @@ def made_times(rows: Iterable[tuple[int, Row]]) -> dict[bytes, float]:
 
 def infer(story: Story, made: Mapping[bytes, float]) -> Workload:
     """The workload that a story tells. Raises UsageError where no call has finished."""
-    return _Reading(story, made).workload()
+    return Reading(story, made).workload()
 
 
 class _Times(NamedTuple):
@@ -75,7 +77,9 @@ class _Times(NamedTuple):
     ended: float  # inf where it had not ended
 
 
-class _Reading:
+class Reading:
+    """A story on its way to a workload. `numbers` says which call is which."""
+
     def __init__(self, story: Story, made: Mapping[bytes, float]) -> None:
         self.story = story
         self.made = made
@@ -149,7 +153,7 @@ class _Reading:
             self.times[key] = _Times(made, max([ended, made, *(times.ended for times in below if times.ended < float("inf"))]))
 
     def _work(self, call: Call) -> Work:
-        task = self.tasks.setdefault(call.task or "not named", len(self.tasks))
+        task = self._task(call)
         inputs = tuple(self.numbers[edge] for edge in call.edges if self._is_input(edge))
         children = [child for child in self.story.children.get(call.key, ()) if child in self.numbers]
         if children:
@@ -169,26 +173,38 @@ class _Reading:
     def _program(self, call: Call, children: list[bytes]) -> Program:
         """What the call's own code did: see the top of this file."""
         began = call.started or self.times[call.key].made
-        children.sort(key=lambda child: (self.times[child].made, self.story.calls[child].seq))
+        children.sort(key=self._place_in_line)
         ends: list[tuple[float, int, bytes]] = []
+        counts: Counter[int] = Counter()
         batches: list[_Open] = []
+        ignored = {child for child in children if self._is_ignored(child)}
         for place, child in enumerate(children):
             made, ended = self.times[child]
             waited = self._ended_by(ends, made)
             if waited or not batches:
                 since = max([began, *(self.times[key].ended for key in waited)])
-                batches.append(_Open(tuple(self.numbers[key] for key in waited), max(0.0, made - since), made, []))
+                batches.append(_Open(self._count(counts, waited), _lag(made - since), made, []))
             batches[-1].makes.append((child, made - batches[-1].made))
-            if self.story.calls[child].state is not State.CANCELLED or self.story.children.get(child):
+            if child not in ignored:
                 heapq.heappush(ends, (ended, place, child))
         last = self._ended_by(ends, float("inf"))
         return Program(
             tuple(Batch(batch.after, batch.lag_s, _at_once(self.numbers, batch.makes)) for batch in batches),
-            tuple(self.numbers[key] for key in last),
+            self._count(counts, last),
             self._tail(call, began, children),
             self._stops(children),
+            frozenset(self.numbers[child] for child in ignored),
             call.cost,
         )
+
+    def _place_in_line(self, key: bytes) -> tuple[float, float, int]:
+        """Calls in the order in which they were made; of those made at one moment, the one that started first was first."""
+        call = self.story.calls[key]
+        return self.times[key].made, call.started or float("inf"), call.seq
+
+    def _is_ignored(self, child: bytes) -> bool:
+        """Whether it was cancelled: its end is nobody's cause."""
+        return self.story.calls[child].state is State.CANCELLED and not self.story.children.get(child)
 
     def _ended_by(self, ends: list[tuple[float, int, bytes]], time: float) -> list[bytes]:
         """Take out the calls that had ended by then."""
@@ -197,13 +213,22 @@ class _Reading:
             found.append(heapq.heappop(ends)[2])
         return found
 
+    def _count(self, counts: Counter[int], ended: list[bytes]) -> Ends:
+        """Count these ends; how many there are by now of each of their tasks."""
+        tasks = [self._task(self.story.calls[key]) for key in ended]
+        counts.update(tasks)
+        return tuple((task, counts[task]) for task in sorted(set(tasks)))
+
+    def _task(self, call: Call) -> int:
+        return self.tasks.setdefault(call.task or "not named", len(self.tasks))
+
     def _stops(self, children: list[bytes]) -> dict[int, tuple[int, ...]]:
         """Cancelled calls by the sibling after whose end they were stopped."""
         calls = self.story.calls
         causes = sorted((self.times[key].ended, self.numbers[key]) for key in children if calls[key].state is not State.CANCELLED)
         stops: dict[int, list[int]] = {}
         for child in children:
-            if calls[child].state is State.CANCELLED and not self.story.children.get(child):
+            if self._is_ignored(child):
                 if place := bisect_right(causes, (self.times[child].ended, len(self.numbers))):
                     stops.setdefault(causes[place - 1][1], []).append(self.numbers[child])
         return {cause: tuple(stopped) for cause, stopped in stops.items()}
@@ -213,7 +238,7 @@ class _Reading:
             return 0.0
         known = [self.times[child] for child in children]
         latest = max([began, *(t.made for t in known), *(t.ended for t in known if t.ended < float("inf"))])
-        return max(0.0, call.ended - latest)
+        return _lag(call.ended - latest)
 
     # --- pools -------------------------------------------------------------------------------------------------------
 
@@ -252,7 +277,7 @@ class _Reading:
 class _Open(NamedTuple):
     """A batch while it is read."""
 
-    after: tuple[int, ...]
+    after: Ends
     lag_s: float
     made: float
     makes: list[tuple[bytes, float]]
@@ -263,10 +288,14 @@ def _at_once(numbers: Mapping[bytes, int], makes: list[tuple[bytes, float]]) -> 
     found: list[tuple[int, float]] = []
     at = 0.0
     for key, gap in makes:
-        if gap - at > TOGETHER_S:
+        if gap - at > MOMENT_S:
             at = gap
         found.append((numbers[key], at))
     return tuple(found)
+
+
+def _lag(seconds: float) -> float:
+    return seconds if seconds > MOMENT_S else 0.0
 
 
 def _pool_of(call: Call) -> str:

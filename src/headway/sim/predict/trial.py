@@ -224,6 +224,9 @@ class _Play:
         for waiting in self._unmade.pop(number, ()):
             waiting()
 
+    def task_of(self, number: int) -> int:
+        return self._workload.calls[number].task
+
     def stop(self, number: int) -> None:
         self._stopped.add(number)
         if (handle := self._handles[number]) is not None:

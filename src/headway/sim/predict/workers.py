@@ -172,7 +172,7 @@ def expected_seconds(work_s: float, mtbf_s: float, repair_s: float) -> float:
     """The mean time to end `work_s` seconds of work on one worker that fails and begins again: see the top of this file.
 
     >>> round(expected_seconds(3600.0, 6 * 3600.0, 30.0), 1)
-    3921.6
+    3922.8
     """
     return (mtbf_s + repair_s) * math.expm1(work_s / mtbf_s)
 

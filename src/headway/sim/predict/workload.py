@@ -85,10 +85,14 @@ class Law:
         return lambda: Sample(estimate.draw(choice), again[int(draw() * number)].cost)
 
 
-class Batch(NamedTuple):
-    """Calls that a program made without waiting in between: once the calls `after` had ended and it had worked for `lag_s`."""
+Ends = tuple[tuple[int, int], ...]
+"""Of the calls that a program made, how many of each task had ended: `((3, 12),)` is after the twelfth end of a call of task 3."""
 
-    after: tuple[int, ...]
+
+class Batch(NamedTuple):
+    """Calls that a program made without waiting in between: after so many ends of its calls, when it had worked for `lag_s`."""
+
+    after: Ends
     lag_s: float
     makes: tuple[tuple[int, float], ...]  # each call, and how long after the first of the batch it was made
 
@@ -97,9 +101,10 @@ class Program(NamedTuple):
     """The own code of a call that called others."""
 
     batches: tuple[Batch, ...]
-    last: tuple[int, ...] = ()  # what it waited for at its end
+    last: Ends = ()  # what it waited for at its end
     tail_s: float = 0.0  # what it worked after that
     stops: Mapping[int, tuple[int, ...]] = NOTHING  # calls that were cancelled when another ended, such as the losers of a race
+    ignored: frozenset[int] = frozenset()  # calls whose end is nobody's cause: those that were cancelled
     cost: Mapping[str, float] = NOTHING  # its own
 
 
@@ -243,21 +248,23 @@ def estimated(stages: Iterable[Stage], *, name: str = "an estimate") -> Workload
     if not listed:
         raise UsageError("an estimate needs at least one stage")
     calls: list[Work] = []
-    numbers: dict[str, range] = {}
+    places: dict[str, int] = {}
     laws: list[Law | None] = [None]
     batches = []
     for place, stage in enumerate(listed, 1):
-        if unknown := [task for task in stage.after if task not in numbers]:
+        if unknown := [task for task in stage.after if task not in places]:
             raise UsageError(f"stage {stage.task!r} comes after {unknown[0]!r}, which is not before it in the list")
-        if stage.task in numbers:
+        if stage.task in places:
             raise UsageError(f"there are two stages {stage.task!r}: give each its own name")
-        numbers[stage.task] = made = range(len(calls) + 1, len(calls) + 1 + stage.calls)
+        places[stage.task] = place
+        made = range(len(calls) + 1, len(calls) + 1 + stage.calls)
         cost = {unit: float(amount) for unit, amount in stage.cost.items()}
         laws.append(Law(stage.task, (Sample(stage.seconds, cost),), Estimate(stage.seconds, stage.spread_s)))
         calls += [Work(place, stage.pool)] * stage.calls
-        after = tuple(number for task in stage.after for number in numbers[task])
+        after = tuple((places[task], listed[places[task] - 1].calls) for task in stage.after)
         batches.append(Batch(after, 0.0, tuple((number, 0.0) for number in made)))
-    root = Work(0, "inline", program=Program(tuple(batches), last=tuple(range(1, len(calls) + 1))))
+    last = tuple((place, stage.calls) for place, stage in enumerate(listed, 1))
+    root = Work(0, "inline", program=Program(tuple(batches), last))
     tasks = ("root", *(stage.task for stage in listed))
     pool = next(pool for pool in POOLS if any(stage.pool == pool for stage in listed))
     return Workload(name, tasks, tuple(laws), (root, *calls), pool, {"thread": THREADS})
