@@ -50,7 +50,7 @@ def test_a_run_with_a_live_lease_is_owned_and_the_message_says_what_to_do(store,
 
 
 def test_an_expired_lease_of_another_machine_is_taken_over(store, lease):
-    assert store.acquire("sky", "another", 30.0, 30.0).fence == lease.fence + 1
+    assert store.acquire("sky", "another", 30.0, 30.0).fence > lease.fence
 
 
 def test_a_renewed_lease_lasts_longer(store, lease):
@@ -72,7 +72,7 @@ def test_the_run_of_a_dead_process_is_taken_over_at_once(store):
     owner = dead_owner()
     assert is_alive(owner) is False
     first = store.acquire("sky", owner, 1e9, 0.0)
-    assert store.acquire("sky", this_process(), 30.0, 1.0).fence == first.fence + 1
+    assert store.acquire("sky", this_process(), 30.0, 1.0).fence > first.fence
 
 
 def test_take_over_takes_a_live_run_and_its_old_driver_is_told(store, lease, make_row):
@@ -146,6 +146,17 @@ def test_a_fork_of_many_rows_keeps_them_all(store, lease, make_row):
     assert [row for _, row in store.rows(fork.uid)] == rows[:17] + rows[18:]
 
 
+def test_a_fork_with_everything_and_its_source_go_on_apart(store, lease, make_row):
+    store.commit(lease, 1, [make_row(1), make_row(2)], 1.0)
+    fork = store.fork_run(RunSpec(run_id="fork", task="t"), lease.uid, lambda seq, row: True)
+    taken = store.acquire("fork", "another", 30.0, 2.0)
+    store.commit(taken, 3, [make_row(3)], 3.0)
+    store.commit(lease, 3, [make_row(4), make_row(5)], 3.0)
+    store.commit(taken, 4, [make_row(6)], 3.0)
+    assert [row for _, row in store.rows(fork.uid)] == [make_row(number) for number in (1, 2, 3, 6)]
+    assert [row for _, row in store.rows(lease.uid)] == [make_row(number) for number in (1, 2, 4, 5)]
+
+
 def test_a_fork_cannot_take_the_name_of_a_run(store, lease):
     with pytest.raises(RunMismatch, match="'sky' is taken"):
         store.fork_run(RunSpec(run_id="sky", task="t"), lease.uid, lambda seq, row: True)
@@ -156,12 +167,18 @@ def test_a_fork_cannot_take_the_name_of_a_run(store, lease):
 
 def test_a_deleted_run_is_gone_and_its_number_is_not_used_again(store, lease, make_row):
     store.commit(lease, 1, [make_row(1)], 1.0)
+    store.send_signal("sky", "go", b"", 1.0)
     with pytest.raises(RunOwned):
         store.delete_run("sky", 2.0)
     store.release(lease, RunStatus.DONE, 3.0)
     assert store.delete_run("sky", 4.0) == 1
     with pytest.raises(UnknownRun):
         store.run("sky")
+    with pytest.raises(UnknownRun):
+        store.delete_run("sky", 5.0)
+    with pytest.raises(UnknownRun):
+        list(store.rows(lease.uid))
+    assert store.signals(lease.uid) == []
     assert store.create_run(RunSpec(run_id="sky", task="t")).uid > lease.uid
 
 

@@ -38,7 +38,7 @@ class SimLoop(asyncio.BaseEventLoop):
         self._tidy_at = 1000
         super().__init__()
         self._contexts: dict[asyncio.Task[Any], contextvars.Context] = {}
-        self.set_task_factory(self._make_task)  # type: ignore[arg-type]
+        self.set_task_factory(self._make_task)
         self.frozen = False
         self.skew_s = 0.0
         self.soon: deque[asyncio.Handle] = deque()

@@ -11,6 +11,7 @@ adds. Every attempt costs what the call costs, lost ones too, as the ledger assu
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import dataclasses
 import gc
 import random
@@ -20,7 +21,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from headway.engine.handle import FINISHING, OK, Frame, Handle, current
+from headway.engine.handle import FINISHING, OK, RUNNING, Frame, Handle, current
 from headway.engine.identity import task_part
 from headway.engine.launch import Launcher
 from headway.engine.outcome import Outcomes
@@ -30,7 +31,7 @@ from headway.engine.spec import TaskSpec
 from headway.errors import WorkerDied
 from headway.journal.codec import Encoded
 from headway.journal.records import Amounts
-from headway.pools.base import CallFacts, Job, Pool
+from headway.pools.base import Answer, CallFacts, Job, Pool
 from headway.run import arun
 from headway.sim.predict.body import Body
 from headway.sim.predict.workers import Room, Workers
@@ -87,6 +88,7 @@ class _Play:
         self._handles: list[Handle[Any] | None] = [None] * len(workload.calls)
         self._unmade: dict[int, list[Callable[[], None]]] = {}  # makings that need the handle of a call that is not made yet
         self._stopped: set[int] = set()
+        self._context = contextvars.Context()  # one for all calls in pools: none of them looks into it
         self._pools = self._make_pools()
         self._specs: dict[tuple[int, str, bool], TaskSpec] = {}
 
@@ -194,10 +196,9 @@ class _Play:
 
     def _call_in_pool(self, job: Job, turns: Callable[[int], None], done: Callable[[], None]) -> None:
         """The body of a caller in a pool: it has a slot while it works, and lends it while it waits."""
-        assert job.context is not None
         program = self._workload.calls[job.args[0]].program
         assert program is not None
-        Body(self, job.context[current], program, done, turns).begin()
+        Body(self, job.kwargs["frame"], program, done, turns).begin()
 
     def later(self, seconds: float, function: Callable[..., None], *args: Any) -> object:
         if seconds > 0.0:
@@ -216,7 +217,9 @@ class _Play:
                 self._unmade.setdefault(other, []).append(lambda: self.make(maker, number, ended))
                 return
             inputs.append(handle)
-        handle = parent._engine.spawn(self._spec(number), (number, *inputs), {}, maker)
+        spec = self._spec(number)
+        context = self._context if spec.pool != "inline" else None
+        handle = parent._engine.spawn(spec, (number, *inputs), {}, maker, context)
         self._handles[number] = handle
         handle.add_callback(lambda _: ended(number))
         if number in self._stopped:
@@ -264,8 +267,24 @@ class _World(SimWorld):
 class _Unasked(Launcher):
     """Hands calls to workers that ask nothing about them."""
 
-    def facts(self, call: Handle[Any]) -> CallFacts:
-        return _NO_FACTS
+    def _submit(self, call: Handle[Any]) -> None:
+        call._state = RUNNING
+        engine, attempt = self._engine, call._attempt
+
+        def done(answer: Answer) -> None:
+            engine.ready.in_pools -= 1
+            if call._attempt == attempt and call._state == RUNNING:
+                engine.body_ended(call, None, asyncio.CancelledError() if answer.cancelled else answer.error)
+
+        frames = {"frame": Frame(call, call._scope)}
+        job = Job(call._spec.fn, call._args, frames, _NO_FACTS, done, _nothing_is_charged)
+        call.extra().job = job
+        engine.ready.in_pools += 1
+        engine.pools[call._spec.pool].submit(job)
+
+
+def _nothing_is_charged(amounts: Amounts) -> None:
+    pass
 
 
 class _Unrecorded(Outcomes):
