@@ -149,6 +149,35 @@ def show(
 
 @app.command()
 @handled
+def check(
+    program: Annotated[str, typer.Argument(metavar="PROGRAM:TASK", help="path/to/file.py:task or package.module:task")],
+    args: Annotated[list[str] | None, typer.Argument(help="The task's arguments, as for `run`.")] = None,
+    kw: Annotated[
+        list[str] | None, typer.Option("--kw", "-k", metavar="NAME=VALUE", help="A keyword argument; repeatable.")
+    ] = None,
+    schedules: Annotated[int, typer.Option("--schedules", min=1, help="How many; each is also killed and resumed.")] = 20,
+    seed: Annotated[int, typer.Option("--seed", help="The first schedule; the same seed does the same again.")] = 0,
+    seconds: Annotated[float, typer.Option("--seconds", min=0, help="After this time no new schedule begins.")] = 60.0,
+    answers: Annotated[
+        str | None,
+        typer.Option("--answers", metavar="RUN", help="Let the recorded results of RUN stand for calls that make no calls."),
+    ] = None,
+    store: Store = ".headway",
+    json: Json = False,
+    traceback: Trace = False,
+) -> None:
+    """Try a program under many schedules and crashes, and say what would lose or repeat work. Writes to no store.
+
+    Its code runs for real, again and again, in a simulated world: no time passes, nothing is written to a store. Calls that need a
+    network get their answers from a recorded run (`--answers`).
+    """
+    from headway.cli.checking import Asked, check_program
+
+    check_program(Asked(program, args or [], kw or [], schedules, seed, seconds, answers, store, json))
+
+
+@app.command()
+@handled
 def predict(
     run_id: RunId,
     workers: Annotated[int, typer.Option("--workers", min=1, help="How many calls can run at a time.")],

@@ -62,10 +62,7 @@ def run_program(
     options: Options,
 ) -> None:
     """Load the program, run its task, print the result."""
-    _import_from_here()
-    task = load_object(target)
-    if not isinstance(task, Task):
-        raise UsageError(f"{target} is {type(task).__name__}, not a task: decorate it with @hw.task")
+    task = load_task(target)
     args, kwargs = parse_arguments(task.fn, texts, keywords)
     budget = parse_amounts(budgets, "--budget")
     before = _known(options.store, run_id) if run_id else None
@@ -75,6 +72,15 @@ def run_program(
         return hw.run(task, *args, kwargs=kwargs, run_id=run_id, budget=budget, deadline_s=deadline_s, **options.common())
 
     _finish(run_id, before, drive, options)
+
+
+def load_task(target: str) -> Task[..., Any]:
+    """The task that `program.py:task` names."""
+    _import_from_here()
+    task = load_object(target)
+    if not isinstance(task, Task):
+        raise UsageError(f"{target} is {type(task).__name__}, not a task: decorate it with @hw.task")
+    return task
 
 
 def resume_run(run_id: str, on_change: Mapping[str, Policy], budgets: list[str], options: Options) -> None:

@@ -6,7 +6,7 @@ of its group and none of its rows, as a transaction does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -14,7 +14,7 @@ import msgspec
 
 from headway.errors import StoreFull
 from headway.journal.memory import MemoryStore
-from headway.journal.records import Lease, Row, RunStatus
+from headway.journal.records import Lease, Row, RunInfo, RunStatus
 from headway.journal.store import Buffer
 from headway.sim.loop import Killed
 
@@ -79,13 +79,26 @@ class SimStore(MemoryStore):
 
     def cut(self, run_id: str, rows: int) -> SimStore:
         """A copy of what a crash would have left of the run that had happened after its first `rows` rows."""
-        copy, run = SimStore(self.universe), self.run(run_id)
-        copy._last_uid = run.uid
-        copy._rows[run.uid] = self._rows[run.uid][:rows]
-        copy._blobs, copy._cache, copy._signals = dict(self._blobs), dict(self._cache), list(self._signals)
-        copy.commits = [Commit(run.uid, run.fence, run.fence, 1, rows)] if rows else []
-        copy._change(run, nrows=rows, owner="", lease_until=0.0, ended=0.0, status=RunStatus.RUNNING)
+        run = self.run(run_id)
+        copy = SimStore.holding(run, self._rows[run.uid][:rows], self._blobs)
+        copy.universe = self.universe
+        copy._cache, copy._signals = dict(self._cache), list(self._signals)
         return copy
+
+    @classmethod
+    def holding(cls, run: RunInfo, rows: Sequence[Row], blobs: Mapping[bytes, bytes]) -> SimStore:
+        """A store in which a run has these rows and nobody drives it."""
+        store = cls()
+        store._last_uid = run.uid
+        store._rows[run.uid] = list(rows)
+        store._blobs = dict(blobs)
+        store.commits = [Commit(run.uid, run.fence, run.fence, 1, len(rows))] if rows else []
+        store._change(run, nrows=len(rows), owner="", lease_until=0.0, ended=0.0, status=RunStatus.RUNNING)
+        return store
+
+    @property
+    def blobs(self) -> Mapping[bytes, bytes]:
+        return self._blobs
 
     # --- what a driver does ------------------------------------------------------------------------------------------
 

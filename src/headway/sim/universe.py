@@ -58,6 +58,7 @@ class Universe:
         self.running: SimLoop | None = None
         self.kill_at: int | None = None  # at this step the process whose turn it is dies
         self.most_steps = MOST_STEPS
+        self.run_step: Callable[[asyncio.Handle], None] | None = None  # runs each step, for somebody who watches
         self._timers: list[tuple[float, float, int, SimLoop | None, Any]] = []
         self._number = 0
         self._tokens = 0
@@ -146,7 +147,10 @@ class Universe:
                 if handle is not None:
                     if process is not self.running:
                         self._enter(process)
-                    handle._run()
+                    if self.run_step is None:
+                        handle._run()
+                    else:
+                        self.run_step(handle)
         finally:
             self.running = None
             asyncio_events._set_running_loop(before)

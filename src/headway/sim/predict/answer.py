@@ -80,8 +80,8 @@ class Point:
 class Prediction:
     """How long a workload will take, and what it will cost: the answer of `predict`.
 
-    `makespans_s` are the trials one by one. `longest_path_s` and `work_s` are means over the laws, without failures: no number of
-    workers beats the one, w workers don't beat the other divided by w.
+    `makespans_s` are the trials one by one. `longest_path_s` and `work_s` are means, without failures: no number of workers beats
+    the one, w workers don't beat the other divided by w.
     """
 
     name: str

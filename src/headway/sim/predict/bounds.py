@@ -12,17 +12,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from headway.sim.predict.body import Body
-from headway.sim.predict.workload import Workload, mean_seconds
+from headway.sim.predict.workload import Workload
 
 
 def longest_path(workload: Workload, seconds: Sequence[float]) -> float:
     """The makespan with room for everything, when call i takes `seconds[i]`."""
     return _Bare(workload, seconds).play()
-
-
-def mean_path(workload: Workload) -> float:
-    """The longest path where each call takes as long as calls of its task do on average."""
-    return longest_path(workload, [mean_seconds(workload, call) for call in workload.calls])
 
 
 class _Bare:

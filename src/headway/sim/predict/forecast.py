@@ -18,14 +18,15 @@ from typing import NamedTuple
 
 from headway.errors import UsageError
 from headway.sim.predict.answer import Chance, Point, Prediction, Spread, chance, spread
-from headway.sim.predict.bounds import mean_path
-from headway.sim.predict.trial import Conditions, Trial, play
+from headway.sim.predict.bounds import longest_path
+from headway.sim.predict.trial import Conditions, Trial, draw_trial, play
 from headway.sim.predict.workers import expected_attempts
 from headway.sim.predict.workload import Workload
 
 MOST_TRIALS, LEAST_TRIALS = 200, 5
-CALLS = 500_000  # in all trials together
-CURVE_TRIALS, CURVE_CALLS = 20, 50_000  # for each number of workers on the curve
+CALLS = 300_000  # in all trials together
+PATH_CALLS = 100_000  # in all longest paths together
+CURVE_TRIALS, CURVE_CALLS = 20, 30_000  # for each number of workers on the curve
 MOST_POINTS, FEW_POINTS = 9, 4
 LARGE = 20_000  # calls of a workload whose curve has few points
 ALIKE = 1.25  # numbers of workers closer than this tell nothing new
@@ -260,7 +261,7 @@ def _answer(workload: Workload, options: Options, played: Mapping[Asked, Trial])
         cost=here.cost,
         utilisation=here.utilisation,
         lost_calls=here.lost_calls,
-        longest_path_s=mean_path(workload),
+        longest_path_s=_mean_path(workload, options, 1 if certain else len(trials)),
         work_s=workload.work_s,
         within_s=options.within_s,
         chance_in_time=_chance(in_time, len(trials), certain) if options.within_s is not None else None,
@@ -269,6 +270,13 @@ def _answer(workload: Workload, options: Options, played: Mapping[Asked, Trial])
         curve=tuple(_point(workers, points[workers]) for workers in sorted(points)) if len(points) > 1 else (),
         notes=workload.notes,
     )
+
+
+def _mean_path(workload: Workload, options: Options, trials: int) -> float:
+    """The longest path on average, over the same draws as the first trials."""
+    number = min(trials, max(1, PATH_CALLS // len(workload.calls)))
+    drawn = (draw_trial(workload, (options.seed, trial)) for trial in range(number))
+    return sum(longest_path(workload, [sample.seconds for sample in samples]) for samples in drawn) / number
 
 
 def _chance(held: int, trials: int, certain: bool) -> Chance:

@@ -69,7 +69,12 @@ class Trial:
 
 def play(workload: Workload, conditions: Conditions, seed: object) -> Trial:
     """Run a workload once. The same seed gives the same trial; the drawn durations don't depend on the conditions."""
-    return _Play(workload, draw_all(workload, random.Random(f"durations {seed!r}")), conditions, seed).run()
+    return _Play(workload, draw_trial(workload, seed), conditions, seed).run()
+
+
+def draw_trial(workload: Workload, seed: object) -> list[Sample]:
+    """What each call takes and costs in the trial of this seed."""
+    return draw_all(workload, random.Random(f"durations {seed!r}"))
 
 
 def play_drawn(workload: Workload, drawn: list[Sample], conditions: Conditions, seed: object = 0) -> Trial:

@@ -5,6 +5,12 @@
 
 Time stands still while anything can run and jumps to the next timer when nothing can, so rests, timeouts, deadlines and durable
 sleeps are exact and instant. It stands still, too, while the run waits for a thread, a process or the disk.
+
+`check` runs a program in the simulator instead: under many schedules, killed at many records. In pytest both are fixtures,
+`headway_run` and `headway_check`, there as soon as Headway is installed (`headway.testing.plugin`).
+
+    def test_my_program(headway_check):
+        headway_check(program, 3)                                           # fails with a list of what would hurt
 """
 
 from __future__ import annotations
@@ -17,6 +23,9 @@ from typing import Any
 from headway.engine.engine import Engine
 from headway.engine.world import Machine
 from headway.run import arun
+from headway.sim.check import Finding, Report, check
+
+__all__ = ["Finding", "Report", "VirtualClock", "VirtualLoop", "check", "run"]
 
 REAL_WAIT_S = 0.02
 START = 1_700_000_000.0

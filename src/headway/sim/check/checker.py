@@ -1,0 +1,300 @@
+"""The order in which a program is tried: once undisturbed, replayed, under other schedules, with crashes."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from headway.engine.spec import TASKS, TaskSpec
+from headway.errors import HeadwayError, UsageError
+from headway.journal.codec import value_digest
+from headway.journal.known import decode_decision, decode_outcome
+from headway.journal.records import COSTED, Row, RunInfo, Status
+from headway.journal.records import Kind as RowKind
+from headway.run import _root
+from headway.sim.check.findings import Finding, Kind, Report
+from headway.sim.check.replay import SHIFT_S, Changed, Recorded, ordinary, replay, replay_elsewhere
+from headway.sim.check.watch import Watch
+from headway.sim.history import History, Life, Violation
+from headway.sim.nature import STEADY, Nature
+from headway.sim.store import Crash, SimStore
+from headway.sim.universe import START
+from headway.task import Task
+
+TIMING = ("race", "order", "now", "event", "deadline", "budget", "sleep")
+PASSES = "schedule {0!r}"
+NEW_EACH_TIME = (
+    "are new in each execution",
+    "They hold the real time of datetime.now(), a uuid, os.urandom, or the address in a repr: make such things in a task of their "
+    "own, or take them from hw.now() and hw.random().",
+)
+FROM_THE_TIME = ("change with the time", "Take the time from hw.now(): it is recorded, and told again.")
+FROM_RANDOM = ("change with `random`", "Draw from hw.random(): it gives a body that runs again the same numbers.")
+FROM_SET_ORDER = (
+    "change with the order of a set",
+    "Sort what comes out of a set before you make calls from it: its order differs from process to process.",
+)
+FROM_ELSEWHERE = (
+    "hang on something that is not recorded",
+    "A global, a file, the environment: read it in a task, whose result is kept.",
+)
+Tell = Callable[[str, int, int], None]
+
+
+def check(
+    program: Callable[..., Any],
+    *args: Any,
+    schedules: int = 20,
+    seed: int = 0,
+    seconds: float = 60.0,
+    answers: tuple[RunInfo, Sequence[Row], dict[bytes, bytes]] | None = None,
+    tell: Tell | None = None,
+    **options: Any,
+) -> Report:
+    """Run `program(*args)` under `schedules` schedules drawn from `seed`, each killed at a record and gone on with, and report.
+
+    seconds: of real time after which no new schedule begins; at least one is done.
+    answers: a recorded run (its info, rows and blobs) whose leaves answer instead of running, for programs that need a network.
+    tell: called as `tell(what, done, of)` for progress.
+    options: those of `hw.run` that a simulation has: `resources`, `pools`, `budget`, `max_active`.
+
+    Finds results that differ after a crash, arguments that change when a body runs again (from the time, randomness, addresses, the
+    order of sets), effects that are not marked, code that blocks the loop, failures that only some schedules show.
+
+    Raises UsageError if the program is no task or function.
+
+    Example:
+        >>> import headway as hw
+        >>> @hw.task
+        ... async def double(x: int) -> int:
+        ...     return 2 * x
+        >>> check(double, 4, schedules=2).ok
+        True
+    """
+    spec, args, _ = _root(program, args, {})
+    return _Check(Task(spec), args, schedules, seed, seconds, answers, tell, options).report()
+
+
+class _Check:
+    def __init__(
+        self,
+        program: Task[..., Any],
+        args: tuple[Any, ...],
+        schedules: int,
+        seed: int,
+        seconds: float,
+        answers: tuple[RunInfo, Sequence[Row], dict[bytes, bytes]] | None,
+        tell: Tell | None,
+        options: dict[str, Any],
+    ) -> None:
+        self._program = program
+        self._args = args
+        self._schedules = schedules
+        self._seed = seed
+        self._until = time.monotonic() + seconds
+        self._answers = answers
+        self._tell = tell or (lambda what, done, of: None)
+        self._options = options
+        self._report = Report(program.name)
+        self._base: Life
+        self._values: dict[bytes, bytes] = {}
+
+    def report(self) -> Report:
+        """Do it all."""
+        report = self._report
+        self._tell("undisturbed", 0, 1)
+        base = self._undisturbed()
+        if self._base.how == "stuck" or self._base.error is not None:
+            return report
+        report.calls = sum(row.kind & ~COSTED == RowKind.OUTCOME for row in base.rows)
+        report.rows = len(base.rows)
+        self._replays(base)
+        for number in range(self._schedules):
+            if number and time.monotonic() > self._until:
+                report.skipped.append(f"{self._schedules - number} schedules: the time was up")
+                break
+            self._tell("schedules", number, self._schedules)
+            self._schedule(self._seed + number)
+        return report
+
+    # --- parts -------------------------------------------------------------------------------------------------------
+
+    def _history(self, seed: object, nature: Nature) -> History:
+        store = None
+        if self._answers is not None:
+            info, rows, blobs = self._answers
+            record = Recorded(seed, info, list(rows), blobs, START)
+            store = SimStore.holding(info, record.leaves(), blobs)
+        run_id = self._answers[0].spec.run_id if self._answers is not None else "check"
+        return History(seed, nature, run_id=run_id, store=store, **self._options)
+
+    def _live(self, history: History, crash: Crash | None = None) -> Life:
+        with Watch(self._report.add).watching(history.universe), ordinary(history, 0):
+            return history.live(self._program, *self._args, crash=crash)
+
+    def _undisturbed(self) -> Recorded:
+        history = self._history(self._seed, STEADY)
+        life = self._base = self._live(history)
+        self._promises(history, "undisturbed")
+        if life.error is not None:
+            self._report.add(_failed(self._program.name, life.error, "undisturbed", ""))
+        self._values = _values(history.rows())
+        return Recorded.of(history)
+
+    def _replays(self, record: Recorded) -> None:
+        """Whether bodies that run again ask for what they asked before, and if not, what that hangs on."""
+        program, args = self._program, self._args
+        self._tell("replays", 0, 1)
+        again, once_more = replay(program, args, record), replay(program, args, record)
+        later = None if record.has_deadlines else replay(program, args, record, shift_s=SHIFT_S)
+        reseeded = replay(program, args, record, seed=1)
+        self._report.replays += 3 + (later is not None)
+        if later is None:
+            self._report.skipped.append("another clock on resume: the program opens deadlines, which would have passed")
+        for other in filter(None, (again, later, reseeded)):
+            for each in other.changed:
+                if again.differs(once_more, each.task):
+                    why = NEW_EACH_TIME
+                elif later is not None and again.differs(later, each.task):
+                    why = FROM_THE_TIME
+                elif again.differs(reseeded, each.task):
+                    why = FROM_RANDOM
+                else:
+                    why = FROM_ELSEWHERE
+                self._report.add(_changed(each, *why))
+        self._set_order(record)
+
+    def _set_order(self, record: Recorded) -> None:
+        try:
+            for hash_seed in (1, 2):
+                self._report.replays += 1
+                for each in replay_elsewhere(self._program.fn, self._args, record, hash_seed).changed:
+                    self._report.add(_changed(each, *FROM_SET_ORDER))
+        except UsageError as error:
+            self._report.skipped.append(f"the order of sets: {error}")
+
+    def _schedule(self, seed: int) -> None:
+        """One schedule undisturbed, and the same one killed at a drawn record and gone on with."""
+        choice = random.Random(f"check {seed}")
+        nature = Nature.drawn(choice)
+        whole = self._history(seed, nature)
+        life = self._live(whole)
+        self._report.schedules += 1
+        self._promises(whole, PASSES.format(seed))
+        if life.error is not None:
+            self._report.add(_failed(self._program.name, life.error, PASSES.format(seed), self._again(seed)))
+            return
+        rows = len(whole.rows())
+        crash = Crash(choice.randint(0, rows), choice.choice(("before", "torn", "after", "full")))
+        history = self._history(seed, nature)
+        died = self._live(history, crash)
+        if died.how == "returned":
+            return
+        self._report.crashes += 1
+        life = self._live(history)
+        where = f"{PASSES.format(seed)}, killed {crash.how} row {crash.after}"
+        self._promises(history, where)
+        self._compare(history, life, where, seed)
+
+    def _compare(self, history: History, life: Life, where: str, seed: int) -> None:
+        """Whether the end after a crash is that of the undisturbed run, and if not, why."""
+        again = _values(history.rows())
+        differing = [key for key, value in self._values.items() if again.get(key, value) != value]
+        for row in history.rows():
+            if row.key in differing and row.kind & ~COSTED == RowKind.OUTCOME:
+                outcome = decode_outcome(row.body)
+                if row.key not in {other.parent for other in history.rows()}:
+                    self._report.add(_another_value(outcome.task, outcome.label, self._again(seed)))
+        if life.error is not None:
+            self._report.add(_failed(self._program.name, life.error, where, self._again(seed)))
+        elif life.outcome != self._base.outcome and not differing and not _timed(history.rows()):
+            self._report.add(
+                Finding(
+                    Kind.RESULT_DIFFERS,
+                    self._program.name,
+                    self._program.name,
+                    f"returned something else ({where}), although every call gave what it had given before.",
+                    "A body computes its result from something that is not recorded: the time, randomness, a global, a file.",
+                    self._again(seed),
+                )
+            )
+
+    def _promises(self, history: History, where: str) -> None:
+        for violation in history.violations():
+            self._report.add(_judged(violation, where, history))
+
+    def _again(self, seed: int) -> str:
+        return f"--seed {seed} --schedules 1"
+
+
+# --- in words --------------------------------------------------------------------------------------------------------
+
+
+def _values(rows: Sequence[Row]) -> dict[bytes, bytes]:
+    """By call, the digest of what it gave."""
+    found: dict[bytes, bytes] = {}
+    for row in rows:
+        if row.kind & ~COSTED == RowKind.OUTCOME:
+            outcome = decode_outcome(row.body)
+            if outcome.status == Status.OK:
+                found[row.key] = value_digest(outcome.value, outcome.blobs)
+    return found
+
+
+def _timed(rows: Sequence[Row]) -> bool:
+    """Whether the program was told something that hangs on timing, so that it may end in more than one way."""
+    if any(decode_decision(row.body).what in TIMING for row in rows if row.kind & ~COSTED == RowKind.DECISION):
+        return True
+    ends = [decode_outcome(row.body) for row in rows if row.kind & ~COSTED == RowKind.OUTCOME]
+    return any(end.status != Status.OK or _has_timeout(end.task) for end in ends)
+
+
+def _has_timeout(task: str) -> bool:
+    spec: TaskSpec | None = TASKS.get(task)
+    return spec is not None and spec.timeout_s is not None
+
+
+def _failed(task: str, error: BaseException, where: str, again: str) -> Finding:
+    said = f"{type(error).__name__}: {error}"
+    advice = (
+        "Run it once as it is, to see its own error."
+        if where == "undisturbed"
+        else "It does not fail undisturbed: look for what it takes for granted about order or time."
+    )
+    if isinstance(error, HeadwayError):
+        advice = "The message says what to do."
+    return Finding(Kind.FAILS, task, task, f"raised {said} ({where}).", advice, again)
+
+
+def _changed(each: Changed, what: str, advice: str) -> Finding:
+    before = f", recorded was {each.task}({each.before})" if each.before else ""
+    text = (
+        f"its arguments {what}: a body that ran again asked for {each.task}({each.label}){before}. After a crash it is done again."
+    )
+    return Finding(Kind.ARGUMENTS_CHANGE, each.task, f"{each.task}({each.label})", text, advice)
+
+
+def _another_value(task: str, label: str, again: str) -> Finding:
+    return Finding(
+        Kind.VALUE_DIFFERS,
+        task,
+        f"{task}({label})",
+        "gave another value when a crash made it run again.",
+        "Nothing is wrong where that is so by nature (a model, the network): once recorded, its value stays.",
+        again,
+    )
+
+
+def _judged(violation: Violation, where: str, history: History) -> Finding:
+    if violation.promise == "nothing swallowed":
+        advice = "Await what is started with asyncio, or let a task do it: then its error has an owner."
+        return Finding(Kind.SWALLOWED, "", "", f"{violation.what} ({where}).", advice)
+    if violation.promise == "nothing left running" and "coroutine" in violation.what:
+        advice = "Await what is started with asyncio before the call that started it returns."
+        return Finding(Kind.SWALLOWED, "", "", f"{violation.what} ({where}).", advice)
+    if violation.promise == "no deadlock":
+        return Finding(Kind.FAILS, "", "", f"{violation.what} ({where}).", "Something waits for what nobody will do.")
+    what = f"{violation.promise}: {violation.what} ({where})."
+    return Finding(Kind.BROKEN_PROMISE, "", "", what, f"Please report this, with seed {history.seed!r} and the program.")

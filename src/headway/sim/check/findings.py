@@ -1,0 +1,67 @@
+"""What a check can find, in words for whoever wrote the program."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+
+class Kind(enum.StrEnum):
+    """What was found. The first ones lose or repeat work, the last ones may be meant."""
+
+    BROKEN_PROMISE = "broken promise"
+    """Headway itself did not keep a promise: a bug of ours."""
+    FAILS = "fails under a schedule"
+    RESULT_DIFFERS = "result differs after a crash"
+    ARGUMENTS_CHANGE = "arguments change on resume"
+    EFFECT_NOT_MARKED = "effect not marked"
+    BLOCKS_THE_LOOP = "blocks the loop"
+    SWALLOWED = "error nobody sees"
+    VALUE_DIFFERS = "another value when run again"
+    TOUCHES_NETWORK = "talks to the network"
+
+    @property
+    def is_error(self) -> bool:
+        """Whether it makes a check fail; the others are remarks."""
+        return self not in (Kind.VALUE_DIFFERS, Kind.TOUCHES_NETWORK)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`task` and `call` say where, `what` says what, `advice` what to do next; `again` is how to see it once more."""
+
+    kind: Kind
+    task: str
+    call: str
+    what: str
+    advice: str
+    again: str = ""
+
+
+@dataclass(slots=True)
+class Report:
+    """All that a check found, each kind once per task, and what it did to find it."""
+
+    program: str
+    findings: list[Finding] = field(default_factory=list)
+    schedules: int = 0
+    crashes: int = 0
+    replays: int = 0
+    calls: int = 0
+    rows: int = 0
+    skipped: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return not any(finding.kind.is_error for finding in self.findings)
+
+    def add(self, finding: Finding) -> None:
+        """Keep it, unless the same is known of this task."""
+        if all((known.kind, known.task) != (finding.kind, finding.task) for known in self.findings):
+            self.findings.append(finding)
+
+    def __str__(self) -> str:
+        lines = [f"{len(self.findings)} found in {self.program}: {self.schedules} schedules, {self.crashes} crashes"]
+        for finding in self.findings:
+            lines.append(f"- {finding.kind}: {finding.call or finding.task}: {finding.what} {finding.advice}")
+        return "\n".join(lines)

@@ -1,0 +1,174 @@
+"""Whether a program asks again for what it asked before.
+
+A replay runs the bodies of a recorded run once more. The results of its leaves (calls that made no calls) are in the journal, those
+of the others are not, so every body runs and every leaf answers. A body that then asks for a call that is not recorded has made its
+arguments from something that changes: after a crash that call, and all that is built on it, would be done again.
+
+What it is that changes is found by comparing replays in which one thing differs: nothing (then it is new in each execution: an
+object's address, a uuid, the real time), the clock, the seed of `random`, the order of sets (in another process, with another hash
+seed).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pickle
+import random
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from headway.engine import events
+from headway.errors import UsageError
+from headway.journal.known import decode_decision, decode_outcome
+from headway.journal.records import COSTED, NO_PARENT, Kind, Row, RunInfo
+from headway.pools.base import FunctionRef
+from headway.pools.program import find, function_ref
+from headway.sim.history import History, Life
+from headway.sim.nature import STEADY
+from headway.sim.store import SimStore
+
+SHIFT_S = 86_461.5  # more than a day, an hour's and a minute's rounding
+CHILD_S = 120.0
+
+
+class Recorded(NamedTuple):
+    """A run that happened in a simulation, as a replay needs it."""
+
+    seed: object
+    info: RunInfo
+    rows: list[Row]
+    blobs: Mapping[bytes, bytes]
+    start: float  # the wall clock when it began
+
+    @classmethod
+    def of(cls, history: History) -> Recorded:
+        info = history.store.run(history.run_id)
+        return cls(history.seed, info, list(history.rows()), history.store.blobs, history.universe.start)
+
+    @property
+    def has_deadlines(self) -> bool:
+        """Whether it opened deadlines, which pass while a replay's clock is elsewhere."""
+        kinds = (decode_decision(row.body).what for row in self.rows if row.kind & ~COSTED == Kind.DECISION)
+        return "deadline" in kinds
+
+    def leaves(self) -> list[Row]:
+        """Its rows without the ends of calls that made calls, and of the root."""
+        parents = {row.parent for row in self.rows}
+        return [
+            row for row in self.rows if row.kind & ~COSTED != Kind.OUTCOME or (row.key not in parents and row.parent != NO_PARENT)
+        ]
+
+
+class Changed(NamedTuple):
+    """A call that a replay asked for and the record does not have; `before` is one of the same task that it did not ask for."""
+
+    task: str
+    label: str
+    before: str
+
+
+class Replayed(NamedTuple):
+    """What a replay asked for: all keys of calls by task, and the calls that are not recorded."""
+
+    asked: dict[str, list[str]]
+    changed: list[Changed]
+
+    def differs(self, other: Replayed, task: str) -> bool:
+        """Whether the two asked for other calls of a task."""
+        return self.asked.get(task) != other.asked.get(task)
+
+
+def replay(program: Callable[..., Any], args: Sequence[Any], record: Recorded, *, shift_s: float = 0.0, seed: int = 0) -> Replayed:
+    """Run the bodies again with a clock that is `shift_s` later, and `random` seeded with `seed`."""
+    store = SimStore.holding(record.info, record.leaves(), record.blobs)
+    history = History(record.seed, STEADY, run_id=record.info.spec.run_id, store=store)
+    history.universe.start = record.start + shift_s
+    with ordinary(history, seed):
+        life = history.live(program, *args)
+    asked: dict[str, list[str]] = {}
+    for event in life.told:
+        if isinstance(event, events.CallSpawned):
+            asked.setdefault(event.task, []).append(event.key)
+    return Replayed({task: sorted(keys) for task, keys in asked.items()}, _changed(life, record))
+
+
+def _changed(life: Life, record: Recorded) -> list[Changed]:
+    known = {row.key.hex() for row in record.rows}
+    asked = {event.key for event in life.told if isinstance(event, events.CallSpawned)}
+    left: dict[tuple[str, str], list[str]] = {}
+    for row in record.rows:
+        if row.kind & ~COSTED == Kind.OUTCOME and row.key.hex() not in asked:
+            outcome = decode_outcome(row.body)
+            left.setdefault((row.parent.hex(), outcome.task), []).append(outcome.label)
+    changed = []
+    for event in life.told:
+        if isinstance(event, events.CallSpawned) and event.key not in known and event.parent in known:
+            labels = left.get((event.parent, event.task), [])
+            changed.append(Changed(event.task, event.label, labels.pop(0) if labels else ""))
+    return changed
+
+
+@contextlib.contextmanager
+def ordinary(history: History, seed: int) -> Iterator[None]:
+    """Let `time.time` tell the simulated time and `random` draw from a fixed seed, so that both are equal where nothing changed."""
+    state = random.getstate()
+    real, real_ns = time.time, time.time_ns
+    universe = history.universe
+
+    def wall() -> float:
+        process = universe.running
+        return universe.start + universe.now + (process.skew_s if process is not None else 0.0)
+
+    random.seed(seed)
+    time.time, time.time_ns = wall, lambda: int(wall() * 1e9)
+    try:
+        yield
+    finally:
+        time.time, time.time_ns = real, real_ns
+        random.setstate(state)
+
+
+# --- in another process ----------------------------------------------------------------------------------------------
+
+
+def replay_elsewhere(fn: Callable[..., Any], args: Sequence[Any], record: Recorded, hash_seed: int) -> Replayed:
+    """`replay` in a process whose sets have another order. Raises UsageError where that process can't have the program."""
+    import subprocess  # only here: what is imported with Headway should be little
+    import tempfile
+
+    ref = function_ref(fn)
+    with tempfile.TemporaryDirectory(prefix="headway-check-") as folder:
+        file = Path(folder) / "replay"
+        try:
+            file.write_bytes(pickle.dumps((ref, tuple(args), record._replace(blobs=dict(record.blobs)))))
+        except Exception as error:
+            raise UsageError(f"the program's arguments can't be pickled ({error})") from error
+        environment = {**os.environ, "PYTHONHASHSEED": str(hash_seed), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        done = subprocess.run(
+            [sys.executable, "-m", "headway.sim.check.replay", str(file)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=CHILD_S,
+            check=False,
+        )
+    if done.returncode:
+        raise UsageError(f"the program can't be replayed in another process: {done.stderr.strip().splitlines()[-1:] or ''}")
+    asked, changed = json.loads(done.stdout.splitlines()[-1])
+    return Replayed(asked, [Changed(*each) for each in changed])
+
+
+def _main(path: str) -> None:
+    ref, args, record = pickle.loads(Path(path).read_bytes())
+    assert isinstance(ref, FunctionRef)
+    found = replay(find(ref), args, record)
+    sys.stdout.write("\n" + json.dumps(found) + "\n")
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1])
