@@ -48,8 +48,8 @@ NAMES = [
 
 
 def test_every_public_name_is_there_and_no_other():
-    modules = {"engine", "errors", "inside", "join", "journal", "observe", "pools", "scope", "cli"}
-    found = {name for name in vars(headway) if not name.startswith("_")} - modules
+    modules = {"engine", "errors", "inside", "join", "journal", "observe", "pools", "scope", "cli", "sim"}
+    found = {name for name in vars(headway) if not name.startswith(("_", "@"))} - modules
     raised = {name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, BaseException)}
     assert found == {*NAMES, *raised}
 

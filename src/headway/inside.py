@@ -76,13 +76,9 @@ async def sleep(seconds: float) -> None:
         return
     engine = frame.call._engine
     until: float = engine.outcomes.decide(frame.call, "sleep", b"", lambda: engine.wall() + seconds)
-    while (left := until - engine.wall()) > 0:
-        future = engine.loop.create_future()
-        timer = engine.loop.call_later(left, _wake, future)
-        try:
-            await _Parked(frame, future)
-        finally:
-            timer.cancel()
+    ends = engine.loop.time() + until - engine.wall()  # the rest lasts no longer where the wall clock is set back meanwhile
+    while (left := min(until - engine.wall(), ends - engine.loop.time())) > 0:
+        await _rest(frame, engine.loop.create_future(), left)
 
 
 async def wait_event(name: str, *, timeout_s: float | None = None) -> Any:
@@ -110,20 +106,31 @@ async def wait_event(name: str, *, timeout_s: float | None = None) -> Any:
 
 async def _next_signal(frame: Frame, name: str, until: float | None) -> Any:
     engine = frame.call._engine
+    ends = None if until is None else engine.loop.time() + until - engine.wall()
     while not (waiting := engine.signals.get(name)):
-        left = None if until is None else until - engine.wall()
+        left = None if until is None or ends is None else min(until - engine.wall(), ends - engine.loop.time())
         if left is not None and left <= 0:
             return None
         future = engine.loop.create_future()
         engine.signal_waiters.setdefault(name, []).append(future)
-        timer = engine.loop.call_later(left, _wake, future) if left is not None else None
         try:
-            await _Parked(frame, future)
+            await _rest(frame, future, left)
         finally:
             engine.signal_waiters[name].remove(future)
-            if timer is not None:
-                timer.cancel()
     return waiting.pop(0)
+
+
+async def _rest(frame: Frame, future: asyncio.Future[None], seconds: float | None) -> None:
+    """Park the call until the future is done, the seconds have passed, or the wall clock was set."""
+    engine = frame.call._engine
+    timer = engine.loop.call_later(seconds, _wake, future) if seconds is not None else None
+    engine.resting.add(future)
+    try:
+        await _Parked(frame, future)
+    finally:
+        engine.resting.discard(future)
+        if timer is not None:
+            timer.cancel()
 
 
 class _Parked:

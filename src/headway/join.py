@@ -257,6 +257,7 @@ async def as_completed(*handles: Handle[T]) -> AsyncIterator[Handle[T]]:
         ...     async for handle in as_completed(*(score(item) for item in items)):
         ...         print(handle.result())
     """
+    _check_calls("as_completed", handles)
     call = _frame().call
     outcomes = call._engine.outcomes
     call._engine.waits.check(call, handles)

@@ -93,3 +93,19 @@ def test_a_slow_disk_pushes_back_instead_of_filling_memory(go, monkeypatch):
 
     assert go(program, store=Slow(), max_active=5) == sum(range(500))
     assert len(waiting) == 500
+
+
+def test_equal_calls_keep_their_order_when_their_duration_becomes_known(go):
+    """What is learned while calls wait changes the rank of all of them, and lets no later one overtake."""
+    ORDER.clear()
+
+    @hw.task
+    async def program() -> None:
+        with hw.limit(1):
+            first = [rest(str(number), 1.0 + number / 100) for number in range(5)]
+            await first[0]
+            second = [rest(str(number), 1.0) for number in range(5, 10)]
+            await hw.gather(*first, *second)
+
+    go(program)
+    assert [str(number) for number in range(10)] == ORDER

@@ -329,3 +329,13 @@ def test_a_race_that_nobody_wins_gives_the_default(go):
         ]
 
     assert go(program) == [None, 7]
+
+
+def test_as_completed_says_what_it_takes(go):
+    @hw.task
+    async def program() -> None:
+        async for _ in hw.as_completed([1, 2]):  # type: ignore[arg-type]
+            pass
+
+    with pytest.raises(hw.UsageError, match=r"hw.as_completed takes calls, got list: write hw.as_completed\(\*calls\)"):
+        go(program)

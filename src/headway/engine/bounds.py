@@ -44,20 +44,30 @@ class Deadline:
         self.on_expiry: Callable[[], None] | None = None
         self._wall = wall
         self._timer: asyncio.TimerHandle | None = None
+        self._clock: Callable[[], float] | None = None  # the loop's, which nobody sets
+        self._ends = math.inf  # by that clock
 
     def arm(self, loop: asyncio.AbstractEventLoop, cancel: Callable[[Handle[Any], str, BaseException], None]) -> None:
         """Start the timer. At expiry every call under the deadline is asked to stop, then `on_expiry` is called."""
-        self._timer = loop.call_later(max(0.0, self.at - self._wall()), self._expire, loop, cancel)
+        self._clock = loop.time
+        self._ends = loop.time() + self.at - self._wall()
+        self._timer = loop.call_at(max(loop.time(), self._ends), self._expire, loop, cancel)
 
     def _expire(self, loop: asyncio.AbstractEventLoop, cancel: Callable[[Handle[Any], str, BaseException], None]) -> None:
-        if self._wall() < self.at:  # the wall clock was set back, or the timer came early
-            self.arm(loop, cancel)
+        if self.left_s > 0:  # the timer came early
+            self._timer = loop.call_at(self._ends, self._expire, loop, cancel)
             return
         self.expired = True
         for call in list(self.calls):
             cancel(call, "deadline passed", self.error(call.describe()))
         if self.on_expiry is not None:
             self.on_expiry()
+
+    def look(self, loop: asyncio.AbstractEventLoop, cancel: Callable[[Handle[Any], str, BaseException], None]) -> None:
+        """The wall clock was set: expire if the time has come."""
+        if not self.expired and self._timer is not None and self.left_s <= 0:
+            self._timer.cancel()
+            self._expire(loop, cancel)
 
     def disarm(self) -> None:
         if self._timer is not None:
@@ -69,7 +79,9 @@ class Deadline:
 
     @property
     def left_s(self) -> float:
-        return self.at - self._wall()
+        """Until the wall clock says so, or so many seconds have passed as there were when it opened here."""
+        by_clock = self._ends - self._clock() if self._clock is not None else math.inf
+        return min(self.at - self._wall(), by_clock)
 
 
 class Held(NamedTuple):

@@ -162,7 +162,7 @@ class Driver:
             on_commit=self._on_commit if self._sinks else None,
             wall=self._plan.world.wall,
         )
-        self._writer = self._plan.world.make_writer(log, self._on_word)
+        self._writer = self._plan.world.make_writer(log, self._on_word, engine.clock_jumped)
         self._writer.start()
         return log
 

@@ -99,6 +99,7 @@ class Engine:
         self.signals: dict[str, list[Any]] = {}
         self.signal_waiters: dict[str, list[asyncio.Future[None]]] = {}
         self.deadlines: set[Deadline] = set()
+        self.resting: set[asyncio.Future[None]] = set()  # what waits for a time of the wall clock
         self.named_limits: dict[str, Limit] = {}
         self.resumed = bool(known)
 
@@ -425,6 +426,14 @@ class Engine:
         if self.emit:
             self.emit(events.DeadlineOpened(at=self.wall(), key=frame.call.key.hex(), deadline=deadline.at))
         return deadline
+
+    def clock_jumped(self) -> None:
+        """The wall clock was set: times that it has passed are over now, not when the timer says so."""
+        for deadline in list(self.deadlines):
+            deadline.look(self.loop, self.cancel)
+        for future in self.resting:
+            if not future.done():
+                future.set_result(None)
 
     def broken(self, error: BaseException) -> None:
         """The engine itself failed: end the run instead of leaving it to hang."""

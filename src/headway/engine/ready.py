@@ -41,6 +41,7 @@ class Ready:
         self.in_pools = 0  # jobs in pools
         self.starting: dict[str, int] = dict.fromkeys(pools, 0)  # slots promised to calls that wait for the disk
         self.durations: dict[str, tuple[int, float]] = {}  # task: (calls seen, mean seconds)
+        self._expected: dict[str, float] = {}  # task: the seconds that ranks go by, so that equal calls keep their order
         self.stopped = False  # no call starts any more
 
     # --- entering ----------------------------------------------------------------------------------------------------
@@ -76,7 +77,18 @@ class Ready:
         """Remember how long calls of a task take."""
         seen, mean = self.durations.get(task, (0, 0.0))
         seen = min(seen + 1, 100)
-        self.durations[task] = (seen, mean + (seconds - mean) / seen)
+        mean += (seconds - mean) / seen
+        self.durations[task] = (seen, mean)
+        if not self._expected.get(task, -1.0) / 2 <= mean <= self._expected.get(task, -1.0) * 2:
+            self._expected[task] = mean
+            self._rerank()
+
+    def _rerank(self) -> None:
+        """What is expected of a task has changed much: order what waits anew."""
+        for queue in self._queues.values():
+            waiting = {call: None for _, _, call in queue if call._state == READY}
+            queue[:] = [(self._rank(call), call._number, call) for call in waiting]
+            heapq.heapify(queue)
 
     def _next_in_line(self) -> Handle[Any]:
         return self._line.popleft()
@@ -87,7 +99,7 @@ class Ready:
 
     def _ahead(self, call: Handle[Any], depth: int = 0) -> float:
         """Seconds of the longest known path from this call through the calls that got its handle."""
-        own = self.durations.get(call._spec.name, (0, 0.0))[1]
+        own = self._expected.get(call._spec.name, math.inf)  # the sooner one has run, the sooner it is known
         x = call._x
         if x is None or not x.dependents or depth > 50:
             return own

@@ -55,7 +55,7 @@ class World(Protocol):
 
     def make_ready(self, engine: Engine, resources: dict[str, int], max_active: int) -> Ready: ...
 
-    def make_writer(self, log: Log, on_word: OnWord) -> LogWriter: ...
+    def make_writer(self, log: Log, on_word: OnWord, on_jump: Callable[[], None]) -> LogWriter: ...
 
     def drives(self, engine: Engine) -> None:
         """An engine begins its work here."""
@@ -87,8 +87,8 @@ class Machine:
     def make_ready(self, engine: Engine, resources: dict[str, int], max_active: int) -> Ready:
         return Ready(engine, engine.pools, resources, max_active)
 
-    def make_writer(self, log: Log, on_word: OnWord) -> LogWriter:
-        return Writer(log, on_word)
+    def make_writer(self, log: Log, on_word: OnWord, on_jump: Callable[[], None]) -> LogWriter:
+        return Writer(log, on_word, on_jump)
 
     def drives(self, engine: Engine) -> None:
         pass

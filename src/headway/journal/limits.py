@@ -13,6 +13,8 @@ from contextlib import AbstractContextManager
 
 from headway.journal.owner import is_alive
 
+SET_BACK_S = 60.0  # clocks of machines that share a store differ by less
+
 
 class SharedLimits:
     """The part of SqliteStore that keeps limits."""
@@ -39,20 +41,27 @@ class SharedLimits:
 
     def take_rate(self, name: str, rate: float, per_s: float, now: float) -> float:
         with self.writing() as connection:
-            stored = connection.execute("SELECT full_at FROM rate WHERE name=?", (name,)).fetchone()
-            full_at, wait_s = take_token(stored[0] if stored else now, rate, per_s, now)
-            connection.execute("INSERT OR REPLACE INTO rate VALUES (?, ?)", (name, full_at))
+            stored = connection.execute("SELECT full_at, at FROM rate WHERE name=?", (name,)).fetchone()
+            full_at, at = stored or (now, now)
+            full_at, wait_s = take_token(full_at, at, rate, per_s, now)
+            connection.execute("INSERT OR REPLACE INTO rate VALUES (?, ?, ?)", (name, full_at, now))
             return wait_s
 
 
-def take_token(full_at: float, rate: float, per_s: float, now: float) -> tuple[float, float]:
-    """Take one token of a bucket that is full at `full_at`: `(when it is full then, seconds to wait)`.
+def take_token(full_at: float, at: float, rate: float, per_s: float, now: float) -> tuple[float, float]:
+    """Take one token of a bucket that was to be full at `full_at`, as was said at `at`: `(when it is full then, seconds to wait)`.
 
-    >>> take_token(0.0, rate=2, per_s=10, now=0.0)
+    A clock that is far behind `at` was set back, and the bucket with it: nobody waits until it has caught up.
+
+    >>> take_token(0.0, 0.0, rate=2, per_s=10, now=0.0)
     (5.0, 0.0)
-    >>> take_token(10.0, rate=2, per_s=10, now=0.0)
+    >>> take_token(10.0, 0.0, rate=2, per_s=10, now=0.0)
     (15.0, 5.0)
+    >>> take_token(3605.0, 3600.0, rate=2, per_s=10, now=0.0)
+    (10.0, 0.0)
     """
+    if at - now > SET_BACK_S:
+        full_at -= at - now
     full_at = max(full_at, now) + per_s / rate
     wait_s = full_at - now - per_s
     return full_at, wait_s if wait_s > 1e-6 else 0.0

@@ -33,7 +33,7 @@ class MemoryStore:
         self._blobs: dict[bytes, bytes] = {}
         self._signals: list[tuple[int, Signal]] = []
         self._slots: dict[tuple[str, str], tuple[int, float]] = {}
-        self._rates: dict[str, float] = {}
+        self._rates: dict[str, tuple[float, float]] = {}  # (full at, said at)
         self._changes = 0
         self._last_uid = 0
         self._last_signal = 0
@@ -242,7 +242,9 @@ class MemoryStore:
 
     def take_rate(self, name: str, rate: float, per_s: float, now: float) -> float:
         with self._lock:
-            self._rates[name], wait_s = take_token(self._rates.get(name, now), rate, per_s, now)
+            full_at, at = self._rates.get(name, (now, now))
+            full_at, wait_s = take_token(full_at, at, rate, per_s, now)
+            self._rates[name] = (full_at, now)
             return wait_s
 
 

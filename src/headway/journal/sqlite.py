@@ -21,9 +21,10 @@ from headway.errors import RunMismatch, StoreDamaged, StoreError
 from headway.journal import schema, tables
 from headway.journal.blobs import BlobFolder
 from headway.journal.limits import SharedLimits
-from headway.journal.owner import check_takeover, lost, misplaced, unknown_run
+from headway.journal.owner import check_takeover, is_alive, lost, misplaced, unknown_run
 from headway.journal.records import Lease, Row, RunInfo, RunSpec, RunStatus, Signal
 from headway.journal.store import Buffer
+from headway.journal.wal import inspect_wal
 
 BLOBS = "blobs"
 ENDED = (RunStatus.DONE, RunStatus.FAILED, RunStatus.CANCELLED)
@@ -184,11 +185,23 @@ class SqliteStore(SharedLimits):
             run = self._known(connection, run_id)
             if not take_over:
                 check_takeover(run, now)
+            if run.owner and is_alive(run.owner) is False:
+                self._check_wal()
             connection.execute(
                 "UPDATE run SET fence=?, owner=?, owned_since=?, lease_until=?, status=?, ended=0 WHERE uid=?",
                 (run.fence + 1, owner, now, now + ttl_s, RunStatus.RUNNING.value, run.uid),
             )
         return Lease(uid=run.uid, run_id=run_id, owner=owner, fence=run.fence + 1, ttl_s=ttl_s)
+
+    def _check_wal(self) -> None:
+        """After a crash: refuse to write over commits that were durable and that damage hides. SQLite would not say a word."""
+        lost_commits = inspect_wal(Path(f"{self.path}-wal")).lost_commits
+        if lost_commits > 1:  # one may have been under way when the power failed, and never was durable
+            raise StoreDamaged(
+                f"the write-ahead log of {self.path} is damaged before its last {lost_commits} transactions, "
+                "whose results would be done again: run `headway doctor` to see what is whole, "
+                "`headway doctor --repair` to go on without them"
+            )
 
     def renew(self, lease: Lease, now: float) -> None:
         query = "UPDATE run SET lease_until=? WHERE uid=? AND fence=? AND owner=?"

@@ -17,12 +17,20 @@ LINGER_S = 0.05  # how long a group gathers while nobody waits for it; shorter o
 WATCH_S = 0.1  # how often an idle writer looks for word from outside
 
 
-class Upkeep:
-    """Renewing the lease, and telling the engine about a cancel or signals that another process left in the store."""
+JUMP_S = 1.0  # a difference between the wall clock and the monotonic one that nobody need hear of
 
-    def __init__(self, log: Log, on_word: Callable[[RunInfo, list[Signal]], None]) -> None:
+
+class Upkeep:
+    """Renewing the lease; telling the engine about a cancel or signals that another process left in the store (`on_word`) and
+    about a wall clock that was set (`on_jump`)."""
+
+    def __init__(
+        self, log: Log, on_word: Callable[[RunInfo, list[Signal]], None], on_jump: Callable[[], None], monotonic: float
+    ) -> None:
         self._log = log
         self._on_word = on_word
+        self._on_jump = on_jump
+        self._drift = log.wall() - monotonic
         self._last_signal = 0
         self._version = -1
         self._cancelled = False
@@ -31,6 +39,13 @@ class Upkeep:
     def renew(self) -> None:
         """Raises LeaseLost if somebody else took the run."""
         self._log.store.renew(self._log.lease, self._log.wall())
+
+    def compare_clocks(self, monotonic: float) -> None:
+        """Notice that the wall clock was set since the last look."""
+        drift = self._log.wall() - monotonic
+        if abs(drift - self._drift) > JUMP_S:
+            self._drift = drift
+            self._log.post(self._on_jump)
 
     def look(self) -> None:
         store, lease = self._log.store, self._log.lease
@@ -50,10 +65,10 @@ class Upkeep:
 class Writer(threading.Thread):
     """The one thread that writes a run's journal, renews its lease and brings word from outside."""
 
-    def __init__(self, log: Log, on_word: Callable[[RunInfo, list[Signal]], None]) -> None:
+    def __init__(self, log: Log, on_word: Callable[[RunInfo, list[Signal]], None], on_jump: Callable[[], None]) -> None:
         super().__init__(name=f"headway-journal-{log.lease.run_id}", daemon=True)
         self._log = log
-        self._upkeep = Upkeep(log, on_word)
+        self._upkeep = Upkeep(log, on_word, on_jump, time.monotonic())
         self._closing = False
 
     def close(self) -> None:
@@ -86,6 +101,7 @@ class Writer(threading.Thread):
                 renewed = now
             if now - looked >= WATCH_S:
                 upkeep.look()
+                upkeep.compare_clocks(now)
                 looked = now
             if self._closing and not log.pending:
                 return

@@ -46,6 +46,7 @@ class Life:
     engine: Engine | None = None
     unfinished: list[str] = field(default_factory=list)  # asyncio tasks that were left
     hasty: list[str] = field(default_factory=list)  # effects that began before what they needed was durable
+    slots: list[str] = field(default_factory=list)  # shared limits that it still holds
     stuck: str = ""
 
     @property
@@ -124,6 +125,8 @@ class History:
             life.unfinished = [repr(task.get_coro()) for task in process.unfinished()]
         elif not life.stuck:
             life.stuck = "it was left while it still ran"
+        owner = process.world.owner()
+        life.slots = [name for name, holder in self.store.slots_held() if holder.startswith(owner)]
         if process in self.universe.processes:
             self.universe.remove(process)
 

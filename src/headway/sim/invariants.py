@@ -6,6 +6,7 @@ engine works, so that a change of the engine can't change what is asked of it.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,8 @@ from headway.engine import events
 from headway.engine.spec import TASKS
 from headway.journal.codec import decode
 from headway.journal.known import decode_attempt, decode_charge, decode_decision, decode_outcome, decode_start
-from headway.journal.records import COSTED, Amounts, Kind, Row, Status
+from headway.journal.log import Log
+from headway.journal.records import COSTED, NO_PARENT, Amounts, Kind, Row, Status
 from headway.sim.history import Violation
 
 if TYPE_CHECKING:
@@ -79,16 +81,99 @@ def _no_work_twice(history: History) -> Iterator[str]:
                 yield f"{life.process.name} ran {event.task} {event.key[:8]} again, whose result was recorded"
 
 
+def _reported_is_recorded(history: History) -> Iterator[str]:
+    for life in history.lives:
+        if life.how == "returned" and not any(
+            _kind(row) == Kind.OUTCOME and row.parent == NO_PARENT and decode_outcome(row.body).status == Status.OK
+            for row in life.after
+        ):
+            yield f"{life.process.name} returned the result of the run, which is not recorded"
+
+
+def _used_is_recorded(history: History) -> Iterator[str]:
+    """What a run was answered with is in its own journal."""
+    for life in history.lives:
+        if life.how != "returned":
+            continue
+        recorded = {row.key.hex() for row in life.after if _kind(row) == Kind.OUTCOME}
+        for event in life.told:
+            if isinstance(event, events.CallReused) and event.key not in recorded:
+                yield f"{life.process.name} was answered with {event.task} {event.key[:8]}, which its run has not recorded"
+
+
+def _one_at_a_time(history: History) -> Iterator[str]:
+    """Within one life a call runs once: not beside itself, and not after it has succeeded."""
+    for life in history.lives:
+        running: set[str] = set()
+        done: set[str] = set()
+        for event in life.told:
+            if isinstance(event, events.CallStarted):
+                if event.key in running or event.key in done:
+                    how = "beside itself" if event.key in running else "again after it had succeeded"
+                    yield f"{life.process.name} ran {event.task} {event.key[:8]} {how}"
+                running.add(event.key)
+            elif isinstance(event, (events.CallEnded, events.CallRetrying)):
+                running.discard(event.key)
+                if isinstance(event, events.CallEnded) and event.status == "ok":
+                    done.add(event.key)
+
+
+def _told_once(history: History) -> Iterator[str]:
+    """A signal answers one wait."""
+    answers: dict[int, bytes] = {}
+    for row in history.rows():
+        if _kind(row) != Kind.DECISION:
+            continue
+        decision = decode_decision(row.body)
+        told = decode(decision.value) if decision.what == "event" else None
+        if told is not None and answers.setdefault(told[0], row.key) != row.key:
+            yield f"signal {told[0]} was handed out twice"
+
+
+def _attempts_counted(history: History) -> Iterator[str]:
+    """A crash does not give a call new attempts; a failure or a cancellation of the run does, and a new attempt of a call above."""
+    if history.edited or not history.lives or history.store.run(history.run_id).error_floor:
+        return
+    for life in history.lives:
+        failed: dict[str, int] = {}
+        for row in life.before:
+            if _kind(row) == Kind.ATTEMPT and (attempt := decode_attempt(row.body)).retry_at:
+                failed[row.key.hex()] = attempt.attempt
+        above: dict[str, str] = {}
+        again = set(failed)
+        for event in life.told:
+            if isinstance(event, events.CallSpawned):
+                above[event.key] = event.parent
+            elif isinstance(event, events.CallRetrying):
+                again.add(event.key)
+            elif isinstance(event, events.CallStarted) and event.attempt > _most_attempts(event.task):
+                yield f"{life.process.name} ran attempt {event.attempt} of {event.task} {event.key[:8]}"
+            elif isinstance(event, events.CallStarted) and event.attempt <= failed.get(event.key, 0):
+                if not any(key in again for key in _ancestors(event.key, above)):
+                    yield f"{life.process.name} ran attempt {event.attempt} of {event.task} {event.key[:8]} again, which had failed"
+
+
+def _most_attempts(task: str) -> float:
+    spec = TASKS.get(task)
+    return math.inf if spec is None else spec.retry.attempts if spec.retry is not None else 1
+
+
+def _ancestors(key: str, above: dict[str, str]) -> Iterator[str]:
+    while key in above:
+        key = above[key]
+        yield key
+
+
 def _no_survivor_without_its_ancestors(history: History) -> Iterator[str]:
     is_fork = bool(history.lives and history.store.run(history.run_id).spec.forked_from) if history.rows() else False
     forked = len(history.lives[0].before) if is_fork else 0  # such rows wait to be compared with what the fork finds out
     place: dict[bytes, int] = {}
-    parents: dict[bytes, set[bytes]] = {}
+    parents: dict[bytes, set[tuple[int, bytes]]] = {}
     for life in history.lives:
-        recorded = {row.key for row in life.after[len(life.before) :] if _kind(row) == Kind.OUTCOME}
+        recorded = {row.key for row in _written_by(life, history) if _kind(row) == Kind.OUTCOME}
         for child, parent in _used(life):
             if parent in recorded:  # an end that was lost may have been another one
-                parents.setdefault(parent, set()).add(child)
+                parents.setdefault(parent, set()).add((len(life.before), child))
     for seq, row in enumerate(history.rows(), 1):
         if (ended := place.get(row.parent)) is not None and not history.edited and _kind(row) != Kind.CHARGE:
             if decode_outcome(history.rows()[ended - 1].body).status == Status.OK:
@@ -99,9 +184,18 @@ def _no_survivor_without_its_ancestors(history: History) -> Iterator[str]:
         outcome = decode_outcome(row.body)
         if outcome.status != Status.OK:
             continue
-        for needed in (*outcome.edges, *parents.get(row.key, ())):
+        used = [child for before, child in parents.get(row.key, ()) if seq > before]  # an earlier row is of an earlier life
+        for needed in (*outcome.edges, *used):
             if needed not in place and seq > forked:
                 yield f"row {seq}, the result of {outcome.task}, was computed from call {needed.hex()[:8]}, which is not recorded"
+
+
+def _written_by(life: Life, history: History) -> Iterator[Row]:
+    """The rows that this driver committed, and no other at the same time."""
+    fence = life.engine.journal.lease.fence if life.engine is not None and isinstance(life.engine.journal, Log) else None
+    for commit in history.store.commits:
+        if (commit.uid, commit.fence) == (history.uid, fence):
+            yield from history.rows()[commit.first_seq - 1 : commit.first_seq - 1 + commit.rows]
 
 
 def _used(life: Life) -> Iterator[tuple[bytes, bytes]]:
@@ -250,6 +344,20 @@ def _nothing_left_running(history: History) -> Iterator[str]:
             yield from _counters(life)
 
 
+def _children_end_first(history: History) -> Iterator[str]:
+    """When a call ends, or gives up an attempt, every call that it made has ended."""
+    for life in history.lives:
+        alive: dict[str, dict[str, str]] = {}
+        for event in life.told:
+            if isinstance(event, events.CallSpawned) and not _is_shared(event.task):
+                alive.setdefault(event.parent, {})[event.key] = event.task
+            elif isinstance(event, (events.CallEnded, events.CallReused)):
+                alive.get(event.parent, {}).pop(event.key, None)
+            if isinstance(event, (events.CallEnded, events.CallRetrying)):
+                for key, task in alive.pop(event.key, {}).items():
+                    yield f"{event.task} {event.key[:8]} ended before {task} {key[:8]}, which it had made"
+
+
 def _counters(life: Life) -> Iterator[str]:
     assert life.engine is not None
     ready = life.engine.ready
@@ -262,8 +370,9 @@ def _counters(life: Life) -> Iterator[str]:
 
 
 def _limits_given_back(history: History) -> Iterator[str]:
-    if history.lives[-1].ended and history.store.slots_held():
-        yield f"shared slots are still held: {history.store.slots_held()}"
+    for life in history.lives:
+        if life.ended and life.slots:
+            yield f"{life.process.name} ended and still holds {len(life.slots)} places in shared limits, of {life.slots[0]}"
 
 
 def _no_deadlock(history: History) -> Iterator[str]:
@@ -283,12 +392,18 @@ PROMISES: dict[str, Callable[[History], Iterator[str]]] = {
     "nothing lost or changed": _nothing_lost_or_changed,
     "recorded once": _recorded_once,
     "no work twice": _no_work_twice,
+    "reported means recorded": _reported_is_recorded,
+    "used means recorded": _used_is_recorded,
+    "one at a time": _one_at_a_time,
+    "told once": _told_once,
+    "attempts counted": _attempts_counted,
     "no survivor without its ancestors": _no_survivor_without_its_ancestors,
     "blobs before their rows": _blobs_before_their_rows,
     "effects wait for the disk": _effects_wait,
     "never overdrawn": _never_overdrawn,
     "counted once": _counted_once,
     "nothing left running": _nothing_left_running,
+    "children end first": _children_end_first,
     "limits given back": _limits_given_back,
     "no deadlock": _no_deadlock,
     "nothing swallowed": _nothing_swallowed,

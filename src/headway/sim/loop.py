@@ -48,6 +48,9 @@ class SimLoop(asyncio.BaseEventLoop):
     def __repr__(self) -> str:
         return f"<simulated process {self.name}{' (dead)' * self.dead}>"
 
+    def __del__(self) -> None:
+        """Nothing: it holds nothing that would have to be closed."""
+
     def start(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Let the process begin; it runs when the universe does."""
         self.main = task = self.create_task(coroutine, context=contextvars.Context())

@@ -171,7 +171,7 @@ class SimStore(MemoryStore):
     # --- death -------------------------------------------------------------------------------------------------------
 
     def _reached(self, rows: int) -> bool:
-        return any(len(history) >= rows > 0 for history in self._rows.values())
+        return any(len(history) >= rows for history in self._rows.values())
 
     def _alive(self) -> None:
         """What a dead process still tries reaches nobody."""

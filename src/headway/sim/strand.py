@@ -7,6 +7,7 @@ never beside anything: whoever resumes a strand sleeps until the strand has ende
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections.abc import Callable
 
@@ -64,6 +65,7 @@ class Strand:
 
 
 _resting: list[Strand] = []
+os.register_at_fork(after_in_child=_resting.clear)  # a fork has none of its parent's threads
 
 
 def strand() -> Strand:

@@ -51,8 +51,8 @@ class SimWorld:
         kind = AnyOrder if self._process.universe.nature.any_order else Ready
         return kind(engine, engine.pools, resources, max_active)
 
-    def make_writer(self, log: Log, on_word: OnWord) -> SimWriter:
-        return SimWriter(self._process, log, on_word)
+    def make_writer(self, log: Log, on_word: OnWord, on_jump: Callable[[], None]) -> SimWriter:
+        return SimWriter(self._process, log, on_word, on_jump)
 
     def drives(self, engine: Engine) -> None:
         self.engines.append(engine)

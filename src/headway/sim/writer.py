@@ -6,6 +6,7 @@ between everything else goes on, and the process may die at each of these moment
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from headway.engine.world import OnWord
@@ -32,11 +33,11 @@ class Bell:
 
 
 class SimWriter:
-    def __init__(self, process: SimLoop, log: Log, on_word: OnWord) -> None:
+    def __init__(self, process: SimLoop, log: Log, on_word: OnWord, on_jump: Callable[[], None]) -> None:
         self._process = process
         self._universe = process.universe
         self._log = log
-        self._upkeep = Upkeep(log, on_word)
+        self._upkeep = Upkeep(log, on_word, on_jump, process.universe.now)
         self._durable = log.durable
         self._soon = False  # a group is about to be taken
         self._flying: list[Row] = []  # the group that is being written
@@ -135,6 +136,7 @@ class SimWriter:
         try:
             self._upkeep.renew()
             self._upkeep.look()
+            self._upkeep.compare_clocks(self._universe.now)
         except Killed:
             return
         except BaseException as error:

@@ -1,12 +1,12 @@
 """Fixtures for the tests of programs that are written with Headway; pytest finds them where Headway is installed.
 
-    def test_it_sleeps_for_a_day(headway_run, headway_clock):
-        assert headway_run(program, 3) == 9                 # a virtual clock: sleeps and timeouts take no time
-        assert headway_clock.elapsed >= 86_400
-        assert headway_run(program, 3) == 9                 # the same run again: answered from its journal
+def test_it_sleeps_for_a_day(headway_run, headway_clock):
+    assert headway_run(program, 3) == 9                 # a virtual clock: sleeps and timeouts take no time
+    assert headway_clock.elapsed >= 86_400
+    assert headway_run(program, 3) == 9                 # the same run again: answered from its journal
 
-    def test_it_survives_crashes(headway_check):
-        headway_check(program, 3)
+def test_it_survives_crashes(headway_check):
+    headway_check(program, 3)
 """
 
 from __future__ import annotations

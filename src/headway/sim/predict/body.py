@@ -106,6 +106,6 @@ class Body:
 
     def _end(self) -> None:
         """When all is made and the last wait is over, what is left is the tail."""
-        if not self._missing[-1]:
+        if not self._unmade and not self._missing[-1]:
             self._missing[-1] = -1
             self._work(self._program.tail_s, self._done)

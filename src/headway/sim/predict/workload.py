@@ -153,7 +153,8 @@ class Workload:
     @property
     def work_s(self) -> float:
         """The seconds that workers are needed for, on average, when none fails."""
-        return sum(mean_seconds(self, self.calls[number]) for number in self.on_workers)
+        times = mean_times(self)
+        return sum(times[number] for number in self.on_workers)
 
     def with_pool(self, pool: str) -> Workload:
         """The same, with another pool to occupy workers. Raises UsageError where nothing runs in it."""
@@ -179,12 +180,13 @@ class Workload:
         return replace(self, laws=tuple(laws))
 
 
-def mean_seconds(workload: Workload, call: Work) -> float:
-    """What a call that calls nothing takes on average."""
-    law = workload.laws[call.task]
-    if call.fixed is not None or law is None:
-        return call.fixed.seconds if call.fixed is not None else 0.0
-    return law.mean_s * call.attempts
+def mean_times(workload: Workload) -> list[float]:
+    """What each call that calls nothing takes on average, in seconds; 0 for a caller."""
+    means = [law.mean_s if law is not None else 0.0 for law in workload.laws]
+    return [
+        0.0 if call.program is not None else call.fixed.seconds if call.fixed is not None else means[call.task] * call.attempts
+        for call in workload.calls
+    ]
 
 
 def draw_all(workload: Workload, choice: random.Random) -> list[Sample]:

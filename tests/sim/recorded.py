@@ -1,0 +1,90 @@
+"""Runs recorded on a virtual clock, with pools of a simulated process whose jobs take the seconds that they are given."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from headway.journal.memory import MemoryStore
+from headway.observe.story import tell
+from headway.pools.base import Answer, Job, Pool
+from headway.run import arun
+from headway.sim.predict.infer import Reading, made_times
+from headway.sim.predict.workload import Sample, Workload
+from headway.sim.universe import Universe
+from headway.sim.world import SimWorld
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "observe"))
+from written import T0, Journal, key_of
+
+__all__ = ["T0", "Journal", "Recorded", "key_of", "record"]
+
+
+class TimedPool:
+    """Slots in which a call of `f(…, seconds)` takes its last argument, and runs for its value at the end."""
+
+    def __init__(self, process: Any, size: int) -> None:
+        self.name, self.size = "process", size
+        self._process, self._busy = process, 0
+        self._on_free: Callable[[], None] = lambda: None
+
+    @property
+    def free(self) -> int:
+        return self.size - self._busy
+
+    def start(self, on_free: Callable[[], None], emit: object) -> None:
+        self._on_free = on_free
+
+    def lend(self, slots: int) -> None:
+        pass
+
+    def submit(self, job: Job) -> None:
+        self._busy += 1
+        self._process.call_later(job.args[-1], self._end, job)
+
+    def _end(self, job: Job) -> None:
+        self._busy -= 1
+        job.on_done(Answer(value=job.fn(*job.args)))
+        self._on_free()
+
+    def cancel(self, job: Job) -> bool:
+        return True
+
+    async def close(self) -> None:
+        pass
+
+
+class TimedWorld(SimWorld):
+    def __init__(self, process: Any, workers: int) -> None:
+        super().__init__(process)
+        self._workers = workers
+
+    def make_pools(self, sizes: Mapping[str, int]) -> dict[str, Pool]:
+        return {**super().make_pools(sizes), "process": TimedPool(self._process, self._workers)}
+
+
+class Recorded(NamedTuple):
+    workload: Workload
+    took: float
+    drawn: list[Sample]  # what each call took, by its number
+
+
+def record(program: Any, *args: Any, workers: int) -> Recorded:
+    """Run a program with so many simulated workers; its workload, and how long it took."""
+    universe, store = Universe(1), MemoryStore()
+    process = universe.process("recorder")
+    process.world = TimedWorld(process, workers)
+    main = process.start(arun(program, *args, store=store, run_id="recorded", progress=False))
+    universe.run(universe.end_of(process))
+    main.result()
+    universe.remove(process)
+    info = store.run("recorded")
+    rows = list(store.rows(info.uid))
+    story = tell(info, rows)
+    root = story.calls[story.root]
+    reading = Reading(story, made_times(rows))
+    workload = reading.workload()
+    drawn = [Sample(story.calls[key].ended - story.calls[key].started, story.calls[key].cost) for key in reading.numbers]
+    return Recorded(workload, root.ended - root.started, drawn)
