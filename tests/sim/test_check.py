@@ -1,0 +1,182 @@
+"""`hw.testing.check`: what it finds in programs with a fault, and that it finds nothing in sound ones."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import checked
+import pytest
+
+import headway as hw
+from headway.sim.check import Kind, Report, check
+
+
+def found(report: Report, kind: Kind) -> list[str]:
+    return [f"{finding.task}: {finding.what} {finding.advice}" for finding in report.findings if finding.kind == kind]
+
+
+def test_a_sound_program_passes_under_every_schedule_and_crash():
+    report = check(checked.sound, 5, schedules=15)
+    assert report.ok, str(report)
+    assert report.findings == []
+    assert report.schedules == 15
+    assert report.crashes > 8
+    assert report.calls == 9
+
+
+@pytest.mark.parametrize(
+    ("program", "why"),
+    [
+        (checked.from_the_time, "change with the time.*hw.now"),
+        (checked.from_the_date, "are new in each execution.*hw.now"),
+        (checked.from_random, "change with `random`.*hw.random"),
+        (checked.from_a_uuid, "are new in each execution"),
+        (checked.from_a_set, "change with the order of a set.*Sort"),
+        (checked.from_a_global, "are new in each execution"),
+    ],
+)
+def test_arguments_that_change_when_a_body_runs_again_are_told_with_their_cause(program, why):
+    report = check(program, schedules=1)
+    assert not report.ok
+    (text,) = found(report, Kind.ARGUMENTS_CHANGE)
+    assert text.startswith("checked.leaf: its arguments")
+    assert re.search(why, text), text
+
+
+@pytest.mark.parametrize("task", [checked.save, checked.save_in_a_thread, checked.save_in_a_process])
+def test_a_task_that_writes_and_is_no_effect_is_told(task, tmp_path, monkeypatch):
+    monkeypatch.setattr(checked, "FILE", tmp_path / "out")
+    report = check(task, 1, schedules=1)
+    (text,) = found(report, Kind.EFFECT_NOT_MARKED)
+    assert str(tmp_path / "out") in text
+    assert "effect=True" in text
+
+
+def test_a_marked_effect_and_a_reader_are_not(tmp_path, monkeypatch):
+    monkeypatch.setattr(checked, "FILE", tmp_path / "out")
+    assert check(checked.save_marked, 1, schedules=2).findings == []
+    assert check(checked.reads, 1, schedules=2).findings == []
+
+
+def test_starting_a_program_is_an_effect():
+    assert "starts the program" in found(check(checked.starts, schedules=1), Kind.EFFECT_NOT_MARKED)[0]
+
+
+def test_the_network_is_a_remark():
+    report = check(checked.connects, 1, schedules=1)
+    assert report.ok
+    assert "127.0.0.1" in found(report, Kind.TOUCHES_NETWORK)[0]
+
+
+def test_code_that_holds_the_loop_is_told():
+    report = check(checked.holds, 1, schedules=1)
+    (text,) = found(report, Kind.BLOCKS_THE_LOOP)
+    assert text.startswith("checked.holds: ran ")
+    assert 'pool="thread"' in text
+
+
+def test_a_value_that_differs_when_run_again_is_a_remark():
+    report = check(checked.uses_fickle, schedules=20)
+    assert report.ok, str(report)
+    assert found(report, Kind.VALUE_DIFFERS)
+
+
+def test_a_failure_that_only_some_schedules_show_is_found_with_its_seed():
+    report = check(checked.in_order, 4, schedules=20)
+    (failure,) = [finding for finding in report.findings if finding.kind == Kind.FAILS]
+    assert "ValueError: out of order" in failure.what
+    assert failure.again.startswith("--seed ")
+    seed = int(failure.again.split()[1])
+    again = check(checked.in_order, 4, schedules=1, seed=seed)
+    assert "ValueError: out of order" in str(again)
+
+
+def test_a_result_that_hangs_on_what_is_not_recorded_is_told():
+    checked.SEEN.clear()
+    report = check(checked.from_its_past, schedules=10)
+    assert "although every call gave what it had given before" in found(report, Kind.RESULT_DIFFERS)[0]
+
+
+def test_what_a_program_leaves_behind_is_told():
+    report = check(checked.leaves_one_behind, schedules=1)
+    assert "_forever" in found(report, Kind.SWALLOWED)[0]
+
+
+def test_a_program_that_waits_for_ever_is_told():
+    assert "nothing can go on" in found(check(checked.stuck, schedules=1), Kind.FAILS)[0]
+
+
+def test_a_program_that_fails_anyway_is_told_once():
+    report = check(checked.fails, 7, schedules=5)
+    assert found(report, Kind.FAILS) == [
+        "checked.fails: raised KeyError: 7 (undisturbed). Run it once as it is, to see its own error."
+    ]
+
+
+def test_a_network_is_refused_and_recorded_answers_stand_for_it():
+    assert "the simulator has no network" in str(check(checked.many_fetches, 2, schedules=1))
+    store = hw.MemoryStore()
+
+    async def answer(url: str) -> int:
+        return len(url)
+
+    original = checked.fetches.spec.fn
+    object.__setattr__(checked.fetches.spec, "fn", answer)
+    try:
+        assert hw.run(checked.many_fetches, 3, store=store, run_id="recorded") == 18
+    finally:
+        object.__setattr__(checked.fetches.spec, "fn", original)
+    info = store.run("recorded")
+    rows = [row for _, row in store.rows(info.uid)]
+    report = check(checked.many_fetches, 3, schedules=5, answers=(info, rows, {}))
+    assert report.ok, str(report)
+    assert report.schedules == 5
+
+
+def test_the_same_seed_finds_the_same():
+    def told(seed: int) -> list[tuple[str, str]]:
+        return [(finding.kind, finding.again) for finding in check(checked.in_order, 4, schedules=3, seed=seed).findings]
+
+    assert told(0) == told(0)
+
+
+TESTS = """
+import asyncio
+import headway as hw
+
+@hw.task
+async def rests(x: int) -> int:
+    await hw.sleep(86_400)
+    return x * x
+
+@hw.task
+async def hasty() -> int:
+    import time
+    return await rests(int(time.time()))
+
+def test_a_day_takes_no_time(headway_run, headway_clock):
+    assert headway_run(rests, 3) == 9
+    assert headway_clock.elapsed >= 86_400
+    before = headway_clock.elapsed
+    assert headway_run(rests, 3) == 9
+    assert headway_clock.elapsed == before
+
+def test_it_survives(headway_check):
+    assert headway_check(rests, 3, schedules=3).crashes
+
+def test_it_does_not(headway_check):
+    headway_check(hasty, schedules=1)
+"""
+
+
+def test_pytest_has_the_fixtures_without_being_told(tmp_path: Path):
+    (tmp_path / "test_mine.py").write_text(TESTS)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert "1 failed, 2 passed" in done.stdout, done.stdout
+    assert "arguments change on resume: test_mine.rests" in done.stdout
+    assert "Traceback" not in done.stdout
