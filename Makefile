@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo demo-fresh test test-long chaos bench lint clean
+.PHONY: demo demo-fresh test test-long prove chaos bench lint clean
 
 $(VENV)/.installed: pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "Headway needs Python 3.11 or newer: set PYTHON=/path/to/python3.11"; exit 1; }
@@ -26,6 +26,13 @@ test: $(VENV)/.installed  ## the default suite
 
 test-long: $(VENV)/.installed  ## the long tests: kills, disks, doctors
 	@$(BIN)/python -m pytest -m long $(ARGS)
+
+prove: $(VENV)/.installed  ## random programs, crashed at every record; then bugs on purpose
+	@$(BIN)/python tests/proof/prove.py $(ARGS)
+	@$(BIN)/python tests/proof/bugs.py
+
+chaos: $(VENV)/.installed  ## real kills, disks and clocks, for longer: HEADWAY_CHAOS=5 make chaos
+	@HEADWAY_CHAOS=$${HEADWAY_CHAOS:-2} $(BIN)/python -m pytest tests/chaos -m 'long or not long' $(ARGS)
 
 lint: $(VENV)/.installed
 	@$(BIN)/ruff check .
