@@ -124,11 +124,11 @@ async def _rest(frame: Frame, future: asyncio.Future[None], seconds: float | Non
     """Park the call until the future is done, the seconds have passed, or the wall clock was set."""
     engine = frame.call._engine
     timer = engine.loop.call_later(seconds, _wake, future) if seconds is not None else None
-    engine.resting.add(future)
+    engine.scopes.resting.add(future)
     try:
         await _Parked(frame, future)
     finally:
-        engine.resting.discard(future)
+        engine.scopes.resting.discard(future)
         if timer is not None:
             timer.cancel()
 

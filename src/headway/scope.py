@@ -64,7 +64,7 @@ class Budget(_Opened):
 
     def __enter__(self) -> Budget:
         if (frame := current.get()) is not None:
-            self._account = frame.call._engine.on_loop(frame.call._engine.open_budget, frame, self.limits)
+            self._account = frame.call._engine.on_loop(frame.call._engine.scopes.open_budget, frame, self.limits)
             self._enter(frame, frame.scope._replace(account=self._account))
         return self
 
@@ -146,7 +146,7 @@ class DeadlineScope(_Opened):
     def _open(self, frame: Frame) -> Deadline:
         engine = frame.call._engine
         wanted = self._at if self._at is not None else engine.wall() + (self._seconds or 0.0)
-        deadline = engine.open_deadline(frame, wanted)
+        deadline = engine.scopes.open_deadline(frame, wanted)
         if frame.call._spec.pool == "inline":
             self._task = asyncio.current_task()
             deadline.on_expiry = self._interrupt
@@ -165,8 +165,7 @@ class DeadlineScope(_Opened):
             return False
         deadline.on_expiry = None
         if not deadline.calls and (frame := current.get()) is not None:
-            deadline.disarm()
-            frame.call._engine.deadlines.discard(deadline)
+            frame.call._engine.scopes.close_deadline(deadline)
         if not self._interrupted or not isinstance(error, asyncio.CancelledError):
             return False
         assert self._task is not None

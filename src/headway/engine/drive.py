@@ -162,7 +162,7 @@ class Driver:
             on_commit=self._on_commit if self._sinks else None,
             wall=self._plan.world.wall,
         )
-        self._writer = self._plan.world.make_writer(log, self._on_word, engine.clock_jumped)
+        self._writer = self._plan.world.make_writer(log, self._on_word, engine.scopes.clock_jumped)
         self._writer.start()
         return log
 
@@ -171,11 +171,11 @@ class Driver:
         plan, engine, frame = self._plan, self._engine, Frame(root, UNBOUNDED)
         told = engine.outcomes.recall(root, decision_key(root.key, 0, "budget", OF_RUN))
         limits = plan.budget or (told[1] if told is not MISSING else {})
-        account = engine.open_budget(frame, limits, OF_RUN) if limits else None
+        account = engine.scopes.open_budget(frame, limits, OF_RUN) if limits else None
         deadline = None
         told = engine.outcomes.recall(root, decision_key(root.key, 0, "deadline", OF_RUN))
         if plan.deadline_s is not None or told is not MISSING:
-            deadline = engine.open_deadline(frame, engine.wall() + (plan.deadline_s or 0.0), OF_RUN)
+            deadline = engine.scopes.open_deadline(frame, engine.wall() + (plan.deadline_s or 0.0), OF_RUN)
         root._ordinals = None
         return Scope(account, deadline)
 
@@ -344,8 +344,7 @@ class Driver:
         try:
             if hasattr(self, "_engine"):
                 self._engine.closing = True
-                for deadline in self._engine.deadlines:
-                    deadline.disarm()
+                self._engine.scopes.close()
                 for pool in self._engine.pools.values():
                     await pool.close()
         finally:

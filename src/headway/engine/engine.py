@@ -22,7 +22,7 @@ from headway.engine import events
 from headway.engine.admission import Admission
 from headway.engine.batch import Batches
 from headway.engine.books import Books
-from headway.engine.bounds import Deadline, Limit, Scope
+from headway.engine.bounds import Limit, Scope
 from headway.engine.handle import (
     CANCELLED,
     FAILED,
@@ -39,13 +39,13 @@ from headway.engine.inputs import PLAIN, handles_in
 from headway.engine.launch import Launcher
 from headway.engine.outcome import Outcomes
 from headway.engine.replay import Replay
+from headway.engine.scopes import Scopes
 from headway.engine.spec import TaskSpec
 from headway.engine.waits import Waits
 from headway.engine.world import World
 from headway.errors import CallExited, CallTimeout, HeadwayError, StoreError, UsageError
 from headway.journal.codec import Encoded
 from headway.journal.known import Known
-from headway.journal.ledger import Account
 from headway.journal.log import Blob, Journal
 from headway.journal.records import Amounts, Row
 from headway.journal.store import Store
@@ -93,13 +93,12 @@ class Engine:
         self.launcher = Launcher(self)
         self.batches = Batches(self)
         self.admission = Admission(self)
+        self.scopes = Scopes(self)
         self.calls = 0  # calls made in this process
         self.closing = False  # ends are no longer recorded: the run stops here and goes on another time
         self.on_parked: Callable[[], None] | None = None
         self.signals: dict[str, list[Any]] = {}
         self.signal_waiters: dict[str, list[asyncio.Future[None]]] = {}
-        self.deadlines: set[Deadline] = set()
-        self.resting: set[asyncio.Future[None]] = set()  # what waits for a time of the wall clock
         self.named_limits: dict[str, Limit] = {}
         self.resumed = bool(known)
 
@@ -406,34 +405,6 @@ class Engine:
     def decide(self, frame: Frame, what: str, make: Callable[[], Any], detail: bytes = b"") -> Any:
         """What the program was told before at this place, or else what `make` says now, recorded."""
         return self.on_loop(self.outcomes.decide, frame.call, what, detail, make)
-
-    def open_budget(self, frame: Frame, limits: Amounts, place: bytes = b"") -> Account:
-        """The account of a budget that opens here; found again by its place in the call."""
-        call, outer = frame.call, frame.scope.account
-        key = self.outcomes.name_decision(call, "budget", place)
-        opened = (outer.key if outer else b"", limits)
-        if self.outcomes.recall(call, key) != opened:
-            self.outcomes.record_decision(call, key, "budget", opened)
-        return self.books.open(key, outer, limits)
-
-    def open_deadline(self, frame: Frame, wanted: float, place: bytes = b"") -> Deadline:
-        """A deadline that opens here, at the absolute time that was recorded when it first did."""
-        at: float = self.outcomes.decide(frame.call, "deadline", place, lambda: wanted)
-        outer = frame.scope.deadline
-        deadline = Deadline(min(at, outer.at) if outer else at, outer, self.wall)
-        deadline.arm(self.loop, self.cancel)
-        self.deadlines.add(deadline)
-        if self.emit:
-            self.emit(events.DeadlineOpened(at=self.wall(), key=frame.call.key.hex(), deadline=deadline.at))
-        return deadline
-
-    def clock_jumped(self) -> None:
-        """The wall clock was set: times that it has passed are over now, not when the timer says so."""
-        for deadline in list(self.deadlines):
-            deadline.look(self.loop, self.cancel)
-        for future in self.resting:
-            if not future.done():
-                future.set_result(None)
 
     def broken(self, error: BaseException) -> None:
         """The engine itself failed: end the run instead of leaving it to hang."""

@@ -1,0 +1,66 @@
+"""Scopes that a program opens: budgets and deadlines, found again by their place, and what waits for the wall clock.
+
+A budget is recorded with its amounts and a deadline with its absolute time when it first opens; a resumed program opens the same
+one. Times of the wall clock are waited for with the loop's clock, which nobody sets; when the wall clock is set, whoever waits
+looks again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from headway.engine import events
+from headway.engine.bounds import Deadline
+from headway.engine.handle import Frame
+from headway.journal.ledger import Account
+from headway.journal.records import Amounts
+
+if TYPE_CHECKING:
+    from headway.engine.engine import Engine
+
+
+class Scopes:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.deadlines: set[Deadline] = set()
+        self.resting: set[asyncio.Future[None]] = set()  # what waits for a time of the wall clock
+
+    def open_budget(self, frame: Frame, limits: Amounts, place: bytes = b"") -> Account:
+        """The account of a budget that opens here; found again by its place in the call."""
+        call, outer, outcomes = frame.call, frame.scope.account, self._engine.outcomes
+        key = outcomes.name_decision(call, "budget", place)
+        opened = (outer.key if outer else b"", limits)
+        if outcomes.recall(call, key) != opened:
+            outcomes.record_decision(call, key, "budget", opened)
+        return self._engine.books.open(key, outer, limits)
+
+    def open_deadline(self, frame: Frame, wanted: float, place: bytes = b"") -> Deadline:
+        """A deadline that opens here, at the absolute time that was recorded when it first did."""
+        engine = self._engine
+        at: float = engine.outcomes.decide(frame.call, "deadline", place, lambda: wanted)
+        outer = frame.scope.deadline
+        deadline = Deadline(min(at, outer.at) if outer else at, outer, engine.wall)
+        deadline.arm(engine.loop, engine.cancel)
+        self.deadlines.add(deadline)
+        if engine.emit:
+            engine.emit(events.DeadlineOpened(at=engine.wall(), key=frame.call.key.hex(), deadline=deadline.at))
+        return deadline
+
+    def close_deadline(self, deadline: Deadline) -> None:
+        """Nothing runs under it any more."""
+        deadline.disarm()
+        self.deadlines.discard(deadline)
+
+    def close(self) -> None:
+        """The run ends here."""
+        for deadline in list(self.deadlines):
+            self.close_deadline(deadline)
+
+    def clock_jumped(self) -> None:
+        """The wall clock was set: times that it has passed are over now, not when the timer says so."""
+        for deadline in list(self.deadlines):
+            deadline.look(self._engine.loop, self._engine.cancel)
+        for future in list(self.resting):
+            if not future.done():
+                future.set_result(None)
