@@ -49,8 +49,8 @@ class Budget(_Opened):
 
     @property
     def spent(self) -> Amounts:
-        """What was spent inside so far, by earlier processes too."""
-        return dict(self._account.spent) if self._account else {}
+        """What was spent inside so far, by earlier processes too: of each bounded unit, and of whatever else was charged."""
+        return dict.fromkeys(self.limits, 0.0) | (self._account.spent if self._account else {})
 
     @property
     def remaining(self) -> Amounts:

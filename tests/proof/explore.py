@@ -9,29 +9,39 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import random
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-import programs
-from programs import CALM, WILD, Node, install, main, write
+import msgspec
+import watch
+from leaves import publish
+from programs import CALM, OUTSIDE, WILD, Node, install, main, write
 
-from headway.errors import RunOwned, UnknownRun
+from headway.engine import events
+from headway.errors import HeadwayError, RunCancelled, RunOwned, UnknownRun
 from headway.inside import encode_signal
 from headway.journal.forking import fork_rows
 from headway.journal.known import decode_outcome
 from headway.journal.records import COSTED, NO_PARENT, Kind, Row, Status
-from headway.sim.history import History, Violated, Violation
+from headway.sim.history import History, Life, Violated, Violation
 from headway.sim.nature import Nature
 from headway.sim.store import Crash
 
 MOST_LIVES = 8
+AT_ONCE_S = 5.0
+LEASE_S = 30.0
+ANY_ORDER = ("gather", "settle", "limit", "wide_budget")  # steps that add up what their calls give
 
 
 class Case:
     """One program under one schedule. `choice` draws what is done to it."""
 
-    def __init__(self, seed: object, kinds: tuple[str, ...], trouble: str = "", program: Node | None = None) -> None:
+    def __init__(
+        self, seed: object, kinds: tuple[str, ...], trouble: str = "", program: Node | None = None, edition: int = 1
+    ) -> None:
         self.seed = seed
+        self.edition = edition  # of the task whose source changes
         self.kinds = kinds
         self.choice = random.Random(f"{trouble} {seed!r}")
         self.program = program if program is not None else write(random.Random(repr(seed)), kinds)
@@ -48,7 +58,7 @@ class Case:
 
     def history(self) -> History:
         """A fresh world with this program in it."""
-        install(self.program)
+        install(self.program, self.edition)
         history = History(self.seed, self.nature, **self.options)
         if not self.is_calm:
             self._send_words(history)
@@ -69,12 +79,51 @@ class Case:
     def undisturbed(self) -> History:
         history = self.history()
         history.live(main, "p", 1)
-        history.check()
+        judge(history)
         return history
 
     def expected(self, whole: History) -> str | None:
         """The outcome that every life must have, where the program does not decide from timing."""
         return whole.lives[-1].outcome if self.is_calm else None
+
+
+def judge(history: History, expected: str | None = None) -> None:
+    """Raises Violated at the first promise that was not kept, to the world or to the program."""
+    history.check(expected)
+    found = [Violation("as the program sees it", what) for what in watch.COMPLAINTS]
+    found += [Violation("no fault", life.outcome) for life in history.lives if isinstance(life.error, watch.FAULTS)]
+    for row in history.rows():
+        if row.kind & ~COSTED == Kind.OUTCOME and (why := watch.MUST_FAIL.get(row.key.hex())):
+            if decode_outcome(row.body).status == Status.OK:
+                found.append(Violation("no error lost", f"call {row.key.hex()[:8]} succeeded although {why}"))
+    if found:
+        raise Violated(history, found)
+
+
+def same_work(history: History, whole: History) -> None:
+    """A calm program asks the same calls whatever happens to it, each once, unless it stopped some of them in the middle."""
+    before, after = _results(whole), _results(history)
+    if before is None or after is None or not history.lives[-1].ended:
+        return
+    if extra := after - before:
+        key, task = next(iter(extra))
+        raise Violated(history, [Violation("the same calls", f"{task} {key.hex()[:8]} was made, which nobody makes undisturbed")])
+    if lost := before - after:
+        key, task = next(iter(lost))
+        raise Violated(history, [Violation("the same calls", f"{task} {key.hex()[:8]} was never made")])
+
+
+def _results(history: History) -> Counter[tuple[bytes, str]] | None:
+    """The calls of a run that succeeded; None where some were stopped while they may have made others."""
+    found: Counter[tuple[bytes, str]] = Counter()
+    for row in history.rows():
+        if row.kind & ~COSTED == Kind.OUTCOME:
+            outcome = decode_outcome(row.body)
+            if outcome.status == Status.OK:
+                found[row.key, outcome.task] = 1
+            elif outcome.status == Status.CANCELLED and outcome.reason != "cancelled by the program":
+                return None
+    return found
 
 
 def live_on(history: History, choice: random.Random, *, dying: float = 0.3) -> None:
@@ -90,6 +139,7 @@ def crashes(case: Case, most: int) -> int:
     """Stop after a drawn journal record (all of them where there are few), in a drawn way, and go on."""
     whole = case.undisturbed()
     expected = case.expected(whole)
+    told_again(whole)
     rows = len(whole.rows())
     points = range(rows + 1) if rows < most else sorted(case.choice.sample(range(rows + 1), most))
     for after in points:
@@ -97,31 +147,58 @@ def crashes(case: Case, most: int) -> int:
         history.live(main, "p", 1, crash=Crash(after, case.choice.choice(("before", "torn", "after", "full"))))
         if history.lives[-1].how != "returned":
             live_on(history, case.choice)
-        history.check(expected)
-        if not case.is_calm:
+        judge(history, expected)
+        if case.is_calm:
+            same_work(history, whole)
+        else:
             told_again(history)
     return len(points)
 
 
 def kills(case: Case, times: int) -> int:
     """Kill the driver at any step, again and again."""
-    expected = case.expected(case.undisturbed())
+    whole = case.undisturbed()
+    expected = case.expected(whole)
     for _ in range(times):
         history = case.history()
         live_on(history, case.choice, dying=0.8)
-        history.check(expected)
+        judge(history, expected)
+        if case.is_calm:
+            same_work(history, whole)
+        asked_again(history)
     return times
 
 
+def asked_again(history: History) -> None:
+    """A run that failed is asked again by the next driver, and not answered with its failure."""
+    last = history.lives[-1]
+    if last.how != "raised" or isinstance(last.error, HeadwayError):
+        return
+    again = history.live(main, "p", 1)
+    root = again.after[-1].key.hex()
+    if not any(isinstance(event, events.CallStarted) and event.key == root for event in again.told):
+        raise Violated(history, [Violation("a failure is asked again", "the run was answered with its failure")])
+    judge(history)
+
+
 def told_again(history: History) -> None:
-    """Without its last row, a run must come to the same end: everything it decided is in the rows before."""
+    """Without its last row, a run must come to the same end, and at once: everything it decided, every time that it waited for and
+    all that it made are in the rows before."""
     last, rows = history.lives[-1], history.rows()
     if last.how != "returned" or not rows:
         return
     again = History(f"{history.seed!r} told again", history.universe.nature, store=history.store.cut(history.run_id, len(rows) - 1))
+    watch.told_again = True
+    again.universe.now = history.universe.now + 60  # clocks differ
     again.live(main, "p", 1)
-    again.check(last.outcome)
-    ran = [event for event in again.lives[0].told if type(event).__name__ == "CallStarted"]
+    judge(again, last.outcome)
+    watch.told_again = False
+    told = again.lives[0].told
+    nature = history.universe.nature
+    slow_s = 100 * nature.stall_s + 20 * (nature.job_s + nature.commit_s + nature.linger_s) + 2 * nature.clock_jumps_s
+    if told[-1].at - told[0].at > AT_ONCE_S + slow_s:
+        raise Violated(again, [Violation("no time twice", f"told again, it took {told[-1].at - told[0].at:.0f} s")])
+    ran = [event for event in told if isinstance(event, events.CallStarted)]
     root = again.lives[0].after[-1].key.hex()
     if extra := [event for event in ran if event.key != root and not _unanswered(event.key, rows)]:
         raise Violated(again, [Violation("no work twice", f"told again, it ran {extra[0].task} {extra[0].key[:8]}")])
@@ -147,9 +224,13 @@ def cancellations(case: Case) -> int:
             history.store.request_cancel(history.run_id, 0.0)
 
     history.universe.at(at, cancel, waking=False)
-    history.live(main, "p", 1)
+    first = history.live(main, "p", 1)
+    ends = [event.at for event in first.told if isinstance(event, events.CallEnded)]
+    took = max(ends, default=0.0) - (history.universe.start + first.process.skew_s + at)
+    if isinstance(first.error, RunCancelled) and took > AT_ONCE_S + 100 * case.nature.stall_s + 20 * case.nature.job_s:
+        raise Violated(history, [Violation("cancelled means stopped", f"the run went on for {took:.0f} s after it was cancelled")])
     live_on(history, case.choice)
-    history.check(expected)
+    judge(history, expected)
     return 1
 
 
@@ -157,6 +238,7 @@ def two_drivers(case: Case) -> int:
     """A driver is stopped for longer than its lease, or just overtaken; another takes the run over; the first wakes up."""
     expected = case.expected(case.undisturbed())
     history = case.history()
+    watch.drivers = 2
     first = history.start(main, "p", 1)
     stop = history.universe.steps + case.choice.randint(1, 120)
     history.universe.run(lambda: history.universe.steps >= stop or history.universe.end_of(first.process)())
@@ -165,6 +247,9 @@ def two_drivers(case: Case) -> int:
         history.finish(first)
         return 1
     frozen = case.choice.random() < 0.7
+    if case.choice.random() < 0.4:
+        refused(history, first, case.choice.choice((0.0, 1.5 * LEASE_S)))
+        return 1
     if frozen:
         history.universe.freeze(first.process, case.choice.uniform(31, 120))
         _pass_time(history, 30.5 + 10)
@@ -174,8 +259,28 @@ def two_drivers(case: Case) -> int:
     if isinstance(second.error, RunOwned):  # the first woke up and renewed its lease in time
         history.lives.remove(second)
     live_on(history, case.choice, dying=0.0)
-    history.check(expected)
+    judge(history, expected)
     return 1
+
+
+def refused(history: History, first: Life, seconds: float) -> None:
+    """While a driver lives, another is refused the run, however long the first one takes."""
+    over = history.universe.end_of(first.process)
+    _pass_time(history, seconds)
+    second = history.start(main, "p", 1)
+    history.universe.run(lambda: over() or history.universe.end_of(second.process)())
+    if not over():
+        second = history.finish(second)
+        if not isinstance(second.error, RunOwned):
+            raise Violated(history, [Violation("one driver", "a second driver was given the run while the first one lived")])
+        history.lives.remove(second)
+        history.finish(first)
+    else:
+        for life in (first, second):
+            history.finish(life)
+        if isinstance(second.error, RunOwned):
+            history.lives.remove(second)
+    judge(history)
 
 
 def _pass_time(history: History, seconds: float) -> None:
@@ -194,44 +299,86 @@ def forks(case: Case) -> int:
     info = whole.store.run(whole.run_id)
     fork = History(f"{case.seed!r} forked", case.nature, store=whole.store, run_id="fork", **case.options)
     fork_rows(whole.store, info, at.key, "fork", fork.universe.start)
+    watch.forget()
     kept = {row.key for row in fork.rows() if row.kind & ~COSTED == Kind.OUTCOME}
     fork.live(main, "p", 1, crash=Crash(len(fork.rows()) + case.choice.randint(0, 5), "before"))
     if fork.lives[-1].how == "died":
         live_on(fork, case.choice)
-    fork.check(whole.lives[-1].outcome)
+    judge(fork, whole.lives[-1].outcome)
     assert at.key not in kept
-    return 1
+    beside = History(f"{case.seed!r} beside", case.nature, store=whole.store, run_id="beside", **case.options)
+    watch.forget()
+    beside.live(main, "p", 1)  # shares what is shared between runs
+    judge(beside)
+    return 2
 
 
 def edits(case: Case) -> int:
     """Change the body of the root between a crash and a resume: the end is that of the changed program."""
     changed = edited(case.program, case.choice)
-    expected = Case(case.seed, case.kinds, "edited", changed).undisturbed().lives[-1].outcome if case.is_calm else None
+    after = Case(case.seed, case.kinds, "edited", changed).undisturbed()
+    expected = case.expected(after)
     rows = len(case.undisturbed().rows())
     history = case.history()
     history.live(main, "p", 1, crash=Crash(case.choice.randint(0, max(0, rows - 2)), case.choice.choice(("before", "after"))))
     if any(row.parent == NO_PARENT for row in history.rows() if row.kind & ~COSTED == Kind.OUTCOME):
         return 0  # the program had ended, so that nothing of it is asked again
-    outside = programs.OUTSIDE.copy()
+    outside = OUTSIDE.copy()
     install(changed)
-    programs.OUTSIDE.update(outside)
+    OUTSIDE.update(outside)
     live_on(history, case.choice)
-    history.check(expected)
+    judge(history, expected)
+    if case.is_calm and _only_reordered(case.program, changed):
+        same_work(history, after)
     return 1
+
+
+def _only_reordered(program: Node, changed: Node) -> bool:
+    """Whether each step makes the calls that it made before, in any order."""
+    return program.kinds == changed.kinds and all(
+        sorted(child.name for child in before) == sorted(child.name for child in after)
+        for before, after in zip(program.steps, changed.steps, strict=True)
+    )
 
 
 def edited(program: Node, choice: random.Random) -> Node:
     """The program with a root that does other things, or the same in another order."""
     parts = list(zip(program.kinds, program.steps, strict=True))
-    what = choice.randrange(3)
+    what = choice.randrange(4)
     if what == 0:
         choice.shuffle(parts)
     elif what == 1:
         new = (Node("new.a", "leaf", "leaf", 1), Node("new.b", "slow", "leaf", 2))
         parts.insert(choice.randint(0, len(parts)), ("gather", new))
+    elif what == 2:
+        parts = [(kind, tuple(choice.sample(made, len(made))) if kind in ANY_ORDER else made) for kind, made in parts]
     elif len(parts) > 1:
         parts.pop(choice.randrange(len(parts)))
     return Node(program.name, program.task, program.kind, program.number, tuple(p[1] for p in parts), tuple(p[0] for p in parts))
+
+
+def source_changes(case: Case) -> int:
+    """Change the source of a task that says on_change="rerun" between a crash and a resume: the end is that of the new source."""
+    case = Case(case.seed, case.kinds, "source changed", _of_editions(case.program, case.choice))
+    expected = case.expected(Case(case.seed, case.kinds, "source changed", case.program, edition=2).undisturbed())
+    rows = len(case.undisturbed().rows())
+    history = case.history()
+    history.live(main, "p", 1, crash=Crash(case.choice.randint(0, max(0, rows - 2)), "before"))
+    if any(row.parent == NO_PARENT for row in history.rows() if row.kind & ~COSTED == Kind.OUTCOME):
+        return 0
+    publish(2)
+    history.edited = True
+    live_on(history, case.choice)
+    judge(history, expected)
+    return 1
+
+
+def _of_editions(node: Node, choice: random.Random) -> Node:
+    """The program with many calls whose source changes."""
+    if node.kind == "leaf":
+        return msgspec.structs.replace(node, task="edition") if choice.random() < 0.4 else node
+    steps = tuple(tuple(_of_editions(child, choice) for child in children) for children in node.steps)
+    return msgspec.structs.replace(node, steps=steps)
 
 
 TROUBLES: dict[str, Callable[[Case], int]] = {
@@ -241,6 +388,7 @@ TROUBLES: dict[str, Callable[[Case], int]] = {
     "two drivers": two_drivers,
     "forked": forks,
     "edited": edits,
+    "source changed": source_changes,
 }
 
 

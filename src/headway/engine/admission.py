@@ -32,7 +32,7 @@ class Admission:
         if call._spec.forever and self._share(call):
             return
         if call._memo is not None:
-            call._epoch = call._memo.get(epoch_name(call.key), 0)
+            call._epoch = max(call._epoch, call._memo.get(epoch_name(call.key), 0))
         if self._engine.resumed or call._memo is not None:
             try:
                 recorded = self._engine.replay.find(call)
@@ -118,7 +118,7 @@ class Admission:
         self._engine.books.resume(call)
         if (found := self._engine.known.attempts.get(call.key)) is not None:
             seq, attempt = found
-            call._epoch = attempt.epoch
+            call._epoch = max(call._epoch, attempt.epoch)
             call._prefix = b""
             if seq <= call._floor:  # attempts of a life that ended: this one has all of its own
                 return

@@ -88,10 +88,16 @@ class Launcher:
             x.started_attempt = engine.loop.time()
         if spec.retry is not None and call._memo is None:
             call._memo = {}
-        if spec.verify is not None and (call._attempt > 1 or call.key in engine.known.starts):
+        if spec.verify is not None and (call._attempt > 1 or self._may_have_happened(call)):
             self._spawn(call, self._verify(call))
         else:
             self._run(call)
+
+    def _may_have_happened(self, call: Handle[Any]) -> bool:
+        """Whether an effect was started before: by an earlier process, or in an earlier attempt of a call above it."""
+        if call.key in self._engine.known.effects:
+            return True
+        return call._memo is not None and call._memo.setdefault(b"V" + call.key, call) is not call
 
     def run_plain(self, call: Handle[Any]) -> None:
         """Run the code of a call that needs nothing but the loop."""

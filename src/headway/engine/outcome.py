@@ -121,12 +121,12 @@ class Outcomes:
         )
         return self._engine.append(Row(Kind.ATTEMPT | COSTED, call.key, call.parent_key, encode_body(attempt)))
 
-    def _ask_afresh(self, call: Handle[Any], error: BaseException) -> None:
-        """A call below one that may be tried again has failed by itself: when it is asked again, so are its children."""
+    def _ask_afresh(self, call: Handle[Any]) -> None:
+        """A call below one that may be tried again has failed by itself: when it is asked again, so are its children. Its outcome
+        carries the epoch, for a row of its own could survive without it."""
         assert call._memo is not None
         call._epoch += 1
         call._memo[epoch_name(call.key)] = call._epoch
-        self._note_attempt(call, error, 0.0)
 
     def end(self, call: Handle[Any], value: Any, error: BaseException | None, encoded: Encoded | None) -> None:
         """Record the outcome and let it be seen."""
@@ -141,7 +141,7 @@ class Outcomes:
                 engine.books.remember(call)
             if state == FAILED and call._memo is not None and call._ordinals and error is not None:
                 if not _because_of(error, call.extra().child_errors):
-                    self._ask_afresh(call, error)
+                    self._ask_afresh(call)
             self._record(call, state, error, encoded)
         if engine.emit:
             self._emit_ended(call, state, engine.wall())
@@ -183,15 +183,17 @@ class Outcomes:
             spec.pool,
             x.stop_reason if x is not None and state == CANCELLED else "",
             call._made,
+            call._epoch if state == FAILED else 0,
         )
         body = encode_body(outcome)
         kind = _COSTED_OUTCOME if cost else _OUTCOME  # without a cost, the line of an equal call elsewhere must stand
         cache_key = call.key if spec.forever and state == OK else None
         seq = engine.append(Row(kind, call.key, call.parent_key, body), blobs, cache_key)
+        if state != CANCELLED:
+            self._pass_guards(call)
         if state == OK:
             if call._memo is not None:
                 call._memo[call.key] = Recorded(seq, body, outcome, tuple(memoryview(blob.data) for blob in blobs))
-            self._pass_guards(call)
             if spec.pool != "inline" or call._scope.limits:
                 engine.ready.learn(spec.name, ended - call._started)
 
@@ -246,8 +248,9 @@ class Outcomes:
             call.extra().guards = dict(outcome.guards)
         if record:
             engine.append(Row(_OUTCOME, call.key, call.parent_key, recorded.body))
-        if state == OK:
+        if state != CANCELLED:
             self._pass_guards(call)
+        if state == OK:
             if call._spec.pool != "inline":
                 engine.ready.learn(call._spec.name, outcome.ended - outcome.started)
         engine.replay.reused += 1

@@ -49,6 +49,8 @@ class Replay:
         seq, body = found
         outcome = decode_outcome(body)
         if self.why_not(call._spec, outcome, seq, call._floor):
+            if outcome.epoch > call._epoch:
+                call._epoch, call._prefix = outcome.epoch, b""
             return None
         recorded = Recorded(seq, body, outcome)
         if memo is not None and outcome.status == _OK:

@@ -43,7 +43,8 @@ class Known:
         self.outcomes: dict[bytes, tuple[int, bytes]] = {}  # (seq, body)
         self.decisions: dict[bytes, bytes] = {}
         self.attempts: dict[bytes, tuple[int, Attempt]] = {}
-        self.starts: dict[bytes, Start] = {}
+        self.starts: dict[bytes, Start] = {}  # of attempts that have not ended
+        self.effects: set[bytes] = set()  # calls of effects that ever started: they may have happened, however they ended
         self.ledger = Ledger()
         self.last_seq = 0
 
@@ -84,6 +85,8 @@ def load(store: Store, uid: int) -> Known:
         elif what == Kind.START:
             start = decode_start(body)
             known.starts[key] = start
+            if start.effect:
+                known.effects.add(key)
             ledger.note(key, start.scope, start.cost, start.reserved)
     known.last_seq = seq
     return known

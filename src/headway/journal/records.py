@@ -121,6 +121,7 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True):
     pool: str = ""
     reason: str = ""  # why it was cancelled
     made: float = 0.0  # when the program made the call; until `started` it waited for inputs or for room
+    epoch: int = 0  # of a failed call: that of its children when it is asked again
 
 
 class Decision(msgspec.Struct, frozen=True, array_like=True):

@@ -1,0 +1,331 @@
+"""Seeded bugs of calls: what they are named by, what is remembered of them, how they join, stop and are tried again."""
+
+from __future__ import annotations
+
+from seeded import Bug, Edit, bug
+
+ENGINE, OUTCOME, ADMISSION = "engine/engine.py", "engine/outcome.py", "engine/admission.py"
+REPLAY, LAUNCH, BATCH, JOIN, INSIDE = "engine/replay.py", "engine/launch.py", "engine/batch.py", "join.py", "inside.py"
+
+IDENTITY: tuple[Bug, ...] = (
+    bug(
+        "a call's number counts all calls of the process, not its equal siblings",
+        ENGINE,
+        "return sibling_key(key, ordinal) if ordinal else key",
+        "return sibling_key(key, self.calls)",
+    ),
+    bug(
+        "the key of a call holds when it arrived",
+        ENGINE,
+        "key = hash_key(prefix + spec.name_part + canonical)",
+        "key = hash_key(prefix + spec.name_part + canonical + bytes([self.calls % 256]))",
+    ),
+    bug(
+        "equal siblings have one key",
+        ENGINE,
+        "return sibling_key(key, ordinal) if ordinal else key",
+        "return key",
+    ),
+    bug(
+        "the parent is not in the key",
+        ENGINE,
+        "parent._prefix = call_prefix(parent.key, parent._epoch)",
+        "parent._prefix = call_prefix(self.salt, parent._epoch)",
+    ),
+    bug(
+        "the epoch is not in the key",
+        ENGINE,
+        "parent._prefix = call_prefix(parent.key, parent._epoch)",
+        "parent._prefix = call_prefix(parent.key, 0)",
+    ),
+    bug(
+        "an explicit key is dropped",
+        "engine/spec.py",
+        "        if self.key is None:\n",
+        "        if True:\n",
+    ),
+    bug(
+        "the numbers of equal siblings go on counting in the next attempt",
+        ENGINE,
+        "        call._ordinals = None\n        self.rest(call, delay)",
+        "        self.rest(call, delay)",
+    ),
+    bug(
+        "a new driver gives the run's effects new idempotency keys",
+        "run.py",
+        'info.uid.to_bytes(8, "big") + info.spec.salt, info',
+        "world.token(), info",
+    ),
+    bug(
+        "each attempt has an idempotency key of its own",
+        LAUNCH,
+        "idempotency_key=hashlib.blake2b(call.key,",
+        "idempotency_key=hashlib.blake2b(call.key + bytes([call._attempt]),",
+    ),
+)
+
+REPLAYED: tuple[Bug, ...] = (
+    bug(
+        "an error from before the last failure is kept for ever",
+        REPLAY,
+        "            if seq <= floor:\n",
+        "            if False:\n",
+    ),
+    bug(
+        "errors are always asked again",
+        REPLAY,
+        "            if seq <= floor:\n",
+        "            if True:\n",
+    ),
+    bug(
+        "that a call was cancelled is taken as its answer",
+        REPLAY,
+        "            if outcome.status == Status.CANCELLED:\n",
+        "            if False:\n",
+    ),
+    bug(
+        "a cancelled copy hides the result that a shared call has",
+        "journal/known.py",
+        "            if key not in outcomes or decode_outcome(body).status != Status.CANCELLED:\n"
+        "                outcomes[key] = (seq, body)\n            continue",
+        "            outcomes[key] = (seq, body)\n            continue",
+    ),
+    bug(
+        "a result is reused though what went into it has changed",
+        REPLAY,
+        "return recorded.outcome.inputs == inputs_digest(call)",
+        "return True",
+    ),
+    bug(
+        "a result is reused though its own source changed and its task says rerun",
+        REPLAY,
+        "            if outcome.version != spec.version and self._stale(spec):\n",
+        "            if False:\n",
+    ),
+    bug(
+        "a result is reused though the source of a task below it changed",
+        REPLAY,
+        "for task, version in outcome.guards:\n            guard = TASKS",
+        "for task, version in ():\n            guard = TASKS",
+    ),
+    bug(
+        "what is recorded of calls is never looked up",
+        REPLAY,
+        "found = self._known.outcomes.pop(call.key, None)",
+        "found = None",
+    ),
+    bug(
+        "who won a race is not recorded",
+        JOIN,
+        '                outcomes.record_decision(call, key, "race", handles.index(winner))',
+        "                pass",
+    ),
+    bug(
+        "who won a race is recorded and not looked up",
+        JOIN,
+        "    recalled = outcomes.recall(call, key)\n    try:",
+        "    recalled = MISSING\n    try:",
+    ),
+    bug(
+        "the order in which calls ended is not recorded",
+        JOIN,
+        '            outcomes.record_decision(call, key, "order", index)',
+        "            pass",
+    ),
+    bug(
+        "the order in which calls ended is recorded and not looked up",
+        JOIN,
+        "        index = outcomes.recall(call, key)\n",
+        "        index = MISSING\n",
+    ),
+    bug(
+        "hw.now() reads the clock again",
+        INSIDE,
+        'frame.call._engine.decide(frame, "now", frame.call._engine.wall)',
+        "frame.call._engine.wall()",
+    ),
+    bug(
+        "a decision is made again though it is recorded",
+        OUTCOME,
+        "        value = self.recall(call, key)\n",
+        "        value = MISSING\n",
+    ),
+    bug(
+        "hw.sleep() rests its whole time again after a crash",
+        INSIDE,
+        'engine.outcomes.decide(frame.call, "sleep", b"", lambda: engine.wall() + seconds)',
+        "engine.wall() + seconds",
+    ),
+    bug(
+        "a deadline is counted from when it is opened again",
+        "engine/scopes.py",
+        'engine.outcomes.decide(frame.call, "deadline", place, lambda: wanted)',
+        "wanted",
+    ),
+    bug(
+        "which signal answered a wait is not recorded",
+        INSIDE,
+        '        outcomes.record_decision(made, key, "event", told)\n',
+        "",
+    ),
+    bug(
+        "a signal is handed out a second time after a crash",
+        "engine/drive.py",
+        "            if sent.number not in taken:\n",
+        "            if True:\n",
+    ),
+)
+
+STRUCTURE: tuple[Bug, ...] = (
+    bug(
+        "the losers of a race go on running",
+        JOIN,
+        '    await cancel_and_drain(handles, f"{winner.describe()} won" if winner is not None else "nobody won")\n',
+        "",
+    ),
+    bug(
+        "gather does not wait for those that it cancels",
+        JOIN,
+        '        await cancel_and_drain(handles, f"{failed.describe()} failed beside it")\n',
+        "        for handle in handles:\n            handle._awaited = True\n            handle.cancel()\n",
+    ),
+    bug(
+        "gather lets the others go on when one fails",
+        JOIN,
+        '        await cancel_and_drain(handles, f"{failed.describe()} failed beside it")\n',
+        "        pass\n",
+    ),
+    bug(
+        "a call ends before its children",
+        ENGINE,
+        "        if call._children:\n            call._state = FINISHING\n",
+        "        if False:\n            call._state = FINISHING\n",
+    ),
+    bug(
+        "the children of a failed call go on",
+        ENGINE,
+        '                    self.cancel(child, f"{call.describe()} ended without it")\n',
+        "                    pass\n",
+    ),
+    bug(
+        "a call that was stopped while its children end does not stop them",
+        ENGINE,
+        '                self.cancel(child, f"{call.describe()} is stopping")\n',
+        "                pass\n",
+    ),
+    bug(
+        "a call keeps its result though its child was cancelled by the stop",
+        ENGINE,
+        "or x.cut or any(",
+        "or any(",
+    ),
+    bug(
+        "the error of a child that nobody awaited is lost",
+        ENGINE,
+        "            if error is None and x.failures:\n",
+        "            if False:\n",
+    ),
+    bug(
+        "a call that timed out ends as cancelled",
+        ENGINE,
+        "            error = x.stop\n        elif isinstance(error, SystemExit)",
+        "            pass\n        elif isinstance(error, SystemExit)",
+    ),
+    bug(
+        "a timeout never comes",
+        LAUNCH,
+        "        if spec.timeout_s is not None:\n",
+        "        if False:\n",
+    ),
+    bug(
+        "a call that is asked to stop is not interrupted",
+        LAUNCH,
+        "            call._asyncio_task.cancel(x.stop_reason)\n",
+        "            pass\n",
+    ),
+    bug(
+        "a call that leaves its batch never ends",
+        BATCH,
+        "        self._engine.body_ended(call, None, asyncio.CancelledError())\n",
+        "",
+    ),
+    bug(
+        "results of a batch are handed out in the wrong order",
+        BATCH,
+        "values[place]\n",
+        "values[-1 - place]\n",
+    ),
+    bug(
+        "a shared call that runs already is run beside itself",
+        ADMISSION,
+        "        if running is not None and running is not call:\n",
+        "        if False:\n",
+        Edit(ADMISSION, "        del self._shared[call.key]\n", "        self._shared.pop(call.key, None)\n"),
+    ),
+    bug(
+        "a shared call is run again while its record is on the way to the disk",
+        "journal/log.py",
+        "        if (fresh := self._fresh.get(key)) is not None:\n",
+        "        if (fresh := None) is not None:\n",
+    ),
+    bug(
+        "a result of another run is used and not recorded in this one",
+        ADMISSION,
+        "self._engine.outcomes.reuse(call, recorded, record=True)",
+        "self._engine.outcomes.reuse(call, recorded)",
+    ),
+    bug(
+        "a call starts although one of its inputs failed",
+        ADMISSION,
+        "            if handle._state != OK:\n",
+        "            if False:\n",
+    ),
+)
+
+RETRIED: tuple[Bug, ...] = (
+    bug(
+        "a call that failed by itself keeps its children",
+        OUTCOME,
+        "        if not _because_of(error, x.child_errors):\n            call._epoch += 1\n            call._prefix",
+        "        if False:\n            call._epoch += 1\n            call._prefix",
+    ),
+    bug(
+        "a call that failed because of a child asks all of them afresh",
+        OUTCOME,
+        "        if not _because_of(error, x.child_errors):\n            call._epoch += 1\n            call._prefix",
+        "        if True:\n            call._epoch += 1\n            call._prefix",
+    ),
+    bug(
+        "a child that succeeded runs again in the next attempt",
+        OUTCOME,
+        "                call._memo[call.key] = Recorded(",
+        "                _ = Recorded(",
+    ),
+    bug(
+        "a crash gives a call new attempts",
+        ADMISSION,
+        "            call._attempt = attempt.attempt\n",
+        "",
+    ),
+    bug(
+        "after a crash a retried call asks for the children of its first attempt",
+        ADMISSION,
+        "            call._epoch = max(call._epoch, attempt.epoch)\n",
+        "",
+    ),
+    bug(
+        "the next attempt is answered with the errors of the last one",
+        OUTCOME,
+        "        call._floor = self._note_attempt(call, error, engine.wall() + delay)\n",
+        "        self._note_attempt(call, error, engine.wall() + delay)\n",
+        Edit(ADMISSION, "            call._floor = max(call._floor, seq)\n", ""),
+    ),
+    bug(
+        "the last attempt is one too many",
+        OUTCOME,
+        "call._attempt >= retry.attempts or",
+        "call._attempt > retry.attempts or",
+    ),
+)
+
+OF_CALLS = (*IDENTITY, *REPLAYED, *STRUCTURE, *RETRIED)

@@ -1,0 +1,290 @@
+"""Seeded bugs of the journal, of who may write to it, of what is spent and of what is limited."""
+
+from __future__ import annotations
+
+from seeded import Bug, Edit, bug
+
+ENGINE, OUTCOME, ADMISSION = "engine/engine.py", "engine/outcome.py", "engine/admission.py"
+LOG, WRITER, DRIVE, MEMORY, SQLITE = (
+    "journal/log.py",
+    "journal/writer.py",
+    "engine/drive.py",
+    "journal/memory.py",
+    "journal/sqlite.py",
+)
+BOOKS, LEDGER, READY, BOUNDS, LAUNCH = (
+    "engine/books.py",
+    "journal/ledger.py",
+    "engine/ready.py",
+    "engine/bounds.py",
+    "engine/launch.py",
+)
+
+_BLOBS = """                for blob in carried.blobs:
+                    self.store.put_blob(blob.digest, blob.data)
+                    self._bytes_out += len(blob.data)
+"""
+_COMMIT = "        self.store.commit(self.lease, first_seq, group, self.wall(), cache=cache)\n"
+_POSTED = "        self.post(lambda: self._committed(last))\n"
+_ENDED = """            self._record(call, state, error, encoded)
+        if engine.emit:
+            self._emit_ended(call, state, engine.wall())
+        engine.deliver(call, state)
+"""
+
+JOURNAL: tuple[Bug, ...] = (
+    bug(
+        "the rows of a group are written in another order",
+        LOG,
+        "first_seq, group, self.wall()",
+        "first_seq, group[::-1], self.wall()",
+    ),
+    bug("the newest rows are written first", LOG, "            row = queue.popleft()\n", "            row = queue.pop()\n"),
+    bug("a row counts as durable when it is queued", LOG, "        if seq <= self.durable:\n", "        if seq <= self._seq:\n"),
+    bug("a row counts as durable before its commit", LOG, _COMMIT + _POSTED, _POSTED + _COMMIT),
+    bug(
+        "a blob is written after the row that names it",
+        LOG,
+        _BLOBS,
+        "                after.extend(carried.blobs)\n",
+        Edit(LOG, "        cache = []\n", "        cache, after = [], []\n"),
+        Edit(LOG, _COMMIT, _COMMIT + "        for blob in after:\n            self.store.put_blob(blob.digest, blob.data)\n"),
+    ),
+    bug("a blob is never written", LOG, "                    self.store.put_blob(blob.digest, blob.data)\n", ""),
+    bug("a group that can't be written is dropped without a word", LOG, "        self.post(lambda: self._failed(failure))\n", ""),
+    bug(
+        "an outcome is seen before it is in the queue of the journal",
+        OUTCOME,
+        _ENDED,
+        "            pass\n        if engine.emit:\n            self._emit_ended(call, state, engine.wall())\n"
+        "        engine.deliver(call, state)\n"
+        "        if not engine.closing:\n            self._record(call, state, error, encoded)\n",
+    ),
+    bug(
+        "an effect starts before the disk has what it depends on",
+        ENGINE,
+        "            if spec.effect:\n                self.launcher.when_durable(call, seq, delay)\n                return\n",
+        "",
+    ),
+    bug(
+        "the start of an effect is not recorded",
+        ENGINE,
+        "            seq = self.outcomes.note_start(call)\n",
+        "            seq = self.journal.durable\n",
+    ),
+    bug(
+        "a run ends before its result is durable",
+        DRIVE,
+        "            journal.when_durable(journal.last_seq, written.set)\n            await written.wait()\n",
+        "",
+    ),
+    bug(
+        "an effect that may have happened is not shown to its verify",
+        LAUNCH,
+        "        if spec.verify is not None and (call._attempt > 1 or call.key in engine.known.starts):\n",
+        "        if False:\n",
+    ),
+    bug(
+        "an effect that an earlier process began is not shown to its verify",
+        LAUNCH,
+        "(call._attempt > 1 or call.key in engine.known.starts)",
+        "call._attempt > 1",
+    ),
+    bug(
+        "a failed run does not say which of its errors are to be asked again",
+        DRIVE,
+        "                floor = engine.journal.durable\n",
+        "                floor = None\n",
+    ),
+)
+
+LEASES: tuple[Bug, ...] = (
+    bug(
+        "the store in memory takes rows from a driver that lost its lease",
+        MEMORY,
+        "(run.uid, run.fence, run.owner) == (lease.uid, lease.fence, lease.owner)",
+        "run.uid == lease.uid",
+    ),
+    bug(
+        "the store in memory gives a run to a second driver while the first one lives",
+        MEMORY,
+        "            if not take_over:\n",
+        "            if False:\n",
+    ),
+    bug(
+        "a driver does not renew its lease",
+        WRITER,
+        "        self._log.store.renew(self._log.lease, self._log.wall())\n",
+        "        pass\n",
+    ),
+    bug("a driver that lost its lease goes on", LOG, "            self._on_failure(error)\n", "            pass\n"),
+    bug(
+        "SQLite takes rows from a driver that lost its lease",
+        SQLITE,
+        '        move = "UPDATE run SET nrows=? WHERE uid=? AND fence=? AND owner=? AND nrows=?"\n'
+        "        where = (lease.uid, lease.fence, lease.owner, first_seq - 1)\n",
+        '        move = "UPDATE run SET nrows=? WHERE uid=? AND nrows=?"\n        where = (lease.uid, first_seq - 1)\n',
+        tests="conformance/test_fencing.py",
+    ),
+    bug(
+        "SQLite renews a lease that somebody else has",
+        SQLITE,
+        "            if not connection.execute(query, (now + lease.ttl_s, lease.uid, lease.fence, lease.owner)).rowcount:\n",
+        "            if connection.execute(query, (now + lease.ttl_s, lease.uid, lease.fence, lease.owner)).rowcount < 0:\n",
+        tests="conformance/test_fencing.py",
+    ),
+    bug(
+        "SQLite gives a fence a second time",
+        SQLITE,
+        "(run.fence + 1, owner, now,",
+        "(max(1, run.fence), owner, now,",
+        tests="conformance/test_fencing.py",
+    ),
+    bug(
+        "SQLite drops what a late driver brought",
+        SQLITE,
+        "            tables.insert_rejected(connection, lease, first_seq, rows, now)\n",
+        "            pass\n",
+        tests="conformance/test_fencing.py",
+    ),
+    bug(
+        "SQLite commits rows in parts",
+        SQLITE,
+        '                connection.execute("ROLLBACK")\n',
+        '                connection.execute("COMMIT")\n',
+        tests="conformance/test_atomicity.py",
+    ),
+)
+
+SPENT: tuple[Bug, ...] = (
+    bug(
+        "a budget is looked at when a call starts, and nothing is reserved",
+        BOOKS,
+        "        account.reserve(wanted)\n",
+        "",
+        Edit(BOOKS, "                account.release(x.reserved)\n", "                pass\n"),
+        Edit(BOOKS, "                        account.release({unit: used})\n", "                        pass\n"),
+    ),
+    bug(
+        "a call that its budget refuses starts all the same",
+        ENGINE,
+        "            if (refused := self.books.reserve(call)) is not None:\n",
+        "            self.books.reserve(call)\n            if (refused := None) is not None:\n",
+    ),
+    bug(
+        "only the innermost budget is asked",
+        LEDGER,
+        "                    return Refusal(account, unit, amount)\n            account = account.parent\n",
+        "                    return Refusal(account, unit, amount)\n            account = None\n",
+    ),
+    bug(
+        "the budget around a budget is not charged",
+        LEDGER,
+        "                entries[unit] = entries.get(unit, 0.0) + sign * amount\n            account = account.parent\n",
+        "                entries[unit] = entries.get(unit, 0.0) + sign * amount\n            account = None\n",
+    ),
+    bug(
+        "what is spent after a crash is not counted on top of what was spent before",
+        BOOKS,
+        "account.spent if account else self._spent.get(key)",
+        "account.spent if account else None",
+    ),
+    bug(
+        "a cost starts at nothing after a crash",
+        ADMISSION,
+        "        self._engine.books.resume(call)\n",
+        "",
+    ),
+    bug(
+        "a call that is asked again in the next attempt of another forgets its cost",
+        ADMISSION,
+        "        if call._memo is not None and self._engine.books.recall(call):\n            return\n",
+        "",
+    ),
+    bug(
+        "what was charged before a crash is charged again",
+        BOOKS,
+        "        if x.recharged:\n",
+        "        if False:\n",
+    ),
+    bug(
+        "a reservation is settled twice",
+        BOOKS,
+        '                self._book(call, account.key if account else b"", account, due)\n        if account',
+        '                self._book(call, account.key if account else b"", account, due)\n'
+        '                self._book(call, account.key if account else b"", account, due)\n        if account',
+    ),
+    bug(
+        "a reservation is never given back",
+        BOOKS,
+        "                account.release(x.reserved)\n",
+        "                pass\n",
+    ),
+    bug(
+        "what a call had reserved when its process died is forgotten",
+        "journal/known.py",
+        "            ledger.note(key, start.scope, start.cost, start.reserved)\n",
+        "            ledger.note(key, start.scope, start.cost)\n",
+    ),
+    bug(
+        "the copy of a shared call writes an empty line over the cost of the one that ran",
+        OUTCOME,
+        "kind = _COSTED_OUTCOME if cost else _OUTCOME",
+        "kind = _COSTED_OUTCOME if cost or account is not None else _OUTCOME",
+    ),
+    bug(
+        "the unused part of a reservation is spent as well",
+        BOOKS,
+        "for unit, amount in x.reserved.items() if unit not in x.charged and amount}",
+        "for unit, amount in x.reserved.items() if amount}",
+    ),
+)
+
+LIMITS: tuple[Bug, ...] = (
+    bug(
+        "a call that is stopped keeps its place in a limit",
+        LAUNCH,
+        "        if x.held:\n            engine.ready.release(call)\n",
+        "        if x.held and x.stop is None:\n            engine.ready.release(call)\n",
+    ),
+    bug(
+        "a call that waits for others keeps its place in a limit",
+        READY,
+        "            if isinstance(held.source, Limit):\n                held.source.give(self._engine.holder_of(call))\n",
+        "            pass\n",
+        Edit(READY, "                held.source.retake()\n", "                pass\n"),
+    ),
+    bug(
+        "a place in a shared limit is not given back to the store",
+        BOUNDS,
+        "        self.used -= 1\n        self.give_shared(holder)\n",
+        "        self.used -= 1\n",
+    ),
+    bug(
+        "a place that was taken for a call that can't start after all is kept",
+        READY,
+        "                for other in taken:\n                    other.give_shared(holder)\n                return wait\n",
+        "                return wait\n",
+    ),
+    bug(
+        "a limit lets one more in",
+        BOUNDS,
+        "                if self.used >= self.concurrency:\n",
+        "                if self.used > self.concurrency:\n",
+    ),
+    bug(
+        "nobody looks for room when a place in a limit is free again",
+        READY,
+        "        x.held = []\n        self.dispatch_soon()\n",
+        "        x.held = []\n",
+    ),
+    bug(
+        "a call that waits for others counts as active",
+        READY,
+        "            self.active -= not call._spec.batch\n",
+        "            pass\n",
+        Edit(READY, "            self.active += not call._spec.batch\n", "            pass\n"),
+    ),
+)
+
+OF_THE_STORE = (*JOURNAL, *LEASES, *SPENT, *LIMITS)

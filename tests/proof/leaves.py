@@ -1,0 +1,186 @@
+"""The calls at the ends of a random program: one of each kind that Headway treats in a way of its own.
+
+What a leaf returns depends on its name and its input, and a body's later inputs depend on its earlier results: a result that was
+lost, swapped or computed from something else changes everything after it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+
+import watch
+from nodes import CODE, OUTSIDE, drawn, value
+
+import headway as hw
+
+
+@hw.task
+async def leaf(name: str, x: int) -> int:
+    return value(name, x)
+
+
+@hw.task
+async def slow(name: str, x: int) -> int:
+    with watch.running(name):
+        await asyncio.sleep(CODE[name].number / 7)
+    return value(name, x)
+
+
+@hw.task(retry=hw.Retry(attempts=4, delay_s=0.3, jitter=0))
+async def flaky(name: str, x: int) -> int:
+    await asyncio.sleep(0.1)
+    if hw.call().attempt <= CODE[name].number % 4:
+        raise OSError(name)
+    return value(name, x)
+
+
+@hw.task(cost={"tokens": 5})
+async def costly(name: str, x: int) -> int:
+    with watch.running(name):
+        await asyncio.sleep(CODE[name].number / 10)
+    if CODE[name].number > 6:
+        hw.charge(tokens=3)  # less than was reserved
+    return value(name, x)
+
+
+@hw.task
+async def spender(name: str, x: int) -> int:
+    """Says what it spends while it spends it, and reserves nothing."""
+    hw.charge(tokens=min(2.0, hw.remaining("tokens")))
+    await asyncio.sleep(CODE[name].number / 10)
+    hw.charge(tokens=min(1.0, hw.remaining("tokens")))
+    return value(name, x)
+
+
+@hw.task
+async def bad(name: str, x: int) -> int:
+    raise ValueError(name)
+
+
+@hw.task
+async def moody(name: str, x: int) -> int:
+    """Fails in the first attempt of the body that asks for it."""
+    await asyncio.sleep(CODE[name].number / 10)
+    if watch.number() == 1:
+        raise OSError(name)
+    return value(name, x)
+
+
+@hw.task(effect=True)
+async def effect(name: str, x: int) -> int:
+    OUTSIDE[watch.happens(name)] += 1
+    await asyncio.sleep(0.1)
+    return value(name, x)
+
+
+@hw.task(effect=True, retry=hw.Retry(attempts=2, delay_s=0.1, jitter=0))
+async def paid(name: str, x: int) -> int:
+    OUTSIDE[watch.happens(name)] += 1
+    await asyncio.sleep(0.1)
+    if hw.call().attempt == 1:
+        raise OSError(name)
+    return value(name, x)
+
+
+async def _happened(name: str, x: int) -> hw.Happened | None:
+    await asyncio.sleep(0.05)
+    return hw.Happened(value(name, x)) if OUTSIDE[hw.call().idempotency_key] else None
+
+
+@hw.task(effect=True, verify=_happened)
+async def verified(name: str, x: int) -> int:
+    key = watch.happens(name)
+    OUTSIDE[key] += 1
+    if OUTSIDE[key] > 1:
+        watch.complain(f"{name} happened twice although it can be verified")
+    await asyncio.sleep(0.1)
+    return value(name, x)
+
+
+@hw.task(batch=3, linger_ms=50)
+async def _batched(items: list[tuple[str, int]]) -> list[int]:
+    await asyncio.sleep(0.2)
+    return [value(name, x) for name, x in items]
+
+
+def batched(name: str, x: int) -> hw.Handle[int]:
+    return _batched((name, x))
+
+
+@hw.task(pool="thread")
+def threaded(name: str, x: int) -> int:
+    return value(name, x)
+
+
+@hw.task(pool="process", retry=hw.Retry(attempts=50, delay_s=0.1, on=(hw.WorkerDied,)))
+def process(name: str, x: int) -> int:
+    return value(name, x)
+
+
+@hw.task(cache="forever")
+async def _forever(x: int) -> int:
+    await asyncio.sleep(0.3)
+    return x * 7 % 1000
+
+
+def forever(name: str, x: int) -> hw.Handle[int]:
+    return _forever(x % 3)
+
+
+@hw.task
+async def _alike(x: int) -> int:
+    await asyncio.sleep(0.2)
+    return value("alike", x)
+
+
+def alike(name: str, x: int) -> hw.Handle[int]:
+    """A call that others make as well, here and elsewhere."""
+    return _alike(x % 2)
+
+
+_uses = itertools.count()
+
+
+@hw.task(key=lambda name, x, use: (name, x))
+async def _keyed(name: str, x: int, use: int) -> int:
+    await asyncio.sleep(0.1)
+    return value(name, x)
+
+
+def keyed(name: str, x: int) -> hw.Handle[int]:
+    """A call with an argument that is another one each time, which its key leaves out."""
+    return _keyed(name, x, next(_uses))
+
+
+@hw.task
+async def _large(name: str, x: int) -> bytes:
+    return value(name, x).to_bytes(2, "big") * 20_000
+
+
+@hw.task
+async def _size(data: bytes) -> int:
+    return int.from_bytes(data[:2], "big")
+
+
+def large(name: str, x: int) -> hw.Handle[int]:
+    return _size(hw.ref(_large(name, x)))
+
+
+@hw.task(timeout=500)
+async def too_slow(name: str, x: int) -> int:
+    await asyncio.sleep(1 if CODE[name].number < 7 else 1e6)
+    return value(name, x)
+
+
+@hw.task(on_change="rerun")
+async def edition(name: str, x: int) -> int:
+    """A call whose source somebody changes."""
+    await asyncio.sleep(CODE[name].number / 10)
+    return drawn(name, x, watch.EDITIONS["edition"]) % 1000
+
+
+def publish(number: int) -> None:
+    """Change the source of `edition`."""
+    watch.EDITIONS["edition"] = number
+    edition.spec._version[:] = [b"edition %d" % number]

@@ -1,0 +1,47 @@
+"""Random programs, put through every trouble. `make prove` does the same with many more.
+
+A failure names the broken promise and the seed: `python tests/proof/prove.py --again TROUBLE SEED` shows it again.
+"""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from explore import TROUBLES, explore
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from programs import CALM, WILD, write
+
+FEW = 12  # seeds in each trouble of the default suite
+MANY = 480  # in CI: with a dozen triples to a seed, more than 5,000
+FIRST = 1_000_000  # apart from the seeds of `make prove`
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+@pytest.mark.parametrize("seed", range(FEW))
+def test_a_random_program_keeps_every_promise(trouble, seed):
+    explore(trouble, seed)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("first", range(FIRST, FIRST + MANY, 40))
+def test_many_random_programs_keep_every_promise(first):
+    triples = sum(explore(trouble, seed) for seed in range(first, first + 40) for trouble in TROUBLES)
+    assert triples > 400
+
+
+@given(st.randoms(use_true_random=False), st.sampled_from(sorted(TROUBLES)), st.booleans(), st.integers(0, 1000))
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+def test_programs_that_hypothesis_writes_keep_every_promise(choice: random.Random, trouble: str, calm: bool, seed: int):
+    """The same programs, drawn by hypothesis: it shrinks the one that fails."""
+    kinds = CALM if calm else WILD
+    explore(trouble, seed, kinds, write(choice, kinds, most=8))
+
+
+@pytest.mark.long
+@given(st.randoms(use_true_random=False), st.sampled_from(sorted(TROUBLES)), st.booleans(), st.integers(0, 1000))
+@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+def test_many_programs_that_hypothesis_writes_keep_every_promise(choice: random.Random, trouble: str, calm: bool, seed: int):
+    kinds = CALM if calm else WILD
+    explore(trouble, seed, kinds, write(choice, kinds, most=12))

@@ -1,0 +1,241 @@
+"""What a random program itself looks out for while it runs: things that no journal and no event tells.
+
+A breach is noted in `COMPLAINTS`, for an exception would only be one more failure that the program handles. The notes outlive a
+simulated process, as the world outside of it does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+from collections import Counter
+from collections.abc import Awaitable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from nodes import Node, value
+
+import headway as hw
+
+T = TypeVar("T")
+
+COMPLAINTS: list[str] = []
+MUST_FAIL: dict[str, str] = {}  # calls that must not succeed, by key
+_IDEMPOTENT: dict[str, str] = {}  # the idempotency key of each effect
+_DISLIKED: dict[str, set[str]] = {}  # children of a call that failed by itself
+_KEPT: dict[str, tuple[int, dict[tuple[str, int], str]]] = {}  # attempt of a call that failed because of a child, its children
+_NAMED: dict[str, Gauge] = {}
+
+_NOTED: dict[str, object] = {}  # what a program was told, and must be told again
+
+told_again = False  # everything that the program does is recorded
+drivers = 1  # that may run at a time; two tell different stories of one call
+
+BOUNDS = (hw.BudgetExceeded, hw.DeadlineExceeded)
+FAULTS = (TypeError, AttributeError, AssertionError, KeyError)
+SHARED = ("forever",)
+
+
+@dataclass
+class Attempt:
+    """One attempt of one body."""
+
+    key: str
+    number: int
+    retried: bool  # it or a call above it may be tried again
+    over: bool = False  # its body has failed
+    made: dict[tuple[str, int], str] = field(default_factory=dict)
+
+
+@dataclass
+class Gauge:
+    """How many leaves run under one limit."""
+
+    most: int
+    running: int = 0
+
+
+_attempt: contextvars.ContextVar[Attempt | None] = contextvars.ContextVar("attempt", default=None)
+_gauges: contextvars.ContextVar[tuple[Gauge, ...]] = contextvars.ContextVar("gauges", default=())
+
+
+def forget() -> None:
+    global drivers, told_again
+    drivers, told_again = 1, False
+    COMPLAINTS.clear()
+    for notes in (MUST_FAIL, _IDEMPOTENT, _DISLIKED, _KEPT, _NAMED, _NOTED):
+        notes.clear()
+
+
+def complain(what: str) -> None:
+    COMPLAINTS.append(what)
+
+
+# --- bodies and their children ---------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def body(source: Node) -> Iterator[None]:
+    """Around the body of a node: what it leaves behind when it fails has to stop."""
+    call, outer = hw.call(), _attempt.get()
+    retried = source.task in ("retried", "stubborn")
+    attempt = Attempt(call.key, call.attempt, retried or (outer is not None and outer.retried))
+    if attempt.number == 1:
+        _KEPT.pop(attempt.key, None)
+        _DISLIKED.pop(attempt.key, None)
+    _attempt.set(attempt)
+    try:
+        yield
+    except BaseException as error:
+        attempt.over = source.task != "waiter"  # a thread hears of it later
+        if retried and type(error) in (ValueError, OSError):  # a child's, for a body raises nothing of its own
+            _KEPT[attempt.key] = (attempt.number, attempt.made)
+        raise
+
+
+def number() -> int:
+    """The attempt of the body that made this call."""
+    attempt = _attempt.get()
+    return attempt.number if attempt is not None else 1
+
+
+def made(child: Node, x: int, handle: hw.Handle[int]) -> None:
+    """A body has made a call: after an own failure a new one, after a child's failure the same."""
+    attempt = _attempt.get()
+    if attempt is None or child.task in SHARED or (child.name, x) in attempt.made:
+        return
+    key = attempt.made[child.name, x] = handle.key.hex()
+    if drivers > 1:
+        return
+    if key in _DISLIKED.get(attempt.key, ()):
+        complain(f"{child.name} was kept although the call that got it had failed by itself")
+    failed, before = _KEPT.get(attempt.key, (0, {}))
+    if failed == attempt.number - 1 and before.get((child.name, x), key) != key:
+        complain(f"{child.name} is asked afresh although it was a child that had failed")
+
+
+def dislike() -> None:
+    """The body will fail by itself, for what its children gave it."""
+    attempt = _attempt.get()
+    assert attempt is not None
+    _DISLIKED[attempt.key] = set(attempt.made.values())
+    _KEPT.pop(attempt.key, None)
+
+
+def must_fail(why: str) -> None:
+    """The current call must not succeed."""
+    attempt = _attempt.get()
+    assert attempt is not None
+    MUST_FAIL[attempt.key] = why
+
+
+def noted(what: str, value: object) -> None:
+    """The program was told something."""
+    if told_again and what in _NOTED and _NOTED[what] != value:
+        complain(f"the {what} was {_NOTED[what]} and is {value} now")
+    _NOTED[what] = value
+
+
+def booked(calls: float, children: Sequence[Node], handles: Sequence[hw.Handle[int]]) -> None:
+    """How many calls a budget has booked that these were made in."""
+    ran = {
+        handle.key for child, handle in zip(children, handles, strict=True) if child.task not in SHARED and not handle.exception()
+    }
+    if len(ran) > calls:
+        complain(f"{len(ran)} calls ran in a budget that has booked {calls:g}")
+
+
+async def joined(join: Awaitable[T], handles: Sequence[hw.Handle[Any]]) -> T:
+    """A join that leaves nothing running, whether it succeeds or fails."""
+    try:
+        result = await join
+    except Exception:
+        _all_ended(handles)
+        raise
+    _all_ended(handles)
+    return result
+
+
+def _all_ended(handles: Sequence[hw.Handle[Any]]) -> None:
+    if left := [handle for handle in handles if not handle.done()]:
+        complain(f"a join ended and left {left[0]!r}")
+
+
+# --- leaves ----------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def limited(most: int, name: str = "") -> Iterator[None]:
+    """Around a block whose calls run at most `most` at a time."""
+    gauge = _NAMED.setdefault(name, Gauge(most)) if name else Gauge(most)
+    outer = _gauges.get()
+    token = _gauges.set(outer if any(other is gauge for other in outer) else (*outer, gauge))  # a limit inside itself is one
+    try:
+        yield
+    finally:
+        _gauges.reset(token)
+
+
+@contextlib.contextmanager
+def running(name: str) -> Iterator[None]:
+    """Around the code of a leaf."""
+    gauges = _gauges.get()
+    for gauge in gauges:
+        gauge.running += 1
+        if gauge.running > gauge.most:
+            complain(f"{name} runs as number {gauge.running} where {gauge.most} may")
+    try:
+        yield
+    finally:
+        for gauge in gauges:
+            gauge.running -= 1
+    attempt = _attempt.get()
+    if attempt is not None and attempt.over:
+        complain(f"{name} went on after the call that had made it failed")
+
+
+def happens(name: str) -> str:
+    """An effect is about to happen; its idempotency key."""
+    call = hw.call()
+    if _IDEMPOTENT.setdefault(call.key, call.idempotency_key) != call.idempotency_key:
+        complain(f"{name} has another idempotency key than before")
+    return call.idempotency_key
+
+
+WORTH = {"forever": lambda name, x: x % 3 * 7 % 1000, "alike": lambda name, x: value("alike", x % 2)}
+VALUED = ("leaf", "slow", "flaky", "costly", "effect", "verified", "batched", "threaded", "process", "large", "too_slow")
+SPENT = 3.0
+
+
+def ends_as_it_must(child: Node, x: int, handle: hw.Handle[int]) -> None:
+    """Whether a leaf that nobody cancelled has ended as leaves of its task do."""
+    error = handle.exception()
+    if isinstance(error, (*BOUNDS, hw.StoreError)) or (child.task == "large" and isinstance(error, hw.InputFailed)):
+        return
+    wanted: type[BaseException] | None = None
+    if isinstance(error, FAULTS):
+        complain(f"{child.name} failed with {error!r}")
+    if child.task == "bad":
+        wanted = ValueError
+    elif child.task == "too_slow" and child.number >= 7:
+        wanted = hw.CallTimeout
+    elif child.task == "moody" and number() == 1 and error is not None:
+        wanted = OSError
+    elif child.kind != "leaf":
+        return
+    if wanted is not None and type(error) is not wanted:
+        complain(f"{child.name} ended with {error!r}, not with {wanted.__name__}")
+    elif wanted is None and error is not None:
+        complain(f"{child.name} failed with {error!r}")
+    elif wanted is None and child.task != "edition":
+        expected = WORTH.get(child.task, value)(child.name, x)
+        if handle.result() != expected:
+            complain(f"{child.name} gave {handle.result()}, not {expected}")
+    attempt = _attempt.get()
+    if child.task == "costly" and child.number > 6 and error is None and handle.cost["tokens"] % 5 != 3:
+        complain(f"{child.name} charges 3 tokens instead of the 5 that it reserved, and is booked at {handle.cost}")
+    if child.task == "spender" and attempt is not None and not attempt.retried and handle.cost.get("tokens", 0.0) > SPENT:
+        complain(f"{child.name} spends {SPENT:g} tokens and is booked at {handle.cost}")
+
+
+EDITIONS: Counter[str] = Counter()  # of a task whose source was changed
