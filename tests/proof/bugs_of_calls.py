@@ -89,6 +89,7 @@ REPLAYED: tuple[Bug, ...] = (
         "            if key not in outcomes or decode_outcome(body).status != Status.CANCELLED:\n"
         "                outcomes[key] = (seq, body)\n            continue",
         "            outcomes[key] = (seq, body)\n            continue",
+        tests="sim/test_exact_moments.py",
     ),
     bug(
         "a result is reused though what went into it has changed",
@@ -119,6 +120,7 @@ REPLAYED: tuple[Bug, ...] = (
         JOIN,
         '                outcomes.record_decision(call, key, "race", handles.index(winner))',
         "                pass",
+        tests="sim/test_exact_moments.py",
     ),
     bug(
         "who won a race is recorded and not looked up",
@@ -319,6 +321,7 @@ RETRIED: tuple[Bug, ...] = (
         "        call._floor = self._note_attempt(call, error, engine.wall() + delay)\n",
         "        self._note_attempt(call, error, engine.wall() + delay)\n",
         Edit(ADMISSION, "            call._floor = max(call._floor, seq)\n", ""),
+        tests="sim/test_exact_moments.py",
     ),
     bug(
         "the last attempt is one too many",

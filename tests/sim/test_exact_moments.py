@@ -1,0 +1,108 @@
+"""Promises that hang on one exact moment, which a drawn schedule seldom meets."""
+
+from __future__ import annotations
+
+import asyncio
+
+import headway as hw
+from headway.journal.codec import encode
+from headway.journal.known import encode_body, load
+from headway.journal.records import Kind, Outcome, Row, RunSpec, Status
+from headway.sim.history import History
+from headway.sim.nature import STEADY
+from headway.sim.store import Crash, SimStore
+
+GATES: dict[str, asyncio.Future[None]] = {}
+
+
+@hw.task
+async def runner(name: str) -> str:
+    await GATES[name]
+    return name
+
+
+@hw.task
+async def photo_finish() -> str:
+    """Both end in one turn of the loop, the second contestant first."""
+    loop = asyncio.get_running_loop()
+    GATES.update(a=loop.create_future(), b=loop.create_future())
+
+    def end() -> None:
+        for name in ("b", "a"):
+            if not GATES[name].done():
+                GATES[name].set_result(None)
+
+    loop.call_later(1, end)
+    return await hw.race(runner("a"), runner("b"))
+
+
+def test_a_race_that_both_have_ended_has_the_winner_that_was_recorded():
+    history = History(1, STEADY)
+    assert history.live(photo_finish).value == "b"
+    ends = [row for row in history.rows() if row.kind == Kind.OUTCOME]
+    assert len(ends) == 3
+    again = History(1, STEADY, store=history.store.cut("run", len(history.rows()) - 1))
+    assert again.live(photo_finish).value == "b"
+    again.check()
+
+
+@hw.task
+async def rest(seconds: float) -> None:
+    await asyncio.sleep(seconds)
+
+
+@hw.task
+async def two_limits() -> float:
+    with hw.limit(1, name="b"):
+        long = rest(100)
+    with hw.limit(1, name="a"), hw.limit(1, name="b"):
+        both = rest(1)
+    await asyncio.sleep(1)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    with hw.limit(1, name="a"):
+        await rest(1)
+    waited = loop.time() - began
+    await hw.gather(long, both)
+    return waited
+
+
+def test_a_call_that_waits_for_one_limit_keeps_no_place_in_another():
+    history = History(1, STEADY)
+    assert history.live(two_limits).value < 5
+    history.check()
+
+
+def test_a_cancelled_call_takes_away_no_answer_that_an_equal_one_gave():
+    def end(status: Status) -> Row:
+        value = encode(7, where="a test").head if status == Status.OK else b""
+        return Row(Kind.OUTCOME, b"k" * 16, b"p" * 16, encode_body(Outcome("t", "", status, 0.0, 0.0, value=value)))
+
+    store = SimStore()
+    store.create_run(RunSpec(run_id="sky", task="t"))
+    lease = store.acquire("sky", "me", 30.0, 0.0)
+    store.commit(lease, 1, [end(Status.OK), end(Status.CANCELLED)], 0.0)
+    assert load(store, lease.uid).outcomes[b"k" * 16][0] == 1
+
+
+FAULTS: list[OSError] = []
+
+
+@hw.task
+async def moody() -> int:
+    if FAULTS:
+        raise FAULTS.pop()
+    return 7
+
+
+@hw.task(retry=hw.Retry(attempts=2, delay_s=0.1))
+async def asks() -> int:
+    return await moody()
+
+
+def test_the_next_attempt_is_not_answered_with_the_errors_of_the_last_one():
+    FAULTS[:] = [OSError("once")]
+    history = History(1, STEADY)
+    assert history.live(asks, crash=Crash(2, "after")).how == "died"  # the error, and that there is another attempt
+    assert history.live(asks).value == 7
+    history.check()
