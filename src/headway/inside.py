@@ -76,7 +76,8 @@ async def sleep(seconds: float) -> None:
         return
     engine = frame.call._engine
     until: float = engine.outcomes.decide(frame.call, "sleep", b"", lambda: engine.wall() + seconds)
-    ends = engine.loop.time() + until - engine.wall()  # the rest lasts no longer where the wall clock is set back meanwhile
+    # the rest lasts no longer where the wall clock was set back since it was recorded
+    ends = engine.loop.time() + min(seconds, until - engine.wall())
     while (left := min(until - engine.wall(), ends - engine.loop.time())) > 0:
         await _rest(frame, engine.loop.create_future(), left)
 
@@ -96,7 +97,7 @@ async def wait_event(name: str, *, timeout_s: float | None = None) -> Any:
     key = outcomes.name_decision(made, "event", name.encode())
     told = outcomes.recall(made, key)
     if told is MISSING:
-        signal = await _next_signal(frame, name, until)
+        signal = await _next_signal(frame, name, timeout_s, until)
         told = None if signal is None else (signal.number, signal.value)
         outcomes.record_decision(made, key, "event", told)
     if told is None:
@@ -104,9 +105,9 @@ async def wait_event(name: str, *, timeout_s: float | None = None) -> Any:
     return decode(told[1])
 
 
-async def _next_signal(frame: Frame, name: str, until: float | None) -> Any:
+async def _next_signal(frame: Frame, name: str, timeout_s: float | None, until: float | None) -> Any:
     engine = frame.call._engine
-    ends = None if until is None else engine.loop.time() + until - engine.wall()
+    ends = None if until is None else engine.loop.time() + min(timeout_s or 0.0, until - engine.wall())
     while not (waiting := engine.signals.get(name)):
         left = None if until is None or ends is None else min(until - engine.wall(), ends - engine.loop.time())
         if left is not None and left <= 0:

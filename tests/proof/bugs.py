@@ -2,6 +2,7 @@
 
     python tests/proof/bugs.py [WORD …]             those whose name holds every WORD; ends with 1 where a bug is not caught
     python tests/proof/bugs.py --learn [WORD …]     look everywhere, and write down where each is found soonest
+    python tests/proof/bugs.py --write-docs         and list them in docs/proof.md
 
 A proof that finds nothing says something only if it would have found what is there to find. Each bug here is one that a reader
 could write, and several are ones that this proof found. One that is not caught is a hole in the random programs, in what is
@@ -27,6 +28,7 @@ KNOWN: tuple[Bug, ...] = (*OF_CALLS, *OF_THE_STORE)
 BUGS = tuple(bug for bug in KNOWN if bug.tests or bug.name in WHERE)
 HOLES = tuple(bug for bug in KNOWN if bug not in BUGS)
 """Bugs that nothing has caught yet: `--learn` looks for them."""
+PAGE = Path(__file__).parents[2] / "docs" / "proof.md"
 QUICK = (  # caught by the first cases
     "the rows of a group are written in another order",
     "a blob is written after the row that names it",
@@ -45,16 +47,28 @@ def main(*words: str) -> int:
     ]
     table = Table("bug", "caught by", "in", "cases", title="Seeded bugs", title_justify="left")
     missed, found = 0, dict(WHERE)
+    rows: list[tuple[str, str]] = []
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         for bug, caught in zip(wanted, threads.map(functools.partial(hunt, how=how), wanted), strict=True):
             missed += caught is None
             if caught is not None and not bug.tests:
                 found[bug.name] = (caught.trouble, caught.seed)
+            rows.append((bug.name, caught.by if caught is not None else "nothing"))
             table.add_row(bug.name, *_cells(caught), style="bold red" if caught is None else None)
     Console(width=160).print(table)
+    if "--write-docs" in words and not missed:
+        _write_page(rows)
     if how == "learn":
         _note(found)
     return missed
+
+
+def _write_page(rows: list[tuple[str, str]]) -> None:
+    """The list of bugs in docs/proof.md."""
+    before, _, rest = PAGE.read_text().partition("<!-- bugs -->")
+    lines = "".join(f"| {bug} | {by} |\n" for bug, by in rows)
+    made = f"<!-- bugs -->\n{len(rows)} bugs, each caught:\n\n| bug | caught by |\n|---|---|\n{lines}<!-- /bugs -->"
+    PAGE.write_text(before + made + rest.partition("<!-- /bugs -->")[2])
 
 
 def _note(found: dict[str, tuple[str, int]]) -> None:

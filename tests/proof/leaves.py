@@ -92,7 +92,7 @@ async def _happened(name: str, x: int) -> hw.Happened | None:
 async def verified(name: str, x: int) -> int:
     key = watch.happens(name)
     OUTSIDE[key] += 1
-    if OUTSIDE[key] > 1:
+    if OUTSIDE[key] > 1 and watch.drivers == 1:  # an overtaken driver that lives may do what the other one has just asked about
         watch.complain(f"{name} happened twice although it can be verified")
     await asyncio.sleep(0.1)
     return value(name, x)

@@ -233,13 +233,6 @@ class Log:
             seconds = time.perf_counter() - began
             self.post(lambda: on_commit(len(group), last, seconds))
 
-    def write_all(self, durable: int) -> int:
-        """Write group after group until the queue is empty; the last durable seq."""
-        while group := self.take_group():
-            self.write_group(group, durable + 1)
-            durable += len(group)
-        return durable
-
     def fail(self, error: BaseException) -> None:
         """Tell the engine that nothing more will be written."""
         if not isinstance(error, StoreError):

@@ -67,6 +67,7 @@ class Writer(threading.Thread):
 
     def __init__(self, log: Log, on_word: Callable[[RunInfo, list[Signal]], None], on_jump: Callable[[], None]) -> None:
         super().__init__(name=f"headway-journal-{log.lease.run_id}", daemon=True)
+        self._renewed = self._looked = 0.0
         self._log = log
         self._upkeep = Upkeep(log, on_word, on_jump, time.monotonic())
         self._closing = False
@@ -85,23 +86,36 @@ class Writer(threading.Thread):
             self._log.fail(error)
 
     def _loop(self) -> None:
-        log, upkeep = self._log, self._upkeep
+        log = self._log
         durable = log.durable
-        renewed = looked = time.monotonic()
+        self._renewed = self._looked = time.monotonic()
         while True:
             if log.work.wait(WATCH_S) or log.pending:
                 if not self._closing:
                     log.urgent.wait(LINGER_S)
                 log.urgent.clear()
                 log.rest()
-                durable = log.write_all(durable)
-            now = time.monotonic()
-            if now - renewed >= upkeep.renew_every_s:
-                upkeep.renew()
-                renewed = now
-            if now - looked >= WATCH_S:
-                upkeep.look()
-                upkeep.compare_clocks(now)
-                looked = now
+                durable = self._write(durable)
+            self._keep_up()
             if self._closing and not log.pending:
                 return
+
+    def _write(self, durable: int) -> int:
+        """Write group after group until the queue is empty, which a busy program may never let it be; the last durable seq."""
+        log = self._log
+        while group := log.take_group():
+            log.write_group(group, durable + 1)
+            durable += len(group)
+            self._keep_up()
+        return durable
+
+    def _keep_up(self) -> None:
+        """What is due besides writing."""
+        now, upkeep = time.monotonic(), self._upkeep
+        if now - self._renewed >= upkeep.renew_every_s:
+            upkeep.renew()
+            self._renewed = now
+        if now - self._looked >= WATCH_S:
+            upkeep.look()
+            upkeep.compare_clocks(now)
+            self._looked = now

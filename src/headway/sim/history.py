@@ -47,6 +47,7 @@ class Life:
     unfinished: list[str] = field(default_factory=list)  # asyncio tasks that were left
     hasty: list[str] = field(default_factory=list)  # effects that began before what they needed was durable
     slots: list[str] = field(default_factory=list)  # shared limits that it still holds
+    lost: list[str] = field(default_factory=list)  # errors of asyncio tasks that nobody asked for
     stuck: str = ""
 
     @property
@@ -122,6 +123,7 @@ class History:
             life.error = asyncio.CancelledError() if main.cancelled() else main.exception()
             life.how = "raised" if life.error is not None else "returned"
             life.value = main.result() if life.error is None else None
+            life.lost += process.unheard()
             life.unfinished = [repr(task.get_coro()) for task in process.unfinished()]
         elif not life.stuck:
             life.stuck = "it was left while it still ran"

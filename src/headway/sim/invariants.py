@@ -9,20 +9,19 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from headway.engine import events
 from headway.engine.spec import TASKS
 from headway.journal.codec import decode
-from headway.journal.known import decode_attempt, decode_charge, decode_decision, decode_outcome, decode_start
+from headway.journal.known import decode_attempt, decode_decision, decode_outcome
 from headway.journal.log import Log
-from headway.journal.records import COSTED, NO_PARENT, Amounts, Kind, Row, Status
+from headway.journal.records import COSTED, NO_PARENT, Kind, Row, Status
 from headway.sim.history import Violation
+from headway.sim.spending import CLOSE, counted_once, never_overdrawn
 
 if TYPE_CHECKING:
     from headway.sim.history import History, Life
-
-CLOSE = 1e-6
 
 
 def violations(history: History, expected: str | None) -> list[Violation]:
@@ -88,6 +87,17 @@ def _reported_is_recorded(history: History) -> Iterator[str]:
             for row in life.after
         ):
             yield f"{life.process.name} returned the result of the run, which is not recorded"
+
+
+def _all_appended_is_there(history: History) -> Iterator[str]:
+    """A driver that came to its end, and was not overtaken, has in the store all that its engine appended."""
+    newest = history.store.run(history.run_id).fence if history.rows() else 0
+    for life in history.lives:
+        journal = life.engine.journal if life.engine is not None else None
+        if life.how != "returned" or not isinstance(journal, Log) or journal.failure is not None or journal.lease.fence != newest:
+            continue
+        if len(life.after) != journal.last_seq:
+            yield f"{life.process.name} appended {journal.last_seq} rows, of which the store has {len(life.after)}"
 
 
 def _used_is_recorded(history: History) -> Iterator[str]:
@@ -235,96 +245,6 @@ def _effects_wait(history: History) -> Iterator[str]:
         yield from life.hasty
 
 
-# --- the ledger ------------------------------------------------------------------------------------------------------
-
-
-def _never_overdrawn(history: History) -> Iterator[str]:
-    if history.overcharged:
-        return
-    for life in history.lives:
-        limits: dict[str, Amounts] = {}
-        for event in life.told:
-            if isinstance(event, events.BudgetOpened):
-                limits[event.scope] = event.limits
-            elif isinstance(event, events.BudgetChanged):
-                for unit, limit in limits.get(event.scope, {}).items():
-                    held = event.spent.get(unit, 0.0) + event.reserved.get(unit, 0.0)
-                    if unit != "seconds" and held > limit * (1 + CLOSE):
-                        yield f"{held:g} {unit} were spent or reserved in budget {event.scope[:8]}, which allows {limit:g}"
-
-
-class _Sums:
-    """What the rows say was spent, added up independently of the ledger."""
-
-    def __init__(self, rows: list[Row]) -> None:
-        self.lines: dict[tuple[bytes, bytes], tuple[Amounts, Amounts]] = {}  # (call, scope): cost, still reserved
-        self.above: dict[bytes, bytes] = {}
-        self.starts: Counter[tuple[bytes, bytes]] = Counter()
-        self.task: dict[bytes, str] = {}
-        self.charged: set[bytes] = set()
-        for row in rows:
-            self._add(row)
-
-    def _add(self, row: Row) -> None:
-        kind = _kind(row)
-        if kind == Kind.DECISION:
-            decision = decode_decision(row.body)
-            if decision.what == "budget":
-                self.above[row.key] = decode(decision.value)[0]
-            return
-        if kind == Kind.CHARGE:
-            charge = decode_charge(row.body)
-            self.charged.add(row.key)
-            cost, held = self.lines.get((row.key, charge.scope), ({}, {}))
-            left = {unit: max(0.0, amount + cost.get(unit, 0.0) - charge.cost.get(unit, 0.0)) for unit, amount in held.items()}
-            self.lines[row.key, charge.scope] = (charge.cost, left)
-            return
-        if kind == Kind.START:
-            start = decode_start(row.body)
-            self.lines[row.key, start.scope] = (start.cost, start.reserved)
-            self.starts[row.key, start.scope] += 1
-            self.task[row.key] = start.task
-            return
-        ended: Any = decode_attempt(row.body) if kind == Kind.ATTEMPT else decode_outcome(row.body)
-        if row.kind & COSTED:
-            self.lines[row.key, ended.scope] = (ended.cost, {})
-
-    def spent(self) -> dict[bytes, Amounts]:
-        totals: dict[bytes, Amounts] = {}
-        for (_, scope), (cost, held) in self.lines.items():
-            while scope:
-                total = totals.setdefault(scope, {})
-                for amounts in (cost, held):
-                    for unit, amount in amounts.items():
-                        total[unit] = total.get(unit, 0.0) + amount
-                scope = self.above.get(scope, b"")
-        return totals
-
-
-def _counted_once(history: History) -> Iterator[str]:
-    sums = _Sums(history.rows())
-    for (call, scope), times in sums.starts.items():
-        spec = TASKS.get(sums.task[call])
-        if spec is None or call in sums.charged or not scope or history.edited:
-            continue  # outside of every budget a charge leaves no row of its own
-        cost, held = sums.lines[call, scope]
-        for unit, price in spec.cost.items():
-            booked = cost.get(unit, 0.0) + held.get(unit, 0.0)
-            if abs(booked - times * price) > CLOSE:
-                yield f"call {call.hex()[:8]} started {times} times at {price:g} {unit} and is booked at {booked:g}"
-    last = history.lives[-1]
-    if not last.ended or last.engine is None or last.engine.journal.failure is not None:
-        return
-    if history.store.run(history.run_id).nrows != getattr(last.engine.journal, "last_seq", 0):
-        return  # another driver went on
-    spent = sums.spent()
-    for key, account in last.engine.books.accounts.items():
-        for unit in account.limits:
-            said, recorded = account.spent.get(unit, 0.0), spent.get(key, {}).get(unit, 0.0)
-            if abs(said - recorded) > CLOSE * max(1.0, said):
-                yield f"budget {key.hex()[:8]} counts {said:g} {unit} as spent, its rows say {recorded:g}"
-
-
 # --- the engine ------------------------------------------------------------------------------------------------------
 
 
@@ -383,6 +303,7 @@ def _no_deadlock(history: History) -> Iterator[str]:
 
 def _nothing_swallowed(history: History) -> Iterator[str]:
     for life in history.lives:
+        yield from (f"{life.process.name}: {what}, and nobody was told" for what in life.lost)
         for fault in life.process.faults:
             error = fault.get("exception")
             yield f"{life.process.name}: {fault.get('message')}: {type(error).__name__}: {error}"
@@ -393,6 +314,7 @@ PROMISES: dict[str, Callable[[History], Iterator[str]]] = {
     "recorded once": _recorded_once,
     "no work twice": _no_work_twice,
     "reported means recorded": _reported_is_recorded,
+    "all that was appended is there": _all_appended_is_there,
     "used means recorded": _used_is_recorded,
     "one at a time": _one_at_a_time,
     "told once": _told_once,
@@ -400,8 +322,8 @@ PROMISES: dict[str, Callable[[History], Iterator[str]]] = {
     "no survivor without its ancestors": _no_survivor_without_its_ancestors,
     "blobs before their rows": _blobs_before_their_rows,
     "effects wait for the disk": _effects_wait,
-    "never overdrawn": _never_overdrawn,
-    "counted once": _counted_once,
+    "never overdrawn": never_overdrawn,
+    "counted once": counted_once,
     "nothing left running": _nothing_left_running,
     "children end first": _children_end_first,
     "limits given back": _limits_given_back,

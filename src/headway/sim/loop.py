@@ -164,6 +164,13 @@ class SimLoop(asyncio.BaseEventLoop):
         self._contexts.clear()
         self.soon.clear()
 
+    def unheard(self) -> list[str]:
+        """Errors of its coroutines that nobody has asked for."""
+        ended = [task for task in self._contexts if task.done() and task._log_traceback]  # type: ignore[attr-defined]
+        for task in ended:
+            task._log_traceback = False  # type: ignore[attr-defined]
+        return [f"{getattr(task.get_coro(), '__qualname__', 'a coroutine')} raised {task.exception()!r}" for task in ended]
+
     def _close(self, task: asyncio.Task[Any]) -> None:
         task._log_destroy_pending = False  # type: ignore[attr-defined]
         coroutine: Any = task.get_coro()

@@ -91,9 +91,21 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         super().__init__(selector)
 
         self.world = _VirtualWorld(clock, self.busy)
+        self._in_threads = 0
+        self.busy.append(lambda: self._in_threads > 0)
 
     def time(self) -> float:
         return self._virtual.elapsed
+
+    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
+        """As any loop does; the clock stands still meanwhile."""
+        self._in_threads += 1
+        future = super().run_in_executor(executor, func, *args)
+        future.add_done_callback(self._thread_ended)
+        return future
+
+    def _thread_ended(self, _: object) -> None:
+        self._in_threads -= 1
 
 
 def run(program: Callable[..., Any], /, *args: Any, clock: VirtualClock | None = None, **options: Any) -> Any:
