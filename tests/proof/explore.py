@@ -324,6 +324,8 @@ def edits(case: Case) -> int:
     history.live(main, "p", 1, crash=Crash(case.choice.randint(0, max(0, rows - 2)), case.choice.choice(("before", "after"))))
     if any(row.parent == NO_PARENT for row in history.rows() if row.kind & ~COSTED == Kind.OUTCOME):
         return 0  # the program had ended, so that nothing of it is asked again
+    # budgets are found again by their place, so in another order they are other budgets
+    history.edited = not case.is_calm and any("budget" in kind for kind in case.program.kinds)
     outside = OUTSIDE.copy()
     install(changed)
     OUTSIDE.update(outside)

@@ -114,7 +114,7 @@ def connects(x: int) -> int:
 
 @hw.task
 async def holds(x: int) -> int:
-    until = time.perf_counter() + 0.08
+    until = time.perf_counter() + 0.15
     while time.perf_counter() < until:
         pass
     return x

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import io
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,15 +72,16 @@ def check_program(asked: Asked) -> None:
         def tell(what: str, done: int, of: int) -> None:
             status.update(f"checking {task.name}: {what} {done + 1} of {of}")
 
-        report = check(
-            functools.partial(task, **kwargs),
-            *args,
-            schedules=asked.schedules,
-            seed=asked.seed,
-            seconds=asked.seconds,
-            answers=answers,
-            tell=tell,
-        )
+        with contextlib.redirect_stdout(io.StringIO()):  # what the program prints, again and again, is not the answer
+            report = check(
+                functools.partial(task, **kwargs),
+                *args,
+                schedules=asked.schedules,
+                seed=asked.seed,
+                seconds=asked.seconds,
+                answers=answers,
+                tell=tell,
+            )
     if asked.json:
         console.print_json(_document(report))
     else:

@@ -135,6 +135,11 @@ class History:
     # --- what is seen ------------------------------------------------------------------------------------------------
 
     @property
+    def begun(self) -> bool:
+        """Whether the store has the run."""
+        return any(run.spec.run_id == self.run_id for run in self.store.runs())
+
+    @property
     def uid(self) -> int:
         return self.store.run(self.run_id).uid
 

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 
 def violations(history: History, expected: str | None) -> list[Violation]:
-    """Every breach of every promise."""
+    """Every breach of every promise; none where the run was never begun."""
+    if not history.begun:
+        return []
     found = [Violation(name, what) for name, look in PROMISES.items() for what in look(history)]
     if expected is not None and history.lives[-1].ended and history.lives[-1].outcome != expected:
         found.append(Violation("equal result", f"ended with {history.lives[-1].outcome}, undisturbed with {expected}"))

@@ -63,7 +63,7 @@ class SimLoop(asyncio.BaseEventLoop):
         context = context if context is not None else contextvars.copy_context()
         task: asyncio.Task[Any] = asyncio.Task(coroutine, loop=loop, context=context, name="headway")
         if len(self._contexts) >= self._tidy_at:
-            self._contexts = {other: known for other, known in self._contexts.items() if not other.done()}
+            self._contexts = {other: known for other, known in self._contexts.items() if not other.done() or other._log_traceback}
             self._tidy_at = 1000 + 2 * len(self._contexts)
         self._contexts[task] = context
         return task
@@ -166,9 +166,9 @@ class SimLoop(asyncio.BaseEventLoop):
 
     def unheard(self) -> list[str]:
         """Errors of its coroutines that nobody has asked for."""
-        ended = [task for task in self._contexts if task.done() and task._log_traceback]  # type: ignore[attr-defined]
+        ended = [task for task in self._contexts if task.done() and task._log_traceback]
         for task in ended:
-            task._log_traceback = False  # type: ignore[attr-defined]
+            task._log_traceback = False
         return [f"{getattr(task.get_coro(), '__qualname__', 'a coroutine')} raised {task.exception()!r}" for task in ended]
 
     def _close(self, task: asyncio.Task[Any]) -> None:

@@ -48,6 +48,7 @@ class Universe:
 
     def __init__(self, seed: object, nature: Nature = STEADY, *, start: float = START) -> None:
         self.seed = seed
+        self.identity = seed  # what keys hang on
         self.nature = nature
         self.random = random.Random(repr(seed))
         self.draw = self.random.random
@@ -85,9 +86,9 @@ class Universe:
         process.retire()
 
     def token(self) -> bytes:
-        """16 bytes that hang on the seed and on how many were asked for, so that a run has equal keys under all schedules."""
+        """16 bytes that hang on the identity and on how many were asked for: worlds of one identity have equal keys."""
         self._tokens += 1
-        return hashlib.blake2b(repr((self.seed, self._tokens)).encode(), digest_size=16).digest()
+        return hashlib.blake2b(repr((self.identity, self._tokens)).encode(), digest_size=16).digest()
 
     def lasts(self, mean_s: float) -> float:
         """How long something takes this time."""

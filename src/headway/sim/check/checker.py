@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import random
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from headway.engine.spec import TASKS, TaskSpec
 from headway.errors import HeadwayError, UsageError
 from headway.journal.codec import value_digest
 from headway.journal.known import decode_decision, decode_outcome
@@ -15,6 +15,7 @@ from headway.journal.records import COSTED, Row, RunInfo, Status
 from headway.journal.records import Kind as RowKind
 from headway.run import _root
 from headway.sim.check.findings import Finding, Kind, Report
+from headway.sim.check.primitives import Primitives
 from headway.sim.check.replay import SHIFT_S, Changed, Recorded, ordinary, replay, replay_elsewhere
 from headway.sim.check.watch import Watch
 from headway.sim.history import History, Life, Violation
@@ -23,12 +24,15 @@ from headway.sim.store import Crash, SimStore
 from headway.sim.universe import START
 from headway.task import Task
 
-TIMING = ("race", "order", "now", "event", "deadline", "budget", "sleep")
+TIMING = ("race", "order", "now", "event", "deadline")
+IDENTITY = "check"  # all its worlds have equal keys, so that their calls can be compared
+BASE = 0  # the seed of what every schedule is compared with
 PASSES = "schedule {0!r}"
+BOUNDED = ("headway.errors:BudgetExceeded", "headway.errors:CallTimeout", "headway.errors:DeadlineExceeded")
 NEW_EACH_TIME = (
     "are new in each execution",
-    "They hold the real time of datetime.now(), a uuid, os.urandom, or the address in a repr: make such things in a task of their "
-    "own, or take them from hw.now() and hw.random().",
+    "They hold the real time of datetime.now(), a uuid, os.urandom, an id or an address, a process id, or a global that counts: "
+    "make such things in a task of their own, or take them from hw.now() and hw.random().",
 )
 FROM_THE_TIME = ("change with the time", "Take the time from hw.now(): it is recorded, and told again.")
 FROM_RANDOM = ("change with `random`", "Draw from hw.random(): it gives a body that runs again the same numbers.")
@@ -100,6 +104,7 @@ class _Check:
         self._report = Report(program.name)
         self._base: Life
         self._values: dict[bytes, bytes] = {}
+        self._primitives = Primitives(program.fn)
 
     def report(self) -> Report:
         """Do it all."""
@@ -128,14 +133,17 @@ class _Check:
             record = Recorded(seed, info, list(rows), blobs, START)
             store = SimStore.holding(info, record.leaves(), blobs)
         run_id = self._answers[0].spec.run_id if self._answers is not None else "check"
-        return History(seed, nature, run_id=run_id, store=store, **self._options)
+        history = History(seed, nature, run_id=run_id, store=store, **self._options)
+        history.universe.identity = IDENTITY
+        return history
 
     def _live(self, history: History, crash: Crash | None = None) -> Life:
         with Watch(self._report.add).watching(history.universe), ordinary(history, 0):
-            return history.live(self._program, *self._args, crash=crash)
+            self._primitives.renew()
+            return history.live(self._program, *copy.deepcopy(self._args), crash=crash)
 
     def _undisturbed(self) -> Recorded:
-        history = self._history(self._seed, STEADY)
+        history = self._history(BASE, STEADY)
         life = self._base = self._live(history)
         self._promises(history, "undisturbed")
         if life.error is not None:
@@ -167,11 +175,13 @@ class _Check:
         self._set_order(record)
 
     def _set_order(self, record: Recorded) -> None:
+        """Whether a process in which sets have another order asks for other calls; one with the same order is the control."""
         try:
-            for hash_seed in (1, 2):
-                self._report.replays += 1
-                for each in replay_elsewhere(self._program.fn, self._args, record, hash_seed).changed:
-                    self._report.add(_changed(each, *FROM_SET_ORDER))
+            first, same, other = (replay_elsewhere(self._program.fn, self._args, record, seed) for seed in (1, 1, 2))
+            self._report.replays += 3
+            for each in (*first.changed, *other.changed):
+                why = NEW_EACH_TIME if first.differs(same, each.task) else FROM_SET_ORDER
+                self._report.add(_changed(each, *why))
         except UsageError as error:
             self._report.skipped.append(f"the order of sets: {error}")
 
@@ -200,16 +210,20 @@ class _Check:
 
     def _compare(self, history: History, life: Life, where: str, seed: int) -> None:
         """Whether the end after a crash is that of the undisturbed run, and if not, why."""
-        again = _values(history.rows())
-        differing = [key for key, value in self._values.items() if again.get(key, value) != value]
-        for row in history.rows():
+        rows = history.rows()
+        parents = {row.parent for row in rows}
+        differing = {key for key, value in _values(rows).items() if key not in parents and self._values.get(key, value) != value}
+        for row in rows:
             if row.key in differing and row.kind & ~COSTED == RowKind.OUTCOME:
                 outcome = decode_outcome(row.body)
-                if row.key not in {other.parent for other in history.rows()}:
-                    self._report.add(_another_value(outcome.task, outcome.label, self._again(seed)))
+                self._report.add(_another_value(outcome.task, outcome.label, self._again(seed)))
         if life.error is not None:
             self._report.add(_failed(self._program.name, life.error, where, self._again(seed)))
-        elif life.outcome != self._base.outcome and not differing and not _timed(history.rows()):
+        elif _timed(history.rows()):
+            skipped = "whether results differ after a crash: the program decides from timing, so they may"
+            if skipped not in self._report.skipped:
+                self._report.skipped.append(skipped)
+        elif life.outcome != self._base.outcome and not differing and not self._arguments_change():
             self._report.add(
                 Finding(
                     Kind.RESULT_DIFFERS,
@@ -220,6 +234,10 @@ class _Check:
                     self._again(seed),
                 )
             )
+
+    def _arguments_change(self) -> bool:
+        """Whether that is known already: then results differ, too."""
+        return any(found.kind is Kind.ARGUMENTS_CHANGE for found in self._report.findings)
 
     def _promises(self, history: History, where: str) -> None:
         for violation in history.violations():
@@ -248,12 +266,7 @@ def _timed(rows: Sequence[Row]) -> bool:
     if any(decode_decision(row.body).what in TIMING for row in rows if row.kind & ~COSTED == RowKind.DECISION):
         return True
     ends = [decode_outcome(row.body) for row in rows if row.kind & ~COSTED == RowKind.OUTCOME]
-    return any(end.status != Status.OK or _has_timeout(end.task) for end in ends)
-
-
-def _has_timeout(task: str) -> bool:
-    spec: TaskSpec | None = TASKS.get(task)
-    return spec is not None and spec.timeout_s is not None
+    return any(end.status == Status.CANCELLED or (end.error is not None and end.error.type in BOUNDED) for end in ends)
 
 
 def _failed(task: str, error: BaseException, where: str, again: str) -> Finding:

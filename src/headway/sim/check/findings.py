@@ -15,15 +15,15 @@ class Kind(enum.StrEnum):
     RESULT_DIFFERS = "result differs after a crash"
     ARGUMENTS_CHANGE = "arguments change on resume"
     EFFECT_NOT_MARKED = "effect not marked"
-    BLOCKS_THE_LOOP = "blocks the loop"
     SWALLOWED = "error nobody sees"
+    BLOCKS_THE_LOOP = "blocks the loop"
     VALUE_DIFFERS = "another value when run again"
-    TOUCHES_NETWORK = "talks to the network"
+    REACHES_OUT = "reaches out"
 
     @property
     def is_error(self) -> bool:
         """Whether it makes a check fail; the others are remarks."""
-        return self not in (Kind.VALUE_DIFFERS, Kind.TOUCHES_NETWORK)
+        return self not in (Kind.BLOCKS_THE_LOOP, Kind.VALUE_DIFFERS, Kind.REACHES_OUT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,8 @@ class Report:
 
     def add(self, finding: Finding) -> None:
         """Keep it, unless the same is known of this task."""
-        if all((known.kind, known.task) != (finding.kind, finding.task) for known in self.findings):
+        what = finding.what if finding.kind is Kind.BROKEN_PROMISE else ""
+        if all((known.kind, known.task) != (finding.kind, finding.task) or what not in ("", known.what) for known in self.findings):
             self.findings.append(finding)
 
     def __str__(self) -> str:

@@ -11,11 +11,14 @@ seed).
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
+import copy
 import json
 import os
 import pickle
 import random
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,13 +30,14 @@ from headway.errors import UsageError
 from headway.journal.known import decode_decision, decode_outcome
 from headway.journal.records import COSTED, NO_PARENT, Kind, Row, RunInfo
 from headway.pools.base import FunctionRef
+from headway.pools.current import importing_main, loading_program
 from headway.pools.program import find, function_ref
 from headway.sim.history import History, Life
 from headway.sim.nature import STEADY
 from headway.sim.store import SimStore
 
 SHIFT_S = 86_461.5  # more than a day, an hour's and a minute's rounding
-CHILD_S = 120.0
+CHILD_S = 30.0
 
 
 class Recorded(NamedTuple):
@@ -89,7 +93,7 @@ def replay(program: Callable[..., Any], args: Sequence[Any], record: Recorded, *
     history = History(record.seed, STEADY, run_id=record.info.spec.run_id, store=store)
     history.universe.start = record.start + shift_s
     with ordinary(history, seed):
-        life = history.live(program, *args)
+        life = history.live(program, *copy.deepcopy(args))
     asked: dict[str, list[str]] = {}
     for event in life.told:
         if isinstance(event, events.CallSpawned):
@@ -115,7 +119,7 @@ def _changed(life: Life, record: Recorded) -> list[Changed]:
 
 @contextlib.contextmanager
 def ordinary(history: History, seed: int) -> Iterator[None]:
-    """Let `time.time` tell the simulated time and `random` draw from a fixed seed, so that both are equal where nothing changed."""
+    """Let `time.time` tell the simulated time, `time.sleep` in a thread wait for it, and `random` draw from a fixed seed."""
     state = random.getstate()
     real, real_ns = time.time, time.time_ns
     universe = history.universe
@@ -124,12 +128,24 @@ def ordinary(history: History, seed: int) -> Iterator[None]:
         process = universe.running
         return universe.start + universe.now + (process.skew_s if process is not None else 0.0)
 
+    real_sleep = time.sleep
+
+    def sleep(seconds: float, /) -> None:
+        """In a thread's task: wait for the simulated time."""
+        process = universe.running
+        if process is None or process.world.strand is None:
+            real_sleep(seconds)
+            return
+        over: concurrent.futures.Future[None] = concurrent.futures.Future()
+        process.call_later(seconds, over.set_result, None)
+        process.world.wait(over)
+
     random.seed(seed)
-    time.time, time.time_ns = wall, lambda: int(wall() * 1e9)
+    time.time, time.time_ns, time.sleep = wall, lambda: int(wall() * 1e9), sleep  # type: ignore[assignment]
     try:
         yield
     finally:
-        time.time, time.time_ns = real, real_ns
+        time.time, time.time_ns, time.sleep = real, real_ns, real_sleep
         random.setstate(state)
 
 
@@ -141,6 +157,8 @@ def replay_elsewhere(fn: Callable[..., Any], args: Sequence[Any], record: Record
     import subprocess  # only here: what is imported with Headway should be little
     import tempfile
 
+    if importing_main():
+        raise UsageError('the check was reached while the program was being imported: put it under `if __name__ == "__main__":`')
     ref = function_ref(fn)
     with tempfile.TemporaryDirectory(prefix="headway-check-") as folder:
         file = Path(folder) / "replay"
@@ -148,27 +166,35 @@ def replay_elsewhere(fn: Callable[..., Any], args: Sequence[Any], record: Record
             file.write_bytes(pickle.dumps((ref, tuple(args), record._replace(blobs=dict(record.blobs)))))
         except Exception as error:
             raise UsageError(f"the program's arguments can't be pickled ({error})") from error
+        answer = file.with_suffix(".json")
         environment = {**os.environ, "PYTHONHASHSEED": str(hash_seed), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        done = subprocess.run(
-            [sys.executable, "-m", "headway.sim.check.replay", str(file)],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=CHILD_S,
-            check=False,
+        command = [sys.executable, "-m", "headway.sim.check.replay", str(file), str(answer)]
+        child = subprocess.Popen(
+            command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
         )
-    if done.returncode:
-        raise UsageError(f"the program can't be replayed in another process: {done.stderr.strip().splitlines()[-1:] or ''}")
-    asked, changed = json.loads(done.stdout.splitlines()[-1])
+        try:
+            said = child.communicate(timeout=CHILD_S)[1]
+        except subprocess.TimeoutExpired:
+            os.killpg(child.pid, signal.SIGKILL)
+            child.communicate()
+            raise UsageError(f"the program had not ended in another process after {CHILD_S:g} s") from None
+        if not answer.exists():
+            last = said.strip().splitlines()[-1:] or [f"it ended with {child.returncode}"]
+            raise UsageError(f"the program can't be replayed in another process: {last[0]}")
+        asked, changed = json.loads(answer.read_text())
     return Replayed(asked, [Changed(*each) for each in changed])
 
 
-def _main(path: str) -> None:
+def _main(path: str, answer: str) -> None:
     ref, args, record = pickle.loads(Path(path).read_bytes())
     assert isinstance(ref, FunctionRef)
-    found = replay(find(ref), args, record)
-    sys.stdout.write("\n" + json.dumps(found) + "\n")
+    with loading_program():
+        program = find(ref)
+    found = replay(program, args, record)
+    new = Path(answer).with_suffix(".new")
+    new.write_text(json.dumps(found))
+    new.rename(answer)
 
 
 if __name__ == "__main__":
-    _main(sys.argv[1])
+    _main(sys.argv[1], sys.argv[2])

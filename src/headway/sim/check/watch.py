@@ -11,6 +11,7 @@ import contextlib
 import os
 import sys
 import sysconfig
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -21,7 +22,7 @@ from headway.pools.current import worker_call
 from headway.sim.check.findings import Finding, Kind
 from headway.sim.universe import Universe, is_step
 
-HOLDS_S = 0.05
+HOLDS_S = 0.1
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC
 _CHANGES = {
     "os.remove": "removes {!r}",
@@ -32,13 +33,22 @@ _CHANGES = {
     "shutil.copyfile": "copies {!r}",
     "shutil.move": "moves {!r}",
     "shutil.rmtree": "removes {!r}",
-    "subprocess.Popen": "starts the program {!r}",
-    "os.system": "runs the command {!r}",
+    "os.symlink": "makes the link {1!r}",
+    "os.link": "makes the link {1!r}",
+    "os.chmod": "changes the mode of {!r}",
+    "os.utime": "changes the times of {!r}",
     "smtplib.send": "sends mail",
     "ftplib.sendcmd": "sends an FTP command",
 }
-_NETWORK = {"socket.connect": "connects to {1!r}", "urllib.Request": "asks {!r}"}
-_IGNORED = tuple(filter(None, {os.devnull, sysconfig.get_paths()["stdlib"], sysconfig.get_paths()["purelib"], "/proc", "/dev"}))
+_OUTSIDE = {
+    "socket.connect": "connects to {1!r}",
+    "urllib.Request": "asks {!r}",
+    "subprocess.Popen": "starts the program {!r}",
+    "os.system": "runs the command {!r}",
+    "sqlite3.connect": "opens the database {!r}",
+}
+_PATHS = sysconfig.get_paths()
+_IGNORED = (os.devnull, "/proc/", "/dev/", *(os.path.join(_PATHS[name], "") for name in ("stdlib", "purelib")))  # noqa: PTH118
 
 _listener: Callable[[str, tuple[Any, ...]], None] | None = None
 _hooked = False
@@ -96,20 +106,22 @@ class Watch:
             self._busy = False
 
     def _judge(self, event: str, args: tuple[Any, ...], who: Who) -> None:
-        if (text := _NETWORK.get(event)) is not None:
+        if (text := _OUTSIDE.get(event)) is not None:
             self._say(
-                Kind.TOUCHES_NETWORK,
+                Kind.REACHES_OUT,
                 who,
                 f"{text.format(*args)}.",
-                "If that changes something there, mark the task effect=True; if it only reads, nothing is wrong.",
+                "If that changes something outside, mark the task effect=True; if it only reads or computes, nothing is wrong.",
             )
             return
         if event == "open":
             path, _, flags = args
-            if not isinstance(path, str) or not flags & _WRITES or path.startswith(_IGNORED):
+            if not isinstance(path, (str, bytes)) or not flags & _WRITES or _is_scratch(os.fsdecode(path)):
                 return
             what = f"writes to {path!r}"
         elif (text := _CHANGES.get(event)) is not None:
+            if isinstance(args[0], (str, bytes)) and _is_scratch(os.fsdecode(args[0])):
+                return
             what = text.format(*args)
         else:
             return
@@ -123,6 +135,11 @@ class Watch:
 
     def _say(self, kind: Kind, who: Who, what: str, advice: str) -> None:
         self._found(Finding(kind, who.task, who.call, what, advice))
+
+
+def _is_scratch(path: str) -> bool:
+    """Whether nobody looks at what is written there after the program."""
+    return path.startswith((*_IGNORED, os.path.join(tempfile.gettempdir(), "tmp")))  # noqa: PTH118 - what tempfile makes
 
 
 class Who(NamedTuple):
