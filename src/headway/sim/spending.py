@@ -93,7 +93,7 @@ def counted_once(history: History) -> Iterator[str]:
             if abs(booked - times * price) > CLOSE:
                 yield f"call {call.hex()[:8]} started {times} times at {price:g} {unit} and is booked at {booked:g}"
     last = history.lives[-1]
-    if not last.ended or last.engine is None or last.engine.journal.failure is not None:
+    if history.edited or not last.ended or last.engine is None or last.engine.journal.failure is not None:
         return
     if history.store.run(history.run_id).nrows != getattr(last.engine.journal, "last_seq", 0):
         return  # another driver went on
