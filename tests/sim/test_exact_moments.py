@@ -106,3 +106,48 @@ def test_the_next_attempt_is_not_answered_with_the_errors_of_the_last_one():
     assert history.live(asks, crash=Crash(2, "after")).how == "died"  # the error, and that there is another attempt
     assert history.live(asks).value == 7
     history.check()
+
+
+@hw.task
+async def rests() -> float:
+    await hw.sleep(60)
+    return 1.0
+
+
+def test_a_rest_that_was_recorded_before_the_clock_was_set_back_lasts_no_longer():
+    history = History(1, STEADY)
+    assert history.live(rests, crash=Crash(1, "after")).how == "died"  # when to wake is recorded
+    history.universe.start -= 5 * 3600
+    assert history.live(rests).value == 1.0
+    assert history.universe.now < 130
+
+
+@hw.task
+async def forgets() -> int:
+    asyncio.get_running_loop().create_task(_fails())  # noqa: RUF006 - that is its fault
+    await asyncio.sleep(1)
+    return 1
+
+
+async def _fails() -> None:
+    raise KeyError("lost")
+
+
+def test_an_error_of_a_coroutine_that_nobody_awaits_is_no_secret():
+    history = History(1, STEADY)
+    history.live(forgets)
+    found = [violation for violation in history.violations() if violation.promise == "nothing swallowed"]
+    assert "KeyError('lost')" in found[0].what
+
+
+def test_a_writer_that_loses_rows_is_seen(monkeypatch):
+    append = SimStore.commit
+
+    def lossy(self, lease, first_seq, rows, now, **more):
+        kept = [row for row in rows if row.kind != Kind.DECISION]
+        append(self, lease, len(self.history(lease.uid)) + 1, kept, now, **more)
+
+    monkeypatch.setattr(SimStore, "commit", lossy)
+    history = History(1, STEADY)
+    assert history.live(rests).value == 1.0
+    assert "all that was appended is there" in {violation.promise for violation in history.violations()}

@@ -1,0 +1,50 @@
+"""The writer of a run's journal: what it does besides writing, even when there is always something to write."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from headway.journal import writer
+from headway.journal.log import Log
+from headway.journal.memory import MemoryStore
+from headway.journal.records import Lease, Row, RunSpec
+
+
+class Busy(MemoryStore):
+    """A store whose every commit brings another row, until the lease was renewed a few times."""
+
+    log: Log
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.renewed = 0
+        self.enough = threading.Event()
+
+    def commit(self, lease: Lease, *args: Any, **kwargs: Any) -> None:
+        super().commit(lease, *args, **kwargs)
+        if self.renewed < 3:
+            self.log.append(Row(3, bytes(16), bytes(16), b"body"))
+        else:
+            self.enough.set()
+
+    def renew(self, lease: Lease, now: float) -> None:
+        super().renew(lease, now)
+        self.renewed += 1
+
+
+def test_a_writer_that_always_has_something_to_write_keeps_its_lease_and_hears_a_cancel():
+    store = Busy()
+    store.create_run(RunSpec(run_id="sky", task="t"))
+    lease = store.acquire("sky", "me", 0.003, 0.0)
+    heard: list[bool] = []
+    log = Log(store, lease, 0, post=lambda callback: callback(), on_room=lambda: None, on_failure=lambda _: None)
+    store.log = log
+    store.request_cancel("sky", 0.0)
+    thread = writer.Writer(log, lambda info, _: heard.append(info.cancel_requested), lambda: None)
+    log.append(Row(3, bytes(16), bytes(16), b"body"))
+    thread.start()
+    assert store.enough.wait(60)
+    thread.close()
+    assert store.renewed >= 3
+    assert heard in ([], [True])  # it looks ten times a second
