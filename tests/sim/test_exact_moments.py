@@ -124,7 +124,7 @@ def test_a_rest_that_was_recorded_before_the_clock_was_set_back_lasts_no_longer(
 
 @hw.task
 async def forgets() -> int:
-    asyncio.get_running_loop().create_task(_fails())  # noqa: RUF006 - that is its fault
+    asyncio.get_running_loop().create_task(_fails())
     await asyncio.sleep(1)
     return 1
 
