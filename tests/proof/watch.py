@@ -210,6 +210,8 @@ SPENT = 3.0
 def ends_as_it_must(child: Node, x: int, handle: hw.Handle[int]) -> None:
     """Whether a leaf that nobody cancelled has ended as leaves of its task do."""
     error = handle.exception()
+    if handle._engine.closing:  # the run stops here, and nobody tries again
+        return
     if isinstance(error, (*BOUNDS, hw.StoreError)) or (child.task == "large" and isinstance(error, hw.InputFailed)):
         return
     wanted: type[BaseException] | None = None
