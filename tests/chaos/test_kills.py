@@ -8,7 +8,7 @@ import subprocess
 from collections import Counter
 
 import pytest
-from victims import Victims, check_recorded_once, kill, often, rows, successes
+from victims import Victims, check_recorded_once, kill, often, rows, successes, until
 
 
 def kill_until_done(victims: Victims, size: int, seed: int, longest_s: float, most: int) -> int:
@@ -17,8 +17,10 @@ def kill_until_done(victims: Victims, size: int, seed: int, longest_s: float, mo
     for kills in range(most):
         before, seen = successes(rows(victims.folder / "store")), len(victims.lines("store"))
         process = victims.start("program.py", "store", size)
+        if drawn.random() < 0.8:  # most lives get something done, however slow the machine is; the others may die as they start
+            until(process, lambda seen=seen: len(victims.lines("store")) > seen)
         try:
-            process.wait(drawn.uniform(0.2, longest_s))
+            process.wait(drawn.uniform(0.0, longest_s))
         except subprocess.TimeoutExpired:
             kill(process)
         again = {line[1] for line in victims.lines("store")[seen:]} & before.keys()
@@ -39,10 +41,10 @@ def check(victims: Victims, size: int, seed: int, longest_s: float, most: int) -
 
 
 def test_a_run_that_is_killed_again_and_again_ends_as_if_it_had_not_been(victims):
-    check(victims, size=30, seed=1, longest_s=1.2, most=60)
+    check(victims, size=30, seed=1, longest_s=0.6, most=60)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(2, 2 + often(6)))
 def test_many_kills_at_many_moments(victims, seed):
-    check(victims, size=60, seed=seed, longest_s=0.6 + 0.1 * (seed % 6), most=200)
+    check(victims, size=60, seed=seed, longest_s=0.2 + 0.1 * (seed % 6), most=200)
