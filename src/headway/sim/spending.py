@@ -19,7 +19,7 @@ CLOSE = 1e-6
 
 
 def never_overdrawn(history: History) -> Iterator[str]:
-    if history.overcharged:
+    if history.overcharged or history.edited:
         return
     for life in history.lives:
         limits: dict[str, Amounts] = {}
