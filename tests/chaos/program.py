@@ -61,7 +61,7 @@ async def slow(x: int) -> int:
 
 @hw.task
 async def branch(x: int) -> tuple[int, int, int, str, int, dict[str, float]]:
-    with hw.budget(nodes=100, calls=50) as budget:
+    with hw.budget(nodes=100, calls=5_000) as budget:
         squares = await hw.gather(*(leaf(x * 10 + k) for k in range(5)))
         hw.charge(nodes=7)
         work = heavy(x)

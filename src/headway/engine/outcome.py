@@ -301,7 +301,9 @@ class Outcomes:
     # --- decisions ---------------------------------------------------------------------------------------------------
 
     def name_decision(self, call: Handle[Any], what: str, detail: bytes) -> bytes:
-        """The key of the next decision of this kind in this call."""
+        """The key of the next decision of this kind in this call. Raises HeadwayError in a thread that its call has left behind."""
+        if call._state >= OK:
+            raise HeadwayError(f"{call.describe()} has ended; the thread that still works for it can't go on")
         key = decision_key(call.key, call._epoch, what, detail)
         if call._ordinals is None:
             call._ordinals = {}
