@@ -325,7 +325,7 @@ def edits(case: Case) -> int:
     if any(row.parent == NO_PARENT for row in history.rows() if row.kind & ~COSTED == Kind.OUTCOME):
         return 0  # the program had ended, so that nothing of it is asked again
     # budgets are found again by their place, so in another order they are other budgets
-    history.edited = not case.is_calm and any("budget" in kind for kind in case.program.kinds)
+    history.budgets_moved = not case.is_calm and any("budget" in kind for kind in case.program.kinds)
     outside = OUTSIDE.copy()
     install(changed)
     OUTSIDE.update(outside)

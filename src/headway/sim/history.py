@@ -79,6 +79,7 @@ class History:
         self.options = options
         self.lives: list[Life] = []
         self.edited = False  # the program's source was changed between lives, so calls may be made again
+        self.budgets_moved = False  # an edit reordered budgets, which are found again by their place
         self.overcharged = False  # the program charges more than it reserved, so budgets may be overdrawn
 
     # --- lives -------------------------------------------------------------------------------------------------------

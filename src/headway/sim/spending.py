@@ -19,7 +19,7 @@ CLOSE = 1e-6
 
 
 def never_overdrawn(history: History) -> Iterator[str]:
-    if history.overcharged or history.edited:
+    if history.overcharged or history.budgets_moved:
         return
     for life in history.lives:
         limits: dict[str, Amounts] = {}
@@ -93,7 +93,7 @@ def counted_once(history: History) -> Iterator[str]:
             if abs(booked - times * price) > CLOSE:
                 yield f"call {call.hex()[:8]} started {times} times at {price:g} {unit} and is booked at {booked:g}"
     last = history.lives[-1]
-    if history.edited or not last.ended or last.engine is None or last.engine.journal.failure is not None:
+    if history.budgets_moved or not last.ended or last.engine is None or last.engine.journal.failure is not None:
         return
     if history.store.run(history.run_id).nrows != getattr(last.engine.journal, "last_seq", 0):
         return  # another driver went on
