@@ -182,7 +182,8 @@ def _no_survivor_without_its_ancestors(history: History) -> Iterator[str]:
     place: dict[bytes, int] = {}
     parents: dict[bytes, set[tuple[int, bytes]]] = {}
     for life in history.lives:
-        recorded = {row.key for row in _written_by(life, history) if _kind(row) == Kind.OUTCOME}
+        ends = (row for row in _written_by(life, history) if _kind(row) == Kind.OUTCOME)
+        recorded = {row.key for row in ends if decode_outcome(row.body).status == Status.OK}
         for child, parent in _used(life):
             if parent in recorded:  # an end that was lost may have been another one
                 parents.setdefault(parent, set()).add((len(life.before), child))
