@@ -95,6 +95,47 @@ async def moody() -> int:
     return 7
 
 
+LOOKED: list[int] = []
+
+
+@hw.task(cache="forever")
+async def survey(name: str) -> int:
+    total = await look_at(1)
+    await asyncio.sleep(10)
+    return total + await look_at(2)
+
+
+@hw.task
+async def look_at(n: int) -> int:
+    LOOKED.append(n)
+    return n
+
+
+@hw.task
+async def impatient() -> None:
+    asked = survey("s")
+    await asyncio.sleep(1)
+    asked.cancel()
+    await hw.settle(asked)
+
+
+@hw.task
+async def asked_again_elsewhere() -> float:
+    """One call asks for a shared result and gives up; another asks for the same."""
+    with hw.budget(calls=100) as budget:
+        await impatient()
+        assert await survey("s") == 3
+        return budget.spent["calls"]
+
+
+def test_a_shared_call_that_is_asked_again_by_another_one_keeps_its_costs_and_what_it_did():
+    LOOKED.clear()
+    history = History(1, STEADY)
+    assert history.live(asked_again_elsewhere).value == 5  # impatient, survey twice, look_at twice
+    assert LOOKED == [1, 2]
+    history.check()
+
+
 @hw.task(retry=hw.Retry(attempts=2, delay_s=0.1))
 async def asks() -> int:
     return await moody()

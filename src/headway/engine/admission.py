@@ -22,6 +22,7 @@ class Admission:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._shared: dict[bytes, Handle[Any]] = {}  # running calls of cache="forever" tasks
+        self._memos: dict[bytes, dict[bytes, Any]] = {}  # what such a call, and those below it, did before anybody asks it again
 
     def admit(self, call: Handle[Any]) -> None:
         """Answer the call from the journal, or let it wait for its inputs, or let it start."""
@@ -65,11 +66,14 @@ class Admission:
                     self._engine.outcomes.reuse(call, recorded, record=True)
                     return True
         self._shared[call.key] = call
+        call._memo = self._memos.setdefault(call.key, {})
         call.add_callback(self._unshare)
         return False
 
     def _unshare(self, call: Handle[Any]) -> None:
         del self._shared[call.key]
+        if call._state == OK:
+            del self._memos[call.key]
 
     def _await_inputs(self, call: Handle[Any]) -> bool:
         """Come back when all inputs have ended; False if they have."""
