@@ -57,7 +57,7 @@ async def stubborn(name: str, x: int) -> int:
     return total
 
 
-@hw.task(timeout=2000)
+@hw.task(timeout=100_000)
 async def timed(name: str, x: int) -> int:
     return await body(name, x)
 
