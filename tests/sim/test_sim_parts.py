@@ -12,6 +12,7 @@ from headway.journal.records import RunSpec
 from headway.sim.history import History, Violated
 from headway.sim.nature import STEADY, Nature
 from headway.sim.store import Crash, SimStore
+from headway.sim.universe import Universe
 
 SLOW_JOBS = dataclasses.replace(STEADY, job_s=10.0)
 
@@ -166,3 +167,22 @@ def test_a_broken_promise_names_itself_and_the_seed():
     history.store.history(history.uid).append(history.rows()[0])
     with pytest.raises(Violated, match=r"seed 'seven'(.|\n)*recorded once: the result of call \w+ is recorded 2 times"):
         history.check()
+
+
+def test_what_the_code_of_a_dead_process_still_begins_belongs_to_its_own_loop():
+    async def stubborn() -> None:
+        try:
+            await asyncio.sleep(100)
+        finally:
+            begun.append(asyncio.gather(*(asyncio.sleep(1) for _ in range(3))))
+
+    begun: list[asyncio.Future[list[None]]] = []
+    asyncio.run(asyncio.sleep(0))  # leaves the thread without a loop
+    universe = Universe(1)
+    process = universe.process("p")
+    process.start(stubborn())
+    universe.run(lambda: universe.steps == 1)
+    universe.remove(process)
+    assert begun[0].get_loop() is process
+    with pytest.raises(RuntimeError):
+        asyncio.get_running_loop()

@@ -145,12 +145,11 @@ class SimLoop(asyncio.BaseEventLoop):
 
     def bury(self) -> None:
         """Free what a dead process left. Its coroutines are closed, which may run their `finally` blocks: unheard."""
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), self.universe.inside(self):
             warnings.simplefilter("ignore", RuntimeWarning)  # of coroutines that had not begun
             self._bury()
 
     def _bury(self) -> None:
-        self.universe.running = self
         for engine in self.world.engines:
             engine.spawn = _killed  # type: ignore[method-assign]
         for threads in self.world.threads:
@@ -160,7 +159,6 @@ class SimLoop(asyncio.BaseEventLoop):
                 self._close(task)
             if not left:
                 break
-        self.universe.running = None
         self._contexts.clear()
         self.soon.clear()
 

@@ -23,7 +23,7 @@ import heapq
 import random
 import sys
 from asyncio import events as asyncio_events
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from headway.errors import HeadwayError
@@ -127,37 +127,49 @@ class Universe:
 
     def run(self, until: Callable[[], bool]) -> None:
         """Let things happen until `until` says so. Raises Deadlock, Endless."""
-        hooks = sys.get_asyncgen_hooks()
         collecting = gc.isenabled()
         gc.disable()  # what a collection would free, and when, is not drawn from the seed
-        before = asyncio_events._get_running_loop()
         try:
-            while not until():
-                process = self._turn()
-                if process is None:
-                    self._jump()
-                    continue
-                self.steps += 1
-                self.now += STEP_S
-                if self.steps == self.kill_at:
-                    process.kill()
-                    continue
-                if self.steps > self.most_steps:
-                    raise Endless(f"seed {self.seed!r}: still going on after {self.most_steps} steps, at {self.now:.1f} s")
-                handle = self._choose(process)
-                if handle is not None:
-                    if process is not self.running:
-                        self._enter(process)
-                    if self.run_step is None:
-                        handle._run()
-                    else:
-                        self.run_step(handle)
+            with self.inside(None):
+                while not until():
+                    self._step()
+        finally:
+            if collecting:
+                gc.enable()
+
+    def _step(self) -> None:
+        process = self._turn()
+        if process is None:
+            self._jump()
+            return
+        self.steps += 1
+        self.now += STEP_S
+        if self.steps == self.kill_at:
+            process.kill()
+            return
+        if self.steps > self.most_steps:
+            raise Endless(f"seed {self.seed!r}: still going on after {self.most_steps} steps, at {self.now:.1f} s")
+        handle = self._choose(process)
+        if handle is not None:
+            if process is not self.running:
+                self._enter(process)
+            if self.run_step is None:
+                handle._run()
+            else:
+                self.run_step(handle)
+
+    @contextlib.contextmanager
+    def inside(self, process: SimLoop | None) -> Iterator[None]:
+        """What runs meanwhile runs in the process; afterwards the thread is what it was before."""
+        hooks, before = sys.get_asyncgen_hooks(), asyncio_events._get_running_loop()
+        try:
+            if process is not None:
+                self._enter(process)
+            yield
         finally:
             self.running = None
             asyncio_events._set_running_loop(before)
             sys.set_asyncgen_hooks(*hooks)
-            if collecting:
-                gc.enable()
 
     def _enter(self, process: SimLoop) -> None:
         self.running = process
