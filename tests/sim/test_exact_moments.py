@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 
 import headway as hw
 from headway.journal.codec import encode
@@ -192,3 +193,42 @@ def test_a_writer_that_loses_rows_is_seen(monkeypatch):
     history = History(1, STEADY)
     assert history.live(rests).value == 1.0
     assert "all that was appended is there" in {violation.promise for violation in history.violations()}
+
+
+@hw.task
+async def strike(name: str) -> None:
+    await asyncio.sleep(1)
+    GATES[name].set_result(None)
+
+
+@hw.task
+async def of_two_minds(turns: int) -> int:
+    """One of its coroutines begins to wait just about when the other may go on."""
+    gate = GATES["struck"] = asyncio.get_running_loop().create_future()
+
+    async def late() -> None:
+        await gate
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await rest(3)
+
+    async def early() -> None:
+        await first
+        await second
+
+    first, second = rest(1), strike("struck")
+    await asyncio.gather(early(), late())
+    return turns
+
+
+@hw.task
+async def one_at_a_time() -> int:
+    with hw.limit(1):
+        return sum([await of_two_minds(turns) for turns in range(12)])
+
+
+def test_a_call_that_begins_to_wait_as_it_may_go_on_keeps_no_place():
+    for seed in range(60):
+        history = History(seed, dataclasses.replace(STEADY, shuffle=0.3))
+        assert history.live(one_at_a_time).value == 66
+        history.check()

@@ -233,12 +233,15 @@ class Ready:
         else:
             self._pools[call._spec.pool].lend(1)
             x.lent = True
-        for held in x.held:
-            if isinstance(held.source, Limit):
-                held.source.give(self._engine.holder_of(call))
+        self._give_back(call)
         if self.waiting:
             self.dispatch_soon()
         self._engine.parked()
+
+    def _give_back(self, call: Handle[Any]) -> None:
+        for held in call.extra().held:
+            if isinstance(held.source, Limit):
+                held.source.give(self._engine.holder_of(call))
 
     def reenter(self, call: Handle[Any]) -> Generator[Any, Any, None]:
         """Wait until the limits of a parked call have room for it again."""
@@ -295,6 +298,10 @@ class Ready:
             return
         x.parks -= 1
         if x.parks:
+            if x.granted:  # another coroutine of the call began to wait in the meantime
+                x.granted = False
+                self._give_back(call)
+                self.dispatch_soon()
             return
         if x.lent:
             self._pools[call._spec.pool].lend(-1)
