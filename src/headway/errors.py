@@ -152,3 +152,34 @@ class StoreFull(StoreError, OSError):
 
 class LeaseLost(StoreError):
     """Another driver took this run over; what this one writes from now on is rejected."""
+
+
+# --- what a checkpoint holds cannot be read, written or fitted --------------------------------------------------------
+
+
+class CheckpointError(StoreError):
+    """A checkpoint could not be saved or loaded. Nothing of the caller's state was changed unless the message says so."""
+
+
+class NoCheckpoint(CheckpointError, FileNotFoundError):
+    """There is no checkpoint to load, or not the one that was asked for."""
+
+
+class CheckpointDamaged(CheckpointError):
+    """Bytes of a checkpoint are missing or not what was written; the message names the tensor, the file and the block."""
+
+
+class CheckpointMismatch(CheckpointError, ValueError):
+    """The state and the checkpoint don't fit: a tensor is missing, unexpected, or of another shape or type."""
+
+
+class CheckpointConflict(CheckpointError):
+    """Somebody else saves to the same root. The newest checkpoint there is not the one that this one follows."""
+
+
+class SaveFailed(CheckpointError):
+    """A checkpoint was not saved. The earlier ones are as they were."""
+
+
+class LayoutError(UsageError, ValueError):
+    """A declared layout does not fit the state: a rule that matches nothing, a tensor without a rule, or sizes that don't add up."""

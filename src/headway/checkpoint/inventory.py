@@ -1,0 +1,104 @@
+"""What one process holds of a state: which boxes of which objects, and where in its memory.
+
+An `Inventory` is made from a state (`state.py`) and is all that saving and loading look at: saving reads the memory, loading
+writes it. A `Holding` is one object's part here, as `Piece`s: a box of the whole array, and the strided place in memory that
+holds it. A plain tensor is one piece; a packed or padded shard has several; a flat ZeRO range has up to `2 * ndim - 1`; padding
+is in none. Memory is seen as unsigned integers of the element's size, so element types cost nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from headway.checkpoint.boxes import Box
+from headway.checkpoint.manifest import Json, Object
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Raw = np.ndarray[Any, np.dtype[Any]]
+
+
+class Piece(NamedTuple):
+    """A box of an object, at element `offset` of a memory, with `strides` in elements."""
+
+    box: Box
+    offset: int
+    strides: tuple[int, ...]
+
+    def narrow(self, box: Box) -> Piece:
+        """The part of it that is `box`, which it must hold."""
+        offset = self.offset
+        for begin, mine, stride in zip(box.offset, self.box.offset, self.strides, strict=True):
+            offset += (begin - mine) * stride
+        return Piece(box, offset, self.strides)
+
+
+class Memory(Protocol):
+    """Where the elements of a holding are."""
+
+    def view(self, piece: Piece) -> Raw | None:
+        """The piece as a strided array of the box's extent in host memory, writable; None on another device."""
+        ...
+
+    def read(self, piece: Piece, into: Raw) -> None:
+        """Copy the piece to a row-major array of the box's extent. Releases the interpreter lock."""
+        ...
+
+    def write(self, piece: Piece, values: Raw) -> None:
+        """Copy a row-major array of the box's extent to the piece."""
+        ...
+
+    def version(self) -> int:
+        """Grows with every change that can be seen; -1 where none can."""
+        ...
+
+
+class HostMemory:
+    """A flat array of raw elements in this process's memory. `owner` keeps it alive, `changes` says how often it was changed."""
+
+    def __init__(self, flat: Raw, owner: object = None, changes: Callable[[], int] | None = None) -> None:
+        self.flat = flat
+        self.owner = owner
+        self._changes = changes
+
+    def view(self, piece: Piece) -> Raw:
+        from numpy.lib.stride_tricks import as_strided
+
+        size = self.flat.itemsize
+        strides = [stride * size for stride in piece.strides]
+        view: Raw = as_strided(self.flat[piece.offset :], shape=piece.box.extent, strides=strides)
+        return view
+
+    def read(self, piece: Piece, into: Raw) -> None:
+        into[...] = self.view(piece)
+
+    def write(self, piece: Piece, values: Raw) -> None:
+        self.view(piece)[...] = values
+
+    def version(self) -> int:
+        return self._changes() if self._changes is not None else -1
+
+
+@dataclass(slots=True)
+class Holding:
+    """What this process holds of one object. `guarded` memory changes only in an optimizer step, so it may be copied later."""
+
+    name: str
+    object: Object
+    pieces: tuple[Piece, ...]
+    memory: Memory
+    guarded: bool = False
+
+
+@dataclass(slots=True)
+class Inventory:
+    """What this process holds of a state. `values` is what is no array; `accept` puts loaded values (and what hangs on them, as
+    `load_state_dict` of an object) back into the state once all arrays are filled."""
+
+    holdings: list[Holding] = field(default_factory=list)
+    aliases: dict[str, Object] = field(default_factory=dict)
+    values: dict[str, Json] = field(default_factory=dict)
+    accept: Callable[[Mapping[str, Json]], None] = lambda values: None
