@@ -59,6 +59,15 @@ class Fragment(msgspec.Struct, frozen=True, array_like=True):
         return Box(self.offset, self.extent)
 
 
+class Phase(msgspec.Struct, frozen=True, array_like=True):
+    """What a writer did when, for those who look for what is slow: wall clock, seconds, bytes."""
+
+    name: str
+    begin: float
+    seconds: float
+    nbytes: int = 0
+
+
 class Segment(msgspec.Struct, frozen=True):
     """One data file: `file` is relative to the checkpoint root, or an absolute path or URL of a file that was there before.
     Bytes `0..header_nbytes` are a safetensors header, whose hash is `header_hash`."""
@@ -69,6 +78,7 @@ class Segment(msgspec.Struct, frozen=True):
     header_hash: str
     fragments: tuple[Fragment, ...]
     writer: str = ""
+    phases: tuple[Phase, ...] = ()
 
 
 class SegmentRef(msgspec.Struct, frozen=True):

@@ -1,0 +1,116 @@
+"""Who writes what: a pure function from what all ranks hold to what each of them puts into its file.
+
+Every rank says in a `Table` which boxes of which objects it has. What several hold is written by one of them: equal boxes are
+given, largest first, to the holder that has least to write so far. Boxes that overlap without being equal (one rank has a whole
+tensor, another a half of it) are cut, so that every element is written exactly once. All ranks compute the same plan from the same
+tables, so nothing has to be sent back. What ranks must agree on (types, shapes, plain values such as the step) is compared here,
+and a hole is found here, before a byte is copied.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import msgspec
+
+from headway.checkpoint.boxes import Box, hole, overlap, whole
+from headway.checkpoint.dtypes import NBYTES
+from headway.checkpoint.inventory import Inventory
+from headway.checkpoint.manifest import Json, Object
+from headway.errors import CheckpointMismatch
+
+
+class Table(msgspec.Struct, frozen=True):
+    """What one rank holds."""
+
+    objects: dict[str, Object]
+    boxes: dict[str, tuple[Box, ...]]
+    values: dict[str, Json]
+
+
+class Share(msgspec.Struct, frozen=True):
+    """What one rank writes: boxes by the name of their object."""
+
+    boxes: tuple[tuple[str, Box], ...]
+
+
+class SavePlan(msgspec.Struct, frozen=True):
+    objects: dict[str, Object]
+    values: dict[str, Json]
+    shares: tuple[Share, ...]
+
+
+def table_of(inventory: Inventory) -> Table:
+    """The table of this process."""
+    objects = {holding.name: holding.object for holding in inventory.holdings}
+    boxes = {holding.name: tuple(piece.box for piece in holding.pieces) for holding in inventory.holdings}
+    return Table(objects | inventory.aliases, boxes, inventory.values)
+
+
+def plan_save(tables: Sequence[Table]) -> SavePlan:
+    """Share the work. Raises CheckpointMismatch where ranks contradict each other or leave a hole."""
+    objects, values = _agreed(tables)
+    holders: dict[str, dict[Box, list[int]]] = {}
+    for rank, table in enumerate(tables):
+        for name, boxes in table.boxes.items():
+            for box in boxes:
+                holders.setdefault(name, {}).setdefault(Box(*box), []).append(rank)
+    parts: list[tuple[int, str, Box, list[int]]] = []
+    for name, known in objects.items():
+        if not known.alias_of:
+            for box, ranks in _disjoint(name, known, holders.get(name, {})).items():
+                parts.append((box.volume * NBYTES[known.dtype], name, box, ranks))
+    load = [0] * len(tables)
+    shares: list[list[tuple[str, Box]]] = [[] for _ in tables]
+    for nbytes, name, box, ranks in sorted(parts, key=lambda part: (-part[0], part[1], part[2])):
+        rank = min(ranks, key=lambda each: (load[each], each))
+        load[rank] += nbytes
+        shares[rank].append((name, box))
+    return SavePlan(objects, values, tuple(Share(tuple(share)) for share in shares))
+
+
+def _disjoint(name: str, known: Object, held: dict[Box, list[int]]) -> dict[Box, list[int]]:
+    """The same elements in boxes that don't overlap, with the ranks that have all of each."""
+    if not math.prod(known.shape):
+        return {whole(known.shape): sorted({rank for ranks in held.values() for rank in ranks} or {0})}
+    held = {box: ranks for box, ranks in held.items() if box.volume}
+    if overlap(held) is not None:
+        cut: dict[Box, list[int]] = {}
+        for box in sorted(held, key=lambda each: (-each.volume, each)):
+            rest = [box]
+            for taken in list(cut):
+                rest = [part for left in rest for part in left.minus(taken)]
+            for part in rest:
+                cut[part] = sorted({rank for other, ranks in held.items() if other.holds(part) for rank in ranks})
+        held = cut
+    missing = hole(known.shape, held)
+    if missing is not None:
+        raise CheckpointMismatch(
+            f"{name}: no rank has {missing} of its shape {list(known.shape)}. A shard that is a plain tensor has to be declared: "
+            "give the layout (hw.checkpoint.Layout) or use DTensor"
+        )
+    return held
+
+
+def _agreed(tables: Sequence[Table]) -> tuple[dict[str, Object], dict[str, Json]]:
+    objects: dict[str, Object] = {}
+    values: dict[str, Json] = {}
+    for rank, table in enumerate(tables):
+        for name, known in table.objects.items():
+            first = objects.setdefault(name, known)
+            if known.alias_of and not first.alias_of:
+                continue  # tied here, but a stage of its own elsewhere
+            if first.alias_of and not known.alias_of:
+                objects[name] = known
+            elif (first.dtype, first.shape) != (known.dtype, known.shape):
+                raise CheckpointMismatch(
+                    f"{name}: rank {rank} has {known.dtype} {list(known.shape)}, an earlier one {first.dtype} {list(first.shape)}"
+                )
+        for name, value in table.values.items():
+            if values.setdefault(name, value) != value:
+                raise CheckpointMismatch(
+                    f"{name}: rank {rank} has {value!r}, an earlier one {values[name]!r}. What differs by rank belongs into a stream "
+                    "or a cursor (hw.checkpoint.Streams, hw.checkpoint.Cursor), which are kept by what they belong to"
+                )
+    return objects, values
