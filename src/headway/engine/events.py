@@ -127,13 +127,53 @@ class Committed(Event, frozen=True):
     seconds: float
 
 
+class CheckpointEvent(Event, frozen=True, kw_only=True):
+    """Something about the checkpoint of a step. `key` is the call's, empty outside of a run; `rank` is the process's in its gang."""
+
+    root: str
+    step: int
+    key: str = ""
+    rank: int = 0
+
+
+class CheckpointPhase(CheckpointEvent, frozen=True, kw_only=True):
+    """A part of a save or load has ended: plan, copy, guard wait, hash, write, commit, read or scatter."""
+
+    phase: str
+    began: float
+    seconds: float
+    nbytes: int = 0
+
+
+class CheckpointSaved(CheckpointEvent, frozen=True, kw_only=True):
+    """It is durable. `blocked_s` is the time that the caller lost, `lag_s` the time from the call of save until now."""
+
+    id: str
+    nbytes: int
+    blocked_s: float
+    lag_s: float
+
+
+class CheckpointSkipped(CheckpointEvent, frozen=True, kw_only=True):
+    why: str
+
+
+class CheckpointFailed(CheckpointEvent, frozen=True, kw_only=True):
+    why: str
+
+
+class CheckpointLoaded(CheckpointEvent, frozen=True, kw_only=True):
+    id: str
+    nbytes: int
+    seconds: float
+
+
 class Warned(Event, frozen=True):
     message: str
 
 
 Sink = Callable[[Event], None]
 
-EVENTS: tuple[type[Event], ...] = tuple(Event.__subclasses__())
 AnyEvent = (
     RunStarted
     | RunEnded
@@ -151,5 +191,10 @@ AnyEvent = (
     | WorkerStarted
     | WorkerEnded
     | Committed
+    | CheckpointPhase
+    | CheckpointSaved
+    | CheckpointSkipped
+    | CheckpointFailed
+    | CheckpointLoaded
     | Warned
 )

@@ -11,6 +11,7 @@ import multiprocessing
 from collections.abc import Iterator
 from typing import Protocol
 
+from headway.engine.events import AnyEvent
 from headway.journal.records import Amounts
 from headway.pools.base import CallFacts
 
@@ -23,6 +24,9 @@ class WorkerCall(Protocol):
 
     def charge(self, amounts: Amounts) -> None:
         """Book what the call spent. Never raises for a bound; the driver does."""
+
+    def tell(self, event: AnyEvent) -> None:
+        """Put an event into the run's stream. May be called from any thread."""
 
     def remaining(self) -> Amounts:
         """What is left of each bounded unit: the allowance at the start minus own charges, never below 0."""

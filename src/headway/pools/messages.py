@@ -19,6 +19,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from headway.engine.events import AnyEvent
 from headway.journal.records import Amounts, Error
 from headway.pools import shm
 from headway.pools.base import CallFacts, FunctionRef
@@ -54,6 +55,12 @@ class Charged(msgspec.Struct, frozen=True, array_like=True, tag="charged"):
     amounts: Amounts
 
 
+class Told(msgspec.Struct, frozen=True, array_like=True, tag="told"):
+    """The function said something for the run's stream of events."""
+
+    event: AnyEvent
+
+
 class Done(msgspec.Struct, frozen=True, array_like=True, tag="done"):
     """The function returned; the payload is the value, encoded."""
 
@@ -72,7 +79,7 @@ class Stopped(msgspec.Struct, frozen=True, array_like=True, tag="stopped"):
     number: int
 
 
-Message = Work | Ready | Charged | Done | Failed | Stopped
+Message = Work | Ready | Charged | Told | Done | Failed | Stopped
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Message).decode

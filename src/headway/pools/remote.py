@@ -195,6 +195,9 @@ class RemoteWorker:
             case messages.Charged():
                 if self.job is not None and message.number == self._serial:
                     self.job.on_charge(message.amounts)
+            case messages.Told():
+                if self._emit is not None:
+                    self._emit(message.event)
             case messages.Done():
                 self._answer(message.number, self._value(message, fd))
             case messages.Failed():

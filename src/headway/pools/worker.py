@@ -31,6 +31,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from headway.engine.events import AnyEvent
 from headway.errors import NotEncodable
 from headway.journal import codec
 from headway.journal.records import Amounts
@@ -204,6 +205,9 @@ class Worker:
     def send_charge(self, number: int, amounts: Amounts) -> None:
         self._send(messages.Charged(number, amounts))
 
+    def tell(self, event: AnyEvent) -> None:
+        self._send(messages.Told(event))
+
     def _send(self, message: messages.Message, fd: int | None = None) -> None:
         try:
             with self._sending:
@@ -242,6 +246,13 @@ class _Call:
                 self.flush()
             elif first:
                 self._worker.wake()
+        finally:
+            self._worker.shield(False)
+
+    def tell(self, event: AnyEvent) -> None:
+        self._worker.shield(True)
+        try:
+            self._worker.tell(event)
         finally:
             self._worker.shield(False)
 

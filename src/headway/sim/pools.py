@@ -122,13 +122,14 @@ class SimProcessPool:
         self._process = process
         self._running: set[Job] = set()
         self._on_free: Callable[[], None] = _nothing
+        self._emit: Callable[[Any], None] = _nothing
 
     @property
     def free(self) -> int:
         return max(0, self.size - len(self._running))
 
     def start(self, on_free: Callable[[], None], emit: Callable[[Any], None] | None) -> None:
-        self._on_free = on_free
+        self._on_free, self._emit = on_free, emit or _nothing
 
     def lend(self, slots: int) -> None:
         pass
@@ -160,7 +161,7 @@ class SimProcessPool:
         """What the worker would do, unless it was killed before."""
         if job not in self._running:
             return Answer(cancelled=True)
-        call = _WorkerCall(job)
+        call = _WorkerCall(job, self._emit)
         try:
             args, kwargs = pickle.loads(sent)
             set_worker_call(call)
@@ -186,9 +187,10 @@ class SimProcessPool:
 class _WorkerCall:
     """The call that a simulated worker runs."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, tell: Callable[[Any], None]) -> None:
         self.facts: CallFacts = job.facts
         self.charges: list[Amounts] = []
+        self.tell = tell
 
     def charge(self, amounts: Amounts) -> None:
         self.charges.append(amounts)
@@ -201,5 +203,5 @@ class _WorkerCall:
         return left
 
 
-def _nothing() -> None:
+def _nothing(*_: object) -> None:
     pass
