@@ -5,13 +5,16 @@ BIN := $(VENV)/bin
 
 .PHONY: demo demo-fresh test test-long prove chaos bench lint clean
 
-$(VENV)/.installed: pyproject.toml
+# What the demo needs, and what tests need besides (PyTorch among it).
+$(VENV)/.installed: EXTRAS = solve
+$(VENV)/.tests: EXTRAS = dev,solve
+$(VENV)/.installed $(VENV)/.tests: pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "Headway needs Python 3.11 or newer: set PYTHON=/path/to/python3.11"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Headway needs Python 3.11 or newer, this is $$($(PYTHON) --version): set PYTHON=/path/to/python3.11"; exit 1; }
-	@echo "Setting up $(VENV) (once, about a minute) ..."
-	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,solve]' 2>$(VENV)/install.log || \
+	@echo "Setting up $(VENV) with headway[$(EXTRAS)] (once, a minute or two) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$(EXTRAS)]' 2>$(VENV)/install.log || \
 		{ cat $(VENV)/install.log; exit 1; }
 	@touch $@
 
@@ -21,25 +24,25 @@ demo: $(VENV)/.installed  ## solve 300 puzzles; kill it and run it again
 demo-fresh: $(VENV)/.installed  ## the same, from the beginning
 	@$(BIN)/python examples/puzzles.py --fresh $(ARGS)
 
-test: $(VENV)/.installed  ## the default suite
+test: $(VENV)/.tests  ## the default suite
 	@$(BIN)/python -m pytest $(ARGS)
 
-test-long: $(VENV)/.installed  ## the long tests: kills, disks, doctors
+test-long: $(VENV)/.tests  ## the long tests: kills, disks, doctors
 	@$(BIN)/python -m pytest -m long $(ARGS)
 
-prove: $(VENV)/.installed  ## random programs, crashed at every record; then bugs on purpose
+prove: $(VENV)/.tests  ## random programs, crashed at every record; then bugs on purpose
 	@$(BIN)/python tests/proof/prove.py $(ARGS)
 	@$(BIN)/python tests/proof/bugs.py
 
-chaos: $(VENV)/.installed  ## real kills, disks and clocks, for longer: HEADWAY_CHAOS=5 make chaos
+chaos: $(VENV)/.tests  ## real kills, disks and clocks, for longer: HEADWAY_CHAOS=5 make chaos
 	@HEADWAY_CHAOS=$${HEADWAY_CHAOS:-2} $(BIN)/python -m pytest tests/chaos -m 'long or not long' $(ARGS)
 
-lint: $(VENV)/.installed
+lint: $(VENV)/.tests
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-bench: $(VENV)/.installed  ## side by side with peers; takes a while
+bench: $(VENV)/.tests  ## side by side with peers; takes a while
 	@$(BIN)/python -m benchmarks.overhead
 	@$(BIN)/python -m benchmarks.scale
 	@$(BIN)/python -m benchmarks.overhead --write-docs

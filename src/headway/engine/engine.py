@@ -80,6 +80,8 @@ class Engine:
         self.known = known
         self.pools = pools
         self.store = store
+        files = store.files(run_id) if store is not None else None
+        self.files = str(files.absolute()) if files is not None else ""
         self.world = world
         self.wall = world.wall
         self.holder = holder

@@ -239,6 +239,7 @@ class Launcher:
             run_id=engine.run_id,
             deadline=deadline.at if deadline is not None else None,
             allowance=engine.books.allowance(call),
+            files=f"{engine.files}/{call.key.hex()}" if engine.files else "",
         )
 
     # --- while and after it runs -------------------------------------------------------------------------------------

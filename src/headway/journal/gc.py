@@ -8,6 +8,7 @@ so the collection must never remove a blob from a store with damaged records.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -65,6 +66,8 @@ def gc(
     rows = sum(run.nrows for run in doomed)
     if not dry_run:  # before the records are read: a fork of such a run is then either among them or refused
         rows = sum(store.delete_run(run.spec.run_id, now) for run in doomed)
+        for run in doomed:
+            shutil.rmtree(store.files(run.spec.run_id), ignore_errors=True)
     named = set(keep) | _named(store, frozenset(run.uid for run in doomed))
     blobs = nbytes = 0
     for digest in old - named:

@@ -42,6 +42,9 @@ class MemoryStore:
     def url(self) -> str:
         return ":memory:"
 
+    def files(self, run_id: str) -> None:
+        return None
+
     def close(self) -> None:
         pass
 

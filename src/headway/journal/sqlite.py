@@ -15,6 +15,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from urllib.parse import quote
 from typing import TypeVar
 
 from headway.errors import RunMismatch, StoreDamaged, StoreError
@@ -72,6 +73,9 @@ class SqliteStore(SharedLimits):
     @property
     def url(self) -> str:
         return str(self.folder)
+
+    def files(self, run_id: str) -> Path:
+        return self.folder / "checkpoints" / quote(run_id, safe="")
 
     def close(self) -> None:
         with self._write_lock, self._read_lock:

@@ -17,6 +17,7 @@ Promises that every store keeps:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from headway.journal.records import Lease, Row, RunInfo, RunSpec, RunStatus, Signal
@@ -28,6 +29,9 @@ class Store(Protocol):
     @property
     def url(self) -> str:
         """How a user names this store, for messages."""
+
+    def files(self, run_id: str) -> Path | None:
+        """A folder for what a run's calls keep beside the journal (their checkpoints); None where this store has no such place."""
 
     # runs
     def create_run(self, spec: RunSpec) -> RunInfo:

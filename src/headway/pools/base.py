@@ -37,6 +37,7 @@ class CallFacts:
     run_id: str
     deadline: float | None = None  # wall clock
     allowance: Amounts = field(default_factory=dict)  # what was left in the budgets when the call started
+    files: str = ""  # the folder of what the call keeps beside its result; empty where the store has no place for it
 
 
 @dataclass(slots=True, eq=False)

@@ -61,6 +61,9 @@ class SimStore(MemoryStore):
     def url(self) -> str:
         return "simulated"
 
+    def files(self, run_id: str) -> None:
+        return None
+
     def rows_until_crash(self, uid: int) -> int:
         """How many rows may be committed together, so that a group ends where the driver is to die."""
         left = self.crash.after - len(self._rows[uid]) if self.crash is not None else 0

@@ -1,0 +1,78 @@
+"""Who hears what saving and loading do: the run's stream of events, and a listener of the caller's own.
+
+Saves end in threads, long after the call of `save` has returned; so the way to the run's stream is looked up where `save` is
+called and used from wherever something ends. Phases are kept too: the segment of each writer carries them, so that
+`headway ckpt show --timeline` can name the slowest rank and what it was busy with long after the training has ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from headway.checkpoint.manifest import Phase
+from headway.engine import events
+from headway.engine.handle import current
+from headway.pools.current import worker_call
+
+Listener = Callable[[events.AnyEvent], None]
+
+
+def teller() -> tuple[str, Listener]:
+    """The current call's key ("" outside of a run), and what puts an event into its run's stream, from any thread."""
+    if (worker := worker_call()) is not None:
+        return worker.facts.key, worker.tell
+    frame = current.get()
+    if frame is None:
+        return "", lambda event: None
+    engine = frame.call._engine
+
+    def tell(event: events.AnyEvent) -> None:
+        if engine.emit is not None:
+            with contextlib.suppress(RuntimeError):  # the run's loop has been closed: nobody listens any more
+                engine.loop.call_soon_threadsafe(engine.emit, event)
+
+    return frame.call.key.hex(), tell
+
+
+@dataclass
+class Monitor:
+    """Tells what happens to one step's checkpoint, and keeps its phases."""
+
+    root: str
+    step: int
+    rank: int
+    listener: Listener | None = None
+    phases: list[Phase] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        key, self._tell = teller()
+        self._about: dict[str, Any] = {"root": self.root, "step": self.step, "rank": self.rank, "key": key}
+
+    @contextlib.contextmanager
+    def phase(self, name: str, nbytes: int = 0) -> Iterator[None]:
+        """Time what runs meanwhile."""
+        began, start = time.time(), time.perf_counter()
+        try:
+            yield
+        finally:
+            self.note(Phase(name, began, time.perf_counter() - start, nbytes))
+
+    def note(self, phase: Phase) -> None:
+        """A phase has ended."""
+        self.phases.append(phase)
+        self.tell(events.CheckpointPhase, phase=phase.name, began=phase.begin, seconds=phase.seconds, nbytes=phase.nbytes)
+
+    def seconds(self, name: str) -> float:
+        """How long the phases of a name took."""
+        return sum(phase.seconds for phase in self.phases if phase.name == name)
+
+    def tell(self, kind: type[events.CheckpointEvent], **what: Any) -> None:
+        """Say what happened: `what` holds the fields of the kind of event that are not the same for all."""
+        event: Any = kind(at=time.time(), **self._about, **what)
+        self._tell(event)
+        if self.listener is not None:
+            self.listener(event)
