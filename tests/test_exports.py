@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
+import pytest
+
 import headway
 from headway import errors
 
@@ -21,6 +26,7 @@ NAMES = [
     "call",
     "cancel",
     "charge",
+    "checkpoints",
     "deadline",
     "events",
     "fork",
@@ -48,10 +54,17 @@ NAMES = [
 
 
 def test_every_public_name_is_there_and_no_other():
-    modules = {"engine", "errors", "inside", "join", "journal", "observe", "pools", "scope", "cli", "sim"}
-    found = {name for name in vars(headway) if not name.startswith(("_", "@"))} - modules
+    modules = {"checkpoint", "engine", "errors", "inside", "join", "journal", "observe", "pools", "scope", "cli", "sim"}
+    found = {name for name in vars(headway) if not name.startswith(("_", "@"))} - modules - {"TYPE_CHECKING", "Any"}
     raised = {name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, BaseException)}
     assert found == {*NAMES, *raised}
+
+
+def test_checkpoints_are_imported_when_they_are_asked_for():
+    code = "import sys, headway; assert not {'numpy', 'xxhash'} & set(sys.modules); headway.Checkpoints; assert 'xxhash' in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    with pytest.raises(AttributeError, match="has no attribute 'Checkpoint'"):
+        headway.Checkpoint  # noqa: B018
 
 
 def test_every_error_says_when_it_is_raised():

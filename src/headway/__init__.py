@@ -1,5 +1,7 @@
 """Headway runs parallel AI programs that never lose progress."""
 
+from typing import TYPE_CHECKING, Any
+
 from headway import testing as testing
 from headway.engine import events as events
 from headway.engine.handle import Handle as Handle
@@ -48,6 +50,7 @@ from headway.errors import UsageError as UsageError
 from headway.errors import WorkerDied as WorkerDied
 from headway.errors import WrongArguments as WrongArguments
 from headway.inside import call as call
+from headway.inside import checkpoints as checkpoints
 from headway.inside import now as now
 from headway.inside import random as random
 from headway.inside import sleep as sleep
@@ -78,4 +81,16 @@ from headway.task import Task as Task
 from headway.task import ref as ref
 from headway.task import task as task
 
+if TYPE_CHECKING:
+    from headway.checkpoint.checkpoints import Checkpoints as Checkpoints
+
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """`Checkpoints` is imported when it is asked for: it needs numpy and xxhash, which the rest does without."""
+    if name == "Checkpoints":
+        from headway.checkpoint.checkpoints import Checkpoints
+
+        return Checkpoints
+    raise AttributeError(f"module 'headway' has no attribute {name!r}")

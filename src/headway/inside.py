@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import random as random_module
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headway.engine.handle import MISSING, Frame, current
 from headway.engine.identity import decision_key, sibling_key
@@ -16,6 +16,9 @@ from headway.errors import NotEncodable, NotInRun, UsageError
 from headway.journal.codec import decode, encode
 from headway.pools.base import CallFacts
 from headway.pools.current import worker_call
+
+if TYPE_CHECKING:
+    from headway.checkpoint.checkpoints import Checkpoints
 
 
 def call() -> CallFacts:
@@ -34,6 +37,27 @@ def call() -> CallFacts:
     frame = _frame("hw.call()")
     facts: CallFacts = frame.call._engine.launcher.facts(frame.call)
     return facts
+
+
+def checkpoints(name: str = "", **options: Any) -> Checkpoints:
+    """The checkpoints of the current call, in its run's store: the same call finds its own again after a crash, and no other does.
+
+    A call may have several, by `name`. `options` are those of `hw.Checkpoints`. Deleting the run deletes them.
+
+    Raises NotInRun outside of a run, UsageError where the run's store has no folder (`":memory:"`, None).
+
+    Example:
+        >>> @hw.task(pool="process")
+        ... def train(total: int) -> float:
+        ...     for step in hw.checkpoints().steps(state, total=total, every=50):
+        ...         ...
+    """
+    from headway.checkpoint.checkpoints import Checkpoints
+
+    files = call().files
+    if not files:
+        raise UsageError("this run's store has no folder for checkpoints: run it with store=PATH, or name one: hw.Checkpoints(PATH)")
+    return Checkpoints(f"{files}/{name}" if name else files, **options)
 
 
 def now() -> float:

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from headway.checkpoint.boxes import Box, flat_boxes, whole
 from headway.checkpoint.manifest import Object
-from headway.checkpoint.plan_save import Table, plan_save
+from headway.checkpoint.plan_save import Table, agreed_values, plan_save
 from headway.errors import CheckpointMismatch
 
 
-def table(boxes, shape, values=None, dtype="F32"):
-    return Table({"w": Object(dtype, shape)}, {"w": tuple(boxes)}, values or {})
+def table(boxes, shape, dtype="F32"):
+    return Table({"w": Object(dtype, shape)}, {"w": tuple(boxes)})
 
 
 @st.composite
@@ -51,7 +51,7 @@ def test_every_element_is_written_once_by_a_rank_that_has_it(given_held):
 
 def test_what_all_hold_is_shared_evenly():
     objects = {f"w{number}": Object("F32", (100 + number,)) for number in range(40)}
-    every = Table(objects, {name: (whole(known.shape),) for name, known in objects.items()}, {})
+    every = Table(objects, {name: (whole(known.shape),) for name, known in objects.items()})
     plan = plan_save([every] * 4)
     loads = [sum(box.volume for _, box in share.boxes) for share in plan.shares]
     assert sum(loads) == sum(known.shape[0] for known in objects.values())
@@ -67,18 +67,19 @@ def test_ranks_that_differ_in_type_or_value_are_refused():
     with pytest.raises(CheckpointMismatch, match="w: rank 1 has F16"):
         plan_save([table([whole((2,))], (2,)), table([whole((2,))], (2,), dtype="F16")])
     with pytest.raises(CheckpointMismatch, match="step: rank 1 has 8, an earlier one 7"):
-        plan_save([table([whole((2,))], (2,), {"step": 7}), table([whole((2,))], (2,), {"step": 8})])
+        agreed_values([{"step": 7, "a": 1}, {"step": 8}])
+    assert agreed_values([{"a": 1}, {"b": 2, "a": 1}]) == {"a": 1, "b": 2}
 
 
 def test_an_empty_array_and_a_tied_one_need_no_bytes():
     objects = {"e": Object("F32", (0, 3)), "w": Object("F32", (2,)), "tied": Object("F32", (2,), alias_of="w")}
-    plan = plan_save([Table(objects, {"e": (), "w": (whole((2,)),)}, {})])
+    plan = plan_save([Table(objects, {"e": (), "w": (whole((2,)),)})])
     assert dict(plan.shares[0].boxes) == {"e": whole((0, 3)), "w": whole((2,))}
     assert plan.objects["tied"].alias_of == "w"
 
 
 def test_a_tensor_that_is_tied_on_one_rank_and_its_own_on_another_is_kept():
-    tied = Table({"w": Object("F32", (2,)), "head": Object("F32", (2,), alias_of="w")}, {"w": (whole((2,)),)}, {})
-    own = Table({"head": Object("F32", (2,))}, {"head": (whole((2,)),)}, {})
+    tied = Table({"w": Object("F32", (2,)), "head": Object("F32", (2,), alias_of="w")}, {"w": (whole((2,)),)})
+    own = Table({"head": Object("F32", (2,))}, {"head": (whole((2,)),)})
     for tables in ([tied, own], [own, tied]):
         assert plan_save(tables).objects["head"].alias_of == ""

@@ -12,7 +12,7 @@ has no manifest. The format is written down for strangers in `docs/checkpoint-fo
 from __future__ import annotations
 
 import math
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import msgspec
 import xxhash
@@ -28,7 +28,10 @@ STEPS = "steps"
 ROOT_NAME = "manifest.json"
 
 Kind = Literal["param", "buffer", "moment", "scalar", "rng", "cursor", "array"]
-Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+if TYPE_CHECKING:
+    Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+else:
+    Json = Any  # the codec knows no recursive types
 T = TypeVar("T")
 
 

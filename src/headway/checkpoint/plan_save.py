@@ -10,7 +10,7 @@ and a hole is found here, before a byte is copied.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -26,7 +26,6 @@ class Table(msgspec.Struct, frozen=True):
 
     objects: dict[str, Object]
     boxes: dict[str, tuple[Box, ...]]
-    values: dict[str, Json]
 
 
 class Share(msgspec.Struct, frozen=True):
@@ -37,7 +36,6 @@ class Share(msgspec.Struct, frozen=True):
 
 class SavePlan(msgspec.Struct, frozen=True):
     objects: dict[str, Object]
-    values: dict[str, Json]
     shares: tuple[Share, ...]
 
 
@@ -45,12 +43,12 @@ def table_of(inventory: Inventory) -> Table:
     """The table of this process."""
     objects = {holding.name: holding.object for holding in inventory.holdings}
     boxes = {holding.name: tuple(piece.box for piece in holding.pieces) for holding in inventory.holdings}
-    return Table(objects | inventory.aliases, boxes, inventory.values)
+    return Table(objects | inventory.aliases, boxes)
 
 
 def plan_save(tables: Sequence[Table]) -> SavePlan:
     """Share the work. Raises CheckpointMismatch where ranks contradict each other or leave a hole."""
-    objects, values = _agreed(tables)
+    objects = _agreed(tables)
     holders: dict[str, dict[Box, list[int]]] = {}
     for rank, table in enumerate(tables):
         for name, boxes in table.boxes.items():
@@ -67,7 +65,7 @@ def plan_save(tables: Sequence[Table]) -> SavePlan:
         rank = min(ranks, key=lambda each: (load[each], each))
         load[rank] += nbytes
         shares[rank].append((name, box))
-    return SavePlan(objects, values, tuple(Share(tuple(share)) for share in shares))
+    return SavePlan(objects, tuple(Share(tuple(share)) for share in shares))
 
 
 def _disjoint(name: str, known: Object, held: dict[Box, list[int]]) -> dict[Box, list[int]]:
@@ -93,9 +91,8 @@ def _disjoint(name: str, known: Object, held: dict[Box, list[int]]) -> dict[Box,
     return held
 
 
-def _agreed(tables: Sequence[Table]) -> tuple[dict[str, Object], dict[str, Json]]:
+def _agreed(tables: Sequence[Table]) -> dict[str, Object]:
     objects: dict[str, Object] = {}
-    values: dict[str, Json] = {}
     for rank, table in enumerate(tables):
         for name, known in table.objects.items():
             first = objects.setdefault(name, known)
@@ -107,10 +104,17 @@ def _agreed(tables: Sequence[Table]) -> tuple[dict[str, Object], dict[str, Json]
                 raise CheckpointMismatch(
                     f"{name}: rank {rank} has {known.dtype} {list(known.shape)}, an earlier one {first.dtype} {list(first.shape)}"
                 )
-        for name, value in table.values.items():
+    return objects
+
+
+def agreed_values(held: Sequence[Mapping[str, Json]]) -> dict[str, Json]:
+    """The plain values of all ranks together. Raises CheckpointMismatch where two contradict each other."""
+    values: dict[str, Json] = {}
+    for rank, mine in enumerate(held):
+        for name, value in mine.items():
             if values.setdefault(name, value) != value:
                 raise CheckpointMismatch(
                     f"{name}: rank {rank} has {value!r}, an earlier one {values[name]!r}. What differs by rank belongs into a stream "
                     "or a cursor (hw.checkpoint.Streams, hw.checkpoint.Cursor), which are kept by what they belong to"
                 )
-    return objects, values
+    return values

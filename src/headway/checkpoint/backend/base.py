@@ -65,6 +65,10 @@ class Backend(Protocol):
         """Remove files; those that are gone are no error. Empty folders go with them."""
         ...
 
+    def sweep(self, *, dry_run: bool) -> Iterator[tuple[str, Stat]]:
+        """Remove what writers that died have left (`files` never shows it), and say what it was. Live writers lose nothing."""
+        ...
+
     def path(self, file: str) -> Path | None:
         """Where it is in this machine's file system; None in an object store."""
         ...

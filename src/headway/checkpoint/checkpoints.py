@@ -1,0 +1,359 @@
+"""`hw.Checkpoints`: the state of a training, saved while it runs and loadable under any layout.
+
+    ck = hw.Checkpoints("runs/gpt")
+    for step in ck.steps(state, total=10_000, every=50):
+        train_one(step)
+
+A state is a nested dict of arrays, plain values and objects with `state_dict()`: modules, optimizers, schedulers, RNG streams, data
+cursors. The same few calls serve one process and a gang of them; then every rank makes each call. Saves are taken behind the
+training (`save.py`), loads verify everything before they change anything (`load.py`), and what is stored knows nothing of how
+many processes there were (`docs/checkpoint-format.md`).
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import msgspec
+
+from headway.checkpoint.backend.base import open_backend
+from headway.checkpoint.catalog import find, manifests, newest
+from headway.checkpoint.collect import Report as Collected
+from headway.checkpoint.collect import collect
+from headway.checkpoint.inventory import Inventory
+from headway.checkpoint.layout import Layout
+from headway.checkpoint.lazy import OpenCheckpoint, open_checkpoint
+from headway.checkpoint.leases import SAVING, live, opened, pin, reading, unpin
+from headway.checkpoint.load import load
+from headway.checkpoint.manifest import Json, Manifest, Segment
+from headway.checkpoint.monitor import Listener, Monitor
+from headway.checkpoint.ranks import Ranks, ranks_here
+from headway.checkpoint.retention import Keep
+from headway.checkpoint.save import DEADLINE_S, Save, Saver
+from headway.checkpoint.state import take_for_load
+from headway.checkpoint.stored import read_manifest, read_segments
+from headway.checkpoint.together import together
+from headway.checkpoint.verify import Report, verify
+from headway.engine import events
+from headway.errors import CheckpointDamaged, NoCheckpoint, UsageError
+
+ORPHAN_WAIT_S = 60.0
+_LOOK_S = 0.05
+
+
+class Restored(msgspec.Struct, frozen=True):
+    """What was loaded. `passed_over` says why newer checkpoints were not; `bytes_read` came from the medium on this rank."""
+
+    step: int
+    id: str
+    metrics: dict[str, float]
+    bytes_read: int
+    seconds: float
+    passed_over: tuple[str, ...] = ()
+
+
+class Checkpoints:
+    """The checkpoints of one training.
+
+    Args:
+        root: a folder, or the URL of an object store such as `s3://bucket/runs/gpt` (needs the `objects` extra).
+        layout: how plain tensors are shards of larger ones, where they are (see `Layout`); DTensors say it themselves.
+        keep: which checkpoints to keep as new ones are saved (`Keep(last=3, every=1000)`); None: all.
+        ranks: the processes that hold the state together; found through torch.distributed.
+        buffers: how many saves may be on their way at once (each needs memory of the size of this rank's part).
+        debug: also find changes of the state, during a copy, that nothing tells of. Slow.
+        deadline_s: how long a save waits for other ranks before it fails.
+        provenance: what to write into each checkpoint about where it comes from (code, data, settings), as JSON values.
+        on_event: hears what happens (`hw.events.CheckpointEvent`), from any thread; a run's stream hears it anyway.
+
+    Example:
+        >>> import numpy, tempfile
+        >>> state = {"w": numpy.zeros(3), "note": "new"}
+        >>> with Checkpoints(tempfile.mkdtemp()) as ck:
+        ...     state["w"][:] = 7
+        ...     ck.save(state, step=1).durable()
+        ...     state["w"][:] = 0
+        ...     ck.load(into=state).step, state["w"]
+        (1, array([7., 7., 7.]))
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        *,
+        layout: Layout | None = None,
+        keep: Keep | None = None,
+        ranks: Ranks | None = None,
+        buffers: int = 2,
+        debug: bool = False,
+        deadline_s: float = DEADLINE_S,
+        provenance: Mapping[str, Json] | None = None,
+        on_event: Listener | None = None,
+    ) -> None:
+        if buffers < 1:
+            raise UsageError(f"Checkpoints(buffers={buffers}): a save needs at least one")
+        self.root = str(root) if "://" in str(root) else str(Path(root).absolute())
+        self.layout = layout
+        self.keep = keep
+        self.backend = open_backend(self.root)
+        self._given_ranks = ranks
+        self._on_event = on_event
+        self._options: dict[str, Any] = {"buffers": buffers, "debug": debug, "deadline_s": deadline_s}
+        self._options["provenance"] = dict(provenance or {})
+        self._saver: Saver | None = None
+        self._came_from = ""
+
+    def __repr__(self) -> str:
+        return f"hw.Checkpoints({self.root!r})"
+
+    def __enter__(self) -> Checkpoints:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    # --- saving ------------------------------------------------------------------------------------------------------
+
+    def save(self, state: Any, step: int, *, metrics: Mapping[str, float] | None = None) -> Save:
+        """Begin to save the state as that of `step`: how many steps are done. All ranks must call it.
+
+        Returns when the rest of the copy is guarded: torch's optimizers wait for it before they change anything; code that changes
+        the state in another way calls `.staged()` of what is returned first. `.durable()` waits until the checkpoint exists.
+
+        Args:
+            metrics: numbers to keep with it, such as the validation loss (for `Keep(best=…)`).
+
+        Raises:
+            UsageError, LayoutError, CheckpointMismatch: this state can never be saved like this.
+        """
+        return self._saving().save(state, self.layout, step, {name: float(value) for name, value in (metrics or {}).items()})
+
+    def steps(
+        self,
+        state: Any,
+        total: int,
+        every: int,
+        *,
+        metrics: Callable[[], Mapping[str, float]] | None = None,
+    ) -> Iterator[int]:
+        """Load the newest checkpoint into the state, then yield the numbers of the steps still to do, and save every so many.
+
+        The last step is always saved, and durable when the loop ends; so is the last save before a `break`.
+
+        Args:
+            total: how many steps the training has; steps are numbered from 0.
+            every: save after this many steps.
+            metrics: asked at each save for what to keep with it.
+
+        Raises:
+            CheckpointError: the last step could not be saved.
+        """
+        if every < 1:
+            raise UsageError(f"steps(every={every}): save after every 1 or more steps")
+        try:
+            first = self.load(into=state).step
+        except NoCheckpoint:
+            first = 0
+        self._saving().prepare(state, self.layout)
+        last: Save | None = None
+        try:
+            for step in range(first, total):
+                yield step
+                if (step + 1) % every == 0 or step + 1 == total:
+                    last = self.save(state, step + 1, metrics=metrics() if metrics else None)
+            if last is not None and last.skipped:
+                self.wait()
+                last = self.save(state, total, metrics=metrics() if metrics else None)
+            if last is not None:
+                last.durable()
+        finally:
+            self.wait()
+
+    def wait(self, timeout_s: float | None = None) -> None:
+        """Return when no save is on its way any more, durable or failed. Warns of those that failed."""
+        if self._saver is not None:
+            self._saver.wait(timeout_s)
+
+    def guard(self) -> None:
+        """Return when the state may be changed, whatever is still being copied. Torch's optimizers call it by themselves."""
+        if self._saver is not None:
+            self._saver.guard()
+
+    def close(self, timeout_s: float | None = None) -> None:
+        """Wait for saves on their way and end the helper process. After `timeout_s` seconds the helper goes on alone."""
+        saver, self._saver = self._saver, None
+        if saver is not None:
+            saver.close(timeout_s)
+
+    # --- loading -----------------------------------------------------------------------------------------------------
+
+    def load(
+        self,
+        into: Any,
+        step: int | str = "latest",
+        *,
+        select: Callable[[str], bool] | None = None,
+        strict: bool = True,
+        layout: Layout | None = None,
+        memory_bytes: int = 256 << 20,
+    ) -> Restored:
+        """Load a checkpoint into the state, in place, under whatever layout the state has now. All ranks must call it.
+
+        Everything is verified before the first byte of the state changes. `"latest"` is the newest that verifies: a damaged one is
+        passed over, with a warning that says what is wrong with it.
+
+        Args:
+            into: a state of the same structure. Optimizers may be new: what they lack is made.
+            step: a step, an id, or `"latest"`.
+            select: which names to load; the rest is left as it is.
+            strict: False: leave out what only one of state and checkpoint has.
+            layout: of this load, where it is not that of the saves.
+            memory_bytes: memory to use above the state.
+
+        Raises:
+            NoCheckpoint: there is none (such).
+            CheckpointMismatch: state and checkpoint don't fit; nothing was changed.
+            CheckpointDamaged: it is not what was saved; nothing was changed.
+        """
+        self.guard()
+        ranks = self._ranks()
+        passed_over: list[str] = []
+        while True:
+            manifest = self._chosen(ranks, step, passed_over)
+            try:
+                return self._load(manifest, into, ranks, select, strict, layout or self.layout, memory_bytes, passed_over)
+            except CheckpointDamaged as error:
+                if step != "latest":
+                    raise
+                warnings.warn(f"{self.root}: step {manifest.step} is passed over: {error}", RuntimeWarning, stacklevel=2)
+                passed_over.append(f"{manifest.id}: {error}")
+
+    def _chosen(self, ranks: Ranks, step: int | str, passed_over: list[str]) -> Manifest:
+        """The same checkpoint on all ranks: the first one says which."""
+
+        def say() -> bytes:
+            if ranks.rank:
+                return b""
+            self._await_orphans()
+            if not passed_over:
+                return find(self.backend, step).folder.encode()
+            without = {line.partition(":")[0] for line in passed_over}
+            for manifest in manifests(self.backend).checkpoints:
+                if manifest.id not in without:
+                    return manifest.folder.encode()
+            found = "".join(f"\n  {line}" for line in passed_over)
+            raise NoCheckpoint(f"{self.root} has no checkpoint that verifies:{found}")
+
+        folder = together(ranks, say)[0].decode()
+        return read_manifest(self.backend, folder)
+
+    def _load(
+        self,
+        manifest: Manifest,
+        into: Any,
+        ranks: Ranks,
+        select: Callable[[str], bool] | None,
+        strict: bool,
+        layout: Layout | None,
+        memory_bytes: int,
+        passed_over: list[str],
+    ) -> Restored:
+        began = time.perf_counter()
+        monitor = Monitor(self.root, manifest.step, ranks.rank, self._on_event)
+        with reading(self.backend, manifest.id):
+            segments: list[Segment] = []
+            inventories: list[Inventory] = []
+
+            def prepare() -> bytes:
+                segments.extend(read_segments(self.backend, manifest))
+                inventories.append(take_for_load(into, manifest.objects, manifest.values, layout, select=select, strict=strict))
+                return b""
+
+            together(ranks, prepare)
+            done = load(
+                self.backend,
+                manifest,
+                segments,
+                inventories[0],
+                ranks=ranks,
+                memory_bytes=memory_bytes,
+                select=select,
+                on_phase=monitor.note,
+            )
+        self._came_from = manifest.id
+        if self._saver is not None:
+            self._saver.came_from(manifest.id)
+        seconds = time.perf_counter() - began
+        monitor.tell(events.CheckpointLoaded, id=manifest.id, nbytes=done.bytes_filled, seconds=seconds)
+        return Restored(manifest.step, manifest.id, manifest.metrics, done.bytes_read, seconds, tuple(passed_over))
+
+    # --- looking -----------------------------------------------------------------------------------------------------
+
+    def open(self, step: int | str = "latest") -> OpenCheckpoint:
+        """A checkpoint as a mapping from names to lazy arrays, read and verified block by block as they are sliced. Needs no torch.
+
+        Example:
+            >>> rows = Checkpoints("runs/gpt").open(120)["model.layers.3.w"][10:20]  # doctest: +SKIP
+        """
+        with ExitStack() as stack:
+            manifest, _ = stack.enter_context(opened(self.backend, step))
+            segments = read_segments(self.backend, manifest)
+            return open_checkpoint(self.backend, manifest, segments, on_close=stack.pop_all().close)
+
+    def manifests(self) -> tuple[Manifest, ...]:
+        """All checkpoints whose manifests verify, newest first."""
+        return manifests(self.backend).checkpoints
+
+    def latest(self) -> Manifest | None:
+        """The newest checkpoint whose manifest verifies; None where there is none."""
+        return newest(self.backend).manifest
+
+    def verify(self, step: int | str = "latest") -> Report:
+        """Read every byte of a checkpoint and say what is not as it was written."""
+        return verify(self.backend, find(self.backend, step))
+
+    # --- inside ------------------------------------------------------------------------------------------------------
+
+    def _ranks(self) -> Ranks:
+        return self._given_ranks or ranks_here()
+
+    def _saving(self) -> Saver:
+        if self._saver is None:
+            after = self._collect if self.keep is not None else None
+            self._saver = Saver(self.backend, self._ranks(), listener=self._on_event, after=after, **self._options)
+            self._saver.came_from(self._came_from)
+        return self._saver
+
+    def _collect(self) -> None:
+        """Called on the first rank after a save."""
+        assert self.keep is not None
+        collect(self.backend, self.keep)
+
+    def _await_orphans(self) -> None:
+        """A trainer that died may have left a helper that still writes what it had copied: wait for that."""
+        deadline = time.monotonic() + ORPHAN_WAIT_S
+        mine = self._saver.in_flight() if self._saver is not None else []
+        while time.monotonic() < deadline:
+            if not [lease for lease in live(self.backend, SAVING, time.time()) if lease.id not in mine]:
+                return
+            time.sleep(_LOOK_S)
+
+    # --- keeping -----------------------------------------------------------------------------------------------------
+
+    def gc(self, keep: Keep | None = None, *, dry_run: bool = False) -> Collected:
+        """Remove the checkpoints that `keep` (or that of this object) does not keep, and what crashed saves left."""
+        return collect(self.backend, keep or self.keep or Keep(last=2**31), dry_run=dry_run)
+
+    def pin(self, step: int | str) -> None:
+        """Keep a checkpoint whatever the policy says, until it is unpinned."""
+        pin(self.backend, find(self.backend, step).id)
+
+    def unpin(self, step: int | str) -> None:
+        """Leave a checkpoint to the policy again."""
+        unpin(self.backend, find(self.backend, step).id)

@@ -1,0 +1,115 @@
+"""How a trainer saves through its helper process: begin, say how far the copy is, say that it is complete.
+
+Nothing here waits for the disk. A helper that has died is replaced when the next save begins; the saves that it was busy with
+have failed by then, each with an event that says why.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import NamedTuple
+
+from headway.checkpoint.helper.messages import Abandon, Happened, Progress, Staged, WriterPlan
+from headway.checkpoint.helper.points import reach
+from headway.checkpoint.helper.process import HelperProcess
+from headway.checkpoint.manifest import Phase
+from headway.errors import SaveFailed
+
+_END_TIMEOUT_S = 30.0
+
+
+class Begun(NamedTuple):
+    """A save that has begun: `image` is the shared memory that its file is to be copied to."""
+
+    id: str
+    image: memoryview
+    helper: HelperProcess
+
+    def progress(self, copied: int) -> None:
+        """The first `copied` bytes are final."""
+        self.helper.send(Progress(self.id, copied))
+
+    def staged(self, phases: tuple[Phase, ...] = ()) -> None:
+        """All bytes are in place and belong together. Nothing writes to the image any more."""
+        reach("trainer:copied")
+        self.helper.copied(Staged(self.id, phases))
+        reach("trainer:staged")
+
+    def abandon(self, reason: str) -> None:
+        """Nothing writes to the image any more, and it is of no use. After `staged`: don't wait for the other writers."""
+        self.helper.copied(Abandon(self.id, reason))
+
+
+class HelperClient:
+    """One trainer process's helper. It starts with the first `prepare` or `begin`.
+
+    Args:
+        on_event: hears, in a thread of this client, what became of each save: `Written`, then `Durable`; or `Failed`.
+        buffers: how many saves may be on their way at once. Memory for the second is taken only when it is needed.
+        nice: by how much the helper gives way to the training.
+
+    Example:
+        client = HelperClient(on_event=print)
+        begun = client.begin(plan)  # None: all buffers are in use, skip this one
+        begun.image[:] = file_image
+        begun.staged()
+        client.close()
+    """
+
+    def __init__(self, on_event: Callable[[Happened], None], *, buffers: int = 2, nice: int = 10) -> None:
+        self._on_event = on_event
+        self._most = buffers
+        self._nice = nice
+        self._helper: HelperProcess | None = None
+        self._starting = threading.Lock()
+
+    @property
+    def pid(self) -> int | None:
+        """The helper's process id, None while there is none."""
+        return self._helper.pid if self._helper is not None and not self._helper.ended else None
+
+    def prepare(self, nbytes: int) -> None:
+        """Have memory for a save of this size made ahead of time. Raises SaveFailed where there is not enough."""
+        helper = self._alive()
+        buffer = helper.take_buffer(nbytes, 1)
+        if buffer is not None:
+            helper.give_back(buffer.number)
+
+    def begin(self, plan: WriterPlan) -> Begun | None:
+        """Begin a save; None where earlier ones still use all buffers. The caller must end it with `staged` or `abandon`.
+
+        Raises SaveFailed where no helper can be started or there is not enough memory.
+        """
+        helper = self._alive()
+        buffer = helper.take_buffer(plan.nbytes, self._most)
+        if buffer is None:
+            return None
+        helper.begin(plan, buffer)
+        reach("trainer:begun")
+        return Begun(plan.id, buffer.view(plan.nbytes), helper)
+
+    def in_flight(self) -> list[str]:
+        """The saves that are neither durable nor failed."""
+        return self._helper.in_flight() if self._helper is not None else []
+
+    def close(self, timeout_s: float | None = None) -> list[str]:
+        """Wait until all saves are durable or have failed, and let the helper end. Those that are still in flight after `timeout_s`
+        are returned; the helper goes on with what is staged of them."""
+        with self._starting:
+            helper, self._helper = self._helper, None
+        if helper is None:
+            return []
+        helper.wait_idle(timeout_s)
+        left = helper.in_flight()
+        helper.shut(0 if left else _END_TIMEOUT_S)
+        return left
+
+    def _alive(self) -> HelperProcess:
+        with self._starting:
+            if self._helper is None or self._helper.ended:
+                try:
+                    self._helper = HelperProcess(self._on_event, self._nice)
+                except OSError as error:
+                    raise SaveFailed(f"no helper process could be started: {error}") from error
+            return self._helper

@@ -1,0 +1,163 @@
+"""The end of a save: the coordinator makes it a checkpoint, the other writers wait until it has.
+
+Nothing here decides what a checkpoint is (`commit.py` does); this polls for files, with a deadline, and puts down the manifest and
+then HEAD, in that order. Whoever finds HEAD elsewhere than the save expected it has met another trainer and says so: the
+checkpoint stays, but is not the newest.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from headway.checkpoint.backend.base import Backend
+from headway.checkpoint.catalog import newest
+from headway.checkpoint.commit import Draft, commit_manifest
+from headway.checkpoint.helper.messages import CommitPlan, Durable
+from headway.checkpoint.helper.points import reach
+from headway.checkpoint.helper.saving import Save
+from headway.checkpoint.leases import Lease
+from headway.checkpoint.manifest import HEAD, ROOT_NAME, Head, Manifest, Phase, Segment, SegmentRef, seal, sealed_hash, unseal
+from headway.errors import CheckpointConflict, CheckpointDamaged, NoCheckpoint, SaveFailed
+
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.005, 0.5
+
+
+class Lineage:
+    """What a save follows, where the save that it was to follow has failed meanwhile."""
+
+    def __init__(self) -> None:
+        self._failed: dict[str, CommitPlan] = {}
+
+    def failed(self, id: str, plan: CommitPlan) -> None:  # noqa: A002
+        self._failed[id] = plan
+
+    def basis(self, plan: CommitPlan) -> Head | None:
+        """What HEAD must be."""
+        while plan.basis is not None and plan.basis.id in self._failed:
+            plan = self._failed[plan.basis.id]
+        return plan.basis
+
+    def parent(self, plan: CommitPlan) -> str:
+        """The id of the checkpoint that the state came from."""
+        while plan.parent in self._failed:
+            plan = self._failed[plan.parent]
+        return plan.parent
+
+
+def conclude(save: Save, backend: Backend, lease: Lease, lineage: Lineage) -> Durable:
+    """Commit (coordinator), or wait for the commit. Raises CheckpointConflict or SaveFailed."""
+    began = time.time()
+    if save.plan.commit is None:
+        _await_manifest(save, backend)
+        serial, parent = 0, ""
+    else:
+        serial, parent = _commit(save, save.plan.commit, backend, lease, lineage)
+    commit = Phase("commit", began, time.time() - began)
+    return Durable(save.plan.id, serial, parent, commit, time.process_time() - save.cpu_began)
+
+
+def _commit(save: Save, plan: CommitPlan, backend: Backend, lease: Lease, lineage: Lineage) -> tuple[int, str]:
+    segments = _await_segments(save, plan.writers, backend)
+    basis, parent = lineage.basis(plan), lineage.parent(plan)
+    serial = basis.serial + 1 if basis is not None else 1
+    draft = Draft(
+        id=save.plan.id,
+        step=save.plan.step,
+        serial=serial,
+        created=plan.created,
+        objects=plan.objects,
+        values=plan.values,
+        parent=parent,
+        metrics=plan.metrics,
+        layout=plan.layout,
+        provenance=plan.provenance,
+    )
+    file, sealed = f"{save.folder}/{ROOT_NAME}", seal(commit_manifest(segments, draft))
+    unseal(sealed, Manifest, file)  # a number that JSON has no word for must not make a checkpoint that nobody can read
+    reach("helper:before-manifest")
+    lease.check()  # what is not protected may have been collected
+    backend.put(file, sealed)
+    reach("helper:before-head")
+    _move_head(backend, basis, Head(save.plan.id, save.plan.step, serial))
+    reach("helper:after-head")
+    return serial, parent
+
+
+def _move_head(backend: Backend, basis: Head | None, following: Head) -> None:
+    """Let HEAD name this checkpoint instead of its basis. Raises CheckpointConflict where it names another one.
+
+    A HEAD that is missing or damaged (the newest checkpoint was found by its manifest then) conflicts with nothing, unless there
+    is a checkpoint that this one can't have known of."""
+    try:
+        there = backend.get(HEAD)
+    except NoCheckpoint:
+        there = None
+    try:
+        head = unseal(there, Head, HEAD) if there is not None else None
+    except CheckpointDamaged:
+        head = None
+    if head is None:
+        last = newest(backend).manifest
+        if last is not None and last.serial > following.serial:
+            raise _conflict(backend, Head(last.id, last.step, last.serial), basis, following)
+    elif head != basis:
+        raise _conflict(backend, head, basis, following)
+    if not backend.swap(HEAD, seal(following), there):
+        raise _conflict(backend, None, basis, following)
+
+
+def _conflict(backend: Backend, found: Head | None, basis: Head | None, following: Head) -> CheckpointConflict:
+    is_now = f"step {found.step} ({found.id})" if found is not None else "another one since a moment ago"
+    was = f"step {basis.step} ({basis.id})" if basis is not None else "none"
+    return CheckpointConflict(
+        f"{backend.url}: the newest checkpoint is {is_now}, where step {following.step} expected {was}: another trainer saves to "
+        f"this root. Step {following.step} is kept as {following.id}, but is not the newest. Give each trainer a root of its own, "
+        "or load the newest checkpoint and go on from there"
+    )
+
+
+# --- waiting for files -----------------------------------------------------------------------------------------------
+
+
+def _await_segments(save: Save, writers: tuple[str, ...], backend: Backend) -> list[tuple[SegmentRef, Segment]]:
+    """The sealed segments of all writers. Raises SaveFailed, naming those that are not there in time."""
+    found: dict[str, tuple[SegmentRef, Segment]] = {}
+    for _ in _polls(save):
+        for writer in writers:
+            if writer in found:
+                continue
+            file = f"{save.folder}/{writer}.json"
+            try:
+                data = backend.get(file)
+            except NoCheckpoint:
+                continue
+            segment = unseal(data, Segment, file)
+            found[writer] = SegmentRef(file, sealed_hash(data), segment.nbytes), segment
+        if len(found) == len(writers):
+            return [found[writer] for writer in writers]
+    missing = ", ".join(writer for writer in writers if writer not in found)
+    raise SaveFailed(
+        f"step {save.plan.step} was not committed: {save.plan.deadline_s:g} s after the coordinator's data was written, "
+        f"{len(writers) - len(found)} of {len(writers)} writers had not finished theirs: {missing}. See what those ranks report"
+    )
+
+
+def _await_manifest(save: Save, backend: Backend) -> None:
+    for _ in _polls(save):
+        if backend.stat(f"{save.folder}/{ROOT_NAME}") is not None:
+            return
+    raise SaveFailed(
+        f"step {save.plan.step}: writer {save.plan.writer} is done, but there was no manifest within {save.plan.deadline_s:g} s. "
+        "See what the coordinator (the first rank) reports"
+    )
+
+
+def _polls(save: Save) -> Iterator[None]:
+    """Times to look, further and further apart, until the save's deadline; the last is after it."""
+    deadline, pause_s = time.monotonic() + save.plan.deadline_s, _FIRST_PAUSE_S
+    while time.monotonic() < deadline:
+        yield
+        save.pause(min(pause_s, max(deadline - time.monotonic(), 0.0)))
+        pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+    yield

@@ -1,0 +1,96 @@
+"""Memory that the trainer and its helper share: one anonymous file for each buffer, mapped by both.
+
+First touches of fresh memory are several times slower than copying, and may be slower than the disk. So both sides have their
+pages made by the kernel ahead of time (`populate`), in threads of their own and without the interpreter lock; a save that comes
+meanwhile makes what it needs itself. A buffer that is too small grows in place: there is never an old one beside a new one.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import tempfile
+import threading
+from pathlib import Path
+
+from headway.errors import SaveFailed
+
+ROUND_BYTES = 2 << 20
+_SLICE_BYTES = 32 << 20
+_MADV_POPULATE_WRITE = 23  # Linux 5.14
+_KEEP_FREE_BYTES = 64 << 20
+
+
+class SharedBuffer:
+    """An anonymous file and this process's mapping of it."""
+
+    def __init__(self, number: int, fd: int) -> None:
+        self.number = number
+        self.fd = fd
+        self.nbytes = 0
+        self._mapping: mmap.mmap | None = None
+
+    @classmethod
+    def fresh(cls, number: int) -> SharedBuffer:
+        """An empty one."""
+        if hasattr(os, "memfd_create"):
+            return cls(number, os.memfd_create(f"headway-checkpoint-{number}"))
+        with tempfile.TemporaryFile(prefix="headway-checkpoint-") as file:
+            return cls(number, os.dup(file.fileno()))
+
+    def grow(self, nbytes: int) -> None:
+        """Make the file larger. Raises SaveFailed where the machine has not that much memory left."""
+        size = -(-nbytes // ROUND_BYTES) * ROUND_BYTES
+        if size <= self.nbytes:
+            return
+        left = memory_left()
+        if left is not None and size - self.nbytes > left - _KEEP_FREE_BYTES:
+            raise SaveFailed(
+                f"a copy of {nbytes:,} bytes of state needs {size - self.nbytes:,} more bytes of memory, and {left:,} are left: "
+                "spread the state over more hosts, or leave more memory free"
+            )
+        os.ftruncate(self.fd, size)
+        self.map()
+
+    def map(self) -> None:
+        """Map the file as large as it is now. Views of the mapping before stay valid."""
+        self.nbytes = os.fstat(self.fd).st_size
+        self._mapping = mmap.mmap(self.fd, self.nbytes)
+
+    def view(self, nbytes: int) -> memoryview:
+        """Its first bytes."""
+        assert self._mapping is not None
+        return memoryview(self._mapping)[:nbytes]
+
+    def populate(self) -> None:
+        """Have the kernel make this process's pages of it, in a thread."""
+        assert self._mapping is not None
+        threading.Thread(target=_populate, args=(self._mapping,), daemon=True, name="headway-populate").start()
+
+    def close(self) -> None:
+        """Let go of it; the memory is free when both have and no view is left."""
+        self._mapping = None
+        os.close(self.fd)
+
+
+def _populate(mapping: mmap.mmap) -> None:
+    # Not mapping.madvise, which keeps the interpreter lock.
+    madvise = ctypes.CDLL(None).madvise
+    kept = ctypes.c_char.from_buffer(mapping)
+    start, size = ctypes.addressof(kept), len(mapping)
+    for at in range(0, size, _SLICE_BYTES):
+        count = ctypes.c_size_t(min(_SLICE_BYTES, size - at))
+        if madvise(ctypes.c_void_p(start + at), count, _MADV_POPULATE_WRITE):
+            return  # this kernel can't: pages are made when they are touched
+
+
+def memory_left() -> int | None:
+    """How much memory the machine can still give, None where it does not say."""
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) << 10
+    except OSError:
+        pass
+    return None

@@ -1,0 +1,150 @@
+"""The helper's main loop: takes orders, and lets one thread write and one commit, save after save in the order they began.
+
+Writing of a save goes on while an earlier one still waits to be committed, but checkpoints are committed in order, so HEAD never
+goes back. The loop itself does nothing that takes long.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+
+from headway.checkpoint.backend.base import Backend, open_backend
+from headway.checkpoint.helper.committing import Lineage, conclude
+from headway.checkpoint.helper.memory import SharedBuffer
+from headway.checkpoint.helper.messages import (
+    Abandon,
+    Begin,
+    CannotPrepare,
+    Failed,
+    Order,
+    Prepare,
+    Prepared,
+    Progress,
+    Report,
+    Staged,
+)
+from headway.checkpoint.helper.points import reach
+from headway.checkpoint.helper.saving import Save, write
+from headway.checkpoint.helper.wire import Wire
+from headway.checkpoint.leases import Lease, saving
+from headway.checkpoint.manifest import ROOT_NAME
+from headway.errors import HeadwayError
+
+Job = tuple[Save, Backend, Lease, ExitStack]
+
+
+class Service:
+    """One trainer's helper, until the trainer is gone and its staged saves are done."""
+
+    def __init__(self, wire: Wire[Order]) -> None:
+        self._wire = wire
+        self._buffers: dict[int, SharedBuffer] = {}
+        self._saves: dict[str, Save] = {}
+        self._backends: dict[str, Backend] = {}
+        self._lineage = Lineage()
+        self._to_write: queue.SimpleQueue[Save | None] = queue.SimpleQueue()
+        self._to_commit: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+
+    def run(self) -> None:
+        workers = [threading.Thread(target=work, name=work.__name__) for work in (self._write_all, self._commit_all)]
+        for worker in workers:
+            worker.start()
+        while (order := self._wire.receive()) is not None:
+            self._obey(order)
+        for save in list(self._saves.values()):
+            if not save.staged:
+                save.stop("the trainer ended before all of its state was copied")
+        self._to_write.put(None)
+        for worker in workers:
+            worker.join()
+
+    def _obey(self, order: Order) -> None:
+        match order:
+            case Prepare(number, nbytes):
+                self._prepare(number, nbytes)
+            case Begin(plan, number):
+                save = self._saves[plan.id] = Save(plan, self._buffers[number].view(plan.nbytes))
+                self._to_write.put(save)
+            case Progress(id, copied):
+                self._with(id, lambda save: save.advance(copied))
+            case Staged(id, phases):
+                self._with(id, lambda save: save.stage(phases))
+            case Abandon(id, reason):
+                self._with(id, lambda save: save.stop(reason))
+
+    def _with(self, id: str, do: Callable[[Save], None]) -> None:  # noqa: A002
+        # One that is over already (a full disk, say) is not there any more.
+        if (save := self._saves.get(id)) is not None:
+            do(save)
+
+    def _prepare(self, number: int, nbytes: int) -> None:
+        known = self._buffers.get(number)
+        buffer = known if known is not None else SharedBuffer.fresh(number)
+        try:
+            buffer.grow(nbytes)
+        except (HeadwayError, OSError) as error:
+            if known is None:
+                buffer.close()
+            self._tell(CannotPrepare(number, str(error)))
+            return
+        self._buffers[number] = buffer
+        self._tell(Prepared(number, buffer.nbytes, known is None), [buffer.fd] if known is None else [])
+        buffer.populate()
+
+    # --- the two workers ---------------------------------------------------------------------------------------------
+
+    def _write_all(self) -> None:
+        while (save := self._to_write.get()) is not None:
+            reach("helper:begun")
+            held = ExitStack()
+            try:
+                backend = self._backend(save.plan.root)
+                lease = held.enter_context(saving(backend, save.plan.id, save.plan.writer))
+                written = write(save, backend)
+            except Exception as error:
+                held.close()
+                self._fail(save, error, f"writing step {save.plan.step} to {save.plan.root}")
+                continue
+            save.view.release()
+            self._tell(written)
+            self._to_commit.put((save, backend, lease, held))
+        self._to_commit.put(None)
+
+    def _commit_all(self) -> None:
+        while (job := self._to_commit.get()) is not None:
+            save, backend, lease, held = job
+            with held:
+                try:
+                    durable = conclude(save, backend, lease, self._lineage)
+                except Exception as error:
+                    self._remove(save, backend)
+                    self._fail(save, error, f"committing step {save.plan.step} to {save.plan.root}")
+                    continue
+            del self._saves[save.plan.id]
+            self._tell(durable)
+
+    def _remove(self, save: Save, backend: Backend) -> None:
+        """This writer's files of a save that failed, unless it is a checkpoint all the same."""
+        with contextlib.suppress(OSError, HeadwayError):  # the collector finds what can't be removed now
+            if backend.stat(f"{save.folder}/{ROOT_NAME}") is None:
+                backend.delete([save.segment_file, save.data_file])
+
+    def _fail(self, save: Save, error: Exception, what: str) -> None:
+        save.view.release()
+        if save.plan.commit is not None:
+            self._lineage.failed(save.plan.id, save.plan.commit)
+        del self._saves[save.plan.id]
+        self._tell(Failed.of(save.plan.id, error, what))
+
+    def _backend(self, root: str) -> Backend:
+        if root not in self._backends:
+            self._backends[root] = open_backend(root)
+        return self._backends[root]
+
+    def _tell(self, report: Report, fds: list[int] | None = None) -> None:
+        with contextlib.suppress(OSError):  # the trainer is gone: there is nobody to tell
+            self._wire.send(report, fds or [])

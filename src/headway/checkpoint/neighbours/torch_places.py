@@ -1,0 +1,57 @@
+"""Tensors of a `torch.save` file as what an import takes over: a place where it can be, a copy where it must be."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from headway.checkpoint.boxes import Box
+from headway.checkpoint.dtypes import NBYTES, raw_dtype
+from headway.checkpoint.foreign import Place
+from headway.checkpoint.manifest import Json, Object
+from headway.checkpoint.neighbours.torch_zip import StoredTensor, Tree
+from headway.checkpoint.tree import encode
+from headway.checkpoint.write import Part
+from headway.errors import CheckpointDamaged
+
+
+def to_json(tree: Tree, name: str) -> tuple[Json, dict[str, StoredTensor]]:
+    """A value as JSON, and its tensors under names that begin with `name`. Raises UsageError for what can't be kept."""
+    tensors: dict[str, StoredTensor] = {}
+
+    def keep(its: str, leaf: object) -> str | None:
+        if not isinstance(leaf, StoredTensor):
+            return None
+        tensors[its] = leaf
+        return "$tensor"
+
+    return encode(tree, name, keep), tensors
+
+
+def kept(name: str, known: Object, box: Box, tensor: StoredTensor, file: Path) -> Place | Part:
+    """A tensor of a file as a place, where its elements are in row-major order, else as a part that is copied from there."""
+    if tensor.contiguous:
+        return Place(name, known, box, file, tensor.start)
+
+    def data() -> Any:
+        with file.open("rb") as source:
+            return gather(tensor, source, str(file))
+
+    return Part(name, known, box, data)
+
+
+def gather(tensor: StoredTensor, source: BinaryIO, where: str) -> Any:
+    """The elements of a tensor in row-major order, as a numpy array of raw elements."""
+    import numpy as np
+    from numpy.lib.stride_tricks import as_strided
+
+    size = NBYTES[tensor.dtype]
+    steps = [(extent - 1) * stride for extent, stride in zip(tensor.shape, tensor.strides, strict=True)]
+    nbytes = (1 + sum(steps)) * size if math.prod(tensor.shape) else 0
+    source.seek(tensor.start)
+    data = source.read(nbytes)
+    if len(data) != nbytes:
+        raise CheckpointDamaged(f"{where}: ends before the tensor at byte {tensor.start} does: the file is not whole")
+    flat = np.frombuffer(data, raw_dtype(tensor.dtype))
+    return np.ascontiguousarray(as_strided(flat, tensor.shape, [stride * size for stride in tensor.strides]))

@@ -1,0 +1,333 @@
+"""Torch optimizers, by parameter: moments where their parameter lies, hyperparameters without groups.
+
+An optimizer numbers its parameters and keeps them in groups; both depend on how the program was started. So nothing here has a
+number or a group: slot `exp_avg` of the parameter `model.w` is the object `opt.state.model.w.exp_avg`, with the layout of
+`model.w`, and the hyperparameters of its group are the value `opt.group.model.w`. When loading, they are put into the groups that
+the optimizer has now; parameters that share a group must have been saved with the same ones.
+
+A fresh optimizer has no slots, so room is made for those of the checkpoint, and hung into the optimizer when all is loaded. Slots
+that the checkpoint does not have are dropped then: it was saved before the first step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from headway.checkpoint.cuts import uncut
+from headway.checkpoint.dtypes import torch_dtype
+from headway.checkpoint.flat import hold_range
+from headway.checkpoint.layout import Place
+from headway.checkpoint.manifest import Json, Kind, Object
+from headway.checkpoint.sources import Local, local_of
+from headway.checkpoint.taking import Member, Taking, Values
+from headway.checkpoint.tree import decode, encode
+from headway.errors import CheckpointMismatch, LayoutError, UsageError
+
+_HOW = frozenset({"params", "param_names", "foreach", "fused", "capturable", "differentiable"})
+"""What a group says about how to compute, and not what: the program decides that anew each time."""
+
+_MASTER = "master"
+
+
+def is_optimizer(value: object) -> bool:
+    """Whether it is an optimizer of torch's."""
+    return isinstance(value, torch.optim.Optimizer)
+
+
+def put_optimizer(optimizer: Any, taking: Taking, path: str, *, masters: bool = False) -> None:
+    """Put an optimizer's slots and hyperparameters under a name. The arrays that it optimizes must be known by now."""
+    work = _Work(optimizer, taking, path, masters)
+    work.put_groups()
+    if taking.saved is None:
+        work.put_slots()
+    else:
+        work.make_slots()
+
+
+class _Work:
+    def __init__(self, optimizer: Any, taking: Taking, path: str, masters: bool) -> None:
+        self.optimizer = optimizer
+        self.taking = taking
+        self.masters = masters
+        self.states = f"{path}.state." if path else "state."
+        self.groups = f"{path}.group." if path else "group."
+        self.path = path
+        self.known = {id(p): self._members(number, p) for number, p, _ in self._parameters()}
+
+    def _parameters(self) -> Iterator[tuple[int, Any, dict[str, Any]]]:
+        for number, group in enumerate(self.optimizer.param_groups):
+            for parameter in group["params"]:
+                yield number, parameter, group
+
+    def _members(self, group: int, parameter: Any) -> list[Member]:
+        members = self.taking.members_of(parameter, f"a parameter of {self.path}")
+        if not members:
+            raise UsageError(
+                f"{self.path or 'the optimizer'}: group {group} has a parameter of shape {tuple(parameter.shape)} that is nowhere "
+                "in the state, so it has no name: put its module there as well, or declare flat buffers with FlatOptimizer"
+            )
+        for member in members:
+            self.taking.guard(member.place.name)
+        return members
+
+    # --- hyperparameters ------------------------------------------------------------------------------------------
+
+    def put_groups(self) -> None:
+        """One value for each parameter; those of a group are equal."""
+        for number, group in enumerate(self.optimizer.param_groups):
+            where = f"{self.path}.param_groups[{number}]"
+            values = {key: _plain(value, f"{where}[{key!r}]") for key, value in group.items() if key not in _HOW}
+            names = [self.groups + member.place.name for p in group["params"] for member in self.known[id(p)]]
+            for name in names:
+                self.taking.value(name, values)
+            if self.taking.saved is not None:
+                self._load_group(group, where, names)
+
+    def _load_group(self, group: dict[str, Any], where: str, names: list[str]) -> None:
+        taking = self.taking
+        assert taking.saved is not None
+        names = [name for name in names if taking.select(name) and name in taking.saved.values]
+        for name in names:
+            if taking.saved.values[name] != taking.saved.values[names[0]]:
+                raise CheckpointMismatch(
+                    f"{where} has parameters that were saved with different hyperparameters: {names[0].removeprefix(self.groups)} "
+                    f"with {taking.saved.values[names[0]]}, {name.removeprefix(self.groups)} with {taking.saved.values[name]}: put "
+                    "them in different groups"
+                )
+
+        def accept(values: Values) -> None:
+            for key, value in decode(values[names[0]], _no_array).items():
+                if isinstance(group.get(key), torch.Tensor):
+                    group[key].fill_(value)
+                else:
+                    group[key] = value
+
+        if names:
+            taking.then(accept)
+
+    # --- slots, as they are ---------------------------------------------------------------------------------------
+
+    def put_slots(self) -> None:
+        """Put what the optimizer has."""
+        for _, parameter, _ in self._parameters():
+            members = self.known[id(parameter)]
+            slots = self.optimizer.state.get(parameter, {})
+            for slot, value in slots.items():
+                if isinstance(value, torch.Tensor):
+                    self._hold(parameter, members, slot, value)
+                else:
+                    for member in members:
+                        self.taking.tree(self._name(member, slot), value, "moment", _ignore)
+            if self.masters and members[0].flat:
+                self._hold(parameter, members, _MASTER, parameter)
+
+    def _hold(self, parameter: Any, members: list[Member], slot: str, tensor: Any) -> None:
+        local = local_of(tensor, self._name(members[0], slot), self.taking.saved is not None)
+        for member in members:
+            self._hold_one(parameter, member, slot, local)
+
+    def _hold_one(self, parameter: Any, member: Member, slot: str, local: Local) -> None:
+        name = self._name(member, slot)
+        if member.flat and local.shape == tuple(parameter.shape):
+            if member.begin < member.end:
+                place = Place(name, member.place.shape, member.place.cuts)
+                hold_range(self.taking, member, place, local, "moment", guarded=True)
+        elif not member.flat or member.begin < member.end:
+            local = _as_parameter(local, parameter, member, name)
+            kind: Kind = "scalar" if local.shape == () and (slot == "step" or member.shape != ()) else "moment"
+            self.taking.hold(_slot_place(name, member, local.shape), local, kind, guarded=True)
+
+    def _name(self, member: Member, slot: str) -> str:
+        return f"{self.states}{member.place.name}.{slot}"
+
+    # --- slots, as the checkpoint has them ------------------------------------------------------------------------
+
+    def make_slots(self) -> None:
+        """Put what the checkpoint has: into the slots that are there, and into fresh ones."""
+        arrays, trees = self._saved_slots()
+        for _, parameter, group in self._parameters():
+            members = [member for member in self.known[id(parameter)] if not member.flat or member.begin < member.end]
+            kept: set[str] = set()
+            new: dict[str, Any] = {}
+            for slot in self._slots_of(members, arrays):
+                kept.add(slot)
+                saved = {member.place.name: arrays[member.place.name][slot] for member in members}
+                self._make_slot(parameter, group, members, slot, saved, new)
+            for member in members[:1]:
+                for slot in trees.get(member.place.name, ()):
+                    kept.add(slot)
+                    current = self.optimizer.state.get(parameter, {}).get(slot)
+                    self.taking.tree(self._name(member, slot), current, "moment", _put(self.optimizer.state, parameter, slot))
+            names = [self.groups + member.place.name for member in members]
+            if names and all(map(self.taking.select, names)):
+                self.taking.then(self._hang(parameter, new, kept))
+            elif new:
+                self.taking.then(self._hang(parameter, new, None))
+
+    def _saved_slots(self) -> tuple[dict[str, dict[str, Object]], dict[str, list[str]]]:
+        """Slots of the checkpoint by the name of the parameter: arrays, and other values."""
+        saved, select = self.taking.saved, self.taking.select
+        assert saved is not None
+        names = {member.place.name for members in self.known.values() for member in members}
+        arrays: dict[str, dict[str, Object]] = {}
+        trees: dict[str, list[str]] = {}
+        for name in saved.objects:
+            parameter, _, slot = name.removeprefix(self.states).rpartition(".")
+            if name.startswith(self.states) and parameter in names and select(name):
+                arrays.setdefault(parameter, {})[slot] = saved.objects[name]
+        for name in saved.values:
+            parameter, _, slot = name.removeprefix(self.states).rpartition(".")
+            if name.startswith(self.states) and parameter in names and select(name):
+                trees.setdefault(parameter, []).append(slot)
+        return arrays, trees
+
+    def _slots_of(self, members: list[Member], arrays: dict[str, dict[str, Object]]) -> list[str]:
+        """The slots of a parameter; the parameters of a flat buffer must have the same ones."""
+        if not members:
+            return []
+        slots = {member.place.name: set(arrays.get(member.place.name, ())) for member in members}
+        first = members[0].place.name
+        for name, here in slots.items():
+            if here != slots[first]:
+                raise CheckpointMismatch(
+                    f"{first} and {name} share a flat buffer of {self.path}, but the checkpoint has {sorted(slots[first])} for one "
+                    f"and {sorted(here)} for the other"
+                )
+        return list(arrays.get(first, ()))
+
+    def _make_slot(
+        self, parameter: Any, group: dict[str, Any], members: list[Member], slot: str, saved: dict[str, Object], new: dict[str, Any]
+    ) -> None:
+        current = self.optimizer.state.get(parameter, {}).get(slot)
+        if slot == _MASTER and self.masters:
+            current = parameter
+        known = saved[members[0].place.name]
+        if members[0].flat and known.shape == () and any(member.shape != () for member in members):
+            self._make_shared(parameter, group, members, slot, known, new, current)
+            return
+        if not isinstance(current, torch.Tensor):
+            current = new[slot] = _fresh(parameter, members[0], group, slot, known, self._name(members[0], slot))
+        self._hold(parameter, members, slot, current)
+
+    def _make_shared(
+        self,
+        parameter: Any,
+        group: dict[str, Any],
+        members: list[Member],
+        slot: str,
+        known: Object,
+        new: dict[str, Any],
+        current: Any,
+    ) -> None:
+        """One number for a whole flat buffer, which the checkpoint has for each parameter: they must be the same."""
+        rooms = {}
+        for member in members:
+            name = self._name(member, slot)
+            rooms[name] = torch.empty((), dtype=torch_dtype(known.dtype))
+            self.taking.hold(Place(name, ()), local_of(rooms[name], name, True), "scalar")
+        if not isinstance(current, torch.Tensor):
+            current = new[slot] = torch.zeros((), dtype=torch_dtype(known.dtype), device=_scalar_device(parameter, group, slot))
+
+        def accept(_: Values) -> None:
+            first = next(iter(rooms))
+            for name, room in rooms.items():
+                if not torch.equal(room, rooms[first]):
+                    raise CheckpointMismatch(
+                        f"{first} is {rooms[first].item()} and {name} is {room.item()}, but they share a flat buffer of {self.path}, "
+                        "which has one: put them into different buffers"
+                    )
+            current.copy_(rooms[first])
+
+        self.taking.then(accept)
+
+    def _hang(self, parameter: Any, new: dict[str, Any], kept: set[str] | None) -> Any:
+        def accept(_: Values) -> None:
+            slots = self.optimizer.state.get(parameter)
+            for slot in [] if slots is None or kept is None else [slot for slot in slots if slot not in kept]:
+                del slots[slot]
+            if new:
+                self.optimizer.state[parameter].update(new)
+            elif slots is not None and not slots:
+                del self.optimizer.state[parameter]  # as an optimizer that never stepped
+
+        return accept
+
+
+# --- helpers ---------------------------------------------------------------------------------------------------------
+
+
+def _slot_place(name: str, member: Member, shape: tuple[int, ...]) -> Place:
+    """Where a slot lies: as its parameter; or, where it has one element instead of a dimension, whole in that."""
+    place = member.place
+    if shape == member.shape:
+        return Place(name, place.shape, place.cuts)
+    if place.cuts is None or shape == ():
+        return Place(name, shape)
+    split = [cut != uncut(size) for cut, size in zip(place.cuts, member.shape, strict=True)]
+    if len(shape) == len(split) and all(
+        size == mine or (size == 1 and not cut) for size, mine, cut in zip(shape, member.shape, split, strict=True)
+    ):
+        same = [size == mine for size, mine in zip(shape, member.shape, strict=True)]
+        whole = tuple(full if fits else 1 for full, fits in zip(place.shape, same, strict=True))
+        cuts = tuple(cut if fits else uncut(1) for cut, fits in zip(place.cuts, same, strict=True))
+        return Place(name, whole, cuts)
+    raise LayoutError(f"{name} has shape {shape}, its parameter {member.shape}, which is split: how this follows is not known")
+
+
+def _as_parameter(local: Local, parameter: Any, member: Member, name: str) -> Local:
+    """A plain tensor that an optimizer made like the local part of a DTensor is a part of the same whole."""
+    if local.shape == member.shape or local.shape == () or local.cuts is not None or member.flat:
+        return local
+    mine = local_of(parameter, name, False)
+    if mine.cuts is None:
+        return local
+    if mine.extent != local.extent:
+        raise LayoutError(f"{name} has shape {local.shape}, the shard of its parameter {mine.extent}: how it follows is not known")
+    return local._replace(shape=mine.shape, cuts=mine.cuts)
+
+
+def _fresh(parameter: Any, member: Member, group: dict[str, Any], slot: str, known: Object, name: str) -> Any:
+    """Memory for a slot of the checkpoint. Padding, which nothing fills, is zero."""
+    dtype = torch_dtype(known.dtype)
+    if known.shape == () and (slot == "step" or member.shape != ()):
+        return torch.empty((), dtype=dtype, device=_scalar_device(parameter, group, slot))
+    like = parameter.detach()
+    if member.flat or known.shape == member.place.shape:
+        return torch.zeros_like(like, dtype=dtype)
+    if member.place.cuts is None and local_of(parameter, name, False).cuts is None:
+        return torch.empty(known.shape, dtype=dtype, device=like.device)
+    if len(known.shape) == len(member.shape):
+        pairs = zip(known.shape, member.place.shape, member.shape, strict=True)
+        return torch.zeros([mine if size == whole else size for size, whole, mine in pairs], dtype=dtype, device=like.device)
+    raise CheckpointMismatch(
+        f"{name} has shape {known.shape} in the checkpoint, its parameter {member.place.shape}: it does not fit"
+    )
+
+
+def _scalar_device(parameter: Any, group: dict[str, Any], slot: str) -> Any:
+    """Where torch keeps a number: step counters in the host's memory, unless the device reads them."""
+    return parameter.device if slot != "step" or group.get("capturable") or group.get("fused") else torch.device("cpu")
+
+
+def _plain(value: object, name: str) -> Json:
+    if isinstance(value, torch.Tensor) and value.numel() == 1:
+        value = value.item()
+    return encode(value, name, lambda path, leaf: None)
+
+
+def _no_array(mark: str, name: str) -> object:
+    raise CheckpointMismatch(f"hyperparameters refer to the array {name}: they were not written by Headway")
+
+
+def _put(state: Any, parameter: Any, slot: str) -> Any:
+    def put(value: object) -> None:
+        state[parameter][slot] = value
+
+    return put
+
+
+def _ignore(value: object) -> None:
+    """Nothing is loaded while saving."""

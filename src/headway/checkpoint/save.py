@@ -1,0 +1,394 @@
+"""Saving: from a state to a checkpoint, with the training blocked only while the plan is made and the unguarded rest is copied.
+
+All ranks call `Saver.save` at the same point of their program. They exchange one small message (is there a free buffer? has the
+layout changed? what are the plain values?); only when the layout has changed do they exchange tables and plan anew. Then each rank
+begins its part with its helper process and goes on training. What becomes of it is heard from the helper, in a thread.
+
+A save that fails never ends the training and is never silent: an event at once, a warning from the next call on the training's
+thread, and an exception for whoever asks (`Save.durable`). What can never work, as a state that can't be saved or a layout that
+does not fit, raises UsageError, LayoutError or CheckpointMismatch at the first save, on all ranks.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import msgspec
+import xxhash
+
+from headway.checkpoint.backend.base import Backend
+from headway.checkpoint.catalog import newest
+from headway.checkpoint.guard import StepGuard
+from headway.checkpoint.helper.client import Begun, HelperClient
+from headway.checkpoint.helper.messages import CommitPlan, Durable, Failed, Happened, PlannedFragment, WriterPlan, Written
+from headway.checkpoint.image import FileImage, lay_out
+from headway.checkpoint.inventory import Inventory
+from headway.checkpoint.layout import Layout
+from headway.checkpoint.manifest import Head, Json
+from headway.checkpoint.monitor import Listener, Monitor
+from headway.checkpoint.plan_save import SavePlan, Table, agreed_values, plan_save, table_of
+from headway.checkpoint.ranks import Ranks
+from headway.checkpoint.snapshot import Item, Snapshot
+from headway.checkpoint.state import take
+from headway.checkpoint.together import together
+from headway.engine import events
+from headway.errors import CheckpointError, CheckpointMismatch, SaveFailed, StoreFull
+
+DEADLINE_S = 600.0
+
+
+class Save:
+    """A checkpoint on its way. `skipped` says why it was not begun, and is empty if it was."""
+
+    def __init__(self, step: int, id: str, skipped: str = "") -> None:  # noqa: A002
+        self.step = step
+        self.id = id
+        self.skipped = skipped
+        self.nbytes = 0  # of this rank's file
+        self.blocked_s = 0.0  # time that the call of save took
+        self.lag_s = 0.0  # from the call of save until it was durable
+        self.error: CheckpointError | StoreFull | None = None
+        self._snapshot: Snapshot | None = None
+        self._ended = threading.Event()
+        if skipped:
+            self._ended.set()
+
+    def __repr__(self) -> str:
+        now = self.skipped or (str(self.error) if self.error else "durable" if self.done else "on its way")
+        return f"<save of step {self.step}: {now}>"
+
+    @property
+    def done(self) -> bool:
+        """Whether it is durable, has failed or was skipped."""
+        return self._ended.is_set()
+
+    def staged(self) -> None:
+        """Return when the state may be changed: it is copied, or the save is over. Torch's optimizers wait by themselves."""
+        if self._snapshot is not None:
+            self._snapshot.wait()
+
+    def durable(self, timeout_s: float | None = None) -> None:
+        """Return when the checkpoint exists.
+
+        Raises SaveFailed, CheckpointConflict or StoreFull where it never will; SaveFailed where it was skipped; TimeoutError.
+        """
+        if self.skipped:
+            raise SaveFailed(f"step {self.step} was not saved: {self.skipped}")
+        self.staged()
+        if not self._ended.wait(timeout_s):
+            raise TimeoutError(f"step {self.step} is not durable after {timeout_s:g} s")
+        if self.error is not None:
+            raise self.error
+
+
+class _Word(msgspec.Struct, frozen=True):
+    """What ranks tell each other at each save."""
+
+    step: int
+    id: str
+    layout: str  # hash of the table
+    values: dict[str, Json]
+    full: str  # why no save can begin now
+    lost: dict[str, str]  # saves that this rank has given up, and why
+
+
+class _Planned(msgspec.Struct, frozen=True):
+    hashes: tuple[str, ...]
+    plan: SavePlan
+
+
+class _Flight:
+    """A save with what its end needs."""
+
+    def __init__(self, save: Save, monitor: Monitor, began: float) -> None:
+        self.save, self.monitor, self.began = save, monitor, began
+        self.begun: Begun | None = None
+
+
+class Saver:
+    """Saves to one root.
+
+    Args:
+        buffers: how many saves may be on their way at once; the next one is skipped.
+        after: done on the first rank, in a thread, when a checkpoint has become durable.
+        debug: find changes of the state that no version tells, by hashing everything twice.
+        deadline_s: how long the coordinator waits for the other ranks' data.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        ranks: Ranks,
+        *,
+        buffers: int = 2,
+        debug: bool = False,
+        deadline_s: float = DEADLINE_S,
+        provenance: dict[str, Json] | None = None,
+        listener: Listener | None = None,
+        after: Callable[[], None] | None = None,
+    ) -> None:
+        self._backend, self._ranks = backend, ranks
+        self._buffers, self._debug, self._deadline_s = buffers, debug, deadline_s
+        self._provenance, self._listener = provenance or {}, listener
+        self._after = ThreadPoolExecutor(1, thread_name_prefix="headway-after-save") if after and not ranks.rank else None
+        self._do_after = after
+        self._client = HelperClient(self._happened, buffers=buffers)
+        self._guard = StepGuard()
+        self._flights: dict[str, _Flight] = {}
+        self._lost: dict[str, str] = {}  # given up here, and not told to the others yet
+        self._unsaid: list[str] = []  # failures that nobody was warned of yet
+        self._planned: _Planned | None = None
+        self._basis: Head | None = None
+        self._knows_head = False
+        self.parent = self._came_from = ""
+
+    def came_from(self, id: str) -> None:  # noqa: A002
+        """The state is that of a checkpoint: it is the parent of the next one."""
+        self.parent = self._came_from = id
+
+    # --- saving ------------------------------------------------------------------------------------------------------
+
+    def save(self, state: Any, layout: Layout | None, step: int, metrics: dict[str, float]) -> Save:
+        """Begin to save. Raises UsageError, LayoutError, CheckpointMismatch, on all ranks; what fails later raises in `durable`."""
+        self.warn()
+        began = time.perf_counter()
+        monitor = Monitor(self._backend.url, step, self._ranks.rank, self._listener)
+        with monitor.phase("plan"):
+            inventory, words = self._agree(state, layout, step)
+            save = Save(step, words[0].id, self._why_not(words))
+            if not save.skipped:
+                plan = self._plan(inventory, tuple(word.layout for word in words))
+                values = agreed_values([word.values for word in words])
+                image = self._image(plan, save.id)
+        if save.skipped:
+            monitor.tell(events.CheckpointSkipped, why=save.skipped)
+            return save
+        flight = self._flights[save.id] = _Flight(save, monitor, began)
+        try:
+            flight.begun = self._begin(save, image, plan, values, metrics)
+            self._copy(flight, inventory, image)
+        except (CheckpointError, StoreFull, OSError) as error:
+            self._end(flight, error if isinstance(error, CheckpointError | StoreFull) else SaveFailed(str(error)))
+        save.blocked_s = time.perf_counter() - began
+        return save
+
+    def _agree(self, state: Any, layout: Layout | None, step: int) -> tuple[Inventory, list[_Word]]:
+        taken: list[Inventory] = []
+        lost, self._lost = self._lost, {}
+
+        def say() -> bytes:
+            taken.append(take(state, layout))
+            table = xxhash.xxh3_128_hexdigest(msgspec.msgpack.encode(table_of(taken[0])))
+            busy = len(self._client.in_flight())
+            full = (
+                f"{busy} earlier saves are still being written: save less often, or to a faster disk"
+                if busy >= self._buffers
+                else ""
+            )
+            word = _Word(step, secrets.token_hex(6), table, taken[0].values, full, lost)
+            return msgspec.msgpack.encode(word)
+
+        words = [msgspec.msgpack.decode(said, type=_Word) for said in together(self._ranks, say)]
+        for rank, word in enumerate(words):
+            if word.step != step:
+                raise CheckpointMismatch(f"rank {rank} saves step {word.step}, rank {self._ranks.rank} step {step}")
+            for id, why in word.lost.items():  # noqa: A001
+                self._give_up(id, f"rank {rank}: {why}")
+        return taken[0], words
+
+    def _why_not(self, words: list[_Word]) -> str:
+        where = next((rank for rank, word in enumerate(words) if word.full), None)
+        if where is None:
+            return ""
+        return words[where].full if len(words) == 1 else f"on rank {where}, {words[where].full}"
+
+    def _plan(self, inventory: Inventory, hashes: tuple[str, ...]) -> SavePlan:
+        """Who writes what, as last time if all ranks hold what they held then."""
+        if self._planned is None or self._planned.hashes != hashes:
+            mine = msgspec.msgpack.encode(table_of(inventory))
+            tables = [msgspec.msgpack.decode(said, type=Table) for said in self._ranks.exchange(mine)]
+            self._planned = _Planned(hashes, plan_save(tables))
+        return self._planned.plan
+
+    def _image(self, plan: SavePlan, id: str) -> FileImage:  # noqa: A002
+        share = plan.shares[self._ranks.rank].boxes
+        return lay_out([(name, plan.objects[name], box) for name, box in share], id)
+
+    def _begin(
+        self, save: Save, image: FileImage, plan: SavePlan, values: dict[str, Json], metrics: dict[str, float]
+    ) -> Begun | None:
+        """Let the helper begin. Where one rank's can't, none does: raises SaveFailed on all."""
+        writers = tuple(f"{rank:05d}" for rank in range(self._ranks.size))
+        commit = None
+        if self._ranks.rank == 0:
+            commit = CommitPlan(
+                writers=writers,
+                objects=plan.objects,
+                values=values,
+                created=time.time(),
+                basis=self._head(),
+                parent=self.parent,
+                metrics=metrics,
+                provenance=self._provenance,
+            )
+        writer_plan = WriterPlan(
+            root=self._backend.url,
+            id=save.id,
+            step=save.step,
+            writer=writers[self._ranks.rank],
+            nbytes=image.nbytes,
+            header_nbytes=len(image.header),
+            fragments=tuple(
+                PlannedFragment(entry.name, entry.box.offset, entry.box.extent, entry.start, entry.nbytes, entry.itemsize)
+                for entry in image.entries
+            ),
+            commit=commit,
+            deadline_s=self._deadline_s,
+        )
+        begun: list[Begun] = []
+
+        def begin() -> bytes:
+            found = self._client.begin(writer_plan)
+            if found is None:
+                raise SaveFailed(f"step {save.step} was not saved: all buffers are in use")
+            begun.append(found)
+            return b""
+
+        try:
+            together(self._ranks, begin)
+        except CheckpointError as error:
+            for each in begun:
+                each.abandon(str(error))
+            raise
+        if commit is not None:
+            basis = commit.basis
+            self._basis = Head(save.id, save.step, basis.serial + 1 if basis is not None else 1)
+        self.parent = save.id
+        save.nbytes = image.nbytes
+        return begun[0]
+
+    def _head(self) -> Head | None:
+        """What HEAD is, or will be when the saves before this one are durable."""
+        if not self._knows_head:
+            found = newest(self._backend).manifest
+            self._basis = Head(found.id, found.step, found.serial) if found is not None else None
+            self._knows_head = True
+        return self._basis
+
+    def _copy(self, flight: _Flight, inventory: Inventory, image: FileImage) -> None:
+        begun, held = flight.begun, {holding.name: holding for holding in inventory.holdings}
+        assert begun is not None
+        items: list[Item] = []
+        for entry in image.entries:
+            holding = held[entry.name]
+            if entry.nbytes:
+                piece = next(piece for piece in holding.pieces if piece.box.holds(entry.box))
+                items.append(Item(holding, piece.narrow(entry.box), entry.start))
+
+        def ended(error: SaveFailed | None) -> None:
+            for phase in snapshot.phases():
+                flight.monitor.note(phase)
+            if error is None:
+                begun.staged(tuple(flight.monitor.phases))
+            else:
+                self._lost[flight.save.id] = str(error)
+                begun.abandon(str(error))
+
+        snapshot = Snapshot(items, begun.image, begun.progress, ended, header=image.header, debug=self._debug)
+        flight.save._snapshot = snapshot
+        snapshot.start()
+        self._guard.watch(snapshot)
+
+    # --- what becomes of it ------------------------------------------------------------------------------------------
+
+    def _happened(self, event: Happened) -> None:
+        """Called by the client's thread."""
+        flight = self._flights.get(event.id)
+        if flight is None:
+            return
+        match event:
+            case Written():
+                for phase in event.phases:
+                    flight.monitor.note(phase)
+            case Durable():
+                flight.monitor.note(event.commit)
+                self._end(flight, None)
+            case Failed():
+                self._end(flight, event.error())
+
+    def _end(self, flight: _Flight, error: CheckpointError | StoreFull | None) -> None:
+        if self._flights.pop(flight.save.id, None) is None:
+            return
+        save, monitor = flight.save, flight.monitor
+        save.error, save.lag_s = error, time.perf_counter() - flight.began
+        if error is None:
+            self._came_from = save.id
+            if self._after is not None and self._do_after is not None:
+                self._after.submit(self._tidy, self._do_after)
+            monitor.tell(events.CheckpointSaved, id=save.id, nbytes=save.nbytes, blocked_s=save.blocked_s, lag_s=save.lag_s)
+        else:
+            monitor.tell(events.CheckpointFailed, why=str(error))
+            self._unsaid.append(f"step {save.step} was not saved: {error}")
+            if not self._flights:  # what was to follow it knows by itself what it follows instead
+                self._knows_head, self.parent = False, self._came_from
+        save._ended.set()
+
+    def _give_up(self, id: str, why: str) -> None:  # noqa: A002
+        """Another rank has given a save up: it can't become durable."""
+        flight = self._flights.get(id)
+        if flight is not None and flight.begun is not None:
+            flight.save.staged()
+            flight.begun.abandon(why)
+
+    def warn(self) -> None:
+        """Warn of failures that happened in the background. Called on the training's thread."""
+        unsaid, self._unsaid = self._unsaid, []
+        for message in unsaid:
+            warnings.warn(message, RuntimeWarning, stacklevel=4)
+
+    # --- its end -----------------------------------------------------------------------------------------------------
+
+    def guard(self) -> None:
+        """Return when the state may be changed, whatever is on its way."""
+        self._guard.wait()
+
+    def prepare(self, state: Any, layout: Layout | None) -> None:
+        """Have the memory for saves of this state made ahead of time. All ranks must call it. Raises as `save` does."""
+        inventory, words = self._agree(state, layout, step=0)
+        image = self._image(self._plan(inventory, tuple(word.layout for word in words)), words[0].id)
+        try:
+            self._client.prepare(image.nbytes)
+        except SaveFailed as error:
+            self._unsaid.append(str(error))
+
+    def _tidy(self, after: Callable[[], None]) -> None:
+        try:
+            after()
+        except Exception as error:
+            self._unsaid.append(f"old checkpoints could not be removed: {error}")
+
+    def in_flight(self) -> list[str]:
+        """The saves that are neither durable nor failed."""
+        return list(self._flights)
+
+    def wait(self, timeout_s: float | None = None) -> None:
+        """Return when no save is on its way any more, or after so many seconds."""
+        until = None if timeout_s is None else time.monotonic() + timeout_s
+        for flight in list(self._flights.values()):
+            flight.save.staged()
+            flight.save._ended.wait(None if until is None else max(0.0, until - time.monotonic()))
+        self.warn()
+
+    def close(self, timeout_s: float | None = None) -> None:
+        """Wait for what is on its way (up to a time; the helper goes on with it), then let the helper go."""
+        self._guard.close()
+        self._client.close(timeout_s)
+        if self._after is not None:
+            self._after.shutdown()
+        self.warn()

@@ -1,0 +1,258 @@
+"""A state and what it is called: from nested dictionaries, lists, arrays, modules, optimizers and objects to an `Inventory`.
+
+Names come from the state's own keys, joined with dots, and from the names that a model's author gave to its parameters. No rank,
+stage, wrapper or parameter number is ever in a name, so whatever the next run looks like, it asks for the same things.
+
+- dictionaries, lists and tuples: their keys and positions; what is in them stays where it is, arrays in place
+- arrays of numpy and torch, DTensors: objects
+- modules, torch optimizers: see `module_state` and `optim_state`
+- `Flat`, `FlatOptimizer`, `Rng`, `Streams`, `Cursor`: what they say themselves
+- anything else with `state_dict` and `load_state_dict` (a learning rate schedule, a gradient scaler): its `state_dict()`
+- numbers, strings, booleans, None, bytes: values
+
+Optimizers are looked at last, since they call parameters by what others name. Torch is never imported for a state without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from headway.checkpoint.inventory import Inventory
+from headway.checkpoint.layout import Layout, Placer
+from headway.checkpoint.manifest import Object
+from headway.checkpoint.sources import is_array, is_numpy_scalar, torch_loaded
+from headway.checkpoint.taking import Saved, Source, Taking, Values
+from headway.errors import CheckpointMismatch, UsageError
+
+_SHOWN = 10
+_LEAVES = (bool, int, float, complex, str, bytes, type(None))
+
+
+def take(state: Any, layout: Layout | None = None, *, coords: Mapping[str, int] | None = None) -> Inventory:
+    """What this process holds of a state. Nothing is copied: the inventory sees the state's memory.
+
+    Args:
+        state: see the module.
+        layout: what tensors that don't say it themselves are parts of.
+        coords: the ranks of this process on the layout's axes, where they differ from those that it says.
+
+    Raises:
+        UsageError: something in the state can't be kept; the message names it.
+        LayoutError: the layout does not fit the state.
+
+    Example:
+        >>> import numpy
+        >>> inventory = take({"model": {"w": numpy.zeros((4, 2), "float32")}, "step": 3})
+        >>> [holding.name for holding in inventory.holdings], inventory.values
+        (['model.w'], {'step': 3})
+    """
+    taking = Taking(_placer(layout, coords))
+    _put_all(state, taking)
+    return taking.finish()
+
+
+def take_for_load(
+    state: Any,
+    objects: Mapping[str, Object],
+    values: Values,
+    layout: Layout | None = None,
+    *,
+    coords: Mapping[str, int] | None = None,
+    select: Callable[[str], bool] | None = None,
+    strict: bool = True,
+) -> Inventory:
+    """What this process wants of a checkpoint that has these objects and values, and where it goes. Arrays of the state are filled
+    in place; what the state has no memory for yet is in fresh memory, which `accept` hangs into the state. Until then, the state
+    is not touched.
+
+    Args:
+        select: which names to load; the rest of the state is left as it is.
+        strict: everything that is selected in the state must be in the checkpoint. Without it, what is not there is left as it is.
+
+    Raises:
+        CheckpointMismatch: state and checkpoint don't fit. (What the checkpoint has and no process wants is found by
+            `refuse_unclaimed`, which needs the names of all processes.)
+    """
+    wanted = select or (lambda name: True)
+    taking = Taking(_placer(layout, coords), Saved(objects, values), wanted)
+    _put_all(state, taking)
+    inventory = taking.finish()
+    if strict:
+        _refuse_misfits(inventory, objects, values, wanted)
+    inventory.holdings = [each for each in inventory.holdings if wanted(each.name) and (strict or each.name in objects)]
+    inventory.aliases = {name: each for name, each in inventory.aliases.items() if wanted(name)}
+    inventory.values = {name: each for name, each in inventory.values.items() if wanted(name) and name in values}
+    return inventory
+
+
+def claimed(inventory: Inventory) -> set[str]:
+    """The names that a process wants."""
+    return {each.name for each in inventory.holdings} | set(inventory.aliases) | set(inventory.values)
+
+
+def refuse_unclaimed(objects: Mapping[str, Object], values: Values, names: set[str]) -> None:
+    """Raise CheckpointMismatch if a checkpoint has something that is not among the names that all processes want."""
+    left = [name for name, each in objects.items() if name not in names and each.alias_of not in names]
+    left += [name for name in values if name not in names]
+    if left:
+        raise CheckpointMismatch(f"in the checkpoint, but not in the state: {_some(left)}. To load only a part, select it by name")
+
+
+def optimizers_in(state: Any) -> list[Any]:
+    """The torch optimizers of a state, whose steps change it."""
+    from headway.checkpoint.flat import FlatOptimizer
+
+    leaves = [leaf.optimizer if isinstance(leaf, FlatOptimizer) else leaf for _, leaf in _leaves(state, "")]
+    return [leaf for leaf in leaves if _is_optimizer(leaf)]
+
+
+# --- the walk --------------------------------------------------------------------------------------------------------
+
+
+def _placer(layout: Layout | None, coords: Mapping[str, int] | None) -> Placer:
+    return (layout or Layout()).placer(coords)
+
+
+def _put_all(state: Any, taking: Taking) -> None:
+    from headway.checkpoint.flat import FlatOptimizer
+
+    later: list[tuple[str, Any]] = []
+    for path, leaf in _leaves(state, ""):
+        if isinstance(leaf, FlatOptimizer) or _is_optimizer(leaf):
+            later.append((path, leaf))
+        else:
+            _put(leaf, taking, path)
+    _put_back(state, taking)
+    for path, leaf in later:
+        if isinstance(leaf, FlatOptimizer):
+            leaf.put_into(taking, path)
+        else:
+            from headway.checkpoint.optim_state import put_optimizer
+
+            put_optimizer(leaf, taking, path)
+
+
+def _leaves(node: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """What is in the containers of a state, by name."""
+    items: Iterator[tuple[Any, Any]]
+    if isinstance(node, dict):
+        items = iter(node.items())
+    elif isinstance(node, list | tuple):
+        items = iter(enumerate(node))
+    else:
+        yield path, node
+        return
+    for key, each in items:
+        if not isinstance(key, str | int):
+            raise UsageError(f"{path or 'the state'} has the key {key!r}: keys of a state are strings or integers")
+        yield from _leaves(each, f"{path}.{key}" if path else str(key))
+
+
+def _put(leaf: Any, taking: Taking, path: str) -> None:
+    if isinstance(leaf, Source):
+        leaf.put_into(taking, path)
+    elif is_array(leaf):
+        taking.array(path, leaf, "param" if _is_parameter(leaf) else "array")
+    elif isinstance(leaf, _LEAVES) or is_numpy_scalar(leaf):
+        pass  # `_put_back`
+    elif _is_module(leaf):
+        from headway.checkpoint.module_state import put_module
+
+        put_module(leaf, taking, path)
+    elif callable(getattr(leaf, "state_dict", None)) and callable(getattr(leaf, "load_state_dict", None)):
+        taking.tree(path, leaf.state_dict(), "array", leaf.load_state_dict)
+    else:
+        raise UsageError(
+            f"{path or 'the state'} is a {type(leaf).__module__}.{type(leaf).__qualname__}, which can't be kept in a checkpoint: a "
+            "state is made of dictionaries, lists, arrays, numbers, strings, and objects with state_dict and load_state_dict"
+        )
+
+
+def _put_back(state: Any, taking: Taking) -> None:
+    """Keep the plain values of a state; when loading, put what was saved where they are."""
+    new: dict[str, Any] = {}
+    for path, leaf in _leaves(state, ""):
+        if isinstance(leaf, _LEAVES) or is_numpy_scalar(leaf):
+            if not path:
+                raise UsageError(
+                    f"the state is {leaf!r}: give a dictionary, a module or another object that can be filled in place"
+                )
+            taking.tree(taking.placer.name(path), leaf, "array", _into(new, path))
+    if taking.saved is not None:
+        taking.then(lambda values: _assign(state, "", new))
+
+
+def _into(new: dict[str, Any], path: str) -> Callable[[Any], None]:
+    def load(value: Any) -> None:
+        new[path] = value
+
+    return load
+
+
+def _assign(node: Any, path: str, new: Mapping[str, Any]) -> Any:
+    """Put new values into the containers of a state, in place; tuples are made anew."""
+    if path in new:
+        return new[path]
+    if isinstance(node, dict | list):
+        for key, each in list(node.items() if isinstance(node, dict) else enumerate(node)):
+            put = _assign(each, f"{path}.{key}" if path else str(key), new)
+            if put is not each:
+                node[key] = put
+        return node
+    if isinstance(node, tuple):
+        items = [_assign(each, f"{path}.{at}" if path else str(at), new) for at, each in enumerate(node)]
+        if all(map(_same, items, node)):
+            return node
+        return type(node)(*items) if hasattr(node, "_fields") else type(node)(items)
+    return node
+
+
+def _same(one: object, other: object) -> bool:
+    return one is other
+
+
+def _is_parameter(leaf: Any) -> bool:
+    return bool(getattr(leaf, "requires_grad", False))
+
+
+def _is_module(leaf: Any) -> bool:
+    if not torch_loaded():
+        return False
+    from headway.checkpoint.module_state import is_module
+
+    return is_module(leaf)
+
+
+def _is_optimizer(leaf: Any) -> bool:
+    if not torch_loaded():
+        return False
+    from headway.checkpoint.optim_state import is_optimizer
+
+    return is_optimizer(leaf)
+
+
+# --- what must fit ---------------------------------------------------------------------------------------------------
+
+
+def _refuse_misfits(inventory: Inventory, objects: Mapping[str, Object], values: Values, wanted: Callable[[str], bool]) -> None:
+    wrong = []
+    for holding in inventory.holdings:
+        known = objects.get(holding.name)
+        if not wanted(holding.name):
+            continue
+        if known is None:
+            wrong.append(f"{holding.name} is in the state, but not in the checkpoint")
+        elif (known.dtype, known.shape) != (holding.object.dtype, holding.object.shape):
+            mine, other = holding.object, known
+            wrong.append(f"{holding.name} is {mine.dtype} {list(mine.shape)} in the state, {other.dtype} {list(other.shape)} there")
+    wrong += [
+        f"{name} is in the state, but not in the checkpoint" for name in inventory.values if wanted(name) and name not in values
+    ]
+    if wrong:
+        raise CheckpointMismatch(f"the checkpoint does not fit the state: {_some(wrong, '; ')}. Nothing was changed")
+
+
+def _some(names: list[str], between: str = ", ") -> str:
+    more = f"{between}and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return between.join(names[:_SHOWN]) + more

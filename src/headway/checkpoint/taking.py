@@ -1,0 +1,248 @@
+"""Taking stock: what the parts of a state put into an inventory, for saving and for loading.
+
+One walk serves both, so that a name can't mean two things. When there is a checkpoint to load (`Taking.saved`), a source makes
+room for what the checkpoint has and the state has not yet (the moments of a fresh optimizer, the arrays of an object), and says
+what to do with it in `Taking.then`. None of that touches the state: the room is the source's own until `accept` runs, after
+every byte has been verified.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from headway.checkpoint.dtypes import numpy_dtype, torch_dtype
+from headway.checkpoint.inventory import Holding, Inventory, Piece
+from headway.checkpoint.layout import Place, Placer
+from headway.checkpoint.manifest import Json, Kind, Object
+from headway.checkpoint.sources import Local, is_array, is_numpy_scalar, is_tensor, local_of, torch_loaded
+from headway.checkpoint.tree import decode, encode, references
+from headway.errors import CheckpointMismatch, LayoutError, UsageError
+
+Values = Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What a checkpoint has."""
+
+    objects: Mapping[str, Object]
+    values: Values
+
+
+class Source:
+    """A part of a state that knows by itself what it puts into an inventory."""
+
+    def put_into(self, taking: Taking, path: str) -> None:
+        """Put it there under this name."""
+        raise NotImplementedError
+
+
+@dataclass(slots=True)
+class Member:
+    """An array of the state that optimizers may know: its name, its place, and what is held of it. For a flat buffer, one for
+    each parameter that has elements in it, which are `begin <= i < end` of it, from element `at` of the buffer on."""
+
+    local: str
+    place: Place
+    holding: Holding | None
+    shape: tuple[int, ...]
+    begin: int = 0
+    end: int = 0
+    at: int = 0
+    flat: bool = False
+
+
+class Taking:
+    """An inventory in the making."""
+
+    def __init__(self, placer: Placer, saved: Saved | None = None, select: Callable[[str], bool] | None = None) -> None:
+        self.placer = placer
+        self.saved = saved
+        self.select = select or (lambda name: True)
+        self.members: dict[tuple[Any, ...] | int, list[Member]] = {}  # by id() and by memory
+        self._holdings: dict[str, Holding] = {}
+        self._aliases: dict[str, Object] = {}
+        self._values: dict[str, Json] = {}
+        self._keys: dict[tuple[Any, ...], str] = {}
+        self._then: list[Callable[[Values], None]] = []
+        self._kept: list[object] = []  # `members` is by id: what has one must not go
+
+    # --- what sources put -----------------------------------------------------------------------------------------
+
+    def array(self, path: str, array: Any, kind: Kind) -> None:
+        """An array of the state under its own name, or as another name of one that is already there."""
+        local = local_of(array, path, self.saved is not None)
+        place = self.placer.place(path, local.shape)
+        name, tied = place.name, self.placer.tied(place.name)
+        first = self._keys.get(local.key) if local.key is not None else None
+        if tied is not None and first != tied:
+            if tied in self._holdings:
+                raise LayoutError(f"{name} is declared to be tied to {tied}, but has memory of its own: tie them, or drop the rule")
+            self._alias(name, tied, local.code, place.shape, kind)
+            name, place = tied, Place(tied, place.shape, place.cuts)
+        elif first is not None and self._holdings[first].object.shape == place.shape:
+            self._alias(name, first, local.code, place.shape, kind)
+            self._remember(array, local, self.members.get(local.key, []))
+            return
+        holding = self.hold(place, local, kind)
+        if local.key is not None:
+            self._keys[local.key] = name
+        self._remember(array, local, [Member(path, place, holding, local.shape)])
+
+    def hold(self, place: Place, local: Local, kind: Kind, guarded: bool = False) -> Holding:
+        """What is here of an array that lies at a place."""
+        return self.hold_pieces(place, local, kind, local.pieces(place), guarded)
+
+    def hold_pieces(self, place: Place, local: Local, kind: Kind, pieces: tuple[Piece, ...], guarded: bool = False) -> Holding:
+        """Pieces of an array, which the caller knows better."""
+        holding = Holding(place.name, Object(local.code, place.shape, kind), pieces, local.memory, guarded)
+        if self._holdings.setdefault(place.name, holding) is not holding or place.name in self._aliases:
+            raise UsageError(
+                f"two arrays of the state are called {place.name}: rename one (names of nested keys are joined with dots)"
+            )
+        return holding
+
+    def value(self, name: str, value: Json) -> None:
+        """Something that is no array."""
+        if name in self._values:
+            raise UsageError(f"two values of the state are called {name}: rename one (names of nested keys are joined with dots)")
+        self._values[name] = value
+
+    def then(self, accept: Callable[[Values], None]) -> None:
+        """When all arrays are loaded, call it with the values. In order."""
+        self._then.append(accept)
+
+    def tree(self, name: str, current: object, kind: Kind, load: Callable[[Any], None]) -> None:
+        """A value that may have arrays in it. When loading, `load` is given what was saved."""
+        if self.saved is None:
+            self.value(name, encode(current, name, lambda path, leaf: self._keep(path, leaf, kind)))
+            return
+        self.value(name, None)
+        if not self.select(name) or name not in self.saved.values:
+            return
+        rooms: dict[str, Any] = {}
+        here = _arrays_of(current, name)
+        for mark, reference in references(self.saved.values[name]):
+            rooms[reference] = self._room(reference, mark, here.get(reference), kind)
+        self.then(
+            lambda values: load(decode(values[name], lambda mark, at: _scalar(rooms[at]) if mark == "$scalar" else rooms[at]))
+        )
+
+    def missing(self, names: list[str]) -> CheckpointMismatch:
+        """The error for what the checkpoint lacks."""
+        return CheckpointMismatch(f"the checkpoint does not have {', '.join(names)}, which the state has. Nothing was changed")
+
+    def finish(self) -> Inventory:
+        """The inventory."""
+        self.placer.finish()
+        names = frozenset(self._values)
+        accepts = tuple(self._then)
+
+        def accept(values: Values) -> None:
+            known = {name: value for name, value in values.items() if name in names}
+            for each in accepts:
+                each(known)
+
+        return Inventory(list(self._holdings.values()), self._aliases, self._values, accept)
+
+    def guard(self, name: str) -> None:
+        """An optimizer changes this array, and nothing else does."""
+        if name in self._holdings:
+            self._holdings[name].guarded = True
+
+    # --- how ------------------------------------------------------------------------------------------------------
+
+    def _alias(self, name: str, of: str, code: str, shape: tuple[int, ...], kind: Kind) -> None:
+        if name in self._holdings or name in self._aliases:
+            raise UsageError(f"two arrays of the state are called {name}: rename one (names of nested keys are joined with dots)")
+        self._aliases[name] = Object(code, shape, kind, of)
+
+    def _remember(self, array: object, local: Local, members: list[Member]) -> None:
+        self.members[id(array)] = members
+        self._kept.append(array)
+        if local.key is not None:
+            self.members.setdefault(local.key, members)
+
+    def remember(self, array: object, members: list[Member]) -> None:
+        """Let optimizers find an array by identity."""
+        self.members[id(array)] = members
+        self._kept.append(array)
+
+    def members_of(self, tensor: Any, name: str) -> list[Member]:
+        """What is known of an array that an optimizer has; none where it is not in the state."""
+        found = self.members.get(id(tensor))
+        if found is None:
+            key = local_of(tensor, name, False).key
+            found = self.members.get(key) if key is not None else None
+        return found or []
+
+    def _keep(self, path: str, leaf: object, kind: Kind) -> str | None:
+        """Keep an array that is a leaf of a tree."""
+        if is_numpy_scalar(leaf):
+            import numpy as np
+
+            self.hold(Place(path, ()), local_of(np.asarray(leaf), path, False), kind)
+            return "$scalar"
+        if not is_array(leaf):
+            return None
+        local = local_of(leaf, path, False)
+        self.hold(self._place_in_tree(path, local, kind), local, kind)
+        return "$tensor" if is_tensor(leaf) else "$array"
+
+    def _place_in_tree(self, path: str, local: Local, kind: Kind) -> Place:
+        """Arrays of ordinary objects follow the layout; streams and cursors are nobody's shards. Names are kept as the tree
+        refers to them."""
+        if kind in ("rng", "cursor"):
+            return Place(path, local.shape)
+        place = self.placer.place(path, local.shape)
+        return Place(path, place.shape, place.cuts)
+
+    def _room(self, name: str, mark: str, here: Any, kind: Kind) -> Any:
+        """Memory for an array of the checkpoint: like the one that is here in its place, if it has its shape, else whole."""
+        assert self.saved is not None
+        known = self.saved.objects.get(name)
+        if known is None:
+            raise CheckpointMismatch(f"the checkpoint refers to {name} and does not have it: it was not written by Headway")
+        if here is not None and mark == "$tensor" and torch_loaded():
+            local = local_of(here, name, False)
+            place = self._place_in_tree(name, local, kind)
+            if (place.shape, local.code) == (known.shape, known.dtype):
+                import torch
+
+                room = torch.empty_like(here, requires_grad=False)
+                self.hold(place, local_of(room, name, True), kind)
+                return room
+        room = fresh(known, mark == "$tensor")
+        self.hold(Place(name, known.shape), local_of(room, name, True), kind)
+        return room
+
+
+def fresh(known: Object, as_tensor: bool) -> Any:
+    """Memory in this process for a whole array."""
+    if as_tensor and torch_loaded():
+        import torch
+
+        return torch.empty(known.shape, dtype=torch_dtype(known.dtype))
+    import numpy as np
+
+    return np.empty(known.shape, numpy_dtype(known.dtype))
+
+
+def _scalar(array: Any) -> Any:
+    return array[()]
+
+
+def _arrays_of(tree: object, name: str) -> dict[str, object]:
+    """The arrays of a tree by the names that `encode` gives them."""
+    found: dict[str, object] = {}
+
+    def keep(path: str, leaf: object) -> str | None:
+        if not is_array(leaf):
+            return "$scalar" if is_numpy_scalar(leaf) else None
+        found[path] = leaf
+        return "$array"
+
+    encode(tree, name, keep)
+    return found

@@ -1,0 +1,54 @@
+"""Steps that all ranks take or none: if one fails, all fail, at the same step, with its reason.
+
+A rank that raised on its own would leave the others waiting in the next exchange. So every step ends with one, in which each says
+what it has or why it has nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from headway import errors
+from headway.checkpoint.ranks import Ranks
+from headway.errors import CheckpointError, HeadwayError
+
+_KINDS: dict[str, type[HeadwayError]] = {
+    each.__name__: each
+    for each in (
+        errors.CheckpointDamaged,
+        errors.CheckpointMismatch,
+        errors.CheckpointConflict,
+        errors.NoCheckpoint,
+        errors.StoreFull,
+        errors.LayoutError,
+        errors.UsageError,
+    )
+}
+
+
+class _Said(msgspec.Struct, frozen=True):
+    data: bytes = b""
+    failure: str = ""
+    kind: str = ""
+
+
+def together(ranks: Ranks, act: Callable[[], bytes]) -> list[bytes]:
+    """Do `act` and exchange what it returns. Where it raises on a rank, it raises there what it is, and on the others an exception
+    of the same class (CheckpointError for classes of other libraries) that names the rank and the reason."""
+    mine: Exception | None = None
+    try:
+        said = _Said(act())
+    except Exception as error:
+        mine = error
+        said = _Said(failure=str(error) or repr(error), kind=type(error).__name__)
+    all_said = [msgspec.msgpack.decode(each, type=_Said) for each in ranks.exchange(msgspec.msgpack.encode(said))]
+    if mine is not None:
+        raise mine
+    for rank, each in enumerate(all_said):
+        if each.kind:
+            kind = _KINDS.get(each.kind)
+            named = each.failure if kind is not None else f"{each.kind}: {each.failure}"
+            raise (kind or CheckpointError)(f"rank {rank}: {named}")
+    return [each.data for each in all_said]

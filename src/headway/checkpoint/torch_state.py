@@ -1,0 +1,173 @@
+"""Torch tensors: their memory, and how a DTensor lies in the whole.
+
+A tensor is seen through `detach()`, which is taken when the state is: what happens to a name later (`p.data = …`) does not change
+what a save reads. The memory itself is only looked at when a piece is read or written, so taking stock of a state costs
+microseconds for each tensor. Host tensors give numpy views of their storage; those on other devices are copied by torch.
+
+A DTensor's placements are applied as cuts, from left to right as torch does. FSDP2 over tensor parallelism on the same dimension
+really splits from right to left, which `_StridedShard` describes only where sizes divide; where they don't, the local size tells.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from headway.checkpoint.cuts import Cut, chunk, composed, length, taken, uncut
+from headway.checkpoint.sources import Local, code_named, refuse_unwritable
+from headway.errors import LayoutError, UsageError
+
+if TYPE_CHECKING:
+    from headway.checkpoint.inventory import Piece, Raw
+
+_RAW_TORCH = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64, 16: torch.complex128}
+_RAW_NUMPY = {1: "u1", 2: "u2", 4: "u4", 8: "u8", 16: "c16"}
+_CODES: dict[torch.dtype, str] = {}
+
+
+class TorchMemory:
+    """The storage of a tensor, from the tensor's first element on, as raw elements of its size."""
+
+    __slots__ = ("_flat", "tensor")
+
+    def __init__(self, tensor: torch.Tensor) -> None:
+        self.tensor = tensor
+        self._flat: Raw | None = None
+
+    def view(self, piece: Piece) -> Raw | None:
+        """The piece as a strided numpy array; None on another device than the host."""
+        import numpy as np
+
+        if self.tensor.device.type != "cpu":
+            return None
+        flat = self._flat if self._flat is not None else self._flatten()
+        size = flat.itemsize
+        strides = [stride * size for stride in piece.strides]
+        return np.ndarray(piece.box.extent, flat.dtype, flat, piece.offset * size, strides)
+
+    def read(self, piece: Piece, into: Raw) -> None:
+        """Copy the piece to a row-major array."""
+        view = self.view(piece)
+        if view is not None:
+            into[...] = view
+        else:
+            _as_tensor(into, self.tensor.itemsize).copy_(self._region(piece))
+
+    def write(self, piece: Piece, values: Raw) -> None:
+        """Copy a row-major array to the piece."""
+        view = self.view(piece)
+        if view is not None:
+            view[...] = values
+        else:
+            self._region(piece).copy_(_as_tensor(values, self.tensor.itemsize))
+
+    def version(self) -> int:
+        """Torch's count of in-place changes; -1 for inference tensors, which have none."""
+        return -1 if self.tensor.is_inference() else int(self.tensor._version)
+
+    def _flatten(self) -> Raw:
+        tensor = self.tensor
+        steps = [(extent - 1) * stride for extent, stride in zip(tensor.shape, tensor.stride(), strict=True)]
+        span = 1 + sum(steps) if tensor.numel() else 0
+        flat = tensor.as_strided((span,), (1,)).view(_RAW_TORCH[tensor.itemsize]).numpy().view(_RAW_NUMPY[tensor.itemsize])
+        self._flat = flat
+        return flat
+
+    def _region(self, piece: Piece) -> torch.Tensor:
+        start = int(self.tensor.storage_offset()) + piece.offset
+        region = self.tensor.as_strided(piece.box.extent, piece.strides, start)
+        return region.view(_RAW_TORCH[self.tensor.itemsize])
+
+
+def _as_tensor(values: Raw, itemsize: int) -> torch.Tensor:
+    signed = {2: "i2", 4: "i4", 8: "i8"}.get(itemsize)
+    return torch.from_numpy(values.view(signed) if signed else values)
+
+
+def dtensor_type() -> type[Any] | None:
+    """The class of DTensors; None as long as nobody imported it."""
+    module = sys.modules.get("torch.distributed.tensor")
+    return getattr(module, "DTensor", None)
+
+
+def local_tensor(tensor: torch.Tensor, name: str, writable: bool) -> Local:
+    """A tensor as this process has it. Raises UsageError for a kind of tensor whose bytes are not what it means."""
+    dtensor = dtensor_type()
+    if dtensor is not None and isinstance(tensor, dtensor):
+        with torch.no_grad():
+            inside = tensor.to_local()
+        shape, cuts = tuple(tensor.shape), _dtensor_cuts(tensor, inside, name)
+    else:
+        inside, shape, cuts = tensor, tuple(tensor.shape), None
+    _refuse_unusual(inside, name)
+    inside = inside.detach()
+    extent, strides = tuple(inside.shape), inside.stride()
+    if writable:
+        refuse_unwritable(name, extent, strides, not inside.is_inference())
+    code = _CODES.get(inside.dtype)
+    if code is None:
+        code = _CODES[inside.dtype] = code_named(inside.dtype, name)
+    key = (inside.data_ptr(), code, shape, strides, str(inside.device)) if 0 not in extent else None
+    return Local(code, shape, extent, cuts, TorchMemory(inside), 0, strides, key)
+
+
+def _refuse_unusual(tensor: torch.Tensor, name: str) -> None:
+    what = ""
+    if tensor.layout is not torch.strided:
+        what = f"its layout is {tensor.layout}: convert it to a dense tensor"
+    elif tensor.is_meta:
+        what = "it is on the meta device, without memory: materialise it first (`to_empty`)"
+    elif tensor.is_conj() or tensor.is_neg():
+        what = "it is a lazily conjugated or negated view: resolve it first (`resolve_conj`, `resolve_neg`)"
+    elif hasattr(type(tensor), "__tensor_flatten__"):
+        what = f"it is a {type(tensor).__qualname__}, made of other tensors: give those"
+    elif tensor.is_quantized:
+        what = "it is quantized: give its integers, scales and zero points"
+    if what:
+        raise UsageError(f"tensor {name} can't be kept in a checkpoint as it is: {what}")
+
+
+# --- DTensor ---------------------------------------------------------------------------------------------------------
+
+
+def _dtensor_cuts(tensor: Any, inside: torch.Tensor, name: str) -> tuple[Cut, ...] | None:
+    """How the local tensor of a DTensor lies in it; None where it is whole."""
+    mesh, placements = tensor.device_mesh, tensor.placements
+    coordinate = mesh.get_coordinate()
+    if coordinate is None:
+        return ((),) * tensor.ndim  # this process has no part of it
+    shards = []  # (dimension, rank, ranks, how many chunks are split alike), from left to right
+    for axis, placement in enumerate(placements):
+        if placement.is_partial():
+            raise UsageError(f"DTensor {name} is a partial sum ({placement}): redistribute it to Shard or Replicate first")
+        dim = getattr(placement, "dim", None)
+        if dim is not None:
+            chunks = int(getattr(placement, "split_factor", 1))
+            shards.append((dim % tensor.ndim, coordinate[axis], mesh.size(axis), chunks))
+    if not shards:
+        return None
+    shape = tuple(tensor.shape)
+    plain = [(dim, rank, ranks, 1) for dim, rank, ranks, _ in reversed(shards)]
+    for order in (shards, plain):
+        cuts = _cuts_of(shape, order)
+        if tuple(map(length, cuts)) == tuple(inside.shape) or 0 in inside.shape and 0 in map(length, cuts):
+            return cuts
+    raise LayoutError(
+        f"DTensor {name} of shape {shape} with placements {placements} on a mesh of {tuple(mesh.shape)} should have "
+        f"{tuple(map(length, _cuts_of(shape, shards)))} at {tuple(coordinate)}, but its local tensor has {tuple(inside.shape)}"
+    )
+
+
+def _cuts_of(shape: tuple[int, ...], shards: list[tuple[int, int, int, int]]) -> tuple[Cut, ...]:
+    cuts = [uncut(size) for size in shape]
+    for dim, rank, ranks, chunks in shards:
+        size = length(cuts[dim])
+        ranges = []
+        for each in range(chunks):
+            begin, end = chunk(size, each, chunks)
+            first, last = chunk(end - begin, rank, ranks)
+            ranges.append((begin + first, begin + last))
+        cuts[dim] = composed(cuts[dim], taken(ranges))
+    return tuple(cuts)

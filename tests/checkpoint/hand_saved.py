@@ -1,0 +1,169 @@
+"""A trainer that saves arrays through the helper process by hand. As a script it can be killed from within:
+
+    python hand_saved.py ROOT ID STEP [fork]
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from headway.checkpoint.backend.base import open_backend
+from headway.checkpoint.boxes import Box, whole
+from headway.checkpoint.catalog import read_segment
+from headway.checkpoint.dtypes import code_of, raw_dtype
+from headway.checkpoint.helper.client import Begun, HelperClient
+from headway.checkpoint.helper.messages import CommitPlan, Durable, Failed, Happened, PlannedFragment, WriterPlan, Written
+from headway.checkpoint.image import FileImage, lay_out
+from headway.checkpoint.inventory import Holding, HostMemory, Piece
+from headway.checkpoint.manifest import Head, Manifest, Object, block_hashes, block_nbytes
+from headway.checkpoint.snapshot import Item, Snapshot
+
+Array = np.ndarray[Any, np.dtype[Any]]
+PATIENCE_S = 60.0
+
+
+def object_of(array: Array) -> Object:
+    return Object(code_of(array.dtype), array.shape)
+
+
+def holding_of(name: str, array: Array, *, guarded: bool = True, changes: Any = None) -> Holding:
+    flat = array.reshape(-1).view(raw_dtype(code_of(array.dtype)))
+    strides = tuple(stride // array.itemsize for stride in array.strides)
+    memory = HostMemory(flat, array, changes)
+    return Holding(name, object_of(array), (Piece(whole(array.shape), 0, strides),), memory, guarded)
+
+
+def items_of(image: FileImage, holdings: Mapping[str, Holding]) -> list[Item]:
+    return [Item(holdings[e.name], holdings[e.name].pieces[0].narrow(e.box), e.start) for e in image.entries]
+
+
+class Trainer:
+    """Saves named arrays to a root and remembers what it heard."""
+
+    def __init__(self, root: Path, *, deadline_s: float = PATIENCE_S) -> None:
+        self.root, self.deadline_s = root, deadline_s
+        self.heard: queue.Queue[Happened] = queue.Queue()
+        self.client = HelperClient(self.heard.put)
+        self.basis: Head | None = None
+
+    def plan(
+        self,
+        id: str,
+        step: int,
+        arrays: Mapping[str, Array],
+        *,
+        boxes: Mapping[str, Box] | None = None,
+        writer: str = "00000",
+        writers: tuple[str, ...] = ("00000",),
+        **of_commit: Any,
+    ) -> tuple[WriterPlan, FileImage]:
+        objects = {name: object_of(array) for name, array in arrays.items()}
+        mine = boxes if boxes is not None else {name: whole(kept.shape) for name, kept in objects.items()}
+        image = lay_out([(name, objects[name], box) for name, box in mine.items()], id)
+        fragments = tuple(PlannedFragment(e.name, *e.box, e.start, e.nbytes, e.itemsize) for e in image.entries)
+        of_commit.setdefault("basis", self.basis)
+        of_commit.setdefault("parent", self.basis.id if self.basis else "")
+        commit = CommitPlan(writers, objects, {}, time.time(), **of_commit) if writer == writers[0] else None
+        return (
+            WriterPlan(str(self.root), id, step, writer, image.nbytes, len(image.header), fragments, commit, self.deadline_s),
+            image,
+        )
+
+    def begin(self, id: str, step: int, arrays: Mapping[str, Array], **how: Any) -> tuple[Begun, Snapshot] | None:
+        """Begin a save; nothing is copied yet."""
+        plan, image = self.plan(id, step, arrays, **how)
+        begun = self.client.begin(plan)
+        if begun is None:
+            return None
+
+        def end(error: Exception | None) -> None:
+            if error is None:
+                begun.staged(snapshot.phases())
+            else:
+                begun.abandon(str(error))
+
+        holdings = {name: holding_of(name, array) for name, array in arrays.items()}
+        snapshot = Snapshot(items_of(image, holdings), begun.image, begun.progress, end, header=image.header)
+        return begun, snapshot
+
+    def save(self, id: str, step: int, arrays: Mapping[str, Array], **how: Any) -> Durable | Failed:
+        begun = self.begin(id, step, arrays, **how)
+        assert begun is not None, "all buffers are in use"
+        begun[1].start()
+        begun[1].wait()
+        return self.end_of(id)
+
+    def end_of(self, id: str) -> Durable | Failed:
+        while True:
+            event = self.heard.get(timeout=PATIENCE_S)
+            if event.id == id and isinstance(event, Durable):
+                self.basis = Head(id, self.step_of(id), event.serial)
+            if event.id == id and not isinstance(event, Written):
+                return event
+
+    def step_of(self, id: str) -> int:
+        (folder,) = (self.root / "steps").glob(f"*-{id}")
+        return int(folder.name.partition("-")[0])
+
+
+def arrays_of(step: int) -> dict[str, Array]:
+    """A state that is another one in each step: 6 MiB, with an empty and a 0-d array."""
+    rng = np.random.default_rng(step)
+    return {
+        "a.w": rng.standard_normal((1024, 1025), dtype=np.float32),
+        "b.w": rng.integers(0, 255, (1 << 20) + 3, dtype=np.uint8),
+        "empty": np.zeros((0, 3), np.int64),
+        "step": np.asarray(step, np.int64),
+    }
+
+
+def read_back(root: Path, manifest: Manifest) -> dict[str, Array]:
+    """The arrays of a checkpoint, all hashes compared."""
+    backend = open_backend(root)
+    found = {name: np.zeros(kept.shape, kept_dtype(kept)) for name, kept in manifest.objects.items()}
+    for ref in manifest.segments:
+        segment = read_segment(backend, ref)
+        data = (root / segment.file).read_bytes()
+        assert len(data) == segment.nbytes
+        for fragment in segment.fragments:
+            kept = manifest.objects[fragment.name]
+            part = np.frombuffer(data, kept_dtype(kept), fragment.box.volume, fragment.start).reshape(fragment.extent)
+            block = block_nbytes(fragment.extent, part.itemsize)
+            assert block_hashes(memoryview(part.tobytes()), block) == fragment.hashes
+            found[fragment.name][tuple(slice(b, e) for b, e in zip(fragment.offset, fragment.box.end, strict=True))] = part
+    return found
+
+
+def kept_dtype(kept: Object) -> Any:
+    from headway.checkpoint.dtypes import numpy_dtype
+
+    return numpy_dtype(kept.dtype)
+
+
+def main() -> None:
+    root, id, step, *options = sys.argv[1:]
+    trainer = Trainer(Path(root))
+    begun = trainer.begin(id, int(step), arrays_of(int(step)))
+    assert begun is not None
+    print(trainer.client.pid, flush=True)
+    if "fork" in options and os.fork() == 0:
+        os.read(0, 1)  # until this program's reader ends
+        os._exit(0)
+    if "unstaged" in options:
+        begun[0].progress(4096)
+        os._exit(0)
+    begun[1].start()
+    begun[1].wait()
+    os._exit(0)  # nothing is waited for
+
+
+if __name__ == "__main__":
+    main()

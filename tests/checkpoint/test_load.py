@@ -1,0 +1,538 @@
+"""Loading: bit-equal under any fragmentation, nothing changes before all is verified, and damage is named wherever it is."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made import Array, Made, ThreadRanks, bits, flip, holding, inventory, make, on_ranks, random_array, random_cuts, same, slices
+
+from headway.checkpoint.backend.local import LocalBackend
+from headway.checkpoint.boxes import Box, whole
+from headway.checkpoint.dtypes import NBYTES
+from headway.checkpoint.inventory import Holding, HostMemory, Inventory, Piece
+from headway.checkpoint.load import Loaded, load
+from headway.checkpoint.manifest import Fragment, Phase, block_nbytes
+from headway.checkpoint.reading import each
+from headway.checkpoint.stored import read_manifest, read_segments
+from headway.checkpoint.verify import verify
+from headway.errors import CheckpointDamaged, CheckpointMismatch, NoCheckpoint
+
+CODES = sorted(NBYTES)
+
+
+class WithoutPaths(LocalBackend):
+    """Stands for an object store: files can be read by ranges only."""
+
+    def path(self, file: str) -> Path | None:
+        return None
+
+
+def fill(made: Made, arrays: Mapping[str, Array], **options: Any) -> Loaded:
+    return load(options.pop("backend", made.backend), made.manifest, made.segments, inventory(arrays), **options)
+
+
+def blank(made: Made) -> dict[str, Array]:
+    """Arrays like those of the checkpoint, with other bytes in them."""
+    return {name: (bits(array) ^ 0x5A).view(array.dtype).reshape(array.shape) for name, array in made.arrays.items()}
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Made:
+    """Three files; a tensor of several blocks, a column split, a transposed one, scalars, an empty one."""
+    arrays = {
+        "big": random_array((3000, 1024), "F32", 1),  # blocks of 1024 rows
+        "wide": random_array((2, 1_500_000), "U16", 2),  # rows of 3 MB, so blocks of one row
+        "cols": random_array((64, 48), "BF16", 3),
+        "step": random_array((), "I64", 4),
+        "flag": random_array((1,), "BOOL", 5),
+        "none": random_array((0, 5), "F16", 6),
+        "z": random_array((5, 3), "C128", 7),
+    }
+    cuts = {
+        "big": [(0, Box((0, 0), (1700, 1024))), (1, Box((1700, 0), (1300, 1024)))],
+        "cols": [(1, Box((0, 0), (64, 20))), (2, Box((0, 20), (64, 28)))],
+        "wide": [(2, whole((2, 1_500_000)))],
+    }
+    return make(tmp_path, arrays, cuts, values={"lr": 0.1, "name": "tiny"})
+
+
+# --- values ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [LocalBackend, WithoutPaths])
+def test_a_state_comes_back_to_the_last_bit(made: Made, kind: type[LocalBackend]) -> None:
+    arrays, got = blank(made), []
+    state = inventory(arrays, values={"lr": 0.0}, accept=got.append)
+    loaded = load(kind(made.root), made.manifest, made.segments, state)
+    assert all(same(arrays[name], array) for name, array in made.arrays.items())
+    assert got == [{"lr": 0.1, "name": "tiny"}]
+    assert loaded.bytes_read == loaded.bytes_filled == made.manifest.nbytes
+
+
+@settings(deadline=None, max_examples=60)
+@given(data=st.data())
+def test_any_fragments_load_into_any_boxes_on_any_ranks(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    """Random element types, shapes and cuts; each rank wants random boxes of each array, in memory of random strides."""
+    rng = data.draw(st.randoms())
+    arrays, cuts = {}, {}
+    for n in range(data.draw(st.integers(1, 4))):
+        shape = data.draw(st.lists(st.integers(0, 6), max_size=3).map(tuple))
+        arrays[f"w{n}"] = random_array(shape, data.draw(st.sampled_from(CODES)), n)
+        cuts[f"w{n}"] = [(rng.randrange(3), box) for box in random_cuts(shape, 4, rng)]
+    made = make(tmp_path_factory.mktemp("any"), arrays, cuts)
+    hosts = data.draw(st.lists(st.sampled_from("ab"), min_size=1, max_size=3))
+    backend = data.draw(st.sampled_from([LocalBackend, WithoutPaths]))(made.root)
+    states = [{name: _parts(array, rng) for name, array in arrays.items()} for _ in hosts]
+
+    def one(ranks: ThreadRanks) -> Loaded:
+        holdings = [_holding(name, arrays[name], parts) for name, parts in states[ranks.rank].items()]
+        return load(backend, made.manifest, made.segments, Inventory(holdings), ranks=ranks)
+
+    results = on_ranks(hosts, one)
+    for state in states:
+        for name, parts in state.items():
+            for box, _, view in parts:
+                assert same(np.asarray(view), np.asarray(arrays[name][slices(box)])), (name, box, results)
+    for host in set(hosts):
+        read = sum(result.bytes_read for result, at in zip(results, hosts, strict=True) if at == host)
+        wanted = [
+            (name, box)
+            for state, at in zip(states, hosts, strict=True)
+            if at == host
+            for name in state
+            for box, _, _ in state[name]
+        ]
+        assert read == _unique_block_bytes(made, wanted)
+
+
+def _parts(array: Array, rng: random.Random) -> list[tuple[Box, Array, Array]]:
+    """Some boxes of an array, each with memory of its own: what owns it, and a strided view of the box's extent."""
+    parts = []
+    for box in random_cuts(array.shape, 3, rng)[: rng.randrange(1, 4)]:
+        axes = list(range(array.ndim))
+        rng.shuffle(axes)
+        gap = [rng.choice([1, 1, 2]) for _ in axes]
+        owner = np.zeros([box.extent[axis] * gap[axis] for axis in axes], array.dtype)
+        view = owner.transpose(np.argsort(axes)) if axes else owner
+        parts.append((box, owner, view[tuple(slice(None, None, step) for step in gap)] if axes else view))
+    return parts
+
+
+def _holding(name: str, array: Array, parts: list[tuple[Box, Array, Array]]) -> Holding:
+    """The parts as one holding, whose memory is all their memories in a row."""
+    from made import code_of, raw_dtype
+
+    code = code_of(array.dtype)
+    owners = [owner.reshape(-1).view(raw_dtype(code)) for _, owner, _ in parts]
+    starts = np.cumsum([0, *map(len, owners)])
+    pieces = tuple(
+        Piece(box, int(start), tuple(stride // array.dtype.itemsize for stride in view.strides))
+        for (box, _, view), start in zip(parts, starts, strict=False)
+    )
+    return Holding(name, _object(code, array), pieces, _Several(owners, starts))
+
+
+def _object(code: str, array: Array) -> Any:
+    from headway.checkpoint.manifest import Object
+
+    return Object(code, array.shape)
+
+
+class _Several:
+    """Several host memories as one."""
+
+    def __init__(self, owners: list[Array], starts: Array) -> None:
+        self._owners, self._starts = owners, starts
+
+    def view(self, piece: Piece) -> Array:
+        # an empty owner has the same start as the next: the last one that begins here has the elements
+        number = int(np.searchsorted(self._starts[:-1], piece.offset, side="right")) - 1
+        return HostMemory(self._owners[number]).view(piece._replace(offset=piece.offset - int(self._starts[number])))
+
+    def read(self, piece: Piece, into: Array) -> None:
+        into[...] = self.view(piece)
+
+    def write(self, piece: Piece, values: Array) -> None:
+        self.view(piece)[...] = values
+
+    def version(self) -> int:
+        return -1
+
+
+def _unique_block_bytes(made: Made, wanted: list[tuple[str, Box]]) -> int:
+    """By brute force: the bytes of all blocks that hold an element of one of the boxes."""
+    total = 0
+    for name, array in made.arrays.items():
+        mask = np.zeros(array.shape, bool)
+        for other, box in wanted:
+            if other == name:
+                mask[slices(box)] = True
+        for _, fragment in made.fragments(name):
+            elements = block_nbytes(fragment.extent, array.dtype.itemsize) // array.dtype.itemsize
+            flat = mask[slices(fragment.box)].reshape(-1)
+            total += (
+                sum(len(flat[at : at + elements]) for at in range(0, len(flat), elements) if flat[at : at + elements].any())
+                * array.dtype.itemsize
+            )
+    return total
+
+
+def test_only_the_blocks_that_are_needed_are_read(made: Made) -> None:
+    part = np.zeros((10, 1024), "f4")
+    rows = Inventory([holding("big", part, Box((2100, 0), (10, 1024)), (3000, 1024))])
+    loaded = load(made.backend, made.manifest, made.segments, rows, select=lambda name: name == "big")
+    assert same(part, made.arrays["big"][2100:2110])
+    assert loaded.bytes_read == 4 << 20
+    assert loaded.bytes_filled == part.nbytes
+
+
+def test_what_is_not_selected_stays_as_it_is(made: Made) -> None:
+    arrays, got = blank(made), []
+    before = {name: array.copy() for name, array in arrays.items()}
+    state = inventory(arrays, accept=got.append)
+    load(made.backend, made.manifest, made.segments, state, select=lambda name: name in ("cols", "lr"))
+    assert same(arrays["cols"], made.arrays["cols"])
+    assert all(same(arrays[name], before[name]) for name in arrays if name != "cols")
+    assert got == [{"lr": 0.1}]
+
+
+class FarMemory:
+    """Stands for the memory of another device: it can only be copied to and from."""
+
+    def __init__(self, flat: Array) -> None:
+        self._near = HostMemory(flat)
+
+    def view(self, piece: Piece) -> None:
+        return None
+
+    def read(self, piece: Piece, into: Array) -> None:
+        self._near.read(piece, into)
+
+    def write(self, piece: Piece, values: Array) -> None:
+        assert values.flags.c_contiguous
+        assert values.shape == piece.box.extent
+        self._near.write(piece, values)
+
+    def version(self) -> int:
+        return -1
+
+
+def test_memory_of_another_device_is_filled(made: Made) -> None:
+    arrays = blank(made)
+    state = inventory(arrays)
+    for each_holding in state.holdings:
+        each_holding.memory = FarMemory(each_holding.memory.flat)
+    load(made.backend, made.manifest, made.segments, state)
+    assert all(same(arrays[name], array) for name, array in made.arrays.items())
+
+
+def test_phases_are_told_with_their_bytes(made: Made) -> None:
+    phases: list[Phase] = []
+    loaded = fill(made, blank(made), on_phase=phases.append)
+    assert [(phase.name, phase.nbytes) for phase in phases] == [
+        ("plan", 0),
+        ("read", loaded.bytes_read),
+        ("scatter", loaded.bytes_filled),
+    ]
+    assert [phase.seconds for phase in phases] == [loaded.plan_s, loaded.read_s, loaded.scatter_s]
+
+
+# --- damage ----------------------------------------------------------------------------------------------------------
+
+
+def _places(made: Made) -> list[tuple[int, int, Fragment, int]]:
+    """First, middle and last byte of every block: file, byte, fragment, number of the block."""
+    places = []
+    for number, segment in enumerate(made.segments):
+        for fragment in segment.fragments:
+            itemsize = made.arrays[fragment.name].dtype.itemsize
+            nbytes, block = fragment.box.volume * itemsize, block_nbytes(fragment.extent, itemsize)
+            for at in range(0, nbytes, block):
+                last = min(at + block, nbytes) - 1
+                places += [(number, fragment.start + byte, fragment, at // block) for byte in {at, (at + last) // 2, last}]
+    return places
+
+
+@pytest.mark.parametrize("kind", [LocalBackend, WithoutPaths])
+def test_a_flipped_bit_in_any_block_is_named_and_nothing_changes(made: Made, kind: type[LocalBackend]) -> None:
+    places = _places(made)
+    assert len(places) > 30
+    assert {made.arrays[fragment.name].dtype.name for _, _, fragment, _ in places} == {
+        array.dtype.name for array in made.arrays.values() if array.size
+    }
+    arrays = blank(made)
+    before = {name: array.copy() for name, array in arrays.items()}
+    for file, at, fragment, block in places:
+        made.flip(file, at)
+        with pytest.raises(CheckpointDamaged) as caught:
+            fill(made, arrays, backend=kind(made.root))
+        text = str(caught.value)
+        assert f"tensor {fragment.name}: block {block} in {made.segments[file].file}, bytes " in text
+        begin, end = (int(word) for word in text.split("bytes ")[1].split(":")[0].split(" to "))
+        assert begin <= at < end
+        assert "Nothing of the state was changed" in text
+        assert all(same(arrays[name], before[name]) for name in arrays)
+        made.flip(file, at)
+    fill(made, arrays, backend=kind(made.root))
+
+
+def test_a_flipped_bit_outside_of_the_tensors_is_found_too(made: Made) -> None:
+    """Sealed files are refused. A header is no part of what a load uses, so the load is right; `verify` names it."""
+    folder = made.root / made.manifest.folder
+    for path in sorted(folder.glob("*.json")):
+        for at in range(0, path.stat().st_size, 97):
+            flip(path, at)
+            with pytest.raises(CheckpointDamaged, match=path.name):
+                read_segments(made.backend, read_manifest(made.backend, made.manifest.folder))
+            flip(path, at)
+    for number, segment in enumerate(made.segments):
+        for at in (0, 8, segment.header_nbytes - 1):
+            made.flip(number, at)
+            arrays = blank(made)
+            fill(made, arrays)
+            assert all(same(arrays[name], array) for name, array in made.arrays.items())
+            assert [problem.kind for problem in verify(made.backend, made.manifest).problems] == ["header"]
+            made.flip(number, at)
+
+
+def test_a_segment_of_another_checkpoint_is_refused(made: Made, tmp_path: Path) -> None:
+    other = make(tmp_path / "other", {"big": made.arrays["big"]})
+    name = made.manifest.segments[0].file
+    (made.root / name).write_bytes((other.root / name).read_bytes())
+    with pytest.raises(CheckpointDamaged, match="whole, but not the one that was committed"):
+        read_segments(made.backend, made.manifest)
+
+
+def test_a_manifest_that_was_moved_is_refused(made: Made) -> None:
+    (made.root / made.manifest.folder).rename(made.root / "steps" / "000000000009-6a1f")
+    with pytest.raises(CheckpointDamaged, match="is the manifest of steps/000000000007-6a1f"):
+        read_manifest(made.backend, "steps/000000000009-6a1f")
+    with pytest.raises(NoCheckpoint):
+        read_manifest(made.backend, made.manifest.folder)
+
+
+@pytest.mark.parametrize("kind", [LocalBackend, WithoutPaths])
+def test_a_missing_file_is_named_with_a_tensor_that_is_in_it(made: Made, kind: type[LocalBackend]) -> None:
+    made.path(2).unlink()
+    arrays = blank(made)
+    before = {name: array.copy() for name, array in arrays.items()}
+    with pytest.raises(CheckpointDamaged, match=r"tensor (wide|cols): block 0 in steps/\S*/00002.safetensors.*can't be read"):
+        fill(made, arrays, backend=kind(made.root))
+    assert all(same(arrays[name], before[name]) for name in arrays)
+
+
+@pytest.mark.parametrize("kind", [LocalBackend, WithoutPaths])
+@pytest.mark.parametrize("file", [0, 1, 2])
+def test_a_file_that_lost_its_last_byte_is_named(made: Made, kind: type[LocalBackend], file: int) -> None:
+    os.truncate(made.path(file), made.segments[file].nbytes - 1)
+    arrays = blank(made)
+    before = {name: array.copy() for name, array in arrays.items()}
+    with pytest.raises(CheckpointDamaged, match=rf"in steps/\S*/0000{file}.safetensors.*can't be read"):
+        fill(made, arrays, backend=kind(made.root))
+    assert all(same(arrays[name], before[name]) for name in arrays)
+
+
+def test_bytes_that_change_after_they_were_verified_are_noticed(made: Made) -> None:
+    """The second pass hashes what it puts into the state, and says that the state is spoiled."""
+
+    def then(phase: Phase) -> None:
+        if phase.name == "read":
+            made.flip(0, made.segments[0].nbytes - 1)
+
+    with pytest.raises(CheckpointDamaged, match=r"tensor flag: block 0 .* must not be used"):
+        fill(made, blank(made), on_phase=then)
+
+
+# --- ranks -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_ranks_of_a_host_read_each_block_once(made: Made) -> None:
+    states = [blank(made) for _ in range(4)]
+
+    def one(ranks: ThreadRanks) -> Loaded:
+        return fill(made, states[ranks.rank], ranks=ranks)
+
+    results = on_ranks(["a", "b", "a", "a"], one)
+    assert all(same(state[name], array) for state in states for name, array in made.arrays.items())
+    read = [result.bytes_read for result in results]
+    assert read[1] == sum(read[0::2]) + read[3] == made.manifest.nbytes
+    assert all(result.bytes_filled == made.manifest.nbytes for result in results)
+
+
+@pytest.mark.parametrize("kind", [LocalBackend, WithoutPaths])
+def test_damage_that_one_rank_finds_is_raised_on_all_and_changes_no_state(made: Made, kind: type[LocalBackend]) -> None:
+    states = [blank(made) for _ in range(3)]
+    made.flip(2, made.segments[2].nbytes - 1)  # in the share of the last rank
+
+    def one(ranks: ThreadRanks) -> Loaded:
+        return fill(made, states[ranks.rank], ranks=ranks, backend=kind(made.root))
+
+    results = on_ranks(["a", "a", "a"], one)
+    assert all(isinstance(result, CheckpointDamaged) for result in results), results
+    assert [str(result).startswith("rank 2: ") for result in results] == [True, True, False]
+    assert all("tensor cols" in str(result) for result in results)
+    assert all(same(state[name], array) for state in states for name, array in blank(made).items())
+
+
+def test_a_state_of_one_rank_that_does_not_fit_is_raised_on_all(made: Made) -> None:
+    def one(ranks: ThreadRanks) -> Loaded:
+        arrays = blank(made)
+        if ranks.rank == 1:
+            arrays["cols"] = arrays["cols"][:3]
+        return fill(made, arrays, ranks=ranks)
+
+    results = on_ranks(["a", "b"], one)
+    assert all(isinstance(result, CheckpointMismatch) for result in results), results
+    assert str(results[0]).startswith("rank 1: ")
+    assert all("cols is BF16 [3, 48] in the state and BF16 [64, 48] in the checkpoint" in str(result) for result in results)
+
+
+def test_an_exception_of_any_class_on_one_rank_reaches_the_others(made: Made) -> None:
+    def refuse(values: object) -> None:
+        raise ZeroDivisionError("the scheduler refuses")
+
+    def one(ranks: ThreadRanks) -> Loaded:
+        state = inventory(blank(made), **({"accept": refuse} if ranks.rank == 0 else {}))
+        return load(made.backend, made.manifest, made.segments, state, ranks=ranks)
+
+    results = on_ranks(["a", "a"], one)
+    assert isinstance(results[0], ZeroDivisionError)
+    assert "The arrays of the state are those of checkpoint 6a1f of step 7 already" in results[0].__notes__[0]
+    assert "rank 0: ZeroDivisionError: the scheduler refuses" in str(results[1])
+
+
+def test_ranks_that_load_different_checkpoints_are_told(made: Made, tmp_path: Path) -> None:
+    other = make(tmp_path / "other", made.arrays, id="77aa")
+    results = on_ranks(["a", "b"], lambda ranks: fill((made, other)[ranks.rank], blank(made), ranks=ranks))
+    assert all(isinstance(result, CheckpointMismatch) and "different checkpoints: 6a1f, 77aa" in str(result) for result in results)
+
+
+def test_a_value_that_the_checkpoint_does_not_have_is_named(made: Made) -> None:
+    with pytest.raises(CheckpointMismatch, match="does not have these values of the state: momentum"):
+        load(made.backend, made.manifest, made.segments, inventory(blank(made), values={"lr": 1, "momentum": 0.9}))
+
+
+def test_ranks_that_cannot_open_each_others_spools_fetch_for_themselves(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in two containers of one host, where the system refuses."""
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    states = [blank(made), blank(made)]
+    backend = WithoutPaths(made.root)
+    results = on_ranks(["a", "a"], lambda ranks: fill(made, states[ranks.rank], ranks=ranks, backend=backend))
+    assert [result.bytes_read for result in results] == [made.manifest.nbytes] * 2
+    assert all(same(state[name], array) for state in states for name, array in made.arrays.items())
+
+
+# --- threads ---------------------------------------------------------------------------------------------------------
+
+
+def test_each_item_is_done_once_and_the_first_failure_is_raised_when_no_thread_runs() -> None:
+    done: list[int] = []
+    each(range(1000), done.append, 4)
+    assert sorted(done) == list(range(1000))
+    done.clear()
+
+    def until_seven(item: int) -> None:
+        if item == 7:
+            raise StopIteration("seven")
+        done.append(item)
+
+    with pytest.raises(StopIteration, match="seven"):
+        each(range(10**6), until_seven, 4)
+    assert len(done) < 10**6
+
+
+# --- sizes (long) ----------------------------------------------------------------------------------------------------
+
+_LOAD_AND_MEASURE = """
+import resource, sys, threading
+from pathlib import Path
+import numpy as np
+sys.path[:0] = [{tests!r}]
+from made import inventory
+from headway.checkpoint.backend.local import LocalBackend
+from headway.checkpoint.load import load
+from headway.checkpoint.stored import read_manifest, read_segments
+from test_load import WithoutPaths
+backend = {kind}({root!r})
+manifest = read_manifest(backend, {folder!r})
+arrays = {{name: np.full(known.shape, 1, "f4") for name, known in manifest.objects.items()}}
+views = {{name: array.T if array.shape[0] == array.shape[1] else array for name, array in arrays.items()}}
+segments = read_segments(backend, manifest)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+load(backend, manifest, segments, inventory(views))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+assert all((array != 1).any() for array in arrays.values())
+"""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ["LocalBackend", "WithoutPaths"])
+def test_memory_above_a_state_of_512_mib_stays_below_256_mib(tmp_path: Path, kind: str) -> None:
+    rng = np.random.default_rng(0)
+    arrays = {f"w{n}": rng.standard_normal((4096, 4096) if n % 2 else (16384, 1024), "f4") for n in range(8)}
+    made = make(tmp_path, arrays, {name: [(n % 2, whole(array.shape))] for n, (name, array) in enumerate(arrays.items())})
+    code = _LOAD_AND_MEASURE.format(tests=str(Path(__file__).parent), kind=kind, root=str(tmp_path), folder=made.manifest.folder)
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert int(ran.stdout) < 256 << 10  # KiB
+
+
+_TWO_RANKS = """
+import sys
+from pathlib import Path
+import numpy as np
+import torch.distributed as dist
+sys.path[:0] = [{tests!r}]
+from made import inventory, same
+from headway.checkpoint.backend.local import LocalBackend
+from headway.checkpoint.load import load
+from headway.checkpoint.ranks import TorchRanks
+from headway.checkpoint.stored import read_manifest, read_segments
+from test_load import WithoutPaths
+dist.init_process_group("gloo", init_method="file://{meet}", rank=int(sys.argv[1]), world_size=2)
+backend = {kind}({root!r})
+manifest = read_manifest(backend, {folder!r})
+arrays = {{name: np.zeros(known.shape, "f4") for name, known in manifest.objects.items()}}
+try:
+    loaded = load(backend, manifest, read_segments(backend, manifest), inventory(arrays), ranks=TorchRanks())
+    print(loaded.bytes_read, loaded.bytes_filled, *(int(array.sum()) for array in arrays.values()))
+except Exception as error:
+    print(type(error).__name__, error)
+dist.destroy_process_group()
+"""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ["LocalBackend", "WithoutPaths"])
+def test_two_processes_share_what_is_read_and_fail_together(tmp_path: Path, kind: str) -> None:
+    arrays = {f"w{n}": np.full((1024, 1024), n, "f4") for n in range(6)}
+    made = make(tmp_path, arrays)
+    files = {"tests": str(Path(__file__).parent), "kind": kind, "root": str(tmp_path), "folder": made.manifest.folder}
+
+    def both(meet: str) -> list[str]:
+        code = _TWO_RANKS.format(meet=tmp_path / meet, **files)
+        running = [
+            subprocess.Popen([sys.executable, "-c", code, str(rank)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            for rank in range(2)
+        ]
+        said = [each_one.communicate(timeout=120) for each_one in running]
+        assert [each_one.returncode for each_one in running] == [0, 0], said
+        return [out.strip() for out, _ in said]
+
+    total = made.manifest.nbytes
+    assert both("first") == [f"{total // 2} {total} " + " ".join(str(n << 20) for n in range(6))] * 2
+    made.flip(0, made.segments[0].nbytes - 1)
+    told = both("second")
+    assert [each_one.split(" ", 1)[0] for each_one in told] == ["CheckpointDamaged"] * 2
+    assert told[0].startswith("CheckpointDamaged rank 1: ")
+    assert "tensor w5: block 0" in told[1]
