@@ -151,9 +151,10 @@ def kept_dtype(kept: Object) -> Any:
 def main() -> None:
     root, id, step, *options = sys.argv[1:]
     trainer = Trainer(Path(root))
+    trainer.client.prepare(1)
+    print(trainer.client.pid, flush=True)
     begun = trainer.begin(id, int(step), arrays_of(int(step)))
     assert begun is not None
-    print(trainer.client.pid, flush=True)
     if "fork" in options and os.fork() == 0:
         os.read(0, 1)  # until this program's reader ends
         os._exit(0)

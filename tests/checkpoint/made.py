@@ -9,18 +9,20 @@ import json
 import math
 import random
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import xxhash
 
 from headway.checkpoint.backend.base import Backend
 from headway.checkpoint.backend.local import LocalBackend
 from headway.checkpoint.boxes import Box, whole
-from headway.checkpoint.dtypes import NBYTES, code_of, raw_dtype
+from headway.checkpoint.dtypes import NBYTES, code_of, numpy_dtype, raw_dtype
 from headway.checkpoint.inventory import Holding, HostMemory, Inventory, Piece
 from headway.checkpoint.manifest import (
     Coverage,
@@ -152,6 +154,27 @@ def slices(box: Box) -> tuple[slice, ...]:
     return tuple(slice(begin, end) for begin, end in zip(box.offset, box.end, strict=True))
 
 
+@contextmanager
+def blocks_of(nbytes: int) -> Iterator[None]:
+    """Make and read checkpoints whose blocks have so many bytes, so that small arrays have many."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("made", "headway.checkpoint.blocks"):
+            patch.setattr(f"{module}.block_nbytes", lambda extent, itemsize: nbytes)
+        yield
+
+
+def needed_nbytes(made: Made, wanted: Mapping[str, Array]) -> int:
+    """By brute force: the bytes of all blocks that hold an element whose mask, of its array's shape, is true."""
+    total = 0
+    for name, mask in wanted.items():
+        itemsize = made.arrays[name].dtype.itemsize
+        for _, fragment in made.fragments(name):
+            count = block_nbytes(fragment.extent, itemsize) // itemsize
+            flat = mask[slices(fragment.box)].reshape(-1)
+            total += sum(itemsize * len(flat[at : at + count]) for at in range(0, len(flat), count) if flat[at : at + count].any())
+    return total
+
+
 # --- what tests put around them --------------------------------------------------------------------------------------
 
 
@@ -200,8 +223,6 @@ def same(a: Array, b: Array) -> bool:
 
 
 def random_array(shape: Sequence[int], code: str, seed: int) -> Array:
-    from headway.checkpoint.dtypes import numpy_dtype
-
     raw = np.random.default_rng(seed).integers(0, 256, math.prod(shape) * NBYTES[code], dtype="u1")
     if code == "BOOL":
         raw &= 1

@@ -16,11 +16,16 @@ from pathlib import Path
 
 import pytest
 from objectstores import BUCKET, BadWay, ask, environment, s3_server
+from roots import commit, data_file
 
 from headway.checkpoint.backend import files
 from headway.checkpoint.backend.base import Backend, open_backend
 from headway.checkpoint.backend.local import LocalBackend
 from headway.checkpoint.backend.objects import ObjectBackend
+from headway.checkpoint.catalog import flaw, manifests
+from headway.checkpoint.collect import collect
+from headway.checkpoint.leases import opened
+from headway.checkpoint.retention import Keep
 from headway.errors import CheckpointConflict, CheckpointDamaged, CheckpointError, NoCheckpoint, StoreFull, UsageError
 
 MIB = 1 << 20
@@ -58,7 +63,14 @@ def way(s3: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[BadWay]:
 
 @pytest.fixture
 def shaky(way: BadWay, tmp_path: Path) -> ObjectBackend:
-    return ObjectBackend(f"s3://{BUCKET}/{tmp_path.name}-shaky", deadline_s=1.0, request_s=0.4)
+    """A backend behind the proxy, with time to get over what is bad about it."""
+    return ObjectBackend(f"s3://{BUCKET}/{tmp_path.name}-shaky", deadline_s=20.0, request_s=5.0)
+
+
+@pytest.fixture
+def hasty(way: BadWay, tmp_path: Path) -> ObjectBackend:
+    """One that gives up soon."""
+    return ObjectBackend(f"s3://{BUCKET}/{tmp_path.name}-hasty", deadline_s=0.6, request_s=0.3)
 
 
 def names(root: Backend, folder: str = "") -> list[str]:
@@ -449,34 +461,34 @@ def test_a_store_that_fails_now_and_then_is_asked_again(way: BadWay, shaky: Obje
 
 
 @pytest.mark.parametrize("fault", ["500", "reset", "hang"])
-def test_a_store_that_always_fails_is_an_error_that_names_the_file(way: BadWay, shaky: ObjectBackend, fault: str) -> None:
+def test_a_store_that_always_fails_is_an_error_that_names_the_file(way: BadWay, hasty: ObjectBackend, fault: str) -> None:
     way.faults = lambda *_: fault  # type: ignore[return-value]
     operations = [
-        lambda: shaky.get("HEAD"),
-        lambda: shaky.put("HEAD", b"x"),
-        lambda: load(shaky, "HEAD", 0, 4),
+        lambda: hasty.get("HEAD"),
+        lambda: hasty.put("HEAD", b"x"),
+        lambda: load(hasty, "HEAD", 0, 4),
     ]
     for operation in operations:
         begin = time.monotonic()
-        with pytest.raises(CheckpointError, match=f"s3://{BUCKET}/.*/HEAD.*tried for 1 s") as caught:
+        with pytest.raises(CheckpointError, match=f"s3://{BUCKET}/.*/HEAD.*tried for 0.6 s") as caught:
             operation()
         assert not isinstance(caught.value, NoCheckpoint | CheckpointDamaged)
         assert time.monotonic() - begin < 5
 
 
-def test_an_upload_to_a_store_that_fails_ends_with_an_error(way: BadWay, shaky: ObjectBackend) -> None:
+def test_an_upload_to_a_store_that_fails_ends_with_an_error(way: BadWay, hasty: ObjectBackend) -> None:
     way.faults = lambda method, path, number: "500" if "partNumber=2" in path else ""
     with pytest.raises(CheckpointError, match=r"could not write .*00000\.safetensors"):
-        store(shaky, DATA, pages(40 * MIB))
+        store(hasty, DATA, pages(40 * MIB))
     way.faults = lambda *_: ""
-    assert shaky.stat(DATA) is None
+    assert hasty.stat(DATA) is None
 
 
-def test_an_upload_to_a_store_that_hangs_ends_with_an_error(way: BadWay, shaky: ObjectBackend) -> None:
+def test_an_upload_to_a_store_that_hangs_ends_with_an_error(way: BadWay, hasty: ObjectBackend) -> None:
     way.faults = lambda method, path, number: "hang" if "partNumber" in path else ""
     begin = time.monotonic()
     with pytest.raises(CheckpointError, match=r"00000\.safetensors"):
-        store(shaky, DATA, pages(80 * MIB), 8 * MIB)
+        store(hasty, DATA, pages(80 * MIB), 8 * MIB)
     assert time.monotonic() - begin < 20
 
 
@@ -523,7 +535,7 @@ def test_a_bucket_that_is_not_there_is_an_error_at_once(s3: int) -> None:
 
 
 def test_what_is_no_store_is_said_at_once() -> None:
-    with pytest.raises(UsageError, match="ftp://somewhere cannot be opened"):
+    with pytest.raises(UsageError, match="ftp://somewhere/x cannot be opened"):
         open_backend("ftp://somewhere/x")
 
 
@@ -540,6 +552,20 @@ for _ in range(32):
 writer.finish()
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 """
+
+
+def test_a_root_in_an_object_store_is_collected_around_its_readers(s3: int, tmp_path: Path) -> None:
+    root = open_backend(f"s3://{BUCKET}/{tmp_path.name}-collected")
+    commit(root, "id10", 10)
+    commit(root, "id20", 20, uses=[data_file("id10", 10)])
+    commit(root, "id30", 30)
+    with opened(root, 20) as (manifest, lease):
+        assert [each.id for each in collect(root, Keep(last=1)).removed] == ["id10"]
+        assert flaw(root, manifest) == ""
+        lease.renew()
+    collect(root, Keep(last=1), now=4e9)  # this store dates to the second
+    assert [each.id for each in manifests(root).checkpoints] == ["id30"]
+    assert {file.split("/")[1] for file in names(root, "steps")} == {"000000000030-id30"}
 
 
 @pytest.mark.long

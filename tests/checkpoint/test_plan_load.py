@@ -11,12 +11,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made import Array, Made, make, random_cuts, slices
+from made import Array, Made, blocks_of, make, random_cuts, slices
 
-from headway.checkpoint import blocks as blocks_module
 from headway.checkpoint.blocks import Contents, Placed
 from headway.checkpoint.boxes import Box, whole
-from headway.checkpoint.manifest import Fragment
+from headway.checkpoint.manifest import Coverage, Fragment, Manifest, Object, Segment
 from headway.checkpoint.plan_load import READ_BYTES, LoadPlan, Want, coalesced, plan_load
 from headway.errors import CheckpointDamaged, CheckpointMismatch
 
@@ -84,8 +83,7 @@ def test_every_wanted_element_is_filled_once_from_blocks_that_one_rank_of_each_h
     block = data.draw(st.sampled_from([8, 16, 24, 80, 4096]))
     ranks = data.draw(st.integers(1, 4))
     hosts = {rank: rng.choice("ab") for rank in range(ranks)}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(blocks_module, "block_nbytes", lambda extent, itemsize: block)
+    with blocks_of(block):
         contents = Contents(*_on_paper(flat, random_cuts(shape, 5, rng), block))
         wants = {rank: [wanted("w", flat, *random_cuts(shape, 3, rng)[: rng.randrange(1, 4)])] for rank in range(ranks)}
         plan = plan_load(contents, wants, hosts)
@@ -110,10 +108,8 @@ def test_every_wanted_element_is_filled_once_from_blocks_that_one_rank_of_each_h
         assert plan.read_nbytes >= sum(each.nbytes for each in verified)
 
 
-def _on_paper(flat: Array, boxes: list[Box], block: int) -> tuple[object, list[object]]:
+def _on_paper(flat: Array, boxes: list[Box], block: int) -> tuple[Manifest, list[Segment]]:
     """A manifest and two segments for these boxes, with hashes of the right number."""
-    from headway.checkpoint.manifest import Coverage, Manifest, Object, Segment
-
     files: list[list[Fragment]] = [[], []]
     ends = [4096, 4096]
     for number, box in enumerate(boxes):
@@ -195,6 +191,12 @@ def test_what_is_not_selected_needs_no_place(small: Made) -> None:
     assert plan.read_nbytes == small.arrays["w"].nbytes
 
 
+def test_what_nobody_wants_may_be_left_where_it_is(small: Made) -> None:
+    contents = Contents(small.manifest, small.segments)
+    plan = plan_load(contents, {0: [wanted("w", small.arrays["w"])]}, {0: "here"}, strict=False)
+    assert plan.read_nbytes == small.arrays["w"].nbytes
+
+
 def test_a_hole_is_named_before_anything_is_read(small: Made) -> None:
     segment = small.segments[0]
     holed = msgspec.structs.replace(segment, fragments=tuple(each for each in segment.fragments if each.name != "w"))
@@ -241,13 +243,25 @@ def test_a_tied_tensor_is_filled_from_the_one_that_holds_its_bytes(tmp_path: Pat
     assert turned.ranks[0].fill_nbytes == array.nbytes
 
 
-def test_a_tie_that_would_drop_one_of_two_different_arrays_is_refused(tmp_path: Path) -> None:
+def test_a_tie_that_could_drop_one_of_two_different_arrays_has_to_be_looked_at(tmp_path: Path) -> None:
     array = np.arange(6.0)
     equal = make(tmp_path / "equal", {"emb": array, "head": array.copy()})
-    assert plan_alone(equal, wanted("emb", array), wanted("head", array, tied_to="emb")).read_nbytes == array.nbytes
+    plan = plan_alone(equal, wanted("emb", array), wanted("head", array, tied_to="emb"))
+    assert (plan.read_nbytes, plan.ranks[0].ties) == (array.nbytes, ())
     different = make(tmp_path / "different", {"emb": array, "head": array + 1})
-    with pytest.raises(CheckpointMismatch, match="head is tied to emb in the state, but the checkpoint has two different arrays"):
-        plan_alone(different, wanted("emb", array), wanted("head", array, tied_to="emb"))
+    assert plan_alone(different, wanted("emb", array), wanted("head", array, tied_to="emb")).ranks[0].ties == (("head", "emb"),)
+
+
+def test_a_tied_tensor_that_the_checkpoint_does_not_have_gets_what_the_other_gets(tmp_path: Path) -> None:
+    array = np.arange(6.0)
+    made = make(tmp_path, {"emb": array})
+    assert plan_alone(made, wanted("emb", array), wanted("head", array, tied_to="emb")).ranks[0].ties == ()
+
+
+def test_a_tied_tensor_of_another_shape_does_not_fit(tmp_path: Path) -> None:
+    made = make(tmp_path, {"emb": np.zeros(6), "head": np.zeros(7)})
+    with pytest.raises(CheckpointMismatch, match=r"head is F64 \[6\] in the state and F64 \[7\] in the checkpoint"):
+        plan_alone(made, wanted("emb", np.zeros(6)), wanted("head", np.zeros(6), tied_to="emb"))
 
 
 def test_aliases_in_a_circle_are_damage(tmp_path: Path) -> None:

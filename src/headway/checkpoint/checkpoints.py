@@ -36,7 +36,7 @@ from headway.checkpoint.monitor import Listener, Monitor
 from headway.checkpoint.ranks import Ranks, ranks_here
 from headway.checkpoint.retention import Keep
 from headway.checkpoint.save import DEADLINE_S, Save, Saver
-from headway.checkpoint.state import take_for_load
+from headway.checkpoint.state import claimed, refuse_unclaimed, take_for_load
 from headway.checkpoint.stored import read_manifest, read_segments
 from headway.checkpoint.together import together
 from headway.checkpoint.verify import Report, verify
@@ -134,6 +134,11 @@ class Checkpoints:
         """
         return self._saving().save(state, self.layout, step, {name: float(value) for name, value in (metrics or {}).items()})
 
+    def prepare(self, state: Any) -> None:
+        """Have the memory for saves of this state made ahead of time, as `steps` does: the first save blocks less. All ranks must
+        call it. Raises as `save` does."""
+        self._saving().prepare(state, self.layout)
+
     def steps(
         self,
         state: Any,
@@ -160,7 +165,7 @@ class Checkpoints:
             first = self.load(into=state).step
         except NoCheckpoint:
             first = 0
-        self._saving().prepare(state, self.layout)
+        self.prepare(state)
         last: Save | None = None
         try:
             for step in range(first, total):
@@ -273,9 +278,11 @@ class Checkpoints:
             def prepare() -> bytes:
                 segments.extend(read_segments(self.backend, manifest))
                 inventories.append(take_for_load(into, manifest.objects, manifest.values, layout, select=select, strict=strict))
-                return b""
+                return msgspec.msgpack.encode(claimed(inventories[0]))
 
-            together(ranks, prepare)
+            names: set[str] = set().union(*(msgspec.msgpack.decode(each, type=set[str]) for each in together(ranks, prepare)))
+            if strict and select is None:
+                refuse_unclaimed(manifest.objects, manifest.values, names)
             done = load(
                 self.backend,
                 manifest,

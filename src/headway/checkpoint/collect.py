@@ -98,6 +98,7 @@ def collect(backend: Backend, keep: Keep, *, grace_s: float = GRACE_S, dry_run: 
     rubbish = _rubbish(after, stays, marks)
     if not dry_run:
         backend.delete(rubbish)
+        backend.delete([file for file, stat in backend.files(CLOCK) if now - stat.modified > grace_s])
     left_over = list(backend.sweep(dry_run=dry_run))
     swept = {file: after.folders[_folder_of(file)][file].nbytes for file in rubbish}
     for each in going:
@@ -217,9 +218,10 @@ def _folder_of(file: str) -> str:
 
 def _store_clock(backend: Backend) -> float:
     """The time by the clock that dates the files."""
-    mine = f"{CLOCK}/{secrets.token_hex(6)}"
-    backend.put(mine, b"\n")
-    dated = dict(backend.files(CLOCK))
-    now = dated[mine].modified
-    backend.delete([file for file, stat in dated.items() if file == mine or now - stat.modified > GRACE_S])
-    return now
+    while True:
+        mine = f"{CLOCK}/{secrets.token_hex(6)}"
+        backend.put(mine, b"\n")
+        stat = backend.stat(mine)
+        backend.delete([mine])
+        if stat is not None:  # else another collector took it for left over
+            return stat.modified

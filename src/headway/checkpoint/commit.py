@@ -47,7 +47,8 @@ def commit_manifest(segments: Sequence[tuple[SegmentRef, Segment]], draft: Draft
     held: dict[str, list[tuple[Box, str]]] = {}
     for _, segment in segments:
         for fragment in segment.fragments:
-            _check(fragment, draft.objects.get(fragment.name), segment)
+            if flaw := _flaw(fragment, draft.objects.get(fragment.name), segment):
+                raise SaveFailed(f"{fragment.name}{fragment.box} in {segment.file} {flaw}")
             held.setdefault(fragment.name, []).append((fragment.box, segment.file))
     for name, kept in draft.objects.items():
         if not kept.alias_of:
@@ -72,20 +73,21 @@ def commit_manifest(segments: Sequence[tuple[SegmentRef, Segment]], draft: Draft
     )
 
 
-def _check(fragment: Fragment, kept: Object | None, segment: Segment) -> None:
-    """A fragment is a part of an object that is to be saved, inside of its file, with all hashes."""
-    where = f"{fragment.name}{fragment.box} in {segment.file}"
+def _flaw(fragment: Fragment, kept: Object | None, segment: Segment) -> str:
+    """Why a fragment is no part of an object that is to be saved, inside of its file, with all hashes. Empty where it is."""
     if kept is None or kept.alias_of:
-        raise SaveFailed(f"{where} is no part of the state that is being saved")
-    if len(fragment.offset) != len(kept.shape) or not whole(kept.shape).holds(fragment.box):
-        raise SaveFailed(f"{where} lies outside of the tensor, whose shape is {list(kept.shape)}")
+        return "is no part of the state that is being saved"
+    box = fragment.box
+    if len(box.offset) != len(kept.shape) or not whole(kept.shape).holds(box):
+        return f"lies outside of the tensor, whose shape is {list(kept.shape)}"
     itemsize = NBYTES[kept.dtype]
-    nbytes = fragment.box.volume * itemsize
+    nbytes = box.volume * itemsize
     if fragment.start < segment.header_nbytes or fragment.start + nbytes > segment.nbytes:
-        raise SaveFailed(f"{where}: its {nbytes:,} bytes from {fragment.start:,} lie outside of the file's {segment.nbytes:,}")
+        return f"has {nbytes:,} bytes from {fragment.start:,}, which are not in the file's {segment.nbytes:,} bytes of data"
     blocks = -(-nbytes // block_nbytes(fragment.extent, itemsize))
     if len(fragment.hashes) != _HASH_DIGITS * blocks:
-        raise SaveFailed(f"{where} has {blocks} blocks, but {len(fragment.hashes)} digits of hashes")
+        return f"has {blocks} blocks, but {len(fragment.hashes)} digits of hashes"
+    return ""
 
 
 def _prove(name: str, kept: Object, held: list[tuple[Box, str]]) -> None:

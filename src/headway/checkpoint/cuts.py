@@ -9,7 +9,8 @@ are the product of the cuts of its dimensions. Pure functions on integers: no ra
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import functools
+from collections.abc import Iterable
 from itertools import product
 from typing import NamedTuple
 
@@ -98,26 +99,28 @@ def _joined(runs: list[Run]) -> Cut:
 # --- pieces of memory ------------------------------------------------------------------------------------------------
 
 
-def pieces_of(cuts: Sequence[Cut], here: Box, offset: int, strides: tuple[int, ...]) -> list[Piece]:
+@functools.lru_cache(1 << 14)  # the same tensors, and as many moments, at each save
+def pieces_of(cuts: tuple[Cut, ...], here: Box, offset: int, strides: tuple[int, ...]) -> tuple[Piece, ...]:
     """The pieces of a local box whose first element is at `offset` of the memory. Without padding and without empty ones."""
     spans = []
     for cut, begin, size in zip(cuts, here.offset, here.extent, strict=True):
         met = [(max(run.here, begin), min(run.here + run.size, begin + size), run) for run in cut]
         spans.append([(run.whole + lo - run.here, lo - begin, hi - lo) for lo, hi, run in met if lo < hi])
-    return [
+    return tuple(
         Piece(
             Box(tuple(span[0] for span in each), tuple(span[2] for span in each)),
             offset + sum(span[1] * stride for span, stride in zip(each, strides, strict=True)),
             strides,
         )
         for each in product(*spans)
-    ]
+    )
 
 
-def flat_pieces(cuts: Sequence[Cut], shape: tuple[int, ...], start: int, stop: int, offset: int) -> list[Piece]:
+def flat_pieces(cuts: tuple[Cut, ...], shape: tuple[int, ...], start: int, stop: int, offset: int) -> list[Piece]:
     """The pieces of the elements `start <= i < stop` of a local array's row-major order, which are contiguous in memory from
     `offset` on. The array itself has this shape and these cuts."""
-    strides, pieces = strides_of(shape), []
+    strides = strides_of(shape)
+    pieces: list[Piece] = []
     for box in flat_boxes(shape, start, stop):
         first = sum(at * stride for at, stride in zip(box.offset, strides, strict=True))
         pieces += pieces_of(cuts, box, offset + first - start, strides)

@@ -17,7 +17,6 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from headway.checkpoint.blocks import Placed
 from headway.checkpoint.boxes import Box
 from headway.checkpoint.dtypes import raw_dtype
 from headway.checkpoint.lazy import LazyArray, OpenCheckpoint
@@ -93,7 +92,7 @@ def diff(before: OpenCheckpoint, after: OpenCheckpoint) -> Diff:
     for name in sorted(old.keys() & new.keys()):
         if (old[name].dtype, old[name].shape) != (new[name].dtype, new[name].shape):
             recast.append(Recast(name, _kind(old[name]), _kind(new[name])))
-        elif (found := _compare(name, before, after)).changed:
+        elif (found := compare(before[name], after[name])).changed:
             changed.append(found)
         else:
             equal.append(name)
@@ -111,20 +110,20 @@ def diff(before: OpenCheckpoint, after: OpenCheckpoint) -> Diff:
     )
 
 
-def _compare(name: str, before: OpenCheckpoint, after: OpenCheckpoint) -> Changed:
-    mine, other = before[name], after[name]
+def compare(mine: LazyArray, other: LazyArray) -> Changed:
+    """How the elements of two arrays of one type and shape differ. Reads only blocks whose hashes don't say it already."""
     changed, max_abs, max_relative = 0, 0.0, 0.0
-    for box in _differing(name, before, after):
+    for box in _differing(mine, other):
         count, largest, relative = _elements(mine, other, box)
         changed, max_abs, max_relative = changed + count, max(max_abs, largest), max(max_relative, relative)
-    return Changed(name, mine.size, changed, max_abs, max_relative)
+    return Changed(other.name, other.size, changed, max_abs, max_relative)
 
 
-def _differing(name: str, before: OpenCheckpoint, after: OpenCheckpoint) -> Iterator[Box]:
+def _differing(mine: LazyArray, other: LazyArray) -> Iterator[Box]:
     """Boxes, of a block at most, that may differ; together with those that can't they are the whole tensor."""
-    twins = {part.box: part for part in after.contents.parts(after.contents.holder(name))}
-    for part in before.contents.parts(before.contents.holder(name)):
-        twin: Placed | None = twins.get(part.box)
+    twins = {part.box: part for part in other.parts()}
+    for part in mine.parts():
+        twin = twins.get(part.box)
         for number in range(part.count):
             if twin is None or part.hash(number) != twin.hash(number):
                 yield from (box for box, _ in part.boxes(number))

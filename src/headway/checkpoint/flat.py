@@ -16,8 +16,8 @@ from typing import Any
 
 from headway.checkpoint.cuts import flat_pieces, uncut, whole_piece
 from headway.checkpoint.inventory import Holding, Piece
-from headway.checkpoint.layout import Place
 from headway.checkpoint.manifest import Kind
+from headway.checkpoint.placing import Place
 from headway.checkpoint.sources import Local, local_of
 from headway.checkpoint.taking import Member, Source, Taking
 from headway.errors import LayoutError

@@ -53,7 +53,13 @@ def open_checkpoint(
 class OpenCheckpoint(Mapping[str, "LazyArray"]):
     """The arrays of a checkpoint by name. `values` that are no arrays are in `manifest.values`. May be used by several threads."""
 
-    def __init__(self, backend: Backend, contents: Contents, cache_bytes: int, on_close: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        contents: Contents,
+        cache_bytes: int = CACHE_BYTES,
+        on_close: Callable[[], None] = lambda: None,
+    ) -> None:
         self.manifest = contents.manifest
         self.contents = contents
         self._blocks = _Blocks(backend, contents, cache_bytes)
@@ -151,7 +157,7 @@ class LazyArray:
     def __getitem__(self, index: Index | tuple[Index, ...]) -> Any:
         """What numpy gives for the same index: an array that is the caller's own, or a scalar where integers say all."""
         chosen = _chosen(index, self.shape, self.name)
-        values = self._read(chosen.picks)[chosen.rest]
+        values = self._read(chosen.picks)[(..., *chosen.rest)]
         return values if chosen.array else values[()]
 
     def box(self, box: Box) -> Array:
@@ -159,12 +165,17 @@ class LazyArray:
         picks = [range(begin, begin + size) for begin, size in zip(box.offset, box.extent, strict=True)]
         return self._read(picks)
 
+    def parts(self) -> list[Placed]:
+        """The fragments that hold it."""
+        return self._contents.parts(self._holder)
+
     def _read(self, picks: Sequence[range]) -> Array:
         """The elements at these positions of each dimension. All blocks are verified before this returns."""
         values = np.empty([len(pick) for pick in picks], raw_dtype(self._object.dtype))
         if values.size:
             rising = [pick if pick.step > 0 else pick[::-1] for pick in picks]
-            into = values[tuple(slice(None, None, 1 if pick.step > 0 else -1) for pick in picks)]
+            turned: tuple[Any, ...] = tuple(slice(None, None, 1 if pick.step > 0 else -1) for pick in picks)
+            into = values[(..., *turned)]  # a view even where there are no dimensions
             hull = Box(tuple(pick[0] for pick in rising), tuple(pick[-1] + 1 - pick[0] for pick in rising))
             for part, met in self._contents.meeting(self._holder, hull):
                 for numbers in part.touched(met):

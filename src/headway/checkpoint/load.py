@@ -24,7 +24,9 @@ import msgspec
 
 from headway.checkpoint.backend.base import Backend
 from headway.checkpoint.blocks import Contents
+from headway.checkpoint.diff import compare
 from headway.checkpoint.inventory import Inventory
+from headway.checkpoint.lazy import OpenCheckpoint
 from headway.checkpoint.manifest import Manifest, Phase, Segment
 from headway.checkpoint.plan_load import READ_BYTES, SHOWN, RankPlan, Read, Select, Want, plan_load, wants_of
 from headway.checkpoint.ranks import Alone, Ranks
@@ -69,6 +71,7 @@ def load(
     ranks: Ranks | None = None,
     memory_bytes: int = 256 << 20,
     select: Select | None = None,
+    strict: bool = True,
     on_phase: OnPhase | None = None,
 ) -> Loaded:
     """Fill what the inventory holds from a checkpoint, then give it the plain values. All ranks must call it.
@@ -77,13 +80,14 @@ def load(
         ranks: the processes that load together; None: this one alone.
         memory_bytes: how much memory above the state it may use.
         select: which names to load, of the state and of the checkpoint; the rest is left as it is.
+        strict: False: what the checkpoint has and no rank wants is left where it is, instead of being an error.
         on_phase: is told each phase as it ends.
 
     Raises:
         CheckpointMismatch: state and checkpoint don't fit; nothing was changed.
         CheckpointDamaged: bytes are missing or not those that were written; nothing was changed unless the message says so.
     """
-    job = _Job(backend, Contents(manifest, segments), inventory, ranks or Alone(), memory_bytes, select)
+    job = _Job(backend, Contents(manifest, segments), inventory, ranks or Alone(), memory_bytes, select, strict)
     timed = _Phases(on_phase)
     try:
         plan = job.plan()
@@ -100,12 +104,21 @@ class _Job:
     """One load on one rank. What can fail is done in `together`, so that no rank is left waiting."""
 
     def __init__(
-        self, backend: Backend, contents: Contents, inventory: Inventory, ranks: Ranks, memory_bytes: int, select: Select | None
+        self,
+        backend: Backend,
+        contents: Contents,
+        inventory: Inventory,
+        ranks: Ranks,
+        memory_bytes: int,
+        select: Select | None,
+        strict: bool,
     ) -> None:
+        self._backend = backend
         self._contents = contents
         self._inventory = inventory
         self._ranks = ranks
         self._select = select or (lambda name: True)
+        self._strict = strict
         self._source = open_source(backend, contents)
         self._in_memory = contents.manifest.nbytes <= memory_bytes // 2
         remote = isinstance(self._source, Ranges)
@@ -134,7 +147,7 @@ class _Job:
             self._check(hellos)
             elsewhere = {name for hello in hellos for want in hello.wants for name in (want.name, want.tied_to)}
             wants = {rank: hellos[rank].wants for rank in mates}
-            plans.update(plan_load(self._contents, wants, dict(enumerate(hosts)), self._select, elsewhere).ranks)
+            plans.update(plan_load(self._contents, wants, dict(enumerate(hosts)), self._select, elsewhere, self._strict).ranks)
             if self._spool is not None:
                 self._spool.allocate(plans[mine].verify_nbytes)
             return b""
@@ -158,6 +171,7 @@ class _Job:
 
         def act() -> bytes:
             each(plan.verify, one, len(self._buffers))
+            self._compare_ties(plan)
             return b""
 
         together(self._ranks, act)
@@ -218,6 +232,19 @@ class _Job:
                 f"{self._contents.label} does not have these values of the state: {', '.join(missing[:SHOWN])}"
                 f"{f' and {len(missing) - SHOWN} more' if len(missing) > SHOWN else ''}. Nothing was changed"
             )
+
+    def _compare_ties(self, plan: RankPlan) -> None:
+        """A tie of the state must not hide that the checkpoint has two different arrays, of which one would be dropped."""
+        if not plan.ties:
+            return
+        with OpenCheckpoint(self._backend, self._contents) as opened:
+            for name, other in plan.ties:
+                if compare(opened[name], opened[other]).changed:
+                    raise CheckpointMismatch(
+                        f"{name} is tied to {other} in the state, but {self._contents.label} has two different arrays for them. "
+                        "Untie them, or load the rest by name. Nothing was changed"
+                    )
+            self._read_sizes.append(opened.bytes_read)
 
     def _accept(self) -> None:
         try:

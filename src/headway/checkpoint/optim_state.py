@@ -19,8 +19,8 @@ import torch
 from headway.checkpoint.cuts import uncut
 from headway.checkpoint.dtypes import torch_dtype
 from headway.checkpoint.flat import hold_range
-from headway.checkpoint.layout import Place
 from headway.checkpoint.manifest import Json, Kind, Object
+from headway.checkpoint.placing import Place
 from headway.checkpoint.sources import Local, local_of
 from headway.checkpoint.taking import Member, Taking, Values
 from headway.checkpoint.tree import decode, encode
@@ -236,8 +236,8 @@ class _Work:
             for name, room in rooms.items():
                 if not torch.equal(room, rooms[first]):
                     raise CheckpointMismatch(
-                        f"{first} is {rooms[first].item()} and {name} is {room.item()}, but they share a flat buffer of {self.path}, "
-                        "which has one: put them into different buffers"
+                        f"{first} is {rooms[first].item()} and {name} is {room.item()}, but they share a flat buffer of "
+                        f"{self.path}, which has one: put them into different buffers"
                     )
             current.copy_(rooms[first])
 

@@ -61,7 +61,8 @@ class Read(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class RankPlan:
     """One rank's part: what it reads from the medium and verifies for its host, what it reads from the page cache to fill its
-    own pieces, and which boxes of which fragment (segment number, fragment number) go where."""
+    own pieces, and which boxes of which fragment (segment number, fragment number) go where. `ties`: pairs that share memory in
+    its state and are two arrays in the checkpoint, so they must be found equal, or one of them would be dropped silently."""
 
     rank: int
     host: str
@@ -69,6 +70,7 @@ class RankPlan:
     reads: tuple[Read, ...]
     fills: Mapping[tuple[int, int], tuple[Fill, ...]]
     fill_nbytes: int
+    ties: tuple[tuple[str, str], ...] = ()
 
     @property
     def verify_nbytes(self) -> int:
@@ -140,14 +142,15 @@ def plan_load(
     hosts: Mapping[int, str],
     select: Select | None = None,
     elsewhere: Collection[str] = (),
+    strict: bool = True,
 ) -> LoadPlan:
-    """Plan a load for the ranks in `wants`, which are on `hosts`. `select` says which names of the checkpoint must be wanted, if
-    not by one of these ranks then by others, whose names are `elsewhere`.
+    """Plan a load for the ranks in `wants`, which are on `hosts`. If `strict`, everything in the checkpoint (that `select` says
+    yes to) must be wanted, if not by one of these ranks then by others, whose names are `elsewhere`.
 
     Raises CheckpointMismatch where state and checkpoint don't fit, naming every tensor (up to ten), and CheckpointDamaged where
     the checkpoint does not hold all of what is wanted.
     """
-    _check(contents, wants, select, elsewhere)
+    _check(contents, wants, (select or _all) if strict else _none, elsewhere)
     needed: dict[int, set[Block]] = {}
     fills: dict[int, dict[tuple[int, int], tuple[Fill, ...]]] = {}
     for rank in sorted(wants):
@@ -165,6 +168,7 @@ def plan_load(
             coalesced(sorted(needed[rank])),
             fills[rank],
             _nbytes(contents, fills[rank]),
+            _doubtful_ties(contents, wants[rank]),
         )
         for rank in sorted(wants)
     }
@@ -231,7 +235,15 @@ def _nbytes(contents: Contents, fills: Mapping[tuple[int, int], tuple[Fill, ...]
 # --- what must fit ---------------------------------------------------------------------------------------------------
 
 
-def _check(contents: Contents, wants: Mapping[int, Sequence[Want]], select: Select | None, elsewhere: Collection[str]) -> None:
+def _all(name: str) -> bool:
+    return True
+
+
+def _none(name: str) -> bool:
+    return False
+
+
+def _check(contents: Contents, wants: Mapping[int, Sequence[Want]], required: Select, elsewhere: Collection[str]) -> None:
     objects = contents.manifest.objects
     wrong: dict[str, None] = {}  # in order, once each
     wanted = {holder for name in elsewhere if name in objects for holder in (name, contents.holder(name))}
@@ -243,7 +255,7 @@ def _check(contents: Contents, wants: Mapping[int, Sequence[Want]], select: Sele
             if want.name in objects:
                 wanted |= {want.name, contents.holder(want.name)}
     for name in sorted(objects):
-        if (select is None or select(name)) and name not in wanted and contents.holder(name) not in wanted:
+        if required(name) and name not in wanted and contents.holder(name) not in wanted:
             wrong[f"{name} is in the checkpoint ({_kind(objects[name].dtype, objects[name].shape)}) and not in the state"] = None
     if wrong:
         more = f"\n  and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
@@ -256,8 +268,8 @@ def _check(contents: Contents, wants: Mapping[int, Sequence[Want]], select: Sele
 def _misfit(contents: Contents, want: Want) -> str:
     """Why a want can't be met, "" if it can."""
     known = contents.manifest.objects.get(want.name)
-    if want.tied_to:
-        return _tie(contents, want) if known is not None else ""
+    if known is None and want.tied_to:
+        return ""  # it gets what the other one gets
     if known is None:
         return f"{want.name} is in the state ({_kind(want.dtype, want.shape)}) and not in the checkpoint"
     if (known.dtype, known.shape) != (want.dtype, want.shape):
@@ -267,18 +279,20 @@ def _misfit(contents: Contents, want: Want) -> str:
     return ""
 
 
-def _tie(contents: Contents, want: Want) -> str:
-    """A tie of the state must not hide that the checkpoint has two different arrays, of which one would be dropped."""
-    if want.tied_to not in contents.manifest.objects:
-        return ""  # reported as missing by itself
-    mine, other = contents.holder(want.name), contents.holder(want.tied_to)
-    if mine == other or _same(contents.parts(mine), contents.parts(other)):
-        return ""
-    return f"{want.name} is tied to {want.tied_to} in the state, but the checkpoint has two different arrays for them"
+def _doubtful_ties(contents: Contents, wants: Sequence[Want]) -> tuple[tuple[str, str], ...]:
+    """What is tied in the state and has bytes of its own in the checkpoint, in other fragments or with other hashes."""
+    objects = contents.manifest.objects
+    ties = []
+    for want in wants:
+        if want.tied_to in objects and want.name in objects:
+            mine, other = contents.holder(want.name), contents.holder(want.tied_to)
+            if mine != other and _hashes(contents.parts(mine)) != _hashes(contents.parts(other)):
+                ties.append((want.name, want.tied_to))
+    return tuple(ties)
 
 
-def _same(parts: Sequence[Placed], others: Sequence[Placed]) -> bool:
-    return {(part.box, part.hashes) for part in parts} == {(part.box, part.hashes) for part in others}
+def _hashes(parts: Sequence[Placed]) -> set[tuple[Box, str]]:
+    return {(part.box, part.hashes) for part in parts}
 
 
 def _kind(dtype: str, shape: Sequence[int]) -> str:

@@ -74,7 +74,7 @@ def _find(source: Path) -> tuple[dict[Path, Header], dict[str, Path] | None]:
     if source.is_dir():
         indexes = sorted(source.glob("*" + INDEX_SUFFIX))
         files = sorted(source.glob("*" + SUFFIX))
-        if len(indexes) > 1 or (not indexes and len(files) != 1 and not _numbered(source, files)):
+        if len(indexes) > 1 or (not indexes and not _numbered(source, files) and len(files) != 1):
             seen = ", ".join(each.name for each in (*indexes, *files)) or "none"
             raise UsageError(
                 f"{source}: one safetensors file or one index is needed, there are: {seen}. Name the one that is meant"

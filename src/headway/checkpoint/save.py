@@ -23,7 +23,7 @@ import msgspec
 import xxhash
 
 from headway.checkpoint.backend.base import Backend
-from headway.checkpoint.catalog import newest
+from headway.checkpoint.catalog import newest, read_head
 from headway.checkpoint.guard import StepGuard
 from headway.checkpoint.helper.client import Begun, HelperClient
 from headway.checkpoint.helper.messages import CommitPlan, Durable, Failed, Happened, PlannedFragment, WriterPlan, Written
@@ -38,7 +38,7 @@ from headway.checkpoint.snapshot import Item, Snapshot
 from headway.checkpoint.state import take
 from headway.checkpoint.together import together
 from headway.engine import events
-from headway.errors import CheckpointError, CheckpointMismatch, SaveFailed, StoreFull
+from headway.errors import CheckpointDamaged, CheckpointError, CheckpointMismatch, SaveFailed, StoreFull
 
 DEADLINE_S = 600.0
 
@@ -185,13 +185,7 @@ class Saver:
         def say() -> bytes:
             taken.append(take(state, layout))
             table = xxhash.xxh3_128_hexdigest(msgspec.msgpack.encode(table_of(taken[0])))
-            busy = len(self._client.in_flight())
-            full = (
-                f"{busy} earlier saves are still being written: save less often, or to a faster disk"
-                if busy >= self._buffers
-                else ""
-            )
-            word = _Word(step, secrets.token_hex(6), table, taken[0].values, full, lost)
+            word = _Word(step, secrets.token_hex(6), table, taken[0].values, self._full(), lost)
             return msgspec.msgpack.encode(word)
 
         words = [msgspec.msgpack.decode(said, type=_Word) for said in together(self._ranks, say)]
@@ -201,6 +195,14 @@ class Saver:
             for id, why in word.lost.items():  # noqa: A001
                 self._give_up(id, f"rank {rank}: {why}")
         return taken[0], words
+
+    def _full(self) -> str:
+        """Why no save can begin now."""
+        busy = len(self._client.in_flight())
+        if busy < self._buffers:
+            return ""
+        saves = "1 earlier save is" if busy == 1 else f"{busy} earlier saves are"
+        return f"{saves} still being written: save less often, or to a faster disk"
 
     def _why_not(self, words: list[_Word]) -> str:
         where = next((rank for rank, word in enumerate(words) if word.full), None)
@@ -276,8 +278,11 @@ class Saver:
     def _head(self) -> Head | None:
         """What HEAD is, or will be when the saves before this one are durable."""
         if not self._knows_head:
-            found = newest(self._backend).manifest
-            self._basis = Head(found.id, found.step, found.serial) if found is not None else None
+            try:
+                self._basis = read_head(self._backend)
+            except CheckpointDamaged:
+                found = newest(self._backend).manifest
+                self._basis = Head(found.id, found.step, found.serial) if found is not None else None
             self._knows_head = True
         return self._basis
 

@@ -14,7 +14,7 @@ from headway.checkpoint import cuts
 from headway.checkpoint.boxes import whole
 from headway.checkpoint.dtypes import code_of, raw_dtype
 from headway.checkpoint.inventory import HostMemory, Memory, Piece
-from headway.checkpoint.layout import Place
+from headway.checkpoint.placing import Place
 from headway.errors import UsageError
 
 
@@ -37,7 +37,7 @@ class Local(NamedTuple):
             return cuts.whole_piece(place.shape, self.offset, self.strides)
         outer, inner = place.cuts or self.cuts or (), self.cuts
         both = tuple(map(cuts.composed, outer, inner)) if place.cuts is not None and inner is not None else outer
-        return tuple(cuts.pieces_of(both, whole(self.extent), self.offset, self.strides))
+        return cuts.pieces_of(both, whole(self.extent), self.offset, self.strides)
 
 
 def torch_loaded() -> bool:
@@ -79,7 +79,6 @@ def local_of(value: Any, name: str, writable: bool) -> Local:
 
 
 def _local_array(array: Any, name: str, writable: bool) -> Local:
-    import numpy as np
 
     code, size = code_named(array.dtype, name), array.itemsize
     if any(stride % size for stride in array.strides):
@@ -116,5 +115,5 @@ def refuse_unwritable(name: str, shape: tuple[int, ...], strides: tuple[int, ...
     """Refuse memory that can't take an array: read-only, or the same element twice (as `expand` and `broadcast_to` give)."""
     if not writable:
         raise UsageError(f"{name} can't be loaded into: it is read-only")
-    if any(stride == 0 and extent > 1 for extent, stride in zip(shape, strides, strict=True)):
+    if 0 not in shape and any(stride == 0 and extent > 1 for extent, stride in zip(shape, strides, strict=True)):
         raise UsageError(f"{name} can't be loaded into: several of its elements are one place in memory (expanded): copy it first")

@@ -19,8 +19,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from headway.checkpoint.inventory import Inventory
-from headway.checkpoint.layout import Layout, Placer
+from headway.checkpoint.layout import Layout
 from headway.checkpoint.manifest import Object
+from headway.checkpoint.placing import Placer
 from headway.checkpoint.sources import is_array, is_numpy_scalar, torch_loaded
 from headway.checkpoint.taking import Saved, Source, Taking, Values
 from headway.errors import CheckpointMismatch, UsageError

@@ -14,8 +14,8 @@ from typing import Any
 
 from headway.checkpoint.dtypes import numpy_dtype, torch_dtype
 from headway.checkpoint.inventory import Holding, Inventory, Piece
-from headway.checkpoint.layout import Place, Placer
 from headway.checkpoint.manifest import Json, Kind, Object
+from headway.checkpoint.placing import Place, Placer
 from headway.checkpoint.sources import Local, is_array, is_numpy_scalar, is_tensor, local_of, torch_loaded
 from headway.checkpoint.tree import decode, encode, references
 from headway.errors import CheckpointMismatch, LayoutError, UsageError
@@ -75,8 +75,12 @@ class Taking:
         """An array of the state under its own name, or as another name of one that is already there."""
         local = local_of(array, path, self.saved is not None)
         place = self.placer.place(path, local.shape)
-        name, tied = place.name, self.placer.tied(place.name)
+        name = place.name
+        tied = self.placer.tied(name)
         first = self._keys.get(local.key) if local.key is not None else None
+        if first is not None and first == name:  # held already, for one that is declared to be tied to it
+            self._remember(array, local, self.members[local.key or 0])
+            return
         if tied is not None and first != tied:
             if tied in self._holdings:
                 raise LayoutError(f"{name} is declared to be tied to {tied}, but has memory of its own: tie them, or drop the rule")
@@ -84,7 +88,7 @@ class Taking:
             name, place = tied, Place(tied, place.shape, place.cuts)
         elif first is not None and self._holdings[first].object.shape == place.shape:
             self._alias(name, first, local.code, place.shape, kind)
-            self._remember(array, local, self.members.get(local.key, []))
+            self._remember(array, local, self.members[local.key or 0])
             return
         holding = self.hold(place, local, kind)
         if local.key is not None:

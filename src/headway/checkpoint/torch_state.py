@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _RAW_TORCH = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64, 16: torch.complex128}
 _RAW_NUMPY = {1: "u1", 2: "u2", 4: "u4", 8: "u8", 16: "c16"}
+_PLAIN = (torch.Tensor, torch.nn.Parameter)
 _CODES: dict[torch.dtype, str] = {}
 
 
@@ -94,22 +95,23 @@ def dtensor_type() -> type[Any] | None:
 
 def local_tensor(tensor: torch.Tensor, name: str, writable: bool) -> Local:
     """A tensor as this process has it. Raises UsageError for a kind of tensor whose bytes are not what it means."""
-    dtensor = dtensor_type()
-    if dtensor is not None and isinstance(tensor, dtensor):
-        with torch.no_grad():
-            inside = tensor.to_local()
-        shape, cuts = tuple(tensor.shape), _dtensor_cuts(tensor, inside, name)
-    else:
-        inside, shape, cuts = tensor, tuple(tensor.shape), None
+    inside, cuts = tensor, None
+    if type(tensor) not in _PLAIN:
+        dtensor = dtensor_type()
+        if dtensor is not None and isinstance(tensor, dtensor):
+            with torch.no_grad():
+                inside = tensor.to_local()
+            cuts = _dtensor_cuts(tensor, inside, name)
     _refuse_unusual(inside, name)
     inside = inside.detach()
     extent, strides = tuple(inside.shape), inside.stride()
+    shape = extent if inside is tensor else tuple(tensor.shape)
     if writable:
         refuse_unwritable(name, extent, strides, not inside.is_inference())
     code = _CODES.get(inside.dtype)
     if code is None:
         code = _CODES[inside.dtype] = code_named(inside.dtype, name)
-    key = (inside.data_ptr(), code, shape, strides, str(inside.device)) if 0 not in extent else None
+    key = (inside.data_ptr(), code, shape, strides) if 0 not in extent else None
     return Local(code, shape, extent, cuts, TorchMemory(inside), 0, strides, key)
 
 
@@ -121,7 +123,7 @@ def _refuse_unusual(tensor: torch.Tensor, name: str) -> None:
         what = "it is on the meta device, without memory: materialise it first (`to_empty`)"
     elif tensor.is_conj() or tensor.is_neg():
         what = "it is a lazily conjugated or negated view: resolve it first (`resolve_conj`, `resolve_neg`)"
-    elif hasattr(type(tensor), "__tensor_flatten__"):
+    elif type(tensor) not in _PLAIN and hasattr(type(tensor), "__tensor_flatten__"):
         what = f"it is a {type(tensor).__qualname__}, made of other tensors: give those"
     elif tensor.is_quantized:
         what = "it is quantized: give its integers, scales and zero points"
@@ -135,9 +137,9 @@ def _refuse_unusual(tensor: torch.Tensor, name: str) -> None:
 def _dtensor_cuts(tensor: Any, inside: torch.Tensor, name: str) -> tuple[Cut, ...] | None:
     """How the local tensor of a DTensor lies in it; None where it is whole."""
     mesh, placements = tensor.device_mesh, tensor.placements
-    coordinate = mesh.get_coordinate()
+    coordinate, whole = mesh.get_coordinate(), tuple(map(int, tensor.shape))
     if coordinate is None:
-        return ((),) * tensor.ndim  # this process has no part of it
+        return ((),) * len(whole)  # this process has no part of it
     shards = []  # (dimension, rank, ranks, how many chunks are split alike), from left to right
     for axis, placement in enumerate(placements):
         if placement.is_partial():
@@ -145,18 +147,17 @@ def _dtensor_cuts(tensor: Any, inside: torch.Tensor, name: str) -> tuple[Cut, ..
         dim = getattr(placement, "dim", None)
         if dim is not None:
             chunks = int(getattr(placement, "split_factor", 1))
-            shards.append((dim % tensor.ndim, coordinate[axis], mesh.size(axis), chunks))
+            shards.append((dim % len(whole), coordinate[axis], mesh.size(axis), chunks))
     if not shards:
         return None
-    shape = tuple(tensor.shape)
     plain = [(dim, rank, ranks, 1) for dim, rank, ranks, _ in reversed(shards)]
     for order in (shards, plain):
-        cuts = _cuts_of(shape, order)
-        if tuple(map(length, cuts)) == tuple(inside.shape) or 0 in inside.shape and 0 in map(length, cuts):
+        cuts = _cuts_of(whole, order)
+        if tuple(map(length, cuts)) == tuple(inside.shape) or (0 in inside.shape and 0 in map(length, cuts)):
             return cuts
     raise LayoutError(
-        f"DTensor {name} of shape {shape} with placements {placements} on a mesh of {tuple(mesh.shape)} should have "
-        f"{tuple(map(length, _cuts_of(shape, shards)))} at {tuple(coordinate)}, but its local tensor has {tuple(inside.shape)}"
+        f"DTensor {name} of shape {whole} with placements {placements} on a mesh of {tuple(mesh.shape)} should have "
+        f"{tuple(map(length, _cuts_of(whole, shards)))} at {tuple(coordinate)}, but its local tensor has {tuple(inside.shape)}"
     )
 
 

@@ -57,8 +57,8 @@ def _encode_container(value: object, name: str, keep: Callable[[str, object], st
         case complex():
             return {"$complex": [below("real", value.real), below("imag", value.imag)]}
     raise UsageError(
-        f"{name} is a {type(value).__module__}.{type(value).__qualname__}, which can't be kept in a checkpoint: leave it out of the "
-        "state, or let state_dict() give arrays, numbers, strings, lists, tuples and dictionaries for it"
+        f"{name} is a {type(value).__module__}.{type(value).__qualname__}, which can't be kept in a checkpoint: leave it out of "
+        "the state, or let state_dict() give arrays, numbers, strings, lists, tuples and dictionaries for it"
     )
 
 
@@ -73,7 +73,7 @@ def decode(tree: Json, array: Callable[[str, str], object]) -> Any:
         return {key: decode(each, array) for key, each in tree.items()}
     if mark in _ARRAYS:
         return array(mark, str(tree[mark]))
-    body = tree[mark] if mark in ("$float", "$int", "$bytes") else decode(tree[mark], array)
+    body: Any = tree[mark] if mark in ("$float", "$int", "$bytes") else decode(tree[mark], array)
     match mark:
         case "$float":
             return float(str(body))

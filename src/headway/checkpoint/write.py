@@ -113,7 +113,7 @@ def raw_bytes(data: Data) -> memoryview:
     """The elements of an array as bytes, in row-major order."""
     if isinstance(data, memoryview):
         return data.cast("B") if data.nbytes else memoryview(b"")
-    flat = (data if data.flags.c_contiguous else data.copy(order="C")).reshape(-1)
+    flat = (data if data.flags.c_contiguous else data.copy(order="C")).reshape(-1)  # numbers of numpy have these as well
     return flat.view("u1").data
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from headway.cli.checkpointing import ckpt
 from headway.cli.trouble import handled
 
 app = typer.Typer(
@@ -18,6 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(ckpt)
 
 Store = Annotated[str, typer.Option("--store", envvar="HEADWAY_STORE", help="The folder that remembers.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]

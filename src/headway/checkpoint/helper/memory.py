@@ -69,8 +69,7 @@ class SharedBuffer:
         threading.Thread(target=_populate, args=(self._mapping,), daemon=True, name="headway-populate").start()
 
     def close(self) -> None:
-        """Let go of it; the memory is free when both have and no view is left."""
-        self._mapping = None
+        """Let go of the file. Views stay valid; the memory is free when there are none left and both sides have let go."""
         os.close(self.fd)
 
 

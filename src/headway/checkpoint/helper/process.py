@@ -19,6 +19,7 @@ import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import headway
 from headway.checkpoint.helper.memory import SharedBuffer
@@ -65,18 +66,16 @@ class HelperProcess:
         self._used: set[int] = set()
         self._refused: dict[int, str] = {}
         self.ended = ""  # how, once it has
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - read when the process has ended
+        self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - read when the process has ended
         ours, theirs = socket.socketpair()
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "headway.checkpoint.helper", str(theirs.fileno()), str(nice)],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=self._stderr,
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,  # Ctrl-C is for the trainer
-                env={**os.environ, "PYTHONPATH": _python_path()},
-            )
+        try:
+            self._process = _start(theirs, nice, self._stderr)
+        except BaseException:
+            ours.close()
+            self._stderr.close()
+            raise
+        finally:
+            theirs.close()
         self._wire: Wire[Report] = Wire(ours, Report)
         _shut_in_children(self._wire)
         threading.Thread(target=self._listen, name="headway-helper-events", daemon=True).start()
@@ -229,6 +228,21 @@ class HelperProcess:
             message = f"{ended}. This save is lost, the checkpoints before it are as they were; the next save starts another helper"
             self._happened(Failed(each, SaveFailed.__name__, message))
         self._stderr.close()
+        self._wire.close()
+        for buffer in self._buffers.values():
+            buffer.close()
+
+
+def _start(end: socket.socket, nice: int, stderr: IO[bytes]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "headway.checkpoint.helper", str(end.fileno()), str(nice)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=stderr,
+        pass_fds=[end.fileno()],
+        start_new_session=True,  # Ctrl-C is for the trainer
+        env={**os.environ, "PYTHONPATH": _python_path()},
+    )
 
 
 def _python_path() -> str:
@@ -243,6 +257,6 @@ def _shut_in_children(wire: Wire[Report]) -> None:
 
     def close() -> None:
         if (inherited := known()) is not None:
-            inherited.close()
+            inherited.drop()
 
     os.register_at_fork(after_in_child=close)

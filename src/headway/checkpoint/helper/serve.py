@@ -117,13 +117,14 @@ class Service:
     def _commit_all(self) -> None:
         while (job := self._to_commit.get()) is not None:
             save, backend, lease, held = job
-            with held:
-                try:
-                    durable = conclude(save, backend, lease, self._lineage)
-                except Exception as error:
-                    self._remove(save, backend)
-                    self._fail(save, error, f"committing step {save.plan.step} to {save.plan.root}")
-                    continue
+            try:
+                durable = conclude(save, backend, lease, self._lineage)
+            except Exception as error:
+                self._remove(save, backend)
+                held.close()
+                self._fail(save, error, f"committing step {save.plan.step} to {save.plan.root}")
+                continue
+            held.close()
             del self._saves[save.plan.id]
             self._tell(durable)
 

@@ -57,6 +57,11 @@ class Wire(Generic[T]):
                 return  # gone already
 
     def close(self) -> None:
+        with self._sending:
+            self._socket.close()
+
+    def drop(self) -> None:
+        """Close this process's copy after a fork, where no lock can be trusted."""
         self._socket.close()
 
     def _take(self, count: int) -> bytes | None:

@@ -31,7 +31,6 @@ from torch.distributed.checkpoint.metadata import (
     BytesStorageMetadata,
     ChunkStorageMetadata,
     Metadata,
-    MetadataIndex,
     StorageMeta,
     TensorProperties,
     TensorStorageMetadata,
@@ -51,7 +50,7 @@ from headway.checkpoint.leases import reading, saving
 from headway.checkpoint.load import load
 from headway.checkpoint.manifest import Json, Manifest, Object, Segment, SegmentRef, folder_of, sealed_hash, unseal
 from headway.checkpoint.neighbours.paths import LAYOUT, odd_paths, path_of
-from headway.checkpoint.neighbours.torch_places import gather, to_json
+from headway.checkpoint.neighbours.torch_places import array_part, gather, to_json
 from headway.checkpoint.neighbours.torch_zip import read_torch_zip
 from headway.checkpoint.torch_state import TorchMemory
 from headway.checkpoint.tree import decode, references
@@ -207,7 +206,7 @@ class HeadwayReader(StorageReader):
         if checkpoint_id is not None:
             self.step = _step_in(checkpoint_id)
 
-    def read_metadata(self) -> Metadata:  # type: ignore[override]  # with **kwargs, DCP would ask a second time where this fails
+    def read_metadata(self) -> Metadata:  # with **kwargs, DCP would ask a second time where this fails
         backend = open_backend(self.root)
         self._leases.close()
         found = find(backend, self.step)
@@ -303,10 +302,12 @@ def _value(name: str, data: io.BytesIO, parts: list[Part]) -> Written:
         tree = read_torch_zip(data, 0, data.getbuffer().nbytes, name)
     except CheckpointDamaged as error:
         raise UsageError(f"{name}: the planner gave bytes that torch.save did not make, which can't be kept ({error})") from None
-    value, tensors = to_json(tree, name)
-    objects = {its: Object(tensor.dtype, tensor.shape) for its, tensor in tensors.items()}
-    parts += [Part(its, objects[its], whole(tensor.shape), gather(tensor, data, name)) for its, tensor in tensors.items()]
-    return Written(value, objects)
+    value, tensors, arrays = to_json(tree, name)
+    its = [array_part(inside, array) for inside, array in arrays.items()]
+    for inside, tensor in tensors.items():
+        its.append(Part(inside, Object(tensor.dtype, tensor.shape), whole(tensor.shape), gather(tensor, data, name)))
+    parts += its
+    return Written(value, {part.name: part.object for part in its})
 
 
 def _elements(tensor: torch.Tensor | io.BytesIO, name: str, known: Object, box: Box) -> Any:
@@ -361,11 +362,16 @@ class _Filling:
                 target.copy_(filled)
             self._planner.commit_tensor(item, target)
         for item in self._values:
-            value = decode(self._manifest.values[item.storage_index.fqn], lambda mark, name: self._inside[name])
+            value = decode(self._manifest.values[item.storage_index.fqn], self._array)
             data = io.BytesIO()
             torch.save(value, data)
             data.seek(0)
             self._planner.load_bytes(item, data)
+
+    def _array(self, mark: str, name: str) -> Any:
+        """An array of a value as what it was: a tensor, or an array or a number of numpy."""
+        tensor = self._inside[name]
+        return tensor if mark == "$tensor" else tensor.numpy() if mark == "$array" else tensor.numpy()[()]
 
     def _hold(self, name: str, box: Box, tensor: torch.Tensor) -> None:
         pieces = (Piece(box, 0, tuple(tensor.stride())),) if box.volume else ()

@@ -19,7 +19,7 @@ from headway.checkpoint.foreign import Found, Place, take_over
 from headway.checkpoint.manifest import Json, Manifest, Object
 from headway.checkpoint.neighbours.inert_pickle import Made, Name, read_pickle
 from headway.checkpoint.neighbours.paths import LAYOUT, odd_paths
-from headway.checkpoint.neighbours.torch_places import kept, to_json
+from headway.checkpoint.neighbours.torch_places import array_part, kept, to_json
 from headway.checkpoint.neighbours.torch_zip import DTYPES, StoredTensor, check_record, read_torch_zip
 from headway.checkpoint.write import Part
 from headway.errors import CheckpointDamaged, NoCheckpoint, UsageError
@@ -87,11 +87,12 @@ def import_dcp(
                 item = _item(description, name, box)
                 _add(kept(name_of(name), known, box, files.tensor(item, name, known, box), item.file), places, parts)
         for name, item in description.values.items():
-            values[name_of(name)], inside = to_json(files.read(item, name), name_of(name))
+            values[name_of(name)], inside, arrays = to_json(files.read(item, name), name_of(name))
             for its, tensor in inside.items():
                 files.check(item, tensor, its)
                 known = Object(tensor.dtype, tensor.shape)
                 _add(kept(its, known, whole(tensor.shape), tensor, item.file), places, parts)
+            parts += [array_part(its, array) for its, array in arrays.items()]
     paths = odd_paths({name_of(name): path for name, path in description.paths.items()})
     provenance: dict[str, Json] = {"imported": "dcp", "from": str(folder.resolve())}
     return take_over(backend, Found(places, parts, values, provenance, {LAYOUT: paths}), step, copy)

@@ -6,27 +6,39 @@ import math
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from headway.checkpoint.boxes import Box
-from headway.checkpoint.dtypes import NBYTES, raw_dtype
+from headway.checkpoint.boxes import Box, whole
+from headway.checkpoint.dtypes import NBYTES, code_of, raw_dtype
 from headway.checkpoint.foreign import Place
 from headway.checkpoint.manifest import Json, Object
 from headway.checkpoint.neighbours.torch_zip import StoredTensor, Tree
+from headway.checkpoint.sources import is_array, is_numpy_scalar
 from headway.checkpoint.tree import encode
 from headway.checkpoint.write import Part
 from headway.errors import CheckpointDamaged
 
 
-def to_json(tree: Tree, name: str) -> tuple[Json, dict[str, StoredTensor]]:
-    """A value as JSON, and its tensors under names that begin with `name`. Raises UsageError for what can't be kept."""
+def to_json(tree: Tree, name: str) -> tuple[Json, dict[str, StoredTensor], dict[str, Any]]:
+    """A value as JSON, its tensors, and its arrays and numbers of numpy, under names that begin with `name`.
+
+    Raises UsageError for what can't be kept."""
     tensors: dict[str, StoredTensor] = {}
+    arrays: dict[str, Any] = {}
 
     def keep(its: str, leaf: object) -> str | None:
-        if not isinstance(leaf, StoredTensor):
-            return None
-        tensors[its] = leaf
-        return "$tensor"
+        if isinstance(leaf, StoredTensor):
+            tensors[its] = leaf
+            return "$tensor"
+        if is_array(leaf) or is_numpy_scalar(leaf):
+            arrays[its] = leaf
+            return "$array" if is_array(leaf) else "$scalar"
+        return None
 
-    return encode(tree, name, keep), tensors
+    return encode(tree, name, keep), tensors, arrays
+
+
+def array_part(name: str, array: Any) -> Part:
+    """An array or a number of numpy as a part."""
+    return Part(name, Object(code_of(array.dtype), array.shape), whole(array.shape), array)
 
 
 def kept(name: str, known: Object, box: Box, tensor: StoredTensor, file: Path) -> Place | Part:

@@ -16,14 +16,19 @@ import math
 import sys
 import zipfile
 import zlib
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeAlias
 
 from headway.checkpoint.boxes import strides_of
 from headway.checkpoint.dtypes import NBYTES, code_of
+from headway.checkpoint.neighbours import numpy_values
 from headway.checkpoint.neighbours.inert_pickle import Made, Name, Reference, read_pickle
 from headway.errors import CheckpointDamaged, UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _LOCAL_HEADER = 30  # bytes of a zip's local file header before the name
 _CHUNK = 4 << 20
@@ -51,11 +56,12 @@ _UNTYPED = ("torch.storage.UntypedStorage", "torch.UntypedStorage")
 _TENSOR_V2, _TENSOR_V3 = "torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_tensor_v3"
 _PARAMETER = "torch._utils._rebuild_parameter"
 _WITH_ATTRIBUTES = "torch._tensor._rebuild_from_type_v2"
-_ORDERED, _SIZE, _ENCODE = "collections.OrderedDict", "torch.Size", "_codecs.encode"
+_ORDERED, _COUNTER, _SIZE = "collections.OrderedDict", "collections.Counter", "torch.Size"
 _SET, _COMPLEX = ("__builtin__.set", "builtins.set"), ("__builtin__.complex", "builtins.complex")
 _KNOWN = frozenset(
     {f"torch.{name}Storage" for name in _STORAGES}
-    | {*_UNTYPED, *DTYPES, _TENSOR_V2, _TENSOR_V3, _PARAMETER, _WITH_ATTRIBUTES, _ORDERED, _SIZE, _ENCODE, *_SET, *_COMPLEX}
+    | {*_UNTYPED, *DTYPES, _TENSOR_V2, _TENSOR_V3, _PARAMETER, _WITH_ATTRIBUTES, _ORDERED, _COUNTER, _SIZE, *_SET, *_COMPLEX}
+    | numpy_values.NAMES
     | {"torch.Tensor", "torch.nn.parameter.Parameter"}
 )
 
@@ -85,8 +91,9 @@ class StoredTensor:
         return not math.prod(self.shape) or all(size == 1 or mine == plain for size, mine, plain in here)
 
 
-Leaf = None | bool | int | float | complex | str | bytes | frozenset[int | float | str] | StoredTensor
-Tree = Leaf | tuple["Tree", ...] | list["Tree"] | dict[str | int, "Tree"]
+Number: TypeAlias = "bool | int | float | complex | np.generic"
+Leaf: TypeAlias = "Number | str | bytes | frozenset[Any] | Counter[Any] | np.ndarray[Any, Any] | StoredTensor | None"
+Tree: TypeAlias = "Leaf | tuple[Tree, ...] | list[Tree] | dict[str | int, Tree]"
 
 
 def read_torch_zip(file: BinaryIO, start: int, nbytes: int, where: str, also: frozenset[str] = frozenset()) -> Tree:
@@ -191,8 +198,12 @@ class _Reading:
             return self.items(value.entries or {}, depth)
         if value.what == _SIZE:
             return self.tree(value.args[0], depth + 1)
-        if value.what == _ENCODE and len(value.args) == 2 and value.args[1] == "latin1":
-            return str(value.args[0]).encode("latin1")
+        if value.what == _COUNTER and len(value.args) == 1 and isinstance(value.args[0], dict):
+            return Counter(value.args[0])
+        if numpy_values.is_numpy(value):
+            return numpy_values.numpy_of(value, self.where)
+        if value.what == "_codecs.encode":
+            return numpy_values.bytes_of(value)
         if value.what in _SET and len(value.args) == 1 and isinstance(value.args[0], list):
             return frozenset(item for item in value.args[0] if isinstance(item, int | float | str))
         if value.what in _COMPLEX:

@@ -1,0 +1,229 @@
+"""`headway ckpt`: the commands on checkpoints and their options. What they do is in `cli/ckpt/`, imported when one runs."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Annotated, Literal, ParamSpec
+
+import typer
+
+from headway.cli.trouble import handled
+from headway.errors import UsageError
+
+ckpt = typer.Typer(
+    name="ckpt",
+    help="Look at, check, keep and exchange checkpoints.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+P = ParamSpec("P")
+
+Root = Annotated[str, typer.Argument(metavar="ROOT", help="The folder of the checkpoints, or the URL of an object store.")]
+Step = Annotated[str, typer.Argument(metavar="[STEP]", help="A step, the id of a checkpoint, or `latest`.", show_default=False)]
+OneStep = Annotated[str, typer.Argument(metavar="STEP", help="A step, the id of a checkpoint, or `latest`.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]
+Trace = Annotated[bool, typer.Option("--traceback", help="Show errors with all their frames.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
+
+
+def _command(command: Callable[P, None]) -> Callable[P, None]:
+    """`handled`, and a sentence where the libraries that checkpoints need are not installed."""
+
+    @handled
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except ModuleNotFoundError as error:
+            if error.name not in ("numpy", "xxhash"):
+                raise
+            raise UsageError(f"checkpoints need {error.name}: pip install 'headway[numpy]'") from error
+
+    return run
+
+
+@ckpt.command()
+@_command
+def ls(root: Root, json: Json = False, traceback: Trace = False) -> None:
+    """List checkpoints, the newest last."""
+    from headway.cli.ckpt.looking import list_checkpoints
+
+    list_checkpoints(root, as_json=json)
+
+
+@ckpt.command()
+@_command
+def show(
+    root: Root,
+    step: Step = "latest",
+    names: Annotated[
+        str, typer.Argument(metavar="[NAMES]", help="Only arrays and values like 'model.*'.", show_default=False)
+    ] = "*",
+    timeline: Annotated[
+        str | None, typer.Option("--timeline", metavar="FILE.svg", help="Draw who was busy with what when.")
+    ] = None,
+    json: Json = False,
+    traceback: Trace = False,
+) -> None:
+    """Show a checkpoint: its arrays and values, where it comes from, who wrote it, and whom the others waited for."""
+    from headway.cli.ckpt.looking import show_checkpoint
+
+    show_checkpoint(root, step, names, timeline=timeline, as_json=json)
+
+
+@ckpt.command()
+@_command
+def verify(
+    root: Root,
+    step: Step = "latest",
+    everything: Annotated[bool, typer.Option("--all", "-a", help="Every checkpoint, not only one.")] = False,
+    json: Json = False,
+    traceback: Trace = False,
+) -> None:
+    """Read every byte and name what is not as it was written: tensor, file, block. Exits with 3 where something is wrong."""
+    from headway.cli.ckpt.checking import verify_checkpoints
+
+    if everything and step != "latest":
+        raise UsageError(f"verify --all looks at all checkpoints: leave {step} away, or --all")
+    verify_checkpoints(root, step, everything=everything, as_json=json)
+
+
+@ckpt.command()
+@_command
+def diff(
+    root: Root,
+    before: Annotated[str, typer.Argument(metavar="A", help="A step, the id of a checkpoint, or `latest`.")],
+    after: Annotated[str, typer.Argument(metavar="B", help="What to compare it with.")],
+    json: Json = False,
+    traceback: Trace = False,
+) -> None:
+    """Say what differs between two checkpoints, tensor by tensor. Reads only blocks whose hashes differ."""
+    from headway.cli.ckpt.checking import compare
+
+    compare(root, before, after, as_json=json)
+
+
+@ckpt.command()
+@_command
+def export(
+    root: Root,
+    places: Annotated[
+        list[str], typer.Argument(metavar="[STEP] FILE.safetensors|FOLDER", help="What to write, and from which checkpoint.")
+    ],
+    shard_size: Annotated[
+        str | None, typer.Option("--shard-size", metavar="SIZE", help="Several files of at most 5GB, say, and their index.")
+    ] = None,
+    select: Annotated[str, typer.Option("--select", metavar="PATTERN", help="Only arrays like 'model.*'.")] = "*",
+    strip: Annotated[str, typer.Option("--strip", metavar="PREFIX", help="Leave this away from names.")] = "",
+    json: Json = False,
+    traceback: Trace = False,
+) -> None:
+    """Write safetensors files that other programs open. Every block is verified; nothing is overwritten."""
+    from headway.cli.ckpt.exchanging import export as write
+
+    write(root, places, shard_size=shard_size, select=select, strip=strip, as_json=json)
+
+
+@ckpt.command("import")
+@_command
+def import_(
+    root: Root,
+    files: Annotated[list[str], typer.Argument(metavar="FILES…", help="A file, an index, or a folder.")],
+    step: Annotated[int | None, typer.Option("--step", min=0, help="Under which step to keep it.")] = None,
+    source: Annotated[
+        Literal["safetensors", "dcp", "universal"] | None, typer.Option("--from", help="What it is.  [default: by what is there]")
+    ] = None,
+    prefix: Annotated[str, typer.Option("--prefix", help="Put before each name, such as 'model.'.")] = "",
+    copy: Annotated[bool, typer.Option("--copy", help="Copy the bytes instead of referring to the files.")] = False,
+    json: Json = False,
+    traceback: Trace = False,
+) -> None:
+    """Take over safetensors files, a torch.distributed.checkpoint folder or a DeepSpeed universal one. No pickle is run."""
+    from headway.cli.ckpt.exchanging import import_files
+
+    import_files(root, files, step, source, prefix=prefix, copy=copy, as_json=json)
+
+
+@ckpt.command()
+@_command
+def reshard(
+    root: Root,
+    step: Step = "latest",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what a load under that layout would read.")] = False,
+    ranks: Annotated[int | None, typer.Option("--ranks", min=1, help="How many processes will load it.")] = None,
+    hosts: Annotated[int, typer.Option("--hosts", min=1, help="On how many machines.")] = 1,
+    split: Annotated[
+        list[str] | None,
+        typer.Option("--split", metavar="PATTERN:DIM", help="Tensors like this are split along DIM; repeatable. Others are whole."),
+    ] = None,
+    bandwidth: Annotated[
+        str | None, typer.Option("--bandwidth", metavar="SIZE", help="Bytes per second to each host.  [default: measured]")
+    ] = None,
+    json: Json = False,
+    traceback: Trace = False,
+) -> None:
+    """Predict what loading under another layout costs. There is nothing to convert: a load reshards by itself."""
+    from headway.cli.ckpt.resharding import Asked
+    from headway.cli.ckpt.resharding import reshard as predict
+
+    predict(
+        Asked(root=root, step=step, ranks=ranks, hosts=hosts, split=split or [], bandwidth=bandwidth, dry_run=dry_run, json=json)
+    )
+
+
+@ckpt.command()
+@_command
+def pin(root: Root, step: OneStep, json: Json = False, traceback: Trace = False) -> None:
+    """Keep a checkpoint whatever the rules say."""
+    from headway.cli.ckpt.keeping import set_pin
+
+    set_pin(root, step, pinned=True, as_json=json)
+
+
+@ckpt.command()
+@_command
+def unpin(root: Root, step: OneStep, json: Json = False, traceback: Trace = False) -> None:
+    """Leave a checkpoint to the rules again."""
+    from headway.cli.ckpt.keeping import set_pin
+
+    set_pin(root, step, pinned=False, as_json=json)
+
+
+@ckpt.command()
+@_command
+def gc(
+    root: Root,
+    last: Annotated[int | None, typer.Option("--keep-last", metavar="N", min=1, help="Keep the newest N.")] = None,
+    every: Annotated[
+        int | None, typer.Option("--keep-every", metavar="K", min=1, help="Keep steps that are multiples of K.")
+    ] = None,
+    best: Annotated[
+        str | None, typer.Option("--best", metavar="METRIC:min|max:N", help="Keep the best N by a metric: val_loss:min:2.")
+    ] = None,
+    dry_run: DryRun = False,
+    json: Json = False,
+    traceback: Trace = False,
+) -> None:
+    """Remove checkpoints that no rule keeps, and what crashed saves left. Without a rule all checkpoints stay.
+
+    The newest, pinned ones, and what is being read or saved always stay.
+    """
+    from headway.cli.ckpt.keeping import collect_garbage
+
+    collect_garbage(root, last, every, best, dry_run=dry_run, as_json=json)
+
+
+@ckpt.command()
+@_command
+def bench(
+    folder: Annotated[str, typer.Argument(metavar="FOLDER", help="Where checkpoints would be; used and left as it was.")],
+    size: Annotated[str, typer.Option("--size", help="How much state to save and load.")] = "256MiB",
+    repeats: Annotated[int, typer.Option("--repeats", min=1, help="How often; the median counts.")] = 3,
+    json: Json = False,
+    traceback: Trace = False,
+) -> None:
+    """Measure saving and loading in a folder, beside what its disk can do."""
+    from headway.cli.ckpt.benching import bench as measure
+
+    measure(folder, size, repeats, as_json=json)

@@ -1,0 +1,166 @@
+"""`ckpt verify` and `ckpt diff`: is it what was written, and what has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import msgspec
+import typer
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.table import Table
+from rich.text import Text
+
+from headway.checkpoint.backend.base import Backend
+from headway.checkpoint.catalog import find, manifests, newest
+from headway.checkpoint.diff import Diff, diff
+from headway.checkpoint.leases import reading
+from headway.checkpoint.manifest import Manifest
+from headway.checkpoint.verify import Report, verify
+from headway.cli import console
+from headway.cli.ckpt.roots import existing, open_one
+from headway.cli.trouble import PROBLEM
+from headway.errors import NoCheckpoint
+from headway.observe import words
+
+
+class VerifiedDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """A checkpoint whose bytes were all read. `whole`: nothing is wrong with it."""
+
+    step: int
+    id: str
+    whole: bool
+    report: Report
+
+
+class CkptVerifyDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """`headway ckpt verify --json`. `unreadable`: what kept checkpoints that were meant from being looked at."""
+
+    root: str
+    whole: bool
+    checkpoints: list[VerifiedDocument]
+    unreadable: list[str]
+
+
+def verify_checkpoints(root: str, step: str, *, everything: bool, as_json: bool) -> None:
+    """Raises typer.Exit where something is wrong."""
+    backend = existing(root)
+    chosen, unreadable = _chosen(backend, step, everything=everything)
+    done = [_verified(backend, manifest) for manifest in chosen]
+    whole = not unreadable and all(each.whole for each in done)
+    if as_json:
+        console.print_json(CkptVerifyDocument(root=root, whole=whole, checkpoints=done, unreadable=list(unreadable)))
+    else:
+        for why in unreadable:
+            console.out().print(f"damaged: {why}", style="red", markup=False)
+        for each in done:
+            _tell(each)
+        if not whole:
+            console.note(_way_on(root, done), "bold")
+    if not whole:
+        raise typer.Exit(PROBLEM)
+
+
+def _chosen(backend: Backend, step: str, *, everything: bool) -> tuple[list[Manifest], tuple[str, ...]]:
+    """The checkpoints that are meant, and what was passed over because it can't be read."""
+    if everything:
+        catalog, last = manifests(backend), newest(backend)
+        unreadable = dict.fromkeys((*(each.why for each in catalog.damaged), *last.skipped))
+        if not catalog.checkpoints and not unreadable:
+            raise NoCheckpoint(f"{backend.url} has no checkpoint yet")
+        return list(reversed(catalog.checkpoints)), tuple(unreadable)
+    if step == "latest":
+        last = newest(backend)
+        if last.manifest is not None:
+            return [last.manifest], last.skipped
+    return [find(backend, step)], ()
+
+
+def _verified(backend: Backend, manifest: Manifest) -> VerifiedDocument:
+    with reading(backend, manifest.id), _progress(manifest.step) as progress:
+        report = verify(backend, manifest, progress=progress)
+    return VerifiedDocument(step=manifest.step, id=manifest.id, whole=report.whole, report=report)
+
+
+@contextmanager
+def _progress(step: int) -> Iterator[Callable[[int, int], None] | None]:
+    """A bar of bytes on stderr, where that is a terminal."""
+    err = console.err()
+    if not err.is_terminal:
+        yield None
+        return
+    columns = (TextColumn("verifying step {task.fields[step]}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=err, transient=True) as progress:
+        bar = progress.add_task("", step=step)
+        yield lambda done, total: progress.update(bar, completed=done, total=total)
+
+
+def _tell(each: VerifiedDocument) -> None:
+    report = each.report
+    checked = f"{words.count(report.files, 'file')}, {words.count(report.blocks, 'block')}, {words.nbytes(report.nbytes)}"
+    style, verdict = ("green", "whole") if each.whole else ("red", "damaged")
+    line = f"step {each.step} ({each.id}): {verdict}; checked {checked} in {words.seconds(report.seconds)}"
+    console.out().print(line, style=style, markup=False)
+    for problem in report.problems:
+        console.out().print(f"  {problem.kind}: {problem}", markup=False)
+
+
+def _way_on(root: str, done: list[VerifiedDocument]) -> str:
+    lost = sorted({name for each in done for name in each.report.tensors})
+    if not lost:
+        return f"see what is there with: headway ckpt ls {root}"
+    named = ", ".join(lost[:5]) + (f" and {len(lost) - 5} more" if len(lost) > 5 else "")
+    try_others = f"see which others are whole: headway ckpt verify {root} --all"
+    return f"what can't be loaded: {named}. Put the files back from a copy, or {try_others}"
+
+
+# --- diff --------------------------------------------------------------------------------------------------------------
+
+
+def compare(root: str, before: str, after: str, *, as_json: bool) -> None:
+    backend = existing(root)
+    with open_one(backend, before) as one, open_one(backend, after) as other:
+        found = diff(one, other)
+        title = f"{_called(one.manifest)} → {_called(other.manifest)}"
+    if as_json:
+        console.print_json(found)
+        return
+    out = console.out()
+    out.print(Text(title, style="bold"))
+    if found.same:
+        out.print("the same state, to the last bit", style="green")
+        return
+    for names, mark, style in ((_added(found), "+", "green"), (_removed(found), "-", "red")):
+        for name in names:
+            out.print(f"{mark} {name}", style=style, markup=False)
+    for recast in found.recast:
+        out.print(f"! {recast.name}: {recast.before} → {recast.after}", style="yellow", markup=False)
+    if found.changed:
+        out.print(_changed(found))
+    for name in found.values_changed:
+        out.print(f"~ {name} (a value)", markup=False)
+    out.print(f"{words.count(len(found.equal), 'array')} equal; {words.nbytes(found.bytes_read)} read", style="dim")
+
+
+def _called(manifest: Manifest) -> str:
+    return f"step {manifest.step} ({manifest.id})"
+
+
+def _added(found: Diff) -> tuple[str, ...]:
+    return (*found.added, *found.values_added)
+
+
+def _removed(found: Diff) -> tuple[str, ...]:
+    return (*found.removed, *found.values_removed)
+
+
+def _changed(found: Diff) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("")
+    table.add_column("changed", no_wrap=True)
+    for name in ("elements", "of all", "at most by", "of the element"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for each in found.changed:
+        share = f"{each.changed / each.elements:.2%}"
+        table.add_row("~", Text(each.name), f"{each.changed:,}", share, f"{each.max_abs:.3g}", f"{each.max_relative:.2%}")
+    return table

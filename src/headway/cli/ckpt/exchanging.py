@@ -1,0 +1,143 @@
+"""`ckpt export` and `ckpt import`: to and from the files of other programs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from headway.checkpoint.backend.base import open_backend
+from headway.checkpoint.manifest import Manifest
+from headway.checkpoint.safetensors_files import INDEX_SUFFIX, SUFFIX, export_safetensors, import_safetensors
+from headway.cli import console
+from headway.cli.ckpt.roots import existing, open_one, read_size
+from headway.errors import NoCheckpoint, UsageError
+from headway.observe import words
+
+Source = Literal["safetensors", "dcp", "universal"]
+
+
+class ExportDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """`headway ckpt export --json`: the files, the index of several last."""
+
+    step: int
+    id: str
+    files: list[str]
+    nbytes: int
+
+
+class ImportDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """`headway ckpt import --json`. `refers_to`: files of others that must stay where they are."""
+
+    root: str
+    source: Source
+    step: int
+    id: str
+    arrays: int
+    nbytes: int
+    copied: bool
+
+
+def export(root: str, places: Sequence[str], *, shard_size: str | None, select: str, strip: str, as_json: bool) -> None:
+    """`places` are the last words of the command: a target, or a step and a target."""
+    if len(places) > 2 or (len(places) == 1 and (places[0] == "latest" or places[0].isdecimal())):
+        raise UsageError(f"where to? Write: headway ckpt export {root} [STEP] FILE.safetensors, or a folder instead of the file")
+    step, target = (places[0] if len(places) == 2 else "latest"), Path(places[-1])
+    shard_nbytes = read_size("--shard-size", shard_size) if shard_size is not None else None
+    if shard_nbytes is not None and target.suffix == SUFFIX:
+        raise UsageError(f"--shard-size makes several files: give a folder instead of {target}")
+    backend = existing(root)
+    with open_one(backend, step) as checkpoint:
+        files = export_safetensors(backend, checkpoint.contents, target, select=select, strip=strip, shard_nbytes=shard_nbytes)
+        manifest = checkpoint.manifest
+    nbytes = sum(file.stat().st_size for file in files)
+    if as_json:
+        console.print_json(ExportDocument(step=manifest.step, id=manifest.id, files=[str(file) for file in files], nbytes=nbytes))
+        return
+    for file in files:
+        console.out().print(f"{file}  {words.nbytes(file.stat().st_size)}", markup=False)
+    console.note(f"step {manifest.step} ({manifest.id}): every block was verified")
+
+
+def import_files(
+    root: str, files: Sequence[str], step: int | None, source: Source | None, *, prefix: str, copy: bool, as_json: bool
+) -> None:
+    path = _one(files)
+    kind = source or _kind(path)
+    manifest = _import(root, path, kind, step, prefix=prefix, copy=copy)
+    copied = copy or open_backend(root).path("") is None
+    document = ImportDocument(
+        root=root,
+        source=kind,
+        step=manifest.step,
+        id=manifest.id,
+        arrays=len(manifest.objects),
+        nbytes=manifest.nbytes,
+        copied=copied,
+    )
+    if as_json:
+        console.print_json(document)
+        return
+    taken = f"{words.count(document.arrays, 'array')}, {words.nbytes(document.nbytes)}, from {kind}"
+    console.out().print(f"step {manifest.step} ({manifest.id}): {taken}", markup=False)
+    if not copied:
+        console.note("the bytes stay in the files that they came from: keep those where they are, or import with --copy")
+
+
+def _import(root: str, path: Path, kind: Source, step: int | None, *, prefix: str, copy: bool) -> Manifest:
+    backend = open_backend(root)
+    if kind == "universal":
+        from headway.checkpoint.neighbours.universal_import import import_universal
+
+        if prefix:
+            raise UsageError(
+                "--prefix: the names of a universal checkpoint become those of a state {'model': …, 'opt': …} by themselves"
+            )
+        return import_universal(backend, path, step=step, copy=copy)
+    if step is None:
+        raise UsageError(f"{path} does not say of which step it is: add --step N (0 for a model to start from)")
+    if kind == "dcp":
+        from headway.checkpoint.neighbours.dcp_import import import_dcp
+
+        return import_dcp(backend, path, step=step, rename=(lambda name: prefix + name) if prefix else None, copy=copy)
+    return import_safetensors(backend, path, step=step, prefix=prefix, copy=copy)
+
+
+def _one(files: Sequence[str]) -> Path:
+    """What is to be imported. Several files must be all the safetensors files of a folder, which is what a shell's `*` gives."""
+    paths = [Path(file) for file in files]
+    for path in paths:
+        if not path.exists():
+            raise NoCheckpoint(f"there is no file or folder {path}")
+    if len(paths) == 1:
+        return paths[0]
+    folder = paths[0].parent
+    if {path.resolve() for path in paths} - _indexes(folder) != {path.resolve() for path in folder.glob("*" + SUFFIX)}:
+        raise UsageError(
+            f"several files are imported together if they are all the {SUFFIX} files of one folder: give one file, an index "
+            f"(…{INDEX_SUFFIX}) or a folder"
+        )
+    return folder
+
+
+def _indexes(folder: Path) -> set[Path]:
+    return {path.resolve() for path in folder.glob("*" + INDEX_SUFFIX)}
+
+
+def _kind(path: Path) -> Source:
+    """By what is there. Raises UsageError where nothing is known."""
+    if path.name.endswith((SUFFIX, INDEX_SUFFIX)):
+        return "safetensors"
+    if path.is_dir():
+        if (path / ".metadata").exists():
+            return "dcp"
+        if (path / "zero").is_dir() or (path / "latest_universal").exists():
+            return "universal"
+        if any(path.glob("*" + SUFFIX)):
+            return "safetensors"
+    raise UsageError(
+        f"{path} is none of what can be imported: a {SUFFIX} file, an index or a folder of them, a folder of "
+        "torch.distributed.checkpoint (.metadata), or a DeepSpeed universal checkpoint (zero/). Convert it to one of these first"
+    )

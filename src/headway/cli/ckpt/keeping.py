@@ -1,0 +1,89 @@
+"""`ckpt pin`, `unpin` and `gc`: what stays and what goes."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+from rich.table import Table
+from rich.text import Text
+
+from headway.checkpoint.catalog import find, place_of
+from headway.checkpoint.collect import Report, collect
+from headway.checkpoint.leases import pin, pins, unpin
+from headway.checkpoint.retention import Keep
+from headway.cli import console
+from headway.cli.ckpt.roots import existing
+from headway.errors import UsageError
+from headway.observe import words
+
+EVERYTHING = 2**31
+
+
+class PinDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """`headway ckpt pin --json` and `unpin --json`"""
+
+    root: str
+    step: int
+    id: str
+    pinned: bool
+    changed: bool
+
+
+def set_pin(root: str, step: str, *, pinned: bool, as_json: bool) -> None:
+    backend = existing(root)
+    found = find(backend, step)
+    changed = (found.id in pins(backend)) != pinned
+    (pin if pinned else unpin)(backend, found.id)
+    if as_json:
+        console.print_json(PinDocument(root=root, step=found.step, id=found.id, pinned=pinned, changed=changed))
+        return
+    told = (
+        ("pinned: it stays until it is unpinned" if pinned else "unpinned")
+        if changed
+        else f"was {'' if pinned else 'not '}pinned before"
+    )
+    console.out().print(f"step {found.step} ({found.id}) {told}", markup=False)
+
+
+def collect_garbage(root: str, last: int | None, every: int | None, best: str | None, *, dry_run: bool, as_json: bool) -> None:
+    """Without a rule every checkpoint stays, and only what crashed saves left is removed."""
+    ruled = last is not None or every is not None or best is not None
+    keep = Keep(last=last if last is not None else 1 if ruled else EVERYTHING, every=every, best=_best(best) if best else None)
+    report = collect(existing(root), keep, dry_run=dry_run)
+    if as_json:
+        console.print_json(report)
+        return
+    _tell(report, ruled=ruled)
+
+
+def _best(text: str) -> tuple[str, Literal["min", "max"], int]:
+    """`val_loss:min:2`. The name may have colons of its own."""
+    name, way, number = text.rsplit(":", 2) if text.count(":") > 1 else ["", "", ""]
+    if not name or way not in ("min", "max") or not number.isdecimal() or int(number) < 1:
+        raise UsageError(f"--best {text!r}: write METRIC:min:N or METRIC:max:N, such as val_loss:min:2")
+    return name, "min" if way == "min" else "max", int(number)
+
+
+def _tell(report: Report, *, ruled: bool) -> None:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for name in ("", "step", "id", "why"):
+        table.add_column(name, justify="right" if name == "step" else "left", no_wrap=name != "why")
+    kept = {each.folder: each.why for each in report.kept}
+    gone = {each.folder for each in report.removed}
+    for folder in sorted({*kept, *gone}):
+        place = place_of(folder)
+        step, id = (str(place.step), place.id) if place else ("", folder)  # noqa: A001
+        if folder in gone:
+            table.add_row(Text("goes", style="red"), step, id, Text("no rule keeps it", style="dim"))
+        else:
+            table.add_row(Text("stays", style="green"), step, id, ", ".join(kept[folder]) if ruled else "")
+    if kept or gone:
+        console.out().print(table)
+    done = "would remove" if report.dry_run else "removed"
+    files = f"{words.count(len(report.swept), 'file')}, {words.nbytes(report.nbytes)}"
+    console.out().print(f"{done} {words.count(len(report.removed), 'checkpoint')}; {files}")
+    for note in report.notes:
+        console.note(note, "yellow")
+    if not ruled:
+        console.note("no rule was given, so only what crashed saves left goes: see --keep-last, --keep-every, --best")

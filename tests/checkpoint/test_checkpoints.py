@@ -1,0 +1,306 @@
+"""The face: saving, loading, going on, and what happens when something is wrong."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import threading
+
+import numpy as np
+import pytest
+import torch
+from gang import Gang
+
+import headway as hw
+from headway.checkpoint.retention import Keep
+from headway.checkpoint.torch_state import TorchMemory
+from headway.errors import CheckpointConflict, CheckpointDamaged, CheckpointMismatch, NoCheckpoint, SaveFailed, UsageError
+
+
+def state_of(value, size=1000):
+    return {"w": np.full(size, value, "float32"), "b": np.full((3, 4), value), "step": int(value), "note": f"at {value}"}
+
+
+def same(state, value):
+    return (state["w"] == value).all() and (state["b"] == value).all() and state["step"] == value and state["note"] == f"at {value}"
+
+
+def test_what_was_saved_is_loaded(tmp_path):
+    with hw.Checkpoints(tmp_path) as ck:
+        ck.save(state_of(7), 7, metrics={"loss": 0.5}).durable()
+        ck.save(state_of(8), 8).durable()
+        state = state_of(0)
+        assert ck.load(into=state).step == 8
+        assert same(state, 8)
+        assert ck.load(into=state, step=7).metrics == {"loss": 0.5}
+        assert same(state, 7)
+        assert [each.step for each in ck.manifests()] == [8, 7]
+        assert ck.latest().parent == ck.manifests()[1].id
+
+
+def test_another_process_loads_what_was_saved_here(tmp_path):
+    with hw.Checkpoints(tmp_path) as ck:
+        ck.save(state_of(7), 7).durable()
+    state = state_of(0)
+    hw.Checkpoints(tmp_path).load(into=state)
+    assert same(state, 7)
+
+
+def test_nothing_to_load_is_said_with_the_place(tmp_path):
+    with pytest.raises(NoCheckpoint, match="has no checkpoint yet"):
+        hw.Checkpoints(tmp_path).load(into=state_of(0))
+
+
+def test_a_loop_goes_on_where_it_was_saved_last(tmp_path):
+    state, seen = state_of(0), []
+    with hw.Checkpoints(tmp_path) as ck:
+        for step in ck.steps(state, total=10, every=3):
+            if step == 8:
+                break
+            state["w"] += 1
+            seen.append(step)
+        assert seen == list(range(8))
+    state, seen = state_of(0), []
+    with hw.Checkpoints(tmp_path) as ck:
+        for step in ck.steps(state, total=10, every=3):
+            state["w"] += 1
+            seen.append(step)
+    assert seen == [6, 7, 8, 9]
+    assert (state["w"] == 10).all()
+    assert hw.Checkpoints(tmp_path).latest().step == 10
+    assert list(hw.Checkpoints(tmp_path).steps(state, total=10, every=3)) == []
+
+
+def test_a_save_that_finds_no_room_is_skipped_and_said(tmp_path):
+    events = []
+
+    def train(member):
+        with hw.Checkpoints(tmp_path, ranks=member, buffers=1, on_event=events.append) as ck:
+            os.kill(first := _helper_of(ck), signal.SIGSTOP)
+            try:
+                slow, skipped = ck.save(state_of(1), 1), ck.save(state_of(2), 2)
+            finally:
+                os.kill(first, signal.SIGCONT)
+            ck.wait()
+            ck.save(state_of(3), 3).durable()
+            return slow.skipped, skipped.skipped
+
+    for first, second in Gang(2).run(train):
+        assert not first
+        assert second == "on rank 0, 1 earlier save is still being written: save less often, or to a faster disk"
+    skipped = [event for event in events if isinstance(event, hw.events.CheckpointSkipped)]
+    assert sorted((event.rank, event.step) for event in skipped) == [(0, 2), (1, 2)]
+    assert [each.step for each in hw.Checkpoints(tmp_path).manifests()] == [3, 1]
+
+
+def _helper_of(ck):
+    ck.prepare(state_of(0))
+    return ck._saver._client.pid
+
+
+def test_a_failed_save_warns_and_training_goes_on(tmp_path):
+    events = []
+    with hw.Checkpoints(tmp_path / "root", on_event=events.append) as ck:
+        ck.save(state_of(1), 1).durable()
+        shutil.rmtree(tmp_path / "root" / "steps")
+        (tmp_path / "root" / "steps").write_text("in the way")
+        lost = ck.save(state_of(2), 2)
+        with pytest.raises(SaveFailed):
+            lost.durable()
+        (tmp_path / "root" / "steps").unlink()
+        with pytest.warns(RuntimeWarning, match="step 2 was not saved"):
+            ck.save(state_of(3), 3).durable()
+        assert [event.step for event in events if isinstance(event, hw.events.CheckpointFailed)] == [2]
+        state = state_of(0)
+        assert ck.load(into=state).step == 3
+        assert same(state, 3)
+
+
+def flip(root, manifest, at=-1):
+    file = next((root / manifest.folder).glob("*.safetensors"))
+    data = bytearray(file.read_bytes())
+    data[at] ^= 1
+    file.write_bytes(data)
+    return file.name
+
+
+def test_a_damaged_checkpoint_is_passed_over_and_named(tmp_path):
+    with hw.Checkpoints(tmp_path) as ck:
+        ck.save(state_of(1), 1).durable()
+        ck.save(state_of(2), 2).durable()
+        name = flip(tmp_path, ck.latest())
+        state = state_of(0)
+        with pytest.warns(RuntimeWarning, match=rf"step 2 is passed over.*{name}"):
+            restored = ck.load(into=state)
+        assert restored.step == 1
+        assert len(restored.passed_over) == 1
+        assert same(state, 1)
+        state = state_of(0)
+        with pytest.raises(CheckpointDamaged, match=r"w|b"):
+            ck.load(into=state, step=2)
+        assert same(state, 0)
+        flip(tmp_path, ck.manifests()[1])
+        with pytest.warns(RuntimeWarning), pytest.raises(NoCheckpoint, match="no checkpoint that verifies"):
+            ck.load(into=state)
+        assert same(state, 0)
+
+
+def test_a_state_that_does_not_fit_is_refused_with_names(tmp_path):
+    with hw.Checkpoints(tmp_path) as ck:
+        ck.save(state_of(1), 1).durable()
+        for wrong, name in [
+            ({**state_of(0), "w": np.zeros(999, "float32")}, "w is F32"),
+            ({**state_of(0), "new": np.zeros(3)}, "new is in the state, but not in the checkpoint"),
+            ({name: value for name, value in state_of(0).items() if name != "b"}, "in the checkpoint, but not in the state: b"),
+        ]:
+            with pytest.raises(CheckpointMismatch, match=name):
+                ck.load(into=wrong)
+        state = {**state_of(0), "new": np.zeros(3)}
+        ck.load(into=state, strict=False)
+        assert same(state, 1)
+        state = state_of(0)
+        ck.load(into=state, select=lambda name: name == "b")
+        assert (state["b"] == 1).all()
+        assert (state["w"] == 0).all()
+
+
+def test_a_state_that_can_never_be_saved_is_refused_at_once(tmp_path):
+    with hw.Checkpoints(tmp_path) as ck, pytest.raises(UsageError, match=r"sock.*can't be kept"):
+        ck.save({"sock": object()}, 1)
+
+
+def test_ranks_share_the_writing_and_any_number_of_them_loads(tmp_path):
+    def save(member):
+        with hw.Checkpoints(tmp_path, ranks=member) as ck:
+            save = ck.save(state_of(5, size=100_000), 5)
+            save.durable()
+            return save.nbytes
+
+    sizes = Gang(3).run(save)
+    assert max(sizes) < 420_000  # the largest array is one rank's, the rest another's
+
+    def load(member):
+        state = state_of(0, size=100_000)
+        read = hw.Checkpoints(tmp_path, ranks=member).load(into=state).bytes_read
+        return same(state, 5), read
+
+    for size in (1, 2, 4):
+        done = Gang(size).run(load)
+        assert all(right for right, _ in done)
+        assert sum(read for _, read in done) == 400_000 + 96  # each byte once, however many ranks
+
+
+def test_ranks_that_contradict_each_other_all_hear_of_it(tmp_path):
+    def save(member):
+        with hw.Checkpoints(tmp_path, ranks=member) as ck:
+            return ck.save({"w": np.zeros(3), "n": member.rank}, 5)
+
+    for error in Gang(2).run(save):
+        assert isinstance(error, CheckpointMismatch)
+        assert "n: rank 1 has 1, an earlier one 0" in str(error)
+
+    def load(member):
+        return hw.Checkpoints(tmp_path, ranks=member).load(into={"w": np.zeros(3)})
+
+    for error in Gang(2).run(load):
+        assert isinstance(error, NoCheckpoint)
+
+
+def test_an_optimizer_step_waits_for_the_copy(tmp_path):
+    model = torch.nn.Linear(2000, 2000)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with hw.Checkpoints(tmp_path) as ck:
+        for number in range(3):
+            model.load_state_dict(before)
+            model(torch.ones(1, 2000)).sum().backward()
+            save = ck.save({"model": model, "opt": optimizer}, number)
+            optimizer.step()
+            save.durable()
+            opened = ck.open(number)
+            assert all(np.array_equal(opened[f"model.{name}"], value.numpy()) for name, value in before.items())
+            opened.close()
+
+
+def test_a_change_without_the_guard_is_found(tmp_path, monkeypatch):
+    model = torch.nn.Linear(30, 30)
+    go_on, read = threading.Event(), TorchMemory.read
+
+    def slow(memory, piece, into):
+        if threading.current_thread() is not threading.main_thread():
+            assert go_on.wait(60)
+        read(memory, piece, into)
+
+    monkeypatch.setattr(TorchMemory, "read", slow)
+    with hw.Checkpoints(tmp_path) as ck:
+        save = ck.save({"model": model, "opt": torch.optim.SGD(model.parameters())}, 1)
+        with torch.no_grad():
+            model.weight.add_(1)
+        go_on.set()
+        with pytest.raises(SaveFailed, match=r"model.weight was changed while it was being copied"):
+            save.durable()
+        with pytest.warns(RuntimeWarning, match="step 1 was not saved"):
+            ck.wait()
+
+
+def test_old_checkpoints_go_as_new_ones_come(tmp_path):
+    with hw.Checkpoints(tmp_path, keep=Keep(last=2, every=4)) as ck:
+        for step in range(1, 9):
+            ck.save(state_of(step), step).durable()
+    assert [each.step for each in hw.Checkpoints(tmp_path).manifests()] == [8, 7, 4]
+    with hw.Checkpoints(tmp_path) as ck:
+        ck.pin(7)
+        ck.gc(Keep(last=1))
+        assert [each.step for each in ck.manifests()] == [8, 7]
+
+
+def test_two_trainers_on_one_root_meet(tmp_path):
+    with hw.Checkpoints(tmp_path) as one, hw.Checkpoints(tmp_path) as other:
+        one.save(state_of(1), 1).durable()
+        other.save(state_of(2), 2).durable()
+        lost = one.save(state_of(3), 3)
+        with pytest.raises(CheckpointConflict, match="another trainer saves to this root"):
+            lost.durable()
+        with pytest.warns(RuntimeWarning, match="another trainer"):
+            one.wait()
+
+
+@hw.task(pool="process")
+def train(total, dies_at):
+    state = {"w": np.zeros(3)}
+    with hw.checkpoints() as ck:
+        done = []
+        for step in ck.steps(state, total=total, every=2):
+            if step == dies_at and hw.call().attempt == 1:
+                raise OSError("out of luck")
+            state["w"] += 1
+            done.append(step)
+            ck.wait()
+    return [state["w"].tolist(), done]
+
+
+@hw.task
+async def two_trainings():
+    retried = train.options(retry=hw.Retry(attempts=2, delay_s=0.01))
+    return await hw.gather(retried(9, 5), retried(9, 7))
+
+
+def test_a_call_finds_its_own_checkpoints_again_and_no_others(tmp_path):
+    heard = []
+    results = hw.run(two_trainings, store=tmp_path / "store", run_id="r", events=heard.append)
+    assert results == [[[9.0] * 3, [4, 5, 6, 7, 8]], [[9.0] * 3, [6, 7, 8]]]
+    saved = [event for event in heard if isinstance(event, hw.events.CheckpointSaved)]
+    assert len({event.key for event in saved}) == 2
+    assert {event.step for event in saved} == {2, 4, 6, 8, 9}
+    assert len(list((tmp_path / "store" / "checkpoints" / "r").iterdir())) == 2
+
+
+@hw.task
+async def asks_for_checkpoints():
+    return hw.checkpoints()
+
+
+def test_a_store_without_a_folder_has_no_place_for_checkpoints():
+    with pytest.raises(UsageError, match=r"no folder for checkpoints: run it with store=PATH"):
+        hw.run(asks_for_checkpoints, store=":memory:")

@@ -1,0 +1,519 @@
+"""Saving through the helper process: what becomes of a save, whoever dies and whatever fails on the way."""
+
+from __future__ import annotations
+
+import os
+import resource
+import select
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import hand_saved
+import numpy as np
+import pytest
+import safetensors.numpy
+from hand_saved import PATIENCE_S, Array, Trainer, arrays_of, read_back
+
+from headway.checkpoint.backend.base import open_backend
+from headway.checkpoint.boxes import Box
+from headway.checkpoint.catalog import manifests, newest, read_segment
+from headway.checkpoint.helper.messages import Durable, Failed
+from headway.checkpoint.helper.points import HELPER, TRAINER, VARIABLE
+from headway.checkpoint.leases import SAVING, live
+from headway.checkpoint.manifest import HEAD, Head, Manifest, seal
+from headway.errors import CheckpointConflict, SaveFailed, StoreFull
+
+
+@pytest.fixture
+def started() -> Iterator[Callable[..., Trainer]]:
+    """Makes trainers, whose helpers end with the test."""
+    trainers: list[Trainer] = []
+
+    def start(root: Path, **options: Any) -> Trainer:
+        trainers.append(Trainer(root, **options))
+        return trainers[-1]
+
+    yield start
+    for trainer in trainers:
+        trainer.client.close(PATIENCE_S)
+
+
+@pytest.fixture
+def trainer(tmp_path: Path, started: Callable[..., Trainer]) -> Trainer:
+    return started(tmp_path)
+
+
+def newest_of(root: Path) -> Manifest:
+    """The newest verified checkpoint."""
+    found = newest(open_backend(root)).manifest
+    assert found is not None
+    return found
+
+
+def assert_holds(root: Path, id: str, arrays: dict[str, Array]) -> None:
+    """The newest checkpoint is this one, with these values."""
+    manifest = newest_of(root)
+    assert manifest.id == id
+    assert {name: each.tobytes() for name, each in read_back(root, manifest).items()} == {n: a.tobytes() for n, a in arrays.items()}
+
+
+def files_of(root: Path) -> list[str]:
+    """All files of a root but for locks."""
+    found = (str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
+    return sorted(file for file in found if not file.endswith(".lock"))
+
+
+def wait_gone(pid: int) -> None:
+    """Wait until a process that is not our child has ended."""
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    ended, _, _ = select.select([fd], [], [], PATIENCE_S)
+    os.close(fd)
+    assert ended, "the helper process does not end"
+
+
+# --- a save that works -----------------------------------------------------------------------------------------------
+
+
+def test_a_save_becomes_the_newest_checkpoint(trainer: Trainer) -> None:
+    end = trainer.save("one", 10, arrays_of(1))
+    assert isinstance(end, Durable), end
+    assert end.serial == 1
+    assert_holds(trainer.root, "one", arrays_of(1))
+    assert newest_of(trainer.root).step == 10
+    folder = "steps/000000000010-one"
+    assert files_of(trainer.root) == ["HEAD", f"{folder}/00000.json", f"{folder}/00000.safetensors", f"{folder}/manifest.json"]
+
+
+def test_its_data_file_is_one_of_safetensors(trainer: Trainer) -> None:
+    trainer.save("one", 10, arrays_of(1))
+    read = safetensors.numpy.load_file(trainer.root / "steps/000000000010-one/00000.safetensors")
+    assert all(np.array_equal(read[name], array) for name, array in arrays_of(1).items())
+
+
+def test_saves_follow_each_other(trainer: Trainer) -> None:
+    for n in (1, 2, 3):
+        end = trainer.save(f"id{n}", n, arrays_of(n))
+        assert isinstance(end, Durable), end
+        assert (end.serial, end.parent) == (n, f"id{n - 1}" if n > 1 else "")
+        assert_holds(trainer.root, f"id{n}", arrays_of(n))
+
+
+def test_the_segment_says_what_was_done_when(trainer: Trainer) -> None:
+    trainer.save("one", 10, arrays_of(1))
+    segment = read_segment(open_backend(trainer.root), newest_of(trainer.root).segments[0])
+    assert {phase.name for phase in segment.phases} >= {"copy", "hash", "write"}
+
+
+def test_a_lone_save_after_the_other_uses_one_buffer(trainer: Trainer) -> None:
+    pids = set()
+    for n in (1, 2, 3):
+        trainer.save(f"id{n}", n, arrays_of(n))
+        pids.add(trainer.client.pid)
+    helper = trainer.client._helper
+    assert helper is not None
+    assert len(pids) == len(helper._buffers) == 1
+
+
+def test_a_state_that_has_grown_fits_into_the_buffer_that_grows(trainer: Trainer) -> None:
+    trainer.save("small", 1, {"a": np.arange(10)})
+    large = {"a": np.random.default_rng(0).standard_normal(1 << 19)}
+    trainer.save("large", 2, large)
+    assert_holds(trainer.root, "large", large)
+    trainer.save("small-again", 3, {"a": np.arange(10)})
+    assert_holds(trainer.root, "small-again", {"a": np.arange(10)})
+
+
+def test_memory_can_be_prepared_before_the_first_save(trainer: Trainer) -> None:
+    trainer.client.prepare(8 << 20)
+    trainer.save("one", 1, arrays_of(1))
+    assert_holds(trainer.root, "one", arrays_of(1))
+
+
+def test_a_state_without_tensors_can_be_saved(trainer: Trainer) -> None:
+    assert isinstance(trainer.save("one", 1, {}), Durable)
+    assert newest_of(trainer.root).coverage.objects == 0
+
+
+# --- several on the way ----------------------------------------------------------------------------------------------
+
+
+def test_two_saves_can_be_on_the_way_and_a_third_is_refused(trainer: Trainer) -> None:
+    first, second = trainer.begin("one", 1, arrays_of(1)), trainer.begin("two", 2, arrays_of(2), basis=Head("one", 1, 1), parent="one")
+    assert trainer.begin("three", 3, arrays_of(3)) is None
+    assert first is not None
+    assert second is not None
+    assert trainer.client.in_flight() == ["one", "two"]
+    second[1].start()
+    second[1].wait()
+    first[1].start()
+    first[1].wait()
+    ends = [trainer.end_of(id) for id in ("one", "two")]
+    assert [(end.id, end.serial, end.parent) for end in ends if isinstance(end, Durable)] == [("one", 1, ""), ("two", 2, "one")]
+    assert_holds(trainer.root, "two", arrays_of(2))
+
+
+def test_a_buffer_is_not_given_away_while_an_earlier_save_of_it_is_only_being_committed(started: Any, tmp_path: Path) -> None:
+    trainer: Trainer = started(tmp_path)
+    waiting = trainer.begin("one", 1, arrays_of(1), writers=("00000", "00001"))  # the other writer will come late
+    assert waiting is not None
+    waiting[1].start()
+    waiting[1].wait()
+    assert trainer.heard.get(timeout=PATIENCE_S).id == "one"  # Written: its buffer is free
+    second = trainer.begin("two", 2, arrays_of(2))
+    third = trainer.begin("three", 3, arrays_of(3))
+    assert second is not None
+    assert third is not None
+    assert second[0].image.obj is not third[0].image.obj
+    other: Trainer = started(tmp_path)
+    assert trainer.begin("four", 4, arrays_of(4)) is None
+    other_end = other.save("one", 1, arrays_of(1), boxes={}, writer="00001", writers=("00000", "00001"))
+    assert isinstance(other_end, Durable)
+    assert isinstance(trainer.end_of("one"), Durable)
+    assert trainer.begin("four", 4, arrays_of(4)) is None  # the end of "one" has freed nothing again
+    second[0].abandon("enough")
+    third[0].abandon("enough")
+
+
+def test_a_save_whose_basis_fails_follows_what_that_one_followed(trainer: Trainer) -> None:
+    trainer.save("zero", 0, arrays_of(0))
+    first = trainer.begin("one", 1, arrays_of(1))
+    second = trainer.begin("two", 2, arrays_of(2), basis=Head("one", 1, 2), parent="one")
+    assert first is not None
+    assert second is not None
+    first[0].abandon("model.w was changed while it was being copied")
+    second[1].start()
+    second[1].wait()
+    failed, durable = trainer.end_of("one"), trainer.end_of("two")
+    assert isinstance(failed, Failed)
+    assert "model.w was changed" in str(failed.error())
+    assert isinstance(durable, Durable), durable
+    assert (durable.serial, durable.parent) == (2, "zero")
+
+
+def test_an_abandoned_save_leaves_nothing_behind(trainer: Trainer) -> None:
+    begun = trainer.begin("one", 1, arrays_of(1))
+    assert begun is not None
+    begun[0].progress(begun[0].image.nbytes)
+    begun[0].abandon("no longer wanted")
+    end = trainer.end_of("one")
+    assert isinstance(end, Failed)
+    assert "no longer wanted" in end.message
+    assert files_of(trainer.root) == []
+
+
+def test_a_save_in_flight_is_marked_for_the_collector(trainer: Trainer) -> None:
+    begun = trainer.begin("one", 1, arrays_of(1))
+    assert begun is not None
+    begun[0].progress(begun[0].image.nbytes)
+    while not list(trainer.root.glob(".*")) and not list(trainer.root.glob("steps/*/*")) and not list(trainer.root.glob("steps/*/.*")):
+        threading.Event().wait(0.005)  # until the helper has begun its file
+    assert [lease.id for lease in live(open_backend(trainer.root), SAVING, 0.0)] == ["one"]
+    begun[1].start()
+    begun[1].wait()
+    trainer.end_of("one")
+    assert not live(open_backend(trainer.root), SAVING, 0.0)
+
+
+# --- several writers -------------------------------------------------------------------------------------------------
+
+HALVES = {"00000": {"w": Box((0, 0), (2, 3))}, "00001": {"w": Box((2, 0), (2, 3))}}
+
+
+def test_a_checkpoint_of_two_writers_exists_when_both_are_done(tmp_path: Path, started: Callable[..., Trainer]) -> None:
+    arrays = {"w": np.arange(12, dtype=np.float32).reshape(4, 3)}
+    trainers = {writer: started(tmp_path) for writer in HALVES}
+    begun = {
+        writer: each.begin("one", 1, arrays, boxes=HALVES[writer], writer=writer, writers=tuple(HALVES)) for writer, each in trainers.items()
+    }
+    for each in begun.values():
+        assert each is not None
+        assert newest(open_backend(tmp_path)).manifest is None
+        each[1].start()
+        each[1].wait()
+    assert all(isinstance(each.end_of("one"), Durable) for each in trainers.values())
+    assert_holds(tmp_path, "one", arrays)
+
+
+def test_a_writer_that_does_not_come_is_named(tmp_path: Path, started: Callable[..., Trainer]) -> None:
+    arrays = {"w": np.arange(12, dtype=np.float32).reshape(4, 3)}
+    trainer = started(tmp_path, deadline_s=0.05)
+    end = trainer.save("one", 1, arrays, boxes=HALVES["00000"], writers=("00000", "00001", "00002"))
+    assert isinstance(end, Failed)
+    assert "2 of 3 writers had not finished theirs: 00001, 00002" in end.message
+    assert files_of(tmp_path) == []
+
+
+def test_a_coordinator_that_does_not_commit_is_noticed_by_the_others(tmp_path: Path, started: Callable[..., Trainer]) -> None:
+    trainer = started(tmp_path, deadline_s=0.05)
+    arrays = {"w": np.arange(12, dtype=np.float32).reshape(4, 3)}
+    end = trainer.save("one", 1, arrays, boxes=HALVES["00001"], writer="00001", writers=tuple(HALVES))
+    assert isinstance(end, Failed)
+    assert "there was no manifest within 0.05 s" in end.message
+
+
+def test_waiting_for_other_writers_can_be_given_up(trainer: Trainer) -> None:
+    begun = trainer.begin("one", 1, arrays_of(1), writers=("00000", "00001"))
+    assert begun is not None
+    begun[1].start()
+    begun[1].wait()
+    assert trainer.heard.get(timeout=PATIENCE_S).id == "one"  # written
+    begun[0].abandon("rank 1 reports a full disk")
+    end = trainer.end_of("one")
+    assert isinstance(end, Failed)
+    assert "rank 1 reports a full disk" in end.message
+    assert files_of(trainer.root) == []
+
+
+def test_a_hole_is_no_checkpoint(trainer: Trainer) -> None:
+    arrays = {"w": np.arange(12, dtype=np.float32).reshape(4, 3)}
+    end = trainer.save("one", 1, arrays, boxes=HALVES["00000"])
+    assert isinstance(end, Failed)
+    assert "w: nobody wrote [2:4, 0:3]" in end.message
+    assert files_of(trainer.root) == []
+
+
+# --- others in the same root -----------------------------------------------------------------------------------------
+
+
+def test_another_trainer_in_the_root_is_a_conflict_and_the_checkpoint_stays(tmp_path: Path, started: Callable[..., Trainer]) -> None:
+    ours, theirs = started(tmp_path), started(tmp_path)
+    ours.save("ours1", 1, arrays_of(1))
+    theirs.basis = ours.basis
+    theirs.save("theirs", 2, arrays_of(2))
+    end = ours.save("ours2", 3, arrays_of(3))
+    assert isinstance(end, Failed)
+    assert isinstance(end.error(), CheckpointConflict)
+    assert "is step 2 (theirs), where step 3 expected step 1 (ours1)" in end.message
+    assert_holds(tmp_path, "theirs", arrays_of(2))
+    assert {manifest.id for manifest in manifests(open_backend(tmp_path)).checkpoints} == {"ours1", "theirs", "ours2"}
+
+
+def test_a_damaged_head_is_replaced_by_the_next_save(trainer: Trainer) -> None:
+    trainer.save("one", 1, arrays_of(1))
+    (trainer.root / HEAD).write_bytes(b"\0" * 40)
+    assert isinstance(trainer.save("two", 2, arrays_of(2)), Durable)
+    assert_holds(trainer.root, "two", arrays_of(2))
+
+
+def test_behind_a_damaged_head_a_stranger_is_still_found(tmp_path: Path, started: Callable[..., Trainer]) -> None:
+    ours, theirs = started(tmp_path), started(tmp_path)
+    ours.save("ours1", 1, arrays_of(1))
+    theirs.basis = ours.basis
+    for n in (2, 3):
+        theirs.save(f"theirs{n}", n, arrays_of(n))
+    (tmp_path / HEAD).write_bytes(b"\0" * 40)
+    end = ours.save("ours2", 4, arrays_of(4))
+    assert isinstance(end, Failed)
+    assert isinstance(end.error(), CheckpointConflict)
+    assert newest_of(tmp_path).id == "theirs3"
+
+
+def test_a_number_that_json_lacks_does_not_make_an_unreadable_checkpoint(trainer: Trainer) -> None:
+    end = trainer.save("one", 1, arrays_of(1), metrics={"loss": float("nan")})
+    assert isinstance(end, Failed)
+    assert newest(open_backend(trainer.root)).manifest is None
+
+
+# --- what fails ------------------------------------------------------------------------------------------------------
+
+
+def test_a_full_disk_fails_the_save_and_the_next_one_works(trainer: Trainer) -> None:
+    trainer.save("one", 1, arrays_of(1))
+    pid = trainer.client.pid
+    assert pid is not None
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (1 << 20, resource.RLIM_INFINITY))
+    end = trainer.save("two", 2, arrays_of(2))
+    assert isinstance(end, Failed)
+    assert isinstance(end.error(), StoreFull)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert_holds(trainer.root, "one", arrays_of(1))
+    assert not [file for file in files_of(trainer.root) if "two" in file]
+    assert isinstance(trainer.save("three", 3, arrays_of(3)), Durable)
+    assert trainer.client.pid == pid
+
+
+def test_a_root_that_cannot_be_written_is_named(tmp_path: Path, started: Callable[..., Trainer]) -> None:
+    (tmp_path / "file").write_text("no folder")
+    end = started(tmp_path / "file" / "root").save("one", 1, arrays_of(1))
+    assert isinstance(end, Failed)
+    assert str(tmp_path / "file") in end.message
+
+
+def test_a_save_that_was_there_before_is_not_overwritten(trainer: Trainer) -> None:
+    trainer.save("one", 1, arrays_of(1))
+    end = trainer.save("one", 1, arrays_of(2))
+    assert isinstance(end, Failed)
+    assert_holds(trainer.root, "one", arrays_of(1))
+
+
+def test_a_copy_that_has_no_room_in_memory_is_refused_with_numbers(trainer: Trainer) -> None:
+    with pytest.raises(SaveFailed, match="needs 1,125,899,906,842,624 more bytes of memory"):
+        trainer.client.prepare(1 << 50)
+    assert isinstance(trainer.save("one", 1, arrays_of(1)), Durable)
+
+
+def test_a_helper_that_cannot_start_says_why(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    with pytest.raises(SaveFailed, match="no helper process could be started: .*nowhere"):
+        trainer.client.prepare(100)
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(SaveFailed, match="helper process [0-9]+, which writes checkpoints, ended with status 1"):
+        trainer.client.prepare(100)
+    monkeypatch.undo()
+    assert isinstance(trainer.save("one", 1, arrays_of(1)), Durable)
+
+
+def test_a_listener_that_raises_does_not_end_the_saving(trainer: Trainer, caplog: pytest.LogCaptureFixture) -> None:
+    def listen(event: object) -> None:
+        trainer.heard.put(event)  # type: ignore[arg-type]
+        raise ValueError("listener")
+
+    trainer.client._on_event = listen
+    trainer.save("one", 1, arrays_of(1))
+    assert isinstance(trainer.save("two", 2, arrays_of(2)), Durable)
+    assert "ValueError: listener" in caplog.text
+
+
+# --- who dies --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("point", HELPER)
+def test_a_helper_that_dies_is_reported_and_replaced(trainer: Trainer, monkeypatch: pytest.MonkeyPatch, point: str) -> None:
+    monkeypatch.setenv(VARIABLE, point)
+    end = trainer.save("one", 1, arrays_of(1))
+    monkeypatch.delenv(VARIABLE)
+    assert isinstance(end, Failed)
+    assert isinstance(end.error(), SaveFailed)
+    assert "was killed by SIGKILL" in end.message
+    found = newest(open_backend(trainer.root)).manifest
+    committed = point in ("helper:before-head", "helper:after-head")
+    assert (found is not None) is committed
+    if committed:
+        assert_holds(trainer.root, "one", arrays_of(1))
+    if point == "helper:after-head":
+        trainer.basis = Head("one", 1, 1)
+    second = trainer.save("two", 2, arrays_of(2))
+    assert isinstance(second, Durable), second
+    assert_holds(trainer.root, "two", arrays_of(2))
+
+
+@pytest.mark.parametrize("point", HELPER)
+def test_a_helper_that_dies_leaves_the_checkpoint_before_it_whole(tmp_path: Path, started: Any, monkeypatch: Any, point: str) -> None:
+    before: Trainer = started(tmp_path)
+    before.save("zero", 0, arrays_of(0))
+    monkeypatch.setenv(VARIABLE, point)
+    dying: Trainer = started(tmp_path)
+    dying.basis = before.basis
+    assert isinstance(dying.save("one", 1, arrays_of(1)), Failed)
+    if point == "helper:after-head":
+        assert_holds(tmp_path, "one", arrays_of(1))
+    else:
+        assert_holds(tmp_path, "zero", arrays_of(0))
+
+
+def test_a_helper_that_dies_between_saves_is_replaced_unnoticed(trainer: Trainer) -> None:
+    trainer.save("one", 1, arrays_of(1))
+    pid = trainer.client.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    while trainer.client.pid is not None:
+        threading.Event().wait(0.005)
+    assert isinstance(trainer.save("two", 2, arrays_of(2)), Durable)
+    assert_holds(trainer.root, "two", arrays_of(2))
+
+
+def test_a_save_that_copies_when_the_helper_dies_goes_on_copying_in_peace(trainer: Trainer) -> None:
+    begun = trainer.begin("one", 1, arrays_of(1))
+    assert begun is not None
+    assert trainer.client.pid is not None
+    os.kill(trainer.client.pid, signal.SIGKILL)
+    assert isinstance(trainer.end_of("one"), Failed)
+    begun[1].start()
+    assert begun[1].wait() >= 0
+    assert begun[1].error is None
+    assert isinstance(trainer.save("two", 2, arrays_of(2)), Durable)
+
+
+def run_trainer(root: Path, id: str, step: int, *options: str, die_at: str = "") -> tuple[subprocess.Popen[str], int]:
+    """Run a trainer that dies; its process, and its helper's id."""
+    command = [sys.executable, hand_saved.__file__, str(root), id, str(step), *options]
+    env = {**os.environ, VARIABLE: die_at}
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
+    assert process.stdout is not None
+    helper = process.stdout.readline()
+    process.wait(PATIENCE_S)
+    return process, int(helper)
+
+
+@pytest.mark.parametrize("point", TRAINER)
+def test_a_save_outlives_its_trainer_if_it_was_staged(tmp_path: Path, started: Callable[..., Trainer], point: str) -> None:
+    process, helper = run_trainer(tmp_path, "one", 1, die_at=point)
+    with process:
+        assert process.returncode == -signal.SIGKILL
+        wait_gone(helper)
+    trainer = started(tmp_path)
+    if point == "trainer:staged":
+        assert_holds(tmp_path, "one", arrays_of(1))
+        trainer.basis = Head("one", 1, 1)
+    else:
+        assert files_of(tmp_path) == []
+    assert isinstance(trainer.save("two", 2, arrays_of(2)), Durable)
+    assert_holds(tmp_path, "two", arrays_of(2))
+
+
+def test_a_trainer_that_exits_without_a_word_has_its_staged_save_committed(tmp_path: Path) -> None:
+    process, helper = run_trainer(tmp_path, "one", 1)
+    with process:
+        wait_gone(helper)
+    assert_holds(tmp_path, "one", arrays_of(1))
+
+
+def test_a_trainer_that_exits_while_it_copies_leaves_nothing(tmp_path: Path) -> None:
+    process, helper = run_trainer(tmp_path, "one", 1, "unstaged")
+    with process:
+        wait_gone(helper)
+    assert files_of(tmp_path) == []
+
+
+def test_a_fork_of_the_trainer_does_not_keep_its_helper_alive(tmp_path: Path) -> None:
+    process, helper = run_trainer(tmp_path, "one", 1, "fork")  # the fork lives until its input is closed
+    with process:
+        wait_gone(helper)
+    assert_holds(tmp_path, "one", arrays_of(1))
+
+
+def test_closing_waits_for_what_is_on_the_way(tmp_path: Path) -> None:
+    trainer = Trainer(tmp_path)
+    begun = trainer.begin("one", 1, arrays_of(1))
+    assert begun is not None
+    begun[1].start()
+    assert trainer.client.close() == []
+    assert_holds(tmp_path, "one", arrays_of(1))
+    assert trainer.client.close() == []
+    assert isinstance(trainer.save("two", 2, arrays_of(2), basis=Head("one", 1, 1)), Durable)  # it can be used again
+    trainer.client.close()
+
+
+def test_closing_says_what_it_did_not_wait_for(tmp_path: Path) -> None:
+    trainer = Trainer(tmp_path)
+    begun = trainer.begin("one", 1, arrays_of(1))
+    assert begun is not None
+    assert trainer.client.close(0) == ["one"]
+    helper = begun[0].helper.pid
+    begun[0].abandon("enough")
+    begun[0].helper._process.wait(PATIENCE_S)
+    assert helper
+    assert files_of(tmp_path) == []
+
+
+def test_head_is_what_the_format_says(trainer: Trainer) -> None:
+    trainer.save("one", 1, arrays_of(1))
+    assert (trainer.root / HEAD).read_bytes() == seal(Head("one", 1, 1))
