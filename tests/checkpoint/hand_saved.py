@@ -1,6 +1,6 @@
 """A trainer that saves arrays through the helper process by hand. As a script it can be killed from within:
 
-    python hand_saved.py ROOT ID STEP [fork]
+python hand_saved.py ROOT ID STEP [fork]
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 
 from headway.checkpoint.backend.base import open_backend
 from headway.checkpoint.boxes import Box, whole
-from headway.checkpoint.catalog import read_segment
+from headway.checkpoint.catalog import newest, read_segment
 from headway.checkpoint.dtypes import code_of, raw_dtype
 from headway.checkpoint.helper.client import Begun, HelperClient
 from headway.checkpoint.helper.messages import CommitPlan, Durable, Failed, Happened, PlannedFragment, WriterPlan, Written
@@ -56,7 +56,7 @@ class Trainer:
 
     def plan(
         self,
-        id: str,
+        checkpoint: str,
         step: int,
         arrays: Mapping[str, Array],
         *,
@@ -67,19 +67,21 @@ class Trainer:
     ) -> tuple[WriterPlan, FileImage]:
         objects = {name: object_of(array) for name, array in arrays.items()}
         mine = boxes if boxes is not None else {name: whole(kept.shape) for name, kept in objects.items()}
-        image = lay_out([(name, objects[name], box) for name, box in mine.items()], id)
+        image = lay_out([(name, objects[name], box) for name, box in mine.items()], checkpoint)
         fragments = tuple(PlannedFragment(e.name, *e.box, e.start, e.nbytes, e.itemsize) for e in image.entries)
         of_commit.setdefault("basis", self.basis)
         of_commit.setdefault("parent", self.basis.id if self.basis else "")
         commit = CommitPlan(writers, objects, {}, time.time(), **of_commit) if writer == writers[0] else None
         return (
-            WriterPlan(str(self.root), id, step, writer, image.nbytes, len(image.header), fragments, commit, self.deadline_s),
+            WriterPlan(
+                str(self.root), checkpoint, step, writer, image.nbytes, len(image.header), fragments, commit, self.deadline_s
+            ),
             image,
         )
 
-    def begin(self, id: str, step: int, arrays: Mapping[str, Array], **how: Any) -> tuple[Begun, Snapshot] | None:
+    def begin(self, checkpoint: str, step: int, arrays: Mapping[str, Array], **how: Any) -> tuple[Begun, Snapshot] | None:
         """Begin a save; nothing is copied yet."""
-        plan, image = self.plan(id, step, arrays, **how)
+        plan, image = self.plan(checkpoint, step, arrays, **how)
         begun = self.client.begin(plan)
         if begun is None:
             return None
@@ -94,23 +96,23 @@ class Trainer:
         snapshot = Snapshot(items_of(image, holdings), begun.image, begun.progress, end, header=image.header)
         return begun, snapshot
 
-    def save(self, id: str, step: int, arrays: Mapping[str, Array], **how: Any) -> Durable | Failed:
-        begun = self.begin(id, step, arrays, **how)
+    def save(self, checkpoint: str, step: int, arrays: Mapping[str, Array], **how: Any) -> Durable | Failed:
+        begun = self.begin(checkpoint, step, arrays, **how)
         assert begun is not None, "all buffers are in use"
         begun[1].start()
         begun[1].wait()
-        return self.end_of(id)
+        return self.end_of(checkpoint)
 
-    def end_of(self, id: str) -> Durable | Failed:
+    def end_of(self, checkpoint: str) -> Durable | Failed:
         while True:
             event = self.heard.get(timeout=PATIENCE_S)
-            if event.id == id and isinstance(event, Durable):
-                self.basis = Head(id, self.step_of(id), event.serial)
-            if event.id == id and not isinstance(event, Written):
+            if event.id == checkpoint and isinstance(event, Durable):
+                self.basis = Head(checkpoint, self.step_of(checkpoint), event.serial)
+            if event.id == checkpoint and not isinstance(event, Written):
                 return event
 
-    def step_of(self, id: str) -> int:
-        (folder,) = (self.root / "steps").glob(f"*-{id}")
+    def step_of(self, checkpoint: str) -> int:
+        (folder,) = (self.root / "steps").glob(f"*-{checkpoint}")
         return int(folder.name.partition("-")[0])
 
 
@@ -148,12 +150,32 @@ def kept_dtype(kept: Object) -> Any:
     return numpy_dtype(kept.dtype)
 
 
+def newest_of(root: Path) -> Manifest:
+    """The newest verified checkpoint."""
+    found = newest(open_backend(root)).manifest
+    assert found is not None
+    return found
+
+
+def assert_holds(root: Path, checkpoint: str, arrays: dict[str, Array]) -> None:
+    """The newest checkpoint is this one, with these values."""
+    manifest = newest_of(root)
+    assert manifest.id == checkpoint
+    assert {name: each.tobytes() for name, each in read_back(root, manifest).items()} == {n: a.tobytes() for n, a in arrays.items()}
+
+
+def files_of(root: Path) -> list[str]:
+    """All files of a root but for locks."""
+    found = (str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
+    return sorted(file for file in found if not file.endswith(".lock"))
+
+
 def main() -> None:
-    root, id, step, *options = sys.argv[1:]
+    root, checkpoint, step, *options = sys.argv[1:]
     trainer = Trainer(Path(root))
     trainer.client.prepare(1)
     print(trainer.client.pid, flush=True)
-    begun = trainer.begin(id, int(step), arrays_of(int(step)))
+    begun = trainer.begin(checkpoint, int(step), arrays_of(int(step)))
     assert begun is not None
     if "fork" in options and os.fork() == 0:
         os.read(0, 1)  # until this program's reader ends

@@ -143,6 +143,24 @@ def test_the_newest_whole_checkpoint_stays_as_a_fall_back(root: Backend, harm: s
     assert any("id30" in note for note in report.notes)
 
 
+def test_a_segment_in_the_folder_of_another_checkpoint_stays_with_its_data(root: Backend) -> None:
+    first = commit(root, "id10", 10)
+    second = write_manifest(root, "id20", 20, 20, first.segments)
+    point_head(root, second)
+    report = collect(root, ONE, now=LATER)
+    assert report.swept == (f"{first.folder}/{ROOT_NAME}",)
+    assert flaw(root, second) == ""
+
+
+def test_a_segment_that_verifies_but_is_another_one_is_a_flaw(root: Backend) -> None:
+    first = commit(root, "id10", 10)
+    second = commit(root, "id20", 20)
+    (theirs,), (ours,) = first.segments, second.segments
+    root.delete([ours.file])
+    root.put(ours.file, root.get(theirs.file))
+    assert "is not the segment that the manifest was written with" in flaw(root, second)
+
+
 def test_while_a_segment_cannot_be_read_no_data_goes(root: Backend) -> None:
     commit(root, "id10", 10)
     commit(root, "id20", 20, uses=[data_file("id10", 10)])
@@ -188,7 +206,7 @@ def test_a_file_that_only_a_save_on_its_way_uses_stays(root: Backend) -> None:
     commit(root, "id20", 20)
     with saving(root, "id30", "00000"):
         refs = write_segments(root, "id30", 30, [data_file("id10", 10)])
-        collect(root, ONE)
+        collect(root, ONE, grace_s=-1)
         assert names(root, folder_of(10, "id10")) == [data_file("id10", 10)]
         manifest = write_manifest(root, "id30", 30, 30, refs)
         point_head(root, manifest)

@@ -2,82 +2,26 @@
 
 from __future__ import annotations
 
-import os
 import resource
-import select
-import signal
-import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import hand_saved
 import numpy as np
 import pytest
 import safetensors.numpy
-from hand_saved import PATIENCE_S, Array, Trainer, arrays_of, read_back
+from hand_saved import PATIENCE_S, Trainer, arrays_of, assert_holds, files_of, newest_of
 
 from headway.checkpoint.backend.base import open_backend
 from headway.checkpoint.boxes import Box
 from headway.checkpoint.catalog import manifests, newest, read_segment
+from headway.checkpoint.helper.committing import Lineage
 from headway.checkpoint.helper.messages import Durable, Failed
-from headway.checkpoint.helper.points import HELPER, TRAINER, VARIABLE
 from headway.checkpoint.leases import SAVING, live
-from headway.checkpoint.manifest import HEAD, Head, Manifest, seal
+from headway.checkpoint.manifest import HEAD, Head, seal
 from headway.errors import CheckpointConflict, SaveFailed, StoreFull
-
-
-@pytest.fixture
-def started() -> Iterator[Callable[..., Trainer]]:
-    """Makes trainers, whose helpers end with the test."""
-    trainers: list[Trainer] = []
-
-    def start(root: Path, **options: Any) -> Trainer:
-        trainers.append(Trainer(root, **options))
-        return trainers[-1]
-
-    yield start
-    for trainer in trainers:
-        trainer.client.close(PATIENCE_S)
-
-
-@pytest.fixture
-def trainer(tmp_path: Path, started: Callable[..., Trainer]) -> Trainer:
-    return started(tmp_path)
-
-
-def newest_of(root: Path) -> Manifest:
-    """The newest verified checkpoint."""
-    found = newest(open_backend(root)).manifest
-    assert found is not None
-    return found
-
-
-def assert_holds(root: Path, id: str, arrays: dict[str, Array]) -> None:
-    """The newest checkpoint is this one, with these values."""
-    manifest = newest_of(root)
-    assert manifest.id == id
-    assert {name: each.tobytes() for name, each in read_back(root, manifest).items()} == {n: a.tobytes() for n, a in arrays.items()}
-
-
-def files_of(root: Path) -> list[str]:
-    """All files of a root but for locks."""
-    found = (str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
-    return sorted(file for file in found if not file.endswith(".lock"))
-
-
-def wait_gone(pid: int) -> None:
-    """Wait until a process that is not our child has ended."""
-    try:
-        fd = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    ended, _, _ = select.select([fd], [], [], PATIENCE_S)
-    os.close(fd)
-    assert ended, "the helper process does not end"
-
 
 # --- a save that works -----------------------------------------------------------------------------------------------
 
@@ -146,7 +90,10 @@ def test_a_state_without_tensors_can_be_saved(trainer: Trainer) -> None:
 
 
 def test_two_saves_can_be_on_the_way_and_a_third_is_refused(trainer: Trainer) -> None:
-    first, second = trainer.begin("one", 1, arrays_of(1)), trainer.begin("two", 2, arrays_of(2), basis=Head("one", 1, 1), parent="one")
+    first, second = (
+        trainer.begin("one", 1, arrays_of(1)),
+        trainer.begin("two", 2, arrays_of(2), basis=Head("one", 1, 1), parent="one"),
+    )
     assert trainer.begin("three", 3, arrays_of(3)) is None
     assert first is not None
     assert second is not None
@@ -155,7 +102,7 @@ def test_two_saves_can_be_on_the_way_and_a_third_is_refused(trainer: Trainer) ->
     second[1].wait()
     first[1].start()
     first[1].wait()
-    ends = [trainer.end_of(id) for id in ("one", "two")]
+    ends = [trainer.end_of(each) for each in ("one", "two")]
     assert [(end.id, end.serial, end.parent) for end in ends if isinstance(end, Durable)] == [("one", 1, ""), ("two", 2, "one")]
     assert_holds(trainer.root, "two", arrays_of(2))
 
@@ -213,7 +160,7 @@ def test_a_save_in_flight_is_marked_for_the_collector(trainer: Trainer) -> None:
     begun = trainer.begin("one", 1, arrays_of(1))
     assert begun is not None
     begun[0].progress(begun[0].image.nbytes)
-    while not list(trainer.root.glob(".*")) and not list(trainer.root.glob("steps/*/*")) and not list(trainer.root.glob("steps/*/.*")):
+    while not list(trainer.root.glob("steps/*/.*")):
         threading.Event().wait(0.005)  # until the helper has begun its file
     assert [lease.id for lease in live(open_backend(trainer.root), SAVING, 0.0)] == ["one"]
     begun[1].start()
@@ -230,9 +177,9 @@ HALVES = {"00000": {"w": Box((0, 0), (2, 3))}, "00001": {"w": Box((2, 0), (2, 3)
 def test_a_checkpoint_of_two_writers_exists_when_both_are_done(tmp_path: Path, started: Callable[..., Trainer]) -> None:
     arrays = {"w": np.arange(12, dtype=np.float32).reshape(4, 3)}
     trainers = {writer: started(tmp_path) for writer in HALVES}
-    begun = {
-        writer: each.begin("one", 1, arrays, boxes=HALVES[writer], writer=writer, writers=tuple(HALVES)) for writer, each in trainers.items()
-    }
+    begun = {}
+    for writer, each in trainers.items():
+        begun[writer] = each.begin("one", 1, arrays, boxes=HALVES[writer], writer=writer, writers=tuple(HALVES))
     for each in begun.values():
         assert each is not None
         assert newest(open_backend(tmp_path)).manifest is None
@@ -283,7 +230,9 @@ def test_a_hole_is_no_checkpoint(trainer: Trainer) -> None:
 # --- others in the same root -----------------------------------------------------------------------------------------
 
 
-def test_another_trainer_in_the_root_is_a_conflict_and_the_checkpoint_stays(tmp_path: Path, started: Callable[..., Trainer]) -> None:
+def test_another_trainer_in_the_root_is_a_conflict_and_the_checkpoint_stays(
+    tmp_path: Path, started: Callable[..., Trainer]
+) -> None:
     ours, theirs = started(tmp_path), started(tmp_path)
     ours.save("ours1", 1, arrays_of(1))
     theirs.basis = ours.basis
@@ -294,6 +243,16 @@ def test_another_trainer_in_the_root_is_a_conflict_and_the_checkpoint_stays(tmp_
     assert "is step 2 (theirs), where step 3 expected step 1 (ours1)" in end.message
     assert_holds(tmp_path, "theirs", arrays_of(2))
     assert {manifest.id for manifest in manifests(open_backend(tmp_path)).checkpoints} == {"ours1", "theirs", "ours2"}
+
+
+def test_a_save_that_was_reported_as_failed_but_moved_head_is_followed(trainer: Trainer, tmp_path: Path) -> None:
+    lineage, first = Lineage(), trainer.plan("one", 1, {}, basis=Head("zero", 0, 1), parent="zero")[0].commit
+    second = trainer.plan("two", 2, {}, basis=Head("one", 1, 2), parent="one")[0].commit
+    assert first is not None
+    assert second is not None
+    lineage.failed("one", first)
+    assert (lineage.basis(second, Head("zero", 0, 1)), lineage.parent(second, Head("zero", 0, 1))) == (Head("zero", 0, 1), "zero")
+    assert (lineage.basis(second, Head("one", 1, 2)), lineage.parent(second, Head("one", 1, 2))) == (Head("one", 1, 2), "one")
 
 
 def test_a_damaged_head_is_replaced_by_the_next_save(trainer: Trainer) -> None:
@@ -362,10 +321,10 @@ def test_a_copy_that_has_no_room_in_memory_is_refused_with_numbers(trainer: Trai
 
 def test_a_helper_that_cannot_start_says_why(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
-    with pytest.raises(SaveFailed, match="no helper process could be started: .*nowhere"):
+    with pytest.raises(SaveFailed, match=r"no helper process could be started: .*nowhere"):
         trainer.client.prepare(100)
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    with pytest.raises(SaveFailed, match="helper process [0-9]+, which writes checkpoints, ended with status 1"):
+    with pytest.raises(SaveFailed, match=r"helper process [0-9]+, which writes checkpoints, ended with status 1"):
         trainer.client.prepare(100)
     monkeypatch.undo()
     assert isinstance(trainer.save("one", 1, arrays_of(1)), Durable)
@@ -382,112 +341,7 @@ def test_a_listener_that_raises_does_not_end_the_saving(trainer: Trainer, caplog
     assert "ValueError: listener" in caplog.text
 
 
-# --- who dies --------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("point", HELPER)
-def test_a_helper_that_dies_is_reported_and_replaced(trainer: Trainer, monkeypatch: pytest.MonkeyPatch, point: str) -> None:
-    monkeypatch.setenv(VARIABLE, point)
-    end = trainer.save("one", 1, arrays_of(1))
-    monkeypatch.delenv(VARIABLE)
-    assert isinstance(end, Failed)
-    assert isinstance(end.error(), SaveFailed)
-    assert "was killed by SIGKILL" in end.message
-    found = newest(open_backend(trainer.root)).manifest
-    committed = point in ("helper:before-head", "helper:after-head")
-    assert (found is not None) is committed
-    if committed:
-        assert_holds(trainer.root, "one", arrays_of(1))
-    if point == "helper:after-head":
-        trainer.basis = Head("one", 1, 1)
-    second = trainer.save("two", 2, arrays_of(2))
-    assert isinstance(second, Durable), second
-    assert_holds(trainer.root, "two", arrays_of(2))
-
-
-@pytest.mark.parametrize("point", HELPER)
-def test_a_helper_that_dies_leaves_the_checkpoint_before_it_whole(tmp_path: Path, started: Any, monkeypatch: Any, point: str) -> None:
-    before: Trainer = started(tmp_path)
-    before.save("zero", 0, arrays_of(0))
-    monkeypatch.setenv(VARIABLE, point)
-    dying: Trainer = started(tmp_path)
-    dying.basis = before.basis
-    assert isinstance(dying.save("one", 1, arrays_of(1)), Failed)
-    if point == "helper:after-head":
-        assert_holds(tmp_path, "one", arrays_of(1))
-    else:
-        assert_holds(tmp_path, "zero", arrays_of(0))
-
-
-def test_a_helper_that_dies_between_saves_is_replaced_unnoticed(trainer: Trainer) -> None:
-    trainer.save("one", 1, arrays_of(1))
-    pid = trainer.client.pid
-    assert pid is not None
-    os.kill(pid, signal.SIGKILL)
-    while trainer.client.pid is not None:
-        threading.Event().wait(0.005)
-    assert isinstance(trainer.save("two", 2, arrays_of(2)), Durable)
-    assert_holds(trainer.root, "two", arrays_of(2))
-
-
-def test_a_save_that_copies_when_the_helper_dies_goes_on_copying_in_peace(trainer: Trainer) -> None:
-    begun = trainer.begin("one", 1, arrays_of(1))
-    assert begun is not None
-    assert trainer.client.pid is not None
-    os.kill(trainer.client.pid, signal.SIGKILL)
-    assert isinstance(trainer.end_of("one"), Failed)
-    begun[1].start()
-    assert begun[1].wait() >= 0
-    assert begun[1].error is None
-    assert isinstance(trainer.save("two", 2, arrays_of(2)), Durable)
-
-
-def run_trainer(root: Path, id: str, step: int, *options: str, die_at: str = "") -> tuple[subprocess.Popen[str], int]:
-    """Run a trainer that dies; its process, and its helper's id."""
-    command = [sys.executable, hand_saved.__file__, str(root), id, str(step), *options]
-    env = {**os.environ, VARIABLE: die_at}
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
-    assert process.stdout is not None
-    helper = process.stdout.readline()
-    process.wait(PATIENCE_S)
-    return process, int(helper)
-
-
-@pytest.mark.parametrize("point", TRAINER)
-def test_a_save_outlives_its_trainer_if_it_was_staged(tmp_path: Path, started: Callable[..., Trainer], point: str) -> None:
-    process, helper = run_trainer(tmp_path, "one", 1, die_at=point)
-    with process:
-        assert process.returncode == -signal.SIGKILL
-        wait_gone(helper)
-    trainer = started(tmp_path)
-    if point == "trainer:staged":
-        assert_holds(tmp_path, "one", arrays_of(1))
-        trainer.basis = Head("one", 1, 1)
-    else:
-        assert files_of(tmp_path) == []
-    assert isinstance(trainer.save("two", 2, arrays_of(2)), Durable)
-    assert_holds(tmp_path, "two", arrays_of(2))
-
-
-def test_a_trainer_that_exits_without_a_word_has_its_staged_save_committed(tmp_path: Path) -> None:
-    process, helper = run_trainer(tmp_path, "one", 1)
-    with process:
-        wait_gone(helper)
-    assert_holds(tmp_path, "one", arrays_of(1))
-
-
-def test_a_trainer_that_exits_while_it_copies_leaves_nothing(tmp_path: Path) -> None:
-    process, helper = run_trainer(tmp_path, "one", 1, "unstaged")
-    with process:
-        wait_gone(helper)
-    assert files_of(tmp_path) == []
-
-
-def test_a_fork_of_the_trainer_does_not_keep_its_helper_alive(tmp_path: Path) -> None:
-    process, helper = run_trainer(tmp_path, "one", 1, "fork")  # the fork lives until its input is closed
-    with process:
-        wait_gone(helper)
-    assert_holds(tmp_path, "one", arrays_of(1))
+# --- its end -----------------------------------------------------------------------------------------------------------
 
 
 def test_closing_waits_for_what_is_on_the_way(tmp_path: Path) -> None:

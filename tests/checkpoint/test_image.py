@@ -74,7 +74,9 @@ def test_two_parts_with_one_key_are_refused_by_name() -> None:
 
 
 SHAPES = st.lists(st.integers(0, 6), max_size=3).map(tuple)
-PARTS = st.dictionaries(st.text(max_size=12).filter(lambda name: name != "__metadata__"), st.tuples(st.sampled_from(sorted(NBYTES)), SHAPES))
+PARTS = st.dictionaries(
+    st.text(max_size=12).filter(lambda name: name != "__metadata__"), st.tuples(st.sampled_from(sorted(NBYTES)), SHAPES)
+)
 
 
 @given(PARTS)

@@ -179,7 +179,9 @@ def test_slices_are_all_of_an_item_in_the_order_of_its_bytes(shape: tuple[int, .
     order = list(range(len(shape)))
     random.shuffle(order)
     array = numbers(*shape).transpose(order)
-    item = Item(holding_of("a", np.ascontiguousarray(numbers(*shape)), guarded=True), Piece(whole(array.shape), 0, _strides(array)), 64)
+    item = Item(
+        holding_of("a", np.ascontiguousarray(numbers(*shape)), guarded=True), Piece(whole(array.shape), 0, _strides(array)), 64
+    )
     parts = slices(0, item, most)
     out = np.zeros(array.size, "u4")
     at = 64

@@ -43,12 +43,14 @@ class Place(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What an importer found. `headers`: how many bytes at the beginning of a file are a safetensors header."""
+    """What an importer found. `objects`: what has to be there, whether a place or a part of it was found or not. `headers`: how
+    many bytes at the beginning of a file are a safetensors header."""
 
     places: Sequence[Place]
     parts: Sequence[Part]
     values: dict[str, Json]
     provenance: dict[str, Json]
+    objects: dict[str, Object] = {}  # noqa: RUF012
     layout: dict[str, Json] = {}  # noqa: RUF012
     headers: dict[Path, int] = {}  # noqa: RUF012
 
@@ -64,7 +66,7 @@ def take_over(backend: Backend, found: Found, step: int, copy: bool = False) -> 
     identity = uuid.uuid4().hex[:12]
     folder = folder_of(step, identity)
     parts, places = list(found.parts), list(found.places)
-    objects = _objects(places, parts)
+    objects = _objects(found)
     if copy or backend.path(folder) is None:
         parts += [_copied(place) for place in places]
         places = []
@@ -124,10 +126,9 @@ def _copied(place: Place) -> Part:
     return Part(place.name, place.object, place.box, data)
 
 
-def _objects(places: Sequence[Place], parts: Sequence[Part]) -> dict[str, Object]:
-    objects: dict[str, Object] = {}
-    both = [*((place.name, place.object) for place in places), *((part.name, part.object) for part in parts)]
-    for name, its in both:
+def _objects(found: Found) -> dict[str, Object]:
+    objects = dict(found.objects)
+    for name, its in [*((place.name, place.object) for place in found.places), *((part.name, part.object) for part in found.parts)]:
         first = objects.setdefault(name, its)
         if (first.dtype, first.shape) != (its.dtype, its.shape):
             raise UsageError(

@@ -118,6 +118,10 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
     layout: dict[str, Json] = {}
     provenance: dict[str, Json] = {}
 
+    def __post_init__(self) -> None:
+        if self.format != FORMAT:
+            raise ValueError(f"its format is {self.format}, and this version knows {FORMAT}: use a newer one")
+
     @property
     def folder(self) -> str:
         return folder_of(self.step, self.id)

@@ -55,6 +55,7 @@ class _Work:
         self.states = f"{path}.state." if path else "state."
         self.groups = f"{path}.group." if path else "group."
         self.path = path
+        self.numbers = {"step"}  # slots that are one number for a parameter, whatever its shape
         self.known = {id(p): self._members(number, p) for number, p, _ in self._parameters()}
 
     def _parameters(self) -> Iterator[tuple[int, Any, dict[str, Any]]]:
@@ -64,7 +65,7 @@ class _Work:
 
     def _members(self, group: int, parameter: Any) -> list[Member]:
         members = self.taking.members_of(parameter, f"a parameter of {self.path}")
-        if not members:
+        if not members and parameter.numel():
             raise UsageError(
                 f"{self.path or 'the optimizer'}: group {group} has a parameter of shape {tuple(parameter.shape)} that is nowhere "
                 "in the state, so it has no name: put its module there as well, or declare flat buffers with FlatOptimizer"
@@ -112,6 +113,9 @@ class _Work:
 
     def put_slots(self) -> None:
         """Put what the optimizer has."""
+        for parameter, slots in self.optimizer.state.items():
+            if isinstance(parameter, torch.Tensor) and parameter.ndim:
+                self.numbers |= {slot for slot, value in slots.items() if isinstance(value, torch.Tensor) and not value.ndim}
         for _, parameter, _ in self._parameters():
             members = self.known[id(parameter)]
             slots = self.optimizer.state.get(parameter, {})
@@ -137,7 +141,7 @@ class _Work:
                 hold_range(self.taking, member, place, local, "moment", guarded=True)
         elif not member.flat or member.begin < member.end:
             local = _as_parameter(local, parameter, member, name)
-            kind: Kind = "scalar" if local.shape == () and (slot == "step" or member.shape != ()) else "moment"
+            kind: Kind = "scalar" if local.shape == () and slot in self.numbers else "moment"
             self.taking.hold(_slot_place(name, member, local.shape), local, kind, guarded=True)
 
     def _name(self, member: Member, slot: str) -> str:
@@ -178,6 +182,8 @@ class _Work:
             parameter, _, slot = name.removeprefix(self.states).rpartition(".")
             if name.startswith(self.states) and parameter in names and select(name):
                 arrays.setdefault(parameter, {})[slot] = saved.objects[name]
+                if saved.objects[name].kind == "scalar":
+                    self.numbers.add(slot)
         for name in saved.values:
             parameter, _, slot = name.removeprefix(self.states).rpartition(".")
             if name.startswith(self.states) and parameter in names and select(name):
@@ -205,12 +211,27 @@ class _Work:
         if slot == _MASTER and self.masters:
             current = parameter
         known = saved[members[0].place.name]
-        if members[0].flat and known.shape == () and any(member.shape != () for member in members):
+        if members[0].flat and slot in self.numbers:
             self._make_shared(parameter, group, members, slot, known, new, current)
             return
         if not isinstance(current, torch.Tensor):
-            current = new[slot] = _fresh(parameter, members[0], group, slot, known, self._name(members[0], slot))
+            current = new[slot] = self._fresh(parameter, members[0], group, slot, known)
         self._hold(parameter, members, slot, current)
+
+    def _fresh(self, parameter: Any, member: Member, group: dict[str, Any], slot: str, known: Object) -> Any:
+        """Memory for a slot of the checkpoint. Padding, which nothing fills, is zero."""
+        dtype, like, name = torch_dtype(known.dtype), parameter.detach(), self._name(member, slot)
+        if known.shape == () and slot in self.numbers:
+            return torch.empty((), dtype=dtype, device=_scalar_device(parameter, group, slot))
+        if member.flat or known.shape == member.place.shape:
+            return torch.zeros_like(like, dtype=dtype)
+        if member.place.cuts is None and local_of(parameter, name, False).cuts is None:
+            return torch.empty(known.shape, dtype=dtype, device=like.device)
+        if len(known.shape) == len(member.shape):
+            pairs = zip(known.shape, member.place.shape, member.shape, strict=True)
+            return torch.zeros([mine if size == whole else size for size, whole, mine in pairs], dtype=dtype, device=like.device)
+        shapes = f"has shape {known.shape} in the checkpoint, its parameter {member.place.shape}"
+        raise CheckpointMismatch(f"{name} {shapes}: how this follows is not known")
 
     def _make_shared(
         self,
@@ -266,7 +287,7 @@ def _slot_place(name: str, member: Member, shape: tuple[int, ...]) -> Place:
         return Place(name, place.shape, place.cuts)
     if place.cuts is None or shape == ():
         return Place(name, shape)
-    split = [cut != uncut(size) for cut, size in zip(place.cuts, member.shape, strict=True)]
+    split = [cut != uncut(size) for cut, size in zip(place.cuts, place.shape, strict=True)]
     if len(shape) == len(split) and all(
         size == mine or (size == 1 and not cut) for size, mine, cut in zip(shape, member.shape, split, strict=True)
     ):
@@ -287,24 +308,6 @@ def _as_parameter(local: Local, parameter: Any, member: Member, name: str) -> Lo
     if mine.extent != local.extent:
         raise LayoutError(f"{name} has shape {local.shape}, the shard of its parameter {mine.extent}: how it follows is not known")
     return local._replace(shape=mine.shape, cuts=mine.cuts)
-
-
-def _fresh(parameter: Any, member: Member, group: dict[str, Any], slot: str, known: Object, name: str) -> Any:
-    """Memory for a slot of the checkpoint. Padding, which nothing fills, is zero."""
-    dtype = torch_dtype(known.dtype)
-    if known.shape == () and (slot == "step" or member.shape != ()):
-        return torch.empty((), dtype=dtype, device=_scalar_device(parameter, group, slot))
-    like = parameter.detach()
-    if member.flat or known.shape == member.place.shape:
-        return torch.zeros_like(like, dtype=dtype)
-    if member.place.cuts is None and local_of(parameter, name, False).cuts is None:
-        return torch.empty(known.shape, dtype=dtype, device=like.device)
-    if len(known.shape) == len(member.shape):
-        pairs = zip(known.shape, member.place.shape, member.shape, strict=True)
-        return torch.zeros([mine if size == whole else size for size, whole, mine in pairs], dtype=dtype, device=like.device)
-    raise CheckpointMismatch(
-        f"{name} has shape {known.shape} in the checkpoint, its parameter {member.place.shape}: it does not fit"
-    )
 
 
 def _scalar_device(parameter: Any, group: dict[str, Any], slot: str) -> Any:

@@ -232,20 +232,20 @@ def split(buffer: memoryview, blocks: Iterable[Block]) -> list[memoryview]:
 
 
 def each(items: Iterable[T], act: Callable[[T], object], threads: int) -> None:
-    """Do `act` for all items, in order of their start, in several threads. The first exception stops the others and is raised
-    when none of them runs any more."""
-    left = iter([(item,) for item in items])  # so that None can be an item
-    failures: list[BaseException] = []
+    """Do `act` for all items in several threads, which take them in order. After a failure no more are taken; when no thread runs
+    any more, the failure of the first item that failed is raised: the same one every time, whichever thread was faster."""
+    left = iter(list(enumerate(items)))
+    failures: list[tuple[int, BaseException]] = []
 
     def work() -> None:
-        try:
-            while not failures:
-                item = next(left, None)  # a list iterator: each item is given out once
-                if item is None:
-                    break
+        while not failures:
+            number, *item = next(left, (-1,))  # a list's iterator gives each item to one thread
+            if not item:
+                break
+            try:
                 act(*item)
-        except BaseException as error:
-            failures.append(error)
+            except BaseException as error:
+                failures.append((number, error))
 
     helpers = [threading.Thread(target=work, name=f"headway-read-{number}", daemon=True) for number in range(threads - 1)]
     for helper in helpers:
@@ -256,6 +256,6 @@ def each(items: Iterable[T], act: Callable[[T], object], threads: int) -> None:
             for helper in helpers:
                 helper.join()
         except BaseException as error:  # Ctrl-C: no thread may go on to write into the caller's state
-            failures.append(error)
+            failures.append((-1, error))
     if failures:
-        raise failures[0]
+        raise min(failures, key=lambda failure: failure[0])[1]

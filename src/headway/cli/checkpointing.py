@@ -47,7 +47,7 @@ def _command(command: Callable[P, None]) -> Callable[P, None]:
 @_command
 def ls(root: Root, json: Json = False, traceback: Trace = False) -> None:
     """List checkpoints, the newest last."""
-    from headway.cli.ckpt.looking import list_checkpoints
+    from headway.cli.ckpt.listing import list_checkpoints
 
     list_checkpoints(root, as_json=json)
 
@@ -67,7 +67,7 @@ def show(
     traceback: Trace = False,
 ) -> None:
     """Show a checkpoint: its arrays and values, where it comes from, who wrote it, and whom the others waited for."""
-    from headway.cli.ckpt.looking import show_checkpoint
+    from headway.cli.ckpt.showing import show_checkpoint
 
     show_checkpoint(root, step, names, timeline=timeline, as_json=json)
 

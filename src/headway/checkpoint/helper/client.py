@@ -67,7 +67,7 @@ class HelperClient:
     @property
     def pid(self) -> int | None:
         """The helper's process id, None while there is none."""
-        return self._helper.pid if self._helper is not None and not self._helper.ended else None
+        return self._helper.pid if self._helper is not None and self._helper.usable else None
 
     def prepare(self, nbytes: int) -> None:
         """Have memory for a save of this size made ahead of time. Raises SaveFailed where there is not enough."""
@@ -107,7 +107,7 @@ class HelperClient:
 
     def _alive(self) -> HelperProcess:
         with self._starting:
-            if self._helper is None or self._helper.ended:
+            if self._helper is None or not self._helper.usable:
                 try:
                     self._helper = HelperProcess(self._on_event, self._nice)
                 except OSError as error:

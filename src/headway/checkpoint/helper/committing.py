@@ -24,7 +24,9 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.005, 0.5
 
 
 class Lineage:
-    """What a save follows, where the save that it was to follow has failed meanwhile."""
+    """What a save follows, where the save that it was to follow has failed meanwhile.
+
+    A failure may come after HEAD was moved (an answer that was lost on its way); so what HEAD names has not failed."""
 
     def __init__(self) -> None:
         self._failed: dict[str, CommitPlan] = {}
@@ -32,15 +34,15 @@ class Lineage:
     def failed(self, id: str, plan: CommitPlan) -> None:  # noqa: A002
         self._failed[id] = plan
 
-    def basis(self, plan: CommitPlan) -> Head | None:
+    def basis(self, plan: CommitPlan, head: Head | None) -> Head | None:
         """What HEAD must be."""
-        while plan.basis is not None and plan.basis.id in self._failed:
+        while plan.basis is not None and plan.basis != head and plan.basis.id in self._failed:
             plan = self._failed[plan.basis.id]
         return plan.basis
 
-    def parent(self, plan: CommitPlan) -> str:
+    def parent(self, plan: CommitPlan, head: Head | None) -> str:
         """The id of the checkpoint that the state came from."""
-        while plan.parent in self._failed:
+        while plan.parent in self._failed and (head is None or plan.parent != head.id):
             plan = self._failed[plan.parent]
         return plan.parent
 
@@ -59,7 +61,8 @@ def conclude(save: Save, backend: Backend, lease: Lease, lineage: Lineage) -> Du
 
 def _commit(save: Save, plan: CommitPlan, backend: Backend, lease: Lease, lineage: Lineage) -> tuple[int, str]:
     segments = _await_segments(save, plan.writers, backend)
-    basis, parent = lineage.basis(plan), lineage.parent(plan)
+    there, head = _read_head(backend)
+    basis, parent = lineage.basis(plan, head), lineage.parent(plan, head)
     serial = basis.serial + 1 if basis is not None else 1
     draft = Draft(
         id=save.plan.id,
@@ -79,36 +82,40 @@ def _commit(save: Save, plan: CommitPlan, backend: Backend, lease: Lease, lineag
     lease.check()  # what is not protected may have been collected
     backend.put(file, sealed)
     reach("helper:before-head")
-    _move_head(backend, basis, Head(save.plan.id, save.plan.step, serial))
+    following = Head(save.plan.id, save.plan.step, serial)
+    _expect(backend, head, basis, following)
+    if not backend.swap(HEAD, seal(following), there):
+        raise _conflict(backend, _read_head(backend)[1], basis, following)
     reach("helper:after-head")
     return serial, parent
 
 
-def _move_head(backend: Backend, basis: Head | None, following: Head) -> None:
-    """Let HEAD name this checkpoint instead of its basis. Raises CheckpointConflict where it names another one.
-
-    A HEAD that is missing or damaged (the newest checkpoint was found by its manifest then) conflicts with nothing, unless there
-    is a checkpoint that this one can't have known of."""
+def _read_head(backend: Backend) -> tuple[bytes | None, Head | None]:
+    """The content of HEAD, and what it says if it verifies."""
     try:
         there = backend.get(HEAD)
     except NoCheckpoint:
-        there = None
+        return None, None
     try:
-        head = unseal(there, Head, HEAD) if there is not None else None
+        return there, unseal(there, Head, HEAD)
     except CheckpointDamaged:
-        head = None
+        return there, None
+
+
+def _expect(backend: Backend, head: Head | None, basis: Head | None, following: Head) -> None:
+    """Raise CheckpointConflict unless HEAD names the basis. Without a HEAD that verifies, the newest checkpoint was found by its
+    manifest, and only one that this save can't have known of is a conflict."""
     if head is None:
         last = newest(backend).manifest
-        if last is not None and last.serial > following.serial:
-            raise _conflict(backend, Head(last.id, last.step, last.serial), basis, following)
-    elif head != basis:
+        if last is None or last.serial <= following.serial:
+            return
+        head = Head(last.id, last.step, last.serial)
+    if head != basis:
         raise _conflict(backend, head, basis, following)
-    if not backend.swap(HEAD, seal(following), there):
-        raise _conflict(backend, None, basis, following)
 
 
 def _conflict(backend: Backend, found: Head | None, basis: Head | None, following: Head) -> CheckpointConflict:
-    is_now = f"step {found.step} ({found.id})" if found is not None else "another one since a moment ago"
+    is_now = f"step {found.step} ({found.id})" if found is not None else "unknown"
     was = f"step {basis.step} ({basis.id})" if basis is not None else "none"
     return CheckpointConflict(
         f"{backend.url}: the newest checkpoint is {is_now}, where step {following.step} expected {was}: another trainer saves to "

@@ -37,7 +37,7 @@ from headway.checkpoint.helper.messages import (
     WriterPlan,
     Written,
 )
-from headway.checkpoint.helper.wire import Wire
+from headway.checkpoint.helper.wire import SEND_TIMEOUT_S, Wire
 from headway.errors import SaveFailed
 
 _ANSWER_TIMEOUT_S = 60.0
@@ -66,6 +66,7 @@ class HelperProcess:
         self._used: set[int] = set()
         self._refused: dict[int, str] = {}
         self.ended = ""  # how, once it has
+        self._why = ""
         self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - read when the process has ended
         ours, theirs = socket.socketpair()
         try:
@@ -83,6 +84,11 @@ class HelperProcess:
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    @property
+    def usable(self) -> bool:
+        """Whether it can be given saves."""
+        return not self.ended and not self._why
 
     def in_flight(self) -> list[str]:
         """The saves that are neither durable nor failed."""
@@ -130,7 +136,8 @@ class HelperProcess:
 
         with self._changed:
             if not self._changed.wait_for(answered, _ANSWER_TIMEOUT_S):
-                raise SaveFailed(f"the helper process {self.pid} does not answer since {_ANSWER_TIMEOUT_S:g} s: is it stopped?")
+                self.give_up(f"gave no answer for {_ANSWER_TIMEOUT_S:g} s, as if it was stopped, and")
+                raise SaveFailed(f"the helper process {self.pid} {self._why} is ended; the next save starts another one")
             if number in self._refused:
                 raise SaveFailed(self._refused[number])
             if self.ended:
@@ -155,8 +162,17 @@ class HelperProcess:
         self._note(end.id, copying=False)
 
     def send(self, order: Order) -> None:
-        with contextlib.suppress(OSError):  # `_listen` says what has happened to it
+        try:
             self._wire.send(order)
+        except BlockingIOError:
+            self.give_up(f"did not take orders for {SEND_TIMEOUT_S} s, as if it was stopped, and")
+        except OSError:
+            return  # it has ended: `_listen` says how
+
+    def give_up(self, why: str) -> None:
+        """End a process that is of no use any more. Part of an order may be on its way, so none can follow."""
+        self._why = why
+        self._process.kill()
 
     def wait_idle(self, timeout_s: float | None) -> bool:
         """Wait until no save is in flight."""
@@ -219,6 +235,7 @@ class HelperProcess:
         self._stderr.seek(0)
         said = self._stderr.read()[-_TRACEBACK_BYTES:].decode(errors="replace").strip()
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
+        how = f"{self._why} {how}" if self._why else how
         ended = f"the helper process {self.pid}, which writes checkpoints, {how}" + (f": {said}" if said else "")
         with self._changed:
             self.ended = ended

@@ -7,6 +7,7 @@ the trainer has said that all bytes are in place and belong together; until then
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,7 @@ from headway.checkpoint.backend.base import Backend, DataWriter
 from headway.checkpoint.helper.messages import WriterPlan, Written
 from headway.checkpoint.helper.points import reach
 from headway.checkpoint.manifest import Fragment, Phase, Segment, block_hashes, block_nbytes, folder_of, seal
-from headway.errors import SaveFailed
+from headway.errors import HeadwayError, SaveFailed
 
 CHUNK_BYTES = 16 << 20
 _LEAST_CHUNK_BYTES = 8 << 20
@@ -105,7 +106,8 @@ def write(save: Save, backend: Backend) -> Written:
             write_s += time.perf_counter() - finish
         except BaseException as error:
             save.stop(str(error))
-            sink.abort()
+            with contextlib.suppress(OSError, HeadwayError):  # what went wrong first is what matters
+                sink.abort()
             raise
     phases = (hash_phase, Phase("write", began, time.time() - began, plan.nbytes))
     segment = Segment(save.data_file, plan.nbytes, plan.header_nbytes, header_hash, fragments, plan.writer, (*save.phases, *phases))
@@ -113,7 +115,8 @@ def write(save: Save, backend: Backend) -> Written:
     try:
         backend.put(save.segment_file, seal(segment))
     except BaseException:
-        backend.delete([save.data_file])
+        with contextlib.suppress(OSError, HeadwayError):
+            backend.delete([save.data_file])
         raise
     reach("helper:after-segment")
     return Written(plan.id, plan.nbytes, hash_s, write_s, wait_s, phases)

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 T = TypeVar("T")
-_SEND_TIMEOUT_S = 30
+SEND_TIMEOUT_S = 30
 _READ_BYTES = 1 << 18
 _MOST_FDS = 8
 
@@ -23,14 +23,14 @@ class Wire(Generic[T]):
     def __init__(self, connection: socket.socket, kind: Any) -> None:
         self._socket = connection
         # A peer that is stopped must not stop its trainer for ever.
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", _SEND_TIMEOUT_S, 0))
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", SEND_TIMEOUT_S, 0))
         self._decode = msgspec.msgpack.Decoder(kind).decode
         self._sending = threading.Lock()
         self._received = bytearray()
         self._fds: deque[int] = deque()
 
     def send(self, record: msgspec.Struct, fds: Sequence[int] = ()) -> None:
-        """Raises OSError where the peer is gone or takes nothing."""
+        """Raises OSError where the peer is gone, and BlockingIOError where it takes nothing for 30 seconds."""
         body = msgspec.msgpack.encode(record)
         data = len(body).to_bytes(4, "little") + body
         with self._sending:

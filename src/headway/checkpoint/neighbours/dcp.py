@@ -318,7 +318,8 @@ def _elements(tensor: torch.Tensor | io.BytesIO, name: str, known: Object, box: 
         raise UsageError(
             f"{name}: the planner gave {plain.dtype} {list(plain.shape)} where its plan says {known.dtype} {list(box.extent)}"
         )
-    return plain.contiguous().reshape(-1).view(torch.uint8).numpy()
+    # One element may have any stride, and torch calls it contiguous and then refuses to see it as bytes.
+    return plain.contiguous().as_strided((plain.numel(),), (1,)).view(torch.uint8).numpy()
 
 
 def _holder(manifest: Manifest, name: str) -> str:

@@ -95,7 +95,8 @@ def import_dcp(
             parts += [array_part(its, array) for its, array in arrays.items()]
     paths = odd_paths({name_of(name): path for name, path in description.paths.items()})
     provenance: dict[str, Json] = {"imported": "dcp", "from": str(folder.resolve())}
-    return take_over(backend, Found(places, parts, values, provenance, {LAYOUT: paths}), step, copy)
+    objects = {name_of(name): known for name, (known, _) in description.arrays.items()}
+    return take_over(backend, Found(places, parts, values, provenance, objects, {LAYOUT: paths}), step, copy)
 
 
 def read_description(folder: Path) -> Description:

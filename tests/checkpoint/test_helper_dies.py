@@ -1,0 +1,155 @@
+"""Saving when the helper process or its trainer dies: nothing half-written is a checkpoint, and the next save works."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import hand_saved
+import pytest
+from hand_saved import PATIENCE_S, Trainer, arrays_of, assert_holds, files_of
+
+from headway.checkpoint.backend.base import open_backend
+from headway.checkpoint.catalog import newest
+from headway.checkpoint.helper import process as helper_process
+from headway.checkpoint.helper.messages import Durable, Failed
+from headway.checkpoint.helper.points import HELPER, TRAINER, VARIABLE
+from headway.checkpoint.manifest import Head
+from headway.errors import SaveFailed
+
+
+def wait_gone(pid: int) -> None:
+    """Wait until a process that is not our child has ended."""
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    ended, _, _ = select.select([fd], [], [], PATIENCE_S)
+    os.close(fd)
+    assert ended, "the helper process does not end"
+
+
+@pytest.mark.parametrize("point", HELPER)
+def test_a_helper_that_dies_is_reported_and_replaced(trainer: Trainer, monkeypatch: pytest.MonkeyPatch, point: str) -> None:
+    monkeypatch.setenv(VARIABLE, point)
+    end = trainer.save("one", 1, arrays_of(1))
+    monkeypatch.delenv(VARIABLE)
+    assert isinstance(end, Failed)
+    assert isinstance(end.error(), SaveFailed)
+    assert "was killed by SIGKILL" in end.message
+    found = newest(open_backend(trainer.root)).manifest
+    committed = point in ("helper:before-head", "helper:after-head")
+    assert (found is not None) is committed
+    if committed:
+        assert_holds(trainer.root, "one", arrays_of(1))
+    if point == "helper:after-head":
+        trainer.basis = Head("one", 1, 1)
+    second = trainer.save("two", 2, arrays_of(2))
+    assert isinstance(second, Durable), second
+    assert_holds(trainer.root, "two", arrays_of(2))
+
+
+@pytest.mark.parametrize("point", HELPER)
+def test_a_helper_that_dies_leaves_the_checkpoint_before_it_whole(
+    tmp_path: Path, started: Any, monkeypatch: Any, point: str
+) -> None:
+    before: Trainer = started(tmp_path)
+    before.save("zero", 0, arrays_of(0))
+    monkeypatch.setenv(VARIABLE, point)
+    dying: Trainer = started(tmp_path)
+    dying.basis = before.basis
+    assert isinstance(dying.save("one", 1, arrays_of(1)), Failed)
+    if point == "helper:after-head":
+        assert_holds(tmp_path, "one", arrays_of(1))
+    else:
+        assert_holds(tmp_path, "zero", arrays_of(0))
+
+
+def test_a_helper_that_dies_between_saves_is_replaced_unnoticed(trainer: Trainer) -> None:
+    trainer.save("one", 1, arrays_of(1))
+    pid = trainer.client.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    while trainer.client.pid is not None:
+        threading.Event().wait(0.005)
+    assert isinstance(trainer.save("two", 2, arrays_of(2)), Durable)
+    assert_holds(trainer.root, "two", arrays_of(2))
+
+
+def test_a_save_that_copies_when_the_helper_dies_goes_on_copying_in_peace(trainer: Trainer) -> None:
+    begun = trainer.begin("one", 1, arrays_of(1))
+    assert begun is not None
+    assert trainer.client.pid is not None
+    os.kill(trainer.client.pid, signal.SIGKILL)
+    assert isinstance(trainer.end_of("one"), Failed)
+    begun[1].start()
+    assert begun[1].wait() >= 0
+    assert begun[1].error is None
+    assert isinstance(trainer.save("two", 2, arrays_of(2)), Durable)
+
+
+def run_trainer(root: Path, checkpoint: str, step: int, *options: str, die_at: str = "") -> tuple[subprocess.Popen[str], int]:
+    """Run a trainer that dies; its process, and its helper's id."""
+    command = [sys.executable, hand_saved.__file__, str(root), checkpoint, str(step), *options]
+    env = {**os.environ, VARIABLE: die_at}
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
+    assert process.stdout is not None
+    helper = process.stdout.readline()
+    process.wait(PATIENCE_S)
+    return process, int(helper)
+
+
+@pytest.mark.parametrize("point", TRAINER)
+def test_a_save_outlives_its_trainer_if_it_was_staged(tmp_path: Path, started: Callable[..., Trainer], point: str) -> None:
+    process, helper = run_trainer(tmp_path, "one", 1, die_at=point)
+    with process:
+        assert process.returncode == -signal.SIGKILL
+        wait_gone(helper)
+    trainer = started(tmp_path)
+    if point == "trainer:staged":
+        assert_holds(tmp_path, "one", arrays_of(1))
+        trainer.basis = Head("one", 1, 1)
+    else:
+        assert files_of(tmp_path) == []
+    assert isinstance(trainer.save("two", 2, arrays_of(2)), Durable)
+    assert_holds(tmp_path, "two", arrays_of(2))
+
+
+def test_a_trainer_that_exits_without_a_word_has_its_staged_save_committed(tmp_path: Path) -> None:
+    process, helper = run_trainer(tmp_path, "one", 1)
+    with process:
+        wait_gone(helper)
+    assert_holds(tmp_path, "one", arrays_of(1))
+
+
+def test_a_trainer_that_exits_while_it_copies_leaves_nothing(tmp_path: Path) -> None:
+    process, helper = run_trainer(tmp_path, "one", 1, "unstaged")
+    with process:
+        wait_gone(helper)
+    assert files_of(tmp_path) == []
+
+
+def test_a_fork_of_the_trainer_does_not_keep_its_helper_alive(tmp_path: Path) -> None:
+    process, helper = run_trainer(tmp_path, "one", 1, "fork")  # the fork lives until its input is closed
+    with process:
+        wait_gone(helper)
+    assert_holds(tmp_path, "one", arrays_of(1))
+
+
+def test_a_helper_that_is_stopped_is_given_up_and_replaced(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer.client.prepare(1)
+    stopped = trainer.client.pid
+    assert stopped is not None
+    os.kill(stopped, signal.SIGSTOP)
+    monkeypatch.setattr(helper_process, "_ANSWER_TIMEOUT_S", 0.1)
+    with pytest.raises(SaveFailed, match=r"gave no answer for 0.1 s, as if it was stopped"):
+        trainer.begin("one", 1, arrays_of(1))
+    monkeypatch.undo()
+    assert isinstance(trainer.save("two", 2, arrays_of(2)), Durable)
