@@ -1,8 +1,8 @@
 """What a save costs a training, and how long it takes: a program for `benchmarks.checkpoint_gang`.
 
-A round has one of each: raw writing, a synchronous `dcp.save`, ours waited for, and two saves taken while the training goes on until
-they are durable, with steps without a save before, between and after. So a slow minute falls on all of them. What a save costs is
-the time that its steps took more than that many steps without one.
+A round has one of each: raw writing, a synchronous `dcp.save`, ours waited for, and two saves taken while the training goes on
+until they are durable, with steps without a save before, between and after. So a slow minute falls on all of them. What a save
+costs is the time that its steps took more than that many steps without one.
 """
 
 from __future__ import annotations

@@ -1,9 +1,14 @@
-"""One rank of the job in `test_torch_sources.py`: trains a small net under FSDP2 (and tensor parallelism), and keeps what it
-holds; or loads what another job kept. Run as `fsdp_ranks.py ACTION RANK RANKS FOLDER`."""
+"""The jobs of `test_torch_sources.py`: several ranks train a small net under FSDP2, tensor parallelism or DDP, and keep what they
+hold; or load what the job before them kept. Run as `fsdp_ranks.py FOLDER save:fsdp-tp:4 load:ddp:2`.
+
+This process imports torch, once, and never uses it; each rank is forked from it.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +22,8 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
 
+from headway.checkpoint.boxes import Box, strides_of
+from headway.checkpoint.inventory import Holding, HostMemory, Inventory, Piece
 from headway.checkpoint.manifest import Object
 from headway.checkpoint.state import take
 
@@ -77,7 +84,7 @@ def keep(folder: Path, rank: int, inventory: Any) -> None:
     stored = {}
     for holding in inventory.holdings:
         for number, piece in enumerate(holding.pieces):
-            into = np.empty(piece.box.extent, f"u{4}")
+            into = np.empty(piece.box.extent, "u4")
             holding.memory.read(piece, into)
             stored[f"{holding.name}|{number}"] = into
     np.savez(folder / f"{rank}.npz", **stored)
@@ -86,7 +93,7 @@ def keep(folder: Path, rank: int, inventory: Any) -> None:
 
 
 def kept(folder: Path) -> Stored:
-    """What `np.savez` of the test put there."""
+    """What `collect` put there."""
     stored = Stored([])
     saved = msgspec.json.decode((folder / "stored.json").read_bytes())
     stored.values = saved["values"]
@@ -96,11 +103,30 @@ def kept(folder: Path) -> Stored:
     return stored
 
 
-def main(action: str, rank: int, ranks: int, folder: Path) -> None:
+def collect(folder: Path, ranks: int) -> None:
+    """Put together what the ranks kept."""
+    inventories = []
+    for rank in range(ranks):
+        said = msgspec.json.decode((folder / f"{rank}.json").read_bytes())
+        holdings = []
+        with np.load(folder / f"{rank}.npz") as arrays:
+            for name, (known, boxes) in said["boxes"].items():
+                for number, (offset, extent) in enumerate(boxes):
+                    piece = Piece(Box(tuple(offset), tuple(extent)), 0, strides_of(extent))
+                    memory = HostMemory(arrays[f"{name}|{number}"].reshape(-1))
+                    holdings.append(Holding(name, msgspec.convert(known, Object), (piece,), memory))
+        inventories.append(Inventory(holdings, {}, said["values"]))
+    stored = Stored(inventories)
+    np.savez(folder / "stored.npz", **stored.arrays)
+    (folder / "stored.json").write_bytes(msgspec.json.encode({"values": stored.values, "objects": stored.objects}))
+
+
+def run_rank(job: str, rank: int, ranks: int, folder: Path) -> None:
+    """One rank of a job, to its end."""
     torch.set_num_threads(1)
-    store = dist.FileStore(str(folder / f"store-{action}"), ranks)
+    store = dist.FileStore(str(folder / f"store-{job}"), ranks)
     dist.init_process_group("gloo", store=store, rank=rank, world_size=ranks)
-    what, kind = action.split(":")
+    what, kind, _ = job.split(":")
     net, optimizer = make(kind, ranks, seed=0 if what == "save" else 9)
     if what == "save":
         train(net, optimizer, 2)
@@ -109,10 +135,34 @@ def main(action: str, rank: int, ranks: int, folder: Path) -> None:
         kept(folder).load({"model": net, "opt": optimizer})
     found = full(net, optimizer)
     if rank == 0:
-        np.savez(folder / f"{what}-{kind}.npz", **found)
+        np.savez(folder / f"{what}.npz", **found)
     dist.barrier()
     dist.destroy_process_group()
 
 
+def run_job(job: str, folder: Path) -> None:
+    """Fork the ranks of a job and wait for them. Raises RuntimeError where one fails; it has said why."""
+    ranks, pids = int(job.split(":")[2]), []
+    for rank in range(ranks):
+        pid = os.fork()
+        if not pid:
+            status = 1
+            try:
+                run_rank(job, rank, ranks, folder)
+                status = 0
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                sys.stderr.flush()
+                os._exit(status)
+        pids.append(pid)
+    failed = [rank for rank, pid in enumerate(pids) if os.waitpid(pid, 0)[1]]
+    if failed:
+        raise RuntimeError(f"{job}: ranks {failed} failed")
+    if job.startswith("save"):
+        collect(folder, ranks)
+
+
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4]))
+    for each in sys.argv[2:]:
+        run_job(each, Path(sys.argv[1]))

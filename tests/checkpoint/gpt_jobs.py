@@ -42,9 +42,9 @@ def load(layout: str, roots: dict[str, str], step: int, more: int) -> dict[str, 
 
 def _loaded(layout: str, root: str, step: int, more: int, fresh: bool) -> dict[str, Any]:
     began = time.perf_counter()
-    run = Run(PLANS[layout], dist.get_rank())
-    if not fresh:
-        run.train(1)  # what it has by now must go
+    run, same = Run(PLANS[layout], dist.get_rank()), Run(PLANS[layout], dist.get_rank())
+    for each in () if fresh else (run, same):  # both, for after its first step DDP sums in another order
+        each.train(1)  # what they have by now must go
     with checkpoints(layout, root, run) as ck:
         ck.load(into=run.state, step=step)
         with ck.open(step) as opened:
@@ -52,7 +52,6 @@ def _loaded(layout: str, root: str, step: int, more: int, fresh: bool) -> dict[s
     run.loaded()
     loaded = _Seen(run)
     losses = run.train(more)
-    same = Run(PLANS[layout], dist.get_rank())
     same.fill(whole.__getitem__, step)
     filled = _Seen(same)
     again = same.train(more)

@@ -47,6 +47,7 @@ from headway.checkpoint.streams import Rng, Streams
 
 SAMPLES = 37  # of an epoch
 SEED = 5
+LEARNING_RATE = 4e-3
 GROUPS = ({"weight_decay": 0.1, "betas": (0.9, 0.95)}, {"weight_decay": 0.0, "betas": (0.8, 0.9)})
 SLOTS = ("exp_avg", "exp_avg_sq")
 
@@ -146,6 +147,11 @@ def jitter() -> float:
     return 1 + 0.05 * (torch.rand(()).item() + np.random.rand() + random.random())
 
 
+def learning_rate(step: int) -> float:
+    """A warm-up, then a decay: different in each step."""
+    return min(1.0, (step + 1) / 4) * 0.97**step
+
+
 # --- ZeRO-1 ----------------------------------------------------------------------------------------------------------
 
 
@@ -206,7 +212,7 @@ class Run:
         self.core = core
         self.buffers: list[Buffer] = []
         self.optimizer = self._optimizer()
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, lambda step: min(1, (step + 1) / 4) * 0.97**step)
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, learning_rate)
         at = self.at
         self.cursor = Cursor(SAMPLES, shard=at.dp, shards=plan.dp)
         self.feed: Feed | Naive = Feed(self.cursor, len(at.lanes), ahead=1 + at.dp)
@@ -270,7 +276,7 @@ class Run:
             self.buffers = [Buffer(group, self.teams.dp) for group in groups]
         params = [[buffer.shard] for buffer in self.buffers] or [list(group.values()) for group in groups]
         return torch.optim.AdamW(
-            [{"params": each, **options} for each, options in zip(params, GROUPS, strict=True)], lr=4e-3, foreach=False
+            [{"params": each, **options} for each, options in zip(params, GROUPS, strict=True)], lr=LEARNING_RATE, foreach=False
         )
 
     def group_names(self) -> list[list[str]]:
@@ -403,6 +409,9 @@ class Run:
                 _local_tensor(slots[slot]).copy_(torch.from_numpy(values[f"{slot} of {label}"].copy()))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of steps of the schedule without one of the optimizer
+            for group in self.optimizer.param_groups:
+                group["lr"] = group["initial_lr"] = LEARNING_RATE
+            self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, learning_rate)
             for _ in range(step):
                 self.schedule.step()
         for buffer in self.buffers:

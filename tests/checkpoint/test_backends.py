@@ -15,13 +15,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from objectstores import BUCKET, BadWay, ask, environment, s3_server
+from objectstores import BUCKET, BadWay, Fault, ask, environment, s3_server
 from roots import commit, data_file
 
 from headway.checkpoint.backend import files
 from headway.checkpoint.backend.base import Backend, open_backend
 from headway.checkpoint.backend.local import LocalBackend
 from headway.checkpoint.backend.objects import ObjectBackend
+from headway.checkpoint.backend.upload import Upload
 from headway.checkpoint.catalog import flaw, manifests
 from headway.checkpoint.collect import collect
 from headway.checkpoint.leases import opened
@@ -508,13 +509,70 @@ def test_a_swap_whose_answer_got_lost_succeeded(way: BadWay, shaky: ObjectBacken
     assert not shaky.swap("HEAD", b"two", b"one")
 
 
-def test_an_upload_whose_last_answer_got_lost_succeeded(way: BadWay, shaky: ObjectBackend) -> None:
-    lost = iter([True])
-    way.faults = lambda method, path, number: "lose" if method == "POST" and "uploadId" in path and next(lost, False) else ""
-    data = pages(9 * MIB)
-    store(shaky, DATA, data)
-    assert next(lost, None) is None
-    assert load(shaky, DATA, 0, len(data)) == bytes(data)
+def test_a_put_that_got_no_answer_in_time_is_asked_again(way: BadWay, tmp_path: Path) -> None:
+    root = ObjectBackend(f"s3://{BUCKET}/{tmp_path.name}", deadline_s=20.0, request_s=0.5)
+    way.faults = lambda method, path, number: "hang" if number == 1 else ""
+    root.put("HEAD", b"one")
+    assert root.get("HEAD") == b"one"
+
+
+def test_a_swap_that_was_overtaken_does_not_overwrite(way: BadWay, shaky: ObjectBackend, s3: int) -> None:
+    shaky.put("HEAD", b"one")
+
+    def overtake(method: str, path: str, number: int) -> Fault:
+        if method == "PUT":
+            way.faults = lambda *_: ""
+            assert shaky.swap("HEAD", b"two", b"one")
+        return ""
+
+    way.faults = overtake
+    assert not shaky.swap("HEAD", b"three", b"one")
+    assert shaky.get("HEAD") == b"two"
+
+
+def test_an_upload_whose_last_answer_got_lost_succeeded(way: BadWay, hasty: ObjectBackend) -> None:
+    done: list[bool] = []
+
+    def lose(method: str, path: str, number: int) -> Fault:
+        if method != "POST" or "uploadId" not in path:
+            return ""
+        done.append(True)
+        return "lose" if len(done) == 1 else "500"  # there is no such upload any more
+
+    way.faults = lose
+    writer = hasty.create(DATA, 9 * MIB)
+    writer.write(pages(9 * MIB))
+    writer.finish()
+    assert len(done) > 1
+    assert names(hasty) == [DATA]
+
+
+class Stuck:
+    """A store that takes one part and then nothing."""
+
+    url = "s3://stuck"
+
+    def __init__(self) -> None:
+        self.over = threading.Event()
+
+    def put(self, file: str, data: bytes) -> None:
+        raise AssertionError
+
+    def stat(self, file: str) -> None:
+        return None
+
+    def put_stream(self, file: str, parts: Iterator[bytearray], part_nbytes: int, concurrent: int) -> None:
+        next(parts)
+        self.over.wait()
+
+
+def test_an_upload_without_progress_is_given_up() -> None:
+    stuck = Stuck()
+    writer = Upload(stuck, "data", 80 * MIB, stall_s=0.2)
+    with pytest.raises(CheckpointError, match=r"s3://stuck/data: the store took no data for 0.2 s"):
+        writer.write(pages(80 * MIB))
+    stuck.over.set()
+    writer.abort()
 
 
 def test_an_answer_that_breaks_off_is_asked_for_again(way: BadWay, shaky: ObjectBackend) -> None:
@@ -542,6 +600,7 @@ def test_what_is_no_store_is_said_at_once() -> None:
 UPLOADER = """
 import resource, sys
 from headway.checkpoint.backend.objects import ObjectBackend
+from headway.checkpoint.backend.upload import Upload
 root = ObjectBackend(sys.argv[1])
 root.put("small", b"x")
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -127,9 +127,9 @@ def test_flat_ranges_that_follow_each_other_are_all_of_a_tensor_and_any_missing_
         commit_manifest(segments[:gone] + segments[gone + 1 :], draft(objects))
 
 
-def test_ten_thousand_objects_of_eight_writers_are_proved_quickly() -> None:
+def test_ten_thousand_objects_of_two_writers_are_proved_quickly() -> None:
     objects = {f"layers.{n}.w": Object("F32", (64, 16)) for n in range(10_000)}
-    segments = [segment(f"{rank:05d}", [(name, Box((8 * rank, 0), (8, 16))) for name in objects], objects) for rank in range(8)]
+    segments = [segment(f"{rank:05d}", [(name, Box((32 * rank, 0), (32, 16))) for name in objects], objects) for rank in range(2)]
     begin = time.process_time()
     commit_manifest(segments, draft(objects))
-    assert time.process_time() - begin < 5
+    assert time.process_time() - begin < 2

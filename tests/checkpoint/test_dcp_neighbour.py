@@ -6,8 +6,6 @@ import copy
 import json
 import pickle
 import random
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +20,7 @@ from made import flip
 from torch.distributed.checkpoint import CheckpointException
 from torch.distributed.checkpoint.default_planner import DefaultSavePlanner, _EmptyStateDictLoadPlanner
 from torch.distributed.checkpoint.planner import SavePlan, SavePlanner
+from torch_gang import TorchGang
 
 import headway as hw
 from headway.checkpoint.catalog import find, read_segment
@@ -146,17 +145,12 @@ def test_another_type_is_converted_as_dcp_does(tmp_path: Path) -> None:
 
 
 def test_two_ranks_save_rows_and_load_columns(tmp_path: Path) -> None:
-    script = Path(__file__).with_name("dcp_ranks.py")
-    command = [sys.executable, str(script), str(tmp_path / "root"), str(tmp_path / "meet")]
-    ranks = [
-        subprocess.Popen([*command, str(rank), "2"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        for rank in range(2)
-    ]
-    said = [rank.communicate(timeout=120)[0] for rank in ranks]
-    assert [rank.returncode for rank in ranks] == [0, 0], "\n".join(said)
-    names = {file.name for file in data_files(tmp_path / "root") if "0003-" in file.parent.name}
-    assert names == {"00000.safetensors", "00001.safetensors"}
-    assert [each.step for each in hw.Checkpoints(tmp_path / "root").manifests()] == [7, 3]
+    root = tmp_path / "root"
+    with TorchGang(2, tmp_path / "gang") as gang:
+        said = gang.run("dcp_jobs:save_rows_and_load_columns", root=str(root))
+    assert said == [[3, 7, "refused"], [None, None, "refused"]]  # only the coordinator has the manifest
+    assert [file.name for file in data_files(root) if "003-" in file.parent.name] == ["00000.safetensors", "00001.safetensors"]
+    assert [each.step for each in hw.Checkpoints(root).manifests()] == [7, 3]
 
 
 def test_async_save_in_another_thread_is_the_state_of_its_moment(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ from made import (
     slices,
 )
 
+from headway.checkpoint.backend.base import open_backend
 from headway.checkpoint.backend.local import LocalBackend
 from headway.checkpoint.boxes import Box, whole
 from headway.checkpoint.dtypes import NBYTES, code_of, raw_dtype
@@ -96,6 +97,22 @@ def test_a_state_comes_back_to_the_last_bit(made: Made, kind: type[LocalBackend]
     assert loaded.bytes_read == loaded.bytes_filled == made.manifest.nbytes
 
 
+def test_a_state_comes_back_from_an_object_store(made: Made, tmp_path: Path) -> None:
+    """From obstore's own, in memory; two ranks of one host fetch each byte once between them."""
+    store = open_backend(f"memory://{tmp_path}")
+    for path in sorted(made.root.rglob("*.*")):
+        store.put(str(path.relative_to(made.root)), path.read_bytes())
+    manifest = read_manifest(store, made.manifest.folder)
+    segments = read_segments(store, manifest)
+    states = [blank(made), blank(made)]
+    results = on_ranks(["a", "a"], lambda ranks: load(store, manifest, segments, inventory(states[ranks.rank]), ranks=ranks))
+    assert sum(result.bytes_read for result in results) == manifest.nbytes
+    assert all(same(state[name], array) for state in states for name, array in made.arrays.items())
+    store.delete([segments[1].file])
+    with pytest.raises(CheckpointDamaged, match=r"tensor big: block 0 in steps/\S*/00001.safetensors, .*can't be read"):
+        load(store, manifest, segments, inventory(states[0]))
+
+
 @settings(deadline=None, max_examples=60)
 @given(data=st.data())
 def test_any_fragments_load_into_any_boxes_on_any_ranks(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
@@ -132,7 +149,7 @@ def test_any_fragments_load_into_any_boxes_on_any_ranks(tmp_path_factory: pytest
 
 
 def _parts(array: Array, rng: random.Random) -> list[tuple[Box, Array, Array]]:
-    """Some boxes of an array, perhaps one twice, each with memory of its own: what owns it, and a strided view of the box's extent."""
+    """Some boxes of an array, perhaps one twice, each with memory of its own: its owner, and a strided view of the extent."""
     parts = []
     for box in rng.choices(random_cuts(array.shape, 3, rng), k=rng.randrange(1, 4)):
         axes = list(range(array.ndim))

@@ -11,16 +11,42 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from headway.checkpoint.checkpoints import Checkpoints as Checkpoints
     from headway.checkpoint.checkpoints import Restored as Restored
+    from headway.checkpoint.cursor import Cursor as Cursor
+    from headway.checkpoint.flat import Flat as Flat
+    from headway.checkpoint.flat import FlatOptimizer as FlatOptimizer
+    from headway.checkpoint.layout import Layout as Layout
     from headway.checkpoint.lazy import OpenCheckpoint as OpenCheckpoint
     from headway.checkpoint.retention import Keep as Keep
+    from headway.checkpoint.rules import Numbered as Numbered
+    from headway.checkpoint.rules import Pad as Pad
+    from headway.checkpoint.rules import Part as Part
+    from headway.checkpoint.rules import Renamed as Renamed
+    from headway.checkpoint.rules import Replicated as Replicated
+    from headway.checkpoint.rules import Split as Split
+    from headway.checkpoint.rules import Tied as Tied
     from headway.checkpoint.save import Save as Save
+    from headway.checkpoint.streams import Rng as Rng
+    from headway.checkpoint.streams import Streams as Streams
 
 _WHERE = {
     "Checkpoints": "checkpoints",
+    "Cursor": "cursor",
+    "Flat": "flat",
+    "FlatOptimizer": "flat",
     "Keep": "retention",
+    "Layout": "layout",
+    "Numbered": "rules",
     "OpenCheckpoint": "lazy",
+    "Pad": "rules",
+    "Part": "rules",
+    "Renamed": "rules",
+    "Replicated": "rules",
     "Restored": "checkpoints",
+    "Rng": "streams",
     "Save": "save",
+    "Split": "rules",
+    "Streams": "streams",
+    "Tied": "rules",
 }
 
 

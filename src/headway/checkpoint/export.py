@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from headway.checkpoint.backend.base import Backend
-from headway.checkpoint.backend.files import Temporary, reserve, trouble
+from headway.checkpoint.backend.files import Temporary, reserve, trouble, write_small
 from headway.checkpoint.blocks import Block, Contents, Placed
 from headway.checkpoint.boxes import Box, strides_of, whole
 from headway.checkpoint.dtypes import raw_dtype
+from headway.checkpoint.image import lay_out
 from headway.checkpoint.manifest import BLOCK_BYTES, Object
 from headway.checkpoint.plan_load import Read
 from headway.checkpoint.reading import Source, check, open_source, read_fully
-from headway.checkpoint.safetensors_header import write_header
 from headway.errors import CheckpointDamaged
 
 _NO_COPY = {errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM}
@@ -47,18 +47,17 @@ def write_file(
         CheckpointDamaged: a block is missing or not what was written; the message names it.
         StoreFull: there is no room for the file.
     """
-    described = [(key, wanted.object.dtype, wanted.object.shape) for key, wanted in tensors.items()]
-    header, starts = write_header(described, metadata)
-    nbytes = len(header) + sum(wanted.object.nbytes for wanted in tensors.values())
+    parts = [(key, wanted.object, whole(wanted.object.shape)) for key, wanted in tensors.items()]
+    image = lay_out(parts, contents.manifest.id, metadata)
     try:
         target = Temporary(file)
         try:
-            os.ftruncate(target.fd, nbytes)
-            reserve(target.fd, nbytes, file)  # pages of a file that is mapped must not find the disk full later
-            os.pwrite(target.fd, header, 0)
+            os.ftruncate(target.fd, image.nbytes)
+            reserve(target.fd, image.nbytes, file)  # pages of a file that is mapped must not find the disk full later
+            write_small(target, image.header)
             with _Assembly(backend, contents, target.fd) as assembly:
-                for key, wanted in tensors.items():
-                    assembly.put(wanted, starts[key])
+                for entry in image.entries:
+                    assembly.put(tensors[entry.name], entry.start)
             target.publish()
         finally:
             target.discard()

@@ -8,7 +8,7 @@ reader accepts the file. The order depends on names alone, so two saves of one s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -40,8 +40,12 @@ class FileImage(NamedTuple):
     nbytes: int
 
 
-def lay_out(parts: Sequence[tuple[str, Object, Box]], id: str) -> FileImage:  # noqa: A002
-    """The file that holds these boxes of these objects, for the checkpoint `id`.
+def lay_out(
+    parts: Sequence[tuple[str, Object, Box]],
+    id: str,  # noqa: A002
+    metadata: Mapping[str, str] | None = None,
+) -> FileImage:
+    """The file that holds these boxes of these objects, for the checkpoint `id`, or, with `metadata` of its own, for others.
 
     Raises UsageError where two of them would have one key.
 
@@ -63,7 +67,8 @@ def lay_out(parts: Sequence[tuple[str, Object, Box]], id: str) -> FileImage:  # 
         described[key] = {"dtype": dtype, "shape": (*box.extent, *more), "data_offsets": (at, at + nbytes)}
         placed.append((name, box, at, nbytes, itemsize))
         at += nbytes
-    header = _header({"__metadata__": {"format": "headway", "id": id}, **described})
+    about = {"format": "headway", "id": id} if metadata is None else metadata
+    header = _header({"__metadata__": dict(about), **described})
     entries = tuple(Entry(name, box, len(header) + start, *rest) for name, box, start, *rest in placed)
     return FileImage(header, entries, len(header) + at)
 

@@ -25,6 +25,7 @@ import msgspec
 from headway.checkpoint.backend.base import Backend
 from headway.checkpoint.blocks import Contents
 from headway.checkpoint.diff import compare
+from headway.checkpoint.helper.points import reach
 from headway.checkpoint.inventory import Inventory
 from headway.checkpoint.lazy import OpenCheckpoint
 from headway.checkpoint.manifest import Manifest, Phase, Segment
@@ -170,11 +171,14 @@ class _Job:
                     self._spool.write(starts[read], view)
 
         def act() -> bytes:
+            reach("load:planned")
             each(plan.verify, one, len(self._buffers))
             self._compare_ties(plan)
+            reach("load:half-verified")  # the other ranks' halves are not known of yet
             return b""
 
         together(self._ranks, act)
+        reach("load:verified")
 
     def fill(self, plan: RankPlan) -> None:
         """Fill this rank's memory and give it the values; return when all ranks have."""
@@ -192,7 +196,9 @@ class _Job:
             if self._spool is not None:
                 self._source = Spooled(self._contents, self._shares)
             each(reversed(plan.reads), one, len(self._buffers))
+            reach("load:half-filled")
             self._accept()
+            reach("load:filled")
             return b""
 
         together(self._ranks, act)

@@ -1,4 +1,4 @@
-"""The header of a safetensors file, read strictly and written.
+"""The header of a safetensors file of others, read strictly. (Ours are made by `image.py`.)
 
 Eight bytes of length (little-endian), then JSON: for each tensor its type, shape and the bytes it has after the header. The format
 allows no holes and no overlaps and fixes the size of the file, so a file that was cut off or pieced together is noticed here,
@@ -8,7 +8,7 @@ before one of its bytes is used. (The format: https://huggingface.co/docs/safete
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,10 +17,8 @@ import msgspec
 from headway.checkpoint.dtypes import NBYTES
 from headway.errors import CheckpointDamaged, UsageError
 
-PAGE = 4096
 _MOST_HEADER_BYTES = 100_000_000  # the format's own limit
 _METADATA = "__metadata__"
-_STORED_AS = {"C128": ("F64", (2,))}  # what the format has no name for: element type, further dimensions
 
 
 class Tensor(NamedTuple):
@@ -64,30 +62,6 @@ def read_header(file: Path) -> Header:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise CheckpointDamaged(f"{file}: its header is not what safetensors files have ({error})") from None
     return Header(8 + length, _tensors(file, entries, 8 + length, size), metadata)
-
-
-def write_header(tensors: Iterable[tuple[str, str, tuple[int, ...]]], metadata: Mapping[str, str]) -> tuple[bytes, dict[str, int]]:
-    """The header of a file with these tensors (name, element type, shape), and the byte at which each begins.
-
-    Larger elements come first and the data begins at a page, so every tensor is aligned for its elements.
-
-    Example:
-        >>> header, starts = write_header([("b", "F32", (2,)), ("w", "F64", (2, 2))], {"format": "pt"})
-        >>> len(header), starts
-        (4096, {'w': 4096, 'b': 4128})
-    """
-    described: dict[str, object] = {_METADATA: dict(metadata)}
-    places: dict[str, int] = {}
-    at = 0
-    for name, dtype, shape in sorted(tensors, key=lambda each: (-NBYTES[each[1]], each[0])):
-        nbytes = math.prod(shape) * NBYTES[dtype]
-        stored, more = _STORED_AS.get(dtype, (dtype, ()))
-        described[name] = {"dtype": stored, "shape": (*shape, *more), "data_offsets": (at, at + nbytes)}
-        places[name] = at
-        at += nbytes
-    text = msgspec.json.encode(described)
-    length = -(-(8 + len(text)) // PAGE) * PAGE - 8
-    return length.to_bytes(8, "little") + text.ljust(length), {name: 8 + length + place for name, place in places.items()}
 
 
 def _tensors(file: Path, entries: Mapping[str, _Entry], begin: int, size: int) -> dict[str, Tensor]:

@@ -121,7 +121,7 @@ class ObjectBackend:
 
     # --- for Upload ---------------------------------------------------------------------------------------------------
 
-    def put_stream(self, file: str, parts: Iterator[bytes], part_nbytes: int, concurrent: int) -> None:
+    def put_stream(self, file: str, parts: Iterator[bytearray], part_nbytes: int, concurrent: int) -> None:
         """Upload until the iterator ends; where it raises, the store forgets what it got."""
         try:
             self._obs.put(self._store, file, parts, use_multipart=True, chunk_size=part_nbytes, max_concurrency=concurrent)

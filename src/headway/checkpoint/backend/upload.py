@@ -31,7 +31,7 @@ class Target(Protocol):
 
     def stat(self, file: str) -> Stat | None: ...
 
-    def put_stream(self, file: str, parts: Iterator[bytes], part_nbytes: int, concurrent: int) -> None: ...
+    def put_stream(self, file: str, parts: Iterator[bytearray], part_nbytes: int, concurrent: int) -> None: ...
 
 
 class _GivenUp(Exception):
@@ -49,7 +49,7 @@ class Upload:
         self._part_nbytes = max(PART, -(-nbytes // PARTS // MIB) * MIB)
         self._given = 0
         self._pending = bytearray()
-        self._parts: queue.Queue[bytes | None] = queue.Queue(1)
+        self._parts: queue.Queue[bytearray | None] = queue.Queue(1)
         self._given_up = threading.Event()
         self._error: BaseException | None = None
         self._thread: threading.Thread | None = None
@@ -64,8 +64,8 @@ class Upload:
             self._pending += view[:room]
             view = view[room:]
             if len(self._pending) == self._part_nbytes:
-                self._push(bytes(self._pending))
-                self._pending.clear()
+                self._push(self._pending)
+                self._pending = bytearray()
 
     def finish(self) -> None:
         if self._given != self._nbytes:
@@ -77,7 +77,7 @@ class Upload:
             return
         try:
             if self._pending:
-                self._push(bytes(self._pending))
+                self._push(self._pending)
             self._push(None)
             self._join()
         except BaseException:
@@ -87,11 +87,11 @@ class Upload:
 
     def abort(self) -> None:
         self._given_up.set()
-        self._pending.clear()
+        self._pending = bytearray()
         if self._thread is not None:
             self._thread.join(min(ABORT_S, self._stall_s))  # it goes on by itself where the store is slow
 
-    def _push(self, part: bytes | None) -> None:
+    def _push(self, part: bytearray | None) -> None:
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name=f"upload {self._file}", daemon=True)
             self._thread.start()
@@ -130,7 +130,7 @@ class Upload:
         except BaseException as error:
             self._error = error
 
-    def _stream(self) -> Iterator[bytes]:
+    def _stream(self) -> Iterator[bytearray]:
         while True:
             if self._given_up.is_set():
                 raise _GivenUp

@@ -1,4 +1,4 @@
-"""Named points of a save where a test can let a process die. Nothing happens at them otherwise.
+"""Named points of a save or a load where a test can let a process die. Nothing happens at them otherwise.
 
 `HEADWAY_CHECKPOINT_DIE_AT=helper:before-manifest` makes the helper process kill itself with SIGKILL when it gets there.
 """
@@ -20,7 +20,8 @@ HELPER = (
     "helper:before-head",
     "helper:after-head",
 )
-POINTS = TRAINER + HELPER
+LOAD = ("load:planned", "load:half-verified", "load:verified", "load:half-filled", "load:filled")
+POINTS = TRAINER + HELPER + LOAD
 
 
 def reach(point: str) -> None:
