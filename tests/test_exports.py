@@ -64,7 +64,7 @@ def test_checkpoints_are_imported_when_they_are_asked_for():
     code = "import sys, headway; assert not {'numpy', 'xxhash'} & set(sys.modules); headway.Checkpoints; assert 'xxhash' in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
     with pytest.raises(AttributeError, match="has no attribute 'Checkpoint'"):
-        headway.Checkpoint  # noqa: B018
+        headway.Checkpoint
 
 
 def test_every_error_says_when_it_is_raised():

@@ -182,4 +182,4 @@ class SaveFailed(CheckpointError):
 
 
 class LayoutError(UsageError, ValueError):
-    """A declared layout does not fit the state: a rule that matches nothing, a tensor without a rule, or sizes that don't add up."""
+    """A declared layout does not fit the state: a rule that matches nothing, a tensor without one, sizes that don't add up."""

@@ -39,7 +39,7 @@ class Team:
 
 @dataclass(frozen=True)
 class Teams:
-    """Where a process is. `ep` ranks are neighbours among those of `dp`; `copies` are those that hold the same key and value head."""
+    """Where a process is. `ep` ranks are neighbours among those of `dp`; `copies` are those with the same key and value head."""
 
     dp: Team = Team()
     pp: Team = Team()

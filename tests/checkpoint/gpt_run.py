@@ -1,196 +1,49 @@
 """One rank of a training of the small GPT under any layout: model, optimizer, schedule, random streams, data, and a step.
 
-Everything that is saved is in `Run.state`. `Run.held` says what this rank really has in memory, as plain arrays, and `Run.fill` puts
-a whole state there without any checkpoint: arrays by the naive cuts of `gpt_cuts`, random streams by drawing again what was drawn,
-the data by arithmetic. What `Checkpoints.load` does can be compared with both.
+Everything that is saved is in `Run.state`. `Run.held` says what this rank really has in memory, as plain arrays, and `Run.fill`
+puts a whole state there without any checkpoint: arrays by the naive cuts of `gpt_cuts`, random streams by drawing again what was
+drawn, the data by arithmetic. What `Checkpoints.load` does can be compared with both.
 """
 
 from __future__ import annotations
 
 import random
 import warnings
-from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import torch
 import torch.distributed as dist
-from gpt import Gpt, Team, Teams, gathered, summed
-from gpt_cuts import (
-    ALIGN,
-    BATCH,
-    CONTEXT,
-    HALVES,
-    KV_HEADS,
-    LAYERS,
-    VOCABULARY,
-    WIDTH,
-    Arrays,
-    At,
-    Plan,
-    cut,
-    first_model,
-    flat_size,
-    flattened,
-    for_tp,
-    local_name,
-)
+from gpt import Gpt, Team
+from gpt_cuts import CONTEXT, HALVES, KV_HEADS, LAYERS, WIDTH, Arrays, Plan, cut, first_model, flattened, for_tp, local_name
 from gpt_cuts import K as K_ROWS
 from gpt_cuts import Q as Q_ROWS
 from gpt_cuts import V as V_ROWS
 from gpt_layouts import BY_DTENSOR, layout_of
+from gpt_parts import (
+    SAMPLES,
+    Buffer,
+    Feed,
+    Naive,
+    jitter,
+    keep,
+    learning_rate,
+    mesh_of,
+    sample,
+    seed_global,
+    stream,
+    stream_names,
+    teams_of,
+)
 
 from headway.checkpoint.cursor import Cursor
-from headway.checkpoint.flat import Flat, FlatOptimizer
+from headway.checkpoint.flat import FlatOptimizer
 from headway.checkpoint.streams import Rng, Streams
 
-SAMPLES = 37  # of an epoch
-SEED = 5
 LEARNING_RATE = 4e-3
 GROUPS = ({"weight_decay": 0.1, "betas": (0.9, 0.95)}, {"weight_decay": 0.0, "betas": (0.8, 0.9)})
 SLOTS = ("exp_avg", "exp_avg_sq")
-
-
-# --- who is who ------------------------------------------------------------------------------------------------------
-
-_groups: dict[tuple[int, ...], Any] = {}
-_meshes: dict[tuple[int, ...], Any] = {}
-
-
-def teams_of(plan: Plan, rank: int) -> Teams:
-    """The ranks that this one shares each axis with. All ranks must call it, in the same order of plans."""
-    keys: dict[str, Callable[[At], tuple[int, ...]]] = {
-        "tp": lambda at: (at.dp, at.pp),
-        "pp": lambda at: (at.dp, at.tp),
-        "dp": lambda at: (at.pp, at.tp),
-        "ep": lambda at: (at.pp, at.tp, at.dp // plan.ep),
-        "edp": lambda at: (at.pp, at.tp, at.dp % plan.ep),
-        "copies": lambda at: (at.dp, at.pp, at.tp * KV_HEADS // plan.tp),
-    }
-    teams: dict[str, Team] = {}
-    for name, key in keys.items():
-        together: dict[tuple[int, ...], list[int]] = {}
-        for each in range(plan.size):
-            together.setdefault(key(plan.at(each)), []).append(each)
-        for ranks in map(tuple, together.values()):
-            if len(ranks) > 1 and ranks not in _groups:
-                _groups[ranks] = dist.new_group(list(ranks))
-            if rank in ranks:
-                teams[name] = Team(ranks.index(rank), ranks, _groups.get(ranks))
-    return Teams(**teams, sequence=plan.sequence)
-
-
-def mesh_of(*sizes: int) -> Any:
-    if sizes not in _meshes:
-        names = ("dp", "tp") if len(sizes) == 2 else ("dp",)
-        _meshes[sizes] = dist.device_mesh.init_device_mesh("cpu", sizes, mesh_dim_names=names)
-    return _meshes[sizes]
-
-
-# --- data and randomness ---------------------------------------------------------------------------------------------
-
-
-def sample(index: int) -> torch.Tensor:
-    """A sequence that can be learned: each token follows from the one before, in a way that the first one says."""
-    first = index % SAMPLES
-    return torch.tensor([first * 5 % VOCABULARY if at == 0 else (first * 7 + at * at) % VOCABULARY for at in range(CONTEXT + 1)])
-
-
-class Feed:
-    """Batches, some of them drawn ahead of their use."""
-
-    def __init__(self, cursor: Cursor, count: int, ahead: int) -> None:
-        self.cursor, self.count, self.ahead = cursor, count, ahead
-        self.drawn: deque[list[int]] = deque()
-
-    def next(self) -> list[int]:
-        while len(self.drawn) <= self.ahead:
-            self.drawn.append(self.cursor.draw(self.count))
-        batch = self.drawn.popleft()
-        self.cursor.done(batch)
-        return batch
-
-
-class Naive:
-    """What a `Feed` gives after some steps, by arithmetic: lane `l` of step `s` is sample `s * BATCH + l`."""
-
-    def __init__(self, lanes: list[int], step: int) -> None:
-        self.lanes, self.step = lanes, step
-
-    def next(self) -> list[int]:
-        self.step += 1
-        return [(self.step - 1) * BATCH + lane for lane in self.lanes]
-
-
-def stream_names(at: At) -> list[str]:
-    return [f"{layer}-{lane}-{half}" for layer in at.layers for lane in at.lanes for half in at.halves]
-
-
-def stream(name: str) -> np.random.Generator:
-    return np.random.default_rng([SEED, *map(int, name.split("-"))])
-
-
-def keep(generator: np.random.Generator) -> np.ndarray[Any, Any]:
-    """The dropout of one layer for half a sequence."""
-    return generator.random((CONTEXT // HALVES, WIDTH), "float32") < 0.9
-
-
-def seed_global() -> None:
-    torch.manual_seed(SEED)
-    np.random.seed(SEED)
-    random.seed(SEED)
-
-
-def jitter() -> float:
-    """From all global generators: a random scale of the routers' scores."""
-    return 1 + 0.05 * (torch.rand(()).item() + np.random.rand() + random.random())
-
-
-def learning_rate(step: int) -> float:
-    """A warm-up, then a decay: different in each step."""
-    return min(1.0, (step + 1) / 4) * 0.97**step
-
-
-# --- ZeRO-1 ----------------------------------------------------------------------------------------------------------
-
-
-class Buffer:
-    """The parameters of one group in a row, of which each rank optimizes a range."""
-
-    def __init__(self, parameters: dict[str, torch.nn.Parameter], team: Team) -> None:
-        self.parameters, self.team = parameters, team
-        self.begins, at = [], 0
-        for each in parameters.values():
-            self.begins.append(-(-at // ALIGN) * ALIGN)
-            at = self.begins[-1] + each.numel()
-        self.each = flat_size(at, team.size)
-        self.shard = torch.zeros(self.each)
-        self.fill()
-
-    def fill(self) -> None:
-        self.shard.copy_(self._mine(self._row(lambda each: each.detach())))
-
-    def take_gradients(self) -> None:
-        self.shard.grad = self._mine(summed(self._row(lambda each: each.grad), self.team)) / self.team.size
-
-    def publish(self) -> None:
-        row = gathered(self.shard, self.team, 0)
-        for begin, each in zip(self.begins, self.parameters.values(), strict=True):
-            each.data.copy_(row[begin : begin + each.numel()].view_as(each))
-
-    def declared(self) -> Flat:
-        shapes = {f"model.{name}": tuple(each.shape) for name, each in self.parameters.items()}
-        return Flat(self.shard, shapes, start=self.team.rank * self.each, align=ALIGN)
-
-    def _row(self, of: Callable[[Any], torch.Tensor]) -> torch.Tensor:
-        row = torch.zeros(self.each * self.team.size)
-        for begin, each in zip(self.begins, self.parameters.values(), strict=True):
-            row[begin : begin + each.numel()] = of(each).reshape(-1)
-        return row
-
-    def _mine(self, row: torch.Tensor) -> torch.Tensor:
-        return row[self.team.rank * self.each : (self.team.rank + 1) * self.each].clone()
 
 
 # --- a rank ----------------------------------------------------------------------------------------------------------
@@ -239,8 +92,6 @@ class Run:
     # --- as it is made --------------------------------------------------------------------------------------------
 
     def _sharded(self, core: Gpt) -> torch.nn.Module:
-        from torch.distributed.fsdp import fully_shard
-
         plan = self.plan
         if plan.dtensors:
             self._declare_dtensors(core)
@@ -252,6 +103,8 @@ class Run:
             mesh = mesh_of(plan.dp, plan.tp)["dp"] if plan.tp > 1 else mesh_of(plan.dp)
         else:
             return core
+        from torch.distributed.fsdp import fully_shard  # takes seconds
+
         for layer in core.layers:
             fully_shard(layer, mesh=mesh)
         fully_shard(core, mesh=mesh)
@@ -455,7 +308,7 @@ class Run:
 
 def _sum_all(tensors: list[torch.Tensor], team: Team, over: int = 1) -> None:
     """Sum gradients over a team, in place, with one collective."""
-    if team.size == 1 and over == 1:
+    if not tensors:
         return
     row = torch.cat([each.reshape(-1) for each in tensors])
     if team.size > 1:

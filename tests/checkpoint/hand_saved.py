@@ -17,7 +17,7 @@ import numpy as np
 
 from headway.checkpoint.backend.base import open_backend
 from headway.checkpoint.boxes import Box, whole
-from headway.checkpoint.catalog import newest, read_segment
+from headway.checkpoint.catalog import newest
 from headway.checkpoint.dtypes import code_of, raw_dtype
 from headway.checkpoint.helper.client import Begun, HelperClient
 from headway.checkpoint.helper.messages import CommitPlan, Durable, Failed, Happened, PlannedFragment, WriterPlan, Written
@@ -25,6 +25,7 @@ from headway.checkpoint.image import FileImage, lay_out
 from headway.checkpoint.inventory import Holding, HostMemory, Piece
 from headway.checkpoint.manifest import Head, Manifest, Object, block_hashes, block_nbytes
 from headway.checkpoint.snapshot import Item, Snapshot
+from headway.checkpoint.stored import read_segment
 
 Array = np.ndarray[Any, np.dtype[Any]]
 PATIENCE_S = 60.0

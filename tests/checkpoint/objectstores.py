@@ -15,7 +15,7 @@ from typing import Literal
 import pytest
 
 BUCKET = "checkpoints"
-Fault = Literal["", "500", "reset", "hang", "lose", "cut"]
+Fault = Literal["", "404", "500", "reset", "hang", "lose", "cut"]
 """What happens to a request: nothing; an error; the connection breaks before or after it was done; no answer; half of one."""
 
 
@@ -87,8 +87,8 @@ def _handler(way: BadWay, port: int) -> type[BaseHTTPRequestHandler]:
             if fault in ("hang", "reset"):
                 self.close_connection = True
                 return
-            if fault == "500":
-                self._answer(500, [], b"<Error><Code>InternalError</Code></Error>")
+            if fault in ("404", "500"):
+                self._answer(int(fault), [], b"<Error><Code>Fault</Code></Error>")
                 return
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
             with contextlib.closing(connection):

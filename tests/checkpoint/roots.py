@@ -8,7 +8,6 @@ from pathlib import Path
 import xxhash
 
 from headway.checkpoint.backend.base import Backend, DataWriter, Stat
-from headway.checkpoint.catalog import read_head
 from headway.checkpoint.manifest import (
     HEAD,
     ROOT_NAME,
@@ -21,6 +20,7 @@ from headway.checkpoint.manifest import (
     seal,
     sealed_hash,
 )
+from headway.checkpoint.stored import read_head
 
 
 class Crash(BaseException):

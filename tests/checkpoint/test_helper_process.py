@@ -16,11 +16,12 @@ from hand_saved import PATIENCE_S, Trainer, arrays_of, assert_holds, files_of, n
 
 from headway.checkpoint.backend.base import open_backend
 from headway.checkpoint.boxes import Box
-from headway.checkpoint.catalog import manifests, newest, read_segment
+from headway.checkpoint.catalog import manifests, newest
 from headway.checkpoint.helper.committing import Lineage
 from headway.checkpoint.helper.messages import Durable, Failed
 from headway.checkpoint.leases import SAVING, live
 from headway.checkpoint.manifest import HEAD, Head, seal
+from headway.checkpoint.stored import read_segment
 from headway.errors import CheckpointConflict, SaveFailed, StoreFull
 
 # --- a save that works -----------------------------------------------------------------------------------------------

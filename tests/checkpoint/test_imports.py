@@ -8,9 +8,11 @@ import math
 import os
 import pickle
 import random
+import sys
 import warnings
 import zipfile
 from collections import Counter, OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +23,24 @@ import torch.distributed.checkpoint as dcp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made import flip
+from roots import Dying
 
 import headway as hw
 from headway.checkpoint.backend.base import Backend, open_backend
-from headway.checkpoint.catalog import read_segment
+from headway.checkpoint.boxes import Box
+from headway.checkpoint.collect import collect
+from headway.checkpoint.foreign import Found, take_over
 from headway.checkpoint.lazy import open_checkpoint
-from headway.checkpoint.manifest import Manifest
+from headway.checkpoint.manifest import Manifest, Object
 from headway.checkpoint.neighbours.dcp_import import import_dcp
 from headway.checkpoint.neighbours.inert_pickle import Made, Name, read_pickle
 from headway.checkpoint.neighbours.torch_places import gather
 from headway.checkpoint.neighbours.torch_zip import StoredTensor, Tree, read_torch_file, read_torch_zip
 from headway.checkpoint.neighbours.universal_import import import_universal
+from headway.checkpoint.retention import Keep
+from headway.checkpoint.stored import read_segment
 from headway.checkpoint.tree import decode
+from headway.checkpoint.write import Part
 from headway.errors import CheckpointDamaged, HeadwayError, NoCheckpoint, SaveFailed, UsageError
 
 DTYPES = [
@@ -255,6 +263,31 @@ def test_files_of_the_old_format_and_of_torchscript_are_refused(tmp_path: Path) 
         read_torch_file(tmp_path / "other.zip")
 
 
+def forged(value: object, edit: Callable[[str, bytes], bytes], method: int = zipfile.ZIP_STORED) -> Tree:
+    """What is read where each record of a torch.save file was edited and the archive is whole again."""
+    data = io.BytesIO()
+    with zipfile.ZipFile(saved(value)) as source, zipfile.ZipFile(data, "w", method) as target:
+        for name in source.namelist():
+            target.writestr(name, edit(name.rpartition("/")[2], source.read(name)))
+    return read_torch_zip(data, 0, data.getbuffer().nbytes, "here")
+
+
+def test_a_tensor_that_reaches_beyond_its_storage_is_damage() -> None:
+    tensor = torch.arange(12.0).reshape(3, 4)
+    assert isinstance(forged(tensor, lambda name, data: data), StoredTensor)
+    for shape in (b"K\x03K\x05\x86", b"K\x04K\x04\x86", b"M\xff\xffK\x04\x86"):
+        with pytest.raises(CheckpointDamaged, match=r"that its storage of 48 bytes can't hold"):
+            forged(tensor, lambda name, data, shape=shape: data.replace(b"K\x03K\x04\x86", shape))
+
+
+def test_numbers_of_another_byte_order_and_compressed_files_are_refused() -> None:
+    other = {"little": b"big", "big": b"little"}[sys.byteorder]
+    with pytest.raises(UsageError, match=r"-endian, this machine's are"):
+        forged(torch.ones(3), lambda name, data: other if name == "byteorder" else data)
+    with pytest.raises(UsageError, match="is compressed or encrypted"):
+        forged(torch.ones(300), lambda name, data: data, zipfile.ZIP_DEFLATED)
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.integers(0, 2**31))
 def test_a_broken_archive_never_gives_another_exception(seed: int) -> None:
@@ -330,6 +363,41 @@ def test_a_copy_does_not_need_the_dcp_folder_any_more(tmp_path: Path) -> None:
     manifest = import_dcp(backend, folder, copy=True)
     folder.rename(tmp_path / "away")
     assert stored(backend, manifest)["model.w"][2] == raw(model_state()["model"]["w"])
+
+
+def test_a_collector_leaves_an_import_on_its_way_alone(tmp_path: Path) -> None:
+    root = open_backend(tmp_path / "root")
+    folder = save_dcp(model_state(), tmp_path / "dcp")
+    collected = []
+
+    def collecting() -> None:
+        collected.append(collect(root, Keep(last=1), dry_run=False))
+
+    changes = Dying(root, then=dict.fromkeys(range(1, 20), collecting))
+    manifest = import_dcp(changes, folder, copy=True)
+    assert len(collected) > 3
+    assert stored(root, manifest)["model.w"][2] == raw(model_state()["model"]["w"])
+
+
+def test_an_import_that_fails_half_way_leaves_no_data_behind(tmp_path: Path) -> None:
+    root = open_backend(tmp_path / "root")
+
+    def breaks() -> memoryview:
+        raise OSError(5, "the source is gone")
+
+    parts = [Part("w", Object("F32", (2,)), Box((0,), (2,)), breaks)]
+    with pytest.raises(OSError, match="the source is gone"):
+        take_over(root, Found((), parts, {}, {}), step=1)
+    assert [path for path in (tmp_path / "root").rglob("*") if path.is_file()] == []
+    wrong = [Part("w", Object("F32", (2,)), Box((0,), (2,)), np.zeros(3, "float32"))]
+    with pytest.raises(UsageError, match=r"w\[0:2\]: 12 bytes were given, it has 8"):
+        take_over(root, Found((), wrong, {}, {}), step=1)
+
+
+def test_two_tensors_of_one_name_are_refused(tmp_path: Path) -> None:
+    folder = save_dcp({"a": {"w": torch.ones(2)}, "b": {"w": torch.ones(3)}}, tmp_path / "dcp")
+    with pytest.raises(UsageError, match=r"two tensors are both called w: F32 \[\d\] and F32 \[\d\]"):
+        import_dcp(open_backend(tmp_path / "root"), folder, rename=lambda name: name.rpartition(".")[2])
 
 
 def test_code_in_dcp_metadata_is_named_and_not_run(tmp_path: Path) -> None:

@@ -213,6 +213,15 @@ def test_what_is_not_selected_stays_as_it_is(made: Made) -> None:
     assert got == [{"lr": 0.1}]
 
 
+def test_what_only_the_checkpoint_has_is_left_there_if_that_is_said(made: Made) -> None:
+    arrays = {name: array for name, array in blank(made).items() if name != "big"}
+    with pytest.raises(CheckpointMismatch, match="big is in the checkpoint"):
+        fill(made, arrays)
+    loaded = fill(made, arrays, strict=False)
+    assert all(same(array, made.arrays[name]) for name, array in arrays.items())
+    assert loaded.bytes_read == made.manifest.nbytes - made.arrays["big"].nbytes
+
+
 def test_arrays_that_are_tied_in_the_state_must_be_equal_in_the_checkpoint(tmp_path: Path) -> None:
     """Also where they were saved in different fragments, so that no hash tells."""
     array = random_array((50, 30), "U32", 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import tempfile
 import tracemalloc
@@ -22,11 +23,13 @@ from headway.checkpoint import export as export_module
 from headway.checkpoint.backend.base import Backend, open_backend
 from headway.checkpoint.blocks import Contents
 from headway.checkpoint.boxes import Box
-from headway.checkpoint.catalog import find, read_segment
+from headway.checkpoint.catalog import find
 from headway.checkpoint.dtypes import NBYTES
+from headway.checkpoint.export import Wanted
 from headway.checkpoint.lazy import open_checkpoint
 from headway.checkpoint.manifest import Manifest
 from headway.checkpoint.safetensors_files import export_safetensors, import_safetensors
+from headway.checkpoint.stored import read_segment
 from headway.errors import CheckpointConflict, CheckpointDamaged, NoCheckpoint, UsageError
 
 shapes = st.lists(st.integers(0, 7), max_size=4).map(tuple)
@@ -84,14 +87,22 @@ def test_a_tensor_of_many_blocks_and_columns_is_exported(tmp_path: Path) -> None
     assert same(safetensors.numpy.load_file(file)["w"], array)
 
 
-def test_bytes_go_from_file_to_file_without_passing_through_python(tmp_path: Path) -> None:
+def test_bytes_go_from_file_to_file_without_passing_through_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     array = random_array((48 << 10, 256), "F32", 2)  # 48 MiB
     made = make(tmp_path / "root", {"w": array})
+    copied, copy = [0], os.copy_file_range
+
+    def counting(*args: int) -> int:
+        copied.append(copy(*args))
+        return copied[-1]
+
+    monkeypatch.setattr(export_module.os, "copy_file_range", counting)
     tracemalloc.start()
     export_safetensors(made.backend, Contents(made.manifest, made.segments), tmp_path / "out.safetensors")
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 6 << 20  # one block
+    assert sum(copied) == array.nbytes
+    assert peak < 6 << 20  # one block, to verify
     assert same(safetensors.numpy.load_file(tmp_path / "out.safetensors")["w"], array)
 
 
@@ -185,6 +196,17 @@ def test_a_file_that_is_there_is_never_overwritten(tmp_path: Path) -> None:
     for place in (target, tmp_path):
         with pytest.raises((UsageError, CheckpointConflict), match="is there already"):
             export_safetensors(made.backend, Contents(made.manifest, made.segments), place)
+    assert target.read_text() == "dear"
+
+
+def test_a_file_that_appears_meanwhile_is_not_overwritten_either(tmp_path: Path) -> None:
+    made = make(tmp_path / "root", {"w": np.zeros(2)})
+    target = tmp_path / "model.safetensors"
+    target.write_text("dear")
+    tensors = {"w": Wanted("w", made.manifest.objects["w"])}
+    with pytest.raises(CheckpointConflict):
+        export_module.write_file(made.backend, Contents(made.manifest, made.segments), target, tensors, {})
+    assert [file.name for file in tmp_path.iterdir() if file.is_file()] == ["model.safetensors"]
     assert target.read_text() == "dear"
 
 

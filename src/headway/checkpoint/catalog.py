@@ -11,7 +11,8 @@ import re
 import msgspec
 
 from headway.checkpoint.backend.base import Backend
-from headway.checkpoint.manifest import HEAD, ROOT_NAME, STEPS, Head, Manifest, Segment, SegmentRef, sealed_hash, unseal
+from headway.checkpoint.manifest import ROOT_NAME, STEPS, Manifest
+from headway.checkpoint.stored import read_head, read_manifest, read_segment
 from headway.errors import CheckpointDamaged, NoCheckpoint
 
 _FOLDER = re.compile(rf"{STEPS}/(\d{{12,}})-([^/]+)")
@@ -56,34 +57,6 @@ def place_of(folder: str) -> Place | None:
     """
     match = _FOLDER.fullmatch(folder)
     return Place(int(match[1]), match[2], folder) if match else None
-
-
-def read_manifest(backend: Backend, folder: str) -> Manifest:
-    """The manifest of a folder. Raises NoCheckpoint, or CheckpointDamaged where it does not verify or belongs elsewhere."""
-    file = f"{folder}/{ROOT_NAME}"
-    manifest = unseal(backend.get(file), Manifest, f"{backend.url}/{file}")
-    if manifest.folder != folder:
-        raise CheckpointDamaged(f"{backend.url}/{file} is the manifest of {manifest.folder}: the folder was copied or renamed")
-    return manifest
-
-
-def read_head(backend: Backend) -> Head | None:
-    """What HEAD names; None where there is no HEAD. Raises CheckpointDamaged."""
-    try:
-        return unseal(backend.get(HEAD), Head, f"{backend.url}/{HEAD}")
-    except NoCheckpoint:
-        return None
-
-
-def read_segment(backend: Backend, ref: SegmentRef) -> Segment:
-    """The segment that a manifest means. Raises CheckpointDamaged where it is missing or another one."""
-    try:
-        data = backend.get(ref.file)
-    except NoCheckpoint:
-        raise CheckpointDamaged(f"{backend.url}/{ref.file} is missing") from None
-    if sealed_hash(data) != ref.hash:
-        raise CheckpointDamaged(f"{backend.url}/{ref.file} is not the segment that the manifest was written with")
-    return unseal(data, Segment, f"{backend.url}/{ref.file}")
 
 
 def flaw(backend: Backend, manifest: Manifest) -> str:

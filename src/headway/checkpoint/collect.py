@@ -24,10 +24,11 @@ from collections.abc import Iterable
 import msgspec
 
 from headway.checkpoint.backend.base import Backend, Stat
-from headway.checkpoint.catalog import Catalog, flaw, manifests, place_of, read_head
+from headway.checkpoint.catalog import Catalog, flaw, manifests, place_of
 from headway.checkpoint.leases import READERS, SAVING, Live, live, pins
 from headway.checkpoint.manifest import ROOT_NAME, STEPS, Segment, unseal
 from headway.checkpoint.retention import Keep, kept, summary_of
+from headway.checkpoint.stored import read_head
 from headway.errors import CheckpointDamaged, NoCheckpoint
 
 GRACE_S = 3600.0

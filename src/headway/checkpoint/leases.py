@@ -25,8 +25,9 @@ import msgspec
 
 from headway.checkpoint.backend.base import Backend, Stat
 from headway.checkpoint.backend.files import hold, remove_unheld
-from headway.checkpoint.catalog import find, read_manifest
+from headway.checkpoint.catalog import find
 from headway.checkpoint.manifest import Manifest
+from headway.checkpoint.stored import read_manifest
 from headway.errors import CheckpointConflict, CheckpointError, NoCheckpoint, StoreError
 
 READERS = "readers"

@@ -23,7 +23,7 @@ import msgspec
 import xxhash
 
 from headway.checkpoint.backend.base import Backend
-from headway.checkpoint.catalog import newest, read_head
+from headway.checkpoint.catalog import newest
 from headway.checkpoint.guard import StepGuard
 from headway.checkpoint.helper.client import Begun, HelperClient
 from headway.checkpoint.helper.messages import CommitPlan, Durable, Failed, Happened, PlannedFragment, WriterPlan, Written
@@ -36,6 +36,7 @@ from headway.checkpoint.plan_save import SavePlan, Table, agreed_values, plan_sa
 from headway.checkpoint.ranks import Ranks
 from headway.checkpoint.snapshot import Item, Snapshot
 from headway.checkpoint.state import take
+from headway.checkpoint.stored import read_head
 from headway.checkpoint.together import together
 from headway.engine import events
 from headway.errors import CheckpointDamaged, CheckpointError, CheckpointMismatch, SaveFailed, StoreFull

@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 from headway.checkpoint.backend.base import Backend
-from headway.checkpoint.manifest import ROOT_NAME, Manifest, Segment, SegmentRef, sealed_hash, unseal
+from headway.checkpoint.manifest import HEAD, ROOT_NAME, Head, Manifest, Segment, SegmentRef, sealed_hash, unseal
 from headway.errors import CheckpointDamaged, NoCheckpoint
+
+
+def read_head(backend: Backend) -> Head | None:
+    """What HEAD names; None where there is no HEAD. Raises CheckpointDamaged."""
+    try:
+        return unseal(backend.get(HEAD), Head, f"{backend.url}/{HEAD}")
+    except NoCheckpoint:
+        return None
 
 
 def read_manifest(backend: Backend, folder: str) -> Manifest:
     """The manifest of a checkpoint's folder. Raises NoCheckpoint where there is none, CheckpointDamaged where it is not whole."""
     file = f"{folder}/{ROOT_NAME}"
-    manifest = unseal(backend.get(file), Manifest, file)
+    manifest = unseal(backend.get(file), Manifest, f"{backend.url}/{file}")
     if manifest.folder != folder:
-        raise CheckpointDamaged(f"{file}: is the manifest of {manifest.folder}: it was moved or copied here, and is not used")
+        raise CheckpointDamaged(f"{backend.url}/{file} is the manifest of {manifest.folder}: the folder was copied or renamed")
     return manifest
 
 
 def read_segment(backend: Backend, ref: SegmentRef) -> Segment:
     """A segment of a checkpoint. Raises CheckpointDamaged unless it is the one that was committed."""
+    where = f"{backend.url}/{ref.file}"
     try:
         data = backend.get(ref.file)
     except NoCheckpoint:
-        raise CheckpointDamaged(f"{ref.file} is missing: what is in its data file is not known. Load another checkpoint") from None
-    segment = unseal(data, Segment, ref.file)
+        raise CheckpointDamaged(f"{where} is missing: what is in its data file is not known. Load another checkpoint") from None
+    segment = unseal(data, Segment, where)
     if sealed_hash(data) != ref.hash:
-        raise CheckpointDamaged(f"{ref.file}: whole, but not the one that was committed (another hash). Load another checkpoint")
+        raise CheckpointDamaged(f"{where}: whole, but not the one that was committed (another hash). Load another checkpoint")
     return segment
 
 

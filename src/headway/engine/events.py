@@ -128,7 +128,7 @@ class Committed(Event, frozen=True):
 
 
 class CheckpointEvent(Event, frozen=True, kw_only=True):
-    """Something about the checkpoint of a step. `key` is the call's, empty outside of a run; `rank` is the process's in its gang."""
+    """Something about the checkpoint of a step. `key` is the call's, empty outside of a run; `rank`: the process's in its gang."""
 
     root: str
     step: int

@@ -15,8 +15,8 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from urllib.parse import quote
 from typing import TypeVar
+from urllib.parse import quote
 
 from headway.errors import RunMismatch, StoreDamaged, StoreError
 from headway.journal import schema, tables

@@ -42,7 +42,7 @@ from torch.futures import Future
 
 from headway.checkpoint.backend.base import open_backend
 from headway.checkpoint.boxes import Box, whole
-from headway.checkpoint.catalog import find, newest, read_manifest, read_segment
+from headway.checkpoint.catalog import find, newest
 from headway.checkpoint.commit import Draft
 from headway.checkpoint.dtypes import code_of, torch_dtype
 from headway.checkpoint.inventory import Holding, Inventory, Piece
@@ -52,6 +52,7 @@ from headway.checkpoint.manifest import Json, Manifest, Object, Segment, Segment
 from headway.checkpoint.neighbours.paths import LAYOUT, odd_paths, path_of
 from headway.checkpoint.neighbours.torch_places import array_part, gather, to_json
 from headway.checkpoint.neighbours.torch_zip import read_torch_zip
+from headway.checkpoint.stored import read_manifest, read_segment
 from headway.checkpoint.torch_state import TorchMemory
 from headway.checkpoint.tree import decode, references
 from headway.checkpoint.write import Part, commit, put_segment, write_segment
