@@ -158,7 +158,7 @@ def test_a_segment_that_verifies_but_is_another_one_is_a_flaw(root: Backend) -> 
     (theirs,), (ours,) = first.segments, second.segments
     root.delete([ours.file])
     root.put(ours.file, root.get(theirs.file))
-    assert "is not the segment that the manifest was written with" in flaw(root, second)
+    assert "not the one that was committed" in flaw(root, second)
 
 
 def test_while_a_segment_cannot_be_read_no_data_goes(root: Backend) -> None:
