@@ -43,8 +43,8 @@ class Stopped(Exception):
 class Runner:
     """Runs gangs, one after another, and keeps what they measured."""
 
-    def __init__(self, repeats: int, limit_s: float, console: Console) -> None:
-        self.repeats, self.limit_s, self.console = repeats, limit_s, console
+    def __init__(self, repeats: int, patience_s: float, limit_s: float, console: Console) -> None:
+        self.repeats, self.patience_s, self.limit_s, self.console = repeats, patience_s, limit_s, console
         self.missing: list[str] = []
         self._gangs = 0
 
@@ -83,7 +83,7 @@ class Runner:
         return found
 
     def _start(self, program: str, rank: int, size: int, folder: Path, nbytes: int) -> subprocess.Popen[str]:
-        words = [program, rank, size, folder, nbytes, self.repeats]
+        words = [program, rank, size, folder, nbytes, self.repeats, self.patience_s]
         with (folder / f"stderr-{rank}.txt").open("w") as errors:
             return subprocess.Popen(
                 [sys.executable, "-m", "benchmarks.checkpoint_gang", *map(str, words)],
@@ -138,6 +138,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--processes", action="append", type=int, help="repeat for more (1 and 2)")
     parser.add_argument("--repeats", type=int, default=5, help="rounds; a result is the median (5)")
     parser.add_argument("--quick", action="store_true", help="a state of 256 MiB")
+    parser.add_argument(
+        "--patience", type=float, default=10.0, metavar="SECONDS", help="to wait before a round while other work goes on (10)"
+    )
     parser.add_argument("--limit", type=float, default=1200.0, metavar="SECONDS", help="for one gang (1200)")
     parser.add_argument("--folder", type=Path, default=ROOT / "build", help="on which disk to measure (build)")
     parser.add_argument("--out", type=Path, default=RESULTS / "checkpoint.json", help="the file of results")
@@ -157,7 +160,9 @@ def main() -> None:
     here = machine.describe(options.folder)
     for line in here.lines():
         console.print(line, highlight=False, soft_wrap=True)
-    runner = Runner(options.repeats, options.limit, Console(stderr=True, style="dim", highlight=False, markup=False))
+    runner = Runner(
+        options.repeats, options.patience, options.limit, Console(stderr=True, style="dim", highlight=False, markup=False)
+    )
     data = {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": asdict(here),

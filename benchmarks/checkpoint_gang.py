@@ -1,4 +1,4 @@
-"""One process of a gang: `python -m benchmarks.checkpoint_gang PROGRAM RANK SIZE FOLDER NBYTES REPEATS`. Rank 0 prints what was
+"""One process of a gang: `python -m benchmarks.checkpoint_gang PROGRAM RANK SIZE FOLDER NBYTES REPEATS PATIENCE_S`. Rank 0 prints what was
 measured, as one line of JSON.
 """
 
@@ -18,10 +18,10 @@ PROGRAMS = {each.__name__: each for each in (saving, loading, columns, row, memo
 
 
 def main() -> None:
-    program, rank, size, folder, nbytes, repeats = sys.argv[1:]
+    program, rank, size, folder, nbytes, repeats, patience_s = sys.argv[1:]
     warnings.filterwarnings("ignore", category=FutureWarning)
     gang = Gang(int(rank), int(size), Path(folder))
-    found = PROGRAMS[program](gang, Path(folder), int(nbytes), int(repeats))
+    found = PROGRAMS[program](gang, Path(folder), int(nbytes), int(repeats), float(patience_s))
     gang.close()
     if gang.rank == 0:
         print(json.dumps(found), flush=True)

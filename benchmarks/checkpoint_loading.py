@@ -15,6 +15,7 @@ import torch.distributed.checkpoint as dcp
 import xxhash
 from torch.distributed.tensor import DTensor, Shard, distribute_tensor
 
+from benchmarks.checkpoint_calm import wait_for_calm
 from benchmarks.checkpoint_disk import fetched_bytes, files_under, make_cold, raw_read_s
 from benchmarks.checkpoint_state import LAYERS, Gang, Training, hash_of, width
 from headway.checkpoint.checkpoints import Checkpoints
@@ -70,29 +71,30 @@ class Loads:
         self.gang.barrier()
         return {"raw_read_s": seconds}
 
-    def rounds(self, repeats: int) -> list[dict[str, float]]:
+    def rounds(self, repeats: int, patience_s: float) -> list[dict[str, float]]:
         """Both sides in turn; one load of each before the clock counts."""
         rounds = []
         for turn in range(repeats + 1):
             order = [self.load_ours, self.load_dcp, self.raw]
-            found: dict[str, float] = {}
+            found = {"others": wait_for_calm(patience_s) if self.gang.rank == 0 else 0.0}
+            self.gang.barrier()
             for measure in order if turn % 2 else order[::-1]:
                 found |= measure()
             rounds.append(found)
         return rounds[1:]
 
 
-def loading(gang: Gang, folder: Path, nbytes: int, repeats: int) -> dict[str, Any]:
+def loading(gang: Gang, folder: Path, nbytes: int, repeats: int, patience_s: float) -> dict[str, Any]:
     """Into a training with other numbers in it, on however many processes there are now."""
     training = Training(gang, nbytes, seed=8)
     loads = Loads(gang, folder, training.state, training.state_dict)
     loads.load_ours()
     ours = hash_of(training)
-    rounds = loads.rounds(repeats)
+    rounds = loads.rounds(repeats, patience_s)
     return {"rounds": rounds, "hash": ours, "needed": loads.needed, "nbytes": training.nbytes()}
 
 
-def columns(gang: Gang, folder: Path, nbytes: int, repeats: int) -> dict[str, Any]:
+def columns(gang: Gang, folder: Path, nbytes: int, repeats: int, patience_s: float) -> dict[str, Any]:
     """Tensors that are sharded by rows when they are saved, and by columns when they are loaded."""
     size, kinds = width(nbytes), ("param", "exp_avg", "exp_avg_sq")
     names = [f"{layer}.{kind}" for layer in range(LAYERS) for kind in kinds]
@@ -119,10 +121,15 @@ def columns(gang: Gang, folder: Path, nbytes: int, repeats: int) -> dict[str, An
     loads.load_ours()
     got = [xxhash.xxh3_64_hexdigest(each.to_local().contiguous().numpy()) for each in state.values()]
     equal = gang.all(got == wanted)
-    return {"rounds": loads.rounds(repeats), "equal": equal, "needed": loads.needed, "nbytes": len(names) * size * size * 4}
+    return {
+        "rounds": loads.rounds(repeats, patience_s),
+        "equal": equal,
+        "needed": loads.needed,
+        "nbytes": len(names) * size * size * 4,
+    }
 
 
-def row(gang: Gang, folder: Path, nbytes: int, repeats: int) -> dict[str, Any]:
+def row(gang: Gang, folder: Path, nbytes: int, repeats: int, patience_s: float) -> dict[str, Any]:
     """One row of 4 KiB out of one large array."""
     rows = nbytes // 4096
     array = np.arange(rows * 1024, dtype=np.float32).reshape(rows, 1024)
@@ -130,6 +137,7 @@ def row(gang: Gang, folder: Path, nbytes: int, repeats: int) -> dict[str, Any]:
         checkpoints.save({"w": array}, 1).durable()
     rounds = []
     for turn in range(repeats):
+        others = wait_for_calm(patience_s)
         at = (turn + 1) * rows // (repeats + 2)
         held, before = make_cold(files_under(folder / "rows")), fetched_bytes()
         began = perf_counter()
@@ -139,6 +147,8 @@ def row(gang: Gang, folder: Path, nbytes: int, repeats: int) -> dict[str, Any]:
             read = opened.bytes_read
         fetched = fetched_bytes() - before
         equal = bool((got == array[at]).all())
-        rounds.append({"seconds": seconds, "read": read, "fetched": fetched, "equal": equal, "still_cached": held})
+        rounds.append(
+            {"seconds": seconds, "read": read, "fetched": fetched, "equal": equal, "still_cached": held, "others": others}
+        )
     shutil.rmtree(folder / "rows")
     return {"rounds": rounds}

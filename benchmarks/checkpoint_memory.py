@@ -20,7 +20,7 @@ CALM_S = 0.6
 _LOOK_S = 0.004
 
 
-def memory(gang: Gang, folder: Path, nbytes: int, repeats: int) -> dict[str, Any]:
+def memory(gang: Gang, folder: Path, nbytes: int, repeats: int, patience_s: float) -> dict[str, Any]:
     """A first save and a load of each side, with a calm moment before each. Returns when each was."""
     from headway.checkpoint.checkpoints import Checkpoints
 

@@ -16,6 +16,7 @@ from typing import Any
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 
+from benchmarks.checkpoint_calm import wait_for_calm
 from benchmarks.checkpoint_disk import raw_write_s
 from benchmarks.checkpoint_state import Gang, Training, hash_of
 from headway.checkpoint.checkpoints import Checkpoints
@@ -129,9 +130,10 @@ class Saving:
     def base(self) -> list[tuple[float, float]]:
         return [tuple(step) for step in self.training.steps(BASE_STEPS)]  # type: ignore[misc]
 
-    def round(self, turn: int) -> dict[str, Any]:
+    def round(self, turn: int, patience_s: float) -> dict[str, Any]:
         """One of each; which of the two comes first changes from round to round."""
-        found: dict[str, Any] = {}
+        found: dict[str, Any] = {"others": wait_for_calm(patience_s) if self.gang.rank == 0 else 0.0}
+        self.gang.barrier()
         waited = [self.raw, self.dcp_sync, self.raw_again, self.ours_waited_for]
         behind = [("ours", self.ours_behind), ("dcp", self.dcp_behind)]
         for measure in waited if turn % 2 else waited[::-1]:
@@ -155,14 +157,14 @@ class Saving:
         return {"raw_again_s": self.raw()["raw_s"]}
 
 
-def saving(gang: Gang, folder: Path, nbytes: int, repeats: int) -> dict[str, Any]:
+def saving(gang: Gang, folder: Path, nbytes: int, repeats: int, patience_s: float) -> dict[str, Any]:
     """Rounds of saves. Leaves one checkpoint of each side of the same state, for loading."""
     it = Saving(gang, folder, nbytes)
     it.training.steps(2)
     first = it.ours_behind()  # the first save of each side makes its buffers, files and caches
     it.dcp_behind()
     it.clean()
-    rounds = [it.round(turn) for turn in range(repeats)]
+    rounds = [it.round(turn, patience_s) for turn in range(repeats)]
     it.dcp_sync()
     it.ours_waited_for()
     it.clean()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from statistics import median
 from typing import Any, NamedTuple
 
+from benchmarks.checkpoint_calm import CALM_SHARE
 from benchmarks.tables import Table, number
 
 MIB = 1 << 20
@@ -201,6 +202,10 @@ def _doubts(cases: list[Case]) -> list[str]:
                 held = max(each["ours_still_cached"], each["dcp_still_cached"])
                 if held > 0.01:
                     found.append(f"{_head(case)}, {name}: {held:.0%} of the files was still in the page cache")
+        rounds = [each for part in case.values() if isinstance(part, dict) for each in part.get("rounds", ())]
+        disturbed = sum(each["others"] > CALM_SHARE for each in rounds)
+        if disturbed:
+            found.append(f"{_head(case)}: other work was going on before {disturbed} of {len(rounds)} rounds")
         copy_s, forward_s = middle(case, "saving", "ours_copy_s"), _base(case, 1)
         if copy_s is not None and forward_s is not None and copy_s > forward_s:
             found.append(f"{_head(case)}: copying took longer than forward and backward")

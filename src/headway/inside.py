@@ -56,9 +56,7 @@ def checkpoints(name: str = "", **options: Any) -> Checkpoints:
 
     files = call().files
     if not files:
-        raise UsageError(
-            "this run's store has no folder for checkpoints: run with store=PATH, or name one: hw.Checkpoints(PATH)"
-        )
+        raise UsageError("this run's store has no folder for checkpoints: run with store=PATH, or name one: hw.Checkpoints(PATH)")
     return Checkpoints(f"{files}/{name}" if name else files, **options)
 
 

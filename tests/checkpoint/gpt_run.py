@@ -129,7 +129,7 @@ class Run:
             self.buffers = [Buffer(group, self.teams.dp) for group in groups]
         params = [[buffer.shard] for buffer in self.buffers] or [list(group.values()) for group in groups]
         return torch.optim.AdamW(
-            [{"params": each, **options} for each, options in zip(params, GROUPS, strict=True)], lr=LEARNING_RATE, foreach=False
+            [{"params": each, **options} for each, options in zip(params, GROUPS, strict=True)], lr=LEARNING_RATE, fused=__import__("os").environ.get("FUSED")=="1", foreach=False
         )
 
     def group_names(self) -> list[list[str]]:

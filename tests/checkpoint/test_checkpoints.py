@@ -141,8 +141,10 @@ def test_a_damaged_checkpoint_is_passed_over_and_named(tmp_path):
             ck.load(into=state, step=2)
         assert same(state, 0)
         flip(tmp_path, ck.manifests()[1])
-        with pytest.warns(RuntimeWarning), pytest.raises(NoCheckpoint, match="no checkpoint that verifies"):
+        with pytest.warns(RuntimeWarning), pytest.raises(CheckpointDamaged, match="no checkpoint that verifies"):
             ck.load(into=state)
+        with pytest.warns(RuntimeWarning), pytest.raises(CheckpointDamaged, match="no checkpoint that verifies"):
+            next(ck.steps(state, total=3, every=1))
         assert same(state, 0)
 
 

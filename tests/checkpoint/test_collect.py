@@ -499,7 +499,7 @@ def test_head_decides_and_not_the_serial(root: Backend) -> None:
 def test_if_nothing_verifies_every_reason_is_given(root: Backend) -> None:
     for step in (10, 20):
         damage(root, f"{commit(root, f'id{step}', step).folder}/{ROOT_NAME}")
-    with pytest.raises(NoCheckpoint, match=r"(?s)no checkpoint that verifies:.*id20.*id10"):
+    with pytest.raises(CheckpointDamaged, match=r"(?s)no checkpoint that verifies:.*id20.*id10"):
         find(root, "latest")
 
 

@@ -307,6 +307,23 @@ def test_a_root_that_cannot_be_written_is_named(tmp_path: Path, started: Callabl
     assert str(tmp_path / "file") in end.message
 
 
+def test_a_buffer_is_not_given_away_while_a_failed_save_is_still_being_copied_to_it(trainer: Trainer, tmp_path: Path) -> None:
+    trainer.save("one", 1, arrays_of(1))
+    failing = trainer.begin("one", 1, arrays_of(1))  # it is there already
+    assert failing is not None
+    assert isinstance(trainer.end_of("one"), Failed)
+    second = trainer.begin("two", 2, arrays_of(2))
+    assert second is not None
+    for begun in (failing, second):
+        begun[1].start()
+        begun[1].wait()
+    assert isinstance(trainer.end_of("two"), Durable)
+    assert second[0].image.obj is not failing[0].image.obj
+    third = trainer.begin("three", 3, arrays_of(3))
+    assert third is not None
+    third[0].abandon("enough")
+
+
 def test_a_save_that_was_there_before_is_not_overwritten(trainer: Trainer) -> None:
     trainer.save("one", 1, arrays_of(1))
     end = trainer.save("one", 1, arrays_of(2))

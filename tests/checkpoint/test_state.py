@@ -264,7 +264,14 @@ Point = namedtuple("Point", "x y")
 
 
 def test_plain_values_come_back_where_they_were() -> None:
-    state = {"step": 7, "seen": [1, 2.5, None], "pair": Point(1, (math.inf, "z")), "raw": b"\x00\xff", "big": 2**200, "yes": True}
+    state = {
+        "step": 7,
+        "seen": [1, 2.5, None],
+        "pair": Point(1, (math.inf, "z")),
+        "raw": b"\x00\xff",
+        "big": 2**200 + 1,
+        "yes": True,
+    }
     target = {"step": 0, "seen": [0, 0, 0], "pair": Point(0, (0, "")), "raw": b"", "big": 0, "yes": False}
     inner = target["seen"]
     stored(state).load(target)
@@ -308,6 +315,25 @@ def test_an_object_gets_the_tree_that_it_gave() -> None:
     assert (got["s"], got["z"], got[3], got["o"]) == ({1, 2}, 1 + 2j, {"$x": 1}, {"k": 1.5})
     assert got["c"] == Counter({5: 2})
     assert isinstance(got["c"], Counter)
+
+
+def test_tensors_of_an_object_that_are_shards_are_filled_as_shards() -> None:
+    whole = torch.arange(12.0).reshape(6, 2)
+
+    def rank(number: int) -> tuple[Any, Layout]:
+        return {"ema": Thing({"w": whole[3 * number :][:3].clone()})}, Layout([Split("ema.w", 0, "tp")], {"tp": (number, 2)})
+
+    checkpoint = stored_by(2, rank)
+    np.testing.assert_array_equal(checkpoint.arrays["ema.w"].view("float32"), whole.numpy())
+    for number in range(2):
+        state, layout = rank(number)
+        before = state["ema"].tree["w"] = torch.zeros(3, 2)
+        checkpoint.load(state, layout)
+        assert torch.equal(state["ema"].tree["w"], whole[3 * number :][:3])
+        assert not before.any()  # what it had is its own until it says otherwise
+    empty = Thing({})
+    checkpoint.load({"ema": empty})
+    assert torch.equal(empty.tree["w"], whole)
 
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3) | st.binary(max_size=3)
@@ -561,6 +587,17 @@ def test_flat_moments_are_those_of_the_parameters_and_come_back_under_other_rank
     other, fresh = trained(0, 1)
     flat.load({"model": other, "opt": fresh}, strict=False)
     assert train(other, fresh, 3) == train(net, optimizer, 3)
+
+
+def test_a_flat_buffer_may_be_every_other_element_of_something() -> None:
+    base, other = torch.arange(40.0), torch.full((40,), -1.0)
+    parameters = {"a": (3, 4), "b": (2,)}
+    checkpoint = stored({"f": Flat(base[1::2], parameters)})
+    assert checkpoint.arrays["f.a"].view("float32").tolist() == base[1:25:2].reshape(3, 4).tolist()
+    checkpoint.load({"f": Flat(other[1::2], parameters)})
+    expected = torch.full((40,), -1.0)
+    expected[1:29:2] = base[1:29:2]
+    assert torch.equal(other, expected)
 
 
 def test_masters_of_flat_optimizers_are_a_slot() -> None:

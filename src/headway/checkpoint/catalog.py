@@ -120,8 +120,11 @@ def find(backend: Backend, step: int | str) -> Manifest:
     if step == "latest":
         found = newest(backend)
         if found.manifest is None:
-            why = "".join(f"\n  {each}" for each in found.skipped)
-            raise NoCheckpoint(f"{backend.url} has no checkpoint" + (f" that verifies:{why}" if why else " yet"))
+            if found.skipped:  # whoever starts afresh where there is none must not do so here
+                raise CheckpointDamaged(
+                    f"{backend.url} has no checkpoint that verifies:" + "".join(f"\n  {why}" for why in found.skipped)
+                )
+            raise NoCheckpoint(f"{backend.url} has no checkpoint yet")
         return found.manifest
     known = places(backend)
     chosen = _meant(known, step)

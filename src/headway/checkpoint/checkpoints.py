@@ -157,6 +157,7 @@ class Checkpoints:
             metrics: asked at each save for what to keep with it.
 
         Raises:
+            CheckpointDamaged: there are checkpoints, but none that verifies. (Only where there is none does it start afresh.)
             CheckpointError: the last step could not be saved.
         """
         if every < 1:
@@ -253,7 +254,7 @@ class Checkpoints:
                 if manifest.id not in without:
                     return manifest.folder.encode()
             found = "".join(f"\n  {line}" for line in passed_over)
-            raise NoCheckpoint(f"{self.root} has no checkpoint that verifies:{found}")
+            raise CheckpointDamaged(f"{self.root} has no checkpoint that verifies:{found}")
 
         folder = together(ranks, say)[0].decode()
         return read_manifest(self.backend, folder)

@@ -141,13 +141,11 @@ class Taking:
     def finish(self) -> Inventory:
         """The inventory."""
         self.placer.finish()
-        names = frozenset(self._values)
         accepts = tuple(self._then)
 
         def accept(values: Values) -> None:
-            known = {name: value for name, value in values.items() if name in names}
             for each in accepts:
-                each(known)
+                each(values)
 
         return Inventory(list(self._holdings.values()), self._aliases, self._values, accept)
 

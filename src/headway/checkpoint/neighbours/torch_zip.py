@@ -110,13 +110,14 @@ def read_torch_zip(file: BinaryIO, start: int, nbytes: int, where: str, also: fr
     try:
         with zipfile.ZipFile(io.BufferedReader(_Window(file, start, nbytes))) as archive:
             entries = {info.filename.partition("/")[2]: info for info in archive.infolist()}
+            _refuse_packed(entries, where)
             if "data.pkl" not in entries:
                 raise UsageError(f"{where}: a zip archive without data.pkl: not written by torch.save (or by torch.jit)")
             order = archive.read(entries["byteorder"]).decode() if "byteorder" in entries else "little"
             if order != sys.byteorder:
                 raise UsageError(f"{where}: its numbers are {order}-endian, this machine's are {sys.byteorder}-endian")
             pickle = archive.read(entries["data.pkl"])
-    except (zipfile.BadZipFile, EOFError, OSError, RuntimeError, UnicodeDecodeError) as error:
+    except (zipfile.BadZipFile, EOFError, OSError, RuntimeError, ValueError, OverflowError) as error:
         raise CheckpointDamaged(f"{where}: not a whole torch.save file ({error})") from None
     records = {
         name.removeprefix("data/"): _record(file, start, info, where)
@@ -142,9 +143,13 @@ def check_record(file: BinaryIO, record: Record, where: str) -> None:
         )
 
 
+def _refuse_packed(entries: dict[str, zipfile.ZipInfo], where: str) -> None:
+    for info in entries.values():
+        if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
+            raise UsageError(f"{where}: {info.filename} is compressed or encrypted, which torch.save does not do: not read")
+
+
 def _record(file: BinaryIO, start: int, info: zipfile.ZipInfo, where: str) -> Record:
-    if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
-        raise UsageError(f"{where}: {info.filename} is compressed or encrypted, which torch.save does not do: not read")
     file.seek(start + info.header_offset)
     local = file.read(_LOCAL_HEADER)
     if len(local) != _LOCAL_HEADER or local[:4] != b"PK\x03\x04":

@@ -1,0 +1,218 @@
+"""What it costs to restore a model without its optimizer's state: a bump in the loss, drawn.
+
+    python -m benchmarks.optimizer_state            # half a minute; writes docs/pictures/optimizer-state.svg
+
+A small GPT learns to count in words, letter by letter. After 400 steps it is saved, and then it goes on three times over the same
+data: without an interruption, from the whole checkpoint, and from the checkpoint without the optimizer's moments. Adam without
+moments takes steps of full size in the direction of each gradient's sign, whatever the noise, so the loss jumps and takes a while
+to come back. Everything is deterministic; with the whole state, the losses are the same to the bit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import nn
+
+import headway as hw
+from headway.checkpoint.cursor import Cursor
+from headway.observe.svg import PALETTE, Drawing
+
+PICTURE = Path(__file__).resolve().parents[1] / "docs" / "pictures" / "optimizer-state.svg"
+CONTEXT, WIDTH, HEADS, LAYERS, BATCH, LEARNING_RATE = 32, 64, 4, 2, 16, 3e-3
+ASKED = 48  # pieces of the text of which the loss is told
+
+ONES = (
+    "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
+)
+TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
+
+
+def in_words(number: int) -> str:
+    """A number below a thousand.
+
+    >>> in_words(342)
+    'three hundred forty-two'
+    """
+    if number >= 100:
+        rest = f" {in_words(number % 100)}" if number % 100 else ""
+        return f"{in_words(number // 100)} hundred{rest}"
+    if number < 20:
+        return ONES.split()[number - 1]
+    return TENS.split()[number // 10 - 2] + (f"-{in_words(number % 10)}" if number % 10 else "")
+
+
+TEXT = ", ".join(in_words(number) for number in range(1, 1000))
+LETTERS = sorted(set(TEXT))
+
+
+class Block(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = nn.LayerNorm(WIDTH), nn.LayerNorm(WIDTH)
+        self.qkv, self.out = nn.Linear(WIDTH, 3 * WIDTH), nn.Linear(WIDTH, WIDTH)
+        self.up, self.down = nn.Linear(WIDTH, 4 * WIDTH), nn.Linear(4 * WIDTH, WIDTH)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        q, k, v = (each.unflatten(-1, (HEADS, -1)).transpose(1, 2) for each in self.qkv(self.norm1(x)).chunk(3, -1))
+        x = x + self.out(F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).flatten(2))
+        return x + self.down(F.gelu(self.up(self.norm2(x))))
+
+
+class Gpt(nn.Module):
+    """From letters to the logits of the next ones."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.letters, self.places = nn.Embedding(len(LETTERS), WIDTH), nn.Embedding(CONTEXT, WIDTH)
+        self.blocks = nn.Sequential(*(Block() for _ in range(LAYERS)))
+        self.norm, self.head = nn.LayerNorm(WIDTH), nn.Linear(WIDTH, len(LETTERS))
+
+    def forward(self, letters: torch.Tensor) -> torch.Tensor:
+        x = self.letters(letters) + self.places.weight[: letters.shape[1]]
+        return self.head(self.norm(self.blocks(x)))
+
+
+class Training:
+    """A model, its optimizer, and how far the text was read. The text is read in pieces, in an order that is all over the place."""
+
+    def __init__(self) -> None:
+        torch.manual_seed(1)
+        model = Gpt()
+        number = {letter: at for at, letter in enumerate(LETTERS)}
+        self.text = torch.tensor([number[letter] for letter in TEXT])
+        self.state: dict[str, Any] = {
+            "model": model,
+            "optimizer": torch.optim.Adam(model.parameters(), lr=LEARNING_RATE),
+            "data": Cursor(len(TEXT) - CONTEXT),
+        }
+
+    def step(self) -> float:
+        """Returns the loss of the same pieces of text each time, before the step."""
+        with torch.no_grad():
+            told = self._loss(range(0, ASKED * 311, 311)).item()
+        loss = self._loss([index * 7919 % self.state["data"].total for index in self.state["data"].take(BATCH)])
+        self.state["optimizer"].zero_grad()
+        loss.backward()
+        self.state["optimizer"].step()
+        return told
+
+    def train(self, steps: int) -> list[float]:
+        """The losses."""
+        return [self.step() for _ in range(steps)]
+
+    def _loss(self, begins: Iterable[int]) -> torch.Tensor:
+        pieces = torch.stack([self.text[begin : begin + CONTEXT + 1] for begin in begins])
+        return F.cross_entropy(self.state["model"](pieces[:, :-1]).flatten(0, 1), pieces[:, 1:].flatten())
+
+
+class Losses(NamedTuple):
+    """Until the checkpoint, and after it in three ways."""
+
+    before: list[float]
+    uninterrupted: list[float]
+    whole: list[float]
+    without: list[float]
+
+
+def measure(root: str | Path, before: int, after: int) -> Losses:
+    """Train, save under `root`, and go on in three ways."""
+    training = Training()
+    losses = training.train(before)
+    with hw.Checkpoints(root) as ck:
+        ck.save(training.state, step=before).durable()
+        return Losses(
+            losses,
+            training.train(after),
+            _restored(ck, lambda name: True).train(after),
+            _restored(ck, lambda name: not name.startswith("optimizer.")).train(after),
+        )
+
+
+def _restored(ck: hw.Checkpoints, select: Callable[[str], bool]) -> Training:
+    training = Training()
+    ck.load(into=training.state, select=select)
+    return training
+
+
+# --- the picture -----------------------------------------------------------------------------------------------------
+
+LEFT, RIGHT, TOP, BOTTOM, PICTURE_WIDTH, PICTURE_HEIGHT = 64, 26, 92, 54, 860, 400
+SHOWN_BEFORE = 60  # steps
+
+
+def draw(losses: Losses) -> str:
+    """The losses around the checkpoint."""
+    drawing = Drawing(PICTURE_WIDTH)
+    before, at = losses.before[-SHOWN_BEFORE:], len(losses.before)
+    low, high = 0.0, max(before + losses.without) * 1.08
+    width, height = PICTURE_WIDTH - LEFT - RIGHT, PICTURE_HEIGHT - TOP - BOTTOM
+
+    def x(step: float) -> float:
+        return LEFT + (step - at + len(before)) / (len(before) + len(losses.whole)) * width
+
+    def y(loss: float) -> float:
+        return TOP + (high - loss) / (high - low) * height
+
+    def curve(first: int, values: list[float], colour: str, thickness: float) -> None:
+        path = "M" + "L".join(f"{x(first + i):.1f} {y(value):.1f}" for i, value in enumerate(values))
+        style = f'fill="none" stroke="{colour}" stroke-width="{thickness}" stroke-linejoin="round"'
+        drawing.parts.append(f'<path d="{path}" {style}/>')
+
+    drawing.text(LEFT, 34, "Restored without the optimizer's state, a model forgets some of what it knew", "title")
+    drawing.text(LEFT, 55, "A small GPT learns to count in words: its loss, before each step, on the same pieces of text", "sub")
+    _axes(drawing, x, y, range(at - len(before), at + len(losses.whole) + 1, 20), high)
+    drawing.line(x(at), TOP - 4, x(at), TOP + height, "checkpoint")
+    drawing.text(x(at), TOP - 10, f"checkpoint, step {at}", "tick")
+    curve(at - len(before), [*before, losses.whole[0]], "#7a8794", 1.8)
+    curve(at, losses.without, PALETTE[1], 2.4)
+    curve(at, losses.uninterrupted, "#cdd8e6", 6.0)
+    curve(at, losses.whole, PALETTE[0], 2.0)
+    same = "the same" if losses.whole == losses.uninterrupted else "NOT the same"
+    _legend(drawing, x(at) + 190, TOP + 14, "model and data restored, the optimizer new", f'fill="{PALETTE[1]}"')
+    _legend(drawing, x(at) + 190, TOP + 36, "everything restored", f'fill="{PALETTE[0]}"')
+    _legend(drawing, x(at) + 190, TOP + 58, f"never interrupted: {same} to the bit", 'fill="#cdd8e6"')
+    style = "<style>.checkpoint { stroke: #1d2733; stroke-dasharray: 4 4; stroke-opacity: 0.55; }</style>"
+    return drawing.finish(PICTURE_HEIGHT).replace("</style>", "</style>\n" + style, 1)
+
+
+def _axes(drawing: Drawing, x: Callable[[float], float], y: Callable[[float], float], steps: range, high: float) -> None:
+    for tenths in range(0, math.ceil(high * 10), max(1, round(high * 10 / 5))):
+        drawing.line(LEFT, y(tenths / 10), PICTURE_WIDTH - RIGHT, y(tenths / 10), "grid")
+        drawing.text(LEFT - 8, y(tenths / 10) + 4, f"{tenths / 10:.1f}", "small")
+    for step in steps:
+        drawing.text(x(step), PICTURE_HEIGHT - BOTTOM + 20, str(step), "tick")
+    drawing.text((LEFT + PICTURE_WIDTH - RIGHT) / 2, PICTURE_HEIGHT - 14, "step", "tick")
+    drawing.text(LEFT - 8, TOP - 10, "loss", "small")
+
+
+def _legend(drawing: Drawing, x: float, y: float, text: str, style: str) -> None:
+    drawing.rect(x, y - 6, 20, 5, f'{style} rx="2.5"')
+    drawing.text(x + 28, y, text, "sub")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--before", type=int, default=400, help="steps before the checkpoint")
+    parser.add_argument("--after", type=int, default=140, help="steps after it")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)  # sums have one order, so the picture is the same on every run
+    with tempfile.TemporaryDirectory() as root:
+        losses = measure(root, arguments.before, arguments.after)
+    print(f"at the checkpoint {losses.whole[0]:.3f}; the highest loss after it:")
+    print(f"  {max(losses.whole):.3f} from everything (as without an interruption: {losses.whole == losses.uninterrupted})")
+    print(f"  {max(losses.without):.3f} without the optimizer's state")
+    PICTURE.parent.mkdir(exist_ok=True)
+    PICTURE.write_text(draw(losses))
+    print(f"wrote {PICTURE}")
+
+
+if __name__ == "__main__":
+    main()
