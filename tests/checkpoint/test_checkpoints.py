@@ -39,6 +39,13 @@ def test_what_was_saved_is_loaded(tmp_path):
         assert ck.latest().parent == ck.manifests()[1].id
 
 
+def test_a_metric_that_is_no_number_is_left_out_and_the_state_is_saved(tmp_path):
+    with hw.Checkpoints(tmp_path) as ck:
+        with pytest.warns(RuntimeWarning, match="the metric loss=nan is not kept"):
+            ck.save(state_of(7), 7, metrics={"loss": float("nan"), "seen": 3}).durable()
+        assert ck.latest().metrics == {"seen": 3}
+
+
 def test_another_process_loads_what_was_saved_here(tmp_path):
     with hw.Checkpoints(tmp_path) as ck:
         ck.save(state_of(7), 7).durable()
@@ -161,6 +168,9 @@ def test_a_state_that_does_not_fit_is_refused_with_names(tmp_path):
         state = {**state_of(0), "new": np.zeros(3)}
         ck.load(into=state, strict=False)
         assert same(state, 1)
+        less = {"w": np.zeros(1000, "float32")}
+        ck.load(into=less, strict=False)
+        assert (less["w"] == 1).all()
         state = state_of(0)
         ck.load(into=state, select=lambda name: name == "b")
         assert (state["b"] == 1).all()

@@ -12,6 +12,7 @@ many processes there were (`docs/checkpoint-format.md`).
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -132,7 +133,10 @@ class Checkpoints:
         Raises:
             UsageError, LayoutError, CheckpointMismatch: this state can never be saved like this.
         """
-        return self._saving().save(state, self.layout, step, {name: float(value) for name, value in (metrics or {}).items()})
+        kept = {name: float(value) for name, value in (metrics or {}).items()}
+        for name in [name for name, value in kept.items() if not math.isfinite(value)]:
+            warnings.warn(f"step {step}: the metric {name}={kept.pop(name)} is not kept: it is no number", RuntimeWarning, 2)
+        return self._saving().save(state, self.layout, step, kept)
 
     def prepare(self, state: Any) -> None:
         """Have the memory for saves of this state made ahead of time, as `steps` does: the first save blocks less. All ranks must
@@ -292,6 +296,7 @@ class Checkpoints:
                 ranks=ranks,
                 memory_bytes=memory_bytes,
                 select=select,
+                strict=strict,
                 on_phase=monitor.note,
             )
         self._came_from = manifest.id

@@ -172,8 +172,9 @@ class Saver:
             return save
         flight = self._flights[save.id] = _Flight(save, monitor, began)
         try:
+            items = _items(inventory, image)
             flight.begun = self._begin(save, image, plan, values, metrics)
-            self._copy(flight, inventory, image)
+            self._copy(flight, items, image)
         except (CheckpointError, StoreFull, OSError) as error:
             self._end(flight, error if isinstance(error, CheckpointError | StoreFull) else SaveFailed(str(error)))
         save.blocked_s = time.perf_counter() - began
@@ -287,15 +288,9 @@ class Saver:
             self._knows_head = True
         return self._basis
 
-    def _copy(self, flight: _Flight, inventory: Inventory, image: FileImage) -> None:
-        begun, held = flight.begun, {holding.name: holding for holding in inventory.holdings}
+    def _copy(self, flight: _Flight, items: list[Item], image: FileImage) -> None:
+        begun = flight.begun
         assert begun is not None
-        items: list[Item] = []
-        for entry in image.entries:
-            holding = held[entry.name]
-            if entry.nbytes:
-                piece = next(piece for piece in holding.pieces if piece.box.holds(entry.box))
-                items.append(Item(holding, piece.narrow(entry.box), entry.start))
 
         def ended(error: SaveFailed | None) -> None:
             for phase in snapshot.phases():
@@ -306,6 +301,7 @@ class Saver:
                 self._lost[flight.save.id] = str(error)
                 begun.abandon(str(error))
 
+        # From here on the snapshot gives the buffer back, however it ends.
         snapshot = Snapshot(items, begun.image, begun.progress, ended, header=image.header, debug=self._debug)
         flight.save._snapshot = snapshot
         snapshot.start()
@@ -398,3 +394,15 @@ class Saver:
         if self._after is not None:
             self._after.shutdown()
         self.warn()
+
+
+def _items(inventory: Inventory, image: FileImage) -> list[Item]:
+    """Where what goes into the file is in this process's memory."""
+    held = {holding.name: holding for holding in inventory.holdings}
+    items: list[Item] = []
+    for entry in image.entries:
+        if entry.nbytes:
+            holding = held[entry.name]
+            piece = next(piece for piece in holding.pieces if piece.box.holds(entry.box))
+            items.append(Item(holding, piece.narrow(entry.box), entry.start))
+    return items

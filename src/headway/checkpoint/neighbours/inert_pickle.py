@@ -189,6 +189,6 @@ def read_pickle(data: bytes, known: Collection[str], where: str) -> Any:
             if run is None:
                 raise UsageError(f"{where}: byte {position} of its pickle is {op.name}, which no plain checkpoint uses: not read")
             run(machine, arg)
-    except (ValueError, IndexError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, IndexError, KeyError, TypeError, AttributeError, Warning) as error:  # a bad escape warns
         raise CheckpointDamaged(f"{where}: not a whole pickle ({error})") from None
     raise CheckpointDamaged(f"{where}: its pickle has no end")
