@@ -145,6 +145,7 @@ class Saver:
         self._lost: dict[str, str] = {}  # given up here, and not told to the others yet
         self._unsaid: list[str] = []  # failures that nobody was warned of yet
         self._planned: _Planned | None = None
+        self._layout: dict[str, Json] = {}
         self._basis: Head | None = None
         self._knows_head = False
         self.parent = self._came_from = ""
@@ -164,7 +165,7 @@ class Saver:
             inventory, words = self._agree(state, layout, step)
             save = Save(step, words[0].id, self._why_not(words))
             if not save.skipped:
-                plan = self._plan(inventory, tuple(word.layout for word in words))
+                plan = self._plan(inventory, layout, tuple(word.layout for word in words))
                 values = agreed_values([word.values for word in words])
                 image = self._image(plan, save.id)
         if save.skipped:
@@ -212,12 +213,15 @@ class Saver:
             return ""
         return words[where].full if len(words) == 1 else f"on rank {where}, {words[where].full}"
 
-    def _plan(self, inventory: Inventory, hashes: tuple[str, ...]) -> SavePlan:
+    def _plan(self, inventory: Inventory, layout: Layout | None, hashes: tuple[str, ...]) -> SavePlan:
         """Who writes what, as last time if all ranks hold what they held then."""
         if self._planned is None or self._planned.hashes != hashes:
             mine = msgspec.msgpack.encode(table_of(inventory))
             tables = [msgspec.msgpack.decode(said, type=Table) for said in self._ranks.exchange(mine)]
             self._planned = _Planned(hashes, plan_save(tables))
+            if layout is not None:
+                layout.check_rules(self._planned.plan.objects)
+            self._layout = {"ranks": self._ranks.size, **(layout.describe() if layout is not None else {})}
         return self._planned.plan
 
     def _image(self, plan: SavePlan, id: str) -> FileImage:  # noqa: A002
@@ -239,6 +243,7 @@ class Saver:
                 basis=self._head(),
                 parent=self.parent,
                 metrics=metrics,
+                layout=self._layout,
                 provenance=self._provenance,
             )
         writer_plan = WriterPlan(
@@ -363,7 +368,7 @@ class Saver:
     def prepare(self, state: Any, layout: Layout | None) -> None:
         """Have the memory for saves of this state made ahead of time. All ranks must call it. Raises as `save` does."""
         inventory, words = self._agree(state, layout, step=0)
-        image = self._image(self._plan(inventory, tuple(word.layout for word in words)), words[0].id)
+        image = self._image(self._plan(inventory, layout, tuple(word.layout for word in words)), words[0].id)
         try:
             self._client.prepare(image.nbytes)
         except SaveFailed as error:
