@@ -27,7 +27,7 @@ from headway.observe.svg import PALETTE, Drawing
 
 PICTURE = Path(__file__).resolve().parents[1] / "docs" / "pictures" / "optimizer-state.svg"
 CONTEXT, WIDTH, HEADS, LAYERS, BATCH, LEARNING_RATE = 32, 64, 4, 2, 16, 3e-3
-ASKED = 48  # pieces of the text of which the loss is told
+UNTOLD = 16  # letters at the beginning of a piece, which can only be guessed
 
 ONES = (
     "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
@@ -49,7 +49,8 @@ def in_words(number: int) -> str:
     return TENS.split()[number // 10 - 2] + (f"-{in_words(number % 10)}" if number % 10 else "")
 
 
-TEXT = ", ".join(in_words(number) for number in range(1, 1000))
+NUMBERS = 200
+TEXT = ", ".join(in_words(number) for number in range(1, NUMBERS + 1))
 LETTERS = sorted(set(TEXT))
 
 
@@ -97,7 +98,7 @@ class Training:
     def step(self) -> float:
         """Returns the loss of the same pieces of text each time, before the step."""
         with torch.no_grad():
-            told = self._loss(range(0, ASKED * 311, 311)).item()
+            told = self._loss(range(0, self.state["data"].total, 101)).item()
         loss = self._loss([index * 7919 % self.state["data"].total for index in self.state["data"].take(BATCH)])
         self.state["optimizer"].zero_grad()
         loss.backward()
@@ -110,7 +111,8 @@ class Training:
 
     def _loss(self, begins: Iterable[int]) -> torch.Tensor:
         pieces = torch.stack([self.text[begin : begin + CONTEXT + 1] for begin in begins])
-        return F.cross_entropy(self.state["model"](pieces[:, :-1]).flatten(0, 1), pieces[:, 1:].flatten())
+        logits = self.state["model"](pieces[:, :-1])[:, UNTOLD:]
+        return F.cross_entropy(logits.flatten(0, 1), pieces[:, UNTOLD + 1 :].flatten())
 
 
 class Losses(NamedTuple):

@@ -15,7 +15,7 @@ import numpy as np
 VOCABULARY, PADDED, WIDTH, CONTEXT, LAYERS = 61, 64, 64, 16, 3
 Q, K, V, KV_HEADS = 64, 32, 16, 2  # rows of the packed projection: 4 queries of 16, 2 keys of 16, 2 values of 8
 HIDDEN, EXPERT_HIDDEN, EXPERTS = 192, 96, 4
-BATCH = 4  # sequences of a step, whatever the layout: each has a lane
+BATCH = 8  # sequences of a step, whatever the layout: each has a lane
 HALVES = 2  # of a sequence: each has random numbers of its own, so that sequence parallelism can take one of them
 ALIGN = 4  # elements, of parameters in a flat buffer
 

@@ -18,8 +18,7 @@ PLANS = {
     "sp2dp2": Plan(tp=2, dp=2, sequence=True),
     "pp2dp2": Plan(pp=2, dp=2, stages=((0, 2), (1,))),  # interleaved: the first stage comes again after the second
     "ep2dp2": Plan(dp=4, ep=2),
-    "fsdp2tp2": Plan(dp=2, tp=2, shard="fsdp"),
-    "fsdp2tp2d": Plan(dp=2, tp=2, shard="fsdp", dtensors=True),
+    "fsdp2tp2": Plan(dp=2, tp=2, shard="fsdp", dtensors=True),
     "zero2tp2": Plan(dp=2, tp=2, shard="zero1"),
     "tp2pp2dp2": Plan(tp=2, pp=2, dp=2, stages=((0,), (1, 2))),
     "one-tied": Plan(tied=True),

@@ -105,8 +105,7 @@ class Run:
             return core
         from torch.distributed.fsdp import fully_shard  # takes seconds
 
-        for layer in core.layers:
-            fully_shard(layer, mesh=mesh)
+        fully_shard(core.layers[-1], mesh=mesh)
         fully_shard(core, mesh=mesh)
         return core
 
@@ -128,9 +127,8 @@ class Run:
         if self.plan.shard == "zero1":
             self.buffers = [Buffer(group, self.teams.dp) for group in groups]
         params = [[buffer.shard] for buffer in self.buffers] or [list(group.values()) for group in groups]
-        return torch.optim.AdamW(
-            [{"params": each, **options} for each, options in zip(params, GROUPS, strict=True)], lr=LEARNING_RATE, fused=__import__("os").environ.get("FUSED")=="1", foreach=False
-        )
+        options = [{"params": each, **settings} for each, settings in zip(params, GROUPS, strict=True)]
+        return torch.optim.AdamW(options, lr=LEARNING_RATE, fused=True)
 
     def group_names(self) -> list[list[str]]:
         """The parameters of the optimizer's groups: those that are decayed, and norms, biases and the like."""
@@ -218,6 +216,7 @@ class Run:
                 buffer.take_gradients()
         if not self.plan.shard and teams.dp.size > 1:
             experts = [name for name in named if ".experts." in name or name.endswith(("feed.gate_up", "feed.down"))]
+            experts = experts if teams.ep.size > 1 else []
             _sum_all([named[name].grad for name in experts], teams.edp, teams.dp.size)
             _sum_all([each.grad for name, each in named.items() if name not in experts], teams.dp, teams.dp.size)
 

@@ -207,7 +207,7 @@ def test_files_of_a_save_on_its_way_are_not_collected(tmp_path: Path) -> None:
 
     class Collecting(HeadwayWriter):
         def finish(self, metadata: Any, results: Any) -> None:
-            collect(root, Keep(last=1), dry_run=False)
+            collect(root, Keep(last=1), grace_s=0)
             super().finish(metadata, results)
 
     writer = Collecting(tmp_path)

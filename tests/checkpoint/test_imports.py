@@ -373,7 +373,7 @@ def test_a_collector_leaves_an_import_on_its_way_alone(tmp_path: Path) -> None:
     collected = []
 
     def collecting() -> None:
-        collected.append(collect(root, Keep(last=1), dry_run=False))
+        collected.append(collect(root, Keep(last=1), grace_s=0))
 
     changes = Dying(root, then=dict.fromkeys(range(1, 20), collecting))
     manifest = import_dcp(changes, folder, copy=True)
