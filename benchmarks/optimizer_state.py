@@ -2,7 +2,7 @@
 
     python -m benchmarks.optimizer_state            # half a minute; writes docs/pictures/optimizer-state.svg
 
-A small GPT learns to count in words, letter by letter. After 400 steps it is saved, and then it goes on three times over the same
+A small GPT learns to count in words, letter by letter. After 500 steps it is saved, and then it goes on three times over the same
 data: without an interruption, from the whole checkpoint, and from the checkpoint without the optimizer's moments. Adam without
 moments takes steps of full size in the direction of each gradient's sign, whatever the noise, so the loss jumps and takes a while
 to come back. Everything is deterministic; with the whole state, the losses are the same to the bit.
@@ -11,7 +11,6 @@ to come back. Everything is deterministic; with the whole state, the losses are 
 from __future__ import annotations
 
 import argparse
-import math
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -26,7 +25,8 @@ from headway.checkpoint.cursor import Cursor
 from headway.observe.svg import PALETTE, Drawing
 
 PICTURE = Path(__file__).resolve().parents[1] / "docs" / "pictures" / "optimizer-state.svg"
-CONTEXT, WIDTH, HEADS, LAYERS, BATCH, LEARNING_RATE = 32, 64, 4, 2, 16, 3e-3
+CONTEXT, WIDTH, HEADS, LAYERS, BATCH = 32, 64, 4, 2, 16
+LEARNING_RATE, BETAS = 3e-3, (0.9, 0.98)
 UNTOLD = 16  # letters at the beginning of a piece, which can only be guessed
 
 ONES = (
@@ -91,23 +91,25 @@ class Training:
         self.text = torch.tensor([number[letter] for letter in TEXT])
         self.state: dict[str, Any] = {
             "model": model,
-            "optimizer": torch.optim.Adam(model.parameters(), lr=LEARNING_RATE),
+            "optimizer": torch.optim.Adam(model.parameters(), lr=LEARNING_RATE, betas=BETAS),
             "data": Cursor(len(TEXT) - CONTEXT),
         }
 
-    def step(self) -> float:
-        """Returns the loss of the same pieces of text each time, before the step."""
-        with torch.no_grad():
-            told = self._loss(range(0, self.state["data"].total, 101)).item()
+    def step(self) -> None:
+        """Learn from one batch."""
         loss = self._loss([index * 7919 % self.state["data"].total for index in self.state["data"].take(BATCH)])
         self.state["optimizer"].zero_grad()
         loss.backward()
         self.state["optimizer"].step()
-        return told
 
-    def train(self, steps: int) -> list[float]:
-        """The losses."""
-        return [self.step() for _ in range(steps)]
+    def losses(self, steps: int) -> list[float]:
+        """Learn for so many steps, and say before each the loss of the same pieces of text."""
+        found = []
+        for _ in range(steps):
+            with torch.no_grad():
+                found.append(self._loss(range(0, self.state["data"].total, 101)).item())
+            self.step()
+        return found
 
     def _loss(self, begins: Iterable[int]) -> torch.Tensor:
         pieces = torch.stack([self.text[begin : begin + CONTEXT + 1] for begin in begins])
@@ -116,25 +118,29 @@ class Training:
 
 
 class Losses(NamedTuple):
-    """Until the checkpoint, and after it in three ways."""
+    """Until the checkpoint at `step`, and after it in three ways."""
 
+    step: int
     before: list[float]
     uninterrupted: list[float]
     whole: list[float]
     without: list[float]
 
 
-def measure(root: str | Path, before: int, after: int) -> Losses:
-    """Train, save under `root`, and go on in three ways."""
+def measure(root: str | Path, before: int, shown: int, after: int) -> Losses:
+    """Train, save under `root`, and go on in three ways. Of the steps before the checkpoint, the losses of the last are told."""
     training = Training()
-    losses = training.train(before)
+    for _ in range(before - shown):
+        training.step()
+    losses = training.losses(shown)
     with hw.Checkpoints(root) as ck:
         ck.save(training.state, step=before).durable()
         return Losses(
+            before,
             losses,
-            training.train(after),
-            _restored(ck, lambda name: True).train(after),
-            _restored(ck, lambda name: not name.startswith("optimizer.")).train(after),
+            training.losses(after),
+            _restored(ck, lambda name: True).losses(after),
+            _restored(ck, lambda name: not name.startswith("optimizer.")).losses(after),
         )
 
 
@@ -147,14 +153,13 @@ def _restored(ck: hw.Checkpoints, select: Callable[[str], bool]) -> Training:
 # --- the picture -----------------------------------------------------------------------------------------------------
 
 LEFT, RIGHT, TOP, BOTTOM, PICTURE_WIDTH, PICTURE_HEIGHT = 64, 26, 92, 54, 860, 400
-SHOWN_BEFORE = 60  # steps
 
 
 def draw(losses: Losses) -> str:
     """The losses around the checkpoint."""
     drawing = Drawing(PICTURE_WIDTH)
-    before, at = losses.before[-SHOWN_BEFORE:], len(losses.before)
-    low, high = 0.0, max(before + losses.without) * 1.08
+    before, at = losses.before, losses.step
+    low, high = 0.0, max(before + losses.without + losses.whole) * 1.4  # room for the legend
     width, height = PICTURE_WIDTH - LEFT - RIGHT, PICTURE_HEIGHT - TOP - BOTTOM
 
     def x(step: float) -> float:
@@ -178,17 +183,18 @@ def draw(losses: Losses) -> str:
     curve(at, losses.uninterrupted, "#cdd8e6", 6.0)
     curve(at, losses.whole, PALETTE[0], 2.0)
     same = "the same" if losses.whole == losses.uninterrupted else "NOT the same"
-    _legend(drawing, x(at) + 190, TOP + 14, "model and data restored, the optimizer new", f'fill="{PALETTE[1]}"')
-    _legend(drawing, x(at) + 190, TOP + 36, "everything restored", f'fill="{PALETTE[0]}"')
-    _legend(drawing, x(at) + 190, TOP + 58, f"never interrupted: {same} to the bit", 'fill="#cdd8e6"')
+    _legend(drawing, x(at) + 165, TOP + 14, "model and data restored, the optimizer new", f'fill="{PALETTE[1]}"')
+    _legend(drawing, x(at) + 165, TOP + 36, "everything restored", f'fill="{PALETTE[0]}"')
+    _legend(drawing, x(at) + 165, TOP + 58, f"never interrupted: {same} to the bit", 'fill="#cdd8e6"')
     style = "<style>.checkpoint { stroke: #1d2733; stroke-dasharray: 4 4; stroke-opacity: 0.55; }</style>"
     return drawing.finish(PICTURE_HEIGHT).replace("</style>", "</style>\n" + style, 1)
 
 
 def _axes(drawing: Drawing, x: Callable[[float], float], y: Callable[[float], float], steps: range, high: float) -> None:
-    for tenths in range(0, math.ceil(high * 10), max(1, round(high * 10 / 5))):
-        drawing.line(LEFT, y(tenths / 10), PICTURE_WIDTH - RIGHT, y(tenths / 10), "grid")
-        drawing.text(LEFT - 8, y(tenths / 10) + 4, f"{tenths / 10:.1f}", "small")
+    apart = 0.05 if high < 0.4 else 0.2
+    for loss in (apart * at for at in range(int(high / apart) + 1)):
+        drawing.line(LEFT, y(loss), PICTURE_WIDTH - RIGHT, y(loss), "grid")
+        drawing.text(LEFT - 8, y(loss) + 4, f"{loss:.2f}", "small")
     for step in steps:
         drawing.text(x(step), PICTURE_HEIGHT - BOTTOM + 20, str(step), "tick")
     drawing.text((LEFT + PICTURE_WIDTH - RIGHT) / 2, PICTURE_HEIGHT - 14, "step", "tick")
@@ -202,12 +208,12 @@ def _legend(drawing: Drawing, x: float, y: float, text: str, style: str) -> None
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--before", type=int, default=400, help="steps before the checkpoint")
-    parser.add_argument("--after", type=int, default=140, help="steps after it")
+    parser.add_argument("--before", type=int, default=500, help="steps before the checkpoint")
+    parser.add_argument("--after", type=int, default=100, help="steps after it")
     arguments = parser.parse_args()
     torch.set_num_threads(1)  # sums have one order, so the picture is the same on every run
     with tempfile.TemporaryDirectory() as root:
-        losses = measure(root, arguments.before, arguments.after)
+        losses = measure(root, arguments.before, min(arguments.before, 60), arguments.after)
     print(f"at the checkpoint {losses.whole[0]:.3f}; the highest loss after it:")
     print(f"  {max(losses.whole):.3f} from everything (as without an interruption: {losses.whole == losses.uninterrupted})")
     print(f"  {max(losses.without):.3f} without the optimizer's state")
