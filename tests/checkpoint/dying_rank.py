@@ -34,7 +34,7 @@ def layout(rank: int, size: int) -> Layout:
 
 
 def act(root: str, rank: int, size: int, what: str) -> int:
-    with hw.Checkpoints(root, layout=layout(rank, size), deadline_s=4.0) as ck:
+    with hw.Checkpoints(root, layout=layout(rank, size), deadline_s=PATIENCE_S) as ck:
         if what.startswith("save"):
             step = int(what.removeprefix("save"))
             ck.save(state_of(step, rank, size), step).durable()
