@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import resource
@@ -20,6 +21,7 @@ from roots import commit, data_file
 
 from headway.checkpoint.backend import files
 from headway.checkpoint.backend.base import Backend, open_backend
+from headway.checkpoint.backend.direct import PIECE
 from headway.checkpoint.backend.local import LocalBackend
 from headway.checkpoint.backend.objects import ObjectBackend
 from headway.checkpoint.backend.upload import Upload
@@ -325,6 +327,46 @@ def test_memory_that_starts_anywhere_is_written_as_well(tmp_path: Path) -> None:
     writer.write(odd[at + 2 * MIB : at + len(data)])
     writer.finish()
     assert load(LocalBackend(tmp_path), DATA, 0, len(data)) == bytes(data)
+
+
+@pytest.mark.parametrize("shift", [0, 1])
+@pytest.mark.parametrize("direct", [True, False])
+def test_a_chunk_of_many_pieces_is_written_whole(tmp_path: Path, direct: bool, shift: int) -> None:
+    data = mmap.mmap(-1, 42 * MIB)
+    data[:] = os.urandom(42 * MIB)
+    root = LocalBackend(tmp_path, direct=direct)
+    for number, nbytes in enumerate((41 * MIB + 5, PIECE, PIECE + 4096, 2 * PIECE - 1)):
+        with memoryview(data) as view, view[shift : shift + nbytes] as chunk:
+            writer = root.create(f"steps/{number}", nbytes)
+            writer.write(chunk)
+            writer.finish()
+            assert load(root, f"steps/{number}", 0, nbytes) == chunk
+
+
+@pytest.mark.parametrize("failing", [0, 1, 2, 3])
+def test_a_piece_that_fails_fails_the_write_when_no_other_is_in_flight(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: int
+) -> None:
+    real, flying, seen = os.pwrite, set[int](), threading.Barrier(2)
+
+    def pwrite(fd: int, data: memoryview, at: int) -> int:
+        flying.add(at)
+        try:
+            if at < 2 * PIECE:
+                seen.wait(10)  # two are in flight at a time
+            if at == failing * PIECE:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return real(fd, data, at)
+        finally:
+            flying.remove(at)
+
+    monkeypatch.setattr(os, "pwrite", pwrite)
+    writer = LocalBackend(tmp_path).create(DATA, 4 * PIECE)
+    with pytest.raises(StoreFull):
+        writer.write(memoryview(mmap.mmap(-1, 4 * PIECE)))
+    assert not flying
+    writer.abort()
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 WRITER = """

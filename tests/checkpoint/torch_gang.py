@@ -2,7 +2,7 @@
 
 Starting torch four times takes seconds, so the processes stay. A job is a function of a module next to this one: every rank calls
 it with the same arguments, which are JSON, as is what it returns. Nothing hangs: a collective gives up after a minute, a job after
-the time that it is given, and whenever a rank fails all are ended and the next job gets new ones.
+the time that it is given, and whenever a rank fails all are ended and the next job gets new ones. No rank outlives who started it.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ import os
 import selectors
 import subprocess
 import sys
+import threading
 import time
 import traceback
 import warnings
 from datetime import timedelta
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, BinaryIO
 
 START_S, COLLECTIVE_S, LAST_WORDS_S = 90.0, 60.0, 3.0
@@ -111,7 +113,7 @@ class TorchGang:
 # --- in the process of a rank ----------------------------------------------------------------------------------------
 
 
-def serve(rank: int, size: int, meeting: str, answers: BinaryIO) -> None:
+def serve(rank: int, size: int, meeting: str, jobs: SimpleQueue[bytes | None], answers: BinaryIO) -> None:
     """Do jobs until there are no more."""
     import torch
     import torch.distributed as dist
@@ -121,7 +123,7 @@ def serve(rank: int, size: int, meeting: str, answers: BinaryIO) -> None:
     dist.init_process_group(
         "gloo", init_method=f"file://{meeting}", rank=rank, world_size=size, timeout=timedelta(seconds=COLLECTIVE_S)
     )
-    for line in sys.stdin.buffer:
+    for line in iter(jobs.get, None):
         job, arguments = json.loads(line)
         module, _, function = job.partition(":")
         try:
@@ -132,10 +134,19 @@ def serve(rank: int, size: int, meeting: str, answers: BinaryIO) -> None:
         answers.flush()
 
 
+def listen(jobs: SimpleQueue[bytes | None]) -> None:
+    """Hear of jobs, in a thread. Where whoever gives them is gone, the process ends in the middle of one."""
+    for line in sys.stdin.buffer:
+        jobs.put(line)
+    os._exit(0)
+
+
 def main() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whoever prints is not heard as an answer
-    serve(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], answers)
+    jobs: SimpleQueue[bytes | None] = SimpleQueue()
+    threading.Thread(target=listen, args=[jobs], daemon=True).start()
+    serve(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], jobs, answers)
 
 
 if __name__ == "__main__":

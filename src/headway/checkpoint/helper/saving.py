@@ -20,7 +20,7 @@ from headway.checkpoint.helper.points import reach
 from headway.checkpoint.manifest import Fragment, Phase, Segment, block_hashes, block_nbytes, folder_of, seal
 from headway.errors import HeadwayError, SaveFailed
 
-CHUNK_BYTES = 16 << 20
+CHUNK_BYTES = 32 << 20
 _LEAST_CHUNK_BYTES = 8 << 20
 _ALIGNED_BYTES = 1 << 20  # what a backend wants of every chunk but the last
 
