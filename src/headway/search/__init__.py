@@ -1,0 +1,35 @@
+"""Search methods: spend compute on a question until it is answered, or until the budget or the deadline is used up."""
+
+from headway.search.a_star import a_star as a_star
+from headway.search.base import Candidate as Candidate
+from headway.search.base import Embedder as Embedder
+from headway.search.base import Found as Found
+from headway.search.base import Generator as Generator
+from headway.search.base import Scorer as Scorer
+from headway.search.base import Selector as Selector
+from headway.search.base import State as State
+from headway.search.base import Stepper as Stepper
+from headway.search.base import Stopped as Stopped
+from headway.search.base import Verdict as Verdict
+from headway.search.base import Verifier as Verifier
+from headway.search.base import chosen as chosen
+from headway.search.beam import beam_search as beam_search
+from headway.search.best_of_n import best_of_n as best_of_n
+from headway.search.compute_optimal import compute_optimal as compute_optimal
+from headway.search.dora import dora as dora
+from headway.search.dvts import dvts as dvts
+from headway.search.ending import each as each
+from headway.search.ending import ending as ending
+from headway.search.ending import first_accepted as first_accepted
+from headway.search.first_finish import first_finish as first_finish
+from headway.search.majority import majority as majority
+from headway.search.no_thinking import no_thinking as no_thinking
+from headway.search.policy import Policy as Policy
+from headway.search.policy import Trial as Trial
+from headway.search.policy import cross_validate as cross_validate
+from headway.search.policy import fit as fit
+from headway.search.rebase import rebase as rebase
+from headway.search.solve_detect_verify import solve_detect_verify as solve_detect_verify
+from headway.search.tree import Allocate as Allocate
+from headway.search.tree import tree_search as tree_search
+from headway.search.verify import verify_flexibly as verify_flexibly

@@ -1,0 +1,93 @@
+"""A*-decoding: best-first search over partial solutions."""
+
+from __future__ import annotations
+
+import heapq
+from typing import NamedTuple
+
+from headway.search.base import Candidate, Found, Scorer, State, Stepper
+from headway.search.ending import each, ending
+from headway.search.tree import grown_from, leaf
+
+
+class Node(NamedTuple):
+    """A state on the frontier, least estimated cost first. `estimate` is path + ahead; of equals the deeper, then the earlier."""
+
+    estimate: float
+    depth: int  # negative
+    number: int
+    path: float
+    ahead: float
+    state: State
+
+
+async def a_star(
+    question: str,
+    step: Stepper,
+    score: Scorer,
+    *,
+    n: int = 64,
+    width: int = 4,
+    parallel: int = 1,
+    depth: int = 40,
+) -> Found:
+    """Always extend the partial solution of least estimated cost; the first whole answer that is cheapest is the result
+    (A*-decoding, after the idea of: from the abstract and notes on it).
+
+    What lies ahead of a state costs 1 - score. What lies behind it is the sum of all its rises on the way: a path that looked
+    worse at some step stays marked by that, so a lucky score later does not wash it clean. It departs in expanding the
+    `parallel` best states at once, which trades calls for rounds.
+
+    n: expansions at most. width: continuations of an expanded state. depth: steps of an answer at most.
+
+    Returns all whole answers on the frontier; the best is the one of least cost, not the one that was reached first.
+
+    Raises what `step` and `score` raise, but for budgets and deadlines, which end the search.
+
+    Example:
+        >>> async def program(question):
+        ...     with hw.budget(tokens=5_000):
+        ...         return await a_star(question, next_line, value, n=100, width=4)
+    """
+    frontier = [Node(0.0, 0, 0, 0.0, 0.0, State(question))]
+    unscored: dict[int, Candidate] = {}  # answers of the round that goes on
+    expansions = made = 0
+
+    async def extend(parent: Node, index: int, place: int) -> State:
+        grown = grown_from(parent.state, await step(parent.state, index), index)
+        if grown.done and grown.answer is not None:
+            unscored[place] = leaf(question, grown)
+        return grown
+
+    with ending() as end:
+        while expansions < n and (parents := _pop(frontier, min(parallel, n - expansions), depth)):
+            expansions += len(parents)
+            work = [(parent, index) for parent in parents for index in range(width)]
+            grown = await each(extend(parent, index, place) for place, (parent, index) in enumerate(work))
+            scores = await score([state.text for state in grown])
+            unscored.clear()
+            for (parent, _), state, value in zip(work, grown, scores, strict=True):
+                made += 1
+                heapq.heappush(frontier, _node(parent, state, value, made))
+    goals = sorted(node for node in frontier if node.state.done and node.state.answer is not None)
+    candidates = (*(leaf(question, goal.state, 1 - goal.ahead) for goal in goals), *(unscored[place] for place in sorted(unscored)))
+    return Found(candidates[0] if candidates else None, candidates, end.stopped)
+
+
+def _node(parent: Node, state: State, score: float, number: int) -> Node:
+    ahead = 1.0 - score
+    path = parent.path + (max(0.0, ahead - parent.ahead) if parent.number else 0.0)
+    return Node(path + ahead, -state.depth, number, path, ahead, state)
+
+
+def _pop(frontier: list[Node], most: int, depth: int) -> list[Node]:
+    """The cheapest states that can be extended; none when the cheapest is an answer. Dead ends are dropped."""
+    taken: list[Node] = []
+    while frontier and len(taken) < most:
+        state = frontier[0].state
+        if state.done and state.answer is not None:
+            break
+        node = heapq.heappop(frontier)
+        if not state.done and state.depth < depth:
+            taken.append(node)
+    return taken

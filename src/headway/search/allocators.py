@@ -1,0 +1,116 @@
+"""Who is continued how often: pure functions from scores to counts.
+
+Each gives one count per state; the counts add up to `total`, none is negative, and a better state never gets less than a worse one
+(for `dvts`: within its group; for `dora`: among states that are as much alike the others). The published `round` and `ceil` do
+not add up; here fractions are rounded by largest remainder, ties to the larger weight, then to the earlier state.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+from operator import mul
+
+Matrix = Sequence[Sequence[float]]
+
+
+def temp(scores: Sequence[float], total: int) -> list[int]:
+    """Everybody alike: plain sampling, whatever the scores are."""
+    return largest_remainder([1.0] * len(scores), total)
+
+
+def beam(scores: Sequence[float], total: int, width: int) -> list[int]:
+    """The best `total / width` states get `width` each: beam search (Snell et al., arXiv 2408.03314)."""
+    keep = min(len(scores), max(1, total // width))
+    return _split_among(_ranked(scores)[:keep], len(scores), total)
+
+
+def dvts(scores: Sequence[float], total: int, groups: Sequence[Hashable]) -> list[int]:
+    """The best state of each group gets all of its group: diverse verifier tree search (Beeching et al., 2024, "Scaling test-time
+    compute with open models"). The groups that are left share the total alike; where it does not reach, the better ones get it."""
+    best: dict[Hashable, int] = {}
+    for place in _ranked(scores):
+        best.setdefault(groups[place], place)
+    return _split_among(list(best.values()), len(scores), total)
+
+
+def rebase(scores: Sequence[float], total: int, temperature: float = 0.1) -> list[int]:
+    """In proportion to exp(score / temperature): reward balanced search (Wu et al., arXiv 2408.00724)."""
+    return largest_remainder(softmax(scores, temperature), total)
+
+
+def dora(
+    scores: Sequence[float],
+    total: int,
+    similarity: Matrix,
+    temperature: float = 0.1,
+    similarity_temperature: float = 0.01,
+) -> list[int]:
+    """As `rebase`, but states that go in the same direction share the weight of one: `dora_weights`."""
+    return largest_remainder(dora_weights(scores, similarity, temperature, similarity_temperature), total)
+
+
+def dora_weights(
+    scores: Sequence[float], similarity: Matrix, temperature: float = 0.1, similarity_temperature: float = 0.01
+) -> list[float]:
+    """Direction-oriented weights (DORA). A state's softmax weight is multiplied by its own share in the softmax of its row of
+    similarities: 1 for one that is alone in its direction, 1/k for one of k that are the same.
+
+    scores: one per state, from 0 to 1. similarity: cosine of states i and j, from -1 to 1.
+    """
+    weights = softmax(scores, temperature)
+    alone = [softmax(row, similarity_temperature)[place] for place, row in enumerate(similarity)]
+    products = [weight * share for weight, share in zip(weights, alone, strict=True)]
+    whole = sum(products)
+    return [product / whole for product in products]
+
+
+# --- what they are made of -------------------------------------------------------------------------------------------
+
+
+def softmax(values: Sequence[float], temperature: float = 1.0) -> list[float]:
+    """exp(value / temperature), scaled to add up to 1. Empty for no values."""
+    if not values:
+        return []
+    top = max(values)
+    powers = [math.exp((value - top) / temperature) for value in values]
+    whole = sum(powers)
+    return [power / whole for power in powers]
+
+
+def largest_remainder(weights: Sequence[float], total: int) -> list[int]:
+    """Whole numbers in proportion to the weights that add up to `total` (none for no weights).
+
+    Example:
+        >>> largest_remainder([0.5, 0.3, 0.2], 4)
+        [2, 1, 1]
+    """
+    if not weights or total <= 0:
+        return [0] * len(weights)
+    whole = sum(weights)
+    exact = [weight / whole * total for weight in weights]
+    counts = [math.floor(share) for share in exact]
+    order = sorted(range(len(weights)), key=lambda place: (counts[place] - exact[place], -weights[place], place))
+    for place in order[: total - sum(counts)]:
+        counts[place] += 1
+    return counts
+
+
+def cosine(vectors: Matrix) -> list[list[float]]:
+    """The cosine of every two vectors; 0 with a vector of length zero."""
+    lengths = [math.sqrt(sum(map(mul, vector, vector))) for vector in vectors]
+    units = [[part / length if length else 0.0 for part in vector] for vector, length in zip(vectors, lengths, strict=True)]
+    return [[sum(map(mul, one, other)) for other in units] for one in units]
+
+
+def _ranked(scores: Sequence[float]) -> list[int]:
+    """The places from the best score to the worst; of equals the earlier first."""
+    return sorted(range(len(scores)), key=lambda place: (-scores[place], place))
+
+
+def _split_among(places: list[int], size: int, total: int) -> list[int]:
+    """The total split evenly among these places, what is left over to the first of them."""
+    counts = [0] * size
+    for place, count in zip(places, largest_remainder([1.0] * len(places), total), strict=True):
+        counts[place] = count
+    return counts

@@ -1,0 +1,118 @@
+"""What search methods share: what they are given, what they decide, and what they return.
+
+A method is one public coroutine on these protocols. Whoever calls it brings the parts (a model, a value head, a checker) as
+functions, usually tasks, so that every sample, score and verdict is a call: journaled, budgeted, cancellable. Decisions are pure
+functions from numbers to numbers (`allocators.py`, `selectors.py`, `policy.py`) and can be tested without a runtime.
+
+A method ends when it is done, or when the budget or the deadline around it is used up; then it returns the best so far
+(`ending.py`). It never holds a queue, thread, counter or cache of its own, and draws nothing: all randomness is in the parts. A
+part is told an index that no other call of the same search with the same text has, and the index hangs on the place in the search
+and never on the time, so a resumed search asks for the same calls. A part that draws seeds itself with its index, or with
+`hw.random()` inside of its task. Two searches of the same question in the same call would ask for equal calls: make each a task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A whole answer. `text` does not repeat the question; `answer` is what equal answers have in common, None where the text holds
+    none; `tokens` were written for it; `logprob` is their sum in nats; `score` says how likely it is right, None if nobody did."""
+
+    text: str
+    answer: str | None
+    tokens: int = 0
+    logprob: float | None = None
+    score: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A partial solution. `text` begins with the question; `tokens` were written after it, in `depth` steps; `done` says that no
+    step can follow; `answer` is that of the text so far, as of a candidate. `branch` is the place of its first step in the
+    search: states of one branch grew from the same first step. A stepper leaves `depth` and `branch` to the search."""
+
+    text: str
+    tokens: int = 0
+    depth: int = 0
+    done: bool = False
+    answer: str | None = None
+    logprob: float = 0.0
+    branch: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a verifier found: right (True), wrong (False) or unknown (None); how sure it is (0 to 1); what is wrong; its tokens."""
+
+    ok: bool | None
+    confidence: float = 1.0
+    feedback: str = ""
+    tokens: int = 0
+
+    @property
+    def right(self) -> float:
+        """How likely the answer is right, by this verdict: 1 is surely right, 0 surely wrong, a half unknown."""
+        return 0.5 if self.ok is None else (1 + self.confidence) / 2 if self.ok else (1 - self.confidence) / 2
+
+
+Stopped = Literal["done", "budget", "deadline"]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a method returns: its choice (None where it has nothing), all that it chose from, and why it ended."""
+
+    best: Candidate | None
+    candidates: tuple[Candidate, ...]
+    stopped: Stopped = "done"
+
+    @property
+    def answer(self) -> str | None:
+        return None if self.best is None else self.best.answer
+
+
+class Generator(Protocol):
+    """Samples a whole answer. `index` tells the samples of a question apart, so that a resumed search finds each again."""
+
+    def __call__(self, question: str, index: int, /) -> Awaitable[Candidate]: ...
+
+
+class Stepper(Protocol):
+    """Extends a partial solution by one step. `index` tells the continuations of one state apart."""
+
+    def __call__(self, state: State, index: int, /) -> Awaitable[State]: ...
+
+
+class Scorer(Protocol):
+    """How promising texts (questions followed by partial solutions or answers) are, from 0 to 1, in their order."""
+
+    def __call__(self, texts: list[str], /) -> Awaitable[list[float]]: ...
+
+
+class Embedder(Protocol):
+    """A vector for each text; texts that mean the same have vectors of the same direction."""
+
+    def __call__(self, texts: list[str], /) -> Awaitable[list[list[float]]]: ...
+
+
+class Verifier(Protocol):
+    """Whether a candidate answers the question. `index` tells repeated verdicts apart."""
+
+    def __call__(self, question: str, candidate: Candidate, index: int, /) -> Awaitable[Verdict]: ...
+
+
+class Selector(Protocol):
+    """The place of the candidate to return, among one or more. Pure."""
+
+    def __call__(self, candidates: Sequence[Candidate], /) -> int: ...
+
+
+def chosen(found: Mapping[int, Candidate], select: Selector, stopped: Stopped) -> Found:
+    """What a method returns of candidates by their places in the search, in whatever order they came."""
+    candidates = tuple(candidate for _, candidate in sorted(found.items()))
+    return Found(candidates[select(candidates)] if candidates else None, candidates, stopped)

@@ -1,0 +1,41 @@
+"""Beam search over steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from headway.search.allocators import beam
+from headway.search.base import Found, Scorer, Selector, State, Stepper
+from headway.search.selectors import weighted_vote
+from headway.search.tree import tree_search
+
+
+async def beam_search(
+    question: str,
+    step: Stepper,
+    score: Scorer,
+    *,
+    n: int = 16,
+    width: int = 4,
+    depth: int = 40,
+    select: Selector = weighted_vote,
+) -> Found:
+    """In each round the best `n / width` states are continued `width` times each (Snell et al., arXiv 2408.03314, after the idea
+    of: from the abstract). It departs in that a finished answer takes its share of `n` with it.
+
+    n: states of a round. width: continuations of each state that is kept. depth: rounds at most.
+
+    Returns the candidates that were completed, and the one that `select` takes; best-scored answers by vote by default.
+
+    Raises what `step` and `score` raise, but for budgets and deadlines, which end the search.
+
+    Example:
+        >>> async def program(question):
+        ...     with hw.budget(tokens=20_000), hw.deadline(seconds=60):
+        ...         return await beam_search(question, next_line, value, n=16, width=4)
+    """
+
+    async def allocate(states: Sequence[State], scores: Sequence[float], total: int) -> list[int]:
+        return beam(scores, total, width)
+
+    return await tree_search(question, step, score, allocate, n=n, depth=depth, select=select)

@@ -1,0 +1,45 @@
+"""Best-of-n: sample, score, take the best."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from headway.search.base import Candidate, Found, Generator, Scorer, Selector, chosen
+from headway.search.ending import each, ending
+from headway.search.selectors import best
+
+
+async def best_of_n(
+    question: str,
+    generate: Generator,
+    score: Scorer,
+    *,
+    n: int = 8,
+    select: Selector = best,
+    given: Sequence[Candidate] = (),
+) -> Found:
+    """Sample `n` answers at once, score each as it arrives, return the best (as in Cobbe et al., arXiv 2110.14168).
+
+    select: `weighted_vote` gives weighted best-of-n: the answer with the largest sum of scores (Li et al., arXiv 2206.02336).
+    given: scored candidates that are there already; they count among the `n` and are not sampled again.
+
+    Returns all candidates; those that the bounds left no time to score have no score and lose against those that have one.
+
+    Raises what `generate` and `score` raise, but for budgets and deadlines, which end the search.
+
+    Example:
+        >>> async def program(question):
+        ...     with hw.budget(tokens=20_000):
+        ...         return await best_of_n(question, sample, value, n=16)
+    """
+    found = dict(enumerate(given))
+
+    async def attempt(index: int) -> None:
+        found[index] = candidate = await generate(question, index)
+        (value,) = await score([question + candidate.text])
+        found[index] = replace(candidate, score=value)
+
+    with ending() as end:
+        await each(attempt(index) for index in range(len(given), n))
+    return chosen(found, select, end.stopped)

@@ -1,0 +1,71 @@
+"""Compute-optimal scaling: how hard a question is decides how it is searched."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+
+from headway.errors import UsageError
+from headway.search.base import Candidate, Found, Generator, Scorer, chosen
+from headway.search.ending import each, ending
+from headway.search.policy import Policy
+from headway.search.selectors import best
+
+Strategy = Callable[[str, tuple[Candidate, ...]], Awaitable[Found]]
+"""A method with its parts and settings, given the question and the scored candidates that are there already."""
+
+
+async def compute_optimal(
+    question: str,
+    generate: Generator,
+    score: Scorer,
+    policy: Policy,
+    strategies: Mapping[str, Strategy],
+    *,
+    budget: float,
+    probes: int = 4,
+) -> Found:
+    """Sample and score a few answers, take how badly they score for the difficulty, and run the strategy that `policy` has for it
+    (Snell et al., arXiv 2408.03314, after the idea of: from the abstract). The paper estimates difficulty from 2048 samples and
+    does not count them; here the few probes count, and are given to the strategy, which need not sample them again.
+
+    policy: fitted by `policy.fit` on trials whose difficulties were estimated as here: `difficulty`.
+    strategies: by the names in the policy. budget: what the policy is asked for, in the unit it was fitted in. A number and not
+        `hw.remaining()`: a resumed search must choose as it did.
+    probes: samples to estimate from.
+
+    Returns what the strategy found. Where the bounds ended it without an answer, the best probe.
+
+    Raises UsageError for a strategy that is not there; what the parts raise, but for budgets and deadlines, which end the search.
+
+    Example:
+        >>> async def program(question):
+        ...     strategies = {
+        ...         "sample": lambda question, given: best_of_n(question, sample, value, n=16, given=given),
+        ...         "beam": lambda question, given: beam_search(question, next_line, value, n=16),
+        ...     }
+        ...     return await compute_optimal(question, sample, value, policy, strategies, budget=16)
+    """
+    if unknown := {name for row in policy.choices for name in row} - strategies.keys():
+        raise UsageError(f"compute_optimal: the policy chooses {sorted(unknown)}, but strategies= has only {sorted(strategies)}")
+    found: dict[int, Candidate] = {}
+    searched: Found | None = None
+
+    async def probe(index: int) -> None:
+        found[index] = candidate = await generate(question, index)
+        (value,) = await score([question + candidate.text])
+        found[index] = replace(candidate, score=value)
+
+    with ending() as end:
+        await each(probe(index) for index in range(probes))
+        given = tuple(found[index] for index in range(probes))
+        searched = await strategies[policy.choose(difficulty(given), budget)](question, given)
+    if searched is not None and searched.answer is not None:
+        return searched
+    return chosen(found, best, end.stopped if searched is None else searched.stopped)
+
+
+def difficulty(candidates: Sequence[Candidate]) -> float:
+    """How hard a question is, from 0 to 1: one less the mean score of answers to it."""
+    scores = [candidate.score for candidate in candidates if candidate.score is not None]
+    return 1.0 - sum(scores) / len(scores) if scores else 1.0

@@ -1,0 +1,105 @@
+"""How a search ends: done, or at a budget, or at a deadline; and how its parallel parts come together in each case.
+
+    found: dict[int, Candidate] = {}
+    with ending() as end:
+        await each(attempt(index) for index in range(n))      # attempt() puts what it has into `found`, as soon as it has it
+    return chosen(found, select, end.stopped)
+
+A block under `ending` may end at any `await`, so what is found is put aside as it is found, and what is decided at the end needs
+no calls. What the budget refuses or the deadline stops is the end of the search, never an error of it; every other error is.
+
+A deadline stops whatever runs under it, the search too. So a search stops itself a moment before (a fiftieth of the time left, at
+most a second), while it can still say what it has. Outside of a run there are no bounds and the same lines do nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable, Iterable
+from types import TracebackType
+from typing import TypeVar
+
+from headway.errors import BudgetExceeded, DeadlineExceeded, InputFailed, NoWinner
+from headway.join import gather, race
+from headway.scope import DeadlineScope, deadline, time_left
+from headway.search.base import Stopped
+
+T = TypeVar("T")
+
+EARLY = 0.02  # of the time left
+EARLY_S = 1.0  # at most
+
+
+class Ending:
+    """A block that ends with what it has when its bounds are used up; made by `ending`. `stopped` says why it ended."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self.stopped: Stopped = "done"
+        self._seconds = seconds
+        self._deadline: DeadlineScope | None = None
+
+    def __enter__(self) -> Ending:
+        left = time_left()
+        seconds = min(left - min(max(left, 0.0) * EARLY, EARLY_S), math.inf if self._seconds is None else self._seconds)
+        if seconds < math.inf:
+            self._deadline = deadline(seconds=max(0.0, seconds), raises=False)
+            self._deadline.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
+        if self._deadline is not None and self._deadline.__exit__(kind, error, trace):
+            self.stopped = "deadline"
+            return True
+        if error is None or (why := bound(error)) is None:
+            return False
+        self.stopped = why
+        return True
+
+
+def ending(seconds: float | None = None) -> Ending:
+    """Open a block that ends with what it has when the budget or the deadline around it is used up, or after `seconds`."""
+    return Ending(seconds)
+
+
+def bound(error: BaseException) -> Stopped | None:
+    """Which bound an error stands for; None where it is an error of its own."""
+    if isinstance(error, BudgetExceeded):
+        return "budget"
+    if isinstance(error, DeadlineExceeded):
+        return "deadline"
+    if isinstance(error, InputFailed) and error.__cause__ is not None:
+        return bound(error.__cause__)
+    if isinstance(error, BaseExceptionGroup):
+        whys = {bound(each) for each in error.exceptions}
+        return None if None in whys else "budget" if "budget" in whys else "deadline"
+    return None
+
+
+async def each(work: Iterable[Awaitable[T]]) -> list[T]:
+    """All results, in order. What a bound refuses or stops does not end the rest, which is paid for: its error is raised when all
+    have ended. Any other error cancels and drains the rest, as `hw.gather` does."""
+    ends = await gather(*[_end_of(awaitable) for awaitable in work])
+    for _, error in ends:
+        if error is not None:
+            raise error
+    return [value for value, _ in ends]  # type: ignore[misc]
+
+
+async def _end_of(awaitable: Awaitable[T]) -> tuple[T | None, Exception | None]:
+    try:
+        return await awaitable, None
+    except Exception as error:
+        if bound(error) is None:
+            raise
+        return None, error
+
+
+async def first_accepted(work: Iterable[Awaitable[T]], accept: Callable[[T], bool]) -> T | None:
+    """The first result that is accepted; the rest is cancelled and drained, as in `hw.race`. None where all ended and none was
+    accepted. Where nobody wins and some failed, that is raised."""
+    try:
+        return await race(*work, accept=accept)
+    except NoWinner as error:
+        if error.__cause__ is not None:
+            raise error.__cause__ from None
+        return None

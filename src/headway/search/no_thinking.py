@@ -1,0 +1,53 @@
+"""Many short attempts side by side instead of one long one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from headway.search.base import Candidate, Found, Generator, Selector, Verifier, chosen
+from headway.search.ending import each, ending, first_accepted
+from headway.search.selectors import best, borda
+
+
+async def no_thinking(
+    question: str,
+    generate: Generator,
+    verify: Verifier | None = None,
+    *,
+    n: int = 8,
+    seconds: float | None = None,
+    select: Selector | None = None,
+) -> Found:
+    """Sample `n` short answers at once. With a verifier each is checked as it arrives, and the first that is right ends the
+    search; without one, confidence votes (NoThinking: Ma et al., arXiv 2504.09858, after the idea of: from the abstract).
+
+    That the answers are short is up to `generate`: a prompt with an empty thinking block, or a small `max_tokens`.
+
+    seconds: an own time limit, beside the deadline around it.
+    select: by default `best` (the most probably right) with a verifier, a Borda vote by confidence without.
+
+    Returns the candidates that arrived in time; with a verifier, their scores say how likely they are right.
+
+    Raises what `generate` and `verify` raise, but for budgets and deadlines, which end the search.
+
+    Example:
+        >>> async def program(question):
+        ...     return await no_thinking(question, short_sample, check, n=32, seconds=10)
+    """
+    found: dict[int, Candidate] = {}
+
+    async def attempt(index: int) -> bool:
+        found[index] = candidate = await generate(question, index)
+        if verify is None:
+            return False
+        verdict = await verify(question, candidate, index)
+        found[index] = replace(candidate, score=verdict.right)
+        return verdict.ok is True
+
+    with ending(seconds) as end:
+        work = [attempt(index) for index in range(n)]
+        if verify is None:
+            await each(work)
+        else:
+            await first_accepted(work, bool)
+    return chosen(found, select or (borda() if verify is None else best), end.stopped)

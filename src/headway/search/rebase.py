@@ -1,0 +1,41 @@
+"""Reward balanced search."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from headway.search import allocators
+from headway.search.base import Found, Scorer, Selector, State, Stepper
+from headway.search.selectors import weighted_vote
+from headway.search.tree import tree_search
+
+
+async def rebase(
+    question: str,
+    step: Stepper,
+    score: Scorer,
+    *,
+    n: int = 16,
+    temperature: float = 0.1,
+    depth: int = 40,
+    select: Selector = weighted_vote,
+) -> Found:
+    """States are continued in proportion to exp(score / temperature) (REBASE: Wu et al., arXiv 2408.00724, after the idea of).
+    It departs in rounding by largest remainder, so that no continuation is lost or made up.
+
+    n: states of a round, less the answers that are finished. temperature: 0 would continue the best alone, infinity all alike.
+    depth: rounds at most.
+
+    Returns the candidates that were completed, and the one that `select` takes.
+
+    Raises what `step` and `score` raise, but for budgets and deadlines, which end the search.
+
+    Example:
+        >>> async def program(question):
+        ...     return await rebase(question, next_line, value, n=16)
+    """
+
+    async def allocate(states: Sequence[State], scores: Sequence[float], total: int) -> list[int]:
+        return allocators.rebase(scores, total, temperature)
+
+    return await tree_search(question, step, score, allocate, n=n, depth=depth, select=select)

@@ -1,0 +1,79 @@
+"""Which candidate is returned: pure functions from candidates to a place among them.
+
+Candidates without an answer lose against all that have one. Where answers are voted on, the winning answer is represented by its
+candidate with the best score. Ties go to the earlier candidate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from headway.search.base import Candidate
+
+WORST = float("-inf")
+
+
+def first(candidates: Sequence[Candidate]) -> int:
+    """The first that has an answer."""
+    return _first_best([float(candidate.answer is not None) for candidate in candidates])
+
+
+def best(candidates: Sequence[Candidate]) -> int:
+    """The one with the best score, with an answer if any has one: best-of-n."""
+    return _first_best([(candidate.answer is not None, _score(candidate)) for candidate in candidates])
+
+
+def majority(candidates: Sequence[Candidate]) -> int:
+    """The most frequent answer: self-consistency (Wang et al., arXiv 2203.11171)."""
+    return _voted(candidates, [1.0] * len(candidates))
+
+
+def weighted_vote(candidates: Sequence[Candidate]) -> int:
+    """The answer with the largest sum of scores (Li et al., arXiv 2206.02336); candidates without a score weigh nothing."""
+    return _voted(candidates, [candidate.score or 0.0 for candidate in candidates])
+
+
+def borda(power: float = 1.0, confidence: Callable[[Candidate], float] | None = None) -> Callable[[Sequence[Candidate]], int]:
+    """A selector by ranked votes: of n candidates, the one of rank r (1 is the most confident) gives its answer (n - r + 1)^power
+    votes (Kang et al., arXiv 2502.18581).
+
+    confidence: how sure a model was of its candidate; by default the score where there is one, else the mean log-probability of
+        a token. The paper's self-certainty needs the whole distribution at each token, which a sample does not carry.
+    """
+
+    def select(candidates: Sequence[Candidate]) -> int:
+        sure = [(confidence or certainty)(candidate) for candidate in candidates]
+        ranked = sorted(range(len(candidates)), key=lambda place: (-sure[place], place))
+        votes = [0.0] * len(candidates)
+        for rank, place in enumerate(ranked):
+            votes[place] = (len(candidates) - rank) ** power
+        return _voted(candidates, votes)
+
+    return select
+
+
+def certainty(candidate: Candidate) -> float:
+    """How sure the model was: the score where there is one, else the mean log-probability of a token, in nats."""
+    if candidate.score is not None:
+        return candidate.score
+    return WORST if candidate.logprob is None else candidate.logprob / max(1, candidate.tokens)
+
+
+def _voted(candidates: Sequence[Candidate], votes: Sequence[float]) -> int:
+    """The best candidate of the answer with the most votes."""
+    sums: dict[str, float] = {}
+    for candidate, vote in zip(candidates, votes, strict=True):
+        if candidate.answer is not None:
+            sums[candidate.answer] = sums.get(candidate.answer, 0.0) + vote
+    if not sums:
+        return best(candidates)
+    winner = max(sums, key=lambda answer: sums[answer])
+    return _first_best([(candidate.answer == winner, _score(candidate)) for candidate in candidates])
+
+
+def _score(candidate: Candidate) -> float:
+    return WORST if candidate.score is None else candidate.score
+
+
+def _first_best(values: Sequence[float] | Sequence[tuple[bool, float]]) -> int:
+    return max(range(len(values)), key=lambda place: values[place])

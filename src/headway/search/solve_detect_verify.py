@@ -1,0 +1,79 @@
+"""Solve, detect, verify: stop a solution when it is complete, check it, and try again with what was wrong."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+from headway.search.base import Candidate, Found, Scorer, State, Stepper, Verifier, chosen
+from headway.search.ending import ending
+from headway.search.selectors import best
+from headway.search.tree import leaf
+from headway.search.verify import verify_flexibly
+
+_HESITATION = re.compile(r"\b(wait|alternatively|hmm|but let me|double-check|let me verify)\b", re.IGNORECASE)
+
+
+def hesitates(text: str) -> bool:
+    """Whether a step shows that a model has an answer and doubts it."""
+    return _HESITATION.search(text) is not None
+
+
+def revised(question: str, candidate: Candidate, feedback: str) -> str:
+    """The question for another attempt: with the last one, and what is wrong with it."""
+    return f"{question}{candidate.text}\n{feedback}\n" if feedback else question
+
+
+async def solve_detect_verify(
+    question: str,
+    step: Stepper,
+    fast: Verifier,
+    slow: Verifier,
+    *,
+    detect: Scorer | None = None,
+    k: int = 4,
+    agreement: float = 0.75,
+    rounds: int = 3,
+    depth: int = 40,
+    hesitation: Callable[[str], bool] = hesitates,
+    revise: Callable[[str, Candidate, str], str] = revised,
+) -> Found:
+    """Solve step by step; where a step hesitates and `detect` finds the solution complete, stop there; verify in two tiers; if it
+    is wrong, try again with the feedback (Solve-Detect-Verify with FlexiVe, after the idea of: from the abstract and notes).
+
+    detect: how likely a partial solution is complete already; without it, a solution ends where its stepper says. `State.answer`
+        must then hold the answer so far.
+    k, agreement: of the quick verdicts, see `verify_flexibly`. rounds: attempts at most. depth: steps of an attempt at most.
+    revise: the question of the next attempt, from the question, the candidate and the feedback.
+
+    Returns all attempts; their scores say how likely they are right.
+
+    Raises what the parts raise, but for budgets and deadlines, which end the search.
+
+    Example:
+        >>> async def program(question):
+        ...     with hw.budget(tokens=10_000):
+        ...         return await solve_detect_verify(question, next_line, glance, proof, k=8, rounds=4)
+    """
+    found: dict[int, Candidate] = {}
+
+    async def solve(asked: str, attempt: int) -> Candidate:
+        state = State(asked)
+        while not state.done and state.depth < depth:
+            grown = replace(await step(state, attempt), depth=state.depth + 1)
+            said, state = grown.text.removeprefix(state.text), grown
+            if detect is not None and not state.done and hesitation(said) and (await detect([state.text]))[0] > 0.5:
+                break
+        return leaf(asked, state)
+
+    with ending() as end:
+        asked = question
+        for attempt in range(rounds):
+            found[attempt] = candidate = await solve(asked, attempt)
+            verdict = await verify_flexibly(question, candidate, fast, slow, k=k, agreement=agreement)
+            found[attempt] = replace(candidate, score=verdict.right)
+            if verdict.ok:
+                break
+            asked = revise(question, candidate, verdict.feedback)
+    return chosen(found, best, end.stopped)

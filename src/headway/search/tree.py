@@ -1,0 +1,62 @@
+"""The loop that step-wise methods share: extend the chosen states in parallel, score what came out, decide who is continued.
+
+Methods differ in the decision alone (`Allocate`). A state that is done is put aside as a candidate and takes its share of the
+width with it, so `n` bounds the answers and the states of a round (as in REBASE; the others' papers leave it open).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+
+from headway.search.base import Candidate, Found, Scorer, Selector, State, Stepper, chosen
+from headway.search.ending import each, ending
+
+Allocate = Callable[[Sequence[State], Sequence[float], int], Awaitable[list[int]]]
+"""From open states, their scores, and how many continuations there are in all: how often each is continued."""
+
+
+async def tree_search(
+    question: str, step: Stepper, score: Scorer, allocate: Allocate, *, n: int, depth: int, select: Selector
+) -> Found:
+    """Grow `n` first steps by rounds, at most `depth` of them, and select among the answers that were reached.
+
+    A round that a bound cuts short keeps the answers it reached; those that nobody scored any more have no score.
+    """
+    found: dict[int, Candidate] = {}
+    places = range(n)  # of a round, and no other round's: they order the candidates
+
+    async def extend(state: State, index: int, place: int) -> State:
+        grown = grown_from(state, await step(state, index), index)
+        if grown.done:
+            found[place] = leaf(question, grown)
+        return grown
+
+    with ending() as end:
+        states, counts = [State(question)], [n]
+        for _ in range(depth):
+            parents = [state for state, count in zip(states, counts, strict=True) for _ in range(count)]
+            places = range(places.stop, places.stop + len(parents))
+            plan = zip(parents, range(len(parents)), places, strict=True)
+            grown = await each(extend(state, index, place) for state, index, place in plan)
+            scores = await score([state.text for state in grown])
+            for place, value in zip(places, scores, strict=True):
+                if place in found:
+                    found[place] = replace(found[place], score=value)
+            still = [place for place, state in enumerate(grown) if not state.done]
+            states, scores = [grown[place] for place in still], [scores[place] for place in still]
+            width = n - len(found)
+            if not states or width < 1:
+                break
+            counts = await allocate(states, scores, width)
+    return chosen(found, select, end.stopped)
+
+
+def grown_from(state: State, grown: State, index: int) -> State:
+    """The state that a step led to, with its depth and branch."""
+    return replace(grown, depth=state.depth + 1, branch=state.branch if state.depth else index)
+
+
+def leaf(question: str, state: State, score: float | None = None) -> Candidate:
+    """A state as a candidate."""
+    return Candidate(state.text.removeprefix(question), state.answer, state.tokens, state.logprob, score)

@@ -1,0 +1,34 @@
+"""Verifying with two tiers: several quick verdicts, and one thorough verdict where they disagree."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from headway.search.base import Candidate, Verdict, Verifier
+from headway.search.ending import each
+
+
+async def verify_flexibly(
+    question: str, candidate: Candidate, fast: Verifier, slow: Verifier, *, k: int = 4, agreement: float = 0.75
+) -> Verdict:
+    """Ask `fast` k times at once; accept what the share `agreement` of them says, else ask `slow` once (FlexiVe, in
+    Solve-Detect-Verify, after the idea of: from the abstract and notes on it).
+
+    Example:
+        >>> async def program(question, candidate):
+        ...     return await verify_flexibly(question, candidate, glance, proof, k=8)
+    """
+    verdicts = await each(fast(question, candidate, index) for index in range(k))
+    agreed = agreed_verdict(verdicts, agreement)
+    return await slow(question, candidate, k) if agreed is None else agreed
+
+
+def agreed_verdict(verdicts: Sequence[Verdict], agreement: float) -> Verdict | None:
+    """What at least the share `agreement` of the verdicts says, None where they do not agree. Its confidence is the share, its
+    feedback the first that was given."""
+    for ok in (True, False):
+        same = [verdict for verdict in verdicts if verdict.ok is ok]
+        if same and len(same) >= agreement * len(verdicts) and 2 * len(same) > len(verdicts):
+            feedback = next((verdict.feedback for verdict in same if verdict.feedback), "")
+            return Verdict(ok, len(same) / len(verdicts), feedback, sum(verdict.tokens for verdict in verdicts))
+    return None

@@ -1,0 +1,180 @@
+"""Stochastic solvers for the tests of search methods: what they draw hangs on their seed and what they are asked, nothing else.
+
+A question is any text; "|" ends it. A solution is a walk of DEPTH steps behind it, one digit each. A step is right (digit 0) with
+the probability of the tree, drawn from the state and the index; a walk is right when all its steps are. A score is what is known
+of a walk, blurred by noise that hangs on the text alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import headway as hw
+from headway import search
+from headway.search import Candidate, Found, State, Verdict
+
+RIGHT = "right"
+
+
+def drawn(*what: object) -> random.Random:
+    return random.Random(repr(what))
+
+
+def by_hash(*what: object) -> float:
+    """From 0 to 1, always the same for the same things."""
+    return drawn(*what).random()
+
+
+@dataclass
+class Tree:
+    """Walks of `depth` steps; `right` is the probability of a right step, `noise` the standard deviation of a score."""
+
+    depth: int = 6
+    right: float = 0.6
+    noise: float = 0.15
+    seed: int = 0
+    steps: int = field(default=0, compare=False)  # taken so far: what a search costs
+    scored: int = field(default=0, compare=False)
+
+    async def step(self, state: State, index: int) -> State:
+        self.steps += 1
+        draw = drawn(self.seed, state.text, index)
+        digit = 0 if draw.random() < self.right else draw.randint(1, 9)
+        return self.after(state, digit)
+
+    def after(self, state: State, digit: int) -> State:
+        text = f"{state.text}{digit}"
+        walk = text.partition("|")[2]
+        done = len(walk) >= self.depth
+        return replace(state, text=text, tokens=state.tokens + 1, done=done, answer=self.answer(walk) if done else None)
+
+    async def generate(self, question: str, index: int) -> Candidate:
+        state = State(question)
+        for _ in range(self.depth):
+            state = await self.step(state, index)
+        return Candidate(state.text.removeprefix(question), state.answer, state.tokens)
+
+    async def score(self, texts: list[str]) -> list[float]:
+        self.scored += len(texts)
+        return [self.value(text) for text in texts]
+
+    def value(self, text: str) -> float:
+        walk = text.partition("|")[2]
+        wrong = len(walk.replace("0", ""))
+        believed = (0.9, 0.45, 0.25)[min(wrong, 2)] + drawn(self.seed, "score", text).gauss(0, self.noise)
+        return min(1.0, max(0.0, believed))
+
+    async def embed(self, texts: list[str]) -> list[list[float]]:
+        """Walks go in the same direction when they have the same wrong steps."""
+        names = [text.partition("|")[2].replace("0", "") for text in texts]
+        kinds = sorted(set(names))
+        return [[float(kind == name) for kind in kinds] for name in names]
+
+    def answer(self, walk: str) -> str:
+        return walk if walk.strip("0") else RIGHT
+
+
+async def accuracy(method: Callable[[str], Awaitable[Found]], questions: int) -> float:
+    """The share of questions that a method answers right."""
+    found = [await method(f"question {number}|") for number in range(questions)]
+    return sum(each.answer == RIGHT for each in found) / questions
+
+
+# --- as tasks, that take time and cost tokens ------------------------------------------------------------------------
+
+TREE = Tree(depth=3, right=0.6, noise=0.1)
+RAN: list[Any] = []  # the calls whose body ran to its end, by name and arguments
+BEGAN: list[Any] = []
+STEP_S = 1.0
+
+
+async def work(name: str, *what: object) -> None:
+    """Take about a second of the clock, and book a token for it half way."""
+    BEGAN.append((name, *what))
+    seconds = STEP_S * (0.5 + by_hash("time", name, *what))
+    await asyncio.sleep(seconds / 2)
+    hw.charge(tokens=1)
+    await asyncio.sleep(seconds / 2)
+    RAN.append((name, *what))
+
+
+@hw.task(cost={"tokens": 3})
+async def generate(question: str, index: int) -> Candidate:
+    for _ in range(3):
+        await work("generate", question, index)
+    made = await TREE.generate(question, index)
+    return replace(made, logprob=-by_hash("logprob", question, index) * made.tokens)
+
+
+@hw.task(cost={"tokens": 1})
+async def step(state: State, index: int) -> State:
+    await work("step", state.text, index)
+    return await TREE.step(state, index)
+
+
+@hw.task(cost={"tokens": 1})
+async def score(texts: list[str]) -> list[float]:
+    await work("score", *texts)
+    return await TREE.score(texts)
+
+
+@hw.task(cost={"tokens": 1})
+async def embed(texts: list[str]) -> list[list[float]]:
+    await work("embed", *texts)
+    return await TREE.embed(texts)
+
+
+async def judged(name: str, candidate: Candidate, index: int, errs: float) -> Verdict:
+    await work(name, candidate.text, index)
+    right = (candidate.answer == RIGHT) != (by_hash(name, candidate.text, index) < errs)
+    return Verdict(right, 0.8, "" if right else f"{index % 7}", 1)
+
+
+@hw.task(cost={"tokens": 1})
+async def glance(question: str, candidate: Candidate, index: int) -> Verdict:
+    return await judged("glance", candidate, index, 0.3)
+
+
+@hw.task(cost={"tokens": 1})
+async def proof(question: str, candidate: Candidate, index: int) -> Verdict:
+    return await judged("proof", candidate, index, 0.02)
+
+
+def again(question: str, candidate: Candidate, feedback: str) -> str:
+    return question.replace("|", f" not {candidate.text}|")
+
+
+POLICY = search.Policy((0.5,), (1.0,), (("vote",), ("beam",)))
+
+
+async def by_difficulty(question: str) -> Found:
+    strategies = {
+        "vote": lambda question, given: search.majority(question, generate, n=8, given=given),
+        "beam": lambda question, given: search.beam_search(question, step, score, n=4, width=2),
+    }
+    return await search.compute_optimal(question, generate, score, POLICY, strategies, budget=1, probes=3)
+
+
+METHODS: dict[str, Callable[[str], Awaitable[Found]]] = {
+    "best_of_n": lambda question: search.best_of_n(question, generate, score, n=6),
+    "majority": lambda question: search.majority(question, generate, n=12),
+    "first_finish": lambda question: search.first_finish(question, generate, n=4),
+    "beam_search": lambda question: search.beam_search(question, step, score, n=6, width=2),
+    "dvts": lambda question: search.dvts(question, step, score, n=6, width=2),
+    "rebase": lambda question: search.rebase(question, step, score, n=6),
+    "dora": lambda question: search.dora(question, step, score, embed, n=6),
+    "a_star": lambda question: search.a_star(question, step, score, n=12, width=3, parallel=2),
+    "solve_detect_verify": lambda question: search.solve_detect_verify(question, step, glance, proof, k=3, rounds=5, revise=again),
+    "compute_optimal": by_difficulty,
+    "no_thinking": lambda question: search.no_thinking(question, generate, n=6),
+    "no_thinking verified": lambda question: search.no_thinking(question, generate, proof, n=6),
+}
+
+
+@hw.task
+async def find(method: str, question: str) -> Found:
+    return await METHODS[method](question)

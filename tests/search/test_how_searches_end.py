@@ -1,0 +1,380 @@
+"""Every method ends with the best so far when its bounds do, books what it cost, and leaves nothing running."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from typing import Any
+
+import pytest
+import solvers
+from solvers import METHODS, RIGHT, find
+
+import headway as hw
+from headway.journal.known import decode_outcome
+from headway.journal.records import COSTED, Kind
+from headway.search import Candidate, Found, State, best_of_n, first_finish, majority, no_thinking
+from headway.search.ending import bound, each, ending
+
+every_method = pytest.mark.parametrize("method", METHODS)
+QUESTION = "q6|"
+RACES = ("first_finish", "no_thinking verified")
+
+
+@pytest.fixture(autouse=True)
+def _clear() -> None:
+    solvers.RAN.clear()
+    solvers.BEGAN.clear()
+
+
+@hw.task
+async def within(method: str, bounds: dict[str, float]) -> tuple[Found, dict[str, float]]:
+    with hw.budget(**bounds) as budget:
+        found = await METHODS[method](QUESTION)
+    return found, budget.spent
+
+
+PLENTY = {"tokens": 10_000.0, "calls": 10_000.0}
+
+
+@hw.task
+async def until(method: str, seconds: float) -> tuple[Found, float, float]:
+    with hw.budget(tokens=10_000) as budget, hw.deadline(seconds=seconds):
+        found = await METHODS[method](QUESTION)
+        return found, hw.time_left(), budget.spent["tokens"]
+
+
+def statuses(store: Any) -> list[int]:
+    """How each call of the run ended, from its rows."""
+    with hw.SqliteStore(store) as opened:
+        rows = [row for _, row in opened.rows(opened.run("run").uid)]
+    return [decode_outcome(row.body).status for row in rows if row.kind & ~COSTED == Kind.OUTCOME]
+
+
+@every_method
+def test_an_undisturbed_search_is_done_and_right(go, method):
+    found, spent = go(within, method, PLENTY)
+    assert found.stopped == "done"
+    assert found.answer == RIGHT
+    assert found.best in found.candidates
+    assert spent["tokens"] > 0
+
+
+@every_method
+def test_outside_of_a_run_it_finds_the_same_with_plain_coroutines(go, method, monkeypatch):
+    inside, _ = go(within, method, PLENTY)
+    monkeypatch.setattr(solvers, "STEP_S", 0.0)  # real time
+    outside = asyncio.run(_plainly(method))
+    assert outside.stopped == "done"
+    if method not in RACES:  # who is first hangs on time
+        assert outside == inside
+
+
+async def _plainly(method: str) -> Found:
+    return await METHODS[method](QUESTION)
+
+
+@every_method
+@pytest.mark.parametrize("unit", ["tokens", "calls"])
+def test_every_budget_ends_a_search_with_the_best_so_far(go, method, unit):
+    """From a budget of almost nothing to one that is enough: what is there is returned, and never more is spent."""
+    full, needed = go(within, method, PLENTY, run_id="whole")
+    ends = []
+    for share in (0.02, 0.3, 0.6, 0.8, 0.95, 1):
+        amount = max(1, int(needed[unit] * share))
+        found, spent = go(within, method, {unit: amount}, run_id=f"{share}")
+        assert spent[unit] <= amount
+        assert (found.best is None) == (not found.candidates)
+        assert found.stopped in ("done", "budget")
+        if found.stopped == "done" and method not in RACES:  # fewer race when some are refused
+            assert found == full
+        ends.append((found.stopped, len(found.candidates)))
+    assert [stopped for stopped, _ in ends] == sorted([stopped for stopped, _ in ends])
+    assert ends[-1][0] == "done"
+    if unit == "tokens":
+        assert ends[0] == ("budget", 0)
+    if method not in RACES:  # their first answer is their last
+        assert any(stopped == "budget" and count for stopped, count in ends), ends
+
+
+@every_method
+def test_every_deadline_ends_a_search_in_time_with_the_best_so_far(go, clock, method):
+    began = clock.now
+    go(within, method, PLENTY, run_id="whole")
+    took = clock.now - began
+    counts = []
+    for share in (0.01, 0.3, 0.6, 0.8, 0.95, 1.2):
+        found, left, spent = go(until, method, took * share, run_id=f"{share}")
+        assert left > 0, "it ended after its deadline"
+        assert (found.best is None) == (not found.candidates)
+        assert spent <= len(solvers.BEGAN)
+        counts.append((found.stopped, len(found.candidates)))
+    assert counts[0] == ("deadline", 0)
+    assert counts[-1][0] == "done"
+    if method not in RACES:  # their first answer is their last
+        assert any(stopped == "deadline" and count for stopped, count in counts), counts
+
+
+@every_method
+def test_what_a_deadline_stops_is_booked_and_nothing_runs_on(go, tmp_path, method):
+    found, _, spent = go(until, method, 2.6)
+    assert found.stopped == "deadline"
+    begun = len(solvers.BEGAN)
+    assert len(solvers.RAN) <= spent <= begun  # each books a token in its middle
+    assert len(statuses(tmp_path / "store")) == len(set(_calls(tmp_path / "store"))), "every call has an outcome"
+    assert spent == pytest.approx(sum(_costs(tmp_path / "store")))
+
+
+def _calls(store: Any) -> list[bytes]:
+    with hw.SqliteStore(store) as opened:
+        rows = [row for _, row in opened.rows(opened.run("run").uid)]
+    return [row.key for row in rows if row.kind & ~COSTED in (Kind.START, Kind.ATTEMPT, Kind.OUTCOME)]
+
+
+def _costs(store: Any) -> list[float]:
+    with hw.SqliteStore(store) as opened:
+        rows = [row for _, row in opened.rows(opened.run("run").uid)]
+    ends = [decode_outcome(row.body) for row in rows if row.kind & ~COSTED == Kind.OUTCOME]
+    return [end.cost.get("tokens", 0.0) for end in ends]
+
+
+@every_method
+def test_a_search_that_is_cancelled_is_cancelled_whole(go, tmp_path, method):
+    @hw.task
+    async def program() -> str:
+        searching = find(method, QUESTION)
+        await asyncio.sleep(1.2)
+        searching.cancel()
+        (end,) = await hw.settle(searching)
+        return "cancelled" if end.cancelled else "ended"
+
+    assert go(program) == "cancelled"
+    ran = len(solvers.RAN)
+    assert ran < len(solvers.BEGAN)
+
+
+@every_method
+def test_an_error_of_a_part_is_an_error_of_the_search(go, method, monkeypatch):
+    async def broken(*args: object) -> None:
+        raise ZeroDivisionError("the model is broken")
+
+    monkeypatch.setattr(solvers, "work", broken)
+    with pytest.raises((ZeroDivisionError, ExceptionGroup)) as caught:
+        go(within, method, PLENTY)
+    assert "ZeroDivisionError" in repr(caught.value)
+
+
+# --- the parts they share --------------------------------------------------------------------------------------------
+
+
+def test_what_was_paid_for_is_kept_when_the_budget_refuses_the_rest(go):
+    @hw.task(cost={"tokens": 10})
+    async def sample(question: str, index: int) -> Candidate:
+        await asyncio.sleep(1)
+        return Candidate(f"{index}", f"{index}", 10, score=index / 10)
+
+    @hw.task
+    async def judge(texts: list[str]) -> list[float]:
+        return [float(text.rpartition("|")[2]) for text in texts]
+
+    free = judge.options(cost={"tokens": 0})
+
+    @hw.task
+    async def program() -> tuple[Found, dict[str, float]]:
+        with hw.budget(tokens=35) as budget:
+            return await best_of_n("q|", sample, free, n=8), budget.spent
+
+    found, spent = go(program)
+    assert found.stopped == "budget"
+    assert [candidate.answer for candidate in found.candidates] == ["0", "1", "2"]
+    assert found.answer == "2"
+    assert spent == {"tokens": 30.0}
+
+
+def test_what_could_not_be_scored_any_more_loses_against_what_was(go):
+    @hw.task
+    async def sample(question: str, index: int) -> Candidate:
+        await asyncio.sleep(index)
+        return Candidate(f"{index}", f"{index}", 1)
+
+    @hw.task
+    async def judge(texts: list[str]) -> list[float]:
+        await asyncio.sleep(5)
+        return [0.1 for _ in texts]
+
+    @hw.task
+    async def program() -> Found:
+        with hw.deadline(seconds=7):
+            return await best_of_n("q|", sample, judge, n=8)
+
+    found = go(program)
+    assert [candidate.score for candidate in found.candidates] == [0.1, 0.1, None, None, None, None, None]
+    assert found.answer == "0"
+
+
+def test_a_race_cancels_those_who_lost_and_books_them_before_it_returns(go):
+    async def stubborn(seconds: float) -> None:
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            await asyncio.sleep(0.5)  # it takes a moment to stop
+            hw.charge(tokens=1)
+
+    @hw.task
+    async def sample(question: str, index: int) -> Candidate:
+        hw.charge(tokens=10)
+        await (stubborn(100) if index else asyncio.sleep(3))
+        return Candidate("", f"{index}", 10)
+
+    @hw.task
+    async def check(question: str, candidate: Candidate, index: int) -> hw.search.Verdict:
+        return hw.search.Verdict(True)
+
+    @hw.task
+    async def program() -> tuple[Any, ...]:
+        with hw.budget(tokens=1000) as raced:
+            first = await first_finish("q", sample, n=4)
+        with hw.budget(tokens=1000) as verified:
+            second = await no_thinking("q", sample, check, n=4)
+        return first.answer, raced.spent["tokens"], second.answer, verified.spent["tokens"]
+
+    assert go(program) == ("0", 43.0, "0", 43.0)
+
+
+def test_the_winner_of_first_finish_stays_the_winner(go):
+    @hw.task
+    async def sample(question: str, index: int) -> Candidate:
+        await asyncio.sleep(10 - index)
+        return Candidate("", f"{index}" if index < 3 else None, 1)
+
+    @hw.task
+    async def program() -> str | None:
+        found = await first_finish("q", sample, n=5)
+        if stop:
+            raise RuntimeError("stop")
+        return found.answer
+
+    stop = True
+    with pytest.raises(RuntimeError):
+        go(program)
+    stop = False
+    assert go(program) == "2", "3 and 4 were faster, but had no answer"
+
+
+def test_nobody_wins_where_no_sample_has_an_answer(go):
+    @hw.task
+    async def sample(question: str, index: int) -> Candidate:
+        return Candidate("", None, 1)
+
+    @hw.task
+    async def program() -> Found:
+        return await first_finish("q", sample, n=3)
+
+    assert go(program) == Found(None, ())
+
+
+def test_a_failed_sample_does_not_keep_another_from_winning_but_is_told_where_nobody_wins(go):
+    @hw.task
+    async def sample(question: str, index: int) -> Candidate:
+        if index == 0:
+            raise ConnectionError("down")
+        return Candidate("", question or None, 1)
+
+    @hw.task
+    async def program(question: str) -> Found:
+        return await first_finish(question, sample, n=2)
+
+    assert go(program, "yes", run_id="1").answer == "yes"
+    with pytest.raises(ExceptionGroup) as caught:
+        go(program, "", run_id="2")
+    assert caught.group_contains(ConnectionError)
+
+
+def test_a_search_may_be_given_what_is_there_already(go):
+    @hw.task
+    async def program() -> tuple[Found, int]:
+        given = (Candidate("a", "a", 1, score=0.2), Candidate("b", "b", 1, score=0.3))
+        found = await majority(QUESTION, solvers.generate, n=2, given=given)
+        return found, len(solvers.RAN)
+
+    found, ran = go(program)
+    assert ran == 0
+    assert len(found.candidates) == 2
+
+
+def test_work_ends_together_or_with_its_first_real_error(go):
+    ended: list[float] = []
+
+    @hw.task
+    async def rest(seconds: float) -> float:
+        await asyncio.sleep(seconds)
+        ended.append(seconds)
+        return seconds
+
+    async def late(seconds: float) -> float:
+        return await rest(seconds)
+
+    async def refused() -> float:
+        raise hw.BudgetExceeded("used up")
+
+    async def broken() -> float:
+        await asyncio.sleep(2)
+        raise KeyError("broken")
+
+    @hw.task
+    async def program(fails: bool) -> list[float]:
+        return await each([rest(1), refused(), late(3), *([broken()] if fails else [])])
+
+    with pytest.raises(hw.BudgetExceeded):
+        go(program, False, run_id="1")
+    assert ended == [1, 3]
+    ended.clear()
+    with pytest.raises(KeyError):
+        go(program, True, run_id="2")
+    assert ended == [1]
+    assert asyncio.run(each([late(0), late(0)])) == [0, 0]
+
+
+def test_bounds_are_known_wherever_they_come_from():
+    refused, late = hw.BudgetExceeded("no"), hw.DeadlineExceeded("late")
+    blocked = hw.InputFailed("its argument failed")
+    blocked.__cause__ = late
+    assert [bound(error) for error in (refused, late, blocked, KeyError())] == ["budget", "deadline", "deadline", None]
+    assert bound(ExceptionGroup("", [late, refused])) == "budget"
+    assert bound(ExceptionGroup("", [late, ExceptionGroup("", [late])])) == "deadline"
+    assert bound(ExceptionGroup("", [late, KeyError()])) is None
+
+
+def test_an_ending_of_its_own_is_kept_to(go):
+    @hw.task
+    async def program() -> tuple[str, bool]:
+        began = hw.now()
+        with ending(seconds=5) as end:
+            await asyncio.sleep(100)
+        return end.stopped, math.isclose(hw.now() - began, 5, abs_tol=0.01)
+
+    assert go(program) == ("deadline", True)
+
+
+def test_a_question_is_not_part_of_a_candidates_text(go):
+    @hw.task
+    async def program() -> Found:
+        return await METHODS["beam_search"](QUESTION)
+
+    texts = [candidate.text for candidate in go(program).candidates]
+    assert texts
+    assert all(text.isdigit() for text in texts)
+
+
+def test_states_know_their_depth_and_branch_whatever_a_stepper_does():
+    seen: list[State] = []
+
+    async def step(state: State, index: int) -> State:
+        seen.append(state)
+        return State(f"{state.text}{index}", done=state.depth == 2)  # forgets depth and branch
+
+    async def even(texts: list[str]) -> list[float]:
+        return [0.5 for _ in texts]
+
+    asyncio.run(hw.search.dvts("q", step, even, n=4, width=2))
+    assert {(state.depth, state.branch) for state in seen} == {(0, 0), (1, 0), (1, 2), (2, 0), (2, 2)}
