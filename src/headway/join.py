@@ -399,7 +399,14 @@ def _handles(awaitables: Sequence[Awaitable[T]]) -> Sequence[Handle[T]] | None:
 
 
 async def _drain_tasks(tasks: Sequence[asyncio.Future[Any]]) -> None:
-    for task in tasks:
+    """Cancel what still runs, and wait until it has ended, and so have the calls that it waited for."""
+    running = [task for task in tasks if not task.done()]
+    for task in running:
         task.cancel()
-    if tasks:
-        await asyncio.wait(tasks)
+    if running:
+        await asyncio.wait(running)
+        if (frame := current.get()) is not None:
+            await until([child for child in frame.call._children or () if child._x is not None and child._x.stop is not None])
+    for task in tasks:
+        if not task.cancelled():
+            task.exception()  # asked for, or asyncio would complain of those that failed beside the first
