@@ -11,7 +11,6 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import headway as hw
 from headway import search
@@ -87,19 +86,27 @@ async def accuracy(method: Callable[[str], Awaitable[Found]], questions: int) ->
 # --- as tasks, that take time and cost tokens ------------------------------------------------------------------------
 
 TREE = Tree(depth=3, right=0.6, noise=0.1)
-RAN: list[Any] = []  # the calls whose body ran to its end, by name and arguments
-BEGAN: list[Any] = []
+BEGAN: list[str] = []  # the keys of the calls whose body began, in a run
+RAN: list[str] = []  # and of those whose body ran to its end
 STEP_S = 1.0
 
 
 async def work(name: str, *what: object) -> None:
     """Take about a second of the clock, and book a token for it half way."""
-    BEGAN.append((name, *what))
+    key = here()
+    BEGAN.append(key)
     seconds = STEP_S * (0.5 + by_hash("time", name, *what))
     await asyncio.sleep(seconds / 2)
     hw.charge(tokens=1)
     await asyncio.sleep(seconds / 2)
-    RAN.append((name, *what))
+    RAN.append(key)
+
+
+def here() -> str:
+    try:
+        return hw.call().key
+    except hw.NotInRun:
+        return ""
 
 
 @hw.task(cost={"tokens": 3})

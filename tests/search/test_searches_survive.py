@@ -1,0 +1,154 @@
+"""A search that is killed finds again all that it had, and ends as if it had not been killed."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from solvers import METHODS, find
+
+import headway as hw
+from headway.journal.known import decode_outcome
+from headway.journal.records import COSTED, Kind, Row, Status
+from headway.search import Found
+from headway.sim.history import History
+from headway.sim.nature import STEADY
+from headway.sim.store import Crash
+
+QUESTION = "q6|"
+RACES = ("first_finish", "no_thinking verified")
+every_method = pytest.mark.parametrize("method", METHODS)
+
+
+def successes(rows: Iterable[Row]) -> Counter[str]:
+    """How often the success of each call is recorded."""
+    ends = [(row.key, decode_outcome(row.body)) for row in rows if row.kind & ~COSTED == Kind.OUTCOME]
+    return Counter(key.hex() for key, end in ends if end.status == Status.OK)
+
+
+def check_nothing_recorded_ran_again(history: History) -> None:
+    for life in history.lives:
+        begun = {event.key for event in life.told if isinstance(event, hw.events.CallStarted)}
+        assert not begun & successes(life.before).keys()
+    assert set(successes(history.rows()).values()) == {1}
+
+
+@every_method
+def test_no_recorded_call_runs_again_after_a_crash(method):
+    whole = History(1, STEADY)
+    undisturbed = whole.live(find, method, QUESTION)
+    total = len(whole.rows())
+    history = History(1, STEADY)
+    for share in (0.2, 0.5, 0.7, 0.95):
+        assert history.live(find, method, QUESTION, crash=Crash(int(total * share), "after")).how == "died"
+    last = history.live(find, method, QUESTION)
+    history.check(None if method in RACES else undisturbed.outcome)
+    check_nothing_recorded_ran_again(history)
+    if method not in RACES:  # what ran when decides who is first
+        assert last.value == undisturbed.value
+        assert successes(history.rows()) == successes(whole.rows())
+
+
+@every_method
+def test_it_asks_for_the_same_calls_under_every_schedule(headway_check, method):
+    """Replays, other orders of completion, kills at drawn records: `headway_check` fails with what would lose or repeat work."""
+    headway_check(find, method, QUESTION, schedules=2)
+
+
+@hw.task
+async def bounded(method: str) -> Found:
+    with hw.budget(tokens=12), hw.deadline(seconds=3.4):
+        return await METHODS[method](QUESTION)
+
+
+@every_method
+def test_a_bounded_search_goes_on_under_the_bounds_it_had(method):
+    """What was spent before the crash is spent, and the deadline passes while nothing runs."""
+    whole = History(1, STEADY)
+    whole.live(bounded, method)
+    history = History(1, STEADY)
+    assert history.live(bounded, method, crash=Crash(int(len(whole.rows()) * 0.6), "after")).how == "died"
+    at = history.universe.now
+    last = history.live(bounded, method)
+    assert last.value.stopped in ("done", "budget", "deadline")
+    assert history.universe.now - at < 3.5
+    history.check()
+    check_nothing_recorded_ran_again(history)
+
+
+@every_method
+def test_a_search_whose_deadline_passed_while_nothing_ran_returns_what_it_had(method):
+    whole = History(1, STEADY)
+    before = whole.live(bounded, method).value
+    history = History(1, STEADY)
+    rows = len(whole.rows())
+    assert history.live(bounded, method, crash=Crash(rows - 1, "after")).how == "died"  # it lacks its own end
+    history.universe.now += 1000
+    last = history.live(bounded, method)
+    started = [event.task for event in last.told if isinstance(event, hw.events.CallStarted)]
+    assert started == ["test_searches_survive.bounded"]
+    found = {candidate.text: candidate for candidate in last.value.candidates}
+    for candidate in before.candidates:
+        assert candidate.text in found
+    history.check()
+
+
+def start(folder: Path, name: str) -> subprocess.Popen[bytes]:
+    program = Path(__file__).parent / "searching.py"
+    files = [str(folder / f"{name}.{end}") for end in ("store", "result", "began")]
+    with (folder / f"{name}.err").open("ab") as err:
+        return subprocess.Popen([sys.executable, str(program), *files], stdout=err, stderr=err)
+
+
+def test_a_program_of_searches_that_is_killed_again_and_again_ends_as_if_it_had_not_been(tmp_path):
+    whole = start(tmp_path, "whole")
+    assert whole.wait(120) == 0, (tmp_path / "whole.err").read_text()
+    drawn = random.Random(3)
+    for kills in range(9):
+        recorded = _recorded(tmp_path / "killed.store")
+        seen = len(_lines(tmp_path / "killed.began"))
+        process = start(tmp_path, "killed")
+        try:
+            while process.poll() is None and len(_lines(tmp_path / "killed.began")) == seen:  # it begins to work
+                process_ended(process, 0.01)
+            process_ended(process, drawn.uniform(0.0, 0.6) if kills < 5 else 120)
+        finally:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+        again = recorded & set(_lines(tmp_path / "killed.began")[seen:])
+        assert not again, f"recorded calls ran again after kill {kills}"
+        if process.returncode == 0:
+            break
+        assert process.returncode == -signal.SIGKILL, (tmp_path / "killed.err").read_text()
+    assert process.returncode == 0
+    assert kills > 1
+    ends = [(tmp_path / f"{name}.result").read_text() for name in ("whole", "killed")]
+    same = [a == b for a, b, method in zip(*map(eval, ends), METHODS, strict=True) if method not in RACES]
+    assert all(same), ends
+
+
+def process_ended(process: subprocess.Popen[bytes], within_s: float) -> None:
+    try:
+        process.wait(within_s)
+    except subprocess.TimeoutExpired:
+        return
+
+
+def _lines(file: Path) -> list[str]:
+    return file.read_text().splitlines() if file.exists() else []
+
+
+def _recorded(store: Path) -> set[str]:
+    if not (store / "journal.db").exists():
+        return set()
+    with hw.SqliteStore(store) as opened:
+        try:
+            return set(successes(row for _, row in opened.rows(opened.run("run").uid)))
+        except hw.UnknownRun:
+            return set()

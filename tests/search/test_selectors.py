@@ -1,0 +1,70 @@
+"""Which candidate is returned."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headway.search import Candidate, Verdict
+from headway.search.selectors import best, borda, first, majority, weighted_vote
+from headway.search.verify import agreed_verdict
+
+
+def told(*candidates: tuple[str | None, float | None]) -> list[Candidate]:
+    return [Candidate(f"text {place}", answer, 1, score=score) for place, (answer, score) in enumerate(candidates)]
+
+
+POOL = told((None, 0.99), ("a", 0.3), ("b", 0.8), ("a", 0.4), ("a", None), ("c", 0.9))
+CANDIDATES = st.lists(
+    st.builds(Candidate, st.text(), st.sampled_from([None, "a", "b"]), st.integers(0, 9), score=st.none() | st.floats(0, 1)),
+    min_size=1,
+)
+
+
+@pytest.mark.parametrize(("select", "place"), [(first, 1), (best, 5), (majority, 3), (weighted_vote, 5), (borda(0.0), 3)])
+def test_each_selector_has_its_own_favourite(select, place):
+    assert select(POOL) == place
+
+
+def test_a_vote_is_weighed_by_the_scores():
+    assert weighted_vote(told(("a", 0.4), ("b", 0.5), ("a", 0.3))) == 0
+    assert weighted_vote(told(("a", 0.2), ("b", 0.5), ("a", 0.2))) == 1
+
+
+def test_the_more_confident_half_may_outvote_the_larger_one():
+    sure, unsure = Candidate("", "a", 4, logprob=-0.4), Candidate("", "b", 4, logprob=-8.0)
+    crowd = [unsure, unsure, sure, unsure, sure]
+    assert borda(0.0)(crowd) == 0
+    assert borda(1.0)(crowd) == 2  # 5 + 4 against 3 + 2 + 1
+    assert borda(1.0, confidence=lambda candidate: -(candidate.logprob or 0))(crowd) == 0
+
+
+@given(CANDIDATES)
+def test_what_has_an_answer_always_wins_against_what_has_none(candidates):
+    for select in (first, best, majority, weighted_vote, borda()):
+        place = select(candidates)
+        assert candidates[place].answer is not None or all(each.answer is None for each in candidates)
+
+
+@given(CANDIDATES)
+def test_best_is_best_among_those_with_an_answer(candidates):
+    chosen = candidates[best(candidates)]
+    for other in candidates:
+        if (other.answer is None) == (chosen.answer is None) and other.score is not None:
+            assert chosen.score is not None
+            assert chosen.score >= other.score
+
+
+def test_verdicts_agree_where_enough_say_the_same():
+    yes, no, unknown = Verdict(True, tokens=2), Verdict(False, feedback="step 3", tokens=2), Verdict(None, tokens=2)
+    assert agreed_verdict([yes, yes, yes, no], 0.75) == Verdict(True, 0.75, "", 8)
+    assert agreed_verdict([no, yes, no, no], 0.75) == Verdict(False, 0.75, "step 3", 8)
+    assert agreed_verdict([yes, yes, no, unknown], 0.75) is None
+    assert agreed_verdict([yes, no], 0.5) is None, "a tie is no agreement"
+    assert agreed_verdict([unknown], 0.5) is None
+
+
+def test_a_verdict_says_how_likely_right_is():
+    verdicts = [Verdict(True), Verdict(True, 0.5), Verdict(None), Verdict(False, 0.5), Verdict(False)]
+    assert [verdict.right for verdict in verdicts] == [1, 0.75, 0.5, 0.25, 0]
