@@ -77,6 +77,31 @@ class Tree:
         return walk if walk.strip("0") else RIGHT
 
 
+class Trap(Tree):
+    """A tree whose first step takes a direction: most walks take a wrong one (1) that looks as good as the right one (0) until they
+    are whole. What follows is as in a tree."""
+
+    async def step(self, state: State, index: int) -> State:
+        self.steps += 1
+        draw, share = drawn(self.seed, state.text, index), by_hash(self.seed, "direction", state.text, index)
+        if state.text.endswith("|"):
+            return self.after(state, 0 if share < 0.12 else 1 if share < 0.75 else draw.randint(2, 5))
+        return self.after(state, 0 if draw.random() < self.right else draw.randint(6, 9))
+
+    def value(self, text: str) -> float:
+        walk = text.partition("|")[2]
+        wrong = len(walk[1:].replace("0", ""))
+        believed = (0.62 if walk[0] == "0" else 0.6) - 0.25 * min(wrong, 2)
+        if len(walk) == self.depth:
+            believed = 0.3 if walk.strip("0") else 0.9
+        return min(1.0, max(0.0, believed + drawn(self.seed, "score", text).gauss(0, self.noise)))
+
+    async def embed(self, texts: list[str]) -> list[list[float]]:
+        """Walks go in the same direction when their first step does."""
+        first = [text.partition("|")[2][:1] for text in texts]
+        return [[float(digit == one) for digit in "012345"] for one in first]
+
+
 async def accuracy(method: Callable[[str], Awaitable[Found]], questions: int) -> float:
     """The share of questions that a method answers right."""
     found = [await method(f"question {number}|") for number in range(questions)]

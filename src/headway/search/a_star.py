@@ -11,7 +11,7 @@ from headway.search.tree import grown_from, leaf
 
 
 class Node(NamedTuple):
-    """A state on the frontier, least estimated cost first. `estimate` is path + ahead; of equals the deeper, then the earlier."""
+    """A state on the frontier, least estimated cost first: `path` behind it and `ahead`. Of equals the deeper, then the earlier."""
 
     estimate: float
     depth: int  # negative
@@ -29,16 +29,20 @@ async def a_star(
     n: int = 64,
     width: int = 4,
     parallel: int = 1,
+    memory: float = 1.0,
     depth: int = 40,
 ) -> Found:
     """Always extend the partial solution of least estimated cost; the first whole answer that is cheapest is the result
-    (A*-decoding, after the idea of: from the abstract and notes on it).
+    (A*-decoding: Chatziveroglou, arXiv 2505.13672, after the idea of: from the abstract and notes on it).
 
     What lies ahead of a state costs 1 - score. What lies behind it is the sum of all its rises on the way: a path that looked
-    worse at some step stays marked by that, so a lucky score later does not wash it clean. It departs in expanding the
-    `parallel` best states at once, which trades calls for rounds.
+    worse at some step stays marked by that, so a lucky score later does not wash it clean. It departs in how much that counts
+    (`memory`), in extending the `parallel` best states at once, which trades calls for rounds, and in that a text that was
+    reached before is not put on the frontier again.
 
     n: expansions at most. width: continuations of an expanded state. depth: steps of an answer at most.
+    memory: how much the rises on the way count; 1 is A*, 0 looks at the last score alone (greedy best-first), which is better
+        where scores are noisy from step to step.
 
     Returns all whole answers on the frontier; the best is the one of least cost, not the one that was reached first.
 
@@ -51,6 +55,7 @@ async def a_star(
     """
     frontier = [Node(0.0, 0, 0, 0.0, 0.0, State(question))]
     unscored: dict[int, Candidate] = {}  # answers of the round that goes on
+    reached = {question}
     expansions = made = 0
 
     async def extend(parent: Node, index: int, place: int) -> State:
@@ -68,15 +73,18 @@ async def a_star(
             unscored.clear()
             for (parent, _), state, value in zip(work, grown, scores, strict=True):
                 made += 1
-                heapq.heappush(frontier, _node(parent, state, value, made))
+                if state.text not in reached:
+                    reached.add(state.text)
+                    heapq.heappush(frontier, _node(parent, state, value, made, memory))
     goals = sorted(node for node in frontier if node.state.done and node.state.answer is not None)
     candidates = (*(leaf(question, goal.state, 1 - goal.ahead) for goal in goals), *(unscored[place] for place in sorted(unscored)))
     return Found(candidates[0] if candidates else None, candidates, end.stopped)
 
 
-def _node(parent: Node, state: State, score: float, number: int) -> Node:
+def _node(parent: Node, state: State, score: float, number: int, memory: float) -> Node:
     ahead = 1.0 - score
-    path = parent.path + (max(0.0, ahead - parent.ahead) if parent.number else 0.0)
+    rise = max(0.0, ahead - parent.ahead) if parent.number else 0.0  # nothing is known of the question itself
+    path = parent.path + memory * rise
     return Node(path + ahead, -state.depth, number, path, ahead, state)
 
 
