@@ -1,0 +1,84 @@
+"""Joins of plain coroutines inside of a run: what they cancel has stopped when they return, and no error is left lying about."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from typing import Any
+
+import pytest
+
+import headway as hw
+
+
+@hw.task
+async def stubborn(seconds: float) -> float:
+    """Takes half a second to stop, and says what it cost only then."""
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        await asyncio.sleep(0.5)
+        hw.charge(tokens=1)
+    return seconds
+
+
+@hw.task
+async def broken() -> None:
+    await asyncio.sleep(1)
+    raise KeyError("broken")
+
+
+async def plainly(awaitable: Any) -> Any:
+    return await awaitable
+
+
+def test_a_gather_drains_the_calls_that_its_coroutines_waited_for(go):
+    @hw.task
+    async def program() -> tuple[float, list[str]]:
+        with hw.budget(tokens=100) as budget:
+            handles = [stubborn(50), stubborn(60)]
+            with pytest.raises(KeyError):
+                await hw.gather(*(plainly(handle) for handle in (*handles, broken())))
+            return budget.spent["tokens"], [handle.state for handle in handles]
+
+    assert go(program) == (2.0, ["cancelled", "cancelled"])
+
+
+def test_a_race_drains_the_calls_that_its_coroutines_waited_for(go):
+    @hw.task
+    async def program() -> tuple[float, float]:
+        with hw.budget(tokens=100) as budget:
+            won = await hw.race(*(plainly(stubborn(seconds)) for seconds in (1, 50, 60)))
+            return won, budget.spent["tokens"]
+
+    assert go(program) == (1, 3.0)
+
+
+def test_other_calls_of_the_program_are_not_waited_for(go, clock):
+    @hw.task
+    async def program() -> tuple[float, str]:
+        other = stubborn(100)
+        began = hw.now()
+        await hw.race(*(plainly(stubborn(seconds)) for seconds in (1, 50)))
+        return hw.now() - began, other.state
+
+    took, state = go(program)
+    assert took < 3
+    assert state == "running"
+
+
+def test_an_error_of_what_was_cancelled_is_not_complained_of(go, caplog):
+    async def messy() -> None:
+        try:
+            await asyncio.sleep(100)
+        finally:
+            raise ValueError("it failed as it was stopped")
+
+    @hw.task
+    async def program() -> None:
+        with pytest.raises(KeyError):
+            await hw.gather(plainly(broken()), messy(), messy())
+
+    go(program)
+    gc.collect()
+    assert not caplog.records
