@@ -89,7 +89,7 @@ class Outcomes:
         if not _because_of(error, x.child_errors):
             call._epoch += 1
             call._prefix = b""
-        delay = retry.delay_after(call._attempt, call.key)
+        delay = retry.delay_after(call._attempt, call.key, error)
         call._floor = self._note_attempt(call, error, engine.wall() + delay)
         if engine.emit:
             event = events.CallRetrying(

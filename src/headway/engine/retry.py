@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -38,7 +39,8 @@ class Retry:
     `attempts` counts the first one. Before attempt n + 1 the call rests `delay_s * factor ** (n - 1)` seconds, at most
     `max_delay_s`, less up to the share `jitter` of it (drawn from the call's key, so a replay rests as long). `on` names
     the exceptions that deserve another attempt, or decides with a function; cancellation, used-up budgets and programming errors
-    (`TypeError`, `NameError`, …) never do, unless `on` names them.
+    (`TypeError`, `NameError`, …) never do, unless `on` names them. An error's `retry_after_s` (how
+    long it asks to be left alone) is obeyed where it is longer.
 
     Attempts are counted in the journal: a crash does not give a call new ones.
 
@@ -79,11 +81,17 @@ class Retry:
             return type(error) in self.on
         return isinstance(error, self.on)
 
-    def delay_after(self, attempt: int, key: bytes) -> float:
-        """Seconds to rest after failed attempt number `attempt` (from 1)."""
+    def delay_after(self, attempt: int, key: bytes, error: BaseException | None = None) -> float:
+        """Seconds to rest after failed attempt number `attempt` (from 1), which ended with `error`."""
         try:
             delay = min(self.delay_s * self.factor ** (attempt - 1), self.max_delay_s)
         except OverflowError:
             delay = self.max_delay_s
         drawn = hashlib.blake2b(key + attempt.to_bytes(4, "big"), digest_size=8).digest()
-        return delay * (1.0 - self.jitter * (int.from_bytes(drawn, "big") / 2**64))
+        return max(delay * (1.0 - self.jitter * (int.from_bytes(drawn, "big") / 2**64)), _asked_for(error))
+
+
+def _asked_for(error: BaseException | None) -> float:
+    """How long an error asks to be left alone."""
+    wanted = getattr(error, "retry_after_s", 0.0)
+    return wanted if isinstance(wanted, int | float) and 0.0 < wanted < math.inf else 0.0
