@@ -27,6 +27,8 @@ from headway.errors import InputFailed as InputFailed
 from headway.errors import Interrupted as Interrupted
 from headway.errors import LayoutError as LayoutError
 from headway.errors import LeaseLost as LeaseLost
+from headway.errors import ModelError as ModelError
+from headway.errors import ModelUnavailable as ModelUnavailable
 from headway.errors import NoCanonicalForm as NoCanonicalForm
 from headway.errors import NoCheckpoint as NoCheckpoint
 from headway.errors import NotDecodable as NotDecodable

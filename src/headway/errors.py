@@ -97,6 +97,22 @@ class RemoteError(CallError):
     """An exception whose class is not loaded here, rebuilt from the journal or from a worker by its text."""
 
 
+class ModelError(CallError):
+    """A language model gave no reply, and asking again would not help: it refused the request, or does not speak the protocol."""
+
+    status: int | None = None
+    """The HTTP status that it answered with, where it answered."""
+
+
+class ModelUnavailable(ModelError):
+    """A language model gave no reply this time: a rate limit, a timeout, a broken connection, a fault of its server."""
+
+    retry_after_s: float = 0.0
+    """How long it asked to be left alone; a retry waits at least as long."""
+    may_have_cost: bool = False
+    """Whether it may have worked on the request all the same. It is then booked at its reservation."""
+
+
 # --- a run cannot start, go on or end --------------------------------------------------------------------------------
 
 

@@ -274,6 +274,22 @@ def signal(
 
 @app.command()
 @handled
+def serve(
+    model: Annotated[
+        str, typer.Argument(help="countdown, gemma, a .gguf file, openai:MODEL[@URL], or program.py:NAME.")
+    ] = "countdown",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes any that is free.")] = 8000,
+    host: Annotated[str, typer.Option("--host", help="0.0.0.0 lets other machines ask, without any password.")] = "127.0.0.1",
+    traceback: Trace = False,
+) -> None:
+    """Offer a model over the OpenAI protocol, until Ctrl-C."""
+    from headway.cli.serving import serve_model
+
+    serve_model(model, host, port)
+
+
+@app.command()
+@handled
 def gc(
     delete: Annotated[list[str] | None, typer.Option("--delete", metavar="RUN", help="Forget this run first; repeatable.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count.")] = False,

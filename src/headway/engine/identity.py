@@ -139,6 +139,8 @@ def _short_object(value: Any, kind: type) -> str:
         return f"{kind.__name__}.{value._name_}"
     if getattr(kind, "__headway_handle__", False):
         return f"<{value.key.hex()[:8]}>"
+    if (speaks := getattr(kind, "__headway_label__", None)) is not None:
+        return str(speaks(value))
     shape = getattr(value, "shape", None) if kind.__module__.partition(".")[0] in ("numpy", "torch") else None
     if shape is not None:
         return f"{kind.__name__}{list(shape)}"

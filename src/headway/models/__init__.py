@@ -1,0 +1,43 @@
+"""Language models: one protocol, and calls that are journaled, paid from a budget, retried and stopped for real.
+
+    from headway import models
+
+    model = models.open("gemma")                                # or "countdown", "weights.gguf", "openai:gpt-4.1-mini"
+    reply = await models.sample(model, "12 + 30 =", n=4, max_tokens=4, seed=1)
+
+`base` says what a model is; `endpoint`, `local` and `countdown` are three; `ask` and `streaming` make calls of them; `serving`
+offers one over the OpenAI protocol. Importing this needs no extra; using a model may.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from headway.models.ask import AnyModel as AnyModel
+from headway.models.ask import sample as sample
+from headway.models.base import BatchModel as BatchModel
+from headway.models.base import Message as Message
+from headway.models.base import Model as Model
+from headway.models.base import Piece as Piece
+from headway.models.base import Reply as Reply
+from headway.models.base import Request as Request
+from headway.models.base import Sample as Sample
+from headway.models.base import Usage as Usage
+from headway.models.endpoint import Endpoint as Endpoint
+from headway.models.limits import limited as limited
+from headway.models.local import Local as Local
+from headway.models.opening import open as open  # noqa: A004 - as a file is opened
+from headway.models.prices import FREE as FREE
+from headway.models.prices import PRICES as PRICES
+from headway.models.prices import Price as Price
+from headway.models.streaming import stream as stream
+
+if TYPE_CHECKING:
+    from headway.models.countdown.sampling import CountdownModel as CountdownModel
+
+
+def __getattr__(name: str) -> Any:
+    """`CountdownModel` is imported when it is asked for: it needs PyTorch."""
+    if name == "CountdownModel":
+        from headway.models.countdown.sampling import CountdownModel
+
+        return CountdownModel
+    raise AttributeError(f"module 'headway.models' has no attribute {name!r}")

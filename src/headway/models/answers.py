@@ -1,0 +1,179 @@
+"""The OpenAI protocol as who answers sees it: bodies to requests, replies and pieces to documents, errors to its error form.
+
+Pure functions. What a request asks for and this server can't do is refused, never ignored, when it would change the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from headway.errors import ModelError, UsageError
+from headway.models.base import Message, Piece, Reply, Request, Sample, Usage
+from headway.models.requests import make_request
+
+Kind = Literal["text", "chat"]
+Document = dict[str, Any]
+
+MAX_TOKENS = 256  # where a request names no bound
+_ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
+_REFUSED: Mapping[str, Callable[[Any], bool]] = {
+    "tools": bool,
+    "functions": bool,
+    "logit_bias": bool,
+    "suffix": bool,
+    "echo": bool,
+    "presence_penalty": bool,
+    "frequency_penalty": bool,
+    "top_logprobs": bool,
+    "response_format": lambda value: value != {"type": "text"},
+    "best_of": lambda value: value != 1,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A request as a client made it, and how it wants the answer."""
+
+    kind: Kind
+    request: Request
+    stream: bool = False
+    usage: bool = False
+
+
+class Refused(UsageError):
+    """A request that this server can't answer; `status` and `code` say it to the client."""
+
+    def __init__(self, message: str, status: int = 400, code: str | None = None) -> None:
+        super().__init__(message)
+        self.status, self.code = status, code
+
+
+def wanted(kind: Kind, body: Any, model: str) -> Wanted:
+    """What a body asks for. Raises Refused and UsageError, in words for the client."""
+    if not isinstance(body, dict):
+        raise Refused("the body is no JSON object")
+    if body.get("model", model) != model:
+        raise Refused(f"there is no model {body['model']!r} here, but {model!r}", 404, "model_not_found")
+    for name, changes in _REFUSED.items():
+        if body.get(name) is not None and changes(body[name]):
+            raise Refused(f"{name} is not supported here")
+    options = {name: body[name] for name in ("n", "temperature", "top_p", "stop", "seed") if body.get(name) is not None}
+    bound = next((body[name] for name in ("max_completion_tokens", "max_tokens") if body.get(name) is not None), MAX_TOKENS)
+    logprobs = body.get("logprobs")
+    request = make_request(
+        _messages(body.get("messages")) if kind == "chat" else _text(body.get("prompt")),
+        max_tokens=bound,
+        logprobs=logprobs is not None and logprobs is not False,
+        **options,
+    )
+    asked = body.get("stream_options") or {}
+    return Wanted(kind, request, bool(body.get("stream")), isinstance(asked, dict) and bool(asked.get("include_usage")))
+
+
+def _text(prompt: Any) -> str:
+    if isinstance(prompt, list) and len(prompt) == 1:
+        prompt = prompt[0]
+    if not isinstance(prompt, str):
+        raise Refused("prompt: one text, please (no tokens, and one request for each text)")
+    return prompt
+
+
+def _messages(given: Any) -> list[Message]:
+    if not isinstance(given, list) or not given:
+        raise Refused("messages: a list with at least one message")
+    return [_message(one) for one in given]
+
+
+def _message(given: Any) -> Message:
+    role = _ROLES.get(str(given.get("role"))) if isinstance(given, dict) else None
+    if role is None:
+        raise Refused(f"messages: each has a role (system, user, assistant) and a content, not {given!r}")
+    content = given.get("content")
+    if isinstance(content, list) and all(isinstance(part, dict) and part.get("type") == "text" for part in content):
+        content = "".join(str(part.get("text", "")) for part in content)
+    if not isinstance(content, str):
+        raise Refused("messages: a content is text; images and sounds are not supported here")
+    return Message(role, content)  # type: ignore[arg-type]
+
+
+# --- whole replies ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What all documents of one answer have in common."""
+
+    kind: Kind
+    answer_id: str
+    created: int
+    model: str
+
+    def document(self, choices: list[Document], usage: Usage | None = None, *, chunk: bool = False) -> Document:
+        name = "text_completion" if self.kind == "text" else "chat.completion.chunk" if chunk else "chat.completion"
+        made: Document = {"id": self.answer_id, "object": name, "created": self.created, "model": self.model, "choices": choices}
+        if usage is not None:
+            made["usage"] = usage_document(usage)
+        return made
+
+    def whole(self, reply: Reply) -> Document:
+        """A reply in one document."""
+        choices = [self._choice(one, index) for index, one in enumerate(reply.samples)]
+        return self.document(choices, Usage(reply.prompt_tokens, reply.tokens - reply.prompt_tokens))
+
+    def _choice(self, one: Sample, index: int) -> Document:
+        said = {"text": one.text} if self.kind == "text" else {"message": {"role": "assistant", "content": one.text}}
+        return {"index": index, **said, "logprobs": self._logprobs(one.text, one.logprobs), "finish_reason": finish(one.finish)}
+
+    def opening(self, n: int) -> list[Document]:
+        """The chunks with which a chat begins: who speaks."""
+        if self.kind == "text":
+            return []
+        delta = {"role": "assistant", "content": ""}
+        return [self.document([{"index": at, "delta": delta, "finish_reason": None}], chunk=True) for at in range(n)]
+
+    def chunk(self, piece: Piece) -> Document:
+        """A piece as an event of a stream."""
+        said = {"text": piece.text} if self.kind == "text" else {"delta": {"content": piece.text} if piece.text else {}}
+        logprobs = self._logprobs(piece.text, piece.logprobs)
+        choice = {"index": piece.index, **said, "logprobs": logprobs, "finish_reason": finish(piece.finish)}
+        return self.document([choice], chunk=True)
+
+    def _logprobs(self, text: str, values: tuple[float, ...]) -> Document | None:
+        """Log-probabilities. Their tokens' own texts are known only where a piece is one token."""
+        if not values:
+            return None
+        texts = [text] if len(values) == 1 else [""] * len(values)
+        if self.kind == "text":
+            return {"tokens": texts, "token_logprobs": list(values), "top_logprobs": None, "text_offset": None}
+        tokens = zip(texts, values, strict=True)
+        return {"content": [{"token": said, "logprob": value, "bytes": None, "top_logprobs": []} for said, value in tokens]}
+
+
+def finish(reason: str | None) -> str | None:
+    return "content_filter" if reason == "filter" else reason
+
+
+def usage_document(usage: Usage) -> Document:
+    return {"prompt_tokens": usage.read, "completion_tokens": usage.written, "total_tokens": usage.tokens}
+
+
+def models_document(model: str, created: int) -> Document:
+    return {"object": "list", "data": [{"id": model, "object": "model", "created": created, "owned_by": "headway"}]}
+
+
+# --- errors ----------------------------------------------------------------------------------------------------------
+
+
+def error_of(error: Exception) -> tuple[int, Document]:
+    """The status and the document that tell a client of an error."""
+    if isinstance(error, UsageError | ValueError):
+        return _error(getattr(error, "status", 400), str(error), "invalid_request_error", getattr(error, "code", None))
+    if isinstance(error, ModelError):
+        return _error(error.status or 502, str(error), "upstream_error", None)
+    return _error(500, f"{type(error).__name__}: {error}", "server_error", None)
+
+
+def _error(status: int, message: str, kind: str, code: str | None) -> tuple[int, Document]:
+    return status, {"error": {"message": message, "type": kind, "param": None, "code": code}}

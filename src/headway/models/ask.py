@@ -1,0 +1,197 @@
+"""A call of a model is a task: named by what it asks, journaled, paid from the budget, retried, stopped for real.
+
+    reply = await models.sample(model, "Why is the sky blue?", n=4, max_tokens=200)     # a call; `hw.gather` and `hw.race` take it
+    async for piece in models.stream(model, "Tell me a story"): ...                     # the same call, as it is made
+
+Before it starts a call reserves the tokens (and, where the model has a price, the money) that it can cost at most; afterwards it is
+charged what was really read and written. A call that is stopped is charged what was counted until then. Requests to a `BatchModel`
+that are made at the same time are answered together; each stays a call of its own.
+
+Errors that deserve it (`ModelUnavailable`) are tried again, after as long as the server asks to be left alone. A model is known by
+its name: where it is reached, and with what key, is no part of a call's name, and is never written to the journal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any, Unpack
+
+import headway.scope as scope
+from headway.engine.handle import Handle, current
+from headway.engine.retry import Retry
+from headway.errors import ModelError, ModelUnavailable, UsageError
+from headway.models.base import BatchModel, Model, Piece, Reply, Request, Usage
+from headway.models.collect import Collected
+from headway.models.limits import Limited
+from headway.models.prices import Price, price_of
+from headway.models.requests import Prompt, Sampling, make_request, prompt_bound
+from headway.task import task
+
+AnyModel = Model | BatchModel | Limited
+
+PATIENT = Retry(attempts=6, delay_s=0.5, factor=2.0, max_delay_s=60.0, jitter=0.5, on=(ModelUnavailable,))
+"""How often a request is made. A server that says when to come back is obeyed."""
+BATCH = 64
+LINGER_MS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a call of a model is named by (the model's name and the request), and how to do it."""
+
+    name: str
+    request: Request
+    model: Model | BatchModel = field(compare=False, repr=False)
+    prompt_bound: int = field(compare=False, repr=False)
+    price: Price | None = field(compare=False, repr=False)
+    listener: Callable[[Piece], None] | None = field(default=None, compare=False, repr=False)
+
+    def __headway_label__(self) -> str:
+        prompt = self.request.prompt
+        text = prompt if isinstance(prompt, str) else prompt[-1].content
+        return f"{self.name}, {text if len(text) <= 32 else '…' + text[-31:]!r}" + f", n={self.request.n}" * (self.request.n > 1)
+
+    @property
+    def bound(self) -> Usage:
+        """The tokens that it costs at most."""
+        return Usage(self.prompt_bound, self.request.n * self.request.max_tokens)
+
+    def amounts(self, usage: Usage) -> dict[str, float]:
+        """What these tokens cost, by unit."""
+        amounts: dict[str, float] = {"tokens": usage.tokens}
+        if self.price is not None:
+            amounts["money"] = self.price.of(usage)
+        return amounts
+
+
+def sample(model: AnyModel, prompt: Prompt, **options: Unpack[Sampling]) -> Handle[Reply]:
+    """Ask a model. A call of the current run, to be awaited; outside of a run just the reply, to be awaited as well.
+
+    Args:
+        model: an `Endpoint`, a `Local`, a `CountdownModel`, or anything like `Model` or `BatchModel`.
+        prompt: text to continue, or the messages of a conversation (`Message`, or dictionaries with `role` and `content`).
+        **options: `n` samples (1), `max_tokens` of each (256), `temperature` (1.0), `top_p` (1.0), `stop` texts, `seed` (None:
+            drawn anew), `logprobs` (False); `Request` says what they mean.
+
+    Returns:
+        The call. Its result is a `Reply`. It reserves `tokens` (and `money`) before it starts and is charged what it used.
+
+    Raises:
+        UsageError: at the call, for options that make no sense, and under a bound of `money` for a model without a price.
+        ModelError: on await. The model refused the request or does not speak the protocol.
+        ModelUnavailable: on await. It could not be had, also after `PATIENT.attempts` attempts.
+
+    Example:
+        >>> async def program(model):
+        ...     reply = await sample(model, "12 + 30 = ", n=3, max_tokens=4, stop=("\\n",), seed=1)
+        ...     return [one.text for one in reply.samples]
+    """
+    return begin(model, make_request(prompt, **options))
+
+
+def begin(
+    model: AnyModel, request: Request, *, listener: Callable[[Piece], None] | None = None, retry: Retry = PATIENT
+) -> Handle[Reply]:
+    """Make the call of a model, with what it can cost at most reserved. `listener` is told each piece as it is made."""
+    if isinstance(model, Limited):
+        with model.scope():
+            return begin(model.model, request, listener=listener, retry=retry)
+    asked = _asked(model, request, listener)
+    if current.get() is None:
+        return _outside(asked)  # type: ignore[return-value]
+    cost = asked.amounts(asked.bound)
+    if isinstance(model, BatchModel):
+        return ask_together.options(cost=cost)(asked)
+    return ask_one.options(cost=cost, retry=retry)(asked)
+
+
+def _asked(model: object, request: Request, listener: Callable[[Piece], None] | None) -> Asked:
+    if not isinstance(model, Model | BatchModel):
+        raise UsageError(f"{model!r} is no model: it has neither stream(request) nor sample_batch(requests, stopping)")
+    price = price_of(model)
+    if price is None and "money" in scope.remaining():
+        raise UsageError(
+            f"{model.name} has no price, so a bound of money can't hold for it: give it one, as in "
+            "models.Endpoint(…, price=models.Price(0.15, 0.60)) (US dollars per million tokens read, written)"
+        )
+    return Asked(model.name, request, model, prompt_bound(model, request.prompt), price, listener)
+
+
+async def _outside(asked: Asked) -> Reply:
+    """Without a run: the same request, made once."""
+    if isinstance(asked.model, BatchModel):
+        (reply,) = await asyncio.to_thread(asked.model.sample_batch, [asked.request], lambda _: False)
+        return reply
+    return await ask_one.fn(asked)  # type: ignore[no-any-return]
+
+
+# --- the two tasks ---------------------------------------------------------------------------------------------------
+
+
+@task(name="models.sample")
+async def ask_one(asked: Asked) -> Reply:
+    """One request to a model that answers requests one at a time."""
+    made = Collected(asked.request.n, asked.prompt_bound)
+    assert isinstance(asked.model, Model)
+    spent: Usage | None = None
+    try:
+        async with aclosing(asked.model.stream(asked.request)) as pieces:
+            async for piece in pieces:
+                made.add(piece)
+                if asked.listener is not None:
+                    asked.listener(piece)
+        return made.reply(asked.name)
+    except ModelError as error:
+        unsure = isinstance(error, ModelUnavailable) and error.may_have_cost and not made.begun
+        spent = asked.bound if unsure else None if made.begun else Usage(0, 0)
+        raise
+    finally:
+        scope.charge(**asked.amounts(spent or made.usage))
+
+
+@task(name="models.sample_batch", batch=BATCH, linger_ms=LINGER_MS, retry=PATIENT)
+def ask_together(asked: list[Asked]) -> list[Reply]:
+    """Requests to models that answer several at a time: one batch for each model."""
+    answers: list[Any] = [None] * len(asked)
+    for places in _by_model(asked).values():
+        model: Any = asked[places[0]].model
+        requests = [asked[place].request for place in places]
+        found = _answers(model, requests, lambda at, places=places: scope.stopping(item=places[at]))  # type: ignore[misc]
+        for place, answer in zip(places, found, strict=True):
+            answers[place] = answer
+            read_written = Usage(0, 0) if isinstance(answer, Exception) else Usage(answer.prompt_tokens, written(answer))
+            scope.charge(place, **asked[place].amounts(read_written))
+    return answers
+
+
+def written(reply: Reply) -> int:
+    return sum(one.tokens for one in reply.samples)
+
+
+def _by_model(asked: Sequence[Asked]) -> dict[int, list[int]]:
+    """The places of the requests to each model object."""
+    places: dict[int, list[int]] = {}
+    for place, one in enumerate(asked):
+        places.setdefault(id(one.model), []).append(place)
+    return places
+
+
+def _answers(model: BatchModel, requests: list[Request], stopping: Callable[[int], bool]) -> list[Reply | Exception]:
+    """The replies. Where the batch fails, each request by itself, so that only the one that is to blame does."""
+    try:
+        replies = model.sample_batch(requests, stopping)
+    except Exception as error:
+        if len(requests) == 1:
+            return [error]
+        return [
+            answer
+            for at, request in enumerate(requests)
+            for answer in _answers(model, [request], lambda _, at=at: stopping(at))  # type: ignore[misc]
+        ]
+    if len(replies) != len(requests):
+        wrong = UsageError(f"{model.name}: sample_batch got {len(requests)} requests and returned {len(replies)} replies")
+        return [wrong] * len(requests)
+    return list(replies)

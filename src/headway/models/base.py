@@ -1,0 +1,130 @@
+"""What a language model is here: a request goes in, samples come out, and what they cost is known.
+
+    reply = await models.sample(model, "25 8 7 3 -> 82\\n", n=4, max_tokens=40, seed=1)
+    reply.samples[0].text, reply.samples[0].tokens, reply.samples[0].logprob, reply.samples[0].finish
+
+Records are frozen and hold nothing but data, so a call of a model is named by what it asks and can be found again. A model is
+anything with a `name` and a `stream` of pieces (`Model`); one whose backend gains from larger batches has `sample_batch` instead
+(`BatchModel`). This file does no I/O and knows no backend; `ask.py` makes a call of a model a task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
+
+Finish = Literal["stop", "length", "filter"]
+"""Why a sample ended: the model or a stop string ended it, `max_tokens` did, or a provider's content filter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a model is asked.
+
+    prompt: text to continue, or the messages of a conversation to answer.
+    max_tokens: per sample. temperature: 0 takes the likeliest token. top_p: the share of probability that is sampled from.
+    stop: texts that end a sample; they are not part of it. seed: sample i of a request draws from (seed, i); None draws anew.
+    n: samples. logprobs: whether each token's log-probability is wanted; `Sample.logprob` is their sum.
+    """
+
+    prompt: str | tuple[Message, ...]
+    max_tokens: int = 256
+    temperature: float = 1.0
+    top_p: float = 1.0
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    n: int = 1
+    logprobs: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One answer: its text, its length in tokens, why it ended, and (where the backend says so) log-probabilities in nats."""
+
+    text: str
+    tokens: int
+    finish: Finish
+    logprob: float | None = None
+    logprobs: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The samples of a request, and the tokens that were read for it."""
+
+    samples: tuple[Sample, ...]
+    prompt_tokens: int
+    model: str
+
+    @property
+    def text(self) -> str:
+        """Of the first sample."""
+        return self.samples[0].text
+
+    @property
+    def tokens(self) -> int:
+        """All that were read and written."""
+        return self.prompt_tokens + sum(sample.tokens for sample in self.samples)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens that were read (the prompt, once for all its samples) and written."""
+
+    read: int
+    written: int
+
+    @property
+    def tokens(self) -> int:
+        return self.read + self.written
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of a sample as it is made: its text, how many tokens that is and, where wanted, their log-probabilities.
+
+    The last piece of a sample says why it ended. `usage` is what the backend counted for the whole request so far, where it says
+    so. What was counted when a request is cancelled is what it has cost.
+    """
+
+    text: str = ""
+    index: int = 0
+    finish: Finish | None = None
+    tokens: int = 0
+    logprobs: tuple[float, ...] = ()
+    usage: Usage | None = None
+
+
+@runtime_checkable
+class Model(Protocol):
+    """A language model that is asked one request at a time. `name` stands for it in keys, records and prices.
+
+    It may have `price` (a `Price`; else the table is asked) and `count(prompt) -> int` (tokens of a prompt, at most).
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    def stream(self, request: Request) -> AsyncGenerator[Piece, None]:
+        """The samples as they are made. Closing the generator (so, cancelling the call) stops the work at the backend."""
+
+
+@runtime_checkable
+class BatchModel(Protocol):
+    """A language model that is cheaper when several requests are answered together."""
+
+    @property
+    def name(self) -> str: ...
+
+    def sample_batch(self, requests: Sequence[Request], stopping: Callable[[int], bool]) -> list[Reply]:
+        """The replies in the order of the requests; runs in a thread. A request for which `stopping(place)` is true is no longer
+        wanted: its samples may end where they are."""

@@ -1,0 +1,82 @@
+"""Samples put together from the pieces of a stream, and what they have cost so far.
+
+Whatever happens to a request (it ends, it is cancelled, its connection breaks), what was counted until then is what it cost.
+Backends count in two ways: tokens piece by piece, and a total at the end. The total is right; pieces say how samples share it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from headway.errors import ModelUnavailable
+from headway.models.base import Finish, Piece, Reply, Sample, Usage
+
+
+@dataclass(slots=True)
+class _Part:
+    text: list[str] = field(default_factory=list)
+    tokens: int = 0
+    finish: Finish | None = None
+    logprobs: list[float] = field(default_factory=list)
+
+
+class Collected:
+    """The samples of one request as they grow. `prompt_bound` stands for the tokens of the prompt until the backend says them."""
+
+    def __init__(self, n: int, prompt_bound: int) -> None:
+        self._parts = [_Part() for _ in range(n)]
+        self._prompt_bound = prompt_bound
+        self._usage: Usage | None = None
+        self.begun = False
+
+    def add(self, piece: Piece) -> None:
+        self.begun = True
+        if piece.usage is not None:
+            self._usage = piece.usage
+        part = self._parts[piece.index]
+        part.text.append(piece.text)
+        part.tokens += piece.tokens
+        part.logprobs += piece.logprobs
+        part.finish = piece.finish or part.finish
+
+    @property
+    def usage(self) -> Usage:
+        """What the request has cost so far."""
+        counted = sum(part.tokens for part in self._parts)
+        if self._usage is None:
+            return Usage(self._prompt_bound, counted)
+        return Usage(self._usage.read, self._usage.written or counted)
+
+    @property
+    def done(self) -> bool:
+        return all(part.finish is not None for part in self._parts)
+
+    def reply(self, model: str) -> Reply:
+        """The whole reply. Raises ModelUnavailable where the stream ended before all samples did."""
+        if not self.done:
+            open_ones = sum(part.finish is None for part in self._parts)
+            raise ModelUnavailable(f"{model}: the stream ended before {open_ones} of {len(self._parts)} samples did")
+        usage = self.usage
+        tokens = shared(usage.written, [part.tokens for part in self._parts])
+        return Reply(tuple(map(_sample, self._parts, tokens)), usage.read, model)
+
+
+def _sample(part: _Part, tokens: int) -> Sample:
+    assert part.finish is not None
+    logprob = sum(part.logprobs) if part.logprobs else None
+    return Sample("".join(part.text), tokens, part.finish, logprob, tuple(part.logprobs))
+
+
+def shared(total: int, counted: Sequence[int]) -> list[int]:
+    """A total split in proportion to what was counted, in whole numbers that add up to it.
+
+    >>> shared(10, [4, 6]), shared(11, [1, 1]), shared(3, [0, 0])
+    ([4, 6], [6, 5], [2, 1])
+    """
+    weights = list(counted) if any(counted) else [1] * len(counted)
+    whole = [total * weight // sum(weights) for weight in weights]
+    by_rest = sorted(range(len(weights)), key=lambda at: -(total * weights[at] % sum(weights)))
+    for at in by_rest[: total - sum(whole)]:
+        whole[at] += 1
+    return whole

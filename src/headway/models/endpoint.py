@@ -1,0 +1,125 @@
+"""Models behind a server that speaks the OpenAI protocol: OpenAI itself, vLLM, llama.cpp, SGLang, Ollama, `headway serve`.
+
+    models.Endpoint("gpt-4.1-mini")                                              # OPENAI_API_KEY and OPENAI_BASE_URL, as always
+    models.Endpoint("qwen3", base_url="http://localhost:8000/v1", price=models.FREE)
+
+Text goes to `/completions`, messages to `/chat/completions`. Every request is streamed, also where the whole reply is wanted, so
+that a call that is stopped closes its connection and knows what it has cost. The `openai` client sends and parses; it retries
+nothing, because the runtime does. There is one client for each event loop, closed with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import os
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from headway.errors import ModelError, UsageError
+from headway.models.base import Piece, Request
+from headway.models.prices import Price
+from headway.models.protocol import asks_badly, model_error, pieces_in, request_body
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
+CONNECT_S = 10.0
+
+
+class Endpoint:
+    """A model behind an OpenAI-compatible server (extra `models`).
+
+    Args:
+        model: its name there, and here in keys, records and the price table.
+        base_url: the server, as `http://host:8000/v1`. Without one, `OPENAI_BASE_URL` or else OpenAI itself, with `OPENAI_API_KEY`.
+        api_key: what the server asks for. `OPENAI_API_KEY` is never sent to a `base_url` that is given here.
+        timeout_s: how long the server may be silent. For the whole call see `hw.deadline`.
+        price: what its tokens cost, where the list price does not hold.
+
+    Raises:
+        UsageError: without the extra, or without an API key where one is needed.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        timeout_s: float = 300.0,
+        price: Price | None = None,
+    ) -> None:
+        self.name = model
+        self.price = price
+        self._base_url = base_url
+        self._api_key = api_key
+        self._timeout_s = timeout_s
+        self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[AsyncOpenAI, Any]] = WeakKeyDictionary()
+        self._check()
+
+    def __headway_key__(self) -> object:
+        return ("model", self.name)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (self.name, self._base_url, self._api_key, self._timeout_s, self.price)
+
+    def __repr__(self) -> str:
+        return f"Endpoint({self.name!r})"
+
+    async def stream(self, request: Request) -> AsyncGenerator[Piece, None]:
+        """The samples as they are made; closing the generator closes the connection. Raises ModelError and ModelUnavailable."""
+        body = request_body(self.name, request, of_openai=self._base_url is None)
+        client = await self._client()
+        try:
+            resource = client.completions if isinstance(request.prompt, str) else client.chat.completions
+            events: Any = await resource.create(**body)
+            async with aclosing(events):
+                chunks = 0
+                async for chunk in events:
+                    chunks += 1
+                    for piece in pieces_in(chunk, request, self.name):
+                        yield piece
+            if not chunks:
+                raise asks_badly(self.name, f"it answered with {events.response.headers.get('content-type')}, not with a stream")
+        except ModelError:
+            raise
+        except Exception as error:
+            if (known := model_error(self.name, error)) is None:
+                raise
+            raise known from None  # the cause holds the request with its headers, and errors are journaled
+
+    def _check(self) -> None:
+        if importlib.util.find_spec("openai") is None:
+            raise UsageError("models.Endpoint needs the openai client: pip install 'headway[models]'")
+        if self._base_url is None and not self._api_key and not os.environ.get("OPENAI_API_KEY"):
+            raise UsageError(
+                f"models.Endpoint({self.name!r}): no API key. Set OPENAI_API_KEY, give api_key=, or the base_url= of another server"
+            )
+
+    async def _client(self) -> AsyncOpenAI:
+        loop = asyncio.get_running_loop()
+        if loop not in self._clients:
+            kept = self._kept()
+            self._clients[loop] = await anext(kept), kept
+        return self._clients[loop][0]
+
+    async def _kept(self) -> AsyncGenerator[AsyncOpenAI, None]:
+        """A client for as long as the event loop runs: whoever ends a loop closes its open generators, and so the connections."""
+        import openai
+
+        made = openai.AsyncOpenAI(
+            api_key=self._api_key if self._base_url is None else self._api_key or "none",
+            base_url=self._base_url,
+            max_retries=0,
+            timeout=openai.Timeout(self._timeout_s, connect=CONNECT_S),
+        )
+        async with made as client:
+            yield client
+
+
+def _again(model: str, base_url: str | None, api_key: str | None, timeout_s: float, price: Price | None) -> Endpoint:
+    """The endpoint in another process."""
+    return Endpoint(model, base_url=base_url, api_key=api_key, timeout_s=timeout_s, price=price)

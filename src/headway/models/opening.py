@@ -1,0 +1,49 @@
+"""Models by name, as a command line or a settings file says them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from headway.errors import UsageError
+from headway.models.base import BatchModel, Model
+from headway.models.endpoint import Endpoint
+from headway.models.local import Local
+from headway.pools.program import load_object
+
+NAMES = "'countdown', 'gemma', a .gguf file, 'openai:MODEL', 'openai:MODEL@URL', or 'program.py:NAME'"
+
+
+def open(name: str) -> Model | BatchModel:  # noqa: A001 - as a file is opened
+    """The model of a name.
+
+    Args:
+        name: `countdown` (the small model that comes with Headway), `gemma` (extra `local`), the path of a `.gguf` file,
+            `openai:MODEL` (with `OPENAI_API_KEY`), `openai:MODEL@URL` (a server that speaks the protocol),
+            or `program.py:NAME` (a model that a program of yours makes).
+
+    Raises:
+        UsageError: for any other name, and without the extra or the file that it needs.
+    """
+    if name == "countdown":
+        return _countdown()
+    if name == "gemma":
+        return Local()
+    if name.endswith(".gguf"):
+        return Local(Path(name))
+    if name.startswith("openai:"):
+        model, _, url = name.removeprefix("openai:").partition("@")
+        return Endpoint(model, base_url=url or None)
+    if ":" in name:
+        found = load_object(name)
+        if not isinstance(found, Model | BatchModel):
+            raise UsageError(f"{name} is {type(found).__name__}, which is no model: it has no stream and no sample_batch")
+        return found
+    raise UsageError(f"there is no model {name!r}: name {NAMES}")
+
+
+def _countdown() -> BatchModel:
+    try:
+        from headway.models.countdown.sampling import CountdownModel
+    except ImportError as error:
+        raise UsageError(f"the Countdown model needs PyTorch: pip install 'headway[torch]' ({error})") from None
+    return CountdownModel.shipped()

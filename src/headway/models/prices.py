@@ -1,0 +1,81 @@
+"""What tokens cost, as data: list prices by model name, so that a call can reserve and charge `money` (US dollars).
+
+    models.Endpoint("my-model", base_url=…, price=models.Price(0.20, 0.80))       # your own contract
+
+The table holds list prices of one day. Check yours: they change, and batches, caches and contracts differ. A model that is not in
+it and names no price of its own has none: its money is not counted, so under a bound of `money` it is refused, because a bound
+that counts nothing would be a lie. Models that run in this process cost no money (`FREE`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from headway.models.base import BatchModel, Model, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """US dollars per million tokens that are read and written.
+
+    >>> Price(2.00, 8.00).of(Usage(read=1_000, written=500))
+    0.006
+    """
+
+    read: float
+    written: float
+
+    def of(self, usage: Usage) -> float:
+        """What this many tokens cost, in US dollars."""
+        return (usage.read * self.read + usage.written * self.written) / 1_000_000
+
+
+FREE = Price(0.0, 0.0)
+
+SOURCE = "https://platform.openai.com/docs/pricing"
+READ_ON = "2026-06"
+
+PRICES: Mapping[str, Price] = {
+    "gpt-5.1*": Price(1.25, 10.00),
+    "gpt-5-mini*": Price(0.25, 2.00),
+    "gpt-5-nano*": Price(0.05, 0.40),
+    "gpt-5-pro*": Price(15.00, 120.00),
+    "gpt-5": Price(1.25, 10.00),
+    "gpt-5-20*": Price(1.25, 10.00),
+    "gpt-4.1-mini*": Price(0.40, 1.60),
+    "gpt-4.1-nano*": Price(0.10, 0.40),
+    "gpt-4.1": Price(2.00, 8.00),
+    "gpt-4.1-20*": Price(2.00, 8.00),
+    "gpt-4o-mini": Price(0.15, 0.60),
+    "gpt-4o-mini-20*": Price(0.15, 0.60),
+    "gpt-4o-2024-05-13": Price(5.00, 15.00),
+    "gpt-4o": Price(2.50, 10.00),
+    "gpt-4o-20*": Price(2.50, 10.00),
+    "o3-mini*": Price(1.10, 4.40),
+    "o3": Price(2.00, 8.00),
+    "o3-20*": Price(2.00, 8.00),
+    "o4-mini": Price(1.10, 4.40),
+    "o4-mini-20*": Price(1.10, 4.40),
+}
+"""List prices by name, as patterns of the shell; the first that fits counts."""
+
+
+def list_price(name: str, table: Mapping[str, Price] = PRICES) -> Price | None:
+    """The price of a model in a table, None where it has none.
+
+    >>> list_price("gpt-4o-mini-2024-07-18")
+    Price(read=0.15, written=0.6)
+    >>> list_price("gpt-99") is None
+    True
+    """
+    return next((price for pattern, price in table.items() if fnmatchcase(name, pattern)), None)
+
+
+def price_of(model: Model | BatchModel) -> Price | None:
+    """The price that a model names itself, else that of the table; a model that runs in this process is free."""
+    own = getattr(model, "price", None)
+    if isinstance(own, Price):
+        return own
+    return FREE if isinstance(model, BatchModel) else list_price(model.name)

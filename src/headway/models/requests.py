@@ -1,0 +1,76 @@
+"""Requests made of what a program writes, with every value checked before anything is sent or paid."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict
+
+from headway.errors import UsageError
+from headway.models.base import BatchModel, Message, Model, Request
+
+Prompt = str | Sequence[Message | Mapping[str, str]]
+ROUND_A_MESSAGE = 8  # tokens that a chat template puts around a message, at most
+ROUND_A_PROMPT = 32  # and around all of them
+
+
+class Sampling(TypedDict, total=False):
+    """How to sample: the fields of `Request` besides its prompt."""
+
+    n: int
+    max_tokens: int
+    temperature: float
+    top_p: float
+    stop: str | Sequence[str]
+    seed: int | None
+    logprobs: bool
+
+
+def make_request(prompt: Prompt, **options: Any) -> Request:
+    """A request with its values checked. Raises UsageError for what no model can answer."""
+    if isinstance(prompt, str):
+        said: str | tuple[Message, ...] = prompt
+    elif isinstance(prompt, Sequence) and prompt:
+        said = tuple(_message(given) for given in prompt)
+    else:
+        raise UsageError(f"a prompt is text or a list of messages, not {type(prompt).__name__}; await a handle first")
+    if unknown := options.keys() - Sampling.__annotations__.keys():
+        raise UsageError(f"a request has no {', '.join(sorted(unknown))}; it has {', '.join(Sampling.__annotations__)}")
+    stop = options.get("stop", ())
+    request = Request(prompt=said, **{**options, "stop": (stop,) if isinstance(stop, str) else tuple(stop)})
+    if wrong := _wrong(request):
+        raise UsageError(f"a request with {wrong}")
+    return request
+
+
+def _message(given: object) -> Message:
+    if isinstance(given, Message):
+        return given
+    if not isinstance(given, Mapping) or given.keys() != {"role", "content"} or not isinstance(given["content"], str):
+        raise UsageError(f"a message has a role and a content of text: models.Message('user', 'Hello'), not {given!r}")
+    if given["role"] not in ("system", "user", "assistant"):
+        raise UsageError(f"a message of role {given['role']!r}: the roles are system, user and assistant")
+    return Message(given["role"], given["content"])
+
+
+def _wrong(request: Request) -> str:
+    for name, least in (("n", 1), ("max_tokens", 1), ("seed", 0)):
+        value = getattr(request, name)
+        if not (value is None and name == "seed") and (not isinstance(value, int) or isinstance(value, bool) or value < least):
+            return f"{name}={value!r}: a whole number, at least {least}"
+    if not (isinstance(request.temperature, int | float) and request.temperature >= 0):
+        return f"temperature={request.temperature!r}: a number, zero or more"
+    if not (isinstance(request.top_p, int | float) and 0 < request.top_p <= 1):
+        return f"top_p={request.top_p!r}: a share above 0, at most 1"
+    if not all(isinstance(text, str) and text for text in request.stop):
+        return f"stop={request.stop!r}: texts that are not empty"
+    return ""
+
+
+def prompt_bound(model: Model | BatchModel, prompt: str | tuple[Message, ...]) -> int:
+    """The most tokens that a prompt can have: what the model counts, else its bytes, for no token is less than one."""
+    count = getattr(model, "count", None)
+    if count is not None:
+        return int(count(prompt))
+    if isinstance(prompt, str):
+        return len(prompt.encode()) + ROUND_A_MESSAGE
+    return sum(len(message.content.encode()) + ROUND_A_MESSAGE for message in prompt) + ROUND_A_PROMPT

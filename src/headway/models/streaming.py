@@ -1,0 +1,108 @@
+"""Samples as they are made, of a call that is recorded like any other.
+
+The call runs as a call does and its whole reply is journaled at its end; its pieces are handed on meanwhile. A resumed program gets
+the recorded reply in one piece for each sample. Leaving the loop stops the call. Once pieces were handed out the request is not
+made again when it fails, for they can't be taken back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections import deque
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
+from typing import Unpack
+
+from headway.engine.handle import current
+from headway.errors import ModelUnavailable, UsageError
+from headway.inside import _Parked
+from headway.models.ask import PATIENT, AnyModel, begin
+from headway.models.base import BatchModel, Piece, Reply, Request, Usage
+from headway.models.limits import Limited
+from headway.models.requests import Prompt, Sampling, make_request
+
+
+async def stream(model: AnyModel, prompt: Prompt, **options: Unpack[Sampling]) -> AsyncGenerator[Piece, None]:
+    """`sample`, as it is made: pieces with the `index` of their sample. A `BatchModel` gives each sample in one piece.
+
+    Raises what `sample` raises. Wrap it in `contextlib.aclosing` where you may leave the loop early: the work then stops at once.
+
+    Example:
+        >>> async def program(model):
+        ...     async with aclosing(stream(model, "Once upon a time", max_tokens=50)) as pieces:
+        ...         async for piece in pieces:
+        ...             print(piece.text, end="")
+    """
+    async with aclosing(listen(model, make_request(prompt, **options))) as pieces:
+        async for piece in pieces:
+            yield piece
+
+
+def listen(model: AnyModel, request: Request) -> AsyncGenerator[Piece, None]:
+    """The pieces of a request's reply."""
+    return _outside(model, request) if current.get() is None else _inside(model, request)
+
+
+async def _inside(model: AnyModel, request: Request) -> AsyncGenerator[Piece, None]:
+    heard = _Heard()
+    retry = dataclasses.replace(PATIENT, on=lambda error: isinstance(error, ModelUnavailable) and not heard.any)
+    call = begin(model, request, listener=heard.add, retry=retry)
+    call._awaited = True
+    call.add_callback(lambda _: heard.wake())
+    try:
+        while not (call.done() and not heard.pieces):
+            if heard.pieces:
+                yield heard.pieces.popleft()
+            else:
+                await heard.more()
+        reply = await call
+        if not heard.any:
+            for piece in pieces_of(reply):
+                yield piece
+    finally:
+        call.cancel("nobody listens to its stream any more")
+
+
+async def _outside(model: AnyModel, request: Request) -> AsyncGenerator[Piece, None]:
+    plain = model.model if isinstance(model, Limited) else model
+    if isinstance(plain, BatchModel):
+        for piece in pieces_of(await begin(plain, request)):
+            yield piece
+        return
+    async with aclosing(plain.stream(request)) as pieces:
+        async for piece in pieces:
+            yield piece
+
+
+class _Heard:
+    """What a stream has said and nobody has taken yet."""
+
+    def __init__(self) -> None:
+        self.pieces: deque[Piece] = deque()
+        self.any = False
+        self._waiting: asyncio.Future[None] | None = None
+
+    def add(self, piece: Piece) -> None:
+        self.any = True
+        self.pieces.append(piece)
+        self.wake()
+
+    def wake(self) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
+
+    async def more(self) -> None:
+        """Wait, as for another call, until there is something new."""
+        frame = current.get()
+        if frame is None:
+            raise UsageError("a stream was begun inside of a run and is read outside of it: read it in the call that began it")
+        self._waiting = asyncio.get_running_loop().create_future()
+        await _Parked(frame, self._waiting)
+
+
+def pieces_of(reply: Reply) -> Iterator[Piece]:
+    """A whole reply as a stream: a piece for each sample."""
+    for index, one in enumerate(reply.samples):
+        yield Piece(one.text, index, one.finish, one.tokens, one.logprobs)
+    yield Piece(usage=Usage(reply.prompt_tokens, reply.tokens - reply.prompt_tokens))

@@ -1,0 +1,83 @@
+"""Stand-ins for language models: small, deterministic, and with a memory of what they were asked. No mocks: they are models."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+
+from headway.models import FREE, Piece, Price, Reply, Request, Sample, Usage
+
+
+class StandInModel:
+    """Answers a prompt with its words in reverse, a word a token, one token for each turn of the loop; `pause_s` between them."""
+
+    def __init__(self, name: str = "stand-in", price: Price | None = FREE, pause_s: float = 0.0) -> None:
+        self.name, self.price, self.pause_s = name, price, pause_s
+        self.asked: list[Request] = []
+        self.failures: list[Exception] = []
+        self.stopped = 0
+        self.now, self.most = 0, 0
+
+    def __headway_key__(self) -> object:
+        return ("model", self.name)
+
+    def count(self, prompt: object) -> int:
+        return len(str(prompt).split())
+
+    async def stream(self, request: Request) -> AsyncGenerator[Piece, None]:
+        self.asked.append(request)
+        self.now += 1
+        self.most = max(self.most, self.now)
+        done = False
+        try:
+            if self.failures:
+                raise self.failures.pop(0)
+            words = str(request.prompt).split()[::-1][: request.max_tokens]
+            for word in words:
+                await asyncio.sleep(self.pause_s)
+                for index in range(request.n):
+                    yield Piece(f" {word}", index, None, 1, (-0.5,) if request.logprobs else ())
+            for index in range(request.n):
+                yield Piece("", index, "stop")
+            yield Piece(usage=Usage(self.count(request.prompt), request.n * len(words)))
+            done = True
+        finally:
+            self.now -= 1
+            self.stopped += not done
+
+
+class StandInBatchModel:
+    """Answers each request with its prompt in capitals and the size of its batch. `wait` waits until nobody wants it."""
+
+    def __init__(self, name: str = "stand-in-batch") -> None:
+        self.name = name
+        self.batches: list[list[str]] = []
+        self.unwanted: list[str] = []
+
+    def count(self, prompt: object) -> int:
+        return len(str(prompt).split())
+
+    def sample_batch(self, requests: Sequence[Request], stopping: Callable[[int], bool]) -> list[Reply]:
+        self.batches.append([str(request.prompt) for request in requests])
+        if any(request.prompt == "bad" for request in requests):
+            raise ValueError("no token for 'bad'")
+        return [self._reply(place, request, len(requests), stopping) for place, request in enumerate(requests)]
+
+    def _reply(self, place: int, request: Request, size: int, stopping: Callable[[int], bool]) -> Reply:
+        prompt = request.prompt if isinstance(request.prompt, str) else request.prompt[-1].content
+        if prompt == "log":
+            return Reply((Sample(" ".join(self.unwanted), 1, "stop"),), 1, self.name)
+        until = time.monotonic() + 20
+        while prompt.startswith("wait") and not stopping(place) and time.monotonic() < until:
+            time.sleep(0.005)
+        if stopping(place):
+            self.unwanted.append(prompt)
+        texts = [f"{prompt.upper()} {size}" + f" {index}" * (request.n > 1) for index in range(request.n)]
+        samples = tuple(Sample(text, len(text.split()), "stop", -1.0, (-0.5, -0.5) if request.logprobs else ()) for text in texts)
+        return Reply(samples, self.count(prompt), self.name)
+
+
+batch = StandInBatchModel()
+streaming = StandInModel(pause_s=0.01)
+not_a_model = 3

@@ -1,0 +1,413 @@
+"""A call of a model is a task: named, journaled, paid, retried, stopped. The models are stand-ins, the runtime is the real one."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import aclosing
+
+import pytest
+from standins import StandInBatchModel, StandInModel
+
+import headway as hw
+from headway import models
+from headway.journal.open import open_store
+from headway.models.ask import PATIENT
+from headway.observe.story import read_story
+
+QUESTION = "why is the sky blue"  # five words, five tokens
+
+
+def unavailable(text: str = "busy", *, after_s: float = 0.0, may_have_cost: bool = False) -> hw.ModelUnavailable:
+    error = hw.ModelUnavailable(text)
+    error.retry_after_s, error.may_have_cost = after_s, may_have_cost
+    return error
+
+
+def test_a_call_is_found_again_and_the_model_not_asked_twice(go):
+    model = StandInModel()
+
+    @hw.task
+    async def program() -> models.Reply:
+        return await models.sample(model, QUESTION, n=2, logprobs=True)
+
+    first = go(program)
+    assert go(program) == first
+    assert len(model.asked) == 1
+    assert first.text == " blue sky the is why"
+    assert (first.prompt_tokens, first.tokens, first.samples[1].logprob) == (5, 15, -2.5)
+
+
+def test_a_call_is_named_by_the_model_s_name_and_not_by_where_it_is(go):
+    asked: list[models.Request] = []
+
+    @hw.task
+    async def program(fail: bool) -> str:
+        model = StandInModel()  # another object each time
+        model.asked = asked
+        reply = await models.sample(model, QUESTION)
+        if len(asked) < 2 and fail:
+            raise LookupError("after the call")
+        return reply.text
+
+    with pytest.raises(LookupError):
+        go(program, True)
+    asked.append(asked[0])
+    assert go(program, True) == " blue sky the is why"
+    assert len(asked) == 2
+
+
+def test_it_costs_what_was_read_and_written(go):
+    model = StandInModel(price=models.Price(read=1_000_000, written=2_000_000))
+
+    @hw.task
+    async def program() -> tuple[dict[str, float], dict[str, float]]:
+        with hw.budget(tokens=1000, money=1000) as spent:
+            call = models.sample(model, QUESTION, n=2, max_tokens=7)
+            await call
+        return spent.spent, call.cost
+
+    assert go(program) == ({"tokens": 15, "money": 25}, {"tokens": 15, "money": 25})
+
+
+def test_a_budget_that_could_be_overdrawn_refuses_before_the_model_is_asked(go):
+    model = StandInModel()
+
+    @hw.task
+    async def program(tokens: int) -> str:
+        with hw.budget(tokens=tokens):
+            return (await models.sample(model, QUESTION, n=2, max_tokens=10)).text
+
+    with pytest.raises(hw.BudgetExceeded, match="tokens"):
+        go(program, 24, run_id="poor")
+    assert not model.asked
+    assert go(program, 25, run_id="rich")
+
+
+def test_parallel_calls_never_pass_the_same_stale_check(go):
+    model = StandInModel()
+
+    @hw.task
+    async def program() -> list[bool]:
+        with hw.budget(tokens=40):
+            return [one.ok for one in await hw.settle(*(models.sample(model, QUESTION, max_tokens=10, seed=i) for i in range(4)))]
+
+    assert go(program) == [True, True, False, False]
+    assert len(model.asked) == 2
+
+
+def test_under_a_bound_of_money_a_model_without_a_price_is_refused(go):
+    unknown, free = StandInModel("unknown", price=None), StandInModel("free")
+
+    @hw.task
+    async def program(model_name: str, money: float) -> dict[str, float]:
+        with hw.budget(money=money) as spent:
+            await models.sample(free if model_name == "free" else unknown, QUESTION)
+        return spent.spent
+
+    with pytest.raises(hw.UsageError, match="unknown has no price"):
+        go(program, "unknown", 1.0, run_id="unknown")
+    assert go(program, "free", 0.0, run_id="free")["money"] == 0
+    assert not unknown.asked
+
+
+def test_what_deserves_it_is_tried_again_after_as_long_as_the_server_asks(go, clock):
+    model = StandInModel()
+    model.failures = [unavailable(after_s=100), unavailable()]
+
+    @hw.task
+    async def program() -> dict[str, float]:
+        with hw.budget(tokens=100, calls=10) as spent:
+            await models.sample(model, QUESTION, max_tokens=10)
+        return spent.spent
+
+    assert go(program) == {"tokens": 10, "calls": 3, "money": 0}  # what failed cost nothing
+    assert 100 <= clock.elapsed < 103
+
+
+def test_a_refusal_is_not_tried_again_and_costs_nothing(go):
+    model = StandInModel()
+    model.failures = [hw.ModelError("400: no such thing")]
+
+    @hw.task
+    async def program() -> dict[str, float]:
+        with hw.budget(tokens=100) as spent, pytest.raises(hw.ModelError, match="no such thing"):
+            await models.sample(model, QUESTION, max_tokens=10)
+        return spent.spent
+
+    assert go(program) == {"tokens": 0, "money": 0}
+    assert len(model.asked) == 1
+
+
+def test_attempts_end(go):
+    model = StandInModel()
+    model.failures = [unavailable(f"busy {at}") for at in range(20)]
+
+    @hw.task
+    async def program() -> models.Reply:
+        return await models.sample(model, QUESTION)
+
+    with pytest.raises(hw.ModelUnavailable, match="busy 5"):
+        go(program)
+    assert len(model.asked) == PATIENT.attempts
+
+
+def test_an_attempt_that_may_have_been_worked_on_is_booked_as_if_it_had(go):
+    model = StandInModel()
+    model.failures = [unavailable("silence", may_have_cost=True)]
+
+    @hw.task
+    async def program() -> dict[str, float]:
+        with hw.budget(tokens=100) as spent:
+            await models.sample(model, QUESTION, max_tokens=10)
+        return spent.spent
+
+    assert go(program) == {"tokens": (5 + 10) + (5 + 5), "money": 0}
+
+
+def test_a_call_that_loses_a_race_stops_the_model_and_costs_what_was_made(go):
+    slow, fast = StandInModel("slow", pause_s=1.0), StandInModel("fast", pause_s=0.7)
+
+    @hw.task
+    async def program() -> tuple[str, dict[str, float]]:
+        loser = models.sample(slow, QUESTION, n=2, max_tokens=10)
+        winner = await hw.race(loser, models.sample(fast, "a b c"))
+        return winner.model, loser.cost
+
+    assert go(program) == ("fast", {"tokens": 5 + 2 * 2, "money": 0})  # two turns of two samples, at 2.1 s
+    assert (slow.stopped, slow.now, fast.stopped) == (1, 0, 0)
+
+
+def test_concurrent_requests_to_a_batch_model_are_answered_together_and_paid_apart(go):
+    one, other = StandInBatchModel("one"), StandInBatchModel("other")
+
+    @hw.task
+    async def program() -> list[tuple[str, float]]:
+        calls = [models.sample(model, prompt) for prompt in ("a", "b c", "d e f") for model in (one, other)]
+        await hw.gather(*calls)
+        return [((await call).text, call.cost["tokens"]) for call in calls]
+
+    told = go(program)
+    assert told == [("A 3", 3), ("A 3", 3), ("B C 3", 5), ("B C 3", 5), ("D E F 3", 7), ("D E F 3", 7)]
+    assert one.batches == other.batches == [["a", "b c", "d e f"]]
+    assert go(program) == told
+    assert len(one.batches) == 1
+
+
+def test_calls_with_different_bounds_share_a_batch(go):
+    model = StandInBatchModel()
+
+    @hw.task
+    async def program() -> None:
+        await hw.gather(*(models.sample(model, "a", max_tokens=bound) for bound in (1, 10, 100)))
+
+    go(program)
+    assert [len(batch) for batch in model.batches] == [3]
+
+
+def test_a_bad_request_fails_alone(go):
+    model = StandInBatchModel()
+
+    @hw.task
+    async def program() -> list[str]:
+        ends = await hw.settle(*(models.sample(model, prompt) for prompt in ("a", "bad", "c")))
+        return [one.value.text if one.value else str(one.error) for one in ends]
+
+    assert go(program) == ["A 1", "no token for 'bad'", "C 1"]
+
+
+def test_a_batch_model_hears_which_of_its_requests_nobody_wants():
+    model = StandInBatchModel()
+
+    @hw.task
+    async def program() -> list[str]:
+        kept, lost = models.sample(model, "wait for me"), models.sample(model, "wait in vain")
+        while not model.batches:  # noqa: ASYNC110 - a thread fills it
+            await asyncio.sleep(0.001)
+        lost.cancel()
+        kept.cancel()
+        return [str(one.error).split(",")[1] for one in await hw.settle(kept, lost)]
+
+    said = "') was cancelled: cancelled by the program"
+    assert hw.run(program, store=None) == [f" 'wait for me{said}", f" 'wait in vain{said}"]
+    _until(lambda: len(model.unwanted) == 2)
+    assert model.unwanted == ["wait for me", "wait in vain"]
+
+
+def _until(true: Callable[[], bool]) -> None:
+    end = time.monotonic() + 10
+    while not true() and time.monotonic() < end:
+        time.sleep(0.002)
+
+
+def test_a_limited_model_is_asked_by_so_many_at_a_time_wherever_they_are(go):
+    model = StandInModel(pause_s=1.0)
+    provider = models.limited(model, 2)
+
+    @hw.task
+    async def ask(number: int) -> str:
+        return (await models.sample(provider, f"{number}")).text
+
+    @hw.task
+    async def program() -> list[str]:
+        return await hw.gather(*(ask(number) for number in range(6)))
+
+    assert go(program) == [f" {number}" for number in range(6)]
+    assert model.most == 2
+    with pytest.raises(hw.UsageError, match="limits nothing"):
+        models.limited(model)
+
+
+def test_a_limited_rate_holds(go, clock):
+    provider = models.limited(StandInModel(), rate=1, per_s=10)
+
+    @hw.task
+    async def program() -> None:
+        await hw.gather(*(models.sample(provider, f"{number}") for number in range(4)))
+
+    go(program)
+    assert 30 <= clock.elapsed < 31
+
+
+def test_a_model_is_an_argument_of_tasks_and_known_by_its_name(go):
+    @hw.task
+    async def ask(model: models.Model, prompt: str) -> str:
+        return (await models.sample(model, prompt)).text
+
+    @hw.task
+    async def program() -> bool:
+        return ask(StandInModel(), "a b").key != ask(StandInModel("else"), "a b").key
+
+    assert go(program)
+
+
+def test_a_label_says_who_was_asked_what(go, tmp_path):
+    @hw.task
+    async def program() -> None:
+        await models.sample(StandInModel(), "the end of a prompt says what is asked: 12+30=", n=3)
+
+    go(program)
+    story = read_story(open_store(tmp_path / "store"), "run")
+    (label,) = [call.label for call in story.calls.values() if call.task == "models.sample"]
+    assert label == "stand-in, '… says what is asked: 12+30=', n=3" or label.endswith("is asked: 12+30=', n=3")
+
+
+def test_outside_of_a_run_a_call_is_just_the_request():
+    async def outside() -> list[str]:
+        pieces = [piece.text async for piece in models.stream(StandInModel(), "a b")]
+        replies = [await models.sample(StandInModel(), "a b"), await models.sample(StandInBatchModel(), "a b")]
+        return [*pieces, *(reply.text for reply in replies)]
+
+    assert asyncio.run(outside()) == [" b", " a", "", "", " b a", "A B 1"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"n": 0}, "n=0: a whole number, at least 1"),
+        ({"max_tokens": 1.5}, "max_tokens=1.5"),
+        ({"seed": -1}, "seed=-1"),
+        ({"temperature": float("nan")}, "temperature=nan"),
+        ({"top_p": 0}, "top_p=0"),
+        ({"stop": ("",)}, "stop="),
+        ({"best_of": 3}, "no best_of; it has n, max_tokens"),
+    ],
+)
+def test_a_request_that_makes_no_sense_is_refused_at_the_call(options, said):
+    with pytest.raises(hw.UsageError, match=said):
+        models.sample(StandInModel(), "a", **options)
+
+
+@pytest.mark.parametrize("prompt", [3, [], [{"role": "robot", "content": "x"}], [{"role": "user"}]])
+def test_a_prompt_is_text_or_messages(prompt):
+    with pytest.raises(hw.UsageError, match=r"prompt|message"):
+        models.sample(StandInModel(), prompt)
+
+
+def test_what_is_no_model_is_refused():
+    with pytest.raises(hw.UsageError, match="is no model"):
+        models.sample(object(), "a")  # type: ignore[arg-type]
+
+
+# --- streams ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_stream_is_heard_as_it_is_made_and_replayed_in_one_piece(go, clock):
+    model = StandInModel(pause_s=1.0)
+
+    @hw.task
+    async def program() -> list[tuple[str, float]]:
+        heard = []
+        async for piece in models.stream(model, "a b c"):
+            if piece.text:
+                heard.append((piece.text, clock.elapsed))
+        if len(model.asked) == 1:
+            model.asked.append(model.asked[0])
+            raise LookupError(f"{len(heard)} pieces, the first at {heard[0][1]:.0f} s")
+        return heard
+
+    with pytest.raises(LookupError, match="3 pieces, the first at 1 s"):
+        go(program)
+    (whole,) = go(program)
+    assert whole[0] == " c b a"
+    assert len(model.asked) == 2
+
+
+def test_leaving_a_stream_stops_the_model(go):
+    model = StandInModel(pause_s=1.0)
+
+    @hw.task
+    async def program() -> str:
+        async with aclosing(models.stream(model, "a b c")) as pieces:
+            async for piece in pieces:
+                return piece.text
+        return ""
+
+    assert go(program) == " c"
+    assert (model.stopped, model.now) == (1, 0)
+
+
+def test_a_stream_is_asked_for_again_until_it_has_begun_and_not_after(go):
+    class Breaks(StandInModel):
+        async def stream(self, request):
+            async with aclosing(super().stream(request)) as pieces:
+                async for piece in pieces:
+                    yield piece
+                    raise unavailable("broken off")
+
+    model = Breaks()
+    model.failures = [unavailable(), unavailable()]
+
+    @hw.task
+    async def program() -> list[str]:
+        heard = []
+        with pytest.raises(hw.ModelUnavailable, match="broken off"):
+            async for piece in models.stream(model, "a b"):
+                heard.append(piece.text)
+        return heard
+
+    assert go(program) == [" b"]
+    assert len(model.asked) == 3
+
+
+def test_a_stream_under_a_limit_of_one_does_not_wait_for_itself(go):
+    @hw.task
+    async def ask() -> str:
+        return "".join([piece.text async for piece in models.stream(StandInModel(pause_s=0.1), "a b")])
+
+    @hw.task
+    async def program() -> list[str]:
+        with hw.limit(1):
+            return await hw.gather(ask(), ask())
+
+    assert go(program) == [" b a", " b a"]
+
+
+def test_a_stream_of_a_batch_model_has_a_piece_for_each_sample(go):
+    @hw.task
+    async def program() -> list[tuple[int, str, str | None]]:
+        pieces = [piece async for piece in models.stream(StandInBatchModel(), "a", n=2)]
+        return [(piece.index, piece.text, piece.finish) for piece in pieces if piece.text]
+
+    assert go(program) == [(0, "A 1 0", "stop"), (1, "A 1 1", "stop")]

@@ -1,0 +1,180 @@
+"""`headway serve`, a real process over real sockets, asked by plain HTTP as any client would."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from servers import Server, start, stop
+
+pytest.importorskip("uvicorn")
+
+
+@pytest.fixture
+def batch(served) -> Server:
+    return served("batch")
+
+
+@pytest.fixture
+def streaming(served) -> Server:
+    return served("streaming")
+
+
+def connection(server: Server) -> http.client.HTTPConnection:
+    return http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=20)
+
+
+def post(server: Server, path: str, body: Any) -> tuple[int, Any]:
+    asking = connection(server)
+    asking.request("POST", f"/v1/{path}", body if isinstance(body, str) else json.dumps(body), {"content-type": "application/json"})
+    answer = asking.getresponse()
+    told = answer.read()
+    asking.close()
+    return answer.status, json.loads(told) if answer.getheader("content-type") == "application/json" else told.decode()
+
+
+def events(text: str) -> Iterator[Any]:
+    for line in text.split("\n\n"):
+        if line:
+            assert line.startswith("data: ")
+            yield line[6:] if line == "data: [DONE]" else json.loads(line[6:])
+
+
+def test_it_says_where_it_is_and_how_to_ask(batch):
+    where, how = batch.first_lines
+    assert where == f"stand-in-batch answers at {batch.url}\n"
+    assert how.startswith(f"  curl {batch.url}/completions -H 'content-type: application/json' -d '{{")
+
+
+def test_it_lists_its_model(batch):
+    asking = connection(batch)
+    asking.request("GET", "/v1/models")
+    told = json.loads(asking.getresponse().read())
+    assert told["object"] == "list"
+    assert [model["id"] for model in told["data"]] == ["stand-in-batch"]
+    asking.close()
+
+
+def test_a_completion_has_all_that_the_protocol_says(batch):
+    status, told = post(batch, "completions", {"model": "stand-in-batch", "prompt": "a b", "n": 2, "logprobs": 0, "seed": 1})
+    assert status == 200
+    assert told["object"] == "text_completion"
+    assert told["id"].startswith("cmpl-")
+    assert [choice["text"].split()[:2] for choice in told["choices"]] == [["A", "B"]] * 2
+    assert [(choice["index"], choice["finish_reason"]) for choice in told["choices"]] == [(0, "stop"), (1, "stop")]
+    assert told["choices"][0]["logprobs"]["token_logprobs"] == [-0.5, -0.5]
+    assert told["usage"] == {"prompt_tokens": 2, "completion_tokens": 8, "total_tokens": 10}
+
+
+def test_a_chat_completion_has_all_that_the_protocol_says(batch):
+    messages = [{"role": "developer", "content": "Be brief."}, {"role": "user", "content": [{"type": "text", "text": "a b"}]}]
+    status, told = post(batch, "chat/completions", {"messages": messages, "logprobs": True, "max_completion_tokens": 5})
+    assert status == 200
+    assert told["object"] == "chat.completion"
+    (choice,) = told["choices"]
+    assert choice["message"] == {"role": "assistant", "content": choice["message"]["content"]}
+    assert choice["message"]["content"].startswith("A B")
+    assert [part["logprob"] for part in choice["logprobs"]["content"]] == [-0.5, -0.5]
+
+
+def test_a_stream_is_a_series_of_events(streaming):
+    body = {"prompt": "a b", "stream": True, "stream_options": {"include_usage": True}}
+    status, told = post(streaming, "completions", body)
+    *chunks, usage, done = events(told)
+    assert (status, done) == (200, "[DONE]")
+    assert [(chunk["choices"][0]["text"], chunk["choices"][0]["finish_reason"]) for chunk in chunks] == [
+        (" b", None),
+        (" a", None),
+        ("", "stop"),
+    ]
+    assert (usage["choices"], usage["usage"]["total_tokens"]) == ([], 4)
+
+
+def test_a_streamed_chat_begins_with_who_speaks(streaming):
+    _, told = post(streaming, "chat/completions", {"messages": [{"role": "user", "content": "a"}], "stream": True, "n": 2})
+    *chunks, done = events(told)
+    assert done == "[DONE]"
+    opening = [chunk["choices"][0]["delta"] for chunk in chunks[:2]]
+    assert opening == [{"role": "assistant", "content": ""}] * 2
+    assert all(chunk["object"] == "chat.completion.chunk" for chunk in chunks)
+    assert {chunk["choices"][0]["index"] for chunk in chunks} == {0, 1}
+
+
+def test_requests_at_the_same_time_are_answered_together(batch):
+    with ThreadPoolExecutor(8) as threads:
+        told = list(threads.map(lambda at: post(batch, "completions", {"prompt": f"p{at}"})[1], range(24)))
+    sizes = [int(one["choices"][0]["text"].split()[1]) for one in told]
+    assert max(sizes) > 1
+
+
+@pytest.mark.parametrize("body", [{"prompt": "wait for me"}, {"prompt": "wait for me too", "stream": True}])
+def test_a_client_that_goes_away_stops_the_work(batch, body):
+    asking = connection(batch)
+    asking.request("POST", "/v1/completions", json.dumps(body))
+    time.sleep(0.1)
+    asking.close()
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        _, told = post(batch, "completions", {"prompt": "log"})
+        if body["prompt"] in told["choices"][0]["text"]:
+            return
+    raise AssertionError("it went on without its client")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "said"),
+    [
+        ("completions", "{", 400, "the body is not JSON"),
+        ("completions", [], 400, "no JSON object"),
+        ("completions", {"model": "gpt-5", "prompt": "a"}, 404, "there is no model 'gpt-5' here"),
+        ("completions", {"prompt": [1, 2]}, 400, "prompt: one text"),
+        ("completions", {"prompt": "a", "n": 0}, 400, "n=0: a whole number"),
+        ("completions", {"prompt": "a", "echo": True}, 400, "echo is not supported"),
+        ("completions", {"prompt": "bad"}, 400, "no token for 'bad'"),
+        ("completions", {"prompt": "bad", "stream": True}, 400, "no token for 'bad'"),
+        ("chat/completions", {"messages": []}, 400, "at least one message"),
+        ("chat/completions", {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, 400, "content is text"),
+        ("chat/completions", {"messages": [{"role": "user", "content": "a"}], "tools": [{}]}, 400, "tools is not supported"),
+        ("embeddings", {"input": "a"}, 404, "there is nothing here"),
+    ],
+)
+def test_errors_have_the_protocol_s_form(batch, path, body, status, said):
+    told = post(batch, path, body)
+    assert told[0] == status
+    assert said in told[1]["error"]["message"]
+    assert told[1]["error"].keys() == {"message", "type", "param", "code"}
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_it_ends_when_it_is_told_to_also_with_a_request_under_way(how):
+    server = start("-m", "headway", "serve", "standins:batch", "--port", "0", lines=2)
+    threading.Thread(target=lambda: _try(server), daemon=True).start()
+    time.sleep(0.3)
+    server.process.send_signal(how)
+    assert server.process.wait(timeout=20) == 0
+    stop(server)
+
+
+def _try(server: Server) -> None:
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        post(server, "completions", {"prompt": "wait"})
+
+
+def test_a_port_that_is_taken_is_an_error_in_words(batch):
+    port = batch.url.split(":")[2].removesuffix("/v1")
+    done = subprocess.run(
+        [sys.executable, "-m", "headway", "serve", "openai:m@http://x", "--port", port], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"nothing can listen on 127.0.0.1 port {port}: Address already in use" in done.stderr
