@@ -11,6 +11,7 @@ import solvers
 from solvers import METHODS, RIGHT, find
 
 import headway as hw
+from headway import search
 from headway.journal.known import decode_outcome
 from headway.journal.records import COSTED, Kind
 from headway.search import Candidate, Found, State, best_of_n, first_finish, majority, no_thinking
@@ -227,8 +228,8 @@ def test_a_race_cancels_those_who_lost_and_books_them_before_it_returns(go):
         return Candidate("", f"{index}", 10)
 
     @hw.task
-    async def check(question: str, candidate: Candidate, index: int) -> hw.search.Verdict:
-        return hw.search.Verdict(True)
+    async def check(question: str, candidate: Candidate, index: int) -> search.Verdict:
+        return search.Verdict(True)
 
     @hw.task
     async def program() -> tuple[Any, ...]:
@@ -373,8 +374,8 @@ def test_states_know_their_depth_and_branch_whatever_a_stepper_does():
         seen.append(state)
         return State(f"{state.text}{index}", done=state.depth == 2)  # forgets depth and branch
 
-    async def even(texts: list[str]) -> list[float]:
-        return [0.5 for _ in texts]
+    async def likes_two(texts: list[str]) -> list[float]:
+        return [float(text == "q2") for text in texts]
 
-    asyncio.run(hw.search.dvts("q", step, even, n=4, width=2))
-    assert {(state.depth, state.branch) for state in seen} == {(0, 0), (1, 0), (1, 2), (2, 0), (2, 2)}
+    asyncio.run(search.beam_search("q", step, likes_two, n=4, width=4))
+    assert [(state.depth, state.branch) for state in seen] == [(0, 0)] * 4 + [(1, 2)] * 4 + [(2, 2)] * 4
