@@ -165,6 +165,31 @@ def test_an_error_of_a_part_is_an_error_of_the_search(go, method, monkeypatch):
     assert "ZeroDivisionError" in repr(caught.value)
 
 
+@every_method
+def test_tokens_in_a_row_are_those_of_the_longest_way(go, method):
+    """An answer has 3 tokens, a step one."""
+    found, _ = go(within, method, PLENTY)
+    if method == "a_star":
+        assert 3 <= found.sequential_tokens <= 6, "12 expansions, two at a time"
+    elif method == "majority":
+        assert found.sequential_tokens in (6, 9, 12), "two rounds or more"
+    elif method == "compute_optimal":
+        assert found.sequential_tokens == 6, "probes, then a round of votes"
+    else:
+        assert found.sequential_tokens == 3 * (len(found.candidates) if method == "solve_detect_verify" else 1)
+
+
+@pytest.mark.parametrize("method", ["best_of_n", "beam_search", "a_star", "compute_optimal"])
+def test_a_scorer_that_gives_too_few_scores_is_told_of(go, method, monkeypatch):
+    async def short(texts: list[str]) -> list[float]:
+        return [0.5 for _ in texts[1:]]
+
+    monkeypatch.setattr(solvers, "score", short)
+    with pytest.raises((hw.UsageError, ExceptionGroup)) as caught:
+        go(within, method, PLENTY)
+    assert "scores for" in repr(caught.value)
+
+
 # --- the parts they share --------------------------------------------------------------------------------------------
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from typing import NamedTuple
 
-from headway.search.base import Candidate, Found, Scorer, State, Stepper
+from headway.search.base import Candidate, Found, Scorer, State, Stepper, scores_of
 from headway.search.ending import each, ending
 from headway.search.tree import grown_from, leaf
 
@@ -56,10 +56,12 @@ async def a_star(
     frontier = [Node(0.0, 0, 0, 0.0, 0.0, State(question))]
     unscored: dict[int, Candidate] = {}  # answers of the round that goes on
     reached = {question}
+    longest: dict[int, int] = {}  # tokens of the longest step of each round
     expansions = made = 0
 
     async def extend(parent: Node, index: int, place: int) -> State:
         grown = grown_from(parent.state, await step(parent.state, index), index)
+        longest[made] = max(longest.get(made, 0), grown.tokens - parent.state.tokens)
         if grown.done and grown.answer is not None:
             unscored[place] = leaf(question, grown)
         return grown
@@ -69,7 +71,7 @@ async def a_star(
             expansions += len(parents)
             work = [(parent, index) for parent in parents for index in range(width)]
             grown = await each(extend(parent, index, place) for place, (parent, index) in enumerate(work))
-            scores = await score([state.text for state in grown])
+            scores = await scores_of(score, [state.text for state in grown])
             unscored.clear()
             for (parent, _), state, value in zip(work, grown, scores, strict=True):
                 made += 1
@@ -78,7 +80,7 @@ async def a_star(
                     heapq.heappush(frontier, _node(parent, state, value, made, memory))
     goals = sorted(node for node in frontier if node.state.done and node.state.answer is not None)
     candidates = (*(leaf(question, goal.state, 1 - goal.ahead) for goal in goals), *(unscored[place] for place in sorted(unscored)))
-    return Found(candidates[0] if candidates else None, candidates, end.stopped)
+    return Found(candidates[0] if candidates else None, candidates, end.stopped, sum(longest.values()))
 
 
 def _node(parent: Node, state: State, score: float, number: int, memory: float) -> Node:

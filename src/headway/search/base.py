@@ -17,6 +17,8 @@ from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from headway.errors import UsageError
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -65,11 +67,16 @@ Stopped = Literal["done", "budget", "deadline"]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a method returns: its choice (None where it has nothing), all that it chose from, and why it ended."""
+    """What a method returns: its choice (None where it has nothing), all that it chose from, and why it ended.
+
+    sequential_tokens: of the answers' tokens, those that had to be written one after another, however wide the machine is: the
+        longest of each round, summed over the rounds. What all of it cost, the budget around it knows.
+    """
 
     best: Candidate | None
     candidates: tuple[Candidate, ...]
     stopped: Stopped = "done"
+    sequential_tokens: int = 0
 
     @property
     def answer(self) -> str | None:
@@ -112,7 +119,17 @@ class Selector(Protocol):
     def __call__(self, candidates: Sequence[Candidate], /) -> int: ...
 
 
-def chosen(found: Mapping[int, Candidate], select: Selector, stopped: Stopped) -> Found:
+def chosen(found: Mapping[int, Candidate], select: Selector, stopped: Stopped, sequential_tokens: int = 0) -> Found:
     """What a method returns of candidates by their places in the search, in whatever order they came."""
     candidates = tuple(candidate for _, candidate in sorted(found.items()))
-    return Found(candidates[select(candidates)] if candidates else None, candidates, stopped)
+    return Found(candidates[select(candidates)] if candidates else None, candidates, stopped, sequential_tokens)
+
+
+async def scores_of(score: Scorer, texts: list[str]) -> list[float]:
+    """The scores of texts. Raises UsageError for a scorer that gives more or fewer than one each."""
+    scores = await score(texts)
+    if len(scores) != len(texts):
+        raise UsageError(
+            f"the scorer {score!r} gave {len(scores)} scores for {len(texts)} texts: give one for each, in their order"
+        )
+    return scores

@@ -25,7 +25,8 @@ async def beam_search(
 
     n: states of a round. width: continuations of each state that is kept. depth: rounds at most.
 
-    Returns the candidates that were completed, and the one that `select` takes; best-scored answers by vote by default.
+    Returns the candidates that were completed, and the one that `select` takes; by default of the answer with the largest sum of
+    scores.
 
     Raises what `step` and `score` raise, but for budgets and deadlines, which end the search.
 

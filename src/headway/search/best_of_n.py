@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from headway.search.base import Candidate, Found, Generator, Scorer, Selector, chosen
+from headway.search.base import Candidate, Found, Generator, Scorer, Selector, chosen, scores_of
 from headway.search.ending import each, ending
 from headway.search.selectors import best
 
@@ -37,9 +37,10 @@ async def best_of_n(
 
     async def attempt(index: int) -> None:
         found[index] = candidate = await generate(question, index)
-        (value,) = await score([question + candidate.text])
+        (value,) = await scores_of(score, [question + candidate.text])
         found[index] = replace(candidate, score=value)
 
     with ending() as end:
         await each(attempt(index) for index in range(len(given), n))
-    return chosen(found, select, end.stopped)
+    sampled = [candidate.tokens for index, candidate in found.items() if index >= len(given)]
+    return chosen(found, select, end.stopped, max(sampled, default=0))

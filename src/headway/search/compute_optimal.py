@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
 from headway.errors import UsageError
-from headway.search.base import Candidate, Found, Generator, Scorer, chosen
+from headway.search.base import Candidate, Found, Generator, Scorer, chosen, scores_of
 from headway.search.ending import each, ending
 from headway.search.policy import Policy
 from headway.search.selectors import best
@@ -53,16 +53,20 @@ async def compute_optimal(
 
     async def probe(index: int) -> None:
         found[index] = candidate = await generate(question, index)
-        (value,) = await score([question + candidate.text])
+        (value,) = await scores_of(score, [question + candidate.text])
         found[index] = replace(candidate, score=value)
 
     with ending() as end:
         await each(probe(index) for index in range(probes))
         given = tuple(found[index] for index in range(probes))
         searched = await strategies[policy.choose(difficulty(given), budget)](question, given)
-    if searched is not None and searched.answer is not None:
-        return searched
-    return chosen(found, best, end.stopped if searched is None else searched.stopped)
+    probed = max((candidate.tokens for candidate in found.values()), default=0)
+    if searched is None:
+        return chosen(found, best, end.stopped, probed)
+    tokens = probed + searched.sequential_tokens
+    if searched.answer is None:
+        return chosen(found, best, searched.stopped, tokens)
+    return replace(searched, sequential_tokens=tokens)
 
 
 def difficulty(candidates: Sequence[Candidate]) -> float:

@@ -25,4 +25,6 @@ async def first_finish(question: str, generate: Generator, *, n: int = 4) -> Fou
     with ending() as end:
         work = [generate(question, index) for index in range(n)]
         winner = await first_accepted(work, lambda candidate: candidate.answer is not None)
-    return Found(winner, () if winner is None else (winner,), end.stopped)
+    if winner is None:
+        return Found(None, (), end.stopped)
+    return Found(winner, (winner,), end.stopped, winner.tokens)

@@ -37,14 +37,17 @@ async def majority(
         ...     return await majority(question, sample, n=40, sure=0.95)
     """
     found = dict(enumerate(given))
+    longest: dict[int, int] = {}  # tokens of the longest sample of each round
 
-    async def attempt(index: int) -> None:
-        found[index] = await generate(question, index)
+    async def attempt(index: int, begun: int) -> None:
+        found[index] = candidate = await generate(question, index)
+        longest[begun] = max(longest.get(begun, 0), candidate.tokens)
 
     with ending() as end:
         while (more := needed(votes(found.values()), n - len(found), sure)) > 0:
-            await each(attempt(index) for index in range(len(found), len(found) + more))
-    return chosen(found, vote, end.stopped)
+            begun = len(found)
+            await each(attempt(index, begun) for index in range(begun, begun + more))
+    return chosen(found, vote, end.stopped, sum(longest.values()))
 
 
 def votes(candidates: Iterable[Candidate]) -> tuple[int, int]:

@@ -50,4 +50,5 @@ async def no_thinking(
             await each(work)
         else:
             await first_accepted(work, bool)
-    return chosen(found, select or (borda() if verify is None else best), end.stopped)
+    longest = max((candidate.tokens for candidate in found.values()), default=0)
+    return chosen(found, select or (borda() if verify is None else best), end.stopped, longest)

@@ -76,4 +76,4 @@ async def solve_detect_verify(
             if verdict.ok:
                 break
             asked = revise(question, candidate, verdict.feedback)
-    return chosen(found, best, end.stopped)
+    return chosen(found, best, end.stopped, sum(candidate.tokens for candidate in found.values()))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
-from headway.search.base import Candidate, Found, Scorer, Selector, State, Stepper, chosen
+from headway.search.base import Candidate, Found, Scorer, Selector, State, Stepper, chosen, scores_of
 from headway.search.ending import each, ending
 
 Allocate = Callable[[Sequence[State], Sequence[float], int], Awaitable[list[int]]]
@@ -24,10 +24,12 @@ async def tree_search(
     A round that a bound cuts short keeps the answers it reached; those that nobody scored any more have no score.
     """
     found: dict[int, Candidate] = {}
+    longest: dict[int, int] = {}  # tokens of the longest step of each round
     places = range(n)  # of a round, and no other round's: they order the candidates
 
     async def extend(state: State, index: int, place: int) -> State:
         grown = grown_from(state, await step(state, index), index)
+        longest[state.depth] = max(longest.get(state.depth, 0), grown.tokens - state.tokens)
         if grown.done:
             found[place] = leaf(question, grown)
         return grown
@@ -39,7 +41,7 @@ async def tree_search(
             places = range(places.stop, places.stop + len(parents))
             plan = zip(parents, range(len(parents)), places, strict=True)
             grown = await each(extend(state, index, place) for state, index, place in plan)
-            scores = await score([state.text for state in grown])
+            scores = await scores_of(score, [state.text for state in grown])
             for place, value in zip(places, scores, strict=True):
                 if place in found:
                     found[place] = replace(found[place], score=value)
@@ -49,7 +51,7 @@ async def tree_search(
             if not states or width < 1:
                 break
             counts = await allocate(states, scores, width)
-    return chosen(found, select, end.stopped)
+    return chosen(found, select, end.stopped, sum(longest.values()))
 
 
 def grown_from(state: State, grown: State, index: int) -> State:
