@@ -210,3 +210,8 @@ METHODS: dict[str, Callable[[str], Awaitable[Found]]] = {
 @hw.task
 async def find(method: str, question: str) -> Found:
     return await METHODS[method](question)
+
+
+@hw.task
+async def find_all(question: str) -> list[Found]:
+    return await hw.gather(*(find(method, question) for method in METHODS))

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from solvers import METHODS, find
+from solvers import METHODS, find, find_all
 
 import headway as hw
 from headway.journal.known import decode_outcome
@@ -55,10 +55,15 @@ def test_no_recorded_call_runs_again_after_a_crash(method):
         assert successes(history.rows()) == successes(whole.rows())
 
 
-@every_method
-def test_it_asks_for_the_same_calls_under_every_schedule(headway_check, method):
+def test_searches_ask_for_the_same_calls_under_every_schedule(headway_check):
     """Replays, other orders of completion, kills at drawn records: `headway_check` fails with what would lose or repeat work."""
-    headway_check(find, method, QUESTION, schedules=2)
+    headway_check(find_all, QUESTION, schedules=4)
+
+
+@pytest.mark.long
+@every_method
+def test_each_asks_for_the_same_calls_under_many_schedules(headway_check, method):
+    headway_check(find, method, QUESTION, schedules=40)
 
 
 @hw.task
