@@ -230,18 +230,34 @@ def _no_winner(errors: Sequence[BaseException | None]) -> BaseException:
 async def _race_loose(
     awaitables: Sequence[Awaitable[Any]], accept: Callable[[Any], bool] | None
 ) -> tuple[int, Any] | BaseException:
+    """As `_race`. Inside of a run the winner is recorded by its place."""
     tasks = [asyncio.ensure_future(awaitable) for awaitable in awaitables]
     left = set(tasks)
+    frame = current.get()
+    key = b""
     try:
+        if frame is not None:
+            outcomes = frame.call._engine.outcomes
+            key = outcomes.name_decision(frame.call, "race", b"coroutines" + len(tasks).to_bytes(4, "big"))
+            index = outcomes.recall(frame.call, key)
+            if index is not MISSING:
+                await asyncio.wait([tasks[index]])
+                if _wins_loose(tasks[index], accept):
+                    return index, tasks[index].result()
         while left:
             done, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
             for index, task in enumerate(tasks):
-                if task in done and not task.cancelled() and task.exception() is None:
-                    if accept is None or accept(task.result()):
-                        return index, task.result()
+                if task in done and _wins_loose(task, accept):
+                    if frame is not None:
+                        frame.call._engine.outcomes.record_decision(frame.call, key, "race", index)
+                    return index, task.result()
     finally:
         await _drain_tasks(tasks)
     return _no_winner([None if task.cancelled() else task.exception() for task in tasks])
+
+
+def _wins_loose(task: asyncio.Future[Any], accept: Callable[[Any], bool] | None) -> bool:
+    return not task.cancelled() and task.exception() is None and (accept is None or bool(accept(task.result())))
 
 
 # --- one after the other ---------------------------------------------------------------------------------------------

@@ -82,3 +82,51 @@ def test_an_error_of_what_was_cancelled_is_not_complained_of(go, caplog):
     go(program)
     gc.collect()
     assert not caplog.records
+
+
+@hw.task
+async def quick(x: int) -> int:
+    return x
+
+
+def test_the_winner_of_a_race_of_coroutines_stays_the_winner(go):
+    """All of them have ended when the program runs again; the first to have ended is the one that won before."""
+    stop = True
+
+    async def slowly(x: int) -> int:
+        await asyncio.sleep(10 - x if stop else x)
+        return await quick(x)
+
+    @hw.task
+    async def program() -> tuple[int, int]:
+        won = await hw.race(*(slowly(x) for x in range(4)), accept=lambda x: x != 3)
+        other = await hw.race(*(slowly(x) for x in range(4)))
+        if stop:
+            raise RuntimeError("stop")
+        return won, other
+
+    with pytest.raises(RuntimeError):
+        go(program)
+    stop = False
+    assert go(program) == (2, 3)
+    assert go(program, run_id="another") == (0, 0)
+
+
+def test_a_winner_that_would_not_win_again_does_not(go):
+    refused: list[int] = []
+
+    async def plain(x: int) -> int:
+        await asyncio.sleep(x)
+        return x
+
+    @hw.task
+    async def program() -> int:
+        won = await hw.race(*(plain(x) for x in range(3)), accept=lambda x: x not in refused)
+        if not refused:
+            raise RuntimeError("stop")
+        return won
+
+    with pytest.raises(RuntimeError):
+        go(program)
+    refused.append(0)
+    assert go(program) == 1

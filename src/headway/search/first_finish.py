@@ -10,7 +10,7 @@ async def first_finish(question: str, generate: Generator, *, n: int = 4) -> Fou
     """Race `n` samples; the first that ends with an answer is the result, the rest is cancelled and what it cost is booked
     (First Finish Search, after the idea of: from notes on it). It pays where short reasoning is right more often than long.
 
-    Which sample won is recorded where `generate` is a task: a resumed search has the same winner.
+    Which sample won is recorded: a resumed search has the same winner.
 
     Returns the winner as the only candidate; nothing where no sample had an answer.
 
