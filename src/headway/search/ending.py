@@ -14,6 +14,7 @@ most a second), while it can still say what it has. Outside of a run there are n
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Awaitable, Callable, Iterable
 from types import TracebackType
@@ -78,7 +79,13 @@ def bound(error: BaseException) -> Stopped | None:
 async def each(work: Iterable[Awaitable[T]]) -> list[T]:
     """All results, in order. What a bound refuses or stops does not end the rest, which is paid for: its error is raised when all
     have ended. Any other error cancels and drains the rest, as `hw.gather` does."""
-    ends = await gather(*[_end_of(awaitable) for awaitable in work])
+    begun = list(work)
+    try:
+        ends = await gather(*[_end_of(awaitable) for awaitable in begun])
+    finally:
+        for awaitable in begun:
+            if inspect.iscoroutine(awaitable) and inspect.getcoroutinestate(awaitable) == inspect.CORO_CREATED:
+                awaitable.close()  # the search was stopped before this could begin
     for _, error in ends:
         if error is not None:
             raise error
