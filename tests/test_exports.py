@@ -34,6 +34,7 @@ NAMES = [
     "limit",
     "map",
     "now",
+    "progress",
     "race",
     "random",
     "ref",
@@ -44,6 +45,7 @@ NAMES = [
     "settle",
     "signal",
     "sleep",
+    "stopping",
     "task",
     "testing",
     "time_left",
@@ -54,7 +56,8 @@ NAMES = [
 
 
 def test_every_public_name_is_there_and_no_other():
-    modules = {"checkpoint", "engine", "errors", "inside", "join", "journal", "observe", "pools", "scope", "cli", "sim"}
+    floors = {"cli", "engine", "journal", "models", "observe", "pools", "search", "sim", "train"}
+    modules = {"checkpoint", "errors", "inside", "join", "scope"} | floors
     found = {name for name in vars(headway) if not name.startswith(("_", "@"))} - modules - {"TYPE_CHECKING", "Any"}
     raised = {name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, BaseException)}
     assert found == {*NAMES, *raised}

@@ -54,6 +54,7 @@ from headway.errors import WrongArguments as WrongArguments
 from headway.inside import call as call
 from headway.inside import checkpoints as checkpoints
 from headway.inside import now as now
+from headway.inside import progress as progress
 from headway.inside import random as random
 from headway.inside import sleep as sleep
 from headway.inside import wait_event as wait_event
@@ -78,6 +79,7 @@ from headway.scope import charge as charge
 from headway.scope import deadline as deadline
 from headway.scope import limit as limit
 from headway.scope import remaining as remaining
+from headway.scope import stopping as stopping
 from headway.scope import time_left as time_left
 from headway.task import Task as Task
 from headway.task import ref as ref

@@ -10,6 +10,7 @@ import random as random_module
 import time
 from typing import TYPE_CHECKING, Any
 
+from headway.engine import events
 from headway.engine.handle import MISSING, Frame, current
 from headway.engine.identity import decision_key, sibling_key
 from headway.errors import NotEncodable, NotInRun, UsageError
@@ -58,6 +59,30 @@ def checkpoints(name: str = "", **options: Any) -> Checkpoints:
     if not files:
         raise UsageError("this run's store has no folder for checkpoints: run with store=PATH, or name one: hw.Checkpoints(PATH)")
     return Checkpoints(f"{files}/{name}" if name else files, **options)
+
+
+def progress(done: float, total: float | None = None, **numbers: float) -> None:
+    """Say how far the current call is: `done` of `total`, and numbers worth seeing. Shown while the run goes; nothing is recorded.
+
+    Works in every pool; of a gang only rank 0 is heard. Outside of a run it does nothing.
+
+    Example:
+        >>> for step in range(1000):
+        ...     progress(step, 1000, loss=0.5)
+    """
+    if (worker := worker_call()) is not None:
+        facts = worker.facts
+        if facts.seat is None or facts.seat.rank == 0:
+            worker.tell(_progress(time.time(), facts.key, facts.task, done, total, numbers))
+    elif (frame := current.get()) is not None:
+        engine = frame.call._engine
+        if engine.emit:
+            event = _progress(engine.wall(), frame.call.key.hex(), frame.call.task, done, total, numbers)
+            engine.on_loop(engine.emit, event)
+
+
+def _progress(at: float, key: str, task: str, done: float, total: float | None, numbers: dict[str, float]) -> events.CallProgress:
+    return events.CallProgress(at=at, key=key, task=task, done=done, total=total, numbers=numbers)
 
 
 def now() -> float:

@@ -57,7 +57,7 @@ class RunOptions(TypedDict, total=False):
     run_id: a name for the run; the same name again goes on with it. Without one, a new name is made.
     progress: show what happens on stderr; by default when that is a terminal.
     events: a file for one JSON object per event, or a callable that takes `headway.events.Event`, or several.
-    pools: how many `{"process": …, "thread": …}` may work at a time (default: one process per core, 32 threads).
+    pools: how many `{"process": …, "thread": …}` may work at a time (default: one process per core, 32 threads, one gang).
     resources: how many of each named resource the run has, such as `{"gpu": 2}`.
     budget, deadline_s: bounds of the whole run, as `hw.budget` and `hw.deadline`.
     max_active: how many calls may run on the event loop at a time (default 1024); more wait in line.
@@ -135,7 +135,7 @@ async def arun(program: Callable[..., Awaitable[R]], /, *args: Any, **options: U
             store=opened,
             info=info,
             sinks=shown,
-            pools={name: sizes[name] for name in ("process", "thread")},
+            pools={name: sizes[name] for name in ("process", "thread", "gang")},
             resources=dict(options.get("resources") or {}),
             max_active=sizes["max_active"],
             take_over=options.get("take_over", False),
@@ -234,9 +234,9 @@ def _root(program: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[
 
 def _checked_options(options: Mapping[str, Any]) -> dict[str, int]:
     """The sizes of pools and of the active set. Raises UsageError for what makes no sense, before anything is begun."""
-    sizes = {"process": os.cpu_count() or 1, "thread": 32, **(options.get("pools") or {})}
-    if unknown := sizes.keys() - {"process", "thread"}:
-        raise UsageError(f"pools= has no {', '.join(map(repr, sorted(unknown)))}: there are 'process' and 'thread'")
+    sizes = {"process": os.cpu_count() or 1, "thread": 32, "gang": 1, **(options.get("pools") or {})}
+    if unknown := sizes.keys() - {"process", "thread", "gang"}:
+        raise UsageError(f"pools= has no {', '.join(map(repr, sorted(unknown)))}: there are 'process', 'thread' and 'gang'")
     sizes["max_active"] = options.get("max_active", ACTIVE)
     for name, size in sizes.items():
         if not isinstance(size, int) or isinstance(size, bool) or size < 1:

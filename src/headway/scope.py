@@ -17,7 +17,7 @@ from typing import overload
 
 from headway.engine.books import checked
 from headway.engine.bounds import Deadline, Limit, Scope
-from headway.engine.handle import Frame, current
+from headway.engine.handle import OK, Frame, current
 from headway.errors import UsageError
 from headway.journal.ledger import Account
 from headway.journal.records import Amounts
@@ -32,7 +32,7 @@ class _Opened:
     def _enter(self, frame: Frame, scope: Scope) -> None:
         if self._token is not None:
             raise UsageError(f"{type(self).__name__} scope opened twice: make a new one for each with block")
-        self._token = current.set(Frame(frame.call, scope))
+        self._token = current.set(frame._replace(scope=scope))
 
     def _leave(self) -> None:
         if self._token is not None:
@@ -91,17 +91,42 @@ def budget(**amounts: float) -> Budget:
     return Budget(checked(amounts, "hw.budget"))
 
 
-def charge(**amounts: float) -> None:
+def charge(item: int | None = None, /, **amounts: float) -> None:
     """Book what the current call spent. Works in every pool; outside of a run it does nothing.
+
+    In a batch function `item` is the place of the one item that it was spent for (`charge(2, tokens=70)`); without it all calls of
+    the batch share it.
 
     It never raises for a budget, because the money is gone: spending above a bound closes that budget for further calls. Read
     `remaining()` before you spend.
     """
     booked = checked(amounts, "hw.charge")
     if (worker := worker_call()) is not None:
-        worker.charge(booked)
+        worker.charge(booked, item)
     elif (frame := current.get()) is not None:
-        frame.call._engine.on_loop(frame.call._engine.launcher.charge, frame, booked)
+        frame.call._engine.on_loop(frame.call._engine.launcher.charge, frame, booked, item)
+
+
+def stopping(item: int | None = None) -> bool:
+    """Whether nobody waits for the current attempt of the current call any more: it was cancelled, timed out or lost a race.
+
+    Async code and processes are interrupted anyway; a thread can't be, so one that works for long asks now and then. In a batch
+    function `item` is the place of an item; without it, whether none of the items is wanted any more. Outside of a run, False.
+
+    Example:
+        >>> @task
+        ... def search(seed: int) -> int:
+        ...     while not stopping():
+        ...         ...
+    """
+    frame = current.get()
+    if frame is None:
+        return False
+    call, batch = frame.call, frame.batch
+    if batch is not None:
+        return not (batch.left if item is None else batch.wants(item))
+    asked = call._x is not None and call._x.stop is not None
+    return asked or call._state >= OK or (frame.attempt > 0 and frame.attempt != call._attempt)
 
 
 @overload

@@ -22,7 +22,7 @@ from headway.engine.identity import task_part
 from headway.engine.retry import Retry
 from headway.engine.signature import Signature
 from headway.engine.spec import TASKS, TaskSpec
-from headway.errors import UsageError
+from headway.errors import UsageError, WorkerDied
 from headway.journal.declared import declare, stable_module
 from headway.pools.base import FunctionRef
 from headway.pools.program import find, function_ref
@@ -32,8 +32,10 @@ R = TypeVar("R")
 A = TypeVar("A")
 T = TypeVar("T")
 
-PoolName = Literal["inline", "thread", "process"]
+PoolName = Literal["inline", "thread", "process", "gang"]
 OnChange = Literal["reuse", "rerun", "ask"]
+GANG_RETRY = Retry(attempts=3, delay_s=1.0, on=(WorkerDied,))
+"""What a gang does about a process that died, unless it is told otherwise."""
 
 
 class Task(Generic[P, R]):
@@ -82,6 +84,7 @@ class Task(Generic[P, R]):
         timeout: float | None = None,
         cost: Mapping[str, float] | None = None,
         resources: Mapping[str, int] | None = None,
+        processes: int | None = None,
     ) -> Task[P, R]:
         """This task with other options for some calls. `key` names the call instead of its arguments.
 
@@ -95,6 +98,7 @@ class Task(Generic[P, R]):
             "timeout_s": timeout,
             "cost": dict(cost) if cost is not None else None,
             "resources": dict(resources) if resources is not None else None,
+            "processes": processes,
         }
         changed = {name: value for name, value in changes.items() if value is not None}
         spec = _checked(dataclasses.replace(self.spec, **changed))
@@ -170,6 +174,7 @@ def task(
     version: str = "",
     cost: Mapping[str, float] | None = None,
     resources: Mapping[str, int] | None = None,
+    processes: int | None = None,
     codec: Literal["typed", "pickle"] = "typed",
 ) -> _Decorator: ...
 
@@ -178,7 +183,10 @@ def task(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Make a function a task. Use bare or with options:
 
     name: its name in keys and records (default: module and function name). Renaming a task renames its calls.
-    pool: "inline" (default for `async def`: on the event loop), "thread" (default for `def`) or "process".
+    pool: "inline" (default for `async def`: on the event loop), "thread" (default for `def`), "process", or "gang":
+        on `processes` processes at once, which are joined by torch.distributed. The result is rank 0's. Where one of them fails all
+        are ended and the call has failed; a gang that lost a process is begun again (`retry`), from its own `hw.checkpoints()`.
+    processes: how many a gang has. It is no part of the call's name: a resumed gang may have another number.
     retry: a `Retry`. timeout: seconds for one attempt.
     batch, linger_ms: micro-batching. The function takes a list and returns a list; calls are single. Up to `batch` concurrent
         calls, gathered for at most `linger_ms` milliseconds, are handed over together; each is recorded by itself.
@@ -224,6 +232,7 @@ def make_spec(
     version: str = "",
     cost: Mapping[str, float] | None = None,
     resources: Mapping[str, int] | None = None,
+    processes: int | None = None,
     codec: Literal["typed", "pickle"] = "typed",
 ) -> TaskSpec:
     """The engine's view of a task. Declares the types in its signature to the codec."""
@@ -237,7 +246,7 @@ def make_spec(
         signature=Signature(fn, name or fn.__qualname__, batch=bool(batch)),
         is_async=is_async,
         pool=where,
-        retry=retry,
+        retry=GANG_RETRY if retry is None and where == "gang" else retry,
         timeout_s=timeout,
         batch=batch or 0,
         linger_s=linger_ms / 1000,
@@ -250,7 +259,8 @@ def make_spec(
         cost={unit: float(amount) for unit, amount in (cost or {}).items()},
         resources=dict(resources or {}),
         pickled=codec == "pickle",
-        ref=function_ref(fn) if where == "process" else None,
+        ref=function_ref(fn) if where in ("process", "gang") else None,
+        processes=1 if processes is None else processes,
     )
     spec = dataclasses.replace(spec, plain=_is_plain(spec), name_part=task_part(spec.name))
     for annotation in getattr(fn, "__annotations__", {}).values():
@@ -275,8 +285,14 @@ def _is_plain(spec: TaskSpec) -> bool:
 
 def _checked(spec: TaskSpec) -> TaskSpec:
     wrong = ""
-    if spec.pool not in ("inline", "thread", "process"):
-        wrong = f"pool={spec.pool!r} is none of 'inline', 'thread', 'process'"
+    if spec.pool not in ("inline", "thread", "process", "gang"):
+        wrong = f"pool={spec.pool!r} is none of 'inline', 'thread', 'process', 'gang'"
+    elif spec.processes != 1 and spec.pool != "gang":
+        wrong = 'processes= is for gangs: add pool="gang"'
+    elif not isinstance(spec.processes, int) or spec.processes < 1:
+        wrong = f"processes={spec.processes!r}: a whole number, at least 1"
+    elif spec.pool == "gang" and spec.batch:
+        wrong = "a gang can't be a batch task"
     elif spec.is_async and spec.pool != "inline":
         wrong = f"an async function runs on the event loop, not in pool={spec.pool!r}: make it a plain def"
     elif spec.verify is not None and not spec.effect:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -409,6 +410,136 @@ def test_a_cancelled_call_leaves_its_batch(go):
         return ends[0].cancelled, ends[1].value or 0
 
     assert go(program) == (True, 2)
+
+
+def test_calls_with_other_options_share_a_batch(go):
+    @hw.task(batch=8, linger_ms=5)
+    def square(items: list[int]) -> list[int]:
+        RAN.append(len(items))
+        return [item * item for item in items]
+
+    @hw.task
+    async def program() -> list[int]:
+        return await hw.gather(*(square.options(cost={"tokens": i})(i) for i in range(4)))
+
+    assert go(program) == [0, 1, 4, 9]
+    assert RAN == [4]
+
+
+@pytest.mark.parametrize("pool", ["inline", "thread", "process"])
+def test_what_a_batch_spends_for_an_item_is_booked_to_its_call(go, pool):
+    each = {"inline": each_inline, "thread": each_in_thread, "process": each_in_process}[pool]
+
+    @hw.task
+    async def one(item: int) -> float:
+        with hw.budget(tokens=100) as book:
+            await each(item)
+        return book.spent["tokens"]
+
+    @hw.task
+    async def program() -> list[float]:
+        return await hw.gather(*(one(i) for i in range(4)))
+
+    assert go(program) == [1.0, 2.0, 3.0, 4.0]
+
+
+def _spend_for_each(items: list[int]) -> list[int]:
+    for place, item in enumerate(items):
+        hw.charge(place, tokens=item)
+    hw.charge(tokens=len(items))  # for all of them
+    return items
+
+
+@hw.task(batch=4, linger_ms=50)
+async def each_inline(items: list[int]) -> list[int]:
+    return _spend_for_each(items)
+
+
+@hw.task(batch=4, linger_ms=50)
+def each_in_thread(items: list[int]) -> list[int]:
+    return _spend_for_each(items)
+
+
+@hw.task(batch=4, linger_ms=50, pool="process")
+def each_in_process(items: list[int]) -> list[int]:
+    return _spend_for_each(items)
+
+
+def test_charging_an_item_where_there_is_none_is_a_clear_error(go):
+    @hw.task(batch=2, linger_ms=5)
+    def beyond(items: list[int]) -> list[int]:
+        hw.charge(2, tokens=1)
+        return items
+
+    @hw.task
+    async def alone() -> None:
+        hw.charge(0, tokens=1)
+
+    @hw.task
+    async def program() -> list[str]:
+        return [str(end.error) for end in await hw.settle(beyond(1), beyond(2), alone())]
+
+    first, _, last = go(program)
+    assert "items 0 to 1" in first
+    assert "only a batch function has items" in last
+
+
+def test_a_thread_hears_that_nobody_waits_for_it_any_more(go):
+    @hw.task
+    def spin() -> None:
+        RAN.append("began")
+        while not hw.stopping():
+            time.sleep(0)
+        RAN.append("ended")
+
+    @hw.task
+    async def program() -> bool:
+        call = spin()
+        while not RAN:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        call.cancel()
+        return (await hw.settle(call))[0].cancelled
+
+    assert go(program)
+    while len(RAN) < 2:
+        time.sleep(0)
+    assert not hw.stopping()  # outside of a run
+
+
+def test_a_batch_hears_which_of_its_items_are_not_wanted_any_more(go):
+    @hw.task(batch=3, linger_ms=5)
+    def work(items: list[int]) -> list[int]:
+        RAN.append("began")
+        while not hw.stopping(1):
+            time.sleep(0)
+        RAN.append([hw.stopping(0), hw.stopping(1), hw.stopping(2), hw.stopping()])
+        return items
+
+    @hw.task
+    async def program() -> list[bool]:
+        calls = [work(i) for i in range(3)]
+        while not RAN:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        calls[1].cancel()
+        return [end.ok for end in await hw.settle(*calls)]
+
+    assert go(program) == [True, False, True]
+    assert RAN[1] == [False, True, False, False]
+
+
+def test_an_attempt_that_was_given_up_hears_of_it_though_the_call_goes_on(go):
+    @hw.task(timeout=1, retry=hw.Retry(attempts=2, delay_s=0.01))
+    def first_hangs() -> str:
+        if hw.call().attempt == 1:
+            while not hw.stopping():
+                time.sleep(0)
+            RAN.append("ended")
+            return "late"
+        while not RAN:  # noqa: ASYNC110
+            time.sleep(0)
+        return "second"
+
+    assert hw.run(first_hangs, store=None) == "second"
 
 
 def test_a_body_that_runs_again_is_not_charged_twice(go):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from headway.engine import events
@@ -34,28 +35,34 @@ class Batch:
         self.task: asyncio.Task[None] | None = None
         self.job: Job | None = None
 
+    def wants(self, item: int) -> bool:
+        """Whether the call of an item still waits for the batch."""
+        call = self.calls[item]
+        return call._x is not None and call._x.batch is self
+
 
 class Batches:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._open: dict[TaskSpec, list[Handle[Any]]] = {}
-        self._timers: dict[TaskSpec, asyncio.TimerHandle] = {}
+        # by function: calls of a task with other options (`Task.options`) go together
+        self._open: dict[Callable[..., Any], list[Handle[Any]]] = {}
+        self._timers: dict[Callable[..., Any], asyncio.TimerHandle] = {}
         self._closed: deque[Batch] = deque()  # full batches that wait for a pool's slot
 
     def add(self, call: Handle[Any]) -> None:
         """Put a call that may start into the open batch of its task."""
         spec = call._spec
-        calls = self._open.setdefault(spec, [])
+        calls = self._open.setdefault(spec.fn, [])
         calls.append(call)
         if len(calls) >= spec.batch:
             self._close(spec)
         elif len(calls) == 1:
-            self._timers[spec] = self._engine.loop.call_later(spec.linger_s, self._close, spec)
+            self._timers[spec.fn] = self._engine.loop.call_later(spec.linger_s, self._close, spec)
 
     def _close(self, spec: TaskSpec) -> None:
-        if (timer := self._timers.pop(spec, None)) is not None:
+        if (timer := self._timers.pop(spec.fn, None)) is not None:
             timer.cancel()
-        calls = [call for call in self._open.pop(spec, ()) if call._state == STARTING]
+        calls = [call for call in self._open.pop(spec.fn, ()) if call._state == STARTING]
         if calls:
             self._closed.append(Batch(spec, calls))
             self.serve()
@@ -95,7 +102,7 @@ class Batches:
             kwargs={},
             facts=engine.launcher.facts(first),
             on_done=lambda answer: self._answered(batch, answer),
-            on_charge=lambda amounts: self.charge(batch, amounts),
+            on_charge=lambda amounts, item: self.charge(batch, amounts, item),
             ref=spec.ref,
             context=own_context(first),
             pickled=spec.pickled,
@@ -105,7 +112,7 @@ class Batches:
 
     async def _run(self, batch: Batch, items: list[Any]) -> None:
         first = batch.calls[0]
-        current.set(Frame(first, first._scope))
+        current.set(Frame(first, first._scope, first._attempt, batch))
         try:
             values = batch.spec.fn(items)
             if batch.spec.is_async:
@@ -127,7 +134,7 @@ class Batches:
                 "return a list with one result (or exception) per item, in order"
             )
         for place, call in enumerate(batch.calls):
-            if call._state != RUNNING or call.extra().batch is not batch:
+            if call._state != RUNNING or not batch.wants(place):
                 continue
             call.extra().batch = None
             value = None if error is not None else values[place]
@@ -148,9 +155,15 @@ class Batches:
                 batch.task.cancel()
         self._engine.body_ended(call, None, asyncio.CancelledError())
 
-    def charge(self, batch: Batch, amounts: dict[str, float]) -> None:
-        """What the batch function spends is shared equally by its calls."""
-        calls = [call for call in batch.calls if call._state == RUNNING]
+    def charge(self, batch: Batch, amounts: dict[str, float], item: int | None) -> None:
+        """What the batch function spends for one item is its call's; what it spends for all is shared equally. A call that left has
+        been settled at what it had reserved."""
+        if item is not None and not 0 <= item < len(batch.calls):
+            raise UsageError(
+                f"hw.charge({item}, …) in batch task {batch.spec.name}: this batch has items 0 to {len(batch.calls) - 1}"
+            )
+        items = range(len(batch.calls)) if item is None else (item,)
+        calls = [batch.calls[place] for place in items if batch.wants(place)]
         for call in calls:
             share = {unit: amount / len(calls) for unit, amount in amounts.items()}
             self._engine.books.charge(Frame(call, call._scope), share)

@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from headway.engine import events
-from headway.engine.handle import Frame, Handle
+from headway.engine.handle import STARTING, Frame, Handle
 from headway.errors import BudgetExceeded, UsageError
 from headway.journal.known import encode_body
 from headway.journal.ledger import Account, add, remaining_in
@@ -135,6 +135,8 @@ class Books:
             if account is not None:
                 account.release(x.reserved)
             due = {unit: amount for unit, amount in x.reserved.items() if unit not in x.charged and amount}
+            if call._state == STARTING:  # it was stopped before its code ran: an attempt was begun and nothing spent
+                due = {unit: amount for unit, amount in due.items() if unit in BOOKED_BY_RUNTIME}
             x.reserved = {}
             if due:
                 self._book(call, account.key if account else b"", account, due)

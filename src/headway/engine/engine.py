@@ -132,7 +132,7 @@ class Engine:
         context: contextvars.Context | None = None,
     ) -> Handle[Any]:
         """Make a call. Raises WrongArguments, NoCanonicalForm, ForeignHandle and CycleError, before anything is recorded."""
-        parent, scope = frame
+        parent, scope = frame.call, frame.scope
         if parent._state >= FINISHING:
             raise UsageError(
                 f"{parent.describe()} has ended and can't call {spec.name} any more: "
@@ -140,7 +140,7 @@ class Engine:
             )
         if parent._x is not None and parent._x.stop is not None:
             raise asyncio.CancelledError(parent._x.stop_reason)
-        if parent._x is not None and parent._x.batch is not None:
+        if frame.batch is not None:
             raise UsageError(
                 f"batch task {parent.task} can't call {spec.name}: it works for several calls at once, and none could own it. "
                 "Make the calls where the batch's results are used"

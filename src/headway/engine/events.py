@@ -68,6 +68,16 @@ class CallCharged(Event, frozen=True):
     amounts: Amounts
 
 
+class CallProgress(Event, frozen=True):
+    """How far a call is, as it says itself: `done` of `total` (None where it can't know), and what else it wants to be seen."""
+
+    key: str
+    task: str
+    done: float
+    total: float | None
+    numbers: dict[str, float]
+
+
 class CancelRequested(Event, frozen=True):
     key: str
     task: str
@@ -182,6 +192,7 @@ AnyEvent = (
     | CallStarted
     | CallRetrying
     | CallCharged
+    | CallProgress
     | CancelRequested
     | CallEnded
     | BudgetOpened

@@ -20,6 +20,7 @@ from headway.errors import CallCancelled, ForeignHandle, HeadwayError
 from headway.journal.records import NO_PARENT, Amounts
 
 if TYPE_CHECKING:
+    from headway.engine.batch import Batch
     from headway.engine.bounds import Held, Scope
     from headway.engine.engine import Engine
     from headway.engine.spec import TaskSpec
@@ -35,10 +36,12 @@ MISSING: Any = object()
 
 
 class Frame(NamedTuple):
-    """Where code runs: inside which call, under which scope."""
+    """Where code runs: inside which call, under which scope, in which of its attempts, for which batch."""
 
     call: Handle[Any]
     scope: Scope
+    attempt: int = 0
+    batch: Batch | None = None
 
 
 current: contextvars.ContextVar[Frame | None] = contextvars.ContextVar("headway_frame", default=None)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from headway.engine import events
 from headway.engine.handle import OK, RUNNING, STARTING, Frame, Handle, current
 from headway.engine.inputs import filled
+from headway.errors import UsageError
 from headway.pools.base import Answer, CallFacts, Job
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def _from(factory: Any) -> Callable[..., asyncio.Task[None]]:
 def own_context(call: Handle[Any]) -> contextvars.Context:
     """A context for one attempt: an abandoned thread may still be inside the one of an earlier attempt."""
     context = call._context.copy() if call._context is not None else contextvars.copy_context()
-    context.run(current.set, Frame(call, call._scope))
+    context.run(current.set, Frame(call, call._scope, call._attempt, call._x.batch if call._x is not None else None))
     return context
 
 
@@ -199,10 +200,11 @@ class Launcher:
             kwargs=kwargs,
             facts=self.facts(call),
             on_done=done,
-            on_charge=lambda amounts: self.charged(call, attempt, amounts),
+            on_charge=lambda amounts, _: self.charged(call, attempt, amounts),
             ref=spec.ref,
             context=context,
             pickled=spec.pickled,
+            processes=spec.processes,
         )
         call.extra().job = job
         engine.ready.in_pools += 1
@@ -213,11 +215,12 @@ class Launcher:
         if call._state < OK and call._attempt == attempt:
             self._engine.books.charge(Frame(call, call._scope), amounts)
 
-    def charge(self, frame: Frame, amounts: dict[str, float]) -> None:
-        """The code of a call says what it spent; in a batch all its calls share it."""
-        x = frame.call._x
-        if x is not None and x.batch is not None:
-            self._engine.batches.charge(x.batch, amounts)
+    def charge(self, frame: Frame, amounts: dict[str, float], item: int | None) -> None:
+        """The code of a call says what it spent; in a batch, for which of its calls, or all of them share it."""
+        if frame.batch is not None:
+            self._engine.batches.charge(frame.batch, amounts, item)
+        elif item is not None:
+            raise UsageError(f"hw.charge({item}, …) in {frame.call.describe()}: only a batch function has items")
         else:
             self._engine.books.charge(frame, amounts)
 

@@ -38,6 +38,7 @@ class TaskSpec:
     resources: Mapping[str, int] = field(default_factory=dict)
     pickled: bool = False
     ref: FunctionRef | None = None
+    processes: int = 1  # of a gang
     plain: bool = True  # starts by simply running: no pool, timeout, batch, effect, resources
     name_part: bytes = b""  # the name as keys have it
     _version: list[bytes] = field(default_factory=list)

@@ -20,6 +20,7 @@ from headway.journal.owner import this_process
 from headway.journal.records import RunInfo, Signal
 from headway.journal.writer import Writer
 from headway.pools.base import Pool
+from headway.pools.gang import GangPool
 from headway.pools.process import ProcessPool
 from headway.pools.thread import ThreadPool
 
@@ -82,7 +83,11 @@ class Machine:
         return secrets.token_bytes(16)
 
     def make_pools(self, sizes: Mapping[str, int]) -> dict[str, Pool]:
-        return {"thread": ThreadPool(sizes.get("thread", 8)), "process": ProcessPool(sizes.get("process", 2))}
+        return {
+            "thread": ThreadPool(sizes.get("thread", 8)),
+            "process": ProcessPool(sizes.get("process", 2)),
+            "gang": GangPool(sizes.get("gang", 1)),
+        }
 
     def make_ready(self, engine: Engine, resources: dict[str, int], max_active: int) -> Ready:
         return Ready(engine, engine.pools, resources, max_active)

@@ -10,11 +10,13 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from headway.engine.events import CallProgress
 from headway.observe import words
 from headway.observe.tally import BudgetTally, Counts, Phase, Tally
 
 TASK_ROWS = 8
 BUDGET_ROWS = 3
+PROGRESS_ROWS = 4
 
 _STYLES = {
     Phase.DONE: "green",
@@ -43,6 +45,8 @@ def view(tally: Tally, now: float, rate: float) -> RenderableType:
     if run is not None and run.resumed:
         parts.append(Text(f"goes on from {words.count(run.recorded, 'recorded result')}", style="cyan"))
     parts += [_counters(counts), _task_table(tally)]
+    if said := list(tally.progress.values())[:PROGRESS_ROWS]:
+        parts.append(_progress_bars(said))
     if tally.budgets:
         parts.append(_budget_bars(tally.root_budgets()))
     return Group(*parts)
@@ -52,7 +56,8 @@ def line(tally: Tally, now: float, rate: float) -> Text:
     """One line for a log."""
     run = tally.run
     elapsed = words.seconds(now - run.at) if run else ""
-    parts = [_counted(tally.totals()), _speed(rate), _spent(tally), _time_left(tally, now)]
+    said = [_how_far(event) for event in list(tally.progress.values())[:PROGRESS_ROWS]]
+    parts = [_counted(tally.totals()), *said, _speed(rate), _spent(tally), _time_left(tally, now)]
     return Text(f"{run.run_id if run else 'run'} {elapsed}: " + "; ".join(part for part in parts if part))
 
 
@@ -134,6 +139,21 @@ def _budget_bars(budgets: list[BudgetTally]) -> Table:
     if len(budgets) > BUDGET_ROWS:
         table.add_row(Text(""), Text(f"… {len(budgets) - BUDGET_ROWS:,} more budgets inside", style="dim"))
     return table
+
+
+def _progress_bars(said: list[CallProgress]) -> Table:
+    """How far calls are that say so."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for event in said:
+        bar = ProgressBar(total=event.total, completed=event.done, width=28) if event.total else Text("")
+        table.add_row(Text(event.task), bar, Text(_how_far(event, named=False)))
+    return table
+
+
+def _how_far(event: CallProgress, *, named: bool = True) -> str:
+    of = f" of {words.amount(event.total)}" if event.total is not None else ""
+    more = "".join(f", {name} {words.amount(number)}" for name, number in event.numbers.items())
+    return f"{event.task + ' ' if named else ''}{words.amount(event.done)}{of}{more}"
 
 
 def add_bar(table: Table, unit: str, spent: float, limit: float, more: str = "", *, is_over: bool = False) -> None:

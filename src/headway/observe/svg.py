@@ -100,6 +100,19 @@ class Drawing:
         path = f"M{x:.5g} {y - low[0] * scale:.5g}" + "".join(there) + "".join(back) + "Z"
         self.parts.append(f'<path d="{path}" fill="{colour}"/>')
 
+    def curve(self, points: Sequence[tuple[float, float]], colour: str, *, width: float = 2.0) -> None:
+        """A line through points."""
+        path = "M" + "L".join(f"{x:.5g} {y:.5g}" for x, y in points)
+        self.parts.append(f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="{width:g}" stroke-linejoin="round"/>')
+
+    def band(self, low: Sequence[tuple[float, float]], high: Sequence[tuple[float, float]], colour: str) -> None:
+        """The pale area between two lines."""
+        path = "M" + "L".join(f"{x:.5g} {y:.5g}" for x, y in (*low, *reversed(high)))
+        self.parts.append(f'<path d="{path}Z" fill="{colour}" fill-opacity="0.13"/>')
+
+    def dot(self, x: float, y: float, colour: str, title: str) -> None:
+        self.parts.append(f'<circle cx="{x:.5g}" cy="{y:.5g}" r="3.5" fill="{colour}"><title>{escape(title)}</title></circle>')
+
     def finish(self, height: float) -> str:
         """The whole file."""
         return _HEAD.format(width=self.width, height=round(height)) + "\n".join(self.parts) + "\n</svg>\n"

@@ -17,6 +17,7 @@ from headway.engine.events import (
     BudgetChanged,
     BudgetOpened,
     CallEnded,
+    CallProgress,
     CallRetrying,
     CallReused,
     CallSpawned,
@@ -75,6 +76,7 @@ class Tally:
         self.tasks: defaultdict[str, Counts] = defaultdict(_zeros)
         self.budgets: dict[str, BudgetTally] = {}
         self.deadlines: dict[str, float] = {}
+        self.progress: dict[str, CallProgress] = {}  # what open calls said last
         self.retries = 0
         self.warnings = 0
         self._open: dict[str, int] = {}
@@ -86,6 +88,7 @@ class Tally:
             CallStarted: self._started,
             CallRetrying: self._retrying,
             CallEnded: self._ended,
+            CallProgress: self._progressed,
             BudgetOpened: self._budget_opened,
             BudgetChanged: self._budget_changed,
             DeadlineOpened: self._deadline_opened,
@@ -141,6 +144,8 @@ class Tally:
         self._leave(event.key, event.task, _LAST.get(event.status, _FAILED))
         if event.key in self.deadlines:
             del self.deadlines[event.key]
+        if event.key in self.progress:
+            del self.progress[event.key]
 
     def _move(self, key: str, task: str, phase: int) -> None:
         counts = self.tasks[task]
@@ -156,6 +161,10 @@ class Tally:
         if before is not None:
             counts[before] -= 1
         counts[phase] += 1
+
+    def _progressed(self, event: CallProgress) -> None:
+        if event.key in self._open:
+            self.progress[event.key] = event
 
     def _budget_opened(self, event: BudgetOpened) -> None:
         outer = self.budgets.get(event.parent)

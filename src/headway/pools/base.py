@@ -27,6 +27,15 @@ class FunctionRef:
 
 
 @dataclass(frozen=True, slots=True)
+class Seat:
+    """A process's place in its gang, and the file by which the members find each other."""
+
+    rank: int
+    size: int
+    meeting: str
+
+
+@dataclass(frozen=True, slots=True)
 class CallFacts:
     """What `hw.call()` and `hw.remaining()` answer inside a worker."""
 
@@ -38,6 +47,7 @@ class CallFacts:
     deadline: float | None = None  # wall clock
     allowance: Amounts = field(default_factory=dict)  # what was left in the budgets when the call started
     files: str = ""  # the folder of what the call keeps beside its result; empty where the store has no place for it
+    seat: Seat | None = None  # in a gang
 
 
 @dataclass(slots=True, eq=False)
@@ -49,10 +59,11 @@ class Job:
     kwargs: Mapping[str, Any]
     facts: CallFacts
     on_done: Callable[[Answer], None]
-    on_charge: Callable[[Amounts], None]
+    on_charge: Callable[[Amounts, int | None], None]  # what was spent, and for which item of a batch
     ref: FunctionRef | None = None
     context: contextvars.Context | None = None
     pickled: bool = False  # the task stores its result with pickle
+    processes: int = 1  # of a gang
 
 
 @dataclass(frozen=True, slots=True)

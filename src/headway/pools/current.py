@@ -22,8 +22,8 @@ class WorkerCall(Protocol):
     @property
     def facts(self) -> CallFacts: ...
 
-    def charge(self, amounts: Amounts) -> None:
-        """Book what the call spent. Never raises for a bound; the driver does."""
+    def charge(self, amounts: Amounts, item: int | None) -> None:
+        """Book what the call spent, or an item of a batch. Never raises for a bound; the driver does."""
 
     def tell(self, event: AnyEvent) -> None:
         """Put an event into the run's stream. May be called from any thread."""

@@ -53,6 +53,7 @@ class Ready(msgspec.Struct, frozen=True, array_like=True, tag="ready"):
 class Charged(msgspec.Struct, frozen=True, array_like=True, tag="charged"):
     number: int
     amounts: Amounts
+    item: int | None = None  # of a batch
 
 
 class Told(msgspec.Struct, frozen=True, array_like=True, tag="told"):

@@ -48,8 +48,12 @@ class RemoteWorker:
         on_answer: Callable[[RemoteWorker, Job, Answer], None],
         on_end: Callable[[RemoteWorker, WorkerDied | None], None],
         emit: Callable[[Any], None] | None,
+        *,
+        pool: str = "process",
+        on_ready: Callable[[], None] | None = None,
     ) -> None:
         self.number = number
+        self._pool, self._when_ready = pool, on_ready
         self.ready = False
         self.job: Job | None = None
         self._serial = 0  # tells this worker's jobs apart
@@ -194,7 +198,7 @@ class RemoteWorker:
                 self._on_ready()
             case messages.Charged():
                 if self.job is not None and message.number == self._serial:
-                    self.job.on_charge(message.amounts)
+                    self.job.on_charge(message.amounts, message.item)
             case messages.Told():
                 if self._emit is not None:
                     self._emit(message.event)
@@ -225,10 +229,12 @@ class RemoteWorker:
     def _on_ready(self) -> None:
         self.ready = True
         if self._emit is not None:
-            self._emit(events.WorkerStarted(at=time.time(), pool="process", worker=self.number, pid=self._pid))
+            self._emit(events.WorkerStarted(at=time.time(), pool=self._pool, worker=self.number, pid=self._pid))
         if self._waiting is not None:
             (work, fd), self._waiting = self._waiting, None
             self._send(work, fd)
+        if self._when_ready is not None:
+            self._when_ready()
 
     # --- the end ------------------------------------------------------------------------------------------------------
 
@@ -280,7 +286,7 @@ class RemoteWorker:
             self._killer.cancel()
         died = None if self.ready else _start_failure(why, cause)
         if self._emit is not None and self.ready:
-            self._emit(events.WorkerEnded(at=time.time(), pool="process", worker=self.number, pid=self._pid, why=why))
+            self._emit(events.WorkerEnded(at=time.time(), pool=self._pool, worker=self.number, pid=self._pid, why=why))
         if not self.ended.done():
             self.ended.set_result(None)
         self._on_end(self, died)

@@ -35,7 +35,7 @@ from headway.engine.events import AnyEvent
 from headway.errors import NotEncodable
 from headway.journal import codec
 from headway.journal.records import Amounts
-from headway.pools import current, messages, program
+from headway.pools import current, member, messages, program
 from headway.pools.base import CallFacts, FunctionRef
 
 INTERRUPT_SIGNAL = signal.SIGUSR1
@@ -115,7 +115,8 @@ class Worker:
             function = self._functions.get(work.ref)
             if function is None:
                 function = self._functions[work.ref] = program.resolve(work.ref)
-            value = self._interruptible(work.number, function, args, kwargs)
+            with member.joined(work.facts.seat):
+                value = self._interruptible(work.number, function, args, kwargs)
             del args, kwargs
             return _encoded(value, work)
         except Interrupted:
@@ -202,8 +203,8 @@ class Worker:
             self._armed = _IDLE
             raise Interrupted
 
-    def send_charge(self, number: int, amounts: Amounts) -> None:
-        self._send(messages.Charged(number, amounts))
+    def send_charge(self, number: int, amounts: Amounts, item: int | None) -> None:
+        self._send(messages.Charged(number, amounts, item))
 
     def tell(self, event: AnyEvent) -> None:
         self._send(messages.Told(event))
@@ -231,16 +232,16 @@ class _Call:
         self._worker = worker
         self._number = number
         self._lock = threading.Lock()
-        self._held_back: Amounts = {}
+        self._held_back: dict[int | None, Amounts] = {}  # by item of a batch
         self._total: Amounts = {}
         self._sent_at = 0.0
 
-    def charge(self, amounts: Amounts) -> None:
+    def charge(self, amounts: Amounts, item: int | None) -> None:
         self._worker.shield(True)
         try:
             with self._lock:
                 first = not self._held_back
-                _add(self._held_back, amounts)
+                _add(self._held_back.setdefault(item, {}), amounts)
                 _add(self._total, amounts)
             if time.monotonic() - self._sent_at >= _CHARGE_INTERVAL_S:
                 self.flush()
@@ -262,10 +263,10 @@ class _Call:
     def flush(self) -> None:
         """Send what was held back."""
         with self._lock:
-            amounts, self._held_back = self._held_back, {}
-            if amounts:
+            held_back, self._held_back = self._held_back, {}
+            for item, amounts in held_back.items():
                 self._sent_at = time.monotonic()
-                self._worker.send_charge(self._number, amounts)
+                self._worker.send_charge(self._number, amounts, item)
 
 
 def _add(total: Amounts, amounts: Amounts) -> None:

@@ -174,8 +174,8 @@ class SimProcessPool:
             return Answer(error=codec.decode_error(codec.encode_error(error)))
         finally:
             set_worker_call(None)
-            for amounts in call.charges:
-                self._process.call_soon(job.on_charge, amounts)
+            for amounts, item in call.charges:
+                self._process.call_soon(job.on_charge, amounts, item)
 
     def _answer(self, job: Job, answer: Answer) -> None:
         if job in self._running:
@@ -189,15 +189,15 @@ class _WorkerCall:
 
     def __init__(self, job: Job, tell: Callable[[Any], None]) -> None:
         self.facts: CallFacts = job.facts
-        self.charges: list[Amounts] = []
+        self.charges: list[tuple[Amounts, int | None]] = []
         self.tell = tell
 
-    def charge(self, amounts: Amounts) -> None:
-        self.charges.append(amounts)
+    def charge(self, amounts: Amounts, item: int | None) -> None:
+        self.charges.append((amounts, item))
 
     def remaining(self) -> Amounts:
         left = dict(self.facts.allowance)
-        for amounts in self.charges:
+        for amounts, _ in self.charges:
             for unit in left.keys() & amounts.keys():
                 left[unit] = max(0.0, left[unit] - amounts[unit])
         return left

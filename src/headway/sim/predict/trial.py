@@ -288,7 +288,7 @@ class _Unasked(Launcher):
         engine.pools[call._spec.pool].submit(job)
 
 
-def _nothing_is_charged(amounts: Amounts) -> None:
+def _nothing_is_charged(amounts: Amounts, item: int | None) -> None:
     pass
 
 

@@ -1,0 +1,140 @@
+"""Runs one function on several processes at once, which find each other through torch.distributed: a gang.
+
+All start or none do: no process gets the function before all of them are there. They end together as well: the first that raises or
+dies ends the others, for they would wait for it in a collective forever, and its error is the gang's. What rank 0 returned is the
+result. A gang has processes of its own and they end with it, so nothing of a failed attempt is left for the next one.
+
+The pool keeps slots and nothing else: one gang per slot, no queue, no retry. It must never answer a job twice, and never from
+inside `submit` or `cancel`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from headway.errors import WorkerDied
+from headway.pools.base import Answer, Job, Seat
+from headway.pools.remote import RemoteWorker
+
+_HEARSAY_S = 0.2
+"""How long an error waits for news of a process that has died: the others may fail in a collective before its end is noticed."""
+
+
+class GangPool:
+    """`size` gangs at a time, each of as many processes as its job wants."""
+
+    name = "gang"
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._running: dict[Job, _Gang] = {}
+        self._hired = 0
+        self._on_free: Callable[[], None] = lambda: None
+        self._emit: Callable[[Any], None] | None = None
+
+    @property
+    def free(self) -> int:
+        return max(0, self.size - len(self._running))
+
+    def start(self, on_free: Callable[[], None], emit: Callable[[Any], None] | None) -> None:
+        self._on_free, self._emit = on_free, emit
+
+    def submit(self, job: Job) -> None:
+        first, self._hired = self._hired + 1, self._hired + job.processes
+        self._running[job] = _Gang(job, first, self._emit, self._ended)
+
+    def cancel(self, job: Job) -> bool:
+        """Interrupt all processes, or kill them. The job is answered when the last has ended."""
+        if (gang := self._running.get(job)) is not None:
+            gang.stop(Answer(cancelled=True))
+        return True
+
+    def lend(self, slots: int) -> None:
+        """Nothing: a job in other processes can't wait for other jobs."""
+
+    async def close(self) -> None:
+        """End all gangs; their jobs are answered as cancelled."""
+        gangs = list(self._running.values())
+        for gang in gangs:
+            gang.stop(Answer(cancelled=True))
+        await asyncio.gather(*(gang.ended for gang in gangs))
+        await asyncio.sleep(0)
+
+    def _ended(self, job: Job, answer: Answer) -> None:
+        del self._running[job]
+        job.on_done(answer)
+        self._on_free()
+
+
+class _Gang:
+    """The processes of one job."""
+
+    def __init__(self, job: Job, first: int, emit: Callable[[Any], None] | None, on_end: Callable[[Job, Answer], None]) -> None:
+        self._job = job
+        self._on_end = on_end
+        self._answers: dict[int, Answer] = {}  # by rank
+        self._outcome: Answer | None = None  # of the first that failed
+        self._folder = Path(tempfile.mkdtemp(prefix="headway-gang-"))
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._workers = [
+            RemoteWorker(first + rank, self._answered, self._left, emit, pool="gang", on_ready=self._begin_when_all_are_there)
+            for rank in range(job.processes)
+        ]
+        self._present = len(self._workers)
+
+    def stop(self, outcome: Answer) -> None:
+        """End all processes; the gang's answer is this one, unless it has one already."""
+        if self._outcome is not None:
+            return
+        self._outcome = outcome
+        for worker in self._workers:
+            if worker.job is not None:
+                worker.cancel()
+            else:
+                worker.dismiss()
+
+    def _begin_when_all_are_there(self) -> None:
+        if self._outcome is not None or not all(worker.ready for worker in self._workers):
+            return
+        try:
+            for rank, worker in enumerate(self._workers):
+                seat = Seat(rank, len(self._workers), str(self._folder / "meeting"))
+                facts = dataclasses.replace(self._job.facts, seat=seat)
+                worker.assign(dataclasses.replace(self._job, facts=facts))
+        except Exception as error:  # arguments that can't be sent
+            self.stop(Answer(error=error))
+
+    def _answered(self, worker: RemoteWorker, job: Job, answer: Answer) -> None:
+        rank = self._workers.index(worker)
+        self._answers[rank] = answer
+        if isinstance(answer.error, WorkerDied) or answer.cancelled:
+            self.stop(answer)
+        elif answer.error is not None and self._outcome is None:
+            # This process stays until then: if it ended, the others would fail as well, and whose fault it was would be a race.
+            answer.error.add_note(f"on rank {rank} of a gang of {len(self._workers)}")
+            asyncio.get_running_loop().call_later(_HEARSAY_S, self.stop, answer)
+            return
+        if not worker.ended.done():
+            worker.dismiss()
+
+    def _left(self, worker: RemoteWorker, failed_start: WorkerDied | None) -> None:
+        """A process has ended. Its answer, if it owes one, comes right after."""
+        if failed_start is not None:
+            self.stop(Answer(error=failed_start))
+        self._present -= 1
+        if not self._present:
+            asyncio.get_running_loop().call_soon(self._finish)
+
+    def _finish(self) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+        answer = self._outcome or self._answers.get(0)
+        if answer is None:
+            answer = Answer(error=WorkerDied(f"the gang of {self._job.facts.task} ended without an answer"))
+        self.ended.set_result(None)
+        self._on_end(self._job, answer)

@@ -1,0 +1,46 @@
+"""What a process of a gang does before and after the gang's function: join torch.distributed, and leave it.
+
+The runtime decides who is in the gang and where its members meet; the function finds a process group that works: gloo on the CPU,
+NCCL where each member has a GPU of its own. The usual environment variables (RANK, WORLD_SIZE, LOCAL_RANK) are set for libraries.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from headway.errors import UsageError
+from headway.pools.base import Seat
+
+COLLECTIVE_TIMEOUT = timedelta(minutes=10)
+"""How long a member waits for the others in a collective: for one that hangs. One that has died ends the gang at once."""
+
+
+@contextmanager
+def joined(seat: Seat | None) -> Iterator[None]:
+    """Be a member of the gang while the block runs; nothing for a call that is in none."""
+    if seat is None:
+        yield
+        return
+    try:
+        import torch
+        import torch.distributed as dist
+    except ImportError:
+        raise UsageError('a gang needs PyTorch: pip install "headway[torch]"') from None
+    os.environ.update(RANK=str(seat.rank), WORLD_SIZE=str(seat.size), LOCAL_RANK=str(seat.rank), LOCAL_WORLD_SIZE=str(seat.size))
+    torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // seat.size))
+    gpus = torch.cuda.is_available() and torch.cuda.device_count() >= seat.size
+    if gpus:
+        torch.cuda.set_device(seat.rank)
+    dist.init_process_group(
+        "cpu:gloo,cuda:nccl" if gpus else "gloo",
+        init_method=f"file://{seat.meeting}",
+        rank=seat.rank,
+        world_size=seat.size,
+        timeout=COLLECTIVE_TIMEOUT,
+    )
+    yield
+    # Not after an error: the others would fail for want of this one, and whose fault it was would be a race.
+    dist.destroy_process_group()

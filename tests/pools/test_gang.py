@@ -1,0 +1,157 @@
+"""Gangs: they start together, find each other, end together, and are begun again when a process dies."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import headway as hw
+from headway.engine import events
+
+pytest.importorskip("torch")
+
+
+@hw.task(pool="gang", processes=2)
+def meet(number: int) -> list[int]:
+    """What every member knows of the others."""
+    import torch
+    import torch.distributed as dist
+
+    seat = hw.call().seat
+    assert seat is not None
+    assert (seat.rank, seat.size) == (dist.get_rank(), dist.get_world_size())
+    assert os.environ["RANK"] == str(seat.rank)
+    mine = torch.tensor([number + seat.rank])
+    found = [torch.zeros(1, dtype=torch.int64) for _ in range(seat.size)]
+    dist.all_gather(found, mine)
+    hw.charge(rows=1)
+    hw.progress(seat.rank, 10, loss=0.5)
+    print(f"rank {seat.rank} was here")
+    return [int(each) for each in found]
+
+
+@hw.task(pool="gang", processes=2)
+def one_raises() -> None:
+    import torch.distributed as dist
+
+    if dist.get_rank() == 1:
+        raise ValueError("the data is wrong")
+    dist.barrier()  # would wait for ever
+
+
+@hw.task(pool="gang", processes=2)
+def one_dies(folder: str, times: int) -> int:
+    """Rank 1 is killed in its first attempts."""
+    import torch.distributed as dist
+
+    attempt = hw.call().attempt
+    Path(folder, f"{attempt}-{dist.get_rank()}-{os.getpid()}").touch()
+    dist.barrier()
+    if dist.get_rank() == 1 and attempt <= times:
+        os.kill(os.getpid(), signal.SIGKILL)
+    dist.barrier()
+    return attempt
+
+
+@hw.task(pool="gang", processes=2)
+def wait_for_ever(folder: str) -> None:
+    import torch.distributed as dist
+
+    Path(folder, str(os.getpid())).touch()
+    if dist.get_rank() == 0:
+        dist.barrier()
+    time.sleep(1000)
+
+
+def items_only(items: list[int]) -> list[int]:
+    return items
+
+
+def alive(pid: int) -> bool:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, 0)
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    return False
+
+
+def test_members_find_each_other_and_rank_0_answers(tmp_path: Path) -> None:
+    heard: list[Any] = []
+
+    @hw.task
+    async def program() -> tuple[list[int], float]:
+        with hw.budget(rows=100) as book:
+            found = await meet(7)
+        return found, book.spent["rows"]
+
+    assert hw.run(program, store=None, events=heard.append) == ([7, 8], 2.0)
+    assert [(event.done, event.total, event.numbers) for event in heard if isinstance(event, events.CallProgress)] == [
+        (0, 10, {"loss": 0.5})
+    ]
+    assert {event.pool for event in heard if isinstance(event, events.WorkerStarted)} == {"gang"}
+
+
+def test_an_error_of_one_member_ends_the_others_that_wait_for_it() -> None:
+    with pytest.raises(ValueError, match="the data is wrong") as raised:
+        hw.run(one_raises, store=None)
+    assert "on rank 1 of a gang of 2" in raised.value.__notes__
+
+
+def test_a_gang_that_lost_a_process_is_begun_again_whole(tmp_path: Path) -> None:
+    again = one_dies.options(retry=hw.Retry(attempts=2, delay_s=0.01, on=(hw.WorkerDied,)))
+    assert hw.run(again, str(tmp_path), 1, store=None) == 2
+    ranks = sorted(path.name.rsplit("-", 1)[0] for path in tmp_path.iterdir())
+    assert ranks == ["1-0", "1-1", "2-0", "2-1"]
+    assert not [path.name for path in tmp_path.iterdir() if alive(int(path.name.rsplit("-", 1)[1]))]
+
+
+def test_a_gang_that_always_loses_a_process_says_which_died(tmp_path: Path) -> None:
+    once = one_dies.options(retry=hw.Retry(attempts=1))
+    with pytest.raises(hw.WorkerDied, match=r"ran test_gang.one_dies was killed by SIGKILL"):
+        hw.run(once, str(tmp_path), 9, store=None)
+
+
+def test_a_cancelled_gang_leaves_no_process(tmp_path: Path) -> None:
+    @hw.task
+    async def program() -> bool:
+        call = wait_for_ever(str(tmp_path))
+        while len(list(tmp_path.iterdir())) < 2:
+            await hw.sleep(0.01)
+        call.cancel()
+        return (await hw.settle(call))[0].cancelled
+
+    assert hw.run(program, store=None)
+    assert not [path.name for path in tmp_path.iterdir() if alive(int(path.name))]
+
+
+def test_a_finished_gang_is_found_again_whatever_its_size_is_now(tmp_path: Path) -> None:
+    @hw.task
+    async def program(size: int) -> list[int]:
+        return await meet.options(processes=size)(1)
+
+    assert hw.run(program.options(key="program"), 2, store=tmp_path, run_id="run") == [1, 2]
+    assert hw.run(program.options(key="program"), 3, store=tmp_path, run_id="run") == [1, 2]
+
+
+def test_arguments_that_cannot_travel_are_named() -> None:
+    with pytest.raises(hw.UsageError, match="cannot be sent to a worker process"):
+        hw.run(meet.options(key="lock"), threading.Lock(), store=None)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"pool": "gang", "processes": 0}, "processes=0: a whole number, at least 1"),
+        ({"pool": "process", "processes": 2}, r"processes= is for gangs: add pool=\"gang\""),
+        ({"pool": "gang", "batch": 2}, "a gang can't be a batch task"),
+    ],
+)
+def test_options_that_make_no_gang_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(hw.UsageError, match=message):
+        hw.task(**options)(items_only)
