@@ -3,18 +3,20 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo demo-fresh test test-long prove chaos bench lint clean
+.PHONY: demo demo-fresh model test test-long prove chaos bench lint clean
 
-# What the demo needs, and what tests need besides (PyTorch among it).
+# What the demo needs, what training needs, and what tests need besides.
 $(VENV)/.installed: EXTRAS = solve
+$(VENV)/.model: EXTRAS = solve,torch
+$(VENV)/.model: PINS = torch==2.13.0
 $(VENV)/.tests: EXTRAS = dev,solve
-$(VENV)/.installed $(VENV)/.tests: pyproject.toml
+$(VENV)/.installed $(VENV)/.model $(VENV)/.tests: pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "Headway needs Python 3.11 or newer: set PYTHON=/path/to/python3.11"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Headway needs Python 3.11 or newer, this is $$($(PYTHON) --version): set PYTHON=/path/to/python3.11"; exit 1; }
 	@echo "Setting up $(VENV) with headway[$(EXTRAS)] (once, a minute or two) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$(EXTRAS)]' 2>$(VENV)/install.log || \
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$(EXTRAS)]' $(PINS) 2>$(VENV)/install.log || \
 		{ cat $(VENV)/install.log; exit 1; }
 	@touch $@
 
@@ -23,6 +25,9 @@ demo: $(VENV)/.installed  ## solve 300 puzzles; kill it and run it again
 
 demo-fresh: $(VENV)/.installed  ## the same, from the beginning
 	@$(BIN)/python examples/puzzles.py --fresh $(ARGS)
+
+model: $(VENV)/.model  ## train the Countdown model from nothing, on two processes; kill it and run it again
+	@$(BIN)/python examples/train_countdown.py $(ARGS)
 
 test: $(VENV)/.tests  ## the default suite
 	@$(BIN)/python -m pytest $(ARGS)

@@ -1,0 +1,143 @@
+"""The Countdown model as a model: samples, seeds, stops, values; with an untrained network, since these promises need no skill."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from headway.errors import UsageError  # noqa: E402
+from headway.models.base import BatchModel, Message, Request  # noqa: E402
+from headway.models.countdown import tokens, weights  # noqa: E402
+from headway.models.countdown.network import Countdown, Shape  # noqa: E402
+from headway.models.countdown.sampling import CountdownModel  # noqa: E402
+
+PROMPTS = ["9 3 2 -> 24\n", "25 8 7 3 -> 82\n", "25 8 7 3 -> 82\n25*3=75\n"]
+SMALL = Shape(layers=2, features=32, heads=2, hidden=48)
+
+
+@pytest.fixture(scope="module")
+def model() -> CountdownModel:
+    torch.manual_seed(3)
+    return CountdownModel(Countdown(SMALL), "small")
+
+
+def slowly(model: CountdownModel, prompt: str, steps: int) -> list[int]:
+    """The likeliest tokens, found without padding, cache or batch."""
+    row = tokens.encode(prompt)
+    made: list[int] = []
+    for _ in range(steps):
+        with torch.inference_mode():
+            token = int(model.network(torch.tensor([row]))[0][0, -1].argmax())
+        if token >= tokens.END:
+            break
+        row.append(token)
+        made.append(token)
+    return made
+
+
+def test_it_is_a_batch_model(model: CountdownModel) -> None:
+    assert isinstance(model, BatchModel)
+
+
+def test_a_batch_of_different_lengths_says_what_each_prompt_alone_would(model: CountdownModel) -> None:
+    replies = model.sample_batch([Request(prompt=prompt, temperature=0, max_tokens=9) for prompt in PROMPTS])
+    for prompt, reply in zip(PROMPTS, replies, strict=True):
+        made = slowly(model, prompt, 9)
+        assert reply.text == tokens.decode(made)
+        assert reply.samples[0].tokens == len(made)
+        assert reply.prompt_tokens == len(tokens.encode(prompt))
+
+
+def test_a_sample_depends_on_its_seed_and_not_on_its_company(model: CountdownModel) -> None:
+    alone = model.sample_batch([Request(prompt=PROMPTS[1], seed=5, n=3, max_tokens=12)])[0]
+    company = [Request(prompt=prompt, seed=5, n=3, max_tokens=12) for prompt in PROMPTS]
+    assert [each.text for each in model.sample_batch(company)[1].samples] == [each.text for each in alone.samples]
+    assert len({each.text for each in alone.samples}) == 3
+    other = model.sample_batch([Request(prompt=PROMPTS[1], seed=6, max_tokens=12)])[0]
+    assert other.text != alone.text
+
+
+def test_log_probabilities_are_those_of_the_tokens(model: CountdownModel) -> None:
+    reply = model.sample_batch([Request(prompt=PROMPTS[0], seed=1, max_tokens=6, logprobs=True)])[0]
+    sample = reply.samples[0]
+    row = tokens.encode(PROMPTS[0])
+    said = []
+    with torch.inference_mode():
+        logprobs = torch.log_softmax(model.network(torch.tensor([row]))[0][0, -1].double(), -1)
+    said.append(float(logprobs[tokens.encode(sample.text + " ")[0]]))
+    assert len(sample.logprobs) == sample.tokens == 6
+    assert sample.logprobs[0] == pytest.approx(said[0], abs=1e-4)
+    assert sample.logprob == pytest.approx(sum(sample.logprobs))
+
+
+def test_a_stop_text_ends_a_sample_and_is_no_part_of_it(model: CountdownModel) -> None:
+    whole = model.sample_batch([Request(prompt=PROMPTS[0], seed=1, max_tokens=8)])[0].samples[0]
+    stop = whole.text[4:6]
+    cut = model.sample_batch([Request(prompt=PROMPTS[0], seed=1, max_tokens=8, stop=(stop,))])[0].samples[0]
+    assert cut.text == whole.text.split(stop, 1)[0]
+    assert (cut.finish, whole.finish) == ("stop", "length")
+    assert cut.tokens < whole.tokens
+
+
+def test_what_nobody_wants_any_more_ends_at_once(model: CountdownModel) -> None:
+    asked = []
+
+    def stopping(place: int) -> bool:
+        asked.append(place)
+        return place == 0 and len(asked) > 4
+
+    first, second = model.sample_batch([Request(prompt=PROMPTS[0], seed=1, max_tokens=8)] * 2, stopping)
+    assert first.samples[0].tokens < second.samples[0].tokens == 8
+    del asked[:]
+    model.sample_batch([Request(prompt=PROMPTS[0], seed=1, max_tokens=8)], lambda _: True)
+
+
+def test_greedy_and_narrow_sampling_take_the_likeliest(model: CountdownModel) -> None:
+    greedy = model.sample_batch([Request(prompt=PROMPTS[1], temperature=0, max_tokens=5)])[0].text
+    assert model.sample_batch([Request(prompt=PROMPTS[1], top_p=1e-9, seed=4, max_tokens=5)])[0].text == greedy
+    assert model.sample_batch([Request(prompt=PROMPTS[1], temperature=1e-3, seed=4, max_tokens=5)])[0].text == greedy
+
+
+def test_values_do_not_depend_on_company(model: CountdownModel) -> None:
+    texts = [PROMPTS[2], PROMPTS[0], PROMPTS[2] + "8+7=15\n"]
+    together = model.values(texts)
+    assert together == pytest.approx([model.values([text])[0] for text in texts], abs=1e-5)
+    assert all(0 <= value <= 1 for value in together)
+    assert model.values([]) == []
+
+
+def test_a_conversation_is_answered_for_the_puzzle_in_its_last_turn(model: CountdownModel) -> None:
+    ask = "Calculate 24 using all of these numbers: 2, 9, 3.\nEach number may be used at most once."
+    said = model.sample_batch([Request(prompt=(Message("user", ask),), temperature=0, max_tokens=5)])[0]
+    assert said.text == model.sample_batch([Request(prompt=PROMPTS[0], temperature=0, max_tokens=5)])[0].text
+
+
+def test_a_prompt_that_is_too_long_is_a_clear_error(model: CountdownModel) -> None:
+    with pytest.raises(UsageError, match="reads 1 to 31 tokens, this prompt has 50"):
+        model.sample_batch([Request(prompt="1 " * 50)])
+
+
+def test_a_model_is_the_same_after_its_file_and_has_the_name_of_its_weights(model: CountdownModel, tmp_path: Path) -> None:
+    file = tmp_path / "small.safetensors"
+    weights.write(file, model.network, {"recipe": "none"})
+    read = CountdownModel.load(file)
+    assert weights.about(file)["recipe"] == "none"
+    request = Request(prompt=PROMPTS[1], seed=2, max_tokens=9)
+    travelled = pickle.loads(pickle.dumps(read))
+    assert travelled.sample_batch([request]) == read.sample_batch([request])
+    network = Countdown(SMALL)
+    weights.write(tmp_path / "other.safetensors", network, {})
+    assert CountdownModel.load(tmp_path / "other.safetensors").name != read.name
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_file_that_holds_no_model_is_a_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="there is no such file"):
+        CountdownModel.load(tmp_path / "none.safetensors")
+    (tmp_path / "text.safetensors").write_text("hello")
+    with pytest.raises(UsageError, match="holds no Countdown model"):
+        CountdownModel.load(tmp_path / "text.safetensors")

@@ -1,0 +1,106 @@
+"""A training on several processes, killed and resumed: the loss curve of one that was never disturbed."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import headway as hw
+from headway.engine import events
+
+torch = pytest.importorskip("torch")
+
+from headway.models.countdown.network import Shape  # noqa: E402
+from headway.models.countdown.training import Recipe, Trained, share_of_rate, train  # noqa: E402
+from headway.train import DataParallel  # noqa: E402
+
+RECIPE = Recipe(steps=12, batch=8, every=4, warmup=3, shape=Shape(layers=1, features=16, heads=2, hidden=24))
+
+
+class Killer:
+    """Kills a process of the gang with SIGKILL when the training has said that a step is done, once."""
+
+    def __init__(self, step: int, rank: int) -> None:
+        self.step, self.rank = step, rank
+        self.pids: list[int] = []
+        self.killed = 0
+
+    def __call__(self, event: events.Event) -> None:
+        if isinstance(event, events.WorkerStarted):
+            self.pids.append(event.pid)
+        elif isinstance(event, events.CallProgress) and event.done == self.step and not self.killed:
+            os.kill(sorted(self.pids)[self.rank], signal.SIGKILL)
+            self.killed += 1
+
+
+def trained(store: Path, processes: int, events: Any = None) -> Trained:
+    found: Trained = hw.run(train.options(processes=processes), RECIPE, store=store, run_id="run", events=events)
+    return found
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    return trained(tmp_path_factory.mktemp("undisturbed"), 2)
+
+
+@pytest.mark.parametrize(("step", "rank"), [(6, 1)])
+def test_a_killed_gang_ends_with_the_curve_of_an_undisturbed_one(
+    undisturbed: Trained, tmp_path: Path, step: int, rank: int
+) -> None:
+    killer = Killer(step, rank)
+    found = trained(tmp_path, 2, killer)
+    assert killer.killed == 1
+    assert len(killer.pids) == 4
+    assert found.language == undisturbed.language
+    assert found.value == undisturbed.value
+    assert Path(found.weights).read_bytes() == Path(undisturbed.weights).read_bytes()
+
+
+def test_one_process_has_the_curve_of_two_but_for_rounding(undisturbed: Trained, tmp_path: Path) -> None:
+    found = trained(tmp_path, 1)
+    assert found.processes == 1
+    # The first gradients differ in their last bits alone; Muon computes in bfloat16, which makes more of that with every step.
+    assert found.language[:2] == pytest.approx(undisturbed.language[:2], rel=1e-5)
+    assert found.language == pytest.approx(undisturbed.language, rel=5e-3)
+    assert found.value == pytest.approx(undisturbed.value, rel=5e-3)
+
+
+def test_a_curve_has_a_loss_for_each_step_and_falls(undisturbed: Trained) -> None:
+    assert len(undisturbed.language) == len(undisturbed.value) == 12
+    assert all(loss > 0 for loss in undisturbed.language)
+    assert undisturbed.language[-1] < undisturbed.language[0]
+
+
+def test_the_rate_rises_and_falls() -> None:
+    rates = [share_of_rate(RECIPE, step) for step in range(RECIPE.steps)]
+    assert rates[2] == max(rates)
+    assert rates[-1] < rates[0]
+
+
+def test_alone_there_is_nothing_to_share() -> None:
+    alone = DataParallel()
+    model = torch.nn.Linear(2, 1)
+    model(torch.ones(1, 2)).sum().backward()
+    alone.sum_gradients(model)
+    assert model.weight.grad.tolist() == [[1.0, 1.0]]
+    assert alone.share(5) == slice(0, 5, 1)
+    assert alone.sum([1.5, 2.0]) == [1.5, 2.0]
+
+
+def test_more_processes_than_rows_is_a_clear_error() -> None:
+    crowd = DataParallel()
+    crowd.size = 4
+    with pytest.raises(hw.UsageError, match="a batch of 3 rows for 4 processes"):
+        crowd.share(3)
+
+
+def test_a_row_draws_its_own_numbers_wherever_it_is() -> None:
+    one, other = DataParallel(), DataParallel()
+    other.rank = 1
+    draw = torch.rand(3, generator=one.generator(7, 5, 2))
+    assert torch.equal(draw, torch.rand(3, generator=other.generator(7, 5, 2)))
+    assert not torch.equal(draw, torch.rand(3, generator=one.generator(7, 5, 3)))
