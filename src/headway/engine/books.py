@@ -2,7 +2,7 @@
 
 All of it happens on the engine's thread in one step with the decision it belongs to, and reaches the journal in the row of that
 decision. A unit that was reserved and never charged is settled at its reservation (a fixed price); a unit that was charged is
-settled at what was charged.
+settled at what was charged. A call that is stopped before its code ran gives its reservation back.
 
 After a crash a call that had reserved and left no outcome is settled at its reservation (assumed), and what it spends when it runs
 again is new. A call that reserved nothing is not counted twice: what it charges again counts only beyond what it had charged.
