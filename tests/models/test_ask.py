@@ -179,6 +179,23 @@ def test_a_call_that_loses_a_race_stops_the_model_and_costs_what_was_made(go):
     assert (slow.stopped, slow.now, fast.stopped) == (1, 0, 0)
 
 
+def test_a_call_that_is_stopped_before_it_began_costs_nothing(go):
+    one, batch = StandInModel(), StandInBatchModel()
+
+    @hw.task
+    async def program() -> list[dict[str, float]]:
+        with hw.budget(tokens=1000, money=1) as spent:
+            calls = [models.sample(model, QUESTION) for model in (one, batch)]
+            for call in calls:
+                call.cancel()
+            await hw.settle(*calls)
+        return [spent.spent, *(call.cost for call in calls)]
+
+    assert go(program) == [{"tokens": 0, "money": 0}, {}, {}]
+    assert not one.asked
+    assert not batch.batches
+
+
 def test_concurrent_requests_to_a_batch_model_are_answered_together_and_paid_apart(go):
     one, other = StandInBatchModel("one"), StandInBatchModel("other")
 

@@ -3,9 +3,12 @@
     models.Local()                               # Gemma 3 with 270 million parameters, whose weights come with the extra
     models.Local("weights/qwen3-4b-q4_k_m.gguf", slots=8, context=4096)
 
-A server inside this process decodes up to `slots` samples together. Each sample is a request of its own with a seed of its own, so
-sample i of a seed is the same however many are asked for (but for rounding: llama.cpp adds in another order when other samples are
-decoded beside it). A thread waits for each; a sample that is no longer wanted is stopped at its next token and frees its slot.
+A server inside this process decodes up to `slots` samples together. A thread waits for each; a sample that is no longer wanted is
+stopped at its next token and frees its slot.
+
+Each sample is a request of its own with a seed of its own. With `slots=1` a seed gives the very same sample every time, however
+many are asked for. With more it need not: llama.cpp adds up in another order when other samples are decoded beside it, and small
+models hang on the last bits. For the same reason a request with a seed uses nothing of what was kept of earlier prompts.
 """
 
 from __future__ import annotations
@@ -72,6 +75,13 @@ class Local:
 
     def __repr__(self) -> str:
         return f"Local({self.name!r})"
+
+    def close(self) -> None:
+        """Let the weights go, when what is being sampled has ended. The next request would load them again."""
+        self._pool.shutdown(wait=True)
+        with self._loading:
+            self._server = None
+        self._pool = ThreadPoolExecutor(self._settings[1], thread_name_prefix="headway-local")
 
     async def stream(self, request: Request) -> AsyncGenerator[Piece, None]:
         """The samples as they are made; closing the generator frees their slots. Raises ModelError for what can't be answered."""
@@ -147,6 +157,7 @@ def _body(name: str, request: Request, index: int) -> dict[str, Any]:
     body.pop("n", None)
     if request.logprobs and "messages" in body:
         body["top_logprobs"] = 1
+    body["cache_prompt"] = request.seed is None
     body["seed"] = secrets.randbits(32) if request.seed is None else seed_of(request.seed, index)
     return body
 
