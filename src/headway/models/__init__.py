@@ -28,6 +28,7 @@ from headway.models.opening import open as open  # noqa: A004 - as a file is ope
 from headway.models.prices import FREE as FREE
 from headway.models.prices import PRICES as PRICES
 from headway.models.prices import Price as Price
+from headway.models.requests import Sampling as Sampling
 from headway.models.streaming import stream as stream
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ import headway.scope as scope
 from headway.engine.handle import Handle, current
 from headway.engine.retry import Retry
 from headway.errors import ModelError, ModelUnavailable, UsageError
-from headway.models.base import BatchModel, Model, Piece, Reply, Request, Usage
+from headway.models.base import BatchModel, Model, Piece, Reply, Request, Usage, answers_singly, answers_together
 from headway.models.collect import Collected
 from headway.models.limits import Limited
 from headway.models.prices import Price, price_of
@@ -103,13 +103,13 @@ def begin(
     if current.get() is None:
         return _outside(asked)  # type: ignore[return-value]
     cost = asked.amounts(asked.bound)
-    if isinstance(model, BatchModel):
+    if answers_together(model):
         return ask_together.options(cost=cost)(asked)
     return ask_one.options(cost=cost, retry=retry)(asked)
 
 
-def _asked(model: object, request: Request, listener: Callable[[Piece], None] | None) -> Asked:
-    if not isinstance(model, Model | BatchModel):
+def _asked(model: Model | BatchModel, request: Request, listener: Callable[[Piece], None] | None) -> Asked:
+    if not (answers_together(model) or answers_singly(model)) or isinstance(model, type):
         raise UsageError(f"{model!r} is no model: it has neither stream(request) nor sample_batch(requests, stopping)")
     price = price_of(model)
     if price is None and "money" in scope.remaining():
@@ -122,7 +122,7 @@ def _asked(model: object, request: Request, listener: Callable[[Piece], None] | 
 
 async def _outside(asked: Asked) -> Reply:
     """Without a run: the same request, made once."""
-    if isinstance(asked.model, BatchModel):
+    if answers_together(asked.model):
         (reply,) = await asyncio.to_thread(asked.model.sample_batch, [asked.request], lambda _: False)
         return reply
     return await ask_one.fn(asked)  # type: ignore[no-any-return]
@@ -135,7 +135,7 @@ async def _outside(asked: Asked) -> Reply:
 async def ask_one(asked: Asked) -> Reply:
     """One request to a model that answers requests one at a time."""
     made = Collected(asked.request.n, asked.prompt_bound)
-    assert isinstance(asked.model, Model)
+    assert answers_singly(asked.model)
     spent: Usage | None = None
     try:
         async with aclosing(asked.model.stream(asked.request)) as pieces:

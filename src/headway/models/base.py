@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, TypeGuard, runtime_checkable
 
 Finish = Literal["stop", "length", "filter"]
 """Why a sample ended: the model or a stop string ended it, `max_tokens` did, or a provider's content filter."""
@@ -128,3 +128,13 @@ class BatchModel(Protocol):
     def sample_batch(self, requests: Sequence[Request], stopping: Callable[[int], bool]) -> list[Reply]:
         """The replies in the order of the requests; runs in a thread. A request for which `stopping(place)` is true is no longer
         wanted: its samples may end where they are."""
+
+
+def answers_together(model: object) -> TypeGuard[BatchModel]:
+    """Whether a model answers several requests at a time: what `isinstance` says, which is slow for protocols."""
+    return hasattr(model, "sample_batch")
+
+
+def answers_singly(model: object) -> TypeGuard[Model]:
+    """Whether a model answers requests one at a time."""
+    return hasattr(model, "stream")

@@ -7,8 +7,8 @@ A server inside this process decodes up to `slots` samples together. A thread wa
 stopped at its next token and frees its slot.
 
 Each sample is a request of its own with a seed of its own. With `slots=1` a seed gives the very same sample every time, however
-many are asked for. With more it need not: llama.cpp adds up in another order when other samples are decoded beside it, and small
-models hang on the last bits. For the same reason a request with a seed uses nothing of what was kept of earlier prompts.
+many are asked for; nothing that was kept of earlier prompts is used for it. With more slots it need not: llama.cpp adds up in
+another order when other samples are decoded beside it, and small models hang on the last bits.
 """
 
 from __future__ import annotations
@@ -113,10 +113,19 @@ class Local:
             server = self._loaded()
             reading = _Reading(index, unwanted, tell)
             chat = not isinstance(request.prompt, str)
-            (server.handle_chat_completions if chat else server.handle_completions)(_body(self.name, request, index), reading)
+            (server.handle_chat_completions if chat else server.handle_completions)(self._body(request, index), reading)
             reading.end(self.name)
         except Exception as error:
             tell(error)
+
+    def _body(self, request: Request, index: int) -> dict[str, Any]:
+        body = request_body(self.name, request, of_openai=False) | _TO_LLAMA
+        body.pop("n", None)
+        if request.logprobs and "messages" in body:
+            body["top_logprobs"] = 1
+        body["cache_prompt"] = request.seed is None or self._settings[1] > 1
+        body["seed"] = secrets.randbits(32) if request.seed is None else seed_of(request.seed, index)
+        return body
 
     def _loaded(self) -> Any:
         with self._loading:
@@ -150,16 +159,6 @@ def _weights() -> Path:
 
     found: Path = weights.assemble()
     return found
-
-
-def _body(name: str, request: Request, index: int) -> dict[str, Any]:
-    body = request_body(name, request, of_openai=False) | _TO_LLAMA
-    body.pop("n", None)
-    if request.logprobs and "messages" in body:
-        body["top_logprobs"] = 1
-    body["cache_prompt"] = request.seed is None
-    body["seed"] = secrets.randbits(32) if request.seed is None else seed_of(request.seed, index)
-    return body
 
 
 def seed_of(seed: int, index: int) -> int:

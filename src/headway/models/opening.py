@@ -35,7 +35,7 @@ def open(name: str) -> Model | BatchModel:  # noqa: A001 - as a file is opened
         return Endpoint(model, base_url=url or None)
     if ":" in name:
         found = load_object(name)
-        if not isinstance(found, Model | BatchModel):
+        if not isinstance(found, Model | BatchModel) or isinstance(found, type):
             raise UsageError(f"{name} is {type(found).__name__}, which is no model: it has no stream and no sample_batch")
         return found
     raise UsageError(f"there is no model {name!r}: name {NAMES}")

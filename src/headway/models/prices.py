@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from headway.models.base import BatchModel, Model, Usage
+from headway.models.base import BatchModel, Model, Usage, answers_together
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,4 +78,4 @@ def price_of(model: Model | BatchModel) -> Price | None:
     own = getattr(model, "price", None)
     if isinstance(own, Price):
         return own
-    return FREE if isinstance(model, BatchModel) else list_price(model.name)
+    return FREE if answers_together(model) else list_price(model.name)

@@ -18,7 +18,7 @@ from headway.engine.handle import current
 from headway.errors import ModelUnavailable, UsageError
 from headway.inside import _Parked
 from headway.models.ask import PATIENT, AnyModel, begin
-from headway.models.base import BatchModel, Piece, Reply, Request, Usage
+from headway.models.base import Piece, Reply, Request, Usage, answers_singly
 from headway.models.limits import Limited
 from headway.models.requests import Prompt, Sampling, make_request
 
@@ -66,13 +66,13 @@ async def _inside(model: AnyModel, request: Request) -> AsyncGenerator[Piece, No
 
 async def _outside(model: AnyModel, request: Request) -> AsyncGenerator[Piece, None]:
     plain = model.model if isinstance(model, Limited) else model
-    if isinstance(plain, BatchModel):
-        for piece in pieces_of(await begin(plain, request)):
-            yield piece
+    if answers_singly(plain):
+        async with aclosing(plain.stream(request)) as pieces:
+            async for piece in pieces:
+                yield piece
         return
-    async with aclosing(plain.stream(request)) as pieces:
-        async for piece in pieces:
-            yield piece
+    for piece in pieces_of(await begin(plain, request)):
+        yield piece
 
 
 class _Heard:
