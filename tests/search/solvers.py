@@ -191,6 +191,18 @@ async def by_difficulty(question: str) -> Found:
     return await search.compute_optimal(question, generate, score, POLICY, strategies, budget=1, probes=3)
 
 
+async def plain_generate(question: str, index: int) -> Candidate:
+    return await generate(question, index)
+
+
+async def plain_step(state: State, index: int) -> State:
+    return await step(state, index)
+
+
+async def plain_score(texts: list[str]) -> list[float]:
+    return [value for each in await hw.gather(*(score([text]) for text in texts)) for value in each]
+
+
 METHODS: dict[str, Callable[[str], Awaitable[Found]]] = {
     "best_of_n": lambda question: search.best_of_n(question, generate, score, n=6),
     "majority": lambda question: search.majority(question, generate, n=12),
@@ -203,8 +215,14 @@ METHODS: dict[str, Callable[[str], Awaitable[Found]]] = {
     "solve_detect_verify": lambda question: search.solve_detect_verify(question, step, glance, proof, k=3, rounds=5, revise=again),
     "compute_optimal": by_difficulty,
     "no_thinking": lambda question: search.no_thinking(question, generate, n=6),
+    "best_of_n of coroutines": lambda question: search.best_of_n(question, plain_generate, plain_score, n=6),
+    "first_finish of coroutines": lambda question: search.first_finish(question, plain_generate, n=4),
+    "rebase of coroutines": lambda question: search.rebase(question, plain_step, plain_score, n=6),
     "no_thinking verified": lambda question: search.no_thinking(question, generate, proof, n=6),
 }
+
+RACES = ("first_finish", "first_finish of coroutines", "no_thinking verified")
+"""Methods that end with their first good answer, so that what they find hangs on what ran when."""
 
 
 @hw.task

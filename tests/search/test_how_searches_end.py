@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import solvers
-from solvers import METHODS, RIGHT, find
+from solvers import METHODS, RACES, RIGHT, find
 
 import headway as hw
 from headway import search
@@ -19,7 +19,6 @@ from headway.search.ending import bound, each, ending
 
 every_method = pytest.mark.parametrize("method", METHODS)
 QUESTION = "q6|"
-RACES = ("first_finish", "no_thinking verified")
 
 
 @pytest.fixture(autouse=True)
@@ -337,28 +336,86 @@ def test_work_ends_together_or_with_its_first_real_error(go):
         ended.append(seconds)
         return seconds
 
-    async def late(seconds: float) -> float:
+    async def soon(seconds: float) -> float:
         return await rest(seconds)
 
-    async def refused() -> float:
-        raise hw.BudgetExceeded("used up")
-
-    async def broken() -> float:
+    async def raising(error: Exception) -> float:
         await asyncio.sleep(2)
-        raise KeyError("broken")
+        raise error
 
     @hw.task
-    async def program(fails: bool) -> list[float]:
-        return await each([rest(1), refused(), late(3), *([broken()] if fails else [])])
+    async def program(*errors: str) -> list[float]:
+        kinds = {"budget": hw.BudgetExceeded("used up"), "deadline": hw.DeadlineExceeded("late"), "real": KeyError("broken")}
+        return await each([soon(1), *(raising(kinds[error]) for error in errors), soon(3)])
 
-    with pytest.raises(hw.BudgetExceeded):
-        go(program, False, run_id="1")
+    assert go(program, "budget", run_id="1") == [1, 3]
     assert ended == [1, 3]
-    ended.clear()
+    with pytest.raises(hw.DeadlineExceeded):
+        go(program, "budget", "deadline", run_id="2")
+    assert ended == [1, 3, 1, 3]
     with pytest.raises(KeyError):
-        go(program, True, run_id="2")
-    assert ended == [1]
-    assert asyncio.run(each([late(0), late(0)])) == [0, 0]
+        go(program, "budget", "real", run_id="3")
+    assert ended == [1, 3, 1, 3, 1]
+    assert asyncio.run(each([soon(0), soon(0)])) == [0, 0]
+    with pytest.raises(hw.BudgetExceeded):
+        asyncio.run(each([raising(hw.BudgetExceeded("used up"))]))
+    assert asyncio.run(each([])) == []
+
+
+@hw.task(cost={"tokens": 10})
+async def cautious(question: str, index: int) -> Candidate:
+    """Reserves 10 tokens and needs 4."""
+    await asyncio.sleep(1)
+    hw.charge(tokens=4)
+    return Candidate("", f"{index}", 4, score=0.5)
+
+
+@hw.task(cost={"tokens": 0})
+async def free(texts: list[str]) -> list[float]:
+    return [0.5 for _ in texts]
+
+
+@pytest.mark.parametrize("name", ["best_of_n", "majority", "no_thinking"])
+def test_what_was_reserved_and_not_needed_buys_more_samples(go, clock, name):
+    @hw.task
+    async def program() -> tuple[Found, float]:
+        with hw.budget(tokens=44) as budget:
+            if name == "best_of_n":
+                return await best_of_n("q", cautious, free, n=30), budget.spent["tokens"]
+            if name == "majority":
+                return await majority("q", cautious, n=30, sure=1), budget.spent["tokens"]
+            return await no_thinking("q", cautious, n=30), budget.spent["tokens"]
+
+    began = clock.now
+    found, spent = go(program)
+    assert (found.stopped, len(found.candidates), spent) == ("budget", 9, 36.0)  # four at a time fit, then two, then one
+    assert clock.now - began < 8.1
+    assert found.sequential_tokens == 4 * round(clock.now - began)
+
+
+def test_a_search_over_steps_goes_on_narrower_where_the_budget_is_short(go):
+    @hw.task(cost={"tokens": 1})
+    async def one(state: State, index: int) -> State:
+        hw.charge(tokens=1)
+        return State(f"{state.text}{index}", state.tokens + 1, done=state.depth == 4, answer=f"{index}")
+
+    @hw.task
+    async def program(tokens: float) -> tuple[list[int], float]:
+        counts: list[int] = []
+
+        async def counted(texts: list[str]) -> list[float]:
+            counts.append(len(texts))
+            return await free(texts)
+
+        with hw.budget(tokens=tokens) as budget:
+            found = await search.rebase("q", one, counted, n=8)
+        assert found.stopped == ("budget" if tokens < 40 else "done")
+        assert len(found.candidates) == (counts[-1] if len(counts) == 5 else 0)
+        return counts, budget.spent["tokens"]
+
+    assert go(program, 40, run_id="40") == ([8, 8, 8, 8, 8], 40.0)
+    assert go(program, 34, run_id="34") == ([8, 8, 8, 8, 2], 34.0)
+    assert go(program, 19, run_id="19") == ([8, 8, 3], 19.0)
 
 
 def test_bounds_are_known_wherever_they_come_from():

@@ -39,7 +39,18 @@ def test_the_method_of_ones_own_works() -> None:
 
 def test_the_tables_name_every_method_and_every_protocol() -> None:
     listed = set(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE))
-    helpers = {"chosen", "cross_validate", "each", "first_accepted", "fit", "tree_search", "verify_flexibly", "ending"}
+    helpers = {
+        "attempts",
+        "chosen",
+        "cross_validate",
+        "each",
+        "ending",
+        "first_accepted",
+        "fit",
+        "in_a_row",
+        "tree_search",
+        "verify_flexibly",
+    }
     methods = {name for name, value in vars(search).items() if inspect.isfunction(value)} - helpers
     assert methods | {"Generator", "Stepper", "Scorer", "Verifier", "Embedder"} == listed
 
@@ -48,5 +59,5 @@ def test_every_public_name_is_documented() -> None:
     for name, value in vars(search).items():
         if not name.startswith("_") and (inspect.isfunction(value) or inspect.isclass(value)):
             assert value.__doc__, name
-            if inspect.iscoroutinefunction(value) and name not in ("each", "first_accepted", "tree_search"):
+            if inspect.iscoroutinefunction(value) and name not in ("attempts", "each", "first_accepted", "tree_search"):
                 assert "Example:" in value.__doc__, name

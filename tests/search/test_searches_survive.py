@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from solvers import METHODS, find, find_all
+from solvers import METHODS, RACES, find, find_all
 
 import headway as hw
 from headway.journal.known import decode_outcome
@@ -22,7 +22,6 @@ from headway.sim.nature import STEADY
 from headway.sim.store import Crash
 
 QUESTION = "q6|"
-RACES = ("first_finish", "no_thinking verified")
 every_method = pytest.mark.parametrize("method", METHODS)
 
 

@@ -18,9 +18,11 @@ from headway.search.best_of_n import best_of_n as best_of_n
 from headway.search.compute_optimal import compute_optimal as compute_optimal
 from headway.search.dora import dora as dora
 from headway.search.dvts import dvts as dvts
+from headway.search.ending import attempts as attempts
 from headway.search.ending import each as each
 from headway.search.ending import ending as ending
 from headway.search.ending import first_accepted as first_accepted
+from headway.search.ending import in_a_row as in_a_row
 from headway.search.first_finish import first_finish as first_finish
 from headway.search.majority import majority as majority
 from headway.search.no_thinking import no_thinking as no_thinking

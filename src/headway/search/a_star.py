@@ -59,21 +59,21 @@ async def a_star(
     longest: dict[int, int] = {}  # tokens of the longest step of each round
     expansions = made = 0
 
-    async def extend(parent: Node, index: int, place: int) -> State:
+    async def extend(parent: Node, index: int, place: int) -> tuple[Node, State]:
         grown = grown_from(parent.state, await step(parent.state, index), index)
         longest[made] = max(longest.get(made, 0), grown.tokens - parent.state.tokens)
         if grown.done and grown.answer is not None:
             unscored[place] = leaf(question, grown)
-        return grown
+        return parent, grown
 
     with ending() as end:
         while expansions < n and (parents := _pop(frontier, min(parallel, n - expansions), depth)):
             expansions += len(parents)
             work = [(parent, index) for parent in parents for index in range(width)]
             grown = await each(extend(parent, index, place) for place, (parent, index) in enumerate(work))
-            scores = await scores_of(score, [state.text for state in grown])
+            scores = await scores_of(score, [state.text for _, state in grown])
             unscored.clear()
-            for (parent, _), state, value in zip(work, grown, scores, strict=True):
+            for (parent, state), value in zip(grown, scores, strict=True):
                 made += 1
                 if state.text not in reached:
                     reached.add(state.text)

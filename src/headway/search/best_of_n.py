@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from headway.search.base import Candidate, Found, Generator, Scorer, Selector, chosen, scores_of
-from headway.search.ending import each, ending
+from headway.search.ending import attempts, ending, in_a_row
 from headway.search.selectors import best
 
 
@@ -34,6 +34,7 @@ async def best_of_n(
         ...         return await best_of_n(question, sample, value, n=16)
     """
     found = dict(enumerate(given))
+    rounds: list[int] = []
 
     async def attempt(index: int) -> None:
         found[index] = candidate = await generate(question, index)
@@ -41,6 +42,5 @@ async def best_of_n(
         found[index] = replace(candidate, score=value)
 
     with ending() as end:
-        await each(attempt(index) for index in range(len(given), n))
-    sampled = [candidate.tokens for index, candidate in found.items() if index >= len(given)]
-    return chosen(found, select, end.stopped, max(sampled, default=0))
+        await attempts(attempt, n - len(given), rounds, len(given))
+    return chosen(found, select, end.stopped, in_a_row(found, rounds))

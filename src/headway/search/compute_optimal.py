@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from headway.errors import UsageError
 from headway.search.base import Candidate, Found, Generator, Scorer, chosen, scores_of
-from headway.search.ending import each, ending
+from headway.search.ending import attempts, ending, in_a_row
 from headway.search.policy import Policy
 from headway.search.selectors import best
 
@@ -49,6 +49,7 @@ async def compute_optimal(
     if unknown := {name for row in policy.choices for name in row} - strategies.keys():
         raise UsageError(f"compute_optimal: the policy chooses {sorted(unknown)}, but strategies= has only {sorted(strategies)}")
     found: dict[int, Candidate] = {}
+    rounds: list[int] = []
     searched: Found | None = None
 
     async def probe(index: int) -> None:
@@ -57,10 +58,10 @@ async def compute_optimal(
         found[index] = replace(candidate, score=value)
 
     with ending() as end:
-        await each(probe(index) for index in range(probes))
-        given = tuple(found[index] for index in range(probes))
+        await attempts(probe, probes, rounds)
+        given = tuple(found[index] for index in sorted(found))
         searched = await strategies[policy.choose(difficulty(given), budget)](question, given)
-    probed = max((candidate.tokens for candidate in found.values()), default=0)
+    probed = in_a_row(found, rounds)
     if searched is None:
         return chosen(found, best, end.stopped, probed)
     tokens = probed + searched.sequential_tokens

@@ -1,12 +1,14 @@
 """How a search ends: done, or at a budget, or at a deadline; and how its parallel parts come together in each case.
 
     found: dict[int, Candidate] = {}
+    rounds: list[int] = []
     with ending() as end:
-        await each(attempt(index) for index in range(n))      # attempt() puts what it has into `found`, as soon as it has it
-    return chosen(found, select, end.stopped)
+        await attempts(attempt, n, rounds)      # attempt(number) puts what it has into `found`, as soon as it has it
+    return chosen(found, select, end.stopped, in_a_row(found, rounds))
 
 A block under `ending` may end at any `await`, so what is found is put aside as it is found, and what is decided at the end needs
-no calls. What the budget refuses or the deadline stops is the end of the search, never an error of it; every other error is.
+no calls. Where the budget refuses some of what a search asks for, it goes on narrower; where it refuses everything, and where the
+deadline stops it, that is the end of the search, never an error of it. Every other error is.
 
 A deadline stops whatever runs under it, the search too. So a search stops itself a moment before (a fiftieth of the time left, at
 most a second), while it can still say what it has. Outside of a run there are no bounds and the same lines do nothing.
@@ -16,14 +18,15 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from itertools import pairwise
 from types import TracebackType
 from typing import TypeVar
 
 from headway.errors import BudgetExceeded, DeadlineExceeded, InputFailed, NoWinner
 from headway.join import gather, race
 from headway.scope import DeadlineScope, deadline, time_left
-from headway.search.base import Stopped
+from headway.search.base import Candidate, Stopped
 
 T = TypeVar("T")
 
@@ -77,8 +80,8 @@ def bound(error: BaseException) -> Stopped | None:
 
 
 async def each(work: Iterable[Awaitable[T]]) -> list[T]:
-    """All results, in order. What a bound refuses or stops does not end the rest, which is paid for: its error is raised when all
-    have ended. Any other error cancels and drains the rest, as `hw.gather` does."""
+    """The results, in order, of all that the budget did not refuse; its error where it refused everything. What a deadline stops
+    raises its error when all have ended. Any other error cancels and drains the rest, as `hw.gather` does."""
     begun = list(work)
     try:
         ends = await gather(*[_end_of(awaitable) for awaitable in begun])
@@ -86,10 +89,38 @@ async def each(work: Iterable[Awaitable[T]]) -> list[T]:
         for awaitable in begun:
             if inspect.iscoroutine(awaitable) and inspect.getcoroutinestate(awaitable) == inspect.CORO_CREATED:
                 awaitable.close()  # the search was stopped before this could begin
-    for _, error in ends:
-        if error is not None:
+    errors = [error for _, error in ends if error is not None]
+    for error in errors:
+        if bound(error) == "deadline" or len(errors) == len(ends):
             raise error
-    return [value for value, _ in ends]  # type: ignore[misc]
+    return [value for value, error in ends if error is None]  # type: ignore[misc]
+
+
+async def attempts(attempt: Callable[[int], Awaitable[object]], count: int, rounds: list[int], start: int = 0) -> int:
+    """Make `count` attempts at once, numbered from `start`. What runs has often reserved more than it will need; so where the
+    budget refuses some, as many as it let through are made in their place when those have ended, with numbers of their own.
+
+    rounds: is told the first number of each round, for `in_a_row`.
+
+    Returns the next number. Raises BudgetExceeded when nothing fits any more.
+    """
+    width = count
+    while count > 0:
+        width = min(width, count)
+        rounds.append(start)
+        made = await each(attempt(number) for number in range(start, start + width))
+        start += width
+        width = len(made)
+        count -= width
+    return start
+
+
+def in_a_row(found: Mapping[int, Candidate], rounds: Sequence[int]) -> int:
+    """The tokens of the longest candidate of each round, summed: `Found.sequential_tokens`."""
+    return sum(
+        max((candidate.tokens for number, candidate in found.items() if first <= number < end), default=0)
+        for first, end in pairwise([*rounds, math.inf])
+    )
 
 
 async def _end_of(awaitable: Awaitable[T]) -> tuple[T | None, Exception | None]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from math import comb
 
 from headway.search.base import Candidate, Found, Generator, chosen
-from headway.search.ending import each, ending
+from headway.search.ending import attempts, ending, in_a_row
 from headway.search.selectors import majority as vote
 
 
@@ -37,17 +37,16 @@ async def majority(
         ...     return await majority(question, sample, n=40, sure=0.95)
     """
     found = dict(enumerate(given))
-    longest: dict[int, int] = {}  # tokens of the longest sample of each round
+    rounds: list[int] = []
+    number = len(found)
 
-    async def attempt(index: int, begun: int) -> None:
-        found[index] = candidate = await generate(question, index)
-        longest[begun] = max(longest.get(begun, 0), candidate.tokens)
+    async def attempt(index: int) -> None:
+        found[index] = await generate(question, index)
 
     with ending() as end:
         while (more := needed(votes(found.values()), n - len(found), sure)) > 0:
-            begun = len(found)
-            await each(attempt(index, begun) for index in range(begun, begun + more))
-    return chosen(found, vote, end.stopped, sum(longest.values()))
+            number = await attempts(attempt, more, rounds, number)
+    return chosen(found, vote, end.stopped, in_a_row(found, rounds))
 
 
 def votes(candidates: Iterable[Candidate]) -> tuple[int, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from headway.search.base import Candidate, Found, Generator, Selector, Verifier, chosen
-from headway.search.ending import each, ending, first_accepted
+from headway.search.ending import attempts, ending, first_accepted, in_a_row
 from headway.search.selectors import best, borda
 
 
@@ -35,6 +35,7 @@ async def no_thinking(
         ...     return await no_thinking(question, short_sample, check, n=32, seconds=10)
     """
     found: dict[int, Candidate] = {}
+    rounds: list[int] = []
 
     async def attempt(index: int) -> bool:
         found[index] = candidate = await generate(question, index)
@@ -45,10 +46,8 @@ async def no_thinking(
         return verdict.ok is True
 
     with ending(seconds) as end:
-        work = [attempt(index) for index in range(n)]
         if verify is None:
-            await each(work)
+            await attempts(attempt, n, rounds)
         else:
-            await first_accepted(work, bool)
-    longest = max((candidate.tokens for candidate in found.values()), default=0)
-    return chosen(found, select or (borda() if verify is None else best), end.stopped, longest)
+            await first_accepted((attempt(index) for index in range(n)), bool)
+    return chosen(found, select or (borda() if verify is None else best), end.stopped, in_a_row(found, rounds or [0]))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
-from headway.search.base import Candidate, Found, Scorer, Selector, State, Stepper, chosen, scores_of
+from headway.search.base import Candidate, Found, Scorer, Selector, State, Stepper, Stopped, chosen, scores_of
 from headway.search.ending import each, ending
 
 Allocate = Callable[[Sequence[State], Sequence[float], int], Awaitable[list[int]]]
@@ -21,18 +21,21 @@ async def tree_search(
 ) -> Found:
     """Grow `n` first steps by rounds, at most `depth` of them, and select among the answers that were reached.
 
-    A round that a bound cuts short keeps the answers it reached; those that nobody scored any more have no score.
+    Where the budget refuses some of a round, the search goes on with as many states less. A round that a bound cuts short keeps the
+    answers it reached; those that nobody scored any more have no score.
     """
     found: dict[int, Candidate] = {}
     longest: dict[int, int] = {}  # tokens of the longest step of each round
-    places = range(n)  # of a round, and no other round's: they order the candidates
+    places = range(0)  # of the states of a round; those of the next follow
 
-    async def extend(state: State, index: int, place: int) -> State:
+    narrowed = False
+
+    async def extend(state: State, index: int, place: int) -> tuple[int, State]:
         grown = grown_from(state, await step(state, index), index)
         longest[state.depth] = max(longest.get(state.depth, 0), grown.tokens - state.tokens)
         if grown.done:
             found[place] = leaf(question, grown)
-        return grown
+        return place, grown
 
     with ending() as end:
         states, counts = [State(question)], [n]
@@ -41,17 +44,20 @@ async def tree_search(
             places = range(places.stop, places.stop + len(parents))
             plan = zip(parents, range(len(parents)), places, strict=True)
             grown = await each(extend(state, index, place) for state, index, place in plan)
-            scores = await scores_of(score, [state.text for state in grown])
-            for place, value in zip(places, scores, strict=True):
+            if len(grown) < len(parents):
+                n -= len(parents) - len(grown)
+                narrowed = True
+            scores = await scores_of(score, [state.text for _, state in grown])
+            for (place, _), value in zip(grown, scores, strict=True):
                 if place in found:
                     found[place] = replace(found[place], score=value)
-            still = [place for place, state in enumerate(grown) if not state.done]
-            states, scores = [grown[place] for place in still], [scores[place] for place in still]
-            width = n - len(found)
-            if not states or width < 1:
+            open_ = [(state, value) for (_, state), value in zip(grown, scores, strict=True) if not state.done]
+            if not open_ or n <= len(found):
                 break
-            counts = await allocate(states, scores, width)
-    return chosen(found, select, end.stopped, sum(longest.values()))
+            states = [state for state, _ in open_]
+            counts = await allocate(states, [value for _, value in open_], n - len(found))
+    stopped: Stopped = "budget" if narrowed and end.stopped == "done" else end.stopped
+    return chosen(found, select, stopped, sum(longest.values()))
 
 
 def grown_from(state: State, grown: State, index: int) -> State:
