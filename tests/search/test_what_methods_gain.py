@@ -249,6 +249,27 @@ def test_a_star_with_a_perfect_heuristic_goes_straight_to_the_goal():
     assert tree.steps <= 50 * tree.depth * 4 * 1.1
 
 
+def test_a_star_extends_states_again_where_nothing_is_left_to_extend():
+    """A right step is rare; continuing each state twice is not enough, but continuing them anew finds one at last."""
+    seen: set[tuple[str, int]] = set()
+
+    async def step(state: State, index: int) -> State:
+        assert (state.text, index) not in seen, "no continuation is asked for twice"
+        seen.add((state.text, index))
+        right = by_hash("rare", state.text, index) < 0.15
+        text = f"{state.text}{'0' if right else 'x'}"
+        done = not right or len(text) == 4
+        return replace(state, text=text, done=done, answer=RIGHT if right and done else None)
+
+    async def even(texts: list[str]) -> list[float]:
+        return [0.5 for _ in texts]
+
+    assert asyncio.run(search.a_star("q", step, even, n=200, width=2)).answer == RIGHT
+    seen.clear()
+    assert asyncio.run(search.a_star("q", step, even, n=3, width=2)).best is None
+    assert len(seen) == 6
+
+
 def test_extending_several_states_at_once_trades_steps_for_rounds():
     def took(parallel: int) -> tuple[int, float]:
         tree, rounds = Tree(right=0.5, noise=0.15), 0

@@ -19,6 +19,7 @@ class Node(NamedTuple):
     path: float
     ahead: float
     state: State
+    extended: int = 0  # how often it was
 
 
 async def a_star(
@@ -37,8 +38,9 @@ async def a_star(
 
     What lies ahead of a state costs 1 - score. What lies behind it is the sum of all its rises on the way: a path that looked
     worse at some step stays marked by that, so a lucky score later does not wash it clean. It departs in how much that counts
-    (`memory`), in extending the `parallel` best states at once, which trades calls for rounds, and in that a text that was
-    reached before is not put on the frontier again.
+    (`memory`), in extending the `parallel` best states at once, which trades calls for rounds, in that a text that was reached
+    before is not put on the frontier again, and in that all states come back to it when nothing is left to extend and no answer
+    was reached: a stepper that draws may continue them otherwise.
 
     n: expansions at most. width: continuations of an expanded state. depth: steps of an answer at most.
     memory: how much the rises on the way count; 1 is A*, 0 looks at the last score alone (greedy best-first), which is better
@@ -54,6 +56,7 @@ async def a_star(
         ...         return await a_star(question, next_line, value, n=100, width=4)
     """
     frontier = [Node(0.0, 0, 0, 0.0, 0.0, State(question))]
+    extended: list[Node] = []
     unscored: dict[int, Candidate] = {}  # answers of the round that goes on
     reached = {question}
     longest: dict[int, int] = {}  # tokens of the longest step of each round
@@ -67,9 +70,16 @@ async def a_star(
         return parent, grown
 
     with ending() as end:
-        while expansions < n and (parents := _pop(frontier, min(parallel, n - expansions), depth)):
+        while expansions < n:
+            parents = _pop(frontier, min(parallel, n - expansions), depth)
+            if not parents and not frontier and extended:
+                frontier, extended = sorted(extended), []
+                continue
+            if not parents:
+                break
             expansions += len(parents)
-            work = [(parent, index) for parent in parents for index in range(width)]
+            extended += [parent._replace(extended=parent.extended + 1) for parent in parents]
+            work = [(parent, parent.extended * width + index) for parent in parents for index in range(width)]
             grown = await each(extend(parent, index, place) for place, (parent, index) in enumerate(work))
             scores = await scores_of(score, [state.text for _, state in grown])
             unscored.clear()
