@@ -33,11 +33,12 @@ class Server:
         return seen
 
 
-def start(*command: str, lines: int) -> Server:
+def start(*command: str, lines: int, stderr: int | None = None) -> Server:
     path = os.pathsep.join([str(HERE), *(path for path in sys.path if path)])
     process = subprocess.Popen(
         [sys.executable, *command],
         stdout=subprocess.PIPE,
+        stderr=stderr,
         text=True,
         env={**os.environ, "PYTHONPATH": path, "PYTHONWARNINGS": "error", "PYTHONUNBUFFERED": "1"},
     )

@@ -132,6 +132,16 @@ def test_a_client_that_goes_away_stops_the_work(batch, body):
     raise AssertionError("it went on without its client")
 
 
+def test_a_client_that_goes_away_in_the_middle_of_a_stream_stops_the_work(streaming):
+    asking = connection(streaming)
+    asking.request("POST", "/v1/completions", json.dumps({"prompt": "word " * 10_000, "max_tokens": 10_000, "stream": True}))
+    assert asking.getresponse().readline().startswith(b"data: ")
+    asking.close()
+    time.sleep(0.2)
+    _, told = post(streaming, "completions", {"prompt": "how many are under way?"})
+    assert told["choices"][0]["text"] == " 1"
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status", "said"),
     [
@@ -158,11 +168,13 @@ def test_errors_have_the_protocol_s_form(batch, path, body, status, said):
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_it_ends_when_it_is_told_to_also_with_a_request_under_way(how):
-    server = start("-m", "headway", "serve", "standins:batch", "--port", "0", lines=2)
+    server = start("-m", "headway", "serve", "standins:batch", "--port", "0", lines=2, stderr=subprocess.STDOUT)
     threading.Thread(target=lambda: _try(server), daemon=True).start()
     time.sleep(0.3)
     server.process.send_signal(how)
     assert server.process.wait(timeout=20) == 0
+    assert server.process.stdout is not None
+    assert "interrupted" not in server.process.stdout.read()
     stop(server)
 
 

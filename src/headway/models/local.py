@@ -187,7 +187,9 @@ class _Reading:
     def _read(self, event: dict[str, Any]) -> None:
         if "error" in event or "choices" not in event:
             said = event.get("error", event)
-            raise ModelError(f"llama.cpp: {said.get('message', said)}")
+            refused = ModelError(f"llama.cpp: {said.get('message', said)}")
+            refused.status = said.get("code")
+            raise refused
         timings, usage = event.get("timings") or {}, event.get("usage") or {}
         self._written = int(usage.get("completion_tokens") or timings.get("predicted_n") or self._written)
         read = int(usage.get("prompt_tokens") or timings.get("prompt_n", 0) + timings.get("cache_n", 0))

@@ -55,14 +55,16 @@ async def serve(model: Annotated[Model | BatchModel, unkeyed], listening: Annota
 
         @contextlib.contextmanager
         def capture_signals(self) -> Iterator[None]:
+            loop = asyncio.get_running_loop()
             in_main = threading.current_thread() is threading.main_thread()
             numbers = (signal.SIGINT, signal.SIGTERM) if in_main else ()
-            before = {number: signal.signal(number, self.handle_exit) for number in numbers}
+            for number in numbers:
+                loop.add_signal_handler(number, self.handle_exit, number, None)
             try:
                 yield
             finally:
-                for number, handler in before.items():
-                    signal.signal(number, handler)
+                for number in numbers:
+                    loop.remove_signal_handler(number)
 
     config = uvicorn.Config(
         app(model), log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=int(GRACE_S)
@@ -171,17 +173,13 @@ async def _stream(model: Model | BatchModel, asked: Wanted, envelope: Envelope, 
     """The response to a streamed request. What fails before the first piece is an error of its own, not one inside of a stream."""
     from starlette.responses import Response, StreamingResponse
 
-    class Events(StreamingResponse):
-        """One that stops when the client goes away."""
-
-        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-            await _until_gone(receive, self.stream_response(send))
-
     pieces = listen(model, asked.request)
     first = await _until_gone(receive, _next(pieces))
     if first is None:
         return Response(status_code=GONE)
-    return Events(_events(first, pieces, asked, envelope), media_type="text/event-stream", headers={"cache-control": "no-store"})
+    return StreamingResponse(
+        _events(first, pieces, asked, envelope), media_type="text/event-stream", headers={"cache-control": "no-store"}
+    )
 
 
 async def _next(pieces: AsyncGenerator[Piece, None]) -> Piece:
