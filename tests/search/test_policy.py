@@ -97,6 +97,11 @@ def test_a_policy_that_names_a_strategy_that_is_not_there_is_an_error_before_any
         asyncio.run(search.compute_optimal("q", never, never, policy, {"sample": never}, budget=1))
 
 
+def test_the_cheaper_of_two_equals_is_chosen():
+    made = [Trial("q", 0.5, "a", 1.0, 0.5, 30.0), Trial("q", 0.5, "b", 1.0, 0.5, 20.0), Trial("q", 0.5, "c", 1.0, 0.4, 1.0)]
+    assert fit(made).choose(0.5, 1.0) == "b"
+
+
 # --- with a solver -----------------------------------------------------------------------------------------------------
 
 

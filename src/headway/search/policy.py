@@ -17,13 +17,14 @@ from headway.errors import UsageError
 @dataclass(frozen=True, slots=True)
 class Trial:
     """How a strategy did on a question. `difficulty`: from 0 (easy) to 1, as estimated before. `budget`: what it was allowed.
-    `right`: the share of tries that were right, 0 to 1."""
+    `right`: the share of tries that were right, 0 to 1. `cost`: what it took of its budget."""
 
     question: str
     difficulty: float
     strategy: str
     budget: float
     right: float
+    cost: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Policy:
 
 def fit(trials: Collection[Trial], bins: int = 5) -> Policy:
     """The policy that is right most often on these trials. In a bin without trials of a budget, the strategy that is best over
-    all bins; of equals, the first by name.
+    all bins; of equals the one that cost least, then the first by name.
 
     Raises UsageError where there is nothing to fit.
     """
@@ -87,9 +88,11 @@ def cross_validate(trials: Collection[Trial], bins: int = 5, folds: int = 2) -> 
 
 
 def _strongest(trials: Sequence[Trial]) -> str:
-    return max(
-        sorted({trial.strategy for trial in trials}), key=lambda name: _mean([t.right for t in trials if t.strategy == name])
-    )
+    def merit(name: str) -> tuple[float, float]:
+        of = [trial for trial in trials if trial.strategy == name]
+        return _mean([trial.right for trial in of]), -_mean([trial.cost for trial in of])
+
+    return max(sorted({trial.strategy for trial in trials}), key=merit)
 
 
 def _by_budget(trials: Sequence[Trial]) -> dict[float, float]:
