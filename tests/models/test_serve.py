@@ -166,6 +166,26 @@ def test_errors_have_the_protocol_s_form(batch, path, body, status, said):
     assert told[1]["error"].keys() == {"message", "type", "param", "code"}
 
 
+def test_the_countdown_model_is_served_as_any(tmp_path):
+    """Its weights are random here; what it can do is tested elsewhere."""
+    pytest.importorskip("torch")
+    from headway.models.countdown.network import Countdown, Shape
+    from headway.models.countdown.weights import write
+
+    write(tmp_path / "random.safetensors", Countdown(Shape(layers=1, features=32, heads=2, hidden=32)), {})
+    server = start("-m", "headway", "serve", str(tmp_path / "random.safetensors"), "--port", "0", lines=2)
+    try:
+        body = {"prompt": "25 8 7 3 -> 82\n", "n": 3, "max_tokens": 5, "seed": 1, "logprobs": 0}
+        status, told = post(server, "completions", body)
+        assert (status, [len(choice["logprobs"]["token_logprobs"]) for choice in told["choices"]]) == (200, [5, 5, 5])
+        assert told["usage"]["completion_tokens"] == 15
+        assert post(server, "completions", body)[1]["choices"] == told["choices"]
+        status, told = post(server, "completions", {"prompt": "why is the sky blue?"})
+        assert (status, told["error"]["type"]) == (400, "invalid_request_error")
+    finally:
+        stop(server)
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_it_ends_when_it_is_told_to_also_with_a_request_under_way(how):
     server = start("-m", "headway", "serve", "standins:batch", "--port", "0", lines=2, stderr=subprocess.STDOUT)

@@ -10,22 +10,22 @@ from headway.models.endpoint import Endpoint
 from headway.models.local import Local
 from headway.pools.program import load_object
 
-NAMES = "'countdown', 'gemma', a .gguf file, 'openai:MODEL', 'openai:MODEL@URL', or 'program.py:NAME'"
+NAMES = "countdown, gemma, a .gguf file, a Countdown model's .safetensors file, openai:MODEL, openai:MODEL@URL, program.py:NAME"
 
 
 def open(name: str) -> Model | BatchModel:  # noqa: A001 - as a file is opened
     """The model of a name.
 
     Args:
-        name: `countdown` (the small model that comes with Headway), `gemma` (extra `local`), the path of a `.gguf` file,
-            `openai:MODEL` (with `OPENAI_API_KEY`), `openai:MODEL@URL` (a server that speaks the protocol),
-            or `program.py:NAME` (a model that a program of yours makes).
+        name: `countdown` (the small model that comes with Headway), the path of a `.safetensors` file that its training wrote,
+            `gemma` (extra `local`), the path of a `.gguf` file, `openai:MODEL` (with `OPENAI_API_KEY`), `openai:MODEL@URL` (a
+            server that speaks the protocol), or `program.py:NAME` (a model that a program of yours makes).
 
     Raises:
         UsageError: for any other name, and without the extra or the file that it needs.
     """
-    if name == "countdown":
-        return _countdown()
+    if name == "countdown" or name.endswith(".safetensors"):
+        return _countdown(name)
     if name == "gemma":
         return Local()
     if name.endswith(".gguf"):
@@ -38,12 +38,12 @@ def open(name: str) -> Model | BatchModel:  # noqa: A001 - as a file is opened
         if not isinstance(found, Model | BatchModel) or isinstance(found, type):
             raise UsageError(f"{name} is {type(found).__name__}, which is no model: it has no stream and no sample_batch")
         return found
-    raise UsageError(f"there is no model {name!r}: name {NAMES}")
+    raise UsageError(f"there is no model {name!r}; there are: {NAMES}")
 
 
-def _countdown() -> BatchModel:
+def _countdown(name: str) -> BatchModel:
     try:
         from headway.models.countdown.sampling import CountdownModel
     except ImportError as error:
         raise UsageError(f"the Countdown model needs PyTorch: pip install 'headway[torch]' ({error})") from None
-    return CountdownModel.shipped()
+    return CountdownModel.shipped() if name == "countdown" else CountdownModel.load(name)
