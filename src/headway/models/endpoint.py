@@ -14,7 +14,6 @@ import asyncio
 import importlib.util
 import os
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -76,7 +75,7 @@ class Endpoint:
         try:
             resource = client.completions if isinstance(request.prompt, str) else client.chat.completions
             events: Any = await resource.create(**body)
-            async with aclosing(events):
+            async with events:
                 chunks = 0
                 async for chunk in events:
                     chunks += 1

@@ -101,7 +101,7 @@ def model_error(model: str, error: Exception) -> ModelError | None:
     if isinstance(error, openai.APIResponseValidationError | ValueError):
         return asks_badly(model, said)
     if isinstance(error, openai.APIError):  # an error in the middle of a stream
-        status = int(error.code) if error.code and error.code.isdigit() else 500
+        status = int(error.code) if str(error.code).isdigit() else 500  # type: ignore[arg-type]
         return _status_error(model, status, error.code, said, {})
     return None
 
