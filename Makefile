@@ -3,9 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo demo-fresh model test test-long prove chaos bench lint clean
+.PHONY: demo demo-fresh demo-puzzles model test test-long prove chaos bench lint clean
 
-# What the demo needs, what training needs, and what tests need besides.
+# What the puzzles need, what the demo and training need (PyTorch among it), and what tests need besides.
 $(VENV)/.installed: EXTRAS = solve
 $(VENV)/.model: EXTRAS = solve,torch
 $(VENV)/.model: PINS = torch==2.13.0
@@ -14,17 +14,20 @@ $(VENV)/.installed $(VENV)/.model $(VENV)/.tests: pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "Headway needs Python 3.11 or newer: set PYTHON=/path/to/python3.11"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Headway needs Python 3.11 or newer, this is $$($(PYTHON) --version): set PYTHON=/path/to/python3.11"; exit 1; }
-	@echo "Setting up $(VENV) with headway[$(EXTRAS)] (once, a minute or two) ..."
+	@echo "Setting up $(VENV) with headway[$(EXTRAS)] (once, a few minutes) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$(EXTRAS)]' $(PINS) 2>$(VENV)/install.log || \
 		{ cat $(VENV)/install.log; exit 1; }
 	@touch $@
 
-demo: $(VENV)/.installed  ## solve 300 puzzles; kill it and run it again
-	@$(BIN)/python examples/puzzles.py $(ARGS)
+demo: $(VENV)/.model  ## train a model on two processes, search with it under one budget; kill it and run it again
+	@$(BIN)/python examples/demo.py $(ARGS)
 
-demo-fresh: $(VENV)/.installed  ## the same, from the beginning
-	@$(BIN)/python examples/puzzles.py --fresh $(ARGS)
+demo-fresh: $(VENV)/.model  ## the same, from the beginning
+	@$(BIN)/python examples/demo.py --fresh $(ARGS)
+
+demo-puzzles: $(VENV)/.installed  ## solve 300 puzzles, two searches racing for each; needs no PyTorch
+	@$(BIN)/python examples/puzzles.py $(ARGS)
 
 model: $(VENV)/.model  ## train the Countdown model from nothing, on two processes; kill it and run it again
 	@$(BIN)/python examples/train_countdown.py $(ARGS)

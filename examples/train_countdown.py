@@ -88,7 +88,7 @@ def picture(trained: Trained) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--steps", type=int, default=9000)
+    parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--puzzles", type=int, default=200, help="held-out puzzles to measure on (200)")
     parser.add_argument("--store", type=Path, default=ROOT / ".headway-model")

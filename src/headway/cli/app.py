@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from headway.cli.benching import bench
 from headway.cli.checkpointing import ckpt
 from headway.cli.trouble import handled
 
@@ -20,6 +21,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(ckpt)
+app.add_typer(bench)
 
 Store = Annotated[str, typer.Option("--store", envvar="HEADWAY_STORE", help="The folder that remembers.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]

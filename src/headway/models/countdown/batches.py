@@ -8,6 +8,7 @@ labelled by whether the target can still be reached, which is decided by trying 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,8 @@ def batch(seed: int, index: int, size: int, mix: Mix) -> Batch:
 LENGTH = 4 + 2 + 3 * 4  # tokens of the longest text before its end: numbers, arrow, target; steps
 
 
-def held_out_puzzles(seed: int, count: int, mix: Mix | None = None) -> list[Puzzle]:
+@lru_cache(maxsize=8)
+def held_out_puzzles(seed: int, count: int, mix: Mix | None = None) -> tuple[Puzzle, ...]:
     """Puzzles that training never sees, each with a solution, in the shares of the mix; for measuring."""
     mix = mix or Mix()
     rng = np.random.Generator(np.random.Philox(key=[seed, 2**63]))
@@ -73,7 +75,7 @@ def held_out_puzzles(seed: int, count: int, mix: Mix | None = None) -> list[Puzz
     for size, puzzles in ((4, four), (3, count - four)):
         numbers, target, _ = _puzzles(rng, size, puzzles, mix.largest, held=True)
         found += [Puzzle(tuple(row), int(aim)) for row, aim in zip(numbers.tolist(), target, strict=True)]
-    return [found[at] for at in rng.permutation(count)]
+    return tuple(found[at] for at in rng.permutation(count))
 
 
 def _texts(rng: np.random.Generator, count: int, texts: int, astray: int, largest: int) -> Batch:

@@ -60,6 +60,11 @@ class Solver:
             return replace(grown, done=True)
         return replace(grown, done=len(steps) == len(puzzle.numbers) - 1, answer=answer(grown.text))
 
+    async def attempt(self, state: State, index: int) -> State:
+        """A `Stepper` that goes all the way in one step: nothing is read twice."""
+        made = await self.generate(state.text, index)
+        return replace(state, text=state.text + made.text, tokens=state.tokens + made.tokens, done=True, answer=made.answer)
+
     async def value(self, texts: list[str]) -> list[float]:
         """A `Scorer`: how likely it is that the target can still be reached, as the value head says; 0 where rules are broken."""
         return await hw.gather(*(value_of(Text(self.model.name, text, self.model)) for text in texts))
@@ -67,6 +72,11 @@ class Solver:
     async def embed(self, texts: list[str]) -> list[list[float]]:
         """An `Embedder`: what the model makes of each text."""
         return await hw.gather(*(embedding_of(Text(self.model.name, text, self.model)) for text in texts))
+
+    async def weigh(self, question: str, candidate: Candidate, index: int) -> Verdict:
+        """A `Verifier`: what the value head says of a whole solution. It can be wrong."""
+        (value,) = await self.value([question + candidate.text])
+        return Verdict(value > 0.5, abs(2 * value - 1))
 
     async def check(self, question: str, candidate: Candidate, index: int) -> Verdict:
         """A `Verifier`: reasoning-gym's scorer, which is never wrong."""

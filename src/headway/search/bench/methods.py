@@ -1,0 +1,146 @@
+"""The methods that are compared, each with the most that a budget of tokens per puzzle lets it do.
+
+A whole answer costs at most `ANSWER` tokens, read and written, and a solution step by step at most `PATH`; so a method is told the
+largest size whose calls the budget can't refuse, whatever they turn out to cost. What is spent is measured, not assumed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable, Sequence
+
+from headway import search
+from headway.models.countdown.solving import ANSWER_TOKENS, STEP_TOKENS, Solver
+from headway.search.base import Candidate, Found
+from headway.search.compute_optimal import Strategy
+from headway.search.policy import Policy
+from headway.search.selectors import weighted_vote
+
+PROMPT = 6  # tokens of a puzzle of 4 numbers
+STEPS = 3  # of its solution
+ANSWER = PROMPT + ANSWER_TOKENS
+PATH = STEPS * (PROMPT + STEP_TOKENS) + 4 * (STEPS - 1) * STEPS // 2  # a solution step by step: each step reads what is there
+PROBES = 4
+
+Method = Callable[[Solver, str, int], Awaitable[Found]]
+"""From the parts, a question and a budget in tokens: a search."""
+
+
+def answers(tokens: int) -> int:
+    """How many whole answers a budget pays for, at least one."""
+    return max(1, tokens // ANSWER)
+
+
+def paths(tokens: int) -> int:
+    """How many solutions step by step a budget pays for, at least one."""
+    return max(1, tokens // PATH)
+
+
+def width(n: int) -> int:
+    """The continuations of each state that beams keep: the square root of n, as Snell et al. have it."""
+    return max(1, round(math.sqrt(n)))
+
+
+def best_of_n(solver: Solver, question: str, tokens: int, given: Sequence[Candidate] = ()) -> Awaitable[Found]:
+    return search.best_of_n(question, solver.generate, solver.value, n=answers(tokens), given=given)
+
+
+def weighted_best_of_n(solver: Solver, question: str, tokens: int) -> Awaitable[Found]:
+    return search.best_of_n(question, solver.generate, solver.value, n=answers(tokens), select=weighted_vote)
+
+
+def majority(solver: Solver, question: str, tokens: int) -> Awaitable[Found]:
+    return search.majority(question, solver.generate, n=answers(tokens))
+
+
+def first_finish(solver: Solver, question: str, tokens: int) -> Awaitable[Found]:
+    return search.first_finish(question, solver.generate, n=answers(tokens))
+
+
+def no_thinking(solver: Solver, question: str, tokens: int) -> Awaitable[Found]:
+    """Short attempts in parallel, until one is right as the judge decides."""
+    return search.no_thinking(question, solver.generate, solver.check, n=answers(tokens))
+
+
+def beam(solver: Solver, question: str, tokens: int) -> Awaitable[Found]:
+    n = paths(tokens)
+    return search.beam_search(question, solver.step, solver.value, n=n, width=width(n), depth=STEPS)
+
+
+def dvts(solver: Solver, question: str, tokens: int) -> Awaitable[Found]:
+    n = paths(tokens)
+    return search.dvts(question, solver.step, solver.value, n=n, width=width(n), depth=STEPS)
+
+
+def rebase(solver: Solver, question: str, tokens: int) -> Awaitable[Found]:
+    return search.rebase(question, solver.step, solver.value, n=paths(tokens), depth=STEPS)
+
+
+def dora(solver: Solver, question: str, tokens: int) -> Awaitable[Found]:
+    return search.dora(question, solver.step, solver.value, solver.embed, n=paths(tokens), depth=STEPS)
+
+
+def a_star(solver: Solver, question: str, tokens: int) -> Awaitable[Found]:
+    """Expansions by 4: the budget is the bound."""
+    return search.a_star(question, solver.step, solver.value, n=max(STEPS, tokens), width=4, depth=STEPS)
+
+
+def solve_detect_verify(solver: Solver, question: str, tokens: int) -> Awaitable[Found]:
+    """Attempt after attempt until the value head takes one; the model can't read feedback, so each attempt is a fresh one."""
+    return search.solve_detect_verify(
+        question,
+        solver.attempt,
+        solver.weigh,
+        solver.weigh,
+        k=1,
+        rounds=answers(tokens),
+        depth=1,
+        revise=lambda question, candidate, feedback: question,
+    )
+
+
+def accept(solver: Solver, question: str, tokens: int) -> Awaitable[Found]:
+    """The best of the few answers that difficulty is estimated from, and no more."""
+    return best_of_n(solver, question, min(tokens, PROBES * ANSWER))
+
+
+METHODS: dict[str, Method] = {
+    "best of n": best_of_n,
+    "weighted best of n": weighted_best_of_n,
+    "majority": majority,
+    "first finish": first_finish,
+    "short attempts": no_thinking,
+    "beam": beam,
+    "DVTS": dvts,
+    "REBASE": rebase,
+    "DORA": dora,
+    "A*": a_star,
+    "solve, detect, verify": solve_detect_verify,
+}
+ACCEPT = "accept a probe"
+STRATEGIES: dict[str, Method] = {
+    ACCEPT: accept,
+    **{name: METHODS[name] for name in ("best of n", "solve, detect, verify", "beam", "A*")},
+}
+"""What `compute_optimal` chooses from."""
+
+
+def compute_optimal(policy: Policy) -> Method:
+    """The choice by difficulty, with a policy that was fitted on other puzzles."""
+
+    def method(solver: Solver, question: str, tokens: int) -> Awaitable[Found]:
+        left = max(ANSWER, tokens - PROBES * ANSWER)
+
+        def strategy(name: str) -> Strategy:
+            if name == ACCEPT:
+                return lambda question, given: search.best_of_n(question, solver.generate, solver.value, n=len(given), given=given)
+            if name == "best of n":
+                return lambda question, given: best_of_n(solver, question, tokens, given)
+            return lambda question, given: METHODS[name](Solver(solver.model, seed=solver.seed + 1), question, left)
+
+        strategies = {name: strategy(name) for name in STRATEGIES}
+        return search.compute_optimal(
+            question, solver.generate, solver.value, policy, strategies, budget=tokens, probes=min(PROBES, answers(tokens))
+        )
+
+    return method
