@@ -68,8 +68,9 @@ class StandInBatchModel:
 
     def _reply(self, place: int, request: Request, size: int, stopping: Callable[[int], bool]) -> Reply:
         prompt = request.prompt if isinstance(request.prompt, str) else request.prompt[-1].content
-        if prompt == "log":
-            return Reply((Sample(" ".join(self.unwanted), 1, "stop"),), 1, self.name)
+        if prompt in ("seen", "unwanted"):
+            told = self.unwanted if prompt == "unwanted" else [one for batch in self.batches for one in batch]
+            return Reply((Sample(" | ".join(told), 1, "stop"),), 1, self.name)
         until = time.monotonic() + 20
         while prompt.startswith("wait") and not stopping(place) and time.monotonic() < until:
             time.sleep(0.005)
