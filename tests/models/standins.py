@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
+from pathlib import Path
 
 from headway.models import FREE, Piece, Price, Reply, Request, Sample, Usage
 
@@ -50,12 +51,14 @@ class StandInModel:
 
 
 class StandInBatchModel:
-    """Answers each request with its prompt in capitals and the size of its batch. `wait` waits until nobody wants it."""
+    """Answers each request with its prompt in capitals and the size of its batch. `wait` waits until nobody wants it; `wait PATH`
+    tells a file what it does."""
 
     def __init__(self, name: str = "stand-in-batch") -> None:
         self.name = name
         self.batches: list[list[str]] = []
         self.unwanted: list[str] = []
+        self.now, self.most = 0, 0
 
     def count(self, prompt: object) -> int:
         return len(str(prompt).split())
@@ -64,18 +67,25 @@ class StandInBatchModel:
         self.batches.append([str(request.prompt) for request in requests])
         if any(request.prompt == "bad" for request in requests):
             raise ValueError("no token for 'bad'")
-        return [self._reply(place, request, len(requests), stopping) for place, request in enumerate(requests)]
+        self.now += 1
+        self.most = max(self.most, self.now)
+        replies = [self._reply(place, request, len(requests), stopping) for place, request in enumerate(requests)]
+        time.sleep(0.001)
+        self.now -= 1
+        return replies
 
     def _reply(self, place: int, request: Request, size: int, stopping: Callable[[int], bool]) -> Reply:
         prompt = request.prompt if isinstance(request.prompt, str) else request.prompt[-1].content
-        if prompt in ("seen", "unwanted"):
-            told = self.unwanted if prompt == "unwanted" else [one for batch in self.batches for one in batch]
-            return Reply((Sample(" | ".join(told), 1, "stop"),), 1, self.name)
         until = time.monotonic() + 20
+        told = Path(prompt.removeprefix("wait ")) if prompt.startswith("wait /") else None
+        if told is not None:
+            told.write_text("asked")
         while prompt.startswith("wait") and not stopping(place) and time.monotonic() < until:
             time.sleep(0.005)
         if stopping(place):
             self.unwanted.append(prompt)
+            if told is not None:
+                told.write_text("unwanted")
         texts = [f"{prompt.upper()} {size}" + f" {index}" * (request.n > 1) for index in range(request.n)]
         samples = tuple(Sample(text, len(text.split()), "stop", -1.0, (-0.5, -0.5) if request.logprobs else ()) for text in texts)
         return Reply(samples, self.count(prompt), self.name)

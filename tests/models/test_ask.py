@@ -210,6 +210,18 @@ def test_concurrent_requests_to_a_batch_model_are_answered_together_and_paid_apa
     assert len(one.batches) == 1
 
 
+def test_a_batch_model_has_the_processors_for_itself():
+    model = StandInBatchModel()
+
+    @hw.task
+    async def program() -> None:
+        await hw.gather(*(models.sample(model, f"{number}") for number in range(500)))
+
+    hw.run(program, store=None)
+    assert model.most == 1
+    assert max(map(len, model.batches)) == 64
+
+
 def test_calls_with_different_bounds_share_a_batch(go):
     model = StandInBatchModel()
 

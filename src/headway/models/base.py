@@ -126,8 +126,8 @@ class BatchModel(Protocol):
     def name(self) -> str: ...
 
     def sample_batch(self, requests: Sequence[Request], stopping: Callable[[int], bool]) -> list[Reply]:
-        """The replies in the order of the requests; runs in a thread. A request for which `stopping(place)` is true is no longer
-        wanted: its samples may end where they are."""
+        """The replies in the order of the requests; runs in a thread, one batch at a time. A request for which `stopping(place)` is
+        true is no longer wanted: its samples may end where they are."""
 
 
 def answers_together(model: object) -> TypeGuard[BatchModel]:
