@@ -54,8 +54,8 @@ class StandInBatchModel:
     """Answers each request with its prompt in capitals and the size of its batch. `wait` waits until nobody wants it; `wait PATH`
     tells a file what it does."""
 
-    def __init__(self, name: str = "stand-in-batch") -> None:
-        self.name = name
+    def __init__(self, name: str = "stand-in-batch", *, says_size: bool = True) -> None:
+        self.name, self.says_size = name, says_size
         self.batches: list[list[str]] = []
         self.unwanted: list[str] = []
         self.now, self.most = 0, 0
@@ -69,7 +69,7 @@ class StandInBatchModel:
             raise ValueError("no token for 'bad'")
         self.now += 1
         self.most = max(self.most, self.now)
-        replies = [self._reply(place, request, len(requests), stopping) for place, request in enumerate(requests)]
+        replies = [self._reply(place, request, len(requests) * self.says_size, stopping) for place, request in enumerate(requests)]
         time.sleep(0.001)
         self.now -= 1
         return replies

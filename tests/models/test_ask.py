@@ -189,7 +189,9 @@ def test_a_call_that_is_stopped_before_it_began_costs_nothing(go):
             await hw.settle(*calls)
         return [spent.spent, *(call.cost for call in calls)]
 
-    assert go(program) == [{"tokens": 0, "money": 0}, {}, {}]
+    spent, *costs = go(program)
+    assert spent == {"tokens": 0, "money": 0}
+    assert all(sum(cost.values()) == 0 for cost in costs)
     assert not one.asked
     assert not batch.batches
 
@@ -310,6 +312,20 @@ def test_a_label_says_who_was_asked_what(go, tmp_path):
     story = read_story(open_store(tmp_path / "store"), "run")
     (label,) = [call.label for call in story.calls.values() if call.task == "models.sample"]
     assert label == "stand-in, '… says what is asked: 12+30=', n=3" or label.endswith("is asked: 12+30=', n=3")
+
+
+def test_no_schedule_and_no_crash_breaks_a_promise(headway_check):
+    one, batch = StandInModel(), StandInBatchModel(says_size=False)
+
+    @hw.task
+    async def program() -> list[str]:
+        with hw.budget(tokens=1000):
+            replies = await hw.gather(*(models.sample(model, f"q {at}", max_tokens=5) for at in range(4) for model in (one, batch)))
+            winner = await hw.race(*(models.sample(one, "x y z", max_tokens=5, seed=at) for at in range(3)))
+            pieces = [piece.text async for piece in models.stream(one, "a b c")]
+        return [*(reply.text for reply in replies), winner.text, "".join(pieces)]
+
+    headway_check(program, schedules=8)
 
 
 def test_outside_of_a_run_a_call_is_just_the_request():

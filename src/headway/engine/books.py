@@ -135,8 +135,10 @@ class Books:
             if account is not None:
                 account.release(x.reserved)
             due = {unit: amount for unit, amount in x.reserved.items() if unit not in x.charged and amount}
-            if call._state == STARTING:  # it was stopped before its code ran: an attempt was begun and nothing spent
-                due = {unit: amount for unit, amount in due.items() if unit in BOOKED_BY_RUNTIME}
+            if (
+                call._state == STARTING
+            ):  # its code never ran: an attempt was begun and nothing spent, which its row must say
+                due = {unit: amount if unit in BOOKED_BY_RUNTIME else 0.0 for unit, amount in due.items()}
             x.reserved = {}
             if due:
                 self._book(call, account.key if account else b"", account, due)
