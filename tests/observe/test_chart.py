@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import xml.etree.ElementTree as ElementTree
 
 from hypothesis import given
@@ -29,9 +30,9 @@ def test_each_point_is_a_dot_inside_of_the_frame_and_in_order(points: list[tuple
     assert len(found) == len(points)
     assert all(60 <= x <= 860 and 40 <= y <= 420 for x, y in found)
     by_x = sorted(range(len(points)), key=lambda at: points[at][0])
-    assert all(found[a][0] <= found[b][0] + 0.01 for a, b in zip(by_x, by_x[1:], strict=False))
+    assert all(found[a][0] <= found[b][0] + 0.01 for a, b in itertools.pairwise(by_x))
     by_y = sorted(range(len(points)), key=lambda at: points[at][1])
-    assert all(found[a][1] >= found[b][1] - 0.01 for a, b in zip(by_y, by_y[1:], strict=False))
+    assert all(found[a][1] >= found[b][1] - 0.01 for a, b in itertools.pairwise(by_y))
 
 
 def test_names_are_escaped_and_a_series_without_points_is_left_out() -> None:

@@ -535,7 +535,7 @@ def test_an_attempt_that_was_given_up_hears_of_it_though_the_call_goes_on(go):
                 time.sleep(0)
             RAN.append("ended")
             return "late"
-        while not RAN:  # noqa: ASYNC110
+        while not RAN:
             time.sleep(0)
         return "second"
 

@@ -55,13 +55,13 @@ class TorchRanks:
         device = "cuda" if dist.get_backend(self._group) == "nccl" else "cpu"
         sizes = torch.empty(self.size, dtype=torch.int64, device=device)
         mine = torch.tensor([len(data)], dtype=torch.int64, device=device)
-        dist.all_gather_into_tensor(sizes, mine, group=self._group)
+        dist.all_gather(list(sizes.split(1)), mine, group=self._group)
         lengths = sizes.tolist()
         room = max(1, *lengths)
         padded = torch.zeros(room, dtype=torch.uint8)
         padded[: len(data)] = torch.frombuffer(bytearray(data), dtype=torch.uint8) if data else padded[:0]
         every = torch.empty(self.size * room, dtype=torch.uint8, device=device)
-        dist.all_gather_into_tensor(every, padded.to(device), group=self._group)
+        dist.all_gather(list(every.split(room)), padded.to(device), group=self._group)
         flat = every.cpu().numpy()
         return [flat[rank * room : rank * room + length].tobytes() for rank, length in enumerate(lengths)]
 
