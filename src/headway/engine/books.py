@@ -135,9 +135,7 @@ class Books:
             if account is not None:
                 account.release(x.reserved)
             due = {unit: amount for unit, amount in x.reserved.items() if unit not in x.charged and amount}
-            if (
-                call._state == STARTING
-            ):  # its code never ran: an attempt was begun and nothing spent, which its row must say
+            if call._state == STARTING:  # its code never ran: an attempt was begun and nothing spent, which its row must say
                 due = {unit: amount if unit in BOOKED_BY_RUNTIME else 0.0 for unit, amount in due.items()}
             x.reserved = {}
             if due:
