@@ -148,6 +148,7 @@ def task(
     *,
     batch: int,
     linger_ms: float = 0.0,
+    batches: int | None = None,
     name: str | None = None,
     pool: PoolName | None = None,
     retry: Retry | None = None,
@@ -190,6 +191,8 @@ def task(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     retry: a `Retry`. timeout: seconds for one attempt.
     batch, linger_ms: micro-batching. The function takes a list and returns a list; calls are single. Up to `batch` concurrent
         calls, gathered for at most `linger_ms` milliseconds, are handed over together; each is recorded by itself.
+    batches: how many batches of the task may run at a time. While so many do, the next one gathers: a backend that gains from large
+        batches is given large ones exactly when it is busy.
     key: what names a call instead of its arguments: a value, or a function of the arguments.
     cache: "forever" shares results between runs of a store; the call is then named by task and arguments only.
     effect: it changes the outside world. It starts only when all it depends on is durable, and so is its start.
@@ -224,6 +227,7 @@ def make_spec(
     timeout: float | None = None,
     batch: int | None = None,
     linger_ms: float = 0.0,
+    batches: int | None = None,
     key: object = None,
     cache: Literal["run", "forever"] = "run",
     effect: bool = False,
@@ -250,6 +254,7 @@ def make_spec(
         timeout_s=timeout,
         batch=batch or 0,
         linger_s=linger_ms / 1000,
+        batches=batches or 0,
         key=key,
         forever=cache == "forever",
         effect=effect,
@@ -309,8 +314,10 @@ def _checked(spec: TaskSpec) -> TaskSpec:
         wrong = f"verify={spec.verify!r} is no function"
     elif any(not _is_number(amount) or amount < 0 or amount != int(amount) for amount in spec.resources.values()):
         wrong = f"resources={dict(spec.resources)!r}: whole numbers, zero or more"
-    elif spec.batch < 0 or spec.linger_s < 0:
-        wrong = "batch and linger_ms can't be negative"
+    elif spec.batch < 0 or spec.linger_s < 0 or spec.batches < 0:
+        wrong = "batch, batches and linger_ms can't be negative"
+    elif spec.batches and not spec.batch:
+        wrong = "batches= is for batch tasks: add batch="
     elif any(not amount >= 0 for amount in spec.cost.values()):
         wrong = f"cost={spec.cost!r}: amounts can't be negative"
     if wrong:

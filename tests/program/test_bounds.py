@@ -426,6 +426,50 @@ def test_calls_with_other_options_share_a_batch(go):
     assert RAN == [4]
 
 
+def test_while_as_many_batches_run_as_may_the_next_one_gathers(go):
+    @hw.task(batch=4, linger_ms=5, batches=1)
+    async def slow(items: list[int]) -> list[int]:
+        RAN.append(len(items))
+        await asyncio.sleep(10)
+        return items
+
+    @hw.task
+    async def program() -> list[int]:
+        calls = []
+        for item in range(11):
+            calls.append(slow(item))
+            await hw.sleep(1)
+        return await hw.gather(*calls)
+
+    assert go(program) == list(range(11))
+    assert RAN == [1, 4, 4, 2]
+
+
+def test_a_batch_that_fails_or_that_everybody_leaves_lets_the_next_one_run(go):
+    @hw.task(batch=4, linger_ms=5, batches=1)
+    async def fussy(items: list[int]) -> list[int]:
+        RAN.append(items)
+        await asyncio.sleep(10)
+        if 0 in items:
+            raise ValueError(items)
+        return items
+
+    @hw.task
+    async def program() -> list[bool]:
+        calls = [fussy(0)]
+        await hw.sleep(1)
+        calls.append(fussy(1))
+        await hw.sleep(14)
+        calls += [fussy(2), fussy(3)]
+        calls[1].cancel()
+        await hw.sleep(1)
+        calls[2].cancel()
+        return [end.ok for end in await hw.settle(*calls)]
+
+    assert go(program) == [False, False, False, True]
+    assert RAN == [[0], [1], [2, 3]]
+
+
 @pytest.mark.parametrize("pool", ["inline", "thread", "process"])
 def test_what_a_batch_spends_for_an_item_is_booked_to_its_call(go, pool):
     each = {"inline": each_inline, "thread": each_in_thread, "process": each_in_process}[pool]

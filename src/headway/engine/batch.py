@@ -1,14 +1,15 @@
 """Micro-batching: concurrent single calls of one task, handed to its function as one list.
 
-A batch closes when it is full or when `linger_ms` have passed since its first call. Each call stays a call: its own key, budget,
-timeout, retry and record. A call that is cancelled leaves the batch; when all have left, the batch itself is stopped. An element of
-the result that is an exception fails only its own call.
+A batch closes when it is full or when `linger_ms` have passed since its first call; where `batches` of the task run already, it
+goes on gathering until one of them has ended. Each call stays a call: its own key, budget, timeout, retry and record. A call that is
+cancelled leaves the batch; when all have left, the batch itself is stopped. An element of the result that is an exception fails only
+its own call.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,7 @@ class Batches:
         # by function: calls of a task with other options (`Task.options`) go together
         self._open: dict[Callable[..., Any], list[Handle[Any]]] = {}
         self._timers: dict[Callable[..., Any], asyncio.TimerHandle] = {}
+        self._running: Counter[Callable[..., Any]] = Counter()
         self._closed: deque[Batch] = deque()  # full batches that wait for a pool's slot
 
     def add(self, call: Handle[Any]) -> None:
@@ -62,10 +64,21 @@ class Batches:
     def _close(self, spec: TaskSpec) -> None:
         if (timer := self._timers.pop(spec.fn, None)) is not None:
             timer.cancel()
+        if spec.batches and self._running[spec.fn] >= spec.batches:
+            return  # `_over` comes back to it
         calls = [call for call in self._open.pop(spec.fn, ()) if call._state == STARTING]
+        if len(calls) > spec.batch:
+            self._open[spec.fn] = calls[spec.batch :]
         if calls:
-            self._closed.append(Batch(spec, calls))
+            self._running[spec.fn] += 1
+            self._closed.append(Batch(spec, calls[: spec.batch]))
             self.serve()
+
+    def _over(self, spec: TaskSpec) -> None:
+        """A batch has ended. What was gathered meanwhile has waited long enough."""
+        self._running[spec.fn] -= 1
+        if self._open.get(spec.fn) and spec.fn not in self._timers:
+            self._close(spec)
 
     def serve(self) -> None:
         """Start closed batches that have room."""
@@ -80,6 +93,8 @@ class Batches:
             batch.left = len(batch.calls)
             if batch.calls:
                 self._start(batch)
+            else:
+                self._over(batch.spec)
 
     def _start(self, batch: Batch) -> None:
         engine, spec, first = self._engine, batch.spec, batch.calls[0]
@@ -133,6 +148,7 @@ class Batches:
                 f"batch task {batch.spec.name} got {len(batch.calls)} items and returned {got}: "
                 "return a list with one result (or exception) per item, in order"
             )
+        self._over(batch.spec)
         for place, call in enumerate(batch.calls):
             if call._state != RUNNING or not batch.wants(place):
                 continue

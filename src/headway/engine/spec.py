@@ -28,6 +28,7 @@ class TaskSpec:
     timeout_s: float | None = None
     batch: int = 0
     linger_s: float = 0.0
+    batches: int = 0  # how many may run at a time; 0: as many as there are
     key: Any = None  # a constant, or a function of the arguments
     forever: bool = False
     effect: bool = False

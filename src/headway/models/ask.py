@@ -14,7 +14,6 @@ its name: where it is reached, and with what key, is no part of a call's name, a
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -37,7 +36,6 @@ PATIENT = Retry(attempts=6, delay_s=0.5, factor=2.0, max_delay_s=60.0, jitter=0.
 """How often a request is made. A server that says when to come back is obeyed."""
 BATCH = 64
 LINGER_MS = 2.0
-_TURNS: dict[str, threading.Lock] = {}  # by the model's name
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,15 +152,14 @@ async def ask_one(asked: Asked) -> Reply:
         scope.charge(**asked.amounts(spent or made.usage))
 
 
-@task(name="models.sample_batch", batch=BATCH, linger_ms=LINGER_MS, retry=PATIENT)
+@task(name="models.sample_batch", batch=BATCH, linger_ms=LINGER_MS, batches=1, retry=PATIENT)
 def ask_together(asked: list[Asked]) -> list[Reply]:
     """Requests to models that answer several at a time: one batch for each model, and one at a time, for it has all processors."""
     answers: list[Any] = [None] * len(asked)
     for places in _by_model(asked).values():
         model: Any = asked[places[0]].model
         requests = [asked[place].request for place in places]
-        with _TURNS.setdefault(model.name, threading.Lock()):
-            found = _answers(model, requests, lambda at, places=places: scope.stopping(item=places[at]))  # type: ignore[misc]
+        found = _answers(model, requests, lambda at, places=places: scope.stopping(item=places[at]))  # type: ignore[misc]
         for place, answer in zip(places, found, strict=True):
             answers[place] = answer
             read_written = Usage(0, 0) if isinstance(answer, Exception) else Usage(answer.prompt_tokens, written(answer))

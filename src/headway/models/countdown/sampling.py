@@ -23,6 +23,8 @@ from headway.models.countdown.network import Cache, Countdown
 from headway.models.countdown.puzzle import parse
 from headway.models.countdown.weights import SHIPPED, name_of, read
 
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+
 
 @dataclass
 class _Text:
@@ -31,7 +33,7 @@ class _Text:
     place: int  # of its request
     prompt: list[int]
     request: Request
-    draws: np.ndarray[Any, np.dtype[np.float64]]  # a uniform number for each position
+    draws: Floats  # a uniform number for each position
     made: list[int]
     logprobs: list[float]
     ended: str = ""
@@ -129,17 +131,18 @@ class CountdownModel:
 
     def _draw(self, texts: list[_Text], logits: torch.Tensor) -> None:
         """One more token for each text that is not at its end."""
-        logprobs = torch.log_softmax(logits.double(), -1).numpy()
-        for row, text in enumerate(texts):
-            if text.ended:
-                continue
-            token = _drawn(logprobs[row], text.request, float(text.draws[len(text.made)]))
+        rows = [row for row, text in enumerate(texts) if not text.ended]
+        open_texts = [texts[row] for row in rows]
+        logprobs = torch.log_softmax(logits[rows].double(), -1).numpy()
+        drawn = _drawn(logprobs, open_texts)
+        of_drawn = logprobs[np.arange(len(rows)), drawn].tolist()
+        for text, token, logprob in zip(open_texts, drawn.tolist(), of_drawn, strict=True):
             if token >= tokens.END:
                 text.ended = "stop"
                 continue
             text.made.append(token)
-            text.logprobs.append(float(logprobs[row, token]))
-            if _stopped(text):
+            text.logprobs.append(logprob)
+            if text.request.stop and _stopped(text):
                 text.ended = "stop"
             elif len(text.made) == text.request.max_tokens:
                 text.ended = "length"
@@ -181,17 +184,25 @@ def _attended(mask: torch.Tensor) -> torch.Tensor:
     return mask | torch.eye(mask.shape[-1], dtype=torch.bool)
 
 
-def _drawn(logprobs: np.ndarray[Any, np.dtype[np.float64]], request: Request, chance: float) -> int:
-    if request.temperature == 0:
-        return int(logprobs.argmax())
-    weights = np.exp((logprobs - logprobs.max()) / request.temperature)
-    weights /= weights.sum()
-    if request.top_p < 1:
-        order = np.argsort(-weights, kind="stable")
-        kept = np.cumsum(weights[order]) - weights[order] < request.top_p
-        weights[order[~kept]] = 0
-        weights /= weights.sum()
-    return min(int(np.searchsorted(np.cumsum(weights), chance, side="right")), tokens.PAD)
+def _drawn(logprobs: Floats, texts: list[_Text]) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """A token for each text, from log-probabilities [B, tokens]: where the text's number falls among the sums of the weights."""
+    temperatures = np.array([text.request.temperature for text in texts])
+    greedy = temperatures == 0
+    weights = np.exp((logprobs - logprobs.max(1, keepdims=True)) / np.where(greedy, 1.0, temperatures)[:, None])
+    for row, text in enumerate(texts):
+        if text.request.top_p < 1:
+            _keep_likeliest(weights[row], text.request.top_p)
+    sums = np.cumsum(weights, axis=1)
+    chances = np.array([text.draws[len(text.made)] for text in texts]) * sums[:, -1]
+    drawn = np.minimum((sums <= chances[:, None]).sum(1), tokens.PAD)
+    return np.asarray(np.where(greedy, logprobs.argmax(1), drawn))
+
+
+def _keep_likeliest(weights: Floats, share: float) -> None:
+    """Take away the weights of what is not among the likeliest tokens that make up a share."""
+    order = np.argsort(-weights, kind="stable")
+    before = np.cumsum(weights[order]) - weights[order]
+    weights[order[before >= share * weights.sum()]] = 0
 
 
 def _stopped(text: _Text) -> bool:
