@@ -32,7 +32,7 @@ from headway.search.bench.program import MEASURED, Asked, Attempt, attempted
 METHODS = ("best of n", "solve, detect, verify", "beam", "A*")
 ALLOWED = 352  # tokens for one method on one puzzle, at most
 SHARED = 215  # tokens for one method on one puzzle, on average: what all of them share
-AT_A_TIME = 16
+AT_A_TIME = 48
 
 
 @dataclass(frozen=True)

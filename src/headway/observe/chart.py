@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from headway.observe.svg import PALETTE, Drawing
 from headway.observe.words import amount
 
-_LEFT, _TOP, _BOTTOM, _ROW = 64, 58, 44, 17
+_LEFT, _TOP, _BOTTOM, _ROW = 64, 76, 44, 17
 _TICKS = 6
 
 

@@ -22,7 +22,7 @@ from headway.search.policy import Policy, Trial, fit
 OPTIMAL = "compute-optimal"
 MEASURED, FITTED = 0, 1  # seeds of puzzles: to measure on, to fit the policy on
 BUDGETS = (22, 44, 88, 176, 352, 704, 1408)
-_AT_A_TIME = 16
+_AT_A_TIME = 96
 
 
 @dataclass(frozen=True)
