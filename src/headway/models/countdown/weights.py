@@ -28,6 +28,7 @@ def write(path: Path, network: Countdown, about: dict[str, str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
     save_file(state, partial, {**about, "shape": shape})
+    partial.chmod(0o644)
     partial.replace(path)
 
 
