@@ -137,6 +137,8 @@ FACTS: tuple[tuple[str, Value, Callable[[float], str]], ...] = (
     ("ours: cold load, verified", part("loading", "ours_s"), seconds),
     ("`dcp.load`, cold", part("loading", "dcp_s"), seconds),
     ("raw reading, `O_DIRECT`", part("loading", "raw_read_s"), seconds),
+    ("ours: cold load, of raw reading", share("loading", ("ours_s",), "raw_read_s"), times),
+    ("`dcp.load`, cold, of raw reading", share("loading", ("dcp_s",), "raw_read_s"), times),
     ("ours: on 1 process instead of 2", part("fewer", "ours_s"), seconds),
     ("`dcp.load` of that", part("fewer", "dcp_s"), seconds),
     ("ours: rows as columns", part("columns", "ours_s"), seconds),
