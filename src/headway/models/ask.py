@@ -17,6 +17,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Unpack
 
 import headway.scope as scope
@@ -28,7 +29,7 @@ from headway.models.collect import Collected
 from headway.models.limits import Limited
 from headway.models.prices import Price, price_of
 from headway.models.requests import Prompt, Sampling, make_request, prompt_bound
-from headway.task import task
+from headway.task import Task, task
 
 AnyModel = Model | BatchModel | Limited
 
@@ -102,10 +103,18 @@ def begin(
     asked = _asked(model, request, listener)
     if current.get() is None:
         return _outside(asked)  # type: ignore[return-value]
-    cost = asked.amounts(asked.bound)
-    if answers_together(model):
-        return ask_together.options(cost=cost)(asked)
-    return ask_one.options(cost=cost, retry=retry)(asked)
+    cost = tuple(asked.amounts(asked.bound).items())
+    return (_together(cost) if answers_together(model) else _alone(cost, retry))(asked)
+
+
+@lru_cache(maxsize=256)  # many requests have the same bound, and making a task takes as long as a short call
+def _together(cost: tuple[tuple[str, float], ...]) -> Task[[Asked], Reply]:
+    return ask_together.options(cost=dict(cost))
+
+
+@lru_cache(maxsize=256)
+def _alone(cost: tuple[tuple[str, float], ...], retry: Retry) -> Task[[Asked], Reply]:
+    return ask_one.options(cost=dict(cost), retry=retry)
 
 
 def _asked(model: Model | BatchModel, request: Request, listener: Callable[[Piece], None] | None) -> Asked:
