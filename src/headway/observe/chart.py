@@ -17,6 +17,7 @@ from headway.observe.words import amount
 
 _LEFT, _TOP, _BOTTOM, _ROW = 64, 76, 44, 17
 _TICKS = 6
+_COLOURS = (*PALETTE, "#1d2733", "#b5452c")
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def chart(
     up = _axis(tall, height - _BOTTOM, _TOP + _BOTTOM - height, zero=True)
     _grid(drawing, across, up, x, y, percent=percent)
     for number, each in enumerate(shown):
-        colour = PALETTE[number % len(PALETTE)]
+        colour = _COLOURS[number % len(_COLOURS)]
         _draw(drawing, each, across, up, colour, percent=percent)
         top = _TOP + number * _ROW
         drawing.rect(width - legend, top, 10, 10, f'fill="{colour}"')

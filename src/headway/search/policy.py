@@ -7,6 +7,7 @@ questions that it was not fitted on: `cross_validate`.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -43,7 +44,8 @@ class Policy:
 
 def fit(trials: Collection[Trial], bins: int = 5) -> Policy:
     """The policy that is right most often on these trials. In a bin without trials of a budget, the strategy that is best over
-    all bins; of equals the one that cost least, then the first by name.
+    all bins. What is less than a standard error behind the best is as good as it (Breiman et al., 1984): of those the one that cost
+    least, then the one that is right more often, then the first by name.
 
     Raises UsageError where there is nothing to fit.
     """
@@ -88,11 +90,12 @@ def cross_validate(trials: Collection[Trial], bins: int = 5, folds: int = 2) -> 
 
 
 def _strongest(trials: Sequence[Trial]) -> str:
-    def merit(name: str) -> tuple[float, float]:
-        of = [trial for trial in trials if trial.strategy == name]
-        return _mean([trial.right for trial in of]), -_mean([trial.cost for trial in of])
-
-    return max(sorted({trial.strategy for trial in trials}), key=merit)
+    of = {name: [trial for trial in trials if trial.strategy == name] for name in sorted({trial.strategy for trial in trials})}
+    right = {name: _mean([trial.right for trial in some]) for name, some in of.items()}
+    best = max(of, key=lambda name: right[name])
+    error = math.sqrt(right[best] * (1 - right[best]) / len(of[best]))
+    good = [name for name in of if right[name] >= right[best] - error]
+    return min(good, key=lambda name: (_mean([trial.cost for trial in of[name]]), -right[name]))
 
 
 def _by_budget(trials: Sequence[Trial]) -> dict[float, float]:

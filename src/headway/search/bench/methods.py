@@ -136,7 +136,14 @@ def compute_optimal(policy: Policy) -> Method:
                 return lambda question, given: search.best_of_n(question, solver.generate, solver.value, n=len(given), given=given)
             if name == "best of n":
                 return lambda question, given: best_of_n(solver, question, tokens, given)
-            return lambda question, given: METHODS[name](Solver(solver.model, seed=solver.seed + 1), question, left)
+            fresh = Solver(solver.model, seed=solver.seed + 1)  # what the probes drew is not drawn again
+            if name == "solve, detect, verify":  # the probes were its first attempts
+                return lambda question, given: (
+                    strategy(ACCEPT)(question, given)
+                    if any((each.score or 0.0) > 0.5 for each in given)
+                    else METHODS[name](fresh, question, left)
+                )
+            return lambda question, given: METHODS[name](fresh, question, left)
 
         strategies = {name: strategy(name) for name in STRATEGIES}
         return search.compute_optimal(

@@ -67,15 +67,17 @@ def page(found: Comparison, machine: str) -> str:
 
 
 def savings(found: Comparison) -> list[str]:
-    """How much cheaper the compute-optimal choice is than best-of-n, at the shares that best-of-n reaches."""
+    """How much cheaper the compute-optimal choice is than best-of-n, at the shares that either reaches."""
     rows = by_method(means(found.attempts))
     if OPTIMAL not in rows or "best of n" not in rows or found.policy is None:
         return []
     lines = ["| solved | best of n, tokens | compute-optimal, tokens | cheaper |", "|---:|---:|---:|---:|"]
-    for each in rows["best of n"]:
-        needed = tokens_for(rows[OPTIMAL], each.solved)
-        if needed is not None and each.tokens > 0:
-            lines.append(f"| {each.solved:.1%} | {each.tokens:,.0f} | {needed:,.0f} | {each.tokens / needed:.2f}x |")
+    plain, optimal = rows["best of n"], rows[OPTIMAL]
+    for solved in sorted({each.solved for each in (*plain, *optimal)}):
+        before, now = tokens_for(plain, solved), tokens_for(optimal, solved)
+        said = ["never" if tokens is None else f"{tokens:,.0f}" for tokens in (before, now)]
+        cheaper = f"{before / now:.2f}x" if before and now else ""
+        lines.append(f"| {solved:.1%} | {said[0]} | {said[1]} | {cheaper} |")
     lines += ["", "What it chooses, by difficulty (easiest first) and budget:", ""]
     lines += ["| | " + " | ".join(f"≤ {budget:,.0f}" for budget in found.policy.budgets) + " |"]
     lines += ["|---|" + "---|" * len(found.policy.budgets)]
