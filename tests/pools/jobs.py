@@ -144,24 +144,24 @@ def hold_the_interpreter(path):
 def charge_and_spin(path):
     call = worker_call()
     for _ in range(1000):
-        call.charge({"nodes": 1.0})
+        call.charge({"nodes": 1.0}, None)
     spin(path)
 
 
 def charge_and_die():
-    worker_call().charge({"nodes": 7.0})
+    worker_call().charge({"nodes": 7.0}, None)
     os._exit(1)
 
 
 def charge(times):
     for _ in range(times):
-        worker_call().charge({"nodes": 1.0, "tokens": 0.5})
+        worker_call().charge({"nodes": 1.0, "tokens": 0.5}, None)
     return worker_call().remaining()
 
 
 def charge_for_ever():
     while True:
-        worker_call().charge({"nodes": 1.0})
+        worker_call().charge({"nodes": 1.0}, None)
 
 
 def facts():
@@ -222,7 +222,7 @@ class SignalAfterSend:
 def charge_while_interrupted():
     call = worker_call()
     call._worker._outbox._sock = SignalAfterSend(call._worker)
-    call.charge({"nodes": 3.0})
+    call.charge({"nodes": 3.0}, None)
     return "not interrupted"
 
 

@@ -35,7 +35,7 @@ class Bench:
         ref = FunctionRef("jobs", fn, str(JOBS)) if isinstance(fn, str) else None
         name = fn if isinstance(fn, str) else fn.__name__
         facts = CallFacts("ab", f"task {name}", 2, "once", "run", 1e12, allowance or {})
-        job = Job(fn, args, kwargs, facts, on_done, charges.append, ref, context, pickled)
+        job = Job(fn, args, kwargs, facts, on_done, lambda amounts, _: charges.append(amounts), ref, context, pickled)
         return job, future, charges
 
     def submit(self, fn, *args, **kwargs):
