@@ -103,3 +103,78 @@ def test_of_what_is_nearly_as_often_right_as_the_best_the_cheapest_is_chosen():
     assert fit(made).choose(0.5, 1.0) == "b"
     without_costs = [Trial(trial.question, 0.5, trial.strategy, 1.0, trial.right) for trial in made]
     assert fit(without_costs).choose(0.5, 1.0) == "a"
+
+
+# --- with a solver -----------------------------------------------------------------------------------------------------
+
+
+class Mixed(Tree):
+    """Every second question is easy; what is hard has a right step half of the time."""
+
+    async def generate(self, question: str, index: int) -> Candidate:
+        return await self.easy(question).counted(self, question, index)
+
+    async def step(self, state: search.State, index: int) -> search.State:
+        self.steps += 1
+        return await self.easy(state.text).step(state, index)
+
+    def easy(self, text: str) -> Mixed:
+        number = int(text.partition("|")[0].split()[-1])
+        return Easy(self.depth, 0.93 if number % 2 else 0.5, self.noise)
+
+    async def counted(self, whole: Tree, question: str, index: int) -> Candidate:
+        made = await Tree.generate(self, question, index)
+        whole.steps += self.steps
+        return made
+
+
+class Easy(Mixed):
+    step = Tree.step
+
+
+def test_choosing_by_difficulty_costs_half_of_best_of_n_at_equal_accuracy():
+    policy = Policy((0.5,), (16.0,), (("vote",), ("search",)))
+
+    def chosen(tree: Mixed) -> object:
+        strategies = {
+            "vote": lambda q, given: search.majority(q, tree.generate, n=8, given=given),
+            "search": lambda q, given: search.rebase(q, tree.step, tree.score, n=12),
+        }
+        return lambda q: search.compute_optimal(q, tree.generate, tree.score, policy, strategies, budget=16)
+
+    def best_of(n: int, tree: Mixed) -> object:
+        return lambda q: search.best_of_n(q, tree.generate, tree.score, n=n)
+
+    trees = [Mixed(right=0.5, noise=0.1) for _ in range(2)]
+    adaptive = asyncio.run(accuracy(chosen(trees[0]), 160))
+    baseline = asyncio.run(accuracy(best_of(32, trees[1]), 160))
+    assert adaptive > baseline
+    assert trees[0].steps * 2 < trees[1].steps
+
+
+def test_probes_are_not_sampled_again_and_count_where_the_strategy_has_no_answer():
+    asked: list[int] = []
+
+    async def generate(question: str, index: int) -> Candidate:
+        asked.append(index)
+        return Candidate("", RIGHT, 1)
+
+    async def score(texts: list[str]) -> list[float]:
+        return [0.25 for _ in texts]
+
+    async def nothing(question: str, given: tuple[Candidate, ...]) -> Found:
+        return Found(None, ())
+
+    async def vote(question: str, given: tuple[Candidate, ...]) -> Found:
+        assert {candidate.score for candidate in given} == {0.25}
+        return await search.majority(question, generate, n=6, sure=0.999, given=given)
+
+    policy = Policy((0.5,), (1.0,), (("nothing",), ("vote",)))
+    strategies = {"nothing": nothing, "vote": vote}
+    found = asyncio.run(search.compute_optimal("q|", generate, score, policy, strategies, budget=1, probes=3))
+    assert asked == [0, 1, 2, 3], "four that agree of six cannot be outvoted"
+    assert len(found.candidates) == 4
+    policy = Policy((0.9,), (1.0,), (("nothing",), ("vote",)))
+    found = asyncio.run(search.compute_optimal("q|", generate, score, policy, strategies, budget=1, probes=3))
+    assert found.answer == RIGHT
+    assert len(found.candidates) == 3
