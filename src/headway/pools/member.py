@@ -30,7 +30,8 @@ def joined(seat: Seat | None) -> Iterator[None]:
     except ImportError:
         raise UsageError('a gang needs PyTorch: pip install "headway[torch]"') from None
     os.environ.update(RANK=str(seat.rank), WORLD_SIZE=str(seat.size), LOCAL_RANK=str(seat.rank), LOCAL_WORLD_SIZE=str(seat.size))
-    torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // seat.size))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    torch.set_num_threads(max(1, cores // seat.size))
     gpus = torch.cuda.is_available() and torch.cuda.device_count() >= seat.size
     if gpus:
         torch.cuda.set_device(seat.rank)
