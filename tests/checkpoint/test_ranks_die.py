@@ -20,7 +20,7 @@ SCRIPT = Path(__file__).with_name("dying_rank.py")
 SIZE = 2
 WAIT_S = 120.0
 ALL = "HEADWAY_CHAOS" in os.environ  # `make chaos`; else a few, as each waits for those that died
-SAVES = [*TRAINER, *HELPER] if ALL else ["trainer:staged", "helper:before-manifest"]
+SAVES = [*TRAINER, *HELPER] if ALL else ["trainer:begun", "trainer:staged", "helper:before-manifest"]
 LOADS = LOAD if ALL else ["load:half-filled"]
 
 

@@ -271,9 +271,9 @@ class Saver:
 
         try:
             together(self._ranks, begin)
-        except CheckpointError as error:
+        except BaseException as error:  # of the ranks' own kind too: another one may have died meanwhile
             for each in begun:
-                each.abandon(str(error))
+                each.abandon(str(error) or repr(error))
             raise
         if commit is not None:
             basis = commit.basis
