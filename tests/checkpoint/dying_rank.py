@@ -13,7 +13,6 @@ import warnings
 from datetime import timedelta
 from typing import Any
 
-import numpy as np
 import torch
 import torch.distributed as dist
 
@@ -26,7 +25,8 @@ PATIENCE_S = 20.0
 
 def state_of(value: float, rank: int, size: int) -> dict[str, Any]:
     """A tensor that is split over the ranks, and one that all of them have."""
-    return {"split": np.full((8 // size, 500), value + np.arange(8)[rank * 8 // size], "float32"), "all": np.full(3000, value)}
+    split = torch.full((8 // size, 500), float(value + rank * 8 // size))
+    return {"split": split, "all": torch.full((3000,), float(value))}
 
 
 def layout(rank: int, size: int) -> Layout:

@@ -129,6 +129,8 @@ class Snapshot:
             if not self._guarded(at):
                 self._take_note(at, self._try_to_copy(part))
                 nbytes += part.nbytes
+                if at == len(self._parts) // 2:
+                    reach("trainer:half-copied")
         self._busy, self._late_began = 0, time.time()
         self._phases.append(Phase("copy", began, self._late_began - began, nbytes))
         self._settle()
