@@ -80,6 +80,7 @@ class Case:
         history = self.history()
         history.live(main, "p", 1)
         judge(history)
+        paid_as_run(history)
         return history
 
     def expected(self, whole: History) -> str | None:
@@ -99,6 +100,16 @@ def judge(history: History, expected: str | None = None) -> None:
                 found.append(Violation("no error lost", f"call {row.key.hex()[:8]} succeeded although {why}"))
     if found:
         raise Violated(history, found)
+
+
+def paid_as_run(history: History) -> None:
+    """In one life a price is paid as often as the code of its call began, and not where it was stopped before."""
+    ends = {row.key.hex(): decode_outcome(row.body) for row in history.rows() if row.kind & ~COSTED == Kind.OUTCOME}
+    for key, outcome in ends.items():
+        due, booked = watch.DUE[key], outcome.cost.get("tokens", 0.0)
+        if outcome.task in ("leaves.costly", "programs.counted") and booked != due:
+            what = f"{outcome.task} {key[:8]} owes {due} tokens for what ran and is booked at {booked:g}"
+            raise Violated(history, [Violation("counted once", what)])
 
 
 def same_work(history: History, whole: History) -> None:

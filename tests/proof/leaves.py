@@ -37,10 +37,12 @@ async def flaky(name: str, x: int) -> int:
 
 @hw.task(cost={"tokens": 5})
 async def costly(name: str, x: int) -> int:
+    watch.owes(5)
     with watch.running(name):
         await asyncio.sleep(CODE[name].number / 10)
     if CODE[name].number > 6:
         hw.charge(tokens=3)  # less than was reserved
+        watch.owes(-2)
     return value(name, x)
 
 

@@ -64,6 +64,7 @@ async def timed(name: str, x: int) -> int:
 
 @hw.task(cost={"tokens": 2})
 async def counted(name: str, x: int) -> int:
+    watch.owes(2)
     return await body(name, x)
 
 

@@ -21,6 +21,7 @@ T = TypeVar("T")
 
 COMPLAINTS: list[str] = []
 MUST_FAIL: dict[str, str] = {}  # calls that must not succeed, by key
+DUE: Counter[str] = Counter()  # what calls with a price owe since their code began, by key
 _IDEMPOTENT: dict[str, str] = {}  # the idempotency key of each effect
 _DISLIKED: dict[str, set[str]] = {}  # children of a call that failed by itself
 _KEPT: dict[str, tuple[int, dict[tuple[str, int], str]]] = {}  # attempt of a call that failed because of a child, its children
@@ -63,7 +64,7 @@ def forget() -> None:
     global drivers, told_again
     drivers, told_again = 1, False
     COMPLAINTS.clear()
-    for notes in (MUST_FAIL, _IDEMPOTENT, _DISLIKED, _KEPT, _NAMED, _NOTED):
+    for notes in (MUST_FAIL, DUE, _IDEMPOTENT, _DISLIKED, _KEPT, _NAMED, _NOTED):
         notes.clear()
 
 
@@ -192,6 +193,11 @@ def running(name: str) -> Iterator[None]:
     attempt = _attempt.get()
     if attempt is not None and attempt.over:
         complain(f"{name} went on after the call that had made it failed")
+
+
+def owes(tokens: int) -> None:
+    """The code of a call with a price has begun, or knows better what it costs."""
+    DUE[hw.call().key] += tokens
 
 
 def happens(name: str) -> str:
