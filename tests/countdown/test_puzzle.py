@@ -15,6 +15,7 @@ from headway.models.countdown.batches import solvable as solvable_rows
 from headway.models.countdown.puzzle import (
     Puzzle,
     Step,
+    answer,
     expression,
     held_out,
     left,
@@ -61,6 +62,15 @@ def test_a_changed_number_is_no_solution(game: tuple[Puzzle, list[Step]], data: 
     steps[at] = Step(step.a, step.operator, step.b, step.result + data.draw(st.sampled_from([-1, 1])))
     assert not solved(text_of(puzzle, steps))
     assert expression(text_of(puzzle, steps)) is None
+
+
+@given(played(), st.sampled_from(["", "24", "3+", "1+1=2\n"]))
+def test_a_solution_ends_with_its_last_step(game: tuple[Puzzle, list[Step]], rest: str) -> None:
+    puzzle, steps = game
+    text = text_of(puzzle, steps)
+    text = text + rest if rest else text.removesuffix("\n")
+    assert not solved(text)
+    assert expression(text) is answer(text) is None
 
 
 @given(played())

@@ -42,9 +42,9 @@ def search(
     import headway as hw
     from headway.errors import UsageError
     from headway.search.bench import program, report
-    from headway.search.bench.methods import METHODS
+    from headway.search.bench.methods import METHODS, OPTIMAL
 
-    known = [*METHODS, program.OPTIMAL]
+    known = [*METHODS, OPTIMAL]
     if unknown := [name for name in method or [] if name not in known]:
         raise UsageError(f"there is no method {', '.join(map(repr, unknown))}: there are {', '.join(known)}")
     asked = tuple(method or known), tuple(sorted(budget or program.BUDGETS))

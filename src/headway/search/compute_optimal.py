@@ -24,15 +24,17 @@ async def compute_optimal(
     *,
     budget: float,
     probes: int = 4,
+    sure: float | None = None,
 ) -> Found:
     """Sample and score a few answers, take how badly they score for the difficulty, and run the strategy that `policy` has for it
     (Snell et al., arXiv 2408.03314, after the idea of: from the abstract). The paper estimates difficulty from 2048 samples and
     does not count them; here the few probes count, and are given to the strategy, which need not sample them again.
 
     policy: fitted by `policy.fit` on trials whose difficulties were estimated as here: `difficulty`.
-    strategies: by the names in the policy. budget: what the policy is asked for, in the unit it was fitted in. A number and not
-        `hw.remaining()`: a resumed search must choose as it did.
-    probes: samples to estimate from.
+    strategies: by the names in the policy. budget: what a question may cost on average, in the unit that the policy was fitted in;
+        `hw.budget` around it bounds this one. A number and not `hw.remaining()`: a resumed search must choose as it did.
+    probes: samples to estimate from, at most. sure: a score that ends the probing. They are then drawn one after another, so that
+        an easy question costs one of them; without it they are drawn at once.
 
     Returns what the strategy found. Where the bounds ended it without an answer, the best probe.
 
@@ -58,7 +60,13 @@ async def compute_optimal(
         found[index] = replace(candidate, score=value)
 
     with ending() as end:
-        await attempts(probe, probes, rounds)
+        if sure is None:
+            await attempts(probe, probes, rounds)
+        else:
+            for index in range(probes):
+                await attempts(probe, 1, rounds, index)
+                if (found[index].score or 0.0) >= sure:
+                    break
         given = tuple(found[index] for index in sorted(found))
         searched = await strategies[policy.choose(difficulty(given), budget)](question, given)
     probed = in_a_row(found, rounds)

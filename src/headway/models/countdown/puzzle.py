@@ -125,14 +125,23 @@ def left(puzzle: Puzzle, steps: list[Step]) -> tuple[int, ...] | None:
     return tuple(sorted(numbers, reverse=True))
 
 
+def _all_steps(text: str) -> list[Step] | None:
+    """The steps of a whole solution; None where they break the rules, end early or have something after them."""
+    puzzle, steps = parse(text), steps_of(text)
+    if steps is None or len(steps) != len(puzzle.numbers) - 1 or left(puzzle, steps) is None or not text.endswith("\n"):
+        return None
+    return steps
+
+
 def expression(text: str) -> str | None:
-    """The steps of a text as one expression, which reasoning-gym's scorer reads; None where they break the rules or end early.
+    """The steps of a text as one expression, which reasoning-gym's scorer reads; None where they break the rules, end
+    early or have something after them.
 
     >>> expression("25 8 7 3 -> 82\\n25*3=75\\n8+7=15\\n75+15=90\\n")
     '((25*3)+(8+7))'
     """
-    puzzle, steps = parse(text), steps_of(text)
-    if steps is None or len(steps) != len(puzzle.numbers) - 1 or left(puzzle, steps) is None:
+    puzzle, steps = parse(text), _all_steps(text)
+    if steps is None:
         return None
     terms = [(number, str(number)) for number in puzzle.numbers]
     for step in steps:
@@ -149,8 +158,8 @@ def answer(text: str) -> str | None:
     >>> answer("9 3 2 -> 24\\n9+3=12\\n12*2=24\\n"), answer("5 4 3 -> 2\\n5-4=1\\n3-1=2\\n")
     ('*(+3+9)*2', '+3+4-5')
     """
-    puzzle, steps = parse(text), steps_of(text)
-    if steps is None or len(steps) != len(puzzle.numbers) - 1 or left(puzzle, steps) is None:
+    puzzle, steps = parse(text), _all_steps(text)
+    if steps is None:
         return None
     terms = [_Term(number, "", ()) for number in puzzle.numbers]
     for step in steps:
@@ -191,8 +200,8 @@ def solved(text: str) -> bool:
     >>> solved("9 3 2 -> 24\\n9+3=12\\n12*2=24\\n")
     True
     """
-    puzzle, steps = parse(text), steps_of(text)
-    return steps is not None and len(steps) == len(puzzle.numbers) - 1 and left(puzzle, steps) == (puzzle.target,)
+    puzzle, steps = parse(text), _all_steps(text)
+    return steps is not None and left(puzzle, steps) == (puzzle.target,)
 
 
 def moves(numbers: tuple[int, ...]) -> Iterator[tuple[Step, tuple[int, ...]]]:

@@ -66,7 +66,8 @@ class Solver:
         return replace(state, text=state.text + made.text, tokens=state.tokens + made.tokens, done=True, answer=made.answer)
 
     async def value(self, texts: list[str]) -> list[float]:
-        """A `Scorer`: how likely it is that the target can still be reached, as the value head says; 0 where rules are broken."""
+        """A `Scorer`: how likely it is that the target can still be reached, as the value head says; 0 where rules are broken or
+        the last line breaks off."""
         return await hw.gather(*(value_of(Text(self.model.name, text, self.model)) for text in texts))
 
     async def embed(self, texts: list[str]) -> list[list[float]]:
@@ -122,4 +123,4 @@ def _by_model(texts: list[Text]) -> list[tuple[CountdownModel, list[int]]]:
 
 def _is_legal(text: str) -> bool:
     steps = steps_of(text)
-    return steps is not None and left(parse(text), steps) is not None
+    return text.endswith("\n") and steps is not None and left(parse(text), steps) is not None

@@ -20,7 +20,8 @@ PROMPT = 6  # tokens of a puzzle of 4 numbers
 STEPS = 3  # of its solution
 ANSWER = PROMPT + ANSWER_TOKENS
 PATH = STEPS * (PROMPT + STEP_TOKENS) + 4 * (STEPS - 1) * STEPS // 2  # a solution step by step: each step reads what is there
-PROBES = 4
+PROBES, SURE = 4, 0.5  # answers that difficulty is estimated from, at most; the value that is taken for right
+PROBED = PROBES * ANSWER
 
 Method = Callable[[Solver, str, int], Awaitable[Found]]
 """From the parts, a question and a budget in tokens: a search."""
@@ -99,11 +100,6 @@ def solve_detect_verify(solver: Solver, question: str, tokens: int) -> Awaitable
     )
 
 
-def accept(solver: Solver, question: str, tokens: int) -> Awaitable[Found]:
-    """The best of the few answers that difficulty is estimated from, and no more."""
-    return best_of_n(solver, question, min(tokens, PROBES * ANSWER))
-
-
 METHODS: dict[str, Method] = {
     "best of n": best_of_n,
     "weighted best of n": weighted_best_of_n,
@@ -117,37 +113,46 @@ METHODS: dict[str, Method] = {
     "A*": a_star,
     "solve, detect, verify": solve_detect_verify,
 }
-ACCEPT = "accept a probe"
-STRATEGIES: dict[str, Method] = {
-    ACCEPT: accept,
-    **{name: METHODS[name] for name in ("best of n", "solve, detect, verify", "beam", "A*")},
-}
-"""What `compute_optimal` chooses from."""
+OPTIMAL = "compute-optimal"
+ACCEPT = "accept"
+STRATEGIES = ("best of n", "solve, detect, verify", "beam", "A*")
 
 
 def compute_optimal(policy: Policy) -> Method:
-    """The choice by difficulty, with a policy that was fitted on other puzzles."""
+    """The choice by difficulty; `tokens` is what a puzzle may cost on average. A puzzle is probed until the value head takes an
+    answer, and what the policy has for such a puzzle is run then: nothing more, or a method up to some tokens, probes included."""
 
     def method(solver: Solver, question: str, tokens: int) -> Awaitable[Found]:
-        left = max(ANSWER, tokens - PROBES * ANSWER)
-
-        def strategy(name: str) -> Strategy:
-            if name == ACCEPT:
-                return lambda question, given: search.best_of_n(question, solver.generate, solver.value, n=len(given), given=given)
-            if name == "best of n":
-                return lambda question, given: best_of_n(solver, question, tokens, given)
-            fresh = Solver(solver.model, seed=solver.seed + 1)  # what the probes drew is not drawn again
-            if name == "solve, detect, verify":  # the probes were its first attempts
-                return lambda question, given: (
-                    strategy(ACCEPT)(question, given)
-                    if any((each.score or 0.0) > 0.5 for each in given)
-                    else METHODS[name](fresh, question, left)
-                )
-            return lambda question, given: METHODS[name](fresh, question, left)
-
-        strategies = {name: strategy(name) for name in STRATEGIES}
+        chosen = policy if tokens >= PROBED else always(ACCEPT)
+        strategies = {name: _strategy(name, solver) for row in chosen.choices for name in row}
+        probes = min(PROBES, answers(tokens))
         return search.compute_optimal(
-            question, solver.generate, solver.value, policy, strategies, budget=tokens, probes=min(PROBES, answers(tokens))
+            question, solver.generate, solver.value, chosen, strategies, budget=tokens, probes=probes, sure=SURE
         )
 
     return method
+
+
+def strategies(budgets: Sequence[int]) -> dict[str, int]:
+    """What the compute-optimal choice chooses from, with the tokens that each may take: every method at every budget."""
+    return {ACCEPT: PROBED} | {f"{name} ≤ {most}": most for name in STRATEGIES for most in budgets if most > PROBED}
+
+
+def always(strategy: str) -> Policy:
+    """The policy without a choice: a strategy as it is run after the probes, to fit a policy from."""
+    return Policy((), (0.0,), ((strategy,),))
+
+
+def _strategy(strategy: str, solver: Solver) -> Strategy:
+    name, _, most = strategy.partition(" ≤ ")
+
+    def run(question: str, given: tuple[Candidate, ...]) -> Awaitable[Found]:
+        is_sure = any((each.score or 0.0) >= SURE for each in given)
+        if name == ACCEPT or (name == "solve, detect, verify" and is_sure):
+            return search.best_of_n(question, solver.generate, solver.value, n=len(given), given=given)
+        if name == "best of n":
+            return best_of_n(solver, question, int(most), given)
+        fresh = Solver(solver.model, seed=solver.seed + 1)  # what the probes drew is not drawn again
+        return METHODS[name](fresh, question, int(most) - len(given) * ANSWER)
+
+    return run

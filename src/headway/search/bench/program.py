@@ -15,11 +15,10 @@ import headway as hw
 from headway.models.countdown.batches import held_out_puzzles
 from headway.models.countdown.sampling import CountdownModel
 from headway.models.countdown.solving import Solver, judge
-from headway.search.bench.methods import ANSWER, METHODS, PROBES, STRATEGIES, answers, compute_optimal
+from headway.search.bench.methods import ACCEPT, METHODS, OPTIMAL, PROBED, always, compute_optimal, strategies
 from headway.search.compute_optimal import difficulty
 from headway.search.policy import Policy, Trial, fit
 
-OPTIMAL = "compute-optimal"
 MEASURED, FITTED = 0, 1  # seeds of puzzles: to measure on, to fit the policy on
 BUDGETS = (22, 44, 88, 176, 352, 704, 1408)
 _AT_A_TIME = 96
@@ -27,7 +26,8 @@ _AT_A_TIME = 96
 
 @dataclass(frozen=True)
 class Asked:
-    """A method for puzzle `number` of the `puzzles` of a seed, with at most `budget` tokens."""
+    """A method for puzzle `number` of the `puzzles` of a seed, with at most `budget` tokens. Where the budget is a mean over
+    puzzles, it may take `most` for one."""
 
     weights: str
     method: str
@@ -36,6 +36,7 @@ class Asked:
     puzzles: int
     seed: int
     policy: Policy | None = None
+    most: int | None = None
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ async def compare(weights: str, methods: Sequence[str], budgets: Sequence[int], 
     if OPTIMAL in methods:
         policy = await fitted(weights, budgets, puzzles)
     asked = [
-        Asked(weights, method, budget, number, puzzles, MEASURED, policy if method == OPTIMAL else None)
+        Asked(weights, method, budget, number, puzzles, MEASURED, *((policy, max(budgets)) if method == OPTIMAL else ()))
         for number in range(puzzles)
         for budget in budgets
         for method in methods
@@ -86,8 +87,8 @@ async def compare(weights: str, methods: Sequence[str], budgets: Sequence[int], 
 async def attempted(asked: Asked) -> Attempt:
     """One method on one puzzle under one budget."""
     question = held_out_puzzles(asked.seed, asked.puzzles)[asked.number].prompt
-    run = (METHODS | STRATEGIES)[asked.method] if asked.policy is None else compute_optimal(asked.policy)
-    with hw.budget(tokens=asked.budget) as book:
+    run = METHODS[asked.method] if asked.policy is None else compute_optimal(asked.policy)
+    with hw.budget(tokens=asked.most or asked.budget) as book:
         found = await run(Solver(model_of(asked.weights), seed=asked.number), question, asked.budget)
     solved = found.best is not None and await judge(question + found.best.text)
     spent = book.spent["tokens"]
@@ -96,27 +97,24 @@ async def attempted(asked: Asked) -> Attempt:
 
 @hw.task
 async def fitted(weights: str, budgets: Sequence[int], puzzles: int) -> Policy:
-    """The strategy that is right most often, for each difficulty and budget."""
+    """What to do with a puzzle of each difficulty, for each mean of tokens per puzzle."""
     hard = await hw.gather(*(estimated(weights, number, puzzles) for number in range(puzzles)))
     asked = [
-        Asked(weights, name, budget, number, puzzles, FITTED)
+        Asked(weights, name, most, number, puzzles, FITTED, always(name))
         for number in range(puzzles)
-        for budget in budgets
-        for name in STRATEGIES
+        for name, most in strategies(budgets).items()
     ]
     tried = [attempt async for attempt in hw.map(attempted, asked, window=_AT_A_TIME)]
-    trials = [
-        Trial(f"{each.puzzle}", hard[each.puzzle], each.method, each.budget, float(each.solved), each.tokens) for each in tried
-    ]
-    return fit(trials)
+    trials = [Trial(f"{each.puzzle}", hard[each.puzzle], each.method, float(each.solved), each.tokens) for each in tried]
+    return fit(trials, budgets)
 
 
 @hw.task
 async def estimated(weights: str, number: int, puzzles: int) -> float:
-    """How hard a puzzle looks from a few answers."""
+    """How hard a puzzle looks from the probes."""
     question = held_out_puzzles(FITTED, puzzles)[number].prompt
-    with hw.budget(tokens=PROBES * ANSWER):
-        found = await METHODS["best of n"](Solver(model_of(weights), seed=number), question, answers(PROBES * ANSWER) * ANSWER)
+    with hw.budget(tokens=PROBED):
+        found = await compute_optimal(always(ACCEPT))(Solver(model_of(weights), seed=number), question, PROBED)
     return difficulty(found.candidates)
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from rich.table import Table
 
 from headway.observe.chart import Point, Series, chart
-from headway.search.bench.program import OPTIMAL, Comparison, Mean, means, tokens_for
+from headway.search.bench.methods import OPTIMAL, PROBES
+from headway.search.bench.program import Comparison, Mean, means, tokens_for
 
 TOKENS, SEQUENTIAL = "search-tokens.svg", "search-sequential.svg"
 
@@ -62,7 +63,15 @@ def page(found: Comparison, machine: str) -> str:
         cells = {each.budget: f"{each.solved:.1%} ({each.tokens:,.0f})" for each in of}
         lines.append(f"| {method} | " + " | ".join(cells.get(budget, "") for budget in budgets) + " |")
     if said := savings(found):
-        lines += ["", "## What the compute-optimal choice saves", "", *said]
+        lines += [
+            "",
+            "## What the compute-optimal choice saves",
+            "",
+            f"Its budget is a mean over puzzles, of which one may take up to {max(budgets):,} tokens. A puzzle is probed with up",
+            f"to {PROBES} answers, until the value head takes one; what is done next was fitted on {found.puzzles} other puzzles.",
+            "",
+            *said,
+        ]
     return "\n".join(lines) + "\n"
 
 
