@@ -16,11 +16,11 @@ DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "search.md").read_text()
 
 
-def test_the_example_prints_what_the_page_says(
+def test_the_examples_print_what_the_page_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (code,) = re.findall(r"^```python run\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    code = "".join(re.findall(r"^```python run\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL))
     exec(compile(code, "docs/search.md", "exec"), {"__name__": "docs_search"})
     assert capsys.readouterr().out.splitlines() == re.findall(r"^print\(.*\)  # (.*)$", code, re.MULTILINE)
 
