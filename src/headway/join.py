@@ -2,7 +2,7 @@
 
 A join waits for handles of the run. What it decides from timing (who won, in which order they came) is recorded, so that a
 resumed program is told the same again. Joins take any awaitable; only calls of tasks are recorded and can be found again.
-Outside of a run they do the same with plain coroutines.
+Outside of a run they do the same with plain coroutines (`loose.py`), and take what a plain function returned as it is.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ from typing import Any, Generic, Literal, TypeVar, overload
 
 from headway.engine.handle import MISSING, OK, Frame, Handle, current
 from headway.engine.until import Arrivals, Until, cancel_and_drain, until
-from headway.errors import CallCancelled, NotInRun, NoWinner, UsageError
+from headway.errors import CallCancelled, NotInRun, UsageError
 from headway.journal.codec import digest
+from headway.loose import checked, gather_loose, no_winner, race_loose
 from headway.task import Task
 
 T = TypeVar("T")
@@ -88,35 +89,24 @@ def gather(*awaitables: Awaitable[Any]) -> Any:
         >>> async def program(queries):
         ...     return await gather(*(search(q) for q in queries))
     """
-    _check_calls("gather", awaitables)
-    return Join(lambda: _gather(awaitables))
+    given = checked("gather", awaitables)
+    return Join(lambda: _gather(given))
 
 
 async def _gather(awaitables: Sequence[Awaitable[Any]]) -> list[Any]:
     handles = _handles(awaitables)
     if handles is None:
-        return await _gather_loose(awaitables)
+        return await gather_loose(awaitables)
     failed = await Until(handles, None, stop_at_failure=True)
     if failed is not None:
         await cancel_and_drain(handles, f"{failed.describe()} failed beside it")
     return [handle.result() for handle in handles] if failed is None else failed.result()
 
 
-async def _gather_loose(awaitables: Sequence[Awaitable[Any]]) -> list[Any]:
-    tasks = [asyncio.ensure_future(awaitable) for awaitable in awaitables]
-    try:
-        if tasks:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-        failed = next((task for task in tasks if task.done() and (task.cancelled() or task.exception())), None)
-    finally:
-        await _drain_tasks(tasks)
-    return [task.result() for task in tasks] if failed is None else failed.result()
-
-
 def settle(*awaitables: Awaitable[T]) -> Join[list[Settled[T]]]:
     """How each ended, in the order of the arguments. Never raises for a call: keeps what finished."""
-    _check_calls("settle", awaitables)
-    return Join(lambda: _settle(awaitables))
+    given = checked("settle", awaitables)
+    return Join(lambda: _settle(given))
 
 
 async def _settle(awaitables: Sequence[Awaitable[T]]) -> list[Settled[T]]:
@@ -166,10 +156,10 @@ def race(
     if not awaitables:
         raise UsageError("hw.race() without contestants: give it at least one call")
 
-    _check_calls("race", awaitables)
+    given = checked("race", awaitables)
 
     async def run() -> Any:
-        found = await _race(awaitables, accept)
+        found = await _race(given, accept)
         if isinstance(found, tuple):
             return found if with_index else found[1]
         if default is not MISSING:
@@ -183,7 +173,7 @@ async def _race(awaitables: Sequence[Awaitable[Any]], accept: Callable[[Any], bo
     """The winner and its value, or why there is none."""
     handles = _handles(awaitables)
     if handles is None:
-        return await _race_loose(awaitables, accept)
+        return await race_loose(awaitables, accept)
     call = _frame().call
     outcomes = call._engine.outcomes
     key = outcomes.name_decision(call, "race", b"".join(handle.key for handle in handles))
@@ -199,7 +189,7 @@ async def _race(awaitables: Sequence[Awaitable[Any]], accept: Callable[[Any], bo
             handle._awaited = True
     await cancel_and_drain(handles, f"{winner.describe()} won" if winner is not None else "nobody won")
     if winner is None:
-        return _no_winner([handle.exception() for handle in handles])
+        return no_winner([handle.exception() for handle in handles])
     return handles.index(winner), winner.result()
 
 
@@ -217,49 +207,6 @@ def _wins(handle: Handle[Any], accept: Callable[[Any], bool] | None) -> bool:
     return handle._state == OK and (accept is None or bool(accept(handle.result())))
 
 
-def _no_winner(errors: Sequence[BaseException | None]) -> BaseException:
-    failures = [error for error in errors if isinstance(error, Exception)]
-    if failures and len(failures) == len(errors):
-        return ExceptionGroup("every contestant of a race failed", failures)
-    winner = NoWinner(f"race: {len(errors) - len(failures)} of {len(errors)} contestants succeeded, none was accepted")
-    if failures:
-        winner.__cause__ = ExceptionGroup("the others failed", failures)
-    return winner
-
-
-async def _race_loose(
-    awaitables: Sequence[Awaitable[Any]], accept: Callable[[Any], bool] | None
-) -> tuple[int, Any] | BaseException:
-    """As `_race`. Inside of a run the winner is recorded by its place."""
-    tasks = [asyncio.ensure_future(awaitable) for awaitable in awaitables]
-    left = set(tasks)
-    frame = current.get()
-    key = b""
-    try:
-        if frame is not None:
-            outcomes = frame.call._engine.outcomes
-            key = outcomes.name_decision(frame.call, "race", b"coroutines" + len(tasks).to_bytes(4, "big"))
-            index = outcomes.recall(frame.call, key)
-            if index is not MISSING:
-                await asyncio.wait([tasks[index]])
-                if _wins_loose(tasks[index], accept):
-                    return index, tasks[index].result()
-        while left:
-            done, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
-            for index, task in enumerate(tasks):
-                if task in done and _wins_loose(task, accept):
-                    if frame is not None:
-                        frame.call._engine.outcomes.record_decision(frame.call, key, "race", index)
-                    return index, task.result()
-    finally:
-        await _drain_tasks(tasks)
-    return _no_winner([None if task.cancelled() else task.exception() for task in tasks])
-
-
-def _wins_loose(task: asyncio.Future[Any], accept: Callable[[Any], bool] | None) -> bool:
-    return not task.cancelled() and task.exception() is None and (accept is None or bool(accept(task.result())))
-
-
 # --- one after the other ---------------------------------------------------------------------------------------------
 
 
@@ -273,7 +220,7 @@ async def as_completed(*handles: Handle[T]) -> AsyncIterator[Handle[T]]:
         ...     async for handle in as_completed(*(score(item) for item in items)):
         ...         print(handle.result())
     """
-    _check_calls("as_completed", handles)
+    checked("as_completed", handles)
     call = _frame().call
     outcomes = call._engine.outcomes
     call._engine.waits.check(call, handles)
@@ -389,13 +336,6 @@ async def _await(awaitable: Awaitable[T]) -> T:
     return await awaitable
 
 
-def _check_calls(join: str, awaitables: Sequence[object]) -> None:
-    for given in awaitables:
-        if not isinstance(given, Awaitable):
-            way = f": write hw.{join}(*calls)" if isinstance(given, list | tuple) or hasattr(given, "__next__") else ""
-            raise UsageError(f"hw.{join} takes calls, got {type(given).__name__}{way}")
-
-
 # --- what they share -------------------------------------------------------------------------------------------------
 
 
@@ -412,17 +352,3 @@ def _handles(awaitables: Sequence[Awaitable[T]]) -> Sequence[Handle[T]] | None:
         return None
     handles = [awaitable for awaitable in awaitables if isinstance(awaitable, Handle)]
     return handles if len(handles) == len(awaitables) else None
-
-
-async def _drain_tasks(tasks: Sequence[asyncio.Future[Any]]) -> None:
-    """Cancel what still runs, and wait until it has ended, and so have the calls that it waited for."""
-    running = [task for task in tasks if not task.done()]
-    for task in running:
-        task.cancel()
-    if running:
-        await asyncio.wait(running)
-        if (frame := current.get()) is not None:
-            await until([child for child in frame.call._children or () if child._x is not None and child._x.stop is not None])
-    for task in tasks:
-        if not task.cancelled():
-            task.exception()  # asked for, or asyncio would complain of those that failed beside the first

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import pytest
 
 import headway as hw
+from headway import search
 from headway.search import Candidate, State
 
 pytest.importorskip("torch")
@@ -99,6 +101,15 @@ def test_seeds_and_places_draw_differently_and_the_same_again(solver: Solver) ->
     assert drawn(1) == drawn(1)
     assert drawn(1) != drawn(2)
     assert len(set(drawn(1))) > 1
+
+
+def test_the_parts_work_outside_of_a_run_too(solver: Solver) -> None:
+    found = asyncio.run(search.best_of_n(QUESTION, solver.generate, solver.value, n=12))
+    assert found.best is not None
+    verdict = asyncio.run(solver.check(QUESTION, found.best, 0))
+    assert verdict.ok
+    assert found.best.score is not None
+    assert found.best.score > 0.5
 
 
 def test_values_and_verdicts_may_be_asked_when_the_tokens_are_used_up(solver: Solver) -> None:

@@ -44,6 +44,34 @@ def test_outside_of_a_run_a_task_is_just_its_function():
     assert plain(4) == 8
     assert asyncio.run(add(1, 2)) == 3
 
+    async def program() -> list[object]:
+        ends = await hw.settle(plain(1), add(1))
+        first = await hw.race(plain(3), rest(60), accept=lambda value: value == 6)
+        return [*await hw.gather(plain(1), add(2, 3), plain(2)), *(end.value for end in ends), first]
+
+    assert asyncio.run(program()) == [2, 5, 4, 2, 2, 6]
+
+
+def test_a_collection_of_calls_is_not_taken_for_a_result_outside_of_a_run():
+    async def program(given: object) -> None:
+        await hw.gather(given)  # type: ignore[call-overload]
+
+    made = [add(1), add(2)]
+    for given in (made, (each for each in ())):
+        with pytest.raises(hw.UsageError, match=r"takes calls, got \w+: write hw.gather\(\*calls\)"):
+            asyncio.run(program(given))
+    for each in made:
+        each.close()  # type: ignore[attr-defined]
+
+
+def test_a_call_that_nobody_awaited_is_named_where_it_is_returned(go):
+    @hw.task
+    async def program() -> int:
+        return add(1)  # type: ignore[return-value]
+
+    with pytest.raises(hw.NotEncodable, match=r"the result of .*program is a Handle, which nobody awaited: write `await`"):
+        go(program)
+
 
 def test_calls_run_in_parallel_and_gather_keeps_the_order(go, clock):
     @hw.task

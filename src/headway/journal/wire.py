@@ -216,6 +216,8 @@ def a_or_an(name: str) -> str:
 
 def _no_encoding(value: object) -> str:
     kind = type(value)
+    if hasattr(kind, "__await__"):
+        return f"is {a_or_an(kind.__qualname__)}, which nobody awaited: write `await` before it"
     return (
         f"is {a_or_an(kind.__qualname__)}, which has no encoding: return plain data, a dataclass, an enum, a Struct,"
         f' a pydantic model, an array or a tensor, or use @hw.task(codec="pickle")'

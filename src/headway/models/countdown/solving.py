@@ -109,7 +109,7 @@ def embedding_of(texts: list[Text]) -> list[list[float]]:
 
 
 @hw.task(cost={"tokens": 0})
-def judge(text: str) -> bool:
+async def judge(text: str) -> bool:
     """What reasoning-gym says of a text."""
     return solves(text)
 
