@@ -470,6 +470,23 @@ def test_a_batch_that_fails_or_that_everybody_leaves_lets_the_next_one_run(go):
     assert RAN == [[0], [1], [2, 3]]
 
 
+def test_a_batch_that_everybody_leaves_before_it_begins_lets_the_next_one_run(go):
+    @hw.task(batch=1, batches=1)
+    async def echo(items: list[int]) -> list[int]:
+        RAN.append(items)
+        return items
+
+    @hw.task
+    async def program() -> int:
+        left = echo(1)  # a full batch: it has been started, and its code has not begun
+        left.cancel()
+        with hw.deadline(seconds=60):
+            return await echo(2)
+
+    assert go(program) == 2
+    assert RAN == [[2]]
+
+
 @pytest.mark.parametrize("pool", ["inline", "thread", "process"])
 def test_what_a_batch_spends_for_an_item_is_booked_to_its_call(go, pool):
     each = {"inline": each_inline, "thread": each_in_thread, "process": each_in_process}[pool]

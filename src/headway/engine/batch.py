@@ -27,12 +27,13 @@ if TYPE_CHECKING:
 class Batch:
     """Calls that run together."""
 
-    __slots__ = ("calls", "job", "left", "spec", "task")
+    __slots__ = ("calls", "job", "left", "over", "spec", "task")
 
     def __init__(self, spec: TaskSpec, calls: list[Handle[Any]]) -> None:
         self.spec = spec
         self.calls = calls
         self.left = len(calls)  # calls that still wait for the batch
+        self.over = False
         self.task: asyncio.Task[None] | None = None
         self.job: Job | None = None
 
@@ -74,8 +75,12 @@ class Batches:
             self._closed.append(Batch(spec, calls[: spec.batch]))
             self.serve()
 
-    def _over(self, spec: TaskSpec) -> None:
+    def _over(self, batch: Batch) -> None:
         """A batch has ended. What was gathered meanwhile has waited long enough."""
+        if batch.over:
+            return
+        batch.over = True
+        spec = batch.spec
         self._running[spec.fn] -= 1
         if self._open.get(spec.fn) and spec.fn not in self._timers:
             self._close(spec)
@@ -94,7 +99,7 @@ class Batches:
             if batch.calls:
                 self._start(batch)
             else:
-                self._over(batch.spec)
+                self._over(batch)
 
     def _start(self, batch: Batch) -> None:
         engine, spec, first = self._engine, batch.spec, batch.calls[0]
@@ -110,6 +115,7 @@ class Batches:
             engine.emit(events.BatchStarted(at=engine.wall(), task=spec.name, size=len(items)))
         if spec.pool == "inline":
             batch.task = engine.loop.create_task(self._run(batch, items), context=first._context)
+            batch.task.add_done_callback(lambda _: self._over(batch))  # it may be cancelled before its code begins
             return
         batch.job = Job(
             fn=spec.fn,
@@ -148,7 +154,7 @@ class Batches:
                 f"batch task {batch.spec.name} got {len(batch.calls)} items and returned {got}: "
                 "return a list with one result (or exception) per item, in order"
             )
-        self._over(batch.spec)
+        self._over(batch)
         for place, call in enumerate(batch.calls):
             if call._state != RUNNING or not batch.wants(place):
                 continue
