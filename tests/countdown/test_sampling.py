@@ -52,6 +52,22 @@ def test_a_batch_of_different_lengths_says_what_each_prompt_alone_would(model: C
         assert reply.prompt_tokens == len(tokens.encode(prompt))
 
 
+def test_a_long_prompt_beside_it_leaves_a_sample_its_whole_length(model: CountdownModel) -> None:
+    long = PROMPTS[1] + "25*3=75\n" * 6
+    assert model.count(long) == SMALL.length - 2
+    asked = Request(prompt=PROMPTS[0], seed=5, n=8, max_tokens=27)
+    alone = model.sample_batch([asked])[0]
+    assert max(each.tokens for each in alone.samples) > 10
+    beside = model.sample_batch([asked, Request(prompt=long, max_tokens=2)])[0]
+    assert [each.text for each in beside.samples] == [each.text for each in alone.samples]
+
+
+def test_a_text_that_is_too_long_to_be_valued_is_an_error_in_words(model: CountdownModel) -> None:
+    assert len(model.values([PROMPTS[1] + "25*3=75\n" * 6])) == 1
+    with pytest.raises(UsageError, match="texts of up to 32 tokens, this one has 34"):
+        model.values([PROMPTS[1] + "25*3=75\n" * 7])
+
+
 def test_a_sample_depends_on_its_seed_and_not_on_its_company(model: CountdownModel) -> None:
     alone = model.sample_batch([Request(prompt=PROMPTS[1], seed=5, n=3, max_tokens=12)])[0]
     company = [Request(prompt=prompt, seed=5, n=3, max_tokens=12) for prompt in PROMPTS]

@@ -85,7 +85,8 @@ class Countdown(nn.Module):
         self.norm = nn.RMSNorm(shape.features)
         self.value = nn.Linear(shape.features, 1)
         self.waves: Tensor
-        self.register_buffer("waves", rotary(shape.length, shape.features // shape.heads), persistent=False)
+        padded = 2 * shape.length  # the longest prompt beside the longest sample
+        self.register_buffer("waves", rotary(padded, shape.features // shape.heads), persistent=False)
         self._begin()
 
     def _begin(self) -> None:

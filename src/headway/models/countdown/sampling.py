@@ -106,7 +106,10 @@ class CountdownModel:
     def _last(self, texts: Sequence[str]) -> torch.Tensor:
         """What the model makes of the last token of each text [B, D]."""
         rows = [tokens.encode(text) for text in texts]
-        padded, mask = _padded(rows, max(map(len, rows)))
+        longest, most = max(map(len, rows)), self.network.shape.length
+        if longest > most:
+            raise UsageError(f"the Countdown model reads texts of up to {most} tokens, this one has {longest}")
+        padded, mask = _padded(rows, longest)
         with _one_thread():
             return self.network.hidden(padded, mask)[:, -1]
 
@@ -116,7 +119,7 @@ class CountdownModel:
             return
         length = max(len(text.prompt) for text in texts)
         most = max(text.request.max_tokens for text in texts)
-        room = min(length + most, self.network.shape.length)
+        room = length + most  # where the longest prompt and the longest sample are two texts, more than either may have
         given, _ = _padded([text.prompt for text in texts], length)
         hidden = torch.tensor([length - len(text.prompt) for text in texts])
         mask = torch.arange(room)[None, :] >= hidden[:, None]  # which keys a text may look at
