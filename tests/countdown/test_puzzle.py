@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headway.models.countdown import tokens
-from headway.models.countdown.batches import Mix, batch, held_out_rows
+from headway.models.countdown.batches import Mix, batch, held_out_puzzles, held_out_rows
 from headway.models.countdown.batches import solvable as solvable_rows
 from headway.models.countdown.puzzle import (
     Puzzle,
@@ -153,6 +153,15 @@ def test_a_batch_depends_on_seed_and_index_alone() -> None:
     assert (first.tokens == again.tokens).all()
     assert not (first.tokens == batch(7, 4, 32, Mix()).tokens).all()
     assert not (first.tokens == batch(8, 3, 32, Mix()).tokens).all()
+
+
+@pytest.mark.parametrize("four", [0.0, 0.8, 1.0])
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_a_mix_may_have_puzzles_of_one_size_alone(count: int, four: float) -> None:
+    mix = Mix(four=four)
+    assert len(batch(7, 3, count, mix).tokens) == count
+    sizes = sorted(len(puzzle.numbers) for puzzle in held_out_puzzles(0, count, mix))
+    assert sizes == [3] * (count - round(count * four)) + [4] * round(count * four)
 
 
 def test_columns_are_held_out_as_single_puzzles_are() -> None:

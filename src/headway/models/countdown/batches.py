@@ -49,7 +49,7 @@ def batch(seed: int, index: int, size: int, mix: Mix) -> Batch:
     astray = round(size * mix.astray)
     four = round(size * mix.four)
     parts = []
-    for count, texts in ((4, four), (3, size - four)):
+    for count, texts in _sizes(four, size):
         wrong = round(astray * texts / size)
         parts.append(_texts(rng, count, texts, wrong, mix.largest))
     order = rng.permutation(size)
@@ -72,10 +72,15 @@ def held_out_puzzles(seed: int, count: int, mix: Mix | None = None) -> tuple[Puz
     rng = np.random.Generator(np.random.Philox(key=[seed, 2**63]))
     four = round(count * mix.four)
     found = []
-    for size, puzzles in ((4, four), (3, count - four)):
+    for size, puzzles in _sizes(four, count):
         numbers, target, _ = _puzzles(rng, size, puzzles, mix.largest, held=True)
         found += [Puzzle(tuple(row), int(aim)) for row, aim in zip(numbers.tolist(), target, strict=True)]
     return tuple(found[at] for at in rng.permutation(count))
+
+
+def _sizes(four: int, count: int) -> list[tuple[int, int]]:
+    """How many puzzles have how many numbers, without sizes that have none."""
+    return [(size, puzzles) for size, puzzles in ((4, four), (3, count - four)) if puzzles]
 
 
 def _texts(rng: np.random.Generator, count: int, texts: int, astray: int, largest: int) -> Batch:
