@@ -112,6 +112,17 @@ def test_the_parts_work_outside_of_a_run_too(solver: Solver) -> None:
     assert found.best.score > 0.5
 
 
+def test_a_text_that_the_model_cannot_read_fails_alone(solver: Solver) -> None:
+    good = f"{QUESTION}9+3=12\n"
+    bad = "no puzzle\n", "9 9 9 9 9 9 9 9 -> 24\n" + "".join(f"{9 * n}+9={9 * n + 9}\n" for n in range(1, 8))
+
+    async def program() -> list[list[bool]]:
+        looks = solver.value, solver.embed
+        return [[end.ok for end in await hw.settle(*(look([text]) for text in (good, *bad, good)))] for look in looks]
+
+    assert within(program) == [[True, False, False, True]] * 2
+
+
 def test_values_and_verdicts_may_be_asked_when_the_tokens_are_used_up(solver: Solver) -> None:
     async def program() -> tuple[float, bool, dict[str, float]]:
         with hw.budget(tokens=30) as book:

@@ -10,7 +10,9 @@ verdicts promise so, and may be asked when the budget is used up.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import headway as hw
 from headway.models.ask import sample
@@ -90,6 +92,10 @@ class Solver:
 @hw.task(batch=256, linger_ms=1, batches=1, cost={"tokens": 0})
 def value_of(texts: list[Text]) -> list[float]:
     """What the value head says of texts."""
+    return _apart(_values, texts)
+
+
+def _values(texts: list[Text]) -> list[float]:
     legal = [place for place, each in enumerate(texts) if _is_legal(each.text)]
     found = [0.0] * len(texts)
     for model, places in _by_model([texts[place] for place in legal]):
@@ -101,6 +107,10 @@ def value_of(texts: list[Text]) -> list[float]:
 @hw.task(batch=256, linger_ms=1, batches=1, cost={"tokens": 0})
 def embedding_of(texts: list[Text]) -> list[list[float]]:
     """What the model makes of texts."""
+    return _apart(_embeddings, texts)
+
+
+def _embeddings(texts: list[Text]) -> list[list[float]]:
     found: list[list[float]] = [[] for _ in texts]
     for model, places in _by_model(texts):
         for at, vector in zip(places, model.embeddings([texts[at].text for at in places]), strict=True):
@@ -112,6 +122,16 @@ def embedding_of(texts: list[Text]) -> list[list[float]]:
 async def judge(text: str) -> bool:
     """What reasoning-gym says of a text."""
     return solves(text)
+
+
+def _apart(look: Callable[[list[Text]], list[Any]], texts: list[Text]) -> list[Any]:
+    """What a look at texts says of them. Where it fails, each by itself, so that only the one that is to blame does."""
+    try:
+        return look(texts)
+    except Exception as error:
+        if len(texts) == 1:
+            return [error]
+        return [said for text in texts for said in _apart(look, [text])]
 
 
 def _by_model(texts: list[Text]) -> list[tuple[CountdownModel, list[int]]]:
