@@ -38,6 +38,15 @@ def meet(number: int) -> list[int]:
 
 
 @hw.task(pool="gang", processes=2)
+def leaves_by_itself() -> int:
+    import torch.distributed as dist
+
+    dist.barrier()
+    dist.destroy_process_group()
+    return 7
+
+
+@hw.task(pool="gang", processes=2)
 def one_raises() -> None:
     import torch.distributed as dist
 
@@ -101,6 +110,10 @@ def test_an_error_of_one_member_ends_the_others_that_wait_for_it() -> None:
     with pytest.raises(ValueError, match="the data is wrong") as raised:
         hw.run(one_raises, store=None)
     assert "on rank 1 of a gang of 2" in raised.value.__notes__
+
+
+def test_a_function_may_end_the_process_group_itself_as_programs_for_torchrun_do() -> None:
+    assert hw.run(leaves_by_itself, store=None) == 7
 
 
 def test_a_gang_that_lost_a_process_is_begun_again_whole(tmp_path: Path) -> None:

@@ -44,4 +44,5 @@ def joined(seat: Seat | None) -> Iterator[None]:
     )
     yield
     # Not after an error: the others would fail for want of this one, and whose fault it was would be a race.
-    dist.destroy_process_group()
+    if dist.is_initialized():  # a function written for torchrun leaves by itself
+        dist.destroy_process_group()
