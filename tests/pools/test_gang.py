@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -14,6 +15,8 @@ import pytest
 
 import headway as hw
 from headway.engine import events
+from headway.pools import gang
+from headway.pools.base import Answer, CallFacts, Job
 
 pytest.importorskip("torch")
 
@@ -79,6 +82,27 @@ def wait_for_ever(folder: str) -> None:
     time.sleep(1000)
 
 
+class StandInWorker:
+    """A worker process to which happens what the test says."""
+
+    def __init__(self, number: int, on_answer: Any, on_end: Any, emit: Any, *, pool: str, on_ready: Any) -> None:
+        self.ready, self.job = False, None
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.begin, self._on_end = on_ready, on_end
+        HIRED.append(self)
+
+    def assign(self, job: Job) -> None:
+        self.job = job
+
+    def dismiss(self) -> None:
+        if not self.ended.done():
+            self.ended.set_result(None)
+            self._on_end(self, None)
+
+
+HIRED: list[StandInWorker] = []
+
+
 def items_only(items: list[int]) -> list[int]:
     return items
 
@@ -128,6 +152,29 @@ def test_a_gang_that_always_loses_a_process_says_which_died(tmp_path: Path) -> N
     once = one_dies.options(retry=hw.Retry(attempts=1))
     with pytest.raises(hw.WorkerDied, match=r"ran test_gang.one_dies was killed by SIGKILL"):
         hw.run(once, str(tmp_path), 9, store=None)
+
+
+def test_a_process_that_ends_while_others_still_start_ends_the_gang(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gang, "RemoteWorker", StandInWorker)
+    HIRED.clear()
+    answers: list[Answer] = []
+
+    async def program() -> None:
+        pool = gang.GangPool(1)
+        facts = CallFacts(key="00", task="train", attempt=1, run_id="run", idempotency_key="00")
+        pool.submit(Job(items_only, ([],), {}, facts, answers.append, lambda amounts, item: None, processes=2))
+        first, second = HIRED
+        first.ready = True
+        first.begin()
+        first.dismiss()  # as if it had been killed
+        assert second.ended.done()
+        await asyncio.sleep(0)
+        assert pool.free == 1
+
+    asyncio.run(program())
+    (answer,) = answers
+    assert isinstance(answer.error, hw.WorkerDied)
+    assert "of train ended before all were there" in str(answer.error)
 
 
 def test_a_cancelled_gang_leaves_no_process(tmp_path: Path) -> None:

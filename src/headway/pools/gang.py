@@ -127,6 +127,8 @@ class _Gang:
         """A process has ended. Its answer, if it owes one, comes right after."""
         if failed_start is not None:
             self.stop(Answer(error=failed_start))
+        elif worker.job is None and self._workers.index(worker) not in self._answers:
+            self.stop(Answer(error=WorkerDied(f"a process of the gang of {self._job.facts.task} ended before all were there")))
         self._present -= 1
         if not self._present:
             asyncio.get_running_loop().call_soon(self._finish)
