@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from headway.models import FREE, Piece, Price, Reply, Request, Sample, Usage
@@ -50,6 +51,14 @@ class StandInModel:
             self.stopped += not done
 
 
+class PieceCountingModel(StandInModel):
+    """One that says of each piece how many tokens it is, and of the whole only what it read, as llama.cpp does."""
+
+    async def stream(self, request: Request) -> AsyncGenerator[Piece, None]:
+        async for piece in super().stream(request):
+            yield replace(piece, usage=Usage(self.count(request.prompt), 0))
+
+
 class StandInBatchModel:
     """Answers each request with its prompt in capitals and the size of its batch. `wait` waits until nobody wants it; `wait PATH`
     tells a file what it does."""
@@ -93,4 +102,5 @@ class StandInBatchModel:
 
 batch = StandInBatchModel()
 streaming = StandInModel(pause_s=0.01)
+counting = PieceCountingModel()
 not_a_model = 3

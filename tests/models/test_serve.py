@@ -101,6 +101,15 @@ def test_a_stream_is_a_series_of_events(streaming):
     assert (usage["choices"], usage["usage"]["total_tokens"]) == ([], 4)
 
 
+def test_a_streamed_answer_has_the_usage_that_a_whole_one_has(served):
+    body = {"prompt": "a b c", "n": 2}
+    whole = post(served("counting"), "completions", body)[1]
+    *_, streamed, _ = events(
+        post(served("counting"), "completions", body | {"stream": True, "stream_options": {"include_usage": True}})[1]
+    )
+    assert streamed["usage"] == whole["usage"] == {"prompt_tokens": 3, "completion_tokens": 6, "total_tokens": 9}
+
+
 def test_a_streamed_chat_begins_with_who_speaks(streaming):
     _, told = post(streaming, "chat/completions", {"messages": [{"role": "user", "content": "a"}], "stream": True, "n": 2})
     *chunks, done = events(told)

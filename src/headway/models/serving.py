@@ -201,7 +201,8 @@ async def _events(
                     yield _event(envelope.chunk(piece))
                 piece = await anext(pieces, None)
         if asked.usage:
-            yield _event(envelope.document([], usage or Usage(0, counted), chunk=True))
+            read, written = (usage.read, usage.written) if usage else (0, 0)
+            yield _event(envelope.document([], Usage(read, written or counted), chunk=True))
         yield "data: [DONE]\n\n"
     except Exception as error:
         yield _event(error_of(error)[1])
