@@ -12,6 +12,7 @@ import headway as hw
 from headway import models
 from headway.journal.open import open_store
 from headway.models.ask import PATIENT
+from headway.models.requests import make_request
 from headway.observe.story import read_story
 
 QUESTION = "why is the sky blue"  # five words, five tokens
@@ -346,12 +347,18 @@ def test_outside_of_a_run_a_call_is_just_the_request():
         ({"temperature": float("nan")}, "temperature=nan"),
         ({"top_p": 0}, "top_p=0"),
         ({"stop": ("",)}, "stop="),
+        ({"stop": 5}, "stop="),
         ({"best_of": 3}, "no best_of; it has n, max_tokens"),
     ],
 )
 def test_a_request_that_makes_no_sense_is_refused_at_the_call(options, said):
     with pytest.raises(hw.UsageError, match=said):
         models.sample(StandInModel(), "a", **options)
+
+
+def test_no_stop_text_may_be_said_as_none():
+    assert make_request("a", stop=None) == make_request("a", stop=[]) == make_request("a")
+    assert make_request("a", stop="b") == make_request("a", stop=["b"]) == make_request("a", stop=("b",))
 
 
 @pytest.mark.parametrize("prompt", [3, [], [{"role": "robot", "content": "x"}], [{"role": "user"}]])

@@ -35,8 +35,9 @@ def make_request(prompt: Prompt, **options: Any) -> Request:
         raise UsageError(f"a prompt is text or a list of messages, not {type(prompt).__name__}; await a handle first")
     if unknown := options.keys() - Sampling.__annotations__.keys():
         raise UsageError(f"a request has no {', '.join(sorted(unknown))}; it has {', '.join(Sampling.__annotations__)}")
-    stop = options.get("stop", ())
-    request = Request(prompt=said, **{**options, "stop": (stop,) if isinstance(stop, str) else tuple(stop)})
+    stop = options.get("stop")
+    stops = () if stop is None else tuple(stop) if isinstance(stop, list | tuple) else (stop,)
+    request = Request(prompt=said, **{**options, "stop": stops})
     if wrong := _wrong(request):
         raise UsageError(f"a request with {wrong}")
     return request
