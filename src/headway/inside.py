@@ -82,7 +82,15 @@ def progress(done: float, total: float | None = None, **numbers: float) -> None:
 
 
 def _progress(at: float, key: str, task: str, done: float, total: float | None, numbers: dict[str, float]) -> events.CallProgress:
-    return events.CallProgress(at=at, key=key, task=task, done=done, total=total, numbers=numbers)
+    shown = {name: _plain(number) for name, number in numbers.items()}
+    return events.CallProgress(
+        at=at, key=key, task=task, done=_plain(done), total=None if total is None else _plain(total), numbers=shown
+    )
+
+
+def _plain(number: float) -> float:
+    """A number of an array or a tensor as one that every sink can write."""
+    return number if type(number) in (int, float) else float(number)
 
 
 def now() -> float:

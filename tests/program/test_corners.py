@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from typing import Any
 
@@ -30,6 +31,25 @@ async def rest(seconds: float) -> float:
 @hw.task(resources={"gpu": 1})
 async def train(x: Any = 0) -> int:
     return 1
+
+
+def say_how_far() -> int:
+    np = pytest.importorskip("numpy")
+    hw.progress(np.int64(3), np.int64(10), loss=np.float32(0.5), rate=2)
+    return 1
+
+
+say_in_a_process = hw.task(pool="process", name="say_in_a_process")(say_how_far)
+say_in_a_thread = hw.task(pool="thread", name="say_in_a_thread")(say_how_far)
+
+
+@pytest.mark.parametrize("say", [say_in_a_process, say_in_a_thread])
+def test_progress_may_be_told_in_numbers_of_arrays(say, tmp_path):
+    pytest.importorskip("numpy")
+    heard = tmp_path / "events.jsonl"
+    assert hw.run(say, store=None, progress=False, events=heard) == 1
+    (told,) = [json.loads(line) for line in heard.read_text().splitlines() if "CallProgress" in line]
+    assert (told["done"], told["total"], told["numbers"]) == (3, 10, {"loss": 0.5, "rate": 2})
 
 
 def test_a_call_whose_deadline_passed_in_the_queue_gives_its_limit_back(go):
