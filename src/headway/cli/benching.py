@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 from pathlib import Path
@@ -12,6 +13,14 @@ import typer
 from headway.cli.trouble import handled
 
 bench = typer.Typer(name="bench", help="Compare methods on this machine.", no_args_is_help=True, rich_markup_mode=None)
+
+
+def _name_of(asked: tuple[tuple[str, ...], tuple[int, ...]], puzzles: int, weights: str, *, everything: bool) -> str:
+    """The run that a command goes on with when it is given again: another comparison has another one."""
+    name = "-".join(map(str, ("search", puzzles, *asked[1])))
+    if everything and not weights:
+        return name
+    return f"{name}-{hashlib.blake2b(repr((asked[0], weights)).encode(), digest_size=4).hexdigest()}"
 
 
 @bench.callback()
@@ -48,7 +57,7 @@ def search(
     if unknown := [name for name in method or [] if name not in known]:
         raise UsageError(f"there is no method {', '.join(map(repr, unknown))}: there are {', '.join(known)}")
     asked = tuple(method or known), tuple(sorted(budget or program.BUDGETS))
-    name = run_id or f"search-{puzzles}-{'-'.join(map(str, asked[1]))}" + ("" if not method else f"-{len(method)}")
+    name = run_id or _name_of(asked, puzzles, weights, everything=not method)
     found = hw.run(program.compare, weights, *asked, puzzles, store=store, run_id=name, progress=True)
     console = Console()
     console.print(report.table(found))
