@@ -4,8 +4,8 @@
     async for piece in models.stream(model, "Tell me a story"): ...                     # the same call, as it is made
 
 Before it starts a call reserves the tokens (and, where the model has a price, the money) that it can cost at most; afterwards it is
-charged what was really read and written. A call that is stopped is charged what was counted until then. Requests to a `BatchModel`
-that are made at the same time are answered together; each stays a call of its own.
+charged what was really read and written. A call that is stopped is charged what was counted until then, one of a `BatchModel` what
+it had reserved. Requests to a `BatchModel` that are made at the same time are answered together; each stays a call of its own.
 
 Errors that deserve it (`ModelUnavailable`) are tried again, after as long as the server asks to be left alone. A model is known by
 its name: where it is reached, and with what key, is no part of a call's name, and is never written to the journal.
