@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 
 from headway.errors import UsageError  # noqa: E402
 from headway.models.base import BatchModel, Message, Request  # noqa: E402
-from headway.models.countdown import tokens, weights  # noqa: E402
+from headway.models.countdown import sampling, tokens, weights  # noqa: E402
 from headway.models.countdown.network import Countdown, Shape  # noqa: E402
 from headway.models.countdown.sampling import CountdownModel  # noqa: E402
 
@@ -149,6 +149,30 @@ def test_a_model_is_the_same_after_its_file_and_has_the_name_of_its_weights(mode
     weights.write(tmp_path / "other.safetensors", network, {})
     assert CountdownModel.load(tmp_path / "other.safetensors").name != read.name
     assert not list(tmp_path.glob(".*"))
+
+
+def test_a_file_that_was_written_again_is_read_again(model: CountdownModel, tmp_path: Path) -> None:
+    file = tmp_path / "small.safetensors"
+    weights.write(file, model.network, {})
+    before = CountdownModel.load(file)
+    assert CountdownModel.load(file) is before
+    weights.write(file, Countdown(SMALL), {})
+    assert CountdownModel.load(file).name == weights.name_of(file) != before.name
+
+
+def test_overlapping_computations_leave_torch_the_threads_that_it_had() -> None:
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        first, second = sampling._one_thread(), sampling._one_thread()
+        first.__enter__()
+        second.__enter__()
+        assert torch.get_num_threads() == 1
+        first.__exit__(None, None, None)
+        second.__exit__(None, None, None)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_a_file_that_holds_no_model_is_a_clear_error(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ nobody wants.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -154,20 +155,36 @@ class CountdownModel:
                 text.ended = "length"
 
 
+_busy = 0  # threads that compute
+_usual = 0  # torch's threads beside them
+_counting = threading.Lock()
+
+
 @contextmanager
 def _one_thread() -> Iterator[None]:
     """The model is so small that torch's threads would mostly wait for each other, and spin while they do: a demo that took 57 s
-    took 44 with one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    took 44 with one. Threads may come and go in any order; the last of them finds what the first one found."""
+    global _busy, _usual
+    with _counting:
+        _usual = _usual if _busy else torch.get_num_threads()
+        _busy += 1
+        torch.set_num_threads(1)
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        with _counting:
+            _busy -= 1
+            torch.set_num_threads(_usual)
+
+
+def _load(path: Path) -> CountdownModel:
+    """The model of a file, which is read once for each time that it was written."""
+    written = path.stat() if path.exists() else None
+    return _read(path, written and (written.st_ino, written.st_mtime_ns, written.st_size))
 
 
 @lru_cache(maxsize=2)
-def _load(path: Path) -> CountdownModel:
+def _read(path: Path, written: tuple[int, ...] | None) -> CountdownModel:
     return CountdownModel(read(path), name_of(path), path)
 
 
