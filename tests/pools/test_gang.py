@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal
+import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +89,8 @@ class StandInWorker:
     """A worker process to which happens what the test says."""
 
     def __init__(self, number: int, on_answer: Any, on_end: Any, emit: Any, *, pool: str, on_ready: Any) -> None:
+        if len(HIRED) == ROOM[0]:
+            raise OSError(errno.EMFILE, "Too many open files")
         self.ready, self.job = False, None
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.begin, self._on_end = on_ready, on_end
@@ -101,6 +106,19 @@ class StandInWorker:
 
 
 HIRED: list[StandInWorker] = []
+ROOM = [9]
+
+
+@pytest.fixture
+def stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gang, "RemoteWorker", StandInWorker)
+    HIRED.clear()
+    ROOM[0] = 9
+
+
+def a_gang_of_two(on_done: Callable[[Answer], None]) -> Job:
+    facts = CallFacts(key="00", task="train", attempt=1, run_id="run", idempotency_key="00")
+    return Job(items_only, ([],), {}, facts, on_done, lambda amounts, item: None, processes=2)
 
 
 def items_only(items: list[int]) -> list[int]:
@@ -154,15 +172,36 @@ def test_a_gang_that_always_loses_a_process_says_which_died(tmp_path: Path) -> N
         hw.run(once, str(tmp_path), 9, store=None)
 
 
-def test_a_process_that_ends_while_others_still_start_ends_the_gang(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gang, "RemoteWorker", StandInWorker)
-    HIRED.clear()
+@pytest.mark.usefixtures("stand_ins")
+@pytest.mark.parametrize("room", [0, 1])
+def test_where_not_all_processes_can_be_made_the_others_end_and_nothing_stays(
+    room: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    ROOM[0] = room
     answers: list[Answer] = []
 
     async def program() -> None:
         pool = gang.GangPool(1)
-        facts = CallFacts(key="00", task="train", attempt=1, run_id="run", idempotency_key="00")
-        pool.submit(Job(items_only, ([],), {}, facts, answers.append, lambda amounts, item: None, processes=2))
+        pool.submit(a_gang_of_two(answers.append))
+        assert not answers
+        await asyncio.sleep(0)
+        assert pool.free == 1
+
+    asyncio.run(program())
+    (answer,) = answers
+    assert "Too many open files" in str(answer.error)
+    assert all(worker.ended.done() for worker in HIRED)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("stand_ins")
+def test_a_process_that_ends_while_others_still_start_ends_the_gang() -> None:
+    answers: list[Answer] = []
+
+    async def program() -> None:
+        pool = gang.GangPool(1)
+        pool.submit(a_gang_of_two(answers.append))
         first, second = HIRED
         first.ready = True
         first.begin()

@@ -82,11 +82,17 @@ class _Gang:
         self._outcome: Answer | None = None  # of the first that failed
         self._folder = Path(tempfile.mkdtemp(prefix="headway-gang-"))
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._workers = [
-            RemoteWorker(first + rank, self._answered, self._left, emit, pool="gang", on_ready=self._begin_when_all_are_there)
-            for rank in range(job.processes)
-        ]
-        self._present = len(self._workers)
+        self._workers: list[RemoteWorker] = []
+        self._present = 0
+        ready = self._begin_when_all_are_there
+        try:
+            for number in range(first, first + job.processes):
+                self._workers.append(RemoteWorker(number, self._answered, self._left, emit, pool="gang", on_ready=ready))
+                self._present += 1
+        except OSError as error:  # there is nothing left to make another one of
+            self.stop(Answer(error=error))
+            if not self._workers:
+                asyncio.get_running_loop().call_soon(self._finish)
 
     def stop(self, outcome: Answer) -> None:
         """End all processes; the gang's answer is this one, unless it has one already."""
