@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from headway.errors import ModelError, UsageError
-from headway.models.base import Message, Piece, Reply, Request, Sample, Usage
+from headway.models.base import Message, Piece, Reply, Request, Role, Sample, Usage
 from headway.models.requests import make_request
 
 Kind = Literal["text", "chat"]
 Document = dict[str, Any]
 
 MAX_TOKENS = 256  # where a request names no bound
-_ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
+_ROLES: Mapping[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 _REFUSED: Mapping[str, Callable[[Any], bool]] = {
     "tools": bool,
     "functions": bool,
@@ -95,7 +95,7 @@ def _message(given: Any) -> Message:
         content = "".join(str(part.get("text", "")) for part in content)
     if not isinstance(content, str):
         raise Refused("messages: a content is text; images and sounds are not supported here")
-    return Message(role, content)  # type: ignore[arg-type]
+    return Message(role, content)
 
 
 # --- whole replies ---------------------------------------------------------------------------------------------------

@@ -18,11 +18,14 @@ Finish = Literal["stop", "length", "filter"]
 """Why a sample ended: the model or a stop string ended it, `max_tokens` did, or a provider's content filter."""
 
 
+Role = Literal["system", "user", "assistant"]
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """One turn of a conversation."""
 
-    role: Literal["system", "user", "assistant"]
+    role: Role
     content: str
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from headway.errors import UsageError
-from headway.models.base import Message, Reply, Request, Sample
+from headway.models.base import Finish, Message, Reply, Request, Sample
 from headway.models.countdown import tokens
 from headway.models.countdown.network import Cache, Countdown
 from headway.models.countdown.puzzle import parse
@@ -249,6 +249,6 @@ def _sample(text: _Text) -> Sample:
     said = tokens.decode(text.made)
     for stop in text.request.stop:
         said = said.split(stop, 1)[0]
-    finish = "stop" if text.ended == "stop" else "length"
+    finish: Finish = "stop" if text.ended == "stop" else "length"
     logprobs = tuple(text.logprobs) if text.request.logprobs else ()
-    return Sample(said, len(text.made), finish, sum(text.logprobs), logprobs)  # type: ignore[arg-type]
+    return Sample(said, len(text.made), finish, sum(text.logprobs), logprobs)

@@ -41,15 +41,15 @@ class Solver:
 
     async def generate(self, question: str, index: int) -> Candidate:
         """A `Generator`: a whole solution."""
-        options = {"temperature": self.temperature, "seed": self._seed(index)}
-        reply = await sample(self.model, question, max_tokens=ANSWER_TOKENS, **options)  # type: ignore[arg-type]
+        seed = self._seed(index)
+        reply = await sample(self.model, question, max_tokens=ANSWER_TOKENS, temperature=self.temperature, seed=seed)
         said = reply.samples[0]
         return Candidate(said.text, answer(question + said.text), said.tokens, said.logprob)
 
     async def step(self, state: State, index: int) -> State:
         """A `Stepper`: one more line."""
-        options = {"temperature": self.temperature, "seed": self._seed(index)}
-        reply = await sample(self.model, state.text, max_tokens=STEP_TOKENS, stop=("\n",), **options)  # type: ignore[arg-type]
+        seed = self._seed(index)
+        reply = await sample(self.model, state.text, max_tokens=STEP_TOKENS, stop="\n", temperature=self.temperature, seed=seed)
         said = reply.samples[0]
         grown = replace(
             state,
