@@ -15,7 +15,7 @@ from contextvars import Token
 from types import TracebackType
 from typing import overload
 
-from headway.engine.books import checked
+from headway.engine.books import check_item, checked
 from headway.engine.bounds import Deadline, Limit, Scope
 from headway.engine.handle import OK, Frame, current
 from headway.errors import UsageError
@@ -102,6 +102,7 @@ def charge(item: int | None = None, /, **amounts: float) -> None:
     """
     booked = checked(amounts, "hw.charge")
     if (worker := worker_call()) is not None:
+        check_item(item, worker.items, worker.facts.task)
         worker.charge(booked, item)
     elif (frame := current.get()) is not None:
         frame.call._engine.on_loop(frame.call._engine.launcher.charge, frame, booked, item)

@@ -526,23 +526,64 @@ def each_in_process(items: list[int]) -> list[int]:
     return _spend_for_each(items)
 
 
-def test_charging_an_item_where_there_is_none_is_a_clear_error(go):
-    @hw.task(batch=2, linger_ms=5)
-    def beyond(items: list[int]) -> list[int]:
-        hw.charge(2, tokens=1)
-        return items
-
-    @hw.task
-    async def alone() -> None:
-        hw.charge(0, tokens=1)
+@pytest.mark.parametrize("pool", ["inline", "thread", "process"])
+def test_charging_an_item_where_there_is_none_is_a_clear_error(go, pool):
+    beyond, alone = WITHOUT_ITEM[pool]
 
     @hw.task
     async def program() -> list[str]:
-        return [str(end.error) for end in await hw.settle(beyond(1), beyond(2), alone())]
+        with hw.deadline(seconds=3600):
+            return [str(end.error) for end in await hw.settle(beyond(2), beyond(2), beyond(-1), beyond(-1), alone(0))]
 
-    first, _, last = go(program)
-    assert "items 0 to 1" in first
+    *beyond_it, last = go(program)
+    assert all("items 0 to 1" in said for said in beyond_it)
     assert "only a batch function has items" in last
+
+
+def _charge_beyond(items: list[int]) -> list[int]:
+    hw.charge(items[0], tokens=1)
+    return items
+
+
+def _charge_alone(item: int) -> None:
+    hw.charge(item, tokens=1)
+
+
+@hw.task(batch=2, linger_ms=50)
+async def beyond_inline(items: list[int]) -> list[int]:
+    return _charge_beyond(items)
+
+
+@hw.task(batch=2, linger_ms=50)
+def beyond_in_thread(items: list[int]) -> list[int]:
+    return _charge_beyond(items)
+
+
+@hw.task(batch=2, linger_ms=50, pool="process")
+def beyond_in_process(items: list[int]) -> list[int]:
+    return _charge_beyond(items)
+
+
+@hw.task
+async def alone_inline(item: int) -> None:
+    _charge_alone(item)
+
+
+@hw.task
+def alone_in_thread(item: int) -> None:
+    _charge_alone(item)
+
+
+@hw.task(pool="process")
+def alone_in_process(item: int) -> None:
+    _charge_alone(item)
+
+
+WITHOUT_ITEM = {
+    "inline": (beyond_inline, alone_inline),
+    "thread": (beyond_in_thread, alone_in_thread),
+    "process": (beyond_in_process, alone_in_process),
+}
 
 
 def test_a_thread_hears_that_nobody_waits_for_it_any_more(go):

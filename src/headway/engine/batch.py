@@ -127,6 +127,7 @@ class Batches:
             ref=spec.ref,
             context=own_context(first),
             pickled=spec.pickled,
+            items=len(items),
         )
         engine.ready.in_pools += 1
         engine.pools[spec.pool].submit(batch.job)
@@ -180,10 +181,6 @@ class Batches:
     def charge(self, batch: Batch, amounts: dict[str, float], item: int | None) -> None:
         """What the batch function spends for one item is its call's; what it spends for all is shared equally. A call that left has
         been settled at what it had reserved."""
-        if item is not None and not 0 <= item < len(batch.calls):
-            raise UsageError(
-                f"hw.charge({item}, …) in batch task {batch.spec.name}: this batch has items 0 to {len(batch.calls) - 1}"
-            )
         items = range(len(batch.calls)) if item is None else (item,)
         calls = [batch.calls[place] for place in items if batch.wants(place)]
         for call in calls:

@@ -37,6 +37,16 @@ def checked(amounts: Amounts, what: str) -> Amounts:
     return {unit: float(amount) for unit, amount in amounts.items()}
 
 
+def check_item(item: int | None, items: int | None, what: str) -> None:
+    """Raises UsageError where something is charged to an item that is not there; `items` is None for a call that is no batch."""
+    if item is None:
+        return
+    if items is None:
+        raise UsageError(f"hw.charge({item}, …) in {what}: only a batch function has items")
+    if not 0 <= item < items:
+        raise UsageError(f"hw.charge({item}, …) in batch task {what}: this batch has items 0 to {items - 1}")
+
+
 class Books:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from headway.engine import events
+from headway.engine.books import check_item
 from headway.engine.handle import OK, RUNNING, STARTING, Frame, Handle, current
 from headway.engine.inputs import filled
-from headway.errors import UsageError
 from headway.pools.base import Answer, CallFacts, Job
 
 if TYPE_CHECKING:
@@ -218,10 +218,10 @@ class Launcher:
     def charge(self, frame: Frame, amounts: dict[str, float], item: int | None) -> None:
         """The code of a call says what it spent; in a batch, for which of its calls, or all of them share it."""
         if frame.batch is not None:
+            check_item(item, len(frame.batch.calls), frame.batch.spec.name)
             self._engine.batches.charge(frame.batch, amounts, item)
-        elif item is not None:
-            raise UsageError(f"hw.charge({item}, …) in {frame.call.describe()}: only a batch function has items")
         else:
+            check_item(item, None, frame.call.describe())
             self._engine.books.charge(frame, amounts)
 
     def arguments(self, call: Handle[Any]) -> tuple[tuple[Any, ...], Mapping[str, Any]]:

@@ -64,6 +64,7 @@ class Job:
     context: contextvars.Context | None = None
     pickled: bool = False  # the task stores its result with pickle
     processes: int = 1  # of a gang
+    items: int | None = None  # of a batch
 
 
 @dataclass(frozen=True, slots=True)

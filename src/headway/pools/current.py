@@ -22,6 +22,10 @@ class WorkerCall(Protocol):
     @property
     def facts(self) -> CallFacts: ...
 
+    @property
+    def items(self) -> int | None:
+        """How many items a batch has; None where the call is no batch."""
+
     def charge(self, amounts: Amounts, item: int | None) -> None:
         """Book what the call spent, or an item of a batch. Never raises for a bound; the driver does."""
 

@@ -44,6 +44,7 @@ class Work(msgspec.Struct, frozen=True, array_like=True, tag="work"):
     facts: CallFacts
     pickled: bool
     payload: Payload
+    items: int | None = None  # of a batch
 
 
 class Ready(msgspec.Struct, frozen=True, array_like=True, tag="ready"):

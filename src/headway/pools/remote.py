@@ -118,7 +118,7 @@ class RemoteWorker:
         payload, fd = messages.pack(head, buffers)
         self._serial += 1
         self.job, self._cancelled = job, False
-        work = messages.Work(self._serial, ref, job.facts, job.pickled, payload)
+        work = messages.Work(self._serial, ref, job.facts, job.pickled, payload, job.items)
         if self.ready:
             self._send(work, fd)
         else:

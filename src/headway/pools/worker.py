@@ -94,7 +94,7 @@ class Worker:
     # --- one call -----------------------------------------------------------------------------------------------------
 
     def _run(self, work: messages.Work, fd: int | None) -> None:
-        call = _Call(self, work.number, work.facts)
+        call = _Call(self, work.number, work.facts, work.items)
         self._call, self._number = call, work.number
         current.set_worker_call(call)
         try:
@@ -227,8 +227,8 @@ class Worker:
 class _Call:
     """The call that runs now, as the program sees it."""
 
-    def __init__(self, worker: Worker, number: int, facts: CallFacts) -> None:
-        self.facts = facts
+    def __init__(self, worker: Worker, number: int, facts: CallFacts, items: int | None) -> None:
+        self.facts, self.items = facts, items
         self._worker = worker
         self._number = number
         self._lock = threading.Lock()

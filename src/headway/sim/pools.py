@@ -189,6 +189,7 @@ class _WorkerCall:
 
     def __init__(self, job: Job, tell: Callable[[Any], None]) -> None:
         self.facts: CallFacts = job.facts
+        self.items: int | None = job.items
         self.charges: list[tuple[Amounts, int | None]] = []
         self.tell = tell
 
