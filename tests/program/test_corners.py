@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
+import socket
 import threading
 from typing import Any
 
@@ -342,6 +344,34 @@ def test_the_count_of_active_calls_comes_back_to_zero(go):
         return frame.call._engine.ready.active
 
     assert go(program) == 1
+
+
+@hw.task(pool="process")
+def in_a_process() -> None:
+    """Would need a worker."""
+
+
+@hw.task(batch=2, linger_ms=5, pool="process")
+def batch_in_a_process(items: list[int]) -> list[int]:
+    return items
+
+
+def test_a_pool_that_cannot_take_a_call_fails_that_call_and_no_more():
+    """A new worker needs two pairs of sockets; here the process may open no more files."""
+
+    def no_more(*_: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    @hw.task
+    async def program() -> tuple[list[str], int]:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(socket, "socketpair", no_more)
+            ends = await hw.settle(in_a_process(), batch_in_a_process(1), batch_in_a_process(2))
+        frame = current.get()
+        assert frame is not None
+        return [str(end.error) for end in ends], frame.call._engine.ready.in_pools
+
+    assert hw.run(program, store=None, deadline_s=60) == (["[Errno 24] Too many open files"] * 3, 0)
 
 
 def test_the_bounds_of_a_run_and_those_its_root_opens_are_kept_apart(go, clock):

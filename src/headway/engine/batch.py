@@ -102,15 +102,16 @@ class Batches:
                 self._over(batch)
 
     def _start(self, batch: Batch) -> None:
-        engine, spec, first = self._engine, batch.spec, batch.calls[0]
         for call in batch.calls:
             call._state = RUNNING
             call.extra().batch = batch
         try:
-            items = [engine.launcher.arguments(call)[0][0] for call in batch.calls]
-        except Exception as error:  # an argument whose blob is damaged
+            self._hand_over(batch, [self._engine.launcher.arguments(call)[0][0] for call in batch.calls])
+        except Exception as error:  # an argument whose blob is damaged, a pool that can't take it
             self._end(batch, None, error)
-            return
+
+    def _hand_over(self, batch: Batch, items: list[Any]) -> None:
+        engine, spec, first = self._engine, batch.spec, batch.calls[0]
         if engine.emit:
             engine.emit(events.BatchStarted(at=engine.wall(), task=spec.name, size=len(items)))
         if spec.pool == "inline":
@@ -129,8 +130,8 @@ class Batches:
             pickled=spec.pickled,
             items=len(items),
         )
-        engine.ready.in_pools += 1
         engine.pools[spec.pool].submit(batch.job)
+        engine.ready.in_pools += 1
 
     async def _run(self, batch: Batch, items: list[Any]) -> None:
         first = batch.calls[0]

@@ -207,8 +207,8 @@ class Launcher:
             processes=spec.processes,
         )
         call.extra().job = job
-        engine.ready.in_pools += 1
         engine.pools[spec.pool].submit(job)
+        engine.ready.in_pools += 1
 
     def charged(self, call: Handle[Any], attempt: int, amounts: dict[str, float]) -> None:
         """A worker spent something for this call."""
