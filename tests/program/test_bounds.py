@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import functools
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import headway as hw
+from headway.engine import events
 
 RAN: list[Any] = []
 SWITCH: dict[str, Any] = {}
@@ -18,6 +22,12 @@ SWITCH: dict[str, Any] = {}
 def _clear() -> None:
     RAN.clear()
     SWITCH.clear()
+
+
+@pytest.fixture
+def soon(go):
+    """As `go`, and what would wait for ever fails after an hour of the virtual clock."""
+    return functools.partial(go, deadline_s=3600)
 
 
 @hw.task
@@ -349,7 +359,7 @@ def test_resources_are_held_by_those_who_ask(go):
         go(program, run_id="none")
 
 
-def test_concurrent_single_calls_are_handed_over_as_one_list(go):
+def test_concurrent_single_calls_are_handed_over_as_one_list(soon):
     @hw.task(batch=4, linger_ms=5)
     async def embed(texts: list[str]) -> list[int]:
         RAN.append(list(texts))
@@ -362,15 +372,17 @@ def test_concurrent_single_calls_are_handed_over_as_one_list(go):
             raise RuntimeError("stop")
         return values
 
+    heard: list[Any] = []
     with pytest.raises(RuntimeError):
-        go(program)
+        soon(program, events=heard.append)
     assert [len(batch) for batch in RAN] == [4, 4, 2]
+    assert [event.size for event in heard if isinstance(event, events.BatchStarted)] == [4, 4, 2]
     SWITCH["stop"] = False
-    assert go(program) == list(range(10))
+    assert soon(program) == list(range(10))
     assert len(RAN) == 3
 
 
-def test_an_exception_among_a_batchs_results_fails_only_its_own_call(go):
+def test_an_exception_among_a_batchs_results_fails_only_its_own_call(soon):
     @hw.task(batch=3, linger_ms=5)
     def check(items: list[int]) -> list[int]:
         return [ValueError(item) if item == 1 else item for item in items]  # type: ignore[misc]
@@ -379,10 +391,10 @@ def test_an_exception_among_a_batchs_results_fails_only_its_own_call(go):
     async def program() -> list[bool]:
         return [end.ok for end in await hw.settle(*(check(i) for i in range(3)))]
 
-    assert go(program) == [True, False, True]
+    assert soon(program) == [True, False, True]
 
 
-def test_a_batch_of_the_wrong_length_is_a_clear_error(go):
+def test_a_batch_of_the_wrong_length_is_a_clear_error(soon):
     @hw.task(batch=3, linger_ms=5)
     async def short(items: list[int]) -> list[int]:
         return items[:1]
@@ -392,10 +404,10 @@ def test_a_batch_of_the_wrong_length_is_a_clear_error(go):
         await hw.gather(*(short(i) for i in range(3)))
 
     with pytest.raises(hw.UsageError, match="3 items and returned 1 results"):
-        go(program)
+        soon(program)
 
 
-def test_a_cancelled_call_leaves_its_batch(go):
+def test_a_cancelled_call_leaves_its_batch(soon):
     @hw.task(batch=2, linger_ms=5)
     async def slow(items: list[int]) -> list[int]:
         await asyncio.sleep(10)
@@ -409,10 +421,10 @@ def test_a_cancelled_call_leaves_its_batch(go):
         ends = await hw.settle(first, second)
         return ends[0].cancelled, ends[1].value or 0
 
-    assert go(program) == (True, 2)
+    assert soon(program) == (True, 2)
 
 
-def test_calls_with_other_options_share_a_batch(go):
+def test_calls_with_other_options_share_a_batch(soon):
     @hw.task(batch=8, linger_ms=5)
     def square(items: list[int]) -> list[int]:
         RAN.append(len(items))
@@ -422,11 +434,112 @@ def test_calls_with_other_options_share_a_batch(go):
     async def program() -> list[int]:
         return await hw.gather(*(square.options(cost={"tokens": i})(i) for i in range(4)))
 
-    assert go(program) == [0, 1, 4, 9]
+    assert soon(program) == [0, 1, 4, 9]
     assert RAN == [4]
 
 
-def test_while_as_many_batches_run_as_may_the_next_one_gathers(go):
+def test_each_function_is_handed_its_own_calls(soon):
+    @hw.task(batch=4, linger_ms=5)
+    async def double(items: list[int]) -> list[int]:
+        RAN.append(("double", items))
+        return [item * 2 for item in items]
+
+    @hw.task(batch=4, linger_ms=5)
+    async def negate(items: list[int]) -> list[int]:
+        RAN.append(("negate", items))
+        return [-item for item in items]
+
+    @hw.task
+    async def program() -> list[int]:
+        return await hw.gather(*(task(item) for item in (1, 2, 3) for task in (double, negate)))
+
+    assert soon(program) == [2, -1, 4, -2, 6, -3]
+    assert sorted(RAN) == [("double", [1, 2, 3]), ("negate", [1, 2, 3])]
+
+
+def test_a_batch_begins_when_it_is_full_or_its_first_call_has_lingered(soon, clock):
+    @hw.task(batch=3, linger_ms=5000)
+    async def note(items: list[int]) -> list[int]:
+        RAN.append((round(clock.elapsed, 1), items))
+        await asyncio.sleep(1)
+        return items
+
+    @hw.task
+    async def program() -> None:
+        calls = [note(1)]
+        await hw.sleep(3)
+        calls.append(note(2))
+        await hw.sleep(7)
+        calls += [note(3), note(4), note(5)]
+        await hw.sleep(0.5)
+        calls.append(note(6))  # while the one before still runs
+        await hw.settle(*calls)
+
+    soon(program)
+    assert RAN == [(5.0, [1, 2]), (10.0, [3, 4, 5]), (15.5, [6])]
+
+
+def test_a_call_that_is_cancelled_while_its_batch_waits_is_not_handed_over(soon):
+    @hw.task(batch=2, linger_ms=5, batches=1)
+    async def slow(items: list[int]) -> list[int]:
+        RAN.append(items)
+        await asyncio.sleep(10)
+        return items
+
+    @hw.task
+    async def program() -> list[bool]:
+        calls = [slow(0)]
+        await hw.sleep(1)
+        calls += [slow(item) for item in (1, 2, 3, 4)]
+        await hw.sleep(1)
+        calls[2].cancel()
+        return [end.ok for end in await hw.settle(*calls)]
+
+    assert soon(program) == [True, True, False, True, True]
+    assert RAN == [[0], [1, 3], [4]]  # the one that left takes no place
+
+
+def test_a_call_that_is_cancelled_while_its_batch_has_no_thread_is_not_handed_over(soon):
+    @hw.task
+    def occupy() -> None:
+        SWITCH["occupied"] = True
+        while "go on" not in SWITCH:
+            time.sleep(0)
+
+    @hw.task(batch=2, linger_ms=5)
+    def each(items: list[int]) -> list[int]:
+        RAN.append(items)
+        return items
+
+    @hw.task(batch=2, linger_ms=5, batches=1)
+    def one_at_a_time(items: list[int]) -> list[int]:
+        RAN.append(items)
+        return items
+
+    @hw.task(batch=2, linger_ms=5)
+    async def inline(items: list[int]) -> list[int]:
+        RAN.append(items)
+        return items
+
+    @hw.task
+    async def program() -> list[bool]:
+        busy = occupy()
+        while not SWITCH:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        calls = [each(1), each(2), one_at_a_time(3), one_at_a_time(4), inline(5), inline(6)]
+        await asyncio.gather(*calls[4:])  # they wait for nobody
+        for place in (0, 2, 3):
+            calls[place].cancel()
+        calls += [one_at_a_time(7), one_at_a_time(8)]
+        SWITCH["go on"] = True
+        await busy
+        return [end.ok for end in await hw.settle(*calls)]
+
+    assert soon(program, pools={"thread": 1}) == [False, True, False, False, True, True, True, True]
+    assert RAN == [[5, 6], [2], [7, 8]]
+
+
+def test_while_as_many_batches_run_as_may_the_next_one_gathers(soon):
     @hw.task(batch=4, linger_ms=5, batches=1)
     async def slow(items: list[int]) -> list[int]:
         RAN.append(len(items))
@@ -441,11 +554,11 @@ def test_while_as_many_batches_run_as_may_the_next_one_gathers(go):
             await hw.sleep(1)
         return await hw.gather(*calls)
 
-    assert go(program) == list(range(11))
+    assert soon(program) == list(range(11))
     assert RAN == [1, 4, 4, 2]
 
 
-def test_a_batch_that_fails_or_that_everybody_leaves_lets_the_next_one_run(go):
+def test_a_batch_that_fails_or_that_everybody_leaves_lets_the_next_one_run(soon):
     @hw.task(batch=4, linger_ms=5, batches=1)
     async def fussy(items: list[int]) -> list[int]:
         RAN.append(items)
@@ -466,7 +579,7 @@ def test_a_batch_that_fails_or_that_everybody_leaves_lets_the_next_one_run(go):
         calls[2].cancel()
         return [end.ok for end in await hw.settle(*calls)]
 
-    assert go(program) == [False, False, False, True]
+    assert soon(program) == [False, False, False, True]
     assert RAN == [[0], [1], [2, 3]]
 
 
@@ -488,7 +601,7 @@ def test_a_batch_that_everybody_leaves_before_it_begins_lets_the_next_one_run(go
 
 
 @pytest.mark.parametrize("pool", ["inline", "thread", "process"])
-def test_what_a_batch_spends_for_an_item_is_booked_to_its_call(go, pool):
+def test_what_a_batch_spends_for_an_item_is_booked_to_its_call(soon, pool):
     each = {"inline": each_inline, "thread": each_in_thread, "process": each_in_process}[pool]
 
     @hw.task
@@ -501,7 +614,29 @@ def test_what_a_batch_spends_for_an_item_is_booked_to_its_call(go, pool):
     async def program() -> list[float]:
         return await hw.gather(*(one(i) for i in range(4)))
 
-    assert go(program) == [1.0, 2.0, 3.0, 4.0]
+    assert soon(program) == [1.0, 2.0, 3.0, 4.0]
+
+
+def test_who_left_a_batch_pays_no_share_of_what_it_spends_afterwards(soon):
+    @hw.task(batch=3, linger_ms=5, cost={"tokens": 1})
+    async def work(items: list[int]) -> list[int]:
+        hw.charge(tokens=30)
+        await asyncio.sleep(10)
+        hw.charge(tokens=30)
+        for place in range(3):
+            hw.charge(place, tokens=100)
+        return items
+
+    @hw.task
+    async def program() -> tuple[list[float], float]:
+        with hw.budget(tokens=1000) as book:
+            calls = [work(item) for item in range(3)]
+            await asyncio.sleep(1)
+            calls[1].cancel()
+            await hw.settle(*calls)
+            return [call.cost["tokens"] for call in calls], book.spent["tokens"]
+
+    assert soon(program) == ([10.0 + 15.0 + 100.0, 10.0, 10.0 + 15.0 + 100.0], 260.0)
 
 
 def _spend_for_each(items: list[int]) -> list[int]:
@@ -527,15 +662,14 @@ def each_in_process(items: list[int]) -> list[int]:
 
 
 @pytest.mark.parametrize("pool", ["inline", "thread", "process"])
-def test_charging_an_item_where_there_is_none_is_a_clear_error(go, pool):
+def test_charging_an_item_where_there_is_none_is_a_clear_error(soon, pool):
     beyond, alone = WITHOUT_ITEM[pool]
 
     @hw.task
     async def program() -> list[str]:
-        with hw.deadline(seconds=3600):
-            return [str(end.error) for end in await hw.settle(beyond(2), beyond(2), beyond(-1), beyond(-1), alone(0))]
+        return [str(end.error) for end in await hw.settle(beyond(2), beyond(2), beyond(-1), beyond(-1), alone(0))]
 
-    *beyond_it, last = go(program)
+    *beyond_it, last = soon(program)
     assert all("items 0 to 1" in said for said in beyond_it)
     assert "only a batch function has items" in last
 
@@ -608,7 +742,7 @@ def test_a_thread_hears_that_nobody_waits_for_it_any_more(go):
     assert not hw.stopping()  # outside of a run
 
 
-def test_a_batch_hears_which_of_its_items_are_not_wanted_any_more(go):
+def test_a_batch_hears_which_of_its_items_are_not_wanted_any_more(soon):
     @hw.task(batch=3, linger_ms=5)
     def work(items: list[int]) -> list[int]:
         RAN.append("began")
@@ -625,8 +759,77 @@ def test_a_batch_hears_which_of_its_items_are_not_wanted_any_more(go):
         calls[1].cancel()
         return [end.ok for end in await hw.settle(*calls)]
 
-    assert go(program) == [True, False, True]
+    assert soon(program) == [True, False, True]
     assert RAN[1] == [False, True, False, False]
+
+
+def test_a_batch_that_everybody_left_hears_that_nobody_waits_for_it(soon):
+    @hw.task(batch=2, linger_ms=5)
+    def work(items: list[int]) -> list[int]:
+        RAN.append(hw.stopping())
+        while not hw.stopping():
+            time.sleep(0)
+        RAN.append("ended")
+        return items
+
+    @hw.task
+    async def program() -> list[bool]:
+        calls = [work(1), work(2)]
+        while not RAN:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        for call in calls:
+            call.cancel()
+        ends = [end.cancelled for end in await hw.settle(*calls)]
+        while len(RAN) < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        return ends
+
+    assert soon(program) == [True, True]
+    assert RAN == [False, "ended"]
+
+
+@hw.task(batch=2, linger_ms=50, pool="process")
+def sleep_in_process(items: list[str]) -> list[str]:
+    Path(items[0]).write_text("asleep")
+    try:
+        time.sleep(1000)
+    finally:
+        Path(items[0]).write_text("interrupted")
+    return items
+
+
+def test_a_batch_in_a_process_is_interrupted_when_everybody_left(tmp_path):
+    said = tmp_path / "said"
+
+    async def says(what: str) -> bool:
+        for _ in range(3000):
+            if said.exists() and said.read_text() == what:
+                return True
+            await asyncio.sleep(0.01)
+        return False
+
+    @hw.task
+    async def program() -> list[bool]:
+        calls = [sleep_in_process(str(said)), sleep_in_process(str(said))]
+        begun = await says("asleep")
+        calls[0].cancel()
+        calls[1].cancel()
+        return [begun, await says("interrupted"), *(end.cancelled for end in await hw.settle(*calls))]
+
+    assert hw.run(program, store=None) == [True, True, True, True]
+
+
+def test_what_a_call_left_behind_hears_that_the_call_has_ended(go):
+    @hw.task
+    def leave() -> bool:
+        SWITCH["left behind"] = contextvars.copy_context()
+        return hw.stopping()
+
+    @hw.task
+    async def program() -> tuple[bool, bool]:
+        return await leave(), SWITCH["left behind"].run(hw.stopping)
+
+    assert go(program) == (False, True)
 
 
 def test_an_attempt_that_was_given_up_hears_of_it_though_the_call_goes_on(go):
