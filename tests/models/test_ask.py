@@ -165,6 +165,26 @@ def test_an_attempt_that_may_have_been_worked_on_is_booked_as_if_it_had(go):
     assert go(program) == {"tokens": (5 + 10) + (5 + 5), "money": 0}
 
 
+class Breaks(StandInModel):
+    """Breaks off after the first piece, in the middle of work that the server may go on with."""
+
+    async def stream(self, request):
+        async with aclosing(super().stream(request)) as pieces:
+            async for piece in pieces:
+                yield piece
+                raise unavailable("broken off", may_have_cost=True)
+
+
+def test_an_attempt_that_broke_off_is_booked_at_what_was_counted(go):
+    @hw.task
+    async def program() -> dict[str, float]:
+        with hw.budget(tokens=1000) as spent, pytest.raises(hw.ModelUnavailable, match="broken off"):
+            await models.sample(Breaks(), QUESTION, max_tokens=10)
+        return spent.spent
+
+    assert go(program)["tokens"] == PATIENT.attempts * (5 + 1)
+
+
 def test_a_call_that_loses_a_race_stops_the_model_and_costs_what_was_made(go):
     slow, fast = StandInModel("slow", pause_s=1.0), StandInModel("fast", pause_s=0.7)
 
@@ -241,25 +261,71 @@ def test_a_bad_request_fails_alone(go):
 
     @hw.task
     async def program() -> list[str]:
-        ends = await hw.settle(*(models.sample(model, prompt) for prompt in ("a", "bad", "c")))
+        calls = [models.sample(model, prompt) for prompt in ("a", "bad", "c")]
+        ends = await hw.settle(*calls)
+        assert [call.cost["tokens"] for call in calls] == [3, 0, 3]
         return [one.value.text if one.value else str(one.error) for one in ends]
 
     assert go(program) == ["A 1", "no token for 'bad'", "C 1"]
 
 
-def test_a_batch_model_hears_which_of_its_requests_nobody_wants():
-    model = StandInBatchModel()
+def test_models_of_one_name_are_asked_each_for_itself(go):
+    one, other = StandInBatchModel("same"), StandInBatchModel("same")
+
+    @hw.task
+    async def program() -> None:
+        await hw.gather(*(models.sample(model, prompt) for model in (one, other) for prompt in ("a", "b")))
+
+    go(program)
+    assert one.batches == other.batches == [["a", "b"]]
+
+
+def test_a_batch_model_that_could_not_be_had_is_asked_again(go):
+    class Busy(StandInBatchModel):
+        def sample_batch(self, requests, stopping):
+            if not self.batches:
+                self.batches.append([])
+                raise unavailable(after_s=100)
+            return super().sample_batch(requests, stopping)
+
+    model = Busy()
+
+    @hw.task
+    async def program() -> str:
+        return (await models.sample(model, "a b")).text
+
+    assert go(program) == "A B 1"
+    assert model.batches == [[], ["a b"]]
+
+
+def test_a_batch_model_that_does_not_answer_all_is_told_so(go):
+    class Forgetful(StandInBatchModel):
+        def sample_batch(self, requests, stopping):
+            return super().sample_batch(requests, stopping)[1:]
 
     @hw.task
     async def program() -> list[str]:
-        kept, lost = models.sample(model, "kept"), models.sample(model, "wait in vain")
-        while not model.batches:  # noqa: ASYNC110 - a thread fills it
+        model = Forgetful()
+        return [str(end.error) for end in await hw.settle(models.sample(model, "a"), models.sample(model, "b"))]
+
+    assert go(program) == ["stand-in-batch: sample_batch got 2 requests and returned 1 replies"] * 2
+
+
+@pytest.mark.parametrize("beside", ["kept", "bad"])
+def test_a_batch_model_hears_which_of_its_requests_nobody_wants(beside):
+    """Also where another model is asked in the same batch, and where each is asked by itself because one of them is bad."""
+    model, other = StandInBatchModel(), StandInBatchModel("other")
+
+    @hw.task
+    async def program() -> list[str]:
+        calls = [models.sample(other, "x"), models.sample(model, beside), models.sample(model, "wait in vain")]
+        while len(model.batches) < (1 if beside == "kept" else 3):  # noqa: ASYNC110 - a thread fills it
             await asyncio.sleep(0.001)
-        lost.cancel()
-        return [one.value.text if one.value else str(one.error) for one in await hw.settle(kept, lost)]
+        calls[2].cancel()
+        return [one.value.text if one.value else str(one.error) for one in await hw.settle(*calls)]
 
     said = "models.sample_batch(stand-in-batch, 'wait in vain') was cancelled: cancelled by the program"
-    assert hw.run(program, store=None) == ["KEPT 2", said]
+    assert hw.run(program, store=None) == ["X 1", "KEPT 2" if beside == "kept" else "no token for 'bad'", said]
     assert model.unwanted == ["wait in vain"]
 
 
@@ -279,6 +345,37 @@ def test_a_limited_model_is_asked_by_so_many_at_a_time_wherever_they_are(go):
     assert model.most == 2
     with pytest.raises(hw.UsageError, match="limits nothing"):
         models.limited(model)
+
+
+def test_a_limit_is_no_part_of_a_call_s_name(go):
+    model = StandInModel()
+
+    @hw.task
+    async def ask(provider: object) -> str:
+        return (await models.sample(provider, QUESTION)).text  # type: ignore[arg-type]
+
+    @hw.task(key="program")
+    async def program(limited: bool) -> str:
+        text = await ask(models.limited(model, 2) if limited else model)
+        if not limited:
+            raise LookupError("after the call")
+        return text
+
+    with pytest.raises(LookupError):
+        go(program, False)
+    assert go(program, True) == " blue sky the is why"
+    assert len(model.asked) == 1
+
+
+def test_a_limit_is_one_model_s_own(go, clock):
+    providers = [models.limited(StandInModel(name, pause_s=1.0), 1) for name in ("one", "other")]
+
+    @hw.task
+    async def program() -> None:
+        await hw.gather(*(models.sample(provider, f"{number}") for provider in providers for number in range(3)))
+
+    go(program)
+    assert round(clock.elapsed, 3) == 3.0
 
 
 def test_a_limited_rate_holds(go, clock):
@@ -411,13 +508,6 @@ def test_leaving_a_stream_stops_the_model(go):
 
 
 def test_a_stream_is_asked_for_again_until_it_has_begun_and_not_after(go):
-    class Breaks(StandInModel):
-        async def stream(self, request):
-            async with aclosing(super().stream(request)) as pieces:
-                async for piece in pieces:
-                    yield piece
-                    raise unavailable("broken off")
-
     model = Breaks()
     model.failures = [unavailable(), unavailable()]
 
@@ -431,6 +521,20 @@ def test_a_stream_is_asked_for_again_until_it_has_begun_and_not_after(go):
 
     assert go(program) == [" b"]
     assert len(model.asked) == 3
+
+
+def test_a_stream_that_is_refused_is_not_asked_for_again(go):
+    model = StandInModel()
+    model.failures = [hw.ModelError("400: no such thing"), hw.ModelError("400: no such thing")]
+
+    @hw.task
+    async def program() -> None:
+        with pytest.raises(hw.ModelError, match="no such thing"):
+            async for _ in models.stream(model, "a b"):
+                pass
+
+    go(program)
+    assert len(model.asked) == 1
 
 
 def test_a_stream_under_a_limit_of_one_does_not_wait_for_itself(go):

@@ -33,7 +33,9 @@ def meet(number: int) -> list[int]:
     seat = hw.call().seat
     assert seat is not None
     assert (seat.rank, seat.size) == (dist.get_rank(), dist.get_world_size())
-    assert os.environ["RANK"] == str(seat.rank)
+    place = [os.environ[name] for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")]
+    assert place == [str(seat.rank), str(seat.rank), str(seat.size), str(seat.size)]
+    assert torch.get_num_threads() == max(1, len(os.sched_getaffinity(0)) // seat.size)  # together no more than there are
     mine = torch.tensor([number + seat.rank])
     found = [torch.zeros(1, dtype=torch.int64) for _ in range(seat.size)]
     dist.all_gather(found, mine)
@@ -121,6 +123,29 @@ def a_gang_of_two(on_done: Callable[[Answer], None]) -> Job:
     return Job(items_only, ([],), {}, facts, on_done, lambda amounts, item: None, processes=2)
 
 
+@hw.task(pool="gang", processes=2)
+def who_did_which_step() -> list[int]:
+    """The attempt in which each of four steps was done; rank 1 is killed once, when the first two are saved."""
+    import torch
+    import torch.distributed as dist
+
+    attempt, checkpoints = hw.call().attempt, hw.checkpoints()
+    done_in = torch.zeros(4, dtype=torch.int64)
+    for step in checkpoints.steps({"done_in": done_in}, total=4, every=1):
+        checkpoints.wait()
+        dist.barrier()
+        if step == 2 and attempt == 1 and dist.get_rank() == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        dist.barrier()
+        done_in[step] = attempt
+    return done_in.tolist()
+
+
+@hw.task(pool="gang", processes=1)
+def alone() -> int:
+    return os.getpid()
+
+
 def items_only(items: list[int]) -> list[int]:
     return items
 
@@ -150,7 +175,7 @@ def test_members_find_each_other_and_rank_0_answers(tmp_path: Path) -> None:
 
 def test_an_error_of_one_member_ends_the_others_that_wait_for_it() -> None:
     with pytest.raises(ValueError, match="the data is wrong") as raised:
-        hw.run(one_raises, store=None)
+        hw.run(one_raises, store=None, deadline_s=60)
     assert "on rank 1 of a gang of 2" in raised.value.__notes__
 
 
@@ -166,10 +191,43 @@ def test_a_gang_that_lost_a_process_is_begun_again_whole(tmp_path: Path) -> None
     assert not [path.name for path in tmp_path.iterdir() if alive(int(path.name.rsplit("-", 1)[1]))]
 
 
+def test_a_gang_that_is_begun_again_goes_on_from_its_own_checkpoint(tmp_path: Path) -> None:
+    again = who_did_which_step.options(retry=hw.Retry(attempts=2, delay_s=0.01))
+    assert hw.run(again, store=tmp_path) == [1, 1, 2, 2]
+
+
+def test_a_gang_begins_when_another_has_left_its_slot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[Any] = []
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    @hw.task
+    async def program() -> list[int]:
+        return await hw.gather(alone(), alone.options(key="other")())
+
+    pids = hw.run(program, store=None, pools={"gang": 1}, events=heard.append, deadline_s=60)
+    found = [(type(event), event.pid) for event in heard if isinstance(event, events.WorkerStarted | events.WorkerEnded)]
+    assert found == [(what, pid) for pid in pids for what in (events.WorkerStarted, events.WorkerEnded)]
+    assert not list(tmp_path.iterdir())  # where they met is gone
+
+
+def test_a_gang_that_is_cancelled_while_it_starts_ends_as_well() -> None:
+    heard: list[Any] = []
+
+    @hw.task
+    async def program() -> bool:
+        call = meet(1)
+        while not any(isinstance(event, events.CallStarted) and event.pool == "gang" for event in heard):  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        call.cancel()
+        return (await hw.settle(call))[0].cancelled
+
+    assert hw.run(program, store=None, events=heard.append, deadline_s=60)
+
+
 def test_a_gang_that_always_loses_a_process_says_which_died(tmp_path: Path) -> None:
     once = one_dies.options(retry=hw.Retry(attempts=1))
     with pytest.raises(hw.WorkerDied, match=r"ran test_gang.one_dies was killed by SIGKILL"):
-        hw.run(once, str(tmp_path), 9, store=None)
+        hw.run(once, str(tmp_path), 9, store=None, deadline_s=60)
 
 
 @pytest.mark.usefixtures("stand_ins")

@@ -83,6 +83,59 @@ def test_the_rate_rises_and_falls() -> None:
     assert rates[-1] < rates[0]
 
 
+@hw.task(pool="gang", processes=2)
+def add_up() -> int:
+    """Each process looks at what it got; an assertion that fails on either is the call's error."""
+    replicas = DataParallel()
+    torch.manual_seed(1)
+    model, rows = torch.nn.Linear(3, 2), torch.arange(15.0).reshape(5, 3)
+    model(rows).square().sum().backward()
+    whole = [parameter.grad.clone() for parameter in model.parameters()]
+    model.zero_grad()
+    model(rows[replicas.share(len(rows))]).square().sum().backward()
+    replicas.sum_gradients(model)
+    found = [parameter.grad for parameter in model.parameters()]
+    assert all(torch.allclose(one, other) for one, other in zip(found, whole, strict=True)), "the sum is not that of all rows"
+
+    for parameter in model.parameters():
+        parameter.grad = None
+    if replicas.rank == 1:
+        model.bias.grad = torch.tensor([1.0, 2.0])
+    replicas.sum_gradients(model)
+    assert model.bias.grad.tolist() == [1.0, 2.0], "what one process has, all have"
+    assert model.weight.grad.count_nonzero() == 0, "what none has is nothing"
+
+    other = torch.nn.Linear(1, 8, bias=False)  # as large as the first one
+    other.weight.grad = torch.ones(8, 1)
+    replicas.sum_gradients(other)
+    assert other.weight.grad.tolist() == [[2.0]] * 8
+    assert model.bias.grad.tolist() == [1.0, 2.0], "the gradients of one model are not those of another"
+
+    half_frozen = torch.nn.Linear(3, 1)
+    half_frozen.weight.requires_grad = False
+    half_frozen.bias.grad = torch.ones(1)
+    replicas.sum_gradients(half_frozen)
+    assert half_frozen.weight.grad is None, "what is not trained gets no gradient"
+    assert half_frozen.bias.grad.tolist() == [2.0]
+
+    assert replicas.sum([1.5, replicas.rank]) == [3.0, 1.0]
+    return replicas.size
+
+
+def test_gradients_and_numbers_are_added_up_over_all_processes() -> None:
+    assert hw.run(add_up, store=None) == 2
+
+
+def test_every_row_of_a_batch_is_one_process_s_and_only_one_s() -> None:
+    shares = []
+    for rank in range(3):
+        place = DataParallel()
+        place.rank, place.size = rank, 3
+        shares.append(list(range(8))[place.share(8)])
+        assert place.share(3) == slice(rank, 3, 3)
+    assert shares == [[0, 3, 6], [1, 4, 7], [2, 5]]
+
+
 def test_alone_there_is_nothing_to_share() -> None:
     alone = DataParallel()
     model = torch.nn.Linear(2, 1)
@@ -105,4 +158,5 @@ def test_a_row_draws_its_own_numbers_wherever_it_is() -> None:
     other.rank = 1
     draw = torch.rand(3, generator=one.generator(7, 5, 2))
     assert torch.equal(draw, torch.rand(3, generator=other.generator(7, 5, 2)))
-    assert not torch.equal(draw, torch.rand(3, generator=one.generator(7, 5, 3)))
+    for place in ((7, 5, 3), (7, 6, 2), (8, 5, 2)):
+        assert not torch.equal(draw, torch.rand(3, generator=one.generator(*place)))
