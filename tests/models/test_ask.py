@@ -428,11 +428,12 @@ def test_no_schedule_and_no_crash_breaks_a_promise(headway_check):
 
 def test_outside_of_a_run_a_call_is_just_the_request():
     async def outside() -> list[str]:
-        pieces = [piece.text async for piece in models.stream(StandInModel(), "a b")]
+        one = models.limited(StandInModel(), 1)
+        pieces = [piece.text for model in (StandInModel(), one) async for piece in models.stream(model, "a b")]
         replies = [await models.sample(StandInModel(), "a b"), await models.sample(StandInBatchModel(), "a b")]
         return [*pieces, *(reply.text for reply in replies)]
 
-    assert asyncio.run(outside()) == [" b", " a", "", "", " b a", "A B 1"]
+    assert asyncio.run(outside()) == [" b", " a", "", "", " b", " a", "", "", " b a", "A B 1"]
 
 
 @pytest.mark.parametrize(

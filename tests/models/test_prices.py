@@ -11,12 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standins import StandInBatchModel, StandInModel
 
+import headway as hw
 import headway.models.collect
 import headway.models.prices
 import headway.models.protocol
 from headway import models
 from headway.models.collect import Collected, shared
 from headway.models.prices import list_price, price_of
+from headway.models.streaming import pieces_of
 
 
 @pytest.mark.parametrize("module", [headway.models.collect, headway.models.prices, headway.models.protocol])
@@ -64,6 +66,34 @@ def test_whatever_the_pieces_the_reply_holds_all_of_them(pieces, total):
     assert [one.text for one in reply.samples] == ["".join(text for at, text, _ in pieces if at == index) for index in range(3)]
     assert reply.tokens == made.usage.tokens
     assert made.usage.read == (50 if total is None else 7)
+
+
+@given(st.lists(st.tuples(st.text(max_size=3), st.sampled_from(["stop", "length"]), st.integers(0, 9)), min_size=1, max_size=4))
+def test_a_reply_that_is_handed_out_in_pieces_is_the_same_reply(samples):
+    made = tuple(models.Sample(text, n, finish, -0.5 * n if n else None, (-0.5,) * n) for text, finish, n in samples)
+    reply = models.Reply(made, 7, "m")
+    collected = Collected(len(made), prompt_bound=50)
+    for piece in pieces_of(reply):
+        collected.add(piece)
+    assert collected.reply("m") == reply
+
+
+def test_what_the_backend_counted_last_counts():
+    made = Collected(1, prompt_bound=50)
+    assert made.usage == models.Usage(50, 0)
+    made.add(models.Piece("a", tokens=1, usage=models.Usage(7, 0)))  # it knows what it read, and not yet what it writes
+    made.add(models.Piece("b", tokens=1))
+    assert made.usage == models.Usage(7, 2)
+    for written in (3, 4):
+        made.add(models.Piece("c", tokens=1, usage=models.Usage(7, written)))
+    assert made.usage == models.Usage(7, 4)
+
+
+def test_a_stream_that_ends_before_all_of_its_samples_is_no_reply():
+    made = Collected(3, prompt_bound=50)
+    made.add(models.Piece("a", 1, "stop", 1))
+    with pytest.raises(hw.ModelUnavailable, match="m: the stream ended before 2 of 3 samples did"):
+        made.reply("m")
 
 
 def test_importing_models_needs_no_extra():
