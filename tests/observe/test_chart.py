@@ -52,6 +52,61 @@ def test_what_is_not_certain_is_a_band() -> None:
     assert "one: 50 % at 1" in with_band
 
 
+def paths(picture: str) -> list[list[tuple[float, float]]]:
+    """The points of each line and band, in order."""
+    root = ElementTree.fromstring(picture)
+    found = [each.attrib["d"].strip("MZ").split("L") for each in root.iter(f"{SVG}path") if "L" in each.attrib["d"]]
+    return [[(float(x), float(y)) for x, y in (point.split() for point in path)] for path in found]
+
+
+def texts(picture: str) -> dict[str, tuple[float, float]]:
+    """Where each text is."""
+    root = ElementTree.fromstring(picture)
+    return {"".join(each.itertext()): (float(each.attrib["x"]), float(each.attrib["y"])) for each in root.iter(f"{SVG}text")}
+
+
+def test_a_line_goes_through_its_points_in_their_order_and_a_band_along_their_bounds() -> None:
+    points = [Point(2, 0.5, 0.4, 0.7), Point(1, 0.3, 0.1, 0.5), Point(3, 0.9), Point(2.5, 0.6, low=0.1)]
+    bounds = [Series(name, [Point(2, y), Point(1, below)]) for name, y, below in (("low", 0.4, 0.1), ("high", 0.7, 0.5))]
+    picture = chart("t", [Series("one", points), *bounds], x="x", y="y")
+    band, line, *_ = paths(picture)
+    where = dots(picture)
+    assert line == where[:4]
+    assert band == [*where[4:6], *reversed(where[6:8])]
+
+
+def test_points_are_where_the_axes_say() -> None:
+    points = [Point(20, 1), Point(40, 2), Point(60, 4, label="(best)")]
+    picture = chart("t", [Series("one", points)], x="across", y="up", sub="below the title")
+    said, where = texts(picture), dots(picture)
+    assert [said["20"][0], said["40"][0], said["60"][0]] == [x for x, _ in where]
+    assert [said["1"][1] - 4, said["2"][1] - 4, said["4"][1] - 4] == [y for _, y in where]
+    bottom = said["0"][1] - 4  # amounts are measured from nothing
+    assert abs((bottom - where[1][1]) - 2 * (bottom - where[0][1])) < 0.05
+    assert said["across"][1] > bottom
+    assert said["up"][1] < where[2][1]
+    assert "below the title" in said
+    assert "one: 4 at 60 (best)" in picture
+
+
+def test_on_an_axis_of_factors_equal_factors_are_equally_far() -> None:
+    picture = chart("t", [Series("one", [Point(x, 1) for x in (1, 10, 100)])], x="x", y="y", log_x=True)
+    (first, _), (second, _), (third, _) = dots(picture)
+    assert abs((third - second) - (second - first)) < 0.1
+    assert abs(texts(picture)["10"][0] - second) < 0.1
+
+
+def test_each_series_has_a_colour_of_its_own_and_dots_unless_it_wants_none() -> None:
+    several = [Series(f"number {at}", [Point(1, at), Point(2, at)], dots=at != 2) for at in range(15)]
+    picture = chart("t", several, x="x", y="y")
+    assert len(dots(picture)) == 28
+    assert "number 14" in texts(picture)
+    root = ElementTree.fromstring(picture)
+    colours = [each.attrib["stroke"] for each in root.iter(f"{SVG}path") if "stroke-linejoin" in each.attrib]
+    assert len(colours) == 15
+    assert len(set(colours[:12])) == 12
+
+
 def test_nothing_at_all_is_a_picture_too() -> None:
     ElementTree.fromstring(chart("t", [], x="x", y="y"))
     ElementTree.fromstring(chart("t", [Series("flat", [Point(3, 0), Point(3, 0)])], x="x", y="y"))

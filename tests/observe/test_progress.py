@@ -10,6 +10,7 @@ from headway.engine.events import (
     BudgetChanged,
     BudgetOpened,
     CallEnded,
+    CallProgress,
     CallSpawned,
     CallStarted,
     DeadlineOpened,
@@ -17,6 +18,7 @@ from headway.engine.events import (
     RunStarted,
     Warned,
 )
+from headway.observe import display
 from headway.observe.progress import Progress
 
 
@@ -120,6 +122,31 @@ def test_the_view_says_what_there_is_to_say(clock: Clock) -> None:
         "4,311 of 20,000 (500 reserved)",
     ):
         assert part in shown
+
+
+def test_how_far_a_call_is_is_shown_until_it_ends(clock: Clock) -> None:
+    progress = Progress(console(tty=False), clock=clock)
+
+    def far(done: float) -> None:
+        progress(CallProgress(at=1.0, key="train1", task="train", done=done, total=200, numbers={"loss": done / 100}))
+
+    def shown() -> str:
+        screen = console(tty=False)
+        screen.print(progress.view())
+        screen.print(display.line(progress.tally, now=2.0, rate=0.0))
+        return text_of(screen)
+
+    begin(progress)
+    call(progress, 1, at=0.5, task="train", end=False)
+    far(10)
+    far(20)
+    assert "   20 of 200, loss 0.2\n" in shown()
+    assert "; train 20 of 200, loss 0.2; " in shown()
+    assert "10 of 200" not in shown()
+    progress(CallEnded(at=2.0, key="train1", parent="", task="train", status="ok", started=0.5, attempts=1, cost={}))
+    assert "of 200" not in shown()
+    far(30)  # a thread that nobody waits for any more
+    assert "of 200" not in shown()
 
 
 def test_hundreds_of_budgets_and_tasks_take_a_few_lines(clock: Clock) -> None:

@@ -33,6 +33,55 @@ async def work(x: Any) -> Any:
     return x
 
 
+def _say_how_far() -> str:
+    for step in range(3):
+        hw.progress(step + 1, 3, loss=0.5 / (step + 1))
+    hw.progress(7)
+    return "done"
+
+
+@hw.task
+async def far_inline() -> str:
+    return _say_how_far()
+
+
+@hw.task
+def far_in_thread() -> str:
+    return _say_how_far()
+
+
+@hw.task(pool="process")
+def far_in_process() -> str:
+    return _say_how_far()
+
+
+@pytest.mark.parametrize("pool", ["inline", "thread", "process"])
+def test_a_call_says_how_far_it_is_wherever_it_runs(go, pool):
+    name, task = {
+        "inline": ("far_inline", far_inline),
+        "thread": ("far_in_thread", far_in_thread),
+        "process": ("far_in_process", far_in_process),
+    }[pool]
+    heard: list[Any] = []
+
+    @hw.task
+    async def program() -> str:
+        call = task()
+        await call
+        return call.key.hex()
+
+    key = go(program, events=heard.append)
+    said = [event for event in heard if isinstance(event, events.CallProgress)]
+    assert {(event.key, event.task) for event in said} == {(key, f"test_runs.{name}")}
+    assert [(event.done, event.total, event.numbers) for event in said] == [
+        (1, 3, {"loss": 0.5}),
+        (2, 3, {"loss": 0.25}),
+        (3, 3, {"loss": 0.5 / 3}),
+        (7, None, {}),
+    ]
+    assert _say_how_far() == "done"  # outside of a run nobody hears it
+
+
 def test_an_effect_starts_only_when_all_it_depends_on_is_durable(go):
     @hw.task(effect=True)
     async def pay(amount: int) -> int:
