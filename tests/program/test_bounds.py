@@ -120,6 +120,78 @@ def test_budgets_count_calls_and_seconds_by_themselves(go):
     assert spent["seconds"] == pytest.approx(30, abs=0.1)
 
 
+def test_seconds_that_a_call_books_itself_are_not_booked_once_more(go):
+    @hw.task
+    async def rented() -> None:
+        await asyncio.sleep(3)
+        hw.charge(seconds=10)
+
+    @hw.task
+    async def program() -> dict[str, float]:
+        with hw.budget(seconds=100) as budget:
+            await rented()
+        return budget.spent
+
+    assert go(program) == {"seconds": 10}
+
+
+def _look_at_the_budget() -> list[float]:
+    left = [hw.remaining("tokens")]
+    hw.charge(tokens=10)
+    return [*left, hw.remaining("tokens")]
+
+
+@hw.task(cost={"tokens": 40})
+async def look_inline() -> list[float]:
+    return _look_at_the_budget()
+
+
+@hw.task(cost={"tokens": 40}, pool="process")
+def look_in_process() -> list[float]:
+    return _look_at_the_budget()
+
+
+@pytest.mark.parametrize("look", [look_inline, look_in_process], ids=["inline", "process"])
+def test_what_is_reserved_for_a_call_is_its_own_to_spend(go, look):
+    @hw.task
+    async def program() -> tuple[list[float], float]:
+        with hw.budget(tokens=100):
+            return await look(), hw.remaining("tokens")
+
+    assert go(program) == ([100, 90], 90)
+
+
+def test_a_fixed_price_is_the_call_s_cost_also_where_nothing_bounds_it(go):
+    @hw.task
+    async def program() -> list[dict[str, float]]:
+        calls = [reserving(1), reserving(2, charged=30)]
+        await hw.gather(*calls)
+        return [call.cost for call in calls]
+
+    assert go(program) == [{"tokens": 40}, {"tokens": 30}]
+
+
+def test_a_call_that_is_stopped_before_its_code_ran_costs_an_attempt_and_nothing_else(soon):
+    @hw.task(batch=2, linger_ms=5000, cost={"tokens": 40})
+    async def never_full(items: list[int]) -> list[int]:
+        RAN.append(items)
+        return items
+
+    @hw.task
+    async def program() -> tuple[dict[str, float], dict[str, float]]:
+        with hw.budget(tokens=50, calls=10, seconds=100) as budget:
+            call = never_full(1)
+            await hw.sleep(1)
+            call.cancel()
+            await hw.settle(call)
+        return call.cost, budget.remaining
+
+    cost, remaining = soon(program)
+    assert {unit: amount for unit, amount in cost.items() if amount and unit != "seconds"} == {"calls": 1}
+    assert (remaining["tokens"], remaining["calls"]) == (50, 9)
+    assert not RAN
+
+
 def test_a_parent_that_waits_spends_no_seconds(go):
     @hw.task
     async def parent() -> float:
