@@ -161,6 +161,22 @@ def test_what_is_reserved_for_a_call_is_its_own_to_spend(go, look):
     assert go(program) == ([100, 90], 90)
 
 
+def test_a_call_spends_no_seconds_while_its_batch_gathers(soon):
+    @hw.task(batch=2, linger_ms=5000, batches=1)
+    async def work(items: list[int]) -> list[int]:
+        await asyncio.sleep(10)
+        return items
+
+    @hw.task
+    async def program() -> list[float]:
+        with hw.budget(seconds=1000):
+            calls = [work(item) for item in range(3)]
+            await hw.gather(*calls)
+        return [call.cost["seconds"] for call in calls]
+
+    assert soon(program) == pytest.approx([10, 10, 10])
+
+
 def test_a_fixed_price_is_the_call_s_cost_also_where_nothing_bounds_it(go):
     @hw.task
     async def program() -> list[dict[str, float]]:
@@ -187,8 +203,8 @@ def test_a_call_that_is_stopped_before_its_code_ran_costs_an_attempt_and_nothing
         return call.cost, budget.remaining
 
     cost, remaining = soon(program)
-    assert {unit: amount for unit, amount in cost.items() if amount and unit != "seconds"} == {"calls": 1}
-    assert (remaining["tokens"], remaining["calls"]) == (50, 9)
+    assert {unit: amount for unit, amount in cost.items() if amount} == {"calls": 1}
+    assert remaining == {"tokens": 50, "calls": 9, "seconds": 100}
     assert not RAN
 
 

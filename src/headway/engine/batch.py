@@ -104,7 +104,8 @@ class Batches:
     def _start(self, batch: Batch) -> None:
         for call in batch.calls:
             call._state = RUNNING
-            call.extra().batch = batch
+            x = call.extra()
+            x.batch, x.started_attempt = batch, self._engine.loop.time()
         try:
             self._hand_over(batch, [self._engine.launcher.arguments(call)[0][0] for call in batch.calls])
         except Exception as error:  # an argument whose blob is damaged, a pool that can't take it

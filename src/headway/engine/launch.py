@@ -86,7 +86,7 @@ class Launcher:
             call._started = engine.wall()
         if x is not None:
             x.timer = None
-            x.started_attempt = engine.loop.time()
+            x.started_attempt = engine.loop.time() if not spec.batch else None  # it does not run before its batch does
         if spec.retry is not None and call._memo is None:
             call._memo = {}
         if spec.verify is not None and (call._attempt > 1 or self._may_have_happened(call)):
