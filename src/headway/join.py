@@ -30,7 +30,7 @@ from headway.engine.handle import MISSING, OK, Frame, Handle, current
 from headway.engine.until import Arrivals, Until, cancel_and_drain, until
 from headway.errors import CallCancelled, NotInRun, UsageError
 from headway.journal.codec import digest
-from headway.loose import checked, gather_loose, no_winner, race_loose
+from headway.loose import cancelled, checked, gather_loose, no_winner, race_loose
 from headway.task import Task
 
 T = TypeVar("T")
@@ -113,6 +113,7 @@ async def _settle(awaitables: Sequence[Awaitable[T]]) -> list[Settled[T]]:
     handles = _handles(awaitables)
     if handles is None:
         ends = await asyncio.gather(*awaitables, return_exceptions=True)
+        ends = [cancelled() if isinstance(end, asyncio.CancelledError) else end for end in ends]
         return [Settled(error=end) if isinstance(end, BaseException) else Settled(end) for end in ends]
     await until(handles)
     return [_settled(handle) for handle in handles]

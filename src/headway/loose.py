@@ -11,7 +11,7 @@ from typing import Any, Generic, NoReturn, TypeVar
 
 from headway.engine.handle import MISSING, current
 from headway.engine.until import until
-from headway.errors import NoWinner, UsageError
+from headway.errors import CallCancelled, NoWinner, UsageError
 
 T = TypeVar("T")
 
@@ -85,7 +85,7 @@ async def race_loose(awaitables: Sequence[Awaitable[Any]], accept: Callable[[Any
                     return index, task.result()
     finally:
         await _drain(tasks)
-    return no_winner([None if task.cancelled() else task.exception() for task in tasks])
+    return no_winner([cancelled() if task.cancelled() else task.exception() for task in tasks])
 
 
 def _wins_loose(task: asyncio.Future[Any], accept: Callable[[Any], bool] | None) -> bool:
@@ -101,6 +101,11 @@ def no_winner(errors: Sequence[BaseException | None]) -> BaseException:
     if failures:
         winner.__cause__ = ExceptionGroup("the others failed", failures)
     return winner
+
+
+def cancelled() -> CallCancelled:
+    """What a coroutine that was cancelled failed with, as a call would."""
+    return CallCancelled("a coroutine among those that a join waited for was cancelled")
 
 
 async def _drain(tasks: Sequence[asyncio.Future[Any]]) -> None:

@@ -292,6 +292,27 @@ def test_joins_take_plain_coroutines_too(go):
     assert asyncio.run(outside()) == [1, 2, 5]
 
 
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_coroutine_that_was_cancelled_has_failed(go, inside):
+    async def gone() -> int:
+        raise asyncio.CancelledError
+
+    async def wrong() -> int:
+        raise ValueError("wrong")
+
+    async def joins() -> list[bool]:
+        with pytest.raises(ExceptionGroup) as caught:
+            await hw.race(gone(), wrong())
+        assert {type(error) for error in caught.value.exceptions} == {hw.CallCancelled, ValueError}
+        return [end.cancelled for end in await hw.settle(gone(), wrong())]
+
+    @hw.task
+    async def program() -> list[bool]:
+        return await joins()
+
+    assert (go(program) if inside else asyncio.run(joins())) == [True, False]
+
+
 def test_cancelling_a_handle_stops_everything_under_it(go):
     @hw.task
     async def parent() -> int:
