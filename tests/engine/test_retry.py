@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,6 +29,21 @@ def test_programming_errors_and_used_up_bounds_are_never_retried(error):
 @pytest.mark.parametrize("error", [OSError("x"), ValueError("x"), hw.CallTimeout("x"), hw.WorkerDied("x")])
 def test_other_errors_are(error):
     assert hw.Retry().wants(error)
+
+
+def test_a_delay_grows_by_its_factor_up_to_its_maximum():
+    retry = hw.Retry(delay_s=1, factor=3.0, max_delay_s=20, jitter=0)
+    assert [retry.delay_after(attempt, b"key") for attempt in (1, 2, 3, 4, 10_000)] == [1, 3, 9, 20, 20]
+
+
+@pytest.mark.parametrize(
+    ("asked", "rests"),
+    [(100, 100), (3, 10), (0, 10), (-5, 10), (math.inf, 10), (math.nan, 10), ("soon", 10), (None, 10)],
+)
+def test_an_error_that_asks_to_be_left_alone_for_longer_is_obeyed(asked, rests):
+    error = OSError("busy")
+    error.retry_after_s = asked
+    assert hw.Retry(delay_s=10, max_delay_s=20, jitter=0).delay_after(1, b"key", error) == rests
 
 
 def test_on_names_what_deserves_another_attempt():

@@ -26,7 +26,7 @@ pytest.importorskip("torch")
 
 @hw.task(pool="gang", processes=2)
 def meet(number: int) -> list[int]:
-    """What every member knows of the others."""
+    """What every member knows of the others, and its own rank."""
     import torch
     import torch.distributed as dist
 
@@ -42,7 +42,7 @@ def meet(number: int) -> list[int]:
     hw.charge(rows=1)
     hw.progress(seat.rank, 10, loss=0.5)
     print(f"rank {seat.rank} was here")
-    return [int(each) for each in found]
+    return [int(each) for each in found] + [seat.rank]
 
 
 @hw.task(pool="gang", processes=2)
@@ -166,7 +166,7 @@ def test_members_find_each_other_and_rank_0_answers(tmp_path: Path) -> None:
             found = await meet(7)
         return found, book.spent["rows"]
 
-    assert hw.run(program, store=None, events=heard.append) == ([7, 8], 2.0)
+    assert hw.run(program, store=None, events=heard.append) == ([7, 8, 0], 2.0)
     assert [(event.done, event.total, event.numbers) for event in heard if isinstance(event, events.CallProgress)] == [
         (0, 10, {"loss": 0.5})
     ]
@@ -292,8 +292,8 @@ def test_a_finished_gang_is_found_again_whatever_its_size_is_now(tmp_path: Path)
     async def program(size: int) -> list[int]:
         return await meet.options(processes=size)(1)
 
-    assert hw.run(program.options(key="program"), 2, store=tmp_path, run_id="run") == [1, 2]
-    assert hw.run(program.options(key="program"), 3, store=tmp_path, run_id="run") == [1, 2]
+    assert hw.run(program.options(key="program"), 2, store=tmp_path, run_id="run") == [1, 2, 0]
+    assert hw.run(program.options(key="program"), 3, store=tmp_path, run_id="run") == [1, 2, 0]
 
 
 def test_arguments_that_cannot_travel_are_named() -> None:

@@ -112,6 +112,26 @@ def test_the_winner_of_a_race_of_coroutines_stays_the_winner(go):
     assert go(program, run_id="another") == (0, 0)
 
 
+def test_a_race_that_now_has_fewer_contestants_is_another_race(go):
+    contestants = 3
+
+    async def plain(x: int) -> int:
+        await asyncio.sleep(10 - x if contestants == 3 else x)
+        return x
+
+    @hw.task
+    async def program() -> int:
+        won = await hw.race(*(plain(x) for x in range(contestants)))
+        if contestants == 3:
+            raise RuntimeError("stop")
+        return won
+
+    with pytest.raises(RuntimeError):
+        go(program)
+    contestants = 2
+    assert go(program) == 0
+
+
 def test_a_winner_that_would_not_win_again_does_not(go):
     refused: list[int] = []
 
