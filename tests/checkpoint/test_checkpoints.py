@@ -276,3 +276,14 @@ def test_two_trainers_on_one_root_meet(tmp_path):
             lost.durable()
         with pytest.warns(RuntimeWarning, match="another trainer"):
             one.wait()
+
+
+def test_a_root_that_lost_its_head_is_saved_to_again(tmp_path):
+    with hw.Checkpoints(tmp_path) as ck:
+        for step in (1, 2):
+            ck.save(state_of(step), step).durable()
+    (tmp_path / "HEAD").unlink()
+    with hw.Checkpoints(tmp_path) as ck:
+        ck.save(state_of(3), 3).durable()
+        assert [(each.step, each.serial) for each in ck.manifests()] == [(3, 3), (2, 2), (1, 1)]
+        assert ck.latest().step == 3

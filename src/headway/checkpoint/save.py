@@ -288,6 +288,8 @@ class Saver:
             try:
                 self._basis = read_head(self._backend)
             except CheckpointDamaged:
+                self._basis = None
+            if self._basis is None:  # a root that lost its HEAD has checkpoints all the same
                 found = newest(self._backend).manifest
                 self._basis = Head(found.id, found.step, found.serial) if found is not None else None
             self._knows_head = True
