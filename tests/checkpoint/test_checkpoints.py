@@ -272,9 +272,9 @@ def test_two_trainers_on_one_root_meet(tmp_path):
         one.save(state_of(1), 1).durable()
         other.save(state_of(2), 2).durable()
         lost = one.save(state_of(3), 3)
-        with pytest.raises(CheckpointConflict, match="another trainer saves to this root"):
+        with pytest.raises(CheckpointConflict, match="another program saves to this root"):
             lost.durable()
-        with pytest.warns(RuntimeWarning, match="another trainer"):
+        with pytest.warns(RuntimeWarning, match="another program"):
             one.wait()
 
 

@@ -23,8 +23,8 @@ import msgspec
 import xxhash
 
 from headway.checkpoint.backend.base import Backend
-from headway.checkpoint.catalog import newest
 from headway.checkpoint.guard import StepGuard
+from headway.checkpoint.head import followed, see_head
 from headway.checkpoint.helper.client import Begun, HelperClient
 from headway.checkpoint.helper.messages import CommitPlan, Durable, Failed, Happened, PlannedFragment, WriterPlan, Written
 from headway.checkpoint.image import FileImage, lay_out
@@ -36,10 +36,9 @@ from headway.checkpoint.plan_save import SavePlan, Table, agreed_values, plan_sa
 from headway.checkpoint.ranks import Ranks
 from headway.checkpoint.snapshot import Item, Snapshot
 from headway.checkpoint.state import take
-from headway.checkpoint.stored import read_head
 from headway.checkpoint.together import together
 from headway.engine import events
-from headway.errors import CheckpointDamaged, CheckpointError, CheckpointMismatch, SaveFailed, StoreFull
+from headway.errors import CheckpointError, CheckpointMismatch, SaveFailed, StoreFull
 
 DEADLINE_S = 600.0
 
@@ -285,13 +284,7 @@ class Saver:
     def _head(self) -> Head | None:
         """What HEAD is, or will be when the saves before this one are durable."""
         if not self._knows_head:
-            try:
-                self._basis = read_head(self._backend)
-            except CheckpointDamaged:
-                self._basis = None
-            if self._basis is None:  # a root that lost its HEAD has checkpoints all the same
-                found = newest(self._backend).manifest
-                self._basis = Head(found.id, found.step, found.serial) if found is not None else None
+            self._basis = followed(self._backend, see_head(self._backend))
             self._knows_head = True
         return self._basis
 

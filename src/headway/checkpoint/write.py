@@ -1,7 +1,7 @@
 """Writes a checkpoint from this process, synchronously: for imports and for programs that bring their own saving.
 
 `hw.Checkpoints.save` does not come here: it copies into shared memory and lets its helper process write. Both make the same files
-in the same order (data, sealed segments, manifest, HEAD), and both let `commit` prove the coverage.
+in the same order (data, sealed segments, manifest, HEAD); `commit` proves the coverage of both, `head` says which is the newest.
 """
 
 from __future__ import annotations
@@ -15,11 +15,10 @@ import xxhash
 
 from headway.checkpoint.backend.base import Backend, DataWriter
 from headway.checkpoint.boxes import Box
-from headway.checkpoint.catalog import newest
 from headway.checkpoint.commit import Draft, commit_manifest
+from headway.checkpoint.head import followed, move_head, see_head
 from headway.checkpoint.image import FileImage, lay_out
 from headway.checkpoint.manifest import (
-    HEAD,
     ROOT_NAME,
     Fragment,
     Head,
@@ -32,7 +31,7 @@ from headway.checkpoint.manifest import (
     seal,
     sealed_hash,
 )
-from headway.errors import CheckpointConflict, NoCheckpoint, UsageError
+from headway.errors import UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -90,22 +89,13 @@ def commit(backend: Backend, draft: Draft, segments: Sequence[tuple[SegmentRef, 
         SaveFailed: the segments don't hold every object exactly once.
         CheckpointConflict: somebody else committed at the same moment. The checkpoint is there, but is not the newest.
     """
-    last = newest(backend).manifest
-    if last is not None:
-        draft = msgspec.structs.replace(draft, parent=draft.parent or last.id)
-    manifest = commit_manifest(segments, msgspec.structs.replace(draft, serial=last.serial + 1 if last is not None else 1))
+    seen = see_head(backend)
+    basis = followed(backend, seen)
+    if basis is not None:
+        draft = msgspec.structs.replace(draft, parent=draft.parent or basis.id)
+    manifest = commit_manifest(segments, msgspec.structs.replace(draft, serial=basis.serial + 1 if basis is not None else 1))
     backend.put(f"{manifest.folder}/{ROOT_NAME}", seal(manifest))
-    try:
-        there = backend.get(HEAD)
-    except NoCheckpoint:
-        there = None
-    now = newest(backend).manifest
-    overtaken = now is not None and now.serial >= manifest.serial and now.id != manifest.id
-    if overtaken or not backend.swap(HEAD, seal(Head(manifest.id, manifest.step, manifest.serial)), there):
-        raise CheckpointConflict(
-            f"{backend.url}: another checkpoint was saved while step {manifest.step} was. It is kept as {manifest.id}, but is "
-            "not the newest. Give each program that saves a root of its own"
-        )
+    move_head(backend, seen, basis, Head(manifest.id, manifest.step, manifest.serial))
     return manifest
 
 

@@ -1,8 +1,7 @@
 """The end of a save: the coordinator makes it a checkpoint, the other writers wait until it has.
 
-Nothing here decides what a checkpoint is (`commit.py` does); this polls for files, with a deadline, and puts down the manifest and
-then HEAD, in that order. Whoever finds HEAD elsewhere than the save expected it has met another trainer and says so: the
-checkpoint stays, but is not the newest.
+Nothing here decides what a checkpoint is (`commit.py` does) or which is the newest (`head.py`); this polls for files, with a
+deadline, and puts down the manifest and then HEAD, in that order.
 """
 
 from __future__ import annotations
@@ -11,14 +10,14 @@ import time
 from collections.abc import Iterator
 
 from headway.checkpoint.backend.base import Backend
-from headway.checkpoint.catalog import newest
 from headway.checkpoint.commit import Draft, commit_manifest
+from headway.checkpoint.head import move_head, see_head
 from headway.checkpoint.helper.messages import CommitPlan, Durable
 from headway.checkpoint.helper.points import reach
 from headway.checkpoint.helper.saving import Save
 from headway.checkpoint.leases import Lease
-from headway.checkpoint.manifest import HEAD, ROOT_NAME, Head, Manifest, Phase, Segment, SegmentRef, seal, sealed_hash, unseal
-from headway.errors import CheckpointConflict, CheckpointDamaged, NoCheckpoint, SaveFailed
+from headway.checkpoint.manifest import ROOT_NAME, Head, Manifest, Phase, Segment, SegmentRef, seal, sealed_hash, unseal
+from headway.errors import NoCheckpoint, SaveFailed
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.005, 0.5
 
@@ -61,8 +60,8 @@ def conclude(save: Save, backend: Backend, lease: Lease, lineage: Lineage) -> Du
 
 def _commit(save: Save, plan: CommitPlan, backend: Backend, lease: Lease, lineage: Lineage) -> tuple[int, str]:
     segments = _await_segments(save, plan.writers, backend)
-    there, head = _read_head(backend)
-    basis, parent = lineage.basis(plan, head), lineage.parent(plan, head)
+    seen = see_head(backend)
+    basis, parent = lineage.basis(plan, seen.head), lineage.parent(plan, seen.head)
     serial = basis.serial + 1 if basis is not None else 1
     draft = Draft(
         id=save.plan.id,
@@ -82,46 +81,9 @@ def _commit(save: Save, plan: CommitPlan, backend: Backend, lease: Lease, lineag
     lease.check()  # what is not protected may have been collected
     backend.put(file, sealed)
     reach("helper:before-head")
-    following = Head(save.plan.id, save.plan.step, serial)
-    _expect(backend, head, basis, following)
-    if not backend.swap(HEAD, seal(following), there):
-        raise _conflict(backend, _read_head(backend)[1], basis, following)
+    move_head(backend, seen, basis, Head(save.plan.id, save.plan.step, serial))
     reach("helper:after-head")
     return serial, parent
-
-
-def _read_head(backend: Backend) -> tuple[bytes | None, Head | None]:
-    """The content of HEAD, and what it says if it verifies."""
-    try:
-        there = backend.get(HEAD)
-    except NoCheckpoint:
-        return None, None
-    try:
-        return there, unseal(there, Head, HEAD)
-    except CheckpointDamaged:
-        return there, None
-
-
-def _expect(backend: Backend, head: Head | None, basis: Head | None, following: Head) -> None:
-    """Raise CheckpointConflict unless HEAD names the basis. Without a HEAD that verifies, the newest checkpoint was found by its
-    manifest, and only one that this save can't have known of is a conflict."""
-    if head is None:
-        last = newest(backend).manifest
-        if last is None or last.serial <= following.serial:
-            return
-        head = Head(last.id, last.step, last.serial)
-    if head != basis:
-        raise _conflict(backend, head, basis, following)
-
-
-def _conflict(backend: Backend, found: Head | None, basis: Head | None, following: Head) -> CheckpointConflict:
-    is_now = f"step {found.step} ({found.id})" if found is not None else "unknown"
-    was = f"step {basis.step} ({basis.id})" if basis is not None else "none"
-    return CheckpointConflict(
-        f"{backend.url}: the newest checkpoint is {is_now}, where step {following.step} expected {was}: another trainer saves to "
-        f"this root. Step {following.step} is kept as {following.id}, but is not the newest. Give each trainer a root of its own, "
-        "or load the newest checkpoint and go on from there"
-    )
 
 
 # --- waiting for files -----------------------------------------------------------------------------------------------
