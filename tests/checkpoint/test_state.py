@@ -95,9 +95,49 @@ def test_wrappers_leave_no_trace_in_names() -> None:
     compiled = torch.compile(net, backend="eager")
     assert [holding.name for holding in take({"model": compiled}).holdings] == plain
     assert [holding.name for holding in take({"model": torch.nn.DataParallel(net)}).holdings] == plain
-    inner = Net()
-    inner.up = torch.compile(inner.up, backend="eager")
-    assert sorted(holding.name for holding in take({"model": inner}).holdings) == sorted(plain)
+    assert [
+        holding.name for holding in take({"model": torch.compile(torch.nn.DataParallel(net), backend="eager")}).holdings
+    ] == plain
+    assert [holding.name for holding in take({"model": torch.nn.DataParallel(torch.nn.DataParallel(net))}).holdings] == plain
+    for wrap in (lambda part: torch.compile(part, backend="eager"), torch.nn.DataParallel):
+        inner = Net()
+        inner.up = wrap(inner.up)
+        assert sorted(holding.name for holding in take({"model": inner}).holdings) == sorted(plain)
+
+
+def nested(*words: str) -> Any:
+    """A parameter under a module for each word."""
+    module = torch.nn.Linear(1, 1, bias=False)
+    for word in reversed(words):
+        outer = torch.nn.Module()
+        outer.add_module(word, module)
+        module = outer
+    return module
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (("_fsdp_wrapped_module", "up"), "up.weight"),
+        (("up", "_checkpoint_wrapped_module"), "up.weight"),
+        (("_fsdp_wrapped_module", "_orig_mod", "up", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"), "up.weight"),
+        (("my_orig_mod", "up"), "my_orig_mod.up.weight"),
+        (("module", "up"), "module.up.weight"),  # of the author's, not of a wrapper
+    ],
+)
+def test_only_words_of_wrappers_are_taken_out_of_names(words: tuple[str, ...], name: str) -> None:
+    assert [holding.name for holding in take(nested(*words)).holdings] == [name]
+
+
+def test_a_module_that_is_in_two_places_has_both_names() -> None:
+    net = torch.nn.Module()
+    net.one = net.two = torch.nn.Linear(2, 2)
+    inventory = take({"model": net})
+    assert [holding.name for holding in inventory.holdings] == ["model.one.weight", "model.one.bias"]
+    assert {name: each.alias_of for name, each in inventory.aliases.items()} == {
+        "model.two.weight": "model.one.weight",
+        "model.two.bias": "model.one.bias",
+    }
 
 
 def test_a_tied_parameter_is_held_once() -> None:

@@ -6,7 +6,6 @@ out, so that a model has the same names however it is wrapped. Buffers that are 
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,8 +13,8 @@ import torch
 if TYPE_CHECKING:
     from headway.checkpoint.taking import Taking
 
-_WORDS = re.compile(r"(?:^|(?<=\.))(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
-_WRAPPERS = ("DistributedDataParallel", "DataParallel")
+_WORDS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
+_WRAPPERS = ("DistributedDataParallel", "DataParallel")  # whose word, `module`, others use as well
 
 
 def is_module(value: object) -> bool:
@@ -25,10 +24,14 @@ def is_module(value: object) -> bool:
 
 def put_module(module: torch.nn.Module, taking: Taking, path: str) -> None:
     """Put a module's parameters, persistent buffers and extra state under a name."""
-    while type(module).__name__ in _WRAPPERS and isinstance(module.module, torch.nn.Module):
-        module = module.module
+    bases: dict[str, str] = {}
+    wrappers: set[str] = set()
     for prefix, inner in module.named_modules(remove_duplicate=False):
-        base = _joined(path, clean_name(prefix))
+        outer, _, word = prefix.rpartition(".")
+        added = word in _WORDS or (word == "module" and outer in wrappers)
+        base = bases[prefix] = _joined(bases.get(outer, path), "" if added else word)
+        if type(inner).__name__ in _WRAPPERS:
+            wrappers.add(prefix)
         for name, parameter in inner._parameters.items():
             if parameter is not None:
                 taking.array(_joined(base, name), parameter, "param")
@@ -38,16 +41,6 @@ def put_module(module: torch.nn.Module, taking: Taking, path: str) -> None:
         if type(inner).get_extra_state is not torch.nn.Module.get_extra_state:
             name = taking.placer.name(_joined(base, "_extra_state"))
             taking.tree(name, inner.get_extra_state(), "array", inner.set_extra_state)
-
-
-def clean_name(name: str) -> str:
-    """A module's name without the words of wrappers.
-
-    Example:
-        >>> clean_name("_orig_mod.layers.0._checkpoint_wrapped_module.up")
-        'layers.0.up'
-    """
-    return _WORDS.sub("", name + ".").removesuffix(".")
 
 
 def _joined(*words: Any) -> str:
