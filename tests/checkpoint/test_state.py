@@ -504,6 +504,27 @@ def test_slots_that_are_there_are_filled_in_place_and_others_dropped() -> None:
     assert len(optimizer.state) == 0
 
 
+def test_slots_that_are_not_to_be_loaded_stay() -> None:
+    net, optimizer = trained(2)
+    checkpoint = stored({"model": net, "opt": optimizer})
+    other, used = trained(1, 3)
+    before = {slot: value.clone() for slot, value in used.state[other.up.weight].items()}
+    checkpoint.load({"model": other, "opt": used}, select=lambda name: not name.endswith("exp_avg_sq"))
+    after = used.state[other.up.weight]
+    assert after.keys() == before.keys()
+    assert torch.equal(after["exp_avg_sq"], before["exp_avg_sq"])
+    assert torch.equal(after["exp_avg"], optimizer.state[net.up.weight]["exp_avg"])
+
+
+def test_moments_of_a_parameter_that_the_checkpoint_does_not_know_stay() -> None:
+    net, optimizer = trained(2)
+    checkpoint = stored({"model": {"up": net.up}, "opt": torch.optim.AdamW(net.up.parameters())})
+    before = optimizer.state[net.down.weight]["exp_avg"].clone()
+    checkpoint.load({"model": net, "opt": optimizer}, strict=False)
+    assert torch.equal(optimizer.state[net.down.weight]["exp_avg"], before)
+    assert net.up.weight not in optimizer.state  # saved before the first step
+
+
 def test_hyperparameters_are_regrouped() -> None:
     net, _ = trained(0)
     matrices = [p for p in net.parameters() if p.ndim > 1]

@@ -6,7 +6,8 @@ number or a group: slot `exp_avg` of the parameter `model.w` is the object `opt.
 the optimizer has now; parameters that share a group must have been saved with the same ones.
 
 A fresh optimizer has no slots, so room is made for those of the checkpoint, and hung into the optimizer when all is loaded. Slots
-that the checkpoint does not have are dropped then: it was saved before the first step.
+that the checkpoint does not have are dropped then: it was saved before the first step. Those of parameters that it does not know,
+and those that are not to be loaded, stay.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ class _Work:
     def _load_group(self, group: dict[str, Any], where: str, names: list[str]) -> None:
         taking = self.taking
         assert taking.saved is not None
-        names = [name for name in names if taking.select(name) and name in taking.saved.values]
+        names = [name for name in names if self._is_saved(name)]
         for name in names:
             if taking.saved.values[name] != taking.saved.values[names[0]]:
                 raise CheckpointMismatch(
@@ -165,11 +166,18 @@ class _Work:
                     kept.add(slot)
                     current = self.optimizer.state.get(parameter, {}).get(slot)
                     self.taking.tree(self._name(member, slot), current, "moment", _put(self.optimizer.state, parameter, slot))
-            names = [self.groups + member.place.name for member in members]
-            if names and all(map(self.taking.select, names)):
+            for slot in self.optimizer.state.get(parameter, ()):
+                if not all(self.taking.select(self._name(member, slot)) for member in members):
+                    kept.add(slot)
+            if members and all(self._is_saved(self.groups + member.place.name) for member in members):
                 self.taking.then(self._hang(parameter, new, kept))
             elif new:
                 self.taking.then(self._hang(parameter, new, None))
+
+    def _is_saved(self, name: str) -> bool:
+        """Whether a value is in the checkpoint and is to be loaded."""
+        assert self.taking.saved is not None
+        return name in self.taking.saved.values and self.taking.select(name)
 
     def _saved_slots(self) -> tuple[dict[str, dict[str, Object]], dict[str, list[str]]]:
         """Slots of the checkpoint by the name of the parameter: arrays, and other values."""
