@@ -209,7 +209,16 @@ def test_views_of_numpy_arrays_come_back_and_leave_their_neighbours_alone(data: 
     base = np.arange(5 * 6 * 7, dtype="int16").reshape(5, 6, 7)
     view = data.draw(
         st.sampled_from(
-            [np.s_[:], np.s_[::-1, 1:3], np.s_[1::2, ::-2, 3], np.s_[2, :0], np.s_[..., ::3], np.s_[1, 2, 3:4], np.s_[4:1:-1]]
+            [
+                np.s_[:],
+                np.s_[..., ::-1],
+                np.s_[::-1, 1:3],
+                np.s_[1::2, ::-2, 3],
+                np.s_[2, :0],
+                np.s_[..., ::3],
+                np.s_[1, 2, 3:4],
+                np.s_[4:1:-1],
+            ]
         )
     )
     axes = data.draw(st.permutations(range(base[view].ndim)))
@@ -228,6 +237,16 @@ def test_views_of_tensors_come_back_and_leave_their_neighbours_alone() -> None:
     expected = torch.full((5, 12), -1.0)
     expected[1:4, 2::3], expected[0, ::2], expected[4] = base[1:4, 2::3], base[0, ::2], base[4]
     assert torch.equal(other, expected)
+
+
+def test_another_view_of_the_same_memory_is_not_the_same_array() -> None:
+    square, tensor = np.arange(9, dtype="float32").reshape(3, 3), torch.arange(9.0).reshape(3, 3)
+    inventory = take({"a": square, "turned": square.T, "raw": square.view("int32"), "b": square[:]})
+    assert [holding.name for holding in inventory.holdings] == ["a", "turned", "raw"]
+    assert inventory.aliases.keys() == {"b"}
+    inventory = take({"a": tensor, "turned": tensor.t(), "raw": tensor.view(torch.int32), "b": tensor[:]})
+    assert [holding.name for holding in inventory.holdings] == ["a", "turned", "raw"]
+    assert inventory.aliases.keys() == {"b"}
 
 
 def test_zero_dimensional_and_empty_arrays_come_back() -> None:
@@ -445,6 +464,18 @@ def test_extra_state_of_modules_comes_back() -> None:
     assert target[0].note["amax"].tolist() == [1.0, 2.0]
 
 
+def test_extra_state_of_a_numbered_layer_has_its_number_in_the_model() -> None:
+    class Extra(torch.nn.Linear):
+        def get_extra_state(self) -> Any:
+            return 3
+
+        def set_extra_state(self, state: Any) -> None:
+            pass
+
+    state = {"layers": torch.nn.ModuleList([Extra(1, 1)])}
+    assert take(state, Layout([Numbered("layers.{}", start=5)])).values == {"layers.5._extra_state": 3}
+
+
 # --- optimizers ------------------------------------------------------------------------------------------------------
 
 OPTIMIZERS = {
@@ -525,6 +556,37 @@ def test_moments_of_a_parameter_that_the_checkpoint_does_not_know_stay() -> None
     assert net.up.weight not in optimizer.state  # saved before the first step
 
 
+def test_slots_that_are_no_tensors_come_back() -> None:
+    def make(slots: dict[str, Any]) -> tuple[Any, Any]:
+        weight = torch.nn.Parameter(torch.ones(2))
+        optimizer = torch.optim.SGD([weight])
+        if slots:
+            optimizer.state[weight] = slots
+        return weight, optimizer
+
+    slots = {"calls": 7, "history": (1.5, {"last": torch.arange(3)}), "momentum_buffer": torch.tensor([1.0, 2.0])}
+    weight, optimizer = make(slots)
+    checkpoint = stored({"w": weight, "opt": optimizer})
+    for here in ({}, {"calls": 1, "history": None, "momentum_buffer": torch.zeros(2), "more": 3}):
+        weight, fresh = make(here)
+        checkpoint.load({"w": weight, "opt": fresh})
+        got = fresh.state[weight]
+        assert got.keys() == slots.keys()
+        assert (got["calls"], got["history"][0], got["history"][1]["last"].tolist()) == (7, 1.5, [0, 1, 2])
+        assert got["momentum_buffer"].tolist() == [1.0, 2.0]
+
+
+def test_how_a_group_computes_is_for_the_program_to_say() -> None:
+    net, optimizer = trained(0, foreach=True, fused=None)
+    checkpoint = stored({"model": net, "opt": optimizer})
+    how = {"params", "param_names", "foreach", "fused", "capturable", "differentiable"}
+    assert not how & checkpoint.values["opt.group.model.up.weight"].keys()
+    fresh = torch.optim.AdamW(net.parameters(), lr=0.5, foreach=False, differentiable=True)
+    checkpoint.load({"model": net, "opt": fresh})
+    (group,) = fresh.param_groups
+    assert (group["lr"], group["foreach"], group["differentiable"]) == (0.01, False, True)
+
+
 def test_hyperparameters_are_regrouped() -> None:
     net, _ = trained(0)
     matrices = [p for p in net.parameters() if p.ndim > 1]
@@ -599,6 +661,16 @@ def test_slots_of_another_shape_follow_where_that_is_sure_and_are_refused_elsewh
     assert target["opt"].state[target["w"]]["row_var"].tolist() == [[1], [1]]
     with pytest.raises(LayoutError, match=r"opt\.state\.w\.row_var has shape \(2, 1\), its parameter \(2, 4\)"):
         take(*state(0, 1))
+
+
+def test_a_slot_that_may_lie_anyhow_in_a_split_parameter_is_refused() -> None:
+    weight = torch.nn.Parameter(torch.ones(4, 4))
+    optimizer = torch.optim.SGD([weight])
+    optimizer.state[weight] = {"row_var": torch.ones(4)}
+    checkpoint = stored({"w": weight, "opt": optimizer})
+    shard = torch.nn.Parameter(torch.ones(2, 4))
+    with pytest.raises(CheckpointMismatch, match=r"opt\.state\.w\.row_var has shape \(4,\) in .* \(4, 4\): how this follows"):
+        checkpoint.load({"w": shard, "opt": torch.optim.SGD([shard])}, Layout([Split("w", 0, "tp")], {"tp": (0, 2)}))
 
 
 # --- flat optimizers -------------------------------------------------------------------------------------------------
@@ -688,6 +760,22 @@ def test_parameters_that_share_a_flat_buffer_must_agree_on_their_step() -> None:
     assert len(state["opt"].optimizer.state) == 0
 
 
+def test_parameters_that_share_a_flat_buffer_must_have_the_same_slots() -> None:
+    net, optimizer = trained(2)
+    del optimizer.state[net.up.bias]["exp_avg_sq"]
+    checkpoint = stored({"model": net, "opt": optimizer})
+    state, _ = flat_rank(*trained(1, 5), 0, 1, empty=True)
+    with pytest.raises(CheckpointMismatch, match=r"and model\.up\.bias share a flat buffer of opt, but the checkpoint has"):
+        checkpoint.load(state, strict=False)
+
+
+def test_moments_in_flat_buffers_are_changed_by_nobody_but_their_optimizer() -> None:
+    state, _ = flat_rank(*trained(1), 0, 1)
+    guarded = {holding.name: holding.guarded for holding in take(state).holdings if holding.object.kind == "moment"}
+    assert guarded["opt.state.model.up.weight.exp_avg"]
+    assert all(guarded.values())
+
+
 def test_flat_parameters_of_fsdp1_have_the_names_and_moments_of_the_module() -> None:
     net, optimizer = trained(2)
     whole = stored({"model": net, "opt": optimizer})
@@ -745,6 +833,15 @@ def test_a_selection_leaves_the_rest_alone() -> None:
     assert torch.equal(other.up.weight, net.up.weight)
     assert torch.equal(fresh.state[other.up.weight]["exp_avg"], moments)
     assert state["step"] == 0
+
+
+def test_an_optimizer_that_is_not_selected_stays_as_it_is() -> None:
+    net, optimizer = trained(2)
+    checkpoint = stored({"model": net, "opt": optimizer})
+    other = Net()
+    fresh = torch.optim.AdamW(other.parameters(), lr=0.5)
+    checkpoint.load({"model": other, "opt": fresh}, select=lambda name: name.startswith("model."))
+    assert (len(fresh.state), fresh.param_groups[0]["lr"]) == (0, 0.5)
 
 
 def test_a_stage_and_the_whole_model_are_the_same_checkpoint() -> None:

@@ -139,6 +139,20 @@ def test_a_stream_of_another_kind_is_refused() -> None:
         Streams({"a.b": random.Random()})
 
 
+def test_a_stream_of_another_device_or_of_no_generator_is_refused() -> None:
+    checkpoint = stored({"s": Streams({0: torch.Generator()})})
+    checkpoint.values["s.0"]["device"] = "cuda"
+    with pytest.raises(CheckpointMismatch, match=r"s\.0 was saved by a generator of device 'cuda', and is one of 'cpu' now"):
+        checkpoint.load({"s": Streams({0: torch.Generator()})})
+    with pytest.raises(CheckpointMismatch, match=r"s\.0 was saved by a generator of kind None, and is one of 'torch' now"):
+        stored({"s": {"0": 7}}).load({"s": Streams({0: torch.Generator()})})
+
+
+def test_shards_of_neighbouring_seeds_have_different_numbers() -> None:
+    one, other = (Streams.dealt(8, rank=0, ranks=1, seed=seed) for seed in (3, 4))
+    assert not {one[key].random() for key in one} & {other[key].random() for key in other}
+
+
 # --- cursors ---------------------------------------------------------------------------------------------------------
 
 
@@ -253,3 +267,45 @@ def test_a_cursor_that_is_not_selected_stays_where_it_is() -> None:
     cursor.take(3)
     checkpoint.load({"data": cursor, "x": 0}, select=lambda name: name == "x")
     assert cursor.take(1) == [3]
+    checkpoint.load({"data": Cursor(99), "x": 0}, select=lambda name: name == "x")  # whatever it reads
+
+
+def test_what_is_left_is_dealt_in_order_to_the_new_shards_in_turn() -> None:
+    before = [Cursor(100, shard=shard, shards=2, block=3) for shard in range(2)]
+    assert [before[0].take(4), before[1].draw(1)] == [[0, 1, 2, 6], [3]]
+    checkpoint = stored_by(2, lambda rank: ({"data": before[rank]}, None))
+    after = [Cursor(100, shard=shard, shards=3) for shard in range(3)]
+    for cursor in after:
+        checkpoint.load({"data": cursor})
+    assert [cursor.take(4) for cursor in after] == [[3, 7, 10, 12], [4, 8, 11, 13], [5, 9, 14, 17]]
+
+
+def test_as_many_shards_with_other_blocks_are_a_new_deal() -> None:
+    before = [Cursor(100, shard=shard, shards=2, block=3) for shard in range(2)]
+    before[1].take(1)
+    checkpoint = stored_by(2, lambda rank: ({"data": before[rank]}, None))
+    after = [Cursor(100, shard=shard, shards=2) for shard in range(2)]
+    for cursor in after:
+        checkpoint.load({"data": cursor})
+    assert [cursor.take(5) for cursor in after] == [[0, 2, 5, 6, 8], [1, 4, 7, 9, 11]]
+
+
+def test_a_cursor_that_was_read_from_before_goes_where_the_saved_one_was() -> None:
+    """What it drew since is drawn again, and is not residual twice."""
+    cursor = Cursor(10)
+    cursor.draw(2)
+    checkpoint = stored({"data": cursor})
+    cursor.draw(3)
+    checkpoint.load({"data": cursor})
+    assert cursor.residual == []
+    assert cursor.draw(4) == [0, 1, 2, 3]
+    with pytest.raises(UsageError, match="index 4 was not drawn"):
+        cursor.done([4])
+
+
+@pytest.mark.parametrize("key", ["base", "block"])
+def test_shards_of_two_deals_are_refused(key: str) -> None:
+    checkpoint = stored_by(2, lambda rank: ({"data": Cursor(10, shard=rank, shards=2)}, None))
+    checkpoint.values["data.1"][key] = 4
+    with pytest.raises(CheckpointMismatch, match="not those of one deal: 0 of 2, 1 of 2"):
+        checkpoint.load({"data": Cursor(10)})

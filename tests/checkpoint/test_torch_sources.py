@@ -186,6 +186,15 @@ def test_moments_that_an_optimizer_keeps_as_plain_shards_are_shards_of_the_whole
     np.testing.assert_array_equal(Stored(inventories).arrays["opt.state.w.momentum_buffer"].view("float32"), whole.numpy())
 
 
+def test_a_plain_slot_that_is_no_shard_like_its_parameter_is_refused() -> None:
+    with as_rank(0, 2):
+        parameter = torch.nn.Parameter(distribute_tensor(torch.zeros(5, 4), own_mesh(0), [Shard(0)], src_data_rank=None))
+        optimizer = torch.optim.SGD([parameter])
+        optimizer.state[parameter]["row_var"] = torch.zeros(5, 1)
+        with pytest.raises(LayoutError, match=r"opt\.state\.w\.row_var has shape \(5, 1\), the shard of its parameter \(3, 4\)"):
+            take({"w": parameter, "opt": optimizer})
+
+
 # --- real processes --------------------------------------------------------------------------------------------------
 
 
