@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import sys
 import threading
@@ -12,8 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors.numpy
-from hand_saved import PATIENCE_S, Trainer, arrays_of, assert_holds, files_of, newest_of
+from hand_saved import PATIENCE_S, Trainer, arrays_of, assert_holds, files_of, newest_of, read_back
 
+import headway
 from headway.checkpoint.backend.base import open_backend
 from headway.checkpoint.boxes import Box
 from headway.checkpoint.catalog import manifests, newest
@@ -213,6 +215,7 @@ def test_waiting_for_other_writers_can_be_given_up(trainer: Trainer) -> None:
     begun[1].start()
     begun[1].wait()
     assert trainer.heard.get(timeout=PATIENCE_S).id == "one"  # written
+    assert [lease.id for lease in live(open_backend(trainer.root), SAVING, 0.0)] == ["one"]
     begun[0].abandon("rank 1 reports a full disk")
     end = trainer.end_of("one")
     assert isinstance(end, Failed)
@@ -243,7 +246,9 @@ def test_another_trainer_in_the_root_is_a_conflict_and_the_checkpoint_stays(
     assert isinstance(end.error(), CheckpointConflict)
     assert "is step 2 (theirs), where step 3 expected step 1 (ours1)" in end.message
     assert_holds(tmp_path, "theirs", arrays_of(2))
-    assert {manifest.id for manifest in manifests(open_backend(tmp_path)).checkpoints} == {"ours1", "theirs", "ours2"}
+    kept = {manifest.id: manifest for manifest in manifests(open_backend(tmp_path)).checkpoints}
+    assert kept.keys() == {"ours1", "theirs", "ours2"}
+    assert read_back(tmp_path, kept["ours2"])["a.w"].tobytes() == arrays_of(3)["a.w"].tobytes()
 
 
 def test_a_save_that_was_reported_as_failed_but_moved_head_is_followed(trainer: Trainer, tmp_path: Path) -> None:
@@ -337,15 +342,42 @@ def test_a_copy_that_has_no_room_in_memory_is_refused_with_numbers(trainer: Trai
     assert isinstance(trainer.save("one", 1, arrays_of(1)), Durable)
 
 
-def test_a_helper_that_cannot_start_says_why(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_that_was_refused_costs_no_buffer(trainer: Trainer) -> None:
+    trainer.save("one", 1, arrays_of(1))
+    with pytest.raises(SaveFailed, match="more bytes of memory"):
+        trainer.client.prepare(1 << 50)
+    begun = [trainer.begin(id, 2, arrays_of(2)) for id in ("two", "three")]  # noqa: A001
+    assert None not in begun
+    for each in begun:
+        assert each is not None
+        each[0].abandon("enough")
+
+
+def test_a_helper_that_cannot_start_says_why(trainer: Trainer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     with pytest.raises(SaveFailed, match=r"no helper process could be started: .*nowhere"):
         trainer.client.prepare(100)
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(SaveFailed, match=r"helper process [0-9]+, which writes checkpoints, ended with status 1"):
         trainer.client.prepare(100)
+    broken = tmp_path / "python"
+    broken.write_text("#!/bin/sh\necho no module named numpy >&2\nexit 3\n")
+    broken.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(broken))
+    with pytest.raises(SaveFailed, match=r"which writes checkpoints, ended with status 3: no module named numpy"):
+        trainer.client.prepare(100)
     monkeypatch.undo()
     assert isinstance(trainer.save("one", 1, arrays_of(1)), Durable)
+
+
+def test_the_helper_is_in_a_session_of_its_own_and_runs_the_package_that_runs_here(trainer: Trainer) -> None:
+    """Ctrl-C in the terminal is for the trainer, whose helper writes on."""
+    trainer.client.prepare(100)
+    assert trainer.client.pid is not None
+    assert os.getsid(trainer.client.pid) == trainer.client.pid
+    said = Path(f"/proc/{trainer.client.pid}/environ").read_bytes().split(b"\0")
+    (path,) = (each.removeprefix(b"PYTHONPATH=").decode() for each in said if each.startswith(b"PYTHONPATH="))
+    assert path.split(os.pathsep)[0] == str(Path(headway.__file__).parent.parent)
 
 
 def test_a_listener_that_raises_does_not_end_the_saving(trainer: Trainer, caplog: pytest.LogCaptureFixture) -> None:

@@ -731,6 +731,8 @@ def test_a_flat_buffer_may_be_every_other_element_of_something() -> None:
     expected = torch.full((40,), -1.0)
     expected[1:29:2] = base[1:29:2]
     assert torch.equal(other, expected)
+    turned = np.arange(14.0)[::-1]
+    assert stored({"f": Flat(turned, parameters)}).arrays["f.a"].view("float64").tolist() == turned[:12].reshape(3, 4).tolist()
 
 
 def test_masters_of_flat_optimizers_are_a_slot() -> None:
