@@ -215,6 +215,7 @@ def test_a_date_says_when_to_come_back():
     assert retry_after({"retry-after": "Thu, 01 Jan 1970 00:01:40 GMT"}, 40.0) == 60.0
     assert retry_after({"retry-after": "Thu, 01 Jan 1970 00:00:00 GMT"}, 40.0) == 0.0
     assert retry_after({"retry-after": "soon"}, 40.0) == 0.0
+    assert retry_after({"retry-after": "Mon, 01 Jan 99999 00:00:00 GMT"}, 40.0) == 0.0
 
 
 # --- with headway serve on the other side ----------------------------------------------------------------------------

@@ -141,4 +141,7 @@ def retry_after(headers: Mapping[str, str], now: float) -> float:
         except ValueError:
             continue
     date = email.utils.parsedate_tz(headers.get("retry-after", ""))
-    return max(0.0, email.utils.mktime_tz(date) - now) if date is not None else 0.0
+    try:
+        return max(0.0, email.utils.mktime_tz(date) - now) if date is not None else 0.0
+    except (ValueError, OverflowError):  # no date that there is
+        return 0.0
