@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from contextlib import aclosing
 
 import pytest
@@ -13,6 +14,7 @@ from headway import models
 from headway.journal.open import open_store
 from headway.models.ask import PATIENT
 from headway.models.requests import make_request
+from headway.models.streaming import _Heard
 from headway.observe.story import read_story
 
 QUESTION = "why is the sky blue"  # five words, five tokens
@@ -492,6 +494,21 @@ def test_a_stream_is_heard_as_it_is_made_and_replayed_in_one_piece(go, clock):
     (whole,) = go(program)
     assert whole[0] == " c b a"
     assert len(model.asked) == 2
+
+
+def test_a_stream_that_is_over_leaves_nothing_behind(go):
+    model = StandInModel()
+
+    @hw.task
+    async def program() -> int:
+        for number in range(3):
+            async for _ in models.stream(model, f"{QUESTION} {number}"):
+                pass
+        return 1
+
+    assert go(program) == 1
+    gc.collect()
+    assert not [each for each in gc.get_objects() if type(each) is _Heard]
 
 
 def test_leaving_a_stream_stops_the_model(go):

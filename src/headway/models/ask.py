@@ -104,7 +104,9 @@ def begin(
     if current.get() is None:
         return _outside(asked)  # type: ignore[return-value]
     cost = tuple(asked.amounts(asked.bound).items())
-    return (_together(cost) if answers_together(model) else _alone(cost, retry))(asked)
+    if answers_together(model):
+        return _together(cost)(asked)
+    return (_alone(cost) if retry is PATIENT else ask_one.options(cost=dict(cost), retry=retry))(asked)
 
 
 @lru_cache(maxsize=256)  # many requests have the same bound, and making a task takes as long as a short call
@@ -113,8 +115,8 @@ def _together(cost: tuple[tuple[str, float], ...]) -> Task[[Asked], Reply]:
 
 
 @lru_cache(maxsize=256)
-def _alone(cost: tuple[tuple[str, float], ...], retry: Retry) -> Task[[Asked], Reply]:
-    return ask_one.options(cost=dict(cost), retry=retry)
+def _alone(cost: tuple[tuple[str, float], ...]) -> Task[[Asked], Reply]:
+    return ask_one.options(cost=dict(cost), retry=PATIENT)
 
 
 def _asked(model: Model | BatchModel, request: Request, listener: Callable[[Piece], None] | None) -> Asked:
