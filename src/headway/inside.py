@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from headway.engine import events
 from headway.engine.handle import MISSING, Frame, current
-from headway.engine.identity import decision_key, sibling_key
 from headway.errors import NotEncodable, NotInRun, UsageError
 from headway.journal.codec import decode, encode
 from headway.pools.base import CallFacts
@@ -109,18 +108,9 @@ def random() -> random_module.Random:
     frame = current.get()
     if frame is None:
         return random_module.Random()
-    seed: bytes = frame.call._engine.on_loop(_seed, frame)
+    engine = frame.call._engine
+    seed: bytes = engine.on_loop(engine.outcomes.name_decision, frame, "random", b"")
     return random_module.Random(seed)
-
-
-def _seed(frame: Frame) -> bytes:
-    made = frame.call
-    key = decision_key(made.key, made._epoch, "random", b"")
-    if made._ordinals is None:
-        made._ordinals = {}
-    ordinal = made._ordinals.get(key, 0)
-    made._ordinals[key] = ordinal + 1
-    return sibling_key(key, ordinal)
 
 
 async def sleep(seconds: float) -> None:
@@ -132,7 +122,7 @@ async def sleep(seconds: float) -> None:
         await asyncio.sleep(seconds)
         return
     engine = frame.call._engine
-    until: float = engine.outcomes.decide(frame.call, "sleep", b"", lambda: engine.wall() + seconds)
+    until: float = engine.outcomes.decide(frame, "sleep", b"", lambda: engine.wall() + seconds)
     # the rest lasts no longer where the wall clock was set back since it was recorded
     ends = engine.loop.time() + min(seconds, until - engine.wall())
     while (left := min(until - engine.wall(), ends - engine.loop.time())) > 0:
@@ -150,8 +140,8 @@ async def wait_event(name: str, *, timeout_s: float | None = None) -> Any:
     outcomes = engine.outcomes
     until: float | None = None
     if timeout_s is not None:
-        until = outcomes.decide(made, "event-until", name.encode(), lambda: engine.wall() + timeout_s)
-    key = outcomes.name_decision(made, "event", name.encode())
+        until = outcomes.decide(frame, "event-until", name.encode(), lambda: engine.wall() + timeout_s)
+    key = outcomes.name_decision(frame, "event", name.encode())
     told = outcomes.recall(made, key)
     if told is MISSING:
         signal = await _next_signal(frame, name, timeout_s, until)

@@ -30,7 +30,7 @@ from headway.engine.handle import MISSING, OK, Frame, Handle, current
 from headway.engine.until import Arrivals, Until, cancel_and_drain, until
 from headway.errors import CallCancelled, NotInRun, UsageError
 from headway.journal.codec import digest
-from headway.loose import cancelled, checked, gather_loose, no_winner, race_loose
+from headway.loose import cancelled, checked, gather_loose, no_winner, race_loose, settle_loose
 from headway.task import Task
 
 T = TypeVar("T")
@@ -112,7 +112,7 @@ def settle(*awaitables: Awaitable[T]) -> Join[list[Settled[T]]]:
 async def _settle(awaitables: Sequence[Awaitable[T]]) -> list[Settled[T]]:
     handles = _handles(awaitables)
     if handles is None:
-        ends = await asyncio.gather(*awaitables, return_exceptions=True)
+        ends = await settle_loose(awaitables)
         ends = [cancelled() if isinstance(end, asyncio.CancelledError) else end for end in ends]
         return [Settled(error=end) if isinstance(end, BaseException) else Settled(end) for end in ends]
     await until(handles)
@@ -175,9 +175,9 @@ async def _race(awaitables: Sequence[Awaitable[Any]], accept: Callable[[Any], bo
     handles = _handles(awaitables)
     if handles is None:
         return await race_loose(awaitables, accept)
-    call = _frame().call
-    outcomes = call._engine.outcomes
-    key = outcomes.name_decision(call, "race", b"".join(handle.key for handle in handles))
+    frame = _frame()
+    call, outcomes = frame.call, frame.call._engine.outcomes
+    key = outcomes.name_decision(frame, "race", b"".join(handle.key for handle in handles))
     recalled = outcomes.recall(call, key)
     try:
         winner = await _recalled_winner(handles, recalled, accept)
@@ -222,15 +222,15 @@ async def as_completed(*handles: Handle[T]) -> AsyncIterator[Handle[T]]:
         ...         print(handle.result())
     """
     checked("as_completed", handles)
-    call = _frame().call
-    outcomes = call._engine.outcomes
+    frame = _frame()
+    call, outcomes = frame.call, frame.call._engine.outcomes
     call._engine.waits.check(call, handles)
     detail = b"".join(handle.key for handle in handles)
     arrivals = Arrivals(handles)
     base = digest(detail)
     handed: set[int] = set()
     for place in range(len(handles)):
-        key = outcomes.name_decision(call, "order", base + place.to_bytes(4, "big"))
+        key = outcomes.name_decision(frame, "order", base + place.to_bytes(4, "big"))
         index = outcomes.recall(call, key)
         if index is MISSING:
             index = await arrivals.next(handed)

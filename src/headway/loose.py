@@ -6,10 +6,11 @@ Nothing of it can be found again but the winner of a race in a run, which is rec
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from typing import Any, Generic, NoReturn, TypeVar
 
-from headway.engine.handle import MISSING, current
+from headway.engine.handle import MISSING, Handle, current
 from headway.engine.until import until
 from headway.errors import CallCancelled, NoWinner, UsageError
 
@@ -51,7 +52,7 @@ def _holds_calls(given: object) -> bool:
 
 
 async def gather_loose(awaitables: Sequence[Awaitable[Any]]) -> list[Any]:
-    tasks = [asyncio.ensure_future(awaitable) for awaitable in awaitables]
+    tasks = _begun(awaitables, _named("gather", awaitables))
     try:
         if tasks:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
@@ -61,17 +62,19 @@ async def gather_loose(awaitables: Sequence[Awaitable[Any]]) -> list[Any]:
     return [task.result() for task in tasks] if failed is None else failed.result()
 
 
+async def settle_loose(awaitables: Sequence[Awaitable[Any]]) -> list[Any]:
+    """How each ended: its value or its error."""
+    return await asyncio.gather(*_begun(awaitables, _named("settle", awaitables)), return_exceptions=True)
+
+
 async def race_loose(awaitables: Sequence[Awaitable[Any]], accept: Callable[[Any], bool] | None) -> tuple[int, Any] | BaseException:
     """The winner's place and value, or why there is none."""
-    tasks = [asyncio.ensure_future(awaitable) for awaitable in awaitables]
+    frame, key = current.get(), _named("race", awaitables)
+    tasks = _begun(awaitables, key)
     left = set(tasks)
-    frame = current.get()
-    key = b""
     try:
         if frame is not None:
-            outcomes = frame.call._engine.outcomes
-            key = outcomes.name_decision(frame.call, "race", b"coroutines" + len(tasks).to_bytes(4, "big"))
-            index = outcomes.recall(frame.call, key)
+            index = frame.call._engine.outcomes.recall(frame.call, key)
             if index is not MISSING:
                 await asyncio.wait([tasks[index]])
                 if _wins_loose(tasks[index], accept):
@@ -86,6 +89,34 @@ async def race_loose(awaitables: Sequence[Awaitable[Any]], accept: Callable[[Any
     finally:
         await _drain(tasks)
     return no_winner([cancelled() if task.cancelled() else task.exception() for task in tasks])
+
+
+def _named(join: str, awaitables: Sequence[object]) -> bytes:
+    """What a join is found again by: its number among those of its kind and width in this branch of this call."""
+    frame = current.get()
+    if frame is None:
+        return b""
+    return frame.call._engine.outcomes.name_decision(frame, join, b"coroutines" + len(awaitables).to_bytes(4, "big"))
+
+
+def _begun(awaitables: Sequence[Awaitable[Any]], join: bytes) -> list[asyncio.Future[Any]]:
+    """The awaitables as tasks, each in a branch of its own: what is decided by order (races, `hw.now`, budgets, …) is named by the
+    order in its branch, for between branches the order hangs on time."""
+    return [_begin(awaitable, join + place.to_bytes(4, "big")) for place, awaitable in enumerate(awaitables)]
+
+
+def _begin(awaitable: Awaitable[Any], branch: bytes) -> asyncio.Future[Any]:
+    frame = current.get()
+    if frame is None or isinstance(awaitable, Handle | asyncio.Future):
+        return asyncio.ensure_future(awaitable)
+    context = contextvars.copy_context()
+    context.run(current.set, frame._replace(branch=branch))
+    coroutine = awaitable if asyncio.iscoroutine(awaitable) else _awaiting(awaitable)
+    return asyncio.get_running_loop().create_task(coroutine, context=context)
+
+
+async def _awaiting(awaitable: Awaitable[T]) -> T:
+    return await awaitable
 
 
 def _wins_loose(task: asyncio.Future[Any], accept: Callable[[Any], bool] | None) -> bool:

@@ -13,6 +13,7 @@ import headway as hw
 from headway import models
 from headway.journal.open import open_store
 from headway.models.ask import PATIENT
+from headway.models.base import Piece
 from headway.models.requests import make_request
 from headway.models.streaming import _Heard
 from headway.observe.story import read_story
@@ -300,17 +301,32 @@ def test_a_batch_model_that_could_not_be_had_is_asked_again(go):
     assert model.batches == [[], ["a b"]]
 
 
-def test_a_batch_model_that_does_not_answer_all_is_told_so(go):
+@pytest.mark.parametrize(("answers", "said"), [(lambda replies: replies[1:], "1 replies"), (lambda replies: None, "a NoneType")])
+def test_a_batch_model_that_does_not_answer_all_is_told_so(go, answers, said):
     class Forgetful(StandInBatchModel):
         def sample_batch(self, requests, stopping):
-            return super().sample_batch(requests, stopping)[1:]
+            return answers(super().sample_batch(requests, stopping))
 
     @hw.task
     async def program() -> list[str]:
         model = Forgetful()
         return [str(end.error) for end in await hw.settle(models.sample(model, "a"), models.sample(model, "b"))]
 
-    assert go(program) == ["stand-in-batch: sample_batch got 2 requests and returned 1 replies"] * 2
+    wrong = f"stand-in-batch: sample_batch got 2 requests and returned {said}; it must return a list of as many replies"
+    assert go(program) == [wrong] * 2
+
+
+def test_a_model_that_streams_a_sample_that_nobody_asked_for_is_told_so(go):
+    class Generous(StandInModel):
+        async def stream(self, request):
+            yield Piece("more", request.n, "stop")
+
+    @hw.task
+    async def program() -> str:
+        return (await models.sample(Generous(), "a", n=2)).text
+
+    with pytest.raises(hw.UsageError, match="a piece of sample 2, but 2 were asked for, from 0 on"):
+        go(program)
 
 
 @pytest.mark.parametrize("beside", ["kept", "bad"])

@@ -96,6 +96,13 @@ def test_on_an_axis_of_factors_equal_factors_are_equally_far() -> None:
     assert abs(texts(picture)["10"][0] - second) < 0.1
 
 
+def test_zero_is_at_the_low_end_of_an_axis_of_factors() -> None:
+    picture = chart("t", [Series("one", [Point(x, 1) for x in (0, 1, 10)])], x="x", y="y", log_x=True)
+    (nothing, _), (first, _), (second, _) = dots(picture)
+    assert nothing < first < second
+    assert len(dots(chart("t", [Series("one", [Point(0, 1)])], x="x", y="y", log_x=True))) == 1
+
+
 def test_each_series_has_a_colour_of_its_own_and_dots_unless_it_wants_none() -> None:
     several = [Series(f"number {at}", [Point(1, at), Point(2, at)], dots=at != 2) for at in range(15)]
     picture = chart("t", several, x="x", y="y")

@@ -388,3 +388,38 @@ def test_as_completed_says_what_it_takes(go):
 
     with pytest.raises(hw.UsageError, match=r"hw.as_completed takes calls, got list: write hw.as_completed\(\*calls\)"):
         go(program)
+
+
+@pytest.mark.parametrize("join", ["gather", "settle", "race"])
+def test_what_joined_coroutines_decided_is_found_again_whichever_is_faster_now(go, join):
+    pauses = {"a": 1.0, "b": 2.0}
+
+    async def after(seconds: float, value: str) -> str:
+        await asyncio.sleep(seconds)
+        return value
+
+    async def branch(name: str) -> list[object]:
+        await asyncio.sleep(pauses[name])  # nothing records how long this takes
+        won = await hw.race(after(pauses[name], "left"), after(1.5, "right"))
+        with hw.budget(calls=ord(name)) as book:
+            return [name, won, hw.now(), hw.random().random(), await hw.gather(later(name)), dict(book.limits)]
+
+    async def later(name: str) -> float:
+        await asyncio.sleep(pauses[name] / 8)
+        return hw.now()
+
+    told: list[list[object]] = []
+
+    @hw.task
+    async def program() -> None:
+        joined = await getattr(hw, join)(branch("a"), hw.gather(branch("b")), branch("a"))
+        told.append([getattr(each, "value", each) for each in joined])
+        raise ValueError("again")
+
+    for _ in range(2):
+        with pytest.raises(ValueError, match="again"):
+            go(program)
+        pauses["a"], pauses["b"] = pauses["b"], pauses["a"]
+    first, second = told
+    assert first == second
+    assert join == "race" or [first[0][1], first[1][0][1]] == ["left", "right"]

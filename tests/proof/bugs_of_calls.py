@@ -149,19 +149,19 @@ REPLAYED: tuple[Bug, ...] = (
     bug(
         "a decision is made again though it is recorded",
         OUTCOME,
-        "        value = self.recall(call, key)\n",
+        "        value = self.recall(frame.call, key)\n",
         "        value = MISSING\n",
     ),
     bug(
         "hw.sleep() rests its whole time again after a crash",
         INSIDE,
-        'engine.outcomes.decide(frame.call, "sleep", b"", lambda: engine.wall() + seconds)',
+        'engine.outcomes.decide(frame, "sleep", b"", lambda: engine.wall() + seconds)',
         "engine.wall() + seconds",
     ),
     bug(
         "a deadline is counted from when it is opened again",
         "engine/scopes.py",
-        'engine.outcomes.decide(frame.call, "deadline", place, lambda: wanted)',
+        'engine.outcomes.decide(frame, "deadline", place, lambda: wanted)',
         "wanted",
     ),
     bug(

@@ -221,6 +221,12 @@ SPENT: tuple[Bug, ...] = (
         "                pass\n",
     ),
     bug(
+        "a call that was stopped before its code ran pays its price",
+        BOOKS,
+        "            if call._state == STARTING:  # its code",
+        "            if False:  # its code",
+    ),
+    bug(
         "what a call had reserved when its process died is forgotten",
         "journal/known.py",
         "            ledger.note(key, start.scope, start.cost, start.reserved)\n",

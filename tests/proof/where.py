@@ -80,6 +80,7 @@ WHERE: dict[str, tuple[str, int]] = {
     "what was charged before a crash is charged again": ("cancelled from outside", 103),
     "a reservation is settled twice": ("two drivers", 2),
     "a reservation is never given back": ("cancelled from outside", 2),
+    "a call that was stopped before its code ran pays its price": ("two drivers", 7),
     "what a call had reserved when its process died is forgotten": ("edited", 36),
     "the copy of a shared call writes an empty line over the cost of the one that ran": ("forked", 50),
     "the unused part of a reservation is spent as well": ("forked", 5),

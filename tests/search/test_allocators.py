@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headway.errors import UsageError
 from headway.search import allocators
 from headway.search.allocators import beam, cosine, dora, dora_weights, dvts, largest_remainder, rebase, softmax, temp
 
@@ -93,6 +94,12 @@ def test_the_temperature_of_rebase_goes_from_the_best_alone_to_all_alike(scores)
     assert greedy[scores.index(max(scores))] == 100
     even = rebase(scores, len(scores) * 3, 1e9)
     assert set(even) == {3}
+
+
+@pytest.mark.parametrize("temperature", [0, -1, math.nan])
+def test_a_temperature_is_above_zero(temperature):
+    with pytest.raises(UsageError, match=r"temperature=.*: above 0"):
+        rebase([0.5, 0.1], 4, temperature)
 
 
 @given(scores=SCORES, total=TOTALS)

@@ -385,6 +385,21 @@ def test_detecting_a_whole_solution_saves_steps_and_feedback_makes_the_next_one_
     assert more < all_steps, "three attempts that stop in time cost less than one that doubts"
 
 
+def test_verdicts_on_equal_answers_are_asked_apart():
+    asked: list[tuple[str, int]] = []
+
+    async def same(state: search.State, index: int) -> search.State:
+        return search.State(f"{state.text}4", 1, done=True, answer="4")
+
+    async def wrong(question: str, candidate: Candidate, index: int) -> Verdict:
+        asked.append((candidate.text, index))
+        return Verdict(None)
+
+    found = asyncio.run(search.solve_detect_verify("2+2=", same, wrong, wrong, k=2, rounds=3, depth=1))
+    assert len(found.candidates) == 3
+    assert sorted(asked) == [("4", index) for index in range(9)]
+
+
 # --- short attempts ----------------------------------------------------------------------------------------------------
 
 

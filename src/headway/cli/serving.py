@@ -10,13 +10,14 @@ from headway.cli import console
 from headway.errors import UsageError
 from headway.models.base import BatchModel, Model
 from headway.models.opening import open as open_model
-from headway.models.serving import serve
+from headway.models.serving import require, serve
 
 EXAMPLE = "25 8 7 3 -> 82\n"
 
 
 def serve_model(name: str, host: str, port: int) -> None:
     """Open the model, listen, say how to ask, and answer until Ctrl-C."""
+    require()
     model = open_model(name)
     with _listening(host, port) as listening:
         _say(model, f"http://{_shown(host)}:{listening.getsockname()[1]}/v1")

@@ -406,7 +406,7 @@ class Engine:
 
     def decide(self, frame: Frame, what: str, make: Callable[[], Any], detail: bytes = b"") -> Any:
         """What the program was told before at this place, or else what `make` says now, recorded."""
-        return self.on_loop(self.outcomes.decide, frame.call, what, detail, make)
+        return self.on_loop(self.outcomes.decide, frame, what, detail, make)
 
     def broken(self, error: BaseException) -> None:
         """The engine itself failed: end the run instead of leaving it to hang."""

@@ -36,12 +36,14 @@ MISSING: Any = object()
 
 
 class Frame(NamedTuple):
-    """Where code runs: inside which call, under which scope, in which of its attempts, for which batch."""
+    """Where code runs: inside which call, under which scope, in which of its attempts, for which batch, and in which of the
+    coroutines that the call joined side by side (the name of the join and the place in it; empty in the call's own code)."""
 
     call: Handle[Any]
     scope: Scope
     attempt: int = 0
     batch: Batch | None = None
+    branch: bytes = b""
 
 
 current: contextvars.ContextVar[Frame | None] = contextvars.ContextVar("headway_frame", default=None)

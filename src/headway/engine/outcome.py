@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from headway.engine import events
-from headway.engine.handle import CANCELLED, FAILED, MISSING, OK, Handle
+from headway.engine.handle import CANCELLED, FAILED, MISSING, OK, Frame, Handle
 from headway.engine.identity import decision_key, sibling_key
 from headway.engine.replay import epoch_name, inputs_digest
 from headway.errors import BudgetExceeded, HeadwayError, NotEncodable
@@ -300,11 +300,13 @@ class Outcomes:
 
     # --- decisions ---------------------------------------------------------------------------------------------------
 
-    def name_decision(self, call: Handle[Any], what: str, detail: bytes) -> bytes:
-        """The key of the next decision of this kind in this call. Raises HeadwayError in a thread that its call has left behind."""
+    def name_decision(self, frame: Frame, what: str, detail: bytes) -> bytes:
+        """The key of the next decision of this kind in this call, or in this one of the coroutines that it joined. Raises
+        HeadwayError in a thread that its call has left behind."""
+        call = frame.call
         if call._state >= OK:
             raise HeadwayError(f"{call.describe()} has ended; the thread that still works for it can't go on")
-        key = decision_key(call.key, call._epoch, what, detail)
+        key = decision_key(call.key, call._epoch, what, detail + b" in " + frame.branch if frame.branch else detail)
         if call._ordinals is None:
             call._ordinals = {}
         ordinal = call._ordinals.get(key, 0)
@@ -325,12 +327,12 @@ class Outcomes:
         kind = Kind.DECISION | COSTED if what == "budget" else Kind.DECISION
         return self._engine.append(Row(kind, key, call.key, body))
 
-    def decide(self, call: Handle[Any], what: str, detail: bytes, make: Callable[[], Any]) -> Any:
-        key = self.name_decision(call, what, detail)
-        value = self.recall(call, key)
+    def decide(self, frame: Frame, what: str, detail: bytes, make: Callable[[], Any]) -> Any:
+        key = self.name_decision(frame, what, detail)
+        value = self.recall(frame.call, key)
         if value is MISSING:
             value = make()
-            self.record_decision(call, key, what, value)
+            self.record_decision(frame.call, key, what, value)
         return value
 
 

@@ -29,7 +29,7 @@ class Scopes:
     def open_budget(self, frame: Frame, limits: Amounts, place: bytes = b"") -> Account:
         """The account of a budget that opens here; found again by its place in the call."""
         call, outer, outcomes = frame.call, frame.scope.account, self._engine.outcomes
-        key = outcomes.name_decision(call, "budget", place)
+        key = outcomes.name_decision(frame, "budget", place)
         opened = (outer.key if outer else b"", limits)
         if outcomes.recall(call, key) != opened:
             outcomes.record_decision(call, key, "budget", opened)
@@ -38,7 +38,7 @@ class Scopes:
     def open_deadline(self, frame: Frame, wanted: float, place: bytes = b"") -> Deadline:
         """A deadline that opens here, at the absolute time that was recorded when it first did."""
         engine = self._engine
-        at: float = engine.outcomes.decide(frame.call, "deadline", place, lambda: wanted)
+        at: float = engine.outcomes.decide(frame, "deadline", place, lambda: wanted)
         outer = frame.scope.deadline
         deadline = Deadline(min(at, outer.at) if outer else at, outer, engine.wall)
         deadline.arm(engine.loop, engine.cancel)

@@ -202,7 +202,10 @@ def _answers(model: BatchModel, requests: list[Request], stopping: Callable[[int
             for at, request in enumerate(requests)
             for answer in _answers(model, [request], lambda _, at=at: stopping(at))  # type: ignore[misc]
         ]
-    if len(replies) != len(requests):
-        wrong = UsageError(f"{model.name}: sample_batch got {len(requests)} requests and returned {len(replies)} replies")
+    if not isinstance(replies, list | tuple) or len(replies) != len(requests):
+        got = f"{len(replies)} replies" if isinstance(replies, list | tuple) else f"a {type(replies).__name__}"
+        wrong = UsageError(
+            f"{model.name}: sample_batch got {len(requests)} requests and returned {got}; it must return a list of as many replies"
+        )
         return [wrong] * len(requests)
     return list(replies)

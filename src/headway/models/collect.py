@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from headway.errors import ModelUnavailable
+from headway.errors import ModelUnavailable, UsageError
 from headway.models.base import Finish, Piece, Reply, Sample, Usage
 
 
@@ -31,6 +31,8 @@ class Collected:
         self.begun = False
 
     def add(self, piece: Piece) -> None:
+        if not 0 <= piece.index < len(self._parts):
+            raise UsageError(f"the model streams a piece of sample {piece.index}, but {len(self._parts)} were asked for, from 0 on")
         self.begun = True
         if piece.usage is not None:
             self._usage = piece.usage

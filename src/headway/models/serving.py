@@ -45,10 +45,8 @@ async def serve(model: Annotated[Model | BatchModel, unkeyed], listening: Annota
 
     Raises UsageError without the extra.
     """
-    try:
-        import uvicorn
-    except ImportError:
-        raise UsageError("headway serve needs starlette and uvicorn: pip install 'headway[ui]'") from None
+    require()
+    import uvicorn
 
     class Server(uvicorn.Server):
         """One that keeps the signal to itself: the run ends because the server does."""
@@ -70,6 +68,15 @@ async def serve(model: Annotated[Model | BatchModel, unkeyed], listening: Annota
         app(model), log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=int(GRACE_S)
     )
     await Server(config).serve(sockets=[listening])
+
+
+def require() -> None:
+    """Raises UsageError without the extra."""
+    try:
+        import starlette  # noqa: F401
+        import uvicorn  # noqa: F401
+    except ImportError:
+        raise UsageError("headway serve needs starlette and uvicorn: pip install 'headway[ui]'") from None
 
 
 def app(model: Model | BatchModel) -> Callable[[Any, Any, Any], Awaitable[None]]:

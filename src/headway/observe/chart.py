@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from headway.observe.svg import PALETTE, Drawing
+from headway.observe.svg import PALETTE, Drawing, Scale
 from headway.observe.words import amount
 
 _LEFT, _TOP, _BOTTOM, _ROW = 64, 76, 44, 17
@@ -40,22 +40,6 @@ class Series:
     dots: bool = True
 
 
-@dataclass(frozen=True)
-class _Axis:
-    """From values to pixels."""
-
-    low: float
-    high: float
-    start: float
-    length: float
-    log: bool = False
-
-    def at(self, value: float) -> float:
-        if self.log:
-            return self.start + self.length * (math.log(value) - math.log(self.low)) / (math.log(self.high) - math.log(self.low))
-        return self.start + self.length * (value - self.low) / (self.high - self.low)
-
-
 def chart(
     title: str,
     series: Sequence[Series],
@@ -74,9 +58,9 @@ def chart(
     drawing.text(_LEFT, 24, title, "title")
     drawing.text(_LEFT, 42, sub, "sub")
     legend = max([len(each.name) for each in shown] or [0]) * 6.2 + 34
-    across = _axis([point.x for each in shown for point in each.points], _LEFT, width - _LEFT - legend - 10, log=log_x)
+    across = _axis([point.x for each in shown for point in each.points], _LEFT, width - legend - 10, log=log_x)
     tall = [value for each in shown for point in each.points for value in (point.y, point.low, point.high) if value is not None]
-    up = _axis(tall, height - _BOTTOM, _TOP + _BOTTOM - height, zero=True)
+    up = _axis(tall, height - _BOTTOM, _TOP, zero=True)
     _grid(drawing, across, up, x, y, percent=percent)
     for number, each in enumerate(shown):
         colour = _COLOURS[number % len(_COLOURS)]
@@ -87,7 +71,7 @@ def chart(
     return drawing.finish(height)
 
 
-def _draw(drawing: Drawing, series: Series, across: _Axis, up: _Axis, colour: str, *, percent: bool) -> None:
+def _draw(drawing: Drawing, series: Series, across: Scale, up: Scale, colour: str, *, percent: bool) -> None:
     points = series.points
     sure = [point for point in points if point.low is not None and point.high is not None]
     if len(sure) > 1:
@@ -101,8 +85,8 @@ def _draw(drawing: Drawing, series: Series, across: _Axis, up: _Axis, colour: st
             drawing.dot(across.at(point.x), up.at(point.y), colour, f"{said} {point.label}".strip())
 
 
-def _grid(drawing: Drawing, across: _Axis, up: _Axis, x: str, y: str, *, percent: bool) -> None:
-    right, bottom = across.start + across.length, up.start
+def _grid(drawing: Drawing, across: Scale, up: Scale, x: str, y: str, *, percent: bool) -> None:
+    right, bottom = across.end, up.start
     for value in _ticks(up):
         drawing.line(across.start, up.at(value), right, up.at(value), "grid")
         drawing.text(across.start - 6, up.at(value) + 4, _number(value, percent=percent), "small")
@@ -113,19 +97,20 @@ def _grid(drawing: Drawing, across: _Axis, up: _Axis, x: str, y: str, *, percent
     drawing.text(8, _TOP - 8, y, "sub")
 
 
-def _axis(values: Sequence[float], start: float, length: float, *, log: bool = False, zero: bool = False) -> _Axis:
+def _axis(values: Sequence[float], start: float, end: float, *, log: bool = False, zero: bool = False) -> Scale:
+    if log:
+        values = [value for value in values if value > 0] or [1.0]
     low, high = min(values, default=0.0), max(values, default=1.0)
     if zero and low >= 0:
         low = 0.0
     if log:
-        low = max(low, 1e-9)
-        return _Axis(low / 1.15, max(high, low * 1.5) * 1.15, start, length, log=True)
+        return Scale(low / 1.15, max(high, low * 1.5) * 1.15, start, end, log=True)
     if high <= low:
         high = low + 1
-    return _Axis(low, high + (high - low) * 0.04, start, length)
+    return Scale(low, high + (high - low) * 0.04, start, end)
 
 
-def _ticks(axis: _Axis) -> list[float]:
+def _ticks(axis: Scale) -> list[float]:
     """Round values on an axis, a handful of them."""
     if axis.log:
         powers = range(math.floor(math.log10(axis.low)), math.ceil(math.log10(axis.high)) + 1)

@@ -6,8 +6,10 @@ anything.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from xml.sax.saxutils import escape as _escape
 
 PALETTE = (
@@ -54,6 +56,23 @@ text {{ font-family: system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans"
 <rect width="{width}" height="{height}" fill="#ffffff"/>
 """
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Numbers to pixels, straight or by their logarithm; there, what is below all factors (zero) is at the low end."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+    log: bool = False
+
+    def at(self, value: float) -> float:
+        low, high = (math.log(self.low), math.log(self.high)) if self.log else (self.low, self.high)
+        place = math.log(max(value, self.low)) if self.log else value
+        share = (place - low) / (high - low) if high > low else 0.5
+        return self.start + (self.end - self.start) * share
 
 
 def escape(text: str) -> str:

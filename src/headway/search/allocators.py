@@ -11,6 +11,8 @@ import math
 from collections.abc import Hashable, Sequence
 from operator import mul
 
+from headway.errors import UsageError
+
 Matrix = Sequence[Sequence[float]]
 
 
@@ -69,7 +71,10 @@ def dora_weights(
 
 
 def softmax(values: Sequence[float], temperature: float = 1.0) -> list[float]:
-    """exp(value / temperature), scaled to add up to 1. Empty for no values."""
+    """exp(value / temperature), scaled to add up to 1. Empty for no values. Raises UsageError for a temperature that is not
+    above 0."""
+    if not temperature > 0:
+        raise UsageError(f"temperature={temperature!r}: above 0, small for the best alone (0.001), large for all alike")
     if not values:
         return []
     top = max(values)

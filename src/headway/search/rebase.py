@@ -23,7 +23,7 @@ async def rebase(
     """States are continued in proportion to exp(score / temperature) (REBASE: Wu et al., arXiv 2408.00724, after the idea of).
     It departs in rounding by largest remainder, so that no continuation is lost or made up.
 
-    n: states of a round, less the answers that are finished. temperature: 0 would continue the best alone, infinity all alike.
+    n: states of a round, less the answers that are finished. temperature: above 0; small continues the best alone, large all alike.
     depth: rounds at most.
 
     Returns the candidates that were completed, and the one that `select` takes.

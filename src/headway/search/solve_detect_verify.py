@@ -71,7 +71,7 @@ async def solve_detect_verify(
         asked = question
         for attempt in range(rounds):
             found[attempt] = candidate = await solve(asked, attempt)
-            verdict = await verify_flexibly(question, candidate, fast, slow, k=k, agreement=agreement)
+            verdict = await verify_flexibly(question, candidate, fast, slow, k=k, agreement=agreement, first=attempt * (k + 1))
             found[attempt] = replace(candidate, score=verdict.right)
             if verdict.ok:
                 break

@@ -9,18 +9,20 @@ from headway.search.ending import each
 
 
 async def verify_flexibly(
-    question: str, candidate: Candidate, fast: Verifier, slow: Verifier, *, k: int = 4, agreement: float = 0.75
+    question: str, candidate: Candidate, fast: Verifier, slow: Verifier, *, k: int = 4, agreement: float = 0.75, first: int = 0
 ) -> Verdict:
     """Ask `fast` k times at once; accept what the share `agreement` of them says, else ask `slow` once (FlexiVe, in
     Solve-Detect-Verify, after the idea of: from the abstract and notes on it).
+
+    first: the first index that a verifier is told; one search that verifies equal answers tells them apart by it.
 
     Example:
         >>> async def program(question, candidate):
         ...     return await verify_flexibly(question, candidate, glance, proof, k=8)
     """
-    verdicts = await each(fast(question, candidate, index) for index in range(k))
+    verdicts = await each(fast(question, candidate, index) for index in range(first, first + k))
     agreed = agreed_verdict(verdicts, agreement)
-    return await slow(question, candidate, k) if agreed is None else agreed
+    return await slow(question, candidate, first + k) if agreed is None else agreed
 
 
 def agreed_verdict(verdicts: Sequence[Verdict], agreement: float) -> Verdict | None:

@@ -61,7 +61,7 @@ def share_of_rate(recipe: Recipe, step: int) -> float:
     >>> [round(share_of_rate(Recipe(steps=1000, warmup=100), step), 3) for step in (0, 99, 550, 999)]
     [0.01, 0.901, 0.45, 0.001]
     """
-    return min(1.0, (step + 1) / recipe.warmup) * (1 - step / recipe.steps)
+    return min(1.0, (step + 1) / max(1, recipe.warmup)) * (1 - step / recipe.steps)
 
 
 @hw.task(pool="gang", processes=2)

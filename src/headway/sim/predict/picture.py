@@ -7,12 +7,10 @@ for what comes too late.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from headway.observe import words
-from headway.observe.svg import PALETTE, Drawing
+from headway.observe.svg import PALETTE, Drawing, Scale
 from headway.sim.predict.answer import Point, Prediction, Spread
 
 WIDTH = 960
@@ -27,23 +25,6 @@ _LINE = 'fill="none" stroke-width="2"'
 def draw_prediction(answer: Prediction) -> str:
     """The picture, as the text of an SVG file."""
     return _Picture(answer).svg()
-
-
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """Numbers to pixels, straight or by their logarithm."""
-
-    low: float
-    high: float
-    start: float
-    end: float
-    log: bool = False
-
-    def at(self, value: float) -> float:
-        low, high = (math.log(self.low), math.log(self.high)) if self.log else (self.low, self.high)
-        place = math.log(max(value, 1e-300)) if self.log else value
-        share = (place - low) / (high - low) if high > low else 0.5
-        return self.start + (self.end - self.start) * share
 
 
 class _Picture:
