@@ -9,8 +9,7 @@ A method ends when it is done, or when the budget or the deadline around it is u
 part is told an index that no other call of the same search with the same text has, and the index hangs on the place in the search
 and never on the time, so a resumed search asks for the same calls. (What a budget refused may have room then: that is all that can
 be new.) A part that draws seeds itself with its index, or with `hw.random()` inside of its task. Two searches of the same question
-in the same call would ask for equal calls, and two searches that race samples side by side in one call would take each other's
-recorded winners: make each a task.
+in the same call would ask for equal calls: make each a task. Others may run side by side under `hw.gather`.
 """
 
 from __future__ import annotations
