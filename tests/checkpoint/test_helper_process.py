@@ -22,7 +22,7 @@ from headway.checkpoint.catalog import manifests, newest
 from headway.checkpoint.helper.committing import Lineage
 from headway.checkpoint.helper.messages import Durable, Failed
 from headway.checkpoint.leases import SAVING, live
-from headway.checkpoint.manifest import HEAD, Head, seal
+from headway.checkpoint.manifest import HEAD, Head, Segment, seal
 from headway.checkpoint.stored import read_segment
 from headway.errors import CheckpointConflict, SaveFailed, StoreFull
 
@@ -231,6 +231,19 @@ def test_a_hole_is_no_checkpoint(trainer: Trainer) -> None:
     assert files_of(trainer.root) == []
 
 
+def test_a_segment_that_does_not_verify_is_no_part_of_a_checkpoint(trainer: Trainer) -> None:
+    begun = trainer.begin("one", 1, arrays_of(1), writers=("00000", "00001"))
+    assert begun is not None
+    sealed = seal(Segment("x.safetensors", 0, 0, "", (), "00001"))
+    open_backend(trainer.root).put("steps/000000000001-one/00001.json", sealed.replace(b"00001", b"00002"))
+    begun[1].start()
+    begun[1].wait()
+    end = trainer.end_of("one")
+    assert isinstance(end, Failed)
+    assert "steps/000000000001-one/00001.json" in end.message
+    assert newest(open_backend(trainer.root)).manifest is None
+
+
 # --- others in the same root -----------------------------------------------------------------------------------------
 
 
@@ -370,14 +383,17 @@ def test_a_helper_that_cannot_start_says_why(trainer: Trainer, monkeypatch: pyte
     assert isinstance(trainer.save("one", 1, arrays_of(1)), Durable)
 
 
-def test_the_helper_is_in_a_session_of_its_own_and_runs_the_package_that_runs_here(trainer: Trainer) -> None:
+def test_the_helper_is_in_a_session_of_its_own_and_runs_the_package_that_runs_here(
+    trainer: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Ctrl-C in the terminal is for the trainer, whose helper writes on."""
+    monkeypatch.setenv("PYTHONPATH", "/nowhere")
     trainer.client.prepare(100)
     assert trainer.client.pid is not None
     assert os.getsid(trainer.client.pid) == trainer.client.pid
     said = Path(f"/proc/{trainer.client.pid}/environ").read_bytes().split(b"\0")
     (path,) = (each.removeprefix(b"PYTHONPATH=").decode() for each in said if each.startswith(b"PYTHONPATH="))
-    assert path.split(os.pathsep)[0] == str(Path(headway.__file__).parent.parent)
+    assert path.split(os.pathsep) == [str(Path(headway.__file__).parent.parent), "/nowhere"]
 
 
 def test_a_listener_that_raises_does_not_end_the_saving(trainer: Trainer, caplog: pytest.LogCaptureFixture) -> None:
