@@ -102,6 +102,62 @@ def test_a_save_that_copies_when_the_helper_dies_goes_on_copying_in_peace(traine
     assert isinstance(trainer.save("two", 2, arrays_of(2)), Durable)
 
 
+def test_every_save_in_flight_hears_of_the_end_of_its_helper(trainer: Trainer) -> None:
+    begun = [trainer.begin(checkpoint, 1, arrays_of(1)) for checkpoint in ("one", "two")]
+    assert None not in begun
+    assert trainer.client.pid is not None
+    os.kill(trainer.client.pid, signal.SIGKILL)
+    ends = [trainer.end_of(checkpoint) for checkpoint in ("one", "two")]
+    assert all(isinstance(end, Failed) and "was killed by SIGKILL" in end.message for end in ends)
+
+
+def test_a_save_that_begins_as_its_helper_ends_is_lost_and_not_waited_for(trainer: Trainer) -> None:
+    trainer.client.prepare(1)
+    helper = trainer.client._helper
+    assert helper is not None
+    os.kill(helper.pid, signal.SIGKILL)
+    while helper.usable:
+        threading.Event().wait(0.005)
+    with pytest.raises(SaveFailed, match="was killed by SIGKILL"):
+        helper.begin(trainer.plan("one", 1, arrays_of(1))[0], helper._buffers[0])
+    assert helper.in_flight() == []
+
+
+def test_a_buffer_is_not_given_away_while_its_save_is_still_to_be_written(trainer: Trainer) -> None:
+    begun = [trainer.begin(checkpoint, 1, arrays_of(1)) for checkpoint in ("one", "two")]  # both buffers are there
+    for each in begun:
+        assert each is not None
+        each[0].abandon("enough")
+    helper, process = trainer.client.pid, trainer.client._helper
+    assert helper is not None
+    assert process is not None
+    assert process.wait_idle(PATIENCE_S)
+    os.kill(helper, signal.SIGSTOP)
+    try:
+        for n, checkpoint in ((3, "three"), (4, "four")):
+            save = trainer.begin(checkpoint, n, arrays_of(n), basis=None if n == 3 else Head("three", 3, 1))
+            assert save is not None
+            save[1].start()
+            save[1].wait()
+        assert trainer.begin("five", 5, arrays_of(5)) is None
+    finally:
+        os.kill(helper, signal.SIGCONT)
+    assert all(isinstance(trainer.end_of(checkpoint), Durable) for checkpoint in ("three", "four"))
+    assert_holds(trainer.root, "four", arrays_of(4))
+
+
+def test_a_helper_that_was_given_up_gets_nothing_more_even_before_it_has_ended(trainer: Trainer) -> None:
+    trainer.client.prepare(1)
+    helper = trainer.client._helper
+    assert helper is not None
+    with helper._changed:  # its end can't be noted
+        helper.give_up("gave no answer and")
+        assert not helper.ended
+        assert trainer.client.pid is None
+    assert isinstance(trainer.save("one", 1, arrays_of(1)), Durable)
+    assert trainer.client.pid != helper.pid
+
+
 def run_trainer(root: Path, checkpoint: str, step: int, *options: str, die_at: str = "") -> tuple[subprocess.Popen[str], int]:
     """Run a trainer that dies; its process, and its helper's id."""
     command = [sys.executable, hand_saved.__file__, str(root), checkpoint, str(step), *options]

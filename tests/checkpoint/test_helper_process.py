@@ -76,6 +76,8 @@ def test_a_state_that_has_grown_fits_into_the_buffer_that_grows(trainer: Trainer
     assert_holds(trainer.root, "large", large)
     trainer.save("small-again", 3, {"a": np.arange(10)})
     assert_holds(trainer.root, "small-again", {"a": np.arange(10)})
+    assert trainer.client._helper is not None
+    assert len(trainer.client._helper._buffers) == 1
 
 
 def test_memory_can_be_prepared_before_the_first_save(trainer: Trainer) -> None:

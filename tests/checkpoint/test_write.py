@@ -62,11 +62,12 @@ def test_many_mebibytes_are_given_on_in_aligned_chunks_and_read_back(tmp_path: P
     arrays = {name: np.arange(size, dtype="float32") for name, size in (("a", 3 * MIB + 5), ("b", 7), ("c", 2 * MIB))}
     draft = Draft("id", 3, 0, 0.0, {name: Object("F32", array.shape) for name, array in arrays.items()}, {}, parent="elsewhere")
     folder = "steps/000000000003-id"
+    commit(backend, Draft("before", 1, 0, 0.0, {}, {}), [])
     segment = write_segment(backend, folder, "00000", [part(name, array) for name, array in arrays.items()], "id")
     assert len(backend.chunks) > 1
     assert sum(backend.chunks) == segment.nbytes == (tmp_path / segment.file).stat().st_size
     manifest = commit(backend, draft, [(put_segment(backend, folder, segment), segment)])
-    assert (manifest.serial, manifest.parent) == (1, "elsewhere")
+    assert (manifest.serial, manifest.parent) == (2, "elsewhere")
     for name, array in read_back(tmp_path, manifest).items():
         np.testing.assert_array_equal(array, arrays[name])
 
