@@ -202,3 +202,32 @@ def test_probes_are_not_sampled_again_and_count_where_the_strategy_has_no_answer
     found = asyncio.run(search.compute_optimal("q|", generate, score, policy, strategies, budget=1, probes=3))
     assert found.answer == RIGHT
     assert len(found.candidates) == 3
+
+
+def test_probing_ends_with_the_first_probe_that_is_sure():
+    asked: list[int] = []
+
+    async def generate(question: str, index: int) -> Candidate:
+        asked.append(index)
+        return Candidate(f"{index}", RIGHT, 3)
+
+    async def score(texts: list[str]) -> list[float]:
+        return [0.9 if text.endswith("1") else 0.1 for text in texts]
+
+    async def best_of_given(question: str, given: tuple[Candidate, ...]) -> Found:
+        return await search.best_of_n(question, generate, score, n=len(given), given=given)
+
+    policy = Policy((0.6,), (1.0,), (("accept",), ("none",)))
+    strategies = {"accept": best_of_given, "none": best_of_given}
+    found = asyncio.run(search.compute_optimal("q|", generate, score, policy, strategies, budget=1, probes=4, sure=0.5))
+    assert asked == [0, 1]
+    assert found.best is not None
+    assert found.best.text == "1"
+    assert found.sequential_tokens == 6
+    asked.clear()
+    found = asyncio.run(search.compute_optimal("q|", generate, score, policy, strategies, budget=1, probes=4, sure=0.95))
+    assert asked == [0, 1, 2, 3]
+    asked.clear()
+    at_once = asyncio.run(search.compute_optimal("q|", generate, score, policy, strategies, budget=1, probes=4))
+    assert sorted(asked) == [0, 1, 2, 3]
+    assert (found.sequential_tokens, at_once.sequential_tokens) == (12, 3)
