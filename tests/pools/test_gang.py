@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from poolbench import Bench, within
 
 import headway as hw
 from headway.engine import events
@@ -211,17 +212,17 @@ def test_a_gang_begins_when_another_has_left_its_slot(tmp_path: Path, monkeypatc
 
 
 def test_a_gang_that_is_cancelled_while_it_starts_ends_as_well() -> None:
-    heard: list[Any] = []
+    async def scenario() -> bool:
+        bench = Bench(gang.GangPool(1))
+        job, future, _ = bench.job("pid")
+        job.processes = 2
+        bench.pool.submit(job)
+        bench.pool.cancel(job)
+        answer = await within(future)
+        await bench.pool.close()
+        return answer.cancelled and bench.freed == 1
 
-    @hw.task
-    async def program() -> bool:
-        call = meet(1)
-        while not any(isinstance(event, events.CallStarted) and event.pool == "gang" for event in heard):  # noqa: ASYNC110
-            await asyncio.sleep(0)
-        call.cancel()
-        return (await hw.settle(call))[0].cancelled
-
-    assert hw.run(program, store=None, events=heard.append, deadline_s=60)
+    assert asyncio.run(scenario())
 
 
 def test_a_gang_that_always_loses_a_process_says_which_died(tmp_path: Path) -> None:
