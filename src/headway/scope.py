@@ -112,7 +112,8 @@ def stopping(item: int | None = None) -> bool:
     """Whether nobody waits for the current attempt of the current call any more: it was cancelled, timed out or lost a race.
 
     Async code and processes are interrupted anyway; a thread can't be, so one that works for long asks now and then. In a batch
-    function `item` is the place of an item; without it, whether none of the items is wanted any more. Outside of a run, False.
+    function `item` is the place of an item; without it, whether none of the items is wanted any more. A batch function in a process
+    is interrupted when none is, and told of no single one. Outside of a run, False.
 
     Example:
         >>> @task
