@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
+import os
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -686,6 +688,26 @@ def test_a_batch_that_everybody_leaves_before_it_begins_lets_the_next_one_run(go
 
     assert go(program) == 2
     assert RAN == [[2]]
+
+
+def test_an_interrupted_run_waits_for_a_batch_on_the_loop(go):
+    @hw.task(batch=2, linger_ms=5)
+    async def work(items: list[int]) -> list[int]:
+        RAN.append(items)
+        if len(RAN) == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+        await asyncio.sleep(0.2)
+        return items
+
+    @hw.task
+    async def program() -> list[int]:
+        first = await hw.gather(work(1), work(2))
+        return first + await hw.gather(work(3), work(4))
+
+    with pytest.raises(hw.Interrupted):
+        go(program)
+    assert go(program) == [1, 2, 3, 4]
+    assert RAN == [[1, 2], [3, 4]]
 
 
 @pytest.mark.parametrize("pool", ["inline", "thread", "process"])

@@ -80,6 +80,8 @@ class Batches:
         if batch.over:
             return
         batch.over = True
+        if batch.task is not None:
+            self._engine.ready.freed()
         spec = batch.spec
         self._running[spec.fn] -= 1
         if self._open.get(spec.fn) and spec.fn not in self._timers:
@@ -116,6 +118,7 @@ class Batches:
         if engine.emit:
             engine.emit(events.BatchStarted(at=engine.wall(), task=spec.name, size=len(items)))
         if spec.pool == "inline":
+            engine.ready.active += 1
             batch.task = engine.loop.create_task(self._run(batch, items), context=first._context)
             batch.task.add_done_callback(lambda _: self._over(batch))  # it may be cancelled before its code begins
             return
