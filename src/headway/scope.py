@@ -113,7 +113,7 @@ def stopping(item: int | None = None) -> bool:
 
     Async code and processes are interrupted anyway; a thread can't be, so one that works for long asks now and then. In a batch
     function `item` is the place of an item; without it, whether none of the items is wanted any more. A batch function in a process
-    is interrupted when none is, and told of no single one. Outside of a run, False.
+    is interrupted when none is, and told of no single one. Outside of a run, False. Raises UsageError for an item that is not there.
 
     Example:
         >>> @task
@@ -125,6 +125,7 @@ def stopping(item: int | None = None) -> bool:
     if frame is None:
         return False
     call, batch = frame.call, frame.batch
+    check_item(item, None if batch is None else len(batch.calls), call.task, "hw.stopping({})")
     if batch is not None:
         return not (batch.left if item is None else batch.wants(item))
     asked = call._x is not None and call._x.stop is not None

@@ -1024,3 +1024,25 @@ def test_a_timeout_covers_children_that_nobody_awaits(go, clock):
     began = clock.now
     assert go(program) == "stopped"
     assert clock.now - began < 10
+
+
+@pytest.mark.parametrize(("item", "said"), [(2, "this batch has items 0 to 1"), (-1, "this batch has items 0 to 1")])
+def test_nobody_can_ask_about_an_item_that_is_not_there(soon, item, said):
+    @hw.task(batch=2, linger_ms=5)
+    async def look(items: list[int]) -> list[bool]:
+        return [hw.stopping(item) for _ in items]
+
+    @hw.task
+    async def alone() -> bool:
+        return hw.stopping(item)
+
+    @hw.task
+    async def program() -> list[str]:
+        ends = await hw.settle(look(1), look(2), alone())
+        return [str(end.error) for end in ends]
+
+    one, other, single = soon(program)
+    assert one == other
+    assert f"hw.stopping({item}) in batch task" in one
+    assert said in one
+    assert "only a batch function has items" in single

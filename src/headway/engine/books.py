@@ -37,14 +37,15 @@ def checked(amounts: Amounts, what: str) -> Amounts:
     return {unit: float(amount) for unit, amount in amounts.items()}
 
 
-def check_item(item: int | None, items: int | None, what: str) -> None:
-    """Raises UsageError where something is charged to an item that is not there; `items` is None for a call that is no batch."""
+def check_item(item: int | None, items: int | None, what: str, asked: str = "hw.charge({}, …)") -> None:
+    """Raises UsageError where an item is not there for which something is charged or asked; `items` is None for a call that is no
+    batch."""
     if item is None:
         return
     if items is None:
-        raise UsageError(f"hw.charge({item}, …) in {what}: only a batch function has items")
+        raise UsageError(f"{asked.format(item)} in {what}: only a batch function has items")
     if not 0 <= item < items:
-        raise UsageError(f"hw.charge({item}, …) in batch task {what}: this batch has items 0 to {items - 1}")
+        raise UsageError(f"{asked.format(item)} in batch task {what}: this batch has items 0 to {items - 1}")
 
 
 class Books:
