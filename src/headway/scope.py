@@ -113,7 +113,9 @@ def stopping(item: int | None = None) -> bool:
 
     Async code and processes are interrupted anyway; a thread can't be, so one that works for long asks now and then. In a batch
     function `item` is the place of an item; without it, whether none of the items is wanted any more. A batch function in a process
-    is interrupted when none is, and told of no single one. Outside of a run, False. Raises UsageError for an item that is not there.
+    is interrupted when none is, and told of no single one. Outside of a run, False.
+
+    Raises UsageError for an item that is not there.
 
     Example:
         >>> @task
