@@ -190,7 +190,8 @@ def task(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     processes: how many a gang has. It is no part of the call's name: a resumed gang may have another number.
     retry: a `Retry`. timeout: seconds for one attempt.
     batch, linger_ms: micro-batching. The function takes a list and returns a list; calls are single. Up to `batch` concurrent
-        calls, gathered for at most `linger_ms` milliseconds, are handed over together; each is recorded by itself.
+        calls, gathered for at most `linger_ms` milliseconds, are handed over together; each is recorded by itself. A
+        timeout counts from when a call is ready, gathering included.
     batches: how many batches of the task may run at a time. While so many do, the next one gathers: a backend that gains from large
         batches is given large ones exactly when it is busy.
     key: what names a call instead of its arguments: a value, or a function of the arguments.
