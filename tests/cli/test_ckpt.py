@@ -235,7 +235,7 @@ def test_export_writes_a_file_that_safetensors_opens(folder: Folder, root: str) 
     assert set(loaded) == {"embed", "bias", "frozen"}
     for name, array in arrays_at(20)["model"].items():
         assert np.array_equal(loaded[name], array)
-    again = ckpt(folder, "export", root, "out.safetensors")
+    again = ckpt(folder, "export", root, "out.safetensors", "--safetensors")
     assert again.code == 2
     assert "nothing is overwritten" in again.err
 

@@ -111,6 +111,7 @@ def export(
     places: Annotated[
         list[str], typer.Argument(metavar="[STEP] FILE.safetensors|FOLDER", help="What to write, and from which checkpoint.")
     ],
+    safetensors: Annotated[bool, typer.Option("--safetensors", help="As safetensors, which is what it always is so far.")] = True,
     shard_size: Annotated[
         str | None, typer.Option("--shard-size", metavar="SIZE", help="Several files of at most 5GB, say, and their index.")
     ] = None,
