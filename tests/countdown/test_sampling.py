@@ -181,3 +181,13 @@ def test_a_file_that_holds_no_model_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "text.safetensors").write_text("hello")
     with pytest.raises(UsageError, match="holds no Countdown model"):
         CountdownModel.load(tmp_path / "text.safetensors")
+
+
+def test_the_same_weights_have_the_same_bytes_and_the_same_name(tmp_path: Path, model: CountdownModel) -> None:
+    about = {f"{word} of it": f"„{word}“" for word in ("recipe", "data", "loss", "origin", "version")}
+    for number in range(8):
+        weights.write(tmp_path / f"{number}.safetensors", model.network, about)
+    first, *others = sorted(tmp_path.iterdir())
+    assert all(other.read_bytes() == first.read_bytes() for other in others)
+    assert weights.about(first).items() >= about.items()
+    assert CountdownModel.load(first).values(PROMPTS) == pytest.approx(model.values(PROMPTS), abs=1e-2)

@@ -28,8 +28,19 @@ def write(path: Path, network: Countdown, about: dict[str, str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
     save_file(state, partial, {**about, "shape": shape})
+    _in_order(partial)
     partial.chmod(0o644)
     partial.replace(path)
+
+
+def _in_order(path: Path) -> None:
+    """Sort the metadata of a file, which safetensors writes in any order, so that the same model always has the same bytes."""
+    with path.open("r+b") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = msgspec.json.decode(file.read(size))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        file.seek(8)
+        file.write(msgspec.json.encode(header).ljust(size))
 
 
 def read(path: Path) -> Countdown:
