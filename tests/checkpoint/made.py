@@ -79,7 +79,7 @@ def make(
     aliases: Mapping[str, str] | None = None,
     values: dict[str, Json] | None = None,
     step: int = 7,
-    id: str = "6a1f",  # noqa: A002
+    id: str = "6a1f",
 ) -> Made:
     """Write a checkpoint. What has no cuts is whole in file 0."""
     folder = f"steps/{step:012d}-{id}"
@@ -105,7 +105,7 @@ def make(
     return Made(root, LocalBackend(root), manifest, tuple(segments), dict(arrays))
 
 
-def _file(root: Path, name: str, entries: list[tuple[str, Box]], arrays: Mapping[str, Array], id: str) -> Segment:  # noqa: A002
+def _file(root: Path, name: str, entries: list[tuple[str, Box]], arrays: Mapping[str, Array], id: str) -> Segment:
     def itemsize(entry: tuple[str, Box]) -> int:
         return arrays[entry[0]].dtype.itemsize
 

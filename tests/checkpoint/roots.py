@@ -83,18 +83,18 @@ class Dying:
         return self._backend.path(file)
 
 
-def data_file(id: str, step: int, writer: int = 0) -> str:  # noqa: A002
+def data_file(id: str, step: int, writer: int = 0) -> str:
     return f"{folder_of(step, id)}/{writer:05d}.safetensors"
 
 
-def write_data(root: Backend, id: str, step: int, writers: int = 1) -> list[str]:  # noqa: A002
+def write_data(root: Backend, id: str, step: int, writers: int = 1) -> list[str]:
     files = [data_file(id, step, writer) for writer in range(writers)]
     for file in files:
         root.put(file, b"data of " + file.encode())
     return files
 
 
-def write_segments(root: Backend, id: str, step: int, files: Iterable[str]) -> tuple[SegmentRef, ...]:  # noqa: A002
+def write_segments(root: Backend, id: str, step: int, files: Iterable[str]) -> tuple[SegmentRef, ...]:
     """Segments for these data files, wherever they are."""
     refs: list[SegmentRef] = []
     for writer, file in enumerate(files):
@@ -109,7 +109,7 @@ def write_segments(root: Backend, id: str, step: int, files: Iterable[str]) -> t
 
 def write_manifest(
     root: Backend,
-    id: str,  # noqa: A002
+    id: str,
     step: int,
     serial: int,
     refs: tuple[SegmentRef, ...],
@@ -128,7 +128,7 @@ def point_head(root: Backend, manifest: Manifest) -> None:
 
 def commit(
     root: Backend,
-    id: str,  # noqa: A002
+    id: str,
     step: int,
     serial: int | None = None,
     *,

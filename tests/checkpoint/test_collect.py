@@ -40,7 +40,7 @@ def ids(root: Backend) -> list[str]:
     return [each.id for each in manifests(root).checkpoints]
 
 
-def why(report: Report, id: str) -> tuple[str, ...]:  # noqa: A002
+def why(report: Report, id: str) -> tuple[str, ...]:
     return next(each.why for each in report.kept if f"-{id}" in each.folder)
 
 

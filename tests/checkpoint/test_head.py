@@ -24,7 +24,7 @@ from headway.errors import CheckpointConflict, CheckpointError
 Way = Callable[[Backend, str, int], None]
 
 
-def by_helper(backend: Backend, id: str, step: int, lease: Lease | None = None) -> None:  # noqa: A002
+def by_helper(backend: Backend, id: str, step: int, lease: Lease | None = None) -> None:
     """As a trainer and its helper do, for a state without tensors."""
     basis = followed(backend, see_head(backend))
     plan = CommitPlan((), {}, {}, 0.0, basis, basis.id if basis is not None else "")
@@ -32,7 +32,7 @@ def by_helper(backend: Backend, id: str, step: int, lease: Lease | None = None) 
     conclude(save, backend, lease or Lease(backend, "", why_not="nobody collects here"), Lineage())
 
 
-def by_hand(backend: Backend, id: str, step: int) -> None:  # noqa: A002
+def by_hand(backend: Backend, id: str, step: int) -> None:
     """As imports do."""
     commit(backend, Draft(id, step, 0, 0.0, {}, {}), [])
 

@@ -361,7 +361,7 @@ def test_memory_that_was_refused_costs_no_buffer(trainer: Trainer) -> None:
     trainer.save("one", 1, arrays_of(1))
     with pytest.raises(SaveFailed, match="more bytes of memory"):
         trainer.client.prepare(1 << 50)
-    begun = [trainer.begin(id, 2, arrays_of(2)) for id in ("two", "three")]  # noqa: A001
+    begun = [trainer.begin(id, 2, arrays_of(2)) for id in ("two", "three")]
     assert None not in begun
     for each in begun:
         assert each is not None

@@ -79,7 +79,7 @@ def test_ls_shows_every_checkpoint_with_its_size_its_metrics_and_its_parent(fold
     assert {each["nbytes"] for each in listed} == {6_000_000 + 10 + 8}
     assert {each["damaged"] for each in listed} == {""}
     lines = ckpt(folder, "ls", root).out.splitlines()
-    assert [line.split()[:2] for line in lines[1:]] == [[str(step), id] for step, id in ids(folder).items()]  # noqa: A001
+    assert [line.split()[:2] for line in lines[1:]] == [[str(step), id] for step, id in ids(folder).items()]
     assert ["newest" in line for line in lines] == [False, False, False, True]
     assert "5.72 MiB" in lines[1]
     assert "val_loss 10.5" in lines[1]

@@ -13,9 +13,10 @@ from __future__ import annotations
 import os
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import FileIO
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import xxhash
@@ -50,9 +51,9 @@ class Found(NamedTuple):
     parts: Sequence[Part]
     values: dict[str, Json]
     provenance: dict[str, Json]
-    objects: dict[str, Object] = {}  # noqa: RUF012
-    layout: dict[str, Json] = {}  # noqa: RUF012
-    headers: dict[Path, int] = {}  # noqa: RUF012
+    objects: Mapping[str, Object] = MappingProxyType({})
+    layout: Mapping[str, Json] = MappingProxyType({})
+    headers: Mapping[Path, int] = MappingProxyType({})
 
 
 def take_over(backend: Backend, found: Found, step: int, copy: bool = False) -> Manifest:
@@ -78,7 +79,7 @@ def take_over(backend: Backend, found: Found, step: int, copy: bool = False) -> 
         for number, (file, inside) in enumerate(by_file.items()):
             segments.append(hash_in_place(file, inside, found.headers.get(file, 0), f"{WRITER}-{number:05d}"))
         refs = [(put_segment(backend, folder, segment), segment) for segment in segments]
-        draft = Draft(identity, step, 0, time.time(), objects, found.values, layout=found.layout, provenance=found.provenance)
+        draft = Draft(identity, step, 0, time.time(), objects, found.values, layout=dict(found.layout), provenance=found.provenance)
         return commit(backend, draft, refs)
 
 

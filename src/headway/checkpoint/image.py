@@ -42,7 +42,7 @@ class FileImage(NamedTuple):
 
 def lay_out(
     parts: Sequence[tuple[str, Object, Box]],
-    id: str,  # noqa: A002
+    id: str,
     metadata: Mapping[str, str] | None = None,
 ) -> FileImage:
     """The file that holds these boxes of these objects, for the checkpoint `id`, or, with `metadata` of its own, for others.

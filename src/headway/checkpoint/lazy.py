@@ -245,7 +245,7 @@ def _position(part: object, size: int, axis: int, name: str) -> range:
     try:
         if isinstance(part, bool | np.bool_):
             raise TypeError
-        at = operator.index(part)  # type: ignore[arg-type]
+        at = operator.index(part)  # type: ignore[arg-type]  # refuses what is no index
     except TypeError:
         raise UsageError(
             f"{name}: {type(part).__name__} as an index: slices, integers, ... and None can be read. Read a slice and index that"

@@ -116,7 +116,7 @@ class Lease:
 
 
 @contextlib.contextmanager
-def reading(backend: Backend, id: str, *, ttl_s: float = TTL_S) -> Iterator[Lease]:  # noqa: A002
+def reading(backend: Backend, id: str, *, ttl_s: float = TTL_S) -> Iterator[Lease]:
     """Keep a checkpoint from being collected while it is read. Enter it before reading the manifest."""
     file = f"{READERS}/{id}-{secrets.token_hex(6)}"
     try:
@@ -145,7 +145,7 @@ def opened(backend: Backend, step: int | str = "latest") -> Iterator[tuple[Manif
 
 
 @contextlib.contextmanager
-def saving(backend: Backend, id: str, writer: str, *, ttl_s: float = TTL_S) -> Iterator[Lease]:  # noqa: A002
+def saving(backend: Backend, id: str, writer: str, *, ttl_s: float = TTL_S) -> Iterator[Lease]:
     """Keep the files of a checkpoint that is not committed yet. Raises StoreError where the root can't be written."""
     lease = Lease(backend, f"{SAVING}/{id}-{writer}", ttl_s=ttl_s)
     try:
@@ -165,13 +165,13 @@ def live(backend: Backend, folder: str, now: float, *, sweep: bool = False) -> t
     return tuple(found)
 
 
-def pin(backend: Backend, id: str) -> None:  # noqa: A002
+def pin(backend: Backend, id: str) -> None:
     """Never collect this checkpoint."""
     with contextlib.suppress(CheckpointConflict):
         backend.put(f"{PINS}/{id}", b"\n")
 
 
-def unpin(backend: Backend, id: str) -> None:  # noqa: A002
+def unpin(backend: Backend, id: str) -> None:
     backend.delete([f"{PINS}/{id}"])
 
 

@@ -144,7 +144,7 @@ class Head(msgspec.Struct, frozen=True):
         return folder_of(self.step, self.id)
 
 
-def folder_of(step: int, id: str) -> str:  # noqa: A002
+def folder_of(step: int, id: str) -> str:
     """The folder of a checkpoint, relative to the root.
 
     Example:

@@ -46,7 +46,7 @@ DEADLINE_S = 600.0
 class Save:
     """A checkpoint on its way. `skipped` says why it was not begun, and is empty if it was."""
 
-    def __init__(self, step: int, id: str, skipped: str = "") -> None:  # noqa: A002
+    def __init__(self, step: int, id: str, skipped: str = "") -> None:
         self.step = step
         self.id = id
         self.skipped = skipped
@@ -149,7 +149,7 @@ class Saver:
         self._knows_head = False
         self.parent = self._came_from = ""
 
-    def came_from(self, id: str) -> None:  # noqa: A002
+    def came_from(self, id: str) -> None:
         """The state is that of a checkpoint: it is the parent of the next one."""
         self.parent = self._came_from = id
 
@@ -194,7 +194,7 @@ class Saver:
         for rank, word in enumerate(words):
             if word.step != step:
                 raise CheckpointMismatch(f"rank {rank} saves step {word.step}, rank {self._ranks.rank} step {step}")
-            for id, why in word.lost.items():  # noqa: A001
+            for id, why in word.lost.items():
                 self._give_up(id, f"rank {rank}: {why}")
         return taken[0], words
 
@@ -223,7 +223,7 @@ class Saver:
             self._layout = {"ranks": self._ranks.size, **(layout.describe() if layout is not None else {})}
         return self._planned.plan
 
-    def _image(self, plan: SavePlan, id: str) -> FileImage:  # noqa: A002
+    def _image(self, plan: SavePlan, id: str) -> FileImage:
         share = plan.shares[self._ranks.rank].boxes
         return lay_out([(name, plan.objects[name], box) for name, box in share], id)
 
@@ -341,7 +341,7 @@ class Saver:
                 self._knows_head, self.parent = False, self._came_from
         save._ended.set()
 
-    def _give_up(self, id: str, why: str) -> None:  # noqa: A002
+    def _give_up(self, id: str, why: str) -> None:
         """Another rank has given a save up: it can't become durable."""
         flight = self._flights.get(id)
         if flight is not None and flight.begun is not None:

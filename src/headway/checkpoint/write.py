@@ -50,7 +50,7 @@ class Part(NamedTuple):
     data: Data | Callable[[], Data]
 
 
-def write_segment(backend: Backend, folder: str, writer: str, parts: Iterable[Part], id: str) -> Segment:  # noqa: A002
+def write_segment(backend: Backend, folder: str, writer: str, parts: Iterable[Part], id: str) -> Segment:
     """Write one data file, durably, and return what its segment file has to say (`put_segment`).
 
     Holds one part's elements and 8 MiB at a time. Where it raises, no file is left behind.

@@ -146,7 +146,7 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
         return _ERRORS.get(self.kind, SaveFailed)(self.message)
 
     @classmethod
-    def of(cls, id: str, error: BaseException, what: str) -> Failed:  # noqa: A002
+    def of(cls, id: str, error: BaseException, what: str) -> Failed:
         """From an exception. Those that are no errors of ours get `what` was being done in front."""
         kind = type(error).__name__
         if kind in _ERRORS:

@@ -185,7 +185,7 @@ class HelperProcess:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout_s)
 
-    def _note(self, id: str, *, copying: bool | None = None, writing: bool | None = None, over: bool = False) -> None:  # noqa: A002
+    def _note(self, id: str, *, copying: bool | None = None, writing: bool | None = None, over: bool = False) -> None:
         with self._changed:
             flight = self._flights.get(id)
             if flight is None:

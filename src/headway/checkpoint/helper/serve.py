@@ -76,7 +76,7 @@ class Service:
             case Abandon(id, reason):
                 self._with(id, lambda save: save.stop(reason))
 
-    def _with(self, id: str, do: Callable[[Save], None]) -> None:  # noqa: A002
+    def _with(self, id: str, do: Callable[[Save], None]) -> None:
         # One that is over already (a full disk, say) is not there any more.
         if (save := self._saves.get(id)) is not None:
             do(save)

@@ -73,7 +73,7 @@ def _tell(report: Report, *, ruled: bool) -> None:
     gone = {each.folder for each in report.removed}
     for folder in sorted({*kept, *gone}):
         place = place_of(folder)
-        step, id = (str(place.step), place.id) if place else ("", folder)  # noqa: A001
+        step, id = (str(place.step), place.id) if place else ("", folder)
         if folder in gone:
             table.add_row(Text("goes", style="red"), step, id, Text("no rule keeps it", style="dim"))
         else:
