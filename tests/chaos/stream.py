@@ -49,7 +49,7 @@ async def flaky(x: int) -> int:
 
 @hw.task
 async def work(x: int) -> tuple[int, str, int]:
-    with hw.deadline(seconds=86_400), hw.limit(3):
+    with hw.deadline(seconds=172_800), hw.limit(3):  # no jump of the tests goes past it
         value = await step(x)
     paid = await pay(x) if x % 25 == 0 else ""
     return value, paid, await flaky(x) if x % 25 == 1 else 0
