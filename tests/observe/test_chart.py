@@ -99,7 +99,7 @@ def test_on_an_axis_of_factors_equal_factors_are_equally_far() -> None:
 def test_zero_is_at_the_low_end_of_an_axis_of_factors() -> None:
     picture = chart("t", [Series("one", [Point(x, 1) for x in (0, 1, 10)])], x="x", y="y", log_x=True)
     (nothing, _), (first, _), (second, _) = dots(picture)
-    assert nothing < first < second
+    assert 0 < nothing < first < second
     assert len(dots(chart("t", [Series("one", [Point(0, 1)])], x="x", y="y", log_x=True))) == 1
 
 

@@ -67,6 +67,12 @@ def test_a_budget_is_spent_where_it_gains_most():
     assert policy.choices[2] == ("1", "1", "1", "1", "1", "8")
 
 
+def test_a_step_that_gains_much_for_little_is_taken_before_a_long_one():
+    right = {1: 0.0, 2: 0.5, 10: 0.6, 11: 0.55}
+    made = [Trial(f"{n}", 0.5, f"{cost}", share, cost) for cost, share in right.items() for n in range(4)]
+    assert fit(made, (1, 3, 9, 10), bins=1).choices == (("1", "2", "2", "10"),)
+
+
 def test_a_policy_is_asked_for_the_largest_budget_that_is_covered():
     policy = Policy((0.5,), (10.0, 100.0), (("a", "b"), ("c", "d")))
     assert [policy.choose(0.2, budget) for budget in (1, 10, 99, 100, 1e9)] == ["a", "a", "a", "b", "b"]
