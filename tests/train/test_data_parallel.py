@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 from pathlib import Path
@@ -105,6 +106,7 @@ def add_up() -> int:
     assert model.bias.grad.tolist() == [1.0, 2.0], "what one process has, all have"
     assert model.weight.grad.count_nonzero() == 0, "what none has is nothing"
 
+    torch.manual_seed(2)
     other = torch.nn.Linear(1, 8, bias=False)  # as large as the first one
     other.weight.grad = torch.ones(8, 1)
     replicas.sum_gradients(other)
@@ -124,6 +126,36 @@ def add_up() -> int:
 
 def test_gradients_and_numbers_are_added_up_over_all_processes() -> None:
     assert hw.run(add_up, store=None) == 2
+
+
+@hw.task(pool="gang", processes=2)
+def add_up_two_types() -> list[list[float]]:
+    model = torch.nn.ModuleList([torch.nn.Linear(2, 1, bias=False).bfloat16(), torch.nn.Linear(1, 2, bias=False)])
+    for parameter in model.parameters():
+        torch.nn.init.constant_(parameter, math.nan)  # which is alike on both
+        parameter.grad = torch.full_like(parameter, 1 + 2**-12)  # no number of bfloat16
+    DataParallel().sum_gradients(model)
+    return [parameter.grad.flatten().tolist() for parameter in model.parameters()]
+
+
+def test_gradients_keep_the_digits_of_their_own_type() -> None:
+    assert hw.run(add_up_two_types, store=None) == [[2.0, 2.0], [2 + 2**-11] * 2]
+
+
+@hw.task(pool="gang", processes=2)
+def begin_apart() -> None:
+    replicas = DataParallel()
+    torch.manual_seed(1)
+    model = torch.nn.Linear(3, 2)
+    if replicas.rank == 1:
+        with torch.no_grad():
+            model.bias[1] += 1e-6
+    replicas.sum_gradients(model)
+
+
+def test_models_that_are_not_the_same_on_all_processes_are_not_trained() -> None:
+    with pytest.raises(hw.UsageError, match=r"do not train the same model: bias is not .*torch.manual_seed"):
+        hw.run(begin_apart, store=None)
 
 
 def test_every_row_of_a_batch_is_one_process_s_and_only_one_s() -> None:

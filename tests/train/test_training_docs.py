@@ -19,4 +19,4 @@ def test_the_page_s_program_trains(tmp_path: Path) -> None:
     (tmp_path / "line.py").write_text(program)
     done = subprocess.run([sys.executable, "line.py"], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
-    assert 0 < float(done.stdout.split()[-1]) < 8.5  # an untrained line is wrong by 8 or more
+    assert 0 <= float(done.stdout.split()[-1]) < 0.1  # an untrained line is wrong by 8 or more

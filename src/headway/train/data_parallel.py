@@ -13,13 +13,16 @@
 The order of the data is exact because a step's batch is named by the step, not drawn from a stream that has a position: a resumed
 gang reads what an undisturbed one would have. A process takes every size-th row, divides by the rows of the whole batch, and
 gradients are summed: so with as many processes the numbers are equal to the bit, and with others up to the order of additions.
-What is random in a forward pass (dropout) is drawn by row as well: `generator`.
+What is random in a forward pass (dropout) is drawn by row as well: `generator`. All processes begin with the same model, so what is
+random about it comes from a seed; whether they do is looked at once, before the first gradients of a model are summed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import reduce
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 from headway.errors import UsageError
 
@@ -40,6 +43,7 @@ class DataParallel:
         self.rank: int = dist.get_rank() if here else 0
         self.size: int = dist.get_world_size() if here else 1
         self._flat: torch.Tensor | None = None
+        self._alike: WeakSet[nn.Module] = WeakSet()
 
     def share(self, rows: int) -> slice:
         """Which rows of a whole batch are this process's: every size-th one.
@@ -52,27 +56,60 @@ class DataParallel:
         return slice(self.rank, rows, self.size)
 
     def sum_gradients(self, model: nn.Module) -> None:
-        """Add up the gradients of all processes, in one message. A parameter that got no gradient here counts as zeros."""
+        """Add up the gradients of all processes, in one message. A parameter that got no gradient here counts as zeros.
+
+        Raises:
+            UsageError: a parameter has another value on another process (looked at the first time a model is seen).
+        """
         if self.size == 1:
             return
-        import torch
         import torch.distributed as dist
 
-        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        total = sum(parameter.numel() for parameter in trained)
-        if self._flat is None or self._flat.numel() != total:
-            self._flat = torch.empty(total, dtype=trained[0].dtype, device=trained[0].device)
-        parts = torch.split(self._flat, [parameter.numel() for parameter in trained])
-        for parameter, part in zip(trained, parts, strict=True):
+        trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+        flat, parts = self._message(list(trained.values()))
+        if model not in self._alike:
+            self._see_alike(trained, flat, parts)
+            self._alike.add(model)
+        for parameter, part in zip(trained.values(), parts, strict=True):
             if parameter.grad is None:
                 part.zero_()
             else:
-                part.copy_(parameter.grad.reshape(-1))
-        dist.all_reduce(self._flat)
-        for parameter, part in zip(trained, parts, strict=True):
-            parameter.grad = (
-                part.view_as(parameter).clone() if parameter.grad is None else parameter.grad.copy_(part.view_as(parameter))
-            )
+                part.copy_(parameter.grad)
+        dist.all_reduce(flat)
+        for parameter, part in zip(trained.values(), parts, strict=True):
+            parameter.grad = part.to(parameter.dtype, copy=True) if parameter.grad is None else parameter.grad.copy_(part)
+
+    def _message(self, trained: list[nn.Parameter]) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """Room for something of each parameter, and each one's part of it; the same room while the parameters fit it."""
+        import torch
+
+        sizes = [parameter.numel() for parameter in trained]
+        dtype = reduce(torch.promote_types, [parameter.dtype for parameter in trained])
+        if self._flat is None or self._flat.numel() != sum(sizes) or self._flat.dtype != dtype:
+            self._flat = torch.empty(sum(sizes), dtype=dtype, device=trained[0].device)
+        parts = torch.split(self._flat, sizes)
+        return self._flat, [part.view_as(parameter) for part, parameter in zip(parts, trained, strict=True)]
+
+    def _see_alike(self, trained: dict[str, nn.Parameter], flat: torch.Tensor, parts: list[torch.Tensor]) -> None:
+        """Compare this process's parameters with those of rank 0."""
+        import torch
+        import torch.distributed as dist
+
+        for parameter, part in zip(trained.values(), parts, strict=True):
+            part.copy_(parameter.detach())
+        dist.broadcast(flat, 0)
+        differs = [
+            not torch.allclose(part, parameter.to(part.dtype), rtol=0, atol=0, equal_nan=True)
+            for parameter, part in zip(trained.values(), parts, strict=True)
+        ]
+        anywhere = torch.tensor(differs, dtype=torch.int32, device=flat.device)
+        dist.all_reduce(anywhere)
+        for name, differing in zip(trained, anywhere.tolist(), strict=True):
+            if differing:
+                raise UsageError(
+                    f"the processes do not train the same model: {name} is not on all what it is on rank 0; "
+                    "make it from a seed (torch.manual_seed) or give all of them rank 0's parameters (dist.broadcast)"
+                )
 
     def sum(self, numbers: Iterable[float]) -> list[float]:
         """The sums over all processes of some numbers, such as this share's loss."""
