@@ -49,12 +49,13 @@ class Budget(_Opened):
 
     @property
     def spent(self) -> Amounts:
-        """What was spent inside so far, by earlier processes too: of each bounded unit, and of whatever else was charged."""
+        """What was spent inside so far, by earlier processes too: of each bounded unit, and of whatever else was charged. For
+        reports: it is not recorded, so plan by `hw.remaining`."""
         return dict.fromkeys(self.limits, 0.0) | (self._account.spent if self._account else {})
 
     @property
     def remaining(self) -> Amounts:
-        """What this budget has left, after what is spent and reserved."""
+        """What this budget has left, after what is spent and reserved. For reports, as `spent`."""
         return self._account.remaining if self._account else dict(self.limits)
 
     @property
@@ -141,14 +142,27 @@ def remaining() -> Amounts: ...
 def remaining(unit: str | None = None, /) -> float | Amounts:
     """What the enclosing budgets leave: of one unit (inf where nothing bounds it), or of every bounded unit.
 
-    In a process worker it is what was left when the call started, less what the call has charged since.
+    In async code the answer is recorded, because calls are planned by it: a replay of this call is told the same, and more only
+    where an amount was raised since. Code that does work itself is told what is so now: a thread, a batch, a call with `cost=`. A
+    process is told what was left when the call started, less what the call has charged since.
+
+    Example:
+        >>> async def program(question):
+        ...     with budget(tokens=1000):
+        ...         return await gather(*(sample(question, index) for index in range(int(remaining("tokens") // 50))))
     """
     if (worker := worker_call()) is not None:
         left = worker.remaining()
     else:
         frame = current.get()
-        left = {} if frame is None else frame.call._engine.books.left(frame)
+        left = {} if frame is None else frame.call._engine.books.left(frame, unit or "")
     return left if unit is None else left.get(unit, math.inf)
+
+
+def bounds(unit: str) -> bool:
+    """Whether an enclosing budget bounds this unit."""
+    frame = current.get()
+    return frame is not None and frame.scope.account is not None and unit in frame.scope.account.units
 
 
 class DeadlineScope(_Opened):
@@ -231,10 +245,24 @@ def deadline(seconds: float | None = None, *, at: float | None = None, raises: b
 
 
 def time_left() -> float:
-    """Seconds until the innermost deadline; inf without one; negative when it has passed."""
+    """Seconds until the innermost deadline; inf without one; negative when it has passed.
+
+    In async code the answer is recorded, as that of `remaining`: a replay of this call is told the same.
+    """
     if (worker := worker_call()) is not None:
         until = worker.facts.deadline
         return math.inf if until is None else until - time.time()
+    frame = current.get()
+    if frame is None or (deadline := frame.scope.deadline) is None:
+        return math.inf
+    if not frame.plans:
+        return deadline.left_s
+    left: float = frame.call._engine.outcomes.decide(frame, "time_left", b"", lambda: deadline.left_s)
+    return left
+
+
+def until_deadline() -> float:
+    """What `time_left` says, of now and not recorded."""
     frame = current.get()
     return math.inf if frame is None or frame.scope.deadline is None else frame.scope.deadline.left_s
 

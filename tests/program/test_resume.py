@@ -33,6 +33,12 @@ async def reach_the_disk() -> None:
     """An effect starts only when all before it is durable."""
 
 
+def stop_once() -> None:
+    if not SWITCH.get("stopped"):
+        SWITCH["stopped"] = True
+        raise RuntimeError("stop")
+
+
 def edited(name: str, **options: Any):
     """The task of this name with another source, as after an edit."""
     return hw.task(name=name, **options)
@@ -126,6 +132,110 @@ def test_now_random_and_race_answer_as_they_did(go, clock):
     clock.advance(1000)
     SWITCH["stop"] = False
     assert go(program) == RAN[0] == RAN[1]
+
+
+@hw.task(cost={"tokens": 10})
+async def sample(index: int) -> int:
+    RAN.append(index)
+    return index
+
+
+def planner(name: str, plan: Any) -> Any:
+    """Asks for as many samples as the budget of its own leaves, twice; fails once when it has them."""
+
+    @hw.task(name=name)
+    async def program() -> list[int]:
+        with hw.budget(tokens=SWITCH.get("tokens", 100)):
+            first = await hw.gather(*(sample(index) for index in range(int(plan() / 30))))
+            second = await hw.gather(*(sample(10 + index) for index in range(int(plan() / 30))))
+        stop_once()
+        return [*first, *second]
+
+    return program
+
+
+def test_what_was_planned_by_what_a_budget_left_is_asked_for_again(go):
+    program = planner("planner", lambda: hw.remaining("tokens"))
+    with pytest.raises(RuntimeError):
+        go(program)
+    assert RAN == [0, 1, 2, 10, 11]  # 100 and 70 tokens were left
+    assert go(program) == RAN == [0, 1, 2, 10, 11]
+
+
+def test_every_unit_is_told_again_as_one_is(go):
+    program = planner("planner of all", lambda: hw.remaining()["tokens"])
+    with pytest.raises(RuntimeError):
+        go(program)
+    assert go(program) == RAN == [0, 1, 2, 10, 11]
+
+
+def test_an_amount_that_was_raised_is_left_besides_what_was_left(go):
+    program = planner("raised planner", lambda: hw.remaining("tokens"))
+    with pytest.raises(RuntimeError):
+        go(program)
+    SWITCH["tokens"] = 160
+    assert go(program) == [0, 1, 2, 3, 4, 10, 11, 12, 13]  # 160 and 130 of them: 30 more than were there have been taken since
+    assert sorted(RAN) == [0, 1, 2, 3, 4, 10, 11, 12, 13]
+
+
+def test_an_amount_of_the_run_that_was_raised_counts_for_the_budgets_inside(go):
+    @hw.task
+    async def program() -> float:
+        with hw.budget(tokens=1000):
+            await sample(1)
+            left = hw.remaining("tokens")
+            await sample(2)
+        stop_once()
+        return left
+
+    with pytest.raises(RuntimeError):
+        go(program, budget={"tokens": 50})
+    assert go(program, budget={"tokens": 500}) == 490
+    assert RAN == [1, 2]
+
+
+@pytest.mark.parametrize(("options", "now"), [({"cost": {"tokens": 10}}, 80), ({"pool": "thread"}, 90)], ids=["cost", "thread"])
+def test_what_does_work_itself_is_told_what_is_left_now(go, options, now):
+    def look() -> None:
+        RAN.append(hw.remaining("tokens"))
+        stop_once()
+
+    async def look_on_the_loop() -> None:
+        look()
+
+    worker = hw.task(name="worker", **options)(look if "pool" in options else look_on_the_loop)
+
+    @hw.task
+    async def program() -> None:
+        with hw.budget(tokens=100):
+            (end,) = await hw.settle(worker())
+            await sample(0)
+        if end.error is not None:
+            raise end.error
+
+    with pytest.raises(RuntimeError):
+        go(program)
+    go(program)
+    assert [100, 0, now] == RAN
+
+
+def test_the_time_left_is_told_again(go, clock):
+    @hw.task
+    async def program() -> float:
+        with hw.deadline(seconds=100):
+            await asyncio.sleep(30)
+            left = hw.time_left()
+            await work(int(left))
+        RAN.append(left)
+        stop_once()
+        return left
+
+    with pytest.raises(RuntimeError):
+        go(program)
+    clock.advance(20)
+    assert go(program) == pytest.approx(70)
+    assert len(RAN) == 3  # the work and two equal times
+    assert RAN[1] == RAN[2]
 
 
 def test_as_completed_replays_its_order(go):

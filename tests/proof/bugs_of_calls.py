@@ -6,6 +6,7 @@ from seeded import Bug, Edit, bug
 
 ENGINE, OUTCOME, ADMISSION = "engine/engine.py", "engine/outcome.py", "engine/admission.py"
 REPLAY, LAUNCH, BATCH, JOIN, INSIDE = "engine/replay.py", "engine/launch.py", "engine/batch.py", "join.py", "inside.py"
+BOOKS = "engine/books.py"
 
 IDENTITY: tuple[Bug, ...] = (
     bug(
@@ -145,6 +146,12 @@ REPLAYED: tuple[Bug, ...] = (
         INSIDE,
         'frame.call._engine.decide(frame, "now", frame.call._engine.wall)',
         "frame.call._engine.wall()",
+    ),
+    bug(
+        "hw.remaining() looks again",
+        BOOKS,
+        '            mine, taken = self._engine.outcomes.decide(frame, "remaining", detail, lambda: now)\n',
+        "",
     ),
     bug(
         "a decision is made again though it is recorded",

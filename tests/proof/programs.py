@@ -254,7 +254,9 @@ async def _nested_budget(children: tuple[Node, ...], x: int, n: int) -> int:
     with hw.budget(tokens=20):
         with hw.budget(tokens=5 + n, calls=4):
             total = await _settle(children[:2], x, n)
-        return total + await _settle(children[2:], x, n)
+        left = hw.remaining("tokens")
+        watch.noted(f"rest at {children[0].name}", left)
+        return total + await _settle(children[2:], x + int(left), n)
 
 
 async def _deadline(children: tuple[Node, ...], x: int, n: int) -> int:

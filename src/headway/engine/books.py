@@ -195,18 +195,35 @@ class Books:
         """What a worker may still charge: what is left, and what is reserved for this very call."""
         return self.left(Frame(call, call._scope))
 
-    def left(self, frame: Frame) -> Amounts:
+    def left(self, frame: Frame, unit: str = "") -> Amounts:
         """What code in this frame may still spend, per bounded unit: what the budgets leave, what is reserved for this very call,
-        and what it charged before a crash and is about to charge again."""
+        and what it charged before a crash and is about to charge again. Empty where nothing bounds the unit that is asked for.
+
+        What plans calls by the answer is told the same when it asks again. What is recorded is how much was taken, so that an
+        amount that was raised since counts.
+        """
+        account = frame.scope.account
+        if account is None or (unit and unit not in account.units):
+            return {}
+        mine, taken = self._taken(frame)
+        if frame.plans:
+            detail = account.key + unit.encode()
+            now = mine, taken
+            mine, taken = self._engine.outcomes.decide(frame, "remaining", detail, lambda: now)
+        return {each: amount + mine.get(each, 0.0) for each, amount in remaining_in(account, taken).items()}
+
+    def _taken(self, frame: Frame) -> tuple[Amounts, list[Amounts]]:
+        """What is this very call's own, and what is taken in each account around it, the innermost first."""
         account, x = frame.scope.account, frame.call._x
-        left = remaining_in(account)
-        if account is None or x is None:
-            return left
-        if account is frame.call._scope.account:
-            left = {unit: amount + x.reserved.get(unit, 0.0) for unit, amount in left.items()}
-        if (again := x.recharged.get(account.key)) is not None:
-            left = {unit: amount + again.get(unit, 0.0) for unit, amount in left.items()}
-        return left
+        mine: Amounts = {}
+        if account is not None and x is not None:
+            mine = dict(x.reserved) if account is frame.call._scope.account else {}
+            mine = add(mine, x.recharged.get(account.key, {}))
+        taken: list[Amounts] = []
+        while account is not None:
+            taken.append(account.taken)
+            account = account.parent
+        return mine, taken
 
 
 def costs_name(key: bytes) -> bytes:

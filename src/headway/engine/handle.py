@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import threading
 from collections.abc import Callable, Generator, Mapping
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
@@ -44,6 +45,13 @@ class Frame(NamedTuple):
     attempt: int = 0
     batch: Batch | None = None
     branch: bytes = b""
+
+    @property
+    def plans(self) -> bool:
+        """Whether this is async code that decides which calls to make, so that it must be told again what it was told. A thread and
+        a batch do work themselves, and so does a call that says what it costs."""
+        on_loop = threading.get_ident() == self.call._engine.thread
+        return on_loop and self.batch is None and not self.call._spec.cost
 
 
 current: contextvars.ContextVar[Frame | None] = contextvars.ContextVar("headway_frame", default=None)

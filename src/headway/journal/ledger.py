@@ -12,7 +12,7 @@ from it. Amounts are sums over calls of the last cumulative cost of each, so not
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from headway.errors import StoreDamaged
@@ -52,11 +52,15 @@ class Account:
         return any(self.spent.get(unit, 0.0) > limit for unit, limit in self.limits.items())
 
     @property
+    def taken(self) -> Amounts:
+        """What is spent and reserved here, per bounded unit."""
+        return {unit: self.spent.get(unit, 0.0) + self.reserved.get(unit, 0.0) for unit in self.limits}
+
+    @property
     def remaining(self) -> Amounts:
         """What is left here, per bounded unit, after what is spent and reserved; never below zero."""
-        return {
-            unit: max(0.0, limit - self.spent.get(unit, 0.0) - self.reserved.get(unit, 0.0)) for unit, limit in self.limits.items()
-        }
+        taken = self.taken
+        return {unit: max(0.0, limit - taken[unit]) for unit, limit in self.limits.items()}
 
     def refuses(self, wanted: Mapping[str, float]) -> Refusal | None:
         """The first bound that reserving `wanted` would break, here or further out. A unit that is used up refuses calls that
@@ -90,12 +94,15 @@ class Account:
             account = account.parent
 
 
-def remaining_in(account: Account | None) -> Amounts:
-    """What is left for each unit that any enclosing account bounds: the least over the chain."""
+def remaining_in(account: Account | None, taken: Iterable[Amounts] = ()) -> Amounts:
+    """What is left for each unit that any enclosing account bounds: the least over the chain. `taken` is what was spent and
+    reserved in each account at some other time, the innermost first; without it, what is now."""
     left: Amounts = {}
+    then = iter(taken)
     while account is not None:
-        for unit, amount in account.remaining.items():
-            left[unit] = min(amount, left.get(unit, math.inf))
+        used = account.taken | next(then, {})
+        for unit, limit in account.limits.items():
+            left[unit] = min(max(0.0, limit - used[unit]), left.get(unit, math.inf))
         account = account.parent
     return left
 

@@ -10,7 +10,7 @@ made it. The body is one of the structs below, in msgpack.
     CHARGE     a call spent something before it ended.
     OUTCOME    a call ended: its value, its error, or that it was cancelled.
     DECISION   what a program was told once and must be told again: the winner of a race, an order of completion, a
-               time, an event, the absolute time of a deadline, the amounts of a budget.
+               time, an event, the absolute time of a deadline, the amounts of a budget, what was taken of them.
 
 The ledger is not a second set of books: every row about a call carries the call's whole cost so far (`cost`, cumulative over
 attempts) and the budget account it belongs to (`scope`). What an account spent is the sum, over its calls, of the cost in the
@@ -125,7 +125,7 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Decision(msgspec.Struct, frozen=True, array_like=True):
-    what: str  # "race", "order", "now", "sleep", "event", "deadline", "budget"
+    what: str  # "race", "order", "now", "sleep", "event", "deadline", "budget", "remaining", "time_left"
     at: float
     value: bytes  # the codec's head
 

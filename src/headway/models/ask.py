@@ -123,7 +123,7 @@ def _asked(model: Model | BatchModel, request: Request, listener: Callable[[Piec
     if not (answers_together(model) or answers_singly(model)) or isinstance(model, type):
         raise UsageError(f"{model!r} is no model: it has neither stream(request) nor sample_batch(requests, stopping)")
     price = price_of(model)
-    if price is None and "money" in scope.remaining():
+    if price is None and scope.bounds("money"):
         raise UsageError(
             f"{model.name} has no price, so a bound of money can't hold for it: give it one, as in "
             "models.Endpoint(…, price=models.Price(0.15, 0.60)) (US dollars per million tokens read, written)"

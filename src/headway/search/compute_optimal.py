@@ -32,7 +32,7 @@ async def compute_optimal(
 
     policy: fitted by `policy.fit` on trials whose difficulties were estimated as here: `difficulty`.
     strategies: by the names in the policy. budget: what a question may cost on average, in the unit that the policy was fitted in;
-        `hw.budget` around it bounds this one. A number and not `hw.remaining()`: a resumed search must choose as it did.
+        `hw.budget` around it bounds this one.
     probes: samples to estimate from, at most. sure: a score that ends the probing. They are then drawn one after another, so that
         an easy question costs one of them; without it they are drawn at once.
 

@@ -25,7 +25,7 @@ from typing import TypeVar
 
 from headway.errors import BudgetExceeded, DeadlineExceeded, InputFailed, NoWinner
 from headway.join import gather, race
-from headway.scope import DeadlineScope, deadline, time_left
+from headway.scope import DeadlineScope, deadline, until_deadline
 from headway.search.base import Candidate, Stopped
 
 T = TypeVar("T")
@@ -43,7 +43,7 @@ class Ending:
         self._deadline: DeadlineScope | None = None
 
     def __enter__(self) -> Ending:
-        left = time_left()
+        left = until_deadline()
         seconds = min(left - min(max(left, 0.0) * EARLY, EARLY_S), math.inf if self._seconds is None else self._seconds)
         if seconds < math.inf:
             self._deadline = deadline(seconds=max(0.0, seconds), raises=False)
