@@ -18,7 +18,7 @@ from typing import overload
 from headway.engine.books import check_item, checked
 from headway.engine.bounds import Deadline, Limit, Scope
 from headway.engine.handle import OK, Frame, current
-from headway.errors import UsageError
+from headway.errors import DeadlineExceeded, UsageError
 from headway.journal.ledger import Account
 from headway.journal.records import Amounts
 from headway.pools.current import worker_call
@@ -173,13 +173,13 @@ class DeadlineScope(_Opened):
         self._at = at
         self._raises = raises
         self._deadline: Deadline | None = None
-        self._interrupted = False
+        self._interrupted = self._expired = False
         self._task: asyncio.Task[object] | None = None
 
     @property
     def expired(self) -> bool:
         """Whether the time has passed while the block was open."""
-        return self._deadline is not None and self._deadline.expired
+        return self._expired or (self._deadline is not None and self._deadline.expired)
 
     def __enter__(self) -> DeadlineScope:
         if (frame := current.get()) is not None:
@@ -208,16 +208,24 @@ class DeadlineScope(_Opened):
         if deadline is None:
             return False
         deadline.on_expiry = None
+        self._expired = deadline.expired or deadline.left_s <= 0
         if not deadline.calls and (frame := current.get()) is not None:
             frame.call._engine.scopes.close_deadline(deadline)
-        if not self._interrupted or not isinstance(error, asyncio.CancelledError):
-            return False
-        assert self._task is not None
-        if self._task.uncancel() > 0:  # somebody else wants this call to stop too
-            return False
-        if self._raises:
-            raise deadline.error("work under a deadline") from None
-        return True
+        if self._interrupted and self._task is not None and self._task.uncancel() > 0:
+            return False  # somebody else wants this call to stop too
+        if self._interrupted and isinstance(error, asyncio.CancelledError):
+            if self._raises:
+                raise deadline.error("work under a deadline") from None
+            return True
+        # what was awaited heard of it before the block did
+        return self._expired and not self._raises and _says_deadline(error)
+
+
+def _says_deadline(error: BaseException | None) -> bool:
+    """Whether an error says that a deadline has passed, and nothing else."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(_says_deadline(each) for each in error.exceptions)
+    return isinstance(error, DeadlineExceeded)
 
 
 def deadline(seconds: float | None = None, *, at: float | None = None, raises: bool = True) -> DeadlineScope:

@@ -1046,3 +1046,59 @@ def test_nobody_can_ask_about_an_item_that_is_not_there(soon, item, said):
     assert f"hw.stopping({item}) in batch task" in one
     assert said in one
     assert "only a batch function has items" in single
+
+
+@pytest.mark.parametrize("together", [False, True], ids=["one after another", "together"])
+def test_a_block_whose_deadline_passed_while_nothing_ran_ends_with_what_was_found(go, clock, together):
+    @hw.task
+    async def program() -> tuple[list[float], bool, bool]:
+        got: list[float] = []
+        with hw.deadline(10, raises=False) as scope:
+            if together:
+                async for handle in hw.as_completed(rest(1), rest(2), rest(20)):
+                    got.append(handle.result())
+                    stop_once(got)
+            else:
+                for seconds in (1, 2, 20):
+                    got.append(await rest(seconds))
+                    stop_once(got)
+        return got, scope.expired, asyncio.current_task().cancelling() > 0
+
+    def stop_once(got: list[float]) -> None:
+        if len(got) == 2 and not SWITCH.get("stopped"):
+            SWITCH["stopped"] = True
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError):
+        go(program)
+    clock.advance(100)
+    assert go(program) == ([1, 2], True, False)
+
+
+def test_a_block_that_ends_quietly_swallows_its_deadline_only(go):
+    async def late(error: BaseException) -> None:
+        try:
+            await asyncio.sleep(20)
+        finally:
+            raise error
+
+    async def told(error: BaseException, *, seconds: float) -> str:
+        try:
+            with hw.deadline(seconds, raises=False):
+                await late(error)
+        except BaseException as found:
+            return type(found).__name__
+        return "quiet"
+
+    @hw.task
+    async def program() -> list[str]:
+        passed = hw.DeadlineExceeded("of a call inside")
+        return [
+            await told(passed, seconds=10),
+            await told(ExceptionGroup("both", [passed, passed]), seconds=10),
+            await told(ExceptionGroup("one", [passed, ValueError()]), seconds=10),
+            await told(ValueError(), seconds=10),
+            await told(passed, seconds=30),
+        ]
+
+    assert go(program) == ["quiet", "quiet", "ExceptionGroup", "ValueError", "DeadlineExceeded"]
