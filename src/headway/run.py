@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypedDict, TypeVar, Unpack, overload
+from typing import Any, Literal, TypedDict, TypeVar, Unpack, cast, overload
 
 from headway.engine import events
 from headway.engine.books import checked
@@ -59,7 +59,8 @@ class RunOptions(TypedDict, total=False):
     events: a file for one JSON object per event, or a callable that takes `headway.events.Event`, or several.
     pools: how many `{"process": …, "thread": …}` may work at a time (default: one process per core, 32 threads, one gang).
     resources: how many of each named resource the run has, such as `{"gpu": 2}`.
-    budget, deadline_s: bounds of the whole run, as `hw.budget` and `hw.deadline`.
+    budget, deadline_s: bounds of the whole run, as `hw.budget` and `hw.deadline`. `run` keeps the deadline that it first had;
+        `resume` sets it anew, from now.
     max_active: how many calls may run on the event loop at a time (default 1024); more wait in line.
     take_over: drive the run although another live process does; that one's later writes are rejected.
     on_change: what to do with results of tasks whose source changed, per task name: "reuse" or "rerun".
@@ -93,6 +94,11 @@ def run(program: Callable[..., Awaitable[R]], /, *args: Any, **options: Unpack[R
         >>> hw.run(double, 21, store=None)
         42
     """
+    result: R = _run(program, args, options)
+    return result
+
+
+def _run(program: Any, args: tuple[Any, ...], options: RunOptions, new_deadline: bool = False) -> Any:
     if importing_main():
         raise UsageError(
             "hw.run was reached while the program was being imported (by a worker or the command line): "
@@ -101,14 +107,18 @@ def run(program: Callable[..., Awaitable[R]], /, *args: Any, **options: Unpack[R
     if asyncio._get_running_loop() is not None:
         raise UsageError("hw.run starts an event loop, but one is running here already: use `await hw.arun(…)`")
     try:
-        result: R = asyncio.run(arun(program, *args, **options))
+        return asyncio.run(_drive(program, args, options, new_deadline))
     except (RunError, StoreError) as error:  # one sentence; the runtime's own frames would only hide it
         raise error.with_traceback(None) from error.__cause__
-    return result
 
 
 async def arun(program: Callable[..., Awaitable[R]], /, *args: Any, **options: Unpack[RunOptions]) -> R:
     """`run` inside an event loop that is already running."""
+    result: R = await _drive(program, args, options)
+    return result
+
+
+async def _drive(program: Any, args: tuple[Any, ...], options: RunOptions, new_deadline: bool = False) -> Any:
     if current.get() is not None:
         raise UsageError("a run can't start inside a call of another run: call the task instead, it becomes a child")
     if unknown := options.keys() - RunOptions.__annotations__.keys():
@@ -142,10 +152,10 @@ async def arun(program: Callable[..., Awaitable[R]], /, *args: Any, **options: U
             decided=dict(options.get("on_change") or {}),
             budget=bounds,
             deadline_s=options.get("deadline_s"),
+            new_deadline=new_deadline,
             world=world,
         )
-        result: R = await Driver(plan).drive()
-        return result
+        return await Driver(plan).drive()
     finally:
         close_sinks()
         if opened is not None and opened is not store:
@@ -177,7 +187,8 @@ def resume(run_id: str, /, *, dry_run: bool = False, **options: Any) -> Any:
                 f"go on with hw.run({info.spec.qualname or info.spec.task}, …, run_id={run_id!r}) and the same arguments"
             )
         args, kwargs = decode(info.spec.args, [opened.get_blob(name) for name in info.spec.blobs])
-        return run(Task(spec), *args, **{**options, "kwargs": kwargs, "store": opened, "run_id": run_id})
+        again = cast("RunOptions", {**options, "kwargs": kwargs, "store": opened, "run_id": run_id})
+        return _run(Task(spec), args, again, new_deadline=True)
     finally:
         if opened is not store:
             opened.close()

@@ -69,6 +69,19 @@ def test_a_failed_program_shows_its_own_frames_and_how_to_resume(folder: Folder)
     assert "headway/engine" in full.err
 
 
+def test_a_run_whose_deadline_has_passed_goes_on_with_another(folder: Folder) -> None:
+    for again in (["run", folder.target("answer"), "why?", "--run-id", "sky", "--deadline", "0"], ["resume", "sky"]):
+        failed = folder.headway(*again)
+        assert failed.code == 1
+        assert "its deadline has passed" in failed.err
+        assert failed.err.endswith("resume with: headway resume sky --deadline SECONDS\n")
+    answer = folder.headway("resume", "sky", "--deadline", "60")
+    assert (answer.code, answer.out) == (0, "why?: 3\n")
+    (run,) = folder.headway("ls", "--json").json["runs"]
+    assert run["status"] == "done"
+    assert folder.headway("show", "sky", "--json").json["deadline"] > run["created"] + 30  # the one that holds
+
+
 def test_a_failed_run_is_resumed_where_it_stopped(folder: Folder) -> None:
     folder.answer("why?", "-k", "how=raise", "--run-id", "sky")
     Path("mended").touch()

@@ -1048,6 +1048,18 @@ def test_nobody_can_ask_about_an_item_that_is_not_there(soon, item, said):
     assert "only a batch function has items" in single
 
 
+def test_a_run_keeps_its_deadline_until_a_resume_sets_another(tmp_path):
+    options: dict[str, Any] = {"store": tmp_path, "run_id": "run"}
+    with pytest.raises(hw.DeadlineExceeded) as failed:
+        hw.run(spend, 1, deadline_s=0, **options)
+    assert failed.value.__notes__[0].endswith(f"headway resume run --store {tmp_path} --deadline SECONDS")
+    for go_on in (lambda: hw.run(spend, 1, deadline_s=60, **options), lambda: hw.resume("run", store=tmp_path)):
+        with pytest.raises(hw.DeadlineExceeded):
+            go_on()
+    assert RAN == []
+    assert hw.resume("run", store=tmp_path, deadline_s=60) == 1
+
+
 @pytest.mark.parametrize("together", [False, True], ids=["one after another", "together"])
 def test_a_block_whose_deadline_passed_while_nothing_ran_ends_with_what_was_found(go, clock, together):
     @hw.task

@@ -97,6 +97,9 @@ def resume(
         list[str] | None,
         typer.Option("--budget", metavar="UNIT=AMOUNT", help="Another bound of the run; what is spent counts. Repeatable."),
     ] = None,
+    deadline: Annotated[
+        float | None, typer.Option("--deadline", metavar="SECONDS", help="Another deadline of the run, counted from now.")
+    ] = None,
     workers: Workers = None,
     take_over: TakeOver = False,
     progress: Progress = None,
@@ -115,7 +118,7 @@ def resume(
         plan_run(run_id, store, on_change, as_json=json)
         return
     options = Options(store=store, json=json, progress=progress, events=events, gantt=gantt, take_over=take_over, workers=workers)
-    resume_run(run_id, on_change, budget or [], options)
+    resume_run(run_id, on_change, budget or [], deadline, options)
 
 
 @app.command()

@@ -83,11 +83,17 @@ def load_task(target: str) -> Task[..., Any]:
     return task
 
 
-def resume_run(run_id: str, on_change: Mapping[str, Policy], budgets: list[str], options: Options) -> None:
+def resume_run(
+    run_id: str, on_change: Mapping[str, Policy], budgets: list[str], deadline_s: float | None, options: Options
+) -> None:
     """Load the program of a stored run and go on with it."""
     budget = parse_amounts(budgets, "--budget")
     before = _load_program_of(run_id, options.store)
-    _finish(run_id, before, lambda: hw.resume(run_id, on_change=on_change, budget=budget, **options.common()), options)
+
+    def drive() -> Any:
+        return hw.resume(run_id, on_change=on_change, budget=budget, deadline_s=deadline_s, **options.common())
+
+    _finish(run_id, before, drive, options)
 
 
 def _finish(run_id: str, before: RunInfo | None, drive: Callable[[], Any], options: Options) -> None:

@@ -81,7 +81,11 @@ def _tell_failure(failure: ProgramFailed, *, full: bool) -> int:
         text = "".join(traceback.format_exception(cause)) if full else user_traceback(cause)
         console.err().print(text.rstrip(), style="red", markup=False, soft_wrap=True)
     if failure.run_id:
-        console.note(f"resume with: headway resume {failure.run_id}{store_option(failure.store)}", "bold")
+        from headway.engine.drive import ANOTHER_DEADLINE
+
+        late = any(note.endswith(ANOTHER_DEADLINE) for note in getattr(cause, "__notes__", ()))
+        how = f"{failure.run_id}{store_option(failure.store)}{ANOTHER_DEADLINE if late else ''}"
+        console.note(f"resume with: headway resume {how}", "bold")
     return FAILED
 
 

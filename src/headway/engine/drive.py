@@ -26,7 +26,7 @@ from headway.engine.identity import decision_key
 from headway.engine.replay import answers
 from headway.engine.spec import TaskSpec
 from headway.engine.world import MACHINE, LogWriter, World
-from headway.errors import HeadwayError, Interrupted, LeaseLost, RunCancelled, StoreError, StoreFull
+from headway.errors import DeadlineExceeded, HeadwayError, Interrupted, LeaseLost, RunCancelled, StoreError, StoreFull
 from headway.journal.codec import decode
 from headway.journal.known import Known, decode_decision, load
 from headway.journal.log import Journal, Log, Nothing
@@ -34,6 +34,7 @@ from headway.journal.records import Amounts, Lease, RunInfo, RunStatus, Signal
 from headway.journal.store import Store
 
 LEASE_S = 30.0
+ANOTHER_DEADLINE = " --deadline SECONDS"  # what a run whose own deadline has passed needs to go on
 OF_RUN = b"run"  # the place of the whole run's bounds, apart from those that the root call opens
 STOP_S = 10.0  # how long code that was told to stop may take before the driver leaves without it
 
@@ -58,6 +59,7 @@ class Plan:
     decided: dict[str, str] = field(default_factory=dict)
     budget: Amounts = field(default_factory=dict)
     deadline_s: float | None = None
+    new_deadline: bool = False  # it counts from now, whatever was recorded
     world: World = MACHINE
 
 
@@ -172,8 +174,10 @@ class Driver:
         told = engine.outcomes.recall(root, decision_key(root.key, 0, "budget", OF_RUN))
         limits = plan.budget or (told[1] if told is not MISSING else {})
         account = engine.scopes.open_budget(frame, limits, OF_RUN) if limits else None
-        deadline = None
-        told = engine.outcomes.recall(root, decision_key(root.key, 0, "deadline", OF_RUN))
+        deadline, key = None, decision_key(root.key, 0, "deadline", OF_RUN)
+        if plan.new_deadline and plan.deadline_s is not None:
+            engine.known.decisions.pop(key, None)
+        told = engine.outcomes.recall(root, key)
         if plan.deadline_s is not None or told is not MISSING:
             deadline = engine.scopes.open_deadline(frame, engine.wall() + (plan.deadline_s or 0.0), OF_RUN)
         root._ordinals = None
@@ -378,9 +382,18 @@ class Driver:
             )
         if root._state == FAILED:
             assert root._error is not None
-            if self._plan.store is not None and not isinstance(root._error, HeadwayError):
-                root._error.add_note(f"run {self._plan.run_id!r} failed; what is finished is journaled, the same run_id goes on")
+            self._say_what_next(root._error)
             raise root._error
         if root._state == CANCELLED:
             raise RunCancelled(f"run {self._plan.run_id!r} was cancelled: {root.cancellation()}")
         return root.result()
+
+    def _say_what_next(self, error: BaseException) -> None:
+        """Note on the error that failed the run how it goes on."""
+        plan, bound = self._plan, self._root._scope.deadline
+        if plan.store is None:
+            return
+        if isinstance(error, DeadlineExceeded) and bound is not None and bound.left_s <= 0:
+            error.add_note(f"what is finished is journaled; go on with: {self._how_to_resume()}{ANOTHER_DEADLINE}")
+        elif not isinstance(error, HeadwayError):
+            error.add_note(f"run {plan.run_id!r} failed; what is finished is journaled, the same run_id goes on")

@@ -109,7 +109,7 @@ class Story(msgspec.Struct, frozen=True):
     failures: dict[bytes, list[Attempt]]  # attempts that failed and were tried again
     decisions: dict[bytes, list[Decision]]  # by the call that was told
     budgets: list[Budget]  # outermost first
-    deadline: float | None  # the first that was set
+    deadline: float | None  # the first that was set, where it was moved the last time
     names: dict[str, str]  # of tasks, as short as they are clear
     began: float  # the earliest and the latest time in any row
     until: float
@@ -168,6 +168,7 @@ class _Teller:
         self.decisions: dict[bytes, list[Decision]] = {}
         self.accounts: dict[bytes, tuple[bytes, bytes, Amounts]] = {}
         self.deadline: float | None = None
+        self._deadline_key = b""
         self.spent = Ledger()
         self.held = Ledger()
         self.lines: dict[bytes, dict[bytes, Amounts]] = {}  # costs by account, of calls that charged
@@ -274,7 +275,8 @@ class _Teller:
             self.accounts[row.key] = (outer, row.parent, limits)
             self.spent.opened(row.key, outer)
             self.held.opened(row.key, outer)
-        elif body.what == "deadline" and self.deadline is None:
+        elif body.what == "deadline" and self._deadline_key in (b"", row.key):
+            self._deadline_key = row.key
             value: Any = decode(body.value, (), lenient=True)
             self.deadline = float(value) if isinstance(value, int | float) else None
 
