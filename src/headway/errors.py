@@ -144,7 +144,7 @@ class SourceChanged(RunError):
 
 
 class Interrupted(RunError):
-    """The run was stopped with Ctrl-C; what is finished is journaled. The message says how to go on."""
+    """The run was stopped with Ctrl-C or SIGTERM; what is finished is journaled. The message says how to go on."""
 
 
 # --- what is remembered cannot be read or written --------------------------------------------------------------------

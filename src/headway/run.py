@@ -84,7 +84,7 @@ def run(program: Callable[..., Awaitable[R]], /, *args: Any, **options: Unpack[R
     """Run a task to its end and return its result. `RunOptions` says what the options mean.
 
     Raises what the program raises; RunMismatch if the id was used for something else; RunOwned if another process drives it;
-    RunCancelled; Interrupted after Ctrl-C; StoreError and its kinds.
+    RunCancelled; Interrupted after Ctrl-C or SIGTERM; StoreError and its kinds.
 
     Example:
         >>> import headway as hw

@@ -1,4 +1,5 @@
-"""Ctrl-C: the first drains and journals and says how to go on, the second stops at once. Both lose nothing that was finished."""
+"""Ctrl-C and SIGTERM: the first drains and journals and says how to go on, the second stops at once. Both lose nothing that was
+finished, and what the program forks has signals of its own."""
 
 from __future__ import annotations
 
@@ -50,8 +51,8 @@ def program(tmp_path: Path) -> Path:
     return file
 
 
-def interrupt(program: Path, seconds: float, times: int) -> tuple[int, str, str]:
-    """Start the program, send Ctrl-C when its slow call runs; return code, stdout and stderr."""
+def interrupt(program: Path, seconds: float, times: int, number: int = signal.SIGINT) -> tuple[int, str, str]:
+    """Start the program, send Ctrl-C or another signal when its slow call runs; return code, stdout and stderr."""
     process = subprocess.Popen(
         [sys.executable, str(program), str(program.parent / "store"), str(seconds)],
         stdout=subprocess.PIPE,
@@ -65,8 +66,8 @@ def interrupt(program: Path, seconds: float, times: int) -> tuple[int, str, str]
     assert process.stdout.readline() == "ready\n"
     heard = ""
     for _ in range(times):
-        os.kill(process.pid, signal.SIGINT)
-        while "Ctrl-C again" not in heard:
+        os.kill(process.pid, number)
+        while "to end and be journaled" not in heard:
             heard += process.stderr.readline()
     out, err = process.communicate(timeout=30)
     return process.returncode, out, heard + err
@@ -89,3 +90,51 @@ def test_the_second_ctrl_c_stops_at_once_and_keeps_what_was_finished(program):
     assert "headway resume stop" in err
     with hw.SqliteStore(program.parent / "store") as store:
         assert sum(1 for _ in store.rows(1)) == 10
+
+
+def test_sigterm_drains_too(program):
+    code, out, err = interrupt(program, 0.5, 1, signal.SIGTERM)
+    assert (code, out) == (1, "")
+    assert "told to end; no new calls, waiting for 1 running call" in err
+    assert "headway resume stop" in err
+    with hw.SqliteStore(program.parent / "store") as store:
+        assert store.run("stop").status == "interrupted"
+        assert sum(1 for _ in store.rows(1)) == 11
+
+
+FORKS = """
+import multiprocessing, os, signal, sys
+import headway as hw
+
+@hw.task(pool="thread")
+def fork() -> tuple[int, int]:
+    with multiprocessing.get_context("fork").Pool(2) as pool:  # which ends its workers with SIGTERM
+        total = sum(pool.map(abs, range(5)))
+    ready, say = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            os.write(say, b"!")
+            signal.pause()
+        except KeyboardInterrupt:
+            os._exit(1)
+        os._exit(2)
+    os.read(ready, 1)
+    os.kill(child, signal.SIGINT)  # as a terminal does, to all processes
+    return total, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+@hw.task
+async def main() -> list[tuple[int, int]]:
+    return [await fork(), await fork()]
+
+if __name__ == "__main__":
+    print(hw.run(main, store=None, progress=False))
+"""
+
+
+def test_signals_of_a_forked_process_are_its_own(tmp_path):
+    (tmp_path / "forks.py").write_text(FORKS)
+    command = [sys.executable, "-W", "ignore", str(tmp_path / "forks.py")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert "no new calls" not in done.stderr
+    assert (done.returncode, done.stdout) == (0, "[(10, 1), (10, 1)]\n")

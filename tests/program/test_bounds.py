@@ -710,6 +710,28 @@ def test_an_interrupted_run_waits_for_a_batch_on_the_loop(go):
     assert RAN == [[1, 2], [3, 4]]
 
 
+@pytest.mark.parametrize(("seconds", "ran"), [(9, [9, 1]), (11, [11, 11, 1])], ids=["drained", "stopped"])
+def test_a_run_that_is_told_to_end_drains_for_ten_seconds(go, capsys, seconds, ran):
+    @hw.task
+    async def work(seconds: float) -> float:
+        RAN.append(seconds)
+        if len(RAN) == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.sleep(seconds)
+        return seconds
+
+    @hw.task
+    async def program() -> float:
+        return await work(seconds) + await work(1)
+
+    with pytest.raises(hw.Interrupted, match="Go on with: headway resume"):
+        go(program)
+    assert "told to end; no new calls, waiting for 1 running call to end and be journaled (10 s at most)" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert go(program) == seconds + 1
+    assert ran == RAN
+
+
 @pytest.mark.parametrize("pool", ["inline", "thread", "process"])
 def test_what_a_batch_spends_for_an_item_is_booked_to_its_call(soon, pool):
     each = {"inline": each_inline, "thread": each_in_thread, "process": each_in_process}[pool]

@@ -1,9 +1,9 @@
 """Driving one run in this process: take it up, let it end, give it back.
 
 A driver owns the run's lease and everything that lives as long as the run does here: the journal's writer, the pools, the engine,
-the event sinks. It ends in one of four ways: the root call ended; the run was cancelled from outside; it was interrupted (Ctrl-C:
-first drain, then stop at once); the journal failed. In every one it leaves no task, thread or process of its own behind, and the
-journal holds whatever was finished.
+the event sinks. It ends in one of four ways: the root call ended; the run was cancelled from outside; it was interrupted (Ctrl-C or
+SIGTERM: first drain, then stop at once); the journal failed. In every one it leaves no task, thread or process of its own behind,
+and the journal holds whatever was finished.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ import asyncio
 import contextlib
 import signal
 import sys
-import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +22,7 @@ from headway.engine.bounds import UNBOUNDED, Scope
 from headway.engine.engine import Engine
 from headway.engine.handle import CANCELLED, FAILED, MISSING, OK, Frame, Handle
 from headway.engine.identity import decision_key
+from headway.engine.interrupts import interrupts
 from headway.engine.replay import answers
 from headway.engine.spec import TaskSpec
 from headway.engine.world import MACHINE, LogWriter, World
@@ -63,12 +63,6 @@ class Plan:
     world: World = MACHINE
 
 
-def _is_default(handler: object) -> bool:
-    """Whether Ctrl-C does what Python (or asyncio.run) makes it do; a program's own handler is left alone."""
-    function = getattr(handler, "func", None)  # asyncio.Runner installs a partial of its method
-    return handler is signal.default_int_handler or getattr(function, "__name__", "") == "_on_sigint"
-
-
 class Driver:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
@@ -92,7 +86,7 @@ class Driver:
             self._emit_started(known)
             for pool in engine.pools.values():
                 pool.start(self._on_free, self._emit if self._sinks else None)
-            with self._interruptible():
+            with interrupts(self._on_interrupt) if plan.world.interruptible else contextlib.nullcontext():
                 root = self._root = engine.start_root(plan.spec, plan.args, plan.kwargs, UNBOUNDED)
                 root._floor = plan.info.error_floor if plan.info is not None else 0
                 root._scope = self._root_scope(root)
@@ -254,39 +248,23 @@ class Driver:
         assert self._stopped is not None
         self._stopped.set()
 
-    @contextlib.contextmanager
-    def _interruptible(self) -> Iterator[None]:
-        """While the run goes on, Ctrl-C drains it instead of tearing it."""
-        before = signal.getsignal(signal.SIGINT)
-        if (
-            not self._plan.world.interruptible
-            or threading.current_thread() is not threading.main_thread()
-            or not _is_default(before)
-        ):
-            yield
-            return
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGINT, self._on_interrupt)
-        try:
-            yield
-        finally:
-            loop.remove_signal_handler(signal.SIGINT)
-            signal.signal(signal.SIGINT, before)
-
-    def _on_interrupt(self) -> None:
+    def _on_interrupt(self, number: int) -> None:
         self._interrupts += 1
-        ready = self._engine.ready
-        if self._interrupts == 1:
-            ready.stopped = True
-            busy = ready.active + ready.in_pools
-            print(  # noqa: T201 - a word to the person who pressed the keys
-                f"\nheadway: interrupted; no new calls, waiting for {busy} running "
-                f"call{'s' * (busy != 1)} to end and be journaled (Ctrl-C again: stop at once)",
-                file=sys.stderr,
-            )
-            self._on_parked()
-        else:
+        if self._interrupts > 1:
             self._stop()
+            return
+        ready = self._engine.ready
+        ready.stopped = True
+        busy, limit = ready.active + ready.in_pools, "Ctrl-C again: stop at once"
+        if number == signal.SIGTERM:  # whoever sent it waits for half a minute or so and kills
+            limit = f"{STOP_S:g} s at most"
+            self._engine.loop.call_later(STOP_S, self._stop)
+        print(  # noqa: T201 - a word to the person who pressed the keys
+            f"\nheadway: {'interrupted' if number == signal.SIGINT else 'told to end'}; no new calls, waiting for {busy} running "
+            f"call{'s' * (busy != 1)} to end and be journaled ({limit})",
+            file=sys.stderr,
+        )
+        self._on_parked()
 
     def _on_parked(self) -> None:
         """When an interrupted run has nothing left that runs, stop."""

@@ -41,7 +41,7 @@ class LogWriter(Protocol):
 
 
 class World(Protocol):
-    interruptible: bool  # whether Ctrl-C is for the run
+    interruptible: bool  # whether Ctrl-C and SIGTERM are for the run
 
     def wall(self) -> float:
         """Seconds since 1970."""

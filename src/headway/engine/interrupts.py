@@ -1,0 +1,56 @@
+"""Ctrl-C and SIGTERM while a run goes on: they are the run's, and not those of processes that its code forks.
+
+A forked process has its parent's handlers and writes into its parent's pipe of signals: a `multiprocessing.Pool` that ends its
+workers with SIGTERM would end the run, and its workers would not end. So a fork gives back what was taken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+_taken: list[int] = []
+
+
+@contextmanager
+def interrupts(act: Callable[[int], None]) -> Iterator[None]:
+    """Have `act` called with the number of each such signal, on the running loop. Handlers of the program's own are left alone, and
+    so is everything where the loop does not run in the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM) if _is_default(number)}
+    loop = asyncio.get_running_loop()
+    for number in before:
+        loop.add_signal_handler(number, act, number)
+    _taken[:] = before
+    try:
+        yield
+    finally:
+        _taken.clear()
+        for number, handler in before.items():
+            loop.remove_signal_handler(number)
+            signal.signal(number, handler)
+
+
+def _is_default(number: int) -> bool:
+    """Whether the signal does what the system, Python or asyncio.run makes it do."""
+    handler = signal.getsignal(number)
+    if number == signal.SIGTERM:
+        return handler is signal.SIG_DFL
+    function = getattr(handler, "func", None)  # asyncio.Runner installs a partial of its method
+    return handler is signal.default_int_handler or getattr(function, "__name__", "") == "_on_sigint"
+
+
+def _give_back() -> None:
+    if _taken:
+        signal.set_wakeup_fd(-1)
+        for number in _taken:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+
+
+os.register_at_fork(after_in_child=_give_back)
