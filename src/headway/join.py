@@ -21,6 +21,7 @@ from collections.abc import (
     Coroutine,
     Generator,
     Iterable,
+    Iterator,
     Sequence,
 )
 from dataclasses import dataclass
@@ -226,23 +227,23 @@ async def as_completed(*handles: Handle[T]) -> AsyncIterator[Handle[T]]:
     call, outcomes = frame.call, frame.call._engine.outcomes
     call._engine.waits.check(call, handles)
     detail = b"".join(handle.key for handle in handles)
-    arrivals = Arrivals(handles)
+    arrivals = Arrivals()
+    for index, handle in enumerate(handles):
+        arrivals.add(index, handle)
     base = digest(detail)
-    handed: set[int] = set()
     for place in range(len(handles)):
         key = outcomes.name_decision(frame, "order", base + place.to_bytes(4, "big"))
         index = outcomes.recall(call, key)
         if index is MISSING:
-            index = await arrivals.next(handed)
+            index = await arrivals.next()
             outcomes.record_decision(call, key, "order", index)
         else:
             await until((handles[index],))
-        handed.add(index)
-        yield handles[index]
+        yield arrivals.hand_out(index)
 
 
 class Map(Generic[R]):
-    """Results of `hw.map`, in order: `async for` takes them one by one, `await` takes them all as a list."""
+    """Results of `hw.map`: `async for` takes them one by one, `await` takes them all as a list."""
 
     def __init__(self, results: Callable[[], AsyncGenerator[R, None]]) -> None:
         self._results = results
@@ -258,49 +259,96 @@ class Map(Generic[R]):
 
 
 def map(  # noqa: A001 - the field's word
-    task: Task[[A], R], items: Iterable[A] | AsyncIterable[A], *, window: int = 64
+    task: Task[[A], R], items: Iterable[A] | AsyncIterable[A], *, window: int = 64, ordered: bool = True
 ) -> Map[R]:
-    """Call `task` on each item; results in the order of the items.
+    """Call `task` on each item; results in the order of the items, or with `ordered=False` in that in which they come.
 
     Items are taken lazily: at most `window` calls are begun and not yet handed out, so a million items need the memory of a
-    window. On the first failure (in order) the calls already begun are cancelled and drained.
+    window. A slow call in order holds back what is done behind it, and when the window is full, what comes next; without order it
+    does not. The order in which results came is recorded: a resumed program gets the same one. On the first failure among those
+    handed out the calls already begun are cancelled and drained.
 
     Example:
         >>> async def program(pages):
         ...     async for vector in hw.map(embed, pages, window=100):
         ...         ...
+        ...     async for score in hw.map(judge, pages, ordered=False):
+        ...         ...
     """
     if window < 1:
         raise UsageError(f"hw.map(window={window}): at least 1 call at a time")
-    return Map(lambda: _map(task, items, window))
+    return Map(lambda: _map(task, items, window, ordered))
 
 
-async def _map(task: Task[[A], R], items: Iterable[A] | AsyncIterable[A], window: int) -> AsyncGenerator[R, None]:
+async def _map(task: Task[[A], R], items: Iterable[A] | AsyncIterable[A], window: int, ordered: bool) -> AsyncGenerator[R, None]:
     source = aiter(items) if isinstance(items, AsyncIterable) else _as_async(items)
-    begun: deque[Handle[R]] = deque()
-    exhausted = current.get() is None
-    if exhausted:
+    if current.get() is None:
         async for item in source:
             result: Any = task(item)
             yield await result if asyncio.iscoroutine(result) else result
         return
+    begun: _InOrder[R] | _AsTheyCome[R] = _InOrder() if ordered else _AsTheyCome(task.spec.name)
+    exhausted = False
     try:
         while True:
             while not exhausted and len(begun) < window:
                 try:
-                    begun.append(task(await anext(source)))
+                    begun.add(task(await anext(source)))
                 except StopAsyncIteration:
                     exhausted = True
-            if not begun:
+            if not len(begun):
                 return
-            value = await begun[0]
-            begun.popleft()
-            yield value
+            yield await begun.next()
     finally:
-        for handle in begun:
+        left = list(begun)
+        for handle in left:
             handle._awaited = True
-        if begun:
-            await cancel_and_drain(begun, "hw.map ended early")
+        if left:
+            await cancel_and_drain(left, "hw.map ended early")
+
+
+class _InOrder(deque[Handle[R]]):
+    """Calls that a map has begun; their results in the order in which they were begun."""
+
+    add = deque.append
+
+    async def next(self) -> R:
+        value = await self[0]
+        self.popleft()
+        return value
+
+
+class _AsTheyCome(Generic[R]):
+    """Calls that a map has begun; their results in the order in which they come, as recorded."""
+
+    def __init__(self, task: str) -> None:
+        self._frame = _frame()
+        self._detail = b"map " + task.encode()
+        self._arrivals = Arrivals()
+        self._made = 0
+
+    def __len__(self) -> int:
+        return len(self._arrivals.left)
+
+    def __iter__(self) -> Iterator[Handle[R]]:
+        return iter(self._arrivals.left.values())
+
+    def add(self, handle: Handle[R]) -> None:
+        self._arrivals.add(self._made, handle)
+        self._made += 1
+
+    async def next(self) -> R:
+        call, outcomes = self._frame.call, self._frame.call._engine.outcomes
+        key = outcomes.name_decision(self._frame, "order", self._detail)
+        told = outcomes.recall(call, key)
+        left = self._arrivals.left
+        index = None if told is MISSING else next((index for index, handle in left.items() if handle.key == told), None)
+        if index is None:
+            index = await self._arrivals.next()
+            outcomes.record_decision(call, key, "order", left[index].key)
+        value: R = await left[index]
+        self._arrivals.hand_out(index)
+        return value
 
 
 async def _as_async(items: Iterable[A]) -> AsyncGenerator[A, None]:

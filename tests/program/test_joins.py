@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import pytest
 
 import headway as hw
+from headway.engine.handle import Handle
 
 LOG: list[object] = []
 
@@ -23,6 +25,12 @@ async def add(a: int, b: int = 1) -> int:
 @hw.task
 async def fail(text: str) -> int:
     raise ValueError(text)
+
+
+@hw.task
+async def rest_so_long(seconds: float) -> float:
+    await asyncio.sleep(seconds)
+    return seconds
 
 
 @hw.task
@@ -209,6 +217,85 @@ def test_map_is_ordered_lazy_and_bounded(go):
         return out
 
     assert go(program) == list(range(1, 101))
+
+
+@pytest.mark.parametrize("window", [1, 2, 3, 7])
+def test_map_without_order_hands_out_what_comes_first_and_no_more_than_its_window_is_begun(go, window):
+    seconds, taken = [9, 1, 5, 3, 3, 8, 2], []
+
+    def items():
+        for each in seconds:
+            taken.append(each)
+            yield each
+
+    @hw.task
+    async def program() -> list[int]:
+        out: list[int] = []
+        async for value in hw.map(rest_so_long, items(), window=window, ordered=False):
+            assert len(taken) <= len(out) + window
+            out.append(value)
+        return out
+
+    free, expected = [0.0] * window, []  # when each place of the window is free again
+    for index, each in enumerate(seconds):
+        begins = min(free)
+        free[free.index(begins)] = begins + each
+        expected.append((begins + each, index))
+    assert go(program) == [seconds[index] for _, index in sorted(expected)]
+
+
+def test_map_without_order_is_told_its_order_again(go):
+    order: list[list[int]] = []
+
+    @hw.task
+    async def program() -> list[int]:
+        out = await hw.map(rest_so_long, [3, 1, 2], window=2, ordered=False)
+        out += await hw.map(rest_so_long, [5, 4], ordered=False)
+        order.append(out)
+        if len(order) == 1:
+            raise RuntimeError("stop")
+        return out
+
+    with pytest.raises(RuntimeError):
+        go(program)
+    assert go(program) == order[0] == [1, 3, 2, 4, 5]
+
+
+def test_a_failed_map_without_order_drains_what_it_began_and_keeps_what_came_before(go):
+    @hw.task
+    async def one(i: int) -> int:
+        return await (fail("no") if i == 2 else rest(60 if i else 0, i))
+
+    @hw.task
+    async def program() -> tuple[list[int], int]:
+        out: list[int] = []
+        with pytest.raises(ValueError):
+            async for value in hw.map(one, range(10), window=4, ordered=False):
+                out.append(value)
+        return out, len([entry for entry in LOG if entry == ("cancelled", 60)])
+
+    out, cancelled = go(program)
+    assert set(out) <= {0}
+    assert cancelled >= 2
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_what_a_map_has_handed_out_is_forgotten(go, ordered):
+    alive: list[int] = []
+
+    @hw.task
+    async def program() -> None:
+        async for value in hw.map(add, range(300), window=8, ordered=ordered):
+            if value % 100 == 0:
+                gc.collect()
+                alive.append(sum(isinstance(each, Handle) for each in gc.get_objects()))
+        if len(alive) == 3:
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError):
+        go(program)
+    go(program)
+    assert max(alive) - min(alive) < 30
 
 
 def test_map_awaited_is_a_list_and_takes_async_items(go):

@@ -24,6 +24,7 @@ WHERE: dict[str, tuple[str, int]] = {
     "the order in which calls ended is not recorded": ("crash at a record", 18),
     "the order in which calls ended is recorded and not looked up": ("edited", 18),
     "hw.now() reads the clock again": ("crash at a record", 104),
+    "hw.remaining() looks again": ("crash at a record", 78),
     "a decision is made again though it is recorded": ("killed again and again", 0),
     "hw.sleep() rests its whole time again after a crash": ("crash at a record", 17),
     "a deadline is counted from when it is opened again": ("crash at a record", 8),

@@ -90,29 +90,37 @@ class Until:
 
 
 class Arrivals:
-    """Handles in the order in which they end, each listened to once."""
+    """Handles in the order in which they end, each listened to once. Those that have been handed out are forgotten."""
 
-    def __init__(self, handles: Sequence[Handle[Any]]) -> None:
+    def __init__(self) -> None:
         self._call = _call()
-        self._foreign = [handle for handle in handles if handle._parent is not self._call]
+        self.left: dict[int, Handle[Any]] = {}  # by the numbers under which they were added
+        self._foreign: dict[int, Handle[Any]] = {}  # those of them that other calls made
         self._ended: deque[int] = deque()
         self._future: asyncio.Future[None] | None = None
-        self._listening = handles
-        for index, handle in enumerate(handles):
-            handle._awaited = True
-            handle.add_callback(functools.partial(self._arrived, index))
+
+    def add(self, index: int, handle: Handle[Any]) -> None:
+        self.left[index] = handle
+        if handle._parent is not self._call:
+            self._foreign[index] = handle
+        handle._awaited = True
+        handle.add_callback(functools.partial(self._arrived, index))
 
     def _arrived(self, index: int, _: Handle[Any]) -> None:
         self._ended.append(index)
         if self._future is not None and not self._future.done():
             self._future.set_result(None)
 
-    async def next(self, handed: set[int]) -> int:
-        """The next to have ended that was not handed out before."""
+    def hand_out(self, index: int) -> Handle[Any]:
+        self._foreign.pop(index, None)
+        return self.left.pop(index)
+
+    async def next(self) -> int:
+        """The number of the next to have ended."""
         while True:
             while self._ended:
                 index = self._ended.popleft()
-                if index not in handed:
+                if index in self.left:
                     return index
             self._future = self._call._engine.loop.create_future()
             await self
@@ -120,9 +128,9 @@ class Arrivals:
     def __await__(self) -> Generator[Any, Any, None]:
         assert self._future is not None
         try:
-            yield from self._call._engine.waits.suspend(self._call, self._future, self._foreign)
+            yield from self._call._engine.waits.suspend(self._call, self._future, list(self._foreign.values()))
         except asyncio.CancelledError:
-            cancel_children(self._listening, self._call)
+            cancel_children(list(self.left.values()), self._call)
             raise
 
 
