@@ -48,19 +48,19 @@ class Runner:
         self.missing: list[str] = []
         self._gangs = 0
 
-    def run(self, program: str, size: int, folder: Path, nbytes: int) -> dict[str, Any]:
+    def run(self, program: str, size: int, folder: Path, nbytes: int, repeats: int | None = None) -> dict[str, Any]:
         """What the gang's first process said; nothing, and a note why, where it ended without a word."""
         self.console.print(f"{program}, {nbytes / GIB:g} GiB, {size} processes")
         try:
-            return self._run(program, size, folder, nbytes)
+            return self._run(program, size, folder, nbytes, self.repeats if repeats is None else repeats)
         except Stopped as stopped:
             self.missing.append(f"{program}, {nbytes / GIB:g} GiB, {size} processes: {stopped}")
             self.console.print(self.missing[-1])
             return {}
 
-    def _run(self, program: str, size: int, folder: Path, nbytes: int) -> dict[str, Any]:
+    def _run(self, program: str, size: int, folder: Path, nbytes: int, repeats: int) -> dict[str, Any]:
         self._gangs += 1
-        gang = [self._start(program, rank, size, folder, nbytes) for rank in range(size)]
+        gang = [self._start(program, rank, size, folder, nbytes, repeats) for rank in range(size)]
         eye = Eye([each.pid for each in gang]) if program == "memory" else None
         try:
             said = gang[0].communicate(timeout=self.limit_s)[0]
@@ -82,8 +82,8 @@ class Runner:
             found["peaks"] = {name: eye.peak_above(tuple(window)) for name, window in found["windows"].items()}
         return found
 
-    def _start(self, program: str, rank: int, size: int, folder: Path, nbytes: int) -> subprocess.Popen[str]:
-        words = [program, rank, size, folder, nbytes, self.repeats, self.patience_s]
+    def _start(self, program: str, rank: int, size: int, folder: Path, nbytes: int, repeats: int) -> subprocess.Popen[str]:
+        words = [program, rank, size, folder, nbytes, repeats, self.patience_s]
         with (folder / f"stderr-{rank}.txt").open("w") as errors:
             return subprocess.Popen(
                 [sys.executable, "-m", "benchmarks.checkpoint_gang", *map(str, words)],
@@ -113,12 +113,16 @@ def measure(options: argparse.Namespace, runner: Runner) -> list[dict[str, Any]]
             with tempfile.TemporaryDirectory(dir=options.folder, prefix="benchmarks-") as place:
                 folder = Path(place)
                 wanted = [part for part in PARTS if part in options.only]
-                if {"saving", "loading"} & set(wanted):
-                    case["saving"] = runner.run("saving", processes, folder, nbytes)
-                if "loading" in wanted and case["saving"]:
-                    case["loading"] = runner.run("loading", processes, folder, nbytes)
-                    if processes > 1:
-                        case["fewer"] = runner.run("loading", 1, folder, nbytes)
+                if "saving" in wanted:
+                    saved = case["saving"] = runner.run("saving", processes, folder, nbytes)
+                elif "loading" in wanted:
+                    saved = runner.run("saving", processes, folder, nbytes, repeats=0)  # something to load
+                if "loading" in wanted and saved:
+                    loads = {"loading": processes} | ({"fewer": 1} if processes > 1 else {})
+                    for name, size in loads.items():
+                        case[name] = runner.run("loading", size, folder, nbytes)
+                        if case[name]:
+                            case[name]["saved"] = saved["hash"]
                 shutil.rmtree(folder / "ours", ignore_errors=True)
                 shutil.rmtree(folder / "dcp", ignore_errors=True)
                 if "columns" in wanted and processes > 1:
@@ -131,9 +135,15 @@ def measure(options: argparse.Namespace, runner: Runner) -> list[dict[str, Any]]
     return found
 
 
+def together(kept: list[dict[str, Any]], measured: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What was measured, and of the same cases what was measured before and was not asked for now."""
+    before = {(case["nbytes"], case["processes"]): case for case in kept}
+    return [before.get((case["nbytes"], case["processes"]), {}) | case for case in measured]
+
+
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.checkpoint", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--only", action="append", choices=PARTS, help="a part; repeat for more (all)")
+    parser.add_argument("--only", action="append", choices=PARTS, help="a part; repeat for more (all); others stay")
     parser.add_argument("--size", action="append", type=float, metavar="GIB", help="of the state; repeat for more (1 and 2)")
     parser.add_argument("--processes", action="append", type=int, help="repeat for more (1 and 2)")
     parser.add_argument("--repeats", type=int, default=5, help="rounds; a result is the median (5)")
@@ -163,11 +173,12 @@ def main() -> None:
     runner = Runner(
         options.repeats, options.patience, options.limit, Console(stderr=True, style="dim", highlight=False, markup=False)
     )
+    kept = json.loads(options.out.read_text())["cases"] if set(options.only) < set(PARTS) and options.out.exists() else []
     data = {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": asdict(here),
         "repeats": options.repeats,
-        "cases": measure(options, runner),
+        "cases": together(kept, measure(options, runner)),
         "missing": runner.missing,
     }
     options.out.parent.mkdir(parents=True, exist_ok=True)

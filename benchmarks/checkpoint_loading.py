@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -27,7 +28,7 @@ class Loads:
     def __init__(self, gang: Gang, folder: Path, ours: Any, theirs: dict[str, Any]) -> None:
         self.gang, self.ours, self.theirs = gang, ours, theirs
         self.checkpoints = Checkpoints(folder / "ours")
-        self.files = files_under(folder / "ours")
+        self.files = files_under(folder / "ours" / "steps")
         self.dcp_folder = max((folder / "dcp").glob("*"))
         self.needed = self._needed()
 
@@ -66,20 +67,21 @@ class Loads:
             "dcp_still_cached": held,
         }
 
-    def raw(self) -> dict[str, float]:
-        seconds = raw_read_s(self.files) if self.gang.rank == 0 else 0.0
+    def raw(self, direct: bool) -> dict[str, float]:
+        self.cold(self.files)
+        seconds = raw_read_s(self.files, direct=direct) if self.gang.rank == 0 else 0.0
         self.gang.barrier()
-        return {"raw_read_s": seconds}
+        return {"raw_direct_s" if direct else "raw_cached_s": seconds}
 
     def rounds(self, repeats: int, patience_s: float) -> list[dict[str, float]]:
-        """Both sides in turn; one load of each before the clock counts."""
+        """Both sides and raw reading in turn, each first in some rounds; one of each before the clock counts."""
         rounds = []
+        order = [self.load_ours, partial(self.raw, True), self.load_dcp, partial(self.raw, False)]
         for turn in range(repeats + 1):
-            order = [self.load_ours, self.load_dcp, self.raw]
             found = {"others": wait_for_calm(patience_s) if self.gang.rank == 0 else 0.0}
             self.gang.barrier()
-            for measure in order if turn % 2 else order[::-1]:
-                found |= measure()
+            for place in range(turn, turn + len(order)):
+                found |= order[place % len(order)]()
             rounds.append(found)
         return rounds[1:]
 

@@ -92,6 +92,29 @@ def part(name: str, key: str) -> Value:
     return lambda case: middle(case, name, key)
 
 
+RAW_READING = ("raw_direct_s", "raw_cached_s")
+
+
+def raw_read_s(name: str) -> Value:
+    """Raw reading of the files that a part loads: the faster of two ways."""
+
+    def value(case: Case) -> float | None:
+        found = [middle(case, name, way) for way in RAW_READING]
+        return min((each for each in found if each is not None), default=None)
+
+    return value
+
+
+def fastest_of_dcp(name: str) -> Value:
+    """The fastest raw reading of all rounds, of what `dcp.load` takes: less than that can't be wanted of this disk."""
+
+    def value(case: Case) -> float | None:
+        rounds, dcp_s = case.get(name, {}).get("rounds"), middle(case, name, "dcp_s")
+        return min(each[way] for each in rounds for way in RAW_READING) / dcp_s if rounds and dcp_s else None
+
+    return value
+
+
 GOALS = (
     Goal(
         "training blocked by a save, of `dcp.save`",
@@ -136,15 +159,16 @@ FACTS: tuple[tuple[str, Value, Callable[[float], str]], ...] = (
     ("raw writing, `O_DIRECT` and fsync", raw_s, seconds),
     ("ours: cold load, verified", part("loading", "ours_s"), seconds),
     ("`dcp.load`, cold", part("loading", "dcp_s"), seconds),
-    ("raw reading, `O_DIRECT`", part("loading", "raw_read_s"), seconds),
-    ("ours: cold load, of raw reading", share("loading", ("ours_s",), "raw_read_s"), times),
-    ("raw reading, of `dcp.load`", share("loading", ("raw_read_s",), "dcp_s"), times),
+    ("raw reading, the faster of two ways", raw_read_s("loading"), seconds),
+    ("the fastest raw reading of all rounds, of `dcp.load`", fastest_of_dcp("loading"), times),
     ("ours: on 1 process instead of 2", part("fewer", "ours_s"), seconds),
     ("`dcp.load` of that", part("fewer", "dcp_s"), seconds),
-    ("raw reading of that", part("fewer", "raw_read_s"), seconds),
+    ("raw reading of that", raw_read_s("fewer"), seconds),
+    ("the fastest, of `dcp.load`", fastest_of_dcp("fewer"), times),
     ("ours: rows as columns", part("columns", "ours_s"), seconds),
     ("`dcp.load` of that", part("columns", "dcp_s"), seconds),
-    ("raw reading of that", part("columns", "raw_read_s"), seconds),
+    ("raw reading of that", raw_read_s("columns"), seconds),
+    ("the fastest, of `dcp.load`", fastest_of_dcp("columns"), times),
     ("ours: a row of 4 KiB", part("row", "seconds"), seconds),
     ("ours: memory above the state, saving, MiB", above("ours save", 0), lambda value: number(value / MIB)),
     ("`dcp.async_save`: the same", above("dcp save", 0), lambda value: number(value / MIB)),
@@ -195,9 +219,8 @@ def _doubts(cases: list[Case]) -> list[str]:
     """What would make numbers worthless: wrong bytes, a cache that was warm, forward and backward shorter than the copy."""
     found = []
     for case in cases:
-        saved = case.get("saving", {}).get("hash")
         for name in ("loading", "fewer"):
-            if name in case and case[name] and case[name]["hash"] != saved:
+            if name in case and case[name] and case[name]["hash"] != case[name]["saved"]:
                 found.append(f"{_head(case)}, {name}: not the state that was saved")
         if case.get("columns") and not case["columns"]["equal"]:
             found.append(f"{_head(case)}, columns: not the state that was saved")

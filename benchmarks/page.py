@@ -47,10 +47,11 @@ than copying the state. All that is compared is measured in turns in the same pr
 the rounds. *Lost* is what the steps from the call of save until the checkpoint is durable took more than as many steps
 without a save. Durable means fsynced, on both sides; raw writing is one file, 16 MiB at a time from touched memory past
 the page cache, then fsync. Before each load the page cache forgets the files, which is checked; ours verifies every
-block before it changes anything, `dcp.load` verifies nothing. A cold load has to read all its bytes: where raw reading
-takes more than half of `dcp.load`, as it did here, half of `dcp.load` is less than the disk needs; and verifying first
-costs a second copy out of the page cache. What was loaded is compared bit by bit with what was saved. Memory is the
-proportional set size of all processes and their helpers, above what it was just before.
+block before it changes anything, which costs a second copy out of the page cache; `dcp.load` verifies nothing. Raw
+reading is that of our files in the same rounds, past the page cache one after another or through it in two threads,
+whichever is faster. This disk is up to twice as fast in one minute as in another; where its fastest reading of all rounds
+takes half of `dcp.load` or more, no load can take less. What was loaded is compared bit by bit with what was saved. Memory
+is the proportional set size of all processes and their helpers, above what it was just before.
 """
 
 

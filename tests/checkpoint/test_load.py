@@ -40,7 +40,8 @@ from headway.checkpoint.dtypes import NBYTES, code_of, raw_dtype
 from headway.checkpoint.inventory import Holding, HostMemory, Inventory, Piece
 from headway.checkpoint.load import Loaded, load
 from headway.checkpoint.manifest import Fragment, Object, Phase, block_nbytes
-from headway.checkpoint.reading import each
+from headway.checkpoint.plan_load import Read
+from headway.checkpoint.reading import LocalFiles, each
 from headway.checkpoint.stored import read_manifest, read_segments
 from headway.checkpoint.verify import verify
 from headway.errors import CheckpointDamaged, CheckpointMismatch, NoCheckpoint
@@ -202,6 +203,31 @@ def test_only_the_blocks_that_are_needed_are_read(made: Made, first: int) -> Non
     assert same(part, made.arrays["big"][first : first + 10])
     assert loaded.bytes_read == 4 << 20
     assert loaded.bytes_filled == part.nbytes
+
+
+def test_the_disk_is_told_of_every_read_a_few_reads_before_it_is_made(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: set[tuple[str, int, int]] = set()
+    open_ones: list[int] = []
+    ended: list[str] = []
+    fetch = LocalFiles.fetch
+
+    def advise(descriptor: int, start: int, nbytes: int, advice: int) -> None:
+        assert advice == os.POSIX_FADV_WILLNEED
+        told.add((str(Path(f"/proc/self/fd/{descriptor}").readlink()), start, nbytes))
+
+    def fetched(source: LocalFiles, read: Read, buffers: list[memoryview]) -> None:
+        key = (str(made.path(read.segment)), read.start, read.nbytes)
+        if "read" not in ended:  # what comes then is in memory
+            assert key in told
+            open_ones.append(len(told) - len(open_ones))
+        fetch(source, read, buffers)
+
+    monkeypatch.setattr("headway.checkpoint.load.AHEAD", 2)
+    monkeypatch.setattr("os.posix_fadvise", advise)
+    monkeypatch.setattr(LocalFiles, "fetch", fetched)
+    loaded = fill(made, blank(made), on_phase=lambda phase: ended.append(phase.name))
+    assert sum(nbytes for _, _, nbytes in told) == loaded.bytes_read
+    assert max(open_ones) <= 2 + 4  # ahead, and what threads have begun
 
 
 def test_what_is_not_selected_stays_as_it_is(made: Made) -> None:

@@ -18,6 +18,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -38,6 +39,7 @@ from headway.errors import CheckpointMismatch
 
 LOCAL_THREADS = 4  # as many as the machine has cores, up to this: two keep a fast disk busy
 REMOTE_THREADS = 16
+AHEAD = 8  # reads that a disk is told of before they are made, so that it is busy while bytes are hashed
 CHANGED = (
     "These bytes were right when they were verified a moment ago and are not now: the medium or the memory is failing. Part of the "
     "state is filled already, so it must not be used: load another checkpoint"
@@ -160,8 +162,11 @@ class _Job:
     def verify(self, plan: RankPlan) -> None:
         """Read this rank's share and check it; return when all ranks have."""
         starts = dict(in_a_row(plan.verify))
+        ahead = iter(plan.verify)
 
         def one(read: Read) -> None:
+            if (soon := next(ahead, None)) is not None:
+                self._source.announce(soon)
             with self._buffer() as buffer:
                 view = buffer[: read.nbytes]
                 self._source.fetch(read, [view])
@@ -172,6 +177,8 @@ class _Job:
 
         def act() -> bytes:
             reach("load:planned")
+            for soon in islice(ahead, AHEAD):
+                self._source.announce(soon)
             each(plan.verify, one, len(self._buffers))
             self._compare_ties(plan)
             reach("load:half-verified")  # the other ranks' halves are not known of yet

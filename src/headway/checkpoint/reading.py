@@ -8,6 +8,7 @@ were to be read from it, and is reported as such.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 import threading
@@ -32,6 +33,10 @@ class Source(Protocol):
 
     def fetch(self, read: Read, buffers: Sequence[memoryview]) -> None:
         """Fill the buffers, which together have the size of the read, with its bytes. Raises CheckpointDamaged."""
+        ...
+
+    def announce(self, read: Read) -> None:
+        """Say that this read comes soon."""
         ...
 
     def close(self) -> None: ...
@@ -61,6 +66,11 @@ class LocalFiles:
         if got < read.nbytes:
             at = f"the file ends at byte {read.start + got}"
             raise CheckpointDamaged(f"{unreadable(self._contents, read)}: {at}. {UNCHANGED}")
+
+    def announce(self, read: Read) -> None:
+        if hasattr(os, "posix_fadvise"):
+            with contextlib.suppress(OSError):  # what can't be opened is said when it is read
+                os.posix_fadvise(self._descriptor(read.segment), read.start, read.nbytes, os.POSIX_FADV_WILLNEED)
 
     def close(self) -> None:
         with self._lock:
@@ -102,6 +112,9 @@ class Ranges:
             for buffer in buffers:
                 buffer[:] = whole[at : at + len(buffer)]
                 at += len(buffer)
+
+    def announce(self, read: Read) -> None:
+        pass
 
     def close(self) -> None:
         pass
@@ -167,6 +180,9 @@ class Spooled:
             descriptor, at = self._places[found]
             if read_fully(descriptor, at + block.start - self._keys[found][1], [buffer]) < block.nbytes:
                 raise CheckpointDamaged(f"{self._contents.describe(block)}: what was fetched of it is gone from the local spool")
+
+    def announce(self, read: Read) -> None:
+        pass
 
     def close(self) -> None:
         for descriptor in self._descriptors:
