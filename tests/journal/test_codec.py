@@ -638,9 +638,14 @@ def test_an_array_comes_back_with_its_dtype_and_shape(value):
 
 
 def test_the_gaps_between_fields_do_not_reach_the_record():
-    value = np.frombuffer(b"\xff" * 32, np.dtype([("a", "u1"), ("b", "f8")], align=True))
-    assert encode(value).head.count(b"\xff") == 18
-    assert there_and_back(value)["a"].tolist() == [255, 255]
+    inner = np.dtype([("a", "u1"), ("b", "f8")], align=True)  # 9 bytes of 16
+    nested = np.dtype([("first", inner), ("pair", inner, (2,)), ("last", "u2")], align=True)  # 29 of 56
+    for dtype, used in ((inner, 9), (nested, 29)):
+        value = np.frombuffer(b"\xff" * 2 * dtype.itemsize, dtype)
+        assert encode(value).head.count(b"\xff") == 2 * used
+        assert encode(value[0]).head.count(b"\xff") == used
+        assert there_and_back(value).tobytes().count(b"\xff") == 2 * used
+    assert there_and_back(value)["pair"]["a"].tolist() == [[255, 255]] * 2
 
 
 def test_fortran_order_is_kept():

@@ -75,11 +75,20 @@ def _row_major(np: Any, rows: Any, *, own: bool) -> Any:
     """The same values, one after the other in memory; in memory of their own where asked."""
     if rows.dtype.names is not None:  # the gaps between fields hold anything, which has no place in a record
         whole = np.zeros(rows.shape, rows.dtype)
-        whole[...] = rows
+        _copy_fields(whole, rows)
         return whole
     if rows.flags.c_contiguous:
         return rows.copy() if own else rows
     return np.ascontiguousarray(rows)
+
+
+def _copy_fields(into: Any, rows: Any) -> None:
+    """Field by field, because an assignment of all of them may take the gaps along (numpy 2.5 does)."""
+    for name in rows.dtype.names:
+        if rows[name].dtype.names is not None:
+            _copy_fields(into[name], rows[name])
+        else:
+            into[name] = rows[name]
 
 
 @reader(Code.ARRAY)
@@ -107,7 +116,8 @@ def _writable(data: memoryview) -> memoryview | bytearray:
 
 
 def _write_array_scalar(w: Writer, value: Any, depth: int) -> object:
-    return ext(Code.ARRAY_SCALAR, [describe_dtype(value.dtype), value.tobytes()])
+    np = sys.modules["numpy"]
+    return ext(Code.ARRAY_SCALAR, [describe_dtype(value.dtype), _row_major(np, np.asarray(value), own=False).tobytes()])
 
 
 @reader(Code.ARRAY_SCALAR)

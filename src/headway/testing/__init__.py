@@ -106,6 +106,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         future.add_done_callback(self._thread_ended)
         return future
 
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+        """As any loop does, for as long as it takes: no time of this clock passes while threads end."""
+        await super().shutdown_default_executor()
+
     def _thread_ended(self, _: object) -> None:
         self._in_threads -= 1
 
