@@ -103,7 +103,7 @@ def test_sigterm_drains_too(program):
 
 
 FORKS = """
-import multiprocessing, os, signal, sys
+import multiprocessing, os, signal, sys, time
 import headway as hw
 
 @hw.task(pool="thread")
@@ -115,7 +115,8 @@ def fork() -> tuple[int, int]:
     if not child:
         try:
             os.write(say, b"!")
-            signal.pause()
+            for _ in range(3000):
+                time.sleep(0.01)
         except KeyboardInterrupt:
             os._exit(1)
         os._exit(2)

@@ -288,7 +288,7 @@ def test_what_a_map_has_handed_out_is_forgotten(go, ordered):
         async for value in hw.map(add, range(300), window=8, ordered=ordered):
             if value % 100 == 0:
                 gc.collect()
-                alive.append(sum(isinstance(each, Handle) for each in gc.get_objects()))
+                alive.append(sum(type(each) is Handle for each in gc.get_objects()))
         if len(alive) == 3:
             raise RuntimeError("stop")
 
