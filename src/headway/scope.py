@@ -18,7 +18,7 @@ from typing import overload
 from headway.engine.books import check_item, checked
 from headway.engine.bounds import Deadline, Limit, Scope
 from headway.engine.handle import OK, Frame, current
-from headway.errors import DeadlineExceeded, UsageError
+from headway.errors import DeadlineExceeded, InputFailed, UsageError
 from headway.journal.ledger import Account
 from headway.journal.records import Amounts
 from headway.pools.current import worker_call
@@ -142,8 +142,8 @@ def remaining() -> Amounts: ...
 def remaining(unit: str | None = None, /) -> float | Amounts:
     """What the enclosing budgets leave: of one unit (inf where nothing bounds it), or of every bounded unit.
 
-    In async code the answer is recorded, because calls are planned by it: a replay of this call is told the same, and more only
-    where an amount was raised since. Code that does work itself is told what is so now: a thread, a batch, a call with `cost=`. A
+    In async code the answer is recorded, because calls are planned by it: a replay of this call is told the same, but for an
+    amount that was changed since. Code that does work itself is told what is so now: a thread, a batch, a call with `cost=`. A
     process is told what was left when the call started, less what the call has charged since.
 
     Example:
@@ -175,6 +175,7 @@ class DeadlineScope(_Opened):
         self._deadline: Deadline | None = None
         self._interrupted = self._expired = False
         self._task: asyncio.Task[object] | None = None
+        self._cancelled = 0  # how often the task had been told to stop when the block began
 
     @property
     def expired(self) -> bool:
@@ -191,8 +192,10 @@ class DeadlineScope(_Opened):
         engine = frame.call._engine
         wanted = self._at if self._at is not None else engine.wall() + (self._seconds or 0.0)
         deadline = engine.scopes.open_deadline(frame, wanted)
-        if frame.call._spec.pool == "inline":
-            self._task = asyncio.current_task()
+        self._interrupted = self._expired = False
+        self._task = asyncio.current_task()  # none in a thread, which can't be interrupted
+        if self._task is not None:
+            self._cancelled = self._task.cancelling()
             deadline.on_expiry = self._interrupt
         self._deadline = deadline
         return deadline
@@ -211,7 +214,7 @@ class DeadlineScope(_Opened):
         self._expired = deadline.expired or deadline.left_s <= 0
         if not deadline.calls and (frame := current.get()) is not None:
             frame.call._engine.scopes.close_deadline(deadline)
-        if self._interrupted and self._task is not None and self._task.uncancel() > 0:
+        if self._interrupted and self._task is not None and self._task.uncancel() > self._cancelled:
             return False  # somebody else wants this call to stop too
         if self._interrupted and isinstance(error, asyncio.CancelledError):
             if self._raises:
@@ -225,6 +228,8 @@ def _says_deadline(error: BaseException | None) -> bool:
     """Whether an error says that a deadline has passed, and nothing else."""
     if isinstance(error, BaseExceptionGroup):
         return all(_says_deadline(each) for each in error.exceptions)
+    if isinstance(error, InputFailed):
+        return _says_deadline(error.__cause__)
     return isinstance(error, DeadlineExceeded)
 
 
@@ -255,7 +260,8 @@ def deadline(seconds: float | None = None, *, at: float | None = None, raises: b
 def time_left() -> float:
     """Seconds until the innermost deadline; inf without one; negative when it has passed.
 
-    In async code the answer is recorded, as that of `remaining`: a replay of this call is told the same.
+    In async code the answer is recorded, as that of `remaining`: a replay of this call is told the same, but for a deadline that
+    was moved since.
     """
     if (worker := worker_call()) is not None:
         until = worker.facts.deadline
@@ -265,8 +271,10 @@ def time_left() -> float:
         return math.inf
     if not frame.plans:
         return deadline.left_s
-    left: float = frame.call._engine.outcomes.decide(frame, "time_left", b"", lambda: deadline.left_s)
-    return left
+    engine = frame.call._engine
+    # when it was asked, by whichever clock says later; a deadline that never comes leaves the wall clock's word
+    asked: float = engine.outcomes.decide(frame, "time_left", b"", lambda: max(engine.wall(), deadline.at - deadline.left_s))
+    return deadline.at - asked
 
 
 def until_deadline() -> float:

@@ -1136,3 +1136,150 @@ def test_a_block_that_ends_quietly_swallows_its_deadline_only(go):
         ]
 
     assert go(program) == ["quiet", "quiet", "ExceptionGroup", "ValueError", "DeadlineExceeded"]
+
+
+@pytest.mark.parametrize("raises", [True, False])
+def test_only_a_quiet_block_swallows_that_an_argument_came_too_late(go, raises):
+    @hw.task
+    async def program() -> str:
+        try:
+            with hw.deadline(0, raises=raises) as scope:
+                await rest(rest(1))
+        except hw.InputFailed:
+            return "told"
+        return "quiet" if scope.expired else "in time"
+
+    assert go(program) == ("told" if raises else "quiet")
+
+
+@pytest.mark.parametrize("raises", [True, False])
+def test_a_deadline_holds_while_a_cancelled_call_tidies_up(go, raises):
+    @hw.task
+    async def tidies() -> None:
+        try:
+            await asyncio.sleep(100)
+        finally:
+            try:
+                with hw.deadline(2, raises=raises) as scope:
+                    await asyncio.sleep(50)
+                RAN.append(scope.expired)
+            except hw.DeadlineExceeded:
+                RAN.append("late")
+            RAN.append(asyncio.current_task().cancelling())
+
+    @hw.task
+    async def program() -> bool:
+        call = tidies()
+        await hw.sleep(1)
+        call.cancel()
+        (end,) = await hw.settle(call)
+        return end.cancelled
+
+    assert go(program)
+    assert ["late" if raises else True, 1] == RAN
+
+
+def test_a_deadline_used_a_second_time_knows_nothing_of_the_first(go):
+    @hw.task
+    async def twice() -> None:
+        scope = hw.deadline(2, raises=False)
+        with scope:
+            await asyncio.sleep(5)
+        RAN.append(scope.expired)
+        with scope:
+            await asyncio.sleep(1)
+        RAN.append(scope.expired)
+        with scope:
+            await asyncio.sleep(1)
+        RAN.append("not stopped")
+
+    @hw.task
+    async def program() -> bool:
+        call = twice()
+        await hw.sleep(3.5)
+        call.cancel()
+        (end,) = await hw.settle(call)
+        return end.cancelled
+
+    assert go(program)
+    assert RAN == [True, False]
+
+
+def test_a_deadline_stops_a_coroutine_that_a_thread_waits_for():
+    async def late() -> bool:
+        with hw.deadline(0.01, raises=False) as scope:
+            await asyncio.wait_for(asyncio.Event().wait(), 10)
+        return scope.expired
+
+    @hw.task(pool="thread")
+    def in_thread() -> list[bool]:
+        return hw.wait(hw.gather(late(), late()))
+
+    assert hw.run(in_thread, store=None) == [True, True]
+
+
+@pytest.mark.parametrize("outer_raises", [True, False])
+@pytest.mark.parametrize("inner_raises", [True, False])
+@pytest.mark.parametrize(("outer", "inner"), [(2, 9), (9, 2), (2, 2)], ids=["outer first", "inner first", "together"])
+def test_of_nested_deadlines_each_ends_its_own_block(go, outer, inner, outer_raises, inner_raises):
+    async def branch() -> list[Any]:
+        seen: list[Any] = []
+        try:
+            with hw.deadline(outer, raises=outer_raises) as around:
+                try:
+                    with hw.deadline(inner, raises=inner_raises) as inside:
+                        await asyncio.sleep(20)
+                except hw.DeadlineExceeded:
+                    seen.append("inner raised")
+                seen.append(inside.expired)
+                await asyncio.sleep(3)
+                seen.append("went on")
+        except hw.DeadlineExceeded:
+            seen.append("outer raised")
+        return [*seen, around.expired, asyncio.current_task().cancelling()]
+
+    @hw.task
+    async def program() -> list[list[Any]]:
+        return await hw.gather(branch(), branch())
+
+    ends = go(program)
+    for seen in ends:
+        assert seen[-1] == 0
+        if outer > inner:
+            raised = ["inner raised"] if inner_raises else []
+            assert seen == [*raised, True, "went on", False, 0]
+        else:
+            assert seen[-2] is True
+            assert ("outer raised" in seen) == outer_raises
+            assert "went on" not in seen
+
+
+@pytest.mark.parametrize("options", [{}, {"deadline_s": 60}], ids=["without one", "with time left"])
+def test_a_run_whose_own_deadline_has_not_passed_asks_for_no_other(tmp_path, options):
+    @hw.task
+    async def program() -> None:
+        with hw.deadline(0):
+            await rest(1)
+
+    with pytest.raises(hw.DeadlineExceeded) as failed:
+        hw.run(program, store=tmp_path, **options)
+    assert not any("--deadline" in note for note in getattr(failed.value, "__notes__", ()))
+
+
+def test_a_program_s_own_handler_of_sigterm_is_left_alone(go):
+    @hw.task
+    async def program() -> int:
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.sleep(1)
+        return await rest(1)
+
+    def mine(number: int, _: object) -> None:
+        RAN.append(number)
+
+    before = signal.signal(signal.SIGTERM, mine)
+    try:
+        assert go(program) == 1
+        assert signal.getsignal(signal.SIGTERM) is mine
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert RAN == [signal.SIGTERM, 1]

@@ -150,8 +150,8 @@ REPLAYED: tuple[Bug, ...] = (
     bug(
         "hw.remaining() looks again",
         BOOKS,
-        '            mine, taken = self._engine.outcomes.decide(frame, "remaining", detail, lambda: now)\n',
-        "",
+        "told = outcomes.recall(frame.call, key)",
+        "told = MISSING",
     ),
     bug(
         "a decision is made again though it is recorded",

@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from headway.engine import events
-from headway.engine.handle import STARTING, Frame, Handle
+from headway.engine.handle import MISSING, STARTING, Frame, Handle
 from headway.errors import BudgetExceeded, UsageError
 from headway.journal.known import encode_body
 from headway.journal.ledger import Account, add, remaining_in
@@ -192,36 +192,45 @@ class Books:
         return total
 
     def allowance(self, call: Handle[Any]) -> Amounts:
-        """What a worker may still charge: what is left, and what is reserved for this very call."""
-        return self.left(Frame(call, call._scope))
+        """What a worker may still charge: what is left now, and what is reserved for this very call."""
+        account = call._scope.account
+        return self._left(account, *self._taken(Frame(call, call._scope))) if account is not None else {}
 
     def left(self, frame: Frame, unit: str = "") -> Amounts:
         """What code in this frame may still spend, per bounded unit: what the budgets leave, what is reserved for this very call,
         and what it charged before a crash and is about to charge again. Empty where nothing bounds the unit that is asked for.
 
         What plans calls by the answer is told the same when it asks again. What is recorded is how much was taken, so that an
-        amount that was raised since counts.
+        amount that was changed since counts; of a bound that is new, what is taken now is recorded besides.
         """
         account = frame.scope.account
         if account is None or (unit and unit not in account.units):
             return {}
         mine, taken = self._taken(frame)
         if frame.plans:
-            detail = account.key + unit.encode()
-            now = mine, taken
-            mine, taken = self._engine.outcomes.decide(frame, "remaining", detail, lambda: now)
-        return {each: amount + mine.get(each, 0.0) for each, amount in remaining_in(account, taken).items()}
+            outcomes = self._engine.outcomes
+            key = outcomes.name_decision(frame, "remaining", account.key + unit.encode())
+            told = outcomes.recall(frame.call, key)
+            if told is not MISSING:
+                mine, then = told
+                taken = then | {each: now | then.get(each, {}) for each, now in taken.items()}
+            if told != (mine, taken):
+                outcomes.record_decision(frame.call, key, "remaining", (mine, taken))
+        return self._left(account, mine, taken)
 
-    def _taken(self, frame: Frame) -> tuple[Amounts, list[Amounts]]:
-        """What is this very call's own, and what is taken in each account around it, the innermost first."""
+    def _left(self, account: Account, mine: Amounts, taken: dict[bytes, Amounts]) -> Amounts:
+        return {unit: amount + mine.get(unit, 0.0) for unit, amount in remaining_in(account, taken).items()}
+
+    def _taken(self, frame: Frame) -> tuple[Amounts, dict[bytes, Amounts]]:
+        """What is this very call's own, and what is taken in each account around it, by its key."""
         account, x = frame.scope.account, frame.call._x
         mine: Amounts = {}
         if account is not None and x is not None:
             mine = dict(x.reserved) if account is frame.call._scope.account else {}
             mine = add(mine, x.recharged.get(account.key, {}))
-        taken: list[Amounts] = []
+        taken: dict[bytes, Amounts] = {}
         while account is not None:
-            taken.append(account.taken)
+            taken[account.key] = account.taken
             account = account.parent
         return mine, taken
 

@@ -12,7 +12,7 @@ from it. Amounts are sums over calls of the last cumulative cost of each, so not
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from headway.errors import StoreDamaged
@@ -94,15 +94,13 @@ class Account:
             account = account.parent
 
 
-def remaining_in(account: Account | None, taken: Iterable[Amounts] = ()) -> Amounts:
+def remaining_in(account: Account | None, taken: Mapping[bytes, Amounts]) -> Amounts:
     """What is left for each unit that any enclosing account bounds: the least over the chain. `taken` is what was spent and
-    reserved in each account at some other time, the innermost first; without it, what is now."""
+    reserved in each account, by its key, now or at some other time."""
     left: Amounts = {}
-    then = iter(taken)
     while account is not None:
-        used = account.taken | next(then, {})
         for unit, limit in account.limits.items():
-            left[unit] = min(max(0.0, limit - used[unit]), left.get(unit, math.inf))
+            left[unit] = min(max(0.0, limit - taken[account.key][unit]), left.get(unit, math.inf))
         account = account.parent
     return left
 
