@@ -323,7 +323,7 @@ class _AsTheyCome(Generic[R]):
 
     def __init__(self, task: str) -> None:
         self._frame = _frame()
-        self._detail = b"map " + task.encode()
+        self._name = self._frame.call._engine.outcomes.name_decision(self._frame, "map", task.encode())
         self._arrivals = Arrivals()
         self._made = 0
 
@@ -339,7 +339,7 @@ class _AsTheyCome(Generic[R]):
 
     async def next(self) -> R:
         call, outcomes = self._frame.call, self._frame.call._engine.outcomes
-        key = outcomes.name_decision(self._frame, "order", self._detail)
+        key = outcomes.name_decision(self._frame, "order", self._name)
         told = outcomes.recall(call, key)
         left = self._arrivals.left
         index = None if told is MISSING else next((index for index, handle in left.items() if handle.key == told), None)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 
 import pytest
@@ -259,6 +260,71 @@ def test_map_without_order_is_told_its_order_again(go):
     with pytest.raises(RuntimeError):
         go(program)
     assert go(program) == order[0] == [1, 3, 2, 4, 5]
+
+
+def test_maps_that_run_side_by_side_are_told_their_own_orders_again(go):
+    orders: list[list[list[float]]] = []
+
+    async def take(seconds: list[float]) -> list[float]:
+        return [value async for value in hw.map(rest_so_long, seconds, ordered=False)]
+
+    @hw.task
+    async def program() -> None:
+        orders.append(await asyncio.gather(take([3, 5, 4]), take([2.5, 1.5, 3.5])))
+        if len(orders) == 1:
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError):
+        go(program)
+    go(program)
+    assert orders[0] == orders[1] == [[3, 4, 5], [1.5, 2.5, 3.5]]
+
+
+def test_an_order_that_was_told_in_part_goes_on_with_what_comes(go):
+    order: list[float] = []
+
+    @hw.task
+    async def program() -> list[float]:
+        out: list[float] = []
+        async for value in hw.map(rest_so_long, [5, 2, 4, 1], ordered=False):
+            out.append(value)
+            if len(out) == 2 and not order:
+                order.extend(out)
+                raise RuntimeError("stop")
+        return out
+
+    with pytest.raises(RuntimeError):
+        go(program)
+    assert order == [1, 2]
+    assert go(program) == [1, 2, 4, 5]
+
+
+def test_as_completed_stops_what_it_waited_for_when_it_is_stopped(go):
+    @hw.task
+    async def program() -> list[bool]:
+        handles = [rest_so_long(1), rest_so_long(60)]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(2):
+                async for _ in hw.as_completed(*handles):
+                    pass
+        return [end.cancelled for end in await hw.settle(*handles)]
+
+    assert go(program) == [False, True]
+
+
+def test_a_failure_behind_the_end_of_the_loop_is_not_the_program_s(go):
+    @hw.task
+    async def fails_late() -> int:
+        await asyncio.sleep(2)
+        raise ValueError("late")
+
+    @hw.task
+    async def program() -> float:
+        async for handle in hw.as_completed(rest_so_long(1), fails_late()):
+            return handle.result()
+        return 0
+
+    assert go(program) == 1
 
 
 def test_a_failed_map_without_order_drains_what_it_began_and_keeps_what_came_before(go):
