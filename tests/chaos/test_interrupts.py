@@ -139,3 +139,49 @@ def test_signals_of_a_forked_process_are_its_own(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert "no new calls" not in done.stderr
     assert (done.returncode, done.stdout) == (0, "[(10, 1), (10, 1)]\n")
+
+
+FORKS_AGAIN = """
+import asyncio, os, signal, sys
+import headway as hw
+
+def told_by_a_child(look) -> int:
+    child = os.fork()
+    if not child:
+        os._exit(look())
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+def is_default() -> bool:
+    return signal.getsignal(signal.SIGTERM) is signal.SIG_DFL and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+def hands_down() -> int:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    return told_by_a_child(lambda: signal.getsignal(signal.SIGTERM) is signal.SIG_IGN)
+
+@hw.task
+async def forks() -> tuple[int, int]:
+    await other_ended.wait()
+    return told_by_a_child(is_default), told_by_a_child(hands_down)
+
+@hw.task
+async def other() -> None:
+    pass
+
+async def main() -> None:
+    global other_ended
+    other_ended = asyncio.Event()
+    first = asyncio.create_task(hw.arun(forks, store=None, progress=False))
+    await asyncio.sleep(0)
+    await hw.arun(other, store=None, progress=False)
+    other_ended.set()
+    print(await first, hands_down())
+
+asyncio.run(main())
+"""
+
+
+def test_a_fork_gives_back_what_its_runs_took_and_nothing_else(tmp_path):
+    (tmp_path / "forks_again.py").write_text(FORKS_AGAIN)
+    command = [sys.executable, "-W", "ignore", str(tmp_path / "forks_again.py")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, "(1, 1) 1"), done.stderr

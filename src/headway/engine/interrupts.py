@@ -25,14 +25,14 @@ def interrupts(act: Callable[[int], None]) -> Iterator[None]:
         return
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM) if _is_default(number)}
     loop = asyncio.get_running_loop()
+    _taken.extend(before)
     for number in before:
         loop.add_signal_handler(number, act, number)
-    _taken[:] = before
     try:
         yield
     finally:
-        _taken.clear()
         for number, handler in before.items():
+            _taken.remove(number)
             loop.remove_signal_handler(number)
             signal.signal(number, handler)
 
@@ -51,6 +51,7 @@ def _give_back() -> None:
         signal.set_wakeup_fd(-1)
         for number in _taken:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+        _taken.clear()  # what it forks in turn has handlers of its own
 
 
 os.register_at_fork(after_in_child=_give_back)
