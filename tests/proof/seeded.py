@@ -152,7 +152,7 @@ def hunt(broken: Bug, how: str = "again") -> Caught | None:
         capture_output=True,
         text=True,
         timeout=MOST_S,
-        env={**os.environ, "PYTHONPATH": str(HERE)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join((str(HERE), str(_root().parent)))},  # the Headway of this process
         check=False,
     )
     if ran.returncode:
