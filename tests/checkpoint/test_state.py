@@ -315,6 +315,14 @@ def test_two_things_of_one_name_are_refused() -> None:
         take({"a.b": np.zeros(1), "a": {"b": np.ones(1)}})
     with pytest.raises(UsageError, match=r"two values of the state are called a\.b"):
         take({"a.b": 1, "a": {"b": 2}})
+    for state in ({"a.b": 1, "a": {"b": np.zeros(1)}}, {"a.b": np.zeros(1), "a": {"b": 1}}, {"a.b": np.zeros(1), "a": {"b": []}}):
+        with pytest.raises(UsageError, match=r"two parts of the state are called a\.b"):
+            take(state)
+
+
+def test_a_mask_is_not_silently_lost() -> None:
+    with pytest.raises(UsageError, match="x is a masked array"):
+        take({"x": np.ma.masked_array([1.0, 2.0], mask=[False, True])})
 
 
 # --- values and objects ----------------------------------------------------------------------------------------------
@@ -337,6 +345,30 @@ def test_plain_values_come_back_where_they_were() -> None:
     assert target == state
     assert target["seen"] is inner
     assert type(target["pair"]) is Point
+
+
+@pytest.mark.parametrize("then", [[], [1.5], [9, 8, 7, 6]])
+@pytest.mark.parametrize("saved", [[], [1.5, 2.5], [{"loss": 1.0, "at": (3, None)}, ["x"]], [np.float32(0.5)]])
+def test_a_list_of_plain_values_comes_back_with_its_length(saved: list[Any], then: list[Any]) -> None:
+    target = {"w": np.zeros(2), "history": then[:]}
+    inner = target["history"]
+    stored({"w": np.ones(2), "history": saved}).load(target)
+    assert target["history"] == saved
+    assert target["history"] is inner  # whoever appends to it goes on with the same list
+
+
+def test_a_list_that_was_saved_item_by_item_is_loaded_so() -> None:
+    checkpoint = stored({"history": {"0": 1.5, "1": 2.5}})
+    target = {"history": [0.0, 0.0]}
+    checkpoint.load(target)
+    assert target == {"history": [1.5, 2.5]}
+
+
+@pytest.mark.parametrize("state", [(np.zeros(1), 3), (((1,),),), 3])
+def test_values_that_nothing_could_be_put_back_into_are_refused(state: Any) -> None:
+    with pytest.raises(UsageError, match="give a dictionary"):
+        take(state)
+    take((np.zeros(1), [3], {"n": 3}))  # here it can
 
 
 class Thing:
@@ -811,6 +843,10 @@ def test_what_the_checkpoint_lacks_is_listed() -> None:
 
 def test_another_shape_or_type_is_listed() -> None:
     checkpoint = stored({"a": np.zeros(2), "b": np.zeros(3)})
+    with pytest.raises(CheckpointMismatch, match="a is an array in the state, but a plain value in the checkpoint"):
+        stored({"a": 3}).load({"a": np.zeros(())})
+    with pytest.raises(CheckpointMismatch, match="a is a plain value in the state, but an array in the checkpoint"):
+        checkpoint.load({"a": None, "b": np.zeros(3)})
     with pytest.raises(
         CheckpointMismatch, match=r"a is F64 \[3\] in the state, F64 \[2\] there; b is F32 \[3\] in the state, F64 \[3\]"
     ):

@@ -219,7 +219,7 @@ def test_diff_tells_what_changed_and_by_how_much(folder: Folder, root: str) -> N
     (changed,) = found["changed"]
     assert (changed["name"], changed["elements"], changed["changed"]) == ("model.embed", 1_500_000, 3000)
     assert changed["max_abs"] == pytest.approx(1, rel=1e-6)
-    assert found["values_changed"] == ["lr", "notes.1"]
+    assert found["values_changed"] == ["lr", "notes"]
     out = ckpt(folder, "diff", root, "10", "30").out
     for told in ("step 10", "step 30", "model.embed", "3,000", "0.20%", "~ lr", "2 arrays equal"):
         assert told in out

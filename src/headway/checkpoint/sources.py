@@ -79,7 +79,10 @@ def local_of(value: Any, name: str, writable: bool) -> Local:
 
 
 def _local_array(array: Any, name: str, writable: bool) -> Local:
+    import numpy as np
 
+    if isinstance(array, np.ma.MaskedArray):
+        raise UsageError(f"{name} is a masked array, whose mask would be lost: give its `data` and its `mask`")
     code, size = code_named(array.dtype, name), array.itemsize
     if any(stride % size for stride in array.strides):
         raise UsageError(f"{name}: a numpy array whose strides {array.strides} are no multiples of its {size} bytes: copy it first")

@@ -8,7 +8,7 @@ stage, wrapper or parameter number is ever in a name, so whatever the next run l
 - modules, torch optimizers: see `module_state` and `optim_state`
 - `Flat`, `FlatOptimizer`, `Rng`, `Streams`, `Cursor`: what they say themselves
 - anything else with `state_dict` and `load_state_dict` (a learning rate schedule, a gradient scaler): its `state_dict()`
-- numbers, strings, booleans, None, bytes: values
+- numbers, strings, booleans, None, bytes: values; a list of nothing else is one value, which may have grown since
 
 Optimizers are looked at last, since they call parameters by what others name. Torch is never imported for a state without it.
 """
@@ -97,14 +97,17 @@ def refuse_unclaimed(objects: Mapping[str, Object], values: Values, names: set[s
     left = [name for name, each in objects.items() if name not in names and each.alias_of not in names]
     left += [name for name in values if name not in names]
     if left:
-        raise CheckpointMismatch(f"in the checkpoint, but not in the state: {_some(left)}. To load only a part, select it by name")
+        raise CheckpointMismatch(
+            f"in the checkpoint, but not in the state: {_some(left)}. To load only a part, select it by name, "
+            "or load what is in both with strict=False"
+        )
 
 
 def optimizers_in(state: Any) -> list[Any]:
     """The torch optimizers of a state, whose steps change it."""
     from headway.checkpoint.flat import FlatOptimizer
 
-    leaves = [leaf.optimizer if isinstance(leaf, FlatOptimizer) else leaf for _, leaf in _leaves(state, "")]
+    leaves = [leaf.optimizer if isinstance(leaf, FlatOptimizer) else leaf for _, leaf in _leaves(state, "", lambda path: True)]
     return [leaf for leaf in leaves if _is_optimizer(leaf)]
 
 
@@ -119,11 +122,16 @@ def _put_all(state: Any, taking: Taking) -> None:
     from headway.checkpoint.flat import FlatOptimizer
 
     later: list[tuple[str, Any]] = []
-    for path, leaf in _leaves(state, ""):
+    plain: set[str] = set()
+    arrays: set[str] = set()
+    for path, leaf in _leaves(state, "", _whole_in(taking)):
         if isinstance(leaf, FlatOptimizer) or _is_optimizer(leaf):
             later.append((path, leaf))
         else:
+            (plain if _is_plain(leaf) else arrays).add(path)
             _put(leaf, taking, path)
+    if both := sorted(plain & arrays):
+        raise UsageError(f"two parts of the state are called {both[0]}: rename one (names of nested keys are joined with dots)")
     _put_back(state, taking)
     for path, leaf in later:
         if isinstance(leaf, FlatOptimizer):
@@ -134,9 +142,21 @@ def _put_all(state: Any, taking: Taking) -> None:
             put_optimizer(leaf, taking, path)
 
 
-def _leaves(node: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """What is in the containers of a state, by name."""
+def _whole_in(taking: Taking) -> Callable[[str], bool]:
+    """Whether a list of plain values is one value, by its path: when saving, always; when loading, where the checkpoint has one."""
+    saved = taking.saved
+    if saved is None:
+        return lambda path: True
+    return lambda path: isinstance(saved.values.get(taking.placer.name(path)), list)
+
+
+def _leaves(node: Any, path: str, whole: Callable[[str], bool]) -> Iterator[tuple[str, Any]]:
+    """What is in the containers of a state, by name. A list of nothing but plain values grows as a training goes on, so it is a
+    leaf, and comes back with the length that it had."""
     items: Iterator[tuple[Any, Any]]
+    if path and isinstance(node, list) and _is_plain(node) and whole(path):
+        yield path, node
+        return
     if isinstance(node, dict):
         items = iter(node.items())
     elif isinstance(node, list | tuple):
@@ -147,7 +167,16 @@ def _leaves(node: Any, path: str) -> Iterator[tuple[str, Any]]:
     for key, each in items:
         if not isinstance(key, str | int):
             raise UsageError(f"{path or 'the state'} has the key {key!r}: keys of a state are strings or integers")
-        yield from _leaves(each, f"{path}.{key}" if path else str(key))
+        yield from _leaves(each, f"{path}.{key}" if path else str(key), whole)
+
+
+def _is_plain(node: Any) -> bool:
+    """Whether there are only plain values in it."""
+    if type(node) is dict:
+        return all(isinstance(key, str | int) for key in node) and all(map(_is_plain, node.values()))
+    if type(node) in (list, tuple):  # no classes of their own, which a value would not tell
+        return all(map(_is_plain, node))
+    return isinstance(node, _LEAVES) or is_numpy_scalar(node)
 
 
 def _put(leaf: Any, taking: Taking, path: str) -> None:
@@ -155,7 +184,7 @@ def _put(leaf: Any, taking: Taking, path: str) -> None:
         leaf.put_into(taking, path)
     elif is_array(leaf):
         taking.array(path, leaf, "param" if _is_parameter(leaf) else "array")
-    elif isinstance(leaf, _LEAVES) or is_numpy_scalar(leaf):
+    elif _is_plain(leaf):
         pass  # `_put_back`
     elif _is_module(leaf):
         from headway.checkpoint.module_state import put_module
@@ -173,15 +202,29 @@ def _put(leaf: Any, taking: Taking, path: str) -> None:
 def _put_back(state: Any, taking: Taking) -> None:
     """Keep the plain values of a state; when loading, put what was saved where they are."""
     new: dict[str, Any] = {}
-    for path, leaf in _leaves(state, ""):
-        if isinstance(leaf, _LEAVES) or is_numpy_scalar(leaf):
-            if not path:
-                raise UsageError(
-                    f"the state is {leaf!r}: give a dictionary, a module or another object that can be filled in place"
-                )
+    if _unfillable(state):
+        raise UsageError(f"the state is {state!r}: give a dictionary, a module or another object that can be filled in place")
+    for path, leaf in _leaves(state, "", _whole_in(taking)):
+        if isinstance(leaf, list):
+            taking.tree(taking.placer.name(path), leaf, "array", _refill(leaf))
+        elif _is_plain(leaf):
             taking.tree(taking.placer.name(path), leaf, "array", _into(new, path))
     if taking.saved is not None:
         taking.then(lambda values: _assign(state, "", new))
+
+
+def _unfillable(state: Any) -> bool:
+    """Whether it has a plain value that nothing holds but tuples: there would be no place for what is loaded."""
+    if isinstance(state, tuple):
+        return any(map(_unfillable, state))
+    return isinstance(state, _LEAVES) or is_numpy_scalar(state)
+
+
+def _refill(values: list[Any]) -> Callable[[Any], None]:
+    def load(value: list[Any]) -> None:
+        values[:] = value
+
+    return load
 
 
 def _into(new: dict[str, Any], path: str) -> Callable[[Any], None]:
@@ -243,15 +286,20 @@ def _refuse_misfits(inventory: Inventory, objects: Mapping[str, Object], values:
         if not wanted(holding.name):
             continue
         if known is None:
-            wrong.append(f"{holding.name} is in the state, but not in the checkpoint")
+            there = ", but a plain value in the checkpoint" if holding.name in values else ", but not in the checkpoint"
+            wrong.append(f"{holding.name} is {'an array ' if holding.name in values else ''}in the state{there}")
         elif (known.dtype, known.shape) != (holding.object.dtype, holding.object.shape):
             mine, other = holding.object, known
             wrong.append(f"{holding.name} is {mine.dtype} {list(mine.shape)} in the state, {other.dtype} {list(other.shape)} there")
-    wrong += [
-        f"{name} is in the state, but not in the checkpoint" for name in inventory.values if wanted(name) and name not in values
-    ]
+    for name in inventory.values:
+        if wanted(name) and name not in values:
+            there = ", but an array in the checkpoint" if name in objects else ", but not in the checkpoint"
+            wrong.append(f"{name} is {'a plain value ' if name in objects else ''}in the state{there}")
     if wrong:
-        raise CheckpointMismatch(f"the checkpoint does not fit the state: {_some(wrong, '; ')}. Nothing was changed")
+        raise CheckpointMismatch(
+            f"the checkpoint does not fit the state: {_some(wrong, '; ')}. Nothing was changed. To load what is in both, load with "
+            "strict=False; what has another shape or type has to be left out by name (select=)"
+        )
 
 
 def _some(names: list[str], between: str = ", ") -> str:
