@@ -827,6 +827,28 @@ def test_flat_parameters_of_fsdp1_have_the_names_and_moments_of_the_module() -> 
     assert "opt.state.model.up.weight.exp_avg" in checkpoint.arrays
 
 
+def test_the_state_of_another_kind_of_optimizer_is_refused() -> None:
+    net, optimizer = trained(1)
+    checkpoint = stored({"model": net, "opt": optimizer})
+    other = torch.optim.SGD(net.parameters(), lr=0.5, momentum=0.9)
+    for strict in (True, False):
+        with pytest.raises(CheckpointMismatch, match=r"another kind of optimizer than SGD, with .*betas.* and without .*momentum"):
+            checkpoint.load({"model": net, "opt": other}, strict=strict)
+    assert not other.state
+    checkpoint.load({"model": net, "opt": other}, select=lambda name: not name.startswith("opt."))
+    assert other.param_groups[0]["lr"] == 0.5
+
+
+def test_hyperparameters_of_schedules_newer_versions_and_the_program_are_no_other_kind() -> None:
+    net, optimizer = trained(1)
+    optimizer.param_groups[0]["name"] = "all"
+    checkpoint = stored({"model": net, "opt": optimizer})
+    checkpoint.load({"model": net, "opt": torch.optim.AdamW(net.parameters(), lr=0.5)})  # the name comes along
+    torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=4)
+    del optimizer.param_groups[0]["name"], optimizer.param_groups[0]["maximize"]  # as of an older version
+    stored({"model": net, "opt": optimizer}).load({"model": net, "opt": torch.optim.AdamW(net.parameters(), lr=0.5)})
+
+
 # --- what does not fit -----------------------------------------------------------------------------------------------
 
 

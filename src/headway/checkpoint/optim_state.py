@@ -30,6 +30,9 @@ from headway.errors import CheckpointMismatch, LayoutError, UsageError
 _HOW = frozenset({"params", "param_names", "foreach", "fused", "capturable", "differentiable"})
 """What a group says about how to compute, and not what: the program decides that anew each time."""
 
+_SCHEDULED = frozenset({"initial_lr", "max_lr", "min_lr", "base_momentum", "max_momentum", "swa_lr"})
+"""What schedules add to a group."""
+
 _MASTER = "master"
 
 
@@ -92,6 +95,8 @@ class _Work:
         taking = self.taking
         assert taking.saved is not None
         names = [name for name in names if self._is_saved(name)]
+        for name in names[:1]:
+            self._refuse_another_kind(group, where, decode(taking.saved.values[name], _no_array))
         for name in names:
             if taking.saved.values[name] != taking.saved.values[names[0]]:
                 raise CheckpointMismatch(
@@ -109,6 +114,20 @@ class _Work:
 
         if names:
             taking.then(accept)
+
+    def _refuse_another_kind(self, group: dict[str, Any], where: str, saved: dict[str, Any]) -> None:
+        """The slots of another kind of optimizer are of no use, and its own would be missing in the first step. Hyperparameters
+        tell: a newer version of an optimizer has more of them, a group may have some of the program's own, but not both."""
+        kind = type(self.optimizer).__name__
+        lacks = sorted(self.optimizer.defaults.keys() - saved.keys() - _HOW)
+        extra = sorted(saved.keys() - group.keys() - _HOW - _SCHEDULED)
+        if lacks and extra:
+            raise CheckpointMismatch(
+                f"{where} was saved by another kind of optimizer than {kind}, with {', '.join(extra)} "
+                f"and without {', '.join(lacks)}. Nothing was changed. "
+                f"To load the rest and begin with a fresh {kind}, select the names that don't begin with "
+                f"{self.path + '.'!r}"
+            )
 
     # --- slots, as they are ---------------------------------------------------------------------------------------
 
