@@ -408,6 +408,12 @@ def test_an_object_gets_the_tree_that_it_gave() -> None:
     assert isinstance(got["c"], Counter)
 
 
+def test_a_set_of_things_that_can_not_be_compared_comes_back() -> None:
+    target = Thing({})
+    stored({"thing": Thing({"seen": {1, "a", None, (2, "b")}})}).load({"thing": target})
+    assert target.tree == {"seen": {1, "a", None, (2, "b")}}
+
+
 def test_tensors_of_an_object_that_are_shards_are_filled_as_shards() -> None:
     whole = torch.arange(12.0).reshape(6, 2)
 

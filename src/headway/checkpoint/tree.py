@@ -51,7 +51,7 @@ def _encode_container(value: object, name: str, keep: Callable[[str, object], st
         case tuple():
             return {"$tuple": [below(at, each) for at, each in enumerate(value)]}
         case set() | frozenset():
-            return {"$set": [below(at, each) for at, each in enumerate(sorted(value))]}
+            return {"$set": [below(at, each) for at, each in enumerate(sorted(value, key=_order))]}
         case bytes() | bytearray():
             return {"$bytes": base64.b64encode(value).decode()}
         case complex():
@@ -60,6 +60,11 @@ def _encode_container(value: object, name: str, keep: Callable[[str, object], st
         f"{name} is a {type(value).__module__}.{type(value).__qualname__}, which can't be kept in a checkpoint: leave it out of "
         "the state, or let state_dict() give arrays, numbers, strings, lists, tuples and dictionaries for it"
     )
+
+
+def _order(element: object) -> tuple[str, str]:
+    """The same order on all ranks, of things that can't be compared, too."""
+    return type(element).__name__, repr(element)
 
 
 def decode(tree: Json, array: Callable[[str, str], object]) -> Any:
