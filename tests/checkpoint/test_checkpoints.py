@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -14,6 +17,7 @@ from gang import Gang
 
 import headway as hw
 from headway.checkpoint.retention import Keep
+from headway.checkpoint.save import Saver
 from headway.checkpoint.torch_state import TorchMemory
 from headway.errors import CheckpointConflict, CheckpointDamaged, CheckpointMismatch, NoCheckpoint, SaveFailed, UsageError
 
@@ -44,6 +48,92 @@ def test_a_metric_that_is_no_number_is_left_out_and_the_state_is_saved(tmp_path)
         with pytest.warns(RuntimeWarning, match="the metric loss=nan is not kept"):
             ck.save(state_of(7), 7, metrics={"loss": float("nan"), "seen": 3}).durable()
         assert ck.latest().metrics == {"seen": 3}
+
+
+def test_steps_are_integers_of_any_library(tmp_path):
+    with hw.Checkpoints(tmp_path) as ck:
+        ck.save(state_of(7), np.int64(7)).durable()
+        ck.save(state_of(8), torch.tensor(8)).durable()
+        assert [each.step for each in ck.manifests()] == [8, 7]
+        assert ck.load(into=state_of(0), step=np.int64(7)).step == 7
+        assert list(ck.steps(state_of(0), total=np.int64(9), every=np.int64(5))) == [8]
+
+
+@pytest.mark.parametrize("step", [-1, 1.5, "x", None])
+def test_what_is_no_step_is_refused_with_a_sentence(tmp_path, step):
+    with hw.Checkpoints(tmp_path) as ck:
+        with pytest.raises(UsageError, match=r"give an integer|0 or more"):
+            ck.save(state_of(7), step)
+        with pytest.raises((UsageError, NoCheckpoint), match=r"names no checkpoint|has no checkpoint"):
+            ck.load(into=state_of(0), step=step)
+        assert ck.manifests() == ()
+
+
+def test_what_is_no_number_is_refused_with_a_sentence(tmp_path):
+    with hw.Checkpoints(tmp_path) as ck:
+        with pytest.raises(UsageError, match="the metric loss is 'low': give a number"):
+            ck.save(state_of(7), 7, metrics={"loss": "low"})
+        for counts in ({"total": 2.5, "every": 1}, {"total": 5, "every": 0.5}):
+            with pytest.raises(UsageError, match=r"steps\((total|every)=…\) is .*: give an integer"):
+                next(ck.steps(state_of(0), **counts))
+
+
+def test_threads_that_save_at_once_save_one_after_another(tmp_path):
+    together = threading.Barrier(6)
+
+    def save(number):
+        together.wait(60)
+        ck.save(state_of(number), number).durable()
+
+    with hw.Checkpoints(tmp_path, buffers=6) as ck, ThreadPoolExecutor(6) as threads:
+        list(threads.map(save, range(6)))
+        found = ck.manifests()
+        assert sorted(each.step for each in found) == list(range(6))
+        assert [each.serial for each in found] == [6, 5, 4, 3, 2, 1]
+
+
+def test_threads_that_save_first_share_one_helper(tmp_path, monkeypatch):
+    made = []
+
+    def make(*args, **options):
+        made.append(Saver(*args, **options))
+        if len(made) == 1:
+            second.start()
+            second.join(0.2)  # it would get here as well, if it did not wait for this one
+        return made[-1]
+
+    monkeypatch.setattr("headway.checkpoint.checkpoints.Saver", make)
+    with hw.Checkpoints(tmp_path) as ck:
+        second = threading.Thread(target=lambda: ck.save(state_of(2), 2).durable())
+        ck.save(state_of(1), 1).durable()
+        second.join(60)
+        assert len(made) == 1
+        assert sorted(each.step for each in ck.manifests()) == [1, 2]
+
+
+FORKS = """
+import os, sys
+import numpy as np
+import headway as hw
+
+ck = hw.Checkpoints(sys.argv[1])
+ck.save({"w": np.ones(3)}, 1).durable()
+child = os.fork()
+if not child:
+    ck.load(into={"w": np.zeros(3)})
+    ck.save({"w": np.ones(3)}, 2).durable(60)
+    ck.close()
+    os._exit(7)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+ck.load(into={"w": np.zeros(3)})
+ck.close()
+"""
+
+
+def test_a_fork_saves_with_a_helper_of_its_own(tmp_path):
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", FORKS, tmp_path], capture_output=True, text=True, timeout=100)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [each.step for each in hw.Checkpoints(tmp_path).manifests()] == [2, 1]
 
 
 def test_another_process_loads_what_was_saved_here(tmp_path):
@@ -217,6 +307,16 @@ def test_ranks_that_contradict_each_other_all_hear_of_it(tmp_path):
 
     for error in Gang(2).run(load):
         assert isinstance(error, NoCheckpoint)
+    with hw.Checkpoints(tmp_path) as ck:
+        for step in (1, 2):
+            ck.save({"w": np.zeros(3)}, step).durable()
+
+    def load_another(member):
+        return hw.Checkpoints(tmp_path, ranks=member).load(into={"w": np.zeros(3)}, step=1 + member.rank)
+
+    for error in Gang(2).run(load_another):
+        assert isinstance(error, CheckpointMismatch)
+        assert "rank 0 loads 1 and rank 1 loads 2" in str(error)
 
 
 def test_an_optimizer_step_waits_for_the_copy(tmp_path):

@@ -453,7 +453,7 @@ def test_checkpoints_are_found_by_step_by_id_and_by_the_beginning_of_an_id(root:
     assert find(root, "latest").id == "bbbb3333"
     with pytest.raises(NoCheckpoint, match="beginning of several ids: aaaa1111, aaaa2222"):
         find(root, "aaaa")
-    with pytest.raises(NoCheckpoint, match=r"no checkpoint 30. There are 3, 10 \(aaaa1111\), 10 \(aaaa2222\), 20 \(bbbb3333\)"):
+    with pytest.raises(NoCheckpoint, match=r"no checkpoint 30. There are 3: 10 \(aaaa1111\), 10 \(aaaa2222\), 20 \(bbbb3333\)"):
         find(root, 30)
 
 

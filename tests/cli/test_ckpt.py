@@ -378,7 +378,7 @@ def test_bench_measures_and_leaves_the_folder_as_it_was(folder: Folder) -> None:
         (("export", "nowhere", "x.safetensors"), 3, "there is no folder nowhere"),
         (("gc", "nowhere", "--keep-last", "1"), 3, "there is no folder nowhere"),
         (("ls", "runs/HEAD"), 3, "is a file: give the folder it is in"),
-        (("show", "runs", "40"), 3, "has no checkpoint '40'. There are 3, 10 ("),
+        (("show", "runs", "40"), 3, "has no checkpoint '40'. There are 3: 10 ("),
         (("pin", "runs", "40"), 3, "has no checkpoint '40'"),
         (("diff", "runs", "10", "40"), 3, "has no checkpoint '40'"),
         (("show", "runs", "10", "opt.*"), 2, "nothing in step 10 is called 'opt.*'"),

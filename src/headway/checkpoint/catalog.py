@@ -6,6 +6,7 @@ over: someone who asks for the newest and gets an older one has to be told why.
 
 from __future__ import annotations
 
+import operator
 import re
 
 import msgspec
@@ -13,7 +14,7 @@ import msgspec
 from headway.checkpoint.backend.base import Backend
 from headway.checkpoint.manifest import ROOT_NAME, STEPS, Manifest
 from headway.checkpoint.stored import read_head, read_manifest, read_segment
-from headway.errors import CheckpointDamaged, NoCheckpoint
+from headway.errors import CheckpointDamaged, NoCheckpoint, UsageError
 
 _FOLDER = re.compile(rf"{STEPS}/(\d{{12,}})-([^/]+)")
 SHORTEST = 4  # of an abbreviated id
@@ -117,6 +118,11 @@ def find(backend: Backend, step: int | str) -> Manifest:
 
     Raises NoCheckpoint, saying what is there, and CheckpointDamaged where the one that is meant does not verify.
     """
+    if not isinstance(step, str):
+        try:
+            step = operator.index(step)
+        except TypeError:
+            raise UsageError(f"{step!r} names no checkpoint: give a step, an id or 'latest'") from None
     if step == "latest":
         found = newest(backend)
         if found.manifest is None:
@@ -160,4 +166,5 @@ def _listing(known: list[Place]) -> str:
     if not known:
         return "is none at all"
     shown = ", ".join(f"{place.step} ({place.id})" for place in known[-10:])
-    return f"are {len(known)}, " + ("the last ten of which are " if len(known) > 10 else "") + shown
+    counted = f"is {len(known)}" if len(known) == 1 else f"are {len(known)}"
+    return counted + (", the last ten of which are " if len(known) > 10 else ": ") + shown

@@ -13,6 +13,9 @@ many processes there were (`docs/checkpoint-format.md`).
 from __future__ import annotations
 
 import math
+import operator
+import os
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -42,10 +45,11 @@ from headway.checkpoint.stored import read_manifest, read_segments
 from headway.checkpoint.together import together
 from headway.checkpoint.verify import Report, verify
 from headway.engine import events
-from headway.errors import CheckpointDamaged, NoCheckpoint, UsageError
+from headway.errors import CheckpointDamaged, CheckpointMismatch, NoCheckpoint, UsageError
 
 ORPHAN_WAIT_S = 60.0
 _LOOK_S = 0.05
+_MAKING = threading.Lock()  # of a saver, by one of several threads
 
 
 class Restored(msgspec.Struct, frozen=True):
@@ -133,15 +137,22 @@ class Checkpoints:
         Raises:
             UsageError, LayoutError, CheckpointMismatch: this state can never be saved like this.
         """
-        kept = {name: float(value) for name, value in (metrics or {}).items()}
+        step = _integer(step, "save(step=…)")
+        if step < 0:
+            raise UsageError(f"save(step={step}): a step says how many are done, so it is 0 or more")
+        kept = {name: _metric(name, value) for name, value in (metrics or {}).items()}
         for name in [name for name, value in kept.items() if not math.isfinite(value)]:
             warnings.warn(f"step {step}: the metric {name}={kept.pop(name)} is not kept: it is no number", RuntimeWarning, 2)
-        return self._saving().save(state, self.layout, step, kept)
+        saver = self._saving()
+        with saver.one_at_a_time:
+            return saver.save(state, self.layout, step, kept)
 
     def prepare(self, state: Any) -> None:
         """Have the memory for saves of this state made ahead of time, as `steps` does: the first save blocks less. All ranks must
         call it. Raises as `save` does."""
-        self._saving().prepare(state, self.layout)
+        saver = self._saving()
+        with saver.one_at_a_time:
+            saver.prepare(state, self.layout)
 
     def steps(
         self,
@@ -164,6 +175,7 @@ class Checkpoints:
             CheckpointDamaged: there are checkpoints, but none that verifies. (Only where there is none does it start afresh.)
             CheckpointError: the last step could not be saved.
         """
+        total, every = _integer(total, "steps(total=…)"), _integer(every, "steps(every=…)")
         if every < 1:
             raise UsageError(f"steps(every={every}): save after every 1 or more steps")
         try:
@@ -187,17 +199,17 @@ class Checkpoints:
 
     def wait(self, timeout_s: float | None = None) -> None:
         """Return when no save is on its way any more, durable or failed. Warns of those that failed."""
-        if self._saver is not None:
-            self._saver.wait(timeout_s)
+        if (saver := self._own_saver()) is not None:
+            saver.wait(timeout_s)
 
     def guard(self) -> None:
         """Return when the state may be changed, whatever is still being copied. Torch's optimizers call it by themselves."""
-        if self._saver is not None:
-            self._saver.guard()
+        if (saver := self._own_saver()) is not None:
+            saver.guard()
 
     def close(self, timeout_s: float | None = None) -> None:
         """Wait for saves on their way and end the helper process. After `timeout_s` seconds the helper goes on alone."""
-        saver, self._saver = self._saver, None
+        saver, self._saver = self._own_saver(), None
         if saver is not None:
             saver.close(timeout_s)
 
@@ -249,19 +261,24 @@ class Checkpoints:
 
         def say() -> bytes:
             if ranks.rank:
-                return b""
+                return f"{step}\n".encode()
             self._await_orphans()
             if not passed_over:
-                return find(self.backend, step).folder.encode()
+                return f"{step}\n{find(self.backend, step).folder}".encode()
             without = {line.partition(":")[0] for line in passed_over}
             for manifest in manifests(self.backend).checkpoints:
                 if manifest.id not in without:
-                    return manifest.folder.encode()
+                    return f"{step}\n{manifest.folder}".encode()
             found = "".join(f"\n  {line}" for line in passed_over)
             raise CheckpointDamaged(f"{self.root} has no checkpoint that verifies:{found}")
 
-        folder = together(ranks, say)[0].decode()
-        return read_manifest(self.backend, folder)
+        said = [each.decode().partition("\n") for each in together(ranks, say)]
+        for rank, (asked, _, _) in enumerate(said):
+            if asked != said[0][0]:
+                raise CheckpointMismatch(
+                    f"rank 0 loads {said[0][0]} and rank {rank} loads {asked}: give all of them the same step. Nothing was changed"
+                )
+        return read_manifest(self.backend, said[0][2])
 
     def _load(
         self,
@@ -300,8 +317,8 @@ class Checkpoints:
                 on_phase=monitor.note,
             )
         self._came_from = manifest.id
-        if self._saver is not None:
-            self._saver.came_from(manifest.id)
+        if (saver := self._own_saver()) is not None:
+            saver.came_from(manifest.id)
         seconds = time.perf_counter() - began
         monitor.tell(events.CheckpointLoaded, id=manifest.id, nbytes=done.bytes_filled, seconds=seconds)
         return Restored(manifest.step, manifest.id, manifest.metrics, done.bytes_read, seconds, tuple(passed_over))
@@ -337,10 +354,18 @@ class Checkpoints:
         return self._given_ranks or ranks_here()
 
     def _saving(self) -> Saver:
-        if self._saver is None:
-            after = self._collect if self.keep is not None else None
-            self._saver = Saver(self.backend, self._ranks(), listener=self._on_event, after=after, **self._options)
-            self._saver.came_from(self._came_from)
+        with _MAKING:
+            saver = self._own_saver()
+            if saver is None:
+                after = self._collect if self.keep is not None else None
+                saver = self._saver = Saver(self.backend, self._ranks(), listener=self._on_event, after=after, **self._options)
+                saver.came_from(self._came_from)
+            return saver
+
+    def _own_saver(self) -> Saver | None:
+        """The saver of this process, if there is one. A fork has its parent's, without the threads that make it go on."""
+        if self._saver is not None and self._saver.process != os.getpid():
+            self._saver = None
         return self._saver
 
     def _collect(self) -> None:
@@ -351,7 +376,8 @@ class Checkpoints:
     def _await_orphans(self) -> None:
         """A trainer that died may have left a helper that still writes what it had copied: wait for that."""
         deadline = time.monotonic() + ORPHAN_WAIT_S
-        mine = self._saver.in_flight() if self._saver is not None else []
+        saver = self._own_saver()
+        mine = saver.in_flight() if saver is not None else []
         while time.monotonic() < deadline:
             if not [lease for lease in live(self.backend, SAVING, time.time()) if lease.id not in mine]:
                 return
@@ -370,3 +396,18 @@ class Checkpoints:
     def unpin(self, step: int | str) -> None:
         """Leave a checkpoint to the policy again."""
         unpin(self.backend, find(self.backend, step).id)
+
+
+def _integer(number: Any, what: str) -> int:
+    """A number of steps, which may be one of numpy's or torch's."""
+    try:
+        return operator.index(number)
+    except TypeError:
+        raise UsageError(f"{what} is {number!r}: give an integer") from None
+
+
+def _metric(name: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError, RuntimeError):
+        raise UsageError(f"the metric {name} is {value!r}: give a number") from None

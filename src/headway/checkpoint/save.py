@@ -11,6 +11,7 @@ does not fit, raises UsageError, LayoutError or CheckpointMismatch at the first 
 
 from __future__ import annotations
 
+import os
 import secrets
 import threading
 import time
@@ -133,6 +134,8 @@ class Saver:
         listener: Listener | None = None,
         after: Callable[[], None] | None = None,
     ) -> None:
+        self.process = os.getpid()
+        self.one_at_a_time = threading.Lock()  # several threads may save
         self._backend, self._ranks = backend, ranks
         self._buffers, self._debug, self._deadline_s = buffers, debug, deadline_s
         self._provenance, self._listener = provenance or {}, listener
