@@ -10,6 +10,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -109,6 +110,27 @@ def test_threads_that_save_first_share_one_helper(tmp_path, monkeypatch):
         second.join(60)
         assert len(made) == 1
         assert sorted(each.step for each in ck.manifests()) == [1, 2]
+
+
+@pytest.mark.parametrize("way", [msgspec.json, msgspec.msgpack])
+def test_no_decoder_is_made_at_its_first_use(tmp_path, monkeypatch, way):
+    """Two threads that make the first decoder of a type at once crash msgspec, and with it the program (seen with 0.22.0)."""
+    decode = way.decode
+
+    def decode_known(data, **options):
+        assert not isinstance(options.get("type"), msgspec.StructMeta), f"{options['type']} has no decoder yet"
+        return decode(data, **options)
+
+    monkeypatch.setattr(way, "decode", decode_known)
+
+    def save_and_load(member):
+        with hw.Checkpoints(tmp_path, ranks=member) as ck:
+            ck.save(state_of(7), 7).durable()
+            ck.pin(7)
+            ck.gc(Keep(last=1))
+            return ck.load(into=state_of(0)).step
+
+    assert Gang(2).run(save_and_load) == [7, 7]
 
 
 FORKS = """

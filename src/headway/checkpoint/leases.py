@@ -45,6 +45,9 @@ class Holder(msgspec.Struct, frozen=True):
     written: int = 1
 
 
+_decode_holder = msgspec.json.Decoder(Holder).decode
+
+
 class Live(msgspec.Struct, frozen=True):
     """A lease that holds."""
 
@@ -185,7 +188,7 @@ def _is_unheld(path: Path, *, sweep: bool) -> bool:
 
 def _is_expired(backend: Backend, file: str, stat: Stat, now: float, *, sweep: bool) -> bool:
     try:
-        holder = msgspec.json.decode(backend.get(file), type=Holder)
+        holder = _decode_holder(backend.get(file))
     except NoCheckpoint:
         return True  # released meanwhile
     except msgspec.DecodeError:
@@ -199,7 +202,7 @@ def _is_expired(backend: Backend, file: str, stat: Stat, now: float, *, sweep: b
 
 def _who(backend: Backend, file: str) -> str:
     try:
-        holder = msgspec.json.decode(backend.get(file), type=Holder)
+        holder = _decode_holder(backend.get(file))
     except (NoCheckpoint, msgspec.DecodeError):
         return "another process"
     return f"process {holder.pid} on {holder.host}"

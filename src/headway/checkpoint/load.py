@@ -65,6 +65,9 @@ class _Hello(msgspec.Struct, frozen=True):
     spool: str
 
 
+_decode_hello = msgspec.msgpack.Decoder(_Hello).decode
+
+
 def load(
     backend: Backend,
     manifest: Manifest,
@@ -139,7 +142,7 @@ class _Job:
     def plan(self) -> RankPlan:
         """Agree on who reads what. Every rank plans its own host."""
         hosts = self._ranks.hosts()
-        hellos = [msgspec.msgpack.decode(each, type=_Hello) for each in together(self._ranks, self._hello)]
+        hellos = [_decode_hello(each) for each in together(self._ranks, self._hello)]
         if any(hello.spool for hello in hellos):
             hosts = self._reachable(hosts, hellos)
         mine = self._ranks.rank

@@ -157,6 +157,10 @@ def folder_of(step: int, id: str) -> str:
 # --- sealed files ----------------------------------------------------------------------------------------------------
 
 
+_DECODERS: dict[type[Any], Any] = {kind: msgspec.json.Decoder(kind) for kind in (Head, Segment, Manifest)}
+"""Made here and not at the first use: two threads that make a type's first decoder at once crash msgspec."""
+
+
 def seal(record: msgspec.Struct) -> bytes:
     """A record as a sealed file."""
     line = msgspec.json.encode(record)
@@ -174,9 +178,10 @@ def unseal(data: bytes, kind: type[T], where: str) -> T:
     if not newline or len(rest) != 33 or xxhash.xxh3_128_hexdigest(line).encode() + b"\n" != rest:
         raise CheckpointDamaged(f"{where}: its hash does not match its content ({len(data)} bytes): it is not used")
     try:
-        return msgspec.json.decode(line, type=kind)
+        record: T = _DECODERS[kind].decode(line)
     except msgspec.DecodeError as error:
         raise CheckpointDamaged(f"{where}: whole, but not what this version of Headway reads ({error})") from None
+    return record
 
 
 # --- blocks ----------------------------------------------------------------------------------------------------------

@@ -42,6 +42,9 @@ class _Entry(msgspec.Struct):
     data_offsets: tuple[int, int]
 
 
+_decode_entry = msgspec.json.Decoder(_Entry).decode
+
+
 def read_header(file: Path) -> Header:
     """The header of a file.
 
@@ -58,7 +61,7 @@ def read_header(file: Path) -> Header:
     try:
         described = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
         metadata = msgspec.json.decode(described.pop(_METADATA, msgspec.Raw(b"{}")), type=dict[str, str])
-        entries = {name: msgspec.json.decode(entry, type=_Entry) for name, entry in described.items()}
+        entries = {name: _decode_entry(entry) for name, entry in described.items()}
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise CheckpointDamaged(f"{file}: its header is not what safetensors files have ({error})") from None
     return Header(8 + length, _tensors(file, entries, 8 + length, size), metadata)

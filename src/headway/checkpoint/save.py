@@ -99,6 +99,10 @@ class _Word(msgspec.Struct, frozen=True):
     lost: dict[str, str]  # saves that this rank has given up, and why
 
 
+_decode_word = msgspec.msgpack.Decoder(_Word).decode
+_decode_table = msgspec.msgpack.Decoder(Table).decode
+
+
 class _Planned(msgspec.Struct, frozen=True):
     hashes: tuple[str, ...]
     plan: SavePlan
@@ -193,7 +197,7 @@ class Saver:
             word = _Word(step, secrets.token_hex(6), table, taken[0].values, self._full(), lost)
             return msgspec.msgpack.encode(word)
 
-        words = [msgspec.msgpack.decode(said, type=_Word) for said in together(self._ranks, say)]
+        words = [_decode_word(said) for said in together(self._ranks, say)]
         for rank, word in enumerate(words):
             if word.step != step:
                 raise CheckpointMismatch(f"rank {rank} saves step {word.step}, rank {self._ranks.rank} step {step}")
@@ -219,7 +223,7 @@ class Saver:
         """Who writes what, as last time if all ranks hold what they held then."""
         if self._planned is None or self._planned.hashes != hashes:
             mine = msgspec.msgpack.encode(table_of(inventory))
-            tables = [msgspec.msgpack.decode(said, type=Table) for said in self._ranks.exchange(mine)]
+            tables = [_decode_table(said) for said in self._ranks.exchange(mine)]
             self._planned = _Planned(hashes, plan_save(tables))
             if layout is not None:
                 layout.check_rules(self._planned.plan.objects)

@@ -34,6 +34,9 @@ class _Said(msgspec.Struct, frozen=True):
     kind: str = ""
 
 
+_decode_said = msgspec.msgpack.Decoder(_Said).decode
+
+
 def together(ranks: Ranks, act: Callable[[], bytes]) -> list[bytes]:
     """Do `act` and exchange what it returns. Where it raises on a rank, it raises there what it is, and on the others an exception
     of the same class (CheckpointError for classes of other libraries) that names the rank and the reason."""
@@ -43,7 +46,7 @@ def together(ranks: Ranks, act: Callable[[], bytes]) -> list[bytes]:
     except Exception as error:
         mine = error
         said = _Said(failure=str(error) or repr(error), kind=type(error).__name__)
-    all_said = [msgspec.msgpack.decode(each, type=_Said) for each in ranks.exchange(msgspec.msgpack.encode(said))]
+    all_said = [_decode_said(each) for each in ranks.exchange(msgspec.msgpack.encode(said))]
     if mine is not None:
         raise mine
     for rank, each in enumerate(all_said):
