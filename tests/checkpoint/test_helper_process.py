@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import sys
@@ -20,6 +21,7 @@ from headway.checkpoint.backend.base import open_backend
 from headway.checkpoint.boxes import Box
 from headway.checkpoint.catalog import manifests, newest
 from headway.checkpoint.helper.committing import Lineage
+from headway.checkpoint.helper.memory import SharedBuffer
 from headway.checkpoint.helper.messages import Durable, Failed
 from headway.checkpoint.leases import SAVING, live
 from headway.checkpoint.manifest import HEAD, Head, Segment, seal
@@ -355,6 +357,17 @@ def test_a_copy_that_has_no_room_in_memory_is_refused_with_numbers(trainer: Trai
     with pytest.raises(SaveFailed, match="needs 1,125,899,906,842,624 more bytes of memory"):
         trainer.client.prepare(1 << 50)
     assert isinstance(trainer.save("one", 1, arrays_of(1)), Durable)
+
+
+def test_a_limit_of_the_process_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(fd: int, size: int) -> None:
+        raise OSError(errno.EFBIG, "File too large")
+
+    buffer = SharedBuffer.fresh(0)
+    monkeypatch.setattr(os, "ftruncate", refuse)
+    with pytest.raises(SaveFailed, match=r"a copy of 1,000 bytes of state found no memory \(.*File too large\).*ulimit"):
+        buffer.grow(1000)
+    buffer.close()
 
 
 def test_memory_that_was_refused_costs_no_buffer(trainer: Trainer) -> None:

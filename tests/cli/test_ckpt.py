@@ -400,6 +400,7 @@ def test_bench_measures_and_leaves_the_folder_as_it_was(folder: Folder) -> None:
         (("gc", "runs", "--keep-last", "0"), 2, "Invalid value for '--keep-last'"),
         (("bench", "s3://bucket"), 2, "bench measures a folder of this machine"),
         (("bench", "here", "--size", "12"), 2, "give at least 1MiB"),
+        (("bench", "here", "--size", "900000TiB"), 2, "there is no memory for a state of this size"),
         (("import", "new", "runs"), 2, "runs is none of what can be imported"),
     ],
 )

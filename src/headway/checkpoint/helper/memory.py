@@ -50,8 +50,13 @@ class SharedBuffer:
                 f"a copy of {nbytes:,} bytes of state needs {size - self.nbytes:,} more bytes of memory, and {left:,} are left: "
                 "spread the state over more hosts, or leave more memory free"
             )
-        os.ftruncate(self.fd, size)
-        self.map()
+        try:
+            os.ftruncate(self.fd, size)
+            self.map()
+        except OSError as error:
+            raise SaveFailed(
+                f"a copy of {nbytes:,} bytes of state found no memory ({error}): see the limits of the process (`ulimit -a`)"
+            ) from error
 
     def map(self) -> None:
         """Map the file as large as it is now. Views of the mapping before stay valid."""

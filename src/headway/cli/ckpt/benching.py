@@ -94,7 +94,10 @@ def _state(nbytes: int) -> State:
     import numpy as np
 
     random = np.random.default_rng(0)
-    return {f"w{number}": random.random(nbytes // ARRAYS // 4, dtype=np.float32) for number in range(ARRAYS)}
+    try:
+        return {f"w{number}": random.random(nbytes // ARRAYS // 4, dtype=np.float32) for number in range(ARRAYS)}
+    except MemoryError as error:
+        raise UsageError(f"there is no memory for a state of this size ({error}): give a smaller --size") from None
 
 
 def _save(checkpoints: Checkpoints, state: State, step: int) -> tuple[float, float]:
