@@ -88,6 +88,13 @@ def wait_for_ever(folder: str) -> None:
     time.sleep(1000)
 
 
+@hw.task(pool="gang", processes=2)
+def only_rank_0_has_a_result() -> int | None:
+    import torch.distributed as dist
+
+    return 7 if dist.get_rank() == 0 else object()  # type: ignore[return-value]
+
+
 class StandInWorker:
     """A worker process to which happens what the test says."""
 
@@ -178,6 +185,10 @@ def test_an_error_of_one_member_ends_the_others_that_wait_for_it() -> None:
     with pytest.raises(ValueError, match="the data is wrong") as raised:
         hw.run(one_raises, store=None, deadline_s=60)
     assert "on rank 1 of a gang of 2" in raised.value.__notes__
+
+
+def test_what_other_ranks_return_is_nobody_s_result() -> None:
+    assert hw.run(only_rank_0_has_a_result, store=None, deadline_s=60) == 7
 
 
 def test_a_function_may_end_the_process_group_itself_as_programs_for_torchrun_do() -> None:

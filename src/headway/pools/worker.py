@@ -118,6 +118,8 @@ class Worker:
             with member.joined(work.facts.seat):
                 value = self._interruptible(work.number, function, args, kwargs)
             del args, kwargs
+            if work.facts.seat is not None and work.facts.seat.rank:
+                value = None  # a gang's result is rank 0's
             return _encoded(value, work)
         except Interrupted:
             raise
