@@ -541,6 +541,17 @@ def test_leaving_a_stream_stops_the_model(go):
     assert (model.stopped, model.now) == (1, 0)
 
 
+def test_what_a_stream_cost_is_booked_when_its_loop_has_been_left(go):
+    @hw.task
+    async def program() -> tuple[float, float]:
+        with hw.budget(tokens=100) as spent:
+            async with aclosing(models.stream(StandInModel(pause_s=1.0), "a b c", max_tokens=50)) as pieces:
+                await anext(pieces)
+            return spent.spent["tokens"], hw.remaining("tokens")
+
+    assert go(program) == (4, 96)
+
+
 def test_a_stream_is_asked_for_again_until_it_has_begun_and_not_after(go):
     model = Breaks()
     model.failures = [unavailable(), unavailable()]

@@ -15,6 +15,7 @@ from contextlib import aclosing
 from typing import Unpack
 
 from headway.engine.handle import current
+from headway.engine.until import until
 from headway.errors import ModelUnavailable, UsageError
 from headway.inside import _Parked
 from headway.models.ask import PATIENT, AnyModel, begin
@@ -62,6 +63,8 @@ async def _inside(model: AnyModel, request: Request) -> AsyncGenerator[Piece, No
                 yield piece
     finally:
         call.cancel("nobody listens to its stream any more")
+        if current.get() is not None:  # else the generator was forgotten, and whoever collects garbage closes it
+            await until([call])  # what it cost is booked when the loop has been left
 
 
 async def _outside(model: AnyModel, request: Request) -> AsyncGenerator[Piece, None]:
