@@ -115,7 +115,7 @@ def test_texts_survive_their_tokens(game: tuple[Puzzle, list[Step]]) -> None:
     assert tokens.decode(tokens.encode(text)) == text
 
 
-@pytest.mark.parametrize("text", ["3 2 = six", "1000 2 -> 3\n", "3 2 → 6"])
+@pytest.mark.parametrize("text", ["3 2 = six", "1000 2 -> 3\n", "3 2 → 6", "3² -> 9"])
 def test_what_has_no_token_is_named(text: str) -> None:
     with pytest.raises(ValueError, match="has no token for"):
         tokens.encode(text)

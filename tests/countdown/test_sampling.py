@@ -64,8 +64,15 @@ def test_a_long_prompt_beside_it_leaves_a_sample_its_whole_length(model: Countdo
 
 def test_a_text_that_is_too_long_to_be_valued_is_an_error_in_words(model: CountdownModel) -> None:
     assert len(model.values([PROMPTS[1] + "25*3=75\n" * 6])) == 1
-    with pytest.raises(UsageError, match="texts of up to 32 tokens, this one has 34"):
+    with pytest.raises(UsageError, match="texts of 1 to 32 tokens, this one has 34"):
         model.values([PROMPTS[1] + "25*3=75\n" * 7])
+
+
+@pytest.mark.parametrize("texts", [[""], ["", PROMPTS[1]], ["\n"]])
+def test_a_text_of_nothing_has_no_value(model: CountdownModel, texts: list[str]) -> None:
+    for look in (model.values, model.embeddings):
+        with pytest.raises(UsageError, match="texts of 1 to 32 tokens, this one has 0"):
+            look(texts)
 
 
 def test_a_sample_depends_on_its_seed_and_not_on_its_company(model: CountdownModel) -> None:

@@ -108,8 +108,9 @@ class CountdownModel:
         """What the model makes of the last token of each text [B, D]."""
         rows = [tokens.encode(text) for text in texts]
         longest, most = max(map(len, rows)), self.network.shape.length
-        if longest > most:
-            raise UsageError(f"the Countdown model reads texts of up to {most} tokens, this one has {longest}")
+        for row in rows:
+            if not 0 < len(row) <= most:
+                raise UsageError(f"the Countdown model reads texts of 1 to {most} tokens, this one has {len(row)}")
         padded, mask = _padded(rows, longest)
         with _one_thread():
             return self.network.hidden(padded, mask)[:, -1]

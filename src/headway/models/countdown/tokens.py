@@ -33,8 +33,8 @@ def encode(text: str) -> list[int]:
         if piece[1]:
             continue
         word = piece[0]
-        token = int(word) if word.isdigit() else _IDS.get(word, PAD)
-        if token >= PAD or (word.isdigit() and token > LARGEST):
+        token = int(word) if word.isdecimal() else _IDS.get(word, PAD)
+        if token >= PAD or (word.isdecimal() and token > LARGEST):
             raise ValueError(f"the Countdown model has no token for {word!r} at {piece.start()} of {text[:60]!r}")
         found.append(token)
     return found
