@@ -23,6 +23,11 @@ def event(text: str, finish: str | None = None, *, chat: bool = False) -> str:
     return f"data: {json.dumps({'id': 'x', 'object': 'chunk', 'created': 1, 'model': 'm', 'choices': [choice]})}\n\n"
 
 
+def thought(name: str) -> str:
+    """What a model thinks before it answers, as vLLM and OpenRouter send it."""
+    return event("", chat=True).replace('"content": ""', f'"content": null, "{name}": "hm"')
+
+
 USAGE = 'data: {"id": "x", "object": "chunk", "created": 1, "model": "m", "choices": [], "usage": ' + (
     '{"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}}\n\n'
 )
@@ -69,6 +74,15 @@ class Connection:
             await self.chunks(event("Hel"), 'data: {"choices": [{\n\n')
         elif kind == "strange":
             await self.chunks('data: {"choices": [{"index": 9, "text": "x", "finish_reason": null}]}\n\n')
+        elif kind == "negative":
+            await self.chunks(event("Hello", "stop"), USAGE.replace("7", "-7"))
+        elif kind == "detail":  # a refusal in a form of its own
+            head = "HTTP/1.1 403 Forbidden\r\ncontent-type: application/json\r\ncontent-length: 22\r\n\r\n"
+            await self.send(head + '{"detail":"no access"}')
+        elif kind == "thinks":
+            await self.chunks(thought("reasoning_content"), thought("reasoning"), event("One", chat=True), end=False)
+            await self.until_gone(model)
+            return
         elif kind == "html":
             await self.send("HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 6\r\n\r\n<html>")
         elif kind == "slow":

@@ -12,6 +12,7 @@ import pytest
 
 import headway as hw
 from headway import models
+from headway.models.collect import Collected
 from headway.models.protocol import request_body, retry_after
 from headway.models.requests import make_request
 
@@ -101,11 +102,13 @@ def test_faults_of_the_server_are_tried_again_and_what_was_begun_is_paid(endpoin
 @pytest.mark.parametrize(
     ("kind", "said"),
     [
-        ("refuses", "400: .*scripted invalid_request_error"),
+        ("refuses", "400: scripted invalid_request_error$"),
         ("poor", "429: .*scripted insufficient_quota"),
         ("garbage", "does not speak the OpenAI protocol"),
         ("strange", "does not speak the OpenAI protocol: .*beyond the 1"),
         ("html", "it answered with text/html"),
+        ("detail", r"403: \{'detail': 'no access'\}$"),
+        ("negative", "does not speak the OpenAI protocol: .*a usage of -7 and 3 tokens"),
     ],
 )
 def test_what_asking_again_would_not_mend_is_not_asked_again(endpoint, misbehaving, kind, said):
@@ -113,6 +116,50 @@ def test_what_asking_again_would_not_mend_is_not_asked_again(endpoint, misbehavi
         hw.run(ask, endpoint(f"{kind}-1"), "Hi", store=None)
     assert not isinstance(raised.value, hw.ModelUnavailable)
     assert len(misbehaving.log(f"{kind}-1", "asked")) == 1
+
+
+def test_a_server_that_ignores_n_is_asked_once_and_told_of(endpoint, misbehaving):
+    @hw.task
+    async def program() -> dict[str, float]:
+        with (
+            hw.budget(tokens=10_000, calls=100) as spent,
+            pytest.raises(hw.ModelError, match="3 samples were asked for and 1 written"),
+        ):
+            await models.sample(endpoint("fine-alone"), "Hi", n=3, max_tokens=20)
+        return spent.spent
+
+    assert hw.run(program, store=None) == {"tokens": 10, "money": 10, "calls": 1}
+    assert len(misbehaving.log("fine-alone", "asked")) == 1
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        (models.Piece("a", 0, "stop"), models.Piece("b", 1), models.Piece(usage=models.Usage(2, 2))),
+        (models.Piece("a", 0, "stop"),),
+        (models.Piece("a", 0, "stop"), models.Piece(usage=models.Usage(2, 0))),
+        (models.Piece(usage=models.Usage(2, 2)),),
+    ],
+)
+def test_samples_that_broke_off_or_that_nobody_counted_are_asked_for_again(pieces):
+    made = Collected(2, prompt_bound=10)
+    for piece in pieces:
+        made.add(piece)
+    with pytest.raises(hw.ModelUnavailable, match="the stream ended before"):
+        made.reply("model")
+
+
+def test_what_a_model_thought_before_it_was_stopped_is_paid(endpoint, misbehaving):
+    @hw.task
+    async def program() -> float:
+        with hw.budget(tokens=10_000) as spent:
+            async with aclosing(models.stream(endpoint("thinks-1"), [models.Message("user", "Hi")], max_tokens=20)) as pieces:
+                while (await anext(pieces)).text != "One":
+                    pass
+        return spent.spent["tokens"]
+
+    assert hw.run(program, store=None) == 42 + 2 + 1, "the prompt's bound, two thoughts and a word"
+    assert len(misbehaving.until("thinks-1", "hung up")) == 1
 
 
 def test_silence_ends_after_the_timeout_and_is_booked_as_if_it_was_worked_on(endpoint, misbehaving):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from headway.errors import ModelUnavailable, UsageError
+from headway.errors import ModelError, ModelUnavailable, UsageError
 from headway.models.base import Finish, Piece, Reply, Sample, Usage
 
 
@@ -55,9 +55,17 @@ class Collected:
         return all(part.finish is not None for part in self._parts)
 
     def reply(self, model: str) -> Reply:
-        """The whole reply. Raises ModelUnavailable where the stream ended before all samples did."""
+        """The whole reply. Raises ModelUnavailable where the stream ended before all samples did, and ModelError where the backend
+        counted and closed a reply in which some are not even begun: it would do so again."""
         if not self.done:
             open_ones = sum(part.finish is None for part in self._parts)
+            unbegun = sum(part.finish is None and not any(part.text) for part in self._parts)
+            written = len(self._parts) - unbegun
+            if self._usage is not None and self._usage.written and unbegun == open_ones and written:
+                raise ModelError(
+                    f"{model}: {len(self._parts)} samples were asked for and {written} written: the server seems to ignore n; "
+                    "ask it for one sample a call"
+                )
             raise ModelUnavailable(f"{model}: the stream ended before {open_ones} of {len(self._parts)} samples did")
         usage = self.usage
         tokens = shared(usage.written, [part.tokens for part in self._parts])

@@ -13,6 +13,7 @@ from headway.models.base import Finish, Piece, Request, Usage
 AGAIN = (408, 429)
 OUT_OF_MONEY = "insufficient_quota"  # a 429 that no waiting mends
 SHOWN = 300  # characters of what a server said
+_THOUGHTS = ("reasoning_content", "reasoning")  # where servers put what a model thinks: no part of the answer, but paid
 _TRANSPORTS = ("httpx", "httpx2", "httpcore")
 
 
@@ -50,7 +51,10 @@ def pieces_in(chunk: Any, request: Request, model: str) -> Iterator[Piece]:
         pieces = [_piece(choice) for choice in chunk.choices]
         usage = getattr(chunk, "usage", None)
         if usage is not None:
-            pieces.append(Piece(usage=Usage(int(usage.prompt_tokens), int(usage.completion_tokens))))
+            read, written = int(usage.prompt_tokens), int(usage.completion_tokens)
+            if min(read, written) < 0:
+                raise ValueError(f"a usage of {read} and {written} tokens")
+            pieces.append(Piece(usage=Usage(read, written)))
         if any(not 0 <= piece.index < request.n for piece in pieces):
             raise ValueError(f"a sample beyond the {request.n} that were asked for")
     except (AttributeError, TypeError, ValueError) as error:
@@ -60,8 +64,9 @@ def pieces_in(chunk: Any, request: Request, model: str) -> Iterator[Piece]:
 
 def _piece(choice: Any) -> Piece:
     text = choice.delta.content if hasattr(choice, "delta") else choice.text
+    thought = any(getattr(choice.delta, name, None) for name in _THOUGHTS) if hasattr(choice, "delta") else False
     logprobs = _logprobs(choice.logprobs) if getattr(choice, "logprobs", None) is not None else ()
-    tokens = len(logprobs) or (1 if text else 0)
+    tokens = len(logprobs) or (1 if text or thought else 0)
     return Piece(str(text or ""), int(choice.index), finish_of(choice.finish_reason), tokens, logprobs)
 
 
@@ -92,6 +97,7 @@ def model_error(model: str, error: Exception) -> ModelError | None:
 
     said = (getattr(error, "message", None) or str(error) or type(error).__name__)[:SHOWN]
     if isinstance(error, openai.APIStatusError):
+        said = _said(error.status_code, said, error.body)
         return _status_error(model, error.status_code, error.code, said, error.response.headers)
     if isinstance(error, openai.APITimeoutError):
         return _unavailable(f"{model}: the server said nothing in time", may_have_cost=not _was_unsent(error))
@@ -104,6 +110,12 @@ def model_error(model: str, error: Exception) -> ModelError | None:
         status = int(error.code) if str(error.code).isdigit() else 500  # type: ignore[arg-type]
         return _status_error(model, status, error.code, said, {})
     return None
+
+
+def _said(status: int, message: str, body: object) -> str:
+    """What a server said of an error: its message, or all that it said where that is not in OpenAI's form."""
+    told = message.removeprefix(f"Error code: {status}").removeprefix(" - ") or str(body or "no reason given")
+    return told[:SHOWN]
 
 
 def _was_unsent(error: Exception) -> bool:
