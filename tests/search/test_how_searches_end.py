@@ -14,7 +14,7 @@ import headway as hw
 from headway import search
 from headway.journal.known import decode_outcome
 from headway.journal.records import COSTED, Kind
-from headway.search import Candidate, Found, State, best_of_n, first_finish, majority, no_thinking
+from headway.search import Candidate, Found, State, Verdict, best_of_n, first_finish, majority, no_thinking
 from headway.search.ending import bound, each, ending
 
 every_method = pytest.mark.parametrize("method", METHODS)
@@ -187,6 +187,98 @@ def test_a_scorer_that_gives_too_few_scores_is_told_of(go, method, monkeypatch):
     with pytest.raises((hw.UsageError, ExceptionGroup)) as caught:
         go(within, method, PLENTY)
     assert "scores for" in repr(caught.value)
+
+
+@pytest.mark.parametrize("method", ["best_of_n", "beam_search", "dvts", "rebase", "dora", "a_star", "compute_optimal"])
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(math.nan, "gave nan for"), (math.inf, "gave inf for"), (None, "a list of numbers"), ("right", "a list of numbers")],
+)
+def test_a_score_that_could_not_be_compared_never_wins_or_loses_but_is_told_of(go, method, monkeypatch, value, said):
+    async def broken(texts: list[str]) -> list[float]:
+        return [value for _ in texts]
+
+    monkeypatch.setattr(solvers, "score", broken)
+    with pytest.raises(hw.UsageError, match=said):
+        go(within, method, PLENTY)
+
+
+def test_a_scorer_that_gives_no_list_is_told_so(go, monkeypatch):
+    async def one(texts: list[str]) -> float:
+        return 0.5
+
+    monkeypatch.setattr(solvers, "score", one)
+    with pytest.raises(hw.UsageError, match=r"gave 0\.5: give a list of numbers, one for each text"):
+        go(within, "best_of_n", PLENTY)
+
+
+def test_a_detector_s_word_is_a_score(go, monkeypatch):
+    async def broken(texts: list[str]) -> list[float]:
+        return [math.nan]
+
+    @hw.task
+    async def program() -> Found:
+        return await search.solve_detect_verify(
+            QUESTION, solvers.step, solvers.glance, solvers.proof, detect=broken, hesitation=lambda said: True
+        )
+
+    with pytest.raises(hw.UsageError, match="gave nan for"):
+        go(program)
+
+
+@every_method
+def test_a_part_that_returns_nothing_is_named(go, method, monkeypatch):
+    async def nothing(*args: object) -> None:
+        return None
+
+    for part in ("generate", "step", "plain_generate", "plain_step"):
+        monkeypatch.setattr(solvers, part, nothing)
+    with pytest.raises((hw.UsageError, ExceptionGroup)) as caught:
+        go(within, method, PLENTY)
+    assert "nothing at" in repr(caught.value)
+    assert "returned None: it must return a search." in repr(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("method", "part"), [("solve_detect_verify", "glance"), ("solve_detect_verify", "proof"), ("no_thinking verified", "proof")]
+)
+def test_a_verifier_that_returns_no_verdict_is_named(go, monkeypatch, method, part):
+    async def simply(question: str, candidate: Candidate, index: int) -> bool:
+        return True
+
+    async def unsure(question: str, candidate: Candidate, index: int) -> Verdict:
+        return Verdict(None)
+
+    monkeypatch.setattr(solvers, "glance", unsure)
+    monkeypatch.setattr(solvers, part, simply)
+    with pytest.raises((hw.UsageError, ExceptionGroup)) as caught:
+        go(within, method, PLENTY)
+    assert "returned True: it must return a search.Verdict" in repr(caught.value)
+
+
+@pytest.mark.parametrize("n", [0, -1])
+@pytest.mark.parametrize("verified", [False, True])
+def test_a_race_of_nobody_finds_nothing(go, n, verified):
+    @hw.task
+    async def program() -> Found:
+        if verified:
+            return await no_thinking(QUESTION, solvers.generate, solvers.proof, n=n)
+        return await first_finish(QUESTION, solvers.generate, n=n)
+
+    assert go(program) == Found(None, ())
+
+
+@pytest.mark.parametrize(
+    ("method", "settings"),
+    [(search.beam_search, "width"), (search.dvts, "width"), (search.a_star, "width"), (search.a_star, "parallel")],
+)
+def test_a_width_of_nothing_is_refused(go, method, settings):
+    @hw.task
+    async def program() -> Found:
+        return await method(QUESTION, solvers.step, solvers.score, **{settings: 0})
+
+    with pytest.raises(hw.UsageError, match=rf"{method.__name__}: {settings}=0: a whole number, at least 1"):
+        go(program)
 
 
 # --- the parts they share --------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from typing import NamedTuple
 
-from headway.search.base import Candidate, Found, Scorer, State, Stepper, scores_of
+from headway.search.base import Candidate, Found, Scorer, State, Stepper, at_least_one, of_kind, scores_of
 from headway.search.ending import each, ending
 from headway.search.tree import grown_from, leaf
 
@@ -55,6 +55,7 @@ async def a_star(
         ...     with hw.budget(tokens=5_000):
         ...         return await a_star(question, next_line, value, n=100, width=4)
     """
+    at_least_one("a_star", width=width, parallel=parallel)
     frontier = [Node(0.0, 0, 0, 0.0, 0.0, State(question))]
     extended: list[Node] = []
     unscored: dict[int, Candidate] = {}  # answers of the round that goes on
@@ -63,7 +64,7 @@ async def a_star(
     expansions = made = 0
 
     async def extend(parent: Node, index: int, place: int) -> tuple[Node, State]:
-        grown = grown_from(parent.state, await step(parent.state, index), index)
+        grown = grown_from(parent.state, of_kind(State, step, await step(parent.state, index)), index)
         longest[made] = max(longest.get(made, 0), grown.tokens - parent.state.tokens)
         if grown.done and grown.answer is not None:
             unscored[place] = leaf(question, grown)

@@ -14,11 +14,15 @@ in the same call would ask for equal calls: make each a task. Others may run sid
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from reprlib import repr as shortly
+from typing import Literal, Protocol, TypeVar
 
 from headway.errors import UsageError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +131,33 @@ def chosen(found: Mapping[int, Candidate], select: Selector, stopped: Stopped, s
 
 
 async def scores_of(score: Scorer, texts: list[str]) -> list[float]:
-    """The scores of texts. Raises UsageError for a scorer that gives more or fewer than one each."""
-    scores = await score(texts)
+    """The scores of texts. Raises UsageError for a scorer that gives more or fewer than one each, or what is no number: one that is
+    not comparable (NaN) would win or lose by its place alone."""
+    given = await score(texts)
+    try:
+        scores = [float(value) for value in given]
+    except (TypeError, ValueError):
+        raise UsageError(f"the scorer {score!r} gave {shortly(given)}: give a list of numbers, one for each text") from None
     if len(scores) != len(texts):
         raise UsageError(
             f"the scorer {score!r} gave {len(scores)} scores for {len(texts)} texts: give one for each, in their order"
         )
+    for text, value in zip(texts, scores, strict=True):
+        if not math.isfinite(value):
+            raise UsageError(f"the scorer {score!r} gave {value} for {shortly(text)}: give a number from 0 to 1")
     return scores
+
+
+def of_kind(kind: type[T], part: object, given: object) -> T:
+    """What a part of a search returned. Raises UsageError where that is of another kind."""
+    if not isinstance(given, kind):
+        without = "; Candidate(text, None) where there is no answer" if kind is Candidate else ""
+        raise UsageError(f"{part!r} returned {shortly(given)}: it must return a search.{kind.__name__}{without}")
+    return given
+
+
+def at_least_one(method: str, **numbers: int) -> None:
+    """Raises UsageError for a setting of a method below 1."""
+    for name, value in numbers.items():
+        if value < 1:
+            raise UsageError(f"{method}: {name}={value}: a whole number, at least 1")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from headway.search.allocators import beam
-from headway.search.base import Found, Scorer, Selector, State, Stepper
+from headway.search.base import Found, Scorer, Selector, State, Stepper, at_least_one
 from headway.search.selectors import weighted_vote
 from headway.search.tree import tree_search
 
@@ -35,6 +35,7 @@ async def beam_search(
         ...     with hw.budget(tokens=20_000), hw.deadline(seconds=60):
         ...         return await beam_search(question, next_line, value, n=16, width=4)
     """
+    at_least_one("beam_search", width=width)
 
     async def allocate(states: Sequence[State], scores: Sequence[float], total: int) -> list[int]:
         return beam(scores, total, width)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from headway.search.base import Candidate, Found, Generator, Scorer, Selector, chosen, scores_of
+from headway.search.base import Candidate, Found, Generator, Scorer, Selector, chosen, of_kind, scores_of
 from headway.search.ending import attempts, ending, in_a_row
 from headway.search.selectors import best
 
@@ -37,7 +37,7 @@ async def best_of_n(
     rounds: list[int] = []
 
     async def attempt(index: int) -> None:
-        found[index] = candidate = await generate(question, index)
+        found[index] = candidate = of_kind(Candidate, generate, await generate(question, index))
         (value,) = await scores_of(score, [question + candidate.text])
         found[index] = replace(candidate, score=value)
 

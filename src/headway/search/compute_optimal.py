@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
 from headway.errors import UsageError
-from headway.search.base import Candidate, Found, Generator, Scorer, chosen, scores_of
+from headway.search.base import Candidate, Found, Generator, Scorer, chosen, of_kind, scores_of
 from headway.search.ending import attempts, ending, in_a_row
 from headway.search.policy import Policy
 from headway.search.selectors import best
@@ -55,7 +55,7 @@ async def compute_optimal(
     searched: Found | None = None
 
     async def probe(index: int) -> None:
-        found[index] = candidate = await generate(question, index)
+        found[index] = candidate = of_kind(Candidate, generate, await generate(question, index))
         (value,) = await scores_of(score, [question + candidate.text])
         found[index] = replace(candidate, score=value)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from headway.search import allocators
-from headway.search.base import Found, Scorer, Selector, State, Stepper
+from headway.search.base import Found, Scorer, Selector, State, Stepper, at_least_one
 from headway.search.selectors import weighted_vote
 from headway.search.tree import tree_search
 
@@ -35,6 +35,7 @@ async def dvts(
         >>> async def program(question):
         ...     return await dvts(question, next_line, value, n=16, width=4)
     """
+    at_least_one("dvts", width=width)
 
     async def allocate(states: Sequence[State], scores: Sequence[float], total: int) -> list[int]:
         return allocators.dvts(scores, total, [state.branch // width for state in states])

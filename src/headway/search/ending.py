@@ -134,9 +134,11 @@ async def _end_of(awaitable: Awaitable[T]) -> tuple[T | None, Exception | None]:
 
 async def first_accepted(work: Iterable[Awaitable[T]], accept: Callable[[T], bool]) -> T | None:
     """The first result that is accepted; the rest is cancelled and drained, as in `hw.race`. None where all ended and none was
-    accepted. Where nobody wins and some failed, that is raised."""
+    accepted, or nothing was there. Where nobody wins and some failed, that is raised."""
+    if not (begun := list(work)):
+        return None
     try:
-        return await race(*work, accept=accept)
+        return await race(*begun, accept=accept)
     except NoWinner as error:
         if error.__cause__ is not None:
             raise error.__cause__ from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from headway.search.base import Found, Generator
+from headway.search.base import Candidate, Found, Generator, of_kind
 from headway.search.ending import ending, first_accepted
 
 
@@ -24,7 +24,7 @@ async def first_finish(question: str, generate: Generator, *, n: int = 4) -> Fou
     winner = None
     with ending() as end:
         work = [generate(question, index) for index in range(n)]
-        winner = await first_accepted(work, lambda candidate: candidate.answer is not None)
+        winner = await first_accepted(work, lambda candidate: of_kind(Candidate, generate, candidate).answer is not None)
     if winner is None:
         return Found(None, (), end.stopped)
     return Found(winner, (winner,), end.stopped, winner.tokens)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from math import comb
 
-from headway.search.base import Candidate, Found, Generator, chosen
+from headway.search.base import Candidate, Found, Generator, chosen, of_kind
 from headway.search.ending import attempts, ending, in_a_row
 from headway.search.selectors import majority as vote
 
@@ -41,7 +41,7 @@ async def majority(
     number = len(found)
 
     async def attempt(index: int) -> None:
-        found[index] = await generate(question, index)
+        found[index] = of_kind(Candidate, generate, await generate(question, index))
 
     with ending() as end:
         while (more := needed(votes(found.values()), n - len(found), sure)) > 0:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from headway.search.base import Candidate, Found, Generator, Selector, Verifier, chosen
+from headway.search.base import Candidate, Found, Generator, Selector, Verdict, Verifier, chosen, of_kind
 from headway.search.ending import attempts, ending, first_accepted, in_a_row
 from headway.search.selectors import best, borda
 
@@ -38,10 +38,10 @@ async def no_thinking(
     rounds: list[int] = []
 
     async def attempt(index: int) -> bool:
-        found[index] = candidate = await generate(question, index)
+        found[index] = candidate = of_kind(Candidate, generate, await generate(question, index))
         if verify is None:
             return False
-        verdict = await verify(question, candidate, index)
+        verdict = of_kind(Verdict, verify, await verify(question, candidate, index))
         found[index] = replace(candidate, score=verdict.right)
         return verdict.ok is True
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
-from headway.search.base import Candidate, Found, Scorer, State, Stepper, Verifier, chosen
+from headway.search.base import Candidate, Found, Scorer, State, Stepper, Verifier, chosen, of_kind, scores_of
 from headway.search.ending import ending
 from headway.search.selectors import best
 from headway.search.tree import leaf
@@ -61,9 +61,9 @@ async def solve_detect_verify(
     async def solve(asked: str, attempt: int) -> Candidate:
         state = State(asked)
         while not state.done and state.depth < depth:
-            grown = replace(await step(state, attempt), depth=state.depth + 1)
+            grown = replace(of_kind(State, step, await step(state, attempt)), depth=state.depth + 1)
             said, state = grown.text.removeprefix(state.text), grown
-            if detect is not None and not state.done and hesitation(said) and (await detect([state.text]))[0] > 0.5:
+            if detect is not None and not state.done and hesitation(said) and (await scores_of(detect, [state.text]))[0] > 0.5:
                 break
         return leaf(asked, state)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
-from headway.search.base import Candidate, Found, Scorer, Selector, State, Stepper, Stopped, chosen, scores_of
+from headway.search.base import Candidate, Found, Scorer, Selector, State, Stepper, Stopped, chosen, of_kind, scores_of
 from headway.search.ending import each, ending
 
 Allocate = Callable[[Sequence[State], Sequence[float], int], Awaitable[list[int]]]
@@ -31,7 +31,7 @@ async def tree_search(
     narrowed = False
 
     async def extend(state: State, index: int, place: int) -> tuple[int, State]:
-        grown = grown_from(state, await step(state, index), index)
+        grown = grown_from(state, of_kind(State, step, await step(state, index)), index)
         longest[state.depth] = max(longest.get(state.depth, 0), grown.tokens - state.tokens)
         if grown.done:
             found[place] = leaf(question, grown)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from headway.search.base import Candidate, Verdict, Verifier
+from headway.search.base import Candidate, Verdict, Verifier, of_kind
 from headway.search.ending import each
 
 
@@ -20,9 +20,9 @@ async def verify_flexibly(
         >>> async def program(question, candidate):
         ...     return await verify_flexibly(question, candidate, glance, proof, k=8)
     """
-    verdicts = await each(fast(question, candidate, index) for index in range(first, first + k))
-    agreed = agreed_verdict(verdicts, agreement)
-    return await slow(question, candidate, first + k) if agreed is None else agreed
+    given = await each(fast(question, candidate, index) for index in range(first, first + k))
+    agreed = agreed_verdict([of_kind(Verdict, fast, verdict) for verdict in given], agreement)
+    return of_kind(Verdict, slow, await slow(question, candidate, first + k)) if agreed is None else agreed
 
 
 def agreed_verdict(verdicts: Sequence[Verdict], agreement: float) -> Verdict | None:
