@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -16,7 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from servers import Server, start, stop
+from servers import HERE, Server, start, stop
 
 pytest.importorskip("uvicorn")
 
@@ -146,6 +147,19 @@ def test_a_client_that_goes_away_in_the_middle_of_a_stream_stops_the_work(stream
     assert text(streaming, "how many are under way?") == " 2"
     asking.close()
     until(lambda: text(streaming, "how many are under way?") == " 1")
+
+
+def test_a_client_that_goes_away_before_it_has_asked_is_no_error_of_the_server():
+    server = start("-m", "headway", "serve", f"{HERE / 'standins.py'}:batch", "--port", "0", lines=2, stderr=subprocess.PIPE)
+    host = urlsplit(server.url)
+    with socket.create_connection((host.hostname, host.port)) as asking:
+        asking.sendall(b'POST /v1/completions HTTP/1.1\r\nhost: here\r\ncontent-length: 100\r\n\r\n{"prompt":')
+    assert text(server, "a").startswith("A")
+    server.process.terminate()
+    assert server.process.stderr is not None
+    with server.process.stderr as said:
+        assert said.read() == ""
+    assert stop(server) == 0
 
 
 def text(server: Server, prompt: str) -> str:

@@ -120,6 +120,7 @@ def app(model: Model | BatchModel) -> Callable[[Any, Any, Any], Awaitable[None]]
 
 
 async def _answer(model: Model | BatchModel, kind: Kind, request: HttpRequest) -> Response:
+    from starlette.requests import ClientDisconnect
     from starlette.responses import JSONResponse, Response
 
     try:
@@ -129,6 +130,8 @@ async def _answer(model: Model | BatchModel, kind: Kind, request: HttpRequest) -
         if asked.stream:
             return await _stream(model, asked, envelope, request.receive)
         reply = await _until_gone(request.receive, _reply(model, asked))
+    except ClientDisconnect:  # before it had said what it asks
+        return Response(status_code=GONE)
     except Exception as error:
         return _failed(error)
     return Response(status_code=GONE) if reply is None else JSONResponse(envelope.whole(reply))
