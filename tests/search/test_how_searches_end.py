@@ -212,6 +212,25 @@ def test_a_scorer_that_gives_no_list_is_told_so(go, monkeypatch):
         go(within, "best_of_n", PLENTY)
 
 
+@pytest.mark.parametrize(
+    ("vectors", "said"),
+    [
+        (lambda size: [[1.0, 0.0]] * (size - 1), "gave 5 vectors for 6 texts"),
+        (lambda size: [[1.0] * (place + 1) for place in range(size)], r"gave \[1.0, 1.0\] for 'q6\|.': give 1 numbers"),
+        (lambda size: [[math.nan, 1.0]] * size, r"gave \[nan, 1.0\] for"),
+        (lambda size: None, "gave None: give a list of vectors"),
+        (lambda size: [0.5] * size, "give a list of vectors"),
+    ],
+)
+def test_an_embedder_that_gives_no_directions_is_told_so(go, monkeypatch, vectors, said):
+    async def broken(texts: list[str]) -> Any:
+        return vectors(len(texts))
+
+    monkeypatch.setattr(solvers, "embed", broken)
+    with pytest.raises(hw.UsageError, match=said):
+        go(within, "dora", PLENTY)
+
+
 def test_a_detector_s_word_is_a_score(go, monkeypatch):
     async def broken(texts: list[str]) -> list[float]:
         return [math.nan]

@@ -148,6 +148,23 @@ async def scores_of(score: Scorer, texts: list[str]) -> list[float]:
     return scores
 
 
+async def vectors_of(embed: Embedder, texts: list[str]) -> list[list[float]]:
+    """The vectors of texts. Raises UsageError for an embedder that gives more or fewer than one each, or such as have no angle."""
+    given = await embed(texts)
+    try:
+        vectors = [[float(part) for part in vector] for vector in given]
+    except (TypeError, ValueError):
+        raise UsageError(f"the embedder {embed!r} gave {shortly(given)}: give a list of vectors, one for each text") from None
+    if len(vectors) != len(texts):
+        raise UsageError(
+            f"the embedder {embed!r} gave {len(vectors)} vectors for {len(texts)} texts: give one for each, in their order"
+        )
+    for text, vector in zip(texts, vectors, strict=True):
+        if len(vector) != len(vectors[0]) or not all(map(math.isfinite, vector)):
+            raise UsageError(f"the embedder {embed!r} gave {shortly(vector)} for {shortly(text)}: give {len(vectors[0])} numbers")
+    return vectors
+
+
 def of_kind(kind: type[T], part: object, given: object) -> T:
     """What a part of a search returned. Raises UsageError where that is of another kind."""
     if not isinstance(given, kind):

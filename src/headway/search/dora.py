@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from headway.search import allocators
-from headway.search.base import Embedder, Found, Scorer, Selector, State, Stepper
+from headway.search.base import Embedder, Found, Scorer, Selector, State, Stepper, vectors_of
 from headway.search.selectors import weighted_vote
 from headway.search.tree import tree_search
 
@@ -40,7 +40,7 @@ async def dora(
     """
 
     async def allocate(states: Sequence[State], scores: Sequence[float], total: int) -> list[int]:
-        similarity = allocators.cosine(await embed([state.text for state in states]))
+        similarity = allocators.cosine(await vectors_of(embed, [state.text for state in states]))
         return allocators.dora(scores, total, similarity, temperature, similarity_temperature)
 
     return await tree_search(question, step, score, allocate, n=n, depth=depth, select=select)
