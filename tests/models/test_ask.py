@@ -14,7 +14,7 @@ from headway import models
 from headway.journal.open import open_store
 from headway.models.ask import PATIENT
 from headway.models.base import Piece
-from headway.models.requests import make_request
+from headway.models.requests import make_request, prompt_bound
 from headway.models.streaming import _Heard
 from headway.observe.story import read_story
 
@@ -327,6 +327,79 @@ def test_a_model_that_streams_a_sample_that_nobody_asked_for_is_told_so(go):
 
     with pytest.raises(hw.UsageError, match="a piece of sample 2, but 2 were asked for, from 0 on"):
         go(program)
+
+
+@pytest.mark.parametrize(
+    ("streamed", "said"),
+    [
+        ("a piece", "the model streams 'a piece': yield models.Piece"),
+        (Piece("a", 0, "stop", -5), "a count of tokens below zero"),
+        (Piece("a", 0, "stop", 1, usage=models.Usage(-3, 1)), "a count of tokens below zero"),
+        (Piece("a", 0, "stop", 1, usage=models.Usage(3, -1)), "a count of tokens below zero"),
+    ],
+)
+def test_a_model_that_streams_what_is_no_piece_is_told_so(go, streamed, said):
+    class Careless(StandInModel):
+        async def stream(self, request):
+            yield streamed
+
+    @hw.task
+    async def program() -> dict[str, float]:
+        with hw.budget(tokens=100) as spent, pytest.raises(hw.UsageError, match=said):
+            await models.sample(Careless(), "a b c", max_tokens=10)
+        return spent.spent
+
+    assert go(program)["tokens"] == 3, "the prompt"
+
+
+def test_a_model_whose_stream_is_no_generator_is_told_so(go):
+    class Whole(StandInModel):
+        async def stream(self, request):
+            return [Piece("a", 0, "stop", 1)]
+
+    @hw.task
+    async def program() -> str:
+        return (await models.sample(Whole(), "a")).text
+
+    with pytest.raises(hw.UsageError, match=r"stand-in: stream\(request\) gave a coroutine, not an async generator"):
+        go(program)
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"), [("text", "gave 'text' for a request"), (models.Reply((), 1, "m"), "gave 0 samples to a request for n=1")]
+)
+def test_a_batch_model_that_gives_no_whole_reply_is_told_so_and_the_others_are_kept(go, answer, said):
+    class Careless(StandInBatchModel):
+        def sample_batch(self, requests, stopping):
+            replies = super().sample_batch(requests, stopping)
+            return [answer if request.prompt == "a" else reply for request, reply in zip(requests, replies, strict=True)]
+
+    @hw.task
+    async def program() -> str:
+        model = Careless()
+        wrong, right = await hw.settle(models.sample(model, "a"), models.sample(model, "b"))
+        assert isinstance(wrong.error, hw.UsageError)
+        assert right.value.text == "B 2"
+        return str(wrong.error)
+
+    assert said in go(program)
+
+
+@pytest.mark.parametrize(("counted", "tokens"), [(2.5, 3), (None, None), (-1, None), (float("nan"), None), (float("inf"), None)])
+def test_a_model_that_can_not_count_is_told_so(counted, tokens):
+    class Guesses(StandInModel):
+        def count(self, prompt):
+            return counted
+
+    assert tokens is None or prompt_bound(Guesses(), "a") == tokens
+    if tokens is None:
+        with pytest.raises(hw.UsageError, match=r"stand-in: count\(prompt\) gave"):
+            models.sample(Guesses(), "a")
+
+
+def test_what_is_no_price_is_refused_instead_of_not_counted():
+    with pytest.raises(hw.UsageError, match=r"stand-in has price=\(1.0, 4.0\): write models.Price"):
+        models.sample(StandInModel(price=(1.0, 4.0)), "a")
 
 
 @pytest.mark.parametrize("beside", ["kept", "bad"])

@@ -14,7 +14,8 @@ its name: where it is reached, and with what key, is no part of a call's name, a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import inspect
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -149,7 +150,7 @@ async def ask_one(asked: Asked) -> Reply:
     assert answers_singly(asked.model)
     spent: Usage | None = None
     try:
-        async with aclosing(asked.model.stream(asked.request)) as pieces:
+        async with aclosing(_streamed(asked.model, asked.request)) as pieces:
             async for piece in pieces:
                 made.add(piece)
                 if asked.listener is not None:
@@ -161,6 +162,19 @@ async def ask_one(asked: Asked) -> Reply:
         raise
     finally:
         scope.charge(**asked.amounts(spent or made.usage))
+
+
+def _streamed(model: Model, request: Request) -> AsyncGenerator[Piece, None]:
+    """What a model makes of a request. Raises UsageError where that is no async generator."""
+    pieces: Any = model.stream(request)
+    if not (hasattr(pieces, "__aiter__") and hasattr(pieces, "aclose")):
+        if inspect.iscoroutine(pieces):
+            pieces.close()
+        raise UsageError(
+            f"{model.name}: stream(request) gave a {type(pieces).__name__}, not an async generator: "
+            "write it as an async def that yields models.Piece"
+        )
+    return pieces  # type: ignore[no-any-return]
 
 
 @task(name="models.sample_batch", batch=BATCH, linger_ms=LINGER_MS, batches=1, retry=PATIENT)
@@ -208,4 +222,15 @@ def _answers(model: BatchModel, requests: list[Request], stopping: Callable[[int
             f"{model.name}: sample_batch got {len(requests)} requests and returned {got}; it must return a list of as many replies"
         )
         return [wrong] * len(requests)
-    return list(replies)
+    return [_whole(model, request, reply) for request, reply in zip(requests, replies, strict=True)]
+
+
+def _whole(model: BatchModel, request: Request, reply: object) -> Reply | Exception:
+    """A reply, or what is wrong with it."""
+    if isinstance(reply, Exception):
+        return reply
+    if not isinstance(reply, Reply):
+        return UsageError(f"{model.name}: sample_batch gave {reply!r:.80} for a request; it must give a models.Reply for each")
+    if len(reply.samples) != request.n:
+        return UsageError(f"{model.name}: sample_batch gave {len(reply.samples)} samples to a request for n={request.n}")
+    return reply

@@ -31,8 +31,13 @@ class Collected:
         self.begun = False
 
     def add(self, piece: Piece) -> None:
+        """Raises UsageError for what no model may stream."""
+        if not isinstance(piece, Piece):
+            raise UsageError(f"the model streams {piece!r:.80}: yield models.Piece(text, tokens=1, …)")
         if not 0 <= piece.index < len(self._parts):
             raise UsageError(f"the model streams a piece of sample {piece.index}, but {len(self._parts)} were asked for, from 0 on")
+        if min(piece.tokens, *((piece.usage.read, piece.usage.written) if piece.usage is not None else (0,))) < 0:
+            raise UsageError(f"the model streams a count of tokens below zero: {piece}")
         self.begun = True
         if piece.usage is not None:
             self._usage = piece.usage

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from headway.errors import UsageError
 from headway.models.base import BatchModel, Model, Usage, answers_together
 
 
@@ -74,8 +75,13 @@ def list_price(name: str, table: Mapping[str, Price] = PRICES) -> Price | None:
 
 
 def price_of(model: Model | BatchModel) -> Price | None:
-    """The price that a model names itself, else that of the table; a model that runs in this process is free."""
+    """The price that a model names itself, else that of the table; a model that runs in this process is free.
+
+    Raises UsageError for one that is no price: what it costs would not be counted.
+    """
     own = getattr(model, "price", None)
     if isinstance(own, Price):
         return own
+    if own is not None:
+        raise UsageError(f"{model.name} has price={own!r}: write models.Price(read, written), in US dollars per million tokens")
     return FREE if answers_together(model) else list_price(model.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
@@ -71,7 +72,14 @@ def prompt_bound(model: Model | BatchModel, prompt: str | tuple[Message, ...]) -
     """The most tokens that a prompt can have: what the model counts, else its bytes, for no token is less than one."""
     count = getattr(model, "count", None)
     if count is not None:
-        return int(count(prompt))
+        counted = count(prompt)
+        try:
+            tokens: int = math.ceil(counted)
+        except (TypeError, ValueError, OverflowError):  # of no number, NaN, infinity
+            tokens = -1
+        if tokens < 0:
+            raise UsageError(f"{model.name}: count(prompt) gave {counted!r:.80}: the tokens of the prompt at most, a number")
+        return tokens
     if isinstance(prompt, str):
         return len(prompt.encode()) + ROUND_A_MESSAGE
     return sum(len(message.content.encode()) + ROUND_A_MESSAGE for message in prompt) + ROUND_A_PROMPT
