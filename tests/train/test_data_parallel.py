@@ -158,6 +158,37 @@ def test_models_that_are_not_the_same_on_all_processes_are_not_trained() -> None
         hw.run(begin_apart, store=None)
 
 
+@hw.task(pool="gang", processes=2)
+def begin_with_other_forms() -> int:
+    """Each is refused on both processes, so that none waits for the other."""
+    replicas = DataParallel()
+    second = replicas.rank == 1
+    torch.manual_seed(1)
+    turned = torch.nn.Linear(3 if second else 2, 2 if second else 3, bias=False)
+    torch.nn.init.ones_(turned.weight)
+    models = [
+        torch.nn.Linear(3, 3 if second else 2),
+        turned,
+        torch.nn.Linear(3, 2, dtype=torch.float64 if second else torch.float32),
+        torch.nn.ModuleDict({"one" if second else "other": torch.nn.RMSNorm(2)}),
+    ]
+    for model in models:
+        with pytest.raises(hw.UsageError, match="do not train the same model: names, shapes or types"):
+            replicas.sum_gradients(model)
+    return len(models)
+
+
+def test_models_of_another_form_on_another_process_are_not_trained() -> None:
+    assert hw.run(begin_with_other_forms, store=None) == 4
+
+
+def test_a_model_of_which_nothing_is_trained_has_no_gradients_to_sum() -> None:
+    pair = DataParallel()
+    pair.size = 2
+    with pytest.raises(hw.UsageError, match="no parameter of Identity requires a gradient"):
+        pair.sum_gradients(torch.nn.Identity())
+
+
 def test_every_row_of_a_batch_is_one_process_s_and_only_one_s() -> None:
     shares = []
     for rank in range(3):

@@ -19,6 +19,7 @@ random about it comes from a seed; whether they do is looked at once, before the
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from functools import reduce
 from typing import TYPE_CHECKING
@@ -29,6 +30,8 @@ from headway.errors import UsageError
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+SHOWN = 400  # characters of a list of parameters
 
 
 class DataParallel:
@@ -59,15 +62,19 @@ class DataParallel:
         """Add up the gradients of all processes, in one message. A parameter that got no gradient here counts as zeros.
 
         Raises:
-            UsageError: a parameter has another value on another process (looked at the first time a model is seen).
+            UsageError: nothing of the model is trained, or a parameter has another name, shape, type or value on another process
+                (looked at the first time a model is seen).
         """
         if self.size == 1:
             return
         import torch.distributed as dist
 
         trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+        if not trained:
+            raise UsageError(f"no parameter of {type(model).__name__} requires a gradient, so there is nothing to sum")
         flat, parts = self._message(list(trained.values()))
         if model not in self._alike:
+            self._see_same_form(trained)
             self._see_alike(trained, flat, parts)
             self._alike.add(model)
         for parameter, part in zip(trained.values(), parts, strict=True):
@@ -89,6 +96,25 @@ class DataParallel:
             self._flat = torch.empty(sum(sizes), dtype=dtype, device=trained[0].device)
         parts = torch.split(self._flat, sizes)
         return self._flat, [part.view_as(parameter) for part, parameter in zip(parts, trained, strict=True)]
+
+    def _see_same_form(self, trained: dict[str, nn.Parameter]) -> None:
+        """Compare the names, shapes and types of this process's parameters with those of rank 0: messages of different lengths
+        would end the process without a word."""
+        import torch
+        import torch.distributed as dist
+
+        form = repr([(name, tuple(parameter.shape), parameter.dtype) for name, parameter in trained.items()])
+        device = next(iter(trained.values())).device
+        mine = torch.tensor(list(hashlib.sha256(form.encode()).digest()), dtype=torch.int32, device=device)
+        first = mine.clone()
+        dist.broadcast(first, 0)
+        others = torch.tensor([int(not torch.equal(mine, first))], dtype=torch.int32, device=device)
+        dist.all_reduce(others)
+        if others.item():
+            raise UsageError(
+                "the processes do not train the same model: names, shapes or types of its parameters are not on all what they are "
+                f"on rank 0; here they are {form[:SHOWN]}"
+            )
 
     def _see_alike(self, trained: dict[str, nn.Parameter], flat: torch.Tensor, parts: list[torch.Tensor]) -> None:
         """Compare this process's parameters with those of rank 0."""
