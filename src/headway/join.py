@@ -287,7 +287,7 @@ async def _map(task: Task[[A], R], items: Iterable[A] | AsyncIterable[A], window
             result: Any = task(item)
             yield await result if asyncio.iscoroutine(result) else result
         return
-    begun: _InOrder[R] | _AsTheyCome[R] = _InOrder() if ordered else _AsTheyCome(task.spec.name)
+    begun: _InOrder[R] | _AsTheyCome[R] = _InOrder() if ordered else _AsTheyCome()
     exhausted = False
     try:
         while True:
@@ -321,9 +321,9 @@ class _InOrder(deque[Handle[R]]):
 class _AsTheyCome(Generic[R]):
     """Calls that a map has begun; their results in the order in which they come, as recorded."""
 
-    def __init__(self, task: str) -> None:
+    def __init__(self) -> None:
         self._frame = _frame()
-        self._name = self._frame.call._engine.outcomes.name_decision(self._frame, "map", task.encode())
+        self._name = self._frame.call._engine.outcomes.name_decision(self._frame, "map", b"")
         self._arrivals = Arrivals()
         self._made = 0
 

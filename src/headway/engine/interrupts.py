@@ -1,7 +1,8 @@
 """Ctrl-C and SIGTERM while a run goes on: they are the run's, and not those of processes that its code forks.
 
 A forked process has its parent's handlers and writes into its parent's pipe of signals: a `multiprocessing.Pool` that ends its
-workers with SIGTERM would end the run, and its workers would not end. So a fork gives back what was taken.
+workers with SIGTERM would end the run, and its workers would not end. So a fork gives back what was taken; a signal that comes
+before waits for that.
 """
 
 from __future__ import annotations
@@ -46,12 +47,30 @@ def _is_default(number: int) -> bool:
     return handler is signal.default_int_handler or getattr(function, "__name__", "") == "_on_sigint"
 
 
+class _Forking(threading.local):
+    """What a thread that forks had blocked before."""
+
+    blocked: set[int] = set()  # noqa: RUF012 - replaced, never changed
+
+
+_forking = _Forking()
+
+
+def _hold() -> None:
+    _forking.blocked = {int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, _taken)}
+
+
+def _let_go() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _forking.blocked)
+
+
 def _give_back() -> None:
     if _taken:
         signal.set_wakeup_fd(-1)
         for number in _taken:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
         _taken.clear()  # what it forks in turn has handlers of its own
+    _let_go()
 
 
-os.register_at_fork(after_in_child=_give_back)
+os.register_at_fork(before=_hold, after_in_parent=_let_go, after_in_child=_give_back)
