@@ -11,7 +11,6 @@ from standins import StandInBatchModel, StandInModel
 
 import headway as hw
 from headway import models
-from headway.journal.open import open_store
 from headway.models.ask import PATIENT
 from headway.models.base import Piece
 from headway.models.requests import make_request, prompt_bound
@@ -498,7 +497,8 @@ def test_a_label_says_who_was_asked_what(go, tmp_path):
         await models.sample(StandInModel(), "the end of a prompt says what is asked: 12+30=", n=3)
 
     go(program)
-    story = read_story(open_store(tmp_path / "store"), "run")
+    with hw.SqliteStore(tmp_path / "store") as store:
+        story = read_story(store, "run")
     (label,) = [call.label for call in story.calls.values() if call.task == "models.sample"]
     assert label == "stand-in, '… says what is asked: 12+30=', n=3" or label.endswith("is asked: 12+30=', n=3")
 

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 import signal
+import sys
 import threading
 import tracemalloc
 from pathlib import Path
@@ -119,6 +120,9 @@ def test_a_result_may_be_changed_without_changing_what_is_journaled(bench, count
     bench(ProcessPool(1), scenario)
 
 
+HOLDS_DESCRIPTORS = sys.version_info < (3, 13)  # whether a live mapping does
+
+
 def open_descriptors():
     return len(list(Path("/proc/self/fd").iterdir()))
 
@@ -130,7 +134,8 @@ def test_results_outlive_their_worker_and_their_memory_goes_with_them(bench):
         answers = [await b.answer("zeros", MB) for _ in range(5)]
         await b.answer("kill_self")
         assert all(not answer.value.any() for answer in answers)
-        assert len(shm._live) == others + 10
+        if HOLDS_DESCRIPTORS:
+            assert len(shm._live) == others + 10
         del answers
         gc.collect()
         assert len(shm._live) == others
@@ -139,6 +144,7 @@ def test_results_outlive_their_worker_and_their_memory_goes_with_them(bench):
     bench(ProcessPool(1), scenario)
 
 
+@pytest.mark.skipif(not HOLDS_DESCRIPTORS, reason="there is no share to keep to")
 def test_beyond_its_share_of_descriptors_results_are_copied_out(bench, monkeypatch):
     gc.collect()
     others = len(shm._live)
