@@ -11,7 +11,7 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 _taken: list[int] = []
@@ -50,14 +50,14 @@ def _is_default(number: int) -> bool:
 class _Forking(threading.local):
     """What a thread that forks had blocked before."""
 
-    blocked: set[int] = set()  # noqa: RUF012 - replaced, never changed
+    blocked: Iterable[int] = ()
 
 
 _forking = _Forking()
 
 
 def _hold() -> None:
-    _forking.blocked = {int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, _taken)}
+    _forking.blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _taken)
 
 
 def _let_go() -> None:
