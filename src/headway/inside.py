@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from headway.engine import events
 from headway.engine.handle import MISSING, Frame, current
+from headway.engine.outside import refuse_outside
 from headway.errors import NotEncodable, NotInRun, UsageError
 from headway.journal.codec import decode, encode
 from headway.pools.base import CallFacts
@@ -93,7 +94,10 @@ def _plain(number: float) -> float:
 
 
 def now() -> float:
-    """The wall clock in seconds since 1970, recorded: a replay of this call is told the same time. Outside of a run, the time."""
+    """The wall clock in seconds since 1970, recorded: a replay of this call is told the same time.
+
+    Outside of a run, and in a process, whose code a resume always runs from its beginning, the time as it is.
+    """
     frame = current.get()
     if frame is None:
         return time.time()
@@ -102,9 +106,11 @@ def now() -> float:
 
 
 def random() -> random_module.Random:
-    """A random generator of this call's own. It is seeded by the call's key: a replay draws the same numbers, another call or
-    run draws others. Each use in a call gives a new generator. Outside of a run, an unseeded one.
+    """A random generator of this call's own, seeded by the call's key: a replay draws the same numbers, another call or run draws
+    others. Each use in a call gives a new generator. All processes of a gang draw alike. Outside of a run, it is unseeded.
     """
+    if (worker := worker_call()) is not None:
+        return random_module.Random(f"{worker.facts.key} {worker.count('random')}")
     frame = current.get()
     if frame is None:
         return random_module.Random()
@@ -119,6 +125,7 @@ async def sleep(seconds: float) -> None:
         raise UsageError(f"hw.sleep({seconds!r}): a number of seconds")
     frame = current.get()
     if frame is None:
+        refuse_outside("hw.sleep was called", "use time.sleep, or sleep in the parent task")
         await asyncio.sleep(seconds)
         return
     engine = frame.call._engine
@@ -199,6 +206,7 @@ def _wake(future: asyncio.Future[None]) -> None:
 def _frame(what: str) -> Frame:
     frame = current.get()
     if frame is None:
+        refuse_outside(f"{what} was called", "call it in the parent task and pass the answer on")
         raise NotInRun(f"{what} asks about the current call, but no run is going on here: start the program with hw.run")
     return frame
 

@@ -34,9 +34,10 @@ from headway.journal.forking import fork_rows
 from headway.journal.open import open_existing, open_store
 from headway.journal.records import RunInfo, RunSpec
 from headway.journal.store import Store
+from headway.near import near_misses
 from headway.observe.progress import Progress
 from headway.observe.sinks import JsonlSink
-from headway.pools.current import importing_main
+from headway.pools.current import importing_main, worker_call
 from headway.task import Task, task
 
 R = TypeVar("R")
@@ -47,6 +48,7 @@ Policy = Literal["reuse", "rerun"]
 
 DEFAULT_STORE = ".headway"
 ACTIVE = 1024
+POOLS = frozenset(("process", "thread", "gang"))
 
 
 class RunOptions(TypedDict, total=False):
@@ -119,11 +121,12 @@ async def arun(program: Callable[..., Awaitable[R]], /, *args: Any, **options: U
 
 
 async def _drive(program: Any, args: tuple[Any, ...], options: RunOptions, new_deadline: bool = False) -> Any:
-    if current.get() is not None:
+    if current.get() is not None or worker_call() is not None:
         raise UsageError("a run can't start inside a call of another run: call the task instead, it becomes a child")
     if unknown := options.keys() - RunOptions.__annotations__.keys():
         raise UsageError(
-            f"hw.run has no option {', '.join(sorted(unknown))}: keyword arguments of the program go into kwargs={{…}}"
+            f"hw.run has no option {', '.join(sorted(unknown))}: {near_misses(min(unknown), RunOptions.__annotations__)} "
+            "Keyword arguments of the program go into kwargs={…}"
         )
     bounds = checked(dict(options.get("budget") or {}), "budget")
     sizes = _checked_options(options)
@@ -145,7 +148,7 @@ async def _drive(program: Any, args: tuple[Any, ...], options: RunOptions, new_d
             store=opened,
             info=info,
             sinks=shown,
-            pools={name: sizes[name] for name in ("process", "thread", "gang")},
+            pools={name: sizes[name] for name in POOLS},
             resources=dict(options.get("resources") or {}),
             max_active=sizes["max_active"],
             take_over=options.get("take_over", False),
@@ -246,8 +249,8 @@ def _root(program: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[
 def _checked_options(options: Mapping[str, Any]) -> dict[str, int]:
     """The sizes of pools and of the active set. Raises UsageError for what makes no sense, before anything is begun."""
     sizes = {"process": os.cpu_count() or 1, "thread": 32, "gang": 1, **(options.get("pools") or {})}
-    if unknown := sizes.keys() - {"process", "thread", "gang"}:
-        raise UsageError(f"pools= has no {', '.join(map(repr, sorted(unknown)))}: there are 'process', 'thread' and 'gang'")
+    if unknown := sizes.keys() - POOLS:
+        raise UsageError(f"pools= has no {', '.join(map(repr, sorted(unknown)))}; {near_misses(min(unknown), POOLS)}")
     sizes["max_active"] = options.get("max_active", ACTIVE)
     for name, size in sizes.items():
         if not isinstance(size, int) or isinstance(size, bool) or size < 1:

@@ -15,13 +15,16 @@ from contextvars import Token
 from types import TracebackType
 from typing import overload
 
-from headway.engine.books import check_item, checked
+from headway.engine.books import check_item, checked, warn_of_units
 from headway.engine.bounds import Deadline, Limit, Scope
 from headway.engine.handle import OK, Frame, current
+from headway.engine.outside import refuse_outside
 from headway.errors import DeadlineExceeded, InputFailed, UsageError
 from headway.journal.ledger import Account
 from headway.journal.records import Amounts
 from headway.pools.current import worker_call
+
+BOUND_ELSEWHERE = "open it around the call of the task; hw.remaining() and hw.time_left() tell here what is left"
 
 
 class _Opened:
@@ -67,10 +70,14 @@ class Budget(_Opened):
         if (frame := current.get()) is not None:
             self._account = frame.call._engine.on_loop(frame.call._engine.scopes.open_budget, frame, self.limits)
             self._enter(frame, frame.scope._replace(account=self._account))
+        else:
+            refuse_outside("hw.budget was opened", BOUND_ELSEWHERE)
         return self
 
     def __exit__(self, *exc: object) -> None:
         self._leave()
+        if self._account is not None:
+            warn_of_units(self.limits, self._account.spent)
 
 
 def budget(**amounts: float) -> Budget:
@@ -186,6 +193,8 @@ class DeadlineScope(_Opened):
         if (frame := current.get()) is not None:
             deadline = frame.call._engine.on_loop(self._open, frame)
             self._enter(frame, frame.scope._replace(deadline=deadline))
+        else:
+            refuse_outside("hw.deadline was opened", BOUND_ELSEWHERE)
         return self
 
     def _open(self, frame: Frame) -> Deadline:
@@ -293,6 +302,8 @@ class LimitScope(_Opened):
         if (frame := current.get()) is not None:
             found = frame.call._engine.on_loop(self._open, frame)
             self._enter(frame, frame.scope._replace(limits=(*frame.scope.limits, found)))
+        else:
+            refuse_outside("hw.limit was opened", BOUND_ELSEWHERE)
         return self
 
     def _open(self, frame: Frame) -> Limit:

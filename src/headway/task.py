@@ -19,11 +19,13 @@ from typing import Any, Generic, Literal, ParamSpec, Protocol, TypeVar, overload
 
 from headway.engine.handle import Handle, current
 from headway.engine.identity import task_part
+from headway.engine.outside import refuse_outside
 from headway.engine.retry import Retry
 from headway.engine.signature import Signature
 from headway.engine.spec import TASKS, TaskSpec
 from headway.errors import UsageError, WorkerDied
 from headway.journal.declared import declare, stable_module
+from headway.near import near_misses
 from headway.pools.base import FunctionRef
 from headway.pools.program import find, function_ref
 
@@ -111,7 +113,11 @@ def _found(ref: FunctionRef) -> Any:
 
 
 def _outside(spec: TaskSpec, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-    """A call outside of a run: the function itself. A batch function gets a list of one."""
+    """A call outside of a run: the function itself. A batch function gets a list of one.
+
+    Raises UsageError in a process that works for a call: there it would be neither recorded nor tried again nor counted.
+    """
+    refuse_outside("task {} was called", "call its plain function (`.fn`), or call the task in the parent task", spec.name)
     if not spec.batch:
         return spec.fn(*args, **kwargs)
     (item,), _ = spec.signature.bind(args, dict(kwargs))
@@ -210,8 +216,8 @@ def task(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     Raises UsageError for options that can't work together.
     """
     if unknown := options.keys() - inspect.signature(make_spec).parameters.keys():
-        known = ", ".join(list(inspect.signature(make_spec).parameters)[1:])
-        raise UsageError(f"@hw.task has no option {', '.join(sorted(unknown))}; it has {known}")
+        known = list(inspect.signature(make_spec).parameters)[1:]
+        raise UsageError(f"@hw.task has no option {', '.join(sorted(unknown))}; {near_misses(min(unknown), known)}")
     if options.get("cache", "run") not in ("run", "forever"):
         raise UsageError(f"@hw.task(cache={options['cache']!r}): 'run' or 'forever'")
     if fn is not None:

@@ -13,6 +13,8 @@ those in which the call ran and did not wait for other calls.
 
 from __future__ import annotations
 
+import difflib
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from headway.engine import events
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 
 BOOKED_BY_RUNTIME = ("calls", "seconds")
+LIKE = 0.85  # how much the names of two units look like one: `token` and `tokens` do, `tokens_in` and `tokens_out` don't
 
 
 def checked(amounts: Amounts, what: str) -> Amounts:
@@ -46,6 +49,19 @@ def check_item(item: int | None, items: int | None, what: str, asked: str = "hw.
         raise UsageError(f"{asked.format(item)} in {what}: only a batch function has items")
     if not 0 <= item < items:
         raise UsageError(f"{asked.format(item)} in batch task {what}: this batch has items 0 to {items - 1}")
+
+
+def warn_of_units(limits: Amounts, spent: Amounts) -> None:
+    """Warn of a bound that bound nothing, where a unit of nearly the same name was charged and nobody bounded it."""
+    charged = [unit for unit, amount in spent.items() if amount and unit not in limits]
+    for unit in limits:
+        if charged and not spent.get(unit) and (near := difflib.get_close_matches(unit, charged, 1, LIKE)):
+            warnings.warn(
+                f"budget of {unit!r}: nothing was charged in it, but {near[0]!r} was, which it does not bound. "
+                f"Write the budget as {near[0]}={limits[unit]:g} if you mean that",
+                RuntimeWarning,
+                stacklevel=3,
+            )
 
 
 class Books:

@@ -18,11 +18,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from headway.engine import events
+from headway.engine.books import warn_of_units
 from headway.engine.bounds import UNBOUNDED, Scope
+from headway.engine.edits import stale_results
 from headway.engine.engine import Engine
 from headway.engine.handle import CANCELLED, FAILED, MISSING, OK, Frame, Handle
 from headway.engine.identity import decision_key
 from headway.engine.interrupts import interrupts
+from headway.engine.outside import driving
 from headway.engine.replay import answers
 from headway.engine.spec import TaskSpec
 from headway.engine.world import MACHINE, LogWriter, World
@@ -77,6 +80,10 @@ class Driver:
 
     async def drive(self) -> Any:
         """The root's result. Raises its error, RunCancelled, Interrupted or StoreError."""
+        with driving(self._plan.run_id):
+            return await self._drive()
+
+    async def _drive(self) -> Any:
         plan = self._plan
         self._stopped = asyncio.Event()
         known = self._take_up()
@@ -94,6 +101,8 @@ class Driver:
                 engine.admission.admit(root)
                 await self._stopped.wait()
                 status = await self._wind_down()
+            if root._scope.account is not None:
+                warn_of_units(root._scope.account.limits, root._scope.account.spent)
             if status in (RunStatus.FAILED, RunStatus.CANCELLED) and self._writer is not None:
                 floor = engine.journal.durable
         finally:
@@ -106,13 +115,17 @@ class Driver:
         plan = self._plan
         if plan.store is None:
             return Known()
+        stale = stale_results(plan.store, plan.info.uid, plan.decided) if plan.info is not None else {}
         if plan.info is not None and plan.info.status == RunStatus.DONE:
             known = load(plan.store, plan.info.uid)
+            known.forget(stale)
             if answers(known, plan.info.spec.root, plan.spec, plan.decided):
                 return known  # nothing will run, so nothing needs the lease
         self._lease = plan.store.acquire(plan.run_id, plan.world.owner(), LEASE_S, plan.world.wall(), take_over=plan.take_over)
         try:
-            return load(plan.store, self._lease.uid)
+            known = load(plan.store, self._lease.uid)
+            known.forget(stale)
+            return known
         except BaseException:
             plan.store.release(self._lease, RunStatus.INTERRUPTED, plan.world.wall())
             raise

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from headway.engine.edits import stale_results
 from headway.engine.spec import TASKS
 from headway.journal.known import Known, decode_outcome, load
 from headway.journal.records import COSTED, NO_PARENT, Kind, Outcome, RunInfo, Status
@@ -38,8 +39,11 @@ class ResumePlan:
 
 
 class _Reader:
-    def __init__(self, known: Known, parents: Mapping[bytes, bytes], floor: int, decided: Mapping[str, str]) -> None:
+    def __init__(
+        self, known: Known, parents: Mapping[bytes, bytes], floor: int, decided: Mapping[str, str], stale: Mapping[bytes, str]
+    ) -> None:
         self.known = known
+        self.stale = stale
         self.floor = floor
         self.decided = decided
         self.children: dict[bytes, list[bytes]] = {}
@@ -59,7 +63,7 @@ class _Reader:
                 continue
             self.reached.add(key)
             outcome = self._outcome(key)
-            why = "" if outcome is None else self._why_not(outcome, self.known.outcomes[key][0])
+            why = "" if outcome is None else self.stale.get(key) or self._why_not(outcome, self.known.outcomes[key][0])
             if outcome is not None and not why:
                 fed = any(edge in self.again for edge in outcome.edges)
                 note = "if the inputs that run again come out equal" if fed else ""
@@ -119,7 +123,8 @@ def plan_resume(store: Store, info: RunInfo, decided: Mapping[str, str]) -> Resu
     for parent in list(parents.values()):
         if parent not in (NO_PARENT, info.spec.root):
             parents.setdefault(parent, info.spec.root)  # it never ended and was known to nobody but its children
-    reader = _Reader(known, parents, info.error_floor, decided)
+    stale = stale_results(store, info.uid, decided)
+    reader = _Reader(known, parents, info.error_floor, decided, stale)
     reader.visit(info.spec.root)
     unasked = []
     for key, (_, body) in known.outcomes.items():

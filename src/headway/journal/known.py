@@ -7,6 +7,7 @@ what was handed out.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import msgspec
@@ -50,6 +51,11 @@ class Known:
 
     def __bool__(self) -> bool:
         return self.last_seq > 0
+
+    def forget(self, keys: Iterable[bytes]) -> None:
+        """Have these calls asked again. What they have spent still counts."""
+        for key in keys:
+            self.outcomes.pop(key, None)
 
 
 def load(store: Store, uid: int) -> Known:

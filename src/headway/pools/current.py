@@ -26,6 +26,9 @@ class WorkerCall(Protocol):
     def items(self) -> int | None:
         """How many items a batch has; None where the call is no batch."""
 
+    def count(self, what: str) -> int:
+        """How often this attempt has asked for `what` before."""
+
     def charge(self, amounts: Amounts, item: int | None) -> None:
         """Book what the call spent, or an item of a batch. Never raises for a bound; the driver does."""
 

@@ -27,6 +27,7 @@ import struct
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -237,6 +238,12 @@ class _Call:
         self._held_back: dict[int | None, Amounts] = {}  # by item of a batch
         self._total: Amounts = {}
         self._sent_at = 0.0
+        self._asked: Counter[str] = Counter()
+
+    def count(self, what: str) -> int:
+        with self._lock:
+            self._asked[what] += 1
+            return self._asked[what] - 1
 
     def charge(self, amounts: Amounts, item: int | None) -> None:
         self._worker.shield(True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextvars
 import functools
 import pickle
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -192,6 +193,11 @@ class _WorkerCall:
         self.items: int | None = job.items
         self.charges: list[tuple[Amounts, int | None]] = []
         self.tell = tell
+        self._asked: Counter[str] = Counter()
+
+    def count(self, what: str) -> int:
+        self._asked[what] += 1
+        return self._asked[what] - 1
 
     def charge(self, amounts: Amounts, item: int | None) -> None:
         self.charges.append((amounts, item))
