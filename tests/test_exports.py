@@ -57,10 +57,18 @@ NAMES = [
 
 def test_every_public_name_is_there_and_no_other():
     floors = {"cli", "engine", "journal", "models", "observe", "pools", "search", "sim", "train"}
-    modules = {"checkpoint", "errors", "inside", "join", "loose", "scope"} | floors
+    modules = {"checkpoint", "errors", "inside", "join", "loose", "near", "scope"} | floors
     found = {name for name in vars(headway) if not name.startswith(("_", "@"))} - modules - {"TYPE_CHECKING", "Any"}
     raised = {name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, BaseException)}
-    assert found == {*NAMES, *raised}
+    assert found - {"Checkpoints"} == {*NAMES, *raised}
+    assert {*headway.__all__} == {*NAMES, *raised, "Checkpoints"}
+
+
+def test_a_star_import_brings_every_public_name():
+    names: dict[str, object] = {}
+    exec("from headway import *", names)
+    assert names.keys() - {"__builtins__"} == {*headway.__all__}
+    assert {*headway.__all__} <= {*dir(headway)}
 
 
 def test_checkpoints_are_imported_when_they_are_asked_for():
