@@ -53,7 +53,7 @@ class Connection:
     async def chunks(self, *texts: str, end: bool = True) -> None:
         await self.send(OPENING + "".join(f"{len(text.encode()):x}\r\n{text}\r\n" for text in texts) + "0\r\n\r\n" * end)
 
-    async def answer(self, model: str, time_asked: int, *, chat: bool) -> None:
+    async def answer(self, model: str, time_asked: int, path: str, *, chat: bool) -> None:
         kind = model.partition("-")[0]
         first = time_asked == 1
         if kind == "busy" and first:
@@ -83,6 +83,8 @@ class Connection:
             await self.chunks(thought("reasoning_content"), thought("reasoning"), event("One", chat=True), end=False)
             await self.until_gone(model)
             return
+        elif kind == "where":  # the address that it was asked at
+            await self.chunks(event(path, "stop", chat=chat), USAGE)
         elif kind == "html":
             await self.send("HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 6\r\n\r\n<html>")
         elif kind == "slow":
@@ -115,7 +117,7 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         ASKED[model] += 1
         key = next((line for line in head.split("\r\n") if line.lower().startswith("authorization")), "")
         LOG.append({"model": model, "what": "asked", "at": time.monotonic(), "body": body, "path": head.split()[1], "key": key})
-        await connection.answer(model, ASKED[model], chat="messages" in body)
+        await connection.answer(model, ASKED[model], head.split()[1], chat="messages" in body)
     except (ConnectionError, asyncio.IncompleteReadError):
         pass
     finally:

@@ -7,8 +7,9 @@ Before it starts a call reserves the tokens (and, where the model has a price, t
 charged what was really read and written. A call that is stopped is charged what was counted until then, one of a `BatchModel` what
 it had reserved. Requests to a `BatchModel` that are made at the same time are answered together; each stays a call of its own.
 
-Errors that deserve it (`ModelUnavailable`) are tried again, after as long as the server asks to be left alone. A model is known by
-its name: where it is reached, and with what key, is no part of a call's name, and is never written to the journal.
+Errors that deserve it (`ModelUnavailable`) are tried again, after as long as the server asks to be left alone. A call is named by
+its request and by what the model says it is (`identity_of`): two deployments of one name are two models. The API key of a server is
+no part of that, and is never written to the journal.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import headway.scope as scope
 from headway.engine.handle import Handle, current
 from headway.engine.retry import Retry
 from headway.errors import ModelError, ModelUnavailable, UsageError
-from headway.models.base import BatchModel, Model, Piece, Reply, Request, Usage, answers_singly, answers_together
+from headway.models.base import BatchModel, Model, Piece, Reply, Request, Usage, answers_singly, answers_together, identity_of
 from headway.models.collect import Collected
 from headway.models.limits import Limited
 from headway.models.prices import Price, price_of
@@ -42,9 +43,10 @@ LINGER_MS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a call of a model is named by (the model's name and the request), and how to do it."""
+    """What a call of a model is named by (the model's name and identity, and the request), and how to do it."""
 
     name: str
+    identity: object
     request: Request
     model: Model | BatchModel = field(compare=False, repr=False)
     prompt_bound: int = field(compare=False, repr=False)
@@ -129,7 +131,7 @@ def _asked(model: Model | BatchModel, request: Request, listener: Callable[[Piec
             f"{model.name} has no price, so a bound of money can't hold for it: give it one, as in "
             "models.Endpoint(…, price=models.Price(0.15, 0.60)) (US dollars per million tokens read, written)"
         )
-    return Asked(model.name, request, model, prompt_bound(model, request.prompt), price, listener)
+    return Asked(model.name, identity_of(model), request, model, prompt_bound(model, request.prompt), price, listener)
 
 
 async def _outside(asked: Asked) -> Reply:

@@ -109,7 +109,8 @@ class Piece:
 
 @runtime_checkable
 class Model(Protocol):
-    """A language model that is asked one request at a time. `name` stands for it in keys, records and prices.
+    """A language model that is asked one request at a time. `name` stands for it in records and prices, and in keys where it has no
+    `__headway_key__()`. Two models of one name that answer differently need one, or each gets the other's recorded answers.
 
     It may have `price` (a `Price`; else the table is asked) and `count(prompt) -> int` (tokens of a prompt, at most).
     """
@@ -131,6 +132,12 @@ class BatchModel(Protocol):
     def sample_batch(self, requests: Sequence[Request], stopping: Callable[[int], bool]) -> list[Reply]:
         """The replies in the order of the requests; runs in a thread, one batch at a time. A request for which `stopping(place)` is
         true is no longer wanted: its samples may end where they are."""
+
+
+def identity_of(model: Model | BatchModel) -> object:
+    """What stands for a model in the keys of its calls: what it says itself (`__headway_key__`), else its name."""
+    speaks = getattr(model, "__headway_key__", None)
+    return ("model", model.name) if speaks is None else speaks()
 
 
 def answers_together(model: object) -> TypeGuard[BatchModel]:

@@ -15,6 +15,7 @@ import importlib.util
 import os
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 from headway.errors import ModelError, UsageError
@@ -26,20 +27,24 @@ if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
 CONNECT_S = 10.0
+OPENAI = "api.openai.com/v1"
 
 
 class Endpoint:
     """A model behind an OpenAI-compatible server (extra `models`).
 
     Args:
-        model: its name there, and here in keys, records and the price table.
+        model: its name there, and here in records and the price table.
         base_url: the server, as `http://host:8000/v1`. Without one, `OPENAI_BASE_URL` or else OpenAI itself, with `OPENAI_API_KEY`.
         api_key: what the server asks for. `OPENAI_API_KEY` is never sent to a `base_url` that is given here.
         timeout_s: how long the server may be silent. For the whole call see `hw.deadline`.
         price: what its tokens cost, where the list price does not hold.
+        alias: what it is known by in keys. By default that is its name and the server's address (without user, password and
+            query; no address for OpenAI itself), because two servers that offer one name may run different weights. With an
+            alias the address does not count: recorded answers stay good when the server moves.
 
     Raises:
-        UsageError: without the extra, or without an API key where one is needed.
+        UsageError: without the extra, without an API key where one is needed, and for a `base_url` that is no address.
     """
 
     def __init__(
@@ -50,9 +55,11 @@ class Endpoint:
         api_key: str | None = None,
         timeout_s: float = 300.0,
         price: Price | None = None,
+        alias: str | None = None,
     ) -> None:
         self.name = model
         self.price = price
+        self.alias = alias
         self._base_url = base_url
         self._api_key = api_key
         self._timeout_s = timeout_s
@@ -60,10 +67,13 @@ class Endpoint:
         self._check()
 
     def __headway_key__(self) -> object:
-        return ("model", self.name)
+        if self.alias is not None:
+            return ("model", self.alias)
+        address = _address(self._base_url or os.environ.get("OPENAI_BASE_URL"))
+        return ("model", self.name) if address == OPENAI else ("model", self.name, address)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _again, (self.name, self._base_url, self._api_key, self._timeout_s, self.price)
+        return _again, (self.name, self._base_url, self._api_key, self._timeout_s, self.price, self.alias)
 
     def __repr__(self) -> str:
         return f"Endpoint({self.name!r})"
@@ -91,6 +101,8 @@ class Endpoint:
             raise known from None  # the cause holds the request with its headers, and errors are journaled
 
     def _check(self) -> None:
+        if self._base_url is not None:
+            _address(self._base_url)
         if importlib.util.find_spec("openai") is None:
             raise UsageError("models.Endpoint needs the openai client: pip install 'headway[models]'")
         if self._base_url is None and not self._api_key and not os.environ.get("OPENAI_API_KEY"):
@@ -119,6 +131,27 @@ class Endpoint:
             yield client
 
 
-def _again(model: str, base_url: str | None, api_key: str | None, timeout_s: float, price: Price | None) -> Endpoint:
+def _again(
+    model: str, base_url: str | None, api_key: str | None, timeout_s: float, price: Price | None, alias: str | None
+) -> Endpoint:
     """The endpoint in another process."""
-    return Endpoint(model, base_url=base_url, api_key=api_key, timeout_s=timeout_s, price=price)
+    return Endpoint(model, base_url=base_url, api_key=api_key, timeout_s=timeout_s, price=price, alias=alias)
+
+
+def _address(url: str | None) -> str:
+    """Where a server is, as keys have it: host, port and path, and nothing that could be a secret.
+
+    >>> _address("HTTP://user:secret@Host:80/v1/?token=secret")
+    'host/v1'
+
+    Raises UsageError for what is no address.
+    """
+    if not url:
+        return OPENAI
+    try:
+        parts = urlsplit(url)
+        usual = {"http": 80, "https": 443}[parts.scheme]
+        port = "" if parts.port in (None, usual) else f":{parts.port}"
+    except (KeyError, ValueError):
+        raise UsageError(f"base_url={url.rpartition('@')[2]!r} is no address of a server: write http://host:8000/v1") from None
+    return f"{parts.hostname or ''}{port}{parts.path.rstrip('/')}"

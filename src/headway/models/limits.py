@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from headway.models.base import BatchModel, Model
+from headway.models.base import BatchModel, Model, identity_of
 from headway.scope import LimitScope, limit
 
 
@@ -29,7 +29,7 @@ class Limited:
         return self.model.name
 
     def __headway_key__(self) -> object:
-        return ("model", self.name)
+        return identity_of(self.model)
 
     def scope(self) -> LimitScope:
         return limit(self.concurrency, rate=self.rate, per_s=self.per_s, name=f"model {self.name}")

@@ -32,6 +32,7 @@ from headway.models.prices import FREE
 from headway.models.protocol import finish_of, request_body
 
 GEMMA = "gemma-3-270m"
+PRINT_BYTES, PRINT_PLACES, PRINT_BLOCK = 1 << 20, 1000, 4096
 _TO_LLAMA = {"top_k": 0, "min_p": 0.0, "timings_per_token": True}
 """Sample from the whole distribution; count every token."""
 
@@ -45,7 +46,8 @@ class Local:
         context: tokens of prompt and answer that a slot has room for.
         threads: of the processor; by default half of its cores, because llama.cpp's threads spin while they wait for each other:
             one that has no core of its own makes all of them many times slower.
-        name: in keys and records; the file's name by default.
+        name: what it is known by in keys and records, whatever file it is. By default it is known by the file's name and by
+            what is in the file, because two files of one name may hold different weights.
 
     The file is loaded at the first request. Raises UsageError without the extra or the file.
     """
@@ -62,16 +64,21 @@ class Local:
         if path is not None and not Path(path).is_file():
             raise UsageError(f"models.Local: there is no file {str(path)!r}")
         self._settings = (None if path is None else str(path), slots, context, threads)
+        self._named, self._print = name, ""
         self.name = name or (GEMMA if path is None else Path(path).stem)
         self._pool = ThreadPoolExecutor(slots, thread_name_prefix="headway-local")
         self._loading = threading.Lock()
         self._server: Any = None
 
     def __headway_key__(self) -> object:
-        return ("model", self.name)
+        path = self._settings[0]
+        if self._named or path is None:
+            return ("model", self.name)
+        self._print = self._print or fingerprint_of(Path(path))
+        return ("model", self.name, self._print)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _again, (*self._settings, self.name)
+        return _again, (*self._settings, self._named)
 
     def __repr__(self) -> str:
         return f"Local({self.name!r})"
@@ -159,6 +166,20 @@ def _weights() -> Path:
 
     found: Path = weights.assemble()
     return found
+
+
+def fingerprint_of(path: Path) -> str:
+    """What is in a file of weights, as a short text. Of a large one it reads the beginning, which says how it was made, and a
+    thousand places all over it: reading gigabytes would hold the loop for seconds."""
+    size = path.stat().st_size
+    found = hashlib.blake2b(str(size).encode(), digest_size=8)
+    with path.open("rb") as file:
+        found.update(file.read(PRINT_BYTES))
+        step = max(PRINT_BLOCK, (size - PRINT_BYTES) // PRINT_PLACES)
+        for place in range(PRINT_BYTES, size, step):
+            file.seek(place)
+            found.update(file.read(PRINT_BLOCK))
+    return found.hexdigest()
 
 
 def seed_of(seed: int, index: int) -> int:
