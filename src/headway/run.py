@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict, TypeVar, Unpack, cast, overload
 
 from headway.engine import events
+from headway.engine.beside import threads_can_start
 from headway.engine.books import checked
 from headway.engine.drive import Driver, Plan
 from headway.engine.handle import current
@@ -123,6 +124,11 @@ async def arun(program: Callable[..., Awaitable[R]], /, *args: Any, **options: U
 async def _drive(program: Any, args: tuple[Any, ...], options: RunOptions, new_deadline: bool = False) -> Any:
     if current.get() is not None or worker_call() is not None:
         raise UsageError("a run can't start inside a call of another run: call the task instead, it becomes a child")
+    if not threads_can_start():
+        raise UsageError(
+            "a run can't start while Python shuts down: no thread can be started any more. Start it earlier, and have the main "
+            "thread wait for it"
+        )
     if unknown := options.keys() - RunOptions.__annotations__.keys():
         raise UsageError(
             f"hw.run has no option {', '.join(sorted(unknown))}: {near_misses(min(unknown), RunOptions.__annotations__)} "

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from headway.engine.beside import BESIDE
 from headway.engine.ready import Ready
 from headway.journal.log import Log
 from headway.journal.owner import this_process
@@ -99,7 +100,7 @@ class Machine:
         pass
 
     async def aside(self, function: Callable[..., T], /, *args: Any) -> T:
-        return await asyncio.to_thread(function, *args)
+        return await asyncio.get_running_loop().run_in_executor(BESIDE, function, *args)
 
     def wait(self, future: concurrent.futures.Future[T]) -> T:
         return future.result()

@@ -20,11 +20,11 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
 from headway.engine import events
+from headway.engine.beside import Beside
 from headway.errors import UsageError, WorkerDied
 from headway.journal import codec
 from headway.pools import messages, worker
@@ -35,8 +35,17 @@ INTERRUPT_GRACE_S = 0.5
 """How long an interrupted call may take to stop before its process is killed."""
 
 _LEAVE_S = 1.0
-_clerk = ThreadPoolExecutor(max_workers=1, thread_name_prefix="headway-processes")
+_clerk = Beside("headway-processes", one_at_a_time=True)
 _context = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
+
+
+def _in_forked_child() -> None:
+    """The server that forks workers is a child of the parent's, and nobody else can use it."""
+    global _context
+    _context = multiprocessing.get_context("spawn")
+
+
+os.register_at_fork(after_in_child=_in_forked_child)
 
 
 class RemoteWorker:

@@ -17,6 +17,7 @@ from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any
 
+from headway.errors import CallError
 from headway.pools.base import Answer, Job
 
 _JOIN_S = 1.0
@@ -45,7 +46,12 @@ class ThreadPool:
         self._on_free = on_free
 
     def submit(self, job: Job) -> None:
-        thread = self._idle.pop() if self._idle else _Thread(self._deliver)
+        try:
+            thread = self._idle.pop() if self._idle else _Thread(self._deliver)
+        except RuntimeError as error:
+            refused = CallError(f"{job.facts.task} can't run: no thread can be started ({error})")
+            self._bound().call_soon(job.on_done, Answer(error=refused))
+            return
         self._busy.add(thread)
         self._running[job] = thread
         thread.jobs.put(job)
