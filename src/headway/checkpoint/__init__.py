@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from headway.checkpoint.flat import FlatOptimizer as FlatOptimizer
     from headway.checkpoint.layout import Layout as Layout
     from headway.checkpoint.lazy import OpenCheckpoint as OpenCheckpoint
+    from headway.checkpoint.per_rank import PerRank as PerRank
     from headway.checkpoint.retention import Keep as Keep
     from headway.checkpoint.rules import Numbered as Numbered
     from headway.checkpoint.rules import Pad as Pad
@@ -39,6 +40,7 @@ _WHERE = {
     "OpenCheckpoint": "lazy",
     "Pad": "rules",
     "Part": "rules",
+    "PerRank": "per_rank",
     "Renamed": "rules",
     "Replicated": "rules",
     "Restored": "checkpoints",

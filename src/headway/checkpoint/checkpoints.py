@@ -299,7 +299,18 @@ class Checkpoints:
 
             def prepare() -> bytes:
                 segments.extend(read_segments(self.backend, manifest))
-                inventories.append(take_for_load(into, manifest.objects, manifest.values, layout, select=select, strict=strict))
+                inventories.append(
+                    take_for_load(
+                        into,
+                        manifest.objects,
+                        manifest.values,
+                        layout,
+                        select=select,
+                        strict=strict,
+                        rank=ranks.rank,
+                        ranks=ranks.size,
+                    )
+                )
                 return msgspec.msgpack.encode(claimed(inventories[0]))
 
             names: set[str] = set().union(*(msgspec.msgpack.decode(each, type=set[str]) for each in together(ranks, prepare)))

@@ -114,7 +114,7 @@ def agreed_values(held: Sequence[Mapping[str, Json]]) -> dict[str, Json]:
         for name, value in mine.items():
             if values.setdefault(name, value) != value:
                 raise CheckpointMismatch(
-                    f"{name}: rank {rank} has {value!r}, an earlier one {values[name]!r}. What differs by rank belongs into "
-                    "a stream or a cursor (hw.checkpoint.Streams, hw.checkpoint.Cursor), which are kept by what they belong to"
+                    f"{name}: rank {rank} has {value!r}, an earlier one {values[name]!r}. What differs by rank is "
+                    "kept by what it belongs to (hw.checkpoint.Streams, hw.checkpoint.Cursor), or by rank (hw.checkpoint.PerRank)"
                 )
     return values

@@ -192,7 +192,7 @@ class Saver:
         lost, self._lost = self._lost, {}
 
         def say() -> bytes:
-            taken.append(take(state, layout))
+            taken.append(take(state, layout, rank=self._ranks.rank, ranks=self._ranks.size))
             table = xxhash.xxh3_128_hexdigest(msgspec.msgpack.encode(table_of(taken[0])))
             word = _Word(step, secrets.token_hex(6), table, taken[0].values, self._full(), lost)
             return msgspec.msgpack.encode(word)

@@ -6,7 +6,7 @@ stage, wrapper or parameter number is ever in a name, so whatever the next run l
 - dictionaries, lists and tuples: their keys and positions; what is in them stays where it is, arrays in place
 - arrays of numpy and torch, DTensors: objects
 - modules, torch optimizers: see `module_state` and `optim_state`
-- `Flat`, `FlatOptimizer`, `Rng`, `Streams`, `Cursor`: what they say themselves
+- `Flat`, `FlatOptimizer`, `Rng`, `Streams`, `Cursor`, `PerRank`: what they say themselves
 - anything else with `state_dict` and `load_state_dict` (a learning rate schedule, a gradient scaler): its `state_dict()`
 - numbers, strings, booleans, None, bytes: values; a list of nothing else is one value, which may have grown since
 
@@ -30,13 +30,16 @@ _SHOWN = 10
 _LEAVES = (bool, int, float, complex, str, bytes, type(None))
 
 
-def take(state: Any, layout: Layout | None = None, *, coords: Mapping[str, int] | None = None) -> Inventory:
+def take(
+    state: Any, layout: Layout | None = None, *, coords: Mapping[str, int] | None = None, rank: int = 0, ranks: int = 1
+) -> Inventory:
     """What this process holds of a state. Nothing is copied: the inventory sees the state's memory.
 
     Args:
         state: see the module.
         layout: what tensors that don't say it themselves are parts of.
         coords: the ranks of this process on the layout's axes, where they differ from those that it says.
+        rank, ranks: which of how many processes this is, for what is `PerRank`.
 
     Raises:
         UsageError: something in the state can't be kept; the message names it.
@@ -48,8 +51,8 @@ def take(state: Any, layout: Layout | None = None, *, coords: Mapping[str, int] 
         >>> [holding.name for holding in inventory.holdings], inventory.values
         (['model.w'], {'step': 3})
     """
-    taking = Taking(_placer(layout, coords))
-    _put_all(state, taking)
+    taking = Taking(_placer(layout, coords), rank=rank, ranks=ranks)
+    put_all(state, taking)
     return taking.finish()
 
 
@@ -62,6 +65,8 @@ def take_for_load(
     coords: Mapping[str, int] | None = None,
     select: Callable[[str], bool] | None = None,
     strict: bool = True,
+    rank: int = 0,
+    ranks: int = 1,
 ) -> Inventory:
     """What this process wants of a checkpoint that has these objects and values, and where it goes. Arrays of the state are filled
     in place; what the state has no memory for yet is in fresh memory, which `accept` hangs into the state. Until then, the state
@@ -76,8 +81,8 @@ def take_for_load(
             `refuse_unclaimed`, which needs the names of all processes.)
     """
     wanted = select or (lambda name: True)
-    taking = Taking(_placer(layout, coords), Saved(objects, values), wanted)
-    _put_all(state, taking)
+    taking = Taking(_placer(layout, coords), Saved(objects, values), wanted, strict=strict, rank=rank, ranks=ranks)
+    put_all(state, taking)
     inventory = taking.finish()
     if strict:
         _refuse_misfits(inventory, objects, values, wanted)
@@ -106,9 +111,15 @@ def refuse_unclaimed(objects: Mapping[str, Object], values: Values, names: set[s
 def optimizers_in(state: Any) -> list[Any]:
     """The torch optimizers of a state, whose steps change it."""
     from headway.checkpoint.flat import FlatOptimizer
+    from headway.checkpoint.per_rank import PerRank
 
-    leaves = [leaf.optimizer if isinstance(leaf, FlatOptimizer) else leaf for _, leaf in _leaves(state, "", lambda path: True)]
-    return [leaf for leaf in leaves if _is_optimizer(leaf)]
+    found = []
+    for _, leaf in _leaves(state, "", lambda path: True):
+        if isinstance(leaf, PerRank):
+            found += optimizers_in(leaf.value)
+        else:
+            found.append(leaf.optimizer if isinstance(leaf, FlatOptimizer) else leaf)
+    return [leaf for leaf in found if _is_optimizer(leaf)]
 
 
 # --- the walk --------------------------------------------------------------------------------------------------------
@@ -118,13 +129,15 @@ def _placer(layout: Layout | None, coords: Mapping[str, int] | None) -> Placer:
     return (layout or Layout()).placer(coords)
 
 
-def _put_all(state: Any, taking: Taking) -> None:
+def put_all(state: Any, taking: Taking, root: str = "", replace: Callable[[Any], None] | None = None) -> None:
+    """Put a state, or a part of one that is called `root`, into an inventory. `replace` is given what takes its place when it is
+    loaded and can't be filled where it is: a number, or a tuple."""
     from headway.checkpoint.flat import FlatOptimizer
 
     later: list[tuple[str, Any]] = []
     plain: set[str] = set()
     arrays: set[str] = set()
-    for path, leaf in _leaves(state, "", _whole_in(taking)):
+    for path, leaf in _leaves(state, root, _whole_in(taking)):
         if isinstance(leaf, FlatOptimizer) or _is_optimizer(leaf):
             later.append((path, leaf))
         else:
@@ -132,7 +145,7 @@ def _put_all(state: Any, taking: Taking) -> None:
             _put(leaf, taking, path)
     if both := sorted(plain & arrays):
         raise UsageError(f"two parts of the state are called {both[0]}: rename one (names of nested keys are joined with dots)")
-    _put_back(state, taking)
+    _put_back(state, taking, root, replace)
     for path, leaf in later:
         if isinstance(leaf, FlatOptimizer):
             leaf.put_into(taking, path)
@@ -199,18 +212,25 @@ def _put(leaf: Any, taking: Taking, path: str) -> None:
         )
 
 
-def _put_back(state: Any, taking: Taking) -> None:
+def _put_back(state: Any, taking: Taking, root: str, replace: Callable[[Any], None] | None) -> None:
     """Keep the plain values of a state; when loading, put what was saved where they are."""
     new: dict[str, Any] = {}
-    if _unfillable(state):
+    if replace is None and _unfillable(state):
         raise UsageError(f"the state is {state!r}: give a dictionary, a module or another object that can be filled in place")
-    for path, leaf in _leaves(state, "", _whole_in(taking)):
+    for path, leaf in _leaves(state, root, _whole_in(taking)):
         if isinstance(leaf, list):
             taking.tree(taking.placer.name(path), leaf, "array", _refill(leaf))
         elif _is_plain(leaf):
             taking.tree(taking.placer.name(path), leaf, "array", _into(new, path))
-    if taking.saved is not None:
-        taking.then(lambda values: _assign(state, "", new))
+    if taking.saved is None:
+        return
+
+    def accept(_: Values) -> None:
+        filled = _assign(state, root, new)
+        if replace is not None and filled is not state:
+            replace(filled)
+
+    taking.then(accept)
 
 
 def _unfillable(state: Any) -> bool:

@@ -57,9 +57,20 @@ class Member:
 class Taking:
     """An inventory in the making."""
 
-    def __init__(self, placer: Placer, saved: Saved | None = None, select: Callable[[str], bool] | None = None) -> None:
+    def __init__(
+        self,
+        placer: Placer,
+        saved: Saved | None = None,
+        select: Callable[[str], bool] | None = None,
+        *,
+        strict: bool = True,
+        rank: int = 0,
+        ranks: int = 1,
+    ) -> None:
         self.placer = placer
         self.saved = saved
+        self.strict = strict
+        self.rank, self.ranks = rank, ranks
         self.select = select or (lambda name: True)
         self.members: dict[tuple[Any, ...] | int, list[Member]] = {}  # by id() and by memory
         self._holdings: dict[str, Holding] = {}

@@ -1,0 +1,79 @@
+"""What each rank has for itself: `PerRank` says so, and names it by rank.
+
+All other names of a state mean one thing, whichever rank is asked: what several ranks have under one name is taken from one of
+them. Where every rank has a value of its own (generators that were seeded with seed + rank, the counters of a data loader), that
+would give all ranks the same one after a load. So it is named `<path>.rank-<rank>-of-<ranks>`, and each rank gets its own back.
+
+The number of ranks is part of the name, because a rank of four is not a rank of two: nobody knows what the third of four becomes
+when there are two. Such a load is refused. What must survive a change of ranks belongs to the work: see `Streams` and `Cursor`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from headway.checkpoint.placing import Placer
+from headway.checkpoint.taking import Source, Taking
+from headway.errors import CheckpointMismatch
+
+
+class PerRank(Source):
+    """A part of the state that each rank has for itself: an array, a number, a `Rng`, or a dictionary of such.
+
+    Args:
+        value: any state, as `Checkpoints.save` takes it. Arrays are loaded in place; read what is replaced by loading, a number or
+            a string, from `.value` again.
+
+    Example:
+        >>> import numpy, tempfile
+        >>> from headway import Checkpoints
+        >>> state = {"w": numpy.zeros(3), "seen": PerRank(12)}
+        >>> with Checkpoints(tempfile.mkdtemp()) as ck:
+        ...     ck.save(state, step=1).durable()
+        ...     state["seen"].value = 0
+        ...     _ = ck.load(into=state)
+        ...     state["seen"].value, list(ck.latest().values)
+        (12, ['seen.rank-0-of-1'])
+    """
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __repr__(self) -> str:
+        return f"PerRank({self.value!r})"
+
+    def put_into(self, taking: Taking, path: str) -> None:
+        """Put it there under this rank's name. No rule of a layout is asked: it is nobody's shard."""
+        from headway.checkpoint.state import put_all
+
+        _refuse_other_ranks(taking, path)
+        before, taking.placer = taking.placer, Placer()
+        try:
+            put_all(self.value, taking, _named(path, taking.rank, taking.ranks), self._replace)
+        finally:
+            taking.placer = before
+
+    def _replace(self, value: Any) -> None:
+        self.value = value
+
+
+def _named(path: str, rank: int, ranks: int) -> str:
+    return f"{path}.rank-{rank}-of-{ranks}" if path else f"rank-{rank}-of-{ranks}"
+
+
+def _refuse_other_ranks(taking: Taking, path: str) -> None:
+    """Raise CheckpointMismatch where what is to be loaded was saved by another number of ranks."""
+    if taking.saved is None or not taking.strict:
+        return
+    pattern = re.compile(re.escape(f"{path}." if path else "") + r"rank-\d+-of-(\d+)(?:\..*)?")
+    names = (name for name in (*taking.saved.objects, *taking.saved.values) if taking.select(name))
+    found = sorted({int(match[1]) for match in map(pattern.fullmatch, names) if match})
+    if found and taking.ranks not in found:
+        saved = f"{found[0]} rank{'s' if found[0] > 1 else ''}"
+        now = f"are {taking.ranks} ranks" if taking.ranks > 1 else "is 1 rank"
+        raise CheckpointMismatch(
+            f"{path or 'the state'} is PerRank and was saved by {saved}, each its own, and there {now} now: which of them "
+            "would get which is not known. Nothing was changed. Start as many ranks, or leave it as it is: "
+            f"select=lambda name: not name.startswith({path + '.'!r})"
+        )
