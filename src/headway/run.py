@@ -32,7 +32,7 @@ from headway.errors import NoCanonicalForm, NotEncodable, RunError, RunMismatch,
 from headway.inside import encode_signal
 from headway.journal.codec import decode, digest, encode
 from headway.journal.forking import fork_rows
-from headway.journal.open import open_existing, open_store
+from headway.journal.open import open_existing, open_store, open_to_read
 from headway.journal.records import RunInfo, RunSpec
 from headway.journal.store import Store
 from headway.near import near_misses
@@ -184,7 +184,7 @@ def resume(run_id: str, /, *, dry_run: bool = False, **options: Any) -> Any:
     Raises UnknownRun; UsageError if the task is not loaded or the arguments could not be stored.
     """
     store = options.get("store", DEFAULT_STORE)
-    opened = open_existing(store)
+    opened = open_to_read(store) if dry_run else open_existing(store)
     try:
         info = opened.run(run_id)
         spec = _loaded(info)

@@ -172,7 +172,9 @@ def test_orphans_dead_drivers_and_rejected_records_are_information(folder):
 def test_a_store_of_another_schema_is_not_looked_into(folder):
     build(folder, rows=[outcome(1)])
     damage(folder, "PRAGMA user_version=7")
-    assert "was written by schema 7" in errors(examine(folder))[0]
+    report = examine(folder)
+    assert "was written by schema 7" in report.findings[0].what
+    assert (report.whole, report.verdict) == (False, "not read")
     with pytest.raises(StoreVersion):
         repair(folder, now=0.0)
 

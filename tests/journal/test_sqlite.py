@@ -244,7 +244,7 @@ def test_a_lock_that_is_held_too_long_is_explained(folder, monkeypatch):
         SqliteStore(folder) as store,
         SqliteStore(folder) as other,
         other.writing(),
-        pytest.raises(StoreError, match="stayed locked by another process"),
+        pytest.raises(StoreError, match="stayed locked by this process"),
     ):
         store.create_run(RunSpec(run_id="sky", task="t"))
 

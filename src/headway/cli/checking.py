@@ -18,7 +18,7 @@ from headway.cli import console
 from headway.cli.arguments import parse_arguments
 from headway.cli.driving import load_task
 from headway.errors import UsageError
-from headway.journal.open import open_existing
+from headway.journal.open import open_to_read
 from headway.journal.records import Row, RunInfo
 from headway.sim.check import Finding, Report, check
 from headway.sim.store import blobs_of
@@ -92,7 +92,7 @@ def check_program(asked: Asked) -> None:
 
 def _answers(run_id: str, url: str) -> tuple[RunInfo, list[Row], dict[bytes, bytes]]:
     """A recorded run, whose leaves answer instead of running."""
-    store = open_existing(url)
+    store = open_to_read(url)
     try:
         info = store.run(run_id)
         rows = [row for _, row in store.rows(info.uid)]

@@ -20,7 +20,7 @@ from headway.cli.find import find_call
 from headway.cli.trouble import ProgramFailed, store_option
 from headway.engine.plan import PlannedCall, ResumePlan
 from headway.errors import HeadwayError, Interrupted, RunError, StoreError, UnknownRun, UsageError
-from headway.journal.open import open_existing, open_store
+from headway.journal.open import find_store, open_to_read
 from headway.journal.records import RunInfo, RunSpec, RunStatus
 from headway.observe import words
 from headway.pools.program import load_object, load_program
@@ -150,7 +150,7 @@ def _draw(run_id: str, options: Options) -> None:
     from headway.observe.gantt import draw_gantt
     from headway.observe.story import read_story
 
-    store = open_store(options.store)
+    store = open_to_read(options.store)
     try:
         write_picture(options.gantt, draw_gantt(read_story(store, run_id)))
     except HeadwayError as error:
@@ -169,9 +169,9 @@ def write_picture(path: str, svg: str) -> None:
 
 def _known(store: str, run_id: str) -> RunInfo | None:
     """The run, if there is such a store and it has such a run."""
-    if "://" not in store and not Path(store).exists():
+    opened = find_store(store)
+    if opened is None:
         return None
-    opened = open_store(store)
     try:
         return opened.run(run_id)
     except UnknownRun:
@@ -182,7 +182,7 @@ def _known(store: str, run_id: str) -> RunInfo | None:
 
 def _load_program_of(run_id: str, store: str) -> RunInfo:
     """Import the program that a run was started from, so that its tasks and types are known."""
-    opened = open_existing(store)
+    opened = open_to_read(store)
     try:
         info = opened.run(run_id)
     finally:
@@ -253,7 +253,7 @@ def fork_run(run_id: str, at: str, new_id: str | None, store: str, *, as_json: b
     """Fork at the call that the user means."""
     from headway.observe.story import read_story
 
-    opened = open_existing(store)
+    opened = open_to_read(store)
     try:
         call = find_call(read_story(opened, run_id), at)
     finally:
@@ -265,7 +265,7 @@ def fork_run(run_id: str, at: str, new_id: str | None, store: str, *, as_json: b
 
 
 def cancel_run(run_id: str, store: str, *, as_json: bool) -> None:
-    opened = open_existing(store)
+    opened = open_to_read(store)
     try:
         status = opened.run(run_id).status
     finally:

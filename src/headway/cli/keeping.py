@@ -11,9 +11,10 @@ from headway.cli import console
 from headway.cli.trouble import PROBLEM
 from headway.errors import UsageError
 from headway.journal.open import open_existing
+from headway.journal.place import has_database, name_folder, no_store
 from headway.observe import words
 
-_STYLES = {"error": "red", "warning": "yellow", "info": "dim"}
+_STYLES = {"error": "red", "warning": "yellow", "unread": "yellow", "info": "dim"}
 
 
 def collect(store: str, delete: list[str], *, dry_run: bool, vacuum: bool, as_json: bool) -> None:
@@ -45,6 +46,8 @@ def examine_store(store: str, *, repair: bool, as_json: bool) -> None:
     """Raises typer.Exit where the store is not whole."""
     from headway.journal.doctor import examine
 
+    if not has_database(folder := name_folder(store)):
+        raise no_store(folder)
     if repair:
         _repair(store, as_json=as_json)
         return
@@ -55,9 +58,9 @@ def examine_store(store: str, *, repair: bool, as_json: bool) -> None:
         _print_findings(report.findings)
         checked = f"{words.count(report.runs, 'run')}, {words.count(report.records, 'record')}, "
         checked += f"{words.count(report.blobs, 'blob')} ({words.nbytes(report.blob_bytes)})"
-        style, verdict = ("green", "whole") if report.whole else ("red", "damaged")
-        console.out().print(f"{store}: {verdict}; checked {checked}", style=style, markup=False)
-        if not report.whole:
+        style = {"whole": "green", "damaged": "red"}.get(report.verdict, "yellow")
+        console.out().print(f"{store}: {report.verdict}; checked {checked}", style=style, markup=False)
+        if report.verdict == "damaged":
             console.note(f"rebuild it from what can be read with: headway doctor --repair --store {store}", "bold")
     if not report.whole:
         raise typer.Exit(PROBLEM)

@@ -16,7 +16,7 @@ from headway.cli.documents import LsDocument, RunDocument, ShowDocument
 from headway.errors import UsageError
 from headway.journal.known import decode_attempt, decode_charge, decode_outcome, decode_start
 from headway.journal.ledger import add
-from headway.journal.open import open_existing
+from headway.journal.open import open_to_read
 from headway.journal.owner import clock
 from headway.journal.records import COSTED, Amounts, Attempt, Charge, Kind, Outcome, Row, RunInfo, Start, Status
 from headway.journal.store import Store
@@ -82,7 +82,7 @@ _COSTED: dict[int, Callable[[bytes], Outcome | Start | Attempt | Charge]] = {
 
 def list_runs(store: str, *, everything: bool, as_json: bool) -> None:
     now = time.time()
-    opened = open_existing(store)
+    opened = open_to_read(store)
     try:
         infos = opened.runs()
         shown = infos if everything else infos[-NEWEST:]
@@ -130,7 +130,7 @@ def _row(run: RunDocument, now: float) -> list[Text]:
 
 def show_run(run_id: str, store: str, options: tree.Options, *, gantt: str | None, as_json: bool) -> None:
     now = time.time()
-    opened = open_existing(store)
+    opened = open_to_read(store)
     try:
         story = read_story(opened, run_id)
     finally:

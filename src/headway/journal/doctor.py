@@ -11,11 +11,14 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from headway.errors import StoreError
+from headway.errors import StoreDamaged, StoreError, StoreVersion
 from headway.journal import schema, tables
+from headway.journal.access import connect_to_read, fingerprint, why_not_writable
 from headway.journal.blobs import TEMPORARY, BlobFolder
 from headway.journal.findings import Book, Finding, Report, call_text, describe_damage
+from headway.journal.locks import is_busy, wait_for_lock
 from headway.journal.owner import is_alive
+from headway.journal.place import has_database, name_folder, no_store, owner_of
 from headway.journal.records import COSTED, Kind, Row, RunInfo
 from headway.journal.salvage import read_run, read_table
 from headway.journal.wal import inspect_wal
@@ -30,7 +33,7 @@ def examine(store: str | Path) -> Report:
     >>> examine("/nowhere").whole
     False
     """
-    return _Examination(Path(store)).report()
+    return _Examination(name_folder(store)).report()
 
 
 class _Examination:
@@ -45,9 +48,8 @@ class _Examination:
         self.nruns = self.nrecords = self.nblobs = self.nbytes = 0
 
     def report(self) -> Report:
-        if not self.path.exists():
-            self._say("error", f"there is no store in {self.folder}", means="check the path", path=str(self.path))
-        elif self._step("the header", lambda: schema.check_header(self.path)):
+        if self._step("the folder", self._check_there) and self._step("the header", lambda: schema.check_header(self.path)):
+            self._check_writable()
             self._step("the write-ahead log", self._check_wal)
             self._step("the database", self._check_database)
             self._step("the blobs", self._check_blobs)
@@ -68,13 +70,30 @@ class _Examination:
         try:
             check()
         except StoreError as error:
-            self._say("error", str(error), path=str(self.path))
+            self._say("unread" if _is_kept_out(error) else "error", str(error), path=str(self.path))
+        except PermissionError as error:
+            self._say(
+                "unread", f"{name} of {self.folder} cannot be read ({error.strerror})", means=self._ask(), path=str(self.path)
+            )
         except Exception as error:  # damaged bytes can raise anything; the doctor goes on with the next part
             means = "restore the store from a copy, or save what can be read with `headway doctor --repair`"
             self._say("error", f"{name} of {self.folder} cannot be read ({error})", means=means, path=str(self.path))
         else:
             return True
         return False
+
+    def _ask(self) -> str:
+        return f"look at it as {owner_of(self.folder)}, whose it is; nothing says that it is damaged"
+
+    def _check_there(self) -> None:
+        if not has_database(self.folder):
+            raise no_store(self.folder)
+
+    def _check_writable(self) -> None:
+        if why := why_not_writable(self.path):
+            self._say(
+                "info", f"the store can be read but not written: {why}", means="no run can go on from here", path=str(self.path)
+            )
 
     def _check_wal(self) -> None:
         lost = inspect_wal(Path(f"{self.path}-wal")).lost_commits
@@ -89,17 +108,35 @@ class _Examination:
     # the database
 
     def _check_database(self) -> None:
-        connection = schema.connect(self.path, readonly=True)
+        before, errors = fingerprint(self.path), len(self.findings)
+        try:
+            connection, locked = connect_to_read(self.path, strictly=True)
+        except sqlite3.Error as error:
+            raise schema.explain(error, self.path) from error
         try:
             connection.execute("PRAGMA cell_size_check=ON")
             connection.execute("BEGIN")
-            self._step("the pages", lambda: self._check_pages(connection))
-            self._step("the runs", lambda: self._check_runs(connection))
-            self._step("the cache", lambda: self._check_cache(connection))
-            self._step("the signals", lambda: self._check_signals(connection))
-            self._step("the rejected records", lambda: self._check_rejected(connection))
+            if self._step("the lock", lambda: self._begin(connection)):
+                self._step("the pages", lambda: self._check_pages(connection))
+                self._step("the runs", lambda: self._check_runs(connection))
+                self._step("the cache", lambda: self._check_cache(connection))
+                self._step("the signals", lambda: self._check_signals(connection))
+                self._step("the rejected records", lambda: self._check_rejected(connection))
         finally:
             connection.close()
+        if not locked and before != fingerprint(self.path):
+            del self.findings[errors:]  # they may be of pages that were half written
+            means = "look again, or look at it on the machine where it is written"
+            self._say("unread", f"{self.path} was written while it was read, and this process can't lock it", means=means)
+
+    def _begin(self, connection: sqlite3.Connection) -> None:
+        """Fix what is read from now on. Raises StoreError where another program keeps the database locked."""
+        query = "SELECT COUNT(*) FROM sqlite_schema"
+        try:
+            wait_for_lock(lambda: connection.execute(query).fetchone(), self.path, schema.BUSY_TIMEOUT_S)
+        except sqlite3.Error as error:
+            if is_busy(error):
+                raise schema.explain(error, self.path) from error
 
     def _check_pages(self, connection: sqlite3.Connection) -> None:
         for (problem,) in connection.execute(f"PRAGMA integrity_check({MOST_PROBLEMS})"):
@@ -225,7 +262,24 @@ class _Examination:
             why = str(error).partition(":")[0]
             path = str(self.blobs.path(digest))
             for user in users:
+                if _is_kept_out(error):
+                    self.findings.append(
+                        Finding("unread", f"{user.what}: {error}", self._ask(), user.run, user.seq, user.call, path)
+                    )
+                    continue
                 self.findings.append(Finding(user.severity, f"{user.what}: {why}", user.means, user.run, user.seq, user.call, path))
+
+
+def _is_kept_out(error: StoreError) -> bool:
+    """Whether an error is about who may read, and says nothing about what is there."""
+    if isinstance(error, StoreDamaged):
+        return False
+    cause = error.__cause__
+    return (
+        isinstance(error, StoreVersion)
+        or isinstance(cause, PermissionError)
+        or (isinstance(cause, sqlite3.Error) and is_busy(cause))
+    )
 
 
 def _digest_of(file: Path) -> bytes:

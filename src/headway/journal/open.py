@@ -2,40 +2,69 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from headway.errors import StoreError
 from headway.journal.memory import MemoryStore
-from headway.journal.schema import DATABASE
+from headway.journal.place import KINDS, has_database, name_place, no_store
 from headway.journal.sqlite import BLOBS, SqliteStore
-from headway.journal.store import Store
+
+if TYPE_CHECKING:
+    from headway.journal.store import Store
 
 DEFAULT_STORE = ".headway"
 
 
-def open_existing(store: str | Path | Store | None = None) -> Store:
-    """Open a store that must be there: looking at a store never makes one. Raises StoreError."""
-    if store is None:
-        store = DEFAULT_STORE
-    if isinstance(store, str | Path) and str(store) != ":memory:" and not (Path(store) / DATABASE).exists():
-        blobs = " (it has blobs but no journal.db: restore that from a copy)" if (Path(store) / BLOBS).exists() else ""
-        raise StoreError(
-            f"there is no store {str(store)!r} here{blobs}: a run makes one; name another with store= or --store, "
-            "or HEADWAY_STORE for the command line"
-        )
-    return open_store(store)
-
-
 def open_store(store: str | Path | Store | None = None) -> Store:
-    """Open a store: a folder (made if there is none), ":memory:", or a store that is open already.
+    """Open a store: a folder (made if there is none), ":memory:", or a store that is open already. Raises StoreError.
 
     >>> open_store(":memory:").url
     ':memory:'
     """
+    place = _place(store)
+    if isinstance(place, Path):
+        return SqliteStore(place)
+    return MemoryStore() if isinstance(place, str) else place
+
+
+def open_existing(store: str | Path | Store | None = None) -> Store:
+    """Open a store that must be there, to change something in it: it is never made. Raises StoreError, naming stores nearby."""
+    place = _place(store)
+    if isinstance(place, Path):
+        _check_there(place)
+    return open_store(place)
+
+
+def open_to_read(store: str | Path | Store | None = None) -> Store:
+    """Open a store that must be there, to look at it: nothing is made or written, and no permission to write is needed. Raises
+    StoreError, naming stores nearby."""
+    place = _place(store)
+    if not isinstance(place, Path):
+        return open_store(place)
+    _check_there(place)
+    return SqliteStore(place, readonly=True)
+
+
+def find_store(store: str | Path | Store) -> Store | None:
+    """`open_to_read`, or None where there is no store yet."""
+    place = _place(store)
+    return None if isinstance(place, Path) and not has_database(place) else open_to_read(place)
+
+
+def _place(store: str | Path | Store | None) -> str | Path | Store:
+    """A folder as a Path, ":memory:" as a text, or a store that is open."""
     if store is None:
-        return SqliteStore(Path(DEFAULT_STORE))
-    if not isinstance(store, str | Path):
-        return store
-    if not str(store):
-        raise StoreError("store='' names no folder: give a path, such as .headway, or None to keep nothing")
-    return MemoryStore() if str(store) == ":memory:" else SqliteStore(Path(store))
+        return Path(DEFAULT_STORE)
+    if isinstance(store, str | bytes | os.PathLike):
+        return name_place(store)
+    if not callable(getattr(store, "commit", None)):
+        raise StoreError(f"store={store!r} ({type(store).__name__}): {KINDS}")
+    return store
+
+
+def _check_there(folder: Path) -> None:
+    if not has_database(folder):
+        blobs = " (it has blobs but no journal.db: restore that from a copy)" if (folder / BLOBS).is_dir() else ""
+        raise no_store(folder, blobs)

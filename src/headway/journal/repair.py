@@ -19,9 +19,11 @@ import msgspec
 
 from headway.errors import StoreDamaged, StoreError
 from headway.journal import schema, tables
+from headway.journal.access import why_not_writable
 from headway.journal.blobs import BlobFolder
 from headway.journal.findings import BODIES, Book, Finding, call_text, describe_damage
 from headway.journal.owner import check_takeover
+from headway.journal.place import has_database, name_folder, no_store
 from headway.journal.records import COSTED, Charge, Kind, Outcome, Row, RunInfo, RunStatus
 from headway.journal.salvage import read_run, read_table
 
@@ -44,7 +46,7 @@ def repair(store: str | Path, *, now: float) -> Repaired:
         RunOwned: a run has a live driver; nothing is changed.
         StoreDamaged, StoreVersion: nothing can be read; nothing is changed.
     """
-    return _Repair(Path(store), now).work()
+    return _Repair(name_folder(store), now).work()
 
 
 class _Repair:
@@ -58,8 +60,10 @@ class _Repair:
         self.nruns = self.nrecords = 0
 
     def work(self) -> Repaired:
-        if not self.path.exists():
-            raise StoreError(f"there is no store in {self.folder}: check the path")
+        if not has_database(self.folder):
+            raise no_store(self.folder)
+        if why := why_not_writable(self.path):
+            raise StoreError(f"the store {self.folder} cannot be repaired: {why}. Copy it where you may write and repair the copy")
         schema.check_header(self.path)
         new = self.path.with_name(f"{schema.BUILDING}repair-{os.getpid()}")
         backup = self._backup()

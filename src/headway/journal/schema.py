@@ -19,6 +19,7 @@ import sqlite3
 from pathlib import Path
 
 from headway.errors import StoreDamaged, StoreError, StoreFull, StoreVersion
+from headway.journal.locks import NOTICE, holders, is_busy, wait_for_lock
 
 DATABASE = "journal.db"
 BUILDING = "journal.db.new-"
@@ -115,25 +116,29 @@ def write_empty(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
-    """A connection to an existing database, usable from any thread (the caller locks)."""
+def connect(path: Path, *, readonly: bool = False, more: str = "", first: str = "") -> sqlite3.Connection:
+    """A connection to an existing database, usable from any thread (the caller locks). `more`: other parameters of its URI;
+    `first`: what has to be said before anything else."""
     mode = "ro" if readonly else "rw"
     connection = sqlite3.connect(
-        f"{path.resolve().as_uri()}?mode={mode}",
+        f"{path.resolve().as_uri()}?mode={mode}{more}",
         uri=True,
         isolation_level=None,
         check_same_thread=False,
-        timeout=BUSY_TIMEOUT_S,
+        timeout=NOTICE * BUSY_TIMEOUT_S,  # `wait_for_lock` waits on
         cached_statements=256,
     )
     connection.text_factory = decode_text
-    try:
-        connection.execute("PRAGMA synchronous=FULL")
-        connection.execute("PRAGMA wal_autocheckpoint=1000")
-        connection.execute("PRAGMA cache_size=-16000")
-        connection.execute("PRAGMA trusted_schema=OFF")
+    settings = ["synchronous=FULL", "wal_autocheckpoint=1000", "cache_size=-16000", "trusted_schema=OFF"]
+
+    def begin() -> None:
+        for setting in [first] * bool(first) + settings:
+            connection.execute(f"PRAGMA {setting}")
         if not readonly:
             connection.execute("SELECT 1 FROM run LIMIT 1").fetchall()
+
+    try:
+        wait_for_lock(begin, path, BUSY_TIMEOUT_S)
     except BaseException:
         connection.close()
         raise
@@ -157,9 +162,9 @@ def explain(error: sqlite3.Error, where: Path | str) -> StoreError:
         return StoreFull(errno.EROFS, f"{where} cannot be written ({error}): check the permissions of its folder")
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return StoreDamaged(f"{where} is damaged ({error}): run `headway doctor` to see what is lost")
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+    if is_busy(error):
         return StoreError(
-            f"{where} stayed locked by another process for {BUSY_TIMEOUT_S:g} s: end the program that holds it "
+            f"{where} stayed locked by {holders(Path(where))} for {BUSY_TIMEOUT_S:g} s: end the program that holds it "
             "(a backup, an open sqlite3 shell) and try again"
         )
     if code == sqlite3.SQLITE_CANTOPEN:

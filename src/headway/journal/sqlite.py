@@ -20,9 +20,12 @@ from urllib.parse import quote
 
 from headway.errors import RunMismatch, StoreDamaged, StoreError
 from headway.journal import schema, tables
+from headway.journal.access import connect_to_read, fingerprint, why_not_writable
 from headway.journal.blobs import BlobFolder
 from headway.journal.limits import SharedLimits
+from headway.journal.locks import wait_for_lock
 from headway.journal.owner import check_takeover, is_alive, lost, misplaced, unknown_run
+from headway.journal.place import has_database, name_folder, no_store
 from headway.journal.records import Lease, Row, RunInfo, RunSpec, RunStatus, Signal
 from headway.journal.store import Buffer
 from headway.journal.wal import inspect_wal
@@ -36,22 +39,31 @@ T = TypeVar("T")
 class SqliteStore(SharedLimits):
     """A store in a folder. Opening makes the folder and an empty database where there is none.
 
+    With `readonly=True` it makes nothing and needs no permission to write: a disk that is mounted read-only, an archive and another
+    user's store can be read. What would write raises StoreError.
+
     Raises:
         StoreVersion: the database has another schema; nothing of it is changed.
         StoreDamaged: the database is not one, or is cut short.
         StoreError: the folder cannot be used.
     """
 
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
+    def __init__(self, folder: str | Path, *, readonly: bool = False) -> None:
+        self.folder = name_folder(folder)
+        self.readonly = readonly
         self.path = self.folder / schema.DATABASE
         self.blobs = BlobFolder(self.folder / BLOBS)
         self._write_lock = threading.RLock()
         self._read_lock = threading.RLock()
         self._writer: sqlite3.Connection | None = None
         self._reader: sqlite3.Connection | None = None
+        self._seen: tuple[object, ...] = ()  # what the files were like, where nobody is kept from writing them
         self._prepare()
         try:
+            if readonly:
+                self._reader, locked = connect_to_read(self.path)
+                self._seen = () if locked else fingerprint(self.path)
+                return
             self._writer = schema.connect(self.path)
             self._reader = schema.connect(self.path)
         except sqlite3.Error as error:
@@ -59,6 +71,11 @@ class SqliteStore(SharedLimits):
             raise schema.explain(error, self.path) from error
 
     def _prepare(self) -> None:
+        if self.readonly:
+            if not has_database(self.folder):
+                raise no_store(self.folder)
+            schema.check_header(self.path)
+            return
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError) as error:
@@ -96,9 +113,12 @@ class SqliteStore(SharedLimits):
     def writing(self) -> Iterator[sqlite3.Connection]:
         """One write transaction: committed durably when the block ends, undone when it raises."""
         with self._write_lock:
+            if self.readonly:
+                why = why_not_writable(self.path) or "it was opened for reading"
+                raise StoreError(f"the store {self.url} cannot be written: {why}")
             connection = self._open(self._writer)
             try:
-                connection.execute("BEGIN IMMEDIATE")
+                wait_for_lock(lambda: connection.execute("BEGIN IMMEDIATE"), self.path, schema.BUSY_TIMEOUT_S)
                 yield connection
                 connection.execute("COMMIT")
             except BaseException as error:
@@ -114,9 +134,18 @@ class SqliteStore(SharedLimits):
         with self._read_lock:
             connection = self._open(self._reader)
             try:
-                return read(connection)
+                return wait_for_lock(lambda: read(connection), self.path, schema.BUSY_TIMEOUT_S)
             except sqlite3.Error as error:
+                self._check_unchanged()
                 raise schema.explain(error, self.path) from error
+
+    def _check_unchanged(self) -> None:
+        """Before something is called damaged: raises StoreError where somebody wrote while it was read without locks."""
+        if self._seen and self._seen != fingerprint(self.path):
+            raise StoreError(
+                f"{self.path} was written while it was read, by a process that this one can't lock out: read it again, or copy the "
+                "folder where you may write and read the copy"
+            )
 
     def _open(self, connection: sqlite3.Connection | None) -> sqlite3.Connection:
         if connection is None:
@@ -268,10 +297,12 @@ class SqliteStore(SharedLimits):
                 if row is not None and (skip_damaged or one[0] == last + 1):
                     part.append((one[0], row))
                 elif not skip_damaged:
+                    self._check_unchanged()
                     raise _damaged(expected, last + 1, one)
                 last = one[0]
             yield part
         if last < expected.nrows and not skip_damaged:
+            self._check_unchanged()
             raise _damaged(expected, last + 1, None)
 
     def vacuum(self) -> None:

@@ -28,7 +28,7 @@ from typing import NamedTuple
 
 from headway.errors import UsageError
 from headway.journal.known import decode_outcome
-from headway.journal.open import open_existing
+from headway.journal.open import open_to_read
 from headway.journal.records import COSTED, Kind, Row
 from headway.journal.store import Store
 from headway.observe.story import Call, State, Story, tell
@@ -48,7 +48,7 @@ def read_workload(run_id: str, store: str | Store = ".headway") -> Workload:
         >>> from headway.sim.predict import predict, read_workload
         >>> predict(read_workload("sky"), workers=64, mtbf_s=6 * 3600)  # doctest: +SKIP
     """
-    opened = open_existing(store)
+    opened = open_to_read(store)
     try:
         info = opened.run(run_id)
         rows = list(opened.rows(info.uid))

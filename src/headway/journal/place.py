@@ -1,0 +1,137 @@
+"""Which place a user means by the name of a store.
+
+Every part of Headway that is told where a store is asks here, so that a name means the same to a run, to a command and to the
+doctor. A URL names a kind of store; one that Headway does not have is refused. It must never become a folder of that name, in which
+results would be kept where nobody looks for them. This file must never make anything.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from headway.errors import StoreError
+from headway.journal.schema import DATABASE
+
+MEMORY = ":memory:"
+KINDS = "a store is a folder, such as store='.headway', ':memory:', or None to keep nothing"
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")  # one slash is what `Path` leaves of two; a drive has one letter
+_SCHEME = re.compile(
+    r"(postgres|postgresql|mysql|sqlite3?|duckdb|redis|mongodb|s3|gs|gcs|az|abfss?|hdfs|https?|file):", re.IGNORECASE
+)
+_MOST_NEIGHBOURS = 1000
+
+
+def name_place(store: str | bytes | os.PathLike[str]) -> str | Path:
+    """The folder that a user means, with `~` expanded, or MEMORY. Raises StoreError for what names neither.
+
+    >>> name_place("runs/sky"), name_place(":memory:")
+    (PosixPath('runs/sky'), ':memory:')
+    >>> name_place("s3://bucket/runs")
+    Traceback (most recent call last):
+    headway.errors.StoreError: store='s3://bucket/runs': there are no stores of the kind 's3': a store is a folder, ...
+    """
+    text = os.fspath(store)
+    if not isinstance(text, str):
+        raise StoreError(f"store={text!r}: {KINDS}")
+    if text == MEMORY:
+        return MEMORY
+    if not text.strip():
+        raise StoreError(f"store={text!r} names no folder: {KINDS}")
+    if found := _URL.match(text) or _SCHEME.match(text):
+        raise StoreError(
+            f"store={text!r}: there are no stores of the kind {found[1]!r}: {KINDS}. Nothing was made. "
+            f"For a folder of this name write './{text}'"
+        )
+    if text.startswith(":"):
+        raise StoreError(f"store={text!r}: did you mean ':memory:'? {KINDS}")
+    if "\0" in text:
+        raise StoreError(f"store={text!r}: a path has no NUL in it")
+    try:
+        path = Path(text).expanduser()
+        return path.absolute() if _SCHEME.match(str(path)) or _URL.match(str(path)) else path
+    except RuntimeError as error:
+        raise StoreError(f"store={text!r}: there is no such home folder ({error}): write the path out") from error
+
+
+def name_folder(store: str | os.PathLike[str]) -> Path:
+    """`name_place` for what can only be a folder. Raises StoreError."""
+    place = name_place(store)
+    if isinstance(place, str):
+        raise StoreError(f"{place} is no folder, and ends with its program: name the folder of a store")
+    return place
+
+
+def has_database(folder: Path) -> bool:
+    """Whether there is a store in the folder. Raises StoreError where that can't be seen."""
+    try:
+        (folder / DATABASE).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise unreadable(folder, error) from error
+    return True
+
+
+def no_store(folder: Path, hint: str = "") -> StoreError:
+    """The error for a folder without a store, with stores near it."""
+    near = [f"'{one}'" for one in _near(folder)][:3]
+    meant = f"; did you mean {' or '.join(near)}?" if near else ""
+    return StoreError(
+        f"there is no store {str(folder)!r} here{hint}{meant}: a run makes one; name another with store= or --store, "
+        "or HEADWAY_STORE for the command line"
+    )
+
+
+def _near(folder: Path) -> Iterator[Path]:
+    """Stores that somebody may have meant who wrote `folder`: inside it, beside it, or further up."""
+    if folder.name == DATABASE and _is_store(folder.parent):
+        yield folder.parent
+    if _is_store(folder / ".headway"):
+        yield folder / ".headway"
+    try:
+        with os.scandir(folder.parent) as entries:
+            names = [entry.name for entry, _ in zip(entries, range(_MOST_NEIGHBOURS), strict=False)]
+    except OSError:
+        names = []
+    for name in difflib.get_close_matches(folder.name, names, n=3, cutoff=0.5):
+        if _is_store(folder.parent / name):
+            yield folder.parent / name
+    if not folder.is_absolute():
+        here = Path.cwd()
+        yield from (above / folder for above in here.parents if _is_store(above / folder))
+
+
+def _is_store(folder: Path) -> bool:
+    try:
+        return (folder / DATABASE).is_file()
+    except OSError:
+        return False
+
+
+def unreadable(path: Path, error: OSError) -> StoreError:
+    """The error for a file or folder of a store that may not be read."""
+    said = StoreError(
+        f"{path} cannot be read ({error.strerror}): ask its owner ({owner_of(path)}) for permission, or copy the store as its owner"
+    )
+    said.__cause__ = error
+    return said
+
+
+def owner_of(path: Path) -> str:
+    """Whose a file or folder is, for a person; that of the nearest folder above where it can't be seen."""
+    import pwd
+
+    for place in (path, *path.absolute().parents):
+        try:
+            uid = place.stat().st_uid
+        except OSError:
+            continue
+        try:
+            return pwd.getpwuid(uid).pw_name
+        except KeyError:
+            return f"user {uid}"
+    return "unknown"
