@@ -18,8 +18,8 @@ IDENTITY: tuple[Bug, ...] = (
     bug(
         "the key of a call holds when it arrived",
         ENGINE,
-        "key = hash_key(prefix + spec.name_part + canonical)",
-        "key = hash_key(prefix + spec.name_part + canonical + bytes([self.calls % 256]))",
+        "key = hash_key(prefix + spec.name_part + asked)",
+        "key = hash_key(prefix + spec.name_part + asked + bytes([self.calls % 256]))",
     ),
     bug(
         "equal siblings have one key",

@@ -156,9 +156,10 @@ class Engine:
                 inputs = handles_in(args, kwargs)
         if inputs:
             self.waits.check_inputs(parent, inputs, lambda: f"{spec.name}({spec.label(args, kwargs)})")
-        key = self._name(spec, args, kwargs, parent)
+        asked = spec.canonical(args, kwargs)
+        key = self._name(spec, asked, parent)
         self.calls = number = self.calls + 1
-        call: Handle[Any] = Handle(self, spec, key, args, kwargs, parent, scope, number)
+        call: Handle[Any] = Handle(self, spec, key, args, kwargs, parent, scope, number, asked)
         if self.resumed and not inputs and scope.deadline is None and not spec.forever:
             recorded = self.replay.find(call)
             if recorded is not None:
@@ -175,15 +176,14 @@ class Engine:
         self.admission.admit(call)
         return call
 
-    def _name(self, spec: TaskSpec, args: tuple[Any, ...], kwargs: Mapping[str, Any], parent: Handle[Any]) -> bytes:
+    def _name(self, spec: TaskSpec, asked: bytes, parent: Handle[Any]) -> bytes:
         """The key of a call: what it asks, of whom, and its place among equal siblings."""
-        canonical = spec.canonical(args, kwargs)
         if spec.forever:
-            return forever_key(spec.name, canonical)
+            return forever_key(spec.name, asked)
         prefix = parent._prefix
         if not prefix:
             prefix = parent._prefix = call_prefix(parent.key, parent._epoch)
-        key = hash_key(prefix + spec.name_part + canonical)
+        key = hash_key(prefix + spec.name_part + asked)
         ordinals = parent._ordinals
         if ordinals is None:
             parent._ordinals = {key: 1}
@@ -195,9 +195,10 @@ class Engine:
     def start_root(self, spec: TaskSpec, args: tuple[Any, ...], kwargs: Mapping[str, Any], scope: Scope) -> Handle[Any]:
         """Make the run's first call."""
         args, kwargs = spec.signature.bind(args, kwargs)
-        key = call_key(self.salt, 0, spec.name, spec.canonical(args, kwargs))
+        asked = spec.canonical(args, kwargs)
+        key = call_key(self.salt, 0, spec.name, asked)
         self.calls = 1
-        root: Handle[Any] = Handle(self, spec, key, args, kwargs, None, scope, 1)
+        root: Handle[Any] = Handle(self, spec, key, args, kwargs, None, scope, 1, asked)
         return root
 
     # --- starting ----------------------------------------------------------------------------------------------------

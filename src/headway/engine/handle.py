@@ -134,6 +134,7 @@ class Handle(Generic[T_co]):
     __slots__ = (
         "__weakref__",
         "_args",
+        "_asked",
         "_asyncio_task",
         "_attempt",
         "_awaited",
@@ -176,8 +177,10 @@ class Handle(Generic[T_co]):
         parent: Handle[Any] | None,
         scope: Scope,
         number: int,
+        asked: bytes = b"",
     ) -> None:
         self.key = key
+        self._asked = asked  # what the key was made of
         self._engine = engine
         self._spec = spec
         self._args = args

@@ -48,6 +48,7 @@ class Outcomes:
             cost=engine.books.home_cost(call),
             reserved=dict(call._x.reserved) if call._x is not None else {},
             effect=call._spec.effect,
+            asked=call._asked if len(call._asked) <= INLINE_BYTES else b"",
         )
         return engine.append(Row(Kind.START | COSTED, call.key, call.parent_key, encode_body(start)))
 
@@ -162,6 +163,10 @@ class Outcomes:
             call._head = head
             if blobs:
                 call._blobs = tuple(blob.digest for blob in blobs)
+        asked, asked_blob, written = call._asked, b"", blobs
+        if len(asked) > INLINE_BYTES:
+            asked, asked_blob = b"", digest(asked)
+            written = (*blobs, Blob(asked_blob, call._asked))
         ended = engine.wall()
         cost = engine.books.home_cost(call) if x is not None else {}
         outcome = Outcome(
@@ -184,11 +189,13 @@ class Outcomes:
             x.stop_reason if x is not None and state == CANCELLED else "",
             call._made,
             call._epoch if state == FAILED else 0,
+            asked,
+            asked_blob,
         )
         body = encode_body(outcome)
         kind = _COSTED_OUTCOME if cost else _OUTCOME  # without a cost, the line of an equal call elsewhere must stand
         cache_key = call.key if spec.forever and state == OK else None
-        seq = engine.append(Row(kind, call.key, call.parent_key, body), blobs, cache_key)
+        seq = engine.append(Row(kind, call.key, call.parent_key, body), written, cache_key)
         if state != CANCELLED:
             self._pass_guards(call)
         if state == OK:

@@ -81,6 +81,7 @@ class Start(msgspec.Struct, frozen=True, array_like=True):
     cost: Amounts = {}
     reserved: Amounts = {}
     effect: bool = False
+    asked: bytes = b""  # as in Outcome; empty where it is large
 
 
 class Attempt(msgspec.Struct, frozen=True, array_like=True):
@@ -122,6 +123,13 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True):
     reason: str = ""  # why it was cancelled
     made: float = 0.0  # when the program made the call; until `started` it waited for inputs or for room
     epoch: int = 0  # of a failed call: that of its children when it is asked again
+    asked: bytes = b""  # what its key was made of: its arguments in canonical form, or its explicit key
+    asked_blob: bytes = b""  # the digest of the blob that holds `asked` where it is large
+
+    @property
+    def named_blobs(self) -> tuple[bytes, ...]:
+        """Every blob that this record needs."""
+        return (*self.blobs, self.asked_blob) if self.asked_blob else self.blobs
 
 
 class Decision(msgspec.Struct, frozen=True, array_like=True):

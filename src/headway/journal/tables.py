@@ -199,6 +199,6 @@ def blobs_of(row: Row) -> tuple[bytes, ...]:
     if row.kind & ~COSTED != Kind.OUTCOME:
         return ()
     try:
-        return _decode_outcome(row.body).blobs
+        return _decode_outcome(row.body).named_blobs
     except (msgspec.MsgspecError, ValueError) as error:
         raise StoreDamaged(f"the outcome of call {row.key.hex()} cannot be read ({error}): run `headway doctor`") from error

@@ -14,7 +14,7 @@ import msgspec
 
 from headway.errors import StoreFull
 from headway.journal.memory import MemoryStore
-from headway.journal.records import Lease, Row, RunInfo, RunStatus
+from headway.journal.records import Lease, Outcome, Row, RunInfo, RunStatus
 from headway.journal.store import Buffer
 from headway.sim.loop import Killed
 
@@ -199,25 +199,12 @@ class SimStore(MemoryStore):
                     self.without_blob.append((uid, seq, name))
 
 
-class _Blobs(msgspec.Struct, array_like=True):
-    """The first fields of an outcome, up to its blobs; the rest is not looked at."""
-
-    task: str
-    label: str
-    status: int
-    started: float
-    ended: float
-    attempts: int
-    value: bytes
-    blobs: tuple[bytes, ...]
-
-
-_decode_blobs = msgspec.msgpack.Decoder(_Blobs).decode
+_decode_outcome = msgspec.msgpack.Decoder(Outcome).decode
 
 
 def blobs_of(row: Row) -> tuple[bytes, ...]:
     """The blobs that a row names; none where it is no outcome that can be read, for a store takes any bytes."""
     try:
-        return _decode_blobs(row.body).blobs if row.kind & 15 == 3 else ()
-    except msgspec.MsgspecError:
+        return _decode_outcome(row.body).named_blobs if row.kind & 15 == 3 else ()
+    except (msgspec.MsgspecError, ValueError):
         return ()
