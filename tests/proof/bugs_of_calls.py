@@ -85,14 +85,6 @@ REPLAYED: tuple[Bug, ...] = (
         "            if False:\n",
     ),
     bug(
-        "a cancelled copy hides the result that a shared call has",
-        "journal/known.py",
-        "            if key not in outcomes or decode_outcome(body).status != Status.CANCELLED:\n"
-        "                outcomes[key] = (seq, body)\n            continue",
-        "            outcomes[key] = (seq, body)\n            continue",
-        tests="sim/test_exact_moments.py",
-    ),
-    bug(
         "a result is reused though what went into it has changed",
         REPLAY,
         "return recorded.outcome.inputs == inputs_digest(call)",

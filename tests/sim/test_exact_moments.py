@@ -6,9 +6,7 @@ import asyncio
 import dataclasses
 
 import headway as hw
-from headway.journal.codec import encode
-from headway.journal.known import encode_body, load
-from headway.journal.records import Kind, Outcome, Row, RunSpec, Status
+from headway.journal.records import Kind
 from headway.sim.history import History
 from headway.sim.nature import STEADY
 from headway.sim.store import Crash, SimStore
@@ -72,18 +70,6 @@ def test_a_call_that_waits_for_one_limit_keeps_no_place_in_another():
     history = History(1, STEADY)
     assert history.live(two_limits).value < 5
     history.check()
-
-
-def test_a_cancelled_call_takes_away_no_answer_that_an_equal_one_gave():
-    def end(status: Status) -> Row:
-        value = encode(7, where="a test").head if status == Status.OK else b""
-        return Row(Kind.OUTCOME, b"k" * 16, b"p" * 16, encode_body(Outcome("t", "", status, 0.0, 0.0, value=value)))
-
-    store = SimStore()
-    store.create_run(RunSpec(run_id="sky", task="t"))
-    lease = store.acquire("sky", "me", 30.0, 0.0)
-    store.commit(lease, 1, [end(Status.OK), end(Status.CANCELLED)], 0.0)
-    assert load(store, lease.uid).outcomes[b"k" * 16][0] == 1
 
 
 FAULTS: list[OSError] = []

@@ -1,7 +1,7 @@
 """Letting a call in: answered from the journal, or told to wait for the handles among its arguments, or sent to the ready queue.
 
 A call that got handles is looked up by its key like any other, but can be answered only when its inputs have ended: they must be
-what its recorded result was computed from. Calls of `cache="forever"` tasks are shared, with running equals and between runs.
+what its recorded result was computed from. Only then is a call that has equals elsewhere answered with their result.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from headway.engine.handle import OK, WAITING, Handle
 from headway.engine.replay import epoch_name
 from headway.errors import InputFailed, SourceChanged
-from headway.journal.known import Recorded, decode_outcome
 
 if TYPE_CHECKING:
     from headway.engine.engine import Engine
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
 class Admission:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._shared: dict[bytes, Handle[Any]] = {}  # running calls of cache="forever" tasks
-        self._memos: dict[bytes, dict[bytes, Any]] = {}  # what such a call, and those below it, did before anybody asks it again
 
     def admit(self, call: Handle[Any]) -> None:
         """Answer the call from the journal, or let it wait for its inputs, or let it start."""
@@ -30,8 +27,6 @@ class Admission:
             self._engine.emit_spawned(call)
         if call._scope.deadline is not None:
             call._scope.deadline.calls[call] = None
-        if call._spec.forever and self._share(call):
-            return
         if call._memo is not None:
             call._epoch = max(call._epoch, call._memo.get(epoch_name(call.key), 0))
         if self._engine.resumed or call._memo is not None:
@@ -50,30 +45,6 @@ class Admission:
         if call._inputs and self._await_inputs(call):
             return
         self._inputs_there(call)
-
-    def _share(self, call: Handle[Any]) -> bool:
-        """Answer a cache="forever" call from a running equal one, or from what any run recorded."""
-        running = self._shared.get(call.key)
-        if running is not None and running is not call:
-            running.add_callback(lambda other: self._engine.outcomes.copy(call, other))
-            return True
-        if not self._engine.resumed or call.key not in self._engine.known.outcomes:
-            found = self._engine.journal.cached(call.key)
-            if found is not None:
-                body, buffers = found.row.body, tuple(memoryview(blob.data) for blob in found.blobs)
-                recorded = Recorded(self._engine.known.last_seq + 1, body, decode_outcome(body), buffers)
-                if not self._engine.replay.why_not(call._spec, recorded.outcome, recorded.seq, call._floor):
-                    self._engine.outcomes.reuse(call, recorded, record=True)
-                    return True
-        self._shared[call.key] = call
-        call._memo = self._memos.setdefault(call.key, {})
-        call.add_callback(self._unshare)
-        return False
-
-    def _unshare(self, call: Handle[Any]) -> None:
-        del self._shared[call.key]
-        if call._state == OK:
-            del self._memos[call.key]
 
     def _await_inputs(self, call: Handle[Any]) -> bool:
         """Come back when all inputs have ended; False if they have."""
@@ -109,17 +80,25 @@ class Admission:
             if self._engine.replay.same_inputs(call, recorded):
                 self._engine.outcomes.reuse(call, recorded)
                 return
+        self.start(call)
+
+    def start(self, call: Handle[Any]) -> None:
+        """Let a call run that nothing of its own answers, unless it has an equal one that does."""
+        if call._share is not None:
+            try:
+                if self._engine.shared.answered(call):
+                    return
+            except SourceChanged as error:
+                self._engine.conclude(call, None, error)
+                return
         self._resume(call)
         if call._state == WAITING:
             self._engine.ready.push(call)
 
     def _resume(self, call: Handle[Any]) -> None:
         """Take over attempts and costs that are recorded of a call that is asked again, by this process or earlier ones."""
-        if call._memo is not None and self._engine.books.recall(call):
+        if self._engine.books.take_over(call) or not self._engine.resumed:
             return
-        if not self._engine.resumed:
-            return
-        self._engine.books.resume(call)
         if (found := self._engine.known.attempts.get(call.key)) is not None:
             seq, attempt = found
             call._epoch = max(call._epoch, attempt.epoch)

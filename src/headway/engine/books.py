@@ -96,6 +96,14 @@ class Books:
                     unit: amount - before.get(unit, 0.0) for unit, amount in cost.items() if unit not in BOOKED_BY_RUNTIME
                 }
 
+    def take_over(self, call: Handle[Any]) -> bool:
+        """Go on counting where an earlier attempt of a call above, or an earlier process, stopped; whether it was an attempt."""
+        if self.recall(call):
+            return True
+        if self._engine.resumed:
+            self.resume(call)
+        return False
+
     def remember(self, call: Handle[Any]) -> None:
         """Keep what a call has cost for when a call above it is tried again and asks for it once more."""
         if call._memo is not None and call._x is not None and call._x.costs:

@@ -230,7 +230,8 @@ def _lower_pattern(value: re.Pattern[Any], depth: int) -> object:
 
 
 def _lower_handle(value: Any, depth: int) -> object:
-    return Ext(Form.HANDLE, value.key)
+    shared = getattr(value, "_share", None)
+    return Ext(Form.HANDLE, value.key if shared is None else shared.key)
 
 
 def _lower_keyed(value: Any, depth: int) -> object:

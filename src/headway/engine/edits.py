@@ -7,7 +7,7 @@ which would otherwise answer for them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from headway.engine.spec import TASKS
 from headway.errors import UsageError
@@ -27,6 +27,8 @@ def stale_results(store: Store, uid: int, decided: Mapping[str, str]) -> dict[by
     parents: dict[bytes, set[bytes]] = {}
     recorded: set[str] = set()
     changed: list[tuple[bytes, str]] = []
+    names: dict[bytes, bytes] = {}
+    equals: dict[bytes, list[bytes]] = {}
     for _, (kind, key, parent, body) in store.rows(uid):
         if kind & (COSTED - 1) == Kind.DECISION:
             continue
@@ -35,6 +37,9 @@ def stale_results(store: Store, uid: int, decided: Mapping[str, str]) -> dict[by
             continue
         outcome = decode_outcome(body)
         recorded.add(outcome.task)
+        if outcome.shared:
+            names[key] = outcome.shared
+            equals.setdefault(outcome.shared, []).append(key)
         spec = TASKS.get(outcome.task)
         if spec is not None and spec.version != outcome.version and decision(decided, outcome.task) == "rerun":
             changed.append((key, outcome.task))
@@ -42,7 +47,7 @@ def stale_results(store: Store, uid: int, decided: Mapping[str, str]) -> dict[by
         _check_names(decided, recorded)
     stale: dict[bytes, str] = {}
     for key, task in changed:
-        _mark(key, task, parents, stale)
+        _mark(key, task, parents, stale, lambda call: equals.get(names.get(call, b""), ()))
     return stale
 
 
@@ -51,15 +56,21 @@ def decision(decided: Mapping[str, str], task: str) -> str | None:
     return decided.get(task) or decided.get(task.rpartition(".")[2])
 
 
-def _mark(key: bytes, task: str, parents: Mapping[bytes, set[bytes]], stale: dict[bytes, str]) -> None:
-    """Mark a call and all that it is part of."""
+def _mark(
+    key: bytes,
+    task: str,
+    parents: Mapping[bytes, set[bytes]],
+    stale: dict[bytes, str],
+    equals: Callable[[bytes], Sequence[bytes]],
+) -> None:
+    """Mark a call and all that it is part of, and the calls that were answered with a result of these."""
     stale[key] = "source changed"
-    above = list(parents.get(key, ()))
+    above = [*parents.get(key, ()), *equals(key)]
     while above:
-        parent = above.pop()
-        if parent != NO_PARENT and parent not in stale:
-            stale[parent] = f"source of {task} changed"
-            above.extend(parents.get(parent, ()))
+        call = above.pop()
+        if call != NO_PARENT and call not in stale:
+            stale[call] = f"source of {task} changed"
+            above += [*parents.get(call, ()), *equals(call)]
 
 
 def _check_names(decided: Mapping[str, str], recorded: set[str]) -> None:

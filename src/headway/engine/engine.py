@@ -33,13 +33,15 @@ from headway.engine.handle import (
     STARTING,
     Frame,
     Handle,
+    Share,
 )
-from headway.engine.identity import call_key, call_prefix, forever_key, hash_key, sibling_key
+from headway.engine.identity import call_key, call_prefix, hash_key, sibling_key
 from headway.engine.inputs import PLAIN, handles_in
 from headway.engine.launch import Launcher
 from headway.engine.outcome import Outcomes
 from headway.engine.replay import Replay
 from headway.engine.scopes import Scopes
+from headway.engine.shared import Shared
 from headway.engine.spec import TaskSpec
 from headway.engine.waits import Waits
 from headway.engine.world import World
@@ -95,6 +97,7 @@ class Engine:
         self.launcher = Launcher(self)
         self.batches = Batches(self)
         self.admission = Admission(self)
+        self.shared = Shared(self)
         self.scopes = Scopes(self)
         self.calls = 0  # calls made in this process
         self.closing = False  # ends are no longer recorded: the run stops here and goes on another time
@@ -157,10 +160,12 @@ class Engine:
         if inputs:
             self.waits.check_inputs(parent, inputs, lambda: f"{spec.name}({spec.label(args, kwargs)})")
         asked = spec.canonical(args, kwargs)
-        key = self._name(spec, asked, parent)
+        key = self.name(spec, asked, parent)
         self.calls = number = self.calls + 1
         call: Handle[Any] = Handle(self, spec, key, args, kwargs, parent, scope, number, asked)
-        if self.resumed and not inputs and scope.deadline is None and not spec.forever:
+        if spec.forever or parent._share is not None:
+            call._share = self.shared.name(call)
+        if self.resumed and not inputs and scope.deadline is None:
             recorded = self.replay.find(call)
             if recorded is not None:
                 if self.emit:
@@ -176,10 +181,8 @@ class Engine:
         self.admission.admit(call)
         return call
 
-    def _name(self, spec: TaskSpec, asked: bytes, parent: Handle[Any]) -> bytes:
+    def name(self, spec: TaskSpec, asked: bytes, parent: Handle[Any] | Share) -> bytes:
         """The key of a call: what it asks, of whom, and its place among equal siblings."""
-        if spec.forever:
-            return forever_key(spec.name, asked)
         prefix = parent._prefix
         if not prefix:
             prefix = parent._prefix = call_prefix(parent.key, parent._epoch)
@@ -331,6 +334,8 @@ class Engine:
         x.recharged.clear()
         x.parks, x.parked_s, x.granted, x.cut = 0, 0.0, False, False
         call._ordinals = None
+        if call._share is not None:
+            call._share._ordinals = None
         self.rest(call, delay)
 
     def rest(self, call: Handle[Any], delay: float) -> None:
@@ -356,7 +361,8 @@ class Engine:
                 x = parent.extra()
                 if not call._awaited:
                     x.failures.append(call)
-                if (parent._spec.retry is not None or parent._memo is not None) and call._error is not None:
+                keeps = parent._spec.retry is not None or parent._memo is not None or parent._share is not None
+                if keeps and call._error is not None:
                     x.child_errors.append(call._error)
             elif state == CANCELLED and parent._state == FINISHING and parent._x is not None and parent._x.stop is not None:
                 parent._x.cut = True

@@ -57,6 +57,24 @@ class Frame(NamedTuple):
 current: contextvars.ContextVar[Frame | None] = contextvars.ContextVar("headway_frame", default=None)
 
 
+class Share:
+    """The second name of a call of a `cache="forever"` task, or of one below: the same whoever asks. It names what is below as a
+    handle does. `found` holds what is known of calls below by their shared names: results, and effects that have begun."""
+
+    __slots__ = ("_epoch", "_ordinals", "_prefix", "found", "key")
+
+    def __init__(self, key: bytes, epoch: int, found: dict[bytes, Any]) -> None:
+        self.key = key
+        self.found = found
+        self.begin(epoch)
+
+    def begin(self, epoch: int) -> None:
+        """Name what is below from the first on, in this epoch."""
+        self._epoch = epoch
+        self._prefix = b""
+        self._ordinals: dict[bytes, int] | None = None
+
+
 class Extra:
     """What only some calls need."""
 
@@ -156,6 +174,7 @@ class Handle(Generic[T_co]):
         "_parent",
         "_prefix",
         "_scope",
+        "_share",
         "_spec",
         "_started",
         "_state",
@@ -206,6 +225,7 @@ class Handle(Generic[T_co]):
         self._head = b""
         self._blobs: tuple[bytes, ...] = ()
         self._x: Extra | None = None
+        self._share: Share | None = None
         if parent is None:
             self._floor = 0
             self._memo: dict[bytes, Any] | None = None

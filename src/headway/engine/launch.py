@@ -96,9 +96,11 @@ class Launcher:
 
     def _may_have_happened(self, call: Handle[Any]) -> bool:
         """Whether an effect was started before: by an earlier process, or in an earlier attempt of a call above it."""
-        if call.key in self._engine.known.effects:
+        effects, share, memo = self._engine.known.effects, call._share, call._memo
+        if call.key in effects or (share is not None and share.key in effects):
             return True
-        return call._memo is not None and call._memo.setdefault(b"V" + call.key, call) is not call
+        again = memo is not None and memo.setdefault(b"V" + call.key, call) is not call
+        return (share is not None and share.found.setdefault(b"V" + share.key, call) is not call) or again
 
     def run_plain(self, call: Handle[Any]) -> None:
         """Run the code of a call that needs nothing but the loop."""
@@ -234,15 +236,16 @@ class Launcher:
 
     def facts(self, call: Handle[Any]) -> CallFacts:
         engine, deadline = self._engine, call._scope.deadline
+        name = call.key if call._share is None else call._share.key
         return CallFacts(
             key=call.key.hex(),
             task=call._spec.name,
             attempt=max(1, call._attempt),
-            idempotency_key=hashlib.blake2b(call.key, key=engine.nonce, digest_size=16).hexdigest(),
+            idempotency_key=hashlib.blake2b(name, key=engine.nonce, digest_size=16).hexdigest(),
             run_id=engine.run_id,
             deadline=deadline.at if deadline is not None else None,
             allowance=engine.books.allowance(call),
-            files=f"{engine.files}/{call.key.hex()}" if engine.files else "",
+            files=f"{engine.files}/{name.hex()}" if engine.files else "",
         )
 
     # --- while and after it runs -------------------------------------------------------------------------------------

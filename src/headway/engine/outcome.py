@@ -10,11 +10,14 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from headway.engine import events
 from headway.engine.handle import CANCELLED, FAILED, MISSING, OK, Frame, Handle
 from headway.engine.identity import decision_key, sibling_key
 from headway.engine.replay import epoch_name, inputs_digest
-from headway.errors import BudgetExceeded, HeadwayError, NotEncodable
+from headway.engine.retry import BOUNDS
+from headway.errors import HeadwayError, NotEncodable
 from headway.journal.codec import Encoded, decode, decode_error, digest, encode, encode_error
 from headway.journal.known import Recorded, decode_decision, encode_body
 from headway.journal.log import Blob
@@ -49,6 +52,7 @@ class Outcomes:
             reserved=dict(call._x.reserved) if call._x is not None else {},
             effect=call._spec.effect,
             asked=call._asked if len(call._asked) <= INLINE_BYTES else b"",
+            shared=call._share.key if call._share is not None else b"",
         )
         return engine.append(Row(Kind.START | COSTED, call.key, call.parent_key, encode_body(start)))
 
@@ -90,6 +94,8 @@ class Outcomes:
         if not _because_of(error, x.child_errors):
             call._epoch += 1
             call._prefix = b""
+            if x.stop is None:
+                engine.shared.ask_afresh(call)
         delay = retry.delay_after(call._attempt, call.key, error)
         call._floor = self._note_attempt(call, error, engine.wall() + delay)
         if engine.emit:
@@ -119,15 +125,19 @@ class Outcomes:
             retry_at=retry_at,
             scope=account.key if account else b"",
             cost=self._engine.books.home_cost(call),
+            shared=call._share.key if call._share is not None else b"",
+            shared_epoch=call._share._epoch if call._share is not None else 0,
         )
         return self._engine.append(Row(Kind.ATTEMPT | COSTED, call.key, call.parent_key, encode_body(attempt)))
 
-    def _ask_afresh(self, call: Handle[Any]) -> None:
-        """A call below one that may be tried again has failed by itself: when it is asked again, so are its children. Its outcome
-        carries the epoch, for a row of its own could survive without it."""
-        assert call._memo is not None
-        call._epoch += 1
-        call._memo[epoch_name(call.key)] = call._epoch
+    def _ask_afresh(self, call: Handle[Any], error: BaseException) -> None:
+        """A call that may be asked again has failed by itself: when it is, so are its children. Its outcome carries the epoch, for
+        a row of its own could survive without it. One that was stopped, or met a bound, says nothing against what they gave."""
+        if call._memo is not None:
+            call._epoch += 1
+            call._memo[epoch_name(call.key)] = call._epoch
+        if call.extra().stop is None and not isinstance(error, BOUNDS):
+            self._engine.shared.ask_afresh(call)
 
     def end(self, call: Handle[Any], value: Any, error: BaseException | None, encoded: Encoded | None) -> None:
         """Record the outcome and let it be seen."""
@@ -140,16 +150,16 @@ class Outcomes:
         if not engine.closing:
             if call._memo is not None:
                 engine.books.remember(call)
-            if state == FAILED and call._memo is not None and call._ordinals and error is not None:
+            if state == FAILED and call._ordinals and error is not None and (call._memo is not None or call._share is not None):
                 if not _because_of(error, call.extra().child_errors):
-                    self._ask_afresh(call)
+                    self._ask_afresh(call, error)
             self._record(call, state, error, encoded)
         if engine.emit:
             self._emit_ended(call, state, engine.wall())
         engine.deliver(call, state)
 
     def _record(self, call: Handle[Any], state: int, error: BaseException | None, encoded: Encoded | None) -> None:
-        engine, spec, x = self._engine, call._spec, call._x
+        engine, spec, x, share = self._engine, call._spec, call._x, call._share
         account = call._scope.account
         blobs: tuple[Blob, ...] = ()
         head = b""
@@ -191,16 +201,22 @@ class Outcomes:
             call._epoch if state == FAILED else 0,
             asked,
             asked_blob,
+            share.key if share is not None else b"",
+            share._epoch if share is not None and state == FAILED else 0,
         )
         body = encode_body(outcome)
-        kind = _COSTED_OUTCOME if cost else _OUTCOME  # without a cost, the line of an equal call elsewhere must stand
-        cache_key = call.key if spec.forever and state == OK else None
+        kind = _COSTED_OUTCOME if cost or share is not None else _OUTCOME
+        cache_key = share.key if share is not None and spec.forever and state == OK else None
         seq = engine.append(Row(kind, call.key, call.parent_key, body), written, cache_key)
         if state != CANCELLED:
             self._pass_guards(call)
         if state == OK:
-            if call._memo is not None:
-                call._memo[call.key] = Recorded(seq, body, outcome, tuple(memoryview(blob.data) for blob in blobs))
+            if call._memo is not None or share is not None:
+                recorded = Recorded(seq, body, outcome, tuple(memoryview(blob.data) for blob in blobs))
+                if call._memo is not None:
+                    call._memo[call.key] = recorded
+                if share is not None:
+                    share.found[share.key] = recorded
             if spec.pool != "inline" or call._scope.limits:
                 engine.ready.learn(spec.name, ended - call._started)
 
@@ -235,7 +251,7 @@ class Outcomes:
 
     # --- from the record ---------------------------------------------------------------------------------------------
 
-    def reuse(self, call: Handle[Any], recorded: Recorded, *, record: bool = False) -> None:
+    def reuse(self, call: Handle[Any], recorded: Recorded) -> None:
         """End the call as it ended before."""
         engine = self._engine
         outcome = recorded.outcome
@@ -253,12 +269,10 @@ class Outcomes:
             call.extra().costs[outcome.scope] = outcome.cost
         if outcome.guards:
             call.extra().guards = dict(outcome.guards)
-        if record:
-            engine.append(Row(_OUTCOME, call.key, call.parent_key, recorded.body))
         if state != CANCELLED:
             self._pass_guards(call)
         if state == OK:
-            if call._spec.pool != "inline":
+            if call._spec.pool != "inline" and outcome.started:
                 engine.ready.learn(call._spec.name, outcome.ended - outcome.started)
         engine.replay.reused += 1
         if engine.emit:
@@ -272,21 +286,30 @@ class Outcomes:
             engine.emit(event)
         engine.deliver(call, state)
 
-    def copy(self, call: Handle[Any], other: Handle[Any]) -> None:
-        """End a cache="forever" call as an equal one that ran at the same time has ended."""
-        if call._state >= OK:
-            return
-        stopped = other._x is not None and other._x.stop is not None
-        if other._state != OK and (stopped or isinstance(other._error, BudgetExceeded)):
-            self._engine.admission.admit(call)  # what bounded the other one need not bound this one
-            return
-        call._started, call._attempt = other._started, other._attempt
-        if other._state == OK:
-            value = self.value(other)
-            encoded, error = self.encode(call, value)
-            self.end(call, value, error, encoded)
-        else:
-            self.end(call, None, other._error, None)
+    def answer(self, call: Handle[Any], recorded: Recorded) -> None:
+        """End the call with the result of an equal one, under its own key: it has not run for it and has paid nothing for it."""
+        engine, account = self._engine, call._scope.account
+        assert call._share is not None
+        engine.books.take_over(call)
+        outcome = msgspec.structs.replace(
+            recorded.outcome,
+            label=call._spec.label(call._args, call._kwargs),
+            started=call._started,
+            ended=engine.wall(),
+            attempts=call._attempt,
+            scope=account.key if account is not None else b"",
+            cost=engine.books.home_cost(call),
+            inputs=inputs_digest(call),
+            edges=tuple([handle.key for handle in call._inputs]),
+            made=call._made,
+            shared=call._share.key,
+        )
+        body = encode_body(outcome)
+        seq = engine.append(Row(_COSTED_OUTCOME, call.key, call.parent_key, body))
+        own = Recorded(seq, body, outcome, recorded.buffers)
+        if call._memo is not None:
+            call._memo[call.key] = own
+        self.reuse(call, own)
 
     def value(self, call: Handle[Any]) -> Any:
         """The result of a call that succeeded; decoded at first use where it came from the journal."""
@@ -313,11 +336,13 @@ class Outcomes:
         call = frame.call
         if call._state >= OK:
             raise HeadwayError(f"{call.describe()} has ended; the thread that still works for it can't go on")
-        key = decision_key(call.key, call._epoch, what, detail + b" in " + frame.branch if frame.branch else detail)
-        if call._ordinals is None:
-            call._ordinals = {}
-        ordinal = call._ordinals.get(key, 0)
-        call._ordinals[key] = ordinal + 1
+        # equal calls draw alike, so that they make the same calls; whatever else they are told is each one's own
+        owner = call._share if what == "random" and call._share is not None else call
+        key = decision_key(owner.key, owner._epoch, what, detail + b" in " + frame.branch if frame.branch else detail)
+        if owner._ordinals is None:
+            owner._ordinals = {}
+        ordinal = owner._ordinals.get(key, 0)
+        owner._ordinals[key] = ordinal + 1
         return sibling_key(key, ordinal)
 
     def recall(self, call: Handle[Any], key: bytes) -> Any:

@@ -46,6 +46,24 @@ class Waits:
                 self._engine.cancel(target, "the call that awaited it stopped waiting")
             raise
 
+    def join(self, me: Handle[Any], running: Handle[Any]) -> None:
+        """`me` gets the result of an equal call that runs. Raises CycleError where that one can't end before `me` has."""
+        above = me._parent
+        while above is not None and above is not running:
+            above = above._parent
+        if above is not None or (self._foreign and self._reaches(running, me)):
+            raise CycleError(
+                f"{me.describe()} asks for what {running.describe()} is computing, which waits for it: neither could ever end. "
+                'A cache="forever" task can\'t need its own result for the same arguments'
+            )
+        me.extra().awaiting.append(running)
+        self._foreign += 1
+
+    def part(self, me: Handle[Any], running: Handle[Any]) -> None:
+        """The call whose result `me` waited for has ended."""
+        me.extra().awaiting.remove(running)
+        self._foreign -= 1
+
     def suspend(self, me: Handle[Any], future: asyncio.Future[None], targets: Sequence[Handle[Any]] = ()) -> Waiting:
         """Park `me` until the future is done. Raises CancelledError at once in a call that was asked to stop."""
         x = me.extra()

@@ -37,8 +37,7 @@ class Recorded(NamedTuple):
 
 
 class Known:
-    """The journal of one run, by key. The last row about a key wins, but that a call was cancelled is no answer and takes none
-    away: a call that is shared may be cancelled in one place after it ended in another."""
+    """The journal of one run, by key. The last row about a key wins."""
 
     def __init__(self) -> None:
         self.outcomes: dict[bytes, tuple[int, bytes]] = {}  # (seq, body)
@@ -46,6 +45,9 @@ class Known:
         self.attempts: dict[bytes, tuple[int, Attempt]] = {}
         self.starts: dict[bytes, Start] = {}  # of attempts that have not ended
         self.effects: set[bytes] = set()  # calls of effects that ever started: they may have happened, however they ended
+        self.shared: dict[bytes, tuple[int, bytes]] = {}  # results by the name that equal calls share: (seq, body)
+        self.epochs: dict[bytes, int] = {}  # by shared name: the epoch in which what is below is asked next
+        self.stale: set[bytes] = set()  # shared names whose results were forgotten, here and in the cross-run cache
         self.ledger = Ledger()
         self.last_seq = 0
 
@@ -55,7 +57,17 @@ class Known:
     def forget(self, keys: Iterable[bytes]) -> None:
         """Have these calls asked again. What they have spent still counts."""
         for key in keys:
-            self.outcomes.pop(key, None)
+            found = self.outcomes.pop(key, None)
+            if found is not None and (name := decode_outcome(found[1]).shared):
+                self.shared.pop(name, None)
+                self.stale.add(name)
+
+    def note_shared(self, name: bytes, epoch: int, result: tuple[int, bytes] | None = None) -> None:
+        """A row says how a call ended, or one of its attempts, that has equals under this name."""
+        if result is not None:
+            self.shared[name] = result
+        if epoch > self.epochs.get(name, 0):
+            self.epochs[name] = epoch
 
 
 def load(store: Store, uid: int) -> Known:
@@ -65,17 +77,17 @@ def load(store: Store, uid: int) -> Known:
     seq = 0
     for seq, (kind, key, _, body) in store.rows(uid):
         if kind == _OUTCOME:  # most rows, and nothing about them is looked at before a program asks
-            if key not in outcomes or decode_outcome(body).status != Status.CANCELLED:
-                outcomes[key] = (seq, body)
+            outcomes[key] = (seq, body)
             continue
         what = kind & _KIND
         if what == Kind.OUTCOME:
-            if key not in outcomes or decode_outcome(body).status != Status.CANCELLED:
-                outcomes[key] = (seq, body)
+            outcomes[key] = (seq, body)
             if kind & COSTED:
                 outcome = decode_outcome(body)
                 ledger.note(key, outcome.scope, outcome.cost)
                 known.starts.pop(key, None)
+                if outcome.shared:
+                    known.note_shared(outcome.shared, outcome.shared_epoch, (seq, body) if outcome.status == Status.OK else None)
         elif what == Kind.DECISION:
             known.decisions[key] = body
             if kind & COSTED:
@@ -88,11 +100,13 @@ def load(store: Store, uid: int) -> Known:
             known.attempts[key] = (seq, attempt)
             known.starts.pop(key, None)
             ledger.note(key, attempt.scope, attempt.cost)
+            if attempt.shared:
+                known.note_shared(attempt.shared, attempt.shared_epoch)
         elif what == Kind.START:
             start = decode_start(body)
             known.starts[key] = start
             if start.effect:
-                known.effects.add(key)
+                known.effects.update((key, start.shared) if start.shared else (key,))
             ledger.note(key, start.scope, start.cost, start.reserved)
     known.last_seq = seq
     return known

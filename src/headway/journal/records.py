@@ -43,7 +43,8 @@ class Kind(enum.IntEnum):
 
 
 COSTED = 16
-"""Flag or-ed onto a row's kind when its body has a `scope` or a `cost`, so that the ledger finds its rows without decoding."""
+"""Flag or-ed onto a row's kind when its body has a `scope`, a `cost` or a `shared` name, so that who takes a run up finds these
+rows without decoding the others."""
 
 
 class Status(enum.IntEnum):
@@ -82,6 +83,7 @@ class Start(msgspec.Struct, frozen=True, array_like=True):
     reserved: Amounts = {}
     effect: bool = False
     asked: bytes = b""  # as in Outcome; empty where it is large
+    shared: bytes = b""  # as in Outcome
 
 
 class Attempt(msgspec.Struct, frozen=True, array_like=True):
@@ -95,6 +97,8 @@ class Attempt(msgspec.Struct, frozen=True, array_like=True):
     retry_at: float
     scope: bytes = b""
     cost: Amounts = {}
+    shared: bytes = b""
+    shared_epoch: int = 0
 
 
 class Charge(msgspec.Struct, frozen=True, array_like=True):
@@ -125,6 +129,8 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True):
     epoch: int = 0  # of a failed call: that of its children when it is asked again
     asked: bytes = b""  # what its key was made of: its arguments in canonical form, or its explicit key
     asked_blob: bytes = b""  # the digest of the blob that holds `asked` where it is large
+    shared: bytes = b""  # the name that equal calls share: of a cache="forever" task, or of a call below one
+    shared_epoch: int = 0  # of a failed call: that of the children of whoever asks next under the shared name
 
     @property
     def named_blobs(self) -> tuple[bytes, ...]:

@@ -31,9 +31,10 @@ class SimLoop(asyncio.BaseEventLoop):
 
     world: SimWorld
 
-    def __init__(self, universe: Universe, name: str) -> None:
+    def __init__(self, universe: Universe, name: str, number: int = 1) -> None:
         self.universe = universe
         self.name = name
+        self.owner = f"driver {number} of simulation [{universe.seed!r}]"  # no other process is called so, here or elsewhere
         self.dead = False
         self._tidy_at = 1000
         super().__init__()

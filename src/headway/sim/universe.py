@@ -62,6 +62,7 @@ class Universe:
         self.run_step: Callable[[asyncio.Handle], None] | None = None  # runs each step, for somebody who watches
         self._timers: list[tuple[float, float, int, SimLoop | None, Any]] = []
         self._number = 0
+        self._made = 0  # processes
         self._tokens = 0
         self._waking = 0  # timers that something waits for
 
@@ -71,7 +72,8 @@ class Universe:
         """A new process, with nothing to do yet."""
         from headway.sim.world import SimWorld
 
-        process = SimLoop(self, name)
+        self._made += 1
+        process = SimLoop(self, name, self._made)
         process.world = SimWorld(process)
         if self.nature.clock_jumps_s:
             process.skew_s = self.random.uniform(-1, 1) * self.nature.clock_jumps_s

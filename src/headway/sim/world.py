@@ -37,7 +37,7 @@ class SimWorld:
         return universe.start + self._process.skew_s + universe.now
 
     def owner(self) -> str:
-        return f"{self._process.name} of a simulation"
+        return self._process.owner
 
     def token(self) -> bytes:
         return self._process.universe.token()

@@ -122,9 +122,10 @@ class Reading:
             self.laws[task] = Law(task, tuple(first.get(task) or others[task]))
 
     def _is_borrowed(self, call: Call) -> bool:
-        """Whether it was computed by another run (`cache="forever"`): it took no time in this one."""
+        """Whether it was answered with the result of an equal call (`cache="forever"`), here or in another run: it took no time."""
         spec = self.story.info.spec
-        return call.is_over and call.ended < spec.created and not spec.forked_from
+        answered = call.state is State.OK and not call.started
+        return answered or (call.is_over and call.ended < spec.created and not spec.forked_from)
 
     def _kept(self) -> list[bytes]:
         """Calls that are work, parents before their children."""

@@ -1,0 +1,113 @@
+"""What equal calls of `cache="forever"` tasks share, and what stays with each of them.
+
+Every call has a key of its own, under which it is found again. A call of a `cache="forever"` task has a second name, which does not
+say who asks, and so has every call below it. A *result* is found under either name: it belongs to everybody. A failure, a
+decision and what a call was refused for somebody's deadline or budget are found under the call's own key alone: they belong to the
+call that got them. So a resumed run tells each caller what it was told before, and nobody hears of bounds that are another's.
+
+Of equal calls one runs at a time. When it succeeds, the ones that wait are answered with its result. When it does not, the next of
+them runs. It keeps the results of the calls below, unless the one before failed by itself: what they gave was not good enough, so
+they are asked afresh, in a new epoch of the shared name.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from headway.engine.handle import OK, Handle, Share
+from headway.engine.identity import forever_key
+from headway.engine.replay import inputs_digest
+from headway.errors import CycleError
+from headway.journal.known import Recorded, decode_outcome
+
+if TYPE_CHECKING:
+    from headway.engine.engine import Engine
+
+
+class Shared:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._running: dict[bytes, tuple[Handle[Any], list[Handle[Any]]]] = {}  # by shared name, and those that wait for it
+        self._found: dict[bytes, dict[bytes, Any]] = {}  # by shared name: results below a call that has not succeeded yet
+        self._epochs = engine.known.epochs
+        self._stale = set(engine.known.stale)  # names whose results are asked again
+
+    def name(self, call: Handle[Any]) -> Share:
+        """The shared name of a call of a cache="forever" task, or of one below."""
+        above = call._parent._share if call._parent is not None else None
+        if call._spec.forever:
+            key = forever_key(call._spec.name, call._asked)
+            return Share(key, self._epochs.get(key, 0), {})
+        assert above is not None
+        key = self._engine.name(call._spec, call._asked, above)
+        return Share(key, self._epochs.get(key, 0), above.found)
+
+    def answered(self, call: Handle[Any]) -> bool:
+        """Answer a call whose inputs are there with the result of an equal one, or let it wait for one that runs. False where it
+        has to run itself; a call of a cache="forever" task is then the one that runs."""
+        assert call._share is not None
+        name = call._share.key
+        if not call._spec.forever:
+            return self._answer(call, self._find(call))
+        running = self._running.get(name)
+        if running is None:
+            if self._answer(call, self._find(call)):
+                return True
+            call._share.begin(self._epochs.get(name, 0))
+            call._share.found = self._found.setdefault(name, call._share.found)
+            self._running[name] = (call, [])
+            call.add_callback(self._ended)
+            return False
+        try:
+            self._engine.waits.join(call, running[0])
+        except CycleError as error:
+            self._engine.conclude(call, None, error)
+        else:
+            running[1].append(call)
+        return True
+
+    def _find(self, call: Handle[Any]) -> Recorded | None:
+        """A result of this process, of earlier ones, or of another run, that was recorded under the call's shared name."""
+        share = call._share
+        assert share is not None
+        if (found := share.found.get(share.key)) is not None:
+            return found  # type: ignore[no-any-return]
+        if share.key in self._stale:
+            return None
+        if (known := self._engine.known.shared.get(share.key)) is not None:
+            return Recorded(known[0], known[1], decode_outcome(known[1]))
+        if call._spec.forever and (cached := self._engine.journal.cached(share.key)) is not None:
+            outcome = decode_outcome(cached.row.body)
+            buffers = tuple(memoryview(blob.data) for blob in cached.blobs[: len(outcome.blobs)])
+            return Recorded(0, cached.row.body, outcome, buffers)
+        return None
+
+    def _answer(self, call: Handle[Any], recorded: Recorded | None) -> bool:
+        engine = self._engine
+        if recorded is None or recorded.outcome.inputs != inputs_digest(call):
+            return False
+        if engine.replay.why_not(call._spec, recorded.outcome, recorded.seq, call._floor):
+            return False
+        engine.outcomes.answer(call, recorded)
+        return True
+
+    def _ended(self, call: Handle[Any]) -> None:
+        """The one that ran has ended: answer those that wait, or let the next of them run."""
+        assert call._share is not None
+        name = call._share.key
+        _, waiting = self._running.pop(name)
+        recorded = call._share.found.get(name)
+        for other in waiting:
+            self._engine.waits.part(other, call)
+            if other._state >= OK or (recorded is not None and self._answer(other, recorded)):
+                continue
+            self._engine.admission.start(other)
+        if call._state == OK:
+            self._found.pop(name, {}).clear()
+            self._stale.discard(name)
+
+    def ask_afresh(self, call: Handle[Any]) -> None:
+        """The call failed by itself: whoever asks next for the same asks what is below it afresh."""
+        if (share := call._share) is not None:
+            share.begin(share._epoch + 1)
+            self._epochs[share.key] = share._epoch
