@@ -6,7 +6,7 @@ from seeded import Bug, Edit, bug
 
 ENGINE, OUTCOME, ADMISSION = "engine/engine.py", "engine/outcome.py", "engine/admission.py"
 REPLAY, LAUNCH, BATCH, JOIN, INSIDE = "engine/replay.py", "engine/launch.py", "engine/batch.py", "join.py", "inside.py"
-BOOKS = "engine/books.py"
+BOOKS, SHARED, KNOWN = "engine/books.py", "engine/shared.py", "journal/known.py"
 
 IDENTITY: tuple[Bug, ...] = (
     bug(
@@ -48,8 +48,8 @@ IDENTITY: tuple[Bug, ...] = (
     bug(
         "the numbers of equal siblings go on counting in the next attempt",
         ENGINE,
-        "        call._ordinals = None\n        self.rest(call, delay)",
-        "        self.rest(call, delay)",
+        "        call._ordinals = None\n        if call._share",
+        "        if call._share",
     ),
     bug(
         "a new driver gives the run's effects new idempotency keys",
@@ -60,8 +60,8 @@ IDENTITY: tuple[Bug, ...] = (
     bug(
         "each attempt has an idempotency key of its own",
         LAUNCH,
-        "idempotency_key=hashlib.blake2b(call.key,",
-        "idempotency_key=hashlib.blake2b(call.key + bytes([call._attempt]),",
+        "idempotency_key=hashlib.blake2b(name,",
+        "idempotency_key=hashlib.blake2b(name + bytes([call._attempt]),",
     ),
 )
 
@@ -258,10 +258,10 @@ STRUCTURE: tuple[Bug, ...] = (
     ),
     bug(
         "a shared call that runs already is run beside itself",
-        ADMISSION,
-        "        if running is not None and running is not call:\n",
-        "        if False:\n",
-        Edit(ADMISSION, "        del self._shared[call.key]\n", "        self._shared.pop(call.key, None)\n"),
+        SHARED,
+        "        running = self._running.get(name)\n",
+        "        running = None\n",
+        Edit(SHARED, "self._running.pop(name)\n", "self._running.pop(name, (call, []))\n"),
     ),
     bug(
         "a shared call is run again while its record is on the way to the disk",
@@ -271,15 +271,87 @@ STRUCTURE: tuple[Bug, ...] = (
     ),
     bug(
         "a result of another run is used and not recorded in this one",
-        ADMISSION,
-        "self._engine.outcomes.reuse(call, recorded, record=True)",
-        "self._engine.outcomes.reuse(call, recorded)",
+        OUTCOME,
+        "        seq = engine.append(Row(_COSTED_OUTCOME, call.key, call.parent_key, body))\n",
+        "        seq = 0\n",
     ),
     bug(
         "a call starts although one of its inputs failed",
         ADMISSION,
         "            if handle._state != OK:\n",
         "            if False:\n",
+    ),
+)
+
+OF_ALL: tuple[Bug, ...] = (
+    bug(
+        "the failure of a shared call is handed to those that wait for it",
+        SHARED,
+        "            self._engine.admission.start(other)\n",
+        "            self._engine.outcomes.end(other, None, call._error, None)\n",
+    ),
+    bug(
+        "the failure of a shared call is found by all its equals",
+        KNOWN,
+        "(seq, body) if outcome.status == Status.OK else None)",
+        "(seq, body))",
+        Edit(SHARED, "        engine.outcomes.answer(call, recorded)\n", "        engine.outcomes.reuse(call, recorded)\n"),
+    ),
+    bug(
+        "the result of an equal call hides the failure that a call was told",
+        REPLAY,
+        "        found = self._known.outcomes.pop(call.key, None)\n",
+        "        equal = self._known.shared.get(call._share.key) if call._share is not None else None\n"
+        "        found = self._known.outcomes.pop(call.key, None)\n        found = equal or found\n",
+    ),
+    bug(
+        "equal calls have one key whoever asks",
+        ENGINE,
+        "            call._share = self.shared.name(call)\n",
+        "            call._share = self.shared.name(call)\n            call.key = call._share.key\n",
+    ),
+    bug(
+        "a failure below a shared call is told to the next one that runs",
+        OUTCOME,
+        "        if state == OK:\n            if call._memo is not None or share is not None:\n",
+        "        if state != CANCELLED:\n            if call._memo is not None or share is not None:\n",
+        Edit(SHARED, "        engine.outcomes.answer(call, recorded)\n", "        engine.outcomes.reuse(call, recorded)\n"),
+    ),
+    bug(
+        "what is below a shared call is not kept for the next one that runs",
+        SHARED,
+        "            return self._answer(call, self._find(call))\n",
+        "            return False\n",
+    ),
+    bug(
+        "what a shared call did not like is kept for the next one that runs",
+        SHARED,
+        "            self._epochs[share.key] = share._epoch\n",
+        "            self._epochs[share.key] = 0\n",
+    ),
+    bug(
+        "a shared call that was stopped has what is below it asked afresh",
+        OUTCOME,
+        "        if call.extra().stop is None and not isinstance(error, BOUNDS):\n",
+        "        if True:\n",
+    ),
+    bug(
+        "what one of equal calls was told is told to the others",
+        OUTCOME,
+        '        owner = call._share if what == "random" and call._share is not None else call\n',
+        "        owner = call._share if call._share is not None else call\n",
+    ),
+    bug(
+        "of those that wait for a shared call one is forgotten",
+        SHARED,
+        "        for other in waiting:\n",
+        "        for other in waiting[:1]:\n",
+    ),
+    bug(
+        "each caller of a shared effect has an idempotency key of its own",
+        LAUNCH,
+        "        name = call.key if call._share is None else call._share.key\n",
+        "        name = call.key\n",
     ),
 )
 
@@ -299,8 +371,8 @@ RETRIED: tuple[Bug, ...] = (
     bug(
         "a child that succeeded runs again in the next attempt",
         OUTCOME,
-        "                call._memo[call.key] = Recorded(",
-        "                _ = Recorded(",
+        "                if call._memo is not None:\n                    call._memo[call.key] = recorded\n",
+        "",
     ),
     bug(
         "a crash gives a call new attempts",
@@ -330,4 +402,4 @@ RETRIED: tuple[Bug, ...] = (
     ),
 )
 
-OF_CALLS = (*IDENTITY, *REPLAYED, *STRUCTURE, *RETRIED)
+OF_CALLS = (*IDENTITY, *REPLAYED, *STRUCTURE, *OF_ALL, *RETRIED)

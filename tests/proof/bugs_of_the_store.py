@@ -191,14 +191,14 @@ SPENT: tuple[Bug, ...] = (
     ),
     bug(
         "a cost starts at nothing after a crash",
-        ADMISSION,
-        "        self._engine.books.resume(call)\n",
+        BOOKS,
+        "        if self._engine.resumed:\n            self.resume(call)\n",
         "",
     ),
     bug(
         "a call that is asked again in the next attempt of another forgets its cost",
-        ADMISSION,
-        "        if call._memo is not None and self._engine.books.recall(call):\n            return\n",
+        BOOKS,
+        "        if self.recall(call):\n            return True\n",
         "",
     ),
     bug(
@@ -233,10 +233,11 @@ SPENT: tuple[Bug, ...] = (
         "            ledger.note(key, start.scope, start.cost)\n",
     ),
     bug(
-        "the copy of a shared call writes an empty line over the cost of the one that ran",
+        "who is answered with the result of an equal call pays for it as well",
         OUTCOME,
-        "kind = _COSTED_OUTCOME if cost else _OUTCOME",
-        "kind = _COSTED_OUTCOME if cost or account is not None else _OUTCOME",
+        '            scope=account.key if account is not None else b"",\n            cost=engine.books.home_cost(call),\n'
+        "            inputs=",
+        '            scope=account.key if account is not None else b"",\n            inputs=',
     ),
     bug(
         "the unused part of a reservation is spent as well",

@@ -57,7 +57,7 @@ def _recorded_once(history: History) -> Iterator[str]:
     for row in history.rows():
         if _kind(row) == Kind.OUTCOME:
             outcome = decode_outcome(row.body)
-            if outcome.status == Status.OK and not _is_shared(outcome.task):
+            if outcome.status == Status.OK:
                 ends[row.key] += 1
         elif _kind(row) == Kind.DECISION and not (history.budgets_moved and decode_decision(row.body).what == "budget"):
             told[row.key] += 1
@@ -65,10 +65,17 @@ def _recorded_once(history: History) -> Iterator[str]:
     yield from (f"decision {key.hex()[:8]} is recorded {times} times" for key, times in told.items() if times > 1)
 
 
-def _is_shared(task: str) -> bool:
-    """Whether equal calls of a task have one key wherever they are made, so that each is recorded."""
-    spec = TASKS.get(task)
-    return spec is not None and spec.forever
+def _computed_once(history: History) -> Iterator[str]:
+    """Of equal calls that share their results, one that succeeds is enough: the others are answered."""
+    if history.edited:
+        return
+    ran: Counter[tuple[bytes, str]] = Counter()
+    for row in history.rows():
+        if _kind(row) == Kind.OUTCOME:
+            outcome = decode_outcome(row.body)
+            if outcome.shared and outcome.started and outcome.status == Status.OK:
+                ran[outcome.shared, outcome.task] += 1
+    yield from (f"{task} {name.hex()[:8]} was computed {times} times" for (name, task), times in ran.items() if times > 1)
 
 
 def _no_work_twice(history: History) -> Iterator[str]:
@@ -272,7 +279,7 @@ def _children_end_first(history: History) -> Iterator[str]:
     for life in history.lives:
         alive: dict[str, dict[str, str]] = {}
         for event in life.told:
-            if isinstance(event, events.CallSpawned) and not _is_shared(event.task):
+            if isinstance(event, events.CallSpawned):
                 alive.setdefault(event.parent, {})[event.key] = event.task
             elif isinstance(event, (events.CallEnded, events.CallReused)):
                 alive.get(event.parent, {}).pop(event.key, None)
@@ -315,6 +322,7 @@ def _nothing_swallowed(history: History) -> Iterator[str]:
 PROMISES: dict[str, Callable[[History], Iterator[str]]] = {
     "nothing lost or changed": _nothing_lost_or_changed,
     "recorded once": _recorded_once,
+    "computed once": _computed_once,
     "no work twice": _no_work_twice,
     "reported means recorded": _reported_is_recorded,
     "all that was appended is there": _all_appended_is_there,
