@@ -11,12 +11,16 @@ import headway
 from headway import errors
 
 NAMES = [
+    "CallView",
+    "FailedAttempt",
     "Handle",
     "Happened",
     "MemoryStore",
     "PlannedCall",
     "ResumePlan",
     "Retry",
+    "RunSummary",
+    "RunView",
     "Settled",
     "SqliteStore",
     "Task",
@@ -42,6 +46,7 @@ NAMES = [
     "remaining",
     "resume",
     "run",
+    "runs",
     "settle",
     "signal",
     "sleep",
@@ -50,6 +55,7 @@ NAMES = [
     "testing",
     "time_left",
     "unkeyed",
+    "view",
     "wait",
     "wait_event",
 ]

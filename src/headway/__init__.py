@@ -84,6 +84,12 @@ from headway.scope import time_left as time_left
 from headway.task import Task as Task
 from headway.task import ref as ref
 from headway.task import task as task
+from headway.view import CallView as CallView
+from headway.view import FailedAttempt as FailedAttempt
+from headway.view import RunSummary as RunSummary
+from headway.view import RunView as RunView
+from headway.view import runs as runs
+from headway.view import view as view
 
 if TYPE_CHECKING:
     from headway.checkpoint.checkpoints import Checkpoints as Checkpoints
@@ -99,6 +105,7 @@ __all__ = [
     "CallError",
     "CallExited",
     "CallTimeout",
+    "CallView",
     "cancel",
     "charge",
     "CheckpointConflict",
@@ -111,6 +118,7 @@ __all__ = [
     "deadline",
     "DeadlineExceeded",
     "events",
+    "FailedAttempt",
     "ForeignHandle",
     "fork",
     "gather",
@@ -150,6 +158,9 @@ __all__ = [
     "RunError",
     "RunMismatch",
     "RunOwned",
+    "runs",
+    "RunSummary",
+    "RunView",
     "SaveFailed",
     "settle",
     "Settled",
@@ -169,6 +180,7 @@ __all__ = [
     "unkeyed",
     "UnknownRun",
     "UsageError",
+    "view",
     "wait",
     "wait_event",
     "WorkerDied",

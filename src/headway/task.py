@@ -19,6 +19,7 @@ from typing import Any, Generic, Literal, ParamSpec, Protocol, TypeVar, overload
 
 from headway.engine.handle import Handle, current
 from headway.engine.identity import task_part
+from headway.engine.labels import LabelLike, check_label
 from headway.engine.outside import refuse_outside
 from headway.engine.retry import Retry
 from headway.engine.signature import Signature
@@ -163,6 +164,7 @@ def task(
     cache: Literal["run", "forever"] = "run",
     on_change: OnChange = "reuse",
     version: str = "",
+    label: LabelLike | None = None,
     cost: Mapping[str, float] | None = None,
     codec: Literal["typed", "pickle"] = "typed",
 ) -> _BatchDecorator: ...
@@ -179,6 +181,7 @@ def task(
     verify: Callable[..., Any] | None = None,
     on_change: OnChange = "reuse",
     version: str = "",
+    label: LabelLike | None = None,
     cost: Mapping[str, float] | None = None,
     resources: Mapping[str, int] | None = None,
     processes: int | None = None,
@@ -207,6 +210,8 @@ def task(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
         `hw.Happened(result)` if it has, anything else if not.
     on_change: what happens to recorded results when the source of the task changed: "reuse" (default), "rerun" or "ask".
     version: a text that stands for the source: with it, results count as changed when the text does, whatever the source.
+    label: what tells its calls apart in tables and pictures: a text with arguments in braces, such as "{item.id}", or a function of
+        the arguments. It is no part of the call's name. Without it, what is simple among the arguments.
     cost: amounts reserved in the budget before an attempt starts, such as `{"tokens": 500}`; 0 of a unit promises to spend none,
         so that the call may start when that unit is used up. A unit that the call charges is
         settled at what it charged, one that it does not at the reservation.
@@ -241,6 +246,7 @@ def make_spec(
     verify: Callable[..., Any] | None = None,
     on_change: OnChange = "reuse",
     version: str = "",
+    label: LabelLike | None = None,
     cost: Mapping[str, float] | None = None,
     resources: Mapping[str, int] | None = None,
     processes: int | None = None,
@@ -268,6 +274,7 @@ def make_spec(
         verify=verify,
         on_change=on_change,
         version_text=version,
+        label_as=label,
         cost={unit: float(amount) for unit, amount in (cost or {}).items()},
         resources=dict(resources or {}),
         pickled=codec == "pickle",
@@ -277,6 +284,9 @@ def make_spec(
     spec = dataclasses.replace(spec, plain=_is_plain(spec), name_part=task_part(spec.name))
     for annotation in getattr(fn, "__annotations__", {}).values():
         declare(annotation, getattr(fn, "__globals__", {}))
+    if label is not None:
+        names = (*spec.signature.names, *spec.signature.keyword_names)
+        check_label(label, spec.name, names, takes_any=spec.signature.takes_any)
     TASKS[spec.name] = _checked(spec)
     return spec
 

@@ -13,6 +13,8 @@ from typing import Any
 import msgspec
 from rich.console import Console
 
+from headway.journal.codec import StandIn
+
 PIPE_WIDTH = 240
 
 
@@ -44,6 +46,8 @@ def plain(value: Any) -> Any:
 
 
 def _say(value: Any) -> Any:
+    if isinstance(value, StandIn) and isinstance(value.content, dict):
+        return value.content
     for method in ("model_dump", "tolist"):
         if callable(found := getattr(value, method, None)):
             return found()

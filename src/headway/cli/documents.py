@@ -9,10 +9,12 @@ from typing import Any
 
 import msgspec
 
-from headway.journal.owner import is_alive
-from headway.journal.records import Amounts, RunInfo, RunStatus
+from headway.cli.console import plain
+from headway.journal.records import Amounts, Error, RunInfo
 from headway.observe.critical import CriticalPath
-from headway.observe.story import Call, Story
+from headway.observe.standing import driver, is_live, standing
+from headway.observe.story import Story
+from headway.view import CallView, FailedAttempt
 
 
 class RunDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +50,14 @@ class BudgetDocument(msgspec.Struct, frozen=True, kw_only=True):
     held: Amounts  # reserved by calls that left no outcome; counted as spent when the run is not driven
 
 
+class AttemptDocument(msgspec.Struct, frozen=True):
+    number: int
+    error: str | None
+    traceback: str
+    started: float
+    ended: float
+
+
 class CallDocument(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     parent: str | None  # null for the root
@@ -63,6 +73,10 @@ class CallDocument(msgspec.Struct, frozen=True, kw_only=True):
     inputs: list[str]  # keys of the calls whose handles were its arguments
     error: str | None
     value: str  # a short preview
+    arguments: dict[str, Any]  # by name, or by place ("0", "1", …) where a place has no name
+    result: Any  # the whole value; null where there is none
+    traceback: str | None
+    failures: list[AttemptDocument]  # attempts that were followed by another
 
 
 class ShowDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,27 +124,6 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
     done: str
 
 
-def standing(info: RunInfo, now: float) -> str:
-    """A run's status as it really is: what the store says, and whether anybody alive drives it."""
-    if info.status != RunStatus.RUNNING:
-        return str(info.status)
-    if info.fence == 0:
-        return "new"
-    alive = is_alive(info.owner) if info.owner else False
-    if alive is False or (alive is None and info.lease_until <= now):
-        return "crashed"
-    return "cancelling" if info.cancel_requested else "running"
-
-
-def is_live(info: RunInfo, now: float) -> bool:
-    return standing(info, now) in ("running", "cancelling")
-
-
-def driver(info: RunInfo) -> str:
-    """Who drives a run, without what only a program needs to tell processes apart."""
-    return info.owner.partition(" (")[0].partition("/")[0]
-
-
 def run_document(info: RunInfo, now: float, *, calls: int, failed: int, spent: Amounts, last: float) -> RunDocument:
     """`last` is the latest time that anything is known of the run."""
     live = is_live(info, now)
@@ -151,23 +144,36 @@ def run_document(info: RunInfo, now: float, *, calls: int, failed: int, spent: A
     )
 
 
-def call_document(call: Call, story: Story, path: CriticalPath) -> CallDocument:
+def call_document(view: CallView, story: Story, path: CriticalPath) -> CallDocument:
+    call = view.recorded
     return CallDocument(
-        key=call.key.hex(),
-        parent=None if call.key == story.root else story.parent_of(call.key).hex(),
+        key=view.key,
+        parent=view.parent,
         task=call.task,
         label=call.label,
-        state=str(call.state),
-        started=call.started or None,
-        ended=call.ended or None,
+        state=view.state,
+        started=view.started,
+        ended=view.ended,
         attempts=call.attempts,
         pool=call.pool,
         cost=call.cost,
         critical_s=path.shares.get(call.key),
-        inputs=[edge.hex() for edge in call.edges],
-        error=f"{call.error.type.rpartition(':')[2]}: {call.error.message}" if call.error else None,
+        inputs=list(view.inputs),
+        error=_said(call.error),
         value=call.preview(),
+        arguments=plain(view.arguments),
+        result=plain(view.value) if view.ok else None,
+        traceback=view.traceback or None,
+        failures=[_attempt_document(each) for each in view.failures],
     )
+
+
+def _attempt_document(failed: FailedAttempt) -> AttemptDocument:
+    return AttemptDocument(failed.number, _said(failed.recorded), failed.traceback, failed.started, failed.ended)
+
+
+def _said(error: Error | None) -> str | None:
+    return f"{error.type.rpartition(':')[2]}: {error.message}" if error else None
 
 
 def budget_documents(story: Story) -> list[BudgetDocument]:

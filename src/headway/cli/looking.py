@@ -24,7 +24,9 @@ from headway.observe import tree, words
 from headway.observe.critical import CriticalPath, critical_path
 from headway.observe.display import add_bar
 from headway.observe.gantt import draw_gantt
+from headway.observe.standing import driver, is_live
 from headway.observe.story import State, Story, read_story
+from headway.view import RunView
 
 NEWEST = 20
 BUDGETS = 4
@@ -138,7 +140,7 @@ def show_run(run_id: str, store: str, options: tree.Options, *, gantt: str | Non
     if options.task and not any(tree.matches_task(call.task, options.task) for call in story.calls.values()):
         tasks = sorted({call.task for call in story.calls.values() if call.task})
         raise UsageError(f"run {run_id!r} has no calls of {options.task!r}; its tasks are {', '.join(tasks[:12])}")
-    if documents.is_live(story.info, now):
+    if is_live(story.info, now):
         story = msgspec.structs.replace(story, until=max(story.until, now))
     path = critical_path(story)
     if gantt:
@@ -154,6 +156,7 @@ def show_run(run_id: str, store: str, options: tree.Options, *, gantt: str | Non
 
 
 def _document(story: Story, path: CriticalPath, store: str, options: tree.Options, now: float) -> ShowDocument:
+    view = RunView(story, store, now)
     calls = [call for call in story.calls.values() if not options.task or tree.matches_task(call.task, options.task)]
     return ShowDocument(
         store=store,
@@ -161,7 +164,7 @@ def _document(story: Story, path: CriticalPath, store: str, options: tree.Option
         deadline=story.deadline,
         wall_s=path.wall_s,
         budgets=documents.budget_documents(story),
-        calls=[documents.call_document(call, story, path) for call in calls],
+        calls=[documents.call_document(view.call(call), story, path) for call in calls],
     )
 
 
@@ -200,7 +203,7 @@ def _history(story: Story, run: RunDocument, now: float) -> str:
     if run.driven_by:
         said.append(f"driven by {run.driven_by} for {words.seconds(now - info.owned_since)}")
     elif run.status == "crashed":
-        said.append(f"{documents.driver(info) or 'its driver'} is gone: go on with `headway resume {run.run_id}`")
+        said.append(f"{driver(info) or 'its driver'} is gone: go on with `headway resume {run.run_id}`")
     elif run.ended:
         said.append(f"ended {words.age(now - run.ended)}")
     if run.forked_from:

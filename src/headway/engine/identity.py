@@ -12,12 +12,10 @@ every recorded result unfindable: keys are part of the store's format.
 
 from __future__ import annotations
 
-import enum
 import hashlib
-from collections.abc import Mapping
-from typing import Any
 
-from headway.engine.canonical import FLAT, canonical
+from headway.engine.canonical import canonical
+from headway.engine.labels import label
 from headway.engine.signature import Signature, Unkeyed, unkeyed
 from headway.journal.declared import stable_module
 from headway.journal.wire import pack
@@ -80,68 +78,3 @@ def forever_key(task: str, arguments: bytes) -> bytes:
 def explicit(key: object, task: str = "the call") -> bytes:
     """What `key=` gave, as the arguments of `call_key`; never equal to the arguments of a call without it."""
     return b"\xc1" + canonical(key, f"key= of {task}")  # 0xc1 starts no msgpack
-
-
-# --- labels ----------------------------------------------------------------------------------------------------------
-
-LABEL_CHARS = 60
-
-
-def label(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
-    """A short text of a call's arguments, for people. Never raises; never asks a large or unknown object for text."""
-    try:
-        if len(args) == 1 and not kwargs:
-            return _short(args[0], LABEL_CHARS)
-        parts: list[str] = []
-        left = LABEL_CHARS
-        for value in args:
-            if left <= 0:
-                break
-            parts.append(_short(value, left))
-            left -= len(parts[-1]) + 2
-        for name, value in kwargs.items():
-            if left <= 0:
-                break
-            parts.append(f"{name}={_short(value, left)}")
-            left -= len(parts[-1]) + 2
-        text = ", ".join(parts)
-        return text if len(text) <= LABEL_CHARS else text[: LABEL_CHARS - 1] + "…"
-    except Exception:  # a label is never worth a failed call
-        return "…"
-
-
-def _short(value: Any, room: int) -> str:
-    kind = type(value)
-    if kind is str:
-        text = repr(value if len(value) <= room else value[:room])
-        return text if len(text) <= room else text[: room - 1] + "…"
-    if kind is int and value.bit_length() > 128:
-        return f"int of {value.bit_length()} bits"
-    if kind is int or kind is float or kind is bool or value is None:
-        return repr(value)
-    if kind in (list, tuple, dict, set, frozenset):
-        return _short_container(value, kind, room)
-    return _short_object(value, kind)[:room]
-
-
-def _short_container(value: Any, kind: type, room: int) -> str:
-    if len(value) <= 4 and kind in (list, tuple) and FLAT.union({float}).issuperset(map(type, value)):
-        inner = ", ".join(_short(item, room) for item in value)
-        if len(inner) + 2 <= room:
-            return f"[{inner}]" if kind is list else f"({inner})"
-    return f"{kind.__name__} of {len(value)}"
-
-
-def _short_object(value: Any, kind: type) -> str:
-    if kind in (bytes, bytearray):
-        return f"{len(value)} bytes"
-    if issubclass(kind, enum.Enum):
-        return f"{kind.__name__}.{value._name_}"
-    if getattr(kind, "__headway_handle__", False):
-        return f"<{value.key.hex()[:8]}>"
-    if (speaks := getattr(kind, "__headway_label__", None)) is not None:
-        return str(speaks(value))
-    shape = getattr(value, "shape", None) if kind.__module__.partition(".")[0] in ("numpy", "torch") else None
-    if shape is not None:
-        return f"{kind.__name__}{list(shape)}"
-    return kind.__name__

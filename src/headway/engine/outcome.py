@@ -53,6 +53,7 @@ class Outcomes:
             effect=call._spec.effect,
             asked=call._asked if len(call._asked) <= INLINE_BYTES else b"",
             shared=call._share.key if call._share is not None else b"",
+            params=call._spec.signature.params,
         )
         return engine.append(Row(Kind.START | COSTED, call.key, call.parent_key, encode_body(start)))
 
@@ -127,6 +128,8 @@ class Outcomes:
             cost=self._engine.books.home_cost(call),
             shared=call._share.key if call._share is not None else b"",
             shared_epoch=call._share._epoch if call._share is not None else 0,
+            asked=call._asked if len(call._asked) <= INLINE_BYTES else b"",
+            params=call._spec.signature.params,
         )
         return self._engine.append(Row(Kind.ATTEMPT | COSTED, call.key, call.parent_key, encode_body(attempt)))
 
@@ -203,6 +206,7 @@ class Outcomes:
             asked_blob,
             share.key if share is not None else b"",
             share._epoch if share is not None and state == FAILED else 0,
+            spec.signature.params,
         )
         body = encode_body(outcome)
         kind = _COSTED_OUTCOME if cost or share is not None else _OUTCOME

@@ -44,13 +44,14 @@ class Signature:
     __slots__ = (
         "_defaults",
         "_kw_only",
-        "_names",
         "_npos",
         "_plain",
         "_posonly",
         "_unkeyed",
         "_var_kw",
         "_var_pos",
+        "names",
+        "params",
         "task",
         "text",
     )
@@ -63,13 +64,14 @@ class Signature:
         positional = [p for p in params if p.kind in (_P.POSITIONAL_ONLY, _P.POSITIONAL_OR_KEYWORD)]
         self.task = task
         self.text = signature.replace(return_annotation=_EMPTY)
-        self._names = tuple(p.name for p in positional)
+        self.names = tuple(p.name for p in positional)
         self._posonly = sum(p.kind is _P.POSITIONAL_ONLY for p in params)
         self._defaults = {p.name: p.default for p in params if p.default is not _EMPTY}
         self._kw_only = tuple(p.name for p in params if p.kind is _P.KEYWORD_ONLY)
         self._var_pos = next((p.name for p in params if p.kind is _P.VAR_POSITIONAL), None)
         self._var_kw = next((p.name for p in params if p.kind is _P.VAR_KEYWORD), None)
         self._unkeyed = frozenset(p.name for p in params if _is_unkeyed(p.annotation, fn))
+        self.params = tuple(name for name in self.names if name not in self._unkeyed)  # of the arguments in `canonical`, by place
         self._npos = -1 if self._kw_only else len(positional)  # -1: no call is already in normal form
         self._plain = not self._unkeyed
 
@@ -82,7 +84,7 @@ class Signature:
     def _bind(self, args: Args, rest: dict[str, Any]) -> tuple[Args, Kwargs]:
         given = tuple(args), dict(rest)
         values = list(args)
-        names, defaults = self._names, self._defaults
+        names, defaults = self.names, self._defaults
         if len(values) > len(names) and self._var_pos is None:
             raise self._wrong(*given)
         for i in range(len(values), len(names)):
@@ -102,9 +104,19 @@ class Signature:
             raise self._wrong(*given)
         return tuple(values), rest
 
+    @property
+    def keyword_names(self) -> tuple[str, ...]:
+        """The names of the arguments that can only be given by name."""
+        return self._kw_only
+
+    @property
+    def takes_any(self) -> bool:
+        """Whether it takes arguments of any name."""
+        return self._var_kw is not None
+
     def _takes(self, rest: Kwargs) -> bool:
         """Whether the names beyond the keyword-only ones go into `**kwargs`."""
-        return self._var_kw is not None and not any(name in rest for name in self._names[self._posonly :])
+        return self._var_kw is not None and not any(name in rest for name in self.names[self._posonly :])
 
     def _wrong(self, args: Args, kwargs: Kwargs) -> WrongArguments:
         try:
@@ -122,18 +134,18 @@ class Signature:
         return canonical_arguments(args, kwargs, self._name_of)
 
     def _keyed(self, args: Args, kwargs: Kwargs) -> tuple[Args, Kwargs]:
-        hidden, named = self._unkeyed, len(self._names)
-        kept = [value for name, value in zip(self._names, args, strict=False) if name not in hidden]
+        hidden, named = self._unkeyed, len(self.names)
+        kept = [value for name, value in zip(self.names, args, strict=False) if name not in hidden]
         if self._var_pos not in hidden:
             kept += args[named:]
         left = {name: value for name, value in kwargs.items() if (name if name in self._kw_only else self._var_kw) not in hidden}
         return tuple(kept), left
 
     def _name_of(self, i: int | str) -> str:
-        return self._place(self._names, i)
+        return self._place(self.names, i)
 
     def _name_of_keyed(self, i: int | str) -> str:
-        return self._place(tuple(name for name in self._names if name not in self._unkeyed), i)
+        return self._place(self.params, i)
 
     def _place(self, names: tuple[str, ...], i: int | str) -> str:
         if isinstance(i, int):

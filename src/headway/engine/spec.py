@@ -8,6 +8,7 @@ from typing import Any
 
 from headway.engine.fingerprint import fingerprint
 from headway.engine.identity import explicit, label
+from headway.engine.labels import LabelLike, made_label
 from headway.engine.retry import Retry
 from headway.engine.signature import Signature
 from headway.journal.records import Amounts
@@ -40,6 +41,7 @@ class TaskSpec:
     pickled: bool = False
     ref: FunctionRef | None = None
     processes: int = 1  # of a gang
+    label_as: LabelLike | None = None  # what tells its calls apart
     plain: bool = True  # starts by simply running: no pool, timeout, batch, effect, resources
     name_part: bytes = b""  # the name as keys have it
     _version: list[bytes] = field(default_factory=list)
@@ -59,4 +61,7 @@ class TaskSpec:
         return explicit(key, self.name)
 
     def label(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
-        return label(args, kwargs)
+        """What tells this call from others, for people."""
+        if self.label_as is None:
+            return label(args, kwargs)
+        return made_label(self.label_as, args, kwargs, self.signature.names)

@@ -84,6 +84,7 @@ class Start(msgspec.Struct, frozen=True, array_like=True):
     effect: bool = False
     asked: bytes = b""  # as in Outcome; empty where it is large
     shared: bytes = b""  # as in Outcome
+    params: tuple[str, ...] = ()
 
 
 class Attempt(msgspec.Struct, frozen=True, array_like=True):
@@ -99,6 +100,8 @@ class Attempt(msgspec.Struct, frozen=True, array_like=True):
     cost: Amounts = {}
     shared: bytes = b""
     shared_epoch: int = 0
+    asked: bytes = b""  # as in Outcome; empty where it is large
+    params: tuple[str, ...] = ()
 
 
 class Charge(msgspec.Struct, frozen=True, array_like=True):
@@ -131,6 +134,7 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True):
     asked_blob: bytes = b""  # the digest of the blob that holds `asked` where it is large
     shared: bytes = b""  # the name that equal calls share: of a cache="forever" task, or of a call below one
     shared_epoch: int = 0  # of a failed call: that of the children of whoever asks next under the shared name
+    params: tuple[str, ...] = ()  # the names of the arguments in `asked`, as far as they have one by place
 
     @property
     def named_blobs(self) -> tuple[bytes, ...]:

@@ -64,6 +64,9 @@ class Call(msgspec.Struct, frozen=True, gc=False):
     reason: str = ""
     effect: bool = False
     retry_at: float = 0.0
+    asked: bytes = b""  # see Outcome
+    asked_blob: bytes = b""
+    params: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -205,6 +208,9 @@ class _Teller:
             body.edges,
             body.pool,
             body.reason,
+            asked=body.asked,
+            asked_blob=body.asked_blob,
+            params=body.params,
         )
         if row.kind & COSTED:
             self._book(row.key, body.scope, body.cost)
@@ -223,6 +229,8 @@ class _Teller:
             cost=body.cost,
             error=before.error if before else None,
             effect=body.effect,
+            asked=body.asked,
+            params=body.params,
         )
         self._book(row.key, body.scope, body.cost)
         if body.reserved:
@@ -243,6 +251,8 @@ class _Teller:
             cost=body.cost,
             error=body.error,
             retry_at=body.retry_at,
+            asked=body.asked,
+            params=body.params,
         )
         self._book(row.key, body.scope, body.cost)
 

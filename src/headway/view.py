@@ -1,0 +1,291 @@
+"""Reading runs back: `hw.runs` lists those of a store, `hw.view` opens one and gives every call with all that is recorded of it.
+
+    for call in hw.view("sky").calls:
+        print(call.task, call.arguments, call.value if call.ok else call.error)
+
+A view is what the journal said when it was opened, of a run that goes on, was killed or is done. It writes nothing and needs no
+permission to write. Values are read when they are asked for, so that a view of 100,000 calls opens in about a second.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from headway.errors import CallCancelled, NotDecodable, UsageError
+from headway.journal.codec import decode, decode_error
+from headway.journal.open import DEFAULT_STORE, find_store, open_to_read
+from headway.journal.records import Amounts, Attempt, Error, RunInfo
+from headway.journal.store import Store
+from headway.near import near_misses
+from headway.observe.arguments import Arguments, read_arguments
+from headway.observe.standing import standing
+from headway.observe.story import Call, State, Story, read_story
+
+StoreLike = str | Path | Store
+
+STATUSES = ("new", "running", "cancelling", "crashed", "done", "failed", "cancelled", "interrupted")
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """A run, as a list of runs has it. Times are seconds since 1970."""
+
+    run_id: str
+    task: str
+    status: str
+    """`new`, `running`, `cancelling`, `crashed`, `done`, `failed`, `cancelled` or `interrupted`."""
+    created: float
+    ended: float | None
+    forked_from: str | None
+    records: int
+    """How many records its journal has."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailedAttempt:
+    """An attempt that failed and was followed by another."""
+
+    number: int
+    error: BaseException
+    traceback: str
+    started: float
+    ended: float
+    recorded: Error = field(repr=False)
+
+
+@dataclass(frozen=True)
+class CallView:
+    """A call with all that is recorded of it. Keys are hexadecimal; times are seconds since 1970, None where they are not known."""
+
+    key: str
+    parent: str | None
+    """The key of the call that made it; None for the root."""
+    task: str
+    label: str
+    state: str
+    """`ok`, `failed`, `cancelled`, `retrying` (an attempt failed, the next has not ended) or `open` (not ended)."""
+    attempts: int
+    started: float | None
+    ended: float | None
+    pool: str
+    cost: Amounts
+    reason: str
+    """Why it was cancelled; empty otherwise."""
+    inputs: tuple[str, ...]
+    """Keys of the calls whose handles were among its arguments."""
+    recorded: Call = field(repr=False)
+    _failures: Sequence[Attempt] = field(repr=False)
+    _place: Store | str | Path = field(repr=False)
+
+    @property
+    def ok(self) -> bool:
+        return self.state == "ok"
+
+    @cached_property
+    def arguments(self) -> Arguments:
+        """Its arguments by name, without unkeyed ones; of a call with `key=` the key.
+
+        Plain data is as it was given; an object shows its fields, an array its shape, a handle its call. Empty where the call is
+        known only by its children.
+        """
+        asked = self.recorded.asked
+        if self.recorded.asked_blob:
+            asked = bytes(_read_blobs(self._place, [self.recorded.asked_blob])[0])
+        return read_arguments(asked, self.recorded.params)
+
+    @cached_property
+    def value(self) -> Any:
+        """Its result. Parts of types that this program does not declare show as stand-ins with their fields.
+
+        Raises its error where it failed, CallCancelled where it was cancelled, UsageError where it has not ended.
+        """
+        if self.recorded.state is State.FAILED and self.error is not None:
+            raise self.error
+        if self.recorded.state is State.CANCELLED:
+            raise CallCancelled(f"{self.recorded.name} was cancelled: {self.reason}")
+        if self.recorded.state is not State.OK:
+            raise UsageError(f"{self.recorded.name} has not ended, so it has no value yet")
+        buffers = _read_blobs(self._place, self.recorded.blobs)
+        head = self.recorded.value or bytes(buffers[0])
+        rest = buffers if self.recorded.value else buffers[1:]
+        try:
+            return decode(head, rest)
+        except NotDecodable:
+            return decode(head, rest, lenient=True)
+
+    @cached_property
+    def error(self) -> BaseException | None:
+        """The error it failed with, or that of its newest attempt; None where there was none."""
+        return decode_error(self.recorded.error) if self.recorded.error is not None else None
+
+    @property
+    def traceback(self) -> str:
+        """The traceback of `error`, as text."""
+        return self.recorded.error.trace if self.recorded.error is not None else ""
+
+    @property
+    def failures(self) -> list[FailedAttempt]:
+        """The attempts that failed and were followed by another, in order."""
+        return [
+            FailedAttempt(each.attempt, decode_error(each.error), each.error.trace, each.started, each.ended, each.error)
+            for each in self._failures
+        ]
+
+
+class RunView:
+    """A run as its journal has it; made by `view`."""
+
+    def __init__(self, story: Story, place: Store | str | Path, now: float) -> None:
+        self._story, self._place = story, place
+        self.run_id = story.info.spec.run_id
+        self.summary = _summary(story.info, now)
+
+    def __repr__(self) -> str:
+        return f"<run {self.run_id!r}, {self.status}, {len(self._story.calls):,} calls>"
+
+    @property
+    def status(self) -> str:
+        """As `RunSummary.status`."""
+        return self.summary.status
+
+    @property
+    def task(self) -> str:
+        return self.summary.task
+
+    @cached_property
+    def calls(self) -> list[CallView]:
+        """Every call that is known of, in the order of their newest records."""
+        return [self.call(call) for call in self._story.calls.values()]
+
+    def __iter__(self) -> Iterator[CallView]:
+        return iter(self.calls)
+
+    @property
+    def root(self) -> CallView:
+        return self.call(self._story.calls[self._story.root])
+
+    @property
+    def value(self) -> Any:
+        """The result of the run; raises as `CallView.value` does."""
+        return self.root.value
+
+    @property
+    def spent(self) -> Amounts:
+        """What all its calls cost together."""
+        return self._story.spent()
+
+    def find(self, wanted: str) -> list[CallView]:
+        """The calls of a task, or the one whose key begins with `wanted`. Raises UsageError, with near misses, for none."""
+        found = [
+            call
+            for call in self.calls
+            if wanted in (call.task, call.task.rpartition(".")[2]) or (len(wanted) >= 4 and call.key.startswith(wanted.lower()))
+        ]
+        if not found:
+            tasks = {call.task.rpartition(".")[2] for call in self.calls if call.task}
+            raise UsageError(f"run {self.run_id!r} has no call {wanted!r}; {near_misses(wanted, tasks)}")
+        return found
+
+    def children(self, call: CallView) -> list[CallView]:
+        """The calls that a call made, by their start."""
+        return [self.call(child) for child in self._story.calls_under(bytes.fromhex(call.key))]
+
+    def call(self, call: Call) -> CallView:
+        """The view of a recorded call."""
+        return CallView(
+            key=call.key.hex(),
+            parent=None if call.key == self._story.root else self._story.parent_of(call.key).hex(),
+            task=call.task,
+            label=call.label,
+            state=str(call.state),
+            attempts=call.attempts,
+            started=call.started or None,
+            ended=call.ended or None,
+            pool=call.pool,
+            cost=call.cost,
+            reason=call.reason,
+            inputs=tuple(edge.hex() for edge in call.edges),
+            recorded=call,
+            _failures=self._story.failures.get(call.key, ()),
+            _place=self._place,
+        )
+
+
+def runs(*, store: StoreLike = DEFAULT_STORE, status: str | None = None, task: str | None = None) -> list[RunSummary]:
+    """The runs of a store, oldest first. A store that is not there yet has none.
+
+    status, task: only runs of this status, of this task (its whole name or the last part of it).
+
+    Raises UsageError for a status that no run can have.
+
+    Example:
+        >>> import headway as hw
+        >>> [run.run_id for run in hw.runs(store="no-such-folder", status="crashed")]
+        []
+    """
+    if status is not None and status not in STATUSES:
+        raise UsageError(f"status={status!r} is no status of a run; {near_misses(status, STATUSES)}")
+    opened, now = find_store(store), time.time()
+    if opened is None:
+        return []
+    try:
+        found = [_summary(info, now) for info in opened.runs()]
+    finally:
+        if opened is not store:
+            opened.close()
+    return [
+        run
+        for run in found
+        if (status is None or run.status == status) and (task is None or task in (run.task, run.task.rpartition(".")[2]))
+    ]
+
+
+def view(run_id: str, *, store: StoreLike = DEFAULT_STORE) -> RunView:
+    """A run with every call's arguments, value, error and traceback. Raises UnknownRun, StoreDamaged.
+
+    Example:
+        >>> import headway as hw
+        >>> @hw.task
+        ... async def double(x: int) -> int:
+        ...     return 2 * x
+        >>> store = hw.MemoryStore()
+        >>> hw.run(double, 21, store=store, run_id="answer")
+        42
+        >>> call = hw.view("answer", store=store).root
+        >>> call.arguments, call.value, call.error
+        ({'x': 21}, 42, None)
+    """
+    opened = open_to_read(store)
+    try:
+        return RunView(read_story(opened, run_id), store, time.time())
+    finally:
+        if opened is not store:
+            opened.close()
+
+
+def _read_blobs(place: Store | str | Path, names: Sequence[bytes]) -> list[Any]:
+    if not names:
+        return []
+    opened = open_to_read(place)
+    try:
+        return [opened.get_blob(name) for name in names]
+    finally:
+        if opened is not place:
+            opened.close()
+
+
+def _summary(info: RunInfo, now: float) -> RunSummary:
+    return RunSummary(
+        run_id=info.spec.run_id,
+        task=info.spec.task,
+        status=standing(info, now),
+        created=info.spec.created,
+        ended=info.ended or None,
+        forked_from=info.spec.forked_from or None,
+        records=info.nrows,
+    )
