@@ -142,12 +142,17 @@ def cancelled() -> CallCancelled:
 async def _drain(tasks: Sequence[asyncio.Future[Any]]) -> None:
     """Cancel what still runs, and wait until it has ended, and so have the calls that it waited for."""
     running = [task for task in tasks if not task.done()]
+    for task in tasks:
+        task.add_done_callback(_hear)
     for task in running:
         task.cancel()
     if running:
         await asyncio.wait(running)
         if (frame := current.get()) is not None:
             await until([child for child in frame.call._children or () if child._x is not None and child._x.stop is not None])
-    for task in tasks:
-        if not task.cancelled():
-            task.exception()  # asked for, or asyncio would complain of those that failed beside the first
+
+
+def _hear(task: asyncio.Future[Any]) -> None:
+    """Ask for an error, or asyncio would complain of those that failed beside the first; however the join itself ends."""
+    if not task.cancelled():
+        task.exception()

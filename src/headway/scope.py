@@ -13,11 +13,11 @@ import math
 import time
 from contextvars import Token
 from types import TracebackType
-from typing import overload
+from typing import Any, overload
 
 from headway.engine.books import check_item, checked, warn_of_units
 from headway.engine.bounds import Deadline, Limit, Scope
-from headway.engine.handle import OK, Frame, current
+from headway.engine.handle import OK, Frame, Handle, current
 from headway.engine.outside import refuse_outside
 from headway.errors import DeadlineExceeded, InputFailed, UsageError
 from headway.journal.ledger import Account
@@ -201,6 +201,7 @@ class DeadlineScope(_Opened):
         engine = frame.call._engine
         wanted = self._at if self._at is not None else engine.wall() + (self._seconds or 0.0)
         deadline = engine.scopes.open_deadline(frame, wanted)
+        deadline.call, deadline.open = frame.call, True
         self._interrupted = self._expired = False
         self._task = asyncio.current_task()  # none in a thread, which can't be interrupted
         if self._task is not None:
@@ -208,6 +209,11 @@ class DeadlineScope(_Opened):
             deadline.on_expiry = self._interrupt
         self._deadline = deadline
         return deadline
+
+    def _close(self, call: Handle[Any], deadline: Deadline) -> None:
+        deadline.leave()
+        if not deadline.calls:
+            call._engine.scopes.close_deadline(deadline)
 
     def _interrupt(self) -> None:
         if self._task is not None and not self._task.done():
@@ -219,10 +225,12 @@ class DeadlineScope(_Opened):
         deadline = self._deadline
         if deadline is None:
             return False
-        deadline.on_expiry = None
+        frame = current.get()
+        assert frame is not None
         self._expired = deadline.expired or deadline.left_s <= 0
-        if not deadline.calls and (frame := current.get()) is not None:
-            frame.call._engine.scopes.close_deadline(deadline)
+        frame.call._engine.on_loop(self._close, frame.call, deadline)
+        if self._task is None and deadline.stopping:
+            frame.call._engine.world.wait(asyncio.run_coroutine_threadsafe(_stopped(deadline), frame.call._engine.loop))
         if self._interrupted and self._task is not None and self._task.uncancel() > self._cancelled:
             return False  # somebody else wants this call to stop too
         if self._interrupted and isinstance(error, asyncio.CancelledError):
@@ -231,6 +239,11 @@ class DeadlineScope(_Opened):
             return True
         # what was awaited heard of it before the block did
         return self._expired and not self._raises and _says_deadline(error)
+
+
+async def _stopped(deadline: Deadline) -> None:
+    if deadline.stopping:
+        await deadline.stopped()
 
 
 def _says_deadline(error: BaseException | None) -> bool:
@@ -245,9 +258,12 @@ def _says_deadline(error: BaseException | None) -> bool:
 def deadline(seconds: float | None = None, *, at: float | None = None, raises: bool = True) -> DeadlineScope:
     """The work inside must end within `seconds`, or at wall-clock time `at` (seconds since 1970).
 
-    When the time has passed, every call made inside is stopped, and so is the block itself: it raises DeadlineExceeded, or just
-    ends with `raises=False` (then look at `.expired`). The time is recorded as an absolute one: it passes also while the process
-    does not run.
+    When the time has passed, every call made inside is stopped, and when they have ended, so is the block itself: it raises
+    DeadlineExceeded, or just ends with `raises=False` (then look at `.expired`). What was stopped is settled and booked by then.
+    Blocks inside of it end first, and may hand on what they have.
+
+    The time is recorded as an absolute one: it passes also while the process does not run. A run that is taken up later is still
+    told all that it was told before; what is new is refused.
 
     Example:
         >>> async def program():

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 import headway as hw
+from headway.sim.history import History
+from headway.sim.nature import STEADY
 
 
 @hw.task
@@ -150,3 +152,35 @@ def test_a_winner_that_would_not_win_again_does_not(go):
         go(program)
     refused.append(0)
     assert go(program) == 1
+
+
+@hw.task
+async def stopped_while_a_loser_fails() -> str:
+    async def wins() -> str:
+        await asyncio.sleep(1)
+        return "won"
+
+    async def fails_when_stopped() -> str:
+        try:
+            await asyncio.sleep(100)
+        finally:
+            await asyncio.shield(asyncio.sleep(5))
+        return "never"
+
+    async def fails_at_once_when_stopped() -> str:
+        try:
+            await asyncio.sleep(100)
+        except asyncio.CancelledError:
+            raise ValueError("stopped") from None
+        return "never"
+
+    with hw.deadline(seconds=2, raises=False):
+        return await hw.race(wins(), fails_when_stopped(), fails_at_once_when_stopped())
+    await asyncio.sleep(10)
+    return "stopped"
+
+
+def test_errors_of_losers_are_heard_of_although_the_race_itself_is_stopped_while_it_waits_for_them():
+    history = History(1, STEADY)
+    assert history.live(stopped_while_a_loser_fails).value == "stopped"
+    history.check()

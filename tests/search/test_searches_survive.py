@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+import solvers
 from solvers import METHODS, RACES, find, find_all
 
 import headway as hw
@@ -101,6 +102,79 @@ def test_a_search_whose_deadline_passed_while_nothing_ran_returns_what_it_had(me
     for candidate in before.candidates:
         assert candidate.text in found
     history.check()
+
+
+@hw.task
+async def timed(method: str) -> Found:
+    with hw.deadline(seconds=3.4):
+        return await METHODS[method](QUESTION)
+
+
+@hw.task
+async def timed_as_a_call(method: str) -> Found:
+    with hw.deadline(seconds=3.4):
+        return await find(method, QUESTION)
+
+
+@every_method
+@pytest.mark.parametrize("program", [timed, timed_as_a_call], ids=["here", "as a call"])
+def test_a_search_that_died_anywhere_returns_what_is_recorded_though_its_deadline_has_passed(method, program):
+    whole = History(1, STEADY)
+    whole.live(program, method)
+    for share in (0.3, 0.8):
+        history = History(1, STEADY)
+        assert history.live(program, method, crash=Crash(int(len(whole.rows()) * share), "after")).how == "died"
+        history.universe.now += 1000
+        if program is timed_as_a_call and not successes(history.rows()):
+            continue  # a call of which nothing is recorded has nothing to return
+        answers = [seq for seq in successes(history.rows()) if _task_of(history, seq) == "solvers.generate"]
+        last = history.live(program, method)
+        assert last.how == "returned", last.error
+        assert last.value.stopped in ("done", "deadline")
+        if method not in RACES:
+            assert len(last.value.candidates) >= len(answers)
+        begun = {event.task for event in last.told if isinstance(event, hw.events.CallStarted)}
+        assert not begun & {"solvers.generate", "solvers.step", "solvers.score", "solvers.embed"}
+        history.check()
+
+
+def _task_of(history: History, key: str) -> str:
+    ends = [row for row in history.rows() if row.kind & ~COSTED == Kind.OUTCOME and row.key.hex() == key]
+    return decode_outcome(ends[-1].body).task
+
+
+@every_method
+@pytest.mark.parametrize("program", [timed, timed_as_a_call], ids=["here", "as a call"])
+def test_a_part_that_blocks_the_loop_beyond_the_deadline_leaves_the_search_what_it_has(go, clock, monkeypatch, method, program):
+    done = 0
+    work = solvers.work
+
+    async def blocking(name: str, *what: object) -> None:
+        nonlocal done
+        await work(name, *what)
+        done += 1
+        if done == 5:
+            clock.advance(1000)
+
+    monkeypatch.setattr(solvers, "work", blocking)
+    found = go(program, method)
+    assert found.stopped in ("done", "deadline")
+
+
+@hw.task
+async def bounded_by(method: str, tokens: float, seconds: float) -> Found:
+    with hw.budget(tokens=tokens), hw.deadline(seconds=seconds):
+        return await METHODS[method](QUESTION)
+
+
+@hw.task
+async def all_bounded(tokens: float, seconds: float) -> list[Found]:
+    return await hw.gather(*(bounded_by(method, tokens, seconds) for method in METHODS))
+
+
+@pytest.mark.parametrize(("tokens", "seconds"), [(12, 1e6), (1e6, 3.4), (12, 3.4)])
+def test_bounds_of_a_search_are_no_faults_of_a_program(headway_check, tokens, seconds):
+    headway_check(all_bounded, tokens, seconds, schedules=4)
 
 
 def start(folder: Path, name: str) -> subprocess.Popen[bytes]:

@@ -33,46 +33,144 @@ class Scope(NamedTuple):
 UNBOUNDED = Scope()
 
 
+MOMENT_S = 0.1  # that code has to hand on what a block inside it ended with
+REPLAY_S = 0.5  # without a recorded answer, after which a program that was taken up again does something new
+PATIENCE_S = 15.0  # how long a block waits for what it stopped: longer than code that ignores being stopped is listened to
+
+
 class Deadline:
-    """An absolute time (wall clock) after which nothing under it may run. One timer serves all its calls."""
+    """An absolute time (wall clock) after which nothing under it may run. One timer serves all its calls.
+
+    When it passes, what is inside stops from the inside out: first the calls, then the blocks that were opened under it (they end
+    with what they have), then the calls that those blocks were part of, and its own block last. So whoever leaves the block finds
+    what it stopped settled and booked. No step waits for ever: after `PATIENCE_S` all that is left is stopped at once.
+
+    In a run that was taken up again it does not pass while the journal still answers: a program that is told again what it was
+    told before gets all of it, and only what is new is refused.
+    """
 
     def __init__(self, at: float, outer: Deadline | None, wall: Callable[[], float]) -> None:
         self.at = at
         self.outer = outer
+        self.call: Handle[Any] | None = None  # whose code opened it; None for the run's own
         self.expired = False
+        self.stopping = False  # it has expired, and something under it has not ended yet
         self.calls: dict[Handle[Any], None] = {}
+        self.inner: dict[Deadline, None] = {}  # opened directly under it: their block is open, or calls run under them
+        self.open = False  # its block has not been left
         self.on_expiry: Callable[[], None] | None = None
+        self._hands_on = False  # there were blocks inside when it expired: what they end with is on its way outwards
         self._wall = wall
         self._timer: asyncio.TimerHandle | None = None
-        self._clock: Callable[[], float] | None = None  # the loop's, which nobody sets
-        self._ends = math.inf  # by that clock
+        self._patience: asyncio.TimerHandle | None = None
+        self._waiting: list[asyncio.Future[None]] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._cancel: Callable[[Handle[Any], str, BaseException], None]
+        self._replayed_at: Callable[[], float]
+        self._ends = math.inf  # by the loop's clock, which nobody sets
 
-    def arm(self, loop: asyncio.AbstractEventLoop, cancel: Callable[[Handle[Any], str, BaseException], None]) -> None:
-        """Start the timer. At expiry every call under the deadline is asked to stop, then `on_expiry` is called."""
-        self._clock = loop.time
+    def arm(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        cancel: Callable[[Handle[Any], str, BaseException], None],
+        replayed_at: Callable[[], float],
+    ) -> None:
+        """Start the timer. `replayed_at` says when the journal last answered, by the loop's clock."""
+        self._loop, self._cancel, self._replayed_at = loop, cancel, replayed_at
         self._ends = loop.time() + self.at - self._wall()
-        self._timer = loop.call_at(max(loop.time(), self._ends), self._expire, loop, cancel)
+        self._timer = loop.call_at(max(loop.time(), self._ends), self._expire)
+        if self.outer is not None:
+            self.outer.inner[self] = None
 
-    def _expire(self, loop: asyncio.AbstractEventLoop, cancel: Callable[[Handle[Any], str, BaseException], None]) -> None:
+    def _expire(self) -> None:
+        assert self._loop is not None
         if self.left_s > 0:  # the timer came early
-            self._timer = loop.call_at(self._ends, self._expire, loop, cancel)
+            self._timer = self._loop.call_at(self._ends, self._expire)
             return
-        self.expired = True
+        if (again := self._replayed_at() + REPLAY_S) > self._loop.time():
+            self._timer = self._loop.call_at(again, self._expire)
+            return
+        self._timer = None
+        self.expired = self.stopping = True
+        self._hands_on = bool(self.inner)
+        self._patience = self._loop.call_later(PATIENCE_S, self._stop_all)
+        self._stop_what_can_stop()
+
+    def _stop_what_can_stop(self) -> None:
+        """Stop all calls but those with an open block inside, which has the first word; when none is left, the block."""
+        if not self.stopping:
+            return
+        spared = self._around_blocks()
         for call in list(self.calls):
-            cancel(call, "deadline passed", self.error(call.describe()))
+            if call not in spared:
+                self._cancel(call, "deadline passed", self.error(call.describe()))
+        if not self.calls and not self.inner:
+            self._stopped()
+
+    def _around_blocks(self) -> set[Handle[Any]]:
+        found: set[Handle[Any]] = set()
+        for inner in self.inner:
+            call = inner.call if inner.open else None
+            while call is not None and call not in found:
+                found.add(call)
+                call = call._parent
+        return found
+
+    def _stop_all(self) -> None:
+        for call in list(self.calls):
+            self._cancel(call, "deadline passed", self.error(call.describe()))
+        self._stopped()
+
+    def _stopped(self) -> None:
+        """Nothing runs under it any more, or nothing that listens."""
+        self.stopping = False
+        if self._patience is not None:
+            self._patience.cancel()
+        for future in self._waiting:
+            if not future.done():
+                future.set_result(None)
+        self._waiting.clear()
         if self.on_expiry is not None:
             self.on_expiry()
 
-    def look(self, loop: asyncio.AbstractEventLoop, cancel: Callable[[Handle[Any], str, BaseException], None]) -> None:
+    def stopped(self) -> asyncio.Future[None]:
+        """Done when everything under it has ended; for a deadline that is `stopping`."""
+        assert self._loop is not None
+        self._waiting.append(future := self._loop.create_future())
+        return future
+
+    def ended(self, call: Handle[Any]) -> None:
+        """A call under it has ended."""
+        self.calls.pop(call, None)
+        if not self.calls:
+            self._look_up()
+
+    def leave(self) -> None:
+        """Its block is left."""
+        self.open = False
+        self.on_expiry = None
+        self._look_up()
+
+    def _look_up(self) -> None:
+        """Whether this was the last thing that somebody waited for."""
+        outer = self.outer
+        if self.stopping and self._loop is not None:
+            self._loop.call_later(MOMENT_S if self._hands_on else 0.0, self._stop_what_can_stop)
+        if outer is not None and not (self.open or self.calls or self.inner) and self in outer.inner:
+            del outer.inner[self]
+            outer._look_up()
+
+    def look(self) -> None:
         """The wall clock was set: expire if the time has come."""
         if not self.expired and self._timer is not None and self.left_s <= 0:
             self._timer.cancel()
-            self._expire(loop, cancel)
+            self._expire()
 
     def disarm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        for timer in (self._timer, self._patience):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._patience = None
 
     def error(self, what: str) -> DeadlineExceeded:
         return DeadlineExceeded(f"{what} was stopped: its deadline has passed")
@@ -80,7 +178,7 @@ class Deadline:
     @property
     def left_s(self) -> float:
         """Until the wall clock says so, or so many seconds have passed as there were when it opened here."""
-        by_clock = self._ends - self._clock() if self._clock is not None else math.inf
+        by_clock = self._ends - self._loop.time() if self._loop is not None else math.inf
         return min(self.at - self._wall(), by_clock)
 
 

@@ -209,7 +209,7 @@ class Engine:
     def begin(self, call: Handle[Any], delay: float = 0.0) -> None:
         """There is room: reserve the budget, note the start where the journal must know it, launch."""
         deadline = call._scope.deadline
-        if deadline is not None and deadline.left_s <= 0:
+        if deadline is not None and deadline.left_s <= 0 and not self.replay.goes_on(call):
             self.ready.release(call)
             self.conclude(call, None, deadline.error(call.describe()))
             return
@@ -355,7 +355,7 @@ class Engine:
         call._children = None
         parent = call._parent
         if call._scope.deadline is not None:
-            call._scope.deadline.calls.pop(call, None)
+            call._scope.deadline.ended(call)
         if parent is not None:
             if state == FAILED:
                 x = parent.extra()

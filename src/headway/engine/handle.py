@@ -288,6 +288,9 @@ class Handle(Generic[T_co]):
             yield from self._engine.waits.wait_for(frame.call, self)
         elif (x := frame.call._x) is not None and x.stop is not None:
             raise asyncio.CancelledError(x.stop_reason)
+        deadline = frame.scope.deadline
+        if deadline is not None and deadline.stopping and self._state != OK:
+            yield from self._engine.waits.for_stopped(frame)
         return self.result()
 
     def __repr__(self) -> str:

@@ -279,6 +279,7 @@ class Outcomes:
             if call._spec.pool != "inline" and outcome.started:
                 engine.ready.learn(call._spec.name, outcome.ended - outcome.started)
         engine.replay.reused += 1
+        engine.replay.answered()
         if engine.emit:
             event = events.CallReused(
                 at=engine.wall(),
@@ -354,6 +355,8 @@ class Outcomes:
         body = call._memo.get(key) if call._memo is not None else None
         if body is None:
             body = self._engine.known.decisions.get(key)
+            if body is not None:
+                self._engine.replay.answered()
         return MISSING if body is None else decode(decode_decision(body).value)
 
     def record_decision(self, call: Handle[Any], key: bytes, what: str, value: Any) -> int:

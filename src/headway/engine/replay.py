@@ -12,6 +12,7 @@ Tasks that say "ask" stop the run before anything is decided for them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,22 @@ class Replay:
         self._known = known
         self._decided = decisions  # task: "reuse" or "rerun", the user's word for this run
         self.reused = 0
+        self._answered_at = engine.loop.time() if known else -math.inf
+
+    def answered(self) -> None:
+        """The journal has answered: the program still asks for what it asked for in an earlier life."""
+        if self._known:
+            self._answered_at = self._engine.loop.time()
+
+    def last_answer(self) -> float:
+        """When the journal last answered, by the loop's clock."""
+        return self._answered_at
+
+    def goes_on(self, call: Handle[Any]) -> bool:
+        """Whether a call whose deadline has passed may run its code again: an earlier life recorded what its code was told, and it
+        is told all of that before it is refused anything."""
+        deadline = call._scope.deadline
+        return call.key in self._known.parents and not (call._spec.effect or deadline is None or deadline.expired)
 
     def find(self, call: Handle[Any]) -> Recorded | None:
         """The recorded outcome of this call, if it can be used; forgotten here once handed out."""

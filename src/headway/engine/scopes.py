@@ -41,7 +41,7 @@ class Scopes:
         at: float = engine.outcomes.decide(frame, "deadline", place, lambda: wanted)
         outer = frame.scope.deadline
         deadline = Deadline(min(at, outer.at) if outer else at, outer, engine.wall)
-        deadline.arm(engine.loop, engine.cancel)
+        deadline.arm(engine.loop, engine.cancel, engine.replay.last_answer)
         self.deadlines.add(deadline)
         if engine.emit:
             engine.emit(events.DeadlineOpened(at=engine.wall(), key=frame.call.key.hex(), deadline=deadline.at))
@@ -60,7 +60,7 @@ class Scopes:
     def clock_jumped(self) -> None:
         """The wall clock was set: times that it has passed are over now, not when the timer says so."""
         for deadline in list(self.deadlines):
-            deadline.look(self._engine.loop, self._engine.cancel)
+            deadline.look()
         for future in list(self.resting):
             if not future.done():
                 future.set_result(None)

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
-from headway.engine.handle import CANCELLED, OK, Handle, current
+from headway.engine.handle import CANCELLED, OK, Frame, Handle, current
 from headway.errors import NotInRun
 
 
@@ -35,7 +35,8 @@ class Until:
         self.error: BaseException | None = None
 
     def __await__(self) -> Generator[Any, Any, Handle[Any] | None]:
-        call = _call()
+        frame = _frame()
+        call = frame.call
         waits = call._engine.waits
         foreign: list[Handle[Any]] = []
         for handle in self.handles:
@@ -51,7 +52,10 @@ class Until:
             except asyncio.CancelledError:
                 self.future = None
                 cancel_children(self.handles, call)
+                yield from waits.drain(call, self.handles)
                 raise
+        if self.found is not None and self.stop_at_failure:
+            yield from waits.for_stopped(frame)
         if self.error is not None:
             raise self.error
         return self.found
@@ -131,6 +135,7 @@ class Arrivals:
             yield from self._call._engine.waits.suspend(self._call, self._future, list(self._foreign.values()))
         except asyncio.CancelledError:
             cancel_children(list(self.left.values()), self._call)
+            yield from self._call._engine.waits.drain(self._call, list(self.left.values()))
             raise
 
 
@@ -156,7 +161,11 @@ async def cancel_and_drain(handles: Sequence[Handle[Any]], reason: str) -> None:
 
 
 def _call() -> Handle[Any]:
+    return _frame().call
+
+
+def _frame() -> Frame:
     frame = current.get()
     if frame is None:
         raise NotInRun("handles can be awaited inside their run only: start the program with hw.run")
-    return frame.call
+    return frame

@@ -14,7 +14,8 @@ import asyncio
 from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from headway.engine.handle import OK, Handle
+from headway.engine.bounds import PATIENCE_S
+from headway.engine.handle import OK, Frame, Handle
 from headway.errors import CycleError
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Waits:
             target.remove_callback(wake)
             if target._parent is me:
                 self._engine.cancel(target, "the call that awaited it stopped waiting")
+                yield from self.drain(me, (target,))
             raise
 
     def join(self, me: Handle[Any], running: Handle[Any]) -> None:
@@ -63,6 +65,39 @@ class Waits:
         """The call whose result `me` waited for has ended."""
         me.extra().awaiting.remove(running)
         self._foreign -= 1
+
+    def drain(self, me: Handle[Any], targets: Sequence[Handle[Any]]) -> Waiting:
+        """A wait was cancelled, and what it waited for was asked to stop: let that end, so that it is settled and booked when `me`
+        goes on. Not in a call that is to stop itself, whose end waits for its children anyway; and not for ever."""
+        left = [target for target in targets if target._state < OK and target._parent is me]
+        if not left or (me._x is not None and me._x.stop is not None):
+            return
+        loop, count = self._engine.loop, len(left)
+        future = loop.create_future()
+
+        def ended(_: Handle[Any]) -> None:
+            nonlocal count
+            count -= 1
+            if not count:
+                self._end_wait(future)
+
+        for target in left:
+            target.add_callback(ended)
+        timer = loop.call_later(PATIENCE_S, self._end_wait, future)
+        try:
+            yield from self.suspend(me, future)
+        finally:
+            timer.cancel()
+
+    def _end_wait(self, future: asyncio.Future[None]) -> None:
+        if not future.done():
+            future.set_result(None)
+
+    def for_stopped(self, frame: Frame) -> Waiting:
+        """In the block of a deadline that has passed: wait until all that it stops has ended, not only what was awaited."""
+        deadline = frame.scope.deadline
+        if deadline is not None and deadline.stopping and deadline.call is frame.call:
+            yield from self.suspend(frame.call, deadline.stopped())
 
     def suspend(self, me: Handle[Any], future: asyncio.Future[None], targets: Sequence[Handle[Any]] = ()) -> Waiting:
         """Park `me` until the future is done. Raises CancelledError at once in a call that was asked to stop."""

@@ -44,6 +44,7 @@ class Known:
         self.decisions: dict[bytes, bytes] = {}
         self.attempts: dict[bytes, tuple[int, Attempt]] = {}
         self.starts: dict[bytes, Start] = {}  # of attempts that have not ended
+        self.parents: set[bytes] = set()  # calls that made calls which have ended
         self.effects: set[bytes] = set()  # calls of effects that ever started: they may have happened, however they ended
         self.shared: dict[bytes, tuple[int, bytes]] = {}  # results by the name that equal calls share: (seq, body)
         self.epochs: dict[bytes, int] = {}  # by shared name: the epoch in which what is below is asked next
@@ -74,13 +75,15 @@ def load(store: Store, uid: int) -> Known:
     """Read all rows of a run. Raises StoreDamaged at the first row that is not whole."""
     known = Known()
     outcomes, ledger = known.outcomes, known.ledger
-    seq = 0
-    for seq, (kind, key, _, body) in store.rows(uid):
+    seq, above = 0, known.parents.add
+    for seq, (kind, key, parent, body) in store.rows(uid):
         if kind == _OUTCOME:  # most rows, and nothing about them is looked at before a program asks
+            above(parent)
             outcomes[key] = (seq, body)
             continue
         what = kind & _KIND
         if what == Kind.OUTCOME:
+            above(parent)
             outcomes[key] = (seq, body)
             if kind & COSTED:
                 outcome = decode_outcome(body)
