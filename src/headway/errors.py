@@ -86,7 +86,8 @@ class InputFailed(CallError):
 
 
 class CallExited(CallError):
-    """The code of a call called `sys.exit`. That ends the call, not the run."""
+    """The code of a call raised something that is no `Exception`: it called `sys.exit`, or raised KeyboardInterrupt, GeneratorExit,
+    a failure of pytest, a cancellation that nobody asked for. That ends the call, not the run; `__cause__` is what was raised."""
 
 
 class WorkerDied(CallError):
@@ -94,7 +95,8 @@ class WorkerDied(CallError):
 
 
 class RemoteError(CallError):
-    """An exception whose class is not loaded here, rebuilt from the journal or from a worker by its text."""
+    """An exception from a worker whose class is not loaded here. It has the name and the text of the original, and is also a kind
+    of what the original was a kind of, as far as that is loaded: `except ValueError` catches it too."""
 
 
 class ModelError(CallError):

@@ -27,11 +27,12 @@ from collections.abc import (
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar, overload
 
+from headway.engine.callables import check_function, yes_or_no
 from headway.engine.handle import MISSING, OK, Frame, Handle, current
 from headway.engine.until import Arrivals, Until, cancel_and_drain, until
 from headway.errors import CallCancelled, NotInRun, UsageError
 from headway.journal.codec import digest
-from headway.loose import cancelled, checked, gather_loose, no_winner, race_loose, settle_loose
+from headway.loose import cancelled, checked, contained, gather_loose, no_winner, race_loose, settle_loose
 from headway.task import Task
 
 T = TypeVar("T")
@@ -153,12 +154,14 @@ def race(
     `with_index=True` gives `(index, value)`, the index of the winner among the arguments.
 
     When nobody wins, the race gives `default` where there is one; else it raises an ExceptionGroup of all errors if every call
-    failed, NoWinner if some succeeded and `accept` took none.
+    failed, NoWinner if some succeeded and `accept` took none. `accept` is a plain function; what it raises, the race raises.
     """
     if not awaitables:
         raise UsageError("hw.race() without contestants: give it at least one call")
 
     given = checked("race", awaitables)
+    if accept is not None:
+        check_function(accept, "hw.race(accept", "make the check a task that gives its result or raises, and race that")
 
     async def run() -> Any:
         found = await _race(given, accept)
@@ -206,7 +209,7 @@ async def _recalled_winner(handles: Sequence[Handle[Any]], index: Any, accept: C
 
 
 def _wins(handle: Handle[Any], accept: Callable[[Any], bool] | None) -> bool:
-    return handle._state == OK and (accept is None or bool(accept(handle.result())))
+    return handle._state == OK and (accept is None or yes_or_no(accept(handle.result()), "hw.race(accept=…)"))
 
 
 # --- one after the other ---------------------------------------------------------------------------------------------
@@ -377,7 +380,7 @@ def wait(awaitable: Awaitable[T]) -> T:
     engine = frame.call._engine
     if threading.get_ident() == engine.thread:
         raise UsageError(f"{frame.call.describe()} runs on the event loop: await it there; hw.wait is for plain def tasks")
-    waiting: concurrent.futures.Future[T] = asyncio.run_coroutine_threadsafe(_await(awaitable), engine.loop)
+    waiting: concurrent.futures.Future[T] = asyncio.run_coroutine_threadsafe(contained(awaitable), engine.loop)
     return engine.world.wait(waiting)
 
 

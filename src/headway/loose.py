@@ -10,9 +10,10 @@ import contextvars
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from typing import Any, Generic, NoReturn, TypeVar
 
+from headway.engine.callables import said, yes_or_no
 from headway.engine.handle import MISSING, Handle, current
 from headway.engine.until import until
-from headway.errors import CallCancelled, NoWinner, UsageError
+from headway.errors import CallCancelled, CallExited, NoWinner, UsageError
 
 T = TypeVar("T")
 
@@ -111,16 +112,23 @@ def _begin(awaitable: Awaitable[Any], branch: bytes) -> asyncio.Future[Any]:
         return asyncio.ensure_future(awaitable)
     context = contextvars.copy_context()
     context.run(current.set, frame._replace(branch=branch))
-    coroutine = awaitable if asyncio.iscoroutine(awaitable) else _awaiting(awaitable)
-    return asyncio.get_running_loop().create_task(coroutine, context=context)
+    return asyncio.get_running_loop().create_task(contained(awaitable), context=context)
 
 
-async def _awaiting(awaitable: Awaitable[T]) -> T:
-    return await awaitable
+async def contained(awaitable: Awaitable[T]) -> T:
+    """Await it. Its exit is an error: asyncio lets these two end the loop, and with it everything else."""
+    try:
+        return await awaitable
+    except (KeyboardInterrupt, SystemExit) as error:
+        raise CallExited(f"a coroutine raised {said(error)} (which is no Exception)") from error
 
 
 def _wins_loose(task: asyncio.Future[Any], accept: Callable[[Any], bool] | None) -> bool:
-    return not task.cancelled() and task.exception() is None and (accept is None or bool(accept(task.result())))
+    return (
+        not task.cancelled()
+        and task.exception() is None
+        and (accept is None or yes_or_no(accept(task.result()), "hw.race(accept=…)"))
+    )
 
 
 def no_winner(errors: Sequence[BaseException | None]) -> BaseException:

@@ -22,6 +22,7 @@ from typing import Any, Literal, TypedDict, TypeVar, Unpack, cast, overload
 from headway.engine import events
 from headway.engine.beside import threads_can_start
 from headway.engine.books import checked
+from headway.engine.callables import check_function
 from headway.engine.drive import Driver, Plan
 from headway.engine.handle import current
 from headway.engine.identity import call_key
@@ -355,14 +356,14 @@ def _sinks(progress: bool | None, wanted: EventsLike) -> tuple[list[events.Sink]
     given = [] if wanted is None else list(wanted) if isinstance(wanted, (list, tuple)) else [wanted]
     sinks: list[events.Sink] = []
     opened: list[Any] = []
+    item: Any
     for item in given:
         if isinstance(item, (str, Path)):
             opened.append(JsonlSink(item))
             sinks.append(opened[-1])
-        elif callable(item):
-            sinks.append(item)
         else:
-            raise UsageError(f"events={item!r}: give a file name or a callable that takes an event")
+            check_function(item, "events", "put the event into a queue there, and await that")
+            sinks.append(item)
     if sys.stderr.isatty() if progress is None else progress:
         opened.append(Progress())
         sinks.append(opened[-1])

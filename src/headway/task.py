@@ -17,6 +17,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from contextvars import copy_context
 from typing import Any, Generic, Literal, ParamSpec, Protocol, TypeVar, overload
 
+from headway.engine.callables import is_async, name_of
 from headway.engine.handle import Handle, current
 from headway.engine.identity import task_part
 from headway.engine.labels import LabelLike, check_label
@@ -327,8 +328,10 @@ def _checked(spec: TaskSpec) -> TaskSpec:
         wrong = f"retry={spec.retry!r} is no Retry: write retry=hw.Retry(attempts=3)"
     elif not (spec.timeout_s is None or (_is_number(spec.timeout_s) and spec.timeout_s > 0)):
         wrong = f"timeout={spec.timeout_s!r} is not a number of seconds above zero"
-    elif any(not callable(function) for function in (spec.verify,) if function is not None):
+    elif not all(map(callable, (spec.verify or _checked,))):
         wrong = f"verify={spec.verify!r} is no function"
+    elif callable(spec.key) and is_async(spec.key):
+        wrong = f"key={name_of(spec.key)} is async: a call is named when it is made, so give a plain function of its arguments"
     elif any(not _is_number(amount) or amount < 0 or amount != int(amount) for amount in spec.resources.values()):
         wrong = f"resources={dict(spec.resources)!r}: whole numbers, zero or more"
     elif spec.batch < 0 or spec.linger_s < 0 or spec.batches < 0:

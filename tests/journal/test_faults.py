@@ -1,12 +1,14 @@
 """An error is always recordable, and comes back as its own class where that class is loaded."""
 
 import dataclasses
+import sys
 import threading
+import types
 
 import pytest
 
 from headway import errors
-from headway.journal.codec import decode, decode_error, encode, encode_error, register
+from headway.journal.codec import decode, decode_error, encode, encode_error, keep_error, register
 from headway.journal.records import Error
 
 calls = []
@@ -72,23 +74,59 @@ def test_an_attribute_that_cannot_be_encoded_is_left_out():
 
 
 def test_an_argument_that_cannot_be_encoded_is_kept_as_text():
-    back = there_and_back(ValueError("bad", threading.Lock()))
-    assert type(back) is ValueError
+    exc = ValueError("bad", threading.Lock())
+    back = there_and_back(exc)
+    assert isinstance(back, ValueError)
+    assert str(back) == str(exc)
     assert back.args[0] == "bad"
     assert "lock" in back.args[1]
 
 
 def test_an_argument_too_large_for_a_record_leaves_the_text():
-    back = there_and_back(ValueError(*["x" * 60_000] * 3))
-    assert type(back) is ValueError
+    exc = ValueError(*["x" * 60_000] * 5)
+    back, told = there_and_back(exc), keep_error(exc).error
+    assert isinstance(back, ValueError)
     assert len(back.args) == 1
+    assert str(back) == str(told)
+    assert "characters in all" in str(told)
 
 
 def test_an_error_whose_class_is_not_loaded_speaks_through_a_remote_error():
     back = decode_error(Error(type="elsewhere:Odd", message="it broke"))
-    assert type(back) is errors.RemoteError
-    assert str(back) == "Odd: it broke"
+    assert isinstance(back, errors.RemoteError)
+    assert (type(back).__module__, type(back).__name__, str(back)) == ("elsewhere", "Odd", "it broke")
     assert encode_error(back).type == "elsewhere:Odd"
+
+
+def test_an_error_whose_class_is_not_loaded_is_caught_by_what_it_was_a_kind_of():
+    calls.clear()
+    odd = Error(type="elsewhere:Odd", message="it broke", bases=["elsewhere:Older", f"{__name__}:Refusal", "builtins:Exception"])
+    back = decode_error(odd)
+    assert isinstance(back, Refusal)
+    assert not isinstance(back, errors.RemoteError)
+    told = decode_error(odd, remote=True)
+    assert isinstance(told, Refusal)
+    assert isinstance(told, errors.RemoteError)
+    assert isinstance(decode_error(encode_error(told)), errors.RemoteError)
+    assert not calls
+
+
+def test_another_class_of_the_same_name_in_another_package_is_not_taken_for_it(monkeypatch):
+    other = type("Timeout", (Exception,), {"__module__": "one.package.errors"})
+    back = decode_error(Error(type="another.package.errors:Timeout", message="late", bases=["builtins:Exception"]))
+    assert not isinstance(back, other)
+    assert isinstance(decode_error(Error(type="errors:Timeout", message="late")), other)
+
+
+def test_looking_for_a_class_asks_no_module_that_would_import(monkeypatch):
+    class Eager(types.ModuleType):
+        def __getattribute__(self, name):
+            raise AssertionError("asked")
+
+        __getattr__ = __getattribute__
+
+    monkeypatch.setitem(sys.modules, "eager", Eager("eager"))
+    assert type(decode_error(Error(type="eager:Odd", message="x"))).__name__ == "Odd"
 
 
 def test_a_group_keeps_its_parts():
@@ -161,6 +199,6 @@ def test_errors_that_hold_themselves_end():
     exc = ValueError()
     exc.args = (exc, [exc])
     back = there_and_back(exc)
-    assert type(back) is ValueError
+    assert isinstance(back, ValueError)
     assert isinstance(back.args[0], str)
     exc.args = ()

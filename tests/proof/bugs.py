@@ -18,13 +18,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from bugs_of_calls import OF_CALLS
+from bugs_of_stops import OF_STOPS
 from bugs_of_the_store import OF_THE_STORE
 from rich.console import Console
 from rich.table import Table
 from seeded import Bug, Caught, hunt
 from where import WHERE
 
-KNOWN: tuple[Bug, ...] = (*OF_CALLS, *OF_THE_STORE)
+KNOWN: tuple[Bug, ...] = (*OF_CALLS, *OF_STOPS, *OF_THE_STORE)
 BUGS = tuple(bug for bug in KNOWN if bug.tests or bug.name in WHERE)
 HOLES = tuple(bug for bug in KNOWN if bug not in BUGS)
 """Bugs that nothing has caught yet: `--learn` looks for them."""

@@ -229,8 +229,8 @@ STRUCTURE: tuple[Bug, ...] = (
     bug(
         "a call that timed out ends as cancelled",
         ENGINE,
-        "            error = x.stop\n        elif isinstance(error, SystemExit)",
-        "            pass\n        elif isinstance(error, SystemExit)",
+        "            error = x.stop\n        elif error is not None:",
+        "            pass\n        elif error is not None:",
     ),
     bug(
         "a timeout never comes",
@@ -332,7 +332,7 @@ OF_ALL: tuple[Bug, ...] = (
     bug(
         "a shared call that was stopped has what is below it asked afresh",
         OUTCOME,
-        "        if call.extra().stop is None and not isinstance(error, BOUNDS):\n",
+        "        if call.extra().stop is None and not issubclass(type(error), BOUNDS):\n",
         "        if True:\n",
     ),
     bug(

@@ -26,7 +26,7 @@ _BLOBS = """                for blob in carried.blobs:
 """
 _COMMIT = "        self.store.commit(self.lease, first_seq, group, self.wall(), cache=cache)\n"
 _POSTED = "        self.post(lambda: self._committed(last))\n"
-_ENDED = """            self._record(call, state, error, encoded)
+_ENDED = """            self._record(call, state, record, encoded)
         if engine.emit:
             self._emit_ended(call, state, engine.wall())
         engine.deliver(call, state)
@@ -58,7 +58,7 @@ JOURNAL: tuple[Bug, ...] = (
         _ENDED,
         "            pass\n        if engine.emit:\n            self._emit_ended(call, state, engine.wall())\n"
         "        engine.deliver(call, state)\n"
-        "        if not engine.closing:\n            self._record(call, state, error, encoded)\n",
+        "        if not engine.closing:\n            self._record(call, state, record, encoded)\n",
     ),
     bug(
         "an effect starts before the disk has what it depends on",

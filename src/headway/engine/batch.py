@@ -43,6 +43,21 @@ class Batch:
         return call._x is not None and call._x.batch is self
 
 
+def _one_each(batch: Batch, values: Any) -> tuple[list[Any], BaseException | None]:
+    """What a batch function returned, as a list with a result for each item."""
+    try:
+        kept = list(values) if issubclass(type(values), (list, tuple)) else None
+    except BaseException as error:  # a list of the program's own
+        return [], error
+    if kept is not None and len(kept) == len(batch.calls):
+        return kept, None
+    got = f"{len(kept)} results" if kept is not None else f"a {type(values).__name__}"
+    return [], UsageError(
+        f"batch task {batch.spec.name} got {len(batch.calls)} items and returned {got}: "
+        "return a list with one result (or exception) per item, in order"
+    )
+
+
 class Batches:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -154,22 +169,19 @@ class Batches:
         self._end(batch, answer.value, asyncio.CancelledError() if answer.cancelled else answer.error)
 
     def _end(self, batch: Batch, values: Any, error: BaseException | None) -> None:
-        if error is None and (not isinstance(values, (list, tuple)) or len(values) != len(batch.calls)):
-            got = f"{len(values)} results" if isinstance(values, (list, tuple)) else f"a {type(values).__name__}"
-            error = UsageError(
-                f"batch task {batch.spec.name} got {len(batch.calls)} items and returned {got}: "
-                "return a list with one result (or exception) per item, in order"
-            )
+        if error is None:
+            values, error = _one_each(batch, values)
         self._over(batch)
         for place, call in enumerate(batch.calls):
             if call._state != RUNNING or not batch.wants(place):
                 continue
             call.extra().batch = None
             value = None if error is not None else values[place]
-            if isinstance(value, BaseException):
-                self._engine.body_ended(call, None, value)
-            else:
-                self._engine.body_ended(call, value, error)
+            failed = issubclass(type(value), BaseException)
+            try:
+                self._engine.body_ended(call, None if failed else value, value if failed else error)
+            except Exception as fault:  # nobody hears what a batch raises here
+                self._engine.broken(fault)
 
     def drop(self, call: Handle[Any]) -> None:
         """A call of a running batch must stop: it leaves; the last one to leave stops the batch."""

@@ -30,7 +30,7 @@ from headway.engine.replay import answers
 from headway.engine.spec import TaskSpec
 from headway.engine.world import MACHINE, LogWriter, World
 from headway.errors import DeadlineExceeded, HeadwayError, Interrupted, LeaseLost, RunCancelled, StoreError, StoreFull
-from headway.journal.codec import decode
+from headway.journal.codec import add_note, decode
 from headway.journal.known import Known, decode_decision, load
 from headway.journal.log import Journal, Log, Nothing
 from headway.journal.records import Amounts, Lease, RunInfo, RunStatus, Signal
@@ -385,6 +385,6 @@ class Driver:
         if plan.store is None:
             return
         if isinstance(error, DeadlineExceeded) and bound is not None and bound.left_s <= 0:
-            error.add_note(f"what is finished is journaled; go on with: {self._how_to_resume()}{ANOTHER_DEADLINE}")
+            add_note(error, f"what is finished is journaled; go on with: {self._how_to_resume()}{ANOTHER_DEADLINE}")
         elif not isinstance(error, HeadwayError):
-            error.add_note(f"run {plan.run_id!r} failed; what is finished is journaled, the same run_id goes on")
+            add_note(error, f"run {plan.run_id!r} failed; what is finished is journaled, the same run_id goes on")

@@ -45,7 +45,7 @@ from headway.engine.shared import Shared
 from headway.engine.spec import TaskSpec
 from headway.engine.waits import Waits
 from headway.engine.world import World
-from headway.errors import CallExited, CallTimeout, HeadwayError, StoreError, UsageError
+from headway.errors import CallTimeout, HeadwayError, StoreError, UsageError
 from headway.journal.codec import Encoded
 from headway.journal.known import Known
 from headway.journal.log import Blob, Journal
@@ -283,11 +283,10 @@ class Engine:
             self.outcomes.end(call, value, error, encoded)
             return
         self.launcher.leave(call)
-        if isinstance(error, asyncio.CancelledError) and x is not None and x.stop is not None:
+        if x is not None and x.stop is not None and issubclass(type(error), asyncio.CancelledError):
             error = x.stop
-        elif isinstance(error, SystemExit):
-            exited = CallExited(f"{call.describe()} called sys.exit({error.code!r}): raise an exception to fail a call")
-            exited.__cause__, error = error, exited
+        elif error is not None:
+            error = self.outcomes.as_exception(call, error)
         if call._children:
             call._state = FINISHING
             call.extra().ended = (value, error, encoded)
@@ -321,8 +320,12 @@ class Engine:
                 error = self.outcomes.unawaited(call)
         if error is None and encoded is None and not self.closing:
             encoded, error = self.outcomes.encode(call, value)
-        if error is not None and self.outcomes.tries_again(call, error):
-            return
+        if error is not None:
+            try:
+                if self.outcomes.tries_again(call, error):
+                    return
+            except UsageError as wrong:  # what the task's retry asks has failed
+                error = wrong
         self.outcomes.end(call, value, error, encoded)
 
     def try_again(self, call: Handle[Any], delay: float) -> None:

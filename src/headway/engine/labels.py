@@ -7,11 +7,11 @@ no part of a call's name, and never worth a failed call.
 from __future__ import annotations
 
 import enum
-import inspect
 import string
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from headway.engine.callables import is_async
 from headway.engine.canonical import FLAT
 from headway.errors import UsageError
 from headway.journal.models import dataclass_fields, user_kind
@@ -24,7 +24,7 @@ LABEL_CHARS = 60
 def check_label(wanted: Any, task: str, params: Sequence[str], *, takes_any: bool) -> None:
     """Raises UsageError for a `label=` that could never be used. `takes_any`: the task takes arguments of any name."""
     if not isinstance(wanted, str):
-        if not callable(wanted) or inspect.iscoroutinefunction(wanted):
+        if not callable(wanted) or is_async(wanted):
             raise UsageError(f'task {task}: label={wanted!r}: a text such as "{{name}}", or a plain function of the arguments')
         return
     try:
@@ -47,8 +47,8 @@ def made_label(wanted: LabelLike, args: tuple[Any, ...], kwargs: Mapping[str, An
             if isinstance(wanted, str)
             else wanted(*args, **kwargs)
         )
-        line = " ".join(str(text).split())
-    except Exception:
+        line = " ".join(_clean(text).split())
+    except BaseException:  # whatever the function raises
         return label(args, kwargs)
     return line if len(line) <= LABEL_CHARS else line[: LABEL_CHARS - 1] + "…"
 
@@ -72,8 +72,13 @@ def label(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
             left -= len(parts[-1]) + 2
         text = ", ".join(parts)
         return text if len(text) <= LABEL_CHARS else text[: LABEL_CHARS - 1] + "…"
-    except Exception:  # a label is never worth a failed call
+    except BaseException:  # a label is never worth a failed call
         return "…"
+
+
+def _clean(said: object) -> str:
+    """What a user's object says, as a plain string that can be written."""
+    return str.__str__(str(said)).encode("utf-8", "backslashreplace").decode()
 
 
 def _short(value: Any, room: int) -> str:
@@ -106,7 +111,7 @@ def _short_object(value: Any, kind: type, room: int) -> str:
     if getattr(kind, "__headway_handle__", False):
         return f"<{value.key.hex()[:8]}>"
     if (speaks := getattr(kind, "__headway_label__", None)) is not None:
-        return str(speaks(value))
+        return _clean(speaks(value))
     shape = getattr(value, "shape", None) if kind.__module__.partition(".")[0] in ("numpy", "torch") else None
     if shape is not None:
         return f"{kind.__name__}{list(shape)}"

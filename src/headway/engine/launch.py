@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import hashlib
+import inspect
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from headway.engine import events
 from headway.engine.books import check_item
+from headway.engine.callables import is_async, name_of
 from headway.engine.handle import OK, RUNNING, STARTING, Frame, Handle, current
 from headway.engine.inputs import filled
 from headway.pools.base import Answer, CallFacts, Job
@@ -37,6 +39,13 @@ def own_context(call: Handle[Any]) -> contextvars.Context:
     context = call._context.copy() if call._context is not None else contextvars.copy_context()
     context.run(current.set, Frame(call, call._scope, call._attempt, call._x.batch if call._x is not None else None))
     return context
+
+
+def _answer(verify: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    try:
+        return verify(*args, **kwargs)
+    except StopIteration as error:  # no future can hold it
+        raise RuntimeError(f"{name_of(verify)} raised StopIteration") from error
 
 
 class Happened:
@@ -142,10 +151,12 @@ class Launcher:
         try:
             assert spec.verify is not None
             args, kwargs = self.arguments(call)
-            if asyncio.iscoroutinefunction(spec.verify):
+            if is_async(spec.verify):
                 answer = await spec.verify(*args, **kwargs)
             else:
-                answer = await self._engine.world.aside(spec.verify, *args, **kwargs)
+                answer = await self._engine.world.aside(_answer, spec.verify, args, kwargs)
+                if inspect.isawaitable(answer):
+                    answer = await answer
         except BaseException as error:
             if call._state == STARTING and call._attempt == attempt:
                 self._engine.body_ended(call, None, error)
@@ -193,7 +204,10 @@ class Launcher:
             engine.ready.in_pools -= 1
             if call._attempt == attempt and call._state == RUNNING:
                 error = asyncio.CancelledError() if answer.cancelled else answer.error
-                engine.body_ended(call, answer.value, error, answer.encoded)
+                try:
+                    engine.body_ended(call, answer.value, error, answer.encoded)
+                except Exception as fault:  # a pool could do nothing about it, and the run would wait for ever
+                    engine.broken(fault)
 
         context = own_context(call)
         job = Job(

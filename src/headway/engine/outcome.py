@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from headway.engine import events
+from headway.engine.callables import said
 from headway.engine.handle import CANCELLED, FAILED, MISSING, OK, Frame, Handle
 from headway.engine.identity import decision_key, sibling_key
 from headway.engine.replay import epoch_name, inputs_digest
 from headway.engine.retry import BOUNDS
-from headway.errors import HeadwayError, NotEncodable
-from headway.journal.codec import Encoded, decode, decode_error, digest, encode, encode_error
+from headway.errors import CallExited, HeadwayError, NotEncodable
+from headway.journal.codec import Encoded, decode, decode_error, digest, encode, encode_error, keep_error, text_of
 from headway.journal.known import Recorded, decode_decision, encode_body
 from headway.journal.log import Blob
-from headway.journal.records import COSTED, Attempt, Decision, Kind, Outcome, Row, Start
+from headway.journal.records import COSTED, Attempt, Decision, Error, Kind, Outcome, Row, Start
 
 if TYPE_CHECKING:
     from headway.engine.engine import Engine
@@ -63,29 +64,39 @@ class Outcomes:
         if not lost:
             return None
         names = ", ".join(child.describe() for child in lost[:3]) + (" and others" if len(lost) > 3 else "")
-        errors = [
-            child._error if isinstance(child._error, Exception) else HeadwayError(f"{child.describe()} raised {child._error!r}")
-            for child in lost
-        ]
+        errors = [child._error for child in lost if isinstance(child._error, Exception)]
         return ExceptionGroup(f"{call.describe()}: calls failed that nobody awaited: {names}", errors)
 
     # --- at its end --------------------------------------------------------------------------------------------------
+
+    def as_exception(self, call: Handle[Any], error: BaseException) -> BaseException:
+        """What code raised, as an error of its call that a program can catch. What is no `Exception` would pass through every
+        `except Exception` up to the run's end: the exit of code, a test's failure, a cancellation that nobody asked for."""
+        kind = type(error)  # never `isinstance`, which asks the error what it is
+        if issubclass(kind, StopIteration):  # can't leave a coroutine
+            return _caused(RuntimeError(f"{call.describe()} raised {kind.__name__}"), error)
+        if issubclass(kind, Exception) or (issubclass(kind, asyncio.CancelledError) and self._engine.closing):
+            return error
+        if issubclass(kind, SystemExit):
+            message = f"{call.describe()} called sys.exit({text_of(error)}): raise an exception to fail a call"
+        elif issubclass(kind, asyncio.CancelledError):
+            message = f"{call.describe()} raised CancelledError, though nobody had asked it to stop"
+        else:
+            message = f"{call.describe()} raised {said(error)} (which is no Exception)"
+        return _caused(CallExited(message), error)
 
     def encode(self, call: Handle[Any], value: Any) -> tuple[Encoded | None, BaseException | None]:
         try:
             return encode(value, where=f"the result of {call._spec.name}", pickle=call._spec.pickled), None
         except NotEncodable as error:
             return None, error
-        except Exception as error:
-            message = f"the result of {call.describe()} can't be encoded: {type(error).__name__}: {error}"
-            wrapped = NotEncodable(message)
-            wrapped.__cause__ = error
-            return None, wrapped
+        except BaseException as error:  # an object of the program's that does not let itself be looked at
+            return None, _caused(NotEncodable(f"the result of {call.describe()} can't be encoded: {said(error)}"), error)
 
     def tries_again(self, call: Handle[Any], error: BaseException) -> bool:
         """Schedule another attempt if the task's retry wants one."""
         engine, retry = self._engine, call._spec.retry
-        if retry is None or engine.closing or isinstance(error, asyncio.CancelledError):
+        if retry is None or engine.closing or issubclass(type(error), asyncio.CancelledError):
             return False
         x = call.extra()
         if isinstance(x.stop, asyncio.CancelledError) or call._attempt < 1:
@@ -105,7 +116,7 @@ class Outcomes:
                 key=call.key.hex(),
                 task=call.task,
                 attempt=call._attempt,
-                error=f"{type(error).__name__}: {error}",
+                error=said(error),
                 delay_s=delay,
             )
             engine.emit(event)
@@ -139,29 +150,32 @@ class Outcomes:
         if call._memo is not None:
             call._epoch += 1
             call._memo[epoch_name(call.key)] = call._epoch
-        if call.extra().stop is None and not isinstance(error, BOUNDS):
+        if call.extra().stop is None and not issubclass(type(error), BOUNDS):
             self._engine.shared.ask_afresh(call)
 
     def end(self, call: Handle[Any], value: Any, error: BaseException | None, encoded: Encoded | None) -> None:
         """Record the outcome and let it be seen."""
-        engine = self._engine
+        engine, record = self._engine, None
         if error is None:
             call._value, state = value, OK
-        else:
+        elif issubclass(type(error), asyncio.CancelledError) or engine.closing:
             call._error = error
-            state = CANCELLED if isinstance(error, asyncio.CancelledError) else FAILED
+            state = CANCELLED if issubclass(type(error), asyncio.CancelledError) else FAILED
+        else:
+            record, call._error = keep_error(error)
+            state = FAILED
         if not engine.closing:
             if call._memo is not None:
                 engine.books.remember(call)
             if state == FAILED and call._ordinals and error is not None and (call._memo is not None or call._share is not None):
                 if not _because_of(error, call.extra().child_errors):
                     self._ask_afresh(call, error)
-            self._record(call, state, error, encoded)
+            self._record(call, state, record, encoded)
         if engine.emit:
             self._emit_ended(call, state, engine.wall())
         engine.deliver(call, state)
 
-    def _record(self, call: Handle[Any], state: int, error: BaseException | None, encoded: Encoded | None) -> None:
+    def _record(self, call: Handle[Any], state: int, error: Error | None, encoded: Encoded | None) -> None:
         engine, spec, x, share = self._engine, call._spec, call._x, call._share
         account = call._scope.account
         blobs: tuple[Blob, ...] = ()
@@ -191,7 +205,7 @@ class Outcomes:
             call._attempt,
             head,
             call._blobs,
-            encode_error(error) if state == FAILED and error is not None else None,
+            error,
             account.key if account is not None else b"",
             cost,
             spec.version,
@@ -248,7 +262,7 @@ class Outcomes:
             started=call._started,
             attempts=call._attempt,
             cost=self._engine.books.cost(call),
-            error="" if state == OK else f"{type(call._error).__name__}: {call._error}",
+            error="" if call._error is None else said(call._error),
         )
         if self._engine.emit:
             self._engine.emit(event)
@@ -389,7 +403,17 @@ def _because_of(error: BaseException, child_errors: list[BaseException]) -> bool
         if id(found) in wanted:
             return True
         seen.add(id(found))
-        stack += [found.__cause__, found.__context__]
-        if isinstance(found, BaseExceptionGroup):
-            stack += found.exceptions
+        stack += [_CAUSE(found), _CONTEXT(found)]
+        if issubclass(type(found), BaseExceptionGroup):
+            stack += _PARTS(found)
     return False
+
+
+# asked of Python, for an error may answer anything
+_CAUSE, _CONTEXT = (vars(BaseException)[name].__get__ for name in ("__cause__", "__context__"))
+_PARTS = vars(BaseExceptionGroup)["exceptions"].__get__
+
+
+def _caused(error: BaseException, cause: BaseException) -> BaseException:
+    error.__cause__ = cause
+    return error

@@ -7,7 +7,9 @@ import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
+from headway.engine.callables import check_function, name_of, said, yes_or_no
 from headway.errors import BudgetExceeded, CallCancelled, DeadlineExceeded, RunError, StoreError, UsageError
 
 BOUNDS = (BudgetExceeded, DeadlineExceeded, CallCancelled)  # the next attempt would meet the same one
@@ -38,8 +40,9 @@ class Retry:
 
     `attempts` counts the first one. Before attempt n + 1 the call rests `delay_s * factor ** (n - 1)` seconds, at most
     `max_delay_s`, less up to the share `jitter` of it (drawn from the call's key, so a replay rests as long). `on` names
-    the exceptions that deserve another attempt, or decides with a function; cancellation, used-up budgets and programming errors
-    (`TypeError`, `NameError`, …) never do, unless `on` names them. An error's `retry_after_s` (how
+    the exceptions that deserve another attempt (a class or several), or decides with a plain function of the exception; one that
+    raises fails the call with UsageError. Cancellation, used-up budgets and programming errors (`TypeError`, `NameError`, …) never
+    deserve one, unless `on` names them. An error's `retry_after_s` (how
     long it asks to be left alone) is obeyed where it is longer.
 
     Attempts are counted in the journal: a crash does not give a call new ones.
@@ -54,32 +57,39 @@ class Retry:
     factor: float = 2.0
     max_delay_s: float = 60.0
     jitter: float = 0.1
-    on: tuple[type[BaseException], ...] | Callable[[BaseException], bool] = (Exception,)
+    on: type[BaseException] | tuple[type[BaseException], ...] | Callable[[BaseException], bool] = (Exception,)
 
     def __post_init__(self) -> None:
         if not isinstance(self.attempts, int) or isinstance(self.attempts, bool) or self.attempts < 1:
             raise UsageError(f"Retry(attempts={self.attempts!r}): a whole number, at least 1, which counts the first attempt")
         for name in ("delay_s", "factor", "max_delay_s", "jitter"):
-            if not isinstance(getattr(self, name), int | float):
+            if not isinstance(getattr(self, name), int | float) or math.isnan(getattr(self, name)):
                 raise UsageError(f"Retry({name}={getattr(self, name)!r}): a number")
         if self.delay_s < 0 or self.factor < 0 or self.max_delay_s < 0 or not 0 <= self.jitter <= 1:
             raise UsageError(f"{self}: delays and factor can't be negative, jitter is a share from 0 to 1")
-        if not callable(self.on):
-            for kind in self.on:
-                if not (isinstance(kind, type) and issubclass(kind, BaseException)):
-                    raise UsageError(f"Retry(on=…): {kind!r} is no exception class")
+        object.__setattr__(self, "on", _checked(self.on))
 
     def wants(self, error: BaseException) -> bool:
-        """Whether this error deserves another attempt."""
-        if not isinstance(error, Exception) or isinstance(error, (UsageError, RunError, StoreError)):
+        """Whether this error deserves another attempt. Raises UsageError where `on` is a function and raises."""
+        kind = type(error)  # never `isinstance`, which asks the error what it is
+        if not issubclass(kind, Exception) or issubclass(kind, (UsageError, RunError, StoreError)):
             return False
-        if isinstance(error, ExceptionGroup):
-            return all(self.wants(part) for part in error.exceptions)
-        if callable(self.on):
-            return not isinstance(error, BOUNDS) and self.on(error)
-        if isinstance(error, NEVER):
-            return type(error) in self.on
-        return isinstance(error, self.on)
+        if issubclass(kind, ExceptionGroup):
+            return all(self.wants(part) for part in _parts_of(error))
+        if not isinstance(self.on, tuple):
+            return not issubclass(kind, BOUNDS) and self._asks(error)
+        if issubclass(kind, NEVER):
+            return kind in self.on
+        return issubclass(kind, self.on)
+
+    def _asks(self, error: BaseException) -> bool:
+        what = f"Retry(on={name_of(self.on)})"
+        try:
+            return yes_or_no(self.on(error), what)  # type: ignore[operator]
+        except UsageError:
+            raise
+        except BaseException as fault:
+            raise UsageError(f"{what} failed with {said(fault)} when it was asked about {said(error)}") from fault
 
     def delay_after(self, attempt: int, key: bytes, error: BaseException | None = None) -> float:
         """Seconds to rest after failed attempt number `attempt` (from 1), which ended with `error`."""
@@ -91,7 +101,28 @@ class Retry:
         return max(delay * (1.0 - self.jitter * (int.from_bytes(drawn, "big") / 2**64)), _asked_for(error))
 
 
+_parts_of = vars(BaseExceptionGroup)["exceptions"].__get__
+
+
+def _checked(on: Any) -> Any:
+    """What `on=` means, as a tuple of classes or a function. Raises UsageError."""
+    if isinstance(on, type):
+        on = (on,)
+    if isinstance(on, list | set | frozenset):
+        on = tuple(on)
+    if not isinstance(on, tuple):
+        check_function(on, "Retry(on", "decide by the exception alone, or by an attribute that it has")
+        return on
+    for kind in on:
+        if not (isinstance(kind, type) and issubclass(kind, BaseException)):
+            raise UsageError(f"Retry(on=…): {kind!r:.100} is no exception class")
+    return on
+
+
 def _asked_for(error: BaseException | None) -> float:
     """How long an error asks to be left alone."""
-    wanted = getattr(error, "retry_after_s", 0.0)
-    return wanted if isinstance(wanted, int | float) and 0.0 < wanted < math.inf else 0.0
+    try:
+        wanted = getattr(error, "retry_after_s", 0.0)
+        return float(wanted) if isinstance(wanted, int | float) and 0.0 < wanted < math.inf else 0.0
+    except Exception:  # the error can't say
+        return 0.0

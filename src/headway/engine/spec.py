@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from headway.engine.callables import asked
 from headway.engine.fingerprint import fingerprint
 from headway.engine.identity import explicit, label
 from headway.engine.labels import LabelLike, made_label
@@ -57,7 +58,7 @@ class TaskSpec:
         """What a call asks, as bytes: its explicit key where it has one, else its arguments. Raises NoCanonicalForm."""
         if self.key is None:
             return self.signature.canonical(args, dict(kwargs))
-        key = self.key(*args, **kwargs) if callable(self.key) else self.key
+        key = asked(self.key, f"key= of {self.name}: the function", *args, **kwargs) if callable(self.key) else self.key
         return explicit(key, self.name)
 
     def label(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:

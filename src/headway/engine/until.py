@@ -88,7 +88,7 @@ class Until:
             return self.stop_at_failure and handle._state != OK
         try:
             return self.stop_at(handle)
-        except Exception as error:  # the user's accept() failed: that is the join's error
+        except BaseException as error:  # the user's accept() failed: that is the join's error
             self.error = error
             return True
 

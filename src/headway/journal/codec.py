@@ -21,7 +21,7 @@ import msgspec
 from headway.errors import NotEncodable, StoreDamaged
 from headway.journal import arrays, models, values  # noqa: F401  (each registers its kinds)
 from headway.journal.declared import declare, register
-from headway.journal.faults import rebuild_error, record_error
+from headway.journal.faults import Kept, add_note, keep_error, rebuild_error, text_of
 from headway.journal.records import Error
 from headway.journal.store import Buffer
 from headway.journal.wire import OUT_OF_BAND, SCALARS, Reader, Refused, StandIn, Writer, pack
@@ -30,14 +30,18 @@ __all__ = [
     "OUT_OF_BAND",
     "Buffer",
     "Encoded",
+    "Kept",
     "StandIn",
+    "add_note",
     "declare",
     "decode",
     "decode_error",
     "digest",
     "encode",
     "encode_error",
+    "keep_error",
     "register",
+    "text_of",
     "value_digest",
 ]
 
@@ -124,12 +128,13 @@ def _damaged(error: Exception) -> StoreDamaged:
 
 def encode_error(exc: BaseException) -> Error:
     """An exception as data: type, text, the end of its traceback, and its arguments if they can be. Never fails."""
-    return record_error(exc)
+    return keep_error(exc).record
 
 
-def decode_error(error: Error) -> BaseException:
-    """The exception again, of the same class where that is loaded, else a RemoteError. Runs no `__init__` of a user."""
-    return rebuild_error(error)
+def decode_error(error: Error, *, remote: bool = False) -> BaseException:
+    """The exception again: of the same class where that is loaded, else of one that stands for it, which the same `except` clauses
+    catch; a RemoteError where another process has told of it (`remote`). Runs no `__init__` of a user, and never fails."""
+    return rebuild_error(error, remote=remote)
 
 
 def digest(data: Buffer) -> bytes:

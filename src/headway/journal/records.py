@@ -70,6 +70,10 @@ class Error(msgspec.Struct, frozen=True, array_like=True):
     args: bytes | None = None  # the codec's head of the tuple of arguments
     trace: str = ""
     fault: bool = False  # a UsageError or another error that a retry cannot mend
+    bases: list[str] = []  # the classes that it is a kind of, nearest first, up to Python's own
+    lost: list[str] = []  # its attributes that have no encoding
+    pinned: bool = False  # made again, it could not say its text by itself
+    remote: bool = False  # another process told of it, and its class was not loaded here: a RemoteError, whatever is loaded later
 
 
 class Start(msgspec.Struct, frozen=True, array_like=True):

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from headway.errors import WorkerDied
+from headway.journal.codec import add_note
 from headway.pools.base import Answer, Job, Seat
 from headway.pools.remote import RemoteWorker
 
@@ -123,7 +124,7 @@ class _Gang:
             self.stop(answer)
         elif answer.error is not None and self._outcome is None:
             # This process stays until then: if it ended, the others would fail as well, and whose fault it was would be a race.
-            answer.error.add_note(f"on rank {rank} of a gang of {len(self._workers)}")
+            add_note(answer.error, f"on rank {rank} of a gang of {len(self._workers)}")
             asyncio.get_running_loop().call_later(_HEARSAY_S, self.stop, answer)
             return
         if not worker.ended.done():

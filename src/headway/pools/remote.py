@@ -230,9 +230,9 @@ class RemoteWorker:
         return Answer(value=value, encoded=codec.Encoded(head, tuple(buffers)))
 
     def _error(self, failed: messages.Failed) -> BaseException:
-        error = codec.decode_error(failed.error)
+        error = codec.decode_error(failed.error, remote=True)
         if failed.error.trace.startswith(("Traceback", "…")):
-            error.add_note(f"in worker process {self._pid}:\n{failed.error.trace.rstrip()}")
+            codec.add_note(error, f"in worker process {self._pid}:\n{failed.error.trace.rstrip()}")
         return error
 
     def _on_ready(self) -> None:

@@ -172,7 +172,7 @@ class SimProcessPool:
         except Killed:
             raise
         except BaseException as error:
-            return Answer(error=codec.decode_error(codec.encode_error(error)))
+            return Answer(error=codec.decode_error(codec.encode_error(error), remote=True))
         finally:
             set_worker_call(None)
             for amounts, item in call.charges:

@@ -30,7 +30,7 @@ from headway.engine.signature import Signature
 from headway.engine.spec import TaskSpec
 from headway.errors import WorkerDied
 from headway.journal.codec import Encoded
-from headway.journal.records import Amounts
+from headway.journal.records import Amounts, Error
 from headway.pools.base import Answer, CallFacts, Job, Pool
 from headway.run import arun
 from headway.sim.predict.body import Body
@@ -298,7 +298,7 @@ class _Unrecorded(Outcomes):
     def encode(self, call: Handle[Any], value: Any) -> tuple[Encoded | None, BaseException | None]:
         return None, None
 
-    def _record(self, call: Handle[Any], state: int, error: BaseException | None, encoded: Encoded | None) -> None:
+    def _record(self, call: Handle[Any], state: int, error: Error | None, encoded: Encoded | None) -> None:
         if state == OK and call._spec.pool != "inline":
             self._engine.ready.learn(call._spec.name, self._engine.wall() - call._started)
 
