@@ -68,10 +68,13 @@ from headway.join import wait as wait
 from headway.journal.declared import register as register
 from headway.journal.memory import MemoryStore as MemoryStore
 from headway.journal.sqlite import SqliteStore as SqliteStore
+from headway.resume import aresume as aresume
+from headway.resume import aresume_all as aresume_all
+from headway.resume import resume as resume
+from headway.resume import resume_all as resume_all
 from headway.run import arun as arun
 from headway.run import cancel as cancel
 from headway.run import fork as fork
-from headway.run import resume as resume
 from headway.run import run as run
 from headway.run import signal as signal
 from headway.scope import budget as budget
@@ -96,6 +99,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "aresume",
+    "aresume_all",
     "arun",
     "as_completed",
     "budget",
@@ -151,6 +156,7 @@ __all__ = [
     "RemoteError",
     "ResourceUnavailable",
     "resume",
+    "resume_all",
     "ResumePlan",
     "Retry",
     "run",

@@ -9,7 +9,6 @@ time, which holds its lease; any other may look at it, cancel it or signal it.
 from __future__ import annotations
 
 import asyncio
-import difflib
 import functools
 import os
 import secrets
@@ -17,7 +16,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypedDict, TypeVar, Unpack, cast, overload
+from typing import Any, Literal, TypedDict, TypeVar, Unpack
 
 from headway.engine import events
 from headway.engine.beside import threads_can_start
@@ -26,14 +25,13 @@ from headway.engine.callables import check_function
 from headway.engine.drive import Driver, Plan
 from headway.engine.handle import current
 from headway.engine.identity import call_key
-from headway.engine.plan import ResumePlan, plan_resume
-from headway.engine.spec import TASKS, TaskSpec
+from headway.engine.spec import TaskSpec
 from headway.engine.world import World, this_world
 from headway.errors import NoCanonicalForm, NotEncodable, RunError, RunMismatch, StoreError, UnknownRun, UsageError
 from headway.inside import encode_signal
-from headway.journal.codec import decode, digest, encode
+from headway.journal.codec import digest, encode
 from headway.journal.forking import fork_rows
-from headway.journal.open import open_existing, open_store, open_to_read
+from headway.journal.open import open_existing, open_store
 from headway.journal.records import RunInfo, RunSpec
 from headway.journal.store import Store
 from headway.near import near_misses
@@ -98,11 +96,11 @@ def run(program: Callable[..., Awaitable[R]], /, *args: Any, **options: Unpack[R
         >>> hw.run(double, 21, store=None)
         42
     """
-    result: R = _run(program, args, options)
+    result: R = drive_run(program, args, options)
     return result
 
 
-def _run(program: Any, args: tuple[Any, ...], options: RunOptions, new_deadline: bool = False) -> Any:
+def drive_run(program: Any, args: tuple[Any, ...], options: RunOptions, new_deadline: bool = False) -> Any:
     if importing_main():
         raise UsageError(
             "hw.run was reached while the program was being imported (by a worker or the command line): "
@@ -111,18 +109,18 @@ def _run(program: Any, args: tuple[Any, ...], options: RunOptions, new_deadline:
     if asyncio._get_running_loop() is not None:
         raise UsageError("hw.run starts an event loop, but one is running here already: use `await hw.arun(…)`")
     try:
-        return asyncio.run(_drive(program, args, options, new_deadline))
+        return asyncio.run(drive(program, args, options, new_deadline))
     except (RunError, StoreError) as error:  # one sentence; the runtime's own frames would only hide it
         raise error.with_traceback(None) from error.__cause__
 
 
 async def arun(program: Callable[..., Awaitable[R]], /, *args: Any, **options: Unpack[RunOptions]) -> R:
     """`run` inside an event loop that is already running."""
-    result: R = await _drive(program, args, options)
+    result: R = await drive(program, args, options)
     return result
 
 
-async def _drive(program: Any, args: tuple[Any, ...], options: RunOptions, new_deadline: bool = False) -> Any:
+async def drive(program: Any, args: tuple[Any, ...], options: RunOptions, new_deadline: bool = False) -> Any:
     if current.get() is not None or worker_call() is not None:
         raise UsageError("a run can't start inside a call of another run: call the task instead, it becomes a child")
     if not threads_can_start():
@@ -169,38 +167,6 @@ async def _drive(program: Any, args: tuple[Any, ...], options: RunOptions, new_d
     finally:
         close_sinks()
         if opened is not None and opened is not store:
-            opened.close()
-
-
-@overload
-def resume(run_id: str, /, *, dry_run: Literal[True], **options: Unpack[RunOptions]) -> ResumePlan: ...
-@overload
-def resume(run_id: str, /, *, dry_run: Literal[False] = ..., **options: Unpack[RunOptions]) -> Any: ...
-def resume(run_id: str, /, *, dry_run: bool = False, **options: Any) -> Any:
-    """Go on with a run, with the arguments it was started with. Options as for `run`.
-
-    The module that defines its task must have been imported. Calls that failed are asked again, finished ones are not. With
-    `dry_run=True` nothing runs: it returns a ResumePlan of what would be reused and run again.
-
-    Raises UnknownRun; UsageError if the task is not loaded or the arguments could not be stored.
-    """
-    store = options.get("store", DEFAULT_STORE)
-    opened = open_to_read(store) if dry_run else open_existing(store)
-    try:
-        info = opened.run(run_id)
-        spec = _loaded(info)
-        if dry_run:
-            return plan_resume(opened, info, options.get("on_change") or {})
-        if info.spec.args is None:
-            raise UsageError(
-                f"run {run_id!r} was started with arguments that can't be stored: "
-                f"go on with hw.run({info.spec.qualname or info.spec.task}, …, run_id={run_id!r}) and the same arguments"
-            )
-        args, kwargs = decode(info.spec.args, [opened.get_blob(name) for name in info.spec.blobs])
-        again = cast("RunOptions", {**options, "kwargs": kwargs, "store": opened, "run_id": run_id})
-        return _run(Task(spec), args, again, new_deadline=True)
-    finally:
-        if opened is not store:
             opened.close()
 
 
@@ -334,18 +300,6 @@ def _source_of(spec: TaskSpec) -> tuple[str, str]:
     return (str(Path(file).resolve()) if file else ""), name
 
 
-def _loaded(info: RunInfo) -> TaskSpec:
-    spec = TASKS.get(info.spec.task)
-    if spec is None:
-        near = difflib.get_close_matches(info.spec.task, TASKS, 1)
-        hint = f" (did you rename it to {near[0]}?)" if near else ""
-        raise UsageError(
-            f"run {info.spec.run_id!r} was started with task {info.spec.task}, which is not loaded{hint}: "
-            f"import {info.spec.module or 'its module'} ({info.spec.path}) first"
-        )
-    return spec
-
-
 def new_run_id(task_name: str) -> str:
     short = task_name.rpartition(".")[2].replace("<locals>", "").strip(".") or "run"
     return f"{short}-{time.strftime('%m%d-%H%M%S')}-{secrets.token_hex(2)}"
@@ -376,13 +330,11 @@ def _sinks(progress: bool | None, wanted: EventsLike) -> tuple[list[events.Sink]
 
 
 __all__ = [
-    "ResumePlan",
     "StoreError",
     "UnknownRun",
     "arun",
     "cancel",
     "fork",
-    "resume",
     "run",
     "signal",
 ]

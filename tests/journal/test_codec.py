@@ -317,7 +317,9 @@ def test_an_undeclared_type_is_refused_with_the_way_out():
     class Stranger:
         x: int
 
-    with pytest.raises(NotEncodable, match=r"^result\[0\] is a .*Stranger, which this program does not declare.*hw\.register"):
+    with pytest.raises(
+        NotEncodable, match=r"^result\[0\] is a .*Stranger, which a later process could not find by its name.*hw\.register"
+    ):
         encode([Stranger(1)])
     register(Stranger)
     assert there_and_back([Stranger(1)]) == [Stranger(1)]
@@ -393,7 +395,7 @@ def test_an_unknown_type_is_refused_without_importing_its_module(tmp_path, monke
     head = encode(cls(1)).head
     declared._declared.pop("sideeffect:Thing")
     declared._by_short.pop("sideeffect:Thing")
-    with pytest.raises(NotDecodable, match=r"sideeffect:Thing, which this program does not declare"):
+    with pytest.raises(NotDecodable, match=r"sideeffect:Thing, which this program has not loaded"):
         decode(head)
     assert "sideeffect" not in sys.modules
 

@@ -1,8 +1,8 @@
 """How a user's type is named in records, and which types a program has declared.
 
 A record names a type by text, and text from a disk must never make this program import a module or call something. So
-decoding looks a name up among the types that the program itself declared: by annotating a task with them, or with
-`register`. A live subclass of a declared class counts as declared.
+decoding looks a name up among the types that the program itself declared, by annotating a task with them or with `register`, and
+then among the classes of modules that are loaded already. A live subclass of a declared class counts as declared.
 
 A name is "module:qualname". `python prog.py`, `headway run prog.py:f` and a spawned worker call the same file
 `__main__`, `prog` and `__mp_main__`, so a name is looked up as it is written first, and then by its last module
@@ -20,6 +20,7 @@ import sys
 import typing
 from collections.abc import Iterator, Mapping
 from pathlib import PurePath
+from types import ModuleType
 from typing import Any, TypeVar
 
 from headway.errors import NotDecodable
@@ -95,24 +96,39 @@ def declare(annotation: Any, namespace: Mapping[str, Any] | None = None) -> None
 
 
 def is_declared(cls: type) -> bool:
-    """Whether values of this very class may be stored."""
+    """Whether values of this very class may be stored: it is declared, or a later process will find it by its name."""
     if cls in _known:
         return True
     if any(base in _known for base in cls.__mro__[1:]):
         _known.add(cls)
+        return True
+    if loaded_class(full_tag(cls)) is cls:
+        register(cls)
         return True
     return False
 
 
 def resolve(tag: str) -> type:
     """The declared class of this name. Raises NotDecodable, saying how to declare it."""
-    found = _declared.get(tag) or _by_short_tag(tag) or _live_subclass(tag)
+    found = _declared.get(tag) or _by_short_tag(tag) or _live_subclass(tag) or loaded_class(tag)
     if found is None:
         raise NotDecodable(
-            f"a recorded value is a {tag}, which this program does not declare: annotate the task that returns it,"
-            f" or decorate the class with @hw.register (and import its module before the run)"
+            f"a recorded value is a {tag}, which this program has not loaded: import its module before the run,"
+            f" annotate the task that returns it, or decorate the class with @hw.register"
         )
     return found
+
+
+def loaded_class(tag: str) -> type | None:
+    """The class of this name in a module that is loaded already. Nothing is imported for it, and no code of the module runs."""
+    module, _, qualname = tag.partition(":")
+    for name in (module, *(main for main in _MAIN if _main_stem(main) == module)):
+        found: Any = sys.modules.get(name)
+        for part in qualname.split("."):
+            found = vars(found).get(part) if isinstance(found, type | ModuleType) else None
+        if isinstance(found, type) and full_tag(found) == tag:
+            return found
+    return None
 
 
 def _by_short_tag(tag: str) -> type | None:

@@ -32,8 +32,8 @@ def _tag(value: object) -> str:
     cls = type(value)
     if not is_declared(cls):
         raise Refused(
-            f"is {a_or_an(cls.__qualname__)}, which this program does not declare and could not read back: name it"
-            f" in the task's return annotation (-> {cls.__qualname__}), or decorate the class with @hw.register"
+            f"is {a_or_an(cls.__qualname__)}, which a later process could not find by its name: define the class at the top of a"
+            f" module, name it in the task's return annotation (-> {cls.__qualname__}), or decorate it with @hw.register"
         )
     return full_tag(cls)
 

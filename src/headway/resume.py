@@ -1,0 +1,168 @@
+"""Going on with runs: `hw.resume` and `hw.aresume` with one, `hw.resume_all` with everything that stopped on the way.
+
+async def lifespan(app):                       # a service starts: what its last process left behind goes on
+    going_on = asyncio.create_task(hw.aresume_all(store="runs"))
+    yield
+"""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, Unpack, cast, overload
+
+from headway.engine.plan import ResumePlan, plan_resume
+from headway.engine.spec import TASKS, TaskSpec
+from headway.errors import Interrupted, RunOwned, UsageError
+from headway.join import Settled
+from headway.journal.codec import decode
+from headway.journal.open import open_existing, open_to_read
+from headway.journal.records import RunInfo
+from headway.journal.store import Store
+from headway.near import near_misses
+from headway.run import DEFAULT_STORE, RunOptions, drive, drive_run
+from headway.task import Task
+from headway.view import STATUSES, runs
+
+STOPPED = ("crashed", "interrupted")
+AT_ONCE = 8
+
+
+@overload
+def resume(run_id: str, /, *, dry_run: Literal[True], **options: Unpack[RunOptions]) -> ResumePlan: ...
+@overload
+def resume(run_id: str, /, *, dry_run: Literal[False] = ..., **options: Unpack[RunOptions]) -> Any: ...
+def resume(run_id: str, /, *, dry_run: bool = False, **options: Any) -> Any:
+    """Go on with a run, with the arguments it was started with. Options as for `run`.
+
+    The module that defines its task must have been imported. Calls that failed are asked again, finished ones are not. With
+    `dry_run=True` nothing runs: it returns a ResumePlan of what would be reused and run again.
+
+    Raises UnknownRun; UsageError if the task is not loaded or the arguments could not be stored.
+    """
+    if dry_run:
+        return _plan(run_id, **options)
+    with _reopened(run_id, options) as (task, args, again):
+        return drive_run(task, args, again, new_deadline=True)
+
+
+async def aresume(run_id: str, /, **options: Unpack[RunOptions]) -> Any:
+    """`resume` inside an event loop that is already running.
+
+    Example:
+        >>> import asyncio, headway as hw
+        >>> @hw.task
+        ... async def double(x: int) -> int:
+        ...     return 2 * x
+        >>> store = hw.MemoryStore()
+        >>> hw.run(double, 21, store=store, run_id="answer")
+        42
+        >>> asyncio.run(hw.aresume("answer", store=store))
+        42
+    """
+    with _reopened(run_id, options) as (task, args, again):
+        return await drive(task, args, again, new_deadline=True)
+
+
+def resume_all(**options: Any) -> dict[str, Settled[Any]]:
+    """`aresume_all` for a program without an event loop."""
+    return asyncio.run(aresume_all(**options))
+
+
+async def aresume_all(
+    *,
+    store: str | Path | Store = DEFAULT_STORE,
+    status: str | Sequence[str] = STOPPED,
+    task: str | None = None,
+    at_once: int = AT_ONCE,
+    **options: Any,
+) -> dict[str, Settled[Any]]:
+    """Go on with every run that stopped on the way, `at_once` of them at a time, and return how each ended, by its id.
+
+    Meant for the start of a service. One run's failure, or a task that is not loaded, is that run's result and stops no other. A
+    run that another process has taken up meanwhile is left to it and left out. A run keeps its deadline.
+
+    status: which runs. By default "crashed" ones, whose process is gone, and "interrupted" ones, which were told to stop.
+    task: only runs of this task. options: as for `run`, without `run_id` and `kwargs`.
+
+    Raises UsageError for a status that no run can have; Interrupted after Ctrl-C or SIGTERM, when all have stopped.
+    """
+    wanted = (status,) if isinstance(status, str) else tuple(status)
+    for name in wanted:
+        if name not in STATUSES:
+            raise UsageError(f"status={name!r} is no status of a run; {near_misses(name, STATUSES)}")
+    if not isinstance(at_once, int) or at_once < 1:
+        raise UsageError(f"at_once={at_once!r}: a whole number, at least 1")
+    found = [run.run_id for run in runs(store=store, task=task) if run.status in wanted]
+    room = asyncio.Semaphore(at_once)
+    ended: dict[str, Settled[Any]] = {}
+    stopped: list[Interrupted] = []
+
+    async def go_on(run_id: str) -> None:
+        async with room:
+            if stopped:
+                return
+            try:
+                with _reopened(run_id, {**options, "store": store}) as (program, args, again):
+                    ended[run_id] = Settled(value=await drive(program, args, again))
+            except RunOwned:
+                return
+            except Interrupted as error:
+                stopped.append(error)
+            except Exception as error:
+                ended[run_id] = Settled(error=error)
+
+    async with asyncio.TaskGroup() as group:
+        for run_id in found:
+            group.create_task(go_on(run_id))
+    if stopped:
+        raise stopped[0]
+    return {run_id: ended[run_id] for run_id in found if run_id in ended}
+
+
+@contextmanager
+def _reopened(run_id: str, options: Any) -> Iterator[tuple[Task[..., Any], tuple[Any, ...], RunOptions]]:
+    """The task, the arguments and the options with which a run goes on. Raises UnknownRun, UsageError."""
+    store = options.get("store", DEFAULT_STORE)
+    opened = open_existing(store)
+    try:
+        info = opened.run(run_id)
+        spec = _loaded(info)
+        if info.spec.args is None:
+            raise UsageError(
+                f"run {run_id!r} was started with arguments that can't be stored: "
+                f"go on with hw.run({info.spec.qualname or info.spec.task}, …, run_id={run_id!r}) and the same arguments"
+            )
+        args, kwargs = decode(info.spec.args, [opened.get_blob(name) for name in info.spec.blobs])
+        again = cast("RunOptions", {**options, "kwargs": kwargs, "store": opened, "run_id": run_id})
+        yield Task(spec), args, again
+    finally:
+        if opened is not store:
+            opened.close()
+
+
+def _plan(run_id: str, **options: Any) -> ResumePlan:
+    store = options.get("store", DEFAULT_STORE)
+    opened = open_to_read(store)
+    try:
+        info = opened.run(run_id)
+        _loaded(info)
+        return plan_resume(opened, info, options.get("on_change") or {})
+    finally:
+        if opened is not store:
+            opened.close()
+
+
+def _loaded(info: RunInfo) -> TaskSpec:
+    spec = TASKS.get(info.spec.task)
+    if spec is None:
+        near = difflib.get_close_matches(info.spec.task, TASKS, 1)
+        hint = f" (did you rename it to {near[0]}?)" if near else ""
+        raise UsageError(
+            f"run {info.spec.run_id!r} was started with task {info.spec.task}, which is not loaded{hint}: "
+            f"import {info.spec.module or 'its module'} ({info.spec.path}) first"
+        )
+    return spec

@@ -1,0 +1,126 @@
+"""A service starts and goes on with all that its last process left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import headway as hw
+
+SRC = str(Path(__file__).parents[2] / "src")
+STOP = {"on": True}
+
+
+@hw.task
+async def leaf(x: int) -> int:
+    return x
+
+
+@hw.task
+async def flow(x: int) -> int:
+    value = await leaf(x)
+    if STOP["on"]:
+        await asyncio.Event().wait()
+    return value + 1
+
+
+@hw.task
+async def other(x: int) -> int:
+    if STOP["on"]:
+        await asyncio.Event().wait()
+    raise RuntimeError(f"other {x}")
+
+
+@pytest.fixture
+def stopped(tmp_path):
+    """A store with runs that stopped on the way, one that is done and one that failed."""
+    store = hw.MemoryStore()
+
+    async def stop(task, x):
+        going = asyncio.create_task(hw.arun(task, x, store=store, run_id=f"{task.fn.__name__}-{x}"))
+        while not any(run.run_id == f"{task.fn.__name__}-{x}" and run.records for run in hw.runs(store=store)):
+            await asyncio.sleep(0)
+            if task is other:
+                break
+        going.cancel()
+        await asyncio.gather(going, return_exceptions=True)
+
+    STOP["on"] = True
+    for task, x in ((flow, 1), (flow, 2), (other, 3)):
+        asyncio.run(stop(task, x))
+    STOP["on"] = False
+    hw.run(leaf, 9, store=store, run_id="done")
+    with pytest.raises(RuntimeError):
+        hw.run(other, 8, store=store, run_id="failed")
+    return store
+
+
+def test_everything_that_stopped_on_the_way_goes_on(stopped):
+    ended = hw.resume_all(store=stopped)
+    assert {run_id: end.value if end.ok else str(end.error) for run_id, end in ended.items()} == {
+        "flow-1": 2,
+        "flow-2": 3,
+        "other-3": "other 3",
+    }
+    assert hw.resume_all(store=stopped) == {}, "what ended is not asked again"
+
+
+def test_only_runs_of_a_task_or_a_status_go_on(stopped):
+    assert list(hw.resume_all(store=stopped, task="other")) == ["other-3"]
+    assert list(hw.resume_all(store=stopped, status="failed")) == ["other-3", "failed"]
+
+
+def test_one_at_a_time_is_enough(stopped):
+    assert len(hw.resume_all(store=stopped, at_once=1)) == 3
+
+
+def test_a_store_that_is_not_there_has_nothing_to_go_on_with(tmp_path):
+    assert hw.resume_all(store=tmp_path / "store") == {}
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"), [({"status": "crashd"}, "did you mean 'crashed'"), ({"at_once": 0}, "at_once=0: a whole number")]
+)
+def test_nonsense_is_refused(stopped, options, said):
+    with pytest.raises(hw.UsageError, match=said):
+        hw.resume_all(store=stopped, **options)
+
+
+def test_a_run_goes_on_inside_of_a_loop(stopped):
+    async def service() -> int:
+        return await hw.aresume("flow-1", store=stopped)
+
+    assert asyncio.run(service()) == 2
+
+
+def test_a_run_whose_task_is_not_loaded_stops_no_other(tmp_path):
+    """Two processes are killed; a third one knows the task of one of them."""
+    program = """
+import asyncio, os, sys
+import headway as hw
+
+@hw.task
+async def {name}(x: int) -> int:
+    if os.environ.get("STOP"):
+        os._exit(9)
+    return x
+
+if __name__ == "__main__":
+    if os.environ.get("STOP"):
+        hw.run({name}, 7, run_id="{name}", progress=False)
+    print({{run: end.value if end.ok else type(end.error).__name__ for run, end in hw.resume_all().items()}})
+"""
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.py").write_text(program.format(name=name))
+        env = {**os.environ, "PYTHONPATH": SRC, "STOP": "1"}
+        subprocess.run([sys.executable, f"{name}.py"], cwd=tmp_path, env=env, check=False)
+    done = subprocess.run(
+        [sys.executable, "one.py"], cwd=tmp_path, env={**os.environ, "PYTHONPATH": SRC}, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "{'one': 7, 'two': 'UsageError'}", done.stderr
