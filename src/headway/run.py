@@ -14,6 +14,7 @@ import os
 import secrets
 import sys
 import time
+import warnings
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypedDict, TypeVar, Unpack
@@ -32,7 +33,7 @@ from headway.inside import encode_signal
 from headway.journal.codec import digest, encode
 from headway.journal.forking import fork_rows
 from headway.journal.open import open_existing, open_store
-from headway.journal.records import RunInfo, RunSpec
+from headway.journal.records import RunInfo, RunSpec, RunStatus
 from headway.journal.store import Store
 from headway.near import near_misses
 from headway.observe.progress import Progress
@@ -196,9 +197,12 @@ def cancel(run_id: str, *, store: StoreLike = DEFAULT_STORE) -> None:
 
 
 def signal(run_id: str, name: str, value: object = None, *, store: StoreLike = DEFAULT_STORE) -> None:
-    """Send a value to whoever waits, now or later, with `hw.wait_event(name)` in the run."""
+    """Send a value to whoever waits, now or later, with `hw.wait_event(name)` in the run. Warns where the run is done: nobody
+    in it waits any more."""
     opened = open_existing(store)
     try:
+        if opened.run(run_id).status == RunStatus.DONE:
+            warnings.warn(f"run {run_id!r} is done: nobody in it waits for {name!r} any more", RuntimeWarning, stacklevel=2)
         opened.send_signal(run_id, name, encode_signal(value), time.time())
     finally:
         if opened is not store:

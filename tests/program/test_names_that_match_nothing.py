@@ -115,3 +115,9 @@ def test_a_budget_that_was_not_needed_is_no_mistake(go):
         return budget.spent
 
     assert go(program)["tokens"] == 0
+
+
+def test_a_signal_to_a_run_that_is_done_warns(go, tmp_path):
+    go(program_of("1", stop=False))
+    with pytest.warns(RuntimeWarning, match="run 'run' is done: nobody in it waits for 'approve'"):
+        hw.signal("run", "approve", store=tmp_path / "store")

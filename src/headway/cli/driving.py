@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -276,7 +277,11 @@ def cancel_run(run_id: str, store: str, *, as_json: bool) -> None:
 
 
 def signal_run(run_id: str, name: str, value: str, store: str, *, as_json: bool) -> None:
-    hw.signal(run_id, name, parse_json(value), store=store)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        hw.signal(run_id, name, parse_json(value), store=store)
+    for each in told:
+        console.note(str(each.message), "yellow")
     _say(Said(run_id=run_id, done=f"was sent {name}"), as_json=as_json)
 
 
