@@ -244,18 +244,47 @@ def test_a_change_after_the_end_does_no_harm() -> None:
     assert copied.ends == [None]
 
 
-@pytest.mark.parametrize("debug", [False, True])
-def test_a_change_that_no_version_shows_is_seen_in_debug_mode(debug: bool) -> None:
-    array = numbers(3)
+def zero_all(array: Array) -> None:
+    array[:] = 0
+
+
+def scale_all(array: Array) -> None:
+    array *= 1.5
+
+
+def set_some_rows(array: Array) -> None:
+    array[100:110] = 7
+
+
+def set_one(array: Array) -> None:
+    array.reshape(-1)[1] = 77
+
+
+@pytest.mark.parametrize("change", [zero_all, scale_all, set_some_rows])
+def test_a_change_of_much_that_no_version_shows_is_seen(change: Callable[[Array], None]) -> None:
+    for phase in (0, 1, 12345):
+        array = numbers(300, 100)
+        held, gate = gated("model.w", array)
+        copied = Copied({"model.w": held}, phase=phase)
+        copied.snapshot.start()
+        change(array)
+        gate.permits.release()
+        copied.snapshot.wait()
+        assert "model.w was changed while it was being copied, unseen by its version" in str(copied.ends[0])
+
+
+@pytest.mark.parametrize(("size", "debug"), [(4000, False), (100_000, False), (100_000, True)])
+def test_one_changed_element_that_no_version_shows_is_seen_in_a_small_tensor_and_in_debug_mode(size: int, debug: bool) -> None:
+    array = numbers(size)
     held, gate = gated("model.w", array)
     copied = Copied({"model.w": held}, debug=debug)
     if debug:
         gate.permits.release()  # for the hash before
     copied.snapshot.start()
-    array[1] = 77
+    set_one(array)
     gate.permits.release()
     copied.snapshot.wait()
-    if debug:
+    if size == 4000 or debug:
         assert "model.w was changed while it was being copied, unseen by its version" in str(copied.ends[0])
     else:
         assert copied.ends == [None]

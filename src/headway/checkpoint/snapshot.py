@@ -6,8 +6,10 @@ thread in the order of the file, in slices, without the interpreter lock; whoeve
 helps copying until all is there. `StepGuard` (`guard.py`) lets torch's optimizers call it.
 
 A tensor that changed all the same is noticed by its version. Its snapshot is torn: neither the state before nor the state after,
-and is reported as SaveFailed. Not every change moves a version (writes through `.data`, numpy or another process do not), which is
-what `debug` is for: it also compares hashes. Nothing here ever raises into the training: how it went is told to `on_end`.
+and is reported as SaveFailed. Not every change moves a version (writes through `.data`, numpy or another process do not). So some
+elements of each guarded tensor are looked at when the snapshot starts, and must be the same in the copy: all of a small tensor, and
+of a large one enough to notice that it was scaled, zeroed or exchanged (`sample.py`). With `debug` all are, by hash. Nothing here
+ever raises into the training: how it went is told to `on_end`.
 """
 
 from __future__ import annotations
@@ -26,9 +28,11 @@ from headway.checkpoint.dtypes import NBYTES, raw_dtype
 from headway.checkpoint.helper.points import reach
 from headway.checkpoint.inventory import Holding, Piece
 from headway.checkpoint.manifest import Phase
+from headway.checkpoint.sample import Spread, sample, sample_of_copy, spread
 from headway.errors import SaveFailed
 
 SLICE_BYTES = 16 << 20
+LOOKED_AT = 64  # elements of each guarded tensor: each may cost a cache miss, in the time that the training waits
 _TELL_BYTES = 4 << 20
 _ADVICE = "wait for the save's `staged()` before you change the state outside of an optimizer's step"
 
@@ -83,7 +87,8 @@ class Snapshot:
         on_end: hears once, from any thread, that all is copied (None) or why the snapshot is of no use. Nothing reads the state
             or writes to the image after that.
         bytes_per_s: how fast the background thread copies at most; whoever waits copies as fast as it can.
-        debug: compare hashes as well as versions.
+        debug: compare the hashes of all bytes, too.
+        phase: any number, another one for each snapshot: which elements are looked at.
     """
 
     def __init__(
@@ -96,6 +101,7 @@ class Snapshot:
         header: bytes = b"",
         bytes_per_s: float | None = None,
         debug: bool = False,
+        phase: int = 0,
     ) -> None:
         self.error: SaveFailed | None = None
         self.copied_s = 0.0  # seconds that threads spent copying
@@ -103,13 +109,14 @@ class Snapshot:
         self._into, self._header = into, header
         self._on_watermark, self._on_end = on_watermark, on_end
         self._bytes_per_s = bytes_per_s
-        self._debug = debug
+        self._debug, self._phase = debug, phase
         self._parts = [part for number, item in enumerate(self._items) for part in slices(number, item)]
         self._copied = [False] * len(self._parts)
         self._left = Counter(part.item for part in self._parts)
         self._next = self._first_open = 0  # the first slice that nobody took; the first that is not in the image
         self._busy = self._told = 0
         self._versions: list[int] = []
+        self._samples: dict[int, bytes] = {}
         self._hashes: dict[int, str] = {}
         self._phases: list[Phase] = []
         self._late_began = self._wait_began = 0.0
@@ -122,8 +129,7 @@ class Snapshot:
         began, self._busy = time.time(), 1
         self._into[: len(self._header)] = self._header
         self._versions = [item.holding.memory.version() for item in self._items]
-        if self._debug:
-            self._hashes = {number: self._hash(number) for number, item in enumerate(self._items) if item.holding.guarded}
+        self._look()
         nbytes = 0
         for at, part in enumerate(self._parts):
             if not self._guarded(at):
@@ -204,9 +210,7 @@ class Snapshot:
                 flat = np.frombuffer(self._into, raw_dtype(holding.object.dtype), part.piece.box.volume, part.start)
                 holding.memory.read(part.piece, flat.reshape(part.piece.box.extent))
         except Exception as error:
-            failed = SaveFailed(f"{holding.name}{part.piece.box} could not be copied: {type(error).__name__}: {error}")
-            failed.__cause__ = error
-            return failed
+            return _unreadable(holding.name, part.piece, error)
         finally:
             self.copied_s += time.perf_counter() - begin
         return None
@@ -258,11 +262,32 @@ class Snapshot:
         item = self._items[number]
         if item.holding.memory.version() != self._versions[number]:
             return SaveFailed(f"{item.holding.name} was changed while it was being copied: {_ADVICE}")
-        if hashes and number in self._hashes:
-            nbytes = item.piece.box.volume * NBYTES[item.holding.object.dtype]
-            if xxhash.xxh3_128_hexdigest(self._into[item.start : item.start + nbytes]) != self._hashes[number]:
+        if hashes and number in self._samples:
+            code = item.holding.object.dtype
+            copy = self._into[item.start : item.start + item.piece.box.volume * NBYTES[code]]
+            same = sample_of_copy(copy, code, self._spread(number)) == self._samples[number]
+            if not same or (self._hashes and xxhash.xxh3_128_hexdigest(copy) != self._hashes[number]):
                 return SaveFailed(f"{item.holding.name} was changed while it was being copied, unseen by its version: {_ADVICE}")
         return None
+
+    def _look(self) -> None:
+        """Remember what guarded tensors are now."""
+        for number, item in enumerate(self._items):
+            if item.holding.guarded and self.error is None:
+                try:
+                    self._samples[number] = self._sample(number)
+                    if self._debug:
+                        self._hashes[number] = self._hash(number)
+                except Exception as error:
+                    self.error = _unreadable(item.holding.name, item.piece, error)
+
+    def _spread(self, number: int) -> Spread | None:
+        return spread(self._items[number].piece, LOOKED_AT, self._phase)
+
+    def _sample(self, number: int) -> bytes:
+        """Some elements of a tensor as they are now."""
+        item = self._items[number]
+        return sample(item.holding.memory, item.piece, item.holding.object.dtype, self._spread(number))
 
     def _hash(self, number: int) -> str:
         """The hash of a tensor's bytes as they are now."""
@@ -273,3 +298,9 @@ class Snapshot:
                 item.holding.memory.read(part.piece, scratch)
                 digest.update(scratch.tobytes())
         return digest.hexdigest()
+
+
+def _unreadable(name: str, piece: Piece, error: Exception) -> SaveFailed:
+    failed = SaveFailed(f"{name}{piece.box} could not be copied: {type(error).__name__}: {error}")
+    failed.__cause__ = error
+    return failed
