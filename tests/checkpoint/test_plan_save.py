@@ -16,7 +16,7 @@ from headway.errors import CheckpointMismatch
 
 
 def table(boxes, shape, dtype="F32"):
-    return Table({"w": Object(dtype, shape)}, {"w": tuple(boxes)})
+    return Table({"w": Object(dtype, shape, "param")}, {"w": tuple(boxes)})
 
 
 @st.composite
@@ -50,7 +50,7 @@ def test_every_element_is_written_once_by_a_rank_that_has_it(given_held):
 
 
 def test_what_all_hold_is_shared_evenly():
-    objects = {f"w{number}": Object("F32", (100 + number,)) for number in range(40)}
+    objects = {f"w{number}": Object("F32", (100 + number,), "param") for number in range(40)}
     every = Table(objects, {name: (whole(known.shape),) for name, known in objects.items()})
     plan = plan_save([every] * 4)
     loads = [sum(box.volume for _, box in share.boxes) for share in plan.shares]

@@ -196,6 +196,8 @@ class Checkpoints:
                 last.durable()
         finally:
             self.wait()
+            if (saver := self._own_saver()) is not None:
+                saver.sum_up()
 
     def wait(self, timeout_s: float | None = None) -> None:
         """Return when no save is on its way any more, durable or failed. Warns of those that failed."""

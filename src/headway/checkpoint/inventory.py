@@ -84,13 +84,15 @@ class HostMemory:
 
 @dataclass(slots=True)
 class Holding:
-    """What this process holds of one object. `guarded` memory changes only in an optimizer step, so it may be copied later."""
+    """What this process holds of one object. `guarded` memory changes only in an optimizer step, so it may be copied later.
+    `synced`: the first rank's is sent to the others before it is used, so that what they have may be something else."""
 
     name: str
     object: Object
     pieces: tuple[Piece, ...]
     memory: Memory
     guarded: bool = False
+    synced: bool = False
 
 
 @dataclass(slots=True)

@@ -2,6 +2,9 @@
 
 Wrappers add words to names (`module.` of DDP, `_orig_mod.` of `torch.compile`, `_fsdp_wrapped_module.` of FSDP1); they are taken
 out, so that a model has the same names however it is wrapped. Buffers that are not persistent are left out, as `state_dict` does.
+
+DDP sends the buffers of its first rank to the others before each forward, so between two forwards each rank may have its own (the
+statistics of its batches): what is to be kept is the first rank's, and that the others differ is no mistake.
 """
 
 from __future__ import annotations
@@ -26,21 +29,38 @@ def put_module(module: torch.nn.Module, taking: Taking, path: str) -> None:
     """Put a module's parameters, persistent buffers and extra state under a name."""
     bases: dict[str, str] = {}
     wrappers: set[str] = set()
+    senders: list[tuple[str, Any]] = []
     for prefix, inner in module.named_modules(remove_duplicate=False):
         outer, _, word = prefix.rpartition(".")
         added = word in _WORDS or (word == "module" and outer in wrappers)
         base = bases[prefix] = _joined(bases.get(outer, path), "" if added else word)
         if type(inner).__name__ in _WRAPPERS:
             wrappers.add(prefix)
+            senders += [(_joined(prefix, "module."), inner)] if _sends_buffers(inner) else []
         for name, parameter in inner._parameters.items():
             if parameter is not None:
                 taking.array(_joined(base, name), parameter, "param")
         for name, buffer in inner._buffers.items():
             if buffer is not None and name not in inner._non_persistent_buffers_set:
                 taking.array(_joined(base, name), buffer, "buffer")
+                if _is_sent(_joined(prefix, name), senders):
+                    taking.synced(_joined(base, name))
         if type(inner).get_extra_state is not torch.nn.Module.get_extra_state:
             name = taking.placer.name(_joined(base, "_extra_state"))
             taking.tree(name, inner.get_extra_state(), "array", inner.set_extra_state)
+
+
+def _sends_buffers(wrapper: Any) -> bool:
+    """Whether it sends its first rank's buffers to the others before each forward. (What a hook does with them is not known.)"""
+    sends = getattr(wrapper, "forward_sync_buffers", getattr(wrapper, "broadcast_buffers", False))
+    return bool(sends) and not hasattr(wrapper, "buffer_hook")
+
+
+def _is_sent(path: str, senders: list[tuple[str, Any]]) -> bool:
+    return any(
+        path.startswith(below) and path.removeprefix(below) not in getattr(sender, "parameters_to_ignore", ())
+        for below, sender in senders
+    )
 
 
 def _joined(*words: Any) -> str:

@@ -1,16 +1,18 @@
 """Who writes what: a pure function from what all ranks hold to what each of them puts into its file.
 
-Every rank says in a `Table` which boxes of which objects it has. What several hold is written by one of them: equal boxes are
-given, largest first, to the holder that has least to write so far. Boxes that overlap without being equal (one rank has a whole
-tensor, another a half of it) are cut, so that every element is written exactly once. All ranks compute the same plan from the same
-tables, so nothing has to be sent back. What ranks must agree on (types, shapes, plain values such as the step) is compared here,
-and a hole is found here, before a byte is copied.
+Every rank says in a `Table` which boxes of which objects it has. What several hold is written by one of them. Parameters and
+moments are given, largest first, to the holder that has least to write so far; all else is taken from the first rank that has it,
+because a state with some buffers of one rank and some of another was never anybody's (`replicas.py` compares them). Boxes that
+overlap without being equal (one rank has a whole tensor, another a half of it) are cut, so that every element is written exactly
+once. All ranks compute the same plan from the same tables, so nothing has to be sent back. What ranks must agree on (types, shapes,
+plain values such as the step) is compared here, and a hole is found here, before a byte is copied.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -20,12 +22,16 @@ from headway.checkpoint.inventory import Inventory
 from headway.checkpoint.manifest import Json, Object
 from headway.errors import CheckpointMismatch
 
+TRAINED = ("param", "moment")
+"""Kinds that the optimizer changes, on all ranks in the same way."""
+
 
 class Table(msgspec.Struct, frozen=True):
-    """What one rank holds."""
+    """What one rank holds. `synced`: buffers that are sent from the first rank to the others before they are used."""
 
     objects: dict[str, Object]
     boxes: dict[str, tuple[Box, ...]]
+    synced: tuple[str, ...] = ()
 
 
 class Share(msgspec.Struct, frozen=True):
@@ -34,20 +40,32 @@ class Share(msgspec.Struct, frozen=True):
     boxes: tuple[tuple[str, Box], ...]
 
 
+class Replica(NamedTuple):
+    """A box that several ranks have."""
+
+    name: str
+    box: Box
+    ranks: tuple[int, ...]
+
+
 class SavePlan(msgspec.Struct, frozen=True):
+    """`replicas`: what must be the same on several ranks."""
+
     objects: dict[str, Object]
     shares: tuple[Share, ...]
+    replicas: tuple[Replica, ...] = ()
 
 
 def table_of(inventory: Inventory) -> Table:
     """The table of this process."""
     objects = {holding.name: holding.object for holding in inventory.holdings}
     boxes = {holding.name: tuple(piece.box for piece in holding.pieces) for holding in inventory.holdings}
-    return Table(objects | inventory.aliases, boxes)
+    return Table(objects | inventory.aliases, boxes, tuple(holding.name for holding in inventory.holdings if holding.synced))
 
 
-def plan_save(tables: Sequence[Table]) -> SavePlan:
-    """Share the work. Raises CheckpointMismatch where ranks contradict each other or leave a hole."""
+def plan_save(tables: Sequence[Table], *, balanced: bool = True) -> SavePlan:
+    """Share the work. `balanced`: parameters and moments are the same on all ranks that have them, so any may write them. Raises
+    CheckpointMismatch where ranks contradict each other or leave a hole."""
     objects = _agreed(tables)
     holders: dict[str, dict[Box, list[int]]] = {}
     for rank, table in enumerate(tables):
@@ -61,11 +79,15 @@ def plan_save(tables: Sequence[Table]) -> SavePlan:
                 parts.append((box.volume * NBYTES[known.dtype], name, box, ranks))
     load = [0] * len(tables)
     shares: list[list[tuple[str, Box]]] = [[] for _ in tables]
-    for nbytes, name, box, ranks in sorted(parts, key=lambda part: (-part[0], part[1], part[2])):
-        rank = min(ranks, key=lambda each: (load[each], each))
+    free = {name for name, known in objects.items() if balanced and known.kind in TRAINED}
+    for nbytes, name, box, ranks in sorted(parts, key=lambda part: (part[1] in free, -part[0], part[1], part[2])):
+        rank = min(ranks, key=lambda each: (load[each], each)) if name in free else min(ranks)
         load[rank] += nbytes
         shares[rank].append((name, box))
-    return SavePlan(objects, tuple(Share(tuple(share)) for share in shares))
+    synced = {name for table in tables for name in table.synced}
+    held = [part for part in parts if part[0] and len(part[3]) > 1 and part[1] not in synced]
+    replicas = sorted(Replica(name, box, tuple(ranks)) for _, name, box, ranks in held)
+    return SavePlan(objects, tuple(Share(tuple(share)) for share in shares), tuple(replicas))
 
 
 def _disjoint(name: str, known: Object, held: dict[Box, list[int]]) -> dict[Box, list[int]]:
@@ -118,3 +140,14 @@ def agreed_values(held: Sequence[Mapping[str, Json]]) -> dict[str, Json]:
                     "kept by what it belongs to (hw.checkpoint.Streams, hw.checkpoint.Cursor), or by rank (hw.checkpoint.PerRank)"
                 )
     return values
+
+
+def merged_values(held: Sequence[Mapping[str, Json]]) -> tuple[dict[str, Json], dict[str, tuple[int, ...]]]:
+    """The plain values of all ranks together, each as the first rank has it, and which ranks have another one."""
+    values: dict[str, Json] = {}
+    wrong: dict[str, list[int]] = {}
+    for rank, mine in enumerate(held):
+        for name, value in mine.items():
+            if values.setdefault(name, value) != value:
+                wrong.setdefault(name, []).append(rank)
+    return values, {name: tuple(ranks) for name, ranks in wrong.items()}

@@ -6,7 +6,8 @@ begins its part with its helper process and goes on training. What becomes of it
 
 A save that fails never ends the training and is never silent: an event at once, a warning from the next call on the training's
 thread, and an exception for whoever asks (`Save.durable`). What can never work, as a state that can't be saved or a layout that
-does not fit, raises UsageError, LayoutError or CheckpointMismatch at the first save, on all ranks.
+does not fit, raises UsageError, LayoutError or CheckpointMismatch at the first save, on all ranks. The same trouble later on, when
+a state that could be saved can't be any more, is a save that fails; ranks that begin to differ are warned of (`replicas.py`).
 """
 
 from __future__ import annotations
@@ -33,13 +34,14 @@ from headway.checkpoint.inventory import Inventory
 from headway.checkpoint.layout import Layout
 from headway.checkpoint.manifest import Head, Json
 from headway.checkpoint.monitor import Listener, Monitor
-from headway.checkpoint.plan_save import SavePlan, Table, agreed_values, plan_save, table_of
+from headway.checkpoint.plan_save import SavePlan, Table, plan_save, table_of
 from headway.checkpoint.ranks import Ranks
+from headway.checkpoint.replicas import Agreement, warning
 from headway.checkpoint.snapshot import Item, Snapshot
 from headway.checkpoint.state import take
 from headway.checkpoint.together import together
 from headway.engine import events
-from headway.errors import CheckpointError, CheckpointMismatch, SaveFailed, StoreFull
+from headway.errors import CheckpointError, CheckpointMismatch, SaveFailed, StoreFull, UsageError
 
 DEADLINE_S = 600.0
 
@@ -105,6 +107,8 @@ _decode_table = msgspec.msgpack.Decoder(Table).decode
 
 class _Planned(msgspec.Struct, frozen=True):
     hashes: tuple[str, ...]
+    tables: tuple[Table, ...]
+    balanced: bool
     plan: SavePlan
 
 
@@ -151,29 +155,37 @@ class Saver:
         self._lost: dict[str, str] = {}  # given up here, and not told to the others yet
         self._unsaid: list[str] = []  # failures that nobody was warned of yet
         self._planned: _Planned | None = None
+        self._agreement = Agreement(ranks, debug=debug)
         self._layout: dict[str, Json] = {}
         self._basis: Head | None = None
         self._knows_head = False
         self.parent = self._came_from = ""
 
     def came_from(self, id: str) -> None:
-        """The state is that of a checkpoint: it is the parent of the next one."""
+        """The state is that of a checkpoint: it is the parent of the next one, and the same on all ranks."""
         self.parent = self._came_from = id
+        self._agreement.forget()
 
     # --- saving ------------------------------------------------------------------------------------------------------
 
     def save(self, state: Any, layout: Layout | None, step: int, metrics: dict[str, float]) -> Save:
-        """Begin to save. Raises UsageError, LayoutError, CheckpointMismatch, on all ranks; what fails later raises in `durable`."""
+        """Begin to save. The first time, raises UsageError, LayoutError, CheckpointMismatch, on all ranks, where the state can't be
+        saved; what fails later raises in `durable`."""
         self.warn()
         began = time.perf_counter()
         monitor = Monitor(self._backend.url, step, self._ranks.rank, self._listener)
-        with monitor.phase("plan"):
-            inventory, words = self._agree(state, layout, step)
-            save = Save(step, words[0].id, self._why_not(words))
-            if not save.skipped:
-                plan = self._plan(inventory, layout, tuple(word.layout for word in words))
-                values = agreed_values([word.values for word in words])
-                image = self._image(plan, save.id)
+        save = Save(step, "")
+        try:
+            with monitor.phase("plan"):
+                inventory, words = self._agree(state, layout, step)
+                save = Save(step, words[0].id, self._why_not(words))
+                if not save.skipped:
+                    plan, values = self._plan_agreed(inventory, layout, words, monitor)
+                    image = self._image(plan, save.id)
+        except (CheckpointError, UsageError) as error:
+            if not self._agreement.begun:
+                raise
+            return self._failed_to_begin(save, error, monitor)
         if save.skipped:
             monitor.tell(events.CheckpointSkipped, why=save.skipped)
             return save
@@ -192,7 +204,7 @@ class Saver:
         lost, self._lost = self._lost, {}
 
         def say() -> bytes:
-            taken.append(take(state, layout, rank=self._ranks.rank, ranks=self._ranks.size))
+            taken.append(self._take(state, layout))
             table = xxhash.xxh3_128_hexdigest(msgspec.msgpack.encode(table_of(taken[0])))
             word = _Word(step, secrets.token_hex(6), table, taken[0].values, self._full(), lost)
             return msgspec.msgpack.encode(word)
@@ -204,6 +216,28 @@ class Saver:
             for id, why in word.lost.items():
                 self._give_up(id, f"rank {rank}: {why}")
         return taken[0], words
+
+    def _take(self, state: Any, layout: Layout | None) -> Inventory:
+        """What this process holds. An object of the state that raises ends no training, once its state was saved."""
+        try:
+            return take(state, layout, rank=self._ranks.rank, ranks=self._ranks.size)
+        except Exception as error:
+            if not self._agreement.begun or isinstance(error, CheckpointError | UsageError):
+                raise
+            raise SaveFailed(f"the state could not be read: {type(error).__name__}: {error}") from error
+
+    def _failed_to_begin(self, save: Save, error: CheckpointError | UsageError, monitor: Monitor) -> Save:
+        """A save of a state that could be saved before, and can't be now."""
+        if isinstance(error, CheckpointError):
+            save.error = error
+        else:
+            save.error = SaveFailed(str(error))
+            save.error.__cause__ = error
+        monitor.tell(events.CheckpointFailed, why=str(error))
+        self._unsaid.append(f"step {save.step} was not saved: {error}")
+        save._ended.set()
+        self.warn()
+        return save
 
     def _full(self) -> str:
         """Why no save can begin now."""
@@ -219,15 +253,34 @@ class Saver:
             return ""
         return words[where].full if len(words) == 1 else f"on rank {where}, {words[where].full}"
 
+    def _plan_agreed(
+        self, inventory: Inventory, layout: Layout | None, words: list[_Word], monitor: Monitor, *, preparing: bool = False
+    ) -> tuple[SavePlan, dict[str, Json]]:
+        """Who writes what, and the plain values. Says what began to differ between ranks."""
+        hashes = tuple(word.layout for word in words)
+        plan = self._plan(inventory, layout, hashes)
+        held = [word.values for word in words]
+        values, differ = self._agreement.compare(plan, inventory, held, words[0].step, preparing=preparing)
+        if differ:
+            why = warning(differ, words[0].step, plan)
+            monitor.tell(events.CheckpointDiffers, names=tuple(differ), why=why)
+            self._unsaid.append(why)
+            plan = self._plan(inventory, layout, hashes)  # parameters may have to come from one rank now
+        return plan, values
+
     def _plan(self, inventory: Inventory, layout: Layout | None, hashes: tuple[str, ...]) -> SavePlan:
         """Who writes what, as last time if all ranks hold what they held then."""
+        balanced = self._agreement.balanced
         if self._planned is None or self._planned.hashes != hashes:
             mine = msgspec.msgpack.encode(table_of(inventory))
-            tables = [_decode_table(said) for said in self._ranks.exchange(mine)]
-            self._planned = _Planned(hashes, plan_save(tables))
+            tables = tuple(_decode_table(said) for said in self._ranks.exchange(mine))
+            self._planned = _Planned(hashes, tables, balanced, plan_save(tables, balanced=balanced))
             if layout is not None:
                 layout.check_rules(self._planned.plan.objects)
             self._layout = {"ranks": self._ranks.size, **(layout.describe() if layout is not None else {})}
+        elif self._planned.balanced != balanced:
+            tables = self._planned.tables
+            self._planned = _Planned(hashes, tables, balanced, plan_save(tables, balanced=balanced))
         return self._planned.plan
 
     def _image(self, plan: SavePlan, id: str) -> FileImage:
@@ -309,7 +362,8 @@ class Saver:
                 begun.abandon(str(error))
 
         # From here on the snapshot gives the buffer back, however it ends.
-        snapshot = Snapshot(items, begun.image, begun.progress, ended, header=image.header, debug=self._debug)
+        phase = int(flight.save.id, 16)  # another one for each save, so that in time all is looked at
+        snapshot = Snapshot(items, begun.image, begun.progress, ended, header=image.header, debug=self._debug, phase=phase)
         flight.save._snapshot = snapshot
         snapshot.start()
         self._guard.watch(snapshot)
@@ -361,6 +415,12 @@ class Saver:
         for message in unsaid:
             warnings.warn(message, RuntimeWarning, stacklevel=4)
 
+    def sum_up(self) -> None:
+        """Warn of what is left to say at the end of a training."""
+        if summary := self._agreement.summary():
+            self._unsaid.append(summary)
+        self.warn()
+
     # --- its end -----------------------------------------------------------------------------------------------------
 
     def guard(self) -> None:
@@ -370,9 +430,10 @@ class Saver:
     def prepare(self, state: Any, layout: Layout | None) -> None:
         """Have the memory for saves of this state made ahead of time. All ranks must call it. Raises as `save` does."""
         inventory, words = self._agree(state, layout, step=0)
-        image = self._image(self._plan(inventory, layout, tuple(word.layout for word in words)), words[0].id)
+        monitor = Monitor(self._backend.url, 0, self._ranks.rank, self._listener)
+        plan, _ = self._plan_agreed(inventory, layout, words, monitor, preparing=True)
         try:
-            self._client.prepare(image.nbytes)
+            self._client.prepare(self._image(plan, words[0].id).nbytes)
         except SaveFailed as error:
             self._unsaid.append(str(error))
 
@@ -400,7 +461,7 @@ class Saver:
         self._client.close(timeout_s)
         if self._after is not None:
             self._after.shutdown()
-        self.warn()
+        self.sum_up()
 
 
 def _items(inventory: Inventory, image: FileImage) -> list[Item]:

@@ -160,6 +160,12 @@ class Taking:
 
         return Inventory(list(self._holdings.values()), self._aliases, self._values, accept)
 
+    def synced(self, path: str) -> None:
+        """The array that was put there is sent from the first rank to the others before it is used."""
+        name = self.placer.name(path)
+        if name in self._holdings:
+            self._holdings[name].synced = True
+
     def guard(self, name: str) -> None:
         """An optimizer changes this array, and nothing else does."""
         if name in self._holdings:

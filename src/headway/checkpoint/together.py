@@ -21,6 +21,7 @@ _KINDS: dict[str, type[HeadwayError]] = {
         errors.CheckpointMismatch,
         errors.CheckpointConflict,
         errors.NoCheckpoint,
+        errors.SaveFailed,
         errors.StoreFull,
         errors.LayoutError,
         errors.UsageError,

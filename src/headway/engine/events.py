@@ -172,6 +172,13 @@ class CheckpointFailed(CheckpointEvent, frozen=True, kw_only=True):
     why: str
 
 
+class CheckpointDiffers(CheckpointEvent, frozen=True, kw_only=True):
+    """Ranks began to have different values under these names. The checkpoint has the first rank's."""
+
+    names: tuple[str, ...]
+    why: str
+
+
 class CheckpointLoaded(CheckpointEvent, frozen=True, kw_only=True):
     id: str
     nbytes: int
@@ -206,6 +213,7 @@ AnyEvent = (
     | CheckpointSaved
     | CheckpointSkipped
     | CheckpointFailed
+    | CheckpointDiffers
     | CheckpointLoaded
     | Warned
 )
