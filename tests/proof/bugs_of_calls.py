@@ -60,8 +60,8 @@ IDENTITY: tuple[Bug, ...] = (
     bug(
         "each attempt has an idempotency key of its own",
         LAUNCH,
-        "idempotency_key=hashlib.blake2b(name,",
-        "idempotency_key=hashlib.blake2b(name + bytes([call._attempt]),",
+        "idempotency_key=hashlib.blake2b(engine.shared.effect_name(call),",
+        "idempotency_key=hashlib.blake2b(engine.shared.effect_name(call) + bytes([call._attempt]),",
     ),
 )
 
@@ -320,7 +320,7 @@ OF_ALL: tuple[Bug, ...] = (
     bug(
         "what is below a shared call is not kept for the next one that runs",
         SHARED,
-        "            return self._answer(call, self._find(call))\n",
+        "            return self._answer(call, self._results(call))\n",
         "            return False\n",
     ),
     bug(
@@ -349,9 +349,9 @@ OF_ALL: tuple[Bug, ...] = (
     ),
     bug(
         "each caller of a shared effect has an idempotency key of its own",
-        LAUNCH,
-        "        name = call.key if call._share is None else call._share.key\n",
-        "        name = call.key\n",
+        SHARED,
+        "        return self._engine.known.effect_names.setdefault(",
+        "        return call.key\n        return self._engine.known.effect_names.setdefault(",
     ),
 )
 
