@@ -104,6 +104,8 @@ class ModelError(CallError):
 
     status: int | None = None
     """The HTTP status that it answered with, where it answered."""
+    may_have_cost: bool = False
+    """Whether it may have worked on the request all the same. It is then booked at its reservation."""
 
 
 class ModelUnavailable(ModelError):
@@ -111,8 +113,6 @@ class ModelUnavailable(ModelError):
 
     retry_after_s: float = 0.0
     """How long it asked to be left alone; a retry waits at least as long."""
-    may_have_cost: bool = False
-    """Whether it may have worked on the request all the same. It is then booked at its reservation."""
 
 
 # --- a run cannot start, go on or end --------------------------------------------------------------------------------

@@ -53,10 +53,27 @@ class Connection:
     async def chunks(self, *texts: str, end: bool = True) -> None:
         await self.send(OPENING + "".join(f"{len(text.encode()):x}\r\n{text}\r\n" for text in texts) + "0\r\n\r\n" * end)
 
-    async def answer(self, model: str, time_asked: int, path: str, *, chat: bool) -> None:
-        kind = model.partition("-")[0]
+    async def play(self, kind: str, said: str) -> None:
+        """Answer what the prompt says, as JSON: a list of events to stream ("plays"), or one document ("document")."""
+        if kind == "document":
+            head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(said.encode())}\r\n\r\n"
+            await self.send(head + said)
+            return
+        parts = [part if isinstance(part, str) else json.dumps(part) for part in json.loads(said)]
+        await self.chunks(*(f"data: {part}\n\n" for part in parts), "data: [DONE]\n\n")
+
+    async def answer(self, model: str, time_asked: int, path: str, body: dict[str, Any]) -> None:
+        kind, chat = model.partition("-")[0], "messages" in body
         first = time_asked == 1
-        if kind == "busy" and first:
+        if kind in ("plays", "document"):
+            await self.play(kind, body["messages"][-1]["content"] if chat else body["prompt"])
+        elif kind == "gateway":
+            await self.send(refusal(f"{model.split('-')[1]} Upstream", "server_error"))
+        elif kind == "uncapped":
+            await self.chunks(*(event("x ", chat=chat) for _ in range(500)), end=False)
+            await self.until_gone(model)
+            return
+        elif kind == "busy" and first:
             await self.send(refusal("429 Too Many Requests", "rate_limit", headers="retry-after-ms: 800\r\n"))
         elif kind == "broken" and first:
             await self.send(refusal("500 Internal Server Error", "server_error"))
@@ -117,7 +134,7 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         ASKED[model] += 1
         key = next((line for line in head.split("\r\n") if line.lower().startswith("authorization")), "")
         LOG.append({"model": model, "what": "asked", "at": time.monotonic(), "body": body, "path": head.split()[1], "key": key})
-        await connection.answer(model, ASKED[model], head.split()[1], chat="messages" in body)
+        await connection.answer(model, ASKED[model], head.split()[1], body)
     except (ConnectionError, asyncio.IncompleteReadError):
         pass
     finally:

@@ -164,7 +164,7 @@ def test_an_attempt_that_may_have_been_worked_on_is_booked_as_if_it_had(go):
             await models.sample(model, QUESTION, max_tokens=10)
         return spent.spent
 
-    assert go(program) == {"tokens": (5 + 10) + (5 + 5), "money": 0}
+    assert go(program) == {"tokens": (5 + 10) + (5 + 5), "assumed_tokens": 5 + 10, "money": 0}
 
 
 class Breaks(StandInModel):

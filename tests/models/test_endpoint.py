@@ -21,8 +21,8 @@ pytest.importorskip("openai")
 PRICE = models.Price(read=1_000_000, written=1_000_000)
 
 
-class Crash(BaseException):
-    """Stands for the death of the process: raised out of a sink, nothing after it is recorded."""
+class Crash(RuntimeError):
+    """Stands for the death of the process, after what was asked before it is recorded."""
 
 
 @pytest.fixture
@@ -63,16 +63,18 @@ def test_the_cost_is_what_the_server_counted(endpoint):
 def test_after_a_crash_no_request_is_sent_again(endpoint, misbehaving, tmp_path):
     model = endpoint("fine-crash")
 
+    lives = iter("12")
+
     @hw.task(name="crashing")
     async def program() -> list[str]:
-        return [(await ask(model, prompt))[0] for prompt in ("first", "second", "third")]
-
-    def die(event: hw.events.Event) -> None:
-        if isinstance(event, hw.events.CallSpawned) and "third" in event.label:
+        life = next(lives)
+        answers = [(await ask(model, prompt))[0] for prompt in ("first", "second")]
+        if life == "1":
             raise Crash
+        return [*answers, (await ask(model, "third"))[0]]
 
     with pytest.raises(Crash):
-        hw.run(program, store=tmp_path / "store", run_id="run", events=die)
+        hw.run(program, store=tmp_path / "store", run_id="run")
     again = hw.run(program, store=tmp_path / "store", run_id="run")
     assert again == ["Hello there"] * 3
     sent = [one["body"]["prompt"] for one in misbehaving.log("fine-crash", "asked")]
@@ -96,7 +98,8 @@ def test_a_rate_limit_is_waited_out_for_as_long_as_the_server_asks(endpoint, mis
 def test_faults_of_the_server_are_tried_again_and_what_was_begun_is_paid(endpoint, kind, wasted):
     """2 bytes of prompt and at most 8 tokens around it, and 1 that was written."""
     text, spent = hw.run(ask, endpoint(f"{kind}-1"), "Hi", store=None)
-    assert (text, spent) == ("Hello there", {"tokens": 10 + wasted, "money": 10 + wasted, "calls": 2})
+    assumed = {"assumed_tokens": wasted} if wasted else {}
+    assert (text, spent) == ("Hello there", {"tokens": 10 + wasted, "money": 10 + wasted, "calls": 2, **assumed})
 
 
 @pytest.mark.parametrize(
@@ -108,7 +111,6 @@ def test_faults_of_the_server_are_tried_again_and_what_was_begun_is_paid(endpoin
         ("strange", "does not speak the OpenAI protocol: .*beyond the 1"),
         ("html", "it answered with text/html"),
         ("detail", r"403: \{'detail': 'no access'\}$"),
-        ("negative", "does not speak the OpenAI protocol: .*a usage of -7 and 3 tokens"),
     ],
 )
 def test_what_asking_again_would_not_mend_is_not_asked_again(endpoint, misbehaving, kind, said):

@@ -63,9 +63,11 @@ class Asked:
         """The tokens that it costs at most."""
         return Usage(self.prompt_bound, self.request.n * self.request.max_tokens)
 
-    def amounts(self, usage: Usage) -> dict[str, float]:
-        """What these tokens cost, by unit."""
+    def amounts(self, usage: Usage, *, assumed: bool = False) -> dict[str, float]:
+        """What these tokens cost, by unit. Those that no backend has counted are `assumed_tokens` besides."""
         amounts: dict[str, float] = {"tokens": usage.tokens}
+        if assumed and usage.tokens:
+            amounts["assumed_tokens"] = usage.tokens
         if self.price is not None:
             amounts["money"] = self.price.of(usage)
         return amounts
@@ -150,6 +152,7 @@ async def ask_one(asked: Asked) -> Reply:
     """One request to a model that answers requests one at a time."""
     made = Collected(asked.request.n, asked.prompt_bound)
     assert answers_singly(asked.model)
+    unseen = bool(getattr(asked.model, "works_unseen", False))
     spent: Usage | None = None
     try:
         async with aclosing(_streamed(asked.model, asked.request)) as pieces:
@@ -159,11 +162,14 @@ async def ask_one(asked: Asked) -> Reply:
                     asked.listener(piece)
         return made.reply(asked.name)
     except ModelError as error:
-        unsure = isinstance(error, ModelUnavailable) and error.may_have_cost and not made.begun
-        spent = asked.bound if unsure else None if made.begun else Usage(0, 0)
+        if not made.begun:
+            spent = asked.bound if error.may_have_cost else Usage(0, 0)
+        raise
+    except BaseException:  # it is stopped, and its server may have worked in silence
+        spent = asked.bound if unseen and not made.begun else None
         raise
     finally:
-        scope.charge(**asked.amounts(spent or made.usage))
+        scope.charge(**asked.amounts(spent or made.usage, assumed=spent == asked.bound or (unseen and not made.counted)))
 
 
 def _streamed(model: Model, request: Request) -> AsyncGenerator[Piece, None]:

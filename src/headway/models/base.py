@@ -14,8 +14,9 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeGuard, runtime_checkable
 
-Finish = Literal["stop", "length", "filter"]
-"""Why a sample ended: the model or a stop string ended it, `max_tokens` did, or a provider's content filter."""
+Finish = Literal["stop", "length", "filter", "refusal", "tool"]
+"""Why a sample ended: the model or a stop string ended it, `max_tokens` did, or a provider's content filter; or the model refused,
+or asked for a tool, and gave no answer. A reply in which every sample did one of the last two is a ModelError."""
 
 
 Role = Literal["system", "user", "assistant"]
@@ -67,6 +68,8 @@ class Reply:
     samples: tuple[Sample, ...]
     prompt_tokens: int
     model: str
+    cached_tokens: int = 0  # of `prompt_tokens`: read from the provider's cache
+    reasoning_tokens: int = 0  # of what was written: thought, and no part of any text
 
     @property
     def text(self) -> str:
@@ -81,10 +84,15 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens that were read (the prompt, once for all its samples) and written."""
+    """Tokens that were read (the prompt, once for all its samples) and written.
+
+    cached: how many of those read came from the provider's cache. reasoning: how many of those written were thoughts.
+    """
 
     read: int
     written: int
+    cached: int = 0
+    reasoning: int = 0
 
     @property
     def tokens(self) -> int:
@@ -105,6 +113,7 @@ class Piece:
     tokens: int = 0
     logprobs: tuple[float, ...] = ()
     usage: Usage | None = None
+    said: str = ""  # what a model said instead of answering: why it refused, or which tool it asked for
 
 
 @runtime_checkable
@@ -112,7 +121,10 @@ class Model(Protocol):
     """A language model that is asked one request at a time. `name` stands for it in records and prices, and in keys where it has no
     `__headway_key__()`. Two models of one name that answer differently need one, or each gets the other's recorded answers.
 
-    It may have `price` (a `Price`; else the table is asked) and `count(prompt) -> int` (tokens of a prompt, at most).
+    It may have `price` (a `Price`; else the table is asked), `count(prompt) -> int` (tokens of a prompt, at most) and
+    `works_unseen = True`: its backend may work, and bill, without a piece that says so. What such a request has cost is known only
+    when a piece says so (`Piece.usage`); until then it is booked at what was counted, or at its reservation where nothing came, and
+    marked as assumed.
     """
 
     @property

@@ -6,11 +6,14 @@ Backends count in two ways: tokens piece by piece, and a total at the end. The t
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from headway.errors import ModelError, ModelUnavailable, UsageError
 from headway.models.base import Finish, Piece, Reply, Sample, Usage
+
+SAID = 300  # characters of what a model said instead of an answer
 
 
 @dataclass(slots=True)
@@ -19,6 +22,11 @@ class _Part:
     tokens: int = 0
     finish: Finish | None = None
     logprobs: list[float] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
+
+    @property
+    def answered(self) -> bool:
+        return self.finish not in ("tool", "refusal")
 
 
 class Collected:
@@ -45,7 +53,9 @@ class Collected:
         part.text.append(piece.text)
         part.tokens += piece.tokens
         part.logprobs += piece.logprobs
-        part.finish = piece.finish or part.finish
+        part.said += [piece.said] if piece.said else []
+        if piece.finish is not None and part.answered:  # a tool that was asked for is not taken back by a "stop" after it
+            part.finish = piece.finish
 
     @property
     def usage(self) -> Usage:
@@ -53,7 +63,13 @@ class Collected:
         counted = sum(part.tokens for part in self._parts)
         if self._usage is None:
             return Usage(self._prompt_bound, counted)
-        return Usage(self._usage.read, self._usage.written or counted)
+        said = self._usage.written
+        return dataclasses.replace(self._usage, written=(said or counted) if self.done else max(said, counted))
+
+    @property
+    def counted(self) -> bool:
+        """Whether the backend has said what the request has cost."""
+        return self._usage is not None and (self.done or self._usage.written > sum(part.tokens for part in self._parts))
 
     @property
     def done(self) -> bool:
@@ -72,13 +88,30 @@ class Collected:
                     "ask it for one sample a call"
                 )
             raise ModelUnavailable(f"{model}: the stream ended before {open_ones} of {len(self._parts)} samples did")
+        self._check_answers(model)
         usage = self.usage
         tokens = shared(usage.written, [part.tokens for part in self._parts])
-        return Reply(tuple(map(_sample, self._parts, tokens)), usage.read, model)
+        samples = tuple(map(_sample, self._parts, tokens))
+        return Reply(samples, usage.read, model, usage.cached, usage.reasoning)
+
+    def _check_answers(self, model: str) -> None:
+        """Raises ModelError where no sample is an answer: an empty text would pass for one."""
+        if any(part.answered or (part.finish == "refusal" and any(part.text)) for part in self._parts):
+            return
+        part = self._parts[0]
+        instead = "".join(part.said)[:SAID]
+        if part.finish == "tool":
+            raise ModelError(
+                f"{model} asked for a tool instead of answering ({instead or 'it did not say which'}), but a request offers no "
+                "tools: ask a server that has none built in, or say in the prompt that there are none"
+            )
+        raise ModelError(f"{model} refused to answer{f': {instead}' if instead else ''}")
 
 
 def _sample(part: _Part, tokens: int) -> Sample:
     assert part.finish is not None
+    if part.finish == "refusal" and any(part.text):
+        part.finish = "stop"  # it said something besides
     logprob = sum(part.logprobs) if part.logprobs else None
     return Sample("".join(part.text), tokens, part.finish, logprob, tuple(part.logprobs))
 

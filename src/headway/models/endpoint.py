@@ -11,9 +11,13 @@ nothing, because the runtime does. There is one client for each event loop, clos
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import importlib.util
+import json
 import os
+import warnings
 from collections.abc import AsyncGenerator
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
 CONNECT_S = 10.0
+SLACK = 8  # events that a sample may have beyond its tokens: servers send empty texts and end marks
 OPENAI = "api.openai.com/v1"
 
 
@@ -63,6 +68,7 @@ class Endpoint:
         self._base_url = base_url
         self._api_key = api_key
         self._timeout_s = timeout_s
+        self._warned = False
         self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[AsyncOpenAI, Any]] = WeakKeyDictionary()
         self._check()
 
@@ -78,27 +84,43 @@ class Endpoint:
     def __repr__(self) -> str:
         return f"Endpoint({self.name!r})"
 
+    works_unseen = True
+
     async def stream(self, request: Request) -> AsyncGenerator[Piece, None]:
         """The samples as they are made; closing the generator closes the connection. Raises ModelError and ModelUnavailable."""
-        body = request_body(self.name, request, of_openai=self._base_url is None)
+        body = request_body(self.name, request, of_openai=_is_openai(self._base_url))
+        cap = _Cap(self, request)
         client = await self._client()
         try:
             resource = client.completions if isinstance(request.prompt, str) else client.chat.completions
             events: Any = await resource.create(**body)
             async with events:
-                chunks = 0
-                async for chunk in events:
+                kind, chunks = events.response.headers.get("content-type", ""), 0
+                async for chunk in events if "json" not in kind else _whole(events.response):
                     chunks += 1
                     for piece in pieces_in(chunk, request, self.name):
-                        yield piece
+                        yield cap.hold(piece)
+                    if cap.reached:
+                        return
             if not chunks:
-                raise asks_badly(self.name, f"it answered with {events.response.headers.get('content-type')}, not with a stream")
+                raise asks_badly(self.name, f"it answered with {kind}, not with a stream")
         except ModelError:
             raise
         except Exception as error:
             if (known := model_error(self.name, error)) is None:
                 raise
             raise known from None  # the cause holds the request with its headers, and errors are journaled
+
+    def warn_of_cap(self, max_tokens: int) -> None:
+        """Say once that the server does not obey the bound of a sample's length."""
+        if not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"{self.name}: the server wrote more than max_tokens={max_tokens}, so its answers are cut off here. It bills what "
+                "it wrote until it was hung up on",
+                RuntimeWarning,
+                stacklevel=2,
+            )
 
     def _check(self) -> None:
         if self._base_url is not None:
@@ -129,6 +151,52 @@ class Endpoint:
         )
         async with made as client:
             yield client
+
+
+async def _whole(response: Any) -> AsyncGenerator[Any, None]:
+    """The answer of a server that was asked for a stream and sent a document. Raises ValueError where that is none."""
+    document = json.loads(await response.aread())
+    if isinstance(document, dict) and document.get("error") is not None:
+        raise ValueError(str(document["error"]))
+    yield _as_object(document)
+
+
+def _as_object(value: Any) -> Any:
+    """JSON with its fields as attributes, as the client gives events."""
+    if isinstance(value, dict):
+        return SimpleNamespace(**{name: _as_object(part) for name, part in value.items()})
+    return [_as_object(part) for part in value] if isinstance(value, list) else value
+
+
+class _Cap:
+    """Sees to it that no sample is longer than was asked for, whatever the server does.
+
+    An event is at least one token, so a sample with more events than `max_tokens` is too long. It then ends with what it has.
+    """
+
+    def __init__(self, endpoint: Endpoint, request: Request) -> None:
+        self._endpoint, self._most = endpoint, request.max_tokens + SLACK
+        self._counted = [0] * request.n
+        self._open = set(range(request.n))
+        self.reached = False
+
+    def hold(self, piece: Piece) -> Piece:
+        """The piece, ended where its sample is too long."""
+        if piece.finish is not None:
+            self._open.discard(piece.index)
+        self._counted[piece.index] += piece.tokens
+        if self._counted[piece.index] > self._most and piece.index in self._open:
+            self._open.discard(piece.index)
+            self.reached = not self._open
+            self._endpoint.warn_of_cap(self._most - SLACK)
+            return dataclasses.replace(piece, finish="length")
+        return piece
+
+
+def _is_openai(base_url: str | None) -> bool:
+    """Whether a server is OpenAI's own, which has names of its own for what others call `max_tokens`."""
+    host = _address(base_url or os.environ.get("OPENAI_BASE_URL")).partition("/")[0].partition(":")[0]
+    return host == "api.openai.com" or host.endswith((".api.openai.com", ".openai.azure.com"))
 
 
 def _again(

@@ -19,18 +19,24 @@ from headway.models.base import BatchModel, Model, Usage, answers_together
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """US dollars per million tokens that are read and written.
+    """US dollars per million tokens that are read and written, and of those that are read from the provider's cache (None: as much
+    as others). Thoughts cost what is written.
 
     >>> Price(2.00, 8.00).of(Usage(read=1_000, written=500))
     0.006
+    >>> Price(2.00, 8.00, cached=0.50).of(Usage(read=1_000, written=500, cached=1_000))
+    0.0045
     """
 
     read: float
     written: float
+    cached: float | None = None
 
     def of(self, usage: Usage) -> float:
         """What this many tokens cost, in US dollars."""
-        return (usage.read * self.read + usage.written * self.written) / 1_000_000
+        cached = self.read if self.cached is None else self.cached
+        read = (usage.read - usage.cached) * self.read + usage.cached * cached
+        return (read + usage.written * self.written) / 1_000_000
 
 
 FREE = Price(0.0, 0.0)
@@ -39,26 +45,26 @@ SOURCE = "https://platform.openai.com/docs/pricing"
 READ_ON = "2026-06"
 
 PRICES: Mapping[str, Price] = {
-    "gpt-5.1*": Price(1.25, 10.00),
-    "gpt-5-mini*": Price(0.25, 2.00),
-    "gpt-5-nano*": Price(0.05, 0.40),
+    "gpt-5.1*": Price(1.25, 10.00, cached=0.125),
+    "gpt-5-mini*": Price(0.25, 2.00, cached=0.025),
+    "gpt-5-nano*": Price(0.05, 0.40, cached=0.005),
     "gpt-5-pro*": Price(15.00, 120.00),
-    "gpt-5": Price(1.25, 10.00),
-    "gpt-5-20*": Price(1.25, 10.00),
-    "gpt-4.1-mini*": Price(0.40, 1.60),
-    "gpt-4.1-nano*": Price(0.10, 0.40),
-    "gpt-4.1": Price(2.00, 8.00),
-    "gpt-4.1-20*": Price(2.00, 8.00),
-    "gpt-4o-mini": Price(0.15, 0.60),
-    "gpt-4o-mini-20*": Price(0.15, 0.60),
+    "gpt-5": Price(1.25, 10.00, cached=0.125),
+    "gpt-5-20*": Price(1.25, 10.00, cached=0.125),
+    "gpt-4.1-mini*": Price(0.40, 1.60, cached=0.1),
+    "gpt-4.1-nano*": Price(0.10, 0.40, cached=0.025),
+    "gpt-4.1": Price(2.00, 8.00, cached=0.5),
+    "gpt-4.1-20*": Price(2.00, 8.00, cached=0.5),
+    "gpt-4o-mini": Price(0.15, 0.60, cached=0.075),
+    "gpt-4o-mini-20*": Price(0.15, 0.60, cached=0.075),
     "gpt-4o-2024-05-13": Price(5.00, 15.00),
-    "gpt-4o": Price(2.50, 10.00),
-    "gpt-4o-20*": Price(2.50, 10.00),
-    "o3-mini*": Price(1.10, 4.40),
-    "o3": Price(2.00, 8.00),
-    "o3-20*": Price(2.00, 8.00),
-    "o4-mini": Price(1.10, 4.40),
-    "o4-mini-20*": Price(1.10, 4.40),
+    "gpt-4o": Price(2.50, 10.00, cached=1.25),
+    "gpt-4o-20*": Price(2.50, 10.00, cached=1.25),
+    "o3-mini*": Price(1.10, 4.40, cached=0.55),
+    "o3": Price(2.00, 8.00, cached=0.5),
+    "o3-20*": Price(2.00, 8.00, cached=0.5),
+    "o4-mini": Price(1.10, 4.40, cached=0.275),
+    "o4-mini-20*": Price(1.10, 4.40, cached=0.275),
 }
 """List prices by name, as patterns of the shell; the first that fits counts."""
 
@@ -67,7 +73,7 @@ def list_price(name: str, table: Mapping[str, Price] = PRICES) -> Price | None:
     """The price of a model in a table, None where it has none.
 
     >>> list_price("gpt-4o-mini-2024-07-18")
-    Price(read=0.15, written=0.6)
+    Price(read=0.15, written=0.6, cached=0.075)
     >>> list_price("gpt-99") is None
     True
     """

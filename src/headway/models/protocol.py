@@ -14,6 +14,15 @@ AGAIN = (408, 429)
 OUT_OF_MONEY = "insufficient_quota"  # a 429 that no waiting mends
 SHOWN = 300  # characters of what a server said
 _THOUGHTS = ("reasoning_content", "reasoning")  # where servers put what a model thinks: no part of the answer, but paid
+_FINISHES: Mapping[str, Finish] = {
+    **dict.fromkeys(("length", "max_tokens", "max_output_tokens", "model_length"), "length"),
+    **dict.fromkeys(("content_filter", "safety", "recitation", "prohibited_content"), "filter"),
+    **dict.fromkeys(("tool_calls", "tool_call", "tool_use", "function_call"), "tool"),
+    "refusal": "refusal",
+}
+"""Why a sample ended, by the servers' words; every other one is "stop"."""
+GATEWAYS = (502, 504, 522, 524)  # who answers does not know whether the server behind it works on
+UNWORKED = (429, 503, 529)  # a server that is too busy has not begun
 _TRANSPORTS = ("httpx", "httpx2", "httpcore")
 
 
@@ -46,15 +55,11 @@ def request_body(model: str, request: Request, *, of_openai: bool) -> dict[str, 
 
 
 def pieces_in(chunk: Any, request: Request, model: str) -> Iterator[Piece]:
-    """The pieces of one event. Raises ModelError where it is not one of the protocol."""
+    """The pieces of one event, or of a whole answer. Raises ModelError where it is not one of the protocol."""
     try:
         pieces = [_piece(choice) for choice in chunk.choices]
-        usage = getattr(chunk, "usage", None)
-        if usage is not None:
-            read, written = int(usage.prompt_tokens), int(usage.completion_tokens)
-            if min(read, written) < 0:
-                raise ValueError(f"a usage of {read} and {written} tokens")
-            pieces.append(Piece(usage=Usage(read, written)))
+        if (usage := usage_in(getattr(chunk, "usage", None))) is not None:
+            pieces.append(Piece(usage=usage))
         if any(not 0 <= piece.index < request.n for piece in pieces):
             raise ValueError(f"a sample beyond the {request.n} that were asked for")
     except (AttributeError, TypeError, ValueError) as error:
@@ -62,12 +67,54 @@ def pieces_in(chunk: Any, request: Request, model: str) -> Iterator[Piece]:
     yield from pieces
 
 
+def usage_in(given: Any) -> Usage | None:
+    """What a server counted, where it says so in whole.
+
+    Servers send it early, late, in parts, as nulls and as nonsense. An answer is worth more than its bill, so what can't be used is
+    passed over, and the pieces are counted instead.
+    """
+    read, written = _count(given, "prompt_tokens"), _count(given, "completion_tokens")
+    if read is None or written is None:
+        return None
+    if (total := _count(given, "total_tokens")) is not None:
+        written = max(written, total - read)  # some leave thoughts out of what was written
+    cached = _count(_field(given, "prompt_tokens_details"), "cached_tokens")
+    for name in ("prompt_cache_hit_tokens", "cache_read_input_tokens"):  # DeepSeek; proxies of Anthropic
+        cached = _count(given, name) if cached is None else cached
+    reasoning = _count(_field(given, "completion_tokens_details"), "reasoning_tokens")
+    return Usage(read, written, min(cached or 0, read), min(reasoning or 0, written))
+
+
+def _field(given: Any, name: str) -> Any:
+    """A part of what a server sent, which the client gives as objects where it knows the part and as dictionaries where not."""
+    return given.get(name) if isinstance(given, Mapping) else getattr(given, name, None)
+
+
+def _count(given: Any, name: str) -> int | None:
+    value = _field(given, name)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
 def _piece(choice: Any) -> Piece:
-    text = choice.delta.content if hasattr(choice, "delta") else choice.text
-    thought = any(getattr(choice.delta, name, None) for name in _THOUGHTS) if hasattr(choice, "delta") else False
+    """What an event, or a whole answer, says of one sample."""
+    said = getattr(choice, "delta", None) or getattr(choice, "message", None)
+    text = choice.text if said is None else said.content
+    thought = any(getattr(said, name, None) for name in _THOUGHTS)
+    finish, instead = finish_of(choice.finish_reason), ""
+    if tools := _tools_in(said):
+        finish, instead = "tool", tools
+    elif refusal := getattr(said, "refusal", None):
+        finish, instead = "refusal", str(refusal)
     logprobs = _logprobs(choice.logprobs) if getattr(choice, "logprobs", None) is not None else ()
-    tokens = len(logprobs) or (1 if text or thought else 0)
-    return Piece(str(text or ""), int(choice.index), finish_of(choice.finish_reason), tokens, logprobs)
+    tokens = len(logprobs) or (1 if text or thought or instead else 0)
+    return Piece(str(text or ""), int(choice.index), finish, tokens, logprobs, said=instead)
+
+
+def _tools_in(said: Any) -> str:
+    """The calls of tools in a message or a part of one: `search({"q": "sky"})`, or as much of it as there is."""
+    calls = [getattr(call, "function", None) for call in getattr(said, "tool_calls", None) or ()]
+    calls += [call for call in (getattr(said, "function_call", None),) if call is not None]
+    return "".join(f"{getattr(call, 'name', None) or ''}{getattr(call, 'arguments', None) or ''}" or "a tool" for call in calls)
 
 
 def _logprobs(given: Any) -> tuple[float, ...]:
@@ -80,15 +127,17 @@ def finish_of(reason: str | None) -> Finish | None:
     """Why a sample ended, in our words."""
     if reason is None:
         return None
-    return "length" if reason == "length" else "filter" if reason == "content_filter" else "stop"
+    return _FINISHES.get(reason.lower(), "stop")
 
 
 # --- failures --------------------------------------------------------------------------------------------------------
 
 
 def asks_badly(model: str, what: str) -> ModelError:
-    """What a server did that another attempt would not mend."""
-    return ModelError(f"{model}: the server does not speak the OpenAI protocol: {what}")
+    """What a server did that another attempt would not mend. It has answered, so it may have worked."""
+    error = ModelError(f"{model}: the server does not speak the OpenAI protocol: {what}")
+    error.may_have_cost = True
+    return error
 
 
 def model_error(model: str, error: Exception) -> ModelError | None:
@@ -108,7 +157,9 @@ def model_error(model: str, error: Exception) -> ModelError | None:
         return asks_badly(model, said)
     if isinstance(error, openai.APIError):  # an error in the middle of a stream
         status = int(error.code) if str(error.code).isdigit() else 500  # type: ignore[arg-type]
-        return _status_error(model, status, error.code, said, {})
+        failed = _status_error(model, status, error.code, said, {})
+        failed.may_have_cost = status >= 500 and status not in UNWORKED
+        return failed
     return None
 
 
@@ -129,7 +180,7 @@ def _status_error(model: str, status: int, code: str | None, said: str, headers:
         refused = ModelError(text)
         refused.status = status
         return refused
-    return _unavailable(text, status=status, retry_after_s=retry_after(headers, time.time()))
+    return _unavailable(text, status=status, retry_after_s=retry_after(headers, time.time()), may_have_cost=status in GATEWAYS)
 
 
 def _unavailable(

@@ -1,0 +1,311 @@
+"""What a request is booked at: what was spent, or what can have been spent, marked as assumed. And answers that are none."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+import headway as hw
+from headway import models
+from headway.models.protocol import finish_of, request_body, usage_in
+from headway.models.requests import make_request
+
+pytest.importorskip("openai")
+
+PRICE = models.Price(read=1_000_000, written=1_000_000)
+RESERVED = 20
+
+
+@pytest.fixture
+def asked(misbehaving):
+    """Ask a server that answers as it is told, and tell the reply or the error, and what was booked."""
+
+    def ask(kind: str, said: Any = "", *, calls: int = 9, chat: bool = True, seconds: float = 60, n: int = 1) -> Any:
+        model = models.Endpoint(f"{kind}-{abs(hash(str(said)))}", base_url=misbehaving.url, price=PRICE, timeout_s=20)
+        text = said if isinstance(said, str) else json.dumps(said)
+
+        @hw.task
+        async def program() -> tuple[Any, dict[str, float]]:
+            got: Any
+            with hw.budget(tokens=100_000, money=1e12, calls=calls) as spent:
+                try:
+                    with hw.deadline(seconds=seconds):
+                        got = await models.sample(model, [models.Message("user", text)] if chat else text, max_tokens=RESERVED, n=n)
+                except (hw.ModelError, hw.BudgetExceeded, hw.DeadlineExceeded) as error:
+                    got = error
+            return got, spent.spent
+
+        return program_result(program)
+
+    def program_result(program: Any) -> Any:
+        kept: list[Any] = []
+
+        @hw.task(codec="pickle")
+        async def outer() -> None:
+            kept.append(await program.fn())
+
+        hw.run(outer, store=None)
+        return kept[0]
+
+    return ask
+
+
+def chunk(text: str | None = "", finish: str | None = None, usage: Any = None, index: int = 0, **delta: Any) -> dict[str, Any]:
+    made: dict[str, Any] = {
+        "id": "x",
+        "object": "chat.completion.chunk",
+        "created": 1,
+        "model": "m",
+        "choices": [{"index": index, "delta": {"content": text, **delta}, "finish_reason": finish, "logprobs": None}],
+    }
+    return made if usage is None else {**made, "usage": usage}
+
+
+def counted(**usage: Any) -> dict[str, Any]:
+    return {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [], "usage": usage}
+
+
+USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+GOOD = [chunk("The answer"), chunk(" is 42.", "stop")]
+
+
+# --- what is booked --------------------------------------------------------------------------------------------------
+
+
+def bound(said: Any) -> int:
+    return len((said if isinstance(said, str) else json.dumps(said)).encode()) + 8 + 32 + RESERVED
+
+
+@pytest.mark.parametrize("chat", [True, False])
+def test_a_whole_answer_instead_of_a_stream_is_an_answer(asked, chat):
+    choice = {"message": {"role": "assistant", "content": "Hi"}} if chat else {"text": "Hi"}
+    document = {"choices": [{"index": 0, "finish_reason": "stop", **choice}], "usage": USAGE}
+    reply, spent = asked("document", document, chat=chat)
+    assert (reply.text, reply.tokens) == ("Hi", 10)
+    assert spent == {"tokens": 10, "money": 10, "calls": 1}
+
+
+@pytest.mark.parametrize("said", ['{"choices": [{"ind', '["no", "answer"]', '{"error": {"message": "out of order"}}', "{}"])
+def test_a_document_that_is_no_answer_is_booked_as_if_it_was_worked_on(asked, said):
+    error, spent = asked("document", said)
+    assert isinstance(error, hw.ModelError)
+    assert "does not speak the OpenAI protocol" in str(error)
+    assert spent["tokens"] == spent["assumed_tokens"] == bound(said)
+
+
+def test_a_first_event_that_is_broken_is_booked_as_if_it_was_worked_on(asked):
+    said = ['{"id": "c1", "choi']
+    error, spent = asked("plays", said)
+    assert "does not speak the OpenAI protocol" in str(error)
+    assert spent["tokens"] == spent["assumed_tokens"] == bound(said)
+
+
+@pytest.mark.parametrize(("status", "worked"), [(504, True), (502, True), (524, True), (500, False), (503, False), (408, False)])
+def test_a_gateway_that_gave_up_may_have_a_server_that_works_on(asked, status, worked):
+    error, spent = asked(f"gateway-{status}", calls=1)  # no second attempt
+    assert isinstance(error, hw.BudgetExceeded)
+    assert (spent["tokens"], spent.get("assumed_tokens", 0)) == ((bound(""),) * 2 if worked else (0, 0))
+
+
+@pytest.mark.parametrize(("code", "worked"), [(500, True), (503, False), (429, False)])
+def test_an_error_before_the_first_text_of_a_stream(asked, code, worked):
+    said = [{"error": {"message": "failed", "code": code}}]
+    _, spent = asked("plays", said, calls=1)
+    assert spent["tokens"] == (bound(said) if worked else 0)
+
+
+def test_a_model_that_is_stopped_while_it_thinks_in_silence_is_booked_at_its_reservation(asked):
+    error, spent = asked("silent", "Hi", seconds=0.3)
+    assert isinstance(error, hw.DeadlineExceeded)
+    assert spent["tokens"] == spent["assumed_tokens"] == bound("Hi")
+
+
+def test_the_silent_loser_of_a_race_is_booked_before_the_race_is_left(misbehaving):
+    silent, fine = (models.Endpoint(f"{kind}-race", base_url=misbehaving.url, price=PRICE) for kind in ("silent", "fine"))
+
+    @hw.task
+    async def later() -> str:
+        while not misbehaving.log("silent-race", "asked"):
+            await hw.sleep(0.01)
+        return (await models.sample(fine, "Hi", max_tokens=RESERVED)).text
+
+    @hw.task
+    async def program() -> dict[str, float]:
+        with hw.budget(tokens=10_000) as spent:
+            await hw.race(models.sample(silent, "Hi", max_tokens=RESERVED), later())
+            return dict(spent.spent)
+
+    assert hw.run(program, store=None)["tokens"] == (2 + 8 + RESERVED) + 10
+
+
+# --- usage -----------------------------------------------------------------------------------------------------------
+
+GROWN = {**USAGE, "completion_tokens": 1, "total_tokens": 8}
+WHOLE = [
+    pytest.param([*GOOD, counted(**USAGE)], id="at the end"),
+    pytest.param([GOOD[0], chunk(" is 42.", "stop", USAGE)], id="in the last choice"),
+    pytest.param([chunk("", None, {"prompt_tokens": 7, "total_tokens": 7}), *GOOD, counted(**USAGE)], id="early and then whole"),
+    pytest.param([chunk("The answer", None, GROWN), GOOD[1], counted(**USAGE)], id="growing"),
+    pytest.param([*GOOD, counted(**USAGE), counted(**USAGE)], id="twice"),
+    pytest.param([*GOOD, counted(prompt_tokens=7, completion_tokens=1, total_tokens=10)], id="thoughts only in the total"),
+]
+
+
+@pytest.mark.parametrize("said", WHOLE)
+def test_usage_is_taken_where_it_is_whole(asked, said):
+    reply, spent = asked("plays", said)
+    assert reply.text == "The answer is 42."
+    assert spent == {"tokens": 10, "money": 10, "calls": 1}
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        {"prompt_tokens": None, "completion_tokens": None, "total_tokens": None},
+        {"prompt_tokens": 7},
+        {"completion_tokens": 3},
+        {},
+        {"prompt_tokens": -7, "completion_tokens": 3},
+        {"prompt_tokens": "many", "completion_tokens": True},
+    ],
+    ids=str,
+)
+def test_usage_that_can_not_be_used_throws_no_answer_away(asked, usage):
+    said = [*GOOD, counted(**usage)]
+    reply, spent = asked("plays", said)
+    assert reply.text == "The answer is 42."
+    assert spent["tokens"] == spent["assumed_tokens"] == bound(said) - RESERVED + 2, "the prompt's bound, and two events"
+
+
+@pytest.mark.parametrize(
+    ("usage", "cached", "reasoning"),
+    [
+        ({"prompt_tokens_details": {"cached_tokens": 900}}, 900, 0),
+        ({"prompt_cache_hit_tokens": 800, "prompt_cache_miss_tokens": 200}, 800, 0),
+        ({"cache_read_input_tokens": 700}, 700, 0),
+        ({"completion_tokens_details": {"reasoning_tokens": 40}}, 0, 40),
+        ({"prompt_tokens_details": {"cached_tokens": 5_000}, "completion_tokens_details": {"reasoning_tokens": 5_000}}, 1_000, 50),
+        ({"prompt_tokens_details": None, "completion_tokens_details": {"reasoning_tokens": None}}, 0, 0),
+    ],
+)
+def test_cached_and_thought_tokens_are_told_apart(asked, usage, cached, reasoning):
+    whole = {"prompt_tokens": 1_000, "completion_tokens": 50, "total_tokens": 1_050, **usage}
+    reply, _ = asked("plays", [*GOOD, counted(**whole)])
+    assert (reply.cached_tokens, reply.reasoning_tokens) == (cached, reasoning)
+    assert usage_in(whole) == models.Usage(1_000, 50, cached, reasoning)
+
+
+def test_cached_tokens_cost_what_the_list_says():
+    price, usage = models.prices.list_price("gpt-5.1"), models.Usage(100_000, 10, cached=99_000)
+    assert price.of(usage) == pytest.approx((1_000 * 1.25 + 99_000 * 0.125 + 10 * 10) / 1e6, abs=1e-12)
+    assert models.Price(2, 8).of(models.Usage(1_000_000, 0, cached=1_000_000)) == 2, "as much as others, where no price says less"
+
+
+# --- the bound of a sample's length ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("base", "env", "name"),
+    [
+        (None, None, "max_completion_tokens"),
+        ("https://api.openai.com/v1", None, "max_completion_tokens"),
+        ("https://eu.api.openai.com/v1", None, "max_completion_tokens"),
+        ("https://mine.openai.azure.com/openai/v1", None, "max_completion_tokens"),
+        (None, "http://localhost:8080/v1", "max_tokens"),
+        ("http://localhost:8080/v1", None, "max_tokens"),
+        ("https://api.openai.com.evil.example/v1", None, "max_tokens"),
+    ],
+)
+def test_the_bound_is_sent_under_the_name_that_the_server_obeys(monkeypatch, base, env, name):
+    from headway.models.endpoint import _is_openai
+
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    if env:
+        monkeypatch.setenv("OPENAI_BASE_URL", env)
+    body = request_body("m", make_request([models.Message("user", "Hi")], max_tokens=5), of_openai=_is_openai(base))
+    assert {key: value for key, value in body.items() if "tokens" in key} == {name: 5}
+
+
+@pytest.mark.parametrize("chat", [True, False])
+def test_a_server_that_ignores_the_bound_is_hung_up_on(misbehaving, chat):
+    model = models.Endpoint(f"uncapped-{chat}", base_url=misbehaving.url, price=PRICE)
+
+    @hw.task
+    async def program() -> tuple[str, str, float]:
+        with hw.budget(tokens=200) as spent:
+            reply = await models.sample(model, [models.Message("user", "Hi")] if chat else "Hi", max_tokens=RESERVED)
+        return reply.text, reply.samples[0].finish, spent.spent["tokens"]
+
+    with pytest.warns(RuntimeWarning, match="the server wrote more than max_tokens=20"):
+        text, finish, spent = hw.run(program, store=None)
+    assert finish == "length"
+    assert text.count("x") == RESERVED + 9
+    assert spent < 100
+    assert misbehaving.until(f"uncapped-{chat}", "hung up")
+
+
+# --- what is no answer -----------------------------------------------------------------------------------------------
+
+CALL = {"index": 0, "id": "1", "type": "function", "function": {"name": "search", "arguments": '{"q": "sky"}'}}
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (
+            [chunk(None, tool_calls=[CALL]), chunk(None, "tool_calls")],
+            r'asked for a tool instead of answering \(search\{"q": "sky"\}\)',
+        ),
+        ([chunk(None, tool_calls=[CALL]), chunk(None, "stop")], "asked for a tool"),
+        ([chunk("Let me look.", tool_calls=[CALL]), chunk(None, "stop")], "asked for a tool"),
+        (
+            [chunk(None, function_call={"name": "f", "arguments": "{}"}), chunk(None, "function_call")],
+            r"asked for a tool .*\(f\{\}\)",
+        ),
+        ([chunk(None, "tool_calls")], r"asked for a tool instead of answering \(it did not say which\)"),
+        ([chunk(None, refusal="I can't "), chunk(None, refusal="help"), chunk(None, "stop")], "refused to answer: I can't help$"),
+    ],
+)
+def test_tools_and_refusals_are_named_and_paid(asked, said, told):
+    error, spent = asked("plays", [*said, counted(**USAGE)])
+    assert type(error) is hw.ModelError
+    with pytest.raises(hw.ModelError, match=told):
+        raise error
+    assert spent == {"tokens": 10, "money": 10, "calls": 1}, "it is not asked again"
+
+
+def test_a_refusal_beside_a_text_is_a_text(asked):
+    reply, _ = asked("plays", [chunk("No: ", refusal="policy"), chunk("ask a lawyer.", "stop"), counted(**USAGE)])
+    assert (reply.text, reply.samples[0].finish) == ("No: ask a lawyer.", "stop")
+
+
+def test_one_of_several_samples_that_is_no_answer_takes_none_away(asked):
+    said = [chunk("fine", "stop", index=0), chunk(None, "tool_calls", index=1, tool_calls=[CALL]), counted(**USAGE)]
+    reply, _ = asked("plays", said, n=2)
+    assert [(one.text, one.finish) for one in reply.samples] == [("fine", "stop"), ("", "tool")]
+
+
+def test_a_model_that_only_thought_was_cut_off(asked):
+    reply, _ = asked("plays", [chunk(None, reasoning_content="so 42"), chunk(None, "length"), counted(**USAGE)])
+    assert (reply.text, reply.samples[0].finish) == ("", "length")
+
+
+@pytest.mark.parametrize(
+    ("reason", "finish"),
+    [
+        ("stop", "stop"),
+        ("STOP", "stop"),
+        ("eos_token", "stop"),
+        ("something new", "stop"),
+        ("length", "length"),
+        ("MAX_TOKENS", "length"),
+        ("content_filter", "filter"),
+        ("SAFETY", "filter"),
+        ("tool_use", "tool"),
+        (None, None),
+    ],
+)
+def test_why_a_sample_ended_in_the_words_of_many_servers(reason, finish):
+    assert finish_of(reason) == finish
