@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headway.search import Candidate, Verdict
-from headway.search.selectors import best, borda, first, majority, weighted_vote
+from headway.search.selectors import best, borda, first, likeliest, majority, weighted_vote
 from headway.search.verify import agreed_verdict
 
 
@@ -54,6 +54,19 @@ def test_best_is_best_among_those_with_an_answer(candidates):
         if (other.answer is None) == (chosen.answer is None) and other.score is not None:
             assert chosen.score is not None
             assert chosen.score >= other.score
+
+
+@pytest.mark.parametrize("select", [borda(), borda(2.0), weighted_vote, majority])
+@pytest.mark.parametrize("answers", ["ABB", "ABBAB", "AABBB", "AACBBBC"])
+def test_where_nobody_is_sure_the_most_frequent_answer_wins_and_not_the_first(select, answers):
+    candidates = told(*((answer, None) for answer in answers))
+    assert candidates[select(candidates)].answer == "B"
+
+
+def test_what_nobody_checked_stands_between_right_and_wrong():
+    assert likeliest(told(("wrong", 0.0), ("unchecked", None))) == 1
+    assert likeliest(told(("unchecked", None), ("right", 1.0), ("wrong", 0.0))) == 1
+    assert likeliest(told((None, 1.0), ("wrong", 0.0))) == 1, "an answer before none"
 
 
 def test_verdicts_agree_where_enough_say_the_same():

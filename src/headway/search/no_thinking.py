@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from headway.search.base import Candidate, Found, Generator, Selector, Verdict, Verifier, chosen, of_kind
 from headway.search.ending import attempts, ending, first_accepted, in_a_row
-from headway.search.selectors import best, borda
+from headway.search.selectors import borda, likeliest
 
 
 async def no_thinking(
@@ -24,7 +24,7 @@ async def no_thinking(
     That the answers are short is up to `generate`: a prompt with an empty thinking block, or a small `max_tokens`.
 
     seconds: an own time limit, beside the deadline around it.
-    select: by default `best` (the most probably right) with a verifier, a Borda vote by confidence without.
+    select: by default `likeliest` (right before unchecked before wrong) with a verifier, a Borda vote by confidence without.
 
     Returns the candidates that arrived in time; with a verifier, their scores say how likely they are right.
 
@@ -50,4 +50,4 @@ async def no_thinking(
             await attempts(attempt, n, rounds)
         else:
             await first_accepted((attempt(index) for index in range(n)), bool)
-    return chosen(found, select or (borda() if verify is None else best), end.stopped, in_a_row(found, rounds or [0]))
+    return chosen(found, select or (borda() if verify is None else likeliest), end.stopped, in_a_row(found, rounds or [0]))

@@ -7,6 +7,7 @@ candidate with the best score. Ties go to the earlier candidate.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import groupby
 
 from headway.search.base import Candidate
 
@@ -23,19 +24,29 @@ def best(candidates: Sequence[Candidate]) -> int:
     return _first_best([(candidate.answer is not None, _score(candidate)) for candidate in candidates])
 
 
+def likeliest(candidates: Sequence[Candidate]) -> int:
+    """The one that is most probably right, with an answer if any has one, where scores are probabilities: what nobody checked is as
+    likely right as wrong, so it loses to what was found right and wins over what was found wrong."""
+    return _first_best([(one.answer is not None, 0.5 if one.score is None else one.score) for one in candidates])
+
+
 def majority(candidates: Sequence[Candidate]) -> int:
     """The most frequent answer: self-consistency (Wang et al., arXiv 2203.11171)."""
     return _voted(candidates, [1.0] * len(candidates))
 
 
 def weighted_vote(candidates: Sequence[Candidate]) -> int:
-    """The answer with the largest sum of scores (Li et al., arXiv 2206.02336); candidates without a score weigh nothing."""
+    """The answer with the largest sum of scores (Li et al., arXiv 2206.02336); candidates without a score weigh nothing. Where no
+    candidate has a score, the most frequent answer."""
+    if all(candidate.score is None for candidate in candidates):
+        return majority(candidates)
     return _voted(candidates, [candidate.score or 0.0 for candidate in candidates])
 
 
 def borda(power: float = 1.0, confidence: Callable[[Candidate], float] | None = None) -> Callable[[Sequence[Candidate]], int]:
     """A selector by ranked votes: of n candidates, the one of rank r (1 is the most confident) gives its answer (n - r + 1)^power
-    votes (Kang et al., arXiv 2502.18581).
+    votes (Kang et al., arXiv 2502.18581). Candidates that are equally sure share their ranks, so that where nothing is known of
+    confidence the most frequent answer wins.
 
     confidence: how sure a model was of its candidate; by default the score where there is one, else the mean log-probability of
         a token. The paper's self-certainty needs the whole distribution at each token, which a sample does not carry.
@@ -43,13 +54,21 @@ def borda(power: float = 1.0, confidence: Callable[[Candidate], float] | None = 
 
     def select(candidates: Sequence[Candidate]) -> int:
         sure = [(confidence or certainty)(candidate) for candidate in candidates]
-        ranked = sorted(range(len(candidates)), key=lambda place: (-sure[place], place))
-        votes = [0.0] * len(candidates)
-        for rank, place in enumerate(ranked):
-            votes[place] = (len(candidates) - rank) ** power
-        return _voted(candidates, votes)
+        return _voted(candidates, _rank_votes(sure, power))
 
     return select
+
+
+def _rank_votes(sure: Sequence[float], power: float) -> list[float]:
+    """The votes of each place. Equals share their ranks, so that none gains by having come first."""
+    ranked = sorted(range(len(sure)), key=lambda place: -sure[place])
+    votes = [0.0] * len(sure)
+    for _, equals in groupby(enumerate(ranked), key=lambda each: sure[each[1]]):
+        ranks = list(equals)
+        share = sum((len(sure) - rank) ** power for rank, _ in ranks) / len(ranks)
+        for _, place in ranks:
+            votes[place] = share
+    return votes
 
 
 def certainty(candidate: Candidate) -> float:

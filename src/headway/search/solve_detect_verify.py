@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from headway.search.base import Candidate, Found, Scorer, State, Stepper, Verifier, chosen, of_kind, scores_of
 from headway.search.ending import ending
-from headway.search.selectors import best
+from headway.search.selectors import likeliest
 from headway.search.tree import leaf
 from headway.search.verify import verify_flexibly
 
@@ -76,4 +76,4 @@ async def solve_detect_verify(
             if verdict.ok:
                 break
             asked = revise(question, candidate, verdict.feedback)
-    return chosen(found, best, end.stopped, sum(candidate.tokens for candidate in found.values()))
+    return chosen(found, likeliest, end.stopped, sum(candidate.tokens for candidate in found.values()))
