@@ -30,6 +30,7 @@ from headway.checkpoint.backend.base import open_backend
 from headway.checkpoint.catalog import find, manifests, newest
 from headway.checkpoint.collect import Report as Collected
 from headway.checkpoint.collect import collect
+from headway.checkpoint.copies import refuse_copies
 from headway.checkpoint.inventory import Inventory
 from headway.checkpoint.layout import Layout
 from headway.checkpoint.lazy import OpenCheckpoint, open_checkpoint
@@ -172,12 +173,14 @@ class Checkpoints:
             metrics: asked at each save for what to keep with it.
 
         Raises:
+            UsageError: there is a copy in the state, such as what `state_dict()` gave, which does not go on with the training.
             CheckpointDamaged: there are checkpoints, but none that verifies. (Only where there is none does it start afresh.)
             CheckpointError: the last step could not be saved.
         """
         total, every = _integer(total, "steps(total=…)"), _integer(every, "steps(every=…)")
         if every < 1:
             raise UsageError(f"steps(every={every}): save after every 1 or more steps")
+        refuse_copies(state)
         try:
             first = self.load(into=state).step
         except NoCheckpoint:
