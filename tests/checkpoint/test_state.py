@@ -838,7 +838,7 @@ def test_the_state_of_another_kind_of_optimizer_is_refused() -> None:
     checkpoint = stored({"model": net, "opt": optimizer})
     other = torch.optim.SGD(net.parameters(), lr=0.5, momentum=0.9)
     for strict in (True, False):
-        with pytest.raises(CheckpointMismatch, match=r"another kind of optimizer than SGD, with .*betas.* and without .*momentum"):
+        with pytest.raises(CheckpointMismatch, match=r"saved by torch.optim.AdamW, and is a torch.optim.SGD now"):
             checkpoint.load({"model": net, "opt": other}, strict=strict)
     assert not other.state
     checkpoint.load({"model": net, "opt": other}, select=lambda name: not name.startswith("opt."))

@@ -1,8 +1,8 @@
 """Copies in a state: what `state_dict()` of an object gave, or `getstate()` of a generator.
 
 Other libraries are given `{"opt": optimizer.state_dict()}`. As a part of one save that is right. In a loop that saves the same
-state again and again it is not: the dictionary stays what it was before the first step, so the object itself has to be in the state.
-What such dictionaries look like is known, so they are refused before the training begins. (Those of modules hold the module's own
+state again and again it is not: the dictionary stays what it was before the first step, so the object itself has to be there. What
+such dictionaries look like is known, so they are refused before the training begins. (Those of modules hold the module's own
 tensors and go on with it; only what is no tensor in them does not.)
 """
 

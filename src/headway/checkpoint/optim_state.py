@@ -3,7 +3,15 @@
 An optimizer numbers its parameters and keeps them in groups; both depend on how the program was started. So nothing here has a
 number or a group: slot `exp_avg` of the parameter `model.w` is the object `opt.state.model.w.exp_avg`, with the layout of
 `model.w`, and the hyperparameters of its group are the value `opt.group.model.w`. When loading, they are put into the groups that
-the optimizer has now; parameters that share a group must have been saved with the same ones.
+the optimizer has now; parameters that share a group must have been saved with the same ones. Groups without a parameter have no
+name but their place: `opt.empty_group.1`.
+
+The hyperparameters tell which kind of optimizer saved them (`optimizer`), since slots of one kind mean something else to another,
+or nothing. Adam and AdamW take each other's, as torch's own `load_state_dict` does: like that, loading ends with `__setstate__`, in
+which a class puts right what is its own (AdamW decouples the decay, whatever was loaded). All other pairs of torch are refused.
+
+What an optimizer has beside slots and hyperparameters (entries of `state` that are no parameter's, what its `state_dict` or a hook
+adds) is the value `opt._own_state`: see `optim_own`.
 
 A fresh optimizer has no slots, so room is made for those of the checkpoint, and hung into the optimizer when all is loaded. Slots
 that the checkpoint does not have are dropped then: it was saved before the first step. Those of parameters that it does not know,
@@ -12,6 +20,7 @@ and those that are not to be loaded, stay.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,6 +30,7 @@ from headway.checkpoint.cuts import uncut
 from headway.checkpoint.dtypes import torch_dtype
 from headway.checkpoint.flat import hold_range
 from headway.checkpoint.manifest import Json, Kind, Object
+from headway.checkpoint.optim_own import put_own_state
 from headway.checkpoint.placing import Place
 from headway.checkpoint.sources import Local, local_of
 from headway.checkpoint.taking import Member, Taking, Values
@@ -34,6 +44,11 @@ _SCHEDULED = frozenset({"initial_lr", "max_lr", "min_lr", "base_momentum", "max_
 """What schedules add to a group."""
 
 _MASTER = "master"
+_KIND = "optimizer"
+"""Under which hyperparameter the kind of the optimizer is kept. No optimizer has one of this name."""
+
+_ALIKE = frozenset({"torch.optim.Adam", "torch.optim.AdamW"})
+"""Kinds with the same slots, which differ in a hyperparameter."""
 
 
 def is_optimizer(value: object) -> bool:
@@ -49,6 +64,21 @@ def put_optimizer(optimizer: Any, taking: Taking, path: str, *, masters: bool = 
         work.put_slots()
     else:
         work.make_slots()
+        work.settle()
+    put_own_state(optimizer, taking, path)
+
+
+def kind_of(optimizer: Any) -> str:
+    """The name of the class of torch's that an optimizer is a kind of; its own name where it is of none.
+
+    Example:
+        >>> class Mine(torch.optim.AdamW): pass
+        >>> kind_of(Mine([torch.zeros(1, requires_grad=True)]))
+        'torch.optim.AdamW'
+    """
+    kinds = [each for each in type(optimizer).__mro__ if each is not torch.optim.Optimizer]
+    known = [each.__name__ for each in kinds if each.__module__.startswith("torch.optim.")]
+    return f"torch.optim.{known[0]}" if known else f"{kinds[0].__module__}.{kinds[0].__qualname__}"
 
 
 class _Work:
@@ -59,6 +89,7 @@ class _Work:
         self.states = f"{path}.state." if path else "state."
         self.groups = f"{path}.group." if path else "group."
         self.path = path
+        self.kind = kind_of(optimizer)
         self.numbers = {"step"}  # slots that are one number for a parameter, whatever its shape
         self.known = {id(p): self._members(number, p) for number, p, _ in self._parameters()}
 
@@ -86,10 +117,19 @@ class _Work:
             where = f"{self.path}.param_groups[{number}]"
             values = {key: _plain(value, f"{where}[{key!r}]") for key, value in group.items() if key not in _HOW}
             names = [self.groups + member.place.name for p in group["params"] for member in self.known[id(p)]]
+            if not names and self._has_place(number):
+                names = [self._empty(number)]
             for name in names:
-                self.taking.value(name, values)
+                self.taking.value(name, {**values, _KIND: self.kind})
             if self.taking.saved is not None:
                 self._load_group(group, where, names)
+
+    def _empty(self, number: int) -> str:
+        return f"{self.path}.empty_group.{number}" if self.path else f"empty_group.{number}"
+
+    def _has_place(self, number: int) -> bool:
+        """Whether a group without parameters is kept. A stage of several may have one that the next run has not."""
+        return self.taking.saved is None or self._empty(number) in self.taking.saved.values
 
     def _load_group(self, group: dict[str, Any], where: str, names: list[str]) -> None:
         taking = self.taking
@@ -106,7 +146,9 @@ class _Work:
                 )
 
         def accept(values: Values) -> None:
-            for key, value in decode(values[names[0]], _no_array).items():
+            loaded = decode(values[names[0]], _no_array)
+            loaded.pop(_KIND, None)
+            for key, value in loaded.items():
                 if isinstance(group.get(key), torch.Tensor):
                     group[key].fill_(value)
                 else:
@@ -116,17 +158,28 @@ class _Work:
             taking.then(accept)
 
     def _refuse_another_kind(self, group: dict[str, Any], where: str, saved: dict[str, Any]) -> None:
-        """The slots of another kind of optimizer are of no use, and its own would be missing in the first step. Hyperparameters
-        tell: a newer version of an optimizer has more of them, a group may have some of the program's own, but not both."""
-        kind = type(self.optimizer).__name__
+        """The slots of another kind of optimizer are of no use, and its own would be missing in the first step. A checkpoint of an
+        earlier version does not say which kind saved it; then hyperparameters tell: a newer version of an optimizer has more of
+        them, a group may have some of the program's own, but not both."""
+        kind = str(saved.get(_KIND, ""))
+        if kind == self.kind or {kind, self.kind} == _ALIKE:
+            return
+        both_known = all(each.startswith("torch.optim.") for each in (kind, self.kind))
         lacks = sorted(self.optimizer.defaults.keys() - saved.keys() - _HOW)
-        extra = sorted(saved.keys() - group.keys() - _HOW - _SCHEDULED)
-        if lacks and extra:
+        extra = sorted(saved.keys() - group.keys() - _HOW - _SCHEDULED - {_KIND})
+        if both_known or (lacks and extra):
+            by = f"by {kind}" if kind else f"by another kind of optimizer, with {', '.join(extra)} and without {', '.join(lacks)}"
             raise CheckpointMismatch(
-                f"{where} was saved by another kind of optimizer than {kind}, with {', '.join(extra)} "
-                f"and without {', '.join(lacks)}. Nothing was changed. "
-                f"To load the rest and begin with a fresh {kind}, select the names that don't begin with "
+                f"{where} was saved {by}, and is a {self.kind} now, which has other moments. Nothing was changed. To load the "
+                f"rest and begin with a fresh {type(self.optimizer).__name__}, select the names that don't begin with "
                 f"{self.path + '.'!r}"
+            )
+        if kind:
+            warnings.warn(
+                f"{where} was saved by {kind}, and is a {self.kind} now: its moments are loaded as they are, because the "
+                "hyperparameters don't contradict. See whether they mean the same",
+                RuntimeWarning,
+                stacklevel=2,
             )
 
     # --- slots, as they are ---------------------------------------------------------------------------------------
@@ -192,6 +245,15 @@ class _Work:
                 self.taking.then(self._hang(parameter, new, kept))
             elif new:
                 self.taking.then(self._hang(parameter, new, None))
+
+    def settle(self) -> None:
+        """When all is loaded, let the class put right what is its own, as torch's `load_state_dict` does. Not after a part."""
+        saved, select = self.taking.saved, self.taking.select
+        assert saved is not None
+        names = [name for name in (*saved.objects, *saved.values) if name.startswith((self.states, self.groups))]
+        if names and all(map(select, names)):
+            both = self.optimizer
+            self.taking.then(lambda _: both.__setstate__({"state": both.state, "param_groups": both.param_groups}))
 
     def _is_saved(self, name: str) -> bool:
         """Whether a value is in the checkpoint and is to be loaded."""
