@@ -11,10 +11,10 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from headway.engine import events
-from headway.engine.handle import MISSING, Frame, current
+from headway.engine.handle import Frame, current
 from headway.engine.outside import refuse_outside
 from headway.errors import NotEncodable, NotInRun, UsageError
-from headway.journal.codec import decode, encode
+from headway.journal.codec import encode
 from headway.pools.base import CallFacts
 from headway.pools.current import worker_call
 
@@ -133,74 +133,29 @@ async def sleep(seconds: float) -> None:
     # the rest lasts no longer where the wall clock was set back since it was recorded
     ends = engine.loop.time() + min(seconds, until - engine.wall())
     while (left := min(until - engine.wall(), ends - engine.loop.time())) > 0:
-        await _rest(frame, engine.loop.create_future(), left)
+        await engine.scopes.rest(frame, engine.loop.create_future(), left)
 
 
 async def wait_event(name: str, *, timeout_s: float | None = None) -> Any:
     """Wait for a signal of this name to this run (`hw.signal`, `headway signal`) and return its value.
 
-    Signals are kept until they are waited for, in the order in which they were sent; each is handed out once, and that is
-    recorded. Raises TimeoutError when `timeout_s` seconds (recorded as an absolute time) pass without one.
+    Signals are kept until they are waited for, in the order in which they were sent; each is told to one wait, and that is
+    recorded. It is used for good when the call that waited ends well. What a loser of a race, a failed join, a call that failed or
+    was stopped had been told goes back to its old place in the queue. An attempt that is tried again is told the same again.
+
+    timeout_s: seconds, recorded as an absolute time. A signal that was sent in time counts, also where the process did not run then
+        or had not seen it yet. When the run has failed, or the call is tried again, a wait that took too long is begun anew, with
+        its whole time.
+
+    Raises TimeoutError when the time passes without a signal, NotInRun outside of a run.
+
+    Example:
+        >>> async def program(text):
+        ...     if await wait_event("approve", timeout_s=3600) == "yes":
+        ...         await publish(text)
     """
     frame = _frame("hw.wait_event()")
-    made, engine = frame.call, frame.call._engine
-    outcomes = engine.outcomes
-    until: float | None = None
-    if timeout_s is not None:
-        until = outcomes.decide(frame, "event-until", name.encode(), lambda: engine.wall() + timeout_s)
-    key = outcomes.name_decision(frame, "event", name.encode())
-    told = outcomes.recall(made, key)
-    if told is MISSING:
-        signal = await _next_signal(frame, name, timeout_s, until)
-        told = None if signal is None else (signal.number, signal.value)
-        outcomes.record_decision(made, key, "event", told)
-    if told is None:
-        raise TimeoutError(f"{made.describe()}: no signal {name!r} came within {timeout_s:g} s")
-    return decode(told[1])
-
-
-async def _next_signal(frame: Frame, name: str, timeout_s: float | None, until: float | None) -> Any:
-    engine = frame.call._engine
-    ends = None if until is None else engine.loop.time() + min(timeout_s or 0.0, until - engine.wall())
-    while not (waiting := engine.signals.get(name)):
-        left = None if until is None or ends is None else min(until - engine.wall(), ends - engine.loop.time())
-        if left is not None and left <= 0:
-            return None
-        future = engine.loop.create_future()
-        engine.signal_waiters.setdefault(name, []).append(future)
-        try:
-            await _rest(frame, future, left)
-        finally:
-            engine.signal_waiters[name].remove(future)
-    return waiting.pop(0)
-
-
-async def _rest(frame: Frame, future: asyncio.Future[None], seconds: float | None) -> None:
-    """Park the call until the future is done, the seconds have passed, or the wall clock was set."""
-    engine = frame.call._engine
-    timer = engine.loop.call_later(seconds, _wake, future) if seconds is not None else None
-    engine.scopes.resting.add(future)
-    try:
-        await _Parked(frame, future)
-    finally:
-        engine.scopes.resting.discard(future)
-        if timer is not None:
-            timer.cancel()
-
-
-class _Parked:
-    """Await a future of the engine while the call counts as waiting."""
-
-    def __init__(self, frame: Frame, future: asyncio.Future[None]) -> None:
-        self._frame, self._future = frame, future
-
-    def __await__(self) -> Any:
-        return self._frame.call._engine.waits.suspend(self._frame.call, self._future)
-
-
-def _wake(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
+    return await frame.call._engine.signals.wait(frame, name, timeout_s)
 
 
 def _frame(what: str) -> Frame:

@@ -193,9 +193,26 @@ async def _race(awaitables: Sequence[Awaitable[Any]], accept: Callable[[Any], bo
         for handle in handles:
             handle._awaited = True
     await cancel_and_drain(handles, f"{winner.describe()} won" if winner is not None else "nobody won")
+    _give_back_of_losers(call, handles, winner, accept)
     if winner is None:
         return no_winner([handle.exception() for handle in handles])
     return handles.index(winner), winner.result()
+
+
+def _give_back_of_losers(
+    call: Handle[Any], handles: Sequence[Handle[Any]], winner: Handle[Any] | None, accept: Callable[[Any], bool] | None
+) -> None:
+    """Signals that a loser was told go back to the queue, also where it ended in the same moment as the winner; but not those of
+    one that was looked at and refused."""
+    signals = call._engine.signals
+    if not signals.given.touched:
+        return
+    lost: list[bytes] = []
+    for handle in handles:
+        if handle is not winner and handle._state == OK and handle._parent is call and (told := signals.under(call, handle)):
+            if accept is None or _wins(handle, accept):
+                lost += told
+    signals.give_back(call, lost)
 
 
 async def _recalled_winner(handles: Sequence[Handle[Any]], index: Any, accept: Callable[[Any], bool] | None) -> Handle[Any] | None:

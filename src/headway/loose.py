@@ -53,19 +53,32 @@ def _holds_calls(given: object) -> bool:
 
 
 async def gather_loose(awaitables: Sequence[Awaitable[Any]]) -> list[Any]:
-    tasks = _begun(awaitables, _named("gather", awaitables))
+    key = _named("gather", awaitables)
+    tasks = _begun(awaitables, key)
+    failed: asyncio.Future[Any] | None = None
+    whole = False
     try:
         if tasks:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
         failed = next((task for task in tasks if task.done() and (task.cancelled() or task.exception())), None)
+        whole = failed is None
     finally:
-        await _drain(tasks)
+        try:
+            await _drain(tasks)
+        finally:
+            _sort_out(awaitables, key, lambda _: whole)
     return [task.result() for task in tasks] if failed is None else failed.result()
 
 
 async def settle_loose(awaitables: Sequence[Awaitable[Any]]) -> list[Any]:
     """How each ended: its value or its error."""
-    return await asyncio.gather(*_begun(awaitables, _named("settle", awaitables)), return_exceptions=True)
+    key = _named("settle", awaitables)
+    ends: list[Any] | None = None
+    try:
+        ends = await asyncio.gather(*_begun(awaitables, key), return_exceptions=True)
+    finally:
+        _sort_out(awaitables, key, lambda place: ends is not None and not isinstance(ends[place], BaseException))
+    return ends
 
 
 async def race_loose(awaitables: Sequence[Awaitable[Any]], accept: Callable[[Any], bool] | None) -> tuple[int, Any] | BaseException:
@@ -73,12 +86,22 @@ async def race_loose(awaitables: Sequence[Awaitable[Any]], accept: Callable[[Any
     frame, key = current.get(), _named("race", awaitables)
     tasks = _begun(awaitables, key)
     left = set(tasks)
+    winner: int | None = None
+
+    def used(place: int) -> bool:
+        """Whether somebody had a use for what this one gave: it won, or was looked at and refused."""
+        if place == winner or accept is None:
+            return place == winner
+        task = tasks[place]
+        return task.done() and not task.cancelled() and task.exception() is None and not accept(task.result())
+
     try:
         if frame is not None:
             index = frame.call._engine.outcomes.recall(frame.call, key)
             if index is not MISSING:
                 await asyncio.wait([tasks[index]])
                 if _wins_loose(tasks[index], accept):
+                    winner = index
                     return index, tasks[index].result()
         while left:
             done, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
@@ -86,9 +109,13 @@ async def race_loose(awaitables: Sequence[Awaitable[Any]], accept: Callable[[Any
                 if task in done and _wins_loose(task, accept):
                     if frame is not None:
                         frame.call._engine.outcomes.record_decision(frame.call, key, "race", index)
+                    winner = index
                     return index, task.result()
     finally:
-        await _drain(tasks)
+        try:
+            await _drain(tasks)
+        finally:
+            _sort_out(awaitables, key, used, calls_too=True)
     return no_winner([cancelled() if task.cancelled() else task.exception() for task in tasks])
 
 
@@ -158,6 +185,32 @@ async def _drain(tasks: Sequence[asyncio.Future[Any]]) -> None:
         await asyncio.wait(running)
         if (frame := current.get()) is not None:
             await until([child for child in frame.call._children or () if child._x is not None and child._x.stop is not None])
+
+
+def _sort_out(awaitables: Sequence[Awaitable[Any]], join: bytes, used: Callable[[int], bool], *, calls_too: bool = False) -> None:
+    """Signals that coroutines were told belong to whoever gets their results; those that nobody gets go back to the queue. The
+    result of a call is recorded and can be found again, so it keeps its signals, unless it lost a race (`calls_too`)."""
+    frame = current.get()
+    if frame is None or not frame.call._engine.signals.given.touched:
+        return
+    call, signals = frame.call, frame.call._engine.signals
+    lost: list[bytes] = []
+    for place, awaitable in enumerate(awaitables):
+        if isinstance(awaitable, Handle):
+            told = signals.under(call, awaitable)
+        else:
+            branch = join + place.to_bytes(4, "big")
+            if signals.is_lent(call, branch) and used(place):
+                signals.reclaim(frame, branch)
+            told = signals.inside(call, branch)
+        if not told:
+            continue
+        if not used(place):
+            gone = told if calls_too else [wait for wait in told if not signals.given.through(wait)]
+            lost += gone
+            told = [wait for wait in told if wait not in gone]
+        signals.hand_on(told, frame.branch)
+    signals.give_back(call, lost)
 
 
 def _hear(task: asyncio.Future[Any]) -> None:

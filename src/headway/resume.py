@@ -38,7 +38,8 @@ def resume(run_id: str, /, *, dry_run: Literal[False] = ..., **options: Unpack[R
 def resume(run_id: str, /, *, dry_run: bool = False, **options: Any) -> Any:
     """Go on with a run, with the arguments it was started with. Options as for `run`.
 
-    The module that defines its task must have been imported. Calls that failed are asked again, finished ones are not. With
+    The module that defines its task must have been imported. Calls that failed are asked again, finished ones are not. So
+    are waits for signals that took too long, each with its whole time. With
     `dry_run=True` nothing runs: it returns a ResumePlan of what would be reused and run again.
 
     Raises UnknownRun; UsageError if the task is not loaded or the arguments could not be stored.

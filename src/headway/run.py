@@ -174,7 +174,8 @@ async def drive(program: Any, args: tuple[Any, ...], options: RunOptions, new_de
 def fork(run_id: str, *, at: bytes | str, store: StoreLike = DEFAULT_STORE, new_id: str | None = None) -> str:
     """A new run that knows what `run_id` knows, except the call `at`, what is below it and what it is part of.
 
-    `at` is the call's key, or the beginning of its hexadecimal form. The source is not touched and blobs are shared. Start the
+    `at` is the call's key, or the beginning of its hexadecimal form. Signals that nothing in the fork was told yet are sent to it
+    again. The source is not touched and blobs are shared. Start the
     fork with `resume` or `run`; returns its id. Raises UnknownRun, UsageError where `at` names no call or several.
     """
     opened = open_existing(store)
@@ -197,8 +198,8 @@ def cancel(run_id: str, *, store: StoreLike = DEFAULT_STORE) -> None:
 
 
 def signal(run_id: str, name: str, value: object = None, *, store: StoreLike = DEFAULT_STORE) -> None:
-    """Send a value to whoever waits, now or later, with `hw.wait_event(name)` in the run. Warns where the run is done: nobody
-    in it waits any more."""
+    """Send a value to whoever waits, now or later, with `hw.wait_event(name)` in the run. One that nobody has used waits in the run's
+    queue, through crashes and resumes. Warns where the run is done: nobody in it waits any more."""
     opened = open_existing(store)
     try:
         if opened.run(run_id).status == RunStatus.DONE:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from seeded import Bug, Edit, bug
 
 ENGINE, OUTCOME, ADMISSION = "engine/engine.py", "engine/outcome.py", "engine/admission.py"
+BOUNDS = "engine/bounds.py"
 REPLAY, LAUNCH, BATCH, JOIN, INSIDE = "engine/replay.py", "engine/launch.py", "engine/batch.py", "join.py", "inside.py"
+SIGNALS, GIVEN = "engine/signals.py", "journal/given.py"
 BOOKS, SHARED, KNOWN = "engine/books.py", "engine/shared.py", "journal/known.py"
 
 IDENTITY: tuple[Bug, ...] = (
@@ -60,8 +62,8 @@ IDENTITY: tuple[Bug, ...] = (
     bug(
         "each attempt has an idempotency key of its own",
         LAUNCH,
-        "idempotency_key=hashlib.blake2b(engine.shared.effect_name(call),",
-        "idempotency_key=hashlib.blake2b(engine.shared.effect_name(call) + bytes([call._attempt]),",
+        "idempotency_key=hashlib.blake2b(name,",
+        "idempotency_key=hashlib.blake2b(name + bytes([call._attempt]),",
     ),
 )
 
@@ -165,15 +167,113 @@ REPLAYED: tuple[Bug, ...] = (
     ),
     bug(
         "which signal answered a wait is not recorded",
-        INSIDE,
-        '        outcomes.record_decision(made, key, "event", told)\n',
-        "",
+        SIGNALS,
+        'seq = self._engine.outcomes.record_decision(call, wait, "event", told)',
+        "seq = 0",
     ),
     bug(
         "a signal is handed out a second time after a crash",
-        "engine/drive.py",
-        "            if sent.number not in taken:\n",
-        "            if True:\n",
+        GIVEN,
+        " if number not in self.has and number not in self.kept]",
+        "]",
+    ),
+    bug(
+        "a call that ends without success keeps its signals",
+        GIVEN,
+        "            freed += self.let_go(own)\n",
+        "",
+    ),
+    bug(
+        "a loser of a race keeps the signal that it was told in the same moment",
+        "loose.py",
+        "    signals.give_back(call, lost)\n",
+        "",
+        tests="program/test_signals.py",
+    ),
+    bug(
+        "a signal that goes back is not in the queue before the next resume",
+        SIGNALS,
+        "            self._free(self.given.let_go(waits))\n",
+        "            self.given.let_go(waits)\n",
+        tests="program/test_signals.py",
+    ),
+    bug(
+        "that a signal went back is not recorded",
+        SIGNALS,
+        '            self._engine.outcomes.record_decision(call, given_back(waits[0]), "event-back", tuple(waits))\n',
+        "",
+        tests="program/test_signals.py",
+    ),
+    bug(
+        "the signals of a call that ended without success are in the queue only after the next resume",
+        SIGNALS,
+        "            self._free(freed)\n",
+        "",
+    ),
+    bug(
+        "the next attempt is not told the signals of the one before",
+        GIVEN,
+        "            self.kept[number] = call\n",
+        "            pass\n",
+    ),
+    bug(
+        "a signal that was handed to a wait that was stopped is lost",
+        SIGNALS,
+        "                self._handed.discard(waiter.signal.number)\n                self._serve",
+        "                self._serve",
+        tests="program/test_signals.py",
+    ),
+    bug(
+        "a wait looks at the clock before the queue",
+        SIGNALS,
+        "                self._serve(waiter.name)\n                if (signal",
+        "                if not waiter.late:\n                    self._serve(waiter.name)\n                if (signal",
+        tests="program/test_signals.py",
+    ),
+    bug(
+        "a fork does not get the signals that nothing in it was told",
+        "journal/forking.py",
+        "    for signal in _not_told(store, source, rows, keep):\n",
+        "    for signal in ():\n",
+        tests="program/test_signals.py",
+    ),
+)
+
+STOPPED: tuple[Bug, ...] = (
+    bug(
+        "a block is left before what its deadline stopped is settled",
+        BOUNDS,
+        "        if not self.calls and not self.inner:\n            self._stopped()\n",
+        "        self._stopped()\n",
+        tests="program/test_what_is_stopped.py",
+    ),
+    bug(
+        "a deadline takes the result of a block inside that ends with it",
+        BOUNDS,
+        "            call = inner.call if inner.open else None\n",
+        "            call = None\n",
+        tests="program/test_what_is_stopped.py",
+    ),
+    bug(
+        "a deadline that passed while nothing ran comes before what is recorded",
+        BOUNDS,
+        "        if (again := self._replayed_at() + REPLAY_S) > self._loop.time():\n",
+        "        if (again := self._replayed_at() - 1) > self._loop.time():\n",
+        tests="program/test_what_is_stopped.py",
+    ),
+    bug(
+        "after its deadline a call is not told what is recorded of it",
+        REPLAY,
+        "        return call.key in self._known.parents and not",
+        "        return False and not",
+        tests="program/test_what_is_stopped.py",
+    ),
+    bug(
+        "a wait that is cancelled leaves what it stopped behind",
+        "engine/waits.py",
+        "                yield from self.drain(me, (target,))\n",
+        "",
+        tests="program/test_what_is_stopped.py",
     ),
 )
 
@@ -320,7 +420,7 @@ OF_ALL: tuple[Bug, ...] = (
     bug(
         "what is below a shared call is not kept for the next one that runs",
         SHARED,
-        "            return self._answer(call, self._results(call))\n",
+        "            return self._answer(call, self._find(call))\n",
         "            return False\n",
     ),
     bug(
@@ -349,9 +449,9 @@ OF_ALL: tuple[Bug, ...] = (
     ),
     bug(
         "each caller of a shared effect has an idempotency key of its own",
-        SHARED,
-        "        return self._engine.known.effect_names.setdefault(",
-        "        return call.key\n        return self._engine.known.effect_names.setdefault(",
+        LAUNCH,
+        "        name = call.key if call._share is None else call._share.key\n",
+        "        name = call.key\n",
     ),
 )
 
@@ -359,14 +459,14 @@ RETRIED: tuple[Bug, ...] = (
     bug(
         "a call that failed by itself keeps its children",
         OUTCOME,
-        "        if not _because_of(error, x.child_errors):\n            call._epoch += 1\n            call._prefix",
-        "        if False:\n            call._epoch += 1\n            call._prefix",
+        "        if afresh := _by_itself(error, x.child_errors):\n            call._epoch += 1\n            call._prefix",
+        "        if afresh := False:\n            call._epoch += 1\n            call._prefix",
     ),
     bug(
         "a call that failed because of a child asks all of them afresh",
         OUTCOME,
-        "        if not _because_of(error, x.child_errors):\n            call._epoch += 1\n            call._prefix",
-        "        if True:\n            call._epoch += 1\n            call._prefix",
+        "        if afresh := _by_itself(error, x.child_errors):\n            call._epoch += 1\n            call._prefix",
+        "        if afresh := True:\n            call._epoch += 1\n            call._prefix",
     ),
     bug(
         "a child that succeeded runs again in the next attempt",
@@ -402,4 +502,4 @@ RETRIED: tuple[Bug, ...] = (
     ),
 )
 
-OF_CALLS = (*IDENTITY, *REPLAYED, *STRUCTURE, *OF_ALL, *RETRIED)
+OF_CALLS = (*IDENTITY, *REPLAYED, *STOPPED, *STRUCTURE, *OF_ALL, *RETRIED)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from seeded import Bug, Edit, bug
 
-ENGINE, OUTCOME = "engine/engine.py", "engine/outcome.py"
+ENGINE, OUTCOME, ADMISSION = "engine/engine.py", "engine/outcome.py", "engine/admission.py"
 LOG, WRITER, DRIVE, MEMORY, SQLITE = (
     "journal/log.py",
     "journal/writer.py",

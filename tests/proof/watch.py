@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-import functools
 from collections import Counter
 from collections.abc import Awaitable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-import told
-from nodes import Node, drawn, value
+from nodes import Node, value
 
 import headway as hw
-from headway.engine.handle import current
 
 T = TypeVar("T")
 
@@ -28,16 +25,17 @@ DUE: Counter[str] = Counter()  # what calls with a price owe since their code be
 _IDEMPOTENT: dict[str, str] = {}  # the idempotency key of each effect
 _DISLIKED: dict[str, set[str]] = {}  # children of a call that failed by itself
 _KEPT: dict[str, tuple[int, dict[tuple[str, int], str]]] = {}  # attempt of a call that failed because of a child, its children
+_OWED: dict[str, tuple[int, set[str]]] = {}  # attempt of a call that failed, names of signals that the next is told
 _NAMED: dict[str, Gauge] = {}
 
-_DOWN: Counter[str] = Counter()  # how often each service was asked
+_NOTED: dict[str, object] = {}  # what a program was told, and must be told again
 
+told_again = False  # everything that the program does is recorded
 drivers = 1  # that may run at a time; two tell different stories of one call
 
 BOUNDS = (hw.BudgetExceeded, hw.DeadlineExceeded)
 FAULTS = (TypeError, AttributeError, AssertionError, KeyError)
-SHARED = ("forever", "service", "stubborn_service", "common", "common_stubborn")
-RETRIED = ("retried", "stubborn", "common_stubborn")
+SHARED = ("forever",)
 
 
 @dataclass
@@ -46,11 +44,11 @@ class Attempt:
 
     key: str
     number: int
-    place: tuple[object, ...]  # this attempt and those of the bodies around it
     retried: bool  # it or a call above it may be tried again
     over: bool = False  # its body has failed
     made: dict[tuple[str, int], str] = field(default_factory=dict)
-    noted: Counter[str] = field(default_factory=Counter)
+    words: dict[str, int] = field(default_factory=dict)  # what signals said, by place
+    names: set[str] = field(default_factory=set)  # of the signals that it was told
 
 
 @dataclass
@@ -66,12 +64,11 @@ _gauges: contextvars.ContextVar[tuple[Gauge, ...]] = contextvars.ContextVar("gau
 
 
 def forget() -> None:
-    global drivers
-    drivers = 1
+    global drivers, told_again
+    drivers, told_again = 1, False
     COMPLAINTS.clear()
-    for notes in (MUST_FAIL, DUE, _IDEMPOTENT, _DISLIKED, _KEPT, _NAMED, _DOWN):
+    for notes in (MUST_FAIL, DUE, _IDEMPOTENT, _DISLIKED, _KEPT, _OWED, _NAMED, _NOTED):
         notes.clear()
-    told.forget()
 
 
 def complain(what: str) -> None:
@@ -85,12 +82,12 @@ def complain(what: str) -> None:
 def body(source: Node) -> Iterator[None]:
     """Around the body of a node: what it leaves behind when it fails has to stop."""
     call, outer = hw.call(), _attempt.get()
-    retried = source.task in RETRIED
-    place = (*(outer.place if outer is not None else ()), call.key, call.attempt)
-    attempt = Attempt(call.key, call.attempt, place, retried or (outer is not None and outer.retried))
+    retried = source.task in ("retried", "stubborn")
+    attempt = Attempt(call.key, call.attempt, retried or (outer is not None and outer.retried))
     if attempt.number == 1:
         _KEPT.pop(attempt.key, None)
         _DISLIKED.pop(attempt.key, None)
+        _OWED.pop(attempt.key, None)
     _attempt.set(attempt)
     try:
         yield
@@ -98,7 +95,11 @@ def body(source: Node) -> Iterator[None]:
         attempt.over = source.task != "waiter"  # a thread hears of it later
         if retried and type(error) in (ValueError, OSError):  # a child's, for a body raises nothing of its own
             _KEPT[attempt.key] = (attempt.number, attempt.made)
+        if retried:
+            _OWED[attempt.key] = (attempt.number, attempt.names)
         raise
+    for place, word in attempt.words.items():  # a body that is stopped gives its words back
+        noted(f"word for {place}", word)
 
 
 def number() -> int:
@@ -110,10 +111,7 @@ def number() -> int:
 def made(child: Node, x: int, handle: hw.Handle[int]) -> None:
     """A body has made a call: after an own failure a new one, after a child's failure the same."""
     attempt = _attempt.get()
-    if attempt is None:
-        return
-    handle.add_callback(functools.partial(_ended, child, attempt.place))
-    if (child.name, x) in attempt.made:
+    if attempt is None or child.task in SHARED or (child.name, x) in attempt.made:
         return
     key = attempt.made[child.name, x] = handle.key.hex()
     if drivers > 1:
@@ -142,24 +140,33 @@ def must_fail(why: str) -> None:
 
 def noted(what: str, value: object) -> None:
     """The program was told something."""
-    attempt, frame = _attempt.get(), current.get()
+    if told_again and what in _NOTED and _NOTED[what] != value:
+        complain(f"the {what} was {_NOTED[what]} and is {value} now")
+    _NOTED[what] = value
+
+
+def word(place: str, name: str, word: int) -> None:
+    """A body was told a signal of a name; without one, one of several."""
+    attempt = _attempt.get()
     assert attempt is not None
-    assert frame is not None
-    attempt.noted[what] += 1
-    told.decided((*attempt.place, f"{what} ({attempt.noted[what]})"), frame.call._engine, value)
+    attempt.words[place] = word
+    attempt.names.add(name)
 
 
-def _ended(child: Node, place: tuple[object, ...], handle: hw.Handle[Any]) -> None:
-    """A call that a body made has ended."""
-    told.ended(place, child, handle)
-    if bound := told.unbounded(child, handle):
-        complain(f"{child.name} ended with {handle._error!r}, but there is no {bound} that it could have met")
+def no_word(name: str) -> None:
+    """A body waited for a signal of a name and was told none in time."""
+    attempt = _attempt.get()
+    assert attempt is not None
+    failed, names = _OWED.get(attempt.key, (0, set()))
+    if drivers == 1 and failed == attempt.number - 1 and name in names - attempt.names and name:
+        complain(f"attempt {attempt.number} is not told the signal {name!r} that the attempt before it was told")
 
 
 def booked(calls: float, children: Sequence[Node], handles: Sequence[hw.Handle[int]]) -> None:
     """How many calls a budget has booked that these were made in."""
-    alone = [handle for child, handle in zip(children, handles, strict=True) if child.task not in SHARED and handle._share is None]
-    ran = {handle.key for handle in alone if not handle.exception()}  # one that has equals may have been answered
+    ran = {
+        handle.key for child, handle in zip(children, handles, strict=True) if child.task not in SHARED and not handle.exception()
+    }
     if len(ran) > calls:
         complain(f"{len(ran)} calls ran in a budget that has booked {calls:g}")
 
@@ -226,18 +233,8 @@ def happens(name: str) -> str:
     return call.idempotency_key
 
 
-def down(service: str) -> str | None:
-    """What a service says while it is down: at first, to whoever asks."""
-    _DOWN[service] += 1
-    return f"{service} is down for the {_DOWN[service]}. time" if _DOWN[service] <= drawn(service) % 4 else None
-
-
-WORTH = {
-    "forever": lambda name, x: x % 3 * 7 % 1000,
-    "alike": lambda name, x: value("alike", x % 2),
-    "service": lambda name, x: value("service", x % 3),
-    "stubborn_service": lambda name, x: value("stubborn service", x % 2),
-}
+WORTH = {"forever": lambda name, x: x % 3 * 7 % 1000, "alike": lambda name, x: value("alike", x % 2)}
+VALUED = ("leaf", "slow", "flaky", "costly", "effect", "verified", "batched", "threaded", "process", "large", "too_slow")
 SPENT = 3.0
 
 
@@ -255,7 +252,7 @@ def ends_as_it_must(child: Node, x: int, handle: hw.Handle[int]) -> None:
         wanted = ValueError
     elif child.task == "too_slow" and child.number >= 7:
         wanted = hw.CallTimeout
-    elif error is not None and (child.task in ("service", "stubborn_service") or (child.task == "moody" and number() == 1)):
+    elif child.task == "moody" and number() == 1 and error is not None:
         wanted = OSError
     elif child.kind != "leaf":
         return
@@ -268,7 +265,7 @@ def ends_as_it_must(child: Node, x: int, handle: hw.Handle[int]) -> None:
         if handle.result() != expected:
             complain(f"{child.name} gave {handle.result()}, not {expected}")
     attempt = _attempt.get()
-    if child.task == "costly" and child.number > 6 and error is None and handle.cost.get("tokens", 3) % 5 != 3:
+    if child.task == "costly" and child.number > 6 and error is None and handle.cost["tokens"] % 5 != 3:
         complain(f"{child.name} charges 3 tokens instead of the 5 that it reserved, and is booked at {handle.cost}")
     if child.task == "spender" and attempt is not None and not attempt.retried and handle.cost.get("tokens", 0.0) > SPENT:
         complain(f"{child.name} spends {SPENT:g} tokens and is booked at {handle.cost}")

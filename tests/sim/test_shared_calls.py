@@ -457,38 +457,6 @@ def test_a_shared_call_whose_input_failed_for_one_caller_runs_for_the_next():
     assert set(RAN) == {"service", (7, 2)}
 
 
-# --- sources that change ----------------------------------------------------------------------------------------------
-
-
-@hw.task(on_change="rerun")
-async def edition(name: str) -> bytes:
-    RAN.append(name)
-    return edition.spec.version
-
-
-@hw.task(cache="forever")
-async def printed(name: str) -> bytes:
-    return await edition(name)
-
-
-@hw.task
-async def two_read_it() -> list[bytes]:
-    found = await hw.gather(printed("a"), printed("a"))
-    await tick(1)
-    return found
-
-
-def test_a_shared_result_whose_source_changed_is_computed_again_once_for_all():
-    edition.spec._version[:] = [b"one"]
-    whole = run(two_read_it)
-    assert whole.lives[0].value == [b"one", b"one"]
-    edition.spec._version[:] = [b"two"]
-    RAN.clear()
-    again = History(2, STEADY, store=whole.store.cut(whole.run_id, len(whole.rows()) - 1))
-    assert again.live(two_read_it).value == [b"two", b"two"]
-    assert RAN == ["a"]
-
-
 # --- circles ---------------------------------------------------------------------------------------------------------
 
 

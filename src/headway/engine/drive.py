@@ -30,8 +30,8 @@ from headway.engine.replay import answers
 from headway.engine.spec import TaskSpec
 from headway.engine.world import MACHINE, LogWriter, World
 from headway.errors import DeadlineExceeded, HeadwayError, Interrupted, LeaseLost, RunCancelled, StoreError, StoreFull
-from headway.journal.codec import add_note, decode
-from headway.journal.known import Known, decode_decision, load
+from headway.journal.codec import add_note
+from headway.journal.known import Known, load
 from headway.journal.log import Journal, Log, Nothing
 from headway.journal.records import Amounts, Lease, RunInfo, RunStatus, Signal
 from headway.journal.store import Store
@@ -125,6 +125,7 @@ class Driver:
         try:
             known = load(plan.store, self._lease.uid)
             known.forget(stale)
+            known.given.signals.update((sent.number, sent) for sent in plan.store.signals(self._lease.uid))
             return known
         except BaseException:
             plan.store.release(self._lease, RunStatus.INTERRUPTED, plan.world.wall())
@@ -172,6 +173,7 @@ class Driver:
             wall=self._plan.world.wall,
         )
         self._writer = self._plan.world.make_writer(log, self._on_word, engine.scopes.clock_jumped)
+        engine.signals.look = self._writer.look
         self._writer.start()
         return log
 
@@ -213,24 +215,12 @@ class Driver:
     def _on_word(self, info: RunInfo, signals: list[Signal]) -> None:
         """Another process left word in the store."""
         engine = self._engine
-        taken = self._taken_signals() if signals else set()
-        for sent in signals:
-            if sent.number not in taken:
-                engine.signals.setdefault(sent.name, []).append(sent)
-                for future in engine.signal_waiters.get(sent.name, ()):
-                    if not future.done():
-                        future.set_result(None)
+        engine.signals.arrive(signals)
         if info.cancel_requested and self._failure is None:
             self._failure = RunCancelled(
                 f"run {info.spec.run_id!r} was cancelled; what is finished is journaled: {self._how_to_resume()} goes on with it"
             )
             engine.cancel(self._root, "the run was cancelled")
-
-    def _taken_signals(self) -> set[int]:
-        """Numbers of the signals that a wait has been answered with before."""
-        bodies = (decode_decision(body) for body in self._engine.known.decisions.values())
-        told = (decode(body.value) for body in bodies if body.what == "event")
-        return {answer[0] for answer in told if answer is not None}
 
     def _emit(self, event: events.Event) -> None:
         for sink in tuple(self._sinks):

@@ -42,6 +42,7 @@ from headway.engine.outcome import Outcomes
 from headway.engine.replay import Replay
 from headway.engine.scopes import Scopes
 from headway.engine.shared import Shared
+from headway.engine.signals import Signals
 from headway.engine.spec import TaskSpec
 from headway.engine.waits import Waits
 from headway.engine.world import World
@@ -102,8 +103,7 @@ class Engine:
         self.calls = 0  # calls made in this process
         self.closing = False  # ends are no longer recorded: the run stops here and goes on another time
         self.on_parked: Callable[[], None] | None = None
-        self.signals: dict[str, list[Any]] = {}
-        self.signal_waiters: dict[str, list[asyncio.Future[None]]] = {}
+        self.signals = Signals(self)
         self.named_limits: dict[str, Limit] = {}
         self.resumed = bool(known)
 
@@ -163,6 +163,7 @@ class Engine:
         key = self.name(spec, asked, parent)
         self.calls = number = self.calls + 1
         call: Handle[Any] = Handle(self, spec, key, args, kwargs, parent, scope, number, asked)
+        call._branch = frame.branch
         if spec.forever or parent._share is not None:
             call._share = self.shared.name(call)
         if self.resumed and not inputs and scope.deadline is None:
@@ -202,6 +203,7 @@ class Engine:
         key = call_key(self.salt, 0, spec.name, asked)
         self.calls = 1
         root: Handle[Any] = Handle(self, spec, key, args, kwargs, None, scope, 1, asked)
+        root._branch = b""
         return root
 
     # --- starting ----------------------------------------------------------------------------------------------------

@@ -157,6 +157,7 @@ class Handle(Generic[T_co]):
         "_attempt",
         "_awaited",
         "_blobs",
+        "_branch",
         "_callbacks",
         "_children",
         "_context",
@@ -185,6 +186,7 @@ class Handle(Generic[T_co]):
     __headway_handle__ = True
 
     key: bytes
+    _branch: bytes  # the coroutine that made it, of those that its parent has joined
 
     def __init__(
         self,

@@ -23,11 +23,13 @@ from headway.journal.wire import pack
 __all__ = [
     "Signature",
     "Unkeyed",
+    "asked_again",
     "call_key",
     "canonical",
     "decision_key",
     "explicit",
     "forever_key",
+    "given_back",
     "label",
     "sibling_key",
     "stable_module",
@@ -68,6 +70,16 @@ def decision_key(parent_key: bytes, epoch: int, what: str, detail: bytes, ordina
     """The name of something that a program was told once: what it is, about what (`detail`), which of equals."""
     data = b"D" + parent_key + pack(epoch) + pack(ordinal) + pack(what) + detail
     return _blake2b(data, digest_size=16).digest()
+
+
+def asked_again(key: bytes) -> bytes:
+    """The name under which a program is told anew what it was told under `key`, when that does not hold any more."""
+    return _blake2b(b"A" + key, digest_size=16).digest()
+
+
+def given_back(key: bytes) -> bytes:
+    """The name of the decision that takes back what was told under `key`."""
+    return _blake2b(b"R" + key, digest_size=16).digest()
 
 
 def forever_key(task: str, arguments: bytes) -> bytes:

@@ -53,7 +53,7 @@ class Outcomes:
             reserved=dict(call._x.reserved) if call._x is not None else {},
             effect=call._spec.effect,
             asked=call._asked if len(call._asked) <= INLINE_BYTES else b"",
-            shared=engine.shared.effect_name(call) if call._share is not None else b"",
+            shared=call._share.key if call._share is not None else b"",
             params=call._spec.signature.params,
         )
         return engine.append(Row(Kind.START | COSTED, call.key, call.parent_key, encode_body(start)))
@@ -103,13 +103,14 @@ class Outcomes:
             return False
         if call._attempt >= retry.attempts or not retry.wants(error):
             return False
-        if not _because_of(error, x.child_errors):
+        if afresh := _by_itself(error, x.child_errors):
             call._epoch += 1
             call._prefix = b""
             if x.stop is None:
                 engine.shared.ask_afresh(call)
         delay = retry.delay_after(call._attempt, call.key, error)
         call._floor = self._note_attempt(call, error, engine.wall() + delay)
+        engine.signals.attempt_failed(call, afresh=afresh)
         if engine.emit:
             event = events.CallRetrying(
                 at=engine.wall(),
@@ -165,11 +166,13 @@ class Outcomes:
             record, call._error = keep_error(error)
             state = FAILED
         if not engine.closing:
+            epoch = call._epoch
             if call._memo is not None:
                 engine.books.remember(call)
             if state == FAILED and call._ordinals and error is not None and (call._memo is not None or call._share is not None):
-                if not _because_of(error, call.extra().child_errors):
+                if _by_itself(error, call.extra().child_errors):
                     self._ask_afresh(call, error)
+            engine.signals.ended(call, ok=state == OK, afresh=call._epoch > epoch)
             self._record(call, state, record, encoded)
         if engine.emit:
             self._emit_ended(call, state, engine.wall())
@@ -292,6 +295,7 @@ class Outcomes:
         if state == OK:
             if call._spec.pool != "inline" and outcome.started:
                 engine.ready.learn(call._spec.name, outcome.ended - outcome.started)
+        engine.signals.place(call)
         engine.replay.reused += 1
         engine.replay.answered()
         if engine.emit:
@@ -309,6 +313,7 @@ class Outcomes:
         """End the call with the result of an equal one, under its own key: it has not run for it and has paid nothing for it."""
         engine, account = self._engine, call._scope.account
         assert call._share is not None
+        engine.books.take_over(call)
         outcome = msgspec.structs.replace(
             recorded.outcome,
             label=call._spec.label(call._args, call._kwargs),
@@ -386,6 +391,11 @@ class Outcomes:
             value = make()
             self.record_decision(frame.call, key, what, value)
         return value
+
+
+def _by_itself(error: BaseException, child_errors: list[BaseException]) -> bool:
+    """Whether a call failed for a reason of its own, so that it may fail again with what its children gave."""
+    return not _because_of(error, child_errors)
 
 
 def _because_of(error: BaseException, child_errors: list[BaseException]) -> bool:

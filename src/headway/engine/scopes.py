@@ -8,7 +8,7 @@ looks again.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from headway.engine import events
 from headway.engine.bounds import Deadline
@@ -52,6 +52,17 @@ class Scopes:
         deadline.disarm()
         self.deadlines.discard(deadline)
 
+    async def rest(self, frame: Frame, future: asyncio.Future[None], seconds: float | None) -> None:
+        """Park the call until the future is done, the seconds have passed, or the wall clock was set."""
+        timer = self._engine.loop.call_later(seconds, _wake, future) if seconds is not None else None
+        self.resting.add(future)
+        try:
+            await Parked(frame, future)
+        finally:
+            self.resting.discard(future)
+            if timer is not None:
+                timer.cancel()
+
     def close(self) -> None:
         """The run ends here."""
         for deadline in list(self.deadlines):
@@ -64,3 +75,18 @@ class Scopes:
         for future in list(self.resting):
             if not future.done():
                 future.set_result(None)
+
+
+class Parked:
+    """Await a future of the engine while the call counts as waiting."""
+
+    def __init__(self, frame: Frame, future: asyncio.Future[None]) -> None:
+        self._frame, self._future = frame, future
+
+    def __await__(self) -> Any:
+        return self._frame.call._engine.waits.suspend(self._frame.call, self._future)
+
+
+def _wake(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

@@ -37,6 +37,9 @@ class LogWriter(Protocol):
 
     def start(self) -> None: ...
 
+    def look(self, then: Callable[[], None]) -> None:
+        """Look for word from outside now; `then` is called on the loop when what was found is there."""
+
     def close(self) -> None:
         """Write what is queued, then end. May block; called through `aside`."""
 

@@ -2,18 +2,21 @@
 
 A fork at a call knows everything its source knew, except what has to be found out again: the outcome of the call and of
 everything below it, the outcomes of the calls it is part of, and what those calls were told (who won, which event came) after the
-call began. Siblings keep their results; one that got the call's result by handle is checked against the new one when it is asked.
+call began. The signals that nothing in the fork was told wait in its queue. Siblings keep their results; one that got the call's
+result by handle is checked against the new one when it is asked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
 from headway.errors import UsageError
-from headway.journal.known import decode_outcome
-from headway.journal.records import COSTED, NO_PARENT, Kind, Row, RunInfo
+from headway.journal.codec import decode
+from headway.journal.given import EVENT, Given
+from headway.journal.known import decode_decision, decode_outcome
+from headway.journal.records import COSTED, NO_PARENT, Kind, Row, RunInfo, Signal
 from headway.journal.store import Store
 
 
@@ -41,7 +44,23 @@ def fork_rows(store: Store, source: RunInfo, at: bytes | str, new_id: str, now: 
 
     spec = msgspec.structs.replace(source.spec, run_id=new_id, created=now, forked_from=source.spec.run_id, forked_at=key)
     store.fork_run(spec, source.uid, keep)
+    for signal in _not_told(store, source, rows, keep):
+        store.send_signal(new_id, signal.name, signal.value, signal.at)
     return new_id
+
+
+def _not_told(store: Store, source: RunInfo, rows: Sequence[tuple[int, Row]], keep: Callable[[int, Row], bool]) -> list[Signal]:
+    """The signals of the source that nothing in the fork was told, in the order in which they were sent."""
+    known, told = Given(), set()
+    for seq, row in rows:
+        if row.body.startswith(EVENT):
+            decision = decode_decision(row.body)
+            known.read(seq, row.key, row.parent, decision)
+            answer = decode(decision.value)
+            if answer is not None and keep(seq, row):
+                told.add(answer[0])
+    known.signals.update((sent.number, sent) for sent in store.signals(source.uid))
+    return [signal for number, signal in sorted(known.signals.items()) if number not in told and signal.name]
 
 
 def _below(key: bytes, parents: dict[bytes, bytes]) -> set[bytes]:

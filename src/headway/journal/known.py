@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from headway.journal.given import BACK, EVENT, Given
 from headway.journal.ledger import Ledger
 from headway.journal.records import COSTED, Amounts, Attempt, Charge, Decision, Kind, Outcome, Start, Status
 from headway.journal.store import Store
@@ -42,11 +43,11 @@ class Known:
     def __init__(self) -> None:
         self.outcomes: dict[bytes, tuple[int, bytes]] = {}  # (seq, body)
         self.decisions: dict[bytes, bytes] = {}
+        self.given = Given()
         self.attempts: dict[bytes, tuple[int, Attempt]] = {}
         self.starts: dict[bytes, Start] = {}  # of attempts that have not ended
         self.parents: set[bytes] = set()  # calls that made calls which have ended
         self.effects: set[bytes] = set()  # calls of effects that ever started: they may have happened, however they ended
-        self.effect_names: dict[bytes, bytes] = {}  # the shared name under which an effect began, by its key
         self.shared: dict[bytes, tuple[int, bytes]] = {}  # results by the name that equal calls share: (seq, body)
         self.epochs: dict[bytes, int] = {}  # by shared name: the epoch in which what is below is asked next
         self.stale: set[bytes] = set()  # shared names whose results were forgotten, here and in the cross-run cache
@@ -64,6 +65,11 @@ class Known:
                 self.shared.pop(name, None)
                 self.stale.add(name)
 
+    def epoch(self, key: bytes) -> int:
+        """That in which the code of a call asks for its children, as far as rows have said."""
+        tried, ended = self.attempts.get(key), self.outcomes.get(key)
+        return max(tried[1].epoch if tried is not None else 0, decode_outcome(ended[1]).epoch if ended is not None else 0)
+
     def note_shared(self, name: bytes, epoch: int, result: tuple[int, bytes] | None = None) -> None:
         """A row says how a call ended, or one of its attempts, that has equals under this name."""
         if result is not None:
@@ -76,15 +82,20 @@ def load(store: Store, uid: int) -> Known:
     """Read all rows of a run. Raises StoreDamaged at the first row that is not whole."""
     known = Known()
     outcomes, ledger = known.outcomes, known.ledger
+    given, touched = known.given, known.given.touched
     seq, above = 0, known.parents.add
     for seq, (kind, key, parent, body) in store.rows(uid):
         if kind == _OUTCOME:  # most rows, and nothing about them is looked at before a program asks
             above(parent)
+            if key in touched:
+                given.read_outcome(key, parent, decode_outcome(body), known.epoch(key))
             outcomes[key] = (seq, body)
             continue
         what = kind & _KIND
         if what == Kind.OUTCOME:
             above(parent)
+            if key in touched:
+                given.read_outcome(key, parent, decode_outcome(body), known.epoch(key))
             outcomes[key] = (seq, body)
             if kind & COSTED:
                 outcome = decode_outcome(body)
@@ -96,11 +107,14 @@ def load(store: Store, uid: int) -> Known:
             known.decisions[key] = body
             if kind & COSTED:
                 _open_account(ledger, key, body)
+            elif body.startswith((EVENT, BACK)):
+                given.read(seq, key, parent, decode_decision(body))
         elif what == Kind.CHARGE:
             charge = decode_charge(body)
             ledger.note(key, charge.scope, charge.cost, _still_reserved(known.starts.get(key), charge))
         elif what == Kind.ATTEMPT:
             attempt = decode_attempt(body)
+            given.read_attempt(key, attempt, known.epoch(key))
             known.attempts[key] = (seq, attempt)
             known.starts.pop(key, None)
             ledger.note(key, attempt.scope, attempt.cost)
@@ -110,10 +124,7 @@ def load(store: Store, uid: int) -> Known:
             start = decode_start(body)
             known.starts[key] = start
             if start.effect:
-                known.effects.add(key)
-                if start.shared:
-                    known.effects.add(start.shared)
-                    known.effect_names.setdefault(key, start.shared)
+                known.effects.update((key, start.shared) if start.shared else (key,))
             ledger.note(key, start.scope, start.cost, start.reserved)
     known.last_seq = seq
     return known

@@ -71,6 +71,13 @@ class Writer(threading.Thread):
         self._log = log
         self._upkeep = Upkeep(log, on_word, on_jump, time.monotonic())
         self._closing = False
+        self._asked: list[Callable[[], None]] = []  # who waits for a look
+
+    def look(self, then: Callable[[], None]) -> None:
+        """Look for word from outside now, whatever the time; `then` is called on the loop when what was found is there."""
+        self._asked.append(then)
+        self._log.urgent.set()
+        self._log.work.set()
 
     def close(self) -> None:
         """Write what is queued, then end. Blocks until it is so."""
@@ -115,7 +122,10 @@ class Writer(threading.Thread):
         if now - self._renewed >= upkeep.renew_every_s:
             upkeep.renew()
             self._renewed = now
-        if now - self._looked >= WATCH_S:
+        if self._asked or now - self._looked >= WATCH_S:
+            asked, self._asked = self._asked, []
             upkeep.look()
+            for then in asked:
+                self._log.post(then)
             upkeep.compare_clocks(now)
             self._looked = now

@@ -15,9 +15,9 @@ from contextlib import aclosing
 from typing import Unpack
 
 from headway.engine.handle import current
+from headway.engine.scopes import Parked
 from headway.engine.until import until
 from headway.errors import ModelUnavailable, UsageError
-from headway.inside import _Parked
 from headway.models.ask import PATIENT, AnyModel, begin
 from headway.models.base import Piece, Reply, Request, Usage, answers_singly
 from headway.models.limits import Limited
@@ -101,7 +101,7 @@ class _Heard:
         if frame is None:
             raise UsageError("a stream was begun inside of a run and is read outside of it: read it in the call that began it")
         self._waiting = asyncio.get_running_loop().create_future()
-        await _Parked(frame, self._waiting)
+        await Parked(frame, self._waiting)
 
 
 def pieces_of(reply: Reply) -> Iterator[Piece]:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 from headway.engine import events
 from headway.engine.spec import TASKS
-from headway.journal.codec import decode
 from headway.journal.known import decode_attempt, decode_decision, decode_outcome
 from headway.journal.log import Log
 from headway.journal.records import COSTED, NO_PARENT, Kind, Row, Status
+from headway.sim.handing import no_signal_lost, told_once
 from headway.sim.history import Violation
 from headway.sim.spending import CLOSE, counted_once, never_overdrawn
 
@@ -135,18 +135,6 @@ def _one_at_a_time(history: History) -> Iterator[str]:
                 running.discard(event.key)
                 if isinstance(event, events.CallEnded) and event.status == "ok":
                     done.add(event.key)
-
-
-def _told_once(history: History) -> Iterator[str]:
-    """A signal answers one wait."""
-    answers: dict[int, bytes] = {}
-    for row in history.rows():
-        if _kind(row) != Kind.DECISION:
-            continue
-        decision = decode_decision(row.body)
-        told = decode(decision.value) if decision.what == "event" else None
-        if told is not None and answers.setdefault(told[0], row.key) != row.key:
-            yield f"signal {told[0]} was handed out twice"
 
 
 def _attempts_counted(history: History) -> Iterator[str]:
@@ -328,7 +316,8 @@ PROMISES: dict[str, Callable[[History], Iterator[str]]] = {
     "all that was appended is there": _all_appended_is_there,
     "used means recorded": _used_is_recorded,
     "one at a time": _one_at_a_time,
-    "told once": _told_once,
+    "told once": told_once,
+    "no signal is lost": no_signal_lost,
     "attempts counted": _attempts_counted,
     "no survivor without its ancestors": _no_survivor_without_its_ancestors,
     "blobs before their rows": _blobs_before_their_rows,

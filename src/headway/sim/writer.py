@@ -53,6 +53,15 @@ class SimWriter:
         if (listen := getattr(store, "on_change", None)) is not None:
             listen.append(self._word)
 
+    def look(self, then: Callable[[], None]) -> None:
+        """As the real one does, in its time."""
+
+        def looked() -> None:
+            self._look()
+            self._log.post(then)
+
+        self._process.call_later(self._universe.draw() * LINGER_S, looked)
+
     def close(self) -> None:
         """Write what is queued, at once."""
         self._closed = True

@@ -77,7 +77,7 @@ class _VirtualWorld(Machine):
         return self._clock.now
 
     def drives(self, engine: Engine) -> None:
-        self._busy.append(lambda: engine.ready.in_pools > 0 or engine.journal.awaited)
+        self._busy.append(lambda: engine.ready.in_pools > 0 or engine.journal.awaited or engine.signals.looking > 0)
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
