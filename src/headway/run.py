@@ -198,8 +198,8 @@ def cancel(run_id: str, *, store: StoreLike = DEFAULT_STORE) -> None:
 
 
 def signal(run_id: str, name: str, value: object = None, *, store: StoreLike = DEFAULT_STORE) -> None:
-    """Send a value to whoever waits, now or later, with `hw.wait_event(name)` in the run. One that nobody has used waits in the run's
-    queue, through crashes and resumes. Warns where the run is done: nobody in it waits any more."""
+    """Send a value to whoever waits, now or later, with `hw.wait_event(name)` in the run. One that nobody has used waits in the
+    queue of the run, through crashes and resumes. Warns where the run is done: nobody in it waits any more."""
     opened = open_existing(store)
     try:
         if opened.run(run_id).status == RunStatus.DONE:

@@ -343,7 +343,7 @@ async def looks_up() -> int:
     return len(RAN)
 
 
-ERRORS = {"by itself": ValueError}
+ERRORS = {"by itself": ValueError, "for the world outside": ConnectionError}
 
 
 @hw.task(retry=hw.Retry(attempts=3, delay_s=1, jitter=0))

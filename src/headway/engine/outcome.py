@@ -394,8 +394,10 @@ class Outcomes:
 
 
 def _by_itself(error: BaseException, child_errors: list[BaseException]) -> bool:
-    """Whether a call failed for a reason of its own, so that it may fail again with what its children gave."""
-    return not _because_of(error, child_errors)
+    """Whether a call failed for a reason of its own, so that it may fail again with what its children gave. An error of the world
+    outside (a connection, a file, a time that passed) says nothing against that, and neither does a child's."""
+    outside = issubclass(type(error), OSError) and not issubclass(type(error), HeadwayError)
+    return not outside and not _because_of(error, child_errors)
 
 
 def _because_of(error: BaseException, child_errors: list[BaseException]) -> bool:

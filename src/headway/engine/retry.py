@@ -47,6 +47,10 @@ class Retry:
 
     Attempts are counted in the journal: a crash does not give a call new ones.
 
+    The next attempt finds the results of calls that succeeded where the failure says nothing against them: another call failed, or
+    the world outside did (`OSError`: a connection, a file, a wait that took too long). Any other error of the call's own code has
+    its calls made afresh. The signals that it was told by `hw.wait_event` it is told again in either case.
+
     Example:
         >>> Retry(attempts=5, delay_s=1.0, on=(ConnectionError, TimeoutError)).delay_after(3, b"key")  # doctest: +ELLIPSIS
         3...
