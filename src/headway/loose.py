@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import sys
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from typing import Any, Generic, NoReturn, TypeVar
 
@@ -176,6 +177,8 @@ def cancelled() -> CallCancelled:
 
 async def _drain(tasks: Sequence[asyncio.Future[Any]]) -> None:
     """Cancel what still runs, and wait until it has ended, and so have the calls that it waited for."""
+    if isinstance(sys.exception(), GeneratorExit):  # the loop is gone, and with it all that could be waited for
+        return
     running = [task for task in tasks if not task.done()]
     for task in tasks:
         task.add_done_callback(_hear)
