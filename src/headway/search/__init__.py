@@ -23,6 +23,9 @@ from headway.search.ending import each as each
 from headway.search.ending import ending as ending
 from headway.search.ending import first_accepted as first_accepted
 from headway.search.ending import in_a_row as in_a_row
+from headway.search.failures import SAMPLE_ERRORS as SAMPLE_ERRORS
+from headway.search.failures import Failed as Failed
+from headway.search.failures import Failures as Failures
 from headway.search.first_finish import first_finish as first_finish
 from headway.search.majority import majority as majority
 from headway.search.no_thinking import no_thinking as no_thinking

@@ -5,8 +5,9 @@ from __future__ import annotations
 import heapq
 from typing import NamedTuple
 
-from headway.search.base import Candidate, Found, Scorer, State, Stepper, at_least_one, of_kind, scores_of
+from headway.search.base import Candidate, Found, Scorer, State, Stepper, at_least_one, of_kind
 from headway.search.ending import each, ending
+from headway.search.failures import SAMPLE_ERRORS, Errors, Failed, Failures
 from headway.search.tree import grown_from, leaf
 
 
@@ -32,6 +33,7 @@ async def a_star(
     parallel: int = 1,
     memory: float = 1.0,
     depth: int = 40,
+    errors: Errors = SAMPLE_ERRORS,
 ) -> Found:
     """Always extend the partial solution of least estimated cost; the first whole answer that is cheapest is the result
     (A*-decoding: Chatziveroglou, arXiv 2505.13672, after the idea of: from the abstract and notes on it).
@@ -48,6 +50,8 @@ async def a_star(
 
     Returns all whole answers on the frontier; the best is the one of least cost, not the one that was reached first.
 
+    errors: what a part may fail with at one place without failing the search; see `Found.errors`.
+
     Raises what `step` and `score` raise, but for budgets and deadlines, which end the search.
 
     Example:
@@ -63,8 +67,13 @@ async def a_star(
     longest: dict[int, int] = {}  # tokens of the longest step of each round
     expansions = made = 0
 
-    async def extend(parent: Node, index: int, place: int) -> tuple[Node, State]:
-        grown = grown_from(parent.state, of_kind(State, step, await step(parent.state, index)), index)
+    failed = Failures(errors)
+
+    async def extend(parent: Node, index: int, place: int) -> tuple[Node, State] | None:
+        got = await failed.spare(made + place, step(parent.state, index))
+        if isinstance(got, Failed):
+            return None
+        grown = grown_from(parent.state, of_kind(State, step, got), index)
         longest[made] = max(longest.get(made, 0), grown.tokens - parent.state.tokens)
         if grown.done and grown.answer is not None:
             unscored[place] = leaf(question, grown)
@@ -81,17 +90,20 @@ async def a_star(
             expansions += len(parents)
             extended += [parent._replace(extended=parent.extended + 1) for parent in parents]
             work = [(parent, parent.extended * width + index) for parent in parents for index in range(width)]
-            grown = await each(extend(parent, index, place) for place, (parent, index) in enumerate(work))
-            scores = await scores_of(score, [state.text for _, state in grown])
+            ends = await each(extend(parent, index, place) for place, (parent, index) in enumerate(work))
+            grown = [end for end in ends if end is not None]
+            scores = await failed.scores(made, score, [state.text for _, state in grown]) if grown else []
             unscored.clear()
+            made += len(ends) - len(grown)
             for (parent, state), value in zip(grown, scores, strict=True):
                 made += 1
-                if state.text not in reached:
+                if value is not None and state.text not in reached:
                     reached.add(state.text)
                     heapq.heappush(frontier, _node(parent, state, value, made, memory))
     goals = sorted(node for node in frontier if node.state.done and node.state.answer is not None)
     candidates = (*(leaf(question, goal.state, 1 - goal.ahead) for goal in goals), *(unscored[place] for place in sorted(unscored)))
-    return Found(candidates[0] if candidates else None, candidates, end.stopped, sum(longest.values()))
+    failed.check(bool(candidates) or made > len(failed))
+    return Found(candidates[0] if candidates else None, candidates, end.stopped, sum(longest.values()), failed.errors)
 
 
 def _node(parent: Node, state: State, score: float, number: int, memory: float) -> Node:

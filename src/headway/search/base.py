@@ -18,9 +18,12 @@ import math
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from reprlib import repr as shortly
-from typing import Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 from headway.errors import UsageError
+
+if TYPE_CHECKING:
+    from headway.search.failures import Failures
 
 T = TypeVar("T")
 
@@ -76,12 +79,14 @@ class Found:
 
     sequential_tokens: of the answers' tokens, those that had to be written one after another, however wide the machine is: the
         longest of each round, summed over the rounds. What all of it cost, the budget around it knows.
+    errors: of the parts that failed at one sample, step, score or verdict, without failing the search (`errors=` of a method).
     """
 
     best: Candidate | None
     candidates: tuple[Candidate, ...]
     stopped: Stopped = "done"
     sequential_tokens: int = 0
+    errors: tuple[Exception, ...] = ()
 
     @property
     def answer(self) -> str | None:
@@ -124,10 +129,21 @@ class Selector(Protocol):
     def __call__(self, candidates: Sequence[Candidate], /) -> int: ...
 
 
-def chosen(found: Mapping[int, Candidate], select: Selector, stopped: Stopped, sequential_tokens: int = 0) -> Found:
-    """What a method returns of candidates by their places in the search, in whatever order they came."""
+def chosen(
+    found: Mapping[int, Candidate],
+    select: Selector,
+    stopped: Stopped,
+    sequential_tokens: int = 0,
+    failed: Failures | None = None,
+) -> Found:
+    """What a method returns of candidates by their places in the search, in whatever order they came. Raises the first error of
+    `failed` where there are none."""
     candidates = tuple(candidate for _, candidate in sorted(found.items()))
-    return Found(candidates[select(candidates)] if candidates else None, candidates, stopped, sequential_tokens)
+    errors: tuple[Exception, ...] = ()
+    if failed is not None:
+        failed.check(bool(candidates))
+        errors = failed.errors
+    return Found(candidates[select(candidates)] if candidates else None, candidates, stopped, sequential_tokens, errors)
 
 
 async def scores_of(score: Scorer, texts: list[str]) -> list[float]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from headway.search.allocators import beam
 from headway.search.base import Found, Scorer, Selector, State, Stepper, at_least_one
+from headway.search.failures import SAMPLE_ERRORS, Errors
 from headway.search.selectors import weighted_vote
 from headway.search.tree import tree_search
 
@@ -19,6 +20,7 @@ async def beam_search(
     width: int = 4,
     depth: int = 40,
     select: Selector = weighted_vote,
+    errors: Errors = SAMPLE_ERRORS,
 ) -> Found:
     """In each round the best `n / width` states are continued `width` times each (Snell et al., arXiv 2408.03314, after the idea
     of: from the abstract). It departs in that a finished answer takes its share of `n` with it.
@@ -27,6 +29,8 @@ async def beam_search(
 
     Returns the candidates that were completed, and the one that `select` takes; by default of the answer with the largest sum of
     scores.
+
+    errors: what a part may fail with at one place without failing the search; see `Found.errors`.
 
     Raises what `step` and `score` raise, but for budgets and deadlines, which end the search.
 
@@ -40,4 +44,4 @@ async def beam_search(
     async def allocate(states: Sequence[State], scores: Sequence[float], total: int) -> list[int]:
         return beam(scores, total, width)
 
-    return await tree_search(question, step, score, allocate, n=n, depth=depth, select=select)
+    return await tree_search(question, step, score, allocate, n=n, depth=depth, select=select, errors=errors)

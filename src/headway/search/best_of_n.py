@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from headway.search.base import Candidate, Found, Generator, Scorer, Selector, chosen, of_kind, scores_of
+from headway.search.base import Candidate, Found, Generator, Scorer, Selector, chosen, of_kind
 from headway.search.ending import attempts, ending, in_a_row
+from headway.search.failures import SAMPLE_ERRORS, Errors, Failed, Failures
 from headway.search.selectors import best
 
 
@@ -18,6 +19,7 @@ async def best_of_n(
     n: int = 8,
     select: Selector = best,
     given: Sequence[Candidate] = (),
+    errors: Errors = SAMPLE_ERRORS,
 ) -> Found:
     """Sample `n` answers at once, score each as it arrives, return the best (as in Cobbe et al., arXiv 2110.14168).
 
@@ -25,6 +27,8 @@ async def best_of_n(
     given: scored candidates that are there already; they count among the `n` and are not sampled again.
 
     Returns all candidates; those that the bounds left no time to score have no score and lose against those that have one.
+
+    errors: what a part may fail with at one place without failing the search; see `Found.errors`.
 
     Raises what `generate` and `score` raise, but for budgets and deadlines, which end the search.
 
@@ -35,12 +39,16 @@ async def best_of_n(
     """
     found = dict(enumerate(given))
     rounds: list[int] = []
+    failed = Failures(errors)
 
     async def attempt(index: int) -> None:
-        found[index] = candidate = of_kind(Candidate, generate, await generate(question, index))
-        (value,) = await scores_of(score, [question + candidate.text])
+        made = await failed.spare(index, generate(question, index))
+        if isinstance(made, Failed):
+            return
+        found[index] = candidate = of_kind(Candidate, generate, made)
+        (value,) = await failed.scores(index, score, [question + candidate.text])
         found[index] = replace(candidate, score=value)
 
     with ending() as end:
         await attempts(attempt, n - len(given), rounds, len(given))
-    return chosen(found, select, end.stopped, in_a_row(found, rounds))
+    return chosen(found, select, end.stopped, in_a_row(found, rounds), failed)

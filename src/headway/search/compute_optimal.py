@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
 from headway.errors import UsageError
-from headway.search.base import Candidate, Found, Generator, Scorer, chosen, of_kind, scores_of
+from headway.search.base import Candidate, Found, Generator, Scorer, chosen, of_kind
 from headway.search.ending import attempts, ending, in_a_row
+from headway.search.failures import SAMPLE_ERRORS, Errors, Failed, Failures
 from headway.search.policy import Policy
 from headway.search.selectors import best
 
@@ -25,6 +26,7 @@ async def compute_optimal(
     budget: float,
     probes: int = 4,
     sure: float | None = None,
+    errors: Errors = SAMPLE_ERRORS,
 ) -> Found:
     """Sample and score a few answers, take how badly they score for the difficulty, and run the strategy that `policy` has for it
     (Snell et al., arXiv 2408.03314, after the idea of: from the abstract). The paper estimates difficulty from 2048 samples and
@@ -37,6 +39,8 @@ async def compute_optimal(
         an easy question costs one of them; without it they are drawn at once.
 
     Returns what the strategy found. Where the bounds ended it without an answer, the best probe.
+
+    errors: what a part may fail with at one place without failing the search; see `Found.errors`.
 
     Raises UsageError for a strategy that is not there; what the parts raise, but for budgets and deadlines, which end the search.
 
@@ -53,10 +57,14 @@ async def compute_optimal(
     found: dict[int, Candidate] = {}
     rounds: list[int] = []
     searched: Found | None = None
+    failed = Failures(errors)
 
     async def probe(index: int) -> None:
-        found[index] = candidate = of_kind(Candidate, generate, await generate(question, index))
-        (value,) = await scores_of(score, [question + candidate.text])
+        made = await failed.spare(index, generate(question, index))
+        if isinstance(made, Failed):
+            return
+        found[index] = candidate = of_kind(Candidate, generate, made)
+        (value,) = await failed.scores(index, score, [question + candidate.text])
         found[index] = replace(candidate, score=value)
 
     with ending() as end:
@@ -65,17 +73,17 @@ async def compute_optimal(
         else:
             for index in range(probes):
                 await attempts(probe, 1, rounds, index)
-                if (found[index].score or 0.0) >= sure:
+                if index in found and (found[index].score or 0.0) >= sure:
                     break
         given = tuple(found[index] for index in sorted(found))
         searched = await strategies[policy.choose(difficulty(given), budget)](question, given)
     probed = in_a_row(found, rounds)
     if searched is None:
-        return chosen(found, best, end.stopped, probed)
+        return chosen(found, best, end.stopped, probed, failed)
     tokens = probed + searched.sequential_tokens
     if searched.answer is None:
-        return chosen(found, best, searched.stopped, tokens)
-    return replace(searched, sequential_tokens=tokens)
+        return replace(chosen(found, best, searched.stopped, tokens), errors=(*failed.errors, *searched.errors))
+    return replace(searched, sequential_tokens=tokens, errors=(*failed.errors, *searched.errors))
 
 
 def difficulty(candidates: Sequence[Candidate]) -> float:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from headway.search import allocators
 from headway.search.base import Embedder, Found, Scorer, Selector, State, Stepper, vectors_of
+from headway.search.failures import SAMPLE_ERRORS, Errors
 from headway.search.selectors import weighted_vote
 from headway.search.tree import tree_search
 
@@ -21,6 +22,7 @@ async def dora(
     similarity_temperature: float = 0.01,
     depth: int = 40,
     select: Selector = weighted_vote,
+    errors: Errors = SAMPLE_ERRORS,
 ) -> Found:
     """As REBASE, but states that go in the same direction share the weight of one, so that a direction is not continued for the
     number of states that went there (DORA, "Every rollout counts"). Follows the paper's equations: its public code names variables
@@ -31,6 +33,8 @@ async def dora(
     depth: rounds at most.
 
     Returns the candidates that were completed, and the one that `select` takes.
+
+    errors: what a part may fail with at one place without failing the search; see `Found.errors`.
 
     Raises what `step`, `score` and `embed` raise, but for budgets and deadlines, which end the search.
 
@@ -43,4 +47,4 @@ async def dora(
         similarity = allocators.cosine(await vectors_of(embed, [state.text for state in states]))
         return allocators.dora(scores, total, similarity, temperature, similarity_temperature)
 
-    return await tree_search(question, step, score, allocate, n=n, depth=depth, select=select)
+    return await tree_search(question, step, score, allocate, n=n, depth=depth, select=select, errors=errors)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from headway.search import allocators
 from headway.search.base import Found, Scorer, Selector, State, Stepper, at_least_one
+from headway.search.failures import SAMPLE_ERRORS, Errors
 from headway.search.selectors import weighted_vote
 from headway.search.tree import tree_search
 
@@ -19,6 +20,7 @@ async def dvts(
     width: int = 4,
     depth: int = 40,
     select: Selector = weighted_vote,
+    errors: Errors = SAMPLE_ERRORS,
 ) -> Found:
     """`n / width` subtrees that never compete: in each, the best state is continued (Beeching et al., 2024, "Scaling test-time
     compute with open models", after the idea of). A beam can end with all its states in one wrong branch; subtrees cannot.
@@ -28,6 +30,8 @@ async def dvts(
     n: states of a round. width: states of a subtree. depth: rounds at most.
 
     Returns the candidates that were completed, and the one that `select` takes.
+
+    errors: what a part may fail with at one place without failing the search; see `Found.errors`.
 
     Raises what `step` and `score` raise, but for budgets and deadlines, which end the search.
 
@@ -40,4 +44,4 @@ async def dvts(
     async def allocate(states: Sequence[State], scores: Sequence[float], total: int) -> list[int]:
         return allocators.dvts(scores, total, [state.branch // width for state in states])
 
-    return await tree_search(question, step, score, allocate, n=n, depth=depth, select=select)
+    return await tree_search(question, step, score, allocate, n=n, depth=depth, select=select, errors=errors)

@@ -23,10 +23,11 @@ from itertools import pairwise
 from types import TracebackType
 from typing import TypeVar
 
-from headway.errors import BudgetExceeded, DeadlineExceeded, InputFailed, NoWinner
+from headway.errors import NoWinner, UsageError
 from headway.join import gather, race
 from headway.scope import DeadlineScope, deadline, until_deadline
 from headway.search.base import Candidate, Stopped
+from headway.search.bounds import bound
 
 T = TypeVar("T")
 
@@ -63,20 +64,6 @@ class Ending:
 def ending(seconds: float | None = None) -> Ending:
     """Open a block that ends with what it has when the budget or the deadline around it is used up, or after `seconds`."""
     return Ending(seconds)
-
-
-def bound(error: BaseException) -> Stopped | None:
-    """Which bound an error stands for; None where it is an error of its own."""
-    if isinstance(error, BudgetExceeded):
-        return "budget"
-    if isinstance(error, DeadlineExceeded):
-        return "deadline"
-    if isinstance(error, InputFailed) and error.__cause__ is not None:
-        return bound(error.__cause__)
-    if isinstance(error, BaseExceptionGroup):
-        whys = {bound(each) for each in error.exceptions}
-        return None if None in whys else "budget" if "budget" in whys else "deadline"
-    return None
 
 
 async def each(work: Iterable[Awaitable[T]]) -> list[T]:
@@ -134,12 +121,22 @@ async def _end_of(awaitable: Awaitable[T]) -> tuple[T | None, Exception | None]:
 
 async def first_accepted(work: Iterable[Awaitable[T]], accept: Callable[[T], bool]) -> T | None:
     """The first result that is accepted; the rest is cancelled and drained, as in `hw.race`. None where all ended and none was
-    accepted, or nothing was there. Where nobody wins and some failed, that is raised."""
+    accepted, or nothing was there. Where nobody wins and some failed, that is raised. A UsageError ends the race and is raised."""
     if not (begun := list(work)):
         return None
     try:
-        return await race(*begun, accept=accept)
+        ended = await race(*[_raced(awaitable) for awaitable in begun], accept=lambda end: end[1] is not None or accept(end[0]))
     except NoWinner as error:
         if error.__cause__ is not None:
             raise error.__cause__ from None
         return None
+    if ended[1] is not None:
+        raise ended[1]
+    return ended[0]
+
+
+async def _raced(awaitable: Awaitable[T]) -> tuple[T, UsageError | None]:
+    try:
+        return await awaitable, None
+    except UsageError as error:
+        return None, error  # type: ignore[return-value]

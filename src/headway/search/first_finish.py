@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from headway.search.base import Candidate, Found, Generator, of_kind
 from headway.search.ending import ending, first_accepted
+from headway.search.failures import SAMPLE_ERRORS, Errors, Failed, Failures
 
 
-async def first_finish(question: str, generate: Generator, *, n: int = 4) -> Found:
+async def first_finish(question: str, generate: Generator, *, n: int = 4, errors: Errors = SAMPLE_ERRORS) -> Found:
     """Race `n` samples; the first that ends with an answer is the result, the rest is cancelled and what it cost is booked
     (First Finish Search, after the idea of: from notes on it). It pays where short reasoning is right more often than long.
 
@@ -14,17 +15,32 @@ async def first_finish(question: str, generate: Generator, *, n: int = 4) -> Fou
 
     Returns the winner as the only candidate; nothing where no sample had an answer.
 
-    Raises what `generate` raises where no sample wins, but for budgets and deadlines, which end the search.
+    errors: what a part may fail with at one place without failing the search; see `Found.errors`.
+
+    Raises what `generate` raises, but for budgets and deadlines, which end the search.
 
     Example:
         >>> async def program(question):
         ...     with hw.deadline(seconds=30):
         ...         return await first_finish(question, sample, n=8)
     """
-    winner = None
+    winner: Candidate | None = None
+    failed = Failures(errors, racing=True)
+    unanswered = False
+
+    async def attempt(index: int) -> Candidate | None:
+        nonlocal unanswered
+        made = await failed.spare(index, generate(question, index))
+        if isinstance(made, Failed):
+            return None
+        candidate = of_kind(Candidate, generate, made)
+        unanswered |= candidate.answer is None
+        return None if candidate.answer is None else candidate
+
     with ending() as end:
-        work = [generate(question, index) for index in range(n)]
-        winner = await first_accepted(work, lambda candidate: of_kind(Candidate, generate, candidate).answer is not None)
+        winner = await first_accepted((attempt(index) for index in range(n)), lambda candidate: candidate is not None)
     if winner is None:
-        return Found(None, (), end.stopped)
-    return Found(winner, (winner,), end.stopped, winner.tokens)
+        failed.check_race()
+        failed.check(unanswered)
+        return Found(None, (), end.stopped, errors=failed.errors)
+    return Found(winner, (winner,), end.stopped, winner.tokens, failed.errors)

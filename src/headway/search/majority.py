@@ -8,6 +8,7 @@ from math import comb
 
 from headway.search.base import Candidate, Found, Generator, chosen, of_kind
 from headway.search.ending import attempts, ending, in_a_row
+from headway.search.failures import SAMPLE_ERRORS, Errors, Failed, Failures
 from headway.search.selectors import majority as vote
 
 
@@ -18,6 +19,7 @@ async def majority(
     n: int = 40,
     sure: float = 0.95,
     given: Sequence[Candidate] = (),
+    errors: Errors = SAMPLE_ERRORS,
 ) -> Found:
     """Sample until the most frequent answer is surely the most probable one, or `n` times (Adaptive-Consistency: Aggarwal et al.,
     arXiv 2305.11860, after the idea of, with its Beta rule).
@@ -30,6 +32,8 @@ async def majority(
 
     Returns all candidates, and the best of the winning answer.
 
+    errors: what a part may fail with at one place without failing the search; see `Found.errors`.
+
     Raises what `generate` raises, but for budgets and deadlines, which end the search.
 
     Example:
@@ -39,14 +43,17 @@ async def majority(
     found = dict(enumerate(given))
     rounds: list[int] = []
     number = len(found)
+    failed = Failures(errors)
 
     async def attempt(index: int) -> None:
-        found[index] = of_kind(Candidate, generate, await generate(question, index))
+        made = await failed.spare(index, generate(question, index))
+        if not isinstance(made, Failed):
+            found[index] = of_kind(Candidate, generate, made)
 
     with ending() as end:
-        while (more := needed(votes(found.values()), n - len(found), sure)) > 0:
+        while (more := needed(votes(found.values()), n - len(found) - len(failed), sure)) > 0:
             number = await attempts(attempt, more, rounds, number)
-    return chosen(found, vote, end.stopped, in_a_row(found, rounds))
+    return chosen(found, vote, end.stopped, in_a_row(found, rounds), failed)
 
 
 def votes(candidates: Iterable[Candidate]) -> tuple[int, int]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from headway.search.base import Candidate, Found, Generator, Selector, Verdict, Verifier, chosen, of_kind
 from headway.search.ending import attempts, ending, first_accepted, in_a_row
+from headway.search.failures import SAMPLE_ERRORS, Errors, Failed, Failures
 from headway.search.selectors import borda, likeliest
 
 
@@ -17,6 +18,7 @@ async def no_thinking(
     n: int = 8,
     seconds: float | None = None,
     select: Selector | None = None,
+    errors: Errors = SAMPLE_ERRORS,
 ) -> Found:
     """Sample `n` short answers at once. With a verifier each is checked as it arrives, and the first that is right ends the
     search; without one, confidence votes (NoThinking: Ma et al., arXiv 2504.09858, after the idea of: from the abstract).
@@ -28,6 +30,8 @@ async def no_thinking(
 
     Returns the candidates that arrived in time; with a verifier, their scores say how likely they are right.
 
+    errors: what a part may fail with at one place without failing the search; see `Found.errors`.
+
     Raises what `generate` and `verify` raise, but for budgets and deadlines, which end the search.
 
     Example:
@@ -37,11 +41,19 @@ async def no_thinking(
     found: dict[int, Candidate] = {}
     rounds: list[int] = []
 
+    failed = Failures(errors, racing=verify is not None)
+
     async def attempt(index: int) -> bool:
-        found[index] = candidate = of_kind(Candidate, generate, await generate(question, index))
+        made = await failed.spare(index, generate(question, index))
+        if isinstance(made, Failed):
+            return False
+        found[index] = candidate = of_kind(Candidate, generate, made)
         if verify is None:
             return False
-        verdict = of_kind(Verdict, verify, await verify(question, candidate, index))
+        said = await failed.spare(index, verify(question, candidate, index))
+        if isinstance(said, Failed):
+            return False
+        verdict = of_kind(Verdict, verify, said)
         found[index] = replace(candidate, score=verdict.right)
         return verdict.ok is True
 
@@ -49,5 +61,6 @@ async def no_thinking(
         if verify is None:
             await attempts(attempt, n, rounds)
         else:
-            await first_accepted((attempt(index) for index in range(n)), bool)
-    return chosen(found, select or (borda() if verify is None else likeliest), end.stopped, in_a_row(found, rounds or [0]))
+            if not await first_accepted((attempt(index) for index in range(n)), bool):
+                failed.check_race()
+    return chosen(found, select or (borda() if verify is None else likeliest), end.stopped, in_a_row(found, rounds or [0]), failed)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from headway.search import allocators
 from headway.search.base import Found, Scorer, Selector, State, Stepper
+from headway.search.failures import SAMPLE_ERRORS, Errors
 from headway.search.selectors import weighted_vote
 from headway.search.tree import tree_search
 
@@ -19,6 +20,7 @@ async def rebase(
     temperature: float = 0.1,
     depth: int = 40,
     select: Selector = weighted_vote,
+    errors: Errors = SAMPLE_ERRORS,
 ) -> Found:
     """States are continued in proportion to exp(score / temperature) (REBASE: Wu et al., arXiv 2408.00724, after the idea of).
     It departs in rounding by largest remainder, so that no continuation is lost or made up.
@@ -27,6 +29,8 @@ async def rebase(
     depth: rounds at most.
 
     Returns the candidates that were completed, and the one that `select` takes.
+
+    errors: what a part may fail with at one place without failing the search; see `Found.errors`.
 
     Raises what `step` and `score` raise, but for budgets and deadlines, which end the search.
 
@@ -38,4 +42,4 @@ async def rebase(
     async def allocate(states: Sequence[State], scores: Sequence[float], total: int) -> list[int]:
         return allocators.rebase(scores, total, temperature)
 
-    return await tree_search(question, step, score, allocate, n=n, depth=depth, select=select)
+    return await tree_search(question, step, score, allocate, n=n, depth=depth, select=select, errors=errors)

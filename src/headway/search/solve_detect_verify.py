@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from headway.search.base import Candidate, Found, Scorer, State, Stepper, Verifier, chosen, of_kind, scores_of
 from headway.search.ending import ending
+from headway.search.failures import SAMPLE_ERRORS, Errors, Failed, Failures
 from headway.search.selectors import likeliest
 from headway.search.tree import leaf
 from headway.search.verify import verify_flexibly
@@ -38,6 +39,7 @@ async def solve_detect_verify(
     depth: int = 40,
     hesitation: Callable[[str], bool] = hesitates,
     revise: Callable[[str, Candidate, str], str] = revised,
+    errors: Errors = SAMPLE_ERRORS,
 ) -> Found:
     """Solve step by step; where a step hesitates and `detect` finds the solution complete, stop there; verify in two tiers; if it
     is wrong, try again with the feedback (Solve-Detect-Verify with FlexiVe, after the idea of: from the abstract and notes).
@@ -49,6 +51,8 @@ async def solve_detect_verify(
 
     Returns all attempts; their scores say how likely they are right.
 
+    errors: what a part may fail with at one place without failing the search; see `Found.errors`.
+
     Raises what the parts raise, but for budgets and deadlines, which end the search.
 
     Example:
@@ -57,6 +61,7 @@ async def solve_detect_verify(
         ...         return await solve_detect_verify(question, next_line, glance, proof, k=8, rounds=4)
     """
     found: dict[int, Candidate] = {}
+    failed = Failures(errors)
 
     async def solve(asked: str, attempt: int) -> Candidate:
         state = State(asked)
@@ -70,10 +75,16 @@ async def solve_detect_verify(
     with ending() as end:
         asked = question
         for attempt in range(rounds):
-            found[attempt] = candidate = await solve(asked, attempt)
-            verdict = await verify_flexibly(question, candidate, fast, slow, k=k, agreement=agreement, first=attempt * (k + 1))
+            solved = await failed.spare(attempt, solve(asked, attempt))
+            if isinstance(solved, Failed):
+                continue
+            found[attempt] = candidate = solved
+            verdicts = verify_flexibly(question, candidate, fast, slow, k=k, agreement=agreement, first=attempt * (k + 1))
+            verdict = await failed.spare(attempt, verdicts)
+            if isinstance(verdict, Failed):
+                continue
             found[attempt] = replace(candidate, score=verdict.right)
             if verdict.ok:
                 break
             asked = revise(question, candidate, verdict.feedback)
-    return chosen(found, likeliest, end.stopped, sum(candidate.tokens for candidate in found.values()))
+    return chosen(found, likeliest, end.stopped, sum(candidate.tokens for candidate in found.values()), failed)

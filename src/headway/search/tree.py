@@ -9,29 +9,43 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
-from headway.search.base import Candidate, Found, Scorer, Selector, State, Stepper, Stopped, chosen, of_kind, scores_of
+from headway.search.base import Candidate, Found, Scorer, Selector, State, Stepper, Stopped, chosen, of_kind
 from headway.search.ending import each, ending
+from headway.search.failures import SAMPLE_ERRORS, Errors, Failed, Failures
 
 Allocate = Callable[[Sequence[State], Sequence[float], int], Awaitable[list[int]]]
 """From open states, their scores, and how many continuations there are in all: how often each is continued."""
 
 
 async def tree_search(
-    question: str, step: Stepper, score: Scorer, allocate: Allocate, *, n: int, depth: int, select: Selector
+    question: str,
+    step: Stepper,
+    score: Scorer,
+    allocate: Allocate,
+    *,
+    n: int,
+    depth: int,
+    select: Selector,
+    errors: Errors = SAMPLE_ERRORS,
 ) -> Found:
     """Grow `n` first steps by rounds, at most `depth` of them, and select among the answers that were reached.
 
     Where the budget refuses some of a round, the search goes on with as many states less. A round that a bound cuts short keeps the
-    answers it reached; those that nobody scored any more have no score.
+    answers it reached; those that nobody scored any more have no score. A step that fails with one of `errors` leads nowhere, and a
+    state that can't be scored is continued no further.
     """
+    failed = Failures(errors)
     found: dict[int, Candidate] = {}
     longest: dict[int, int] = {}  # tokens of the longest step of each round
     places = range(0)  # of the states of a round; those of the next follow
 
     narrowed = False
 
-    async def extend(state: State, index: int, place: int) -> tuple[int, State]:
-        grown = grown_from(state, of_kind(State, step, await step(state, index)), index)
+    async def extend(state: State, index: int, place: int) -> tuple[int, State] | None:
+        made = await failed.spare(place, step(state, index))
+        if isinstance(made, Failed):
+            return None
+        grown = grown_from(state, of_kind(State, step, made), index)
         longest[state.depth] = max(longest.get(state.depth, 0), grown.tokens - state.tokens)
         if grown.done:
             found[place] = leaf(question, grown)
@@ -43,21 +57,23 @@ async def tree_search(
             parents = [state for state, count in zip(states, counts, strict=True) for _ in range(count)]
             places = range(places.stop, places.stop + len(parents))
             plan = zip(parents, range(len(parents)), places, strict=True)
-            grown = await each(extend(state, index, place) for state, index, place in plan)
-            if len(grown) < len(parents):
-                n -= len(parents) - len(grown)
+            made = await each(extend(state, index, place) for state, index, place in plan)
+            if len(made) < len(parents):
+                n -= len(parents) - len(made)
                 narrowed = True
-            scores = await scores_of(score, [state.text for _, state in grown])
+            grown = [each for each in made if each is not None]
+            scores = await failed.scores(places.start, score, [state.text for _, state in grown]) if grown else []
             for (place, _), value in zip(grown, scores, strict=True):
                 if place in found:
                     found[place] = replace(found[place], score=value)
-            open_ = [(state, value) for (_, state), value in zip(grown, scores, strict=True) if not state.done]
+            scored = zip(grown, scores, strict=True)
+            open_ = [(state, value) for (_, state), value in scored if not state.done and value is not None]
             if not open_ or n <= len(found):
                 break
             states = [state for state, _ in open_]
             counts = await allocate(states, [value for _, value in open_], n - len(found))
     stopped: Stopped = "budget" if narrowed and end.stopped == "done" else end.stopped
-    return chosen(found, select, stopped, sum(longest.values()))
+    return chosen(found, select, stopped, sum(longest.values()), failed)
 
 
 def grown_from(state: State, grown: State, index: int) -> State:
