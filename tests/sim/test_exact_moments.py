@@ -218,3 +218,19 @@ def test_a_call_that_begins_to_wait_as_it_may_go_on_keeps_no_place():
         history = History(seed, dataclasses.replace(STEADY, shuffle=0.3))
         assert history.live(one_at_a_time).value == 66
         history.check()
+
+
+@hw.task
+async def alone(seconds: float) -> float:
+    with hw.limit(1, name="of all"):
+        await rest(seconds)
+    return seconds
+
+
+def test_a_driver_that_died_is_not_taken_for_one_of_another_universe():
+    first = History("first", STEADY)
+    assert first.live(alone, 1e6, kill_in=20).how == "died"
+    assert [name for name, _ in first.store.slots_held()] == []
+    beside = History("beside", STEADY, store=first.store, run_id="beside")
+    assert beside.live(alone, 1.0).value == 1.0  # the dead one keeps no place
+    beside.check()

@@ -84,6 +84,7 @@ class Admission:
 
     def start(self, call: Handle[Any]) -> None:
         """Let a call run that nothing of its own answers, unless it has an equal one that does."""
+        tried = self._engine.books.take_over(call)
         if call._share is not None:
             try:
                 if self._engine.shared.answered(call):
@@ -91,14 +92,13 @@ class Admission:
             except SourceChanged as error:
                 self._engine.conclude(call, None, error)
                 return
-        self._resume(call)
+        if self._engine.resumed and not tried:
+            self._resume(call)
         if call._state == WAITING:
             self._engine.ready.push(call)
 
     def _resume(self, call: Handle[Any]) -> None:
-        """Take over attempts and costs that are recorded of a call that is asked again, by this process or earlier ones."""
-        if self._engine.books.take_over(call) or not self._engine.resumed:
-            return
+        """Take over the attempts that earlier processes recorded of a call that is asked again."""
         if (found := self._engine.known.attempts.get(call.key)) is not None:
             seq, attempt = found
             call._epoch = max(call._epoch, attempt.epoch)

@@ -255,7 +255,7 @@ class Launcher:
             key=call.key.hex(),
             task=call._spec.name,
             attempt=max(1, call._attempt),
-            idempotency_key=hashlib.blake2b(name, key=engine.nonce, digest_size=16).hexdigest(),
+            idempotency_key=hashlib.blake2b(engine.shared.effect_name(call), key=engine.nonce, digest_size=16).hexdigest(),
             run_id=engine.run_id,
             deadline=deadline.at if deadline is not None else None,
             allowance=engine.books.allowance(call),

@@ -53,7 +53,7 @@ class Outcomes:
             reserved=dict(call._x.reserved) if call._x is not None else {},
             effect=call._spec.effect,
             asked=call._asked if len(call._asked) <= INLINE_BYTES else b"",
-            shared=call._share.key if call._share is not None else b"",
+            shared=engine.shared.effect_name(call) if call._share is not None else b"",
             params=call._spec.signature.params,
         )
         return engine.append(Row(Kind.START | COSTED, call.key, call.parent_key, encode_body(start)))
@@ -313,7 +313,6 @@ class Outcomes:
         """End the call with the result of an equal one, under its own key: it has not run for it and has paid nothing for it."""
         engine, account = self._engine, call._scope.account
         assert call._share is not None
-        engine.books.take_over(call)
         outcome = msgspec.structs.replace(
             recorded.outcome,
             label=call._spec.label(call._args, call._kwargs),

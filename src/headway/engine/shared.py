@@ -12,6 +12,7 @@ they are asked afresh, in a new epoch of the shared name.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from headway.engine.handle import OK, Handle, Share
@@ -48,10 +49,10 @@ class Shared:
         assert call._share is not None
         name = call._share.key
         if not call._spec.forever:
-            return self._answer(call, self._find(call))
+            return self._answer(call, self._results(call))
         running = self._running.get(name)
         if running is None:
-            if self._answer(call, self._find(call)):
+            if self._answer(call, self._results(call)):
                 return True
             call._share.begin(self._epochs.get(name, 0))
             call._share.found = self._found.setdefault(name, call._share.found)
@@ -66,45 +67,51 @@ class Shared:
             running[1].append(call)
         return True
 
-    def _find(self, call: Handle[Any]) -> Recorded | None:
-        """A result of this process, of earlier ones, or of another run, that was recorded under the call's shared name."""
+    def _results(self, call: Handle[Any]) -> Iterator[Recorded]:
+        """What was recorded under the call's shared name: by this process, by earlier ones, by other runs."""
         share = call._share
         assert share is not None
         if (found := share.found.get(share.key)) is not None:
-            return found  # type: ignore[no-any-return]
+            yield found
         if share.key in self._stale:
-            return None
+            return
         if (known := self._engine.known.shared.get(share.key)) is not None:
-            return Recorded(known[0], known[1], decode_outcome(known[1]))
+            yield Recorded(*known, decode_outcome(known[1]))
         if call._spec.forever and (cached := self._engine.journal.cached(share.key)) is not None:
             outcome = decode_outcome(cached.row.body)
             buffers = tuple(memoryview(blob.data) for blob in cached.blobs[: len(outcome.blobs)])
-            return Recorded(0, cached.row.body, outcome, buffers)
-        return None
+            yield Recorded(0, cached.row.body, outcome, buffers)
 
-    def _answer(self, call: Handle[Any], recorded: Recorded | None) -> bool:
+    def _answer(self, call: Handle[Any], results: Iterable[Recorded]) -> bool:
+        """Answer with the first result that holds for this call."""
         engine = self._engine
-        if recorded is None or recorded.outcome.inputs != inputs_digest(call):
-            return False
-        if engine.replay.why_not(call._spec, recorded.outcome, recorded.seq, call._floor):
-            return False
-        engine.outcomes.answer(call, recorded)
-        return True
+        for recorded in results:
+            if recorded.outcome.inputs == inputs_digest(call):
+                if not engine.replay.why_not(call._spec, recorded.outcome, recorded.seq, call._floor):
+                    engine.outcomes.answer(call, recorded)
+                    return True
+        return False
 
     def _ended(self, call: Handle[Any]) -> None:
         """The one that ran has ended: answer those that wait, or let the next of them run."""
         assert call._share is not None
         name = call._share.key
         _, waiting = self._running.pop(name)
-        recorded = call._share.found.get(name)
+        result = [call._share.found[name]] if name in call._share.found else []
         for other in waiting:
             self._engine.waits.part(other, call)
-            if other._state >= OK or (recorded is not None and self._answer(other, recorded)):
+            if other._state >= OK or self._answer(other, result):
                 continue
             self._engine.admission.start(other)
         if call._state == OK:
             self._found.pop(name, {}).clear()
             self._stale.discard(name)
+
+    def effect_name(self, call: Handle[Any]) -> bytes:
+        """What the idempotency key of an effect is made of: the name that its equals share, as it was when the call first began."""
+        if call._share is None:
+            return call.key
+        return self._engine.known.effect_names.setdefault(call.key, call._share.key) if call._spec.effect else call._share.key
 
     def ask_afresh(self, call: Handle[Any]) -> None:
         """The call failed by itself: whoever asks next for the same asks what is below it afresh."""

@@ -48,6 +48,7 @@ class Known:
         self.starts: dict[bytes, Start] = {}  # of attempts that have not ended
         self.parents: set[bytes] = set()  # calls that made calls which have ended
         self.effects: set[bytes] = set()  # calls of effects that ever started: they may have happened, however they ended
+        self.effect_names: dict[bytes, bytes] = {}  # the shared name under which an effect began, by its key
         self.shared: dict[bytes, tuple[int, bytes]] = {}  # results by the name that equal calls share: (seq, body)
         self.epochs: dict[bytes, int] = {}  # by shared name: the epoch in which what is below is asked next
         self.stale: set[bytes] = set()  # shared names whose results were forgotten, here and in the cross-run cache
@@ -124,7 +125,10 @@ def load(store: Store, uid: int) -> Known:
             start = decode_start(body)
             known.starts[key] = start
             if start.effect:
-                known.effects.update((key, start.shared) if start.shared else (key,))
+                known.effects.add(key)
+                if start.shared:
+                    known.effects.add(start.shared)
+                    known.effect_names.setdefault(key, start.shared)
             ledger.note(key, start.scope, start.cost, start.reserved)
     known.last_seq = seq
     return known

@@ -85,7 +85,9 @@ class SimStore(MemoryStore):
         run = self.run(run_id)
         copy = SimStore.holding(run, self._rows[run.uid][:rows], self._blobs)
         copy.universe = self.universe
-        copy._cache, copy._signals = dict(self._cache), list(self._signals)
+        lost = set(self._rows[run.uid][rows:])
+        copy._cache = {name: row for name, row in self._cache.items() if row not in lost}
+        copy._signals = list(self._signals)
         return copy
 
     @classmethod
