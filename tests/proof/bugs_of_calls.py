@@ -62,8 +62,8 @@ IDENTITY: tuple[Bug, ...] = (
     bug(
         "each attempt has an idempotency key of its own",
         LAUNCH,
-        "idempotency_key=hashlib.blake2b(name,",
-        "idempotency_key=hashlib.blake2b(name + bytes([call._attempt]),",
+        "idempotency_key=hashlib.blake2b(engine.shared.effect_name(call),",
+        "idempotency_key=hashlib.blake2b(engine.shared.effect_name(call) + bytes([call._attempt]),",
     ),
 )
 
@@ -395,14 +395,13 @@ OF_ALL: tuple[Bug, ...] = (
         KNOWN,
         "(seq, body) if outcome.status == Status.OK else None)",
         "(seq, body))",
-        Edit(SHARED, "        engine.outcomes.answer(call, recorded)\n", "        engine.outcomes.reuse(call, recorded)\n"),
     ),
     bug(
         "the result of an equal call hides the failure that a call was told",
         REPLAY,
         "        found = self._known.outcomes.pop(call.key, None)\n",
-        "        equal = self._known.shared.get(call._share.key) if call._share is not None else None\n"
-        "        found = self._known.outcomes.pop(call.key, None)\n        found = equal or found\n",
+        "        answered = call._share is not None and call._share.key in self._known.shared\n"
+        "        found = None if answered else self._known.outcomes.pop(call.key, None)\n",
     ),
     bug(
         "equal calls have one key whoever asks",
@@ -415,12 +414,11 @@ OF_ALL: tuple[Bug, ...] = (
         OUTCOME,
         "        if state == OK:\n            if call._memo is not None or share is not None:\n",
         "        if state != CANCELLED:\n            if call._memo is not None or share is not None:\n",
-        Edit(SHARED, "        engine.outcomes.answer(call, recorded)\n", "        engine.outcomes.reuse(call, recorded)\n"),
     ),
     bug(
         "what is below a shared call is not kept for the next one that runs",
         SHARED,
-        "            return self._answer(call, self._find(call))\n",
+        "            return self._answer(call, self._results(call))\n",
         "            return False\n",
     ),
     bug(
@@ -430,10 +428,33 @@ OF_ALL: tuple[Bug, ...] = (
         "            self._epochs[share.key] = 0\n",
     ),
     bug(
+        "what a shared call did not like is forgotten in a crash",
+        KNOWN,
+        "        if epoch > self.epochs.get(name, 0):\n",
+        "        if False:\n",
+        tests="sim/test_shared_calls.py",
+    ),
+    bug(
+        "a task to rerun does not run again for those that were answered with what it gave to another",
+        "engine/edits.py",
+        "        above += [*parents.get(call, ()), *equals(call)]\n",
+        "        above += parents.get(call, ())\n",
+        tests="sim/test_shared_calls.py",
+    ),
+    bug(
+        "a shared call waits for itself",
+        "engine/waits.py",
+        "        if above is not None or (self._foreign and self._reaches(running, me)):\n            raise CycleError(\n"
+        '                f"{me.describe()} asks',
+        '        if False:\n            raise CycleError(\n                f"{me.describe()} asks',
+        tests="sim/test_shared_calls.py",
+    ),
+    bug(
         "a shared call that was stopped has what is below it asked afresh",
         OUTCOME,
         "        if call.extra().stop is None and not issubclass(type(error), BOUNDS):\n",
         "        if True:\n",
+        tests="sim/test_shared_calls.py",
     ),
     bug(
         "what one of equal calls was told is told to the others",
@@ -449,9 +470,10 @@ OF_ALL: tuple[Bug, ...] = (
     ),
     bug(
         "each caller of a shared effect has an idempotency key of its own",
-        LAUNCH,
-        "        name = call.key if call._share is None else call._share.key\n",
-        "        name = call.key\n",
+        SHARED,
+        "        return self._engine.known.effect_names.setdefault(",
+        "        return call.key\n        return self._engine.known.effect_names.setdefault(",
+        tests="sim/test_shared_calls.py",
     ),
 )
 

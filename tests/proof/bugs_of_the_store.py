@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from seeded import Bug, Edit, bug
 
-ENGINE, OUTCOME, ADMISSION = "engine/engine.py", "engine/outcome.py", "engine/admission.py"
+ENGINE, OUTCOME = "engine/engine.py", "engine/outcome.py"
 LOG, WRITER, DRIVE, MEMORY, SQLITE = (
     "journal/log.py",
     "journal/writer.py",
@@ -248,6 +248,13 @@ SPENT: tuple[Bug, ...] = (
 )
 
 LIMITS: tuple[Bug, ...] = (
+    bug(
+        "simulated drivers have one name in every universe",
+        "sim/loop.py",
+        'f"driver {number} of simulation [{universe.seed!r}]"',
+        'f"{name} of a simulation"',
+        tests="sim/test_exact_moments.py",
+    ),
     bug(
         "a call that is stopped keeps its place in a limit",
         LAUNCH,

@@ -10,15 +10,17 @@ import contextlib
 import dataclasses
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
+import told
 import watch
 from leaves import publish
 from programs import CALM, OUTSIDE, WILD, Node, install, main, write
 
 from headway.engine import events
+from headway.engine.spec import TASKS
 from headway.errors import HeadwayError, RunCancelled, RunOwned, UnknownRun
 from headway.inside import encode_signal
 from headway.journal.forking import fork_rows
@@ -94,12 +96,21 @@ def judge(history: History, expected: str | None = None) -> None:
     history.check(expected)
     found = [Violation("as the program sees it", what) for what in watch.COMPLAINTS]
     found += [Violation("no fault", life.outcome) for life in history.lives if isinstance(life.error, watch.FAULTS)]
+    found += told_the_same([(life, len(life.after)) for life in history.lives], history)
     for row in history.rows():
         if row.kind & ~COSTED == Kind.OUTCOME and (why := watch.MUST_FAIL.get(row.key.hex())):
             if decode_outcome(row.body).status == Status.OK:
                 found.append(Violation("no error lost", f"call {row.key.hex()[:8]} succeeded although {why}"))
     if found:
         raise Violated(history, found)
+
+
+def told_the_same(lives: Sequence[tuple[Life, int]], history: History) -> list[Violation]:
+    """Whoever asks again is told what he was told before, where it was recorded. `lives`: each with the number of rows it left."""
+    if history.edited or watch.drivers > 1:
+        return []
+    known = [told.Life(life.engine, rows, life.how == "raised") for life, rows in lives]
+    return [Violation("the same is told again", what) for what in told.otherwise(known)]
 
 
 def paid_as_run(history: History) -> None:
@@ -131,7 +142,11 @@ def _results(history: History) -> Counter[tuple[bytes, str]] | None:
     for row in history.rows():
         if row.kind & ~COSTED == Kind.OUTCOME:
             outcome = decode_outcome(row.body)
-            if outcome.status == Status.OK:
+            if outcome.status == Status.OK and (spec := TASKS.get(outcome.task)) is not None and spec.forever:
+                found[outcome.shared, outcome.task] = (
+                    1  # which of equal calls runs hangs on the schedule, and so does what is below
+                )
+            elif outcome.status == Status.OK and not outcome.shared:
                 found[row.key, outcome.task] = 1
             elif outcome.status == Status.CANCELLED and outcome.reason != "cancelled by the program":
                 return None
@@ -200,11 +215,12 @@ def told_again(history: History) -> None:
     if last.how != "returned" or not rows:
         return
     again = History(f"{history.seed!r} told again", history.universe.nature, store=history.store.cut(history.run_id, len(rows) - 1))
-    watch.told_again = True
     again.universe.now = history.universe.now + 60  # clocks differ
     again.live(main, "p", 1)
     judge(again, last.outcome)
-    watch.told_again = False
+    before = [(life, len(life.after) - (life is last)) for life in history.lives]
+    if found := told_the_same([*before, (again.lives[0], len(again.lives[0].after))], history):
+        raise Violated(again, found)
     told = again.lives[0].told
     nature = history.universe.nature
     slow_s = 100 * nature.stall_s + 20 * (nature.job_s + nature.commit_s + nature.linger_s) + 2 * nature.clock_jumps_s

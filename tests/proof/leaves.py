@@ -141,6 +141,33 @@ def alike(name: str, x: int) -> hw.Handle[int]:
     return _alike(x % 2)
 
 
+@hw.task(cache="forever")
+async def _service(x: int) -> int:
+    await asyncio.sleep(0.3)
+    if (refused := watch.down(f"service {x}")) is not None:
+        raise OSError(refused)
+    return value("service", x)
+
+
+def service(name: str, x: int) -> hw.Handle[int]:
+    """A service that everybody asks, and that is down for those who ask first."""
+    return _service(x % 3)
+
+
+@hw.task(cache="forever", cost={"tokens": 3}, retry=hw.Retry(attempts=2, delay_s=0.2, jitter=0))
+async def _stubborn_service(x: int) -> int:
+    watch.owes(3)
+    await asyncio.sleep(0.3)
+    if (refused := watch.down(f"stubborn service {x}")) is not None:
+        raise OSError(refused)
+    return value("stubborn service", x)
+
+
+def stubborn_service(name: str, x: int) -> hw.Handle[int]:
+    """The same, which has a price and is asked twice before it counts as down."""
+    return _stubborn_service(x % 2)
+
+
 _uses = itertools.count()
 
 

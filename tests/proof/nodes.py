@@ -21,13 +21,16 @@ CALM = (
 WILD = (
     *CALM,
     *("race", "race", "race_accept", "as_completed", "as_completed", "budget", "budget", "nested_budget"),
-    *("deadline", "deadline", "cancel", "event", "event", "now", "photo_finish", "photo_finish"),
+    *("deadline", "deadline", "cancel", "event", "event", "now", "photo_finish", "photo_finish", "crowd", "crowd"),
 )
+COMMON = ("common", "common", "common_stubborn")
+FUSSY = ("fussy", "fussy", *COMMON)  # for wild programs
 BODIES = ("node", "node", "retried", "stubborn", "timed", "counted", "waiter")
 LEAVES = (
     *("leaf", "leaf", "slow", "flaky", "costly", "bad", "effect", "verified", "batched", "threaded", "process"),
     *("forever", "forever", "large", "too_slow", "alike", "keyed", "moody", "moody", "spender", "paid", "edition"),
 )
+UNSURE = ("service", "service", "service", "stubborn_service")  # leaves whose end hangs on who asked first: for wild programs
 
 
 class Node(msgspec.Struct, frozen=True):
@@ -56,29 +59,42 @@ def value(name: str, x: int) -> int:
 
 def write(choice: random.Random, kinds: tuple[str, ...] = CALM, most: int = 18) -> Node:
     """Draw a program of about `most` calls."""
-    left = [most]
-    return _body("p", "main", choice, kinds, 3, left)
+    return _Writer(choice, kinds, most).program()
 
 
-def _body(name: str, task: str, choice: random.Random, kinds: tuple[str, ...], depth: int, left: list[int]) -> Node:
-    steps, whats = [], []
-    for step in range(choice.randint(1, 3)):
-        what = choice.choice(kinds)
-        children = tuple(
-            _child(f"{name}.{step}{'abcd'[place]}", choice, kinds, depth - 1, left) for place in range(choice.randint(1, 4))
-        )
-        steps.append(children)
-        whats.append(what)
-        if left[0] <= 0:
-            break
-    return Node(name, task, "body", choice.randint(0, 9), tuple(steps), tuple(whats))
+class _Writer:
+    def __init__(self, choice: random.Random, kinds: tuple[str, ...], most: int) -> None:
+        self.choice = choice
+        self.kinds = kinds
+        self.left = most
+        calm = "race" not in kinds
+        self.leaves = LEAVES if calm else (*LEAVES, *UNSURE)
+        self.bodies = COMMON if calm else FUSSY
+        self.common: list[Node] = []  # bodies that are called in several places, each time as the same call
 
+    def program(self) -> Node:
+        for number in range(self.choice.choice((0, 0, 1, 2))):
+            self.common.append(self._body(f"c{number}", self.choice.choice(self.bodies), 1))
+        return self._body("p", "main", 3)
 
-def _child(name: str, choice: random.Random, kinds: tuple[str, ...], depth: int, left: list[int]) -> Node:
-    left[0] -= 1
-    if depth > 0 and left[0] > 0 and choice.random() < 0.4:
-        return _body(name, choice.choice(BODIES), choice, kinds, depth, left)
-    return Node(name, choice.choice(LEAVES), "leaf", choice.randint(0, 9))
+    def _body(self, name: str, task: str, depth: int) -> Node:
+        choice, steps, whats = self.choice, [], []
+        for step in range(choice.randint(1, 3)):
+            whats.append(choice.choice(self.kinds))
+            children = choice.randint(1, 4)
+            steps.append(tuple(self._child(f"{name}.{step}{'abcd'[place]}", depth - 1) for place in range(children)))
+            if self.left <= 0:
+                break
+        return Node(name, task, "body", choice.randint(0, 9), tuple(steps), tuple(whats))
+
+    def _child(self, name: str, depth: int) -> Node:
+        choice = self.choice
+        self.left -= 1
+        if self.common and choice.random() < 0.2:
+            return choice.choice(self.common)
+        if depth > 0 and self.left > 0 and choice.random() < 0.4:
+            return self._body(name, choice.choice(BODIES), depth)
+        return Node(name, choice.choice(self.leaves), "leaf", choice.randint(0, 9))
 
 
 def install(program: Node) -> None:

@@ -13,7 +13,7 @@ import leaves
 import nodes
 import watch
 from leaves import slow
-from nodes import BODIES, CALM, CODE, LEAVES, OUTSIDE, WILD, Node, drawn, value, write
+from nodes import BODIES, CALM, CODE, FUSSY, LEAVES, OUTSIDE, UNSURE, WILD, Node, drawn, value, write
 
 import headway as hw
 
@@ -68,13 +68,53 @@ async def counted(name: str, x: int) -> int:
     return await body(name, x)
 
 
+@hw.task(cache="forever")
+async def _common(name: str, x: int) -> int:
+    return await body(name, x)
+
+
+def common(name: str, x: int) -> hw.Handle[int]:
+    """A body that is called in several places: whoever runs it, the others get its result."""
+    return _common(name, x % 2)
+
+
+@hw.task(cache="forever", retry=hw.Retry(attempts=2, delay_s=0.2, jitter=0))
+async def _common_stubborn(name: str, x: int) -> int:
+    total = await body(name, x)
+    if hw.call().attempt == 1:
+        watch.dislike()
+        raise ValueError(f"{name} does not like {total}")
+    return total
+
+
+def common_stubborn(name: str, x: int) -> hw.Handle[int]:
+    return _common_stubborn(name, x % 2)
+
+
+@hw.task(cache="forever")
+async def _fussy(name: str, x: int) -> int:
+    total = await body(name, x)
+    if (refused := watch.down(f"{name} {x}")) is not None:
+        watch.dislike()
+        raise ValueError(f"{refused}: it does not like {total}")
+    return total
+
+
+def fussy(name: str, x: int) -> hw.Handle[int]:
+    """A common body that does not like what its children give to those who ask first."""
+    return _fussy(name, x % 2)
+
+
 @hw.task(pool="thread")
 def waiter(name: str, x: int) -> int:
     """A plain function whose calls are waited for in a thread."""
     return hw.wait(body(name, x))
 
 
-TASKS: dict[str, Any] = {name: globals()[name] for name in BODIES} | {name: getattr(leaves, name) for name in LEAVES}
+TASKS: dict[str, Any] = {
+    **{name: globals()[name] for name in (*BODIES, *FUSSY)},
+    **{name: getattr(leaves, name) for name in (*LEAVES, *UNSURE)},
+}
 
 
 def made(child: Node, x: int) -> hw.Handle[int]:
@@ -95,7 +135,7 @@ async def _steps(source: Node, x: int) -> int:
         try:
             total = (total + await STEPS[kind](children, total % 97, source.number)) % 10_007
         except EXPECTED:
-            if drawn(name, step, "caught") % (2 if source.task in ("retried", "stubborn") else 4) == 0:
+            if drawn(name, step, "caught") % (2 if source.task in watch.RETRIED else 4) == 0:
                 raise
             total += 7
     return total
@@ -201,6 +241,26 @@ async def _loose(children: tuple[Node, ...], x: int, n: int) -> int:
 async def _twins(children: tuple[Node, ...], x: int, n: int) -> int:
     """Equal calls, side by side: each is one of its own."""
     return await _gather((*children[:2], *children[:2]), x, n)
+
+
+@hw.task
+async def customer(name: str, x: int, place: int, n: int) -> int:
+    """Asks for what others ask for as well: in a hurry, with little money, or with all the time and money in the world."""
+    with watch.body(Node(f"{name} for customer {place}", "customer", "body")):
+        if place % 3 == 0:
+            with hw.deadline(seconds=n / 10 + 0.0137, raises=False):
+                return await made(CODE[name], x)
+            return 1
+        if place % 3 == 1:
+            with hw.budget(tokens=n + 1, calls=1 + n):
+                return await made(CODE[name], x)
+        return await made(CODE[name], x)
+
+
+async def _crowd(children: tuple[Node, ...], x: int, n: int) -> int:
+    handles = [customer(children[place % 2 % len(children)].name, x, place, n) for place in range(6)]
+    ends = await watch.joined(hw.settle(*handles), handles)
+    return sum(end.value if end.ok else 2 for end in ends)
 
 
 async def _helpers(children: tuple[Node, ...], x: int, n: int) -> int:

@@ -1,19 +1,22 @@
 """`make prove`: put random programs through every trouble, on all cores, and print what came of it.
 
-    python tests/proof/prove.py [--triples 100000] [--seed 1] [--write-docs]
+    python tests/proof/prove.py [--triples 100000] [--seed SEED …] [--processes N] [--keep-on] [--write-docs]
 
-A triple is a program, a schedule and a trouble (a crash at one journal record, a kill, a second driver, …). Ends with 1 at the
-first promise that is not kept, printing the seed that shows it again: `python tests/proof/prove.py --again TROUBLE SEED`.
+A triple is a program, a schedule and a trouble (a crash at one journal record, a kill, a second driver, …). Seeds count up from
+each `--seed` in turn; without one, from a number drawn for this run, which is printed. Ends with 1 at the first promise that is not
+kept (with `--keep-on` after all triples), printing what shows it again: `python tests/proof/prove.py --again TROUBLE SEED`.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
+import random
 import sys
 import time
 from collections import Counter
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -72,20 +75,27 @@ def undisturbed_per_second(programs: int = 400) -> float:
     return programs / (time.process_time() - began)
 
 
-def prove(wanted: int, first: int, console: Console) -> tuple[Figures, float]:
-    """Look until `wanted` triples were seen or a promise was broken."""
-    figures, began, seed = Figures(), time.perf_counter(), first
+def prove(wanted: int, firsts: list[int], console: Console, processes: int, keep_on: bool) -> tuple[Figures, float]:
+    """Look until `wanted` triples were seen or a promise was broken, at seeds from each of `firsts` on, in turn."""
+    figures, began = Figures(), time.perf_counter()
+    seeds = (first + BATCH * batch for batch in itertools.count() for first in firsts)
     bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console)
-    with ProcessPoolExecutor() as workers, bar:
+    with ProcessPoolExecutor(processes) as workers, bar:
         shown = bar.add_task("triples", total=wanted)
-        running = set()
-        while (figures.triples.total() < wanted and not figures.broken) or running:
-            while len(running) < 2 * (os.cpu_count() or 1) and figures.triples.total() < wanted and not figures.broken:
-                running.add(workers.submit(look, seed))
-                seed += BATCH
+        running: set[Future[Figures]] = set()
+
+        def goes_on() -> bool:
+            return figures.triples.total() < wanted and (keep_on or not figures.broken)
+
+        while goes_on() or running:
+            while len(running) < 2 * processes and goes_on():
+                running.add(workers.submit(look, next(seeds)))
             done, running = wait(running, return_when=FIRST_COMPLETED)
             for each in done:
-                figures.add(each.result())
+                found = each.result()
+                figures.add(found)
+                for broken in found.broken:
+                    console.print(broken, markup=False)
             bar.update(shown, completed=figures.triples.total())
     return figures, time.perf_counter() - began
 
@@ -99,11 +109,12 @@ def table(figures: Figures) -> Table:
     return made
 
 
-def page(figures: Figures, wall_s: float, rate: float, first: int) -> str:
+def page(figures: Figures, wall_s: float, rate: float, firsts: list[int]) -> str:
     """The figures as a part of docs/proof.md."""
+    seeds = ", ".join(map(str, firsts))
     rows = "\n".join(f"| {trouble} | {count:,} |" for trouble, count in figures.triples.most_common())
     return f"""<!-- figures -->
-Seen on {time.strftime("%Y-%m-%d")}, {os.cpu_count()} cores, Python {sys.version.split()[0]}, seeds from {first} on:
+Seen on {time.strftime("%Y-%m-%d")}, {os.cpu_count()} cores, Python {sys.version.split()[0]}, seeds from {seeds} on:
 {figures.programs:,} programs, {figures.triples.total():,} triples, {len(figures.broken)} violations, {wall_s:.0f} s
 ({figures.triples.total() / figures.core_s:.0f} triples and {rate:.0f} undisturbed programs a second and core).
 
@@ -116,24 +127,26 @@ Seen on {time.strftime("%Y-%m-%d")}, {os.cpu_count()} cores, Python {sys.version
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--triples", type=int, default=100_000)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=int, action="append", help="where seeds begin; may be given several times")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--keep-on", action="store_true", help="look at all triples, whatever is found")
     parser.add_argument("--write-docs", action="store_true")
     parser.add_argument("--again", nargs=2, metavar=("TROUBLE", "SEED"))
     given = parser.parse_args()
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     if given.again:
         console.print(f"{explore(given.again[0], int(given.again[1]))} triples, nothing broken")
         return 0
+    firsts = given.seed or [random.SystemRandom().randrange(1_000_000_000)]
+    console.print(f"seeds from {', '.join(map(str, firsts))} on")
     rate = undisturbed_per_second()
-    figures, wall_s = prove(given.triples, given.seed, console)
+    figures, wall_s = prove(given.triples, firsts, console, given.processes, given.keep_on)
     console.print(table(figures))
     console.print(f"{len(figures.broken)} violations, {wall_s:.0f} s; {rate:.0f} undisturbed programs a second and core")
-    for broken in figures.broken[:5]:
-        console.print(broken, markup=False)
     if given.write_docs and not figures.broken:
         before, _, rest = PAGE.read_text().partition("<!-- figures -->")
         after = rest.partition("<!-- /figures -->")[2]
-        PAGE.write_text(before + page(figures, wall_s, rate, given.seed) + after)
+        PAGE.write_text(before + page(figures, wall_s, rate, firsts) + after)
     return 1 if figures.broken else 0
 
 

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import functools
 from collections import Counter
 from collections.abc import Awaitable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from nodes import Node, value
+import told
+from nodes import Node, drawn, value
 
 import headway as hw
+from headway.engine.handle import current
 
 T = TypeVar("T")
 
@@ -28,14 +31,15 @@ _KEPT: dict[str, tuple[int, dict[tuple[str, int], str]]] = {}  # attempt of a ca
 _OWED: dict[str, tuple[int, set[str]]] = {}  # attempt of a call that failed, names of signals that the next is told
 _NAMED: dict[str, Gauge] = {}
 
-_NOTED: dict[str, object] = {}  # what a program was told, and must be told again
+_DOWN: Counter[str] = Counter()  # how often each service was asked
+_REFUSED: set[tuple[int, bytes]] = set()  # names of children of a shared call that failed by itself, in which engine
 
-told_again = False  # everything that the program does is recorded
 drivers = 1  # that may run at a time; two tell different stories of one call
 
 BOUNDS = (hw.BudgetExceeded, hw.DeadlineExceeded)
 FAULTS = (TypeError, AttributeError, AssertionError, KeyError)
-SHARED = ("forever",)
+SHARED = ("forever", "service", "stubborn_service", "common", "common_stubborn", "fussy")
+RETRIED = ("retried", "stubborn", "common_stubborn")
 
 
 @dataclass
@@ -44,11 +48,14 @@ class Attempt:
 
     key: str
     number: int
+    place: tuple[object, ...]  # this attempt and those of the bodies around it
     retried: bool  # it or a call above it may be tried again
     over: bool = False  # its body has failed
     made: dict[tuple[str, int], str] = field(default_factory=dict)
     words: dict[str, int] = field(default_factory=dict)  # what signals said, by place
     names: set[str] = field(default_factory=set)  # of the signals that it was told
+    noted: Counter[str] = field(default_factory=Counter)
+    shared: list[tuple[object, bytes]] = field(default_factory=list)  # names of its children, in which engine
 
 
 @dataclass
@@ -64,11 +71,12 @@ _gauges: contextvars.ContextVar[tuple[Gauge, ...]] = contextvars.ContextVar("gau
 
 
 def forget() -> None:
-    global drivers, told_again
-    drivers, told_again = 1, False
+    global drivers
+    drivers = 1
     COMPLAINTS.clear()
-    for notes in (MUST_FAIL, DUE, _IDEMPOTENT, _DISLIKED, _KEPT, _OWED, _NAMED, _NOTED):
+    for notes in (MUST_FAIL, DUE, _IDEMPOTENT, _DISLIKED, _KEPT, _OWED, _NAMED, _DOWN, _REFUSED):
         notes.clear()
+    told.forget()
 
 
 def complain(what: str) -> None:
@@ -82,8 +90,9 @@ def complain(what: str) -> None:
 def body(source: Node) -> Iterator[None]:
     """Around the body of a node: what it leaves behind when it fails has to stop."""
     call, outer = hw.call(), _attempt.get()
-    retried = source.task in ("retried", "stubborn")
-    attempt = Attempt(call.key, call.attempt, retried or (outer is not None and outer.retried))
+    retried = source.task in RETRIED
+    place = (*(outer.place if outer is not None else ()), call.key, call.attempt)
+    attempt = Attempt(call.key, call.attempt, place, retried or (outer is not None and outer.retried))
     if attempt.number == 1:
         _KEPT.pop(attempt.key, None)
         _DISLIKED.pop(attempt.key, None)
@@ -111,7 +120,14 @@ def number() -> int:
 def made(child: Node, x: int, handle: hw.Handle[int]) -> None:
     """A body has made a call: after an own failure a new one, after a child's failure the same."""
     attempt = _attempt.get()
-    if attempt is None or child.task in SHARED or (child.name, x) in attempt.made:
+    if attempt is None:
+        return
+    handle.add_callback(functools.partial(_ended, child, attempt.place))
+    if handle._share is not None and child.task not in SHARED:
+        attempt.shared.append((handle._engine, handle._share.key))
+        if (id(handle._engine), handle._share.key) in _REFUSED:
+            complain(f"{child.name} was kept although a call equal to the one that asks had failed by itself")
+    if (child.name, x) in attempt.made:
         return
     key = attempt.made[child.name, x] = handle.key.hex()
     if drivers > 1:
@@ -129,6 +145,7 @@ def dislike() -> None:
     assert attempt is not None
     _DISLIKED[attempt.key] = set(attempt.made.values())
     _KEPT.pop(attempt.key, None)
+    _REFUSED.update((id(engine), name) for engine, name in attempt.shared)
 
 
 def must_fail(why: str) -> None:
@@ -140,9 +157,18 @@ def must_fail(why: str) -> None:
 
 def noted(what: str, value: object) -> None:
     """The program was told something."""
-    if told_again and what in _NOTED and _NOTED[what] != value:
-        complain(f"the {what} was {_NOTED[what]} and is {value} now")
-    _NOTED[what] = value
+    attempt, frame = _attempt.get(), current.get()
+    assert attempt is not None
+    assert frame is not None
+    attempt.noted[what] += 1
+    told.decided((*attempt.place, f"{what} ({attempt.noted[what]})"), frame.call._engine, value)
+
+
+def _ended(child: Node, place: tuple[object, ...], handle: hw.Handle[Any]) -> None:
+    """A call that a body made has ended."""
+    told.ended(place, child, handle)
+    if bound := told.unbounded(child, handle):
+        complain(f"{child.name} ended with {handle._error!r}, but there is no {bound} that it could have met")
 
 
 def word(place: str, name: str, word: int) -> None:
@@ -164,9 +190,8 @@ def no_word(name: str) -> None:
 
 def booked(calls: float, children: Sequence[Node], handles: Sequence[hw.Handle[int]]) -> None:
     """How many calls a budget has booked that these were made in."""
-    ran = {
-        handle.key for child, handle in zip(children, handles, strict=True) if child.task not in SHARED and not handle.exception()
-    }
+    alone = [handle for child, handle in zip(children, handles, strict=True) if child.task not in SHARED and handle._share is None]
+    ran = {handle.key for handle in alone if not handle.exception()}  # one that has equals may have been answered
     if len(ran) > calls:
         complain(f"{len(ran)} calls ran in a budget that has booked {calls:g}")
 
@@ -233,8 +258,18 @@ def happens(name: str) -> str:
     return call.idempotency_key
 
 
-WORTH = {"forever": lambda name, x: x % 3 * 7 % 1000, "alike": lambda name, x: value("alike", x % 2)}
-VALUED = ("leaf", "slow", "flaky", "costly", "effect", "verified", "batched", "threaded", "process", "large", "too_slow")
+def down(service: str) -> str | None:
+    """What a service says while it is down: at first, to whoever asks."""
+    _DOWN[service] += 1
+    return f"{service} is down for the {_DOWN[service]}. time" if _DOWN[service] <= drawn(service) % 4 else None
+
+
+WORTH = {
+    "forever": lambda name, x: x % 3 * 7 % 1000,
+    "alike": lambda name, x: value("alike", x % 2),
+    "service": lambda name, x: value("service", x % 3),
+    "stubborn_service": lambda name, x: value("stubborn service", x % 2),
+}
 SPENT = 3.0
 
 
@@ -252,7 +287,7 @@ def ends_as_it_must(child: Node, x: int, handle: hw.Handle[int]) -> None:
         wanted = ValueError
     elif child.task == "too_slow" and child.number >= 7:
         wanted = hw.CallTimeout
-    elif child.task == "moody" and number() == 1 and error is not None:
+    elif error is not None and (child.task in ("service", "stubborn_service") or (child.task == "moody" and number() == 1)):
         wanted = OSError
     elif child.kind != "leaf":
         return
@@ -265,7 +300,7 @@ def ends_as_it_must(child: Node, x: int, handle: hw.Handle[int]) -> None:
         if handle.result() != expected:
             complain(f"{child.name} gave {handle.result()}, not {expected}")
     attempt = _attempt.get()
-    if child.task == "costly" and child.number > 6 and error is None and handle.cost["tokens"] % 5 != 3:
+    if child.task == "costly" and child.number > 6 and error is None and handle.cost.get("tokens", 3) % 5 != 3:
         complain(f"{child.name} charges 3 tokens instead of the 5 that it reserved, and is booked at {handle.cost}")
     if child.task == "spender" and attempt is not None and not attempt.retried and handle.cost.get("tokens", 0.0) > SPENT:
         complain(f"{child.name} spends {SPENT:g} tokens and is booked at {handle.cost}")
