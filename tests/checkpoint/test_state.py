@@ -12,10 +12,13 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from gang import Gang
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from in_memory import Stored, stored, stored_by
 
+import headway as hw
+from headway.checkpoint import Streams
 from headway.checkpoint.flat import Flat, FlatOptimizer
 from headway.checkpoint.layout import Layout, Numbered, Replicated, Split, Tied
 from headway.checkpoint.state import claimed, optimizers_in, refuse_unclaimed, take, take_for_load
@@ -512,6 +515,58 @@ def test_extra_state_of_a_numbered_layer_has_its_number_in_the_model() -> None:
 
     state = {"layers": torch.nn.ModuleList([Extra(1, 1)])}
     assert take(state, Layout([Numbered("layers.{}", start=5)])).values == {"layers.5._extra_state": 3}
+
+
+class Schedule:
+    """Takes what it gave, unless it is broken."""
+
+    def __init__(self, broken: bool = False) -> None:
+        self.broken, self.last = broken, 0
+
+    def state_dict(self) -> Any:
+        return {"last": self.last}
+
+    def load_state_dict(self, state: Any) -> None:
+        if self.broken:
+            raise KeyError("not there")
+        self.last = state["last"]
+
+
+def test_an_object_that_does_not_take_its_state_is_named_and_so_is_what_is_loaded_and_what_is_not(tmp_path: Any) -> None:
+    def state(value: int, broken: bool) -> dict[str, Any]:
+        first, second, third = Schedule(), Schedule(broken), Schedule()
+        first.last = second.last = third.last = value
+        return {"w": np.full(2, value), "one": first, "two": second, "three": third, "n": value}
+
+    into = state(0, True)
+
+    def load(member: Any) -> str:
+        mine = into if member.rank else state(0, False)
+        try:
+            hw.Checkpoints(tmp_path, ranks=member).load(into=mine)
+        except (KeyError, hw.CheckpointError) as error:
+            return " ".join([type(error).__name__, str(error), *getattr(error, "__notes__", ())])
+        return ""
+
+    with hw.Checkpoints(tmp_path) as ck:
+        ck.save(state(7, False), 1).durable()
+    other, broken = Gang(2).run(load)
+    said = (
+        "two did not take what was loaded, so the state is half loaded: don't go on with it. All arrays are loaded, and so are "
+        "one; three, n, the plain values of the state and two are not"
+    )
+    assert broken.startswith("KeyError")
+    assert other.startswith("CheckpointError rank 1: KeyError: 'not there'")
+    assert said in broken
+    assert said in other
+    assert (into["w"].tolist(), into["one"].last, into["two"].last, into["three"].last, into["n"]) == ([7, 7], 7, 0, 0, 0)
+
+
+def test_generators_of_another_kind_are_refused_before_anything_changes() -> None:
+    checkpoint = stored({"w": np.ones(2), "s": Streams({0: np.random.default_rng(1)})})
+    state = {"w": np.zeros(2), "s": Streams({0: random.Random(1)})}
+    with pytest.raises(CheckpointMismatch, match=r"s\.0 was saved by a generator of kind 'numpy'"):
+        take_for_load(state, checkpoint.objects, checkpoint.values)
 
 
 # --- optimizers ------------------------------------------------------------------------------------------------------

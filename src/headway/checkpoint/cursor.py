@@ -129,7 +129,7 @@ class Cursor(Source):
         saved: dict[int, Dealt] = {}
         for name in self._saved_shards(taking, prefix):
             taking.tree(name, None, "cursor", lambda tree: saved.update({tree["shard"]: _dealt_of(tree)}))
-        taking.then(lambda values: self._go_on(list(saved.values())))
+        taking.then(lambda values: self._go_on(list(saved.values())), path)
 
     def _saved_shards(self, taking: Taking, prefix: str) -> list[str]:
         """The names of all saved shards. Raises CheckpointMismatch where one is missing or they don't belong together."""

@@ -31,8 +31,8 @@ def state_of(generator: Any, name: str) -> Any:
     )
 
 
-def restore(generator: Any, state: Any, name: str) -> None:
-    """Give a generator a state. Raises CheckpointMismatch where it is of another kind."""
+def refuse_another(generator: Any, state: Any, name: str) -> None:
+    """Raise CheckpointMismatch where a state is that of a generator of another kind."""
     now = state_of(generator, name)
     saved = state if isinstance(state, dict) else {}
     for key in ("kind", "device"):
@@ -40,12 +40,17 @@ def restore(generator: Any, state: Any, name: str) -> None:
             raise CheckpointMismatch(
                 f"{name} was saved by a generator of {key} {saved.get(key)!r}, and is one of {now.get(key)!r} now"
             )
+    if saved["kind"] == "numpy" and saved["bits"]["bit_generator"] != now["bits"]["bit_generator"]:
+        kinds = saved["bits"]["bit_generator"], now["bits"]["bit_generator"]
+        raise CheckpointMismatch(f"{name} was saved by a {kinds[0]} of numpy's, and is a {kinds[1]} now")
+
+
+def restore(generator: Any, saved: Any, name: str) -> None:
+    """Give a generator a state. Raises CheckpointMismatch where it is of another kind."""
+    refuse_another(generator, saved, name)
     if saved["kind"] == "python":
         generator.setstate((saved["version"], tuple(map(int, as_array(saved["words"]))), saved["gauss"]))
     elif saved["kind"] == "numpy":
-        if saved["bits"]["bit_generator"] != now["bits"]["bit_generator"]:
-            kinds = saved["bits"]["bit_generator"], now["bits"]["bit_generator"]
-            raise CheckpointMismatch(f"{name} was saved by a {kinds[0]} of numpy's, and is a {kinds[1]} now")
         generator.bit_generator.state = saved["bits"]
     elif saved["kind"] == "numpy-legacy":
         generator.set_state(saved["bits"])

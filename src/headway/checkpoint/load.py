@@ -266,7 +266,7 @@ class _Job:
         try:
             self._inventory.accept({name: value for name, value in self._contents.manifest.values.items() if self._select(name)})
         except Exception as error:
-            error.add_note(f"The arrays of the state are those of {self._contents.label} already, its plain values are not.")
+            error.add_note(f"The arrays of the state are those of {self._contents.label} already")
             raise
 
     @contextmanager

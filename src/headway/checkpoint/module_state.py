@@ -3,6 +3,8 @@
 Wrappers add words to names (`module.` of DDP, `_orig_mod.` of `torch.compile`, `_fsdp_wrapped_module.` of FSDP1); they are taken
 out, so that a model has the same names however it is wrapped. Buffers that are not persistent are left out, as `state_dict` does.
 
+What a module's own `state_dict`, or a hook, makes of it comes on top: see `module_own`.
+
 DDP sends the buffers of its first rank to the others before each forward, so between two forwards each rank may have its own (the
 statistics of its batches): what is to be kept is the first rank's, and that the others differ is no mistake.
 """
@@ -12,6 +14,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
+
+from headway.checkpoint.module_own import modules_with_own_ways, put_own_state
+from headway.errors import UsageError
 
 if TYPE_CHECKING:
     from headway.checkpoint.taking import Taking
@@ -26,7 +31,7 @@ def is_module(value: object) -> bool:
 
 
 def put_module(module: torch.nn.Module, taking: Taking, path: str) -> None:
-    """Put a module's parameters, persistent buffers and extra state under a name."""
+    """Put a module's parameters, persistent buffers, extra state and own state under a name."""
     bases: dict[str, str] = {}
     wrappers: set[str] = set()
     senders: list[tuple[str, Any]] = []
@@ -46,8 +51,12 @@ def put_module(module: torch.nn.Module, taking: Taking, path: str) -> None:
                 if _is_sent(_joined(prefix, name), senders):
                     taking.synced(_joined(base, name))
         if type(inner).get_extra_state is not torch.nn.Module.get_extra_state:
+            if type(inner).set_extra_state is torch.nn.Module.set_extra_state:
+                raise UsageError(f"{base or 'the module'} is a {type(inner).__name__} with get_extra_state and no set_extra_state")
             name = taking.placer.name(_joined(base, "_extra_state"))
             taking.tree(name, inner.get_extra_state(), "array", inner.set_extra_state)
+    for prefix, inner in modules_with_own_ways(module).items():
+        put_own_state(inner, prefix, bases, taking)
 
 
 def _sends_buffers(wrapper: Any) -> bool:

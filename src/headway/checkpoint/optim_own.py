@@ -49,7 +49,7 @@ def put_own_state(optimizer: Any, taking: Taking, path: str) -> None:
     prefix = f"{path}." if path else ""
     touched = any(each.startswith(prefix) and taking.select(each) for each in (*taking.saved.objects, *taking.saved.values))
     if touched:
-        taking.then(lambda _: _give_back(optimizer, path, loaded))
+        taking.then(lambda _: _give_back(optimizer, path, loaded), path)
 
 
 def _has_ways_of_its_own(optimizer: Any) -> bool:

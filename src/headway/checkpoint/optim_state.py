@@ -155,7 +155,7 @@ class _Work:
                     group[key] = value
 
         if names:
-            taking.then(accept)
+            taking.then(accept, where)
 
     def _refuse_another_kind(self, group: dict[str, Any], where: str, saved: dict[str, Any]) -> None:
         """The slots of another kind of optimizer are of no use, and its own would be missing in the first step. A checkpoint of an
@@ -242,9 +242,9 @@ class _Work:
                 if not all(self.taking.select(self._name(member, slot)) for member in members):
                     kept.add(slot)
             if members and all(self._is_saved(self.groups + member.place.name) for member in members):
-                self.taking.then(self._hang(parameter, new, kept))
+                self.taking.then(self._hang(parameter, new, kept), self.path)
             elif new:
-                self.taking.then(self._hang(parameter, new, None))
+                self.taking.then(self._hang(parameter, new, None), self.path)
 
     def settle(self) -> None:
         """When all is loaded, let the class put right what is its own, as torch's `load_state_dict` does. Not after a part."""
@@ -253,7 +253,7 @@ class _Work:
         names = [name for name in (*saved.objects, *saved.values) if name.startswith((self.states, self.groups))]
         if names and all(map(select, names)):
             both = self.optimizer
-            self.taking.then(lambda _: both.__setstate__({"state": both.state, "param_groups": both.param_groups}))
+            self.taking.then(lambda _: both.__setstate__({"state": both.state, "param_groups": both.param_groups}), self.path)
 
     def _is_saved(self, name: str) -> bool:
         """Whether a value is in the checkpoint and is to be loaded."""
@@ -351,7 +351,7 @@ class _Work:
                     )
             current.copy_(rooms[first])
 
-        self.taking.then(accept)
+        self.taking.then(accept, self.path)
 
     def _hang(self, parameter: Any, new: dict[str, Any], kept: set[str] | None) -> Any:
         def accept(_: Values) -> None:

@@ -230,7 +230,7 @@ def _put_back(state: Any, taking: Taking, root: str, replace: Callable[[Any], No
         if replace is not None and filled is not state:
             replace(filled)
 
-    taking.then(accept)
+    taking.then(accept, f"the plain values of {root or 'the state'}")
 
 
 def _unfillable(state: Any) -> bool:

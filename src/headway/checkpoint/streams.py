@@ -15,9 +15,10 @@ from typing import Any
 
 import xxhash
 
-from headway.checkpoint.generators import as_array, restore, state_of
+from headway.checkpoint.generators import as_array, refuse_another, restore, state_of
 from headway.checkpoint.sources import is_array
 from headway.checkpoint.taking import Source, Taking
+from headway.checkpoint.tree import decode
 from headway.errors import UsageError
 
 _KINDS = ("python", "numpy", "torch", "cuda")
@@ -94,6 +95,8 @@ def _put(taking: Taking, name: str, generator: Any) -> None:
     are compared when a state is saved, the bytes of replicas are not."""
     state = state_of(generator, name)
     marked = {**state, "mark": _mark(state)}
+    if taking.saved is not None and name in taking.saved.values and taking.select(name):
+        refuse_another(generator, decode(taking.saved.values[name], lambda mark, at: None), name)
     taking.tree(name, marked, "rng", lambda saved: restore(generator, saved, name))
 
 

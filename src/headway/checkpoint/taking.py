@@ -8,7 +8,7 @@ every byte has been verified.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from headway.checkpoint.tree import decode, encode, references
 from headway.errors import CheckpointMismatch, LayoutError, UsageError
 
 Values = Mapping[str, Json]
+_SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ class Taking:
         self._aliases: dict[str, Object] = {}
         self._values: dict[str, Json] = {}
         self._keys: dict[tuple[Any, ...], str] = {}
-        self._then: list[Callable[[Values], None]] = []
+        self._then: list[tuple[str, Callable[[Values], None]]] = []
         self._kept: list[object] = []  # `members` is by id: what has one must not go
 
     # --- what sources put -----------------------------------------------------------------------------------------
@@ -125,9 +126,9 @@ class Taking:
             raise UsageError(f"two values of the state are called {name}: rename one (names of nested keys are joined with dots)")
         self._values[name] = value
 
-    def then(self, accept: Callable[[Values], None]) -> None:
-        """When all arrays are loaded, call it with the values. In order."""
-        self._then.append(accept)
+    def then(self, accept: Callable[[Values], None], what: str) -> None:
+        """When all arrays are loaded, call it with the values. In order. `what` of the state it loads, for messages."""
+        self._then.append((what or "the state", accept))
 
     def tree(self, name: str, current: object, kind: Kind, load: Callable[[Any], None]) -> None:
         """A value that may have arrays in it. When loading, `load` is given what was saved."""
@@ -142,7 +143,8 @@ class Taking:
         for mark, reference in references(self.saved.values[name]):
             rooms[reference] = self._room(reference, mark, here.get(reference), kind)
         self.then(
-            lambda values: load(decode(values[name], lambda mark, at: _scalar(rooms[at]) if mark == "$scalar" else rooms[at]))
+            lambda values: load(decode(values[name], lambda mark, at: _scalar(rooms[at]) if mark == "$scalar" else rooms[at])),
+            name,
         )
 
     def missing(self, names: list[str]) -> CheckpointMismatch:
@@ -155,8 +157,13 @@ class Taking:
         accepts = tuple(self._then)
 
         def accept(values: Values) -> None:
-            for each in accepts:
-                each(values)
+            for number, (what, each) in enumerate(accepts):
+                try:
+                    each(values)
+                except Exception as error:
+                    before, after = ([name for name, _ in some] for some in (accepts[:number], accepts[number + 1 :]))
+                    error.add_note(_half_loaded(what, before, after))
+                    raise
 
         return Inventory(list(self._holdings.values()), self._aliases, self._values, accept)
 
@@ -247,6 +254,22 @@ def fresh(known: Object, as_tensor: bool) -> Any:
     import numpy as np
 
     return np.empty(known.shape, numpy_dtype(known.dtype))
+
+
+def _half_loaded(what: str, before: list[str], after: list[str]) -> str:
+    """What a state is like after an object in it raised when it was given what was loaded."""
+    names = (_some(name for name in each if name != what) for each in (before, after))
+    done, left = names
+    return (
+        f"{what} did not take what was loaded, so the state is half loaded: don't go on with it. All arrays are loaded"
+        f"{f', and so are {done}' if done else ''}; {f'{left} and ' if left else ''}{what} are not. Load again when this is mended"
+    )
+
+
+def _some(names: Iterable[str]) -> str:
+    unique = list(dict.fromkeys(names))
+    more = f" and {len(unique) - _SHOWN} more" if len(unique) > _SHOWN else ""
+    return ", ".join(unique[:_SHOWN]) + more
 
 
 def _scalar(array: Any) -> Any:

@@ -46,7 +46,8 @@ def together(ranks: Ranks, act: Callable[[], bytes]) -> list[bytes]:
         said = _Said(act())
     except Exception as error:
         mine = error
-        said = _Said(failure=str(error) or repr(error), kind=type(error).__name__)
+        failure = ". ".join([str(error) or repr(error), *getattr(error, "__notes__", ())])
+        said = _Said(failure=failure, kind=type(error).__name__)
     all_said = [_decode_said(each) for each in ranks.exchange(msgspec.msgpack.encode(said))]
     if mine is not None:
         raise mine

@@ -8,6 +8,7 @@ with `$`. What is not listed here is refused, by name: nothing is pickled, so no
 from __future__ import annotations
 
 import base64
+import importlib
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +19,7 @@ from headway.errors import CheckpointDamaged, UsageError
 
 _EXACT = 2**53  # beyond it, readers that know only doubles change an integer
 _ARRAYS = ("$array", "$tensor", "$scalar")
+_OF_TORCH = ("$dtype", "$quantized")
 
 
 def encode(value: object, name: str, keep: Callable[[str, object], str | None]) -> Json:
@@ -29,6 +31,8 @@ def encode(value: object, name: str, keep: Callable[[str, object], str | None]) 
         return value if math.isfinite(value) else {"$float": repr(value)}
     if isinstance(value, int):
         return int(value) if abs(value) < _EXACT else {"$int": str(int(value))}
+    if type(value).__module__.partition(".")[0] == "torch" and (special := _torch_values().marked(value)) is not None:
+        return {special[0]: encode(special[1], name, keep)}
     mark = keep(name, value)
     if mark is not None:
         return {mark: name}
@@ -79,6 +83,8 @@ def decode(tree: Json, array: Callable[[str, str], object]) -> Any:
     if mark in _ARRAYS:
         return array(mark, str(tree[mark]))
     body: Any = tree[mark] if mark in ("$float", "$int", "$bytes") else decode(tree[mark], array)
+    if mark in _OF_TORCH:
+        return _torch_values().made(mark, body)
     match mark:
         case "$float":
             return float(str(body))
@@ -110,3 +116,11 @@ def references(tree: Json) -> Iterator[tuple[str, str]]:
     elif isinstance(tree, list):
         for each in tree:
             yield from references(each)
+
+
+def _torch_values() -> Any:
+    """What knows the values of torch, which is not imported for a tree without any."""
+    try:
+        return importlib.import_module("headway.checkpoint.torch_values")
+    except ModuleNotFoundError:
+        raise UsageError("a value in this checkpoint is one of torch's: install torch to read it") from None
