@@ -13,6 +13,7 @@ from typing import Any, Generic, NoReturn, TypeVar
 
 from headway.engine.callables import said, yes_or_no
 from headway.engine.handle import MISSING, Handle, current
+from headway.engine.stops import GRACE_S
 from headway.engine.until import until
 from headway.errors import CallCancelled, CallExited, NoWinner, UsageError
 
@@ -185,8 +186,11 @@ async def _drain(tasks: Sequence[asyncio.Future[Any]]) -> None:
     for task in running:
         task.cancel()
     if running:
-        await asyncio.wait(running)
+        await asyncio.wait(running, timeout=GRACE_S / 2)  # a call that is stopped itself must end in time
         if (frame := current.get()) is not None:
+            for task in running:
+                if isinstance(task, asyncio.Task):
+                    frame.call._engine.stops.leave_behind(task, f"a coroutine that {frame.call.describe()} joined")
             await until([child for child in frame.call._children or () if child._x is not None and child._x.stop is not None])
 
 

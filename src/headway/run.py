@@ -26,6 +26,7 @@ from headway.engine.callables import check_function
 from headway.engine.drive import Driver, Plan
 from headway.engine.handle import current
 from headway.engine.identity import call_key
+from headway.engine.own_loop import run_to_end
 from headway.engine.spec import TaskSpec
 from headway.engine.world import World, this_world
 from headway.errors import NoCanonicalForm, NotEncodable, RunError, RunMismatch, StoreError, UnknownRun, UsageError
@@ -110,7 +111,7 @@ def drive_run(program: Any, args: tuple[Any, ...], options: RunOptions, new_dead
     if asyncio._get_running_loop() is not None:
         raise UsageError("hw.run starts an event loop, but one is running here already: use `await hw.arun(…)`")
     try:
-        return asyncio.run(drive(program, args, options, new_deadline))
+        return run_to_end(drive(program, args, options, new_deadline))
     except (RunError, StoreError) as error:  # one sentence; the runtime's own frames would only hide it
         raise error.with_traceback(None) from error.__cause__
 

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, overload
 
 from headway.engine.books import check_item, checked, warn_of_units
-from headway.engine.bounds import Deadline, Limit, Scope
+from headway.engine.bounds import PATIENCE_S, Deadline, Limit, Scope
 from headway.engine.handle import OK, Frame, Handle, current
 from headway.engine.outside import refuse_outside
 from headway.errors import DeadlineExceeded, InputFailed, UsageError
@@ -219,6 +219,10 @@ class DeadlineScope(_Opened):
         if self._task is not None and not self._task.done():
             self._interrupted = True
             self._task.cancel("deadline passed")
+            deadline = self._deadline
+            assert deadline is not None
+            assert deadline.call is not None
+            deadline.call._engine.loop.call_later(PATIENCE_S, _fail_call, deadline)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
         self._leave()
@@ -239,6 +243,13 @@ class DeadlineScope(_Opened):
             return True
         # what was awaited heard of it before the block did
         return self._expired and not self._raises and _says_deadline(error)
+
+
+def _fail_call(deadline: Deadline) -> None:
+    """Code that was told to leave its block, and has not: the call that it is part of ends."""
+    if deadline.open and (call := deadline.call) is not None:
+        error = deadline.error(f"{call.describe()} did not leave the block of its deadline and")
+        call._engine.cancel(call, "it did not leave the block of a deadline that has passed", error)
 
 
 async def _stopped(deadline: Deadline) -> None:

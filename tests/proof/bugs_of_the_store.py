@@ -204,7 +204,7 @@ SPENT: tuple[Bug, ...] = (
     bug(
         "what was charged before a crash is charged again",
         BOOKS,
-        "        if x.recharged:\n",
+        "        if x.recharged and not over:\n",
         "        if False:\n",
     ),
     bug(

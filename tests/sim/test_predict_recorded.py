@@ -238,10 +238,10 @@ def test_a_run_that_was_cut_off_is_what_is_there(tmp_path: Any) -> None:
     @hw.task
     async def cut() -> None:
         await hw.gather(*(wait(1.0 + i) for i in range(3)))
-        raise KeyboardInterrupt
+        raise RuntimeError("cut off")
 
     clock = hw.testing.VirtualClock()
-    with pytest.raises((KeyboardInterrupt, hw.RunError, BaseExceptionGroup)):
+    with pytest.raises(RuntimeError, match="cut off"):
         hw.testing.run(cut, clock=clock, store=tmp_path / "store", run_id="cut")
     workload = read_workload("cut", str(tmp_path / "store"))
     assert len(workload.calls) == 4

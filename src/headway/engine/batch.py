@@ -192,7 +192,7 @@ class Batches:
             if batch.job is not None:
                 self._engine.pools[batch.spec.pool].cancel(batch.job)
             elif batch.task is not None:
-                batch.task.cancel()
+                self._engine.stops.leave_behind(batch.task, f"a batch of {batch.spec.name}")
         self._engine.body_ended(call, None, asyncio.CancelledError())
 
     def charge(self, batch: Batch, amounts: dict[str, float], item: int | None) -> None:

@@ -142,11 +142,12 @@ class Books:
         call, account = frame.call, frame.scope.account
         x = call.extra()
         scope = account.key if account else b""
-        if x.recharged:
+        over = frame.over  # code that was left behind spends, and what was promised to the attempt is not its any more
+        if x.recharged and not over:
             amounts = _beyond(amounts, x.recharged.get(scope, {}))
             if not amounts:
                 return
-        if account is call._scope.account:
+        if account is call._scope.account and not over:
             for unit, amount in amounts.items():
                 x.charged.add(unit)
                 if used := min(amount, x.reserved.get(unit, 0.0)):

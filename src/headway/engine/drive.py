@@ -25,6 +25,7 @@ from headway.engine.engine import Engine
 from headway.engine.handle import CANCELLED, FAILED, MISSING, OK, Frame, Handle
 from headway.engine.identity import decision_key
 from headway.engine.interrupts import interrupts
+from headway.engine.last_resort import LastResort
 from headway.engine.outside import driving
 from headway.engine.replay import answers
 from headway.engine.spec import TaskSpec
@@ -39,7 +40,8 @@ from headway.journal.store import Store
 LEASE_S = 30.0
 ANOTHER_DEADLINE = " --deadline SECONDS"  # what a run whose own deadline has passed needs to go on
 OF_RUN = b"run"  # the place of the whole run's bounds, apart from those that the root call opens
-STOP_S = 10.0  # how long code that was told to stop may take before the driver leaves without it
+STOP_S = 10.0  # after SIGTERM, how long calls that run may take to end
+LEAVE_S = 2.0  # how long code that was told to stop may take before the driver leaves without it
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,7 @@ class Driver:
         self._interrupts = 0
         self._failure: BaseException | None = None
         self._stopped: asyncio.Event | None = None
+        self._last_resort: LastResort | None = None
         self._root: Handle[Any]
         self._engine: Engine
 
@@ -93,20 +96,28 @@ class Driver:
             self._emit_started(known)
             for pool in engine.pools.values():
                 pool.start(self._on_free, self._emit if self._sinks else None)
-            with interrupts(self._on_interrupt) if plan.world.interruptible else contextlib.nullcontext():
+            with self._signals():
                 root = self._root = engine.start_root(plan.spec, plan.args, plan.kwargs, UNBOUNDED)
                 root._floor = plan.info.error_floor if plan.info is not None else 0
                 root._scope = self._root_scope(root)
                 root.add_callback(lambda _: self._stop())
                 engine.admission.admit(root)
-                await self._stopped.wait()
+                try:
+                    await self._stopped.wait()
+                except asyncio.CancelledError:  # whoever awaits the run has lost interest
+                    await self._wind_down()
+                    await engine.stops.close(root)
+                    raise
                 status = await self._wind_down()
+                await engine.stops.close(root)
             if root._scope.account is not None:
                 warn_of_units(root._scope.account.limits, root._scope.account.spent)
             if status in (RunStatus.FAILED, RunStatus.CANCELLED) and self._writer is not None:
                 floor = engine.journal.durable
         finally:
             await self._give_back(status, floor)
+            if self._last_resort is not None:
+                self._last_resort.end()
         return self._result(status)
 
     # --- taking the run up -------------------------------------------------------------------------------------------
@@ -251,6 +262,20 @@ class Driver:
         assert self._stopped is not None
         self._stopped.set()
 
+    def _signals(self) -> contextlib.AbstractContextManager[None]:
+        if not self._plan.world.interruptible:
+            return contextlib.nullcontext()
+        how = f"; go on with: {self._how_to_resume()}" if self._plan.store is not None else ""
+        self._last_resort = LastResort(self._seconds_to_end, lambda: self._interrupts > 0, self._last_words, how)
+        return interrupts(self._on_interrupt, self._last_resort.on_signal)
+
+    def _seconds_to_end(self, number: int, times: int) -> float | None:
+        """How soon after signals this driver has ended; sooner where its loop does not even hear of them."""
+        left = LEAVE_S if self._interrupts else 0.0
+        if times > 1:
+            return left
+        return STOP_S + left if number == signal.SIGTERM else None
+
     def _on_interrupt(self, number: int) -> None:
         self._interrupts += 1
         if self._interrupts > 1:
@@ -278,6 +303,15 @@ class Driver:
         if self._engine.ready.idle:
             self._stop()
 
+    def _last_words(self) -> None:
+        """The process is about to leave without this driver: write what is finished, and give the run back. In another thread."""
+        self._engine.closing = True
+        if self._writer is not None:
+            self._writer.close()
+        if self._plan.store is not None and self._lease is not None:
+            with contextlib.suppress(LeaseLost, StoreError):
+                self._plan.store.release(self._lease, RunStatus.INTERRUPTED, self._plan.world.wall())
+
     async def _wind_down(self) -> RunStatus:
         """The root ended, or the run must stop: leave nothing running, and say how the run ended."""
         engine, root = self._engine, self._root
@@ -292,21 +326,10 @@ class Driver:
         engine.ready.stopped = True
         ended = asyncio.Event()
         root.add_callback(lambda _: ended.set())
-        engine.cancel(root, "the run stops here")
-        for _ in range(int(STOP_S / 0.5)):
-            try:
-                await asyncio.wait_for(ended.wait(), 0.5)
-                break
-            except TimeoutError:
-                self._insist(root)
+        engine.stops.stop_all(root, "the run stops here")
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(ended.wait(), LEAVE_S)
         return RunStatus.INTERRUPTED
-
-    def _insist(self, call: Handle[Any]) -> None:
-        """Tell code that swallowed its cancellation again."""
-        if call._asyncio_task is not None:
-            call._asyncio_task.cancel()
-        for child in list(call._children or ()):
-            self._insist(child)
 
     async def _durable(self) -> None:
         """Wait until everything recorded is on the disk, or the journal has failed."""

@@ -44,6 +44,7 @@ from headway.engine.scopes import Scopes
 from headway.engine.shared import Shared
 from headway.engine.signals import Signals
 from headway.engine.spec import TaskSpec
+from headway.engine.stops import Stops
 from headway.engine.waits import Waits
 from headway.engine.world import World
 from headway.errors import CallTimeout, HeadwayError, StoreError, UsageError
@@ -100,6 +101,7 @@ class Engine:
         self.admission = Admission(self)
         self.shared = Shared(self)
         self.scopes = Scopes(self)
+        self.stops = Stops(self)
         self.calls = 0  # calls made in this process
         self.closing = False  # ends are no longer recorded: the run stops here and goes on another time
         self.on_parked: Callable[[], None] | None = None
@@ -148,6 +150,8 @@ class Engine:
                 f"batch task {parent.task} can't call {spec.name}: it works for several calls at once, and none could own it. "
                 "Make the calls where the batch's results are used"
             )
+        if frame.attempt:
+            frame.must_go_on()
         args, kwargs = spec.signature.bind(args, kwargs)
         inputs: tuple[Handle[Any], ...] = ()
         for value in args:

@@ -46,6 +46,19 @@ class Frame(NamedTuple):
     batch: Batch | None = None
     branch: bytes = b""
 
+    def must_go_on(self) -> None:
+        """Raises CancelledError, again and again, in code that was left behind."""
+        if self.attempt and self.batch is None and self.over:
+            raise asyncio.CancelledError(f"this attempt of {self.call.describe()} is over")
+
+    @property
+    def over(self) -> bool:
+        """Whether the code that asks was left behind: its call has ended, or makes another attempt."""
+        state = self.call._state
+        if state >= OK or not self.attempt:
+            return state >= OK
+        return self.attempt != self.call._attempt or state not in (RUNNING, FINISHING)
+
     @property
     def plans(self) -> bool:
         """Whether this is async code that decides which calls to make, so that it must be told again what it was told. A thread and
@@ -287,6 +300,7 @@ class Handle(Generic[T_co]):
         if frame is None or frame.call._engine is not self._engine:
             raise self.foreign()
         if self._state < OK:
+            frame.must_go_on()
             yield from self._engine.waits.wait_for(frame.call, self)
         elif (x := frame.call._x) is not None and x.stop is not None:
             raise asyncio.CancelledError(x.stop_reason)

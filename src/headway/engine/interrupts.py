@@ -18,9 +18,9 @@ _taken: list[int] = []
 
 
 @contextmanager
-def interrupts(act: Callable[[int], None]) -> Iterator[None]:
-    """Have `act` called with the number of each such signal, on the running loop. Handlers of the program's own are left alone, and
-    so is everything where the loop does not run in the main thread."""
+def interrupts(act: Callable[[int], None], at_once: Callable[[int], None]) -> Iterator[None]:
+    """Have `act` called with the number of each such signal, on the running loop, and `at_once` in the signal's handler, whatever
+    the loop does. Handlers of the program's own are left alone, and so is everything where the loop is not in the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -28,7 +28,8 @@ def interrupts(act: Callable[[int], None]) -> Iterator[None]:
     loop = asyncio.get_running_loop()
     _taken.extend(before)
     for number in before:
-        loop.add_signal_handler(number, act, number)
+        loop.add_signal_handler(number, act, number)  # which wakes the loop
+        signal.signal(number, lambda signum, _: at_once(signum))
     try:
         yield
     finally:

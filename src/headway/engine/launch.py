@@ -179,7 +179,8 @@ class Launcher:
         if call._state != STARTING:
             return
         call._state = RUNNING
-        current.set(Frame(call, call._scope, call._attempt))
+        attempt = call._attempt
+        current.set(Frame(call, call._scope, attempt))
         spec = call._spec
         try:
             if call._inputs:
@@ -190,9 +191,11 @@ class Launcher:
             if spec.is_async:
                 value = await value
         except BaseException as error:
-            self._engine.body_ended(call, None, error)
+            if call._state == RUNNING and call._attempt == attempt:  # and was not left behind
+                self._engine.body_ended(call, None, error)
         else:
-            self._engine.body_ended(call, value, None)
+            if call._state == RUNNING and call._attempt == attempt:
+                self._engine.body_ended(call, value, None)
 
     def _submit(self, call: Handle[Any]) -> None:
         engine, spec = self._engine, call._spec
@@ -275,6 +278,7 @@ class Launcher:
                 future.cancel()
         elif call._asyncio_task is not None:
             call._asyncio_task.cancel(x.stop_reason)
+            self._engine.stops.grant(call)
 
     def leave(self, call: Handle[Any]) -> None:
         """The call's code has ended, or will never run: give back what it occupied."""
@@ -286,7 +290,7 @@ class Launcher:
         if x is None:
             return
         if call._state == STARTING and task is not None and task is not asyncio.current_task():
-            task.cancel()
+            self._engine.stops.leave_behind(task, call.describe())
         if x.timer is not None and not call._children:  # a timeout holds until the children have ended, too
             x.timer.cancel()
             x.timer = None

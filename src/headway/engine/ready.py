@@ -38,6 +38,7 @@ class Ready:
         self._timer: asyncio.TimerHandle | None = None
         self._scheduled = False
         self.active = 0  # inline calls that run and are not parked
+        self.left_behind = 0  # inline calls that have ended while their code goes on
         self.in_pools = 0  # jobs in pools
         self.starting: dict[str, int] = dict.fromkeys(pools, 0)  # slots promised to calls that wait for the disk
         self.durations: dict[str, tuple[int, float]] = {}  # task: (calls seen, mean seconds)
@@ -121,7 +122,7 @@ class Ready:
     # --- starting ----------------------------------------------------------------------------------------------------
 
     def _has_room(self) -> bool:
-        return self.active < self._max_active and not self.stopped and self._engine.journal.has_room()
+        return self.active + self.left_behind < self._max_active and not self.stopped and self._engine.journal.has_room()
 
     def dispatch_soon(self) -> None:
         if not self._scheduled:
@@ -207,6 +208,16 @@ class Ready:
             self.dispatch_soon()
         if self.stopped:
             self._engine.parked()
+
+    def leave_behind(self, task: asyncio.Task[Any]) -> None:
+        """An inline call ends, and its code does not: it keeps its slot until it has."""
+        self.left_behind += 1
+        task.add_done_callback(self._came_after)
+
+    def _came_after(self, _: object) -> None:
+        self.left_behind -= 1
+        if self.waiting:
+            self.dispatch_soon()
 
     def release(self, call: Handle[Any]) -> None:
         """Give back what the attempt of a call held."""

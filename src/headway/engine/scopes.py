@@ -84,6 +84,7 @@ class Parked:
         self._frame, self._future = frame, future
 
     def __await__(self) -> Any:
+        self._frame.must_go_on()
         return self._frame.call._engine.waits.suspend(self._frame.call, self._future)
 
 

@@ -168,4 +168,5 @@ def _frame() -> Frame:
     frame = current.get()
     if frame is None:
         raise NotInRun("handles can be awaited inside their run only: start the program with hw.run")
+    frame.must_go_on()
     return frame

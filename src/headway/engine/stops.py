@@ -1,0 +1,122 @@
+"""How a stop ends when the code that is stopped does not.
+
+Async code is asked to stop by an exception, and code can catch it: a bare `except:` in a loop, a `finally:` that waits for ever. So
+a stop has an end of its own. Code that still runs `GRACE_S` after it was asked is left behind, as a thread is: its call ends as if
+it had obeyed, and so does everything under it. The code may go on as long as the run does, in a slot that stays taken. It can do
+nothing in the run any more: what it asks of it raises, its calls are refused, and nothing of it is recorded but the money that it
+spends.
+
+When the run ends it is told once more, and what does not end then is taken off the loop's books, so that nobody waits for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from headway.engine.handle import OK, RUNNING, Handle
+
+if TYPE_CHECKING:
+    from headway.engine.engine import Engine
+
+GRACE_S = 4.0
+"""How long async code may take to end after it was asked to stop; what it does after that is its own affair."""
+
+LAST_S = 0.25  # how long the end of a run waits for code that was left behind
+
+
+class Stops:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._strays: dict[asyncio.Task[Any], str] = {}  # what was left behind, and what it was part of
+        self._told: set[str] = set()
+        self._over = False
+
+    def grant(self, call: Handle[Any]) -> None:
+        """The call's code was just asked to stop: it has so long."""
+        x = call.extra()
+        if x.timer is not None:
+            x.timer.cancel()
+        x.timer = self._engine.loop.call_later(GRACE_S, self._late, call, call._attempt)
+
+    def _late(self, call: Handle[Any], attempt: int) -> None:
+        if not self._over and call._state == RUNNING and call._attempt == attempt and (task := call._asyncio_task) is not None:
+            what, reason = call.describe(), call.extra().stop_reason
+            self._told.add(what)
+            self.leave_behind(task, what)
+            self._engine.ready.leave_behind(task)
+            _warn(f"{what} was asked to stop ({reason}) and still runs {GRACE_S:g} s later, so it is left behind. {_WAY_OUT}")
+            self._stop_below(call)
+            self._engine.body_ended(call, None, asyncio.CancelledError())
+
+    def _stop_below(self, call: Handle[Any]) -> None:
+        """Ask everything under a call at once: level by level, each would have its grace after the one above it."""
+        for child in list(call._children or ()):
+            if child._state < OK:
+                self._stop_below(child)
+                self._engine.cancel(child, f"{call.describe()} was left behind")
+
+    def stop_all(self, root: Handle[Any], reason: str) -> None:
+        """The run ends here: ask all of its calls."""
+        self._engine.cancel(root, reason)
+        self._stop_below(root)
+
+    def leave_behind(self, task: asyncio.Task[Any], what: str) -> None:
+        """Nobody waits any more for code that was asked to stop."""
+        if not task.done():
+            self._strays[task] = what
+            task.cancel()
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._strays.pop(task, None)
+        if not task.cancelled():
+            task.exception()  # asked for, or asyncio would print it
+
+    async def close(self, root: Handle[Any]) -> None:
+        """The run has ended: so does what it left behind, and what still runs where its driver was broken off."""
+        self._over = True
+        if root._state < OK:
+            self._leave_all_behind(root)
+        left = list(self._strays)
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.wait(left, timeout=LAST_S)
+        for task in left:
+            if not task.done():
+                if (what := self._strays[task]) not in self._told:
+                    _warn(f"{what} still ran when the run had ended, and is left behind. {_WAY_OUT}")
+                let_go(task)
+        self._strays.clear()
+
+    def _leave_all_behind(self, call: Handle[Any]) -> None:
+        if call._asyncio_task is not None:
+            self.leave_behind(call._asyncio_task, call.describe())
+        for child in call._children or ():
+            self._leave_all_behind(child)
+
+
+def let_go(task: asyncio.Future[Any]) -> None:
+    """Take a task that can't be ended off its loop's books: nobody waits for it when the loop ends, and nobody frees it.
+
+    Freeing it would throw GeneratorExit into its code, which swallows that too: outside of a loop it might then spin for ever.
+    """
+    if isinstance(task, asyncio.Task):
+        asyncio.tasks._unregister_task(task)
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(task))
+
+
+_WAY_OUT = (
+    "Its code catches the cancellation or tidies up for long: let asyncio.CancelledError through (`except Exception:` instead of "
+    "`except:`), and bound what `finally:` waits for"
+)
+
+
+def _warn(text: str) -> None:
+    with contextlib.suppress(RuntimeWarning):  # where warnings are errors; in the middle of the engine it belongs to nobody
+        warnings.warn(f"headway: {text}", RuntimeWarning, stacklevel=2)
