@@ -54,19 +54,23 @@ class Connection:
         await self.send(OPENING + "".join(f"{len(text.encode()):x}\r\n{text}\r\n" for text in texts) + "0\r\n\r\n" * end)
 
     async def play(self, kind: str, said: str) -> None:
-        """Answer what the prompt says, as JSON: a list of events to stream ("plays"), or one document ("document")."""
+        """Answer what the prompt says, as JSON: one document ("document"), or a list of events to stream ("plays"). After them the
+        connection stays open ("opens"), or breaks ("breaks")."""
         if kind == "document":
             head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(said.encode())}\r\n\r\n"
             await self.send(head + said)
             return
         parts = [part if isinstance(part, str) else json.dumps(part) for part in json.loads(said)]
-        await self.chunks(*(f"data: {part}\n\n" for part in parts), "data: [DONE]\n\n")
+        done = ["data: [DONE]\n\n"] if kind == "plays" else []
+        await self.chunks(*(f"data: {part}\n\n" for part in parts), *done, end=kind == "plays")
 
     async def answer(self, model: str, time_asked: int, path: str, body: dict[str, Any]) -> None:
         kind, chat = model.partition("-")[0], "messages" in body
         first = time_asked == 1
-        if kind in ("plays", "document"):
+        if kind in ("plays", "document", "opens", "breaks"):
             await self.play(kind, body["messages"][-1]["content"] if chat else body["prompt"])
+            if kind == "opens":
+                await self.until_gone(model)
         elif kind == "gateway":
             await self.send(refusal(f"{model.split('-')[1]} Upstream", "server_error"))
         elif kind == "uncapped":

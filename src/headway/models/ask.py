@@ -50,6 +50,7 @@ class Asked:
     request: Request
     model: Model | BatchModel = field(compare=False, repr=False)
     prompt_bound: int = field(compare=False, repr=False)
+    prompt_counted: bool = field(compare=False, repr=False)
     price: Price | None = field(compare=False, repr=False)
     listener: Callable[[Piece], None] | None = field(default=None, compare=False, repr=False)
 
@@ -63,11 +64,19 @@ class Asked:
         """The tokens that it costs at most."""
         return Usage(self.prompt_bound, self.request.n * self.request.max_tokens)
 
-    def amounts(self, usage: Usage, *, assumed: bool = False) -> dict[str, float]:
-        """What these tokens cost, by unit. Those that no backend has counted are `assumed_tokens` besides."""
+    @property
+    def reserved(self) -> dict[str, float]:
+        """The same by unit."""
+        amounts: dict[str, float] = {"tokens": self.bound.tokens}
+        if self.price is not None:
+            amounts["money"] = self.price.at_most(self.bound)
+        return amounts
+
+    def amounts(self, usage: Usage, assumed: int = 0) -> dict[str, float]:
+        """What these tokens cost, by unit. Those that nobody has counted are `assumed_tokens` besides."""
         amounts: dict[str, float] = {"tokens": usage.tokens}
-        if assumed and usage.tokens:
-            amounts["assumed_tokens"] = usage.tokens
+        if assumed:
+            amounts["assumed_tokens"] = assumed
         if self.price is not None:
             amounts["money"] = self.price.of(usage)
         return amounts
@@ -108,7 +117,7 @@ def begin(
     asked = _asked(model, request, listener)
     if current.get() is None:
         return _outside(asked)  # type: ignore[return-value]
-    cost = tuple(asked.amounts(asked.bound).items())
+    cost = tuple(asked.reserved.items())
     if answers_together(model):
         return _together(cost)(asked)
     return (_alone(cost) if retry is PATIENT else ask_one.options(cost=dict(cost), retry=retry))(asked)
@@ -133,7 +142,8 @@ def _asked(model: Model | BatchModel, request: Request, listener: Callable[[Piec
             f"{model.name} has no price, so a bound of money can't hold for it: give it one, as in "
             "models.Endpoint(…, price=models.Price(0.15, 0.60)) (US dollars per million tokens read, written)"
         )
-    return Asked(model.name, identity_of(model), request, model, prompt_bound(model, request.prompt), price, listener)
+    bound, counted = prompt_bound(model, request.prompt)
+    return Asked(model.name, identity_of(model), request, model, bound, counted, price, listener)
 
 
 async def _outside(asked: Asked) -> Reply:
@@ -150,10 +160,10 @@ async def _outside(asked: Asked) -> Reply:
 @task(name="models.sample")
 async def ask_one(asked: Asked) -> Reply:
     """One request to a model that answers requests one at a time."""
-    made = Collected(asked.request.n, asked.prompt_bound)
     assert answers_singly(asked.model)
     unseen = bool(getattr(asked.model, "works_unseen", False))
-    spent: Usage | None = None
+    made = Collected(asked.request.n, asked.prompt_bound, prompt_counted=asked.prompt_counted, unseen=unseen)
+    spent: tuple[Usage, int] | None = None
     try:
         async with aclosing(_streamed(asked.model, asked.request)) as pieces:
             async for piece in pieces:
@@ -163,13 +173,14 @@ async def ask_one(asked: Asked) -> Reply:
         return made.reply(asked.name)
     except ModelError as error:
         if not made.begun:
-            spent = asked.bound if error.may_have_cost else Usage(0, 0)
+            spent = made.unsaid(asked.bound.written) if error.may_have_cost else (Usage(0, 0), 0)
         raise
     except BaseException:  # it is stopped, and its server may have worked in silence
-        spent = asked.bound if unseen and not made.begun else None
+        if unseen and not made.begun:
+            spent = made.unsaid(asked.bound.written)
         raise
     finally:
-        scope.charge(**asked.amounts(spent or made.usage, assumed=spent == asked.bound or (unseen and not made.counted)))
+        scope.charge(**asked.amounts(*(spent or (made.usage, made.assumed))))
 
 
 def _streamed(model: Model, request: Request) -> AsyncGenerator[Piece, None]:
@@ -195,13 +206,8 @@ def ask_together(asked: list[Asked]) -> list[Reply]:
         found = _answers(model, requests, lambda at, places=places: scope.stopping(item=places[at]))  # type: ignore[misc]
         for place, answer in zip(places, found, strict=True):
             answers[place] = answer
-            read_written = Usage(0, 0) if isinstance(answer, Exception) else Usage(answer.prompt_tokens, written(answer))
-            scope.charge(place, **asked[place].amounts(read_written))
+            scope.charge(place, **asked[place].amounts(Usage(0, 0) if isinstance(answer, Exception) else answer.usage))
     return answers
-
-
-def written(reply: Reply) -> int:
-    return sum(one.tokens for one in reply.samples)
 
 
 def _by_model(asked: Sequence[Asked]) -> dict[int, list[int]]:

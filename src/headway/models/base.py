@@ -70,6 +70,7 @@ class Reply:
     model: str
     cached_tokens: int = 0  # of `prompt_tokens`: read from the provider's cache
     reasoning_tokens: int = 0  # of what was written: thought, and no part of any text
+    stored_tokens: int = 0  # of `prompt_tokens`: put into the provider's cache
 
     @property
     def text(self) -> str:
@@ -81,22 +82,37 @@ class Reply:
         """All that were read and written."""
         return self.prompt_tokens + sum(sample.tokens for sample in self.samples)
 
+    @property
+    def usage(self) -> Usage:
+        """The same, as they are paid for."""
+        written = self.tokens - self.prompt_tokens
+        return Usage(self.prompt_tokens, written, self.cached_tokens, self.reasoning_tokens, self.stored_tokens)
+
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens that were read (the prompt, once for all its samples) and written.
+    """Tokens that were read (the prompt, once for all its samples) and written; 0 where the backend does not say.
 
     cached: how many of those read came from the provider's cache. reasoning: how many of those written were thoughts.
+    stored: how many of those read were put into the provider's cache, which some charge for.
     """
 
     read: int
     written: int
     cached: int = 0
     reasoning: int = 0
+    stored: int = 0
 
     @property
     def tokens(self) -> int:
         return self.read + self.written
+
+    def or_before(self, before: Usage | None) -> Usage:
+        """What is said here, and what was said before of which nothing is said here."""
+        if before is None:
+            return self
+        read, written = (self if self.read else before), (self if self.written else before)
+        return Usage(read.read, written.written, read.cached, written.reasoning, read.stored)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 Whatever happens to a request (it ends, it is cancelled, its connection breaks), what was counted until then is what it cost.
 Backends count in two ways: tokens piece by piece, and a total at the end. The total is right; pieces say how samples share it.
+Where nobody counted, what is booked is a guess, and `assumed` says how much of it.
 """
 
 from __future__ import annotations
@@ -30,13 +31,18 @@ class _Part:
 
 
 class Collected:
-    """The samples of one request as they grow. `prompt_bound` stands for the tokens of the prompt until the backend says them."""
+    """The samples of one request as they grow.
 
-    def __init__(self, n: int, prompt_bound: int) -> None:
+    prompt_bound: stands for the tokens of the prompt until the backend says them; `prompt_counted` tells whether the model counted
+        it, or it is a bound. unseen: whether the backend may write more than its pieces say (`Model.works_unseen`).
+    """
+
+    def __init__(self, n: int, prompt_bound: int, *, prompt_counted: bool = False, unseen: bool = False) -> None:
         self._parts = [_Part() for _ in range(n)]
-        self._prompt_bound = prompt_bound
+        self._prompt_bound, self._prompt_counted, self._unseen = prompt_bound, prompt_counted, unseen
         self._usage: Usage | None = None
         self.begun = False
+        """Whether a piece has shown that something was written. Servers open a stream, and tell what they read, before that."""
 
     def add(self, piece: Piece) -> None:
         """Raises UsageError for what no model may stream."""
@@ -46,9 +52,11 @@ class Collected:
             raise UsageError(f"the model streams a piece of sample {piece.index}, but {len(self._parts)} were asked for, from 0 on")
         if min(piece.tokens, *((piece.usage.read, piece.usage.written) if piece.usage is not None else (0,))) < 0:
             raise UsageError(f"the model streams a count of tokens below zero: {piece}")
-        self.begun = True
+        self.begun = self.begun or bool(
+            piece.text or piece.tokens or piece.finish or piece.said or (piece.usage is not None and piece.usage.written)
+        )
         if piece.usage is not None:
-            self._usage = piece.usage
+            self._usage = piece.usage.or_before(self._usage)
         part = self._parts[piece.index]
         part.text.append(piece.text)
         part.tokens += piece.tokens
@@ -60,16 +68,32 @@ class Collected:
     @property
     def usage(self) -> Usage:
         """What the request has cost so far."""
-        counted = sum(part.tokens for part in self._parts)
+        counted = self._counted
         if self._usage is None:
             return Usage(self._prompt_bound, counted)
         said = self._usage.written
-        return dataclasses.replace(self._usage, written=(said or counted) if self.done else max(said, counted))
+        written = (said or counted) if self.done else max(said, counted)
+        return dataclasses.replace(self._usage, read=self._usage.read or self._prompt_bound, written=written)
 
     @property
-    def counted(self) -> bool:
-        """Whether the backend has said what the request has cost."""
-        return self._usage is not None and (self.done or self._usage.written > sum(part.tokens for part in self._parts))
+    def assumed(self) -> int:
+        """How many of these tokens nobody has counted."""
+        said, usage = self._usage or Usage(0, 0), self.usage
+        return usage.read * self._prompt_guessed + usage.written * (self._unseen and said.written < usage.written)
+
+    def unsaid(self, written: int) -> tuple[Usage, int]:
+        """What the request has cost at most, where nothing has shown that it wrote any of `written`, and how much of that is
+        assumed: even that the prompt was read, unless the backend says so."""
+        usage = dataclasses.replace(self.usage, written=written)
+        return usage, usage.tokens if self._usage is None or not self._usage.read else written
+
+    @property
+    def _prompt_guessed(self) -> bool:
+        return not self._prompt_counted and (self._usage is None or not self._usage.read)
+
+    @property
+    def _counted(self) -> int:
+        return sum(part.tokens for part in self._parts)
 
     @property
     def done(self) -> bool:
@@ -87,12 +111,14 @@ class Collected:
                     f"{model}: {len(self._parts)} samples were asked for and {written} written: the server seems to ignore n; "
                     "ask it for one sample a call"
                 )
-            raise ModelUnavailable(f"{model}: the stream ended before {open_ones} of {len(self._parts)} samples did")
+            ended = ModelUnavailable(f"{model}: the stream ended before {open_ones} of {len(self._parts)} samples did")
+            ended.may_have_cost = True
+            raise ended
         self._check_answers(model)
         usage = self.usage
         tokens = shared(usage.written, [part.tokens for part in self._parts])
         samples = tuple(map(_sample, self._parts, tokens))
-        return Reply(samples, usage.read, model, usage.cached, usage.reasoning)
+        return Reply(samples, usage.read, model, usage.cached, usage.reasoning, usage.stored)
 
     def _check_answers(self, model: str) -> None:
         """Raises ModelError where no sample is an answer: an empty text would pass for one."""

@@ -16,14 +16,14 @@ import importlib.util
 import json
 import os
 import warnings
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 from headway.errors import ModelError, UsageError
-from headway.models.base import Piece, Request
+from headway.models.base import Message, Piece, Request
 from headway.models.prices import Price
 from headway.models.protocol import asks_badly, model_error, pieces_in, request_body
 
@@ -44,6 +44,8 @@ class Endpoint:
         api_key: what the server asks for. `OPENAI_API_KEY` is never sent to a `base_url` that is given here.
         timeout_s: how long the server may be silent. For the whole call see `hw.deadline`.
         price: what its tokens cost, where the list price does not hold.
+        count: the tokens of a prompt (text, or a tuple of `Message`) at most, by the model's tokenizer. They are reserved; without
+            it, the prompt's bytes.
         alias: what it is known by in keys. By default that is its name and the server's address (without user, password and
             query; no address for OpenAI itself), because two servers that offer one name may run different weights. With an
             alias the address does not count: recorded answers stay good when the server moves.
@@ -60,10 +62,12 @@ class Endpoint:
         api_key: str | None = None,
         timeout_s: float = 300.0,
         price: Price | None = None,
+        count: Callable[[str | tuple[Message, ...]], int] | None = None,
         alias: str | None = None,
     ) -> None:
         self.name = model
         self.price = price
+        self.count = count
         self.alias = alias
         self._base_url = base_url
         self._api_key = api_key
@@ -79,7 +83,15 @@ class Endpoint:
         return ("model", self.name) if address == OPENAI else ("model", self.name, address)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _again, (self.name, self._base_url, self._api_key, self._timeout_s, self.price, self.alias)
+        options = {
+            "base_url": self._base_url,
+            "api_key": self._api_key,
+            "timeout_s": self._timeout_s,
+            "price": self.price,
+            "count": self.count,
+            "alias": self.alias,
+        }
+        return _again, (self.name, options)
 
     def __repr__(self) -> str:
         return f"Endpoint({self.name!r})"
@@ -99,7 +111,8 @@ class Endpoint:
                 async for chunk in events if "json" not in kind else _whole(events.response):
                     chunks += 1
                     for piece in pieces_in(chunk, request, self.name):
-                        yield cap.hold(piece)
+                        for held in cap.hold(piece):
+                            yield held
                     if cap.reached:
                         return
             if not chunks:
@@ -117,7 +130,7 @@ class Endpoint:
             self._warned = True
             warnings.warn(
                 f"{self.name}: the server wrote more than max_tokens={max_tokens}, so its answers are cut off here. It bills what "
-                "it wrote until it was hung up on",
+                "it wrote until then. Ask one that obeys the bound",
                 RuntimeWarning,
                 stacklevel=2,
             )
@@ -171,26 +184,34 @@ def _as_object(value: Any) -> Any:
 class _Cap:
     """Sees to it that no sample is longer than was asked for, whatever the server does.
 
-    An event is at least one token, so a sample with more events than `max_tokens` is too long. It then ends with what it has.
+    An event is at least one token, so a sample with more events than `max_tokens` is too long. It then ends with what it has, and
+    so do all samples when the server has counted more than all may have.
     """
 
     def __init__(self, endpoint: Endpoint, request: Request) -> None:
         self._endpoint, self._most = endpoint, request.max_tokens + SLACK
         self._counted = [0] * request.n
         self._open = set(range(request.n))
+        self._cut: set[int] = set()
         self.reached = False
 
-    def hold(self, piece: Piece) -> Piece:
-        """The piece, ended where its sample is too long."""
+    def hold(self, piece: Piece) -> Iterator[Piece]:
+        """The piece, and the ends of the samples that are too long with it. What comes of them after that is paid and not kept."""
+        cut = piece.index in self._cut
+        yield dataclasses.replace(piece, text="", logprobs=(), finish=None) if cut else piece
         if piece.finish is not None:
             self._open.discard(piece.index)
         self._counted[piece.index] += piece.tokens
-        if self._counted[piece.index] > self._most and piece.index in self._open:
-            self._open.discard(piece.index)
-            self.reached = not self._open
+        too_long = {at for at in self._open if self._counted[at] > self._most}
+        if piece.usage is not None and piece.usage.written > self._most * len(self._counted):
+            too_long = set(self._open)
             self._endpoint.warn_of_cap(self._most - SLACK)
-            return dataclasses.replace(piece, finish="length")
-        return piece
+        for at in sorted(too_long):
+            self._endpoint.warn_of_cap(self._most - SLACK)
+            yield Piece(index=at, finish="length")
+        self._cut |= too_long
+        self._open -= too_long
+        self.reached = bool(self._cut) and not self._open
 
 
 def _is_openai(base_url: str | None) -> bool:
@@ -199,11 +220,9 @@ def _is_openai(base_url: str | None) -> bool:
     return host == "api.openai.com" or host.endswith((".api.openai.com", ".openai.azure.com"))
 
 
-def _again(
-    model: str, base_url: str | None, api_key: str | None, timeout_s: float, price: Price | None, alias: str | None
-) -> Endpoint:
+def _again(model: str, options: dict[str, Any]) -> Endpoint:
     """The endpoint in another process."""
-    return Endpoint(model, base_url=base_url, api_key=api_key, timeout_s=timeout_s, price=price, alias=alias)
+    return Endpoint(model, **options)
 
 
 def _address(url: str | None) -> str:

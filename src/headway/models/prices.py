@@ -9,6 +9,7 @@ that counts nothing would be a lie. Models that run in this process cost no mone
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -19,24 +20,41 @@ from headway.models.base import BatchModel, Model, Usage, answers_together
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """US dollars per million tokens that are read and written, and of those that are read from the provider's cache (None: as much
-    as others). Thoughts cost what is written.
+    """US dollars per million tokens that are read and written. Of those read, `cached` is what one costs that comes from the
+    provider's cache, and `stored` one that is put there (None: as much as others). Thoughts cost what is written.
 
     >>> Price(2.00, 8.00).of(Usage(read=1_000, written=500))
     0.006
     >>> Price(2.00, 8.00, cached=0.50).of(Usage(read=1_000, written=500, cached=1_000))
     0.0045
+
+    Raises UsageError for what is no price.
     """
 
     read: float
     written: float
     cached: float | None = None
+    stored: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("read", "written", "cached", "stored"):
+            value = getattr(self, name)
+            if value is None and name in ("cached", "stored"):
+                continue
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+                raise UsageError(f"Price({name}={value!r}): US dollars per million tokens, zero or more")
 
     def of(self, usage: Usage) -> float:
         """What this many tokens cost, in US dollars."""
         cached = self.read if self.cached is None else self.cached
-        read = (usage.read - usage.cached) * self.read + usage.cached * cached
+        stored = self.read if self.stored is None else self.stored
+        read = (usage.read - usage.cached - usage.stored) * self.read + usage.cached * cached + usage.stored * stored
         return (read + usage.written * self.written) / 1_000_000
+
+    def at_most(self, usage: Usage) -> float:
+        """What this many tokens cost at most, whatever the provider's cache does with those read."""
+        dearest = max(self.read, self.cached or 0.0, self.stored or 0.0)
+        return (usage.read * dearest + usage.written * self.written) / 1_000_000
 
 
 FREE = Price(0.0, 0.0)
@@ -73,7 +91,7 @@ def list_price(name: str, table: Mapping[str, Price] = PRICES) -> Price | None:
     """The price of a model in a table, None where it has none.
 
     >>> list_price("gpt-4o-mini-2024-07-18")
-    Price(read=0.15, written=0.6, cached=0.075)
+    Price(read=0.15, written=0.6, cached=0.075, stored=None)
     >>> list_price("gpt-99") is None
     True
     """

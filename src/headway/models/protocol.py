@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.utils
+import math
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -21,7 +22,7 @@ _FINISHES: Mapping[str, Finish] = {
     "refusal": "refusal",
 }
 """Why a sample ended, by the servers' words; every other one is "stop"."""
-GATEWAYS = (502, 504, 522, 524)  # who answers does not know whether the server behind it works on
+GATEWAYS = (408, 502, 504, 520, 522, 524, 598, 599)  # who answers does not know whether the server behind it works on
 UNWORKED = (429, 503, 529)  # a server that is too busy has not begun
 _TRANSPORTS = ("httpx", "httpx2", "httpcore")
 
@@ -68,21 +69,26 @@ def pieces_in(chunk: Any, request: Request, model: str) -> Iterator[Piece]:
 
 
 def usage_in(given: Any) -> Usage | None:
-    """What a server counted, where it says so in whole.
+    """What a server counted, as far as it says so.
 
     Servers send it early, late, in parts, as nulls and as nonsense. An answer is worth more than its bill, so what can't be used is
     passed over, and the pieces are counted instead.
     """
-    read, written = _count(given, "prompt_tokens"), _count(given, "completion_tokens")
-    if read is None or written is None:
-        return None
-    if (total := _count(given, "total_tokens")) is not None:
+    read, written = _first(given, "prompt_tokens", "input_tokens"), _first(given, "completion_tokens", "output_tokens")
+    details = _field(given, "prompt_tokens_details") or _field(given, "input_tokens_details")
+    found, put = _first(given, "cache_read_input_tokens"), _first(given, "cache_creation_input_tokens")  # Anthropic's words
+    cached = _first(details, "cached_tokens") or _first(given, "prompt_cache_hit_tokens") or found
+    stored = _first(details, "cache_write_tokens", "cache_creation_tokens") or put
+    total = _first(given, "total_tokens")
+    if found + put and (found + put > read or total == read + written + found + put or not _first(given, "prompt_tokens")):
+        read += found + put  # Anthropic counts them beside the prompt; most proxies of it make them a part of it
+    if total > read > 0:
         written = max(written, total - read)  # some leave thoughts out of what was written
-    cached = _count(_field(given, "prompt_tokens_details"), "cached_tokens")
-    for name in ("prompt_cache_hit_tokens", "cache_read_input_tokens"):  # DeepSeek; proxies of Anthropic
-        cached = _count(given, name) if cached is None else cached
-    reasoning = _count(_field(given, "completion_tokens_details"), "reasoning_tokens")
-    return Usage(read, written, min(cached or 0, read), min(reasoning or 0, written))
+    if not read + written:
+        return None
+    thought = _field(given, "completion_tokens_details") or _field(given, "output_tokens_details")
+    cached = min(cached, read)
+    return Usage(read, written, cached, min(_first(thought, "reasoning_tokens"), written), min(stored, read - cached))
 
 
 def _field(given: Any, name: str) -> Any:
@@ -90,9 +96,13 @@ def _field(given: Any, name: str) -> Any:
     return given.get(name) if isinstance(given, Mapping) else getattr(given, name, None)
 
 
-def _count(given: Any, name: str) -> int | None:
-    value = _field(given, name)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+def _first(given: Any, *names: str) -> int:
+    """The first of these fields that is a count, 0 where none is."""
+    for name in names:
+        value = _field(given, name)
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf and value == int(value):
+            return int(value)
+    return 0
 
 
 def _piece(choice: Any) -> Piece:
@@ -170,8 +180,9 @@ def _said(status: int, message: str, body: object) -> str:
 
 
 def _was_unsent(error: Exception) -> bool:
-    """Whether the connection failed before there was one."""
-    return type(error.__cause__ or error).__name__.startswith("Connect")
+    """Whether the connection failed before there was one: nobody was there, none was free, or what was to be sent can't be."""
+    name = type(error.__cause__ or error).__name__
+    return name.startswith("Connect") or name in ("PoolTimeout", "LocalProtocolError", "UnsupportedProtocol")
 
 
 def _status_error(model: str, status: int, code: str | None, said: str, headers: Mapping[str, str]) -> ModelError:

@@ -68,8 +68,9 @@ def _wrong(request: Request) -> str:
     return ""
 
 
-def prompt_bound(model: Model | BatchModel, prompt: str | tuple[Message, ...]) -> int:
-    """The most tokens that a prompt can have: what the model counts, else its bytes, for no token is less than one."""
+def prompt_bound(model: Model | BatchModel, prompt: str | tuple[Message, ...]) -> tuple[int, bool]:
+    """The most tokens that a prompt can have, and whether the model has counted them. Where it can't they are the bytes, for no
+    token is less than one."""
     count = getattr(model, "count", None)
     if count is not None:
         counted = count(prompt)
@@ -79,7 +80,7 @@ def prompt_bound(model: Model | BatchModel, prompt: str | tuple[Message, ...]) -
             tokens = -1
         if tokens < 0:
             raise UsageError(f"{model.name}: count(prompt) gave {counted!r:.80}: the tokens of the prompt at most, a number")
-        return tokens
+        return tokens, True
     if isinstance(prompt, str):
-        return len(prompt.encode()) + ROUND_A_MESSAGE
-    return sum(len(message.content.encode()) + ROUND_A_MESSAGE for message in prompt) + ROUND_A_PROMPT
+        return len(prompt.encode()) + ROUND_A_MESSAGE, False
+    return sum(len(message.content.encode()) + ROUND_A_MESSAGE for message in prompt) + ROUND_A_PROMPT, False

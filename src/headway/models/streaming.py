@@ -19,7 +19,7 @@ from headway.engine.scopes import Parked
 from headway.engine.until import until
 from headway.errors import ModelUnavailable, UsageError
 from headway.models.ask import PATIENT, AnyModel, begin
-from headway.models.base import Piece, Reply, Request, Usage, answers_singly
+from headway.models.base import Piece, Reply, Request, answers_singly
 from headway.models.limits import Limited
 from headway.models.requests import Prompt, Sampling, make_request
 
@@ -108,4 +108,4 @@ def pieces_of(reply: Reply) -> Iterator[Piece]:
     """A whole reply as a stream: a piece for each sample."""
     for index, one in enumerate(reply.samples):
         yield Piece(one.text, index, one.finish, one.tokens, one.logprobs)
-    yield Piece(usage=Usage(reply.prompt_tokens, reply.tokens - reply.prompt_tokens))
+    yield Piece(usage=reply.usage)
