@@ -137,6 +137,18 @@ class CallView:
         ]
 
 
+@dataclass(frozen=True, slots=True)
+class WaitingView:
+    """A call (its key) that waits for a signal of this name (`hw.wait_event`) since then, until then (None: for ever)."""
+
+    call: str
+    who: str
+    """`task(arguments)` of the call."""
+    name: str
+    since: float
+    until: float | None
+
+
 class RunView:
     """A run as its journal has it; made by `view`."""
 
@@ -173,6 +185,11 @@ class RunView:
     def value(self) -> Any:
         """The result of the run; raises as `CallView.value` does."""
         return self.root.value
+
+    @property
+    def waiting(self) -> list[WaitingView]:
+        """What calls of the run wait for outside, the longest first: answer with `hw.signal(run_id, name, value)`."""
+        return [WaitingView(wait.call.hex(), wait.who, wait.name, wait.since, wait.until) for wait in self._story.waiting]
 
     @property
     def spent(self) -> Amounts:

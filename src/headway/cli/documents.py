@@ -5,6 +5,7 @@ Times are seconds since 1970, durations seconds, keys hexadecimal. A field that 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -30,6 +31,7 @@ class RunDocument(msgspec.Struct, frozen=True, kw_only=True):
     ended: float | None
     duration_s: float | None  # from its creation to its end, or to now while it runs
     driven_by: str | None
+    waits_for: list[str]  # names of the signals from outside that it waits for
     drives: int  # how often a process took it up
     forked_from: str | None
 
@@ -56,6 +58,16 @@ class AttemptDocument(msgspec.Struct, frozen=True):
     traceback: str
     started: float
     ended: float
+
+
+class WaitingDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """A call that waits for a signal from outside: `headway signal RUN NAME VALUE`"""
+
+    call: str
+    who: str  # task(arguments)
+    name: str
+    since: float
+    until: float | None
 
 
 class CallDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,6 +99,7 @@ class ShowDocument(msgspec.Struct, frozen=True, kw_only=True):
     deadline: float | None
     wall_s: float  # of the newest drive: the length of the critical path
     budgets: list[BudgetDocument]
+    waiting: list[WaitingDocument]
     calls: list[CallDocument]
 
 
@@ -124,7 +137,9 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
     done: str
 
 
-def run_document(info: RunInfo, now: float, *, calls: int, failed: int, spent: Amounts, last: float) -> RunDocument:
+def run_document(
+    info: RunInfo, now: float, *, calls: int, failed: int, spent: Amounts, last: float, waits_for: Sequence[str] = ()
+) -> RunDocument:
     """`last` is the latest time that anything is known of the run."""
     live = is_live(info, now)
     until = now if live else last or info.ended  # a finished run that is asked again is given back again
@@ -139,6 +154,7 @@ def run_document(info: RunInfo, now: float, *, calls: int, failed: int, spent: A
         ended=(last or info.ended) if info.ended else None,
         duration_s=max(0.0, until - info.spec.created) if until else None,
         driven_by=driver(info) if live else None,
+        waits_for=list(waits_for),
         drives=info.fence,
         forked_from=info.spec.forked_from or None,
     )
@@ -174,6 +190,13 @@ def _attempt_document(failed: FailedAttempt) -> AttemptDocument:
 
 def _said(error: Error | None) -> str | None:
     return f"{error.type.rpartition(':')[2]}: {error.message}" if error else None
+
+
+def waiting_documents(story: Story) -> list[WaitingDocument]:
+    return [
+        WaitingDocument(call=each.call.hex(), who=each.who, name=each.name, since=each.since, until=each.until)
+        for each in story.waiting
+    ]
 
 
 def budget_documents(story: Story) -> list[BudgetDocument]:

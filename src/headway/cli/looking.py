@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -14,7 +14,8 @@ from rich.text import Text
 from headway.cli import console, documents
 from headway.cli.documents import LsDocument, RunDocument, ShowDocument
 from headway.errors import UsageError
-from headway.journal.known import decode_attempt, decode_charge, decode_outcome, decode_start
+from headway.journal.codec import decode
+from headway.journal.known import decode_attempt, decode_charge, decode_decision, decode_outcome, decode_start
 from headway.journal.ledger import add
 from headway.journal.open import open_to_read
 from headway.journal.owner import clock
@@ -25,11 +26,12 @@ from headway.observe.critical import CriticalPath, critical_path
 from headway.observe.display import add_bar
 from headway.observe.gantt import draw_gantt
 from headway.observe.standing import driver, is_live
-from headway.observe.story import State, Story, read_story
+from headway.observe.story import State, Story, Waiting, read_story
 from headway.view import RunView
 
 NEWEST = 20
 BUDGETS = 4
+WAITING = 5
 _STYLES = {
     "new": "dim",
     "running": "bold blue",
@@ -40,6 +42,7 @@ _STYLES = {
     "cancelled": "magenta",
     "interrupted": "yellow",
 }
+ENDED = ("done", "failed", "cancelled")
 _KIND = COSTED - 1
 
 
@@ -50,17 +53,21 @@ class Tallied(NamedTuple):
     failed: int
     spent: Amounts
     last: float
+    waits_for: tuple[str, ...]
 
 
 def tally_rows(rows: Iterable[tuple[int, Row]]) -> Tallied:
     """Count a run's outcomes and add up what it spent. Only rows with a cost are decoded, and the last one for its time."""
     outcomes: dict[bytes, bytes] = {}
     costs: dict[tuple[bytes, bytes], Amounts] = {}
+    decisions: dict[bytes, tuple[bytes, bytes]] = {}
     row = None
     for _, row in rows:
         kind = row.kind & _KIND
         if kind == Kind.OUTCOME:
             outcomes[row.key] = row.body
+        elif kind == Kind.DECISION:
+            decisions[row.key] = (row.parent, row.body)
         if row.kind & COSTED and (decode := _COSTED.get(kind)) is not None:
             body = decode(row.body)
             costs[row.key, body.scope] = body.cost
@@ -71,7 +78,18 @@ def tally_rows(rows: Iterable[tuple[int, Row]]) -> Tallied:
     last = 0.0
     if row is not None and row.kind & _KIND == Kind.OUTCOME:
         last = decode_outcome(row.body).ended
-    return Tallied(len(outcomes), failed, spent, last)
+    return Tallied(len(outcomes), failed, spent, last, _waited_for(decisions, outcomes))
+
+
+def _waited_for(decisions: Mapping[bytes, tuple[bytes, bytes]], ended: Container[bytes]) -> tuple[str, ...]:
+    """The names of signals that calls still wait for."""
+    names = []
+    for parent, body in decisions.values():
+        if b"waits" in body and parent not in ended and (decision := decode_decision(body)).what == "waits":
+            wait, name, *_ = decode(decision.value, (), lenient=True)
+            if wait not in decisions:
+                names.append(name)
+    return tuple(names)
 
 
 _COSTED: dict[int, Callable[[bytes], Outcome | Start | Attempt | Charge]] = {
@@ -111,15 +129,20 @@ def list_runs(store: str, *, everything: bool, as_json: bool) -> None:
 
 def _listed(store: Store, info: RunInfo, now: float) -> RunDocument:
     told = tally_rows(store.rows(info.uid))
-    return documents.run_document(info, now, calls=told.calls, failed=told.failed, spent=told.spent, last=told.last)
+    return documents.run_document(
+        info, now, calls=told.calls, failed=told.failed, spent=told.spent, last=told.last, waits_for=told.waits_for
+    )
 
 
 def _row(run: RunDocument, now: float) -> list[Text]:
     failed = f" ({run.failed:,} failed)" if run.failed else ""
+    status = Text(run.status, style=_STYLES.get(run.status, ""))
+    if run.waits_for and run.status not in ENDED:
+        status.append(f", waits for {words.names_of(run.waits_for, 2)}", style="bold magenta")
     return [
         Text(run.run_id, style="bold"),
         Text(words.clip(run.task, 40)),
-        Text(run.status, style=_STYLES.get(run.status, "")),
+        status,
         Text(f"{run.calls:,}{failed}"),
         Text(words.clip(words.amounts(run.spent), 60), style="dim"),
         Text(words.age(now - run.created)),
@@ -164,6 +187,7 @@ def _document(story: Story, path: CriticalPath, store: str, options: tree.Option
         deadline=story.deadline,
         wall_s=path.wall_s,
         budgets=documents.budget_documents(story),
+        waiting=documents.waiting_documents(story),
         calls=[documents.call_document(view.call(call), story, path) for call in calls],
     )
 
@@ -171,7 +195,15 @@ def _document(story: Story, path: CriticalPath, store: str, options: tree.Option
 def _summary(story: Story, now: float) -> RunDocument:
     counts = story.count()
     over = counts[State.OK] + counts[State.FAILED] + counts[State.CANCELLED]
-    return documents.run_document(story.info, now, calls=over, failed=counts[State.FAILED], spent=story.spent(), last=story.until)
+    return documents.run_document(
+        story.info,
+        now,
+        calls=over,
+        failed=counts[State.FAILED],
+        spent=story.spent(),
+        last=story.until,
+        waits_for=[wait.name for wait in story.waiting],
+    )
 
 
 def header(story: Story, path: CriticalPath, now: float) -> RenderableType:
@@ -184,6 +216,8 @@ def header(story: Story, path: CriticalPath, now: float) -> RenderableType:
     if run.driven_by:
         counts += "; most calls that run now are not in the journal yet"
     parts: list[RenderableType] = [head, Text(_history(story, run, now), style="dim"), Text(counts)]
+    if run.status not in ENDED:
+        parts += [_waiting(run, wait, now) for wait in story.waiting[:WAITING]]
     if story.budgets:
         parts.append(_budgets(story, run))
     elif run.spent:
@@ -193,6 +227,13 @@ def header(story: Story, path: CriticalPath, now: float) -> RenderableType:
         said = f"in {words.seconds(left)}" if left > 0 else f"{clock(story.deadline)} ({words.age(-left)})"
         parts.append(Text(f"deadline {said}", style="yellow" if run.driven_by else "dim"))
     return Group(*parts, Text())
+
+
+def _waiting(run: RunDocument, wait: Waiting, now: float) -> Text:
+    """Who waits for whom, and what to do about it."""
+    until = "" if wait.until is None else f", until {clock(wait.until)}"
+    said = f"{words.clip(wait.who, 60)} waits for {wait.name!r} for {words.seconds(max(0.0, now - wait.since))}{until}: "
+    return Text(said, style="magenta").append(f"headway signal {run.run_id} {wait.name} VALUE", style="bold")
 
 
 def _history(story: Story, run: RunDocument, now: float) -> str:

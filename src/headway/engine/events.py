@@ -78,6 +78,16 @@ class CallProgress(Event, frozen=True):
     numbers: dict[str, float]
 
 
+class CallWaits(Event, frozen=True):
+    """A call waits for a signal from outside (`hw.wait_event`), or no longer does (`over`)."""
+
+    key: str
+    task: str
+    name: str
+    until: float | None
+    over: bool = False
+
+
 class CancelRequested(Event, frozen=True):
     key: str
     task: str

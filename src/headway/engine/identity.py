@@ -34,6 +34,7 @@ __all__ = [
     "sibling_key",
     "stable_module",
     "unkeyed",
+    "waited_for",
 ]
 
 _blake2b = hashlib.blake2b
@@ -75,6 +76,11 @@ def decision_key(parent_key: bytes, epoch: int, what: str, detail: bytes, ordina
 def asked_again(key: bytes) -> bytes:
     """The name under which a program is told anew what it was told under `key`, when that does not hold any more."""
     return _blake2b(b"A" + key, digest_size=16).digest()
+
+
+def waited_for(key: bytes) -> bytes:
+    """The name of the note that a program waits to be told something under `key`."""
+    return _blake2b(b"W" + key, digest_size=16).digest()
 
 
 def given_back(key: bytes) -> bytes:

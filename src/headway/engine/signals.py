@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from headway.engine import events
 from headway.engine.handle import FINISHING, MISSING, Frame, Handle
-from headway.engine.identity import asked_again, given_back
+from headway.engine.identity import asked_again, given_back, waited_for
 from headway.errors import HeadwayError
 from headway.journal.codec import decode
 from headway.journal.records import Signal
@@ -33,6 +34,7 @@ class Waiter:
     name: str
     until: float | None  # wall clock
     prefer: int  # the signal that this wait was told before
+    key: bytes = b""  # of the decision that it waits for
     future: asyncio.Future[None] | None = None
     signal: Signal | None = None  # what it was handed and has not taken yet
     late: bool = False  # its time is up: only what was sent in time counts
@@ -140,7 +142,7 @@ class Signals:
             if until is MISSING:
                 until = engine.wall() + timeout_s
                 outcomes.record_decision(call, limit, "event-until", until)
-        signal = await self._next(frame, Waiter(call, call._attempt, name, until, prefer), timeout_s)
+        signal = await self._next(frame, Waiter(call, call._attempt, name, until, prefer, wait), timeout_s)
         if signal is None:
             self.given.told_at[wait] = outcomes.record_decision(call, wait, "event", None)
             raise self._too_late(call, name, timeout_s)
@@ -176,6 +178,7 @@ class Signals:
                     waiter.signal = None
                     return signal
                 if not waiter.late:
+                    self._note(waiter)
                     waiter.future = loop.create_future()
                     await engine.scopes.rest(frame, waiter.future, left)
                 elif looked:
@@ -184,10 +187,29 @@ class Signals:
                     looked = True
                     await self._look(frame)
         finally:
+            self._tell_wait(waiter, over=True)
             self._waiters[waiter.name].remove(waiter)
             if waiter.signal is not None:  # the wait was stopped in the moment in which it was handed a signal
                 self._handed.discard(waiter.signal.number)
                 self._serve(waiter.name)
+
+    def _note(self, waiter: Waiter) -> None:
+        """Record, once, that somebody is waited for, so that other processes can show it."""
+        if waiter.future is not None:
+            return
+        self._tell_wait(waiter)
+        outcomes, key = self._engine.outcomes, waited_for(waiter.key)
+        if outcomes.recall(waiter.call, key) is MISSING:
+            outcomes.record_decision(waiter.call, key, "waits", (waiter.key, waiter.name, waiter.until, waiter.call.describe()))
+
+    def _tell_wait(self, waiter: Waiter, *, over: bool = False) -> None:
+        engine, call = self._engine, waiter.call
+        if engine.emit and not (over and waiter.future is None):
+            engine.emit(
+                events.CallWaits(
+                    at=engine.wall(), key=call.key.hex(), task=call.task, name=waiter.name, until=waiter.until, over=over
+                )
+            )
 
     async def _look(self, frame: Frame) -> None:
         """Have the store looked at once more: what was sent in time may not have been seen yet."""

@@ -147,7 +147,7 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Decision(msgspec.Struct, frozen=True, array_like=True):
-    what: str  # "race", "order", "now", "sleep", "event", "deadline", "budget", "remaining", "time_left"
+    what: str  # "race", "order", "now", "sleep", "event", "deadline", "budget", "remaining", "time_left", "waits"
     at: float
     value: bytes  # the codec's head
 

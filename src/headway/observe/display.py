@@ -47,6 +47,8 @@ def view(tally: Tally, now: float, rate: float) -> RenderableType:
     parts += [_counters(counts), _task_table(tally)]
     if said := list(tally.progress.values())[:PROGRESS_ROWS]:
         parts.append(_progress_bars(said))
+    if tally.waiting:
+        parts.append(Text(f"waits for {_waited_for(tally)}", style="bold magenta"))
     if tally.budgets:
         parts.append(_budget_bars(tally.root_budgets()))
     return Group(*parts)
@@ -57,7 +59,8 @@ def line(tally: Tally, now: float, rate: float) -> Text:
     run = tally.run
     elapsed = words.seconds(now - run.at) if run else ""
     said = [_how_far(event) for event in list(tally.progress.values())[:PROGRESS_ROWS]]
-    parts = [_counted(tally.totals()), *said, _speed(rate), _spent(tally), _time_left(tally, now)]
+    waits = f"waits for {_waited_for(tally)}" if tally.waiting else ""
+    parts = [_counted(tally.totals()), waits, *said, _speed(rate), _spent(tally), _time_left(tally, now)]
     return Text(f"{run.run_id if run else 'run'} {elapsed}: " + "; ".join(part for part in parts if part))
 
 
@@ -82,6 +85,11 @@ def warning(message: str, *, is_last: bool) -> Text:
 
 def _speed(rate: float) -> str:
     return f"{words.amount(round(rate, 1 if rate < 100 else None))} calls/s"
+
+
+def _waited_for(tally: Tally) -> str:
+    """The signals that calls wait for, each with how many do: what somebody outside has to send."""
+    return words.names_of([event.name for event in list(tally.waiting.values())])
 
 
 def _time_left(tally: Tally, now: float) -> str:

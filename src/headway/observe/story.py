@@ -89,6 +89,16 @@ class Call(msgspec.Struct, frozen=True, gc=False):
             return words.clip(f"<cannot be shown: {error}>", width)
 
 
+class Waiting(msgspec.Struct, frozen=True):
+    """A call that waits for somebody outside to send a signal."""
+
+    call: bytes
+    who: str  # `task(arguments)`
+    name: str
+    since: float
+    until: float | None  # None where it waits for ever
+
+
 class Budget(msgspec.Struct, frozen=True):
     """A budget scope. `held` is reserved by calls that started and left no outcome: when nobody drives the run any more, it is
     counted as spent (assumed)."""
@@ -114,6 +124,7 @@ class Story(msgspec.Struct, frozen=True):
     budgets: list[Budget]  # outermost first
     deadline: float | None  # the first that was set, where it was moved the last time
     names: dict[str, str]  # of tasks, as short as they are clear
+    waiting: list[Waiting]  # what is waited for outside, the longest first
     began: float  # the earliest and the latest time in any row
     until: float
 
@@ -172,6 +183,7 @@ class _Teller:
         self.accounts: dict[bytes, tuple[bytes, bytes, Amounts]] = {}
         self.deadline: float | None = None
         self._deadline_key = b""
+        self._waits: dict[bytes, Waiting] = {}
         self.spent = Ledger()
         self.held = Ledger()
         self.lines: dict[bytes, dict[bytes, Amounts]] = {}  # costs by account, of calls that charged
@@ -280,6 +292,11 @@ class _Teller:
 
     def _decision(self, row: Row, body: Decision) -> None:
         self.decisions.setdefault(row.parent, []).append(body)
+        if body.what == "waits":
+            wait, name, until, who = decode(body.value, (), lenient=True)
+            self._waits[wait] = Waiting(row.parent, who, name, body.at, until)
+        elif body.what == "event":
+            self._waits.pop(row.key, None)
         if body.what == "budget":
             outer, limits = decode(body.value, (), lenient=True)
             self.accounts[row.key] = (outer, row.parent, limits)
@@ -309,10 +326,19 @@ class _Teller:
             decisions=self.decisions,
             budgets=self._budgets(),
             deadline=self.deadline,
+            waiting=[wait for wait in self._waits.values() if not self._is_over(wait.call)],
             names=words.short_tasks({call.task for call in self.calls.values()}),
             began=began,
             until=until,
         )
+
+    def _is_over(self, key: bytes) -> bool:
+        """Whether a call, or one that it is part of, has ended."""
+        while (call := self.calls.get(key)) is not None:
+            if call.is_over:
+                return True
+            key = call.parent
+        return False
 
     def _times(self) -> tuple[float, float]:
         began, until = float("inf"), self.info.spec.created

@@ -22,6 +22,7 @@ from headway.engine.events import (
     CallReused,
     CallSpawned,
     CallStarted,
+    CallWaits,
     DeadlineOpened,
     Event,
     RunEnded,
@@ -77,6 +78,7 @@ class Tally:
         self.budgets: dict[str, BudgetTally] = {}
         self.deadlines: dict[str, float] = {}
         self.progress: dict[str, CallProgress] = {}  # what open calls said last
+        self.waiting: dict[tuple[str, str], CallWaits] = {}  # by call and name of the signal
         self.retries = 0
         self.warnings = 0
         self._open: dict[str, int] = {}
@@ -89,6 +91,7 @@ class Tally:
             CallRetrying: self._retrying,
             CallEnded: self._ended,
             CallProgress: self._progressed,
+            CallWaits: self._waits,
             BudgetOpened: self._budget_opened,
             BudgetChanged: self._budget_changed,
             DeadlineOpened: self._deadline_opened,
@@ -165,6 +168,12 @@ class Tally:
     def _progressed(self, event: CallProgress) -> None:
         if event.key in self._open:
             self.progress[event.key] = event
+
+    def _waits(self, event: CallWaits) -> None:
+        if event.over:
+            self.waiting.pop((event.key, event.name), None)
+        else:
+            self.waiting[event.key, event.name] = event
 
     def _budget_opened(self, event: BudgetOpened) -> None:
         outer = self.budgets.get(event.parent)

@@ -6,6 +6,7 @@ Pure functions from a number to a few characters. They must never be parsed agai
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 
 
@@ -77,6 +78,17 @@ def count(number: int, noun: str) -> str:
     ('1 call', '12,000 calls')
     """
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def names_of(names: list[str], most: int = 5) -> str:
+    """Names, each once, with how often it is there.
+
+    >>> names_of(["approve", "review", "approve"])
+    "'approve' (2 times), 'review'"
+    """
+    counts = Counter(names)
+    said = [repr(name) + (f" ({number:,} times)" if number > 1 else "") for name, number in list(counts.items())[:most]]
+    return ", ".join(said) + (f" and {len(counts) - most:,} more" if len(counts) > most else "")
 
 
 def nbytes(number: float) -> str:
