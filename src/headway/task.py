@@ -205,7 +205,9 @@ def task(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     batches: how many batches of the task may run at a time. While so many do, the next one gathers: a backend that gains from large
         batches is given large ones exactly when it is busy.
     key: what names a call instead of its arguments: a value, or a function of the arguments.
-    cache: "forever" shares results between runs of a store; the call is then named by task and arguments only.
+    cache: "forever" shares results between equal calls, in this run and in others of the store: task and arguments name the result,
+        whoever asks. Of equal calls one runs at a time, and the others are answered with its result, at no cost. A failure belongs
+        to the call that got it: the next one runs, and keeps what succeeded below, unless the one before failed by itself.
     effect: it changes the outside world. It starts only when all it depends on is durable, and so is its start.
     verify: a function of the same arguments, asked before an effect that may have happened is run again. It returns
         `hw.Happened(result)` if it has, anything else if not.

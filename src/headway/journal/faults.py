@@ -242,7 +242,14 @@ def text_of(exc: BaseException) -> str:
 def _trace(exc: BaseException) -> str:
     """The end of the traceback, which is where the error was raised."""
     try:
-        text = "".join(traceback.format_exception(exc))
+        whole = traceback.TracebackException.from_exception(exc)
+        parts = [whole]
+        while parts:
+            part = parts.pop()
+            for frame in part.stack:
+                frame.colno = None  # marks under a line cost more than all the rest: the line would be parsed
+            parts += [other for other in (part.__cause__, part.__context__, *(part.exceptions or ())) if other is not None]
+        text = "".join(whole.format())
     except Exception:
         return ""
     if len(text) > TRACE_CHARS:
