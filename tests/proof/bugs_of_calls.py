@@ -452,7 +452,7 @@ OF_ALL: tuple[Bug, ...] = (
     bug(
         "a shared call that was stopped has what is below it asked afresh",
         OUTCOME,
-        "        if call.extra().stop is None and not issubclass(type(error), BOUNDS):\n",
+        "        if error is not call.extra().stop and not issubclass(type(error), BOUNDS):\n",
         "        if True:\n",
         tests="sim/test_shared_calls.py",
     ),

@@ -106,7 +106,7 @@ class Outcomes:
         if afresh := _by_itself(error, x.child_errors):
             call._epoch += 1
             call._prefix = b""
-            if x.stop is None:
+            if error is not x.stop:
                 engine.shared.ask_afresh(call)
         delay = retry.delay_after(call._attempt, call.key, error)
         call._floor = self._note_attempt(call, error, engine.wall() + delay)
@@ -151,7 +151,7 @@ class Outcomes:
         if call._memo is not None:
             call._epoch += 1
             call._memo[epoch_name(call.key)] = call._epoch
-        if call.extra().stop is None and not issubclass(type(error), BOUNDS):
+        if error is not call.extra().stop and not issubclass(type(error), BOUNDS):
             self._engine.shared.ask_afresh(call)
 
     def end(self, call: Handle[Any], value: Any, error: BaseException | None, encoded: Encoded | None) -> None:
