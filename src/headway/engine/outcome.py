@@ -106,8 +106,7 @@ class Outcomes:
         if afresh := _by_itself(error, x.child_errors):
             call._epoch += 1
             call._prefix = b""
-            if error is not x.stop:
-                engine.shared.ask_afresh(call)
+            engine.shared.ask_afresh(call)
         delay = retry.delay_after(call._attempt, call.key, error)
         call._floor = self._note_attempt(call, error, engine.wall() + delay)
         engine.signals.attempt_failed(call, afresh=afresh)
