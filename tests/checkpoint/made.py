@@ -115,8 +115,11 @@ def _file(root: Path, name: str, entries: list[tuple[str, Box]], arrays: Mapping
     for entry in entries:
         size = entry[1].volume * itemsize(entry)
         code = code_of(arrays[entry[0]].dtype)
-        shape = [*entry[1].extent, 2] if code == "C128" else list(entry[1].extent)
-        header[_key(entry, arrays)] = {"dtype": "F64" if code == "C128" else code, "shape": shape, "data_offsets": [at, at + size]}
+        shape = [*entry[1].extent, 2] if code in ("C128", "C32") else list(entry[1].extent)
+        if code == "F4_X2":
+            shape = [*shape[:-1], 2 * shape[-1]] if shape else [2]
+        stored = {"C128": "F64", "C32": "F16", "F4_X2": "F4"}.get(code, code)
+        header[_key(entry, arrays)] = {"dtype": stored, "shape": shape, "data_offsets": [at, at + size]}
         at += size
     text = json.dumps(header).encode()
     length = math.ceil((8 + len(text)) / 4096) * 4096 - 8

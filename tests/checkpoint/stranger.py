@@ -34,6 +34,11 @@ SIZES = {
     "F64": 8,
     "C64": 8,
     "C128": 16,
+    "C32": 4,
+    "F8_E4M3FNUZ": 1,
+    "F8_E5M2FNUZ": 1,
+    "F8_E8M0": 1,
+    "F4_X2": 1,
 }
 PLACE = re.compile(r"steps/(\d{12,})-([^/]+)/manifest\.json")
 

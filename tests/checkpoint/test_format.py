@@ -138,9 +138,9 @@ def test_data_files_are_laid_out_as_the_page_says(saved: Path) -> None:
             keys.append(name if is_whole else f"{name}@{','.join(map(str, offset))}+{','.join(map(str, extent))}")
             order.append((-stranger.SIZES[known["dtype"]], name, offset, extent))
             entry = header[keys[-1]]
-            complex128 = known["dtype"] == "C128"
-            assert entry["dtype"] == ("F64" if complex128 else known["dtype"])
-            assert entry["shape"] == ([*extent, 2] if complex128 else extent)
+            assert entry["dtype"] == {"C128": "F64", "C32": "F16", "F4_X2": "F4"}.get(known["dtype"], known["dtype"])
+            shape = [*extent, 2] if known["dtype"] in ("C128", "C32") else extent
+            assert entry["shape"] == (shape if known["dtype"] != "F4_X2" else [*extent[:-1], 2 * extent[-1]] if extent else [2])
             assert entry["data_offsets"][0] == at == start - 8 - length
             assert start % stranger.SIZES[known["dtype"]] == 0
             at = entry["data_offsets"][1]

@@ -35,9 +35,12 @@ def part(name: str, dtype: str, *shape: int) -> tuple[str, Object, Box]:
 def test_safetensors_reads_every_element_type(dtype: str) -> None:
     data = filled(lay_out([part("w", dtype, 3, 5), part("scalar", dtype), part("empty", dtype, 0, 4)], "id"))
     entries = dict(safetensors.deserialize(data))
-    more = [2] if dtype == "C128" else []
-    assert {name: entry["shape"] for name, entry in entries.items()} == {"w": [3, 5, *more], "scalar": more, "empty": [0, 4, *more]}
-    assert {entry["dtype"] for entry in entries.values()} == {"F64" if dtype == "C128" else dtype}
+    more = [2] if dtype in ("C128", "C32") else []
+    shapes = {"w": [3, 5, *more], "scalar": more, "empty": [0, 4, *more]}
+    if dtype == "F4_X2":
+        shapes = {"w": [3, 10], "scalar": [2], "empty": [0, 8]}
+    assert {name: entry["shape"] for name, entry in entries.items()} == shapes
+    assert {entry["dtype"] for entry in entries.values()} == {{"C128": "F64", "C32": "F16", "F4_X2": "F4"}.get(dtype, dtype)}
     assert len(entries["w"]["data"]) == 15 * NBYTES[dtype]
 
 

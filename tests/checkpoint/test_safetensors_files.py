@@ -33,7 +33,7 @@ from headway.checkpoint.stored import read_segment
 from headway.errors import CheckpointConflict, CheckpointDamaged, NoCheckpoint, UsageError
 
 shapes = st.lists(st.integers(0, 7), max_size=4).map(tuple)
-STORED = {"C128": "F64"}
+STORED = {"C128": "F64", "C32": "F16", "F4_X2": "F4"}
 
 
 def contents(backend: Backend, step: int | str = "latest") -> Contents:
@@ -72,7 +72,10 @@ def test_any_fragments_are_put_together_to_the_array(kinds: list[tuple[tuple[int
     for (shape, code, _), (name, array) in zip(kinds, arrays.items(), strict=True):
         assert bytes(exported[name]["data"]) == bits(array).tobytes()
         assert exported[name]["dtype"] == STORED.get(code, code)
-        assert tuple(exported[name]["shape"]) == (shape if code != "C128" else (*shape, 2))
+        stored = (*shape, 2) if code in ("C128", "C32") else shape
+        if code == "F4_X2":
+            stored = (*shape[:-1], 2 * shape[-1]) if shape else (2,)
+        assert tuple(exported[name]["shape"]) == stored
 
 
 def columns(array: Array) -> dict[str, list[tuple[int, Box]]]:
@@ -353,7 +356,13 @@ def header(described: object, data: bytes = b"") -> bytes:
             CheckpointDamaged,
             "or something was appended",
         ),
-        (header({"w": {"dtype": "F4", "shape": [2], "data_offsets": [0, 1]}}, b"1"), UsageError, "w has elements of type F4"),
+        (
+            header({"w": {"dtype": "F6_E2M3", "shape": [4], "data_offsets": [0, 3]}}, b"123"),
+            UsageError,
+            "w has elements of type F6",
+        ),
+        (header({"w": {"dtype": "F4", "shape": [2, 3], "data_offsets": [0, 3]}}, b"123"), UsageError, r"F4 in shape \[2, 3\]"),
+        (header({"w": {"dtype": "C32", "shape": [1], "data_offsets": [0, 4]}}, b"1234"), UsageError, "w has elements of type C32"),
     ],
 )
 def test_a_file_that_is_not_whole_is_refused(tmp_path: Path, data: bytes, error: type[Exception], says: str) -> None:
@@ -370,3 +379,27 @@ def test_several_files_without_an_order_are_not_guessed(tmp_path: Path) -> None:
         import_safetensors(open_backend(tmp_path / "root"), tmp_path)
     with pytest.raises(NoCheckpoint, match="no such file"):
         import_safetensors(open_backend(tmp_path / "root"), tmp_path / "none")
+
+
+RARE = ["float8_e4m3fnuz", "float8_e5m2fnuz", "float8_e8m0fnu", "float4_e2m1fn_x2", "uint16", "uint32", "uint64"]
+
+
+@pytest.mark.parametrize("dtype", RARE)
+def test_rare_element_types_go_through_files_of_others_both_ways(tmp_path: Path, dtype: str) -> None:
+    torch = pytest.importorskip("torch")
+    from safetensors.torch import load_file, save_file
+
+    kind = getattr(torch, dtype)
+    tensor = torch.arange(24, dtype=torch.uint8).view(kind).reshape(3, -1)
+    save_file({"w": tensor}, tmp_path / "theirs.safetensors")
+    backend = open_backend(str(tmp_path / "root"))
+    import_safetensors(backend, tmp_path / "theirs.safetensors", step=1)
+    state = {"w": torch.zeros_like(tensor)}
+    with hw.Checkpoints(tmp_path / "root") as ck:
+        ck.load(into=state)
+        assert torch.equal(state["w"].view(torch.uint8), tensor.view(torch.uint8))
+        ck.save(state, 2).durable()
+    (file,) = export_safetensors(backend, contents(backend, 2), tmp_path / "ours.safetensors")
+    ours = load_file(file)["w"]
+    assert (ours.dtype, ours.shape) == (kind, tensor.shape)
+    assert torch.equal(ours.view(torch.uint8), tensor.view(torch.uint8))

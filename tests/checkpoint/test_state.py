@@ -185,8 +185,10 @@ def test_optimizers_are_found_wherever_they_are() -> None:
 
 DTYPES = ["float32", "float64", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2", "int8", "uint8", "int16", "int32", "int64"]
 DTYPES += ["bool", "complex64", "complex128", "uint16", "uint32", "uint64"]
+DTYPES += ["float8_e4m3fnuz", "float8_e5m2fnuz", "float8_e8m0fnu", "float4_e2m1fn_x2", "complex32"]
 
 
+@pytest.mark.filterwarnings("ignore:ComplexHalf support")
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_every_element_type_of_torch_comes_back(dtype: str) -> None:
     raw = torch.randint(0, 255, (3, 4 * getattr(torch, dtype).itemsize), dtype=torch.uint8)
@@ -293,6 +295,8 @@ def test_a_save_sees_the_memory_that_a_parameter_had_when_it_was_taken() -> None
         (lambda: torch.zeros(2, dtype=torch.complex64).conj(), "resolve_conj"),
         (lambda: np.zeros(3, "datetime64[s]"), r"x: elements of type datetime64\[s\]"),
         (lambda: np.zeros(3, ">f4"), "x: elements of type >f4"),
+        (lambda: torch.zeros(4, dtype=torch.uint8).view(torch.bits8), r"x: elements of type bits8.*or give their bytes"),
+        (lambda: torch.empty(4, dtype=torch.int4), r"x: elements of type int4"),
         (lambda: np.zeros(3, [("a", "i1"), ("b", "f4")])["b"], "no multiples of its 4 bytes"),
         (lambda: {1.5: 2}, r"key 1\.5"),
         (lambda: object(), "x is a builtins.object"),

@@ -3,6 +3,10 @@
 Bytes are moved, never converted, so an element type is mostly a size: arrays are viewed as unsigned integers of that size while
 they are copied. The names matter at the edges, where an array is handed to numpy (bfloat16 and the 8-bit floats through
 ml_dtypes) or to torch.
+
+Three types are not as safetensors has them. It knows no complex numbers of 16 and of 4 bytes (`C128`, `C32`), which are stored as
+their parts, with one more dimension. And its `F4` counts elements of half a byte, where torch counts bytes of two: ours is
+`F4_X2`, whose shape is torch's, and in the header of a file the last dimension is twice as long.
 """
 
 from __future__ import annotations
@@ -29,10 +33,19 @@ _NUMPY = {
     "C64": "complex64",
     "C128": "complex128",
 }
-_ML_DTYPES = {"BF16": "bfloat16", "F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2"}
-NBYTES = {code: {"BOOL": 1, "BF16": 2}.get(code) or int(re.findall(r"\d+", code)[0]) // 8 for code in (*_NUMPY, *_ML_DTYPES)}
-_TORCH = {**_NUMPY, **_ML_DTYPES}
-_CODES = {name: code for code, name in _TORCH.items()}
+_ML_DTYPES = {
+    "BF16": "bfloat16",
+    "F8_E4M3": "float8_e4m3fn",
+    "F8_E5M2": "float8_e5m2",
+    "F8_E4M3FNUZ": "float8_e4m3fnuz",
+    "F8_E5M2FNUZ": "float8_e5m2fnuz",
+    "F8_E8M0": "float8_e8m0fnu",
+}
+_STRUCTURED = {"C32": [("real", "<f2"), ("imag", "<f2")], "F4_X2": [("pair", "u1")]}  # what numpy has no type for
+_NBYTES = {"BOOL": 1, "BF16": 2, "F4_X2": 1}
+NBYTES = {code: _NBYTES.get(code) or int(re.findall(r"\d+", code)[0]) // 8 for code in (*_NUMPY, *_ML_DTYPES, *_STRUCTURED)}
+_TORCH = {**_NUMPY, **_ML_DTYPES, "C32": "complex32", "F4_X2": "float4_e2m1fn_x2"}
+_CODES = {name: code for code, name in _TORCH.items()} | {str(fields): code for code, fields in _STRUCTURED.items()}
 _RAW = {1: "u1", 2: "u2", 4: "u4", 8: "u8", 16: "c16"}
 
 
@@ -47,17 +60,41 @@ def code_of(dtype: Any) -> str:
     name = str(dtype).removeprefix("torch.")
     code = _CODES.get(name)
     if code is None:
-        raise UsageError(
-            f"elements of type {name} can't be kept in a checkpoint: convert them to one of {', '.join(sorted(_CODES))}"
-        )
+        bits = ", or give their bytes, `.view(torch.uint8)`" if str(dtype).startswith("torch.") else ""
+        known = ", ".join(sorted(_TORCH.values()))
+        raise UsageError(f"elements of type {name} can't be kept in a checkpoint: convert them to one of {known}{bits}")
     return code
 
 
+def stored_as(code: str, shape: tuple[int, ...]) -> tuple[str, tuple[int, ...]]:
+    """The element type and shape that the header of a safetensors file gives for an array.
+
+    Example:
+        >>> stored_as("F4_X2", (3, 8)), stored_as("C32", (3,)), stored_as("F32", (3,))
+        (('F4', (3, 16)), ('F16', (3, 2)), ('F32', (3,)))
+    """
+    if code == "F4_X2":
+        return "F4", (*shape[:-1], 2 * shape[-1]) if shape else (2,)
+    if code in ("C128", "C32"):
+        return ("F64" if code == "C128" else "F16"), (*shape, 2)
+    return code, shape
+
+
+def taken_as(dtype: str, shape: tuple[int, ...]) -> tuple[str, tuple[int, ...]] | None:
+    """What an array in somebody's safetensors file is here. None for an element type that has no place, or half a byte too much."""
+    if dtype == "F4":
+        return ("F4_X2", (*shape[:-1], shape[-1] // 2)) if shape and shape[-1] % 2 == 0 else None
+    return (dtype, shape) if dtype in NBYTES and dtype not in _STRUCTURED else None
+
+
 def numpy_dtype(code: str) -> Any:
-    """The numpy dtype of a name. Raises UsageError where it needs ml_dtypes and that is not installed."""
+    """The numpy dtype of a name: for `C32` one with a real and an imaginary part, for `F4_X2` one byte for a pair. Raises
+    UsageError where it needs ml_dtypes and that is not installed."""
     numpy = importlib.import_module("numpy")
     if code in _NUMPY:
         return numpy.dtype(_NUMPY[code])
+    if code in _STRUCTURED:
+        return numpy.dtype(_STRUCTURED[code])
     try:
         return numpy.dtype(getattr(importlib.import_module("ml_dtypes"), _ML_DTYPES[code]))
     except ImportError:
@@ -65,8 +102,12 @@ def numpy_dtype(code: str) -> Any:
 
 
 def torch_dtype(code: str) -> Any:
-    """The torch dtype of a name."""
-    return getattr(importlib.import_module("torch"), _TORCH[code])
+    """The torch dtype of a name. Raises UsageError where torch is too old to have it."""
+    torch = importlib.import_module("torch")
+    kind = getattr(torch, _TORCH[code], None)
+    if kind is None:
+        raise UsageError(f"torch {torch.__version__} has no {_TORCH[code]}: use a newer one")
+    return kind
 
 
 def raw_dtype(code: str) -> Any:

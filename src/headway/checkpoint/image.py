@@ -14,12 +14,11 @@ from typing import NamedTuple
 import msgspec
 
 from headway.checkpoint.boxes import Box, whole
-from headway.checkpoint.dtypes import NBYTES
+from headway.checkpoint.dtypes import NBYTES, stored_as
 from headway.checkpoint.manifest import Object
 from headway.errors import UsageError
 
 PAGE = 4096
-_STORED_AS = {"C128": ("F64", (2,))}  # what safetensors has no name for: element type, further dimensions
 
 
 class Entry(NamedTuple):
@@ -60,11 +59,11 @@ def lay_out(
     for name, kept, box in sorted(parts, key=lambda part: (-NBYTES[part[1].dtype], part[0], part[2])):
         itemsize = NBYTES[kept.dtype]
         nbytes = box.volume * itemsize
-        dtype, more = _STORED_AS.get(kept.dtype, (kept.dtype, ()))
+        dtype, shape = stored_as(kept.dtype, box.extent)
         key = key_of(name, kept.shape, box)
         if key in described or key == "__metadata__":
             raise UsageError(f"two parts of the state would both be {key!r} in {id}: rename one of them")
-        described[key] = {"dtype": dtype, "shape": (*box.extent, *more), "data_offsets": (at, at + nbytes)}
+        described[key] = {"dtype": dtype, "shape": shape, "data_offsets": (at, at + nbytes)}
         placed.append((name, box, at, nbytes, itemsize))
         at += nbytes
     about = {"format": "headway", "id": id} if metadata is None else metadata

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from headway.checkpoint.dtypes import NBYTES
+from headway.checkpoint.dtypes import NBYTES, taken_as
 from headway.errors import CheckpointDamaged, UsageError
 
 _MOST_HEADER_BYTES = 100_000_000  # the format's own limit
@@ -71,15 +71,20 @@ def _tensors(file: Path, entries: Mapping[str, _Entry], begin: int, size: int) -
     tensors = {}
     at = 0
     for name, entry in sorted(entries.items(), key=lambda item: item[1].data_offsets):
-        if entry.dtype not in NBYTES:
-            raise UsageError(f"{file}: {name} has elements of type {entry.dtype}, which can't be kept in a checkpoint")
-        nbytes = math.prod(entry.shape) * NBYTES[entry.dtype]
+        taken = taken_as(entry.dtype, entry.shape)
+        if taken is None:
+            raise UsageError(
+                f"{file}: {name} has elements of type {entry.dtype} in shape {list(entry.shape)}, which can't be kept in a "
+                "checkpoint"
+            )
+        dtype, shape = taken
+        nbytes = math.prod(shape) * NBYTES[dtype]
         if min((*entry.shape, 0)) < 0 or entry.data_offsets != (at, at + nbytes):
             raise CheckpointDamaged(
                 f"{file}: {name} of shape {list(entry.shape)} should have bytes {at} to {at + nbytes} of the data, "
                 f"its header says {entry.data_offsets[0]} to {entry.data_offsets[1]}"
             )
-        tensors[name] = Tensor(entry.dtype, entry.shape, begin + at, nbytes)
+        tensors[name] = Tensor(dtype, shape, begin + at, nbytes)
         at += nbytes
     if begin + at != size:
         raise CheckpointDamaged(f"{file}: has {size} bytes and should have {begin + at}: it is cut off or something was appended")

@@ -48,9 +48,13 @@ _STORAGES = {
     "ComplexDouble": "complex128",
     "ComplexFloat": "complex64",
 }
+_WITHOUT_STORAGES = (
+    *("uint16", "uint32", "uint64", "complex32"),
+    *("float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz", "float8_e8m0fnu", "float4_e2m1fn_x2"),
+)
 DTYPES = {
     f"torch.{name}": name
-    for name in (*_STORAGES.values(), "uint16", "uint32", "uint64", "float8_e4m3fn", "float8_e5m2")
+    for name in (*_STORAGES.values(), *_WITHOUT_STORAGES)
 }  # fmt: skip
 _UNTYPED = ("torch.storage.UntypedStorage", "torch.UntypedStorage")
 _TENSOR_V2, _TENSOR_V3 = "torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_tensor_v3"
