@@ -50,6 +50,8 @@ def put_module(module: torch.nn.Module, taking: Taking, path: str) -> None:
                 taking.array(_joined(base, name), buffer, "buffer")
                 if _is_sent(_joined(prefix, name), senders):
                     taking.synced(_joined(base, name))
+            elif buffer is not None and buffer.is_meta:
+                taking.without_memory.append(taking.placer.name(_joined(base, name)))
         if type(inner).get_extra_state is not torch.nn.Module.get_extra_state:
             if type(inner).set_extra_state is torch.nn.Module.set_extra_state:
                 raise UsageError(f"{base or 'the module'} is a {type(inner).__name__} with get_extra_state and no set_extra_state")

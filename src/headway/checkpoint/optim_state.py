@@ -213,7 +213,7 @@ class _Work:
                 place = Place(name, member.place.shape, member.place.cuts)
                 hold_range(self.taking, member, place, local, "moment", guarded=True)
         elif not member.flat or member.begin < member.end:
-            local = _as_parameter(local, parameter, member, name)
+            local = _as_parameter(local, self._real(parameter), member, name)
             kind: Kind = "scalar" if local.shape == () and slot in self.numbers else "moment"
             self.taking.hold(_slot_place(name, member, local.shape), local, kind, guarded=True)
 
@@ -309,6 +309,7 @@ class _Work:
 
     def _fresh(self, parameter: Any, member: Member, group: dict[str, Any], slot: str, known: Object) -> Any:
         """Memory for a slot of the checkpoint. Padding, which nothing fills, is zero."""
+        parameter = self._real(parameter)
         dtype, like, name = torch_dtype(known.dtype), parameter.detach(), self._name(member, slot)
         if known.shape == () and slot in self.numbers:
             return torch.empty((), dtype=dtype, device=_scalar_device(parameter, group, slot))
@@ -321,6 +322,10 @@ class _Work:
             return torch.zeros([mine if size == whole else size for size, whole, mine in pairs], dtype=dtype, device=like.device)
         shapes = f"has shape {known.shape} in the checkpoint, its parameter {member.place.shape}"
         raise CheckpointMismatch(f"{name} {shapes}: how this follows is not known")
+
+    def _real(self, parameter: Any) -> Any:
+        """The memory of a parameter: for one that has none yet, what it gets when it is loaded."""
+        return self.taking.rooms.get(id(parameter), parameter)
 
     def _make_shared(
         self,
@@ -339,7 +344,9 @@ class _Work:
             rooms[name] = torch.empty((), dtype=torch_dtype(known.dtype))
             self.taking.hold(Place(name, ()), local_of(rooms[name], name, True), "scalar")
         if not isinstance(current, torch.Tensor):
-            current = new[slot] = torch.zeros((), dtype=torch_dtype(known.dtype), device=_scalar_device(parameter, group, slot))
+            current = new[slot] = torch.zeros(
+                (), dtype=torch_dtype(known.dtype), device=_scalar_device(self._real(parameter), group, slot)
+            )
 
         def accept(_: Values) -> None:
             first = next(iter(rooms))

@@ -8,6 +8,7 @@ every byte has been verified.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -74,6 +75,8 @@ class Taking:
         self.rank, self.ranks = rank, ranks
         self.select = select or (lambda name: True)
         self.members: dict[tuple[Any, ...] | int, list[Member]] = {}  # by id() and by memory
+        self.rooms: dict[int, Any] = {}  # memory that is loaded into, by id() of the tensors that get it then
+        self.without_memory: list[str] = []  # what will have none after loading, either
         self._holdings: dict[str, Holding] = {}
         self._aliases: dict[str, Object] = {}
         self._values: dict[str, Json] = {}
@@ -85,7 +88,9 @@ class Taking:
 
     def array(self, path: str, array: Any, kind: Kind) -> None:
         """An array of the state under its own name, or as another name of one that is already there."""
-        local = local_of(array, path, self.saved is not None)
+        local = self._local(array, path)
+        if local is None:
+            return
         place = self.placer.place(path, local.shape)
         name = place.name
         tied = self.placer.tied(name)
@@ -106,6 +111,30 @@ class Taking:
         if local.key is not None:
             self._keys[local.key] = name
         self._remember(array, local, [Member(path, place, holding, local.shape)])
+
+    def _local(self, array: Any, path: str) -> Local | None:
+        """An array of the state; one that has no memory yet, with the memory that it gets when all is loaded."""
+        if self.saved is None or not is_tensor(array):
+            return local_of(array, path, self.saved is not None)
+        from headway.checkpoint import torch_state
+
+        if not torch_state.lacks_memory(array):
+            return local_of(array, path, True)
+        name = self.placer.name(path)
+        known = self.saved.objects.get(name) if self.select(name) else None
+        if id(array) not in self.rooms and known is not None:
+            torch_state.refuse_watched(array, name)
+            room = self.rooms[id(array)] = torch_state.room_for(array, known.shape)
+            self._kept.append(array)
+            self.then(lambda _: torch_state.give_memory(array, room), name)
+        if id(array) in self.rooms:
+            return local_of(self.rooms[id(array)], path, True)
+        self.without_memory.append(name)
+        if array.is_meta:
+            return torch_state.without_memory(array, name)
+        if self.strict and self.select(name):
+            raise self.missing([name])
+        return None
 
     def hold(self, place: Place, local: Local, kind: Kind, guarded: bool = False) -> Holding:
         """What is here of an array that lies at a place."""
@@ -164,6 +193,8 @@ class Taking:
                     before, after = ([name for name, _ in some] for some in (accepts[:number], accepts[number + 1 :]))
                     error.add_note(_half_loaded(what, before, after))
                     raise
+            if self.without_memory:
+                _warn_of_no_memory(self.without_memory)
 
         return Inventory(list(self._holdings.values()), self._aliases, self._values, accept)
 
@@ -254,6 +285,15 @@ def fresh(known: Object, as_tensor: bool) -> Any:
     import numpy as np
 
     return np.empty(known.shape, numpy_dtype(known.dtype))
+
+
+def _warn_of_no_memory(names: list[str]) -> None:
+    warnings.warn(
+        f"{_some(names)} had no memory and got none, because the checkpoint does not have them or they were not to be loaded: make "
+        "them anew before you use them (buffers that are not persistent are in no checkpoint)",
+        RuntimeWarning,
+        stacklevel=2,
+    )
 
 
 def _half_loaded(what: str, before: list[str], after: list[str]) -> str:

@@ -11,9 +11,11 @@ really splits from right to left, which `_StridedShard` describes only where siz
 from __future__ import annotations
 
 import sys
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.nn.parameter import is_lazy
 
 from headway.checkpoint.cuts import Cut, chunk, composed, length, taken, uncut
 from headway.checkpoint.sources import Local, code_named, refuse_unwritable
@@ -119,9 +121,58 @@ def local_tensor(tensor: torch.Tensor, name: str, writable: bool) -> Local:
     return Local(code, shape, extent, cuts, TorchMemory(inside), 0, strides, key)
 
 
+# --- tensors without memory ------------------------------------------------------------------------------------------
+
+
+def lacks_memory(tensor: torch.Tensor) -> bool:
+    """Whether a tensor gets its memory by being loaded: one on the meta device, or of a lazy module that was not called yet."""
+    return is_lazy(tensor) or (tensor.is_meta and type(tensor) in _PLAIN)
+
+
+def room_for(tensor: torch.Tensor, saved: tuple[int, ...]) -> torch.Tensor:
+    """Memory for it: on the device on which new tensors are; for a lazy one, on its own and of the shape that was saved."""
+    if is_lazy(tensor):
+        return torch.empty(saved, dtype=tensor.dtype, device=tensor.device if not tensor.is_meta else _default_device())
+    return torch.empty_like(tensor, device=_default_device(), requires_grad=False)
+
+
+def _default_device() -> torch.device:
+    default = torch.get_default_device()
+    return default if default.type != "meta" else torch.device("cpu")
+
+
+def without_memory(tensor: torch.Tensor, name: str) -> Local:
+    """A tensor on the meta device that stays there."""
+    shape = tuple(tensor.shape)
+    return Local(code_named(tensor.dtype, name), shape, shape, None, TorchMemory(tensor), 0, tensor.stride(), None)
+
+
+def refuse_watched(tensor: torch.Tensor, name: str) -> None:
+    """Raise UsageError for a tensor on the meta device that can't be given memory where it is, without a new object."""
+    if weakref.getweakrefs(tensor):
+        raise UsageError(
+            f"{name} is on the meta device, and something refers to it weakly, so it can't be exchanged: materialise it first "
+            "(`to_empty`)"
+        )
+
+
+def give_memory(tensor: Any, room: torch.Tensor) -> None:
+    """Let a tensor without memory have this. It stays the object that modules and optimizers know."""
+    if is_lazy(tensor):
+        lazy: Any = tensor
+        lazy.data = room
+        lazy.__class__ = lazy.cls_to_become
+        return
+    new = torch.nn.Parameter(room, tensor.requires_grad) if isinstance(tensor, torch.nn.Parameter) else room
+    new.__dict__.update(tensor.__dict__)
+    torch.utils.swap_tensors(tensor, new)  # type: ignore[no-untyped-call]
+
+
 def _refuse_unusual(tensor: torch.Tensor, name: str) -> None:
     what = ""
-    if tensor.layout is not torch.strided:
+    if is_lazy(tensor):
+        what = "it is of a lazy module that was not called yet: call it once first"
+    elif tensor.layout is not torch.strided:
         what = f"its layout is {tensor.layout}: convert it to a dense tensor"
     elif tensor.is_meta:
         what = "it is on the meta device, without memory: materialise it first (`to_empty`)"
