@@ -208,6 +208,20 @@ SPENT: tuple[Bug, ...] = (
         "        if False:\n",
     ),
     bug(
+        "what a call charges while its run stops is not booked",
+        BOOKS,
+        "        if journal.failure is None:\n",
+        "        if journal.failure is None and not self._engine.closing:\n",
+        tests="program/test_what_a_stopped_run_spent.py",
+    ),
+    bug(
+        "a call of a stopped run is booked at what it had reserved",
+        BOOKS,
+        "        if held and account is not None and self._engine.closing:\n",
+        "        if False:\n",
+        tests="program/test_what_a_stopped_run_spent.py",
+    ),
+    bug(
         "a reservation is settled twice",
         BOOKS,
         '                self._book(call, account.key if account else b"", account, due)\n        if account',

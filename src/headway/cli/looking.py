@@ -258,7 +258,10 @@ def _budgets(story: Story, run: RunDocument) -> Table:
         for unit, limit in budget.limits.items():
             known, held = budget.spent.get(unit, 0.0), budget.held.get(unit, 0.0)
             spent = known if run.driven_by else known + held
-            note = f" ({words.amount(held)} {'reserved' if run.driven_by else 'assumed'})" if held else ""
+            assumed = budget.spent.get(f"assumed_{unit}", 0.0) + (0.0 if run.driven_by else held)
+            notes = [f"{words.amount(assumed)} assumed"] * bool(assumed)
+            notes += [f"{words.amount(held)} reserved"] * bool(held and run.driven_by)
+            note = f" ({', '.join(notes)})" if notes else ""
             add_bar(table, f"budget {unit}", spent, limit, note)
     if len(story.budgets) > BUDGETS:
         table.add_row(Text(f"… {len(story.budgets) - BUDGETS:,} more budgets inside", style="dim"))

@@ -156,18 +156,27 @@ class Books:
                         account.release({unit: used})
         self._book(call, scope, account, amounts)
         if account is not None:
-            body = encode_body(Charge(call._spec.name, scope, x.costs[scope]))
-            self._engine.append(Row(Kind.CHARGE | COSTED, call.key, call.parent_key, body))
+            self._note(call, scope)
         if self._engine.emit:
             self._engine.emit(events.CallCharged(at=self._engine.wall(), key=call.key.hex(), task=call.task, amounts=amounts))
 
+    def _note(self, call: Handle[Any], scope: bytes, *, settled: bool = False) -> None:
+        """Record what a call has spent so far in a scope, also while the run stops and ends are no longer recorded: what was spent
+        is spent."""
+        journal = self._engine.journal
+        if journal.failure is None:
+            body = encode_body(Charge(call._spec.name, scope, call.extra().costs.get(scope, {}), settled))
+            journal.append(Row(Kind.CHARGE | COSTED, call.key, call.parent_key, body))
+
     def settle(self, call: Handle[Any], seconds: float) -> None:
-        """Close the books of one attempt. Its row, which follows, carries the sum."""
+        """Close the books of one attempt. Its row, which follows, carries the sum; where the run stops and none follows, a charge
+        does."""
         account = call._scope.account
         x = call._x
         if x is None:
             return
-        if x.reserved:
+        held = bool(x.reserved)
+        if held:
             if account is not None:
                 account.release(x.reserved)
             due = {unit: amount for unit, amount in x.reserved.items() if unit not in x.charged and amount}
@@ -179,6 +188,8 @@ class Books:
         if account is not None and seconds > 0 and "seconds" in account.units and "seconds" not in x.charged:
             self._book(call, account.key, account, {"seconds": seconds})
         x.charged.clear()
+        if held and account is not None and self._engine.closing:
+            self._note(call, account.key, settled=True)
 
     def _book(self, call: Handle[Any], scope: bytes, account: Account | None, amounts: Amounts) -> None:
         costs = call.extra().costs

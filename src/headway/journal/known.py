@@ -136,7 +136,7 @@ def load(store: Store, uid: int) -> Known:
 
 def _still_reserved(start: Start | None, charge: Charge) -> Amounts:
     """What is left of a started call's reservation after its charges."""
-    if start is None or start.scope != charge.scope:
+    if start is None or charge.settled or start.scope != charge.scope:
         return {}
     return {
         unit: max(0.0, start.cost.get(unit, 0.0) + amount - charge.cost.get(unit, 0.0)) for unit, amount in start.reserved.items()

@@ -7,7 +7,7 @@ made it. The body is one of the structs below, in msgpack.
     START      a call began an attempt. Written only where its absence would lose something: the call is an effect, or it
                holds a reservation in a budget.
     ATTEMPT    an attempt failed and the call will be tried again at `retry_at`.
-    CHARGE     a call spent something before it ended.
+    CHARGE     a call spent something before it ended. A `settled` one is all that it spent: its run stopped, and it with it.
     OUTCOME    a call ended: its value, its error, or that it was cancelled.
     DECISION   what a program was told once and must be told again: the winner of a race, an order of completion, a
                time, an event, the absolute time of a deadline, the amounts of a budget, what was taken of them.
@@ -112,6 +112,7 @@ class Charge(msgspec.Struct, frozen=True, array_like=True):
     task: str
     scope: bytes
     cost: Amounts
+    settled: bool = False  # what it had reserved and did not spend is given back
 
 
 class Outcome(msgspec.Struct, frozen=True, array_like=True):

@@ -280,7 +280,7 @@ class _Teller:
         if start is not None and start.scope == body.scope:
             charged = {unit: amount - start.cost.get(unit, 0.0) for unit, amount in body.cost.items()}
             left = {unit: max(0.0, amount - charged.get(unit, 0.0)) for unit, amount in start.reserved.items()}
-            self.held.note(row.key, body.scope, {}, left)
+            self.held.note(row.key, body.scope, {}, {} if body.settled else left)
 
     def _book(self, key: bytes, scope: bytes, cost: Amounts) -> None:
         """The call's cost in its own account; what it had reserved is settled."""

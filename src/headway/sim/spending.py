@@ -58,7 +58,7 @@ class _Sums:
             self.charged.add(row.key)
             cost, held = self.lines.get((row.key, charge.scope), ({}, {}))
             left = {unit: max(0.0, amount + cost.get(unit, 0.0) - charge.cost.get(unit, 0.0)) for unit, amount in held.items()}
-            self.lines[row.key, charge.scope] = (charge.cost, left)
+            self.lines[row.key, charge.scope] = (charge.cost, {} if charge.settled else left)
             return
         if kind == Kind.START:
             start = decode_start(row.body)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import signal
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 import headway as hw
 from headway import models
+from headway.cli.app import app
 from headway.models.protocol import finish_of, request_body, usage_in
 from headway.models.requests import make_request
 
@@ -514,3 +518,30 @@ def test_a_model_that_only_thought_was_cut_off(asked):
 )
 def test_why_a_sample_ended_in_the_words_of_many_servers(reason, finish):
     assert finish_of(reason) == finish
+
+
+# --- where a stopped run shows it ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("kind", "shown"), [("slow", "12 of 100 (12 assumed)"), ("silent", "30 of 100 (30 assumed)")])
+def test_a_run_that_is_stopped_at_once_shows_what_had_come_or_the_reservation(misbehaving, tmp_path, kind, shown):
+    """Two words of an answer had come, or nothing. The bound of its prompt is 10 tokens."""
+    model = models.Endpoint(f"{kind}-stopped", base_url=misbehaving.url, price=models.FREE)
+
+    @hw.task
+    async def program() -> None:
+        async def until_two_words_came() -> None:
+            await asyncio.to_thread(misbehaving.until, f"{kind}-stopped", "asked")
+            await asyncio.sleep(0.2)
+            signal.raise_signal(signal.SIGINT)
+            asyncio.get_running_loop().call_later(0.05, signal.raise_signal, signal.SIGINT)
+
+        with hw.budget(tokens=100):
+            stopping = asyncio.ensure_future(until_two_words_came())
+            await models.sample(model, "Hi", max_tokens=RESERVED)
+            await stopping
+
+    with pytest.raises(hw.Interrupted):
+        hw.run(program, store=tmp_path / "store", run_id="run", progress=False)
+    told = CliRunner().invoke(app, ["show", "run", "--store", str(tmp_path / "store")])
+    assert shown in " ".join(told.output.split())
