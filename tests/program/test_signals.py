@@ -16,7 +16,8 @@ import pytest
 import headway as hw
 from headway.engine import events
 from headway.inside import encode_signal
-from headway.journal.records import COSTED, Kind
+from headway.journal.given import Given
+from headway.journal.records import COSTED, Kind, Signal
 from headway.sim.history import History
 from headway.sim.nature import STEADY
 from headway.sim.store import Crash
@@ -609,3 +610,17 @@ def test_every_wait_is_shown_with_what_it_was_told(go):
 
     assert go(program, store=store, events=seen.append) == {"by": "Ann"}
     assert go(program, store=store) == {"by": "Ann"}
+
+
+@pytest.mark.parametrize("ended", [("call",), ("call", "parent"), ("call", "parent", "root")])
+def test_a_call_that_ended_well_and_fails_when_it_is_asked_again_gives_its_signal_back(ended):
+    """As it is asked again when the source of a task below it has changed."""
+    given, sent = Given(), Signal(number=1, name="a", value=b"", at=0.0)
+    above = {"call": b"parent", "parent": b"root", "root": b""}
+    given.tell(b"wait", b"call", sent, 1)
+    for name in ended:
+        assert given.end(name.encode(), above[name], ok=True, afresh=False) == []
+    assert given.free() == []
+    assert given.end(b"call", b"parent", ok=False, afresh=False) == [1]
+    assert given.end(b"parent", b"root", ok=False, afresh=True) == []
+    assert given.free() == [sent]

@@ -33,6 +33,7 @@ class Given:
         self._number: dict[bytes, int] = {}  # wait: the signal that it was told
         self._own: dict[bytes, list[bytes]] = {}  # call: waits in its own code
         self._below: dict[bytes, list[bytes]] = {}  # call: waits of those below that have ended
+        self._ended: set[bytes] = set()  # calls that have handed something on
         self._path: dict[bytes, list[bytes]] = {}  # wait: the calls that have ended around it, from the inside
 
     # --- what happens ------------------------------------------------------------------------------------------------
@@ -56,6 +57,7 @@ class Given:
 
     def fail_attempt(self, call: bytes, *, afresh: bool) -> None:
         """An attempt of the call failed; `afresh`: its children are asked in a new epoch."""
+        self._reopen(call)
         waits = self._own.pop(call, [])
         if afresh:
             waits += self._below.pop(call, [])
@@ -64,6 +66,7 @@ class Given:
 
     def end(self, call: bytes, parent: bytes, *, ok: bool, afresh: bool) -> list[int]:
         """The call has ended; the signals that are free now."""
+        self._reopen(call)
         freed = [number for number, keeper in self.kept.items() if keeper == call]
         for number in freed:
             del self.kept[number]
@@ -74,11 +77,26 @@ class Given:
                 freed += self.let_go(below)
         passed = [wait for wait in (*own, *below) if self.holds(wait)]
         if passed:
+            self._ended.add(call)
             self.touched.add(parent)
             self._below.setdefault(parent, []).extend(passed)
             for wait in passed:
                 self._path.setdefault(wait, []).append(call)
         return freed
+
+    def _reopen(self, call: bytes) -> None:
+        """A call that had ended well was asked again, because the source of something changed: what it had is its own again."""
+        if call not in self._ended:
+            return
+        self._ended.discard(call)
+        for wait, path in self._path.items():
+            if call in path:
+                for waits in self._below.values():
+                    if wait in waits:
+                        waits.remove(wait)
+                place = path.index(call)
+                (self._below if place else self._own).setdefault(call, []).append(wait)
+                del path[place:]
 
     # --- what is so --------------------------------------------------------------------------------------------------
 
