@@ -16,6 +16,7 @@ import pytest
 import headway as hw
 from headway.engine import events
 from headway.inside import encode_signal
+from headway.journal.codec import decode
 from headway.journal.given import Given
 from headway.journal.records import COSTED, Kind, Signal
 from headway.sim.history import History
@@ -624,3 +625,38 @@ def test_a_call_that_ended_well_and_fails_when_it_is_asked_again_gives_its_signa
     assert given.end(b"call", b"parent", ok=False, afresh=False) == [1]
     assert given.end(b"parent", b"root", ok=False, afresh=True) == []
     assert given.free() == [sent]
+
+
+@hw.task(retry=hw.Retry(attempts=2, delay_s=1, jitter=0))
+async def owed(name: str) -> Any:
+    value = await hw.wait_event("a")
+    if hw.call().attempt == 1:
+        raise ConnectionError(name)
+    return value
+
+
+@hw.task
+async def edited() -> list[Any]:
+    if SWITCH["edition"] == 1:
+        return [await owed("first")]
+    if SWITCH["edition"] == 2:
+        return [await hw.wait_event("a")]
+    return [await soon("b"), "asked for nothing"]
+
+
+@pytest.mark.parametrize(("edition", "left"), [(2, []), (3, ["A"])])
+def test_what_is_owed_to_a_call_that_an_edited_program_does_not_ask_for_is_free(edition, left):
+    SWITCH["edition"] = 1
+    whole = Told((0.5, "a", "A"))
+    assert whole.run(edited) == ["A"]
+    failed = [seq for seq, row in enumerate(whole.history.rows(), 1) if row.kind & ~COSTED == Kind.ATTEMPT]
+    told = Told((0.5, "a", "A"))
+    told.run(edited, crash=Crash(failed[0], "after"))
+    assert told.history.lives[-1].how == "died"
+    SWITCH["edition"] = edition
+    told.history.edited = True
+    value = told.run(edited)
+    assert value == (["A"] if edition == 2 else [None, "asked for nothing"])
+    engine = told.history.lives[-1].engine
+    assert engine is not None
+    assert [decode(each.value) for each in engine.signals.queue.get("a", ())] == left

@@ -99,6 +99,7 @@ class Admission:
 
     def _resume(self, call: Handle[Any]) -> None:
         """Take over the attempts that earlier processes recorded of a call that is asked again."""
+        self._engine.signals.asked(call)
         if (found := self._engine.known.attempts.get(call.key)) is not None:
             seq, attempt = found
             call._epoch = max(call._epoch, attempt.epoch)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from headway.engine import events
+from headway.engine.bounds import REPLAY_S
 from headway.engine.handle import FINISHING, MISSING, Frame, Handle
 from headway.engine.identity import asked_again, given_back, waited_for
 from headway.errors import HeadwayError
@@ -60,6 +61,7 @@ class Signals:
         self.look: Callable[[Callable[[], None]], None] | None = None  # has the store looked at, and calls back
         self.looking = 0  # waits for the store
         self._waiters: dict[str, list[Waiter]] = {}
+        self._unasked = self.given.keepers()  # calls that are owed signals and that the program has not asked for in this life
         self._handed: set[int] = set()  # to waiters that have not taken them yet
         self._lent: dict[tuple[bytes, bytes], list[bytes]] = {}  # call and coroutine: waits told again what they had given back
         self._branch: dict[bytes, bytes] = {}  # wait: the coroutine that it stands in, of those that its call has joined
@@ -169,6 +171,8 @@ class Signals:
         ends = None if until is None else loop.time() + min(timeout_s or 0.0, until - engine.wall())
         self._waiters.setdefault(waiter.name, []).append(waiter)
         looked = False
+        if self._unasked:
+            loop.call_later(REPLAY_S, self._give_up_unasked)
         try:
             while True:
                 left = None if until is None or ends is None else min(until - engine.wall(), ends - loop.time())
@@ -243,10 +247,23 @@ class Signals:
 
     def ended(self, call: Handle[Any], *, ok: bool, afresh: bool) -> None:
         """The end of a call is recorded."""
-        if call.key in self.given.touched:
+        if call.key in self.given.touched or (call._parent is None and self.given.kept):
             freed = self.given.end(call.key, call.parent_key, ok=ok, afresh=afresh)
             self.place(call)
             self._free(freed)
+
+    def asked(self, call: Handle[Any]) -> None:
+        """The program asks for a call, of which earlier attempts may be recorded."""
+        self._unasked.discard(call.key)
+
+    def _give_up_unasked(self) -> None:
+        """The program was edited, and does not ask any more for a call that is owed signals: others wait for them."""
+        again = self._engine.replay.last_answer() + REPLAY_S
+        if again > self._engine.loop.time():
+            self._engine.loop.call_at(again, self._give_up_unasked)
+        elif self._unasked and not self._engine.closing:
+            self._free(self.given.keep_no_longer(self._unasked))
+            self._unasked.clear()
 
     def place(self, call: Handle[Any]) -> None:
         """What was told inside of a call that has ended now stands where the call was made."""

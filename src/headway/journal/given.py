@@ -4,7 +4,8 @@ A signal is told to one wait. It is used for good when the call that waited has 
 
 - the call ends in any other way: its signals are free again, in their old place in the queue;
 - an attempt of the call fails: they are kept for the next attempt, which is told them when it asks. Where the children are asked
-  afresh, so are the signals that were told below, whose results nobody can find any more;
+  afresh, so are the signals that were told below, whose results nobody can find any more. What is kept for a call that nobody asks
+  again is free when the run has ended;
 - a join had no use for what a coroutine or a contestant gave: a row of its own says which waits gave theirs back.
 
 Each telling has a name of its own, so nothing is recorded twice: a wait that is asked again asks under another name.
@@ -12,10 +13,10 @@ Each telling has a name of its own, so nothing is recorded twice: a wait that is
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from headway.journal.codec import decode
-from headway.journal.records import Attempt, Decision, Outcome, Signal, Status
+from headway.journal.records import NO_PARENT, Attempt, Decision, Outcome, Signal, Status
 
 EVENT, BACK = b"\x93\xa5event", b"\x93\xaaevent-back"  # how the rows begin that matter here
 
@@ -67,7 +68,7 @@ class Given:
     def end(self, call: bytes, parent: bytes, *, ok: bool, afresh: bool) -> list[int]:
         """The call has ended; the signals that are free now."""
         self._reopen(call)
-        freed = [number for number, keeper in self.kept.items() if keeper == call]
+        freed = [number for number, keeper in self.kept.items() if keeper == call or parent == NO_PARENT]
         for number in freed:
             del self.kept[number]
         own, below = self._own.pop(call, []), self._below.pop(call, [])
@@ -103,6 +104,17 @@ class Given:
     def number(self, wait: bytes) -> int:
         """The signal that a wait was told."""
         return self._number[wait]
+
+    def keepers(self) -> set[bytes]:
+        """The calls of which another attempt is owed a signal."""
+        return set(self.kept.values())
+
+    def keep_no_longer(self, calls: Collection[bytes]) -> list[int]:
+        """These calls are not asked again; the signals that are free now."""
+        freed = [number for number, keeper in self.kept.items() if keeper in calls]
+        for number in freed:
+            del self.kept[number]
+        return freed
 
     def holds(self, wait: bytes) -> bool:
         return self.has.get(self._number.get(wait, 0)) == wait

@@ -14,7 +14,7 @@ import msgspec
 
 from headway.journal.given import BACK, EVENT, Given
 from headway.journal.ledger import Ledger
-from headway.journal.records import COSTED, Amounts, Attempt, Charge, Decision, Kind, Outcome, Start, Status
+from headway.journal.records import COSTED, NO_PARENT, Amounts, Attempt, Charge, Decision, Kind, Outcome, Start, Status
 from headway.journal.store import Store
 
 _KIND = COSTED - 1
@@ -88,14 +88,14 @@ def load(store: Store, uid: int) -> Known:
     for seq, (kind, key, parent, body) in store.rows(uid):
         if kind == _OUTCOME:  # most rows, and nothing about them is looked at before a program asks
             above(parent)
-            if key in touched:
+            if key in touched or (given.kept and parent == NO_PARENT):
                 given.read_outcome(key, parent, decode_outcome(body), known.epoch(key))
             outcomes[key] = (seq, body)
             continue
         what = kind & _KIND
         if what == Kind.OUTCOME:
             above(parent)
-            if key in touched:
+            if key in touched or (given.kept and parent == NO_PARENT):
                 given.read_outcome(key, parent, decode_outcome(body), known.epoch(key))
             outcomes[key] = (seq, body)
             if kind & COSTED:
