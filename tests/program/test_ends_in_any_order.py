@@ -100,3 +100,41 @@ def test_a_thread_that_cannot_be_started_fails_its_call_and_not_the_run(tmp_path
 
     monkeypatch.setattr(thread, "_Thread", refuse)
     assert "no thread can be started (can't start new thread)" in hw.run(program, store=tmp_path / "store", progress=False)
+
+
+def test_every_run_of_a_loop_stops_in_order_when_the_process_is_told_to(tmp_path):
+    path = tmp_path / "program.py"
+    path.write_text(
+        """
+import asyncio, os, signal
+import headway as hw
+
+@hw.task
+async def rest(i: int) -> int:
+    await hw.sleep(0.05)
+    return i
+
+@hw.task
+async def main(n: int) -> int:
+    for i in range(1000):
+        await rest(i)
+        if i == 3 and n == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+    return n
+
+async def service() -> None:
+    runs = (hw.arun(main, n, run_id=f"run{n}", progress=False) for n in range(3))
+    print([type(end).__name__ for end in await asyncio.gather(*runs, return_exceptions=True)])
+
+if __name__ == "__main__":
+    asyncio.run(service())
+"""
+    )
+    env = {**os.environ, "PYTHONPATH": SRC}
+    done = subprocess.run([sys.executable, str(path)], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "['Interrupted', 'Interrupted', 'Interrupted']", done.stderr
+    store = hw.SqliteStore(tmp_path / ".headway")
+    try:
+        assert {store.run(f"run{n}").status for n in range(3)} == {RunStatus.INTERRUPTED}
+    finally:
+        store.close()

@@ -13,30 +13,56 @@ import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
-_taken: list[int] = []
+_taken: dict[int, Any] = {}  # signals that are the runs', with the handlers that they had
+_runs: list[tuple[Callable[[int], None], Callable[[int], None]]] = []  # those that go on in the main thread hear of them, each
 
 
 @contextmanager
 def interrupts(act: Callable[[int], None], at_once: Callable[[int], None]) -> Iterator[None]:
     """Have `act` called with the number of each such signal, on the running loop, and `at_once` in the signal's handler, whatever
-    the loop does. Handlers of the program's own are left alone, and so is everything where the loop is not in the main thread."""
+    the loop does; so for every run that goes on here. Handlers of the program's own are left alone, and so is everything where the
+    loop is not in the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM) if _is_default(number)}
-    loop = asyncio.get_running_loop()
-    _taken.extend(before)
-    for number in before:
-        loop.add_signal_handler(number, act, number)  # which wakes the loop
-        signal.signal(number, lambda signum, _: at_once(signum))
+    loop, mine = asyncio.get_running_loop(), (act, at_once)
+    if not _runs:
+        _take(loop)
+    _runs.append(mine)
     try:
         yield
     finally:
-        for number, handler in before.items():
-            _taken.remove(number)
-            loop.remove_signal_handler(number)
-            signal.signal(number, handler)
+        if mine in _runs:  # a fork has forgotten it
+            _runs.remove(mine)
+            if not _runs:
+                _return(loop)
+
+
+def _take(loop: asyncio.AbstractEventLoop) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if _is_default(number):
+            _taken[number] = signal.getsignal(number)
+            loop.add_signal_handler(number, _tell_all, number)  # which wakes the loop
+            signal.signal(number, _tell_all_at_once)
+
+
+def _return(loop: asyncio.AbstractEventLoop) -> None:
+    for number, handler in list(_taken.items()):
+        del _taken[number]
+        loop.remove_signal_handler(number)
+        signal.signal(number, handler)
+
+
+def _tell_all(number: int) -> None:
+    for act, _ in _runs:
+        act(number)
+
+
+def _tell_all_at_once(number: int, _: object) -> None:
+    for _, at_once in _runs:
+        at_once(number)
 
 
 def _is_default(number: int) -> bool:
@@ -71,6 +97,7 @@ def _give_back() -> None:
         for number in _taken:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
         _taken.clear()  # what it forks in turn has handlers of its own
+        _runs.clear()
     _let_go()
 
 
