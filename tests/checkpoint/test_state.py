@@ -80,7 +80,7 @@ def test_names_are_the_keys_and_the_modules_own() -> None:
     assert "more.0" in names
     assert "opt.state.model.up.weight.exp_avg" in names
     assert inventory.values["step"] == 2
-    assert (inventory.values["more.1.x.0"], inventory.values["more.1.x.1"]) == (1, "a")
+    assert inventory.values["more.1.x"] == {"$tuple": [1, "a"]}
     assert inventory.values["opt.group.model.up.weight"]["lr"] == 0.01
     assert inventory.values["opt.group.model.frozen"]["betas"] == {"$tuple": [0.9, 0.999]}
     kinds = {holding.name: holding.object.kind for holding in inventory.holdings}

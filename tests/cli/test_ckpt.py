@@ -448,3 +448,31 @@ def test_help_imports_nothing_that_is_slow(folder: Folder) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.endswith("\n\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("export", "runs", "out", "--select", "modle.*"), "near to it: model.bias"),
+        (("export", "runs", "out", "--select", "lr"), "(values are not exported)"),
+        (("export", "runs", "out", "--strip", "modle."), "it begins none of the 3 names"),
+        (("show", "runs", "latest", "modle.*"), "near to it: model.bias"),
+        (("gc", "runs", "--best", "val_los:min:1"), "no checkpoint has such a metric; they have val_loss"),
+        (("gc", "runs", "--keep-every", "1000"), "no step is a multiple of it (the newest are 30, 20, 10)"),
+    ],
+)
+def test_a_name_that_matches_nothing_is_an_error_that_shows_what_there_is(
+    folder: Folder, copy: str, words: tuple[str, ...], said: str
+) -> None:
+    answer = ckpt(folder, *words)
+    assert answer.code == 2
+    assert said in answer.err
+    assert len(ids(folder)) == 3
+    assert not Path("out").exists()
+
+
+@pytest.mark.parametrize("command", ["show", "verify", "pin", "export"])
+def test_a_command_about_the_newest_says_what_it_passes_over(folder: Folder, copy: str, command: str) -> None:
+    data_of(folder, 30).with_name("manifest.json").write_bytes(b"")
+    answer = ckpt(folder, command, copy, *(["out.safetensors"] if command == "export" else ["latest"]))
+    assert "its hash does not match its content (0 bytes)" in answer.err + answer.out

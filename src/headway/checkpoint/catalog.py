@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import operator
 import re
+from collections.abc import Callable
 
 import msgspec
 
@@ -18,6 +19,7 @@ from headway.errors import CheckpointDamaged, NoCheckpoint, UsageError
 
 _FOLDER = re.compile(rf"{STEPS}/(\d{{12,}})-([^/]+)")
 SHORTEST = 4  # of an abbreviated id
+Note = Callable[[str], None]
 
 
 class Damaged(msgspec.Struct, frozen=True):
@@ -113,8 +115,10 @@ def newest(backend: Backend) -> Newest:
     return Newest(catalog.checkpoints[0] if catalog.checkpoints else None, tuple(skipped))
 
 
-def find(backend: Backend, step: int | str) -> Manifest:
+def find(backend: Backend, step: int | str, note: Note = lambda why: None) -> Manifest:
     """The checkpoint of a step (the newest of several), of an id (or the beginning of one), or `"latest"`.
+
+    `note` is told of everything that was passed over because it does not verify.
 
     Raises NoCheckpoint, saying what is there, and CheckpointDamaged where the one that is meant does not verify.
     """
@@ -131,6 +135,8 @@ def find(backend: Backend, step: int | str) -> Manifest:
                     f"{backend.url} has no checkpoint that verifies:" + "".join(f"\n  {why}" for why in found.skipped)
                 )
             raise NoCheckpoint(f"{backend.url} has no checkpoint yet")
+        for why in found.skipped:
+            note(why)
         return found.manifest
     known = places(backend)
     chosen = _meant(known, step)
@@ -145,6 +151,8 @@ def find(backend: Backend, step: int | str) -> Manifest:
             errors.append(error)
     if not read:
         raise errors[0]
+    for flawed in errors:
+        note(str(flawed))
     return max(read, key=lambda each: each.serial)
 
 

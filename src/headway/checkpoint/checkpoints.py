@@ -38,9 +38,13 @@ from headway.checkpoint.leases import SAVING, live, opened, pin, reading, unpin
 from headway.checkpoint.load import load
 from headway.checkpoint.manifest import Json, Manifest, Segment
 from headway.checkpoint.monitor import Listener, Monitor
+from headway.checkpoint.patience import Patience
 from headway.checkpoint.ranks import Ranks, ranks_here
+from headway.checkpoint.restored import Restored as Restored
+from headway.checkpoint.restored import fit
 from headway.checkpoint.retention import Keep
 from headway.checkpoint.save import DEADLINE_S, Save, Saver
+from headway.checkpoint.selection import Chosen, Selection
 from headway.checkpoint.state import claimed, refuse_unclaimed, take_for_load
 from headway.checkpoint.stored import read_manifest, read_segments
 from headway.checkpoint.together import together
@@ -53,15 +57,23 @@ _LOOK_S = 0.05
 _MAKING = threading.Lock()  # of a saver, by one of several threads
 
 
-class Restored(msgspec.Struct, frozen=True):
-    """What was loaded. `passed_over` says why newer checkpoints were not; `bytes_read` came from the medium on this rank."""
+class _Said(msgspec.Struct, frozen=True):
+    """What a rank says before a load: what it was asked for; from the first one, the checkpoint and why others are passed over."""
 
-    step: int
-    id: str
-    metrics: dict[str, float]
-    bytes_read: int
-    seconds: float
+    step: str
+    folder: str = ""
     passed_over: tuple[str, ...] = ()
+
+
+class _Wanted(msgspec.Struct, frozen=True):
+    """The names that a rank loads, and those that it would if the checkpoint had them."""
+
+    claimed: set[str]
+    missing: dict[str, str]
+
+
+_decode_said = msgspec.msgpack.Decoder(_Said).decode
+_decode_wanted = msgspec.msgpack.Decoder(_Wanted).decode
 
 
 class Checkpoints:
@@ -126,7 +138,7 @@ class Checkpoints:
 
     # --- saving ------------------------------------------------------------------------------------------------------
 
-    def save(self, state: Any, step: int, *, metrics: Mapping[str, float] | None = None) -> Save:
+    def save(self, state: Any, step: int, *, metrics: Mapping[str, float] | None = None, may_skip: bool = True) -> Save:
         """Begin to save the state as that of `step`: how many steps are done. All ranks must call it.
 
         Returns when the rest of the copy is guarded: torch's optimizers wait for it before they change anything; code that changes
@@ -134,6 +146,8 @@ class Checkpoints:
 
         Args:
             metrics: numbers to keep with it, such as the validation loss (for `Keep(best=…)`).
+            may_skip: skip this save, with a warning, where earlier ones are still being written. False: wait for them, as for the
+                last state of a training.
 
         Raises:
             UsageError, LayoutError, CheckpointMismatch: this state can never be saved like this.
@@ -146,7 +160,7 @@ class Checkpoints:
             warnings.warn(f"step {step}: the metric {name}={kept.pop(name)} is not kept: it is no number", RuntimeWarning, 2)
         saver = self._saving()
         with saver.one_at_a_time:
-            return saver.save(state, self.layout, step, kept)
+            return saver.save(state, self.layout, step, kept, may_skip=may_skip)
 
     def prepare(self, state: Any) -> None:
         """Have the memory for saves of this state made ahead of time, as `steps` does: the first save blocks less. All ranks must
@@ -191,10 +205,7 @@ class Checkpoints:
             for step in range(first, total):
                 yield step
                 if (step + 1) % every == 0 or step + 1 == total:
-                    last = self.save(state, step + 1, metrics=metrics() if metrics else None)
-            if last is not None and last.skipped:
-                self.wait()
-                last = self.save(state, total, metrics=metrics() if metrics else None)
+                    last = self.save(state, step + 1, metrics=metrics() if metrics else None, may_skip=step + 1 < total)
             if last is not None:
                 last.durable()
         finally:
@@ -202,10 +213,11 @@ class Checkpoints:
             if (saver := self._own_saver()) is not None:
                 saver.sum_up()
 
-    def wait(self, timeout_s: float | None = None) -> None:
-        """Return when no save is on its way any more, durable or failed. Warns of those that failed."""
-        if (saver := self._own_saver()) is not None:
-            saver.wait(timeout_s)
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Return when no save is on its way any more, durable or failed; or after `timeout_s` seconds, and at the deadline of the
+        run (`hw.deadline`). Whether none is. Warns of those that failed or were skipped."""
+        saver = self._own_saver()
+        return saver is None or saver.wait(Patience(timeout_s))
 
     def guard(self) -> None:
         """Return when the state may be changed, whatever is still being copied. Torch's optimizers call it by themselves."""
@@ -213,10 +225,14 @@ class Checkpoints:
             saver.guard()
 
     def close(self, timeout_s: float | None = None) -> None:
-        """Wait for saves on their way and end the helper process. After `timeout_s` seconds the helper goes on alone."""
+        """Wait for saves on their way and end the helper process. After `timeout_s` seconds, and at the deadline of the run
+        (`hw.deadline`), the helper goes on alone, which a warning says.
+
+        A state whose save was skipped, and which is still the same, is saved now if no other was saved after it. (Of several ranks,
+        which may come here one by one, none does: `save(…, may_skip=False)` for the last state.)"""
         saver, self._saver = self._own_saver(), None
         if saver is not None:
-            saver.close(timeout_s)
+            saver.close(Patience(timeout_s))
 
     # --- loading -----------------------------------------------------------------------------------------------------
 
@@ -225,7 +241,7 @@ class Checkpoints:
         into: Any,
         step: int | str = "latest",
         *,
-        select: Callable[[str], bool] | None = None,
+        select: Chosen = None,
         strict: bool = True,
         layout: Layout | None = None,
         memory_bytes: int = 256 << 20,
@@ -233,68 +249,76 @@ class Checkpoints:
         """Load a checkpoint into the state, in place, under whatever layout the state has now. All ranks must call it.
 
         Everything is verified before the first byte of the state changes. `"latest"` is the newest that verifies: a damaged one is
-        passed over, with a warning that says what is wrong with it.
+        passed over, with a warning that says what is wrong with it. What is returned says which names were loaded and which not.
 
         Args:
             into: a state of the same structure. Optimizers may be new: what they lack is made.
             step: a step, an id, or `"latest"`.
-            select: which names to load; the rest is left as it is.
-            strict: False: leave out what only one of state and checkpoint has.
+            select: which names to load, as a pattern (`"model.*"`), several, or a function of a name; the rest is left as it is.
+            strict: False: leave out what only one of state and checkpoint has; warns of parts of the state that get nothing.
             layout: of this load, where it is not that of the saves.
             memory_bytes: memory to use above the state.
 
         Raises:
             NoCheckpoint: there is none (such).
-            CheckpointMismatch: state and checkpoint don't fit; nothing was changed.
+            CheckpointMismatch: state and checkpoint don't fit, or nothing would be loaded; nothing was changed.
             CheckpointDamaged: it is not what was saved; nothing was changed.
         """
         self.guard()
-        ranks = self._ranks()
-        passed_over: list[str] = []
+        ranks, selection = self._ranks(), Selection(select)
+        passed_over: dict[str, str] = {}  # by id; what has none, by itself
         while True:
             manifest = self._chosen(ranks, step, passed_over)
             try:
-                return self._load(manifest, into, ranks, select, strict, layout or self.layout, memory_bytes, passed_over)
+                done = self._load(manifest, into, ranks, selection, strict, layout or self.layout, memory_bytes)
             except CheckpointDamaged as error:
                 if step != "latest":
                     raise
                 warnings.warn(f"{self.root}: step {manifest.step} is passed over: {error}", RuntimeWarning, stacklevel=2)
-                passed_over.append(f"{manifest.id}: {error}")
+                passed_over[manifest.id] = f"{manifest.id}: {error}"
+            else:
+                return msgspec.structs.replace(done, passed_over=tuple(passed_over.values()))
 
-    def _chosen(self, ranks: Ranks, step: int | str, passed_over: list[str]) -> Manifest:
+    def _chosen(self, ranks: Ranks, step: int | str, passed_over: dict[str, str]) -> Manifest:
         """The same checkpoint on all ranks: the first one says which."""
 
         def say() -> bytes:
             if ranks.rank:
-                return f"{step}\n".encode()
-            self._await_orphans()
-            if not passed_over:
-                return f"{step}\n{find(self.backend, step).folder}".encode()
-            without = {line.partition(":")[0] for line in passed_over}
-            for manifest in manifests(self.backend).checkpoints:
-                if manifest.id not in without:
-                    return f"{step}\n{manifest.folder}".encode()
-            found = "".join(f"\n  {line}" for line in passed_over)
-            raise CheckpointDamaged(f"{self.root} has no checkpoint that verifies:{found}")
+                return msgspec.msgpack.encode(_Said(str(step)))
+            notes = self._await_orphans()
+            return msgspec.msgpack.encode(_Said(str(step), self._first_not_in(step, passed_over, notes), tuple(notes)))
 
-        said = [each.decode().partition("\n") for each in together(ranks, say)]
-        for rank, (asked, _, _) in enumerate(said):
-            if asked != said[0][0]:
+        said = [_decode_said(each) for each in together(ranks, say)]
+        for rank, each in enumerate(said):
+            if each.step != said[0].step:
                 raise CheckpointMismatch(
-                    f"rank 0 loads {said[0][0]} and rank {rank} loads {asked}: give all of them the same step. Nothing was changed"
+                    f"rank 0 loads {said[0].step} and rank {rank} loads {each.step}: give all of them the same step. "
+                    "Nothing was changed"
                 )
-        return read_manifest(self.backend, said[0][2])
+        for why in said[0].passed_over:
+            if passed_over.setdefault(why, why) is why:
+                warnings.warn(f"{self.root}: passed over: {why}", RuntimeWarning, stacklevel=3)
+        return read_manifest(self.backend, said[0].folder)
+
+    def _first_not_in(self, step: int | str, passed_over: Mapping[str, str], notes: list[str]) -> str:
+        """The folder of the checkpoint that is meant, or of the newest that was not passed over yet."""
+        if not passed_over:
+            return find(self.backend, step, notes.append).folder
+        for manifest in manifests(self.backend).checkpoints:
+            if manifest.id not in passed_over:
+                return manifest.folder
+        found = "".join(f"\n  {line}" for line in passed_over.values())
+        raise CheckpointDamaged(f"{self.root} has no checkpoint that verifies:{found}")
 
     def _load(
         self,
         manifest: Manifest,
         into: Any,
         ranks: Ranks,
-        select: Callable[[str], bool] | None,
+        selection: Selection,
         strict: bool,
         layout: Layout | None,
         memory_bytes: int,
-        passed_over: list[str],
     ) -> Restored:
         began = time.perf_counter()
         monitor = Monitor(self.root, manifest.step, ranks.rank, self._on_event)
@@ -310,17 +334,24 @@ class Checkpoints:
                         manifest.objects,
                         manifest.values,
                         layout,
-                        select=select,
+                        select=selection,
                         strict=strict,
                         rank=ranks.rank,
                         ranks=ranks.size,
                     )
                 )
-                return msgspec.msgpack.encode(claimed(inventories[0]))
+                return msgspec.msgpack.encode(_Wanted(claimed(inventories[0]), inventories[0].missing))
 
-            names: set[str] = set().union(*(msgspec.msgpack.decode(each, type=set[str]) for each in together(ranks, prepare)))
-            if strict and select is None:
+            wanted = [_decode_wanted(each) for each in together(ranks, prepare)]
+            names: set[str] = set().union(*(each.claimed for each in wanted))
+            if strict and selection.everything:
                 refuse_unclaimed(manifest.objects, manifest.values, names)
+                if layout is not None:
+                    layout.check_rules(manifest.objects)
+            missing = {name: kind for each in wanted for name, kind in each.missing.items()}
+            met = fit(manifest, names, missing, selection, into)
+            for part in met.untouched:
+                warnings.warn(f"step {manifest.step} has nothing of {part}, which is left as it is", RuntimeWarning, stacklevel=3)
             done = load(
                 self.backend,
                 manifest,
@@ -328,7 +359,7 @@ class Checkpoints:
                 inventories[0],
                 ranks=ranks,
                 memory_bytes=memory_bytes,
-                select=select,
+                select=selection,
                 strict=strict,
                 on_phase=monitor.note,
             )
@@ -337,7 +368,9 @@ class Checkpoints:
             saver.came_from(manifest.id)
         seconds = time.perf_counter() - began
         monitor.tell(events.CheckpointLoaded, id=manifest.id, nbytes=done.bytes_filled, seconds=seconds)
-        return Restored(manifest.step, manifest.id, manifest.metrics, done.bytes_read, seconds, tuple(passed_over))
+        return Restored(
+            manifest.step, manifest.id, manifest.metrics, done.bytes_read, seconds, (), met.loaded, met.left, tuple(sorted(missing))
+        )
 
     # --- looking -----------------------------------------------------------------------------------------------------
 
@@ -348,21 +381,30 @@ class Checkpoints:
             >>> rows = Checkpoints("runs/gpt").open(120)["model.layers.3.w"][10:20]  # doctest: +SKIP
         """
         with ExitStack() as stack:
-            manifest, _ = stack.enter_context(opened(self.backend, step))
+            manifest, _ = stack.enter_context(opened(self.backend, step, self._note))
             segments = read_segments(self.backend, manifest)
             return open_checkpoint(self.backend, manifest, segments, on_close=stack.pop_all().close)
 
     def manifests(self) -> tuple[Manifest, ...]:
-        """All checkpoints whose manifests verify, newest first."""
-        return manifests(self.backend).checkpoints
+        """All checkpoints whose manifests verify, newest first. Warns of those that don't."""
+        found = manifests(self.backend)
+        for each in found.damaged:
+            self._note(each.why)
+        return found.checkpoints
 
     def latest(self) -> Manifest | None:
-        """The newest checkpoint whose manifest verifies; None where there is none."""
-        return newest(self.backend).manifest
+        """The newest checkpoint whose manifest verifies; None where there is none. Warns of what it passes over."""
+        found = newest(self.backend)
+        for why in found.skipped:
+            self._note(why)
+        return found.manifest
 
     def verify(self, step: int | str = "latest") -> Report:
-        """Read every byte of a checkpoint and say what is not as it was written."""
-        return verify(self.backend, find(self.backend, step))
+        """Read every byte of a checkpoint and say what is not as it was written. Warns of newer ones that it passes over."""
+        return verify(self.backend, find(self.backend, step, self._note))
+
+    def _note(self, why: str) -> None:
+        warnings.warn(f"{self.root}: passed over: {why}", RuntimeWarning, stacklevel=4)
 
     # --- inside ------------------------------------------------------------------------------------------------------
 
@@ -389,15 +431,17 @@ class Checkpoints:
         assert self.keep is not None
         collect(self.backend, self.keep)
 
-    def _await_orphans(self) -> None:
-        """A trainer that died may have left a helper that still writes what it had copied: wait for that."""
-        deadline = time.monotonic() + ORPHAN_WAIT_S
+    def _await_orphans(self) -> list[str]:
+        """A trainer that died may have left a helper that still writes what it had copied: wait for that. What is not waited for
+        any longer."""
+        patience = Patience(ORPHAN_WAIT_S)
         saver = self._own_saver()
         mine = saver.in_flight() if saver is not None else []
-        while time.monotonic() < deadline:
-            if not [lease for lease in live(self.backend, SAVING, time.time()) if lease.id not in mine]:
-                return
+        while left := [lease for lease in live(self.backend, SAVING, time.time()) if lease.id not in mine]:
+            if patience.over:
+                return [f"{each.id} is still being saved by {each.who}, and is not waited for any longer" for each in left]
             time.sleep(_LOOK_S)
+        return []
 
     # --- keeping -----------------------------------------------------------------------------------------------------
 

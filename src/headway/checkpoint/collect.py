@@ -27,9 +27,9 @@ from headway.checkpoint.backend.base import Backend, Stat
 from headway.checkpoint.catalog import Catalog, flaw, manifests, place_of
 from headway.checkpoint.leases import READERS, SAVING, Live, live, pins
 from headway.checkpoint.manifest import ROOT_NAME, STEPS, Segment, unseal
-from headway.checkpoint.retention import Keep, kept, summary_of
+from headway.checkpoint.retention import Keep, kept, misnamed, summary_of
 from headway.checkpoint.stored import read_head
-from headway.errors import CheckpointDamaged, NoCheckpoint
+from headway.errors import CheckpointDamaged, NoCheckpoint, UsageError
 
 GRACE_S = 3600.0
 CLOCK = "clock"
@@ -81,6 +81,8 @@ def collect(backend: Backend, keep: Keep, *, grace_s: float = GRACE_S, dry_run: 
             belong to a save that holds no lease.
         dry_run: only say what would be done.
         now: the time by the store's clock; None: ask it.
+
+    Raises UsageError, and removes nothing, where `keep` names a metric or an id that no checkpoint has.
     """
     if now is None:
         now = time.time() if dry_run else _store_clock(backend)
@@ -129,6 +131,8 @@ def survey(backend: Backend, now: float, *, sweep: bool = False) -> Survey:
 def _wanted(backend: Backend, seen: Survey, keep: Keep, notes: list[str]) -> dict[str, tuple[str, ...]]:
     """The checkpoints that keep their manifest, and why."""
     known = {each.id: each for each in seen.catalog.checkpoints}
+    if wrong := misnamed(map(summary_of, known.values()), keep):
+        raise UsageError(f"{backend.url}: {wrong}. Nothing was removed")
     why = {name: list(reasons) for name, reasons in kept(map(summary_of, known.values()), keep).items()}
     for name in sorted(seen.pinned):
         if "pinned" not in why.setdefault(name, []):

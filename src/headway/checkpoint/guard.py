@@ -6,6 +6,7 @@ import importlib
 import sys
 from typing import Any
 
+from headway.checkpoint.patience import Patience
 from headway.checkpoint.snapshot import Snapshot
 
 
@@ -28,16 +29,16 @@ class StepGuard:
             optimizer = importlib.import_module("torch.optim.optimizer")
             self._hook = optimizer.register_optimizer_step_pre_hook(self._before_step)
 
-    def wait(self) -> float:
-        """Return when the state may be changed. How long that took, in seconds."""
-        waited_s = sum(snapshot.wait() for snapshot in self._snapshots)
+    def wait(self, patience: Patience | None = None) -> float:
+        """Return when the state may be changed, or when the patience is over. How long that took, in seconds."""
+        waited_s = sum(snapshot.wait(patience.left_s if patience is not None else None) for snapshot in self._snapshots)
         self._snapshots = [snapshot for snapshot in self._snapshots if not snapshot.ended]
         self.waited_s += waited_s
         return waited_s
 
-    def close(self) -> None:
+    def close(self, patience: Patience | None = None) -> None:
         """Wait, and leave the optimizers alone."""
-        self.wait()
+        self.wait(patience)
         if self._hook is not None:
             self._hook.remove()
             self._hook = None

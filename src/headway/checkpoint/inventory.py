@@ -55,6 +55,10 @@ class Memory(Protocol):
         """Grows with every change that can be seen; -1 where none can."""
         ...
 
+    def address(self) -> int:
+        """Where it is. Two memories that are there at one time have different ones."""
+        ...
+
 
 class HostMemory:
     """A flat array of raw elements in this process's memory. `owner` keeps it alive, `changes` says how often it was changed."""
@@ -81,6 +85,9 @@ class HostMemory:
     def version(self) -> int:
         return self._changes() if self._changes is not None else -1
 
+    def address(self) -> int:
+        return int(self.flat.__array_interface__["data"][0])
+
 
 @dataclass(slots=True)
 class Holding:
@@ -98,9 +105,11 @@ class Holding:
 @dataclass(slots=True)
 class Inventory:
     """What this process holds of a state. `values` is what is no array; `accept` puts loaded values (and what hangs on them, as
-    `load_state_dict` of an object) back into the state once all arrays are filled."""
+    `load_state_dict` of an object) back into the state once all arrays are filled. `missing`: what was wanted of a checkpoint that
+    does not have it, each with its kind ("" where it is no array)."""
 
     holdings: list[Holding] = field(default_factory=list)
     aliases: dict[str, Object] = field(default_factory=dict)
     values: dict[str, Json] = field(default_factory=dict)
     accept: Callable[[Mapping[str, Json]], None] = lambda values: None
+    missing: dict[str, str] = field(default_factory=dict)

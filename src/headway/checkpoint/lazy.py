@@ -27,6 +27,7 @@ from headway.checkpoint.dtypes import NBYTES, numpy_dtype, raw_dtype
 from headway.checkpoint.manifest import Json, Manifest, Segment
 from headway.checkpoint.plan_load import Read
 from headway.checkpoint.reading import check, open_source
+from headway.checkpoint.selection import listed
 from headway.errors import UsageError
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class OpenCheckpoint(Mapping[str, "LazyArray"]):
 
     def __getitem__(self, name: str) -> LazyArray:
         if name not in self.manifest.objects:
-            raise KeyError(name)
+            raise KeyError(f"{name}: {self.contents.label} does not have it among {listed(self.manifest.objects, name)}")
         return LazyArray(name, self.contents, self._blocks)
 
     def __iter__(self) -> Iterator[str]:

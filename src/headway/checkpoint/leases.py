@@ -25,7 +25,7 @@ import msgspec
 
 from headway.checkpoint.backend.base import Backend, Stat
 from headway.checkpoint.backend.files import hold, remove_unheld
-from headway.checkpoint.catalog import find
+from headway.checkpoint.catalog import Note, find
 from headway.checkpoint.manifest import Manifest
 from headway.checkpoint.stored import read_manifest
 from headway.errors import CheckpointConflict, CheckpointError, NoCheckpoint, StoreError
@@ -134,10 +134,10 @@ def reading(backend: Backend, id: str, *, ttl_s: float = TTL_S) -> Iterator[Leas
 
 
 @contextlib.contextmanager
-def opened(backend: Backend, step: int | str = "latest") -> Iterator[tuple[Manifest, Lease]]:
+def opened(backend: Backend, step: int | str = "latest", note: Note = lambda why: None) -> Iterator[tuple[Manifest, Lease]]:
     """Find a checkpoint and keep it from being collected. Raises what `catalog.find` raises."""
     while True:
-        found = find(backend, step)
+        found = find(backend, step, note)
         with reading(backend, found.id) as lease:
             try:
                 manifest = read_manifest(backend, found.folder)

@@ -87,6 +87,24 @@ def kept(summaries: Iterable[Summary], keep: Keep) -> dict[str, tuple[str, ...]]
     return {name: tuple(why) for name, why in reasons.items() if why}
 
 
+def misnamed(summaries: Iterable[Summary], keep: Keep) -> str:
+    """What `keep` names and no checkpoint has, "" where there is nothing: a typo there would let go what is meant to stay. (Where
+    there are no metrics at all, none was measured yet.)
+
+    Example:
+        >>> misnamed([Summary("a", 10, 1, 0.0, {"val_loss": 0.5})], Keep(best=("val_los", "min", 1)))
+        "Keep(best=…) is about the metric 'val_los', which no checkpoint has; they have val_loss"
+    """
+    known = list(summaries)
+    metrics = sorted({name for each in known for name in each.metrics})
+    if keep.best is not None and metrics and keep.best[0] not in metrics:
+        return f"Keep(best=…) is about the metric {keep.best[0]!r}, which no checkpoint has; they have {', '.join(metrics)}"
+    strangers = sorted(keep.pins - {each.id for each in known})
+    if strangers and known:
+        return f"Keep(pins=…) names {', '.join(strangers)}, and no checkpoint has that id"
+    return ""
+
+
 def _best(newest_first: list[Summary], name: str, way: str, many: int) -> list[Summary]:
     """A value that is no finite number is never the best; of equal ones the newer is better."""
     sign = 1 if way == "min" else -1

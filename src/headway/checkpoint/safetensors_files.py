@@ -26,6 +26,7 @@ from headway.checkpoint.export import Wanted, write_file
 from headway.checkpoint.foreign import Found, Place, take_over
 from headway.checkpoint.manifest import Manifest, Object
 from headway.checkpoint.safetensors_header import Header, read_header
+from headway.checkpoint.selection import listed
 from headway.errors import CheckpointDamaged, NoCheckpoint, UsageError
 
 SUFFIX = ".safetensors"
@@ -177,7 +178,10 @@ def _choose(contents: Contents, select: str, strip: str) -> _Chosen:
     by_holder: dict[str, str] = {}
     matching = fnmatch.filter(contents.manifest.objects, select)
     if not matching:
-        raise UsageError(f"{contents.label}: no array matches {select!r}")
+        values = " (values are not exported)" if fnmatch.filter(contents.manifest.values, select) else ""
+        raise UsageError(f"{contents.label}: no array matches {select!r}, of {listed(contents.manifest.objects, select)}{values}")
+    if strip and not any(name.startswith(strip) for name in matching):
+        raise UsageError(f"{contents.label}: to strip {strip!r} is asked, and it begins none of {listed(matching, strip)}")
     for name in sorted(matching, key=lambda each: bool(contents.manifest.objects[each].alias_of)):
         known = contents.manifest.objects[name]
         key, holder = name.removeprefix(strip), contents.holder(name)

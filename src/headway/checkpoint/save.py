@@ -18,7 +18,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 import msgspec
@@ -34,9 +34,11 @@ from headway.checkpoint.inventory import Inventory
 from headway.checkpoint.layout import Layout
 from headway.checkpoint.manifest import Head, Json
 from headway.checkpoint.monitor import Listener, Monitor
+from headway.checkpoint.patience import Patience
 from headway.checkpoint.plan_save import SavePlan, Table, plan_save, table_of
 from headway.checkpoint.ranks import Ranks
 from headway.checkpoint.replicas import Agreement, warning
+from headway.checkpoint.skipped import Missed, Told, mark_of, named
 from headway.checkpoint.snapshot import Item, Snapshot
 from headway.checkpoint.state import take
 from headway.checkpoint.together import together
@@ -71,23 +73,33 @@ class Save:
         """Whether it is durable, has failed or was skipped."""
         return self._ended.is_set()
 
-    def staged(self) -> None:
-        """Return when the state may be changed: it is copied, or the save is over. Torch's optimizers wait by themselves."""
-        if self._snapshot is not None:
-            self._snapshot.wait()
+    def staged(self, timeout_s: float | None = None) -> None:
+        """Return when the state may be changed: it is copied, or the save is over. Torch's optimizers wait by themselves.
+
+        Raises TimeoutError after `timeout_s` seconds, and DeadlineExceeded at the deadline of the run (`hw.deadline`).
+        """
+        self._await_staged(Patience(timeout_s))
 
     def durable(self, timeout_s: float | None = None) -> None:
         """Return when the checkpoint exists.
 
-        Raises SaveFailed, CheckpointConflict or StoreFull where it never will; SaveFailed where it was skipped; TimeoutError.
+        Raises SaveFailed, CheckpointConflict or StoreFull where it never will; SaveFailed where it was skipped; TimeoutError after
+        `timeout_s` seconds, and DeadlineExceeded at the deadline of the run (`hw.deadline`): the save goes on then.
         """
         if self.skipped:
             raise SaveFailed(f"step {self.step} was not saved: {self.skipped}")
-        self.staged()
-        if not self._ended.wait(timeout_s):
-            raise TimeoutError(f"step {self.step} is not durable after {timeout_s:g} s")
+        patience = Patience(timeout_s)
+        self._await_staged(patience)
+        if not self._ended.wait(patience.left_s):
+            raise patience.error(f"step {self.step} is not durable")
         if self.error is not None:
             raise self.error
+
+    def _await_staged(self, patience: Patience) -> None:
+        if self._snapshot is not None:
+            self._snapshot.wait(patience.left_s)
+            if not self._snapshot.ended:
+                raise patience.error(f"step {self.step} is not copied")
 
 
 class _Word(msgspec.Struct, frozen=True):
@@ -149,11 +161,14 @@ class Saver:
         self._provenance, self._listener = provenance or {}, listener
         self._after = ThreadPoolExecutor(1, thread_name_prefix="headway-after-save") if after and not ranks.rank else None
         self._do_after = after
+        self._tidying: list[Future[None]] = []
         self._client = HelperClient(self._happened, buffers=buffers)
         self._guard = StepGuard()
         self._flights: dict[str, _Flight] = {}
         self._lost: dict[str, str] = {}  # given up here, and not told to the others yet
         self._unsaid: list[str] = []  # failures that nobody was warned of yet
+        self._skips = Told()
+        self._missed: Missed | None = None  # the last call of save, if it was skipped
         self._planned: _Planned | None = None
         self._agreement = Agreement(ranks, debug=debug)
         self._layout: dict[str, Json] = {}
@@ -168,12 +183,15 @@ class Saver:
 
     # --- saving ------------------------------------------------------------------------------------------------------
 
-    def save(self, state: Any, layout: Layout | None, step: int, metrics: dict[str, float]) -> Save:
+    def save(self, state: Any, layout: Layout | None, step: int, metrics: dict[str, float], *, may_skip: bool = True) -> Save:
         """Begin to save. The first time, raises UsageError, LayoutError, CheckpointMismatch, on all ranks, where the state can't be
         saved; what fails later raises in `durable`."""
         self.warn()
+        self._missed = None
         began = time.perf_counter()
         monitor = Monitor(self._backend.url, step, self._ranks.rank, self._listener)
+        if not may_skip:
+            self._client.wait_fewer(self._buffers, Patience().left_s)
         save = Save(step, "")
         try:
             with monitor.phase("plan"):
@@ -188,6 +206,9 @@ class Saver:
             return self._failed_to_begin(save, error, monitor)
         if save.skipped:
             monitor.tell(events.CheckpointSkipped, why=save.skipped)
+            self._missed = Missed(state, layout, step, metrics, save.skipped, inventory, mark_of(inventory))
+            if self._skips.note(step, save.skipped):
+                self._skips.say()
             return save
         flight = self._flights[save.id] = _Flight(save, monitor, began)
         try:
@@ -393,7 +414,8 @@ class Saver:
         if error is None:
             self._came_from = save.id
             if self._after is not None and self._do_after is not None:
-                self._after.submit(self._tidy, self._do_after)
+                self._tidying = [each for each in self._tidying if not each.done()]
+                self._tidying.append(self._after.submit(self._tidy, self._do_after))
             monitor.tell(events.CheckpointSaved, id=save.id, nbytes=save.nbytes, blocked_s=save.blocked_s, lag_s=save.lag_s)
         else:
             monitor.tell(events.CheckpointFailed, why=str(error))
@@ -447,21 +469,50 @@ class Saver:
         """The saves that are neither durable nor failed."""
         return list(self._flights)
 
-    def wait(self, timeout_s: float | None = None) -> None:
-        """Return when no save is on its way any more, or after so many seconds."""
-        until = None if timeout_s is None else time.monotonic() + timeout_s
-        for flight in list(self._flights.values()):
-            flight.save.staged()
-            flight.save._ended.wait(None if until is None else max(0.0, until - time.monotonic()))
+    def wait(self, patience: Patience) -> bool:
+        """Return when no save is on its way any more, or when the patience is over. Whether none is."""
+        self._guard.wait(patience)
+        ended = [flight.save._ended.wait(patience.left_s) for flight in list(self._flights.values())]
+        self._skips.say()
         self.warn()
+        return all(ended)
 
-    def close(self, timeout_s: float | None = None) -> None:
+    def close(self, patience: Patience) -> None:
         """Wait for what is on its way (up to a time; the helper goes on with it), then let the helper go."""
-        self._guard.close()
-        self._client.close(timeout_s)
+        self._guard.wait(patience)
+        self._catch_up(patience)
+        self._guard.close(patience)
+        left = set(self._client.close(patience.left_s))
         if self._after is not None:
-            self._after.shutdown()
+            wait(self._tidying, patience.left_s)
+            self._after.shutdown(wait=False)
+        late = [flight.save.step for flight in list(self._flights.values()) if flight.save.id in left]
+        if late:
+            self._unsaid.append(
+                f"{named(late)} still being written when the time to close was over: the helper process goes on alone, and the "
+                "next load of this root waits for it"
+            )
+        self._skips.say()
         self.sum_up()
+
+    def _catch_up(self, patience: Patience) -> None:
+        """Save what the last call of `save` was given, if that was skipped and the state is still the same.
+
+        Of several ranks one may be here because of an exception, and the others not at all; so they don't."""
+        missed, self._missed = self._missed, None
+        if missed is None:
+            return
+        why = missed.why
+        try:
+            if self._ranks.size == 1 and self._client.wait_fewer(self._buffers, patience.left_s):
+                if mark_of(take(missed.state, missed.layout)) == missed.mark:
+                    self._skips.saved(missed.step)
+                    self.save(missed.state, missed.layout, missed.step, missed.metrics)
+                    return
+                why += "; its state has changed since"
+        except Exception as error:
+            why = str(error)
+        self._unsaid.append(f"step {missed.step}, the last that was to be saved, was not: {why}")
 
 
 def _items(inventory: Inventory, image: FileImage) -> list[Item]:

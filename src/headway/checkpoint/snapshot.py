@@ -148,17 +148,19 @@ class Snapshot:
         """Whether nothing reads the state any more."""
         return self._ended
 
-    def wait(self) -> float:
-        """Return when the state may be changed: all is copied, or the snapshot has failed. How long that took, in seconds."""
+    def wait(self, timeout_s: float | None = None) -> float:
+        """Return when the state may be changed: all is copied, or the snapshot has failed; or after so many seconds (see `ended`).
+        How long that took, in seconds."""
         if self._ended:
             return 0.0
         self._wait_began = self._wait_began or time.time()
         begin = time.perf_counter()
         self._hurry.set()
-        while self._copy_one() is not None:
+        until = None if timeout_s is None else begin + timeout_s
+        while (until is None or time.perf_counter() < until) and self._copy_one() is not None:
             pass
         with self._changed:
-            self._changed.wait_for(lambda: self._ended)
+            self._changed.wait_for(lambda: self._ended, None if until is None else max(0.0, until - time.perf_counter()))
         return time.perf_counter() - begin
 
     def abandon(self, reason: str) -> None:

@@ -8,7 +8,8 @@ stage, wrapper or parameter number is ever in a name, so whatever the next run l
 - modules, torch optimizers: see `module_state` and `optim_state`
 - `Flat`, `FlatOptimizer`, `Rng`, `Streams`, `Cursor`, `PerRank`: what they say themselves
 - anything else with `state_dict` and `load_state_dict` (a learning rate schedule, a gradient scaler): its `state_dict()`
-- numbers, strings, booleans, None, bytes: values; a list of nothing else is one value, which may have grown since
+- numbers, strings, booleans, None, bytes, members of enums: values; a list or tuple of nothing else is one value, and a list may
+  have grown since
 
 Optimizers are looked at last, since they call parameters by what others name. Torch is never imported for a state without it.
 """
@@ -16,9 +17,11 @@ Optimizers are looked at last, since they call parameters by what others name. T
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from enum import Enum
 from typing import Any
 
 from headway.checkpoint.inventory import Inventory
+from headway.checkpoint.kinds import put_enum, refuse_bent
 from headway.checkpoint.layout import Layout
 from headway.checkpoint.manifest import Object
 from headway.checkpoint.placing import Placer
@@ -86,6 +89,8 @@ def take_for_load(
     inventory = taking.finish()
     if strict:
         _refuse_misfits(inventory, objects, values, wanted)
+    kinds = dict.fromkeys(inventory.values, "") | {each.name: str(each.object.kind) for each in inventory.holdings}
+    inventory.missing = {name: kind for name, kind in kinds.items() if wanted(name) and name not in objects and name not in values}
     inventory.holdings = [each for each in inventory.holdings if wanted(each.name) and (strict or each.name in objects)]
     inventory.aliases = {name: each for name, each in inventory.aliases.items() if wanted(name)}
     inventory.values = {name: each for name, each in inventory.values.items() if wanted(name) and name in values}
@@ -141,7 +146,7 @@ def put_all(state: Any, taking: Taking, root: str = "", replace: Callable[[Any],
         if isinstance(leaf, FlatOptimizer) or _is_optimizer(leaf):
             later.append((path, leaf))
         else:
-            (plain if _is_plain(leaf) else arrays).add(path)
+            (plain if _is_plain(leaf) or isinstance(leaf, Enum) else arrays).add(path)
             _put(leaf, taking, path)
     if both := sorted(plain & arrays):
         raise UsageError(f"two parts of the state are called {both[0]}: rename one (names of nested keys are joined with dots)")
@@ -156,18 +161,24 @@ def put_all(state: Any, taking: Taking, root: str = "", replace: Callable[[Any],
 
 
 def _whole_in(taking: Taking) -> Callable[[str], bool]:
-    """Whether a list of plain values is one value, by its path: when saving, always; when loading, where the checkpoint has one."""
+    """Whether a list or tuple of plain values is one value, by its path: when saving, always; when loading, where the checkpoint
+    has one."""
     saved = taking.saved
     if saved is None:
         return lambda path: True
-    return lambda path: isinstance(saved.values.get(taking.placer.name(path)), list)
+    return lambda path: _is_row(saved.values.get(taking.placer.name(path)))
+
+
+def _is_row(value: Any) -> bool:
+    """Whether it is a list or tuple that was saved as one value."""
+    return isinstance(value, list) or (isinstance(value, dict) and list(value) == ["$tuple"])
 
 
 def _leaves(node: Any, path: str, whole: Callable[[str], bool]) -> Iterator[tuple[str, Any]]:
     """What is in the containers of a state, by name. A list of nothing but plain values grows as a training goes on, so it is a
-    leaf, and comes back with the length that it had."""
+    leaf, and comes back with the length that it had; a tuple of them is one, and comes back as a tuple."""
     items: Iterator[tuple[Any, Any]]
-    if path and isinstance(node, list) and _is_plain(node) and whole(path):
+    if path and isinstance(node, list | tuple) and _is_plain(node) and whole(path):
         yield path, node
         return
     if isinstance(node, dict):
@@ -189,7 +200,7 @@ def _is_plain(node: Any) -> bool:
         return all(isinstance(key, str | int) for key in node) and all(map(_is_plain, node.values()))
     if type(node) in (list, tuple):  # no classes of their own, which a value would not tell
         return all(map(_is_plain, node))
-    return isinstance(node, _LEAVES) or is_numpy_scalar(node)
+    return (isinstance(node, _LEAVES) and not isinstance(node, Enum)) or is_numpy_scalar(node)
 
 
 def _put(leaf: Any, taking: Taking, path: str) -> None:
@@ -197,7 +208,7 @@ def _put(leaf: Any, taking: Taking, path: str) -> None:
         leaf.put_into(taking, path)
     elif is_array(leaf):
         taking.array(path, leaf, "param" if _is_parameter(leaf) else "array")
-    elif _is_plain(leaf):
+    elif _is_plain(leaf) or isinstance(leaf, Enum):
         pass  # `_put_back`
     elif _is_module(leaf):
         from headway.checkpoint.module_state import put_module
@@ -218,10 +229,13 @@ def _put_back(state: Any, taking: Taking, root: str, replace: Callable[[Any], No
     if replace is None and _unfillable(state):
         raise UsageError(f"the state is {state!r}: give a dictionary, a module or another object that can be filled in place")
     for path, leaf in _leaves(state, root, _whole_in(taking)):
-        if isinstance(leaf, list):
-            taking.tree(taking.placer.name(path), leaf, "array", _refill(leaf))
-        elif _is_plain(leaf):
-            taking.tree(taking.placer.name(path), leaf, "array", _into(new, path))
+        name = taking.placer.name(path)
+        if put_enum(leaf, taking, name, _into(new, path)):
+            continue
+        if _is_plain(leaf):
+            refuse_bent(leaf, path)
+            put = _into(new, path)
+            taking.tree(name, leaf, "array", _refill(leaf, put) if isinstance(leaf, list) else put)
     if taking.saved is None:
         return
 
@@ -240,9 +254,14 @@ def _unfillable(state: Any) -> bool:
     return isinstance(state, _LEAVES) or is_numpy_scalar(state)
 
 
-def _refill(values: list[Any]) -> Callable[[Any], None]:
-    def load(value: list[Any]) -> None:
-        values[:] = value
+def _refill(values: list[Any], replace: Callable[[Any], None]) -> Callable[[Any], None]:
+    """What loads into a list, in place; or takes its place, where a tuple was saved."""
+
+    def load(value: Any) -> None:
+        if isinstance(value, list):
+            values[:] = value
+        else:
+            replace(value)
 
     return load
 

@@ -71,6 +71,10 @@ class TorchMemory:
         """Torch's count of in-place changes; -1 for inference tensors, which have none."""
         return -1 if self.tensor.is_inference() else int(self.tensor._version)
 
+    def address(self) -> int:
+        """Where its first element is."""
+        return int(self.tensor.data_ptr())
+
     def _flatten(self) -> Raw:
         tensor = self.tensor
         if tensor.dtype in _OF_NUMPY and tensor.is_contiguous():  # the same, and ten times as fast

@@ -55,9 +55,11 @@ def _encode_container(value: object, name: str, keep: Callable[[str, object], st
         case tuple():
             return {"$tuple": [below(at, each) for at, each in enumerate(value)]}
         case set() | frozenset():
-            return {"$set": [below(at, each) for at, each in enumerate(sorted(value, key=_order))]}
+            mark = "$set" if isinstance(value, set) else "$frozenset"
+            return {mark: [below(at, each) for at, each in enumerate(sorted(value, key=_order))]}
         case bytes() | bytearray():
-            return {"$bytes": base64.b64encode(value).decode()}
+            mark = "$bytes" if isinstance(value, bytes) else "$bytearray"
+            return {mark: base64.b64encode(value).decode()}
         case complex():
             return {"$complex": [below("real", value.real), below("imag", value.imag)]}
     raise UsageError(
@@ -82,7 +84,7 @@ def decode(tree: Json, array: Callable[[str, str], object]) -> Any:
         return {key: decode(each, array) for key, each in tree.items()}
     if mark in _ARRAYS:
         return array(mark, str(tree[mark]))
-    body: Any = tree[mark] if mark in ("$float", "$int", "$bytes") else decode(tree[mark], array)
+    body: Any = tree[mark] if mark in ("$float", "$int", "$bytes", "$bytearray") else decode(tree[mark], array)
     if mark in _OF_TORCH:
         return _torch_values().made(mark, body)
     match mark:
@@ -92,12 +94,18 @@ def decode(tree: Json, array: Callable[[str, str], object]) -> Any:
             return int(str(body))
         case "$bytes":
             return base64.b64decode(str(body))
+        case "$bytearray":
+            return bytearray(base64.b64decode(str(body)))
         case "$complex":
             return complex(*body)
         case "$tuple":
             return tuple(body)
         case "$set":
             return set(body)
+        case "$frozenset":
+            return frozenset(body)
+        case "$enum":
+            return body[1]
         case "$counter":
             return Counter(dict(body))
         case "$dict":

@@ -93,6 +93,10 @@ class HelperClient:
         """The saves that are neither durable nor failed."""
         return self._helper.in_flight() if self._helper is not None else []
 
+    def wait_fewer(self, than: int, timeout_s: float | None = None) -> bool:
+        """Wait until fewer saves are in flight; whether they are."""
+        return self._helper is None or self._helper.wait_fewer(than, timeout_s)
+
     def close(self, timeout_s: float | None = None) -> list[str]:
         """Wait until all saves are durable or have failed, and let the helper end. Those that are still in flight after `timeout_s`
         are returned; the helper goes on with what is staged of them."""

@@ -179,6 +179,15 @@ class HelperProcess:
         with self._changed:
             return self._changed.wait_for(lambda: not self._flights or bool(self.ended), timeout_s)
 
+    def wait_fewer(self, than: int, timeout_s: float | None) -> bool:
+        """Wait until fewer saves are in flight."""
+
+        def fewer() -> bool:
+            return sum(not flight.over for flight in self._flights.values()) < than or bool(self.ended)
+
+        with self._changed:
+            return self._changed.wait_for(fewer, timeout_s)
+
     def shut(self, timeout_s: float | None) -> None:
         """Give no more orders, and wait for the process to end."""
         self._wire.shut()

@@ -18,7 +18,7 @@ from headway.checkpoint.leases import reading
 from headway.checkpoint.manifest import Manifest
 from headway.checkpoint.verify import Report, verify
 from headway.cli import console
-from headway.cli.ckpt.roots import existing, open_one
+from headway.cli.ckpt.roots import existing, open_one, passed_over
 from headway.cli.trouble import PROBLEM
 from headway.errors import NoCheckpoint
 from headway.observe import words
@@ -73,7 +73,7 @@ def _chosen(backend: Backend, step: str, *, everything: bool) -> tuple[list[Mani
         last = newest(backend)
         if last.manifest is not None:
             return [last.manifest], last.skipped
-    return [find(backend, step)], ()
+    return [find(backend, step, passed_over)], ()
 
 
 def _verified(backend: Backend, manifest: Manifest) -> VerifiedDocument:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
 from rich.table import Table
 from rich.text import Text
 
-from headway.checkpoint.catalog import find, place_of
+from headway.checkpoint.catalog import find, manifests, place_of
 from headway.checkpoint.collect import Report, collect
 from headway.checkpoint.leases import pin, pins, unpin
+from headway.checkpoint.manifest import Manifest
 from headway.checkpoint.retention import Keep
 from headway.cli import console
-from headway.cli.ckpt.roots import existing
+from headway.cli.ckpt.roots import existing, passed_over
 from headway.errors import UsageError
 from headway.observe import words
 
@@ -32,7 +34,7 @@ class PinDocument(msgspec.Struct, frozen=True, kw_only=True):
 
 def set_pin(root: str, step: str, *, pinned: bool, as_json: bool) -> None:
     backend = existing(root)
-    found = find(backend, step)
+    found = find(backend, step, passed_over)
     changed = (found.id in pins(backend)) != pinned
     (pin if pinned else unpin)(backend, found.id)
     if as_json:
@@ -50,11 +52,24 @@ def collect_garbage(root: str, last: int | None, every: int | None, best: str | 
     """Without a rule every checkpoint stays, and only what crashed saves left is removed."""
     ruled = last is not None or every is not None or best is not None
     keep = Keep(last=last if last is not None else 1 if ruled else EVERYTHING, every=every, best=_best(best) if best else None)
-    report = collect(existing(root), keep, dry_run=dry_run)
+    backend = existing(root)
+    _refuse_what_keeps_nothing(manifests(backend).checkpoints, keep)
+    report = collect(backend, keep, dry_run=dry_run)
     if as_json:
         console.print_json(report)
         return
     _tell(report, ruled=ruled)
+
+
+def _refuse_what_keeps_nothing(known: Sequence[Manifest], keep: Keep) -> None:
+    """A rule that fits no checkpoint is a typo, and would let go what it was meant to keep."""
+    if keep.every is not None and known and not any(each.step % keep.every == 0 for each in known):
+        steps = ", ".join(str(each.step) for each in known[:5])
+        raise UsageError(f"--keep-every {keep.every}: no step is a multiple of it (the newest are {steps}). Nothing was removed")
+    if keep.best is not None and known and not any(keep.best[0] in each.metrics for each in known):
+        there = sorted({name for each in known for name in each.metrics})
+        have = f"they have {', '.join(there)}" if there else "they have none"
+        raise UsageError(f"--best {keep.best[0]}: no checkpoint has such a metric; {have}. Nothing was removed")
 
 
 def _best(text: str) -> tuple[str, Literal["min", "max"], int]:

@@ -13,6 +13,7 @@ from headway.checkpoint.backend.base import Backend, open_backend
 from headway.checkpoint.lazy import OpenCheckpoint, open_checkpoint
 from headway.checkpoint.leases import opened
 from headway.checkpoint.stored import read_segments
+from headway.cli import console
 from headway.errors import NoCheckpoint, UsageError
 
 
@@ -28,8 +29,16 @@ def existing(root: str) -> Backend:
 @contextmanager
 def open_one(backend: Backend, step: str) -> Iterator[OpenCheckpoint]:
     """One checkpoint, open for reading."""
-    with opened(backend, step) as (manifest, _), open_checkpoint(backend, manifest, read_segments(backend, manifest)) as checkpoint:
+    with (
+        opened(backend, step, passed_over) as (manifest, _),
+        open_checkpoint(backend, manifest, read_segments(backend, manifest)) as checkpoint,
+    ):
         yield checkpoint
+
+
+def passed_over(why: str) -> None:
+    """Say what is not looked at because it does not verify."""
+    console.note(f"passed over: {why}", "yellow")
 
 
 _UNITS = {"": 1, "B": 1} | {

@@ -14,11 +14,12 @@ from rich.text import Text
 from headway.checkpoint.backend.base import Backend
 from headway.checkpoint.leases import opened
 from headway.checkpoint.manifest import Json, Manifest, Object, Phase, Segment, SegmentRef
+from headway.checkpoint.selection import listed
 from headway.checkpoint.stored import read_segment
 from headway.checkpoint.timeline import draw_timeline, straggler
 from headway.cli import console
 from headway.cli.ckpt.listing import metrics
-from headway.cli.ckpt.roots import existing, write_picture
+from headway.cli.ckpt.roots import existing, passed_over, write_picture
 from headway.errors import CheckpointError, UsageError
 from headway.journal.owner import clock
 from headway.observe import words
@@ -76,12 +77,15 @@ class CkptShowDocument(msgspec.Struct, frozen=True, kw_only=True):
 
 def show_checkpoint(root: str, step: str, names: str, *, timeline: str | None, as_json: bool) -> None:
     backend = existing(root)
-    with opened(backend, step) as (manifest, _):
+    with opened(backend, step, passed_over) as (manifest, _):
         segments = [_segment(backend, ref) for ref in manifest.segments]
     phases = {each.writer: each.phases for each in segments if isinstance(each, Segment) and each.phases}
     document = _document(root, manifest, names, list(map(_writer, manifest.segments, segments)), _straggler(phases))
     if not document.objects and not document.values and (manifest.objects or manifest.values):
-        raise UsageError(f"nothing in step {manifest.step} is called {names!r}: `headway ckpt show {root} {step}` lists all names")
+        there = listed({**manifest.objects, **manifest.values}, names)
+        raise UsageError(
+            f"nothing in step {manifest.step} is called {names!r}, of {there}. `headway ckpt show {root} {step}` lists all"
+        )
     if timeline:
         write_picture(timeline, draw_timeline(f"{root}: step {manifest.step} ({manifest.id})", phases))
         console.note(f"who was busy with what is in {timeline}")
