@@ -166,6 +166,13 @@ REPLAYED: tuple[Bug, ...] = (
         "wanted",
     ),
     bug(
+        "the code in a block hears of its deadline after a crash, and not the block",
+        "engine/bounds.py",
+        "        if self.expired or self.on_expiry is None or call._scope.deadline is not self or self.left_s > 0:\n",
+        "        if True:\n",
+        tests="sim/test_exact_moments.py",
+    ),
+    bug(
         "which signal answered a wait is not recorded",
         SIGNALS,
         'seq = self._engine.outcomes.record_decision(call, wait, "event", told)',

@@ -234,3 +234,34 @@ def test_a_driver_that_died_is_not_taken_for_one_of_another_universe():
     beside = History("beside", STEADY, store=first.store, run_id="beside")
     assert beside.live(alone, 1.0).value == 1.0  # the dead one keeps no place
     beside.check()
+
+
+async def _said(call: hw.Handle[float]) -> str:
+    try:
+        return f"rested {await call}"
+    except hw.DeadlineExceeded as error:
+        return str(error)
+
+
+@hw.task
+async def in_time(seconds: float, together: bool) -> str:
+    with hw.deadline(seconds=1, raises=False):
+        return str(await hw.gather(rest(seconds), rest(0.1))) if together else await _said(rest(seconds))
+    return "too late"
+
+
+@hw.task
+async def late_and_in_time() -> list[str]:
+    ends = [await in_time(5, False), await in_time(5, True), await in_time(0.5, False)]
+    await rest(0.1)
+    return ends
+
+
+def test_a_block_that_heard_of_its_deadline_hears_of_it_again_and_not_the_code_inside():
+    whole = History(1, STEADY)
+    assert whole.live(late_and_in_time).value == (ends := ["too late", "too late", "rested None"])
+    for rows in range(len(whole.rows())):
+        again = History(2, STEADY, store=whole.store.cut(whole.run_id, rows))
+        again.universe.now = whole.universe.now
+        assert again.live(late_and_in_time).value[:2] == ends[:2], f"after a crash at row {rows}"
+        again.check()

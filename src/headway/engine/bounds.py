@@ -133,8 +133,14 @@ class Deadline:
         if self.on_expiry is not None:
             self.on_expiry()
 
+    def is_about_to_stop(self, call: Handle[Any]) -> bool:
+        """Whether it has stopped this call in an earlier life of the run, and its own time is still to come in this one."""
+        if self.expired or self.on_expiry is None or call._scope.deadline is not self or self.left_s > 0:
+            return False
+        return isinstance(call._error, DeadlineExceeded) and str(call._error) == str(self.error(call.describe()))
+
     def stopped(self) -> asyncio.Future[None]:
-        """Done when everything under it has ended; for a deadline that is `stopping`."""
+        """Done when everything under it has ended; for a deadline that is `stopping` or about to."""
         assert self._loop is not None
         self._waiting.append(future := self._loop.create_future())
         return future

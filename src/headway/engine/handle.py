@@ -305,8 +305,8 @@ class Handle(Generic[T_co]):
         elif (x := frame.call._x) is not None and x.stop is not None:
             raise asyncio.CancelledError(x.stop_reason)
         deadline = frame.scope.deadline
-        if deadline is not None and deadline.stopping and self._state != OK:
-            yield from self._engine.waits.for_stopped(frame)
+        if deadline is not None and self._state != OK:
+            yield from self._engine.waits.for_stopped(frame, self)
         return self.result()
 
     def __repr__(self) -> str:

@@ -55,7 +55,7 @@ class Until:
                 yield from waits.drain(call, self.handles)
                 raise
         if self.found is not None and self.stop_at_failure:
-            yield from waits.for_stopped(frame)
+            yield from waits.for_stopped(frame, self.found)
         if self.error is not None:
             raise self.error
         return self.found

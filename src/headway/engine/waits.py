@@ -93,10 +93,11 @@ class Waits:
         if not future.done():
             future.set_result(None)
 
-    def for_stopped(self, frame: Frame) -> Waiting:
-        """In the block of a deadline that has passed: wait until all that it stops has ended, not only what was awaited."""
+    def for_stopped(self, frame: Frame, failed: Handle[Any]) -> Waiting:
+        """In the block of a deadline that has passed: wait until all that it stops has ended, not only what was awaited. Then the
+        block hears of it, and not the code inside. So it is, too, where a run that was taken up finds the call's end recorded."""
         deadline = frame.scope.deadline
-        if deadline is not None and deadline.stopping and deadline.call is frame.call:
+        if deadline is not None and deadline.call is frame.call and (deadline.stopping or deadline.is_about_to_stop(failed)):
             yield from self.suspend(frame.call, deadline.stopped())
 
     def suspend(self, me: Handle[Any], future: asyncio.Future[None], targets: Sequence[Handle[Any]] = ()) -> Waiting:
