@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import inspect
 import sys
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from typing import Any, Generic, NoReturn, TypeVar
 
 from headway.engine.callables import said, yes_or_no
@@ -131,25 +132,59 @@ def _named(join: str, awaitables: Sequence[object]) -> bytes:
 
 def _begun(awaitables: Sequence[Awaitable[Any]], join: bytes) -> list[asyncio.Future[Any]]:
     """The awaitables as tasks, each in a branch of its own: what is decided by order (races, `hw.now`, budgets, …) is named by the
-    order in its branch, for between branches the order hangs on time."""
+    order in its branch, for between branches the order hangs on time; so are equal calls."""
+    if (frame := current.get()) is not None:
+        frame.call._engine.siblings_of(frame.call).begin_join(frame.branch, join)
     return [_begin(awaitable, join + place.to_bytes(4, "big")) for place, awaitable in enumerate(awaitables)]
 
 
-def _begin(awaitable: Awaitable[Any], branch: bytes) -> asyncio.Future[Any]:
+def _begin(awaitable: Awaitable[Any], level: bytes) -> asyncio.Future[Any]:
     frame = current.get()
     if frame is None or isinstance(awaitable, Handle | asyncio.Future):
         return asyncio.ensure_future(awaitable)
+    branch = frame.branch + level
+    siblings = frame.call._engine.siblings_of(frame.call)
+    siblings.open.add(branch)
     context = contextvars.copy_context()
     context.run(current.set, frame._replace(branch=branch))
-    return asyncio.get_running_loop().create_task(contained(awaitable), context=context)
+    task = asyncio.get_running_loop().create_task(contained(awaitable), context=context)
+    task.add_done_callback(lambda _: siblings.open.discard(branch))
+    return task
 
 
-async def contained(awaitable: Awaitable[T]) -> T:
-    """Await it. Its exit is an error: asyncio lets these two end the loop, and with it everything else."""
-    try:
-        return await awaitable
-    except (KeyboardInterrupt, SystemExit) as error:
-        raise CallExited(f"a coroutine raised {said(error)} (which is no Exception)") from error
+def contained(awaitable: Awaitable[T]) -> Coroutine[Any, Any, T]:
+    """The same as a coroutine whose exit is an error: asyncio lets an exit end the loop, and with it everything else."""
+    return _Contained(awaitable if inspect.iscoroutine(awaitable) else _awaiting(awaitable))
+
+
+class _Contained(Coroutine[Any, Any, T]):
+    """No coroutine around the coroutine: one that never began would leave the inner one behind, and Python complains of that."""
+
+    def __init__(self, inner: Coroutine[Any, Any, T]) -> None:
+        self._inner = inner
+        self.__qualname__ = getattr(inner, "__qualname__", type(inner).__qualname__)
+
+    def send(self, value: Any) -> Any:
+        return self._exits_are_errors(self._inner.send, value)
+
+    def throw(self, *error: Any) -> Any:
+        return self._exits_are_errors(self._inner.throw, *error)
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        return self._inner.__await__()
+
+    def _exits_are_errors(self, step: Callable[..., Any], *given: Any) -> Any:
+        try:
+            return step(*given)
+        except (KeyboardInterrupt, SystemExit) as error:
+            raise CallExited(f"a coroutine raised {said(error)} (which is no Exception)") from error
+
+
+async def _awaiting(awaitable: Awaitable[T]) -> T:
+    return await awaitable
 
 
 def _wins_loose(task: asyncio.Future[Any], accept: Callable[[Any], bool] | None) -> bool:
@@ -206,7 +241,7 @@ def _sort_out(awaitables: Sequence[Awaitable[Any]], join: bytes, used: Callable[
         if isinstance(awaitable, Handle):
             told = signals.under(call, awaitable)
         else:
-            branch = join + place.to_bytes(4, "big")
+            branch = frame.branch + join + place.to_bytes(4, "big")
             if signals.is_lent(call, branch) and used(place):
                 signals.reclaim(frame, branch)
             told = signals.inside(call, branch)

@@ -9,13 +9,14 @@ BOUNDS = "engine/bounds.py"
 REPLAY, LAUNCH, BATCH, JOIN, INSIDE = "engine/replay.py", "engine/launch.py", "engine/batch.py", "join.py", "inside.py"
 SIGNALS, GIVEN = "engine/signals.py", "journal/given.py"
 BOOKS, SHARED, KNOWN = "engine/books.py", "engine/shared.py", "journal/known.py"
+SIBLINGS = "engine/siblings.py"
 
 IDENTITY: tuple[Bug, ...] = (
     bug(
         "a call's number counts all calls of the process, not its equal siblings",
         ENGINE,
-        "return sibling_key(key, ordinal) if ordinal else key",
-        "return sibling_key(key, self.calls)",
+        "return sibling_key(key, ordinal) if ordinal else key, None",
+        "return sibling_key(key, self.calls), None",
     ),
     bug(
         "the key of a call holds when it arrived",
@@ -26,8 +27,8 @@ IDENTITY: tuple[Bug, ...] = (
     bug(
         "equal siblings have one key",
         ENGINE,
-        "return sibling_key(key, ordinal) if ordinal else key",
-        "return key",
+        "return sibling_key(key, ordinal) if ordinal else key, None",
+        "return key, None",
     ),
     bug(
         "the parent is not in the key",
@@ -50,8 +51,8 @@ IDENTITY: tuple[Bug, ...] = (
     bug(
         "the numbers of equal siblings go on counting in the next attempt",
         ENGINE,
-        "        call._ordinals = None\n        if call._share",
-        "        if call._share",
+        "        call._ordinals = None\n        if call",
+        "        if call",
     ),
     bug(
         "a new driver gives the run's effects new idempotency keys",
@@ -64,6 +65,35 @@ IDENTITY: tuple[Bug, ...] = (
         LAUNCH,
         "idempotency_key=hashlib.blake2b(engine.shared.effect_name(call),",
         "idempotency_key=hashlib.blake2b(engine.shared.effect_name(call) + bytes([call._attempt]),",
+    ),
+)
+
+BRANCHES: tuple[Bug, ...] = (
+    bug(
+        "equal calls of branches are told apart by when they come",
+        SIBLINGS,
+        "own = equals.unclaimed.pop((branch, turn), None)",
+        "own = None",
+    ),
+    bug(
+        "a branch is given the recorded call that another branch will come for",
+        SIBLINGS,
+        "ordinal not in equals.taken and not self._is_awaited(slot, ordinal, branch)",
+        "ordinal not in equals.taken",
+    ),
+    bug(
+        "the next attempt forgets which branch made which of equal calls",
+        SIBLINGS,
+        "            self._kept.note(place)\n",
+        "            pass\n",
+        tests="program/test_branches.py",
+    ),
+    bug(
+        "that a branch was given the recorded call of another is not recorded",
+        SIBLINGS,
+        "            self._record_move(place)\n",
+        "            pass\n",
+        tests="program/test_branches.py",
     ),
 )
 
@@ -531,4 +561,4 @@ RETRIED: tuple[Bug, ...] = (
     ),
 )
 
-OF_CALLS = (*IDENTITY, *REPLAYED, *STOPPED, *STRUCTURE, *OF_ALL, *RETRIED)
+OF_CALLS = (*IDENTITY, *BRANCHES, *REPLAYED, *STOPPED, *STRUCTURE, *OF_ALL, *RETRIED)

@@ -95,6 +95,7 @@ def judge(history: History, expected: str | None = None) -> None:
     """Raises Violated at the first promise that was not kept, to the world or to the program."""
     history.check(expected)
     found = [Violation("as the program sees it", what) for what in watch.COMPLAINTS]
+    found += branches_told_the_same(history)
     found += [Violation("no fault", life.outcome) for life in history.lives if isinstance(life.error, watch.FAULTS)]
     found += told_the_same([(life, len(life.after)) for life in history.lives], history)
     for row in history.rows():
@@ -111,6 +112,26 @@ def told_the_same(lives: Sequence[tuple[Life, int]], history: History) -> list[V
         return []
     known = [told.Life(life.engine, rows, life.how == "raised") for life, rows in lives]
     return [Violation("the same is told again", what) for what in told.otherwise(known)]
+
+
+def branches_told_the_same(history: History) -> list[Violation]:
+    """Where a branch that was given the answer of a call was not given it again although it is recorded."""
+    if watch.drivers > 1:
+        return []
+    found = []
+    given: dict[watch.Branch, str] = {}  # the call that a branch was given last
+    holder: dict[str, watch.Branch] = {}  # the branch that a call was given to last
+    for life in history.lives:
+        recorded = {row.key.hex() for row in life.before if row.kind & ~COSTED == Kind.OUTCOME}
+        kept = {branch for branch, key in given.items() if key in recorded and holder[key] == branch}
+        for engine, branch, key in watch.GIVEN:
+            if engine is life.engine:
+                if branch in kept and key != given[branch]:
+                    what = f"{branch} was given {given[branch][:8]} and then {key[:8]}"
+                    found.append(Violation("the same branch is told the same", what))
+                given[branch], holder[key] = key, branch
+                kept.add(branch)
+    return found
 
 
 def paid_as_run(history: History) -> None:
@@ -240,9 +261,9 @@ def _unanswered(key: str, rows: list[Row]) -> bool:
 
 def cancellations(case: Case) -> int:
     """Somebody cancels the run from outside; it is taken up again. A call whose attempt was cancelled has all its attempts again,
-    and what `hw.random` says hangs on the attempt: programs that use it are left out."""
+    and what `hw.random` says hangs on the attempt: steps that use it are left out."""
     if case.is_calm:
-        case = Case(case.seed, tuple(kind for kind in case.kinds if kind != "random"), "cancelled from outside")
+        case = Case(case.seed, tuple(kind for kind in case.kinds if kind not in ("random", "branches")), "cancelled from outside")
     expected = case.expected(case.undisturbed())
     history = case.history()
     at = case.choice.random() * case.choice.choice((0.5, 5, 50))
@@ -355,6 +376,7 @@ def edits(case: Case) -> int:
     history.budgets_moved = not case.is_calm and any("budget" in kind for kind in case.program.kinds)
     outside = OUTSIDE.copy()
     install(changed)
+    watch.GIVEN.clear()
     OUTSIDE.update(outside)
     live_on(history, case.choice)
     judge(history, expected)
@@ -397,6 +419,7 @@ def source_changes(case: Case) -> int:
     if any(row.parent == NO_PARENT for row in history.rows() if row.kind & ~COSTED == Kind.OUTCOME):
         return 0
     publish(2)
+    watch.GIVEN.clear()
     history.edited = True
     live_on(history, case.choice)
     judge(history, expected)

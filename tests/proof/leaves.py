@@ -168,6 +168,13 @@ def stubborn_service(name: str, x: int) -> hw.Handle[int]:
     return _stubborn_service(x % 2)
 
 
+@hw.task
+async def drawn_number(x: int) -> int:
+    """A call whose equals get other answers."""
+    await asyncio.sleep(0.2)
+    return hw.random().randrange(1000)
+
+
 _uses = itertools.count()
 
 

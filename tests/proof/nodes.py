@@ -17,6 +17,7 @@ import msgspec
 CALM = (
     *("gather", "gather", "settle", "settle", "sequence", "sequence", "map", "refs", "shared", "limit", "rate", "named"),
     *("wide_budget", "sleep", "random", "loose", "helpers", "cancelled", "twins", "both"),
+    *("branches", "branches"),
 )
 WILD = (
     *CALM,

@@ -272,6 +272,23 @@ async def _helpers(children: tuple[Node, ...], x: int, n: int) -> int:
     return sum(await asyncio.gather(*(one(child) for child in children)))
 
 
+async def _branches(children: tuple[Node, ...], x: int, n: int) -> int:
+    """Coroutines side by side that ask the same, each when it comes to it, and go on by what they were told."""
+    join = watch.next_join()
+
+    async def one(child: Node, place: int, depth: int = 0) -> int:
+        await asyncio.sleep(watch.some_time(child.name))
+        told = leaves.drawn_number(x % 3)
+        watch.given(f"{join} {place} {depth} of {child.name} asking {x}", told)
+        total = await told + (0 if child.task in BODIES else sum(end.value or 0 for end in await hw.settle(made(child, x))))
+        if depth == 0 and n % 3 == 0:
+            total += sum(end.value or 0 for end in await hw.settle(*(one(child, place, depth) for depth in (1, 2))))
+        return total
+
+    ends = await hw.settle(*(one(child, place) for place, child in enumerate(children)))
+    return sum(end.value or 0 for end in ends)
+
+
 async def _cancelled(children: tuple[Node, ...], x: int, n: int) -> int:
     """A call that is asked to stop as soon as it is made."""
     handle = slow.options(key=f"{children[0].name} never")(children[0].name, -1)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import functools
+import random
 from collections import Counter
 from collections.abc import Awaitable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ import headway as hw
 from headway.engine.handle import current
 
 T = TypeVar("T")
+Branch = tuple[str, int, str]
+"""Of which call, in which epoch of its children, by what name."""
 
 COMPLAINTS: list[str] = []
 MUST_FAIL: dict[str, str] = {}  # calls that must not succeed, by key
@@ -33,6 +36,7 @@ _NAMED: dict[str, Gauge] = {}
 
 _DOWN: Counter[str] = Counter()  # how often each service was asked
 _REFUSED: set[tuple[int, bytes]] = set()  # names of children of a shared call that failed by itself, in which engine
+GIVEN: list[tuple[Any, Branch, str]] = []  # by which engine, which branch was given the answer of which call
 
 drivers = 1  # that may run at a time; two tell different stories of one call
 
@@ -74,7 +78,7 @@ def forget() -> None:
     global drivers
     drivers = 1
     COMPLAINTS.clear()
-    for notes in (MUST_FAIL, DUE, _IDEMPOTENT, _DISLIKED, _KEPT, _OWED, _NAMED, _DOWN, _REFUSED):
+    for notes in (MUST_FAIL, DUE, _IDEMPOTENT, _DISLIKED, _KEPT, _OWED, _NAMED, _DOWN, _REFUSED, GIVEN):
         notes.clear()
     told.forget()
 
@@ -186,6 +190,26 @@ def no_word(name: str) -> None:
     failed, names = _OWED.get(attempt.key, (0, set()))
     if drivers == 1 and failed == attempt.number - 1 and name in names - attempt.names and name:
         complain(f"attempt {attempt.number} is not told the signal {name!r} that the attempt before it was told")
+
+
+def some_time(name: str) -> float:
+    """Seconds that something outside takes: others each time."""
+    return random.Random(f"{name} {len(GIVEN)}").random() * 2
+
+
+def next_join() -> int:
+    """The number of the next join of branches in a body."""
+    attempt = _attempt.get()
+    assert attempt is not None
+    attempt.noted["join"] += 1
+    return attempt.noted["join"]
+
+
+def given(branch: str, handle: hw.Handle[int]) -> None:
+    """A branch of a body is given the answer of this call."""
+    parent = handle._parent
+    assert parent is not None
+    GIVEN.append((handle._engine, (parent.key.hex(), parent._epoch, branch), handle.key.hex()))
 
 
 def booked(calls: float, children: Sequence[Node], handles: Sequence[hw.Handle[int]]) -> None:

@@ -42,6 +42,7 @@ from headway.engine.outcome import Outcomes
 from headway.engine.replay import Replay
 from headway.engine.scopes import Scopes
 from headway.engine.shared import Shared
+from headway.engine.siblings import Siblings
 from headway.engine.signals import Signals
 from headway.engine.spec import TaskSpec
 from headway.engine.stops import Stops
@@ -51,7 +52,7 @@ from headway.errors import CallTimeout, HeadwayError, StoreError, UsageError
 from headway.journal.codec import Encoded
 from headway.journal.known import Known
 from headway.journal.log import Blob, Journal
-from headway.journal.records import Amounts, Row
+from headway.journal.records import Amounts, Place, Row
 from headway.journal.store import Store
 from headway.pools.base import Pool
 
@@ -108,6 +109,7 @@ class Engine:
         self.signals = Signals(self)
         self.named_limits: dict[str, Limit] = {}
         self.resumed = bool(known)
+        self._placed = known.places.ordinals
 
     # --- coming in ---------------------------------------------------------------------------------------------------
 
@@ -164,10 +166,12 @@ class Engine:
         if inputs:
             self.waits.check_inputs(parent, inputs, lambda: f"{spec.name}({spec.label(args, kwargs)})")
         asked = spec.canonical(args, kwargs)
-        key = self.name(spec, asked, parent)
+        key, place = self.name(spec, asked, parent, frame.branch)
         self.calls = number = self.calls + 1
         call: Handle[Any] = Handle(self, spec, key, args, kwargs, parent, scope, number, asked)
         call._branch = frame.branch
+        if place is not None:
+            call._place = place
         if spec.forever or parent._share is not None:
             call._share = self.shared.name(call)
         if self.resumed and not inputs and scope.deadline is None:
@@ -186,19 +190,40 @@ class Engine:
         self.admission.admit(call)
         return call
 
-    def name(self, spec: TaskSpec, asked: bytes, parent: Handle[Any] | Share) -> bytes:
-        """The key of a call: what it asks, of whom, and its place among equal siblings."""
+    def name(self, spec: TaskSpec, asked: bytes, parent: Handle[Any], branch: bytes) -> tuple[bytes, Place | None]:
+        """The key of a call: what it asks, of whom, and its place among equal siblings; the place where it must be remembered."""
         prefix = parent._prefix
         if not prefix:
             prefix = parent._prefix = call_prefix(parent.key, parent._epoch)
         key = hash_key(prefix + spec.name_part + asked)
+        if branch or parent._siblings is not None or key in self._placed:
+            return self.siblings_of(parent).place(key, branch)
         ordinals = parent._ordinals
         if ordinals is None:
             parent._ordinals = {key: 1}
-            return key
+            return key, None
         ordinal = ordinals.setdefault(key, 0)
         ordinals[key] = ordinal + 1
-        return sibling_key(key, ordinal) if ordinal else key
+        return sibling_key(key, ordinal) if ordinal else key, None
+
+    def shared_name(self, call: Handle[Any], above: Share) -> bytes:
+        """The name of a call below one with a shared name: it has the same place among its equals as in its own key."""
+        if not above._prefix:
+            above._prefix = call_prefix(above.key, above._epoch)
+        key = hash_key(above._prefix + call._spec.name_part + call._asked)
+        if call._place is not None:
+            return sibling_key(key, call._place.ordinal)
+        if above._ordinals is None:
+            above._ordinals = {}
+        ordinal = above._ordinals.get(key, 0)
+        above._ordinals[key] = ordinal + 1
+        return sibling_key(key, ordinal)
+
+    def siblings_of(self, parent: Handle[Any]) -> Siblings:
+        """Which of the calls of one parent is which, where it has branches."""
+        if parent._siblings is None:
+            parent._siblings = Siblings(parent)
+        return parent._siblings
 
     def start_root(self, spec: TaskSpec, args: tuple[Any, ...], kwargs: Mapping[str, Any], scope: Scope) -> Handle[Any]:
         """Make the run's first call."""
@@ -343,6 +368,8 @@ class Engine:
         x.recharged.clear()
         x.parks, x.parked_s, x.granted, x.cut = 0, 0.0, False, False
         call._ordinals = None
+        if call._siblings is not None:
+            call._siblings.begin_again()
         if call._share is not None:
             call._share._ordinals = None
         self.rest(call, delay)
@@ -361,6 +388,7 @@ class Engine:
         call._state = state
         call._context = None
         call._ordinals = None
+        call._siblings = None
         call._children = None
         parent = call._parent
         if call._scope.deadline is not None:

@@ -18,12 +18,13 @@ from collections.abc import Callable, Generator, Mapping
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from headway.errors import CallCancelled, ForeignHandle, HeadwayError
-from headway.journal.records import NO_PARENT, Amounts
+from headway.journal.records import NO_PARENT, Amounts, Place
 
 if TYPE_CHECKING:
     from headway.engine.batch import Batch
     from headway.engine.bounds import Held, Scope
     from headway.engine.engine import Engine
+    from headway.engine.siblings import Siblings
     from headway.engine.spec import TaskSpec
     from headway.journal.codec import Encoded
     from headway.journal.known import Recorded
@@ -37,8 +38,8 @@ MISSING: Any = object()
 
 
 class Frame(NamedTuple):
-    """Where code runs: inside which call, under which scope, in which of its attempts, for which batch, and in which of the
-    coroutines that the call joined side by side (the name of the join and the place in it; empty in the call's own code)."""
+    """Where code runs: inside which call, under which scope, in which of its attempts, for which batch, and in which branch.
+    Coroutines that a call joins side by side are branches of it (`siblings`); the branch of the call's own code is empty."""
 
     call: Handle[Any]
     scope: Scope
@@ -186,9 +187,11 @@ class Handle(Generic[T_co]):
         "_number",
         "_ordinals",
         "_parent",
+        "_place",
         "_prefix",
         "_scope",
         "_share",
+        "_siblings",
         "_spec",
         "_started",
         "_state",
@@ -227,6 +230,8 @@ class Handle(Generic[T_co]):
         self._callbacks: Any = None
         self._children: dict[Handle[Any], None] | None = None
         self._ordinals: dict[bytes, int] | None = None
+        self._siblings: Siblings | None = None
+        self._place: Place | None = None
         self._context: contextvars.Context | None = None
         self._asyncio_task: asyncio.Task[None] | None = None
         self._inputs: tuple[Handle[Any], ...] = ()

@@ -22,7 +22,7 @@ from headway.errors import CallExited, HeadwayError, NotEncodable
 from headway.journal.codec import Encoded, decode, decode_error, digest, encode, encode_error, keep_error, text_of
 from headway.journal.known import Recorded, decode_decision, encode_body
 from headway.journal.log import Blob
-from headway.journal.records import COSTED, Attempt, Decision, Error, Kind, Outcome, Row, Start
+from headway.journal.records import COSTED, Attempt, Decision, Error, Kind, Outcome, Place, PlacedOutcome, Row, Start
 
 if TYPE_CHECKING:
     from headway.engine.engine import Engine
@@ -224,7 +224,7 @@ class Outcomes:
             share._epoch if share is not None and state == FAILED else 0,
             spec.signature.params,
         )
-        body = encode_body(outcome)
+        body = _encoded(outcome, call._place)
         kind = _COSTED_OUTCOME if cost or share is not None else _OUTCOME
         cache_key = share.key if share is not None and spec.forever and state == OK else None
         seq = engine.append(Row(kind, call.key, call.parent_key, body), written, cache_key)
@@ -325,7 +325,7 @@ class Outcomes:
             made=call._made,
             shared=call._share.key,
         )
-        body = encode_body(outcome)
+        body = _encoded(outcome, call._place)
         seq = engine.append(Row(_COSTED_OUTCOME, call.key, call.parent_key, body))
         own = Recorded(seq, body, outcome, recorded.buffers)
         if call._memo is not None:
@@ -396,6 +396,11 @@ def _by_itself(error: BaseException, child_errors: list[BaseException]) -> bool:
     outside (a connection, a file, a time that passed) says nothing against that, and neither does a child's."""
     outside = issubclass(type(error), OSError) and not issubclass(type(error), HeadwayError)
     return not outside and not _because_of(error, child_errors)
+
+
+def _encoded(outcome: Outcome, place: Place | None) -> bytes:
+    """An outcome's row, with the call's place among its equals where that matters."""
+    return encode_body(outcome if place is None else PlacedOutcome(*msgspec.structs.astuple(outcome), place))  # type: ignore[call-arg]
 
 
 def _because_of(error: BaseException, child_errors: list[BaseException]) -> bool:

@@ -40,7 +40,7 @@ class Shared:
             key = forever_key(call._spec.name, call._asked)
             return Share(key, self._epochs.get(key, 0), {})
         assert above is not None
-        key = self._engine.name(call._spec, call._asked, above)
+        key = self._engine.shared_name(call, above)
         return Share(key, self._epochs.get(key, 0), above.found)
 
     def answered(self, call: Handle[Any]) -> bool:

@@ -12,9 +12,23 @@ from typing import NamedTuple
 
 import msgspec
 
+from headway.journal.codec import decode
 from headway.journal.given import BACK, EVENT, Given
 from headway.journal.ledger import Ledger
-from headway.journal.records import COSTED, NO_PARENT, Amounts, Attempt, Charge, Decision, Kind, Outcome, Start, Status
+from headway.journal.records import (
+    COSTED,
+    NO_PARENT,
+    Amounts,
+    Attempt,
+    Charge,
+    Decision,
+    Kind,
+    Outcome,
+    Place,
+    PlacedOutcome,
+    Start,
+    Status,
+)
 from headway.journal.store import Store
 
 _KIND = COSTED - 1
@@ -27,6 +41,16 @@ decode_outcome = msgspec.msgpack.Decoder(Outcome).decode
 decode_decision = msgspec.msgpack.Decoder(Decision).decode
 encode_body = msgspec.msgpack.Encoder().encode
 
+JOIN, LEVEL = 16, 20
+"""The bytes of a branch's name for each join that it is in: the join's name, and with it the place in the join."""
+
+_decode_placed = msgspec.msgpack.Decoder(PlacedOutcome).decode
+_decode_place = msgspec.msgpack.Decoder(Place).decode
+_UNPLACED = encode_body(Outcome("", "", 0, 0.0, 0.0))[:3]  # how many fields follow
+MOVED = "moved"
+"""What the decision is called that a branch was given the recorded call of another; its value is the place, encoded."""
+_MOVED = encode_body(Decision(MOVED, 0.0, b""))[: 2 + len(MOVED)]
+
 
 class Recorded(NamedTuple):
     """An outcome that can be answered with. `buffers` where its blobs may not be in the store yet."""
@@ -35,6 +59,49 @@ class Recorded(NamedTuple):
     body: bytes
     outcome: Outcome
     buffers: tuple[memoryview, ...] = ()
+
+
+class Places:
+    """Which branch made which of equal calls, and which calls each branch made. Branches are known by name, and the calls of one by
+    their order in it. What is noted later counts: where a branch made another call than before, what it and the branches in it did
+    after that is forgotten."""
+
+    def __init__(self) -> None:
+        self.ordinals: dict[bytes, dict[tuple[bytes, int], int]] = {}  # by base; of (branch, turn)
+        self._steps: dict[
+            tuple[bytes, int], tuple[bytes, int]
+        ] = {}  # by (branch, step): the call's base or the join, and when it was noted
+        self._strayed: dict[
+            bytes, tuple[int, int]
+        ] = {}  # by branch: at which step it last made another call, and when that was noted
+        self._noted = 0
+
+    def note(self, place: Place) -> None:
+        ordinals = self.ordinals.setdefault(place.base, {})
+        ordinals.pop((place.branch, place.turn), None)  # the last to have got a number holds it, and comes last
+        ordinals[place.branch, place.turn] = place.ordinal
+        if place.branch:
+            self._noted += 1
+            for level, step in enumerate(place.joined, 1):
+                inner = place.branch[level * LEVEL :]
+                self._note_step(place.branch[: level * LEVEL], step, inner[:JOIN])
+            self._note_step(place.branch, place.step, place.base)
+
+    def _note_step(self, branch: bytes, step: int, made: bytes) -> None:
+        if self.made(branch, step) not in (None, made):
+            self._strayed[branch] = step, self._noted
+        self._steps[branch, step] = made, self._noted
+
+    def made(self, branch: bytes, step: int) -> bytes | None:
+        """The base of the call, or the name of the join, that a branch made at a step, where that is known."""
+        base, noted = self._steps.get((branch, step), (None, 0))
+        if base is None or not self._strayed:
+            return base
+        since, strayed = self._strayed.get(branch, (0, 0))
+        if step >= since and noted < strayed:
+            return None
+        outer = range(LEVEL, len(branch), LEVEL)
+        return None if any(noted < self._strayed.get(branch[:end], (0, 0))[1] for end in outer) else base
 
 
 class Known:
@@ -52,11 +119,17 @@ class Known:
         self.shared: dict[bytes, tuple[int, bytes]] = {}  # results by the name that equal calls share: (seq, body)
         self.epochs: dict[bytes, int] = {}  # by shared name: the epoch in which what is below is asked next
         self.stale: set[bytes] = set()  # shared names whose results were forgotten, here and in the cross-run cache
+        self.places = Places()
         self.ledger = Ledger()
         self.last_seq = 0
 
     def __bool__(self) -> bool:
         return self.last_seq > 0
+
+    def note_place(self, body: bytes) -> None:
+        """Note which of equal calls an outcome is of, where it says so."""
+        if (place := _decode_placed(body).place) is not None:
+            self.places.note(place)
 
     def forget(self, keys: Iterable[bytes]) -> None:
         """Have these calls asked again. What they have spent still counts."""
@@ -91,6 +164,8 @@ def load(store: Store, uid: int) -> Known:
             if key in touched or (given.kept and parent == NO_PARENT):
                 given.read_outcome(key, parent, decode_outcome(body), known.epoch(key))
             outcomes[key] = (seq, body)
+            if body[:3] != _UNPLACED:
+                known.note_place(body)
             continue
         what = kind & _KIND
         if what == Kind.OUTCOME:
@@ -98,6 +173,8 @@ def load(store: Store, uid: int) -> Known:
             if key in touched or (given.kept and parent == NO_PARENT):
                 given.read_outcome(key, parent, decode_outcome(body), known.epoch(key))
             outcomes[key] = (seq, body)
+            if body[:3] != _UNPLACED:
+                known.note_place(body)
             if kind & COSTED:
                 outcome = decode_outcome(body)
                 ledger.note(key, outcome.scope, outcome.cost)
@@ -106,6 +183,8 @@ def load(store: Store, uid: int) -> Known:
                     known.note_shared(outcome.shared, outcome.shared_epoch, (seq, body) if outcome.status == Status.OK else None)
         elif what == Kind.DECISION:
             known.decisions[key] = body
+            if body.startswith(_MOVED):
+                known.places.note(_decode_place(decode(decode_decision(body).value)))
             if kind & COSTED:
                 _open_account(ledger, key, body)
             elif body.startswith((EVENT, BACK)):
@@ -144,7 +223,5 @@ def _still_reserved(start: Start | None, charge: Charge) -> Amounts:
 
 
 def _open_account(ledger: Ledger, key: bytes, body: bytes) -> None:
-    from headway.journal.codec import decode
-
     parent, _ = decode(decode_decision(body).value)
     ledger.opened(key, parent)

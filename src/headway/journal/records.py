@@ -147,8 +147,25 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True):
         return (*self.blobs, self.asked_blob) if self.asked_blob else self.blobs
 
 
+class Place(msgspec.Struct, frozen=True, array_like=True):
+    """Which of several equal calls of one parent a call was, and who made it."""
+
+    base: bytes  # the key of the first of them
+    ordinal: int  # its number among them, from which its own key is made
+    branch: bytes  # the branch that made it; empty for the parent's own code
+    turn: int  # its number among the equal calls of that branch
+    step: int  # its number among all calls and joins of that branch
+    joined: tuple[int, ...] = ()  # the number that each join had, after the outermost, among those of the branch that began it
+
+
+class PlacedOutcome(Outcome, frozen=True, array_like=True):
+    """The outcome of a call that was made in a branch, or after equal calls of branches. Most are not, and do without."""
+
+    place: Place | None = None
+
+
 class Decision(msgspec.Struct, frozen=True, array_like=True):
-    what: str  # "race", "order", "now", "sleep", "event", "deadline", "budget", "remaining", "time_left", "waits"
+    what: str  # "race", "order", "now", "sleep", "event", "deadline", "budget", "remaining", "time_left", "waits", "moved"
     at: float
     value: bytes  # the codec's head
 
