@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, overload
 
 from headway.engine.books import check_item, checked, warn_of_units
-from headway.engine.bounds import PATIENCE_S, Deadline, Limit, Scope
+from headway.engine.bounds import PATIENCE_S, Deadline, Scope
 from headway.engine.handle import OK, Frame, Handle, current
 from headway.engine.outside import refuse_outside
 from headway.errors import DeadlineExceeded, InputFailed, UsageError
@@ -327,25 +327,13 @@ class LimitScope(_Opened):
 
     def __enter__(self) -> LimitScope:
         if (frame := current.get()) is not None:
-            found = frame.call._engine.on_loop(self._open, frame)
-            self._enter(frame, frame.scope._replace(limits=(*frame.scope.limits, found)))
+            scopes = frame.call._engine.scopes
+            found = frame.call._engine.on_loop(scopes.open_limit, frame, self._concurrency, self._rate, self._per_s, self._name)
+            limits = frame.scope.limits if found in frame.scope.limits else (*frame.scope.limits, found)
+            self._enter(frame, frame.scope._replace(limits=limits))
         else:
             refuse_outside("hw.limit was opened", BOUND_ELSEWHERE)
         return self
-
-    def _open(self, frame: Frame) -> Limit:
-        engine = frame.call._engine
-        if not self._name:
-            return Limit(self._concurrency, self._rate, self._per_s)
-        found = engine.named_limits.get(self._name)
-        if found is None or (found.concurrency, found.rate, found.per_s) != (
-            self._concurrency,
-            self._rate,
-            self._per_s,
-        ):
-            found = Limit(self._concurrency, self._rate, self._per_s, self._name, engine.store)
-            engine.named_limits[self._name] = found
-        return found
 
     def __exit__(self, *exc: object) -> None:
         self._leave()

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from headway.errors import LeaseLost, RunMismatch, RunOwned, StoreDamaged, StoreError, UnknownRun
+from headway.journal.limits import Ask, Board, Grant, Want, share_out
 from headway.journal.owner import this_process
 from headway.journal.records import Lease, Row, RunInfo, RunSpec, RunStatus, Signal
 
@@ -64,8 +65,7 @@ class Model:
     last_signal: int = 0
     cache: dict[bytes, Row] = field(default_factory=dict)
     blobs: dict[bytes, bytes] = field(default_factory=dict)
-    slots: dict[tuple[str, str], tuple[int, float]] = field(default_factory=dict)
-    tokens: dict[str, tuple[float, float]] = field(default_factory=dict)  # (how many were left, when)
+    boards: dict[str, Board] = field(default_factory=dict)
 
     # runs
 
@@ -167,22 +167,8 @@ class Model:
 
     # limits
 
-    def take_slot(self, name: str, holder: str, amount: int, capacity: int, now: float, ttl_s: float) -> bool:
-        held = 0
-        for (limit, other), (taken, until) in self.slots.items():
-            if limit == name and other != holder and until > now and not other.startswith(DEAD):
-                held += taken
-        if held + amount > capacity:
-            return False
-        self.slots[name, holder] = (amount, now + ttl_s)
-        return True
-
-    def free_slot(self, name: str, holder: str) -> None:
-        self.slots.pop((name, holder), None)
-
-    def take_rate(self, name: str, rate: float, per_s: float, now: float) -> float:
-        """A bucket that fills at its pace; who takes more than it has waits until the debt is paid."""
-        left, at = self.tokens.get(name, (rate, now))
-        left = min(rate, left + (now - at) * rate / per_s) - 1
-        self.tokens[name] = (left, now)
-        return max(0.0, -left * per_s / rate)
+    def share(self, holder: str, asks: Sequence[Ask], wants: Sequence[Want], now: float, ttl_s: float) -> dict[str, Grant]:
+        """What the rule says: `tests/journal/test_sharing_limits.py` is about the rule, this is about its being kept."""
+        grants, after = share_out(self.boards, holder, asks, wants, now, ttl_s)
+        self.boards.update(after)
+        return grants

@@ -21,6 +21,7 @@ from midway import Midway
 from store_model import ALIVE, DEAD, Model
 
 from headway.errors import HeadwayError
+from headway.journal.limits import Ask, Rate, Want
 from headway.journal.records import Row, RunSpec, RunStatus
 
 names = st.sampled_from(["sky", "sea"])
@@ -29,7 +30,17 @@ keys = st.sampled_from([bytes([number]) * 16 for number in range(4)])
 rows = st.lists(st.builds(Row, st.integers(1, 31), keys, keys, st.binary(max_size=8)), max_size=4)
 entries = st.lists(st.tuples(keys, st.builds(Row, st.just(3), keys, keys, st.binary(max_size=8))), max_size=2)
 times = st.sampled_from([10.0, 30.0])
-limits = st.sampled_from(["gpu", "cpu"])
+asks = st.builds(
+    Ask,
+    name=st.sampled_from(["gpu", "cpu"]),
+    capacity=st.none() | st.integers(2, 4),
+    used=st.integers(0, 1),
+    keep=st.integers(0, 3),
+    rate=st.none() | st.just(Rate(3, 7.0)),
+    begun=st.just(()) | st.tuples(st.floats(0, 2)),
+    pending=st.integers(0, 1),
+    ahead=st.integers(0, 3),
+)
 holders = st.sampled_from(["one machine call 1", "another machine call 1", f"{ALIVE} call 1", f"{ALIVE} call 2", f"{DEAD} call 1"])
 
 
@@ -189,20 +200,20 @@ class History(RuleBasedStateMachine):
 
     # limits
 
-    @rule(name=limits, holder=holders, amount=st.integers(1, 3), capacity=st.integers(2, 4), ttl_s=times)
-    def take_slot(self, name, holder, amount, capacity, ttl_s):
-        wanted = (name, holder, amount, capacity, self.now, ttl_s)
-        assert self.store.take_slot(*wanted) == self.model.take_slot(*wanted)
-
-    @rule(name=limits, holder=holders)
-    def free_slot(self, name, holder):
-        self.store.free_slot(name, holder)
-        self.model.free_slot(name, holder)
-
-    @rule(name_and_pace=st.sampled_from([("api", 2.0, 10.0), ("tool", 3.0, 7.0)]))
-    def take_rate(self, name_and_pace):
-        wanted = (*name_and_pace, self.now)
-        assert self.store.take_rate(*wanted) == pytest.approx(self.model.take_rate(*wanted), abs=1e-5)
+    @rule(
+        holder=holders,
+        asks=st.lists(asks, min_size=1, max_size=2, unique_by=lambda ask: ask.name),
+        calls=st.lists(st.tuples(st.integers(1, 3), st.booleans()), max_size=2),
+        ttl_s=times,
+    )
+    def share(self, holder, asks, calls, ttl_s):
+        names = tuple(ask.name for ask in asks)
+        said = (holder, asks, [Want(names, number, starts) for number, starts in calls], self.now, ttl_s)
+        assert self.store.share(*said) == self.model.share(*said)
+        board_names = list(self.model.boards)
+        for other in ("another machine call 1", f"{ALIVE} call 1"):
+            wanted = any(place.wants for board in self.model.boards.values() for who, place in board.places.items() if who != other)
+            assert self.store.is_wanted(other, board_names) == wanted
 
     # what must hold after every step
 

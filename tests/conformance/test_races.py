@@ -4,6 +4,7 @@ from midway import all_at_once
 
 from headway.errors import RunOwned
 from headway.journal.blobs import hash_blob
+from headway.journal.limits import Ask, Rate, Want
 from headway.journal.records import Lease, Row, RunSpec, RunStatus
 
 MANY = 8
@@ -36,18 +37,21 @@ def test_drivers_that_all_take_over_have_a_fence_each_and_the_highest_one_drives
     assert (stores[0].run("sky").owner, stores[0].run("sky").fence) == (newest.owner, newest.fence)
 
 
-def test_no_more_than_the_capacity_get_a_slot(openings):
+def test_no_more_than_the_capacity_get_a_place(openings):
     stores = [openings() for _ in range(MANY)]
-    for now in range(0, 120, 20):  # the slots of one round are over in the next
-        jobs = [lambda number=n, now=now: stores[number].take_slot("gpu", f"{now} {number}", 1, 3, now, 10.0) for n in range(MANY)]
-        assert sorted(all_at_once(*jobs)) == [False] * (MANY - 3) + [True] * 3
+    asks, want = [Ask("gpu", capacity=3)], [Want(("gpu",), 1)]
+    for now in range(0, 120, 20):  # the places of one round are over in the next
+        jobs = [lambda number=n, now=now: stores[number].share(f"{now} {number}", asks, want, now, 10.0) for n in range(MANY)]
+        assert sorted(grants["gpu"].room for grants in all_at_once(*jobs)) == [0] * (MANY - 3) + [1] * 3
 
 
-def test_every_one_of_many_takes_its_own_token_of_a_rate(openings):
+def test_every_one_of_many_is_promised_its_own_start(openings):
     stores = [openings() for _ in range(MANY)]
     for name in ("api", "tool", "page"):
-        waits = all_at_once(*(lambda number=n, name=name: stores[number].take_rate(name, 2.0, 10.0, 0.0) for n in range(MANY)))
-        assert sorted(waits) == [0.0, 0.0, 5.0, 10.0, 15.0, 20.0, 25.0, 30.0]
+        said = ([Ask(name, rate=Rate(2, 10.0))], [Want((name,), 1)], 0.0, 30.0)
+        grants = all_at_once(*(lambda number=n, said=said: stores[number].share(f"{number}", *said) for n in range(MANY)))
+        assert sorted(grant[name].begin_in_s for grant in grants) == [0.0, 0.0, 10.5, 10.5, 21.0, 21.0, 31.5, 31.5]
+        assert all(grant[name].starts == 1 for grant in grants)
 
 
 def test_one_blob_put_by_many_is_there_once_and_whole(openings):

@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headway.errors import LeaseLost, UnknownRun
+from headway.journal.limits import Ask, Want
 from headway.journal.owner import this_process
 from headway.journal.records import Row, RunSpec
 
@@ -121,49 +122,53 @@ def test_signals_are_never_numbered_as_one_that_is_forgotten(subject, tmp_path):
     assert sorted(set(numbers)) == numbers
 
 
-def test_slots_are_never_given_beyond_the_capacity(store):
-    assert store.take_slot("gpu", "a", 2, 3, 0.0, 10.0)
-    assert not store.take_slot("gpu", "b", 2, 3, 1.0, 10.0)
-    assert store.take_slot("gpu", "b", 1, 3, 1.0, 10.0)
-    assert store.take_slot("cpu", "b", 3, 3, 1.0, 10.0)
-    store.free_slot("gpu", "a")
-    assert store.take_slot("gpu", "c", 2, 3, 2.0, 10.0)
+def place(store, holder, now, *, used=0, wants=1, capacity=1, ttl_s=10.0):
+    """How many places the holder may use after saying this."""
+    wanted = [Want(("gpu",), wants)] if wants else []
+    return store.share(holder, [Ask("gpu", capacity=capacity, used=used)], wanted, now, ttl_s)["gpu"].room
 
 
-def test_a_slot_whose_time_is_up_is_free(store):
-    assert store.take_slot("gpu", "a", 1, 1, 0.0, 10.0)
-    assert not store.take_slot("gpu", "b", 1, 1, 9.0, 10.0)
-    assert store.take_slot("gpu", "b", 1, 1, 10.0, 10.0)
+def test_places_are_never_given_beyond_the_capacity(store):
+    assert place(store, "a", 0.0, wants=2, capacity=3) == 2
+    assert place(store, "b", 1.0, wants=2, capacity=3) == 1
+    assert store.share("b", [Ask("cpu", capacity=3)], [Want(("cpu",), 3)], 1.0, 10.0)["cpu"].room == 3
+    assert place(store, "a", 2.0, wants=0, capacity=3) == 0
+    assert place(store, "c", 2.0, wants=1, capacity=3) == 1
+    assert place(store, "b", 2.5, used=1, wants=0, capacity=3) == 1
+    assert place(store, "c", 3.0, used=1, wants=2, capacity=3) == 2
 
 
-def test_a_holder_that_takes_its_slot_again_keeps_it_longer(store):
-    assert store.take_slot("gpu", "a", 1, 1, 0.0, 10.0)
-    assert store.take_slot("gpu", "a", 1, 1, 9.0, 10.0)
-    assert not store.take_slot("gpu", "b", 1, 1, 15.0, 10.0)
+def test_a_place_whose_time_is_up_is_free(store):
+    assert place(store, "a", 0.0) == 1
+    assert place(store, "b", 9.0) == 0
+    assert place(store, "b", 10.0) == 1
 
 
-def test_the_slot_of_a_dead_process_is_free_at_once(store):
+def test_a_holder_that_says_so_again_keeps_its_place_longer(store):
+    assert place(store, "a", 0.0) == 1
+    assert place(store, "a", 9.0, used=1, wants=0) == 1
+    assert place(store, "b", 15.0) == 0
+
+
+def test_the_place_of_a_dead_process_is_free_at_once_and_that_of_a_live_one_never(store):
     dead = this_process().replace("(started ", "(started 1")
-    assert store.take_slot("gpu", f"{dead} call 1", 1, 1, 0.0, 1e9)
-    assert store.take_slot("gpu", f"{this_process()} call 1", 1, 1, 1.0, 1e9)
-    assert not store.take_slot("gpu", f"{this_process()} call 2", 1, 1, 2.0, 1e9)
+    assert place(store, f"{dead} driver 1", 0.0, ttl_s=1e9) == 1
+    assert place(store, f"{this_process()} driver 1", 1.0) == 1
+    assert place(store, f"{this_process()} driver 2", 1e6) == 0
 
 
-def test_a_rate_lets_a_burst_through_and_then_its_pace(store):
-    waits = [store.take_rate("api", 2.0, 10.0, 0.0) for _ in range(4)]
-    assert waits == [0.0, 0.0, 5.0, 10.0]
-    assert store.take_rate("api", 2.0, 10.0, 100.0) == 0.0
-    assert store.take_rate("other", 2.0, 10.0, 0.0) == 0.0
+def test_who_waits_is_known_and_who_does_not_holds_no_place(store):
+    place(store, "a", 0.0)
+    assert not store.is_wanted("a", ["gpu"])
+    place(store, "b", 1.0)
+    assert store.is_wanted("a", ["gpu", "nothing of this name"])
+    assert not store.is_wanted("b", ["gpu"])
+    assert not store.is_wanted("a", ["cpu"])
 
 
-@given(gaps=st.lists(st.floats(0, 8), min_size=5, max_size=40))
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_no_window_of_a_rate_ever_sees_more_than_its_burst_and_pace(store, gaps):
-    name = f"api-{store.changed()}-{len(gaps)}-{sum(gaps)}"
-    now, used = 1e6, []
-    for gap in gaps:
-        now += gap
-        used.append(now + store.take_rate(name, 3.0, 6.0, now))
-    for start, first in enumerate(used):
-        for end in range(start, len(used)):
-            assert end - start + 1 <= 3 + (used[end] - first) / 2 + 1e-3
+def test_a_limit_is_found_again_after_opening_the_store_again(subject, tmp_path):
+    store = subject.make(tmp_path / "store")
+    assert place(store, "a", 0.0) == 1
+    store = subject.reopen(store)
+    assert place(store, "b", 1.0) == 0
+    store.close()

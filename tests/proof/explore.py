@@ -31,6 +31,7 @@ from headway.sim.nature import Nature
 from headway.sim.store import Crash
 
 MOST_LIVES = 8
+MOST_STEPS = 100_000  # ten times what the longest takes
 AT_ONCE_S = 5.0
 LEASE_S = 30.0
 ANY_ORDER = ("gather", "settle", "limit", "wide_budget")  # steps that add up what their calls give
@@ -62,6 +63,7 @@ class Case:
         """A fresh world with this program in it."""
         install(self.program, self.edition)
         history = History(self.seed, self.nature, **self.options)
+        history.universe.most_steps = MOST_STEPS
         if not self.is_calm:
             self._send_words(history)
         return history

@@ -123,6 +123,8 @@ class Batches:
             call._state = RUNNING
             x = call.extra()
             x.batch, x.started_attempt = batch, self._engine.loop.time()
+            if x.held:
+                self._engine.ready.begins(call)
         try:
             self._hand_over(batch, [self._engine.launcher.arguments(call)[0][0] for call in batch.calls])
         except Exception as error:  # an argument whose blob is damaged, a pool that can't take it

@@ -15,13 +15,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headway.errors import DeadlineExceeded, ResourceUnavailable
 from headway.journal.ledger import Account
+from headway.journal.rates import Window
 
 if TYPE_CHECKING:
     from headway.engine.handle import Handle
-    from headway.journal.store import Store
-
-SHARED_TTL_S = 30 * 86_400.0  # a slot ends with its holder's process; this is for holders on machines that are gone
-SHARED_RETRY_S = 0.05
 
 
 class Scope(NamedTuple):
@@ -196,74 +193,103 @@ class Held(NamedTuple):
 
 
 class Limit:
-    """At most `concurrency` calls at a time, at most `rate` starts per `per_s` seconds. A named one counts over all runs of
-    its store."""
+    """At most `concurrency` calls at a time, at most `rate` starts in any `per_s` seconds.
+
+    What is kept in the store (`key`) is leased by the desk: `room` is then how many places this process may use, and `starts` how
+    many may begin from `begin` to `end`. What it counts itself holds beside that, and on a clock that nobody sets.
+    """
 
     def __init__(
-        self, concurrency: int | None, rate: float | None, per_s: float, name: str = "", store: Store | None = None
+        self, concurrency: int | None, rate: float | None, per_s: float, *, key: str = "", shares_places: bool = False
     ) -> None:
+        self.key = key
+        self.shares_places = shares_places
         self.concurrency = concurrency
-        self.rate = rate
-        self.per_s = per_s
-        self.name = name
-        self.store = store
+        self.rate = (rate, per_s) if rate is not None else None
+        self.window = Window(rate, per_s) if rate is not None else None
         self.used = 0
-        self._tokens = rate or 0.0
-        self._filled_at = -math.inf
+        self.room = 0.0 if shares_places else math.inf if concurrency is None else concurrency
+        self.leased = 0
+        self.contended = False  # another process waits for a place
+        self.idle_since = math.inf
+        self.retry_at = -math.inf  # when to ask again for what it lacks
+        self.starts = 0
+        self.begin = self.end = 0.0
+        self.begun: list[float] = []  # starts of which the store has not been told
+        self.recent = 0  # starts since the desk was last asked
+        self.held_up = False  # somebody waits until a start that was promised has happened
 
-    def ready_in(self, now: float, wall: float, holder: str) -> float:
-        """Seconds until one more call may start: 0 now, inf when it depends on another call's end. Takes nothing, except that
-        a shared slot is taken here, because only the store can say whether there is one."""
-        if self.concurrency is not None:
-            if self.store is None:
-                if self.used >= self.concurrency:
+    @property
+    def shares_starts(self) -> bool:
+        return self.window is not None and bool(self.key)
+
+    def set(self, concurrency: int | None, rate: float | None, per_s: float) -> None:
+        """A newer block of this name: its numbers count from now on."""
+        if (concurrency is None) != (self.concurrency is None):
+            self.shares_places = bool(self.key) and concurrency is not None
+            self.room = 0.0 if self.shares_places else math.inf if concurrency is None else concurrency
+        elif not self.shares_places and concurrency is not None:
+            self.room = concurrency
+        elif concurrency is not None:
+            self.room = min(self.room, concurrency)
+        self.concurrency = concurrency
+        self.rate = (rate, per_s) if rate is not None else None
+        if rate is None:
+            self.window = None
+        elif self.window is None:
+            self.window = Window(rate, per_s)
+        else:
+            self.window.set(rate, per_s)
+
+    def ready_in(self, now: float) -> float:
+        """Seconds until one more call may start: 0 now, inf when it depends on another call or process. Takes nothing."""
+        if self.used >= self.room:
+            return math.inf
+        if (window := self.window) is not None:
+            if (wait := window.wait_s(now)) > 0.0:
+                self.held_up = wait == math.inf
+                return wait
+            if self.key:
+                if not self.starts or now > self.end:
                     return math.inf
-            elif not self.store.take_slot(self.name, holder, 1, self.concurrency, wall, SHARED_TTL_S):
-                return SHARED_RETRY_S
-        if self.rate is not None and self.store is None:
-            self._fill(now)
-            if self._tokens < 1.0 - 1e-9:
-                return max(1e-6, (1.0 - self._tokens) * self.per_s / self.rate)
+                return max(0.0, self.begin - now)
         return 0.0
 
-    def has_room(self, wall: float, holder: str) -> bool:
-        """Whether a call that was parked may go on; a shared slot is then taken."""
-        if self.concurrency is None:
-            return True
-        if self.store is None:
-            return self.used < self.concurrency
-        return self.store.take_slot(self.name, holder, 1, self.concurrency, wall, SHARED_TTL_S)
-
     def take(self) -> None:
+        """A call that may start takes its place. It has not begun before `begin` says so."""
         self.used += 1
-        if self.rate is not None and self.store is None:
-            self._tokens -= 1.0
+        self.retry_at = -math.inf
+        if self.window is not None:
+            self.window.pending += 1
+            if self.key:
+                self.starts -= 1
 
-    def retake(self) -> None:
-        """Take a slot back after a wait for other calls; costs no rate token."""
-        self.used += 1
+    def begins(self, now: float) -> bool:
+        """The code of a call begins; whether somebody waited for that."""
+        if self.window is None:
+            return False
+        self.window.begun(now)
+        if self.key:
+            self.begun.append(now)
+            self.recent += 1
+        held_up, self.held_up = self.held_up, False
+        return held_up
 
-    def give(self, holder: str) -> None:
+    def never_began(self) -> None:
+        """A call that had taken its place ended before its code began: nothing has started."""
+        if self.window is not None:
+            self.window.drop_promise()
+
+    def give(self) -> None:
         self.used -= 1
-        self.give_shared(holder)
 
-    def give_shared(self, holder: str) -> None:
-        """Undo `ready_in`: give back the shared slot that it took, when the call can't start after all."""
-        if self.concurrency is not None and self.store is not None:
-            self.store.free_slot(self.name, holder)
 
-    def shared_wait(self, wall: float) -> float:
-        """For a shared rate: take a token and say how many seconds to wait before using it."""
-        if self.rate is None or self.store is None:
-            return 0.0
-        return self.store.take_rate(self.name, self.rate, self.per_s, wall)
+class Wanted(NamedTuple):
+    """Calls that wait for a place in each of these limits, which are kept in the store."""
 
-    def _fill(self, now: float) -> None:
-        assert self.rate is not None
-        if self._filled_at == -math.inf:
-            self._filled_at = now
-        self._tokens = min(max(self.rate, 1.0), self._tokens + (now - self._filled_at) * self.rate / self.per_s)
-        self._filled_at = now
+    limits: tuple[Limit, ...]
+    calls: int
+    starts: bool  # whether they begin, or go on after a wait, which costs no start
 
 
 class Resource:

@@ -20,6 +20,7 @@ from typing import Any
 from headway.engine import events
 from headway.engine.books import warn_of_units
 from headway.engine.bounds import UNBOUNDED, Scope
+from headway.engine.desk import Desk
 from headway.engine.edits import stale_results
 from headway.engine.engine import Engine
 from headway.engine.handle import CANCELLED, FAILED, MISSING, OK, Frame, Handle
@@ -156,7 +157,6 @@ class Driver:
             resources=plan.resources,
             max_active=plan.max_active,
             world=plan.world,
-            holder=self._lease.owner if self._lease else "",
             store=plan.store,
             decided=plan.decided,
         )
@@ -183,6 +183,7 @@ class Driver:
             on_commit=self._on_commit if self._sinks else None,
             wall=self._plan.world.wall,
         )
+        engine.desk = Desk(engine, store, log)
         self._writer = self._plan.world.make_writer(log, self._on_word, engine.scopes.clock_jumped)
         engine.signals.look = self._writer.look
         self._writer.start()
@@ -355,6 +356,8 @@ class Driver:
                 self._engine.scopes.close()
                 for pool in self._engine.pools.values():
                     await pool.close()
+                if self._engine.desk is not None:
+                    await self._engine.desk.close()
         finally:
             if self._writer is not None:
                 await plan.world.aside(self._writer.close)

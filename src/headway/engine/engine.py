@@ -22,7 +22,8 @@ from headway.engine import events
 from headway.engine.admission import Admission
 from headway.engine.batch import Batches
 from headway.engine.books import Books
-from headway.engine.bounds import Limit, Scope
+from headway.engine.bounds import Scope
+from headway.engine.desk import Desk
 from headway.engine.handle import (
     CANCELLED,
     FAILED,
@@ -58,7 +59,7 @@ from headway.pools.base import Pool
 
 
 class Engine:
-    """One run in this process. `holder` names this driver in shared limits."""
+    """One run in this process."""
 
     def __init__(
         self,
@@ -73,7 +74,6 @@ class Engine:
         resources: dict[str, int],
         max_active: int,
         world: World,
-        holder: str = "",
         store: Store | None = None,
         decided: Mapping[str, str] | None = None,
     ) -> None:
@@ -89,7 +89,6 @@ class Engine:
         self.files = str(files.absolute()) if files is not None else ""
         self.world = world
         self.wall = world.wall
-        self.holder = holder
         self.emit: Callable[[events.Event], None] | None = None
         self.thread = threading.get_ident()
         self.waits = Waits(self)
@@ -107,7 +106,7 @@ class Engine:
         self.closing = False  # ends are no longer recorded: the run stops here and goes on another time
         self.on_parked: Callable[[], None] | None = None
         self.signals = Signals(self)
-        self.named_limits: dict[str, Limit] = {}
+        self.desk: Desk | None = None  # of limits that processes share; none without a store
         self.resumed = bool(known)
         self._placed = known.places.ordinals
 
@@ -237,7 +236,7 @@ class Engine:
 
     # --- starting ----------------------------------------------------------------------------------------------------
 
-    def begin(self, call: Handle[Any], delay: float = 0.0) -> None:
+    def begin(self, call: Handle[Any]) -> None:
         """There is room: reserve the budget, note the start where the journal must know it, launch."""
         deadline = call._scope.deadline
         if deadline is not None and deadline.left_s <= 0 and not self.replay.goes_on(call):
@@ -245,7 +244,7 @@ class Engine:
             self.conclude(call, None, deadline.error(call.describe()))
             return
         spec = call._spec
-        if spec.plain and call._x is None and call._scope.account is None and not delay:
+        if spec.plain and call._x is None and call._scope.account is None:
             call._attempt = 1
             call._state = STARTING
             self.ready.active += 1
@@ -263,11 +262,8 @@ class Engine:
         if spec.effect or (call._x is not None and call._x.reserved):
             seq = self.outcomes.note_start(call)
             if spec.effect:
-                self.launcher.when_durable(call, seq, delay)
+                self.launcher.when_durable(call, seq)
                 return
-        if delay > 0.0:
-            call.extra().timer = self.loop.call_later(delay, self.launcher.launch, call)
-            return
         self.launcher.launch(call)
 
     def timed_out(self, call: Handle[Any]) -> None:
@@ -432,9 +428,6 @@ class Engine:
 
     def cost_of(self, call: Handle[Any]) -> Amounts:
         return self.books.cost(call)
-
-    def holder_of(self, call: Handle[Any]) -> str:
-        return f"{self.holder}#{call.key.hex()}"
 
     def parked(self) -> None:
         if self.on_parked is not None:

@@ -95,6 +95,7 @@ class Extra:
     __slots__ = (
         "awaiting",
         "batch",
+        "begun",
         "charged",
         "child_errors",
         "costs",
@@ -131,6 +132,7 @@ class Extra:
         self.dependents: list[Handle[Any]] = []  # calls that got this handle as an argument
         self.job: Job | None = None
         self.batch: Any = None
+        self.begun = False  # its code runs in this attempt, so that it counts in the rates that it started under
         self.timer: asyncio.TimerHandle | None = None
         self.reserved: Amounts = {}  # what is still promised for this attempt
         self.recharged: dict[bytes, Amounts] = {}  # charged before a crash and not charged again yet, by account

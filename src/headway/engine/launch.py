@@ -65,9 +65,8 @@ class Launcher:
 
     # --- before the code runs ----------------------------------------------------------------------------------------
 
-    def when_durable(self, call: Handle[Any], seq: int, delay: float = 0.0) -> None:
-        """Launch an effect once its start, and with it all it depends on, is durable. It keeps its slot meanwhile. `delay` is
-        what a shared rate asks it to wait."""
+    def when_durable(self, call: Handle[Any], seq: int) -> None:
+        """Launch an effect once its start, and with it all it depends on, is durable. It keeps its slot meanwhile."""
         engine, pool = self._engine, call._spec.pool
         attempt = call._attempt
         starting = engine.ready.starting
@@ -79,10 +78,7 @@ class Launcher:
                 starting[pool] -= 1
             if call._state != STARTING or call._attempt != attempt:
                 return
-            if delay > 0.0:
-                call.extra().timer = engine.loop.call_later(delay, self.launch, call)
-            else:
-                self.launch(call)
+            self.launch(call)
 
         engine.journal.when_durable(seq, durable)
 
@@ -181,7 +177,9 @@ class Launcher:
         call._state = RUNNING
         attempt = call._attempt
         current.set(Frame(call, call._scope, attempt))
-        spec = call._spec
+        spec, x = call._spec, call._x
+        if x is not None and x.held:
+            self._engine.ready.begins(call)
         try:
             if call._inputs:
                 args, kwargs = self.arguments(call)
@@ -200,6 +198,8 @@ class Launcher:
     def _submit(self, call: Handle[Any]) -> None:
         engine, spec = self._engine, call._spec
         call._state = RUNNING
+        if call._x is not None and call._x.held:
+            engine.ready.begins(call)
         args, kwargs = self.arguments(call)
         attempt = call._attempt
 

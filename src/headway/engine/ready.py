@@ -3,7 +3,7 @@
 A call that needs nothing but the loop starts at once, up to `max_active` of them that are not parked and while the journal keeps
 up; the rest wait in line. Calls that need a pool's slot, a limit or a resource wait in one queue per combination of these, ordered
 by the longest path still ahead of them where durations are known, first come first served otherwise. Nothing polls: ends, freed
-slots, commits and timers (for rates) call `dispatch`.
+slots, commits and timers (for rates) call `dispatch`. What limits lack that processes share, the desk asks for beside the loop.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import asyncio
 import heapq
 import math
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from headway.engine.bounds import SHARED_RETRY_S, Held, Limit, Resource
+from headway.engine.bounds import Held, Limit, Resource, Wanted
 from headway.engine.handle import READY, RUNNING, STARTING, Handle
 from headway.errors import ResourceUnavailable
 
@@ -35,6 +35,7 @@ class Ready:
         self._line: deque[Handle[Any]] = deque()  # calls that need only the loop
         self._queues: dict[Signature, list[tuple[float, int, Handle[Any]]]] = {}
         self._reentering: deque[tuple[Handle[Any], asyncio.Future[None]]] = deque()
+        self._wants: list[Wanted] = []  # what calls lack of limits that processes share
         self._timer: asyncio.TimerHandle | None = None
         self._scheduled = False
         self.active = 0  # inline calls that run and are not parked
@@ -132,17 +133,20 @@ class Ready:
     def dispatch(self) -> None:
         """Start whatever can start."""
         self._scheduled = False
+        self._wants = []
         self._let_reenter()
         while self._line and self._has_room():
             call = self._next_in_line()
             if call._state == READY:
                 self._engine.begin(call)
-        wait = SHARED_RETRY_S if self._waits_for_others() else math.inf
-        for signature, queue in list(self._queues.items()):
+        wait = math.inf
+        for signature, queue in sorted(self._queues.items(), key=_head):
             wait = min(wait, self._serve(queue))
             if not queue and self._queues.get(signature) is queue:
                 del self._queues[signature]
         self._wake_in(wait)
+        if (desk := self._engine.desk) is not None:
+            desk.look(self._wants)
 
     def _serve(self, queue: list[tuple[float, int, Handle[Any]]]) -> float:
         """Start calls of one queue in order; seconds until its head may start by itself."""
@@ -151,46 +155,60 @@ class Ready:
             if call._state != READY:
                 heapq.heappop(queue)
                 continue
-            if (wait := self._wait_of(call)) > 0.0:
+            if (wait := self._wait_of(call, len(queue))) > 0.0:
                 return wait
             heapq.heappop(queue)
             self._take(call)
         return math.inf
 
-    def _wait_of(self, call: Handle[Any]) -> float:
-        """0 where the call can start now, else the seconds until it may, inf where that depends on another call's end."""
+    def _wait_of(self, call: Handle[Any], waiting: int) -> float:
+        """0 where the call can start now, else the seconds until it may, inf where that depends on another call's end. `waiting`:
+        how many calls like it wait."""
         spec = call._spec
         if not self._has_room():
             return math.inf
-        if spec.pool != "inline" and not spec.batch and self._pools[spec.pool].free <= self.starting[spec.pool]:
+        places = self._max_active - self.active
+        if spec.pool != "inline" and not spec.batch and (places := self._pools[spec.pool].free - self.starting[spec.pool]) <= 0:
             return math.inf
         for name, amount in spec.resources.items():
             resource = self._resource(name)
             if resource.used + amount > resource.total:
                 return math.inf
-        now, wall, holder = self._engine.loop.time(), self._engine.wall(), self._engine.holder_of(call)
-        taken: list[Limit] = []
-        for limit in call._scope.limits:
-            if (wait := limit.ready_in(now, wall, holder)) > 0.0:
-                for other in taken:
-                    other.give_shared(holder)
-                return wait
-            taken.append(limit)
-        return 0.0
+        limits, wait = call._scope.limits, 0.0
+        if limits:
+            now = self._engine.loop.time()
+            wait = max([limit.ready_in(now) for limit in limits])
+            if wait > 0.0:
+                self._want(limits, min(waiting, max(1, places)), starts=True)
+        return wait
+
+    def _want(self, limits: Sequence[Limit], count: int, *, starts: bool) -> None:
+        """Note that calls wait for these limits, where it is the store that has to say more."""
+        shared = tuple(limit for limit in limits if limit.shares_places or (starts and limit.shares_starts))
+        if shared and not any(limit.used >= limit.room for limit in limits if not limit.shares_places):
+            self._wants.append(Wanted(shared, count, starts))
 
     def _take(self, call: Handle[Any]) -> None:
-        delay = 0.0
         if call._scope.limits or call._spec.resources:
             x = call.extra()
+            x.begun = False
             for limit in call._scope.limits:
                 limit.take()
-                delay = max(delay, limit.shared_wait(self._engine.wall()))
                 x.held.append(Held(limit, 1))
             for name, amount in call._spec.resources.items():
                 resource = self._resource(name)
                 resource.used += amount
                 x.held.append(Held(resource, amount))
-        self._engine.begin(call, delay)
+        self._engine.begin(call)
+
+    def begins(self, call: Handle[Any]) -> None:
+        """The code of a call that holds something begins now."""
+        x = call.extra()
+        if not x.begun:
+            x.begun, now = True, self._engine.loop.time()
+            for held in x.held:
+                if isinstance(held.source, Limit) and held.source.begins(now):
+                    self.dispatch_soon()
 
     def _wake_in(self, seconds: float) -> None:
         if self._timer is not None:
@@ -227,8 +245,11 @@ class Ready:
         for source, amount in x.held:
             if isinstance(source, Resource):
                 source.used -= amount
-            elif not x.parks or x.granted:
-                source.give(self._engine.holder_of(call))
+                continue
+            if not x.begun:
+                source.never_began()
+            if not x.parks or x.granted:
+                source.give()
         x.held = []
         self.dispatch_soon()
 
@@ -252,7 +273,7 @@ class Ready:
     def _give_back(self, call: Handle[Any]) -> None:
         for held in call.extra().held:
             if isinstance(held.source, Limit):
-                held.source.give(self._engine.holder_of(call))
+                held.source.give()
 
     def reenter(self, call: Handle[Any]) -> Generator[Any, Any, None]:
         """Wait until the limits of a parked call have room for it again."""
@@ -264,30 +285,13 @@ class Ready:
         yield from future
 
     def _limits_free(self, call: Handle[Any]) -> bool:
-        """Whether all limits of a parked call have room for it again; shared slots are then taken."""
-        holder, wall = self._engine.holder_of(call), self._engine.wall()
-        taken: list[Limit] = []
-        for held in call.extra().held:
-            if isinstance(held.source, Limit):
-                if not held.source.has_room(wall, holder):
-                    for other in taken:
-                        other.give_shared(holder)
-                    return False
-                taken.append(held.source)
-        return True
+        """Whether all limits of a parked call have room for it again."""
+        return all(held.source.used < held.source.room for held in call.extra().held if isinstance(held.source, Limit))
 
     def _retake(self, call: Handle[Any]) -> None:
         for held in call.extra().held:
             if isinstance(held.source, Limit):
-                held.source.retake()
-
-    def _waits_for_others(self) -> bool:
-        """Whether a call that wants to go on may wait for a slot that another process holds."""
-        return any(
-            isinstance(held.source, Limit) and held.source.store is not None
-            for call, _ in self._reentering
-            for held in call.extra().held
-        )
+                held.source.used += 1  # going on costs no start
 
     def _let_reenter(self) -> None:
         """Calls that go on come before calls that start."""
@@ -301,6 +305,7 @@ class Ready:
                 future.set_result(None)
                 continue
             self._reentering.append((call, future))
+            self._want([held.source for held in call.extra().held if isinstance(held.source, Limit)], 1, starts=False)
 
     def unpark(self, call: Handle[Any], attempt: int) -> None:
         """The wait is over. A wait that an earlier attempt left behind changes nothing about this one."""
@@ -328,3 +333,8 @@ class Ready:
             self._retake(call)
         if self._reentering:
             self.dispatch_soon()
+
+
+def _head(item: tuple[Signature, list[tuple[float, int, Handle[Any]]]]) -> tuple[float, int]:
+    """What queues are served by: the rank of the call that waits at the head."""
+    return item[1][0][:2] if item[1] else (math.inf, 0)

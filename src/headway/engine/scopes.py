@@ -8,10 +8,11 @@ looks again.
 from __future__ import annotations
 
 import asyncio
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from headway.engine import events
-from headway.engine.bounds import Deadline
+from headway.engine.bounds import Deadline, Limit
 from headway.engine.handle import Frame
 from headway.journal.ledger import Account
 from headway.journal.records import Amounts
@@ -24,6 +25,8 @@ class Scopes:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.deadlines: set[Deadline] = set()
+        self._named: dict[str, Limit] = {}
+        self._rates: weakref.WeakValueDictionary[str, Limit] = weakref.WeakValueDictionary()  # of blocks without a name
         self.resting: set[asyncio.Future[None]] = set()  # what waits for a time of the wall clock
 
     def open_budget(self, frame: Frame, limits: Amounts, place: bytes = b"") -> Account:
@@ -62,6 +65,23 @@ class Scopes:
             self.resting.discard(future)
             if timer is not None:
                 timer.cancel()
+
+    def open_limit(self, frame: Frame, concurrency: int | None, rate: float | None, per_s: float, name: str) -> Limit:
+        """A limit that opens here. One with a name is one limit, with the numbers of its newest block; the rate of one without is
+        found again by its place, so that a resumed run counts what began before it."""
+        shared = self._engine.desk is not None
+        if not name:
+            if not shared or rate is None:
+                return Limit(concurrency, rate, per_s)
+            key = f"\x1f{self._engine.outcomes.name_decision(frame, 'limit', b'').hex()} in {self._engine.nonce.hex()}"
+            if (found := self._rates.get(key)) is None:
+                found = self._rates[key] = Limit(concurrency, rate, per_s, key=key)
+        elif (found := self._named.get(name)) is None:
+            shares = shared and concurrency is not None
+            found = self._named[name] = Limit(concurrency, rate, per_s, key=name if shared else "", shares_places=shares)
+        if (found.concurrency, found.rate) != (concurrency, (rate, per_s) if rate is not None else None):
+            found.set(concurrency, rate, per_s)
+        return found
 
     def close(self) -> None:
         """The run ends here."""

@@ -123,6 +123,9 @@ class Log:
         self._idle = True
         self.work = threading.Event()
         self.urgent = threading.Event()
+        self.holder = f"{lease.owner}#{lease.uid}.{lease.fence}"  # how limits name this driver
+        self.leased: tuple[str, ...] = ()  # limits in which it has places
+        self.on_wanted: Callable[[], None] | None = None  # called where another process waits for one of them
 
     # --- the engine's side -------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ folder do. It must never hand out an object that a caller could change under ano
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
 
@@ -13,7 +14,7 @@ import msgspec
 
 from headway.errors import RunMismatch, StoreDamaged
 from headway.journal.blobs import hash_blob
-from headway.journal.limits import take_token
+from headway.journal.limits import Ask, Board, Grant, Want, any_wants, is_changed, share_out
 from headway.journal.owner import check_takeover, is_alive, lost, misplaced, unknown_run
 from headway.journal.records import Lease, Row, RunInfo, RunSpec, RunStatus, Signal
 from headway.journal.store import Buffer
@@ -32,8 +33,7 @@ class MemoryStore:
         self._cache: dict[bytes, Row] = {}
         self._blobs: dict[bytes, bytes] = {}
         self._signals: list[tuple[int, Signal]] = []
-        self._slots: dict[tuple[str, str], tuple[int, float]] = {}
-        self._rates: dict[str, tuple[float, float]] = {}  # (full at, said at)
+        self._boards: dict[str, Board] = {}  # of shared limits
         self._changes = 0
         self._last_uid = 0
         self._last_signal = 0
@@ -228,27 +228,24 @@ class MemoryStore:
 
     # limits shared between runs
 
-    def take_slot(self, name: str, holder: str, amount: int, capacity: int, now: float, ttl_s: float) -> bool:
+    def share(self, holder: str, asks: Sequence[Ask], wants: Sequence[Want], now: float, ttl_s: float) -> dict[str, Grant]:
         with self._lock:
-            for (limit, other), (_, until) in list(self._slots.items()):
-                if limit == name and other != holder and (until <= now or is_alive(other) is False):
-                    del self._slots[limit, other]
-            held = sum(held for (limit, other), (held, _) in self._slots.items() if limit == name and other != holder)
-            if held + amount > capacity:
-                return False
-            self._slots[name, holder] = (amount, now + ttl_s)
-            return True
+            grants, after = share_out(self._boards, holder, asks, wants, now, ttl_s, self._lives)
+            for ask in asks:
+                if is_changed(self._boards.get(ask.name), after[ask.name], ask):
+                    self._boards[ask.name] = after[ask.name]
+                    self._changes += 1
+                if after[ask.name].ends() == -math.inf:
+                    self._boards.pop(ask.name, None)
+            return grants
 
-    def free_slot(self, name: str, holder: str) -> None:
+    def is_wanted(self, holder: str, names: Sequence[str]) -> bool:
         with self._lock:
-            self._slots.pop((name, holder), None)
+            return any_wants((self._boards[name] for name in names if name in self._boards), holder)
 
-    def take_rate(self, name: str, rate: float, per_s: float, now: float) -> float:
-        with self._lock:
-            full_at, at = self._rates.get(name, (now, now))
-            full_at, wait_s = take_token(full_at, at, rate, per_s, now)
-            self._rates[name] = (full_at, now)
-            return wait_s
+    def _lives(self, holder: str) -> bool | None:
+        """Whether the process of a holder still runs; None where that is unknown."""
+        return is_alive(holder)
 
 
 def _checked(row: Row) -> Row:

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from headway.journal.limits import Ask, Grant, Want
 from headway.journal.records import Lease, Row, RunInfo, RunSpec, RunStatus, Signal
 
 Buffer = bytes | bytearray | memoryview
@@ -91,13 +92,11 @@ class Store(Protocol):
         """A number that differs when another connection may have written since the last call. Cheap enough to ask often."""
 
     # limits shared between runs
-    def take_slot(self, name: str, holder: str, amount: int, capacity: int, now: float, ttl_s: float) -> bool:
-        """Take `amount` of the named limit, if no more than `capacity` is then held by holders whose time is not up."""
+    def share(self, holder: str, asks: Sequence[Ask], wants: Sequence[Want], now: float, ttl_s: float) -> dict[str, Grant]:
+        """Say what a process has of each limit and what it wants, and hear what it gets (`limits.share_out`), in one transaction
+        that every process sees. A limit that is not in `asks` stays as it is."""
 
-    def free_slot(self, name: str, holder: str) -> None: ...
-
-    def take_rate(self, name: str, rate: float, per_s: float, now: float) -> float:
-        """Take one token of a bucket of `rate` tokens refilled over `per_s` seconds; the seconds to wait until it may be used
-        (0: at once). The token is taken in either case, so a caller waits once and goes."""
+    def is_wanted(self, holder: str, names: Sequence[str]) -> bool:
+        """Whether another process waits for a place in one of these limits. Cheap enough to ask often."""
 
     def close(self) -> None: ...

@@ -53,6 +53,8 @@ class Upkeep:
         if version == self._version:
             return
         self._version = version
+        if (names := self._log.leased) and (on_wanted := self._log.on_wanted) and store.is_wanted(self._log.holder, names):
+            self._log.post(on_wanted)
         info = store.run(lease.run_id)
         signals = store.signals(lease.uid, after=self._last_signal)
         if signals:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import msgspec
 
 from headway.errors import StoreFull
+from headway.journal.limits import Ask, Grant, Want
 from headway.journal.memory import MemoryStore
 from headway.journal.records import Lease, Outcome, Row, RunInfo, RunStatus
 from headway.journal.store import Buffer
@@ -75,7 +76,8 @@ class SimStore(MemoryStore):
 
     def slots_held(self) -> list[tuple[str, str]]:
         """(limit, holder) of the shared slots that somebody holds."""
-        return [(name, holder) for name, holder in self._slots if self._lives(holder)]
+        places = [(name, holder, place) for name, board in self._boards.items() for holder, place in board.places.items()]
+        return [(name, holder) for name, holder, place in places if place.amount and self._lives(holder) is not False]
 
     def has_blob(self, digest: bytes) -> bool:
         return digest in self._blobs
@@ -111,7 +113,7 @@ class SimStore(MemoryStore):
         self._alive()
         with self._lock:
             held = self.run(run_id)
-            if held.owner and not self._lives(held.owner):
+            if held.owner and self._lives(held.owner) is False:
                 self._change(held, owner="", lease_until=0.0)  # its process is gone, and this machine knows
             return super().acquire(run_id, owner, ttl_s, now, take_over=take_over)
 
@@ -145,20 +147,14 @@ class SimStore(MemoryStore):
         if crash is not None and crash.how == "after" and have + len(rows) >= crash.after:
             self._kill()
 
-    def take_slot(self, name: str, holder: str, amount: int, capacity: int, now: float, ttl_s: float) -> bool:
+    def share(self, holder: str, asks: Sequence[Ask], wants: Sequence[Want], now: float, ttl_s: float) -> dict[str, Grant]:
         self._alive()
-        with self._lock:
-            for other in [other for other in self._slots if not self._lives(other[1])]:
-                del self._slots[other]
-            return super().take_slot(name, holder, amount, capacity, now, ttl_s)
-
-    def free_slot(self, name: str, holder: str) -> None:
-        self._alive()
-        super().free_slot(name, holder)
-
-    def take_rate(self, name: str, rate: float, per_s: float, now: float) -> float:
-        self._alive()
-        return super().take_rate(name, rate, per_s, now)
+        before = self._changes
+        grants = super().share(holder, asks, wants, now, ttl_s)
+        if self._changes != before:
+            for tell in tuple(self.on_change):
+                tell()
+        return grants
 
     # --- what others do ----------------------------------------------------------------------------------------------
 
@@ -183,11 +179,11 @@ class SimStore(MemoryStore):
         if self.universe is not None and self.universe.running is not None and self.universe.running.dead:
             raise Killed
 
-    def _lives(self, owner: str) -> bool:
+    def _lives(self, holder: str) -> bool | None:
         """Whether the process that an owner or a holder begins with still runs, where that can be known."""
-        if self.universe is None or not owner.startswith("driver "):
-            return True
-        return any(owner.startswith(process.world.owner()) and not process.dead for process in self.universe.processes)
+        if self.universe is None or not holder.startswith("driver "):
+            return super()._lives(holder)
+        return any(holder.startswith(process.world.owner()) and not process.dead for process in self.universe.processes)
 
     def _kill(self) -> None:
         if self.universe is not None and self.universe.running is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -58,7 +59,12 @@ class SimWorld:
         self.engines.append(engine)
 
     async def aside(self, function: Callable[..., T], /, *args: Any) -> T:
-        return function(*args)
+        if self._process.dead:  # it is being closed, and must not wait any more
+            return function(*args)
+        await asyncio.sleep(0)  # others go on meanwhile
+        done = function(*args)
+        await asyncio.sleep(0)
+        return done
 
     def wait(self, future: concurrent.futures.Future[T]) -> T:
         if not future.done():
