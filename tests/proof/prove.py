@@ -15,6 +15,7 @@ import os
 import random
 import sys
 import time
+import warnings
 from collections import Counter
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -54,6 +55,7 @@ class Figures:
 
 def look(first: int) -> Figures:
     """Put the programs of some seeds through all troubles."""
+    warnings.filterwarnings("ignore", ".*left behind", RuntimeWarning)  # a coroutine that is held up stops late
     figures = Figures(programs=BATCH)
     began = time.process_time()
     for seed in range(first, first + BATCH):
