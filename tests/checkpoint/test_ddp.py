@@ -30,3 +30,12 @@ def test_statistics_that_ddp_is_not_known_to_send_are_told_to_differ(gang: Torch
     for done in gang.run("ddp_jobs:train", root=str(tmp_path), total=3, **way):
         assert any("step 3: model.1.running_mean" in each and "as DDP wraps it" in each for each in done["warned"])
         assert len(done["losses"]) == 3
+
+
+def test_state_of_ones_own_goes_from_shards_to_replicas_and_moments_that_are_elsewhere_are_refused(
+    gang: TorchGang, tmp_path: Path
+) -> None:
+    for done in gang.run("ddp_jobs:wrapped", root=str(tmp_path)):
+        assert (done["seen"], done["same"], done["moments"], done["on"]) == (7, True, 4, True)
+        assert "state_dict() of this ZeroRedundancyOptimizer raises" in done["refused"]
+        assert "`.optim`" in done["refused"]

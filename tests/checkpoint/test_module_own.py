@@ -61,6 +61,15 @@ def test_what_a_class_saves_by_its_own_method_comes_back_with_its_version() -> N
     assert same_weights(made, fresh)
 
 
+def test_a_newer_class_is_told_the_version_that_was_saved() -> None:
+    class Newer(Counter):
+        _version = 4
+
+    fresh = Newer(2, 2)
+    through(counted(7), fresh)
+    assert (fresh.seen, fresh.version) == (7, 3)
+
+
 class Wrapper(nn.Module):
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
