@@ -43,6 +43,11 @@ def in_a_process(name: str) -> None:
     RAISERS[name]()
 
 
+@hw.task(pool="gang", processes=2)
+def in_a_gang(name: str) -> None:
+    RAISERS[name]()
+
+
 @hw.task(batch=2, linger_ms=1)
 async def batched(names: list[str]) -> list[Any]:
     RAISERS[names[0]]()
@@ -100,6 +105,18 @@ def test_a_resumed_program_sees_of_an_error_what_it_saw_before(go, where):
     assert kinds["stop_iteration"] == "RuntimeError"
     assert "are too many" in dict(first)["invalid_model"][2]
     assert "Keyword" in dict(first)["local_class"][3]
+
+
+@pytest.mark.long
+def test_an_error_of_a_gang_is_told_like_any_other(tmp_path):
+    @hw.task
+    async def program() -> list[Any]:
+        return [await seen_of(in_a_gang(name)) for name in ("broken_without_its_constructor", "keyboard_interrupt")]
+
+    pytest.importorskip("torch")
+    nosy, left = hw.run(program, store=tmp_path / "store", progress=False)
+    assert nosy[1:3] == ["Nosy", "nosy"]
+    assert left[1] == "CallExited"
 
 
 def test_what_cannot_be_kept_of_an_error_is_said(go):

@@ -16,6 +16,8 @@ from headway.journal.records import COSTED, Kind
 
 RAN: list[Any] = []
 
+pytestmark = pytest.mark.filterwarnings("ignore:headway:RuntimeWarning")
+
 
 @pytest.fixture(autouse=True)
 def _clear() -> Iterator[None]:
@@ -105,7 +107,6 @@ WAYS: list[Callable[[float], Any]] = [
 ]
 
 
-@pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("way", WAYS)
 def test_a_timeout_reaches_whoever_waits_whatever_the_code_does(go, clock, way):
     limited = hw.task(timeout=1, name=f"limited {way.__name__}")(way)
@@ -121,7 +122,6 @@ def test_a_timeout_reaches_whoever_waits_whatever_the_code_does(go, clock, way):
     assert seconds <= 1 + 2 * GRACE_S + 1
 
 
-@pytest.mark.filterwarnings("default")
 def test_a_cancelled_call_ends_cancelled_and_its_siblings_go_on(go, told):
     @hw.task
     async def program() -> list[Any]:
@@ -149,7 +149,6 @@ def test_the_user_is_told_once_which_call_was_left_behind(go):
     assert "let asyncio.CancelledError through" in text
 
 
-@pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("join", ["race", "gather", "deadline", "loose race"])
 def test_a_join_does_not_wait_for_ever_for_what_it_stops(go, clock, join):
     async def fails() -> None:
@@ -184,7 +183,6 @@ def test_a_join_does_not_wait_for_ever_for_what_it_stops(go, clock, join):
     assert clock.elapsed < 100
 
 
-@pytest.mark.filterwarnings("default")
 def test_a_block_that_is_not_left_fails_its_call(go, clock):
     @hw.task
     async def never_leaves() -> str:
@@ -201,7 +199,6 @@ def test_a_block_that_is_not_left_fails_its_call(go, clock):
     assert clock.elapsed < 100
 
 
-@pytest.mark.filterwarnings("default")
 def test_code_that_was_left_behind_can_do_nothing_in_the_run(go, tmp_path):
     tried: dict[str, str] = {}
 
@@ -244,7 +241,6 @@ def test_code_that_was_left_behind_can_do_nothing_in_the_run(go, tmp_path):
     assert kinds.count(Kind.DECISION) == 1
 
 
-@pytest.mark.filterwarnings("default")
 def test_an_attempt_that_was_left_behind_does_not_meddle_with_the_next(go):
     @hw.task(timeout=1, retry=hw.Retry(attempts=2, delay_s=5, on=hw.CallTimeout, jitter=0))
     async def twice() -> str:
@@ -268,7 +264,6 @@ def test_an_attempt_that_was_left_behind_does_not_meddle_with_the_next(go):
     assert RAN == ["first ended", "second"]
 
 
-@pytest.mark.filterwarnings("default")
 def test_its_children_are_stopped_too_however_deep(go, clock):
     @hw.task
     async def nested(depth: int) -> None:
@@ -291,7 +286,6 @@ def test_its_children_are_stopped_too_however_deep(go, clock):
     assert len(RAN) == 7
 
 
-@pytest.mark.filterwarnings("default")
 def test_its_slot_stays_taken_until_it_has_ended(go, clock):
     @hw.task
     async def program() -> float:
@@ -306,7 +300,6 @@ def test_its_slot_stays_taken_until_it_has_ended(go, clock):
     assert go(program, max_active=2) >= 50
 
 
-@pytest.mark.filterwarnings("default")
 def test_a_batch_that_nobody_wants_any_more_does_not_hold_up_the_run(go, clock):
     @hw.task(batch=2, linger_ms=1, timeout=1)
     async def batched(items: list[int]) -> list[int]:
@@ -321,7 +314,6 @@ def test_a_batch_that_nobody_wants_any_more_does_not_hold_up_the_run(go, clock):
     assert clock.elapsed < 100
 
 
-@pytest.mark.filterwarnings("default")
 def test_a_verify_that_catches_its_cancellation_ends_too(go, clock):
     async def verify(x: int) -> None:
         await ignore(500)
@@ -342,7 +334,6 @@ def test_a_verify_that_catches_its_cancellation_ends_too(go, clock):
     assert clock.elapsed < 100
 
 
-@pytest.mark.filterwarnings("default")
 def test_what_was_left_behind_is_gone_from_the_loop_when_the_run_has_ended(clock):
     """Of a run in somebody else's loop: nobody waits for it, and nobody is told of a task that was destroyed."""
     complaints: list[Any] = []
@@ -370,7 +361,6 @@ def test_what_was_left_behind_is_gone_from_the_loop_when_the_run_has_ended(clock
     assert not complaints
 
 
-@pytest.mark.filterwarnings("default")
 def test_a_run_that_nobody_awaits_any_more_leaves_nothing_behind(clock):
     async def service() -> int:
         with pytest.raises(TimeoutError):

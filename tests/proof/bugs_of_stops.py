@@ -5,7 +5,7 @@ from __future__ import annotations
 from seeded import Bug, bug
 
 FAULTS, OUTCOME = "journal/faults.py", "engine/outcome.py"
-_ODD = "program/test_odd_errors.py"
+_ODD, _ENDS = "program/test_odd_errors.py", "program/test_stops_end.py"
 
 ERRORS: tuple[Bug, ...] = (
     bug(
@@ -45,4 +45,60 @@ ERRORS: tuple[Bug, ...] = (
     ),
 )
 
-OF_STOPS = (*ERRORS,)
+STOPS: tuple[Bug, ...] = (
+    bug(
+        "code that catches its cancellation is waited for for ever",
+        "engine/stops.py",
+        "        x.timer = self._engine.loop.call_later(GRACE_S, self._late, call, call._attempt)\n",
+        "        x.timer = None\n",
+    ),
+    bug(
+        "code that was left behind makes calls and is told things",
+        "engine/handle.py",
+        "        if call._state >= OK or call._engine.stops.over:\n            return True\n",
+        "        if True:\n            return False\n",
+    ),
+    bug(
+        "code that is left when the run stops is told things",
+        "engine/handle.py",
+        "        if call._state >= OK or call._engine.stops.over:\n",
+        "        if call._state >= OK:\n",
+    ),
+    bug(
+        "an attempt that was left behind ends the next one",
+        "engine/launch.py",
+        "            if call._state == RUNNING and call._attempt == attempt:\n",
+        "            if True:\n",
+        tests=f"{_ENDS}::test_an_attempt_that_was_left_behind_does_not_meddle_with_the_next",
+    ),
+    bug(
+        "what is under code that was left behind is stopped level by level",
+        "engine/stops.py",
+        '            self._stop_below(call, f"{what} was left behind")\n',
+        "",
+        tests=f"{_ENDS}::test_its_children_are_stopped_too_however_deep",
+    ),
+    bug(
+        "the slot of code that was left behind is free at once",
+        "engine/ready.py",
+        "self.active + self.left_behind < self._max_active",
+        "self.active < self._max_active",
+        tests=f"{_ENDS}::test_its_slot_stays_taken_until_it_has_ended",
+    ),
+    bug(
+        "a run that nobody awaits any more leaves its calls running",
+        "engine/drive.py",
+        "                    await self._wind_down()\n                    await engine.stops.close(root)\n",
+        "",
+        tests=f"{_ENDS}::test_a_run_that_nobody_awaits_any_more_leaves_nothing_behind",
+    ),
+    bug(
+        "a block that is not left after its deadline goes on for ever",
+        "scope.py",
+        "            deadline.call._engine.loop.call_later(PATIENCE_S, _fail_call, deadline)\n",
+        "",
+        tests=f"{_ENDS}::test_a_block_that_is_not_left_fails_its_call",
+    ),
+)
+
+OF_STOPS = (*ERRORS, *STOPS)

@@ -7,6 +7,7 @@ lost, swapped or computed from something else changes everything after it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 
 import watch
@@ -205,8 +206,26 @@ def large(name: str, x: int) -> hw.Handle[int]:
 
 @hw.task(timeout=500)
 async def too_slow(name: str, x: int) -> int:
-    await asyncio.sleep(1 if CODE[name].number < 7 else 1e6)
+    try:
+        await asyncio.sleep(1 if CODE[name].number < 7 else 1e6)
+    except asyncio.CancelledError:
+        if CODE[name].number < 8:
+            raise
+        await _go_on(name, x)
     return value(name, x)
+
+
+async def _go_on(name: str, x: int) -> None:
+    """Not hear that one is asked to stop, for longer than anybody listens, and then ask for more."""
+    for _ in range(20):
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(1)
+    with contextlib.suppress(asyncio.CancelledError, hw.HeadwayError):
+        hw.now()
+        watch.complain(f"{name} was told the time long after it had been stopped")
+    with contextlib.suppress(asyncio.CancelledError, hw.HeadwayError):
+        leaf(f"{name} afterwards", x)
+        watch.complain(f"{name} made a call long after it had been stopped")
 
 
 @hw.task(on_change="rerun")

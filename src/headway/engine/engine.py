@@ -139,11 +139,8 @@ class Engine:
     ) -> Handle[Any]:
         """Make a call. Raises WrongArguments, NoCanonicalForm, ForeignHandle and CycleError, before anything is recorded."""
         parent, scope = frame.call, frame.scope
-        if parent._state >= FINISHING:
-            raise UsageError(
-                f"{parent.describe()} has ended and can't call {spec.name} any more: "
-                "await what it starts with asyncio before it returns"
-            )
+        if parent._state != RUNNING or frame.attempt != parent._attempt:
+            self._refuse_late(spec, frame)
         if parent._x is not None and parent._x.stop is not None:
             raise asyncio.CancelledError(parent._x.stop_reason)
         if frame.batch is not None:
@@ -151,8 +148,6 @@ class Engine:
                 f"batch task {parent.task} can't call {spec.name}: it works for several calls at once, and none could own it. "
                 "Make the calls where the batch's results are used"
             )
-        if frame.attempt:
-            frame.must_go_on()
         args, kwargs = spec.signature.bind(args, kwargs)
         inputs: tuple[Handle[Any], ...] = ()
         for value in args:
@@ -188,6 +183,16 @@ class Engine:
         call._context = context
         self.admission.admit(call)
         return call
+
+    def _refuse_late(self, spec: TaskSpec, frame: Frame) -> None:
+        """Raises UsageError where the code that makes a call outlived its own, CancelledError where its attempt left it behind."""
+        parent = frame.call
+        if parent._state >= FINISHING:
+            raise UsageError(
+                f"{parent.describe()} has ended and can't call {spec.name} any more: "
+                "await what it starts with asyncio before it returns"
+            )
+        frame.must_go_on()
 
     def name(self, spec: TaskSpec, asked: bytes, parent: Handle[Any], branch: bytes) -> tuple[bytes, Place | None]:
         """The key of a call: what it asks, of whom, and its place among equal siblings; the place where it must be remembered."""

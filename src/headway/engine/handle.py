@@ -54,11 +54,11 @@ class Frame(NamedTuple):
 
     @property
     def over(self) -> bool:
-        """Whether the code that asks was left behind: its call has ended, or makes another attempt."""
-        state = self.call._state
-        if state >= OK or not self.attempt:
-            return state >= OK
-        return self.attempt != self.call._attempt or state not in (RUNNING, FINISHING)
+        """Whether the code that asks was left behind: its call or its run has ended, or the call makes another attempt."""
+        call = self.call
+        if call._state >= OK or call._engine.stops.over:
+            return True
+        return self.attempt > 0 and (self.attempt != call._attempt or call._state not in (RUNNING, FINISHING))
 
     @property
     def plans(self) -> bool:
@@ -307,7 +307,8 @@ class Handle(Generic[T_co]):
         if frame is None or frame.call._engine is not self._engine:
             raise self.foreign()
         if self._state < OK:
-            frame.must_go_on()
+            if frame.attempt != frame.call._attempt or frame.call._state != RUNNING:
+                frame.must_go_on()
             yield from self._engine.waits.wait_for(frame.call, self)
         elif (x := frame.call._x) is not None and x.stop is not None:
             raise asyncio.CancelledError(x.stop_reason)

@@ -355,7 +355,7 @@ class Outcomes:
         """The key of the next decision of this kind in this call, or in this one of the coroutines that it joined. Raises
         HeadwayError in code that its call has left behind."""
         call = frame.call
-        if call._state >= OK or frame.over:
+        if frame.over:
             raise HeadwayError(f"{call.describe()} has ended; the code that still works for it can't go on")
         # equal calls draw alike, so that they make the same calls; whatever else they are told is each one's own
         owner = call._share if what == "random" and call._share is not None else call

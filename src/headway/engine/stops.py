@@ -33,7 +33,7 @@ class Stops:
         self._engine = engine
         self._strays: dict[asyncio.Task[Any], str] = {}  # what was left behind, and what it was part of
         self._told: set[str] = set()
-        self._over = False
+        self.over = False  # the run has ended, and whatever still runs does so for nobody
 
     def grant(self, call: Handle[Any]) -> None:
         """The call's code was just asked to stop: it has so long."""
@@ -43,26 +43,26 @@ class Stops:
         x.timer = self._engine.loop.call_later(GRACE_S, self._late, call, call._attempt)
 
     def _late(self, call: Handle[Any], attempt: int) -> None:
-        if not self._over and call._state == RUNNING and call._attempt == attempt and (task := call._asyncio_task) is not None:
+        if not self.over and call._state == RUNNING and call._attempt == attempt and (task := call._asyncio_task) is not None:
             what, reason = call.describe(), call.extra().stop_reason
             self._told.add(what)
             self.leave_behind(task, what)
             self._engine.ready.leave_behind(task)
             _warn(f"{what} was asked to stop ({reason}) and still runs {GRACE_S:g} s later, so it is left behind. {_WAY_OUT}")
-            self._stop_below(call)
+            self._stop_below(call, f"{what} was left behind")
             self._engine.body_ended(call, None, asyncio.CancelledError())
 
-    def _stop_below(self, call: Handle[Any]) -> None:
+    def _stop_below(self, call: Handle[Any], reason: str) -> None:
         """Ask everything under a call at once: level by level, each would have its grace after the one above it."""
         for child in list(call._children or ()):
             if child._state < OK:
-                self._stop_below(child)
-                self._engine.cancel(child, f"{call.describe()} was left behind")
+                self._stop_below(child, reason)
+                self._engine.cancel(child, reason)
 
     def stop_all(self, root: Handle[Any], reason: str) -> None:
         """The run ends here: ask all of its calls."""
         self._engine.cancel(root, reason)
-        self._stop_below(root)
+        self._stop_below(root, reason)
 
     def leave_behind(self, task: asyncio.Task[Any], what: str) -> None:
         """Nobody waits any more for code that was asked to stop."""
@@ -78,7 +78,7 @@ class Stops:
 
     async def close(self, root: Handle[Any]) -> None:
         """The run has ended: so does what it left behind, and what still runs where its driver was broken off."""
-        self._over = True
+        self.over = True
         if root._state < OK:
             self._leave_all_behind(root)
         left = list(self._strays)
