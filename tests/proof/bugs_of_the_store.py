@@ -64,7 +64,7 @@ JOURNAL: tuple[Bug, ...] = (
     bug(
         "an effect starts before the disk has what it depends on",
         ENGINE,
-        "            if spec.effect:\n                self.launcher.when_durable(call, seq, delay)\n                return\n",
+        "            if spec.effect:\n                self.launcher.when_durable(call, seq)\n                return\n",
         "",
     ),
     bug(
