@@ -73,9 +73,7 @@ async def each(work: Iterable[Awaitable[T]]) -> list[T]:
     try:
         ends = await gather(*[_end_of(awaitable) for awaitable in begun])
     finally:
-        for awaitable in begun:
-            if inspect.iscoroutine(awaitable) and inspect.getcoroutinestate(awaitable) == inspect.CORO_CREATED:
-                awaitable.close()  # the search was stopped before this could begin
+        _close_unbegun(begun)
     errors = [error for _, error in ends if error is not None]
     for error in errors:
         if bound(error) == "deadline" or len(errors) == len(ends):
@@ -130,9 +128,18 @@ async def first_accepted(work: Iterable[Awaitable[T]], accept: Callable[[T], boo
         if error.__cause__ is not None:
             raise error.__cause__ from None
         return None
+    finally:
+        _close_unbegun(begun)
     if ended[1] is not None:
         raise ended[1]
     return ended[0]
+
+
+def _close_unbegun(work: Iterable[Awaitable[object]]) -> None:
+    """Close what a search that was stopped had no time to begin."""
+    for awaitable in work:
+        if inspect.iscoroutine(awaitable) and inspect.getcoroutinestate(awaitable) == inspect.CORO_CREATED:
+            awaitable.close()
 
 
 async def _raced(awaitable: Awaitable[T]) -> tuple[T, UsageError | None]:
