@@ -71,6 +71,14 @@ class Connection:
             await self.play(kind, body["messages"][-1]["content"] if chat else body["prompt"])
             if kind == "opens":
                 await self.until_gone(model)
+        elif kind == "echoes":  # says in its error what it was told, where no key may be seen
+            said = f"{'x' * 280} {LOG[-1]['key']} has no access to {path}" + " or ever will" * 9
+            told = refusal("401 Unauthorized", "said").replace("scripted said", said)
+            head, _, text = told.partition("\r\n\r\n")
+            await self.send(f"{head.rpartition(':')[0]}: {len(text)}\r\n\r\n{text}")
+        elif kind == "rests":  # for as long as its name says
+            rest = model.split("-")[2].replace("_", "-")
+            await self.send(refusal("429 Too Many Requests", "rate_limit", headers=f"retry-after: {rest}\r\n"))
         elif kind == "gateway":
             await self.send(refusal(f"{model.split('-')[1]} Upstream", "server_error"))
         elif kind == "uncapped":

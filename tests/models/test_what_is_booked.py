@@ -475,6 +475,9 @@ CALL = {"index": 0, "id": "1", "type": "function", "function": {"name": "search"
         ),
         ([chunk(None, "tool_calls")], r"asked for a tool instead of answering \(it did not say which\)"),
         ([chunk(None, refusal="I can't "), chunk(None, refusal="help"), chunk(None, "stop")], "refused to answer: I can't help$"),
+        ([chunk(None, tool_calls=[CALL]), chunk(None, "length")], "asked for a tool"),
+        ([chunk("", "content_filter")], "a content filter of the server held the answer back"),
+        ([chunk("", "MALFORMED_FUNCTION_CALL")], "gave no answer: it ended for 'MALFORMED_FUNCTION_CALL'"),
     ],
 )
 def test_tools_and_refusals_are_named_and_paid(asked, said, told):
@@ -490,10 +493,44 @@ def test_a_refusal_beside_a_text_is_a_text(asked):
     assert (reply.text, reply.samples[0].finish) == ("No: ask a lawyer.", "stop")
 
 
+@pytest.mark.parametrize(
+    ("said", "finish"),
+    [
+        ([chunk("42", "tool_calls")], "stop"),  # vLLM with tool_choice="required" and no parser
+        ([chunk("42", "tool_calls", tool_calls=[])], "stop"),
+        ([chunk("42"), chunk("", "content_filter")], "filter"),
+        ([chunk("42"), chunk("", "something new")], "stop"),
+        ([chunk("42", "length", reasoning="so")], "length"),
+    ],
+)
+def test_a_text_is_an_answer_whatever_ended_it(asked, said, finish):
+    reply, _ = asked("plays", [*said, counted(**USAGE)])
+    assert (reply.text, reply.samples[0].finish, reply.samples[0].said) == ("42", finish, "")
+
+
+@pytest.mark.parametrize("reason", ["error", "abort"])
+def test_a_sample_that_its_server_could_not_go_on_with_is_asked_for_again(asked, reason):
+    error, spent = asked("plays", [chunk("4"), chunk("", reason)], calls=2)
+    assert isinstance(error, hw.BudgetExceeded)
+    assert spent["calls"] == 2
+    assert spent["tokens"] == spent["assumed_tokens"] > 2
+
+
 def test_one_of_several_samples_that_is_no_answer_takes_none_away(asked):
-    said = [chunk("fine", "stop", index=0), chunk(None, "tool_calls", index=1, tool_calls=[CALL]), counted(**USAGE)]
-    reply, _ = asked("plays", said, n=2)
-    assert [(one.text, one.finish) for one in reply.samples] == [("fine", "stop"), ("", "tool")]
+    said = [
+        chunk("fine", "stop", index=0),
+        chunk(None, "tool_calls", index=1, tool_calls=[CALL]),
+        chunk(None, "stop", index=2, refusal="no"),
+        chunk("", "content_filter", index=3),
+        counted(**USAGE),
+    ]
+    reply, _ = asked("plays", said, n=4)
+    assert [(one.text, one.finish, one.said) for one in reply.samples] == [
+        ("fine", "stop", ""),
+        ("", "tool", 'search{"q": "sky"}'),
+        ("", "refusal", "no"),
+        ("", "filter", ""),
+    ]
 
 
 def test_a_model_that_only_thought_was_cut_off(asked):

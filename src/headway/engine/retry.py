@@ -43,7 +43,8 @@ class Retry:
     the exceptions that deserve another attempt (a class or several), or decides with a plain function of the exception; one that
     raises fails the call with UsageError. Cancellation, used-up budgets and programming errors (`TypeError`, `NameError`, …) never
     deserve one, unless `on` names them. An error's `retry_after_s` (how
-    long it asks to be left alone) is obeyed where it is longer.
+    long it asks to be left alone) is obeyed where it is longer; an error that asks for more than `max_retry_after_s` is not tried
+    again, so that no server puts a run to sleep for a day.
 
     Attempts are counted in the journal: a crash does not give a call new ones.
 
@@ -62,14 +63,15 @@ class Retry:
     max_delay_s: float = 60.0
     jitter: float = 0.1
     on: type[BaseException] | tuple[type[BaseException], ...] | Callable[[BaseException], bool] = (Exception,)
+    max_retry_after_s: float = 600.0
 
     def __post_init__(self) -> None:
         if not isinstance(self.attempts, int) or isinstance(self.attempts, bool) or self.attempts < 1:
             raise UsageError(f"Retry(attempts={self.attempts!r}): a whole number, at least 1, which counts the first attempt")
-        for name in ("delay_s", "factor", "max_delay_s", "jitter"):
+        for name in ("delay_s", "factor", "max_delay_s", "jitter", "max_retry_after_s"):
             if not isinstance(getattr(self, name), int | float) or math.isnan(getattr(self, name)):
                 raise UsageError(f"Retry({name}={getattr(self, name)!r}): a number")
-        if self.delay_s < 0 or self.factor < 0 or self.max_delay_s < 0 or not 0 <= self.jitter <= 1:
+        if min(self.delay_s, self.factor, self.max_delay_s, self.max_retry_after_s) < 0 or not 0 <= self.jitter <= 1:
             raise UsageError(f"{self}: delays and factor can't be negative, jitter is a share from 0 to 1")
         object.__setattr__(self, "on", _checked(self.on))
 
@@ -80,6 +82,8 @@ class Retry:
             return False
         if issubclass(kind, ExceptionGroup):
             return all(self.wants(part) for part in _parts_of(error))
+        if _asked_for(error) > self.max_retry_after_s:
+            return False
         if not isinstance(self.on, tuple):
             return not issubclass(kind, BOUNDS) and self._asks(error)
         if issubclass(kind, NEVER):

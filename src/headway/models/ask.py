@@ -15,6 +15,7 @@ no part of that, and is never written to the journal.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import inspect
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
@@ -25,18 +26,18 @@ from typing import Any, Unpack
 import headway.scope as scope
 from headway.engine.handle import Handle, current
 from headway.engine.retry import Retry
-from headway.errors import ModelError, ModelUnavailable, UsageError
+from headway.errors import ModelError, UsageError
 from headway.models.base import BatchModel, Model, Piece, Reply, Request, Usage, answers_singly, answers_together, identity_of
 from headway.models.collect import Collected
 from headway.models.limits import Limited
 from headway.models.prices import Price, price_of
 from headway.models.requests import Prompt, Sampling, make_request, prompt_bound
+from headway.models.retrying import PATIENT as PATIENT
+from headway.models.retrying import retry_of
 from headway.task import Task, task
 
 AnyModel = Model | BatchModel | Limited
 
-PATIENT = Retry(attempts=6, delay_s=0.5, factor=2.0, max_delay_s=60.0, jitter=0.5, on=(ModelUnavailable,))
-"""How often a request is made. A server that says when to come back is obeyed."""
 BATCH = 64
 LINGER_MS = 2.0
 
@@ -108,29 +109,34 @@ def sample(model: AnyModel, prompt: Prompt, **options: Unpack[Sampling]) -> Hand
 
 
 def begin(
-    model: AnyModel, request: Request, *, listener: Callable[[Piece], None] | None = None, retry: Retry = PATIENT
+    model: AnyModel, request: Request, *, listener: Callable[[Piece], None] | None = None, unless: Callable[[], bool] | None = None
 ) -> Handle[Reply]:
-    """Make the call of a model, with what it can cost at most reserved. `listener` is told each piece as it is made."""
+    """Make the call of a model, with what it can cost at most reserved. `listener` is told each piece as it is made. It is tried
+    again as the model says, `unless` there is a reason not to."""
     if isinstance(model, Limited):
         with model.scope():
-            return begin(model.model, request, listener=listener, retry=retry)
+            return begin(model.model, request, listener=listener, unless=unless)
     asked = _asked(model, request, listener)
     if current.get() is None:
         return _outside(asked)  # type: ignore[return-value]
     cost = tuple(asked.reserved.items())
+    retry = retry_of(model)
     if answers_together(model):
-        return _together(cost)(asked)
-    return (_alone(cost) if retry is PATIENT else ask_one.options(cost=dict(cost), retry=retry))(asked)
+        return _together(cost, retry)(asked)
+    if unless is None:
+        return _alone(cost, retry)(asked)
+    again = dataclasses.replace(retry, on=lambda error: retry.wants(error) and not unless())
+    return ask_one.options(cost=dict(cost), retry=again)(asked)
 
 
 @lru_cache(maxsize=256)  # many requests have the same bound, and making a task takes as long as a short call
-def _together(cost: tuple[tuple[str, float], ...]) -> Task[[Asked], Reply]:
-    return ask_together.options(cost=dict(cost))
+def _together(cost: tuple[tuple[str, float], ...], retry: Retry) -> Task[[Asked], Reply]:
+    return ask_together.options(cost=dict(cost), retry=retry)
 
 
 @lru_cache(maxsize=256)
-def _alone(cost: tuple[tuple[str, float], ...]) -> Task[[Asked], Reply]:
-    return ask_one.options(cost=dict(cost), retry=PATIENT)
+def _alone(cost: tuple[tuple[str, float], ...], retry: Retry) -> Task[[Asked], Reply]:
+    return ask_one.options(cost=dict(cost), retry=retry)
 
 
 def _asked(model: Model | BatchModel, request: Request, listener: Callable[[Piece], None] | None) -> Asked:

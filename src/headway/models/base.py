@@ -16,7 +16,7 @@ from typing import Literal, Protocol, TypeGuard, runtime_checkable
 
 Finish = Literal["stop", "length", "filter", "refusal", "tool"]
 """Why a sample ended: the model or a stop string ended it, `max_tokens` did, or a provider's content filter; or the model refused,
-or asked for a tool, and gave no answer. A reply in which every sample did one of the last two is a ModelError."""
+or asked for a tool, and gave no answer. A reply in which no sample is an answer is a ModelError."""
 
 
 Role = Literal["system", "user", "assistant"]
@@ -52,13 +52,17 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One answer: its text, its length in tokens, why it ended, and (where the backend says so) log-probabilities in nats."""
+    """One answer: its text, its length in tokens, why it ended, and (where the backend says so) log-probabilities in nats.
+
+    said: what the model said instead, where this one among several samples is no answer: why it refused, or which tool it wants.
+    """
 
     text: str
     tokens: int
     finish: Finish
     logprob: float | None = None
     logprobs: tuple[float, ...] = ()
+    said: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +141,8 @@ class Model(Protocol):
     """A language model that is asked one request at a time. `name` stands for it in records and prices, and in keys where it has no
     `__headway_key__()`. Two models of one name that answer differently need one, or each gets the other's recorded answers.
 
-    It may have `price` (a `Price`; else the table is asked), `count(prompt) -> int` (tokens of a prompt, at most) and
+    It may have `price` (a `Price`; else the table is asked), `count(prompt) -> int` (tokens of a prompt, at most), `retry` (a
+    `headway.Retry`: how often it is asked) and
     `works_unseen = True`: its backend may work, and bill, without a piece that says so. What such a request has cost is known only
     when a piece says so (`Piece.usage`); until then it is booked at what was counted, or at its reservation where nothing came, and
     marked as assumed.

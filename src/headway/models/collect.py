@@ -27,7 +27,10 @@ class _Part:
 
     @property
     def answered(self) -> bool:
-        return self.finish not in ("tool", "refusal")
+        """Whether it is an answer. What ended without a text, for a reason that is none to end a text, is not."""
+        if self.finish == "tool" and self.said:
+            return False
+        return any(self.text) or (self.finish in ("stop", "length") and not self.said)
 
 
 class Collected:
@@ -62,7 +65,7 @@ class Collected:
         part.tokens += piece.tokens
         part.logprobs += piece.logprobs
         part.said += [piece.said] if piece.said else []
-        if piece.finish is not None and part.answered:  # a tool that was asked for is not taken back by a "stop" after it
+        if piece.finish is not None and part.finish not in ("tool", "refusal"):  # a "stop" after a tool's name takes nothing back
             part.finish = piece.finish
 
     @property
@@ -122,7 +125,7 @@ class Collected:
 
     def _check_answers(self, model: str) -> None:
         """Raises ModelError where no sample is an answer: an empty text would pass for one."""
-        if any(part.answered or (part.finish == "refusal" and any(part.text)) for part in self._parts):
+        if any(part.answered for part in self._parts):
             return
         part = self._parts[0]
         instead = "".join(part.said)[:SAID]
@@ -131,15 +134,20 @@ class Collected:
                 f"{model} asked for a tool instead of answering ({instead or 'it did not say which'}), but a request offers no "
                 "tools: ask a server that has none built in, or say in the prompt that there are none"
             )
-        raise ModelError(f"{model} refused to answer{f': {instead}' if instead else ''}")
+        if part.finish == "filter":
+            raise ModelError(f"{model}: a content filter of the server held the answer back")
+        if part.finish == "refusal":
+            raise ModelError(f"{model} refused to answer{f': {instead}' if instead else ''}")
+        raise ModelError(f"{model} gave no answer: {instead}")
 
 
 def _sample(part: _Part, tokens: int) -> Sample:
     assert part.finish is not None
-    if part.finish == "refusal" and any(part.text):
-        part.finish = "stop"  # it said something besides
+    if part.answered and part.finish in ("tool", "refusal"):
+        part.finish = "stop"  # it said something besides, or asked for a tool without naming one
     logprob = sum(part.logprobs) if part.logprobs else None
-    return Sample("".join(part.text), tokens, part.finish, logprob, tuple(part.logprobs))
+    instead = "" if part.answered else "".join(part.said)[:SAID]
+    return Sample("".join(part.text), tokens, part.finish, logprob, tuple(part.logprobs), instead)
 
 
 def shared(total: int, counted: Sequence[int]) -> list[int]:

@@ -19,13 +19,15 @@ import warnings
 from collections.abc import AsyncGenerator, Callable, Iterator
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 from weakref import WeakKeyDictionary
 
+from headway.engine.retry import Retry
 from headway.errors import ModelError, UsageError
 from headway.models.base import Message, Piece, Request
-from headway.models.prices import Price
-from headway.models.protocol import asks_badly, model_error, pieces_in, request_body
+from headway.models.prices import Price, price_of
+from headway.models.protocol import asks_badly, hidden, model_error, pieces_in, request_body
+from headway.models.retrying import retry_of
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 CONNECT_S = 10.0
 SLACK = 8  # events that a sample may have beyond its tokens: servers send empty texts and end marks
 OPENAI = "api.openai.com/v1"
+SECRET = 4  # characters of the shortest secret that is hidden in errors: shorter ones are parts of words
 
 
 class Endpoint:
@@ -46,12 +49,14 @@ class Endpoint:
         price: what its tokens cost, where the list price does not hold.
         count: the tokens of a prompt (text, or a tuple of `Message`) at most, by the model's tokenizer. They are reserved; without
             it, the prompt's bytes.
+        retry: how often a request is made that the server could not take; by default 6 times, after as long as the server asks, but
+            never after more than ten minutes (`Retry.max_retry_after_s`). Refusals are not tried again, unless `on=` names them.
         alias: what it is known by in keys. By default that is its name and the server's address (without user, password and
             query; no address for OpenAI itself), because two servers that offer one name may run different weights. With an
             alias the address does not count: recorded answers stay good when the server moves.
 
     Raises:
-        UsageError: without the extra, without an API key where one is needed, and for a `base_url` that is no address.
+        UsageError: without the extra, without an API key where one is needed, and for arguments that make no sense.
     """
 
     def __init__(
@@ -63,11 +68,13 @@ class Endpoint:
         timeout_s: float = 300.0,
         price: Price | None = None,
         count: Callable[[str | tuple[Message, ...]], int] | None = None,
+        retry: Retry | None = None,
         alias: str | None = None,
     ) -> None:
         self.name = model
         self.price = price
         self.count = count
+        self.retry = retry
         self.alias = alias
         self._base_url = base_url
         self._api_key = api_key
@@ -89,6 +96,7 @@ class Endpoint:
             "timeout_s": self._timeout_s,
             "price": self.price,
             "count": self.count,
+            "retry": self.retry,
             "alias": self.alias,
         }
         return _again, (self.name, options)
@@ -116,11 +124,11 @@ class Endpoint:
                     if cap.reached:
                         return
             if not chunks:
-                raise asks_badly(self.name, f"it answered with {kind}, not with a stream")
+                raise asks_badly(self.name, hidden(f"it answered with {kind or 'nothing'}, not with a stream", self._secrets()))
         except ModelError:
             raise
         except Exception as error:
-            if (known := model_error(self.name, error)) is None:
+            if (known := model_error(self.name, error, self._secrets())) is None:
                 raise
             raise known from None  # the cause holds the request with its headers, and errors are journaled
 
@@ -136,14 +144,34 @@ class Endpoint:
             )
 
     def _check(self) -> None:
+        """Raises UsageError. No message repeats what may be a secret."""
+        what = f"models.Endpoint({self.name!r:.80}"
+        if not isinstance(self.name, str) or not self.name:
+            raise UsageError(f"{what}): a model has a name, as text")
+        if isinstance(self._timeout_s, bool) or not isinstance(self._timeout_s, int | float) or not self._timeout_s > 0:
+            raise UsageError(f"{what}, timeout_s={self._timeout_s!r:.80}): seconds, above zero")
+        if self.count is not None and not callable(self.count):
+            raise UsageError(f"{what}, count={self.count!r:.80}): a function of a prompt")
+        price_of(self)
+        retry_of(self)
         if self._base_url is not None:
             _address(self._base_url)
+        for given, key in (("api_key", self._api_key), ("OPENAI_API_KEY", os.environ.get("OPENAI_API_KEY"))):
+            if key is not None and not (isinstance(key, str) and key.isascii() and key.isprintable() and key == key.strip()):
+                raise UsageError(f"{what}): {given} has a space at its end, a line break or another character that no key has")
         if importlib.util.find_spec("openai") is None:
             raise UsageError("models.Endpoint needs the openai client: pip install 'headway[models]'")
         if self._base_url is None and not self._api_key and not os.environ.get("OPENAI_API_KEY"):
             raise UsageError(
                 f"models.Endpoint({self.name!r}): no API key. Set OPENAI_API_KEY, give api_key=, or the base_url= of another server"
             )
+
+    def _secrets(self) -> list[str]:
+        """What is told to the server and to nobody else."""
+        url = urlsplit(self._base_url or os.environ.get("OPENAI_BASE_URL") or "")
+        told = [self._api_key or (os.environ.get("OPENAI_API_KEY") if self._base_url is None else None), url.username, url.password]
+        told += [value for _, value in parse_qsl(url.query)]
+        return [secret for secret in told if secret and len(secret) >= SECRET]
 
     async def _client(self) -> AsyncOpenAI:
         loop = asyncio.get_running_loop()
@@ -156,9 +184,11 @@ class Endpoint:
         """A client for as long as the event loop runs: whoever ends a loop closes its open generators, and so the connections."""
         import openai
 
+        url = urlsplit(self._base_url or os.environ.get("OPENAI_BASE_URL") or "")
         made = openai.AsyncOpenAI(
             api_key=self._api_key if self._base_url is None else self._api_key or "none",
-            base_url=self._base_url,
+            base_url=url._replace(query="", fragment="").geturl() or None,
+            default_query=dict(parse_qsl(url.query)) or None,
             max_retries=0,
             timeout=openai.Timeout(self._timeout_s, connect=CONNECT_S),
         )

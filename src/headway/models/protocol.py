@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import email.utils
 import math
+import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from headway.errors import ModelError, ModelUnavailable
@@ -14,17 +15,21 @@ from headway.models.base import Finish, Piece, Request, Usage
 AGAIN = (408, 429)
 OUT_OF_MONEY = "insufficient_quota"  # a 429 that no waiting mends
 SHOWN = 300  # characters of what a server said
+LONG_S = 60.0  # a rest that is worth a word
 _THOUGHTS = ("reasoning_content", "reasoning")  # where servers put what a model thinks: no part of the answer, but paid
 _FINISHES: Mapping[str, Finish] = {
     **dict.fromkeys(("length", "max_tokens", "max_output_tokens", "model_length"), "length"),
     **dict.fromkeys(("content_filter", "safety", "recitation", "prohibited_content"), "filter"),
     **dict.fromkeys(("tool_calls", "tool_call", "tool_use", "function_call"), "tool"),
+    **dict.fromkeys(("stop", "eos", "eos_token", "end_turn", "stop_sequence", "stop_token", "completed"), "stop"),
     "refusal": "refusal",
 }
-"""Why a sample ended, by the servers' words; every other one is "stop"."""
+"""Why a sample ended, by the servers' words; every other one is taken for "stop" where there is a text."""
+BROKEN = ("error", "abort", "aborted", "cancelled", "failed")  # as such a word: the server could not go on
 GATEWAYS = (408, 502, 504, 520, 522, 524, 598, 599)  # who answers does not know whether the server behind it works on
 UNWORKED = (429, 503, 529)  # a server that is too busy has not begun
 _TRANSPORTS = ("httpx", "httpx2", "httpcore")
+_LIKE_A_KEY = re.compile(r"\b(?:(bearer\s+)|(?:sk|gsk|hf|xai|pk)[-_])[\w.\-]{12,}", re.IGNORECASE)
 
 
 def request_body(model: str, request: Request, *, of_openai: bool) -> dict[str, Any]:
@@ -58,6 +63,8 @@ def request_body(model: str, request: Request, *, of_openai: bool) -> dict[str, 
 def pieces_in(chunk: Any, request: Request, model: str) -> Iterator[Piece]:
     """The pieces of one event, or of a whole answer. Raises ModelError where it is not one of the protocol."""
     try:
+        if broken := [choice.finish_reason for choice in chunk.choices if str(choice.finish_reason).lower() in BROKEN]:
+            raise _unavailable(f"{model}: the server ended a sample with {broken[0]!r}", may_have_cost=True)
         pieces = [_piece(choice) for choice in chunk.choices]
         if (usage := usage_in(getattr(chunk, "usage", None))) is not None:
             pieces.append(Piece(usage=usage))
@@ -115,6 +122,8 @@ def _piece(choice: Any) -> Piece:
         finish, instead = "tool", tools
     elif refusal := getattr(said, "refusal", None):
         finish, instead = "refusal", str(refusal)
+    elif finish and choice.finish_reason.lower() not in _FINISHES:
+        instead = f"it ended for {choice.finish_reason!r}"
     logprobs = _logprobs(choice.logprobs) if getattr(choice, "logprobs", None) is not None else ()
     tokens = len(logprobs) or (1 if text or thought or instead else 0)
     return Piece(str(text or ""), int(choice.index), finish, tokens, logprobs, said=instead)
@@ -150,19 +159,33 @@ def asks_badly(model: str, what: str) -> ModelError:
     return error
 
 
-def model_error(model: str, error: Exception) -> ModelError | None:
-    """What an exception of the client means; None where it is not one that talking to a server explains."""
+def hidden(text: str, secrets: Sequence[str] = ()) -> str:
+    """A text without these secrets, and without what looks like a key, as far as it is shown. Errors are journaled and shown, and
+    servers repeat in them what they were sent.
+
+    >>> hidden("no access for Bearer 0123456789abcdef or sk-proj-0123456789abcdef, not with hunter2", ["hunter2"])
+    'no access for Bearer *** or ***, not with ***'
+    """
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return _LIKE_A_KEY.sub(lambda found: f"{found[1] or ''}***", text)[:SHOWN]
+
+
+def model_error(model: str, error: Exception, secrets: Sequence[str] = ()) -> ModelError | None:
+    """What an exception of the client means; None where it is not one that talking to a server explains. `secrets` are not
+    repeated."""
     import openai
 
-    said = (getattr(error, "message", None) or str(error) or type(error).__name__)[:SHOWN]
+    said = getattr(error, "message", None) or str(error) or type(error).__name__
     if isinstance(error, openai.APIStatusError):
-        said = _said(error.status_code, said, error.body)
+        said = hidden(_said(error.status_code, said, error.body), secrets)
         return _status_error(model, error.status_code, error.code, said, error.response.headers)
     if isinstance(error, openai.APITimeoutError):
         return _unavailable(f"{model}: the server said nothing in time", may_have_cost=not _was_unsent(error))
     if isinstance(error, openai.APIConnectionError) or type(error).__module__.partition(".")[0] in _TRANSPORTS:
         why = str(error.__cause__ or error) or "closed"
-        return _unavailable(f"{model}: the connection failed: {why[:SHOWN]}", may_have_cost=not _was_unsent(error))
+        return _unavailable(f"{model}: the connection failed: {hidden(why, secrets)}", may_have_cost=not _was_unsent(error))
+    said = hidden(said, secrets)
     if isinstance(error, openai.APIResponseValidationError | ValueError):
         return asks_badly(model, said)
     if isinstance(error, openai.APIError):  # an error in the middle of a stream
@@ -175,8 +198,7 @@ def model_error(model: str, error: Exception) -> ModelError | None:
 
 def _said(status: int, message: str, body: object) -> str:
     """What a server said of an error: its message, or all that it said where that is not in OpenAI's form."""
-    told = message.removeprefix(f"Error code: {status}").removeprefix(" - ") or str(body or "no reason given")
-    return told[:SHOWN]
+    return message.removeprefix(f"Error code: {status}").removeprefix(" - ") or str(body or "no reason given")
 
 
 def _was_unsent(error: Exception) -> bool:
@@ -186,12 +208,14 @@ def _was_unsent(error: Exception) -> bool:
 
 
 def _status_error(model: str, status: int, code: str | None, said: str, headers: Mapping[str, str]) -> ModelError:
-    text = f"{model}: {status}: {said}"
+    text, rest_s = f"{model}: {status}: {said}", retry_after(headers, time.time())
     if (status not in AGAIN and status < 500) or code == OUT_OF_MONEY:
         refused = ModelError(text)
         refused.status = status
         return refused
-    return _unavailable(text, status=status, retry_after_s=retry_after(headers, time.time()), may_have_cost=status in GATEWAYS)
+    if rest_s > LONG_S:
+        text += f" (it asks to be left alone for {rest_s:,.0f} s)"
+    return _unavailable(text, status=status, retry_after_s=rest_s, may_have_cost=status in GATEWAYS)
 
 
 def _unavailable(
@@ -209,11 +233,11 @@ def retry_after(headers: Mapping[str, str], now: float) -> float:
     (7.0, 0.25, 0.0)
     """
     for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        value = headers.get(name, "")
         try:
-            return max(0.0, float(value) * unit)
+            seconds = float(headers.get(name, "")) * unit
         except ValueError:
             continue
+        return seconds if 0.0 < seconds < math.inf else 0.0
     date = email.utils.parsedate_tz(headers.get("retry-after", ""))
     try:
         return max(0.0, email.utils.mktime_tz(date) - now) if date is not None else 0.0

@@ -8,7 +8,6 @@ made again when it fails, for they can't be taken back.
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 from collections import deque
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
@@ -17,8 +16,8 @@ from typing import Unpack
 from headway.engine.handle import current
 from headway.engine.scopes import Parked
 from headway.engine.until import until
-from headway.errors import ModelUnavailable, UsageError
-from headway.models.ask import PATIENT, AnyModel, begin
+from headway.errors import UsageError
+from headway.models.ask import AnyModel, begin
 from headway.models.base import Piece, Reply, Request, answers_singly
 from headway.models.limits import Limited
 from headway.models.requests import Prompt, Sampling, make_request
@@ -47,8 +46,7 @@ def listen(model: AnyModel, request: Request) -> AsyncGenerator[Piece, None]:
 
 async def _inside(model: AnyModel, request: Request) -> AsyncGenerator[Piece, None]:
     heard = _Heard()
-    retry = dataclasses.replace(PATIENT, on=lambda error: isinstance(error, ModelUnavailable) and not heard.any)
-    call = begin(model, request, listener=heard.add, retry=retry)
+    call = begin(model, request, listener=heard.add, unless=lambda: heard.any)
     call._awaited = True
     call.add_callback(lambda _: heard.wake())
     try:
@@ -107,5 +105,5 @@ class _Heard:
 def pieces_of(reply: Reply) -> Iterator[Piece]:
     """A whole reply as a stream: a piece for each sample."""
     for index, one in enumerate(reply.samples):
-        yield Piece(one.text, index, one.finish, one.tokens, one.logprobs)
+        yield Piece(one.text, index, one.finish, one.tokens, one.logprobs, said=one.said)
     yield Piece(usage=reply.usage)
