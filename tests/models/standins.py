@@ -100,7 +100,21 @@ class StandInBatchModel:
         return Reply(samples, self.count(prompt), self.name)
 
 
+class HalfWillingModel:
+    """Refuses to make sample 0, asks for a tool in place of sample 1, and answers the others. It counts nothing."""
+
+    name, price = "half-willing", FREE
+
+    async def stream(self, request: Request) -> AsyncGenerator[Piece, None]:
+        for index in range(request.n):
+            if index < 2:
+                yield Piece("", index, ("refusal", "tool")[index], 1, said=("no", "f{}")[index])
+            else:
+                yield Piece("yes", index, "stop", 1)
+
+
 batch = StandInBatchModel()
+half_willing = HalfWillingModel()
 streaming = StandInModel(pause_s=0.01)
 counting = PieceCountingModel()
 not_a_model = 3

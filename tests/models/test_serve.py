@@ -182,11 +182,52 @@ def until(true: Callable[[], bool]) -> None:
         ("completions", {"prompt": [1, 2]}, 400, "prompt: one text"),
         ("completions", {"prompt": "a", "n": 0}, 400, "n=0: a whole number"),
         ("completions", {"prompt": "a", "echo": True}, 400, "echo is not supported"),
+        ("completions", {"prompt": "a", "logprobs": 5}, 400, "logprobs=5: of each token only its own log-probability is known"),
+        ("completions", {"prompt": "a", "top_k": 40}, 400, "top_k is not supported"),
+        ("completions", {"prompt": "a", "min_p": 0.1}, 400, "min_p is not supported"),
+        ("completions", {"prompt": "a", "repetition_penalty": 1.1}, 400, "repetition_penalty is not supported"),
+        ("completions", {"prompt": "a", "presence_penalty": -1}, 400, "presence_penalty is not supported"),
+        ("completions", {"prompt": "a", "ignore_eos": True}, 400, "ignore_eos is not supported"),
+        ("completions", {"prompt": "a", "suffix": "b"}, 400, "suffix is not supported"),
+        ("completions", {"prompt": "a", "best_of": 3}, 400, "best_of is not supported"),
+        ("completions", {"prompt": "a", "logit_bias": {"50256": -100}}, 400, "logit_bias is not supported"),
+        ("completions", {"prompt": "a", "grammar": "root ::= [0-9]"}, 400, "grammar is not known here"),
+        ("completions", {"prompt": "a", "max_token": 5}, 400, "max_token is not known here; did you mean 'max_tokens'?"),
+        ("completions", {"prompt": "a", "messages": []}, 400, "messages is not known here"),
         ("completions", {"prompt": "bad"}, 400, "no token for 'bad'"),
         ("completions", {"prompt": "bad", "stream": True}, 400, "no token for 'bad'"),
         ("chat/completions", {"messages": []}, 400, "at least one message"),
         ("chat/completions", {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, 400, "content is text"),
         ("chat/completions", {"messages": [{"role": "user", "content": "a"}], "tools": [{}]}, 400, "tools is not supported"),
+        *(
+            ("chat/completions", {"messages": [{"role": "user", "content": "a"}], name: value}, 400, f"{name} is not {why}")
+            for name, value, why in (
+                ("functions", [{}], "supported"),
+                ("tool_choice", "required", "supported"),
+                ("function_call", {"name": "f"}, "supported"),
+                ("response_format", {"type": "json_object"}, "supported"),
+                ("modalities", ["text", "audio"], "supported"),
+                ("top_logprobs", 3, "supported"),
+                ("reasoning_effort", "high", "known here"),
+                ("web_search_options", {}, "known here"),
+                ("chat_template_kwargs", {"enable_thinking": False}, "known here"),
+                ("prompt", "a", "known here"),
+            )
+        ),
+        (
+            "chat/completions",
+            {"messages": [{"role": "user", "content": "a"}], "max_tokens": 5, "max_completion_tokens": 9},
+            400,
+            "they say the same",
+        ),
+        ("chat/completions", {"messages": [{"role": "tool", "content": "a", "tool_call_id": "1"}]}, 400, "a role (system, user"),
+        ("chat/completions", {"messages": [{"role": "user", "content": "a", "name": "Ann"}]}, 400, "name is not supported here"),
+        (
+            "chat/completions",
+            {"messages": [{"role": "assistant", "content": "", "tool_calls": [{}]}]},
+            400,
+            "tool_calls is not supported here",
+        ),
         ("embeddings", {"input": "a"}, 404, "there is nothing here"),
     ],
 )
@@ -195,6 +236,44 @@ def test_errors_have_the_protocol_s_form(batch, path, body, status, said):
     assert told[0] == status
     assert said in told[1]["error"]["message"]
     assert told[1]["error"].keys() == {"message", "type", "param", "code"}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"user": "ann", "metadata": {"a": "b"}, "service_tier": "auto", "store": False, "prompt_cache_key": "k"},
+        {"tools": [], "tool_choice": "auto", "function_call": "none", "parallel_tool_calls": True, "functions": []},
+        {"response_format": {"type": "text"}, "modalities": ["text"], "logit_bias": {}, "top_logprobs": 0},
+        {"presence_penalty": 0, "frequency_penalty": 0.0, "top_k": -1, "min_p": 0, "repetition_penalty": 1.0, "ignore_eos": False},
+        {"max_tokens": 5, "max_completion_tokens": 5, "logprobs": False, "stop": None, "seed": None, "tools": None},
+    ],
+)
+def test_what_changes_no_answer_is_taken_as_it_is_meant(batch, more):
+    status, told = post(batch, "chat/completions", {"messages": [{"role": "user", "content": "a", "name": None}], **more})
+    assert (status, told["choices"][0]["finish_reason"]) == (200, "stop")
+
+
+def test_a_sample_that_is_no_answer_is_served_as_a_refusal_and_never_as_an_empty_text(served):
+    body = {"messages": [{"role": "user", "content": "a b"}], "n": 3}
+    (refused, tool, fine) = post(served("half_willing"), "chat/completions", body)[1]["choices"]
+    assert (refused["message"]["refusal"], refused["finish_reason"]) == ("no", "stop")
+    assert (tool["message"]["refusal"], tool["finish_reason"]) == ("it asked for a tool: f{}", "stop")
+    assert (fine["message"], fine["finish_reason"]) == ({"role": "assistant", "content": "yes"}, "stop")
+    chunks = list(events(post(served("half_willing"), "chat/completions", body | {"stream": True})[1]))[:-1]
+    said = {chunk["choices"][0]["index"]: chunk["choices"][0]["delta"].get("refusal") for chunk in chunks}
+    assert said == {0: "no", 1: "it asked for a tool: f{}", 2: None}
+    status, told = post(served("half_willing"), "chat/completions", body | {"n": 1})
+    assert (status, told["error"]["message"]) == (502, "half-willing refused to answer: no")
+
+
+def test_a_streamed_answer_of_a_model_that_counts_nothing_has_the_usage_that_a_whole_one_has(served):
+    body = {"prompt": "a b c", "n": 3}
+    whole = post(served("half_willing"), "completions", body)[1]
+    *_, streamed, _ = events(
+        post(served("half_willing"), "completions", body | {"stream": True, "stream_options": {"include_usage": True}})[1]
+    )
+    assert streamed["usage"] == whole["usage"]
+    assert streamed["usage"]["prompt_tokens"] == 5 + 8, "its bytes"
 
 
 def test_the_countdown_model_is_served_as_any(tmp_path):

@@ -12,24 +12,38 @@ from typing import Any, Literal
 from headway.errors import ModelError, UsageError
 from headway.models.base import Message, Piece, Reply, Request, Role, Sample, Usage
 from headway.models.requests import make_request
+from headway.near import near_misses
 
 Kind = Literal["text", "chat"]
 Document = dict[str, Any]
 
 MAX_TOKENS = 256  # where a request names no bound
 _ROLES: Mapping[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
-_REFUSED: Mapping[str, Callable[[Any], bool]] = {
-    "tools": bool,
-    "functions": bool,
-    "logit_bias": bool,
-    "suffix": bool,
-    "echo": bool,
-    "presence_penalty": bool,
-    "frequency_penalty": bool,
-    "top_logprobs": bool,
-    "response_format": lambda value: value != {"type": "text"},
-    "best_of": lambda value: value != 1,
+_TAKEN = {"model", "n", "temperature", "top_p", "stop", "seed", "max_tokens", "logprobs", "stream", "stream_options"}
+_OF_KIND = {"text": {"prompt"}, "chat": {"messages", "max_completion_tokens"}}
+_HARMLESS = {  # what changes no answer
+    "user",
+    "metadata",
+    "store",
+    "service_tier",
+    "safety_identifier",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "parallel_tool_calls",
+    "prediction",
 }
+_REFUSED: Mapping[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(("tools", "functions", "logit_bias", "suffix", "echo", "presence_penalty", "frequency_penalty"), bool),
+    **dict.fromkeys(("top_logprobs", "min_p", "min_tokens", "ignore_eos", "use_beam_search", "continue_final_message"), bool),
+    **dict.fromkeys(("tool_choice", "function_call"), lambda value: value not in ("none", "auto")),
+    **dict.fromkeys(("best_of", "repetition_penalty", "length_penalty"), lambda value: value != 1),
+    "response_format": lambda value: value != {"type": "text"},
+    "modalities": lambda value: value != ["text"],
+    "top_k": lambda value: value not in (0, -1),
+    "add_generation_prompt": lambda value: value is not True,
+}
+"""What this server can't do, and whether a value asks for it. Whatever is named nowhere here is refused: nobody knows what it
+would change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +70,33 @@ def wanted(kind: Kind, body: Any, model: str) -> Wanted:
         raise Refused("the body is no JSON object")
     if body.get("model", model) != model:
         raise Refused(f"there is no model {body['model']!r} here, but {model!r}", 404, "model_not_found")
-    for name, changes in _REFUSED.items():
-        if body.get(name) is not None and changes(body[name]):
-            raise Refused(f"{name} is not supported here")
-    options = {name: body[name] for name in ("n", "temperature", "top_p", "stop", "seed") if body.get(name) is not None}
-    bound = next((body[name] for name in ("max_completion_tokens", "max_tokens") if body.get(name) is not None), MAX_TOKENS)
+    body = {str(name): value for name, value in body.items() if value is not None}
+    _check_names(kind, body)
+    options = {name: body[name] for name in ("n", "temperature", "top_p", "stop", "seed") if name in body}
+    bounds = [body[name] for name in ("max_completion_tokens", "max_tokens") if name in body]
+    if len(bounds) == 2 and bounds[0] != bounds[1]:
+        raise Refused(f"max_completion_tokens={bounds[0]!r} and max_tokens={bounds[1]!r}: they say the same; give one of them")
     logprobs = body.get("logprobs")
+    if kind == "text" and logprobs not in (None, False, True, 0, 1):
+        raise Refused(f"logprobs={logprobs!r}: of each token only its own log-probability is known here; ask for logprobs=1")
     request = make_request(
         _messages(body.get("messages")) if kind == "chat" else _text(body.get("prompt")),
-        max_tokens=bound,
+        max_tokens=bounds[0] if bounds else MAX_TOKENS,
         logprobs=logprobs is not None and logprobs is not False,
         **options,
     )
     asked = body.get("stream_options") or {}
     return Wanted(kind, request, bool(body.get("stream")), isinstance(asked, dict) and bool(asked.get("include_usage")))
+
+
+def _check_names(kind: Kind, body: Document) -> None:
+    """Raises Refused for what a body asks for and nobody here does."""
+    for name, value in body.items():
+        if name in _REFUSED:
+            if _REFUSED[name](value):
+                raise Refused(f"{name} is not supported here")
+        elif name not in _TAKEN | _OF_KIND[kind] | _HARMLESS:
+            raise Refused(f"{name} is not known here; {near_misses(name, _TAKEN | _OF_KIND[kind])}")
 
 
 def _text(prompt: Any) -> str:
@@ -90,6 +117,9 @@ def _message(given: Any) -> Message:
     role = _ROLES.get(str(given.get("role"))) if isinstance(given, dict) else None
     if role is None:
         raise Refused(f"messages: each has a role (system, user, assistant) and a content, not {given!r}")
+    for name, value in given.items():
+        if name not in ("role", "content", "refusal") and value:
+            raise Refused(f"messages: {name} is not supported here; a message has a role and a content")
     content = given.get("content")
     if isinstance(content, list) and all(isinstance(part, dict) and part.get("type") == "text" for part in content):
         content = "".join(str(part.get("text", "")) for part in content)
@@ -120,10 +150,11 @@ class Envelope:
     def whole(self, reply: Reply) -> Document:
         """A reply in one document."""
         choices = [self._choice(one, index) for index, one in enumerate(reply.samples)]
-        return self.document(choices, Usage(reply.prompt_tokens, reply.tokens - reply.prompt_tokens))
+        return self.document(choices, reply.usage)
 
     def _choice(self, one: Sample, index: int) -> Document:
-        said = {"text": one.text} if self.kind == "text" else {"message": {"role": "assistant", "content": one.text}}
+        message = {"role": "assistant", "content": one.text} | ({"refusal": _instead(one)} if _instead(one) else {})
+        said = {"text": one.text} if self.kind == "text" else {"message": message}
         return {"index": index, **said, "logprobs": self._logprobs(one.text, one.logprobs), "finish_reason": finish(one.finish)}
 
     def opening(self, n: int) -> list[Document]:
@@ -135,7 +166,8 @@ class Envelope:
 
     def chunk(self, piece: Piece) -> Document:
         """A piece as an event of a stream."""
-        said = {"text": piece.text} if self.kind == "text" else {"delta": {"content": piece.text} if piece.text else {}}
+        delta = ({"content": piece.text} if piece.text else {}) | ({"refusal": _instead(piece)} if _instead(piece) else {})
+        said = {"text": piece.text} if self.kind == "text" else {"delta": delta}
         logprobs = self._logprobs(piece.text, piece.logprobs)
         choice = {"index": piece.index, **said, "logprobs": logprobs, "finish_reason": finish(piece.finish)}
         return self.document([choice], chunk=True)
@@ -152,11 +184,25 @@ class Envelope:
 
 
 def finish(reason: str | None) -> str | None:
+    """Why a sample ended, in the protocol's words. It has none for a refusal, a field of its own; and a tool that was asked
+    for behind this server is none that its client could run."""
+    if reason in ("refusal", "tool"):
+        return "stop"
     return "content_filter" if reason == "filter" else reason
 
 
+def _instead(one: Sample | Piece) -> str:
+    """What was said instead of an answer."""
+    return f"it asked for a tool: {one.said}" if one.finish == "tool" else one.said
+
+
 def usage_document(usage: Usage) -> Document:
-    return {"prompt_tokens": usage.read, "completion_tokens": usage.written, "total_tokens": usage.tokens}
+    made: Document = {"prompt_tokens": usage.read, "completion_tokens": usage.written, "total_tokens": usage.tokens}
+    if usage.cached or usage.stored:
+        made["prompt_tokens_details"] = {"cached_tokens": usage.cached, "cache_write_tokens": usage.stored}
+    if usage.reasoning:
+        made["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning}
+    return made
 
 
 def models_document(model: str, created: int) -> Document:

@@ -24,7 +24,9 @@ from headway.engine.signature import unkeyed
 from headway.errors import ModelUnavailable, NotInRun, UsageError
 from headway.models.answers import Envelope, Kind, Refused, Wanted, error_of, models_document, wanted
 from headway.models.ask import begin
-from headway.models.base import BatchModel, Model, Piece, Reply, Usage
+from headway.models.base import BatchModel, Model, Piece, Reply
+from headway.models.collect import Collected
+from headway.models.requests import prompt_bound
 from headway.models.streaming import listen
 from headway.task import task
 
@@ -187,8 +189,9 @@ async def _stream(model: Model | BatchModel, asked: Wanted, envelope: Envelope, 
     first = await _until_gone(receive, _next(pieces))
     if first is None:
         return Response(status_code=GONE)
+    made = Collected(asked.request.n, prompt_bound(model, asked.request.prompt)[0])
     return StreamingResponse(
-        _events(first, pieces, asked, envelope), media_type="text/event-stream", headers={"cache-control": "no-store"}
+        _events(first, pieces, made, asked, envelope), media_type="text/event-stream", headers={"cache-control": "no-store"}
     )
 
 
@@ -197,22 +200,20 @@ async def _next(pieces: AsyncGenerator[Piece, None]) -> Piece:
 
 
 async def _events(
-    first: Piece, pieces: AsyncGenerator[Piece, None], asked: Wanted, envelope: Envelope
+    first: Piece, pieces: AsyncGenerator[Piece, None], made: Collected, asked: Wanted, envelope: Envelope
 ) -> AsyncGenerator[str, None]:
-    usage, counted = None, 0
     try:
         async with aclosing(pieces):
             for document in envelope.opening(asked.request.n):
                 yield _event(document)
             piece: Piece | None = first
             while piece is not None:
-                usage, counted = piece.usage or usage, counted + piece.tokens
-                if piece.text or piece.finish or piece.logprobs:
+                made.add(piece)
+                if piece.text or piece.finish or piece.logprobs or piece.said:
                     yield _event(envelope.chunk(piece))
                 piece = await anext(pieces, None)
         if asked.usage:
-            read, written = (usage.read, usage.written) if usage else (0, 0)
-            yield _event(envelope.document([], Usage(read, written or counted), chunk=True))
+            yield _event(envelope.document([], made.usage, chunk=True))
         yield "data: [DONE]\n\n"
     except Exception as error:
         yield _event(error_of(error)[1])
