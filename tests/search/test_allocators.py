@@ -159,3 +159,57 @@ def test_rounding_is_never_off_by_one_or_more(weights, total):
 def test_softmax_of_nothing_is_nothing_and_large_values_do_not_overflow():
     assert allocators.softmax([]) == []
     assert softmax([1000.0, 1000.0], 0.001) == [0.5, 0.5]
+
+
+# --- scores of every sort --------------------------------------------------------------------------------------------
+
+
+@every_allocator
+@pytest.mark.parametrize("scores", [[0.0] * 5, [1.0] * 5, [-3.0, -1.0, -2.0], [0.0, -1e300, 1e300], [1e-320] * 3, [7.0]], ids=str)
+@pytest.mark.parametrize("total", [0, 1, 7])
+def test_scores_of_every_sort_are_shared_out_without_a_rest(name, scores, total):
+    counts = ALLOCATORS[name](scores, total)
+    assert sum(counts) == total
+    if name != "temp" and total:
+        assert counts[scores.index(max(scores))] == max(counts)
+
+
+@every_allocator
+def test_no_state_gets_nothing(name):
+    assert ALLOCATORS[name]([], 5) == []
+
+
+@pytest.mark.parametrize("name", ["beam", "dvts", "rebase", "dora"])
+@pytest.mark.parametrize("strange", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_scores_that_can_not_be_compared_are_refused(name, strange, place):
+    scores = [0.2, 0.8]
+    scores.insert(place, strange)
+    with pytest.raises(UsageError, match=f"a score of {strange!r}: a finite number"):
+        ALLOCATORS[name](scores, 5)
+
+
+@pytest.mark.parametrize(
+    ("weights", "said"),
+    [([0.5, -0.1], "a weight of -0.1: weights are zero or more"), ([math.nan, 1.0], "a weight of nan"), ([1.0, math.inf], "inf")],
+)
+def test_weights_that_are_none_are_refused(weights, said):
+    with pytest.raises(UsageError, match=said):
+        largest_remainder(weights, 3)
+
+
+def test_weights_of_nothing_are_alike():
+    assert largest_remainder([0.0, 0.0, 0.0], 4) == [2, 1, 1]
+
+
+def test_a_direction_that_is_shared_by_all_leaves_something_of_everybody():
+    """Their shares of their own rows are too small for a number where a similarity is off the scale."""
+    scores, similarity = [1.0, 0.0], [[-1e6, 1e6], [1e6, -1e6]]
+    assert sum(dora_weights(scores, similarity)) == pytest.approx(1)
+    assert dora_weights(scores, similarity) == softmax(scores, 0.1)
+
+
+@pytest.mark.parametrize("width", [0, -1, math.nan])
+def test_a_beam_of_no_width_is_refused(width):
+    with pytest.raises(UsageError, match=r"width=.*: a whole number, at least 1"):
+        beam([0.5, 0.6], 4, width)

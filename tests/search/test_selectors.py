@@ -69,6 +69,26 @@ def test_what_nobody_checked_stands_between_right_and_wrong():
     assert likeliest(told((None, 1.0), ("wrong", 0.0))) == 1, "an answer before none"
 
 
+NAN = float("nan")
+
+
+@pytest.mark.parametrize("select", [best, likeliest, weighted_vote, borda(), borda(confidence=lambda one: one.score or 0.0)])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_score_that_is_no_number_neither_wins_nor_loses_by_its_place(select, place):
+    candidates = list(told(("good", 0.9), ("bad", 0.1)))
+    candidates.insert(place, Candidate("strange", "strange", 1, score=NAN))
+    assert candidates[select(candidates)].answer == "good"
+
+
+@pytest.mark.parametrize("select", [best, likeliest, weighted_vote, majority, first, borda()])
+@pytest.mark.parametrize("scores", [(None,), (NAN,), (None, None), (NAN, NAN), (0.5, 0.5), (0.0, 0.0)])
+def test_a_selector_finds_one_whatever_is_known_of_them(select, scores):
+    candidates = [Candidate(f"{place}", f"{place}", 1, score=score) for place, score in enumerate(scores)]
+    assert select(candidates) == 0, "the earlier, where none is better"
+    nothing = [Candidate("", None, score=score) for score in scores]
+    assert select(nothing) == 0
+
+
 def test_verdicts_agree_where_enough_say_the_same():
     yes, no, unknown = Verdict(True, tokens=2), Verdict(False, feedback="step 3", tokens=2), Verdict(None, tokens=2)
     assert agreed_verdict([yes, yes, yes, no], 0.75) == Verdict(True, 0.75, "", 8)

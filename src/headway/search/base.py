@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from reprlib import repr as shortly
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
+from headway.engine.handle import Handle
 from headway.errors import UsageError
 
 if TYPE_CHECKING:
@@ -149,48 +150,68 @@ def chosen(
 async def scores_of(score: Scorer, texts: list[str]) -> list[float]:
     """The scores of texts. Raises UsageError for a scorer that gives more or fewer than one each, or what is no number: one that is
     not comparable (NaN) would win or lose by its place alone."""
-    given = await score(texts)
+    asked = score(texts)
+    given = await asked
+    gave = f"the scorer {score!r} gave"
     try:
         scores = [float(value) for value in given]
     except (TypeError, ValueError):
-        raise UsageError(f"the scorer {score!r} gave {shortly(given)}: give a list of numbers, one for each text") from None
+        raise _wrong(f"{gave} {shortly(given)}: give a list of numbers, one for each text", asked) from None
     if len(scores) != len(texts):
-        raise UsageError(
-            f"the scorer {score!r} gave {len(scores)} scores for {len(texts)} texts: give one for each, in their order"
-        )
+        raise _wrong(f"{gave} {len(scores)} scores for {len(texts)} texts: give one for each, in their order", asked)
     for text, value in zip(texts, scores, strict=True):
         if not math.isfinite(value):
-            raise UsageError(f"the scorer {score!r} gave {value} for {shortly(text)}: give a number from 0 to 1")
+            raise _wrong(f"{gave} {value} for {shortly(text)}: give a number from 0 to 1", asked)
     return scores
 
 
 async def vectors_of(embed: Embedder, texts: list[str]) -> list[list[float]]:
     """The vectors of texts. Raises UsageError for an embedder that gives more or fewer than one each, or such as have no angle."""
-    given = await embed(texts)
+    asked = embed(texts)
+    given = await asked
+    gave = f"the embedder {embed!r} gave"
     try:
         vectors = [[float(part) for part in vector] for vector in given]
     except (TypeError, ValueError):
-        raise UsageError(f"the embedder {embed!r} gave {shortly(given)}: give a list of vectors, one for each text") from None
+        raise _wrong(f"{gave} {shortly(given)}: give a list of vectors, one for each text", asked) from None
     if len(vectors) != len(texts):
-        raise UsageError(
-            f"the embedder {embed!r} gave {len(vectors)} vectors for {len(texts)} texts: give one for each, in their order"
-        )
+        raise _wrong(f"{gave} {len(vectors)} vectors for {len(texts)} texts: give one for each, in their order", asked)
     for text, vector in zip(texts, vectors, strict=True):
         if len(vector) != len(vectors[0]) or not all(map(math.isfinite, vector)):
-            raise UsageError(f"the embedder {embed!r} gave {shortly(vector)} for {shortly(text)}: give {len(vectors[0])} numbers")
+            raise _wrong(f"{gave} {shortly(vector)} for {shortly(text)}: give {len(vectors[0])} numbers", asked)
     return vectors
 
 
-def of_kind(kind: type[T], part: object, given: object) -> T:
-    """What a part of a search returned. Raises UsageError where that is of another kind."""
+def of_kind(kind: type[T], part: object, given: object, asked: object = None) -> T:
+    """What a part of a search returned. Raises UsageError where that is of another kind; `asked` is the call that returned it."""
     if not isinstance(given, kind):
         without = "; Candidate(text, None) where there is no answer" if kind is Candidate else ""
-        raise UsageError(f"{part!r} returned {shortly(given)}: it must return a search.{kind.__name__}{without}")
+        raise _wrong(f"{part!r} returned {shortly(given)}: it must return a search.{kind.__name__}{without}", asked)
     return given
+
+
+def _wrong(what: str, asked: object) -> UsageError:
+    """The error of a part that gave what can't be used. What a call gave is recorded, and a resumed run is told it again although
+    the part was mended; so the error says which call that is, and how to have it asked again."""
+    if isinstance(asked, Handle) and asked._engine.store is not None:
+        run_id, task, key = asked._engine.run_id, asked.task, asked.key.hex()[:12]
+        what += (
+            f". That is recorded, as the result of call {key} ({task}): when it is mended, `headway fork {run_id} --at {key}` "
+            f"makes a run that asks for it again and keeps the rest (or, where the code of {task} itself was changed, "
+            f"`headway resume {run_id} --rerun {task}`)"
+        )
+    return UsageError(what)
+
+
+def whole_number(method: str, **numbers: object) -> None:
+    """Raises UsageError for a setting of a method that is no whole number."""
+    for name, value in numbers.items():
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise UsageError(f"{method}: {name}={value!r:.80}: a whole number")
 
 
 def at_least_one(method: str, **numbers: int) -> None:
     """Raises UsageError for a setting of a method below 1."""
     for name, value in numbers.items():
-        if value < 1:
-            raise UsageError(f"{method}: {name}={value}: a whole number, at least 1")
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise UsageError(f"{method}: {name}={value!r:.80}: a whole number, at least 1")

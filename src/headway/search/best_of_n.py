@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from headway.search.base import Candidate, Found, Generator, Scorer, Selector, chosen, of_kind
+from headway.search.base import Candidate, Found, Generator, Scorer, Selector, chosen, of_kind, whole_number
 from headway.search.ending import attempts, ending, in_a_row
 from headway.search.failures import SAMPLE_ERRORS, Errors, Failed, Failures
 from headway.search.selectors import best
@@ -37,15 +37,16 @@ async def best_of_n(
         ...     with hw.budget(tokens=20_000):
         ...         return await best_of_n(question, sample, value, n=16)
     """
+    whole_number("best_of_n", n=n)
     found = dict(enumerate(given))
     rounds: list[int] = []
     failed = Failures(errors)
 
     async def attempt(index: int) -> None:
-        made = await failed.spare(index, generate(question, index))
+        made = await failed.spare(index, asked := generate(question, index))
         if isinstance(made, Failed):
             return
-        found[index] = candidate = of_kind(Candidate, generate, made)
+        found[index] = candidate = of_kind(Candidate, generate, made, asked)
         (value,) = await failed.scores(index, score, [question + candidate.text])
         found[index] = replace(candidate, score=value)
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
 from headway.errors import UsageError
-from headway.search.base import Candidate, Found, Generator, Scorer, chosen, of_kind
+from headway.search.base import Candidate, Found, Generator, Scorer, chosen, of_kind, whole_number
 from headway.search.ending import attempts, ending, in_a_row
 from headway.search.failures import SAMPLE_ERRORS, Errors, Failed, Failures
 from headway.search.policy import Policy
@@ -54,16 +54,17 @@ async def compute_optimal(
     """
     if unknown := {name for row in policy.choices for name in row} - strategies.keys():
         raise UsageError(f"compute_optimal: the policy chooses {sorted(unknown)}, but strategies= has only {sorted(strategies)}")
+    whole_number("compute_optimal", probes=probes)
     found: dict[int, Candidate] = {}
     rounds: list[int] = []
     searched: Found | None = None
     failed = Failures(errors)
 
     async def probe(index: int) -> None:
-        made = await failed.spare(index, generate(question, index))
+        made = await failed.spare(index, asked := generate(question, index))
         if isinstance(made, Failed):
             return
-        found[index] = candidate = of_kind(Candidate, generate, made)
+        found[index] = candidate = of_kind(Candidate, generate, made, asked)
         (value,) = await failed.scores(index, score, [question + candidate.text])
         found[index] = replace(candidate, score=value)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from headway.search.base import Candidate, Found, Generator, of_kind
+from headway.search.base import Candidate, Found, Generator, of_kind, whole_number
 from headway.search.ending import ending, first_accepted
 from headway.search.failures import SAMPLE_ERRORS, Errors, Failed, Failures
 
@@ -24,16 +24,17 @@ async def first_finish(question: str, generate: Generator, *, n: int = 4, errors
         ...     with hw.deadline(seconds=30):
         ...         return await first_finish(question, sample, n=8)
     """
+    whole_number("first_finish", n=n)
     winner: Candidate | None = None
     failed = Failures(errors, racing=True)
     unanswered = False
 
     async def attempt(index: int) -> Candidate | None:
         nonlocal unanswered
-        made = await failed.spare(index, generate(question, index))
+        made = await failed.spare(index, asked := generate(question, index))
         if isinstance(made, Failed):
             return None
-        candidate = of_kind(Candidate, generate, made)
+        candidate = of_kind(Candidate, generate, made, asked)
         unanswered |= candidate.answer is None
         return None if candidate.answer is None else candidate
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from math import comb
 
-from headway.search.base import Candidate, Found, Generator, chosen, of_kind
+from headway.search.base import Candidate, Found, Generator, chosen, of_kind, whole_number
 from headway.search.ending import attempts, ending, in_a_row
 from headway.search.failures import SAMPLE_ERRORS, Errors, Failed, Failures
 from headway.search.selectors import majority as vote
@@ -40,15 +40,17 @@ async def majority(
         >>> async def program(question):
         ...     return await majority(question, sample, n=40, sure=0.95)
     """
+    whole_number("majority", n=n)
+    whole_number("majority", n=n)
     found = dict(enumerate(given))
     rounds: list[int] = []
     number = len(found)
     failed = Failures(errors)
 
     async def attempt(index: int) -> None:
-        made = await failed.spare(index, generate(question, index))
+        made = await failed.spare(index, asked := generate(question, index))
         if not isinstance(made, Failed):
-            found[index] = of_kind(Candidate, generate, made)
+            found[index] = of_kind(Candidate, generate, made, asked)
 
     with ending() as end:
         while (more := needed(votes(found.values()), n - len(found) - len(failed), sure)) > 0:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from headway.search.base import Candidate, Found, Generator, Selector, Verdict, Verifier, chosen, of_kind
+from headway.search.base import Candidate, Found, Generator, Selector, Verdict, Verifier, chosen, of_kind, whole_number
 from headway.search.ending import attempts, ending, first_accepted, in_a_row
 from headway.search.failures import SAMPLE_ERRORS, Errors, Failed, Failures
 from headway.search.selectors import borda, likeliest
@@ -38,22 +38,22 @@ async def no_thinking(
         >>> async def program(question):
         ...     return await no_thinking(question, short_sample, check, n=32, seconds=10)
     """
+    whole_number("no_thinking", n=n)
     found: dict[int, Candidate] = {}
     rounds: list[int] = []
-
     failed = Failures(errors, racing=verify is not None)
 
     async def attempt(index: int) -> bool:
-        made = await failed.spare(index, generate(question, index))
+        made = await failed.spare(index, asked := generate(question, index))
         if isinstance(made, Failed):
             return False
-        found[index] = candidate = of_kind(Candidate, generate, made)
+        found[index] = candidate = of_kind(Candidate, generate, made, asked)
         if verify is None:
             return False
-        said = await failed.spare(index, verify(question, candidate, index))
+        said = await failed.spare(index, checked := verify(question, candidate, index))
         if isinstance(said, Failed):
             return False
-        verdict = of_kind(Verdict, verify, said)
+        verdict = of_kind(Verdict, verify, said, checked)
         found[index] = replace(candidate, score=verdict.right)
         return verdict.ok is True
 

@@ -1,11 +1,12 @@
 """Which candidate is returned: pure functions from candidates to a place among them.
 
 Candidates without an answer lose against all that have one. Where answers are voted on, the winning answer is represented by its
-candidate with the best score. Ties go to the earlier candidate.
+candidate with the best score. Ties go to the earlier candidate. A score that is NaN is none.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from itertools import groupby
 
@@ -27,7 +28,7 @@ def best(candidates: Sequence[Candidate]) -> int:
 def likeliest(candidates: Sequence[Candidate]) -> int:
     """The one that is most probably right, with an answer if any has one, where scores are probabilities: what nobody checked is as
     likely right as wrong, so it loses to what was found right and wins over what was found wrong."""
-    return _first_best([(one.answer is not None, 0.5 if one.score is None else one.score) for one in candidates])
+    return _first_best([(one.answer is not None, 0.5 if _unscored(one) else _score(one)) for one in candidates])
 
 
 def majority(candidates: Sequence[Candidate]) -> int:
@@ -38,9 +39,9 @@ def majority(candidates: Sequence[Candidate]) -> int:
 def weighted_vote(candidates: Sequence[Candidate]) -> int:
     """The answer with the largest sum of scores (Li et al., arXiv 2206.02336); candidates without a score weigh nothing. Where no
     candidate has a score, the most frequent answer."""
-    if all(candidate.score is None for candidate in candidates):
+    if all(map(_unscored, candidates)):
         return majority(candidates)
-    return _voted(candidates, [candidate.score or 0.0 for candidate in candidates])
+    return _voted(candidates, [0.0 if _unscored(candidate) else _score(candidate) for candidate in candidates])
 
 
 def borda(power: float = 1.0, confidence: Callable[[Candidate], float] | None = None) -> Callable[[Sequence[Candidate]], int]:
@@ -53,7 +54,7 @@ def borda(power: float = 1.0, confidence: Callable[[Candidate], float] | None = 
     """
 
     def select(candidates: Sequence[Candidate]) -> int:
-        sure = [(confidence or certainty)(candidate) for candidate in candidates]
+        sure = [_ordered((confidence or certainty)(candidate)) for candidate in candidates]
         return _voted(candidates, _rank_votes(sure, power))
 
     return select
@@ -73,7 +74,7 @@ def _rank_votes(sure: Sequence[float], power: float) -> list[float]:
 
 def certainty(candidate: Candidate) -> float:
     """How sure the model was: the score where there is one, else the mean log-probability of a token, in nats."""
-    if candidate.score is not None:
+    if candidate.score is not None and not _unscored(candidate):
         return candidate.score
     return WORST if candidate.logprob is None else candidate.logprob / max(1, candidate.tokens)
 
@@ -90,8 +91,17 @@ def _voted(candidates: Sequence[Candidate], votes: Sequence[float]) -> int:
     return _first_best([(candidate.answer == winner, _score(candidate)) for candidate in candidates])
 
 
+def _unscored(candidate: Candidate) -> bool:
+    return candidate.score is None or math.isnan(candidate.score)
+
+
 def _score(candidate: Candidate) -> float:
-    return WORST if candidate.score is None else candidate.score
+    return WORST if candidate.score is None else _ordered(candidate.score)
+
+
+def _ordered(value: float) -> float:
+    """The value, or the worst where it can't be compared."""
+    return WORST if math.isnan(value) else value
 
 
 def _first_best(values: Sequence[float] | Sequence[tuple[bool, float]]) -> int:

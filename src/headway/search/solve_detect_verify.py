@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
-from headway.search.base import Candidate, Found, Scorer, State, Stepper, Verifier, chosen, of_kind, scores_of
+from headway.search.base import Candidate, Found, Scorer, State, Stepper, Verifier, chosen, of_kind, scores_of, whole_number
 from headway.search.ending import ending
 from headway.search.failures import SAMPLE_ERRORS, Errors, Failed, Failures
 from headway.search.selectors import likeliest
@@ -60,13 +60,15 @@ async def solve_detect_verify(
         ...     with hw.budget(tokens=10_000):
         ...         return await solve_detect_verify(question, next_line, glance, proof, k=8, rounds=4)
     """
+    whole_number("solve_detect_verify", k=k, rounds=rounds, depth=depth)
     found: dict[int, Candidate] = {}
     failed = Failures(errors)
 
     async def solve(asked: str, attempt: int) -> Candidate:
         state = State(asked)
         while not state.done and state.depth < depth:
-            grown = replace(of_kind(State, step, await step(state, attempt)), depth=state.depth + 1)
+            step_asked = step(state, attempt)
+            grown = replace(of_kind(State, step, await step_asked, step_asked), depth=state.depth + 1)
             said, state = grown.text.removeprefix(state.text), grown
             if detect is not None and not state.done and hesitation(said) and (await scores_of(detect, [state.text]))[0] > 0.5:
                 break

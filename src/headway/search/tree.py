@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
-from headway.search.base import Candidate, Found, Scorer, Selector, State, Stepper, Stopped, chosen, of_kind
+from headway.search.base import Candidate, Found, Scorer, Selector, State, Stepper, Stopped, chosen, of_kind, whole_number
 from headway.search.ending import each, ending
 from headway.search.failures import SAMPLE_ERRORS, Errors, Failed, Failures
 
@@ -34,6 +34,7 @@ async def tree_search(
     answers it reached; those that nobody scored any more have no score. A step that fails with one of `errors` leads nowhere, and a
     state that can't be scored is continued no further.
     """
+    whole_number("a search by steps", n=n, depth=depth)
     failed = Failures(errors)
     found: dict[int, Candidate] = {}
     longest: dict[int, int] = {}  # tokens of the longest step of each round
@@ -42,10 +43,10 @@ async def tree_search(
     narrowed = False
 
     async def extend(state: State, index: int, place: int) -> tuple[int, State] | None:
-        made = await failed.spare(place, step(state, index))
+        made = await failed.spare(place, asked := step(state, index))
         if isinstance(made, Failed):
             return None
-        grown = grown_from(state, of_kind(State, step, made), index)
+        grown = grown_from(state, of_kind(State, step, made, asked), index)
         longest[state.depth] = max(longest.get(state.depth, 0), grown.tokens - state.tokens)
         if grown.done:
             found[place] = leaf(question, grown)

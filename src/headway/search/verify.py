@@ -20,9 +20,13 @@ async def verify_flexibly(
         >>> async def program(question, candidate):
         ...     return await verify_flexibly(question, candidate, glance, proof, k=8)
     """
-    given = await each(fast(question, candidate, index) for index in range(first, first + k))
-    agreed = agreed_verdict([of_kind(Verdict, fast, verdict) for verdict in given], agreement)
-    return of_kind(Verdict, slow, await slow(question, candidate, first + k)) if agreed is None else agreed
+
+    async def ask(verify: Verifier, index: int) -> Verdict:
+        asked = verify(question, candidate, index)
+        return of_kind(Verdict, verify, await asked, asked)
+
+    agreed = agreed_verdict(await each(ask(fast, index) for index in range(first, first + k)), agreement)
+    return await ask(slow, first + k) if agreed is None else agreed
 
 
 def agreed_verdict(verdicts: Sequence[Verdict], agreement: float) -> Verdict | None:
