@@ -23,6 +23,7 @@ from headway.engine import events
 from headway.engine.beside import threads_can_start
 from headway.engine.books import checked
 from headway.engine.callables import check_function
+from headway.engine.carried import own_name
 from headway.engine.drive import Driver, Plan
 from headway.engine.handle import current
 from headway.engine.identity import call_key
@@ -263,16 +264,16 @@ def _identify(
         run_id=run_id or new_run_id(spec.name),
         task=spec.name,
         module=module,
-        qualname=spec.fn.__qualname__,
+        qualname=own_name(spec.fn),
         path=path,
         args=head,
         blobs=blobs,
-        root=call_key(salt, 0, spec.name, canonical),
+        root=call_key(salt, 0, spec.identity, canonical),
         salt=salt,
         created=world.wall(),
     )
     info = store.create_run(wanted)
-    if info.spec.root != call_key(info.spec.salt, 0, spec.name, canonical):
+    if info.spec.root != call_key(info.spec.salt, 0, spec.identity, canonical):
         other = info.spec.task if info.spec.task != spec.name else f"{spec.name} with other arguments"
         raise RunMismatch(
             f"run {info.spec.run_id!r} in {store.url} was started as {other}: use another run_id, or go on with it "
@@ -297,10 +298,10 @@ def _stored_arguments(
 
 def _source_of(spec: TaskSpec) -> tuple[str, str]:
     """The file and module in which the task can be found again."""
-    module = sys.modules.get(spec.fn.__module__)
+    name = getattr(spec.fn, "__module__", None) or ""
+    module = sys.modules.get(name)
     file = getattr(module, "__file__", None)
     found = getattr(module, "__spec__", None)
-    name = spec.fn.__module__
     if name == "__main__" and found is not None:
         name = found.name
     return (str(Path(file).resolve()) if file else ""), name

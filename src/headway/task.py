@@ -18,13 +18,15 @@ from contextvars import copy_context
 from typing import Any, Generic, Literal, ParamSpec, Protocol, TypeVar, overload
 
 from headway.engine.callables import is_async, name_of
+from headway.engine.callables import is_async as gives_awaitable
+from headway.engine.carried import check_for_processes, checked_function, own_name, what_it_carries
 from headway.engine.handle import Handle, current
 from headway.engine.identity import task_part
 from headway.engine.labels import LabelLike, check_label
 from headway.engine.outside import refuse_outside
 from headway.engine.retry import Retry
 from headway.engine.signature import Signature
-from headway.engine.spec import TASKS, TaskSpec
+from headway.engine.spec import RIVALS, TASKS, TaskSpec
 from headway.errors import UsageError, WorkerDied
 from headway.journal.declared import declare, stable_module
 from headway.near import near_misses
@@ -45,6 +47,8 @@ GANG_RETRY = Retry(attempts=3, delay_s=1.0, on=(WorkerDied,))
 class Task(Generic[P, R]):
     """A function whose calls are recorded. Made by `task`; `fn` is the plain function."""
 
+    __headway_task__ = True
+
     def __init__(self, spec: TaskSpec) -> None:
         functools.update_wrapper(self, spec.fn)
         self.spec = spec
@@ -58,7 +62,7 @@ class Task(Generic[P, R]):
         """The task's name in keys, records and tables: the module's last name and the function's qualified name."""
         return self.spec.name
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Handle[R]:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Handle[R]:
         frame = current.get()
         spec = self.spec
         if frame is None:
@@ -78,7 +82,7 @@ class Task(Generic[P, R]):
         return _found, (function_ref(self.spec.fn),)
 
     def __headway_key__(self) -> object:
-        return ("task", self.spec.name)
+        return ("task", self.spec.identity)
 
     def options(
         self,
@@ -193,7 +197,9 @@ def task(
 def task(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Make a function a task. Use bare or with options:
 
-    name: its name in keys and records (default: module and function name). Renaming a task renames its calls.
+    name: its name in keys and records (default: module and function name). Renaming a task renames its calls. What has no name of
+        its own needs one: a partial, an object that is called. What such a function carries (the arguments of a partial, the
+        object of a method) is part of what its calls ask.
     pool: "inline" (default for `async def`: on the event loop), "thread" (default for `def`), "process", or "gang":
         on `processes` processes at once, which are joined by torch.distributed. The result is rank 0's. Where one of them fails all
         are ended and the call has failed; a gang that lost a process is begun again (`retry`), from its own `hw.checkpoints()`.
@@ -256,14 +262,16 @@ def make_spec(
     codec: Literal["typed", "pickle"] = "typed",
 ) -> TaskSpec:
     """The engine's view of a task. Declares the types in its signature to the codec."""
-    if not callable(fn):
-        raise UsageError(f"@hw.task is for functions, not for {fn!r}")
-    is_async = inspect.iscoroutinefunction(fn)
+    fn = checked_function(fn)
+    known_as = name or _name_of(fn)
+    is_async = gives_awaitable(fn)
     where = pool or ("inline" if is_async else "thread")
+    if where in ("process", "gang"):
+        check_for_processes(fn)
     spec = TaskSpec(
-        name=name or f"{stable_module(fn.__module__)}.{fn.__qualname__}",
+        name=known_as,
         fn=fn,
-        signature=Signature(fn, name or fn.__qualname__, batch=bool(batch)),
+        signature=Signature(fn, name or own_name(fn), batch=bool(batch)),
         is_async=is_async,
         pool=where,
         retry=GANG_RETRY if retry is None and where == "gang" else retry,
@@ -284,14 +292,26 @@ def make_spec(
         ref=function_ref(fn) if where in ("process", "gang") else None,
         processes=1 if processes is None else processes,
     )
-    spec = dataclasses.replace(spec, plain=_is_plain(spec), name_part=task_part(spec.name))
+    carried = "" if key is not None else what_it_carries(fn, known_as, named=bool(name), forever=spec.forever)
+    identity = f"{known_as}\0{carried}" if carried else known_as
+    spec = dataclasses.replace(spec, plain=_is_plain(spec), identity=identity, name_part=task_part(identity))
     for annotation in getattr(fn, "__annotations__", {}).values():
         declare(annotation, getattr(fn, "__globals__", {}))
     if label is not None:
         names = (*spec.signature.names, *spec.signature.keyword_names)
         check_label(label, spec.name, names, takes_any=spec.signature.takes_any)
+    if (known := TASKS.get(spec.name)) is not None and known.fn is not fn:
+        RIVALS.add(spec.name)
     TASKS[spec.name] = _checked(spec)
     return spec
+
+
+def _name_of(fn: Callable[..., Any]) -> str:
+    """The name that a task has by itself. Raises UsageError where it has none."""
+    name = own_name(fn)
+    if not name:
+        raise UsageError(f"@hw.task got {fn!r:.100}, which has no name of its own: add name=, by which its calls are known")
+    return f"{stable_module(fn.__module__)}.{name}"
 
 
 def _is_retry(value: object) -> bool:

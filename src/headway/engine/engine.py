@@ -45,7 +45,7 @@ from headway.engine.scopes import Scopes
 from headway.engine.shared import Shared
 from headway.engine.siblings import Siblings
 from headway.engine.signals import Signals
-from headway.engine.spec import TaskSpec
+from headway.engine.spec import RIVALS, TaskSpec
 from headway.engine.stops import Stops
 from headway.engine.waits import Waits
 from headway.engine.world import World
@@ -109,6 +109,7 @@ class Engine:
         self.desk: Desk | None = None  # of limits that processes share; none without a store
         self.resumed = bool(known)
         self._placed = known.places.ordinals
+        self._functions: dict[bytes, bytes] = {}  # which function of several of one name was asked what, where all ask alike
 
     # --- coming in ---------------------------------------------------------------------------------------------------
 
@@ -160,6 +161,8 @@ class Engine:
         if inputs:
             self.waits.check_inputs(parent, inputs, lambda: f"{spec.name}({spec.label(args, kwargs)})")
         asked = spec.canonical(args, kwargs)
+        if spec.name in RIVALS:
+            self._check_rivals(spec, asked, parent)
         key, place = self.name(spec, asked, parent, frame.branch)
         self.calls = number = self.calls + 1
         call: Handle[Any] = Handle(self, spec, key, args, kwargs, parent, scope, number, asked)
@@ -210,6 +213,16 @@ class Engine:
         ordinals[key] = ordinal + 1
         return sibling_key(key, ordinal) if ordinal else key, None
 
+    def _check_rivals(self, spec: TaskSpec, asked: bytes, parent: Handle[Any]) -> None:
+        """Raises UsageError where another function of the name was asked the same: each could get the other's answers."""
+        functions = self._functions if spec.forever else parent.extra().functions
+        if functions.setdefault(hash_key(spec.name_part + asked), spec.source) != spec.source:
+            where = "this run" if spec.forever else parent.describe()
+            raise UsageError(
+                f"{where} calls two functions of the name {spec.name} with the same arguments, and each could be given what is "
+                "recorded for the other: give one of them a name= of its own, or pass as an argument what they differ in"
+            )
+
     def shared_name(self, call: Handle[Any], above: Share) -> bytes:
         """The name of a call below one with a shared name: it has the same place among its equals as in its own key."""
         if not above._prefix:
@@ -233,7 +246,7 @@ class Engine:
         """Make the run's first call."""
         args, kwargs = spec.signature.bind(args, kwargs)
         asked = spec.canonical(args, kwargs)
-        key = call_key(self.salt, 0, spec.name, asked)
+        key = call_key(self.salt, 0, spec.identity, asked)
         self.calls = 1
         root: Handle[Any] = Handle(self, spec, key, args, kwargs, None, scope, 1, asked)
         root._branch = b""
@@ -364,6 +377,7 @@ class Engine:
         """Forget the failed attempt and rest before the next."""
         x = call.extra()
         x.failures.clear()
+        x.functions.clear()
         x.child_errors.clear()
         x.stop, x.stop_reason = None, ""
         x.recharged.clear()

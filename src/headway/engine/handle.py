@@ -103,6 +103,7 @@ class Extra:
         "dependents",
         "ended",
         "failures",
+        "functions",
         "granted",
         "guards",
         "held",
@@ -125,6 +126,7 @@ class Extra:
         self.stop: BaseException | None = None  # why it must stop: CancelledError or an error such as CallTimeout
         self.stop_reason = ""
         self.cut = False  # a child that nobody awaited any more was cancelled because this call was asked to stop
+        self.functions: dict[bytes, bytes] = {}  # which function of several of one name was asked what
         self.failures: list[Handle[Any]] = []  # failed children that nobody has awaited yet
         self.child_errors: list[BaseException] = []  # errors that children gave this attempt
         self.ended: tuple[Any, BaseException | None, Encoded | None] = (None, None, None)  # its body's end, until its children end

@@ -37,7 +37,7 @@ class Shared:
         """The shared name of a call of a cache="forever" task, or of one below."""
         above = call._parent._share if call._parent is not None else None
         if call._spec.forever:
-            key = forever_key(call._spec.name, call._asked)
+            key = forever_key(call._spec.identity, call._asked)
             return Share(key, self._epochs.get(key, 0), {})
         assert above is not None
         key = self._engine.shared_name(call, above)

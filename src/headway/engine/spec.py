@@ -18,6 +18,9 @@ from headway.pools.base import FunctionRef
 TASKS: dict[str, TaskSpec] = {}
 """The newest task of each name, so that a result can say which tasks it was built on and a run can be found again."""
 
+RIVALS: set[str] = set()
+"""Names under which more than one function was defined: anew, as in a notebook, or side by side."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TaskSpec:
@@ -44,8 +47,10 @@ class TaskSpec:
     processes: int = 1  # of a gang
     label_as: LabelLike | None = None  # what tells its calls apart
     plain: bool = True  # starts by simply running: no pool, timeout, batch, effect, resources
-    name_part: bytes = b""  # the name as keys have it
+    identity: str = ""  # the name, and what tells the function from others of that name
+    name_part: bytes = b""  # the identity as keys have it
     _version: list[bytes] = field(default_factory=list)
+    _source: list[bytes] = field(default_factory=list)
 
     @property
     def version(self) -> bytes:
@@ -53,6 +58,13 @@ class TaskSpec:
         if not self._version:
             self._version.append(fingerprint(self.fn, self.version_text))
         return self._version[0]
+
+    @property
+    def source(self) -> bytes:
+        """The fingerprint of the source alone, whatever version the task says it is."""
+        if not self._source:
+            self._source.append(fingerprint(self.fn))
+        return self._source[0]
 
     def canonical(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
         """What a call asks, as bytes: its explicit key where it has one, else its arguments. Raises NoCanonicalForm."""
