@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
@@ -86,6 +87,30 @@ def test_checkpoints_are_imported_when_they_are_asked_for():
     assert done.stdout == "set() Checkpoints True\n"
     with pytest.raises(AttributeError, match="has no attribute 'Checkpoint'"):
         headway.Checkpoint
+
+
+@pytest.mark.parametrize("missing", ["numpy", "xxhash"])
+def test_checkpoints_without_their_extra_say_what_to_install(missing):
+    code = f"""
+import sys
+sys.modules[{missing!r}] = None
+from headway import *
+import headway as hw
+try:
+    Checkpoints("runs")
+except hw.UsageError as error:
+    print(error)
+@hw.task
+async def train() -> str:
+    try:
+        hw.checkpoints()
+    except hw.UsageError as error:
+        return str(error)
+print(hw.run(train, store="store", progress=False))
+"""
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True)
+    assert done.stdout == f'hw.Checkpoints needs {missing}: pip install "headway[numpy]"\n' * 2, done.stderr
 
 
 def test_every_error_says_when_it_is_raised():

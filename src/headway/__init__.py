@@ -197,10 +197,23 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """`Checkpoints` is imported when it is asked for: it needs numpy and xxhash, which the rest does without."""
     if name == "Checkpoints":
-        from headway.checkpoint.checkpoints import Checkpoints
-
+        try:
+            from headway.checkpoint.checkpoints import Checkpoints
+        except ModuleNotFoundError as error:
+            return _needs_numpy(error)
         return Checkpoints
     raise AttributeError(f"module 'headway' has no attribute {name!r}")
+
+
+def _needs_numpy(error: ModuleNotFoundError) -> Any:
+    """In the place of `Checkpoints` where an extra is missing: it says so when it is used, so that a star import still works."""
+    if error.name not in ("numpy", "xxhash", "ml_dtypes"):
+        raise error
+
+    def checkpoints(*_: object, **__: object) -> Any:
+        raise UsageError(f'hw.Checkpoints needs {error.name}: pip install "headway[numpy]"')
+
+    return checkpoints
 
 
 def __dir__() -> list[str]:

@@ -53,7 +53,7 @@ def checkpoints(name: str = "", **options: Any) -> Checkpoints:
         ...     for step in hw.checkpoints().steps(state, total=total, every=50):
         ...         ...
     """
-    from headway.checkpoint.checkpoints import Checkpoints
+    from headway import Checkpoints
 
     files = call().files
     if not files:
