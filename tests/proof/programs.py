@@ -332,7 +332,8 @@ async def _nested_budget(children: tuple[Node, ...], x: int, n: int) -> int:
         with hw.budget(tokens=5 + n, calls=4):
             total = await _settle(children[:2], x, n)
         left = hw.remaining("tokens")
-        watch.noted(f"rest at {children[0].name}", left)
+        if watch.plans():  # what does work itself, for a price, is told what is left now
+            watch.noted(f"rest at {children[0].name}", left)
         return total + await _settle(children[2:], x + int(left), n)
 
 

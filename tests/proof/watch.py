@@ -159,6 +159,12 @@ def must_fail(why: str) -> None:
     MUST_FAIL[attempt.key] = why
 
 
+def plans() -> bool:
+    """Whether the current code decides which calls to make, so that it must be told again what it was told."""
+    frame = current.get()
+    return frame is not None and frame.plans
+
+
 def noted(what: str, value: object) -> None:
     """The program was told something."""
     attempt, frame = _attempt.get(), current.get()
