@@ -55,6 +55,8 @@ def checkpoints(name: str = "", **options: Any) -> Checkpoints:
     """
     from headway import Checkpoints
 
+    if any(part in ("", ".", "..") for part in name.split("/")[bool(not name) :]):
+        raise UsageError(f"hw.checkpoints({name!r}): a name is words, with `/` between them where there are several")
     files = call().files
     if not files:
         raise UsageError("this run's store has no folder for checkpoints: run with store=PATH, or name one: hw.Checkpoints(PATH)")

@@ -258,7 +258,7 @@ def test_what_was_exported_comes_back_by_import(folder: Folder, root: str) -> No
     answer = ckpt(folder, "import", "new", *parts, "--step", "5", "--prefix", "model.", "--json")
     assert answer.json["source"] == "safetensors"
     assert answer.json["copied"] is False
-    copied = ckpt(folder, "import", "new", "model", "--step", "6", "--prefix", "model.", "--copy")
+    copied = ckpt(folder, "import", "new", "model", "--step", "6", "--prefix", "model.", "--copy", "--force")
     assert "keep those where they are" not in copied.err
     shutil.rmtree("model")
     assert [each["damaged"] == "" for each in ckpt(folder, "ls", "new", "--json").json["checkpoints"]] == [False, True]
@@ -476,3 +476,57 @@ def test_a_command_about_the_newest_says_what_it_passes_over(folder: Folder, cop
     data_of(folder, 30).with_name("manifest.json").write_bytes(b"")
     answer = ckpt(folder, command, copy, *(["out.safetensors"] if command == "export" else ["latest"]))
     assert "its hash does not match its content (0 bytes)" in answer.err + answer.out
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("gc", "mail", "--keep-last", "1"), 3, "mail has neither HEAD nor steps/, so it is no root"),
+        (("gc", "s3:/bucket", "--keep-last", "1"), 2, "write 's3://bucket', as text"),
+        (("export", "runs", "runs/out"), 2, "lies in the checkpoints themselves"),
+        (("export", "runs", "runs"), 2, "lies in the checkpoints themselves"),
+        (("export", "runs", "10", "model.safetensor"), 2, "a file is called ….safetensors"),
+        (("export", "runs", "10", "model.pt"), 2, "a file is called ….safetensors"),
+        (("export", "runs", "10", "mail"), 2, "mail has a model already (old.safetensors)"),
+        (("export", "runs", "10", "mail/old.safetensors"), 2, "is there already"),
+        (("import", "runs", "mail/old.safetensors", "--step", "0"), 2, "has checkpoints, the newest of step 30"),
+        (("import", "mail/old.safetensors", "runs", "--step", "0"), 2, "runs is none of what can be imported"),
+        (("import", "mail/old.safetensors", "mail/old.safetensors", "--step", "0"), 2, "can't be a folder: it is a file"),
+        (("show", "runs", "--timeline", "mail/old.safetensors"), 2, "is there already and is no SVG picture"),
+        (("unpin", "mail", "10"), 3, "no checkpoint"),
+    ],
+)
+def test_a_typo_destroys_nothing(folder: Folder, copy: str, words: tuple[str, ...], code: int, said: str) -> None:
+    Path("mail").mkdir()
+    ckpt(folder, "export", copy, "10", "mail/old.safetensors")
+    Path("mail/.letter.partial").write_text("dear")
+    before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
+    answer = ckpt(folder, *words)
+    assert (answer.code, answer.out) == (code, "")
+    assert said in answer.err
+    after = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
+    assert after == before
+
+
+def test_an_id_alone_is_no_place_to_export_to(folder: Folder, copy: str) -> None:
+    answer = ckpt(folder, "export", copy, ids(folder)[10][:6])
+    assert (answer.code, "is a checkpoint. Where to?" in answer.err) == (2, True)
+
+
+def test_an_import_becomes_the_newest_of_a_root_only_where_that_is_said(folder: Folder, copy: str) -> None:
+    ckpt(folder, "export", copy, "10", "model.safetensors")
+    answer = ckpt(folder, "import", copy, "model.safetensors", "--step", "0", "--force", "--json")
+    assert answer.code == 0
+    assert ckpt(folder, "show", copy, "--json").json["step"] == 0
+
+
+def test_a_picture_replaces_an_older_one(folder: Folder, root: str) -> None:
+    for _ in range(2):
+        assert ckpt(folder, "show", root, "--timeline", "time.svg").code == 0
+
+
+def test_events_are_appended_to_events_alone(folder: Folder) -> None:
+    Path("train.py").write_text("import headway\n")
+    answer = folder.headway("run", "train.py:main", "--events", "train.py")
+    assert answer.code != 0
+    assert Path("train.py").read_text() == "import headway\n"

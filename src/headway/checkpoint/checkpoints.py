@@ -20,6 +20,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -27,6 +28,7 @@ from typing import Any
 import msgspec
 
 from headway.checkpoint.backend.base import open_backend
+from headway.checkpoint.backend.roots import refuse_unwritable, root_of
 from headway.checkpoint.catalog import find, manifests, newest
 from headway.checkpoint.collect import Report as Collected
 from headway.checkpoint.collect import collect
@@ -45,7 +47,7 @@ from headway.checkpoint.restored import fit
 from headway.checkpoint.retention import Keep
 from headway.checkpoint.save import DEADLINE_S, Save, Saver
 from headway.checkpoint.selection import Chosen, Selection
-from headway.checkpoint.state import claimed, refuse_unclaimed, take_for_load
+from headway.checkpoint.state import claimed, refuse_half_a_part, refuse_unclaimed, take_for_load
 from headway.checkpoint.stored import read_manifest, read_segments
 from headway.checkpoint.together import together
 from headway.checkpoint.verify import Report, verify
@@ -72,6 +74,18 @@ class _Wanted(msgspec.Struct, frozen=True):
     missing: dict[str, str]
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """What a load was asked for. `fresh`: parts of the state of which an import has nothing at all may begin as they are."""
+
+    step: int | str = "latest"
+    selection: Selection = field(default_factory=lambda: Selection(None))
+    strict: bool = True
+    layout: Layout | None = None
+    memory_bytes: int = 256 << 20
+    fresh: bool = False
+
+
 _decode_said = msgspec.msgpack.Decoder(_Said).decode
 _decode_wanted = msgspec.msgpack.Decoder(_Wanted).decode
 
@@ -80,7 +94,7 @@ class Checkpoints:
     """The checkpoints of one training.
 
     Args:
-        root: a folder, or the URL of an object store such as `s3://bucket/runs/gpt` (needs the `objects` extra).
+        root: a folder (`~` is your home), or the URL of an object store such as `s3://bucket/runs/gpt` (needs the `objects` extra).
         layout: how plain tensors are shards of larger ones, where they are (see `Layout`); DTensors say it themselves.
         keep: which checkpoints to keep as new ones are saved (`Keep(last=3, every=1000)`); None: all.
         ranks: the processes that hold the state together; found through torch.distributed.
@@ -116,7 +130,11 @@ class Checkpoints:
     ) -> None:
         if buffers < 1:
             raise UsageError(f"Checkpoints(buffers={buffers}): a save needs at least one")
-        self.root = str(root) if "://" in str(root) else str(Path(root).absolute())
+        if not deadline_s > 0:
+            raise UsageError(f"Checkpoints(deadline_s={deadline_s}): give how many seconds a save may wait for other ranks")
+        if keep is not None and not isinstance(keep, Keep):
+            raise UsageError(f"Checkpoints(keep={keep!r}): expected headway.checkpoint.Keep. Write keep=Keep(last=3)")
+        self.root = root_of(root)
         self.layout = layout
         self.keep = keep
         self.backend = open_backend(self.root)
@@ -179,6 +197,9 @@ class Checkpoints:
     ) -> Iterator[int]:
         """Load the newest checkpoint into the state, then yield the numbers of the steps still to do, and save every so many.
 
+        Where the newest was imported (`headway ckpt import`), a part of the state of which it has nothing, such as the optimizer,
+        begins as it is, and a warning says so.
+
         The last step is always saved, and durable when the loop ends; so is the last save before a `break`.
 
         Args:
@@ -189,16 +210,16 @@ class Checkpoints:
         Raises:
             UsageError: there is a copy in the state, such as what `state_dict()` gave, which does not go on with the training.
             CheckpointDamaged: there are checkpoints, but none that verifies. (Only where there is none does it start afresh.)
-            CheckpointError: the last step could not be saved.
+            CheckpointMismatch: the newest does not fit the state.
+            StoreError: the root can't be written, before the first step; or the last step could not be saved.
         """
         total, every = _integer(total, "steps(total=…)"), _integer(every, "steps(every=…)")
         if every < 1:
             raise UsageError(f"steps(every={every}): save after every 1 or more steps")
         refuse_copies(state)
-        try:
-            first = self.load(into=state).step
-        except NoCheckpoint:
-            first = 0
+        first = self._begin(state)
+        if first < total:
+            self._refuse_unwritable()
         self.prepare(state)
         last: Save | None = None
         try:
@@ -212,6 +233,30 @@ class Checkpoints:
             self.wait()
             if (saver := self._own_saver()) is not None:
                 saver.sum_up()
+
+    def _begin(self, state: Any) -> int:
+        """Load what `steps` goes on from; how many steps are done."""
+        try:
+            return self._load_asked(state, _Asked(layout=self.layout, fresh=True)).step
+        except NoCheckpoint:
+            return 0
+        except CheckpointMismatch as error:
+            error.add_note(
+                f"steps() goes on from the newest checkpoint of {self.root} and needs all of its state. To begin another training "
+                "with a part of it, give that a root of its own, and load before its steps(): Checkpoints(old).load(into=state, "
+                'select="model.*")'
+            )
+            raise
+
+    def _refuse_unwritable(self) -> None:
+        ranks = self._ranks()
+
+        def probe() -> bytes:
+            if not ranks.rank:
+                refuse_unwritable(self.backend)
+            return b""
+
+        together(ranks, probe)
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Return when no save is on its way any more, durable or failed; or after `timeout_s` seconds, and at the deadline of the
@@ -264,17 +309,21 @@ class Checkpoints:
             CheckpointMismatch: state and checkpoint don't fit, or nothing would be loaded; nothing was changed.
             CheckpointDamaged: it is not what was saved; nothing was changed.
         """
+        asked = _Asked(step, Selection(select), strict, layout or self.layout, memory_bytes)
+        return self._load_asked(into, asked)
+
+    def _load_asked(self, into: Any, asked: _Asked) -> Restored:
         self.guard()
-        ranks, selection = self._ranks(), Selection(select)
+        ranks, step = self._ranks(), asked.step
         passed_over: dict[str, str] = {}  # by id; what has none, by itself
         while True:
             manifest = self._chosen(ranks, step, passed_over)
             try:
-                done = self._load(manifest, into, ranks, selection, strict, layout or self.layout, memory_bytes)
+                done = self._load(manifest, into, ranks, asked)
             except CheckpointDamaged as error:
                 if step != "latest":
                     raise
-                warnings.warn(f"{self.root}: step {manifest.step} is passed over: {error}", RuntimeWarning, stacklevel=2)
+                warnings.warn(f"{self.root}: step {manifest.step} is passed over: {error}", RuntimeWarning, stacklevel=3)
                 passed_over[manifest.id] = f"{manifest.id}: {error}"
             else:
                 return msgspec.structs.replace(done, passed_over=tuple(passed_over.values()))
@@ -297,7 +346,7 @@ class Checkpoints:
                 )
         for why in said[0].passed_over:
             if passed_over.setdefault(why, why) is why:
-                warnings.warn(f"{self.root}: passed over: {why}", RuntimeWarning, stacklevel=3)
+                warnings.warn(f"{self.root}: passed over: {why}", RuntimeWarning, stacklevel=4)
         return read_manifest(self.backend, said[0].folder)
 
     def _first_not_in(self, step: int | str, passed_over: Mapping[str, str], notes: list[str]) -> str:
@@ -310,16 +359,10 @@ class Checkpoints:
         found = "".join(f"\n  {line}" for line in passed_over.values())
         raise CheckpointDamaged(f"{self.root} has no checkpoint that verifies:{found}")
 
-    def _load(
-        self,
-        manifest: Manifest,
-        into: Any,
-        ranks: Ranks,
-        selection: Selection,
-        strict: bool,
-        layout: Layout | None,
-        memory_bytes: int,
-    ) -> Restored:
+    def _load(self, manifest: Manifest, into: Any, ranks: Ranks, asked: _Asked) -> Restored:
+        selection, layout = asked.selection, asked.layout
+        fresh = asked.fresh and "imported" in manifest.provenance
+        strict = asked.strict and not fresh
         began = time.perf_counter()
         monitor = Monitor(self.root, manifest.step, ranks.rank, self._on_event)
         with reading(self.backend, manifest.id):
@@ -340,25 +383,31 @@ class Checkpoints:
                         ranks=ranks.size,
                     )
                 )
+                if fresh:
+                    refuse_half_a_part(into, inventories[0])
                 return msgspec.msgpack.encode(_Wanted(claimed(inventories[0]), inventories[0].missing))
 
             wanted = [_decode_wanted(each) for each in together(ranks, prepare)]
             names: set[str] = set().union(*(each.claimed for each in wanted))
-            if strict and selection.everything:
+            if asked.strict and selection.everything:
                 refuse_unclaimed(manifest.objects, manifest.values, names)
                 if layout is not None:
                     layout.check_rules(manifest.objects)
             missing = {name: kind for each in wanted for name, kind in each.missing.items()}
             met = fit(manifest, names, missing, selection, into)
-            for part in met.untouched:
-                warnings.warn(f"step {manifest.step} has nothing of {part}, which is left as it is", RuntimeWarning, stacklevel=3)
+            parts = sorted({name.partition(".")[0] for name in missing}) if fresh else met.untouched
+            if parts:
+                why = "was imported and " if fresh else ""
+                now = "begins" if fresh else "stays"
+                said = f"step {manifest.step} {why}has nothing of {', '.join(parts)}: that {now} as it is in the state"
+                warnings.warn(said, RuntimeWarning, stacklevel=4)
             done = load(
                 self.backend,
                 manifest,
                 segments,
                 inventories[0],
                 ranks=ranks,
-                memory_bytes=memory_bytes,
+                memory_bytes=asked.memory_bytes,
                 select=selection,
                 strict=strict,
                 on_phase=monitor.note,

@@ -113,6 +113,21 @@ def refuse_unclaimed(objects: Mapping[str, Object], values: Values, names: set[s
         )
 
 
+def refuse_half_a_part(state: Any, inventory: Inventory) -> None:
+    """Raise CheckpointMismatch for a part of a state of which a checkpoint has something, but not all."""
+    parts = sorted({path for path, _ in _leaves(state, "", lambda path: True)}, key=len, reverse=True)
+
+    def part_of(name: str) -> str:
+        return next((part for part in parts if not part or name == part or name.startswith(f"{part}.")), "")
+
+    there = {part_of(name) for name in claimed(inventory)}
+    half = [name for name in inventory.missing if part_of(name) in there]
+    if half:
+        raise CheckpointMismatch(
+            f"the import does not fit the state: it lacks {_some(half)}, and has other parts of the same. Nothing was changed"
+        )
+
+
 def optimizers_in(state: Any) -> list[Any]:
     """The torch optimizers of a state, whose steps change it."""
     from headway.checkpoint.flat import FlatOptimizer

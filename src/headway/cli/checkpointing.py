@@ -137,13 +137,14 @@ def import_(
     ] = None,
     prefix: Annotated[str, typer.Option("--prefix", help="Put before each name, such as 'model.'.")] = "",
     copy: Annotated[bool, typer.Option("--copy", help="Copy the bytes instead of referring to the files.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Although ROOT has checkpoints: this becomes its newest.")] = False,
     json: Json = False,
     traceback: Trace = False,
 ) -> None:
     """Take over safetensors files, a torch.distributed.checkpoint folder or a DeepSpeed universal one. No pickle is run."""
     from headway.cli.ckpt.exchanging import import_files
 
-    import_files(root, files, step, source, prefix=prefix, copy=copy, as_json=json)
+    import_files(root, files, step, source, prefix=prefix, copy=copy, force=force, as_json=json)
 
 
 @ckpt.command()

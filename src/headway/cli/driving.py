@@ -7,7 +7,6 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from rich.table import Table
@@ -18,6 +17,7 @@ from headway.cli import console
 from headway.cli.arguments import parse_amounts, parse_arguments, parse_json
 from headway.cli.documents import PlanDocument, PlannedDocument, RunResult, Said
 from headway.cli.find import find_call
+from headway.cli.pictures import write_picture
 from headway.cli.trouble import ProgramFailed, store_option
 from headway.engine.plan import PlannedCall, ResumePlan
 from headway.errors import HeadwayError, Interrupted, RunError, StoreError, UnknownRun, UsageError
@@ -153,19 +153,12 @@ def _draw(run_id: str, options: Options) -> None:
 
     store = open_to_read(options.store)
     try:
-        write_picture(options.gantt, draw_gantt(read_story(store, run_id)))
+        write_picture(options.gantt, draw_gantt(read_story(store, run_id)), "--gantt")
+        console.note(f"what ran when is in {options.gantt}")
     except HeadwayError as error:
         console.note(str(error), "red")
     finally:
         store.close()
-
-
-def write_picture(path: str, svg: str) -> None:
-    try:
-        Path(path).write_text(svg, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"the picture cannot be written to {path} ({error.strerror})") from error
-    console.note(f"what ran when is in {path}")
 
 
 def _known(store: str, run_id: str) -> RunInfo | None:

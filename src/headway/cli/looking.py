@@ -167,9 +167,10 @@ def show_run(run_id: str, store: str, options: tree.Options, *, gantt: str | Non
         story = msgspec.structs.replace(story, until=max(story.until, now))
     path = critical_path(story)
     if gantt:
-        from headway.cli.driving import write_picture
+        from headway.cli.pictures import write_picture
 
-        write_picture(gantt, draw_gantt(story, path))
+        write_picture(gantt, draw_gantt(story, path), "--gantt")
+        console.note(f"what ran when is in {gantt}")
     if as_json:
         console.print_json(_document(story, path, store, options, now))
     elif not gantt:

@@ -9,7 +9,6 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import msgspec
 from rich.console import Group
@@ -18,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from headway.cli import console
+from headway.cli.pictures import write_picture
 from headway.errors import UsageError
 from headway.observe import words
 from headway.sim.predict import Estimate, Point, Prediction, Spread, Workload, predict, read_workload
@@ -81,7 +81,8 @@ def predict_run(asked: Asked) -> None:
             on_progress=on_progress,
         )
     picture = asked.svg or f"{re.sub(r'[^A-Za-z0-9._-]+', '-', asked.run_id).strip('-.') or 'run'}-prediction.svg"
-    _draw(picture, answer)
+    write_picture(picture, draw_prediction(answer), "--svg")
+    console.note(f"the picture is in {picture}")
     if asked.json:
         console.print_json(_document(asked, answer, picture))
     else:
@@ -103,14 +104,6 @@ def _document(asked: Asked, answer: Prediction, picture: str) -> PredictDocument
         conclusion=answer.conclusion(),
         prediction=answer,
     )
-
-
-def _draw(path: str, answer: Prediction) -> None:
-    try:
-        Path(path).write_text(draw_prediction(answer), encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"the picture cannot be written to {path} ({error.strerror}): say where with --svg FILE") from error
-    console.note(f"the picture is in {path}")
 
 
 # --- reading -----------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from headway.engine.events import AnyEvent, Event
-from headway.errors import StoreDamaged, StoreError, StoreFull
+from headway.errors import StoreDamaged, StoreError, StoreFull, UsageError
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(AnyEvent).decode
@@ -32,7 +32,8 @@ class JsonlSink:
     ...     list(read_events(f"{folder}/events.jsonl"))
     [Warned(message='the disk is slow', at=1.0)]
 
-    Raises StoreError when the file cannot be opened; StoreFull at the first event that cannot be written.
+    Raises StoreError when the file cannot be opened, UsageError when it is there and holds something else; StoreFull at the first
+    event that cannot be written.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -40,6 +41,7 @@ class JsonlSink:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._fd: int | None = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            self._refuse_another_file(self._fd)
             self._start_on_a_new_line(self._fd)
         except OSError as error:
             raise StoreError(f"cannot write events to {self.path}: {error.strerror or error}") from error
@@ -74,6 +76,12 @@ class JsonlSink:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _refuse_another_file(self, fd: int) -> None:
+        """A typo must not append events to a program or a model."""
+        if (first := os.pread(fd, 1, 0)) not in (b"", b"{"):
+            os.close(fd)
+            raise UsageError(f"{self.path} is no file of events (it begins with {first!r}): nothing is appended; name another")
 
     @staticmethod
     def _start_on_a_new_line(fd: int) -> None:

@@ -22,6 +22,8 @@ from headway.checkpoint.backend.files import (
 from headway.checkpoint.backend.names import already_there, elsewhere, inside
 from headway.errors import CheckpointDamaged, CheckpointError, NoCheckpoint
 
+PARTS = ("steps", "pins", "readers", "saving", "clock", "metrics")
+"""The folders of a root. Nothing else below it is looked at."""
 _READ = 1 << 30  # one call reads at most 2 GiB, and a signal may cut it short
 _LOCK = ".lock"
 
@@ -138,7 +140,7 @@ class LocalBackend:
             raise trouble(error, path) from error
 
     def sweep(self, *, dry_run: bool) -> Iterator[tuple[str, Stat]]:
-        for path, stat in _walk(self.root):
+        for path, stat in (*_walk(self.root, deep=False), *(each for part in PARTS for each in _walk(self.root / part))):
             if path.name.startswith(".") and path.name.endswith(PARTIAL) and remove_unheld(path, dry_run=dry_run):
                 yield str(path.relative_to(self.root)), stat
                 if not dry_run:
@@ -168,8 +170,8 @@ class LocalBackend:
         return kind(f"{self.root / file} cannot be read ({error.strerror or error}): look at its permissions and at the disk")
 
 
-def _walk(folder: Path) -> Iterator[tuple[Path, Stat]]:
-    """All plain files below; what vanishes meanwhile is left out."""
+def _walk(folder: Path, *, deep: bool = True) -> Iterator[tuple[Path, Stat]]:
+    """All plain files below, or only those in it; what vanishes meanwhile is left out."""
     try:
         entries = list(os.scandir(folder))
     except (FileNotFoundError, NotADirectoryError):
@@ -178,7 +180,7 @@ def _walk(folder: Path) -> Iterator[tuple[Path, Stat]]:
         raise CheckpointError(f"{folder} cannot be listed ({error.strerror}): look at its permissions") from error
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):
-            yield from _walk(Path(entry.path))
+            yield from _walk(Path(entry.path)) if deep else ()
             continue
         try:
             found = entry.stat()

@@ -8,19 +8,24 @@ of the manifest. Coverage is proved, which DCP leaves to the planner that saved.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, NamedTuple
 
+import msgspec
+
 from headway.checkpoint.backend.base import Backend
 from headway.checkpoint.boxes import Box, whole
-from headway.checkpoint.dtypes import code_of
+from headway.checkpoint.dtypes import code_of, numpy_dtype
 from headway.checkpoint.foreign import Found, Place, take_over
 from headway.checkpoint.manifest import Json, Manifest, Object
+from headway.checkpoint.neighbours.dcp_names import headway_names
 from headway.checkpoint.neighbours.inert_pickle import Made, Name, read_pickle
 from headway.checkpoint.neighbours.paths import LAYOUT, odd_paths
-from headway.checkpoint.neighbours.torch_places import array_part, kept, to_json
+from headway.checkpoint.neighbours.torch_places import array_part, gather, kept, to_json
 from headway.checkpoint.neighbours.torch_zip import DTYPES, StoredTensor, check_record, read_torch_zip
+from headway.checkpoint.tree import encode
 from headway.checkpoint.write import Part
 from headway.errors import CheckpointDamaged, NoCheckpoint, UsageError
 
@@ -61,7 +66,8 @@ def import_dcp(
     copy: bool = False,
     check: bool = True,
 ) -> Manifest:
-    """Take a DCP folder over as a checkpoint.
+    """Take a DCP folder over as a checkpoint. Optimizers are renamed so that they load into an optimizer (`dcp_names`); what could
+    not be is told in the provenance, under `notes`.
 
     Args:
         folder: with `.metadata` and the `.distcp` files.
@@ -77,26 +83,48 @@ def import_dcp(
         SaveFailed: the chunks of a tensor overlap or don't cover it.
     """
     description = read_description(folder)
-    name_of = rename or (lambda name: name)
     places: list[Place] = []
     parts: list[Part] = []
     values: dict[str, Json] = {}
+    objects: dict[str, Object] = {}
     with _Files(check) as files:
+        trees = {name: files.read(item, name) for name, item in description.values.items()}
+        names = headway_names(
+            description.arrays, trees, description.paths, lambda name: files.number_of(description, name), rename or _as_it_is
+        )
         for name, (known, boxes) in description.arrays.items():
-            for box in boxes:
-                item = _item(description, name, box)
-                _add(kept(name_of(name), known, box, files.tensor(item, name, known, box), item.file), places, parts)
-        for name, item in description.values.items():
-            values[name_of(name)], inside, arrays = to_json(files.read(item, name), name_of(name))
-            for its, tensor in inside.items():
-                files.check(item, tensor, its)
-                known = Object(tensor.dtype, tensor.shape)
-                _add(kept(its, known, whole(tensor.shape), tensor, item.file), places, parts)
-            parts += [array_part(its, array) for its, array in arrays.items()]
-    paths = odd_paths({name_of(name): path for name, path in description.paths.items()})
+            if name not in names.dropped:
+                its = names.new[name]
+                objects[its] = _slot(known) if name in names.slots else known
+                for box in boxes:
+                    item = _item(description, name, box)
+                    _add(kept(its, objects[its], box, files.tensor(item, name, known, box), item.file), places, parts)
+        for name, tree in trees.items():
+            if name not in names.dropped:
+                item = description.values[name]
+                values[names.new[name]], inside, arrays = to_json(tree, names.new[name])
+                for its, tensor in inside.items():
+                    files.check(item, tensor, its)
+                    known = Object(tensor.dtype, tensor.shape)
+                    _add(kept(its, known, whole(tensor.shape), tensor, item.file), places, parts)
+                parts += [array_part(its, array) for its, array in arrays.items()]
+        for name, group in names.groups.items():
+            plain = {key: files.number_in(each, description, name) for key, each in group.items()}
+            values[name] = encode(plain, name, lambda its, leaf: None)
+    paths = {names.new[name]: path for name, path in description.paths.items() if name not in names.dropped | names.slots}
     provenance: dict[str, Json] = {"imported": "dcp", "from": str(folder.resolve())}
-    objects = {name_of(name): known for name, (known, _) in description.arrays.items()}
-    return take_over(backend, Found(places, parts, values, provenance, objects, {LAYOUT: paths}), step, copy)
+    if names.notes:
+        provenance["notes"] = list(names.notes)
+    return take_over(backend, Found(places, parts, values, provenance, objects, {LAYOUT: odd_paths(paths)}), step, copy)
+
+
+def _as_it_is(name: str) -> str:
+    return name
+
+
+def _slot(known: Object) -> Object:
+    """An array as a slot of an optimizer's."""
+    return msgspec.structs.replace(known, kind="moment" if known.shape else "scalar")
 
 
 def read_description(folder: Path) -> Description:
@@ -211,6 +239,27 @@ class _Files:
             raise CheckpointDamaged(f"{item.file}: {name}{box} of type {known.dtype} should be there, and {what} is")
         self.check(item, tensor, name)
         return tensor
+
+    def number_of(self, description: Description, name: str) -> Any:
+        """The number in an array of one element."""
+        known, boxes = description.arrays[name]
+        tensor = self.tensor(_item(description, name, boxes[0]), name, known, boxes[0])
+        return self._number(tensor, description.boxes[name, boxes[0].offset].file, name)
+
+    def number_in(self, value: Any, description: Description, name: str) -> Any:
+        """A hyperparameter as a plain value: torch may keep it as a tensor of one element."""
+        if not isinstance(value, StoredTensor):
+            return value
+        for item in description.values.values():
+            if item.start <= value.start < item.start + item.nbytes:
+                return self._number(value, item.file, name)
+        raise CheckpointDamaged(f"{name}: a hyperparameter lies in no file of the checkpoint")
+
+    def _number(self, tensor: StoredTensor, file: Path, name: str) -> Any:
+        if math.prod(tensor.shape) != 1:
+            raise UsageError(f"{name}: a hyperparameter with {math.prod(tensor.shape)} elements is not kept")
+        raw = gather(tensor, self.file(file), f"{name} in {file}")
+        return raw.view(numpy_dtype(tensor.dtype)).reshape(()).item()
 
     def check(self, item: Item, tensor: StoredTensor, name: str) -> None:
         if self._check:

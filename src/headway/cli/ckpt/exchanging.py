@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
-from headway.checkpoint.backend.base import open_backend
+from headway.checkpoint.backend.base import Backend, open_backend
+from headway.checkpoint.backend.roots import root_of
+from headway.checkpoint.catalog import SHORTEST, newest
+from headway.checkpoint.catalog import places as places_of
 from headway.checkpoint.manifest import Manifest
 from headway.checkpoint.safetensors_files import INDEX_SUFFIX, SUFFIX, export_safetensors, import_safetensors
 from headway.cli import console
@@ -17,6 +21,7 @@ from headway.errors import NoCheckpoint, UsageError
 from headway.observe import words
 
 Source = Literal["safetensors", "dcp", "universal"]
+_OTHER_FILES = {".pt", ".pth", ".bin", ".ckpt", ".json", ".npz", ".pkl", ".gguf", ".onnx"}
 
 
 class ExportDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +54,7 @@ def export(root: str, places: Sequence[str], *, shard_size: str | None, select: 
     if shard_nbytes is not None and target.suffix == SUFFIX:
         raise UsageError(f"--shard-size makes several files: give a folder instead of {target}")
     backend = existing(root)
+    _refuse_odd_target(target, backend, only=len(places) == 1)
     with open_one(backend, step) as checkpoint:
         files = export_safetensors(backend, checkpoint.contents, target, select=select, strip=strip, shard_nbytes=shard_nbytes)
         manifest = checkpoint.manifest
@@ -61,11 +67,44 @@ def export(root: str, places: Sequence[str], *, shard_size: str | None, select: 
     console.note(f"step {manifest.step} ({manifest.id}): every block was verified")
 
 
+def _refuse_odd_target(target: Path, backend: Backend, *, only: bool) -> None:
+    """Raise UsageError for a place that can only be a mistake."""
+    folder = backend.path("")
+    if folder is not None and folder.resolve() in (target.resolve(), *target.resolve().parents):
+        raise UsageError(f"{target} lies in the checkpoints themselves: give another place")
+    if only and any(place.id.startswith(str(target)) for place in places_of(backend) if len(str(target)) >= SHORTEST):
+        raise UsageError(f"{target} is a checkpoint. Where to? Add FILE.safetensors, or a folder")
+    if target.suffix == SUFFIX:
+        return
+    if target.suffix in _OTHER_FILES or difflib.get_close_matches(target.suffix, [SUFFIX], 1, 0.7):
+        raise UsageError(f"{target}: a file is called …{SUFFIX}; anything else is a folder, which would not be called like this")
+    there = sorted([*target.glob("*" + SUFFIX), *target.glob("*" + INDEX_SUFFIX)])
+    if there:
+        raise UsageError(
+            f"{target} has a model already ({there[0].name}), and nothing is overwritten or mixed: give another folder"
+        )
+
+
 def import_files(
-    root: str, files: Sequence[str], step: int | None, source: Source | None, *, prefix: str, copy: bool, as_json: bool
+    root: str,
+    files: Sequence[str],
+    step: int | None,
+    source: Source | None,
+    *,
+    prefix: str,
+    copy: bool,
+    force: bool,
+    as_json: bool,
 ) -> None:
     path = _one(files)
     kind = source or _kind(path)
+    root = root_of(root, strict=True)
+    last = newest(open_backend(root)).manifest
+    if last is not None and not force:
+        raise UsageError(
+            f"{root} has checkpoints, the newest of step {last.step}; what is imported would be the newest, and a training would "
+            "go on from it. Import into a root of its own, or add --force"
+        )
     manifest = _import(root, path, kind, step, prefix=prefix, copy=copy)
     copied = copy or open_backend(root).path("") is None
     document = ImportDocument(
@@ -82,8 +121,16 @@ def import_files(
         return
     taken = f"{words.count(document.arrays, 'array')}, {words.nbytes(document.nbytes)}, from {kind}"
     console.out().print(f"step {manifest.step} ({manifest.id}): {taken}", markup=False)
+    for note in _notes(manifest):
+        console.note(note, "yellow")
     if not copied:
         console.note("the bytes stay in the files that they came from: keep those where they are, or import with --copy")
+
+
+def _notes(manifest: Manifest) -> list[str]:
+    """What the importer has to say."""
+    notes = manifest.provenance.get("notes")
+    return [str(note) for note in notes] if isinstance(notes, list) else []
 
 
 def _import(root: str, path: Path, kind: Source, step: int | None, *, prefix: str, copy: bool) -> Manifest:

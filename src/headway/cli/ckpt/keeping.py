@@ -15,7 +15,7 @@ from headway.checkpoint.leases import pin, pins, unpin
 from headway.checkpoint.manifest import Manifest
 from headway.checkpoint.retention import Keep
 from headway.cli import console
-from headway.cli.ckpt.roots import existing, passed_over
+from headway.cli.ckpt.roots import existing, passed_over, refuse_no_root
 from headway.errors import UsageError
 from headway.observe import words
 
@@ -53,6 +53,7 @@ def collect_garbage(root: str, last: int | None, every: int | None, best: str | 
     ruled = last is not None or every is not None or best is not None
     keep = Keep(last=last if last is not None else 1 if ruled else EVERYTHING, every=every, best=_best(best) if best else None)
     backend = existing(root)
+    refuse_no_root(root, backend)
     _refuse_what_keeps_nothing(manifests(backend).checkpoints, keep)
     report = collect(backend, keep, dry_run=dry_run)
     if as_json:

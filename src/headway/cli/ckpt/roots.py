@@ -10,8 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from headway.checkpoint.backend.base import Backend, open_backend
+from headway.checkpoint.backend.roots import root_of
 from headway.checkpoint.lazy import OpenCheckpoint, open_checkpoint
 from headway.checkpoint.leases import opened
+from headway.checkpoint.manifest import HEAD, STEPS
 from headway.checkpoint.stored import read_segments
 from headway.cli import console
 from headway.errors import NoCheckpoint, UsageError
@@ -19,11 +21,20 @@ from headway.errors import NoCheckpoint, UsageError
 
 def existing(root: str) -> Backend:
     """The backend of a root that is there. Raises NoCheckpoint for a folder that is not, instead of finding it empty."""
-    backend = open_backend(root)
-    folder = backend.path("")
-    if folder is not None and not folder.is_dir():
-        raise NoCheckpoint(f"there is no folder {root}" if not folder.exists() else f"{root} is a file: give the folder it is in")
+    folder = None if "://" in root else Path(root).expanduser()
+    if folder is not None and folder.exists() and not folder.is_dir():
+        raise NoCheckpoint(f"{root} is a file: give the folder it is in")
+    backend = open_backend(root_of(root, strict=True))
+    if (folder := backend.path("")) is not None and not folder.is_dir():
+        raise NoCheckpoint(f"there is no folder {root}")
     return backend
+
+
+def refuse_no_root(root: str, backend: Backend) -> None:
+    """Raise NoCheckpoint for a folder that has other things in it and no checkpoints: it is not the one that was meant."""
+    folder = backend.path("")
+    if folder is not None and not (folder / HEAD).exists() and not (folder / STEPS).exists() and any(folder.iterdir()):
+        raise NoCheckpoint(f"{root} has neither HEAD nor {STEPS}/, so it is no root of checkpoints. Nothing was removed")
 
 
 @contextmanager
@@ -61,11 +72,3 @@ def read_size(option: str, text: str) -> int:
     if size < 1:
         raise UsageError(f"{option} {text!r} is no size: write 5GB, 256MiB or a number of bytes")
     return size
-
-
-def write_picture(path: str, svg: str) -> None:
-    """Raises UsageError where it can't be written."""
-    try:
-        Path(path).write_text(svg, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"the picture cannot be written to {path} ({error.strerror}): say where with --timeline FILE") from error

@@ -19,7 +19,8 @@ from headway.checkpoint.stored import read_segment
 from headway.checkpoint.timeline import draw_timeline, straggler
 from headway.cli import console
 from headway.cli.ckpt.listing import metrics
-from headway.cli.ckpt.roots import existing, passed_over, write_picture
+from headway.cli.ckpt.roots import existing, passed_over
+from headway.cli.pictures import write_picture
 from headway.errors import CheckpointError, UsageError
 from headway.journal.owner import clock
 from headway.observe import words
@@ -87,7 +88,7 @@ def show_checkpoint(root: str, step: str, names: str, *, timeline: str | None, a
             f"nothing in step {manifest.step} is called {names!r}, of {there}. `headway ckpt show {root} {step}` lists all"
         )
     if timeline:
-        write_picture(timeline, draw_timeline(f"{root}: step {manifest.step} ({manifest.id})", phases))
+        write_picture(timeline, draw_timeline(f"{root}: step {manifest.step} ({manifest.id})", phases), "--timeline")
         console.note(f"who was busy with what is in {timeline}")
     if as_json:
         console.print_json(document)
