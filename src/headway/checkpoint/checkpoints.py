@@ -101,6 +101,8 @@ class Checkpoints:
         buffers: how many saves may be on their way at once (each needs memory of the size of this rank's part).
         debug: also find changes of the state, during a copy, that nothing tells of. Slow.
         deadline_s: how long a save waits for other ranks before it fails.
+        share: don't write again what an earlier checkpoint has (a frozen base): the new one refers to it. False: write all of it
+            each time, so that damage to one checkpoint is never damage to another.
         provenance: what to write into each checkpoint about where it comes from (code, data, settings), as JSON values.
         on_event: hears what happens (`hw.events.CheckpointEvent`), from any thread; a run's stream hears it anyway.
 
@@ -125,6 +127,7 @@ class Checkpoints:
         buffers: int = 2,
         debug: bool = False,
         deadline_s: float = DEADLINE_S,
+        share: bool = True,
         provenance: Mapping[str, Json] | None = None,
         on_event: Listener | None = None,
     ) -> None:
@@ -140,7 +143,7 @@ class Checkpoints:
         self.backend = open_backend(self.root)
         self._given_ranks = ranks
         self._on_event = on_event
-        self._options: dict[str, Any] = {"buffers": buffers, "debug": debug, "deadline_s": deadline_s}
+        self._options: dict[str, Any] = {"buffers": buffers, "debug": debug, "deadline_s": deadline_s, "share": share}
         self._options["provenance"] = dict(provenance or {})
         self._saver: Saver | None = None
         self._came_from = ""

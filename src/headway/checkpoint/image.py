@@ -39,6 +39,30 @@ class FileImage(NamedTuple):
     nbytes: int
 
 
+class SaveImage(NamedTuple):
+    """The buffer of a save: first its data file, then what is expected to be on the disk already."""
+
+    file: FileImage
+    still: tuple[Entry, ...]
+    nbytes: int
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """All boxes, in the order of their bytes."""
+        return (*self.file.entries, *self.still)
+
+
+def lay_out_save(parts: Sequence[tuple[str, Object, Box]], still: Sequence[tuple[str, Object, Box]], id: str) -> SaveImage:
+    """The buffer of a save that writes `parts`, and looks whether `still` is as it was. Raises UsageError as `lay_out`."""
+    file = lay_out(parts, id)
+    at = -(-file.nbytes // PAGE) * PAGE
+    entries: list[Entry] = []
+    for name, kept, box in sorted(still, key=lambda part: (-NBYTES[part[1].dtype], part[0], part[2])):
+        entries.append(Entry(name, box, at, box.volume * NBYTES[kept.dtype], NBYTES[kept.dtype]))
+        at += entries[-1].nbytes
+    return SaveImage(file, tuple(entries), at if still else file.nbytes)
+
+
 def lay_out(
     parts: Sequence[tuple[str, Object, Box]],
     id: str,

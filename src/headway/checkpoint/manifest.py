@@ -71,9 +71,18 @@ class Phase(msgspec.Struct, frozen=True, array_like=True):
     nbytes: int = 0
 
 
+class SegmentRef(msgspec.Struct, frozen=True):
+    """Where a sealed segment is (relative to the root), and the hash of its JSON line."""
+
+    file: str
+    hash: str
+    data_nbytes: int
+
+
 class Segment(msgspec.Struct, frozen=True):
     """One data file: `file` is relative to the checkpoint root, or an absolute path or URL of a file that was there before.
-    Bytes `0..header_nbytes` are a safetensors header, whose hash is `header_hash`."""
+    Bytes `0..header_nbytes` are a safetensors header, whose hash is `header_hash`. `also`: further segments of this writer, for
+    the coordinator, which waits only for the one that has the writer's name."""
 
     file: str
     nbytes: int
@@ -82,14 +91,7 @@ class Segment(msgspec.Struct, frozen=True):
     fragments: tuple[Fragment, ...]
     writer: str = ""
     phases: tuple[Phase, ...] = ()
-
-
-class SegmentRef(msgspec.Struct, frozen=True):
-    """Where a sealed segment is (relative to the root), and the hash of its JSON line."""
-
-    file: str
-    hash: str
-    data_nbytes: int
+    also: tuple[SegmentRef, ...] = ()
 
 
 class Coverage(msgspec.Struct, frozen=True):

@@ -25,14 +25,17 @@ import msgspec
 import xxhash
 
 from headway.checkpoint.backend.base import Backend
+from headway.checkpoint.boxes import Box
+from headway.checkpoint.dtypes import NBYTES
+from headway.checkpoint.expected import LEAST_BYTES, Expected
 from headway.checkpoint.guard import StepGuard
 from headway.checkpoint.head import followed, see_head
 from headway.checkpoint.helper.client import Begun, HelperClient
-from headway.checkpoint.helper.messages import CommitPlan, Durable, Failed, Happened, PlannedFragment, WriterPlan, Written
-from headway.checkpoint.image import FileImage, lay_out
+from headway.checkpoint.helper.messages import CommitPlan, Durable, Failed, Happened, PlannedFragment, Still, WriterPlan, Written
+from headway.checkpoint.image import SaveImage, lay_out_save
 from headway.checkpoint.inventory import Inventory
 from headway.checkpoint.layout import Layout
-from headway.checkpoint.manifest import Head, Json
+from headway.checkpoint.manifest import Head, Json, Object
 from headway.checkpoint.monitor import Listener, Monitor
 from headway.checkpoint.patience import Patience
 from headway.checkpoint.plan_save import SavePlan, Table, plan_save, table_of
@@ -55,7 +58,8 @@ class Save:
         self.step = step
         self.id = id
         self.skipped = skipped
-        self.nbytes = 0  # of this rank's file
+        self.nbytes = 0  # that this rank writes
+        self.shared_nbytes = 0  # of its part, in files of earlier checkpoints: unchanged since, and not written again
         self.blocked_s = 0.0  # time that the call of save took
         self.lag_s = 0.0  # from the call of save until it was durable
         self.error: CheckpointError | StoreFull | None = None
@@ -140,6 +144,7 @@ class Saver:
         after: done on the first rank, in a thread, when a checkpoint has become durable.
         debug: find changes of the state that no version tells, by hashing everything twice.
         deadline_s: how long the coordinator waits for the other ranks' data.
+        share: refer to what is in earlier checkpoints already, instead of writing it again.
     """
 
     def __init__(
@@ -150,6 +155,7 @@ class Saver:
         buffers: int = 2,
         debug: bool = False,
         deadline_s: float = DEADLINE_S,
+        share: bool = True,
         provenance: dict[str, Json] | None = None,
         listener: Listener | None = None,
         after: Callable[[], None] | None = None,
@@ -159,6 +165,7 @@ class Saver:
         self._backend, self._ranks = backend, ranks
         self._buffers, self._debug, self._deadline_s = buffers, debug, deadline_s
         self._provenance, self._listener = provenance or {}, listener
+        self._share, self._expected = share, Expected()
         self._after = ThreadPoolExecutor(1, thread_name_prefix="headway-after-save") if after and not ranks.rank else None
         self._do_after = after
         self._tidying: list[Future[None]] = []
@@ -199,7 +206,7 @@ class Saver:
                 save = Save(step, words[0].id, self._why_not(words))
                 if not save.skipped:
                     plan, values = self._plan_agreed(inventory, layout, words, monitor)
-                    image = self._image(plan, save.id)
+                    image = self._image(plan, inventory, save.id)
         except (CheckpointError, UsageError) as error:
             if not self._agreement.begun:
                 raise
@@ -214,6 +221,7 @@ class Saver:
         try:
             items = _items(inventory, image)
             flight.begun = self._begin(save, image, plan, values, metrics)
+            self._expected.saved(inventory)
             self._copy(flight, items, image)
         except (CheckpointError, StoreFull, OSError) as error:
             self._end(flight, error if isinstance(error, CheckpointError | StoreFull) else SaveFailed(str(error)))
@@ -304,12 +312,18 @@ class Saver:
             self._planned = _Planned(hashes, tables, balanced, plan_save(tables, balanced=balanced))
         return self._planned.plan
 
-    def _image(self, plan: SavePlan, id: str) -> FileImage:
-        share = plan.shares[self._ranks.rank].boxes
-        return lay_out([(name, plan.objects[name], box) for name, box in share], id)
+    def _image(self, plan: SavePlan, inventory: Inventory, id: str) -> SaveImage:
+        names = self._expected.names(inventory) if self._share else set()
+        parts: list[tuple[str, Object, Box]] = []
+        still: list[tuple[str, Object, Box]] = []
+        for name, box in plan.shares[self._ranks.rank].boxes:
+            known = plan.objects[name]
+            large = box.volume * NBYTES[known.dtype] >= LEAST_BYTES
+            (still if large and name in names else parts).append((name, known, box))
+        return lay_out_save(parts, still, id)
 
     def _begin(
-        self, save: Save, image: FileImage, plan: SavePlan, values: dict[str, Json], metrics: dict[str, float]
+        self, save: Save, image: SaveImage, plan: SavePlan, values: dict[str, Json], metrics: dict[str, float]
     ) -> Begun | None:
         """Let the helper begin. Where one rank's can't, none does: raises SaveFailed on all."""
         writers = tuple(f"{rank:05d}" for rank in range(self._ranks.size))
@@ -332,13 +346,19 @@ class Saver:
             step=save.step,
             writer=writers[self._ranks.rank],
             nbytes=image.nbytes,
-            header_nbytes=len(image.header),
+            header_nbytes=len(image.file.header),
             fragments=tuple(
                 PlannedFragment(entry.name, entry.box.offset, entry.box.extent, entry.start, entry.nbytes, entry.itemsize)
-                for entry in image.entries
+                for entry in image.file.entries
             ),
             commit=commit,
             deadline_s=self._deadline_s,
+            file_nbytes=image.file.nbytes,
+            still=tuple(
+                Still(entry.name, plan.objects[entry.name], entry.box.offset, entry.box.extent, entry.start, entry.nbytes)
+                for entry in image.still
+            ),
+            share=self._share,
         )
         begun: list[Begun] = []
 
@@ -369,7 +389,7 @@ class Saver:
             self._knows_head = True
         return self._basis
 
-    def _copy(self, flight: _Flight, items: list[Item], image: FileImage) -> None:
+    def _copy(self, flight: _Flight, items: list[Item], image: SaveImage) -> None:
         begun = flight.begun
         assert begun is not None
 
@@ -384,7 +404,7 @@ class Saver:
 
         # From here on the snapshot gives the buffer back, however it ends.
         phase = int(flight.save.id, 16)  # another one for each save, so that in time all is looked at
-        snapshot = Snapshot(items, begun.image, begun.progress, ended, header=image.header, debug=self._debug, phase=phase)
+        snapshot = Snapshot(items, begun.image, begun.progress, ended, header=image.file.header, debug=self._debug, phase=phase)
         flight.save._snapshot = snapshot
         snapshot.start()
         self._guard.watch(snapshot)
@@ -400,6 +420,9 @@ class Saver:
             case Written():
                 for phase in event.phases:
                     flight.monitor.note(phase)
+                flight.save.nbytes = event.nbytes - event.shared_nbytes
+                flight.save.shared_nbytes = event.shared_nbytes
+                self._expected.found(event.unchanged)
             case Durable():
                 flight.monitor.note(event.commit)
                 self._end(flight, None)
@@ -455,7 +478,7 @@ class Saver:
         monitor = Monitor(self._backend.url, 0, self._ranks.rank, self._listener)
         plan, _ = self._plan_agreed(inventory, layout, words, monitor, preparing=True)
         try:
-            self._client.prepare(self._image(plan, words[0].id).nbytes)
+            self._client.prepare(self._image(plan, inventory, words[0].id).nbytes)
         except SaveFailed as error:
             self._unsaid.append(str(error))
 
@@ -515,8 +538,8 @@ class Saver:
         self._unsaid.append(f"step {missed.step}, the last that was to be saved, was not: {why}")
 
 
-def _items(inventory: Inventory, image: FileImage) -> list[Item]:
-    """Where what goes into the file is in this process's memory."""
+def _items(inventory: Inventory, image: SaveImage) -> list[Item]:
+    """Where what goes into the buffer is in this process's memory."""
     held = {holding.name: holding for holding in inventory.holdings}
     items: list[Item] = []
     for entry in image.entries:

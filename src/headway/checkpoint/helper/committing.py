@@ -17,6 +17,7 @@ from headway.checkpoint.helper.points import reach
 from headway.checkpoint.helper.saving import Save
 from headway.checkpoint.leases import Lease
 from headway.checkpoint.manifest import ROOT_NAME, Head, Manifest, Phase, Segment, SegmentRef, seal, sealed_hash, unseal
+from headway.checkpoint.stored import read_segment
 from headway.errors import NoCheckpoint, SaveFailed
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.005, 0.5
@@ -91,7 +92,7 @@ def _commit(save: Save, plan: CommitPlan, backend: Backend, lease: Lease, lineag
 
 def _await_segments(save: Save, writers: tuple[str, ...], backend: Backend) -> list[tuple[SegmentRef, Segment]]:
     """The sealed segments of all writers. Raises SaveFailed, naming those that are not there in time."""
-    found: dict[str, tuple[SegmentRef, Segment]] = {}
+    found: dict[str, list[tuple[SegmentRef, Segment]]] = {}
     for _ in _polls(save):
         for writer in writers:
             if writer in found:
@@ -102,9 +103,10 @@ def _await_segments(save: Save, writers: tuple[str, ...], backend: Backend) -> l
             except NoCheckpoint:
                 continue
             segment = unseal(data, Segment, file)
-            found[writer] = SegmentRef(file, sealed_hash(data), segment.nbytes), segment
+            more = [(ref, read_segment(backend, ref)) for ref in segment.also]
+            found[writer] = [(SegmentRef(file, sealed_hash(data), segment.nbytes), segment), *more]
         if len(found) == len(writers):
-            return [found[writer] for writer in writers]
+            return [each for writer in writers for each in found[writer]]
     missing = ", ".join(writer for writer in writers if writer not in found)
     raise SaveFailed(
         f"step {save.plan.step} was not committed: {save.plan.deadline_s:g} s after the coordinator's data was written, "

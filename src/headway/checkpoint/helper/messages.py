@@ -30,6 +30,22 @@ class PlannedFragment(msgspec.Struct, frozen=True, array_like=True):
         return Box(self.offset, self.extent)
 
 
+class Still(msgspec.Struct, frozen=True, array_like=True):
+    """A box that is expected to be as it was in the checkpoint before: it is at byte `start` of the buffer, and in the file only
+    if it is not. `object` is what it is a part of."""
+
+    name: str
+    object: Object
+    offset: tuple[int, ...]
+    extent: tuple[int, ...]
+    start: int
+    nbytes: int
+
+    @property
+    def box(self) -> Box:
+        return Box(self.offset, self.extent)
+
+
 class CommitPlan(msgspec.Struct, frozen=True):
     """What the coordinator's helper makes the manifest of. `basis` is what HEAD must be (None: there is none yet); `parent` is the
     id of the checkpoint that the state came from. Either may be a save that is still in flight in this helper: should that one
@@ -48,7 +64,8 @@ class CommitPlan(msgspec.Struct, frozen=True):
 
 class WriterPlan(msgspec.Struct, frozen=True):
     """One writer's part of a save. `root` is a backend's URL or an absolute path. Within `deadline_s` of this writer's segment,
-    all others must be there (coordinator) or the manifest must be (the others)."""
+    all others must be there (coordinator) or the manifest must be (the others). The file is the first `file_nbytes` of the buffer
+    (all of it, where that is 0), and `still` is in the rest."""
 
     root: str
     id: str
@@ -59,6 +76,13 @@ class WriterPlan(msgspec.Struct, frozen=True):
     fragments: tuple[PlannedFragment, ...]
     commit: CommitPlan | None = None
     deadline_s: float = 600.0
+    file_nbytes: int = 0
+    still: tuple[Still, ...] = ()
+    share: bool = False
+
+    @property
+    def of_file_nbytes(self) -> int:
+        return self.file_nbytes or self.nbytes
 
 
 # --- to the helper ---------------------------------------------------------------------------------------------------
@@ -115,7 +139,9 @@ class CannotPrepare(msgspec.Struct, frozen=True, tag=True):
 
 class Written(msgspec.Struct, frozen=True, tag=True):
     """The data file and its segment are durable, the buffer is free. `phases` says when it was hashed and written; `hash_s` and
-    `write_s` are the seconds of that spent working, `wait_s` those in which the disk waited for bytes to be copied."""
+    `write_s` are the seconds of that spent working, `wait_s` those in which the disk waited for bytes to be copied. Of `nbytes` in
+    all, `shared_nbytes` were there already, in files of earlier checkpoints. `unchanged`: what was written and was there as
+    well."""
 
     id: str
     nbytes: int
@@ -123,6 +149,8 @@ class Written(msgspec.Struct, frozen=True, tag=True):
     write_s: float
     wait_s: float
     phases: tuple[Phase, ...] = ()
+    shared_nbytes: int = 0
+    unchanged: tuple[str, ...] = ()
 
 
 class Durable(msgspec.Struct, frozen=True, tag=True):

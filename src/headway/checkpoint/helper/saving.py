@@ -12,21 +12,26 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import msgspec
 import xxhash
 
 from headway.checkpoint.backend.base import Backend, DataWriter
-from headway.checkpoint.helper.messages import WriterPlan, Written
+from headway.checkpoint.dtypes import NBYTES
+from headway.checkpoint.helper.messages import Still, WriterPlan, Written
 from headway.checkpoint.helper.points import reach
-from headway.checkpoint.manifest import Fragment, Phase, Segment, block_hashes, block_nbytes, folder_of, seal
+from headway.checkpoint.helper.sharing import Basis, Place, referring
+from headway.checkpoint.manifest import Fragment, Phase, Segment, SegmentRef, block_hashes, block_nbytes, folder_of, seal
+from headway.checkpoint.write import Part, put_segment, write_segment
 from headway.errors import HeadwayError, SaveFailed
 
+STILL = "still"  # ends the name of a writer's second file
 CHUNK_BYTES = 32 << 20
 _LEAST_CHUNK_BYTES = 8 << 20
 _ALIGNED_BYTES = 1 << 20  # what a backend wants of every chunk but the last
 
 
 class Save:
-    """A save in flight: what the trainer said of it so far."""
+    """A save in flight: what the trainer said of it so far, and the segments that were put down for it."""
 
     def __init__(self, plan: WriterPlan, view: memoryview) -> None:
         self.plan = plan
@@ -34,6 +39,7 @@ class Save:
         self.phases: tuple[Phase, ...] = ()
         self.cpu_began = time.process_time()
         self.staged = False
+        self.segments: list[Segment] = []
         self._copied = 0
         self._stopped = ""
         self._changed = threading.Condition()
@@ -49,6 +55,12 @@ class Save:
     @property
     def segment_file(self) -> str:
         return f"{self.folder}/{self.plan.writer}.json"
+
+    @property
+    def files(self) -> list[str]:
+        """What may be there of it, the segment that the others wait for first."""
+        more = [f"{self.folder}/{self.plan.writer}-{STILL}.safetensors"]
+        return [self.segment_file, *(f"{self.folder}/{each.writer}.json" for each in self.segments), self.data_file, *more]
 
     def advance(self, copied: int) -> None:
         with self._changed:
@@ -89,16 +101,18 @@ class Save:
             raise SaveFailed(self._stopped)
 
 
-def write(save: Save, backend: Backend) -> Written:
-    """Write the data file and the sealed segment of a save, both durable when this returns. Leaves nothing behind on an error."""
-    plan = save.plan
+def write(save: Save, backend: Backend, basis: Basis | None = None) -> Written:
+    """Write the data file and the sealed segments of a save, all durable when this returns. Leaves nothing behind on an error.
+
+    What is said to be still as it was is not written where `basis` has it, and else put into a file of its own."""
+    plan, basis = save.plan, basis or Basis({}, backend)
     began, wait_s, write_s = time.time(), 0.0, 0.0
-    sink = backend.create(save.data_file, plan.nbytes)
+    sink = backend.create(save.data_file, plan.of_file_nbytes)
     with ThreadPoolExecutor(1, "headway-hash") as executor:
         hashing = executor.submit(_hash, save)
         try:
             wait_s, write_s = _feed(save, sink)
-            fragments, header_hash, hash_phase, hash_s = hashing.result()
+            fragments, still, header_hash, hash_phase, hash_s = hashing.result()
             save.await_staged()
             reach("helper:before-finish")
             finish = time.perf_counter()
@@ -109,27 +123,56 @@ def write(save: Save, backend: Backend) -> Written:
             with contextlib.suppress(OSError, HeadwayError):  # what went wrong first is what matters
                 sink.abort()
             raise
-    phases = (hash_phase, Phase("write", began, time.time() - began, plan.nbytes))
-    segment = Segment(save.data_file, plan.nbytes, plan.header_nbytes, header_hash, fragments, plan.writer, (*save.phases, *phases))
     reach("helper:before-segment")
     try:
+        refs, there = _put_still(save, backend, basis, still)
+        shared = sum(each.nbytes for each in there)
+        phases = (hash_phase, Phase("write", began, time.time() - began, plan.nbytes - shared))
+        told = (*save.phases, *phases)
+        size = plan.of_file_nbytes
+        segment = Segment(save.data_file, size, plan.header_nbytes, header_hash, fragments, plan.writer, told, refs)
         backend.put(save.segment_file, seal(segment))
+        save.segments.append(segment)
     except BaseException:
         with contextlib.suppress(OSError, HeadwayError):
-            backend.delete([save.data_file])
+            backend.delete(save.files)
         raise
     reach("helper:after-segment")
-    return Written(plan.id, plan.nbytes, hash_s, write_s, wait_s, phases)
+    unchanged = [each.name for each in there]
+    unchanged += [each.name for each in fragments if each.hashes and basis.find(each.name, each.offset, each.extent, each.hashes)]
+    return Written(plan.id, plan.nbytes, hash_s, write_s, wait_s, phases, shared, tuple(dict.fromkeys(unchanged)))
+
+
+def _put_still(
+    save: Save, backend: Backend, basis: Basis, still: list[tuple[Still, str]]
+) -> tuple[tuple[SegmentRef, ...], list[Still]]:
+    """Put down where everything is that was said to be still as it was. The segments, and what of it was there already."""
+    found: list[tuple[Still, Place]] = []
+    parts: list[Part] = []
+    for each, hashes in still:
+        place = basis.find(each.name, each.offset, each.extent, hashes)
+        if place is not None:
+            found.append((each, place))
+        else:
+            parts.append(Part(each.name, each.object, each.box, save.view[each.start : each.start + each.nbytes]))
+    writer, refs = save.plan.writer, []
+    segments = [msgspec.structs.replace(each, writer=f"{writer}-{at:05d}") for at, each in enumerate(referring(found))]
+    if parts:
+        segments.append(write_segment(backend, save.folder, f"{writer}-{STILL}", parts, save.plan.id))
+    for segment in segments:
+        save.segments.append(segment)
+        refs.append(put_segment(backend, save.folder, segment))
+    return tuple(refs), [each for each, _ in found]
 
 
 def _feed(save: Save, sink: DataWriter) -> tuple[float, float]:
     """Hand the file over, chunk by chunk as it is copied. Seconds waited, seconds spent writing."""
-    at, total = 0, save.plan.nbytes
+    at, total = 0, save.plan.of_file_nbytes
     wait_s = write_s = 0.0
     while at < total:
         start = time.perf_counter()
         copied = save.await_bytes(min(at + _LEAST_CHUNK_BYTES, total))
-        end = min(copied, at + CHUNK_BYTES)
+        end = min(copied, at + CHUNK_BYTES, total)
         if end < total:
             end -= end % _ALIGNED_BYTES
         written = time.perf_counter()
@@ -142,19 +185,27 @@ def _feed(save: Save, sink: DataWriter) -> tuple[float, float]:
     return wait_s, write_s
 
 
-def _hash(save: Save) -> tuple[tuple[Fragment, ...], str, Phase, float]:
-    """The fragments with the hashes of their blocks, the header's hash, when it was done, and the seconds spent at it."""
+def _hash(save: Save) -> tuple[tuple[Fragment, ...], list[tuple[Still, str]], str, Phase, float]:
+    """The fragments with the hashes of their blocks, what is still with its hashes, the header's hash, when it was done, and the
+    seconds spent at it."""
     began, hash_s = time.time(), 0.0
     save.await_bytes(save.plan.header_nbytes)
     header_hash = xxhash.xxh3_128_hexdigest(save.view[: save.plan.header_nbytes])
-    fragments = []
-    for planned in save.plan.fragments:
-        block, end = block_nbytes(planned.extent, planned.itemsize), planned.start + planned.nbytes
+
+    def hashed(extent: tuple[int, ...], itemsize: int, begin: int, nbytes: int) -> str:
+        nonlocal hash_s
+        block, end = block_nbytes(extent, itemsize), begin + nbytes
         hashes = []
-        for at in range(planned.start, end, block):
+        for at in range(begin, end, block):
             save.await_bytes(min(at + block, end))
             start = time.perf_counter()
             hashes.append(block_hashes(save.view[at : min(at + block, end)], block))
             hash_s += time.perf_counter() - start
-        fragments.append(Fragment(planned.name, planned.offset, planned.extent, planned.start, "".join(hashes)))
-    return tuple(fragments), header_hash, Phase("hash", began, time.time() - began, save.plan.nbytes), hash_s
+        return "".join(hashes)
+
+    fragments = []
+    for each in save.plan.fragments:
+        hashes = hashed(each.extent, each.itemsize, each.start, each.nbytes)
+        fragments.append(Fragment(each.name, each.offset, each.extent, each.start, hashes))
+    still = [(each, hashed(each.extent, NBYTES[each.object.dtype], each.start, each.nbytes)) for each in save.plan.still]
+    return tuple(fragments), still, header_hash, Phase("hash", began, time.time() - began, save.plan.nbytes), hash_s

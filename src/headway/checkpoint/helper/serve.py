@@ -29,6 +29,7 @@ from headway.checkpoint.helper.messages import (
 )
 from headway.checkpoint.helper.points import reach
 from headway.checkpoint.helper.saving import Save, write
+from headway.checkpoint.helper.sharing import Shelf
 from headway.checkpoint.helper.wire import Wire
 from headway.checkpoint.leases import Lease, saving
 from headway.checkpoint.manifest import ROOT_NAME
@@ -46,6 +47,7 @@ class Service:
         self._saves: dict[str, Save] = {}
         self._backends: dict[str, Backend] = {}
         self._lineage = Lineage()
+        self._shelf = Shelf()
         self._to_write: queue.SimpleQueue[Save | None] = queue.SimpleQueue()
         self._to_commit: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
 
@@ -104,7 +106,7 @@ class Service:
             try:
                 backend = self._backend(save.plan.root)
                 lease = held.enter_context(saving(backend, save.plan.id, save.plan.writer))
-                written = write(save, backend)
+                written = write(save, backend, self._shelf.take(backend, held) if save.plan.share else None)
             except Exception as error:
                 held.close()
                 self._fail(save, error, f"writing step {save.plan.step} to {save.plan.root}")
@@ -124,6 +126,7 @@ class Service:
                 held.close()
                 self._fail(save, error, f"committing step {save.plan.step} to {save.plan.root}")
                 continue
+            self._shelf.keep(backend.url, save.plan.id, save.plan.step, save.segments)
             held.close()
             del self._saves[save.plan.id]
             self._tell(durable)
@@ -132,7 +135,7 @@ class Service:
         """This writer's files of a save that failed, unless it is a checkpoint all the same."""
         with contextlib.suppress(OSError, HeadwayError):  # the collector finds what can't be removed now
             if backend.stat(f"{save.folder}/{ROOT_NAME}") is None:
-                backend.delete([save.segment_file, save.data_file])
+                backend.delete(save.files)
 
     def _fail(self, save: Save, error: Exception, what: str) -> None:
         save.view.release()

@@ -1,0 +1,119 @@
+"""What is on the disk already: boxes of earlier checkpoints, to which a save refers instead of writing them again.
+
+A box is shared if every one of its blocks has the hash that an earlier one of the same name and place has; nothing else tells
+that it is unchanged. Only checkpoints that exist count, and the one that is referred to is leased until the save that refers to
+it exists too. From then on the save's own segments name the files that it needs, and a collector leaves them (`collect`). So
+however old a checkpoint is that first wrote a box, no chain is followed to find it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from typing import NamedTuple
+
+from headway.checkpoint.backend.base import Backend
+from headway.checkpoint.catalog import newest
+from headway.checkpoint.helper.messages import Still
+from headway.checkpoint.leases import reading
+from headway.checkpoint.manifest import Fragment, Segment, folder_of
+from headway.checkpoint.stored import read_manifest, read_segments
+from headway.errors import CheckpointError
+
+FILES = 64  # that one save refers to at most; what lies in others is written again
+
+Key = tuple[str, tuple[int, ...], tuple[int, ...]]
+
+
+class Place(NamedTuple):
+    """A box that is on the disk: its fragment, and the segment of the file that it is in."""
+
+    fragment: Fragment
+    segment: Segment
+
+
+class Basis:
+    """The boxes of one checkpoint, which stays as long as this is in use."""
+
+    def __init__(self, places: dict[Key, Place], backend: Backend) -> None:
+        self._places = places
+        self._backend = backend
+        self._whole: dict[str, bool] = {}
+
+    def find(self, name: str, offset: tuple[int, ...], extent: tuple[int, ...], hashes: str) -> Place | None:
+        """Where a box with these hashes is; None where it is nowhere, or its file is not whole any more."""
+        place = self._places.get((name, offset, extent))
+        if place is None or place.fragment.hashes != hashes:
+            return None
+        file = place.segment.file
+        if file not in self._whole:
+            if len(self._whole) == FILES:
+                return None
+            found = self._backend.stat(file)
+            self._whole[file] = found is not None and found.nbytes == place.segment.nbytes
+        return place if self._whole[file] else None
+
+
+class Shelf:
+    """For each root, the newest checkpoint that this helper knows to exist, and where its boxes are."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: dict[str, tuple[str, int, dict[Key, Place]]] = {}  # by root: id, step, boxes
+
+    def take(self, backend: Backend, held: ExitStack) -> Basis:
+        """What may be referred to. `held` keeps it until the referring checkpoint exists. An empty one where there is nothing."""
+        with self._lock:
+            known = self._known.get(backend.url)
+        try:
+            if known is None:
+                last = newest(backend).manifest
+                known = (last.id, last.step, {}) if last is not None else None
+            if known is None:
+                return Basis({}, backend)
+            held.enter_context(reading(backend, known[0]))
+            manifest = read_manifest(backend, folder_of(known[1], known[0]))  # after the lease: it is not collected now
+            places = known[2] or places_in(read_segments(backend, manifest))
+        except (CheckpointError, OSError):  # what can't be read is not referred to
+            self.forget(backend.url)
+            return Basis({}, backend)
+        with self._lock:
+            self._known[backend.url] = known[0], known[1], places
+        return Basis(places, backend)
+
+    def keep(self, root: str, id: str, step: int, segments: Sequence[Segment]) -> None:
+        """A checkpoint exists now; these are the segments of this helper's part."""
+        with self._lock:
+            self._known[root] = id, step, places_in(segments)
+
+    def forget(self, root: str) -> None:
+        with self._lock:
+            self._known.pop(root, None)
+
+
+def places_in(segments: Iterable[Segment]) -> dict[Key, Place]:
+    """The boxes that segments have, by name and place. Files of other programs are left out: nobody promises that they stay."""
+    return {
+        (each.name, each.offset, each.extent): Place(each, segment)
+        for segment in segments
+        if segment.header_nbytes and not segment.file.startswith("/") and "://" not in segment.file
+        for each in segment.fragments
+    }
+
+
+def referring(found: Sequence[tuple[Still, Place]]) -> list[Segment]:
+    """Segments that say where these boxes are: one for each file, without a writer's name yet."""
+    by_file: dict[str, list[Place]] = {}
+    for _, place in found:
+        by_file.setdefault(place.segment.file, []).append(place)
+    return [
+        Segment(
+            file,
+            places[0].segment.nbytes,
+            places[0].segment.header_nbytes,
+            places[0].segment.header_hash,
+            tuple(sorted((place.fragment for place in places), key=lambda each: each.start)),
+        )
+        for file, places in sorted(by_file.items())
+    ]
