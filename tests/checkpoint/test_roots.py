@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -124,12 +122,6 @@ try:
 except hw.UsageError as error:
     print(error)
 """
-
-
-@pytest.mark.parametrize("module", ["numpy", "xxhash"])
-def test_a_missing_extra_is_one_sentence_with_what_to_install(module):
-    done = subprocess.run([sys.executable, "-c", NO_NUMPY, module], capture_output=True, text=True, timeout=100)
-    assert done.stdout == f"checkpoints need {module}: pip install 'headway[numpy]'\n"
 
 
 # --- a training that begins at an import -----------------------------------------------------------------------------

@@ -282,7 +282,7 @@ def test_a_load_that_would_load_nothing_is_refused(trained, key, options, why):
 
 def test_a_part_of_the_state_that_gets_nothing_is_told(trained):
     state = {"net": torch.nn.Linear(2, 2), "n": 0}
-    with pytest.warns(RuntimeWarning, match="step 1 has nothing of net, which is left as it is"):
+    with pytest.warns(RuntimeWarning, match="step 1 has nothing of net: that stays as it is"):
         restored = hw.Checkpoints(trained).load(into=state, strict=False)
     assert restored.loaded == ("n",)
     assert restored.missing == ("net.bias", "net.weight")
