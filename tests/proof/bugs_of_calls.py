@@ -465,6 +465,13 @@ OF_ALL: tuple[Bug, ...] = (
         "            self._epochs[share.key] = 0\n",
     ),
     bug(
+        "the key of a call holds the shared names of its inputs",
+        "engine/canonical.py",
+        "    return Ext(Form.HANDLE, value.key)\n",
+        '    return Ext(Form.HANDLE, getattr(getattr(value, "_share", None), "key", value.key))\n',
+        tests="sim/test_shared_calls.py",
+    ),
+    bug(
         "what a shared call did not like is forgotten in a crash",
         KNOWN,
         "        if epoch > self.epochs.get(name, 0):\n",

@@ -369,6 +369,47 @@ def test_what_a_shared_call_was_told_is_no_answer_for_the_next_one_that_runs():
     is_told_again(asks_with_this_and_that, ["ConnectionError: service is down (0 more times)", "value 207", "1"])
 
 
+@hw.task
+async def counted(what: str, x: int) -> int:
+    RAN.append(what)
+    return x + 1
+
+
+@hw.task(cache="forever")
+async def judged(name: str) -> int:
+    found = await counted("second", hw.ref(counted("first", 1)))
+    await asyncio.sleep(5)
+    if DOWN[name] > 0:
+        DOWN[name] -= 1
+        raise ValueError(f"not {found}")
+    return found
+
+
+@hw.task(retry=hw.Retry(attempts=3, delay_s=0.1, jitter=0))
+async def judges_again() -> int:
+    return await judged("s")
+
+
+@hw.task
+async def two_judges() -> list[int]:
+    first = judges_again()
+    await asyncio.sleep(0.5)
+    return [await judged("s"), await first]
+
+
+def test_what_a_call_has_done_is_kept_after_a_crash_though_an_equal_one_fails_by_itself_before_it_goes_on():
+    DOWN["s"] = 1
+    whole = run(two_judges)
+    assert whole.lives[0].value == [3, 3]
+    ends = [decode_outcome(row.body) if row.kind & 15 == Kind.OUTCOME else None for row in whole.rows()]
+    done = [seq for seq, end in enumerate(ends, 1) if end is not None and end.label.startswith("'second'") and end.started]
+    assert len(done) == 2  # of the first judge, and of the second who went on when that one had failed
+    DOWN["s"] = 1
+    RAN.clear()
+    assert resumed(two_judges, whole, done[1]) == [3, 3]
+    assert RAN == []  # the first judge, who comes first and fails again, is answered; the second has done all of it before
+
+
 # --- what an answer is -----------------------------------------------------------------------------------------------
 
 

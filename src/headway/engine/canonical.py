@@ -230,8 +230,7 @@ def _lower_pattern(value: re.Pattern[Any], depth: int) -> object:
 
 
 def _lower_handle(value: Any, depth: int) -> object:
-    shared = getattr(value, "_share", None)
-    return Ext(Form.HANDLE, value.key if shared is None else shared.key)
+    return Ext(Form.HANDLE, value.key)
 
 
 def _lower_keyed(value: Any, depth: int) -> object:

@@ -170,7 +170,7 @@ class Engine:
         if place is not None:
             call._place = place
         if spec.forever or parent._share is not None:
-            call._share = self.shared.name(call)
+            call._share = self.shared.name(call, inputs)
         if self.resumed and not inputs and scope.deadline is None:
             recorded = self.replay.find(call)
             if recorded is not None:
@@ -223,11 +223,11 @@ class Engine:
                 "recorded for the other: give one of them a name= of its own, or pass as an argument what they differ in"
             )
 
-    def shared_name(self, call: Handle[Any], above: Share) -> bytes:
+    def shared_name(self, call: Handle[Any], asked: bytes, above: Share) -> bytes:
         """The name of a call below one with a shared name: it has the same place among its equals as in its own key."""
         if not above._prefix:
             above._prefix = call_prefix(above.key, above._epoch)
-        key = hash_key(above._prefix + call._spec.name_part + call._asked)
+        key = hash_key(above._prefix + call._spec.name_part + asked)
         if call._place is not None:
             return sibling_key(key, call._place.ordinal)
         if above._ordinals is None:

@@ -17,12 +17,27 @@ from typing import TYPE_CHECKING, Any
 
 from headway.engine.handle import OK, Handle, Share
 from headway.engine.identity import forever_key
+from headway.engine.inputs import filled
 from headway.engine.replay import inputs_digest
 from headway.errors import CycleError
 from headway.journal.known import Recorded, decode_outcome
 
 if TYPE_CHECKING:
     from headway.engine.engine import Engine
+
+
+class _Named:
+    """Stands for a handle under the name that it shares."""
+
+    __headway_handle__ = True
+    __slots__ = ("key",)
+
+    def __init__(self, key: bytes) -> None:
+        self.key = key
+
+
+def _named(handle: Handle[Any]) -> _Named:
+    return _Named(handle.key if handle._share is None else handle._share.key)
 
 
 class Shared:
@@ -33,14 +48,18 @@ class Shared:
         self._epochs = engine.known.epochs
         self._stale = set(engine.known.stale)  # names whose results are asked again
 
-    def name(self, call: Handle[Any]) -> Share:
-        """The shared name of a call of a cache="forever" task, or of one below."""
+    def name(self, call: Handle[Any], inputs: tuple[Handle[Any], ...]) -> Share:
+        """The shared name of a call of a cache="forever" task, or of one below. It holds the shared names of its inputs."""
+        asked = call._asked
+        if call._spec.key is None and any(handle._share is not None for handle in inputs):
+            args = tuple(filled(value, _named) for value in call._args)
+            asked = call._spec.canonical(args, {name: filled(value, _named) for name, value in call._kwargs.items()})
         above = call._parent._share if call._parent is not None else None
         if call._spec.forever:
-            key = forever_key(call._spec.identity, call._asked)
+            key = forever_key(call._spec.identity, asked)
             return Share(key, self._epochs.get(key, 0), {})
         assert above is not None
-        key = self._engine.shared_name(call, above)
+        key = self._engine.shared_name(call, asked, above)
         return Share(key, self._epochs.get(key, 0), above.found)
 
     def answered(self, call: Handle[Any]) -> bool:
