@@ -443,8 +443,8 @@ OF_ALL: tuple[Bug, ...] = (
     bug(
         "equal calls have one key whoever asks",
         ENGINE,
-        "            call._share = self.shared.name(call)\n",
-        "            call._share = self.shared.name(call)\n            call.key = call._share.key\n",
+        "            call._share = self.shared.name(call, inputs)\n",
+        "            call._share = self.shared.name(call, inputs)\n            call.key = call._share.key\n",
     ),
     bug(
         "a failure below a shared call is told to the next one that runs",

@@ -351,7 +351,8 @@ def forks(case: Case) -> int:
     fork = History(f"{case.seed!r} forked", case.nature, store=whole.store, run_id="fork", **case.options)
     fork_rows(whole.store, info, at.key, "fork", fork.universe.start)
     watch.forget()
-    kept = {row.key for row in fork.rows() if row.kind & ~COSTED == Kind.OUTCOME}
+    ends = [row for row in fork.rows() if row.kind & ~COSTED == Kind.OUTCOME]
+    kept = {row.key for row in ends if decode_outcome(row.body).status != Status.CANCELLED}
     fork.live(main, "p", 1, crash=Crash(len(fork.rows()) + case.choice.randint(0, 5), "before"))
     if fork.lives[-1].how == "died":
         live_on(fork, case.choice)

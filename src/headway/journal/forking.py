@@ -15,8 +15,8 @@ import msgspec
 from headway.errors import UsageError
 from headway.journal.codec import decode
 from headway.journal.given import EVENT, Given
-from headway.journal.known import decode_decision, decode_outcome
-from headway.journal.records import COSTED, NO_PARENT, Kind, Row, RunInfo, Signal
+from headway.journal.known import decode_decision, decode_outcome, decode_placed, encode_body, says_moved
+from headway.journal.records import COSTED, NO_PARENT, Kind, Row, RunInfo, Signal, Status
 from headway.journal.store import Store
 
 
@@ -34,13 +34,14 @@ def fork_rows(store: Store, source: RunInfo, at: bytes | str, new_id: str, now: 
     above.add(source.spec.root)
     began = next((seq for seq, row in rows if row.key in below), 0)
 
-    def keep(seq: int, row: Row) -> bool:
+    def keep(seq: int, row: Row) -> bool | Row:
         kind = row.kind & (COSTED - 1)
+        if kind == Kind.OUTCOME and (row.key == key or row.key in above):
+            return _only_its_place(row)
         if row.key in below or row.parent in below:
             return False
-        if kind == Kind.OUTCOME:
-            return row.key not in above
-        return not (kind == Kind.DECISION and row.parent in above and seq > began and not row.kind & COSTED)
+        told = kind == Kind.DECISION and row.parent in above and seq > began and not row.kind & COSTED
+        return not told or says_moved(row.body)
 
     spec = msgspec.structs.replace(source.spec, run_id=new_id, created=now, forked_from=source.spec.run_id, forked_at=key)
     store.fork_run(spec, source.uid, keep)
@@ -49,7 +50,29 @@ def fork_rows(store: Store, source: RunInfo, at: bytes | str, new_id: str, now: 
     return new_id
 
 
-def _not_told(store: Store, source: RunInfo, rows: Sequence[tuple[int, Row]], keep: Callable[[int, Row], bool]) -> list[Signal]:
+def _only_its_place(row: Row) -> bool | Row:
+    """Of a call that is found out again a fork knows which of equal calls of its parent it was, where branches made them: without
+    that, another branch could be given what the others have got."""
+    outcome = decode_placed(row.body)
+    if outcome.place is None:
+        return False
+    gone = msgspec.structs.replace(
+        outcome,
+        status=Status.CANCELLED,
+        reason="the fork begins here",
+        value=b"",
+        blobs=(),
+        error=None,
+        scope=b"",
+        cost={},
+        shared=b"",
+    )
+    return Row(Kind.OUTCOME, row.key, row.parent, encode_body(gone))
+
+
+def _not_told(
+    store: Store, source: RunInfo, rows: Sequence[tuple[int, Row]], keep: Callable[[int, Row], bool | Row]
+) -> list[Signal]:
     """The signals of the source that nothing in the fork was told, in the order in which they were sent."""
     known, told = Given(), set()
     for seq, row in rows:

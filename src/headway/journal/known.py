@@ -44,12 +44,17 @@ encode_body = msgspec.msgpack.Encoder().encode
 JOIN, LEVEL = 16, 20
 """The bytes of a branch's name for each join that it is in: the join's name, and with it the place in the join."""
 
-_decode_placed = msgspec.msgpack.Decoder(PlacedOutcome).decode
+decode_placed = msgspec.msgpack.Decoder(PlacedOutcome).decode
 _decode_place = msgspec.msgpack.Decoder(Place).decode
 _UNPLACED = encode_body(Outcome("", "", 0, 0.0, 0.0))[:3]  # how many fields follow
 MOVED = "moved"
 """What the decision is called that a branch was given the recorded call of another; its value is the place, encoded."""
 _MOVED = encode_body(Decision(MOVED, 0.0, b""))[: 2 + len(MOVED)]
+
+
+def says_moved(body: bytes) -> bool:
+    """Whether this is the decision that a branch was given the recorded call of another."""
+    return body.startswith(_MOVED)
 
 
 class Recorded(NamedTuple):
@@ -128,7 +133,7 @@ class Known:
 
     def note_place(self, body: bytes) -> None:
         """Note which of equal calls an outcome is of, where it says so."""
-        if (place := _decode_placed(body).place) is not None:
+        if (place := decode_placed(body).place) is not None:
             self.places.note(place)
 
     def forget(self, keys: Iterable[bytes]) -> None:
@@ -183,7 +188,7 @@ def load(store: Store, uid: int) -> Known:
                     known.note_shared(outcome.shared, outcome.shared_epoch, (seq, body) if outcome.status == Status.OK else None)
         elif what == Kind.DECISION:
             known.decisions[key] = body
-            if body.startswith(_MOVED):
+            if says_moved(body):
                 known.places.note(_decode_place(decode(decode_decision(body).value)))
             if kind & COSTED:
                 _open_account(ledger, key, body)

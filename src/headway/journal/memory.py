@@ -17,7 +17,7 @@ from headway.journal.blobs import hash_blob
 from headway.journal.limits import Ask, Board, Grant, Want, any_wants, is_changed, share_out
 from headway.journal.owner import check_takeover, is_alive, lost, misplaced, unknown_run
 from headway.journal.records import Lease, Row, RunInfo, RunSpec, RunStatus, Signal
-from headway.journal.store import Buffer
+from headway.journal.store import Buffer, kept
 
 ENDED = (RunStatus.DONE, RunStatus.FAILED, RunStatus.CANCELLED)
 
@@ -65,13 +65,13 @@ class MemoryStore:
         with self._lock:
             return sorted(self._runs.values(), key=lambda run: run.uid)
 
-    def fork_run(self, spec: RunSpec, source_uid: int, keep: Callable[[int, Row], bool]) -> RunInfo:
+    def fork_run(self, spec: RunSpec, source_uid: int, keep: Callable[[int, Row], bool | Row]) -> RunInfo:
         with self._lock:
             if spec.run_id in self._runs:
                 raise RunMismatch(f"the run id {spec.run_id!r} is taken in {self.url}: choose another id for the fork")
             self._by_uid(source_uid)
-            kept = [row for seq, row in enumerate(self._rows[source_uid], 1) if keep(seq, row)]
-            return self._insert(spec, kept)
+            rows = enumerate(self._rows[source_uid], 1)
+            return self._insert(spec, [taken for seq, row in rows for taken in kept(keep, seq, row)])
 
     def delete_run(self, run_id: str, now: float) -> int:
         """Forget a run and its rows. Returns how many rows it had. Raises RunOwned while a live owner drives it."""

@@ -27,7 +27,7 @@ from headway.journal.locks import wait_for_lock
 from headway.journal.owner import check_takeover, is_alive, lost, misplaced, unknown_run
 from headway.journal.place import has_database, name_folder, no_store
 from headway.journal.records import Lease, Row, RunInfo, RunSpec, RunStatus, Signal
-from headway.journal.store import Buffer
+from headway.journal.store import Buffer, kept
 from headway.journal.wal import inspect_wal
 
 BLOBS = "blobs"
@@ -167,15 +167,15 @@ class SqliteStore(SharedLimits):
         stored = self.reading(lambda connection: connection.execute(query).fetchall())
         return [tables.decode_run(one, self.url) for one in stored]
 
-    def fork_run(self, spec: RunSpec, source_uid: int, keep: Callable[[int, Row], bool]) -> RunInfo:
+    def fork_run(self, spec: RunSpec, source_uid: int, keep: Callable[[int, Row], bool | Row]) -> RunInfo:
         with self.writing() as connection:
             if self._find(connection, "run_id=?", spec.run_id) is not None:
                 raise RunMismatch(f"the run id {spec.run_id!r} is taken in {self.url}: choose another id for the fork")
             uid, seq = self._insert_run(connection, spec, 0).uid, 0
             for part in self._parts(lambda after: tables.read_rows(connection, source_uid, after), source_uid, 0):
-                kept = [row for at, row in part if keep(at, row)]
-                tables.insert_rows(connection, uid, seq + 1, kept)
-                seq += len(kept)
+                copied = [taken for at, row in part for taken in kept(keep, at, row)]
+                tables.insert_rows(connection, uid, seq + 1, copied)
+                seq += len(copied)
             connection.execute("UPDATE run SET nrows=? WHERE uid=?", (seq, uid))
             return self._by_uid(connection, uid)
 

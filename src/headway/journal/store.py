@@ -26,6 +26,13 @@ from headway.journal.records import Lease, Row, RunInfo, RunSpec, RunStatus, Sig
 Buffer = bytes | bytearray | memoryview
 
 
+def kept(keep: Callable[[int, Row], bool | Row], seq: int, row: Row) -> Iterator[Row]:
+    """What a fork takes along of a row."""
+    taken = keep(seq, row)
+    if taken is not False:
+        yield row if taken is True else taken
+
+
 class Store(Protocol):
     @property
     def url(self) -> str:
@@ -44,9 +51,9 @@ class Store(Protocol):
     def runs(self) -> list[RunInfo]:
         """All runs, oldest first."""
 
-    def fork_run(self, spec: RunSpec, source_uid: int, keep: Callable[[int, Row], bool]) -> RunInfo:
+    def fork_run(self, spec: RunSpec, source_uid: int, keep: Callable[[int, Row], bool | Row]) -> RunInfo:
         """Create `spec` with a copy of the source's rows, renumbered, in one transaction: those for which
-        `keep(seq, row)` says so. Raises RunMismatch if the id is taken."""
+        `keep(seq, row)` says so; a row that it gives is taken instead. Raises RunMismatch if the id is taken."""
 
     def delete_run(self, run_id: str, now: float) -> int:
         """Forget a run and its rows; its uid is never used again. Returns how many rows it had.
