@@ -323,3 +323,23 @@ def test_what_a_branch_was_given_of_another_it_gets_again(go):
     assert [float(text.split()[1]) for text in told[1]] == list(told[0])
     assert told[1] == told[2] == told[3]
     assert sorted(RAN) == ["judge A", "judge B", "p", "p"]
+
+
+@pytest.mark.parametrize("who", ["A", "B", "C", "D"])
+def test_a_fork_at_one_of_equal_calls_leaves_the_others_to_their_branches(go, tmp_path, who):
+    @hw.task(name="to be forked")
+    async def program() -> list[str]:
+        early, late = LIFE["waits"]
+        first = await hw.gather(branch("A", early), branch("B", late))
+        return [*first, *await hw.gather(branch("C", early), branch("D", late))]
+
+    LIFE["waits"] = (1, 5)
+    told = dict(text.split() for text in go(program))
+    assert len(set(told.values())) == 4
+    sampled = [call for call in hw.view("run", store=tmp_path / "store").calls if call.task.endswith("sample")]
+    at = next(call.key for call in sampled if str(call.value) == told[who])
+    RAN.clear()
+    LIFE["waits"] = (5, 1)  # the other one comes first
+    hw.fork("run", at=at, store=tmp_path / "store", new_id="fork")
+    assert dict(text.split() for text in go(program, run_id="fork")) == told
+    assert RAN == ["the same"]

@@ -89,6 +89,13 @@ BRANCHES: tuple[Bug, ...] = (
         tests="program/test_branches.py",
     ),
     bug(
+        "a fork forgets which branch made the call that it finds out again",
+        "journal/forking.py",
+        "            return _only_its_place(row)\n",
+        "            return False\n",
+        tests="program/test_branches.py",
+    ),
+    bug(
         "that a branch was given the recorded call of another is not recorded",
         SIBLINGS,
         "            self._record_move(place)\n",
