@@ -127,7 +127,13 @@ def _named(join: str, awaitables: Sequence[object]) -> bytes:
     frame = current.get()
     if frame is None:
         return b""
-    return frame.call._engine.outcomes.name_decision(frame, join, b"coroutines" + len(awaitables).to_bytes(4, "big"))
+    try:
+        return frame.call._engine.outcomes.name_decision(frame, join, b"coroutines" + len(awaitables).to_bytes(4, "big"))
+    except BaseException:  # the call is over, and its code that goes on can begin nothing more
+        for awaitable in awaitables:
+            if inspect.iscoroutine(awaitable):
+                awaitable.close()
+        raise
 
 
 def _begun(awaitables: Sequence[Awaitable[Any]], join: bytes) -> list[asyncio.Future[Any]]:
