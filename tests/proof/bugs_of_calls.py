@@ -468,8 +468,8 @@ OF_ALL: tuple[Bug, ...] = (
     bug(
         "what a shared call did not like is kept for the next one that runs",
         SHARED,
-        "            self._epochs[share.key] = share._epoch\n",
-        "            self._epochs[share.key] = 0\n",
+        "            self._epochs[share.key] = share._epoch + 1\n",
+        "            pass\n",
     ),
     bug(
         "the key of a call holds the shared names of its inputs",

@@ -95,7 +95,7 @@ def common_stubborn(name: str, x: int) -> hw.Handle[int]:
 async def _fussy(name: str, x: int) -> int:
     total = await body(name, x)
     if (refused := watch.down(f"{name} {x}")) is not None:
-        watch.dislike()
+        watch.dislike(for_good=True)
         raise ValueError(f"{refused}: it does not like {total}")
     return total
 

@@ -143,13 +143,14 @@ def made(child: Node, x: int, handle: hw.Handle[int]) -> None:
         complain(f"{child.name} is asked afresh although it was a child that had failed")
 
 
-def dislike() -> None:
-    """The body will fail by itself, for what its children gave it."""
+def dislike(*, for_good: bool = False) -> None:
+    """The body will fail by itself, for what its children gave it, and in its last attempt (`for_good`) that is how it ends."""
     attempt = _attempt.get()
     assert attempt is not None
     _DISLIKED[attempt.key] = set(attempt.made.values())
     _KEPT.pop(attempt.key, None)
-    _REFUSED.update((id(engine), name) for engine, name in attempt.shared)
+    if for_good:
+        _REFUSED.update((id(engine), name) for engine, name in attempt.shared)
 
 
 def must_fail(why: str) -> None:

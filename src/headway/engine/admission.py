@@ -104,6 +104,8 @@ class Admission:
             seq, attempt = found
             call._epoch = max(call._epoch, attempt.epoch)
             call._prefix = b""
+            if call._share is not None:
+                call._share.begin(max(call._share._epoch, attempt.shared_epoch))
             if seq <= call._floor:  # attempts of a life that ended: this one has all of its own
                 return
             call._attempt = attempt.attempt

@@ -106,7 +106,8 @@ class Outcomes:
         if afresh := _by_itself(error, x.child_errors):
             call._epoch += 1
             call._prefix = b""
-            engine.shared.ask_afresh(call)
+            if call._share is not None:
+                call._share.begin(call._share._epoch + 1)
         delay = retry.delay_after(call._attempt, call.key, error)
         call._floor = self._note_attempt(call, error, engine.wall() + delay)
         engine.signals.attempt_failed(call, afresh=afresh)
@@ -221,7 +222,7 @@ class Outcomes:
             asked,
             asked_blob,
             share.key if share is not None else b"",
-            share._epoch if share is not None and state == FAILED else 0,
+            engine.shared.epoch(share.key) if share is not None and state == FAILED else 0,
             spec.signature.params,
         )
         body = _encoded(outcome, call._place)

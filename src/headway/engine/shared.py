@@ -57,10 +57,10 @@ class Shared:
         above = call._parent._share if call._parent is not None else None
         if call._spec.forever:
             key = forever_key(call._spec.identity, asked)
-            return Share(key, self._epochs.get(key, 0), {})
+            return Share(key, self.epoch(key), {})
         assert above is not None
         key = self._engine.shared_name(call, asked, above)
-        return Share(key, self._epochs.get(key, 0), above.found)
+        return Share(key, self.epoch(key), above.found)
 
     def answered(self, call: Handle[Any]) -> bool:
         """Answer a call whose inputs are there with the result of an equal one, or let it wait for one that runs. False where it
@@ -73,7 +73,7 @@ class Shared:
         if running is None:
             if self._answer(call, self._results(call)):
                 return True
-            call._share.begin(self._epochs.get(name, 0))
+            call._share.begin(self.epoch(name))
             call._share.found = self._found.setdefault(name, call._share.found)
             self._running[name] = (call, [])
             call.add_callback(self._ended)
@@ -135,5 +135,9 @@ class Shared:
     def ask_afresh(self, call: Handle[Any]) -> None:
         """The call failed by itself: whoever asks next for the same asks what is below it afresh."""
         if (share := call._share) is not None:
-            share.begin(share._epoch + 1)
-            self._epochs[share.key] = share._epoch
+            self._epochs[share.key] = share._epoch + 1
+
+    def epoch(self, name: bytes) -> int:
+        """The epoch in which whoever asks next under a shared name begins. Its attempts count on from there, each for itself: so
+        what a call asks below hangs on its own attempts, and not on those of an equal one that a crash has ended."""
+        return self._epochs.get(name, 0)

@@ -203,8 +203,6 @@ def load(store: Store, uid: int) -> Known:
             known.attempts[key] = (seq, attempt)
             known.starts.pop(key, None)
             ledger.note(key, attempt.scope, attempt.cost)
-            if attempt.shared:
-                known.note_shared(attempt.shared, attempt.shared_epoch)
         elif what == Kind.START:
             start = decode_start(body)
             known.starts[key] = start

@@ -103,7 +103,7 @@ class Attempt(msgspec.Struct, frozen=True, array_like=True):
     scope: bytes = b""
     cost: Amounts = {}
     shared: bytes = b""
-    shared_epoch: int = 0
+    shared_epoch: int = 0  # the epoch of the children of the next attempt under the shared name
     asked: bytes = b""  # as in Outcome; empty where it is large
     params: tuple[str, ...] = ()
 
@@ -138,7 +138,7 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True):
     asked: bytes = b""  # what its key was made of: its arguments in canonical form, or its explicit key
     asked_blob: bytes = b""  # the digest of the blob that holds `asked` where it is large
     shared: bytes = b""  # the name that equal calls share: of a cache="forever" task, or of a call below one
-    shared_epoch: int = 0  # of a failed call: that of the children of whoever asks next under the shared name
+    shared_epoch: int = 0  # of a failed call: in which whoever asks next under the shared name asks for its children
     params: tuple[str, ...] = ()  # the names of the arguments in `asked`, as far as they have one by place
 
     @property
