@@ -172,3 +172,8 @@ class Model:
         grants, after = share_out(self.boards, holder, asks, wants, now, ttl_s)
         self.boards.update(after)
         return grants
+
+    def is_wanted(self, holder: str, now: float) -> bool:
+        places = [each for board in self.boards.values() for each in board.places.items()]
+        waits = [(who, place.until) for who, place in places if place.wants and who != holder and not who.startswith(DEAD)]
+        return any(who.startswith(ALIVE) or until > now for who, until in waits)

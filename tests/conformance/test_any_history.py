@@ -210,10 +210,8 @@ class History(RuleBasedStateMachine):
         names = tuple(ask.name for ask in asks)
         said = (holder, asks, [Want(names, number, starts) for number, starts in calls], self.now, ttl_s)
         assert self.store.share(*said) == self.model.share(*said)
-        board_names = list(self.model.boards)
         for other in ("another machine call 1", f"{ALIVE} call 1"):
-            wanted = any(place.wants for board in self.model.boards.values() for who, place in board.places.items() if who != other)
-            assert self.store.is_wanted(other, board_names) == wanted
+            assert self.store.is_wanted(other, list(self.model.boards), self.now) == self.model.is_wanted(other, self.now)
 
     # what must hold after every step
 

@@ -159,11 +159,32 @@ def test_the_place_of_a_dead_process_is_free_at_once_and_that_of_a_live_one_neve
 
 def test_who_waits_is_known_and_who_does_not_holds_no_place(store):
     place(store, "a", 0.0)
-    assert not store.is_wanted("a", ["gpu"])
+    assert not store.is_wanted("a", ["gpu"], 1.0)
     place(store, "b", 1.0)
-    assert store.is_wanted("a", ["gpu", "nothing of this name"])
-    assert not store.is_wanted("b", ["gpu"])
-    assert not store.is_wanted("a", ["cpu"])
+    assert store.is_wanted("a", ["gpu", "nothing of this name"], 1.0)
+    assert not store.is_wanted("b", ["gpu"], 1.0)
+    assert not store.is_wanted("a", ["cpu"], 1.0)
+
+
+def test_who_is_gone_waits_no_more(store):
+    place(store, "a", 0.0)
+    place(store, "b", 1.0, ttl_s=10.0)
+    assert store.is_wanted("a", ["gpu"], 10.0)
+    assert not store.is_wanted("a", ["gpu"], 11.0)
+    place(store, this_process().replace("(started ", "(started 1"), 12.0, capacity=2, wants=2)
+    assert not store.is_wanted("a", ["gpu"], 12.0)
+    place(store, this_process(), 12.0, wants=2)
+    assert store.is_wanted("a", ["gpu"], 1e6)
+
+
+@pytest.mark.parametrize("asked", ["gpu", "cpu"])
+def test_a_process_that_was_silent_for_long_keeps_its_places_when_the_store_is_opened_again(subject, tmp_path, asked):
+    store = subject.make(tmp_path / "store")
+    assert place(store, this_process(), 0.0, wants=2, capacity=2) == 2
+    store = subject.reopen(store)
+    store.share("b", [Ask(asked, capacity=2)], [], 1e6, 10.0)
+    assert place(store, "b", 1e6, wants=1, capacity=2) == 0
+    store.close()
 
 
 def test_a_limit_is_found_again_after_opening_the_store_again(subject, tmp_path):

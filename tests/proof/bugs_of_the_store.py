@@ -297,6 +297,13 @@ LIMITS: tuple[Bug, ...] = (
         tests="program/test_limits.py",
     ),
     bug(
+        "a process that was silent for long loses its places to whoever opens the store next",
+        LIMITS_OF_THE_STORE,
+        '        board.forget("", is_alive)\n',
+        '        board.forget("", lambda _: None)\n',
+        tests="conformance/test_rows_and_blobs.py",
+    ),
+    bug(
         "a leased place is kept although another process waits for it",
         LIMITS_OF_THE_STORE,
         "    if not any(place.wants for place in others.values()):\n",

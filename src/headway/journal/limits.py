@@ -83,6 +83,11 @@ class Place(msgspec.Struct, array_like=True):
     since: float  # when it got its first, or began to wait for one
     until: float
 
+    def is_over(self, holder: str, now: float, lives: Callable[[str], bool | None]) -> bool:
+        """Whether the holder has it no more: it is gone, or can't be seen from here and has not been heard of in time."""
+        alive = lives(holder)
+        return alive is False or (alive is None and self.until <= now)
+
 
 class Promise(msgspec.Struct, array_like=True):
     """Starts that a process may make."""
@@ -117,7 +122,7 @@ class Board(msgspec.Struct, array_like=True):
     def forget(self, holder: str, lives: Callable[[str], bool | None]) -> None:
         """Drop what is over: places of others that are gone, starts whose window has passed."""
         for other, place in list(self.places.items()):
-            if other != holder and (alive := lives(other)) is not True and (alive is False or place.until <= self.at):
+            if other != holder and place.is_over(other, self.at, lives):
                 del self.places[other]
         drop_marks(self.marks, self.at, self.length_s)
         for other, promise in list(self.promises.items()):
@@ -298,7 +303,7 @@ class SharedLimits:
         with self.writing() as connection:
             if not self._has_limits:
                 connection.execute(TABLE)
-                connection.execute("DELETE FROM shared_limit WHERE until<?", (now - ttl_s,))
+                _sweep(connection, names, now)
             before = _read_boards(connection, names)
             grants, after = share_out(before, holder, asks, wants, now, ttl_s)
             for name, board in after.items():
@@ -309,15 +314,28 @@ class SharedLimits:
         self._has_limits = True
         return grants
 
-    def is_wanted(self, holder: str, names: Sequence[str]) -> bool:
+    def is_wanted(self, holder: str, names: Sequence[str], now: float) -> bool:
         """Whether another process waits for a place in one of these limits. Cheap enough to ask often."""
         boards = self.reading(lambda connection: _read_boards(connection, names)) if self._has_limits else {}
-        return any_wants(boards.values(), holder)
+        return any_wants(boards.values(), holder, now)
 
 
-def any_wants(boards: Iterable[Board], holder: str) -> bool:
-    """Whether anybody but the holder waits."""
-    return any(place.wants for board in boards for other, place in board.places.items() if other != holder)
+def any_wants(boards: Iterable[Board], holder: str, now: float, lives: Callable[[str], bool | None] = is_alive) -> bool:
+    """Whether anybody but the holder still waits."""
+    places = ((other, place) for board in boards for other, place in board.places.items())
+    return any(place.wants and other != holder and not place.is_over(other, now, lives) for other, place in places)
+
+
+def _sweep(connection: sqlite3.Connection, asked: Sequence[str], now: float) -> None:
+    """Drop the boards of which nothing matters any more. A process that lives holds its places however long it was silent."""
+    names = [name for (name,) in connection.execute("SELECT name FROM shared_limit").fetchall() if name not in asked]
+    boards = _read_boards(connection, names)
+    for name in names:
+        board = boards.get(name, Board())
+        board.look(now)
+        board.forget("", is_alive)
+        if board.ends() == -math.inf:
+            connection.execute("DELETE FROM shared_limit WHERE name=?", (name,))
 
 
 def _read_boards(connection: sqlite3.Connection, names: Sequence[str]) -> dict[str, Board]:

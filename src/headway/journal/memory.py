@@ -239,9 +239,9 @@ class MemoryStore:
                     self._boards.pop(ask.name, None)
             return grants
 
-    def is_wanted(self, holder: str, names: Sequence[str]) -> bool:
+    def is_wanted(self, holder: str, names: Sequence[str], now: float) -> bool:
         with self._lock:
-            return any_wants((self._boards[name] for name in names if name in self._boards), holder)
+            return any_wants((self._boards[name] for name in names if name in self._boards), holder, now, self._lives)
 
     def _lives(self, holder: str) -> bool | None:
         """Whether the process of a holder still runs; None where that is unknown."""

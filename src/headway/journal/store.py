@@ -103,7 +103,7 @@ class Store(Protocol):
         """Say what a process has of each limit and what it wants, and hear what it gets (`limits.share_out`), in one transaction
         that every process sees. A limit that is not in `asks` stays as it is."""
 
-    def is_wanted(self, holder: str, names: Sequence[str]) -> bool:
-        """Whether another process waits for a place in one of these limits. Cheap enough to ask often."""
+    def is_wanted(self, holder: str, names: Sequence[str], now: float) -> bool:
+        """Whether another process still waits for a place in one of these limits. Cheap enough to ask often."""
 
     def close(self) -> None: ...

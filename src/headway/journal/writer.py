@@ -48,13 +48,13 @@ class Upkeep:
             self._log.post(self._on_jump)
 
     def look(self) -> None:
-        store, lease = self._log.store, self._log.lease
+        store, lease, log = self._log.store, self._log.lease, self._log
         version = store.changed()
         if version == self._version:
             return
         self._version = version
-        if (names := self._log.leased) and (on_wanted := self._log.on_wanted) and store.is_wanted(self._log.holder, names):
-            self._log.post(on_wanted)
+        if (names := log.leased) and (on_wanted := log.on_wanted) and store.is_wanted(log.holder, names, log.wall()):
+            log.post(on_wanted)
         info = store.run(lease.run_id)
         signals = store.signals(lease.uid, after=self._last_signal)
         if signals:
