@@ -146,7 +146,8 @@ class SourceChanged(RunError):
 
 
 class Interrupted(RunError):
-    """The run was stopped with Ctrl-C or SIGTERM; what is finished is journaled. The message says how to go on."""
+    """The run was stopped with Ctrl-C or SIGTERM; what is finished is journaled. The message says how to go on. Also what a loop
+    over the steps of a training raises when another rank got SIGTERM."""
 
 
 # --- what is remembered cannot be read or written --------------------------------------------------------------------

@@ -254,6 +254,7 @@ def table_of(heading: str, column: int) -> dict[str, list[str]]:
         (data.Object, 0),
         (data.SegmentRef, 0),
         (data.Coverage, 0),
+        (data.Measured, 0),
         (data.Segment, 0),
         (data.Fragment, 1),
         (data.Phase, 1),

@@ -37,6 +37,9 @@ class TimedPool:
     def start(self, on_free: Callable[[], None], emit: object) -> None:
         self._on_free = on_free
 
+    def announce_end(self) -> None:
+        """Nothing: no code here saves what it has."""
+
     def lend(self, slots: int) -> None:
         pass
 

@@ -14,6 +14,7 @@ import msgspec
 
 from headway.checkpoint.backend.base import Backend
 from headway.checkpoint.manifest import ROOT_NAME, STEPS, Manifest
+from headway.checkpoint.metrics import BEST, best, parse_best, with_metrics
 from headway.checkpoint.stored import read_head, read_manifest, read_segment
 from headway.errors import CheckpointDamaged, NoCheckpoint, UsageError
 
@@ -116,7 +117,8 @@ def newest(backend: Backend) -> Newest:
 
 
 def find(backend: Backend, step: int | str, note: Note = lambda why: None) -> Manifest:
-    """The checkpoint of a step (the newest of several), of an id (or the beginning of one), or `"latest"`.
+    """The checkpoint of a step (the newest of several), of an id (or the beginning of one), `"latest"`, or the best by a metric:
+    `"best:val_loss:min"`.
 
     `note` is told of everything that was passed over because it does not verify.
 
@@ -127,6 +129,12 @@ def find(backend: Backend, step: int | str, note: Note = lambda why: None) -> Ma
             step = operator.index(step)
         except TypeError:
             raise UsageError(f"{step!r} names no checkpoint: give a step, an id or 'latest'") from None
+    if isinstance(step, str) and step.partition(":")[0] == BEST:
+        catalog = manifests(backend)
+        for each in catalog.damaged:
+            note(each.why)
+        chosen_best = best(with_metrics(backend, catalog.checkpoints), *parse_best(step), backend.url)
+        return next(each for each in catalog.checkpoints if each.id == chosen_best.id)
     if step == "latest":
         found = newest(backend)
         if found.manifest is None:

@@ -18,8 +18,8 @@ import os
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Mapping
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -29,6 +29,7 @@ import msgspec
 
 from headway.checkpoint.backend.base import open_backend
 from headway.checkpoint.backend.roots import refuse_unwritable, root_of
+from headway.checkpoint.boundaries import Boundaries, noting_sigterm
 from headway.checkpoint.catalog import find, manifests, newest
 from headway.checkpoint.collect import Report as Collected
 from headway.checkpoint.collect import collect
@@ -39,6 +40,7 @@ from headway.checkpoint.lazy import OpenCheckpoint, open_checkpoint
 from headway.checkpoint.leases import SAVING, live, opened, pin, reading, unpin
 from headway.checkpoint.load import load
 from headway.checkpoint.manifest import Json, Manifest, Segment
+from headway.checkpoint.metrics import BEST, add_metrics, with_metrics
 from headway.checkpoint.monitor import Listener, Monitor
 from headway.checkpoint.patience import Patience
 from headway.checkpoint.ranks import Ranks, ranks_here
@@ -49,12 +51,14 @@ from headway.checkpoint.save import DEADLINE_S, Save, Saver
 from headway.checkpoint.selection import Chosen, Selection
 from headway.checkpoint.state import claimed, refuse_half_a_part, refuse_unclaimed, take_for_load
 from headway.checkpoint.stored import read_manifest, read_segments
+from headway.checkpoint.templateless import Arrays, Whole
 from headway.checkpoint.together import together
 from headway.checkpoint.verify import Report, verify
 from headway.engine import events
-from headway.errors import CheckpointDamaged, CheckpointMismatch, NoCheckpoint, UsageError
+from headway.errors import CheckpointDamaged, CheckpointMismatch, Interrupted, NoCheckpoint, UsageError
 
 ORPHAN_WAIT_S = 60.0
+BATCHES = "batches_per_epoch"  # in the provenance of what `epochs` saves
 _LOOK_S = 0.05
 _MAKING = threading.Lock()  # of a saver, by one of several threads
 
@@ -84,6 +88,9 @@ class _Asked:
     layout: Layout | None = None
     memory_bytes: int = 256 << 20
     fresh: bool = False
+    arrays: Arrays | None = None
+    epochs: int = 0
+    batches: int = 0  # in an epoch; 0: steps are counted
 
 
 _decode_said = msgspec.msgpack.Decoder(_Said).decode
@@ -194,20 +201,25 @@ class Checkpoints:
         self,
         state: Any,
         total: int,
-        every: int,
+        every: int | None = None,
         *,
+        every_s: float | None = None,
         metrics: Callable[[], Mapping[str, float]] | None = None,
-    ) -> Iterator[int]:
+    ) -> Generator[int, None, None]:
         """Load the newest checkpoint into the state, then yield the numbers of the steps still to do, and save every so many.
 
         Where the newest was imported (`headway ckpt import`), a part of the state of which it has nothing, such as the optimizer,
         begins as it is, and a warning says so.
 
-        The last step is always saved, and durable when the loop ends; so is the last save before a `break`.
+        The last step is always saved, and durable when the loop ends; so is the last save before a `break`. On SIGTERM the step
+        that is under way is finished and saved, durably, before the process ends by the signal; the other ranks raise
+        Interrupted. Not where the program handles the signal itself, and not in threads. In a task the run ends the call, after the
+        save.
 
         Args:
             total: how many steps the training has; steps are numbered from 0.
             every: save after this many steps.
+            every_s: save when the last save began so many seconds ago, whatever the step, by the clock of the first rank.
             metrics: asked at each save for what to keep with it.
 
         Raises:
@@ -215,32 +227,95 @@ class Checkpoints:
             CheckpointDamaged: there are checkpoints, but none that verifies. (Only where there is none does it start afresh.)
             CheckpointMismatch: the newest does not fit the state.
             StoreError: the root can't be written, before the first step; or the last step could not be saved.
+            Interrupted: another rank got SIGTERM; the step is saved.
         """
-        total, every = _integer(total, "steps(total=…)"), _integer(every, "steps(every=…)")
-        if every < 1:
+        yield from self._steps(state, total, every, every_s, metrics, _Asked(layout=self.layout, fresh=True))
+
+    def epochs(
+        self,
+        state: Any,
+        epochs: int,
+        batches: int,
+        every: int | None = None,
+        *,
+        every_s: float | None = None,
+        metrics: Callable[[], Mapping[str, float]] | None = None,
+    ) -> Generator[tuple[int, int], None, None]:
+        """`steps` for a training that counts epochs: yields (epoch, batch), both from 0, and goes on in the middle of an epoch. A
+        step is a batch; the data belong into a `Cursor`, which goes on where they were.
+
+        Args:
+            batches: in an epoch. Must be what it was: else the steps that are done would be other epochs than they were.
+
+        Raises what `steps` raises, and CheckpointMismatch where an epoch had another number of batches.
+
+        Example:
+            >>> for epoch, batch in ck.epochs(state, epochs=3, batches=len(loader), every=100):  # doctest: +SKIP
+            ...     train_one(next(data))
+        """
+        epochs, batches = _integer(epochs, "epochs(epochs=…)"), _integer(batches, "epochs(batches=…)")
+        if batches < 1:
+            raise UsageError(f"epochs(batches={batches}): an epoch has 1 or more batches")
+        asked = _Asked(layout=self.layout, fresh=True, epochs=epochs, batches=batches)
+        provenance = self._options["provenance"]
+        provenance[BATCHES] = batches
+        try:
+            with closing(self._steps(state, epochs * batches, every, every_s, metrics, asked)) as steps:
+                for step in steps:
+                    yield divmod(step, batches)
+        finally:
+            provenance.pop(BATCHES, None)
+
+    def _steps(
+        self,
+        state: Any,
+        total: int,
+        every: int | None,
+        every_s: float | None,
+        metrics: Callable[[], Mapping[str, float]] | None,
+        asked: _Asked,
+    ) -> Generator[int, None, None]:
+        total = _integer(total, "steps(total=…)")
+        every = None if every is None else _integer(every, "steps(every=…)")
+        if every is None and every_s is None:
+            raise UsageError("steps(): when to save? Give every= (steps), every_s= (seconds), or both")
+        if every is not None and every < 1:
             raise UsageError(f"steps(every={every}): save after every 1 or more steps")
+        if every_s is not None and not _positive(every_s):
+            raise UsageError(f"steps(every_s={every_s!r}): give a number of seconds")
         refuse_copies(state)
-        first = self._begin(state)
+        first = self._begin(state, asked)
         if first < total:
             self._refuse_unwritable()
         self.prepare(state)
         last: Save | None = None
-        try:
-            for step in range(first, total):
-                yield step
-                if (step + 1) % every == 0 or step + 1 == total:
-                    last = self.save(state, step + 1, metrics=metrics() if metrics else None, may_skip=step + 1 < total)
-            if last is not None:
-                last.durable()
-        finally:
-            self.wait()
-            if (saver := self._own_saver()) is not None:
-                saver.sum_up()
+        with noting_sigterm(self.root) as told:
+            due = Boundaries(self._ranks(), every=every, every_s=every_s, total=total, stopping=lambda: told.came)
+            try:
+                for step in range(first, total):
+                    yield step
+                    now = due.after(step + 1)
+                    if now.save:
+                        may_skip = step + 1 < total and not now.stop
+                        last = self.save(state, step + 1, metrics=metrics() if metrics else None, may_skip=may_skip)
+                    if now.stop and told.of_run:
+                        self.wait()
+                    elif now.stop:
+                        break
+                if last is not None:
+                    last.durable()
+                    told.saved = last.step
+            finally:
+                self.wait()
+                if (saver := self._own_saver()) is not None:
+                    saver.sum_up()
+        if last is not None and last.step < total:
+            raise Interrupted(f"another rank was told to end (SIGTERM); step {last.step} is saved: {self.root}")
 
-    def _begin(self, state: Any) -> int:
+    def _begin(self, state: Any, asked: _Asked) -> int:
         """Load what `steps` goes on from; how many steps are done."""
         try:
-            return self._load_asked(state, _Asked(layout=self.layout, fresh=True)).step
+            return self._load_asked(state, asked).step
         except NoCheckpoint:
             return 0
         except CheckpointMismatch as error:
@@ -286,13 +361,14 @@ class Checkpoints:
 
     def load(
         self,
-        into: Any,
+        into: Any = None,
         step: int | str = "latest",
         *,
         select: Chosen = None,
         strict: bool = True,
         layout: Layout | None = None,
         memory_bytes: int = 256 << 20,
+        arrays: Arrays | None = None,
     ) -> Restored:
         """Load a checkpoint into the state, in place, under whatever layout the state has now. All ranks must call it.
 
@@ -300,19 +376,26 @@ class Checkpoints:
         passed over, with a warning that says what is wrong with it. What is returned says which names were loaded and which not.
 
         Args:
-            into: a state of the same structure. Optimizers may be new: what they lack is made.
-            step: a step, an id, or `"latest"`.
+            into: a state of the same structure. Optimizers may be new: what they lack is made. None: whatever was saved is in
+                `.state` of what is returned, as dictionaries in each other.
+            step: a step, an id, `"latest"`, or `"best"` (see `metrics_of`): the best by the metric that `keep` is about, or by any
+                other as `"best:val_loss:min"`.
             select: which names to load, as a pattern (`"model.*"`), several, or a function of a name; the rest is left as it is.
             strict: False: leave out what only one of state and checkpoint has; warns of parts of the state that get nothing.
             layout: of this load, where it is not that of the saves.
             memory_bytes: memory to use above the state.
+            arrays: without `into`: `"numpy"` or `"torch"`; None: torch's, if the program uses torch.
 
         Raises:
             NoCheckpoint: there is none (such).
             CheckpointMismatch: state and checkpoint don't fit, or nothing would be loaded; nothing was changed.
             CheckpointDamaged: it is not what was saved; nothing was changed.
         """
-        asked = _Asked(step, Selection(select), strict, layout or self.layout, memory_bytes)
+        if into is None and (not strict or layout is not None):
+            raise UsageError("load() without a state takes what was saved as it is: strict= and layout= are about a state")
+        if into is not None and arrays is not None:
+            raise UsageError(f"load(arrays={arrays!r}) is for a load without a state: the arrays of a state are what they are")
+        asked = _Asked(self._meant(step), Selection(select), strict, layout or self.layout, memory_bytes, arrays=arrays)
         return self._load_asked(into, asked)
 
     def _load_asked(self, into: Any, asked: _Asked) -> Restored:
@@ -372,8 +455,15 @@ class Checkpoints:
             segments: list[Segment] = []
             inventories: list[Inventory] = []
 
+            whole: list[Whole] = []
+
             def prepare() -> bytes:
+                _refuse_other_epochs(manifest, asked)
                 segments.extend(read_segments(self.backend, manifest))
+                if into is None:
+                    whole.append(Whole(manifest, selection, asked.arrays))
+                    inventories.append(whole[0].inventory)
+                    return msgspec.msgpack.encode(_Wanted(claimed(inventories[0]), {}))
                 inventories.append(
                     take_for_load(
                         into,
@@ -392,7 +482,7 @@ class Checkpoints:
 
             wanted = [_decode_wanted(each) for each in together(ranks, prepare)]
             names: set[str] = set().union(*(each.claimed for each in wanted))
-            if asked.strict and selection.everything:
+            if asked.strict and selection.everything and into is not None:
                 refuse_unclaimed(manifest.objects, manifest.values, names)
                 if layout is not None:
                     layout.check_rules(manifest.objects)
@@ -421,7 +511,16 @@ class Checkpoints:
         seconds = time.perf_counter() - began
         monitor.tell(events.CheckpointLoaded, id=manifest.id, nbytes=done.bytes_filled, seconds=seconds)
         return Restored(
-            manifest.step, manifest.id, manifest.metrics, done.bytes_read, seconds, (), met.loaded, met.left, tuple(sorted(missing))
+            manifest.step,
+            manifest.id,
+            with_metrics(self.backend, [manifest])[0].metrics,
+            done.bytes_read,
+            seconds,
+            (),
+            met.loaded,
+            met.left,
+            tuple(sorted(missing)),
+            whole[0].state if whole else None,
         )
 
     # --- looking -----------------------------------------------------------------------------------------------------
@@ -433,7 +532,7 @@ class Checkpoints:
             >>> rows = Checkpoints("runs/gpt").open(120)["model.layers.3.w"][10:20]  # doctest: +SKIP
         """
         with ExitStack() as stack:
-            manifest, _ = stack.enter_context(opened(self.backend, step, self._note))
+            manifest, _ = stack.enter_context(opened(self.backend, self._meant(step), self._note))
             segments = read_segments(self.backend, manifest)
             return open_checkpoint(self.backend, manifest, segments, on_close=stack.pop_all().close)
 
@@ -453,7 +552,34 @@ class Checkpoints:
 
     def verify(self, step: int | str = "latest") -> Report:
         """Read every byte of a checkpoint and say what is not as it was written. Warns of newer ones that it passes over."""
-        return verify(self.backend, find(self.backend, step, self._note))
+        return verify(self.backend, find(self.backend, self._meant(step), self._note))
+
+    def metrics_of(self, step: int | str = "latest") -> dict[str, float]:
+        """The metrics of a checkpoint: those that were saved with it, and those that `add_metrics` added."""
+        return with_metrics(self.backend, [find(self.backend, self._meant(step), self._note)])[0].metrics
+
+    def add_metrics(self, step: int | str, metrics: Mapping[str, float]) -> None:
+        """Add numbers to a checkpoint that was saved before, as an evaluation gives them later. Of one name, the last counts. One
+        rank calls it.
+
+        Raises NoCheckpoint where there is no such checkpoint, UsageError for what is no finite number.
+
+        Example:
+            >>> ck.add_metrics(120, {"val_loss": 0.31})  # doctest: +SKIP
+            >>> ck.load(into=state, step="best:val_loss:min")  # doctest: +SKIP
+        """
+        numbers = {name: _metric(name, value) for name, value in metrics.items()}
+        if not numbers or not all(map(math.isfinite, numbers.values())):
+            raise UsageError(f"add_metrics({dict(metrics)!r}): give finite numbers by name")
+        add_metrics(self.backend, find(self.backend, self._meant(step), self._note).id, numbers)
+
+    def _meant(self, step: int | str) -> int | str:
+        """A step as `find` takes it: `"best"` is by the metric that `keep` is about."""
+        if step != BEST:
+            return step
+        if self.keep is None or self.keep.best is None:
+            raise UsageError('step="best": by which metric? Write "best:val_loss:min", or Checkpoints(keep=Keep(best=…))')
+        return f"{BEST}:{self.keep.best[0]}:{self.keep.best[1]}"
 
     def _note(self, why: str) -> None:
         warnings.warn(f"{self.root}: passed over: {why}", RuntimeWarning, stacklevel=4)
@@ -503,11 +629,11 @@ class Checkpoints:
 
     def pin(self, step: int | str) -> None:
         """Keep a checkpoint whatever the policy says, until it is unpinned."""
-        pin(self.backend, find(self.backend, step).id)
+        pin(self.backend, find(self.backend, self._meant(step)).id)
 
     def unpin(self, step: int | str) -> None:
         """Leave a checkpoint to the policy again."""
-        unpin(self.backend, find(self.backend, step).id)
+        unpin(self.backend, find(self.backend, self._meant(step)).id)
 
 
 def _integer(number: Any, what: str) -> int:
@@ -516,6 +642,19 @@ def _integer(number: Any, what: str) -> int:
         return operator.index(number)
     except TypeError:
         raise UsageError(f"{what} is {number!r}: give an integer") from None
+
+
+def _positive(number: Any) -> bool:
+    return isinstance(number, int | float) and 0 < number < math.inf
+
+
+def _refuse_other_epochs(manifest: Manifest, asked: _Asked) -> None:
+    before = manifest.provenance.get(BATCHES, asked.batches)
+    if asked.batches and before != asked.batches:
+        raise CheckpointMismatch(
+            f"an epoch had {before} batches when step {manifest.step} was saved, and has {asked.batches} now: that step would be "
+            f"in another epoch. Nothing was changed. Count in steps: steps(state, total={asked.epochs * asked.batches}, …)"
+        )
 
 
 def _metric(name: str, value: Any) -> float:

@@ -27,6 +27,7 @@ from headway.checkpoint.backend.base import Backend, Stat
 from headway.checkpoint.catalog import Catalog, flaw, manifests, place_of
 from headway.checkpoint.leases import READERS, SAVING, Live, live, pins
 from headway.checkpoint.manifest import ROOT_NAME, STEPS, Segment, unseal
+from headway.checkpoint.metrics import METRICS, with_metrics
 from headway.checkpoint.retention import Keep, kept, misnamed, summary_of
 from headway.checkpoint.stored import read_head
 from headway.errors import CheckpointDamaged, NoCheckpoint, UsageError
@@ -86,6 +87,7 @@ def collect(backend: Backend, keep: Keep, *, grace_s: float = GRACE_S, dry_run: 
     """
     if now is None:
         now = time.time() if dry_run else _store_clock(backend)
+    measured = [file for file, _ in backend.files(METRICS)]  # first, so that the checkpoints of all of them are seen
     before = survey(backend, now, sweep=not dry_run)
     notes: list[str] = [each.why for each in before.catalog.damaged]
     wanted = _wanted(backend, before, keep, notes)
@@ -102,6 +104,7 @@ def collect(backend: Backend, keep: Keep, *, grace_s: float = GRACE_S, dry_run: 
     if not dry_run:
         backend.delete(rubbish)
         backend.delete([file for file, stat in backend.files(CLOCK) if now - stat.modified > grace_s])
+        backend.delete(_metrics_of_none(measured, stays))
     left_over = list(backend.sweep(dry_run=dry_run))
     swept = {file: after.folders[_folder_of(file)][file].nbytes for file in rubbish}
     for each in going:
@@ -130,7 +133,7 @@ def survey(backend: Backend, now: float, *, sweep: bool = False) -> Survey:
 
 def _wanted(backend: Backend, seen: Survey, keep: Keep, notes: list[str]) -> dict[str, tuple[str, ...]]:
     """The checkpoints that keep their manifest, and why."""
-    known = {each.id: each for each in seen.catalog.checkpoints}
+    known = {each.id: each for each in with_metrics(backend, seen.catalog.checkpoints)}
     if wrong := misnamed(map(summary_of, known.values()), keep):
         raise UsageError(f"{backend.url}: {wrong}. Nothing was removed")
     why = {name: list(reasons) for name, reasons in kept(map(summary_of, known.values()), keep).items()}
@@ -203,6 +206,12 @@ def _rubbish(seen: Survey, stays: Iterable[str], marks: frozenset[str] | None) -
     if marks is None:
         return []
     return [file for folder in sorted(set(seen.folders) - set(stays)) for file in seen.folders[folder] if file not in marks]
+
+
+def _metrics_of_none(files: Iterable[str], stays: Iterable[str]) -> list[str]:
+    """Metrics of checkpoints that are no more."""
+    there = {place.id for place in map(place_of, stays) if place is not None}
+    return [file for file in files if file.rpartition("/")[2].rpartition("-")[0] not in there]
 
 
 def _without(seen: Survey, folders: set[str]) -> Survey:

@@ -113,3 +113,11 @@ def torch_dtype(code: str) -> Any:
 def raw_dtype(code: str) -> Any:
     """A numpy dtype of the same size that numpy copies fast."""
     return importlib.import_module("numpy").dtype(_RAW[NBYTES[code]])
+
+
+def as_tensor(raw: Any, code: str) -> Any:
+    """Raw elements in numpy as a tensor of torch, of the type of this name. They share their memory."""
+    torch = importlib.import_module("torch")
+    signed = {2: "i2", 4: "i4", 8: "i8"}.get(NBYTES[code])
+    tensor = torch.from_numpy(raw if signed is None else raw.view(signed))
+    return tensor.view(torch_dtype(code))

@@ -23,7 +23,7 @@ import numpy as np
 from headway.checkpoint.backend.base import Backend
 from headway.checkpoint.blocks import Block, Contents, Placed
 from headway.checkpoint.boxes import Box
-from headway.checkpoint.dtypes import NBYTES, numpy_dtype, raw_dtype
+from headway.checkpoint.dtypes import NBYTES, as_tensor, numpy_dtype, raw_dtype
 from headway.checkpoint.manifest import Json, Manifest, Segment
 from headway.checkpoint.plan_load import Read
 from headway.checkpoint.reading import check, open_source
@@ -158,20 +158,30 @@ class LazyArray:
     def __getitem__(self, index: Index | tuple[Index, ...]) -> Any:
         """What numpy gives for the same index: an array that is the caller's own, or a scalar where integers say all."""
         chosen = _chosen(index, self.shape, self.name)
-        values = self._read(chosen.picks)[(..., *chosen.rest)]
+        values = self._read(chosen.picks).view(self.dtype)[(..., *chosen.rest)]
         return values if chosen.array else values[()]
+
+    def tensor(self, index: Index | tuple[Index, ...] = ...) -> Any:
+        """What is at an index, or all of it, as a tensor of torch: of every element type that torch has, bfloat16 too, without
+        another library.
+
+        Example:
+            >>> rows = opened["model.layers.3.w"].tensor((slice(10, 20), ...))  # doctest: +SKIP
+        """
+        chosen = _chosen(index, self.shape, self.name)
+        return as_tensor(self._read(chosen.picks)[(..., *chosen.rest)], self._object.dtype)
 
     def box(self, box: Box) -> Array:
         """The elements of a box, as an array of its extent."""
         picks = [range(begin, begin + size) for begin, size in zip(box.offset, box.extent, strict=True)]
-        return self._read(picks)
+        return self._read(picks).view(self.dtype)
 
     def parts(self) -> list[Placed]:
         """The fragments that hold it."""
         return self._contents.parts(self._holder)
 
     def _read(self, picks: Sequence[range]) -> Array:
-        """The elements at these positions of each dimension. All blocks are verified before this returns."""
+        """The elements at these positions of each dimension, as raw ones of their size. All blocks are verified before."""
         values = np.empty([len(pick) for pick in picks], raw_dtype(self._object.dtype))
         if values.size:
             rising = [pick if pick.step > 0 else pick[::-1] for pick in picks]
@@ -182,7 +192,7 @@ class LazyArray:
                 for numbers in part.touched(met):
                     for number in numbers:
                         self._take(part, number, rising, into)
-        return values.view(self.dtype)
+        return values
 
     def _take(self, part: Placed, number: int, picks: Sequence[range], into: Array) -> None:
         """Copy what is picked from one block, which is read if anything is."""

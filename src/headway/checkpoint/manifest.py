@@ -134,6 +134,14 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
         return sum(each.nbytes for each in self.objects.values() if not each.alias_of)
 
 
+class Measured(msgspec.Struct, frozen=True):
+    """Metrics of a checkpoint that were measured after it was saved. Of one name, what was written last counts."""
+
+    id: str
+    metrics: dict[str, float]
+    written: float
+
+
 class Head(msgspec.Struct, frozen=True):
     """Which checkpoint is the newest."""
 
@@ -159,7 +167,7 @@ def folder_of(step: int, id: str) -> str:
 # --- sealed files ----------------------------------------------------------------------------------------------------
 
 
-_DECODERS: dict[type[Any], Any] = {kind: msgspec.json.Decoder(kind) for kind in (Head, Segment, Manifest)}
+_DECODERS: dict[type[Any], Any] = {kind: msgspec.json.Decoder(kind) for kind in (Head, Segment, Manifest, Measured)}
 """Made here and not at the first use: two threads that make a type's first decoder at once crash msgspec."""
 
 

@@ -19,7 +19,8 @@ class Restored(msgspec.Struct, frozen=True):
 
     `loaded`, `left` and `missing` are names of arrays and values, of all ranks together: what was loaded, what the checkpoint has
     and nobody loaded (`select=`, `strict=False`), and what the state has and the checkpoint has not, so that it is as it was.
-    `passed_over` says why newer checkpoints were not loaded; `bytes_read` came from the medium on this rank.
+    `passed_over` says why newer checkpoints were not loaded; `bytes_read` came from the medium on this rank. `state` is what was
+    loaded, where no state was given to load into: dictionaries in each other, of arrays and values.
     """
 
     step: int
@@ -31,6 +32,7 @@ class Restored(msgspec.Struct, frozen=True):
     loaded: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    state: Any = None
 
     def __repr__(self) -> str:
         told = [f"step={self.step}", f"id={self.id!r}", _counted(self.loaded, "loaded")]

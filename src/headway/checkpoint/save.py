@@ -164,7 +164,7 @@ class Saver:
         self.one_at_a_time = threading.Lock()  # several threads may save
         self._backend, self._ranks = backend, ranks
         self._buffers, self._debug, self._deadline_s = buffers, debug, deadline_s
-        self._provenance, self._listener = provenance or {}, listener
+        self._provenance, self._listener = {} if provenance is None else provenance, listener
         self._share, self._expected = share, Expected()
         self._after = ThreadPoolExecutor(1, thread_name_prefix="headway-after-save") if after and not ranks.rank else None
         self._do_after = after

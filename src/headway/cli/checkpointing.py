@@ -45,11 +45,18 @@ def _command(command: Callable[P, None]) -> Callable[P, None]:
 
 @ckpt.command()
 @_command
-def ls(root: Root, json: Json = False, traceback: Trace = False) -> None:
-    """List checkpoints, the newest last."""
+def ls(
+    root: Annotated[
+        str, typer.Argument(metavar="ROOT|RUN", help="The folder of the checkpoints, the URL of an object store, or a run's id.")
+    ],
+    store: Annotated[str, typer.Option("--store", envvar="HEADWAY_STORE", help="The store of the run.")] = ".headway",
+    json: Json = False,
+    traceback: Trace = False,
+) -> None:
+    """List checkpoints, the newest last; of a run, those of all its calls (hw.checkpoints())."""
     from headway.cli.ckpt.listing import list_checkpoints
 
-    list_checkpoints(root, as_json=json)
+    list_checkpoints(root, store, as_json=json)
 
 
 @ckpt.command()

@@ -284,6 +284,8 @@ class Driver:
             return
         ready = self._engine.ready
         ready.stopped = True
+        for pool in self._engine.pools.values():
+            pool.announce_end()
         busy, limit = ready.active + ready.in_pools, "Ctrl-C again: stop at once"
         if number == signal.SIGTERM:  # whoever sent it waits for half a minute or so and kills
             limit = f"{STOP_S:g} s at most"

@@ -91,6 +91,9 @@ class Pool(Protocol):
     def cancel(self, job: Job) -> bool:
         """Stop the job, or abandon it. Its `on_done` is called later, with `cancelled=True` in either case."""
 
+    def announce_end(self) -> None:
+        """Tell the code of jobs in other processes that the run was told to end, and stops them soon (`run_is_ending`)."""
+
     def lend(self, slots: int) -> None:
         """Let others use the slots of jobs that only wait for other jobs; take them back with a negative number. Nothing where
         jobs can't wait for others."""

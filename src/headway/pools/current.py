@@ -53,6 +53,20 @@ def set_worker_call(call: WorkerCall | None) -> None:
     _current = call
 
 
+_ending = False
+
+
+def note_end() -> None:
+    """The run of this worker was told to end. For the worker's loop only; a worker has one run."""
+    global _ending
+    _ending = True
+
+
+def run_is_ending() -> bool:
+    """Whether the run of this worker was told to end, so that this call will be stopped soon."""
+    return _ending
+
+
 _loading = 0
 
 

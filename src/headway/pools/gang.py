@@ -56,6 +56,11 @@ class GangPool:
             gang.stop(Answer(cancelled=True))
         return True
 
+    def announce_end(self) -> None:
+        """Tell all processes of all gangs."""
+        for gang in self._running.values():
+            gang.announce_end()
+
     def lend(self, slots: int) -> None:
         """Nothing: a job in other processes can't wait for other jobs."""
 
@@ -94,6 +99,11 @@ class _Gang:
             self.stop(Answer(error=error))
             if not self._workers:
                 asyncio.get_running_loop().call_soon(self._finish)
+
+    def announce_end(self) -> None:
+        """Tell all processes that the run ends soon."""
+        for worker in self._workers:
+            worker.announce_end()
 
     def stop(self, outcome: Answer) -> None:
         """End all processes; the gang's answer is this one, unless it has one already."""

@@ -74,6 +74,11 @@ class ProcessPool:
             self._running[job] = Answer(cancelled=True)
         return True
 
+    def announce_end(self) -> None:
+        """Tell all workers."""
+        for worker in self._workers:
+            worker.announce_end()
+
     def lend(self, slots: int) -> None:
         """Nothing: a job in another process can't wait for other jobs."""
 

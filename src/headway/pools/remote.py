@@ -149,6 +149,11 @@ class RemoteWorker:
         except OSError:
             self.kill()
 
+    def announce_end(self) -> None:
+        """Tell the process that the run ends soon."""
+        with suppress(OSError):  # then it ends already
+            self._control.send(worker.NUMBER.pack(worker.ENDING))
+
     def _send(self, work: messages.Work, fd: int | None) -> None:
         try:
             self._outbox.send(work, fd)

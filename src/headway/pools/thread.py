@@ -62,6 +62,9 @@ class ThreadPool:
             self._bound().call_soon(job.on_done, Answer(cancelled=True))
         return False
 
+    def announce_end(self) -> None:
+        """Nothing: threads see the run itself."""
+
     def lend(self, slots: int) -> None:
         """Let others use the slots of jobs that only wait for other jobs; take them back with a negative number."""
         self._lent += slots

@@ -1,8 +1,9 @@
 """The code of a worker process: runs one call after another until its pool goes away.
 
 The main thread runs the calls, so that a signal can interrupt them; a second thread watches the control socket. A
-number on it asks to interrupt that call, its end says that the pool is gone, and then the process leaves at once,
-whatever it is doing. On Linux the kernel does the same by itself, for code that never lets another thread run.
+number on it asks to interrupt that call or says that the run ends soon, its end says that the pool is gone, and then
+the process leaves at once, whatever it is doing. On Linux the kernel does the same by itself, for code that never lets
+another thread run.
 
 An interrupt is an exception that a signal handler raises inside the user's code. It is raised at most once, only for
 the call that it is meant for, and only while that call's function runs: never while a message is on its way, and
@@ -40,7 +41,8 @@ from headway.pools import current, member, messages, program
 from headway.pools.base import CallFacts, FunctionRef
 
 INTERRUPT_SIGNAL = signal.SIGUSR1
-NUMBER = struct.Struct("<Q")  # the control socket's only message: the call to interrupt
+NUMBER = struct.Struct("<Q")  # the control socket's only message: the call to interrupt, or `ENDING`
+ENDING = 2**64 - 1  # the run was told to end
 _CHARGE_INTERVAL_S = 0.05
 _LEAVE_S = 0.2
 _IDLE = 0
@@ -175,6 +177,9 @@ class Worker:
         if len(data) < NUMBER.size:
             return False
         (number,) = NUMBER.unpack(data)
+        if number == ENDING:
+            current.note_end()
+            return True
         self._cancelled = number
         if self._number == number and self._main is not None:
             signal.pthread_kill(self._main, INTERRUPT_SIGNAL)

@@ -45,6 +45,9 @@ class SimThreadPool:
     def start(self, on_free: Callable[[], None], emit: Callable[[Any], None] | None) -> None:
         self._on_free = on_free
 
+    def announce_end(self) -> None:
+        """Nothing: no code here saves what it has."""
+
     def lend(self, slots: int) -> None:
         self._lent += slots
         if slots > 0:
@@ -131,6 +134,9 @@ class SimProcessPool:
 
     def start(self, on_free: Callable[[], None], emit: Callable[[Any], None] | None) -> None:
         self._on_free, self._emit = on_free, emit or _nothing
+
+    def announce_end(self) -> None:
+        """Nothing: no code here saves what it has."""
 
     def lend(self, slots: int) -> None:
         pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 
@@ -14,6 +15,7 @@ from headway.checkpoint.helper.wire import Wire
 def main() -> None:
     fd, nice = map(int, sys.argv[1:])
     os.nice(nice)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # sent to all processes of a machine that is taken away: the trainer saves now
     wire: Wire[Order] = Wire(socket.socket(fileno=fd), Order)
     Service(wire).run()
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
 
 import msgspec
 from rich.table import Table
 from rich.text import Text
 
 from headway.checkpoint.backend.base import Backend
+from headway.checkpoint.backend.local import PARTS
 from headway.checkpoint.catalog import Damaged, flaw, manifests, newest
 from headway.checkpoint.leases import pins
 from headway.checkpoint.manifest import STEPS, Manifest
+from headway.checkpoint.metrics import with_metrics
 from headway.cli import console
 from headway.cli.ckpt.roots import existing
 from headway.observe import words
@@ -42,29 +46,103 @@ class CkptLsDocument(msgspec.Struct, frozen=True, kw_only=True):
     notes: list[str]
 
 
-def list_checkpoints(root: str, *, as_json: bool) -> None:
+class CallRootDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """The checkpoints of one call of a run; `name` is what the call named them."""
+
+    key: str
+    task: str
+    name: str
+    root: str
+    checkpoints: list[ListedDocument]
+    unreadable: list[Damaged]
+
+
+class CkptLsRunDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """`headway ckpt ls RUN --json`"""
+
+    run: str
+    roots: list[CallRootDocument]
+
+
+def list_checkpoints(root: str, store: str, *, as_json: bool) -> None:
+    """Of a root, or, where there is none of this name and a run has it, of the run's calls."""
+    if "/" not in root and not Path(root).expanduser().exists():
+        listed = _of_run(root, store)
+        if listed is not None:
+            _tell_run(listed, as_json=as_json)
+            return
+    document = _of_root(root)
+    if as_json:
+        console.print_json(document)
+    else:
+        _tell_root(document)
+
+
+def _of_run(run_id: str, store: str) -> CkptLsRunDocument | None:
+    """The checkpoints of a run's calls. Raises UnknownRun, with ids that are near, where the store has other runs."""
+    from headway.journal.open import find_store
+    from headway.observe.story import read_story
+
+    opened = find_store(store)
+    if opened is None:
+        return None
+    with closing(opened):
+        tasks = {call.key.hex(): call.task for call in read_story(opened, run_id).calls.values()}
+        files = opened.files(run_id)
+    roots: list[CallRootDocument] = []
+    for folder in sorted(files.iterdir()) if files is not None and files.is_dir() else ():
+        for head in sorted(path.parent for path in folder.rglob(STEPS)):
+            if head != folder and any(part in PARTS for part in head.relative_to(folder).parts):
+                continue
+            found = _of_root(str(head))
+            roots.append(
+                CallRootDocument(
+                    key=folder.name,
+                    task=tasks.get(folder.name, ""),
+                    name=head.relative_to(folder).as_posix() if head != folder else "",
+                    root=str(head),
+                    checkpoints=found.checkpoints,
+                    unreadable=found.unreadable,
+                )
+            )
+    return CkptLsRunDocument(run=run_id, roots=roots)
+
+
+def _tell_run(document: CkptLsRunDocument, *, as_json: bool) -> None:
+    if as_json:
+        console.print_json(document)
+        return
+    if not document.roots:
+        console.note(f"no call of {document.run} has checkpoints")
+    for each in document.roots:
+        name = f"  {each.name}" if each.name else ""
+        console.out().print(Text(f"{each.task or 'a call'}{name}  {each.key[:8]}  {each.root}", style="bold"), soft_wrap=True)
+        _tell_root(CkptLsDocument(root=each.root, checkpoints=each.checkpoints, unreadable=each.unreadable, notes=[]))
+
+
+def _of_root(root: str) -> CkptLsDocument:
     backend = existing(root)
     catalog, last, pinned = manifests(backend), newest(backend), pins(backend)
     sizes = {file: stat.nbytes for file, stat in backend.files(STEPS)}
     listed = [
         _listed(each, backend, sizes, newest_id=last.manifest.id if last.manifest else "", pinned=pinned)
-        for each in reversed(catalog.checkpoints)
+        for each in reversed(with_metrics(backend, catalog.checkpoints))
     ]
     unreadable = {each.why for each in catalog.damaged}
-    document = CkptLsDocument(
+    return CkptLsDocument(
         root=root,
         checkpoints=listed,
         unreadable=list(catalog.damaged),
         notes=[why for why in last.skipped if why not in unreadable],
     )
-    if as_json:
-        console.print_json(document)
-        return
-    if not listed and not catalog.damaged:
-        console.note(f"no checkpoints in {root} yet")
-    elif listed:
-        console.out().print(_list(listed))
-    for each in catalog.damaged:
+
+
+def _tell_root(document: CkptLsDocument) -> None:
+    if not document.checkpoints and not document.unreadable:
+        console.note(f"no checkpoints in {document.root} yet")
+    elif document.checkpoints:
+        console.out().print(_list(document.checkpoints))
+    for each in document.unreadable:
         console.out().print(f"not used: {each.why}", style="red", markup=False)
     for note in document.notes:
         console.note(note, "yellow")

@@ -55,6 +55,9 @@ class Room:
     def start(self, on_free: Callable[[], None], emit: Callable[[Any], None] | None) -> None:
         self._on_free = on_free
 
+    def announce_end(self) -> None:
+        """Nothing: no code here saves what it has."""
+
     def lend(self, slots: int) -> None:
         pass  # a caller says itself when it works and when it waits
 

@@ -1,0 +1,174 @@
+"""Between two steps of a training: is it time to save, and is it time to stop?
+
+Which steps are saved by their number is known to all ranks. What a clock or a signal says is not the same on all of them at the
+same step, so they have to agree, which costs a message. They agree about once a second, and when they save anyway. How many steps
+a second has, the first rank tells with each answer, so all look at the same step without having to ask when. It is told carefully,
+because the first steps may be the fast ones of a loop that skips what it did before. One process alone looks after every step.
+
+SIGTERM is how a scheduler says that the machine is taken away. The handler only notes it; the step that is under way is finished,
+saved, and durable, and then the signal is given again to whatever it would have done. Where the program has a handler of its own,
+and in threads, none is set. Inside a run the signal is the run's: it waits some seconds for its calls and then stops them. There
+the step is saved as well, and the loop goes on until the run stops it; a call that ended by itself would count as ended.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+
+import msgspec
+
+from headway.checkpoint.ranks import Ranks
+from headway.checkpoint.together import together
+from headway.engine.handle import current
+from headway.pools.current import run_is_ending, worker_call
+
+LOOK_S = 1.0
+MOST_STEPS = 100  # from one look to the next
+AGAIN_S = 5.0  # after SIGTERM, when another one ends the process at once
+
+
+class Due(msgspec.Struct, frozen=True):
+    """What is due after a step."""
+
+    save: bool = False
+    stop: bool = False
+
+
+class _Word(msgspec.Struct, frozen=True):
+    """What a rank says when they look. Of the first one: whether a save is due by time, and in how many steps to look again."""
+
+    stop: bool
+    late: bool = False
+    next_look: int = 1
+
+
+_decode_word = msgspec.msgpack.Decoder(_Word).decode
+
+
+class Boundaries:
+    """The steps of one training.
+
+    Args:
+        every: a save is due after so many steps; None: by time alone.
+        every_s: a save is due when the last one began so many seconds ago.
+        total: the last step, after which one is due.
+        stopping: whether this rank was told to stop.
+    """
+
+    def __init__(
+        self,
+        ranks: Ranks,
+        *,
+        every: int | None,
+        every_s: float | None,
+        total: int,
+        stopping: Callable[[], bool],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._ranks = ranks
+        self._every, self._every_s, self._total = every, every_s, total
+        self._stopping, self._clock = stopping, clock
+        self._saved_at = self._looked_at = clock()
+        self._steps = 0  # since the last look
+        self._left = 1  # steps until the next one
+        self._told = False  # that it is time to stop
+
+    def after(self, done: int) -> Due:
+        """What is due now that so many steps are done. All ranks ask after each step. That it is time to stop is told once."""
+        by_number = done == self._total or (self._every is not None and done % self._every == 0)
+        late, stop = self._look(at_once=by_number)
+        stop, self._told = stop and not self._told, stop or self._told
+        save = by_number or late or stop
+        if save:
+            self._saved_at = self._clock()
+        return Due(save, stop and done < self._total)
+
+    def _look(self, *, at_once: bool) -> tuple[bool, bool]:
+        """Whether a save is due by time, and whether to stop."""
+        self._steps += 1
+        self._left -= 1
+        if self._ranks.size > 1 and self._left > 0 and not at_once:
+            return False, False
+        words = [_decode_word(said) for said in together(self._ranks, self._say)]
+        self._looked_at, self._steps = self._clock(), 0
+        self._left = words[0].next_look
+        return words[0].late, any(word.stop for word in words)
+
+    def _say(self) -> bytes:
+        now = self._clock()
+        late = self._every_s is not None and now - self._saved_at >= self._every_s
+        a_step_s = (now - self._looked_at) / self._steps
+        wait_s = LOOK_S if self._every_s is None else min(LOOK_S, self._every_s / 4)
+        next_look = max(1, min(MOST_STEPS, 2 * self._steps, int(wait_s / a_step_s))) if a_step_s > 0 else 1
+        return msgspec.msgpack.encode(_Word(self._stopping(), late, next_look))
+
+
+class Sigterm:
+    """Whether SIGTERM came, and to whom.
+
+    `of_run`: this is a call of a run, which ends it. `saved`: the step that was saved because of it.
+    """
+
+    def __init__(self) -> None:
+        self._frame = current.get()
+        self.of_run = self._frame is not None or worker_call() is not None
+        self.saved: int | None = None
+        self._at: float | None = None
+
+    @property
+    def came(self) -> bool:
+        if self._frame is not None:
+            return self._frame.call._engine.ready.stopped
+        return self._at is not None or run_is_ending()
+
+    def note(self, number: int, frame: FrameType | None) -> None:
+        """The handler. A launcher passes on what the scheduler sends to everybody anyway, so a second signal right after the first
+        means nothing; one that comes later means that nobody wants to wait."""
+        now = time.monotonic()
+        if self._at is None:
+            self._at = now
+        elif now - self._at > AGAIN_S:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.raise_signal(signal.SIGTERM)
+
+    def say(self, root: str, error: BaseException | None) -> None:
+        """The last words of a process that ends by the signal: nothing else would be seen of it."""
+        if isinstance(error, Exception):
+            traceback.print_exception(error)
+        saved = "the step that was under way is not saved" if self.saved is None else f"step {self.saved} is saved"
+        print(f"headway: told to end (SIGTERM); {saved}: {root}", file=sys.stderr)  # noqa: T201
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError, AttributeError):
+                stream.flush()
+
+
+@contextmanager
+def noting_sigterm(root: str) -> Iterator[Sigterm]:
+    """Note SIGTERM instead of ending at once, where nobody else does. What came meanwhile is given again at the end."""
+    told = Sigterm()
+    ours = (
+        not told.of_run
+        and threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    )
+    if ours:
+        signal.signal(signal.SIGTERM, told.note)
+    error: BaseException | None = None
+    try:
+        yield told
+    except BaseException as raised:
+        error = raised
+        raise
+    finally:
+        if ours and signal.getsignal(signal.SIGTERM) == told.note:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if ours and told.came:
+            told.say(root, error)
+            signal.raise_signal(signal.SIGTERM)
