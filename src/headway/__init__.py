@@ -10,6 +10,7 @@ from headway.engine.plan import PlannedCall as PlannedCall
 from headway.engine.plan import ResumePlan as ResumePlan
 from headway.engine.retry import Retry as Retry
 from headway.engine.signature import unkeyed as unkeyed
+from headway.errors import ArgumentChanged as ArgumentChanged
 from headway.errors import BudgetExceeded as BudgetExceeded
 from headway.errors import CallCancelled as CallCancelled
 from headway.errors import CallError as CallError
@@ -101,6 +102,7 @@ __version__ = "0.1.0"
 __all__ = [
     "aresume",
     "aresume_all",
+    "ArgumentChanged",
     "arun",
     "as_completed",
     "budget",

@@ -38,6 +38,14 @@ class NotDecodable(UsageError, TypeError):
     """A recorded value names a type that this program does not declare. Register the type or annotate the task."""
 
 
+class ArgumentChanged(UsageError, ValueError):
+    """An argument of a call was changed before the call had ended, by the task or by code that shares the object. A replay gives
+    back the recorded result and can't repeat that, so the call fails. What it failed with besides is the `__cause__`."""
+
+    value: object = None
+    """What the call would have returned."""
+
+
 class ForeignHandle(UsageError, ValueError):
     """A handle of another run was passed to a call or awaited."""
 

@@ -20,10 +20,12 @@ import hashlib
 import re
 import struct
 import sys
+import threading
 import types
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import msgspec
 from msgspec import Raw
 from msgspec.msgpack import Ext
 
@@ -50,6 +52,12 @@ Lower = Callable[[Any, int], object]
 _NAN = float("nan")
 _NAN_BYTES = Raw(b"\xcb" + struct.pack(">d", abs(_NAN)))
 _writer = Writer(inline=True, careful=True)
+_parts = msgspec.msgpack.Decoder(list[Raw]).decode
+_named_parts = msgspec.msgpack.Decoder(list[tuple[str, Raw]]).decode
+_sampling = threading.local()
+ARRAY_BYTES = 256 * 1024
+"""Of larger arrays `glance` takes samples."""
+_SAMPLES, _SAMPLE_BYTES = 64, 1024
 
 
 def canonical(value: object, where: str = "the argument") -> bytes:
@@ -80,6 +88,31 @@ def canonical_arguments(args: tuple[Any, ...], kwargs: Mapping[str, Any], names:
     except Refused as refused:
         raise NoCanonicalForm(f"{refused.text(names(where or len(lowered)))}: {WAY_OUT}") from None
     return pack(lowered)
+
+
+def argument_forms(asked: bytes, has_named: bool) -> tuple[list[bytes], dict[str, bytes]]:
+    """What `canonical_arguments` gave, taken apart: the form of each argument, by place and by name."""
+    forms: list[Raw] = _parts(asked)
+    named = msgspec.msgpack.decode(forms.pop(), type=Ext).data if has_named else None
+    pairs: list[tuple[str, Raw]] = [] if named is None else _named_parts(named)
+    return [bytes(form) for form in forms], {name: bytes(form) for name, form in pairs}
+
+
+def has_form(value: object, form: bytes) -> bool:
+    """Whether a value has this canonical form, now."""
+    try:
+        return pack(_lower(value, 1)) == form
+    except Exception:  # none, or an object of the program's can't be asked any more
+        return False
+
+
+def glance(value: object) -> bytes:
+    """The canonical form of a value, with samples of its large arrays instead of the whole. Raises NoCanonicalForm."""
+    _sampling.on = True
+    try:
+        return canonical(value)
+    finally:
+        _sampling.on = False
 
 
 # --- the walk --------------------------------------------------------------------------------------------------------
@@ -300,7 +333,15 @@ def _lower_array(value: Any, depth: int) -> object:
     rows = np.ascontiguousarray(value, little)
     data = rows.reshape(-1).view(np.uint8) if rows.nbytes else b""
     name = arrays.describe_dtype(little)
-    return ext(Code.ARRAY, [Raw(pack(name)), list(value.shape), hashlib.blake2b(data, digest_size=16).digest()])
+    return ext(Code.ARRAY, [Raw(pack(name)), list(value.shape), _content(data)])
+
+
+def _content(data: Any) -> bytes:
+    """What stands for the bytes of an array."""
+    if getattr(_sampling, "on", False) and len(data) > ARRAY_BYTES:
+        step = (len(data) - _SAMPLE_BYTES) // (_SAMPLES - 1)
+        data = b"".join(bytes(data[at * step : at * step + _SAMPLE_BYTES]) for at in range(_SAMPLES))
+    return hashlib.blake2b(data, digest_size=16).digest()
 
 
 def _lower_loose_array(value: Any, depth: int) -> object:
@@ -322,7 +363,7 @@ def _lower_array_scalar(value: Any, depth: int) -> object:
 def _lower_tensor(value: Any, depth: int) -> object:
     arrays.check_tensor(value)
     data = arrays.tensor_bytes(sys.modules["torch"], value) if value.numel() else b""
-    return ext(Code.TENSOR, [str(value.dtype), list(value.shape), hashlib.blake2b(data, digest_size=16).digest()])
+    return ext(Code.TENSOR, [str(value.dtype), list(value.shape), _content(data)])
 
 
 # --- which form a type has -------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from headway.engine.admission import Admission
 from headway.engine.batch import Batches
 from headway.engine.books import Books
 from headway.engine.bounds import Scope
+from headway.engine.changed import UNCHANGING, note_members, unless_changed, was_unseen
 from headway.engine.desk import Desk
 from headway.engine.handle import (
     CANCELLED,
@@ -179,6 +180,8 @@ class Engine:
                 self.outcomes.reuse(call, recorded)
                 return call
         call._inputs = inputs
+        if spec.key is not None:
+            note_members(call)
         if parent._children is None:
             parent._children = {call: None}
         else:
@@ -250,6 +253,8 @@ class Engine:
         self.calls = 1
         root: Handle[Any] = Handle(self, spec, key, args, kwargs, None, scope, 1, asked)
         root._branch = b""
+        if spec.key is not None:
+            note_members(root)
         return root
 
     # --- starting ----------------------------------------------------------------------------------------------------
@@ -321,6 +326,9 @@ class Engine:
         if call._state >= FINISHING:
             return
         x = call._x
+        fixed = self.closing or (UNCHANGING.issuperset(map(type, call._args)) and not call._kwargs)
+        if not fixed and error is None:
+            error = unless_changed(call, value, None)
         if x is None and error is None and call._spec.plain and not call._children and not self.closing:
             call._asyncio_task = None
             self.ready.freed()
@@ -332,6 +340,8 @@ class Engine:
             error = x.stop
         elif error is not None:
             error = self.outcomes.as_exception(call, error)
+        if not fixed and error is not None:
+            error = unless_changed(call, value, error)
         if call._children:
             call._state = FINISHING
             call.extra().ended = (value, error, encoded)
@@ -411,7 +421,7 @@ class Engine:
         if parent is not None:
             if state == FAILED:
                 x = parent.extra()
-                if not call._awaited:
+                if not call._awaited or was_unseen(call):
                     x.failures.append(call)
                 keeps = parent._spec.retry is not None or parent._memo is not None or parent._share is not None
                 if keeps and call._error is not None:

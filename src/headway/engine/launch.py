@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from headway.engine import events
 from headway.engine.books import check_item
 from headway.engine.callables import is_async, name_of
+from headway.engine.changed import note_input
 from headway.engine.handle import OK, RUNNING, STARTING, Frame, Handle, current
 from headway.engine.inputs import filled
 from headway.pools.base import Answer, CallFacts, Job
@@ -248,6 +249,8 @@ class Launcher:
         if not call._inputs:
             return call._args, call._kwargs
         value_of = self._engine.value_of
+        for handle in call._inputs:
+            note_input(handle, value_of(handle))
         args = tuple(filled(value, value_of) for value in call._args)
         return args, {name: filled(value, value_of) for name, value in call._kwargs.items()}
 

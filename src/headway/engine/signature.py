@@ -12,7 +12,7 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from headway.engine.canonical import canonical_arguments
+from headway.engine.canonical import argument_forms, canonical_arguments, has_form
 from headway.errors import WrongArguments
 from headway.journal.declared import evaluate
 
@@ -129,11 +129,20 @@ class Signature:
     def canonical(self, args: Args, kwargs: Kwargs) -> bytes:
         """The canonical bytes of arguments in normal form, without unkeyed ones. Raises NoCanonicalForm."""
         if not self._plain:
-            args, kwargs = self._keyed(args, kwargs)
-            return canonical_arguments(args, kwargs, self._name_of_keyed)
-        return canonical_arguments(args, kwargs, self._name_of)
+            args, kwargs = self.keyed(args, kwargs)
+        return canonical_arguments(args, kwargs, self._place)
 
-    def _keyed(self, args: Args, kwargs: Kwargs) -> tuple[Args, Kwargs]:
+    def changed(self, asked: bytes, args: Args, kwargs: Kwargs) -> list[int | str]:
+        """The places among `keyed` of the arguments that are not what they were when `canonical` gave `asked`."""
+        values, named = self.keyed(args, kwargs)
+        forms, named_forms = argument_forms(asked, bool(named))
+        places = [place for place, value in enumerate(values) if not has_form(value, forms[place])]
+        return [*places, *(name for name, value in named.items() if not has_form(value, named_forms[name]))]
+
+    def keyed(self, args: Args, kwargs: Kwargs) -> tuple[Args, Kwargs]:
+        """The arguments in normal form without unkeyed ones."""
+        if self._plain:
+            return args, kwargs
         hidden, named = self._unkeyed, len(self.names)
         kept = [value for name, value in zip(self.names, args, strict=False) if name not in hidden]
         if self._var_pos not in hidden:
@@ -141,16 +150,14 @@ class Signature:
         left = {name: value for name, value in kwargs.items() if (name if name in self._kw_only else self._var_kw) not in hidden}
         return tuple(kept), left
 
-    def _name_of(self, i: int | str) -> str:
-        return self._place(self.names, i)
+    def name_of(self, place: int | str) -> str:
+        """The name of an argument by its place among those that `keyed` gives."""
+        if isinstance(place, str):
+            return place
+        return self.params[place] if place < len(self.params) else f"{self._var_pos}[{place - len(self.params)}]"
 
-    def _name_of_keyed(self, i: int | str) -> str:
-        return self._place(self.params, i)
-
-    def _place(self, names: tuple[str, ...], i: int | str) -> str:
-        if isinstance(i, int):
-            i = names[i] if i < len(names) else f"{self._var_pos}[{i - len(names)}]"
-        return f"{self.task}: argument {i}"
+    def _place(self, place: int | str) -> str:
+        return f"{self.task}: argument {self.name_of(place)}"
 
 
 def _of_one_item(signature: inspect.Signature, task: str) -> inspect.Signature:
