@@ -14,6 +14,7 @@ from headway.engine import events
 from headway.engine.handle import Frame, current
 from headway.engine.outside import refuse_outside
 from headway.errors import NotEncodable, NotInRun, UsageError
+from headway.journal.clocks import left_s
 from headway.journal.codec import encode
 from headway.pools.base import CallFacts
 from headway.pools.current import worker_call
@@ -133,7 +134,7 @@ async def sleep(seconds: float) -> None:
     engine = frame.call._engine
     until: float = engine.outcomes.decide(frame, "sleep", b"", lambda: engine.wall() + seconds)
     # the rest lasts no longer where the wall clock was set back since it was recorded
-    ends = engine.loop.time() + min(seconds, until - engine.wall())
+    ends = engine.loop.time() + left_s(until, seconds, engine.wall())
     while (left := min(until - engine.wall(), ends - engine.loop.time())) > 0:
         await engine.scopes.rest(frame, engine.loop.create_future(), left)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import time
 from contextvars import Token
 from types import TracebackType
 from typing import Any, overload
@@ -300,8 +299,7 @@ def time_left() -> float:
     was moved since.
     """
     if (worker := worker_call()) is not None:
-        until = worker.facts.deadline
-        return math.inf if until is None else until - time.time()
+        return worker.left_s
     frame = current.get()
     if frame is None or (deadline := frame.scope.deadline) is None:
         return math.inf

@@ -201,6 +201,18 @@ def test_what_was_never_committed_goes_after_a_grace(root: Backend) -> None:
     assert ids(root) == ["id10"]
 
 
+@pytest.mark.parametrize("back_s", [3600.0, 365 * 86_400.0])
+def test_what_was_written_before_the_clock_was_set_back_goes_after_a_grace(tmp_path: Path, back_s: float) -> None:
+    root = open_backend(str(tmp_path))
+    commit(root, "id10", 10)
+    write_segments(root, "dead", 20, write_data(root, "dead", 20))
+    now = min(stat.modified for _, stat in root.files(folder_of(20, "dead"))) - back_s
+    for later in (0, 60):
+        assert collect(root, ONE, grace_s=60, now=now + later).swept == ()
+    assert collect(root, ONE, grace_s=60, now=now + 61).swept == (f"{folder_of(20, 'dead')}/00000.json", data_file("dead", 20))
+    assert ids(root) == ["id10"]
+
+
 def test_a_file_that_only_a_save_on_its_way_uses_stays(root: Backend) -> None:
     commit(root, "id10", 10)
     commit(root, "id20", 20)

@@ -109,6 +109,7 @@ class Model:
     def acquire(self, run_id: str, owner: str, ttl_s: float, now: float, *, take_over: bool, fence: int) -> Lease:
         run = self.run(run_id)
         if not take_over:
+            run.until = min(run.until, now + ttl_s)
             run.check_free(now)
         assert fence > run.fence, "every owner gets a higher fence than all before"
         run.fence, run.owner, run.since, run.until = fence, owner, now, now + ttl_s

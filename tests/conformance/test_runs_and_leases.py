@@ -60,6 +60,29 @@ def test_a_renewed_lease_lasts_longer(store, lease):
         store.acquire("sky", "another", 30.0, 54.0)
 
 
+@pytest.mark.parametrize("back_s", [3600.0, 365 * 86_400.0])
+def test_a_lease_from_before_the_clock_was_set_back_lasts_no_longer_than_a_lease(store, back_s):
+    store.create_run(RunSpec(run_id="sky", task="t"))
+    then = 1.7e9
+    store.acquire("sky", "another machine", 30.0, then)
+    with pytest.raises(RunOwned):
+        store.acquire("sky", "me", 30.0, then - back_s)
+    with pytest.raises(RunOwned):
+        store.acquire("sky", "me", 30.0, then - back_s + 29.0)
+    assert store.acquire("sky", "me", 30.0, then - back_s + 30.0).owner == "me"
+
+
+@pytest.mark.parametrize("back_s", [3600.0, 365 * 86_400.0])
+def test_a_driver_that_lives_keeps_its_run_though_somebody_asks_for_it_by_a_clock_that_was_set_back(store, back_s):
+    store.create_run(RunSpec(run_id="sky", task="t"))
+    then = 1.7e9
+    lease = store.acquire("sky", "another machine", 30.0, then)
+    for now in (0.0, 10.0, 20.0, 30.0, 40.0):
+        with pytest.raises(RunOwned):
+            store.acquire("sky", "me", 30.0, then - back_s + now)
+        store.renew(lease, then - back_s + now)
+
+
 def test_a_live_process_cannot_drive_one_run_twice(store):
     store.create_run(RunSpec(run_id="sky", task="t"))
     store.acquire("sky", this_process(), 30.0, 0.0)

@@ -127,6 +127,28 @@ def test_a_live_run_is_not_deleted_and_nothing_else_is_either(store):
     assert len(store.runs()) == 2
 
 
+@pytest.mark.parametrize("back_s", [3600.0, 365 * 86_400.0])
+def test_what_was_written_before_the_clock_was_set_back_is_kept_for_the_grace_period_and_no_longer(store, back_s):
+    blob = store.blobs.path(put(store, b"spare"))
+    temporary = blob.parent / ".tmp-1-abc"
+    temporary.write_bytes(b"half")
+    now = blob.stat().st_mtime - back_s
+    assert gc(store, now=now, dry_run=True).kept_young == 1
+    assert gc(store, now=now).kept_young == 1
+    done = gc(store, now=now + 3600)
+    assert (done.kept_young, done.temporary_files) == (1, 0)
+    done = gc(store, now=now + 3601)
+    assert (done.blobs, done.temporary_files, temporary.exists(), blob.exists()) == (1, 1, False, False)
+
+
+def test_a_run_whose_driver_died_elsewhere_is_deleted_soon_although_the_clock_was_set_back(store):
+    store.create_run(RunSpec(run_id="sky", task="t"))
+    store.acquire("sky", "another machine", 30.0, 1.7e9)
+    with pytest.raises(RunOwned):
+        gc(store, now=1.6e9, delete_runs=["sky"])
+    assert gc(store, now=1.6e9 + 30, delete_runs=["sky"]).runs == 1
+
+
 def test_a_store_with_a_damaged_record_keeps_every_blob(store):
     spare = put(store, b"spare")
     drive(store, "sky", outcome(1))

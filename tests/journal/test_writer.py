@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+import pytest
+
 from headway.journal import writer
 from headway.journal.log import Log
 from headway.journal.memory import MemoryStore
@@ -48,3 +50,18 @@ def test_a_writer_that_always_has_something_to_write_keeps_its_lease_and_hears_a
     thread.close()
     assert store.renewed >= 3
     assert heard in ([], [True])  # it looks ten times a second
+
+
+@pytest.mark.parametrize("set_by", [-365 * 86_400.0, -3600.0, 3600.0, 365 * 86_400.0])
+def test_a_driver_renews_its_lease_as_soon_as_it_finds_the_clock_set(set_by):
+    store, clock, jumps = MemoryStore(), [1.7e9], []
+    store.create_run(RunSpec(run_id="sky", task="t"))
+    lease = store.acquire("sky", "me", 30.0, clock[0])
+    log = Log(store, lease, 0, post=lambda call: call(), on_room=lambda: None, on_failure=lambda _: None, wall=lambda: clock[0])
+    upkeep = writer.Upkeep(log, lambda *_: None, lambda: jumps.append(clock[0]), 0.0)
+    clock[0] += 5.0
+    upkeep.compare_clocks(5.0)
+    assert (store.run("sky").lease_until, jumps) == (1.7e9 + 30.0, [])
+    clock[0] += set_by
+    upkeep.compare_clocks(5.1)
+    assert (store.run("sky").lease_until, jumps) == (clock[0] + 30.0, [clock[0]])

@@ -264,6 +264,10 @@ def test_a_date_says_when_to_come_back():
     assert retry_after({"retry-after": "Thu, 01 Jan 1970 00:01:40 GMT"}, 40.0) == 60.0
     assert retry_after({"retry-after": "Thu, 01 Jan 1970 00:00:00 GMT"}, 40.0) == 0.0
     assert retry_after({"retry-after": "soon"}, 40.0) == 0.0
+    for wrong_s in (-365 * 86_400.0, -3600.0, 3600.0):  # by how much our clock differs from the server's
+        dates = {"date": "Thu, 01 Jan 1970 00:00:40 GMT", "retry-after": "Thu, 01 Jan 1970 00:01:40 GMT"}
+        assert retry_after(dates, 40.0 + wrong_s) == 60.0
+    assert retry_after({"date": "today", "retry-after": "Thu, 01 Jan 1970 00:01:40 GMT"}, 40.0) == 60.0
     assert retry_after({"retry-after": "Mon, 01 Jan 99999 00:00:00 GMT"}, 40.0) == 0.0
 
 

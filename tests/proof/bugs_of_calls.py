@@ -199,8 +199,22 @@ REPLAYED: tuple[Bug, ...] = (
     bug(
         "a deadline is counted from when it is opened again",
         "engine/scopes.py",
-        'engine.outcomes.decide(frame, "deadline", place, lambda: wanted)',
-        "wanted",
+        'engine.outcomes.decide_until(frame, "deadline", place, wanted)',
+        "wanted, wanted - engine.wall()",
+    ),
+    bug(
+        "a deadline is waited for until a clock that was set back has caught up",
+        "engine/outcome.py",
+        "return until, left_s(until, until - found.at, now)",
+        "return until, until - now",
+        tests="sim/test_a_clock_that_is_set.py",
+    ),
+    bug(
+        "a retry is waited for until a clock that was set back has caught up",
+        "engine/admission.py",
+        "left_s(attempt.retry_at, delay, self._engine.wall())",
+        "attempt.retry_at - self._engine.wall()",
+        tests="sim/test_a_clock_that_is_set.py",
     ),
     bug(
         "the code in a block hears of its deadline after a crash, and not the block",

@@ -297,6 +297,20 @@ LIMITS: tuple[Bug, ...] = (
         tests="program/test_limits.py",
     ),
     bug(
+        "a lease from before the clock was set back lasts until the clock has caught up",
+        SQLITE,
+        "            self.shorten_leases(now + ttl_s, run_id)\n",
+        "            pass\n",
+        tests="conformance/test_runs_and_leases.py",
+    ),
+    bug(
+        "a driver whose clock was set ahead is taken for one that is gone",
+        WRITER,
+        "            self.renew()\n            self._log.post",
+        "            self._log.post",
+        tests="journal/test_writer.py",
+    ),
+    bug(
         "a process that was silent for long loses its places to whoever opens the store next",
         LIMITS_OF_THE_STORE,
         '        board.forget("", is_alive)\n',

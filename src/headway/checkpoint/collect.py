@@ -17,6 +17,7 @@ away by hand, and while a segment that something needs can't be read, no data is
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 import time
 from collections.abc import Iterable
@@ -31,6 +32,7 @@ from headway.checkpoint.metrics import METRICS, with_metrics
 from headway.checkpoint.retention import Keep, kept, misnamed, summary_of
 from headway.checkpoint.stored import read_head
 from headway.errors import CheckpointDamaged, NoCheckpoint, UsageError
+from headway.journal.clocks import SET_BACK_S
 
 GRACE_S = 3600.0
 CLOCK = "clock"
@@ -89,6 +91,8 @@ def collect(backend: Backend, keep: Keep, *, grace_s: float = GRACE_S, dry_run: 
         now = time.time() if dry_run else _store_clock(backend)
     measured = [file for file, _ in backend.files(METRICS)]  # first, so that the checkpoints of all of them are seen
     before = survey(backend, now, sweep=not dry_run)
+    if not dry_run:
+        _date_back(backend, before, now)
     notes: list[str] = [each.why for each in before.catalog.damaged]
     wanted = _wanted(backend, before, keep, notes)
     going = [each for each in before.catalog.checkpoints if each.folder not in wanted]
@@ -103,7 +107,7 @@ def collect(backend: Backend, keep: Keep, *, grace_s: float = GRACE_S, dry_run: 
     rubbish = _rubbish(after, stays, marks)
     if not dry_run:
         backend.delete(rubbish)
-        backend.delete([file for file, stat in backend.files(CLOCK) if now - stat.modified > grace_s])
+        backend.delete([file for file, stat in backend.files(CLOCK) if abs(now - stat.modified) > grace_s])
         backend.delete(_metrics_of_none(measured, stays))
     left_over = list(backend.sweep(dry_run=dry_run))
     swept = {file: after.folders[_folder_of(file)][file].nbytes for file in rubbish}
@@ -129,6 +133,17 @@ def survey(backend: Backend, now: float, *, sweep: bool = False) -> Survey:
     for file, stat in backend.files(STEPS):
         folders.setdefault(_folder_of(file), {})[file] = stat
     return Survey(readers, savers, pinned, folders, manifests(backend))
+
+
+def _date_back(backend: Backend, seen: Survey, now: float) -> None:
+    """Files of the future, from before the clock of their folder was set back, are dated now: the grace period of what has no
+    manifest then lasts for its own length."""
+    verified = {each.folder for each in seen.catalog.checkpoints}
+    for folder in set(seen.folders) - verified:
+        for file, stat in seen.folders[folder].items():
+            if stat.modified > now + SET_BACK_S and (path := backend.path(file)) is not None:
+                with contextlib.suppress(OSError):
+                    os.utime(path, (now, now))
 
 
 def _wanted(backend: Backend, seen: Survey, keep: Keep, notes: list[str]) -> dict[str, tuple[str, ...]]:

@@ -17,10 +17,7 @@ class Patience:
 
     def __init__(self, timeout_s: float | None = None) -> None:
         worker = worker_call()
-        if worker is None:
-            scope_s = until_deadline()
-        else:
-            scope_s = float("inf") if worker.facts.deadline is None else worker.facts.deadline - time.time()
+        scope_s = until_deadline() if worker is None else worker.left_s
         given_s = float("inf") if timeout_s is None else timeout_s
         self._by_scope = scope_s < given_s
         self._given_s = given_s

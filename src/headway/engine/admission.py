@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from headway.engine.handle import OK, WAITING, Handle
 from headway.engine.replay import epoch_name
 from headway.errors import InputFailed, SourceChanged
+from headway.journal.clocks import left_s
 
 if TYPE_CHECKING:
     from headway.engine.engine import Engine
@@ -110,5 +111,6 @@ class Admission:
                 return
             call._attempt = attempt.attempt
             call._floor = max(call._floor, seq)
-            if (rest := attempt.retry_at - self._engine.wall()) > 0:
+            delay = attempt.retry_at - attempt.ended
+            if (rest := left_s(attempt.retry_at, delay, self._engine.wall())) > 0:
                 self._engine.rest(call, rest)

@@ -69,12 +69,14 @@ class Deadline:
     def arm(
         self,
         loop: asyncio.AbstractEventLoop,
+        left_s: float,
         cancel: Callable[[Handle[Any], str, BaseException], None],
         replayed_at: Callable[[], float],
     ) -> None:
-        """Start the timer. `replayed_at` says when the journal last answered, by the loop's clock."""
+        """Start the timer. `left_s`: for how long it may still be waited for, whatever the wall clock says. `replayed_at` says when
+        the journal last answered, by the loop's clock."""
         self._loop, self._cancel, self._replayed_at = loop, cancel, replayed_at
-        self._ends = loop.time() + self.at - self._wall()
+        self._ends = loop.time() + left_s
         self._timer = loop.call_at(max(loop.time(), self._ends), self._expire)
         if self.outer is not None:
             self.outer.inner[self] = None
@@ -183,6 +185,11 @@ class Deadline:
         """Until the wall clock says so, or so many seconds have passed as there were when it opened here."""
         by_clock = self._ends - self._loop.time() if self._loop is not None else math.inf
         return min(self.at - self._wall(), by_clock)
+
+    @property
+    def due(self) -> float:
+        """When it passes, by the wall clock as it is now."""
+        return min(self.at, self._wall() + self.left_s)
 
 
 class Held(NamedTuple):

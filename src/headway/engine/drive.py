@@ -35,10 +35,10 @@ from headway.errors import DeadlineExceeded, HeadwayError, Interrupted, LeaseLos
 from headway.journal.codec import add_note
 from headway.journal.known import Known, load
 from headway.journal.log import Journal, Log, Nothing
+from headway.journal.owner import LEASE_S
 from headway.journal.records import Amounts, Lease, RunInfo, RunStatus, Signal
 from headway.journal.store import Store
 
-LEASE_S = 30.0
 ANOTHER_DEADLINE = " --deadline SECONDS"  # what a run whose own deadline has passed needs to go on
 OF_RUN = b"run"  # the place of the whole run's bounds, apart from those that the root call opens
 STOP_S = 10.0  # after SIGTERM, how long calls that run may take to end

@@ -263,7 +263,7 @@ class Launcher:
             attempt=max(1, call._attempt),
             idempotency_key=hashlib.blake2b(engine.shared.effect_name(call), key=engine.nonce, digest_size=16).hexdigest(),
             run_id=engine.run_id,
-            deadline=deadline.at if deadline is not None else None,
+            deadline=deadline.due if deadline is not None else None,
             allowance=engine.books.allowance(call),
             files=f"{engine.files}/{name.hex()}" if engine.files else "",
         )

@@ -20,6 +20,7 @@ from headway.engine.identity import decision_key, sibling_key
 from headway.engine.replay import epoch_name, inputs_digest
 from headway.engine.retry import BOUNDS
 from headway.errors import CallExited, HeadwayError, NotEncodable
+from headway.journal.clocks import left_s
 from headway.journal.codec import Encoded, decode, decode_error, digest, encode, encode_error, keep_error, text_of
 from headway.journal.known import Recorded, decode_decision, encode_body
 from headway.journal.log import Blob
@@ -370,12 +371,16 @@ class Outcomes:
 
     def recall(self, call: Handle[Any], key: bytes) -> Any:
         """What was decided before under this key, or MISSING."""
+        found = self._find_decision(call, key)
+        return MISSING if found is None else decode(found.value)
+
+    def _find_decision(self, call: Handle[Any], key: bytes) -> Decision | None:
         body = call._memo.get(key) if call._memo is not None else None
         if body is None:
             body = self._engine.known.decisions.get(key)
             if body is not None:
                 self._engine.replay.answered()
-        return MISSING if body is None else decode(decode_decision(body).value)
+        return None if body is None else decode_decision(body)
 
     def record_decision(self, call: Handle[Any], key: bytes, what: str, value: Any) -> int:
         body = encode_body(Decision(what, self._engine.wall(), encode(value, where=what).head))
@@ -391,6 +396,16 @@ class Outcomes:
             value = make()
             self.record_decision(frame.call, key, what, value)
         return value
+
+    def decide_until(self, frame: Frame, what: str, detail: bytes, wanted: float) -> tuple[float, float]:
+        """A time of the wall clock, as it was when it was first decided, and how many seconds are left of it."""
+        key, now = self.name_decision(frame, what, detail), self._engine.wall()
+        found = self._find_decision(frame.call, key)
+        if found is None:
+            self.record_decision(frame.call, key, what, wanted)
+            return wanted, wanted - now
+        until: float = decode(found.value)
+        return until, left_s(until, until - found.at, now)
 
 
 def _by_itself(error: BaseException, child_errors: list[BaseException]) -> bool:

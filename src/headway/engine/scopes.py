@@ -41,10 +41,10 @@ class Scopes:
     def open_deadline(self, frame: Frame, wanted: float, place: bytes = b"") -> Deadline:
         """A deadline that opens here, at the absolute time that was recorded when it first did."""
         engine = self._engine
-        at: float = engine.outcomes.decide(frame, "deadline", place, lambda: wanted)
+        at, left_s = engine.outcomes.decide_until(frame, "deadline", place, wanted)
         outer = frame.scope.deadline
         deadline = Deadline(min(at, outer.at) if outer else at, outer, engine.wall)
-        deadline.arm(engine.loop, engine.cancel, engine.replay.last_answer)
+        deadline.arm(engine.loop, min(left_s, outer.left_s) if outer else left_s, engine.cancel, engine.replay.last_answer)
         self.deadlines.add(deadline)
         if engine.emit:
             engine.emit(events.DeadlineOpened(at=engine.wall(), key=frame.call.key.hex(), deadline=deadline.at))

@@ -19,6 +19,7 @@ from headway.engine.bounds import REPLAY_S
 from headway.engine.handle import FINISHING, MISSING, Frame, Handle
 from headway.engine.identity import asked_again, given_back, waited_for
 from headway.errors import HeadwayError
+from headway.journal.clocks import left_s
 from headway.journal.codec import decode
 from headway.journal.records import Signal
 
@@ -168,7 +169,7 @@ class Signals:
         engine = self._engine
         loop, until = engine.loop, waiter.until
         # the wait lasts no longer where the wall clock was set back since it was recorded
-        ends = None if until is None else loop.time() + min(timeout_s or 0.0, until - engine.wall())
+        ends = None if until is None else loop.time() + left_s(until, timeout_s or 0.0, engine.wall())
         self._waiters.setdefault(waiter.name, []).append(waiter)
         looked = False
         if self._unasked:

@@ -8,14 +8,17 @@ so the collection must never remove a blob from a store with damaged records.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import msgspec
 
 from headway.journal.blobs import TEMPORARY
-from headway.journal.owner import check_takeover
+from headway.journal.clocks import SET_BACK_S
+from headway.journal.owner import LEASE_S, check_takeover
 from headway.journal.records import Row
 from headway.journal.schema import BUILDING
 from headway.journal.sqlite import SqliteStore
@@ -60,9 +63,11 @@ def gc(
         StoreDamaged: a record cannot be read; no blob is removed.
     """
     doomed = [store.run(run_id) for run_id in delete_runs]
+    if not dry_run and doomed:
+        store.shorten_leases(now + LEASE_S)
     for run in doomed:
         check_takeover(run, now)
-    old, young, temporary = _candidates(store, now - grace_s)
+    old, young, temporary = _candidates(store, lambda file: _age_s(file, now, dry_run=dry_run) > grace_s)
     rows = sum(run.nrows for run in doomed)
     if not dry_run:  # before the records are read: a fork of such a run is then either among them or refused
         rows = sum(store.delete_run(run.spec.run_id, now) for run in doomed)
@@ -90,14 +95,14 @@ def gc(
     )
 
 
-def _candidates(store: SqliteStore, before: float) -> tuple[set[bytes], set[bytes], list[Path]]:
-    """Blobs last written before a time, younger ones, and temporary files from before it."""
+def _candidates(store: SqliteStore, is_old: Callable[[Path], bool]) -> tuple[set[bytes], set[bytes], list[Path]]:
+    """Old blobs, younger ones, and old temporary files."""
     old: set[bytes] = set()
     young: set[bytes] = set()
-    temporary = [file for file in store.folder.glob(f"{BUILDING}*") if file.stat().st_mtime < before]
+    temporary = [file for file in store.folder.glob(f"{BUILDING}*") if is_old(file)]
     for file in store.blobs.root.glob("??/*"):
         try:
-            aged = file.stat().st_mtime < before
+            aged = is_old(file)
             if file.name.startswith(TEMPORARY):
                 temporary += [file] * aged
             else:
@@ -105,6 +110,18 @@ def _candidates(store: SqliteStore, before: float) -> tuple[set[bytes], set[byte
         except (FileNotFoundError, ValueError):
             continue  # renamed meanwhile, or a file that is not ours
     return old, young, temporary
+
+
+def _age_s(file: Path, now: float, *, dry_run: bool) -> float:
+    """How long ago a file was written. One of the future, from before the clock was set back, is dated now: the grace period then
+    lasts for its own length."""
+    written = file.stat().st_mtime
+    if written <= now + SET_BACK_S:
+        return now - written
+    if not dry_run:
+        with contextlib.suppress(OSError):
+            os.utime(file, (now, now))
+    return 0.0
 
 
 def _named(store: SqliteStore, without: frozenset[int]) -> set[bytes]:

@@ -28,10 +28,10 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
+from headway.journal.clocks import SET_BACK_S
 from headway.journal.owner import is_alive
 from headway.journal.rates import Marks, add_mark, drop_marks, next_room
 
-SET_BACK_S = 1.0  # clocks of one machine differ by less
 TURN_S = 0.5  # how long a process may keep a place for which another one waits, where there are not enough for all
 T = TypeVar("T")
 

@@ -125,6 +125,8 @@ class MemoryStore:
         with self._lock:
             run = self.run(run_id)
             if not take_over:
+                if run.lease_until > now + ttl_s:
+                    run = self._change(run, lease_until=now + ttl_s)
                 check_takeover(run, now)
             run = self._change(
                 run,

@@ -1,5 +1,8 @@
 """Who drives a run: the name of a process that outlives it, and the rule by which a run changes hands.
 
+A lease ends by the wall clock. Where that has been set back, the lease of a driver that died could last for years; so whoever
+asks for the run shortens it to the length of a lease from now on, and a driver that lives renews it long before that.
+
 A process id alone is reused by the system, so an owner also carries when its process started and in which boot. A
 lease of a dead process on this machine is void at once; one of another machine is void when its time is up. A store
 must never decide this by itself: all of them ask `check_takeover`.
@@ -19,6 +22,7 @@ from pathlib import Path
 from headway.errors import LeaseLost, RunOwned, StoreError, UnknownRun
 from headway.journal.records import RunInfo
 
+LEASE_S = 30.0  # how long a driver's lease lasts
 _OWNER = re.compile(r"pid (\d+) on (\S+) \(started (\S+)\)")
 
 

@@ -214,6 +214,8 @@ class SqliteStore(SharedLimits):
     # leases
 
     def acquire(self, run_id: str, owner: str, ttl_s: float, now: float, *, take_over: bool = False) -> Lease:
+        if not take_over:
+            self.shorten_leases(now + ttl_s, run_id)
         with self.writing() as connection:
             run = self._known(connection, run_id)
             if not take_over:
@@ -225,6 +227,12 @@ class SqliteStore(SharedLimits):
                 (run.fence + 1, owner, now, now + ttl_s, RunStatus.RUNNING.value, run.uid),
             )
         return Lease(uid=run.uid, run_id=run_id, owner=owner, fence=run.fence + 1, ttl_s=ttl_s)
+
+    def shorten_leases(self, until: float, run_id: str | None = None) -> None:
+        """Let no lease, or none of this run, last longer than `until` if it is not renewed."""
+        with self.writing() as connection:
+            query = "UPDATE run SET lease_until=? WHERE lease_until>? AND run_id=COALESCE(?, run_id)"
+            connection.execute(query, (until, until, run_id))
 
     def _check_wal(self) -> None:
         """After a crash: refuse to write over commits that were durable and that damage hides. SQLite would not say a word."""

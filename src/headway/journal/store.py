@@ -62,7 +62,8 @@ class Store(Protocol):
     # leases
     def acquire(self, run_id: str, owner: str, ttl_s: float, now: float, *, take_over: bool = False) -> Lease:
         """Own the run under a new, higher fence. Raises RunOwned while another live owner holds it, unless `take_over`.
-        An owner on this machine whose process is gone is not live, whatever its lease says."""
+        An owner on this machine whose process is gone is not live, whatever its lease says. A lease that is refused lasts at most
+        `ttl_s` from now on, unless its driver renews it."""
 
     def renew(self, lease: Lease, now: float) -> None:
         """Extend the lease. Raises LeaseLost if somebody else took the run."""

@@ -41,10 +41,12 @@ class Upkeep:
         self._log.store.renew(self._log.lease, self._log.wall())
 
     def compare_clocks(self, monotonic: float) -> None:
-        """Notice that the wall clock was set since the last look."""
+        """Notice that the wall clock was set since the last look: the lease is renewed by it at once, before anybody takes it for
+        one that is over."""
         drift = self._log.wall() - monotonic
         if abs(drift - self._drift) > JUMP_S:
             self._drift = drift
+            self.renew()
             self._log.post(self._on_jump)
 
     def look(self) -> None:

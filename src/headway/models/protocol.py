@@ -228,6 +228,7 @@ def _unavailable(
 
 def retry_after(headers: Mapping[str, str], now: float) -> float:
     """Seconds for which a server asks to be left alone: `retry-after-ms`, or `retry-after` in seconds or as a date.
+    A date is read by the server's own clock (`date`), and by ours where it does not tell.
 
     >>> retry_after({"retry-after": "7"}, 0.0), retry_after({"retry-after-ms": "250"}, 0.0), retry_after({}, 0.0)
     (7.0, 0.25, 0.0)
@@ -238,8 +239,15 @@ def retry_after(headers: Mapping[str, str], now: float) -> float:
         except ValueError:
             continue
         return seconds if 0.0 < seconds < math.inf else 0.0
-    date = email.utils.parsedate_tz(headers.get("retry-after", ""))
+    until = _date(headers.get("retry-after", ""))
+    sent = _date(headers.get("date", ""))
+    return max(0.0, until - (now if sent is None else sent)) if until is not None else 0.0
+
+
+def _date(text: str) -> float | None:
+    """Seconds since 1970 of a date in a header; None where it is no date."""
     try:
-        return max(0.0, email.utils.mktime_tz(date) - now) if date is not None else 0.0
+        found = email.utils.parsedate_tz(text)
+        return None if found is None else float(email.utils.mktime_tz(found))
     except (ValueError, OverflowError):  # no date that there is
-        return 0.0
+        return None

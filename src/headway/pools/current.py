@@ -26,6 +26,10 @@ class WorkerCall(Protocol):
     def items(self) -> int | None:
         """How many items a batch has; None where the call is no batch."""
 
+    @property
+    def left_s(self) -> float:
+        """Seconds until its deadline, no more than there were when it began here; inf without one."""
+
     def count(self, what: str) -> int:
         """How often this attempt has asked for `what` before."""
 

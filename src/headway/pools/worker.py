@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import inspect
+import math
 import multiprocessing
 import os
 import pickle
@@ -237,6 +238,7 @@ class _Call:
 
     def __init__(self, worker: Worker, number: int, facts: CallFacts, items: int | None) -> None:
         self.facts, self.items = facts, items
+        self._ends = math.inf if facts.deadline is None else time.monotonic() + facts.deadline - time.time()
         self._worker = worker
         self._number = number
         self._lock = threading.Lock()
@@ -244,6 +246,11 @@ class _Call:
         self._total: Amounts = {}
         self._sent_at = 0.0
         self._asked: Counter[str] = Counter()
+
+    @property
+    def left_s(self) -> float:
+        deadline, by_clock = self.facts.deadline, self._ends - time.monotonic()
+        return math.inf if deadline is None else min(deadline - time.time(), by_clock)
 
     def count(self, what: str) -> int:
         with self._lock:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextvars
 import functools
+import math
 import pickle
 from collections import Counter
 from collections.abc import Callable
@@ -168,7 +169,8 @@ class SimProcessPool:
         """What the worker would do, unless it was killed before."""
         if job not in self._running:
             return Answer(cancelled=True)
-        call = _WorkerCall(job, self._emit)
+        deadline = job.facts.deadline
+        call = _WorkerCall(job, self._emit, math.inf if deadline is None else deadline - self._process.world.wall())
         try:
             args, kwargs = pickle.loads(sent)
             set_worker_call(call)
@@ -194,11 +196,12 @@ class SimProcessPool:
 class _WorkerCall:
     """The call that a simulated worker runs."""
 
-    def __init__(self, job: Job, tell: Callable[[Any], None]) -> None:
+    def __init__(self, job: Job, tell: Callable[[Any], None], left_s: float) -> None:
         self.facts: CallFacts = job.facts
         self.items: int | None = job.items
         self.charges: list[tuple[Amounts, int | None]] = []
         self.tell = tell
+        self.left_s = left_s
         self._asked: Counter[str] = Counter()
 
     def count(self, what: str) -> int:
