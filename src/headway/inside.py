@@ -123,7 +123,8 @@ def random() -> random_module.Random:
 
 
 async def sleep(seconds: float) -> None:
-    """Rest. The time to wake is recorded: the process may end meanwhile, and the resumed run rests only for what is left."""
+    """Rest. The time to wake is recorded: the process may end meanwhile, and the resumed run rests only for what is left.
+    It never rests longer than `seconds`, also where the wall clock is set back."""
     if not isinstance(seconds, int | float):
         raise UsageError(f"hw.sleep({seconds!r}): a number of seconds")
     frame = current.get()

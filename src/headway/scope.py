@@ -273,7 +273,8 @@ def deadline(seconds: float | None = None, *, at: float | None = None, raises: b
     Blocks inside of it end first, and may hand on what they have.
 
     The time is recorded as an absolute one: it passes also while the process does not run. A run that is taken up later is still
-    told all that it was told before; what is new is refused.
+    told all that it was told before; what is new is refused. Where the wall clock is set back, nothing waits longer than the
+    deadline was away when it was recorded.
 
     Example:
         >>> async def program():

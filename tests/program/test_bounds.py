@@ -359,6 +359,25 @@ def test_children_inherit_the_deadline_and_an_inner_one_is_never_later(go):
     assert go(program) == pytest.approx(10, abs=0.1)
 
 
+@hw.task(pool="process")
+def looks_after_the_clock_was_set_back(seconds: float) -> float:
+    wall = time.time
+    time.time = lambda: wall() - seconds
+    try:
+        return hw.time_left()
+    finally:
+        time.time = wall
+
+
+@pytest.mark.parametrize("seconds", [3600.0, 365 * 86_400.0])
+def test_a_process_is_told_no_more_time_than_it_had_when_it_began_although_the_clock_was_set_back(seconds):
+    async def program() -> float:
+        with hw.deadline(seconds=600):
+            return await looks_after_the_clock_was_set_back(seconds)
+
+    assert 0 < hw.run(program, store=None) <= 600
+
+
 def test_a_deadline_is_absolute_over_a_resume(go, clock):
     @hw.task
     async def program() -> float:
