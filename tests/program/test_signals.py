@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -571,11 +569,10 @@ def test_an_answer_that_came_while_the_process_was_down_is_an_answer(tmp_path):
     file = tmp_path / "child.py"
     file.write_text(CHILD)
     command = [sys.executable, str(file), str(tmp_path / "store")]
-    first = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    store = _opened(tmp_path / "store")
-    began = _wait_began(store)
-    os.kill(first.pid, signal.SIGKILL)
-    first.wait()
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as first:
+        store = _opened(tmp_path / "store")
+        began = _wait_began(store)
+        first.kill()
     hw.signal("r", "approve", "Ann", store=store)
     while time.time() < began + 2:
         time.sleep(0.1)
