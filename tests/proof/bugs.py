@@ -11,6 +11,7 @@ done to them or in what is asked of them: close the hole, never drop the bug.
 
 from __future__ import annotations
 
+import argparse
 import functools
 import os
 import sys
@@ -40,12 +41,9 @@ QUICK = (  # caught by the first cases
 )
 
 
-def main(*words: str) -> int:
+def main(words: list[str], how: str, docs: bool) -> int:
     """Hunt all of them, on all cores, and print a table. Returns how many were not caught."""
-    how = "learn" if "--learn" in words else "again"
-    wanted = [
-        bug for bug in (KNOWN if how == "learn" else BUGS) if all(word in bug.name for word in words if not word.startswith("--"))
-    ]
+    wanted = [bug for bug in (KNOWN if how == "learn" else BUGS) if all(word in bug.name for word in words)]
     table = Table("bug", "caught by", "in", "cases", title="Seeded bugs", title_justify="left")
     missed, found = 0, dict(WHERE)
     rows: list[tuple[str, str]] = []
@@ -57,7 +55,7 @@ def main(*words: str) -> int:
             rows.append((bug.name, caught.by if caught is not None else "nothing"))
             table.add_row(bug.name, *_cells(caught), style="bold red" if caught is None else None)
     Console(width=160).print(table)
-    if "--write-docs" in words and not missed:
+    if docs and not missed:
         _write_page(rows)
     if how == "learn":
         _note(found)
@@ -93,4 +91,11 @@ def _cells(caught: Caught | None) -> tuple[str, str, str]:
 
 
 if __name__ == "__main__":
-    sys.exit(1 if main(*sys.argv[1:]) else 0)
+    parser = argparse.ArgumentParser(description="Bugs that are put into Headway on purpose, and what catches each.")
+    parser.add_argument("words", nargs="*", metavar="WORD", help="only those whose name holds every WORD")
+    parser.add_argument("--learn", action="store_true", help="look everywhere, and write down where each is found soonest")
+    parser.add_argument("--write-docs", action="store_true", help="list them in docs/proof.md, where all were caught")
+    asked = parser.parse_args()
+    if asked.write_docs and asked.words:
+        parser.error("--write-docs lists all of them: leave out " + " ".join(asked.words))
+    sys.exit(1 if main(asked.words, "learn" if asked.learn else "again", asked.write_docs) else 0)
