@@ -86,6 +86,27 @@ def test_of_nested_rates_each_is_kept(go, clock):
 
 
 @pytest.mark.parametrize("name", ["", "shared"])
+def test_a_call_that_rested_goes_on_when_the_one_that_took_its_place_has_ended(go, clock, name):
+    @hw.task
+    async def rests() -> float:
+        await hw.sleep(1.0)
+        return clock.elapsed
+
+    @hw.task
+    async def works() -> None:
+        await asyncio.sleep(5.0)
+
+    @hw.task
+    async def program() -> float:
+        with hw.deadline(seconds=100.0), hw.limit(1, name=name):
+            rested = rests()
+            await hw.gather(rested, works())
+        return await rested
+
+    assert go(program) == pytest.approx(5.0, abs=0.2)
+
+
+@pytest.mark.parametrize("name", ["", "shared"])
 def test_a_start_counts_when_the_code_of_its_call_begins(go, clock, name):
     @hw.task
     async def request(number: int) -> None:

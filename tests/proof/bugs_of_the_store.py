@@ -382,6 +382,7 @@ LIMITS: tuple[Bug, ...] = (
         READY,
         "        x.held = []\n        self.dispatch_soon()\n",
         "        x.held = []\n",
+        tests="program/test_limits.py::test_a_call_that_rested_goes_on_when_the_one_that_took_its_place_has_ended",
     ),
     bug(
         "a call that waits for others counts as active",
