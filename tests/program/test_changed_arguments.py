@@ -484,7 +484,7 @@ async def make(what: str) -> Any:
 BY_HANDLE = [
     ("list", "value.append('c')"),
     ("large list", "value.append('c')"),
-    ("large list", "value[5] = 'c'"),
+    ("large list", "value[4] = 'c'"),
     ("array", "value[3] = 5"),
     ("large array", "value += 1"),
     ("large array", "value[::-1].sort()"),

@@ -9,7 +9,7 @@ BOUNDS = "engine/bounds.py"
 REPLAY, LAUNCH, BATCH, JOIN, INSIDE = "engine/replay.py", "engine/launch.py", "engine/batch.py", "join.py", "inside.py"
 SIGNALS, GIVEN = "engine/signals.py", "journal/given.py"
 BOOKS, SHARED, KNOWN = "engine/books.py", "engine/shared.py", "journal/known.py"
-SIBLINGS = "engine/siblings.py"
+SIBLINGS, CHANGES = "engine/siblings.py", "engine/changed.py"
 
 IDENTITY: tuple[Bug, ...] = (
     bug(
@@ -101,6 +101,51 @@ BRANCHES: tuple[Bug, ...] = (
         "            self._record_move(place)\n",
         "            pass\n",
         tests="program/test_branches.py",
+    ),
+)
+
+CHANGED: tuple[Bug, ...] = (
+    bug(
+        "a changed argument goes unnoticed",
+        CHANGES,
+        "    if not found:\n",
+        "    if True:\n",
+        tests="sim/test_changed_and_killed.py",
+    ),
+    bug(
+        "what a failed attempt has done to its arguments goes unnoticed",
+        ENGINE,
+        "        if not fixed and error is not None:\n",
+        "        if False:\n",
+        tests="sim/test_changed_and_killed.py",
+    ),
+    bug(
+        "a change of a result that came by handle goes unnoticed",
+        CHANGES,
+        "    if call._inputs:\n",
+        "    if False:\n",
+        tests="sim/test_changed_and_killed.py",
+    ),
+    bug(
+        "what a call with a key of its own has done to its arguments goes unnoticed",
+        ENGINE,
+        "        if spec.key is not None:\n            note_members(call)\n",
+        "",
+        tests="sim/test_changed_and_killed.py",
+    ),
+    bug(
+        "what a call has changed before it was stopped goes unnoticed",
+        CHANGES,
+        "and stop is not None and not issubclass(type(stop), CallTimeout)",
+        "and False",
+        tests="program/test_changed_arguments.py::test_one_that_is_stopped_after_it_changed_its_argument_fails_whoever_made_it",
+    ),
+    bug(
+        "the next of several that get a result is not told that it has changed",
+        CHANGES,
+        "    if x.seen is MISSING:\n",
+        "    if True:\n",
+        tests="program/test_changed_arguments.py::test_a_result_that_its_caller_changes_before_another_gets_it_is_told",
     ),
 )
 
@@ -589,4 +634,4 @@ RETRIED: tuple[Bug, ...] = (
     ),
 )
 
-OF_CALLS = (*IDENTITY, *BRANCHES, *REPLAYED, *STOPPED, *STRUCTURE, *OF_ALL, *RETRIED)
+OF_CALLS = (*IDENTITY, *BRANCHES, *CHANGED, *REPLAYED, *STOPPED, *STRUCTURE, *OF_ALL, *RETRIED)

@@ -71,6 +71,34 @@ async def from_a_global() -> int:
 
 
 @hw.task
+async def step(history: list[str], turn: int) -> str:
+    history.append(f"turn {turn}")
+    return "ok"
+
+
+@hw.task
+async def changes_an_argument() -> int:
+    history: list[str] = []
+    for turn in range(3):
+        await step(history, turn)
+    return await leaf(history)
+
+
+@hw.task(key=lambda state, turn: turn)
+async def step_with_a_key(state: dict[str, list[str]], turn: int) -> str:
+    state["history"].append(f"turn {turn}")
+    return "ok"
+
+
+@hw.task
+async def changes_an_argument_deep_inside() -> int:
+    state: dict[str, list[str]] = {"history": []}
+    for turn in range(3):
+        await step_with_a_key(state, turn)
+    return await leaf(state)
+
+
+@hw.task
 async def save(x: int) -> int:
     FILE.open("a").close()
     return x

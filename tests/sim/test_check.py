@@ -46,6 +46,21 @@ def test_arguments_that_change_when_a_body_runs_again_are_told_with_their_cause(
     assert re.search(why, text), text
 
 
+def test_a_task_that_changes_its_argument_is_named_with_the_argument():
+    report = check(checked.changes_an_argument, schedules=2)
+    (finding,) = report.findings
+    assert finding.kind is Kind.FAILS
+    assert "ArgumentChanged: checked.step: argument history (a list) was changed" in finding.what
+    assert finding.advice == "The message says what to do."
+
+
+def test_a_change_that_a_key_of_its_own_hides_is_told_by_what_it_leads_to():
+    report = check(checked.changes_an_argument_deep_inside, schedules=2)
+    (text,) = found(report, Kind.ARGUMENTS_CHANGE)
+    assert text.startswith("checked.leaf: its arguments hang on something that is not recorded")
+    assert "what a task with key= changed inside an argument" in text
+
+
 @pytest.mark.parametrize("task", [checked.save, checked.save_in_a_thread, checked.save_in_a_process])
 def test_a_task_that_writes_and_is_no_effect_is_told(task, tmp_path, monkeypatch):
     monkeypatch.setattr(checked, "FILE", tmp_path / "out")

@@ -13,7 +13,7 @@ Only code that shares objects with the program is looked at: inline and in threa
   arguments must be the same objects.
 - Results that came by handle are compared with what they were when they were first handed to a call. That is done for each call
   that gets them, so it is bounded: of an array over `ARRAY_BYTES` samples are compared, and of a value whose form is longer
-  than `FORM_BYTES` only the items, as above.
+  than `FORM_BYTES` only the items, as above; of a long list every n-th.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ import collections
 import functools
 import operator
 from collections.abc import Iterator
-from typing import Any
+from itertools import islice
+from typing import Any, NamedTuple
 
 from headway.engine.callables import said
 from headway.engine.canonical import glance
@@ -34,11 +35,12 @@ from headway.journal.models import dataclass_fields, user_kind
 from headway.journal.wire import a_or_an
 
 FORM_BYTES = 256 * 1024
+ITEMS = 4096  # of a list, set or dictionary whose form is too long
 UNCHANGING = frozenset({type(None), bool, int, float, complex, str, bytes})
 """Types of values that can't change."""
 
 _SHARES = frozenset({"inline", "thread"})  # pools whose code has the program's own objects
-_LISTS = (list, set, collections.deque)
+_SETS = (set, collections.deque)
 _DICTS = (dict, collections.defaultdict, collections.OrderedDict, collections.Counter)
 
 
@@ -141,16 +143,27 @@ def _changed_arguments(call: Handle[Any]) -> Iterator[str]:
         yield f"{spec.signature.name_of(place)} ({a_or_an(type(values[place]).__qualname__)})"
 
 
-def _members(value: Any) -> tuple[Any, ...] | None:
-    """The very objects that a list, set or dictionary holds; None for anything else."""
+class _Members(NamedTuple):
+    """The very objects that a list, set or dictionary holds; of a long one some of them."""
+
+    number: int
+    items: tuple[Any, ...]
+
+
+def _members(value: Any) -> _Members | None:
+    """What a list, set or dictionary holds; None for anything else."""
     kind = type(value)
-    if kind in _LISTS:
-        return tuple(value)
-    return (*value, *value.values()) if kind in _DICTS else None
+    if kind is list:
+        return _Members(len(value), tuple(value[:: max(1, len(value) // ITEMS)]))
+    if kind in _SETS:
+        return _Members(len(value), tuple(islice(value, ITEMS)))
+    if kind in _DICTS:
+        return _Members(len(value), (*islice(value, ITEMS), *islice(value.values(), ITEMS)))
+    return None
 
 
-def _same(before: tuple[Any, ...], now: tuple[Any, ...] | None) -> bool:
-    return now is not None and len(before) == len(now) and all(map(operator.is_, before, now))
+def _same(before: _Members, now: _Members | None) -> bool:
+    return now is not None and before.number == now.number and all(map(operator.is_, before.items, now.items))
 
 
 # --- results that came by handle -------------------------------------------------------------------------------------
@@ -166,7 +179,7 @@ def note_input(handle: Handle[Any], value: Any) -> None:
 def _changed_inputs(call: Handle[Any]) -> Iterator[str]:
     for handle in call._inputs:
         seen = handle._x.seen if handle._x is not None else MISSING
-        if seen is MISSING or seen is None or _is_still(seen, _look(handle._value)):
+        if seen is MISSING or seen is None or _is_still(seen, handle._value):
             continue
         for place, value in _keyed(call):
             if handle in handles_in((value,), {}):
@@ -174,13 +187,16 @@ def _changed_inputs(call: Handle[Any]) -> Iterator[str]:
                 break
 
 
-def _is_still(seen: bytes | tuple[Any, ...], now: bytes | tuple[Any, ...] | None) -> bool:
-    if isinstance(seen, bytes):
-        return seen == now
-    return isinstance(now, tuple) and _same(seen, now)
+def _is_still(seen: bytes | _Members, value: Any) -> bool:
+    if isinstance(seen, _Members):
+        return _same(seen, _members(value))
+    try:
+        return glance(value) == seen
+    except Exception:  # it has no canonical form any more
+        return False
 
 
-def _look(value: Any) -> bytes | tuple[Any, ...] | None:
+def _look(value: Any) -> bytes | _Members | None:
     """What a value is now; None where that can't be told."""
     try:
         form = glance(value)

@@ -144,7 +144,7 @@ class Extra:
         self.costs: dict[bytes, Amounts] = {}  # cumulative cost by budget account; b"" without one
         self.held: list[Held] = []  # limits and resources it holds
         self.guards: dict[str, bytes] | None = None
-        self.members: dict[int | str, tuple[Any, ...]] = {}  # what its arguments held, where its key does not say
+        self.members: dict[int | str, Any] = {}  # what its arguments held, where its key does not say
         self.seen: Any = MISSING  # what its result was when it was first handed to a call
         self.recorded: Recorded | None = None  # an earlier outcome, to be reused if the inputs are the same
         self.parked_on: list[asyncio.Future[None]] = []

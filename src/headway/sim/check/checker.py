@@ -42,7 +42,8 @@ FROM_SET_ORDER = (
 )
 FROM_ELSEWHERE = (
     "hang on something that is not recorded",
-    "A global, a file, the environment: read it in a task, whose result is kept.",
+    "A global, a file, the environment: read it in a task, whose result is kept. "
+    "Or what a task with key= changed inside an argument: let it return the new value.",
 )
 Tell = Callable[[str, int, int], None]
 
@@ -230,7 +231,8 @@ class _Check:
                     self._program.name,
                     self._program.name,
                     f"returned something else ({where}), although every call gave what it had given before.",
-                    "A body computes its result from something that is not recorded: the time, randomness, a global, a file.",
+                    "A body computes its result from something that is not recorded: the time, randomness, a global, a file, "
+                    "or what a task with key= changed inside an argument.",
                     self._again(seed),
                 )
             )
