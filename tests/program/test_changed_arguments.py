@@ -64,7 +64,7 @@ class Speaks:
     """Says itself what it is."""
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.asked: Any = 0
         self.model = "m"
 
     def __headway_key__(self) -> str:
@@ -115,6 +115,7 @@ CHANGES: list[tuple[Callable[[], Any], str, str]] = [
     (lambda: np.arange(1_000_000.0), "value[123_457] = 0", "a ndarray"),
     (lambda: torch.zeros(3), "value.add_(1)", "a Tensor"),
     (lambda: torch.nn.Parameter(torch.zeros(3)), "value.data[1] = 5", "a Parameter"),
+    (list, "value.append(value)", "a list"),
     (list, "value.append(lambda: 1)", "a list"),  # which has no canonical form any more
 ]
 
@@ -552,15 +553,16 @@ def test_a_result_for_an_unkeyed_parameter_may_change(go):
 class Breaks(Speaks):
     def __headway_key__(self) -> str:
         if self.asked:
-            raise RuntimeError("it does not say any more")
+            raise self.asked
         return "fine"
 
 
-def test_an_object_that_can_not_be_asked_any_more_fails_its_call_and_nothing_else(go):
+@pytest.mark.parametrize("how", ["RuntimeError('no')", "SystemExit(1)", "KeyboardInterrupt()", "GeneratorExit()"])
+def test_an_object_that_can_not_be_asked_any_more_fails_its_call_and_nothing_else(go, how):
     @hw.task(name="program")
     async def program() -> str:
         with pytest.raises(hw.ArgumentChanged, match=r"argument value \(a Breaks\)"):
-            await change(Breaks(), "value.asked = 1")
+            await change(Breaks(), f"value.asked = {how}")
         return await change(Breaks(), "")
 
     assert go(program) == "done"
@@ -591,6 +593,24 @@ def test_a_lock_beside_it_does_not_matter(go):
         return await locked(threading.Lock(), [1, 2])
 
     assert go(program) == 3
+
+
+@hw.task
+async def gives_a_client(history: list[str]) -> Any:
+    history.append("x")
+    return Client()
+
+
+def test_a_result_without_an_encoding_is_left_out_of_the_error(go):
+    @hw.task(name="program")
+    async def program() -> str:
+        (end,) = await hw.settle(gives_a_client([]))
+        return f"{end.error} {type(end.error).__name__}"
+
+    first = go(program)
+    assert "argument history (a list) was changed" in first
+    assert first.endswith("ArgumentChanged")
+    assert go(program) == first
 
 
 # --- what a resumed run is told --------------------------------------------------------------------------------------

@@ -44,6 +44,12 @@ _SETS = (set, collections.deque)
 _DICTS = (dict, collections.defaultdict, collections.OrderedDict, collections.Counter)
 
 
+def cannot_change(call: Handle[Any]) -> bool:
+    """Whether all arguments are of types that can't change. Asked of every call, so that most cost no more than this."""
+    fixed = UNCHANGING.issuperset(map(type, call._args))
+    return fixed and (not call._kwargs or UNCHANGING.issuperset(map(type, call._kwargs.values())))
+
+
 def unless_changed(call: Handle[Any], value: Any, error: BaseException | None) -> BaseException | None:
     """What an attempt whose code has ended with this value or error fails with: its error, or ArgumentChanged."""
     if not _is_looked_at(call, error):
@@ -129,13 +135,13 @@ def _changed_arguments(call: Handle[Any]) -> Iterator[str]:
     if spec.key is not None:
         before = call._x.members if call._x is not None else {}
         places = [place for place, value in _keyed(call) if place in before and not _same(before[place], _members(value))]
-    elif not any(map(_may_change, call._args)) and not any(map(_may_change, call._kwargs.values())):
-        return
     else:
         try:
+            if not any(map(_may_change, (*call._args, *call._kwargs.values()))):
+                return
             if spec.signature.canonical(call._args, call._kwargs) == call._asked:
                 return
-        except Exception:  # it has no canonical form any more, or an object of the program's can't be asked
+        except BaseException:  # it has no canonical form any more, or an object of the program's can't be asked
             pass
         places = spec.signature.changed(call._asked, call._args, call._kwargs)
     values = dict(_keyed(call))
@@ -171,9 +177,10 @@ def _same(before: _Members, now: _Members | None) -> bool:
 
 def note_input(handle: Handle[Any], value: Any) -> None:
     """Remember what a result is that is handed to a call."""
-    x = handle.extra()
-    if x.seen is MISSING:
-        x.seen = _look(value) if _may_change(value) else None
+    if type(value) not in UNCHANGING:
+        x = handle.extra()
+        if x.seen is MISSING:
+            x.seen = _look(value)
 
 
 def _changed_inputs(call: Handle[Any]) -> Iterator[str]:
@@ -192,7 +199,7 @@ def _is_still(seen: bytes | _Members, value: Any) -> bool:
         return _same(seen, _members(value))
     try:
         return glance(value) == seen
-    except Exception:  # it has no canonical form any more
+    except BaseException:  # it has no canonical form any more
         return False
 
 
@@ -202,6 +209,6 @@ def _look(value: Any) -> bytes | _Members | None:
         form = glance(value)
         if len(form) <= FORM_BYTES:
             return form
-    except Exception:  # no canonical form
+    except BaseException:  # no canonical form
         pass
     return _members(value)

@@ -23,7 +23,7 @@ from headway.engine.admission import Admission
 from headway.engine.batch import Batches
 from headway.engine.books import Books
 from headway.engine.bounds import Scope
-from headway.engine.changed import UNCHANGING, note_members, unless_changed, was_unseen
+from headway.engine.changed import cannot_change, note_members, unless_changed, was_unseen
 from headway.engine.desk import Desk
 from headway.engine.handle import (
     CANCELLED,
@@ -326,7 +326,7 @@ class Engine:
         if call._state >= FINISHING:
             return
         x = call._x
-        fixed = self.closing or (UNCHANGING.issuperset(map(type, call._args)) and not call._kwargs)
+        fixed = self.closing or cannot_change(call)
         if not fixed and error is None:
             error = unless_changed(call, value, None)
         if x is None and error is None and call._spec.plain and not call._children and not self.closing:
