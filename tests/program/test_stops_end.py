@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -298,6 +299,61 @@ def test_its_slot_stays_taken_until_it_has_ended(go, clock):
         return clock.elapsed
 
     assert go(program, max_active=2) >= 50
+
+
+@pytest.mark.parametrize("held", ["a limit", "a named limit", "a resource"])
+def test_its_places_in_limits_and_its_resources_stay_taken_until_it_has_ended(go, clock, held):
+    limit = {"a limit": "", "a named limit": "gpu", "a resource": None}[held]
+    bounded = {"resources": {"gpu": 1}} if limit is None else {}
+    keeps, follows = hw.task(name="keeps", **bounded)(ignore), hw.task(name="follows", **bounded)(moment)
+
+    @hw.task
+    async def program() -> float:
+        with contextlib.nullcontext() if limit is None else hw.limit(1, name=limit):
+            handle = keeps(50)
+            await hw.sleep(1)
+            handle.cancel()
+            await hw.settle(handle)
+            assert clock.elapsed < 10
+            await follows()
+        return clock.elapsed
+
+    assert 50 <= go(program, resources={"gpu": 1}) < 60
+
+
+async def moment() -> None:
+    pass
+
+
+@pytest.mark.parametrize("name", ["", "gpu"])
+def test_the_place_of_a_thread_that_was_stopped_stays_taken_until_its_code_has_ended(name):
+    seen: list[str] = []
+    began, ends = threading.Event(), threading.Event()
+
+    @hw.task
+    def thread() -> None:
+        began.set()
+        ends.wait(60)
+        seen.append("the first ended")
+
+    @hw.task
+    def another() -> None:
+        seen.append("the second began")
+
+    @hw.task
+    async def program() -> None:
+        with hw.limit(1, name=name):
+            handle = thread()
+            await asyncio.to_thread(began.wait, 60)
+            handle.cancel()
+            await hw.settle(handle)
+            second = another()
+            await asyncio.sleep(0.2)
+            ends.set()
+            await second
+
+    hw.run(program, store=None, progress=False)
+    assert seen == ["the first ended", "the second began"]
 
 
 def test_a_batch_that_nobody_wants_any_more_does_not_hold_up_the_run(go, clock):

@@ -432,10 +432,17 @@ def source_changes(case: Case) -> int:
 
 def _of_editions(node: Node, choice: random.Random) -> Node:
     """The program with many calls whose source changes."""
-    if node.kind == "leaf":
-        return msgspec.structs.replace(node, task="edition") if choice.random() < 0.4 else node
-    steps = tuple(tuple(_of_editions(child, choice) for child in children) for children in node.steps)
-    return msgspec.structs.replace(node, steps=steps)
+    made: dict[str, Node] = {}  # a body that is called in several places is one body
+
+    def of_editions(node: Node) -> Node:
+        if node.name not in made:
+            if node.kind == "leaf":
+                made[node.name] = msgspec.structs.replace(node, task="edition") if choice.random() < 0.4 else node
+            else:
+                made[node.name] = msgspec.structs.replace(node, steps=tuple(tuple(map(of_editions, each)) for each in node.steps))
+        return made[node.name]
+
+    return of_editions(node)
 
 
 TROUBLES: dict[str, Callable[[Case], int]] = {

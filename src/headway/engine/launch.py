@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import hashlib
 import inspect
 from collections.abc import Callable, Mapping
@@ -276,7 +277,8 @@ class Launcher:
         if x.batch is not None:
             self._engine.batches.drop(call)
         elif x.job is not None:
-            self._engine.pools[call._spec.pool].cancel(x.job)
+            if not self._engine.pools[call._spec.pool].cancel(x.job) and x.held and x.job.on_left is None:
+                x.job.on_left = functools.partial(self._engine.ready.give, self._engine.ready.keep(call))
             for future in x.parked_on:  # a thread that waits for something else than its children must hear of it too
                 future.cancel()
         elif call._asyncio_task is not None:

@@ -227,15 +227,32 @@ class Ready:
         if self.stopped:
             self._engine.parked()
 
-    def leave_behind(self, task: asyncio.Task[Any]) -> None:
-        """An inline call ends, and its code does not: it keeps its slot until it has."""
+    def leave_behind(self, call: Handle[Any], task: asyncio.Task[Any]) -> None:
+        """An inline call ends, and its code does not: it keeps its slot, and what it holds, until it has."""
+        held = self.keep(call)
         self.left_behind += 1
-        task.add_done_callback(self._came_after)
 
-    def _came_after(self, _: object) -> None:
-        self.left_behind -= 1
-        if self.waiting:
-            self.dispatch_soon()
+        def came_after(_: object) -> None:
+            self.left_behind -= 1
+            self.give(held)
+
+        task.add_done_callback(came_after)
+
+    def keep(self, call: Handle[Any]) -> list[Held]:
+        """What a call holds that ends, while its code goes on. Who keeps it gives it back."""
+        x = call.extra()
+        kept = [held for held in x.held if isinstance(held.source, Resource) or not x.parks or x.granted]
+        x.held = []
+        return kept
+
+    def give(self, kept: list[Held]) -> None:
+        """Code has ended that was left behind with this."""
+        for source, amount in kept:
+            if isinstance(source, Resource):
+                source.used -= amount
+            else:
+                source.give()
+        self.dispatch_soon()
 
     def release(self, call: Handle[Any]) -> None:
         """Give back what the attempt of a call held."""

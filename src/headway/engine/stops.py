@@ -2,9 +2,9 @@
 
 Async code is asked to stop by an exception, and code can catch it: a bare `except:` in a loop, a `finally:` that waits for ever. So
 a stop has an end of its own. Code that still runs `GRACE_S` after it was asked is left behind, as a thread is: its call ends as if
-it had obeyed, and so does everything under it. The code may go on as long as the run does, in a slot that stays taken. It can do
-nothing in the run any more: what it asks of it raises, its calls are refused, and nothing of it is recorded but the money that it
-spends.
+it had obeyed, and so does everything under it. The code may go on as long as the run does, in a slot that stays taken, as do its
+places in limits and its resources: it still uses what they stand for. It can do nothing in the run any more: what it asks of it
+raises, its calls are refused, and nothing of it is recorded but the money that it spends.
 
 When the run ends it is told once more, and what does not end then is taken off the loop's books, so that nobody waits for it.
 """
@@ -47,7 +47,7 @@ class Stops:
             what, reason = call.describe(), call.extra().stop_reason
             self._told.add(what)
             self.leave_behind(task, what)
-            self._engine.ready.leave_behind(task)
+            self._engine.ready.leave_behind(call, task)
             _warn(f"{what} was asked to stop ({reason}) and still runs {GRACE_S:g} s later, so it is left behind. {_WAY_OUT}")
             self._stop_below(call, f"{what} was left behind")
             self._engine.body_ended(call, None, asyncio.CancelledError())

@@ -65,6 +65,7 @@ class Job:
     pickled: bool = False  # the task stores its result with pickle
     processes: int = 1  # of a gang
     items: int | None = None  # of a batch
+    on_left: Callable[[], None] | None = None  # set for a job that is abandoned: called when its code has ended after all
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,8 +58,9 @@ class ThreadPool:
 
     def cancel(self, job: Job) -> bool:
         """Abandon the job: it is answered on the next turn of the loop, and its thread goes on until the code ends."""
-        if self._running.pop(job, None) is not None:
-            self._bound().call_soon(job.on_done, Answer(cancelled=True))
+        if self._running.pop(job, None) is None:
+            return True
+        self._bound().call_soon(job.on_done, Answer(cancelled=True))
         return False
 
     def announce_end(self) -> None:
@@ -95,6 +96,8 @@ class ThreadPool:
         self._idle.append(thread)
         if self._running.pop(job, None) is not None:
             job.on_done(answer)
+        elif job.on_left is not None:
+            job.on_left()
         self._on_free()
 
 
