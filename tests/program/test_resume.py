@@ -850,3 +850,42 @@ def test_a_fork_knows_all_but_the_call_and_what_it_is_part_of(go, tmp_path):
     assert RAN == [1, 2, 3, 2]
     assert go(program) == keys
     assert RAN == [1, 2, 3, 2]
+
+
+def test_a_fork_at_a_call_of_a_failed_attempt_comes_to_the_same_end(go, tmp_path):
+    """The call is asked by the first attempt, which fails by itself; so does an attempt of the call above, later on."""
+    keys: list[str] = []
+    down = [True]
+
+    @hw.task(name="fork_drawn")
+    async def drawn() -> float:
+        return hw.random().random()
+
+    @hw.task(name="fork_picky", retry=hw.Retry(attempts=3, delay_s=0.1))
+    async def picky() -> float:
+        handle = drawn()
+        keys.append(handle.key.hex())
+        value = await handle
+        if hw.call().attempt == 1:
+            raise ValueError("not this one")
+        return value
+
+    @hw.task(name="fork_moody")
+    async def moody() -> None:
+        if down:
+            down.clear()
+            raise OSError("down")
+
+    @hw.task(name="fork_above", retry=hw.Retry(attempts=3, delay_s=0.1))
+    async def above() -> float:
+        value = await picky()
+        await moody()
+        return value
+
+    @hw.task(name="fork_all")
+    async def program() -> float:
+        return await above()
+
+    value = go(program)
+    new = hw.fork("run", at=keys[0], store=tmp_path / "store", new_id="other")
+    assert go(program, run_id=new) == value

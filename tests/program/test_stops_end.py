@@ -301,6 +301,34 @@ def test_its_slot_stays_taken_until_it_has_ended(go, clock):
     assert go(program, max_active=2) >= 50
 
 
+def test_what_waits_for_a_child_that_is_stopped_with_it_does_not_succeed(go):
+    ends: list[hw.Handle[Any]] = []
+
+    @hw.task(retry=hw.Retry(attempts=3, delay_s=1000.0))
+    async def rests_between_attempts() -> None:
+        raise OSError("down")
+
+    @hw.task
+    async def child() -> int:
+        rests_between_attempts()
+        return 1
+
+    @hw.task
+    async def parent() -> None:
+        ends.append(child())
+        await ignore(500)
+
+    @hw.task
+    async def program() -> None:
+        handle = parent()
+        await hw.sleep(1)
+        handle.cancel()
+        await hw.settle(handle)
+
+    go(program)
+    assert ends[0].cancelled()
+
+
 @pytest.mark.parametrize("held", ["a limit", "a named limit", "a resource"])
 def test_its_places_in_limits_and_its_resources_stay_taken_until_it_has_ended(go, clock, held):
     limit = {"a limit": "", "a named limit": "gpu", "a resource": None}[held]

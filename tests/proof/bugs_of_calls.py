@@ -89,6 +89,13 @@ BRANCHES: tuple[Bug, ...] = (
         tests="program/test_branches.py",
     ),
     bug(
+        "a fork knows how attempts failed after the call that it finds out again",
+        "journal/forking.py",
+        "        if kind == Kind.ATTEMPT and row.key in above and seq > began:\n",
+        "        if False:\n",
+        tests="program/test_resume.py::test_a_fork_at_a_call_of_a_failed_attempt_comes_to_the_same_end",
+    ),
+    bug(
         "a fork forgets which branch made the call that it finds out again",
         "journal/forking.py",
         "            return _only_its_place(row)\n",

@@ -86,6 +86,27 @@ STOPS: tuple[Bug, ...] = (
         tests=f"{_ENDS}::test_its_slot_stays_taken_until_it_has_ended",
     ),
     bug(
+        "the places of code that was left behind are free at once",
+        "engine/ready.py",
+        "        held = self.keep(call)\n",
+        "        held: list[Held] = []\n",
+        tests=f"{_ENDS}::test_its_places_in_limits_and_its_resources_stay_taken_until_it_has_ended",
+    ),
+    bug(
+        "the places of a thread that goes on are free at once",
+        "engine/launch.py",
+        "                x.job.on_left = functools.partial(self._engine.ready.give, self._engine.ready.keep(call))\n",
+        "                pass\n",
+        tests=f"{_ENDS}::test_the_place_of_a_thread_that_was_stopped_stays_taken_until_its_code_has_ended",
+    ),
+    bug(
+        "what is under code that was left behind hears of it from below",
+        "engine/stops.py",
+        "                self._engine.cancel(child, reason)\n                self._stop_below(child, reason)\n",
+        "                self._stop_below(child, reason)\n                self._engine.cancel(child, reason)\n",
+        tests=f"{_ENDS}::test_what_waits_for_a_child_that_is_stopped_with_it_does_not_succeed",
+    ),
+    bug(
         "a run that nobody awaits any more leaves its calls running",
         "engine/drive.py",
         "                    await self._wind_down()\n                    await engine.stops.close(root)\n",

@@ -53,11 +53,12 @@ class Stops:
             self._engine.body_ended(call, None, asyncio.CancelledError())
 
     def _stop_below(self, call: Handle[Any], reason: str) -> None:
-        """Ask everything under a call at once: level by level, each would have its grace after the one above it."""
+        """Ask everything under a call at once: level by level, each would have its grace after the one above it. A call is asked
+        before its children, so that it knows, when one ends cancelled, that it was stopped, too."""
         for child in list(call._children or ()):
             if child._state < OK:
-                self._stop_below(child, reason)
                 self._engine.cancel(child, reason)
+                self._stop_below(child, reason)
 
     def stop_all(self, root: Handle[Any], reason: str) -> None:
         """The run ends here: ask all of its calls."""

@@ -1,9 +1,9 @@
 """Which rows a fork takes along.
 
 A fork at a call knows everything its source knew, except what has to be found out again: the outcome of the call and of
-everything below it, the outcomes of the calls it is part of, and what those calls were told (who won, which event came) after the
-call began. The signals that nothing in the fork was told wait in its queue. Siblings keep their results; one that got the call's
-result by handle is checked against the new one when it is asked.
+everything below it, the outcomes of the calls it is part of, and what those calls were told (who won, which event came) and which
+of their attempts failed after the call began. The signals that nothing in the fork was told wait in its queue. Siblings keep their
+results; one that got the call's result by handle is checked against the new one when it is asked.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ def fork_rows(store: Store, source: RunInfo, at: bytes | str, new_id: str, now: 
         if kind == Kind.OUTCOME and (row.key == key or row.key in above):
             return _only_its_place(row)
         if row.key in below or row.parent in below:
+            return False
+        if kind == Kind.ATTEMPT and row.key in above and seq > began:
             return False
         told = kind == Kind.DECISION and row.parent in above and seq > began and not row.kind & COSTED
         return not told or says_moved(row.body)
