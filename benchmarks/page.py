@@ -26,6 +26,7 @@ seconds) most of these differences vanish. Rerun any of it:
 python -m benchmarks.overhead            # everything below "Overhead"; makes .venv-peers for the peers on first use
 python -m benchmarks.scale               # everything below "Scale"
 python -m benchmarks.checkpoint          # everything below "Checkpoints"
+python -m benchmarks.limits              # limits with and without a name, to the terminal
 python -m benchmarks.overhead --write-docs   # this page, from benchmarks/results/*.json
 ```
 """

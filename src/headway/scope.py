@@ -322,12 +322,12 @@ class LimitScope(_Opened):
     """A bound on how many calls run at a time or start per time; made by `limit`."""
 
     def __init__(self, concurrency: int | None, rate: float | None, per_s: float, name: str) -> None:
-        self._concurrency, self._rate, self._per_s, self._name = concurrency, rate, per_s, name
+        self._concurrency, self._rate, self._per_s, self.name = concurrency, rate, per_s, name
 
     def __enter__(self) -> LimitScope:
         if (frame := current.get()) is not None:
             scopes = frame.call._engine.scopes
-            found = frame.call._engine.on_loop(scopes.open_limit, frame, self._concurrency, self._rate, self._per_s, self._name)
+            found = frame.call._engine.on_loop(scopes.open_limit, frame, self._concurrency, self._rate, self._per_s, self.name)
             limits = frame.scope.limits if found in frame.scope.limits else (*frame.scope.limits, found)
             self._enter(frame, frame.scope._replace(limits=limits))
         else:
@@ -341,8 +341,18 @@ class LimitScope(_Opened):
 def limit(concurrency: int | None = None, *, rate: float | None = None, per_s: float = 1.0, name: str = "") -> LimitScope:
     """At most `concurrency` of the calls made inside run at a time; at most `rate` of them start per `per_s` seconds.
 
-    With a name it is shared by every run of the store that uses this name. A call gives its place back while it waits for other
-    calls. For GPUs and the like see `resources=` of `hw.task` and `hw.run`.
+    A rate is a count per window: no stretch of `per_s` seconds, wherever it begins, holds more than `rate` starts, and a retry is a
+    start too. Below one it is one start in a longer stretch; a fraction above is dropped. A call gives its place back while it
+    waits for other calls. For GPUs and the like see `resources=` of `hw.task` and `hw.run`.
+
+    With a name it is one limit for every run of the store that uses this name, in however many processes, and has the numbers of
+    the block that opened last. A process leases places and starts for its calls ahead, beside the loop, so a name costs little
+    where nobody else uses it. Processes that wait for each other share evenly, and take turns where there are fewer places than
+    processes. What a killed process held goes to the others at once; on another machine, where nobody can see it die, after two
+    minutes. A start that was promised to a process that died counts as made. The windows of a name are kept in wall time, so a
+    clock that is set ahead ends them. With `store=None` a name is one limit of this run.
+
+    Raises UsageError for numbers that limit nothing, and in a block inside one of the same name with other numbers.
 
     Example:
         >>> async def program(queries):

@@ -479,6 +479,37 @@ def test_a_limited_rate_holds(go, clock):
     assert 30 <= clock.elapsed < 31
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_model_has_one_limit_per_second_and_one_per_minute(go, clock, turned):
+    windows = [{"rate": 2, "per_s": 1.0}, {"rate": 5, "per_s": 60.0}]
+    began: list[float] = []
+
+    class Noting(StandInModel):
+        async def stream(self, request):
+            began.append(clock.elapsed)
+            async for piece in super().stream(request):
+                yield piece
+
+    model = Noting()
+    for window in reversed(windows) if turned else windows:
+        model = models.limited(model, **window)
+    provider = models.limited(model, 3)
+
+    @hw.task
+    async def program() -> None:
+        await hw.gather(*(models.sample(provider, f"{number}") for number in range(7)))
+
+    go(program)
+    assert [round(at) for at in began] == [0, 0, 1, 1, 2, 60, 60]
+
+
+@pytest.mark.parametrize("numbers", [{"concurrency": 2}, {"rate": 5, "per_s": 10.0}])
+def test_a_model_is_not_limited_twice_over_one_window(numbers):
+    once = models.limited(models.limited(StandInModel(), **numbers), rate=1, per_s=1.0)
+    with pytest.raises(hw.UsageError, match=r"is limited .* already: give one number"):
+        models.limited(once, **numbers)
+
+
 def test_a_model_is_an_argument_of_tasks_and_known_by_its_name(go):
     @hw.task
     async def ask(model: models.Model, prompt: str) -> str:

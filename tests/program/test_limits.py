@@ -444,3 +444,36 @@ def test_runs_that_need_the_same_two_places_in_another_order_both_end(tmp_path, 
         return program
 
     assert run_both(clock, tmp_path / "store", make_program("x", "y"), make_program("y", "x")) == [66, 66]
+
+
+@pytest.mark.parametrize("stored", [True, False])
+@pytest.mark.parametrize("inner", [{"concurrency": 1}, {"rate": 5}, {"concurrency": 2, "rate": 5}])
+def test_a_block_in_another_of_one_name_takes_no_number_away(go, inner, stored):
+    @hw.task
+    async def program() -> str:
+        with hw.limit(2, name="desk"):
+            with hw.limit(2, name="desk"):
+                pass
+            with pytest.raises(hw.UsageError, match=r"name='desk'.*give all numbers in one block"), hw.limit(**inner, name="desk"):
+                pass
+        with hw.limit(**inner, name="desk"):
+            return "free again"
+
+    assert go(program, **({} if stored else {"store": None})) == "free again"
+
+
+@pytest.mark.parametrize("name", ["", "door"])
+def test_an_attempt_that_is_made_again_is_a_start_too(go, clock, name):
+    @hw.task(retry=hw.Retry(attempts=3, delay_s=0.001, jitter=0.0))
+    async def fails_twice() -> int:
+        if hw.call().attempt < 3:
+            raise OSError("down")
+        return 3
+
+    @hw.task
+    async def program() -> int:
+        with hw.limit(rate=1, per_s=10, name=name):
+            return await fails_twice()
+
+    assert go(program) == 3
+    assert 20 <= clock.elapsed < 22

@@ -339,6 +339,13 @@ LIMITS: tuple[Bug, ...] = (
         tests="journal/test_sharing_limits.py",
     ),
     bug(
+        "a block takes away the numbers of a limit of its name that is open around it",
+        "engine/scopes.py",
+        "            if name and found in frame.scope.limits:\n",
+        "            if False:\n",
+        tests="program/test_limits.py",
+    ),
+    bug(
         "a limit lets one more in",
         BOUNDS,
         "        if self.used >= self.room:\n",

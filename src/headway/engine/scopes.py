@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from headway.engine import events
 from headway.engine.bounds import Deadline, Limit
 from headway.engine.handle import Frame
+from headway.errors import UsageError
 from headway.journal.ledger import Account
 from headway.journal.records import Amounts
 
@@ -80,6 +81,11 @@ class Scopes:
             shares = shared and concurrency is not None
             found = self._named[name] = Limit(concurrency, rate, per_s, key=name if shared else "", shares_places=shares)
         if (found.concurrency, found.rate) != (concurrency, (rate, per_s) if rate is not None else None):
+            if name and found in frame.scope.limits:
+                raise UsageError(
+                    f"hw.limit(name={name!r}) is open around this block with other numbers, and one name is one limit: give all "
+                    "numbers in one block, or this one another name"
+                )
             found.set(concurrency, rate, per_s)
         return found
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from headway.errors import UsageError
 from headway.models.base import BatchModel, Model, identity_of
 from headway.scope import LimitScope, limit
 
@@ -19,7 +20,7 @@ from headway.scope import LimitScope, limit
 class Limited:
     """A model with a limit; made by `limited`."""
 
-    model: Model | BatchModel
+    model: Model | BatchModel | Limited
     concurrency: int | None
     rate: float | None
     per_s: float
@@ -29,17 +30,32 @@ class Limited:
         return self.model.name
 
     def __headway_key__(self) -> object:
-        return identity_of(self.model)
+        inner = self.model
+        return inner.__headway_key__() if isinstance(inner, Limited) else identity_of(inner)
 
     def scope(self) -> LimitScope:
-        return limit(self.concurrency, rate=self.rate, per_s=self.per_s, name=f"model {self.name}")
+        """The block around each call. Its name tells windows apart, so that a model can have one per second and one per minute."""
+        window = f" per {self.per_s:g} s" if self.rate is not None else ""
+        return limit(self.concurrency, rate=self.rate, per_s=self.per_s, name=f"model {self.name}{window}")
 
 
-def limited(model: Model | BatchModel, concurrency: int | None = None, *, rate: float | None = None, per_s: float = 1.0) -> Limited:
+def limited(
+    model: Model | BatchModel | Limited, concurrency: int | None = None, *, rate: float | None = None, per_s: float = 1.0
+) -> Limited:
     """The same model, asked at most `concurrency` times at once and begun at most `rate` times per `per_s` seconds.
 
-    Raises UsageError for numbers that limit nothing or everything.
+    A model that is limited already gets another limit: `limited(limited(model, rate=10), rate=300, per_s=60)`. Tokens per time
+    can't be limited: a call does not know before its end how many it takes. A provider that answers with `Retry-After` is obeyed.
+
+    Raises UsageError for numbers that limit nothing or everything, and for a second limit over the same window.
     """
     made = Limited(model, concurrency, rate, per_s)
-    made.scope()
+    name, inner = made.scope().name, model
+    while isinstance(inner, Limited):
+        if inner.scope().name == name:
+            raise UsageError(
+                f"models.limited: {made.name} is limited {f'per {per_s:g} s' if rate is not None else 'in concurrency'} already: "
+                "give one number for it"
+            )
+        inner = inner.model
     return made

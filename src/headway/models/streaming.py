@@ -66,7 +66,9 @@ async def _inside(model: AnyModel, request: Request) -> AsyncGenerator[Piece, No
 
 
 async def _outside(model: AnyModel, request: Request) -> AsyncGenerator[Piece, None]:
-    plain = model.model if isinstance(model, Limited) else model
+    plain = model
+    while isinstance(plain, Limited):
+        plain = plain.model
     if answers_singly(plain):
         async with aclosing(plain.stream(request)) as pieces:
             async for piece in pieces:
