@@ -206,6 +206,14 @@ def test_a_fork_of_the_trainer_does_not_keep_its_helper_alive(tmp_path: Path) ->
     assert_holds(tmp_path, "one", arrays_of(1))
 
 
+def test_an_order_that_the_helper_does_not_understand_ends_it_and_the_save_with_it(trainer: Trainer) -> None:
+    trainer.save("one", 1, arrays_of(1))
+    assert trainer.client._helper is not None
+    trainer.client._helper._wire.send(Head("not an order", 0, 1))
+    wait_gone(trainer.client._helper.pid)
+    assert isinstance(trainer.save("two", 2, arrays_of(2)), Durable)
+
+
 def test_a_helper_that_is_stopped_is_given_up_and_replaced(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
     trainer.client.prepare(1)
     stopped = trainer.client.pid

@@ -198,10 +198,11 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("pool", ["thread", pytest.param("process", marks=pytest.mark.long)])
+@pytest.mark.parametrize("pool", ["thread", "blocked loop", pytest.param("process", marks=pytest.mark.long)])
 def test_a_loop_in_a_run_that_is_told_to_end_saves_and_is_not_taken_for_ended(tmp_path, pool):
     program = tmp_path / "program.py"
-    program.write_text(IN_RUN.format(pool=pool))
+    text = IN_RUN.format(pool=pool)
+    program.write_text(text.replace("pool='blocked loop')\n", ")\nasync "))
     command = [sys.executable, program, tmp_path / "store"]
     with subprocess.Popen(command, stdout=PIPE, stderr=PIPE, text=True) as process:
         assert process.stdout.readline() == "under way\n"
@@ -210,7 +211,7 @@ def test_a_loop_in_a_run_that_is_told_to_end_saves_and_is_not_taken_for_ended(tm
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=100)
     assert process.returncode != 0
-    assert "Interrupted: run" in err
+    assert "has blocked the event loop" in err if pool == "blocked loop" else "Interrupted: run" in err
     (call,) = (tmp_path / "store" / "checkpoints").glob("*/*")
     (step,) = saved(call)
     assert step >= 8

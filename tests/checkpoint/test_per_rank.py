@@ -113,3 +113,41 @@ def test_one_rank_alone_has_a_name_as_well(tmp_path):
         assert repr(state) == "PerRank((1, 2))"
         with pytest.raises(CheckpointMismatch, match="in the state, but not in the checkpoint"):
             ck.load(into={"other": state})
+
+
+def test_what_may_begin_anew_is_left_as_it_is_by_another_number_of_ranks_and_said(tmp_path):
+    def state_of(rank):
+        generator = np.random.default_rng(rank)
+        return {
+            "w": np.full(3, 7.0 if rank < 2 else 0.0),
+            "rng": PerRank(Streams({"mine": generator}), fresh=True),
+            "seen": PerRank({"rows": np.arange(rank + 2), "count": rank}, fresh=True),
+        }
+
+    def save(member):
+        with hw.Checkpoints(tmp_path, ranks=member) as ck:
+            state = state_of(member.rank)
+            state["rng"].value["mine"].random(5)
+            ck.save(state, 1).durable()
+
+    def load(member):
+        state = state_of(member.rank)
+        state["w"][:] = 0
+        restored = hw.Checkpoints(tmp_path, ranks=member).load(into=state)
+        assert state["rng"].value["mine"].random() == np.random.default_rng(member.rank).random()
+        return state["w"].sum(), restored.loaded, len(restored.left) >= 6
+
+    Gang(2).run(save)
+    with pytest.warns(
+        RuntimeWarning, match=r"(rng|seen) is PerRank and was saved by 2 ranks.*there are 3 ranks now: it begins as it is"
+    ):
+        outcome = Gang(3).run(load)
+    assert outcome == [(21.0, ("w",), True)] * 3
+
+    def load_again(member):
+        state = state_of(member.rank)
+        hw.Checkpoints(tmp_path, ranks=member).load(into=state)
+        return state["rng"].value["mine"].random()
+
+    fifth = [np.random.default_rng(rank).random(6)[-1] for rank in range(2)]
+    assert Gang(2).run(load_again) == fifth

@@ -184,6 +184,31 @@ def test_a_metric_of_a_checkpoint_that_came_during_a_collection_stays(measured, 
     assert ck.metrics_of(6) == ck.metrics_of(7) == {"val:loss": 0.01}
 
 
+@pytest.mark.parametrize("step", ["lastest", "newest", "Best:val:loss:min", "bst:val:loss:min"])
+def test_a_name_that_is_nearly_one_of_a_checkpoint_is_told_what_names_are(measured, step):
+    with pytest.raises(NoCheckpoint, match="To name one, give a step, an id, 'latest', or the best by a metric"):
+        hw.Checkpoints(measured).open(step)
+
+
+@pytest.mark.parametrize("wrong", [3.0, {1: 2.0}, ["val_loss"]])
+def test_metrics_that_have_no_names_are_refused(measured, wrong):
+    with hw.Checkpoints(measured) as ck:
+        with pytest.raises(UsageError, match=r"give numbers by name, such as {'val_loss': 0.3}"):
+            ck.save({"w": np.full(2, 9)}, 9, metrics=wrong)
+        with pytest.raises(UsageError, match="give numbers by name"):
+            ck.add_metrics(4, wrong)
+
+
+def test_the_best_is_that_of_those_that_were_kept(measured):
+    assert hw.Checkpoints(measured).open("best:val:loss:min").manifest.step == 3
+    hw.Checkpoints(measured).gc(Keep(last=2))
+    assert hw.Checkpoints(measured).open("best:val:loss:min").manifest.step == 4
+    ck = hw.Checkpoints(measured, keep=Keep(last=1, best=("val:loss", "min", 1)))
+    ck.gc()
+    assert [each.step for each in ck.manifests()] == [5, 4]
+    assert ck.open("best").manifest.step == 4
+
+
 def test_damaged_metrics_are_left_out(measured):
     ck = hw.Checkpoints(measured)
     ck.add_metrics(4, {"acc": 0.75})

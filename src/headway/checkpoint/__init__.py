@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from headway.checkpoint.save import Save as Save
     from headway.checkpoint.streams import Rng as Rng
     from headway.checkpoint.streams import Streams as Streams
+    from headway.checkpoint.trained import Trained as Trained
 
 _WHERE = {
     "Checkpoints": "checkpoints",
@@ -49,6 +50,7 @@ _WHERE = {
     "Split": "rules",
     "Streams": "streams",
     "Tied": "rules",
+    "Trained": "trained",
 }
 
 

@@ -125,7 +125,7 @@ class Sigterm:
     @property
     def came(self) -> bool:
         if self._frame is not None:
-            return self._frame.call._engine.ready.stopped
+            return self._frame.call._engine.ready.ending
         return self._at is not None or run_is_ending()
 
     def note(self, number: int, frame: FrameType | None) -> None:

@@ -21,6 +21,7 @@ from headway.errors import CheckpointDamaged, NoCheckpoint, UsageError
 _FOLDER = re.compile(rf"{STEPS}/(\d{{12,}})-([^/]+)")
 SHORTEST = 4  # of an abbreviated id
 Note = Callable[[str], None]
+_HOW = "give a step, an id, 'latest', or the best by a metric as 'best:val_loss:min'"
 
 
 class Damaged(msgspec.Struct, frozen=True):
@@ -128,7 +129,7 @@ def find(backend: Backend, step: int | str, note: Note = lambda why: None) -> Ma
         try:
             step = operator.index(step)
         except TypeError:
-            raise UsageError(f"{step!r} names no checkpoint: give a step, an id or 'latest'") from None
+            raise UsageError(f"{step!r} names no checkpoint: {_HOW}") from None
     if isinstance(step, str) and step.partition(":")[0] == BEST:
         catalog = manifests(backend)
         for each in catalog.damaged:
@@ -149,7 +150,8 @@ def find(backend: Backend, step: int | str, note: Note = lambda why: None) -> Ma
     known = places(backend)
     chosen = _meant(known, step)
     if not chosen:
-        raise NoCheckpoint(f"{backend.url} has no checkpoint {step!r}. There {_listing(known)}")
+        how = f". To name one, {_HOW}" if isinstance(step, str) and not any(map(str.isdecimal, step)) else ""
+        raise NoCheckpoint(f"{backend.url} has no checkpoint {step!r}. There {_listing(known)}{how}")
     read: list[Manifest] = []
     errors: list[CheckpointDamaged] = []
     for place in chosen:

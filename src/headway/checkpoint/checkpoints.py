@@ -72,10 +72,11 @@ class _Said(msgspec.Struct, frozen=True):
 
 
 class _Wanted(msgspec.Struct, frozen=True):
-    """The names that a rank loads, and those that it would if the checkpoint had them."""
+    """The names that a rank loads, those that it would if the checkpoint had them, and those that it leaves alone."""
 
     claimed: set[str]
     missing: dict[str, str]
+    declined: set[str] = set()
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,7 @@ class Checkpoints:
         self._given_ranks = ranks
         self._on_event = on_event
         self._options: dict[str, Any] = {"buffers": buffers, "debug": debug, "deadline_s": deadline_s, "share": share}
-        self._options["provenance"] = dict(provenance or {})
+        self._options["provenance"] = _as_json(provenance or {})
         self._saver: Saver | None = None
         self._came_from = ""
 
@@ -183,7 +184,7 @@ class Checkpoints:
         step = _integer(step, "save(step=…)")
         if step < 0:
             raise UsageError(f"save(step={step}): a step says how many are done, so it is 0 or more")
-        kept = {name: _metric(name, value) for name, value in (metrics or {}).items()}
+        kept = _numbers(metrics or {}, "save(metrics=…)")
         for name in [name for name, value in kept.items() if not math.isfinite(value)]:
             warnings.warn(f"step {step}: the metric {name}={kept.pop(name)} is not kept: it is no number", RuntimeWarning, 2)
         saver = self._saving()
@@ -282,7 +283,7 @@ class Checkpoints:
         if every is not None and every < 1:
             raise UsageError(f"steps(every={every}): save after every 1 or more steps")
         if every_s is not None and not _positive(every_s):
-            raise UsageError(f"steps(every_s={every_s!r}): give a number of seconds")
+            raise UsageError(f"steps(every_s={every_s!r}): give a number of seconds above 0")
         refuse_copies(state)
         first = self._begin(state, asked)
         if first < total:
@@ -478,16 +479,21 @@ class Checkpoints:
                 )
                 if fresh:
                     refuse_half_a_part(into, inventories[0])
-                return msgspec.msgpack.encode(_Wanted(claimed(inventories[0]), inventories[0].missing))
+                return msgspec.msgpack.encode(
+                    _Wanted(claimed(inventories[0]), inventories[0].missing, set(inventories[0].declined))
+                )
 
             wanted = [_decode_wanted(each) for each in together(ranks, prepare)]
             names: set[str] = set().union(*(each.claimed for each in wanted))
+            declined: set[str] = set().union(*(each.declined for each in wanted))
             if asked.strict and selection.everything and into is not None:
-                refuse_unclaimed(manifest.objects, manifest.values, names)
+                refuse_unclaimed(manifest.objects, manifest.values, names | declined)
                 if layout is not None:
                     layout.check_rules(manifest.objects)
             missing = {name: kind for each in wanted for name, kind in each.missing.items()}
             met = fit(manifest, names, missing, selection, into)
+            for why in dict.fromkeys(inventories[0].declined.values()):
+                warnings.warn(why, RuntimeWarning, stacklevel=4)
             parts = sorted({name.partition(".")[0] for name in missing}) if fresh else met.untouched
             if parts:
                 why = "was imported and " if fresh else ""
@@ -501,7 +507,7 @@ class Checkpoints:
                 inventories[0],
                 ranks=ranks,
                 memory_bytes=asked.memory_bytes,
-                select=selection,
+                select=lambda name: selection(name) and name not in declined,
                 strict=strict,
                 on_phase=monitor.note,
             )
@@ -568,7 +574,7 @@ class Checkpoints:
             >>> ck.add_metrics(120, {"val_loss": 0.31})  # doctest: +SKIP
             >>> ck.load(into=state, step="best:val_loss:min")  # doctest: +SKIP
         """
-        numbers = {name: _metric(name, value) for name, value in metrics.items()}
+        numbers = _numbers(metrics, "add_metrics(…)")
         if not numbers or not all(map(math.isfinite, numbers.values())):
             raise UsageError(f"add_metrics({dict(metrics)!r}): give finite numbers by name")
         add_metrics(self.backend, find(self.backend, self._meant(step), self._note).id, numbers)
@@ -645,7 +651,10 @@ def _integer(number: Any, what: str) -> int:
 
 
 def _positive(number: Any) -> bool:
-    return isinstance(number, int | float) and 0 < number < math.inf
+    try:
+        return not isinstance(number, str) and 0 < float(number) < math.inf
+    except (TypeError, ValueError):
+        return False
 
 
 def _refuse_other_epochs(manifest: Manifest, asked: _Asked) -> None:
@@ -657,8 +666,24 @@ def _refuse_other_epochs(manifest: Manifest, asked: _Asked) -> None:
         )
 
 
+def _numbers(metrics: Any, what: str) -> dict[str, float]:
+    """Metrics as they are kept. Arrays and tensors of one number are numbers."""
+    if not isinstance(metrics, Mapping) or not all(isinstance(name, str) for name in metrics):
+        raise UsageError(f"{what} is {metrics!r}: give numbers by name, such as {{'val_loss': 0.3}}")
+    return {name: _metric(name, value) for name, value in metrics.items()}
+
+
 def _metric(name: str, value: Any) -> float:
     try:
         return float(value)
     except (TypeError, ValueError, RuntimeError):
         raise UsageError(f"the metric {name} is {value!r}: give a number") from None
+
+
+def _as_json(provenance: Mapping[str, Json]) -> dict[str, Json]:
+    """Provenance as it will be in the manifest. Raises UsageError for what JSON has not."""
+    try:
+        kept: dict[str, Json] = msgspec.json.decode(msgspec.json.encode(dict(provenance)))
+    except (TypeError, ValueError, msgspec.MsgspecError) as error:
+        raise UsageError(f"Checkpoints(provenance={provenance!r}): {error}. Give names with values as JSON has them") from None
+    return kept

@@ -106,10 +106,11 @@ class Holding:
 class Inventory:
     """What this process holds of a state. `values` is what is no array; `accept` puts loaded values (and what hangs on them, as
     `load_state_dict` of an object) back into the state once all arrays are filled. `missing`: what was wanted of a checkpoint that
-    does not have it, each with its kind ("" where it is no array)."""
+    does not have it, each with its kind ("" where it is no array). `declined`: what of a checkpoint it leaves alone, and why."""
 
     holdings: list[Holding] = field(default_factory=list)
     aliases: dict[str, Object] = field(default_factory=dict)
     values: dict[str, Json] = field(default_factory=dict)
     accept: Callable[[Mapping[str, Json]], None] = lambda values: None
     missing: dict[str, str] = field(default_factory=dict)
+    declined: dict[str, str] = field(default_factory=dict)

@@ -5,7 +5,8 @@ them. Where every rank has a value of its own (generators that were seeded with 
 would give all ranks the same one after a load. So it is named `<path>.rank-<rank>-of-<ranks>`, and each rank gets its own back.
 
 The number of ranks is part of the name, because a rank of four is not a rank of two: nobody knows what the third of four becomes
-when there are two. Such a load is refused. What must survive a change of ranks belongs to the work: see `Streams` and `Cursor`.
+when there are two. Such a load is refused, or the value begins anew where that was allowed. What must survive a change of ranks
+belongs to the work: see `Streams` and `Cursor`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ class PerRank(Source):
     Args:
         value: any state, as `Checkpoints.save` takes it. Arrays are loaded in place; read what is replaced by loading, a number or
             a string, from `.value` again.
+        fresh: where another number of ranks saved it, it stays as it is in the state, and a warning says so. False: such a load is
+            refused.
 
     Example:
         >>> import numpy, tempfile
@@ -37,8 +40,9 @@ class PerRank(Source):
         (12, ['seen.rank-0-of-1'])
     """
 
-    def __init__(self, value: Any) -> None:
+    def __init__(self, value: Any, *, fresh: bool = False) -> None:
         self.value = value
+        self.fresh = fresh
 
     def __repr__(self) -> str:
         return f"PerRank({self.value!r})"
@@ -47,7 +51,15 @@ class PerRank(Source):
         """Put it there under this rank's name. No rule of a layout is asked: it is nobody's shard."""
         from headway.checkpoint.state import put_all
 
-        _refuse_other_ranks(taking, path)
+        if others := _of_other_ranks(taking, path):
+            differ = _differ(taking, path, others)
+            if not self.fresh:
+                raise CheckpointMismatch(
+                    f"{differ}: which of them would get which is not known. Nothing was changed. Start as many ranks, or leave it "
+                    f"as it is: PerRank(…, fresh=True), or select=lambda name: not name.startswith({path + '.'!r})"
+                )
+            taking.decline(others, f"{differ}: it begins as it is in the state")
+            return
         before, taking.placer = taking.placer, Placer()
         try:
             put_all(self.value, taking, _named(path, taking.rank, taking.ranks), self._replace)
@@ -62,18 +74,18 @@ def _named(path: str, rank: int, ranks: int) -> str:
     return f"{path}.rank-{rank}-of-{ranks}" if path else f"rank-{rank}-of-{ranks}"
 
 
-def _refuse_other_ranks(taking: Taking, path: str) -> None:
-    """Raise CheckpointMismatch where what is to be loaded was saved by another number of ranks."""
+def _of_other_ranks(taking: Taking, path: str) -> dict[str, int]:
+    """What of it is to be loaded and was saved by another number of ranks, with that number; nothing if it was saved by as many."""
     if taking.saved is None or not taking.strict:
-        return
+        return {}
     pattern = re.compile(re.escape(f"{path}." if path else "") + r"rank-\d+-of-(\d+)(?:\..*)?")
     names = (name for name in (*taking.saved.objects, *taking.saved.values) if taking.select(name))
-    found = sorted({int(match[1]) for match in map(pattern.fullmatch, names) if match})
-    if found and taking.ranks not in found:
-        saved = f"{found[0]} rank{'s' if found[0] > 1 else ''}"
-        now = f"are {taking.ranks} ranks" if taking.ranks > 1 else "is 1 rank"
-        raise CheckpointMismatch(
-            f"{path or 'the state'} is PerRank and was saved by {saved}, each its own, and there {now} now: which of them "
-            "would get which is not known. Nothing was changed. Start as many ranks, or leave it as it is: "
-            f"select=lambda name: not name.startswith({path + '.'!r})"
-        )
+    found = {match[0]: int(match[1]) for match in map(pattern.fullmatch, names) if match}
+    return {} if taking.ranks in found.values() else found
+
+
+def _differ(taking: Taking, path: str, others: dict[str, int]) -> str:
+    before = min(others.values())
+    saved = f"{before} rank{'s' if before > 1 else ''}"
+    now = f"are {taking.ranks} ranks" if taking.ranks > 1 else "is 1 rank"
+    return f"{path or 'the state'} is PerRank and was saved by {saved}, each its own, and there {now} now"

@@ -81,6 +81,7 @@ class Taking:
         self._aliases: dict[str, Object] = {}
         self._values: dict[str, Json] = {}
         self._keys: dict[tuple[Any, ...], str] = {}
+        self._declined: dict[str, str] = {}
         self._then: list[tuple[str, Callable[[Values], None]]] = []
         self._kept: list[object] = []  # `members` is by id: what has one must not go
 
@@ -155,6 +156,10 @@ class Taking:
             raise UsageError(f"two values of the state are called {name}: rename one (names of nested keys are joined with dots)")
         self._values[name] = value
 
+    def decline(self, names: Iterable[str], why: str) -> None:
+        """Names of the checkpoint that the state knows of and leaves alone."""
+        self._declined.update(dict.fromkeys(names, why))
+
     def then(self, accept: Callable[[Values], None], what: str) -> None:
         """When all arrays are loaded, call it with the values. In order. `what` of the state it loads, for messages."""
         self._then.append((what or "the state", accept))
@@ -196,7 +201,9 @@ class Taking:
             if self.without_memory:
                 _warn_of_no_memory(self.without_memory)
 
-        return Inventory(list(self._holdings.values()), self._aliases, self._values, accept)
+        inventory = Inventory(list(self._holdings.values()), self._aliases, self._values, accept)
+        inventory.declined = self._declined
+        return inventory
 
     def synced(self, path: str) -> None:
         """The array that was put there is sent from the first rank to the others before it is used."""

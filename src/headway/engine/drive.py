@@ -268,7 +268,13 @@ class Driver:
             return contextlib.nullcontext()
         how = f"; go on with: {self._how_to_resume()}" if self._plan.store is not None else ""
         self._last_resort = LastResort(self._seconds_to_end, lambda: self._interrupts > 0, self._last_words, how)
-        return interrupts(self._on_interrupt, self._last_resort.on_signal)
+        return interrupts(self._on_interrupt, self._on_signal)
+
+    def _on_signal(self, number: int) -> None:
+        """In the signal's handler, in the middle of anything."""
+        self._engine.ready.ending = True
+        if self._last_resort is not None:
+            self._last_resort.on_signal(number)
 
     def _seconds_to_end(self, number: int, times: int) -> float | None:
         """How soon after signals this driver has ended; sooner where its loop does not even hear of them."""

@@ -45,6 +45,7 @@ class Ready:
         self.durations: dict[str, tuple[int, float]] = {}  # task: (calls seen, mean seconds)
         self._expected: dict[str, float] = {}  # task: the seconds that ranks go by, so that equal calls keep their order
         self.stopped = False  # no call starts any more
+        self.ending = False  # the run was told to end by a signal, which its loop may not have heard yet
 
     # --- entering ----------------------------------------------------------------------------------------------------
 

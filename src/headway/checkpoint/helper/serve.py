@@ -7,8 +7,11 @@ goes back. The loop itself does nothing that takes long.
 from __future__ import annotations
 
 import contextlib
+import os
 import queue
+import sys
 import threading
+import traceback
 from collections.abc import Callable
 from contextlib import ExitStack
 
@@ -52,17 +55,22 @@ class Service:
         self._to_commit: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
 
     def run(self) -> None:
-        workers = [threading.Thread(target=work, name=work.__name__) for work in (self._write_all, self._commit_all)]
+        workers = [
+            threading.Thread(target=_or_end, args=(work,), name=work.__name__) for work in (self._write_all, self._commit_all)
+        ]
         for worker in workers:
             worker.start()
-        while (order := self._wire.receive()) is not None:
-            self._obey(order)
+        _or_end(self._obey_all)
         for save in list(self._saves.values()):
             if not save.staged:
                 save.stop("the trainer ended before all of its state was copied")
         self._to_write.put(None)
         for worker in workers:
             worker.join()
+
+    def _obey_all(self) -> None:
+        while (order := self._wire.receive()) is not None:
+            self._obey(order)
 
     def _obey(self, order: Order) -> None:
         match order:
@@ -152,3 +160,14 @@ class Service:
     def _tell(self, report: Report, fds: list[int] | None = None) -> None:
         with contextlib.suppress(OSError):  # the trainer is gone: there is nobody to tell
             self._wire.send(report, fds or [])
+
+
+def _or_end(work: Callable[[], None]) -> None:
+    """Do the work of a thread. Where it raises what it should have handled, the process ends, and says so: the trainer waits for
+    answers, and hears of an end, but never of a thread that is no more."""
+    try:
+        work()
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1)
