@@ -264,9 +264,10 @@ def _unanswered(key: str, rows: list[Row]) -> bool:
 
 def cancellations(case: Case) -> int:
     """Somebody cancels the run from outside; it is taken up again. A call whose attempt was cancelled has all its attempts again,
-    and what `hw.random` says hangs on the attempt: steps that use it are left out."""
+    and what `hw.random` says hangs on the attempt, as does the mood of some leaves: steps and leaves that use it are left out."""
     if case.is_calm:
         case = Case(case.seed, tuple(kind for kind in case.kinds if kind not in ("random", "branches")), "cancelled from outside")
+        case.program = _with_leaves(case.program, lambda leaf: "leaf" if leaf.task == "moody" else leaf.task)
     expected = case.expected(case.undisturbed())
     history = case.history()
     at = case.choice.random() * case.choice.choice((0.5, 5, 50))
@@ -415,7 +416,9 @@ def edited(program: Node, choice: random.Random) -> Node:
 
 def source_changes(case: Case) -> int:
     """Change the source of a task that says on_change="rerun" between a crash and a resume: the end is that of the new source."""
-    case = Case(case.seed, case.kinds, "source changed", _of_editions(case.program, case.choice))
+    draw = case.choice.random
+    program = _with_leaves(case.program, lambda leaf: "edition" if draw() < 0.4 else leaf.task)  # many calls whose source changes
+    case = Case(case.seed, case.kinds, "source changed", program)
     expected = case.expected(Case(case.seed, case.kinds, "source changed", case.program, edition=2).undisturbed())
     rows = len(case.undisturbed().rows())
     history = case.history()
@@ -430,19 +433,19 @@ def source_changes(case: Case) -> int:
     return 1
 
 
-def _of_editions(node: Node, choice: random.Random) -> Node:
-    """The program with many calls whose source changes."""
+def _with_leaves(node: Node, task: Callable[[Node], str]) -> Node:
+    """The program with another task for each leaf."""
     made: dict[str, Node] = {}  # a body that is called in several places is one body
 
-    def of_editions(node: Node) -> Node:
+    def changed(node: Node) -> Node:
         if node.name not in made:
             if node.kind == "leaf":
-                made[node.name] = msgspec.structs.replace(node, task="edition") if choice.random() < 0.4 else node
+                made[node.name] = msgspec.structs.replace(node, task=task(node))
             else:
-                made[node.name] = msgspec.structs.replace(node, steps=tuple(tuple(map(of_editions, each)) for each in node.steps))
+                made[node.name] = msgspec.structs.replace(node, steps=tuple(tuple(map(changed, each)) for each in node.steps))
         return made[node.name]
 
-    return of_editions(node)
+    return changed(node)
 
 
 TROUBLES: dict[str, Callable[[Case], int]] = {
