@@ -107,6 +107,25 @@ def test_a_call_that_rested_goes_on_when_the_one_that_took_its_place_has_ended(g
 
 
 @pytest.mark.parametrize("name", ["", "shared"])
+def test_a_call_that_rested_goes_on_when_the_one_that_took_its_place_rests(go, clock, name):
+    @hw.task
+    async def rests(seconds: float) -> float:
+        await asyncio.sleep(seconds)
+        await hw.sleep(1.0)
+        went_on = clock.elapsed
+        await asyncio.sleep(seconds)
+        await hw.sleep(100.0)
+        return went_on
+
+    @hw.task
+    async def program() -> list[float]:
+        with hw.deadline(seconds=1000.0), hw.limit(1, name=name):
+            return await hw.gather(rests(0.0), rests(5.0))
+
+    assert go(program) == pytest.approx([5.0, 6.0], abs=0.2)
+
+
+@pytest.mark.parametrize("name", ["", "shared"])
 def test_a_start_counts_when_the_code_of_its_call_begins(go, clock, name):
     @hw.task
     async def request(number: int) -> None:

@@ -392,6 +392,13 @@ LIMITS: tuple[Bug, ...] = (
         tests="program/test_limits.py::test_a_call_that_rested_goes_on_when_the_one_that_took_its_place_has_ended",
     ),
     bug(
+        "nobody looks for those that go on when a call begins to wait",
+        READY,
+        "        return bool(self._line or self._queues or self._reentering)\n",
+        "        return bool(self._line or self._queues)\n",
+        tests="program/test_limits.py::test_a_call_that_rested_goes_on_when_the_one_that_took_its_place_rests",
+    ),
+    bug(
         "a call that waits for others counts as active",
         READY,
         "            self.active -= not call._spec.batch\n",

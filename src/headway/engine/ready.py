@@ -113,8 +113,8 @@ class Ready:
 
     @property
     def waiting(self) -> bool:
-        """Whether any call is in line."""
-        return bool(self._line or self._queues)
+        """Whether any call is in line, to start or to go on."""
+        return bool(self._line or self._queues or self._reentering)
 
     @property
     def idle(self) -> bool:
