@@ -311,6 +311,13 @@ LIMITS: tuple[Bug, ...] = (
         tests="journal/test_writer.py",
     ),
     bug(
+        "places that are held when the clock is set ahead are over by the new time",
+        "engine/scopes.py",
+        "            self._engine.desk.clock_jumped()\n",
+        "            pass\n",
+        tests="sim/test_a_clock_that_is_set.py",
+    ),
+    bug(
         "a process that was silent for long loses its places to whoever opens the store next",
         LIMITS_OF_THE_STORE,
         '        board.forget("", is_alive)\n',

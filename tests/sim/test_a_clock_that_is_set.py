@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import headway as hw
+from headway.engine.desk import PLACES_S
 from headway.sim.history import History
 from headway.sim.nature import STEADY
 from headway.sim.store import Crash
@@ -160,3 +161,30 @@ def test_a_call_in_another_process_is_told_no_more_time_than_its_deadline_was_to
     assert history.live(bounded_elsewhere, crash=Crash(2, "after")).how == "died"
     history.universe.start += set_by
     assert 0 < history.live(bounded_elsewhere).value <= LENGTH_S
+
+
+@hw.task
+async def works() -> None:
+    await asyncio.sleep(LENGTH_S)
+
+
+async def holds_a_place() -> str:
+    with hw.limit(1, name="desk"):
+        await works()
+    return "over"
+
+
+@pytest.mark.parametrize("set_by", [-HOUR, -YEAR, HOUR, YEAR], ids=["an hour back", "a year back", "an hour ahead", "a year ahead"])
+def test_a_place_that_is_held_when_the_clock_is_set_is_held_by_the_new_time_soon_after(history, set_by):
+    def turn() -> None:
+        history.universe.start += set_by
+
+    def look() -> None:
+        (place,) = history.store._boards["desk"].places.values()
+        left.append(place.until - NOW[-1]())
+
+    left: list[float] = []
+    history.universe.at(15.0, turn)
+    history.universe.at(30.0, look)
+    assert is_over(history.live(holds_a_place))
+    assert 0 < left[0] <= PLACES_S

@@ -99,6 +99,11 @@ class Desk:
         self._asked = -math.inf
         self._engine.ready.dispatch_soon()
 
+    def clock_jumped(self) -> None:
+        """The wall clock was set: say again what is held, before it is taken for something that is over."""
+        self._asked = -math.inf
+        self._engine.ready.dispatch_soon()
+
     def _wake_at(self, when: float) -> None:
         if self._timer is not None:
             self._timer.cancel()

@@ -101,6 +101,8 @@ class Scopes:
         for future in list(self.resting):
             if not future.done():
                 future.set_result(None)
+        if self._engine.desk is not None:
+            self._engine.desk.clock_jumped()
 
 
 class Parked:
