@@ -44,6 +44,9 @@ class ArgumentChanged(UsageError, ValueError):
 
     value: object = None
     """What the call would have returned."""
+    unseen: bool = False
+    """Whether the call was stopped (cancelled, a lost race, a deadline above it). Nobody looks at its error, so the call that made
+    it fails with it as well."""
 
 
 class ForeignHandle(UsageError, ValueError):

@@ -227,6 +227,10 @@ def task(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     resources: named resources it holds while it runs, such as `{"gpu": 1}`; `hw.run(…, resources=…)` says how many there are.
     codec: "pickle" stores results with pickle, for types that the typed codec can't encode. Only for stores you trust.
 
+    A task must not change its arguments, for a replay can't repeat that: a call whose argument has changed when it ends fails with
+    `ArgumentChanged`. A parameter that does not change the result (a client, a cache) is marked `Annotated[T, hw.unkeyed]`: it is
+    no part of the call's name and may change.
+
     Raises UsageError for options that can't work together.
     """
     if unknown := options.keys() - inspect.signature(make_spec).parameters.keys():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import dataclasses
+import functools
 import random
 import threading
 from collections.abc import Callable
@@ -54,6 +55,23 @@ class FixedNote(msgspec.Struct, frozen=True):
 
 class Form(pydantic.BaseModel):
     fields: dict[str, int] = {}
+
+
+class Lazy(pydantic.BaseModel):
+    words: list[str]
+
+    @functools.cached_property
+    def count(self) -> int:
+        return len(self.words)
+
+
+@dataclasses.dataclass
+class LazyState:
+    words: list[str]
+
+    @functools.cached_property
+    def count(self) -> int:
+        return len(self.words)
 
 
 class Pair(collections.namedtuple("Pair", "name turns")):
@@ -140,6 +158,8 @@ UNCHANGED: list[tuple[Callable[[], Any], str]] = [
     (lambda: {1, 2}, "value.add(1)"),
     (lambda: State(), "value.seen['x'] = 1"),  # it does not take part in the comparison
     (lambda: Speaks(), "value.asked += 1"),  # and this is no part of what the object says it is
+    (lambda: Lazy(words=["a"]), "value.count"),
+    (lambda: LazyState(["a"]), "value.count"),
     (lambda: Fixed(1, ("a",)), "hash(value)"),
     (lambda: Form(), "value.model_fields_set"),
     (lambda: np.arange(6.0).reshape(2, 3).T, "value.copy(); value.sum()"),

@@ -143,8 +143,8 @@ CHANGED: tuple[Bug, ...] = (
     bug(
         "what a call has changed before it was stopped goes unnoticed",
         CHANGES,
-        "and stop is not None and not issubclass(type(stop), CallTimeout)",
-        "and False",
+        "    return stop is not None and not issubclass(type(stop), CallTimeout)\n",
+        "    return False\n",
         tests="program/test_changed_arguments.py::test_one_that_is_stopped_after_it_changed_its_argument_fails_whoever_made_it",
     ),
     bug(

@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 
 import headway as hw
+from headway.journal.known import decode_outcome
+from headway.journal.records import Kind
 from headway.sim.history import History
 from headway.sim.nature import STEADY
+from headway.sim.store import Crash
 
 
 @hw.task
@@ -127,7 +130,15 @@ PROGRAMS = {
 def end_of(history: History, program: Any) -> tuple[Any, str]:
     life = history.live(program)
     history.check()
-    return life.value, f"{type(life.error).__name__}: {life.error}"
+    return life.value, f"{type(life.error).__name__}: {life.error!r}"
+
+
+def end_after_a_crash(program: Any, rows: int) -> tuple[Any, str]:
+    """How the run ends that was killed when it had written this many rows."""
+    history = History(1, STEADY)
+    assert history.live(program, crash=Crash(rows, "before")).how == "died"
+    assert len(history.rows()) == rows
+    return end_of(history, program)
 
 
 @pytest.mark.parametrize("who", PROGRAMS)
@@ -137,8 +148,7 @@ def test_a_program_ends_alike_wherever_it_is_killed(who):
     end = end_of(whole, program)
     assert fails == ("ArgumentChanged" in end[1] and "was changed before the call had ended" in end[1]), end
     for rows in range(len(whole.rows())):
-        again = History(2, STEADY, store=whole.store.cut(whole.run_id, rows))
-        assert end_of(again, program) == end, f"after a crash at row {rows}"
+        assert end_after_a_crash(program, rows) == end, f"after a crash at row {rows}"
 
 
 def test_a_batch_ends_alike_wherever_it_is_killed():
@@ -151,4 +161,32 @@ def test_a_batch_ends_alike_wherever_it_is_killed():
     value, _ = end_of(whole, program)
     assert all("step_in_batch: argument histories (a list) was changed" in said for said in value)
     for rows in range(len(whole.rows())):
-        assert end_of(History(2, STEADY, store=whole.store.cut(whole.run_id, rows)), program)[0] == value
+        assert end_after_a_crash(program, rows)[0] == value, f"after a crash at row {rows}"
+
+
+@hw.task
+async def loser(history: list[str]) -> None:
+    history.append("begun")
+    await asyncio.sleep(100)
+
+
+@hw.task
+async def races() -> int:
+    history: list[str] = []
+    await hw.race(loser(history), step_on_a_copy([], 0))
+    return await note(history)
+
+
+def test_what_a_loser_has_changed_fails_the_caller_of_the_race():
+    """Killed when the race was decided and the end of the loser not recorded, it goes on without the loser, and nothing changes."""
+    said = "loser: argument history (a list) was changed"
+    whole = History(1, STEADY)
+    assert said in end_of(whole, races)[1]
+    ends = [decode_outcome(row.body).task if row.kind & 15 == Kind.OUTCOME else "" for row in whole.rows()]
+    lost = next(row for row, task in enumerate(ends, 1) if task.endswith("loser"))
+    for rows in range(len(whole.rows())):
+        value, error = end_after_a_crash(races, rows)
+        if rows in range(1, lost):
+            assert (value, error) == (len("[]"), "NoneType: None"), rows
+        else:
+            assert said in error, rows

@@ -60,21 +60,26 @@ def unless_changed(call: Handle[Any], value: Any, error: BaseException | None) -
         found += _changed_inputs(call)
     if not found:
         return error
-    also = "" if error is None else f" (The attempt also failed, with {said(error)})"
+    also = f" (The attempt also failed, with {said(error)})" if error is not None and issubclass(type(error), Exception) else ""
     changed = ArgumentChanged(
         f"{spec.name}: argument {' and '.join(found)} was changed before the call had ended, by the task or by other code that has "
         "it. A replay gives back the recorded result and can't repeat that. Change a copy (copy.deepcopy) and return what is to be "
         f"seen; mark a parameter that does not change the result with Annotated[T, hw.unkeyed].{also}"
     )
     changed.value = value
+    changed.unseen = _stopped_by_others(call)
     changed.__cause__ = error
     return changed
 
 
-def was_unseen(call: Handle[Any]) -> bool:
-    """Whether a failed call changed an argument, and was stopped by somebody who does not look at its error."""
+def is_unseen(call: Handle[Any]) -> bool:
+    """Whether a failed call changed an argument and whoever stopped it does not look at its error, be it an earlier life's."""
+    return issubclass(type(call._error), ArgumentChanged) and call._error.unseen  # type: ignore[union-attr]
+
+
+def _stopped_by_others(call: Handle[Any]) -> bool:
     stop = call._x.stop if call._x is not None else None
-    return issubclass(type(call._error), ArgumentChanged) and stop is not None and not issubclass(type(stop), CallTimeout)
+    return stop is not None and not issubclass(type(stop), CallTimeout)
 
 
 def _is_looked_at(call: Handle[Any], error: BaseException | None) -> bool:

@@ -23,7 +23,7 @@ from headway.engine.admission import Admission
 from headway.engine.batch import Batches
 from headway.engine.books import Books
 from headway.engine.bounds import Scope
-from headway.engine.changed import cannot_change, note_members, unless_changed, was_unseen
+from headway.engine.changed import cannot_change, is_unseen, note_members, unless_changed
 from headway.engine.desk import Desk
 from headway.engine.handle import (
     CANCELLED,
@@ -421,7 +421,7 @@ class Engine:
         if parent is not None:
             if state == FAILED:
                 x = parent.extra()
-                if not call._awaited or was_unseen(call):
+                if not call._awaited or is_unseen(call):
                     x.failures.append(call)
                 keeps = parent._spec.retry is not None or parent._memo is not None or parent._share is not None
                 if keeps and call._error is not None:

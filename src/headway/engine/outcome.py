@@ -14,7 +14,7 @@ import msgspec
 
 from headway.engine import events
 from headway.engine.callables import said
-from headway.engine.changed import was_unseen
+from headway.engine.changed import is_unseen
 from headway.engine.handle import CANCELLED, FAILED, MISSING, OK, Frame, Handle
 from headway.engine.identity import decision_key, sibling_key
 from headway.engine.replay import epoch_name, inputs_digest
@@ -62,7 +62,7 @@ class Outcomes:
 
     def unawaited(self, call: Handle[Any]) -> BaseException | None:
         """The errors of children that nobody awaited, as one error of their parent."""
-        lost = [child for child in call.extra().failures if not child._awaited or was_unseen(child)]
+        lost = [child for child in call.extra().failures if not child._awaited or is_unseen(child)]
         if not lost:
             return None
         names = ", ".join(child.describe() for child in lost[:3]) + (" and others" if len(lost) > 3 else "")
