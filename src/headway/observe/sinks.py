@@ -78,8 +78,8 @@ class JsonlSink:
         self.close()
 
     def _refuse_another_file(self, fd: int) -> None:
-        """A typo must not append events to a program or a model."""
-        if (first := os.pread(fd, 1, 0)) not in (b"", b"{"):
+        """A typo must not append events to a program or a model. Devices and pipes hold nothing."""
+        if os.fstat(fd).st_size and (first := os.pread(fd, 1, 0)) != b"{":
             os.close(fd)
             raise UsageError(f"{self.path} is no file of events (it begins with {first!r}): nothing is appended; name another")
 
