@@ -67,7 +67,7 @@ NAMES = [
 
 def test_every_public_name_is_there_and_no_other():
     floors = {"cli", "engine", "journal", "models", "observe", "pools", "search", "sim", "train"}
-    modules = {"checkpoint", "errors", "inside", "join", "loose", "near", "scope"} | floors
+    modules = {"checkpoint", "errors", "extras", "inside", "join", "loose", "near", "scope"} | floors
     found = {name for name in vars(headway) if not name.startswith(("_", "@"))} - modules - {"TYPE_CHECKING", "Any"}
     raised = {name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, BaseException)}
     assert found - {"Checkpoints"} == {*NAMES, *raised}
@@ -110,7 +110,7 @@ print(hw.run(train, store="store", progress=False))
 """
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True)
-    assert done.stdout == f'hw.Checkpoints needs {missing}: pip install "headway[numpy]"\n' * 2, done.stderr
+    assert done.stdout == f"hw.Checkpoints needs {missing}: pip install 'headway[numpy]'\n" * 2, done.stderr
 
 
 def test_every_error_says_when_it_is_raised():

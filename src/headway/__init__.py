@@ -209,11 +209,14 @@ def __getattr__(name: str) -> Any:
 
 def _needs_numpy(error: ModuleNotFoundError) -> Any:
     """In the place of `Checkpoints` where an extra is missing: it says so when it is used, so that a star import still works."""
-    if error.name not in ("numpy", "xxhash", "ml_dtypes"):
+    from headway.extras import EXTRAS, missing
+
+    library = error.name or ""
+    if library not in EXTRAS:
         raise error
 
     def checkpoints(*_: object, **__: object) -> Any:
-        raise UsageError(f'hw.Checkpoints needs {error.name}: pip install "headway[numpy]"')
+        raise missing("hw.Checkpoints", library)
 
     return checkpoints
 

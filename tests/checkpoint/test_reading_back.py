@@ -114,7 +114,7 @@ def test_an_open_checkpoint_gives_tensors_of_every_type_without_ml_dtypes(tmp_pa
                 assert not mine.ndim or torch.equal(mine.contiguous().view(torch.uint8), its.contiguous().view(torch.uint8))
                 assert str(mine.tolist()) == str(its.tolist())
             if dtype is torch.bfloat16:
-                with pytest.raises(UsageError, match="need ml_dtypes"):
+                with pytest.raises(UsageError, match="needs ml_dtypes: pip install"):
                     opened["w"][:]
 
 

@@ -437,7 +437,7 @@ def test_without_the_libraries_a_command_says_what_to_install(folder: Folder, ro
     command = [sys.executable, "-c", program, "ckpt", "ls", root]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert done.stderr == "checkpoints need xxhash: pip install 'headway[numpy]'\n"
+    assert done.stderr == "headway ckpt needs xxhash: pip install 'headway[numpy]'\n"
 
 
 def test_help_imports_nothing_that_is_slow(folder: Folder) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +32,6 @@ def test_another_comparison_is_another_run_and_the_same_command_the_same_one(
         assert result.exit_code == 0, result.output
     assert len(set(names)) == len(commands)
     assert names[: len(commands)] == names[len(commands) :]
-
-
-def test_without_pytorch_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "headway.search.bench.methods", None)
-    result = CliRunner().invoke(app, ["bench", "search"])
-    assert result.exit_code == 2
-    assert "pip install 'headway[torch,solve]'" in result.output
 
 
 def test_an_unknown_method_is_named_with_those_that_exist() -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from headway.extras import needed
+
 if TYPE_CHECKING:
     from headway.checkpoint.checkpoints import Checkpoints as Checkpoints
     from headway.checkpoint.checkpoints import Restored as Restored
@@ -57,4 +59,5 @@ _WHERE = {
 def __getattr__(name: str) -> Any:
     if name not in _WHERE:
         raise AttributeError(f"module 'headway.checkpoint' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"headway.checkpoint.{_WHERE[name]}"), name)
+    with needed(f"headway.checkpoint.{name}"):
+        return getattr(importlib.import_module(f"headway.checkpoint.{_WHERE[name]}"), name)

@@ -19,6 +19,7 @@ from headway.checkpoint.sources import local_of
 from headway.checkpoint.taking import Saved, Taking, fresh
 from headway.checkpoint.tree import decode, references
 from headway.errors import UsageError
+from headway.extras import needed
 
 Arrays = Literal["numpy", "torch"]
 
@@ -30,7 +31,8 @@ class Whole:
         if arrays not in (None, "numpy", "torch"):
             raise UsageError(f"load(arrays={arrays!r}): 'numpy' or 'torch'")
         if arrays == "torch":
-            importlib.import_module("torch")
+            with needed("load(arrays='torch')"):
+                importlib.import_module("torch")
         self.state: dict[str, Any] = {}
         self._manifest = manifest
         self._torch = arrays == "torch" or (arrays is None and "torch" in sys.modules)

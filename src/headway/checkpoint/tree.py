@@ -16,6 +16,7 @@ from typing import Any
 
 from headway.checkpoint.manifest import Json
 from headway.errors import CheckpointDamaged, UsageError
+from headway.extras import needed
 
 _EXACT = 2**53  # beyond it, readers that know only doubles change an integer
 _ARRAYS = ("$array", "$tensor", "$scalar")
@@ -128,7 +129,5 @@ def references(tree: Json) -> Iterator[tuple[str, str]]:
 
 def _torch_values() -> Any:
     """What knows the values of torch, which is not imported for a tree without any."""
-    try:
+    with needed("a value of this checkpoint"):
         return importlib.import_module("headway.checkpoint.torch_values")
-    except ModuleNotFoundError:
-        raise UsageError("a value in this checkpoint is one of torch's: install torch to read it") from None

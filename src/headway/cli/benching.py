@@ -50,12 +50,11 @@ def search(
 
     import headway as hw
     from headway.errors import UsageError
+    from headway.extras import needed
 
-    try:
+    with needed("headway bench search", "torch,solve"):
         from headway.search.bench import program, report
         from headway.search.bench.methods import METHODS, OPTIMAL
-    except ImportError as error:
-        raise UsageError(f"headway bench search needs PyTorch: pip install 'headway[torch,solve]' ({error})") from None
 
     known = [*METHODS, OPTIMAL]
     if unknown := [name for name in method or [] if name not in known]:

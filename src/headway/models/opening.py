@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from headway.errors import UsageError
+from headway.extras import needed
 from headway.models.base import BatchModel, Model
 from headway.models.endpoint import Endpoint
 from headway.models.local import Local
@@ -42,8 +43,6 @@ def open(name: str) -> Model | BatchModel:  # noqa: A001 - as a file is opened
 
 
 def _countdown(name: str) -> BatchModel:
-    try:
+    with needed("the Countdown model"):
         from headway.models.countdown.sampling import CountdownModel
-    except ImportError as error:
-        raise UsageError(f"the Countdown model needs PyTorch: pip install 'headway[torch]' ({error})") from None
     return CountdownModel.shipped() if name == "countdown" else CountdownModel.load(name)

@@ -19,9 +19,10 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iter
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
+from headway import extras
 from headway.engine.handle import current
 from headway.engine.signature import unkeyed
-from headway.errors import ModelUnavailable, NotInRun, UsageError
+from headway.errors import ModelUnavailable, NotInRun
 from headway.models.answers import Envelope, Kind, Refused, Wanted, error_of, models_document, wanted
 from headway.models.ask import begin
 from headway.models.base import BatchModel, Model, Piece, Reply
@@ -74,11 +75,7 @@ async def serve(model: Annotated[Model | BatchModel, unkeyed], listening: Annota
 
 def require() -> None:
     """Raises UsageError without the extra."""
-    try:
-        import starlette  # noqa: F401
-        import uvicorn  # noqa: F401
-    except ImportError:
-        raise UsageError("headway serve needs starlette and uvicorn: pip install 'headway[ui]'") from None
+    extras.require("headway serve", "starlette", "uvicorn")
 
 
 def app(model: Model | BatchModel) -> Callable[[Any, Any, Any], Awaitable[None]]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
-from headway.errors import UsageError
+from headway.extras import needed
 from headway.pools.base import Seat
 
 COLLECTIVE_TIMEOUT = timedelta(minutes=10)
@@ -24,11 +24,9 @@ def joined(seat: Seat | None) -> Iterator[None]:
     if seat is None:
         yield
         return
-    try:
+    with needed("a gang"):
         import torch
         import torch.distributed as dist
-    except ImportError:
-        raise UsageError('a gang needs PyTorch: pip install "headway[torch]"') from None
     os.environ.update(RANK=str(seat.rank), WORLD_SIZE=str(seat.size), LOCAL_RANK=str(seat.rank), LOCAL_WORLD_SIZE=str(seat.size))
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     torch.set_num_threads(max(1, cores // seat.size))

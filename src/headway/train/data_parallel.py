@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from headway.errors import UsageError
+from headway.extras import needed
 
 if TYPE_CHECKING:
     import torch
@@ -38,10 +39,8 @@ class DataParallel:
     """This process's place among those that train the same model on shares of each batch. Alone outside of a gang."""
 
     def __init__(self) -> None:
-        try:
+        with needed("DataParallel"):
             import torch.distributed as dist
-        except ImportError:
-            raise UsageError('DataParallel needs PyTorch: pip install "headway[torch]"') from None
         here = dist.is_available() and dist.is_initialized()
         self.rank: int = dist.get_rank() if here else 0
         self.size: int = dist.get_world_size() if here else 1

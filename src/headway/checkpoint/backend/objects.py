@@ -31,6 +31,7 @@ from headway.checkpoint.backend.base import DataWriter, Stat
 from headway.checkpoint.backend.names import already_there, elsewhere, inside
 from headway.checkpoint.backend.upload import Upload
 from headway.errors import CheckpointDamaged, CheckpointError, NoCheckpoint, UsageError
+from headway.extras import needed
 
 DEADLINE_S = 120.0
 REQUEST_S = 30.0
@@ -47,10 +48,8 @@ class ObjectBackend:
         self.url = url.rstrip("/")
         self._deadline_s = deadline_s
         self._request_s = min(request_s, deadline_s)
-        try:
+        with needed(f"the object store {url}"):
             self._obs = importlib.import_module("obstore")
-        except ImportError:
-            raise UsageError(f"{url} is an object store: install Headway with it (pip install 'headway[objects]')") from None
         self._errors = importlib.import_module("obstore.exceptions")
         self._store = self._open(url)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from headway.errors import UsageError
+from headway.extras import needed
 from headway.models.countdown.puzzle import expression, parse
 
 
@@ -31,8 +31,6 @@ def solves(text: str) -> bool:
 
 @lru_cache(maxsize=1)
 def _scorer() -> Any:
-    try:
+    with needed("the judge of Countdown"):
         import reasoning_gym
-    except ImportError:
-        raise UsageError('the judge of Countdown is reasoning-gym: pip install "headway[solve]"') from None
     return reasoning_gym.create_dataset("countdown", size=1, seed=0)

@@ -10,18 +10,21 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from headway.errors import UsageError
+from headway.extras import needed
 from headway.models.countdown.network import Countdown, Shape
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+_FILES = "a file of the Countdown model"
 SHIPPED = Path(__file__).parent / "trained" / "countdown.safetensors"
 
 
 def write(path: Path, network: Countdown, about: dict[str, str]) -> None:
     """Write the model's file, whole or not at all. `about`: its provenance, in words."""
-    import torch
-    from safetensors.torch import save_file
+    with needed(_FILES):
+        import torch
+        from safetensors.torch import save_file
 
     state = {name: value.to(torch.float16).contiguous() for name, value in network.state_dict().items()}
     shape = msgspec.json.encode(asdict(network.shape)).decode()
@@ -49,7 +52,8 @@ def read(path: Path) -> Countdown:
     Raises:
         UsageError: there is no such file, or it holds something else.
     """
-    from safetensors import SafetensorError, safe_open
+    with needed(_FILES):
+        from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, "pt") as file:
@@ -66,8 +70,8 @@ def read(path: Path) -> Countdown:
 
 def about(path: Path) -> dict[str, str]:
     """What a file says of itself."""
-    from safetensors import safe_open
-
+    with needed(_FILES):
+        from safetensors import safe_open
     with safe_open(path, "pt") as file:
         return dict(file.metadata() or {})
 
