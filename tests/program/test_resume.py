@@ -852,17 +852,21 @@ def test_a_fork_knows_all_but_the_call_and_what_it_is_part_of(go, tmp_path):
     assert RAN == [1, 2, 3, 2]
 
 
-def test_a_fork_at_a_call_of_a_failed_attempt_comes_to_the_same_end(go, tmp_path):
-    """The call is asked by the first attempt, which fails by itself; so does an attempt of the call above, later on."""
+@pytest.mark.parametrize(("at", "runs_again"), [(0, [1, 2]), (1, [2])])
+def test_a_fork_goes_on_with_the_attempts_of_the_calls_above(go, tmp_path, at, runs_again):
+    """The first attempt fails by itself, the second succeeds; later an attempt of the call above fails, because of another call."""
     keys: list[str] = []
+    attempts: list[int] = []
     down = [True]
 
     @hw.task(name="fork_drawn")
     async def drawn() -> float:
+        RAN.append("drawn")
         return hw.random().random()
 
     @hw.task(name="fork_picky", retry=hw.Retry(attempts=3, delay_s=0.1))
     async def picky() -> float:
+        attempts.append(hw.call().attempt)
         handle = drawn()
         keys.append(handle.key.hex())
         value = await handle
@@ -887,5 +891,9 @@ def test_a_fork_at_a_call_of_a_failed_attempt_comes_to_the_same_end(go, tmp_path
         return await above()
 
     value = go(program)
-    new = hw.fork("run", at=keys[0], store=tmp_path / "store", new_id="other")
+    assert attempts == [1, 2]
+    attempts.clear()
+    new = hw.fork("run", at=keys[at], store=tmp_path / "store", new_id="other")
     assert go(program, run_id=new) == value
+    assert attempts == runs_again
+    assert RAN == ["drawn"] * 3

@@ -91,9 +91,16 @@ BRANCHES: tuple[Bug, ...] = (
     bug(
         "a fork knows how attempts failed after the call that it finds out again",
         "journal/forking.py",
-        "        if kind == Kind.ATTEMPT and row.key in above and seq > began:\n",
-        "        if False:\n",
-        tests="program/test_resume.py::test_a_fork_at_a_call_of_a_failed_attempt_comes_to_the_same_end",
+        "                kept[seq] = not forgotten\n",
+        "                kept[seq] = True\n",
+        tests="program/test_resume.py::test_a_fork_goes_on_with_the_attempts_of_the_calls_above",
+    ),
+    bug(
+        "in a fork the calls above have all their attempts again",
+        "journal/forking.py",
+        "encode_body(msgspec.structs.replace(attempt, goes_on=True))",
+        "row.body",
+        tests="program/test_resume.py::test_a_fork_goes_on_with_the_attempts_of_the_calls_above",
     ),
     bug(
         "a fork forgets which branch made the call that it finds out again",
@@ -630,7 +637,7 @@ RETRIED: tuple[Bug, ...] = (
         OUTCOME,
         "        call._floor = self._note_attempt(call, error, engine.wall() + delay)\n",
         "        self._note_attempt(call, error, engine.wall() + delay)\n",
-        Edit(ADMISSION, "            call._floor = max(call._floor, seq)\n", ""),
+        Edit(ADMISSION, "            call._floor = seq if attempt.goes_on else max(call._floor, seq)\n", ""),
         tests="sim/test_exact_moments.py",
     ),
     bug(

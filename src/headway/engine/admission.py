@@ -107,10 +107,10 @@ class Admission:
             call._prefix = b""
             if call._share is not None:
                 call._share.begin(max(call._share._epoch, attempt.shared_epoch))
-            if seq <= call._floor:  # attempts of a life that ended: this one has all of its own
+            if seq <= call._floor and not attempt.goes_on:  # attempts of a life that ended: this one has all of its own
                 return
             call._attempt = attempt.attempt
-            call._floor = max(call._floor, seq)
+            call._floor = seq if attempt.goes_on else max(call._floor, seq)
             delay = attempt.retry_at - attempt.ended
             if (rest := left_s(attempt.retry_at, delay, self._engine.wall())) > 0:
                 self._engine.rest(call, rest)

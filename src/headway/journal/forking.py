@@ -1,21 +1,23 @@
 """Which rows a fork takes along.
 
 A fork at a call knows everything its source knew, except what has to be found out again: the outcome of the call and of
-everything below it, the outcomes of the calls it is part of, and what those calls were told (who won, which event came) and which
-of their attempts failed after the call began. The signals that nothing in the fork was told wait in its queue. Siblings keep their
-results; one that got the call's result by handle is checked against the new one when it is asked.
+everything below it, the outcomes of the calls it is part of, what those calls were told (who won, which event came) after the call
+began, and which of their attempts failed since and asked for other calls from then on. The signals that nothing in the fork was
+told wait in its queue. Siblings keep their results; one that got the call's result by handle is checked against the new one when it
+is asked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 
 import msgspec
 
 from headway.errors import UsageError
 from headway.journal.codec import decode
 from headway.journal.given import EVENT, Given
-from headway.journal.known import decode_decision, decode_outcome, decode_placed, encode_body, says_moved
+from headway.journal.known import decode_attempt, decode_decision, decode_outcome, decode_placed, encode_body, says_moved
 from headway.journal.records import COSTED, NO_PARENT, Kind, Row, RunInfo, Signal, Status
 from headway.journal.store import Store
 
@@ -26,12 +28,15 @@ def fork_rows(store: Store, source: RunInfo, at: bytes | str, new_id: str, now: 
     key = _find(at, rows, source)
     parents = {row.key: row.parent for _, row in rows if row.kind & (COSTED - 1) != Kind.DECISION}
     below = _below(key, parents)
-    above = set()
+    path = [key]
     parent = parents.get(key, NO_PARENT)
-    while parent in parents and parent not in above:
-        above.add(parent)
+    while parent in parents and parent not in path:
+        path.append(parent)
         parent = parents[parent]
-    above.add(source.spec.root)
+    if source.spec.root not in path:
+        path.append(source.spec.root)
+    above = set(path[1:])
+    attempts = _attempts_above(rows, path)
     began = next((seq for seq, row in rows if row.key in below), 0)
 
     def keep(seq: int, row: Row) -> bool | Row:
@@ -40,8 +45,8 @@ def fork_rows(store: Store, source: RunInfo, at: bytes | str, new_id: str, now: 
             return _only_its_place(row)
         if row.key in below or row.parent in below:
             return False
-        if kind == Kind.ATTEMPT and row.key in above and seq > began:
-            return False
+        if seq in attempts:
+            return attempts[seq]
         told = kind == Kind.DECISION and row.parent in above and seq > began and not row.kind & COSTED
         return not told or says_moved(row.body)
 
@@ -50,6 +55,36 @@ def fork_rows(store: Store, source: RunInfo, at: bytes | str, new_id: str, now: 
     for signal in _not_told(store, source, rows, keep):
         store.send_signal(new_id, signal.name, signal.value, signal.at)
     return new_id
+
+
+def _attempts_above(rows: Sequence[tuple[int, Row]], path: Sequence[bytes]) -> dict[int, bool | Row]:
+    """What a fork keeps of the failed attempts of the calls above, by seq. `path`: the call that is found out again, and those
+    above it from the bottom up.
+
+    After one that began a new epoch the call below is asked under another key: it is forgotten, and so are those that follow. One
+    that led to a success goes on, also where a call above it failed later, and would ask for all attempts anew.
+    """
+    kept: dict[int, bool | Row] = {}
+    for below, call in pairwise(path):
+        ended = max((seq for seq, row in rows if row.key == below and row.kind & (COSTED - 1) == Kind.OUTCOME), default=0)
+        led: dict[int, Row] = {}
+        epoch, forgotten = 0, False
+        for seq, row in rows:
+            if row.key != call:
+                continue
+            if row.kind & (COSTED - 1) == Kind.ATTEMPT:
+                attempt = decode_attempt(row.body)
+                forgotten = forgotten or (attempt.epoch > epoch and seq > ended)
+                epoch = max(epoch, attempt.epoch)
+                kept[seq] = not forgotten
+                led[seq] = Row(row.kind, row.key, row.parent, encode_body(msgspec.structs.replace(attempt, goes_on=True)))
+            elif row.kind & (COSTED - 1) == Kind.OUTCOME:
+                outcome = decode_outcome(row.body)
+                epoch = max(epoch, outcome.epoch)
+                if outcome.status != Status.OK:
+                    led.clear()
+        kept.update((seq, row) for seq, row in led.items() if kept[seq])
+    return kept
 
 
 def _only_its_place(row: Row) -> bool | Row:

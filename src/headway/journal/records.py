@@ -106,6 +106,7 @@ class Attempt(msgspec.Struct, frozen=True, array_like=True):
     shared_epoch: int = 0  # the epoch of the children of the next attempt under the shared name
     asked: bytes = b""  # as in Outcome; empty where it is large
     params: tuple[str, ...] = ()
+    goes_on: bool = False  # in a fork: the call had succeeded before one above it failed, and is found out again from here
 
 
 class Charge(msgspec.Struct, frozen=True, array_like=True):

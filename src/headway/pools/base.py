@@ -2,8 +2,8 @@
 
 The engine keeps the queue and the order; a pool keeps only slots. Every method and callback runs on the event loop's
 thread. A pool is honest about cancelling: it says at once what it can do (`cancel` returns True where the code really
-stops, False where it can only be abandoned), answers the job as cancelled, and gives the slot back no earlier than
-the code has ended.
+stops, False where it can only be abandoned), answers the job as cancelled, gives the slot back no earlier than the code
+has ended, and then says so of one that was abandoned (`on_left`).
 """
 
 from __future__ import annotations

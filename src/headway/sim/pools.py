@@ -61,9 +61,10 @@ class SimThreadPool:
         self._process.call_later(universe.lasts(universe.nature.job_s / 2), self._begin, job)
 
     def cancel(self, job: Job) -> bool:
-        if job in self._running:
-            self._running.discard(job)
-            self._process.call_soon(job.on_done, Answer(cancelled=True))
+        if job not in self._running:
+            return True
+        self._running.discard(job)
+        self._process.call_soon(job.on_done, Answer(cancelled=True))
         return False
 
     async def close(self) -> None:
@@ -116,6 +117,8 @@ class SimThreadPool:
         if job in self._running:
             self._running.discard(job)
             job.on_done(answer)
+        elif job.on_left is not None:
+            job.on_left()
         self._on_free()
 
 
