@@ -172,3 +172,46 @@ def test_a_fork_gives_back_what_its_runs_took_and_nothing_else(tmp_path):
     command = [sys.executable, "-W", "ignore", str(tmp_path / "forks_again.py")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout.strip()) == (0, "(1, 1) 1"), done.stderr
+
+
+EVERYTHING = """
+import os, signal, time
+import headway as hw
+
+@hw.task(pool="process")
+def work() -> int:
+    child = os.fork()
+    if child == 0:
+        time.sleep(60)
+        os._exit(0)
+    os.kill(child, signal.SIGTERM)  # what a call forks still ends by it
+    code = os.waitpid(child, 0)[1]
+    print(os.getpid(), os.getppid(), flush=True)
+    while not os.path.exists("go on"):
+        time.sleep(0.01)
+    return code
+
+@hw.task
+async def main() -> int:
+    return await work()
+
+if __name__ == "__main__":
+    print(hw.run(main, store="store", run_id="sky", progress=False))
+"""
+
+
+def test_a_run_whose_processes_are_all_told_to_end_is_interrupted_and_goes_on(tmp_path):
+    (tmp_path / "program.py").write_text(EVERYTHING)
+    command = [sys.executable, "-W", "ignore", "program.py"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        worker, server = map(int, process.stdout.readline().split())
+        for pid in (worker, server, process.pid):
+            os.kill(pid, signal.SIGTERM)
+        assert process.stderr.readline() == "\n"
+        assert "waiting for 1 running call" in process.stderr.readline()
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=100)
+    assert "Interrupted: run 'sky' was interrupted" in err
+    (tmp_path / "go on").touch()
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100)
+    assert done.stdout.splitlines()[-1] == str(int(signal.SIGTERM)), done.stderr

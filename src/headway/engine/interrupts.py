@@ -40,6 +40,12 @@ def interrupts(act: Callable[[int], None], at_once: Callable[[int], None]) -> It
                 _return(loop)
 
 
+def keep_from_forks(number: int, handler: Any) -> None:
+    """Set a signal's handler in this process, and not in those that it forks."""
+    _taken[number] = signal.getsignal(number)
+    signal.signal(number, handler)
+
+
 def _take(loop: asyncio.AbstractEventLoop) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         if _is_default(number):

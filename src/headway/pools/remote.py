@@ -11,7 +11,9 @@ answered exactly once, and what the worker sent before its end is still read.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import multiprocessing
+import multiprocessing.util
 import os
 import pickle
 import select
@@ -46,6 +48,18 @@ def _in_forked_child() -> None:
 
 
 os.register_at_fork(after_in_child=_in_forked_child)
+_living: set[RemoteWorker] = set()
+
+
+def _kill_the_living() -> None:
+    """When the interpreter ends and a pool was not closed. multiprocessing would send SIGTERM, which workers leave to the driver,
+    and wait for them."""
+    for each in list(_living):
+        if each.owner == os.getpid() and each.alive:
+            each.kill()
+
+
+atexit.register(_kill_the_living)  # after multiprocessing.util has registered its own, so that this one comes first
 
 
 class RemoteWorker:
@@ -74,6 +88,9 @@ class RemoteWorker:
         self._on_answer, self._on_end, self._emit = on_answer, on_end, emit
         self._loop = asyncio.get_running_loop()
         self.ended: asyncio.Future[None] = self._loop.create_future()
+        self.owner = os.getpid()
+        _living.add(self)
+        self.ended.add_done_callback(lambda _: _living.discard(self))
         self._start()
 
     @property
@@ -85,7 +102,7 @@ class RemoteWorker:
 
     def _start(self) -> None:
         if sys.platform == "linux":
-            _context.set_forkserver_preload(["headway.pools.worker"])
+            _context.set_forkserver_preload(["headway.pools.worker", "headway.pools.server"])
         self._jobs, jobs = socket.socketpair()
         self._control, control = socket.socketpair()
         self._jobs.setblocking(False)

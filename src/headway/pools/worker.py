@@ -35,6 +35,7 @@ from contextlib import suppress
 from typing import Any
 
 from headway.engine.events import AnyEvent
+from headway.engine.interrupts import keep_from_forks
 from headway.errors import NotEncodable
 from headway.journal import codec
 from headway.journal.records import Amounts
@@ -44,6 +45,7 @@ from headway.pools.base import CallFacts, FunctionRef
 INTERRUPT_SIGNAL = signal.SIGUSR1
 NUMBER = struct.Struct("<Q")  # the control socket's only message: the call to interrupt, or `ENDING`
 ENDING = 2**64 - 1  # the run was told to end
+AGAIN_S = 5.0
 _CHARGE_INTERVAL_S = 0.05
 _LEAVE_S = 0.2
 _IDLE = 0
@@ -56,6 +58,7 @@ class Interrupted(BaseException):
 def main(jobs: socket.socket, control: socket.socket, parent_pid: int) -> None:
     """Run calls until the pool closes the sockets or its process ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the driver, which then closes its pools
+    _hear_sigterm()
     os.setpgid(0, 0)  # so that what a call starts can be ended with it
     # The pool marks its processes as daemons to keep the interpreter from waiting for them; calls may use processes.
     getattr(multiprocessing.current_process(), "_config", {}).pop("daemon", None)
@@ -288,6 +291,21 @@ class _Call:
             for item, amounts in held_back.items():
                 self._sent_at = time.monotonic()
                 self._worker.send_charge(self._number, amounts, item)
+
+
+def _hear_sigterm() -> None:
+    """SIGTERM may come to all processes of a machine. Then the driver stops this call, which goes on after a resume; it does not
+    fail because its process died. A second one, `AGAIN_S` later or more, is for this process."""
+    came_at: list[float] = []
+
+    def note(number: int, frame: object) -> None:
+        came_at.append(time.monotonic())
+        current.note_end()
+        if came_at[-1] - came_at[0] > AGAIN_S:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.raise_signal(signal.SIGTERM)
+
+    keep_from_forks(signal.SIGTERM, note)
 
 
 def _add(total: Amounts, amounts: Amounts) -> None:
