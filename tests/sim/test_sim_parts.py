@@ -40,9 +40,26 @@ def sturdy(x: int) -> int:
     return x
 
 
+@hw.task(pool="process")
+def fragile(x: int) -> int:
+    return x
+
+
 @hw.task(pool="thread")
 def dawdles(x: int) -> int:
     return x
+
+
+@hw.task
+async def stops_others() -> list[bool]:
+    """Whether each of the calls that had not ended when they were cancelled ended as cancelled."""
+    handles = [fragile(x) for x in range(20)]
+    await hw.sleep(10)
+    running = [handle for handle in handles if not handle.done()]
+    for handle in running:
+        handle.cancel()
+    ends = await hw.settle(*handles)
+    return [end.cancelled for handle, end in zip(handles, ends, strict=True) if handle in running]
 
 
 @hw.task
@@ -98,6 +115,16 @@ def test_workers_die_and_the_run_goes_on():
     assert history.live(dying, 10).value == 45
     died = [event for event in history.lives[0].told if type(event).__name__ == "CallRetrying"]
     assert died
+    history.check()
+
+
+@pytest.mark.parametrize("dies", [0.0, 1.0])
+def test_a_cancelled_job_is_answered_as_cancelled_even_where_its_worker_dies_or_answers_first(dies):
+    nature = dataclasses.replace(SLOW_JOBS, worker_dies=dies)
+    history = History(1, nature, pools={"process": 20})
+    cancelled = history.live(stops_others).value
+    assert len(cancelled) > 5
+    assert all(cancelled)
     history.check()
 
 

@@ -129,6 +129,7 @@ class SimProcessPool:
         self.size = size
         self._process = process
         self._running: set[Job] = set()
+        self._cancelled: set[Job] = set()
         self._on_free: Callable[[], None] = _nothing
         self._emit: Callable[[Any], None] = _nothing
 
@@ -159,7 +160,8 @@ class SimProcessPool:
         self._process.call_later(runs_in, lambda: self._process.call_later(answers_in, self._answer, job, self._run(job, sent)))
 
     def cancel(self, job: Job) -> bool:
-        if job in self._running:
+        if job in self._running and job not in self._cancelled:
+            self._cancelled.add(job)
             universe = self._process.universe
             self._process.call_later(universe.lasts(universe.nature.job_s / 10), self._answer, job, Answer(cancelled=True))
         return True
@@ -190,9 +192,11 @@ class SimProcessPool:
                 self._process.call_soon(job.on_charge, amounts, item)
 
     def _answer(self, job: Job, answer: Answer) -> None:
+        """Answer a job that has none yet. One that was cancelled is answered as cancelled, whatever its worker still does."""
         if job in self._running:
             self._running.discard(job)
-            job.on_done(answer)
+            job.on_done(Answer(cancelled=True) if job in self._cancelled else answer)
+            self._cancelled.discard(job)
             self._on_free()
 
 
