@@ -380,10 +380,12 @@ def edits(case: Case) -> int:
     # budgets are found again by their place, so in another order they are other budgets
     history.budgets_moved = not case.is_calm and any("budget" in kind for kind in case.program.kinds)
     outside = OUTSIDE.copy()
+    before = {branch for _, branch, _ in watch.GIVEN}
     install(changed)
     watch.GIVEN.clear()
     OUTSIDE.update(outside)
     live_on(history, case.choice)
+    watch.leave_out_changed_branches(before)
     judge(history, expected)
     if case.is_calm and _only_reordered(case.program, changed):
         same_work(history, after)

@@ -219,6 +219,14 @@ def given(branch: str, handle: hw.Handle[int]) -> None:
     GIVEN.append((handle._engine, (parent.key.hex(), parent._epoch, branch), handle.key.hex()))
 
 
+def leave_out_changed_branches(before: set[Branch]) -> None:
+    """Ask nothing of the branches of a body that asked for something before it was edited that it never asked for after. What was
+    recorded for such a branch tells later lives that its join has gone astray, and then what is recorded goes to whoever asks."""
+    gone = before - {branch for _, branch, _ in GIVEN}
+    changed = {(parent, epoch) for parent, epoch, _ in gone}
+    GIVEN[:] = [note for note in GIVEN if note[1][:2] not in changed]
+
+
 def booked(calls: float, children: Sequence[Node], handles: Sequence[hw.Handle[int]]) -> None:
     """How many calls a budget has booked that these were made in."""
     alone = [handle for child, handle in zip(children, handles, strict=True) if child.task not in SHARED and handle._share is None]
