@@ -385,7 +385,8 @@ def edits(case: Case) -> int:
     watch.GIVEN.clear()
     OUTSIDE.update(outside)
     live_on(history, case.choice)
-    watch.leave_out_changed_branches(before)
+    if watch.leave_out_changed_branches(before):
+        expected = None  # one that draws a number may be given what another drew whose question nobody asks any more
     judge(history, expected)
     if case.is_calm and _only_reordered(case.program, changed):
         same_work(history, after)

@@ -219,12 +219,16 @@ def given(branch: str, handle: hw.Handle[int]) -> None:
     GIVEN.append((handle._engine, (parent.key.hex(), parent._epoch, branch), handle.key.hex()))
 
 
-def leave_out_changed_branches(before: set[Branch]) -> None:
+def leave_out_changed_branches(before: set[Branch]) -> bool:
     """Ask nothing of the branches of a body that asked for something before it was edited that it never asked for after. What was
-    recorded for such a branch tells later lives that its join has gone astray, and then what is recorded goes to whoever asks."""
+    recorded for such a branch tells later lives that its join has gone astray, and then what is recorded goes to whoever asks.
+    Returns whether there are any."""
     gone = before - {branch for _, branch, _ in GIVEN}
     changed = {(parent, epoch) for parent, epoch, _ in gone}
-    GIVEN[:] = [note for note in GIVEN if note[1][:2] not in changed]
+    left = [note for note in GIVEN if note[1][:2] not in changed]
+    some = len(left) < len(GIVEN)
+    GIVEN[:] = left
+    return some
 
 
 def booked(calls: float, children: Sequence[Node], handles: Sequence[hw.Handle[int]]) -> None:
