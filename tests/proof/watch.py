@@ -30,7 +30,7 @@ MUST_FAIL: dict[str, str] = {}  # calls that must not succeed, by key
 DUE: Counter[str] = Counter()  # what calls with a price owe since their code began, by key
 _IDEMPOTENT: dict[str, str] = {}  # the idempotency key of each effect
 _DISLIKED: dict[str, set[str]] = {}  # children of a call that failed by itself
-_KEPT: dict[str, tuple[int, dict[tuple[str, int], str]]] = {}  # attempt of a call that failed because of a child, its children
+_KEPT: dict[str, tuple[int, dict[tuple[str, int], set[str]]]] = {}  # attempt of a call that failed because of a child, its children
 _OWED: dict[str, tuple[int, set[str]]] = {}  # attempt of a call that failed, names of signals that the next is told
 _NAMED: dict[str, Gauge] = {}
 
@@ -55,7 +55,7 @@ class Attempt:
     place: tuple[object, ...]  # this attempt and those of the bodies around it
     retried: bool  # it or a call above it may be tried again
     over: bool = False  # its body has failed
-    made: dict[tuple[str, int], str] = field(default_factory=dict)
+    made: dict[tuple[str, int], set[str]] = field(default_factory=dict)  # the keys of its children; equal ones are several
     words: dict[str, int] = field(default_factory=dict)  # what signals said, by place
     names: set[str] = field(default_factory=set)  # of the signals that it was told
     noted: Counter[str] = field(default_factory=Counter)
@@ -131,15 +131,14 @@ def made(child: Node, x: int, handle: hw.Handle[int]) -> None:
         attempt.shared.append((handle._engine, handle._share.key))
         if (id(handle._engine), handle._share.key) in _REFUSED:
             complain(f"{child.name} was kept although a call equal to the one that asks had failed by itself")
-    if (child.name, x) in attempt.made:
-        return
-    key = attempt.made[child.name, x] = handle.key.hex()
-    if drivers > 1:
+    key, equals = handle.key.hex(), attempt.made.setdefault((child.name, x), set())
+    equals.add(key)
+    if len(equals) > 1 or drivers > 1:
         return
     if key in _DISLIKED.get(attempt.key, ()):
         complain(f"{child.name} was kept although the call that got it had failed by itself")
     failed, before = _KEPT.get(attempt.key, (0, {}))
-    if failed == attempt.number - 1 and before.get((child.name, x), key) != key:
+    if failed == attempt.number - 1 and key not in before.get((child.name, x), (key,)):  # which of its equals comes first is open
         complain(f"{child.name} is asked afresh although it was a child that had failed")
 
 
@@ -147,7 +146,7 @@ def dislike(*, for_good: bool = False) -> None:
     """The body will fail by itself, for what its children gave it, and in its last attempt (`for_good`) that is how it ends."""
     attempt = _attempt.get()
     assert attempt is not None
-    _DISLIKED[attempt.key] = set(attempt.made.values())
+    _DISLIKED[attempt.key] = set().union(*attempt.made.values())
     _KEPT.pop(attempt.key, None)
     if for_good:
         _REFUSED.update((id(engine), name) for engine, name in attempt.shared)
