@@ -242,6 +242,13 @@ SPENT: tuple[Bug, ...] = (
         "            if False:  # its code",
     ),
     bug(
+        "a call that is not run again because its input fails forgets what it has cost",
+        "engine/engine.py",
+        "            self.books.take_over(call)\n        x = call._x\n",
+        "            pass\n        x = call._x\n",
+        tests="sim/test_exact_moments.py::test_a_call_that_is_not_run_again_because_its_input_fails_keeps_what_it_has_cost",
+    ),
+    bug(
         "what a call had reserved when its process died is forgotten",
         "journal/known.py",
         "            ledger.note(key, start.scope, start.cost, start.reserved)\n",

@@ -123,6 +123,39 @@ def test_a_shared_call_that_is_asked_again_by_another_one_keeps_its_costs_and_wh
     history.check()
 
 
+@hw.task(on_change="rerun")
+async def of_an_edition() -> int:
+    if of_an_edition.spec._version == [b"second"]:
+        raise ValueError("out of print")
+    return 1
+
+
+@hw.task
+async def after_it(x: int) -> int:
+    return x + 1
+
+
+@hw.task
+async def pays_for_editions() -> float:
+    with hw.budget(calls=10) as budget:
+        await hw.settle(after_it(hw.ref(of_an_edition())))
+        await rest(1)
+        return budget.spent["calls"]
+
+
+def test_a_call_that_is_not_run_again_because_its_input_fails_keeps_what_it_has_cost():
+    history = History(1, STEADY)
+    try:
+        of_an_edition.spec._version[:] = [b"first"]
+        assert history.live(pays_for_editions, crash=Crash(5, "after")).how == "died"
+        of_an_edition.spec._version[:] = [b"second"]
+        history.edited = True
+        assert history.live(pays_for_editions).value == 4
+        history.check()  # that the rows say the same
+    finally:
+        of_an_edition.spec._version.clear()
+
+
 @hw.task(retry=hw.Retry(attempts=2, delay_s=0.1))
 async def asks() -> int:
     return await moody()

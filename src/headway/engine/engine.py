@@ -33,6 +33,7 @@ from headway.engine.handle import (
     RESTING,
     RUNNING,
     STARTING,
+    WAITING,
     Frame,
     Handle,
     Share,
@@ -365,6 +366,8 @@ class Engine:
 
     def conclude(self, call: Handle[Any], value: Any, error: BaseException | None, encoded: Encoded | None = None) -> None:
         """A call and its children have ended: settle, try again, or end it for good."""
+        if call._state == WAITING and (call._x is None or not call._x.costs):  # what it has cost before is not forgotten
+            self.books.take_over(call)
         x = call._x
         if x is not None:
             if x.timer is not None:

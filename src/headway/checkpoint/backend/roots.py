@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import warnings
 from pathlib import Path, PurePath
 
 from headway.checkpoint.backend.base import Backend
@@ -19,10 +20,13 @@ from headway.errors import UsageError
 _ONE_SLASH = re.compile(r"(s3a?|gs|gcs|az|azure|adl|abfss?|https?|memory):/(?!/)")
 
 
-def root_of(root: str | PurePath) -> str:
+def root_of(root: str | PurePath, *, strict: bool = False) -> str:
     """A root as a URL, or as an absolute path with `~` expanded.
 
-    Raises UsageError for what can't be a root, and for `s3:/bucket` (one slash), which nobody means as a folder.
+    Args:
+        strict: refuse `s3:/bucket` (one slash), too, which could be meant as a folder of this name.
+
+    Raises UsageError for what can't be a root.
 
     Example:
         >>> root_of("s3://bucket/runs"), root_of("/runs/../gpt")
@@ -35,8 +39,10 @@ def root_of(root: str | PurePath) -> str:
         return text
     if match := _ONE_SLASH.match(text):
         meant = f"{match[1]}://{text[match.end() :]}"
-        raise UsageError(
-            f"the root {text} names no object store: write {meant!r}, as text; for a folder of this name write './{text}'"
+        if strict or isinstance(root, PurePath):  # what was a URL, before it was made a path
+            raise UsageError(f"the root {text} is a folder of this machine: write {meant!r}, as text, for the object store")
+        warnings.warn(
+            f"the root {text} is a folder of this machine: write {meant!r} for the object store", RuntimeWarning, stacklevel=3
         )
     try:
         path = Path(text).expanduser().absolute()

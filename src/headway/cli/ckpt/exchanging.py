@@ -98,7 +98,7 @@ def import_files(
 ) -> None:
     path = _one(files)
     kind = source or _kind(path)
-    root = root_of(root)
+    root = root_of(root, strict=True)
     last = newest(open_backend(root)).manifest
     if last is not None and not force:
         raise UsageError(

@@ -24,7 +24,7 @@ def existing(root: str) -> Backend:
     folder = None if "://" in root else Path(root).expanduser()
     if folder is not None and folder.exists() and not folder.is_dir():
         raise NoCheckpoint(f"{root} is a file: give the folder it is in")
-    backend = open_backend(root_of(root))
+    backend = open_backend(root_of(root, strict=True))
     if (folder := backend.path("")) is not None and not folder.is_dir():
         raise NoCheckpoint(f"there is no folder {root}")
     return backend
