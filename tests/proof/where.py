@@ -51,7 +51,7 @@ WHERE: dict[str, tuple[str, int]] = {
     "a shared call that runs already is run beside itself": ("two drivers", 3),
     "a shared call is run again while its record is on the way to the disk": ("cancelled from outside", 18),
     "a result of another run is used and not recorded in this one": ("forked", 3),
-    "a call starts although one of its inputs failed": ("cancelled from outside", 5),
+    "a call starts although one of its inputs failed": ("forked", 51),
     "the failure of a shared call is handed to those that wait for it": ("two drivers", 92),
     "the failure of a shared call is found by all its equals": ("source changed", 92),
     "the result of an equal call hides the failure that a call was told": ("forked", 1),
