@@ -382,6 +382,7 @@ def edits(case: Case) -> int:
     outside = OUTSIDE.copy()
     before = {branch for _, branch, _ in watch.GIVEN}
     install(changed)
+    watch.edited = True
     watch.GIVEN.clear()
     OUTSIDE.update(outside)
     live_on(history, case.choice)

@@ -39,6 +39,7 @@ _REFUSED: set[tuple[int, bytes]] = set()  # names of children of a shared call t
 GIVEN: list[tuple[Any, Branch, str]] = []  # by which engine, which branch was given the answer of which call
 
 drivers = 1  # that may run at a time; two tell different stories of one call
+edited = False  # the program was, so that what a call met before may not be around it now
 
 BOUNDS = (hw.BudgetExceeded, hw.DeadlineExceeded)
 FAULTS = (TypeError, AttributeError, AssertionError, KeyError)
@@ -55,7 +56,7 @@ class Attempt:
     place: tuple[object, ...]  # this attempt and those of the bodies around it
     retried: bool  # it or a call above it may be tried again
     over: bool = False  # its body has failed
-    made: dict[tuple[str, int], set[str]] = field(default_factory=dict)  # the keys of its children; equal ones are several
+    made: dict[tuple[str, object], set[str]] = field(default_factory=dict)  # the keys of its children; equal ones are several
     words: dict[str, int] = field(default_factory=dict)  # what signals said, by place
     names: set[str] = field(default_factory=set)  # of the signals that it was told
     noted: Counter[str] = field(default_factory=Counter)
@@ -75,8 +76,8 @@ _gauges: contextvars.ContextVar[tuple[Gauge, ...]] = contextvars.ContextVar("gau
 
 
 def forget() -> None:
-    global drivers
-    drivers = 1
+    global drivers, edited
+    drivers, edited = 1, False
     COMPLAINTS.clear()
     for notes in (MUST_FAIL, DUE, _IDEMPOTENT, _DISLIKED, _KEPT, _OWED, _NAMED, _DOWN, _REFUSED, GIVEN):
         notes.clear()
@@ -131,14 +132,15 @@ def made(child: Node, x: int, handle: hw.Handle[int]) -> None:
         attempt.shared.append((handle._engine, handle._share.key))
         if (id(handle._engine), handle._share.key) in _REFUSED:
             complain(f"{child.name} was kept although a call equal to the one that asks had failed by itself")
-    key, equals = handle.key.hex(), attempt.made.setdefault((child.name, x), set())
+    asked = (child.task, handle._asked) if child.task in WORTH else (child.name, x)  # several leaves may ask the same
+    key, equals = handle.key.hex(), attempt.made.setdefault(asked, set())
     equals.add(key)
     if len(equals) > 1 or drivers > 1:
         return
     if key in _DISLIKED.get(attempt.key, ()):
         complain(f"{child.name} was kept although the call that got it had failed by itself")
     failed, before = _KEPT.get(attempt.key, (0, {}))
-    if failed == attempt.number - 1 and key not in before.get((child.name, x), (key,)):  # which of its equals comes first is open
+    if failed == attempt.number - 1 and key not in before.get(asked, (key,)):  # which of its equals comes first is open
         complain(f"{child.name} is asked afresh although it was a child that had failed")
 
 
@@ -177,7 +179,7 @@ def noted(what: str, value: object) -> None:
 def _ended(child: Node, place: tuple[object, ...], handle: hw.Handle[Any]) -> None:
     """A call that a body made has ended."""
     told.ended(place, child, handle)
-    if bound := told.unbounded(child, handle):
+    if not edited and (bound := told.unbounded(child, handle)):
         complain(f"{child.name} ended with {handle._error!r}, but there is no {bound} that it could have met")
 
 
