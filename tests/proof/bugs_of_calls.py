@@ -633,6 +633,14 @@ RETRIED: tuple[Bug, ...] = (
         "",
     ),
     bug(
+        "a call that is asked again in one life likes again what it did not like",
+        OUTCOME,
+        "            if state != OK and call._epoch and call._memo is not None:\n",
+        "            if False:\n",
+        tests="sim/test_exact_moments.py::"
+        "test_a_call_that_is_asked_again_after_its_last_attempt_keeps_what_it_did_not_like_in_one_life_as_in_two",
+    ),
+    bug(
         "the next attempt is answered with the errors of the last one",
         OUTCOME,
         "        call._floor = self._note_attempt(call, error, engine.wall() + delay)\n",

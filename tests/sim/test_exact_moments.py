@@ -303,3 +303,45 @@ def test_a_block_that_heard_of_its_deadline_hears_of_it_again_and_not_the_code_i
         again.universe.now = whole.universe.now
         assert again.live(late_and_in_time).value[:2] == ends[:2], f"after a crash at row {rows}"
         again.check()
+
+
+ABOVE: list[int] = []
+
+
+@hw.task
+async def number_of_its_own() -> float:
+    return hw.random().random()
+
+
+@hw.task
+async def fails_below_a_first_attempt() -> None:
+    if ABOVE == [1]:
+        raise ValueError("not yet")
+
+
+@hw.task(retry=hw.Retry(attempts=2, delay_s=0.1))
+async def picky() -> float:
+    number = await number_of_its_own()
+    if hw.call().attempt == 1:
+        raise ValueError(f"{number} is not liked")
+    await fails_below_a_first_attempt()
+    return number
+
+
+@hw.task(retry=hw.Retry(attempts=2, delay_s=0.1))
+async def asks_twice() -> float:
+    ABOVE[:] = [hw.call().attempt]
+    return await picky()
+
+
+def test_a_call_that_is_asked_again_after_its_last_attempt_keeps_what_it_did_not_like_in_one_life_as_in_two():
+    whole = History(1, STEADY)
+    value = whole.live(asks_twice).value
+    calls = {row.key for row in whole.rows()}
+    assert len(calls) == 7  # the two bodies, three numbers, and what failed in one epoch and succeeded in the next
+    for rows in range(1, len(whole.rows())):
+        history = History(1, STEADY)
+        assert history.live(asks_twice, crash=Crash(rows, "after")).how == "died"
+        assert history.live(asks_twice).value == value
+        assert {row.key for row in history.rows()} == calls
+        history.check()

@@ -152,7 +152,6 @@ class Outcomes:
         a row of its own could survive without it. One that was stopped, or met a bound, says nothing against what they gave."""
         if call._memo is not None:
             call._epoch += 1
-            call._memo[epoch_name(call.key)] = call._epoch
         if error is not call.extra().stop and not issubclass(type(error), BOUNDS):
             self._engine.shared.ask_afresh(call)
 
@@ -174,6 +173,8 @@ class Outcomes:
             if state == FAILED and call._ordinals and error is not None and (call._memo is not None or call._share is not None):
                 if _by_itself(error, call.extra().child_errors):
                     self._ask_afresh(call, error)
+            if state != OK and call._epoch and call._memo is not None:
+                call._memo[epoch_name(call.key)] = call._epoch  # as a resume would find it in the journal
             engine.signals.ended(call, ok=state == OK, afresh=call._epoch > epoch)
             self._record(call, state, record, encoded)
         if engine.emit:
