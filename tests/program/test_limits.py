@@ -85,6 +85,32 @@ def test_of_nested_rates_each_is_kept(go, clock):
     assert STARTS[-1] < 25
 
 
+def test_what_code_held_that_ended_while_a_coroutine_of_it_waits_is_free_at_once(go, clock):
+    helpers: list[asyncio.Task[None]] = []
+
+    @hw.task
+    async def long() -> None:
+        await asyncio.sleep(100.0)
+
+    @hw.task(resources={"gpu": 1})
+    async def holds() -> None:
+        async def helper() -> None:
+            await long()
+
+        helpers.append(asyncio.create_task(helper()))
+        await asyncio.sleep(1.0)
+
+    @hw.task(resources={"gpu": 1})
+    async def needs() -> float:
+        return clock.elapsed
+
+    @hw.task
+    async def program() -> float:
+        return (await hw.settle(holds(), needs()))[1].value or 0.0
+
+    assert go(program, resources={"gpu": 1}) == pytest.approx(1.0, abs=0.2)
+
+
 @pytest.mark.parametrize("name", ["", "shared"])
 def test_a_call_that_rested_goes_on_when_the_one_that_took_its_place_has_ended(go, clock, name):
     @hw.task

@@ -403,7 +403,7 @@ LIMITS: tuple[Bug, ...] = (
         READY,
         "        x.held = []\n        self.dispatch_soon()\n",
         "        x.held = []\n",
-        tests="program/test_limits.py::test_a_call_that_rested_goes_on_when_the_one_that_took_its_place_has_ended",
+        tests="program/test_limits.py::test_what_code_held_that_ended_while_a_coroutine_of_it_waits_is_free_at_once",
     ),
     bug(
         "nobody looks for those that go on when a call begins to wait",

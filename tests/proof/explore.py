@@ -112,8 +112,14 @@ def told_the_same(lives: Sequence[tuple[Life, int]], history: History) -> list[V
     """Whoever asks again is told what he was told before, where it was recorded. `lives`: each with the number of rows it left."""
     if history.edited or watch.drivers > 1:
         return []
-    known = [told.Life(life.engine, rows, life.how == "raised") for life, rows in lives]
+    known = [told.Life(life.engine, rows, life.how == "raised" or _is_recorded_end(life)) for life, rows in lives]
     return [Violation("the same is told again", what) for what in told.otherwise(known)]
+
+
+def _is_recorded_end(life: Life) -> bool:
+    """Whether the end of the run was recorded in a life that died afterwards: the next one asks again what has failed."""
+    new = life.after[len(life.before) :]
+    return any(row.parent == NO_PARENT and row.kind & ~COSTED == Kind.OUTCOME for row in new)
 
 
 def branches_told_the_same(history: History) -> list[Violation]:
