@@ -273,6 +273,25 @@ def test_a_named_limit_costs_a_few_questions_and_none_of_them_on_the_loop(go, tm
         assert threading.get_ident() not in store.threads
 
 
+def test_a_call_that_needs_two_places_does_not_ask_for_one_while_its_own_process_uses_all_of_the_other(go, tmp_path, clock):
+    @hw.task
+    async def holds(seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    @hw.task
+    async def program() -> None:
+        with hw.limit(1, name="a"):
+            first = holds(100.0)
+            await asyncio.sleep(0)
+            with hw.limit(1, name="b"):
+                await hw.gather(first, holds(1.0))
+
+    with Counting(tmp_path / "counted") as store:
+        go(program, store=store)
+        assert clock.elapsed == pytest.approx(101.0, abs=0.5)
+        assert 0 < store.asked < 150  # it looks once a second for others that wait
+
+
 class Slow(hw.SqliteStore):
     """A store that takes its time to take unused places back, and lets the program know."""
 

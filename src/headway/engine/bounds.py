@@ -248,6 +248,11 @@ class Limit:
         else:
             self.window.set(rate, per_s)
 
+    @property
+    def most(self) -> float:
+        """How many calls may run at a time, in all processes together."""
+        return math.inf if self.concurrency is None else self.concurrency
+
     def ready_in(self, now: float) -> float:
         """Seconds until one more call may start: 0 now, inf when it depends on another call or process. Takes nothing."""
         if self.used >= self.room:

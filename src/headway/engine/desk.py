@@ -64,8 +64,9 @@ class Desk:
         """When there is a reason to ask, inf for never."""
         due = math.inf
         for want in self._wants:
-            for name in want.names:
-                due = min(due, self._lacks(self._limits[name], want, now))
+            limits = [self._limits[name] for name in want.names]
+            if not any(limit.used >= limit.most and not limit.contended for limit in limits):  # else it has to wait for calls here
+                due = min([due, *(self._lacks(limit, want, now) for limit in limits)])
         wanted = {name for want in self._wants for name in want.names}
         for name, limit in self._limits.items():
             if limit.leased:
