@@ -115,8 +115,10 @@ def test_when_parameters_begin_to_differ_all_of_them_are_of_the_first_rank_until
         torch.manual_seed(0)
         return torch.nn.ModuleList(torch.nn.Linear(8, 8) for _ in range(20))
 
+    models = [make() for _ in range(2)]  # here, since ranks that are threads have one generator
+
     def train(member):
-        model = make()
+        model = models[member.rank]
         with hw.Checkpoints(tmp_path, ranks=member) as ck:
             sizes = [_size(ck.save({"model": model}, 1))]
             with torch.no_grad():
