@@ -568,7 +568,7 @@ OF_ALL: tuple[Bug, ...] = (
     bug(
         "a shared call waits for itself",
         "engine/waits.py",
-        "        if above is not None or (self._foreign and self._reaches(running, me)):\n            raise CycleError(\n"
+        "        if self._needs(running, me):\n            raise CycleError(\n"
         '                f"{me.describe()} asks',
         '        if False:\n            raise CycleError(\n                f"{me.describe()} asks',
         tests="sim/test_shared_calls.py",

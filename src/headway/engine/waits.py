@@ -50,10 +50,7 @@ class Waits:
 
     def join(self, me: Handle[Any], running: Handle[Any]) -> None:
         """`me` gets the result of an equal call that runs. Raises CycleError where that one can't end before `me` has."""
-        above = me._parent
-        while above is not None and above is not running:
-            above = above._parent
-        if above is not None or (self._foreign and self._reaches(running, me)):
+        if self._needs(running, me):
             raise CycleError(
                 f"{me.describe()} asks for what {running.describe()} is computing, which waits for it: neither could ever end. "
                 'A cache="forever" task can\'t need its own result for the same arguments'
@@ -142,17 +139,21 @@ class Waits:
                 raise handle.foreign()
             if handle._state >= OK:
                 continue
-            above: Handle[Any] | None = parent
-            while above is not None and above is not handle:
-                above = above._parent
-            if above is not None or (self._foreign and self._reaches(handle, parent)):
+            if self._needs(handle, parent):
                 raise CycleError(
                     f"{what()} gets the handle of {handle.describe()}, which can't end before it: a cycle. "
                     "A call can't take the result of a call that it is part of"
                 )
 
+    def _needs(self, call: Handle[Any], other: Handle[Any]) -> bool:
+        """Whether `call` can't end before `other` has: it is above it, or waits for it on the way."""
+        above: Handle[Any] | None = other
+        while above is not None and above is not call:
+            above = above._parent
+        return above is not None or (self._foreign > 0 and self._reaches(call, other))
+
     def _reaches(self, start: Handle[Any], goal: Handle[Any]) -> bool:
-        """Whether `start` can't end before `goal` has."""
+        """The same, looked for by following what `start` waits for."""
         seen = {start}
         stack = [start]
         while stack:
