@@ -568,8 +568,7 @@ OF_ALL: tuple[Bug, ...] = (
     bug(
         "a shared call waits for itself",
         "engine/waits.py",
-        "        if self._needs(running, me):\n            raise CycleError(\n"
-        '                f"{me.describe()} asks',
+        '        if self._needs(running, me):\n            raise CycleError(\n                f"{me.describe()} asks',
         '        if False:\n            raise CycleError(\n                f"{me.describe()} asks',
         tests="sim/test_shared_calls.py",
     ),

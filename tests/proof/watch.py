@@ -24,14 +24,16 @@ from headway.engine.handle import current
 T = TypeVar("T")
 Branch = tuple[str, int, str]
 """Of which call, in which epoch of its children, by what name."""
+Spot = tuple[object, ...]
+"""A call, and in which attempts of those around it. A life may begin before an attempt that an earlier life had come to."""
 
 COMPLAINTS: list[str] = []
 MUST_FAIL: dict[str, str] = {}  # calls that must not succeed, by key
 DUE: Counter[str] = Counter()  # what calls with a price owe since their code began, by key
 _IDEMPOTENT: dict[str, str] = {}  # the idempotency key of each effect
-_DISLIKED: dict[str, set[str]] = {}  # children of a call that failed by itself
-_KEPT: dict[str, tuple[int, dict[tuple[str, int], set[str]]]] = {}  # attempt of a call that failed because of a child, its children
-_OWED: dict[str, tuple[int, set[str]]] = {}  # attempt of a call that failed, names of signals that the next is told
+_DISLIKED: dict[Spot, set[str]] = {}  # children of a call that failed by itself
+_KEPT: dict[Spot, tuple[int, dict[tuple[str, int], set[str]]]] = {}  # attempt that failed because of a child, its children
+_OWED: dict[Spot, tuple[int, set[str]]] = {}  # attempt of a call that failed, names of signals that the next is told
 _NAMED: dict[str, Gauge] = {}
 
 _DOWN: Counter[str] = Counter()  # how often each service was asked
@@ -55,6 +57,7 @@ class Attempt:
     number: int
     place: tuple[object, ...]  # this attempt and those of the bodies around it
     retried: bool  # it or a call above it may be tried again
+    spot: Spot
     over: bool = False  # its body has failed
     made: dict[tuple[str, object], set[str]] = field(default_factory=dict)  # the keys of its children; equal ones are several
     words: dict[str, int] = field(default_factory=dict)  # what signals said, by place
@@ -97,20 +100,23 @@ def body(source: Node) -> Iterator[None]:
     call, outer = hw.call(), _attempt.get()
     retried = source.task in RETRIED
     place = (*(outer.place if outer is not None else ()), call.key, call.attempt)
-    attempt = Attempt(call.key, call.attempt, place, retried or (outer is not None and outer.retried))
+    around = dict(zip(place[:-2:2], place[1:-2:2], strict=True))  # the last attempt of each
+    around.pop(call.key, None)
+    spot = (call.key, *around.items())
+    attempt = Attempt(call.key, call.attempt, place, retried or (outer is not None and outer.retried), spot)
     if attempt.number == 1:
-        _KEPT.pop(attempt.key, None)
-        _DISLIKED.pop(attempt.key, None)
-        _OWED.pop(attempt.key, None)
+        _KEPT.pop(spot, None)
+        _DISLIKED.pop(spot, None)
+        _OWED.pop(spot, None)
     _attempt.set(attempt)
     try:
         yield
     except BaseException as error:
         attempt.over = source.task != "waiter"  # a thread hears of it later
         if retried and type(error) in (ValueError, OSError):  # a child's, for a body raises nothing of its own
-            _KEPT[attempt.key] = (attempt.number, attempt.made)
+            _KEPT[spot] = (attempt.number, attempt.made)
         if retried:
-            _OWED[attempt.key] = (attempt.number, attempt.names)
+            _OWED[spot] = (attempt.number, attempt.names)
         raise
     for place, word in attempt.words.items():  # a body that is stopped gives its words back
         noted(f"word for {place}", word)
@@ -137,9 +143,9 @@ def made(child: Node, x: int, handle: hw.Handle[int]) -> None:
     equals.add(key)
     if len(equals) > 1 or drivers > 1:
         return
-    if key in _DISLIKED.get(attempt.key, ()):
+    if key in _DISLIKED.get(attempt.spot, ()):
         complain(f"{child.name} was kept although the call that got it had failed by itself")
-    failed, before = _KEPT.get(attempt.key, (0, {}))
+    failed, before = _KEPT.get(attempt.spot, (0, {}))
     if failed == attempt.number - 1 and key not in before.get(asked, (key,)):  # which of its equals comes first is open
         complain(f"{child.name} is asked afresh although it was a child that had failed")
 
@@ -148,8 +154,8 @@ def dislike(*, for_good: bool = False) -> None:
     """The body will fail by itself, for what its children gave it, and in its last attempt (`for_good`) that is how it ends."""
     attempt = _attempt.get()
     assert attempt is not None
-    _DISLIKED[attempt.key] = set().union(*attempt.made.values())
-    _KEPT.pop(attempt.key, None)
+    _DISLIKED[attempt.spot] = set().union(*attempt.made.values())
+    _KEPT.pop(attempt.spot, None)
     if for_good:
         _REFUSED.update((id(engine), name) for engine, name in attempt.shared)
 
@@ -195,7 +201,7 @@ def no_word(name: str) -> None:
     """A body waited for a signal of a name and was told none in time."""
     attempt = _attempt.get()
     assert attempt is not None
-    failed, names = _OWED.get(attempt.key, (0, set()))
+    failed, names = _OWED.get(attempt.spot, (0, set()))
     if drivers == 1 and failed == attempt.number - 1 and name in names - attempt.names and name:
         complain(f"attempt {attempt.number} is not told the signal {name!r} that the attempt before it was told")
 
