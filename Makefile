@@ -32,8 +32,8 @@ demo-puzzles: $(VENV)/.installed  ## solve 300 puzzles, two searches racing for 
 model: $(VENV)/.model  ## train the Countdown model from nothing, on two processes; kill it and run it again
 	@$(BIN)/python examples/train_countdown.py $(ARGS)
 
-test: $(VENV)/.tests  ## the default suite
-	@$(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/.tests  ## the default suite, on up to four cores
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 test-long: $(VENV)/.tests  ## the long tests: kills, disks, doctors
 	@$(BIN)/python -m pytest -m long $(ARGS)

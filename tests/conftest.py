@@ -16,6 +16,10 @@ from headway import testing
 settings.register_profile("headway", settings.get_profile("ci" if os.environ.get("CI") else "default"), deadline=None)
 settings.load_profile("headway")
 
+# Nor is the width of a terminal, which whoever started the tests may have said.
+for name in ("COLUMNS", "LINES"):
+    os.environ.pop(name, None)
+
 
 @pytest.fixture
 def clock() -> testing.VirtualClock:

@@ -38,7 +38,7 @@ def test_a_program_is_loaded_once_under_its_stem_and_sees_its_folder(tmp_path):
 
 def test_the_main_program_is_not_loaded_a_second_time(tmp_path, monkeypatch):
     path = write(tmp_path, "a_main.py", "")
-    monkeypatch.setattr(sys.modules["__main__"], "__file__", path)
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", path, raising=False)
     assert load_program(path) is sys.modules["__main__"]
 
 
@@ -111,7 +111,7 @@ def test_functions_of_this_process_alone_are_refused(monkeypatch):
         with pytest.raises(UsageError, match=words):
             function_ref(fn)
     monkeypatch.setattr(jobs.echo, "__module__", "__main__")
-    monkeypatch.setattr(sys.modules["__main__"], "__file__", "<stdin>")
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", "<stdin>", raising=False)
     with pytest.raises(UsageError, match="defined interactively"):
         function_ref(jobs.echo)
 

@@ -470,9 +470,9 @@ def test_hw_run_inside_a_loop_points_to_arun():
     asyncio.run(main())
 
 
-def test_types_survive_the_decorators(tmp_path):
+def test_types_survive_the_decorators():
     found = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path), str(Path(__file__).parent / "typed.py")],
+        [sys.executable, "-m", "mypy", "--strict", str(Path(__file__).parent / "typed.py")],
         capture_output=True,
         text=True,
         check=False,
