@@ -149,8 +149,9 @@ def remaining(unit: str | None = None, /) -> float | Amounts:
     """What the enclosing budgets leave: of one unit (inf where nothing bounds it), or of every bounded unit.
 
     In async code the answer is recorded, because calls are planned by it: a replay of this call is told the same, but for an
-    amount that was changed since. Code that does work itself is told what is so now: a thread, a batch, a call with `cost=`. A
-    process is told what was left when the call started, less what the call has charged since.
+    amount that was changed since, and less what the call itself has charged in an attempt that failed. Code that does work itself
+    is told what is so now: a thread, a batch, a call with `cost=`. A process is told what was left when the call started, less what
+    the call has charged since.
 
     Example:
         >>> async def program(question):

@@ -209,6 +209,13 @@ SPENT: tuple[Bug, ...] = (
         "        if False:\n",
     ),
     bug(
+        "what a call charged in an attempt that failed is left to it once more",
+        BOOKS,
+        "        if call._x is None or call._spec.cost:\n",
+        "        if True:\n",
+        tests="sim/test_what_is_left_to_spend.py",
+    ),
+    bug(
         "what a call charges while its run stops is not booked",
         BOOKS,
         "        if journal.failure is None:\n",

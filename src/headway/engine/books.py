@@ -230,14 +230,15 @@ class Books:
     def allowance(self, call: Handle[Any]) -> Amounts:
         """What a worker may still charge: what is left now, and what is reserved for this very call."""
         account = call._scope.account
-        return self._left(account, *self._taken(Frame(call, call._scope))) if account is not None else {}
+        return self._left(call, account, *self._taken(Frame(call, call._scope))) if account is not None else {}
 
     def left(self, frame: Frame, unit: str = "") -> Amounts:
         """What code in this frame may still spend, per bounded unit: what the budgets leave, what is reserved for this very call,
         and what it charged before a crash and is about to charge again. Empty where nothing bounds the unit that is asked for.
 
-        What plans calls by the answer is told the same when it asks again. What is recorded is how much was taken, so that an
-        amount that was changed since counts; of a bound that is new, what is taken now is recorded besides.
+        What plans calls by the answer is told the same when it asks again. What is recorded is how much others had taken, so that
+        an amount that was changed since counts, and what this call has charged since by itself, in an attempt that failed; of a
+        bound that is new, what is taken now is recorded besides.
         """
         account = frame.scope.account
         if account is None or (unit and unit not in account.units):
@@ -252,23 +253,46 @@ class Books:
                 taken = then | {each: now | then.get(each, {}) for each, now in taken.items()}
             if told != (mine, taken):
                 outcomes.record_decision(frame.call, key, "remaining", (mine, taken))
-        return self._left(account, mine, taken)
+        return self._left(frame.call, account, mine, taken)
 
-    def _left(self, account: Account, mine: Amounts, taken: dict[bytes, Amounts]) -> Amounts:
+    def _left(self, call: Handle[Any], account: Account, mine: Amounts, taken: dict[bytes, Amounts]) -> Amounts:
+        charged = self._charged(call)
+        taken = {key: add(amounts, charged.get(key, {})) for key, amounts in taken.items()}
         return {unit: amount + mine.get(unit, 0.0) for unit, amount in remaining_in(account, taken).items()}
 
     def _taken(self, frame: Frame) -> tuple[Amounts, dict[bytes, Amounts]]:
-        """What is this very call's own, and what is taken in each account around it, by its key."""
+        """What is promised to this very call, and what all others have taken in each account around it, by its key."""
         account, x = frame.scope.account, frame.call._x
         mine: Amounts = {}
         if account is not None and x is not None:
             mine = dict(x.reserved) if account is frame.call._scope.account else {}
             mine = add(mine, x.recharged.get(account.key, {}))
         taken: dict[bytes, Amounts] = {}
+        charged = self._charged(frame.call)
         while account is not None:
-            taken[account.key] = account.taken
+            own = charged.get(account.key, {})
+            taken[account.key] = {unit: amount - own.get(unit, 0.0) for unit, amount in account.taken.items()}
             account = account.parent
         return mine, taken
+
+    def _charged(self, call: Handle[Any]) -> dict[bytes, Amounts]:
+        """What a call has charged by itself, in each account in which that counts. What it charged before a crash counts when it
+        charges it again."""
+        charged: dict[bytes, Amounts] = {}
+        if call._x is None or call._spec.cost:
+            return charged
+        for scope, cost in call._x.costs.items():
+            again = call._x.recharged.get(scope, {})
+            own = {
+                unit: round(amount - again.get(unit, 0.0), 9)  # equal sums, in whatever order they were added up
+                for unit, amount in cost.items()
+                if unit not in BOOKED_BY_RUNTIME
+            }
+            account = self.accounts.get(scope)
+            while account is not None:
+                charged[account.key] = add(charged.get(account.key, {}), own)
+                account = account.parent
+        return charged
 
 
 def costs_name(key: bytes) -> bytes:
