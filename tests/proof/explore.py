@@ -59,6 +59,11 @@ class Case:
     def is_calm(self) -> bool:
         return "race" not in self.kinds
 
+    @property
+    def is_sure(self) -> bool:
+        """Whether the program makes the same calls under every schedule."""
+        return self.is_calm and not _draws_by_chance(self.program)
+
     def history(self) -> History:
         """A fresh world with this program in it."""
         install(self.program, self.edition)
@@ -90,7 +95,16 @@ class Case:
     def expected(self, whole: History) -> str | None:
         """The outcome that every life must have, where the program does not decide from timing."""
         last = whole.lives[-1]  # which of several failures ends a program hangs on timing
-        return last.outcome if self.is_calm and last.how == "returned" else None
+        return last.outcome if self.is_sure and last.how == "returned" else None
+
+
+def _draws_by_chance(node: Node, tried_again: bool = False) -> bool:
+    """Whether what is drawn hangs on timing: what `hw.random` says hangs on the attempt. Where a body is tried again because of a
+    child, it stops the others in whichever attempt they are, and they have all their attempts again."""
+    again = node.task in watch.RETRIED
+    if again and tried_again and told.kinds_of(node) & {"random", "branches"}:
+        return True
+    return any(_draws_by_chance(child, tried_again or again) for children in node.steps for child in children)
 
 
 def judge(history: History, expected: str | None = None) -> None:
@@ -205,9 +219,9 @@ def crashes(case: Case, most: int) -> int:
         if history.lives[-1].how != "returned":
             live_on(history, case.choice)
         judge(history, expected)
-        if case.is_calm:
+        if case.is_sure:
             same_work(history, whole)
-        else:
+        elif not case.is_calm:
             told_again(history)
     return len(points)
 
@@ -220,7 +234,7 @@ def kills(case: Case, times: int) -> int:
         history = case.history()
         live_on(history, case.choice, dying=0.8)
         judge(history, expected)
-        if case.is_calm:
+        if case.is_sure:
             same_work(history, whole)
         asked_again(history)
     return times
@@ -352,7 +366,7 @@ def forks(case: Case) -> int:
     """Fork a finished run at any call: the fork finds that call out again and comes to the same end."""
     whole = case.undisturbed()
     rows = [row for row in whole.rows() if row.kind & ~COSTED == Kind.OUTCOME]
-    if not case.is_calm or whole.lives[-1].how != "returned":
+    if not case.is_sure or whole.lives[-1].how != "returned":
         return 0
     at = case.choice.choice(rows)
     info = whole.store.run(whole.run_id)
@@ -395,7 +409,7 @@ def edits(case: Case) -> int:
     if watch.leave_out_changed_branches(before):
         expected = None  # one that draws a number may be given what another drew whose question nobody asks any more
     judge(history, expected)
-    if case.is_calm and _only_reordered(case.program, changed):
+    if case.is_sure and _only_reordered(case.program, changed):
         same_work(history, after)
     return 1
 

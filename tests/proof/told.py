@@ -97,7 +97,7 @@ def unbounded(child: Node, handle: hw.Handle[Any]) -> str:
     error = handle._error
     if error is None or _is_over(handle):
         return ""
-    kinds, scope = _kinds_of(child), handle._scope
+    kinds, scope = kinds_of(child), handle._scope
     below = {"crowd"} if "crowd" in kinds else kinds
     for part in _parts_of(error):
         if isinstance(part, hw.DeadlineExceeded) and scope.deadline is None and not below & {"crowd", "deadline"}:
@@ -119,6 +119,6 @@ def _parts_of(error: BaseException) -> Iterator[BaseException]:
             yield from _parts_of(part)
 
 
-def _kinds_of(node: Node) -> set[str]:
+def kinds_of(node: Node) -> set[str]:
     """What the steps of a body do, and those of the bodies below it, and which leaves there are."""
-    return {node.task, *node.kinds}.union(*(_kinds_of(child) for children in node.steps for child in children))
+    return {node.task, *node.kinds}.union(*(kinds_of(child) for children in node.steps for child in children))
