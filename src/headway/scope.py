@@ -182,6 +182,7 @@ class DeadlineScope(_Opened):
         self._deadline: Deadline | None = None
         self._interrupted = self._expired = False
         self._task: asyncio.Task[object] | None = None
+        self._patience: asyncio.TimerHandle | None = None
         self._cancelled = 0  # how often the task had been told to stop when the block began
 
     @property
@@ -212,6 +213,8 @@ class DeadlineScope(_Opened):
 
     def _close(self, call: Handle[Any], deadline: Deadline) -> None:
         deadline.leave()
+        if self._patience is not None:
+            self._patience.cancel()
         if not deadline.calls:
             call._engine.scopes.close_deadline(deadline)
 
@@ -222,7 +225,7 @@ class DeadlineScope(_Opened):
             deadline = self._deadline
             assert deadline is not None
             assert deadline.call is not None
-            deadline.call._engine.loop.call_later(PATIENCE_S, _fail_call, deadline)
+            self._patience = deadline.call._engine.loop.call_later(PATIENCE_S, _fail_call, deadline)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
         self._leave()

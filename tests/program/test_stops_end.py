@@ -445,6 +445,31 @@ def test_what_was_left_behind_is_gone_from_the_loop_when_the_run_has_ended(clock
     assert not complaints
 
 
+def test_runs_that_have_ended_leave_no_timer_in_the_loop(clock):
+    """A loop that drives many runs is not to keep what belongs to those that are over."""
+
+    @hw.task
+    async def rest(seconds: float) -> float:
+        await asyncio.sleep(seconds)
+        return seconds
+
+    @hw.task
+    async def program() -> None:
+        with hw.deadline(seconds=1000):
+            await hw.race(rest(1), rest(2))
+            await hw.settle(rest.options(timeout=1)(5))
+        with hw.deadline(seconds=1, raises=False):
+            await rest(10)
+
+    async def service() -> list[asyncio.TimerHandle]:
+        loop: Any = asyncio.get_running_loop()
+        await hw.arun(program, store=None, progress=False)
+        return [timer for timer in loop._scheduled if not timer.cancelled()]
+
+    with asyncio.Runner(loop_factory=lambda: hw.testing.VirtualLoop(clock)) as runner:
+        assert runner.run(service()) == []
+
+
 def test_a_run_that_nobody_awaits_any_more_leaves_nothing_behind(clock):
     async def service() -> int:
         with pytest.raises(TimeoutError):
