@@ -65,3 +65,51 @@ def test_a_driver_renews_its_lease_as_soon_as_it_finds_the_clock_set(set_by):
     clock[0] += set_by
     upkeep.compare_clocks(5.1)
     assert (store.run("sky").lease_until, jumps) == (clock[0] + 30.0, [clock[0]])
+
+
+def _log(store: MemoryStore) -> Log:
+    store.create_run(RunSpec(run_id="sky", task="t"))
+    lease = store.acquire("sky", "me", 30.0, 0.0)
+    return Log(store, lease, 0, post=lambda call: call(), on_room=lambda: None, on_failure=lambda _: None, wall=lambda: 0.0)
+
+
+def _append(log: Log, *names: str) -> None:
+    for name in names:
+        log.append(Row(3, bytes(16), bytes(16), name.encode()))
+
+
+def _names(group: list[Row]) -> str:
+    return "".join(row.body.decode() for row in group)
+
+
+def test_rows_that_are_held_are_written_when_they_are_released_and_in_one_group():
+    log = _log(MemoryStore())
+    _append(log, "a", "b")
+    log.hold()
+    _append(log, "c")
+    log.hold()  # by another call in the same step
+    _append(log, "d", "e")
+    assert _names(log.take_group()) == "ab"
+    assert log.take_group() == []
+    assert log.pending == 3
+    log.release()
+    _append(log, "f")
+    log.release()  # the other call's
+    assert _names(log.take_group(most=1)) == "cde"
+    assert _names(log.take_group(most=1)) == "f"
+    log.hold()
+    log.release()
+    _append(log, "g", "h")
+    assert [_names(log.take_group(most=1)) for _ in range(2)] == ["g", "h"]
+
+
+def test_a_writer_that_is_closed_writes_what_is_held():
+    store = MemoryStore()
+    log = _log(store)
+    thread = writer.Writer(log, lambda info, signals: None, lambda: None)
+    thread.start()
+    log.hold()
+    _append(log, "a", "b")
+    thread.close()
+    assert store.run("sky").nrows == 2
+    assert log.durable == 2

@@ -88,3 +88,32 @@ def test_what_a_call_spent_in_vain_is_not_left_to_it_when_it_is_asked_again(prog
         left, spent = end_of(history, program)
         assert spent <= 9, f"after a crash at row {rows}"
         assert left == sorted(left, reverse=True), f"after a crash at row {rows}"
+
+
+@hw.task
+async def side_by_side() -> Any:
+    with hw.budget(tokens=5) as budget:
+        ends = await hw.settle(*(spend_some(name) for name in "abc"))
+    return [end.value for end in ends], budget.spent["tokens"]
+
+
+@hw.task
+async def spend_some(name: str) -> float:
+    await asyncio.sleep(GOES_AFTER_S[name])
+    return await spend(3)
+
+
+GOES_AFTER_S: dict[str, float] = {}
+
+
+def test_who_was_told_what_is_left_has_spent_it_or_is_told_anew_after_a_crash():
+    """Whoever comes first after it: no crash comes between what a call is told and what it charges at once."""
+    GOES_AFTER_S.update(a=1, b=2, c=3)
+    whole = History(1, STEADY)
+    assert end_of(whole, side_by_side) == ([5, 2, 1], 4)
+    for rows in range(len(whole.rows())):
+        GOES_AFTER_S.update(a=1, b=2, c=3)
+        history = History(1, STEADY)
+        assert history.live(side_by_side, crash=Crash(rows, "before")).how == "died"
+        GOES_AFTER_S.update(a=3, b=2, c=1)
+        assert end_of(history, side_by_side)[1] == 4, f"after a crash at row {rows}"

@@ -252,6 +252,8 @@ class Books:
                 mine, then = told
                 taken = then | {each: now | then.get(each, {}) for each, now in taken.items()}
             if told != (mine, taken):
+                self._engine.journal.hold()  # until what is charged because of it in the same breath is booked
+                self._engine.loop.call_soon(self._engine.journal.release)
                 outcomes.record_decision(frame.call, key, "remaining", (mine, taken))
         return self._left(frame.call, account, mine, taken)
 

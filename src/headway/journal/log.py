@@ -57,6 +57,8 @@ class Journal(Protocol):
     @property
     def awaited(self) -> bool: ...
     def append(self, row: Row, blobs: Sequence[Blob] = (), cache_key: bytes | None = None) -> int: ...
+    def hold(self) -> None: ...
+    def release(self) -> None: ...
     def has_room(self) -> bool: ...
     def when_durable(self, seq: int, callback: Callable[[], None]) -> None: ...
     def cached(self, key: bytes) -> Cached | None: ...
@@ -74,6 +76,12 @@ class Nothing:
     def append(self, row: Row, blobs: Sequence[Blob] = (), cache_key: bytes | None = None) -> int:
         self.durable += 1
         return self.durable
+
+    def hold(self) -> None:
+        pass
+
+    def release(self) -> None:
+        pass
 
     def has_room(self) -> bool:
         return True
@@ -108,6 +116,9 @@ class Log:
         self.durable = last_seq
         self.failure: StoreError | None = None
         self._seq = last_seq
+        self._taken = last_seq  # the newest row that was taken to be written
+        self._held: int | None = None  # the first row that is held
+        self._tied: set[int] = set()  # rows that are in one group with the next
         self._queue: deque[Row] = deque()
         self._carried: dict[int, Carried] = {}
         self._fresh: dict[bytes, tuple[int, Cached]] = {}  # to be shared, and not in the store yet
@@ -142,6 +153,17 @@ class Log:
             self._idle = False
             self.work.set()
         return seq
+
+    def hold(self) -> None:
+        """Write what is appended from now on when it is released, in one group: nothing of it survives a crash without the rest."""
+        if self._held is None:
+            self._held = self._seq + 1
+
+    def release(self) -> None:
+        if (held := self._held) is not None:
+            self._tied.update(range(held, self._seq))
+            self._held = None
+            self.work.set()
 
     def has_room(self) -> bool:
         """Whether new work may start. Asks to be called back (`on_room`) when it says no."""
@@ -207,12 +229,14 @@ class Log:
 
     def take_group(self, most: int = GROUP_ROWS) -> list[Row]:
         """The next rows to commit together, oldest first."""
-        queue, nbytes = self._queue, 0
+        queue, tied, nbytes = self._queue, self._tied, 0
         group: list[Row] = []
-        while queue and len(group) < most and nbytes < GROUP_BYTES:
+        while queue and self._taken + 1 != self._held and (self._taken in tied or (len(group) < most and nbytes < GROUP_BYTES)):
             row = queue.popleft()
             group.append(row)
             nbytes += len(row.body)
+            tied.discard(self._taken)
+            self._taken += 1
         return group
 
     def write_group(self, group: list[Row], first_seq: int) -> None:

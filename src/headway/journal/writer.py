@@ -85,6 +85,7 @@ class Writer(threading.Thread):
 
     def close(self) -> None:
         """Write what is queued, then end. Blocks until it is so."""
+        self._log.release()
         self._closing = True
         self._log.urgent.set()
         self._log.work.set()

@@ -65,6 +65,7 @@ class SimWriter:
     def close(self) -> None:
         """Write what is queued, at once."""
         self._closed = True
+        self._log.release()
         if (listen := getattr(self._log.store, "on_change", None)) is not None and self._word in listen:
             listen.remove(self._word)
         try:
