@@ -78,13 +78,13 @@ def test_places_of_a_killed_process_go_to_the_other_one_and_are_never_more_than_
 
 
 def test_a_process_alone_has_all_places_of_one_that_was_killed(victims):
-    size = 30
-    drivers = {name: join(victims, name, "places", size) for name in NAMES}
-    for name in NAMES:
-        assert until(drivers[name], lambda: holding(victims, name))  # noqa: B023
-    kill(drivers["one"])
+    one = join(victims, "one", "places", 5000)  # more than it comes to
+    assert until(one, lambda: holding(victims, "one"))
+    two = join(victims, "two", "places", 200)
+    assert until(two, lambda: holding(victims, "two"))
+    kill(one)
     dead = time.monotonic()
-    assert drivers["two"].wait(LIMIT_S) == 0, victims.said("two")
+    assert two.wait(LIMIT_S) == 0, victims.said("two")
     late = [line for line in victims.lines("two") if float(line[2]) > dead]
     held, most = set(), 0
     for what, key, _ in late:

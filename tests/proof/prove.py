@@ -4,7 +4,8 @@
 
 A triple is a program, a schedule and a trouble (a crash at one journal record, a kill, a second driver, …). Seeds count up from
 each `--seed` in turn; without one, from a number drawn for this run, which is printed. Ends with 1 at the first promise that is not
-kept (with `--keep-on` after all triples), printing what shows it again: `python tests/proof/prove.py --again TROUBLE SEED`.
+kept (with `--keep-on` after all triples), printing what shows it again: `python tests/proof/prove.py --again TROUBLE SEED`. Ctrl-C
+ends it as well, with what was seen until then.
 """
 
 from __future__ import annotations
@@ -90,16 +91,20 @@ def prove(wanted: int, firsts: list[int], console: Console, processes: int, keep
         def goes_on() -> bool:
             return figures.triples.total() < wanted and (keep_on or not figures.broken)
 
-        while goes_on() or running:
-            while len(running) < 2 * processes and goes_on():
-                running.add(workers.submit(look, next(seeds)))
-            done, running = wait(running, return_when=FIRST_COMPLETED)
-            for each in done:
-                found = each.result()
-                figures.add(found)
-                for broken in found.broken:
-                    console.print(broken, markup=False)
-            bar.update(shown, completed=figures.triples.total())
+        try:
+            while goes_on() or running:
+                while len(running) < 2 * processes and goes_on():
+                    running.add(workers.submit(look, next(seeds)))
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                for each in done:
+                    found = each.result()
+                    figures.add(found)
+                    for broken in found.broken:
+                        console.print(broken, markup=False)
+                bar.update(shown, completed=figures.triples.total())
+        except KeyboardInterrupt:
+            console.print("interrupted: this is what was seen until then")
+            workers.shutdown(cancel_futures=True)
     return figures, time.perf_counter() - began
 
 
