@@ -116,7 +116,7 @@ STOPS: tuple[Bug, ...] = (
     bug(
         "a block that is not left after its deadline goes on for ever",
         "scope.py",
-        "            deadline.call._engine.loop.call_later(PATIENCE_S, _fail_call, deadline)\n",
+        "            self._patience = deadline.call._engine.loop.call_later(PATIENCE_S, _fail_call, deadline)\n",
         "",
         tests=f"{_ENDS}::test_a_block_that_is_not_left_fails_its_call",
     ),
