@@ -49,6 +49,9 @@ def _nothing_lost_or_changed(history: History) -> Iterator[str]:
                 yield f"rows that {life.process.name} found or left are no longer there as they were"
 
 
+_OF_BUDGETS = ("budget", "remaining")  # decisions that are recorded again where another budget is around them
+
+
 def _recorded_once(history: History) -> Iterator[str]:
     if history.edited:
         return
@@ -59,7 +62,7 @@ def _recorded_once(history: History) -> Iterator[str]:
             outcome = decode_outcome(row.body)
             if outcome.status == Status.OK:
                 ends[row.key] += 1
-        elif _kind(row) == Kind.DECISION and not (history.budgets_moved and decode_decision(row.body).what == "budget"):
+        elif _kind(row) == Kind.DECISION and not (history.budgets_moved and decode_decision(row.body).what in _OF_BUDGETS):
             told[row.key] += 1
     yield from (f"the result of call {key.hex()[:8]} is recorded {times} times" for key, times in ends.items() if times > 1)
     yield from (f"decision {key.hex()[:8]} is recorded {times} times" for key, times in told.items() if times > 1)
