@@ -398,7 +398,8 @@ def edits(case: Case) -> int:
     if any(row.parent == NO_PARENT for row in history.rows() if row.kind & ~COSTED == Kind.OUTCOME):
         return 0  # the program had ended, so that nothing of it is asked again
     # budgets are found again by their place, so in another order they are other budgets
-    history.budgets_moved = not case.is_calm and any("budget" in kind for kind in case.program.kinds)
+    moved = not case.is_calm and any("budget" in kind for kind in case.program.kinds)
+    history.budgets_moved = moved or _shares_budgets(case.program)
     outside = OUTSIDE.copy()
     before = {branch for _, branch, _ in watch.GIVEN}
     install(changed)
@@ -452,9 +453,17 @@ def source_changes(case: Case) -> int:
     publish(2)
     watch.GIVEN.clear()
     history.edited = True
+    history.budgets_moved = _shares_budgets(case.program)
     live_on(history, case.choice)
     judge(history, expected)
     return 1
+
+
+def _shares_budgets(node: Node) -> bool:
+    """Whether budgets are opened in bodies that several places share: whoever runs one again does so in a budget of its own."""
+    if node.task in watch.SHARED and any("budget" in kind for kind in told.kinds_of(node)):
+        return True
+    return any(_shares_budgets(child) for children in node.steps for child in children)
 
 
 def _with_leaves(node: Node, task: Callable[[Node], str]) -> Node:
