@@ -99,10 +99,11 @@ class Case:
 
 
 def _draws_by_chance(node: Node, tried_again: bool = False) -> bool:
-    """Whether what is drawn hangs on timing: what `hw.random` says hangs on the attempt. Where a body is tried again because of a
-    child, it stops the others in whichever attempt they are, and they have all their attempts again."""
+    """Whether what is drawn hangs on timing: what `hw.random` says hangs on the attempt and on the caller. Where a body is tried
+    again because of a child, it stops the others in whichever attempt they are, and they have all their attempts again. Of those
+    that share a body, the first runs it."""
     again = node.task in watch.RETRIED
-    if again and tried_again and told.kinds_of(node) & {"random", "branches"}:
+    if ((again and tried_again) or node.task in watch.SHARED) and told.kinds_of(node) & {"random", "branches"}:
         return True
     return any(_draws_by_chance(child, tried_again or again) for children in node.steps for child in children)
 
