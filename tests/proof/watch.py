@@ -105,9 +105,10 @@ def body(source: Node) -> Iterator[None]:
     spot = (call.key, *around.items())
     attempt = Attempt(call.key, call.attempt, place, retried or (outer is not None and outer.retried), spot)
     if attempt.number == 1:
-        _KEPT.pop(spot, None)
         _DISLIKED.pop(spot, None)
-        _OWED.pop(spot, None)
+    for notes in (_KEPT, _OWED):
+        if spot in notes and notes[spot][0] >= attempt.number:  # by an earlier life, of an attempt that is made again
+            del notes[spot]
     _attempt.set(attempt)
     try:
         yield
