@@ -64,15 +64,19 @@ def all_at_once(*jobs: Callable[[], T]) -> list[T | Exception]:
     gate = threading.Barrier(len(jobs))
     found: list[Any] = [None] * len(jobs)
 
+    one_by_one = threading.Lock()  # Python refuses to install a trace function while another thread installs its own
+
     def run(number: int, job: Callable[[], T]) -> None:
+        with one_by_one:
+            sys.settrace(_give_way)
         gate.wait()
-        sys.settrace(_give_way)
         try:
             found[number] = job()
         except Exception as error:
             found[number] = error
         finally:
-            sys.settrace(None)
+            with one_by_one:
+                sys.settrace(None)
 
     threads = [threading.Thread(target=run, args=numbered) for numbered in enumerate(jobs)]
     for thread in threads:
