@@ -216,7 +216,7 @@ def test_cached_and_thought_tokens_are_told_apart(asked, usage, cached, reasonin
             {"prompt_tokens": 900, "completion_tokens": 50, "total_tokens": 950, "cache_read_input_tokens": 800},
             models.Usage(900, 50, 800),
         ),
-        # beside it: the total says so, or they are more than it, or the words are Anthropic's own
+        # beside it: the total says so, or they are more than it, or no other word counts the prompt
         (
             {
                 "prompt_tokens": 100,

@@ -263,7 +263,7 @@ class Books:
         return {unit: amount + mine.get(unit, 0.0) for unit, amount in remaining_in(account, taken).items()}
 
     def _taken(self, frame: Frame) -> tuple[Amounts, dict[bytes, Amounts]]:
-        """What is promised to this very call, and what all others have taken in each account around it, by its key."""
+        """What is reserved for this call, and what all other calls have taken from each enclosing account, by its key."""
         account, x = frame.scope.account, frame.call._x
         mine: Amounts = {}
         if account is not None and x is not None:
@@ -278,8 +278,8 @@ class Books:
         return mine, taken
 
     def _charged(self, call: Handle[Any]) -> dict[bytes, Amounts]:
-        """What a call has charged by itself, in each account in which that counts. What it charged before a crash counts when it
-        charges it again."""
+        """What a call's own code has charged so far, per account that counts it. A charge from before a crash counts only once the
+        code repeats it."""
         charged: dict[bytes, Amounts] = {}
         if call._x is None or call._spec.cost:
             return charged

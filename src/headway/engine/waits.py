@@ -146,14 +146,14 @@ class Waits:
                 )
 
     def _needs(self, call: Handle[Any], other: Handle[Any]) -> bool:
-        """Whether `call` can't end before `other` has: it is above it, or waits for it on the way."""
+        """Whether `call` can't end before `other` has: it is an ancestor, or waits for it directly or through other calls."""
         above: Handle[Any] | None = other
         while above is not None and above is not call:
             above = above._parent
         return above is not None or (self._foreign > 0 and self._reaches(call, other))
 
     def _reaches(self, start: Handle[Any], goal: Handle[Any]) -> bool:
-        """The same, looked for by following what `start` waits for."""
+        """Whether `goal` is among the calls that `start` waits for, directly or through others."""
         seen = {start}
         stack = [start]
         while stack:

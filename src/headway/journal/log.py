@@ -155,7 +155,7 @@ class Log:
         return seq
 
     def hold(self) -> None:
-        """Write what is appended from now on when it is released, in one group: nothing of it survives a crash without the rest."""
+        """Keep rows appended from now on from being written until `release`. They are committed together or not at all."""
         if self._held is None:
             self._held = self._seq + 1
 

@@ -83,12 +83,12 @@ def usage_in(given: Any) -> Usage | None:
     """
     read, written = _first(given, "prompt_tokens", "input_tokens"), _first(given, "completion_tokens", "output_tokens")
     details = _field(given, "prompt_tokens_details") or _field(given, "input_tokens_details")
-    found, put = _first(given, "cache_read_input_tokens"), _first(given, "cache_creation_input_tokens")  # Anthropic's words
+    found, put = _first(given, "cache_read_input_tokens"), _first(given, "cache_creation_input_tokens")
     cached = _first(details, "cached_tokens") or _first(given, "prompt_cache_hit_tokens") or found
     stored = _first(details, "cache_write_tokens", "cache_creation_tokens") or put
     total = _first(given, "total_tokens")
     if found + put and (found + put > read or total == read + written + found + put or not _first(given, "prompt_tokens")):
-        read += found + put  # Anthropic counts them beside the prompt; most proxies of it make them a part of it
+        read += found + put  # some count the cache beside the prompt, some within it
     if total > read > 0:
         written = max(written, total - read)  # some leave thoughts out of what was written
     if not read + written:
