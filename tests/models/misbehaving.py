@@ -146,7 +146,10 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         ASKED[model] += 1
         key = next((line for line in head.split("\r\n") if line.lower().startswith("authorization")), "")
         LOG.append({"model": model, "what": "asked", "at": time.monotonic(), "body": body, "path": head.split()[1], "key": key})
-        await connection.answer(model, ASKED[model], head.split()[1], body)
+        try:
+            await connection.answer(model, ASKED[model], head.split()[1], body)
+        except ConnectionError:  # with words on the way that nobody reads any more
+            LOG.append({"model": model, "what": "hung up"})
     except (ConnectionError, asyncio.IncompleteReadError):
         pass
     finally:

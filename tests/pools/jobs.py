@@ -105,11 +105,11 @@ def spin(path):
         pass
 
 
-def spin_in_async(path):
-    return _spin_in_async(path)
+def sleep_in_async(path):
+    return _sleep_in_async(path)
 
 
-async def _spin_in_async(path):
+async def _sleep_in_async(path):
     import asyncio
 
     say(path)
@@ -119,6 +119,22 @@ async def _spin_in_async(path):
 def nap(path):
     say(path)
     time.sleep(1000)
+
+
+def nap_through_the_first_signal(path):
+    """As when it comes just before the system call: such a signal is heard when the call returns."""
+    send, sent = signal.pthread_kill, []
+
+    def lose_the_first(thread, number):
+        sent.append(number)
+        if len(sent) > 1:
+            send(thread, number)
+
+    signal.pthread_kill = lose_the_first
+    try:
+        nap(path)
+    finally:
+        signal.pthread_kill = send
 
 
 def stubborn(path):

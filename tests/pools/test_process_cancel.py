@@ -16,7 +16,7 @@ def ended(bench):
     return [event for event in bench.events if isinstance(event, WorkerEnded)]
 
 
-@pytest.mark.parametrize("fn", ["spin", "nap", "spin_in_async"])
+@pytest.mark.parametrize("fn", ["spin", "nap", "sleep_in_async", "nap_through_the_first_signal"])
 def test_interruptible_code_stops_and_its_worker_survives(bench, tmp_path, fn, monkeypatch):
     monkeypatch.setattr(remote, "INTERRUPT_GRACE_S", 30.0)  # on a busy machine it may not get a processor for half a second
 

@@ -47,6 +47,7 @@ NUMBER = struct.Struct("<Q")  # the control socket's only message: the call to i
 ENDING = 2**64 - 1  # the run was told to end
 AGAIN_S = 5.0
 _CHARGE_INTERVAL_S = 0.05
+_SIGNAL_INTERVAL_S = 0.02
 _LEAVE_S = 0.2
 _IDLE = 0
 
@@ -152,28 +153,35 @@ class Worker:
             raise Interrupted
 
     def _watch(self, parent_pid: int) -> None:
-        """The second thread: interrupts on request, sends charges held back, leaves when the pool is gone."""
+        """The second thread: interrupts on request, sends charges held back, leaves when the pool is gone.
+
+        A signal that comes just before a system call does not end it: the main thread hears of it when the call returns, which may
+        be never. So it is sent until it was heard."""
         poll = select.poll()
         poll.register(self._control, select.POLLIN)
         poll.register(self._alarm_r, select.POLLIN)
         parent = _open_process(parent_pid)
         if parent is not None:
             poll.register(parent, select.POLLIN)
-        flush_at = 0.0
+        flush_at = signal_at = math.inf
         while True:
-            wait_s = max(0.0, flush_at - time.monotonic()) if flush_at else None
-            for fd, _ in poll.poll(None if wait_s is None else wait_s * 1000):
+            next_at = min(flush_at, signal_at)
+            for fd, _ in poll.poll(None if next_at == math.inf else max(0.0, next_at - time.monotonic()) * 1000):
                 if fd == self._alarm_r.fileno():
                     self._alarm_r.recv(4096)
-                    flush_at = flush_at or time.monotonic() + _CHARGE_INTERVAL_S
-                elif fd == parent or not self._interrupt():
+                    flush_at = min(flush_at, time.monotonic() + _CHARGE_INTERVAL_S)
+                elif fd == parent or not self._hear():
                     self._leave()
-            if flush_at and time.monotonic() >= flush_at:
-                flush_at = 0.0
+                else:
+                    signal_at = 0.0
+            if time.monotonic() >= flush_at:
+                flush_at = math.inf
                 self._flush_charges()
+            if time.monotonic() >= signal_at:
+                signal_at = time.monotonic() + _SIGNAL_INTERVAL_S if self._interrupt() else math.inf
 
-    def _interrupt(self) -> bool:
-        """Read one request and act on it; False when the pool is gone."""
+    def _hear(self) -> bool:
+        """Read one request; False when the pool is gone."""
         try:
             data = self._control.recv(NUMBER.size, socket.MSG_WAITALL)
         except OSError:
@@ -185,8 +193,13 @@ class Worker:
             current.note_end()
             return True
         self._cancelled = number
-        if self._number == number and self._main is not None:
-            signal.pthread_kill(self._main, INTERRUPT_SIGNAL)
+        return True
+
+    def _interrupt(self) -> bool:
+        """Signal the main thread when it runs what is to be interrupted; False when it does not."""
+        if self._armed == _IDLE or self._armed != self._cancelled or self._main is None:
+            return False
+        signal.pthread_kill(self._main, INTERRUPT_SIGNAL)
         return True
 
     def _flush_charges(self) -> None:
