@@ -852,6 +852,41 @@ def test_a_fork_knows_all_but_the_call_and_what_it_is_part_of(go, tmp_path):
     assert RAN == [1, 2, 3, 2]
 
 
+def test_a_result_stands_though_the_call_is_stopped_while_it_waits_for_its_inputs_again(go, tmp_path):
+    keys: list[str] = []
+    stops = [False]
+
+    @hw.task(name="fork_page")
+    async def page() -> int:
+        RAN.append("page")
+        return 1
+
+    @hw.task(name="fork_words")
+    async def words(page: int) -> int:
+        RAN.append("words")
+        return page + 1
+
+    @hw.task(name="fork_stops")
+    async def program() -> int:
+        first = page()
+        keys.append(first.key.hex())
+        counted = words(first)
+        if stops[0]:
+            counted.cancel()
+            await first
+            raise ValueError("stopped")
+        return await counted
+
+    assert go(program) == 2
+    hw.fork("run", at=keys[0], store=tmp_path / "store", new_id="other")
+    stops[0] = True
+    with pytest.raises(ValueError, match="stopped"):
+        go(program, run_id="other")
+    stops[0] = False
+    assert go(program, run_id="other") == 2
+    assert RAN == ["page", "words", "page"]
+
+
 @pytest.mark.parametrize(("at", "runs_again"), [(0, [1, 2]), (1, [2])])
 def test_a_fork_goes_on_with_the_attempts_of_the_calls_above(go, tmp_path, at, runs_again):
     """The first attempt fails by itself, the second succeeds; later an attempt of the call above fails, because of another call."""

@@ -165,6 +165,13 @@ CHANGED: tuple[Bug, ...] = (
 
 REPLAYED: tuple[Bug, ...] = (
     bug(
+        "a call that is stopped while it waits for its inputs forgets its recorded result",
+        OUTCOME,
+        "return state == CANCELLED and call._x is not None and call._x.recorded is not None",
+        "return False",
+        tests="program/test_resume.py::test_a_result_stands_though_the_call_is_stopped_while_it_waits_for_its_inputs_again",
+    ),
+    bug(
         "an error from before the last failure is kept for ever",
         REPLAY,
         "            if seq <= floor:\n",

@@ -175,8 +175,9 @@ class Outcomes:
                     self._ask_afresh(call, error)
             if state != OK and call._epoch and call._memo is not None:
                 call._memo[epoch_name(call.key)] = call._epoch  # as a resume would find it in the journal
-            engine.signals.ended(call, ok=state == OK, afresh=call._epoch > epoch)
-            self._record(call, state, record, encoded)
+            if not _stands(call, state):
+                engine.signals.ended(call, ok=state == OK, afresh=call._epoch > epoch)
+                self._record(call, state, record, encoded)
         if engine.emit:
             self._emit_ended(call, state, engine.wall())
         engine.deliver(call, state)
@@ -407,6 +408,12 @@ class Outcomes:
             return wanted, wanted - now
         until: float = decode(found.value)
         return until, left_s(until, until - found.at, now)
+
+
+def _stands(call: Handle[Any], state: int) -> bool:
+    """Whether an earlier outcome of the call stays what is recorded of it: it was stopped while it waited for the inputs that the
+    outcome is compared by. Whoever asks next may still get it."""
+    return state == CANCELLED and call._x is not None and call._x.recorded is not None
 
 
 def _by_itself(error: BaseException, child_errors: list[BaseException]) -> bool:
