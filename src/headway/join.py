@@ -189,6 +189,9 @@ async def _race(awaitables: Sequence[Awaitable[Any]], accept: Callable[[Any], bo
             winner = await until(handles, stop_at=lambda handle: _wins(handle, accept))
             if winner is not None:
                 outcomes.record_decision(call, key, "race", handles.index(winner))
+    except Exception:  # of `accept`
+        await cancel_and_drain(handles, "the race that it was in failed")
+        raise
     finally:
         for handle in handles:
             handle._awaited = True

@@ -23,6 +23,8 @@ from headway.journal.ledger import Account
 from headway.journal.records import Amounts
 from headway.pools.current import worker_call
 
+CHARGED_ELSEWHERE = "give the amount back to the code of the task, and charge it there"
+ASKED_ELSEWHERE = "ask in the code of the task, and hand the answer on"
 BOUND_ELSEWHERE = "open it around the call of the task; hw.remaining() and hw.time_left() tell here what is left"
 
 
@@ -99,7 +101,8 @@ def budget(**amounts: float) -> Budget:
 
 
 def charge(item: int | None = None, /, **amounts: float) -> None:
-    """Book what the current call spent. Works in every pool; outside of a run it does nothing.
+    """Book what the current call spent. Works in every pool; outside of a run it does nothing. Where code of a run can't reach it
+    (a thread that was started without its context, a process that a call forked), it warns or raises UsageError.
 
     In a batch function `item` is the place of the one item that it was spent for (`charge(2, tokens=70)`); without it all calls of
     the batch share it.
@@ -113,6 +116,8 @@ def charge(item: int | None = None, /, **amounts: float) -> None:
         worker.charge(booked, item)
     elif (frame := current.get()) is not None:
         frame.call._engine.on_loop(frame.call._engine.launcher.charge, frame, booked, item)
+    else:
+        refuse_outside("hw.charge was called", CHARGED_ELSEWHERE)
 
 
 def stopping(item: int | None = None) -> bool:
@@ -162,6 +167,8 @@ def remaining(unit: str | None = None, /) -> float | Amounts:
         left = worker.remaining()
     else:
         frame = current.get()
+        if frame is None:
+            refuse_outside("hw.remaining was called", ASKED_ELSEWHERE)
         left = {} if frame is None else frame.call._engine.books.left(frame, unit or "")
     return left if unit is None else left.get(unit, math.inf)
 
@@ -204,10 +211,12 @@ class DeadlineScope(_Opened):
         deadline = engine.scopes.open_deadline(frame, wanted)
         deadline.call, deadline.open = frame.call, True
         self._interrupted = self._expired = False
-        self._task = asyncio.current_task()  # none in a thread, which can't be interrupted
+        self._task = asyncio.current_task()  # none in a thread, which can't be interrupted: what it waits for ends
         if self._task is not None:
             self._cancelled = self._task.cancelling()
             deadline.on_expiry = self._interrupt
+        else:
+            deadline.ends_rests = True
         self._deadline = deadline
         return deadline
 
@@ -306,6 +315,8 @@ def time_left() -> float:
     if (worker := worker_call()) is not None:
         return worker.left_s
     frame = current.get()
+    if frame is None:
+        refuse_outside("hw.time_left was called", ASKED_ELSEWHERE)
     if frame is None or (deadline := frame.scope.deadline) is None:
         return math.inf
     if not frame.plans:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import json
 from typing import Any
 
+import pytest
 from rich.console import Console
 
 import headway as hw
-from headway.cli.looking import list_runs, show_run
+from headway.cli.driving import signal_run
+from headway.cli.looking import list_runs, show_run, tally_rows
+from headway.journal.open import open_to_read
 from headway.observe import display
 from headway.observe.tally import Tally
 from headway.observe.tree import Options
@@ -80,3 +84,84 @@ def test_a_wait_that_is_over_because_its_call_is_waits_for_nobody(go, tmp_path):
 
     go(program)
     assert hw.view("run", store=tmp_path / "store").waiting == []
+
+
+@hw.task
+async def goes_on() -> str:
+    """Waits twice for the first of two signals, and stops waiting for the other."""
+    said = []
+    for _ in range(2):
+        said.append(await hw.race(hw.wait_event("approve"), hw.wait_event("reject")))
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(hw.wait_event("late"), 0.01)
+    return f"{said} {await hw.wait_event('last')}"
+
+
+def test_a_wait_that_the_program_has_given_up_is_shown_no_more(tmp_path):
+    store, shown = tmp_path / "store", []
+
+    async def look(*names: str) -> None:
+        while [wait.name for wait in hw.view("r", store=store).waiting] != list(names):  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        opened = open_to_read(store)
+        info = opened.run("r")
+        shown.append(tally_rows(opened.rows(info.uid)).waits_for)
+        opened.close()
+
+    async def outside() -> str:
+        going = asyncio.create_task(hw.arun(goes_on, store=store, run_id="r", progress=False))
+        await asyncio.sleep(0.01)
+        await look("approve", "reject")
+        hw.signal("r", "approve", 1, store=store)
+        await look("approve", "reject")  # those of the second race
+        hw.signal("r", "reject", 2, store=store)
+        await look("last")
+        hw.signal("r", "last", 3, store=store)
+        return await going
+
+    assert asyncio.run(outside()) == "[1, 2] 3"
+    assert [set(names) for names in shown] == [{"approve", "reject"}] * 2 + [{"last"}]
+
+
+def test_a_wait_that_was_given_up_and_begins_again_is_shown_again(tmp_path):
+    """In the next attempt, and in the next life."""
+    store, life = tmp_path / "store", [1]
+
+    @hw.task(name="again_waits", retry=hw.Retry(attempts=2, delay_s=0))
+    async def waits() -> str:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(hw.wait_event("go"), 0.01 if life[0] < 3 else 60)
+        if life[0] < 3:
+            life[0] += 1
+            raise OSError("down")
+        return "went on"
+
+    async def outside() -> str:
+        with pytest.raises(OSError):
+            await hw.arun(waits, store=store, run_id="r", progress=False)
+        assert hw.view("r", store=store).waiting == []  # the run has ended
+        going = asyncio.create_task(hw.arun(waits, store=store, run_id="r", progress=False))
+        while [wait.name for wait in hw.view("r", store=store).waiting] != ["go"]:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        hw.signal("r", "go", 1, store=store)
+        return await going
+
+    assert asyncio.run(outside()) == "went on"
+
+
+def test_a_signal_that_nobody_waits_for_is_told_of(tmp_path, capsys):
+    store = tmp_path / "store"
+
+    async def outside() -> None:
+        going = asyncio.create_task(hw.arun(approval, "tea", store=store, run_id="r", progress=False))
+        while not hw.runs(store=store):  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        while not hw.view("r", store=store).waiting:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        signal_run("r", "aprove", "1", str(store), as_json=False)
+        assert "nobody in run 'r' waits for 'aprove' now: it waits for 'approve'" in capsys.readouterr().err
+        signal_run("r", "approve", "1", str(store), as_json=False)
+        assert "nobody" not in capsys.readouterr().err
+        await going
+
+    asyncio.run(outside())

@@ -1239,6 +1239,44 @@ def test_a_deadline_stops_a_coroutine_that_a_thread_waits_for():
     assert hw.run(in_thread, store=None) == [True, True]
 
 
+def test_a_deadline_ends_what_a_thread_rests_for(go, clock):
+    """A thread can't be interrupted, but what it waits for can."""
+
+    @hw.task
+    def rests(seconds: float) -> str:
+        with hw.deadline(seconds=3):
+            hw.wait(hw.sleep(seconds))
+        return "rested"
+
+    @hw.task
+    def waits() -> str:
+        with hw.deadline(seconds=100), hw.deadline(seconds=3):
+            return str(hw.wait(hw.wait_event("go")))
+
+    @hw.task
+    def goes_on() -> str:
+        with hw.deadline(seconds=3, raises=False) as bound:
+            hw.wait(hw.sleep(50))
+        hw.wait(hw.sleep(1))
+        return f"expired: {bound.expired}"
+
+    @hw.task
+    def comes_late() -> str:
+        with hw.deadline(seconds=3):
+            try:
+                hw.wait(hw.sleep(50))
+            finally:
+                hw.wait(hw.sleep(60))
+
+    @hw.task
+    async def program() -> list[str]:
+        ends = await hw.settle(rests(2), rests(9), waits(), goes_on(), comes_late())
+        return [end.value or type(end.error).__name__ for end in ends]
+
+    assert go(program) == ["rested", "DeadlineExceeded", "DeadlineExceeded", "expired: True", "DeadlineExceeded"]
+    assert clock.elapsed < 9
+
+
 @pytest.mark.parametrize("outer_raises", [True, False])
 @pytest.mark.parametrize("inner_raises", [True, False])
 @pytest.mark.parametrize(("outer", "inner"), [(2, 9), (9, 2), (2, 2)], ids=["outer first", "inner first", "together"])

@@ -89,11 +89,12 @@ def test_a_predicate_that_fails_fails_its_call_and_its_siblings_go_on(go, asks):
     assert RAN.count("fails") == 1
 
 
-def test_how_long_an_error_asks_to_be_left_alone_may_fail(go):
+@pytest.mark.parametrize("error", [RuntimeError, SystemExit])
+def test_how_long_an_error_asks_to_be_left_alone_may_fail(go, error):
     class Odd(Exception):
         @property
         def retry_after_s(self) -> float:
-            raise RuntimeError("who knows")
+            raise error("who knows")
 
     @hw.task(retry=hw.Retry(attempts=2, delay_s=1))
     async def fails() -> None:

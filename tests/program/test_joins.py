@@ -184,6 +184,28 @@ def test_a_race_without_winner_gives_every_error(go):
     assert sorted(str(error) for error in caught.value.exceptions) == ["a", "b"]
 
 
+@pytest.mark.parametrize("error", [ValueError, SystemExit])
+def test_a_race_whose_check_fails_stops_the_others(go, clock, error):
+    def check(value: int) -> bool:
+        raise error("no check")
+
+    @hw.task
+    async def program() -> str:
+        late = rest(60)
+        try:
+            await hw.race(rest(1), late, accept=check)
+        except ValueError:
+            await hw.settle(late)
+        return late.state
+
+    if error is ValueError:
+        assert go(program) == "cancelled"
+    else:
+        with pytest.raises(hw.CallExited, match="no check"):
+            go(program)
+    assert clock.elapsed < 60
+
+
 def test_a_race_where_nothing_is_accepted_says_so(go):
     @hw.task
     async def program() -> int:

@@ -159,7 +159,7 @@ def test_a_task_in_a_bare_thread_warns_once(program):
         RuntimeWarning, match=r"inner was called in thread .* while run 'memory' goes on: it is not recorded"
     ) as seen:
         assert hw.run(program, store=None, progress=False) == 2
-    assert any(file in seen[0].filename for file in (__file__, "concurrent", "own_loop"))  # or the executor, which called it
+    assert any(file in seen[0].filename for file in (__file__, "concurrent", "threading"))  # or the executor, which called it
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert hw.run(program, store=None, progress=False) == 2
@@ -175,3 +175,38 @@ def test_a_thread_that_takes_its_context_along_makes_calls(tmp_path):
 def test_a_task_in_a_thread_without_any_run_is_its_function():
     outside._warned.clear()
     assert in_a_thread(inner, 1) == 2
+
+
+ASKED = {"hw.charge": lambda: hw.charge(tokens=5), "hw.remaining": lambda: hw.remaining("tokens"), "hw.time_left": hw.time_left}
+
+
+@hw.task
+def asks_in_a_bare_thread(what: str) -> None:
+    in_a_thread(ASKED[what])
+
+
+@pytest.mark.parametrize("what", ASKED)
+def test_what_is_charged_or_asked_in_a_bare_thread_is_told_of(what):
+    """It would be booked nowhere, and told that nothing is bounded."""
+    outside._warned.clear()
+    with pytest.warns(RuntimeWarning, match=rf"{what} was called in thread .* which belongs to no call") as seen:
+        hw.run(asks_in_a_bare_thread, what, store=None, progress=False, budget={"tokens": 9})
+    assert "concurrent" in seen[0].filename or seen[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        in_a_thread(ASKED[what])  # beside all runs
+
+
+@hw.task
+def charges_in_a_thread_of_its_own() -> None:
+    in_a_thread(contextvars.copy_context().run, lambda: hw.charge(tokens=5))
+
+
+def test_what_is_charged_in_a_thread_that_takes_its_context_along_is_booked(tmp_path):
+    @hw.task
+    async def program() -> float:
+        with hw.budget(tokens=9) as spent:
+            await charges_in_a_thread_of_its_own()
+        return spent.spent["tokens"]
+
+    assert hw.run(program, store=None, progress=False) == 5

@@ -449,9 +449,10 @@ def test_events_tell_what_happens_in_order(go, tmp_path):
     assert len(list(read_events(tmp_path / "events.jsonl"))) == len(seen)
 
 
-def test_a_sink_that_fails_ends_its_subscription_not_the_run(go):
+@pytest.mark.parametrize("error", [OSError, SystemExit])
+def test_a_sink_that_fails_ends_its_subscription_not_the_run(go, error):
     def broken(event: events.Event) -> None:
-        raise OSError("no space")
+        raise error("no space")
 
     @hw.task
     async def program() -> int:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import headway as hw
+from headway.engine import stops
 from headway.engine.stops import GRACE_S
 from headway.journal.records import COSTED, Kind
 
@@ -382,6 +383,30 @@ def test_the_place_of_a_thread_that_was_stopped_stays_taken_until_its_code_has_e
 
     hw.run(program, store=None, progress=False)
     assert seen == ["the first ended", "the second began"]
+
+
+def test_a_thread_that_goes_on_is_told_of(monkeypatch):
+    monkeypatch.setattr(stops, "GRACE_S", 0.05)
+    ends = threading.Event()
+
+    @hw.task(timeout=0.01)
+    def hangs() -> None:
+        ends.wait(60)
+
+    @hw.task(timeout=0.01)
+    def ends_late() -> None:
+        ends.wait(0.02)
+
+    @hw.task
+    async def program() -> list[str]:
+        said = [type(end.error).__name__ for end in await hw.settle(hangs(), hangs(), ends_late())]
+        await asyncio.sleep(0.2)
+        ends.set()
+        return said
+
+    with pytest.warns(RuntimeWarning, match="hangs.* its thread still runs 0.05 s later: it is left behind") as seen:
+        assert hw.run(program, store=None, progress=False) == ["CallTimeout"] * 3
+    assert len(seen) == 1
 
 
 def test_a_batch_that_nobody_wants_any_more_does_not_hold_up_the_run(go, clock):

@@ -95,8 +95,8 @@ STOPS: tuple[Bug, ...] = (
     bug(
         "the places of a thread that goes on are free at once",
         "engine/launch.py",
-        "                x.job.on_left = functools.partial(self._engine.ready.give, self._engine.ready.keep(call))\n",
-        "                pass\n",
+        "kept = engine.ready.keep(call) if x.held else None",
+        "kept = None",
         tests=f"{_ENDS}::test_the_place_of_a_thread_that_was_stopped_stays_taken_until_its_code_has_ended",
     ),
     bug(

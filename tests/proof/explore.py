@@ -139,10 +139,11 @@ def _is_recorded_end(life: Life) -> bool:
 
 def branches_told_the_same(history: History) -> list[Violation]:
     """Where a branch that was given the answer of a call was not given it again although it is recorded. When a source has changed,
-    branches ask for other things than before, and what is left over goes to whoever asks."""
+    or in another attempt of a body, branches ask for other things than before, and what is left over goes to whoever asks."""
     if watch.drivers > 1 or history.edited:
         return []
     found = []
+    changed = watch.asked_otherwise()
     given: dict[watch.Branch, str] = {}  # the call that a branch was given last
     holder: dict[str, watch.Branch] = {}  # the branch that a call was given to last
     for life in history.lives:
@@ -150,7 +151,7 @@ def branches_told_the_same(history: History) -> list[Violation]:
         kept = {branch for branch, key in given.items() if key in recorded and holder[key] == branch}
         for engine, branch, key in watch.GIVEN:
             if engine is life.engine:
-                if branch in kept and key != given[branch]:
+                if branch in kept and key != given[branch] and branch[:2] not in changed:
                     what = f"{branch} was given {given[branch][:8]} and then {key[:8]}"
                     found.append(Violation("the same branch is told the same", what))
                 given[branch], holder[key] = key, branch

@@ -227,6 +227,17 @@ def given(branch: str, handle: hw.Handle[int]) -> None:
     GIVEN.append((handle._engine, (parent.key.hex(), parent._epoch, branch), handle.key.hex()))
 
 
+def asked_otherwise() -> set[tuple[str, int]]:
+    """Bodies, each in an epoch, whose branches asked for other things in one attempt than in another."""
+    asked: dict[tuple[str, int, str], str] = {}
+    found = set()
+    for _, (parent, epoch, name), _ in GIVEN:
+        place, _, what = name.rpartition(" asking ")
+        if asked.setdefault((parent, epoch, place), what) != what:
+            found.add((parent, epoch))
+    return found
+
+
 def leave_out_changed_branches(before: set[Branch]) -> bool:
     """Ask nothing of the branches of a body that asked for something before it was edited that it never asked for after. What was
     recorded for such a branch tells later lives that its join has gone astray, and then what is recorded goes to whoever asks.

@@ -6,6 +6,7 @@ that replaces `sys.stdout` is obeyed.
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from typing import Any
@@ -33,7 +34,7 @@ def note(text: str, style: str = "dim") -> None:
 
 def print_json(document: msgspec.Struct) -> None:
     """One JSON document on stdout."""
-    raw = msgspec.json.format(msgspec.json.encode(document), indent=2)
+    raw = msgspec.json.format(msgspec.json.encode(_sayable(msgspec.to_builtins(document))), indent=2)
     sys.stdout.write(raw.decode() + "\n")
 
 
@@ -43,6 +44,19 @@ def plain(value: Any) -> Any:
         return msgspec.to_builtins(value, enc_hook=_say, str_keys=True)
     except (TypeError, ValueError, RecursionError):
         return repr(value)
+
+
+def _sayable(value: Any) -> Any:
+    """The same without what JSON has no form for: numbers that are none, as text, and halves of characters, escaped."""
+    if isinstance(value, dict):
+        return {_sayable(key): _sayable(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_sayable(part) for part in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, str) and not value.isascii():
+        return value.encode("utf-8", "backslashreplace").decode()
+    return value
 
 
 def _say(value: Any) -> Any:

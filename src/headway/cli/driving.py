@@ -17,12 +17,13 @@ from headway.cli import console
 from headway.cli.arguments import parse_amounts, parse_arguments, parse_json
 from headway.cli.documents import PlanDocument, PlannedDocument, RunResult, Said
 from headway.cli.find import find_call
+from headway.cli.looking import tally_rows
 from headway.cli.pictures import write_picture
 from headway.cli.trouble import ProgramFailed, store_option
 from headway.engine.plan import PlannedCall, ResumePlan
 from headway.errors import HeadwayError, Interrupted, RunError, StoreError, UnknownRun, UsageError
 from headway.journal.open import find_store, open_to_read
-from headway.journal.records import RunInfo, RunSpec, RunStatus
+from headway.journal.records import ENDED, RunInfo, RunSpec, RunStatus
 from headway.observe import words
 from headway.pools.program import load_object, load_program
 from headway.run import Policy, new_run_id
@@ -264,7 +265,7 @@ def cancel_run(run_id: str, store: str, *, as_json: bool) -> None:
         status = opened.run(run_id).status
     finally:
         opened.close()
-    over = status in (RunStatus.DONE, RunStatus.FAILED, RunStatus.CANCELLED)
+    over = status in ENDED
     hw.cancel(run_id, store=store)
     _say(Said(run_id=run_id, done=f"is {status}: there is nothing to stop" if over else "asked to stop"), as_json=as_json)
 
@@ -275,7 +276,18 @@ def signal_run(run_id: str, name: str, value: str, store: str, *, as_json: bool)
         hw.signal(run_id, name, parse_json(value), store=store)
     for each in told:
         console.note(str(each.message), "yellow")
+    if (waits := _waits_for(run_id, store)) and name not in waits:
+        console.note(f"nobody in run {run_id!r} waits for {name!r} now: it waits for {words.names_of(waits, 4)}", "yellow")
     _say(Said(run_id=run_id, done=f"was sent {name}"), as_json=as_json)
+
+
+def _waits_for(run_id: str, store: str) -> tuple[str, ...]:
+    opened = open_to_read(store)
+    try:
+        info = opened.run(run_id)
+        return () if info.status in ENDED else tally_rows(opened.rows(info.uid)).waits_for
+    finally:
+        opened.close()
 
 
 def _say(said: Said, *, as_json: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import msgspec
@@ -19,7 +19,7 @@ from headway.journal.known import decode_attempt, decode_charge, decode_decision
 from headway.journal.ledger import add
 from headway.journal.open import open_to_read
 from headway.journal.owner import clock
-from headway.journal.records import COSTED, Amounts, Attempt, Charge, Kind, Outcome, Row, RunInfo, Start, Status
+from headway.journal.records import COSTED, ENDED, Amounts, Attempt, Charge, Kind, Outcome, Row, RunInfo, Start, Status
 from headway.journal.store import Store
 from headway.observe import tree, words
 from headway.observe.critical import CriticalPath, critical_path
@@ -42,7 +42,6 @@ _STYLES = {
     "cancelled": "magenta",
     "interrupted": "yellow",
 }
-ENDED = ("done", "failed", "cancelled")
 _KIND = COSTED - 1
 
 
@@ -60,14 +59,15 @@ def tally_rows(rows: Iterable[tuple[int, Row]]) -> Tallied:
     """Count a run's outcomes and add up what it spent. Only rows with a cost are decoded, and the last one for its time."""
     outcomes: dict[bytes, bytes] = {}
     costs: dict[tuple[bytes, bytes], Amounts] = {}
-    decisions: dict[bytes, tuple[bytes, bytes]] = {}
+    waits = _Waits()
     row = None
     for _, row in rows:
         kind = row.kind & _KIND
         if kind == Kind.OUTCOME:
             outcomes[row.key] = row.body
+            waits.ended(row.key)
         elif kind == Kind.DECISION:
-            decisions[row.key] = (row.parent, row.body)
+            waits.told(row)
         if row.kind & COSTED and (decode := _COSTED.get(kind)) is not None:
             body = decode(row.body)
             costs[row.key, body.scope] = body.cost
@@ -78,18 +78,35 @@ def tally_rows(rows: Iterable[tuple[int, Row]]) -> Tallied:
     last = 0.0
     if row is not None and row.kind & _KIND == Kind.OUTCOME:
         last = decode_outcome(row.body).ended
-    return Tallied(len(outcomes), failed, spent, last, _waited_for(decisions, outcomes))
+    return Tallied(len(outcomes), failed, spent, last, waits.names)
 
 
-def _waited_for(decisions: Mapping[bytes, tuple[bytes, bytes]], ended: Container[bytes]) -> tuple[str, ...]:
-    """The names of signals that calls still wait for."""
-    names = []
-    for parent, body in decisions.values():
-        if b"waits" in body and parent not in ended and (decision := decode_decision(body)).what == "waits":
-            wait, name, *_ = decode(decision.value, (), lenient=True)
-            if wait not in decisions:
-                names.append(name)
-    return tuple(names)
+class _Waits:
+    """The names of signals that calls wait for, as far as rows have said."""
+
+    def __init__(self) -> None:
+        self._names: dict[bytes, str] = {}
+        self._of: dict[bytes, list[bytes]] = {}  # the waits of a call
+
+    def told(self, row: Row) -> None:
+        if row.key in self._names:
+            del self._names[row.key]
+        elif b"waits" in row.body and (decision := decode_decision(row.body)).what.startswith("waits"):
+            given = decode(decision.value, (), lenient=True)
+            if decision.what == "waits":
+                wait, name, *_ = given
+                self._names[wait] = name
+                self._of.setdefault(row.parent, []).append(wait)
+            else:
+                self._names.pop(given, None)
+
+    def ended(self, call: bytes) -> None:
+        for wait in self._of.pop(call, ()):
+            self._names.pop(wait, None)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._names.values())
 
 
 _COSTED: dict[int, Callable[[bytes], Outcome | Start | Attempt | Charge]] = {
@@ -109,6 +126,8 @@ def list_runs(store: str, *, everything: bool, as_json: bool) -> None:
         runs = [_listed(opened, info, now) for info in shown]
     finally:
         opened.close()
+    if len(shown) < len(infos):
+        console.note(f"{len(infos) - len(shown):,} older runs: headway ls --all")
     if as_json:
         console.print_json(LsDocument(store=store, runs=runs))
         return
@@ -123,14 +142,13 @@ def list_runs(store: str, *, everything: bool, as_json: bool) -> None:
     for run in runs:
         table.add_row(*_row(run, now))
     console.out().print(table)
-    if len(shown) < len(infos):
-        console.note(f"{len(infos) - len(shown):,} older runs: headway ls --all")
 
 
 def _listed(store: Store, info: RunInfo, now: float) -> RunDocument:
     told = tally_rows(store.rows(info.uid))
+    waits_for = () if info.status in ENDED else told.waits_for
     return documents.run_document(
-        info, now, calls=told.calls, failed=told.failed, spent=told.spent, last=told.last, waits_for=told.waits_for
+        info, now, calls=told.calls, failed=told.failed, spent=told.spent, last=told.last, waits_for=waits_for
     )
 
 

@@ -56,6 +56,8 @@ class Deadline:
         self.inner: dict[Deadline, None] = {}  # opened directly under it: their block is open, or calls run under them
         self.open = False  # its block has not been left
         self.on_expiry: Callable[[], None] | None = None
+        self.ends_rests = False  # its block is a thread's, which can't be interrupted but where it waits
+        self.rests: set[asyncio.Future[None]] = set()  # what the code of its block waits for, other than calls
         self._hands_on = False  # there were blocks inside when it expired: what they end with is on its way outwards
         self._wall = wall
         self._timer: asyncio.TimerHandle | None = None
@@ -129,6 +131,9 @@ class Deadline:
             if not future.done():
                 future.set_result(None)
         self._waiting.clear()
+        for future in self.rests:
+            if not future.done():
+                future.set_exception(self.error("work under a deadline"))
         if self.on_expiry is not None:
             self.on_expiry()
 

@@ -238,7 +238,7 @@ class Driver:
         for sink in tuple(self._sinks):
             try:
                 sink(event)
-            except Exception as error:
+            except (Exception, SystemExit) as error:  # it only listens
                 self._sinks.remove(sink)
                 warnings.warn(f"headway: event sink {sink!r} failed and gets no more events: {error}", stacklevel=2)
         if not self._sinks:

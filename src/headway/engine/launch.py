@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import functools
 import hashlib
 import inspect
 from collections.abc import Callable, Mapping
@@ -277,13 +276,26 @@ class Launcher:
         if x.batch is not None:
             self._engine.batches.drop(call)
         elif x.job is not None:
-            if not self._engine.pools[call._spec.pool].cancel(x.job) and x.held and x.job.on_left is None:
-                x.job.on_left = functools.partial(self._engine.ready.give, self._engine.ready.keep(call))
+            if not self._engine.pools[call._spec.pool].cancel(x.job) and x.job.on_left is None:
+                self._abandon(call, x.job)
             for future in x.parked_on:  # a thread that waits for something else than its children must hear of it too
                 future.cancel()
         elif call._asyncio_task is not None:
             call._asyncio_task.cancel(x.stop_reason)
             self._engine.stops.grant(call)
+
+    def _abandon(self, call: Handle[Any], job: Job) -> None:
+        """A thread goes on with code that nobody waits for; until that ends, it keeps what it holds."""
+        engine, x = self._engine, call.extra()
+        kept = engine.ready.keep(call) if x.held else None
+        told_of = engine.stops.tell_of_thread(call)
+
+        def left() -> None:
+            told_of.cancel()
+            if kept is not None:
+                engine.ready.give(kept)
+
+        job.on_left = left
 
     def leave(self, call: Handle[Any]) -> None:
         """The call's code has ended, or will never run: give back what it occupied."""

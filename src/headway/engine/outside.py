@@ -8,6 +8,7 @@ its record, its retries and its budget. So a process refuses, and a thread, whic
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -51,8 +52,16 @@ def _warn_bare_thread(what: str, instead: str) -> None:
         "counted. If a call started this thread, start it with asyncio.to_thread or contextvars.copy_context().run; "
         f"if the thread belongs to no run, {instead}",
         RuntimeWarning,
-        stacklevel=5,
+        stacklevel=_frames_of_ours(),
     )
+
+
+def _frames_of_ours() -> int:
+    """How far up the stack, as `warnings.warn` counts, the code is that used this package."""
+    frame, up = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "headway":
+        frame, up = frame.f_back, up + 1
+    return up
 
 
 @contextmanager

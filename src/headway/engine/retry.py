@@ -132,5 +132,5 @@ def _asked_for(error: BaseException | None) -> float:
     try:
         wanted = getattr(error, "retry_after_s", 0.0)
         return float(wanted) if isinstance(wanted, int | float) and 0.0 < wanted < math.inf else 0.0
-    except Exception:  # the error can't say
+    except BaseException:  # the error can't say
         return 0.0

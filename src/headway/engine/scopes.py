@@ -57,13 +57,22 @@ class Scopes:
         self.deadlines.discard(deadline)
 
     async def rest(self, frame: Frame, future: asyncio.Future[None], seconds: float | None) -> None:
-        """Park the call until the future is done, the seconds have passed, or the wall clock was set."""
+        """Park the call until the future is done, the seconds have passed, or the wall clock was set. Raises DeadlineExceeded where
+        the block around it is a thread's and its deadline passes."""
+        deadline = frame.scope.deadline
+        bound = deadline if deadline is not None and deadline.ends_rests else None
+        if bound is not None:
+            if bound.expired and not bound.stopping:
+                raise bound.error("work under a deadline")
+            bound.rests.add(future)
         timer = self._engine.loop.call_later(seconds, _wake, future) if seconds is not None else None
         self.resting.add(future)
         try:
             await Parked(frame, future)
         finally:
             self.resting.discard(future)
+            if bound is not None:
+                bound.rests.discard(future)
             if timer is not None:
                 timer.cancel()
 

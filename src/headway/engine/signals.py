@@ -18,7 +18,7 @@ from headway.engine import events
 from headway.engine.bounds import REPLAY_S
 from headway.engine.handle import FINISHING, MISSING, Frame, Handle
 from headway.engine.identity import asked_again, given_back, waited_for
-from headway.errors import HeadwayError
+from headway.errors import DeadlineExceeded, HeadwayError
 from headway.journal.clocks import left_s
 from headway.journal.codec import decode
 from headway.journal.records import Signal
@@ -37,6 +37,7 @@ class Waiter:
     until: float | None  # wall clock
     prefer: int  # the signal that this wait was told before
     key: bytes = b""  # of the decision that it waits for
+    note: bytes = b""  # of the decision that says so to other processes
     future: asyncio.Future[None] | None = None
     signal: Signal | None = None  # what it was handed and has not taken yet
     late: bool = False  # its time is up: only what was sent in time counts
@@ -191,6 +192,9 @@ class Signals:
                 else:
                     looked = True
                     await self._look(frame)
+        except (asyncio.CancelledError, DeadlineExceeded):
+            self._take_note_back(waiter)
+            raise
         finally:
             self._tell_wait(waiter, over=True)
             self._waiters[waiter.name].remove(waiter)
@@ -203,9 +207,17 @@ class Signals:
         if waiter.future is not None:
             return
         self._tell_wait(waiter)
-        outcomes, key = self._engine.outcomes, waited_for(waiter.key)
-        if outcomes.recall(waiter.call, key) is MISSING:
-            outcomes.record_decision(waiter.call, key, "waits", (waiter.key, waiter.name, waiter.until, waiter.call.describe()))
+        outcomes, call, note = self._engine.outcomes, waiter.call, waited_for(waiter.key)
+        while outcomes.recall(call, given_back(note)) is not MISSING:
+            note = asked_again(note)
+        waiter.note = note
+        if outcomes.recall(call, note) is MISSING:
+            outcomes.record_decision(call, note, "waits", (waiter.key, waiter.name, waiter.until, call.describe()))
+
+    def _take_note_back(self, waiter: Waiter) -> None:
+        """Record that the program has stopped waiting and goes on."""
+        if waiter.note and waiter.listens and not self._engine.closing:
+            self._engine.outcomes.record_decision(waiter.call, given_back(waiter.note), "waits-over", waiter.key)
 
     def _tell_wait(self, waiter: Waiter, *, over: bool = False) -> None:
         engine, call = self._engine, waiter.call

@@ -33,6 +33,7 @@ class Stops:
         self._engine = engine
         self._strays: dict[asyncio.Task[Any], str] = {}  # what was left behind, and what it was part of
         self._told: set[str] = set()
+        self._timers: list[asyncio.TimerHandle] = []  # until threads that were left behind are told of
         self.over = False  # the run has ended, and whatever still runs does so for nobody
 
     def grant(self, call: Handle[Any]) -> None:
@@ -51,6 +52,22 @@ class Stops:
             _warn(f"{what} was asked to stop ({reason}) and still runs {GRACE_S:g} s later, so it is left behind. {_WAY_OUT}")
             self._stop_below(call, f"{what} was left behind")
             self._engine.body_ended(call, None, asyncio.CancelledError())
+
+    def tell_of_thread(self, call: Handle[Any]) -> asyncio.TimerHandle:
+        """Warn if the call's code, in a thread that can't be stopped, still runs after its grace. Cancel it when the code ends."""
+        timer = self._engine.loop.call_later(GRACE_S, self._warn_of_thread, call, call.extra().stop_reason)
+        self._timers = [each for each in self._timers if not each.cancelled() and each.when() > self._engine.loop.time()]
+        self._timers.append(timer)
+        return timer
+
+    def _warn_of_thread(self, call: Handle[Any], reason: str) -> None:
+        if not self.over and call.task not in self._told:
+            self._told.add(call.task)
+            _warn(
+                f"{call.describe()} was asked to stop ({reason}) and its thread still runs {GRACE_S:g} s later: it is left behind. "
+                "It keeps its place in the pool and its resources until it ends: have its code ask hw.stopping() and bound what it "
+                'waits for, or use pool="process", which can be interrupted'
+            )
 
     def _stop_below(self, call: Handle[Any], reason: str) -> None:
         """Ask everything under a call at once: level by level, each would have its grace after the one above it. A call is asked
@@ -80,6 +97,8 @@ class Stops:
     async def close(self, root: Handle[Any]) -> None:
         """The run has ended: so does what it left behind, and what still runs where its driver was broken off."""
         self.over = True
+        for timer in self._timers:
+            timer.cancel()
         if root._state < OK:
             self._leave_all_behind(root)
         left = list(self._strays)

@@ -166,7 +166,7 @@ class PlacedOutcome(Outcome, frozen=True, array_like=True):
 
 
 class Decision(msgspec.Struct, frozen=True, array_like=True):
-    what: str  # "race", "order", "now", "sleep", "event", "deadline", "budget", "remaining", "time_left", "waits", "moved"
+    what: str  # "race", "order", "now", "sleep", "event", "deadline", "budget", "remaining", "time_left", "waits", "moved", …
     at: float
     value: bytes  # the codec's head
 
@@ -186,6 +186,10 @@ class RunStatus(enum.StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
     INTERRUPTED = "interrupted"
+
+
+ENDED = (RunStatus.DONE, RunStatus.FAILED, RunStatus.CANCELLED)
+"""Of runs that nothing goes on with unless somebody asks."""
 
 
 class RunSpec(msgspec.Struct, frozen=True, kw_only=True):

@@ -26,14 +26,22 @@ from headway.journal.limits import SharedLimits
 from headway.journal.locks import wait_for_lock
 from headway.journal.owner import check_takeover, is_alive, lost, misplaced, unknown_run
 from headway.journal.place import has_database, name_folder, no_store
-from headway.journal.records import Lease, Row, RunInfo, RunSpec, RunStatus, Signal
+from headway.journal.records import ENDED, Lease, Row, RunInfo, RunSpec, RunStatus, Signal
 from headway.journal.store import Buffer, kept
 from headway.journal.wal import inspect_wal
 
 BLOBS = "blobs"
-ENDED = (RunStatus.DONE, RunStatus.FAILED, RunStatus.CANCELLED)
 
 T = TypeVar("T")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file is at a path; None where there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 class SqliteStore(SharedLimits):
@@ -64,6 +72,7 @@ class SqliteStore(SharedLimits):
                 self._reader, locked = connect_to_read(self.path)
                 self._seen = () if locked else fingerprint(self.path)
                 return
+            self._file = _identity(self.path)
             self._writer = schema.connect(self.path)
             self._reader = schema.connect(self.path)
         except sqlite3.Error as error:
@@ -117,6 +126,11 @@ class SqliteStore(SharedLimits):
                 why = why_not_writable(self.path) or "it was opened for reading"
                 raise StoreError(f"the store {self.url} cannot be written: {why}")
             connection = self._open(self._writer)
+            if _identity(self.path) != self._file:
+                raise StoreError(
+                    f"the store {self.url} is gone: its journal was moved or removed while it was open here. Put it back and go on "
+                    "with `headway resume`, or begin again in another store"
+                )
             try:
                 wait_for_lock(lambda: connection.execute("BEGIN IMMEDIATE"), self.path, schema.BUSY_TIMEOUT_S)
                 yield connection

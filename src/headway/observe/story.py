@@ -20,7 +20,7 @@ import msgspec
 from headway.journal.codec import decode
 from headway.journal.known import decode_attempt, decode_charge, decode_decision, decode_outcome, decode_start
 from headway.journal.ledger import Ledger, add
-from headway.journal.records import COSTED, NO_PARENT, Amounts, Attempt, Decision, Error, Kind, Outcome, Row, RunInfo, Start
+from headway.journal.records import COSTED, ENDED, NO_PARENT, Amounts, Attempt, Decision, Error, Kind, Outcome, Row, RunInfo, Start
 from headway.journal.store import Store
 from headway.observe import words
 
@@ -183,7 +183,7 @@ class _Teller:
         self.accounts: dict[bytes, tuple[bytes, bytes, Amounts]] = {}
         self.deadline: float | None = None
         self._deadline_key = b""
-        self._waits: dict[bytes, Waiting] = {}
+        self._waits: dict[bytes, tuple[int, Waiting]] = {}  # each with the seq of its row
         self.spent = Ledger()
         self.held = Ledger()
         self.lines: dict[bytes, dict[bytes, Amounts]] = {}  # costs by account, of calls that charged
@@ -194,7 +194,7 @@ class _Teller:
         if kind == Kind.OUTCOME:
             self._outcome(seq, row, decode_outcome(row.body))
         elif kind == Kind.DECISION:
-            self._decision(row, decode_decision(row.body))
+            self._decision(seq, row, decode_decision(row.body))
         elif kind == Kind.CHARGE:
             self._charge(seq, row)
         elif kind == Kind.ATTEMPT:
@@ -290,11 +290,13 @@ class _Teller:
         if key in self.lines:
             self.lines[key][scope] = cost
 
-    def _decision(self, row: Row, body: Decision) -> None:
+    def _decision(self, seq: int, row: Row, body: Decision) -> None:
         self.decisions.setdefault(row.parent, []).append(body)
         if body.what == "waits":
             wait, name, until, who = decode(body.value, (), lenient=True)
-            self._waits[wait] = Waiting(row.parent, who, name, body.at, until)
+            self._waits[wait] = seq, Waiting(row.parent, who, name, body.at, until)
+        elif body.what == "waits-over":
+            self._waits.pop(decode(body.value), None)
         elif body.what == "event":
             self._waits.pop(row.key, None)
         if body.what == "budget":
@@ -326,16 +328,18 @@ class _Teller:
             decisions=self.decisions,
             budgets=self._budgets(),
             deadline=self.deadline,
-            waiting=[wait for wait in self._waits.values() if not self._is_over(wait.call)],
+            waiting=[wait for since, wait in self._waits.values() if not self._is_over(wait.call, since)],
             names=words.short_tasks({call.task for call in self.calls.values()}),
             began=began,
             until=until,
         )
 
-    def _is_over(self, key: bytes) -> bool:
-        """Whether a call, or one that it is part of, has ended."""
+    def _is_over(self, key: bytes, since: int) -> bool:
+        """Whether the run is over, or a call or one that it is part of has ended since this row."""
+        if self.info.status in ENDED:
+            return True
         while (call := self.calls.get(key)) is not None:
-            if call.is_over:
+            if call.is_over and call.seq > since:
                 return True
             key = call.parent
         return False

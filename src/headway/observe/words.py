@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 
 def seconds(value: float) -> str:
@@ -80,7 +80,7 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def names_of(names: list[str], most: int = 5) -> str:
+def names_of(names: Iterable[str], most: int = 5) -> str:
     """Names, each once, with how often it is there.
 
     >>> names_of(["approve", "review", "approve"])

@@ -10,7 +10,7 @@ from headway.engine import events
 from headway.engine.spec import TASKS
 from headway.journal.codec import decode
 from headway.journal.known import decode_attempt, decode_charge, decode_decision, decode_outcome, decode_start
-from headway.journal.records import COSTED, Amounts, Kind, Row, Status
+from headway.journal.records import COSTED, Amounts, Kind, Row, Start, Status
 
 if TYPE_CHECKING:
     from headway.sim.history import History
@@ -36,7 +36,8 @@ def never_overdrawn(history: History) -> Iterator[str]:
 class _Sums:
     """What the rows say was spent, added up independently of the ledger."""
 
-    def __init__(self, rows: list[Row]) -> None:
+    def __init__(self, rows: list[Row], *, is_fork: bool) -> None:
+        self._is_fork = is_fork
         self.lines: dict[tuple[bytes, bytes], tuple[Amounts, Amounts]] = {}  # (call, scope): cost, still reserved
         self.above: dict[bytes, bytes] = {}
         self.starts: Counter[tuple[bytes, bytes]] = Counter()
@@ -62,6 +63,8 @@ class _Sums:
             return
         if kind == Kind.START:
             start = decode_start(row.body)
+            if self._is_fork and self._was_settled(row.key, start):
+                self.broken_off[row.key, start.scope] += 1
             self.lines[row.key, start.scope] = (start.cost, start.reserved)
             self.starts[row.key, start.scope] += 1
             self.task[row.key] = start.task
@@ -71,6 +74,11 @@ class _Sums:
             self.lines[row.key, ended.scope] = (ended.cost, {})
             if kind == Kind.ATTEMPT or ended.status != Status.OK:
                 self.broken_off[row.key, ended.scope] += 1
+
+    def _was_settled(self, call: bytes, start: Start) -> bool:
+        """Whether an earlier attempt had ended, which a fork does not know: it forgets how the calls above its own ended."""
+        cost, held = self.lines.get((call, start.scope), ({}, {}))
+        return any(start.cost.get(unit, 0.0) < cost.get(unit, 0.0) + amount - CLOSE for unit, amount in held.items())
 
     def spent(self) -> dict[bytes, Amounts]:
         totals: dict[bytes, Amounts] = {}
@@ -85,7 +93,8 @@ class _Sums:
 
 
 def counted_once(history: History) -> Iterator[str]:
-    sums = _Sums(history.rows())
+    rows = history.rows()
+    sums = _Sums(rows, is_fork=bool(rows and history.store.run(history.run_id).spec.forked_from))
     for (call, scope), times in sums.starts.items():
         spec = TASKS.get(sums.task[call])
         if spec is None or call in sums.charged or not scope or history.edited:
