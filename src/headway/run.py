@@ -131,12 +131,7 @@ async def drive(program: Any, args: tuple[Any, ...], options: RunOptions, new_de
             "a run can't start while Python shuts down: no thread can be started any more. Start it earlier, and have the main "
             "thread wait for it"
         )
-    if unknown := options.keys() - RunOptions.__annotations__.keys():
-        raise UsageError(
-            f"hw.run has no option {', '.join(sorted(unknown))}: {near_misses(min(unknown), RunOptions.__annotations__)} "
-            "Keyword arguments of the program go into kwargs={…}"
-        )
-    sizes = _checked_options(options)
+    sizes = checked_options(options)
     bounds = checked_bounds(dict(options.get("budget") or {}), "budget")
     spec, args, named = _root(program, args, dict(options.get("kwargs") or {}))
     args, bound = spec.signature.bind(args, named)
@@ -190,9 +185,12 @@ def fork(run_id: str, *, at: bytes | str, store: StoreLike = DEFAULT_STORE, new_
 
 
 def cancel(run_id: str, *, store: StoreLike = DEFAULT_STORE) -> None:
-    """Ask a run to stop, from any process. What is finished stays journaled; `resume` goes on with it."""
+    """Ask a run to stop, from any process. What is finished stays journaled; `resume` goes on with it. Warns where the run is done:
+    nothing in it is left to stop."""
     opened = open_existing(store)
     try:
+        if opened.run(run_id).status == RunStatus.DONE:
+            warnings.warn(f"run {run_id!r} is done: nothing in it is left to stop", RuntimeWarning, stacklevel=2)
         opened.request_cancel(run_id, time.time())
     finally:
         if opened is not store:
@@ -227,8 +225,13 @@ def _root(program: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[
     return program.spec, args, kwargs
 
 
-def _checked_options(options: Mapping[str, Any]) -> dict[str, int]:
+def checked_options(options: Mapping[str, Any]) -> dict[str, int]:
     """The sizes of pools and of the active set. Raises UsageError for what makes no sense, before anything is begun."""
+    if unknown := options.keys() - RunOptions.__annotations__.keys():
+        raise UsageError(
+            f"hw.run has no option {', '.join(sorted(unknown))}: {near_misses(min(unknown), RunOptions.__annotations__)} "
+            "Keyword arguments of the program go into kwargs={…}"
+        )
     for name in ("pools", "resources", "budget", "kwargs", "on_change"):
         if not isinstance(options.get(name) or {}, Mapping):
             raise UsageError(f"{name} = {options[name]!r:.100}: expected a dictionary")

@@ -72,7 +72,7 @@ class TaskSpec:
         """What a call asks, as bytes: its explicit key where it has one, else its arguments. Raises NoCanonicalForm."""
         if self.key is None:
             return self.signature.canonical(args, dict(kwargs))
-        key = asked(self.key, f"key= of {self.name}: the function", *args, **kwargs) if callable(self.key) else self.key
+        key = asked(self.key, f"task {self.name}: key", *args, **kwargs) if callable(self.key) else self.key
         return explicit(key, self.name)
 
     def label(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
