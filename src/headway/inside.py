@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from headway.engine import events
 from headway.engine.handle import Frame, current
+from headway.engine.options import is_number
 from headway.engine.outside import refuse_outside
 from headway.errors import NotEncodable, NotInRun, UsageError
 from headway.journal.clocks import left_s
@@ -125,8 +126,8 @@ def random() -> random_module.Random:
 async def sleep(seconds: float) -> None:
     """Rest. The time to wake is recorded: the process may end meanwhile, and the resumed run rests only for what is left.
     It never rests longer than `seconds`, also where the wall clock is set back."""
-    if not isinstance(seconds, int | float):
-        raise UsageError(f"hw.sleep({seconds!r}): a number of seconds")
+    if not is_number(seconds):
+        raise UsageError(f"hw.sleep({seconds!r}): expected a number of seconds")
     frame = current.get()
     if frame is None:
         refuse_outside("hw.sleep was called", "use time.sleep, or sleep in the parent task")
@@ -158,6 +159,9 @@ async def wait_event(name: str, *, timeout_s: float | None = None) -> Any:
         ...     if await wait_event("approve", timeout_s=3600) == "yes":
         ...         await publish(text)
     """
+    check_signal_name(name, "hw.wait_event(name={!r})")
+    if timeout_s is not None and not is_number(timeout_s):
+        raise UsageError(f"hw.wait_event(timeout_s={timeout_s!r}): expected a number of seconds, or None to wait without end")
     frame = _frame("hw.wait_event()")
     return await frame.call._engine.signals.wait(frame, name, timeout_s)
 
@@ -168,6 +172,12 @@ def _frame(what: str) -> Frame:
         refuse_outside(f"{what} was called", "call it in the parent task and pass the answer on")
         raise NotInRun(f"{what} asks about the current call, but no run is going on here: start the program with hw.run")
     return frame
+
+
+def check_signal_name(name: object, where: str) -> None:
+    """Raises UsageError for what can't be the name of a signal."""
+    if not isinstance(name, str):
+        raise UsageError(f"{where.format(name)}: expected the name of a signal, a text")
 
 
 def encode_signal(value: object) -> bytes:

@@ -32,7 +32,7 @@ from headway.engine.handle import MISSING, OK, Frame, Handle, current
 from headway.engine.until import Arrivals, Until, cancel_and_drain, until
 from headway.errors import CallCancelled, NotInRun, UsageError
 from headway.journal.codec import digest
-from headway.loose import cancelled, checked, contained, gather_loose, no_winner, race_loose, settle_loose
+from headway.loose import cancelled, checked, close_coroutines, contained, gather_loose, no_winner, race_loose, settle_loose
 from headway.task import Task
 
 T = TypeVar("T")
@@ -245,7 +245,7 @@ async def as_completed(*handles: Handle[T]) -> AsyncIterator[Handle[T]]:
         ...     async for handle in as_completed(*(score(item) for item in items)):
         ...         print(handle.result())
     """
-    checked("as_completed", handles)
+    _check_calls("as_completed", checked("as_completed", handles))
     frame = _frame()
     call, outcomes = frame.call, frame.call._engine.outcomes
     call._engine.waits.check(call, handles)
@@ -298,8 +298,10 @@ def map(  # noqa: A001 - the field's word
         ...     async for score in hw.map(judge, pages, ordered=False):
         ...         ...
     """
-    if window < 1:
-        raise UsageError(f"hw.map(window={window}): at least 1 call at a time")
+    if not callable(task):
+        raise UsageError(f"hw.map(task={task!r:.100}): expected a task")
+    if not isinstance(window, int) or window < 1:
+        raise UsageError(f"hw.map(window={window!r}): expected a whole number, at least 1 call at a time")
     return Map(lambda: _map(task, items, window, ordered))
 
 
@@ -324,16 +326,19 @@ async def _map(task: Task[[A], R], items: Iterable[A] | AsyncIterable[A], window
             yield await begun.next()
     finally:
         left = list(begun)
-        for handle in left:
+        close_coroutines(left)
+        calls = [handle for handle in left if isinstance(handle, Handle)]
+        for handle in calls:
             handle._awaited = True
-        if left:
-            await cancel_and_drain(left, "hw.map ended early")
+        if calls:
+            await cancel_and_drain(calls, "hw.map ended early")
 
 
 class _InOrder(deque[Handle[R]]):
     """Calls that a map has begun; their results in the order in which they were begun."""
 
-    add = deque.append
+    def add(self, handle: Handle[R]) -> None:
+        self.append(checked("map", (handle,))[0])  # type: ignore[arg-type]
 
     async def next(self) -> R:
         value = await self[0]
@@ -357,6 +362,7 @@ class _AsTheyCome(Generic[R]):
         return iter(self._arrivals.left.values())
 
     def add(self, handle: Handle[R]) -> None:
+        _check_calls("map(…, ordered=False)", (handle,))
         self._arrivals.add(self._made, handle)
         self._made += 1
 
@@ -416,6 +422,19 @@ def _frame() -> Frame:
     if frame is None:
         raise NotInRun("as_completed works on calls of a run: start the program with hw.run, or use asyncio.as_completed")
     return frame
+
+
+def _check_calls(join: str, given: Sequence[object]) -> None:
+    """Raises UsageError for what is no call of a task, inside of a run: the order in which others end can't be recorded."""
+    wrong = next((each for each in given if not isinstance(each, Handle)), None)
+    if wrong is None or current.get() is None:
+        return
+    close_coroutines(given)
+    name = getattr(wrong, "__qualname__", "")
+    raise UsageError(
+        f"hw.{join} takes calls of tasks, got {type(wrong).__name__}{f' {name}' if name else ''}: "
+        "only the order of calls is recorded, so decorate the function with @hw.task"
+    )
 
 
 def _handles(awaitables: Sequence[Awaitable[T]]) -> Sequence[Handle[T]] | None:

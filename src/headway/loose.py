@@ -9,7 +9,7 @@ import asyncio
 import contextvars
 import inspect
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Sequence
 from typing import Any, Generic, NoReturn, TypeVar
 
 from headway.engine.callables import said, yes_or_no
@@ -130,10 +130,15 @@ def _named(join: str, awaitables: Sequence[object]) -> bytes:
     try:
         return frame.call._engine.outcomes.name_decision(frame, join, b"coroutines" + len(awaitables).to_bytes(4, "big"))
     except BaseException:  # the call is over, and its code that goes on can begin nothing more
-        for awaitable in awaitables:
-            if inspect.iscoroutine(awaitable):
-                awaitable.close()
+        close_coroutines(awaitables)
         raise
+
+
+def close_coroutines(given: Iterable[object]) -> None:
+    """Close those that nobody will await, or Python would complain of them."""
+    for each in given:
+        if inspect.iscoroutine(each):
+            each.close()
 
 
 def _begun(awaitables: Sequence[Awaitable[Any]], join: bytes) -> list[asyncio.Future[Any]]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import difflib
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, Unpack, cast, overload
@@ -20,10 +21,11 @@ from headway.errors import Interrupted, RunOwned, UsageError
 from headway.join import Settled
 from headway.journal.codec import decode
 from headway.journal.open import open_existing, open_to_read
+from headway.journal.place import has_database, name_place, stores_near
 from headway.journal.records import RunInfo
 from headway.journal.store import Store
 from headway.near import near_misses
-from headway.run import DEFAULT_STORE, RunOptions, drive, drive_run
+from headway.run import DEFAULT_STORE, RunOptions, checked_options, drive, drive_run
 from headway.task import Task
 from headway.view import STATUSES, runs
 
@@ -42,8 +44,9 @@ def resume(run_id: str, /, *, dry_run: bool = False, **options: Any) -> Any:
     are waits for signals that took too long, each with its whole time. With
     `dry_run=True` nothing runs: it returns a ResumePlan of what would be reused and run again.
 
-    Raises UnknownRun; UsageError if the task is not loaded or the arguments could not be stored.
+    Raises UnknownRun; UsageError if the task is not loaded, the arguments could not be stored, or others are given.
     """
+    _check_options(options, "hw.resume")
     if dry_run:
         return _plan(run_id, **options)
     with _reopened(run_id, options) as (task, args, again):
@@ -64,6 +67,7 @@ async def aresume(run_id: str, /, **options: Unpack[RunOptions]) -> Any:
         >>> asyncio.run(hw.aresume("answer", store=store))
         42
     """
+    _check_options(options, "hw.aresume")
     with _reopened(run_id, options) as (task, args, again):
         return await drive(task, args, again, new_deadline=True)
 
@@ -87,9 +91,12 @@ async def aresume_all(
     run that another process has taken up meanwhile is left to it and left out. A run keeps its deadline.
 
     status: which runs. By default "crashed" ones, whose process is gone, and "interrupted" ones, which were told to stop.
-    task: only runs of this task. options: as for `run`, without `run_id` and `kwargs`.
+    task: only runs of this task, which is loaded or has runs in the store. options: as for `run`, without `run_id` and `kwargs`.
+    store: one that is not there yet has no runs, as when a service starts for the first time, and is not made. It warns where a
+        store of a like name is nearby.
 
-    Raises UsageError for a status that no run can have; Interrupted after Ctrl-C or SIGTERM, when all have stopped.
+    Raises UsageError for a status or a task that no run can have, and for wrong options; Interrupted after Ctrl-C or
+    SIGTERM, when all have stopped.
     """
     wanted = (status,) if isinstance(status, str) else tuple(status)
     for name in wanted:
@@ -97,7 +104,13 @@ async def aresume_all(
             raise UsageError(f"status={name!r} is no status of a run; {near_misses(name, STATUSES)}")
     if not isinstance(at_once, int) or at_once < 1:
         raise UsageError(f"at_once={at_once!r}: a whole number, at least 1")
-    found = [run.run_id for run in runs(store=store, task=task) if run.status in wanted]
+    _check_options(options, "hw.resume_all")
+    listed = runs(store=store)
+    if not listed:
+        _warn_of_stores_near(store)
+    if task is not None:
+        _check_task(task, {run.task for run in listed} | TASKS.keys())
+    found = [run.run_id for run in listed if run.status in wanted and (task is None or task in _names_of(run.task))]
     room = asyncio.Semaphore(at_once)
     ended: dict[str, Settled[Any]] = {}
     stopped: list[Interrupted] = []
@@ -122,6 +135,35 @@ async def aresume_all(
     if stopped:
         raise stopped[0]
     return {run_id: ended[run_id] for run_id in found if run_id in ended}
+
+
+def _check_options(options: Mapping[str, Any], what: str) -> None:
+    """Raises UsageError for options that a run can't go on with."""
+    for name in ("kwargs", "run_id"):
+        if options.get(name) is not None:
+            raise UsageError(
+                f"{what}({name}={options[name]!r:.100}): a run goes on under its own name, with the arguments that it was started "
+                "with. Start another with hw.run, or take hw.fork"
+            )
+    checked_options(options)
+
+
+def _names_of(task: str) -> tuple[str, str]:
+    """The names by which a task may be asked for: its whole name and the last part of it."""
+    return task, task.rpartition(".")[2]
+
+
+def _check_task(task: str, known: Iterable[str]) -> None:
+    names = [name for each in known for name in _names_of(each)]
+    if task not in names:
+        raise UsageError(f"task={task!r} is not loaded and has no runs in this store; {near_misses(task, names)}")
+
+
+def _warn_of_stores_near(store: str | Path | Store) -> None:
+    """Warn where a store is not there and one of a like name is: that one may be meant."""
+    place = name_place(store) if isinstance(store, str | Path) else store
+    if isinstance(place, Path) and not has_database(place) and (meant := stores_near(place)):
+        warnings.warn(f"there is no store {str(place)!r} yet, so nothing goes on; {meant}", RuntimeWarning, stacklevel=3)
 
 
 @contextmanager

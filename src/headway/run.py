@@ -21,7 +21,7 @@ from typing import Any, Literal, TypedDict, TypeVar, Unpack
 
 from headway.engine import events
 from headway.engine.beside import threads_can_start
-from headway.engine.books import checked
+from headway.engine.books import checked_bounds
 from headway.engine.callables import check_function
 from headway.engine.carried import own_name
 from headway.engine.drive import Driver, Plan
@@ -31,7 +31,7 @@ from headway.engine.own_loop import run_to_end
 from headway.engine.spec import TaskSpec
 from headway.engine.world import World, this_world
 from headway.errors import NoCanonicalForm, NotEncodable, RunError, RunMismatch, StoreError, UnknownRun, UsageError
-from headway.inside import encode_signal
+from headway.inside import check_signal_name, encode_signal
 from headway.journal.codec import digest, encode
 from headway.journal.forking import fork_rows
 from headway.journal.open import open_existing, open_store
@@ -131,13 +131,8 @@ async def drive(program: Any, args: tuple[Any, ...], options: RunOptions, new_de
             "a run can't start while Python shuts down: no thread can be started any more. Start it earlier, and have the main "
             "thread wait for it"
         )
-    if unknown := options.keys() - RunOptions.__annotations__.keys():
-        raise UsageError(
-            f"hw.run has no option {', '.join(sorted(unknown))}: {near_misses(min(unknown), RunOptions.__annotations__)} "
-            "Keyword arguments of the program go into kwargs={…}"
-        )
-    bounds = checked(dict(options.get("budget") or {}), "budget")
-    sizes = _checked_options(options)
+    sizes = checked_options(options)
+    bounds = checked_bounds(dict(options.get("budget") or {}), "budget")
     spec, args, named = _root(program, args, dict(options.get("kwargs") or {}))
     args, bound = spec.signature.bind(args, named)
     store, run_id = options.get("store", DEFAULT_STORE), options.get("run_id")
@@ -190,9 +185,12 @@ def fork(run_id: str, *, at: bytes | str, store: StoreLike = DEFAULT_STORE, new_
 
 
 def cancel(run_id: str, *, store: StoreLike = DEFAULT_STORE) -> None:
-    """Ask a run to stop, from any process. What is finished stays journaled; `resume` goes on with it."""
+    """Ask a run to stop, from any process. What is finished stays journaled; `resume` goes on with it. Warns where the run is done:
+    nothing in it is left to stop."""
     opened = open_existing(store)
     try:
+        if opened.run(run_id).status == RunStatus.DONE:
+            warnings.warn(f"run {run_id!r} is done: nothing in it is left to stop", RuntimeWarning, stacklevel=2)
         opened.request_cancel(run_id, time.time())
     finally:
         if opened is not store:
@@ -202,6 +200,7 @@ def cancel(run_id: str, *, store: StoreLike = DEFAULT_STORE) -> None:
 def signal(run_id: str, name: str, value: object = None, *, store: StoreLike = DEFAULT_STORE) -> None:
     """Send a value to whoever waits, now or later, with `hw.wait_event(name)` in the run. One that nobody has used waits in the
     queue of the run, through crashes and resumes. Warns where the run is done: nobody in it waits any more."""
+    check_signal_name(name, "hw.signal(name={!r})")
     opened = open_existing(store)
     try:
         if opened.run(run_id).status == RunStatus.DONE:
@@ -226,8 +225,16 @@ def _root(program: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[
     return program.spec, args, kwargs
 
 
-def _checked_options(options: Mapping[str, Any]) -> dict[str, int]:
+def checked_options(options: Mapping[str, Any]) -> dict[str, int]:
     """The sizes of pools and of the active set. Raises UsageError for what makes no sense, before anything is begun."""
+    if unknown := options.keys() - RunOptions.__annotations__.keys():
+        raise UsageError(
+            f"hw.run has no option {', '.join(sorted(unknown))}: {near_misses(min(unknown), RunOptions.__annotations__)} "
+            "Keyword arguments of the program go into kwargs={…}"
+        )
+    for name in ("pools", "resources", "budget", "kwargs", "on_change"):
+        if not isinstance(options.get(name) or {}, Mapping):
+            raise UsageError(f"{name} = {options[name]!r:.100}: expected a dictionary")
     sizes = {"process": os.cpu_count() or 1, "thread": 32, "gang": 1, **(options.get("pools") or {})}
     if unknown := sizes.keys() - POOLS:
         raise UsageError(f"pools= has no {', '.join(map(repr, sorted(unknown)))}; {near_misses(min(unknown), POOLS)}")

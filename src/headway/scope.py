@@ -14,9 +14,10 @@ from contextvars import Token
 from types import TracebackType
 from typing import Any, overload
 
-from headway.engine.books import check_item, checked, warn_of_units
+from headway.engine.books import check_item, checked, checked_bounds, warn_of_units
 from headway.engine.bounds import PATIENCE_S, Deadline, Scope
 from headway.engine.handle import OK, Frame, Handle, current
+from headway.engine.options import is_number
 from headway.engine.outside import refuse_outside
 from headway.errors import DeadlineExceeded, InputFailed, UsageError
 from headway.journal.ledger import Account
@@ -97,7 +98,7 @@ def budget(**amounts: float) -> Budget:
     """
     if not amounts:
         raise UsageError("hw.budget() bounds nothing: name an amount, such as hw.budget(tokens=1000)")
-    return Budget(checked(amounts, "hw.budget"))
+    return Budget(checked_bounds(amounts, "hw.budget"))
 
 
 def charge(item: int | None = None, /, **amounts: float) -> None:
@@ -378,6 +379,8 @@ def limit(concurrency: int | None = None, *, rate: float | None = None, per_s: f
         raise UsageError("hw.limit() limits nothing: give concurrency, rate or both")
     if concurrency is not None and not (isinstance(concurrency, int) and concurrency >= 1):
         raise UsageError(f"hw.limit({concurrency!r}): a whole number, at least 1, or nothing could ever start")
-    if rate is not None and not (isinstance(rate, int | float) and isinstance(per_s, int | float) and rate > 0 and per_s > 0):
-        raise UsageError(f"hw.limit(rate={rate!r}, per_s={per_s!r}): both must be above zero")
+    if rate is not None and not all(is_number(number) and 0 < number < math.inf for number in (rate, per_s)):
+        raise UsageError(
+            f"hw.limit(rate={rate!r}, per_s={per_s!r}): both must be finite numbers above zero; without rate= none bounds it"
+        )
     return LimitScope(concurrency, rate, per_s, name)

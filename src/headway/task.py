@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import math
 import threading
 from collections.abc import Callable, Coroutine, Mapping
 from contextvars import copy_context
@@ -23,6 +24,7 @@ from headway.engine.carried import check_for_processes, checked_function, own_na
 from headway.engine.handle import Handle, current
 from headway.engine.identity import task_part
 from headway.engine.labels import LabelLike, check_label
+from headway.engine.options import check_options, is_number
 from headway.engine.outside import refuse_outside
 from headway.engine.retry import Retry
 from headway.engine.signature import Signature
@@ -100,6 +102,7 @@ class Task(Generic[P, R]):
             >>> async def program(client):
             ...     return await ask.options(key="greeting", timeout=5)(client, "hello")
         """
+        check_options({"cost": cost, "resources": resources}, f"{self.spec.name}.options({{}})")
         changes: dict[str, Any] = {
             "key": key,
             "retry": retry,
@@ -216,7 +219,7 @@ def task(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
         to the call that got it: the next one runs, and keeps what succeeded below, unless the one before failed by itself.
     effect: it changes the outside world. It starts only when all it depends on is durable, and so is its start.
     verify: a function of the same arguments, asked before an effect that may have happened is run again. It returns
-        `hw.Happened(result)` if it has, anything else if not.
+        `hw.Happened(result)` if it has, None or False if not. True, which has no result, fails the call.
     on_change: what happens to recorded results when the source of the task changed: "reuse" (default), "rerun" or "ask".
     version: a text that stands for the source: with it, results count as changed when the text does, whatever the source.
     label: what tells its calls apart in tables and pictures: a text with arguments in braces, such as "{item.id}", or a function of
@@ -236,8 +239,7 @@ def task(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     if unknown := options.keys() - inspect.signature(make_spec).parameters.keys():
         known = list(inspect.signature(make_spec).parameters)[1:]
         raise UsageError(f"@hw.task has no option {', '.join(sorted(unknown))}; {near_misses(min(unknown), known)}")
-    if options.get("cache", "run") not in ("run", "forever"):
-        raise UsageError(f"@hw.task(cache={options['cache']!r}): 'run' or 'forever'")
+    check_options(options)
     if fn is not None:
         return Task(make_spec(fn, **options))
     return lambda function: Task(make_spec(function, **options))
@@ -322,10 +324,6 @@ def _is_retry(value: object) -> bool:
     return value is None or isinstance(value, Retry)
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 def _is_plain(spec: TaskSpec) -> bool:
     """Whether calls of this task need nothing but a turn of the event loop."""
     needs = (spec.retry, spec.timeout_s, spec.batch, spec.effect, spec.cost, spec.resources, spec.pickled)
@@ -352,13 +350,13 @@ def _checked(spec: TaskSpec) -> TaskSpec:
         wrong = f"on_change={spec.on_change!r} is none of 'reuse', 'rerun', 'ask'"
     elif not _is_retry(spec.retry):
         wrong = f"retry={spec.retry!r} is no Retry: write retry=hw.Retry(attempts=3)"
-    elif not (spec.timeout_s is None or (_is_number(spec.timeout_s) and spec.timeout_s > 0)):
+    elif not (spec.timeout_s is None or (is_number(spec.timeout_s) and spec.timeout_s > 0)):
         wrong = f"timeout={spec.timeout_s!r} is not a number of seconds above zero"
     elif not all(map(callable, (spec.verify or _checked,))):
         wrong = f"verify={spec.verify!r} is no function"
     elif callable(spec.key) and is_async(spec.key):
         wrong = f"key={name_of(spec.key)} is async: a call is named when it is made, so give a plain function of its arguments"
-    elif any(not _is_number(amount) or amount < 0 or amount != int(amount) for amount in spec.resources.values()):
+    elif any(amount < 0 or amount == math.inf or amount != int(amount) for amount in spec.resources.values()):
         wrong = f"resources={dict(spec.resources)!r}: whole numbers, zero or more"
     elif spec.batch < 0 or spec.linger_s < 0 or spec.batches < 0:
         wrong = "batch, batches and linger_ms can't be negative"

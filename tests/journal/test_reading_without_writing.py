@@ -133,7 +133,9 @@ def test_a_blob_that_may_not_be_read_is_not_called_damaged(tmp_path):
 def test_what_would_write_says_why_it_can_not(folder):
     protect(folder)
     run, send, repairing = do(f"run {folder}", f"send {folder}", f"cli doctor --repair --store {folder}")
+    assert run["raised"].startswith("StoreError: "), run
     assert "cannot be written" in run["raised"]
+    assert "hw.view" in run["raised"]
     assert "cannot be written" in send["raised"]
     assert "may not write" in repairing["err"] or "read-only" in repairing["err"]
     assert repairing["code"] == 3

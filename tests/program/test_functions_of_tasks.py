@@ -268,7 +268,92 @@ def by_wraps(factor: int) -> Any:
     return hw.task(wrapped(fn), cache="forever")
 
 
-@pytest.mark.parametrize("make", [scaled, via_helper, in_a_lambda, by_partial, by_object, by_method, by_wraps])
+def times(factor: int) -> Callable[..., Any]:
+    def decorate(fn: Any) -> Any:
+        @functools.wraps(fn)
+        def inner(x: int) -> int:
+            result: int = factor * fn(x)
+            return result
+
+        return inner
+
+    return decorate
+
+
+def times_by_default(factor: int) -> Callable[..., Any]:
+    def decorate(fn: Any) -> Any:
+        @functools.wraps(fn)
+        def inner(x: int, *, factor: int = factor) -> int:
+            result: int = factor * fn(x)
+            return result
+
+        return inner
+
+    return decorate
+
+
+class Times:
+    """A decorator that is an object."""
+
+    def __init__(self, fn: Any, factor: int) -> None:
+        self.fn, self.factor = fn, factor
+        functools.update_wrapper(self, fn)
+
+    def __headway_key__(self) -> int:
+        return self.factor
+
+    def __call__(self, x: int) -> int:
+        result: int = self.factor * self.fn(x)
+        return result
+
+
+def itself(x: int) -> int:
+    return x
+
+
+def by_second_decorator(factor: int) -> Any:
+    return hw.task(wrapped(times(factor)(itself)), cache="forever")
+
+
+def by_third_decorator(factor: int) -> Any:
+    return hw.task(wrapped(wrapped(times(factor)(itself))), cache="forever")
+
+
+def by_default_of_a_decorator(factor: int) -> Any:
+    return hw.task(wrapped(times_by_default(factor)(itself)), cache="forever")
+
+
+def by_decorator_object(factor: int) -> Any:
+    return hw.task(wrapped(Times(itself, factor)), cache="forever")
+
+
+def by_kind_of_decorator(factor: int) -> Any:
+    return hw.task((times(2) if factor == 2 else times_by_default(3))(itself), cache="forever")
+
+
+def by_default_of_a_lambda(factor: int) -> Any:
+    helper = lambda x, factor=factor: factor * x  # noqa: E731
+    return hw.task(lambda x: helper(x), name="scale", cache="forever")
+
+
+def by_default_of_a_helper(factor: int) -> Any:
+    def helper(x: int, *, factor: int = factor) -> int:
+        return factor * x
+
+    return hw.task(lambda x: helper(x), name="scale", cache="forever")
+
+
+def by_decorated_helper(factor: int) -> Any:
+    helper = wrapped(times(factor)(itself))
+    return hw.task(lambda x: helper(x), name="scale", cache="forever")
+
+
+ALL_WAYS = [scaled, via_helper, in_a_lambda, by_partial, by_object, by_method, by_wraps, by_second_decorator, by_third_decorator]
+ALL_WAYS += [by_default_of_a_decorator, by_decorator_object, by_kind_of_decorator, by_default_of_a_lambda, by_default_of_a_helper]
+ALL_WAYS += [by_decorated_helper]
+
+
+@pytest.mark.parametrize("make", ALL_WAYS)
 def test_results_are_shared_for_ever_by_functions_that_carry_the_same_and_by_no_others(make, tmp_path):
     def value(task: Any) -> Any:
         @hw.task(name="asks for it")
@@ -280,6 +365,44 @@ def test_results_are_shared_for_ever_by_functions_that_carry_the_same_and_by_no_
     plain = [make(factor).fn(5) if make not in (scaled, via_helper) else factor * 5 for factor in (2, 3)]
     assert [value(make(2)), value(make(3))] == plain
     assert make(2).spec.identity == make(2).spec.identity != make(3).spec.identity
+
+
+@pytest.mark.parametrize("make", ALL_WAYS)
+def test_functions_that_carry_different_things_share_no_result_within_a_run(go, make):
+    two, three = make(2), make(3)
+
+    @hw.task
+    async def program() -> list[Any]:
+        return [await two(10), await three(10)]
+
+    assert go(program) == [20, 30] if make not in (by_object, by_method) else [12, 13]
+
+
+def test_what_is_named_within_a_run_is_told_apart_by_all_that_its_layers_carry(go):
+    def make(factor: int) -> Any:
+        return hw.task(wrapped(times(factor)(itself)))
+
+    @hw.task
+    async def program() -> list[int]:
+        return [await make(2)(5), await make(3)(5)]
+
+    with pytest.raises(hw.UsageError, match=r"two functions of the name .*itself with the same arguments"):
+        go(program)
+
+
+@pytest.mark.parametrize("fn", [add, oddly_named, any_arguments, Plus.static, functools.lru_cache(add)])
+def test_a_function_that_carries_nothing_is_known_by_its_name(fn):
+    spec = hw.task(fn, cache="forever").spec
+    assert spec.identity == spec.name
+
+
+def test_the_source_below_decorators_is_no_part_of_the_name():
+    def make(source: str) -> Any:
+        namespace: dict[str, Any] = {"__name__": "edited"}
+        exec(source, namespace)
+        return hw.task(wrapped(wrapped(namespace["f"])), cache="forever").spec.identity
+
+    assert make("def f(x): return x + 1") == make("def f(x): return x + 2")
 
 
 def test_what_has_no_canonical_form_can_not_be_closed_over_for_ever():

@@ -84,9 +84,48 @@ def test_a_store_that_is_not_there_has_nothing_to_go_on_with(tmp_path):
     assert not (tmp_path / "store").exists()
 
 
+def test_a_store_of_a_like_name_may_have_been_meant(tmp_path):
+    hw.run(leaf, 1, store=tmp_path / "service", run_id="one", progress=False)
+    with pytest.warns(RuntimeWarning, match=r"no store .*servise' yet, so nothing goes on; did you mean .*service'"):
+        assert hw.resume_all(store=tmp_path / "servise") == {}
+
+
+def test_a_task_that_is_loaded_and_has_no_runs_yet_is_no_mistake(stopped):
+    assert hw.resume_all(store=stopped, task="leaf", status="crashed") == {}
+    assert hw.resume_all(store=hw.MemoryStore(), task="flow") == {}
+
+
+NONSENSE = [
+    ({"status": "crashd"}, "did you mean 'crashed'"),
+    ({"at_once": 0}, "at_once=0: a whole number"),
+    ({"task": "floww"}, "task='floww' is not loaded and has no runs in this store; did you mean 'flow'"),
+    ({"max_activ": 3}, "has no option max_activ: did you mean 'max_active'"),
+    ({"on_change": {"flow": "rrun"}}, r"on_change\['flow'\] = 'rrun'"),
+    ({"kwargs": {"x": 5}}, r"hw\.resume_all\(kwargs={'x': 5}\): a run goes on under its own name"),
+]
+
+
+@pytest.mark.parametrize(("options", "said"), NONSENSE[2:])
+def test_nonsense_is_refused_also_where_nothing_is_left_to_go_on_with(options, said):
+    with pytest.raises(hw.UsageError, match=said):
+        hw.resume_all(store=hw.MemoryStore(), **options)
+
+
 @pytest.mark.parametrize(
-    ("options", "said"), [({"status": "crashd"}, "did you mean 'crashed'"), ({"at_once": 0}, "at_once=0: a whole number")]
+    ("options", "said"),
+    [
+        ({"kwargs": {"x": 5}}, r"hw\.resume\(kwargs={'x': 5}\): a run goes on .*with the arguments that it was started with"),
+        ({"run_id": "other"}, r"hw\.resume\(run_id='other'\): a run goes on under its own name"),
+        ({"dry_run": True, "on_chnage": {"flow": "rerun"}}, "has no option on_chnage: did you mean 'on_change'"),
+        ({"dry_run": True, "on_change": {"flow": "rrun"}}, r"on_change\['flow'\] = 'rrun'"),
+    ],
 )
+def test_an_option_that_a_resume_can_not_obey_is_refused(stopped, options, said):
+    with pytest.raises(hw.UsageError, match=said):
+        hw.resume("flow-1", store=stopped, **options)
+
+
+@pytest.mark.parametrize(("options", "said"), NONSENSE)
 def test_nonsense_is_refused(stopped, options, said):
     with pytest.raises(hw.UsageError, match=said):
         hw.resume_all(store=stopped, **options)

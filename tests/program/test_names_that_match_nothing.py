@@ -117,6 +117,12 @@ def test_a_budget_that_was_not_needed_is_no_mistake(go):
     assert go(program)["tokens"] == 0
 
 
+def test_a_cancel_of_a_run_that_is_done_warns(go, tmp_path):
+    go(program_of("1", stop=False))
+    with pytest.warns(RuntimeWarning, match="run 'run' is done: nothing in it is left to stop"):
+        hw.cancel("run", store=tmp_path / "store")
+
+
 def test_a_signal_to_a_run_that_is_done_warns(go, tmp_path):
     go(program_of("1", stop=False))
     with pytest.warns(RuntimeWarning, match="run 'run' is done: nobody in it waits for 'approve'"):

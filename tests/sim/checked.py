@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import datetime
 import os
 import random
@@ -10,6 +11,7 @@ import socket
 import subprocess
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import headway as hw
@@ -215,3 +217,31 @@ async def fetches(url: str) -> int:
 @hw.task
 async def many_fetches(n: int) -> int:
     return sum(await hw.gather(*(fetches(f"page {i}") for i in range(n))))
+
+
+def _slow_square(x: int) -> int:
+    time.sleep(0.001)
+    return x * x
+
+
+@hw.task
+def with_threads_of_its_own(x: int) -> list[int]:
+    with ThreadPoolExecutor(2) as executor:
+        return list(executor.map(_slow_square, range(x)))
+
+
+@hw.task
+async def starts_threads(x: int) -> list[int]:
+    return await with_threads_of_its_own(x)
+
+
+@hw.task
+def waits_in_a_thread_of_its_own(x: int) -> list[int]:
+    here = contextvars.copy_context()
+    with ThreadPoolExecutor(1) as executor:
+        return executor.submit(here.run, hw.wait, with_threads_of_its_own(x)).result()
+
+
+@hw.task
+async def starts_a_thread_that_waits(x: int) -> list[int]:
+    return await waits_in_a_thread_of_its_own(x)

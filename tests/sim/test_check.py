@@ -27,6 +27,16 @@ def test_a_sound_program_passes_under_every_schedule_and_crash():
     assert report.calls == 9
 
 
+def test_threads_that_a_task_starts_by_itself_really_sleep():
+    report = check(checked.starts_threads, 3, schedules=2)
+    assert report.ok, str(report)
+
+
+def test_a_wait_in_a_thread_that_a_task_starts_is_refused_in_a_sentence():
+    report = check(checked.starts_a_thread_that_waits, 3, schedules=1)
+    assert "a simulated run can't wait there" in found(report, Kind.FAILS)[0]
+
+
 @pytest.mark.parametrize(
     ("program", "why"),
     [

@@ -23,6 +23,7 @@ from headway.errors import BudgetExceeded, UsageError
 from headway.journal.known import encode_body
 from headway.journal.ledger import Account, add, remaining_in
 from headway.journal.records import COSTED, Amounts, Charge, Kind, Row
+from headway.near import near_misses
 
 if TYPE_CHECKING:
     from headway.engine.engine import Engine
@@ -38,6 +39,17 @@ def checked(amounts: Amounts, what: str) -> Amounts:
         if isinstance(amount, bool) or not isinstance(amount, (int, float)) or not amount >= 0:
             raise UsageError(f"{what}({unit}={amount!r}): an amount is a number, zero or more")
     return {unit: float(amount) for unit, amount in amounts.items()}
+
+
+def checked_bounds(amounts: Amounts, what: str) -> Amounts:
+    """The amounts of a budget. Raises UsageError also for a unit that is nearly one of those that the runtime books."""
+    for unit in amounts:
+        if unit not in BOOKED_BY_RUNTIME and difflib.get_close_matches(unit, BOOKED_BY_RUNTIME, 1, LIKE):
+            raise UsageError(
+                f"{what}({unit}={amounts[unit]!r}): {near_misses(unit, BOOKED_BY_RUNTIME)} "
+                "The runtime books that by itself; give a unit of your own another name"
+            )
+    return checked(amounts, what)
 
 
 def check_item(item: int | None, items: int | None, what: str, asked: str = "hw.charge({}, …)") -> None:

@@ -5,13 +5,16 @@ carry is part of the name in keys, or the definition is refused in a sentence. I
 
 - A partial's arguments, the object of a bound method and an object that is called count as arguments do.
 - What a function closes over counts for `cache="forever"`, whose results outlive the program that made them, and so does the code
-  of a lambda, which has nothing else to be known by. Within a run both are part of its version (`fingerprint`), as its source is.
+  of a lambda, which has nothing else to be known by. It counts in every layer under decorators, and in the local functions that it
+  closes over, whose defaults count too. Defaults of its own parameters don't: they are arguments of its calls. Within a run all of
+  this tells functions of one name apart (`TaskSpec.source`), as the source does.
 
 Globals never count, and neither does what changes after the definition.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import inspect
@@ -78,7 +81,7 @@ def what_it_carries(fn: Function, task: str, *, named: bool, forever: bool) -> s
             raise UsageError(f"{_without_advice(error)}, and functions that differ in it would have one name: {way}") from None
     if forever:
         try:
-            parts += _closed_over(_innermost(fn), task, set())
+            parts += _closed_over(_innermost(fn), task)
             if not named and "<lambda>" in own_name(fn):
                 parts.append(fingerprint(fn))
         except NoCanonicalForm as error:
@@ -117,29 +120,83 @@ def _bound(fn: Any, task: str) -> Iterator[bytes]:
         yield canonical(fn, f"task {task}: the object that it calls")
 
 
-def _closed_over(fn: Any, task: str, seen: set[int]) -> Iterator[bytes]:
-    """What the function closes over, and the functions of its kind among that."""
-    code = inspect.unwrap(fn) if own_name(fn) else getattr(type(fn), "__call__", None)  # noqa: B004 - its code is asked for
-    for layer in (fn, code):
+def closed_over(fn: Function) -> bytes:
+    """What the function closes over, in one piece, up to the first value that has no canonical form."""
+    parts: list[bytes] = []
+    with contextlib.suppress(NoCanonicalForm):
+        parts.extend(_closed_over(_innermost(fn), ""))
+    return b"".join(len(part).to_bytes(8, "big") + part for part in parts)
+
+
+def _closed_over(fn: Any, task: str, seen: dict[int, int] | None = None) -> Iterator[bytes]:
+    """What the layers of a function close over, and the functions of its kind among that.
+
+    seen: the numbers of the functions that were looked at, by id; given for one that another closes over.
+    """
+    is_helper, seen = seen is not None, {} if seen is None else seen
+    layers = _layers(fn)
+    for layer in layers:
         function = getattr(layer, "__func__", layer)
-        if not isinstance(function, types.FunctionType) or id(function) in seen:
+        if id(function) in seen:
             continue
-        seen.add(id(function))
-        for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-            try:
-                value = cell.cell_contents
-            except ValueError:  # nothing yet: the function itself, or what is defined after it
-                continue
-            if name != "__class__" and value is not function:
-                yield from _value(name, value, task, seen)
+        seen[id(function)] = len(seen)
+        if layer is not layers[0]:
+            yield from _wrapper(function, task)
+        if isinstance(function, types.FunctionType):
+            yield from _cells(function, task, seen)
+            if is_helper or layer is not layers[0]:
+                yield from _defaults(function, task, seen)
 
 
-def _value(name: str, value: Any, task: str, seen: set[int]) -> Iterator[bytes]:
+def _layers(fn: Any) -> list[Any]:
+    """The function and what it wraps, the innermost first."""
+    if not own_name(fn):
+        return [getattr(type(fn), "__call__", None)]  # noqa: B004 - its code is asked for
+    layers = [fn]
+    while (inner := getattr(layers[0], "__wrapped__", None)) is not None and all(inner is not layer for layer in layers):
+        layers.insert(0, inner)
+    return layers
+
+
+def _wrapper(layer: Any, task: str) -> Iterator[bytes]:
+    """What a decorator is known by: the name of its code, or its value where it is an object."""
+    if isinstance(layer, types.FunctionType):
+        yield f"{layer.__globals__.get('__name__', '')}:{layer.__code__.co_qualname}".encode()
+    elif not isinstance(layer, type | functools._lru_cache_wrapper) and not inspect.isroutine(layer):
+        yield canonical(layer, f"task {task}: the object that wraps it")
+
+
+def _cells(function: types.FunctionType, task: str, seen: dict[int, int]) -> Iterator[bytes]:
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        try:
+            value = cell.cell_contents
+        except ValueError:  # nothing yet: the function itself, or what is defined after it
+            continue
+        if name != "__class__" and value is not function:
+            yield from _value(name, value, task, seen)
+
+
+def _defaults(function: types.FunctionType, task: str, seen: dict[int, int]) -> Iterator[bytes]:
+    defaults = function.__defaults__ or ()
+    named = function.__code__.co_varnames[: function.__code__.co_argcount]
+    for name, value in [*zip(named[len(named) - len(defaults) :], defaults, strict=True), *(function.__kwdefaults__ or {}).items()]:
+        if value is not function:
+            yield from _value(f"{name}=", value, task, seen)
+
+
+def _value(name: str, value: Any, task: str, seen: dict[int, int]) -> Iterator[bytes]:
     yield name.encode()
-    if isinstance(value, types.ModuleType):
+    if id(value) in seen:  # a layer under this one, say: its source is no part of what the function carries
+        yield b"%d" % seen[id(value)]
+    elif isinstance(value, types.ModuleType):
         yield value.__name__.encode()
-    elif isinstance(value, types.FunctionType) and "<" in value.__qualname__:  # it has no name that others could find it by
+    elif isinstance(value, types.FunctionType) and _is_local(value):
         yield fingerprint(value)
         yield from _closed_over(value, task, seen)
     else:
         yield canonical(value, f"task {task} closes over {name}, which")
+
+
+def _is_local(function: types.FunctionType) -> bool:
+    """Whether it has no name that others could find it by. What a decorator returns may only have taken over such a name."""
+    return "<" in function.__qualname__ or "<" in function.__code__.co_qualname

@@ -19,6 +19,7 @@ from headway.engine.callables import is_async, name_of
 from headway.engine.changed import note_input
 from headway.engine.handle import OK, RUNNING, STARTING, Frame, Handle, current
 from headway.engine.inputs import filled
+from headway.errors import UsageError
 from headway.pools.base import Answer, CallFacts, Job
 
 if TYPE_CHECKING:
@@ -47,6 +48,16 @@ def _answer(verify: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[s
         return verify(*args, **kwargs)
     except StopIteration as error:  # no future can hold it
         raise RuntimeError(f"{name_of(verify)} raised StopIteration") from error
+
+
+def _check_answer(answer: object, verify: Callable[..., Any]) -> None:
+    """Raises UsageError for what says that the effect has happened and not with which result. It must not happen again for that."""
+    if answer is True or (isinstance(answer, type) and issubclass(answer, Happened)):
+        said = "True" if answer is True else "the class hw.Happened"
+        raise UsageError(
+            f"verify={name_of(verify)} returned {said}, which says that the effect has happened but not with what result: return "
+            "hw.Happened(result), or False or None where it has not happened"
+        )
 
 
 class Happened:
@@ -154,6 +165,7 @@ class Launcher:
                 answer = await self._engine.world.aside(_answer, spec.verify, args, kwargs)
                 if inspect.isawaitable(answer):
                     answer = await answer
+            _check_answer(answer, spec.verify)
         except BaseException as error:
             if call._state == STARTING and call._attempt == attempt:
                 self._engine.body_ended(call, None, error)

@@ -42,8 +42,8 @@ class Retry:
     `max_delay_s`, less up to the share `jitter` of it (drawn from the call's key, so a replay rests as long). `on` names
     the exceptions that deserve another attempt (a class or several), or decides with a plain function of the exception; one that
     raises fails the call with UsageError. Cancellation, used-up budgets and programming errors (`TypeError`, `NameError`, …) never
-    deserve one, unless `on` names them. An error's `retry_after_s` (how
-    long it asks to be left alone) is obeyed where it is longer; an error that asks for more than `max_retry_after_s` is not tried
+    deserve one, unless `on` names them. An error's `retry_after_s` (how long it asks to be left alone, in seconds: a number, or the
+    text of one, as headers have it) is obeyed where it is longer; an error that asks for more than `max_retry_after_s` is not tried
     again, so that no server puts a run to sleep for a day.
 
     Attempts are counted in the journal: a crash does not give a call new ones.
@@ -131,6 +131,7 @@ def _asked_for(error: BaseException | None) -> float:
     """How long an error asks to be left alone."""
     try:
         wanted = getattr(error, "retry_after_s", 0.0)
-        return float(wanted) if isinstance(wanted, int | float) and 0.0 < wanted < math.inf else 0.0
+        seconds = float(wanted) if isinstance(wanted, int | float | str) else 0.0  # a header's text, as it came
+        return seconds if 0.0 < seconds < math.inf else 0.0
     except BaseException:  # the error can't say
         return 0.0

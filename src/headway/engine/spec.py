@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from headway.engine.callables import asked
+from headway.engine.carried import closed_over
 from headway.engine.fingerprint import fingerprint
 from headway.engine.identity import explicit, label
 from headway.engine.labels import LabelLike, made_label
@@ -61,16 +62,17 @@ class TaskSpec:
 
     @property
     def source(self) -> bytes:
-        """The fingerprint of the source alone, whatever version the task says it is."""
+        """The source, whatever version the task says it is, with what the function closes over: it tells functions of one name
+        apart within a run."""
         if not self._source:
-            self._source.append(fingerprint(self.fn))
+            self._source.append(fingerprint(self.fn) + closed_over(self.fn))
         return self._source[0]
 
     def canonical(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
         """What a call asks, as bytes: its explicit key where it has one, else its arguments. Raises NoCanonicalForm."""
         if self.key is None:
             return self.signature.canonical(args, dict(kwargs))
-        key = asked(self.key, f"key= of {self.name}: the function", *args, **kwargs) if callable(self.key) else self.key
+        key = asked(self.key, f"task {self.name}: key", *args, **kwargs) if callable(self.key) else self.key
         return explicit(key, self.name)
 
     def label(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:

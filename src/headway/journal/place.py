@@ -78,12 +78,17 @@ def has_database(folder: Path) -> bool:
 
 def no_store(folder: Path, hint: str = "") -> StoreError:
     """The error for a folder without a store, with stores near it."""
-    near = [f"'{one}'" for one in _near(folder)][:3]
-    meant = f"; did you mean {' or '.join(near)}?" if near else ""
+    meant = f"; {near}" if (near := stores_near(folder)) else ""
     return StoreError(
         f"there is no store {str(folder)!r} here{hint}{meant}: a run makes one; name another with store= or --store, "
         "or HEADWAY_STORE for the command line"
     )
+
+
+def stores_near(folder: Path) -> str:
+    """The stores near a folder without one, as the end of a sentence; empty where there are none."""
+    near = [f"'{one}'" for one in _near(folder)][:3]
+    return f"did you mean {' or '.join(near)}?" if near else ""
 
 
 def _near(folder: Path) -> Iterator[Path]:

@@ -28,6 +28,7 @@ VERSION = 1
 BUSY_TIMEOUT_S = 30.0
 HEADER_BYTES = 100
 SAFE = "what was committed is safe"
+READ_ONLY = "allow writing to its files, folder and disk, or go on in a copy; hw.view and `headway show` read it as it is"
 
 TABLES = """
 CREATE TABLE run (
@@ -155,7 +156,7 @@ def explain(error: sqlite3.Error, where: Path | str) -> StoreError:
     if code == sqlite3.SQLITE_IOERR:
         return StoreFull(errno.EIO, f"the disk of {where} failed ({name}): check disk and quota; {SAFE}")
     if code == sqlite3.SQLITE_READONLY:
-        return StoreFull(errno.EROFS, f"{where} cannot be written ({error}): check the permissions of its folder")
+        return StoreError(f"{where} cannot be written ({error}): {READ_ONLY}")
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return StoreDamaged(f"{where} is damaged ({error}): run `headway doctor` to see what is lost")
     if is_busy(error):

@@ -24,11 +24,17 @@ class Strand:
         self._theirs.acquire()
         self._work: Callable[[], None] | None = None
         self._killed = False
-        threading.Thread(target=self._live, name="headway-strand", daemon=True).start()
+        self._thread = threading.Thread(target=self._live, name="headway-strand", daemon=True)
+        self._thread.start()
 
     @property
     def ended(self) -> bool:
         return self._work is None
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the code that asks runs in this strand, and not in a thread that its work has started."""
+        return threading.current_thread() is self._thread
 
     def begin(self, work: Callable[[], None]) -> None:
         """Run `work`, which must not raise, until it ends or pauses."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from headway.engine.handle import Handle
 from headway.engine.ready import Ready
 from headway.engine.world import OnWord
+from headway.errors import UsageError
 from headway.journal.log import Log
 from headway.pools.base import Pool
 from headway.sim.pools import SimProcessPool, SimThreadPool
@@ -69,6 +70,8 @@ class SimWorld:
     def wait(self, future: concurrent.futures.Future[T]) -> T:
         if not future.done():
             assert self.strand is not None, "only code in a thread waits"
+            if not self.strand.is_here:
+                raise UsageError("hw.wait was called in a thread that a task has started: a simulated run can't wait there")
             self._waited = future
             self.strand.pause()
         return future.result()

@@ -131,9 +131,9 @@ def ordinary(history: History, seed: int) -> Iterator[None]:
     real_sleep = time.sleep
 
     def sleep(seconds: float, /) -> None:
-        """In a thread's task: wait for the simulated time."""
+        """In a thread's task: wait for the simulated time. Threads that are not the simulator's really sleep."""
         process = universe.running
-        if process is None or process.world.strand is None:
+        if process is None or process.world.strand is None or not process.world.strand.is_here:
             real_sleep(seconds)
             return
         over: concurrent.futures.Future[None] = concurrent.futures.Future()
