@@ -80,7 +80,8 @@ class Found:
 
     sequential_tokens: of the answers' tokens, those that had to be written one after another, however wide the machine is: the
         longest of each round, summed over the rounds. What all of it cost, the budget around it knows.
-    errors: of the parts that failed at one sample, step, score or verdict, without failing the search (`errors=` of a method).
+    errors: all of the parts that failed at one sample, step, score or verdict, without failing the search (`errors=` of a method),
+        in the order of the search. A resumed search gives the same.
     """
 
     best: Candidate | None

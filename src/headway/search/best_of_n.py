@@ -47,7 +47,7 @@ async def best_of_n(
         if isinstance(made, Failed):
             return
         found[index] = candidate = of_kind(Candidate, generate, made, asked)
-        (value,) = await failed.scores(index, score, [question + candidate.text])
+        (value,) = await failed.scores([index], score, [question + candidate.text])
         found[index] = replace(candidate, score=value)
 
     with ending() as end:

@@ -38,7 +38,7 @@ async def compute_optimal(
     probes: samples to estimate from, at most. sure: a score that ends the probing. They are then drawn one after another, so that
         an easy question costs one of them; without it they are drawn at once.
 
-    Returns what the strategy found. Where the bounds ended it without an answer, the best probe.
+    Returns what the strategy found. Where it failed, or the bounds ended it without an answer, the best probe.
 
     errors: what a part may fail with at one place without failing the search; see `Found.errors`.
 
@@ -65,19 +65,25 @@ async def compute_optimal(
         if isinstance(made, Failed):
             return
         found[index] = candidate = of_kind(Candidate, generate, made, asked)
-        (value,) = await failed.scores(index, score, [question + candidate.text])
+        (value,) = await failed.scores([index], score, [question + candidate.text])
         found[index] = replace(candidate, score=value)
+
+    async def search(given: tuple[Candidate, ...], place: int) -> Found | None:
+        strategy = strategies[policy.choose(difficulty(given), budget)]
+        got = await failed.spare(place, asked := strategy(question, given))
+        return None if isinstance(got, Failed) else of_kind(Found, strategy, got, asked)
 
     with ending() as end:
         if sure is None:
-            await attempts(probe, probes, rounds)
+            number = await attempts(probe, probes, rounds)
         else:
-            for index in range(probes):
-                await attempts(probe, 1, rounds, index)
+            number = 0
+            while number < probes:
+                number = await attempts(probe, 1, rounds, index := number)
                 if index in found and (found[index].score or 0.0) >= sure:
                     break
         given = tuple(found[index] for index in sorted(found))
-        searched = await strategies[policy.choose(difficulty(given), budget)](question, given)
+        searched = await search(given, number)
     probed = in_a_row(found, rounds)
     if searched is None:
         return chosen(found, best, end.stopped, probed, failed)

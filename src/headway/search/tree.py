@@ -63,7 +63,7 @@ async def tree_search(
                 n -= len(parents) - len(made)
                 narrowed = True
             grown = [each for each in made if each is not None]
-            scores = await failed.scores(places.start, score, [state.text for _, state in grown]) if grown else []
+            scores = await failed.scores([place for place, _ in grown], score, [state.text for _, state in grown])
             for (place, _), value in zip(grown, scores, strict=True):
                 if place in found:
                     found[place] = replace(found[place], score=value)
