@@ -50,7 +50,7 @@ async def a_star(
     worse at some step stays marked by that, so a lucky score later does not wash it clean. It departs in how much that counts
     (`memory`), in extending the `parallel` best states at once, which trades calls for rounds, in that a text that was reached
     before is not put on the frontier again, and in that all states come back to it when nothing is left to extend and no answer
-    was reached: a stepper that draws may continue them otherwise.
+    was reached: a stepper that draws may continue them otherwise. Only differences of costs count, so scores may have any scale.
 
     n: expansions at most. width: continuations of an expanded state. depth: steps of an answer at most.
     memory: how much the rises on the way count; 1 is A*, 0 looks at the last score alone (greedy best-first), which is better

@@ -62,7 +62,7 @@ def dora_weights(
     """Direction-oriented weights (DORA). A state's softmax weight is multiplied by its own share in the softmax of its row of
     similarities: 1 for one that is alone in its direction, 1/k for one of k that are the same.
 
-    scores: one per state, from 0 to 1. similarity: cosine of states i and j, from -1 to 1.
+    scores: one per state. similarity: cosine of states i and j, from -1 to 1.
     """
     weights = softmax(scores, temperature)
     alone = [softmax(row, similarity_temperature)[place] for place, row in enumerate(similarity)]

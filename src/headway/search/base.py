@@ -32,7 +32,8 @@ T = TypeVar("T")
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A whole answer. `text` does not repeat the question; `answer` is what equal answers have in common, None where the text holds
-    none; `tokens` were written for it; `logprob` is their sum in nats; `score` says how likely it is right, None if nobody did."""
+    none; `tokens` were written for it; `logprob` is their sum in nats; `score` says how good it is, the larger the better, None if
+    nobody did."""
 
     text: str
     answer: str | None
@@ -108,7 +109,8 @@ class Stepper(Protocol):
 
 
 class Scorer(Protocol):
-    """How promising texts (questions followed by partial solutions or answers) are, from 0 to 1, in their order."""
+    """How promising texts (questions followed by partial solutions or answers) are, in their order: a finite number for each, the
+    larger the better, by the same scale in all calls. From 0 to 1 is what default temperatures and thresholds are made for."""
 
     def __call__(self, texts: list[str], /) -> Awaitable[list[float]]: ...
 
@@ -162,7 +164,7 @@ async def scores_of(score: Scorer, texts: list[str]) -> list[float]:
         raise _wrong(f"{gave} {len(scores)} scores for {len(texts)} texts: give one for each, in their order", asked)
     for text, value in zip(texts, scores, strict=True):
         if not math.isfinite(value):
-            raise _wrong(f"{gave} {value} for {shortly(text)}: give a number from 0 to 1", asked)
+            raise _wrong(f"{gave} {value} for {shortly(text)}: give a finite number, the larger the better", asked)
     return scores
 
 

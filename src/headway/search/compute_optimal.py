@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -80,7 +81,7 @@ async def compute_optimal(
             number = 0
             while number < probes:
                 number = await attempts(probe, 1, rounds, index := number)
-                if index in found and (found[index].score or 0.0) >= sure:
+                if index in found and (value := found[index].score) is not None and value >= sure:
                     break
         given = tuple(found[index] for index in sorted(found))
         searched = await search(given, number)
@@ -94,6 +95,7 @@ async def compute_optimal(
 
 
 def difficulty(candidates: Sequence[Candidate]) -> float:
-    """How hard a question is, from 0 to 1: one less the mean score of answers to it."""
+    """How hard a question is: one less the mean score of answers to it, so from 0 to 1 where scores are. Where no answer has a
+    score, infinite: nothing is harder."""
     scores = [candidate.score for candidate in candidates if candidate.score is not None]
-    return 1.0 - sum(scores) / len(scores) if scores else 1.0
+    return 1.0 - sum(scores) / len(scores) if scores else math.inf

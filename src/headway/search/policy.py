@@ -21,8 +21,9 @@ from headway.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """How a strategy did on a question. `difficulty`: from 0 (easy) to 1, as estimated before. `right`: the share of tries that
-    were right, 0 to 1. `cost`: what it took, with the estimate of the difficulty, in the unit of the budgets."""
+    """How a strategy did on a question. `difficulty`: as estimated before, the larger the harder; from 0 to 1 where scores are.
+    `right`: the share of tries that were right, 0 to 1. `cost`: what it took, with the estimate of the difficulty, in the unit of
+    the budgets."""
 
     question: str
     difficulty: float

@@ -44,8 +44,8 @@ async def solve_detect_verify(
     """Solve step by step; where a step hesitates and `detect` finds the solution complete, stop there; verify in two tiers; if it
     is wrong, try again with the feedback (Solve-Detect-Verify with FlexiVe, after the idea of: from the abstract and notes).
 
-    detect: how likely a partial solution is complete already; without it, or where it fails, a solution ends where its stepper
-        says. `State.answer` must then hold the answer so far.
+    detect: how likely a partial solution is complete already, from 0 to 1: above a half, it ends. Without it, or where it fails, a
+        solution ends where its stepper says. `State.answer` must then hold the answer so far.
     k, agreement: of the quick verdicts, see `verify_flexibly`. rounds: attempts at most. depth: steps of an attempt at most.
     revise: the question of the next attempt, from the question, the candidate and the feedback.
 
