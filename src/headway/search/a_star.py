@@ -5,7 +5,8 @@ from __future__ import annotations
 import heapq
 from typing import NamedTuple
 
-from headway.search.base import Candidate, Found, Scorer, State, Stepper, at_least_one, of_kind, whole_number
+from headway.search import settings
+from headway.search.base import Candidate, Found, Scorer, State, Stepper, of_kind
 from headway.search.ending import each, ending
 from headway.search.failures import SAMPLE_ERRORS, Errors, Failed, Failures
 from headway.search.tree import grown_from, leaf
@@ -68,8 +69,10 @@ async def a_star(
         ...     with hw.budget(tokens=5_000):
         ...         return await a_star(question, next_line, value, n=100, width=4)
     """
-    at_least_one("a_star", width=width, parallel=parallel)
-    whole_number("a_star", n=n, depth=depth)
+    settings.whole_number("a_star", n=n)
+    settings.at_least_one("a_star", width=width, parallel=parallel, depth=depth)
+    settings.finite("a_star", memory=memory)
+    settings.function("a_star", step=step, score=score)
     frontier = [Node(0.0, 0, 0, 0.0, 0.0, State(question))]
     extended: list[Node] = []
     unscored: dict[int, Candidate] = {}  # answers that have no score (yet), by their places

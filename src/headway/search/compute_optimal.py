@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
 from headway.errors import UsageError
-from headway.search.base import Candidate, Found, Generator, Scorer, chosen, of_kind, whole_number
+from headway.search import settings
+from headway.search.base import Candidate, Found, Generator, Scorer, chosen, of_kind
 from headway.search.ending import attempts, ending, in_a_row
 from headway.search.failures import SAMPLE_ERRORS, Errors, Failed, Failures
 from headway.search.policy import Policy
@@ -55,7 +56,13 @@ async def compute_optimal(
     """
     if unknown := {name for row in policy.choices for name in row} - strategies.keys():
         raise UsageError(f"compute_optimal: the policy chooses {sorted(unknown)}, but strategies= has only {sorted(strategies)}")
-    whole_number("compute_optimal", probes=probes)
+    settings.whole_number("compute_optimal", probes=probes)
+    settings.number("compute_optimal", budget=budget)
+    if sure is not None:
+        settings.number("compute_optimal", sure=sure)
+    settings.function("compute_optimal", generate=generate, score=score)
+    for name, strategy in strategies.items():
+        settings.function(f"compute_optimal: {name!r}", strategies=strategy)
     found: dict[int, Candidate] = {}
     rounds: list[int] = []
     searched: Found | None = None

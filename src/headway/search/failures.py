@@ -69,17 +69,19 @@ class Failures:
             self._errors.setdefault(place, []).append(error)
             return FAILED
 
-    async def scores(self, places: Sequence[int], score: Scorer, texts: list[str]) -> list[float | None]:
+    async def scores(self, places: Sequence[int], score: Scorer, texts: list[str], *, probable: bool = False) -> list[float | None]:
         """The scores of texts, each with its place. Where a scorer fails at several, it is asked for each alone, so that only those
         have none that it fails at; that it failed at several is an error of the first place."""
         if not texts:
             return []
-        scores = await self.spare(places[0], scores_of(score, texts))
+        scores = await self.spare(places[0], scores_of(score, texts, probable=probable))
         if not isinstance(scores, Failed):
             return list(scores)
         if len(texts) == 1:
             return [None]
-        return [(await self.scores([place], score, [text]))[0] for place, text in zip(places, texts, strict=True)]
+        return [
+            (await self.scores([place], score, [text], probable=probable))[0] for place, text in zip(places, texts, strict=True)
+        ]
 
     def check(self, anything: bool) -> None:
         """Raises the first error where nothing was found."""

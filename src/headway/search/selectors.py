@@ -11,6 +11,8 @@ import math
 from collections.abc import Callable, Sequence
 from itertools import groupby
 
+from headway.errors import UsageError
+from headway.search import settings
 from headway.search.base import Candidate
 
 WORST = float("-inf")
@@ -59,6 +61,8 @@ def borda(power: float = 1.0, confidence: Callable[[Candidate], float] | None = 
         a token, and all that have a score before all that have none. The paper's self-certainty needs the whole distribution at
         each token, which a sample does not carry.
     """
+    settings.finite("borda", power=power)
+    settings.function("borda", optional=True, confidence=confidence)
 
     def select(candidates: Sequence[Candidate]) -> int:
         scored = [confidence is None and not _unscored(candidate) for candidate in candidates]
@@ -114,4 +118,6 @@ def _ordered(value: float) -> float:
 
 
 def _first_best(values: Sequence[float] | Sequence[tuple[bool, float]]) -> int:
+    if not values:
+        raise UsageError("a selector was given no candidates: give one or more")
     return max(range(len(values)), key=lambda place: values[place])

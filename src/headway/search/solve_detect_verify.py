@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
-from headway.search.base import Candidate, Found, Scorer, State, Stepper, Verifier, chosen, of_kind, whole_number
+from headway.search import settings
+from headway.search.base import Candidate, Found, Scorer, State, Stepper, Verifier, chosen, of_kind
 from headway.search.ending import ending
 from headway.search.failures import SAMPLE_ERRORS, Errors, Failed, Failures
 from headway.search.selectors import likeliest
@@ -60,12 +61,16 @@ async def solve_detect_verify(
         ...     with hw.budget(tokens=10_000):
         ...         return await solve_detect_verify(question, next_line, glance, proof, k=8, rounds=4)
     """
-    whole_number("solve_detect_verify", k=k, rounds=rounds, depth=depth)
+    settings.whole_number("solve_detect_verify", k=k, rounds=rounds)
+    settings.at_least_one("solve_detect_verify", depth=depth)
+    settings.number("solve_detect_verify", 0, 1, agreement=agreement)
+    settings.function("solve_detect_verify", step=step, fast=fast, slow=slow, hesitation=hesitation, revise=revise)
+    settings.function("solve_detect_verify", optional=True, detect=detect)
     found: dict[int, Candidate] = {}
     failed = Failures(errors)
 
     async def detected(detect: Scorer, state: State, attempt: int) -> bool:
-        (value,) = await failed.scores([attempt], detect, [state.text])
+        (value,) = await failed.scores([attempt], detect, [state.text], probable=True)
         return value is not None and value > 0.5
 
     async def solve(asked: str, attempt: int) -> Candidate:
