@@ -98,7 +98,7 @@ def test_the_temperature_of_rebase_goes_from_the_best_alone_to_all_alike(scores)
 
 @pytest.mark.parametrize("temperature", [0, -1, math.nan])
 def test_a_temperature_is_above_zero(temperature):
-    with pytest.raises(UsageError, match=r"temperature=.*: above 0"):
+    with pytest.raises(UsageError, match=r"temperature=.*: a number above 0"):
         rebase([0.5, 0.1], 4, temperature)
 
 

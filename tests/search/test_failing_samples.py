@@ -139,6 +139,172 @@ def test_a_text_that_can_not_be_scored_takes_no_other_with_it(method):
     assert found.best.score is not None
 
 
+SCORING = ("best_of_n", "compute_optimal", "beam_search", "dvts", "rebase", "dora", "a_star")
+
+
+@pytest.mark.parametrize("method", SCORING)
+def test_answers_that_nobody_could_score_are_kept(method):
+    parts = Parts(lambda part, number: REFUSED if part == "score" else None)
+    if method in STEPPING:
+        parts.step = one_step  # type: ignore[method-assign]
+    found = run(method, parts)
+    assert found.answer is not None
+    assert len(found.candidates) >= 3
+    assert all(candidate.score is None for candidate in found.candidates)
+    assert set(found.errors) == {REFUSED}
+
+
+async def one_step(state: State, index: int) -> State:
+    return replace(state, text=f"{state.text}{index}", tokens=1, done=True, answer=f"{index}")
+
+
+def test_a_star_that_reached_an_unscored_answer_does_not_begin_again():
+    parts = Parts(lambda part, number: REFUSED if part == "score" else None)
+    found = asyncio.run(search.a_star("q", one_step, parts.score, n=9, width=3))
+    assert [candidate.text for candidate in found.candidates] == ["0", "1", "2"]
+    assert len(found.errors) == 4, "of the three at once, and of each alone"
+
+
+def test_a_star_keeps_a_scored_answer_before_those_that_could_not_be_scored():
+    found = asyncio.run(search.a_star("q", one_step, fails("score", 0, 1).score, n=1, width=3))
+    assert [(candidate.text, candidate.score is None) for candidate in found.candidates] == [("2", False), ("0", True), ("1", True)]
+    assert found.best == found.candidates[0]
+
+
+@pytest.mark.parametrize("method", ["beam_search", "a_star"])
+def test_where_no_answer_was_reached_the_first_error_is_raised(method):
+    async def step(state: State, index: int) -> State:
+        return replace(await one_step(state, index), done=False)
+
+    parts = Parts(lambda part, number: hw.ModelError("scorer down") if part == "score" else None)
+    parts.step = step  # type: ignore[method-assign]
+    with pytest.raises(hw.ModelError, match="scorer down") as raised:
+        run(method, parts)
+    assert "nothing was found" in "".join(raised.value.__notes__)
+
+
+def test_a_strategy_that_fails_takes_no_probe_with_it():
+    async def refused(question: str, given: Any) -> Found:
+        raise REFUSED
+
+    parts = fails("score", 1)
+    found = asyncio.run(search.compute_optimal("q", parts.generate, parts.score, POLICY, {"again": refused}, budget=1, probes=3))
+    assert len(found.candidates) == 3
+    assert found.answer == "c0"
+    assert found.errors == (REFUSED, REFUSED)
+
+
+def test_a_strategy_that_returns_nothing_is_named():
+    async def nothing(question: str, given: Any) -> Any:
+        return None
+
+    parts = fails("score")
+    with pytest.raises(hw.UsageError, match=r"nothing at .* returned None: it must return a search.Found"):
+        asyncio.run(search.compute_optimal("q", parts.generate, parts.score, POLICY, {"again": nothing}, budget=1))
+
+
+def test_a_detector_that_fails_takes_no_solution_with_it():
+    async def detect(texts: list[str]) -> list[float]:
+        raise REFUSED
+
+    parts = fails("score")
+    verify = parts.verify
+    found = asyncio.run(
+        search.solve_detect_verify("q", parts.step, verify, verify, detect=detect, hesitation=lambda said: True, k=1, rounds=1)
+    )
+    assert found.answer == "0"
+    assert found.errors == (REFUSED,)
+
+
+class Numbered(Parts):
+    """Parts that fail with an error of their own each time."""
+
+    def __init__(self, *where: tuple[str, int]) -> None:
+        super().__init__(lambda part, number: hw.ModelError(f"{part} {number}") if (part, number) in where else None)
+
+    async def score(self, texts: list[str]) -> list[float]:
+        for text in texts:
+            if self.fails("score", int(text[-1])):
+                raise hw.ModelError(f"score {','.join(text[1:] for text in texts)}")
+        return [0.5 for _ in texts]
+
+
+STEP_0_AND_ALL_SCORES = ("step 0", "score 1,2,3", "score 1", "score 2", "score 3")
+
+
+@pytest.mark.parametrize("method", ["beam_search", "dvts", "rebase", "dora", "a_star"])
+def test_every_error_of_a_search_by_steps_is_told_in_its_order(method):
+    parts = Numbered(("step", 0), *(("score", number) for number in range(4)))
+
+    async def step(state: State, index: int) -> State:
+        await asyncio.sleep(0) if index else None
+        parts.check("step", index)
+        return await one_step(state, index)
+
+    more: dict[str, Any] = {"width": 4} if method in ("beam_search", "dvts") else {}
+    tree = {name: getattr(search, name) for name in ("beam_search", "dvts", "rebase")}
+    if method == "a_star":
+        work = search.a_star("q", step, parts.score, n=1, width=4)
+    elif method == "dora":
+        work = search.dora("q", step, parts.score, parts.embed, n=4)
+    else:
+        work = tree[method]("q", step, parts.score, n=4, **more)
+    found = asyncio.run(work)
+    assert tuple(map(str, found.errors)) == STEP_0_AND_ALL_SCORES
+    assert len(found.candidates) == 3
+
+
+def test_every_error_of_an_attempt_is_told_in_its_order():
+    parts = Numbered(("step", 1), ("verify", 0), ("verify", 2), ("verify", 4))
+
+    async def step(state: State, index: int) -> State:
+        parts.check("step", index)
+        return await one_step(state, index)
+
+    async def detect(texts: list[str]) -> list[float]:
+        raise hw.ModelError("detect")
+
+    async def two_steps(state: State, index: int) -> State:
+        grown = await step(state, index)
+        return replace(grown, done=state.depth == 1)
+
+    found = asyncio.run(
+        search.solve_detect_verify(
+            "q", two_steps, parts.verify, parts.verify, detect=detect, hesitation=lambda said: True, k=1, rounds=3
+        )
+    )
+    assert list(map(str, found.errors)) == ["detect", "verify 0", "step 1", "detect", "verify 4"]
+
+
+def test_the_errors_are_the_same_after_a_resume(go):
+    @hw.task
+    async def step(state: State, index: int) -> State:
+        if index == 3:
+            raise hw.ModelError("step 3")
+        return await one_step(state, index)
+
+    @hw.task
+    async def score(texts: list[str]) -> list[float]:
+        raise hw.ModelError(f"score {texts}")
+
+    lives = iter("12")
+
+    @hw.task
+    async def program() -> list[str]:
+        life = next(lives)
+        found = await search.beam_search("q", step, score, n=4, width=2)
+        told.append([str(error) for error in found.errors])
+        if life == "1":
+            await hw.wait_event("never", timeout_s=1)
+        return told[-1]
+
+    told: list[list[str]] = []
+    with pytest.raises(TimeoutError):
+        go(program)
+    assert go(program) == told[0]
+    assert told[0] == ["score ['q0', 'q1', 'q2']", "score ['q0']", "score ['q1']", "score ['q2']", "step 3"]
+
+
 @pytest.mark.parametrize("method", ["no_thinking, verified", "solve_detect_verify"])
 def test_a_candidate_that_can_not_be_checked_is_neither_right_nor_wrong(method):
     found = run(method, Parts(lambda part, number: REFUSED if part == "verify" else None))

@@ -210,6 +210,28 @@ def test_probes_are_not_sampled_again_and_count_where_the_strategy_has_no_answer
     assert len(found.candidates) == 3
 
 
+def test_a_probe_that_nobody_scored_is_not_sure_and_makes_a_question_the_hardest():
+    asked: list[str] = []
+
+    async def generate(question: str, index: int) -> Candidate:
+        return Candidate(f"{index}", RIGHT, 1)
+
+    async def score(texts: list[str]) -> list[float]:
+        raise hw.ModelError("down")
+
+    def strategy(name: str) -> object:
+        async def ask(question: str, given: tuple[Candidate, ...]) -> Found:
+            asked.append(f"{name} {len(given)}")
+            return Found(given[0], given)
+
+        return ask
+
+    policy = Policy((3.0,), (1.0,), (("easy",), ("hard",)))  # fitted on log-probabilities
+    strategies = {name: strategy(name) for name in ("easy", "hard")}
+    asyncio.run(search.compute_optimal("q|", generate, score, policy, strategies, budget=1, probes=3, sure=-0.5))
+    assert asked == ["hard 3"]
+
+
 def test_probing_ends_with_the_first_probe_that_is_sure():
     asked: list[int] = []
 

@@ -119,7 +119,7 @@ def test_a_part_that_is_no_call_and_a_run_that_keeps_nothing_say_no_more_than_wh
         await search.best_of_n("q", sound_generate, score if recorded else plain, n=2)
 
     for recorded, store in ((False, "kept"), (True, None)):
-        with pytest.raises(hw.UsageError, match=r"give a number from 0 to 1$"):
+        with pytest.raises(hw.UsageError, match=r"give a finite number, the larger the better$"):
             go(program, recorded, **({} if store else {"store": None}), run_id=f"{recorded}")
 
 

@@ -69,6 +69,43 @@ def test_what_nobody_checked_stands_between_right_and_wrong():
     assert likeliest(told((None, 1.0), ("wrong", 0.0))) == 1, "an answer before none"
 
 
+SIZES = st.sampled_from([1e-3, 1.0, 1e6])
+
+
+@pytest.mark.parametrize("select", [best, weighted_vote, borda()])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_what_nobody_scored_loses_against_any_score(select, place):
+    candidates = told(("bad", -9.0), ("good", -1.0))
+    candidates.insert(place, Candidate("", "unscored", 4, logprob=-0.1))
+    assert candidates[select(candidates)].answer == "good"
+    assert select(told(("unscored", None), ("bad", -9.0))) == 1
+
+
+def test_a_vote_by_scores_below_zero_gains_by_every_voice():
+    assert weighted_vote(told(("a", -2.5), ("b", -1.0), ("b", -1.0), ("b", -1.0))) == 1
+    assert weighted_vote(told(("a", -2.0), ("b", -2.0), ("b", -2.0))) == 1, "all alike: the most frequent"
+    assert weighted_vote(told(("a", -1.0), ("b", -5.0), ("b", -4.5))) == 0, "two bad ones are no good one"
+    assert weighted_vote(told((None, -900.0), ("a", -1.0), ("b", -5.0), ("b", -4.5))) == 1, "no answer, no voice"
+    assert weighted_vote(told(("a", float("-inf")), ("b", -5.0), ("b", -4.5), ("a", -9.0))) == 2
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.integers(-100, 100)), min_size=1, max_size=9),
+    SIZES,
+    st.sampled_from([best, weighted_vote, borda()]),
+)
+def test_the_unit_of_scores_does_not_matter(pairs, size, select):
+    assert select(told(*((answer, score * 1.0) for answer, score in pairs))) == select(
+        told(*((answer, score * size) for answer, score in pairs))
+    )
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 100)), min_size=1, max_size=9))
+def test_a_vote_by_scores_that_are_not_below_zero_is_their_sum(pairs):
+    sums = {answer: sum(score for each, score in pairs if each == answer) for answer, _ in pairs}
+    assert sums[pairs[weighted_vote(told(*((answer, float(score)) for answer, score in pairs)))][0]] == max(sums.values())
+
+
 NAN = float("nan")
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import heapq
 from typing import NamedTuple
 
-from headway.search.base import Candidate, Found, Scorer, State, Stepper, at_least_one, of_kind, whole_number
+from headway.search import settings
+from headway.search.base import Candidate, Found, Scorer, State, Stepper, of_kind
 from headway.search.ending import each, ending
 from headway.search.failures import SAMPLE_ERRORS, Errors, Failed, Failures
 from headway.search.tree import grown_from, leaf
@@ -21,6 +22,14 @@ class Node(NamedTuple):
     ahead: float
     state: State
     extended: int = 0  # how often it was
+
+
+class Grown(NamedTuple):
+    """A state that a step led to, and its place among all that the search grew."""
+
+    place: int
+    parent: Node
+    state: State
 
 
 async def a_star(
@@ -42,13 +51,14 @@ async def a_star(
     worse at some step stays marked by that, so a lucky score later does not wash it clean. It departs in how much that counts
     (`memory`), in extending the `parallel` best states at once, which trades calls for rounds, in that a text that was reached
     before is not put on the frontier again, and in that all states come back to it when nothing is left to extend and no answer
-    was reached: a stepper that draws may continue them otherwise.
+    was reached: a stepper that draws may continue them otherwise. Only differences of costs count, so scores may have any scale.
 
     n: expansions at most. width: continuations of an expanded state. depth: steps of an answer at most.
     memory: how much the rises on the way count; 1 is A*, 0 looks at the last score alone (greedy best-first), which is better
         where scores are noisy from step to step.
 
-    Returns all whole answers on the frontier; the best is the one of least cost, not the one that was reached first.
+    Returns all whole answers that were reached, by their cost, and after them those that nobody scored; the best is the one of
+    least cost, not the one that was reached first.
 
     errors: what a part may fail with at one place without failing the search; see `Found.errors`.
 
@@ -59,31 +69,34 @@ async def a_star(
         ...     with hw.budget(tokens=5_000):
         ...         return await a_star(question, next_line, value, n=100, width=4)
     """
-    at_least_one("a_star", width=width, parallel=parallel)
-    whole_number("a_star", n=n, depth=depth)
+    settings.whole_number("a_star", n=n)
+    settings.at_least_one("a_star", width=width, parallel=parallel, depth=depth)
+    settings.finite("a_star", memory=memory)
+    settings.function("a_star", step=step, score=score)
     frontier = [Node(0.0, 0, 0, 0.0, 0.0, State(question))]
     extended: list[Node] = []
-    unscored: dict[int, Candidate] = {}  # answers of the round that goes on
+    unscored: dict[int, Candidate] = {}  # answers that have no score (yet), by their places
     reached = {question}
     longest: dict[int, int] = {}  # tokens of the longest step of each round
-    expansions = made = 0
+    places = range(0)  # of the states of a round; those of the next follow
+    expansions = 0
 
     failed = Failures(errors)
 
-    async def extend(parent: Node, index: int, place: int) -> tuple[Node, State] | None:
-        got = await failed.spare(made + place, asked := step(parent.state, index))
+    async def extend(parent: Node, index: int, place: int) -> Grown | None:
+        got = await failed.spare(place, asked := step(parent.state, index))
         if isinstance(got, Failed):
             return None
         grown = grown_from(parent.state, of_kind(State, step, got, asked), index)
-        longest[made] = max(longest.get(made, 0), grown.tokens - parent.state.tokens)
+        longest[places.start] = max(longest.get(places.start, 0), grown.tokens - parent.state.tokens)
         if grown.done and grown.answer is not None:
             unscored[place] = leaf(question, grown)
-        return parent, grown
+        return Grown(place, parent, grown)
 
     with ending() as end:
         while expansions < n:
             parents = _pop(frontier, min(parallel, n - expansions), depth)
-            if not parents and not frontier and extended:
+            if not parents and not frontier and extended and not unscored:
                 frontier, extended = sorted(extended), []
                 continue
             if not parents:
@@ -91,27 +104,37 @@ async def a_star(
             expansions += len(parents)
             extended += [parent._replace(extended=parent.extended + 1) for parent in parents]
             work = [(parent, parent.extended * width + index) for parent in parents for index in range(width)]
-            ends = await each(extend(parent, index, place) for place, (parent, index) in enumerate(work))
+            places = range(places.stop, places.stop + len(work))
+            ends = await each(extend(parent, index, place) for place, (parent, index) in zip(places, work, strict=True))
             grown = [end for end in ends if end is not None]
-            scores = await failed.scores(made, score, [state.text for _, state in grown]) if grown else []
-            unscored.clear()
-            made += len(ends) - len(grown)
-            for (parent, state), value in zip(grown, scores, strict=True):
-                made += 1
-                if value is not None and state.text not in reached:
-                    reached.add(state.text)
-                    heapq.heappush(frontier, _node(parent, state, value, made, memory))
+            scores = await failed.scores([one.place for one in grown], score, [one.state.text for one in grown])
+            for one, value in zip(grown, scores, strict=True):
+                if value is None:
+                    continue
+                unscored.pop(one.place, None)
+                if one.state.text not in reached:
+                    reached.add(one.state.text)
+                    heapq.heappush(frontier, _node(one, value, memory))
     goals = sorted(node for node in frontier if node.state.done and node.state.answer is not None)
-    candidates = (*(leaf(question, goal.state, 1 - goal.ahead) for goal in goals), *(unscored[place] for place in sorted(unscored)))
-    failed.check(bool(candidates) or made > len(failed))
+    candidates = _whole([leaf(question, goal.state, 1 - goal.ahead) for goal in goals], unscored)
+    failed.check(bool(candidates))
     return Found(candidates[0] if candidates else None, candidates, end.stopped, sum(longest.values()), failed.errors)
 
 
-def _node(parent: Node, state: State, score: float, number: int, memory: float) -> Node:
+def _whole(scored: list[Candidate], unscored: dict[int, Candidate]) -> tuple[Candidate, ...]:
+    """Those with a score, then those without, by their places; each text once."""
+    first = {candidate.text: candidate for candidate in scored}
+    for place in sorted(unscored):
+        first.setdefault(unscored[place].text, unscored[place])
+    return tuple(first.values())
+
+
+def _node(grown: Grown, score: float, memory: float) -> Node:
+    place, parent, state = grown
     ahead = 1.0 - score
     rise = max(0.0, ahead - parent.ahead) if parent.number else 0.0  # nothing is known of the question itself
     path = parent.path + memory * rise
-    return Node(path + ahead, -state.depth, number, path, ahead, state)
+    return Node(path + ahead, -state.depth, place + 1, path, ahead, state)
 
 
 def _pop(frontier: list[Node], most: int, depth: int) -> list[Node]:

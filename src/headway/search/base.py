@@ -17,11 +17,13 @@ from __future__ import annotations
 import math
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import index
 from reprlib import repr as shortly
-from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Literal, Protocol, SupportsIndex, TypeVar
 
 from headway.engine.handle import Handle
 from headway.errors import UsageError
+from headway.search import settings
 
 if TYPE_CHECKING:
     from headway.search.failures import Failures
@@ -32,7 +34,8 @@ T = TypeVar("T")
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A whole answer. `text` does not repeat the question; `answer` is what equal answers have in common, None where the text holds
-    none; `tokens` were written for it; `logprob` is their sum in nats; `score` says how likely it is right, None if nobody did."""
+    none; `tokens` were written for it; `logprob` is their sum in nats; `score` says how good it is, the larger the better, None if
+    nobody did."""
 
     text: str
     answer: str | None
@@ -65,6 +68,11 @@ class Verdict:
     feedback: str = ""
     tokens: int = 0
 
+    def __post_init__(self) -> None:
+        if self.ok is not None and not isinstance(self.ok, bool):
+            raise UsageError(f"search.Verdict: ok={self.ok!r:.80}: True, False, or None for unknown")
+        settings.probability("search.Verdict", confidence=self.confidence)
+
     @property
     def right(self) -> float:
         """How likely the answer is right, by this verdict: 1 is surely right, 0 surely wrong, a half unknown."""
@@ -80,7 +88,8 @@ class Found:
 
     sequential_tokens: of the answers' tokens, those that had to be written one after another, however wide the machine is: the
         longest of each round, summed over the rounds. What all of it cost, the budget around it knows.
-    errors: of the parts that failed at one sample, step, score or verdict, without failing the search (`errors=` of a method).
+    errors: all of the parts that failed at one sample, step, score or verdict, without failing the search (`errors=` of a method),
+        in the order of the search. A resumed search gives the same.
     """
 
     best: Candidate | None
@@ -107,7 +116,8 @@ class Stepper(Protocol):
 
 
 class Scorer(Protocol):
-    """How promising texts (questions followed by partial solutions or answers) are, from 0 to 1, in their order."""
+    """How promising texts (questions followed by partial solutions or answers) are, in their order: a finite number for each, the
+    larger the better, by the same scale in all calls. From 0 to 1 is what default temperatures and thresholds are made for."""
 
     def __call__(self, texts: list[str], /) -> Awaitable[list[float]]: ...
 
@@ -138,18 +148,27 @@ def chosen(
     failed: Failures | None = None,
 ) -> Found:
     """What a method returns of candidates by their places in the search, in whatever order they came. Raises the first error of
-    `failed` where there are none."""
+    `failed` where there are none, and UsageError for a `select` that gives no place among them."""
     candidates = tuple(candidate for _, candidate in sorted(found.items()))
     errors: tuple[Exception, ...] = ()
     if failed is not None:
         failed.check(bool(candidates))
         errors = failed.errors
-    return Found(candidates[select(candidates)] if candidates else None, candidates, stopped, sequential_tokens, errors)
+    best = candidates[_selected(select, candidates)] if candidates else None
+    return Found(best, candidates, stopped, sequential_tokens, errors)
 
 
-async def scores_of(score: Scorer, texts: list[str]) -> list[float]:
+def _selected(select: Selector, candidates: Sequence[Candidate]) -> int:
+    place: object = select(candidates)
+    if isinstance(place, bool) or not isinstance(place, SupportsIndex) or not 0 <= index(place) < len(candidates):
+        places = f"the place of one of {len(candidates)} candidates, from 0 to {len(candidates) - 1}"
+        raise UsageError(f"select={select!r} returned {shortly(place)}: it must return {places}")
+    return index(place)
+
+
+async def scores_of(score: Scorer, texts: list[str], *, probable: bool = False) -> list[float]:
     """The scores of texts. Raises UsageError for a scorer that gives more or fewer than one each, or what is no number: one that is
-    not comparable (NaN) would win or lose by its place alone."""
+    not comparable (NaN) would win or lose by its place alone. `probable`: they must be probabilities."""
     asked = score(texts)
     given = await asked
     gave = f"the scorer {score!r} gave"
@@ -161,7 +180,9 @@ async def scores_of(score: Scorer, texts: list[str]) -> list[float]:
         raise _wrong(f"{gave} {len(scores)} scores for {len(texts)} texts: give one for each, in their order", asked)
     for text, value in zip(texts, scores, strict=True):
         if not math.isfinite(value):
-            raise _wrong(f"{gave} {value} for {shortly(text)}: give a number from 0 to 1", asked)
+            raise _wrong(f"{gave} {value} for {shortly(text)}: give a finite number, the larger the better", asked)
+        if probable and not -settings.ROUNDING <= value <= 1 + settings.ROUNDING:
+            raise _wrong(f"{gave} {value} for {shortly(text)}: give {settings.PROBABILITY}", asked)
     return scores
 
 
@@ -201,17 +222,3 @@ def _wrong(what: str, asked: object) -> UsageError:
             f"`headway resume {run_id} --rerun {task}`)"
         )
     return UsageError(what)
-
-
-def whole_number(method: str, **numbers: object) -> None:
-    """Raises UsageError for a setting of a method that is no whole number."""
-    for name, value in numbers.items():
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise UsageError(f"{method}: {name}={value!r:.80}: a whole number")
-
-
-def at_least_one(method: str, **numbers: int) -> None:
-    """Raises UsageError for a setting of a method below 1."""
-    for name, value in numbers.items():
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise UsageError(f"{method}: {name}={value!r:.80}: a whole number, at least 1")

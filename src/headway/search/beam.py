@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from headway.search import settings
 from headway.search.allocators import beam
-from headway.search.base import Found, Scorer, Selector, State, Stepper, at_least_one
+from headway.search.base import Found, Scorer, Selector, State, Stepper
 from headway.search.failures import SAMPLE_ERRORS, Errors
 from headway.search.selectors import weighted_vote
-from headway.search.tree import tree_search
+from headway.search.tree import check_steps, tree_search
 
 
 async def beam_search(
@@ -39,7 +40,8 @@ async def beam_search(
         ...     with hw.budget(tokens=20_000), hw.deadline(seconds=60):
         ...         return await beam_search(question, next_line, value, n=16, width=4)
     """
-    at_least_one("beam_search", width=width)
+    check_steps("beam_search", step, score, select, n=n, depth=depth)
+    settings.at_least_one("beam_search", width=width)
 
     async def allocate(states: Sequence[State], scores: Sequence[float], total: int) -> list[int]:
         return beam(scores, total, width)

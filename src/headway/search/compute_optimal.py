@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
 from headway.errors import UsageError
-from headway.search.base import Candidate, Found, Generator, Scorer, chosen, of_kind, whole_number
+from headway.search import settings
+from headway.search.base import Candidate, Found, Generator, Scorer, chosen, of_kind
 from headway.search.ending import attempts, ending, in_a_row
 from headway.search.failures import SAMPLE_ERRORS, Errors, Failed, Failures
 from headway.search.policy import Policy
@@ -38,7 +40,7 @@ async def compute_optimal(
     probes: samples to estimate from, at most. sure: a score that ends the probing. They are then drawn one after another, so that
         an easy question costs one of them; without it they are drawn at once.
 
-    Returns what the strategy found. Where the bounds ended it without an answer, the best probe.
+    Returns what the strategy found. Where it failed, or the bounds ended it without an answer, the best probe.
 
     errors: what a part may fail with at one place without failing the search; see `Found.errors`.
 
@@ -54,7 +56,13 @@ async def compute_optimal(
     """
     if unknown := {name for row in policy.choices for name in row} - strategies.keys():
         raise UsageError(f"compute_optimal: the policy chooses {sorted(unknown)}, but strategies= has only {sorted(strategies)}")
-    whole_number("compute_optimal", probes=probes)
+    settings.whole_number("compute_optimal", probes=probes)
+    settings.number("compute_optimal", budget=budget)
+    if sure is not None:
+        settings.number("compute_optimal", sure=sure)
+    settings.function("compute_optimal", generate=generate, score=score)
+    for name, strategy in strategies.items():
+        settings.function(f"compute_optimal: {name!r}", strategies=strategy)
     found: dict[int, Candidate] = {}
     rounds: list[int] = []
     searched: Found | None = None
@@ -65,19 +73,25 @@ async def compute_optimal(
         if isinstance(made, Failed):
             return
         found[index] = candidate = of_kind(Candidate, generate, made, asked)
-        (value,) = await failed.scores(index, score, [question + candidate.text])
+        (value,) = await failed.scores([index], score, [question + candidate.text])
         found[index] = replace(candidate, score=value)
+
+    async def search(given: tuple[Candidate, ...], place: int) -> Found | None:
+        strategy = strategies[policy.choose(difficulty(given), budget)]
+        got = await failed.spare(place, asked := strategy(question, given))
+        return None if isinstance(got, Failed) else of_kind(Found, strategy, got, asked)
 
     with ending() as end:
         if sure is None:
-            await attempts(probe, probes, rounds)
+            number = await attempts(probe, probes, rounds)
         else:
-            for index in range(probes):
-                await attempts(probe, 1, rounds, index)
-                if index in found and (found[index].score or 0.0) >= sure:
+            number = 0
+            while number < probes:
+                number = await attempts(probe, 1, rounds, index := number)
+                if index in found and (value := found[index].score) is not None and value >= sure:
                     break
         given = tuple(found[index] for index in sorted(found))
-        searched = await strategies[policy.choose(difficulty(given), budget)](question, given)
+        searched = await search(given, number)
     probed = in_a_row(found, rounds)
     if searched is None:
         return chosen(found, best, end.stopped, probed, failed)
@@ -88,6 +102,7 @@ async def compute_optimal(
 
 
 def difficulty(candidates: Sequence[Candidate]) -> float:
-    """How hard a question is, from 0 to 1: one less the mean score of answers to it."""
+    """How hard a question is: one less the mean score of answers to it, so from 0 to 1 where scores are. Where no answer has a
+    score, infinite: nothing is harder."""
     scores = [candidate.score for candidate in candidates if candidate.score is not None]
-    return 1.0 - sum(scores) / len(scores) if scores else 1.0
+    return 1.0 - sum(scores) / len(scores) if scores else math.inf

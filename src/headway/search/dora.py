@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from headway.search import allocators
+from headway.search import allocators, settings
 from headway.search.base import Embedder, Found, Scorer, Selector, State, Stepper, vectors_of
 from headway.search.failures import SAMPLE_ERRORS, Errors
 from headway.search.selectors import weighted_vote
-from headway.search.tree import tree_search
+from headway.search.tree import check_steps, tree_search
 
 
 async def dora(
@@ -42,6 +42,10 @@ async def dora(
         >>> async def program(question):
         ...     return await dora(question, next_line, value, embed, n=16)
     """
+
+    check_steps("dora", step, score, select, n=n, depth=depth)
+    settings.temperature("dora", temperature=temperature, similarity_temperature=similarity_temperature)
+    settings.function("dora", embed=embed)
 
     async def allocate(states: Sequence[State], scores: Sequence[float], total: int) -> list[int]:
         similarity = allocators.cosine(await vectors_of(embed, [state.text for state in states]))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from headway.search import allocators
-from headway.search.base import Found, Scorer, Selector, State, Stepper, at_least_one
+from headway.search import allocators, settings
+from headway.search.base import Found, Scorer, Selector, State, Stepper
 from headway.search.failures import SAMPLE_ERRORS, Errors
 from headway.search.selectors import weighted_vote
-from headway.search.tree import tree_search
+from headway.search.tree import check_steps, tree_search
 
 
 async def dvts(
@@ -39,7 +39,8 @@ async def dvts(
         >>> async def program(question):
         ...     return await dvts(question, next_line, value, n=16, width=4)
     """
-    at_least_one("dvts", width=width)
+    check_steps("dvts", step, score, select, n=n, depth=depth)
+    settings.at_least_one("dvts", width=width)
 
     async def allocate(states: Sequence[State], scores: Sequence[float], total: int) -> list[int]:
         return allocators.dvts(scores, total, [state.branch // width for state in states])

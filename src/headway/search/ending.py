@@ -26,6 +26,7 @@ from typing import TypeVar
 from headway.errors import NoWinner, UsageError
 from headway.join import gather, race
 from headway.scope import DeadlineScope, deadline, until_deadline
+from headway.search import settings
 from headway.search.base import Candidate, Stopped
 from headway.search.bounds import bound
 
@@ -63,6 +64,8 @@ class Ending:
 
 def ending(seconds: float | None = None) -> Ending:
     """Open a block that ends with what it has when the budget or the deadline around it is used up, or after `seconds`."""
+    if seconds is not None:
+        settings.number("ending", 0, seconds=seconds)
     return Ending(seconds)
 
 
@@ -87,8 +90,9 @@ async def attempts(attempt: Callable[[int], Awaitable[object]], count: int, roun
 
     rounds: is told the first number of each round, for `in_a_row`.
 
-    Returns the next number. Raises BudgetExceeded when nothing fits any more.
+    Returns the next number. Raises BudgetExceeded when nothing fits any more. A count below 1 is none.
     """
+    settings.whole_number("attempts", least=None, count=count, start=start)
     width = count
     while count > 0:
         width = min(width, count)

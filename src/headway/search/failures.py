@@ -14,7 +14,7 @@ once. Budgets and deadlines are neither; they end a search (`ending.py`).
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from typing import TypeVar
 
 from headway.errors import CallTimeout, InputFailed, ModelError, UsageError, WorkerDied
@@ -36,7 +36,11 @@ FAILED = Failed()
 
 
 class Failures:
-    """What failed of one search, by the place in it. In a race (`racing`) whatever fails loses, but for a UsageError."""
+    """What failed of one search, by the place in it. In a race (`racing`) whatever fails loses, but for a UsageError.
+
+    At one place a search asks for one part after another, never for two at once. So the order of the errors is that of the search,
+    and not of time.
+    """
 
     def __init__(self, errors: Errors, *, racing: bool = False) -> None:
         kinds = errors if isinstance(errors, tuple) else (errors,)
@@ -44,15 +48,16 @@ class Failures:
             if not (isinstance(kind, type) and issubclass(kind, Exception)):
                 raise UsageError(f"errors={errors!r}: an exception class or several, such as hw.ModelError; () for none")
         self._kinds, self._racing = kinds, racing
-        self._errors: dict[int, Exception] = {}
+        self._errors: dict[int, list[Exception]] = {}
 
     def __len__(self) -> int:
+        """At how many places something failed."""
         return len(self._errors)
 
     @property
     def errors(self) -> tuple[Exception, ...]:
-        """The errors in the order of their places."""
-        return tuple(error for _, error in sorted(self._errors.items()))
+        """All errors, in the order of their places; those of one place in the order in which they came."""
+        return tuple(error for place in sorted(self._errors) for error in self._errors[place])
 
     async def spare(self, place: int, part: Awaitable[T]) -> T | Failed:
         """What a part gives, or FAILED where it failed with an error that is spared."""
@@ -61,24 +66,28 @@ class Failures:
         except Exception as error:
             if bound(error) is not None or not self._spares(error):
                 raise
-            self._errors.setdefault(place, error)
+            self._errors.setdefault(place, []).append(error)
             return FAILED
 
-    async def scores(self, place: int, score: Scorer, texts: list[str]) -> list[float | None]:
-        """The scores of texts. Where a scorer fails at several, it is asked for each alone, so that only those have none that it
-        fails at."""
-        scores = await self.spare(place, scores_of(score, texts))
+    async def scores(self, places: Sequence[int], score: Scorer, texts: list[str], *, probable: bool = False) -> list[float | None]:
+        """The scores of texts, each with its place. Where a scorer fails at several, it is asked for each alone, so that only those
+        have none that it fails at; that it failed at several is an error of the first place."""
+        if not texts:
+            return []
+        scores = await self.spare(places[0], scores_of(score, texts, probable=probable))
         if not isinstance(scores, Failed):
             return list(scores)
         if len(texts) == 1:
             return [None]
-        return [(await self.scores(place, score, [text]))[0] for text in texts]
+        return [
+            (await self.scores([place], score, [text], probable=probable))[0] for place, text in zip(places, texts, strict=True)
+        ]
 
     def check(self, anything: bool) -> None:
         """Raises the first error where nothing was found."""
         if self._errors and not anything:
-            first = self.errors[0]
-            first.add_note(f"nothing was found: {len(self._errors)} parts of the search failed, this one first")
+            first, *more = self.errors
+            first.add_note(f"nothing was found: {1 + len(more)} parts of the search failed, this one first")
             raise first
 
     def check_race(self) -> None:

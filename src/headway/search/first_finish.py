@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from headway.search.base import Candidate, Found, Generator, of_kind, whole_number
+from headway.search import settings
+from headway.search.base import Candidate, Found, Generator, of_kind
 from headway.search.ending import ending, first_accepted
 from headway.search.failures import SAMPLE_ERRORS, Errors, Failed, Failures
 
@@ -24,7 +25,8 @@ async def first_finish(question: str, generate: Generator, *, n: int = 4, errors
         ...     with hw.deadline(seconds=30):
         ...         return await first_finish(question, sample, n=8)
     """
-    whole_number("first_finish", n=n)
+    settings.whole_number("first_finish", n=n)
+    settings.function("first_finish", generate=generate)
     winner: Candidate | None = None
     failed = Failures(errors, racing=True)
     unanswered = False

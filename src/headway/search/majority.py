@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from math import comb
 
-from headway.search.base import Candidate, Found, Generator, chosen, of_kind, whole_number
+from headway.search import settings
+from headway.search.base import Candidate, Found, Generator, chosen, of_kind
 from headway.search.ending import attempts, ending, in_a_row
 from headway.search.failures import SAMPLE_ERRORS, Errors, Failed, Failures
 from headway.search.selectors import majority as vote
@@ -28,7 +29,8 @@ async def majority(
     that one by one would not have sampled, and none waits without need. It also ends when the samples that are left could not
     change the winner, so `sure=1` is plain self-consistency (Wang et al., arXiv 2203.11171) less the samples that do not matter.
 
-    sure: probability at which the vote is settled. given: candidates that are there already; they count among the `n`.
+    sure: probability at which the vote is settled: above a half, which it is before the first sample; at most 1.
+    given: candidates that are there already; they count among the `n`.
 
     Returns all candidates, and the best of the winning answer.
 
@@ -40,8 +42,10 @@ async def majority(
         >>> async def program(question):
         ...     return await majority(question, sample, n=40, sure=0.95)
     """
-    whole_number("majority", n=n)
-    whole_number("majority", n=n)
+    settings.whole_number("majority", n=n)
+    settings.number("majority", 0.5, 1, above=True, sure=sure)
+    settings.function("majority", generate=generate)
+    settings.several("majority", Candidate, given=given)
     found = dict(enumerate(given))
     rounds: list[int] = []
     number = len(found)

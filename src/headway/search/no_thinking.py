@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from headway.search.base import Candidate, Found, Generator, Selector, Verdict, Verifier, chosen, of_kind, whole_number
+from headway.search import settings
+from headway.search.base import Candidate, Found, Generator, Selector, Verdict, Verifier, chosen, of_kind
 from headway.search.ending import attempts, ending, first_accepted, in_a_row
 from headway.search.failures import SAMPLE_ERRORS, Errors, Failed, Failures
 from headway.search.selectors import borda, likeliest
@@ -38,7 +39,11 @@ async def no_thinking(
         >>> async def program(question):
         ...     return await no_thinking(question, short_sample, check, n=32, seconds=10)
     """
-    whole_number("no_thinking", n=n)
+    settings.whole_number("no_thinking", n=n)
+    settings.function("no_thinking", generate=generate)
+    settings.function("no_thinking", optional=True, verify=verify, select=select)
+    if seconds is not None:
+        settings.number("no_thinking", 0, seconds=seconds)
     found: dict[int, Candidate] = {}
     rounds: list[int] = []
     failed = Failures(errors, racing=verify is not None)

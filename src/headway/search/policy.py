@@ -11,18 +11,22 @@ How good a policy is can be said only on questions that it was not fitted on: `c
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from headway.errors import UsageError
+from headway.search import settings
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """How a strategy did on a question. `difficulty`: from 0 (easy) to 1, as estimated before. `right`: the share of tries that
-    were right, 0 to 1. `cost`: what it took, with the estimate of the difficulty, in the unit of the budgets."""
+    """How a strategy did on a question. `difficulty`: as estimated before, the larger the harder; from 0 to 1 where scores are.
+    `right`: the share of tries that were right, 0 to 1. `cost`: what it took, with the estimate of the difficulty, in the unit of
+    the budgets."""
 
     question: str
     difficulty: float
@@ -30,17 +34,36 @@ class Trial:
     right: float
     cost: float
 
+    def __post_init__(self) -> None:
+        where = f"search.Trial({self.question!r:.40})"
+        settings.number(where, difficulty=self.difficulty)
+        settings.probability(where, right=self.right)
+        settings.finite(where, cost=self.cost)
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A strategy for each bin of difficulty and each budget. `edges` part the bins; `choices[bin][place of the budget]`."""
+    """A strategy for each bin of difficulty and each budget. `edges` part the bins; `choices[bin][place of the budget]`. Edges and
+    budgets go up."""
 
     edges: tuple[float, ...]
     budgets: tuple[float, ...]
     choices: tuple[tuple[str, ...], ...]
 
+    def __post_init__(self) -> None:
+        for name, values in (("edges", self.edges), ("budgets", self.budgets)):
+            if any(not one < other for one, other in pairwise(values)) or any(map(math.isnan, values)):
+                raise UsageError(f"search.Policy: {name}={values!r:.80}: numbers that go up")
+        sizes = {len(row) for row in self.choices}
+        if len(self.choices) != len(self.edges) + 1 or sizes != {len(self.budgets)} or not self.budgets:
+            wanted = (
+                f"{len(self.edges) + 1} rows, one more than edges, each with a strategy for each of {len(self.budgets)} budgets"
+            )
+            raise UsageError(f"search.Policy: choices={self.choices!r:.80}: {wanted}")
+
     def choose(self, difficulty: float, budget: float) -> str:
         """The strategy for a question of this difficulty, of the largest fitted budget that `budget` covers, or of the least."""
+        settings.number("Policy.choose", difficulty=difficulty, budget=budget)
         place = max(0, bisect_right(self.budgets, budget * (1 + 1e-9)) - 1)
         return self.choices[bisect_right(self.edges, difficulty)][place]
 
@@ -59,6 +82,9 @@ def fit(trials: Collection[Trial], budgets: Collection[float], bins: int = 5) ->
 
     Raises UsageError where there is nothing to fit.
     """
+    settings.at_least_one("fit", bins=bins)
+    for budget in budgets:
+        settings.number("fit", budgets=budget)
     if not trials or not budgets:
         raise UsageError("fit: no trials to fit a policy from" if not trials else "fit: no budgets to fit a policy for")
     difficulties = sorted({trial.question: trial.difficulty for trial in trials}.values())
@@ -86,6 +112,10 @@ def cross_validate(trials: Collection[Trial], budgets: Collection[float], bins: 
 
     Questions are dealt to the folds in the order of their difficulty, so that all folds have easy and hard ones.
     """
+    settings.whole_number("cross_validate", least=2, folds=folds)
+    settings.at_least_one("cross_validate", bins=bins)
+    if len({trial.question for trial in trials}) < 2:
+        raise UsageError("cross_validate: fewer than two questions: it fits on some of them and looks at the others")
     order = {question: place for place, (_, question) in enumerate(sorted({(t.difficulty, t.question) for t in trials}))}
     followed: defaultdict[float, list[Trial]] = defaultdict(list)
     for fold in range(folds):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from headway.search import allocators
+from headway.search import allocators, settings
 from headway.search.base import Found, Scorer, Selector, State, Stepper
 from headway.search.failures import SAMPLE_ERRORS, Errors
 from headway.search.selectors import weighted_vote
-from headway.search.tree import tree_search
+from headway.search.tree import check_steps, tree_search
 
 
 async def rebase(
@@ -38,6 +38,9 @@ async def rebase(
         >>> async def program(question):
         ...     return await rebase(question, next_line, value, n=16)
     """
+
+    check_steps("rebase", step, score, select, n=n, depth=depth)
+    settings.temperature("rebase", temperature=temperature)
 
     async def allocate(states: Sequence[State], scores: Sequence[float], total: int) -> list[int]:
         return allocators.rebase(scores, total, temperature)

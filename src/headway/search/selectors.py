@@ -1,7 +1,8 @@
 """Which candidate is returned: pure functions from candidates to a place among them.
 
 Candidates without an answer lose against all that have one. Where answers are voted on, the winning answer is represented by its
-candidate with the best score. Ties go to the earlier candidate. A score that is NaN is none.
+candidate with the best score. Ties go to the earlier candidate. A score is any number, the larger the better (a probability, a
+log-probability, a cost with a minus); NaN is none. What has no score is worse than all that has one, but in `likeliest`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import math
 from collections.abc import Callable, Sequence
 from itertools import groupby
 
+from headway.errors import UsageError
+from headway.search import settings
 from headway.search.base import Candidate
 
 WORST = float("-inf")
@@ -33,15 +36,20 @@ def likeliest(candidates: Sequence[Candidate]) -> int:
 
 def majority(candidates: Sequence[Candidate]) -> int:
     """The most frequent answer: self-consistency (Wang et al., arXiv 2203.11171)."""
-    return _voted(candidates, [1.0] * len(candidates))
+    return _voted(candidates, [(1.0, 0)] * len(candidates))
 
 
 def weighted_vote(candidates: Sequence[Candidate]) -> int:
-    """The answer with the largest sum of scores (Li et al., arXiv 2206.02336); candidates without a score weigh nothing. Where no
-    candidate has a score, the most frequent answer."""
+    """The answer with the largest sum of scores (Li et al., arXiv 2206.02336); candidates without a score weigh nothing. Of equal
+    sums, the answer that more scored candidates have. Where no candidate has a score, the most frequent answer.
+
+    No vote weighs less than none: where there are scores below zero, as log-probabilities are, all are counted from the least."""
     if all(map(_unscored, candidates)):
         return majority(candidates)
-    return _voted(candidates, [0.0 if _unscored(candidate) else _score(candidate) for candidate in candidates])
+    scores = [_score(candidate) for candidate in candidates if candidate.answer is not None]
+    least = min((0.0, *filter(math.isfinite, scores)))
+    weights = [0.0 if _unscored(one) else max(0.0, _score(one) - least) for one in candidates]
+    return _voted(candidates, list(zip(weights, [not _unscored(one) for one in candidates], strict=True)))
 
 
 def borda(power: float = 1.0, confidence: Callable[[Candidate], float] | None = None) -> Callable[[Sequence[Candidate]], int]:
@@ -50,19 +58,23 @@ def borda(power: float = 1.0, confidence: Callable[[Candidate], float] | None = 
     confidence the most frequent answer wins.
 
     confidence: how sure a model was of its candidate; by default the score where there is one, else the mean log-probability of
-        a token. The paper's self-certainty needs the whole distribution at each token, which a sample does not carry.
+        a token, and all that have a score before all that have none. The paper's self-certainty needs the whole distribution at
+        each token, which a sample does not carry.
     """
+    settings.finite("borda", power=power)
+    settings.function("borda", optional=True, confidence=confidence)
 
     def select(candidates: Sequence[Candidate]) -> int:
-        sure = [_ordered((confidence or certainty)(candidate)) for candidate in candidates]
-        return _voted(candidates, _rank_votes(sure, power))
+        scored = [confidence is None and not _unscored(candidate) for candidate in candidates]
+        sure = list(zip(scored, [_ordered((confidence or certainty)(candidate)) for candidate in candidates], strict=True))
+        return _voted(candidates, [(votes, 0) for votes in _rank_votes(sure, power)])
 
     return select
 
 
-def _rank_votes(sure: Sequence[float], power: float) -> list[float]:
+def _rank_votes(sure: Sequence[tuple[bool, float]], power: float) -> list[float]:
     """The votes of each place. Equals share their ranks, so that none gains by having come first."""
-    ranked = sorted(range(len(sure)), key=lambda place: -sure[place])
+    ranked = sorted(range(len(sure)), key=lambda place: sure[place], reverse=True)
     votes = [0.0] * len(sure)
     for _, equals in groupby(enumerate(ranked), key=lambda each: sure[each[1]]):
         ranks = list(equals)
@@ -79,12 +91,13 @@ def certainty(candidate: Candidate) -> float:
     return WORST if candidate.logprob is None else candidate.logprob / max(1, candidate.tokens)
 
 
-def _voted(candidates: Sequence[Candidate], votes: Sequence[float]) -> int:
-    """The best candidate of the answer with the most votes."""
-    sums: dict[str, float] = {}
-    for candidate, vote in zip(candidates, votes, strict=True):
+def _voted(candidates: Sequence[Candidate], votes: Sequence[tuple[float, int]]) -> int:
+    """The best candidate of the answer with the most votes: the largest sum of the first numbers, of equals that of the second."""
+    sums: dict[str, tuple[float, int]] = {}
+    for candidate, (vote, second) in zip(candidates, votes, strict=True):
         if candidate.answer is not None:
-            sums[candidate.answer] = sums.get(candidate.answer, 0.0) + vote
+            before = sums.get(candidate.answer, (0.0, 0))
+            sums[candidate.answer] = before[0] + vote, before[1] + second
     if not sums:
         return best(candidates)
     winner = max(sums, key=lambda answer: sums[answer])
@@ -105,4 +118,6 @@ def _ordered(value: float) -> float:
 
 
 def _first_best(values: Sequence[float] | Sequence[tuple[bool, float]]) -> int:
+    if not values:
+        raise UsageError("a selector was given no candidates: give one or more")
     return max(range(len(values)), key=lambda place: values[place])

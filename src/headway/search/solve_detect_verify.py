@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
-from headway.search.base import Candidate, Found, Scorer, State, Stepper, Verifier, chosen, of_kind, scores_of, whole_number
+from headway.search import settings
+from headway.search.base import Candidate, Found, Scorer, State, Stepper, Verifier, chosen, of_kind
 from headway.search.ending import ending
 from headway.search.failures import SAMPLE_ERRORS, Errors, Failed, Failures
 from headway.search.selectors import likeliest
@@ -44,8 +45,8 @@ async def solve_detect_verify(
     """Solve step by step; where a step hesitates and `detect` finds the solution complete, stop there; verify in two tiers; if it
     is wrong, try again with the feedback (Solve-Detect-Verify with FlexiVe, after the idea of: from the abstract and notes).
 
-    detect: how likely a partial solution is complete already; without it, a solution ends where its stepper says. `State.answer`
-        must then hold the answer so far.
+    detect: how likely a partial solution is complete already, from 0 to 1: above a half, it ends. Without it, or where it fails, a
+        solution ends where its stepper says. `State.answer` must then hold the answer so far.
     k, agreement: of the quick verdicts, see `verify_flexibly`. rounds: attempts at most. depth: steps of an attempt at most.
     revise: the question of the next attempt, from the question, the candidate and the feedback.
 
@@ -60,9 +61,17 @@ async def solve_detect_verify(
         ...     with hw.budget(tokens=10_000):
         ...         return await solve_detect_verify(question, next_line, glance, proof, k=8, rounds=4)
     """
-    whole_number("solve_detect_verify", k=k, rounds=rounds, depth=depth)
+    settings.whole_number("solve_detect_verify", k=k, rounds=rounds)
+    settings.at_least_one("solve_detect_verify", depth=depth)
+    settings.number("solve_detect_verify", 0, 1, agreement=agreement)
+    settings.function("solve_detect_verify", step=step, fast=fast, slow=slow, hesitation=hesitation, revise=revise)
+    settings.function("solve_detect_verify", optional=True, detect=detect)
     found: dict[int, Candidate] = {}
     failed = Failures(errors)
+
+    async def detected(detect: Scorer, state: State, attempt: int) -> bool:
+        (value,) = await failed.scores([attempt], detect, [state.text], probable=True)
+        return value is not None and value > 0.5
 
     async def solve(asked: str, attempt: int) -> Candidate:
         state = State(asked)
@@ -70,7 +79,7 @@ async def solve_detect_verify(
             step_asked = step(state, attempt)
             grown = replace(of_kind(State, step, await step_asked, step_asked), depth=state.depth + 1)
             said, state = grown.text.removeprefix(state.text), grown
-            if detect is not None and not state.done and hesitation(said) and (await scores_of(detect, [state.text]))[0] > 0.5:
+            if detect is not None and not state.done and hesitation(said) and await detected(detect, state, attempt):
                 break
         return leaf(asked, state)
 

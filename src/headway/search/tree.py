@@ -8,8 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from reprlib import repr as shortly
+from typing import SupportsIndex
 
-from headway.search.base import Candidate, Found, Scorer, Selector, State, Stepper, Stopped, chosen, of_kind, whole_number
+from headway.errors import UsageError
+from headway.search import settings
+from headway.search.base import Candidate, Found, Scorer, Selector, State, Stepper, Stopped, chosen, of_kind
 from headway.search.ending import each, ending
 from headway.search.failures import SAMPLE_ERRORS, Errors, Failed, Failures
 
@@ -34,7 +38,8 @@ async def tree_search(
     answers it reached; those that nobody scored any more have no score. A step that fails with one of `errors` leads nowhere, and a
     state that can't be scored is continued no further.
     """
-    whole_number("a search by steps", n=n, depth=depth)
+    check_steps("tree_search", step, score, select, n=n, depth=depth)
+    settings.function("tree_search", allocate=allocate)
     failed = Failures(errors)
     found: dict[int, Candidate] = {}
     longest: dict[int, int] = {}  # tokens of the longest step of each round
@@ -63,7 +68,7 @@ async def tree_search(
                 n -= len(parents) - len(made)
                 narrowed = True
             grown = [each for each in made if each is not None]
-            scores = await failed.scores(places.start, score, [state.text for _, state in grown]) if grown else []
+            scores = await failed.scores([place for place, _ in grown], score, [state.text for _, state in grown])
             for (place, _), value in zip(grown, scores, strict=True):
                 if place in found:
                     found[place] = replace(found[place], score=value)
@@ -72,9 +77,24 @@ async def tree_search(
             if not open_ or n <= len(found):
                 break
             states = [state for state, _ in open_]
-            counts = await allocate(states, [value for _, value in open_], n - len(found))
+            counts = _counts(allocate, await allocate(states, [value for _, value in open_], n - len(found)), len(states))
     stopped: Stopped = "budget" if narrowed and end.stopped == "done" else end.stopped
     return chosen(found, select, stopped, sum(longest.values()), failed)
+
+
+def check_steps(where: str, step: Stepper, score: Scorer, select: Selector, *, n: int, depth: int) -> None:
+    """Raises UsageError for settings of a search by steps that make no sense."""
+    settings.whole_number(where, n=n)
+    settings.at_least_one(where, depth=depth)
+    settings.function(where, step=step, score=score, select=select)
+
+
+def _counts(allocate: Allocate, given: Sequence[object], states: int) -> list[int]:
+    counts = [each.__index__() if isinstance(each, SupportsIndex) else -1 for each in given]
+    if len(counts) != states or min(counts, default=0) < 0:
+        wanted = f"a whole number, at least 0, for each of {states} states"
+        raise UsageError(f"tree_search: allocate={allocate!r} gave {shortly(given)}: give {wanted}")
+    return counts
 
 
 def grown_from(state: State, grown: State, index: int) -> State:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from headway.search import settings
 from headway.search.base import Candidate, Verdict, Verifier, of_kind
 from headway.search.ending import each
 
@@ -20,6 +21,10 @@ async def verify_flexibly(
         >>> async def program(question, candidate):
         ...     return await verify_flexibly(question, candidate, glance, proof, k=8)
     """
+    settings.whole_number("verify_flexibly", k=k)
+    settings.whole_number("verify_flexibly", least=None, first=first)
+    settings.number("verify_flexibly", 0, 1, agreement=agreement)
+    settings.function("verify_flexibly", fast=fast, slow=slow)
 
     async def ask(verify: Verifier, index: int) -> Verdict:
         asked = verify(question, candidate, index)

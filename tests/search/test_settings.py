@@ -1,0 +1,221 @@
+"""A setting that makes no sense is refused by name when a method is called, before anything is spent."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import headway as hw
+from headway import search
+from headway.search import Candidate, Policy, State, Trial, Verdict, allocators, selectors
+
+NAN, INF = float("nan"), float("inf")
+
+
+async def never(*_: object) -> Any:
+    raise AssertionError("something was spent")
+
+
+STEPS: dict[str, Any] = {"question": "q", "step": never, "score": never}
+SAMPLES: dict[str, Any] = {"question": "q", "generate": never}
+TRIALS = [Trial("easy", 0.1, "once", 1.0, 3), Trial("hard", 0.9, "once", 0.3, 3)]
+POLICY: dict[str, Any] = {"edges": (0.5,), "budgets": (1.0, 2.0), "choices": (("a", "b"), ("c", "d"))}
+SCORES: dict[str, Any] = {"scores": [0.5, 0.6], "total": 4}
+
+CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
+    "a_star": (search.a_star, STEPS),
+    "beam_search": (search.beam_search, STEPS),
+    "dvts": (search.dvts, STEPS),
+    "rebase": (search.rebase, STEPS),
+    "dora": (search.dora, {**STEPS, "embed": never}),
+    "tree_search": (search.tree_search, {**STEPS, "allocate": never, "n": 2, "depth": 2, "select": selectors.best}),
+    "best_of_n": (search.best_of_n, {**SAMPLES, "score": never}),
+    "majority": (search.majority, SAMPLES),
+    "first_finish": (search.first_finish, SAMPLES),
+    "no_thinking": (search.no_thinking, SAMPLES),
+    "solve_detect_verify": (search.solve_detect_verify, {"question": "q", "step": never, "fast": never, "slow": never}),
+    "verify_flexibly": (
+        search.verify_flexibly,
+        {"question": "q", "candidate": Candidate("", None), "fast": never, "slow": never},
+    ),
+    "compute_optimal": (
+        search.compute_optimal,
+        {**SAMPLES, "score": never, "policy": Policy((), (1.0,), (("a",),)), "strategies": {"a": never}, "budget": 1},
+    ),
+    "ending": (search.ending, {}),
+    "attempts": (search.attempts, {"attempt": never, "count": 1, "rounds": []}),
+    "fit": (search.fit, {"trials": TRIALS, "budgets": (1.0,)}),
+    "cross_validate": (search.cross_validate, {"trials": TRIALS, "budgets": (1.0,)}),
+    "Trial": (search.Trial, {"question": "q", "difficulty": 0.5, "strategy": "a", "right": 0.5, "cost": 1}),
+    "Policy": (search.Policy, POLICY),
+    "Policy.choose": (search.Policy(**POLICY).choose, {"difficulty": 0.5, "budget": 1}),
+    "Verdict": (search.Verdict, {"ok": True}),
+    "allocators.temp": (allocators.temp, SCORES),
+    "allocators.beam": (allocators.beam, {**SCORES, "width": 2}),
+    "allocators.dvts": (allocators.dvts, {**SCORES, "groups": [0, 1]}),
+    "allocators.rebase": (allocators.rebase, SCORES),
+    "allocators.dora": (allocators.dora, {**SCORES, "similarity": [[1.0, 0.0], [0.0, 1.0]]}),
+    "allocators.dora_weights": (allocators.dora_weights, {"scores": [0.5, 0.6], "similarity": [[1.0, 0.0], [0.0, 1.0]]}),
+    "allocators.softmax": (allocators.softmax, {"values": [0.5, 0.6]}),
+    "allocators.largest_remainder": (allocators.largest_remainder, {"weights": [0.5, 0.6], "total": 4}),
+    "allocators.cosine": (allocators.cosine, {"vectors": [[1.0, 0.0], [0.0, 1.0]]}),
+    "selectors.borda": (selectors.borda, {}),
+}
+
+# What is refused of each setting, and what its message says is allowed.
+COUNT = ((-5, -1, 2.5, NAN, "8", True, None), "a whole number, at least 0")
+ONE_OR_MORE = ((0, -1, 2.5, NAN, "8", True, None), "a whole number, at least 1")
+WHOLE = ((2.5, NAN, "8", True, None), "a whole number")
+POSITIVE = ((0, -1, NAN, "hot", None, True), "a number above 0")
+NUMBER = ((NAN, "much", None), "a number")
+SHARE = ((75, -0.1, 1.01, NAN, INF, "most", None), "a number from 0 to 1")
+FUNCTION = ((3, "step", None), "a function")
+MAYBE_FUNCTION = ((3, "step"), "a function or None")
+GIVEN = ((["42"], 3, [State("q")]), "a list of search.Candidate")
+
+EVERYWHERE: dict[str, tuple[tuple[object, ...], str]] = {
+    "n": COUNT,
+    "depth": ONE_OR_MORE,
+    "width": ONE_OR_MORE,
+    "parallel": ONE_OR_MORE,
+    "memory": ((-0.5, NAN, INF, "long", None), "zero or more|at least 0"),
+    "temperature": POSITIVE,
+    "similarity_temperature": POSITIVE,
+    "k": COUNT,
+    "rounds": COUNT,
+    "probes": COUNT,
+    "first": WHOLE,
+    "start": WHOLE,
+    "count": WHOLE,
+    "agreement": SHARE,
+    "seconds": ((-5, NAN, "long"), "a number, at least 0"),
+    "budget": NUMBER,
+    "difficulty": NUMBER,
+    "bins": ONE_OR_MORE,
+    "folds": ((1, 0, -2, 2.0, None), "a whole number, at least 2"),
+    "total": COUNT,
+    "power": ((-1, NAN, INF, "2", None), "zero or more|at least 0"),
+    "right": SHARE,
+    "cost": ((-1, NAN, INF, "3", None), "zero or more|at least 0"),
+    "confidence": SHARE,
+    "ok": ((1, "yes", 0.9), "True, False, or None"),
+    "select": FUNCTION,
+    "given": GIVEN,
+    "errors": (("ModelError", [hw.ModelError], 3), "an exception class or several"),
+    "edges": (((0.5, 0.2), (NAN,)), "numbers that go up"),
+    "choices": (((), (("a", "b"),), (("a",), ("c", "d"))), "2 rows, one more than edges"),
+    **dict.fromkeys(("step", "score", "generate", "embed", "fast", "slow", "hesitation", "revise", "allocate"), FUNCTION),
+    **dict.fromkeys(("detect", "verify"), MAYBE_FUNCTION),
+}
+HERE: dict[tuple[str, str], tuple[tuple[object, ...], str]] = {
+    ("majority", "sure"): ((95, 0.5, 0, NAN, "very", None), "a number above 0.5, at most 1"),
+    ("compute_optimal", "sure"): ((NAN, "very"), "a number"),
+    ("compute_optimal", "strategies"): (({"a": None}, {"a": 3}), "a function"),
+    ("no_thinking", "select"): MAYBE_FUNCTION,
+    ("selectors.borda", "confidence"): MAYBE_FUNCTION,
+    ("fit", "budgets"): (((NAN,), ("3",), (None,)), "a number"),
+    ("cross_validate", "budgets"): (((NAN,), ("3",), (None,)), "a number"),
+    ("Policy", "budgets"): (((2.0, 1.0), (NAN, 1.0)), "numbers that go up"),
+    ("allocators.dvts", "groups"): (([0], [0, 1, 2]), "there must be 2"),
+    ("allocators.dora", "similarity"): (([[1.0]], [[1.0], [0.0, 1.0]]), "there must be 2"),
+    ("allocators.dora_weights", "similarity"): (([[1.0]], [[1.0], [0.0, 1.0]]), "there must be 2"),
+    ("allocators.cosine", "vectors"): (([[1.0], [1.0, 0.0]], [[NAN]]), "there must be 1|a finite number"),
+}
+DATA = {"question", "candidate", "policy", "strategy", "trials", "attempt", "scores", "values", "weights", "feedback", "tokens"}
+"""Arguments that are no settings."""
+
+
+def refused(call: str, name: str) -> tuple[tuple[object, ...], str] | None:
+    return HERE.get((call, name)) or EVERYWHERE.get(name)
+
+
+def settings_of(call: str) -> list[str]:
+    given = {("attempts", "rounds")}  # a list that it fills
+    return [name for name in inspect.signature(CALLS[call][0]).parameters if name not in DATA and (call, name) not in given]
+
+
+CASES = [
+    (call, name, value, said[1])
+    for call in CALLS
+    for name in settings_of(call)
+    if (said := refused(call, name)) is not None
+    for value in said[0]
+]
+
+
+@pytest.mark.parametrize(("call", "name", "value", "allowed"), CASES)
+def test_a_setting_that_makes_no_sense_is_refused_before_anything_is_spent(call, name, value, allowed):
+    function, others = CALLS[call]
+
+    async def program() -> None:
+        made = function(**{**others, name: value})
+        if inspect.isawaitable(made):
+            await made
+
+    with pytest.raises(hw.UsageError, match=rf"{name}.*({allowed})"):
+        asyncio.run(program())
+
+
+def test_every_setting_of_every_public_function_is_checked():
+    public = {name for name, value in vars(search).items() if inspect.isfunction(value)}
+    assert public - CALLS.keys() == {"chosen", "each", "first_accepted", "in_a_row"}, "these have no settings"
+    for call in CALLS:
+        for name in settings_of(call):
+            assert refused(call, name), f"{call}: {name}"
+
+
+@pytest.mark.parametrize("place", [-1, 2, 0.5, None, True, "0"])
+def test_a_selector_that_gives_no_place_is_told_so(place):
+    found = {0: Candidate("a", "a"), 1: Candidate("b", "b")}
+    with pytest.raises(hw.UsageError, match=r"select=.* returned .*: it must return the place of one of 2 candidates, from 0 to 1"):
+        search.chosen(found, lambda candidates: place, "done")
+
+
+@pytest.mark.parametrize(
+    "select", [selectors.first, selectors.best, selectors.majority, selectors.weighted_vote, selectors.borda()]
+)
+def test_a_selector_of_nothing_says_so(select):
+    with pytest.raises(hw.UsageError, match="no candidates"):
+        select([])
+
+
+@pytest.mark.parametrize("counts", [[1], [1, 1, 1], [-1, 2], [0.5, 1.5], ["1", "1"]])
+def test_an_allocation_that_gives_no_counts_is_told_so(counts):
+    async def step(state: State, index: int) -> State:
+        return State(f"{state.text}{index}")
+
+    async def score(texts: list[str]) -> list[float]:
+        return [0.5 for _ in texts]
+
+    async def allocate(*_: object) -> Any:
+        return counts
+
+    with pytest.raises(hw.UsageError, match=r"allocate=.*: give a whole number, at least 0, for each of 2 states"):
+        asyncio.run(search.tree_search("q", step, score, allocate, n=2, depth=3, select=selectors.best))
+
+
+@pytest.mark.parametrize("value", [-0.7, 1.5, 95.0])
+def test_a_detector_s_word_is_a_probability(value):
+    async def step(state: State, index: int) -> State:
+        return State(f"{state.text}wait")
+
+    async def detect(texts: list[str]) -> list[float]:
+        return [value]
+
+    with pytest.raises(hw.UsageError, match=rf"gave {value} for .*: give a number from 0 to 1 .*math.exp"):
+        asyncio.run(search.solve_detect_verify("q", step, never, never, detect=detect))
+
+
+def test_a_probability_may_be_off_by_rounding():
+    assert Verdict(True, 1 + 1e-7).right == pytest.approx(1)
+    with pytest.raises(hw.UsageError, match=r"confidence=95: a number from 0 to 1 .*no percentage"):
+        Verdict(True, 95)
+
+
+def test_a_comparison_needs_questions_to_look_at():
+    with pytest.raises(hw.UsageError, match="fewer than two questions"):
+        search.cross_validate(TRIALS[:1], (1.0,))
