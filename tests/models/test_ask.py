@@ -468,6 +468,71 @@ def test_a_limit_is_one_model_s_own(go, clock):
     assert round(clock.elapsed, 3) == 3.0
 
 
+def test_two_models_of_one_name_have_limits_of_their_own(go):
+    """They are known by where they are, as two servers that offer one model."""
+
+    class Placed(StandInModel):
+        def __headway_key__(self):
+            return ("model", self.name, self.place)
+
+    small, large = Placed("qwen3", pause_s=1.0), Placed("qwen3", pause_s=1.0)
+    small.place, large.place = "laptop/v1", "cluster/v1"
+
+    @hw.task
+    async def program() -> None:
+        with_limits = [models.limited(small, 1), models.limited(large, 4)]
+        await hw.gather(*(models.sample(model, f"{number}") for number in range(4) for model in with_limits))
+
+    go(program)
+    assert (small.most, large.most) == (1, 4)
+
+
+@pytest.mark.parametrize(
+    ("identity", "name"),
+    [
+        (("model", "stand-in"), "model stand-in"),
+        (("model", "stand-in", "laptop/v1"), "model stand-in, laptop/v1"),
+        (("model", "an alias"), "model an alias"),
+    ],
+)
+def test_a_limit_is_named_by_what_its_model_is_known_by(identity, name):
+    class Known(StandInModel):
+        def __headway_key__(self):
+            return identity
+
+    assert models.limited(Known(), 1).scope().name == name
+    assert models.limited(Known(), rate=1, per_s=60).scope().name == f"{name} per 60 s"
+
+
+def test_a_model_that_is_known_by_what_is_no_text_has_a_limit_of_its_own():
+    class Known(StandInModel):
+        def __headway_key__(self):
+            return {"weights": self.asked}
+
+    one, same, other = Known(), Known(), Known()
+    other.asked = [make_request("a")]
+    names = [models.limited(model, 1).scope().name for model in (one, same, other)]
+    assert names[0] == names[1] != names[2]
+
+
+def test_a_call_that_a_provider_refuses_rests_and_the_others_go_on(go, clock):
+    model = models.limited(StandInModel(), 1)
+    model.model.failures = [unavailable(after_s=100)]
+    ended: dict[str, float] = {}
+
+    @hw.task
+    async def ask(prompt: str) -> None:
+        await models.sample(model, prompt)
+        ended[prompt] = clock.elapsed
+
+    @hw.task
+    async def program() -> None:
+        await hw.gather(*(ask(prompt) for prompt in "abc"))
+
+    go(program)
+    assert [prompt for prompt, at in ended.items() if at >= 100] == ["a"]
+
+
 def test_a_limited_rate_holds(go, clock):
     provider = models.limited(StandInModel(), rate=1, per_s=10)
 
