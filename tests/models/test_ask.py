@@ -630,6 +630,9 @@ def test_outside_of_a_run_a_call_is_just_the_request():
         ({"max_tokens": 1.5}, "max_tokens=1.5"),
         ({"seed": -1}, "seed=-1"),
         ({"temperature": float("nan")}, "temperature=nan"),
+        ({"temperature": float("inf")}, "temperature=inf"),
+        ({"max_tokens": 2**70}, "max_tokens above 9223372036854775807"),
+        ({"stop": ["fine", "\udc80"]}, r"stop=\('fine', '\\udc80'\): a half of a character"),
         ({"top_p": 0}, "top_p=0"),
         ({"stop": ("",)}, "stop="),
         ({"stop": 5}, "stop="),
@@ -649,6 +652,13 @@ def test_no_stop_text_may_be_said_as_none():
 @pytest.mark.parametrize("prompt", [3, [], [{"role": "robot", "content": "x"}], [{"role": "user"}]])
 def test_a_prompt_is_text_or_messages(prompt):
     with pytest.raises(hw.UsageError, match=r"prompt|message"):
+        models.sample(StandInModel(), prompt)
+
+
+@pytest.mark.parametrize("prompt", ["half of \ud83d", [models.Message("user", "half of \ud83d")]])
+def test_a_prompt_with_half_of_a_character_is_refused_at_the_call(prompt):
+    """Also by a model that counts its tokens itself."""
+    with pytest.raises(hw.UsageError, match="a request with prompt: a half of a character"):
         models.sample(StandInModel(), prompt)
 
 
