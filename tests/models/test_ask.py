@@ -332,9 +332,10 @@ def test_a_model_that_streams_a_sample_that_nobody_asked_for_is_told_so(go):
     ("streamed", "said"),
     [
         ("a piece", "the model streams 'a piece': yield models.Piece"),
-        (Piece("a", 0, "stop", -5), "a count of tokens below zero"),
-        (Piece("a", 0, "stop", 1, usage=models.Usage(-3, 1)), "a count of tokens below zero"),
-        (Piece("a", 0, "stop", 1, usage=models.Usage(3, -1)), "a count of tokens below zero"),
+        (Piece("a", 0, "stop", -5), "a count of tokens that is no whole number from 0 on"),
+        (Piece("a", 0, "stop", 1, usage=models.Usage(-3, 1)), "a count of tokens that is no whole number from 0 on"),
+        (Piece("a", 0, "stop", float("nan")), "a count of tokens that is no whole number from 0 on"),
+        (Piece("a", 0, "stop", 1, usage=models.Usage(3, -1)), "a count of tokens that is no whole number from 0 on"),
     ],
 )
 def test_a_model_that_streams_what_is_no_piece_is_told_so(go, streamed, said):
@@ -364,24 +365,75 @@ def test_a_model_whose_stream_is_no_generator_is_told_so(go):
         go(program)
 
 
-@pytest.mark.parametrize(
-    ("answer", "said"), [("text", "gave 'text' for a request"), (models.Reply((), 1, "m"), "gave 0 samples to a request for n=1")]
-)
-def test_a_batch_model_that_gives_no_whole_reply_is_told_so_and_the_others_are_kept(go, answer, said):
-    class Careless(StandInBatchModel):
-        def sample_batch(self, requests, stopping):
-            replies = super().sample_batch(requests, stopping)
-            return [answer if request.prompt == "a" else reply for request, reply in zip(requests, replies, strict=True)]
+class Careless(StandInBatchModel):
+    """Gives one and the same thing for every prompt "a"."""
 
+    def __init__(self, given: object) -> None:
+        super().__init__()
+        self.given = given
+
+    def sample_batch(self, requests, stopping):
+        replies = super().sample_batch(requests, stopping)
+        return [self.given if request.prompt == "a" else reply for request, reply in zip(requests, replies, strict=True)]
+
+
+def reply_of(tokens: float = 1, text: object = "x", read: float = 1, finish: str = "stop", said: str = "") -> models.Reply:
+    return models.Reply((models.Sample(text, tokens, finish, said=said),), read, "m")  # type: ignore[arg-type]
+
+
+NO_REPLIES = [
+    ("text", "gave 'text' for a request"),
+    (models.Reply((), 1, "m"), "gave 0 samples to a request for n=1"),
+    (reply_of(tokens=-5), "gave sample 0 text='x' and tokens=-5; it must be"),
+    (reply_of(tokens=float("nan")), "gave sample 0 text='x' and tokens=nan; it must be"),
+    (reply_of(text=None), "gave sample 0 text=None and tokens=1; it must be"),
+    (reply_of(read=-1), "gave prompt_tokens=-1; it must be"),
+]
+
+
+@pytest.mark.parametrize(("given", "said"), NO_REPLIES)
+def test_a_batch_model_that_gives_no_whole_reply_is_told_so_and_the_others_are_kept(go, given, said):
     @hw.task
     async def program() -> str:
-        model = Careless()
+        model = Careless(given)
         wrong, right = await hw.settle(models.sample(model, "a"), models.sample(model, "b"))
         assert isinstance(wrong.error, hw.UsageError)
         assert right.value.text == "B 2"
         return str(wrong.error)
 
-    assert said in go(program)
+    assert f"stand-in-batch: sample_batch {said}" in go(program)
+
+
+@pytest.mark.parametrize(("given", "said"), NO_REPLIES)
+def test_a_batch_model_is_told_so_outside_of_a_run_as_well(given, said):
+    async def outside() -> models.Reply:
+        return await models.sample(Careless(given), "a")
+
+    with pytest.raises(hw.UsageError, match="stand-in-batch: sample_batch gave") as wrong:
+        asyncio.run(outside())
+    assert said in str(wrong.value)
+
+
+NO_ANSWERS = [("refusal", "I won't", "refused to answer: I won't"), ("filter", "", "a content filter"), ("tool", "f{}", "a tool")]
+
+
+@pytest.mark.parametrize(("finish", "said", "told"), NO_ANSWERS)
+def test_an_empty_text_of_a_batch_model_is_no_answer_and_is_paid(go, finish, said, told):
+    model = Careless(reply_of(text="", tokens=4, read=3, finish=finish, said=said))
+
+    @hw.task
+    async def program() -> float:
+        with hw.budget(tokens=1_000) as spent, pytest.raises(hw.ModelError, match=told):
+            await models.sample(model, "a")
+        return spent.spent["tokens"]
+
+    assert go(program) == 7
+
+    async def outside() -> models.Reply:
+        return await models.sample(model, "a")
+
+    with pytest.raises(hw.ModelError, match=told):
+        asyncio.run(outside())
 
 
 @pytest.mark.parametrize(("counted", "tokens"), [(2.5, 3), (None, None), (-1, None), (float("nan"), None), (float("inf"), None)])
