@@ -63,6 +63,7 @@ class Sample:
     """One answer: its text, its length in tokens, why it ended, and (where the backend says so) log-probabilities in nats.
 
     said: what the model said instead, where this one among several samples is no answer: why it refused, or which tool it wants.
+        Of an answer: why the server says it ended, where that is a word that nobody here knows.
     """
 
     text: str
@@ -141,7 +142,7 @@ class Piece:
     tokens: int = 0
     logprobs: tuple[float, ...] = ()
     usage: Usage | None = None
-    said: str = ""  # what a model said instead of answering: why it refused, or which tool it asked for
+    said: str = ""  # what a model said instead of answering (why it refused, which tool it asked for), or why it ended
 
 
 @runtime_checkable

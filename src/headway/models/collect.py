@@ -166,10 +166,10 @@ def _check_answers(model: str, parts: Sequence[_Part]) -> None:
 
 def _sample(part: _Part, tokens: int) -> Sample:
     assert part.finish is not None
+    instead = "".join(part.said)[:SAID]
     if part.answered and part.finish in ("tool", "refusal"):
-        part.finish = "stop"  # it said something besides, or asked for a tool without naming one
+        part.finish, instead = "stop", ""  # it said something besides, or asked for a tool without naming one
     logprob = sum(part.logprobs) if part.logprobs else None
-    instead = "" if part.answered else "".join(part.said)[:SAID]
     return Sample("".join(part.text), tokens, part.finish, logprob, tuple(part.logprobs), instead)
 
 
