@@ -113,7 +113,30 @@ class HalfWillingModel:
                 yield Piece("yes", index, "stop", 1)
 
 
+class EndingAnewModel:
+    """Its answers end for a reason that nobody knows."""
+
+    name, price = "ending-anew", FREE
+
+    async def stream(self, request: Request) -> AsyncGenerator[Piece, None]:
+        yield Piece("42", tokens=1)
+        yield Piece(finish="stop", said="it ended for 'something new'")
+
+
+class BuggyModel:
+    """Fails at once, or after its first piece."""
+
+    name, price = "buggy", FREE
+
+    async def stream(self, request: Request) -> AsyncGenerator[Piece, None]:
+        if request.prompt == "later":
+            yield Piece("so far", tokens=1)
+        raise ValueError("a bug")
+
+
 batch = StandInBatchModel()
+buggy = BuggyModel()
+ending_anew = EndingAnewModel()
 half_willing = HalfWillingModel()
 streaming = StandInModel(pause_s=0.01)
 counting = PieceCountingModel()

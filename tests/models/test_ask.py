@@ -332,9 +332,10 @@ def test_a_model_that_streams_a_sample_that_nobody_asked_for_is_told_so(go):
     ("streamed", "said"),
     [
         ("a piece", "the model streams 'a piece': yield models.Piece"),
-        (Piece("a", 0, "stop", -5), "a count of tokens below zero"),
-        (Piece("a", 0, "stop", 1, usage=models.Usage(-3, 1)), "a count of tokens below zero"),
-        (Piece("a", 0, "stop", 1, usage=models.Usage(3, -1)), "a count of tokens below zero"),
+        (Piece("a", 0, "stop", -5), "a count of tokens that is no whole number from 0 on"),
+        (Piece("a", 0, "stop", 1, usage=models.Usage(-3, 1)), "a count of tokens that is no whole number from 0 on"),
+        (Piece("a", 0, "stop", float("nan")), "a count of tokens that is no whole number from 0 on"),
+        (Piece("a", 0, "stop", 1, usage=models.Usage(3, -1)), "a count of tokens that is no whole number from 0 on"),
     ],
 )
 def test_a_model_that_streams_what_is_no_piece_is_told_so(go, streamed, said):
@@ -364,24 +365,75 @@ def test_a_model_whose_stream_is_no_generator_is_told_so(go):
         go(program)
 
 
-@pytest.mark.parametrize(
-    ("answer", "said"), [("text", "gave 'text' for a request"), (models.Reply((), 1, "m"), "gave 0 samples to a request for n=1")]
-)
-def test_a_batch_model_that_gives_no_whole_reply_is_told_so_and_the_others_are_kept(go, answer, said):
-    class Careless(StandInBatchModel):
-        def sample_batch(self, requests, stopping):
-            replies = super().sample_batch(requests, stopping)
-            return [answer if request.prompt == "a" else reply for request, reply in zip(requests, replies, strict=True)]
+class Careless(StandInBatchModel):
+    """Gives one and the same thing for every prompt "a"."""
 
+    def __init__(self, given: object) -> None:
+        super().__init__()
+        self.given = given
+
+    def sample_batch(self, requests, stopping):
+        replies = super().sample_batch(requests, stopping)
+        return [self.given if request.prompt == "a" else reply for request, reply in zip(requests, replies, strict=True)]
+
+
+def reply_of(tokens: float = 1, text: object = "x", read: float = 1, finish: str = "stop", said: str = "") -> models.Reply:
+    return models.Reply((models.Sample(text, tokens, finish, said=said),), read, "m")  # type: ignore[arg-type]
+
+
+NO_REPLIES = [
+    ("text", "gave 'text' for a request"),
+    (models.Reply((), 1, "m"), "gave 0 samples to a request for n=1"),
+    (reply_of(tokens=-5), "gave sample 0 text='x' and tokens=-5; it must be"),
+    (reply_of(tokens=float("nan")), "gave sample 0 text='x' and tokens=nan; it must be"),
+    (reply_of(text=None), "gave sample 0 text=None and tokens=1; it must be"),
+    (reply_of(read=-1), "gave prompt_tokens=-1; it must be"),
+]
+
+
+@pytest.mark.parametrize(("given", "said"), NO_REPLIES)
+def test_a_batch_model_that_gives_no_whole_reply_is_told_so_and_the_others_are_kept(go, given, said):
     @hw.task
     async def program() -> str:
-        model = Careless()
+        model = Careless(given)
         wrong, right = await hw.settle(models.sample(model, "a"), models.sample(model, "b"))
         assert isinstance(wrong.error, hw.UsageError)
         assert right.value.text == "B 2"
         return str(wrong.error)
 
-    assert said in go(program)
+    assert f"stand-in-batch: sample_batch {said}" in go(program)
+
+
+@pytest.mark.parametrize(("given", "said"), NO_REPLIES)
+def test_a_batch_model_is_told_so_outside_of_a_run_as_well(given, said):
+    async def outside() -> models.Reply:
+        return await models.sample(Careless(given), "a")
+
+    with pytest.raises(hw.UsageError, match="stand-in-batch: sample_batch gave") as wrong:
+        asyncio.run(outside())
+    assert said in str(wrong.value)
+
+
+NO_ANSWERS = [("refusal", "I won't", "refused to answer: I won't"), ("filter", "", "a content filter"), ("tool", "f{}", "a tool")]
+
+
+@pytest.mark.parametrize(("finish", "said", "told"), NO_ANSWERS)
+def test_an_empty_text_of_a_batch_model_is_no_answer_and_is_paid(go, finish, said, told):
+    model = Careless(reply_of(text="", tokens=4, read=3, finish=finish, said=said))
+
+    @hw.task
+    async def program() -> float:
+        with hw.budget(tokens=1_000) as spent, pytest.raises(hw.ModelError, match=told):
+            await models.sample(model, "a")
+        return spent.spent["tokens"]
+
+    assert go(program) == 7
+
+    async def outside() -> models.Reply:
+        return await models.sample(model, "a")
+
+    with pytest.raises(hw.ModelError, match=told):
+        asyncio.run(outside())
 
 
 @pytest.mark.parametrize(("counted", "tokens"), [(2.5, 3), (None, None), (-1, None), (float("nan"), None), (float("inf"), None)])
@@ -466,6 +518,71 @@ def test_a_limit_is_one_model_s_own(go, clock):
 
     go(program)
     assert round(clock.elapsed, 3) == 3.0
+
+
+def test_two_models_of_one_name_have_limits_of_their_own(go):
+    """They are known by where they are, as two servers that offer one model."""
+
+    class Placed(StandInModel):
+        def __headway_key__(self):
+            return ("model", self.name, self.place)
+
+    small, large = Placed("qwen3", pause_s=1.0), Placed("qwen3", pause_s=1.0)
+    small.place, large.place = "laptop/v1", "cluster/v1"
+
+    @hw.task
+    async def program() -> None:
+        with_limits = [models.limited(small, 1), models.limited(large, 4)]
+        await hw.gather(*(models.sample(model, f"{number}") for number in range(4) for model in with_limits))
+
+    go(program)
+    assert (small.most, large.most) == (1, 4)
+
+
+@pytest.mark.parametrize(
+    ("identity", "name"),
+    [
+        (("model", "stand-in"), "model stand-in"),
+        (("model", "stand-in", "laptop/v1"), "model stand-in, laptop/v1"),
+        (("model", "an alias"), "model an alias"),
+    ],
+)
+def test_a_limit_is_named_by_what_its_model_is_known_by(identity, name):
+    class Known(StandInModel):
+        def __headway_key__(self):
+            return identity
+
+    assert models.limited(Known(), 1).scope().name == name
+    assert models.limited(Known(), rate=1, per_s=60).scope().name == f"{name} per 60 s"
+
+
+def test_a_model_that_is_known_by_what_is_no_text_has_a_limit_of_its_own():
+    class Known(StandInModel):
+        def __headway_key__(self):
+            return {"weights": self.asked}
+
+    one, same, other = Known(), Known(), Known()
+    other.asked = [make_request("a")]
+    names = [models.limited(model, 1).scope().name for model in (one, same, other)]
+    assert names[0] == names[1] != names[2]
+
+
+def test_a_call_that_a_provider_refuses_rests_and_the_others_go_on(go, clock):
+    model = models.limited(StandInModel(), 1)
+    model.model.failures = [unavailable(after_s=100)]
+    ended: dict[str, float] = {}
+
+    @hw.task
+    async def ask(prompt: str) -> None:
+        await models.sample(model, prompt)
+        ended[prompt] = clock.elapsed
+
+    @hw.task
+    async def program() -> None:
+        await hw.gather(*(ask(prompt) for prompt in "abc"))
+
+    go(program)
+    assert [prompt for prompt, at in ended.items() if at >= 100] == ["a"]
 
 
 def test_a_limited_rate_holds(go, clock):
@@ -565,6 +682,9 @@ def test_outside_of_a_run_a_call_is_just_the_request():
         ({"max_tokens": 1.5}, "max_tokens=1.5"),
         ({"seed": -1}, "seed=-1"),
         ({"temperature": float("nan")}, "temperature=nan"),
+        ({"temperature": float("inf")}, "temperature=inf"),
+        ({"max_tokens": 2**70}, "max_tokens above 9223372036854775807"),
+        ({"stop": ["fine", "\udc80"]}, r"stop=\('fine', '\\udc80'\): a half of a character"),
         ({"top_p": 0}, "top_p=0"),
         ({"stop": ("",)}, "stop="),
         ({"stop": 5}, "stop="),
@@ -584,6 +704,13 @@ def test_no_stop_text_may_be_said_as_none():
 @pytest.mark.parametrize("prompt", [3, [], [{"role": "robot", "content": "x"}], [{"role": "user"}]])
 def test_a_prompt_is_text_or_messages(prompt):
     with pytest.raises(hw.UsageError, match=r"prompt|message"):
+        models.sample(StandInModel(), prompt)
+
+
+@pytest.mark.parametrize("prompt", ["half of \ud83d", [models.Message("user", "half of \ud83d")]])
+def test_a_prompt_with_half_of_a_character_is_refused_at_the_call(prompt):
+    """Also by a model that counts its tokens itself."""
+    with pytest.raises(hw.UsageError, match="a request with prompt: a half of a character"):
         models.sample(StandInModel(), prompt)
 
 

@@ -13,11 +13,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from servers import HERE, Server, start, stop
+
+from headway.errors import ModelError, UsageError
+from headway.models.answers import Envelope, error_of
+from headway.models.base import ModelFault, Reply, Sample
 
 pytest.importorskip("uvicorn")
 
@@ -194,8 +199,9 @@ def until(true: Callable[[], bool]) -> None:
         ("completions", {"prompt": "a", "grammar": "root ::= [0-9]"}, 400, "grammar is not known here"),
         ("completions", {"prompt": "a", "max_token": 5}, 400, "max_token is not known here; did you mean 'max_tokens'?"),
         ("completions", {"prompt": "a", "messages": []}, 400, "messages is not known here"),
-        ("completions", {"prompt": "bad"}, 400, "no token for 'bad'"),
-        ("completions", {"prompt": "bad", "stream": True}, 400, "no token for 'bad'"),
+        ("completions", {"prompt": "a", "n": 129}, 400, "n=129: at most 128 samples a request"),
+        ("completions", {"prompt": "a", "n": 10**400}, 400, "at most 128 samples a request"),
+        ("completions", "[" * 100_000, 400, "the body is not JSON"),
         ("chat/completions", {"messages": []}, 400, "at least one message"),
         ("chat/completions", {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, 400, "content is text"),
         ("chat/completions", {"messages": [{"role": "user", "content": "a"}], "tools": [{}]}, 400, "tools is not supported"),
@@ -236,6 +242,54 @@ def test_errors_have_the_protocol_s_form(batch, path, body, status, said):
     assert told[0] == status
     assert said in told[1]["error"]["message"]
     assert told[1]["error"].keys() == {"message", "type", "param", "code"}
+
+
+@pytest.fixture
+def faulty(tmp_path) -> Iterator[tuple[Server, Path]]:
+    """A server of a model with a fault, and what it says on stderr."""
+    with (tmp_path / "stderr").open("w") as stderr:
+        server = start("-m", "headway", "serve", f"{HERE / 'standins.py'}:buggy", "--port", "0", lines=2, stderr=stderr.fileno())
+    yield server, tmp_path / "stderr"
+    stop(server)
+
+
+def test_a_fault_of_the_model_is_the_server_s_and_said_on_its_stderr(faulty):
+    server, stderr = faulty
+    for number, body in enumerate(({"prompt": "at once"}, {"prompt": "at once", "stream": True}), start=1):
+        status, told = post(server, "completions", body)
+        assert (status, told["error"]["type"], told["error"]["message"]) == (500, "server_error", "ValueError: a bug")
+        assert stderr.read_text().count("ValueError: a bug") == number
+    first, error = events(post(server, "completions", {"prompt": "later", "stream": True})[1])
+    assert (first["choices"][0]["text"], error["error"]["type"]) == ("so far", "server_error")
+    assert stderr.read_text().count("ValueError: a bug") == 3
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (UsageError("the prompt is too long"), 400),
+        (ModelFault("m: sample_batch gave 'x' for a request"), 500),
+        (ValueError("a bug"), 500),
+        (ModelError("refused"), 502),
+    ],
+)
+def test_only_what_is_wrong_with_a_request_is_blamed_on_it(error, status):
+    assert error_of(error)[0] == status
+
+
+def test_why_a_text_ended_is_served_as_no_refusal():
+    envelope = Envelope("chat", "id", 1, "m")
+    choices = envelope.whole(
+        Reply((Sample("42", 1, "stop", said="it ended for 'new'"), Sample("", 1, "refusal", said="no")), 1, "m")
+    )
+    assert [one["message"].get("refusal") for one in choices["choices"]] == [None, "no"]
+
+
+def test_why_a_streamed_text_ended_is_served_as_no_refusal(served):
+    body = {"messages": [{"role": "user", "content": "a"}], "stream": True}
+    *chunks, done = events(post(served("ending_anew"), "chat/completions", body)[1])
+    assert done == "[DONE]"
+    assert [part["choices"][0]["delta"] for part in chunks] == [{"role": "assistant", "content": ""}, {"content": "42"}, {}]
 
 
 @pytest.mark.parametrize(

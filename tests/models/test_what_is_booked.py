@@ -15,6 +15,7 @@ from headway import models
 from headway.cli.app import app
 from headway.models.protocol import finish_of, request_body, usage_in
 from headway.models.requests import make_request
+from headway.models.streaming import pieces_of
 
 pytest.importorskip("openai")
 
@@ -421,6 +422,19 @@ def test_a_server_that_ignores_the_bound_is_hung_up_on(misbehaving, chat):
     assert misbehaving.until(f"uncapped-{chat}", "hung up")
 
 
+@pytest.mark.parametrize("reason", ["", "null", "stop"])
+def test_a_server_that_says_in_every_event_that_it_ended_is_hung_up_on_too(asked, reason):
+    with pytest.warns(RuntimeWarning, match="the server wrote more than max_tokens=20"):
+        reply, spent = asked("opens", said := [chunk("x ", reason) for _ in range(RESERVED * 3)])
+    assert (reply.text, reply.samples[0].finish) == ("x " * (RESERVED + 9), "length")
+    assert spent["tokens"] == bound(said) + 9
+
+
+def test_a_text_that_comes_after_its_end_is_a_part_of_it(asked):
+    reply, _ = asked("plays", [chunk("Hello", "stop"), chunk(" there"), counted(**USAGE)])
+    assert (reply.text, reply.samples[0].finish) == ("Hello there", "stop")
+
+
 def test_a_server_that_puts_many_tokens_into_an_event_is_hung_up_on_by_its_own_count(asked):
     """As with guessing ahead, or with a bound that thoughts don't count for."""
     grown = {"prompt_tokens": 7, "completion_tokens": 50, "total_tokens": 57}
@@ -455,6 +469,98 @@ def test_a_sample_that_is_cut_off_grows_no_more_while_the_others_go_on(asked):
     assert reply.tokens == spent["tokens"]
 
 
+# --- events in the words of many servers -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reason", ["", "null"])
+def test_a_stream_that_breaks_off_with_an_empty_reason_is_no_answer(asked, reason):
+    error, spent = asked("plays", [chunk("Transfer 100 ", reason), chunk("to ", reason)], calls=2)
+    assert isinstance(error, hw.BudgetExceeded)
+    assert spent["calls"] == 2, "it is asked again"
+
+
+TEXT = [{"type": "text", "text": "The answer"}, {"type": "output_text", "text": " is 42."}]
+THOUGHT = [{"type": "thinking", "thinking": [{"type": "text", "text": "6 * 7"}]}]
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_a_content_in_parts_is_their_text_and_no_thought(asked, streamed):
+    choice = {"index": 0, "message": {"content": THOUGHT + TEXT}, "finish_reason": "stop"}
+    events = [chunk(THOUGHT), chunk(TEXT[:1]), chunk(TEXT[1:]), chunk([], "stop"), counted(**USAGE)]
+    reply, _ = asked("plays", events) if streamed else asked("document", {"choices": [choice], "usage": USAGE})
+    assert (reply.text, reply.samples[0].finish) == ("The answer is 42.", "stop")
+
+
+def test_thoughts_in_parts_are_paid(asked):
+    said = [chunk(THOUGHT), chunk(THOUGHT), chunk("42", "stop")]
+    _, spent = asked("plays", said)
+    assert spent["tokens"] == bound(said) - RESERVED + 3
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ([{"type": "image_url", "image_url": "x"}], "a part of a content that is 'image_url'"),
+        ([{"type": "text", "text": 42}], "a part of a content whose text is a int"),
+        (["The answer"], "a part of a content that is None"),
+        (42, "a content that is a int"),
+    ],
+)
+def test_a_content_of_another_kind_is_an_error_and_no_text(asked, content, told):
+    error, _ = asked("plays", [chunk(content, "stop")])
+    assert type(error) is hw.ModelError
+    assert told in str(error)
+
+
+@pytest.mark.parametrize("other", [{"type": "ping"}, {**counted(), "choices": None}])
+def test_events_without_choices_throw_no_answer_away(asked, other):
+    reply, spent = asked("plays", [other, GOOD[0], other, GOOD[1], {**counted(**USAGE), "choices": None}, other])
+    assert reply.text == "The answer is 42."
+    assert spent == {"tokens": 10, "money": 10, "calls": 1}
+
+
+@pytest.mark.parametrize("kind", ["plays", "document"])
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"detail": "model overloaded"}, '{"detail": "model overloaded"}'),
+        ({"object": "error", "message": "maximum context length is 10"}, "maximum context length is 10"),
+        ({"choices": None, "detail": "no access for sk-0123456789abcdef"}, "no access for ***"),
+    ],
+)
+def test_an_answer_without_choices_is_an_error_in_the_server_s_words(asked, kind, said, told):
+    error, spent = asked(kind, [said] if kind == "plays" else said)
+    assert type(error) is hw.ModelError
+    assert told in str(error)
+    assert "attribute" not in str(error)
+    assert spent["tokens"] == spent["assumed_tokens"]
+
+
+# --- outside of a run ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("said", "wrong", "told"),
+    [
+        ([chunk("Transfer 100 "), chunk("to ")], hw.ModelUnavailable, "the stream ended before 1 of 1 samples did"),
+        ([chunk("", "content_filter")], hw.ModelError, "a content filter of the server held the answer back"),
+        ([chunk(None, refusal="no"), chunk(None, "stop")], hw.ModelError, "refused to answer: no"),
+        ([chunk(None, "stop", function_call={"name": "f", "arguments": ""})], hw.ModelError, "asked for a tool"),
+    ],
+)
+def test_a_stream_outside_of_a_run_that_is_no_answer_ends_with_an_error(misbehaving, said, wrong, told):
+    model = models.Endpoint(f"plays-outside-{told}", base_url=misbehaving.url)
+    heard = []
+
+    async def outside() -> None:
+        async for piece in models.stream(model, [models.Message("user", json.dumps(said))]):
+            heard.append(piece)
+
+    with pytest.raises(wrong, match=told):
+        asyncio.run(outside())
+    assert heard, "what came is handed on"
+
+
 # --- what is no answer -----------------------------------------------------------------------------------------------
 
 CALL = {"index": 0, "id": "1", "type": "function", "function": {"name": "search", "arguments": '{"q": "sky"}'}}
@@ -477,7 +583,9 @@ CALL = {"index": 0, "id": "1", "type": "function", "function": {"name": "search"
         ([chunk(None, refusal="I can't "), chunk(None, refusal="help"), chunk(None, "stop")], "refused to answer: I can't help$"),
         ([chunk(None, tool_calls=[CALL]), chunk(None, "length")], "asked for a tool"),
         ([chunk("", "content_filter")], "a content filter of the server held the answer back"),
-        ([chunk("", "MALFORMED_FUNCTION_CALL")], "gave no answer: it ended for 'MALFORMED_FUNCTION_CALL'"),
+        ([chunk("", "MALFORMED_FUNCTION_CALL")], r"asked for a tool instead of answering \(it did not say which\)"),
+        ([chunk("", "OTHER")], "gave no answer: it ended for 'OTHER'"),
+        ([chunk([{"type": "refusal", "refusal": "I can't help"}], "stop")], "refused to answer: I can't help$"),
     ],
 )
 def test_tools_and_refusals_are_named_and_paid(asked, said, told):
@@ -499,7 +607,8 @@ def test_a_refusal_beside_a_text_is_a_text(asked):
         ([chunk("42", "tool_calls")], "stop"),  # vLLM with tool_choice="required" and no parser
         ([chunk("42", "tool_calls", tool_calls=[])], "stop"),
         ([chunk("42"), chunk("", "content_filter")], "filter"),
-        ([chunk("42"), chunk("", "something new")], "stop"),
+        ([chunk("42"), chunk("", "model_context_window_exceeded")], "length"),
+        ([chunk("42"), chunk("", "malformed_function_call")], "stop"),
         ([chunk("42", "length", reasoning="so")], "length"),
     ],
 )
@@ -508,7 +617,13 @@ def test_a_text_is_an_answer_whatever_ended_it(asked, said, finish):
     assert (reply.text, reply.samples[0].finish, reply.samples[0].said) == ("42", finish, "")
 
 
-@pytest.mark.parametrize("reason", ["error", "abort"])
+def test_why_a_text_ended_is_kept_where_nobody_knows_the_word(asked):
+    reply, _ = asked("plays", [chunk("42"), chunk("", "something new"), counted(**USAGE)])
+    assert (reply.text, reply.samples[0].finish, reply.samples[0].said) == ("42", "stop", "it ended for 'something new'")
+    assert [piece.said for piece in pieces_of(reply)] == ["it ended for 'something new'", ""]
+
+
+@pytest.mark.parametrize("reason", ["error", "abort", "timeout", "insufficient_system_resource"])
 def test_a_sample_that_its_server_could_not_go_on_with_is_asked_for_again(asked, reason):
     error, spent = asked("plays", [chunk("4"), chunk("", reason)], calls=2)
     assert isinstance(error, hw.BudgetExceeded)
@@ -547,10 +662,19 @@ def test_a_model_that_only_thought_was_cut_off(asked):
         ("something new", "stop"),
         ("length", "length"),
         ("MAX_TOKENS", "length"),
+        ("model_context_window_exceeded", "length"),
         ("content_filter", "filter"),
+        ("content_filtered", "filter"),
         ("SAFETY", "filter"),
+        ("BLOCKLIST", "filter"),
+        ("SPII", "filter"),
+        ("IMAGE_SAFETY", "filter"),
+        ("MALFORMED_FUNCTION_CALL", "tool"),
         ("tool_use", "tool"),
         (None, None),
+        ("", None),
+        ("null", None),
+        ("None", None),
     ],
 )
 def test_why_a_sample_ended_in_the_words_of_many_servers(reason, finish):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from headway.errors import ModelError, UsageError
-from headway.models.base import Message, Piece, Reply, Request, Role, Sample, Usage
+from headway.models.base import Message, ModelFault, Piece, Reply, Request, Role, Sample, Usage
 from headway.models.requests import make_request
 from headway.near import near_misses
 
@@ -18,6 +18,7 @@ Kind = Literal["text", "chat"]
 Document = dict[str, Any]
 
 MAX_TOKENS = 256  # where a request names no bound
+MOST_SAMPLES = 128  # of a request, as at OpenAI
 _ROLES: Mapping[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 _TAKEN = {"model", "n", "temperature", "top_p", "stop", "seed", "max_tokens", "logprobs", "stream", "stream_options"}
 _OF_KIND = {"text": {"prompt"}, "chat": {"messages", "max_completion_tokens"}}
@@ -79,6 +80,8 @@ def wanted(kind: Kind, body: Any, model: str) -> Wanted:
     logprobs = body.get("logprobs")
     if kind == "text" and logprobs not in (None, False, True, 0, 1):
         raise Refused(f"logprobs={logprobs!r}: of each token only its own log-probability is known here; ask for logprobs=1")
+    if isinstance(n := body.get("n"), int) and n > MOST_SAMPLES:
+        raise Refused(f"n={n!s:.20}: at most {MOST_SAMPLES} samples a request")
     request = make_request(
         _messages(body.get("messages")) if kind == "chat" else _text(body.get("prompt")),
         max_tokens=bounds[0] if bounds else MAX_TOKENS,
@@ -192,7 +195,9 @@ def finish(reason: str | None) -> str | None:
 
 
 def _instead(one: Sample | Piece) -> str:
-    """What was said instead of an answer."""
+    """What was said instead of an answer. Beside a text that has stopped it is why."""
+    if one.finish == "stop" and one.text:
+        return ""
     return f"it asked for a tool: {one.said}" if one.finish == "tool" else one.said
 
 
@@ -213,8 +218,9 @@ def models_document(model: str, created: int) -> Document:
 
 
 def error_of(error: Exception) -> tuple[int, Document]:
-    """The status and the document that tell a client of an error."""
-    if isinstance(error, UsageError | ValueError):
+    """The status and the document that tell a client of an error: 400 for what is wrong with the request, 500 for what is wrong
+    with the model that is served."""
+    if isinstance(error, UsageError) and not isinstance(error, ModelFault):
         return _error(getattr(error, "status", 400), str(error), "invalid_request_error", getattr(error, "code", None))
     if isinstance(error, ModelError):
         return _error(error.status or 502, str(error), "upstream_error", None)

@@ -27,8 +27,19 @@ import headway.scope as scope
 from headway.engine.handle import Handle, current
 from headway.engine.retry import Retry
 from headway.errors import ModelError, UsageError
-from headway.models.base import BatchModel, Model, Piece, Reply, Request, Usage, answers_singly, answers_together, identity_of
-from headway.models.collect import Collected
+from headway.models.base import (
+    BatchModel,
+    Model,
+    ModelFault,
+    Piece,
+    Reply,
+    Request,
+    Usage,
+    answers_singly,
+    answers_together,
+    identity_of,
+)
+from headway.models.collect import Collected, check_samples, is_count
 from headway.models.limits import Limited
 from headway.models.prices import Price, price_of
 from headway.models.requests import Prompt, Sampling, make_request, prompt_bound
@@ -155,8 +166,10 @@ def _asked(model: Model | BatchModel, request: Request, listener: Callable[[Piec
 async def _outside(asked: Asked) -> Reply:
     """Without a run: the same request, made once."""
     if answers_together(asked.model):
-        (reply,) = await asyncio.to_thread(asked.model.sample_batch, [asked.request], lambda _: False)
-        return reply
+        (found,) = await asyncio.to_thread(_answers, asked.model, [asked.request], lambda _: False)
+        if isinstance(answer := _answer(asked.name, found), Exception):
+            raise answer
+        return answer
     return await ask_one.fn(asked)  # type: ignore[no-any-return]
 
 
@@ -171,7 +184,7 @@ async def ask_one(asked: Asked) -> Reply:
     made = Collected(asked.request.n, asked.prompt_bound, prompt_counted=asked.prompt_counted, unseen=unseen)
     spent: tuple[Usage, int] | None = None
     try:
-        async with aclosing(_streamed(asked.model, asked.request)) as pieces:
+        async with aclosing(streamed(asked.model, asked.request)) as pieces:
             async for piece in pieces:
                 made.add(piece)
                 if asked.listener is not None:
@@ -189,13 +202,13 @@ async def ask_one(asked: Asked) -> Reply:
         scope.charge(**asked.amounts(*(spent or (made.usage, made.assumed))))
 
 
-def _streamed(model: Model, request: Request) -> AsyncGenerator[Piece, None]:
-    """What a model makes of a request. Raises UsageError where that is no async generator."""
+def streamed(model: Model, request: Request) -> AsyncGenerator[Piece, None]:
+    """What a model makes of a request. Raises ModelFault where that is no async generator."""
     pieces: Any = model.stream(request)
     if not (hasattr(pieces, "__aiter__") and hasattr(pieces, "aclose")):
         if inspect.iscoroutine(pieces):
             pieces.close()
-        raise UsageError(
+        raise ModelFault(
             f"{model.name}: stream(request) gave a {type(pieces).__name__}, not an async generator: "
             "write it as an async def that yields models.Piece"
         )
@@ -211,8 +224,8 @@ def ask_together(asked: list[Asked]) -> list[Reply]:
         requests = [asked[place].request for place in places]
         found = _answers(model, requests, lambda at, places=places: scope.stopping(item=places[at]))  # type: ignore[misc]
         for place, answer in zip(places, found, strict=True):
-            answers[place] = answer
             scope.charge(place, **asked[place].amounts(Usage(0, 0) if isinstance(answer, Exception) else answer.usage))
+            answers[place] = _answer(model.name, answer)
     return answers
 
 
@@ -238,7 +251,7 @@ def _answers(model: BatchModel, requests: list[Request], stopping: Callable[[int
         ]
     if not isinstance(replies, list | tuple) or len(replies) != len(requests):
         got = f"{len(replies)} replies" if isinstance(replies, list | tuple) else f"a {type(replies).__name__}"
-        wrong = UsageError(
+        wrong = ModelFault(
             f"{model.name}: sample_batch got {len(requests)} requests and returned {got}; it must return a list of as many replies"
         )
         return [wrong] * len(requests)
@@ -250,7 +263,27 @@ def _whole(model: BatchModel, request: Request, reply: object) -> Reply | Except
     if isinstance(reply, Exception):
         return reply
     if not isinstance(reply, Reply):
-        return UsageError(f"{model.name}: sample_batch gave {reply!r:.80} for a request; it must give a models.Reply for each")
+        return ModelFault(f"{model.name}: sample_batch gave {reply!r:.80} for a request; it must give a models.Reply for each")
     if len(reply.samples) != request.n:
-        return UsageError(f"{model.name}: sample_batch gave {len(reply.samples)} samples to a request for n={request.n}")
+        return ModelFault(f"{model.name}: sample_batch gave {len(reply.samples)} samples to a request for n={request.n}")
+    for place, one in enumerate(reply.samples):
+        if not isinstance(one.text, str) or not is_count(one.tokens):
+            return ModelFault(
+                f"{model.name}: sample_batch gave sample {place} text={one.text!r:.80} and tokens={one.tokens!r:.80}; it must be a "
+                "text, and a whole number from 0 on"
+            )
+    for name in ("prompt_tokens", "cached_tokens", "reasoning_tokens", "stored_tokens"):
+        if not is_count(value := getattr(reply, name)):
+            return ModelFault(f"{model.name}: sample_batch gave {name}={value!r:.80}; it must be a whole number from 0 on")
     return reply
+
+
+def _answer(name: str, found: Reply | Exception) -> Reply | Exception:
+    """A reply with an answer in it, or the error of one in which there is none. It is paid all the same."""
+    if isinstance(found, Exception):
+        return found
+    try:
+        check_samples(name, found.samples)
+    except ModelError as error:
+        return error
+    return found

@@ -14,6 +14,8 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeGuard, runtime_checkable
 
+from headway.errors import UsageError
+
 Finish = Literal["stop", "length", "filter", "refusal", "tool"]
 """Why a sample ended: the model or a stop string ended it, `max_tokens` did, or a provider's content filter; or the model refused,
 or asked for a tool, and gave no answer. A reply in which no sample is an answer is a ModelError."""
@@ -28,6 +30,12 @@ class Message:
 
     role: Role
     content: str
+
+
+class ModelFault(UsageError):
+    """A model does what no model may. `status` tells it to a client of `headway serve`: its request is not to blame."""
+
+    status = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +63,7 @@ class Sample:
     """One answer: its text, its length in tokens, why it ended, and (where the backend says so) log-probabilities in nats.
 
     said: what the model said instead, where this one among several samples is no answer: why it refused, or which tool it wants.
+        Of an answer: why the server says it ended, where that is a word that nobody here knows.
     """
 
     text: str
@@ -133,7 +142,7 @@ class Piece:
     tokens: int = 0
     logprobs: tuple[float, ...] = ()
     usage: Usage | None = None
-    said: str = ""  # what a model said instead of answering: why it refused, or which tool it asked for
+    said: str = ""  # what a model said instead of answering (why it refused, which tool it asked for), or why it ended
 
 
 @runtime_checkable

@@ -11,8 +11,8 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from headway.errors import ModelError, ModelUnavailable, UsageError
-from headway.models.base import Finish, Piece, Reply, Sample, Usage
+from headway.errors import ModelError, ModelUnavailable
+from headway.models.base import Finish, ModelFault, Piece, Reply, Sample, Usage
 
 SAID = 300  # characters of what a model said instead of an answer
 
@@ -48,13 +48,14 @@ class Collected:
         """Whether a piece has shown that something was written. Servers open a stream, and tell what they read, before that."""
 
     def add(self, piece: Piece) -> None:
-        """Raises UsageError for what no model may stream."""
+        """Raises ModelFault for what no model may stream."""
         if not isinstance(piece, Piece):
-            raise UsageError(f"the model streams {piece!r:.80}: yield models.Piece(text, tokens=1, …)")
+            raise ModelFault(f"the model streams {piece!r:.80}: yield models.Piece(text, tokens=1, …)")
         if not 0 <= piece.index < len(self._parts):
-            raise UsageError(f"the model streams a piece of sample {piece.index}, but {len(self._parts)} were asked for, from 0 on")
-        if min(piece.tokens, *((piece.usage.read, piece.usage.written) if piece.usage is not None else (0,))) < 0:
-            raise UsageError(f"the model streams a count of tokens below zero: {piece}")
+            raise ModelFault(f"the model streams a piece of sample {piece.index}, but {len(self._parts)} were asked for, from 0 on")
+        said = piece.usage or Usage(0, 0)
+        if not all(map(is_count, (piece.tokens, said.read, said.written, said.cached, said.reasoning, said.stored))):
+            raise ModelFault(f"the model streams a count of tokens that is no whole number from 0 on: {piece}")
         self.begun = self.begun or bool(
             piece.text or piece.tokens or piece.finish or piece.said or (piece.usage is not None and piece.usage.written)
         )
@@ -117,36 +118,58 @@ class Collected:
             ended = ModelUnavailable(f"{model}: the stream ended before {open_ones} of {len(self._parts)} samples did")
             ended.may_have_cost = True
             raise ended
-        self._check_answers(model)
+        _check_answers(model, self._parts)
         usage = self.usage
         tokens = shared(usage.written, [part.tokens for part in self._parts])
         samples = tuple(map(_sample, self._parts, tokens))
         return Reply(samples, usage.read, model, usage.cached, usage.reasoning, usage.stored)
 
-    def _check_answers(self, model: str) -> None:
-        """Raises ModelError where no sample is an answer: an empty text would pass for one."""
-        if any(part.answered for part in self._parts):
-            return
-        part = self._parts[0]
-        instead = "".join(part.said)[:SAID]
-        if part.finish == "tool":
-            raise ModelError(
-                f"{model} asked for a tool instead of answering ({instead or 'it did not say which'}), but a request offers no "
-                "tools: ask a server that has none built in, or say in the prompt that there are none"
-            )
-        if part.finish == "filter":
-            raise ModelError(f"{model}: a content filter of the server held the answer back")
-        if part.finish == "refusal":
-            raise ModelError(f"{model} refused to answer{f': {instead}' if instead else ''}")
-        raise ModelError(f"{model} gave no answer: {instead}")
+    def answers(self, index: int) -> bool:
+        """Whether a sample is an answer, by what has come of it."""
+        return self._parts[index].answered
+
+
+def is_count(value: object) -> bool:
+    """Whether it is a whole number from 0 on.
+
+    >>> is_count(3), is_count(-1), is_count(float("nan")), is_count("3")
+    (True, False, False, False)
+    """
+    try:
+        return bool(value >= 0 and value == int(value))  # type: ignore[operator,call-overload]
+    except (TypeError, ValueError, OverflowError):
+        return False
+
+
+def check_samples(model: str, samples: Sequence[Sample]) -> None:
+    """Raises ModelError where none of these is an answer."""
+    _check_answers(model, [_Part([one.text], finish=one.finish, said=[one.said] if one.said else []) for one in samples])
+
+
+def _check_answers(model: str, parts: Sequence[_Part]) -> None:
+    """Raises ModelError where no sample is an answer: an empty text would pass for one."""
+    if any(part.answered for part in parts):
+        return
+    part = parts[0]
+    instead = "".join(part.said)[:SAID]
+    if part.finish == "tool":
+        raise ModelError(
+            f"{model} asked for a tool instead of answering ({instead or 'it did not say which'}), but a request offers no "
+            "tools: ask a server that has none built in, or say in the prompt that there are none"
+        )
+    if part.finish == "filter":
+        raise ModelError(f"{model}: a content filter of the server held the answer back")
+    if part.finish == "refusal":
+        raise ModelError(f"{model} refused to answer{f': {instead}' if instead else ''}")
+    raise ModelError(f"{model} gave no answer: {instead}")
 
 
 def _sample(part: _Part, tokens: int) -> Sample:
     assert part.finish is not None
+    instead = "".join(part.said)[:SAID]
     if part.answered and part.finish in ("tool", "refusal"):
-        part.finish = "stop"  # it said something besides, or asked for a tool without naming one
+        part.finish, instead = "stop", ""  # it said something besides, or asked for a tool without naming one
     logprob = sum(part.logprobs) if part.logprobs else None
-    instead = "" if part.answered else "".join(part.said)[:SAID]
     return Sample("".join(part.text), tokens, part.finish, logprob, tuple(part.logprobs), instead)
 
 

@@ -26,7 +26,7 @@ from headway.errors import ModelError, UsageError
 from headway.extras import require
 from headway.models.base import Message, Piece, Request
 from headway.models.prices import Price, price_of
-from headway.models.protocol import asks_badly, hidden, model_error, pieces_in, request_body
+from headway.models.protocol import asks_badly, has_choices, hidden, model_error, pieces_in, request_body, words_in
 from headway.models.retrying import retry_of
 
 if TYPE_CHECKING:
@@ -115,16 +115,18 @@ class Endpoint:
             resource = client.completions if isinstance(request.prompt, str) else client.chat.completions
             events: Any = await resource.create(**body)
             async with events:
-                kind, chunks = events.response.headers.get("content-type", ""), 0
+                kind = events.response.headers.get("content-type", "")
+                answered, words = False, f"it answered with {kind or 'nothing'}, not with a stream"
                 async for chunk in events if "json" not in kind else _whole(events.response):
-                    chunks += 1
+                    answered = answered or has_choices(chunk)
+                    words = words if answered else words_in(chunk)
                     for piece in pieces_in(chunk, request, self.name):
                         for held in cap.hold(piece):
                             yield held
                     if cap.reached:
                         return
-            if not chunks:
-                raise asks_badly(self.name, hidden(f"it answered with {kind or 'nothing'}, not with a stream", self._secrets()))
+            if not answered:
+                raise asks_badly(self.name, hidden(words, self._secrets()))
         except ModelError:
             raise
         except Exception as error:
@@ -213,8 +215,9 @@ def _as_object(value: Any) -> Any:
 class _Cap:
     """Sees to it that no sample is longer than was asked for, whatever the server does.
 
-    An event is at least one token, so a sample with more events than `max_tokens` is too long. It then ends with what it has, and
-    so do all samples when the server has counted more than all may have.
+    An event is at least one token, so a sample with more events than `max_tokens` is too long, also where the server has said
+    that it ended and writes on. It then ends with what it has, and so do all samples when the server has counted more than all may
+    have.
     """
 
     def __init__(self, endpoint: Endpoint, request: Request) -> None:
@@ -226,12 +229,13 @@ class _Cap:
 
     def hold(self, piece: Piece) -> Iterator[Piece]:
         """The piece, and the ends of the samples that are too long with it. What comes of them after that is paid and not kept."""
-        cut = piece.index in self._cut
+        cut, goes_on = piece.index in self._cut, piece.index not in self._open and piece.tokens > 0
         yield dataclasses.replace(piece, text="", logprobs=(), finish=None) if cut else piece
         if piece.finish is not None:
             self._open.discard(piece.index)
         self._counted[piece.index] += piece.tokens
-        too_long = {at for at in self._open if self._counted[at] > self._most}
+        growing = self._open | {piece.index} if goes_on else self._open
+        too_long = {at for at in growing - self._cut if self._counted[at] > self._most}
         if piece.usage is not None and piece.usage.written > self._most * len(self._counted):
             too_long = set(self._open)
             self._endpoint.warn_of_cap(self._most - SLACK)

@@ -3,14 +3,17 @@
     provider = models.limited(models.Endpoint("gpt-4.1-mini"), 16, rate=500, per_s=60)
     await hw.gather(*(models.sample(provider, question) for question in questions))
 
-It opens `hw.limit` under the model's name around each call, so it holds for the whole run and, through the store, for every other
-run that limits this model too. It limits calls of the model and nothing else. For one part of a program `hw.limit` does as well.
+It opens `hw.limit` under what the model is known by (`identity_of`) around each call, so it holds for the whole run and, through
+the store, for every other run that limits this model too. Two deployments of one name have limits of their own. It limits calls of
+the model and nothing else. For one part of a program `hw.limit` does as well.
 """
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
+from headway.engine.canonical import canonical
 from headway.errors import UsageError
 from headway.models.base import BatchModel, Model, identity_of
 from headway.scope import LimitScope, limit
@@ -34,9 +37,22 @@ class Limited:
         return inner.__headway_key__() if isinstance(inner, Limited) else identity_of(inner)
 
     def scope(self) -> LimitScope:
-        """The block around each call. Its name tells windows apart, so that a model can have one per second and one per minute."""
+        """The block around each call. Its name tells models apart as keys do, so that two deployments of one name have limits of
+        their own, and windows, so that a model can have one per second and one per minute."""
         window = f" per {self.per_s:g} s" if self.rate is not None else ""
-        return limit(self.concurrency, rate=self.rate, per_s=self.per_s, name=f"model {self.name}{window}")
+        name = _limit_name(self.name, self.__headway_key__())
+        return limit(self.concurrency, rate=self.rate, per_s=self.per_s, name=f"{name}{window}")
+
+
+def _limit_name(name: str, identity: object) -> str:
+    """The name of a model's limit: its name alone where that is all it is known by.
+
+    >>> _limit_name("qwen3", ("model", "qwen3")), _limit_name("qwen3", ("model", "qwen3", "laptop/v1"))
+    ('model qwen3', 'model qwen3, laptop/v1')
+    """
+    if isinstance(identity, tuple) and identity[:1] == ("model",) and all(isinstance(part, str) for part in identity):
+        return f"model {', '.join(identity[1:])}"
+    return f"model {name}, {hashlib.blake2b(canonical(identity), digest_size=8).hexdigest()}"
 
 
 def limited(
@@ -45,7 +61,8 @@ def limited(
     """The same model, asked at most `concurrency` times at once and begun at most `rate` times per `per_s` seconds.
 
     A model that is limited already gets another limit: `limited(limited(model, rate=10), rate=300, per_s=60)`. Tokens per time
-    can't be limited: a call does not know before its end how many it takes. A provider that answers with `Retry-After` is obeyed.
+    can't be limited: a call does not know before its end how many it takes. A call that the provider refuses with `Retry-After`
+    rests for that long and gives its place to the others, which go on asking.
 
     Raises UsageError for numbers that limit nothing or everything, and for a second limit over the same window.
     """

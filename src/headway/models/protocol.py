@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import email.utils
+import json
 import math
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from headway.errors import ModelError, ModelUnavailable
 from headway.models.base import Finish, Piece, Request, Usage
@@ -17,15 +18,20 @@ OUT_OF_MONEY = "insufficient_quota"  # a 429 that no waiting mends
 SHOWN = 300  # characters of what a server said
 LONG_S = 60.0  # a rest that is worth a word
 _THOUGHTS = ("reasoning_content", "reasoning")  # where servers put what a model thinks: no part of the answer, but paid
+_THINKING = ("thinking", "redacted_thinking", "reasoning")  # the same, as parts of a content
+_SAYING: Mapping[str, Literal["text", "refusal"]] = {"text": "text", "output_text": "text", "refusal": "refusal"}
 _FINISHES: Mapping[str, Finish] = {
-    **dict.fromkeys(("length", "max_tokens", "max_output_tokens", "model_length"), "length"),
-    **dict.fromkeys(("content_filter", "safety", "recitation", "prohibited_content"), "filter"),
-    **dict.fromkeys(("tool_calls", "tool_call", "tool_use", "function_call"), "tool"),
+    **dict.fromkeys(("length", "max_tokens", "max_output_tokens", "model_length", "model_context_window_exceeded"), "length"),
+    **dict.fromkeys(("content_filter", "content_filtered", "safety", "recitation", "prohibited_content"), "filter"),
+    **dict.fromkeys(("blocklist", "spii", "image_safety"), "filter"),
+    **dict.fromkeys(("tool_calls", "tool_call", "tool_use", "function_call", "malformed_function_call"), "tool"),
     **dict.fromkeys(("stop", "eos", "eos_token", "end_turn", "stop_sequence", "stop_token", "completed"), "stop"),
     "refusal": "refusal",
 }
 """Why a sample ended, by the servers' words; every other one is taken for "stop" where there is a text."""
-BROKEN = ("error", "abort", "aborted", "cancelled", "failed")  # as such a word: the server could not go on
+_GOES_ON = ("", "null", "none")  # as such a word: the sample has not ended
+BROKEN = ("error", "abort", "aborted", "cancelled", "failed", "timeout", "insufficient_system_resource")
+"""As such a word: the server could not go on."""
 GATEWAYS = (408, 502, 504, 520, 522, 524, 598, 599)  # who answers does not know whether the server behind it works on
 UNWORKED = (429, 503, 529)  # a server that is too busy has not begun
 _TRANSPORTS = ("httpx", "httpx2", "httpcore")
@@ -62,10 +68,11 @@ def request_body(model: str, request: Request, *, of_openai: bool) -> dict[str, 
 
 def pieces_in(chunk: Any, request: Request, model: str) -> Iterator[Piece]:
     """The pieces of one event, or of a whole answer. Raises ModelError where it is not one of the protocol."""
+    choices = chunk.choices if has_choices(chunk) else ()
     try:
-        if broken := [choice.finish_reason for choice in chunk.choices if str(choice.finish_reason).lower() in BROKEN]:
+        if broken := [choice.finish_reason for choice in choices if str(choice.finish_reason).lower() in BROKEN]:
             raise _unavailable(f"{model}: the server ended a sample with {broken[0]!r}", may_have_cost=True)
-        pieces = [_piece(choice) for choice in chunk.choices]
+        pieces = [_piece(choice) for choice in choices]
         if (usage := usage_in(getattr(chunk, "usage", None))) is not None:
             pieces.append(Piece(usage=usage))
         if any(not 0 <= piece.index < request.n for piece in pieces):
@@ -73,6 +80,16 @@ def pieces_in(chunk: Any, request: Request, model: str) -> Iterator[Piece]:
     except (AttributeError, TypeError, ValueError) as error:
         raise asks_badly(model, f"an event is not of its kind ({error})") from None
     yield from pieces
+
+
+def has_choices(chunk: Any) -> bool:
+    """Whether an event, or a whole answer, is one of samples. Servers send others between them (`{"type": "ping"}`)."""
+    return getattr(chunk, "choices", None) is not None
+
+
+def words_in(chunk: Any) -> str:
+    """What a server said, as JSON."""
+    return json.dumps(chunk, default=lambda part: part.to_dict() if hasattr(part, "to_dict") else vars(part), ensure_ascii=False)
 
 
 def usage_in(given: Any) -> Usage | None:
@@ -115,18 +132,40 @@ def _first(given: Any, *names: str) -> int:
 def _piece(choice: Any) -> Piece:
     """What an event, or a whole answer, says of one sample."""
     said = getattr(choice, "delta", None) or getattr(choice, "message", None)
-    text = choice.text if said is None else said.content
-    thought = any(getattr(said, name, None) for name in _THOUGHTS)
+    parts = list(_parts(choice.text if said is None else said.content))
+    text, refused = ("".join(part for kind, part in parts if kind == wanted) for wanted in ("text", "refusal"))
+    thought = any(kind == "thought" for kind, _ in parts) or any(getattr(said, name, None) for name in _THOUGHTS)
     finish, instead = finish_of(choice.finish_reason), ""
     if tools := _tools_in(said):
         finish, instead = "tool", tools
-    elif refusal := getattr(said, "refusal", None):
+    elif refusal := refused or getattr(said, "refusal", None):
         finish, instead = "refusal", str(refusal)
     elif finish and choice.finish_reason.lower() not in _FINISHES:
         instead = f"it ended for {choice.finish_reason!r}"
     logprobs = _logprobs(choice.logprobs) if getattr(choice, "logprobs", None) is not None else ()
     tokens = len(logprobs) or (1 if text or thought or instead else 0)
-    return Piece(str(text or ""), int(choice.index), finish, tokens, logprobs, said=instead)
+    return Piece(text, int(choice.index), finish, tokens, logprobs, said=instead)
+
+
+def _parts(content: Any) -> Iterator[tuple[Literal["text", "thought", "refusal"], str]]:
+    """What a content says, part by part. It is a text or a list of parts. Raises TypeError for what holds anything else."""
+    if content is None or isinstance(content, str):
+        yield "text", content or ""
+        return
+    if not isinstance(content, list):
+        raise TypeError(f"a content that is a {type(content).__name__}")
+    for part in content:
+        named = _field(part, "type")
+        if named in _THINKING:
+            yield "thought", ""
+            continue
+        kind = _SAYING.get(named) if isinstance(named, str) else None
+        if kind is None:
+            raise TypeError(f"a part of a content that is {named!r:.80}")
+        said = _field(part, kind)
+        if not isinstance(said, str):
+            raise TypeError(f"a part of a content whose {kind} is a {type(said).__name__}")
+        yield kind, said
 
 
 def _tools_in(said: Any) -> str:
@@ -143,8 +182,8 @@ def _logprobs(given: Any) -> tuple[float, ...]:
 
 
 def finish_of(reason: str | None) -> Finish | None:
-    """Why a sample ended, in our words."""
-    if reason is None:
+    """Why a sample ended, in our words; None where it has not."""
+    if reason is None or reason.lower() in _GOES_ON:
         return None
     return _FINISHES.get(reason.lower(), "stop")
 

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
 from headway.errors import UsageError
-from headway.models.base import BatchModel, Message, Model, Request
+from headway.models.base import BatchModel, Message, Model, ModelFault, Request
 
 Prompt = str | Sequence[Message | Mapping[str, str]]
+MOST = 2**63 - 1  # what the protocol can count
 ROUND_A_MESSAGE = 8  # tokens that a chat template puts around a message, at most
 ROUND_A_PROMPT = 32  # and around all of them
 
@@ -59,13 +60,28 @@ def _wrong(request: Request) -> str:
         value = getattr(request, name)
         if not (value is None and name == "seed") and (not isinstance(value, int) or isinstance(value, bool) or value < least):
             return f"{name}={value!r}: a whole number, at least {least}"
-    if not (isinstance(request.temperature, int | float) and request.temperature >= 0):
+        if name != "seed" and value is not None and value > MOST:
+            return f"{name} above {MOST}: no server counts that far"
+    if not (isinstance(request.temperature, int | float) and 0 <= request.temperature < math.inf):
         return f"temperature={request.temperature!r}: a number, zero or more"
     if not (isinstance(request.top_p, int | float) and 0 < request.top_p <= 1):
         return f"top_p={request.top_p!r}: a share above 0, at most 1"
     if not all(isinstance(text, str) and text for text in request.stop):
         return f"stop={request.stop!r}: texts that are not empty"
+    if not all(map(_is_sendable, request.stop)):
+        return f"stop={request.stop!r}: a half of a character (a lone surrogate) is no text that can be sent"
+    prompt = request.prompt
+    if not all(map(_is_sendable, (prompt,) if isinstance(prompt, str) else (message.content for message in prompt))):
+        return "prompt: a half of a character (a lone surrogate) is no text that can be sent"
     return ""
+
+
+def _is_sendable(text: str) -> bool:
+    """Whether a text has bytes."""
+    try:
+        return text.isascii() or bool(text.encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def prompt_bound(model: Model | BatchModel, prompt: str | tuple[Message, ...]) -> tuple[int, bool]:
@@ -79,7 +95,7 @@ def prompt_bound(model: Model | BatchModel, prompt: str | tuple[Message, ...]) -
         except (TypeError, ValueError, OverflowError):  # of no number, NaN, infinity
             tokens = -1
         if tokens < 0:
-            raise UsageError(f"{model.name}: count(prompt) gave {counted!r:.80}: the tokens of the prompt at most, a number")
+            raise ModelFault(f"{model.name}: count(prompt) gave {counted!r:.80}: the tokens of the prompt at most, a number")
         return tokens, True
     if isinstance(prompt, str):
         return len(prompt.encode()) + ROUND_A_MESSAGE, False

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import secrets
 import signal
@@ -139,7 +140,7 @@ async def _answer(model: Model | BatchModel, kind: Kind, request: HttpRequest) -
 def _parsed(body: bytes) -> Any:
     try:
         return json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Refused(f"the body is not JSON: {error}") from None
 
 
@@ -168,11 +169,17 @@ async def _gone(receive: Receive) -> None:
 def _failed(error: Exception) -> Response:
     from starlette.responses import JSONResponse
 
+    status, document = _told(error)
+    again = f"{error.retry_after_s:g}" if isinstance(error, ModelUnavailable) and error.retry_after_s else None
+    return JSONResponse(document, status, headers={"retry-after": again} if again else None)
+
+
+def _told(error: Exception) -> tuple[int, Any]:
+    """What a client is told of an error. What is no client's fault is said here too, on stderr."""
     status, document = error_of(error)
     if status == 500:
         traceback.print_exception(error)
-    again = f"{error.retry_after_s:g}" if isinstance(error, ModelUnavailable) and error.retry_after_s else None
-    return JSONResponse(document, status, headers={"retry-after": again} if again else None)
+    return status, document
 
 
 # --- streams ---------------------------------------------------------------------------------------------------------
@@ -206,6 +213,8 @@ async def _events(
             piece: Piece | None = first
             while piece is not None:
                 made.add(piece)
+                if piece.finish == "stop" and made.answers(piece.index):
+                    piece = dataclasses.replace(piece, said="")  # why it ended, which is no refusal
                 if piece.text or piece.finish or piece.logprobs or piece.said:
                     yield _event(envelope.chunk(piece))
                 piece = await anext(pieces, None)
@@ -213,7 +222,7 @@ async def _events(
             yield _event(envelope.document([], made.usage, chunk=True))
         yield "data: [DONE]\n\n"
     except Exception as error:
-        yield _event(error_of(error)[1])
+        yield _event(_told(error)[1])
 
 
 def _event(document: Any) -> str:

@@ -17,8 +17,9 @@ from headway.engine.handle import current
 from headway.engine.scopes import Parked
 from headway.engine.until import until
 from headway.errors import UsageError
-from headway.models.ask import AnyModel, begin
+from headway.models.ask import AnyModel, begin, streamed
 from headway.models.base import Piece, Reply, Request, answers_singly
+from headway.models.collect import Collected
 from headway.models.limits import Limited
 from headway.models.requests import Prompt, Sampling, make_request
 
@@ -70,9 +71,12 @@ async def _outside(model: AnyModel, request: Request) -> AsyncGenerator[Piece, N
     while isinstance(plain, Limited):
         plain = plain.model
     if answers_singly(plain):
-        async with aclosing(plain.stream(request)) as pieces:
+        made = Collected(request.n, 0)
+        async with aclosing(streamed(plain, request)) as pieces:
             async for piece in pieces:
+                made.add(piece)
                 yield piece
+        made.reply(plain.name)  # raises where it is none
         return
     for piece in pieces_of(await begin(plain, request)):
         yield piece

@@ -76,7 +76,7 @@ class CountdownModel:
 
     def count(self, prompt: str | tuple[Message, ...]) -> int:
         """How many tokens a prompt has."""
-        return len(tokens.encode(_text(prompt)))
+        return len(_read_prompt(prompt))
 
     def sample_batch(self, requests: Sequence[Request], stopping: Callable[[int], bool] = lambda _: False) -> list[Reply]:
         """The samples of several requests together."""
@@ -194,8 +194,16 @@ def _text(prompt: str | tuple[Message, ...]) -> str:
     return prompt if isinstance(prompt, str) else parse(prompt[-1].content).prompt
 
 
+def _read_prompt(prompt: str | tuple[Message, ...]) -> list[int]:
+    """Its tokens. Raises UsageError where the model can't read it."""
+    try:
+        return tokens.encode(_text(prompt))
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
 def _begin(place: int, request: Request, length: int) -> list[_Text]:
-    prompt = tokens.encode(_text(request.prompt))
+    prompt = _read_prompt(request.prompt)
     room = length - len(prompt)
     if not prompt or room < 1:
         raise UsageError(f"the Countdown model reads 1 to {length - 1} tokens, this prompt has {len(prompt)}")
