@@ -121,7 +121,7 @@ class _Job:
     ) -> None:
         self._backend = backend
         self._contents = contents
-        self._inventory = inventory
+        self._inventory = inventory if select is None else inventory.part(select)
         self._ranks = ranks
         self._select = select or (lambda name: True)
         self._strict = strict
@@ -192,8 +192,7 @@ class _Job:
 
     def fill(self, plan: RankPlan) -> None:
         """Fill this rank's memory and give it the values; return when all ranks have."""
-        holdings = [holding for holding in self._inventory.holdings if self._select(holding.name)]
-        scatter = Scatter(self._contents, holdings, plan.fills)
+        scatter = Scatter(self._contents, self._inventory.holdings, plan.fills)
 
         def one(read: Read) -> None:
             with self._buffer() as buffer:
@@ -222,7 +221,7 @@ class _Job:
         if isinstance(self._source, Ranges):
             self._spool = Spool(in_memory=self._in_memory)
         path = "" if self._spool is None else str(self._spool.path)
-        return msgspec.msgpack.encode(_Hello(self._contents.manifest.id, wants_of(self._inventory, self._select), path))
+        return msgspec.msgpack.encode(_Hello(self._contents.manifest.id, wants_of(self._inventory), path))
 
     def _reachable(self, hosts: Sequence[str], hellos: Sequence[_Hello]) -> list[str]:
         """The hosts, if all ranks of each can open each other's spools (they can't in separate containers); else each rank

@@ -86,14 +86,15 @@ def take_for_load(
     wanted = select or (lambda name: True)
     taking = Taking(_placer(layout, coords), Saved(objects, values), wanted, strict=strict, rank=rank, ranks=ranks)
     put_all(state, taking)
-    inventory = taking.finish()
+    asked = taking.finish().part(wanted)
     if strict:
-        _refuse_misfits(inventory, objects, values, wanted)
-    kinds = dict.fromkeys(inventory.values, "") | {each.name: str(each.object.kind) for each in inventory.holdings}
-    inventory.missing = {name: kind for name, kind in kinds.items() if wanted(name) and name not in objects and name not in values}
-    inventory.holdings = [each for each in inventory.holdings if wanted(each.name) and (strict or each.name in objects)]
-    inventory.aliases = {name: each for name, each in inventory.aliases.items() if wanted(name)}
-    inventory.values = {name: each for name, each in inventory.values.items() if wanted(name) and name in values}
+        _refuse_misfits(asked, objects, values, wanted)
+    inventory = asked if strict else asked.part(lambda name: name in objects)
+    filled = {asked.aliases[each.name].alias_of for each in inventory.holdings if each.name in asked.aliases}  # by another name
+    kinds = dict.fromkeys(asked.values, "") | {each.name: str(each.object.kind) for each in asked.holdings}
+    kinds = {name: kind for name, kind in kinds.items() if wanted(name) and name not in filled}
+    inventory.missing = {name: kind for name, kind in kinds.items() if name not in objects and name not in values}
+    inventory.values = {name: each for name, each in asked.values.items() if wanted(name) and name in values}
     return inventory
 
 
@@ -337,8 +338,6 @@ def _refuse_misfits(inventory: Inventory, objects: Mapping[str, Object], values:
     wrong = []
     for holding in inventory.holdings:
         known = objects.get(holding.name)
-        if not wanted(holding.name):
-            continue
         if known is None:
             there = ", but a plain value in the checkpoint" if holding.name in values else ", but not in the checkpoint"
             wrong.append(f"{holding.name} is {'an array ' if holding.name in values else ''}in the state{there}")
