@@ -81,3 +81,28 @@ def test_a_chosen_name_that_the_checkpoint_lacks_is_a_mismatch_though_it_is_tied
     objects = {each.name: each.object for each in take({"a": tied}).holdings}
     with pytest.raises(CheckpointMismatch, match="b is in the state, but not in the checkpoint"):
         take_for_load({"a": tied, "b": tied}, objects, {}, select=lambda name: name == "b")
+
+
+class Averages:
+    """An object with arrays in its state."""
+
+    def __init__(self, value: float) -> None:
+        self.mean = torch.full((3,), value)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"mean": self.mean, "seen": 1}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.mean = state["mean"]
+
+
+@pytest.mark.parametrize("select", ["ema", lambda name: name == "ema"])
+def test_the_arrays_of_an_object_come_with_it(tmp_path: Path, select: Any) -> None:
+    fresh = Averages(0)
+    with hw.Checkpoints(tmp_path) as ck:
+        ck.save({"ema": Averages(7), "w": torch.ones(2)}, 1).durable()
+        assert ck.load(into={"ema": fresh}, select=select).loaded == ("ema.mean", "ema")
+        assert fresh.mean.tolist() == [7, 7, 7]
+        assert ck.load(select=select).state["ema"]["mean"].tolist() == [7, 7, 7]
+        with pytest.raises(CheckpointMismatch, match="nothing that would be loaded"):
+            ck.load(into={"ema": fresh}, select="ema.mean")

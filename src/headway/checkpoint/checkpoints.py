@@ -447,7 +447,7 @@ class Checkpoints:
         raise CheckpointDamaged(f"{self.root} has no checkpoint that verifies:{found}")
 
     def _load(self, manifest: Manifest, into: Any, ranks: Ranks, asked: _Asked) -> Restored:
-        selection, layout = asked.selection, asked.layout
+        selection, layout = asked.selection.among(manifest.values), asked.layout
         fresh = asked.fresh and "imported" in manifest.provenance
         strict = asked.strict and not fresh
         began = time.perf_counter()
@@ -486,12 +486,12 @@ class Checkpoints:
             wanted = [_decode_wanted(each) for each in together(ranks, prepare)]
             names: set[str] = set().union(*(each.claimed for each in wanted))
             declined: set[str] = set().union(*(each.declined for each in wanted))
-            if asked.strict and selection.everything and into is not None:
+            if asked.strict and asked.selection.everything and into is not None:
                 refuse_unclaimed(manifest.objects, manifest.values, names | declined)
                 if layout is not None:
                     layout.check_rules(manifest.objects)
             missing = {name: kind for each in wanted for name, kind in each.missing.items()}
-            met = fit(manifest, names, missing, selection, into)
+            met = fit(manifest, names, missing, asked.selection, into)
             for why in dict.fromkeys(inventories[0].declined.values()):
                 warnings.warn(why, RuntimeWarning, stacklevel=4)
             parts = sorted({name.partition(".")[0] for name in missing}) if fresh else met.untouched

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from headway.checkpoint.inventory import Inventory
 from headway.checkpoint.manifest import Manifest
 from headway.checkpoint.placing import Place, Placer
-from headway.checkpoint.selection import Selection
+from headway.checkpoint.selection import Select
 from headway.checkpoint.sources import local_of
 from headway.checkpoint.taking import Saved, Taking, fresh
 from headway.checkpoint.tree import decode, references
@@ -27,7 +27,7 @@ Arrays = Literal["numpy", "torch"]
 class Whole:
     """Room for all of a checkpoint that is chosen: what `inventory` fills, and `state` when it is filled."""
 
-    def __init__(self, manifest: Manifest, selection: Selection, arrays: Arrays | None) -> None:
+    def __init__(self, manifest: Manifest, selection: Select, arrays: Arrays | None) -> None:
         if arrays not in (None, "numpy", "torch"):
             raise UsageError(f"load(arrays={arrays!r}): 'numpy' or 'torch'")
         if arrays == "torch":
