@@ -193,6 +193,7 @@ class _Work:
             members = self.known[id(parameter)]
             slots = self.optimizer.state.get(parameter, {})
             for slot, value in slots.items():
+                self._refuse_nameless(members, slot)
                 if isinstance(value, torch.Tensor):
                     self._hold(parameter, members, slot, value)
                 else:
@@ -200,6 +201,16 @@ class _Work:
                         self.taking.tree(self._name(member, slot), value, "moment", _ignore)
             if self.masters and members[0].flat:
                 self._hold(parameter, members, _MASTER, parameter)
+
+    def _refuse_nameless(self, members: list[Member], slot: object) -> None:
+        """A slot is the last word of a name, so what is no single word would come back as another slot, or not at all."""
+        if type(slot) is not str or "." in slot:
+            kind = "has a dot" if type(slot) is str else f"is of type {type(slot).__qualname__}"
+            raise UsageError(
+                f"{self.path or 'the optimizer'}: the {type(self.optimizer).__qualname__} keeps the slot {slot!r} of "
+                f"{members[0].place.name if members else 'a parameter'}, which {kind}, so it has no name there: call it by "
+                "a string without dots, or give an object of your own with state_dict and load_state_dict around the optimizer"
+            )
 
     def _hold(self, parameter: Any, members: list[Member], slot: str, tensor: Any) -> None:
         local = local_of(tensor, self._name(members[0], slot), self.taking.saved is not None)
