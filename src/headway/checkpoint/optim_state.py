@@ -26,6 +26,7 @@ from typing import Any
 
 import torch
 
+from headway.checkpoint.alike import alike, classes_for
 from headway.checkpoint.cuts import uncut
 from headway.checkpoint.dtypes import torch_dtype
 from headway.checkpoint.flat import hold_range
@@ -145,14 +146,16 @@ class _Work:
                     "them in different groups"
                 )
 
+        classes = classes_for(taking.saved.values[names[0]], group, where) if names else {}
+
         def accept(values: Values) -> None:
-            loaded = decode(values[names[0]], _no_array)
+            loaded = decode(values[names[0]], _no_array, classes)
             loaded.pop(_KIND, None)
             for key, value in loaded.items():
                 if isinstance(group.get(key), torch.Tensor):
                     group[key].fill_(value)
                 else:
-                    group[key] = value
+                    group[key] = alike(group.get(key), value)
 
         if names:
             taking.then(accept, where)

@@ -21,7 +21,7 @@ from enum import Enum
 from typing import Any
 
 from headway.checkpoint.inventory import Inventory
-from headway.checkpoint.kinds import put_enum, refuse_bent
+from headway.checkpoint.kinds import put_enum
 from headway.checkpoint.layout import Layout
 from headway.checkpoint.manifest import Object
 from headway.checkpoint.placing import Placer
@@ -249,7 +249,6 @@ def _put_back(state: Any, taking: Taking, root: str, replace: Callable[[Any], No
         if put_enum(leaf, taking, name, _into(new, path)):
             continue
         if _is_plain(leaf):
-            refuse_bent(leaf, path)
             put = _into(new, path)
             taking.tree(name, leaf, "array", _refill(leaf, put) if isinstance(leaf, list) else put)
     if taking.saved is None:
