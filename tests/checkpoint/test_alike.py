@@ -12,6 +12,7 @@ import pytest
 import torch
 from in_memory import stored
 
+import headway as hw
 from headway.checkpoint.state import take
 from headway.errors import CheckpointMismatch, UsageError
 
@@ -165,3 +166,32 @@ def test_extra_state_and_groups_keep_members_of_enums() -> None:
     assert all(type(each) is kind for each, kind in ((other.phase, Phase), (other.kind, Kind), (group["phase"], Phase)))
     assert group["more"] == OrderedDict(a=Phase.MAIN)
     assert type(group["more"]) is OrderedDict
+
+
+LONG = 10**4300
+
+
+@pytest.mark.parametrize(
+    ("state", "why"),
+    [
+        ({"x": "a\udcff"}, r"x is 'a\\udcff', a string that is no text: give the bytes"),
+        ({"x": ["a", "\ud800"]}, r"x\.1 is '\\ud800'"),
+        ({"x": Thing({"v": ("é\udcff",)})}, r"x\.v\.0 is 'é\\udcff'"),
+        ({"x": Thing({"\udcff": 1})}, r"a key of x is '\\udcff'"),
+        ({"x": {"\udcff": np.ones(1)}}, r"x has the key '\\udcff', which is no text"),
+        ({"x": LONG}, "x is an integer of 14285 bits, which is too long"),
+        ({"x": [-LONG]}, r"x\.0 is an integer"),
+        ({"x": Thing({"v": {LONG - 1: LONG}})}, r"x\.v\.\d+ is an integer"),
+    ],
+)
+def test_text_and_integers_that_no_file_has_are_refused_by_name(tmp_path: Any, state: Any, why: str) -> None:
+    with hw.Checkpoints(tmp_path) as ck, pytest.raises(UsageError, match=why):
+        ck.save(state, 1)
+
+
+def test_what_is_just_short_enough_and_beyond_latin_comes_back() -> None:
+    state = {"x": Thing({"n": [LONG - 1, 1 - LONG], "é😀": "é😀"}), "é": "😀"}
+    fresh = {"x": Thing({}), "é": ""}
+    stored(state).load(fresh)
+    assert fresh["x"].tree == state["x"].tree
+    assert fresh["é"] == "😀"

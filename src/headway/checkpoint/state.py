@@ -27,6 +27,7 @@ from headway.checkpoint.manifest import Object
 from headway.checkpoint.placing import Placer
 from headway.checkpoint.sources import is_array, is_numpy_scalar, torch_loaded
 from headway.checkpoint.taking import Saved, Source, Taking, Values
+from headway.checkpoint.tree import is_text
 from headway.errors import CheckpointMismatch, UsageError
 
 _SHOWN = 10
@@ -207,6 +208,8 @@ def _leaves(node: Any, path: str, whole: Callable[[str], bool]) -> Iterator[tupl
     for key, each in items:
         if not isinstance(key, str | int):
             raise UsageError(f"{path or 'the state'} has the key {key!r}: keys of a state are strings or integers")
+        if not is_text(str(key)):
+            raise UsageError(f"{path or 'the state'} has the key {key!r}, which is no text, so it can't be in a name")
         yield from _leaves(each, f"{path}.{key}" if path else str(key), whole)
 
 

@@ -21,6 +21,7 @@ from headway.errors import CheckpointDamaged, UsageError
 from headway.extras import needed
 
 _EXACT = 2**53  # beyond it, readers that know only doubles change an integer
+_TOO_LONG = 10**4300  # where Python stops to read integers
 _ARRAYS = ("$array", "$tensor", "$scalar")
 _OF_TORCH = ("$dtype", "$quantized")
 CLASSED = ("$enum", "$namedtuple")  # which name a class
@@ -39,11 +40,11 @@ def encode(value: object, name: str, keep: Callable[[str, object], str | None]) 
     if isinstance(value, str):
         if kind is not str:
             raise _refused(value, name)
-        return value
+        return _text(value, name)
     if isinstance(value, float) and kind is float:
         return value if math.isfinite(value) else {"$float": repr(value)}
     if isinstance(value, int) and kind is int:
-        return value if abs(value) < _EXACT else {"$int": str(value)}
+        return value if abs(value) < _EXACT else {"$int": _decimal(value, name)}
     if kind.__module__.partition(".")[0] == "torch" and (special := _torch_values().marked(value)) is not None:
         return {special[0]: encode(special[1], name, keep)}
     mark = keep(name, value) if not isinstance(value, bytes) else None
@@ -61,7 +62,7 @@ def _encode_container(value: object, name: str, keep: Callable[[str, object], st
         case Counter() if kind is Counter:
             return {"$counter": [[below("key", key), below(key, count)] for key, count in value.items()]}
         case dict() if kind in _DICTS and all(type(key) is str and not key.startswith("$") for key in value):
-            return {key: below(key, each) for key, each in value.items()}
+            return {_text(key, f"a key of {name}"): below(key, each) for key, each in value.items()}
         case dict() if kind in _DICTS:
             return {"$dict": [[below("key", key), below(key, each)] for key, each in value.items()]}
         case list() if kind is list:
@@ -91,6 +92,30 @@ def _refused(value: object, name: str) -> UsageError:
         )
     plain = "dict" if base is Mapping else base.__name__
     return UsageError(f"{what}a kind of {plain} that would come back as a plain {plain}: give {plain}(…) of it")
+
+
+def _text(text: str, name: str) -> str:
+    """A string. Raises UsageError for one that UTF-8 can't write, such as `os.listdir` gives for a name in another encoding."""
+    if not is_text(text):
+        raise UsageError(f"{name or 'the state'} is {text!r}, a string that is no text: give the bytes of it (os.fsencode)")
+    return text
+
+
+def is_text(text: str) -> bool:
+    """Whether UTF-8 can write a string: there is no half of a surrogate pair in it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _decimal(value: int, name: str) -> str:
+    """An integer in decimal. Raises UsageError for one with more digits than Python reads."""
+    if abs(value) >= _TOO_LONG:
+        bits = value.bit_length()
+        raise UsageError(f"{name or 'the state'} is an integer of {bits} bits, which is too long: give the bytes of it (to_bytes)")
+    return str(value)
 
 
 def class_of(value: object) -> type[Any] | None:
