@@ -58,7 +58,7 @@ class Memory(Protocol):
         ...
 
     def address(self) -> int:
-        """Where it is. Two memories that are there at one time have different ones."""
+        """Where it is; 0: nowhere. Two memories that are there at one time have different ones."""
         ...
 
 

@@ -30,6 +30,7 @@ from headway.checkpoint.helper.points import reach
 from headway.checkpoint.inventory import Inventory
 from headway.checkpoint.lazy import OpenCheckpoint
 from headway.checkpoint.manifest import Manifest, Phase, Segment
+from headway.checkpoint.overlap import agree, overlaps
 from headway.checkpoint.plan_load import READ_BYTES, SHOWN, RankPlan, Read, Select, Want, plan_load, wants_of
 from headway.checkpoint.ranks import Alone, Ranks
 from headway.checkpoint.reading import Ranges, Spool, Spooled, check, each, in_a_row, open_source, split
@@ -250,7 +251,8 @@ class _Job:
 
     def _compare_ties(self, plan: RankPlan) -> None:
         """A tie of the state must not hide that the checkpoint has two different arrays, of which one would be dropped."""
-        if not plan.ties:
+        shared = list(overlaps(self._inventory.holdings))
+        if not plan.ties and not shared:
             return
         with OpenCheckpoint(self._backend, self._contents) as opened:
             for name, other in plan.ties:
@@ -258,6 +260,12 @@ class _Job:
                     raise CheckpointMismatch(
                         f"{name} is tied to {other} in the state, but {self._contents.label} has two different arrays for them. "
                         "Untie them, or load the rest by name. Nothing was changed"
+                    )
+            for one, each in shared:
+                if not agree(one, each, opened):
+                    raise CheckpointMismatch(
+                        f"{each.name} and {one.name} share memory in the state, but {self._contents.label} has two arrays for them "
+                        "that differ in it. Untie them, or load the rest by name. Nothing was changed"
                     )
             self._read_sizes.append(opened.bytes_read)
 
