@@ -194,6 +194,9 @@ class _Several:
     def version(self) -> int:
         return -1
 
+    def address(self) -> int:
+        return 0  # nowhere in particular
+
 
 @pytest.mark.parametrize("first", [1700, 2100, 2714])  # at the beginning of a block, inside, up to its end
 def test_only_the_blocks_that_are_needed_are_read(made: Made, first: int) -> None:
@@ -285,6 +288,9 @@ class FarMemory:
 
     def version(self) -> int:
         return -1
+
+    def address(self) -> int:
+        return self._near.address()
 
 
 def test_memory_of_another_device_is_filled(made: Made) -> None:

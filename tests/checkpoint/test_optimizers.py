@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from typing import Any
 
 import pytest
@@ -289,3 +290,13 @@ def test_an_optimizer_whose_state_dict_is_another_state_is_refused_by_name(kind:
     stepped(weight, optimizer)
     with pytest.raises(UsageError, match=rf"opt: state_dict\(\) of this {kind.__name__} {message}"):
         take({"w": weight, "opt": optimizer})
+
+
+@pytest.mark.parametrize(("slot", "kind"), [(0, "is of type int"), ("a.b", "has a dot"), (("exp", 1), "is of type tuple")])
+@pytest.mark.parametrize("value", [torch.zeros(2, 2), 3])
+def test_a_slot_that_would_come_back_as_another_is_refused_when_it_is_saved(slot: Any, kind: str, value: Any) -> None:
+    model = torch.nn.Linear(2, 2, bias=False)
+    optimizer = torch.optim.SGD(model.parameters())
+    optimizer.state[model.weight][slot] = value
+    with pytest.raises(UsageError, match=rf"opt: the SGD keeps the slot {re.escape(repr(slot))} of net\.weight, which {kind}"):
+        take({"net": model, "opt": optimizer})

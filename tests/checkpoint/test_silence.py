@@ -291,6 +291,14 @@ def test_a_part_of_the_state_that_gets_nothing_is_told(trained):
     assert "1 loaded, 4 left in the checkpoint (model.bias, " in repr(restored).replace("model.weight, model.bias", "model.bias, ")
 
 
+def test_an_optimizer_that_is_called_otherwise_and_gets_nothing_is_told(trained):
+    model = torch.nn.Linear(2, 2)
+    state = {"model": model, "optimizer": torch.optim.SGD(model.parameters(), lr=0.1), "n": 0}
+    with pytest.warns(RuntimeWarning, match="step 1 has nothing of optimizer: that stays as it is"):
+        hw.Checkpoints(trained).load(into=state, strict=False)
+    assert state["optimizer"].param_groups[0]["lr"] == 0.1
+
+
 def test_patterns_choose_with_or_without_the_first_word(trained):
     state = {"model": torch.nn.Linear(2, 2)}
     assert hw.Checkpoints(trained).load(into=state, select="weight").loaded == ("model.weight",)

@@ -9,6 +9,7 @@ import torch
 
 import headway as hw
 from headway.checkpoint import Trained
+from headway.checkpoint.state import take
 from headway.errors import CheckpointMismatch, UsageError
 
 
@@ -75,8 +76,46 @@ def test_tied_parameters_are_one(tmp_path: Any) -> None:
 
 
 class Extra(torch.nn.Linear):
+    """A layer that counts, and says so in a tensor and in its own way."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(2, 2)
+        self.seen, self.calls = torch.tensor(count), count
+
     def get_extra_state(self) -> Any:
-        return {"seen": 3}
+        return self.seen
+
+    def set_extra_state(self, state: Any) -> None:
+        self.seen = state
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        destination[prefix + "calls"] = torch.tensor(self.calls)
+
+    def _load_from_state_dict(self, state: Any, prefix: str, *rest: Any) -> None:
+        self.calls = int(state.pop(prefix + "calls"))
+        super()._load_from_state_dict(state, prefix, *rest)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_what_a_module_has_beside_arrays_comes_back(tmp_path: Any, whole: bool) -> None:
+    model, other = (torch.nn.Sequential(Extra(count), torch.nn.Linear(2, 2)) for count in (7, 0))
+    for each in (model, other):
+        each[0].weight.requires_grad_(False)
+    base = other[0].weight.clone()
+    with hw.Checkpoints(tmp_path) as ck:
+        ck.save({"model": Trained(model)}, 1).durable()
+        assert "model.0.weight" not in ck.open()
+        ck.load(into={"model": other if whole else Trained(other)}, strict=not whole)
+    assert (int(other[0].seen), other[0].calls) == (7, 7)
+    assert torch.equal(other[0].weight, base)
+    assert torch.equal(other[1].weight, model[1].weight)
+
+
+def test_wrappers_are_in_no_name_of_what_trains() -> None:
+    model = torch.nn.Linear(2, 2)
+    for wrapped in (torch.compile(model, backend="eager"), torch.nn.DataParallel(model)):
+        assert [each.name for each in take({"model": Trained(wrapped)}).holdings] == ["model.weight", "model.bias"]
 
 
 def test_what_can_be_no_part_that_trains_is_refused(tmp_path: Any) -> None:
@@ -85,5 +124,3 @@ def test_what_can_be_no_part_that_trains_is_refused(tmp_path: Any) -> None:
     ck = hw.Checkpoints(tmp_path)
     with pytest.raises(UsageError, match=r"model is Trained\(Linear\), and no parameter of the module requires gradients"):
         ck.save({"model": Trained(torch.nn.Linear(1, 1).requires_grad_(False))}, 1)
-    with pytest.raises(UsageError, match="_extra_state of the module is no tensor: give the whole module"):
-        ck.save({"model": Trained(Extra(1, 1))}, 1)

@@ -60,6 +60,7 @@ from headway.errors import CheckpointDamaged, CheckpointMismatch, Interrupted, N
 ORPHAN_WAIT_S = 60.0
 BATCHES = "batches_per_epoch"  # in the provenance of what `epochs` saves
 _LOOK_S = 0.05
+_STEPS = 2**63  # what the format counts to
 _MAKING = threading.Lock()  # of a saver, by one of several threads
 
 
@@ -184,6 +185,8 @@ class Checkpoints:
         step = _integer(step, "save(step=…)")
         if step < 0:
             raise UsageError(f"save(step={step}): a step says how many are done, so it is 0 or more")
+        if step >= _STEPS:
+            raise UsageError("save(step=…): give an integer below 2**63")
         kept = _numbers(metrics or {}, "save(metrics=…)")
         for name in [name for name, value in kept.items() if not math.isfinite(value)]:
             warnings.warn(f"step {step}: the metric {name}={kept.pop(name)} is not kept: it is no number", RuntimeWarning, 2)
@@ -447,7 +450,7 @@ class Checkpoints:
         raise CheckpointDamaged(f"{self.root} has no checkpoint that verifies:{found}")
 
     def _load(self, manifest: Manifest, into: Any, ranks: Ranks, asked: _Asked) -> Restored:
-        selection, layout = asked.selection, asked.layout
+        selection, layout = asked.selection.among(manifest.values), asked.layout
         fresh = asked.fresh and "imported" in manifest.provenance
         strict = asked.strict and not fresh
         began = time.perf_counter()
@@ -486,12 +489,12 @@ class Checkpoints:
             wanted = [_decode_wanted(each) for each in together(ranks, prepare)]
             names: set[str] = set().union(*(each.claimed for each in wanted))
             declined: set[str] = set().union(*(each.declined for each in wanted))
-            if asked.strict and selection.everything and into is not None:
+            if asked.strict and asked.selection.everything and into is not None:
                 refuse_unclaimed(manifest.objects, manifest.values, names | declined)
                 if layout is not None:
                     layout.check_rules(manifest.objects)
             missing = {name: kind for each in wanted for name, kind in each.missing.items()}
-            met = fit(manifest, names, missing, selection, into)
+            met = fit(manifest, names, missing, asked.selection, into)
             for why in dict.fromkeys(inventories[0].declined.values()):
                 warnings.warn(why, RuntimeWarning, stacklevel=4)
             parts = sorted({name.partition(".")[0] for name in missing}) if fresh else met.untouched
@@ -678,6 +681,8 @@ def _metric(name: str, value: Any) -> float:
         return float(value)
     except (TypeError, ValueError, RuntimeError):
         raise UsageError(f"the metric {name} is {value!r}: give a number") from None
+    except OverflowError:
+        raise UsageError(f"the metric {name} is an integer that no float holds: give a float") from None
 
 
 def _as_json(provenance: Mapping[str, Json]) -> dict[str, Json]:

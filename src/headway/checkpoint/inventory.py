@@ -9,8 +9,10 @@ is in none. Memory is seen as unsigned integers of the element's size, so elemen
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import msgspec
 
 from headway.checkpoint.boxes import Box
 from headway.checkpoint.manifest import Json, Object
@@ -56,7 +58,7 @@ class Memory(Protocol):
         ...
 
     def address(self) -> int:
-        """Where it is. Two memories that are there at one time have different ones."""
+        """Where it is; 0: nowhere. Two memories that are there at one time have different ones."""
         ...
 
 
@@ -114,3 +116,18 @@ class Inventory:
     accept: Callable[[Mapping[str, Json]], None] = lambda values: None
     missing: dict[str, str] = field(default_factory=dict)
     declined: dict[str, str] = field(default_factory=dict)
+
+    def part(self, wanted: Callable[[str], bool]) -> Inventory:
+        """The part of it with these names of arrays. Where another name of an array is wanted and the name that holds it is not,
+        the other one holds it: its bytes are those that are asked for."""
+        heads = {each.name: each.name for each in self.holdings if wanted(each.name)}
+        others = {name: each for name, each in self.aliases.items() if wanted(name)}
+        for name, each in others.items():
+            heads.setdefault(each.alias_of, name)
+        holdings = [replace(each, name=heads[each.name]) for each in self.holdings if each.name in heads]
+        aliases = {
+            name: msgspec.structs.replace(each, alias_of=heads[each.alias_of])
+            for name, each in others.items()
+            if heads[each.alias_of] != name
+        }
+        return replace(self, holdings=holdings, aliases=aliases)

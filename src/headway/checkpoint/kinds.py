@@ -2,8 +2,8 @@
 
 JSON knows few types. `tree` marks those that it would bend. What is left are members of enums, which would come back as the
 numbers or strings that they are: they are marked with the name of their class, and only a member of that class takes them, since
-no class is ever looked up by a name that was read. Other kinds of `int`, `str` and so on would lose what makes them so, and are
-refused when they are saved.
+no class is ever looked up by a name that was read (inside the state of an object, see `alike`). Other kinds of `int`, `str` and so
+on would lose what makes them so, and are refused when they are saved.
 """
 
 from __future__ import annotations
@@ -13,13 +13,11 @@ from enum import Enum
 from typing import Any
 
 from headway.checkpoint.manifest import Json
-from headway.checkpoint.sources import is_numpy_scalar
 from headway.checkpoint.taking import Taking
 from headway.checkpoint.tree import decode, encode
-from headway.errors import CheckpointMismatch, UsageError
+from headway.errors import CheckpointMismatch
 
 _MARK = "$enum"
-_BASES = (bool, int, float, complex, str, bytes)
 
 
 def put_enum(leaf: Any, taking: Taking, name: str, load: Callable[[Any], None]) -> bool:
@@ -36,20 +34,6 @@ def put_enum(leaf: Any, taking: Taking, name: str, load: Callable[[Any], None]) 
         member = _member(leaf, saved, name)
         taking.then(lambda values: load(member), name)
     return True
-
-
-def refuse_bent(leaf: Any, path: str) -> None:
-    """Raise UsageError for a value that would come back as one of another type."""
-    if isinstance(leaf, list | tuple | dict):
-        for key, each in leaf.items() if isinstance(leaf, dict) else enumerate(leaf):
-            refuse_bent(each, f"{path}.{key}")
-        return
-    base = next((base for base in _BASES if isinstance(leaf, base)), None)
-    if base is not None and type(leaf) is not base and (base in (str, bytes) or not is_numpy_scalar(leaf)):
-        raise UsageError(
-            f"{path or 'the state'} is a {type(leaf).__module__}.{type(leaf).__qualname__}, a kind of {base.__name__} that "
-            f"would come back as a plain {base.__name__}: give {base.__name__}(…) of it"
-        )
 
 
 def _is_marked(saved: Json) -> bool:

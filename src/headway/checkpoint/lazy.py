@@ -173,8 +173,12 @@ class LazyArray:
 
     def box(self, box: Box) -> Array:
         """The elements of a box, as an array of its extent."""
+        return self.raw(box).view(self.dtype)
+
+    def raw(self, box: Box) -> Array:
+        """The elements of a box as unsigned integers, whatever their type."""
         picks = [range(begin, begin + size) for begin, size in zip(box.offset, box.extent, strict=True)]
-        return self._read(picks).view(self.dtype)
+        return self._read(picks)
 
     def parts(self) -> list[Placed]:
         """The fragments that hold it."""

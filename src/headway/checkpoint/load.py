@@ -30,6 +30,7 @@ from headway.checkpoint.helper.points import reach
 from headway.checkpoint.inventory import Inventory
 from headway.checkpoint.lazy import OpenCheckpoint
 from headway.checkpoint.manifest import Manifest, Phase, Segment
+from headway.checkpoint.overlap import agree, overlaps
 from headway.checkpoint.plan_load import READ_BYTES, SHOWN, RankPlan, Read, Select, Want, plan_load, wants_of
 from headway.checkpoint.ranks import Alone, Ranks
 from headway.checkpoint.reading import Ranges, Spool, Spooled, check, each, in_a_row, open_source, split
@@ -121,7 +122,7 @@ class _Job:
     ) -> None:
         self._backend = backend
         self._contents = contents
-        self._inventory = inventory
+        self._inventory = inventory if select is None else inventory.part(select)
         self._ranks = ranks
         self._select = select or (lambda name: True)
         self._strict = strict
@@ -192,8 +193,7 @@ class _Job:
 
     def fill(self, plan: RankPlan) -> None:
         """Fill this rank's memory and give it the values; return when all ranks have."""
-        holdings = [holding for holding in self._inventory.holdings if self._select(holding.name)]
-        scatter = Scatter(self._contents, holdings, plan.fills)
+        scatter = Scatter(self._contents, self._inventory.holdings, plan.fills)
 
         def one(read: Read) -> None:
             with self._buffer() as buffer:
@@ -222,7 +222,7 @@ class _Job:
         if isinstance(self._source, Ranges):
             self._spool = Spool(in_memory=self._in_memory)
         path = "" if self._spool is None else str(self._spool.path)
-        return msgspec.msgpack.encode(_Hello(self._contents.manifest.id, wants_of(self._inventory, self._select), path))
+        return msgspec.msgpack.encode(_Hello(self._contents.manifest.id, wants_of(self._inventory), path))
 
     def _reachable(self, hosts: Sequence[str], hellos: Sequence[_Hello]) -> list[str]:
         """The hosts, if all ranks of each can open each other's spools (they can't in separate containers); else each rank
@@ -251,7 +251,8 @@ class _Job:
 
     def _compare_ties(self, plan: RankPlan) -> None:
         """A tie of the state must not hide that the checkpoint has two different arrays, of which one would be dropped."""
-        if not plan.ties:
+        shared = list(overlaps(self._inventory.holdings))
+        if not plan.ties and not shared:
             return
         with OpenCheckpoint(self._backend, self._contents) as opened:
             for name, other in plan.ties:
@@ -259,6 +260,12 @@ class _Job:
                     raise CheckpointMismatch(
                         f"{name} is tied to {other} in the state, but {self._contents.label} has two different arrays for them. "
                         "Untie them, or load the rest by name. Nothing was changed"
+                    )
+            for one, each in shared:
+                if not agree(one, each, opened):
+                    raise CheckpointMismatch(
+                        f"{each.name} and {one.name} share memory in the state, but {self._contents.label} has two arrays for them "
+                        "that differ in it. Untie them, or load the rest by name. Nothing was changed"
                     )
             self._read_sizes.append(opened.bytes_read)
 

@@ -11,6 +11,7 @@ statistics of its batches): what is to be kept is the first rank's, and that the
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -30,8 +31,8 @@ def is_module(value: object) -> bool:
     return isinstance(value, torch.nn.Module)
 
 
-def put_module(module: torch.nn.Module, taking: Taking, path: str) -> None:
-    """Put a module's parameters, persistent buffers, extra state and own state under a name."""
+def put_module(module: torch.nn.Module, taking: Taking, path: str, without: Collection[int] = ()) -> None:
+    """Put a module's parameters, persistent buffers, extra state and own state under a name, without parameters of these ids."""
     bases: dict[str, str] = {}
     wrappers: set[str] = set()
     senders: list[tuple[str, Any]] = []
@@ -43,7 +44,7 @@ def put_module(module: torch.nn.Module, taking: Taking, path: str) -> None:
             wrappers.add(prefix)
             senders += [(_joined(prefix, "module."), inner)] if _sends_buffers(inner) else []
         for name, parameter in inner._parameters.items():
-            if parameter is not None:
+            if parameter is not None and id(parameter) not in without:
                 taking.array(_joined(base, name), parameter, "param")
         for name, buffer in inner._buffers.items():
             if buffer is not None and name not in inner._non_persistent_buffers_set:

@@ -26,6 +26,7 @@ from typing import Any
 
 import torch
 
+from headway.checkpoint.alike import alike, classes_for
 from headway.checkpoint.cuts import uncut
 from headway.checkpoint.dtypes import torch_dtype
 from headway.checkpoint.flat import hold_range
@@ -145,14 +146,16 @@ class _Work:
                     "them in different groups"
                 )
 
+        classes = classes_for(taking.saved.values[names[0]], group, where) if names else {}
+
         def accept(values: Values) -> None:
-            loaded = decode(values[names[0]], _no_array)
+            loaded = decode(values[names[0]], _no_array, classes)
             loaded.pop(_KIND, None)
             for key, value in loaded.items():
                 if isinstance(group.get(key), torch.Tensor):
                     group[key].fill_(value)
                 else:
-                    group[key] = value
+                    group[key] = alike(group.get(key), value)
 
         if names:
             taking.then(accept, where)
@@ -193,6 +196,7 @@ class _Work:
             members = self.known[id(parameter)]
             slots = self.optimizer.state.get(parameter, {})
             for slot, value in slots.items():
+                self._refuse_nameless(members, slot)
                 if isinstance(value, torch.Tensor):
                     self._hold(parameter, members, slot, value)
                 else:
@@ -200,6 +204,16 @@ class _Work:
                         self.taking.tree(self._name(member, slot), value, "moment", _ignore)
             if self.masters and members[0].flat:
                 self._hold(parameter, members, _MASTER, parameter)
+
+    def _refuse_nameless(self, members: list[Member], slot: object) -> None:
+        """A slot is the last word of a name, so what is no single word would come back as another slot, or not at all."""
+        if type(slot) is not str or "." in slot:
+            kind = "has a dot" if type(slot) is str else f"is of type {type(slot).__qualname__}"
+            raise UsageError(
+                f"{self.path or 'the optimizer'}: the {type(self.optimizer).__qualname__} keeps the slot {slot!r} of "
+                f"{members[0].place.name if members else 'a parameter'}, which {kind}, so it has no name there: call it by "
+                "a string without dots, or give an object of your own with state_dict and load_state_dict around the optimizer"
+            )
 
     def _hold(self, parameter: Any, members: list[Member], slot: str, tensor: Any) -> None:
         local = local_of(tensor, self._name(members[0], slot), self.taking.saved is not None)

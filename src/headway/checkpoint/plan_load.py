@@ -126,14 +126,14 @@ class LoadPlan:
         return "\n".join(lines)
 
 
-def wants_of(inventory: Inventory, select: Select | None = None) -> tuple[Want, ...]:
-    """What this process wants, in the order of its holdings, and then what is tied. `select` says which names."""
+def wants_of(inventory: Inventory) -> tuple[Want, ...]:
+    """What this process wants, in the order of its holdings, and then what is tied."""
     wants = [
         Want(each.name, each.object.dtype, each.object.shape, tuple(piece.box for piece in each.pieces))
         for each in inventory.holdings
     ]
     wants += [Want(name, each.dtype, each.shape, (), each.alias_of) for name, each in inventory.aliases.items()]
-    return tuple(want for want in wants if select is None or select(want.name))
+    return tuple(wants)
 
 
 def plan_load(

@@ -57,9 +57,9 @@ class Fit(msgspec.Struct, frozen=True):
 
     @property
     def untouched(self) -> tuple[str, ...]:
-        """First words of the state that have parameters, and of which nothing is loaded."""
+        """First words of the state that the checkpoint lacks, and of which nothing is loaded: modules, optimizers, and all else."""
         touched = {_first(name) for name in self.loaded}
-        return tuple(sorted({_first(name) for name, kind in self.missing.items() if kind == "param"} - touched))
+        return tuple(sorted({_first(name) for name in self.missing} - touched))
 
 
 def fit(manifest: Manifest, claimed: Collection[str], missing: Mapping[str, str], selection: Selection, state: Any) -> Fit:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
+from headway.checkpoint.manifest import Json
 from headway.checkpoint.placing import fits
+from headway.checkpoint.tree import references
 from headway.errors import UsageError
 
 Select = Callable[[str], bool]
@@ -35,6 +37,14 @@ class Selection:
         if self._says is not None:
             return bool(self._says(name))
         return self.everything or any(fits(pattern, name) for pattern in self._patterns)
+
+    def among(self, values: Mapping[str, Json]) -> Select:
+        """The choice in a checkpoint with these values: the arrays in a value go where the value goes, which is nothing without
+        them."""
+        if self.everything:
+            return self
+        owner = {array: name for name, value in values.items() for _, array in references(value)}
+        return lambda name: self(owner.get(name, name))
 
     def unused(self, names: Collection[str]) -> str:
         """Why a part of the choice can't be meant: it fits none of the names. "" where all of it does."""

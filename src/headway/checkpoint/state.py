@@ -21,12 +21,13 @@ from enum import Enum
 from typing import Any
 
 from headway.checkpoint.inventory import Inventory
-from headway.checkpoint.kinds import put_enum, refuse_bent
+from headway.checkpoint.kinds import put_enum
 from headway.checkpoint.layout import Layout
 from headway.checkpoint.manifest import Object
 from headway.checkpoint.placing import Placer
 from headway.checkpoint.sources import is_array, is_numpy_scalar, torch_loaded
 from headway.checkpoint.taking import Saved, Source, Taking, Values
+from headway.checkpoint.tree import is_text
 from headway.errors import CheckpointMismatch, UsageError
 
 _SHOWN = 10
@@ -86,14 +87,15 @@ def take_for_load(
     wanted = select or (lambda name: True)
     taking = Taking(_placer(layout, coords), Saved(objects, values), wanted, strict=strict, rank=rank, ranks=ranks)
     put_all(state, taking)
-    inventory = taking.finish()
+    asked = taking.finish().part(wanted)
     if strict:
-        _refuse_misfits(inventory, objects, values, wanted)
-    kinds = dict.fromkeys(inventory.values, "") | {each.name: str(each.object.kind) for each in inventory.holdings}
-    inventory.missing = {name: kind for name, kind in kinds.items() if wanted(name) and name not in objects and name not in values}
-    inventory.holdings = [each for each in inventory.holdings if wanted(each.name) and (strict or each.name in objects)]
-    inventory.aliases = {name: each for name, each in inventory.aliases.items() if wanted(name)}
-    inventory.values = {name: each for name, each in inventory.values.items() if wanted(name) and name in values}
+        _refuse_misfits(asked, objects, values, wanted)
+    inventory = asked if strict else asked.part(lambda name: name in objects)
+    filled = {asked.aliases[each.name].alias_of for each in inventory.holdings if each.name in asked.aliases}  # by another name
+    kinds = dict.fromkeys(asked.values, "") | {each.name: str(each.object.kind) for each in asked.holdings}
+    kinds = {name: kind for name, kind in kinds.items() if wanted(name) and name not in filled}
+    inventory.missing = {name: kind for name, kind in kinds.items() if name not in objects and name not in values}
+    inventory.values = {name: each for name, each in asked.values.items() if wanted(name) and name in values}
     return inventory
 
 
@@ -206,6 +208,8 @@ def _leaves(node: Any, path: str, whole: Callable[[str], bool]) -> Iterator[tupl
     for key, each in items:
         if not isinstance(key, str | int):
             raise UsageError(f"{path or 'the state'} has the key {key!r}: keys of a state are strings or integers")
+        if not is_text(str(key)):
+            raise UsageError(f"{path or 'the state'} has the key {key!r}, which is no text, so it can't be in a name")
         yield from _leaves(each, f"{path}.{key}" if path else str(key), whole)
 
 
@@ -248,7 +252,6 @@ def _put_back(state: Any, taking: Taking, root: str, replace: Callable[[Any], No
         if put_enum(leaf, taking, name, _into(new, path)):
             continue
         if _is_plain(leaf):
-            refuse_bent(leaf, path)
             put = _into(new, path)
             taking.tree(name, leaf, "array", _refill(leaf, put) if isinstance(leaf, list) else put)
     if taking.saved is None:
@@ -337,8 +340,6 @@ def _refuse_misfits(inventory: Inventory, objects: Mapping[str, Object], values:
     wrong = []
     for holding in inventory.holdings:
         known = objects.get(holding.name)
-        if not wanted(holding.name):
-            continue
         if known is None:
             there = ", but a plain value in the checkpoint" if holding.name in values else ", but not in the checkpoint"
             wrong.append(f"{holding.name} is {'an array ' if holding.name in values else ''}in the state{there}")

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from headway.checkpoint.alike import alike, classes_for
 from headway.checkpoint.dtypes import numpy_dtype, torch_dtype
 from headway.checkpoint.inventory import Holding, Inventory, Piece
 from headway.checkpoint.manifest import Json, Kind, Object
@@ -176,10 +177,12 @@ class Taking:
         here = _arrays_of(current, name)
         for mark, reference in references(self.saved.values[name]):
             rooms[reference] = self._room(reference, mark, here.get(reference), kind)
-        self.then(
-            lambda values: load(decode(values[name], lambda mark, at: _scalar(rooms[at]) if mark == "$scalar" else rooms[at])),
-            name,
-        )
+        classes = classes_for(self.saved.values[name], current, name)
+
+        def array(mark: str, at: str) -> Any:
+            return rooms[at][()] if mark == "$scalar" else rooms[at]
+
+        self.then(lambda values: load(alike(current, decode(values[name], array, classes))), name)
 
     def missing(self, names: list[str]) -> CheckpointMismatch:
         """The error for what the checkpoint lacks."""
@@ -317,10 +320,6 @@ def _some(names: Iterable[str]) -> str:
     unique = list(dict.fromkeys(names))
     more = f" and {len(unique) - _SHOWN} more" if len(unique) > _SHOWN else ""
     return ", ".join(unique[:_SHOWN]) + more
-
-
-def _scalar(array: Any) -> Any:
-    return array[()]
 
 
 def _arrays_of(tree: object, name: str) -> dict[str, object]:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from headway.checkpoint.inventory import Inventory
 from headway.checkpoint.manifest import Manifest
 from headway.checkpoint.placing import Place, Placer
-from headway.checkpoint.selection import Selection
+from headway.checkpoint.selection import Select
 from headway.checkpoint.sources import local_of
 from headway.checkpoint.taking import Saved, Taking, fresh
 from headway.checkpoint.tree import decode, references
@@ -27,7 +27,7 @@ Arrays = Literal["numpy", "torch"]
 class Whole:
     """Room for all of a checkpoint that is chosen: what `inventory` fills, and `state` when it is filled."""
 
-    def __init__(self, manifest: Manifest, selection: Selection, arrays: Arrays | None) -> None:
+    def __init__(self, manifest: Manifest, selection: Select, arrays: Arrays | None) -> None:
         if arrays not in (None, "numpy", "torch"):
             raise UsageError(f"load(arrays={arrays!r}): 'numpy' or 'torch'")
         if arrays == "torch":
@@ -41,12 +41,15 @@ class Whole:
         self._names = [name for name in manifest.objects if selection(name) and name not in inside]
         self._rooms: dict[str, Any] = {}
         taking = Taking(Placer(), Saved(manifest.objects, manifest.values))
-        for name in (*self._names, *inside):
+        all_names = dict.fromkeys((*self._names, *inside))
+        for name in all_names:
             self._room(taking, name, as_tensor=inside.get(name, "$tensor" if self._torch else "$array") == "$tensor")
         for name in self._values:
             taking.value(name, None)
         taking.then(self._accept, "")
-        self.inventory: Inventory = taking.finish()
+        inventory = taking.finish()
+        inventory.aliases |= {name: manifest.objects[name] for name in all_names if manifest.objects[name].alias_of}
+        self.inventory: Inventory = inventory.part(all_names.__contains__)
 
     def _room(self, taking: Taking, name: str, *, as_tensor: bool) -> None:
         holder = self._manifest.objects[name].alias_of or name

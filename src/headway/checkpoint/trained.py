@@ -13,8 +13,9 @@ from headway.errors import UsageError
 
 
 class Trained(Source):
-    """The parameters of a module that require gradients, and all its buffers, since those of a frozen part change as well (running
-    means). Names are those of the whole module, and the optimizer finds its parameters.
+    """The parameters of a module that require gradients, and all else that it has: buffers, since those of a frozen part change as
+    well (running means), extra state and state of its own. Names are those of the whole module, and the optimizer finds its
+    parameters.
 
     What trains is asked at each save and load: freeze the same parameters before loading, or load with `strict=False`, also into
     the module itself. Everything else must be there already.
@@ -27,7 +28,7 @@ class Trained(Source):
     """
 
     def __init__(self, module: Any) -> None:
-        if not callable(getattr(module, "named_parameters", None)):
+        if not callable(getattr(module, "named_modules", None)):
             raise UsageError(f"Trained({type(module).__name__}): give a module of torch")
         self.module = module
 
@@ -36,15 +37,9 @@ class Trained(Source):
 
     def put_into(self, taking: Taking, path: str) -> None:
         """Put them there under the names that they have in the module."""
-        from headway.checkpoint.sources import is_tensor
-        from headway.checkpoint.state import put_all
+        from headway.checkpoint.module_state import put_module
 
         frozen = {id(each) for each in self.module.parameters() if not each.requires_grad}
-        kept = self.module.state_dict(keep_vars=True)
-        where = f"{path or 'the state'} is {self!r}, and"
-        if own := [name for name, each in kept.items() if not is_tensor(each)]:
-            raise UsageError(f"{where} {own[0]} of the module is no tensor: give the whole module")
-        trained = {name: each for name, each in kept.items() if id(each) not in frozen}
-        if not any(each.requires_grad for each in trained.values()):
-            raise UsageError(f"{where} no parameter of the module requires gradients")
-        put_all(trained, taking, path)
+        if all(id(each) in frozen for each in self.module.parameters()):
+            raise UsageError(f"{path or 'the state'} is {self!r}, and no parameter of the module requires gradients")
+        put_module(self.module, taking, path, frozen)
