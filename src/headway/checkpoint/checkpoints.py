@@ -29,7 +29,7 @@ import msgspec
 
 from headway.checkpoint.backend.base import open_backend
 from headway.checkpoint.backend.roots import refuse_unwritable, root_of
-from headway.checkpoint.boundaries import Boundaries, noting_sigterm
+from headway.checkpoint.boundaries import Boundaries, Sigterm, noting_sigterm
 from headway.checkpoint.catalog import find, manifests, newest
 from headway.checkpoint.collect import Report as Collected
 from headway.checkpoint.collect import collect
@@ -154,6 +154,7 @@ class Checkpoints:
         self._options: dict[str, Any] = {"buffers": buffers, "debug": debug, "deadline_s": deadline_s, "share": share}
         self._options["provenance"] = _as_json(provenance or {})
         self._saver: Saver | None = None
+        self._loops: list[Sigterm] = []
         self._came_from = ""
 
     def __repr__(self) -> str:
@@ -290,8 +291,9 @@ class Checkpoints:
             self._refuse_unwritable()
         self.prepare(state)
         last: Save | None = None
-        with noting_sigterm(self.root) as told:
+        with noting_sigterm(self.root, self.wait) as told:
             due = Boundaries(self._ranks(), every=every, every_s=every_s, total=total, stopping=lambda: told.came)
+            self._loops.append(told)
             try:
                 for step in range(first, total):
                     yield step
@@ -302,11 +304,13 @@ class Checkpoints:
                     if now.stop and told.of_run:
                         self.wait()
                     elif now.stop:
+                        told.cut = True
                         break
                 if last is not None:
                     last.durable()
                     told.saved = last.step
             finally:
+                self._loops.remove(told)
                 self.wait()
                 if (saver := self._own_saver()) is not None:
                     saver.sum_up()
@@ -349,14 +353,18 @@ class Checkpoints:
             saver.guard()
 
     def close(self, timeout_s: float | None = None) -> None:
-        """Wait for saves on their way and end the helper process. After `timeout_s` seconds, and at the deadline of the run
-        (`hw.deadline`), the helper goes on alone, which a warning says.
+        """Wait for saves on their way and end the helper process; SIGTERM ends the program again as it would without a loop. After
+        `timeout_s` seconds, and at the deadline of the run (`hw.deadline`), the helper goes on alone, which a warning says.
 
         A state whose save was skipped, and which is still the same, is saved now if no other was saved after it. (Of several ranks,
         which may come here one by one, none does: `save(…, may_skip=False)` for the last state.)"""
         saver, self._saver = self._own_saver(), None
-        if saver is not None:
-            saver.close(Patience(timeout_s))
+        try:
+            if saver is not None:
+                saver.close(Patience(timeout_s))
+        finally:
+            for told in self._loops:  # whose generators somebody still holds
+                told.leave()
 
     # --- loading -----------------------------------------------------------------------------------------------------
 
