@@ -676,15 +676,23 @@ def _refuse_other_epochs(manifest: Manifest, asked: _Asked) -> None:
 
 def _numbers(metrics: Any, what: str) -> dict[str, float]:
     """Metrics as they are kept. Arrays and tensors of one number are numbers."""
-    if not isinstance(metrics, Mapping) or not all(isinstance(name, str) for name in metrics):
+    if not isinstance(metrics, Mapping) or not all(isinstance(name, str) and _is_text(name) for name in metrics):
         raise UsageError(f"{what} is {metrics!r}: give numbers by name, such as {{'val_loss': 0.3}}")
     return {name: _metric(name, value) for name, value in metrics.items()}
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # half of a pair of surrogates
+        return False
+    return True
 
 
 def _metric(name: str, value: Any) -> float:
     try:
         return float(value)
-    except (TypeError, ValueError, RuntimeError):
+    except (TypeError, ValueError, RuntimeError, OverflowError):
         raise UsageError(f"the metric {name} is {value!r}: give a number") from None
 
 
