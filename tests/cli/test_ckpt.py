@@ -108,6 +108,18 @@ def test_ls_says_why_a_manifest_is_not_used(folder: Folder, copy: str) -> None:
     assert [each["newest"] for each in ckpt(folder, "ls", copy, "--json").json["checkpoints"]] == [False, True]
 
 
+def test_metrics_that_do_not_verify_are_told_by_ls_and_verify(folder: Folder, copy: str) -> None:
+    Checkpoints(folder.path / copy).add_metrics(20, {"later": 0.5})
+    (file,) = (folder.path / copy / "metrics").iterdir()
+    flip(file, 20)
+    answer = ckpt(folder, "ls", copy)
+    assert "metrics of step 20: " in answer.out + answer.err
+    (note,) = ckpt(folder, "ls", copy, "--json").json["notes"]
+    assert file.name in note
+    assert ckpt(folder, "verify", copy, "20").code == 3
+    assert ckpt(folder, "verify", copy, "30").code == 0
+
+
 def test_ls_of_an_empty_folder_says_so(folder: Folder) -> None:
     Path("empty").mkdir()
     answer = ckpt(folder, "ls", "empty")

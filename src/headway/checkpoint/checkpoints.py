@@ -40,7 +40,7 @@ from headway.checkpoint.lazy import OpenCheckpoint, open_checkpoint
 from headway.checkpoint.leases import SAVING, live, opened, pin, reading, unpin
 from headway.checkpoint.load import load
 from headway.checkpoint.manifest import Json, Manifest, Segment
-from headway.checkpoint.metrics import BEST, add_metrics, with_metrics
+from headway.checkpoint.metrics import BEST, add_metrics, read_later, with_metrics
 from headway.checkpoint.monitor import Listener, Monitor
 from headway.checkpoint.patience import Patience
 from headway.checkpoint.ranks import Ranks, ranks_here
@@ -527,7 +527,7 @@ class Checkpoints:
         return Restored(
             manifest.step,
             manifest.id,
-            with_metrics(self.backend, [manifest])[0].metrics,
+            read_later(self.backend).added_to([manifest])[0].metrics,
             done.bytes_read,
             seconds,
             (),
@@ -570,7 +570,7 @@ class Checkpoints:
 
     def metrics_of(self, step: int | str = "latest") -> dict[str, float]:
         """The metrics of a checkpoint: those that were saved with it, and those that `add_metrics` added."""
-        return with_metrics(self.backend, [find(self.backend, self._meant(step), self._note)])[0].metrics
+        return with_metrics(self.backend, [find(self.backend, self._meant(step), self._note)], self._note)[0].metrics
 
     def add_metrics(self, step: int | str, metrics: Mapping[str, float]) -> None:
         """Add numbers to a checkpoint that was saved before, as an evaluation gives them later. Of one name, the last counts. One

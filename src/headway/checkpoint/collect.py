@@ -12,7 +12,8 @@ this order: leases, then folders and manifests, is what makes it safe against re
 `leases`): who got a lease in time is seen, and a save that has committed and let go of its lease is seen by its manifest.
 
 Nothing that can't be understood is removed: a manifest that does not verify (or is of a later version) stays until it is taken
-away by hand, and while a segment that something needs can't be read, no data is swept at all, as nobody knows what it refers to.
+away by hand. So does a checkpoint whose metrics don't verify, where the best ones are kept. While a segment that something needs
+can't be read, no data is swept at all, as nobody knows what it refers to.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from headway.checkpoint.backend.base import Backend, Stat
 from headway.checkpoint.catalog import Catalog, flaw, manifests, place_of
 from headway.checkpoint.leases import READERS, SAVING, Live, live, pins
 from headway.checkpoint.manifest import ROOT_NAME, STEPS, Segment, unseal
-from headway.checkpoint.metrics import METRICS, with_metrics
+from headway.checkpoint.metrics import METRICS, read_later
 from headway.checkpoint.retention import Keep, kept, misnamed, summary_of
 from headway.checkpoint.stored import read_head, read_segment
 from headway.errors import CheckpointDamaged, NoCheckpoint, UsageError
@@ -149,10 +150,15 @@ def _date_back(backend: Backend, seen: Survey, now: float) -> None:
 
 def _wanted(backend: Backend, seen: Survey, keep: Keep, notes: list[str]) -> dict[str, tuple[str, ...]]:
     """The checkpoints that keep their manifest, and why."""
-    known = {each.id: each for each in with_metrics(backend, seen.catalog.checkpoints)}
+    later = read_later(backend)
+    known = {each.id: each for each in later.added_to(seen.catalog.checkpoints)}
     if wrong := misnamed(map(summary_of, known.values()), keep):
         raise UsageError(f"{backend.url}: {wrong}. Nothing was removed")
     why = {name: list(reasons) for name, reasons in kept(map(summary_of, known.values()), keep).items()}
+    for name in later.damaged if keep.best is not None else ():
+        if name in known:  # it may be the best
+            why.setdefault(name, []).append("its metrics do not verify")
+            notes.append(f"step {known[name].step} stays: {later.damaged[name]}. Take that file away by hand")
     for name in sorted(seen.pinned):
         if "pinned" not in why.setdefault(name, []):
             why[name].append("pinned")
@@ -173,7 +179,7 @@ def _wanted(backend: Backend, seen: Survey, keep: Keep, notes: list[str]) -> dic
 
 def _once_whole(backend: Backend, before: Survey, after: Survey) -> set[str]:
     """The folders without a manifest to which a checkpoint refers, be it one that goes now."""
-    there = {each.folder for each in (*after.catalog.checkpoints, *after.catalog.damaged)}
+    there = {each.folder for each in after.catalog.checkpoints} | {each.folder for each in after.catalog.damaged}
     if not set(after.folders) - there - {each.folder for each in before.catalog.checkpoints}:
         return set()  # as it is where nothing is shared
     shared: set[str] = set()
