@@ -252,6 +252,15 @@ def test_export_writes_a_file_that_safetensors_opens(folder: Folder, root: str) 
     assert "nothing is overwritten" in again.err
 
 
+def test_export_tells_of_names_that_it_does_not_write(folder: Folder) -> None:
+    embedding = np.zeros((3, 2))
+    with Checkpoints(folder.path / "tied") as checkpoints:
+        checkpoints.save({"model": {"embed": embedding, "head": embedding}}, step=1).durable()
+    assert "model.head is tied to model.embed" in ckpt(folder, "export", "tied", "out.safetensors").err
+    answer = ckpt(folder, "export", "tied", "other.safetensors", "--strip", "model.", "--json")
+    assert answer.json["tied"] == {"head": "embed"}
+
+
 def test_export_deals_a_large_model_to_several_files(folder: Folder, root: str) -> None:
     answer = ckpt(folder, "export", root, "model", "--shard-size", "1MiB")
     names = [line.split()[0] for line in answer.out.splitlines()]

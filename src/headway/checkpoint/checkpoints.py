@@ -33,7 +33,7 @@ from headway.checkpoint.boundaries import Boundaries, Sigterm, noting_sigterm
 from headway.checkpoint.catalog import find, manifests, newest
 from headway.checkpoint.collect import Report as Collected
 from headway.checkpoint.collect import collect
-from headway.checkpoint.copies import refuse_copies
+from headway.checkpoint.copies import refuse_copies, refuse_unwritable_arrays
 from headway.checkpoint.inventory import Inventory
 from headway.checkpoint.layout import Layout
 from headway.checkpoint.lazy import OpenCheckpoint, open_checkpoint
@@ -225,7 +225,8 @@ class Checkpoints:
             metrics: asked at each save for what to keep with it.
 
         Raises:
-            UsageError: there is a copy in the state, such as what `state_dict()` gave, which does not go on with the training.
+            UsageError: there is a copy in the state, such as what `state_dict()` gave, which does not go on with the training, or
+                an array that can't be loaded into (read-only, or expanded).
             CheckpointDamaged: there are checkpoints, but none that verifies. (Only where there is none does it start afresh.)
             CheckpointMismatch: the newest does not fit the state.
             StoreError: the root can't be written, before the first step; or the last step could not be saved.
@@ -286,6 +287,7 @@ class Checkpoints:
         if every_s is not None and not _positive(every_s):
             raise UsageError(f"steps(every_s={every_s!r}): give a number of seconds above 0")
         refuse_copies(state)
+        refuse_unwritable_arrays(state)
         first = self._begin(state, asked)
         if first < total:
             self._refuse_unwritable()
