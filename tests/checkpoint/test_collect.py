@@ -92,6 +92,22 @@ def test_a_file_that_a_kept_checkpoint_uses_stays_wherever_it_is(root: Backend) 
     assert {place_of(file.rpartition("/")[0]) for file in names(root, "steps")} == {place_of(folder_of(30, "id30"))}
 
 
+def test_a_file_goes_at_once_when_the_last_that_shares_it_goes(root: Backend) -> None:
+    commit(root, "id10", 10, writers=2)
+    commit(root, "id20", 20, uses=[data_file("id10", 10, 0), data_file("id10", 10, 1)])
+    collect(root, ONE)
+    assert len(names(root, folder_of(10, "id10"))) == 2
+    commit(root, "id30", 30, uses=[data_file("id10", 10, 1)])
+    assert data_file("id10", 10, 0) in collect(root, ONE, dry_run=True).swept
+    collect(root, ONE)
+    assert names(root, folder_of(10, "id10")) == [data_file("id10", 10, 1)]  # what is still shared keeps only itself
+    commit(root, "id40", 40)
+    write_segments(root, "young", 50, write_data(root, "young", 50))
+    collect(root, ONE)
+    assert names(root, folder_of(10, "id10")) == []
+    assert len(names(root, folder_of(50, "young"))) == 2  # which may be a save on its way
+
+
 def test_the_reasons_are_given(root: Backend) -> None:
     for step in (10, 20, 30):
         commit(root, f"id{step}", step)

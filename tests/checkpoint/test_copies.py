@@ -88,3 +88,14 @@ def test_one_save_keeps_what_state_dict_gave(tmp_path: Any) -> None:
         fresh.load_state_dict(into["opt"])
     assert torch.equal(fresh.state[weight]["exp_avg"], optimizer.state[weight]["exp_avg"])
     assert fresh.param_groups[0]["lr"] == 0.001
+
+
+@pytest.mark.parametrize(
+    "array",
+    [np.frombuffer(bytes(8), "f4"), np.broadcast_to(np.zeros(1), (3,)), torch.zeros(1).expand(3), torch.zeros(2, 1).expand(2, 3)],
+)
+def test_an_array_that_no_load_can_write_to_is_refused_before_the_training_begins(tmp_path: Any, array: Any) -> None:
+    with hw.Checkpoints(tmp_path) as ck:
+        with pytest.raises(UsageError, match=r"parts\.1 can't be loaded into"):
+            next(ck.steps({"w": np.zeros(2), "parts": [np.ones(1), array]}, total=2, every=1))
+        ck.save({"w": array}, step=1).durable()  # once is fine

@@ -269,6 +269,81 @@ def test_the_handler_is_gone_when_the_loop_is_left(tmp_path):
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
+FORKING = """
+import os, signal, sys
+import numpy as np
+import headway as hw
+
+def forked():
+    ready, told = os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(told, b"x")
+        signal.pause()
+        os._exit(7)
+    os.read(ready, 1)
+    os.kill(child, signal.SIGTERM)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+with hw.Checkpoints(sys.argv[1]) as ck:
+    for step in ck.steps({"w": np.zeros(3)}, total=1, every=1):
+        print(forked())
+        assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+"""
+
+
+def test_a_fork_inside_of_the_loop_ends_by_sigterm(tmp_path):
+    command = [sys.executable, "-W", "ignore", "-c", FORKING, tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    assert (done.stdout, done.returncode) == (f"{-signal.SIGTERM}\n", 0), done.stderr
+    assert saved(tmp_path) == [1]
+
+
+def test_close_takes_the_handler_back_from_a_loop_whose_generator_somebody_still_holds(tmp_path):
+    ck = hw.Checkpoints(tmp_path)
+    held = ck.steps({"w": np.zeros(3)}, total=30, every=10)
+    next(held)
+    assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+    ck.close()
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    held.close()
+
+
+LOOPS = """
+import signal, sys
+import numpy as np
+import headway as hw
+
+first, other = hw.Checkpoints(sys.argv[1] + "/first"), hw.Checkpoints(sys.argv[1] + "/other")
+
+def inner(told_at):
+    for step in other.steps({"v": np.zeros(3)}, total=40, every=40):
+        if step == told_at:
+            signal.raise_signal(signal.SIGTERM)
+
+outer = first.steps({"w": np.zeros(3)}, total=3, every=1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("loops", "in_first", "in_other", "last"),
+    [
+        ("next(outer); signal.raise_signal(signal.SIGTERM); first.close()", [], [], "step that was under way is not saved"),
+        ("next(outer); inner(3)", [], [4], "step that was under way is not saved"),  # the outer one was left, and is held
+        ("for step in outer: step and inner(3)", [1], [4], "step that was under way is not saved"),
+        ("for step in outer: inner(39)", [1], [40], "step 1 is saved"),
+    ],
+)
+def test_sigterm_ends_a_program_with_several_loops(tmp_path, loops, in_first, in_other, last):
+    for name in ("first", "other"):
+        (tmp_path / name).mkdir()
+    command = [sys.executable, "-W", "ignore", "-c", f"{LOOPS}\n{loops}\nprint('not reached')", tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    assert (done.stdout, done.returncode) == ("", -signal.SIGTERM), done.stderr
+    assert (saved(tmp_path / "first"), saved(tmp_path / "other")) == (in_first, in_other)
+    assert last in done.stderr.splitlines()[-1]
+
+
 def test_epochs_go_on_in_the_middle_of_one(tmp_path):
     state, seen = {"w": np.zeros(3)}, []
     with hw.Checkpoints(tmp_path, buffers=20) as ck:

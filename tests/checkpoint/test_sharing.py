@@ -12,10 +12,9 @@ from gang import Gang
 
 import headway as hw
 from headway.checkpoint.backend.local import LocalBackend
-from headway.checkpoint.collect import collect
 from headway.checkpoint.diff import diff
 from headway.checkpoint.helper.messages import Still
-from headway.checkpoint.helper.sharing import FILES, Basis, Place, Shelf, places_in, referring
+from headway.checkpoint.helper.sharing import FILES, Basis, Place, Shelf, lively, places_in, referring
 from headway.checkpoint.manifest import Fragment, Object, Segment
 from headway.checkpoint.retention import Keep
 from headway.checkpoint.safetensors_files import export_safetensors
@@ -91,7 +90,6 @@ def test_what_others_refer_to_stays_until_the_last_of_them_goes(tmp_path):
     loads(tmp_path, {3: seen[3]})
     lora.base.weight.data.mul_(2)
     _, seen, _ = train(tmp_path, (4, 5), lora, keep=Keep(last=1))
-    collect(LocalBackend(tmp_path), Keep(last=1), grace_s=0)  # an hour after it was written, by itself
     assert not [file for file in on_disk(tmp_path) if file in first]
     loads(tmp_path, {5: seen[5]})
 
@@ -139,6 +137,22 @@ def test_arrays_that_tell_nothing_are_shared_once_they_were_seen_unchanged(tmp_p
         for step, first in ((4, 3.0), (5, -1.0)):
             ck.load(into=state, step=step)
             assert (state["data"][3], state["w"][0]) == (first, step)
+
+
+def test_tensors_that_stop_changing_one_by_one_keep_no_large_files(tmp_path):
+    state = {f"layer{number}": np.full(12_500, float(number)) for number in range(10)}
+    with hw.Checkpoints(tmp_path, keep=Keep(last=1)) as ck:
+        for step in range(1, 13):
+            for number in range(step - 1, 10):
+                state[f"layer{number}"] += 1
+            ck.save(state, step).durable()
+            ck.wait()
+    assert sum(on_disk(tmp_path).values()) < 1.5 * 1_000_000
+    expected = {name: value.copy() for name, value in state.items()}
+    for value in state.values():
+        value[:] = 0
+    hw.Checkpoints(tmp_path).load(into=state)
+    assert all((state[name] == value).all() for name, value in expected.items())
 
 
 def test_sharing_can_be_left_out(tmp_path):
@@ -237,6 +251,17 @@ def test_only_boxes_with_equal_hashes_in_files_of_our_own_are_referred_to(tmp_pa
     assert basis.find("steps/a", (1,), (4,), "1" * 32) is None
     (tmp_path / "steps" / "a").unlink()
     assert Basis(places, LocalBackend(tmp_path)).find("steps/a", (0,), (4,), "1" * 32) is None
+
+
+def test_only_files_of_which_half_is_still_as_it_was_are_referred_to():
+    def found(file, name, nbytes):
+        fragment = Fragment(name, (0,), (nbytes,), 2, "1" * 32)
+        return Still(name, Object("U8", (nbytes,)), (0,), (nbytes,), 0, nbytes), Place(
+            fragment, Segment(file, 102, 2, "h", (fragment,))
+        )
+
+    boxes = [found("steps/a", "w", 20), found("steps/a", "v", 30), found("steps/b", "u", 49), found("steps/c", "t", 100)]
+    assert [still.name for still, _ in lively(boxes)] == ["w", "v", "t"]
 
 
 def test_a_save_refers_to_so_many_files_and_no_more(tmp_path):

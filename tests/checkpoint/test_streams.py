@@ -119,6 +119,25 @@ def test_streams_follow_their_shards_when_ranks_change(maker: str) -> None:
     assert {key: numbers(streams[key]) for streams in after for key in streams} == expected
 
 
+@pytest.mark.parametrize("seed", [7, [7, 2**90], ["0xabc", 3]])
+@pytest.mark.parametrize("fresh", [7, 8])
+def test_what_a_generator_spawns_next_is_restored_with_it(seed: Any, fresh: int) -> None:
+    one, other = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(4,))), np.random.default_rng(fresh)
+    one.spawn(2)
+    checkpoint = stored({"s": Streams({0: one})})
+    checkpoint.load({"s": Streams({0: other})})
+    assert numbers(one) == numbers(other)
+    assert [numbers(each) for each in one.spawn(2)] == [numbers(each) for each in other.spawn(2)]
+
+
+def test_a_checkpoint_that_knows_nothing_of_spawning_loads() -> None:
+    one, other = np.random.default_rng(7), np.random.default_rng(8)
+    checkpoint = stored({"s": Streams({0: one})})
+    del checkpoint.values["s.0"]["seed"]
+    checkpoint.load({"s": Streams({0: other})})
+    assert numbers(one) == numbers(other)
+
+
 def test_shards_have_different_numbers_and_one_seed_gives_the_same_ones() -> None:
     one, other = Streams.dealt(4, rank=0, ranks=1, seed=3), Streams.dealt(4, rank=1, ranks=2, seed=3)
     drawn = {key: tuple(numbers(one[key])) for key in one}

@@ -108,6 +108,18 @@ def test_ls_says_why_a_manifest_is_not_used(folder: Folder, copy: str) -> None:
     assert [each["newest"] for each in ckpt(folder, "ls", copy, "--json").json["checkpoints"]] == [False, True]
 
 
+def test_metrics_that_do_not_verify_are_told_by_ls_and_verify(folder: Folder, copy: str) -> None:
+    Checkpoints(folder.path / copy).add_metrics(20, {"later": 0.5})
+    (file,) = (folder.path / copy / "metrics").iterdir()
+    flip(file, 20)
+    answer = ckpt(folder, "ls", copy)
+    assert "metrics of step 20: " in answer.out + answer.err
+    (note,) = ckpt(folder, "ls", copy, "--json").json["notes"]
+    assert file.name in note
+    assert ckpt(folder, "verify", copy, "20").code == 3
+    assert ckpt(folder, "verify", copy, "30").code == 0
+
+
 def test_ls_of_an_empty_folder_says_so(folder: Folder) -> None:
     Path("empty").mkdir()
     answer = ckpt(folder, "ls", "empty")
@@ -238,6 +250,15 @@ def test_export_writes_a_file_that_safetensors_opens(folder: Folder, root: str) 
     again = ckpt(folder, "export", root, "out.safetensors", "--safetensors")
     assert again.code == 2
     assert "nothing is overwritten" in again.err
+
+
+def test_export_tells_of_names_that_it_does_not_write(folder: Folder) -> None:
+    embedding = np.zeros((3, 2))
+    with Checkpoints(folder.path / "tied") as checkpoints:
+        checkpoints.save({"model": {"embed": embedding, "head": embedding}}, step=1).durable()
+    assert "model.head is tied to model.embed" in ckpt(folder, "export", "tied", "out.safetensors").err
+    answer = ckpt(folder, "export", "tied", "other.safetensors", "--strip", "model.", "--json")
+    assert answer.json["tied"] == {"head": "embed"}
 
 
 def test_export_deals_a_large_model_to_several_files(folder: Folder, root: str) -> None:

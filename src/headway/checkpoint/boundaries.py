@@ -7,12 +7,14 @@ because the first steps may be the fast ones of a loop that skips what it did be
 
 SIGTERM is how a scheduler says that the machine is taken away. The handler only notes it; the step that is under way is finished,
 saved, and durable, and then the signal is given again to whatever it would have done. Where the program has a handler of its own,
-and in threads, none is set. Inside a run the signal is the run's: it waits some seconds for its calls and then stops them. There
+and in threads, none is set; forks have none. A loop that begins while another one goes on shares its handler: only the inner step
+can be finished and saved then. Inside a run the signal is the run's: it waits some seconds for its calls and then stops them. There
 the step is saved as well, and the loop goes on until the run stops it; a call that ended by itself would count as ended.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -27,6 +29,7 @@ import msgspec
 from headway.checkpoint.ranks import Ranks
 from headway.checkpoint.together import together
 from headway.engine.handle import current
+from headway.engine.interrupts import give_back, keep_from_forks
 from headway.pools.current import run_is_ending, worker_call
 
 LOOK_S = 1.0
@@ -110,56 +113,116 @@ class Boundaries:
         return msgspec.msgpack.encode(_Word(self._stopping(), late, next_look))
 
 
-class Sigterm:
-    """Whether SIGTERM came, and to whom.
-
-    `of_run`: this is a call of a run, which ends it. `saved`: the step that was saved because of it.
-    """
+class _Heard:
+    """SIGTERM, as the loops of this process hear of it. One handler serves them all: loops in each other, and a loop that was left
+    but whose generator somebody still holds, as tqdm does."""
 
     def __init__(self) -> None:
-        self._frame = current.get()
-        self.of_run = self._frame is not None or worker_call() is not None
-        self.saved: int | None = None
-        self._at: float | None = None
+        self.at: float | None = None
+        self.loops: list[Sigterm] = []
 
-    @property
-    def came(self) -> bool:
-        if self._frame is not None:
-            return self._frame.call._engine.ready.ending
-        return self._at is not None or run_is_ending()
+    def join(self, loop: Sigterm) -> None:
+        """Let a loop hear of it, unless the program has a handler of its own."""
+        handler = signal.getsignal(signal.SIGTERM)
+        if handler is signal.SIG_DFL:
+            keep_from_forks(signal.SIGTERM, self.note)
+        elif handler != self.note:
+            return
+        self.loops.append(loop)
 
     def note(self, number: int, frame: FrameType | None) -> None:
         """The handler. A launcher passes on what the scheduler sends to everybody anyway, so a second signal right after the first
         means nothing; one that comes later means that nobody wants to wait."""
         now = time.monotonic()
-        if self._at is None:
-            self._at = now
-        elif now - self._at > AGAIN_S:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if self.loops and self.at is None:
+            self.at = now
+        elif self.at is None or now - self.at > AGAIN_S:
+            give_back(signal.SIGTERM, self.note)
             signal.raise_signal(signal.SIGTERM)
 
-    def say(self, root: str, error: BaseException | None) -> None:
+    def end(self) -> None:
+        """No loop hears of it any more."""
+        self.at = None
+        if threading.current_thread() is threading.main_thread():  # else the handler stays, and acts as if it was not there
+            give_back(signal.SIGTERM, self.note)
+
+    def forget(self) -> None:
+        """In a fork: the loops are those of its parent."""
+        self.at = None
+        self.loops.clear()
+
+
+_heard = _Heard()
+os.register_at_fork(after_in_child=_heard.forget)
+
+
+class Sigterm:
+    """Whether SIGTERM came, and to whom.
+
+    `of_run`: this is a call of a run, which ends it. `saved`: the step that was saved because of it. `cut`: the loop has ended
+    before its last step because of it.
+    """
+
+    def __init__(self, root: str, wait: Callable[[], object]) -> None:
+        self._root, self._wait = root, wait
+        self._frame = current.get()
+        self.of_run = self._frame is not None or worker_call() is not None
+        self.saved: int | None = None
+        self.cut = False
+        if not self.of_run and threading.current_thread() is threading.main_thread():
+            _heard.join(self)
+
+    @property
+    def came(self) -> bool:
+        if self._frame is not None:
+            return self._frame.call._engine.ready.ending
+        return (self in _heard.loops and _heard.at is not None) or run_is_ending()
+
+    def leave(self, error: BaseException | None = None) -> None:
+        """Hear of it no longer. What came meanwhile is given again when the last loop leaves, or one that was cut: the step of a
+        loop around that one can't be finished."""
+        if self not in _heard.loops:
+            return
+        _heard.loops.remove(self)
+        came = _heard.at is not None
+        if came:
+            self._say(error)
+        if came and self.cut:
+            _end_the_others()
+        if not _heard.loops:
+            _heard.end()
+            if came:
+                signal.raise_signal(signal.SIGTERM)
+
+    def _say(self, error: BaseException | None) -> None:
         """The last words of a process that ends by the signal: nothing else would be seen of it."""
         if isinstance(error, Exception):
             traceback.print_exception(error)
         saved = "the step that was under way is not saved" if self.saved is None else f"step {self.saved} is saved"
-        print(f"headway: told to end (SIGTERM); {saved}: {root}", file=sys.stderr)  # noqa: T201
+        print(f"headway: told to end (SIGTERM); {saved}: {self._root}", file=sys.stderr)  # noqa: T201
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError, ValueError, AttributeError):
                 stream.flush()
 
 
+def _end_the_others() -> None:
+    """Let the saves of the loops around one that was cut become durable."""
+    while _heard.loops:
+        loop = _heard.loops[-1]
+        error: Exception | None = None
+        try:
+            loop._wait()
+        except Exception as raised:
+            error = raised
+        loop._say(error)
+        _heard.loops.remove(loop)
+
+
 @contextmanager
-def noting_sigterm(root: str) -> Iterator[Sigterm]:
-    """Note SIGTERM instead of ending at once, where nobody else does. What came meanwhile is given again at the end."""
-    told = Sigterm()
-    ours = (
-        not told.of_run
-        and threading.current_thread() is threading.main_thread()
-        and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    )
-    if ours:
-        signal.signal(signal.SIGTERM, told.note)
+def noting_sigterm(root: str, wait: Callable[[], object] = lambda: None) -> Iterator[Sigterm]:
+    """Note SIGTERM instead of ending at once, where nobody else does. What came meanwhile is given again at the end. `wait` returns
+    when no save of the loop is on its way."""
+    told = Sigterm(root, wait)
     error: BaseException | None = None
     try:
         yield told
@@ -167,8 +230,4 @@ def noting_sigterm(root: str) -> Iterator[Sigterm]:
         error = raised
         raise
     finally:
-        if ours and signal.getsignal(signal.SIGTERM) == told.note:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        if ours and told.came:
-            told.say(root, error)
-            signal.raise_signal(signal.SIGTERM)
+        told.leave(error)

@@ -134,7 +134,7 @@ def find(backend: Backend, step: int | str, note: Note = lambda why: None) -> Ma
         catalog = manifests(backend)
         for each in catalog.damaged:
             note(each.why)
-        chosen_best = best(with_metrics(backend, catalog.checkpoints), *parse_best(step), backend.url)
+        chosen_best = best(with_metrics(backend, catalog.checkpoints, note), *parse_best(step), backend.url)
         return next(each for each in catalog.checkpoints if each.id == chosen_best.id)
     if step == "latest":
         found = newest(backend)

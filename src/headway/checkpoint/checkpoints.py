@@ -29,18 +29,18 @@ import msgspec
 
 from headway.checkpoint.backend.base import open_backend
 from headway.checkpoint.backend.roots import refuse_unwritable, root_of
-from headway.checkpoint.boundaries import Boundaries, noting_sigterm
+from headway.checkpoint.boundaries import Boundaries, Sigterm, noting_sigterm
 from headway.checkpoint.catalog import find, manifests, newest
 from headway.checkpoint.collect import Report as Collected
 from headway.checkpoint.collect import collect
-from headway.checkpoint.copies import refuse_copies
+from headway.checkpoint.copies import refuse_copies, refuse_unwritable_arrays
 from headway.checkpoint.inventory import Inventory
 from headway.checkpoint.layout import Layout
 from headway.checkpoint.lazy import OpenCheckpoint, open_checkpoint
 from headway.checkpoint.leases import SAVING, live, opened, pin, reading, unpin
 from headway.checkpoint.load import load
 from headway.checkpoint.manifest import Json, Manifest, Segment
-from headway.checkpoint.metrics import BEST, add_metrics, with_metrics
+from headway.checkpoint.metrics import BEST, add_metrics, read_later, with_metrics
 from headway.checkpoint.monitor import Listener, Monitor
 from headway.checkpoint.patience import Patience
 from headway.checkpoint.ranks import Ranks, ranks_here
@@ -155,6 +155,7 @@ class Checkpoints:
         self._options: dict[str, Any] = {"buffers": buffers, "debug": debug, "deadline_s": deadline_s, "share": share}
         self._options["provenance"] = _as_json(provenance or {})
         self._saver: Saver | None = None
+        self._loops: list[Sigterm] = []
         self._came_from = ""
 
     def __repr__(self) -> str:
@@ -227,7 +228,8 @@ class Checkpoints:
             metrics: asked at each save for what to keep with it.
 
         Raises:
-            UsageError: there is a copy in the state, such as what `state_dict()` gave, which does not go on with the training.
+            UsageError: there is a copy in the state, such as what `state_dict()` gave, which does not go on with the training, or
+                an array that can't be loaded into (read-only, or expanded).
             CheckpointDamaged: there are checkpoints, but none that verifies. (Only where there is none does it start afresh.)
             CheckpointMismatch: the newest does not fit the state.
             StoreError: the root can't be written, before the first step; or the last step could not be saved.
@@ -288,13 +290,15 @@ class Checkpoints:
         if every_s is not None and not _positive(every_s):
             raise UsageError(f"steps(every_s={every_s!r}): give a number of seconds above 0")
         refuse_copies(state)
+        refuse_unwritable_arrays(state)
         first = self._begin(state, asked)
         if first < total:
             self._refuse_unwritable()
         self.prepare(state)
         last: Save | None = None
-        with noting_sigterm(self.root) as told:
+        with noting_sigterm(self.root, self.wait) as told:
             due = Boundaries(self._ranks(), every=every, every_s=every_s, total=total, stopping=lambda: told.came)
+            self._loops.append(told)
             try:
                 for step in range(first, total):
                     yield step
@@ -305,11 +309,13 @@ class Checkpoints:
                     if now.stop and told.of_run:
                         self.wait()
                     elif now.stop:
+                        told.cut = True
                         break
                 if last is not None:
                     last.durable()
                     told.saved = last.step
             finally:
+                self._loops.remove(told)
                 self.wait()
                 if (saver := self._own_saver()) is not None:
                     saver.sum_up()
@@ -352,14 +358,18 @@ class Checkpoints:
             saver.guard()
 
     def close(self, timeout_s: float | None = None) -> None:
-        """Wait for saves on their way and end the helper process. After `timeout_s` seconds, and at the deadline of the run
-        (`hw.deadline`), the helper goes on alone, which a warning says.
+        """Wait for saves on their way and end the helper process; SIGTERM ends the program again as it would without a loop. After
+        `timeout_s` seconds, and at the deadline of the run (`hw.deadline`), the helper goes on alone, which a warning says.
 
         A state whose save was skipped, and which is still the same, is saved now if no other was saved after it. (Of several ranks,
         which may come here one by one, none does: `save(…, may_skip=False)` for the last state.)"""
         saver, self._saver = self._own_saver(), None
-        if saver is not None:
-            saver.close(Patience(timeout_s))
+        try:
+            if saver is not None:
+                saver.close(Patience(timeout_s))
+        finally:
+            for told in self._loops:  # whose generators somebody still holds
+                told.leave()
 
     # --- loading -----------------------------------------------------------------------------------------------------
 
@@ -522,7 +532,7 @@ class Checkpoints:
         return Restored(
             manifest.step,
             manifest.id,
-            with_metrics(self.backend, [manifest])[0].metrics,
+            read_later(self.backend).added_to([manifest])[0].metrics,
             done.bytes_read,
             seconds,
             (),
@@ -565,7 +575,7 @@ class Checkpoints:
 
     def metrics_of(self, step: int | str = "latest") -> dict[str, float]:
         """The metrics of a checkpoint: those that were saved with it, and those that `add_metrics` added."""
-        return with_metrics(self.backend, [find(self.backend, self._meant(step), self._note)])[0].metrics
+        return with_metrics(self.backend, [find(self.backend, self._meant(step), self._note)], self._note)[0].metrics
 
     def add_metrics(self, step: int | str, metrics: Mapping[str, float]) -> None:
         """Add numbers to a checkpoint that was saved before, as an evaluation gives them later. Of one name, the last counts. One
@@ -671,9 +681,17 @@ def _refuse_other_epochs(manifest: Manifest, asked: _Asked) -> None:
 
 def _numbers(metrics: Any, what: str) -> dict[str, float]:
     """Metrics as they are kept. Arrays and tensors of one number are numbers."""
-    if not isinstance(metrics, Mapping) or not all(isinstance(name, str) for name in metrics):
+    if not isinstance(metrics, Mapping) or not all(isinstance(name, str) and _is_text(name) for name in metrics):
         raise UsageError(f"{what} is {metrics!r}: give numbers by name, such as {{'val_loss': 0.3}}")
     return {name: _metric(name, value) for name, value in metrics.items()}
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # half of a pair of surrogates
+        return False
+    return True
 
 
 def _metric(name: str, value: Any) -> float:

@@ -5,13 +5,15 @@ A checkpoint may use files in the folder of another one, so folders are not simp
 1. Decide which checkpoints go, and remove their manifests. From then on they don't exist.
 2. Look again, mark every file that something may still need, and sweep the rest of `steps/`.
 
-The second half knows nothing of the first except which folders need no grace; a collector that is killed anywhere leaves whole
-checkpoints and rubbish, and the next one sweeps the rubbish. Looking again, in this order: leases, then folders and manifests,
-is what makes it safe against readers and savers that come in between (see `leases`): who got a lease in time is seen, and a save
-that has committed and let go of its lease is seen by its manifest.
+The second half knows nothing of the first except which folders need no grace. Those are the folders whose manifest goes, and those
+in which a checkpoint has a file that it shares: only what exists is shared, so they had a manifest once and are no save on its way.
+A collector that is killed anywhere leaves whole checkpoints and rubbish, and the next one sweeps the rubbish. Looking again, in
+this order: leases, then folders and manifests, is what makes it safe against readers and savers that come in between (see
+`leases`): who got a lease in time is seen, and a save that has committed and let go of its lease is seen by its manifest.
 
 Nothing that can't be understood is removed: a manifest that does not verify (or is of a later version) stays until it is taken
-away by hand, and while a segment that something needs can't be read, no data is swept at all, as nobody knows what it refers to.
+away by hand. So does a checkpoint whose metrics don't verify, where the best ones are kept. While a segment that something needs
+can't be read, no data is swept at all, as nobody knows what it refers to.
 """
 
 from __future__ import annotations
@@ -28,9 +30,9 @@ from headway.checkpoint.backend.base import Backend, Stat
 from headway.checkpoint.catalog import Catalog, flaw, manifests, place_of
 from headway.checkpoint.leases import READERS, SAVING, Live, live, pins
 from headway.checkpoint.manifest import ROOT_NAME, STEPS, Segment, unseal
-from headway.checkpoint.metrics import METRICS, with_metrics
+from headway.checkpoint.metrics import METRICS, read_later
 from headway.checkpoint.retention import Keep, kept, misnamed, summary_of
-from headway.checkpoint.stored import read_head
+from headway.checkpoint.stored import read_head, read_segment
 from headway.errors import CheckpointDamaged, NoCheckpoint, UsageError
 from headway.journal.clocks import SET_BACK_S
 
@@ -81,7 +83,7 @@ def collect(backend: Backend, keep: Keep, *, grace_s: float = GRACE_S, dry_run: 
         backend: the root.
         keep: which checkpoints to keep. Besides these: HEAD's, the newest whole one, pinned ones and those that are being read.
         grace_s: files without a manifest stay for so many seconds after the newest of their folder was written: they may
-            belong to a save that holds no lease.
+            belong to a save that holds no lease. Not those beside a file that a checkpoint refers to or did until now.
         dry_run: only say what would be done.
         now: the time by the store's clock; None: ask it.
 
@@ -101,7 +103,7 @@ def collect(backend: Backend, keep: Keep, *, grace_s: float = GRACE_S, dry_run: 
     else:
         backend.delete([f"{each.folder}/{ROOT_NAME}" for each in going])
         after = survey(backend, now, sweep=False)
-    gone = {each.folder for each in going}
+    gone = {each.folder for each in going} | _once_whole(backend, before, after)
     stays = _staying(after, wanted, gone, now, grace_s)
     marks = _marks(backend, after, stays, notes)
     rubbish = _rubbish(after, stays, marks)
@@ -148,10 +150,15 @@ def _date_back(backend: Backend, seen: Survey, now: float) -> None:
 
 def _wanted(backend: Backend, seen: Survey, keep: Keep, notes: list[str]) -> dict[str, tuple[str, ...]]:
     """The checkpoints that keep their manifest, and why."""
-    known = {each.id: each for each in with_metrics(backend, seen.catalog.checkpoints)}
+    later = read_later(backend)
+    known = {each.id: each for each in later.added_to(seen.catalog.checkpoints)}
     if wrong := misnamed(map(summary_of, known.values()), keep):
         raise UsageError(f"{backend.url}: {wrong}. Nothing was removed")
     why = {name: list(reasons) for name, reasons in kept(map(summary_of, known.values()), keep).items()}
+    for name in later.damaged if keep.best is not None else ():
+        if name in known:  # it may be the best
+            why.setdefault(name, []).append("its metrics do not verify")
+            notes.append(f"step {known[name].step} stays: {later.damaged[name]}. Take that file away by hand")
     for name in sorted(seen.pinned):
         if "pinned" not in why.setdefault(name, []):
             why[name].append("pinned")
@@ -168,6 +175,18 @@ def _wanted(backend: Backend, seen: Survey, keep: Keep, notes: list[str]) -> dic
             break
         notes.append(f"{each.folder} is not whole: {wrong}")
     return {known[name].folder: tuple(reasons) for name, reasons in why.items() if name in known}
+
+
+def _once_whole(backend: Backend, before: Survey, after: Survey) -> set[str]:
+    """The folders without a manifest to which a checkpoint refers, be it one that goes now."""
+    there = {each.folder for each in after.catalog.checkpoints} | {each.folder for each in after.catalog.damaged}
+    if not set(after.folders) - there - {each.folder for each in before.catalog.checkpoints}:
+        return set()  # as it is where nothing is shared
+    shared: set[str] = set()
+    for ref in {ref.file: ref for each in before.catalog.checkpoints for ref in each.segments}.values():
+        with contextlib.suppress(CheckpointDamaged):
+            shared.add(_folder_of(read_segment(backend, ref).file))
+    return shared - there
 
 
 def _staying(

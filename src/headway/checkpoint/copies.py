@@ -3,7 +3,8 @@
 Other libraries are given `{"opt": optimizer.state_dict()}`. As a part of one save that is right. In a loop that saves the same
 state again and again it is not: the dictionary stays what it was before the first step, so the object itself has to be there. What
 such dictionaries look like is known, so they are refused before the training begins. (Those of modules hold the module's own
-tensors and go on with it; only what is no tensor in them does not.)
+tensors and go on with it; only what is no tensor in them does not.) So are arrays into which nothing can be loaded: the loop would
+save them, and could not be started again.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from headway.checkpoint.per_rank import PerRank
-from headway.checkpoint.sources import is_numpy_array, is_tensor
+from headway.checkpoint.sources import is_numpy_array, is_tensor, local_of
 from headway.errors import UsageError
 
 _SCHEDULE = (
@@ -33,6 +34,27 @@ def refuse_copies(state: Any) -> None:
             f"{path or 'the state'} is {what}: a copy of this moment, which every save of the loop would repeat. Give {instead} "
             "itself: what it is by then is taken at each save"
         )
+
+
+def refuse_unwritable_arrays(state: Any, path: str = "") -> None:
+    """Raise UsageError for an array of a state that can be saved, and never be loaded into when the training is started again."""
+    if isinstance(state, PerRank):
+        refuse_unwritable_arrays(state.value, path)
+    elif isinstance(state, dict | list | tuple):
+        for key, each in state.items() if isinstance(state, dict) else enumerate(state):
+            refuse_unwritable_arrays(each, f"{path}.{key}" if path else str(key))
+    elif is_numpy_array(state) or (is_tensor(state) and not _lacks_memory(state)):
+        try:
+            local_of(state, path, writable=True)
+        except UsageError as error:
+            error.add_note("Only what can be loaded again goes on when the training is started again")
+            raise
+
+
+def _lacks_memory(tensor: Any) -> bool:
+    from headway.checkpoint.torch_state import lacks_memory
+
+    return lacks_memory(tensor)
 
 
 def _copies(node: Any, path: str) -> Iterator[tuple[str, str, str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import random
 import sys
+import warnings
 from typing import Any
 
 from headway.checkpoint.sources import is_numpy_array, is_tensor
@@ -19,7 +20,7 @@ def state_of(generator: Any, name: str) -> Any:
         version, words, gauss = generator.getstate()
         return {"kind": "python", "version": version, "words": np.array(words, "uint32"), "gauss": gauss}
     if isinstance(generator, np.random.Generator):
-        return {"kind": "numpy", "bits": generator.bit_generator.state}
+        return {"kind": "numpy", "bits": generator.bit_generator.state, **_seed_of(generator.bit_generator)}
     if isinstance(generator, np.random.RandomState):
         return {"kind": "numpy-legacy", "bits": generator.get_state(legacy=False)}
     torch = sys.modules.get("torch")
@@ -52,10 +53,49 @@ def restore(generator: Any, saved: Any, name: str) -> None:
         generator.setstate((saved["version"], tuple(map(int, as_array(saved["words"]))), saved["gauss"]))
     elif saved["kind"] == "numpy":
         generator.bit_generator.state = saved["bits"]
+        if "seed" in saved and saved["seed"] != _seed_of(generator.bit_generator).get("seed"):
+            _give_seed(generator.bit_generator, saved)
     elif saved["kind"] == "numpy-legacy":
         generator.set_state(saved["bits"])
     else:
         generator.set_state(importlib.import_module("torch").from_numpy(as_array(saved["bytes"]).copy()))
+
+
+def _seed_of(bits: Any) -> dict[str, Any]:
+    """What `spawn` makes the next generator of, where there is something to spawn from."""
+    import numpy as np
+
+    seed = bits.seed_seq
+    if not isinstance(seed, np.random.SeedSequence):
+        return {}
+    told = {
+        "entropy": _plain(seed.entropy),
+        "key": list(seed.spawn_key),
+        "pool": seed.pool_size,
+        "spawned": seed.n_children_spawned,
+    }
+    return {"seed": told}
+
+
+def _plain(entropy: Any) -> Any:
+    """Entropy as it is kept: a number, or numbers and hexadecimal strings in a list."""
+    if isinstance(entropy, str):
+        return entropy
+    return list(map(_plain, entropy)) if hasattr(entropy, "__len__") else int(entropy)
+
+
+def _give_seed(bits: Any, saved: Any) -> None:
+    """Only unpickling sets the seed of a generator that there is."""
+    import numpy as np
+
+    told = saved["seed"]
+    seed = np.random.SeedSequence(
+        told["entropy"], spawn_key=told["key"], pool_size=told["pool"], n_children_spawned=told["spawned"]
+    )
+    try:
+        bits.__setstate__((saved["bits"], seed))
+    except TypeError:  # numpy before 2
+        warnings.warn("what a generator of numpy spawns is not restored: that needs numpy 2", RuntimeWarning, stacklevel=2)
 
 
 def as_array(value: Any) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import secrets
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
@@ -28,16 +28,39 @@ def add_metrics(backend: Backend, id: str, metrics: Mapping[str, float], now: fl
     backend.put(f"{METRICS}/{id}-{secrets.token_hex(6)}", seal(record))
 
 
-def with_metrics(backend: Backend, checkpoints: Iterable[Manifest]) -> list[Manifest]:
-    """The same checkpoints with the metrics that were measured later as well. A file of them that is damaged is left out."""
-    later: dict[str, list[Measured]] = {}
+class Later(msgspec.Struct, frozen=True):
+    """What was measured later, by the id of the checkpoint, and why some of it can't be read."""
+
+    measured: dict[str, list[Measured]]
+    damaged: dict[str, str]
+
+    def added_to(self, checkpoints: Iterable[Manifest]) -> list[Manifest]:
+        """The same checkpoints with these metrics as well."""
+        return [_with(each, self.measured.get(each.id, [])) for each in checkpoints]
+
+
+def read_later(backend: Backend) -> Later:
+    """All metrics that were measured later. The name of a file says whose they are, whether it verifies or not."""
+    later = Later({}, {})
     for file, _ in backend.files(METRICS):
         try:
-            found = unseal(backend.get(file), Measured, file)
-        except (CheckpointDamaged, NoCheckpoint):
-            continue
-        later.setdefault(found.id, []).append(found)
-    return [_with(each, later.get(each.id, [])) for each in checkpoints]
+            found = unseal(backend.get(file), Measured, f"{backend.url}/{file}")
+        except NoCheckpoint:
+            continue  # collected since it was listed
+        except CheckpointDamaged as error:
+            later.damaged[file.rpartition("/")[2].rpartition("-")[0]] = str(error)
+        else:
+            later.measured.setdefault(found.id, []).append(found)
+    return later
+
+
+def with_metrics(backend: Backend, checkpoints: Iterable[Manifest], note: Callable[[str], None]) -> list[Manifest]:
+    """The same checkpoints with the metrics that were measured later as well. `note` is told of those that can't be read."""
+    known, later = list(checkpoints), read_later(backend)
+    for each in known:
+        if each.id in later.damaged:
+            note(f"metrics of step {each.step}: {later.damaged[each.id]}")
+    return later.added_to(known)
 
 
 def _with(manifest: Manifest, later: list[Measured]) -> Manifest:

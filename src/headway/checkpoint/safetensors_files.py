@@ -172,6 +172,11 @@ def export_safetensors(
     return [*files, *((index,) if index else ())]
 
 
+def tied_names(contents: Contents, *, select: str = "*", strip: str = "") -> dict[str, str]:
+    """The names that an export does not write, because what they name is written under another one."""
+    return _choose(contents, select, strip).tied
+
+
 def _choose(contents: Contents, select: str, strip: str) -> _Chosen:
     tensors: dict[str, Wanted] = {}
     tied: dict[str, str] = {}

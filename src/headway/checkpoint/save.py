@@ -17,8 +17,9 @@ import secrets
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -233,10 +234,11 @@ class Saver:
         lost, self._lost = self._lost, {}
 
         def say() -> bytes:
-            taken.append(self._take(state, layout))
-            table = xxhash.xxh3_128_hexdigest(msgspec.msgpack.encode(table_of(taken[0])))
-            word = _Word(step, secrets.token_hex(6), table, taken[0].values, self._full(), lost)
-            return msgspec.msgpack.encode(word)
+            with self._reading_the_state():
+                taken.append(take(state, layout, rank=self._ranks.rank, ranks=self._ranks.size))
+                table = xxhash.xxh3_128_hexdigest(msgspec.msgpack.encode(table_of(taken[0])))
+                word = _Word(step, secrets.token_hex(6), table, taken[0].values, self._full(), lost)
+                return msgspec.msgpack.encode(word)  # a string or a number may have no form in it
 
         words = [_decode_word(said) for said in together(self._ranks, say)]
         for rank, word in enumerate(words):
@@ -246,10 +248,11 @@ class Saver:
                 self._give_up(id, f"rank {rank}: {why}")
         return taken[0], words
 
-    def _take(self, state: Any, layout: Layout | None) -> Inventory:
-        """What this process holds. An object of the state that raises ends no training, once its state was saved."""
+    @contextmanager
+    def _reading_the_state(self) -> Iterator[None]:
+        """What is raised here ends no training, once the state was saved: an object of the state may raise anything."""
         try:
-            return take(state, layout, rank=self._ranks.rank, ranks=self._ranks.size)
+            yield
         except Exception as error:
             if not self._agreement.begun or isinstance(error, CheckpointError | UsageError):
                 raise

@@ -34,7 +34,10 @@ from headway.errors import SaveFailed
 SLICE_BYTES = 16 << 20
 LOOKED_AT = 64  # elements of each guarded tensor: each may cost a cache miss, in the time that the training waits
 _TELL_BYTES = 4 << 20
-_ADVICE = "wait for the save's `staged()` before you change the state outside of an optimizer's step"
+_ADVICE = (
+    "before you change the state outside of an optimizer's step (as the forward of an Embedding with `max_norm` does), call "
+    "`guard()` of the Checkpoints, or `staged()` of the save"
+)
 
 
 class Item(NamedTuple):

@@ -21,13 +21,14 @@ from headway.checkpoint.backend.base import Backend
 from headway.checkpoint.blocks import Block, Contents
 from headway.checkpoint.boxes import whole
 from headway.checkpoint.manifest import ROOT_NAME, Manifest, Segment, seal
+from headway.checkpoint.metrics import METRICS, with_metrics
 from headway.checkpoint.plan_load import READ_BYTES, Read, coalesced
 from headway.checkpoint.reading import damaged_blocks, each, open_source, split
 from headway.checkpoint.stored import read_manifest, read_segment
 from headway.errors import CheckpointDamaged, CheckpointError
 
 THREADS = 4
-Kind = Literal["manifest", "segment", "missing", "truncated", "longer", "header", "block", "unreadable", "coverage"]
+Kind = Literal["manifest", "segment", "missing", "truncated", "longer", "header", "block", "unreadable", "coverage", "metrics"]
 Progress = Callable[[int, int], None]  # bytes done, bytes in all
 
 
@@ -104,6 +105,7 @@ def verify(backend: Backend, checkpoint: Manifest | str, progress: Progress | No
     problems += _coverage(contents)
     check = _Check(backend, contents, progress)
     problems += check.run(threads or min(THREADS, os.cpu_count() or 1))
+    with_metrics(backend, [manifest], lambda why: problems.append(Problem("metrics", METRICS, why)))
     files = 1 + len(manifest.segments) + len(segments)
     return Report(contents.label, tuple(problems), files, check.blocks, check.done, time.perf_counter() - began)
 

@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-_taken: dict[int, Any] = {}  # signals that are the runs', with the handlers that they had
+_taken: dict[int, Any] = {}  # signals that no fork is to have as they are here, with the handlers that they had
+_of_runs: set[int] = set()  # those of them that are the runs'
 _runs: list[tuple[Callable[[int], None], Callable[[int], None]]] = []  # those that go on in the main thread hear of them, each
 
 
@@ -46,19 +47,28 @@ def keep_from_forks(number: int, handler: Any) -> None:
     signal.signal(number, handler)
 
 
+def give_back(number: int, handler: Any) -> None:
+    """Take a handler of `keep_from_forks` back, unless the program has set another one since."""
+    before = _taken.pop(number, signal.SIG_DFL)
+    if signal.getsignal(number) == handler:
+        signal.signal(number, before)
+
+
 def _take(loop: asyncio.AbstractEventLoop) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         if _is_default(number):
             _taken[number] = signal.getsignal(number)
+            _of_runs.add(number)
             loop.add_signal_handler(number, _tell_all, number)  # which wakes the loop
             signal.signal(number, _tell_all_at_once)
 
 
 def _return(loop: asyncio.AbstractEventLoop) -> None:
-    for number, handler in list(_taken.items()):
-        del _taken[number]
+    for number in list(_of_runs):
+        handler = _taken.pop(number)
         loop.remove_signal_handler(number)
         signal.signal(number, handler)
+    _of_runs.clear()
 
 
 def _tell_all(number: int) -> None:
@@ -97,14 +107,15 @@ def _let_go() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, _forking.blocked)
 
 
-def _give_back() -> None:
+def _give_all_back() -> None:
     if _taken:
         signal.set_wakeup_fd(-1)
         for number in _taken:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
         _taken.clear()  # what it forks in turn has handlers of its own
+        _of_runs.clear()
         _runs.clear()
     _let_go()
 
 
-os.register_at_fork(before=_hold, after_in_parent=_let_go, after_in_child=_give_back)
+os.register_at_fork(before=_hold, after_in_parent=_let_go, after_in_child=_give_all_back)

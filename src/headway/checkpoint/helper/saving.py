@@ -11,6 +11,7 @@ import contextlib
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import msgspec
 import xxhash
@@ -19,7 +20,7 @@ from headway.checkpoint.backend.base import Backend, DataWriter
 from headway.checkpoint.dtypes import NBYTES
 from headway.checkpoint.helper.messages import Still, WriterPlan, Written
 from headway.checkpoint.helper.points import reach
-from headway.checkpoint.helper.sharing import Basis, Place, referring
+from headway.checkpoint.helper.sharing import Basis, Place, lively, referring
 from headway.checkpoint.manifest import Fragment, Phase, Segment, SegmentRef, block_hashes, block_nbytes, folder_of, seal
 from headway.checkpoint.write import Part, put_segment, write_segment
 from headway.errors import HeadwayError, SaveFailed
@@ -125,12 +126,12 @@ def write(save: Save, backend: Backend, basis: Basis | None = None) -> Written:
             raise
     reach("helper:before-segment")
     try:
-        refs, there = _put_still(save, backend, basis, still)
-        shared = sum(each.nbytes for each in there)
+        stilled = _put_still(save, backend, basis, still)
+        shared = sum(each.nbytes for each in stilled.shared)
         phases = (hash_phase, Phase("write", began, time.time() - began, plan.nbytes - shared))
         told = (*save.phases, *phases)
         size = plan.of_file_nbytes
-        segment = Segment(save.data_file, size, plan.header_nbytes, header_hash, fragments, plan.writer, told, refs)
+        segment = Segment(save.data_file, size, plan.header_nbytes, header_hash, fragments, plan.writer, told, stilled.refs)
         backend.put(save.segment_file, seal(segment))
         save.segments.append(segment)
     except BaseException:
@@ -138,31 +139,41 @@ def write(save: Save, backend: Backend, basis: Basis | None = None) -> Written:
             backend.delete(save.files)
         raise
     reach("helper:after-segment")
-    unchanged = [each.name for each in there]
-    unchanged += [each.name for each in fragments if each.hashes and basis.find(each.name, each.offset, each.extent, each.hashes)]
-    return Written(plan.id, plan.nbytes, hash_s, write_s, wait_s, phases, shared, tuple(dict.fromkeys(unchanged)))
+    written = [each.name for each in fragments if each.hashes and basis.find(each.name, each.offset, each.extent, each.hashes)]
+    unchanged = tuple(dict.fromkeys([*stilled.unchanged, *written]))
+    return Written(plan.id, plan.nbytes, hash_s, write_s, wait_s, phases, shared, unchanged)
 
 
-def _put_still(
-    save: Save, backend: Backend, basis: Basis, still: list[tuple[Still, str]]
-) -> tuple[tuple[SegmentRef, ...], list[Still]]:
-    """Put down where everything is that was said to be still as it was. The segments, and what of it was there already."""
+class _Stilled(NamedTuple):
+    """What became of that which was said to be still as it was: where it is, what of it is shared, and the names of what is."""
+
+    refs: tuple[SegmentRef, ...]
+    shared: list[Still]
+    unchanged: list[str]
+
+
+def _put_still(save: Save, backend: Backend, basis: Basis, still: list[tuple[Still, str]]) -> _Stilled:
+    """Put down where everything is that was said to be still as it was: in earlier files, or in a new one."""
     found: list[tuple[Still, Place]] = []
-    parts: list[Part] = []
     for each, hashes in still:
         place = basis.find(each.name, each.offset, each.extent, hashes)
         if place is not None:
             found.append((each, place))
-        else:
-            parts.append(Part(each.name, each.object, each.box, save.view[each.start : each.start + each.nbytes]))
+    shared = lively(found)
+    there = {each.start for each, _ in shared}
+    parts = [
+        Part(each.name, each.object, each.box, save.view[each.start : each.start + each.nbytes])
+        for each, _ in still
+        if each.start not in there
+    ]
     writer, refs = save.plan.writer, []
-    segments = [msgspec.structs.replace(each, writer=f"{writer}-{at:05d}") for at, each in enumerate(referring(found))]
+    segments = [msgspec.structs.replace(each, writer=f"{writer}-{at:05d}") for at, each in enumerate(referring(shared))]
     if parts:
         segments.append(write_segment(backend, save.folder, f"{writer}-{STILL}", parts, save.plan.id))
     for segment in segments:
         save.segments.append(segment)
         refs.append(put_segment(backend, save.folder, segment))
-    return tuple(refs), [each for each, _ in found]
+    return _Stilled(tuple(refs), [each for each, _ in shared], [each.name for each, _ in found])
 
 
 def _feed(save: Save, sink: DataWriter) -> tuple[float, float]:

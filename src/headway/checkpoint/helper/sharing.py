@@ -102,6 +102,19 @@ def places_in(segments: Iterable[Segment]) -> dict[Key, Place]:
     }
 
 
+def lively(found: Sequence[tuple[Still, Place]]) -> list[tuple[Still, Place]]:
+    """Those in files of which at least half is still as it was. What a checkpoint shares then costs at most twice its size,
+    however its tensors stop changing: a few small ones don't keep a large file."""
+    live: dict[str, int] = {}
+    for still, place in found:
+        live[place.segment.file] = live.get(place.segment.file, 0) + still.nbytes
+    return [
+        (still, place)
+        for still, place in found
+        if 2 * live[place.segment.file] >= place.segment.nbytes - place.segment.header_nbytes
+    ]
+
+
 def referring(found: Sequence[tuple[Still, Place]]) -> list[Segment]:
     """Segments that say where these boxes are: one for each file, without a writer's name yet."""
     by_file: dict[str, list[Place]] = {}

@@ -14,7 +14,7 @@ from headway.checkpoint.backend.roots import root_of
 from headway.checkpoint.catalog import SHORTEST, newest
 from headway.checkpoint.catalog import places as places_of
 from headway.checkpoint.manifest import Manifest
-from headway.checkpoint.safetensors_files import INDEX_SUFFIX, SUFFIX, export_safetensors, import_safetensors
+from headway.checkpoint.safetensors_files import INDEX_SUFFIX, SUFFIX, export_safetensors, import_safetensors, tied_names
 from headway.cli import console
 from headway.cli.ckpt.roots import existing, open_one, read_size
 from headway.errors import NoCheckpoint, UsageError
@@ -25,12 +25,14 @@ _OTHER_FILES = {".pt", ".pth", ".bin", ".ckpt", ".json", ".npz", ".pkl", ".gguf"
 
 
 class ExportDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """`headway ckpt export --json`: the files, the index of several last."""
+    """`headway ckpt export --json`: the files, the index of several last. `tied`: names that are only in a file's metadata, because
+    what they name is written under another one."""
 
     step: int
     id: str
     files: list[str]
     nbytes: int
+    tied: dict[str, str]
 
 
 class ImportDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,14 +59,17 @@ def export(root: str, places: Sequence[str], *, shard_size: str | None, select: 
     _refuse_odd_target(target, backend, only=len(places) == 1)
     with open_one(backend, step) as checkpoint:
         files = export_safetensors(backend, checkpoint.contents, target, select=select, strip=strip, shard_nbytes=shard_nbytes)
-        manifest = checkpoint.manifest
+        manifest, tied = checkpoint.manifest, tied_names(checkpoint.contents, select=select, strip=strip)
     nbytes = sum(file.stat().st_size for file in files)
     if as_json:
-        console.print_json(ExportDocument(step=manifest.step, id=manifest.id, files=[str(file) for file in files], nbytes=nbytes))
+        names = [str(file) for file in files]
+        console.print_json(ExportDocument(step=manifest.step, id=manifest.id, files=names, nbytes=nbytes, tied=tied))
         return
     for file in files:
         console.out().print(f"{file}  {words.nbytes(file.stat().st_size)}", markup=False)
     console.note(f"step {manifest.step} ({manifest.id}): every block was verified")
+    for name, kept in tied.items():
+        console.note(f"{name} is tied to {kept}, which is written once: the other name is in the file's metadata")
 
 
 def _refuse_odd_target(target: Path, backend: Backend, *, only: bool) -> None:

@@ -13,7 +13,7 @@ from headway.checkpoint.catalog import find, manifests, place_of
 from headway.checkpoint.collect import Report, collect
 from headway.checkpoint.leases import pin, pins, unpin
 from headway.checkpoint.manifest import Manifest
-from headway.checkpoint.metrics import with_metrics
+from headway.checkpoint.metrics import read_later
 from headway.checkpoint.retention import Keep
 from headway.cli import console
 from headway.cli.ckpt.roots import existing, passed_over, refuse_no_root
@@ -55,7 +55,7 @@ def collect_garbage(root: str, last: int | None, every: int | None, best: str | 
     keep = Keep(last=last if last is not None else 1 if ruled else EVERYTHING, every=every, best=_best(best) if best else None)
     backend = existing(root)
     refuse_no_root(root, backend)
-    _refuse_what_keeps_nothing(with_metrics(backend, manifests(backend).checkpoints), keep)
+    _refuse_what_keeps_nothing(read_later(backend).added_to(manifests(backend).checkpoints), keep)
     report = collect(backend, keep, dry_run=dry_run)
     if as_json:
         console.print_json(report)

@@ -124,16 +124,17 @@ def _of_root(root: str) -> CkptLsDocument:
     backend = existing(root)
     catalog, last, pinned = manifests(backend), newest(backend), pins(backend)
     sizes = {file: stat.nbytes for file, stat in backend.files(STEPS)}
+    notes = list(last.skipped)
     listed = [
         _listed(each, backend, sizes, newest_id=last.manifest.id if last.manifest else "", pinned=pinned)
-        for each in reversed(with_metrics(backend, catalog.checkpoints))
+        for each in reversed(with_metrics(backend, catalog.checkpoints, notes.append))
     ]
     unreadable = {each.why for each in catalog.damaged}
     return CkptLsDocument(
         root=root,
         checkpoints=listed,
         unreadable=list(catalog.damaged),
-        notes=[why for why in last.skipped if why not in unreadable],
+        notes=[why for why in notes if why not in unreadable],
     )
 
 
