@@ -50,7 +50,7 @@ INSIDE: dict[str, tuple[Any, str]] = {
     "a text": (lambda: hw.wait_event("a", timeout_s="3"), r"hw\.wait_event\(timeout_s='3'\): expected a number of seconds"),  # type: ignore[arg-type]
     "a name": (lambda: hw.wait_event(5), r"hw\.wait_event\(name=5\): expected the name of a signal"),  # type: ignore[arg-type]
     "limit": (lambda: hw.limit(rate=math.inf), r"hw\.limit\(rate=inf, per_s=1\.0\): both must be finite"),
-    "budget": (lambda: hw.budget(call=3), r"hw\.budget\(call=3\): did you mean 'calls'\?"),
+    "budget": (lambda: hw.budget(call=3), r"hw\.budget\(call=3\): did you mean 'calls'"),
     "map": (lambda: hw.map(5, [1]), r"hw\.map\(task=5\): expected a task"),  # type: ignore[arg-type]
     "window": (lambda: hw.map(hw.task(double), [1], window="5"), r"hw\.map\(window='5'\): expected a whole number"),  # type: ignore[arg-type]
 }
@@ -71,7 +71,7 @@ def test_what_a_program_asks(go, case):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"budget": {"call": 0}}, r"budget\(call=0\): did you mean 'calls'\?"),
+        ({"budget": {"call": 0}}, r"budget\(call=0\): did you mean 'calls'"),
         ({"budget": 5}, r"budget = 5: expected a dictionary"),
         ({"resources": [1]}, r"resources = \[1\]: expected a dictionary"),
     ],

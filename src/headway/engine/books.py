@@ -23,7 +23,6 @@ from headway.errors import BudgetExceeded, UsageError
 from headway.journal.known import encode_body
 from headway.journal.ledger import Account, add, remaining_in
 from headway.journal.records import COSTED, Amounts, Charge, Kind, Row
-from headway.near import near_misses
 
 if TYPE_CHECKING:
     from headway.engine.engine import Engine
@@ -42,13 +41,14 @@ def checked(amounts: Amounts, what: str) -> Amounts:
 
 
 def checked_bounds(amounts: Amounts, what: str) -> Amounts:
-    """The amounts of a budget. Raises UsageError also for a unit that is nearly one of those that the runtime books."""
+    """The amounts of a budget. Raises UsageError also for a unit that is one of those that the runtime books, misspelled."""
     for unit in amounts:
-        if unit not in BOOKED_BY_RUNTIME and difflib.get_close_matches(unit, BOOKED_BY_RUNTIME, 1, LIKE):
-            raise UsageError(
-                f"{what}({unit}={amounts[unit]!r}): {near_misses(unit, BOOKED_BY_RUNTIME)} "
-                "The runtime books that by itself; give a unit of your own another name"
-            )
+        for booked in BOOKED_BY_RUNTIME:
+            if unit != booked and str(unit).lower().rstrip("s") == booked.rstrip("s"):
+                raise UsageError(
+                    f"{what}({unit}={amounts[unit]!r}): did you mean {booked!r}, which the runtime books by itself? Give a unit of "
+                    "your own another name"
+                )
     return checked(amounts, what)
 
 
