@@ -24,8 +24,8 @@ from headway.journal.ledger import Account
 from headway.journal.records import Amounts
 from headway.pools.current import worker_call
 
-CHARGED_ELSEWHERE = "give the amount back to the code of the task, and charge it there"
-ASKED_ELSEWHERE = "ask in the code of the task, and hand the answer on"
+CHARGED_ELSEWHERE = "charge it in the code of a task"
+ASKED_ELSEWHERE = "ask in the code of a task, and hand the answer on"
 BOUND_ELSEWHERE = "open it around the call of the task; hw.remaining() and hw.time_left() tell here what is left"
 
 
