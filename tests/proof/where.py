@@ -14,7 +14,7 @@ WHERE: dict[str, tuple[str, int]] = {
     "a new driver gives the run's effects new idempotency keys": ("crash at a record", 0),
     "each attempt has an idempotency key of its own": ("cancelled from outside", 3),
     "equal calls of branches are told apart by when they come": ("cancelled from outside", 2),
-    "a branch is given the recorded call that another branch will come for": ("cancelled from outside", 2),
+    "a branch is given the recorded call that another branch will come for": ("killed again and again", 1),
     "an error from before the last failure is kept for ever": ("killed again and again", 61),
     "errors are always asked again": ("crash at a record", 5),
     "that a call was cancelled is taken as its answer": ("forked", 1),

@@ -41,6 +41,7 @@ class Ready:
         self.active = 0  # inline calls that run and are not parked
         self.left_behind = 0  # inline calls that have ended while their code goes on
         self.in_pools = 0  # jobs in pools
+        self.waiting_in_pools = 0  # those of them that wait for something in the run
         self.starting: dict[str, int] = dict.fromkeys(pools, 0)  # slots promised to calls that wait for the disk
         self.durations: dict[str, tuple[int, float]] = {}  # task: (calls seen, mean seconds)
         self._expected: dict[str, float] = {}  # task: the seconds that ranks go by, so that equal calls keep their order
@@ -283,6 +284,7 @@ class Ready:
         else:
             self._pools[call._spec.pool].lend(1)
             x.lent = True
+            self.waiting_in_pools += 1
         self._give_back(call)
         if self.waiting:
             self.dispatch_soon()
@@ -340,6 +342,7 @@ class Ready:
         if x.lent:
             self._pools[call._spec.pool].lend(-1)
             x.lent = False
+            self.waiting_in_pools -= 1
         if call._state not in (STARTING, RUNNING):
             return
         x.parked_s += self._engine.loop.time() - x.parked_at

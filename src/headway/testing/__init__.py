@@ -77,7 +77,10 @@ class _VirtualWorld(Machine):
         return self._clock.now
 
     def drives(self, engine: Engine) -> None:
-        self._busy.append(lambda: engine.ready.in_pools > 0 or engine.journal.awaited or engine.signals.looking > 0)
+        ready = engine.ready
+        self._busy.append(
+            lambda: ready.in_pools > ready.waiting_in_pools or engine.journal.awaited or engine.signals.looking > 0
+        )
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
