@@ -78,9 +78,7 @@ class _VirtualWorld(Machine):
 
     def drives(self, engine: Engine) -> None:
         ready = engine.ready
-        self._busy.append(
-            lambda: ready.in_pools > ready.waiting_in_pools or engine.journal.awaited or engine.signals.looking > 0
-        )
+        self._busy.append(lambda: ready.in_pools > ready.waiting_in_pools or engine.journal.awaited or engine.signals.looking > 0)
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
