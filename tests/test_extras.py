@@ -64,11 +64,11 @@ def saved():
         return ck
 
 class Without:  # a finder that does not find a library
-    def __init__(self, finder, library):
-        self.finder, self.library = finder, library
+    def __init__(self, finder, package):
+        self.finder, self.package = finder, package
 
     def find_spec(self, name, path=None, target=None):
-        return None if name.partition(".")[0] == self.library else self.finder.find_spec(name, path, target)
+        return None if name.partition(".")[0] == self.package else self.finder.find_spec(name, path, target)
 
 def say(library, code):
     sys.meta_path[:] = [Without(finder, library) for finder in sys.meta_path]

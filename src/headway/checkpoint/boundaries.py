@@ -131,8 +131,8 @@ class _Heard:
         self.loops.append(loop)
 
     def note(self, number: int, frame: FrameType | None) -> None:
-        """The handler. A launcher passes on what the scheduler sends to everybody anyway, so a second signal right after the first
-        means nothing; one that comes later means that nobody wants to wait."""
+        """Handle SIGTERM. Launchers often forward a signal that the scheduler has already sent to every process, so a second one
+        right after the first means nothing. One that comes later means: stop now."""
         now = time.monotonic()
         if self.loops and self.at is None:
             self.at = now

@@ -85,7 +85,7 @@ def _plain(entropy: Any) -> Any:
 
 
 def _give_seed(bits: Any, saved: Any) -> None:
-    """Only unpickling sets the seed of a generator that there is."""
+    """Set the seed sequence of an existing generator. Numpy offers no other way than what unpickling uses."""
     import numpy as np
 
     told = saved["seed"]

@@ -133,7 +133,7 @@ class _Own:
 
     def _give_back(self, loaded: Mapping[str, dict[str, Any]]) -> None:
         state = self._given()
-        metadata: Any = state._metadata  # type: ignore[attr-defined]
+        metadata: Any = state._metadata  # type: ignore[attr-defined]  # torch puts it on the dictionary
         own: set[str] = set()
         for part, tree in loaded.items():
             names = {f"{part}.{name}" if part else name: value for name, value in tree["entries"].items()}

@@ -32,7 +32,7 @@ def is_module(value: object) -> bool:
 
 
 def put_module(module: torch.nn.Module, taking: Taking, path: str, without: Collection[int] = ()) -> None:
-    """Put a module's parameters, persistent buffers, extra state and own state under a name, without parameters of these ids."""
+    """Put a module's parameters, persistent buffers, extra state and own state under a path, except parameters with these ids."""
     bases: dict[str, str] = {}
     wrappers: set[str] = set()
     senders: list[tuple[str, Any]] = []

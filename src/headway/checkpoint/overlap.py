@@ -42,7 +42,7 @@ class Region(NamedTuple):
 
 
 def overlaps(holdings: Iterable[Holding]) -> Iterator[tuple[Region, Region]]:
-    """Pairs of regions of different arrays that share elements. What is the same box at the same place of two arrays is one too."""
+    """Pairs of regions of different arrays that share elements. The same box at the same place of two arrays is one too."""
     near: list[tuple[int, list[Region]]] = []
     for begin, end, regions in sorted(_hull(regions) for each in holdings if (regions := list(_regions(each)))):
         near = [each for each in near if each[0] > begin]

@@ -109,7 +109,12 @@ class Placer:
         for number, rule in enumerate(self._rules):
             if isinstance(rule, Split | Pad | Replicated) and fits(rule.pattern, tied or name):
                 rules.append(number)
-                (splits if isinstance(rule, Split) else pads if isinstance(rule, Pad) else whole).append(rule)  # type: ignore[arg-type]
+                if isinstance(rule, Split):
+                    splits.append(rule)
+                elif isinstance(rule, Pad):
+                    pads.append(rule)
+                else:
+                    whole.append(rule)
         _refuse_contradictions(name, splits, pads, whole)
         if not splits and not pads:
             if not whole and self._splits and len(shape) > 1:

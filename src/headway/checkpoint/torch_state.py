@@ -169,7 +169,7 @@ def give_memory(tensor: Any, room: torch.Tensor) -> None:
         return
     new = torch.nn.Parameter(room, tensor.requires_grad) if isinstance(tensor, torch.nn.Parameter) else room
     new.__dict__.update(tensor.__dict__)
-    torch.utils.swap_tensors(tensor, new)  # type: ignore[no-untyped-call]
+    torch.utils.swap_tensors(tensor, new)  # type: ignore[no-untyped-call]  # torch does not type it
 
 
 def _refuse_unusual(tensor: torch.Tensor, name: str) -> None:

@@ -47,7 +47,7 @@ def plain(value: Any) -> Any:
 
 
 def _sayable(value: Any) -> Any:
-    """The same without what JSON has no form for: numbers that are none, as text, and halves of characters, escaped."""
+    """The value with what JSON cannot express replaced: NaN and infinities by text, lone surrogates by escapes."""
     if isinstance(value, dict):
         return {_sayable(key): _sayable(part) for key, part in value.items()}
     if isinstance(value, list | tuple):

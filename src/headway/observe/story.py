@@ -335,7 +335,7 @@ class _Teller:
         )
 
     def _is_over(self, key: bytes, since: int) -> bool:
-        """Whether the run is over, or a call or one that it is part of has ended since this row."""
+        """Whether the run is over, or this call or one of its ancestors has ended since this row."""
         if self.info.status in ENDED:
             return True
         while (call := self.calls.get(key)) is not None:

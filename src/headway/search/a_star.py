@@ -122,7 +122,7 @@ async def a_star(
 
 
 def _whole(scored: list[Candidate], unscored: dict[int, Candidate]) -> tuple[Candidate, ...]:
-    """Those with a score, then those without, by their places; each text once."""
+    """Candidates with a score first, then those without one, each in order of place. Each text appears once."""
     first = {candidate.text: candidate for candidate in scored}
     for place in sorted(unscored):
         first.setdefault(unscored[place].text, unscored[place])

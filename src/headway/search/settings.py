@@ -1,4 +1,4 @@
-"""What the settings of a search may be. They are checked when a method is called, before it has spent anything.
+"""Checks for the settings of a search, made when a method is called and before it spends anything.
 
 A setting that makes no sense (`n=-5`, `sure=95`) would end the search with nothing, or decide it in a way that nobody meant.
 """

@@ -274,7 +274,7 @@ class _Window(io.RawIOBase):
         self._at = at
         return at
 
-    def readinto(self, into: bytearray | memoryview) -> int:  # type: ignore[override]
+    def readinto(self, into: bytearray | memoryview) -> int:  # type: ignore[override]  # any buffer
         self._file.seek(self._start + self._at)
         data = self._file.read(max(0, min(len(into), self._nbytes - self._at)))
         into[: len(data)] = data
