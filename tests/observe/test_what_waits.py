@@ -119,7 +119,7 @@ def test_a_wait_that_the_program_has_given_up_is_shown_no_more(tmp_path):
         hw.signal("r", "last", 3, store=store)
         return await going
 
-    assert asyncio.run(outside()) == "[1, 2] 3"
+    assert asyncio.run(asyncio.wait_for(outside(), 60)) == "[1, 2] 3"
     assert [set(names) for names in shown] == [{"approve", "reject"}] * 2 + [{"last"}]
 
 
@@ -146,7 +146,7 @@ def test_a_wait_that_was_given_up_and_begins_again_is_shown_again(tmp_path):
         hw.signal("r", "go", 1, store=store)
         return await going
 
-    assert asyncio.run(outside()) == "went on"
+    assert asyncio.run(asyncio.wait_for(outside(), 60)) == "went on"
 
 
 def test_a_signal_that_nobody_waits_for_is_told_of(tmp_path, capsys):
@@ -164,4 +164,4 @@ def test_a_signal_that_nobody_waits_for_is_told_of(tmp_path, capsys):
         assert "nobody" not in capsys.readouterr().err
         await going
 
-    asyncio.run(outside())
+    asyncio.run(asyncio.wait_for(outside(), 60))
