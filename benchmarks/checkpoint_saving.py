@@ -19,9 +19,9 @@ import torch.distributed.checkpoint as dcp
 from benchmarks.checkpoint_calm import wait_for_calm
 from benchmarks.checkpoint_disk import raw_write_s
 from benchmarks.checkpoint_state import Gang, Training, hash_of
+from headway import events
+from headway.checkpoint.catalog.retention import Keep
 from headway.checkpoint.checkpoints import Checkpoints
-from headway.checkpoint.retention import Keep
-from headway.engine import events
 
 BASE_STEPS = 3
 

@@ -22,7 +22,7 @@ from torch import nn
 
 import headway as hw
 from headway.checkpoint.cursor import Cursor
-from headway.observe.svg import PALETTE, Drawing
+from headway.observe.pictures.svg import PALETTE, Drawing
 
 PICTURE = Path(__file__).resolve().parents[1] / "docs" / "pictures" / "optimizer-state.svg"
 CONTEXT, WIDTH, HEADS, LAYERS, BATCH = 32, 64, 4, 2, 16

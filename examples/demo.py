@@ -21,13 +21,13 @@ from rich.console import Console
 from rich.table import Table
 
 import headway as hw
-from headway.engine.events import Event, RunStarted
-from headway.models.countdown.training import Recipe, Trained, train
-from headway.models.countdown.weights import SHIPPED
-from headway.observe.chart import Point, Series, chart
-from headway.observe.gantt import draw_gantt
+from headway.bench.search.program import MEASURED, Asked, Attempt, attempted
+from headway.events import Event, RunStarted
+from headway.observe.pictures.chart import Point, Series, chart
+from headway.observe.pictures.gantt import draw_gantt
 from headway.observe.story import Story, read_story
-from headway.search.bench.program import MEASURED, Asked, Attempt, attempted
+from headway.reference.countdown.training import Recipe, Trained, train
+from headway.reference.countdown.weights import SHIPPED
 
 METHODS = ("best of n", "solve, detect, verify", "beam", "A*")
 ALLOWED = 352  # tokens for one method on one puzzle, at most

@@ -28,7 +28,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 import headway as hw
-from headway.engine.events import CallEnded, Event, RunStarted
+from headway.events import CallEnded, Event, RunStarted
 from strategies import SEARCHES, Nodes, countdown
 
 TRY_NODES = 1_000_000  # for one search of one puzzle

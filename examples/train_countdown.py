@@ -18,12 +18,12 @@ from rich.table import Table
 
 import headway as hw
 from headway import models
-from headway.models.countdown import weights
-from headway.models.countdown.batches import held_out_puzzles
-from headway.models.countdown.judge import solves
-from headway.models.countdown.sampling import CountdownModel
-from headway.models.countdown.training import Recipe, Trained, train
-from headway.observe.chart import Point, Series, chart
+from headway.observe.pictures.chart import Point, Series, chart
+from headway.reference.countdown import weights
+from headway.reference.countdown.batches import held_out_puzzles
+from headway.reference.countdown.judge import solves
+from headway.reference.countdown.sampling import CountdownModel
+from headway.reference.countdown.training import Recipe, Trained, train
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLES = (1, 4, 16, 64)

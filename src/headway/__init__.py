@@ -2,14 +2,21 @@
 
 from typing import TYPE_CHECKING, Any
 
+from headway import events
 from headway import testing as testing
-from headway.engine import events as events
+from headway.context import call as call
+from headway.context import checkpoints as checkpoints
+from headway.context import now as now
+from headway.context import progress as progress
+from headway.context import random as random
+from headway.context import sleep as sleep
+from headway.context import wait_event as wait_event
+from headway.engine.dispatch.launch import Happened as Happened
 from headway.engine.handle import Handle as Handle
-from headway.engine.launch import Happened as Happened
-from headway.engine.plan import PlannedCall as PlannedCall
-from headway.engine.plan import ResumePlan as ResumePlan
+from headway.engine.identity.signature import unkeyed as unkeyed
+from headway.engine.replay.dry_run import PlannedCall as PlannedCall
+from headway.engine.replay.dry_run import ResumePlan as ResumePlan
 from headway.engine.retry import Retry as Retry
-from headway.engine.signature import unkeyed as unkeyed
 from headway.errors import ArgumentChanged as ArgumentChanged
 from headway.errors import BudgetExceeded as BudgetExceeded
 from headway.errors import CallCancelled as CallCancelled
@@ -52,13 +59,6 @@ from headway.errors import UnknownRun as UnknownRun
 from headway.errors import UsageError as UsageError
 from headway.errors import WorkerDied as WorkerDied
 from headway.errors import WrongArguments as WrongArguments
-from headway.inside import call as call
-from headway.inside import checkpoints as checkpoints
-from headway.inside import now as now
-from headway.inside import progress as progress
-from headway.inside import random as random
-from headway.inside import sleep as sleep
-from headway.inside import wait_event as wait_event
 from headway.join import Settled as Settled
 from headway.join import as_completed as as_completed
 from headway.join import gather as gather
@@ -66,9 +66,9 @@ from headway.join import map as map
 from headway.join import race as race
 from headway.join import settle as settle
 from headway.join import wait as wait
-from headway.journal.declared import register as register
+from headway.journal.codec.declared import register as register
 from headway.journal.memory import MemoryStore as MemoryStore
-from headway.journal.sqlite import SqliteStore as SqliteStore
+from headway.journal.sqlite.store import SqliteStore as SqliteStore
 from headway.resume import aresume as aresume
 from headway.resume import aresume_all as aresume_all
 from headway.resume import resume as resume

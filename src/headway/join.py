@@ -27,11 +27,11 @@ from collections.abc import (
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar, overload
 
-from headway.engine.callables import check_function, yes_or_no
 from headway.engine.handle import MISSING, OK, Frame, Handle, current
-from headway.engine.until import Arrivals, Until, cancel_and_drain, until
+from headway.engine.identity.callables import check_function, yes_or_no
+from headway.engine.waiting.until import Arrivals, Until, cancel_and_drain, until
 from headway.errors import CallCancelled, NotInRun, UsageError
-from headway.journal.codec import digest
+from headway.journal.codec.codec import digest
 from headway.loose import cancelled, checked, close_coroutines, contained, gather_loose, no_winner, race_loose, settle_loose
 from headway.task import Task
 

@@ -12,10 +12,10 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Sequence
 from typing import Any, Generic, NoReturn, TypeVar
 
-from headway.engine.callables import said, yes_or_no
 from headway.engine.handle import MISSING, Handle, current
-from headway.engine.stops import GRACE_S
-from headway.engine.until import until
+from headway.engine.identity.callables import said, yes_or_no
+from headway.engine.stopping.stops import GRACE_S
+from headway.engine.waiting.until import until
 from headway.errors import CallCancelled, CallExited, NoWinner, UsageError
 
 T = TypeVar("T")

@@ -15,11 +15,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, Unpack, cast, overload
 
-from headway.engine.plan import ResumePlan, plan_resume
-from headway.engine.spec import TASKS, TaskSpec
+from headway.engine.identity.spec import TASKS, TaskSpec
+from headway.engine.replay.dry_run import ResumePlan, plan_resume
 from headway.errors import Interrupted, RunOwned, UsageError
 from headway.join import Settled
-from headway.journal.codec import decode
+from headway.journal.codec.codec import decode
 from headway.journal.open import open_existing, open_to_read
 from headway.journal.place import has_database, name_place, stores_near
 from headway.journal.records import RunInfo

@@ -19,23 +19,23 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypedDict, TypeVar, Unpack
 
-from headway.engine import events
-from headway.engine.beside import threads_can_start
-from headway.engine.books import checked_bounds
-from headway.engine.callables import check_function
-from headway.engine.carried import own_name
+from headway import events
+from headway.context import check_signal_name, encode_signal
+from headway.engine.dispatch.beside import threads_can_start
 from headway.engine.drive import Driver, Plan
 from headway.engine.handle import current
-from headway.engine.identity import call_key
-from headway.engine.own_loop import run_to_end
-from headway.engine.spec import TaskSpec
+from headway.engine.identity.callables import check_function
+from headway.engine.identity.carried import own_name
+from headway.engine.identity.keys import call_key
+from headway.engine.identity.spec import TaskSpec
+from headway.engine.scopes.accounting import checked_bounds
+from headway.engine.stopping.own_loop import run_to_end
 from headway.engine.world import World, this_world
 from headway.errors import NoCanonicalForm, NotEncodable, RunError, RunMismatch, StoreError, UnknownRun, UsageError
-from headway.inside import check_signal_name, encode_signal
-from headway.journal.codec import digest, encode
-from headway.journal.forking import fork_rows
+from headway.journal.codec.codec import digest, encode
 from headway.journal.open import open_existing, open_store
 from headway.journal.records import RunInfo, RunSpec, RunStatus
+from headway.journal.recovery.forking import fork_rows
 from headway.journal.store import Store
 from headway.near import near_misses
 from headway.observe.progress import Progress

@@ -14,14 +14,14 @@ from contextvars import Token
 from types import TracebackType
 from typing import Any, overload
 
-from headway.engine.books import check_item, checked, checked_bounds, warn_of_units
-from headway.engine.bounds import PATIENCE_S, Deadline, Scope
 from headway.engine.handle import OK, Frame, Handle, current
-from headway.engine.options import is_number
-from headway.engine.outside import refuse_outside
+from headway.engine.identity.options import is_number
+from headway.engine.scopes.accounting import check_item, checked, checked_bounds, warn_of_units
+from headway.engine.scopes.bounds import PATIENCE_S, Deadline, Scope
+from headway.engine.stopping.outside import refuse_outside
 from headway.errors import DeadlineExceeded, InputFailed, UsageError
-from headway.journal.ledger import Account
 from headway.journal.records import Amounts
+from headway.journal.shared.ledger import Account
 from headway.pools.current import worker_call
 
 CHARGED_ELSEWHERE = "charge it in the code of a task"

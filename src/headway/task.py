@@ -18,19 +18,19 @@ from collections.abc import Callable, Coroutine, Mapping
 from contextvars import copy_context
 from typing import Any, Generic, Literal, ParamSpec, Protocol, TypeVar, overload
 
-from headway.engine.callables import is_async, name_of
-from headway.engine.callables import is_async as gives_awaitable
-from headway.engine.carried import check_for_processes, checked_function, own_name, what_it_carries
 from headway.engine.handle import Handle, current
-from headway.engine.identity import task_part
-from headway.engine.labels import LabelLike, check_label
-from headway.engine.options import check_options, is_number
-from headway.engine.outside import refuse_outside
+from headway.engine.identity.callables import is_async, name_of
+from headway.engine.identity.callables import is_async as gives_awaitable
+from headway.engine.identity.carried import check_for_processes, checked_function, own_name, what_it_carries
+from headway.engine.identity.keys import task_part
+from headway.engine.identity.labels import LabelLike, check_label
+from headway.engine.identity.options import check_options, is_number
+from headway.engine.identity.signature import Signature
+from headway.engine.identity.spec import RIVALS, TASKS, TaskSpec
 from headway.engine.retry import Retry
-from headway.engine.signature import Signature
-from headway.engine.spec import RIVALS, TASKS, TaskSpec
+from headway.engine.stopping.outside import refuse_outside
 from headway.errors import UsageError, WorkerDied
-from headway.journal.declared import declare, stable_module
+from headway.journal.codec.declared import declare, stable_module
 from headway.near import near_misses
 from headway.pools.base import FunctionRef
 from headway.pools.program import find, function_ref

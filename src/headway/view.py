@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from headway.errors import CallCancelled, NotDecodable, UsageError
-from headway.journal.codec import decode, decode_error
+from headway.journal.codec.codec import decode, decode_error
 from headway.journal.open import DEFAULT_STORE, find_store, open_to_read
 from headway.journal.records import Amounts, Attempt, Error, RunInfo
 from headway.journal.store import Store

@@ -25,9 +25,9 @@ from typing import Any
 
 import headway as hw
 from headway.engine import drive as engine_drive
-from headway.journal.known import decode_outcome
 from headway.journal.records import COSTED, Kind, Status
-from headway.journal.repair import repair
+from headway.journal.recovery.recovered import decode_outcome
+from headway.journal.upkeep.repair import repair
 
 HANG_S = 20
 SIZE = 30

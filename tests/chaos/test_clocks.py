@@ -13,8 +13,8 @@ import pytest
 from victims import LIMIT_S, RUN, Victims, check_recorded_once, kill, of_kind, rejected, rows, until
 
 import headway as hw
-from headway.journal.doctor import examine
 from headway.journal.records import Kind
+from headway.journal.upkeep.doctor import examine
 
 SIZE = 400
 HOUR = 3_600

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 from victims import HERE, LIMIT_S, Victims, check_recorded_once, of_kind, often, rows, successes
 
-from headway.journal.doctor import examine
 from headway.journal.records import Kind
+from headway.journal.upkeep.doctor import examine
 
 SIZE = 12
 MOUNTED = """

@@ -15,7 +15,7 @@ import pytest
 from victims import LIMIT_S, Victims, check_recorded_once, kill, outcomes, rows
 
 import headway as hw
-from headway.journal.codec import decode
+from headway.journal.codec.codec import decode
 from headway.journal.records import Row
 
 DEMO = Path(__file__).resolve().parents[2] / "examples" / "demo.py"

@@ -29,9 +29,9 @@ from victims import (
 )
 
 import headway as hw
-from headway.journal.doctor import examine
 from headway.journal.owner import this_process
 from headway.journal.records import Kind, RunStatus
+from headway.journal.upkeep.doctor import examine
 
 SIZE = 400
 ENDED_BEFORE = 60  # calls of a driver before it is stopped

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from victims import LIMIT_S, Victims, check_recorded_once, is_alive, kill, of_kind, often, rows, successes, until
 
-from headway.journal.known import decode_attempt, decode_outcome
 from headway.journal.records import Kind, Status
+from headway.journal.recovery.recovered import decode_attempt, decode_outcome
 
 DIED = "headway.errors:WorkerDied"
 

@@ -20,8 +20,8 @@ from contextlib import closing
 from pathlib import Path
 
 import headway as hw
-from headway.journal.known import decode_outcome
 from headway.journal.records import COSTED, Kind, Outcome, Row, Status
+from headway.journal.recovery.recovered import decode_outcome
 
 HERE = Path(__file__).parent
 RUN = "kills"

@@ -13,7 +13,7 @@ from torch.distributed.tensor import DTensor, Shard, distribute_tensor
 from torch.distributed.tensor.placement_types import _StridedShard
 
 import headway as hw
-from headway.checkpoint.neighbours.dcp import HeadwayReader, HeadwayWriter
+from headway.checkpoint.formats.dcp.planner import HeadwayReader, HeadwayWriter
 
 WHOLE = torch.arange(63.0).reshape(7, 9)
 PACKED = torch.arange(32.0).reshape(8, 4)  # gate is rows 0 to 3, up is rows 4 to 7

@@ -22,10 +22,10 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
 
-from headway.checkpoint.boxes import Box, strides_of
-from headway.checkpoint.inventory import Holding, HostMemory, Inventory, Piece
-from headway.checkpoint.manifest import Object
-from headway.checkpoint.state import take
+from headway.checkpoint.catalog.manifest import Object
+from headway.checkpoint.layout.boxes import Box, strides_of
+from headway.checkpoint.state.inventory import Holding, HostMemory, Inventory, Piece
+from headway.checkpoint.state.naming import take
 
 
 class Net(torch.nn.Module):

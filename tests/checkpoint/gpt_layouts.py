@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gpt_cuts import EXPERT_HIDDEN, EXPERTS, HIDDEN, KV_HEADS, VOCABULARY, At, K, Plan, Q, V
 
-from headway.checkpoint.layout import Layout, Numbered, Pad, Part, Replicated, Rule, Split, Tied
+from headway.checkpoint.layout.declared import Layout, Numbered, Pad, Part, Replicated, Rule, Split, Tied
 
 PLANS = {
     "one": Plan(),

@@ -38,7 +38,7 @@ from gpt_parts import (
 )
 
 from headway.checkpoint.cursor import Cursor
-from headway.checkpoint.flat import FlatOptimizer
+from headway.checkpoint.state.flat import FlatOptimizer
 from headway.checkpoint.streams import Rng, Streams
 
 LEARNING_RATE = 4e-3

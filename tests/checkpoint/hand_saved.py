@@ -15,17 +15,17 @@ from typing import Any
 
 import numpy as np
 
-from headway.checkpoint.backend.base import open_backend
-from headway.checkpoint.boxes import Box, whole
-from headway.checkpoint.catalog import newest
-from headway.checkpoint.dtypes import code_of, raw_dtype
+from headway.checkpoint.catalog.listing import newest
+from headway.checkpoint.catalog.manifest import Head, Manifest, Object, block_hashes, block_nbytes
+from headway.checkpoint.catalog.stored import read_segment
 from headway.checkpoint.helper.client import Begun, HelperClient
 from headway.checkpoint.helper.messages import CommitPlan, Durable, Failed, Happened, PlannedFragment, WriterPlan, Written
-from headway.checkpoint.image import FileImage, lay_out
-from headway.checkpoint.inventory import Holding, HostMemory, Piece
-from headway.checkpoint.manifest import Head, Manifest, Object, block_hashes, block_nbytes
-from headway.checkpoint.snapshot import Item, Snapshot
-from headway.checkpoint.stored import read_segment
+from headway.checkpoint.layout.boxes import Box, whole
+from headway.checkpoint.layout.dtypes import code_of, raw_dtype
+from headway.checkpoint.save.file_layout import FileImage, lay_out
+from headway.checkpoint.save.snapshot import Item, Snapshot
+from headway.checkpoint.state.inventory import Holding, HostMemory, Piece
+from headway.storage.backend import open_backend
 
 Array = np.ndarray[Any, np.dtype[Any]]
 PATIENCE_S = 60.0
@@ -146,7 +146,7 @@ def read_back(root: Path, manifest: Manifest) -> dict[str, Array]:
 
 
 def kept_dtype(kept: Object) -> Any:
-    from headway.checkpoint.dtypes import numpy_dtype
+    from headway.checkpoint.layout.dtypes import numpy_dtype
 
     return numpy_dtype(kept.dtype)
 

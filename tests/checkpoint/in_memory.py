@@ -8,12 +8,12 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from headway.checkpoint.boxes import hole
-from headway.checkpoint.dtypes import raw_dtype
-from headway.checkpoint.inventory import Inventory
-from headway.checkpoint.layout import Layout
-from headway.checkpoint.manifest import Object
-from headway.checkpoint.state import take, take_for_load
+from headway.checkpoint.catalog.manifest import Object
+from headway.checkpoint.layout.boxes import hole
+from headway.checkpoint.layout.declared import Layout
+from headway.checkpoint.layout.dtypes import raw_dtype
+from headway.checkpoint.state.inventory import Inventory
+from headway.checkpoint.state.naming import take, take_for_load
 
 
 class Stored:

@@ -19,12 +19,7 @@ import numpy as np
 import pytest
 import xxhash
 
-from headway.checkpoint.backend.base import Backend
-from headway.checkpoint.backend.local import LocalBackend
-from headway.checkpoint.boxes import Box, whole
-from headway.checkpoint.dtypes import NBYTES, code_of, numpy_dtype, raw_dtype
-from headway.checkpoint.inventory import Holding, HostMemory, Inventory, Piece
-from headway.checkpoint.manifest import (
+from headway.checkpoint.catalog.manifest import (
     Coverage,
     Fragment,
     Json,
@@ -37,6 +32,11 @@ from headway.checkpoint.manifest import (
     seal,
     sealed_hash,
 )
+from headway.checkpoint.layout.boxes import Box, whole
+from headway.checkpoint.layout.dtypes import NBYTES, code_of, numpy_dtype, raw_dtype
+from headway.checkpoint.state.inventory import Holding, HostMemory, Inventory, Piece
+from headway.storage.backend import Backend
+from headway.storage.local import LocalBackend
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Cuts = Mapping[str, Sequence[tuple[int, Box]]]  # by name: which file has which box
@@ -161,7 +161,7 @@ def slices(box: Box) -> tuple[slice, ...]:
 def blocks_of(nbytes: int) -> Iterator[None]:
     """Make and read checkpoints whose blocks have so many bytes, so that small arrays have many."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("made", "headway.checkpoint.blocks"):
+        for module in ("made", "headway.checkpoint.load.blocks"):
             patch.setattr(f"{module}.block_nbytes", lambda extent, itemsize: nbytes)
         yield
 

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import xxhash
 
-from headway.checkpoint.backend.base import Backend, DataWriter, Stat
-from headway.checkpoint.manifest import (
+from headway.checkpoint.catalog.manifest import (
     HEAD,
     ROOT_NAME,
     Coverage,
@@ -20,7 +19,8 @@ from headway.checkpoint.manifest import (
     seal,
     sealed_hash,
 )
-from headway.checkpoint.stored import read_head
+from headway.checkpoint.catalog.stored import read_head
+from headway.storage.backend import Backend, DataWriter, Stat
 
 
 class Crash(BaseException):

@@ -19,17 +19,17 @@ import pytest
 from objectstores import BUCKET, BadWay, Fault, ask, environment, s3_server
 from roots import commit, data_file
 
-from headway.checkpoint.backend import files
-from headway.checkpoint.backend.base import Backend, open_backend
-from headway.checkpoint.backend.direct import PIECE
-from headway.checkpoint.backend.local import LocalBackend
-from headway.checkpoint.backend.objects import ObjectBackend
-from headway.checkpoint.backend.upload import Upload
-from headway.checkpoint.catalog import flaw, manifests
-from headway.checkpoint.collect import collect
-from headway.checkpoint.leases import opened
-from headway.checkpoint.retention import Keep
+from headway.checkpoint.catalog.collect import collect
+from headway.checkpoint.catalog.leases import opened
+from headway.checkpoint.catalog.listing import flaw, manifests
+from headway.checkpoint.catalog.retention import Keep
 from headway.errors import CheckpointConflict, CheckpointDamaged, CheckpointError, NoCheckpoint, StoreFull, UsageError
+from headway.storage import files
+from headway.storage.backend import Backend, open_backend
+from headway.storage.direct import PIECE
+from headway.storage.local import LocalBackend
+from headway.storage.objects import ObjectBackend
+from headway.storage.upload import Upload
 
 MIB = 1 << 20
 DATA = "steps/000000000001-a/00000.safetensors"
@@ -371,7 +371,7 @@ def test_a_piece_that_fails_fails_the_write_when_no_other_is_in_flight(
 
 WRITER = """
 import sys
-from headway.checkpoint.backend.local import LocalBackend
+from headway.storage.local import LocalBackend
 root = LocalBackend(sys.argv[1])
 writer = root.create("steps/x/data", 64 << 20)
 writer.write(memoryview(bytearray(8 << 20)))
@@ -641,8 +641,8 @@ def test_what_is_no_store_is_said_at_once() -> None:
 
 UPLOADER = """
 import resource, sys
-from headway.checkpoint.backend.objects import ObjectBackend
-from headway.checkpoint.backend.upload import Upload
+from headway.storage.objects import ObjectBackend
+from headway.storage.upload import Upload
 root = ObjectBackend(sys.argv[1])
 root.put("small", b"x")
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

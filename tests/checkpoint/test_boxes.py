@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.checkpoint.boxes import Box, flat_boxes, hole, overlap, strides_of, whole
+from headway.checkpoint.layout.boxes import Box, flat_boxes, hole, overlap, strides_of, whole
 
 SHAPES = st.lists(st.integers(0, 5), max_size=4).map(tuple)
 

@@ -17,9 +17,9 @@ import torch
 from gang import Gang
 
 import headway as hw
-from headway.checkpoint.retention import Keep
-from headway.checkpoint.save import Saver
-from headway.checkpoint.torch_state import TorchMemory
+from headway.checkpoint.catalog.retention import Keep
+from headway.checkpoint.save.saver import Saver
+from headway.checkpoint.state.torch.tensors import TorchMemory
 from headway.errors import CheckpointConflict, CheckpointDamaged, CheckpointMismatch, NoCheckpoint, SaveFailed, UsageError
 
 

@@ -14,13 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from roots import Crash, Dying, commit, data_file, point_head, write_data, write_manifest, write_segments
 
-from headway.checkpoint.backend.base import Backend, open_backend
-from headway.checkpoint.catalog import find, flaw, manifests, newest, place_of
-from headway.checkpoint.collect import Report, collect
-from headway.checkpoint.leases import READERS, Lease, live, opened, pin, pins, reading, saving, unpin
-from headway.checkpoint.manifest import ROOT_NAME, folder_of
-from headway.checkpoint.retention import Keep
+from headway.checkpoint.catalog.collect import Report, collect
+from headway.checkpoint.catalog.leases import READERS, Lease, live, opened, pin, pins, reading, saving, unpin
+from headway.checkpoint.catalog.listing import find, flaw, manifests, newest, place_of
+from headway.checkpoint.catalog.manifest import ROOT_NAME, folder_of
+from headway.checkpoint.catalog.retention import Keep
 from headway.errors import CheckpointDamaged, CheckpointError, NoCheckpoint
+from headway.storage.backend import Backend, open_backend
 
 LATER = 4e9  # long after any grace
 ONE = Keep(last=1)
@@ -371,8 +371,8 @@ def test_a_lease_is_renewed_by_itself(tmp_path: Path) -> None:
 
 READER = """
 import sys
-from headway.checkpoint.backend.local import LocalBackend
-from headway.checkpoint.leases import opened
+from headway.storage.local import LocalBackend
+from headway.checkpoint.catalog.leases import opened
 with opened(LocalBackend(sys.argv[1]), 10):
     print("reading", flush=True)
     sys.stdin.read()

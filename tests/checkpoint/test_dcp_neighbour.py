@@ -23,11 +23,11 @@ from torch.distributed.checkpoint.planner import SavePlan, SavePlanner
 from torch_gang import TorchGang
 
 import headway as hw
-from headway.checkpoint.catalog import find
-from headway.checkpoint.collect import collect
-from headway.checkpoint.neighbours.dcp import HeadwayReader, HeadwayWriter
-from headway.checkpoint.retention import Keep
-from headway.checkpoint.stored import read_segment
+from headway.checkpoint.catalog.collect import collect
+from headway.checkpoint.catalog.listing import find
+from headway.checkpoint.catalog.retention import Keep
+from headway.checkpoint.catalog.stored import read_segment
+from headway.checkpoint.formats.dcp.planner import HeadwayReader, HeadwayWriter
 from headway.errors import UsageError
 
 pytestmark = [

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made import Array, Made, make, random_array, random_cuts
 
-from headway.checkpoint.boxes import Box
-from headway.checkpoint.diff import Changed, Diff, Recast, diff
-from headway.checkpoint.lazy import open_checkpoint
+from headway.checkpoint.catalog.diff import Changed, Diff, Recast, diff
+from headway.checkpoint.layout.boxes import Box
+from headway.checkpoint.load.lazy import open_checkpoint
 
 
 def compare(a: Made, b: Made) -> Diff:

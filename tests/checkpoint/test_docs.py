@@ -14,9 +14,9 @@ import pytest
 from typer.testing import CliRunner
 
 import headway.checkpoint
-from headway.checkpoint import rules
+from headway.checkpoint.layout import rules
 from headway.cli.app import app
-from headway.cli.checkpointing import ckpt
+from headway.cli.ckpt.app import ckpt
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "checkpoints.md").read_text()

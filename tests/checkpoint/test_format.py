@@ -19,13 +19,13 @@ import xxhash
 from made import ThreadRanks, on_ranks
 from safetensors import safe_open
 
-from headway.checkpoint import catalog
-from headway.checkpoint import manifest as data
-from headway.checkpoint.backend.local import LocalBackend
+from headway.checkpoint.catalog.listing import listing as catalog
+from headway.checkpoint.catalog.listing import manifest as data
 from headway.checkpoint.checkpoints import Checkpoints
-from headway.checkpoint.dtypes import NBYTES
-from headway.checkpoint.layout import Layout, Replicated, Split
+from headway.checkpoint.layout.declared import Layout, Replicated, Split
+from headway.checkpoint.layout.dtypes import NBYTES
 from headway.errors import CheckpointDamaged
+from headway.storage.local import LocalBackend
 
 PAGE = (Path(__file__).parents[2] / "docs" / "checkpoint-format.md").read_text()
 Array = np.ndarray[Any, Any]
@@ -51,7 +51,7 @@ def whole_state(step: int) -> dict[str, Any]:
 
 
 def _dtype(code: str) -> Any:
-    from headway.checkpoint.dtypes import numpy_dtype
+    from headway.checkpoint.layout.dtypes import numpy_dtype
 
     return numpy_dtype(code)
 

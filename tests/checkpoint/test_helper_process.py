@@ -17,16 +17,16 @@ import safetensors.numpy
 from hand_saved import PATIENCE_S, Trainer, arrays_of, assert_holds, files_of, newest_of, read_back
 
 import headway
-from headway.checkpoint.backend.base import open_backend
-from headway.checkpoint.boxes import Box
-from headway.checkpoint.catalog import manifests, newest
+from headway.checkpoint.catalog.leases import SAVING, live
+from headway.checkpoint.catalog.listing import manifests, newest
+from headway.checkpoint.catalog.manifest import HEAD, Head, Segment, seal
+from headway.checkpoint.catalog.stored import read_segment
 from headway.checkpoint.helper.committing import Lineage
-from headway.checkpoint.helper.memory import SharedBuffer
 from headway.checkpoint.helper.messages import Durable, Failed
-from headway.checkpoint.leases import SAVING, live
-from headway.checkpoint.manifest import HEAD, Head, Segment, seal
-from headway.checkpoint.stored import read_segment
+from headway.checkpoint.layout.boxes import Box
 from headway.errors import CheckpointConflict, SaveFailed, StoreFull
+from headway.ipc.shared_buffer import SharedBuffer
+from headway.storage.backend import open_backend
 
 # --- a save that works -----------------------------------------------------------------------------------------------
 

@@ -16,13 +16,13 @@ import xxhash
 from hand_saved import PATIENCE_S, Trainer, files_of
 from roots import Dying
 
-from headway.checkpoint.backend.base import Backend, DataWriter
-from headway.checkpoint.backend.local import LocalBackend
+from headway.checkpoint.catalog.manifest import Phase, Segment, block_hashes, block_nbytes, unseal
 from headway.checkpoint.helper import saving
 from headway.checkpoint.helper.messages import Written
 from headway.checkpoint.helper.saving import Save, write
-from headway.checkpoint.manifest import Phase, Segment, block_hashes, block_nbytes, unseal
 from headway.errors import SaveFailed, StoreFull
+from headway.storage.backend import Backend, DataWriter
+from headway.storage.local import LocalBackend
 
 ARRAYS = {"w": np.random.default_rng(0).standard_normal(3 << 20)}  # 24 MiB: several blocks, several chunks
 HASHING, WRITING = "hashing", "writing"

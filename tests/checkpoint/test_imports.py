@@ -26,22 +26,22 @@ from made import flip
 from roots import Dying
 
 import headway as hw
-from headway.checkpoint.backend.base import Backend, open_backend
-from headway.checkpoint.boxes import Box
-from headway.checkpoint.collect import collect
-from headway.checkpoint.foreign import Found, take_over
-from headway.checkpoint.lazy import open_checkpoint
-from headway.checkpoint.manifest import Manifest, Object
-from headway.checkpoint.neighbours.dcp_import import import_dcp
-from headway.checkpoint.neighbours.inert_pickle import Made, Name, read_pickle
-from headway.checkpoint.neighbours.torch_places import gather
-from headway.checkpoint.neighbours.torch_zip import StoredTensor, Tree, read_torch_file, read_torch_zip
-from headway.checkpoint.neighbours.universal_import import import_universal
-from headway.checkpoint.retention import Keep
-from headway.checkpoint.stored import read_segment
-from headway.checkpoint.tree import decode
-from headway.checkpoint.write import Part
+from headway.checkpoint.catalog.collect import collect
+from headway.checkpoint.catalog.manifest import Manifest, Object
+from headway.checkpoint.catalog.retention import Keep
+from headway.checkpoint.catalog.stored import read_segment
+from headway.checkpoint.formats.dcp.importer import import_dcp
+from headway.checkpoint.formats.dcp.universal import import_universal
+from headway.checkpoint.formats.in_place import Found, take_over
+from headway.checkpoint.formats.pickles.inert_pickle import Made, Name, read_pickle
+from headway.checkpoint.formats.pickles.torch_places import gather
+from headway.checkpoint.formats.pickles.torch_zip import StoredTensor, Tree, read_torch_file, read_torch_zip
+from headway.checkpoint.layout.boxes import Box
+from headway.checkpoint.load.lazy import open_checkpoint
+from headway.checkpoint.save.write import Part
+from headway.checkpoint.state.tree import decode
 from headway.errors import CheckpointDamaged, HeadwayError, NoCheckpoint, SaveFailed, UsageError
+from headway.storage.backend import Backend, open_backend
 
 DTYPES = [
     *(torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2),

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headway.checkpoint.boxes import hole, overlap
-from headway.checkpoint.flat import Flat
-from headway.checkpoint.inventory import Holding, Inventory
-from headway.checkpoint.layout import Layout, Numbered, Pad, Part, Renamed, Replicated, Rule, Split, Tied
-from headway.checkpoint.state import take, take_for_load
+from headway.checkpoint.layout.boxes import hole, overlap
+from headway.checkpoint.layout.declared import Layout, Numbered, Pad, Part, Renamed, Replicated, Rule, Split, Tied
+from headway.checkpoint.state.flat import Flat
+from headway.checkpoint.state.inventory import Holding, Inventory
+from headway.checkpoint.state.naming import take, take_for_load
 from headway.errors import LayoutError, UsageError
 
 PADDING = -7

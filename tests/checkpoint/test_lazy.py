@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import basic_indices
 from made import Made, blocks_of, make, needed_nbytes, random_array, random_cuts, same
 
-from headway.checkpoint.blocks import Contents
-from headway.checkpoint.boxes import Box
-from headway.checkpoint.dtypes import NBYTES
-from headway.checkpoint.lazy import OpenCheckpoint, open_checkpoint
+from headway.checkpoint.layout.boxes import Box
+from headway.checkpoint.layout.dtypes import NBYTES
+from headway.checkpoint.load.blocks import Contents
+from headway.checkpoint.load.lazy import OpenCheckpoint, open_checkpoint
 from headway.errors import CheckpointDamaged, UsageError
 
 
@@ -138,9 +138,9 @@ def test_torch_is_not_needed(made: Made) -> None:
     code = f"""
 import sys
 sys.modules["torch"] = None
-from headway.checkpoint.backend.local import LocalBackend
-from headway.checkpoint.lazy import open_checkpoint
-from headway.checkpoint.stored import read_manifest, read_segments
+from headway.storage.local import LocalBackend
+from headway.checkpoint.load.lazy import open_checkpoint
+from headway.checkpoint.catalog.stored import read_manifest, read_segments
 backend = LocalBackend({str(made.root)!r})
 manifest = read_manifest(backend, {made.manifest.folder!r})
 print(open_checkpoint(backend, manifest, read_segments(backend, manifest))["big"][7, 7])

@@ -33,18 +33,18 @@ from made import (
     slices,
 )
 
-from headway.checkpoint.backend.base import open_backend
-from headway.checkpoint.backend.local import LocalBackend
-from headway.checkpoint.boxes import Box, whole
-from headway.checkpoint.dtypes import NBYTES, code_of, raw_dtype
-from headway.checkpoint.inventory import Holding, HostMemory, Inventory, Piece
-from headway.checkpoint.load import Loaded, load
-from headway.checkpoint.manifest import Fragment, Object, Phase, block_nbytes
-from headway.checkpoint.plan_load import Read
-from headway.checkpoint.reading import LocalFiles, each
-from headway.checkpoint.stored import read_manifest, read_segments
-from headway.checkpoint.verify import verify
+from headway.checkpoint.catalog.manifest import Fragment, Object, Phase, block_nbytes
+from headway.checkpoint.catalog.stored import read_manifest, read_segments
+from headway.checkpoint.layout.boxes import Box, whole
+from headway.checkpoint.layout.dtypes import NBYTES, code_of, raw_dtype
+from headway.checkpoint.load.loader import Loaded, load
+from headway.checkpoint.load.plan import Read
+from headway.checkpoint.load.reading import LocalFiles, each
+from headway.checkpoint.load.verify import verify
+from headway.checkpoint.state.inventory import Holding, HostMemory, Inventory, Piece
 from headway.errors import CheckpointDamaged, CheckpointMismatch, NoCheckpoint
+from headway.storage.backend import open_backend
+from headway.storage.local import LocalBackend
 
 CODES = sorted(NBYTES)
 
@@ -225,8 +225,8 @@ def test_the_disk_is_told_of_every_read_a_few_reads_before_it_is_made(made: Made
             open_ones.append(len(told) - len(open_ones))
         fetch(source, read, buffers)
 
-    monkeypatch.setattr("headway.checkpoint.load.AHEAD", 2)
-    monkeypatch.setattr("headway.checkpoint.load.LOCAL_THREADS", 1)  # which do not overtake each other
+    monkeypatch.setattr("headway.checkpoint.load.loader.AHEAD", 2)
+    monkeypatch.setattr("headway.checkpoint.load.loader.LOCAL_THREADS", 1)  # which do not overtake each other
     monkeypatch.setattr("os.posix_fadvise", advise)
     monkeypatch.setattr(LocalFiles, "fetch", fetched)
     loaded = fill(made, blank(made), on_phase=lambda phase: ended.append(phase.name))
@@ -542,9 +542,9 @@ from pathlib import Path
 import numpy as np
 sys.path[:0] = [{tests!r}]
 from made import inventory
-from headway.checkpoint.backend.local import LocalBackend
-from headway.checkpoint.load import load
-from headway.checkpoint.stored import read_manifest, read_segments
+from headway.storage.local import LocalBackend
+from headway.checkpoint.load.loader import load
+from headway.checkpoint.catalog.stored import read_manifest, read_segments
 from test_load import WithoutPaths
 backend = {kind}({root!r})
 manifest = read_manifest(backend, {folder!r})
@@ -577,10 +577,10 @@ import numpy as np
 import torch.distributed as dist
 sys.path[:0] = [{tests!r}]
 from made import inventory, same
-from headway.checkpoint.backend.local import LocalBackend
-from headway.checkpoint.load import load
+from headway.storage.local import LocalBackend
+from headway.checkpoint.load.loader import load
 from headway.checkpoint.ranks import TorchRanks
-from headway.checkpoint.stored import read_manifest, read_segments
+from headway.checkpoint.catalog.stored import read_manifest, read_segments
 from test_load import WithoutPaths
 dist.init_process_group("gloo", init_method="file://{meet}", rank=int(sys.argv[1]), world_size=2)
 backend = {kind}({root!r})

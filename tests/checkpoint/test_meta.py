@@ -11,8 +11,8 @@ from in_memory import stored
 from torch import nn
 
 import headway as hw
-from headway.checkpoint.layout import Layout, Split
-from headway.checkpoint.state import take
+from headway.checkpoint.layout.declared import Layout, Split
+from headway.checkpoint.state.naming import take
 from headway.errors import CheckpointMismatch, UsageError
 
 

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made import Array, Made, blocks_of, make, random_cuts, slices
 
-from headway.checkpoint.blocks import Contents, Placed
-from headway.checkpoint.boxes import Box, whole
-from headway.checkpoint.manifest import Coverage, Fragment, Manifest, Object, Segment
-from headway.checkpoint.plan_load import READ_BYTES, LoadPlan, Want, coalesced, plan_load
+from headway.checkpoint.catalog.manifest import Coverage, Fragment, Manifest, Object, Segment
+from headway.checkpoint.layout.boxes import Box, whole
+from headway.checkpoint.load.blocks import Contents, Placed
+from headway.checkpoint.load.plan import READ_BYTES, LoadPlan, Want, coalesced, plan_load
 from headway.errors import CheckpointDamaged, CheckpointMismatch
 
 shapes = st.lists(st.integers(1, 7), max_size=4).map(tuple)

@@ -12,8 +12,9 @@ import torch
 from gang import Gang
 
 import headway as hw
-from headway.checkpoint import Keep, collect
-from headway.checkpoint.templateless import nested
+from headway.checkpoint import Keep
+from headway.checkpoint.catalog.listing import collect
+from headway.checkpoint.load.templateless import nested
 from headway.errors import NoCheckpoint, UsageError
 
 

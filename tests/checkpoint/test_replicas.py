@@ -12,8 +12,8 @@ from gang import Gang
 
 import headway as hw
 from headway.checkpoint import Streams
-from headway.checkpoint.replicas import AT_ONCE
-from headway.checkpoint.sample import WHOLE
+from headway.checkpoint.save.replicas import AT_ONCE
+from headway.checkpoint.save.sample import WHOLE
 from headway.errors import CheckpointMismatch, SaveFailed
 
 

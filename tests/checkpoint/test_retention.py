@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.checkpoint.retention import Keep, Summary, kept
+from headway.checkpoint.catalog.retention import Keep, Summary, kept
 from headway.errors import UsageError
 
 

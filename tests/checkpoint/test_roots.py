@@ -11,10 +11,10 @@ from gang import Gang
 from safetensors.torch import save_file
 
 import headway as hw
-from headway.checkpoint.backend.base import open_backend
-from headway.checkpoint.retention import Keep
-from headway.checkpoint.safetensors_files import import_safetensors
+from headway.checkpoint.catalog.retention import Keep
+from headway.checkpoint.formats.safetensors_files import import_safetensors
 from headway.errors import CheckpointError, CheckpointMismatch, UsageError
+from headway.storage.backend import open_backend
 
 
 @pytest.fixture

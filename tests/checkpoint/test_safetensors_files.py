@@ -19,18 +19,18 @@ from hypothesis import strategies as st
 from made import Array, bits, flip, make, random_array, random_cuts, same
 
 import headway as hw
-from headway.checkpoint import export as export_module
-from headway.checkpoint.backend.base import Backend, open_backend
-from headway.checkpoint.blocks import Contents
-from headway.checkpoint.boxes import Box
-from headway.checkpoint.catalog import find
-from headway.checkpoint.dtypes import NBYTES
-from headway.checkpoint.export import Wanted
-from headway.checkpoint.lazy import open_checkpoint
-from headway.checkpoint.manifest import Manifest
-from headway.checkpoint.safetensors_files import export_safetensors, import_safetensors
-from headway.checkpoint.stored import read_segment
+from headway.checkpoint.catalog.listing import find
+from headway.checkpoint.catalog.manifest import Manifest
+from headway.checkpoint.catalog.stored import read_segment
+from headway.checkpoint.formats import export as export_module
+from headway.checkpoint.formats.export import Wanted
+from headway.checkpoint.formats.safetensors_files import export_safetensors, import_safetensors
+from headway.checkpoint.layout.boxes import Box
+from headway.checkpoint.layout.dtypes import NBYTES
+from headway.checkpoint.load.blocks import Contents
+from headway.checkpoint.load.lazy import open_checkpoint
 from headway.errors import CheckpointConflict, CheckpointDamaged, NoCheckpoint, UsageError
+from headway.storage.backend import Backend, open_backend
 
 shapes = st.lists(st.integers(0, 7), max_size=4).map(tuple)
 STORED = {"C128": "F64", "C32": "F16", "F4_X2": "F4"}

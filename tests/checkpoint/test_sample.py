@@ -10,11 +10,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.checkpoint.boxes import whole
-from headway.checkpoint.inventory import Piece
-from headway.checkpoint.sample import sample, sample_of_copy, spread
-from headway.checkpoint.sources import local_of
-from headway.checkpoint.torch_state import TorchMemory
+from headway.checkpoint.layout.boxes import whole
+from headway.checkpoint.save.sample import sample, sample_of_copy, spread
+from headway.checkpoint.state.inventory import Piece
+from headway.checkpoint.state.sources import local_of
+from headway.checkpoint.state.torch.tensors import TorchMemory
 
 
 class Elsewhere(TorchMemory):

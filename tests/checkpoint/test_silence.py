@@ -16,9 +16,9 @@ from gang import Gang
 
 import headway as hw
 from headway.checkpoint import Layout, Replicated, Split
-from headway.checkpoint.manifest import Head, Manifest, seal, unseal
-from headway.checkpoint.retention import Keep
-from headway.checkpoint.selection import Selection, near
+from headway.checkpoint.catalog.manifest import Head, Manifest, seal, unseal
+from headway.checkpoint.catalog.retention import Keep
+from headway.checkpoint.layout.selection import Selection, near
 from headway.errors import CheckpointDamaged, CheckpointMismatch, DeadlineExceeded, LayoutError, UsageError
 
 

@@ -19,10 +19,10 @@ from in_memory import Stored, stored, stored_by
 
 import headway as hw
 from headway.checkpoint import Streams
-from headway.checkpoint.flat import Flat, FlatOptimizer
-from headway.checkpoint.layout import Layout, Numbered, Replicated, Split, Tied
-from headway.checkpoint.state import claimed, optimizers_in, refuse_unclaimed, take, take_for_load
-from headway.checkpoint.tree import decode, encode
+from headway.checkpoint.layout.declared import Layout, Numbered, Replicated, Split, Tied
+from headway.checkpoint.state.flat import Flat, FlatOptimizer
+from headway.checkpoint.state.naming import claimed, optimizers_in, refuse_unclaimed, take, take_for_load
+from headway.checkpoint.state.tree import decode, encode
 from headway.errors import CheckpointMismatch, LayoutError, UsageError
 
 torch = pytest.importorskip("torch")
@@ -1002,10 +1002,10 @@ def test_a_stage_and_the_whole_model_are_the_same_checkpoint() -> None:
 def test_torch_is_not_imported_for_a_state_without_it() -> None:
     program = """
 import sys, numpy
-from headway.checkpoint.state import take, take_for_load
+from headway.checkpoint.state.naming import take, take_for_load
 from headway.checkpoint.streams import Rng, Streams
 from headway.checkpoint.cursor import Cursor
-from headway.checkpoint.layout import Layout, Split
+from headway.checkpoint.layout.declared import Layout, Split
 class Thing:
     def state_dict(self): return {"x": numpy.ones(2)}
     def load_state_dict(self, tree): pass

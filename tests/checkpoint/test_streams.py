@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from in_memory import Stored, stored, stored_by
 
 from headway.checkpoint.cursor import Cursor
-from headway.checkpoint.plan_save import agreed_values
-from headway.checkpoint.state import take
+from headway.checkpoint.save.plan import agreed_values
+from headway.checkpoint.state.naming import take
 from headway.checkpoint.streams import Rng, Streams
 from headway.errors import CheckpointMismatch, UsageError
 

@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from in_memory import Stored
 
-from headway.checkpoint.layout import Layout, Replicated, Split
-from headway.checkpoint.state import take, take_for_load
+from headway.checkpoint.layout.declared import Layout, Replicated, Split
+from headway.checkpoint.state.naming import take, take_for_load
 from headway.errors import LayoutError, UsageError
 
 torch = pytest.importorskip("torch")
@@ -29,7 +29,7 @@ from torch.distributed.tensor import DTensor, Partial, Replicate, Shard, distrib
 from torch.distributed.tensor.placement_types import _StridedShard  # noqa: E402
 from torch.testing._internal.distributed.fake_pg import FakeStore  # noqa: E402
 
-from headway.checkpoint.torch_state import _cuts_of  # noqa: E402
+from headway.checkpoint.state.torch.tensors import _cuts_of  # noqa: E402
 
 
 @settings(deadline=None, max_examples=150)

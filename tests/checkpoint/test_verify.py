@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from made import Made, flip, make, random_array, random_cuts
 
-from headway.checkpoint.boxes import Box, whole
-from headway.checkpoint.manifest import SegmentRef, seal, sealed_hash
-from headway.checkpoint.verify import Report, verify
+from headway.checkpoint.catalog.manifest import SegmentRef, seal, sealed_hash
+from headway.checkpoint.layout.boxes import Box, whole
+from headway.checkpoint.load.verify import Report, verify
 from headway.errors import NoCheckpoint
 
 

@@ -11,13 +11,13 @@ import pytest
 import safetensors.numpy
 from hand_saved import files_of, read_back
 
-from headway.checkpoint.backend.base import DataWriter
-from headway.checkpoint.backend.local import LocalBackend
-from headway.checkpoint.boxes import Box, whole
-from headway.checkpoint.commit import Draft
-from headway.checkpoint.manifest import Object
-from headway.checkpoint.write import Part, commit, put_segment, write_segment
+from headway.checkpoint.catalog.manifest import Object
+from headway.checkpoint.layout.boxes import Box, whole
+from headway.checkpoint.save.commit import Draft
+from headway.checkpoint.save.write import Part, commit, put_segment, write_segment
 from headway.errors import UsageError
+from headway.storage.backend import DataWriter
+from headway.storage.local import LocalBackend
 
 MIB = 1 << 20
 

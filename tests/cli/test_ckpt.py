@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from commandline import Answer, Folder
 
+from headway.checkpoint.catalog.leases import opened
 from headway.checkpoint.checkpoints import Checkpoints
-from headway.checkpoint.leases import opened
 
 STEPS = (10, 20, 30)
 HEADER = 4096
@@ -372,7 +372,7 @@ def test_gc_keeps_what_a_rule_keeps(folder: Folder, copy: str, rules: tuple[str,
 
 
 def test_gc_leaves_what_is_being_read(folder: Folder, copy: str) -> None:
-    from headway.checkpoint.backend.base import open_backend
+    from headway.storage.backend import open_backend
 
     with opened(open_backend(copy), 10):
         report = ckpt(folder, "gc", copy, "--keep-last", "1", "--json").json

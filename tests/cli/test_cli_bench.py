@@ -13,7 +13,7 @@ from headway.cli.app import app
 
 pytest.importorskip("torch")
 
-from headway.search.bench.program import Comparison
+from headway.bench.search.program import Comparison
 
 
 def test_another_comparison_is_another_run_and_the_same_command_the_same_one(

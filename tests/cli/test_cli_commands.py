@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from commandline import Folder
 
-from headway.engine.events import RunEnded, RunStarted
+from headway.events import RunEnded, RunStarted
 from headway.observe.sinks import read_events
 
 

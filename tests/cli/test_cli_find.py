@@ -4,8 +4,8 @@ import pytest
 
 from headway.cli.find import find_call
 from headway.errors import UsageError
-from headway.journal.known import encode_body
 from headway.journal.records import NO_PARENT, Outcome, Row, RunInfo, RunSpec, RunStatus
+from headway.journal.recovery.recovered import encode_body
 from headway.observe.story import Story, tell
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from commandline import Folder
 
-from headway.cli.predicting import read_duration
+from headway.cli.commands.predict import read_duration
 
 
 @pytest.fixture

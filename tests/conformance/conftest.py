@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from headway.journal import schema
 from headway.journal.memory import MemoryStore
 from headway.journal.open import open_store
 from headway.journal.records import Lease, Row, RunSpec
-from headway.journal.sqlite import BLOBS, SqliteStore
+from headway.journal.sqlite import schema
+from headway.journal.sqlite.store import BLOBS, SqliteStore
 from headway.journal.store import Store
 from headway.sim.store import SimStore
 

@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from headway.errors import LeaseLost, RunMismatch, RunOwned, StoreDamaged, StoreError, UnknownRun
-from headway.journal.limits import Ask, Board, Grant, Want, share_out
 from headway.journal.owner import this_process
 from headway.journal.records import Lease, Row, RunInfo, RunSpec, RunStatus, Signal
+from headway.journal.shared.limits import Ask, Board, Grant, Want, share_out
 
 ALIVE = this_process()
 DEAD = ALIVE.replace("(started ", "(started 1")  # this process id, of a process that started at another time

@@ -21,8 +21,8 @@ from midway import Midway
 from store_model import ALIVE, DEAD, Model
 
 from headway.errors import HeadwayError
-from headway.journal.limits import Ask, Rate, Want
 from headway.journal.records import Row, RunSpec, RunStatus
+from headway.journal.shared.limits import Ask, Rate, Want
 
 names = st.sampled_from(["sky", "sea"])
 owners = st.sampled_from(["one machine", ALIVE, DEAD])

@@ -3,9 +3,9 @@
 from midway import all_at_once
 
 from headway.errors import RunOwned
-from headway.journal.blobs import hash_blob
-from headway.journal.limits import Ask, Rate, Want
 from headway.journal.records import Lease, Row, RunSpec, RunStatus
+from headway.journal.shared.limits import Ask, Rate, Want
+from headway.storage.blobs import hash_blob
 
 MANY = 8
 

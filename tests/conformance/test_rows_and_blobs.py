@@ -7,9 +7,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headway.errors import LeaseLost, UnknownRun
-from headway.journal.limits import Ask, Want
 from headway.journal.owner import this_process
 from headway.journal.records import Row, RunSpec
+from headway.journal.shared.limits import Ask, Want
 
 numbers = itertools.count()
 kinds = st.integers(1, 31)

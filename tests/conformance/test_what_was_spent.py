@@ -11,9 +11,9 @@ from collections import defaultdict
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from headway.journal.codec import encode
-from headway.journal.known import encode_body, load
+from headway.journal.codec.codec import encode
 from headway.journal.records import COSTED, NO_PARENT, Attempt, Charge, Decision, Error, Kind, Outcome, Row, RunSpec, Start, Status
+from headway.journal.recovery.recovered import encode_body, load
 
 PARENTS = {b"": None, b"A" * 16: b"", b"B" * 16: b"A" * 16, b"C" * 16: b"A" * 16, b"D" * 16: b"C" * 16}  # budget: the one around it
 numbers = itertools.count()

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.models.countdown import tokens
-from headway.models.countdown.batches import Mix, batch, held_out_puzzles, held_out_rows
-from headway.models.countdown.batches import solvable as solvable_rows
-from headway.models.countdown.puzzle import (
+from headway.reference.countdown import tokens
+from headway.reference.countdown.batches import Mix, batch, held_out_puzzles, held_out_rows
+from headway.reference.countdown.batches import solvable as solvable_rows
+from headway.reference.countdown.puzzle import (
     Puzzle,
     Step,
     answer,

@@ -9,15 +9,15 @@ from typing import TypeVar
 import pytest
 
 import headway as hw
-from headway import search
-from headway.search import Candidate, State
+from headway.methods import search
+from headway.methods.search import Candidate, State
 
 pytest.importorskip("torch")
 pytest.importorskip("reasoning_gym")
 
-from headway.models.countdown.batches import held_out_puzzles
-from headway.models.countdown.sampling import CountdownModel
-from headway.models.countdown.solving import Solver
+from headway.reference.countdown.batches import held_out_puzzles
+from headway.reference.countdown.sampling import CountdownModel
+from headway.reference.countdown.solving import Solver
 
 T = TypeVar("T")
 QUESTION = "9 3 2 -> 24\n"

@@ -26,8 +26,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.engine.fingerprint import fingerprint
-from headway.engine.identity import (
+from headway.engine.identity.fingerprint import fingerprint
+from headway.engine.identity.keys import (
     Signature,
     call_key,
     canonical,
@@ -393,7 +393,7 @@ def test_an_unkeyed_argument_does_not_count():
 def test_an_alias_in_a_module_with_string_annotations_is_seen(tmp_path, monkeypatch):
     (tmp_path / "aliased.py").write_text(
         "from __future__ import annotations\nfrom typing import Annotated, TYPE_CHECKING\n"
-        "from headway.engine.identity import unkeyed\n"
+        "from headway.engine.identity.keys import unkeyed\n"
         "if TYPE_CHECKING:\n    from nowhere import Client\n"
         "Quiet = Annotated[object, unkeyed]\n"
         "def f(a, b: Quiet, c: Annotated[Client | None, unkeyed], d: Annotated[Client[int], unkeyed] | None): ...\n"

@@ -10,7 +10,7 @@ import pydantic
 import pytest
 
 import headway as hw
-from headway.engine.identity import label
+from headway.engine.identity.keys import label
 
 
 @dataclasses.dataclass

@@ -52,8 +52,8 @@ def step(text: str) -> dict[str, Any]:
     import headway as hw
     from headway.cli.app import app
     from headway.errors import HeadwayError
-    from headway.journal.known import decode_decision
     from headway.journal.open import open_to_read
+    from headway.journal.recovery.recovered import decode_decision
 
     what, _, rest = text.partition(" ")
     if what == "cli":

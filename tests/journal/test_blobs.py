@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headway.errors import StoreDamaged, StoreError, StoreFull
-from headway.journal.blobs import MAPPED_FROM_BYTES, BlobFolder, hash_blob
+from headway.storage.blobs import MAPPED_FROM_BYTES, BlobFolder, hash_blob
 
 
 @pytest.fixture

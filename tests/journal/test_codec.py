@@ -25,8 +25,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headway.errors import NotDecodable, NotEncodable, StoreDamaged
-from headway.journal import declared
-from headway.journal.codec import OUT_OF_BAND, declare, decode, digest, encode, register, value_digest
+from headway.journal.codec.codec import OUT_OF_BAND, declare, declared, decode, digest, encode, register, value_digest
 
 
 def there_and_back(value, **options):
@@ -404,7 +403,7 @@ def test_a_program_and_its_module_agree_on_the_names_of_its_types(tmp_path):
     program = tmp_path / "prog.py"
     program.write_text(
         "import dataclasses, sys\n"
-        "from headway.journal.codec import encode, decode, register\n"
+        "from headway.journal.codec.codec import encode, decode, register\n"
         "@register\n@dataclasses.dataclass\nclass Item:\n    x: int\n"
         "if __name__ == '__main__': sys.stdout.buffer.write(encode(Item(1)).head)\n"
     )
@@ -707,8 +706,8 @@ def test_a_sparse_tensor_is_refused(tch):
 
 def test_the_codec_imports_no_optional_library():
     code = (
-        "import sys; from headway.journal.codec import *; decode(*encode([1, (2,), {3}]))\n"
-        "from headway.engine.identity import *; import headway.engine.fingerprint\n"
+        "import sys; from headway.journal.codec.codec import *; decode(*encode([1, (2,), {3}]))\n"
+        "from headway.engine.identity.keys import *; import headway.engine.identity.fingerprint\n"
         "print([m for m in ('numpy', 'torch', 'pydantic') if m in sys.modules])"
     )
     env = {"PYTHONPATH": ":".join(filter(None, sys.path))}

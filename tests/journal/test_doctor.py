@@ -11,12 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headway.errors import RunOwned, StoreDamaged, StoreError, StoreVersion
-from headway.journal.doctor import examine
-from headway.journal.findings import Finding, Report
 from headway.journal.owner import this_process
 from headway.journal.records import COSTED, NO_PARENT, Charge, Decision, Kind, Outcome, Row, RunSpec, RunStatus, Start
-from headway.journal.repair import repair
-from headway.journal.sqlite import SqliteStore
+from headway.journal.sqlite.store import SqliteStore
+from headway.journal.upkeep.doctor import examine
+from headway.journal.upkeep.findings import Finding, Report
+from headway.journal.upkeep.repair import repair
 
 encode = msgspec.msgpack.encode
 ROOT = b"r" * 16

@@ -8,7 +8,7 @@ import types
 import pytest
 
 from headway import errors
-from headway.journal.codec import decode, decode_error, encode, encode_error, keep_error, register
+from headway.journal.codec.codec import decode, decode_error, encode, encode_error, keep_error, register
 from headway.journal.records import Error
 
 calls = []

@@ -7,10 +7,10 @@ import msgspec
 import pytest
 
 from headway.errors import RunOwned, StoreDamaged, UnknownRun
-from headway.journal.blobs import hash_blob
-from headway.journal.gc import gc
 from headway.journal.records import Kind, Lease, Outcome, Row, RunSpec, RunStatus
-from headway.journal.sqlite import SqliteStore
+from headway.journal.sqlite.store import SqliteStore
+from headway.journal.upkeep.gc import gc
+from headway.storage.blobs import hash_blob
 
 LATER = 4e9  # long after the files of a test were written
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.journal.ledger import Account, Ledger, remaining_in
+from headway.journal.shared.ledger import Account, Ledger, remaining_in
 
 STEPS = st.lists(st.tuples(st.sampled_from(["reserve", "settle"]), st.integers(0, 2), st.integers(0, 40)), max_size=60)
 

@@ -11,10 +11,10 @@ from typer.testing import CliRunner
 import headway as hw
 from headway.cli.app import app
 from headway.errors import StoreError
-from headway.journal.doctor import examine
 from headway.journal.open import find_store, open_existing, open_store, open_to_read
 from headway.journal.place import name_place
-from headway.journal.repair import repair
+from headway.journal.upkeep.doctor import examine
+from headway.journal.upkeep.repair import repair
 
 URLS = [
     "postgresql://host/headway",

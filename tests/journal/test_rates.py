@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.journal.rates import SLICES, Window, add_mark, drop_marks, next_room, whole_rate
+from headway.journal.shared.rates import SLICES, Window, add_mark, drop_marks, next_room, whole_rate
 
 gaps = st.lists(st.floats(0, 3) | st.just(0.0), min_size=1, max_size=120)
 

@@ -17,13 +17,13 @@ from reader import do, protect, python
 
 import headway as hw
 from headway.errors import StoreError
-from headway.journal import schema
-from headway.journal.doctor import examine
-from headway.journal.known import encode_body
 from headway.journal.open import open_existing, open_to_read
 from headway.journal.records import Decision, Kind, Row, RunSpec, RunStatus
-from headway.journal.repair import repair
-from headway.journal.sqlite import SqliteStore
+from headway.journal.recovery.recovered import encode_body
+from headway.journal.sqlite import schema
+from headway.journal.sqlite.store import SqliteStore
+from headway.journal.upkeep.doctor import examine
+from headway.journal.upkeep.repair import repair
 
 
 def row(text: str) -> Row:

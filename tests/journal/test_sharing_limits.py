@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.journal.limits import TURN_S, Ask, Board, Grant, Rate, Want, share_out
+from headway.journal.shared.limits import TURN_S, Ask, Board, Grant, Rate, Want, share_out
 
 START = 1e6
 TTL_S = 120.0

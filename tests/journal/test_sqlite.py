@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 
 from headway.errors import LeaseLost, StoreDamaged, StoreError, StoreFull, StoreVersion
-from headway.journal import schema
 from headway.journal.memory import MemoryStore
 from headway.journal.open import open_store
 from headway.journal.owner import is_alive, this_process
 from headway.journal.records import Lease, Row, RunSpec
-from headway.journal.sqlite import SqliteStore
+from headway.journal.sqlite import schema
+from headway.journal.sqlite.store import SqliteStore
 
 
 def row(number: int, body: bytes = b"body") -> Row:
@@ -259,7 +259,7 @@ def test_two_connections_notice_each_other(folder):
         assert other.run("sky").cancel_requested
 
 
-CREATE = "import sys; from headway.journal.sqlite import SqliteStore; SqliteStore(sys.argv[1]).close()"
+CREATE = "import sys; from headway.journal.sqlite.store import SqliteStore; SqliteStore(sys.argv[1]).close()"
 
 
 def test_many_processes_may_create_one_store(folder):
@@ -271,7 +271,7 @@ def test_many_processes_may_create_one_store(folder):
 
 COMMIT = """
 import sys
-from headway.journal.sqlite import SqliteStore
+from headway.journal.sqlite.store import SqliteStore
 from headway.journal.owner import this_process
 from headway.journal.records import Row, RunSpec
 store = SqliteStore(sys.argv[1])

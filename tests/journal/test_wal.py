@@ -10,7 +10,7 @@ import pytest
 
 import headway as hw
 from headway.errors import StoreDamaged
-from headway.journal.wal import inspect_wal
+from headway.journal.sqlite.wal import inspect_wal
 
 DIES = """
 import os, sys

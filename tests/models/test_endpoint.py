@@ -13,7 +13,7 @@ import pytest
 import headway as hw
 from headway import models
 from headway.models.collect import Collected
-from headway.models.protocol import request_body, retry_after
+from headway.models.openai.protocol import request_body, retry_after
 from headway.models.requests import make_request
 
 pytest.importorskip("openai")

@@ -15,7 +15,7 @@ from test_ask import unavailable
 
 import headway as hw
 from headway import models
-from headway.models.protocol import hidden, retry_after
+from headway.models.openai.protocol import hidden, retry_after
 from headway.models.retrying import PATIENT, retry_of
 
 pytest.importorskip("openai")

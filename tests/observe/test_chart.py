@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ElementTree
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.observe.chart import Point, Series, chart
+from headway.observe.pictures.chart import Point, Series, chart
 
 SVG = "{http://www.w3.org/2000/svg}"
 numbers = st.floats(0.001, 1e6)

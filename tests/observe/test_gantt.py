@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from written import Journal
 
 from headway.journal.records import Error, RunStatus, Status
-from headway.observe.gantt import draw_gantt
-from headway.observe.lanes import Axis, pack, running
+from headway.observe.pictures.gantt import draw_gantt
+from headway.observe.pictures.lanes import Axis, pack, running
 
 SVG = "{http://www.w3.org/2000/svg}"
 spans = st.lists(st.tuples(st.integers(0, 50), st.integers(1, 20)).map(lambda pair: (pair[0], pair[0] + pair[1])), max_size=40)

@@ -6,7 +6,7 @@ import sys
 import pytest
 from rich.console import Console
 
-from headway.engine.events import (
+from headway.events import (
     BudgetChanged,
     BudgetOpened,
     CallEnded,

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from headway.engine.events import CallEnded, CallSpawned, Event, RunStarted, Warned
 from headway.errors import StoreDamaged, StoreError, StoreFull
+from headway.events import CallEnded, CallSpawned, Event, RunStarted, Warned
 from headway.observe.sinks import JsonlSink, read_events
 
 EVENTS: list[Event] = [

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from headway.engine.events import (
+from headway.events import (
     BudgetChanged,
     BudgetOpened,
     CallEnded,

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import headway as hw
-from headway.journal.gc import gc
+from headway.journal.upkeep.gc import gc
 
 SRC = str(Path(__file__).parents[2] / "src")
 

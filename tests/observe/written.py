@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from headway.journal.codec import encode
+from headway.journal.codec.codec import encode
 from headway.journal.records import (
     COSTED,
     NO_PARENT,

@@ -18,7 +18,7 @@ import pytest
 from poolbench import Bench, within
 
 import headway as hw
-from headway.engine import events
+from headway import events
 from headway.pools import gang
 from headway.pools.base import Answer, CallFacts, Job
 

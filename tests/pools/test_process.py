@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 from poolbench import until, within
 
-from headway.engine.events import WorkerEnded, WorkerStarted
 from headway.errors import NotEncodable, UsageError, WorkerDied
-from headway.journal import codec
-from headway.pools import messages, shm
+from headway.events import WorkerEnded, WorkerStarted
+from headway.ipc import shm
+from headway.journal.codec import codec
+from headway.pools import messages
 from headway.pools.process import ProcessPool
 
 MB = 1 << 20

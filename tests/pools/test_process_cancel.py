@@ -7,8 +7,8 @@ import random
 import pytest
 from poolbench import gone, until, within
 
-from headway.engine.events import WorkerEnded
-from headway.pools import remote
+from headway.events import WorkerEnded
+from headway.pools import worker_process as remote
 from headway.pools.process import ProcessPool
 
 

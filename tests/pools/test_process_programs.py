@@ -39,7 +39,7 @@ def test_functions_and_classes_of_the_script_itself_work(tmp_path):
     code, out, err = output(
         tmp_path / "prog.py",
         """
-        from headway.journal import codec
+        from headway.journal.codec import codec
 
         @codec.register
         @dataclass

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 import headway as hw
-from headway.engine import events
-from headway.pools import remote
+from headway import events
+from headway.pools import worker_process as remote
 
 RAN: list[Any] = []
 SWITCH: dict[str, Any] = {}

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import headway as hw
-from headway.engine import outside
+from headway.engine.stopping import outside
 
 
 @hw.task

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 import headway as hw
-from headway.engine.spec import TASKS
-from headway.journal.known import decode_decision
+from headway.engine.identity.spec import TASKS
 from headway.journal.records import Kind
+from headway.journal.recovery.recovered import decode_decision
 
 RAN: list[Any] = []
 SWITCH: dict[str, Any] = {}

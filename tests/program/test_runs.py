@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import pytest
 
 import headway as hw
-from headway.engine import events
+from headway import events
 from headway.journal.records import RunStatus
 
 RAN: list[Any] = []

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 import headway as hw
-from headway.engine import events
-from headway.inside import encode_signal
-from headway.journal.codec import decode
-from headway.journal.given import Given
+from headway import events
+from headway.context import encode_signal
+from headway.journal.codec.codec import decode
 from headway.journal.records import COSTED, Kind, Signal
+from headway.journal.recovery.given import Given
 from headway.sim.history import History
 from headway.sim.nature import STEADY
 from headway.sim.store import Crash
@@ -538,7 +538,7 @@ def test_a_fork_has_the_signals_that_nothing_in_it_was_told():
     history = told.history
     rows = [row for row in history.rows() if row.kind & ~COSTED == Kind.OUTCOME]
     source = history.store.run(history.run_id)
-    from headway.journal.forking import fork_rows
+    from headway.journal.recovery.forking import fork_rows
 
     fork_rows(history.store, source, rows[1].key, "fork", history.universe.start)
     fork = History(1, STEADY, store=history.store, run_id="fork")

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 import headway as hw
-from headway.engine import stops
-from headway.engine.stops import GRACE_S
+from headway.engine.stopping import stops
+from headway.engine.stopping.stops import GRACE_S
 from headway.journal.records import COSTED, Kind
 
 RAN: list[Any] = []

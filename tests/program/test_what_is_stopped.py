@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 import headway as hw
-from headway.journal.known import decode_outcome
 from headway.journal.records import Kind, Row
+from headway.journal.recovery.recovered import decode_outcome
 from headway.sim.history import History
 from headway.sim.nature import STEADY
 from headway.sim.store import Crash

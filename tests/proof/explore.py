@@ -19,13 +19,13 @@ import watch
 from leaves import publish
 from programs import CALM, OUTSIDE, WILD, Node, install, main, write
 
-from headway.engine import events
-from headway.engine.spec import TASKS
+from headway import events
+from headway.context import encode_signal
+from headway.engine.identity.spec import TASKS
 from headway.errors import HeadwayError, RunCancelled, RunOwned, UnknownRun
-from headway.inside import encode_signal
-from headway.journal.forking import fork_rows
-from headway.journal.known import decode_outcome
 from headway.journal.records import COSTED, NO_PARENT, Kind, Row, Status
+from headway.journal.recovery.forking import fork_rows
+from headway.journal.recovery.recovered import decode_outcome
 from headway.sim.history import History, Life, Violated, Violation
 from headway.sim.nature import Nature
 from headway.sim.store import Crash

@@ -13,8 +13,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
 import headway as hw
-from headway import search
-from headway.search import Candidate, Found, State, Verdict
+from headway.methods import search
+from headway.methods.search import Candidate, Found, State, Verdict
 
 RIGHT = "right"
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headway.errors import UsageError
-from headway.search import allocators
-from headway.search.allocators import beam, cosine, dora, dora_weights, dvts, largest_remainder, rebase, softmax, temp
+from headway.methods.search import allocators
+from headway.methods.search.allocators import beam, cosine, dora, dora_weights, dvts, largest_remainder, rebase, softmax, temp
 
 # Scores that differ by more than rounding, in any order; and how many continuations there are.
 SCORES = st.lists(st.integers(0, 1000), min_size=1, max_size=24, unique=True).map(lambda whole: [each / 1000 for each in whole])

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 import headway as hw
-from headway.engine import events
+from headway import events
 
 pytest.importorskip("torch")
 pytest.importorskip("reasoning_gym")
 
-from headway.search.bench import report
-from headway.search.bench.methods import METHODS, OPTIMAL, PATH, answers, paths, width
-from headway.search.bench.program import Attempt, Comparison, compare, means, tokens_for, wilson
+from headway.bench.search import report
+from headway.bench.search.methods import METHODS, OPTIMAL, PATH, answers, paths, width
+from headway.bench.search.program import Attempt, Comparison, compare, means, tokens_for, wilson
 
 ALL = (*METHODS, OPTIMAL)
 BUDGETS = (22, 132)

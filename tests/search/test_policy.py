@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from solvers import RIGHT, Tree, accuracy, by_hash, drawn
 
 import headway as hw
-from headway import search
-from headway.search import Candidate, Found, Policy, Trial, cross_validate, fit
+from headway.methods import search
+from headway.methods.search import Candidate, Found, Policy, Trial, cross_validate, fit
 
 BUDGETS = (4.0, 16.0, 64.0)
 STRATEGIES = {f"{name} {cost:g}": (name, cost) for name in ("revise", "sample") for cost in BUDGETS}

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 import headway as hw
-from headway import search
-from headway.search import Candidate, State, Verdict
+from headway.methods import search
+from headway.methods.search import Candidate, State, Verdict
 
 broken = True
 

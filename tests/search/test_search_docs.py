@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from headway import search
+from headway.methods import search
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "search.md").read_text()

@@ -15,9 +15,9 @@ import solvers
 from solvers import METHODS, RACES, find, find_all
 
 import headway as hw
-from headway.journal.known import decode_outcome
 from headway.journal.records import COSTED, Kind, Row, Status
-from headway.search import Found
+from headway.journal.recovery.recovered import decode_outcome
+from headway.methods.search import Found
 from headway.sim.history import History
 from headway.sim.nature import STEADY
 from headway.sim.store import Crash

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.search import Candidate, Verdict
-from headway.search.selectors import best, borda, first, likeliest, majority, weighted_vote
-from headway.search.verify import agreed_verdict
+from headway.methods.search import Candidate, Verdict
+from headway.methods.search.select.selectors import best, borda, first, likeliest, majority, weighted_vote
+from headway.methods.search.verify.flexible import agreed_verdict
 
 
 def told(*candidates: tuple[str | None, float | None]) -> list[Candidate]:

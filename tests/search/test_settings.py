@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 import headway as hw
-from headway import search
-from headway.search import Candidate, Policy, State, Trial, Verdict, allocators, selectors
+from headway.methods import search
+from headway.methods.search import Candidate, Policy, State, Trial, Verdict, allocators
+from headway.methods.search.select import selectors
 
 NAN, INF = float("nan"), float("inf")
 

@@ -20,11 +20,11 @@ from hypothesis import strategies as st
 from solvers import RIGHT, Trap, Tree, accuracy, by_hash, drawn
 
 import headway as hw
-from headway import search
-from headway.search import Candidate, State, Verdict
-from headway.search.majority import leads, needed
-from headway.search.selectors import borda, weighted_vote
-from headway.search.selectors import majority as most_frequent
+from headway.methods import search
+from headway.methods.search import Candidate, State, Verdict
+from headway.methods.search.sample.majority import leads, needed
+from headway.methods.search.select.selectors import borda, weighted_vote
+from headway.methods.search.select.selectors import majority as most_frequent
 from headway.testing import VirtualClock, VirtualLoop
 
 

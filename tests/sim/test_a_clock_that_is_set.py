@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import headway as hw
-from headway.engine.desk import PLACES_S
+from headway.engine.scopes.desk import PLACES_S
 from headway.sim.history import History
 from headway.sim.nature import STEADY
 from headway.sim.store import Crash

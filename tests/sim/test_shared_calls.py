@@ -11,8 +11,8 @@ import pytest
 
 import headway as hw
 from headway.errors import CycleError
-from headway.journal.known import decode_outcome
 from headway.journal.records import Kind, Status
+from headway.journal.recovery.recovered import decode_outcome
 from headway.sim.history import History
 from headway.sim.nature import STEADY
 

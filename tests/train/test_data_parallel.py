@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 import headway as hw
-from headway.engine import events
+from headway import events
 
 torch = pytest.importorskip("torch")
 
-from headway.models.countdown.network import Shape  # noqa: E402
-from headway.models.countdown.training import Recipe, Trained, share_of_rate, train  # noqa: E402
-from headway.models.countdown.weights import read  # noqa: E402
+from headway.reference.countdown.network import Shape  # noqa: E402
+from headway.reference.countdown.training import Recipe, Trained, share_of_rate, train  # noqa: E402
+from headway.reference.countdown.weights import read  # noqa: E402
 from headway.train import DataParallel  # noqa: E402
 
 RECIPE = Recipe(steps=12, batch=8, every=4, warmup=3, shape=Shape(layers=1, features=16, heads=2, hidden=24))

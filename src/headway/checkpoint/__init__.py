@@ -11,48 +11,48 @@ from typing import TYPE_CHECKING, Any
 from headway.extras import needed
 
 if TYPE_CHECKING:
+    from headway.checkpoint.catalog.retention import Keep as Keep
     from headway.checkpoint.checkpoints import Checkpoints as Checkpoints
     from headway.checkpoint.checkpoints import Restored as Restored
     from headway.checkpoint.cursor import Cursor as Cursor
-    from headway.checkpoint.flat import Flat as Flat
-    from headway.checkpoint.flat import FlatOptimizer as FlatOptimizer
-    from headway.checkpoint.layout import Layout as Layout
-    from headway.checkpoint.lazy import OpenCheckpoint as OpenCheckpoint
-    from headway.checkpoint.per_rank import PerRank as PerRank
-    from headway.checkpoint.retention import Keep as Keep
-    from headway.checkpoint.rules import Numbered as Numbered
-    from headway.checkpoint.rules import Pad as Pad
-    from headway.checkpoint.rules import Part as Part
-    from headway.checkpoint.rules import Renamed as Renamed
-    from headway.checkpoint.rules import Replicated as Replicated
-    from headway.checkpoint.rules import Split as Split
-    from headway.checkpoint.rules import Tied as Tied
-    from headway.checkpoint.save import Save as Save
+    from headway.checkpoint.layout.declared import Layout as Layout
+    from headway.checkpoint.layout.rules import Numbered as Numbered
+    from headway.checkpoint.layout.rules import Pad as Pad
+    from headway.checkpoint.layout.rules import Part as Part
+    from headway.checkpoint.layout.rules import Renamed as Renamed
+    from headway.checkpoint.layout.rules import Replicated as Replicated
+    from headway.checkpoint.layout.rules import Split as Split
+    from headway.checkpoint.layout.rules import Tied as Tied
+    from headway.checkpoint.load.lazy import OpenCheckpoint as OpenCheckpoint
+    from headway.checkpoint.save.saver import Save as Save
+    from headway.checkpoint.state.flat import Flat as Flat
+    from headway.checkpoint.state.flat import FlatOptimizer as FlatOptimizer
+    from headway.checkpoint.state.per_rank import PerRank as PerRank
+    from headway.checkpoint.state.torch.trained import Trained as Trained
     from headway.checkpoint.streams import Rng as Rng
     from headway.checkpoint.streams import Streams as Streams
-    from headway.checkpoint.trained import Trained as Trained
 
 _WHERE = {
     "Checkpoints": "checkpoints",
     "Cursor": "cursor",
-    "Flat": "flat",
-    "FlatOptimizer": "flat",
-    "Keep": "retention",
-    "Layout": "layout",
-    "Numbered": "rules",
-    "OpenCheckpoint": "lazy",
-    "Pad": "rules",
-    "Part": "rules",
-    "PerRank": "per_rank",
-    "Renamed": "rules",
-    "Replicated": "rules",
+    "Flat": "state.flat",
+    "FlatOptimizer": "state.flat",
+    "Keep": "catalog.retention",
+    "Layout": "layout.declared",
+    "Numbered": "layout.rules",
+    "OpenCheckpoint": "load.lazy",
+    "Pad": "layout.rules",
+    "Part": "layout.rules",
+    "PerRank": "state.per_rank",
+    "Renamed": "layout.rules",
+    "Replicated": "layout.rules",
     "Restored": "checkpoints",
     "Rng": "streams",
-    "Save": "save",
-    "Split": "rules",
+    "Save": "save.saver",
+    "Split": "layout.rules",
     "Streams": "streams",
-    "Tied": "rules",
-    "Trained": "trained",
+    "Tied": "layout.rules",
+    "Trained": "state.torch.trained",
 }
 
 

@@ -26,10 +26,10 @@ from types import FrameType
 
 import msgspec
 
+from headway.checkpoint.collective import together
 from headway.checkpoint.ranks import Ranks
-from headway.checkpoint.together import together
 from headway.engine.handle import current
-from headway.engine.interrupts import give_back, keep_from_forks
+from headway.engine.stopping.interrupts import give_back, keep_from_forks
 from headway.pools.current import run_is_ending, worker_call
 
 LOOK_S = 1.0

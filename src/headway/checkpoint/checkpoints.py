@@ -27,35 +27,35 @@ from typing import Any
 
 import msgspec
 
-from headway.checkpoint.backend.base import open_backend
-from headway.checkpoint.backend.roots import refuse_unwritable, root_of
+from headway import events
 from headway.checkpoint.boundaries import Boundaries, Sigterm, noting_sigterm
-from headway.checkpoint.catalog import find, manifests, newest
-from headway.checkpoint.collect import Report as Collected
-from headway.checkpoint.collect import collect
-from headway.checkpoint.copies import refuse_copies, refuse_unwritable_arrays
-from headway.checkpoint.inventory import Inventory
-from headway.checkpoint.layout import Layout
-from headway.checkpoint.lazy import OpenCheckpoint, open_checkpoint
-from headway.checkpoint.leases import SAVING, live, opened, pin, reading, unpin
-from headway.checkpoint.load import load
-from headway.checkpoint.manifest import Json, Manifest, Segment
-from headway.checkpoint.metrics import BEST, add_metrics, read_later, with_metrics
+from headway.checkpoint.catalog.collect import Report as Collected
+from headway.checkpoint.catalog.collect import collect
+from headway.checkpoint.catalog.leases import SAVING, live, opened, pin, reading, unpin
+from headway.checkpoint.catalog.listing import find, manifests, newest
+from headway.checkpoint.catalog.manifest import Json, Manifest, Segment
+from headway.checkpoint.catalog.metrics import BEST, add_metrics, read_later, with_metrics
+from headway.checkpoint.catalog.retention import Keep
+from headway.checkpoint.catalog.stored import read_manifest, read_segments
+from headway.checkpoint.collective import together
+from headway.checkpoint.layout.declared import Layout
+from headway.checkpoint.layout.selection import Chosen, Selection
+from headway.checkpoint.load.lazy import OpenCheckpoint, open_checkpoint
+from headway.checkpoint.load.loader import load
+from headway.checkpoint.load.restored import Restored as Restored
+from headway.checkpoint.load.restored import fit
+from headway.checkpoint.load.templateless import Arrays, Whole
+from headway.checkpoint.load.verify import Report, verify
 from headway.checkpoint.monitor import Listener, Monitor
 from headway.checkpoint.patience import Patience
 from headway.checkpoint.ranks import Ranks, ranks_here
-from headway.checkpoint.restored import Restored as Restored
-from headway.checkpoint.restored import fit
-from headway.checkpoint.retention import Keep
-from headway.checkpoint.save import DEADLINE_S, Save, Saver
-from headway.checkpoint.selection import Chosen, Selection
-from headway.checkpoint.state import claimed, refuse_half_a_part, refuse_unclaimed, take_for_load
-from headway.checkpoint.stored import read_manifest, read_segments
-from headway.checkpoint.templateless import Arrays, Whole
-from headway.checkpoint.together import together
-from headway.checkpoint.verify import Report, verify
-from headway.engine import events
+from headway.checkpoint.save.saver import DEADLINE_S, Save, Saver
+from headway.checkpoint.state.copies import refuse_copies, refuse_unwritable_arrays
+from headway.checkpoint.state.inventory import Inventory
+from headway.checkpoint.state.naming import claimed, refuse_half_a_part, refuse_unclaimed, take_for_load
 from headway.errors import CheckpointDamaged, CheckpointMismatch, Interrupted, NoCheckpoint, UsageError
+from headway.storage.backend import open_backend
+from headway.storage.roots import refuse_unwritable, root_of
 
 ORPHAN_WAIT_S = 60.0
 BATCHES = "batches_per_epoch"  # in the provenance of what `epochs` saves

@@ -16,9 +16,9 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from headway.checkpoint.generators import as_array
-from headway.checkpoint.taking import Source, Taking
-from headway.checkpoint.tree import decode
+from headway.checkpoint.state.inventory_builder import Source, Taking
+from headway.checkpoint.state.torch.generators import as_array
+from headway.checkpoint.state.tree import decode
 from headway.errors import CheckpointMismatch, UsageError
 
 

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from headway.checkpoint.manifest import Phase
-from headway.engine import events
+from headway import events
+from headway.checkpoint.catalog.manifest import Phase
 from headway.engine.handle import current
 from headway.pools.current import worker_call
 

@@ -15,10 +15,10 @@ from typing import Any
 
 import xxhash
 
-from headway.checkpoint.generators import as_array, refuse_another, restore, state_of
-from headway.checkpoint.sources import is_array
-from headway.checkpoint.taking import Source, Taking
-from headway.checkpoint.tree import decode
+from headway.checkpoint.state.inventory_builder import Source, Taking
+from headway.checkpoint.state.sources import is_array
+from headway.checkpoint.state.torch.generators import as_array, refuse_another, restore, state_of
+from headway.checkpoint.state.tree import decode
 from headway.errors import UsageError
 
 _KINDS = ("python", "numpy", "torch", "cuda")

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from headway.cli.benching import bench
-from headway.cli.checkpointing import ckpt
+from headway.cli.ckpt.app import ckpt
+from headway.cli.commands.bench import bench
 from headway.cli.trouble import handled
 
 app = typer.Typer(
@@ -80,7 +80,7 @@ def run(
     An argument is text where the parameter is annotated `str`; else it is read as JSON if it is JSON (5, true, '["a"]',
     '{"depth": 2}'), and otherwise as text.
     """
-    from headway.cli.driving import Options, run_program
+    from headway.cli.commands.drive import Options, run_program
 
     options = Options(store=store, json=json, progress=progress, events=events, gantt=gantt, take_over=take_over, workers=workers)
     run_program(program, args or [], kw or [], run_id, budget or [], deadline, options)
@@ -110,7 +110,7 @@ def resume(
     traceback: Trace = False,
 ) -> None:
     """Go on with a run where it stopped."""
-    from headway.cli.driving import Options, plan_run, resume_run
+    from headway.cli.commands.drive import Options, plan_run, resume_run
 
     on_change: dict[str, Literal["reuse", "rerun"]] = dict.fromkeys(reuse or (), "reuse")
     on_change |= dict.fromkeys(rerun or (), "rerun")
@@ -130,7 +130,7 @@ def ls(
     traceback: Trace = False,
 ) -> None:
     """List runs, the newest last."""
-    from headway.cli.looking import list_runs
+    from headway.cli.commands.look import list_runs
 
     list_runs(store, everything=everything, as_json=json)
 
@@ -148,7 +148,7 @@ def show(
     traceback: Trace = False,
 ) -> None:
     """Show a run: its calls as a tree, what they cost, and which of them decided how long it took."""
-    from headway.cli.looking import show_run
+    from headway.cli.commands.look import show_run
     from headway.observe.tree import Options
 
     show_run(run_id, store, Options(everything, depth, task), gantt=gantt, as_json=json)
@@ -178,7 +178,7 @@ def check(
     Its code runs for real, again and again, in a simulated world: no time passes, nothing is written to a store. Calls that need a
     network get their answers from a recorded run (`--answers`).
     """
-    from headway.cli.checking import Asked, check_program
+    from headway.cli.commands.check import Asked, check_program
 
     check_program(Asked(program, args or [], kw or [], schedules, seed, seconds, answers, store, json))
 
@@ -212,7 +212,7 @@ def predict(
     traceback: Trace = False,
 ) -> None:
     """Predict how long RUN would take on other workers, and what it would cost. Durations: 90s, 15m, 6h, 2d."""
-    from headway.cli.predicting import Asked, predict_run
+    from headway.cli.commands.predict import Asked, predict_run
 
     predict_run(
         Asked(
@@ -247,7 +247,7 @@ def fork(
     traceback: Trace = False,
 ) -> None:
     """Make a new run that knows all that RUN knows, except CALL and what was built on it."""
-    from headway.cli.driving import fork_run
+    from headway.cli.commands.drive import fork_run
 
     fork_run(run_id, at, new_id, store, as_json=json)
 
@@ -256,7 +256,7 @@ def fork(
 @handled
 def cancel(run_id: RunId, store: Store = ".headway", json: Json = False, traceback: Trace = False) -> None:
     """Ask a run to stop. What is finished stays."""
-    from headway.cli.driving import cancel_run
+    from headway.cli.commands.drive import cancel_run
 
     cancel_run(run_id, store, as_json=json)
 
@@ -272,7 +272,7 @@ def signal(
     traceback: Trace = False,
 ) -> None:
     """Send a value to a run that waits for it, now or later."""
-    from headway.cli.driving import signal_run
+    from headway.cli.commands.drive import signal_run
 
     signal_run(run_id, name, value, store, as_json=json)
 
@@ -288,7 +288,7 @@ def serve(
     traceback: Trace = False,
 ) -> None:
     """Offer a model over the OpenAI protocol, until Ctrl-C."""
-    from headway.cli.serving import serve_model
+    from headway.cli.commands.serve import serve_model
 
     serve_model(model, host, port)
 
@@ -304,7 +304,7 @@ def gc(
     traceback: Trace = False,
 ) -> None:
     """Remove what no run needs."""
-    from headway.cli.keeping import collect
+    from headway.cli.commands.keep import collect
 
     collect(store, delete or [], dry_run=dry_run, vacuum=vacuum, as_json=json)
 
@@ -318,6 +318,6 @@ def doctor(
     traceback: Trace = False,
 ) -> None:
     """Check every record and blob of a store. Exits with 3 where something is wrong."""
-    from headway.cli.keeping import examine_store
+    from headway.cli.commands.keep import examine_store
 
     examine_store(store, repair=repair, as_json=json)

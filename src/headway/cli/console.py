@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from rich.console import Console
 
-from headway.journal.codec import StandIn
+from headway.journal.codec.codec import StandIn
 
 PIPE_WIDTH = 240
 

@@ -10,7 +10,7 @@ import contextvars
 from typing import TYPE_CHECKING, Any
 
 from headway.engine.handle import OK, WAITING, Handle
-from headway.engine.replay import epoch_name
+from headway.engine.replay.lookup import epoch_name
 from headway.errors import InputFailed, SourceChanged
 from headway.journal.clocks import left_s
 

@@ -17,26 +17,26 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from headway.engine import events
-from headway.engine.books import warn_of_units
-from headway.engine.bounds import UNBOUNDED, Scope
-from headway.engine.desk import Desk
-from headway.engine.edits import stale_results
+from headway import events
 from headway.engine.engine import Engine
 from headway.engine.handle import CANCELLED, FAILED, MISSING, OK, Frame, Handle
-from headway.engine.identity import decision_key
-from headway.engine.interrupts import interrupts
-from headway.engine.last_resort import LastResort
-from headway.engine.outside import driving
-from headway.engine.replay import answers
-from headway.engine.spec import TaskSpec
+from headway.engine.identity.keys import decision_key
+from headway.engine.identity.spec import TaskSpec
+from headway.engine.replay.edits import stale_results
+from headway.engine.replay.lookup import answers
+from headway.engine.scopes.accounting import warn_of_units
+from headway.engine.scopes.bounds import UNBOUNDED, Scope
+from headway.engine.scopes.desk import Desk
+from headway.engine.stopping.interrupts import interrupts
+from headway.engine.stopping.last_resort import LastResort
+from headway.engine.stopping.outside import driving
 from headway.engine.world import MACHINE, LogWriter, World
 from headway.errors import DeadlineExceeded, HeadwayError, Interrupted, LeaseLost, RunCancelled, StoreError, StoreFull
-from headway.journal.codec import add_note
-from headway.journal.known import Known, load
+from headway.journal.codec.codec import add_note
 from headway.journal.log import Journal, Log, Nothing
 from headway.journal.owner import LEASE_S
 from headway.journal.records import Amounts, Lease, RunInfo, RunStatus, Signal
+from headway.journal.recovery.recovered import Known, load
 from headway.journal.store import Store
 
 ANOTHER_DEADLINE = " --deadline SECONDS"  # what a run whose own deadline has passed needs to go on

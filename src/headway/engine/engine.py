@@ -18,13 +18,10 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from headway.engine import events
+from headway import events
 from headway.engine.admission import Admission
-from headway.engine.batch import Batches
-from headway.engine.books import Books
-from headway.engine.bounds import Scope
-from headway.engine.changed import cannot_change, is_unseen, note_members, unless_changed
-from headway.engine.desk import Desk
+from headway.engine.dispatch.batch import Batches
+from headway.engine.dispatch.launch import Launcher
 from headway.engine.handle import (
     CANCELLED,
     FAILED,
@@ -38,24 +35,27 @@ from headway.engine.handle import (
     Handle,
     Share,
 )
-from headway.engine.identity import call_key, call_prefix, hash_key, sibling_key
+from headway.engine.identity.changed import cannot_change, is_unseen, note_members, unless_changed
+from headway.engine.identity.keys import call_key, call_prefix, hash_key, sibling_key
+from headway.engine.identity.siblings import Siblings
+from headway.engine.identity.spec import RIVALS, TaskSpec
 from headway.engine.inputs import PLAIN, handles_in
-from headway.engine.launch import Launcher
 from headway.engine.outcome import Outcomes
-from headway.engine.replay import Replay
-from headway.engine.scopes import Scopes
-from headway.engine.shared import Shared
-from headway.engine.siblings import Siblings
-from headway.engine.signals import Signals
-from headway.engine.spec import RIVALS, TaskSpec
-from headway.engine.stops import Stops
-from headway.engine.waits import Waits
+from headway.engine.replay.lookup import Replay
+from headway.engine.replay.shared import Shared
+from headway.engine.scopes.accounting import Books
+from headway.engine.scopes.bounds import Scope
+from headway.engine.scopes.desk import Desk
+from headway.engine.scopes.scopes import Scopes
+from headway.engine.stopping.stops import Stops
+from headway.engine.waiting.signals import Signals
+from headway.engine.waiting.waits import Waits
 from headway.engine.world import World
 from headway.errors import CallTimeout, HeadwayError, StoreError, UsageError
-from headway.journal.codec import Encoded
-from headway.journal.known import Known
+from headway.journal.codec.codec import Encoded
 from headway.journal.log import Blob, Journal
 from headway.journal.records import Amounts, Place, Row
+from headway.journal.recovery.recovered import Known
 from headway.journal.store import Store
 from headway.pools.base import Pool
 

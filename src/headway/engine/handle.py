@@ -21,13 +21,13 @@ from headway.errors import CallCancelled, ForeignHandle, HeadwayError
 from headway.journal.records import NO_PARENT, Amounts, Place
 
 if TYPE_CHECKING:
-    from headway.engine.batch import Batch
-    from headway.engine.bounds import Held, Scope
+    from headway.engine.dispatch.batch import Batch
     from headway.engine.engine import Engine
-    from headway.engine.siblings import Siblings
-    from headway.engine.spec import TaskSpec
-    from headway.journal.codec import Encoded
-    from headway.journal.known import Recorded
+    from headway.engine.identity.siblings import Siblings
+    from headway.engine.identity.spec import TaskSpec
+    from headway.engine.scopes.bounds import Held, Scope
+    from headway.journal.codec.codec import Encoded
+    from headway.journal.recovery.recovered import Recorded
     from headway.pools.base import Job
 
 T_co = TypeVar("T_co", covariant=True)

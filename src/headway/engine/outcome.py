@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from headway.engine import events
-from headway.engine.callables import said
-from headway.engine.changed import is_unseen
+from headway import events
 from headway.engine.handle import CANCELLED, FAILED, MISSING, OK, Frame, Handle
-from headway.engine.identity import decision_key, sibling_key
-from headway.engine.replay import epoch_name, inputs_digest
+from headway.engine.identity.callables import said
+from headway.engine.identity.changed import is_unseen
+from headway.engine.identity.keys import decision_key, sibling_key
+from headway.engine.replay.lookup import epoch_name, inputs_digest
 from headway.engine.retry import BOUNDS
 from headway.errors import CallExited, HeadwayError, NotEncodable
 from headway.journal.clocks import left_s
-from headway.journal.codec import Encoded, decode, decode_error, digest, encode, encode_error, keep_error, text_of
-from headway.journal.known import Recorded, decode_decision, encode_body
+from headway.journal.codec.codec import Encoded, decode, decode_error, digest, encode, encode_error, keep_error, text_of
 from headway.journal.log import Blob
 from headway.journal.records import COSTED, Attempt, Decision, Error, Kind, Outcome, Place, PlacedOutcome, Row, Start
+from headway.journal.recovery.recovered import Recorded, decode_decision, encode_body
 
 if TYPE_CHECKING:
     from headway.engine.engine import Engine

@@ -14,8 +14,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from headway.engine.beside import BESIDE
-from headway.engine.ready import Ready
+from headway.engine.dispatch.beside import BESIDE
+from headway.engine.dispatch.ready import Ready
 from headway.journal.log import Log
 from headway.journal.owner import this_process
 from headway.journal.records import RunInfo, Signal

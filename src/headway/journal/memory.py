@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterator, Sequence
 import msgspec
 
 from headway.errors import RunMismatch, StoreDamaged
-from headway.journal.blobs import hash_blob
-from headway.journal.limits import Ask, Board, Grant, Want, any_wants, is_changed, share_out
 from headway.journal.owner import check_takeover, is_alive, lost, misplaced, unknown_run
 from headway.journal.records import ENDED, Lease, Row, RunInfo, RunSpec, RunStatus, Signal
+from headway.journal.shared.limits import Ask, Board, Grant, Want, any_wants, is_changed, share_out
 from headway.journal.store import Buffer, kept
+from headway.storage.blobs import hash_blob
 
 
 class MemoryStore:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from headway.errors import StoreError
 from headway.journal.memory import MemoryStore
 from headway.journal.place import KINDS, has_database, name_place, no_store
-from headway.journal.sqlite import BLOBS, SqliteStore
+from headway.journal.sqlite.store import BLOBS, SqliteStore
 
 if TYPE_CHECKING:
     from headway.journal.store import Store

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from headway.errors import StoreError
-from headway.journal.schema import DATABASE
+from headway.journal.sqlite.schema import DATABASE
 
 MEMORY = ":memory:"
 KINDS = "a store is a folder, such as store='.headway', ':memory:', or None to keep nothing"

@@ -20,8 +20,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from headway.journal.limits import Ask, Grant, Want
 from headway.journal.records import Lease, Row, RunInfo, RunSpec, RunStatus, Signal
+from headway.journal.shared.limits import Ask, Grant, Want
 
 Buffer = bytes | bytearray | memoryview
 

@@ -21,9 +21,9 @@ from headway.models.base import Reply as Reply
 from headway.models.base import Request as Request
 from headway.models.base import Sample as Sample
 from headway.models.base import Usage as Usage
-from headway.models.endpoint import Endpoint as Endpoint
 from headway.models.limits import limited as limited
 from headway.models.local import Local as Local
+from headway.models.openai.endpoint import Endpoint as Endpoint
 from headway.models.opening import open as open  # noqa: A004 - as a file is opened
 from headway.models.prices import FREE as FREE
 from headway.models.prices import PRICES as PRICES
@@ -32,7 +32,7 @@ from headway.models.requests import Sampling as Sampling
 from headway.models.streaming import stream as stream
 
 if TYPE_CHECKING:
-    from headway.models.countdown.sampling import CountdownModel as CountdownModel
+    from headway.reference.countdown.sampling import CountdownModel as CountdownModel
 
 
 def __getattr__(name: str) -> Any:
@@ -41,6 +41,6 @@ def __getattr__(name: str) -> Any:
         from headway.extras import needed
 
         with needed("models.CountdownModel"):
-            from headway.models.countdown.sampling import CountdownModel
+            from headway.reference.countdown.sampling import CountdownModel
         return CountdownModel
     raise AttributeError(f"module 'headway.models' has no attribute {name!r}")

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from headway.engine.canonical import canonical
+from headway.engine.identity.canonical import canonical
 from headway.errors import UsageError
 from headway.models.base import BatchModel, Model, identity_of
 from headway.scope import LimitScope, limit

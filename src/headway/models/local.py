@@ -29,8 +29,8 @@ from typing import Any
 from headway.errors import ModelError, ModelUnavailable, UsageError
 from headway.extras import require
 from headway.models.base import Finish, Piece, Request, Usage
+from headway.models.openai.protocol import finish_of, request_body
 from headway.models.prices import FREE
-from headway.models.protocol import finish_of, request_body
 
 GEMMA = "gemma-3-270m"
 PRINT_BYTES, PRINT_PLACES, PRINT_BLOCK = 1 << 20, 1000, 4096

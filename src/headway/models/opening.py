@@ -7,8 +7,8 @@ from pathlib import Path
 from headway.errors import UsageError
 from headway.extras import needed
 from headway.models.base import BatchModel, Model
-from headway.models.endpoint import Endpoint
 from headway.models.local import Local
+from headway.models.openai.endpoint import Endpoint
 from headway.pools.program import load_object
 
 NAMES = "countdown, gemma, a .gguf file, a Countdown model's .safetensors file, openai:MODEL, openai:MODEL@URL, program.py:NAME"
@@ -44,5 +44,5 @@ def open(name: str) -> Model | BatchModel:  # noqa: A001 - as a file is opened
 
 def _countdown(name: str) -> BatchModel:
     with needed("the Countdown model"):
-        from headway.models.countdown.sampling import CountdownModel
+        from headway.reference.countdown.sampling import CountdownModel
     return CountdownModel.shipped() if name == "countdown" else CountdownModel.load(name)

@@ -14,8 +14,8 @@ from contextlib import aclosing
 from typing import Unpack
 
 from headway.engine.handle import current
-from headway.engine.scopes import Parked
-from headway.engine.until import until
+from headway.engine.scopes.scopes import Parked
+from headway.engine.waiting.until import until
 from headway.errors import UsageError
 from headway.models.ask import AnyModel, begin, streamed
 from headway.models.base import Piece, Reply, Request, answers_singly

@@ -14,8 +14,8 @@ from typing import Any
 
 import msgspec
 
-from headway.engine.canonical import Form
-from headway.journal.wire import Code, Reader, StandIn
+from headway.engine.identity.canonical import Form
+from headway.journal.codec.wire import Code, Reader, StandIn
 
 EXPLICIT = b"\xc1"  # begins what `key=` gave
 

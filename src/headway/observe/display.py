@@ -10,7 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from headway.engine.events import CallProgress
+from headway.events import CallProgress
 from headway.observe import words
 from headway.observe.tally import BudgetTally, Counts, Phase, Tally
 

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from headway.engine.events import Event, RunEnded, RunStarted, Warned
+from headway.events import Event, RunEnded, RunStarted, Warned
 from headway.observe.tally import Phase, Tally
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Progress:
     """An event sink that draws. `clock` gives wall-clock seconds, as the events' times are.
 
     >>> from rich.console import Console
-    >>> from headway.engine.events import RunStarted, RunEnded, CallSpawned, CallEnded
+    >>> from headway.events import RunStarted, RunEnded, CallSpawned, CallEnded
     >>> with Progress(Console(file=sys.stdout, width=100), clock=lambda: 3.0) as progress:
     ...     progress(RunStarted(at=1.0, run_id="sky", task="answer", store=".headway", recorded=0, resumed=False))
     ...     progress(CallSpawned(at=1.0, key="a1", parent="", task="answer", label="'why'"))

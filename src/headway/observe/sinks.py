@@ -15,8 +15,8 @@ from pathlib import Path
 
 import msgspec
 
-from headway.engine.events import AnyEvent, Event
 from headway.errors import StoreDamaged, StoreError, StoreFull, UsageError
+from headway.events import AnyEvent, Event
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(AnyEvent).decode
@@ -25,7 +25,7 @@ _decode = msgspec.json.Decoder(AnyEvent).decode
 class JsonlSink:
     """Appends events to `path`, one JSON object per line.
 
-    >>> import tempfile; from headway.engine.events import Warned
+    >>> import tempfile; from headway.events import Warned
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     with JsonlSink(f"{folder}/events.jsonl") as sink:
     ...         sink(Warned(at=1.0, message="the disk is slow"))

@@ -17,10 +17,10 @@ from typing import Any
 
 import msgspec
 
-from headway.journal.codec import decode
-from headway.journal.known import decode_attempt, decode_charge, decode_decision, decode_outcome, decode_start
-from headway.journal.ledger import Ledger, add
+from headway.journal.codec.codec import decode
 from headway.journal.records import COSTED, ENDED, NO_PARENT, Amounts, Attempt, Decision, Error, Kind, Outcome, Row, RunInfo, Start
+from headway.journal.recovery.recovered import decode_attempt, decode_charge, decode_decision, decode_outcome, decode_start
+from headway.journal.shared.ledger import Ledger, add
 from headway.journal.store import Store
 from headway.observe import words
 

@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
-from headway.engine.events import (
+from headway.events import (
     BudgetChanged,
     BudgetOpened,
     CallEnded,

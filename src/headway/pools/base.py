@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from headway.journal.codec import Encoded
+from headway.journal.codec.codec import Encoded
 from headway.journal.records import Amounts
 
 

@@ -11,7 +11,7 @@ import multiprocessing
 from collections.abc import Iterator
 from typing import Protocol
 
-from headway.engine.events import AnyEvent
+from headway.events import AnyEvent
 from headway.journal.records import Amounts
 from headway.pools.base import CallFacts
 

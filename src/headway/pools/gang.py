@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from headway.errors import WorkerDied
-from headway.journal.codec import add_note
+from headway.journal.codec.codec import add_note
 from headway.pools.base import Answer, Job, Seat
-from headway.pools.remote import RemoteWorker
+from headway.pools.worker_process import RemoteWorker
 
 _HEARSAY_S = 0.2
 """How long an error waits for news of a process that has died: the others may fail in a collective before its end is noticed."""

@@ -19,9 +19,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from headway.engine.events import AnyEvent
+from headway.events import AnyEvent
+from headway.ipc import shm
 from headway.journal.records import Amounts, Error
-from headway.pools import shm
 from headway.pools.base import CallFacts, FunctionRef
 
 _HEADER = struct.Struct("<IB")  # length of the body, number of descriptors

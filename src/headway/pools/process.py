@@ -17,7 +17,7 @@ from typing import Any
 
 from headway.errors import WorkerDied
 from headway.pools.base import Answer, Job
-from headway.pools.remote import RemoteWorker
+from headway.pools.worker_process import RemoteWorker
 
 _START_ATTEMPTS = 3
 _START_PAUSE_S = 10.0

@@ -34,10 +34,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from headway.engine.events import AnyEvent
-from headway.engine.interrupts import keep_from_forks
+from headway.engine.stopping.interrupts import keep_from_forks
 from headway.errors import NotEncodable
-from headway.journal import codec
+from headway.events import AnyEvent
+from headway.journal.codec import codec
 from headway.journal.records import Amounts
 from headway.pools import current, member, messages, program
 from headway.pools.base import CallFacts, FunctionRef

@@ -16,11 +16,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from headway.engine import events
+from headway import events
 from headway.engine.engine import Engine
-from headway.engine.spec import TASKS
+from headway.engine.identity.spec import TASKS
 from headway.errors import HeadwayError
-from headway.journal.codec import encode, value_digest
+from headway.journal.codec.codec import encode, value_digest
 from headway.journal.records import COSTED, Kind, Row
 from headway.run import arun
 from headway.sim.loop import SimLoop
@@ -177,7 +177,7 @@ class History:
 
     def violations(self, expected: str | None = None) -> Sequence[Violation]:
         """What is not as it must be. `expected` is the outcome of an undisturbed run."""
-        from headway.sim.invariants import violations
+        from headway.sim.promises.invariants import violations
 
         return violations(self, expected)
 
@@ -211,7 +211,7 @@ def _told_of(life: Life) -> str:
 
 
 def _parts(value: Any) -> tuple[bytes, Sequence[bytes]]:
-    from headway.journal.codec import digest
+    from headway.journal.codec.codec import digest
 
     encoded = encode(value, where="the result")
     return encoded.head, tuple(digest(buffer) for buffer in encoded.buffers)

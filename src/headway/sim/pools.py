@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from headway.errors import WorkerDied
-from headway.journal import codec
+from headway.journal.codec import codec
 from headway.journal.records import Amounts
 from headway.pools.base import Answer, CallFacts, Job
 from headway.pools.current import set_worker_call

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import msgspec
 
 from headway.errors import StoreFull
-from headway.journal.limits import Ask, Grant, Want
 from headway.journal.memory import MemoryStore
 from headway.journal.records import Lease, Outcome, Row, RunInfo, RunStatus
+from headway.journal.shared.limits import Ask, Grant, Want
 from headway.journal.store import Buffer
 from headway.sim.loop import Killed
 

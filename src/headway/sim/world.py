@@ -7,8 +7,8 @@ import concurrent.futures
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from headway.engine.dispatch.ready import Ready
 from headway.engine.handle import Handle
-from headway.engine.ready import Ready
 from headway.engine.world import OnWord
 from headway.errors import UsageError
 from headway.journal.log import Log

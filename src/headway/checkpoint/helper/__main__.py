@@ -9,7 +9,7 @@ import sys
 
 from headway.checkpoint.helper.messages import Order
 from headway.checkpoint.helper.serve import Service
-from headway.checkpoint.helper.wire import Wire
+from headway.ipc.framing import Wire
 
 
 def main() -> None:

@@ -9,16 +9,16 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from headway.checkpoint.backend.base import Backend
-from headway.checkpoint.commit import Draft, commit_manifest
-from headway.checkpoint.head import move_head, see_head
+from headway.checkpoint.catalog.head import move_head, see_head
+from headway.checkpoint.catalog.leases import Lease
+from headway.checkpoint.catalog.manifest import ROOT_NAME, Head, Manifest, Phase, Segment, SegmentRef, seal, sealed_hash, unseal
+from headway.checkpoint.catalog.stored import read_segment
+from headway.checkpoint.helper.failpoints import reach
 from headway.checkpoint.helper.messages import CommitPlan, Durable
-from headway.checkpoint.helper.points import reach
 from headway.checkpoint.helper.saving import Save
-from headway.checkpoint.leases import Lease
-from headway.checkpoint.manifest import ROOT_NAME, Head, Manifest, Phase, Segment, SegmentRef, seal, sealed_hash, unseal
-from headway.checkpoint.stored import read_segment
+from headway.checkpoint.save.commit import Draft, commit_manifest
 from headway.errors import NoCheckpoint, SaveFailed
+from headway.storage.backend import Backend
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.005, 0.5
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import msgspec
 
-from headway.checkpoint.boxes import Box
-from headway.checkpoint.manifest import Head, Json, Object, Phase
+from headway.checkpoint.catalog.manifest import Head, Json, Object, Phase
+from headway.checkpoint.layout.boxes import Box
 from headway.errors import CheckpointConflict, CheckpointError, NoCheckpoint, SaveFailed, StoreFull
 
 _ERRORS = {each.__name__: each for each in (CheckpointConflict, SaveFailed, StoreFull, NoCheckpoint)}

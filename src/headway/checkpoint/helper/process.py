@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import IO
 
 import headway
-from headway.checkpoint.helper.memory import SharedBuffer
 from headway.checkpoint.helper.messages import (
     Abandon,
     Begin,
@@ -37,8 +36,9 @@ from headway.checkpoint.helper.messages import (
     WriterPlan,
     Written,
 )
-from headway.checkpoint.helper.wire import SEND_TIMEOUT_S, Wire
 from headway.errors import SaveFailed
+from headway.ipc.framing import SEND_TIMEOUT_S, Wire
+from headway.ipc.shared_buffer import SharedBuffer
 
 _ANSWER_TIMEOUT_S = 60.0
 _TRACEBACK_BYTES = 2000

@@ -16,14 +16,14 @@ from typing import NamedTuple
 import msgspec
 import xxhash
 
-from headway.checkpoint.backend.base import Backend, DataWriter
-from headway.checkpoint.dtypes import NBYTES
+from headway.checkpoint.catalog.manifest import Fragment, Phase, Segment, SegmentRef, block_hashes, block_nbytes, folder_of, seal
+from headway.checkpoint.helper.failpoints import reach
 from headway.checkpoint.helper.messages import Still, WriterPlan, Written
-from headway.checkpoint.helper.points import reach
 from headway.checkpoint.helper.sharing import Basis, Place, lively, referring
-from headway.checkpoint.manifest import Fragment, Phase, Segment, SegmentRef, block_hashes, block_nbytes, folder_of, seal
-from headway.checkpoint.write import Part, put_segment, write_segment
+from headway.checkpoint.layout.dtypes import NBYTES
+from headway.checkpoint.save.write import Part, put_segment, write_segment
 from headway.errors import HeadwayError, SaveFailed
+from headway.storage.backend import Backend, DataWriter
 
 STILL = "still"  # ends the name of a writer's second file
 CHUNK_BYTES = 32 << 20

@@ -15,9 +15,10 @@ import traceback
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from headway.checkpoint.backend.base import Backend, open_backend
+from headway.checkpoint.catalog.leases import Lease, saving
+from headway.checkpoint.catalog.manifest import ROOT_NAME
 from headway.checkpoint.helper.committing import Lineage, conclude
-from headway.checkpoint.helper.memory import SharedBuffer
+from headway.checkpoint.helper.failpoints import reach
 from headway.checkpoint.helper.messages import (
     Abandon,
     Begin,
@@ -30,13 +31,12 @@ from headway.checkpoint.helper.messages import (
     Report,
     Staged,
 )
-from headway.checkpoint.helper.points import reach
 from headway.checkpoint.helper.saving import Save, write
 from headway.checkpoint.helper.sharing import Shelf
-from headway.checkpoint.helper.wire import Wire
-from headway.checkpoint.leases import Lease, saving
-from headway.checkpoint.manifest import ROOT_NAME
 from headway.errors import HeadwayError
+from headway.ipc.framing import Wire
+from headway.ipc.shared_buffer import SharedBuffer
+from headway.storage.backend import Backend, open_backend
 
 Job = tuple[Save, Backend, Lease, ExitStack]
 

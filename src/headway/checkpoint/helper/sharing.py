@@ -13,13 +13,13 @@ from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from typing import NamedTuple
 
-from headway.checkpoint.backend.base import Backend
-from headway.checkpoint.catalog import newest
+from headway.checkpoint.catalog.leases import reading
+from headway.checkpoint.catalog.listing import newest
+from headway.checkpoint.catalog.manifest import Fragment, Segment, folder_of
+from headway.checkpoint.catalog.stored import read_manifest, read_segments
 from headway.checkpoint.helper.messages import Still
-from headway.checkpoint.leases import reading
-from headway.checkpoint.manifest import Fragment, Segment, folder_of
-from headway.checkpoint.stored import read_manifest, read_segments
 from headway.errors import CheckpointError
+from headway.storage.backend import Backend
 
 FILES = 64  # that one save refers to at most; what lies in others is written again
 

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from rich.table import Table
 
-from headway.checkpoint.backend.files import trouble
 from headway.checkpoint.checkpoints import Checkpoints
 from headway.cli import console
 from headway.cli.ckpt.disk import forget, read_speed, write_speed
 from headway.cli.ckpt.roots import read_size
 from headway.errors import UsageError
 from headway.observe import words
+from headway.storage.files import trouble
 
 if TYPE_CHECKING:
     import numpy as np

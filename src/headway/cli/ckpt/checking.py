@@ -11,17 +11,17 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from rich.table import Table
 from rich.text import Text
 
-from headway.checkpoint.backend.base import Backend
-from headway.checkpoint.catalog import find, manifests, newest
-from headway.checkpoint.diff import Diff, diff
-from headway.checkpoint.leases import reading
-from headway.checkpoint.manifest import Manifest
-from headway.checkpoint.verify import Report, verify
+from headway.checkpoint.catalog.diff import Diff, diff
+from headway.checkpoint.catalog.leases import reading
+from headway.checkpoint.catalog.listing import find, manifests, newest
+from headway.checkpoint.catalog.manifest import Manifest
+from headway.checkpoint.load.verify import Report, verify
 from headway.cli import console
 from headway.cli.ckpt.roots import existing, open_one, passed_over
 from headway.cli.trouble import PROBLEM
 from headway.errors import NoCheckpoint
 from headway.observe import words
+from headway.storage.backend import Backend
 
 
 class VerifiedDocument(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,16 +9,16 @@ from typing import Literal
 
 import msgspec
 
-from headway.checkpoint.backend.base import Backend, open_backend
-from headway.checkpoint.backend.roots import root_of
-from headway.checkpoint.catalog import SHORTEST, newest
-from headway.checkpoint.catalog import places as places_of
-from headway.checkpoint.manifest import Manifest
-from headway.checkpoint.safetensors_files import INDEX_SUFFIX, SUFFIX, export_safetensors, import_safetensors, tied_names
+from headway.checkpoint.catalog.listing import SHORTEST, newest
+from headway.checkpoint.catalog.listing import places as places_of
+from headway.checkpoint.catalog.manifest import Manifest
+from headway.checkpoint.formats.safetensors_files import INDEX_SUFFIX, SUFFIX, export_safetensors, import_safetensors, tied_names
 from headway.cli import console
 from headway.cli.ckpt.roots import existing, open_one, read_size
 from headway.errors import NoCheckpoint, UsageError
 from headway.observe import words
+from headway.storage.backend import Backend, open_backend
+from headway.storage.roots import root_of
 
 Source = Literal["safetensors", "dcp", "universal"]
 _OTHER_FILES = {".pt", ".pth", ".bin", ".ckpt", ".json", ".npz", ".pkl", ".gguf", ".onnx"}
@@ -141,7 +141,7 @@ def _notes(manifest: Manifest) -> list[str]:
 def _import(root: str, path: Path, kind: Source, step: int | None, *, prefix: str, copy: bool) -> Manifest:
     backend = open_backend(root)
     if kind == "universal":
-        from headway.checkpoint.neighbours.universal_import import import_universal
+        from headway.checkpoint.formats.dcp.universal import import_universal
 
         if prefix:
             raise UsageError(
@@ -151,7 +151,7 @@ def _import(root: str, path: Path, kind: Source, step: int | None, *, prefix: st
     if step is None:
         raise UsageError(f"{path} does not say of which step it is: add --step N (0 for a model to start from)")
     if kind == "dcp":
-        from headway.checkpoint.neighbours.dcp_import import import_dcp
+        from headway.checkpoint.formats.dcp.importer import import_dcp
 
         return import_dcp(backend, path, step=step, rename=(lambda name: prefix + name) if prefix else None, copy=copy)
     return import_safetensors(backend, path, step=step, prefix=prefix, copy=copy)

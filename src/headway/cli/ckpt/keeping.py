@@ -9,12 +9,12 @@ import msgspec
 from rich.table import Table
 from rich.text import Text
 
-from headway.checkpoint.catalog import find, manifests, place_of
-from headway.checkpoint.collect import Report, collect
-from headway.checkpoint.leases import pin, pins, unpin
-from headway.checkpoint.manifest import Manifest
-from headway.checkpoint.metrics import read_later
-from headway.checkpoint.retention import Keep
+from headway.checkpoint.catalog.collect import Report, collect
+from headway.checkpoint.catalog.leases import pin, pins, unpin
+from headway.checkpoint.catalog.listing import find, manifests, place_of
+from headway.checkpoint.catalog.manifest import Manifest
+from headway.checkpoint.catalog.metrics import read_later
+from headway.checkpoint.catalog.retention import Keep
 from headway.cli import console
 from headway.cli.ckpt.roots import existing, passed_over, refuse_no_root
 from headway.errors import UsageError

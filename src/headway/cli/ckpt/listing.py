@@ -11,15 +11,15 @@ import msgspec
 from rich.table import Table
 from rich.text import Text
 
-from headway.checkpoint.backend.base import Backend
-from headway.checkpoint.backend.local import PARTS
-from headway.checkpoint.catalog import Damaged, flaw, manifests, newest
-from headway.checkpoint.leases import pins
-from headway.checkpoint.manifest import STEPS, Manifest
-from headway.checkpoint.metrics import with_metrics
+from headway.checkpoint.catalog.leases import pins
+from headway.checkpoint.catalog.listing import Damaged, flaw, manifests, newest
+from headway.checkpoint.catalog.manifest import STEPS, Manifest
+from headway.checkpoint.catalog.metrics import with_metrics
 from headway.cli import console
 from headway.cli.ckpt.roots import existing
 from headway.observe import words
+from headway.storage.backend import Backend
+from headway.storage.local import PARTS
 
 
 class ListedDocument(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,17 +13,17 @@ from typing import NamedTuple
 
 import msgspec
 
-from headway.checkpoint.backend.base import Backend
-from headway.checkpoint.blocks import Contents
-from headway.checkpoint.boxes import Box, whole
-from headway.checkpoint.cuts import chunk
-from headway.checkpoint.manifest import Object
-from headway.checkpoint.plan_load import LoadPlan, Want, plan_load
+from headway.checkpoint.catalog.manifest import Object
+from headway.checkpoint.layout.boxes import Box, whole
+from headway.checkpoint.layout.sharding import chunk
+from headway.checkpoint.load.blocks import Contents
+from headway.checkpoint.load.plan import LoadPlan, Want, plan_load
 from headway.cli import console
 from headway.cli.ckpt.disk import read_speed
 from headway.cli.ckpt.roots import existing, open_one, read_size
 from headway.errors import UsageError
 from headway.observe import words
+from headway.storage.backend import Backend
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):

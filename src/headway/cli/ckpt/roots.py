@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from headway.checkpoint.backend.base import Backend, open_backend
-from headway.checkpoint.backend.roots import root_of
-from headway.checkpoint.lazy import OpenCheckpoint, open_checkpoint
-from headway.checkpoint.leases import opened
-from headway.checkpoint.manifest import HEAD, STEPS
-from headway.checkpoint.stored import read_segments
+from headway.checkpoint.catalog.leases import opened
+from headway.checkpoint.catalog.manifest import HEAD, STEPS
+from headway.checkpoint.catalog.stored import read_segments
+from headway.checkpoint.load.lazy import OpenCheckpoint, open_checkpoint
 from headway.cli import console
 from headway.errors import NoCheckpoint, UsageError
+from headway.storage.backend import Backend, open_backend
+from headway.storage.roots import root_of
 
 
 def existing(root: str) -> Backend:

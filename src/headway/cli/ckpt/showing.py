@@ -11,19 +11,19 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from headway.checkpoint.backend.base import Backend
-from headway.checkpoint.leases import opened
-from headway.checkpoint.manifest import Json, Manifest, Object, Phase, Segment, SegmentRef
-from headway.checkpoint.selection import listed
-from headway.checkpoint.stored import read_segment
-from headway.checkpoint.timeline import draw_timeline, straggler
+from headway.checkpoint.catalog.leases import opened
+from headway.checkpoint.catalog.manifest import Json, Manifest, Object, Phase, Segment, SegmentRef
+from headway.checkpoint.catalog.stored import read_segment
+from headway.checkpoint.catalog.timeline import draw_timeline, straggler
+from headway.checkpoint.layout.selection import listed
 from headway.cli import console
 from headway.cli.ckpt.listing import metrics
 from headway.cli.ckpt.roots import existing, passed_over
-from headway.cli.pictures import write_picture
+from headway.cli.commands.pictures import write_picture
 from headway.errors import CheckpointError, UsageError
 from headway.journal.owner import clock
 from headway.observe import words
+from headway.storage.backend import Backend
 
 VALUE_WIDTH = 100
 

@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from headway.errors import HeadwayError, UsageError
-from headway.journal.codec import value_digest
-from headway.journal.known import decode_decision, decode_outcome
+from headway.journal.codec.codec import value_digest
 from headway.journal.records import COSTED, Row, RunInfo, Status
 from headway.journal.records import Kind as RowKind
+from headway.journal.recovery.recovered import decode_decision, decode_outcome
 from headway.run import _root
 from headway.sim.check.findings import Finding, Kind, Report
 from headway.sim.check.primitives import Primitives

@@ -25,10 +25,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from headway.engine import events
+from headway import events
 from headway.errors import UsageError
-from headway.journal.known import decode_decision, decode_outcome
 from headway.journal.records import COSTED, NO_PARENT, Kind, Row, RunInfo
+from headway.journal.recovery.recovered import decode_decision, decode_outcome
 from headway.pools.base import FunctionRef
 from headway.pools.current import importing_main, loading_program
 from headway.pools.program import find, function_ref

@@ -27,9 +27,9 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from headway.errors import UsageError
-from headway.journal.known import decode_outcome
 from headway.journal.open import open_to_read
 from headway.journal.records import COSTED, Kind, Row
+from headway.journal.recovery.recovered import decode_outcome
 from headway.journal.store import Store
 from headway.observe.story import Call, State, Story, tell
 from headway.sim.predict.workload import POOLS, THREADS, WORTH_WORKERS, Batch, Ends, Law, Program, Sample, Work, Workload

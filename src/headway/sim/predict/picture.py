@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from headway.observe import words
-from headway.observe.svg import PALETTE, Drawing, Scale
+from headway.observe.pictures.svg import PALETTE, Drawing, Scale
 from headway.sim.predict.answer import Point, Prediction, Spread
 
 WIDTH = 960

@@ -21,15 +21,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from headway.engine.dispatch.launch import Launcher
 from headway.engine.handle import FINISHING, OK, RUNNING, Frame, Handle, current
-from headway.engine.identity import task_part
-from headway.engine.launch import Launcher
+from headway.engine.identity.keys import task_part
+from headway.engine.identity.signature import Signature
+from headway.engine.identity.spec import TaskSpec
 from headway.engine.outcome import Outcomes
 from headway.engine.retry import Retry
-from headway.engine.signature import Signature
-from headway.engine.spec import TaskSpec
 from headway.errors import WorkerDied
-from headway.journal.codec import Encoded
+from headway.journal.codec.codec import Encoded
 from headway.journal.records import Amounts, Error
 from headway.pools.base import Answer, CallFacts, Job, Pool
 from headway.run import arun

@@ -1,0 +1,63 @@
+"""HEAD, which names the newest checkpoint: what the next one follows, and that it takes HEAD only from what it follows.
+
+Everyone who commits comes here, whichever process writes. HEAD is read before the manifest is put down, and is replaced after that
+only if nobody touched it since. Whoever finds it elsewhere has met another program and says so: the checkpoint stays, but is not
+the newest.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from headway.checkpoint.catalog.listing import newest
+from headway.checkpoint.catalog.manifest import HEAD, Head, seal, unseal
+from headway.errors import CheckpointConflict, CheckpointDamaged, NoCheckpoint
+from headway.storage.backend import Backend
+
+
+class Seen(NamedTuple):
+    """HEAD at one moment: its content (None: there is none), and what it says if it verifies."""
+
+    content: bytes | None
+    head: Head | None
+
+
+def see_head(backend: Backend) -> Seen:
+    """What HEAD is now."""
+    try:
+        content = backend.get(HEAD)
+    except NoCheckpoint:
+        return Seen(None, None)
+    try:
+        return Seen(content, unseal(content, Head, HEAD))
+    except CheckpointDamaged:
+        return Seen(content, None)
+
+
+def followed(backend: Backend, seen: Seen) -> Head | None:
+    """The checkpoint that the next one follows: what HEAD names, or, without a HEAD that verifies, the newest by its manifest."""
+    if seen.head is not None:
+        return seen.head
+    last = newest(backend).manifest
+    return Head(last.id, last.step, last.serial) if last is not None else None
+
+
+def move_head(backend: Backend, seen: Seen, basis: Head | None, following: Head) -> None:
+    """Make a checkpoint, whose manifest is there, the newest. `seen` is what HEAD was before that manifest was put down, `basis`
+    the checkpoint that it follows. Raises CheckpointConflict where HEAD names another one, or has changed since it was seen.
+
+    Without a HEAD that verifies, only a checkpoint that this one can't have known of is a conflict."""
+    found = followed(backend, seen)
+    known = found == basis if seen.head is not None else found is None or found.serial <= following.serial
+    if known and backend.swap(HEAD, seal(following), seen.content):
+        return
+    is_now = found if not known else see_head(backend).head
+    raise CheckpointConflict(
+        f"{backend.url}: the newest checkpoint is {_words(is_now, 'unknown')}, where step {following.step} expected "
+        f"{_words(basis, 'none')}: another program saves to this root. Step {following.step} is kept as {following.id}, but is not "
+        "the newest. Give each program a root of its own, or load the newest checkpoint and go on from there"
+    )
+
+
+def _words(head: Head | None, no_head: str) -> str:
+    return f"step {head.step} ({head.id})" if head is not None else no_head

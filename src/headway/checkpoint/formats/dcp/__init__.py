@@ -1,0 +1,1 @@
+"""torch.distributed.checkpoint and DeepSpeed's universal checkpoints: written, read and taken over."""

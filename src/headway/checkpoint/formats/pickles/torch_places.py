@@ -1,0 +1,69 @@
+"""Tensors of a `torch.save` file as what an import takes over: a place where it can be, a copy where it must be."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from headway.checkpoint.catalog.manifest import Json, Object
+from headway.checkpoint.formats.in_place import Place
+from headway.checkpoint.formats.pickles.torch_zip import StoredTensor, Tree
+from headway.checkpoint.layout.boxes import Box, whole
+from headway.checkpoint.layout.dtypes import NBYTES, code_of, raw_dtype
+from headway.checkpoint.save.write import Part
+from headway.checkpoint.state.sources import is_array, is_numpy_scalar
+from headway.checkpoint.state.tree import encode
+from headway.errors import CheckpointDamaged
+
+
+def to_json(tree: Tree, name: str) -> tuple[Json, dict[str, StoredTensor], dict[str, Any]]:
+    """A value as JSON, its tensors, and its arrays and numbers of numpy, under names that begin with `name`.
+
+    Raises UsageError for what can't be kept."""
+    tensors: dict[str, StoredTensor] = {}
+    arrays: dict[str, Any] = {}
+
+    def keep(its: str, leaf: object) -> str | None:
+        if isinstance(leaf, StoredTensor):
+            tensors[its] = leaf
+            return "$tensor"
+        if is_array(leaf) or is_numpy_scalar(leaf):
+            arrays[its] = leaf
+            return "$array" if is_array(leaf) else "$scalar"
+        return None
+
+    return encode(tree, name, keep), tensors, arrays
+
+
+def array_part(name: str, array: Any) -> Part:
+    """An array or a number of numpy as a part."""
+    return Part(name, Object(code_of(array.dtype), array.shape), whole(array.shape), array)
+
+
+def kept(name: str, known: Object, box: Box, tensor: StoredTensor, file: Path) -> Place | Part:
+    """A tensor of a file as a place, where its elements are in row-major order, else as a part that is copied from there."""
+    if tensor.contiguous:
+        return Place(name, known, box, file, tensor.start)
+
+    def data() -> Any:
+        with file.open("rb") as source:
+            return gather(tensor, source, str(file))
+
+    return Part(name, known, box, data)
+
+
+def gather(tensor: StoredTensor, source: BinaryIO, where: str) -> Any:
+    """The elements of a tensor in row-major order, as a numpy array of raw elements."""
+    import numpy as np
+    from numpy.lib.stride_tricks import as_strided
+
+    size = NBYTES[tensor.dtype]
+    steps = [(extent - 1) * stride for extent, stride in zip(tensor.shape, tensor.strides, strict=True)]
+    nbytes = (1 + sum(steps)) * size if math.prod(tensor.shape) else 0
+    source.seek(tensor.start)
+    data = source.read(nbytes)
+    if len(data) != nbytes:
+        raise CheckpointDamaged(f"{where}: ends before the tensor at byte {tensor.start} does: the file is not whole")
+    flat = np.frombuffer(data, raw_dtype(tensor.dtype))
+    return np.ascontiguousarray(as_strided(flat, tensor.shape, [stride * size for stride in tensor.strides]))

@@ -1,0 +1,82 @@
+"""What a load did, for those who go on with it: what was loaded, what was left, and what was passed over on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from headway.checkpoint.catalog.manifest import Manifest
+from headway.checkpoint.layout.selection import Selection, listed
+from headway.errors import CheckpointMismatch
+
+_SHOWN = 3
+
+
+class Restored(msgspec.Struct, frozen=True):
+    """What was loaded.
+
+    `loaded`, `left` and `missing` are names of arrays and values, of all ranks together: what was loaded, what the checkpoint has
+    and nobody loaded (`select=`, `strict=False`), and what the state has and the checkpoint has not, so that it is as it was.
+    `passed_over` says why newer checkpoints were not loaded; `bytes_read` came from the medium on this rank. `state` is what was
+    loaded, where no state was given to load into: dictionaries in each other, of arrays and values.
+    """
+
+    step: int
+    id: str
+    metrics: dict[str, float]
+    bytes_read: int
+    seconds: float
+    passed_over: tuple[str, ...] = ()
+    loaded: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    state: Any = None
+
+    def __repr__(self) -> str:
+        told = [f"step={self.step}", f"id={self.id!r}", _counted(self.loaded, "loaded")]
+        told += [_counted(self.left, "left in the checkpoint")] if self.left else []
+        told += [_counted(self.missing, "of the state not in the checkpoint")] if self.missing else []
+        told += [f"metrics={self.metrics}"] if self.metrics else []
+        told += [f"passed_over={list(self.passed_over)}"] if self.passed_over else []
+        return f"Restored({', '.join(told)}, {self.bytes_read:,} bytes read in {self.seconds:.3g} s)"
+
+
+def _counted(names: Sequence[str], what: str) -> str:
+    shown = f" ({', '.join(names[:_SHOWN])}{', …' if len(names) > _SHOWN else ''})" if what != "loaded" else ""
+    return f"{len(names):,} {what}{shown}"
+
+
+class Fit(msgspec.Struct, frozen=True):
+    """How a state, of all ranks together, and a checkpoint meet."""
+
+    loaded: tuple[str, ...]
+    left: tuple[str, ...]
+    missing: dict[str, str]
+
+    @property
+    def untouched(self) -> tuple[str, ...]:
+        """First words of the state that the checkpoint lacks, and of which nothing is loaded: modules, optimizers, and all else."""
+        touched = {_first(name) for name in self.loaded}
+        return tuple(sorted({_first(name) for name in self.missing} - touched))
+
+
+def fit(manifest: Manifest, claimed: Collection[str], missing: Mapping[str, str], selection: Selection, state: Any) -> Fit:
+    """How they meet. Raises CheckpointMismatch where they don't: a choice that fits no name, or nothing that both have."""
+    objects, names = manifest.objects, {**manifest.objects, **manifest.values}
+    where = f"step {manifest.step} ({manifest.id})"
+    if names and (wrong := selection.unused(names)):
+        raise CheckpointMismatch(f"{where}: {wrong}. Nothing was changed")
+    loaded = tuple(name for name in names if name in claimed)
+    if names and not loaded:
+        keys = f" The state has {', '.join(map(str, state))}." if isinstance(state, Mapping) and state else ""
+        raise CheckpointMismatch(
+            f"{where} has nothing that would be loaded into this state: it has {listed(names)}.{keys} Nothing was changed"
+        )
+    left = (name for name in names if name not in claimed and (name not in objects or objects[name].alias_of not in claimed))
+    return Fit(loaded, tuple(left), dict(missing))
+
+
+def _first(name: str) -> str:
+    return name.partition(".")[0]

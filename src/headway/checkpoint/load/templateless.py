@@ -1,0 +1,86 @@
+"""A checkpoint as a state of its own: for whoever has none to load into, and wants to look, to convert, or to build one from it.
+
+Names are taken apart at their dots again, so a module is a dictionary of dictionaries, and a list of arrays one with "0", "1", …:
+what kind of object they came from is not in a checkpoint. Arrays that are tied are one array.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from headway.checkpoint.catalog.manifest import Manifest
+from headway.checkpoint.layout.placing import Place, Placer
+from headway.checkpoint.layout.selection import Select
+from headway.checkpoint.state.inventory import Inventory
+from headway.checkpoint.state.inventory_builder import Saved, Taking, fresh
+from headway.checkpoint.state.sources import local_of
+from headway.checkpoint.state.tree import decode, references
+from headway.errors import UsageError
+from headway.extras import needed
+
+Arrays = Literal["numpy", "torch"]
+
+
+class Whole:
+    """Room for all of a checkpoint that is chosen: what `inventory` fills, and `state` when it is filled."""
+
+    def __init__(self, manifest: Manifest, selection: Select, arrays: Arrays | None) -> None:
+        if arrays not in (None, "numpy", "torch"):
+            raise UsageError(f"load(arrays={arrays!r}): 'numpy' or 'torch'")
+        if arrays == "torch":
+            with needed("load(arrays='torch')"):
+                importlib.import_module("torch")
+        self.state: dict[str, Any] = {}
+        self._manifest = manifest
+        self._torch = arrays == "torch" or (arrays is None and "torch" in sys.modules)
+        self._values = {name: value for name, value in manifest.values.items() if selection(name)}
+        inside = {name: mark for value in self._values.values() for mark, name in references(value)}
+        self._names = [name for name in manifest.objects if selection(name) and name not in inside]
+        self._rooms: dict[str, Any] = {}
+        taking = Taking(Placer(), Saved(manifest.objects, manifest.values))
+        all_names = dict.fromkeys((*self._names, *inside))
+        for name in all_names:
+            self._room(taking, name, as_tensor=inside.get(name, "$tensor" if self._torch else "$array") == "$tensor")
+        for name in self._values:
+            taking.value(name, None)
+        taking.then(self._accept, "")
+        inventory = taking.finish()
+        inventory.aliases |= {name: manifest.objects[name] for name in all_names if manifest.objects[name].alias_of}
+        self.inventory: Inventory = inventory.part(all_names.__contains__)
+
+    def _room(self, taking: Taking, name: str, *, as_tensor: bool) -> None:
+        holder = self._manifest.objects[name].alias_of or name
+        known = self._manifest.objects[holder]
+        if holder not in self._rooms:
+            room = self._rooms[holder] = fresh(known, as_tensor)
+            taking.hold(Place(holder, known.shape), local_of(room, holder, True), known.kind)
+        self._rooms[name] = self._rooms[holder]
+
+    def _accept(self, values: Mapping[str, Any]) -> None:
+        def array(mark: str, name: str) -> Any:
+            return self._rooms[name][()] if mark == "$scalar" else self._rooms[name]
+
+        leaves = {name: self._rooms[name] for name in self._names}
+        leaves |= {name: decode(value, array) for name, value in self._values.items()}
+        self.state.update(nested(leaves))
+
+
+def nested(leaves: Mapping[str, Any]) -> dict[str, Any]:
+    """Leaves by their dotted names as dictionaries in each other. Where a name is also the beginning of others, these keep their
+    dots.
+
+    >>> nested({"model.w": 1, "model.b": 2, "x": 3, "x.y": 4})
+    {'model': {'w': 1, 'b': 2}, 'x': 3, 'x.y': 4}
+    """
+    tree: dict[str, Any] = {}
+    for name, leaf in leaves.items():
+        *above, last = name.split(".")
+        node, at = tree, 0
+        while at < len(above) and ".".join(above[: at + 1]) not in leaves:
+            node = node.setdefault(above[at], {})
+            at += 1
+        node[".".join((*above[at:], last))] = leaf
+    return tree

@@ -1,0 +1,114 @@
+"""One writer's data file, laid out before a byte of it is copied: a valid safetensors file.
+
+The shared buffer of a save is this file, header and data, so the helper process writes straight out of it. Two properties make
+that work. The header is padded so that the data begins at a page: chunks of the buffer are chunks of the file, both aligned.
+And entries go by size of element, largest first, without holes: every array is aligned for its elements, and any safetensors
+reader accepts the file. The order depends on names alone, so two saves of one state have one layout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from headway.checkpoint.catalog.manifest import Object
+from headway.checkpoint.layout.boxes import Box, whole
+from headway.checkpoint.layout.dtypes import NBYTES, stored_as
+from headway.errors import UsageError
+
+PAGE = 4096
+
+
+class Entry(NamedTuple):
+    """One box of one object at byte `start` of the file, row-major."""
+
+    name: str
+    box: Box
+    start: int
+    nbytes: int
+    itemsize: int
+
+
+class FileImage(NamedTuple):
+    """A data file: its first bytes, and what comes after them."""
+
+    header: bytes
+    entries: tuple[Entry, ...]
+    nbytes: int
+
+
+class SaveImage(NamedTuple):
+    """The buffer of a save: first its data file, then what is expected to be on the disk already."""
+
+    file: FileImage
+    still: tuple[Entry, ...]
+    nbytes: int
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """All boxes, in the order of their bytes."""
+        return (*self.file.entries, *self.still)
+
+
+def lay_out_save(parts: Sequence[tuple[str, Object, Box]], still: Sequence[tuple[str, Object, Box]], id: str) -> SaveImage:
+    """The buffer of a save that writes `parts`, and looks whether `still` is as it was. Raises UsageError as `lay_out`."""
+    file = lay_out(parts, id)
+    at = -(-file.nbytes // PAGE) * PAGE
+    entries: list[Entry] = []
+    for name, kept, box in sorted(still, key=lambda part: (-NBYTES[part[1].dtype], part[0], part[2])):
+        entries.append(Entry(name, box, at, box.volume * NBYTES[kept.dtype], NBYTES[kept.dtype]))
+        at += entries[-1].nbytes
+    return SaveImage(file, tuple(entries), at if still else file.nbytes)
+
+
+def lay_out(
+    parts: Sequence[tuple[str, Object, Box]],
+    id: str,
+    metadata: Mapping[str, str] | None = None,
+) -> FileImage:
+    """The file that holds these boxes of these objects, for the checkpoint `id`, or, with `metadata` of its own, for others.
+
+    Raises UsageError where two of them would have one key.
+
+    Example:
+        >>> image = lay_out([("b", Object("F32", (8,)), Box((0,), (4,)))], "6a1f")
+        >>> image.entries[0].start, image.nbytes
+        (4096, 4112)
+    """
+    described: dict[str, dict[str, object]] = {}
+    placed: list[tuple[str, Box, int, int, int]] = []
+    at = 0
+    for name, kept, box in sorted(parts, key=lambda part: (-NBYTES[part[1].dtype], part[0], part[2])):
+        itemsize = NBYTES[kept.dtype]
+        nbytes = box.volume * itemsize
+        dtype, shape = stored_as(kept.dtype, box.extent)
+        key = key_of(name, kept.shape, box)
+        if key in described or key == "__metadata__":
+            raise UsageError(f"two parts of the state would both be {key!r} in {id}: rename one of them")
+        described[key] = {"dtype": dtype, "shape": shape, "data_offsets": (at, at + nbytes)}
+        placed.append((name, box, at, nbytes, itemsize))
+        at += nbytes
+    about = {"format": "headway", "id": id} if metadata is None else metadata
+    header = _header({"__metadata__": dict(about), **described})
+    entries = tuple(Entry(name, box, len(header) + start, *rest) for name, box, start, *rest in placed)
+    return FileImage(header, entries, len(header) + at)
+
+
+def key_of(name: str, shape: tuple[int, ...], box: Box) -> str:
+    """What a box is called in a file's header: the object's name, with the place in it unless it is all of it.
+
+    Example:
+        >>> key_of("w", (8, 8), Box((0, 4), (2, 4)))
+        'w@0,4+2,4'
+    """
+    if box == whole(shape):
+        return name
+    return f"{name}@{','.join(map(str, box.offset))}+{','.join(map(str, box.extent))}"
+
+
+def _header(described: dict[str, dict[str, object]]) -> bytes:
+    text = msgspec.json.encode(described)
+    size = -(-(8 + len(text)) // PAGE) * PAGE - 8
+    return size.to_bytes(8, "little") + text.ljust(size)

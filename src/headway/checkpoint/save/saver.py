@@ -1,0 +1,553 @@
+"""Saving: from a state to a checkpoint, with the training blocked only while the plan is made and the unguarded rest is copied.
+
+All ranks call `Saver.save` at the same point of their program. They exchange one small message (is there a free buffer? has the
+layout changed? what are the plain values?); only when the layout has changed do they exchange tables and plan anew. Then each rank
+begins its part with its helper process and goes on training. What becomes of it is heard from the helper, in a thread.
+
+A save that fails never ends the training and is never silent: an event at once, a warning from the next call on the training's
+thread, and an exception for whoever asks (`Save.durable`). What can never work, as a state that can't be saved or a layout that
+does not fit, raises UsageError, LayoutError or CheckpointMismatch at the first save, on all ranks. The same trouble later on, when
+a state that could be saved can't be any more, is a save that fails; ranks that begin to differ are warned of (`replicas.py`).
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+import xxhash
+
+from headway import events
+from headway.checkpoint.catalog.head import followed, see_head
+from headway.checkpoint.catalog.manifest import Head, Json, Object
+from headway.checkpoint.collective import together
+from headway.checkpoint.helper.client import Begun, HelperClient
+from headway.checkpoint.helper.messages import CommitPlan, Durable, Failed, Happened, PlannedFragment, Still, WriterPlan, Written
+from headway.checkpoint.layout.boxes import Box
+from headway.checkpoint.layout.declared import Layout
+from headway.checkpoint.layout.dtypes import NBYTES
+from headway.checkpoint.monitor import Listener, Monitor
+from headway.checkpoint.patience import Patience
+from headway.checkpoint.ranks import Ranks
+from headway.checkpoint.save.expected import LEAST_BYTES, Expected
+from headway.checkpoint.save.file_layout import SaveImage, lay_out_save
+from headway.checkpoint.save.guard import StepGuard
+from headway.checkpoint.save.plan import SavePlan, Table, plan_save, table_of
+from headway.checkpoint.save.replicas import Agreement, warning
+from headway.checkpoint.save.skipped import Missed, Told, mark_of, named
+from headway.checkpoint.save.snapshot import Item, Snapshot
+from headway.checkpoint.state.inventory import Inventory
+from headway.checkpoint.state.naming import take
+from headway.errors import CheckpointError, CheckpointMismatch, SaveFailed, StoreFull, UsageError
+from headway.storage.backend import Backend
+
+DEADLINE_S = 600.0
+
+
+class Save:
+    """A checkpoint on its way. `skipped` says why it was not begun, and is empty if it was."""
+
+    def __init__(self, step: int, id: str, skipped: str = "") -> None:
+        self.step = step
+        self.id = id
+        self.skipped = skipped
+        self.nbytes = 0  # that this rank writes
+        self.shared_nbytes = 0  # of its part, in files of earlier checkpoints: unchanged since, and not written again
+        self.blocked_s = 0.0  # time that the call of save took
+        self.lag_s = 0.0  # from the call of save until it was durable
+        self.error: CheckpointError | StoreFull | None = None
+        self._snapshot: Snapshot | None = None
+        self._ended = threading.Event()
+        if skipped:
+            self._ended.set()
+
+    def __repr__(self) -> str:
+        now = self.skipped or (str(self.error) if self.error else "durable" if self.done else "on its way")
+        return f"<save of step {self.step}: {now}>"
+
+    @property
+    def done(self) -> bool:
+        """Whether it is durable, has failed or was skipped."""
+        return self._ended.is_set()
+
+    def staged(self, timeout_s: float | None = None) -> None:
+        """Return when the state may be changed: it is copied, or the save is over. Torch's optimizers wait by themselves.
+
+        Raises TimeoutError after `timeout_s` seconds, and DeadlineExceeded at the deadline of the run (`hw.deadline`).
+        """
+        self._await_staged(Patience(timeout_s))
+
+    def durable(self, timeout_s: float | None = None) -> None:
+        """Return when the checkpoint exists.
+
+        Raises SaveFailed, CheckpointConflict or StoreFull where it never will; SaveFailed where it was skipped; TimeoutError after
+        `timeout_s` seconds, and DeadlineExceeded at the deadline of the run (`hw.deadline`): the save goes on then.
+        """
+        if self.skipped:
+            raise SaveFailed(f"step {self.step} was not saved: {self.skipped}")
+        patience = Patience(timeout_s)
+        self._await_staged(patience)
+        if not self._ended.wait(patience.left_s):
+            raise patience.error(f"step {self.step} is not durable")
+        if self.error is not None:
+            raise self.error
+
+    def _await_staged(self, patience: Patience) -> None:
+        if self._snapshot is not None:
+            self._snapshot.wait(patience.left_s)
+            if not self._snapshot.ended:
+                raise patience.error(f"step {self.step} is not copied")
+
+
+class _Word(msgspec.Struct, frozen=True):
+    """What ranks tell each other at each save."""
+
+    step: int
+    id: str
+    layout: str  # hash of the table
+    values: dict[str, Json]
+    full: str  # why no save can begin now
+    lost: dict[str, str]  # saves that this rank has given up, and why
+
+
+_decode_word = msgspec.msgpack.Decoder(_Word).decode
+_decode_table = msgspec.msgpack.Decoder(Table).decode
+
+
+class _Planned(msgspec.Struct, frozen=True):
+    hashes: tuple[str, ...]
+    tables: tuple[Table, ...]
+    balanced: bool
+    plan: SavePlan
+
+
+class _Flight:
+    """A save with what its end needs."""
+
+    def __init__(self, save: Save, monitor: Monitor, began: float) -> None:
+        self.save, self.monitor, self.began = save, monitor, began
+        self.begun: Begun | None = None
+
+
+class Saver:
+    """Saves to one root.
+
+    Args:
+        buffers: how many saves may be on their way at once; the next one is skipped.
+        after: done on the first rank, in a thread, when a checkpoint has become durable.
+        debug: find changes of the state that no version tells, by hashing everything twice.
+        deadline_s: how long the coordinator waits for the other ranks' data.
+        share: refer to what is in earlier checkpoints already, instead of writing it again.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        ranks: Ranks,
+        *,
+        buffers: int = 2,
+        debug: bool = False,
+        deadline_s: float = DEADLINE_S,
+        share: bool = True,
+        provenance: dict[str, Json] | None = None,
+        listener: Listener | None = None,
+        after: Callable[[], None] | None = None,
+    ) -> None:
+        self.process = os.getpid()
+        self.one_at_a_time = threading.Lock()  # several threads may save
+        self._backend, self._ranks = backend, ranks
+        self._buffers, self._debug, self._deadline_s = buffers, debug, deadline_s
+        self._provenance, self._listener = {} if provenance is None else provenance, listener
+        self._share, self._expected = share, Expected()
+        self._after = ThreadPoolExecutor(1, thread_name_prefix="headway-after-save") if after and not ranks.rank else None
+        self._do_after = after
+        self._tidying: list[Future[None]] = []
+        self._client = HelperClient(self._happened, buffers=buffers)
+        self._guard = StepGuard()
+        self._flights: dict[str, _Flight] = {}
+        self._lost: dict[str, str] = {}  # given up here, and not told to the others yet
+        self._unsaid: list[str] = []  # failures that nobody was warned of yet
+        self._skips = Told()
+        self._missed: Missed | None = None  # the last call of save, if it was skipped
+        self._planned: _Planned | None = None
+        self._agreement = Agreement(ranks, debug=debug)
+        self._layout: dict[str, Json] = {}
+        self._basis: Head | None = None
+        self._knows_head = False
+        self.parent = self._came_from = ""
+
+    def came_from(self, id: str) -> None:
+        """The state is that of a checkpoint: it is the parent of the next one, and the same on all ranks."""
+        self.parent = self._came_from = id
+        self._agreement.forget()
+
+    # --- saving ------------------------------------------------------------------------------------------------------
+
+    def save(self, state: Any, layout: Layout | None, step: int, metrics: dict[str, float], *, may_skip: bool = True) -> Save:
+        """Begin to save. The first time, raises UsageError, LayoutError, CheckpointMismatch, on all ranks, where the state can't be
+        saved; what fails later raises in `durable`."""
+        self.warn()
+        self._missed = None
+        began = time.perf_counter()
+        monitor = Monitor(self._backend.url, step, self._ranks.rank, self._listener)
+        if not may_skip:
+            self._client.wait_fewer(self._buffers, Patience().left_s)
+        save = Save(step, "")
+        try:
+            with monitor.phase("plan"):
+                inventory, words = self._agree(state, layout, step)
+                save = Save(step, words[0].id, self._why_not(words))
+                if not save.skipped:
+                    plan, values = self._plan_agreed(inventory, layout, words, monitor)
+                    image = self._image(plan, inventory, save.id)
+        except (CheckpointError, UsageError) as error:
+            if not self._agreement.begun:
+                raise
+            return self._failed_to_begin(save, error, monitor)
+        if save.skipped:
+            monitor.tell(events.CheckpointSkipped, why=save.skipped)
+            self._missed = Missed(state, layout, step, metrics, save.skipped, inventory, mark_of(inventory))
+            if self._skips.note(step, save.skipped):
+                self._skips.say()
+            return save
+        flight = self._flights[save.id] = _Flight(save, monitor, began)
+        try:
+            items = _items(inventory, image)
+            flight.begun = self._begin(save, image, plan, values, metrics)
+            self._expected.saved(inventory)
+            self._copy(flight, items, image)
+        except (CheckpointError, StoreFull, OSError) as error:
+            self._end(flight, error if isinstance(error, CheckpointError | StoreFull) else SaveFailed(str(error)))
+        save.blocked_s = time.perf_counter() - began
+        return save
+
+    def _agree(self, state: Any, layout: Layout | None, step: int) -> tuple[Inventory, list[_Word]]:
+        taken: list[Inventory] = []
+        lost, self._lost = self._lost, {}
+
+        def say() -> bytes:
+            with self._reading_the_state():
+                taken.append(take(state, layout, rank=self._ranks.rank, ranks=self._ranks.size))
+                table = xxhash.xxh3_128_hexdigest(msgspec.msgpack.encode(table_of(taken[0])))
+                word = _Word(step, secrets.token_hex(6), table, taken[0].values, self._full(), lost)
+                return msgspec.msgpack.encode(word)  # a string or a number may have no form in it
+
+        words = [_decode_word(said) for said in together(self._ranks, say)]
+        for rank, word in enumerate(words):
+            if word.step != step:
+                raise CheckpointMismatch(f"rank {rank} saves step {word.step}, rank {self._ranks.rank} step {step}")
+            for id, why in word.lost.items():
+                self._give_up(id, f"rank {rank}: {why}")
+        return taken[0], words
+
+    @contextmanager
+    def _reading_the_state(self) -> Iterator[None]:
+        """What is raised here ends no training, once the state was saved: an object of the state may raise anything."""
+        try:
+            yield
+        except Exception as error:
+            if not self._agreement.begun or isinstance(error, CheckpointError | UsageError):
+                raise
+            raise SaveFailed(f"the state could not be read: {type(error).__name__}: {error}") from error
+
+    def _failed_to_begin(self, save: Save, error: CheckpointError | UsageError, monitor: Monitor) -> Save:
+        """A save of a state that could be saved before, and can't be now."""
+        if isinstance(error, CheckpointError):
+            save.error = error
+        else:
+            save.error = SaveFailed(str(error))
+            save.error.__cause__ = error
+        monitor.tell(events.CheckpointFailed, why=str(error))
+        self._unsaid.append(f"step {save.step} was not saved: {error}")
+        save._ended.set()
+        self.warn()
+        return save
+
+    def _full(self) -> str:
+        """Why no save can begin now."""
+        busy = len(self._client.in_flight())
+        if busy < self._buffers:
+            return ""
+        saves = "1 earlier save is" if busy == 1 else f"{busy} earlier saves are"
+        return f"{saves} still being written: save less often, or to a faster disk"
+
+    def _why_not(self, words: list[_Word]) -> str:
+        where = next((rank for rank, word in enumerate(words) if word.full), None)
+        if where is None:
+            return ""
+        return words[where].full if len(words) == 1 else f"on rank {where}, {words[where].full}"
+
+    def _plan_agreed(
+        self, inventory: Inventory, layout: Layout | None, words: list[_Word], monitor: Monitor, *, preparing: bool = False
+    ) -> tuple[SavePlan, dict[str, Json]]:
+        """Who writes what, and the plain values. Says what began to differ between ranks."""
+        hashes = tuple(word.layout for word in words)
+        plan = self._plan(inventory, layout, hashes)
+        held = [word.values for word in words]
+        values, differ = self._agreement.compare(plan, inventory, held, words[0].step, preparing=preparing)
+        if differ:
+            why = warning(differ, words[0].step, plan)
+            monitor.tell(events.CheckpointDiffers, names=tuple(differ), why=why)
+            self._unsaid.append(why)
+            plan = self._plan(inventory, layout, hashes)  # parameters may have to come from one rank now
+        return plan, values
+
+    def _plan(self, inventory: Inventory, layout: Layout | None, hashes: tuple[str, ...]) -> SavePlan:
+        """Who writes what, as last time if all ranks hold what they held then."""
+        balanced = self._agreement.balanced
+        if self._planned is None or self._planned.hashes != hashes:
+            mine = msgspec.msgpack.encode(table_of(inventory))
+            tables = tuple(_decode_table(said) for said in self._ranks.exchange(mine))
+            self._planned = _Planned(hashes, tables, balanced, plan_save(tables, balanced=balanced))
+            if layout is not None:
+                layout.check_rules(self._planned.plan.objects)
+            self._layout = {"ranks": self._ranks.size, **(layout.describe() if layout is not None else {})}
+        elif self._planned.balanced != balanced:
+            tables = self._planned.tables
+            self._planned = _Planned(hashes, tables, balanced, plan_save(tables, balanced=balanced))
+        return self._planned.plan
+
+    def _image(self, plan: SavePlan, inventory: Inventory, id: str) -> SaveImage:
+        names = self._expected.names(inventory) if self._share else set()
+        parts: list[tuple[str, Object, Box]] = []
+        still: list[tuple[str, Object, Box]] = []
+        for name, box in plan.shares[self._ranks.rank].boxes:
+            known = plan.objects[name]
+            large = box.volume * NBYTES[known.dtype] >= LEAST_BYTES
+            (still if large and name in names else parts).append((name, known, box))
+        return lay_out_save(parts, still, id)
+
+    def _begin(
+        self, save: Save, image: SaveImage, plan: SavePlan, values: dict[str, Json], metrics: dict[str, float]
+    ) -> Begun | None:
+        """Let the helper begin. Where one rank's can't, none does: raises SaveFailed on all."""
+        writers = tuple(f"{rank:05d}" for rank in range(self._ranks.size))
+        commit = None
+        if self._ranks.rank == 0:
+            commit = CommitPlan(
+                writers=writers,
+                objects=plan.objects,
+                values=values,
+                created=time.time(),
+                basis=self._head(),
+                parent=self.parent,
+                metrics=metrics,
+                layout=self._layout,
+                provenance=self._provenance,
+            )
+        writer_plan = WriterPlan(
+            root=self._backend.url,
+            id=save.id,
+            step=save.step,
+            writer=writers[self._ranks.rank],
+            nbytes=image.nbytes,
+            header_nbytes=len(image.file.header),
+            fragments=tuple(
+                PlannedFragment(entry.name, entry.box.offset, entry.box.extent, entry.start, entry.nbytes, entry.itemsize)
+                for entry in image.file.entries
+            ),
+            commit=commit,
+            deadline_s=self._deadline_s,
+            file_nbytes=image.file.nbytes,
+            still=tuple(
+                Still(entry.name, plan.objects[entry.name], entry.box.offset, entry.box.extent, entry.start, entry.nbytes)
+                for entry in image.still
+            ),
+            share=self._share,
+        )
+        begun: list[Begun] = []
+
+        def begin() -> bytes:
+            found = self._client.begin(writer_plan)
+            if found is None:
+                raise SaveFailed(f"step {save.step} was not saved: all buffers are in use")
+            begun.append(found)
+            return b""
+
+        try:
+            together(self._ranks, begin)
+        except BaseException as error:  # of the ranks' own kind too: another one may have died meanwhile
+            for each in begun:
+                each.abandon(str(error) or repr(error))
+            raise
+        if commit is not None:
+            basis = commit.basis
+            self._basis = Head(save.id, save.step, basis.serial + 1 if basis is not None else 1)
+        self.parent = save.id
+        save.nbytes = image.nbytes
+        return begun[0]
+
+    def _head(self) -> Head | None:
+        """What HEAD is, or will be when the saves before this one are durable."""
+        if not self._knows_head:
+            self._basis = followed(self._backend, see_head(self._backend))
+            self._knows_head = True
+        return self._basis
+
+    def _copy(self, flight: _Flight, items: list[Item], image: SaveImage) -> None:
+        begun = flight.begun
+        assert begun is not None
+
+        def ended(error: SaveFailed | None) -> None:
+            for phase in snapshot.phases():
+                flight.monitor.note(phase)
+            if error is None:
+                begun.staged(tuple(flight.monitor.phases))
+            else:
+                self._lost[flight.save.id] = str(error)
+                begun.abandon(str(error))
+
+        # From here on the snapshot gives the buffer back, however it ends.
+        phase = int(flight.save.id, 16)  # another one for each save, so that in time all is looked at
+        snapshot = Snapshot(items, begun.image, begun.progress, ended, header=image.file.header, debug=self._debug, phase=phase)
+        flight.save._snapshot = snapshot
+        snapshot.start()
+        self._guard.watch(snapshot)
+
+    # --- what becomes of it ------------------------------------------------------------------------------------------
+
+    def _happened(self, event: Happened) -> None:
+        """Called by the client's thread."""
+        flight = self._flights.get(event.id)
+        if flight is None:
+            return
+        match event:
+            case Written():
+                for phase in event.phases:
+                    flight.monitor.note(phase)
+                flight.save.nbytes = event.nbytes - event.shared_nbytes
+                flight.save.shared_nbytes = event.shared_nbytes
+                self._expected.found(event.unchanged)
+            case Durable():
+                flight.monitor.note(event.commit)
+                self._end(flight, None)
+            case Failed():
+                self._end(flight, event.error())
+
+    def _end(self, flight: _Flight, error: CheckpointError | StoreFull | None) -> None:
+        if self._flights.pop(flight.save.id, None) is None:
+            return
+        save, monitor = flight.save, flight.monitor
+        save.error, save.lag_s = error, time.perf_counter() - flight.began
+        if error is None:
+            self._came_from = save.id
+            if self._after is not None and self._do_after is not None:
+                self._tidying = [each for each in self._tidying if not each.done()]
+                self._tidying.append(self._after.submit(self._tidy, self._do_after))
+            monitor.tell(events.CheckpointSaved, id=save.id, nbytes=save.nbytes, blocked_s=save.blocked_s, lag_s=save.lag_s)
+        else:
+            monitor.tell(events.CheckpointFailed, why=str(error))
+            self._unsaid.append(f"step {save.step} was not saved: {error}")
+            if not self._flights:  # what was to follow it knows by itself what it follows instead
+                self._knows_head, self.parent = False, self._came_from
+        save._ended.set()
+
+    def _give_up(self, id: str, why: str) -> None:
+        """Another rank has given a save up: it can't become durable."""
+        flight = self._flights.get(id)
+        if flight is not None and flight.begun is not None:
+            flight.save.staged()
+            flight.begun.abandon(why)
+
+    def warn(self) -> None:
+        """Warn of failures that happened in the background. Called on the training's thread."""
+        unsaid, self._unsaid = self._unsaid, []
+        for message in unsaid:
+            warnings.warn(message, RuntimeWarning, stacklevel=4)
+
+    def sum_up(self) -> None:
+        """Warn of what is left to say at the end of a training."""
+        if summary := self._agreement.summary():
+            self._unsaid.append(summary)
+        self.warn()
+
+    # --- its end -----------------------------------------------------------------------------------------------------
+
+    def guard(self) -> None:
+        """Return when the state may be changed, whatever is on its way."""
+        self._guard.wait()
+
+    def prepare(self, state: Any, layout: Layout | None) -> None:
+        """Have the memory for saves of this state made ahead of time. All ranks must call it. Raises as `save` does."""
+        inventory, words = self._agree(state, layout, step=0)
+        monitor = Monitor(self._backend.url, 0, self._ranks.rank, self._listener)
+        plan, _ = self._plan_agreed(inventory, layout, words, monitor, preparing=True)
+        try:
+            self._client.prepare(self._image(plan, inventory, words[0].id).nbytes)
+        except SaveFailed as error:
+            self._unsaid.append(str(error))
+
+    def _tidy(self, after: Callable[[], None]) -> None:
+        try:
+            after()
+        except Exception as error:
+            self._unsaid.append(f"old checkpoints could not be removed: {error}")
+
+    def in_flight(self) -> list[str]:
+        """The saves that are neither durable nor failed."""
+        return list(self._flights)
+
+    def wait(self, patience: Patience) -> bool:
+        """Return when no save is on its way any more, or when the patience is over. Whether none is."""
+        self._guard.wait(patience)
+        ended = [flight.save._ended.wait(patience.left_s) for flight in list(self._flights.values())]
+        self._skips.say()
+        self.warn()
+        return all(ended)
+
+    def close(self, patience: Patience) -> None:
+        """Wait for what is on its way (up to a time; the helper goes on with it), then let the helper go."""
+        self._guard.wait(patience)
+        self._catch_up(patience)
+        self._guard.close(patience)
+        left = set(self._client.close(patience.left_s))
+        if self._after is not None:
+            wait(self._tidying, patience.left_s)
+            self._after.shutdown(wait=False)
+        late = [flight.save.step for flight in list(self._flights.values()) if flight.save.id in left]
+        if late:
+            self._unsaid.append(
+                f"{named(late)} still being written when the time to close was over: the helper process goes on alone, and the "
+                "next load of this root waits for it"
+            )
+        self._skips.say()
+        self.sum_up()
+
+    def _catch_up(self, patience: Patience) -> None:
+        """Save what the last call of `save` was given, if that was skipped and the state is still the same.
+
+        Of several ranks one may be here because of an exception, and the others not at all; so they don't."""
+        missed, self._missed = self._missed, None
+        if missed is None:
+            return
+        why = missed.why
+        try:
+            if self._ranks.size == 1 and self._client.wait_fewer(self._buffers, patience.left_s):
+                if mark_of(take(missed.state, missed.layout)) == missed.mark:
+                    self._skips.saved(missed.step)
+                    self.save(missed.state, missed.layout, missed.step, missed.metrics)
+                    return
+                why += "; its state has changed since"
+        except Exception as error:
+            why = str(error)
+        self._unsaid.append(f"step {missed.step}, the last that was to be saved, was not: {why}")
+
+
+def _items(inventory: Inventory, image: SaveImage) -> list[Item]:
+    """Where what goes into the buffer is in this process's memory."""
+    held = {holding.name: holding for holding in inventory.holdings}
+    items: list[Item] = []
+    for entry in image.entries:
+        if entry.nbytes:
+            holding = held[entry.name]
+            piece = next(piece for piece in holding.pieces if piece.box.holds(entry.box))
+            items.append(Item(holding, piece.narrow(entry.box), entry.start))
+    return items

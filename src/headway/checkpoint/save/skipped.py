@@ -1,0 +1,92 @@
+"""Saves that were skipped because earlier ones were still being written: who is told, and what becomes of the last of them.
+
+The log of `headway.checkpoint` says so (on stderr, unless the program configures it): the first at once, later ones in groups
+(10, then 100, …), and the rest when the program waits or closes. A disk that is always too slow is told, and doesn't fill the log.
+
+The state of the last call of `save` is the one that must not be lost, and nobody knows which call is the last before `close`. So
+a skipped one is remembered with a mark of its state, by which `close` sees whether the state is still the same, and may be saved
+under that step after all.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+import xxhash
+
+from headway.checkpoint.layout.declared import Layout
+from headway.checkpoint.layout.dtypes import raw_dtype
+from headway.checkpoint.state.inventory import Inventory
+
+_SHOWN = 10
+_log = logging.getLogger("headway.checkpoint")
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """A save that was skipped. `inventory` keeps the memory that `mark` was taken of from being used for something else."""
+
+    state: Any
+    layout: Layout | None
+    step: int
+    metrics: dict[str, float]
+    why: str
+    inventory: Inventory
+    mark: str
+
+
+class Told:
+    """Skipped steps that nobody was warned of yet."""
+
+    def __init__(self) -> None:
+        self._steps: list[int] = []
+        self._why = ""
+        self._enough = 1
+
+    def note(self, step: int, why: str) -> bool:
+        """Remember one; whether it is time to say so."""
+        self._steps.append(step)
+        self._why = why
+        return len(self._steps) >= self._enough
+
+    def saved(self, step: int) -> None:
+        """It was saved after all."""
+        self._steps = [each for each in self._steps if each != step]
+
+    def say(self) -> None:
+        """Say which were skipped and not told yet."""
+        steps, self._steps = self._steps, []
+        if steps:
+            self._enough *= 10
+            _log.warning("%s not saved: %s", named(steps), self._why)
+
+
+def named(steps: Sequence[int]) -> str:
+    """Steps as the subject of a sentence.
+
+    >>> named([3]), named([3, 4])
+    ('step 3 was', 'steps 3, 4 were')
+    """
+    if len(steps) == 1:
+        return f"step {steps[0]} was"
+    more = f" and {len(steps) - _SHOWN} more, up to {steps[-1]}," if len(steps) > _SHOWN else ""
+    return f"steps {', '.join(map(str, steps[:_SHOWN]))}{more} were"
+
+
+def mark_of(inventory: Inventory) -> str:
+    """What tells a state from every other one that the same program may have: values, and of each array its place in memory with
+    its version, or, where changes move no version (numpy), its bytes."""
+    mark = xxhash.xxh3_128(msgspec.msgpack.encode(inventory.values))
+    for holding in inventory.holdings:
+        version = holding.memory.version()
+        mark.update(msgspec.msgpack.encode((holding.name, holding.object, holding.memory.address(), version)))
+        for piece in holding.pieces if version < 0 else ():
+            into: np.ndarray[Any, np.dtype[Any]] = np.empty(piece.box.extent, raw_dtype(holding.object.dtype))
+            holding.memory.read(piece, into)
+            mark.update(into.tobytes())
+    return mark.hexdigest()

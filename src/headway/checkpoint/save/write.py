@@ -1,0 +1,159 @@
+"""Writes a checkpoint from this process, synchronously: for imports and for programs that bring their own saving.
+
+`hw.Checkpoints.save` does not come here: it copies into shared memory and lets its helper process write. Both make the same files
+in the same order (data, sealed segments, manifest, HEAD); `commit` proves the coverage of both, `head` says which is the newest.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+import xxhash
+
+from headway.checkpoint.catalog.head import followed, move_head, see_head
+from headway.checkpoint.catalog.manifest import (
+    ROOT_NAME,
+    Fragment,
+    Head,
+    Manifest,
+    Object,
+    Segment,
+    SegmentRef,
+    block_hashes,
+    block_nbytes,
+    seal,
+    sealed_hash,
+)
+from headway.checkpoint.layout.boxes import Box
+from headway.checkpoint.save.commit import Draft, commit_manifest
+from headway.checkpoint.save.file_layout import FileImage, lay_out
+from headway.errors import UsageError
+from headway.storage.backend import Backend, DataWriter
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Data = np.ndarray[Any, np.dtype[Any]] | memoryview
+
+_BUFFER = 8 << 20  # a multiple of the backend's 1 MiB
+
+
+class Part(NamedTuple):
+    """One box of one object, and its elements in row-major order: an array, or what makes it when its turn comes."""
+
+    name: str
+    object: Object
+    box: Box
+    data: Data | Callable[[], Data]
+
+
+def write_segment(backend: Backend, folder: str, writer: str, parts: Iterable[Part], id: str) -> Segment:
+    """Write one data file, durably, and return what its segment file has to say (`put_segment`).
+
+    Holds one part's elements and 8 MiB at a time. Where it raises, no file is left behind.
+
+    Raises:
+        UsageError: data that doesn't have its box's size, or two parts with one name and box.
+        StoreFull, OSError: as the backend does.
+    """
+    todo = list(parts)
+    image = lay_out([(part.name, part.object, part.box) for part in todo], id)
+    data = {(part.name, part.box): part.data for part in todo}
+    file = f"{folder}/{writer}.safetensors"
+    writing = backend.create(file, image.nbytes)
+    try:
+        fragments = _write(writing, image, data)
+        writing.finish()
+    except BaseException:
+        writing.abort()
+        raise
+    header_hash = xxhash.xxh3_128_hexdigest(image.header)
+    return Segment(file, image.nbytes, len(image.header), header_hash, tuple(fragments), writer)
+
+
+def put_segment(backend: Backend, folder: str, segment: Segment) -> SegmentRef:
+    """Put down the sealed file of a segment, under its writer's name."""
+    sealed = seal(segment)
+    file = f"{folder}/{segment.writer}.json"
+    backend.put(file, sealed)
+    return SegmentRef(file, sealed_hash(sealed), segment.nbytes)
+
+
+def commit(backend: Backend, draft: Draft, segments: Sequence[tuple[SegmentRef, Segment]]) -> Manifest:
+    """Make it a checkpoint, the newest one of this root. Its serial number is given here, and its parent if it has none.
+
+    Raises:
+        SaveFailed: the segments don't hold every object exactly once.
+        CheckpointConflict: somebody else committed at the same moment. The checkpoint is there, but is not the newest.
+    """
+    seen = see_head(backend)
+    basis = followed(backend, seen)
+    if basis is not None:
+        draft = msgspec.structs.replace(draft, parent=draft.parent or basis.id)
+    manifest = commit_manifest(segments, msgspec.structs.replace(draft, serial=basis.serial + 1 if basis is not None else 1))
+    backend.put(f"{manifest.folder}/{ROOT_NAME}", seal(manifest))
+    move_head(backend, seen, basis, Head(manifest.id, manifest.step, manifest.serial))
+    return manifest
+
+
+def raw_bytes(data: Data) -> memoryview:
+    """The elements of an array as bytes, in row-major order."""
+    if isinstance(data, memoryview):
+        return data.cast("B") if data.nbytes else memoryview(b"")
+    flat = (data if data.flags.c_contiguous else data.copy(order="C")).reshape(-1)  # numbers of numpy have these as well
+    return flat.view("u1").data
+
+
+def _write(writing: DataWriter, image: FileImage, data: dict[tuple[str, Box], Data | Callable[[], Data]]) -> Sequence[Fragment]:
+    fragments = []
+    with _Aligned(writing, image.nbytes) as out:
+        out.put(memoryview(image.header))
+        for entry in image.entries:
+            source = data[entry.name, entry.box]
+            raw = raw_bytes(source() if callable(source) else source)
+            if raw.nbytes != entry.nbytes:
+                raise UsageError(f"{entry.name}{entry.box}: {raw.nbytes} bytes were given, it has {entry.nbytes}")
+            hashes = block_hashes(raw, block_nbytes(entry.box.extent, entry.itemsize))
+            fragments.append(Fragment(entry.name, entry.box.offset, entry.box.extent, entry.start, hashes))
+            out.put(raw)
+    return fragments
+
+
+class _Aligned:
+    """Gives bytes of any sizes on in chunks that begin at a page of memory and have a multiple of 1 MiB."""
+
+    def __init__(self, writing: DataWriter, nbytes: int) -> None:
+        self._writing = writing
+        self._map = mmap.mmap(-1, max(1, min(_BUFFER, nbytes)))
+        self._room = memoryview(self._map)
+        self._used = 0
+
+    def put(self, data: memoryview) -> None:
+        at = 0
+        while at < len(data):
+            part = data[at : at + len(self._room) - self._used]
+            self._room[self._used : self._used + len(part)] = part
+            self._used += len(part)
+            at += len(part)
+            if self._used == len(self._room):
+                self._flush()
+
+    def _flush(self) -> None:
+        if self._used:
+            with self._room[: self._used] as chunk:
+                self._writing.write(chunk)
+            self._used = 0
+
+    def __enter__(self) -> _Aligned:
+        return self
+
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        try:
+            if error is None:
+                self._flush()
+        finally:
+            self._room.release()
+            self._map.close()

@@ -1,0 +1,336 @@
+"""Taking stock: what the parts of a state put into an inventory, for saving and for loading.
+
+One walk serves both, so that a name can't mean two things. When there is a checkpoint to load (`Taking.saved`), a source makes
+room for what the checkpoint has and the state has not yet (the moments of a fresh optimizer, the arrays of an object), and says
+what to do with it in `Taking.then`. None of that touches the state: the room is the source's own until `accept` runs, after
+every byte has been verified.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from headway.checkpoint.catalog.manifest import Json, Kind, Object
+from headway.checkpoint.layout.dtypes import numpy_dtype, torch_dtype
+from headway.checkpoint.layout.placing import Place, Placer
+from headway.checkpoint.state.alike import alike, classes_for
+from headway.checkpoint.state.inventory import Holding, Inventory, Piece
+from headway.checkpoint.state.sources import Local, is_array, is_numpy_scalar, is_tensor, local_of, torch_loaded
+from headway.checkpoint.state.tree import decode, encode, references
+from headway.errors import CheckpointMismatch, LayoutError, UsageError
+
+Values = Mapping[str, Json]
+_SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What a checkpoint has."""
+
+    objects: Mapping[str, Object]
+    values: Values
+
+
+class Source:
+    """A part of a state that knows by itself what it puts into an inventory."""
+
+    def put_into(self, taking: Taking, path: str) -> None:
+        """Put it there under this name."""
+        raise NotImplementedError
+
+
+@dataclass(slots=True)
+class Member:
+    """An array of the state that optimizers may know: its name, its place, and what is held of it. For a flat buffer, one for
+    each parameter that has elements in it, which are `begin <= i < end` of it, from element `at` of the buffer on."""
+
+    local: str
+    place: Place
+    holding: Holding | None
+    shape: tuple[int, ...]
+    begin: int = 0
+    end: int = 0
+    at: int = 0
+    flat: bool = False
+
+
+class Taking:
+    """An inventory in the making."""
+
+    def __init__(
+        self,
+        placer: Placer,
+        saved: Saved | None = None,
+        select: Callable[[str], bool] | None = None,
+        *,
+        strict: bool = True,
+        rank: int = 0,
+        ranks: int = 1,
+    ) -> None:
+        self.placer = placer
+        self.saved = saved
+        self.strict = strict
+        self.rank, self.ranks = rank, ranks
+        self.select = select or (lambda name: True)
+        self.members: dict[tuple[Any, ...] | int, list[Member]] = {}  # by id() and by memory
+        self.rooms: dict[int, Any] = {}  # memory that is loaded into, by id() of the tensors that get it then
+        self.without_memory: list[str] = []  # what will have none after loading, either
+        self._holdings: dict[str, Holding] = {}
+        self._aliases: dict[str, Object] = {}
+        self._values: dict[str, Json] = {}
+        self._keys: dict[tuple[Any, ...], str] = {}
+        self._declined: dict[str, str] = {}
+        self._then: list[tuple[str, Callable[[Values], None]]] = []
+        self._kept: list[object] = []  # `members` is by id: what has one must not go
+
+    # --- what sources put -----------------------------------------------------------------------------------------
+
+    def array(self, path: str, array: Any, kind: Kind) -> None:
+        """An array of the state under its own name, or as another name of one that is already there."""
+        local = self._local(array, path)
+        if local is None:
+            return
+        place = self.placer.place(path, local.shape)
+        name = place.name
+        tied = self.placer.tied(name)
+        first = self._keys.get(local.key) if local.key is not None else None
+        if first is not None and first == name:  # held already, for one that is declared to be tied to it
+            self._remember(array, local, self.members[local.key or 0])
+            return
+        if tied is not None and first != tied:
+            if tied in self._holdings:
+                raise LayoutError(f"{name} is declared to be tied to {tied}, but has memory of its own: tie them, or drop the rule")
+            self._alias(name, tied, local.code, place.shape, kind)
+            name, place = tied, Place(tied, place.shape, place.cuts)
+        elif first is not None and self._holdings[first].object.shape == place.shape:
+            self._alias(name, first, local.code, place.shape, kind)
+            self._remember(array, local, self.members[local.key or 0])
+            return
+        holding = self.hold(place, local, kind)
+        if local.key is not None:
+            self._keys[local.key] = name
+        self._remember(array, local, [Member(path, place, holding, local.shape)])
+
+    def _local(self, array: Any, path: str) -> Local | None:
+        """An array of the state; one that has no memory yet, with the memory that it gets when all is loaded."""
+        if self.saved is None or not is_tensor(array):
+            return local_of(array, path, self.saved is not None)
+        from headway.checkpoint.state.torch import tensors as torch_state
+
+        if not torch_state.lacks_memory(array):
+            return local_of(array, path, True)
+        name = self.placer.name(path)
+        known = self.saved.objects.get(name) if self.select(name) else None
+        if id(array) not in self.rooms and known is not None:
+            torch_state.refuse_watched(array, name)
+            room = self.rooms[id(array)] = torch_state.room_for(array, known.shape)
+            self._kept.append(array)
+            self.then(lambda _: torch_state.give_memory(array, room), name)
+        if id(array) in self.rooms:
+            return local_of(self.rooms[id(array)], path, True)
+        self.without_memory.append(name)
+        if array.is_meta:
+            return torch_state.without_memory(array, name)
+        if self.strict and self.select(name):
+            raise self.missing([name])
+        return None
+
+    def hold(self, place: Place, local: Local, kind: Kind, guarded: bool = False) -> Holding:
+        """What is here of an array that lies at a place."""
+        return self.hold_pieces(place, local, kind, local.pieces(place), guarded)
+
+    def hold_pieces(self, place: Place, local: Local, kind: Kind, pieces: tuple[Piece, ...], guarded: bool = False) -> Holding:
+        """Pieces of an array, which the caller knows better."""
+        holding = Holding(place.name, Object(local.code, place.shape, kind), pieces, local.memory, guarded)
+        if self._holdings.setdefault(place.name, holding) is not holding or place.name in self._aliases:
+            raise UsageError(
+                f"two arrays of the state are called {place.name}: rename one (names of nested keys are joined with dots)"
+            )
+        return holding
+
+    def value(self, name: str, value: Json) -> None:
+        """Something that is no array."""
+        if name in self._values:
+            raise UsageError(f"two values of the state are called {name}: rename one (names of nested keys are joined with dots)")
+        self._values[name] = value
+
+    def decline(self, names: Iterable[str], why: str) -> None:
+        """Names of the checkpoint that the state knows of and leaves alone."""
+        self._declined.update(dict.fromkeys(names, why))
+
+    def then(self, accept: Callable[[Values], None], what: str) -> None:
+        """When all arrays are loaded, call it with the values. In order. `what` of the state it loads, for messages."""
+        self._then.append((what or "the state", accept))
+
+    def tree(self, name: str, current: object, kind: Kind, load: Callable[[Any], None]) -> None:
+        """A value that may have arrays in it. When loading, `load` is given what was saved."""
+        if self.saved is None:
+            self.value(name, encode(current, name, lambda path, leaf: self._keep(path, leaf, kind)))
+            return
+        self.value(name, None)
+        if not self.select(name) or name not in self.saved.values:
+            return
+        rooms: dict[str, Any] = {}
+        here = _arrays_of(current, name)
+        for mark, reference in references(self.saved.values[name]):
+            rooms[reference] = self._room(reference, mark, here.get(reference), kind)
+        classes = classes_for(self.saved.values[name], current, name)
+
+        def array(mark: str, at: str) -> Any:
+            return rooms[at][()] if mark == "$scalar" else rooms[at]
+
+        self.then(lambda values: load(alike(current, decode(values[name], array, classes))), name)
+
+    def missing(self, names: list[str]) -> CheckpointMismatch:
+        """The error for what the checkpoint lacks."""
+        return CheckpointMismatch(f"the checkpoint does not have {', '.join(names)}, which the state has. Nothing was changed")
+
+    def finish(self) -> Inventory:
+        """The inventory."""
+        self.placer.finish()
+        accepts = tuple(self._then)
+
+        def accept(values: Values) -> None:
+            for number, (what, each) in enumerate(accepts):
+                try:
+                    each(values)
+                except Exception as error:
+                    before, after = ([name for name, _ in some] for some in (accepts[:number], accepts[number + 1 :]))
+                    error.add_note(_half_loaded(what, before, after))
+                    raise
+            if self.without_memory:
+                _warn_of_no_memory(self.without_memory)
+
+        inventory = Inventory(list(self._holdings.values()), self._aliases, self._values, accept)
+        inventory.declined = self._declined
+        return inventory
+
+    def synced(self, path: str) -> None:
+        """The array that was put there is sent from the first rank to the others before it is used."""
+        name = self.placer.name(path)
+        if name in self._holdings:
+            self._holdings[name].synced = True
+
+    def guard(self, name: str) -> None:
+        """An optimizer changes this array, and nothing else does."""
+        if name in self._holdings:
+            self._holdings[name].guarded = True
+
+    # --- how ------------------------------------------------------------------------------------------------------
+
+    def _alias(self, name: str, of: str, code: str, shape: tuple[int, ...], kind: Kind) -> None:
+        if name in self._holdings or name in self._aliases:
+            raise UsageError(f"two arrays of the state are called {name}: rename one (names of nested keys are joined with dots)")
+        self._aliases[name] = Object(code, shape, kind, of)
+
+    def _remember(self, array: object, local: Local, members: list[Member]) -> None:
+        self.members[id(array)] = members
+        self._kept.append(array)
+        if local.key is not None:
+            self.members.setdefault(local.key, members)
+
+    def remember(self, array: object, members: list[Member]) -> None:
+        """Let optimizers find an array by identity."""
+        self.members[id(array)] = members
+        self._kept.append(array)
+
+    def members_of(self, tensor: Any, name: str) -> list[Member]:
+        """What is known of an array that an optimizer has; none where it is not in the state."""
+        found = self.members.get(id(tensor))
+        if found is None:
+            key = local_of(tensor, name, False).key
+            found = self.members.get(key) if key is not None else None
+        return found or []
+
+    def _keep(self, path: str, leaf: object, kind: Kind) -> str | None:
+        """Keep an array that is a leaf of a tree."""
+        if is_numpy_scalar(leaf):
+            import numpy as np
+
+            self.hold(Place(path, ()), local_of(np.asarray(leaf), path, False), kind)
+            return "$scalar"
+        if not is_array(leaf):
+            return None
+        local = local_of(leaf, path, False)
+        self.hold(self._place_in_tree(path, local, kind), local, kind)
+        return "$tensor" if is_tensor(leaf) else "$array"
+
+    def _place_in_tree(self, path: str, local: Local, kind: Kind) -> Place:
+        """Arrays of ordinary objects follow the layout; streams and cursors are nobody's shards. Names are kept as the tree
+        refers to them."""
+        if kind in ("rng", "cursor"):
+            return Place(path, local.shape)
+        place = self.placer.place(path, local.shape)
+        return Place(path, place.shape, place.cuts)
+
+    def _room(self, name: str, mark: str, here: Any, kind: Kind) -> Any:
+        """Memory for an array of the checkpoint: like the one that is here in its place, if it has its shape, else whole."""
+        assert self.saved is not None
+        known = self.saved.objects.get(name)
+        if known is None:
+            raise CheckpointMismatch(f"the checkpoint refers to {name} and does not have it: it was not written by Headway")
+        if here is not None and mark == "$tensor" and torch_loaded():
+            local = local_of(here, name, False)
+            place = self._place_in_tree(name, local, kind)
+            if (place.shape, local.code) == (known.shape, known.dtype):
+                import torch
+
+                room = torch.empty_like(here, requires_grad=False)
+                self.hold(place, local_of(room, name, True), kind)
+                return room
+        room = fresh(known, mark == "$tensor")
+        self.hold(Place(name, known.shape), local_of(room, name, True), kind)
+        return room
+
+
+def fresh(known: Object, as_tensor: bool) -> Any:
+    """Memory in this process for a whole array."""
+    if as_tensor and torch_loaded():
+        import torch
+
+        return torch.empty(known.shape, dtype=torch_dtype(known.dtype))
+    import numpy as np
+
+    return np.empty(known.shape, numpy_dtype(known.dtype))
+
+
+def _warn_of_no_memory(names: list[str]) -> None:
+    warnings.warn(
+        f"{_some(names)} had no memory and got none, because the checkpoint does not have them or they were not to be loaded: make "
+        "them anew before you use them (buffers that are not persistent are in no checkpoint)",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+
+
+def _half_loaded(what: str, before: list[str], after: list[str]) -> str:
+    """What a state is like after an object in it raised when it was given what was loaded."""
+    names = (_some(name for name in each if name != what) for each in (before, after))
+    done, left = names
+    return (
+        f"{what} did not take what was loaded, so the state is half loaded: don't go on with it. All arrays are loaded"
+        f"{f', and so are {done}' if done else ''}; {f'{left} and ' if left else ''}{what} are not. Load again when this is mended"
+    )
+
+
+def _some(names: Iterable[str]) -> str:
+    unique = list(dict.fromkeys(names))
+    more = f" and {len(unique) - _SHOWN} more" if len(unique) > _SHOWN else ""
+    return ", ".join(unique[:_SHOWN]) + more
+
+
+def _arrays_of(tree: object, name: str) -> dict[str, object]:
+    """The arrays of a tree by the names that `encode` gives them."""
+    found: dict[str, object] = {}
+
+    def keep(path: str, leaf: object) -> str | None:
+        if not is_array(leaf):
+            return "$scalar" if is_numpy_scalar(leaf) else None
+        found[path] = leaf
+        return "$array"
+
+    encode(tree, name, keep)
+    return found

@@ -1,0 +1,362 @@
+"""A state and what it is called: from nested dictionaries, lists, arrays, modules, optimizers and objects to an `Inventory`.
+
+Names come from the state's own keys, joined with dots, and from the names that a model's author gave to its parameters. No rank,
+stage, wrapper or parameter number is ever in a name, so whatever the next run looks like, it asks for the same things.
+
+- dictionaries, lists and tuples: their keys and positions; what is in them stays where it is, arrays in place
+- arrays of numpy and torch, DTensors: objects
+- modules, torch optimizers: see `module_state` and `optim_state`
+- `Flat`, `FlatOptimizer`, `Rng`, `Streams`, `Cursor`, `PerRank`: what they say themselves
+- anything else with `state_dict` and `load_state_dict` (a learning rate schedule, a gradient scaler): its `state_dict()`
+- numbers, strings, booleans, None, bytes, members of enums: values; a list or tuple of nothing else is one value, and a list may
+  have grown since
+
+Optimizers are looked at last, since they call parameters by what others name. Torch is never imported for a state without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from enum import Enum
+from typing import Any
+
+from headway.checkpoint.catalog.manifest import Object
+from headway.checkpoint.layout.declared import Layout
+from headway.checkpoint.layout.placing import Placer
+from headway.checkpoint.state.inventory import Inventory
+from headway.checkpoint.state.inventory_builder import Saved, Source, Taking, Values
+from headway.checkpoint.state.kinds import put_enum
+from headway.checkpoint.state.sources import is_array, is_numpy_scalar, torch_loaded
+from headway.checkpoint.state.tree import is_text
+from headway.errors import CheckpointMismatch, UsageError
+
+_SHOWN = 10
+_LEAVES = (bool, int, float, complex, str, bytes, type(None))
+
+
+def take(
+    state: Any, layout: Layout | None = None, *, coords: Mapping[str, int] | None = None, rank: int = 0, ranks: int = 1
+) -> Inventory:
+    """What this process holds of a state. Nothing is copied: the inventory sees the state's memory.
+
+    Args:
+        state: see the module.
+        layout: what tensors that don't say it themselves are parts of.
+        coords: the ranks of this process on the layout's axes, where they differ from those that it says.
+        rank, ranks: which of how many processes this is, for what is `PerRank`.
+
+    Raises:
+        UsageError: something in the state can't be kept; the message names it.
+        LayoutError: the layout does not fit the state.
+
+    Example:
+        >>> import numpy
+        >>> inventory = take({"model": {"w": numpy.zeros((4, 2), "float32")}, "step": 3})
+        >>> [holding.name for holding in inventory.holdings], inventory.values
+        (['model.w'], {'step': 3})
+    """
+    taking = Taking(_placer(layout, coords), rank=rank, ranks=ranks)
+    put_all(state, taking)
+    return taking.finish()
+
+
+def take_for_load(
+    state: Any,
+    objects: Mapping[str, Object],
+    values: Values,
+    layout: Layout | None = None,
+    *,
+    coords: Mapping[str, int] | None = None,
+    select: Callable[[str], bool] | None = None,
+    strict: bool = True,
+    rank: int = 0,
+    ranks: int = 1,
+) -> Inventory:
+    """What this process wants of a checkpoint that has these objects and values, and where it goes. Arrays of the state are filled
+    in place; what the state has no memory for yet is in fresh memory, which `accept` hangs into the state. Until then, the state
+    is not touched.
+
+    Args:
+        select: which names to load; the rest of the state is left as it is.
+        strict: everything that is selected in the state must be in the checkpoint. Without it, what is not there is left as it is.
+
+    Raises:
+        CheckpointMismatch: state and checkpoint don't fit. (What the checkpoint has and no process wants is found by
+            `refuse_unclaimed`, which needs the names of all processes.)
+    """
+    wanted = select or (lambda name: True)
+    taking = Taking(_placer(layout, coords), Saved(objects, values), wanted, strict=strict, rank=rank, ranks=ranks)
+    put_all(state, taking)
+    asked = taking.finish().part(wanted)
+    if strict:
+        _refuse_misfits(asked, objects, values, wanted)
+    inventory = asked if strict else asked.part(lambda name: name in objects)
+    filled = {asked.aliases[each.name].alias_of for each in inventory.holdings if each.name in asked.aliases}  # by another name
+    kinds = dict.fromkeys(asked.values, "") | {each.name: str(each.object.kind) for each in asked.holdings}
+    kinds = {name: kind for name, kind in kinds.items() if wanted(name) and name not in filled}
+    inventory.missing = {name: kind for name, kind in kinds.items() if name not in objects and name not in values}
+    inventory.values = {name: each for name, each in asked.values.items() if wanted(name) and name in values}
+    return inventory
+
+
+def claimed(inventory: Inventory) -> set[str]:
+    """The names that a process wants."""
+    return {each.name for each in inventory.holdings} | set(inventory.aliases) | set(inventory.values)
+
+
+def refuse_unclaimed(objects: Mapping[str, Object], values: Values, names: set[str]) -> None:
+    """Raise CheckpointMismatch if a checkpoint has something that is not among the names that all processes want."""
+    left = [name for name, each in objects.items() if name not in names and each.alias_of not in names]
+    left += [name for name in values if name not in names]
+    if left:
+        raise CheckpointMismatch(
+            f"in the checkpoint, but not in the state: {_some(left)}. To load only a part, select it by name, "
+            "or load what is in both with strict=False"
+        )
+
+
+def refuse_half_a_part(state: Any, inventory: Inventory) -> None:
+    """Raise CheckpointMismatch for a part of a state of which a checkpoint has something, but not all."""
+    parts = sorted({path for path, _ in _leaves(state, "", lambda path: True)}, key=len, reverse=True)
+
+    def part_of(name: str) -> str:
+        return next((part for part in parts if not part or name == part or name.startswith(f"{part}.")), "")
+
+    there = {part_of(name) for name in claimed(inventory)}
+    half = [name for name in inventory.missing if part_of(name) in there]
+    if half:
+        raise CheckpointMismatch(
+            f"the import does not fit the state: it lacks {_some(half)}, and has other parts of the same. Nothing was changed"
+        )
+
+
+def optimizers_in(state: Any) -> list[Any]:
+    """The torch optimizers of a state, whose steps change it."""
+    from headway.checkpoint.state.flat import FlatOptimizer
+    from headway.checkpoint.state.per_rank import PerRank
+
+    found = []
+    for _, leaf in _leaves(state, "", lambda path: True):
+        if isinstance(leaf, PerRank):
+            found += optimizers_in(leaf.value)
+        else:
+            found.append(leaf.optimizer if isinstance(leaf, FlatOptimizer) else leaf)
+    return [leaf for leaf in found if _is_optimizer(leaf)]
+
+
+# --- the walk --------------------------------------------------------------------------------------------------------
+
+
+def _placer(layout: Layout | None, coords: Mapping[str, int] | None) -> Placer:
+    return (layout or Layout()).placer(coords)
+
+
+def put_all(state: Any, taking: Taking, root: str = "", replace: Callable[[Any], None] | None = None) -> None:
+    """Put a state, or a part of one that is called `root`, into an inventory. `replace` is given what takes its place when it is
+    loaded and can't be filled where it is: a number, or a tuple."""
+    from headway.checkpoint.state.flat import FlatOptimizer
+
+    later: list[tuple[str, Any]] = []
+    plain: set[str] = set()
+    arrays: set[str] = set()
+    for path, leaf in _leaves(state, root, _whole_in(taking)):
+        if isinstance(leaf, FlatOptimizer) or _is_optimizer(leaf):
+            later.append((path, leaf))
+        else:
+            (plain if _is_plain(leaf) or isinstance(leaf, Enum) else arrays).add(path)
+            _put(leaf, taking, path)
+    if both := sorted(plain & arrays):
+        raise UsageError(f"two parts of the state are called {both[0]}: rename one (names of nested keys are joined with dots)")
+    _put_back(state, taking, root, replace)
+    for path, leaf in later:
+        if isinstance(leaf, FlatOptimizer):
+            leaf.put_into(taking, path)
+        else:
+            from headway.checkpoint.state.torch.optim_state import put_optimizer
+
+            put_optimizer(leaf, taking, path)
+
+
+def _whole_in(taking: Taking) -> Callable[[str], bool]:
+    """Whether a list or tuple of plain values is one value, by its path: when saving, always; when loading, where the checkpoint
+    has one."""
+    saved = taking.saved
+    if saved is None:
+        return lambda path: True
+    return lambda path: _is_row(saved.values.get(taking.placer.name(path)))
+
+
+def _is_row(value: Any) -> bool:
+    """Whether it is a list or tuple that was saved as one value."""
+    return isinstance(value, list) or (isinstance(value, dict) and list(value) == ["$tuple"])
+
+
+def _leaves(node: Any, path: str, whole: Callable[[str], bool]) -> Iterator[tuple[str, Any]]:
+    """What is in the containers of a state, by name. A list of nothing but plain values grows as a training goes on, so it is a
+    leaf, and comes back with the length that it had; a tuple of them is one, and comes back as a tuple."""
+    items: Iterator[tuple[Any, Any]]
+    if path and isinstance(node, list | tuple) and _is_plain(node) and whole(path):
+        yield path, node
+        return
+    if isinstance(node, dict):
+        items = iter(node.items())
+    elif isinstance(node, list | tuple):
+        items = iter(enumerate(node))
+    else:
+        yield path, node
+        return
+    for key, each in items:
+        if not isinstance(key, str | int):
+            raise UsageError(f"{path or 'the state'} has the key {key!r}: keys of a state are strings or integers")
+        if not is_text(str(key)):
+            raise UsageError(f"{path or 'the state'} has the key {key!r}, which is no text, so it can't be in a name")
+        yield from _leaves(each, f"{path}.{key}" if path else str(key), whole)
+
+
+def _is_plain(node: Any) -> bool:
+    """Whether there are only plain values in it."""
+    if type(node) is dict:
+        return all(isinstance(key, str | int) for key in node) and all(map(_is_plain, node.values()))
+    if type(node) in (list, tuple):  # no classes of their own, which a value would not tell
+        return all(map(_is_plain, node))
+    return (isinstance(node, _LEAVES) and not isinstance(node, Enum)) or is_numpy_scalar(node)
+
+
+def _put(leaf: Any, taking: Taking, path: str) -> None:
+    if isinstance(leaf, Source):
+        leaf.put_into(taking, path)
+    elif is_array(leaf):
+        taking.array(path, leaf, "param" if _is_parameter(leaf) else "array")
+    elif _is_plain(leaf) or isinstance(leaf, Enum):
+        pass  # `_put_back`
+    elif _is_module(leaf):
+        from headway.checkpoint.state.torch.module_state import put_module
+
+        put_module(leaf, taking, path)
+    elif callable(getattr(leaf, "state_dict", None)) and callable(getattr(leaf, "load_state_dict", None)):
+        taking.tree(path, leaf.state_dict(), "array", leaf.load_state_dict)
+    else:
+        raise UsageError(
+            f"{path or 'the state'} is a {type(leaf).__module__}.{type(leaf).__qualname__}, which can't be kept in a checkpoint: a "
+            "state is made of dictionaries, lists, arrays, numbers, strings, and objects with state_dict and load_state_dict"
+        )
+
+
+def _put_back(state: Any, taking: Taking, root: str, replace: Callable[[Any], None] | None) -> None:
+    """Keep the plain values of a state; when loading, put what was saved where they are."""
+    new: dict[str, Any] = {}
+    if replace is None and _unfillable(state):
+        raise UsageError(f"the state is {state!r}: give a dictionary, a module or another object that can be filled in place")
+    for path, leaf in _leaves(state, root, _whole_in(taking)):
+        name = taking.placer.name(path)
+        if put_enum(leaf, taking, name, _into(new, path)):
+            continue
+        if _is_plain(leaf):
+            put = _into(new, path)
+            taking.tree(name, leaf, "array", _refill(leaf, put) if isinstance(leaf, list) else put)
+    if taking.saved is None:
+        return
+
+    def accept(_: Values) -> None:
+        filled = _assign(state, root, new)
+        if replace is not None and filled is not state:
+            replace(filled)
+
+    taking.then(accept, f"the plain values of {root or 'the state'}")
+
+
+def _unfillable(state: Any) -> bool:
+    """Whether it has a plain value that nothing holds but tuples: there would be no place for what is loaded."""
+    if isinstance(state, tuple):
+        return any(map(_unfillable, state))
+    return isinstance(state, _LEAVES) or is_numpy_scalar(state)
+
+
+def _refill(values: list[Any], replace: Callable[[Any], None]) -> Callable[[Any], None]:
+    """What loads into a list, in place; or takes its place, where a tuple was saved."""
+
+    def load(value: Any) -> None:
+        if isinstance(value, list):
+            values[:] = value
+        else:
+            replace(value)
+
+    return load
+
+
+def _into(new: dict[str, Any], path: str) -> Callable[[Any], None]:
+    def load(value: Any) -> None:
+        new[path] = value
+
+    return load
+
+
+def _assign(node: Any, path: str, new: Mapping[str, Any]) -> Any:
+    """Put new values into the containers of a state, in place; tuples are made anew."""
+    if path in new:
+        return new[path]
+    if isinstance(node, dict | list):
+        for key, each in list(node.items() if isinstance(node, dict) else enumerate(node)):
+            put = _assign(each, f"{path}.{key}" if path else str(key), new)
+            if put is not each:
+                node[key] = put
+        return node
+    if isinstance(node, tuple):
+        items = [_assign(each, f"{path}.{at}" if path else str(at), new) for at, each in enumerate(node)]
+        if all(map(_same, items, node)):
+            return node
+        return type(node)(*items) if hasattr(node, "_fields") else type(node)(items)
+    return node
+
+
+def _same(one: object, other: object) -> bool:
+    return one is other
+
+
+def _is_parameter(leaf: Any) -> bool:
+    return bool(getattr(leaf, "requires_grad", False))
+
+
+def _is_module(leaf: Any) -> bool:
+    if not torch_loaded():
+        return False
+    from headway.checkpoint.state.torch.module_state import is_module
+
+    return is_module(leaf)
+
+
+def _is_optimizer(leaf: Any) -> bool:
+    if not torch_loaded():
+        return False
+    from headway.checkpoint.state.torch.optim_state import is_optimizer
+
+    return is_optimizer(leaf)
+
+
+# --- what must fit ---------------------------------------------------------------------------------------------------
+
+
+def _refuse_misfits(inventory: Inventory, objects: Mapping[str, Object], values: Values, wanted: Callable[[str], bool]) -> None:
+    wrong = []
+    for holding in inventory.holdings:
+        known = objects.get(holding.name)
+        if known is None:
+            there = ", but a plain value in the checkpoint" if holding.name in values else ", but not in the checkpoint"
+            wrong.append(f"{holding.name} is {'an array ' if holding.name in values else ''}in the state{there}")
+        elif (known.dtype, known.shape) != (holding.object.dtype, holding.object.shape):
+            mine, other = holding.object, known
+            wrong.append(f"{holding.name} is {mine.dtype} {list(mine.shape)} in the state, {other.dtype} {list(other.shape)} there")
+    for name in inventory.values:
+        if wanted(name) and name not in values:
+            there = ", but an array in the checkpoint" if name in objects else ", but not in the checkpoint"
+            wrong.append(f"{name} is {'a plain value ' if name in objects else ''}in the state{there}")
+    if wrong:
+        raise CheckpointMismatch(
+            f"the checkpoint does not fit the state: {_some(wrong, '; ')}. Nothing was changed. To load what is in both, load with "
+            "strict=False; what has another shape or type has to be left out by name (select=)"
+        )
+
+
+def _some(names: list[str], between: str = ", ") -> str:
+    more = f"{between}and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return between.join(names[:_SHOWN]) + more

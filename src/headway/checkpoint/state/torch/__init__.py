@@ -1,0 +1,1 @@
+"""What torch's tensors, modules, optimizers and generators put into a state."""

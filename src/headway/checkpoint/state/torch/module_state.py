@@ -1,0 +1,79 @@
+"""Modules: their parameters and buffers, by the names that the model's author gave them.
+
+Wrappers add words to names (`module.` of DDP, `_orig_mod.` of `torch.compile`, `_fsdp_wrapped_module.` of FSDP1); they are taken
+out, so that a model has the same names however it is wrapped. Buffers that are not persistent are left out, as `state_dict` does.
+
+What a module's own `state_dict`, or a hook, makes of it comes on top: see `module_own`.
+
+DDP sends the buffers of its first rank to the others before each forward, so between two forwards each rank may have its own (the
+statistics of its batches): what is to be kept is the first rank's, and that the others differ is no mistake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from headway.checkpoint.state.torch.module_own import modules_with_own_ways, put_own_state
+from headway.errors import UsageError
+
+if TYPE_CHECKING:
+    from headway.checkpoint.state.inventory_builder import Taking
+
+_WORDS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
+_WRAPPERS = ("DistributedDataParallel", "DataParallel")  # whose word, `module`, others use as well
+
+
+def is_module(value: object) -> bool:
+    """Whether it is a module of torch's."""
+    return isinstance(value, torch.nn.Module)
+
+
+def put_module(module: torch.nn.Module, taking: Taking, path: str, without: Collection[int] = ()) -> None:
+    """Put a module's parameters, persistent buffers, extra state and own state under a path, except parameters with these ids."""
+    bases: dict[str, str] = {}
+    wrappers: set[str] = set()
+    senders: list[tuple[str, Any]] = []
+    for prefix, inner in module.named_modules(remove_duplicate=False):
+        outer, _, word = prefix.rpartition(".")
+        added = word in _WORDS or (word == "module" and outer in wrappers)
+        base = bases[prefix] = _joined(bases.get(outer, path), "" if added else word)
+        if type(inner).__name__ in _WRAPPERS:
+            wrappers.add(prefix)
+            senders += [(_joined(prefix, "module."), inner)] if _sends_buffers(inner) else []
+        for name, parameter in inner._parameters.items():
+            if parameter is not None and id(parameter) not in without:
+                taking.array(_joined(base, name), parameter, "param")
+        for name, buffer in inner._buffers.items():
+            if buffer is not None and name not in inner._non_persistent_buffers_set:
+                taking.array(_joined(base, name), buffer, "buffer")
+                if _is_sent(_joined(prefix, name), senders):
+                    taking.synced(_joined(base, name))
+            elif buffer is not None and buffer.is_meta:
+                taking.without_memory.append(taking.placer.name(_joined(base, name)))
+        if type(inner).get_extra_state is not torch.nn.Module.get_extra_state:
+            if type(inner).set_extra_state is torch.nn.Module.set_extra_state:
+                raise UsageError(f"{base or 'the module'} is a {type(inner).__name__} with get_extra_state and no set_extra_state")
+            name = taking.placer.name(_joined(base, "_extra_state"))
+            taking.tree(name, inner.get_extra_state(), "array", inner.set_extra_state)
+    for prefix, inner in modules_with_own_ways(module).items():
+        put_own_state(inner, prefix, bases, taking)
+
+
+def _sends_buffers(wrapper: Any) -> bool:
+    """Whether it sends its first rank's buffers to the others before each forward. (What a hook does with them is not known.)"""
+    sends = getattr(wrapper, "forward_sync_buffers", getattr(wrapper, "broadcast_buffers", False))
+    return bool(sends) and not hasattr(wrapper, "buffer_hook")
+
+
+def _is_sent(path: str, senders: list[tuple[str, Any]]) -> bool:
+    return any(
+        path.startswith(below) and path.removeprefix(below) not in getattr(sender, "parameters_to_ignore", ())
+        for below, sender in senders
+    )
+
+
+def _joined(*words: Any) -> str:
+    return ".".join(word for word in words if word)

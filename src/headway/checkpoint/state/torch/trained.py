@@ -1,0 +1,45 @@
+"""What trains of a module: `Trained`, for a model of which most is frozen.
+
+A frozen base costs its space once anyway, because what has not changed is not written again. `Trained` is for those who want
+checkpoints that are small in themselves: an adapter to give away, or a base that is loaded from elsewhere.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from headway.checkpoint.state.inventory_builder import Source, Taking
+from headway.errors import UsageError
+
+
+class Trained(Source):
+    """The parameters of a module that require gradients, and all else that it has: buffers, since those of a frozen part change as
+    well (running means), extra state and state of its own. Names are those of the whole module, and the optimizer finds its
+    parameters.
+
+    What trains is asked at each save and load: freeze the same parameters before loading, or load with `strict=False`, also into
+    the module itself. Everything else must be there already.
+
+    Example:
+        >>> import torch
+        >>> model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 2))
+        >>> _ = model[0].requires_grad_(False)
+        >>> state = {"model": Trained(model)}  # and "opt": optimizer
+    """
+
+    def __init__(self, module: Any) -> None:
+        if not callable(getattr(module, "named_modules", None)):
+            raise UsageError(f"Trained({type(module).__name__}): give a module of torch")
+        self.module = module
+
+    def __repr__(self) -> str:
+        return f"Trained({type(self.module).__name__})"
+
+    def put_into(self, taking: Taking, path: str) -> None:
+        """Put them there under the names that they have in the module."""
+        from headway.checkpoint.state.torch.module_state import put_module
+
+        frozen = {id(each) for each in self.module.parameters() if not each.requires_grad}
+        if all(id(each) in frozen for each in self.module.parameters()):
+            raise UsageError(f"{path or 'the state'} is {self!r}, and no parameter of the module requires gradients")
+        put_module(self.module, taking, path, frozen)

@@ -1,0 +1,208 @@
+"""Trees: what `state_dict()` of an object says, as JSON that gives the same Python values back.
+
+Arrays are not in it: they become objects of the checkpoint of their own, and a reference stands in their place. Everything that
+JSON would bend (tuples, keys that are no strings, NaN, large integers, bytes) is marked by a dictionary with one key that begins
+with `$`. What is not listed here is refused, by name: nothing is pickled, so nothing that is read can run.
+"""
+
+from __future__ import annotations
+
+import base64
+import importlib
+import math
+import sys
+from collections import Counter, OrderedDict, defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from enum import Enum
+from typing import Any
+
+from headway.checkpoint.catalog.manifest import Json
+from headway.errors import CheckpointDamaged, UsageError
+from headway.extras import needed
+
+_EXACT = 2**53  # beyond it, readers that know only doubles change an integer
+_TOO_LONG = 10**4300  # where Python stops to read integers
+_ARRAYS = ("$array", "$tensor", "$scalar")
+_OF_TORCH = ("$dtype", "$quantized")
+CLASSED = ("$enum", "$namedtuple")  # which name a class
+_DICTS = (dict, OrderedDict, defaultdict)
+_BASES = (int, float, complex, str, bytes, bytearray, Mapping, list, tuple, set, frozenset)
+
+
+def encode(value: object, name: str, keep: Callable[[str, object], str | None]) -> Json:
+    """A tree as JSON. `keep(name, array)` is asked about every leaf: it keeps an array and says what it is (`$array`, `$tensor` or
+    `$scalar`), or says None. Raises UsageError, naming the leaf, for a value of a kind that is not kept."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, Enum):
+        return {"$enum": [type(value).__qualname__, encode(value.value, name, keep)]}
+    kind = type(value)
+    if isinstance(value, str):
+        if kind is not str:
+            raise _refused(value, name)
+        return _text(value, name)
+    if isinstance(value, float) and kind is float:
+        return value if math.isfinite(value) else {"$float": repr(value)}
+    if isinstance(value, int) and kind is int:
+        return value if abs(value) < _EXACT else {"$int": _decimal(value, name)}
+    if kind.__module__.partition(".")[0] == "torch" and (special := _torch_values().marked(value)) is not None:
+        return {special[0]: encode(special[1], name, keep)}
+    mark = keep(name, value) if not isinstance(value, bytes) else None
+    if mark is not None:
+        return {mark: name}
+    return _encode_container(value, name, keep)
+
+
+def _encode_container(value: object, name: str, keep: Callable[[str, object], str | None]) -> Json:
+    def below(key: object, each: object) -> Json:
+        return encode(each, f"{name}.{key}" if name else str(key), keep)
+
+    kind: type[Any] = type(value)
+    match value:
+        case Counter() if kind is Counter:
+            return {"$counter": [[below("key", key), below(key, count)] for key, count in value.items()]}
+        case dict() if kind in _DICTS and all(type(key) is str and not key.startswith("$") for key in value):
+            return {_text(key, f"a key of {name}"): below(key, each) for key, each in value.items()}
+        case dict() if kind in _DICTS:
+            return {"$dict": [[below("key", key), below(key, each)] for key, each in value.items()]}
+        case list() if kind is list:
+            return [below(at, each) for at, each in enumerate(value)]
+        case tuple() if kind is tuple or _is_size(kind):
+            return {"$tuple" if kind is tuple else "$size": [below(at, each) for at, each in enumerate(value)]}
+        case tuple() if class_of(value) is not None:
+            return {"$namedtuple": [kind.__qualname__, [below(at, each) for at, each in enumerate(value)]]}
+        case set() | frozenset() if kind in (set, frozenset):
+            mark = "$set" if kind is set else "$frozenset"
+            return {mark: [below(at, each) for at, each in enumerate(sorted(value, key=_order))]}
+        case bytes() | bytearray() if kind in (bytes, bytearray):
+            mark = "$bytes" if kind is bytes else "$bytearray"
+            return {mark: base64.b64encode(value).decode()}
+        case complex() if kind is complex:
+            return {"$complex": [below("real", value.real), below("imag", value.imag)]}
+    raise _refused(value, name)
+
+
+def _refused(value: object, name: str) -> UsageError:
+    what = f"{name or 'the state'} is a {type(value).__module__}.{type(value).__qualname__}, "
+    base = next((base for base in _BASES if isinstance(value, base)), None)
+    if base is None:
+        return UsageError(
+            f"{what}which can't be kept in a checkpoint: leave it out of the state, or let state_dict() give arrays, numbers, "
+            "strings, lists, tuples and dictionaries for it"
+        )
+    plain = "dict" if base is Mapping else base.__name__
+    return UsageError(f"{what}a kind of {plain} that would come back as a plain {plain}: give {plain}(…) of it")
+
+
+def _text(text: str, name: str) -> str:
+    """A string. Raises UsageError for one that UTF-8 can't write, such as `os.listdir` gives for a name in another encoding."""
+    if not is_text(text):
+        raise UsageError(f"{name or 'the state'} is {text!r}, a string that is no text: give the bytes of it (os.fsencode)")
+    return text
+
+
+def is_text(text: str) -> bool:
+    """Whether UTF-8 can write a string: there is no half of a surrogate pair in it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _decimal(value: int, name: str) -> str:
+    """An integer in decimal. Raises UsageError for one with more digits than Python reads."""
+    if abs(value) >= _TOO_LONG:
+        bits = value.bit_length()
+        raise UsageError(f"{name or 'the state'} is an integer of {bits} bits, which is too long: give the bytes of it (to_bytes)")
+    return str(value)
+
+
+def class_of(value: object) -> type[Any] | None:
+    """The class of a member of an enum, or of a named tuple, which its mark names; None for any other value."""
+    kind = type(value)
+    is_named = isinstance(value, tuple) and hasattr(kind, "_fields") and hasattr(kind, "_make")
+    return kind if is_named or isinstance(value, Enum) else None
+
+
+def _is_size(kind: type[Any]) -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and kind is torch.Size
+
+
+def _order(element: object) -> tuple[str, str]:
+    """The same order on all ranks, of things that can't be compared, too."""
+    return type(element).__name__, repr(element)
+
+
+def decode(tree: Json, array: Callable[[str, str], object], classes: Mapping[str, Any] | None = None) -> Any:
+    """The Python value of a tree. `array(mark, name)` gives what a reference stands for. `classes` are those of enums and named
+    tuples by name; of others, the values of members and plain tuples come back."""
+    if isinstance(tree, list):
+        return [decode(each, array, classes) for each in tree]
+    if not isinstance(tree, dict):
+        return tree
+    mark = next(iter(tree)) if len(tree) == 1 else ""
+    if not mark.startswith("$"):
+        return {key: decode(each, array, classes) for key, each in tree.items()}
+    if mark in _ARRAYS:
+        return array(mark, str(tree[mark]))
+    body: Any = tree[mark] if mark in ("$float", "$int", "$bytes", "$bytearray") else decode(tree[mark], array, classes)
+    if mark in _OF_TORCH:
+        return _torch_values().made(mark, body)
+    if mark in CLASSED:
+        return _of_class(mark, (classes or {}).get(body[0]), body[1])
+    return _unmarked(mark, body)
+
+
+def _of_class(mark: str, kind: Any, value: Any) -> Any:
+    if mark == "$enum":
+        return value if kind is None else kind(value)
+    return tuple(value) if kind is None else kind(*value)
+
+
+def _unmarked(mark: str, body: Any) -> Any:
+    match mark:
+        case "$float":
+            return float(str(body))
+        case "$int":
+            return int(str(body))
+        case "$bytes":
+            return base64.b64decode(str(body))
+        case "$bytearray":
+            return bytearray(base64.b64decode(str(body)))
+        case "$complex":
+            return complex(*body)
+        case "$tuple":
+            return tuple(body)
+        case "$size":
+            torch = sys.modules.get("torch")
+            return tuple(body) if torch is None else torch.Size(body)
+        case "$set":
+            return set(body)
+        case "$frozenset":
+            return frozenset(body)
+        case "$counter":
+            return Counter(dict(body))
+        case "$dict":
+            return dict(body)
+    raise CheckpointDamaged(f"a value is marked {mark}, which this version of Headway does not know")
+
+
+def references(tree: Json) -> Iterator[tuple[str, str]]:
+    """The marks and names of the arrays that a tree refers to."""
+    if isinstance(tree, dict):
+        for key, each in tree.items():
+            if key in _ARRAYS and len(tree) == 1:
+                yield key, str(each)
+            else:
+                yield from references(each)
+    elif isinstance(tree, list):
+        for each in tree:
+            yield from references(each)
+
+
+def _torch_values() -> Any:
+    """What knows the values of torch, which is not imported for a tree without any."""
+    with needed("a value of this checkpoint"):
+        return importlib.import_module("headway.checkpoint.state.torch.values")

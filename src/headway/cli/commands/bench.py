@@ -1,0 +1,69 @@
+"""`headway bench search`: search methods side by side."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from headway.cli.trouble import handled
+
+bench = typer.Typer(name="bench", help="Compare methods on this machine.", no_args_is_help=True, rich_markup_mode=None)
+
+
+def _name_of(asked: tuple[tuple[str, ...], tuple[int, ...]], puzzles: int, weights: str, *, everything: bool) -> str:
+    """The run that a command goes on with when it is given again: another comparison has another one."""
+    name = "-".join(map(str, ("search", puzzles, *asked[1])))
+    if everything and not weights:
+        return name
+    return f"{name}-{hashlib.blake2b(repr((asked[0], weights)).encode(), digest_size=4).hexdigest()}"
+
+
+@bench.callback()
+def _bench() -> None:
+    """Compare methods on this machine."""
+
+
+@bench.command()
+@handled
+def search(
+    method: Annotated[list[str] | None, typer.Option("--method", help="A method; repeat for more.  [default: all]")] = None,
+    budget: Annotated[
+        list[int] | None, typer.Option("--budget", metavar="TOKENS", min=1, help="Per puzzle; repeat for more.")
+    ] = None,
+    puzzles: Annotated[int, typer.Option("--puzzles", min=1, help="Held-out Countdown puzzles.")] = 200,
+    weights: Annotated[str, typer.Option("--weights", metavar="FILE", help="Of `make model`.  [default: the shipped model]")] = "",
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Where the page and its pictures go.")] = Path("out"),
+    run_id: Annotated[str | None, typer.Option("--run-id", help="A name; used again, it goes on with that run.")] = None,
+    store: Annotated[str, typer.Option("--store", envvar="HEADWAY_STORE", help="The folder that remembers.")] = ".headway",
+    traceback: Annotated[bool, typer.Option("--traceback", help="Show errors with all their frames.")] = False,
+) -> None:
+    """Search methods × token budgets on held-out Countdown puzzles, with the small model that comes with Headway.
+
+    Kill it and run the same command: it goes on. Needs the extras torch and solve.
+    """
+    from rich.console import Console
+
+    import headway as hw
+    from headway.errors import UsageError
+    from headway.extras import needed
+
+    with needed("headway bench search", "torch,solve"):
+        from headway.bench.search import program, report
+        from headway.bench.search.methods import METHODS, OPTIMAL
+
+    known = [*METHODS, OPTIMAL]
+    if unknown := [name for name in method or [] if name not in known]:
+        raise UsageError(f"there is no method {', '.join(map(repr, unknown))}: there are {', '.join(known)}")
+    asked = tuple(method or known), tuple(sorted(budget or program.BUDGETS))
+    name = run_id or _name_of(asked, puzzles, weights, everything=not method)
+    found = hw.run(program.compare, weights, *asked, puzzles, store=store, run_id=name, progress=True)
+    console = Console()
+    console.print(report.table(found))
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    for path in report.write(found, out, machine):
+        console.print(f"wrote {path}", highlight=False, soft_wrap=True)

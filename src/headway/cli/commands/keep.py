@@ -1,0 +1,83 @@
+"""`gc` and `doctor`: keeping a store small and whole."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import typer
+
+from headway.cli import console
+from headway.cli.trouble import PROBLEM
+from headway.errors import UsageError
+from headway.journal.open import open_existing
+from headway.journal.place import has_database, name_folder, no_store
+from headway.observe import words
+
+_STYLES = {"error": "red", "warning": "yellow", "unread": "yellow", "info": "dim"}
+
+
+def collect(store: str, delete: list[str], *, dry_run: bool, vacuum: bool, as_json: bool) -> None:
+    from headway.journal.sqlite.store import SqliteStore
+    from headway.journal.upkeep.gc import gc
+
+    opened = open_existing(store)
+    try:
+        if not isinstance(opened, SqliteStore):
+            raise UsageError(f"`headway gc` collects in a folder; {store!r} is none")
+        done = gc(opened, now=time.time(), dry_run=dry_run, delete_runs=delete, vacuum=vacuum)
+    finally:
+        opened.close()
+    if as_json:
+        console.print_json(done)
+        return
+    removed = [
+        words.count(done.runs, "run"),
+        words.count(done.rows, "record"),
+        f"{words.count(done.blobs, 'blob')} ({words.nbytes(done.blob_bytes)})",
+        words.count(done.temporary_files, "temporary file"),
+    ]
+    console.out().print(f"{'would remove' if dry_run else 'removed'} {', '.join(removed)}")
+    if done.kept_young:
+        console.note(f"{words.count(done.kept_young, 'unnamed blob')} kept, because a run may still be about to name it")
+
+
+def examine_store(store: str, *, repair: bool, as_json: bool) -> None:
+    """Raises typer.Exit where the store is not whole."""
+    from headway.journal.upkeep.doctor import examine
+
+    if not has_database(folder := name_folder(store)):
+        raise no_store(folder)
+    if repair:
+        _repair(store, as_json=as_json)
+        return
+    report = examine(store)
+    if as_json:
+        console.print_json(report)
+    else:
+        _print_findings(report.findings)
+        checked = f"{words.count(report.runs, 'run')}, {words.count(report.records, 'record')}, "
+        checked += f"{words.count(report.blobs, 'blob')} ({words.nbytes(report.blob_bytes)})"
+        style = {"whole": "green", "damaged": "red"}.get(report.verdict, "yellow")
+        console.out().print(f"{store}: {report.verdict}; checked {checked}", style=style, markup=False)
+        if report.verdict == "damaged":
+            console.note(f"rebuild it from what can be read with: headway doctor --repair --store {store}", "bold")
+    if not report.whole:
+        raise typer.Exit(PROBLEM)
+
+
+def _repair(store: str, *, as_json: bool) -> None:
+    from headway.journal.upkeep.repair import repair
+
+    done = repair(store, now=time.time())
+    if as_json:
+        console.print_json(done)
+        return
+    _print_findings(done.dropped)
+    kept = f"{words.count(done.runs, 'run')}, {words.count(done.records, 'record')}"
+    console.out().print(f"{store}: kept {kept}; dropped {len(done.dropped)}; the old database is {done.backup}", markup=False)
+
+
+def _print_findings(findings: tuple[Any, ...]) -> None:
+    for finding in findings:
+        console.out().print(f"{finding.severity}: {finding}", style=_STYLES.get(finding.severity, ""), markup=False)

@@ -1,0 +1,1 @@
+"""From the ready queue to where a call's code runs, and back."""

@@ -1,0 +1,207 @@
+"""Micro-batching: concurrent single calls of one task, handed to its function as one list.
+
+A batch closes when it is full or when `linger_ms` have passed since its first call; where `batches` of the task run already, it
+goes on gathering until one of them has ended. Each call stays a call: its own key, budget, timeout, retry and record. A call that
+is cancelled leaves the batch; when all have left, the batch itself is stopped. An element of the result that is an exception fails
+only its own call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from headway import events
+from headway.engine.dispatch.launch import own_context
+from headway.engine.handle import RUNNING, STARTING, Frame, Handle, current
+from headway.engine.identity.spec import TaskSpec
+from headway.errors import UsageError
+from headway.pools.base import Answer, Job
+
+if TYPE_CHECKING:
+    from headway.engine.engine import Engine
+
+
+class Batch:
+    """Calls that run together."""
+
+    __slots__ = ("calls", "job", "left", "over", "spec", "task")
+
+    def __init__(self, spec: TaskSpec, calls: list[Handle[Any]]) -> None:
+        self.spec = spec
+        self.calls = calls
+        self.left = len(calls)  # calls that still wait for the batch
+        self.over = False
+        self.task: asyncio.Task[None] | None = None
+        self.job: Job | None = None
+
+    def wants(self, item: int) -> bool:
+        """Whether the call of an item still waits for the batch."""
+        call = self.calls[item]
+        return call._x is not None and call._x.batch is self
+
+
+def _one_each(batch: Batch, values: Any) -> tuple[list[Any], BaseException | None]:
+    """What a batch function returned, as a list with a result for each item."""
+    try:
+        kept = list(values) if issubclass(type(values), (list, tuple)) else None
+    except BaseException as error:  # a list of the program's own
+        return [], error
+    if kept is not None and len(kept) == len(batch.calls):
+        return kept, None
+    got = f"{len(kept)} results" if kept is not None else f"a {type(values).__name__}"
+    return [], UsageError(
+        f"batch task {batch.spec.name} got {len(batch.calls)} items and returned {got}: "
+        "return a list with one result (or exception) per item, in order"
+    )
+
+
+class Batches:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        # by function: calls of a task with other options (`Task.options`) go together
+        self._open: dict[Callable[..., Any], list[Handle[Any]]] = {}
+        self._timers: dict[Callable[..., Any], asyncio.TimerHandle] = {}
+        self._running: Counter[Callable[..., Any]] = Counter()
+        self._closed: deque[Batch] = deque()  # full batches that wait for a pool's slot
+
+    def add(self, call: Handle[Any]) -> None:
+        """Put a call that may start into the open batch of its task."""
+        spec = call._spec
+        calls = self._open.setdefault(spec.fn, [])
+        calls.append(call)
+        if len(calls) >= spec.batch:
+            self._close(spec)
+        elif len(calls) == 1:
+            self._timers[spec.fn] = self._engine.loop.call_later(spec.linger_s, self._close, spec)
+
+    def _close(self, spec: TaskSpec) -> None:
+        if (timer := self._timers.pop(spec.fn, None)) is not None:
+            timer.cancel()
+        if spec.batches and self._running[spec.fn] >= spec.batches:
+            return  # `_over` comes back to it
+        calls = [call for call in self._open.pop(spec.fn, ()) if call._state == STARTING]
+        if len(calls) > spec.batch:
+            self._open[spec.fn] = calls[spec.batch :]
+        if calls:
+            self._running[spec.fn] += 1
+            self._closed.append(Batch(spec, calls[: spec.batch]))
+            self.serve()
+
+    def _over(self, batch: Batch) -> None:
+        """A batch has ended. What was gathered meanwhile has waited long enough."""
+        if batch.over:
+            return
+        batch.over = True
+        if batch.task is not None:
+            self._engine.ready.freed()
+        spec = batch.spec
+        self._running[spec.fn] -= 1
+        if self._open.get(spec.fn) and spec.fn not in self._timers:
+            self._close(spec)
+
+    def serve(self) -> None:
+        """Start closed batches that have room."""
+        engine = self._engine
+        for _ in range(len(self._closed)):
+            batch = self._closed.popleft()
+            pool = engine.pools.get(batch.spec.pool)
+            if pool is not None and pool.free <= engine.ready.starting[batch.spec.pool]:
+                self._closed.append(batch)
+                continue
+            batch.calls = [call for call in batch.calls if call._state == STARTING]
+            batch.left = len(batch.calls)
+            if batch.calls:
+                self._start(batch)
+            else:
+                self._over(batch)
+
+    def _start(self, batch: Batch) -> None:
+        for call in batch.calls:
+            call._state = RUNNING
+            x = call.extra()
+            x.batch, x.started_attempt = batch, self._engine.loop.time()
+            if x.held:
+                self._engine.ready.begins(call)
+        try:
+            self._hand_over(batch, [self._engine.launcher.arguments(call)[0][0] for call in batch.calls])
+        except Exception as error:  # an argument whose blob is damaged, a pool that can't take it
+            self._end(batch, None, error)
+
+    def _hand_over(self, batch: Batch, items: list[Any]) -> None:
+        engine, spec, first = self._engine, batch.spec, batch.calls[0]
+        if engine.emit:
+            engine.emit(events.BatchStarted(at=engine.wall(), task=spec.name, size=len(items)))
+        if spec.pool == "inline":
+            engine.ready.active += 1
+            batch.task = engine.loop.create_task(self._run(batch, items), context=first._context)
+            batch.task.add_done_callback(lambda _: self._over(batch))  # it may be cancelled before its code begins
+            return
+        batch.job = Job(
+            fn=spec.fn,
+            args=(items,),
+            kwargs={},
+            facts=engine.launcher.facts(first),
+            on_done=lambda answer: self._answered(batch, answer),
+            on_charge=lambda amounts, item: self.charge(batch, amounts, item),
+            ref=spec.ref,
+            context=own_context(first),
+            pickled=spec.pickled,
+            items=len(items),
+        )
+        engine.pools[spec.pool].submit(batch.job)
+        engine.ready.in_pools += 1
+
+    async def _run(self, batch: Batch, items: list[Any]) -> None:
+        first = batch.calls[0]
+        current.set(Frame(first, first._scope, first._attempt, batch))
+        try:
+            values = batch.spec.fn(items)
+            if batch.spec.is_async:
+                values = await values
+        except BaseException as error:
+            self._end(batch, None, error)
+        else:
+            self._end(batch, values, None)
+
+    def _answered(self, batch: Batch, answer: Answer) -> None:
+        self._engine.ready.in_pools -= 1
+        self._end(batch, answer.value, asyncio.CancelledError() if answer.cancelled else answer.error)
+
+    def _end(self, batch: Batch, values: Any, error: BaseException | None) -> None:
+        if error is None:
+            values, error = _one_each(batch, values)
+        self._over(batch)
+        for place, call in enumerate(batch.calls):
+            if call._state != RUNNING or not batch.wants(place):
+                continue
+            call.extra().batch = None
+            value = None if error is not None else values[place]
+            failed = issubclass(type(value), BaseException)
+            try:
+                self._engine.body_ended(call, None if failed else value, value if failed else error)
+            except Exception as fault:  # nobody hears what a batch raises here
+                self._engine.broken(fault)
+
+    def drop(self, call: Handle[Any]) -> None:
+        """A call of a running batch must stop: it leaves; the last one to leave stops the batch."""
+        batch: Batch = call.extra().batch
+        call.extra().batch = None
+        batch.left -= 1
+        if not batch.left:
+            if batch.job is not None:
+                self._engine.pools[batch.spec.pool].cancel(batch.job)
+            elif batch.task is not None:
+                self._engine.stops.leave_behind(batch.task, f"a batch of {batch.spec.name}")
+        self._engine.body_ended(call, None, asyncio.CancelledError())
+
+    def charge(self, batch: Batch, amounts: dict[str, float], item: int | None) -> None:
+        """What the batch function spends for one item is its call's; what it spends for all is shared equally. A call that left has
+        been settled at what it had reserved."""
+        items = range(len(batch.calls)) if item is None else (item,)
+        calls = [batch.calls[place] for place in items if batch.wants(place)]
+        for call in calls:
+            share = {unit: amount / len(calls) for unit, amount in amounts.items()}
+            self._engine.books.charge(Frame(call, call._scope), share)

@@ -1,0 +1,361 @@
+"""The ready queue: which call starts next, when there is not room for all.
+
+A call that needs nothing but the loop starts at once, up to `max_active` of them that are not parked and while the journal keeps
+up; the rest wait in line. Calls that need a pool's slot, a limit or a resource wait in one queue per combination of these, ordered
+by the longest path still ahead of them where durations are known, first come first served otherwise. Nothing polls: ends, freed
+slots, commits and timers (for rates) call `dispatch`. What limits lack that processes share, the desk asks for beside the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import math
+from collections import deque
+from collections.abc import Generator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from headway.engine.handle import READY, RUNNING, STARTING, Handle
+from headway.engine.scopes.bounds import Held, Limit, Resource, Wanted
+from headway.errors import ResourceUnavailable
+
+if TYPE_CHECKING:
+    from headway.engine.engine import Engine
+    from headway.pools.base import Pool
+
+Signature = tuple[Any, ...]
+
+
+class Ready:
+    def __init__(self, engine: Engine, pools: dict[str, Pool], resources: dict[str, int], max_active: int) -> None:
+        self._engine = engine
+        self._pools = pools
+        self._resources = {name: Resource(name, total) for name, total in resources.items()}
+        self._max_active = max_active
+        self._line: deque[Handle[Any]] = deque()  # calls that need only the loop
+        self._queues: dict[Signature, list[tuple[float, int, Handle[Any]]]] = {}
+        self._reentering: deque[tuple[Handle[Any], asyncio.Future[None]]] = deque()
+        self._wants: list[Wanted] = []  # what calls lack of limits that processes share
+        self._timer: asyncio.TimerHandle | None = None
+        self._scheduled = False
+        self.active = 0  # inline calls that run and are not parked
+        self.left_behind = 0  # inline calls that have ended while their code goes on
+        self.in_pools = 0  # jobs in pools
+        self.waiting_in_pools = 0  # those of them that wait for something in the run
+        self.starting: dict[str, int] = dict.fromkeys(pools, 0)  # slots promised to calls that wait for the disk
+        self.durations: dict[str, tuple[int, float]] = {}  # task: (calls seen, mean seconds)
+        self._expected: dict[str, float] = {}  # task: the seconds that ranks go by, so that equal calls keep their order
+        self.stopped = False  # no call starts any more
+        self.ending = False  # the run was told to end by a signal, which its loop may not have heard yet
+
+    # --- entering ----------------------------------------------------------------------------------------------------
+
+    def push(self, call: Handle[Any]) -> None:
+        """A call whose inputs are there. Starts now if it can."""
+        call._state = READY
+        spec = call._spec
+        if spec.pool == "inline" and not call._scope.limits and not spec.resources:
+            if not self._line and self._has_room():
+                self._engine.begin(call)
+            else:
+                self._line.append(call)
+            return
+        try:
+            for name, amount in spec.resources.items():
+                self._resource(name).check(call, amount)
+        except ResourceUnavailable as error:
+            self._engine.conclude(call, None, error)
+            return
+        signature = (spec.pool, call._scope.limits, tuple(spec.resources.items()))
+        heapq.heappush(self._queues.setdefault(signature, []), (self._rank(call), call._number, call))
+        self.dispatch_soon()
+
+    def promote(self, call: Handle[Any]) -> None:
+        """A call that waits in a queue got a new dependent: its path ahead may be longer now."""
+        if call._state == READY and self.durations:
+            signature = (call._spec.pool, call._scope.limits, tuple(call._spec.resources.items()))
+            if (queue := self._queues.get(signature)) is not None:
+                heapq.heappush(queue, (self._rank(call), call._number, call))
+
+    def learn(self, task: str, seconds: float) -> None:
+        """Remember how long calls of a task take."""
+        seen, mean = self.durations.get(task, (0, 0.0))
+        seen = min(seen + 1, 100)
+        mean += (seconds - mean) / seen
+        self.durations[task] = (seen, mean)
+        if not self._expected.get(task, -1.0) / 2 <= mean <= self._expected.get(task, -1.0) * 2:
+            self._expected[task] = mean
+            self._rerank()
+
+    def _rerank(self) -> None:
+        """What is expected of a task has changed much: order what waits anew."""
+        for queue in self._queues.values():
+            waiting = {call: None for _, _, call in queue if call._state == READY}
+            queue[:] = [(self._rank(call), call._number, call) for call in waiting]
+            heapq.heapify(queue)
+
+    def _next_in_line(self) -> Handle[Any]:
+        return self._line.popleft()
+
+    def _rank(self, call: Handle[Any]) -> float:
+        """What a queue is ordered by: the longest path ahead first."""
+        return -self._ahead(call)
+
+    def _ahead(self, call: Handle[Any], depth: int = 0) -> float:
+        """Seconds of the longest known path from this call through the calls that got its handle."""
+        own = self._expected.get(call._spec.name, math.inf)  # the sooner one has run, the sooner it is known
+        x = call._x
+        if x is None or not x.dependents or depth > 50:
+            return own
+        return own + max(self._ahead(dependent, depth + 1) for dependent in x.dependents)
+
+    def _resource(self, name: str) -> Resource:
+        return self._resources.setdefault(name, Resource(name, 0))
+
+    @property
+    def waiting(self) -> bool:
+        """Whether any call is in line, to start or to go on."""
+        return bool(self._line or self._queues or self._reentering)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing runs: every call waits for another, for its time, or for room."""
+        return self.active <= 0 and self.in_pools <= 0
+
+    # --- starting ----------------------------------------------------------------------------------------------------
+
+    def _has_room(self) -> bool:
+        return self.active + self.left_behind < self._max_active and not self.stopped and self._engine.journal.has_room()
+
+    def dispatch_soon(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            self._engine.loop.call_soon(self.dispatch)
+
+    def dispatch(self) -> None:
+        """Start whatever can start."""
+        self._scheduled = False
+        self._wants = []
+        self._let_reenter()
+        while self._line and self._has_room():
+            call = self._next_in_line()
+            if call._state == READY:
+                self._engine.begin(call)
+        wait = math.inf
+        for signature, queue in sorted(self._queues.items(), key=_head):
+            wait = min(wait, self._serve(queue))
+            if not queue and self._queues.get(signature) is queue:
+                del self._queues[signature]
+        self._wake_in(wait)
+        if (desk := self._engine.desk) is not None:
+            desk.look(self._wants)
+
+    def _serve(self, queue: list[tuple[float, int, Handle[Any]]]) -> float:
+        """Start calls of one queue in order; seconds until its head may start by itself."""
+        while queue:
+            call = queue[0][2]
+            if call._state != READY:
+                heapq.heappop(queue)
+                continue
+            if (wait := self._wait_of(call, len(queue))) > 0.0:
+                return wait
+            heapq.heappop(queue)
+            self._take(call)
+        return math.inf
+
+    def _wait_of(self, call: Handle[Any], waiting: int) -> float:
+        """0 where the call can start now, else the seconds until it may, inf where that depends on another call's end. `waiting`:
+        how many calls like it wait."""
+        spec = call._spec
+        if not self._has_room():
+            return math.inf
+        places = self._max_active - self.active
+        if spec.pool != "inline" and not spec.batch and (places := self._pools[spec.pool].free - self.starting[spec.pool]) <= 0:
+            return math.inf
+        for name, amount in spec.resources.items():
+            resource = self._resource(name)
+            if resource.used + amount > resource.total:
+                return math.inf
+        limits, wait = call._scope.limits, 0.0
+        if limits:
+            now = self._engine.loop.time()
+            wait = max([limit.ready_in(now) for limit in limits])
+            if wait > 0.0:
+                self._want(limits, min(waiting, max(1, places)), starts=True)
+        return wait
+
+    def _want(self, limits: Sequence[Limit], count: int, *, starts: bool) -> None:
+        """Note that calls wait for these limits, where it is the store that has to say more."""
+        shared = tuple(limit for limit in limits if limit.shares_places or (starts and limit.shares_starts))
+        if shared and not any(limit.used >= limit.room for limit in limits if not limit.shares_places):
+            self._wants.append(Wanted(shared, count, starts))
+
+    def _take(self, call: Handle[Any]) -> None:
+        if call._scope.limits or call._spec.resources:
+            x = call.extra()
+            x.begun = False
+            for limit in call._scope.limits:
+                limit.take()
+                x.held.append(Held(limit, 1))
+            for name, amount in call._spec.resources.items():
+                resource = self._resource(name)
+                resource.used += amount
+                x.held.append(Held(resource, amount))
+        self._engine.begin(call)
+
+    def begins(self, call: Handle[Any]) -> None:
+        """The code of a call that holds something begins now."""
+        x = call.extra()
+        if not x.begun:
+            x.begun, now = True, self._engine.loop.time()
+            for held in x.held:
+                if isinstance(held.source, Limit) and held.source.begins(now):
+                    self.dispatch_soon()
+
+    def _wake_in(self, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if seconds != math.inf:
+            self._timer = self._engine.loop.call_later(seconds, self.dispatch)
+
+    # --- leaving and pausing -----------------------------------------------------------------------------------------
+
+    def freed(self) -> None:
+        """An inline call that was active has ended."""
+        self.active -= 1
+        if self.waiting:
+            self.dispatch_soon()
+        if self.stopped:
+            self._engine.parked()
+
+    def leave_behind(self, call: Handle[Any], task: asyncio.Task[Any]) -> None:
+        """An inline call ends, and its code does not: it keeps its slot, and what it holds, until it has."""
+        held = self.keep(call)
+        self.left_behind += 1
+
+        def came_after(_: object) -> None:
+            self.left_behind -= 1
+            self.give(held)
+
+        task.add_done_callback(came_after)
+
+    def keep(self, call: Handle[Any]) -> list[Held]:
+        """What a call holds that ends, while its code goes on. Who keeps it gives it back."""
+        x = call.extra()
+        kept = [held for held in x.held if isinstance(held.source, Resource) or not x.parks or x.granted]
+        x.held = []
+        return kept
+
+    def give(self, kept: list[Held]) -> None:
+        """Code has ended that was left behind with this."""
+        for source, amount in kept:
+            if isinstance(source, Resource):
+                source.used -= amount
+            else:
+                source.give()
+        self.dispatch_soon()
+
+    def release(self, call: Handle[Any]) -> None:
+        """Give back what the attempt of a call held."""
+        x = call._x
+        if x is None or not x.held:
+            return
+        for source, amount in x.held:
+            if isinstance(source, Resource):
+                source.used -= amount
+                continue
+            if not x.begun:
+                source.never_began()
+            if not x.parks or x.granted:
+                source.give()
+        x.held = []
+        self.dispatch_soon()
+
+    def park(self, call: Handle[Any]) -> None:
+        """The call waits for other calls from now on."""
+        x = call.extra()
+        x.parks += 1
+        if x.parks > 1 or call._state not in (STARTING, RUNNING):
+            return
+        x.parked_at = self._engine.loop.time()
+        if call._spec.pool == "inline":
+            self.active -= not call._spec.batch
+        else:
+            self._pools[call._spec.pool].lend(1)
+            x.lent = True
+            self.waiting_in_pools += 1
+        self._give_back(call)
+        if self.waiting:
+            self.dispatch_soon()
+        self._engine.parked()
+
+    def _give_back(self, call: Handle[Any]) -> None:
+        for held in call.extra().held:
+            if isinstance(held.source, Limit):
+                held.source.give()
+
+    def reenter(self, call: Handle[Any]) -> Generator[Any, Any, None]:
+        """Wait until the limits of a parked call have room for it again."""
+        if call.extra().parks > 1 or call.extra().granted or self._limits_free(call):
+            return
+        future = self._engine.loop.create_future()
+        self._reentering.append((call, future))
+        self.dispatch_soon()
+        yield from future
+
+    def _limits_free(self, call: Handle[Any]) -> bool:
+        """Whether all limits of a parked call have room for it again."""
+        return all(held.source.used < held.source.room for held in call.extra().held if isinstance(held.source, Limit))
+
+    def _retake(self, call: Handle[Any]) -> None:
+        for held in call.extra().held:
+            if isinstance(held.source, Limit):
+                held.source.used += 1  # going on costs no start
+
+    def _let_reenter(self) -> None:
+        """Calls that go on come before calls that start."""
+        for _ in range(len(self._reentering)):
+            call, future = self._reentering.popleft()
+            if future.done():
+                continue
+            if self._limits_free(call):
+                self._retake(call)
+                call.extra().granted = True
+                future.set_result(None)
+                continue
+            self._reentering.append((call, future))
+            self._want([held.source for held in call.extra().held if isinstance(held.source, Limit)], 1, starts=False)
+
+    def unpark(self, call: Handle[Any], attempt: int) -> None:
+        """The wait is over. A wait that an earlier attempt left behind changes nothing about this one."""
+        x = call.extra()
+        if call._attempt != attempt:
+            return
+        x.parks -= 1
+        if x.parks:
+            if x.granted:  # another coroutine of the call began to wait in the meantime
+                x.granted = False
+                self._give_back(call)
+                self.dispatch_soon()
+            return
+        if x.lent:
+            self._pools[call._spec.pool].lend(-1)
+            x.lent = False
+            self.waiting_in_pools -= 1
+        if call._state not in (STARTING, RUNNING):
+            return
+        x.parked_s += self._engine.loop.time() - x.parked_at
+        if call._spec.pool == "inline":
+            self.active += not call._spec.batch
+        if x.granted:
+            x.granted = False
+        else:
+            self._retake(call)
+        if self._reentering:
+            self.dispatch_soon()
+
+
+def _head(item: tuple[Signature, list[tuple[float, int, Handle[Any]]]]) -> tuple[float, int]:
+    """What queues are served by: the rank of the call that waits at the head."""
+    return item[1][0][:2] if item[1] else (math.inf, 0)

@@ -1,0 +1,61 @@
+"""Functions that users give: looked at where they are given, and asked under guard.
+
+The runtime asks them on the event loop, between two steps of its own. So one must be a plain function that answers at once: what an
+`async def` returns is a coroutine, and a coroutine counts as true. One that raises fails the call that it was asked for.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from headway.errors import UsageError
+from headway.journal.codec.codec import text_of
+
+
+def is_async(function: object) -> bool:
+    """Whether calling it gives something to await: an async function, a partial of one, an object whose `__call__` is one."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    called = function if inspect.isroutine(function) else getattr(type(function), "__call__", None)  # noqa: B004 - its kind is asked for
+    return any(kind(each) for kind in (inspect.iscoroutinefunction, inspect.isasyncgenfunction) for each in (function, called))
+
+
+def check_function(function: object, what: str, instead: str) -> None:
+    """Raises UsageError for what can't be asked at once; `what` names the place, `instead` says what to do with an async one."""
+    if not callable(function):
+        raise UsageError(f"{what}={function!r:.100}: expected a function, got {type(function).__name__}")
+    if is_async(function):
+        raise UsageError(f"{what}={name_of(function)} is async, and the runtime can't await it there: {instead}")
+
+
+def yes_or_no(answer: object, what: str) -> bool:
+    """The answer of a function that says yes or no. Raises UsageError where it has to be awaited."""
+    if inspect.isawaitable(answer):
+        if inspect.iscoroutine(answer):
+            answer.close()
+        raise UsageError(f"{what} returned something to await, which would always count as true: give it a plain function")
+    return bool(answer)
+
+
+def name_of(function: object) -> str:
+    while isinstance(function, functools.partial):
+        function = function.func
+    return str(getattr(function, "__qualname__", None) or type(function).__qualname__)
+
+
+def asked(function: Callable[..., Any], what: str, *args: Any, **kwargs: Any) -> Any:
+    """What the function answers. Raises UsageError, with what it raised as the cause."""
+    try:
+        return function(*args, **kwargs)
+    except UsageError:
+        raise
+    except BaseException as error:
+        raise UsageError(f"{what}={name_of(function)} failed: {said(error)}") from error
+
+
+def said(error: BaseException) -> str:
+    """An error's class and text, for messages and events, whatever its class does when it is asked."""
+    return f"{type(error).__name__}: {text_of(error)}"

@@ -1,0 +1,130 @@
+"""What the journal already knows of a call, and whether it still holds.
+
+A finished call is found by its key alone. It is reused unless one of these says otherwise, and each says why:
+
+- it ended cancelled, or with an error from before the last failure of the run or of a call above it that is tried again;
+- its task's source changed and the task (or the user, for this run) says "rerun";
+- the source of a task below it changed that says "rerun";
+- it got results by handle, and they are not the results it was computed from.
+
+Tasks that say "ask" stop the run before anything is decided for them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from headway.engine.handle import OK, Handle
+from headway.engine.identity.spec import TASKS, TaskSpec
+from headway.errors import SourceChanged
+from headway.journal.codec.codec import value_digest
+from headway.journal.records import Outcome, Status
+from headway.journal.recovery.recovered import Known, Recorded, decode_outcome
+
+if TYPE_CHECKING:
+    from headway.engine.engine import Engine
+
+
+_OK = int(Status.OK)
+
+
+class Replay:
+    """Looks calls up in what earlier processes (and earlier attempts) recorded."""
+
+    def __init__(self, engine: Engine, known: Known, decisions: Mapping[str, str]) -> None:
+        self._engine = engine
+        self._known = known
+        self._decided = decisions  # task: "reuse" or "rerun", the user's word for this run
+        self.reused = 0
+        self._answered_at = engine.loop.time() if known else -math.inf
+
+    def answered(self) -> None:
+        """The journal has answered: the program still asks for what it asked for in an earlier life."""
+        if self._known:
+            self._answered_at = self._engine.loop.time()
+
+    def last_answer(self) -> float:
+        """When the journal last answered, by the loop's clock."""
+        return self._answered_at
+
+    def goes_on(self, call: Handle[Any]) -> bool:
+        """Whether a call whose deadline has passed may run its code again: an earlier life recorded what its code was told, and it
+        is told all of that before it is refused anything."""
+        deadline = call._scope.deadline
+        return call.key in self._known.parents and not (call._spec.effect or deadline is None or deadline.expired)
+
+    def find(self, call: Handle[Any]) -> Recorded | None:
+        """The recorded outcome of this call, if it can be used; forgotten here once handed out."""
+        memo = call._memo
+        if memo is not None and (remembered := memo.get(call.key)) is not None:
+            return remembered  # type: ignore[no-any-return]
+        found = self._known.outcomes.pop(call.key, None)
+        if found is None:
+            return None
+        seq, body = found
+        outcome = decode_outcome(body)
+        if self.why_not(call._spec, outcome, seq, call._floor):
+            if outcome.epoch > call._epoch:
+                call._epoch, call._prefix = outcome.epoch, b""
+            return None
+        recorded = Recorded(seq, body, outcome)
+        if memo is not None and outcome.status == _OK:
+            memo[call.key] = recorded
+        return recorded
+
+    def why_not(self, spec: TaskSpec, outcome: Outcome, seq: int, floor: int) -> str:
+        """Why a recorded outcome can't be used; empty where it can (its inputs are looked at later)."""
+        if outcome.status != _OK:
+            if outcome.status == Status.CANCELLED:
+                return "was cancelled"
+            if seq <= floor:
+                return "failed"
+        if spec.on_change != "reuse" or self._decided:
+            if outcome.version != spec.version and self._stale(spec):
+                return "source changed"
+        for task, version in outcome.guards:
+            guard = TASKS.get(task)
+            if guard is not None and guard.version != version and self._stale(guard):
+                return f"source of {task} changed"
+        return ""
+
+    def _stale(self, spec: TaskSpec) -> bool:
+        policy = self._decided.get(spec.name) or self._decided.get(spec.name.rpartition(".")[2]) or spec.on_change
+        if policy == "ask":
+            raise SourceChanged(
+                f"run {self._engine.run_id!r}: the source of task {spec.name} changed since its results were recorded, "
+                f'and it says on_change="ask". Go on with hw.resume(…, on_change={{{spec.name!r}: "reuse"}}) or "rerun" '
+                f"(headway resume {self._engine.run_id} --reuse {spec.name} or --rerun {spec.name})"
+            )
+        return policy == "rerun"
+
+    def same_inputs(self, call: Handle[Any], recorded: Recorded) -> bool:
+        """Whether the inputs that came by handle are those the recorded result was computed from."""
+        return recorded.outcome.inputs == inputs_digest(call)
+
+
+def answers(known: Known, root: bytes, spec: TaskSpec, decided: Mapping[str, str]) -> bool:
+    """Whether the root's recorded result holds as it is, so that nothing of the run would run again."""
+    found = known.outcomes.get(root)
+    if found is None:
+        return False
+    outcome = decode_outcome(found[1])
+    touched = spec.name in decided or spec.on_change != "reuse"
+    same = not touched or outcome.version == spec.version
+    guards = (TASKS[task].version == version for task, version in outcome.guards if task in TASKS)
+    return outcome.status == Status.OK and same and all(guards)
+
+
+def epoch_name(key: bytes) -> bytes:
+    """Where the memo of a retried call keeps the epoch in which a call below it, that failed by itself, is asked again."""
+    return b"E" + key
+
+
+def inputs_digest(call: Handle[Any]) -> bytes:
+    """A digest of the results of all handles among a call's arguments, in order; empty without handles."""
+    if not call._inputs:
+        return b""
+    parts = [value_digest(h._head, h._blobs) if h._state == OK else h.key for h in call._inputs]
+    return value_digest(b"".join(parts), ())

@@ -1,0 +1,143 @@
+"""What equal calls of `cache="forever"` tasks share, and what stays with each of them.
+
+Every call has a key of its own, under which it is found again. A call of a `cache="forever"` task has a second name, which does not
+say who asks, and so has every call below it. A *result* is found under either name: it belongs to everybody. A failure, a
+decision and what a call was refused for somebody's deadline or budget are found under the call's own key alone: they belong to the
+call that got them. So a resumed run tells each caller what it was told before, and nobody hears of bounds that are another's.
+
+Of equal calls one runs at a time. When it succeeds, the ones that wait are answered with its result. When it does not, the next of
+them runs. It keeps the results of the calls below, unless the one before failed by itself: what they gave was not good enough, so
+they are asked afresh, in a new epoch of the shared name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from headway.engine.handle import OK, Handle, Share
+from headway.engine.identity.keys import forever_key
+from headway.engine.inputs import filled
+from headway.engine.replay.lookup import inputs_digest
+from headway.errors import CycleError
+from headway.journal.recovery.recovered import Recorded, decode_outcome
+
+if TYPE_CHECKING:
+    from headway.engine.engine import Engine
+
+
+class _Named:
+    """Stands for a handle under the name that it shares."""
+
+    __headway_handle__ = True
+    __slots__ = ("key",)
+
+    def __init__(self, key: bytes) -> None:
+        self.key = key
+
+
+def _named(handle: Handle[Any]) -> _Named:
+    return _Named(handle.key if handle._share is None else handle._share.key)
+
+
+class Shared:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._running: dict[bytes, tuple[Handle[Any], list[Handle[Any]]]] = {}  # by shared name, and those that wait for it
+        self._found: dict[bytes, dict[bytes, Any]] = {}  # by shared name: results below a call that has not succeeded yet
+        self._epochs = engine.known.epochs
+        self._stale = set(engine.known.stale)  # names whose results are asked again
+
+    def name(self, call: Handle[Any], inputs: tuple[Handle[Any], ...]) -> Share:
+        """The shared name of a call of a cache="forever" task, or of one below. It holds the shared names of its inputs."""
+        asked = call._asked
+        if call._spec.key is None and any(handle._share is not None for handle in inputs):
+            args = tuple(filled(value, _named) for value in call._args)
+            asked = call._spec.canonical(args, {name: filled(value, _named) for name, value in call._kwargs.items()})
+        above = call._parent._share if call._parent is not None else None
+        if call._spec.forever:
+            key = forever_key(call._spec.identity, asked)
+            return Share(key, self.epoch(key), {})
+        assert above is not None
+        key = self._engine.shared_name(call, asked, above)
+        return Share(key, self.epoch(key), above.found)
+
+    def answered(self, call: Handle[Any]) -> bool:
+        """Answer a call whose inputs are there with the result of an equal one, or let it wait for one that runs. False where it
+        has to run itself; a call of a cache="forever" task is then the one that runs."""
+        assert call._share is not None
+        name = call._share.key
+        if not call._spec.forever:
+            return self._answer(call, self._results(call))
+        running = self._running.get(name)
+        if running is None:
+            if self._answer(call, self._results(call)):
+                return True
+            call._share.begin(self.epoch(name))
+            call._share.found = self._found.setdefault(name, call._share.found)
+            self._running[name] = (call, [])
+            call.add_callback(self._ended)
+            return False
+        try:
+            self._engine.waits.join(call, running[0])
+        except CycleError as error:
+            self._engine.conclude(call, None, error)
+        else:
+            running[1].append(call)
+        return True
+
+    def _results(self, call: Handle[Any]) -> Iterator[Recorded]:
+        """What was recorded under the call's shared name: by this process, by earlier ones, by other runs."""
+        share = call._share
+        assert share is not None
+        if (found := share.found.get(share.key)) is not None:
+            yield found
+        if share.key in self._stale:
+            return
+        if (known := self._engine.known.shared.get(share.key)) is not None:
+            yield Recorded(*known, decode_outcome(known[1]))
+        if call._spec.forever and (cached := self._engine.journal.cached(share.key)) is not None:
+            outcome = decode_outcome(cached.row.body)
+            buffers = tuple(memoryview(blob.data) for blob in cached.blobs[: len(outcome.blobs)])
+            yield Recorded(0, cached.row.body, outcome, buffers)
+
+    def _answer(self, call: Handle[Any], results: Iterable[Recorded]) -> bool:
+        """Answer with the first result that holds for this call."""
+        engine = self._engine
+        for recorded in results:
+            if recorded.outcome.inputs == inputs_digest(call):
+                if not engine.replay.why_not(call._spec, recorded.outcome, recorded.seq, call._floor):
+                    engine.outcomes.answer(call, recorded)
+                    return True
+        return False
+
+    def _ended(self, call: Handle[Any]) -> None:
+        """The one that ran has ended: answer those that wait, or let the next of them run."""
+        assert call._share is not None
+        name = call._share.key
+        _, waiting = self._running.pop(name)
+        result = [call._share.found[name]] if name in call._share.found else []
+        for other in waiting:
+            self._engine.waits.part(other, call)
+            if other._state >= OK or self._answer(other, result):
+                continue
+            self._engine.admission.start(other)
+        if call._state == OK:
+            self._found.pop(name, {}).clear()
+            self._stale.discard(name)
+
+    def effect_name(self, call: Handle[Any]) -> bytes:
+        """What the idempotency key of an effect is made of: the name that its equals share, as it was when the call first began."""
+        if call._share is None:
+            return call.key
+        return self._engine.known.effect_names.setdefault(call.key, call._share.key) if call._spec.effect else call._share.key
+
+    def ask_afresh(self, call: Handle[Any]) -> None:
+        """The call failed by itself: whoever asks next for the same asks what is below it afresh."""
+        if (share := call._share) is not None:
+            self._epochs[share.key] = share._epoch + 1
+
+    def epoch(self, name: bytes) -> int:
+        """The epoch in which whoever asks next under a shared name begins. Its attempts count on from there, each for itself: so
+        what a call asks below hangs on its own attempts, and not on those of an equal one that a crash has ended."""
+        return self._epochs.get(name, 0)

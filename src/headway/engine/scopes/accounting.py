@@ -1,0 +1,326 @@
+"""What calls cost: reserving before they start, charging while they run, settling when they end.
+
+All of it happens on the engine's thread in one step with the decision it belongs to, and reaches the journal in the row of that
+decision. A unit that was reserved and never charged is settled at its reservation (a fixed price); a unit that was charged is
+settled at what was charged. A call that is stopped before its code ran gives its reservation back.
+
+After a crash a call that had reserved and left no outcome is settled at its reservation (assumed), and what it spends when it runs
+again is new. A call that reserved nothing is not counted twice: what it charges again counts only beyond what it had charged.
+
+`calls` and `seconds` are booked by the runtime wherever an enclosing budget bounds them; seconds are
+those in which the call ran and did not wait for other calls.
+"""
+
+from __future__ import annotations
+
+import difflib
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from headway import events
+from headway.engine.handle import MISSING, STARTING, Frame, Handle
+from headway.errors import BudgetExceeded, UsageError
+from headway.journal.records import COSTED, Amounts, Charge, Kind, Row
+from headway.journal.recovery.recovered import encode_body
+from headway.journal.shared.ledger import Account, add, remaining_in
+
+if TYPE_CHECKING:
+    from headway.engine.engine import Engine
+
+
+BOOKED_BY_RUNTIME = ("calls", "seconds")
+LIKE = 0.85  # how much the names of two units look like one: `token` and `tokens` do, `tokens_in` and `tokens_out` don't
+
+
+def checked(amounts: Amounts, what: str) -> Amounts:
+    """The amounts as floats. Raises UsageError for what is no amount."""
+    for unit, amount in amounts.items():
+        if isinstance(amount, bool) or not isinstance(amount, (int, float)) or not amount >= 0:
+            raise UsageError(f"{what}({unit}={amount!r}): an amount is a number, zero or more")
+    return {unit: float(amount) for unit, amount in amounts.items()}
+
+
+def checked_bounds(amounts: Amounts, what: str) -> Amounts:
+    """The amounts of a budget. Raises UsageError also for a unit that is one of those that the runtime books, misspelled."""
+    for unit in amounts:
+        for booked in BOOKED_BY_RUNTIME:
+            if unit != booked and str(unit).lower().rstrip("s") == booked.rstrip("s"):
+                raise UsageError(
+                    f"{what}({unit}={amounts[unit]!r}): did you mean {booked!r}, which the runtime books by itself? Give a unit of "
+                    "your own another name"
+                )
+    return checked(amounts, what)
+
+
+def check_item(item: int | None, items: int | None, what: str, asked: str = "hw.charge({}, …)") -> None:
+    """Raises UsageError where an item is not there for which something is charged or asked; `items` is None for a call that is no
+    batch."""
+    if item is None:
+        return
+    if items is None:
+        raise UsageError(f"{asked.format(item)} in {what}: only a batch function has items")
+    if not 0 <= item < items:
+        raise UsageError(f"{asked.format(item)} in batch task {what}: this batch has items 0 to {items - 1}")
+
+
+def warn_of_units(limits: Amounts, spent: Amounts) -> None:
+    """Warn of a bound that bound nothing, where a unit of nearly the same name was charged and nobody bounded it."""
+    charged = [unit for unit, amount in spent.items() if amount and unit not in limits]
+    for unit in limits:
+        if charged and not spent.get(unit) and (near := difflib.get_close_matches(unit, charged, 1, LIKE)):
+            warnings.warn(
+                f"budget of {unit!r}: nothing was charged in it, but {near[0]!r} was, which it does not bound. "
+                f"Write the budget as {near[0]}={limits[unit]:g} if you mean that",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+
+
+class Books:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._ledger = engine.known.ledger
+        self._spent = self._ledger.spent()
+        self._scopes = self._ledger.scopes_of()
+        self.accounts: dict[bytes, Account] = {}
+
+    def open(self, key: bytes, outer: Account | None, limits: Amounts) -> Account:
+        """The account of a budget scope, with what earlier processes spent in it."""
+        account = self.accounts.get(key)  # a retry opens it again and goes on with what is spent
+        if account is None or account.limits != limits:
+            account = Account(key, outer, limits, account.spent if account else self._spent.get(key))
+            self.accounts[key] = account
+        if self._engine.emit:
+            parent = outer.key.hex() if outer else ""
+            self._engine.emit(events.BudgetOpened(at=self._engine.wall(), scope=key.hex(), parent=parent, limits=limits))
+            self._changed(account)
+        return account
+
+    def resume(self, call: Handle[Any]) -> None:
+        """Take over what earlier processes recorded of this call's cost."""
+        tried = self._engine.known.attempts.get(call.key)
+        for scope in self._scopes.get(call.key, ()):
+            x = call.extra()
+            x.costs[scope] = cost = self._ledger.cost_of(call.key, scope)
+            if not call._spec.cost:
+                before = tried[1].cost if tried is not None and tried[1].scope == scope else {}
+                x.recharged[scope] = {
+                    unit: amount - before.get(unit, 0.0) for unit, amount in cost.items() if unit not in BOOKED_BY_RUNTIME
+                }
+
+    def take_over(self, call: Handle[Any]) -> bool:
+        """Go on counting where an earlier attempt of a call above, or an earlier process, stopped; whether it was an attempt."""
+        if self.recall(call):
+            return True
+        if self._engine.resumed:
+            self.resume(call)
+        return False
+
+    def remember(self, call: Handle[Any]) -> None:
+        """Keep what a call has cost for when a call above it is tried again and asks for it once more."""
+        if call._memo is not None and call._x is not None and call._x.costs:
+            call._memo[costs_name(call.key)] = call._x.costs
+
+    def recall(self, call: Handle[Any]) -> bool:
+        """Go on counting where an earlier attempt of a call above it stopped; False where there was none."""
+        costs = call._memo.get(costs_name(call.key)) if call._memo is not None else None
+        if costs is None:
+            return False
+        call.extra().costs = dict(costs)
+        return True
+
+    def reserve(self, call: Handle[Any]) -> BudgetExceeded | None:
+        """Promise the call what it will cost, or say which bound refuses it."""
+        account = call._scope.account
+        wanted = dict(call._spec.cost)
+        if account is None:
+            if wanted:
+                call.extra().reserved = wanted
+            return None
+        if "calls" in account.units:
+            wanted["calls"] = wanted.get("calls", 0.0) + 1.0
+        if (refusal := account.refuses(wanted)) is not None:
+            return BudgetExceeded(
+                f"{call.describe()} was not started: {refusal}. Give hw.budget more, or read hw.remaining() before you spend"
+            )
+        account.reserve(wanted)
+        x = call.extra()
+        x.reserved = wanted
+        x.charged.clear()
+        return None
+
+    def charge(self, frame: Frame, amounts: Amounts) -> None:
+        """Book what a running call spent, in the account that is innermost where it charges."""
+        call, account = frame.call, frame.scope.account
+        x = call.extra()
+        scope = account.key if account else b""
+        over = frame.over  # code that was left behind spends, and what was promised to the attempt is not its any more
+        if x.recharged and not over:
+            amounts = _beyond(amounts, x.recharged.get(scope, {}))
+            if not amounts:
+                return
+        if account is call._scope.account and not over:
+            for unit, amount in amounts.items():
+                x.charged.add(unit)
+                if used := min(amount, x.reserved.get(unit, 0.0)):
+                    x.reserved[unit] -= used
+                    if account is not None:
+                        account.release({unit: used})
+        self._book(call, scope, account, amounts)
+        if account is not None:
+            self._note(call, scope)
+        if self._engine.emit:
+            self._engine.emit(events.CallCharged(at=self._engine.wall(), key=call.key.hex(), task=call.task, amounts=amounts))
+
+    def _note(self, call: Handle[Any], scope: bytes, *, settled: bool = False) -> None:
+        """Record what a call has spent so far in a scope, also while the run stops and ends are no longer recorded: what was spent
+        is spent."""
+        journal = self._engine.journal
+        if journal.failure is None:
+            body = encode_body(Charge(call._spec.name, scope, call.extra().costs.get(scope, {}), settled))
+            journal.append(Row(Kind.CHARGE | COSTED, call.key, call.parent_key, body))
+
+    def settle(self, call: Handle[Any], seconds: float) -> None:
+        """Close the books of one attempt. Its row, which follows, carries the sum; where the run stops and none follows, a charge
+        does."""
+        account = call._scope.account
+        x = call._x
+        if x is None:
+            return
+        held = bool(x.reserved)
+        if held:
+            if account is not None:
+                account.release(x.reserved)
+            due = {unit: amount for unit, amount in x.reserved.items() if unit not in x.charged and amount}
+            if call._state == STARTING:  # its code never ran: an attempt was begun and nothing spent, which its row must say
+                due = {unit: amount if unit in BOOKED_BY_RUNTIME else 0.0 for unit, amount in due.items()}
+            x.reserved = {}
+            if due:
+                self._book(call, account.key if account else b"", account, due)
+        if account is not None and seconds > 0 and "seconds" in account.units and "seconds" not in x.charged:
+            self._book(call, account.key, account, {"seconds": seconds})
+        x.charged.clear()
+        if held and account is not None and self._engine.closing:
+            self._note(call, account.key, settled=True)
+
+    def _book(self, call: Handle[Any], scope: bytes, account: Account | None, amounts: Amounts) -> None:
+        costs = call.extra().costs
+        costs[scope] = add(costs.get(scope, {}), amounts)
+        if account is not None:
+            account.spend(amounts)
+            self._changed(account)
+
+    def _changed(self, account: Account | None) -> None:
+        if not self._engine.emit:
+            return
+        while account is not None:
+            event = events.BudgetChanged(
+                at=self._engine.wall(),
+                scope=account.key.hex(),
+                spent=dict(account.spent),
+                reserved={unit: amount for unit, amount in account.reserved.items() if amount},
+                closed=account.closed,
+            )
+            self._engine.emit(event)
+            account = account.parent
+
+    def home_cost(self, call: Handle[Any]) -> Amounts:
+        """What the call cost in the account it was made in."""
+        if call._x is None:
+            return {}
+        account = call._scope.account
+        return call._x.costs.get(account.key if account else b"", {})
+
+    def cost(self, call: Handle[Any]) -> Amounts:
+        """What the call cost in all accounts together."""
+        total: Amounts = {}
+        if call._x is not None:
+            for amounts in call._x.costs.values():
+                total = add(total, amounts)
+        return total
+
+    def allowance(self, call: Handle[Any]) -> Amounts:
+        """What a worker may still charge: what is left now, and what is reserved for this very call."""
+        account = call._scope.account
+        return self._left(call, account, *self._taken(Frame(call, call._scope))) if account is not None else {}
+
+    def left(self, frame: Frame, unit: str = "") -> Amounts:
+        """What code in this frame may still spend, per bounded unit: what the budgets leave, what is reserved for this very call,
+        and what it charged before a crash and is about to charge again. Empty where nothing bounds the unit that is asked for.
+
+        What plans calls by the answer is told the same when it asks again. What is recorded is how much others had taken, so that
+        an amount that was changed since counts, and what this call has charged since by itself, in an attempt that failed; of a
+        bound that is new, what is taken now is recorded besides.
+        """
+        account = frame.scope.account
+        if account is None or (unit and unit not in account.units):
+            return {}
+        mine, taken = self._taken(frame)
+        if frame.plans:
+            outcomes = self._engine.outcomes
+            key = outcomes.name_decision(frame, "remaining", account.key + unit.encode())
+            told = outcomes.recall(frame.call, key)
+            if told is not MISSING:
+                mine, then = told
+                taken = then | {each: now | then.get(each, {}) for each, now in taken.items()}
+            if told != (mine, taken):
+                self._engine.journal.hold()  # until what is charged because of it in the same breath is booked
+                self._engine.loop.call_soon(self._engine.journal.release)
+                outcomes.record_decision(frame.call, key, "remaining", (mine, taken))
+        return self._left(frame.call, account, mine, taken)
+
+    def _left(self, call: Handle[Any], account: Account, mine: Amounts, taken: dict[bytes, Amounts]) -> Amounts:
+        charged = self._charged(call)
+        taken = {key: add(amounts, charged.get(key, {})) for key, amounts in taken.items()}
+        return {unit: amount + mine.get(unit, 0.0) for unit, amount in remaining_in(account, taken).items()}
+
+    def _taken(self, frame: Frame) -> tuple[Amounts, dict[bytes, Amounts]]:
+        """What is reserved for this call, and what all other calls have taken from each enclosing account, by its key."""
+        account, x = frame.scope.account, frame.call._x
+        mine: Amounts = {}
+        if account is not None and x is not None:
+            mine = dict(x.reserved) if account is frame.call._scope.account else {}
+            mine = add(mine, x.recharged.get(account.key, {}))
+        taken: dict[bytes, Amounts] = {}
+        charged = self._charged(frame.call)
+        while account is not None:
+            own = charged.get(account.key, {})
+            taken[account.key] = {unit: amount - own.get(unit, 0.0) for unit, amount in account.taken.items()}
+            account = account.parent
+        return mine, taken
+
+    def _charged(self, call: Handle[Any]) -> dict[bytes, Amounts]:
+        """What a call's own code has charged so far, per account that counts it. A charge from before a crash counts only once the
+        code repeats it."""
+        charged: dict[bytes, Amounts] = {}
+        if call._x is None or call._spec.cost:
+            return charged
+        for scope, cost in call._x.costs.items():
+            again = call._x.recharged.get(scope, {})
+            own = {
+                unit: round(amount - again.get(unit, 0.0), 9)  # equal sums, in whatever order they were added up
+                for unit, amount in cost.items()
+                if unit not in BOOKED_BY_RUNTIME
+            }
+            account = self.accounts.get(scope)
+            while account is not None:
+                charged[account.key] = add(charged.get(account.key, {}), own)
+                account = account.parent
+        return charged
+
+
+def costs_name(key: bytes) -> bytes:
+    """Where the memo of a retried call keeps what a call below it has cost."""
+    return b"B" + key
+
+
+def _beyond(amounts: Amounts, recorded: Amounts) -> Amounts:
+    """What of a charge is new, when `recorded` was booked before a crash; the rest is taken off `recorded`."""
+    new: Amounts = {}
+    for unit, amount in amounts.items():
+        known = min(amount, recorded.get(unit, 0.0))
+        if known:
+            recorded[unit] -= known
+        if amount > known:
+            new[unit] = amount - known
+    return new

@@ -1,0 +1,130 @@
+"""Scopes that a program opens: budgets and deadlines, found again by their place, and what waits for the wall clock.
+
+A budget is recorded with its amounts and a deadline with its absolute time when it first opens; a resumed program opens the same
+one. Times of the wall clock are waited for with the loop's clock, which nobody sets; when the wall clock is set, whoever waits
+looks again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from headway import events
+from headway.engine.handle import Frame
+from headway.engine.scopes.bounds import Deadline, Limit
+from headway.errors import UsageError
+from headway.journal.records import Amounts
+from headway.journal.shared.ledger import Account
+
+if TYPE_CHECKING:
+    from headway.engine.engine import Engine
+
+
+class Scopes:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.deadlines: set[Deadline] = set()
+        self._named: dict[str, Limit] = {}
+        self._rates: weakref.WeakValueDictionary[str, Limit] = weakref.WeakValueDictionary()  # of blocks without a name
+        self.resting: set[asyncio.Future[None]] = set()  # what waits for a time of the wall clock
+
+    def open_budget(self, frame: Frame, limits: Amounts, place: bytes = b"") -> Account:
+        """The account of a budget that opens here; found again by its place in the call."""
+        call, outer, outcomes = frame.call, frame.scope.account, self._engine.outcomes
+        key = outcomes.name_decision(frame, "budget", place)
+        opened = (outer.key if outer else b"", limits)
+        if outcomes.recall(call, key) != opened:
+            outcomes.record_decision(call, key, "budget", opened)
+        return self._engine.books.open(key, outer, limits)
+
+    def open_deadline(self, frame: Frame, wanted: float, place: bytes = b"") -> Deadline:
+        """A deadline that opens here, at the absolute time that was recorded when it first did."""
+        engine = self._engine
+        at, left_s = engine.outcomes.decide_until(frame, "deadline", place, wanted)
+        outer = frame.scope.deadline
+        deadline = Deadline(min(at, outer.at) if outer else at, outer, engine.wall)
+        deadline.arm(engine.loop, min(left_s, outer.left_s) if outer else left_s, engine.cancel, engine.replay.last_answer)
+        self.deadlines.add(deadline)
+        if engine.emit:
+            engine.emit(events.DeadlineOpened(at=engine.wall(), key=frame.call.key.hex(), deadline=deadline.at))
+        return deadline
+
+    def close_deadline(self, deadline: Deadline) -> None:
+        """Nothing runs under it any more."""
+        deadline.disarm()
+        self.deadlines.discard(deadline)
+
+    async def rest(self, frame: Frame, future: asyncio.Future[None], seconds: float | None) -> None:
+        """Park the call until the future is done, the seconds have passed, or the wall clock was set. Raises DeadlineExceeded where
+        the block around it is a thread's and its deadline passes."""
+        deadline = frame.scope.deadline
+        bound = deadline if deadline is not None and deadline.ends_rests else None
+        if bound is not None:
+            if bound.expired and not bound.stopping:
+                raise bound.error("work under a deadline")
+            bound.rests.add(future)
+        timer = self._engine.loop.call_later(seconds, _wake, future) if seconds is not None else None
+        self.resting.add(future)
+        try:
+            await Parked(frame, future)
+        finally:
+            self.resting.discard(future)
+            if bound is not None:
+                bound.rests.discard(future)
+            if timer is not None:
+                timer.cancel()
+
+    def open_limit(self, frame: Frame, concurrency: int | None, rate: float | None, per_s: float, name: str) -> Limit:
+        """A limit that opens here. One with a name is one limit, with the numbers of its newest block; the rate of one without is
+        found again by its place, so that a resumed run counts what began before it."""
+        shared = self._engine.desk is not None
+        if not name:
+            if not shared or rate is None:
+                return Limit(concurrency, rate, per_s)
+            key = f"\x1f{self._engine.outcomes.name_decision(frame, 'limit', b'').hex()} in {self._engine.nonce.hex()}"
+            if (found := self._rates.get(key)) is None:
+                found = self._rates[key] = Limit(concurrency, rate, per_s, key=key)
+        elif (found := self._named.get(name)) is None:
+            shares = shared and concurrency is not None
+            found = self._named[name] = Limit(concurrency, rate, per_s, key=name if shared else "", shares_places=shares)
+        if (found.concurrency, found.rate) != (concurrency, (rate, per_s) if rate is not None else None):
+            if name and found in frame.scope.limits:
+                raise UsageError(
+                    f"hw.limit(name={name!r}) is open around this block with other numbers, and one name is one limit: give all "
+                    "numbers in one block, or this one another name"
+                )
+            found.set(concurrency, rate, per_s)
+        return found
+
+    def close(self) -> None:
+        """The run ends here."""
+        for deadline in list(self.deadlines):
+            self.close_deadline(deadline)
+
+    def clock_jumped(self) -> None:
+        """The wall clock was set: times that it has passed are over now, not when the timer says so."""
+        for deadline in list(self.deadlines):
+            deadline.look()
+        for future in list(self.resting):
+            if not future.done():
+                future.set_result(None)
+        if self._engine.desk is not None:
+            self._engine.desk.clock_jumped()
+
+
+class Parked:
+    """Await a future of the engine while the call counts as waiting."""
+
+    def __init__(self, frame: Frame, future: asyncio.Future[None]) -> None:
+        self._frame, self._future = frame, future
+
+    def __await__(self) -> Any:
+        self._frame.must_go_on()
+        return self._frame.call._engine.waits.suspend(self._frame.call, self._future)
+
+
+def _wake(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

@@ -1,0 +1,1 @@
+"""What calls wait for: each other, and signals from outside."""

@@ -1,0 +1,170 @@
+"""Waiting of one call for others: parking, and refusing to wait in a circle.
+
+While a call waits for other calls it is parked: it does not count against the bound of active calls and gives its limits back, so
+those it waits for can always run. It takes its limits again before it goes on.
+
+Waiting in a circle can't end, so it is refused where it would begin. A call waits for the handles among its arguments, for the
+handles it awaits, and, at its end, for its children. The common waits (a parent for its own child) can't close a circle and are
+not searched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Generator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from headway.engine.handle import OK, Frame, Handle
+from headway.engine.scopes.bounds import PATIENCE_S
+from headway.errors import CycleError
+
+if TYPE_CHECKING:
+    from headway.engine.engine import Engine
+
+Waiting = Generator[Any, Any, None]
+
+
+class Waits:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._foreign = 0  # waits of a call for a call that is not its child
+
+    def wait_for(self, me: Handle[Any], target: Handle[Any]) -> Waiting:
+        """Park `me` until `target` has ended. If the wait is cancelled, so is a target that is a child of `me`."""
+        future = self._engine.loop.create_future()
+
+        def wake(_: Handle[Any]) -> None:
+            if not future.done():
+                future.set_result(None)
+
+        self.check(me, (target,))
+        target.add_callback(wake)
+        try:
+            yield from self.suspend(me, future, (target,))
+        except asyncio.CancelledError:
+            target.remove_callback(wake)
+            if target._parent is me:
+                self._engine.cancel(target, "the call that awaited it stopped waiting")
+                yield from self.drain(me, (target,))
+            raise
+
+    def join(self, me: Handle[Any], running: Handle[Any]) -> None:
+        """`me` gets the result of an equal call that runs. Raises CycleError where that one can't end before `me` has."""
+        if self._needs(running, me):
+            raise CycleError(
+                f"{me.describe()} asks for what {running.describe()} is computing, which waits for it: neither could ever end. "
+                'A cache="forever" task can\'t need its own result for the same arguments'
+            )
+        me.extra().awaiting.append(running)
+        self._foreign += 1
+
+    def part(self, me: Handle[Any], running: Handle[Any]) -> None:
+        """The call whose result `me` waited for has ended."""
+        me.extra().awaiting.remove(running)
+        self._foreign -= 1
+
+    def drain(self, me: Handle[Any], targets: Sequence[Handle[Any]]) -> Waiting:
+        """A wait was cancelled, and what it waited for was asked to stop: let that end, so that it is settled and booked when `me`
+        goes on. Not in a call that is to stop itself, whose end waits for its children anyway; and not for ever."""
+        left = [target for target in targets if target._state < OK and target._parent is me]
+        if not left or (me._x is not None and me._x.stop is not None):
+            return
+        loop, count = self._engine.loop, len(left)
+        future = loop.create_future()
+
+        def ended(_: Handle[Any]) -> None:
+            nonlocal count
+            count -= 1
+            if not count:
+                self._end_wait(future)
+
+        for target in left:
+            target.add_callback(ended)
+        timer = loop.call_later(PATIENCE_S, self._end_wait, future)
+        try:
+            yield from self.suspend(me, future)
+        finally:
+            timer.cancel()
+
+    def _end_wait(self, future: asyncio.Future[None]) -> None:
+        if not future.done():
+            future.set_result(None)
+
+    def for_stopped(self, frame: Frame, failed: Handle[Any]) -> Waiting:
+        """In the block of a deadline that has passed: wait until all that it stops has ended, not only what was awaited. Then the
+        block hears of it, and not the code inside. So it is, too, where a run that was taken up finds the call's end recorded."""
+        deadline = frame.scope.deadline
+        if deadline is not None and deadline.call is frame.call and (deadline.stopping or deadline.is_about_to_stop(failed)):
+            yield from self.suspend(frame.call, deadline.stopped())
+
+    def suspend(self, me: Handle[Any], future: asyncio.Future[None], targets: Sequence[Handle[Any]] = ()) -> Waiting:
+        """Park `me` until the future is done. Raises CancelledError at once in a call that was asked to stop."""
+        x = me.extra()
+        if x.stop is not None:
+            raise asyncio.CancelledError(x.stop_reason)
+        foreign = [target for target in targets if target._parent is not me]
+        if foreign:
+            x.awaiting.extend(foreign)
+            self._foreign += 1
+        attempt = me._attempt
+        x.parked_on.append(future)
+        self._engine.ready.park(me)
+        try:
+            yield from future
+            if x.held and me._attempt == attempt:
+                yield from self._engine.ready.reenter(me)
+        finally:
+            x.parked_on.remove(future)
+            self._engine.ready.unpark(me, attempt)
+            if foreign:
+                self._foreign -= 1
+                for target in foreign:
+                    x.awaiting.remove(target)
+
+    def check(self, me: Handle[Any], targets: Sequence[Handle[Any]]) -> None:
+        """Raises ForeignHandle or CycleError where `me` can't wait for one of the targets."""
+        for target in targets:
+            if target._engine is not self._engine:
+                raise target.foreign()
+            if target._state < OK and target._parent is not me and (target is me or self._reaches(target, me)):
+                raise CycleError(
+                    f"{me.describe()} would wait for {target.describe()}, which waits for it: "
+                    "neither could ever end. Pass the value instead of the handle, or await it elsewhere"
+                )
+
+    def check_inputs(self, parent: Handle[Any], inputs: tuple[Handle[Any], ...], what: Callable[[], str]) -> None:
+        """Raises ForeignHandle or CycleError where a new child of `parent` can't wait for its inputs."""
+        for handle in inputs:
+            if handle._engine is not self._engine:
+                raise handle.foreign()
+            if handle._state >= OK:
+                continue
+            if self._needs(handle, parent):
+                raise CycleError(
+                    f"{what()} gets the handle of {handle.describe()}, which can't end before it: a cycle. "
+                    "A call can't take the result of a call that it is part of"
+                )
+
+    def _needs(self, call: Handle[Any], other: Handle[Any]) -> bool:
+        """Whether `call` can't end before `other` has: it is an ancestor, or waits for it directly or through other calls."""
+        above: Handle[Any] | None = other
+        while above is not None and above is not call:
+            above = above._parent
+        return above is not None or (self._foreign > 0 and self._reaches(call, other))
+
+    def _reaches(self, start: Handle[Any], goal: Handle[Any]) -> bool:
+        """Whether `goal` is among the calls that `start` waits for, directly or through others."""
+        seen = {start}
+        stack = [start]
+        while stack:
+            call = stack.pop()
+            if call is goal:
+                return True
+            waited = [*call._inputs, *(call._children or ())]
+            if call._x is not None:
+                waited += call._x.awaiting
+            for other in waited:
+                if other._state < OK and other not in seen:
+                    seen.add(other)
+                    stack.append(other)
+        return False

@@ -1,0 +1,1 @@
+"""Processes of our own: framed messages, shared memory, file descriptors."""

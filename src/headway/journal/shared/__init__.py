@@ -1,0 +1,1 @@
+"""What calls and processes share: budgets, places of limits, rates of starts."""

@@ -1,0 +1,383 @@
+"""The store of one machine: a folder with an SQLite database and a folder of blobs.
+
+Writes go through one connection under a lock, each in a transaction that begins IMMEDIATE and ends with the disk's
+word (WAL, `synchronous=FULL`); reads go through another, so that a long read never waits for a commit. A commit is
+four statements however many rows it has: begin, move the run's row count under its fence, insert, commit.
+
+What a commit checks, it checks inside its own transaction. This file must never write a row of a run without the
+fence, and never return one without its checksum.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import quote
+
+from headway.errors import RunMismatch, StoreDamaged, StoreError
+from headway.journal.owner import check_takeover, is_alive, lost, misplaced, unknown_run
+from headway.journal.place import has_database, name_folder, no_store
+from headway.journal.records import ENDED, Lease, Row, RunInfo, RunSpec, RunStatus, Signal
+from headway.journal.shared.limits import SharedLimits
+from headway.journal.sqlite import schema, tables
+from headway.journal.sqlite.access import connect_to_read, fingerprint, why_not_writable
+from headway.journal.sqlite.locks import wait_for_lock
+from headway.journal.sqlite.wal import inspect_wal
+from headway.journal.store import Buffer, kept
+from headway.storage.blobs import BlobFolder
+
+BLOBS = "blobs"
+
+T = TypeVar("T")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file is at a path; None where there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+class SqliteStore(SharedLimits):
+    """A store in a folder. Opening makes the folder and an empty database where there is none.
+
+    With `readonly=True` it makes nothing and needs no permission to write: a disk that is mounted read-only, an archive and another
+    user's store can be read. What would write raises StoreError.
+
+    Raises:
+        StoreVersion: the database has another schema; nothing of it is changed.
+        StoreDamaged: the database is not one, or is cut short.
+        StoreError: the folder cannot be used.
+    """
+
+    def __init__(self, folder: str | Path, *, readonly: bool = False) -> None:
+        self.folder = name_folder(folder)
+        self.readonly = readonly
+        self.path = self.folder / schema.DATABASE
+        self.blobs = BlobFolder(self.folder / BLOBS)
+        self._write_lock = threading.RLock()
+        self._read_lock = threading.RLock()
+        self._writer: sqlite3.Connection | None = None
+        self._reader: sqlite3.Connection | None = None
+        self._seen: tuple[object, ...] = ()  # what the files were like, where nobody is kept from writing them
+        self._prepare()
+        try:
+            if readonly:
+                self._reader, locked = connect_to_read(self.path)
+                self._seen = () if locked else fingerprint(self.path)
+                return
+            self._file = _identity(self.path)
+            self._writer = schema.connect(self.path)
+            self._reader = schema.connect(self.path)
+        except sqlite3.Error as error:
+            self.close()
+            raise schema.explain(error, self.path) from error
+
+    def _prepare(self) -> None:
+        if self.readonly:
+            if not has_database(self.folder):
+                raise no_store(self.folder)
+            schema.check_header(self.path)
+            return
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise StoreError(f"{self.folder} is a file, a store is a folder: choose another path") from error
+        except OSError as error:
+            why = error.strerror
+            raise StoreError(f"the folder {self.folder} cannot be made ({why}): choose another path") from error
+        if not self.path.exists():
+            schema.create(self.path)
+        schema.check_header(self.path)
+
+    @property
+    def url(self) -> str:
+        return str(self.folder)
+
+    def files(self, run_id: str) -> Path:
+        return self.folder / "checkpoints" / quote(run_id, safe="")
+
+    def close(self) -> None:
+        with self._write_lock, self._read_lock:
+            for connection in (self._reader, self._writer):
+                if connection is not None:
+                    connection.close()
+            self._writer = self._reader = None
+
+    def __enter__(self) -> SqliteStore:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # connections
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """One write transaction: committed durably when the block ends, undone when it raises."""
+        with self._write_lock:
+            if self.readonly:
+                why = why_not_writable(self.path) or "it was opened for reading"
+                raise StoreError(f"the store {self.url} cannot be written: {why}")
+            connection = self._open(self._writer)
+            if _identity(self.path) != self._file:
+                raise StoreError(
+                    f"the store {self.url} is gone: its journal was moved or removed while it was open here. Put it back and go on "
+                    "with `headway resume`, or begin again in another store"
+                )
+            try:
+                wait_for_lock(lambda: connection.execute("BEGIN IMMEDIATE"), self.path, schema.BUSY_TIMEOUT_S)
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException as error:
+                if connection.in_transaction:
+                    with contextlib.suppress(sqlite3.Error):
+                        connection.execute("ROLLBACK")
+                if isinstance(error, sqlite3.Error):
+                    raise schema.explain(error, self.path) from error
+                raise
+
+    def reading(self, read: Callable[[sqlite3.Connection], T]) -> T:
+        """What `read` finds through the connection for reading."""
+        with self._read_lock:
+            connection = self._open(self._reader)
+            try:
+                return wait_for_lock(lambda: read(connection), self.path, schema.BUSY_TIMEOUT_S)
+            except sqlite3.Error as error:
+                self._check_unchanged()
+                raise schema.explain(error, self.path) from error
+
+    def _check_unchanged(self) -> None:
+        """Before something is called damaged: raises StoreError where somebody wrote while it was read without locks."""
+        if self._seen and self._seen != fingerprint(self.path):
+            raise StoreError(
+                f"{self.path} was written while it was read, by a process that this one can't lock out: read it again, or copy the "
+                "folder where you may write and read the copy"
+            )
+
+    def _open(self, connection: sqlite3.Connection | None) -> sqlite3.Connection:
+        if connection is None:
+            raise StoreError(f"the store {self.url} is closed: open it again with `open_store`")
+        return connection
+
+    # runs
+
+    def create_run(self, spec: RunSpec) -> RunInfo:
+        with self.writing() as connection:
+            found = self._find(connection, "run_id=?", spec.run_id)
+            return found or self._insert_run(connection, spec, 0)
+
+    def run(self, run_id: str) -> RunInfo:
+        return self.reading(lambda connection: self._known(connection, run_id))
+
+    def runs(self) -> list[RunInfo]:
+        query = f"SELECT {tables.RUN_COLUMNS} FROM run ORDER BY uid"
+        stored = self.reading(lambda connection: connection.execute(query).fetchall())
+        return [tables.decode_run(one, self.url) for one in stored]
+
+    def fork_run(self, spec: RunSpec, source_uid: int, keep: Callable[[int, Row], bool | Row]) -> RunInfo:
+        with self.writing() as connection:
+            if self._find(connection, "run_id=?", spec.run_id) is not None:
+                raise RunMismatch(f"the run id {spec.run_id!r} is taken in {self.url}: choose another id for the fork")
+            uid, seq = self._insert_run(connection, spec, 0).uid, 0
+            for part in self._parts(lambda after: tables.read_rows(connection, source_uid, after), source_uid, 0):
+                copied = [taken for at, row in part for taken in kept(keep, at, row)]
+                tables.insert_rows(connection, uid, seq + 1, copied)
+                seq += len(copied)
+            connection.execute("UPDATE run SET nrows=? WHERE uid=?", (seq, uid))
+            return self._by_uid(connection, uid)
+
+    def delete_run(self, run_id: str, now: float) -> int:
+        """Forget a run and its rows. Returns how many rows it had. Raises RunOwned while a live owner drives it."""
+        with self.writing() as connection:
+            run = self._known(connection, run_id)
+            check_takeover(run, now)
+            for table in ("record", "rejected", "signal"):
+                connection.execute(f"DELETE FROM {table} WHERE run=?", (run.uid,))
+            connection.execute("DELETE FROM run WHERE uid=?", (run.uid,))
+            return run.nrows
+
+    def _insert_run(self, connection: sqlite3.Connection, spec: RunSpec, nrows: int) -> RunInfo:
+        query = "INSERT INTO run (run_id, spec, crc, status, nrows) VALUES (?, ?, ?, ?, ?)"
+        uid = connection.execute(query, (*tables.encode_run(spec), RunStatus.RUNNING.value, nrows)).lastrowid
+        return self._by_uid(connection, uid or 0)
+
+    def _find(self, connection: sqlite3.Connection, where: str, value: object) -> RunInfo | None:
+        stored = connection.execute(f"SELECT {tables.RUN_COLUMNS} FROM run WHERE {where}", (value,)).fetchone()
+        return None if stored is None else tables.decode_run(stored, self.url)
+
+    def _known(self, connection: sqlite3.Connection, run_id: str) -> RunInfo:
+        found = self._find(connection, "run_id=?", run_id)
+        if found is None:
+            ids = [str(one) for (one,) in connection.execute("SELECT run_id FROM run")]
+            raise unknown_run(run_id, ids, self.url)
+        return found
+
+    def _by_uid(self, connection: sqlite3.Connection, uid: int) -> RunInfo:
+        found = self._find(connection, "uid=?", uid)
+        if found is None:
+            raise unknown_run(f"number {uid}", [], self.url)
+        return found
+
+    # leases
+
+    def acquire(self, run_id: str, owner: str, ttl_s: float, now: float, *, take_over: bool = False) -> Lease:
+        if not take_over:
+            self.shorten_leases(now + ttl_s, run_id)
+        with self.writing() as connection:
+            run = self._known(connection, run_id)
+            if not take_over:
+                check_takeover(run, now)
+            if run.owner and is_alive(run.owner) is False:
+                self._check_wal()
+            connection.execute(
+                "UPDATE run SET fence=?, owner=?, owned_since=?, lease_until=?, status=?, ended=0 WHERE uid=?",
+                (run.fence + 1, owner, now, now + ttl_s, RunStatus.RUNNING.value, run.uid),
+            )
+        return Lease(uid=run.uid, run_id=run_id, owner=owner, fence=run.fence + 1, ttl_s=ttl_s)
+
+    def shorten_leases(self, until: float, run_id: str | None = None) -> None:
+        """Let no lease, or none of this run, last longer than `until` if it is not renewed."""
+        with self.writing() as connection:
+            query = "UPDATE run SET lease_until=? WHERE lease_until>? AND run_id=COALESCE(?, run_id)"
+            connection.execute(query, (until, until, run_id))
+
+    def _check_wal(self) -> None:
+        """After a crash: refuse to write over commits that were durable and that damage hides. SQLite would not say a word."""
+        lost_commits = inspect_wal(Path(f"{self.path}-wal")).lost_commits
+        if lost_commits > 1:  # one may have been under way when the power failed, and never was durable
+            raise StoreDamaged(
+                f"the write-ahead log of {self.path} is damaged before its last {lost_commits} transactions, "
+                "whose results would be done again: run `headway doctor` to see what is whole, "
+                "`headway doctor --repair` to go on without them"
+            )
+
+    def renew(self, lease: Lease, now: float) -> None:
+        query = "UPDATE run SET lease_until=? WHERE uid=? AND fence=? AND owner=?"
+        with self.writing() as connection:
+            if not connection.execute(query, (now + lease.ttl_s, lease.uid, lease.fence, lease.owner)).rowcount:
+                raise lost(self._by_uid(connection, lease.uid), lease.fence)
+
+    def release(self, lease: Lease, status: RunStatus, now: float, *, error_floor: int | None = None) -> None:
+        over = status in ENDED
+        with self.writing() as connection:
+            connection.execute(
+                "UPDATE run SET owner='', lease_until=0, status=?, ended=?, cancel=CASE WHEN ? THEN 0 ELSE cancel END, "
+                "error_floor=COALESCE(?, error_floor) WHERE uid=? AND fence=? AND owner=?",
+                (status.value, now if over else 0, over, error_floor, lease.uid, lease.fence, lease.owner),
+            )
+
+    # rows
+
+    def commit(
+        self, lease: Lease, first_seq: int, rows: Sequence[Row], now: float, *, cache: Sequence[tuple[bytes, Row]] = ()
+    ) -> None:
+        move = "UPDATE run SET nrows=? WHERE uid=? AND fence=? AND owner=? AND nrows=?"
+        where = (lease.uid, lease.fence, lease.owner, first_seq - 1)
+        with self.writing() as connection:
+            if connection.execute(move, (first_seq - 1 + len(rows), *where)).rowcount:
+                tables.insert_rows(connection, lease.uid, first_seq, rows)
+                if cache:
+                    tables.insert_cache(connection, cache)
+                return
+            run = self._by_uid(connection, lease.uid)
+        if (run.fence, run.owner) == (lease.fence, lease.owner):
+            raise misplaced(run, first_seq)
+        with self.writing() as connection:
+            tables.insert_rejected(connection, lease, first_seq, rows, now)
+        raise lost(run, lease.fence)
+
+    def rows(self, uid: int, *, after: int = 0, skip_damaged: bool = False) -> Iterator[tuple[int, Row]]:
+        """`(seq, row)` in order, verified; with `skip_damaged` the whole rows only, whatever is wrong with others."""
+
+        def read(after: int) -> list[tables.Stored]:
+            return self.reading(lambda connection: tables.read_rows(connection, uid, after))
+
+        for part in self._parts(read, uid, after, skip_damaged=skip_damaged):
+            yield from part
+
+    def _parts(
+        self, read: Callable[[int], list[tables.Stored]], uid: int, after: int, *, skip_damaged: bool = False
+    ) -> Iterator[list[tuple[int, Row]]]:
+        expected = self.reading(lambda connection: self._by_uid(connection, uid))
+        last = after
+        while stored := read(last):
+            part = tables.whole_rows(uid, stored, last + 1)
+            if part is not None:
+                last = stored[-1][0]
+                yield part
+                continue
+            part = []
+            for one in stored:
+                row = tables.check_row(uid, one)
+                if row is not None and (skip_damaged or one[0] == last + 1):
+                    part.append((one[0], row))
+                elif not skip_damaged:
+                    self._check_unchanged()
+                    raise _damaged(expected, last + 1, one)
+                last = one[0]
+            yield part
+        if last < expected.nrows and not skip_damaged:
+            self._check_unchanged()
+            raise _damaged(expected, last + 1, None)
+
+    def vacuum(self) -> None:
+        """Give the space of deleted rows back to the disk."""
+        with self._write_lock:
+            try:
+                connection = self._open(self._writer)
+                connection.execute("VACUUM")
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            except sqlite3.Error as error:
+                raise schema.explain(error, self.path) from error
+
+    def cached(self, key: bytes) -> Row | None:
+        return self.reading(lambda connection: tables.read_cache(connection, key))
+
+    # blobs
+
+    def put_blob(self, digest: bytes, data: Buffer) -> None:
+        self.blobs.put(digest, data)
+
+    def get_blob(self, digest: bytes) -> memoryview:
+        return self.blobs.get(digest)
+
+    # control from outside
+
+    def request_cancel(self, run_id: str, now: float) -> None:
+        live = "(status IN ('running', 'interrupted') OR owner<>'')"
+        with self.writing() as connection:
+            run = self._known(connection, run_id)
+            connection.execute(f"UPDATE run SET cancel=1 WHERE uid=? AND {live}", (run.uid,))
+
+    def send_signal(self, run_id: str, name: str, value: bytes, now: float) -> int:
+        with self.writing() as connection:
+            run = self._known(connection, run_id)
+            query = "INSERT INTO signal (run, name, value, at, crc) VALUES (?, ?, ?, ?, ?)"
+            crc = tables.signal_crc(run.uid, name, value, float(now))
+            return connection.execute(query, (run.uid, name, value, float(now), crc)).lastrowid or 0
+
+    def signals(self, uid: int, *, after: int = 0) -> list[Signal]:
+        return self.reading(lambda connection: tables.read_signals(connection, uid, after))
+
+    def changed(self) -> int:
+        return int(self.reading(lambda connection: connection.execute("PRAGMA data_version").fetchone()[0]))
+
+
+def _damaged(run: RunInfo, seq: int, stored: tables.Stored | None) -> StoreDamaged:
+    name = run.spec.run_id
+    if stored is None or stored[0] != seq:
+        until = run.nrows if stored is None else stored[0] - 1
+        what = f"record {seq} is missing" if seq == until else f"records {seq} to {until} are missing"
+    else:
+        call = stored[2].hex() if isinstance(stored[2], bytes) else "unknown"
+        what = f"record {seq} (call {call}) does not have the bytes that were written"
+    return StoreDamaged(
+        f"run {name!r} is damaged: {what}; run `headway doctor` to see what is lost, `headway doctor --repair` to go on without it"
+    )

@@ -1,0 +1,1 @@
+"""Keeping a store whole and small: doctor, repair, garbage collection."""

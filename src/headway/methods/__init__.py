@@ -1,0 +1,1 @@
+"""Published methods, each a short program on tasks, joins and scopes."""

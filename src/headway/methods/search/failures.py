@@ -1,0 +1,108 @@
+"""Parts of a search that fail: one bad sample is not the end of the others.
+
+    failed = Failures(errors)
+    made = await failed.spare(index, generate(question, index))
+    if isinstance(made, Failed):
+        return                                                             # the others go on
+    ...
+    return chosen(found, select, end.stopped, tokens, failed)              # raises where all failed and nothing was found
+
+A model that refuses one prompt of sixteen, or does not answer in time, has failed at one sample. What `errors` names counts as
+that: the sample has no candidate, and `Found.errors` has the error. Every other error is the search's own: a bug of a part shows at
+once. Budgets and deadlines are neither; they end a search (`ending.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Sequence
+from typing import TypeVar
+
+from headway.errors import CallTimeout, InputFailed, ModelError, UsageError, WorkerDied
+from headway.methods.search.base import Scorer, scores_of
+from headway.methods.search.bounds import bound
+
+T = TypeVar("T")
+Errors = type[Exception] | tuple[type[Exception], ...]
+
+SAMPLE_ERRORS: tuple[type[Exception], ...] = (ModelError, CallTimeout, WorkerDied)
+"""What a part of a search may fail with without failing the search, unless it is told otherwise."""
+
+
+class Failed:
+    """In the place of what a part would have given."""
+
+
+FAILED = Failed()
+
+
+class Failures:
+    """What failed of one search, by the place in it. In a race (`racing`) whatever fails loses, but for a UsageError.
+
+    At one place a search asks for one part after another, never for two at once. So the order of the errors is that of the search,
+    and not of time.
+    """
+
+    def __init__(self, errors: Errors, *, racing: bool = False) -> None:
+        kinds = errors if isinstance(errors, tuple) else (errors,)
+        for kind in kinds:
+            if not (isinstance(kind, type) and issubclass(kind, Exception)):
+                raise UsageError(f"errors={errors!r}: an exception class or several, such as hw.ModelError; () for none")
+        self._kinds, self._racing = kinds, racing
+        self._errors: dict[int, list[Exception]] = {}
+
+    def __len__(self) -> int:
+        """At how many places something failed."""
+        return len(self._errors)
+
+    @property
+    def errors(self) -> tuple[Exception, ...]:
+        """All errors, in the order of their places; those of one place in the order in which they came."""
+        return tuple(error for place in sorted(self._errors) for error in self._errors[place])
+
+    async def spare(self, place: int, part: Awaitable[T]) -> T | Failed:
+        """What a part gives, or FAILED where it failed with an error that is spared."""
+        try:
+            return await part
+        except Exception as error:
+            if bound(error) is not None or not self._spares(error):
+                raise
+            self._errors.setdefault(place, []).append(error)
+            return FAILED
+
+    async def scores(self, places: Sequence[int], score: Scorer, texts: list[str], *, probable: bool = False) -> list[float | None]:
+        """The scores of texts, each with its place. Where a scorer fails at several, it is asked for each alone, so that only those
+        have none that it fails at; that it failed at several is an error of the first place."""
+        if not texts:
+            return []
+        scores = await self.spare(places[0], scores_of(score, texts, probable=probable))
+        if not isinstance(scores, Failed):
+            return list(scores)
+        if len(texts) == 1:
+            return [None]
+        return [
+            (await self.scores([place], score, [text], probable=probable))[0] for place, text in zip(places, texts, strict=True)
+        ]
+
+    def check(self, anything: bool) -> None:
+        """Raises the first error where nothing was found."""
+        if self._errors and not anything:
+            first, *more = self.errors
+            first.add_note(f"nothing was found: {1 + len(more)} parts of the search failed, this one first")
+            raise first
+
+    def check_race(self) -> None:
+        """Raises the first error that only lost a race, after a race that nobody won."""
+        for error in self.errors:
+            if not self._names(error):
+                raise error
+
+    def _spares(self, error: BaseException) -> bool:
+        return self._names(error) or (self._racing and isinstance(error, Exception) and not isinstance(error, UsageError))
+
+    def _names(self, error: BaseException) -> bool:
+        """Whether `errors` names it."""
+        if isinstance(error, InputFailed) and error.__cause__ is not None:
+            return self._names(error.__cause__)
+        if isinstance(error, BaseExceptionGroup):
+            return all(map(self._names, error.exceptions))
+        return isinstance(error, self._kinds)

@@ -1,0 +1,1 @@
+"""Methods that sample whole answers and choose one."""

@@ -1,0 +1,1 @@
+"""Which answer is returned, and which strategy fits a question."""

@@ -1,0 +1,123 @@
+"""Which candidate is returned: pure functions from candidates to a place among them.
+
+Candidates without an answer lose against all that have one. Where answers are voted on, the winning answer is represented by its
+candidate with the best score. Ties go to the earlier candidate. A score is any number, the larger the better (a probability, a
+log-probability, a cost with a minus); NaN is none. What has no score is worse than all that has one, but in `likeliest`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import groupby
+
+from headway.errors import UsageError
+from headway.methods.search import settings
+from headway.methods.search.base import Candidate
+
+WORST = float("-inf")
+
+
+def first(candidates: Sequence[Candidate]) -> int:
+    """The first that has an answer."""
+    return _first_best([float(candidate.answer is not None) for candidate in candidates])
+
+
+def best(candidates: Sequence[Candidate]) -> int:
+    """The one with the best score, with an answer if any has one: best-of-n."""
+    return _first_best([(candidate.answer is not None, _score(candidate)) for candidate in candidates])
+
+
+def likeliest(candidates: Sequence[Candidate]) -> int:
+    """The one that is most probably right, with an answer if any has one, where scores are probabilities: what nobody checked is as
+    likely right as wrong, so it loses to what was found right and wins over what was found wrong."""
+    return _first_best([(one.answer is not None, 0.5 if _unscored(one) else _score(one)) for one in candidates])
+
+
+def majority(candidates: Sequence[Candidate]) -> int:
+    """The most frequent answer: self-consistency (Wang et al., arXiv 2203.11171)."""
+    return _voted(candidates, [(1.0, 0)] * len(candidates))
+
+
+def weighted_vote(candidates: Sequence[Candidate]) -> int:
+    """The answer with the largest sum of scores (Li et al., arXiv 2206.02336); candidates without a score weigh nothing. Of equal
+    sums, the answer that more scored candidates have. Where no candidate has a score, the most frequent answer.
+
+    No vote weighs less than none: where there are scores below zero, as log-probabilities are, all are counted from the least."""
+    if all(map(_unscored, candidates)):
+        return majority(candidates)
+    scores = [_score(candidate) for candidate in candidates if candidate.answer is not None]
+    least = min((0.0, *filter(math.isfinite, scores)))
+    weights = [0.0 if _unscored(one) else max(0.0, _score(one) - least) for one in candidates]
+    return _voted(candidates, list(zip(weights, [not _unscored(one) for one in candidates], strict=True)))
+
+
+def borda(power: float = 1.0, confidence: Callable[[Candidate], float] | None = None) -> Callable[[Sequence[Candidate]], int]:
+    """A selector by ranked votes: of n candidates, the one of rank r (1 is the most confident) gives its answer (n - r + 1)^power
+    votes (Kang et al., arXiv 2502.18581). Candidates that are equally sure share their ranks, so that where nothing is known of
+    confidence the most frequent answer wins.
+
+    confidence: how sure a model was of its candidate; by default the score where there is one, else the mean log-probability of
+        a token, and all that have a score before all that have none. The paper's self-certainty needs the whole distribution at
+        each token, which a sample does not carry.
+    """
+    settings.finite("borda", power=power)
+    settings.function("borda", optional=True, confidence=confidence)
+
+    def select(candidates: Sequence[Candidate]) -> int:
+        scored = [confidence is None and not _unscored(candidate) for candidate in candidates]
+        sure = list(zip(scored, [_ordered((confidence or certainty)(candidate)) for candidate in candidates], strict=True))
+        return _voted(candidates, [(votes, 0) for votes in _rank_votes(sure, power)])
+
+    return select
+
+
+def _rank_votes(sure: Sequence[tuple[bool, float]], power: float) -> list[float]:
+    """The votes of each place. Equals share their ranks, so that none gains by having come first."""
+    ranked = sorted(range(len(sure)), key=lambda place: sure[place], reverse=True)
+    votes = [0.0] * len(sure)
+    for _, equals in groupby(enumerate(ranked), key=lambda each: sure[each[1]]):
+        ranks = list(equals)
+        share = sum((len(sure) - rank) ** power for rank, _ in ranks) / len(ranks)
+        for _, place in ranks:
+            votes[place] = share
+    return votes
+
+
+def certainty(candidate: Candidate) -> float:
+    """How sure the model was: the score where there is one, else the mean log-probability of a token, in nats."""
+    if candidate.score is not None and not _unscored(candidate):
+        return candidate.score
+    return WORST if candidate.logprob is None else candidate.logprob / max(1, candidate.tokens)
+
+
+def _voted(candidates: Sequence[Candidate], votes: Sequence[tuple[float, int]]) -> int:
+    """The best candidate of the answer with the most votes: the largest sum of the first numbers, of equals that of the second."""
+    sums: dict[str, tuple[float, int]] = {}
+    for candidate, (vote, second) in zip(candidates, votes, strict=True):
+        if candidate.answer is not None:
+            before = sums.get(candidate.answer, (0.0, 0))
+            sums[candidate.answer] = before[0] + vote, before[1] + second
+    if not sums:
+        return best(candidates)
+    winner = max(sums, key=lambda answer: sums[answer])
+    return _first_best([(candidate.answer == winner, _score(candidate)) for candidate in candidates])
+
+
+def _unscored(candidate: Candidate) -> bool:
+    return candidate.score is None or math.isnan(candidate.score)
+
+
+def _score(candidate: Candidate) -> float:
+    return WORST if candidate.score is None else _ordered(candidate.score)
+
+
+def _ordered(value: float) -> float:
+    """The value, or the worst where it can't be compared."""
+    return WORST if math.isnan(value) else value
+
+
+def _first_best(values: Sequence[float] | Sequence[tuple[bool, float]]) -> int:
+    if not values:
+        raise UsageError("a selector was given no candidates: give one or more")
+    return max(range(len(values)), key=lambda place: values[place])

@@ -1,0 +1,1 @@
+"""Methods that check a solution before they trust it."""

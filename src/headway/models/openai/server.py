@@ -1,0 +1,229 @@
+"""A model offered over the OpenAI protocol (extra `ui`): what `headway serve` runs.
+
+The server is one call of a run without a store, and every request is a call below it: requests to a `BatchModel` that are under way
+at the same time are answered together, and a client that goes away stops the work that was done for it. Nothing is kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import json
+import secrets
+import signal
+import socket
+import threading
+import time
+import traceback
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+from headway import extras
+from headway.engine.handle import current
+from headway.engine.identity.signature import unkeyed
+from headway.errors import ModelUnavailable, NotInRun
+from headway.models.ask import begin
+from headway.models.base import BatchModel, Model, Piece, Reply
+from headway.models.collect import Collected
+from headway.models.openai.answers import Envelope, Kind, Refused, Wanted, error_of, models_document, wanted
+from headway.models.requests import prompt_bound
+from headway.models.streaming import listen
+from headway.task import task
+
+if TYPE_CHECKING:
+    from starlette.requests import Request as HttpRequest
+    from starlette.responses import Response
+    from starlette.types import Receive
+
+T = TypeVar("T")
+GRACE_S = 2.0
+GONE = 499  # what a client that went away would have been told
+MANY = 1 << 16
+
+
+@task(name="models.serve")
+async def serve(model: Annotated[Model | BatchModel, unkeyed], listening: Annotated[socket.socket, unkeyed]) -> None:
+    """Answer requests on a listening socket until the process is told to stop (SIGINT, SIGTERM).
+
+    Raises UsageError without the extra.
+    """
+    require()
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        """One that keeps the signal to itself: the run ends because the server does."""
+
+        @contextlib.contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            loop = asyncio.get_running_loop()
+            in_main = threading.current_thread() is threading.main_thread()
+            numbers = (signal.SIGINT, signal.SIGTERM) if in_main else ()
+            for number in numbers:
+                loop.add_signal_handler(number, self.handle_exit, number, None)
+            try:
+                yield
+            finally:
+                for number in numbers:
+                    loop.remove_signal_handler(number)
+
+    config = uvicorn.Config(
+        app(model), log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=int(GRACE_S)
+    )
+    await Server(config).serve(sockets=[listening])
+
+
+def require() -> None:
+    """Raises UsageError without the extra."""
+    extras.require("headway serve", "starlette", "uvicorn")
+
+
+def app(model: Model | BatchModel) -> Callable[[Any, Any, Any], Awaitable[None]]:
+    """The ASGI application, for the call that makes it: its requests become calls below that one."""
+    from starlette.applications import Starlette
+    from starlette.responses import JSONResponse
+    from starlette.routing import Route
+
+    frame = current.get()
+    if frame is None:
+        raise NotInRun("a model is served by a call of a run: hw.run(models.serving.serve, …)")
+    started = int(time.time())
+
+    async def listed(_: HttpRequest) -> Response:
+        return JSONResponse(models_document(model.name, started))
+
+    async def unknown(request: HttpRequest, error: Exception) -> Response:
+        status = getattr(error, "status_code", 404)
+        return _failed(Refused(f"{request.method} {request.url.path}: there is nothing here", status, "unknown_url"))
+
+    def answering(kind: Kind) -> Callable[[HttpRequest], Awaitable[Response]]:
+        async def answer(request: HttpRequest) -> Response:
+            return await _answer(model, kind, request)
+
+        return answer
+
+    routes = [
+        Route("/v1/models", listed),
+        Route("/v1/completions", answering("text"), methods=["POST"]),
+        Route("/v1/chat/completions", answering("chat"), methods=["POST"]),
+    ]
+    inner = Starlette(routes=routes, exception_handlers={404: unknown, 405: unknown})
+
+    async def in_run(scope: Any, receive: Any, send: Any) -> None:
+        current.set(frame)
+        if frame.call._ordinals is not None and len(frame.call._ordinals) > MANY:
+            frame.call._ordinals.clear()  # nothing is recorded, so names need not stay apart for ever
+        await inner(scope, receive, send)
+
+    return in_run
+
+
+async def _answer(model: Model | BatchModel, kind: Kind, request: HttpRequest) -> Response:
+    from starlette.requests import ClientDisconnect
+    from starlette.responses import JSONResponse, Response
+
+    try:
+        asked = wanted(kind, _parsed(await request.body()), model.name)
+        answer_id = f"{'cmpl' if kind == 'text' else 'chatcmpl'}-{secrets.token_hex(12)}"
+        envelope = Envelope(kind, answer_id, int(time.time()), model.name)
+        if asked.stream:
+            return await _stream(model, asked, envelope, request.receive)
+        reply = await _until_gone(request.receive, _reply(model, asked))
+    except ClientDisconnect:  # before it had said what it asks
+        return Response(status_code=GONE)
+    except Exception as error:
+        return _failed(error)
+    return Response(status_code=GONE) if reply is None else JSONResponse(envelope.whole(reply))
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise Refused(f"the body is not JSON: {error}") from None
+
+
+async def _reply(model: Model | BatchModel, asked: Wanted) -> Reply:
+    return await begin(model, asked.request)
+
+
+async def _until_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T | None:
+    """What the work gives; None when the client went away before. The work is stopped then."""
+    doing: asyncio.Task[T] = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(_gone(receive))
+    try:
+        await asyncio.wait((doing, gone), return_when=asyncio.FIRST_COMPLETED)
+        return doing.result() if doing.done() else None
+    finally:
+        for one in (doing, gone):
+            one.cancel()
+        await asyncio.wait((doing, gone))
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _failed(error: Exception) -> Response:
+    from starlette.responses import JSONResponse
+
+    status, document = _told(error)
+    again = f"{error.retry_after_s:g}" if isinstance(error, ModelUnavailable) and error.retry_after_s else None
+    return JSONResponse(document, status, headers={"retry-after": again} if again else None)
+
+
+def _told(error: Exception) -> tuple[int, Any]:
+    """What a client is told of an error. What is no client's fault is said here too, on stderr."""
+    status, document = error_of(error)
+    if status == 500:
+        traceback.print_exception(error)
+    return status, document
+
+
+# --- streams ---------------------------------------------------------------------------------------------------------
+
+
+async def _stream(model: Model | BatchModel, asked: Wanted, envelope: Envelope, receive: Receive) -> Response:
+    """The response to a streamed request. What fails before the first piece is an error of its own, not one inside of a stream."""
+    from starlette.responses import Response, StreamingResponse
+
+    pieces = listen(model, asked.request)
+    first = await _until_gone(receive, _next(pieces))
+    if first is None:
+        return Response(status_code=GONE)
+    made = Collected(asked.request.n, prompt_bound(model, asked.request.prompt)[0])
+    return StreamingResponse(
+        _events(first, pieces, made, asked, envelope), media_type="text/event-stream", headers={"cache-control": "no-store"}
+    )
+
+
+async def _next(pieces: AsyncGenerator[Piece, None]) -> Piece:
+    return await anext(pieces)
+
+
+async def _events(
+    first: Piece, pieces: AsyncGenerator[Piece, None], made: Collected, asked: Wanted, envelope: Envelope
+) -> AsyncGenerator[str, None]:
+    try:
+        async with aclosing(pieces):
+            for document in envelope.opening(asked.request.n):
+                yield _event(document)
+            piece: Piece | None = first
+            while piece is not None:
+                made.add(piece)
+                if piece.finish == "stop" and made.answers(piece.index):
+                    piece = dataclasses.replace(piece, said="")  # why it ended, which is no refusal
+                if piece.text or piece.finish or piece.logprobs or piece.said:
+                    yield _event(envelope.chunk(piece))
+                piece = await anext(pieces, None)
+        if asked.usage:
+            yield _event(envelope.document([], made.usage, chunk=True))
+        yield "data: [DONE]\n\n"
+    except Exception as error:
+        yield _event(_told(error)[1])
+
+
+def _event(document: Any) -> str:
+    return f"data: {json.dumps(document, ensure_ascii=False)}\n\n"

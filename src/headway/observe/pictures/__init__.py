@@ -1,0 +1,1 @@
+"""Pictures of runs and results, as SVG files that need nothing else."""

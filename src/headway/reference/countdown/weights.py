@@ -1,0 +1,81 @@
+"""The Countdown model as a file: half-precision safetensors, whose metadata say its shape, how it was made and how well it does."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from headway.errors import UsageError
+from headway.extras import needed
+from headway.reference.countdown.network import Countdown, Shape
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_FILES = "a file of the Countdown model"
+SHIPPED = Path(__file__).parent / "trained" / "countdown.safetensors"
+
+
+def write(path: Path, network: Countdown, about: dict[str, str]) -> None:
+    """Write the model's file, whole or not at all. `about`: its provenance, in words."""
+    with needed(_FILES):
+        import torch
+        from safetensors.torch import save_file
+
+    state = {name: value.to(torch.float16).contiguous() for name, value in network.state_dict().items()}
+    shape = msgspec.json.encode(asdict(network.shape)).decode()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    save_file(state, partial, {**about, "shape": shape})
+    _in_order(partial)
+    partial.chmod(0o644)
+    partial.replace(path)
+
+
+def _in_order(path: Path) -> None:
+    """Sort the metadata of a file, which safetensors writes in any order, so that the same model always has the same bytes."""
+    with path.open("r+b") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = msgspec.json.decode(file.read(size))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        file.seek(8)
+        file.write(msgspec.json.encode(header).ljust(size))
+
+
+def read(path: Path) -> Countdown:
+    """The model of a file.
+
+    Raises:
+        UsageError: there is no such file, or it holds something else.
+    """
+    with needed(_FILES):
+        from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            shape = msgspec.json.decode((file.metadata() or {}).get("shape", ""), type=Shape)
+            state: dict[str, Tensor] = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError:
+        raise UsageError(f"{path}: there is no such file; `make model` trains one") from None
+    except (SafetensorError, msgspec.DecodeError) as error:
+        raise UsageError(f"{path} holds no Countdown model: {error}") from None
+    network = Countdown(shape)
+    network.load_state_dict(state)
+    return network
+
+
+def about(path: Path) -> dict[str, str]:
+    """What a file says of itself."""
+    with needed(_FILES):
+        from safetensors import safe_open
+    with safe_open(path, "pt") as file:
+        return dict(file.metadata() or {})
+
+
+def name_of(path: Path) -> str:
+    """A name that changes when the weights do, so that recorded answers are never taken for those of other weights."""
+    return f"countdown-{hashlib.blake2b(path.read_bytes(), digest_size=4).hexdigest()}"

@@ -1,0 +1,1 @@
+"""What must be true of every run, read from its rows by rules of their own."""

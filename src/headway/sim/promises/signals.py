@@ -1,0 +1,86 @@
+"""What must be true of the signals that were sent to a run, read from its rows independently of the engine's own rules.
+
+A telling (a wait that was told a signal) is over when a row says that the wait gave it back, or when the call that waited failed an
+attempt or ended otherwise than well. One of a call inside is over too where the call around it failed, if that asks it afresh.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from headway.journal.codec.codec import decode
+from headway.journal.log import Log
+from headway.journal.records import COSTED, Kind, Row, Status
+from headway.journal.recovery.recovered import decode_decision, decode_outcome
+
+if TYPE_CHECKING:
+    from headway.sim.history import History
+
+
+class _Tellings:
+    def __init__(self, rows: list[Row]) -> None:
+        self.of: dict[int, list[tuple[int, bytes, bytes]]] = {}  # signal: (seq, wait, call), as they were told
+        self._back: dict[bytes, list[int]] = {}  # wait: where rows say that it gave its signal back
+        self._failed: dict[bytes, list[int]] = {}  # call: where rows say that an attempt failed, or that it ended not well
+        self._above: dict[bytes, bytes] = {}
+        for seq, row in enumerate(rows, 1):
+            kind = row.kind & ~COSTED
+            if kind == Kind.DECISION:
+                self._decided(seq, row)
+                continue
+            self._above[row.key] = row.parent
+            if kind == Kind.ATTEMPT or (kind == Kind.OUTCOME and decode_outcome(row.body).status != Status.OK):
+                self._failed.setdefault(row.key, []).append(seq)
+
+    def _decided(self, seq: int, row: Row) -> None:
+        decision = decode_decision(row.body)
+        if decision.what == "event-back":
+            for wait in decode(decision.value):
+                self._back.setdefault(wait, []).append(seq)
+        elif decision.what == "event" and (told := decode(decision.value)) is not None:
+            self.of.setdefault(told[0], []).append((seq, row.key, row.parent))
+
+    def over(self, telling: tuple[int, bytes, bytes], before: float, *, surely: bool) -> bool:
+        """Whether a telling was over before a row; `surely`: whoever else failed around it."""
+        seq, wait, call = telling
+        ends = list(self._back.get(wait, ()))
+        while call in self._above:
+            ends += self._failed.get(call, ())
+            if surely:
+                break
+            call = self._above[call]
+        return any(seq < end < before for end in ends)
+
+
+def told_once(history: History) -> Iterator[str]:
+    """A signal is told to one wait, and to another one only when the first had no use for it."""
+    is_fork = bool(history.rows() and history.store.run(history.run_id).spec.forked_from)
+    forked = len(history.lives[0].before) if is_fork and history.lives else 0
+    tellings = _Tellings(history.rows())
+    for number, told in tellings.of.items():
+        for first, second in pairwise(told):
+            if first[0] > forked and not tellings.over(first, second[0], surely=False):
+                yield f"signal {number} was handed out twice, in row {first[0]} and in row {second[0]}"
+
+
+def no_signal_lost(history: History) -> Iterator[str]:
+    """Every signal that a driver has heard of was used by one wait, or is still in the queue when the run has ended."""
+    life = history.lives[-1] if history.lives else None
+    if life is None or life.engine is None or not life.ended or not isinstance(life.engine.journal, Log):
+        return
+    if life.engine.closing and life.how != "returned":
+        return
+    if life.engine.journal.failure is not None or len(life.after) != life.engine.journal.last_seq:
+        return
+    waiting = {signal.number for line in life.engine.signals.queue.values() for signal in line}
+    waiting |= life.engine.signals.given.kept.keys()  # owed to a call that an edited program did not ask again: it may yet
+    tellings = _Tellings(life.after)
+    for sent in history.store.signals(history.uid):
+        told = tellings.of.get(sent.number, [])
+        if sent.number in waiting:
+            if told and not tellings.over(told[-1], float("inf"), surely=False):
+                yield f"signal {sent.number} was used in row {told[-1][0]} and is handed out again"
+        elif sent.number <= life.engine.signals.heard and (not told or tellings.over(told[-1], float("inf"), surely=True)):
+            yield f"signal {sent.number} was sent, nobody used it, and it is not in the queue"

@@ -1,0 +1,1 @@
+"""Bytes that must last: content-addressed blobs, folders and object stores."""
