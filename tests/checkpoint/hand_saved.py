@@ -16,15 +16,16 @@ from typing import Any
 import numpy as np
 
 from headway.checkpoint.catalog.listing import newest
-from headway.checkpoint.catalog.manifest import Head, Manifest, Object, block_hashes, block_nbytes
-from headway.checkpoint.catalog.stored import read_segment
+from headway.checkpoint.files.file_layout import FileImage, lay_out
+from headway.checkpoint.files.manifest import Head, Manifest, Object, block_hashes, block_nbytes
+from headway.checkpoint.files.stored import read_segment
 from headway.checkpoint.helper.client import Begun, HelperClient
 from headway.checkpoint.helper.messages import CommitPlan, Durable, Failed, Happened, PlannedFragment, WriterPlan, Written
 from headway.checkpoint.layout.boxes import Box, whole
 from headway.checkpoint.layout.dtypes import code_of, raw_dtype
-from headway.checkpoint.save.file_layout import FileImage, lay_out
+from headway.checkpoint.layout.pieces import Piece
 from headway.checkpoint.save.snapshot import Item, Snapshot
-from headway.checkpoint.state.inventory import Holding, HostMemory, Piece
+from headway.checkpoint.state.inventory import Holding, HostMemory
 from headway.storage.backend import open_backend
 
 Array = np.ndarray[Any, np.dtype[Any]]

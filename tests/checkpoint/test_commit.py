@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.checkpoint.catalog.manifest import Coverage, Fragment, Object, Segment, SegmentRef, block_nbytes
+from headway.checkpoint.files.coverage import Draft, commit_manifest
+from headway.checkpoint.files.file_layout import lay_out
+from headway.checkpoint.files.manifest import Coverage, Fragment, Object, Segment, SegmentRef, block_nbytes
 from headway.checkpoint.layout.boxes import Box, flat_boxes, whole
 from headway.checkpoint.layout.dtypes import NBYTES
-from headway.checkpoint.save.commit import Draft, commit_manifest
-from headway.checkpoint.save.file_layout import lay_out
 from headway.errors import SaveFailed
 
 OBJECTS = {

@@ -12,10 +12,10 @@ import safetensors.numpy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.checkpoint.catalog.manifest import Object
+from headway.checkpoint.files.file_layout import PAGE, FileImage, key_of, lay_out
+from headway.checkpoint.files.manifest import Object
 from headway.checkpoint.layout.boxes import Box, whole
 from headway.checkpoint.layout.dtypes import NBYTES
-from headway.checkpoint.save.file_layout import PAGE, FileImage, key_of, lay_out
 from headway.errors import UsageError
 
 

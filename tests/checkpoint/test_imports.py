@@ -27,9 +27,10 @@ from roots import Dying
 
 import headway as hw
 from headway.checkpoint.catalog.collect import collect
-from headway.checkpoint.catalog.manifest import Manifest, Object
 from headway.checkpoint.catalog.retention import Keep
-from headway.checkpoint.catalog.stored import read_segment
+from headway.checkpoint.files.manifest import Manifest, Object
+from headway.checkpoint.files.stored import read_segment
+from headway.checkpoint.files.write import Part
 from headway.checkpoint.formats.dcp.importer import import_dcp
 from headway.checkpoint.formats.dcp.universal import import_universal
 from headway.checkpoint.formats.in_place import Found, take_over
@@ -38,7 +39,6 @@ from headway.checkpoint.formats.pickles.torch_places import gather
 from headway.checkpoint.formats.pickles.torch_zip import StoredTensor, Tree, read_torch_file, read_torch_zip
 from headway.checkpoint.layout.boxes import Box
 from headway.checkpoint.load.lazy import open_checkpoint
-from headway.checkpoint.save.write import Part
 from headway.checkpoint.state.tree import decode
 from headway.errors import CheckpointDamaged, HeadwayError, NoCheckpoint, SaveFailed, UsageError
 from headway.storage.backend import Backend, open_backend

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made import Array, Made, blocks_of, make, random_cuts, slices
 
-from headway.checkpoint.catalog.manifest import Coverage, Fragment, Manifest, Object, Segment
+from headway.checkpoint.files.manifest import Coverage, Fragment, Manifest, Object, Segment
 from headway.checkpoint.layout.boxes import Box, whole
 from headway.checkpoint.load.blocks import Contents, Placed
 from headway.checkpoint.load.plan import READ_BYTES, LoadPlan, Want, coalesced, plan_load

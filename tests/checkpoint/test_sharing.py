@@ -11,13 +11,13 @@ import torch
 from gang import Gang
 
 import headway as hw
-from headway.checkpoint.catalog.diff import diff
-from headway.checkpoint.catalog.manifest import Fragment, Object, Segment
 from headway.checkpoint.catalog.retention import Keep
-from headway.checkpoint.catalog.stored import read_segments
+from headway.checkpoint.files.manifest import Fragment, Object, Segment
+from headway.checkpoint.files.stored import read_segments
 from headway.checkpoint.formats.safetensors_files import export_safetensors
 from headway.checkpoint.helper.messages import Still
 from headway.checkpoint.helper.sharing import FILES, Basis, Place, Shelf, lively, places_in, referring
+from headway.checkpoint.load.diff import diff
 from headway.storage.local import LocalBackend
 
 BASE = 300 * 300 * 4

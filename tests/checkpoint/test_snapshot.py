@@ -12,11 +12,12 @@ from hand_saved import Array, holding_of, items_of, object_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from headway.checkpoint.files.file_layout import FileImage, lay_out
 from headway.checkpoint.layout.boxes import Box, whole
-from headway.checkpoint.save.file_layout import FileImage, lay_out
+from headway.checkpoint.layout.pieces import Piece
 from headway.checkpoint.save.guard import StepGuard
 from headway.checkpoint.save.snapshot import SLICE_BYTES, Item, Snapshot, slices
-from headway.checkpoint.state.inventory import Holding, HostMemory, Piece
+from headway.checkpoint.state.inventory import Holding, HostMemory
 from headway.errors import SaveFailed
 
 

@@ -11,10 +11,11 @@ import pytest
 import safetensors.numpy
 from hand_saved import files_of, read_back
 
-from headway.checkpoint.catalog.manifest import Object
+from headway.checkpoint.catalog.commit import commit
+from headway.checkpoint.files.coverage import Draft
+from headway.checkpoint.files.manifest import Object
+from headway.checkpoint.files.write import Part, put_segment, write_segment
 from headway.checkpoint.layout.boxes import Box, whole
-from headway.checkpoint.save.commit import Draft
-from headway.checkpoint.save.write import Part, commit, put_segment, write_segment
 from headway.errors import UsageError
 from headway.storage.backend import DataWriter
 from headway.storage.local import LocalBackend

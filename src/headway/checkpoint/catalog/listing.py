@@ -12,9 +12,9 @@ from collections.abc import Callable
 
 import msgspec
 
-from headway.checkpoint.catalog.manifest import ROOT_NAME, STEPS, Manifest
 from headway.checkpoint.catalog.metrics import BEST, best, parse_best, with_metrics
-from headway.checkpoint.catalog.stored import read_head, read_manifest, read_segment
+from headway.checkpoint.files.manifest import ROOT_NAME, STEPS, Manifest
+from headway.checkpoint.files.stored import read_head, read_manifest, read_segment
 from headway.errors import CheckpointDamaged, NoCheckpoint, UsageError
 from headway.storage.backend import Backend
 

@@ -15,13 +15,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-from headway.checkpoint.catalog.manifest import BLOCK_BYTES, Object
+from headway.checkpoint.files.file_layout import lay_out
+from headway.checkpoint.files.manifest import BLOCK_BYTES, Object
 from headway.checkpoint.layout.boxes import Box, strides_of, whole
 from headway.checkpoint.layout.dtypes import raw_dtype
 from headway.checkpoint.load.blocks import Block, Contents, Placed
 from headway.checkpoint.load.plan import Read
 from headway.checkpoint.load.reading import Source, check, open_source, read_fully
-from headway.checkpoint.save.file_layout import lay_out
 from headway.errors import CheckpointDamaged
 from headway.storage.backend import Backend
 from headway.storage.files import Temporary, reserve, trouble, write_small

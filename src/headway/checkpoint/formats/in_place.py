@@ -21,12 +21,13 @@ from typing import NamedTuple
 
 import xxhash
 
+from headway.checkpoint.catalog.commit import commit
 from headway.checkpoint.catalog.leases import saving
-from headway.checkpoint.catalog.manifest import BLOCK_BYTES, Fragment, Json, Manifest, Object, Segment, block_nbytes, folder_of
+from headway.checkpoint.files.coverage import Draft
+from headway.checkpoint.files.manifest import BLOCK_BYTES, Fragment, Json, Manifest, Object, Segment, block_nbytes, folder_of
+from headway.checkpoint.files.write import Part, put_segment, write_segment
 from headway.checkpoint.layout.boxes import Box
 from headway.checkpoint.layout.dtypes import NBYTES
-from headway.checkpoint.save.commit import Draft
-from headway.checkpoint.save.write import Part, commit, put_segment, write_segment
 from headway.errors import CheckpointDamaged, UsageError
 from headway.storage.backend import Backend
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from headway.checkpoint.catalog.manifest import Head, Json, Object, Phase
+from headway.checkpoint.files.manifest import Head, Json, Object, Phase
 from headway.checkpoint.layout.boxes import Box
 from headway.errors import CheckpointConflict, CheckpointError, NoCheckpoint, SaveFailed, StoreFull
 

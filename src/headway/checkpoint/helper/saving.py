@@ -16,12 +16,12 @@ from typing import NamedTuple
 import msgspec
 import xxhash
 
-from headway.checkpoint.catalog.manifest import Fragment, Phase, Segment, SegmentRef, block_hashes, block_nbytes, folder_of, seal
-from headway.checkpoint.helper.failpoints import reach
+from headway.checkpoint.files.manifest import Fragment, Phase, Segment, SegmentRef, block_hashes, block_nbytes, folder_of, seal
+from headway.checkpoint.files.write import Part, put_segment, write_segment
 from headway.checkpoint.helper.messages import Still, WriterPlan, Written
 from headway.checkpoint.helper.sharing import Basis, Place, lively, referring
 from headway.checkpoint.layout.dtypes import NBYTES
-from headway.checkpoint.save.write import Part, put_segment, write_segment
+from headway.checkpoint.process.failpoints import reach
 from headway.errors import HeadwayError, SaveFailed
 from headway.storage.backend import Backend, DataWriter
 

@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from headway.checkpoint.catalog.leases import reading
 from headway.checkpoint.catalog.listing import newest
-from headway.checkpoint.catalog.manifest import Fragment, Segment, folder_of
-from headway.checkpoint.catalog.stored import read_manifest, read_segments
+from headway.checkpoint.files.manifest import Fragment, Segment, folder_of
+from headway.checkpoint.files.stored import read_manifest, read_segments
 from headway.checkpoint.helper.messages import Still
 from headway.errors import CheckpointError
 from headway.storage.backend import Backend

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import NamedTuple
 
-from headway.checkpoint.catalog.manifest import Fragment, Manifest, Object, Segment, block_nbytes
+from headway.checkpoint.files.manifest import Fragment, Manifest, Object, Segment, block_nbytes
 from headway.checkpoint.layout.boxes import Box, flat_boxes, overlap, strides_of, whole
 from headway.checkpoint.layout.dtypes import NBYTES
 from headway.errors import CheckpointDamaged, CheckpointMismatch

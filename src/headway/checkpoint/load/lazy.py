@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from headway.checkpoint.catalog.manifest import Json, Manifest, Segment
+from headway.checkpoint.files.manifest import Json, Manifest, Segment
 from headway.checkpoint.layout.boxes import Box
 from headway.checkpoint.layout.dtypes import NBYTES, as_tensor, numpy_dtype, raw_dtype
-from headway.checkpoint.layout.selection import listed
+from headway.checkpoint.layout.names import listed
 from headway.checkpoint.load.blocks import Block, Contents, Placed
 from headway.checkpoint.load.plan import Read
 from headway.checkpoint.load.reading import check, open_source

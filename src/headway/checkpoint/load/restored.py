@@ -7,8 +7,9 @@ from typing import Any
 
 import msgspec
 
-from headway.checkpoint.catalog.manifest import Manifest
-from headway.checkpoint.layout.selection import Selection, listed
+from headway.checkpoint.files.manifest import Manifest
+from headway.checkpoint.layout.names import listed
+from headway.checkpoint.state.selection import Selection
 from headway.errors import CheckpointMismatch
 
 _SHOWN = 3

@@ -14,9 +14,10 @@ import numpy as np
 
 from headway.checkpoint.layout.boxes import Box
 from headway.checkpoint.layout.dtypes import raw_dtype
+from headway.checkpoint.layout.pieces import Piece
 from headway.checkpoint.load.blocks import Block, Contents
 from headway.checkpoint.load.plan import Fill, Read
-from headway.checkpoint.state.inventory import Holding, Memory, Piece
+from headway.checkpoint.state.inventory import Holding, Memory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

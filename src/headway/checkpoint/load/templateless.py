@@ -11,11 +11,11 @@ import sys
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from headway.checkpoint.catalog.manifest import Manifest
+from headway.checkpoint.files.manifest import Manifest
 from headway.checkpoint.layout.placing import Place, Placer
-from headway.checkpoint.layout.selection import Select
 from headway.checkpoint.state.inventory import Inventory
 from headway.checkpoint.state.inventory_builder import Saved, Taking, fresh
+from headway.checkpoint.state.selection import Select
 from headway.checkpoint.state.sources import local_of
 from headway.checkpoint.state.tree import decode, references
 from headway.errors import UsageError

@@ -27,18 +27,18 @@ import xxhash
 
 from headway import events
 from headway.checkpoint.catalog.head import followed, see_head
-from headway.checkpoint.catalog.manifest import Head, Json, Object
-from headway.checkpoint.collective import together
+from headway.checkpoint.files.file_layout import SaveImage, lay_out_save
+from headway.checkpoint.files.manifest import Head, Json, Object
 from headway.checkpoint.helper.client import Begun, HelperClient
 from headway.checkpoint.helper.messages import CommitPlan, Durable, Failed, Happened, PlannedFragment, Still, WriterPlan, Written
 from headway.checkpoint.layout.boxes import Box
 from headway.checkpoint.layout.declared import Layout
 from headway.checkpoint.layout.dtypes import NBYTES
-from headway.checkpoint.monitor import Listener, Monitor
-from headway.checkpoint.patience import Patience
-from headway.checkpoint.ranks import Ranks
+from headway.checkpoint.process.collective import all_or_none
+from headway.checkpoint.process.monitor import Listener, Monitor
+from headway.checkpoint.process.patience import Patience
+from headway.checkpoint.process.ranks import Ranks
 from headway.checkpoint.save.expected import LEAST_BYTES, Expected
-from headway.checkpoint.save.file_layout import SaveImage, lay_out_save
 from headway.checkpoint.save.guard import StepGuard
 from headway.checkpoint.save.plan import SavePlan, Table, plan_save, table_of
 from headway.checkpoint.save.replicas import Agreement, warning
@@ -240,7 +240,7 @@ class Saver:
                 word = _Word(step, secrets.token_hex(6), table, taken[0].values, self._full(), lost)
                 return msgspec.msgpack.encode(word)  # a string or a number may have no form in it
 
-        words = [_decode_word(said) for said in together(self._ranks, say)]
+        words = [_decode_word(said) for said in all_or_none(self._ranks, say)]
         for rank, word in enumerate(words):
             if word.step != step:
                 raise CheckpointMismatch(f"rank {rank} saves step {word.step}, rank {self._ranks.rank} step {step}")
@@ -373,7 +373,7 @@ class Saver:
             return b""
 
         try:
-            together(self._ranks, begin)
+            all_or_none(self._ranks, begin)
         except BaseException as error:  # of the ranks' own kind too: another one may have died meanwhile
             for each in begun:
                 each.abandon(str(error) or repr(error))

@@ -23,12 +23,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import xxhash
 
-from headway.checkpoint.catalog.manifest import Phase
-from headway.checkpoint.helper.failpoints import reach
+from headway.checkpoint.files.manifest import Phase
 from headway.checkpoint.layout.boxes import Box
 from headway.checkpoint.layout.dtypes import NBYTES, raw_dtype
+from headway.checkpoint.layout.pieces import Piece
+from headway.checkpoint.process.failpoints import reach
 from headway.checkpoint.save.sample import Spread, sample, sample_of_copy, spread
-from headway.checkpoint.state.inventory import Holding, Piece
+from headway.checkpoint.state.inventory import Holding
 from headway.errors import SaveFailed
 
 SLICE_BYTES = 16 << 20

@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from headway.checkpoint.catalog.manifest import Json, Kind, Object
+from headway.checkpoint.files.manifest import Json, Kind, Object
 from headway.checkpoint.layout.dtypes import numpy_dtype, torch_dtype
+from headway.checkpoint.layout.pieces import Piece
 from headway.checkpoint.layout.placing import Place, Placer
 from headway.checkpoint.state.alike import alike, classes_for
-from headway.checkpoint.state.inventory import Holding, Inventory, Piece
+from headway.checkpoint.state.inventory import Holding, Inventory
 from headway.checkpoint.state.sources import Local, is_array, is_numpy_scalar, is_tensor, local_of, torch_loaded
 from headway.checkpoint.state.tree import decode, encode, references
 from headway.errors import CheckpointMismatch, LayoutError, UsageError

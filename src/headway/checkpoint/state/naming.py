@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from typing import Any
 
-from headway.checkpoint.catalog.manifest import Object
+from headway.checkpoint.files.manifest import Object
 from headway.checkpoint.layout.declared import Layout
 from headway.checkpoint.layout.placing import Placer
 from headway.checkpoint.state.inventory import Inventory

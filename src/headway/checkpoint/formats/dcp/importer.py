@@ -15,7 +15,8 @@ from typing import Any, BinaryIO, NamedTuple
 
 import msgspec
 
-from headway.checkpoint.catalog.manifest import Json, Manifest, Object
+from headway.checkpoint.files.manifest import Json, Manifest, Object
+from headway.checkpoint.files.write import Part
 from headway.checkpoint.formats.dcp.names import headway_names
 from headway.checkpoint.formats.dcp.paths import LAYOUT, odd_paths
 from headway.checkpoint.formats.in_place import Found, Place, take_over
@@ -24,7 +25,6 @@ from headway.checkpoint.formats.pickles.torch_places import array_part, gather, 
 from headway.checkpoint.formats.pickles.torch_zip import DTYPES, StoredTensor, check_record, read_torch_zip
 from headway.checkpoint.layout.boxes import Box, whole
 from headway.checkpoint.layout.dtypes import code_of, numpy_dtype
-from headway.checkpoint.save.write import Part
 from headway.checkpoint.state.tree import encode
 from headway.errors import CheckpointDamaged, NoCheckpoint, UsageError
 from headway.storage.backend import Backend

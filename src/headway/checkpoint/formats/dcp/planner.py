@@ -40,19 +40,21 @@ from torch.distributed.checkpoint.planner import WriteItemType as Kind
 from torch.distributed.checkpoint.storage import StorageReader, StorageWriter, WriteResult
 from torch.futures import Future
 
+from headway.checkpoint.catalog.commit import commit
 from headway.checkpoint.catalog.leases import reading, saving
 from headway.checkpoint.catalog.listing import find, newest
-from headway.checkpoint.catalog.manifest import Json, Manifest, Object, Segment, SegmentRef, folder_of, sealed_hash, unseal
-from headway.checkpoint.catalog.stored import read_manifest, read_segment
+from headway.checkpoint.files.coverage import Draft
+from headway.checkpoint.files.manifest import Json, Manifest, Object, Segment, SegmentRef, folder_of, sealed_hash, unseal
+from headway.checkpoint.files.stored import read_manifest, read_segment
+from headway.checkpoint.files.write import Part, put_segment, write_segment
 from headway.checkpoint.formats.dcp.paths import LAYOUT, odd_paths, path_of
 from headway.checkpoint.formats.pickles.torch_places import array_part, gather, to_json
 from headway.checkpoint.formats.pickles.torch_zip import read_torch_zip
 from headway.checkpoint.layout.boxes import Box, whole
 from headway.checkpoint.layout.dtypes import code_of, torch_dtype
+from headway.checkpoint.layout.pieces import Piece
 from headway.checkpoint.load.loader import load
-from headway.checkpoint.save.commit import Draft
-from headway.checkpoint.save.write import Part, commit, put_segment, write_segment
-from headway.checkpoint.state.inventory import Holding, Inventory, Piece
+from headway.checkpoint.state.inventory import Holding, Inventory
 from headway.checkpoint.state.torch.tensors import TorchMemory
 from headway.checkpoint.state.tree import decode, references
 from headway.errors import CheckpointConflict, CheckpointDamaged, NoCheckpoint, SaveFailed, UsageError

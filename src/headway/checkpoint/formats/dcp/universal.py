@@ -15,12 +15,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from headway.checkpoint.catalog.manifest import Json, Kind, Manifest, Object
+from headway.checkpoint.files.manifest import Json, Kind, Manifest, Object
+from headway.checkpoint.files.write import Part
 from headway.checkpoint.formats.in_place import Found, Place, take_over
 from headway.checkpoint.formats.pickles.torch_places import kept
 from headway.checkpoint.formats.pickles.torch_zip import StoredTensor, check_record, read_torch_file
 from headway.checkpoint.layout.boxes import Box, whole
-from headway.checkpoint.save.write import Part
 from headway.errors import CheckpointDamaged, NoCheckpoint, UsageError
 from headway.storage.backend import Backend
 

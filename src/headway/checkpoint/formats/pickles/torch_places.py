@@ -6,12 +6,12 @@ import math
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from headway.checkpoint.catalog.manifest import Json, Object
+from headway.checkpoint.files.manifest import Json, Object
+from headway.checkpoint.files.write import Part
 from headway.checkpoint.formats.in_place import Place
 from headway.checkpoint.formats.pickles.torch_zip import StoredTensor, Tree
 from headway.checkpoint.layout.boxes import Box, whole
 from headway.checkpoint.layout.dtypes import NBYTES, code_of, raw_dtype
-from headway.checkpoint.save.write import Part
 from headway.checkpoint.state.sources import is_array, is_numpy_scalar
 from headway.checkpoint.state.tree import encode
 from headway.errors import CheckpointDamaged

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from headway.checkpoint.catalog.manifest import Object
+from headway.checkpoint.files.manifest import Object
 from headway.checkpoint.layout.boxes import Box, whole
 from headway.checkpoint.layout.dtypes import NBYTES, stored_as
 from headway.errors import UsageError

@@ -1,7 +1,7 @@
-"""Writes a checkpoint from this process, synchronously: for imports and for programs that bring their own saving.
+"""Writes data files and their segments from this process, synchronously: for imports and for programs that bring their own saving.
 
-`hw.Checkpoints.save` does not come here: it copies into shared memory and lets its helper process write. Both make the same files
-in the same order (data, sealed segments, manifest, HEAD); `commit` proves the coverage of both, `head` says which is the newest.
+`hw.Checkpoints.save` copies into shared memory and lets its helper process write. Both make the same files in the same order (data,
+sealed segments, manifest, HEAD).
 """
 
 from __future__ import annotations
@@ -10,15 +10,11 @@ import mmap
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import msgspec
 import xxhash
 
-from headway.checkpoint.catalog.head import followed, move_head, see_head
-from headway.checkpoint.catalog.manifest import (
-    ROOT_NAME,
+from headway.checkpoint.files.file_layout import FileImage, lay_out
+from headway.checkpoint.files.manifest import (
     Fragment,
-    Head,
-    Manifest,
     Object,
     Segment,
     SegmentRef,
@@ -28,8 +24,6 @@ from headway.checkpoint.catalog.manifest import (
     sealed_hash,
 )
 from headway.checkpoint.layout.boxes import Box
-from headway.checkpoint.save.commit import Draft, commit_manifest
-from headway.checkpoint.save.file_layout import FileImage, lay_out
 from headway.errors import UsageError
 from headway.storage.backend import Backend, DataWriter
 
@@ -80,23 +74,6 @@ def put_segment(backend: Backend, folder: str, segment: Segment) -> SegmentRef:
     file = f"{folder}/{segment.writer}.json"
     backend.put(file, sealed)
     return SegmentRef(file, sealed_hash(sealed), segment.nbytes)
-
-
-def commit(backend: Backend, draft: Draft, segments: Sequence[tuple[SegmentRef, Segment]]) -> Manifest:
-    """Make it a checkpoint, the newest one of this root. Its serial number is given here, and its parent if it has none.
-
-    Raises:
-        SaveFailed: the segments don't hold every object exactly once.
-        CheckpointConflict: somebody else committed at the same moment. The checkpoint is there, but is not the newest.
-    """
-    seen = see_head(backend)
-    basis = followed(backend, seen)
-    if basis is not None:
-        draft = msgspec.structs.replace(draft, parent=draft.parent or basis.id)
-    manifest = commit_manifest(segments, msgspec.structs.replace(draft, serial=basis.serial + 1 if basis is not None else 1))
-    backend.put(f"{manifest.folder}/{ROOT_NAME}", seal(manifest))
-    move_head(backend, seen, basis, Head(manifest.id, manifest.step, manifest.serial))
-    return manifest
 
 
 def raw_bytes(data: Data) -> memoryview:
