@@ -30,7 +30,7 @@ def segment(
 ) -> tuple[SegmentRef, Segment]:
     image = lay_out([(name, objects[name], box) for name, box in boxes], "id")
     fragments = []
-    for entry in image.entries:
+    for entry in image.fragments:
         blocks = -(-entry.nbytes // block_nbytes(entry.box.extent, entry.itemsize))
         fragments.append(Fragment(entry.name, *entry.box, entry.start, "0" * 32 * blocks))
     fields = {"nbytes": image.nbytes, "fragments": tuple(fragments), **changes}

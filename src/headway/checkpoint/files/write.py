@@ -19,7 +19,6 @@ from headway.checkpoint.files.manifest import (
     Segment,
     SegmentRef,
     block_hashes,
-    block_nbytes,
     seal,
     sealed_hash,
 )
@@ -35,8 +34,8 @@ if TYPE_CHECKING:
 _BUFFER = 8 << 20  # a multiple of the backend's 1 MiB
 
 
-class Part(NamedTuple):
-    """One box of one object, and its elements in row-major order: an array, or what makes it when its turn comes."""
+class FragmentData(NamedTuple):
+    """A box of an object that is to be written, and its elements in row-major order: an array, or what makes it when asked."""
 
     name: str
     object: Object
@@ -44,7 +43,7 @@ class Part(NamedTuple):
     data: Data | Callable[[], Data]
 
 
-def write_segment(backend: Backend, folder: str, writer: str, parts: Iterable[Part], id: str) -> Segment:
+def write_segment(backend: Backend, folder: str, writer: str, parts: Iterable[FragmentData], id: str) -> Segment:
     """Write one data file, durably, and return what its segment file has to say (`put_segment`).
 
     Holds one part's elements and 8 MiB at a time. Where it raises, no file is left behind.
@@ -88,13 +87,12 @@ def _write(writing: DataWriter, image: FileImage, data: dict[tuple[str, Box], Da
     fragments = []
     with _Aligned(writing, image.nbytes) as out:
         out.put(memoryview(image.header))
-        for entry in image.entries:
-            source = data[entry.name, entry.box]
+        for each in image.fragments:
+            source = data[each.name, each.box]
             raw = raw_bytes(source() if callable(source) else source)
-            if raw.nbytes != entry.nbytes:
-                raise UsageError(f"{entry.name}{entry.box}: {raw.nbytes} bytes were given, it has {entry.nbytes}")
-            hashes = block_hashes(raw, block_nbytes(entry.box.extent, entry.itemsize))
-            fragments.append(Fragment(entry.name, entry.box.offset, entry.box.extent, entry.start, hashes))
+            if raw.nbytes != each.nbytes:
+                raise UsageError(f"{each.name}{each.box}: {raw.nbytes} bytes were given, it has {each.nbytes}")
+            fragments.append(each.hashed(block_hashes(raw, each.block_nbytes)))
             out.put(raw)
     return fragments
 

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import msgspec
 
 from headway.checkpoint.layout.boxes import Box
-from headway.checkpoint.load.blocks import Block, Contents, Placed
+from headway.checkpoint.load.blocks import Block, Contents, StoredFragment
 from headway.checkpoint.state.inventory import Inventory
 from headway.errors import CheckpointMismatch
 
@@ -291,7 +291,7 @@ def _doubtful_ties(contents: Contents, wants: Sequence[Want]) -> tuple[tuple[str
     return tuple(ties)
 
 
-def _hashes(parts: Sequence[Placed]) -> set[tuple[Box, str]]:
+def _hashes(parts: Sequence[StoredFragment]) -> set[tuple[Box, str]]:
     return {(part.box, part.hashes) for part in parts}
 
 

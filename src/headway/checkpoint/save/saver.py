@@ -30,7 +30,7 @@ from headway.checkpoint.catalog.head import followed, see_head
 from headway.checkpoint.files.file_layout import SaveImage, lay_out_save
 from headway.checkpoint.files.manifest import Head, Json, Object
 from headway.checkpoint.helper.client import Begun, HelperClient
-from headway.checkpoint.helper.messages import CommitPlan, Durable, Failed, Happened, PlannedFragment, Still, WriterPlan, Written
+from headway.checkpoint.helper.messages import CommitPlan, Durable, Failed, Happened, WriterPlan, Written
 from headway.checkpoint.layout.boxes import Box
 from headway.checkpoint.layout.declared import Layout
 from headway.checkpoint.layout.dtypes import NBYTES
@@ -43,7 +43,7 @@ from headway.checkpoint.save.guard import StepGuard
 from headway.checkpoint.save.plan import SavePlan, Table, plan_save, table_of
 from headway.checkpoint.save.replicas import Agreement, warning
 from headway.checkpoint.save.skipped import Missed, Told, mark_of, named
-from headway.checkpoint.save.snapshot import Item, Snapshot
+from headway.checkpoint.save.snapshot import Copy, Snapshot
 from headway.checkpoint.state.inventory import Inventory
 from headway.checkpoint.state.naming import take
 from headway.errors import CheckpointError, CheckpointMismatch, SaveFailed, StoreFull, UsageError
@@ -350,17 +350,11 @@ class Saver:
             writer=writers[self._ranks.rank],
             nbytes=image.nbytes,
             header_nbytes=len(image.file.header),
-            fragments=tuple(
-                PlannedFragment(entry.name, entry.box.offset, entry.box.extent, entry.start, entry.nbytes, entry.itemsize)
-                for entry in image.file.entries
-            ),
+            fragments=image.file.fragments,
             commit=commit,
             deadline_s=self._deadline_s,
             file_nbytes=image.file.nbytes,
-            still=tuple(
-                Still(entry.name, plan.objects[entry.name], entry.box.offset, entry.box.extent, entry.start, entry.nbytes)
-                for entry in image.still
-            ),
+            still=image.still,
             share=self._share,
         )
         begun: list[Begun] = []
@@ -392,7 +386,7 @@ class Saver:
             self._knows_head = True
         return self._basis
 
-    def _copy(self, flight: _Flight, items: list[Item], image: SaveImage) -> None:
+    def _copy(self, flight: _Flight, items: list[Copy], image: SaveImage) -> None:
         begun = flight.begun
         assert begun is not None
 
@@ -541,13 +535,13 @@ class Saver:
         self._unsaid.append(f"step {missed.step}, the last that was to be saved, was not: {why}")
 
 
-def _items(inventory: Inventory, image: SaveImage) -> list[Item]:
+def _items(inventory: Inventory, image: SaveImage) -> list[Copy]:
     """Where what goes into the buffer is in this process's memory."""
     held = {holding.name: holding for holding in inventory.holdings}
-    items: list[Item] = []
-    for entry in image.entries:
-        if entry.nbytes:
-            holding = held[entry.name]
-            piece = next(piece for piece in holding.pieces if piece.box.holds(entry.box))
-            items.append(Item(holding, piece.narrow(entry.box), entry.start))
+    items: list[Copy] = []
+    for fragment in image.fragments:
+        if fragment.nbytes:
+            holding = held[fragment.name]
+            piece = next(piece for piece in holding.pieces if piece.box.holds(fragment.box))
+            items.append(Copy(holding, piece.narrow(fragment.box), fragment.start))
     return items
