@@ -170,12 +170,12 @@ def test_all_that_does_not_fit_is_named_at_once(small: Made) -> None:
     assert "checkpoint 6a1f of step 7" in text
     assert "w is F64 [3, 5] in the state and F64 [3, 4] in the checkpoint" in text
     assert "b is F32 [4] in the state and F64 [4] in the checkpoint" in text
-    assert "new is in the state (F64 [2]) and not in the checkpoint" in text
+    assert "new is in the state (F64 [2]), but not in the checkpoint" in text
     assert text.count("\n") == 4
 
 
 def test_a_tensor_that_the_state_does_not_have_is_not_ignored(small: Made) -> None:
-    with pytest.raises(CheckpointMismatch, match=r"b is in the checkpoint \(F64 \[4\]\) and not in the state"):
+    with pytest.raises(CheckpointMismatch, match=r"b is in the checkpoint \(F64 \[4\]\), but not in the state"):
         plan_alone(small, wanted("w", small.arrays["w"]))
 
 

@@ -41,7 +41,7 @@ from headway.checkpoint.layout.declared import Layout
 from headway.checkpoint.load.lazy import OpenCheckpoint, open_checkpoint
 from headway.checkpoint.load.loader import load
 from headway.checkpoint.load.restored import Restored as Restored
-from headway.checkpoint.load.restored import fit
+from headway.checkpoint.load.restored import find_loadable
 from headway.checkpoint.load.templateless import Arrays, Whole
 from headway.checkpoint.load.verify import Report, verify
 from headway.checkpoint.process.collective import all_or_none
@@ -50,8 +50,9 @@ from headway.checkpoint.process.patience import Patience
 from headway.checkpoint.process.ranks import Ranks, ranks_here
 from headway.checkpoint.save.saver import DEADLINE_S, Save, Saver
 from headway.checkpoint.state.copies import refuse_copies, refuse_unwritable_arrays
+from headway.checkpoint.state.fit import Stored, find_unclaimed, refuse
 from headway.checkpoint.state.inventory import Inventory
-from headway.checkpoint.state.naming import claimed, refuse_half_a_part, refuse_unclaimed, take_for_load
+from headway.checkpoint.state.naming import claimed, refuse_half_a_part, take_for_load
 from headway.checkpoint.state.selection import Chosen, Selection
 from headway.errors import CheckpointDamaged, CheckpointMismatch, Interrupted, NoCheckpoint, UsageError
 from headway.storage.backend import open_backend
@@ -488,6 +489,7 @@ class Checkpoints:
                         strict=strict,
                         rank=ranks.rank,
                         ranks=ranks.size,
+                        label=manifest.label,
                     )
                 )
                 if fresh:
@@ -500,11 +502,12 @@ class Checkpoints:
             names: set[str] = set().union(*(each.claimed for each in wanted))
             declined: set[str] = set().union(*(each.declined for each in wanted))
             if asked.strict and asked.selection.everything and into is not None:
-                refuse_unclaimed(manifest.objects, manifest.values, names | declined)
+                stored = Stored.of(manifest)
+                refuse(stored, find_unclaimed(stored, names | declined))
                 if layout is not None:
                     layout.check_rules(manifest.objects)
             missing = {name: kind for each in wanted for name, kind in each.missing.items()}
-            met = fit(manifest, names, missing, asked.selection, into)
+            met = find_loadable(manifest, names, missing, asked.selection, into)
             for why in dict.fromkeys(inventories[0].declined.values()):
                 warnings.warn(why, RuntimeWarning, stacklevel=4)
             parts = sorted({name.partition(".")[0] for name in missing}) if fresh else met.untouched

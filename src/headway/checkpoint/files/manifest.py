@@ -162,6 +162,11 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
         return folder_of(self.step, self.id)
 
     @property
+    def label(self) -> str:
+        """What messages call it."""
+        return f"checkpoint {self.id} of step {self.step}"
+
+    @property
     def nbytes(self) -> int:
         """Bytes of all objects, tied ones once."""
         return sum(each.nbytes for each in self.objects.values() if not each.alias_of)

@@ -139,7 +139,7 @@ class Contents:
     def __init__(self, manifest: Manifest, segments: Sequence[Segment]) -> None:
         self.manifest = manifest
         self.segments = tuple(segments)
-        self.label = f"checkpoint {manifest.id} of step {manifest.step}"
+        self.label = manifest.label
         self._fragments: dict[str, list[tuple[int, int]]] = {}
         for number, segment in enumerate(self.segments):
             for at, fragment in enumerate(segment.fragments):

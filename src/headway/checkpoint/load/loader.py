@@ -28,12 +28,13 @@ from headway.checkpoint.load.blocks import Contents
 from headway.checkpoint.load.diff import compare
 from headway.checkpoint.load.lazy import OpenCheckpoint
 from headway.checkpoint.load.overlap import agree, overlaps
-from headway.checkpoint.load.plan import READ_BYTES, SHOWN, RankPlan, Read, Select, Want, plan_load, wants_of
+from headway.checkpoint.load.plan import READ_BYTES, RankPlan, Read, Select, Want, plan_load, wants_of
 from headway.checkpoint.load.reading import Ranges, Spool, Spooled, check, each, in_a_row, open_source, split
 from headway.checkpoint.load.scatter import Scatter
 from headway.checkpoint.process.collective import all_or_none
 from headway.checkpoint.process.failpoints import reach
 from headway.checkpoint.process.ranks import Alone, Ranks
+from headway.checkpoint.state.fit import Stored, find_misfits, refuse
 from headway.checkpoint.state.inventory import Inventory
 from headway.errors import CheckpointMismatch
 from headway.storage.backend import Backend
@@ -242,12 +243,8 @@ class _Job:
         ids = sorted({hello.checkpoint for hello in hellos})
         if len(ids) > 1:
             raise CheckpointMismatch(f"the ranks load different checkpoints: {', '.join(ids)}. Give all of them the same step")
-        missing = sorted(name for name in self._inventory.values if self._select(name) and name not in manifest.values)
-        if missing:
-            raise CheckpointMismatch(
-                f"{self._contents.label} does not have these values of the state: {', '.join(missing[:SHOWN])}"
-                f"{f' and {len(missing) - SHOWN} more' if len(missing) > SHOWN else ''}. Nothing was changed"
-            )
+        stored = Stored.of(manifest)
+        refuse(stored, find_misfits(stored, (), filter(self._select, self._inventory.values)))
 
     def _compare_ties(self, plan: RankPlan) -> None:
         """A tie of the state must not hide that the checkpoint has two different arrays, of which one would be dropped."""

@@ -31,8 +31,9 @@ from headway.checkpoint.layout.dtypes import torch_dtype
 from headway.checkpoint.layout.placing import Place
 from headway.checkpoint.layout.sharding import full
 from headway.checkpoint.state.alike import alike, classes_for
+from headway.checkpoint.state.fit import Values
 from headway.checkpoint.state.flat import hold_range
-from headway.checkpoint.state.inventory_builder import Member, Taking, Values
+from headway.checkpoint.state.inventory_builder import Member, Taking
 from headway.checkpoint.state.sources import Local, local_of
 from headway.checkpoint.state.torch.optim_own import put_own_state
 from headway.checkpoint.state.tree import decode, encode
