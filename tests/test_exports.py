@@ -13,6 +13,7 @@ from headway import errors
 
 NAMES = [
     "CallView",
+    "Collection",
     "FailedAttempt",
     "Handle",
     "Happened",
@@ -22,6 +23,7 @@ NAMES = [
     "Retry",
     "RunSummary",
     "RunView",
+    "Snapshot",
     "Settled",
     "SqliteStore",
     "Task",
@@ -34,6 +36,7 @@ NAMES = [
     "cancel",
     "charge",
     "checkpoints",
+    "collection",
     "deadline",
     "events",
     "fork",
