@@ -5,7 +5,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 from bugs import BUGS, KNOWN, QUICK
-from seeded import Bug, Caught, Stale, bug, hunt, patched
+from seeded import Bug, Caught, hunt, stale
 
 WORKERS = 2
 
@@ -47,24 +47,7 @@ def test_a_seeded_bug_is_caught(seeded, hunts):
 
 
 def test_every_seeded_bug_is_one_of_the_code_as_it_is():
-    stale = []
-    for seeded in KNOWN:
-        try:
-            patched(seeded)
-        except Stale as gone:
-            stale.append(str(gone))
-    assert not stale, "\n\n".join(stale)
+    assert not (reasons := stale(KNOWN)), "\n\n".join(reasons)
     assert len({seeded.name for seeded in KNOWN}) == len(KNOWN)
     assert len(BUGS) >= 50
     assert {seeded.name for seeded in BUGS} >= set(QUICK)
-
-
-def test_a_seeded_bug_whose_code_is_gone_is_named_and_not_hunted():
-    gone = bug("nobody feeds the cat", "engine/engine.py", "feed(cat)", "pass")
-    with pytest.raises(Stale, match=r"'nobody feeds the cat': its text occurs 0 times in engine/engine\.py"):
-        hunt(gone)
-
-
-def test_a_text_that_occurs_twice_is_no_seeded_bug():
-    with pytest.raises(Stale, match=r"occurs \d+ times"):
-        patched(bug("it is not said which", "engine/engine.py", "call._state", "None"))
