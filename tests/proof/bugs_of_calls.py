@@ -79,7 +79,7 @@ BRANCHES: tuple[Bug, ...] = (
         "Siblings.place",
         "self._kept.note(place)",
         "pass",
-        tests="program/test_branches.py",
+        tests="program/test_branches.py::test_the_next_attempt_tells_each_branch_what_the_last_one_told_it",
     ),
     bug(
         "a fork knows how attempts failed after the call that it finds out again",
@@ -100,14 +100,14 @@ BRANCHES: tuple[Bug, ...] = (
         "fork_rows.keep",
         "_only_its_place(row)",
         "False",
-        tests="program/test_branches.py",
+        tests="program/test_branches.py::test_a_fork_at_one_of_equal_calls_leaves_the_others_to_their_branches",
     ),
     bug(
         "that a branch was given the recorded call of another is not recorded",
         "Siblings.place",
         "self._record_move(place)",
         "pass",
-        tests="program/test_branches.py",
+        tests="program/test_branches.py::test_what_a_branch_was_given_of_another_it_gets_again",
     ),
 )
 
@@ -117,28 +117,28 @@ CHANGED: tuple[Bug, ...] = (
         "unless_changed",
         "not found",
         "True",
-        tests="sim/test_changed_and_killed.py",
+        tests="sim/test_changed_and_killed.py::test_a_program_ends_alike_wherever_it_is_killed",
     ),
     bug(
         "what a failed attempt has done to its arguments goes unnoticed",
         "Engine.body_ended",
         "not fixed and error is not None",
         "False",
-        tests="sim/test_changed_and_killed.py",
+        tests="sim/test_changed_and_killed.py::test_a_program_ends_alike_wherever_it_is_killed",
     ),
     bug(
         "a change of a result that came by handle goes unnoticed",
         "unless_changed",
         "call._inputs",
         "False",
-        tests="sim/test_changed_and_killed.py",
+        tests="sim/test_changed_and_killed.py::test_a_program_ends_alike_wherever_it_is_killed",
     ),
     bug(
         "what a call with a key of its own has done to its arguments goes unnoticed",
         "Engine.spawn",
         "if spec.key is not None: ...",
         "",
-        tests="sim/test_changed_and_killed.py",
+        tests="sim/test_changed_and_killed.py::test_a_program_ends_alike_wherever_it_is_killed",
     ),
     bug(
         "what a call has changed before it was stopped goes unnoticed",
@@ -211,7 +211,7 @@ REPLAYED: tuple[Bug, ...] = (
         "_race",
         'outcomes.record_decision(call, key, "race", handles.index(winner))',
         "pass",
-        tests="sim/test_exact_moments.py",
+        tests="sim/test_exact_moments.py::test_a_race_that_both_have_ended_has_the_winner_that_was_recorded",
     ),
     bug(
         "who won a race is recorded and not looked up",
@@ -266,21 +266,23 @@ REPLAYED: tuple[Bug, ...] = (
         "Outcomes.decide_until",
         "left_s(until, until - found.at, now)",
         "until - now",
-        tests="sim/test_a_clock_that_is_set.py",
+        tests="sim/test_a_clock_that_is_set.py::"
+        "test_what_was_recorded_before_the_clock_was_set_is_waited_for_no_longer_than_it_was_to_last",
     ),
     bug(
         "a retry is waited for until a clock that was set back has caught up",
         "Admission._resume",
         "left_s(attempt.retry_at, delay, self._engine.wall())",
         "attempt.retry_at - self._engine.wall()",
-        tests="sim/test_a_clock_that_is_set.py",
+        tests="sim/test_a_clock_that_is_set.py::"
+        "test_what_was_recorded_before_the_clock_was_set_is_waited_for_no_longer_than_it_was_to_last",
     ),
     bug(
         "the code in a block hears of its deadline after a crash, and not the block",
         "Deadline.is_about_to_stop",
         "self.expired or self.on_expiry is None or call._scope.deadline is not self or self.left_s > 0",
         "True",
-        tests="sim/test_exact_moments.py",
+        tests="sim/test_exact_moments.py::test_a_block_that_heard_of_its_deadline_hears_of_it_again_and_not_the_code_inside",
     ),
     bug(
         "which signal answered a wait is not recorded",
@@ -305,21 +307,21 @@ REPLAYED: tuple[Bug, ...] = (
         "_sort_out",
         "signals.give_back(call, lost)",
         "",
-        tests="program/test_signals.py",
+        tests="program/test_signals.py::test_the_signal_of_a_loser_that_was_told_in_the_same_moment_goes_back",
     ),
     bug(
         "a signal that goes back is not in the queue before the next resume",
         "Signals.give_back",
         "self._free(self.given.let_go(waits))",
         "self.given.let_go(waits)",
-        tests="program/test_signals.py",
+        tests="program/test_signals.py::test_the_signal_of_a_loser_that_was_told_in_the_same_moment_goes_back",
     ),
     bug(
         "that a signal went back is not recorded",
         "Signals.give_back",
         'self._engine.outcomes.record_decision(call, given_back(waits[0]), "event-back", tuple(waits))',
         "",
-        tests="program/test_signals.py",
+        tests="program/test_signals.py::test_the_signal_of_a_loser_that_was_told_in_the_same_moment_goes_back",
     ),
     bug(
         "the signals of a call that ended without success are in the queue only after the next resume",
@@ -338,21 +340,22 @@ REPLAYED: tuple[Bug, ...] = (
         "Signals._next",
         "self._handed.discard(waiter.signal.number)",
         "",
-        tests="program/test_signals.py",
+        tests="program/test_signals.py::"
+        "test_a_wait_that_is_stopped_in_the_moment_in_which_it_is_handed_a_signal_leaves_it_to_the_next",
     ),
     bug(
         "a wait looks at the clock before the queue",
         "Signals._next",
         "waiter.late = left is not None and left <= 0\nself._serve(waiter.name)",
         "waiter.late = left is not None and left <= 0\nif not waiter.late:\n    self._serve(waiter.name)",
-        tests="program/test_signals.py",
+        tests="program/test_signals.py::test_what_nobody_got_the_result_of_goes_back",
     ),
     bug(
         "a fork does not get the signals that nothing in it was told",
         "fork_rows",
         "_not_told(store, source, rows, keep)",
         "()",
-        tests="program/test_signals.py",
+        tests="program/test_signals.py::test_a_fork_has_the_signals_that_nothing_in_it_was_told",
     ),
 )
 
@@ -362,35 +365,38 @@ STOPPED: tuple[Bug, ...] = (
         "Deadline._stop_what_can_stop",
         "if not self.calls and not self.inner: ...",
         "self._stopped()",
-        tests="program/test_what_is_stopped.py",
+        tests="program/test_what_is_stopped.py::test_what_was_stopped_is_booked_when_its_block_is_left_so_that_a_fallback_fits",
     ),
     bug(
         "a deadline takes the result of a block inside that ends with it",
         "Deadline._around_blocks",
         "inner.call if inner.open else None",
         "None",
-        tests="program/test_what_is_stopped.py",
+        tests="program/test_what_is_stopped.py::"
+        "test_a_block_inside_hands_on_what_it_has_when_the_deadline_around_it_passes_with_it",
     ),
     bug(
         "a deadline that passed while nothing ran comes before what is recorded",
         "Deadline._expire",
         "self._replayed_at() + REPLAY_S",
         "self._replayed_at() - 1",
-        tests="program/test_what_is_stopped.py",
+        tests="program/test_what_is_stopped.py::"
+        "test_a_program_is_told_all_that_is_recorded_although_its_deadline_passed_while_nothing_ran",
     ),
     bug(
         "after its deadline a call is not told what is recorded of it",
         "Replay.goes_on",
         "call.key in self._known.parents",
         "False",
-        tests="program/test_what_is_stopped.py",
+        tests="program/test_what_is_stopped.py::"
+        "test_a_program_is_told_all_that_is_recorded_although_its_deadline_passed_while_nothing_ran",
     ),
     bug(
         "a wait that is cancelled leaves what it stopped behind",
         "Waits.wait_for",
         "yield from self.drain(me, (target,))",
         "",
-        tests="program/test_what_is_stopped.py",
+        tests="program/test_what_is_stopped.py::test_what_was_stopped_is_booked_when_its_block_is_left_so_that_a_fallback_fits",
     ),
 )
 
@@ -549,35 +555,36 @@ OF_ALL: tuple[Bug, ...] = (
         "_lower_handle",
         "value.key",
         'getattr(getattr(value, "_share", None), "key", value.key)',
-        tests="sim/test_shared_calls.py",
+        tests="sim/test_shared_calls.py::"
+        "test_what_a_call_has_done_is_kept_after_a_crash_though_an_equal_one_fails_by_itself_before_it_goes_on",
     ),
     bug(
         "what a shared call did not like is forgotten in a crash",
         "Known.note_shared",
         "epoch > self.epochs.get(name, 0)",
         "False",
-        tests="sim/test_shared_calls.py",
+        tests="sim/test_shared_calls.py::test_after_one_that_failed_by_itself_the_next_asks_what_is_below_afresh",
     ),
     bug(
         "a task to rerun does not run again for those that were answered with what it gave to another",
         "edits:_mark",
         "[*parents.get(call, ()), *equals(call)]",
         "parents.get(call, ())",
-        tests="sim/test_shared_calls.py",
+        tests="sim/test_shared_calls.py::test_a_task_to_rerun_below_a_shared_call_runs_again_for_all_that_were_answered",
     ),
     bug(
         "a shared call waits for itself",
         "Waits.join",
         "self._needs(running, me)",
         "False",
-        tests="sim/test_shared_calls.py",
+        tests="sim/test_shared_calls.py::test_a_shared_call_that_needs_its_own_result_is_refused_instead_of_waiting_for_ever",
     ),
     bug(
         "a shared call that was stopped has what is below it asked afresh",
         "Outcomes._ask_afresh",
         "error is not call.extra().stop and not issubclass(type(error), BOUNDS)",
         "True",
-        tests="sim/test_shared_calls.py",
+        tests="sim/test_shared_calls.py::test_what_a_deadline_cut_short_goes_on_for_the_next",
     ),
     bug(
         "what one of equal calls was told is told to the others",
@@ -596,7 +603,7 @@ OF_ALL: tuple[Bug, ...] = (
         "Shared.effect_name",
         "if call._share is None: ...",
         "if call._share is None: ...\nreturn call.key",
-        tests="sim/test_shared_calls.py",
+        tests="sim/test_shared_calls.py::test_equal_effects_have_one_idempotency_key",
     ),
 )
 
@@ -645,7 +652,7 @@ RETRIED: tuple[Bug, ...] = (
         "call._floor = self._note_attempt(call, error, engine.wall() + delay)",
         "self._note_attempt(call, error, engine.wall() + delay)",
         Edit("Admission._resume", "call._floor = seq if attempt.goes_on else max(call._floor, seq)", ""),
-        tests="sim/test_exact_moments.py",
+        tests="sim/test_exact_moments.py::test_the_next_attempt_is_not_answered_with_the_errors_of_the_last_one",
     ),
     bug(
         "the last attempt is one too many",
