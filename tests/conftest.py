@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,33 @@ settings.load_profile("headway")
 # Nor is the width of a terminal, which whoever started the tests may have said.
 for name in ("COLUMNS", "LINES"):
     os.environ.pop(name, None)
+
+
+LAST = "tests/proof/"  # many short tests: they fill what is left of the time
+SEED = "HEADWAY_PROOF_SEED"  # the long tests of random programs look at seeds from this number on
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Draw the seed once, for all processes of this run: those of xdist start later and inherit it."""
+    os.environ[SEED] = os.environ.get(SEED) or str(random.SystemRandom().randrange(1_000_000_000))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.nodeid.startswith(LAST))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    from spread import Spread
+
+    return Spread(config, log)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    ran = [report.nodeid for name in ("passed", "failed") for report in terminalreporter.stats.get(name, ())]
+    if any("test_many_random_programs" in nodeid for nodeid in ran):
+        seed = os.environ[SEED]
+        terminalreporter.write_line(f"random programs: seeds from {seed} on ({SEED}={seed} repeats them)")
 
 
 @pytest.fixture

@@ -265,7 +265,9 @@ def _by_tests(broken: Bug) -> Caught | None:
             self.passed += report.passed and report.when == "call"
 
     seen = Failures()
-    pytest.main(["-x", "-q", "--assert=plain", "-p", "no:cacheprovider", str(HERE.parent / broken.tests)], plugins=[seen])
+    code = pytest.main(["-x", "-q", "--assert=plain", "-p", "no:cacheprovider", str(HERE.parent / broken.tests)], plugins=[seen])
+    if not seen.names and code != pytest.ExitCode.OK:
+        raise RuntimeError(f"pytest ended with {code} before a test failed")
     return Caught(f"test {seen.names[0].rpartition('::')[2]}", cases=seen.passed + 1) if seen.names else None
 
 
