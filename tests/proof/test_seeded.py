@@ -6,6 +6,7 @@ import sys
 import textwrap
 from pathlib import Path
 
+import bugs
 import pytest
 from anchors import Package, Unfit, replace, symbols
 from seeded import Bug, Edit, Stale, bug, hunt, patched, stale
@@ -253,6 +254,15 @@ def test_all_stale_bugs_are_told_at_once():
 
 
 def test_the_list_of_stale_bugs_is_a_command():
-    command = [sys.executable, str(Path(__file__).with_name("bugs.py")), "--stale", "seq", "no such bug"]
+    command = [sys.executable, str(Path(__file__).with_name("bugs.py")), "--stale", "journal"]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (ran.returncode, ran.stdout.strip()) == (0, "no seeded bug is stale"), ran.stderr
+    assert (ran.returncode, ran.stdout.strip()) == (0, "no seeded bug is stale"), ran.stdout + ran.stderr
+
+
+def test_the_list_names_each_stale_bug_and_ends_with_their_number(monkeypatch, capsys):
+    gone = [bug(f"number {n}", "Replay.why_not", "x.y.z", "0") for n in range(3)]
+    monkeypatch.setattr(bugs, "KNOWN", (*gone, bug("fits", "Replay.why_not", "seq <= floor", "False")))
+    assert bugs.list_stale(["number"]) == 3
+    said = capsys.readouterr().out
+    assert all(f"seeded bug '{each}', at Replay.why_not: the code occurs 0 times" in said for each in gone)
+    assert said.endswith("3 stale of 4 seeded bugs\n")
