@@ -356,7 +356,7 @@ def _like(piece: Piece, definitions: Sequence[Slot]) -> str:
         if isinstance(node, type(first)) and (shown := " ".join(_lines(node))) != looked
     }
     near = difflib.get_close_matches(looked, there, NEAR, 0.6)
-    return "".join([" Near:", *(f"\n  near: {line[:SHOWN]}" for line in near)]) if near else ""
+    return f" Near: {', '.join(f'`{line[:SHOWN]}`' for line in near)}." if near else ""
 
 
 def _lines(node: ast.AST) -> list[str]:

@@ -64,7 +64,7 @@ def test_what_is_not_there_or_there_twice_is_refused():
     source = "def f():\n    return a.b + a.b"
     with pytest.raises(Unfit, match="occurs 2 times in f, not once"):
         changed(source, "f", "a.b", "c")
-    with pytest.raises(Unfit, match=r"occurs 0 times in f, not once(.|\n)*near: a\.b"):
+    with pytest.raises(Unfit, match=r"occurs 0 times in f, not once\. Near: `a\.b`"):
         changed(source, "f", "a.bb", "c")
 
 
