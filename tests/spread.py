@@ -8,19 +8,21 @@ from __future__ import annotations
 
 from xdist.scheduler import LoadScopeScheduling
 
-SPREAD = (
-    "tests/chaos/test_disks.py",
-    "tests/chaos/test_kills.py",
-    "tests/chaos/test_sharers.py",
-    "tests/chaos/test_workers.py",
-    "tests/checkpoint/test_ranks_die.py",
-    "tests/proof/",
-    "tests/search/test_searches_survive.py",
-)
+SPREAD = {
+    "test_disks.py",
+    "test_kills.py",
+    "test_random_programs.py",
+    "test_ranks_die.py",
+    "test_searches_survive.py",
+    "test_sharers.py",
+    "test_the_proof_proves.py",
+    "test_workers.py",
+}
 
 
 class Spread(LoadScopeScheduling):
     """Hands out files, and tests one by one where they stand alone."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return nodeid if nodeid.startswith(SPREAD) else nodeid.partition("::")[0]
+        file = nodeid.partition("::")[0]
+        return nodeid if file.rpartition("/")[2] in SPREAD else file

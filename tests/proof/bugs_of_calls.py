@@ -515,7 +515,7 @@ OF_ALL: tuple[Bug, ...] = (
     ),
     bug(
         "the failure of a shared call is found by all its equals",
-        "known:load",
+        "recovered:load",
         "(seq, body) if outcome.status == Status.OK else None",
         "(seq, body)",
     ),

@@ -274,7 +274,7 @@ SPENT: tuple[Bug, ...] = (
     ),
     bug(
         "what a call had reserved when its process died is forgotten",
-        "known:load",
+        "recovered:load",
         "start.reserved",
         "",
     ),
