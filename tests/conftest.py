@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +66,17 @@ def go(tmp_path: Path, clock: testing.VirtualClock) -> Callable[..., Any]:
         return testing.run(program, *args, clock=clock, **options)
 
     return start
+
+
+@pytest.fixture
+def scratch(tmp_path: Path) -> Iterator[Path]:
+    """A folder in memory where there is one, for what needs no disk: thousands of stores would wait for it long."""
+    memory = Path("/dev/shm")
+    if not memory.is_dir() or shutil.disk_usage(memory).free < 1 << 28:
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(prefix="headway-tests-", dir=memory) as folder:
+        yield Path(folder)
 
 
 class Crash(BaseException):
