@@ -32,7 +32,7 @@ IDENTITY: tuple[Bug, ...] = (
     bug(
         "the epoch is not in the key",
         "Engine.name",
-        "parent._epoch",
+        "parent.epoch",
         "0",
     ),
     bug(
@@ -44,7 +44,7 @@ IDENTITY: tuple[Bug, ...] = (
     bug(
         "the numbers of equal siblings go on counting in the next attempt",
         "Engine.try_again",
-        "call._ordinals = None",
+        "call.ordinals = None",
         "",
     ),
     bug(
@@ -57,7 +57,7 @@ IDENTITY: tuple[Bug, ...] = (
         "each attempt has an idempotency key of its own",
         "Launcher.facts",
         "engine.shared.effect_name(call)",
-        "engine.shared.effect_name(call) + bytes([call._attempt])",
+        "engine.shared.effect_name(call) + bytes([call.attempt])",
     ),
 )
 
@@ -129,7 +129,7 @@ CHANGED: tuple[Bug, ...] = (
     bug(
         "a change of a result that came by handle goes unnoticed",
         "unless_changed",
-        "call._inputs",
+        "call.inputs",
         "False",
         tests="sim/test_changed_and_killed.py::test_a_program_ends_alike_wherever_it_is_killed",
     ),
@@ -160,7 +160,7 @@ REPLAYED: tuple[Bug, ...] = (
     bug(
         "a call that is stopped while it waits for its inputs forgets its recorded result",
         "_stands",
-        "state == CANCELLED and call._x is not None and call._x.recorded is not None",
+        "state == CANCELLED and call.x is not None and call.x.recorded is not None",
         "False",
         tests="program/test_resume.py::test_a_result_stands_though_the_call_is_stopped_while_it_waits_for_its_inputs_again",
     ),
@@ -280,7 +280,7 @@ REPLAYED: tuple[Bug, ...] = (
     bug(
         "the code in a block hears of its deadline after a crash, and not the block",
         "Deadline.is_about_to_stop",
-        "self.expired or self.on_expiry is None or call._scope.deadline is not self or self.left_s > 0",
+        "self.expired or self.on_expiry is None or call.scope.deadline is not self or self.left_s > 0",
         "True",
         tests="sim/test_exact_moments.py::test_a_block_that_heard_of_its_deadline_hears_of_it_again_and_not_the_code_inside",
     ),
@@ -411,7 +411,7 @@ STRUCTURE: tuple[Bug, ...] = (
         "gather does not wait for those that it cancels",
         "_gather",
         'await cancel_and_drain(handles, f"{failed.describe()} failed beside it")',
-        "for handle in handles:\n    handle._awaited = True\n    handle.cancel()",
+        "for handle in handles:\n    handle.awaited = True\n    handle.cancel()",
     ),
     bug(
         "gather lets the others go on when one fails",
@@ -422,7 +422,7 @@ STRUCTURE: tuple[Bug, ...] = (
     bug(
         "a call ends before its children",
         "Engine.body_ended",
-        "if call._children: ...",
+        "if call.children: ...",
         "if False: ...",
     ),
     bug(
@@ -464,7 +464,7 @@ STRUCTURE: tuple[Bug, ...] = (
     bug(
         "a call that is asked to stop is not interrupted",
         "Launcher.interrupt",
-        "call._asyncio_task.cancel(x.stop_reason)",
+        "call.asyncio_task.cancel(x.stop_reason)",
         "pass",
     ),
     bug(
@@ -501,7 +501,7 @@ STRUCTURE: tuple[Bug, ...] = (
     bug(
         "a call starts although one of its inputs failed",
         "Admission._inputs_there",
-        "handle._state != OK",
+        "handle.state != OK",
         "False",
     ),
 )
@@ -511,7 +511,7 @@ OF_ALL: tuple[Bug, ...] = (
         "the failure of a shared call is handed to those that wait for it",
         "Shared._ended",
         "self._engine.admission.start(other)",
-        "self._engine.outcomes.end(other, None, call._error, None)",
+        "self._engine.outcomes.end(other, None, call.error, None)",
     ),
     bug(
         "the failure of a shared call is found by all its equals",
@@ -523,14 +523,14 @@ OF_ALL: tuple[Bug, ...] = (
         "the result of an equal call hides the failure that a call was told",
         "Replay.find",
         "found = self._known.outcomes.pop(call.key, None)",
-        "answered = call._share is not None and call._share.key in self._known.shared\n"
+        "answered = call.share is not None and call.share.key in self._known.shared\n"
         "found = None if answered else self._known.outcomes.pop(call.key, None)",
     ),
     bug(
         "equal calls have one key whoever asks",
         "Engine.spawn",
-        "call._share = self.shared.name(call, inputs)",
-        "call._share = self.shared.name(call, inputs)\ncall.key = call._share.key",
+        "call.share = self.shared.name(call, inputs)",
+        "call.share = self.shared.name(call, inputs)\ncall.key = call.share.key",
     ),
     bug(
         "a failure below a shared call is told to the next one that runs",
@@ -547,14 +547,14 @@ OF_ALL: tuple[Bug, ...] = (
     bug(
         "what a shared call did not like is kept for the next one that runs",
         "Shared.ask_afresh",
-        "self._epochs[share.key] = share._epoch + 1",
+        "self._epochs[share.key] = share.epoch + 1",
         "pass",
     ),
     bug(
         "the key of a call holds the shared names of its inputs",
         "_lower_handle",
-        "value.key",
-        'getattr(getattr(value, "_share", None), "key", value.key)',
+        "value._key",
+        "value._call.share.key if hasattr(value, '_call') and value._call.share is not None else value._key",
         tests="sim/test_shared_calls.py::"
         "test_what_a_call_has_done_is_kept_after_a_crash_though_an_equal_one_fails_by_itself_before_it_goes_on",
     ),
@@ -589,8 +589,8 @@ OF_ALL: tuple[Bug, ...] = (
     bug(
         "what one of equal calls was told is told to the others",
         "Decisions.name_decision",
-        'what == "random" and call._share is not None',
-        "call._share is not None",
+        'what == "random" and call.share is not None',
+        "call.share is not None",
     ),
     bug(
         "of those that wait for a shared call one is forgotten",
@@ -601,8 +601,8 @@ OF_ALL: tuple[Bug, ...] = (
     bug(
         "each caller of a shared effect has an idempotency key of its own",
         "Shared.effect_name",
-        "if call._share is None: ...",
-        "if call._share is None: ...\nreturn call.key",
+        "if call.share is None: ...",
+        "if call.share is None: ...\nreturn call.key",
         tests="sim/test_shared_calls.py::test_equal_effects_have_one_idempotency_key",
     ),
 )
@@ -623,25 +623,25 @@ RETRIED: tuple[Bug, ...] = (
     bug(
         "a child that succeeded runs again in the next attempt",
         "Outcomes._record",
-        "if call._memo is not None: ...",
+        "if call.memo is not None: ...",
         "",
     ),
     bug(
         "a crash gives a call new attempts",
         "Admission._resume",
-        "call._attempt = attempt.attempt",
+        "call.attempt = attempt.attempt",
         "",
     ),
     bug(
         "after a crash a retried call asks for the children of its first attempt",
         "Admission._resume",
-        "call._epoch = max(call._epoch, attempt.epoch)",
+        "call.epoch = max(call.epoch, attempt.epoch)",
         "",
     ),
     bug(
         "a call that is asked again in one life likes again what it did not like",
         "Outcomes.end",
-        "state != OK and call._epoch and call._memo is not None",
+        "state != OK and call.epoch and call.memo is not None",
         "False",
         tests="sim/test_exact_moments.py::"
         "test_a_call_that_is_asked_again_after_its_last_attempt_keeps_what_it_did_not_like_in_one_life_as_in_two",
@@ -649,16 +649,16 @@ RETRIED: tuple[Bug, ...] = (
     bug(
         "the next attempt is answered with the errors of the last one",
         "Outcomes.tries_again",
-        "call._floor = self._note_attempt(call, error, engine.wall() + delay)",
+        "call.floor = self._note_attempt(call, error, engine.wall() + delay)",
         "self._note_attempt(call, error, engine.wall() + delay)",
-        Edit("Admission._resume", "call._floor = seq if attempt.goes_on else max(call._floor, seq)", ""),
+        Edit("Admission._resume", "call.floor = seq if attempt.goes_on else max(call.floor, seq)", ""),
         tests="sim/test_exact_moments.py::test_the_next_attempt_is_not_answered_with_the_errors_of_the_last_one",
     ),
     bug(
         "the last attempt is one too many",
         "Outcomes.tries_again",
-        "call._attempt >= retry.attempts",
-        "call._attempt > retry.attempts",
+        "call.attempt >= retry.attempts",
+        "call.attempt > retry.attempts",
     ),
 )
 

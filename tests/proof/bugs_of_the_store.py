@@ -87,14 +87,14 @@ JOURNAL: tuple[Bug, ...] = (
     bug(
         "an effect that may have happened is not shown to its verify",
         "Launcher.launch",
-        "spec.verify is not None and (call._attempt > 1 or self._may_have_happened(call))",
+        "spec.verify is not None and (call.attempt > 1 or self._may_have_happened(call))",
         "False",
     ),
     bug(
         "an effect that an earlier process began is not shown to its verify",
         "Launcher.launch",
-        "call._attempt > 1 or self._may_have_happened(call)",
-        "call._attempt > 1",
+        "call.attempt > 1 or self._may_have_happened(call)",
+        "call.attempt > 1",
     ),
     bug(
         "a failed run does not say which of its errors are to be asked again",
@@ -221,7 +221,7 @@ SPENT: tuple[Bug, ...] = (
     bug(
         "what a call charged in an attempt that failed is left to it once more",
         "Books._charged",
-        "call._x is None or call._spec.cost",
+        "call.x is None or call.spec.cost",
         "True",
         tests="sim/test_what_is_left_to_spend.py::test_what_a_call_spent_in_vain_is_not_left_to_it_when_it_is_asked_again",
     ),
@@ -262,7 +262,7 @@ SPENT: tuple[Bug, ...] = (
     bug(
         "a call that was stopped before its code ran pays its price",
         "Books.settle",
-        "call._state == STARTING",
+        "call.state == STARTING",
         "False",
     ),
     bug(
@@ -403,8 +403,8 @@ LIMITS: tuple[Bug, ...] = (
         "",
         Edit(
             "Ready._take",
-            "for name, amount in call._spec.resources.items(): ...",
-            "for name, amount in call._spec.resources.items(): ...\nself.begins(call)",
+            "for name, amount in call.spec.resources.items(): ...",
+            "for name, amount in call.spec.resources.items(): ...\nself.begins(call)",
         ),
         tests="program/test_limits.py::test_calls_that_are_stopped_before_they_begin_use_up_nothing",
     ),
@@ -439,9 +439,9 @@ LIMITS: tuple[Bug, ...] = (
     bug(
         "a call that waits for others counts as active",
         "Ready.park",
-        "self.active -= not call._spec.batch",
+        "self.active -= not call.spec.batch",
         "pass",
-        Edit("Ready.unpark", "self.active += not call._spec.batch", "pass"),
+        Edit("Ready.unpark", "self.active += not call.spec.batch", "pass"),
     ),
 )
 
