@@ -19,7 +19,7 @@ from headway.checkpoint.formats.safetensors_files import import_safetensors
 from headway.checkpoint.load.loader import load
 from headway.checkpoint.state.naming import take
 from headway.errors import CheckpointMismatch
-from headway.storage.backend import open_backend
+from headway.storage.opening import open_backend
 
 SAVED = {"w": np.arange(8, dtype="float32").reshape(4, 2), "b": np.ones(3)}
 

@@ -26,7 +26,7 @@ from headway.checkpoint.helper.messages import Durable, Failed
 from headway.checkpoint.layout.boxes import Box
 from headway.errors import CheckpointConflict, SaveFailed, StoreFull
 from headway.ipc.shared_buffer import SharedBuffer
-from headway.storage.backend import open_backend
+from headway.storage.opening import open_backend
 
 # --- a save that works -----------------------------------------------------------------------------------------------
 

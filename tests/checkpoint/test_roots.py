@@ -14,7 +14,7 @@ import headway as hw
 from headway.checkpoint.catalog.retention import Keep
 from headway.checkpoint.formats.safetensors_files import import_safetensors
 from headway.errors import CheckpointError, CheckpointMismatch, UsageError
-from headway.storage.backend import open_backend
+from headway.storage.opening import open_backend
 
 
 @pytest.fixture

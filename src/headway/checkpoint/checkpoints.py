@@ -36,6 +36,7 @@ from headway.checkpoint.catalog.listing import find, manifests, newest
 from headway.checkpoint.catalog.metrics import BEST, add_metrics, read_later, with_metrics
 from headway.checkpoint.catalog.retention import Keep
 from headway.checkpoint.files.manifest import Json, Manifest, Segment
+from headway.checkpoint.files.roots import refuse_unwritable, root_of
 from headway.checkpoint.files.stored import read_manifest, read_segments
 from headway.checkpoint.layout.declared import Layout
 from headway.checkpoint.load.lazy import OpenCheckpoint, open_checkpoint
@@ -55,8 +56,7 @@ from headway.checkpoint.state.inventory import Inventory
 from headway.checkpoint.state.naming import claimed, refuse_half_a_part, take_for_load
 from headway.checkpoint.state.selection import Chosen, Selection
 from headway.errors import CheckpointDamaged, CheckpointMismatch, Interrupted, NoCheckpoint, UsageError
-from headway.storage.backend import open_backend
-from headway.storage.roots import refuse_unwritable, root_of
+from headway.storage.opening import open_backend
 
 ORPHAN_WAIT_S = 60.0
 BATCHES = "batches_per_epoch"  # in the provenance of what `epochs` saves

@@ -36,7 +36,8 @@ from headway.checkpoint.process.failpoints import reach
 from headway.errors import HeadwayError
 from headway.ipc.framing import Wire
 from headway.ipc.shared_buffer import SharedBuffer
-from headway.storage.backend import Backend, open_backend
+from headway.storage.backend import Backend
+from headway.storage.opening import open_backend
 
 Job = tuple[Save, Backend, Lease, ExitStack]
 
