@@ -23,6 +23,7 @@ from headway.checkpoint.files.foreign import locate
 from headway.checkpoint.load.blocks import Block, Contents
 from headway.checkpoint.load.plan import Read
 from headway.errors import CheckpointDamaged, StoreFull
+from headway.ipc.shm import anonymous_file
 from headway.storage.backend import Backend
 
 T = TypeVar("T")
@@ -132,11 +133,7 @@ class Spool:
     """
 
     def __init__(self, *, in_memory: bool) -> None:
-        if in_memory and hasattr(os, "memfd_create"):
-            self._descriptor = os.memfd_create("headway-load", os.MFD_CLOEXEC)
-        else:
-            with tempfile.TemporaryFile() as file:
-                self._descriptor = os.dup(file.fileno())
+        self._descriptor = anonymous_file("headway-load", in_memory=in_memory)
 
     def allocate(self, nbytes: int) -> None:
         """Make room. Raises StoreFull where there is none."""
