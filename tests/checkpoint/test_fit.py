@@ -17,7 +17,7 @@ from headway.checkpoint.catalog.listing import newest
 from headway.checkpoint.files.stored import read_segments
 from headway.checkpoint.formats.safetensors_files import import_safetensors
 from headway.checkpoint.load.loader import load
-from headway.checkpoint.state.naming import take
+from headway.checkpoint.state.walk import take
 from headway.errors import CheckpointMismatch
 from headway.storage.opening import open_backend
 

@@ -13,7 +13,7 @@ from in_memory import Stored, stored, stored_by
 
 from headway.checkpoint.cursor import Cursor
 from headway.checkpoint.save.plan import agreed_values
-from headway.checkpoint.state.naming import take
+from headway.checkpoint.state.walk import take
 from headway.checkpoint.streams import Rng, Streams
 from headway.errors import CheckpointMismatch, UsageError
 

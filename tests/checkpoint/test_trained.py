@@ -9,7 +9,7 @@ import torch
 
 import headway as hw
 from headway.checkpoint import Trained
-from headway.checkpoint.state.naming import take
+from headway.checkpoint.state.walk import take
 from headway.errors import CheckpointMismatch, UsageError
 
 

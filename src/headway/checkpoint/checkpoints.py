@@ -53,8 +53,8 @@ from headway.checkpoint.save.saver import DEADLINE_S, Save, Saver
 from headway.checkpoint.state.copies import refuse_copies, refuse_unwritable_arrays
 from headway.checkpoint.state.fit import Stored, find_unclaimed, refuse
 from headway.checkpoint.state.inventory import Inventory
-from headway.checkpoint.state.naming import claimed, refuse_half_a_part, take_for_load
 from headway.checkpoint.state.selection import Chosen, Selection
+from headway.checkpoint.state.walk import claimed_names, refuse_half_a_part, take_for_load
 from headway.errors import CheckpointDamaged, CheckpointMismatch, Interrupted, NoCheckpoint, UsageError
 from headway.storage.opening import open_backend
 
@@ -478,7 +478,7 @@ class Checkpoints:
                 if into is None:
                     whole.append(Whole(manifest, selection, asked.arrays))
                     inventories.append(whole[0].inventory)
-                    return msgspec.msgpack.encode(_Wanted(claimed(inventories[0]), {}))
+                    return msgspec.msgpack.encode(_Wanted(claimed_names(inventories[0]), {}))
                 inventories.append(
                     take_for_load(
                         into,
@@ -495,7 +495,7 @@ class Checkpoints:
                 if fresh:
                     refuse_half_a_part(into, inventories[0])
                 return msgspec.msgpack.encode(
-                    _Wanted(claimed(inventories[0]), inventories[0].missing, set(inventories[0].declined))
+                    _Wanted(claimed_names(inventories[0]), inventories[0].missing, set(inventories[0].declined))
                 )
 
             wanted = [_decode_wanted(each) for each in all_or_none(ranks, prepare)]

@@ -45,7 +45,7 @@ from headway.checkpoint.save.replicas import Agreement, warning
 from headway.checkpoint.save.skipped import Missed, Told, mark_of, named
 from headway.checkpoint.save.snapshot import Copy, Snapshot
 from headway.checkpoint.state.inventory import Inventory
-from headway.checkpoint.state.naming import take
+from headway.checkpoint.state.walk import take
 from headway.errors import CheckpointError, CheckpointMismatch, SaveFailed, StoreFull, UsageError
 from headway.storage.backend import Backend
 
