@@ -39,7 +39,7 @@ from headway.checkpoint.formats.pickles.torch_places import gather
 from headway.checkpoint.formats.pickles.torch_zip import StoredTensor, Tree, read_torch_file, read_torch_zip
 from headway.checkpoint.layout.boxes import Box
 from headway.checkpoint.load.lazy import open_checkpoint
-from headway.checkpoint.state.tree import decode
+from headway.checkpoint.state.values.tree import decode
 from headway.errors import CheckpointDamaged, HeadwayError, NoCheckpoint, SaveFailed, UsageError
 from headway.storage.backend import Backend
 from headway.storage.opening import open_backend

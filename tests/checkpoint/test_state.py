@@ -21,8 +21,8 @@ import headway as hw
 from headway.checkpoint import Streams
 from headway.checkpoint.layout.declared import Layout, Numbered, Replicated, Split, Tied
 from headway.checkpoint.state import fit
-from headway.checkpoint.state.flat import Flat, FlatOptimizer
-from headway.checkpoint.state.tree import decode, encode
+from headway.checkpoint.state.parts.flat import Flat, FlatOptimizer
+from headway.checkpoint.state.values.tree import decode, encode
 from headway.checkpoint.state.walk import claimed_names, optimizers_in, take, take_for_load
 from headway.errors import CheckpointMismatch, LayoutError, UsageError
 
@@ -1009,8 +1009,8 @@ def test_torch_is_not_imported_for_a_state_without_it() -> None:
     program = """
 import sys, numpy
 from headway.checkpoint.state.walk import take, take_for_load
-from headway.checkpoint.streams import Rng, Streams
-from headway.checkpoint.cursor import Cursor
+from headway.checkpoint.state.parts.streams import Rng, Streams
+from headway.checkpoint.state.parts.cursor import Cursor
 from headway.checkpoint.layout.declared import Layout, Split
 class Thing:
     def state_dict(self): return {"x": numpy.ones(2)}

@@ -16,9 +16,9 @@ from headway.checkpoint.layout.placing import Place, Placer
 from headway.checkpoint.state.fit import Stored
 from headway.checkpoint.state.inventory import Inventory
 from headway.checkpoint.state.inventory_builder import InventoryBuilder, fresh
+from headway.checkpoint.state.libraries import local_of
 from headway.checkpoint.state.selection import Select
-from headway.checkpoint.state.sources import local_of
-from headway.checkpoint.state.tree import decode, references
+from headway.checkpoint.state.values.tree import decode, references
 from headway.errors import UsageError
 from headway.extras import needed
 

@@ -18,12 +18,12 @@ from headway.checkpoint.layout.dtypes import numpy_dtype, torch_dtype
 from headway.checkpoint.layout.pieces import Piece, flat_pieces, whole_piece
 from headway.checkpoint.layout.placing import Place, Placer
 from headway.checkpoint.layout.sharding import full
-from headway.checkpoint.state.alike import alike, classes_for
 from headway.checkpoint.state.arrays import Local
 from headway.checkpoint.state.fit import Stored, Values, find_misfits, refuse
 from headway.checkpoint.state.inventory import Holding, Inventory
-from headway.checkpoint.state.sources import is_array, is_numpy_scalar, is_tensor, local_of, torch_loaded
-from headway.checkpoint.state.tree import decode, encode, references
+from headway.checkpoint.state.libraries import is_array, is_numpy_scalar, is_tensor, local_of, torch_loaded
+from headway.checkpoint.state.values.alike import alike, classes_for
+from headway.checkpoint.state.values.tree import decode, encode, references
 from headway.errors import CheckpointMismatch, LayoutError, UsageError
 
 _SHOWN = 10

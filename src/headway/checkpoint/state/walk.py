@@ -26,10 +26,10 @@ from headway.checkpoint.layout.placing import Placer
 from headway.checkpoint.state.fit import Stored, Values, find_misfits, refuse
 from headway.checkpoint.state.inventory import Inventory
 from headway.checkpoint.state.inventory_builder import InventoryBuilder
-from headway.checkpoint.state.kinds import put_enum
-from headway.checkpoint.state.source import Source
-from headway.checkpoint.state.sources import is_array, is_numpy_scalar, torch_loaded
-from headway.checkpoint.state.tree import is_text
+from headway.checkpoint.state.libraries import is_array, is_numpy_scalar, torch_loaded
+from headway.checkpoint.state.parts.source import Source
+from headway.checkpoint.state.values.kinds import put_enum
+from headway.checkpoint.state.values.tree import is_text
 from headway.errors import CheckpointMismatch, UsageError
 
 _SHOWN = 10

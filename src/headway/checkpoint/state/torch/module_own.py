@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from headway.checkpoint.state.sources import local_of
+from headway.checkpoint.state.libraries import local_of
 from headway.errors import UsageError
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 
 from headway.checkpoint.files.manifest import Json
-from headway.checkpoint.state.alike import alike, classes_for
 from headway.checkpoint.state.fit import Values
 from headway.checkpoint.state.torch.optim_named import NamedOptimizer
-from headway.checkpoint.state.tree import decode, encode
+from headway.checkpoint.state.values.alike import alike, classes_for
+from headway.checkpoint.state.values.tree import decode, encode
 from headway.errors import CheckpointMismatch
 
 _HOW = frozenset({"params", "param_names", "foreach", "fused", "capturable", "differentiable"})

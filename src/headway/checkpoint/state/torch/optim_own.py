@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from headway.checkpoint.state.inventory_builder import InventoryBuilder
-from headway.checkpoint.state.sources import local_of
+from headway.checkpoint.state.libraries import local_of
 from headway.errors import CheckpointMismatch, UsageError
 
 _PARTS = frozenset({"state", "param_groups"})

@@ -13,7 +13,7 @@ from headway.checkpoint.layout.sharding import full
 from headway.checkpoint.state.arrays import Local
 from headway.checkpoint.state.fit import Values
 from headway.checkpoint.state.inventory_builder import Member
-from headway.checkpoint.state.sources import local_of
+from headway.checkpoint.state.libraries import local_of
 from headway.checkpoint.state.torch.optim_named import NamedOptimizer
 from headway.errors import CheckpointMismatch, LayoutError, UsageError
 
@@ -143,8 +143,8 @@ class Slots:
         for name, here in slots.items():
             if here != slots[first]:
                 raise CheckpointMismatch(
-                    f"{first} and {name} share a flat buffer of {self._of.path}, but the checkpoint has {sorted(slots[first])} for one "
-                    f"and {sorted(here)} for the other"
+                    f"{first} and {name} share a flat buffer of {self._of.path}, but the checkpoint has {sorted(slots[first])} for "
+                    f"one and {sorted(here)} for the other"
                 )
         return list(arrays.get(first, ()))
 

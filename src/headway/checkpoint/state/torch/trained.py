@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from headway.checkpoint.state.inventory_builder import InventoryBuilder
-from headway.checkpoint.state.source import Source
+from headway.checkpoint.state.parts.source import Source
 from headway.errors import UsageError
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from headway.checkpoint.layout.placing import Placer
 from headway.checkpoint.state.inventory_builder import InventoryBuilder
-from headway.checkpoint.state.source import Source
+from headway.checkpoint.state.parts.source import Source
 from headway.checkpoint.state.walk import put_all
 from headway.errors import CheckpointMismatch
 

@@ -16,10 +16,10 @@ from typing import Any
 import xxhash
 
 from headway.checkpoint.state.inventory_builder import InventoryBuilder
-from headway.checkpoint.state.source import Source
-from headway.checkpoint.state.sources import is_array
+from headway.checkpoint.state.libraries import is_array
+from headway.checkpoint.state.parts.source import Source
 from headway.checkpoint.state.torch.generators import as_array, refuse_another, restore, state_of
-from headway.checkpoint.state.tree import decode
+from headway.checkpoint.state.values.tree import decode
 from headway.errors import UsageError
 
 _KINDS = ("python", "numpy", "torch", "cuda")

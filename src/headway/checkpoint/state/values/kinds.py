@@ -14,7 +14,7 @@ from typing import Any
 
 from headway.checkpoint.files.manifest import Json
 from headway.checkpoint.state.inventory_builder import InventoryBuilder
-from headway.checkpoint.state.tree import decode, encode
+from headway.checkpoint.state.values.tree import decode, encode
 from headway.errors import CheckpointMismatch
 
 _MARK = "$enum"

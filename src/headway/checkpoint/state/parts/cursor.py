@@ -17,9 +17,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from headway.checkpoint.state.inventory_builder import InventoryBuilder
-from headway.checkpoint.state.source import Source
+from headway.checkpoint.state.parts.source import Source
 from headway.checkpoint.state.torch.generators import as_array
-from headway.checkpoint.state.tree import decode
+from headway.checkpoint.state.values.tree import decode
 from headway.errors import CheckpointMismatch, UsageError
 
 

@@ -16,8 +16,8 @@ from typing import Any
 
 from headway.checkpoint.files.manifest import Kind
 from headway.checkpoint.state.inventory_builder import InventoryBuilder, Member
-from headway.checkpoint.state.source import Source
-from headway.checkpoint.state.sources import local_of
+from headway.checkpoint.state.libraries import local_of
+from headway.checkpoint.state.parts.source import Source
 from headway.errors import LayoutError
 
 Parameters = Mapping[str, Sequence[int]] | Sequence[tuple[str, Sequence[int]]]
