@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from headway.checkpoint.layout.rules import Split as Split
     from headway.checkpoint.layout.rules import Tied as Tied
     from headway.checkpoint.load.lazy import OpenCheckpoint as OpenCheckpoint
-    from headway.checkpoint.save.saver import Save as Save
+    from headway.checkpoint.save.save import Save as Save
     from headway.checkpoint.state.parts.cursor import Cursor as Cursor
     from headway.checkpoint.state.parts.flat import Flat as Flat
     from headway.checkpoint.state.parts.flat import FlatOptimizer as FlatOptimizer
@@ -48,7 +48,7 @@ _WHERE = {
     "Replicated": "layout.rules",
     "Restored": "checkpoints",
     "Rng": "state.parts.streams",
-    "Save": "save.saver",
+    "Save": "save.save",
     "Split": "layout.rules",
     "Streams": "state.parts.streams",
     "Tied": "layout.rules",

@@ -36,7 +36,8 @@ from headway.checkpoint.process.patience import Patience
 from headway.checkpoint.process.ranks import Ranks, ranks_here
 from headway.checkpoint.restoring import BATCHES, Asked, Restorer
 from headway.checkpoint.root import Root
-from headway.checkpoint.save.saver import DEADLINE_S, Save, Saver
+from headway.checkpoint.save.save import Save
+from headway.checkpoint.save.saver import DEADLINE_S, Saver
 from headway.checkpoint.state.selection import Chosen, Selection
 from headway.errors import UsageError
 

@@ -12,7 +12,7 @@ from headway.checkpoint.load.restored import Restored
 from headway.checkpoint.process.collective import all_or_none
 from headway.checkpoint.process.ranks import Ranks
 from headway.checkpoint.restoring import Asked
-from headway.checkpoint.save.saver import Save
+from headway.checkpoint.save.save import Save
 from headway.checkpoint.state.copies import refuse_copies, refuse_unwritable_arrays
 from headway.errors import CheckpointMismatch, Interrupted, NoCheckpoint, UsageError
 from headway.storage.backend import Backend
