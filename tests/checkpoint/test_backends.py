@@ -22,7 +22,7 @@ from objectstores import BUCKET, BadWay, Fault, ask, environment, s3_server
 from roots import commit, data_file
 
 from headway.checkpoint.catalog.collect import collect
-from headway.checkpoint.catalog.leases import opened
+from headway.checkpoint.catalog.leases import open_leased
 from headway.checkpoint.catalog.listing import flaw, manifests
 from headway.checkpoint.catalog.retention import Keep
 from headway.checkpoint.files.foreign import locate, stat_data
@@ -736,7 +736,7 @@ def test_a_root_in_an_object_store_is_collected_around_its_readers(s3: int, tmp_
     commit(root, "id10", 10)
     commit(root, "id20", 20, uses=[data_file("id10", 10)])
     commit(root, "id30", 30)
-    with opened(root, 20) as (manifest, lease):
+    with open_leased(root, 20) as (manifest, lease):
         assert [each.id for each in collect(root, Keep(last=1)).removed] == ["id10"]
         assert flaw(root, manifest) == ""
         lease.renew()

@@ -17,7 +17,7 @@ from headway.checkpoint.catalog.metrics import with_metrics
 from headway.checkpoint.files.manifest import STEPS, Manifest
 from headway.checkpoint.files.roots import PARTS
 from headway.cli import console
-from headway.cli.ckpt.roots import existing
+from headway.cli.ckpt.roots import open_existing
 from headway.observe import words
 from headway.storage.backend import Backend
 
@@ -121,7 +121,7 @@ def _tell_run(document: CkptLsRunDocument, *, as_json: bool) -> None:
 
 
 def _of_root(root: str) -> CkptLsDocument:
-    backend = existing(root)
+    backend = open_existing(root)
     catalog, last, pinned = manifests(backend), newest(backend), pins(backend)
     sizes = {file: stat.nbytes for file, stat in backend.files(STEPS)}
     notes = list(last.skipped)
