@@ -476,7 +476,7 @@ def test_a_killed_writer_leaves_no_visible_file_and_what_it_left_is_swept(tmp_pa
 def test_a_lock_that_is_not_let_go_of_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "LOCK_WAIT_S", 0.05)
     root = LocalBackend(tmp_path)
-    with files.locked(tmp_path / ".lock"), pytest.raises(CheckpointError, match=r"\.lock is held by another process"):
+    with files.hold_lock(tmp_path / ".lock"), pytest.raises(CheckpointError, match=r"\.lock is held by another process"):
         root.swap("HEAD", b"x", None)
     assert root.swap("HEAD", b"x", None)
 
