@@ -21,6 +21,7 @@ from typing import Any
 from headway import events
 from headway.engine.admission import Admission
 from headway.engine.call import Call, Frame
+from headway.engine.collecting import Collecting
 from headway.engine.decisions import Decisions
 from headway.engine.dispatch.batch import Batches
 from headway.engine.identity.changed import note_members
@@ -72,6 +73,7 @@ class Engine:
         self.launcher = parts.launcher(run, lifecycle, self.ready, self.books, self.shared, self.stops, self.outcomes.value)
         self.batches = Batches(run, lifecycle, self.ready, self.books, self.stops, self.launcher)
         self.admission = Admission(run, lifecycle, self.ready, self.replay, self.books, self.shared, self.signals)
+        self.collecting = Collecting(run)
         self.launcher.batches = self.batches
         self.shared.answers = self.admission
         lifecycle.connect(books=self.books, ready=self.ready, launcher=self.launcher, outcomes=self.outcomes, replay=self.replay)
