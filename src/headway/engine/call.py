@@ -80,7 +80,7 @@ class Share:
 
 
 BodyEnd = tuple[Any, BaseException | None, "Encoded | None"]
-"""How a call's code has ended: its value, its error, its value encoded where a worker did that. A tuple, for every call makes one."""
+"""How a call's code has ended: its value, its error, its value encoded where a worker has done so. Plain: every call makes one."""
 
 
 class Batch:

@@ -12,16 +12,19 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from headway.engine.call import Call
 from headway.engine.identity.keys import call_prefix, hash_key, sibling_key
 from headway.engine.inputs import filled
 from headway.engine.outcome import INLINE_BYTES
-from headway.engine.run_context import RunContext
 from headway.errors import UsageError
 from headway.journal.codec.codec import digest, encode, value_digest
 from headway.journal.shared.items import Item
 from headway.journal.store import Buffer, Store
+
+if TYPE_CHECKING:
+    from headway.engine.run_context import RunContext
 
 MOST_ORDINALS = 1 << 12
 MOST_DEPTH = 2  # of inputs of inputs; those below count by their keys

@@ -71,9 +71,9 @@ class Engine:
         self.shared = Shared(run, self.names, self.replay, self.waits)
         self.outcomes = parts.outcomes(run, self.books, self.shared, self.signals, self.replay, self.ready)
         self.launcher = parts.launcher(run, lifecycle, self.ready, self.books, self.shared, self.stops, self.outcomes.value)
+        self.collecting = Collecting(run)
         self.batches = Batches(run, lifecycle, self.ready, self.books, self.stops, self.launcher)
         self.admission = Admission(run, lifecycle, self.ready, self.replay, self.books, self.shared, self.signals)
-        self.collecting = Collecting(run)
         self.launcher.batches = self.batches
         self.shared.answers = self.admission
         lifecycle.connect(books=self.books, ready=self.ready, launcher=self.launcher, outcomes=self.outcomes, replay=self.replay)
