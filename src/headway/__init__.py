@@ -43,6 +43,7 @@ from headway.errors import NotDecodable as NotDecodable
 from headway.errors import NotEncodable as NotEncodable
 from headway.errors import NotInRun as NotInRun
 from headway.errors import NoWinner as NoWinner
+from headway.errors import PoolFailed as PoolFailed
 from headway.errors import RemoteError as RemoteError
 from headway.errors import ResourceUnavailable as ResourceUnavailable
 from headway.errors import RunCancelled as RunCancelled

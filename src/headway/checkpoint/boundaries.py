@@ -29,7 +29,7 @@ import msgspec
 from headway.checkpoint.collective import together
 from headway.checkpoint.ranks import Ranks
 from headway.engine.handle import current
-from headway.engine.stopping.interrupts import give_back, keep_from_forks
+from headway.ipc.interrupts import give_back, keep_from_forks
 from headway.pools.current import run_is_ending, worker_call
 
 LOOK_S = 1.0

@@ -57,7 +57,7 @@ from headway.journal.log import Blob, Journal
 from headway.journal.records import Amounts, Place, Row
 from headway.journal.recovery.recovered import Known
 from headway.journal.store import Store
-from headway.pools.base import Pool
+from headway.pools.registry import Pools
 
 
 class Engine:
@@ -72,7 +72,7 @@ class Engine:
         loop: asyncio.AbstractEventLoop,
         journal: Journal,
         known: Known,
-        pools: dict[str, Pool],
+        pools: Pools,
         resources: dict[str, int],
         max_active: int,
         world: World,
@@ -483,14 +483,14 @@ class Engine:
         fault.__cause__ = error
         self.fail(fault)
 
-    def fail(self, error: StoreError) -> None:
-        """The journal can't go on: stop everything, record nothing more."""
+    def fail(self, error: HeadwayError) -> None:
+        """The journal, or a pool, can't go on: stop everything, record nothing more."""
         self.ready.stopped = True
         self.closing = True
         if self.on_failure is not None:
             self.on_failure(error)
 
-    on_failure: Callable[[StoreError], None] | None = None
+    on_failure: Callable[[HeadwayError], None] | None = None
 
     def emit_spawned(self, call: Handle[Any]) -> None:
         assert self.emit is not None

@@ -107,8 +107,7 @@ class Batches:
         engine = self._engine
         for _ in range(len(self._closed)):
             batch = self._closed.popleft()
-            pool = engine.pools.get(batch.spec.pool)
-            if pool is not None and pool.free <= engine.ready.starting[batch.spec.pool]:
+            if batch.spec.pool != "inline" and engine.ready.places(batch.spec) <= 0:
                 self._closed.append(batch)
                 continue
             batch.calls = [call for call in batch.calls if call._state == STARTING]
@@ -149,6 +148,7 @@ class Batches:
             ref=spec.ref,
             context=own_context(first),
             pickled=spec.pickled,
+            need=spec.need,
             items=len(items),
         )
         engine.pools[spec.pool].submit(batch.job)

@@ -236,7 +236,7 @@ class Launcher:
             ref=spec.ref,
             context=context,
             pickled=spec.pickled,
-            processes=spec.processes,
+            need=spec.need,
         )
         call.extra().job = job
         engine.pools[spec.pool].submit(job)

@@ -17,17 +17,18 @@ from typing import TYPE_CHECKING, Any
 
 from headway.engine.handle import READY, RUNNING, STARTING, Handle
 from headway.engine.scopes.bounds import Held, Limit, Resource, Wanted
-from headway.errors import ResourceUnavailable
+from headway.errors import ResourceUnavailable, UsageError
 
 if TYPE_CHECKING:
     from headway.engine.engine import Engine
-    from headway.pools.base import Pool
+    from headway.engine.identity.spec import TaskSpec
+    from headway.pools.registry import Pools
 
 Signature = tuple[Any, ...]
 
 
 class Ready:
-    def __init__(self, engine: Engine, pools: dict[str, Pool], resources: dict[str, int], max_active: int) -> None:
+    def __init__(self, engine: Engine, pools: Pools, resources: dict[str, int], max_active: int) -> None:
         self._engine = engine
         self._pools = pools
         self._resources = {name: Resource(name, total) for name, total in resources.items()}
@@ -61,20 +62,19 @@ class Ready:
                 self._line.append(call)
             return
         try:
+            spec = call._spec = self._pools.fit(spec)
             for name, amount in spec.resources.items():
                 self._resource(name).check(call, amount)
-        except ResourceUnavailable as error:
+        except (ResourceUnavailable, UsageError) as error:
             self._engine.conclude(call, None, error)
             return
-        signature = (spec.pool, call._scope.limits, tuple(spec.resources.items()))
-        heapq.heappush(self._queues.setdefault(signature, []), (self._rank(call), call._number, call))
+        heapq.heappush(self._queues.setdefault(_signature(call), []), (self._rank(call), call._number, call))
         self.dispatch_soon()
 
     def promote(self, call: Handle[Any]) -> None:
         """A call that waits in a queue got a new dependent: its path ahead may be longer now."""
         if call._state == READY and self.durations:
-            signature = (call._spec.pool, call._scope.limits, tuple(call._spec.resources.items()))
-            if (queue := self._queues.get(signature)) is not None:
+            if (queue := self._queues.get(_signature(call))) is not None:
                 heapq.heappush(queue, (self._rank(call), call._number, call))
 
     def learn(self, task: str, seconds: float) -> None:
@@ -170,7 +170,7 @@ class Ready:
         if not self._has_room():
             return math.inf
         places = self._max_active - self.active
-        if spec.pool != "inline" and not spec.batch and (places := self._pools[spec.pool].free - self.starting[spec.pool]) <= 0:
+        if spec.pool != "inline" and not spec.batch and (places := self.places(spec)) <= 0:
             return math.inf
         for name, amount in spec.resources.items():
             resource = self._resource(name)
@@ -183,6 +183,10 @@ class Ready:
             if wait > 0.0:
                 self._want(limits, min(waiting, max(1, places)), starts=True)
         return wait
+
+    def places(self, spec: TaskSpec) -> int:
+        """How many calls of a task its pool has room for, less those that it has promised to calls which wait for the disk."""
+        return self._pools[spec.pool].free(spec.need) - self.starting[spec.pool]
 
     def _want(self, limits: Sequence[Limit], count: int, *, starts: bool) -> None:
         """Note that calls wait for these limits, where it is the store that has to say more."""
@@ -354,6 +358,12 @@ class Ready:
             self._retake(call)
         if self._reentering:
             self.dispatch_soon()
+
+
+def _signature(call: Handle[Any]) -> Signature:
+    """What calls have in common that wait in one queue: one of them can start where another can."""
+    spec = call._spec
+    return spec.pool, spec.need, call._scope.limits, tuple(spec.resources.items())
 
 
 def _head(item: tuple[Signature, list[tuple[float, int, Handle[Any]]]]) -> tuple[float, int]:

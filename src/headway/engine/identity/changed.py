@@ -39,7 +39,6 @@ ITEMS = 4096  # of a list, set or dictionary whose form is too long
 UNCHANGING = frozenset({type(None), bool, int, float, complex, str, bytes})
 """Types of values that can't change."""
 
-_SHARES = frozenset({"inline", "thread"})  # pools whose code has the program's own objects
 _SETS = (set, collections.deque)
 _DICTS = (dict, collections.defaultdict, collections.OrderedDict, collections.Counter)
 
@@ -83,7 +82,7 @@ def _stopped_by_others(call: Handle[Any]) -> bool:
 
 
 def _is_looked_at(call: Handle[Any], error: BaseException | None) -> bool:
-    if call._state != RUNNING or call._spec.pool not in _SHARES or issubclass(type(error), ArgumentChanged):
+    if call._state != RUNNING or call._engine.pools.copies(call._spec.pool) or issubclass(type(error), ArgumentChanged):
         return False
     if issubclass(type(error), asyncio.CancelledError):  # with what is stopped as a whole, nobody sees what it has changed
         parent = call._parent

@@ -23,6 +23,7 @@ from headway.events import AnyEvent
 from headway.ipc import shm
 from headway.journal.records import Amounts, Error
 from headway.pools.base import CallFacts, FunctionRef
+from headway.pools.logs import Entry
 
 _HEADER = struct.Struct("<IB")  # length of the body, number of descriptors
 _READ_BYTES = 256 * 1024
@@ -45,6 +46,9 @@ class Work(msgspec.Struct, frozen=True, array_like=True, tag="work"):
     pickled: bool
     payload: Payload
     items: int | None = None  # of a batch
+    around: FunctionRef | None = None
+    carried: bytes = b""  # values of context variables
+    levels: dict[str, int] = {}  # of the loggers in the program
 
 
 class Ready(msgspec.Struct, frozen=True, array_like=True, tag="ready"):
@@ -61,6 +65,14 @@ class Told(msgspec.Struct, frozen=True, array_like=True, tag="told"):
     """The function said something for the run's stream of events."""
 
     event: AnyEvent
+
+
+class Logged(msgspec.Struct, frozen=True, array_like=True, tag="logged"):
+    """The function has logged something. It may come late, so it says whose it is."""
+
+    key: str
+    task: str
+    entry: Entry
 
 
 class Done(msgspec.Struct, frozen=True, array_like=True, tag="done"):
@@ -81,7 +93,7 @@ class Stopped(msgspec.Struct, frozen=True, array_like=True, tag="stopped"):
     number: int
 
 
-Message = Work | Ready | Charged | Told | Done | Failed | Stopped
+Message = Work | Ready | Charged | Told | Logged | Done | Failed | Stopped
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Message).decode
