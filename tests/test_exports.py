@@ -32,6 +32,7 @@ NAMES = [
     "budget",
     "call",
     "cancel",
+    "carry",
     "charge",
     "checkpoints",
     "deadline",

@@ -70,6 +70,7 @@ from headway.join import wait as wait
 from headway.journal.codec.declared import register as register
 from headway.journal.memory import MemoryStore as MemoryStore
 from headway.journal.sqlite.store import SqliteStore as SqliteStore
+from headway.pools.carrying import carry as carry
 from headway.resume import aresume as aresume
 from headway.resume import aresume_all as aresume_all
 from headway.resume import resume as resume
