@@ -121,6 +121,17 @@ def process(name: str, x: int) -> int:
     return value(name, x)
 
 
+@hw.task(pool="gang", processes=2, retry=hw.Retry(attempts=50, delay_s=0.1, on=(hw.WorkerDied,)))
+def together(name: str, x: int) -> int:
+    """Two members that each bring a half of the input."""
+    import torch
+    import torch.distributed as dist
+
+    half = torch.tensor([x // 2 if dist.get_rank() == 0 else x - x // 2])
+    dist.all_reduce(half)
+    return value(name, int(half))
+
+
 @hw.task(cache="forever")
 async def _forever(x: int) -> int:
     await asyncio.sleep(0.3)

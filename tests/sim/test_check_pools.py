@@ -6,6 +6,7 @@ import gangs
 import pytest
 
 import headway as hw
+from headway import events
 from headway.pools import Demand, Traits
 from headway.sim import pools as sim_pools
 from headway.sim.check import Kind, Report, check
@@ -49,7 +50,7 @@ def test_a_gang_that_loses_a_member_is_begun_again_whole() -> None:
         life = history.live(gangs.with_gangs, 2)
         history.check()
         assert life.outcome == History(seed, STEADY).live(gangs.with_gangs, 2).outcome
-        heard += [event.error for event in life.told if type(event).__name__ == "CallRetried"]
+        heard += [event.error for event in life.told if isinstance(event, events.CallRetrying)]
     assert any("died before all were there" in said for said in heard)
     assert any(said.endswith("died") for said in heard)
 
