@@ -265,7 +265,7 @@ async def _side_by_side(bench: _Bench) -> None:
     bench.start()
     room = min(3, bench.pool.free(A_SLOT))
     marks = [bench.mark(f"side-{place}") for place in range(room)]
-    jobs = []
+    jobs: list[_Given] = []
     for mark in marks:
         _see(bench.pool.free(A_SLOT) > 0, f"free() came to 0 after {len(jobs)} of {room} jobs")
         jobs.append(bench.submit(hold, mark))
