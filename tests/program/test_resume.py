@@ -13,8 +13,8 @@ import pytest
 
 import headway as hw
 from headway.engine.identity.spec import TASKS
+from headway.journal.decisions import Remaining, is_told
 from headway.journal.records import Kind
-from headway.journal.recovery.recovered import decode_decision
 
 RAN: list[Any] = []
 SWITCH: dict[str, Any] = {}
@@ -269,7 +269,7 @@ def test_what_a_budget_left_is_recorded_once(go, tmp_path):
 
     def rows() -> int:
         with hw.SqliteStore(tmp_path / "store") as store:
-            return sum(decode_decision(row.body).what == "remaining" for _, row in store.rows(1) if row.kind == Kind.DECISION)
+            return sum(is_told(row.body, Remaining) for _, row in store.rows(1) if row.kind == Kind.DECISION)
 
     for _ in range(2):
         with pytest.raises(RuntimeError):
@@ -842,7 +842,7 @@ def test_a_fork_knows_all_but_the_call_and_what_it_is_part_of(go, tmp_path):
     async def program() -> list[str]:
         handles = [step(1), step(2), step(3)]
         await hw.gather(*handles)
-        return [handle.key.hex() for handle in handles]
+        return [handle.key for handle in handles]
 
     keys = go(program)
     new = hw.fork("run", at=keys[1][:10], store=tmp_path / "store", new_id="other")
@@ -869,7 +869,7 @@ def test_a_result_stands_though_the_call_is_stopped_while_it_waits_for_its_input
     @hw.task(name="fork_stops")
     async def program() -> int:
         first = page()
-        keys.append(first.key.hex())
+        keys.append(first.key)
         counted = words(first)
         if stops[0]:
             counted.cancel()
@@ -903,7 +903,7 @@ def test_a_fork_goes_on_with_the_attempts_of_the_calls_above(go, tmp_path, at, r
     async def picky() -> float:
         attempts.append(hw.call().attempt)
         handle = drawn()
-        keys.append(handle.key.hex())
+        keys.append(handle.key)
         value = await handle
         if hw.call().attempt == 1:
             raise ValueError("not this one")
