@@ -30,7 +30,6 @@ BODIES = ("node", "node", "retried", "stubborn", "timed", "counted", "waiter")
 LEAVES = (
     *("leaf", "leaf", "slow", "flaky", "costly", "bad", "effect", "verified", "batched", "threaded", "process"),
     *("forever", "forever", "large", "too_slow", "alike", "keyed", "moody", "moody", "spender", "paid", "edition"),
-    "together",
 )
 UNSURE = ("service", "service", "service", "stubborn_service")  # leaves whose end hangs on who asked first: for wild programs
 
