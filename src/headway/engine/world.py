@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from headway.engine.dispatch.ready import Ready
+from headway.engine.parts import Parts
 from headway.ipc.beside import BESIDE
 from headway.journal.log import Log
 from headway.journal.owner import this_process
@@ -57,7 +57,8 @@ class World(Protocol):
     def make_pools(self, given: Mapping[str, Given]) -> dict[str, FullPool]:
         """The pools of a run, none of them started."""
 
-    def make_ready(self, engine: Engine, resources: dict[str, int], max_active: int) -> Ready: ...
+    def parts(self) -> Parts:
+        """Which classes of parts an engine is made of."""
 
     def make_writer(self, log: Log, on_word: OnWord, on_jump: Callable[[], None]) -> LogWriter: ...
 
@@ -88,8 +89,8 @@ class Machine:
     def make_pools(self, given: Mapping[str, Given]) -> dict[str, FullPool]:
         return make_pools(given)
 
-    def make_ready(self, engine: Engine, resources: dict[str, int], max_active: int) -> Ready:
-        return Ready(engine, engine.pools, resources, max_active)
+    def parts(self) -> Parts:
+        return Parts()
 
     def make_writer(self, log: Log, on_word: OnWord, on_jump: Callable[[], None]) -> LogWriter:
         return Writer(log, on_word, on_jump)
