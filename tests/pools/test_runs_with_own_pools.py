@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import contextlib
 import os
@@ -269,6 +270,18 @@ def test_no_other_place_knows_a_pool_of_members_by_its_name() -> None:
             is_doc = token.type == tokenize.STRING and (token.string.startswith(('"""', 'r"""')) or " " in token.string)
             if token.type in (tokenize.NAME, tokenize.STRING) and "gang" in token.string.lower() and not is_doc:
                 found.add(f"{name}: {token.line.strip()}")
+    assert not found
+
+
+def test_the_pools_know_nothing_of_the_engine() -> None:
+    package = Path(hw.__file__).parent
+    above = {"engine", "sim", "cli", "observe", "train", "methods", "models", "task", "run", "join", "scope", "context", "testing"}
+    found = []
+    for path in (package / "pools").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "headway":
+                floor = node.module.split(".")[1] if "." in node.module else ""
+                found += [f"{path.name}: {node.module}"] if floor in above else []
     assert not found
 
 

@@ -12,6 +12,7 @@ from headway.sim import pools as sim_pools
 from headway.sim.check import Kind, Report, check
 from headway.sim.history import History
 from headway.sim.nature import STEADY, Nature
+from headway.sim.strand import strand
 from headway.sim.universe import Universe
 
 needs_torch = pytest.mark.usefixtures("torch_is_there")
@@ -132,3 +133,14 @@ def test_a_callback_of_the_program_that_raises_is_the_program_s_fault() -> None:
     report = check(gangs.breaks_a_callback, schedules=1)
     assert not [found for found in report.findings if found.kind is Kind.BROKEN_PROMISE], str(report)
     assert "ZeroDivisionError" in str(report)
+
+
+def test_a_fault_in_a_strand_reaches_whoever_resumes_it() -> None:
+    def work() -> None:
+        raise KeyError("in a strand")
+
+    with pytest.raises(KeyError, match="in a strand"):
+        strand().begin(work)
+    done: list[int] = []
+    strand().begin(lambda: done.append(1))  # the next one is as good as new
+    assert done == [1]
