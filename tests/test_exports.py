@@ -35,6 +35,7 @@ NAMES = [
     "budget",
     "call",
     "cancel",
+    "carry",
     "charge",
     "checkpoints",
     "collection",

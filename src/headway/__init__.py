@@ -46,6 +46,7 @@ from headway.errors import NotDecodable as NotDecodable
 from headway.errors import NotEncodable as NotEncodable
 from headway.errors import NotInRun as NotInRun
 from headway.errors import NoWinner as NoWinner
+from headway.errors import PoolFailed as PoolFailed
 from headway.errors import RemoteError as RemoteError
 from headway.errors import ResourceUnavailable as ResourceUnavailable
 from headway.errors import RunCancelled as RunCancelled
@@ -72,6 +73,7 @@ from headway.join import wait as wait
 from headway.journal.codec.declared import register as register
 from headway.journal.memory import MemoryStore as MemoryStore
 from headway.journal.sqlite.store import SqliteStore as SqliteStore
+from headway.pools.carrying import carry as carry
 from headway.resume import aresume as aresume
 from headway.resume import aresume_all as aresume_all
 from headway.resume import resume as resume
@@ -118,6 +120,7 @@ __all__ = [
     "CallTimeout",
     "CallView",
     "cancel",
+    "carry",
     "charge",
     "CheckpointConflict",
     "CheckpointDamaged",
@@ -155,6 +158,7 @@ __all__ = [
     "now",
     "NoWinner",
     "PlannedCall",
+    "PoolFailed",
     "progress",
     "race",
     "random",

@@ -34,6 +34,10 @@ Events = Annotated[str | None, typer.Option("--events", metavar="FILE", help="Ap
 Gantt = Annotated[str | None, typer.Option("--gantt", metavar="FILE.svg", help="Draw what ran when.")]
 TakeOver = Annotated[bool, typer.Option("--take-over", help="Drive the run although another process does.")]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Processes for process tasks.")]
+Pools = Annotated[
+    list[str] | None,
+    typer.Option("--pool", metavar="NAME=SIZE|FILE:CLASS", help="A pool's size, or a pool of the program's own; repeatable."),
+]
 Reuse = Annotated[list[str] | None, typer.Option("--reuse", metavar="TASK", help="Keep its results although its source changed.")]
 Rerun = Annotated[list[str] | None, typer.Option("--rerun", metavar="TASK", help="Drop its results if its source changed.")]
 
@@ -67,6 +71,7 @@ def run(
     ] = None,
     deadline: Annotated[float | None, typer.Option("--deadline", metavar="SECONDS", help="Bound how long it takes.")] = None,
     workers: Workers = None,
+    pool: Pools = None,
     take_over: TakeOver = False,
     progress: Progress = None,
     events: Events = None,
@@ -82,7 +87,16 @@ def run(
     """
     from headway.cli.commands.drive import Options, run_program
 
-    options = Options(store=store, json=json, progress=progress, events=events, gantt=gantt, take_over=take_over, workers=workers)
+    options = Options(
+        store=store,
+        json=json,
+        progress=progress,
+        events=events,
+        gantt=gantt,
+        take_over=take_over,
+        workers=workers,
+        pools=pool or [],
+    )
     run_program(program, args or [], kw or [], run_id, budget or [], deadline, options)
 
 
@@ -101,6 +115,7 @@ def resume(
         float | None, typer.Option("--deadline", metavar="SECONDS", help="Another deadline of the run, counted from now.")
     ] = None,
     workers: Workers = None,
+    pool: Pools = None,
     take_over: TakeOver = False,
     progress: Progress = None,
     events: Events = None,
@@ -117,7 +132,16 @@ def resume(
     if dry_run:
         plan_run(run_id, store, on_change, as_json=json)
         return
-    options = Options(store=store, json=json, progress=progress, events=events, gantt=gantt, take_over=take_over, workers=workers)
+    options = Options(
+        store=store,
+        json=json,
+        progress=progress,
+        events=events,
+        gantt=gantt,
+        take_over=take_over,
+        workers=workers,
+        pools=pool or [],
+    )
     resume_run(run_id, on_change, budget or [], deadline, options)
 
 
@@ -183,6 +207,7 @@ def check(
     schedules: Annotated[int, typer.Option("--schedules", min=1, help="How many; each is also killed and resumed.")] = 20,
     seed: Annotated[int, typer.Option("--seed", help="The first schedule; the same seed does the same again.")] = 0,
     seconds: Annotated[float, typer.Option("--seconds", min=0, help="After this time no new schedule begins.")] = 60.0,
+    pool: Pools = None,
     answers: Annotated[
         str | None,
         typer.Option("--answers", metavar="RUN", help="Let the recorded results of RUN stand for calls that make no calls."),
@@ -198,7 +223,7 @@ def check(
     """
     from headway.cli.commands.check import Asked, check_program
 
-    check_program(Asked(program, args or [], kw or [], schedules, seed, seconds, answers, store, json))
+    check_program(Asked(program, args or [], kw or [], schedules, seed, seconds, pool or [], answers, store, json))
 
 
 @app.command()

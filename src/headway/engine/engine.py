@@ -42,7 +42,7 @@ from headway.engine.stopping.stops import Stops
 from headway.engine.transitions import FINISHING, RUNNING
 from headway.engine.waiting.signals import Signals
 from headway.engine.waiting.waits import Waits
-from headway.errors import HeadwayError, StoreError, UsageError
+from headway.errors import HeadwayError, UsageError
 from headway.journal.log import Journal
 
 
@@ -193,7 +193,7 @@ class Engine:
         """Whether the run stops here to go on another time: ends are no longer recorded."""
         return self.run.closing
 
-    def fail(self, error: StoreError) -> None:
-        """The journal can't go on: stop everything, record nothing more."""
+    def fail(self, error: HeadwayError) -> None:
+        """The journal, or a pool, can't go on: stop everything, record nothing more."""
         self.ready.stopped = True
         self.run.fail(error)

@@ -19,6 +19,7 @@ from headway.cli.commands.look import tally_rows
 from headway.cli.commands.pictures import write_picture
 from headway.cli.documents import PlanDocument, PlannedDocument, RunResult, Said
 from headway.cli.find import find_call
+from headway.cli.pools import parse_pools
 from headway.cli.trouble import ProgramFailed, store_option
 from headway.engine.replay.dry_run import PlannedCall, ResumePlan
 from headway.errors import HeadwayError, Interrupted, RunError, StoreError, UnknownRun, UsageError
@@ -42,14 +43,14 @@ class Options(NamedTuple):
     gantt: str | None
     take_over: bool
     workers: int | None
+    pools: Sequence[str] = ()
 
     def common(self) -> dict[str, Any]:
-        pools = {"process": self.workers} if self.workers else None
         return {
             "store": self.store,
             "progress": self.progress,
             "events": self.events,
-            "pools": pools,
+            "pools": parse_pools(self.pools, self.workers),
             "take_over": self.take_over,
         }
 

@@ -14,7 +14,7 @@ from headway.engine.identity.labels import LabelLike, made_label
 from headway.engine.identity.signature import Signature
 from headway.engine.retry import Retry
 from headway.journal.records import Amounts
-from headway.pools.base import FunctionRef
+from headway.pools.base import A_SLOT, Demand, FunctionRef
 
 TASKS: dict[str, TaskSpec] = {}
 """The newest task of each name, so that a result can say which tasks it was built on and a run can be found again."""
@@ -45,7 +45,7 @@ class TaskSpec:
     resources: Mapping[str, int] = field(default_factory=dict)
     pickled: bool = False
     ref: FunctionRef | None = None
-    processes: int = 1  # of a gang
+    need: Demand = A_SLOT  # what only its pool understands
     label_as: LabelLike | None = None  # what tells its calls apart
     plain: bool = True  # starts by simply running: no pool, timeout, batch, effect, resources
     identity: str = ""  # the name, and what tells the function from others of that name
