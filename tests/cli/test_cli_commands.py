@@ -262,3 +262,20 @@ def test_the_version_and_the_help_are_there(folder: Folder) -> None:
         assert name in overview
     for name in ("run", "resume", "ls", "show", "fork", "cancel", "signal", "gc", "doctor"):
         assert folder.headway(name, "--help").code == 0
+
+
+def test_failures_that_a_program_kept_are_asked_again(folder: Folder) -> None:
+    Path("keeps.py").write_text(
+        "import os\nimport headway as hw\n"
+        "@hw.task\nasync def look(n: int) -> int:\n    assert n or os.path.exists('mended'), 'broken'\n    return n\n"
+        "@hw.task\nasync def keeps() -> int:\n"
+        "    return len([each for each in await hw.settle(look(0), look(1)) if each.error is None])\n"
+    )
+    assert folder.headway("run", "keeps.py:keeps", "--run-id", "kept").out == "1\n"
+    Path("mended").touch()
+    plan = folder.headway("resume", "kept", "--retry-failed", "--dry-run").out
+    assert "keeps.look failed below" in plan
+    assert "2 run again, 0 unfinished, 0 not asked for, 1 reused; nothing was run" in plan
+    again = folder.headway("resume", "kept", "--retry-failed")
+    assert (again.out, again.err) == ("2\n", "")
+    assert "from the journal" in folder.headway("resume", "kept", "--retry-failed").err

@@ -91,6 +91,9 @@ def run(
 def resume(
     run_id: RunId,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be reused and what would run.")] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Ask again for every call that failed, also where its failure was kept.")
+    ] = False,
     reuse: Reuse = None,
     rerun: Rerun = None,
     budget: Annotated[
@@ -115,10 +118,10 @@ def resume(
     on_change: dict[str, Literal["reuse", "rerun"]] = dict.fromkeys(reuse or (), "reuse")
     on_change |= dict.fromkeys(rerun or (), "rerun")
     if dry_run:
-        plan_run(run_id, store, on_change, as_json=json)
+        plan_run(run_id, store, on_change, retry_failed=retry_failed, as_json=json)
         return
     options = Options(store=store, json=json, progress=progress, events=events, gantt=gantt, take_over=take_over, workers=workers)
-    resume_run(run_id, on_change, budget or [], deadline, options)
+    resume_run(run_id, on_change, budget or [], deadline, options, retry_failed=retry_failed)
 
 
 @app.command()

@@ -86,14 +86,22 @@ def load_task(target: str) -> Task[..., Any]:
 
 
 def resume_run(
-    run_id: str, on_change: Mapping[str, Policy], budgets: list[str], deadline_s: float | None, options: Options
+    run_id: str,
+    on_change: Mapping[str, Policy],
+    budgets: list[str],
+    deadline_s: float | None,
+    options: Options,
+    *,
+    retry_failed: bool = False,
 ) -> None:
     """Load the program of a stored run and go on with it."""
     budget = parse_amounts(budgets, "--budget")
     before = _load_program_of(run_id, options.store)
 
     def drive() -> Any:
-        return hw.resume(run_id, on_change=on_change, budget=budget, deadline_s=deadline_s, **options.common())
+        return hw.resume(
+            run_id, retry_failed=retry_failed, on_change=on_change, budget=budget, deadline_s=deadline_s, **options.common()
+        )
 
     _finish(run_id, before, drive, options)
 
@@ -105,7 +113,8 @@ def _finish(run_id: str, before: RunInfo | None, drive: Callable[[], Any], optio
     except Exception:
         _draw(run_id, options)
         raise
-    was_done = before is not None and before.status == RunStatus.DONE
+    now = _known(options.store, run_id)
+    was_done = before is not None and before.status == RunStatus.DONE and now is not None and now.nrows == before.nrows
     if options.json:
         said = console.plain(result)
         console.print_json(RunResult(run_id=run_id, store=options.store, status="done", from_journal=was_done, result=said))
@@ -200,10 +209,10 @@ def _import_from_here() -> None:
         sys.path.insert(0, os.getcwd())  # noqa: PTH109
 
 
-def plan_run(run_id: str, store: str, on_change: Mapping[str, Policy], *, as_json: bool) -> None:
+def plan_run(run_id: str, store: str, on_change: Mapping[str, Policy], *, retry_failed: bool = False, as_json: bool) -> None:
     """What a resume would do."""
     root = _load_program_of(run_id, store).spec
-    plan: ResumePlan = hw.resume(run_id, store=store, dry_run=True, on_change=on_change)
+    plan: ResumePlan = hw.resume(run_id, store=store, dry_run=True, retry_failed=retry_failed, on_change=on_change)
     if as_json:
         console.print_json(
             PlanDocument(
