@@ -46,8 +46,8 @@ def resume(run_id: str, /, *, dry_run: bool = False, retry_failed: bool = False,
     Args:
         dry_run: run nothing, and return a ResumePlan of what would be reused and run again.
         retry_failed: also ask again for calls whose failure was kept, by `settle` or an `except`, in a run or a call that ended
-            well. What is around them runs once more; what succeeded is not asked again. Where that is killed on its way, resume with
-            it again.
+            well. What is around them runs once more; what succeeded is not asked again. Where that is killed on its way, resume
+            with it again.
 
     Raises UnknownRun; UsageError if the task is not loaded, the arguments could not be stored, or others are given.
     """

@@ -1,11 +1,11 @@
 """Asking again for what failed: `hw.resume(…, retry_failed=True)`, `headway resume --retry-failed`.
 
-A run that has failed asks for its failures again anyway. But a failure may also have been kept: by `settle`, by an `except`, by a call
-that returned without what failed. Then the calls around it succeeded, and their results would answer for it. Those results are
-dropped here, so that their code runs once more, finds what succeeded and asks for the rest.
+A run that has failed asks for its failures again anyway. But a failure may also have been kept: by `settle`, by an `except`, by a
+call that returned without what failed. Then the calls around it succeeded, and their results would answer for it. Those results
+are dropped here, so that their code runs once more, finds what succeeded and asks for the rest.
 
-A failure counts where it was final. A call that failed in an attempt which a call above it gave up is not asked for any more: it is no
-reason to run anything.
+A failure counts where it was final. A call that failed in an attempt which a call above it gave up is not asked for any more: it is
+no reason to run anything.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class _Seen:
 
 
 def around_failures(store: Store, uid: int) -> dict[bytes, str]:
-    """The calls that succeeded although a call below them failed for good, and those that were answered with their results, each with
+    """The calls that succeeded although one below them failed for good, and those that were answered with their results, each with
     why it is asked again."""
     seen = _Seen(store, uid)
     again: dict[bytes, str] = {}
