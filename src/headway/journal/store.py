@@ -2,8 +2,8 @@
 
 A store keeps runs, their rows, content-addressed blobs, signals, collections, shared limits and the cross-run cache. All
 methods are plain blocking calls: the journal's writer thread calls `commit` and `put_blob`, everything else is called from
-wherever it is needed. Methods are safe to call from several threads. Time is always an argument (`now`, wall clock
-seconds), so that a simulator owns it.
+wherever it is needed. Methods are safe to call from several threads. Time is always an argument (`now`, wall clock seconds), so
+that a simulator owns it.
 
 Promises that every store keeps:
 
