@@ -28,12 +28,14 @@ from headway.engine.identity.options import check_options, is_number
 from headway.engine.identity.signature import Signature
 from headway.engine.identity.spec import RIVALS, TASKS, TaskSpec
 from headway.engine.retry import Retry
+from headway.engine.scopes.bounds import LimitNumbers
 from headway.engine.stopping.outside import refuse_outside
 from headway.errors import UsageError, WorkerDied
 from headway.journal.codec.declared import declare, stable_module
 from headway.near import near_misses
 from headway.pools.base import FunctionRef
 from headway.pools.program import find, function_ref
+from headway.scope import LimitScope
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -174,6 +176,7 @@ def task(
     version: str = "",
     label: LabelLike | None = None,
     cost: Mapping[str, float] | None = None,
+    limit: int | LimitScope | None = None,
     codec: Literal["typed", "pickle"] = "typed",
 ) -> _BatchDecorator: ...
 @overload
@@ -192,6 +195,7 @@ def task(
     label: LabelLike | None = None,
     cost: Mapping[str, float] | None = None,
     resources: Mapping[str, int] | None = None,
+    limit: int | LimitScope | None = None,
     processes: int | None = None,
     codec: Literal["typed", "pickle"] = "typed",
 ) -> _Decorator: ...
@@ -228,6 +232,8 @@ def task(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
         so that the call may start when that unit is used up. A unit that the call charges is
         settled at what it charged, one that it does not at the reservation.
     resources: named resources it holds while it runs, such as `{"gpu": 1}`; `hw.run(…, resources=…)` says how many there are.
+    limit: at most so many of its calls run at a time, or a `hw.limit(…)` with a rate or a name: as if its block stood around every
+        call of the task, so that the calls which it makes count too. Without a name it is one limit for all its calls in a run.
     codec: "pickle" stores results with pickle, for types that the typed codec can't encode. Only for stores you trust.
 
     A task must not change its arguments, for a replay can't repeat that: a call whose argument has changed when it ends fails with
@@ -264,6 +270,7 @@ def make_spec(
     label: LabelLike | None = None,
     cost: Mapping[str, float] | None = None,
     resources: Mapping[str, int] | None = None,
+    limit: int | LimitScope | None = None,
     processes: int | None = None,
     codec: Literal["typed", "pickle"] = "typed",
 ) -> TaskSpec:
@@ -294,6 +301,7 @@ def make_spec(
         label_as=label,
         cost={unit: float(amount) for unit, amount in (cost or {}).items()},
         resources=dict(resources or {}),
+        limit=_limit_of(limit, known_as),
         pickled=codec == "pickle",
         ref=function_ref(fn) if where in ("process", "gang") else None,
         processes=1 if processes is None else processes,
@@ -318,6 +326,15 @@ def _name_of(fn: Callable[..., Any]) -> str:
     if not name:
         raise UsageError(f"@hw.task got {fn!r:.100}, which has no name of its own: add name=, by which its calls are known")
     return f"{stable_module(fn.__module__)}.{name}"
+
+
+def _limit_of(limit: int | LimitScope | None, name: str) -> LimitNumbers | None:
+    """What a task's limit allows. Raises UsageError for what is none."""
+    if limit is None or isinstance(limit, LimitScope):
+        return None if limit is None else limit.numbers
+    if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
+        raise UsageError(f"task {name}: limit={limit!r:.100}: expected a whole number, at least 1, or hw.limit(…)")
+    return LimitNumbers(limit)
 
 
 def _is_retry(value: object) -> bool:

@@ -13,6 +13,7 @@ from headway.engine.identity.keys import explicit, label
 from headway.engine.identity.labels import LabelLike, made_label
 from headway.engine.identity.signature import Signature
 from headway.engine.retry import Retry
+from headway.engine.scopes.bounds import LimitNumbers
 from headway.journal.records import Amounts
 from headway.pools.base import FunctionRef
 
@@ -43,6 +44,7 @@ class TaskSpec:
     version_text: str = ""
     cost: Amounts = field(default_factory=dict)
     resources: Mapping[str, int] = field(default_factory=dict)
+    limit: LimitNumbers | None = None  # around each of its calls
     pickled: bool = False
     ref: FunctionRef | None = None
     processes: int = 1  # of a gang

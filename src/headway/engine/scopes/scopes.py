@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from headway import events
 from headway.engine.handle import Frame
-from headway.engine.scopes.bounds import Deadline, Limit
+from headway.engine.identity.spec import TaskSpec
+from headway.engine.scopes.bounds import Deadline, Limit, Scope
 from headway.errors import UsageError
 from headway.journal.decisions import BudgetOpened
 from headway.journal.records import Amounts
@@ -28,6 +29,7 @@ class Scopes:
         self._engine = engine
         self.deadlines: set[Deadline] = set()
         self._named: dict[str, Limit] = {}
+        self._of_tasks: dict[str, Limit] = {}  # limits without a name that tasks have
         self._rates: weakref.WeakValueDictionary[str, Limit] = weakref.WeakValueDictionary()  # of blocks without a name
         self.resting: set[asyncio.Future[None]] = set()  # what waits for a time of the wall clock
 
@@ -98,6 +100,24 @@ class Scopes:
                 )
             found.set(concurrency, rate, per_s)
         return found
+
+    def limited(self, frame: Frame, spec: TaskSpec) -> Scope:
+        """The scope of a call of a task that has a limit: that around it, with the task's. Without a name it is one for all calls
+        of the task in the run, and a resumed run counts the starts of earlier lives."""
+        scope, numbers = frame.scope, spec.limit
+        if numbers is None:
+            return scope
+        if numbers.name:
+            found = self.open_limit(frame, *numbers)
+        elif (kept := self._of_tasks.get(spec.name)) is not None:
+            found = kept
+            if (found.concurrency, found.rate) != (numbers.concurrency, numbers.window):
+                found.set(*numbers[:3])
+        else:
+            counted = self._engine.desk is not None and numbers.rate is not None
+            key = f"\x1ftask {spec.name} in {self._engine.nonce.hex()}" if counted else ""
+            found = self._of_tasks[spec.name] = Limit(*numbers[:3], key=key)
+        return scope if found in scope.limits else scope._replace(limits=(*scope.limits, found))
 
     def close(self) -> None:
         """The run ends here."""
