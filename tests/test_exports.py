@@ -55,6 +55,7 @@ NAMES = [
     "resume_all",
     "run",
     "runs",
+    "set_result",
     "settle",
     "signal",
     "sleep",

@@ -279,3 +279,24 @@ def test_failures_that_a_program_kept_are_asked_again(folder: Folder) -> None:
     again = folder.headway("resume", "kept", "--retry-failed")
     assert (again.out, again.err) == ("2\n", "")
     assert "from the journal" in folder.headway("resume", "kept", "--retry-failed").err
+
+
+def test_a_result_is_given_by_hand_and_shown_as_such(folder: Folder) -> None:
+    Path("asks.py").write_text(
+        "from dataclasses import dataclass\nimport headway as hw\n"
+        "@dataclass\nclass Fact:\n    name: str\n    size: int\n"
+        "@hw.task\nasync def look(name: str) -> Fact:\n    raise LookupError(name)\n"
+        "@hw.task\nasync def asks() -> int:\n    return (await look('moon')).size\n"
+    )
+    assert folder.headway("run", "asks.py:asks", "--run-id", "asked").code == 1
+    wrong = folder.headway("set", "asked", "look", '{"name": "moon"}')
+    assert wrong.code == 2
+    assert "is not Fact" in wrong.err
+    given = folder.headway("set", "asked", "look:moon", '{"name": "moon", "size": 3475}', "--by", "Ada")
+    assert given.out == "asked: asks.look('moon') has its result\n"
+    assert folder.headway("resume", "asked").out == "3475\n"
+    assert "given by Ada" in folder.headway("show", "asked", "--all").out
+    assert "given by Ada" in [call["reason"] for call in folder.headway("show", "asked", "--json").json["calls"]]
+    refused = folder.headway("set", "asked", "look", '{"name": "moon", "size": 1}')
+    assert refused.code == 2
+    assert "--force" in refused.err

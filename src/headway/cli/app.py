@@ -298,6 +298,24 @@ def signal(
     signal_run(run_id, name, value, store, as_json=json)
 
 
+@app.command(name="set")
+@handled
+def set_result(
+    run_id: RunId,
+    call: Annotated[str, typer.Argument(metavar="CALL", help="The beginning of its key, TASK, or TASK:TEXT.")],
+    value: Annotated[str, typer.Argument(help="The result: read as the arguments of `run` are, by what the task returns.")],
+    by: Annotated[str, typer.Option("--by", metavar="NAME", help="Who gives it.  [default: you, on this machine]")] = "",
+    force: Annotated[bool, typer.Option("--force", help="Replace the result that the call has.")] = False,
+    store: Store = ".headway",
+    json: Json = False,
+    traceback: Trace = False,
+) -> None:
+    """Give a call that failed or hangs its result by hand. Resume the run afterwards."""
+    from headway.cli.commands.drive import set_by_hand
+
+    set_by_hand(run_id, call, value, store, by=by, force=force, as_json=json)
+
+
 @app.command()
 @handled
 def serve(

@@ -298,6 +298,8 @@ def _notes(line: Line) -> Text:
         text.append(f"{words.count(line.hidden, 'call')} below  ", style="dim")
     if call.state is State.OK:
         text.append(call.preview(), style="dim")
+        if call.reason:
+            text.append(f"  {words.clip(call.reason, 80)}", style="yellow")
     elif call.error is not None:
         text.append(f"{call.error.type.rpartition(':')[2]}: {words.clip(call.error.message, 120)}", style="red")
     elif call.state is State.CANCELLED:
