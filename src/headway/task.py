@@ -28,6 +28,7 @@ from headway.engine.identity.labels import LabelLike, check_label
 from headway.engine.identity.options import check_options, is_number
 from headway.engine.identity.signature import Signature
 from headway.engine.identity.spec import RIVALS, TASKS, TaskSpec
+from headway.engine.identity.watched import Watch, checked_watch
 from headway.engine.retry import Retry
 from headway.engine.scopes.bounds import LimitNumbers
 from headway.engine.stopping.outside import refuse_outside
@@ -175,6 +176,7 @@ def task(
     cache: Literal["run", "forever"] = "run",
     on_change: OnChange = "reuse",
     version: str = "",
+    watch: Watch | None = None,
     label: LabelLike | None = None,
     cost: Mapping[str, float] | None = None,
     limit: int | LimitScope | None = None,
@@ -193,6 +195,7 @@ def task(
     verify: Callable[..., Any] | None = None,
     on_change: OnChange = "reuse",
     version: str = "",
+    watch: Watch | None = None,
     label: LabelLike | None = None,
     cost: Mapping[str, float] | None = None,
     resources: Mapping[str, int] | None = None,
@@ -227,6 +230,9 @@ def task(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
         `hw.Happened(result)` if it has, None or False if not. True, which has no result, fails the call.
     on_change: what happens to recorded results when the source of the task changed: "reuse" (default), "rerun" or "ask".
     version: a text that stands for the source: with it, results count as changed when the text does, whatever the source.
+    watch: what counts in the version besides the task's own source: a list of functions, classes and values, such as
+        `[clean, PROMPT]`, or "deep" for all functions, classes and constants (in capital letters) of this program that the code
+        names, and those that they name.
     label: what tells its calls apart in tables and pictures: a text with arguments in braces, such as "{item.id}", or a function of
         the arguments. It is no part of the call's name. Without it, what is simple among the arguments.
     cost: amounts reserved in the budget before an attempt starts, such as `{"tokens": 500}`; 0 of a unit promises to spend none,
@@ -268,6 +274,7 @@ def make_spec(
     verify: Callable[..., Any] | None = None,
     on_change: OnChange = "reuse",
     version: str = "",
+    watch: Watch | None = None,
     label: LabelLike | None = None,
     cost: Mapping[str, float] | None = None,
     resources: Mapping[str, int] | None = None,
@@ -299,6 +306,7 @@ def make_spec(
         verify=verify,
         on_change=on_change,
         version_text=version,
+        watch=checked_watch(watch, known_as, version),
         label_as=label,
         cost={unit: float(amount) for unit, amount in (cost or {}).items()},
         resources=dict(resources or {}),
