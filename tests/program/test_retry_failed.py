@@ -171,3 +171,37 @@ def test_a_run_that_is_stopped_while_it_asks_again_goes_on_with_the_same_word(go
     DOWN.clear()
     assert again(tmp_path, retry_failed=True) == [["A1", "A2"], ["B1", "B2"]]
     assert sorted(RAN) == ["b", "b2", "program"]
+
+
+def test_a_race_keeps_its_winner_and_a_loser_that_failed_costs_nothing(go, tmp_path):
+    @hw.task
+    async def late(what: str) -> str:
+        await hw.sleep(5)
+        return await fetch(what)
+
+    @hw.task
+    async def races() -> str:
+        return await hw.race(fetch("x"), late("y"))
+
+    DOWN.add("x")
+    assert go(races) == "Y"
+    DOWN.clear()
+    assert again(tmp_path, retry_failed=True) == "Y"
+    assert RAN == []
+
+
+def test_an_order_of_completion_is_told_again_with_what_failed_in_its_place(go, tmp_path):
+    @hw.task
+    async def in_order() -> list[str]:
+        said = []
+        async for handle in hw.as_completed(*(fetch(f"p{n}") for n in range(4))):
+            said.append("failed" if handle.exception() else str(handle.result()))
+        return said
+
+    DOWN.add("p2")
+    first = go(in_order)
+    assert sorted(first) == ["P0", "P1", "P3", "failed"]
+    DOWN.clear()
+    second = again(tmp_path, retry_failed=True)
+    assert RAN == ["p2"]
+    assert second == [each if each != "failed" else "P2" for each in first]
