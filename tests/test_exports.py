@@ -56,6 +56,7 @@ NAMES = [
     "resume_all",
     "run",
     "runs",
+    "set_result",
     "settle",
     "signal",
     "sleep",

@@ -4,6 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from headway import events
+from headway.by_hand import set_result as set_result
 from headway.collection import Collection as Collection
 from headway.collection import Snapshot as Snapshot
 from headway.collection import collection as collection
@@ -180,6 +181,7 @@ __all__ = [
     "RunSummary",
     "RunView",
     "SaveFailed",
+    "set_result",
     "settle",
     "Settled",
     "signal",
