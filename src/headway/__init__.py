@@ -69,6 +69,10 @@ from headway.joins.gather import gather_affordable as gather_affordable
 from headway.joins.gather import settle as settle
 from headway.joins.map import map as map
 from headway.joins.race import race as race
+from headway.joins.scan import GridScan as GridScan
+from headway.joins.scan import Scan as Scan
+from headway.joins.scan import scan as scan
+from headway.joins.scan import scan_grid as scan_grid
 from headway.joins.wait import wait as wait
 from headway.journal.codec.declared import register as register
 from headway.journal.memory import MemoryStore as MemoryStore
@@ -136,6 +140,7 @@ __all__ = [
     "fork",
     "gather",
     "gather_affordable",
+    "GridScan",
     "Group",
     "group",
     "Handle",
@@ -179,6 +184,9 @@ __all__ = [
     "RunSummary",
     "RunView",
     "SaveFailed",
+    "scan",
+    "Scan",
+    "scan_grid",
     "settle",
     "Settled",
     "signal",

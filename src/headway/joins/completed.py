@@ -183,8 +183,10 @@ class Group(Generic[T]):
         if self._calls is None or wrong:
             close_coroutines(given)
             raise UsageError(wrong)
-        if given:
-            check_calls("group().add", given)
+        for call in given:
+            if current.get() is not None and not isinstance(call, Awaitable):
+                raise UsageError(f"hw.group().add takes one call, got {type(call).__name__}")
+            check_calls("group().add", (call,))
         return self._calls
 
     def __aiter__(self) -> AsyncIterator[Handle[T]]:
