@@ -19,17 +19,19 @@ Outside of a run there are no bounds, and the same lines do nothing.
 
 from __future__ import annotations
 
+import contextvars
 import math
 from collections import Counter
 from types import TracebackType
 from typing import Generic, Literal, TypeVar, overload
 
-from headway.engine.handle import Frame, current
+from headway.engine.handle import Frame, Handle, current
 from headway.engine.identity.options import is_number
 from headway.engine.stopping.outside import refuse_outside
 from headway.errors import UsageError
 from headway.joins import recorded
 from headway.joins.bound import bound_of
+from headway.joins.joined import ends_early
 from headway.journal.decisions import EndedEarly
 from headway.scope import DeadlineScope, deadline, until_deadline
 
@@ -56,6 +58,7 @@ class Anytime(Generic[K, T]):
         self._within_s = within_s
         self._deadline: DeadlineScope | None = None
         self._frame: Frame | None = None
+        self._token: contextvars.Token[Handle[object] | None] | None = None
         self._name = b""
         self._times: Counter[int | str] = Counter()  # how often each key was kept
         self._given: frozenset[int | str] = frozenset()  # the keys that were there when it began
@@ -88,17 +91,27 @@ class Anytime(Generic[K, T]):
         self._name = recorded.name_decision(frame, "anytime", recorded.name_bounds(frame))
         told = recorded.recall(frame, self._name, EndedEarly)
         self._before = None if told is None else (told.stopped, dict(told.kept))
+        self._token = ends_early.set(frame.call) if told is not None else None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
         stopped: Stopped | None
+        if self._token is not None:
+            ends_early.reset(self._token)
+            self._token = None
         if self._deadline is not None and self._deadline.__exit__(kind, error, trace):
             stopped = "deadline"
         else:
             stopped = "done" if error is None else bound_of(error)
+        if stopped is None and isinstance(error, Exception) and self._has_ended_before():
+            stopped = "done"  # the error came after the end that is recorded
         if stopped is None:
             return False
         self._end(stopped)
         return True
+
+    def _has_ended_before(self) -> bool:
+        """Whether all is kept again that was kept when the block ended in an earlier life."""
+        return self._before is not None and all(self._times[key] >= times for key, times in self._before[1].items())
 
     def _end(self, stopped: Stopped) -> None:
         """Say why the block ended: as it did before, or for this reason, which is recorded where it is a bound."""

@@ -14,7 +14,7 @@ from headway.joins.base import check_calls, checked, close_coroutines
 from headway.joins.branches import Branch, Branches
 from headway.joins.recorded import name_decision, recall, record
 from headway.journal.codec.codec import digest
-from headway.journal.decisions import Arrival, NextCall
+from headway.journal.decisions import Arrival, NextCall, asked_again
 
 T = TypeVar("T")
 
@@ -103,8 +103,10 @@ class Completions(Generic[T]):
         if self.frame is None:
             return self._queue.hand_out(await self._queue.next())
         name = name_decision(self.frame, "order", self._name)
-        told = recall(self.frame, name, NextCall)
-        number = None if told is None else next((number for number, handle in left.items() if handle.key == told.call), None)
+        number = None
+        while number is None and (told := recall(self.frame, name, NextCall)) is not None:
+            number = next((number for number, handle in left.items() if handle.key == told.call), None)
+            name = name if number is not None else asked_again(name)
         if number is None:
             number = await self._queue.next()
             record(self.frame, name, NextCall(left[number].key))

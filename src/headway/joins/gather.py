@@ -85,13 +85,14 @@ async def _gather_affordable(given: Sequence[Awaitable[T]]) -> list[T]:
     async with Joined("gather", given) as joined:
         parts = joined.parts
         name = joined.name("afforded", b"" if joined.frame is None else name_bounds(joined.frame))
-        told = joined.recall(name, Afforded)
+        told, name = joined.recall(name, Afforded)
         before = () if told is None else told.refused
         left_out = {id(parts[place]) for place in before}
         if before:
             await joined.stop("the budget did not afford it before", [parts[place] for place in before])
         failed = await joined.until(lambda part: id(part) not in left_out and _fails_by_itself(part))
         if failed is not None:
+            await joined.hear_failure()
             await joined.stop(f"{failed.describe()} failed beside it")
             failed.result()
         errors = [None if place in before else part.exception() for place, part in enumerate(parts)]

@@ -9,6 +9,7 @@ stops those that still run. Joins know no more of the difference.
 
 from __future__ import annotations
 
+import contextvars
 from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Generic, TypeVar
@@ -16,10 +17,13 @@ from typing import Generic, TypeVar
 from headway.engine.handle import Frame, Handle, current
 from headway.engine.waiting.until import Awaited, Until, cancel_and_drain
 from headway.joins.branches import Branch, Branches, sort_signals
-from headway.joins.recorded import D, name_decision, recall, record
+from headway.joins.recorded import D, name_decision, recall_newest, record, replay_ends
 from headway.journal.decisions import Told
 
 T = TypeVar("T")
+
+ends_early: contextvars.ContextVar[Handle[Any] | None] = contextvars.ContextVar("headway_ends_early", default=None)
+"""The call whose code has opened a block that is recorded to have ended early (`anytime`)."""
 
 
 class Joined(Generic[T]):
@@ -65,7 +69,14 @@ class Joined(Generic[T]):
     async def until_failure(self) -> Awaited[T] | None:
         """Wait for the first that fails, or until all have ended."""
         failed: Awaited[T] | None = await Until(self.parts, stop_at_failure=True)
+        if failed is not None:
+            await self.hear_failure()
         return failed
+
+    async def hear_failure(self) -> None:
+        """Let a block that ended early in an earlier life come to its end first: what fails now may have failed after it."""
+        if self.frame is not None and ends_early.get() is self.frame.call:
+            await replay_ends(self.frame)
 
     async def stop(self, reason: str, parts: Sequence[Awaited[T]] | None = None) -> None:
         """Cancel those that still run (of `parts`, where given), and wait until they have ended."""
@@ -86,9 +97,9 @@ class Joined(Generic[T]):
             return self._branches.name if what == self._join else name_decision(self.frame, what, self._branches.name + detail)
         return name_decision(self.frame, what, b"".join([part.key for part in self.parts if isinstance(part, Handle)]) + detail)
 
-    def recall(self, name: bytes, kind: type[D]) -> D | None:
-        """What was decided under this name before; None where nothing was."""
-        return None if self.frame is None else recall(self.frame, name, kind)
+    def recall(self, name: bytes, kind: type[D]) -> tuple[D | None, bytes]:
+        """What was decided under this name before, None where nothing was; and the name to record what is decided now."""
+        return (None, name) if self.frame is None else recall_newest(self.frame, name, kind)
 
     def record(self, name: bytes, told: Told) -> None:
         """Record what was decided."""

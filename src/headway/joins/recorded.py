@@ -6,11 +6,13 @@ engine's thread and from threads of its calls.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TypeVar
 
 from headway.engine.handle import Frame
+from headway.engine.scopes.bounds import REPLAY_S
 from headway.journal.codec.codec import digest
-from headway.journal.decisions import Told
+from headway.journal.decisions import Told, asked_again
 
 D = TypeVar("D", bound=Told)
 
@@ -33,6 +35,15 @@ def recall(frame: Frame, name: bytes, kind: type[D]) -> D | None:
     return told
 
 
+def recall_newest(frame: Frame, name: bytes, kind: type[D]) -> tuple[D | None, bytes]:
+    """What was decided last, where what was decided first did not hold any more; and the name for deciding once more."""
+    newest, told = None, recall(frame, name, kind)
+    while told is not None:
+        newest, name = told, asked_again(name)
+        told = recall(frame, name, kind)
+    return newest, name
+
+
 def record(frame: Frame, name: bytes, told: Told) -> None:
     """Record a decision; a resumed program recalls it."""
     engine = frame.call._engine
@@ -48,3 +59,10 @@ def name_bounds(frame: Frame) -> bytes:
         account = account.parent
     deadline = frame.scope.deadline
     return digest(repr((budgets, None if deadline is None else deadline.at)).encode())
+
+
+async def replay_ends(frame: Frame) -> None:
+    """Wait until the journal has stopped answering: what the program was told in an earlier life, it has been told again."""
+    engine = frame.call._engine
+    while (left_s := engine.replay.last_answer() + REPLAY_S - engine.loop.time()) > 0:  # noqa: ASYNC110 - nothing says so
+        await asyncio.sleep(left_s)
