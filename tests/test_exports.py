@@ -14,6 +14,7 @@ from headway import errors
 
 NAMES = [
     "CallView",
+    "Collection",
     "FailedAttempt",
     "GridScan",
     "Group",
@@ -26,6 +27,7 @@ NAMES = [
     "RunSummary",
     "RunView",
     "Scan",
+    "Snapshot",
     "Settled",
     "SqliteStore",
     "Task",
@@ -39,6 +41,7 @@ NAMES = [
     "cancel",
     "charge",
     "checkpoints",
+    "collection",
     "deadline",
     "events",
     "fork",

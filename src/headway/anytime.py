@@ -25,7 +25,7 @@ from collections import Counter
 from types import TracebackType
 from typing import Generic, Literal, TypeVar, overload
 
-from headway.engine.handle import Frame, Handle, current
+from headway.engine.call import Call, Frame, current
 from headway.engine.identity.options import is_number
 from headway.engine.stopping.outside import refuse_outside
 from headway.errors import UsageError
@@ -58,7 +58,7 @@ class Anytime(Generic[K, T]):
         self._within_s = within_s
         self._deadline: DeadlineScope | None = None
         self._frame: Frame | None = None
-        self._token: contextvars.Token[Handle[object] | None] | None = None
+        self._token: contextvars.Token[Call | None] | None = None
         self._name = b""
         self._times: Counter[int | str] = Counter()  # how often each key was kept
         self._given: frozenset[int | str] = frozenset()  # the keys that were there when it began

@@ -98,7 +98,7 @@ async def _gather_affordable(given: Sequence[Awaitable[T]]) -> list[T]:
         errors = [None if place in before else part.exception() for place, part in enumerate(parts)]
         for part, error in zip(parts, errors, strict=True):
             if error is not None and bound_of(error) == "deadline":
-                await part  # raises, when all that the deadline stops has ended
+                await joined.raise_error_of(part)
         refused = tuple(place for place, error in enumerate(errors) if place in before or error is not None)
         if parts and len(refused) == len(parts):
             raise next((error for error in errors if error is not None), BudgetExceeded("the budget afforded nothing"))

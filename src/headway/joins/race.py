@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Literal, TypeVar, overload
 
-from headway.engine.handle import MISSING
+from headway.engine.call import MISSING
 from headway.engine.identity.callables import check_function, yes_or_no
 from headway.engine.waiting.until import Awaited, until
 from headway.errors import NoWinner, UsageError

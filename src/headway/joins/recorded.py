@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TypeVar
 
-from headway.engine.handle import Frame
+from headway.engine.call import Frame
 from headway.engine.scopes.bounds import REPLAY_S
 from headway.journal.codec.codec import digest
 from headway.journal.decisions import Told, asked_again
@@ -23,14 +23,14 @@ def name_decision(frame: Frame, what: str, detail: bytes = b"") -> bytes:
     Raises:
         HeadwayError: The call has ended, and its code goes on.
     """
-    engine = frame.call._engine
+    engine = frame.call.engine
     name: bytes = engine.on_loop(engine.decisions.name_decision, frame, what, detail)
     return name
 
 
 def recall(frame: Frame, name: bytes, kind: type[D]) -> D | None:
     """What was decided under this name before; None where nothing was."""
-    engine = frame.call._engine
+    engine = frame.call.engine
     told: D | None = engine.on_loop(engine.decisions.recall, frame.call, name, kind)
     return told
 
@@ -46,7 +46,7 @@ def recall_newest(frame: Frame, name: bytes, kind: type[D]) -> tuple[D | None, b
 
 def record(frame: Frame, name: bytes, told: Told) -> None:
     """Record a decision; a resumed program recalls it."""
-    engine = frame.call._engine
+    engine = frame.call.engine
     engine.on_loop(engine.decisions.record_decision, frame.call, name, told)
 
 
@@ -63,6 +63,6 @@ def name_bounds(frame: Frame) -> bytes:
 
 async def replay_ends(frame: Frame) -> None:
     """Wait until the journal has stopped answering: what the program was told in an earlier life, it has been told again."""
-    engine = frame.call._engine
+    engine = frame.call.engine
     while (left_s := engine.replay.last_answer() + REPLAY_S - engine.loop.time()) > 0:  # noqa: ASYNC110 - nothing says so
         await asyncio.sleep(left_s)

@@ -22,6 +22,7 @@ from headway.errors import RunMismatch, StoreDamaged, StoreError
 from headway.journal.owner import check_takeover, is_alive, lost, misplaced, unknown_run
 from headway.journal.place import has_database, name_folder, no_store
 from headway.journal.records import ENDED, Lease, Row, RunInfo, RunSpec, RunStatus, Signal
+from headway.journal.shared.items import SharedCollections
 from headway.journal.shared.limits import SharedLimits
 from headway.journal.sqlite import schema, tables
 from headway.journal.sqlite.access import connect_to_read, fingerprint, why_not_writable
@@ -44,7 +45,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-class SqliteStore(SharedLimits):
+class SqliteStore(SharedLimits, SharedCollections):
     """A store in a folder. Opening makes the folder and an empty database where there is none.
 
     With `readonly=True` it makes nothing and needs no permission to write: a disk that is mounted read-only, an archive and another
@@ -321,7 +322,7 @@ class SqliteStore(SharedLimits):
                 elif not skip_damaged:
                     self._check_unchanged()
                     raise _damaged(expected, last + 1, one)
-                last = one[0]
+                last = _after(last, one[0])
             yield part
         if last < expected.nrows and not skip_damaged:
             self._check_unchanged()
@@ -370,10 +371,15 @@ class SqliteStore(SharedLimits):
         return int(self.reading(lambda connection: connection.execute("PRAGMA data_version").fetchone()[0]))
 
 
+def _after(last: int, seq: object) -> int:
+    """The number of a stored row that comes after `last`. What stands there in a damaged page may be no number at all."""
+    return seq if isinstance(seq, int) and seq > last else last + 1
+
+
 def _damaged(run: RunInfo, seq: int, stored: tables.Stored | None) -> StoreDamaged:
     name = run.spec.run_id
     if stored is None or stored[0] != seq:
-        until = run.nrows if stored is None else stored[0] - 1
+        until = run.nrows if stored is None else _after(seq, stored[0]) - 1
         what = f"record {seq} is missing" if seq == until else f"records {seq} to {until} are missing"
     else:
         call = stored[2].hex() if isinstance(stored[2], bytes) else "unknown"
