@@ -9,7 +9,7 @@ import pytest
 
 import headway as hw
 from headway.joins.bound import bound_of
-from headway.journal.decisions import EndedEarly, is_told
+from headway.journal.decisions import BlockEnded, is_told
 from headway.sim.history import History
 from headway.sim.nature import STEADY
 from headway.sim.store import Crash
@@ -328,7 +328,7 @@ def test_a_block_that_ends_early_ends_alike_wherever_it_is_killed(seed):
     whole = History(seed, STEADY)
     wanted = whole.live(searches)
     assert wanted.value[0] != "done"
-    ended = [number for number, row in enumerate(whole.rows()) if is_told(row.body, EndedEarly)]
+    ended = [number for number, row in enumerate(whole.rows()) if is_told(row.body, BlockEnded)]
     assert len(ended) == 1
     for after in range(0, len(whole.rows()), 2):
         history = History(seed, STEADY)

@@ -92,7 +92,6 @@ async def _gather_affordable(given: Sequence[Awaitable[T]]) -> list[T]:
             await joined.stop("the budget did not afford it before", [parts[place] for place in before])
         failed = await joined.until(lambda part: id(part) not in left_out and _fails_by_itself(part))
         if failed is not None:
-            await joined.hear_failure()
             await joined.stop(f"{failed.describe()} failed beside it")
             failed.result()
         errors = [None if place in before else part.exception() for place, part in enumerate(parts)]

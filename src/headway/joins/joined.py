@@ -9,7 +9,6 @@ stops those that still run. Joins know no more of the difference.
 
 from __future__ import annotations
 
-import contextvars
 from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Generic, TypeVar
@@ -18,13 +17,10 @@ from headway.engine.call import Call, Frame, current
 from headway.engine.handle import Handle
 from headway.engine.waiting.until import Awaited, Until, cancel_and_drain
 from headway.joins.branches import Branch, Branches, sort_signals
-from headway.joins.recorded import D, name_decision, recall_newest, record, replay_ends
+from headway.joins.recorded import D, name_decision, recall_newest, record
 from headway.journal.decisions import Told
 
 T = TypeVar("T")
-
-ends_early: contextvars.ContextVar[Call | None] = contextvars.ContextVar("headway_ends_early", default=None)
-"""The call whose code has opened a block that is recorded to have ended early (`anytime`)."""
 
 
 class Joined(Generic[T]):
@@ -70,14 +66,7 @@ class Joined(Generic[T]):
     async def until_failure(self) -> Awaited[T] | None:
         """Wait for the first that fails, or until all have ended."""
         failed: Awaited[T] | None = await Until(self.parts, stop_at_failure=True)
-        if failed is not None:
-            await self.hear_failure()
         return failed
-
-    async def hear_failure(self) -> None:
-        """Let a block that ended early in an earlier life come to its end first: what fails now may have failed after it."""
-        if self.frame is not None and ends_early.get() is self.frame.call:
-            await replay_ends(self.frame)
 
     async def raise_error_of(self, part: Awaited[T]) -> None:
         """Raise what it failed with, when all that a deadline stops has ended."""

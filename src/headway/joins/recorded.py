@@ -6,11 +6,9 @@ engine's thread and from threads of its calls.
 
 from __future__ import annotations
 
-import asyncio
 from typing import TypeVar
 
 from headway.engine.call import Frame
-from headway.engine.scopes.bounds import REPLAY_S
 from headway.journal.codec.codec import digest
 from headway.journal.decisions import Told, asked_again
 
@@ -59,10 +57,3 @@ def name_bounds(frame: Frame) -> bytes:
         account = account.parent
     deadline = frame.scope.deadline
     return digest(repr((budgets, None if deadline is None else deadline.at)).encode())
-
-
-async def replay_ends(frame: Frame) -> None:
-    """Wait until the journal has stopped answering: what the program was told in an earlier life, it has been told again."""
-    engine = frame.call.engine
-    while (left_s := engine.replay.last_answer() + REPLAY_S - engine.loop.time()) > 0:  # noqa: ASYNC110 - nothing says so
-        await asyncio.sleep(left_s)
