@@ -11,11 +11,12 @@ import solvers
 from solvers import METHODS, RACES, RIGHT, find
 
 import headway as hw
+from headway.joins.bound import bound_of as bound
 from headway.journal.records import COSTED, Kind
 from headway.journal.recovery.recovered import decode_outcome
 from headway.methods import search
 from headway.methods.search import Candidate, Found, State, Verdict, best_of_n, first_finish, majority, no_thinking
-from headway.methods.search.ending import bound, each, ending
+from headway.methods.search.ending import each, ending
 
 every_method = pytest.mark.parametrize("method", METHODS)
 QUESTION = "q6|"

@@ -20,68 +20,26 @@ import inspect
 import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
-from types import TracebackType
 from typing import TypeVar
 
+from headway.anytime import Anytime, anytime
 from headway.errors import NoWinner, UsageError
-from headway.join import gather, race
+from headway.joins.gather import gather_affordable
+from headway.joins.race import race
 from headway.methods.search import settings
-from headway.methods.search.base import Candidate, Stopped
-from headway.methods.search.bounds import bound
-from headway.scope import DeadlineScope, deadline, until_deadline
+from headway.methods.search.base import Candidate
 
 T = TypeVar("T")
 
-EARLY = 0.02  # of the time left
-EARLY_S = 1.0  # at most
-
-
-class Ending:
-    """A block that ends with what it has when its bounds are used up; made by `ending`. `stopped` says why it ended."""
-
-    def __init__(self, seconds: float | None) -> None:
-        self.stopped: Stopped = "done"
-        self._seconds = seconds
-        self._deadline: DeadlineScope | None = None
-
-    def __enter__(self) -> Ending:
-        left = until_deadline()
-        seconds = min(left - min(max(left, 0.0) * EARLY, EARLY_S), math.inf if self._seconds is None else self._seconds)
-        if seconds < math.inf:
-            self._deadline = deadline(seconds=max(0.0, seconds), raises=False)
-            self._deadline.__enter__()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
-        if self._deadline is not None and self._deadline.__exit__(kind, error, trace):
-            self.stopped = "deadline"
-            return True
-        if error is None or (why := bound(error)) is None:
-            return False
-        self.stopped = why
-        return True
-
-
-def ending(seconds: float | None = None) -> Ending:
-    """Open a block that ends with what it has when the budget or the deadline around it is used up, or after `seconds`."""
-    if seconds is not None:
-        settings.number("ending", 0, seconds=seconds)
-    return Ending(seconds)
-
 
 async def each(work: Iterable[Awaitable[T]]) -> list[T]:
-    """The results, in order, of all that the budget did not refuse; its error where it refused everything. What a deadline stops
-    raises its error when all have ended. Any other error cancels and drains the rest, as `hw.gather` does."""
-    begun = list(work)
-    try:
-        ends = await gather(*[_end_of(awaitable) for awaitable in begun])
-    finally:
-        _close_unbegun(begun)
-    errors = [error for _, error in ends if error is not None]
-    for error in errors:
-        if bound(error) == "deadline" or len(errors) == len(ends):
-            raise error
-    return [value for value, error in ends if error is None]  # type: ignore[misc]
+    """The results, in order, of all that the budget did not refuse (`hw.gather_affordable`)."""
+    return await gather_affordable(*work)
+
+
+def ending(seconds: float | None = None) -> Anytime[int | str, object]:
+    """Open a block that ends with what it has when the budget or the deadline around it is used up, or after `seconds`."""
+    return anytime(within_s=seconds)
 
 
 async def attempts(attempt: Callable[[int], Awaitable[object]], count: int, rounds: list[int], start: int = 0) -> int:
@@ -110,15 +68,6 @@ def in_a_row(found: Mapping[int, Candidate], rounds: Sequence[int]) -> int:
         max((candidate.tokens for number, candidate in found.items() if first <= number < end), default=0)
         for first, end in pairwise([*rounds, math.inf])
     )
-
-
-async def _end_of(awaitable: Awaitable[T]) -> tuple[T | None, Exception | None]:
-    try:
-        return await awaitable, None
-    except Exception as error:
-        if bound(error) is None:
-            raise
-        return None, error
 
 
 async def first_accepted(work: Iterable[Awaitable[T]], accept: Callable[[T], bool]) -> T | None:

@@ -18,8 +18,8 @@ from collections.abc import Awaitable, Sequence
 from typing import TypeVar
 
 from headway.errors import CallTimeout, InputFailed, ModelError, UsageError, WorkerDied
+from headway.joins.bound import bound_of as bound
 from headway.methods.search.base import Scorer, scores_of
-from headway.methods.search.bounds import bound
 
 T = TypeVar("T")
 Errors = type[Exception] | tuple[type[Exception], ...]
