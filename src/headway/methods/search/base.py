@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, SupportsIndex, TypeVar
 
 from headway.engine.handle import Handle
 from headway.errors import UsageError
-from headway.methods.search import settings
+from headway.methods import settings
 
 if TYPE_CHECKING:
     from headway.methods.search.failures import Failures

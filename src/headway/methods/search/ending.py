@@ -25,7 +25,7 @@ from typing import TypeVar
 
 from headway.errors import NoWinner, UsageError
 from headway.join import gather, race
-from headway.methods.search import settings
+from headway.methods import settings
 from headway.methods.search.base import Candidate, Stopped
 from headway.methods.search.bounds import bound
 from headway.scope import DeadlineScope, deadline, until_deadline

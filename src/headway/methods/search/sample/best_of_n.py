@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from headway.methods.search import settings
+from headway.methods import settings
 from headway.methods.search.base import Candidate, Found, Generator, Scorer, Selector, chosen, of_kind
 from headway.methods.search.ending import attempts, ending, in_a_row
 from headway.methods.search.failures import SAMPLE_ERRORS, Errors, Failed, Failures

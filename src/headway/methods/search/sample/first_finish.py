@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from headway.methods.search import settings
+from headway.methods import settings
 from headway.methods.search.base import Candidate, Found, Generator, of_kind
 from headway.methods.search.ending import ending, first_accepted
 from headway.methods.search.failures import SAMPLE_ERRORS, Errors, Failed, Failures

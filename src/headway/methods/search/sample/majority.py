@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from math import comb
 
-from headway.methods.search import settings
+from headway.methods import settings
 from headway.methods.search.base import Candidate, Found, Generator, chosen, of_kind
 from headway.methods.search.ending import attempts, ending, in_a_row
 from headway.methods.search.failures import SAMPLE_ERRORS, Errors, Failed, Failures

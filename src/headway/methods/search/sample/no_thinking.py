@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from headway.methods.search import settings
+from headway.methods import settings
 from headway.methods.search.base import Candidate, Found, Generator, Selector, Verdict, Verifier, chosen, of_kind
 from headway.methods.search.ending import attempts, ending, first_accepted, in_a_row
 from headway.methods.search.failures import SAMPLE_ERRORS, Errors, Failed, Failures

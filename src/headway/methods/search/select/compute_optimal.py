@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
 from headway.errors import UsageError
-from headway.methods.search import settings
+from headway.methods import settings
 from headway.methods.search.base import Candidate, Found, Generator, Scorer, chosen, of_kind
 from headway.methods.search.ending import attempts, ending, in_a_row
 from headway.methods.search.failures import SAMPLE_ERRORS, Errors, Failed, Failures

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from headway.errors import UsageError
-from headway.methods.search import settings
+from headway.methods import settings
 
 
 @dataclass(frozen=True, slots=True)

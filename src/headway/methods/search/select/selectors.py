@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 
 from headway.errors import UsageError
-from headway.methods.search import settings
+from headway.methods import settings
 from headway.methods.search.base import Candidate
 
 WORST = float("-inf")

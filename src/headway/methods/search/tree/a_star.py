@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from typing import NamedTuple
 
-from headway.methods.search import settings
+from headway.methods import settings
 from headway.methods.search.base import Candidate, Found, Scorer, State, Stepper, of_kind
 from headway.methods.search.ending import each, ending
 from headway.methods.search.failures import SAMPLE_ERRORS, Errors, Failed, Failures

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from headway.methods.search import settings
+from headway.methods import settings
 from headway.methods.search.allocators import beam
 from headway.methods.search.base import Found, Scorer, Selector, State, Stepper
 from headway.methods.search.failures import SAMPLE_ERRORS, Errors

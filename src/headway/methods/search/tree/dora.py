@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from headway.methods.search import allocators, settings
+from headway.methods import settings
+from headway.methods.search import allocators
 from headway.methods.search.base import Embedder, Found, Scorer, Selector, State, Stepper, vectors_of
 from headway.methods.search.failures import SAMPLE_ERRORS, Errors
 from headway.methods.search.select.selectors import weighted_vote

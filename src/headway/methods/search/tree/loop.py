@@ -12,7 +12,7 @@ from reprlib import repr as shortly
 from typing import SupportsIndex
 
 from headway.errors import UsageError
-from headway.methods.search import settings
+from headway.methods import settings
 from headway.methods.search.base import Candidate, Found, Scorer, Selector, State, Stepper, Stopped, chosen, of_kind
 from headway.methods.search.ending import each, ending
 from headway.methods.search.failures import SAMPLE_ERRORS, Errors, Failed, Failures

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from headway.methods.search import settings
+from headway.methods import settings
 from headway.methods.search.base import Candidate, Verdict, Verifier, of_kind
 from headway.methods.search.ending import each
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
-from headway.methods.search import settings
+from headway.methods import settings
 from headway.methods.search.base import Candidate, Found, Scorer, State, Stepper, Verifier, chosen, of_kind
 from headway.methods.search.ending import ending
 from headway.methods.search.failures import SAMPLE_ERRORS, Errors, Failed, Failures
