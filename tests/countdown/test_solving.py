@@ -79,12 +79,12 @@ def test_steps_go_on_to_a_whole_answer(solver: Solver) -> None:
         state = State(QUESTION)
         while not state.done:
             before, state = state, await solver.step(state, 0)
-            assert state.text.startswith(before.text)
-            assert state.text.endswith("\n")
+            assert state.value.startswith(before.text)
+            assert state.value.endswith("\n")
             assert state.tokens > before.tokens
-        (embedded,) = await solver.embed([state.text])
+        (embedded,) = await solver.embed([state.value])
         assert len(embedded) == 128
-        return state.text.count("\n") <= 3
+        return state.value.count("\n") <= 3
 
     assert within(walk)
 
@@ -94,7 +94,7 @@ def test_seeds_and_places_draw_differently_and_the_same_again(solver: Solver) ->
         other = Solver(solver.model, seed=seed)
 
         async def twelve() -> list[str]:
-            return [made.text for made in await hw.gather(*(other.generate(QUESTION, index) for index in range(12)))]
+            return [made.value for made in await hw.gather(*(other.generate(QUESTION, index) for index in range(12)))]
 
         return within(twelve)
 
@@ -129,7 +129,7 @@ def test_values_and_verdicts_may_be_asked_when_the_tokens_are_used_up(solver: So
             candidate = await solver.generate(QUESTION, 0)
             with pytest.raises(hw.BudgetExceeded):
                 await solver.generate(QUESTION, 1)
-            (value,) = await solver.value([QUESTION + candidate.text])
+            (value,) = await solver.value([QUESTION + candidate.value])
             verdict = await solver.check(QUESTION, candidate, 0)
         return value, verdict.ok, dict(book.spent)
 

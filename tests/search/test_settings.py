@@ -11,7 +11,7 @@ import pytest
 
 import headway as hw
 from headway.methods import search
-from headway.methods.search import Candidate, Policy, State, Trial, Verdict, allocators
+from headway.methods.search import Candidate, StrategyTable, State, Trial, Verdict, allocators
 from headway.methods.search.select import selectors
 
 NAN, INF = float("nan"), float("inf")
@@ -45,15 +45,15 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     ),
     "compute_optimal": (
         search.compute_optimal,
-        {**SAMPLES, "score": never, "policy": Policy((), (1.0,), (("a",),)), "strategies": {"a": never}, "budget": 1},
+        {**SAMPLES, "score": never, "policy": StrategyTable((), (1.0,), (("a",),)), "strategies": {"a": never}, "budget": 1},
     ),
     "ending": (search.ending, {}),
     "attempts": (search.attempts, {"attempt": never, "count": 1, "rounds": []}),
     "fit": (search.fit, {"trials": TRIALS, "budgets": (1.0,)}),
     "cross_validate": (search.cross_validate, {"trials": TRIALS, "budgets": (1.0,)}),
     "Trial": (search.Trial, {"question": "q", "difficulty": 0.5, "strategy": "a", "right": 0.5, "cost": 1}),
-    "Policy": (search.Policy, POLICY),
-    "Policy.choose": (search.Policy(**POLICY).choose, {"difficulty": 0.5, "budget": 1}),
+    "Policy": (search.StrategyTable, POLICY),
+    "Policy.choose": (search.StrategyTable(**POLICY).choose, {"difficulty": 0.5, "budget": 1}),
     "Verdict": (search.Verdict, {"ok": True}),
     "allocators.temp": (allocators.temp, SCORES),
     "allocators.beam": (allocators.beam, {**SCORES, "width": 2}),
@@ -186,10 +186,10 @@ def test_a_selector_of_nothing_says_so(select):
 
 @pytest.mark.parametrize("counts", [[1], [1, 1, 1], [-1, 2], [0.5, 1.5], ["1", "1"]])
 def test_an_allocation_that_gives_no_counts_is_told_so(counts):
-    async def step(state: State, index: int) -> State:
-        return State(f"{state.text}{index}")
+    async def step(question: str, state: State, index: int) -> State:
+        return State(f"{state.value}{index}")
 
-    async def score(texts: list[str]) -> list[float]:
+    async def score(question: str, texts: list[str]) -> list[float]:
         return [0.5 for _ in texts]
 
     async def allocate(*_: object) -> Any:
@@ -201,10 +201,10 @@ def test_an_allocation_that_gives_no_counts_is_told_so(counts):
 
 @pytest.mark.parametrize("value", [-0.7, 1.5, 95.0])
 def test_a_detector_s_word_is_a_probability(value):
-    async def step(state: State, index: int) -> State:
-        return State(f"{state.text}wait")
+    async def step(question: str, state: State, index: int) -> State:
+        return State(f"{state.value}wait")
 
-    async def detect(texts: list[str]) -> list[float]:
+    async def detect(question: str, texts: list[str]) -> list[float]:
         return [value]
 
     with pytest.raises(hw.UsageError, match=rf"gave {value} for .*: give a number from 0 to 1 .*math.exp"):

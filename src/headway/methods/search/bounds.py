@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from headway.errors import BudgetExceeded, DeadlineExceeded, InputFailed
-from headway.methods.search.base import Stopped
+from headway.methods.search.found import Stopped
 
 
 def bound(error: BaseException) -> Stopped | None:

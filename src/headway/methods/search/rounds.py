@@ -1,0 +1,104 @@
+"""Samples side by side: as many as a budget lets through, until there are enough or one is accepted.
+
+    found: dict[int, Candidate] = {}
+    rounds: list[int] = []
+    with hw.anytime(found) as block:
+        await attempts(attempt, n, rounds)      # attempt(number) keeps what it has, as soon as it has it
+    return chosen(found, select, block.stopped, sequential_tokens(found, rounds))
+
+Where the budget refuses some of what a search asks for, it goes on narrower; where it refuses everything, and where the deadline stops
+it, that is the end of the search (`hw.anytime`), never an error of it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import TypeVar
+
+from headway.errors import NoWinner, UsageError
+from headway.join import race
+from headway.methods import settings
+from headway.methods.records import Candidate
+from headway.methods.search.anytime import close_unbegun, gather_affordable
+
+T = TypeVar("T")
+
+
+async def attempts(attempt: Callable[[int], Awaitable[object]], count: int, rounds: list[int], start: int = 0) -> int:
+    """Make `count` attempts at once. What runs has often reserved more than it will need; so where the budget refuses some, as many as
+    it let through are made in their place when those have ended, with numbers of their own.
+
+    Args:
+        attempt: makes one, from its number.
+        count: how many; below 1 is none.
+        rounds: is told the first number of each round, for `sequential_tokens`.
+        start: the first number.
+
+    Returns:
+        The next number.
+
+    Raises:
+        BudgetExceeded: nothing fits any more.
+    """
+    settings.whole_number("attempts", least=None, count=count, start=start)
+    width = count
+    while count > 0:
+        width = min(width, count)
+        rounds.append(start)
+        made = await gather_affordable(*(attempt(number) for number in range(start, start + width)))
+        start += width
+        width = len(made)
+        count -= width
+    return start
+
+
+def sequential_tokens(found: Mapping[int, Candidate[object]], rounds: Sequence[int]) -> int:
+    """The tokens of the longest candidate of each round, summed: `Found.sequential_tokens`.
+
+    Args:
+        found: candidates by their numbers.
+        rounds: the first number of each round.
+
+    Example:
+        >>> found = {0: Candidate("a", "a", 5), 1: Candidate("b", "b", 9), 2: Candidate("c", "c", 3)}
+        >>> sequential_tokens(found, [0, 2])
+        12
+    """
+    return sum(
+        max((candidate.tokens for number, candidate in found.items() if first <= number < end), default=0)
+        for first, end in pairwise([*rounds, math.inf])
+    )
+
+
+async def first_accepted(work: Iterable[Awaitable[T]], accept: Callable[[T], bool]) -> T | None:
+    """The first result that is accepted; the rest is cancelled and drained, as in `hw.race`.
+
+    Returns:
+        None where all ended and none was accepted, or nothing was there.
+
+    Raises:
+        Exception: the first failure, where nobody wins. A UsageError ends the race at once, because a part that was used wrong loses
+            no race: it is a bug.
+    """
+    if not (begun := list(work)):
+        return None
+    try:
+        ended = await race(*[_raced(awaitable) for awaitable in begun], accept=lambda end: end[1] is not None or accept(end[0]))
+    except NoWinner as error:
+        if error.__cause__ is not None:
+            raise error.__cause__ from None
+        return None
+    finally:
+        close_unbegun(begun)
+    if ended[1] is not None:
+        raise ended[1]
+    return ended[0]
+
+
+async def _raced(awaitable: Awaitable[T]) -> tuple[T, UsageError | None]:
+    try:
+        return await awaitable, None
+    except UsageError as error:
+        return None, error  # type: ignore[return-value]
