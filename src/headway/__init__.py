@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from headway import events
 from headway import testing as testing
+from headway.anytime import anytime as anytime
 from headway.context import call as call
 from headway.context import checkpoints as checkpoints
 from headway.context import now as now
@@ -59,13 +60,16 @@ from headway.errors import UnknownRun as UnknownRun
 from headway.errors import UsageError as UsageError
 from headway.errors import WorkerDied as WorkerDied
 from headway.errors import WrongArguments as WrongArguments
-from headway.join import Settled as Settled
-from headway.join import as_completed as as_completed
-from headway.join import gather as gather
-from headway.join import map as map
-from headway.join import race as race
-from headway.join import settle as settle
-from headway.join import wait as wait
+from headway.joins.base import Settled as Settled
+from headway.joins.completed import Group as Group
+from headway.joins.completed import as_completed as as_completed
+from headway.joins.completed import group as group
+from headway.joins.gather import gather as gather
+from headway.joins.gather import gather_affordable as gather_affordable
+from headway.joins.gather import settle as settle
+from headway.joins.map import map as map
+from headway.joins.race import race as race
+from headway.joins.wait import wait as wait
 from headway.journal.codec.declared import register as register
 from headway.journal.memory import MemoryStore as MemoryStore
 from headway.journal.sqlite.store import SqliteStore as SqliteStore
@@ -100,6 +104,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "anytime",
     "aresume",
     "aresume_all",
     "ArgumentChanged",
@@ -129,6 +134,9 @@ __all__ = [
     "ForeignHandle",
     "fork",
     "gather",
+    "gather_affordable",
+    "Group",
+    "group",
     "Handle",
     "Happened",
     "HeadwayError",

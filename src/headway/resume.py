@@ -18,7 +18,7 @@ from typing import Any, Literal, Unpack, cast, overload
 from headway.engine.identity.spec import TASKS, TaskSpec
 from headway.engine.replay.dry_run import ResumePlan, plan_resume
 from headway.errors import Interrupted, RunOwned, UsageError
-from headway.join import Settled
+from headway.joins.base import Settled
 from headway.journal.codec.codec import decode
 from headway.journal.open import open_existing, open_to_read
 from headway.journal.place import has_database, name_place, stores_near

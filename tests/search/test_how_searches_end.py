@@ -11,12 +11,11 @@ import solvers
 from solvers import METHODS, RACES, RIGHT, find
 
 import headway as hw
+from headway.joins.bound import bound_of
 from headway.journal.records import COSTED, Kind
 from headway.journal.recovery.recovered import decode_outcome
 from headway.methods import search
 from headway.methods.search import Candidate, Found, State, Verdict
-from headway.methods.search.anytime import anytime, gather_affordable
-from headway.methods.search.bounds import bound
 from headway.methods.search.sample import best_of_n, first_finish, majority, no_thinking
 
 every_method = pytest.mark.parametrize("method", METHODS)
@@ -167,7 +166,7 @@ def test_an_error_of_a_part_is_an_error_of_the_search(go, method, monkeypatch):
 
 
 @every_method
-def test_tokens_in_a_row_are_those_of_the_longest_way(go, method):
+def test_sequential_tokens_are_those_of_the_longest_way(go, method):
     """An answer has 3 tokens, a step one."""
     found, _ = go(within, method, PLENTY)
     if method == "a_star":
@@ -475,7 +474,10 @@ def test_work_ends_together_or_with_its_first_real_error(go):
     @hw.task
     async def program(*errors: str) -> list[float]:
         kinds = {"budget": hw.BudgetExceeded("used up"), "deadline": hw.DeadlineExceeded("late"), "real": KeyError("broken")}
-        return await each([soon(1), *(raising(kinds[error]) for error in errors), soon(3)])
+        return await hw.gather_affordable(soon(1), *(raising(kinds[error]) for error in errors), soon(3))
+
+    async def plainly(*work: Any) -> list[float]:
+        return await hw.gather_affordable(*work)
 
     assert go(program, "budget", run_id="1") == [1, 3]
     assert ended == [1, 3]
@@ -485,10 +487,10 @@ def test_work_ends_together_or_with_its_first_real_error(go):
     with pytest.raises(KeyError):
         go(program, "budget", "real", run_id="3")
     assert ended == [1, 3, 1, 3, 1]
-    assert asyncio.run(each([soon(0), soon(0)])) == [0, 0]
+    assert asyncio.run(plainly(soon(0), soon(0))) == [0, 0]
     with pytest.raises(hw.BudgetExceeded):
-        asyncio.run(each([raising(hw.BudgetExceeded("used up"))]))
-    assert asyncio.run(each([])) == []
+        asyncio.run(plainly(raising(hw.BudgetExceeded("used up"))))
+    assert asyncio.run(plainly()) == []
 
 
 @hw.task(cost={"tokens": 10})
@@ -551,17 +553,17 @@ def test_bounds_are_known_wherever_they_come_from():
     refused, late = hw.BudgetExceeded("no"), hw.DeadlineExceeded("late")
     blocked = hw.InputFailed("its argument failed")
     blocked.__cause__ = late
-    assert [bound(error) for error in (refused, late, blocked, KeyError())] == ["budget", "deadline", "deadline", None]
-    assert bound(ExceptionGroup("", [late, refused])) == "budget"
-    assert bound(ExceptionGroup("", [late, ExceptionGroup("", [late])])) == "deadline"
-    assert bound(ExceptionGroup("", [late, KeyError()])) is None
+    assert [bound_of(error) for error in (refused, late, blocked, KeyError())] == ["budget", "deadline", "deadline", None]
+    assert bound_of(ExceptionGroup("", [late, refused])) == "budget"
+    assert bound_of(ExceptionGroup("", [late, ExceptionGroup("", [late])])) == "deadline"
+    assert bound_of(ExceptionGroup("", [late, KeyError()])) is None
 
 
-def test_an_ending_of_its_own_is_kept_to(go):
+def test_a_time_limit_of_its_own_is_kept_to(go):
     @hw.task
     async def program() -> tuple[str, bool]:
         began = hw.now()
-        with anytime(within_s=5) as block:
+        with hw.anytime(within_s=5) as block:
             await asyncio.sleep(100)
         return block.stopped, math.isclose(hw.now() - began, 5, abs_tol=0.01)
 

@@ -45,15 +45,14 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     ),
     "compute_optimal": (
         search.compute_optimal,
-        {**SAMPLES, "score": never, "policy": StrategyTable((), (1.0,), (("a",),)), "strategies": {"a": never}, "budget": 1},
+        {**SAMPLES, "score": never, "table": StrategyTable((), (1.0,), (("a",),)), "strategies": {"a": never}, "budget": 1},
     ),
-    "ending": (search.ending, {}),
     "attempts": (search.attempts, {"attempt": never, "count": 1, "rounds": []}),
     "fit": (search.fit, {"trials": TRIALS, "budgets": (1.0,)}),
     "cross_validate": (search.cross_validate, {"trials": TRIALS, "budgets": (1.0,)}),
     "Trial": (search.Trial, {"question": "q", "difficulty": 0.5, "strategy": "a", "right": 0.5, "cost": 1}),
-    "Policy": (search.StrategyTable, POLICY),
-    "Policy.choose": (search.StrategyTable(**POLICY).choose, {"difficulty": 0.5, "budget": 1}),
+    "StrategyTable": (search.StrategyTable, POLICY),
+    "StrategyTable.choose": (search.StrategyTable(**POLICY).choose, {"difficulty": 0.5, "budget": 1}),
     "Verdict": (search.Verdict, {"ok": True}),
     "allocators.temp": (allocators.temp, SCORES),
     "allocators.beam": (allocators.beam, {**SCORES, "width": 2}),
@@ -90,10 +89,11 @@ EVERYWHERE: dict[str, tuple[tuple[object, ...], str]] = {
     "rounds": COUNT,
     "probes": COUNT,
     "first": WHOLE,
-    "start": WHOLE,
+    "start": (("", 3, None, ("a",)), "a search.State"),
     "count": WHOLE,
     "agreement": SHARE,
-    "seconds": ((-5, NAN, "long"), "a number, at least 0"),
+    "within_s": ((-5, NAN, "long"), "a number, at least 0"),
+    "equal": FUNCTION,
     "budget": NUMBER,
     "difficulty": NUMBER,
     "bins": ONE_OR_MORE,
@@ -109,24 +109,25 @@ EVERYWHERE: dict[str, tuple[tuple[object, ...], str]] = {
     "errors": (("ModelError", [hw.ModelError], 3), "an exception class or several"),
     "edges": (((0.5, 0.2), (NAN,)), "numbers that go up"),
     "choices": (((), (("a", "b"),), (("a",), ("c", "d"))), "2 rows, one more than edges"),
-    **dict.fromkeys(("step", "score", "generate", "embed", "fast", "slow", "hesitation", "revise", "allocate"), FUNCTION),
-    **dict.fromkeys(("detect", "verify"), MAYBE_FUNCTION),
+    **dict.fromkeys(("step", "score", "generate", "embed", "fast", "slow", "allocate"), FUNCTION),
+    **dict.fromkeys(("detect", "verify", "hesitation", "revise"), MAYBE_FUNCTION),
 }
 HERE: dict[tuple[str, str], tuple[tuple[object, ...], str]] = {
     ("majority", "sure"): ((95, 0.5, 0, NAN, "very", None), "a number above 0.5, at most 1"),
     ("compute_optimal", "sure"): ((NAN, "very"), "a number"),
     ("compute_optimal", "strategies"): (({"a": None}, {"a": 3}), "a function"),
     ("no_thinking", "select"): MAYBE_FUNCTION,
+    ("attempts", "start"): WHOLE,
     ("selectors.borda", "confidence"): MAYBE_FUNCTION,
     ("fit", "budgets"): (((NAN,), ("3",), (None,)), "a number"),
     ("cross_validate", "budgets"): (((NAN,), ("3",), (None,)), "a number"),
-    ("Policy", "budgets"): (((2.0, 1.0), (NAN, 1.0)), "numbers that go up"),
+    ("StrategyTable", "budgets"): (((2.0, 1.0), (NAN, 1.0)), "numbers that go up"),
     ("allocators.dvts", "groups"): (([0], [0, 1, 2]), "there must be 2"),
     ("allocators.dora", "similarity"): (([[1.0]], [[1.0], [0.0, 1.0]]), "there must be 2"),
     ("allocators.dora_weights", "similarity"): (([[1.0]], [[1.0], [0.0, 1.0]]), "there must be 2"),
     ("allocators.cosine", "vectors"): (([[1.0], [1.0, 0.0]], [[NAN]]), "there must be 1|a finite number"),
 }
-DATA = {"question", "candidate", "policy", "strategy", "trials", "attempt", "scores", "values", "weights", "feedback", "tokens"}
+DATA = {"question", "candidate", "table", "strategy", "trials", "attempt", "scores", "values", "weights", "feedback", "tokens"}
 """Arguments that are no settings."""
 
 
@@ -163,7 +164,7 @@ def test_a_setting_that_makes_no_sense_is_refused_before_anything_is_spent(call,
 
 def test_every_setting_of_every_public_function_is_checked():
     public = {name for name, value in vars(search).items() if inspect.isfunction(value)}
-    assert public - CALLS.keys() == {"chosen", "each", "first_accepted", "in_a_row"}, "these have no settings"
+    assert public - CALLS.keys() == {"chosen", "first_accepted", "sequential_tokens"}, "these have no settings"
     for call in CALLS:
         for name in settings_of(call):
             assert refused(call, name), f"{call}: {name}"

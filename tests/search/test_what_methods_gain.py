@@ -161,7 +161,7 @@ def test_the_law_of_first_finish():
     assert all(later < earlier for (_, earlier), (_, later) in itertools.pairwise(law.values()))
 
     async def vote(question: str, generate: Any, *, n: int) -> search.Found:
-        return search.chosen(dict(enumerate(await search.each(generate(question, i) for i in range(n)))), most_frequent, "done")
+        return search.chosen(dict(enumerate(await hw.gather(*(generate(question, i) for i in range(n))))), most_frequent, "done")
 
     share, seconds = virtually(raced(8, questions, vote))
     assert seconds == pytest.approx(17.3, abs=0.5)

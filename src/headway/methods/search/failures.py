@@ -19,7 +19,7 @@ from typing import TypeVar
 
 from headway.errors import CallTimeout, InputFailed, ModelError, UsageError, WorkerDied
 from headway.methods.protocols import Scorer
-from headway.methods.search.bounds import bound
+from headway.joins.bound import bound_of
 from headway.methods.search.parts import scores_of
 
 Q = TypeVar("Q")
@@ -67,7 +67,7 @@ class Failures:
         try:
             return await part
         except Exception as error:
-            if bound(error) is not None or not self._spares(error):
+            if bound_of(error) is not None or not self._spares(error):
                 raise
             self._errors.setdefault(place, []).append(error)
             return FAILED

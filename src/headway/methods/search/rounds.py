@@ -18,10 +18,10 @@ from itertools import pairwise
 from typing import TypeVar
 
 from headway.errors import NoWinner, UsageError
-from headway.join import race
+from headway.joins.race import race
 from headway.methods import settings
 from headway.methods.records import Candidate
-from headway.methods.search.anytime import close_unbegun, gather_affordable
+from headway.joins.gather import gather_affordable
 
 T = TypeVar("T")
 
@@ -90,8 +90,6 @@ async def first_accepted(work: Iterable[Awaitable[T]], accept: Callable[[T], boo
         if error.__cause__ is not None:
             raise error.__cause__ from None
         return None
-    finally:
-        close_unbegun(begun)
     if ended[1] is not None:
         raise ended[1]
     return ended[0]

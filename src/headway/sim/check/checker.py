@@ -24,7 +24,7 @@ from headway.sim.store import Crash, SimStore
 from headway.sim.universe import START
 from headway.task import Task
 
-TIMING = ("race", "order", "now", "event", "deadline", "remaining", "time_left")
+TIMING = ("race", "order", "now", "event", "deadline", "remaining", "time_left", "afforded", "anytime")
 IDENTITY = "check"  # all its worlds have equal keys, so that their calls can be compared
 BASE = 0  # the seed of what every schedule is compared with
 PASSES = "schedule {0!r}"

@@ -11,7 +11,7 @@ from headway.errors import UsageError
 from headway.methods import settings
 from headway.methods.protocols import Generator, Scorer
 from headway.methods.records import Candidate
-from headway.methods.search.anytime import anytime
+from headway.anytime import anytime
 from headway.methods.search.failures import SAMPLE_ERRORS, Errors, Failed, Failures
 from headway.methods.search.found import Found, chosen
 from headway.methods.search.parts import of_kind, sampled

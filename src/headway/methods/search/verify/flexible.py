@@ -8,7 +8,7 @@ from typing import TypeVar
 from headway.methods import settings
 from headway.methods.protocols import Verifier
 from headway.methods.records import Candidate, Verdict
-from headway.methods.search.anytime import gather_affordable
+from headway.joins.gather import gather_affordable
 from headway.methods.search.parts import verified
 
 Q = TypeVar("Q")

@@ -1,0 +1,48 @@
+"""What a join decided, recorded in the journal so that a resumed program is told the same again.
+
+The only place where joins touch the engine's decisions: a name, what was recorded under it, a new record. All work from the
+engine's thread and from threads of its calls.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from headway.engine.handle import MISSING, Frame
+from headway.journal.codec.codec import digest
+
+__all__ = ["MISSING", "name_bounds", "name_decision", "recall", "record"]
+
+
+def name_decision(frame: Frame, what: str, detail: bytes) -> bytes:
+    """The name of the next decision of this kind in this call, or in this one of the coroutines that it joined.
+
+    Raises:
+        HeadwayError: The call has ended, and its code goes on.
+    """
+    engine = frame.call._engine
+    name: bytes = engine.on_loop(engine.outcomes.name_decision, frame, what, detail)
+    return name
+
+
+def recall(frame: Frame, name: bytes) -> Any:
+    """What was decided under this name before, or MISSING."""
+    engine = frame.call._engine
+    return engine.on_loop(engine.outcomes.recall, frame.call, name)
+
+
+def record(frame: Frame, name: bytes, what: str, value: Any) -> None:
+    """Record a decision; a resumed program recalls it."""
+    engine = frame.call._engine
+    engine.on_loop(engine.outcomes.record_decision, frame.call, name, what, value)
+
+
+def name_bounds(frame: Frame) -> bytes:
+    """The budgets and the deadline around this code, as a name: it changes when somebody changes one of them. What was decided
+    because of a bound holds only under that bound, so the name is part of the name of such a decision."""
+    budgets, account = [], frame.scope.account
+    while account is not None:
+        budgets.append(sorted((unit, float(amount)) for unit, amount in account.limits.items()))
+        account = account.parent
+    deadline = frame.scope.deadline
+    return digest(repr((budgets, None if deadline is None else deadline.at)).encode())
