@@ -149,7 +149,7 @@ async def one_answer(model: models.Local, question: str, index: int) -> search.C
 
 async def adds_up(question: str, texts: Sequence[str]) -> list[float]:
     """The verifier of best-of-n: adding is hard for this model, checking a sum is not hard for a program."""
-    return [float(_is_right(question, answer)) for question, _, answer in (text.partition("=") for text in texts)]
+    return [float(_is_right(question, answer)) for answer in texts]
 
 
 def _is_right(question: str, answer: str) -> bool:

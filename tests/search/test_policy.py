@@ -41,7 +41,7 @@ def trials(questions: int, tries: int = 4) -> list[Trial]:
 def test_a_policy_beats_every_single_strategy_on_questions_it_was_not_fitted_on():
     compared = cross_validate(trials(400), BUDGETS)
     gains = []
-    for budget, policy in compared.policy.items():
+    for budget, policy in compared.chosen.items():
         assert policy.cost <= budget * 1.1, "a mean over other questions than it was fitted on"
         best = max(alone.right for alone in compared.strategies.values() if alone.cost <= budget)
         gains.append(policy.right - best)

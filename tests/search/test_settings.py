@@ -47,6 +47,7 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
         search.compute_optimal,
         {**SAMPLES, "score": never, "table": StrategyTable((), (1.0,), (("a",),)), "strategies": {"a": never}, "budget": 1},
     ),
+    "first_accepted": (search.first_accepted, {"attempt": never, "count": 1, "accept": bool}),
     "attempts": (search.attempts, {"attempt": never, "count": 1, "rounds": []}),
     "fit": (search.fit, {"trials": TRIALS, "budgets": (1.0,)}),
     "cross_validate": (search.cross_validate, {"trials": TRIALS, "budgets": (1.0,)}),
@@ -127,7 +128,7 @@ HERE: dict[tuple[str, str], tuple[tuple[object, ...], str]] = {
     ("allocators.dora_weights", "similarity"): (([[1.0]], [[1.0], [0.0, 1.0]]), "there must be 2"),
     ("allocators.cosine", "vectors"): (([[1.0], [1.0, 0.0]], [[NAN]]), "there must be 1|a finite number"),
 }
-DATA = {"question", "candidate", "table", "strategy", "trials", "attempt", "scores", "values", "weights", "feedback", "tokens"}
+DATA = {"question", "candidate", "table", "strategy", "trials", "attempt", "scores", "values", "weights", "feedback", "tokens", "accept"}
 """Arguments that are no settings."""
 
 
@@ -164,7 +165,7 @@ def test_a_setting_that_makes_no_sense_is_refused_before_anything_is_spent(call,
 
 def test_every_setting_of_every_public_function_is_checked():
     public = {name for name, value in vars(search).items() if inspect.isfunction(value)}
-    assert public - CALLS.keys() == {"chosen", "first_accepted", "sequential_tokens"}, "these have no settings"
+    assert public - CALLS.keys() == {"chosen", "sequential_tokens"}, "these have no settings"
     for call in CALLS:
         for name in settings_of(call):
             assert refused(call, name), f"{call}: {name}"

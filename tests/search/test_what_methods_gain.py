@@ -67,7 +67,7 @@ class Noisy(Tree):
 
     async def generate(self, question: str, index: int) -> Candidate:
         made = await super().generate(question, index)
-        return replace(made, text=made.value + "0" * index)
+        return replace(made, value=made.value + "0" * index)
 
 
 # --- majority ----------------------------------------------------------------------------------------------------------

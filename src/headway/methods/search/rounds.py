@@ -13,7 +13,7 @@ it, that is the end of the search (`hw.anytime`), never an error of it.
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import TypeVar
 
@@ -72,31 +72,39 @@ def sequential_tokens(found: Mapping[int, Candidate[object]], rounds: Sequence[i
     )
 
 
-async def first_accepted(work: Iterable[Awaitable[T]], accept: Callable[[T], bool]) -> T | None:
-    """The first result that is accepted; the rest is cancelled and drained, as in `hw.race`.
+async def first_accepted(attempt: Callable[[int], Awaitable[T]], count: int, accept: Callable[[T], bool]) -> T | None:
+    """Make `count` attempts at once; the first result that is accepted ends them, the rest is cancelled and drained, as in `hw.race`.
+
+    Args:
+        attempt: makes one, from its number.
+        count: how many.
+        accept: whether a result wins.
 
     Returns:
-        None where all ended and none was accepted, or nothing was there.
+        None where all ended and none was accepted.
 
     Raises:
         Exception: the first failure, where nobody wins. A UsageError ends the race at once, because a part that was used wrong loses
             no race: it is a bug.
     """
-    if not (begun := list(work)):
+    settings.whole_number("first_accepted", least=None, count=count)
+    if count < 1:
         return None
     try:
-        ended = await race(*[_raced(awaitable) for awaitable in begun], accept=lambda end: end[1] is not None or accept(end[0]))
-    except NoWinner as error:
-        if error.__cause__ is not None:
-            raise error.__cause__ from None
+        value, error = await race(
+            *(_raced(attempt, number) for number in range(count)), accept=lambda end: end[1] is not None or accept(end[0])
+        )
+    except NoWinner as nobody:
+        if nobody.__cause__ is not None:
+            raise nobody.__cause__ from None
         return None
-    if ended[1] is not None:
-        raise ended[1]
-    return ended[0]
+    if error is not None:
+        raise error
+    return value
 
 
-async def _raced(awaitable: Awaitable[T]) -> tuple[T, UsageError | None]:
+async def _raced(attempt: Callable[[int], Awaitable[T]], number: int) -> tuple[T, UsageError | None]:
     try:
-        return await awaitable, None
+        return await attempt(number), None
     except UsageError as error:
         return None, error  # type: ignore[return-value]

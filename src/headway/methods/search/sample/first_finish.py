@@ -54,7 +54,7 @@ async def first_finish(question: Q, generate: Generator[Q, V], *, n: int = 4, er
         return None if candidate.answer is None else candidate
 
     with anytime() as block:
-        winner = await first_accepted((attempt(index) for index in range(n)), lambda candidate: candidate is not None)
+        winner = await first_accepted(attempt, n, lambda candidate: candidate is not None)
     if winner is None:
         failed.check_race()
         failed.check(unanswered)

@@ -78,7 +78,7 @@ async def no_thinking(
     with anytime(found, within_s=within_s) as block:
         if verify is None:
             await attempts(attempt, n, rounds)
-        elif not await first_accepted((attempt(index) for index in range(n)), bool):
+        elif not await first_accepted(attempt, n, bool):
             failed.check_race()
     tokens = sequential_tokens(found, rounds or [0])
     return chosen(found, select or (borda() if verify is None else likeliest), block.stopped, tokens, failed)
