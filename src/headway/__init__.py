@@ -1,9 +1,9 @@
 """Headway runs parallel AI programs that never lose progress."""
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from headway import events
-from headway import testing as testing
 from headway.anytime import anytime as anytime
 from headway.context import call as call
 from headway.context import checkpoints as checkpoints
@@ -69,6 +69,10 @@ from headway.joins.gather import gather_affordable as gather_affordable
 from headway.joins.gather import settle as settle
 from headway.joins.map import map as map
 from headway.joins.race import race as race
+from headway.joins.scan import GridScan as GridScan
+from headway.joins.scan import Scan as Scan
+from headway.joins.scan import scan as scan
+from headway.joins.scan import scan_grid as scan_grid
 from headway.joins.wait import wait as wait
 from headway.journal.codec.declared import register as register
 from headway.journal.memory import MemoryStore as MemoryStore
@@ -100,6 +104,7 @@ from headway.view import runs as runs
 from headway.view import view as view
 
 if TYPE_CHECKING:
+    from headway import testing as testing
     from headway.checkpoint.checkpoints import Checkpoints as Checkpoints
 
 __version__ = "0.1.0"
@@ -135,6 +140,7 @@ __all__ = [
     "fork",
     "gather",
     "gather_affordable",
+    "GridScan",
     "Group",
     "group",
     "Handle",
@@ -178,6 +184,9 @@ __all__ = [
     "RunSummary",
     "RunView",
     "SaveFailed",
+    "scan",
+    "Scan",
+    "scan_grid",
     "settle",
     "Settled",
     "signal",
@@ -205,13 +214,15 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """`Checkpoints` is imported when it is asked for: it needs numpy and xxhash, which the rest does without."""
+    """What is imported when it is first used: `Checkpoints` needs numpy and xxhash, `testing` brings the simulator."""
     if name == "Checkpoints":
         try:
             from headway.checkpoint.checkpoints import Checkpoints
         except ModuleNotFoundError as error:
             return _needs_numpy(error)
         return Checkpoints
+    if name == "testing":
+        return importlib.import_module("headway.testing")
     raise AttributeError(f"module 'headway' has no attribute {name!r}")
 
 

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Hashable
 from types import TracebackType
 from typing import Generic, Literal, TypeVar, overload
 
@@ -31,9 +30,10 @@ from headway.engine.stopping.outside import refuse_outside
 from headway.errors import UsageError
 from headway.joins import recorded
 from headway.joins.bound import bound_of
+from headway.journal.decisions import EndedEarly
 from headway.scope import DeadlineScope, deadline, until_deadline
 
-K = TypeVar("K", bound=Hashable)
+K = TypeVar("K", bound=int | str)
 T = TypeVar("T")
 
 Stopped = Literal["done", "budget", "deadline"]
@@ -57,8 +57,9 @@ class Anytime(Generic[K, T]):
         self._deadline: DeadlineScope | None = None
         self._frame: Frame | None = None
         self._name = b""
-        self._times: Counter[K] = Counter()  # how often each key was kept
-        self._before: tuple[Stopped, dict[K, int]] | None = None  # how the block ended in an earlier life
+        self._times: Counter[int | str] = Counter()  # how often each key was kept
+        self._given: frozenset[int | str] = frozenset()  # the keys that were there when it began
+        self._before: tuple[Stopped, dict[int | str, int]] | None = None  # how the block ended in an earlier life
 
     def keep(self, key: K, value: T) -> None:
         """Put `value` under `key`, instead of what is there. Where the block ended early in an earlier life of the run, what was
@@ -68,6 +69,8 @@ class Anytime(Generic[K, T]):
             self.kept[key] = value
 
     def __enter__(self) -> Anytime[K, T]:
+        self.stopped, self._given = "done", frozenset(self.kept)
+        self._times.clear()
         self._frame = current.get()
         if self._frame is None:
             refuse_outside("hw.anytime was opened", "open it in the parent task")
@@ -83,8 +86,8 @@ class Anytime(Generic[K, T]):
 
     def _recall(self, frame: Frame) -> None:
         self._name = recorded.name_decision(frame, "anytime", recorded.name_bounds(frame))
-        told = recorded.recall(frame, self._name)
-        self._before = None if told is recorded.MISSING else (told[0], dict(told[1]))
+        told = recorded.recall(frame, self._name, EndedEarly)
+        self._before = None if told is None else (told.stopped, dict(told.kept))
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
         stopped: Stopped | None
@@ -102,10 +105,10 @@ class Anytime(Generic[K, T]):
         self.stopped = stopped
         if self._before is not None:
             self.stopped, times = self._before
-            for key in [key for key in times if key in self.kept]:
+            for key in [key for key in times if key in self.kept and key not in self._given]:
                 self.kept[key] = self.kept.pop(key)  # in the order of before
         elif self._frame is not None and stopped != "done":
-            recorded.record(self._frame, self._name, "anytime", (stopped, list(self._times.items())))
+            recorded.record(self._frame, self._name, EndedEarly(stopped, tuple(self._times.items())))
 
 
 @overload

@@ -15,8 +15,7 @@ from headway.joins.bound import bound_of
 from headway.journal.records import COSTED, Kind
 from headway.journal.recovery.recovered import decode_outcome
 from headway.methods import search
-from headway.methods.search import Candidate, Found, State, Verdict
-from headway.methods.search import best_of_n, first_finish, majority, no_thinking
+from headway.methods.search import Candidate, Found, State, Verdict, best_of_n, first_finish, majority, no_thinking
 
 every_method = pytest.mark.parametrize("method", METHODS)
 QUESTION = "q6|"

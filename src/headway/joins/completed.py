@@ -12,8 +12,9 @@ from headway.engine.waiting.until import CompletionQueue, cancel_and_drain, unti
 from headway.errors import UsageError
 from headway.joins.base import check_calls, checked, close_coroutines
 from headway.joins.branches import Branch, Branches
-from headway.joins.recorded import MISSING, name_decision, recall, record
+from headway.joins.recorded import name_decision, recall, record
 from headway.journal.codec.codec import digest
+from headway.journal.decisions import Arrival, NextCall
 
 T = TypeVar("T")
 
@@ -48,11 +49,12 @@ async def as_completed(*handles: Handle[T]) -> AsyncIterator[Handle[T]]:
     base = digest(b"".join(handle.key for handle in handles))
     for turn in range(len(handles)):
         name = name_decision(frame, "order", base + turn.to_bytes(4, "big"))
-        place = recall(frame, name)
-        if place is MISSING:
+        told = recall(frame, name, Arrival)
+        if told is None:
             place = await queue.next()
-            record(frame, name, "order", place)
+            record(frame, name, Arrival(place))
         else:
+            place = told.place
             await until((handles[place],))
         yield queue.hand_out(place)
 
@@ -77,7 +79,7 @@ class Completions(Generic[T]):
 
     def __init__(self, what: str) -> None:
         self.frame: Frame | None = current.get()
-        self._name = b"" if self.frame is None else name_decision(self.frame, what, b"")
+        self._name = b"" if self.frame is None else name_decision(self.frame, what)
         self._queue = CompletionQueue()
         self._branches: Branches | None = None
         self._added = 0
@@ -101,11 +103,11 @@ class Completions(Generic[T]):
         if self.frame is None:
             return self._queue.hand_out(await self._queue.next())
         name = name_decision(self.frame, "order", self._name)
-        told = recall(self.frame, name)
-        number = None if told is MISSING else next((number for number, handle in left.items() if handle.key == told), None)
+        told = recall(self.frame, name, NextCall)
+        number = None if told is None else next((number for number, handle in left.items() if handle.key == told.call), None)
         if number is None:
             number = await self._queue.next()
-            record(self.frame, name, "order", left[number].key)
+            record(self.frame, name, NextCall(left[number].key))
         else:
             await until((left[number],))
         return self._queue.hand_out(number)
@@ -181,8 +183,10 @@ class Group(Generic[T]):
         if self._calls is None or wrong:
             close_coroutines(given)
             raise UsageError(wrong)
-        if given:
-            check_calls("group().add", given)
+        for call in given:
+            if current.get() is not None and not isinstance(call, Awaitable):
+                raise UsageError(f"hw.group().add takes one call, got {type(call).__name__}")
+            check_calls("group().add", (call,))
         return self._calls
 
     def __aiter__(self) -> AsyncIterator[Handle[T]]:

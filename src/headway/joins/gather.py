@@ -10,7 +10,8 @@ from headway.errors import BudgetExceeded
 from headway.joins.base import Join, Settled, checked, settled
 from headway.joins.bound import bound_of
 from headway.joins.joined import Joined
-from headway.joins.recorded import MISSING, name_bounds
+from headway.joins.recorded import name_bounds
+from headway.journal.decisions import Afforded
 
 T = TypeVar("T")
 T1 = TypeVar("T1")
@@ -84,8 +85,8 @@ async def _gather_affordable(given: Sequence[Awaitable[T]]) -> list[T]:
     async with Joined("gather", given) as joined:
         parts = joined.parts
         name = joined.name("afforded", b"" if joined.frame is None else name_bounds(joined.frame))
-        told = joined.recall(name)
-        refused: list[int] = [] if told is MISSING else list(told)
+        told = joined.recall(name, Afforded)
+        refused = () if told is None else told.refused
         if refused:
             await joined.stop("the budget did not afford it before", [parts[place] for place in refused])
         failed = await joined.until(_fails_by_itself)
@@ -96,11 +97,11 @@ async def _gather_affordable(given: Sequence[Awaitable[T]]) -> list[T]:
         for part, error in zip(parts, errors, strict=True):
             if error is not None and bound_of(error) == "deadline":
                 await part  # raises, when all that the deadline stops has ended
-        now = [place for place, error in enumerate(errors) if place in refused or error is not None]
+        now = tuple(place for place, error in enumerate(errors) if place in refused or error is not None)
         if parts and len(now) == len(parts):
             raise next((error for error in errors if error is not None), BudgetExceeded("the budget afforded nothing"))
         if now != refused:
-            joined.record(name, "afforded", now)
+            joined.record(name, Afforded(now))
         left_out = set(map(id, (parts[place] for place in now)))
         joined.use(lambda part: id(part) not in left_out)
         return [part.result() for place, part in enumerate(parts) if place not in now]

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from headway.engine.handle import Frame, Handle, current
 from headway.engine.waiting.until import Awaited, Until, cancel_and_drain
 from headway.joins.branches import Branch, Branches, sort_signals
-from headway.joins.recorded import MISSING, name_decision, recall, record
+from headway.joins.recorded import D, name_decision, recall, record
+from headway.journal.decisions import Told
 
 T = TypeVar("T")
 
@@ -85,14 +86,14 @@ class Joined(Generic[T]):
             return self._branches.name if what == self._join else name_decision(self.frame, what, self._branches.name + detail)
         return name_decision(self.frame, what, b"".join([part.key for part in self.parts if isinstance(part, Handle)]) + detail)
 
-    def recall(self, name: bytes) -> Any:
-        """What was decided under this name before, or MISSING."""
-        return MISSING if self.frame is None else recall(self.frame, name)
+    def recall(self, name: bytes, kind: type[D]) -> D | None:
+        """What was decided under this name before; None where nothing was."""
+        return None if self.frame is None else recall(self.frame, name, kind)
 
-    def record(self, name: bytes, what: str, value: Any) -> None:
+    def record(self, name: bytes, told: Told) -> None:
         """Record what was decided."""
         if self.frame is not None:
-            record(self.frame, name, what, value)
+            record(self.frame, name, told)
 
     def _begun(self) -> list[Branch[T]]:
         return [part for part in self.parts if isinstance(part, Branch)]

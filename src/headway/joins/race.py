@@ -11,6 +11,7 @@ from headway.engine.waiting.until import Awaited, until
 from headway.errors import NoWinner, UsageError
 from headway.joins.base import Join, checked
 from headway.joins.joined import Joined
+from headway.journal.decisions import Winner
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -76,11 +77,11 @@ async def _race(given: Sequence[Awaitable[Any]], accept: Callable[[Any], bool] |
     async with Joined("race", given) as joined:
         parts, name = joined.parts, joined.name("race")
         try:
-            winner = await _recalled_winner(parts, joined.recall(name), accept)
+            winner = await _recalled_winner(parts, joined.recall(name, Winner), accept)
             if winner is None:
                 winner = await joined.until(lambda part: _wins(part, accept))
                 if winner is not None:
-                    joined.record(name, "race", parts.index(winner))
+                    joined.record(name, Winner(parts.index(winner)))
         except Exception:  # of `accept`
             await joined.stop("the race that it was in failed")
             raise
@@ -91,11 +92,13 @@ async def _race(given: Sequence[Awaitable[Any]], accept: Callable[[Any], bool] |
         return parts.index(winner), winner.result()
 
 
-async def _recalled_winner(parts: Sequence[Awaited[Any]], index: Any, accept: Callable[[Any], bool] | None) -> Awaited[Any] | None:
+async def _recalled_winner(
+    parts: Sequence[Awaited[Any]], told: Winner | None, accept: Callable[[Any], bool] | None
+) -> Awaited[Any] | None:
     """The winner that was recorded, if it wins again now."""
-    if index is MISSING:
+    if told is None:
         return None
-    winner = parts[index]
+    winner = parts[told.place]
     await until((winner,))  # where it runs again, its result may differ
     return winner if _wins(winner, accept) else None
 

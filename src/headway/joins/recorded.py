@@ -6,35 +6,37 @@ engine's thread and from threads of its calls.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypeVar
 
-from headway.engine.handle import MISSING, Frame
+from headway.engine.handle import Frame
 from headway.journal.codec.codec import digest
+from headway.journal.decisions import Told
 
-__all__ = ["MISSING", "name_bounds", "name_decision", "recall", "record"]
+D = TypeVar("D", bound=Told)
 
 
-def name_decision(frame: Frame, what: str, detail: bytes) -> bytes:
+def name_decision(frame: Frame, what: str, detail: bytes = b"") -> bytes:
     """The name of the next decision of this kind in this call, or in this one of the coroutines that it joined.
 
     Raises:
         HeadwayError: The call has ended, and its code goes on.
     """
     engine = frame.call._engine
-    name: bytes = engine.on_loop(engine.outcomes.name_decision, frame, what, detail)
+    name: bytes = engine.on_loop(engine.decisions.name_decision, frame, what, detail)
     return name
 
 
-def recall(frame: Frame, name: bytes) -> Any:
-    """What was decided under this name before, or MISSING."""
+def recall(frame: Frame, name: bytes, kind: type[D]) -> D | None:
+    """What was decided under this name before; None where nothing was."""
     engine = frame.call._engine
-    return engine.on_loop(engine.outcomes.recall, frame.call, name)
+    told: D | None = engine.on_loop(engine.decisions.recall, frame.call, name, kind)
+    return told
 
 
-def record(frame: Frame, name: bytes, what: str, value: Any) -> None:
+def record(frame: Frame, name: bytes, told: Told) -> None:
     """Record a decision; a resumed program recalls it."""
     engine = frame.call._engine
-    engine.on_loop(engine.outcomes.record_decision, frame.call, name, what, value)
+    engine.on_loop(engine.decisions.record_decision, frame.call, name, told)
 
 
 def name_bounds(frame: Frame) -> bytes:

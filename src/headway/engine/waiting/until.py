@@ -16,7 +16,7 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Any, Protocol, TypeVar
 
 from headway.engine.handle import CANCELLED, OK, Frame, Handle, current
-from headway.errors import NotInRun
+from headway.errors import CycleError, NotInRun
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -228,7 +228,10 @@ async def cancel_and_drain(handles: Sequence[Handle[Any]], reason: str) -> None:
             running.append(handle)
             call._engine.cancel(handle, reason)
     if any(handle._state < OK for handle in running):
-        await until(running)
+        try:
+            await until(running)
+        except CycleError:  # somebody else's call waits for this one: it was told, and ends when it can
+            await until([handle for handle in running if handle._parent is call])
 
 
 def told_to_stop(call: Handle[Any]) -> list[Handle[Any]]:

@@ -24,7 +24,7 @@ from headway.journal.sqlite.locks import NOTICE, holders, is_busy, wait_for_lock
 DATABASE = "journal.db"
 BUILDING = "journal.db.new-"
 APPLICATION_ID = 0x48647779  # "Hdwy"
-VERSION = 1
+VERSION = 2
 BUSY_TIMEOUT_S = 30.0
 HEADER_BYTES = 100
 SAFE = "what was committed is safe"
