@@ -14,6 +14,7 @@ from headway import errors
 
 NAMES = [
     "CallView",
+    "Collection",
     "FailedAttempt",
     "GridScan",
     "Group",
@@ -27,6 +28,7 @@ NAMES = [
     "RunView",
     "Scan",
     "Settled",
+    "Snapshot",
     "SqliteStore",
     "Task",
     "anytime",
@@ -39,6 +41,7 @@ NAMES = [
     "cancel",
     "charge",
     "checkpoints",
+    "collection",
     "deadline",
     "events",
     "fork",

@@ -53,7 +53,7 @@ async def directions(target: int, values: list[Moves]) -> list[list[float]]:
 
 METHODS: dict[str, Any] = {
     "a_star": lambda: search.a_star(13, move, closeness, start=START, n=200),
-    "beam_search": lambda: search.beam_search(13, move, closeness, start=START, n=24),
+    "beam_search": lambda: search.beam_search(13, move, closeness, start=START, n=64, width=16),
     "dvts": lambda: search.dvts(13, move, closeness, start=START, n=24),
     "rebase": lambda: search.rebase(13, move, closeness, start=START, n=24),
     "dora": lambda: search.dora(13, move, closeness, directions, start=START, n=24),

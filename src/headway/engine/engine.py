@@ -20,6 +20,7 @@ from typing import Any
 
 from headway import events
 from headway.engine.admission import Admission
+from headway.engine.collecting import Collecting
 from headway.engine.decisions import Decisions
 from headway.engine.dispatch.batch import Batches
 from headway.engine.dispatch.launch import Launcher
@@ -110,6 +111,7 @@ class Engine:
         self.closing = False  # ends are no longer recorded: the run stops here and goes on another time
         self.on_parked: Callable[[], None] | None = None
         self.signals = Signals(self)
+        self.collecting = Collecting(self)
         self.desk: Desk | None = None  # of limits that processes share; none without a store
         self.resumed = bool(known)
         self._placed = known.places.ordinals

@@ -15,6 +15,7 @@ import msgspec
 from headway.errors import StoreFull
 from headway.journal.memory import MemoryStore
 from headway.journal.records import Lease, Outcome, Row, RunInfo, RunStatus
+from headway.journal.shared.items import Item
 from headway.journal.shared.limits import Ask, Grant, Want
 from headway.journal.store import Buffer
 from headway.sim.loop import Killed
@@ -90,6 +91,8 @@ class SimStore(MemoryStore):
         lost = set(self._rows[run.uid][rows:])
         copy._cache = {name: row for name, row in self._cache.items() if row not in lost}
         copy._signals = list(self._signals)
+        begun = {row.key for row in self._rows[run.uid][:rows]}
+        copy._shelves = self._shelves.keep(lambda item: item.run != run_id or item.call in begun)
         return copy
 
     @classmethod
@@ -155,6 +158,10 @@ class SimStore(MemoryStore):
             for tell in tuple(self.on_change):
                 tell()
         return grants
+
+    def append_items(self, name: str, items: Sequence[Item]) -> list[int]:
+        self._alive()
+        return super().append_items(name, items)
 
     # --- what others do ----------------------------------------------------------------------------------------------
 
