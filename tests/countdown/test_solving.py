@@ -15,9 +15,9 @@ from headway.methods.search import Candidate, State
 pytest.importorskip("torch")
 pytest.importorskip("reasoning_gym")
 
+from headway.bench.search.solver import Solver
 from headway.reference.countdown.batches import held_out_puzzles
 from headway.reference.countdown.sampling import CountdownModel
-from headway.bench.search.solver import Solver
 
 T = TypeVar("T")
 QUESTION = "9 3 2 -> 24\n"

@@ -53,7 +53,9 @@ EDITS = st.one_of(
 
 def edit_of(kind: str, id: str, of: set[str]) -> graphs.Edit[str]:
     needs = after(*sorted(of))
-    return {"add": Add(Node(id, "new", needs)), "rewire": Rewire(id, needs), "remove": Remove(id), "replace": Replace(id, "other")}[kind]
+    return {"add": Add(Node(id, "new", needs)), "rewire": Rewire(id, needs), "remove": Remove(id), "replace": Replace(id, "other")}[
+        kind
+    ]
 
 
 @given(st.lists(st.lists(EDITS, min_size=1, max_size=5), max_size=12), st.sets(st.sampled_from(IDS), max_size=2))

@@ -11,7 +11,7 @@ import pytest
 
 import headway as hw
 from headway.methods import search
-from headway.methods.search import Candidate, Found, StrategyTable, State, Verdict
+from headway.methods.search import Candidate, Found, State, StrategyTable, Verdict
 
 REFUSED = hw.ModelError("400: content management policy")
 
@@ -167,7 +167,11 @@ def test_a_star_that_reached_an_unscored_answer_does_not_begin_again():
 
 def test_a_star_keeps_a_scored_answer_before_those_that_could_not_be_scored():
     found = asyncio.run(search.a_star("q", one_step, fails("score", 0, 1).score, n=1, width=3))
-    assert [(candidate.value, candidate.score is None) for candidate in found.candidates] == [("2", False), ("0", True), ("1", True)]
+    assert [(candidate.value, candidate.score is None) for candidate in found.candidates] == [
+        ("2", False),
+        ("0", True),
+        ("1", True),
+    ]
     assert found.best == found.candidates[0]
 
 
@@ -210,7 +214,9 @@ def test_a_detector_that_fails_takes_no_solution_with_it():
     parts = fails("score")
     verify = parts.verify
     found = asyncio.run(
-        search.solve_detect_verify("q", parts.step, verify, verify, detect=detect, hesitation=lambda before, after: True, k=1, rounds=1)
+        search.solve_detect_verify(
+            "q", parts.step, verify, verify, detect=detect, hesitation=lambda before, after: True, k=1, rounds=1
+        )
     )
     assert found.answer == "0"
     assert found.errors == (REFUSED,)

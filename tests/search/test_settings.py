@@ -11,7 +11,7 @@ import pytest
 
 import headway as hw
 from headway.methods import search
-from headway.methods.search import Candidate, StrategyTable, State, Trial, Verdict, allocators
+from headway.methods.search import Candidate, State, StrategyTable, Trial, Verdict, allocators
 from headway.methods.search.select import selectors
 
 NAN, INF = float("nan"), float("inf")
@@ -128,7 +128,20 @@ HERE: dict[tuple[str, str], tuple[tuple[object, ...], str]] = {
     ("allocators.dora_weights", "similarity"): (([[1.0]], [[1.0], [0.0, 1.0]]), "there must be 2"),
     ("allocators.cosine", "vectors"): (([[1.0], [1.0, 0.0]], [[NAN]]), "there must be 1|a finite number"),
 }
-DATA = {"question", "candidate", "table", "strategy", "trials", "attempt", "scores", "values", "weights", "feedback", "tokens", "accept"}
+DATA = {
+    "question",
+    "candidate",
+    "table",
+    "strategy",
+    "trials",
+    "attempt",
+    "scores",
+    "values",
+    "weights",
+    "feedback",
+    "tokens",
+    "accept",
+}
 """Arguments that are no settings."""
 
 

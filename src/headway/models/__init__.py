@@ -24,7 +24,6 @@ from headway.models.local import Local as Local
 from headway.models.openai.endpoint import Endpoint as Endpoint
 from headway.models.opening import open as open  # noqa: A004 - as a file is opened
 from headway.models.prices import FREE as FREE
-from headway.models.prices import PRICES as PRICES
 from headway.models.prices import Price as Price
 from headway.models.requests import Sampling as Sampling
 from headway.models.streaming import stream as stream

@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Awaitable, Callable, Sequence
 
+from headway.bench.search.solver import ANSWER_TOKENS, STEP_TOKENS, Solver
 from headway.methods import search
 from headway.methods.search import Candidate, Found, StrategyTable
 from headway.methods.search.select.compute_optimal import Strategy
 from headway.methods.search.select.selectors import weighted_vote
-from headway.bench.search.solver import ANSWER_TOKENS, STEP_TOKENS, Solver
 
 PROMPT = 6  # tokens of a puzzle of 4 numbers
 STEPS = 3  # of its solution

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 import headway as hw
 from headway.bench.search.methods import ACCEPT, METHODS, OPTIMAL, PROBED, always, compute_optimal, strategies
-from headway.methods.search.select.compute_optimal import difficulty
+from headway.bench.search.solver import Solver, judge
 from headway.methods.search import StrategyTable, Trial, fit
+from headway.methods.search.select.compute_optimal import difficulty
 from headway.reference.countdown.batches import held_out_puzzles
 from headway.reference.countdown.sampling import CountdownModel
-from headway.bench.search.solver import Solver, judge
 
 MEASURED, FITTED = 2, 1  # seeds of puzzles: to measure on, to fit the table on
 BUDGETS = (22, 44, 88, 176, 352, 704, 1408)

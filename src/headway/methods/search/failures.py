@@ -18,8 +18,8 @@ from collections.abc import Awaitable, Sequence
 from typing import TypeVar
 
 from headway.errors import CallTimeout, InputFailed, ModelError, UsageError, WorkerDied
-from headway.methods.protocols import Scorer
 from headway.joins.bound import bound_of
+from headway.methods.protocols import Scorer
 from headway.methods.search.parts import scores_of
 
 Q = TypeVar("Q")

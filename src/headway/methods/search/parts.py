@@ -100,8 +100,6 @@ def of_kind(kind: type[T], part: object, given: object, asked: Awaitable[object]
     return given
 
 
-
-
 def _wrong(what: str, asked: object) -> UsageError:
     """The error of a part that gave what can't be used, with the way to have a recorded call asked again."""
     if isinstance(asked, Handle) and asked._engine.store is not None:

@@ -18,10 +18,10 @@ from itertools import pairwise
 from typing import TypeVar
 
 from headway.errors import NoWinner, UsageError
+from headway.joins.gather import gather_affordable
 from headway.joins.race import race
 from headway.methods import settings
 from headway.methods.records import Candidate
-from headway.joins.gather import gather_affordable
 
 T = TypeVar("T")
 

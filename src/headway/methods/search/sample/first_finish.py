@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+from headway.anytime import anytime
 from headway.methods import settings
 from headway.methods.protocols import Generator
 from headway.methods.records import Candidate
-from headway.anytime import anytime
 from headway.methods.search.failures import SAMPLE_ERRORS, Errors, Failed, Failures
 from headway.methods.search.found import Found
 from headway.methods.search.parts import sampled

@@ -8,10 +8,10 @@ from functools import partial
 from math import comb
 from typing import TypeVar
 
+from headway.anytime import anytime
 from headway.methods import settings
 from headway.methods.protocols import Equal, Generator
 from headway.methods.records import Candidate
-from headway.anytime import anytime
 from headway.methods.search.failures import SAMPLE_ERRORS, Errors, Failed, Failures
 from headway.methods.search.found import Found, chosen
 from headway.methods.search.parts import sampled

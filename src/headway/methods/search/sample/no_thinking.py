@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TypeVar
 
+from headway.anytime import anytime
 from headway.methods import settings
 from headway.methods.protocols import Generator, Selector, Verifier
 from headway.methods.records import Candidate
-from headway.anytime import anytime
 from headway.methods.search.failures import SAMPLE_ERRORS, Errors, Failed, Failures
 from headway.methods.search.found import Found, chosen
 from headway.methods.search.parts import sampled, verified

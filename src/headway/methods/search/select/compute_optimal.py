@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias, TypeVar
 
+from headway.anytime import anytime
 from headway.errors import UsageError
 from headway.methods import settings
 from headway.methods.protocols import Generator, Scorer
 from headway.methods.records import Candidate
-from headway.anytime import anytime
 from headway.methods.search.failures import SAMPLE_ERRORS, Errors, Failed, Failures
 from headway.methods.search.found import Found, chosen
 from headway.methods.search.parts import of_kind, sampled

@@ -5,11 +5,11 @@ from __future__ import annotations
 import heapq
 from typing import Generic, NamedTuple, TypeVar
 
+from headway.anytime import anytime
+from headway.joins.gather import gather_affordable
 from headway.methods import settings
 from headway.methods.protocols import Equal, Scorer, Stepper
 from headway.methods.records import Candidate, State
-from headway.anytime import anytime
-from headway.joins.gather import gather_affordable
 from headway.methods.search.failures import SAMPLE_ERRORS, Errors, Failed, Failures
 from headway.methods.search.found import Found
 from headway.methods.search.parts import stepped

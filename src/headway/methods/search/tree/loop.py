@@ -14,12 +14,12 @@ from dataclasses import replace
 from reprlib import repr as shortly
 from typing import Any, SupportsIndex, TypeAlias, TypeVar
 
+from headway.anytime import anytime
 from headway.errors import UsageError
+from headway.joins.gather import gather_affordable
 from headway.methods import settings
 from headway.methods.protocols import Scorer, Selector, Stepper
 from headway.methods.records import Candidate, State
-from headway.anytime import anytime
-from headway.joins.gather import gather_affordable
 from headway.methods.search.failures import SAMPLE_ERRORS, Errors, Failed, Failures
 from headway.methods.search.found import Found, Stopped, chosen
 from headway.methods.search.parts import stepped

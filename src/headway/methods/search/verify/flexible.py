@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar
 
+from headway.joins.gather import gather_affordable
 from headway.methods import settings
 from headway.methods.protocols import Verifier
 from headway.methods.records import Candidate, Verdict
-from headway.joins.gather import gather_affordable
 from headway.methods.search.parts import verified
 
 Q = TypeVar("Q")

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from headway.anytime import anytime
 from headway.errors import UsageError
 from headway.methods import settings
 from headway.methods.protocols import Scorer, Stepper, Verifier
 from headway.methods.records import Candidate, State
-from headway.anytime import anytime
 from headway.methods.search.failures import SAMPLE_ERRORS, Errors, Failed, Failures
 from headway.methods.search.found import Found, chosen
 from headway.methods.search.parts import stepped
@@ -103,7 +103,12 @@ async def solve_detect_verify(
         state = start
         while not state.done and state.depth < depth:
             before, state = state, replace(await stepped(step, asked, state, attempt), depth=state.depth + 1)
-            if detect is not None and not state.done and doubts(before.value, state.value) and await detected(state, asked, attempt):
+            if (
+                detect is not None
+                and not state.done
+                and doubts(before.value, state.value)
+                and await detected(state, asked, attempt)
+            ):
                 break
         return leaf(state)
 
