@@ -63,14 +63,16 @@ def test_beta_agrees_with_closed_forms():
 
 
 def test_the_interval_of_a_probability_holds_it_as_often_as_it_says():
-    rng, inside, tries = random.Random(1), 0, 4000
+    rng, below, above, tries = random.Random(1), 0, 0, 4000
     for _ in range(tries):
         truth, belief = rng.random(), Beta()
         for _ in range(rng.choice((0, 1, 3, 10, 40))):
             belief = belief.observe(rng.random() < truth)
         low, high = belief.interval()
-        inside += low <= truth <= high
-    assert abs(inside / tries - COVER) < 4 * math.sqrt(COVER * (1 - COVER) / tries)
+        below += truth < low
+        above += truth > high
+    for missed in (below, above):
+        assert abs(missed / tries - 0.1) < 4 * math.sqrt(0.1 * 0.9 / tries)
 
 
 DRAWS = {
@@ -129,6 +131,11 @@ def test_the_largest_of_several_is_larger_and_only_once():
     assert belief.mean(largest_of=1) == pytest.approx(3.25, rel=0.02)
     assert belief.mean(largest_of=2) == pytest.approx(1 * 9 / 16 + 10 * 7 / 16, rel=0.02)
     assert belief.mean(largest_of=50) == pytest.approx(10, rel=0.02)
+    many = learnt(Amount(), range(1, 200))
+    assert [round(bound) for bound in many.interval()] == [20, 183]
+    low, high = many.interval(largest_of=4)
+    assert 105 < low < 115, "the largest of four is above this in nine of ten cases: 200 * 0.1 ** (1 / 4)"
+    assert 190 < high < 200
 
 
 def test_samples_that_share_an_unknown_probability_gain_less_than_independent_ones():

@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 import headway as hw
-from headway.methods import estimate, graph, persistent, protocols, records
+from headway.methods import edits, estimate, graph, persistent, protocols, records
 from headway.methods.estimate import Outcomes
 from headway.methods.protocols import Estimator, Policy, check_actions
 from headway.methods.records import Action, View
@@ -16,7 +16,7 @@ from headway.methods.records import Action, View
 VIEW = View(ready=("a", "b"), choices={"a": ("small", "large")}, left={"tokens": 100.0})
 
 
-@pytest.mark.parametrize("module", [estimate, graph, persistent, protocols, records])
+@pytest.mark.parametrize("module", [edits, estimate, graph, persistent, protocols, records])
 def test_the_examples_run(module):
     tried = doctest.testmod(module)
     assert tried.attempted

@@ -5,10 +5,10 @@
         seen = seen.observe(each)
     seen.predict(Action("translate", "small", count=4))       # Belief(success=…, cost={…}, seconds=…)
 
-`Beta` believes in a probability, `Amount` in a number that is zero or more, and `Outcomes` keeps both for each step and choice, which
-makes it an `Estimator`. Each states its prior, so that a prediction without data is a stated guess and not a surprise. Where
-nothing is forgotten (`keep=1`), the order of observations changes nothing, not even a last bit. A `keep` below 1 follows what
-drifts: older observations count less with each new one, and the spread grows to what the recent ones can bear.
+`Beta` believes in a probability, `Amount` in a number that is zero or more, and `Outcomes` keeps both for each step and choice,
+which makes it an `Estimator`. Each states its prior, so that a prediction without data is a stated guess and not a surprise.
+Where nothing is forgotten (`keep=1`), the order of observations changes nothing, not even a last bit. A `keep` below 1 follows
+what drifts: older observations count less with each new one, and the spread grows to what the recent ones can bear.
 
 A spread holds what it is about with a probability of at least `COVER`. For a probability that is the Bayesian interval. For an
 amount it is the interval between order statistics that holds the next of exchangeable draws, whatever their distribution is
@@ -94,8 +94,8 @@ class Beta:
 class Amount:
     """A belief in a number that is zero or more: tokens, US dollars, seconds.
 
-    What is seen is counted in bins of 2 % width (DDSketch: Masson, Rim and Lee, arXiv 1908.10693), so it takes a few kilobytes however
-    much is seen, and every number that comes out is right within 1 %.
+    What is seen is counted in bins of 2 % width (DDSketch: Masson, Rim and Lee, arXiv 1908.10693), so it takes a few kilobytes
+    however much is seen, and every number that comes out is right within 1 %.
 
     Attributes:
         prior: what is guessed before anything is seen; it counts as `prior_weight` observations in the mean.
@@ -237,8 +237,8 @@ class Outcomes:
         return replace(self, seen={**self.seen, **{key: _updated(outcome, seen) for key, outcome in changed.items()}})
 
     def predict(self, action: Action, /) -> Belief:
-        """What is expected of an action; see `Belief`. Samples of one action may all be cheap or all be dear, so the spread of their
-        cost is that of one, times their number."""
+        """What is expected of an action; see `Belief`. Samples of one action may all be cheap or all be dear, so the spread of
+        their cost is that of one, times their number."""
         known, outcome = self._of((action.step, action.choice))
         if not known:
             outcome = self._of(("", action.choice))[1]

@@ -4,8 +4,8 @@
     newer = older.set("b", 2)                 # shares all but a few hundred bytes with `older`, which is as it was
 
 A hash trie with plain dictionaries for leaves (after Bagwell, "Ideal hash trees", 2001). A change copies one leaf and the branches
-above it, about a microsecond, however large the map is. Its order is that of hashes, which differ from process to process: no caller
-may let it show.
+above it, about a microsecond, however large the map is. Its order is that of hashes, which differ from process to process: no
+caller may let it show.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What a caller brings to a method, and what a method decides with.
 
 Parts do work: `Generator`, `Stepper`, `Scorer`, `Embedder` and `Verifier` return awaitables and are usually tasks, so that each
-sample, score and verdict is a call: journaled, budgeted, cancellable. The question comes first in all of them; what has been made of
-it never repeats it. Decisions are pure: `Selector`, `Allocator`, `Policy` and `Estimator` go from data to data, so that the
+sample, score and verdict is a call: journaled, budgeted, cancellable. The question comes first in all of them; what has been made
+of it never repeats it. Decisions are pure: `Selector`, `Allocator`, `Policy` and `Estimator` go from data to data, so that the
 simulator runs the very same objects as a run.
 
 An `index` tells equal questions apart. It hangs on the place in the search and never on time, so a resumed search asks for the

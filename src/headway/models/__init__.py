@@ -6,7 +6,8 @@
     reply = await models.sample(model, "12 + 30 =", n=4, max_tokens=4, seed=1)
 
 `base` says what a model is; `openai.endpoint` and `local` are two, and `reference` has those that this project trained. `ask` and
-`streaming` make calls of them; `openai.server` offers one over the OpenAI protocol. Importing this needs no extra; using a model may.
+`streaming` make calls of them; `openai.server` offers one over the OpenAI protocol. Importing this needs no extra; using a model
+may.
 """
 
 from headway.models.ask import AnyModel as AnyModel

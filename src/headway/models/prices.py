@@ -2,10 +2,11 @@
 
     models.Endpoint("my-model", base_url=…, price=models.Price(0.20, 0.80))       # your own contract
 
-List prices come from genai-prices, which knows those of most providers, with what caches and long prompts cost and since when. They are
-data of the installed release: nothing is fetched, and `pip install -U genai-prices` brings newer ones. A server is known by its
-address, so a model on a server of your own has no list price, whatever its name is. A model without a price is not counted, so under
-a bound of `money` it is refused: a bound that counts nothing would be a lie. Models that run in this process cost no money (`FREE`).
+List prices come from genai-prices, which knows those of most providers, with what caches and long prompts cost and since when.
+They are data of the installed release: nothing is fetched, and `pip install -U genai-prices` brings newer ones. A server is known
+by its address, so a model on a server of your own has no list price, whatever its name is. A model without a price is not
+counted, so under a bound of `money` it is refused: a bound that counts nothing would be a lie. Models that run in this process
+cost no money (`FREE`).
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from headway.models.base import BatchModel, Model, Usage, answers_together
 @dataclass(frozen=True, slots=True)
 class Price:
     """US dollars per million tokens that are read and written. Of those read, `cached` is what one costs that comes from the
-    provider's cache, and `stored` one that is put there (None: as much as others). Thoughts cost what is written. `beyond`: with more
-    tokens read than that, all tokens cost another price.
+    provider's cache, and `stored` one that is put there (None: as much as others). Thoughts cost what is written. `beyond`: with
+    more tokens read than that, all tokens cost another price.
 
     >>> Price(2.00, 8.00).of(Usage(read=1_000, written=500))
     0.006

@@ -29,10 +29,10 @@ class Found(Generic[V_co]):
         best: its choice, None where it has nothing.
         candidates: all that it chose from, in the order of the search.
         stopped: why it ended.
-        sequential_tokens: of the candidates' tokens, those that had to be written one after another, however wide the machine is: the
-            longest of each round, summed over the rounds. What all of it cost, the budget around it knows.
-        errors: of the parts that failed at one sample, step, score or verdict without failing the search (`errors=` of a method), in
-            the order of the search. A resumed search gives the same.
+        sequential_tokens: of the candidates' tokens, those that had to be written one after another, however wide the machine is:
+            the longest of each round, summed over the rounds. What all of it cost, the budget around it knows.
+        errors: of the parts that failed at one sample, step, score or verdict without failing the search (`errors=` of a method),
+            in the order of the search. A resumed search gives the same.
     """
 
     best: Candidate[V_co] | None

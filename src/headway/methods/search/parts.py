@@ -1,9 +1,9 @@
 """What the parts of a search gave, once it can be used.
 
-A part is a caller's function, and what it gives decides the search: a score that can't be compared (NaN) would win or lose by its place
-alone. So everything is checked here, as it comes back, and an error names the part and what it gave. What a call gave is recorded,
-and a resumed run is told it again although the part was mended; so the error also says which call that is, and how to have it asked
-again.
+A part is a caller's function, and what it gives decides the search: a score that can't be compared (NaN) would win or lose by its
+place alone. So everything is checked here, as it comes back, and an error names the part and what it gave. What a call gave is
+recorded, and a resumed run is told it again although the part was mended; so the error also says which call that is, and how to
+have it asked again.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ async def scores_of(score: Scorer[Q, S], question: Q, values: list[S], *, probab
 
 
 async def vectors_of(embed: Embedder[Q, S], question: Q, values: list[S]) -> list[list[float]]:
-    """The vectors of partial solutions. Raises UsageError for an embedder that gives more or fewer than one each, or such as have no
-    angle."""
+    """The vectors of partial solutions. Raises UsageError for an embedder that gives more or fewer than one each, or such as have
+    no angle."""
     asked = embed(question, values)
     given = await asked
     gave = f"the embedder {embed!r} gave"

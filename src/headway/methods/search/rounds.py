@@ -6,8 +6,8 @@
         await attempts(attempt, n, rounds)      # attempt(number) keeps what it has, as soon as it has it
     return chosen(found, select, block.stopped, sequential_tokens(found, rounds))
 
-Where the budget refuses some of what a search asks for, it goes on narrower; where it refuses everything, and where the deadline stops
-it, that is the end of the search (`hw.anytime`), never an error of it.
+Where the budget refuses some of what a search asks for, it goes on narrower; where it refuses everything, and where the deadline
+stops it, that is the end of the search (`hw.anytime`), never an error of it.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ T = TypeVar("T")
 
 
 async def attempts(attempt: Callable[[int], Awaitable[object]], count: int, rounds: list[int], start: int = 0) -> int:
-    """Make `count` attempts at once. What runs has often reserved more than it will need; so where the budget refuses some, as many as
-    it let through are made in their place when those have ended, with numbers of their own.
+    """Make `count` attempts at once. What runs has often reserved more than it will need; so where the budget refuses some, as
+    many as it let through are made in their place when those have ended, with numbers of their own.
 
     Args:
         attempt: makes one, from its number.
@@ -73,7 +73,8 @@ def sequential_tokens(found: Mapping[int, Candidate[object]], rounds: Sequence[i
 
 
 async def first_accepted(attempt: Callable[[int], Awaitable[T]], count: int, accept: Callable[[T], bool]) -> T | None:
-    """Make `count` attempts at once; the first result that is accepted ends them, the rest is cancelled and drained, as in `hw.race`.
+    """Make `count` attempts at once; the first result that is accepted ends them, the rest is cancelled and drained, as in
+    `hw.race`.
 
     Args:
         attempt: makes one, from its number.
@@ -84,8 +85,8 @@ async def first_accepted(attempt: Callable[[int], Awaitable[T]], count: int, acc
         None where all ended and none was accepted.
 
     Raises:
-        Exception: the first failure, where nobody wins. A UsageError ends the race at once, because a part that was used wrong loses
-            no race: it is a bug.
+        Exception: the first failure, where nobody wins. A UsageError ends the race at once, because a part that was used wrong
+            loses no race: it is a bug.
     """
     settings.whole_number("first_accepted", least=None, count=count)
     if count < 1:

@@ -47,7 +47,8 @@ async def compute_optimal(
         generate: samples an answer. `score` says how good answers are.
         table: fitted by `fit` on trials whose difficulties were estimated as here: `difficulty`.
         strategies: by the names in the table.
-        budget: what a question may cost on average, in the unit that the table was fitted in; `hw.budget` around it bounds this one.
+        budget: what a question may cost on average, in the unit that the table was fitted in; `hw.budget` around it bounds this
+            one.
         probes: samples to estimate from, at most.
         sure: a score that ends the probing. Probes are then drawn one after another, so that an easy question costs one of them;
             without it they are drawn at once.

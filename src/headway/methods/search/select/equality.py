@@ -14,9 +14,9 @@ same: Equal = operator.eq
 class Classes:
     """Numbers values by what they equal: the first has number 0, the first that equals none before has the next one.
 
-    A value belongs to the first class whose first member it equals, so an `equal` that is no equivalence (numbers that are within 1 %
-    of each other) still gives each value one class. Values with a hash are looked up where `equal` is `==`; else each class is
-    asked, in order.
+    A value belongs to the first class whose first member it equals, so an `equal` that is no equivalence (numbers that are within
+    1 % of each other) still gives each value one class. Values with a hash are looked up where `equal` is `==`; else each class
+    is asked, in order.
 
     Example:
         >>> classes = Classes(lambda one, other: one.strip() == other.strip())

@@ -48,7 +48,8 @@ def majority(candidates: Candidates, *, equal: Equal = same) -> int:
     """The most frequent answer: self-consistency (Wang et al., arXiv 2203.11171).
 
     Example:
-        >>> majority([Candidate("0.50", 0.5), Candidate("1/3", 1 / 3), Candidate("0.33", 0.33)], equal=lambda a, b: abs(a - b) < 0.01)
+        >>> candidates = [Candidate("0.50", 0.5), Candidate("1/3", 1 / 3), Candidate("0.33", 0.33)]
+        >>> majority(candidates, equal=lambda one, other: abs(one - other) < 0.01)
         1
     """
     return _voted(candidates, [(1.0, 0)] * len(candidates), equal)

@@ -62,8 +62,8 @@ async def solve_detect_verify(
     Args:
         question: what the parts are told.
         step: extends a state. `fast` and `slow` judge a solution; see `verify_flexibly`, also for `k` and `agreement`.
-        detect: how likely a partial solution is complete already, from 0 to 1: above a half, it ends. Without it, or where it fails,
-            a solution ends where its stepper says. `State.answer` must then hold the answer so far.
+        detect: how likely a partial solution is complete already, from 0 to 1: above a half, it ends. Without it, or where it
+            fails, a solution ends where its stepper says. `State.answer` must then hold the answer so far.
         rounds: attempts at most.
         depth: steps of an attempt at most.
         hesitation: whether a step shows doubt, from the solution before it and after it; texts have `hesitates`.
