@@ -276,9 +276,9 @@ def test_a_group_says_how_it_is_opened_and_what_it_takes(go):
     @hw.task
     async def program() -> None:
         group = hw.group()
-        with pytest.raises(hw.UsageError, match="async with hw.group"):
+        with pytest.raises(hw.UsageError, match=r"async with hw\.group"):
             group.add(rest(1))
-        with pytest.raises(hw.UsageError, match="async with hw.group"):
+        with pytest.raises(hw.UsageError, match=r"async with hw\.group"):
             await anext(aiter(group))
         async with group:
             with pytest.raises(hw.UsageError, match=r"hw.group\(\).add takes calls of tasks, got coroutine"):

@@ -184,7 +184,7 @@ def test_a_scan_says_what_it_takes(go):
 
     @hw.task
     async def program() -> list[str]:
-        with pytest.raises(hw.UsageError, match="plain is async and no task.*decorate it with @hw.task"):
+        with pytest.raises(hw.UsageError, match=r"plain is async and no task.*decorate it with @hw.task"):
             hw.scan(plain, "ab")
         with pytest.raises(TypeError) as caught:
             hw.scan(lambda a, b: a + b, [letter(), letter()])

@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable,
 from dataclasses import dataclass
 from typing import Any, Generic, NoReturn, TypeVar
 
-from headway.engine.handle import Handle, current
+from headway.engine.call import current
+from headway.engine.handle import Handle
 from headway.engine.waiting.until import Awaited
 from headway.errors import CallCancelled, UsageError
 

@@ -13,10 +13,11 @@ import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Sequence
 from typing import Any, Generic, TypeVar
 
-from headway.engine.handle import Handle, current
+from headway.engine.call import Call, current
+from headway.engine.handle import Handle
 from headway.engine.identity.callables import said
 from headway.engine.stopping.stops import GRACE_S
-from headway.engine.waiting.until import told_to_stop, until
+from headway.engine.waiting.until import as_awaited, told_to_stop, until
 from headway.errors import CallCancelled, CallExited
 from headway.joins.base import close_coroutines
 from headway.joins.recorded import name_decision
@@ -76,7 +77,7 @@ class Branches:
             except BaseException:  # the call is over, and its code that goes on can begin nothing more
                 close_coroutines(given)
                 raise
-            self.frame.call._engine.siblings_of(self.frame.call).begin_join(self.frame.branch, self.name)
+            self.frame.call.engine.siblings_of(self.frame.call).begin_join(self.frame.branch, self.name)
 
     def begin(self, awaitable: Awaitable[T], place: int) -> Branch[T]:
         """Begin one, the one at this place of the join."""
@@ -86,7 +87,7 @@ class Branches:
         branch = frame.branch + self.name + place.to_bytes(4, "big")
         if isinstance(awaitable, Handle | asyncio.Future):
             return Branch(awaitable, asyncio.ensure_future(awaitable), branch)
-        siblings = frame.call._engine.siblings_of(frame.call)
+        siblings = frame.call.engine.siblings_of(frame.call)
         siblings.open.add(branch)
         context = contextvars.copy_context()
         context.run(current.set, frame._replace(branch=branch))
@@ -108,7 +109,7 @@ class Branches:
             call = self.frame.call
             for task in running:
                 if isinstance(task, asyncio.Task):
-                    call._engine.stops.leave_behind(task, f"a coroutine that {call.describe()} joined")
+                    call.engine.stops.leave_behind(task, f"a coroutine that {call.describe()} joined")
             await until(told_to_stop(call))
 
 
@@ -116,14 +117,14 @@ def sort_signals(parts: Iterable[Any], used: Callable[[Any], bool], *, calls_too
     """Signals that coroutines were told belong to whoever gets their results; those that nobody gets go back to the queue. The
     result of a call is recorded and can be found again, so it keeps its signals, unless it lost a race (`calls_too`)."""
     frame = current.get()
-    if frame is None or not frame.call._engine.signals.given.touched:
+    if frame is None or not frame.call.engine.signals.given.touched:
         return
-    call, signals = frame.call, frame.call._engine.signals
+    call, signals = frame.call, frame.call.engine.signals
     lost: list[bytes] = []
     for part in parts:
-        handle = part if isinstance(part, Handle) else part.given
-        if isinstance(handle, Handle):
-            told = signals.under(call, handle)
+        asked = part if isinstance(part, Call) else as_awaited(part.given)
+        if isinstance(asked, Call):
+            told = signals.under(call, asked)
         else:
             if signals.is_lent(call, part.name) and used(part):
                 signals.reclaim(frame, part.name)

@@ -7,14 +7,15 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
-from headway.engine.handle import Frame, Handle, current
-from headway.engine.waiting.until import CompletionQueue, cancel_and_drain, until
+from headway.engine.call import Frame, current
+from headway.engine.handle import Handle
+from headway.engine.waiting.until import CompletionQueue, as_awaited, cancel_and_drain, until
 from headway.errors import UsageError
 from headway.joins.base import check_calls, checked, close_coroutines
 from headway.joins.branches import Branch, Branches
 from headway.joins.recorded import name_decision, recall, record
 from headway.journal.codec.codec import digest
-from headway.journal.decisions import Arrival, NextCall
+from headway.journal.decisions import Arrival, NextCall, asked_again
 
 T = TypeVar("T")
 
@@ -46,7 +47,7 @@ async def as_completed(*handles: Handle[T]) -> AsyncIterator[Handle[T]]:
         return
     for place, handle in enumerate(handles):
         queue.add(place, handle)
-    base = digest(b"".join(handle.key for handle in handles))
+    base = digest(b"".join(handle._key for handle in handles))
     for turn in range(len(handles)):
         name = name_decision(frame, "order", base + turn.to_bytes(4, "big"))
         told = recall(frame, name, Arrival)
@@ -55,7 +56,7 @@ async def as_completed(*handles: Handle[T]) -> AsyncIterator[Handle[T]]:
             record(frame, name, Arrival(place))
         else:
             place = told.place
-            await until((handles[place],))
+            await until((as_awaited(handles[place]),))
         yield queue.hand_out(place)
 
 
@@ -103,13 +104,15 @@ class Completions(Generic[T]):
         if self.frame is None:
             return self._queue.hand_out(await self._queue.next())
         name = name_decision(self.frame, "order", self._name)
-        told = recall(self.frame, name, NextCall)
-        number = None if told is None else next((number for number, handle in left.items() if handle.key == told.call), None)
+        number = None
+        while number is None and (told := recall(self.frame, name, NextCall)) is not None:
+            number = next((number for number, handle in left.items() if handle._key == told.call), None)
+            name = name if number is not None else asked_again(name)
         if number is None:
             number = await self._queue.next()
-            record(self.frame, name, NextCall(left[number].key))
+            record(self.frame, name, NextCall(left[number]._key))
         else:
-            await until((left[number],))
+            await until((as_awaited(left[number]),))
         return self._queue.hand_out(number)
 
     async def stop(self, reason: str) -> None:
@@ -118,7 +121,7 @@ class Completions(Generic[T]):
         if self._branches is not None:
             await self._branches.drain([part for part in left if isinstance(part, Branch)])
         elif left:
-            await cancel_and_drain(left, reason)
+            await cancel_and_drain([as_awaited(part) for part in left], reason)
         self._queue.left.clear()
 
 

@@ -85,26 +85,27 @@ async def _gather_affordable(given: Sequence[Awaitable[T]]) -> list[T]:
     async with Joined("gather", given) as joined:
         parts = joined.parts
         name = joined.name("afforded", b"" if joined.frame is None else name_bounds(joined.frame))
-        told = joined.recall(name, Afforded)
-        refused = () if told is None else told.refused
-        if refused:
-            await joined.stop("the budget did not afford it before", [parts[place] for place in refused])
-        failed = await joined.until(_fails_by_itself)
+        told, name = joined.recall(name, Afforded)
+        before = () if told is None else told.refused
+        left_out = {id(parts[place]) for place in before}
+        if before:
+            await joined.stop("the budget did not afford it before", [parts[place] for place in before])
+        failed = await joined.until(lambda part: id(part) not in left_out and _fails_by_itself(part))
         if failed is not None:
             await joined.stop(f"{failed.describe()} failed beside it")
             failed.result()
-        errors = [None if place in refused else part.exception() for place, part in enumerate(parts)]
+        errors = [None if place in before else part.exception() for place, part in enumerate(parts)]
         for part, error in zip(parts, errors, strict=True):
             if error is not None and bound_of(error) == "deadline":
-                await part  # raises, when all that the deadline stops has ended
-        now = tuple(place for place, error in enumerate(errors) if place in refused or error is not None)
-        if parts and len(now) == len(parts):
+                await joined.raise_error_of(part)
+        refused = tuple(place for place, error in enumerate(errors) if place in before or error is not None)
+        if parts and len(refused) == len(parts):
             raise next((error for error in errors if error is not None), BudgetExceeded("the budget afforded nothing"))
-        if now != refused:
-            joined.record(name, Afforded(now))
-        left_out = set(map(id, (parts[place] for place in now)))
+        if refused != before:
+            joined.record(name, Afforded(refused))
+        left_out = {id(parts[place]) for place in refused}
         joined.use(lambda part: id(part) not in left_out)
-        return [part.result() for place, part in enumerate(parts) if place not in now]
+        return [part.result() for part in parts if id(part) not in left_out]
 
 
 def _fails_by_itself(part: Awaited[Any]) -> bool:

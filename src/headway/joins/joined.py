@@ -13,10 +13,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Generic, TypeVar
 
-from headway.engine.handle import Frame, Handle, current
+from headway.engine.call import Call, Frame, current
+from headway.engine.handle import Handle
 from headway.engine.waiting.until import Awaited, Until, cancel_and_drain
 from headway.joins.branches import Branch, Branches, sort_signals
-from headway.joins.recorded import D, name_decision, recall, record
+from headway.joins.recorded import D, name_decision, recall_newest, record
 from headway.journal.decisions import Told
 
 T = TypeVar("T")
@@ -37,9 +38,9 @@ class Joined(Generic[T]):
         self._branches: Branches | None = None
         self._used: Callable[[Awaited[T]], bool] = lambda _: False
         self._racing = False
-        handles = [each for each in given if isinstance(each, Handle)] if self.frame is not None else []
-        if self.frame is not None and len(handles) == len(given):
-            self.parts = handles
+        calls = [each._call for each in given if isinstance(each, Handle)] if self.frame is not None else []
+        if self.frame is not None and len(calls) == len(given):
+            self.parts = calls
         else:
             branches = self._branches = Branches(join, len(given).to_bytes(4, "big"), given)
             self.parts = [branches.begin(awaitable, place) for place, awaitable in enumerate(given)]
@@ -67,12 +68,18 @@ class Joined(Generic[T]):
         failed: Awaited[T] | None = await Until(self.parts, stop_at_failure=True)
         return failed
 
+    async def raise_error_of(self, part: Awaited[T]) -> None:
+        """Raise what it failed with, when all that a deadline stops has ended."""
+        if isinstance(part, Call):
+            await Handle(part)
+        part.result()
+
     async def stop(self, reason: str, parts: Sequence[Awaited[T]] | None = None) -> None:
         """Cancel those that still run (of `parts`, where given), and wait until they have ended."""
         if self._branches is not None:
             await self._branches.drain(self._begun() if parts is None else [part for part in parts if isinstance(part, Branch)])
         else:
-            await cancel_and_drain([part for part in parts or self.parts if isinstance(part, Handle)], reason)
+            await cancel_and_drain([part for part in parts or self.parts if isinstance(part, Call)], reason)
 
     def use(self, used: Callable[[Awaited[T]], bool], *, racing: bool = False) -> None:
         """Say whose results somebody gets. A race has no use for the calls that lost, either."""
@@ -84,11 +91,11 @@ class Joined(Generic[T]):
             return b""
         if self._branches is not None:
             return self._branches.name if what == self._join else name_decision(self.frame, what, self._branches.name + detail)
-        return name_decision(self.frame, what, b"".join([part.key for part in self.parts if isinstance(part, Handle)]) + detail)
+        return name_decision(self.frame, what, b"".join([part.key for part in self.parts if isinstance(part, Call)]) + detail)
 
-    def recall(self, name: bytes, kind: type[D]) -> D | None:
-        """What was decided under this name before; None where nothing was."""
-        return None if self.frame is None else recall(self.frame, name, kind)
+    def recall(self, name: bytes, kind: type[D]) -> tuple[D | None, bytes]:
+        """What was decided under this name before, None where nothing was; and the name to record what is decided now."""
+        return (None, name) if self.frame is None else recall_newest(self.frame, name, kind)
 
     def record(self, name: bytes, told: Told) -> None:
         """Record what was decided."""

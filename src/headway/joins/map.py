@@ -6,9 +6,10 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Generator, Iterable, Sized
 from typing import Any, Generic, Literal, TypeVar, overload
 
-from headway.engine.handle import Handle, current
+from headway.engine.call import current
+from headway.engine.handle import Handle
 from headway.engine.identity.options import is_number
-from headway.engine.waiting.until import Until, cancel_and_drain
+from headway.engine.waiting.until import Until, as_awaited, cancel_and_drain
 from headway.errors import UsageError
 from headway.joins.base import Settled, check_calls, checked, settled
 from headway.joins.branches import Branch, Branches, sort_signals
@@ -191,7 +192,7 @@ class _InOrder(Generic[R]):
     async def next(self) -> Any:
         """The first in line, when it has ended. Whoever gets it looks at its error."""
         part = self._line[0]
-        await Until((part,), stop_at_failure=True)
+        await Until((as_awaited(part),), stop_at_failure=True)
         if isinstance(part, Branch):
             sort_signals((part,), lambda ended: ended.exception() is None)
         self._line.popleft()
@@ -200,7 +201,7 @@ class _InOrder(Generic[R]):
     async def stop(self, reason: str) -> None:
         """Cancel and drain what was not handed out."""
         left = list(self._line)
-        if calls := [part for part in left if isinstance(part, Handle)]:
+        if calls := [part._call for part in left if isinstance(part, Handle)]:
             await cancel_and_drain(calls, reason)
         if self._branches is not None:
             branches = [part for part in left if isinstance(part, Branch)]

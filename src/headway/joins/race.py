@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Literal, TypeVar, overload
 
-from headway.engine.handle import MISSING
+from headway.engine.call import MISSING
 from headway.engine.identity.callables import check_function, yes_or_no
 from headway.engine.waiting.until import Awaited, until
 from headway.errors import NoWinner, UsageError
@@ -76,8 +76,9 @@ async def _race(given: Sequence[Awaitable[Any]], accept: Callable[[Any], bool] |
     """The winner and its value, or why there is none."""
     async with Joined("race", given) as joined:
         parts, name = joined.parts, joined.name("race")
+        told, name = joined.recall(name, Winner)
         try:
-            winner = await _recalled_winner(parts, joined.recall(name, Winner), accept)
+            winner = await _recalled_winner(parts, told, accept)
             if winner is None:
                 winner = await joined.until(lambda part: _wins(part, accept))
                 if winner is not None:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from headway.engine.handle import Frame
+from headway.engine.call import Frame
 from headway.journal.codec.codec import digest
-from headway.journal.decisions import Told
+from headway.journal.decisions import Told, asked_again
 
 D = TypeVar("D", bound=Told)
 
@@ -21,21 +21,30 @@ def name_decision(frame: Frame, what: str, detail: bytes = b"") -> bytes:
     Raises:
         HeadwayError: The call has ended, and its code goes on.
     """
-    engine = frame.call._engine
+    engine = frame.call.engine
     name: bytes = engine.on_loop(engine.decisions.name_decision, frame, what, detail)
     return name
 
 
 def recall(frame: Frame, name: bytes, kind: type[D]) -> D | None:
     """What was decided under this name before; None where nothing was."""
-    engine = frame.call._engine
+    engine = frame.call.engine
     told: D | None = engine.on_loop(engine.decisions.recall, frame.call, name, kind)
     return told
 
 
+def recall_newest(frame: Frame, name: bytes, kind: type[D]) -> tuple[D | None, bytes]:
+    """What was decided last, where what was decided first did not hold any more; and the name for deciding once more."""
+    newest, told = None, recall(frame, name, kind)
+    while told is not None:
+        newest, name = told, asked_again(name)
+        told = recall(frame, name, kind)
+    return newest, name
+
+
 def record(frame: Frame, name: bytes, told: Told) -> None:
     """Record a decision; a resumed program recalls it."""
-    engine = frame.call._engine
+    engine = frame.call.engine
     engine.on_loop(engine.decisions.record_decision, frame.call, name, told)
 
 

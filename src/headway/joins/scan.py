@@ -30,7 +30,8 @@ import inspect
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from typing import Any, Generic, TypeVar
 
-from headway.engine.handle import Handle, current
+from headway.engine.call import current
+from headway.engine.handle import Handle
 from headway.engine.identity.callables import name_of
 from headway.engine.waiting.until import mark_awaited
 from headway.errors import UsageError

@@ -54,11 +54,19 @@ class Afforded(_Told, frozen=True, array_like=True, tag="afforded"):
     refused: tuple[int, ...]
 
 
-class EndedEarly(_Told, frozen=True, array_like=True, tag="anytime"):
-    """Which bound ended a block, and how often each of its keys had been kept by then, in the order of their first time."""
+class Kept(msgspec.Struct, frozen=True, array_like=True):
+    """What a block had kept under a key when it ended, how often, and its value; empty where that is large or has no encoding."""
 
-    stopped: Literal["budget", "deadline"]
-    kept: tuple[tuple[int | str, int], ...]
+    key: int | str
+    times: int
+    value: bytes
+
+
+class BlockEnded(_Told, frozen=True, array_like=True, tag="anytime"):
+    """Why a block ended, and what it had kept by then, in the order in which its keys came."""
+
+    stopped: Literal["done", "budget", "deadline"]
+    kept: tuple[Kept, ...]
 
 
 class Now(_Told, frozen=True, array_like=True, tag="now"):
@@ -143,7 +151,7 @@ Told = (
     | Arrival
     | NextCall
     | Afforded
-    | EndedEarly
+    | BlockEnded
     | Now
     | Sleep
     | BudgetOpened

@@ -15,7 +15,8 @@ from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, Protocol, TypeVar
 
-from headway.engine.handle import CANCELLED, OK, Frame, Handle, current
+from headway.engine.call import CANCELLED, OK, Call, Frame, current
+from headway.engine.handle import Handle
 from headway.errors import CycleError, NotInRun
 
 T_co = TypeVar("T_co", covariant=True)
@@ -36,10 +37,6 @@ class Awaited(Protocol[T_co]):
         """The error that it ended with, CallCancelled if it was cancelled."""
         ...
 
-    def cancel(self, reason: str = "") -> None:
-        """Ask it to stop."""
-        ...
-
     def describe(self) -> str:
         """What it is, for messages."""
         ...
@@ -47,8 +44,6 @@ class Awaited(Protocol[T_co]):
     def add_callback(self, callback: Callable[[Any], None]) -> None:
         """Call back with it when it has ended."""
         ...
-
-    def __await__(self) -> Generator[Any, Any, T_co]: ...
 
 
 class Until:
@@ -70,7 +65,7 @@ class Until:
         self.error: BaseException | None = None
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        calls = [part for part in self.parts if isinstance(part, Handle)]
+        calls = [part for part in self.parts if isinstance(part, Call)]
         if calls:
             yield from self._wait_for_calls(calls)
         elif self._begin():
@@ -83,19 +78,19 @@ class Until:
             raise self.error
         return self.found
 
-    def _wait_for_calls(self, calls: list[Handle[Any]]) -> Generator[Any, Any, None]:
+    def _wait_for_calls(self, calls: list[Call]) -> Generator[Any, Any, None]:
         frame = _frame()
         call = frame.call
-        waits = call._engine.waits
-        foreign: list[Handle[Any]] = []
-        for handle in calls:
-            handle._awaited = True
-            if handle._parent is not call:
-                foreign.append(handle)
+        waits = call.engine.waits
+        foreign: list[Call] = []
+        for each in calls:
+            each.awaited = True
+            if each.parent is not call:
+                foreign.append(each)
         if foreign:
             waits.check(call, foreign)
         if self._begin():
-            future = self.future = call._engine.loop.create_future()
+            future = self.future = call.engine.loop.create_future()
             try:
                 yield from waits.suspend(call, future, foreign)
             except asyncio.CancelledError:
@@ -151,24 +146,25 @@ class CompletionQueue:
         frame = current.get()
         self._call = None if frame is None else _frame().call
         self.left: dict[int, Any] = {}  # by the numbers under which they were added
-        self._foreign: dict[int, Handle[Any]] = {}  # those of them that other calls made
+        self._foreign: dict[int, Call] = {}  # those of them that other calls made
         self._ended: deque[int] = deque()
         self._future: asyncio.Future[None] | None = None
 
-    def add(self, number: int, part: Awaited[Any]) -> None:
-        """Listen to `part`, known by its number from now on.
+    def add(self, number: int, part: Any) -> None:
+        """Listen to `part`, a handle or a branch, known by its number from now on.
 
         Raises:
             CycleError: It is a call that waits for this one.
             ForeignHandle: It is a call of another run.
         """
-        if isinstance(part, Handle) and self._call is not None:
-            if part._parent is not self._call:
-                self._call._engine.waits.check(self._call, (part,))
-                self._foreign[number] = part
-            part._awaited = True
+        awaited = as_awaited(part)
+        if isinstance(awaited, Call) and self._call is not None:
+            if awaited.parent is not self._call:
+                self._call.engine.waits.check(self._call, (awaited,))
+                self._foreign[number] = awaited
+            awaited.awaited = True
         self.left[number] = part
-        part.add_callback(functools.partial(self._arrived, number))
+        awaited.add_callback(functools.partial(self._arrived, number))
 
     def _arrived(self, number: int, _: Awaited[Any]) -> None:
         self._ended.append(number)
@@ -195,53 +191,58 @@ class CompletionQueue:
         if self._call is None:
             yield from self._future
             return
-        call, waits = self._call, self._call._engine.waits
+        call, waits = self._call, self._call.engine.waits
         if foreign := list(self._foreign.values()):
             waits.check(call, foreign)  # one may have begun to wait for this call since it was added
         try:
             yield from waits.suspend(call, self._future, foreign)
         except asyncio.CancelledError:
-            left = list(self.left.values())
+            left = [handle._call for handle in self.left.values()]
             cancel_children(left, call)
             yield from waits.drain(call, left)
             raise
 
 
-def cancel_children(handles: Sequence[Handle[Any]], call: Handle[Any]) -> None:
-    """A join was cancelled: ask those of its handles to stop that are children of the call that waited."""
-    for handle in handles:
-        if handle._parent is call:
-            call._engine.cancel(handle, "the join that waited for it was cancelled")
+def as_awaited(part: Any) -> Any:
+    """What is waited for where this was given: of a handle its call."""
+    return part._call if isinstance(part, Handle) else part
+
+
+def cancel_children(calls: Sequence[Call], me: Call) -> None:
+    """A join was cancelled: ask those of its calls to stop that are children of the call that waited."""
+    for call in calls:
+        if call.parent is me:
+            me.engine.cancel(call, "the join that waited for it was cancelled")
 
 
 async def until(parts: Sequence[Awaited[Any]], stop_at: Callable[[Any], bool] | None = None) -> Any:
     return await Until(parts, stop_at)
 
 
-async def cancel_and_drain(handles: Sequence[Handle[Any]], reason: str) -> None:
+async def cancel_and_drain(calls: Sequence[Call], reason: str) -> None:
     """Ask what still runs to stop, and wait until it has. Nobody need look at how it ended."""
-    call = _frame().call
+    me = _frame().call
     running = []
-    for handle in handles:
-        handle._awaited = True
-        if handle._state < OK and handle._state != CANCELLED:
-            running.append(handle)
-            call._engine.cancel(handle, reason)
-    if any(handle._state < OK for handle in running):
+    for call in calls:
+        call.awaited = True
+        if call.state < OK and call.state != CANCELLED:
+            running.append(call)
+            me.engine.cancel(call, reason)
+    if any(call.state < OK for call in running):
         try:
             await until(running)
         except CycleError:  # somebody else's call waits for this one: it was told, and ends when it can
-            await until([handle for handle in running if handle._parent is call])
+            await until([call for call in running if call.parent is me])
 
 
-def told_to_stop(call: Handle[Any]) -> list[Handle[Any]]:
+def told_to_stop(me: Call) -> list[Call]:
     """The children of a call that were asked to stop."""
-    return [child for child in call._children or () if child._x is not None and child._x.stop is not None]
+    return [child for child in me.children or () if child.x is not None and child.x.stop is not None]
 
 
 def mark_awaited(handle: Handle[Any]) -> None:
     """Somebody looks after this call: its error does not fail its parent by itself."""
-    handle._awaited = True
+    handle._call.awaited = True
 
 
 def _frame() -> Frame:

@@ -13,8 +13,8 @@ from headway.journal.codec.codec import value_digest
 from headway.journal.decisions import (
     Afforded,
     Arrival,
+    BlockEnded,
     DeadlineOpened,
-    EndedEarly,
     Event,
     NextCall,
     Now,
@@ -37,7 +37,7 @@ from headway.sim.store import Crash, SimStore
 from headway.sim.universe import START
 from headway.task import Task
 
-TIMING = (Winner, Arrival, NextCall, Afforded, EndedEarly, Now, Event, DeadlineOpened, Remaining, TimeLeft)
+TIMING = (Winner, Arrival, NextCall, Afforded, BlockEnded, Now, Event, DeadlineOpened, Remaining, TimeLeft)
 IDENTITY = "check"  # all its worlds have equal keys, so that their calls can be compared
 BASE = 0  # the seed of what every schedule is compared with
 PASSES = "schedule {0!r}"
