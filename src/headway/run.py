@@ -103,7 +103,9 @@ def run(program: Callable[..., Awaitable[R]], /, *args: Any, **options: Unpack[R
     return result
 
 
-def drive_run(program: Any, args: tuple[Any, ...], options: RunOptions, new_deadline: bool = False) -> Any:
+def drive_run(
+    program: Any, args: tuple[Any, ...], options: RunOptions, new_deadline: bool = False, retry_failed: bool = False
+) -> Any:
     if importing_main():
         raise UsageError(
             "hw.run was reached while the program was being imported (by a worker or the command line): "
@@ -112,7 +114,7 @@ def drive_run(program: Any, args: tuple[Any, ...], options: RunOptions, new_dead
     if asyncio._get_running_loop() is not None:
         raise UsageError("hw.run starts an event loop, but one is running here already: use `await hw.arun(…)`")
     try:
-        return run_to_end(drive(program, args, options, new_deadline))
+        return run_to_end(drive(program, args, options, new_deadline, retry_failed))
     except (RunError, StoreError) as error:  # one sentence; the runtime's own frames would only hide it
         raise error.with_traceback(None) from error.__cause__
 
@@ -123,7 +125,9 @@ async def arun(program: Callable[..., Awaitable[R]], /, *args: Any, **options: U
     return result
 
 
-async def drive(program: Any, args: tuple[Any, ...], options: RunOptions, new_deadline: bool = False) -> Any:
+async def drive(
+    program: Any, args: tuple[Any, ...], options: RunOptions, new_deadline: bool = False, retry_failed: bool = False
+) -> Any:
     if current.get() is not None or worker_call() is not None:
         raise UsageError("a run can't start inside a call of another run: call the task instead, it becomes a child")
     if not threads_can_start():
@@ -159,6 +163,7 @@ async def drive(program: Any, args: tuple[Any, ...], options: RunOptions, new_de
             budget=bounds,
             deadline_s=options.get("deadline_s"),
             new_deadline=new_deadline,
+            retry_failed=retry_failed,
             world=world,
         )
         return await Driver(plan).drive()

@@ -28,7 +28,9 @@ from headway.engine.identity.labels import LabelLike, check_label
 from headway.engine.identity.options import check_options, is_number
 from headway.engine.identity.signature import Signature
 from headway.engine.identity.spec import RIVALS, TASKS, TaskSpec
+from headway.engine.identity.watched import Watch, checked_watch
 from headway.engine.retry import Retry
+from headway.engine.scopes.bounds import LimitNumbers
 from headway.engine.stopping.outside import refuse_outside
 from headway.errors import UsageError, WorkerDied
 from headway.journal.codec.declared import declare, stable_module
@@ -36,6 +38,7 @@ from headway.near import near_misses
 from headway.pools.base import Demand, FunctionRef, Traits
 from headway.pools.program import check_importable, find, function_ref
 from headway.pools.registry import TRAITS, misfit
+from headway.scope import LimitScope
 
 if TYPE_CHECKING:
     from headway.engine.engine import Engine
@@ -176,8 +179,10 @@ def task(
     cache: Literal["run", "forever"] = "run",
     on_change: OnChange = "reuse",
     version: str = "",
+    watch: Watch | None = None,
     label: LabelLike | None = None,
     cost: Mapping[str, float] | None = None,
+    limit: int | LimitScope | None = None,
     codec: Literal["typed", "pickle"] = "typed",
 ) -> _BatchDecorator: ...
 @overload
@@ -193,9 +198,11 @@ def task(
     verify: Callable[..., Any] | None = None,
     on_change: OnChange = "reuse",
     version: str = "",
+    watch: Watch | None = None,
     label: LabelLike | None = None,
     cost: Mapping[str, float] | None = None,
     resources: Mapping[str, int] | None = None,
+    limit: int | LimitScope | None = None,
     processes: int | None = None,
     needs: Mapping[str, Any] | None = None,
     codec: Literal["typed", "pickle"] = "typed",
@@ -229,12 +236,17 @@ def task(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
         `hw.Happened(result)` if it has, None or False if not. True, which has no result, fails the call.
     on_change: what happens to recorded results when the source of the task changed: "reuse" (default), "rerun" or "ask".
     version: a text that stands for the source: with it, results count as changed when the text does, whatever the source.
+    watch: what counts in the version besides the task's own source: a list of functions, classes and values, such as
+        `[clean, PROMPT]`, or "deep" for all functions, classes and constants (in capital letters) of this program that the code
+        names, and those that they name.
     label: what tells its calls apart in tables and pictures: a text with arguments in braces, such as "{item.id}", or a function of
         the arguments. It is no part of the call's name. Without it, what is simple among the arguments.
     cost: amounts reserved in the budget before an attempt starts, such as `{"tokens": 500}`; 0 of a unit promises to spend none,
         so that the call may start when that unit is used up. A unit that the call charges is
         settled at what it charged, one that it does not at the reservation.
     resources: named resources it holds while it runs, such as `{"gpu": 1}`; `hw.run(…, resources=…)` says how many there are.
+    limit: at most so many of its calls run at a time, or a `hw.limit(…)` with a rate or a name: as if its block stood around every
+        call of the task, so that the calls which it makes count too. Without a name it is one limit for all its calls in a run.
     codec: "pickle" stores results with pickle, for types that the typed codec can't encode. Only for stores you trust.
 
     A task must not change its arguments, for a replay can't repeat that: a call whose argument has changed when it ends fails with
@@ -268,9 +280,11 @@ def make_spec(
     verify: Callable[..., Any] | None = None,
     on_change: OnChange = "reuse",
     version: str = "",
+    watch: Watch | None = None,
     label: LabelLike | None = None,
     cost: Mapping[str, float] | None = None,
     resources: Mapping[str, int] | None = None,
+    limit: int | LimitScope | None = None,
     processes: int | None = None,
     needs: Mapping[str, Any] | None = None,
     codec: Literal["typed", "pickle"] = "typed",
@@ -300,9 +314,11 @@ def make_spec(
         verify=verify,
         on_change=on_change,
         version_text=version,
+        watch=checked_watch(watch, known_as, version),
         label_as=label,
         cost={unit: float(amount) for unit, amount in (cost or {}).items()},
         resources=dict(resources or {}),
+        limit=_limit_of(limit, known_as),
         pickled=codec == "pickle",
         ref=function_ref(fn) if traits is not None and traits.imports else None,
         need=Demand.of(_needs(processes, needs)),
@@ -340,6 +356,15 @@ def _retry_of(traits: Traits | None) -> Retry | None:
     if traits is None or traits.attempts <= 1:
         return None
     return Retry(attempts=traits.attempts, delay_s=1.0, on=(WorkerDied,))
+
+
+def _limit_of(limit: int | LimitScope | None, name: str) -> LimitNumbers | None:
+    """What a task's limit allows. Raises UsageError for what is none."""
+    if limit is None or isinstance(limit, LimitScope):
+        return None if limit is None else limit.numbers
+    if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
+        raise UsageError(f"task {name}: limit={limit!r:.100}: expected a whole number, at least 1, or hw.limit(…)")
+    return LimitNumbers(limit)
 
 
 def _is_retry(value: object) -> bool:

@@ -105,6 +105,9 @@ def run(
 def resume(
     run_id: RunId,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be reused and what would run.")] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Ask again for every call that failed, also where its failure was kept.")
+    ] = False,
     reuse: Reuse = None,
     rerun: Rerun = None,
     budget: Annotated[
@@ -130,7 +133,7 @@ def resume(
     on_change: dict[str, Literal["reuse", "rerun"]] = dict.fromkeys(reuse or (), "reuse")
     on_change |= dict.fromkeys(rerun or (), "rerun")
     if dry_run:
-        plan_run(run_id, store, on_change, as_json=json)
+        plan_run(run_id, store, on_change, retry_failed=retry_failed, as_json=json)
         return
     options = Options(
         store=store,
@@ -142,7 +145,7 @@ def resume(
         workers=workers,
         pools=pool or [],
     )
-    resume_run(run_id, on_change, budget or [], deadline, options)
+    resume_run(run_id, on_change, budget or [], deadline, options, retry_failed=retry_failed)
 
 
 @app.command()
@@ -318,6 +321,24 @@ def signal(
     from headway.cli.commands.drive import signal_run
 
     signal_run(run_id, name, value, store, as_json=json)
+
+
+@app.command(name="set")
+@handled
+def set_result(
+    run_id: RunId,
+    call: Annotated[str, typer.Argument(metavar="CALL", help="The beginning of its key, TASK, or TASK:TEXT.")],
+    value: Annotated[str, typer.Argument(help="The result: read as the arguments of `run` are, by what the task returns.")],
+    by: Annotated[str, typer.Option("--by", metavar="NAME", help="Who gives it.  [default: you, on this machine]")] = "",
+    force: Annotated[bool, typer.Option("--force", help="Replace the result that the call has.")] = False,
+    store: Store = ".headway",
+    json: Json = False,
+    traceback: Trace = False,
+) -> None:
+    """Give a call that failed or hangs its result by hand. Resume the run afterwards."""
+    from headway.cli.commands.drive import set_by_hand
+
+    set_by_hand(run_id, call, value, store, by=by, force=force, as_json=json)
 
 
 @app.command()

@@ -22,6 +22,7 @@ from headway.engine.call import Call, Frame
 from headway.engine.engine import Engine
 from headway.engine.identity.spec import TaskSpec
 from headway.engine.replay.edits import stale_results
+from headway.engine.replay.failures import around_failures
 from headway.engine.replay.lookup import answers
 from headway.engine.run_context import RunContext
 from headway.engine.scopes.accounting import warn_of_units
@@ -69,6 +70,7 @@ class Plan:
     budget: Amounts = field(default_factory=dict)
     deadline_s: float | None = None
     new_deadline: bool = False  # it counts from now, whatever was recorded
+    retry_failed: bool = False  # failures that were kept are asked again too
     world: World = MACHINE
 
 
@@ -101,7 +103,7 @@ class Driver:
             engine.pools.start(self._on_free, self._emit if self._sinks else None, engine.fail)
             with self._signals():
                 root = self._root = engine.start_root(plan.spec, plan.args, plan.kwargs, UNBOUNDED)
-                root.floor = plan.info.error_floor if plan.info is not None else 0
+                root.floor = self._error_floor(known)
                 root.scope = self._root_scope(root)
                 root.add_callback(lambda _: self._stop())
                 engine.admission.admit(root)
@@ -130,6 +132,8 @@ class Driver:
         if plan.store is None:
             return Known()
         stale = stale_results(plan.store, plan.info.uid, plan.decided) if plan.info is not None else {}
+        if plan.retry_failed and plan.info is not None:
+            stale |= around_failures(plan.store, plan.info.uid)
         if plan.info is not None and plan.info.status == RunStatus.DONE:
             known = load(plan.store, plan.info.uid)
             known.forget(stale)
@@ -144,6 +148,12 @@ class Driver:
         except BaseException:
             plan.store.release(self._lease, RunStatus.INTERRUPTED, plan.world.wall())
             raise
+
+    def _error_floor(self, known: Known) -> int:
+        """Up to which record failures are asked again."""
+        if self._plan.retry_failed:
+            return known.last_seq
+        return self._plan.info.error_floor if self._plan.info is not None else 0
 
     def _make_engine(self, known: Known) -> Engine:
         plan = self._plan
@@ -201,7 +211,7 @@ class Driver:
         if plan.deadline_s is not None or engine.decisions.recall(root, key, DeadlineOpened) is not None:
             deadline = engine.scopes.open_deadline(frame, engine.wall() + (plan.deadline_s or 0.0), OF_RUN)
         root.ordinals = None
-        return Scope(account, deadline)
+        return engine.scopes.limited(Frame(root, Scope(account, deadline)), plan.spec)
 
     # --- what happens meanwhile --------------------------------------------------------------------------------------
 

@@ -115,6 +115,8 @@ class Engine:
             self._refuse_late(spec, frame)
         if parent.x is not None and parent.x.stop is not None:
             raise asyncio.CancelledError(parent.x.stop_reason)
+        if spec.limit is not None:
+            scope = self.scopes.limited(frame, spec)
         if frame.batch is not None:
             raise UsageError(
                 f"batch task {parent.task} can't call {spec.name}: it works for several calls at once, and none could own it. "

@@ -1,6 +1,6 @@
-"""Checks for the settings of a search, made when a method is called and before it spends anything.
+"""Checks for the settings of a method, made when it is called and before it spends anything.
 
-A setting that makes no sense (`n=-5`, `sure=95`) would end the search with nothing, or decide it in a way that nobody meant.
+A setting that makes no sense (`n=-5`, `sure=95`) would end a method with nothing, or decide it in a way that nobody meant.
 """
 
 from __future__ import annotations
@@ -61,6 +61,13 @@ def function(where: str, /, *, optional: bool = False, **settings: object) -> No
     for name, value in settings.items():
         if not callable(value) and not (optional and value is None):
             raise _refused(where, name, value, "a function or None" if optional else "a function")
+
+
+def instance(where: str, kind: type[object], /, **settings: object) -> None:
+    """Raises UsageError for a setting that is of another kind."""
+    for name, value in settings.items():
+        if not isinstance(value, kind):
+            raise _refused(where, name, value, f"a search.{kind.__name__}")
 
 
 def several(where: str, kind: type[object], /, **settings: object) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import headway as hw
-from headway.methods.search.base import Candidate, State, Verdict
+from headway.methods.records import Candidate, State, Verdict
 from headway.models.ask import sample
 from headway.reference.countdown.judge import solves
 from headway.reference.countdown.puzzle import answer, left, parse, steps_of
@@ -39,51 +39,55 @@ class Solver:
     def __init__(self, model: CountdownModel, *, temperature: float = 1.0, seed: int = 0) -> None:
         self.model, self.temperature, self.seed = model, temperature, seed
 
-    async def generate(self, question: str, index: int) -> Candidate:
+    async def generate(self, question: str, index: int) -> Candidate[str]:
         """A `Generator`: a whole solution."""
         seed = self._seed(index)
         reply = await sample(self.model, question, max_tokens=ANSWER_TOKENS, temperature=self.temperature, seed=seed)
         said = reply.samples[0]
         return Candidate(said.text, answer(question + said.text), said.tokens, said.logprob)
 
-    async def step(self, state: State, index: int) -> State:
+    async def step(self, question: str, state: State[str], index: int) -> State[str]:
         """A `Stepper`: one more line."""
-        seed = self._seed(index)
-        reply = await sample(self.model, state.text, max_tokens=STEP_TOKENS, stop="\n", temperature=self.temperature, seed=seed)
+        seed, before = self._seed(index), question + state.value
+        reply = await sample(self.model, before, max_tokens=STEP_TOKENS, stop="\n", temperature=self.temperature, seed=seed)
         said = reply.samples[0]
         grown = replace(
             state,
-            text=f"{state.text}{said.text}\n",
+            value=f"{state.value}{said.text}\n",
             tokens=state.tokens + said.tokens,
             logprob=state.logprob + (said.logprob or 0.0),
         )
-        puzzle, steps = parse(grown.text), steps_of(grown.text)
+        whole = question + grown.value
+        puzzle, steps = parse(whole), steps_of(whole)
         if steps is None or left(puzzle, steps) is None:
             return replace(grown, done=True)
-        return replace(grown, done=len(steps) == len(puzzle.numbers) - 1, answer=answer(grown.text))
+        return replace(grown, done=len(steps) == len(puzzle.numbers) - 1, answer=answer(whole))
 
-    async def attempt(self, state: State, index: int) -> State:
+    async def attempt(self, question: str, state: State[str], index: int) -> State[str]:
         """A `Stepper` that goes all the way in one step: nothing is read twice."""
-        made = await self.generate(state.text, index)
-        return replace(state, text=state.text + made.text, tokens=state.tokens + made.tokens, done=True, answer=made.answer)
+        made = await self.generate(question + state.value, index)
+        return replace(state, value=state.value + made.value, tokens=state.tokens + made.tokens, done=True, answer=made.answer)
 
-    async def value(self, texts: list[str]) -> list[float]:
+    async def value(self, question: str, values: list[str]) -> list[float]:
         """A `Scorer`: how likely it is that the target can still be reached, as the value head says; 0 where rules are broken or
         the last line breaks off."""
-        return await hw.gather(*(value_of(Text(self.model.name, text, self.model)) for text in texts))
+        return await hw.gather(*(value_of(self._text(question + value)) for value in values))
 
-    async def embed(self, texts: list[str]) -> list[list[float]]:
+    async def embed(self, question: str, values: list[str]) -> list[list[float]]:
         """An `Embedder`: what the model makes of each text."""
-        return await hw.gather(*(embedding_of(Text(self.model.name, text, self.model)) for text in texts))
+        return await hw.gather(*(embedding_of(self._text(question + value)) for value in values))
 
-    async def weigh(self, question: str, candidate: Candidate, index: int) -> Verdict:
+    async def weigh(self, question: str, candidate: Candidate[str], index: int) -> Verdict:
         """A `Verifier`: what the value head says of a whole solution. It can be wrong."""
-        (value,) = await self.value([question + candidate.text])
+        (value,) = await self.value(question, [candidate.value])
         return Verdict(value > 0.5, abs(2 * value - 1))
 
-    async def check(self, question: str, candidate: Candidate, index: int) -> Verdict:
+    async def check(self, question: str, candidate: Candidate[str], index: int) -> Verdict:
         """A `Verifier`: reasoning-gym's scorer, which is never wrong."""
-        return Verdict(await judge(question + candidate.text))
+        return Verdict(await judge(question + candidate.value))
+
+    def _text(self, text: str) -> Text:
+        return Text(self.model.name, text, self.model)
 
     def _seed(self, index: int) -> int:
         return self.seed * 1_000_003 + index

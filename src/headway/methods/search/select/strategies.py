@@ -6,7 +6,7 @@ pays: every bin begins with its cheapest strategy, and the step to a dearer one 
 is taken next, in whichever bin it is, as long as the budget covers it. Snell et al. (arXiv 2408.03314) give every question of a
 budget the same amount and choose how it is used; here also how much a bin gets is chosen.
 
-How good a policy is can be said only on questions that it was not fitted on: `cross_validate`.
+How good a table is can be said only on questions that it was not fitted on: `cross_validate`.
 """
 
 from __future__ import annotations
@@ -19,30 +19,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from headway.errors import UsageError
-from headway.methods.search import settings
+from headway.methods import settings
+from headway.methods.records import Trial
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
-    """How a strategy did on a question. `difficulty`: as estimated before, the larger the harder; from 0 to 1 where scores are.
-    `right`: the share of tries that were right, 0 to 1. `cost`: what it took, with the estimate of the difficulty, in the unit of
-    the budgets."""
-
-    question: str
-    difficulty: float
-    strategy: str
-    right: float
-    cost: float
-
-    def __post_init__(self) -> None:
-        where = f"search.Trial({self.question!r:.40})"
-        settings.number(where, difficulty=self.difficulty)
-        settings.probability(where, right=self.right)
-        settings.finite(where, cost=self.cost)
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
+class StrategyTable:
     """A strategy for each bin of difficulty and each budget. `edges` part the bins; `choices[bin][place of the budget]`. Edges and
     budgets go up."""
 
@@ -53,17 +35,17 @@ class Policy:
     def __post_init__(self) -> None:
         for name, values in (("edges", self.edges), ("budgets", self.budgets)):
             if any(not one < other for one, other in pairwise(values)) or any(map(math.isnan, values)):
-                raise UsageError(f"search.Policy: {name}={values!r:.80}: numbers that go up")
+                raise UsageError(f"StrategyTable: {name}={values!r:.80}: numbers that go up")
         sizes = {len(row) for row in self.choices}
         if len(self.choices) != len(self.edges) + 1 or sizes != {len(self.budgets)} or not self.budgets:
             wanted = (
                 f"{len(self.edges) + 1} rows, one more than edges, each with a strategy for each of {len(self.budgets)} budgets"
             )
-            raise UsageError(f"search.Policy: choices={self.choices!r:.80}: {wanted}")
+            raise UsageError(f"StrategyTable: choices={self.choices!r:.80}: {wanted}")
 
     def choose(self, difficulty: float, budget: float) -> str:
         """The strategy for a question of this difficulty, of the largest fitted budget that `budget` covers, or of the least."""
-        settings.number("Policy.choose", difficulty=difficulty, budget=budget)
+        settings.number("StrategyTable.choose", difficulty=difficulty, budget=budget)
         place = max(0, bisect_right(self.budgets, budget * (1 + 1e-9)) - 1)
         return self.choices[bisect_right(self.edges, difficulty)][place]
 
@@ -76,8 +58,8 @@ class Mean:
     cost: float
 
 
-def fit(trials: Collection[Trial], budgets: Collection[float], bins: int = 5) -> Policy:
-    """The policy whose strategies are right most often on these trials for each mean cost per question in `budgets`. Where a budget
+def fit(trials: Collection[Trial], budgets: Collection[float], bins: int = 5) -> StrategyTable:
+    """The table whose strategies are right most often on these trials for each mean cost per question in `budgets`. Where a budget
     does not even cover the cheapest strategy of every bin, those are chosen.
 
     Raises UsageError where there is nothing to fit.
@@ -86,7 +68,7 @@ def fit(trials: Collection[Trial], budgets: Collection[float], bins: int = 5) ->
     for budget in budgets:
         settings.number("fit", budgets=budget)
     if not trials or not budgets:
-        raise UsageError("fit: no trials to fit a policy from" if not trials else "fit: no budgets to fit a policy for")
+        raise UsageError("fit: no trials to fit a table from" if not trials else "fit: no budgets to fit a table for")
     difficulties = sorted({trial.question: trial.difficulty for trial in trials}.values())
     edges = tuple(sorted({difficulties[len(difficulties) * place // bins] for place in range(1, bins)} - {difficulties[0]}))
     inside: list[list[Trial]] = [[] for _ in range(len(edges) + 1)]
@@ -96,14 +78,14 @@ def fit(trials: Collection[Trial], budgets: Collection[float], bins: int = 5) ->
     ladders = [_ladder(means_of(some)) for some in inside]
     ordered = tuple(sorted(set(budgets)))
     chosen = [_allocated(ladders, shares, budget) for budget in ordered]
-    return Policy(edges, ordered, tuple(tuple(row[place] for row in chosen) for place in range(len(ladders))))
+    return StrategyTable(edges, ordered, tuple(tuple(row[place] for row in chosen) for place in range(len(ladders))))
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """On questions that nothing was fitted on: what the policy was under each budget, and what each strategy was alone."""
+    """On questions that nothing was fitted on: what the table's choice was under each budget, and what each strategy was alone."""
 
-    policy: dict[float, Mean]
+    chosen: dict[float, Mean]
     strategies: dict[str, Mean]
 
 
@@ -119,10 +101,10 @@ def cross_validate(trials: Collection[Trial], budgets: Collection[float], bins: 
     order = {question: place for place, (_, question) in enumerate(sorted({(t.difficulty, t.question) for t in trials}))}
     followed: defaultdict[float, list[Trial]] = defaultdict(list)
     for fold in range(folds):
-        policy = fit([trial for trial in trials if order[trial.question] % folds != fold], budgets, bins)
+        table = fit([trial for trial in trials if order[trial.question] % folds != fold], budgets, bins)
         for trial in trials:
-            for budget in policy.budgets if order[trial.question] % folds == fold else ():
-                if trial.strategy == policy.choose(trial.difficulty, budget):
+            for budget in table.budgets if order[trial.question] % folds == fold else ():
+                if trial.strategy == table.choose(trial.difficulty, budget):
                     followed[budget].append(trial)
     return Comparison({budget: _mean(some) for budget, some in followed.items()}, means_of(trials))
 
