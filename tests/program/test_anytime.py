@@ -342,3 +342,53 @@ def test_a_block_that_ends_early_ends_alike_wherever_it_is_killed(seed):
 
 def test_a_program_with_an_anytime_block_passes_the_check(headway_check):
     headway_check(searches, schedules=6)
+
+
+def test_an_error_that_came_after_the_recorded_end_changes_nothing(go):
+    """Two attempts fail in the moment in which the block ends; told again, their failures are there before anything else."""
+
+    @hw.task
+    async def late(index: int) -> int:
+        try:
+            await asyncio.sleep(100)
+        except asyncio.CancelledError:
+            raise KeyError("stopped badly") from None
+        return index
+
+    @hw.task
+    async def program() -> tuple[str, dict[int, int]]:
+        found: dict[int, int] = {}
+
+        async def attempt(index: int) -> None:
+            block.keep(index, await (quick if index else late)(index))
+
+        with hw.anytime(found, within_s=3) as block:
+            await hw.gather(*(attempt(index) for index in range(4)))
+        if STOP:
+            raise RuntimeError("stop")
+        return block.stopped, found
+
+    STOP.append(True)
+    with pytest.raises(RuntimeError):
+        go(program)
+    STOP.clear()
+    assert go(program) == ("deadline", {1: 1, 2: 2, 3: 3})
+
+
+def test_what_has_no_encoding_is_kept_too(go):
+    @hw.task
+    async def program() -> tuple[str, int]:
+        found: dict[str, object] = {}
+        with hw.anytime(found, within_s=3) as block:
+            block.keep("a lock", asyncio.Lock())
+            block.keep("large", bytes(100_000))
+            await asyncio.sleep(10)
+        if STOP:
+            raise RuntimeError("stop")
+        return block.stopped, len(found)
+
+    STOP.append(True)
+    with pytest.raises(RuntimeError):
+        go(program)
+    STOP.clear()
+    assert go(program) == ("deadline", 2)

@@ -18,17 +18,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from headway import events
-from headway.engine.call import CANCELLED, FAILED, OK, Call, Frame
+from headway.engine.call import Call, Frame
 from headway.engine.engine import Engine
 from headway.engine.identity.spec import TaskSpec
 from headway.engine.replay.edits import stale_results
 from headway.engine.replay.lookup import answers
+from headway.engine.run_context import RunContext
 from headway.engine.scopes.accounting import warn_of_units
 from headway.engine.scopes.bounds import UNBOUNDED, Scope
 from headway.engine.scopes.desk import Desk
 from headway.engine.stopping.interrupts import interrupts
 from headway.engine.stopping.last_resort import LastResort
 from headway.engine.stopping.outside import driving
+from headway.engine.transitions import CANCELLED, FAILED, OK
 from headway.engine.world import MACHINE, LogWriter, World
 from headway.errors import DeadlineExceeded, HeadwayError, Interrupted, LeaseLost, RunCancelled, StoreError, StoreFull
 from headway.journal.codec.codec import add_note
@@ -146,7 +148,7 @@ class Driver:
     def _make_engine(self, known: Known) -> Engine:
         plan = self._plan
         loop = asyncio.get_running_loop()
-        engine = Engine(
+        run = RunContext(
             run_id=plan.run_id,
             salt=plan.salt,
             nonce=plan.nonce,
@@ -154,18 +156,16 @@ class Driver:
             journal=Nothing(),
             known=known,
             pools=plan.world.make_pools(plan.pools),
-            resources=plan.resources,
-            max_active=plan.max_active,
             world=plan.world,
             store=plan.store,
-            decided=plan.decided,
         )
-        engine.emit = self._emit if self._sinks else None
+        run.emit = self._emit if self._sinks else None
+        run.on_failure = self._on_failure
+        engine = Engine(run, plan.world.parts(), resources=plan.resources, max_active=plan.max_active, decided=plan.decided)
         plan.world.drives(engine)
-        engine.on_parked = self._on_parked
-        engine.on_failure = self._on_failure
+        engine.ready.on_parked = self._on_parked
         if plan.store is not None and self._lease is not None:
-            engine.journal = self._open_log(plan.store, self._lease, engine, loop)
+            run.journal = self._open_log(plan.store, self._lease, engine, loop)
         return engine
 
     def _open_log(self, store: Store, lease: Lease, engine: Engine, loop: asyncio.AbstractEventLoop) -> Journal:
@@ -183,7 +183,7 @@ class Driver:
             on_commit=self._on_commit if self._sinks else None,
             wall=self._plan.world.wall,
         )
-        engine.desk = Desk(engine, store, log)
+        engine.use_desk(Desk(engine.run, engine.ready, store, log))
         self._writer = self._plan.world.make_writer(log, self._on_word, engine.scopes.clock_jumped)
         engine.signals.look = self._writer.look
         self._writer.start()
@@ -241,7 +241,7 @@ class Driver:
                 self._sinks.remove(sink)
                 warnings.warn(f"headway: event sink {sink!r} failed and gets no more events: {error}", stacklevel=2)
         if not self._sinks:
-            self._engine.emit = None
+            self._engine.run.emit = None
 
     def _emit_started(self, known: Known) -> None:
         if self._sinks:
@@ -313,7 +313,7 @@ class Driver:
 
     def _last_words(self) -> None:
         """The process is about to leave without this driver: write what is finished, and give the run back. In another thread."""
-        self._engine.closing = True
+        self._engine.run.closing = True
         if self._writer is not None:
             self._writer.close()
         if self._plan.store is not None and self._lease is not None:
@@ -330,7 +330,7 @@ class Driver:
             if root.state == OK:
                 return RunStatus.DONE
             return RunStatus.CANCELLED if root.state == CANCELLED else RunStatus.FAILED
-        engine.closing = True
+        engine.run.closing = True
         engine.ready.stopped = True
         ended = asyncio.Event()
         root.add_callback(lambda _: ended.set())
@@ -349,7 +349,7 @@ class Driver:
                 self._failure = error
                 written.set()
 
-            self._engine.on_failure = failed
+            self._engine.run.on_failure = failed
             journal.when_durable(journal.last_seq, written.set)
             await written.wait()
 
@@ -359,7 +359,7 @@ class Driver:
         plan = self._plan
         try:
             if hasattr(self, "_engine"):
-                self._engine.closing = True
+                self._engine.run.closing = True
                 self._engine.scopes.close()
                 for pool in self._engine.pools.values():
                     await pool.close()

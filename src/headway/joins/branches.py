@@ -77,7 +77,7 @@ class Branches:
             except BaseException:  # the call is over, and its code that goes on can begin nothing more
                 close_coroutines(given)
                 raise
-            self.frame.call.engine.siblings_of(self.frame.call).begin_join(self.frame.branch, self.name)
+            self.frame.call.engine.names.siblings_of(self.frame.call).begin_join(self.frame.branch, self.name)
 
     def begin(self, awaitable: Awaitable[T], place: int) -> Branch[T]:
         """Begin one, the one at this place of the join."""
@@ -87,7 +87,7 @@ class Branches:
         branch = frame.branch + self.name + place.to_bytes(4, "big")
         if isinstance(awaitable, Handle | asyncio.Future):
             return Branch(awaitable, asyncio.ensure_future(awaitable), branch)
-        siblings = frame.call.engine.siblings_of(frame.call)
+        siblings = frame.call.engine.names.siblings_of(frame.call)
         siblings.open.add(branch)
         context = contextvars.copy_context()
         context.run(current.set, frame._replace(branch=branch))

@@ -9,8 +9,8 @@ from typing import Any, Generic, Literal, TypeVar, overload
 from headway.engine.call import current
 from headway.engine.handle import Handle
 from headway.engine.identity.options import is_number
-from headway.engine.waiting.until import Until, as_awaited, cancel_and_drain
-from headway.errors import UsageError
+from headway.engine.waiting.until import cancel_and_drain, until
+from headway.errors import ForeignHandle, UsageError
 from headway.joins.base import Settled, check_calls, checked, settled
 from headway.joins.branches import Branch, Branches, sort_signals
 from headway.joins.completed import Completions
@@ -192,8 +192,14 @@ class _InOrder(Generic[R]):
     async def next(self) -> Any:
         """The first in line, when it has ended. Whoever gets it looks at its error."""
         part = self._line[0]
-        await Until((as_awaited(part),), stop_at_failure=True)
-        if isinstance(part, Branch):
+        if isinstance(part, Handle):
+            try:
+                await part
+            except Exception as error:
+                if not part.done() or isinstance(error, ForeignHandle):
+                    raise
+        else:
+            await until((part,))
             sort_signals((part,), lambda ended: ended.exception() is None)
         self._line.popleft()
         return part

@@ -7,11 +7,14 @@ import concurrent.futures
 import inspect
 import threading
 from collections.abc import Awaitable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from headway.engine.call import current
 from headway.errors import UsageError
 from headway.joins.branches import contained
+
+if TYPE_CHECKING:
+    from headway.engine.engine import Engine
 
 T = TypeVar("T")
 
@@ -36,7 +39,7 @@ def wait(awaitable: Awaitable[T]) -> T:
     frame = current.get()
     if frame is None:
         return asyncio.run(_await(awaitable)) if inspect.isawaitable(awaitable) else awaitable
-    engine = frame.call.engine
+    engine: Engine = frame.call.engine
     if threading.get_ident() == engine.thread:
         raise UsageError(f"{frame.call.describe()} runs on the event loop: await it there; hw.wait is for plain def tasks")
     waiting: concurrent.futures.Future[T] = asyncio.run_coroutine_threadsafe(contained(awaitable), engine.loop)

@@ -15,8 +15,9 @@ from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, Protocol, TypeVar
 
-from headway.engine.call import CANCELLED, OK, Call, Frame, current
+from headway.engine.call import Call, Frame, current
 from headway.engine.handle import Handle
+from headway.engine.transitions import CANCELLED, OK
 from headway.errors import CycleError, NotInRun
 
 T_co = TypeVar("T_co", covariant=True)
