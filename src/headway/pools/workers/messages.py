@@ -20,6 +20,7 @@ from headway.ipc import framing, shm
 from headway.ipc.framing import Outbox as Outbox
 from headway.journal.records import Amounts, Error
 from headway.pools.base import CallFacts, FunctionRef
+from headway.pools.logs import Entry
 
 
 class Payload(msgspec.Struct, frozen=True, array_like=True):
@@ -38,6 +39,9 @@ class Work(msgspec.Struct, frozen=True, array_like=True, tag="work"):
     pickled: bool
     payload: Payload
     items: int | None = None  # of a batch
+    around: FunctionRef | None = None
+    carried: bytes = b""  # values of context variables
+    levels: dict[str, int] = {}  # of the loggers in the program
 
 
 class Ready(msgspec.Struct, frozen=True, array_like=True, tag="ready"):
@@ -54,6 +58,14 @@ class Told(msgspec.Struct, frozen=True, array_like=True, tag="told"):
     """The function said something for the run's stream of events."""
 
     event: AnyEvent
+
+
+class Logged(msgspec.Struct, frozen=True, array_like=True, tag="logged"):
+    """The function has logged something. It may come late, so it says whose it is."""
+
+    key: str
+    task: str
+    entry: Entry
 
 
 class Done(msgspec.Struct, frozen=True, array_like=True, tag="done"):
@@ -74,7 +86,7 @@ class Stopped(msgspec.Struct, frozen=True, array_like=True, tag="stopped"):
     number: int
 
 
-Message = Work | Ready | Charged | Told | Done | Failed | Stopped
+Message = Work | Ready | Charged | Told | Logged | Done | Failed | Stopped
 
 
 def pack(head: bytes, buffers: Sequence[bytes | bytearray | memoryview]) -> tuple[Payload, int | None]:

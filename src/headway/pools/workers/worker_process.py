@@ -15,7 +15,6 @@ import atexit
 import multiprocessing
 import multiprocessing.util
 import os
-import pickle
 import select
 import signal
 import socket
@@ -26,12 +25,16 @@ from contextlib import suppress
 from typing import Any
 
 from headway import events
-from headway.engine.dispatch.beside import Beside
-from headway.errors import UsageError, WorkerDied
+from headway.errors import WorkerDied
+from headway.ipc.beside import Beside
 from headway.journal.codec import codec
-from headway.pools import messages, worker
+from headway.pools import logs
+from headway.pools.arguments import pickle_arguments
 from headway.pools.base import Answer, Job
+from headway.pools.carrying import carried_values
 from headway.pools.program import function_ref
+from headway.pools.workers import messages, worker
+from headway.pools.workers.deaths import death, how_it_ended, start_failure
 
 INTERRUPT_GRACE_S = 0.5
 """How long an interrupted call may take to stop before its process is killed."""
@@ -102,7 +105,7 @@ class RemoteWorker:
 
     def _start(self) -> None:
         if sys.platform == "linux":
-            _context.set_forkserver_preload(["headway.pools.worker", "headway.pools.server"])
+            _context.set_forkserver_preload(["headway.pools.workers.worker", "headway.pools.workers.server"])
         self._jobs, jobs = socket.socketpair()
         self._control, control = socket.socketpair()
         self._jobs.setblocking(False)
@@ -140,11 +143,22 @@ class RemoteWorker:
     def assign(self, job: Job) -> None:
         """Send the job, at once or when the worker is ready. Raises what makes it impossible to send."""
         ref = job.ref or function_ref(job.fn)
-        head, buffers = _pickled(job)
+        carried = carried_values(job.context, job.facts.task)
+        head, buffers = pickle_arguments(job)
         payload, fd = messages.pack(head, buffers)
         self._serial += 1
         self.job, self._cancelled = job, False
-        work = messages.Work(self._serial, ref, job.facts, job.pickled, payload, job.items)
+        work = messages.Work(
+            number=self._serial,
+            ref=ref,
+            facts=job.facts,
+            pickled=job.pickled,
+            payload=payload,
+            items=job.items,
+            around=job.around,
+            carried=carried,
+            levels=logs.levels_here(),
+        )
         if self.ready:
             self._send(work, fd)
         else:
@@ -230,6 +244,8 @@ class RemoteWorker:
             case messages.Charged():
                 if self.job is not None and message.number == self._serial:
                     self.job.on_charge(message.amounts, message.item)
+            case messages.Logged():
+                logs.tell(message.entry, message.key, message.task)
             case messages.Told():
                 if self._emit is not None:
                     self._emit(message.event)
@@ -310,19 +326,19 @@ class RemoteWorker:
         self._close_sockets()
         if self.ready:
             self._kill_group()
-        self._finish(_how_it_ended(future.result()), None)
+        self._finish(how_it_ended(future.result()), None)
 
     def _finish(self, why: str, cause: BaseException | None) -> None:
         if self._killer is not None:
             self._killer.cancel()
-        died = None if self.ready else _start_failure(why, cause)
+        died = None if self.ready else start_failure(why, cause)
         if self._emit is not None and self.ready:
             self._emit(events.WorkerEnded(at=time.time(), pool=self._pool, worker=self.number, pid=self._pid, why=why))
         if not self.ended.done():
             self.ended.set_result(None)
         self._on_end(self, died)
         if self.job is not None:
-            self._answer(self._serial, Answer(error=died or _death(self.job, self._pid, why)))
+            self._answer(self._serial, Answer(error=died or death(self.job, self._pid, why)))
 
     def _drop_waiting(self) -> None:
         if self._waiting is not None and self._waiting[1] is not None:
@@ -338,65 +354,3 @@ class RemoteWorker:
         self._outbox.close()
         self._jobs.close()
         self._control.close()
-
-
-def _pickled(job: Job) -> tuple[bytes, list[memoryview]]:
-    """The arguments for another process; large buffers stay outside and are not copied."""
-    buffers: list[pickle.PickleBuffer] = []
-    try:
-        head = pickle.dumps((tuple(job.args), dict(job.kwargs)), protocol=5, buffer_callback=buffers.append)
-        return head, [buffer.raw() for buffer in buffers]
-    except (MemoryError, OSError):
-        raise
-    except Exception as error:
-        raise UsageError(
-            f"{_culprit(job)} of {job.facts.task} cannot be sent to a worker process: {error}. "
-            f'Pass plain data and make it there, or use pool="thread"'
-        ) from error
-
-
-def _culprit(job: Job) -> str:
-    named = [*((f"argument {i}", value) for i, value in enumerate(job.args, 1)), *job.kwargs.items()]
-    for name, value in named:
-        try:
-            pickle.dumps(value, protocol=5, buffer_callback=lambda _: None)
-        except Exception:
-            return f"{name} ({type(value).__name__})"
-    return "an argument"
-
-
-def _how_it_ended(code: int) -> str:
-    if code >= 0:
-        return f"ended by itself with exit code {code}"
-    try:
-        return f"was killed by {signal.Signals(-code).name}"
-    except ValueError:
-        return f"was killed by signal {-code}"
-
-
-_HINTS = {
-    "SIGKILL": "Often the system does this when memory runs out: lower pools={'process': n} or make inputs smaller.",
-    "SIGSEGV": "Native code crashed: set PYTHONFAULTHANDLER=1 to see where.",
-    "SIGABRT": "Native code gave up: set PYTHONFAULTHANDLER=1 to see where.",
-    "SIGBUS": "Memory behind a mapping is gone: a mapped file was cut, or shared memory ran out.",
-}
-
-
-def _death(job: Job, pid: int, why: str) -> WorkerDied:
-    hint = _HINTS.get(why.rpartition(" ")[2], "")
-    if "exit code" in why:
-        hint = "Something in it called os._exit or a native exit: raise an exception instead."
-    text = f"the worker process {pid} that ran {job.facts.task} {why}; only this call is lost. {hint}"
-    return WorkerDied(text.rstrip())
-
-
-def _start_failure(why: str, cause: BaseException | None) -> WorkerDied:
-    if cause is not None:
-        died = WorkerDied(f"a worker process could not be started: {type(cause).__name__}: {cause}")
-        died.__cause__ = cause
-        return died
-    main = getattr(sys.modules.get("__main__"), "__file__", None) or "the main module"
-    return WorkerDied(
-        f"a worker process {why} while it imported {main}; the traceback above says why. "
-        f'What starts the run must stand under `if __name__ == "__main__":`, and the rest of the file must import alone'
-    )

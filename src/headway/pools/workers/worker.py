@@ -16,7 +16,8 @@ sent.
 from __future__ import annotations
 
 import asyncio
-import fcntl
+import contextvars
+import functools
 import inspect
 import math
 import multiprocessing
@@ -29,27 +30,30 @@ import struct
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
-from headway.engine.stopping.interrupts import keep_from_forks
 from headway.errors import NotEncodable
 from headway.events import AnyEvent
 from headway.journal.codec import codec
 from headway.journal.records import Amounts
-from headway.pools import current, member, messages, program
+from headway.pools import current, program
 from headway.pools.base import CallFacts, FunctionRef
+from headway.pools.carrying import context_with
+from headway.pools.logs import Entry, Forwarding
+from headway.pools.workers import messages
+from headway.pools.workers.call import CHARGE_INTERVAL_S, RunningCall
+from headway.pools.workers.lifeline import die_with_parent, hear_sigterm, open_process
 
 INTERRUPT_SIGNAL = signal.SIGUSR1
 NUMBER = struct.Struct("<Q")  # the control socket's only message: the call to interrupt, or `ENDING`
 ENDING = 2**64 - 1  # the run was told to end
-AGAIN_S = 5.0
-_CHARGE_INTERVAL_S = 0.05
 _SIGNAL_INTERVAL_S = 0.02
 _LEAVE_S = 0.2
 _IDLE = 0
+_OURS = str(Path(__file__).parents[1])
 
 
 class Interrupted(BaseException):
@@ -59,11 +63,11 @@ class Interrupted(BaseException):
 def main(jobs: socket.socket, control: socket.socket, parent_pid: int) -> None:
     """Run calls until the pool closes the sockets or its process ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the driver, which then closes its pools
-    _hear_sigterm()
+    hear_sigterm()
     os.setpgid(0, 0)  # so that what a call starts can be ended with it
     # The pool marks its processes as daemons to keep the interpreter from waiting for them; calls may use processes.
     getattr(multiprocessing.current_process(), "_config", {}).pop("daemon", None)
-    _die_with_parent()
+    die_with_parent()
     Worker(jobs, control, parent_pid).serve()
 
 
@@ -81,8 +85,9 @@ class Worker:
         self._cancelled = _IDLE  # the call that should be interrupted
         self._shielded = False  # the main thread is sending
         self._alarm_r, self._alarm_w = socket.socketpair()
-        self._call: _Call | None = None
+        self._call: RunningCall | None = None
         self._functions: dict[FunctionRef, Callable[..., Any]] = {}  # finding one takes longer than a short call
+        self._logs = Forwarding()
         signal.signal(INTERRUPT_SIGNAL, self._on_interrupt)
         threading.Thread(target=self._watch, args=(parent_pid,), name="headway-watch", daemon=True).start()
 
@@ -102,7 +107,7 @@ class Worker:
     # --- one call -----------------------------------------------------------------------------------------------------
 
     def _run(self, work: messages.Work, fd: int | None) -> None:
-        call = _Call(self, work.number, work.facts, work.items)
+        call = RunningCall(self, work.number, work.facts, work.items)
         self._call, self._number = call, work.number
         current.set_worker_call(call)
         try:
@@ -120,14 +125,13 @@ class Worker:
     def _outcome(self, work: messages.Work, fd: int | None) -> tuple[messages.Message, int | None]:
         try:
             args, kwargs = _arguments(work, fd)
-            function = self._functions.get(work.ref)
-            if function is None:
-                function = self._functions[work.ref] = program.resolve(work.ref)
-            with member.joined(work.facts.seat):
-                value = self._interruptible(work.number, function, args, kwargs)
-            del args, kwargs
-            if work.facts.seat is not None and work.facts.seat.rank:
-                value = None  # a gang's result is rank 0's
+            function, around = self._function(work.ref), self._function(work.around) if work.around is not None else None
+            body = functools.partial(self._interruptible, work.number, context_with(work.carried), function, args, kwargs)
+            assert self._call is not None
+            with self._logs.telling(work.levels, self._call.log):
+                value = body() if around is None else around(work.facts, body)
+            self._call.log.end()
+            del args, kwargs, body
             return _encoded(value, work)
         except Interrupted:
             raise
@@ -135,13 +139,21 @@ class Worker:
             _trim(error)
             return messages.Failed(work.number, codec.encode_error(error)), None
 
-    def _interruptible(self, number: int, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    def _function(self, ref: FunctionRef) -> Callable[..., Any]:
+        function = self._functions.get(ref)
+        if function is None:
+            function = self._functions[ref] = program.resolve(ref)
+            self._logs.note_handlers()
+        return function
+
+    def _interruptible(
+        self, number: int, context: contextvars.Context, function: Callable[..., Any], args: Any, kwargs: Any
+    ) -> Any:
         try:
             self._armed = number
             if self._cancelled == number:  # asked for before the function ran
                 raise Interrupted
-            value = function(*args, **kwargs)
-            return asyncio.run(value) if inspect.iscoroutine(value) else value
+            return context.run(_run, function, args, kwargs)
         finally:
             self._armed = _IDLE
 
@@ -160,7 +172,7 @@ class Worker:
         poll = select.poll()
         poll.register(self._control, select.POLLIN)
         poll.register(self._alarm_r, select.POLLIN)
-        parent = _open_process(parent_pid)
+        parent = open_process(parent_pid)
         if parent is not None:
             poll.register(parent, select.POLLIN)
         flush_at = signal_at = math.inf
@@ -169,7 +181,7 @@ class Worker:
             for fd, _ in poll.poll(None if next_at == math.inf else max(0.0, next_at - time.monotonic()) * 1000):
                 if fd == self._alarm_r.fileno():
                     self._alarm_r.recv(4096)
-                    flush_at = min(flush_at, time.monotonic() + _CHARGE_INTERVAL_S)
+                    flush_at = min(flush_at, time.monotonic() + CHARGE_INTERVAL_S)
                 elif fd == parent or not self._hear():
                     self._leave()
                 else:
@@ -234,6 +246,9 @@ class Worker:
     def tell(self, event: AnyEvent) -> None:
         self._send(messages.Told(event))
 
+    def send_entry(self, facts: CallFacts, entry: Entry) -> None:
+        self._send(messages.Logged(facts.key, facts.task, entry))
+
     def _send(self, message: messages.Message, fd: int | None = None) -> None:
         try:
             with self._sending:
@@ -249,81 +264,9 @@ class Worker:
                 stream.flush()
 
 
-class _Call:
-    """The call that runs now, as the program sees it."""
-
-    def __init__(self, worker: Worker, number: int, facts: CallFacts, items: int | None) -> None:
-        self.facts, self.items = facts, items
-        self._ends = math.inf if facts.deadline is None else time.monotonic() + facts.deadline - time.time()
-        self._worker = worker
-        self._number = number
-        self._lock = threading.Lock()
-        self._held_back: dict[int | None, Amounts] = {}  # by item of a batch
-        self._total: Amounts = {}
-        self._sent_at = 0.0
-        self._asked: Counter[str] = Counter()
-
-    @property
-    def left_s(self) -> float:
-        deadline, by_clock = self.facts.deadline, self._ends - time.monotonic()
-        return math.inf if deadline is None else min(deadline - time.time(), by_clock)
-
-    def count(self, what: str) -> int:
-        with self._lock:
-            self._asked[what] += 1
-            return self._asked[what] - 1
-
-    def charge(self, amounts: Amounts, item: int | None) -> None:
-        self._worker.shield(True)
-        try:
-            with self._lock:
-                first = not self._held_back
-                _add(self._held_back.setdefault(item, {}), amounts)
-                _add(self._total, amounts)
-            if time.monotonic() - self._sent_at >= _CHARGE_INTERVAL_S:
-                self.flush()
-            elif first:
-                self._worker.wake()
-        finally:
-            self._worker.shield(False)
-
-    def tell(self, event: AnyEvent) -> None:
-        self._worker.shield(True)
-        try:
-            self._worker.tell(event)
-        finally:
-            self._worker.shield(False)
-
-    def remaining(self) -> Amounts:
-        return {unit: max(0.0, amount - self._total.get(unit, 0.0)) for unit, amount in self.facts.allowance.items()}
-
-    def flush(self) -> None:
-        """Send what was held back."""
-        with self._lock:
-            held_back, self._held_back = self._held_back, {}
-            for item, amounts in held_back.items():
-                self._sent_at = time.monotonic()
-                self._worker.send_charge(self._number, amounts, item)
-
-
-def _hear_sigterm() -> None:
-    """SIGTERM may come to all processes of a machine. Then the driver stops this call, which goes on after a resume; it does not
-    fail because its process died. A second one, `AGAIN_S` later or more, is for this process."""
-    came_at: list[float] = []
-
-    def note(number: int, frame: object) -> None:
-        came_at.append(time.monotonic())
-        current.note_end()
-        if came_at[-1] - came_at[0] > AGAIN_S:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            signal.raise_signal(signal.SIGTERM)
-
-    keep_from_forks(signal.SIGTERM, note)
-
-
-def _add(total: Amounts, amounts: Amounts) -> None:
-    for unit, amount in amounts.items():
-        total[unit] = total.get(unit, 0.0) + float(amount)
+def _run(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    value = function(*args, **kwargs)
+    return asyncio.run(value) if inspect.iscoroutine(value) else value
 
 
 def _arguments(work: messages.Work, fd: int | None) -> tuple[Any, Any]:
@@ -348,29 +291,6 @@ def _encoded(value: Any, work: messages.Work) -> tuple[messages.Message, int | N
 def _trim(error: BaseException) -> None:
     """Begin the traceback where the program's own code does."""
     trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
+    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_OURS):
         trace = trace.tb_next
     error.__traceback__ = trace
-
-
-def _open_process(pid: int) -> int | None:
-    """A descriptor that becomes readable when the process ends, where the system has such a thing."""
-    if not hasattr(os, "pidfd_open"):
-        return None
-    try:
-        return os.pidfd_open(pid)
-    except ProcessLookupError:
-        os._exit(1)
-    except OSError:
-        return None
-
-
-def _die_with_parent() -> None:
-    """Have the kernel kill this process and its children when the driver is gone, even while no thread can run."""
-    parent = multiprocessing.parent_process()
-    if parent is None or not hasattr(fcntl, "F_SETSIG"):
-        return
-    fd = parent.sentinel
-    fcntl.fcntl(fd, fcntl.F_SETOWN, -os.getpgrp())
-    fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGKILL)
-    fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_ASYNC)

@@ -8,6 +8,6 @@ from __future__ import annotations
 
 import signal
 
-from headway.engine.stopping.interrupts import keep_from_forks
+from headway.ipc.interrupts import keep_from_forks
 
 keep_from_forks(signal.SIGTERM, signal.SIG_IGN)
