@@ -273,6 +273,10 @@ class Call:
     def __repr__(self) -> str:
         return f"<{self.describe()} {self.state_name} {self.key.hex()[:8]}>"
 
+    def done(self) -> bool:
+        """Whether it has ended, in any way."""
+        return self.state >= OK
+
     def result(self) -> Any:
         """The result of a call that has ended; raises its error, or HeadwayError while it still runs."""
         if self.state == OK:

@@ -13,7 +13,7 @@ import contextlib
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,24 +22,26 @@ from headway.engine.call import Call, Frame
 from headway.engine.engine import Engine
 from headway.engine.identity.spec import TaskSpec
 from headway.engine.replay.edits import stale_results
+from headway.engine.replay.failures import around_failures
 from headway.engine.replay.lookup import answers
 from headway.engine.result import result_of
 from headway.engine.run_context import RunContext
 from headway.engine.scopes.accounting import warn_of_units
 from headway.engine.scopes.bounds import UNBOUNDED, Scope
 from headway.engine.scopes.desk import Desk
-from headway.engine.stopping.interrupts import interrupts
 from headway.engine.stopping.last_resort import LastResort
 from headway.engine.stopping.outside import driving
 from headway.engine.transitions import CANCELLED, OK
 from headway.engine.world import MACHINE, LogWriter, World
-from headway.errors import LeaseLost, RunCancelled, StoreError, StoreFull
+from headway.errors import HeadwayError, LeaseLost, RunCancelled, StoreError, StoreFull
+from headway.ipc.interrupts import interrupts
 from headway.journal.decisions import BudgetOpened, DeadlineOpened, decision_key
 from headway.journal.log import Journal, Log, Nothing
 from headway.journal.owner import LEASE_S
 from headway.journal.records import Amounts, Lease, RunInfo, RunStatus, Signal
 from headway.journal.recovery.recovered import Known, load
 from headway.journal.store import Store
+from headway.pools.registry import Given, Pools
 
 OF_RUN = b"run"  # the place of the whole run's bounds, apart from those that the root call opens
 STOP_S = 10.0  # after SIGTERM, how long calls that run may take to end
@@ -59,7 +61,7 @@ class Plan:
     store: Store | None = None
     info: RunInfo | None = None
     sinks: Sequence[events.Sink] = ()
-    pools: dict[str, int] = field(default_factory=dict)
+    pools: Mapping[str, Given] = field(default_factory=dict)
     resources: dict[str, int] = field(default_factory=dict)
     max_active: int = 1024
     take_over: bool = False
@@ -67,6 +69,7 @@ class Plan:
     budget: Amounts = field(default_factory=dict)
     deadline_s: float | None = None
     new_deadline: bool = False  # it counts from now, whatever was recorded
+    retry_failed: bool = False  # failures that were kept are asked again too
     world: World = MACHINE
 
 
@@ -96,11 +99,10 @@ class Driver:
         try:
             self._engine = engine = self._make_engine(known)
             self._emit_started(known)
-            for pool in engine.pools.values():
-                pool.start(self._on_free, self._emit if self._sinks else None)
+            engine.pools.start(self._on_free, self._emit if self._sinks else None, engine.fail)
             with self._signals():
                 root = self._root = engine.start_root(plan.spec, plan.args, plan.kwargs, UNBOUNDED)
-                root.floor = plan.info.error_floor if plan.info is not None else 0
+                root.floor = self._error_floor(known)
                 root.scope = self._root_scope(root)
                 root.add_callback(lambda _: self._stop())
                 engine.admission.admit(root)
@@ -130,6 +132,8 @@ class Driver:
         if plan.store is None:
             return Known()
         stale = stale_results(plan.store, plan.info.uid, plan.decided) if plan.info is not None else {}
+        if plan.retry_failed and plan.info is not None:
+            stale |= around_failures(plan.store, plan.info.uid)
         if plan.info is not None and plan.info.status == RunStatus.DONE:
             known = load(plan.store, plan.info.uid)
             known.forget(stale)
@@ -145,6 +149,12 @@ class Driver:
             plan.store.release(self._lease, RunStatus.INTERRUPTED, plan.world.wall())
             raise
 
+    def _error_floor(self, known: Known) -> int:
+        """Up to which record failures are asked again."""
+        if self._plan.retry_failed:
+            return known.last_seq
+        return self._plan.info.error_floor if self._plan.info is not None else 0
+
     def _make_engine(self, known: Known) -> Engine:
         plan = self._plan
         loop = asyncio.get_running_loop()
@@ -155,7 +165,7 @@ class Driver:
             loop=loop,
             journal=Nothing(),
             known=known,
-            pools=plan.world.make_pools(plan.pools),
+            pools=Pools(plan.world.make_pools(plan.pools)),
             world=plan.world,
             store=plan.store,
         )
@@ -201,7 +211,7 @@ class Driver:
         if plan.deadline_s is not None or engine.decisions.recall(root, key, DeadlineOpened) is not None:
             deadline = engine.scopes.open_deadline(frame, engine.wall() + (plan.deadline_s or 0.0), OF_RUN)
         root.ordinals = None
-        return Scope(account, deadline)
+        return engine.scopes.limited(Frame(root, Scope(account, deadline)), plan.spec)
 
     # --- what happens meanwhile --------------------------------------------------------------------------------------
 
@@ -217,7 +227,7 @@ class Driver:
         store = self._plan.store.url if self._plan.store is not None else ""
         return f"headway resume {self._plan.run_id} --store {store}"
 
-    def _on_failure(self, error: StoreError) -> None:
+    def _on_failure(self, error: HeadwayError) -> None:
         self._failure = error
         if isinstance(error, StoreFull):
             error.add_note(f"when there is room again, go on with: {self._how_to_resume()}")
@@ -345,7 +355,7 @@ class Driver:
         if isinstance(journal, Log) and journal.failure is None:
             written = asyncio.Event()
 
-            def failed(error: StoreError) -> None:
+            def failed(error: HeadwayError) -> None:
                 self._failure = error
                 written.set()
 
@@ -361,8 +371,7 @@ class Driver:
             if hasattr(self, "_engine"):
                 self._engine.run.closing = True
                 self._engine.scopes.close()
-                for pool in self._engine.pools.values():
-                    await pool.close()
+                await self._engine.pools.close()
                 if self._engine.desk is not None:
                     await self._engine.desk.close()
         finally:

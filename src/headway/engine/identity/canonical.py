@@ -31,6 +31,7 @@ from headway.engine.identity.array_forms import lower_array, lower_array_scalar,
 from headway.errors import NoCanonicalForm
 from headway.journal.codec.declared import stable_tag
 from headway.journal.codec.models import dataclass_fields, user_kind
+from headway.journal.codec.tables import is_table, table_parts
 from headway.journal.codec.values import STANDARD
 from headway.journal.codec.wire import MAX_DEPTH, WRITERS, Code, Refused, Writer, a_or_an, ext, pack
 
@@ -316,6 +317,10 @@ def _lower_array(value: Any, depth: int) -> object:
     return lower_array(value, depth, _lower_items, _lower_fields)
 
 
+def _lower_table(value: Any, depth: int) -> object:
+    return ext(Code.TABLE, _lower_items(table_parts(value) or (), depth, value))
+
+
 def _lower_array_scalar(value: Any, depth: int) -> object:
     return lower_array_scalar(value, depth, _lower_array)
 
@@ -389,7 +394,7 @@ def _by_library(cls: type) -> Lower | None:
     torch: Any = sys.modules.get("torch")
     if torch is not None and cls in (torch.Tensor, torch.nn.Parameter):
         return _lower_tensor
-    return None
+    return _lower_table if is_table(cls) else None
 
 
 def _as_encoded(value: Any, depth: int) -> object:
