@@ -143,14 +143,14 @@ async def sleep(seconds: float) -> None:
         await engine.scopes.rest(frame, engine.loop.create_future(), left)
 
 
-async def wait_event(name: str, *, timeout_s: float | None = None) -> Any:
+async def wait_event(name: str, *, timeout: float | None = None) -> Any:
     """Wait for a signal of this name to this run (`hw.signal`, `headway signal`) and return its value.
 
     Signals are kept until they are waited for, in the order in which they were sent; each is told to one wait, and that is
     recorded. It is used for good when the call that waited ends well. What a loser of a race, a failed join, a call that failed or
     was stopped had been told goes back to its old place in the queue. An attempt that is tried again is told the same again.
 
-    timeout_s: seconds, recorded as an absolute time. A signal that was sent in time counts, also where the process did not run then
+    timeout: seconds, recorded as an absolute time. A signal that was sent in time counts, also where the process did not run then
         or had not seen it yet. When the run has failed, or the call is tried again, a wait that took too long is begun anew, with
         its whole time.
 
@@ -158,14 +158,14 @@ async def wait_event(name: str, *, timeout_s: float | None = None) -> Any:
 
     Example:
         >>> async def program(text):
-        ...     if await wait_event("approve", timeout_s=3600) == "yes":
+        ...     if await wait_event("approve", timeout=3600) == "yes":
         ...         await publish(text)
     """
     check_signal_name(name, "hw.wait_event(name={!r})")
-    if timeout_s is not None and not is_number(timeout_s):
-        raise UsageError(f"hw.wait_event(timeout_s={timeout_s!r}): expected a number of seconds, or None to wait without end")
+    if timeout is not None and not is_number(timeout):
+        raise UsageError(f"hw.wait_event(timeout={timeout!r}): expected a number of seconds, or None to wait without end")
     frame = _frame("hw.wait_event()")
-    return await frame.call.engine.signals.wait(frame, name, timeout_s)
+    return await frame.call.engine.signals.wait(frame, name, timeout)
 
 
 def _frame(what: str) -> Frame:

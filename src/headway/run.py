@@ -168,7 +168,7 @@ async def drive(program: Any, args: tuple[Any, ...], options: RunOptions, new_de
             opened.close()
 
 
-def fork(run_id: str, *, at: bytes | str, store: StoreLike = DEFAULT_STORE, new_id: str | None = None) -> str:
+def fork(run_id: str, *, at: str, store: StoreLike = DEFAULT_STORE, new_id: str | None = None) -> str:
     """A new run that knows what `run_id` knows, except the call `at`, what is below it and what it is part of.
 
     `at` is the call's key, or the beginning of its hexadecimal form. Signals that nothing in the fork was told yet are sent to it

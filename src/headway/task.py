@@ -163,7 +163,7 @@ def task(fn: Callable[P, R], /) -> Task[P, R]: ...
 def task(
     *,
     batch: int,
-    linger_ms: float = 0.0,
+    linger_s: float = 0.0,
     batches: int | None = None,
     name: str | None = None,
     pool: PoolName | None = None,
@@ -209,8 +209,8 @@ def task(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
         are ended and the call has failed; a gang that lost a process is begun again (`retry`), from its own `hw.checkpoints()`.
     processes: how many a gang has. It is no part of the call's name: a resumed gang may have another number.
     retry: a `Retry`. timeout: seconds for one attempt.
-    batch, linger_ms: micro-batching. The function takes a list and returns a list; calls are single. Up to `batch` concurrent
-        calls, gathered for at most `linger_ms` milliseconds, are handed over together; each is recorded by itself. A
+    batch, linger_s: micro-batching. The function takes a list and returns a list; calls are single. Up to `batch` concurrent
+        calls, gathered for at most `linger_s` seconds, are handed over together; each is recorded by itself. A
         timeout counts from when a call is ready, gathering included.
     batches: how many batches of the task may run at a time. While so many do, the next one gathers: a backend that gains from large
         batches is given large ones exactly when it is busy.
@@ -254,7 +254,7 @@ def make_spec(
     retry: Retry | None = None,
     timeout: float | None = None,
     batch: int | None = None,
-    linger_ms: float = 0.0,
+    linger_s: float = 0.0,
     batches: int | None = None,
     key: object = None,
     cache: Literal["run", "forever"] = "run",
@@ -284,7 +284,7 @@ def make_spec(
         retry=GANG_RETRY if retry is None and where == "gang" else retry,
         timeout_s=timeout,
         batch=batch or 0,
-        linger_s=linger_ms / 1000,
+        linger_s=linger_s,
         batches=batches or 0,
         key=key,
         forever=cache == "forever",
@@ -360,7 +360,7 @@ def _checked(spec: TaskSpec) -> TaskSpec:
     elif any(amount < 0 or amount == math.inf or amount != int(amount) for amount in spec.resources.values()):
         wrong = f"resources={dict(spec.resources)!r}: whole numbers, zero or more"
     elif spec.batch < 0 or spec.linger_s < 0 or spec.batches < 0:
-        wrong = "batch, batches and linger_ms can't be negative"
+        wrong = "batch, batches and linger_s can't be negative"
     elif spec.batches and not spec.batch:
         wrong = "batches= is for batch tasks: add batch="
     elif any(not amount >= 0 for amount in spec.cost.values()):

@@ -51,7 +51,7 @@ from headway.task import Task, task
 AnyModel = Model | BatchModel | Limited
 
 BATCH = 64
-LINGER_MS = 2.0
+LINGER_S = 0.002
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +216,7 @@ def streamed(model: Model, request: Request) -> AsyncGenerator[Piece, None]:
     return pieces  # type: ignore[no-any-return]
 
 
-@task(name="models.sample_batch", batch=BATCH, linger_ms=LINGER_MS, batches=1, retry=PATIENT)
+@task(name="models.sample_batch", batch=BATCH, linger_s=LINGER_S, batches=1, retry=PATIENT)
 def ask_together(asked: list[Asked]) -> list[Reply]:
     """Requests to models that answer several at a time: one batch for each model, and one at a time, for it has all processors."""
     answers: list[Any] = [None] * len(asked)

@@ -241,7 +241,7 @@ def _add_planned(table: Table, said: Text, calls: Sequence[PlannedCall], root: R
 
 
 def _planned(call: PlannedCall) -> PlannedDocument:
-    return PlannedDocument(key=call.key.hex(), task=call.task, label=call.label, why=call.why)
+    return PlannedDocument(key=call.key, task=call.task, label=call.label, why=call.why)
 
 
 def fork_run(run_id: str, at: str, new_id: str | None, store: str, *, as_json: bool) -> None:
@@ -253,7 +253,7 @@ def fork_run(run_id: str, at: str, new_id: str | None, store: str, *, as_json: b
         call = find_call(read_story(opened, run_id), at)
     finally:
         opened.close()
-    made = hw.fork(run_id, at=call.key, store=store, new_id=new_id)
+    made = hw.fork(run_id, at=call.key.hex(), store=store, new_id=new_id)
     _say(Said(run_id=made, done=f"forked from {run_id} at {call.name}"), as_json=as_json)
     if not as_json:
         console.note(f"run it with: headway resume {made}{store_option(store)}", "bold")

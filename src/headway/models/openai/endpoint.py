@@ -45,7 +45,7 @@ class Endpoint:
         model: its name there, and here in records and the price table.
         base_url: the server, as `http://host:8000/v1`. Without one, `OPENAI_BASE_URL` or else OpenAI itself, with `OPENAI_API_KEY`.
         api_key: what the server asks for. `OPENAI_API_KEY` is never sent to a `base_url` that is given here.
-        timeout_s: how long the server may be silent. For the whole call see `hw.deadline`.
+        timeout: seconds for which the server may be silent. For the whole call see `hw.deadline`.
         price: what its tokens cost, where the list price does not hold.
         count: the tokens of a prompt (text, or a tuple of `Message`) at most, by the model's tokenizer. They are reserved; without
             it, the prompt's bytes.
@@ -65,7 +65,7 @@ class Endpoint:
         *,
         base_url: str | None = None,
         api_key: str | None = None,
-        timeout_s: float = 300.0,
+        timeout: float = 300.0,
         price: Price | None = None,
         count: Callable[[str | tuple[Message, ...]], int] | None = None,
         retry: Retry | None = None,
@@ -78,7 +78,7 @@ class Endpoint:
         self.alias = alias
         self._base_url = base_url
         self._api_key = api_key
-        self._timeout_s = timeout_s
+        self._timeout = timeout
         self._warned = False
         self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[AsyncOpenAI, Any]] = WeakKeyDictionary()
         self._check()
@@ -93,7 +93,7 @@ class Endpoint:
         options = {
             "base_url": self._base_url,
             "api_key": self._api_key,
-            "timeout_s": self._timeout_s,
+            "timeout": self._timeout,
             "price": self.price,
             "count": self.count,
             "retry": self.retry,
@@ -150,8 +150,8 @@ class Endpoint:
         what = f"models.Endpoint({self.name!r:.80}"
         if not isinstance(self.name, str) or not self.name:
             raise UsageError(f"{what}): a model has a name, as text")
-        if isinstance(self._timeout_s, bool) or not isinstance(self._timeout_s, int | float) or not self._timeout_s > 0:
-            raise UsageError(f"{what}, timeout_s={self._timeout_s!r:.80}): seconds, above zero")
+        if isinstance(self._timeout, bool) or not isinstance(self._timeout, int | float) or not self._timeout > 0:
+            raise UsageError(f"{what}, timeout={self._timeout!r:.80}): seconds, above zero")
         if self.count is not None and not callable(self.count):
             raise UsageError(f"{what}, count={self.count!r:.80}): a function of a prompt")
         price_of(self)
@@ -191,7 +191,7 @@ class Endpoint:
             base_url=url._replace(query="", fragment="").geturl() or None,
             default_query=dict(parse_qsl(url.query)) or None,
             max_retries=0,
-            timeout=openai.Timeout(self._timeout_s, connect=CONNECT_S),
+            timeout=openai.Timeout(self._timeout, connect=CONNECT_S),
         )
         async with made as client:
             yield client
