@@ -233,9 +233,9 @@ def plan_run(run_id: str, store: str, on_change: Mapping[str, Policy], *, as_jso
 
 def _add_planned(table: Table, said: Text, calls: Sequence[PlannedCall], root: RunSpec) -> None:
     for call in calls[:PLANNED]:
-        task = call.task or (root.task if call.key == root.root else "")
+        task = call.task or (root.task if call.key == root.root.hex() else "")
         name = f"{task}({call.label or '…'})" if task else "a call that nothing names"
-        table.add_row(said, Text(words.clip(name, 90)), Text(call.key.hex()[:8], style="dim"), Text(call.why))
+        table.add_row(said, Text(words.clip(name, 90)), Text(call.key[:8], style="dim"), Text(call.why))
     if len(calls) > PLANNED:
         table.add_row(said, Text(f"… {len(calls) - PLANNED:,} more", style="dim"))
 
