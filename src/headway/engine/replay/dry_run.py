@@ -19,7 +19,14 @@ from headway.journal.store import Store
 
 @dataclass(frozen=True, slots=True)
 class PlannedCall:
-    """One call of a plan, and why it is in this part of it."""
+    """One call of a plan, and why it is in this part of it.
+
+    Attributes:
+        key: its key, hexadecimal.
+        task: its task.
+        label: what tells it from others of its task.
+        why: why it is here, for people.
+    """
 
     key: str
     task: str
@@ -29,8 +36,14 @@ class PlannedCall:
 
 @dataclass(frozen=True, slots=True)
 class ResumePlan:
-    """`reuse`: answered from the journal. `rerun`: recorded, but runs again. `unfinished`: began and left no outcome.
-    `unasked`: recorded, and nothing in the plan asks for it. Each call once; what is below a reused call is left out."""
+    """What a resume would do. Each call is listed once; what is below a reused call is left out.
+
+    Attributes:
+        reuse: answered from the journal.
+        rerun: recorded, but runs again.
+        unfinished: began and left no outcome.
+        unasked: recorded, and nothing in the plan asks for it.
+    """
 
     reuse: tuple[PlannedCall, ...]
     rerun: tuple[PlannedCall, ...]
