@@ -51,12 +51,17 @@ class Endpoint:
             it, the prompt's bytes.
         retry: how often a request is made that the server could not take; by default 6 times, after as long as the server asks, but
             never after more than ten minutes (`Retry.max_retry_after_s`). Refusals are not tried again, unless `on=` names them.
-        alias: what it is known by in keys. By default that is its name and the server's address (without user, password and
-            query; no address for OpenAI itself), because two servers that offer one name may run different weights. With an
-            alias the address does not count: recorded answers stay good when the server moves.
+        alias: what it is known by in keys. By default that is its name and the server's address (without user, password and query;
+            no address for OpenAI itself), because two servers that offer one name may run different weights. With an alias the
+            address does not count: recorded answers stay good when the server moves.
 
     Raises:
         UsageError: without the extra, without an API key where one is needed, and for arguments that make no sense.
+
+    Example:
+        >>> from headway import models
+        >>> models.Endpoint("qwen3", base_url="http://localhost:8000/v1", price=models.FREE).name
+        'qwen3'
     """
 
     def __init__(
@@ -107,7 +112,18 @@ class Endpoint:
     works_unseen = True
 
     async def stream(self, request: Request) -> AsyncGenerator[Piece, None]:
-        """The samples as they are made; closing the generator closes the connection. Raises ModelError and ModelUnavailable."""
+        """Make the samples. Closing the generator closes the connection.
+
+        Args:
+            request: what is asked.
+
+        Yields:
+            The pieces, as they are made.
+
+        Raises:
+            ModelError: the server refused the request, or does not speak the protocol.
+            ModelUnavailable: it could not be had this time.
+        """
         body = request_body(self.name, request, of_openai=_is_openai(self._base_url))
         cap = _Cap(self, request)
         client = await self._client()
@@ -135,7 +151,11 @@ class Endpoint:
             raise known from None  # the cause holds the request with its headers, and errors are journaled
 
     def warn_of_cap(self, max_tokens: int) -> None:
-        """Say once that the server does not obey the bound of a sample's length."""
+        """Warn, once, that the server does not obey the bound of a sample's length.
+
+        Args:
+            max_tokens: the bound, in tokens.
+        """
         if not self._warned:
             self._warned = True
             warnings.warn(
