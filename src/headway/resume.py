@@ -18,7 +18,7 @@ from typing import Any, Literal, Unpack, cast, overload
 from headway.engine.identity.spec import TASKS, TaskSpec
 from headway.engine.replay.dry_run import ResumePlan, plan_resume
 from headway.errors import Interrupted, RunOwned, UsageError
-from headway.join import Settled
+from headway.joins.base import Settled
 from headway.journal.codec.codec import decode
 from headway.journal.open import open_existing, open_to_read
 from headway.journal.place import has_database, name_place, stores_near
@@ -34,26 +34,31 @@ AT_ONCE = 8
 
 
 @overload
-def resume(run_id: str, /, *, dry_run: Literal[True], **options: Unpack[RunOptions]) -> ResumePlan: ...
+def resume(run_id: str, /, *, dry_run: Literal[True], retry_failed: bool = ..., **options: Unpack[RunOptions]) -> ResumePlan: ...
 @overload
-def resume(run_id: str, /, *, dry_run: Literal[False] = ..., **options: Unpack[RunOptions]) -> Any: ...
-def resume(run_id: str, /, *, dry_run: bool = False, **options: Any) -> Any:
+def resume(run_id: str, /, *, dry_run: Literal[False] = ..., retry_failed: bool = ..., **options: Unpack[RunOptions]) -> Any: ...
+def resume(run_id: str, /, *, dry_run: bool = False, retry_failed: bool = False, **options: Any) -> Any:
     """Go on with a run, with the arguments it was started with. Options as for `run`.
 
-    The module that defines its task must have been imported. Calls that failed are asked again, finished ones are not. So
-    are waits for signals that took too long, each with its whole time. With
-    `dry_run=True` nothing runs: it returns a ResumePlan of what would be reused and run again.
+    The module that defines its task must have been imported. When the run has failed, calls that failed are asked again, finished
+    ones are not. So are waits for signals that took too long, each with its whole time.
+
+    Args:
+        dry_run: run nothing, and return a ResumePlan of what would be reused and run again.
+        retry_failed: also ask again for calls whose failure was kept, by `settle` or an `except`, in a run or a call that ended
+            well. What is around them runs once more; what succeeded is not asked again. Where that is killed on its way, resume
+            with it again.
 
     Raises UnknownRun; UsageError if the task is not loaded, the arguments could not be stored, or others are given.
     """
     _check_options(options, "hw.resume")
     if dry_run:
-        return _plan(run_id, **options)
+        return _plan(run_id, retry_failed, **options)
     with _reopened(run_id, options) as (task, args, again):
-        return drive_run(task, args, again, new_deadline=True)
+        return drive_run(task, args, again, new_deadline=True, retry_failed=retry_failed)
 
 
-async def aresume(run_id: str, /, **options: Unpack[RunOptions]) -> Any:
+async def aresume(run_id: str, /, *, retry_failed: bool = False, **options: Unpack[RunOptions]) -> Any:
     """`resume` inside an event loop that is already running.
 
     Example:
@@ -69,7 +74,7 @@ async def aresume(run_id: str, /, **options: Unpack[RunOptions]) -> Any:
     """
     _check_options(options, "hw.aresume")
     with _reopened(run_id, options) as (task, args, again):
-        return await drive(task, args, again, new_deadline=True)
+        return await drive(task, args, again, new_deadline=True, retry_failed=retry_failed)
 
 
 def resume_all(**options: Any) -> dict[str, Settled[Any]]:
@@ -210,13 +215,13 @@ def _reopened(run_id: str, options: Any) -> Iterator[tuple[Task[..., Any], tuple
             opened.close()
 
 
-def _plan(run_id: str, **options: Any) -> ResumePlan:
+def _plan(run_id: str, retry_failed: bool, **options: Any) -> ResumePlan:
     store = options.get("store", DEFAULT_STORE)
     opened = open_to_read(store)
     try:
         info = opened.run(run_id)
         _loaded(info)
-        return plan_resume(opened, info, options.get("on_change") or {})
+        return plan_resume(opened, info, options.get("on_change") or {}, retry_failed=retry_failed)
     finally:
         if opened is not store:
             opened.close()

@@ -10,6 +10,7 @@ import tracemalloc
 from pathlib import Path
 
 import jobs
+import msgspec
 import numpy as np
 import pytest
 from poolbench import until, within
@@ -18,8 +19,9 @@ from headway.errors import NotEncodable, UsageError, WorkerDied
 from headway.events import WorkerEnded, WorkerStarted
 from headway.ipc import shm
 from headway.journal.codec import codec
-from headway.pools import messages
+from headway.pools.base import A_SLOT
 from headway.pools.process import ProcessPool
+from headway.pools.workers import messages
 
 MB = 1 << 20
 
@@ -46,12 +48,12 @@ def test_arguments_and_results_arrive_equal(bench):
 def test_jobs_run_at_the_same_time_up_to_the_size(bench, tmp_path):
     async def scenario(b):
         spinning = [b.submit("spin", str(tmp_path / str(i))) for i in range(2)]
-        assert b.pool.free == 0
+        assert b.pool.free(A_SLOT) == 0
         await until(lambda: len(list(tmp_path.iterdir())) == 2)
         for job, future, _ in spinning:
             assert b.pool.cancel(job)
             assert (await within(future)).cancelled
-        assert (b.pool.free, b.freed) == (2, 2)
+        assert (b.pool.free(A_SLOT), b.freed) == (2, 2)
 
     bench(ProcessPool(2), scenario)
 
@@ -61,7 +63,7 @@ def test_many_jobs_are_each_answered_once(bench):
         done, todo = {}, list(range(400))
 
         def feed():
-            while todo and b.pool.free:
+            while todo and b.pool.free(A_SLOT):
                 i = todo.pop()
                 done[i] = b.submit("echo", i)[1]
 
@@ -89,7 +91,7 @@ def test_a_large_array_goes_there_and_back_without_a_copy_in_this_process(bench,
     send = messages.Outbox.send
 
     def measured(self, message, fd=None):
-        sizes.append(len(messages._encode(message)))
+        sizes.append(len(msgspec.msgpack.encode(message)))
         send(self, message, fd)
 
     monkeypatch.setattr(messages.Outbox, "send", measured)

@@ -13,24 +13,27 @@ import contextlib
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from headway import events
-from headway.engine.call import CANCELLED, FAILED, OK, Call, Frame
+from headway.engine.call import Call, Frame
 from headway.engine.engine import Engine
 from headway.engine.identity.spec import TaskSpec
 from headway.engine.replay.edits import stale_results
+from headway.engine.replay.failures import around_failures
 from headway.engine.replay.lookup import answers
+from headway.engine.run_context import RunContext
 from headway.engine.scopes.accounting import warn_of_units
 from headway.engine.scopes.bounds import UNBOUNDED, Scope
 from headway.engine.scopes.desk import Desk
-from headway.engine.stopping.interrupts import interrupts
 from headway.engine.stopping.last_resort import LastResort
 from headway.engine.stopping.outside import driving
+from headway.engine.transitions import CANCELLED, FAILED, OK
 from headway.engine.world import MACHINE, LogWriter, World
 from headway.errors import DeadlineExceeded, HeadwayError, Interrupted, LeaseLost, RunCancelled, StoreError, StoreFull
+from headway.ipc.interrupts import interrupts
 from headway.journal.codec.codec import add_note
 from headway.journal.decisions import BudgetOpened, DeadlineOpened, decision_key
 from headway.journal.log import Journal, Log, Nothing
@@ -38,6 +41,7 @@ from headway.journal.owner import LEASE_S
 from headway.journal.records import Amounts, Lease, RunInfo, RunStatus, Signal
 from headway.journal.recovery.recovered import Known, load
 from headway.journal.store import Store
+from headway.pools.registry import Given, Pools
 
 ANOTHER_DEADLINE = " --deadline SECONDS"  # what a run whose own deadline has passed needs to go on
 OF_RUN = b"run"  # the place of the whole run's bounds, apart from those that the root call opens
@@ -58,7 +62,7 @@ class Plan:
     store: Store | None = None
     info: RunInfo | None = None
     sinks: Sequence[events.Sink] = ()
-    pools: dict[str, int] = field(default_factory=dict)
+    pools: Mapping[str, Given] = field(default_factory=dict)
     resources: dict[str, int] = field(default_factory=dict)
     max_active: int = 1024
     take_over: bool = False
@@ -66,6 +70,7 @@ class Plan:
     budget: Amounts = field(default_factory=dict)
     deadline_s: float | None = None
     new_deadline: bool = False  # it counts from now, whatever was recorded
+    retry_failed: bool = False  # failures that were kept are asked again too
     world: World = MACHINE
 
 
@@ -95,11 +100,10 @@ class Driver:
         try:
             self._engine = engine = self._make_engine(known)
             self._emit_started(known)
-            for pool in engine.pools.values():
-                pool.start(self._on_free, self._emit if self._sinks else None)
+            engine.pools.start(self._on_free, self._emit if self._sinks else None, engine.fail)
             with self._signals():
                 root = self._root = engine.start_root(plan.spec, plan.args, plan.kwargs, UNBOUNDED)
-                root.floor = plan.info.error_floor if plan.info is not None else 0
+                root.floor = self._error_floor(known)
                 root.scope = self._root_scope(root)
                 root.add_callback(lambda _: self._stop())
                 engine.admission.admit(root)
@@ -128,6 +132,8 @@ class Driver:
         if plan.store is None:
             return Known()
         stale = stale_results(plan.store, plan.info.uid, plan.decided) if plan.info is not None else {}
+        if plan.retry_failed and plan.info is not None:
+            stale |= around_failures(plan.store, plan.info.uid)
         if plan.info is not None and plan.info.status == RunStatus.DONE:
             known = load(plan.store, plan.info.uid)
             known.forget(stale)
@@ -143,29 +149,33 @@ class Driver:
             plan.store.release(self._lease, RunStatus.INTERRUPTED, plan.world.wall())
             raise
 
+    def _error_floor(self, known: Known) -> int:
+        """Up to which record failures are asked again."""
+        if self._plan.retry_failed:
+            return known.last_seq
+        return self._plan.info.error_floor if self._plan.info is not None else 0
+
     def _make_engine(self, known: Known) -> Engine:
         plan = self._plan
         loop = asyncio.get_running_loop()
-        engine = Engine(
+        run = RunContext(
             run_id=plan.run_id,
             salt=plan.salt,
             nonce=plan.nonce,
             loop=loop,
             journal=Nothing(),
             known=known,
-            pools=plan.world.make_pools(plan.pools),
-            resources=plan.resources,
-            max_active=plan.max_active,
+            pools=Pools(plan.world.make_pools(plan.pools)),
             world=plan.world,
             store=plan.store,
-            decided=plan.decided,
         )
-        engine.emit = self._emit if self._sinks else None
+        run.emit = self._emit if self._sinks else None
+        run.on_failure = self._on_failure
+        engine = Engine(run, plan.world.parts(), resources=plan.resources, max_active=plan.max_active, decided=plan.decided)
         plan.world.drives(engine)
-        engine.on_parked = self._on_parked
-        engine.on_failure = self._on_failure
+        engine.ready.on_parked = self._on_parked
         if plan.store is not None and self._lease is not None:
-            engine.journal = self._open_log(plan.store, self._lease, engine, loop)
+            run.journal = self._open_log(plan.store, self._lease, engine, loop)
         return engine
 
     def _open_log(self, store: Store, lease: Lease, engine: Engine, loop: asyncio.AbstractEventLoop) -> Journal:
@@ -183,7 +193,7 @@ class Driver:
             on_commit=self._on_commit if self._sinks else None,
             wall=self._plan.world.wall,
         )
-        engine.desk = Desk(engine, store, log)
+        engine.use_desk(Desk(engine.run, engine.ready, store, log))
         self._writer = self._plan.world.make_writer(log, self._on_word, engine.scopes.clock_jumped)
         engine.signals.look = self._writer.look
         self._writer.start()
@@ -201,7 +211,7 @@ class Driver:
         if plan.deadline_s is not None or engine.decisions.recall(root, key, DeadlineOpened) is not None:
             deadline = engine.scopes.open_deadline(frame, engine.wall() + (plan.deadline_s or 0.0), OF_RUN)
         root.ordinals = None
-        return Scope(account, deadline)
+        return engine.scopes.limited(Frame(root, Scope(account, deadline)), plan.spec)
 
     # --- what happens meanwhile --------------------------------------------------------------------------------------
 
@@ -217,7 +227,7 @@ class Driver:
         store = self._plan.store.url if self._plan.store is not None else ""
         return f"headway resume {self._plan.run_id} --store {store}"
 
-    def _on_failure(self, error: StoreError) -> None:
+    def _on_failure(self, error: HeadwayError) -> None:
         self._failure = error
         if isinstance(error, StoreFull):
             error.add_note(f"when there is room again, go on with: {self._how_to_resume()}")
@@ -241,7 +251,7 @@ class Driver:
                 self._sinks.remove(sink)
                 warnings.warn(f"headway: event sink {sink!r} failed and gets no more events: {error}", stacklevel=2)
         if not self._sinks:
-            self._engine.emit = None
+            self._engine.run.emit = None
 
     def _emit_started(self, known: Known) -> None:
         if self._sinks:
@@ -313,7 +323,7 @@ class Driver:
 
     def _last_words(self) -> None:
         """The process is about to leave without this driver: write what is finished, and give the run back. In another thread."""
-        self._engine.closing = True
+        self._engine.run.closing = True
         if self._writer is not None:
             self._writer.close()
         if self._plan.store is not None and self._lease is not None:
@@ -330,7 +340,7 @@ class Driver:
             if root.state == OK:
                 return RunStatus.DONE
             return RunStatus.CANCELLED if root.state == CANCELLED else RunStatus.FAILED
-        engine.closing = True
+        engine.run.closing = True
         engine.ready.stopped = True
         ended = asyncio.Event()
         root.add_callback(lambda _: ended.set())
@@ -345,11 +355,11 @@ class Driver:
         if isinstance(journal, Log) and journal.failure is None:
             written = asyncio.Event()
 
-            def failed(error: StoreError) -> None:
+            def failed(error: HeadwayError) -> None:
                 self._failure = error
                 written.set()
 
-            self._engine.on_failure = failed
+            self._engine.run.on_failure = failed
             journal.when_durable(journal.last_seq, written.set)
             await written.wait()
 
@@ -359,10 +369,9 @@ class Driver:
         plan = self._plan
         try:
             if hasattr(self, "_engine"):
-                self._engine.closing = True
+                self._engine.run.closing = True
                 self._engine.scopes.close()
-                for pool in self._engine.pools.values():
-                    await pool.close()
+                await self._engine.pools.close()
                 if self._engine.desk is not None:
                     await self._engine.desk.close()
         finally:

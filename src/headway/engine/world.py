@@ -14,16 +14,14 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from headway.engine.dispatch.beside import BESIDE
-from headway.engine.dispatch.ready import Ready
+from headway.engine.parts import Parts
+from headway.ipc.beside import BESIDE
 from headway.journal.log import Log
 from headway.journal.owner import this_process
 from headway.journal.records import RunInfo, Signal
 from headway.journal.writer import Writer
-from headway.pools.base import Pool
-from headway.pools.gang import GangPool
-from headway.pools.process import ProcessPool
-from headway.pools.thread import ThreadPool
+from headway.pools.base import FullPool
+from headway.pools.registry import Given, make_pools
 
 if TYPE_CHECKING:
     from headway.engine.engine import Engine
@@ -56,9 +54,11 @@ class World(Protocol):
     def token(self) -> bytes:
         """16 bytes that nobody else has."""
 
-    def make_pools(self, sizes: Mapping[str, int]) -> dict[str, Pool]: ...
+    def make_pools(self, given: Mapping[str, Given]) -> dict[str, FullPool]:
+        """The pools of a run, none of them started."""
 
-    def make_ready(self, engine: Engine, resources: dict[str, int], max_active: int) -> Ready: ...
+    def parts(self) -> Parts:
+        """Which classes of parts an engine is made of."""
 
     def make_writer(self, log: Log, on_word: OnWord, on_jump: Callable[[], None]) -> LogWriter: ...
 
@@ -86,15 +86,11 @@ class Machine:
     def token(self) -> bytes:
         return secrets.token_bytes(16)
 
-    def make_pools(self, sizes: Mapping[str, int]) -> dict[str, Pool]:
-        return {
-            "thread": ThreadPool(sizes.get("thread", 8)),
-            "process": ProcessPool(sizes.get("process", 2)),
-            "gang": GangPool(sizes.get("gang", 1)),
-        }
+    def make_pools(self, given: Mapping[str, Given]) -> dict[str, FullPool]:
+        return make_pools(given)
 
-    def make_ready(self, engine: Engine, resources: dict[str, int], max_active: int) -> Ready:
-        return Ready(engine, engine.pools, resources, max_active)
+    def parts(self) -> Parts:
+        return Parts()
 
     def make_writer(self, log: Log, on_word: OnWord, on_jump: Callable[[], None]) -> LogWriter:
         return Writer(log, on_word, on_jump)

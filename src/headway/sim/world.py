@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from headway.engine.call import Call
 from headway.engine.dispatch.ready import Ready
+from headway.engine.parts import Parts
 from headway.engine.world import OnWord
 from headway.errors import UsageError
 from headway.journal.log import Log
-from headway.pools.base import Pool
-from headway.sim.pools import SimProcessPool, SimThreadPool
+from headway.pools.base import FullPool
+from headway.pools.registry import Given, check_given, real_pool
+from headway.sim.pools import SimPool, simulated
 from headway.sim.strand import Strand
 from headway.sim.writer import SimWriter
 
@@ -32,7 +34,7 @@ class SimWorld:
         self._waited: concurrent.futures.Future[Any] | None = None
         self.strand: Strand | None = None  # the one that runs now
         self.engines: list[Engine] = []
-        self.threads: list[SimThreadPool] = []
+        self.pools: list[SimPool] = []
 
     def wall(self) -> float:
         universe = self._process.universe
@@ -44,14 +46,13 @@ class SimWorld:
     def token(self) -> bytes:
         return self._process.universe.token()
 
-    def make_pools(self, sizes: Mapping[str, int]) -> dict[str, Pool]:
-        threads = SimThreadPool(self._process, sizes.get("thread", 8))
-        self.threads.append(threads)
-        return {"thread": threads, "process": SimProcessPool(self._process, sizes.get("process", 2))}
+    def make_pools(self, given: Mapping[str, Given]) -> dict[str, FullPool]:
+        made = {name: simulated(self._process, real_pool(name, value)) for name, value in check_given(given).items()}
+        self.pools += made.values()
+        return dict(made)
 
-    def make_ready(self, engine: Engine, resources: dict[str, int], max_active: int) -> Ready:
-        kind = AnyOrder if self._process.universe.nature.any_order else Ready
-        return kind(engine, engine.pools, resources, max_active)
+    def parts(self) -> Parts:
+        return Parts(ready=AnyOrder) if self._process.universe.nature.any_order else Parts()
 
     def make_writer(self, log: Log, on_word: OnWord, on_jump: Callable[[], None]) -> SimWriter:
         return SimWriter(self._process, log, on_word, on_jump)
@@ -86,10 +87,10 @@ class AnyOrder(Ready):
     """A ready queue that starts what it can in any order: no program may count on another."""
 
     def _next_in_line(self) -> Call:
-        draw = self._engine.world._process.universe.draw  # type: ignore[attr-defined]
+        draw = self._run.world._process.universe.draw  # type: ignore[attr-defined]
         self._line.rotate(-int(draw() * len(self._line)))
         return self._line.popleft()
 
     def _rank(self, call: Call) -> float:
-        draw: Callable[[], float] = self._engine.world._process.universe.draw  # type: ignore[attr-defined]
+        draw: Callable[[], float] = self._run.world._process.universe.draw  # type: ignore[attr-defined]
         return draw()

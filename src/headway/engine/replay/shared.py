@@ -13,17 +13,19 @@ they are asked afresh, in a new epoch of the shared name.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from headway.engine.call import OK, Call, Share
+from headway.engine.call import Call, Share
 from headway.engine.identity.keys import forever_key
+from headway.engine.identity.naming import Names
 from headway.engine.inputs import filled
-from headway.engine.replay.lookup import inputs_digest
+from headway.engine.ports import Answers
+from headway.engine.replay.lookup import Replay, inputs_digest
+from headway.engine.run_context import RunContext
+from headway.engine.transitions import OK
+from headway.engine.waiting.waits import Waits
 from headway.errors import CycleError
 from headway.journal.recovery.recovered import Recorded, decode_outcome
-
-if TYPE_CHECKING:
-    from headway.engine.engine import Engine
 
 
 class _Named:
@@ -41,12 +43,16 @@ def _named(handle: Call) -> _Named:
 
 
 class Shared:
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, run: RunContext, names: Names, replay: Replay, waits: Waits) -> None:
+        self._run = run
+        self._names = names
+        self._replay = replay
+        self._waits = waits
+        self.answers: Answers  # set by who makes both
         self._running: dict[bytes, tuple[Call, list[Call]]] = {}  # by shared name, and those that wait for it
         self._found: dict[bytes, dict[bytes, Any]] = {}  # by shared name: results below a call that has not succeeded yet
-        self._epochs = engine.known.epochs
-        self._stale = set(engine.known.stale)  # names whose results are asked again
+        self._epochs = run.known.epochs
+        self._stale = set(run.known.stale)  # names whose results are asked again
 
     def name(self, call: Call, inputs: tuple[Call, ...]) -> Share:
         """The shared name of a call of a cache="forever" task, or of one below. It holds the shared names of its inputs."""
@@ -59,7 +65,7 @@ class Shared:
             key = forever_key(call.spec.identity, asked)
             return Share(key, self.epoch(key), {})
         assert above is not None
-        key = self._engine.shared_name(call, asked, above)
+        key = self._names.shared_name(call, asked, above)
         return Share(key, self.epoch(key), above.found)
 
     def answered(self, call: Call) -> bool:
@@ -79,9 +85,9 @@ class Shared:
             call.add_callback(self._ended)
             return False
         try:
-            self._engine.waits.join(call, running[0])
+            self._waits.join(call, running[0])
         except CycleError as error:
-            self._engine.conclude(call, None, error)
+            self.answers.refuse(call, error)
         else:
             running[1].append(call)
         return True
@@ -94,20 +100,19 @@ class Shared:
             yield found
         if share.key in self._stale:
             return
-        if (known := self._engine.known.shared.get(share.key)) is not None:
+        if (known := self._run.known.shared.get(share.key)) is not None:
             yield Recorded(*known, decode_outcome(known[1]))
-        if call.spec.forever and (cached := self._engine.journal.cached(share.key)) is not None:
+        if call.spec.forever and (cached := self._run.journal.cached(share.key)) is not None:
             outcome = decode_outcome(cached.row.body)
             buffers = tuple(memoryview(blob.data) for blob in cached.blobs[: len(outcome.blobs)])
             yield Recorded(0, cached.row.body, outcome, buffers)
 
     def _answer(self, call: Call, results: Iterable[Recorded]) -> bool:
         """Answer with the first result that holds for this call."""
-        engine = self._engine
         for recorded in results:
             if recorded.outcome.inputs == inputs_digest(call):
-                if not engine.replay.why_not(call.spec, recorded.outcome, recorded.seq, call.floor):
-                    engine.outcomes.answer(call, recorded)
+                if not self._replay.why_not(call.spec, recorded.outcome, recorded.seq, call.floor):
+                    self.answers.answer(call, recorded)
                     return True
         return False
 
@@ -118,10 +123,10 @@ class Shared:
         _, waiting = self._running.pop(name)
         result = [call.share.found[name]] if name in call.share.found else []
         for other in waiting:
-            self._engine.waits.part(other, call)
+            self._waits.part(other, call)
             if other.state >= OK or self._answer(other, result):
                 continue
-            self._engine.admission.start(other)
+            self.answers.start(other)
         if call.state == OK:
             self._found.pop(name, {}).clear()
             self._stale.discard(name)
@@ -130,7 +135,7 @@ class Shared:
         """What the idempotency key of an effect is made of: the name that its equals share, as it was when the call first began."""
         if call.share is None:
             return call.key
-        return self._engine.known.effect_names.setdefault(call.key, call.share.key) if call.spec.effect else call.share.key
+        return self._run.known.effect_names.setdefault(call.key, call.share.key) if call.spec.effect else call.share.key
 
     def ask_afresh(self, call: Call) -> None:
         """The call failed by itself: whoever asks next for the same asks what is below it afresh."""

@@ -1,0 +1,81 @@
+"""Where arrays come from: one description of an array in memory, whatever library made it.
+
+This module has the numpy half of `local_of` and asks `torch/tensors.py` for the other, only where torch is loaded: who uses numpy
+alone never imports it.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from headway.checkpoint.layout.dtypes import raw_dtype
+from headway.checkpoint.state.arrays import Local, code_named, refuse_unwritable
+from headway.checkpoint.state.inventory import HostMemory
+from headway.errors import UsageError
+
+
+def torch_loaded() -> bool:
+    """Whether torch objects can be there at all."""
+    return "torch" in sys.modules
+
+
+def is_numpy_array(value: object) -> bool:
+    """Whether it is an array of numpy's."""
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and isinstance(value, numpy.ndarray)
+
+
+def is_tensor(value: object) -> bool:
+    """Whether it is a tensor of torch's, a DTensor too."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
+
+
+def is_array(value: object) -> bool:
+    """Whether it is an array that `local_of` describes."""
+    return is_numpy_array(value) or is_tensor(value)
+
+
+def is_numpy_scalar(value: object) -> bool:
+    """Whether it is one number of numpy's: it has an element type and no memory of its own."""
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and isinstance(value, numpy.generic)
+
+
+def local_of(value: Any, name: str, writable: bool) -> Local:
+    """An array of numpy or torch. `name` is for messages; `writable`: it will be written to. Raises UsageError for an array whose
+    memory can't be used as it is."""
+    if is_tensor(value):
+        from headway.checkpoint.state.torch.tensors import local_tensor
+
+        return local_tensor(value, name, writable)
+    return _local_array(value, name, writable)
+
+
+def _local_array(array: Any, name: str, writable: bool) -> Local:
+    import numpy as np
+
+    if isinstance(array, np.ma.MaskedArray):
+        raise UsageError(f"{name} is a masked array, whose mask would be lost: give its `data` and its `mask`")
+    code, size = code_named(array.dtype, name), array.itemsize
+    if any(stride % size for stride in array.strides):
+        raise UsageError(f"{name}: a numpy array whose strides {array.strides} are no multiples of its {size} bytes: copy it first")
+    strides = tuple(stride // size for stride in array.strides)
+    if writable:
+        refuse_unwritable(name, array.shape, strides, array.flags.writeable)
+    flat, first = _flat(array, strides)
+    key = (array.__array_interface__["data"][0], code, array.shape, strides) if array.size else None
+    return Local(code, array.shape, array.shape, None, HostMemory(flat.view(raw_dtype(code)), array), first, strides, key)
+
+
+def _flat(array: Any, strides: tuple[int, ...]) -> tuple[Any, int]:
+    """All memory between an array's lowest and highest element, and where its first element is in that."""
+    import numpy as np
+
+    if array.flags.c_contiguous:
+        return array.reshape(-1), 0
+    lowest = array[tuple(slice(-1, None) if stride < 0 else slice(0, 1) for stride in strides)]
+    span = 1 + sum((extent - 1) * abs(stride) for extent, stride in zip(array.shape, strides, strict=True))
+    first = sum((extent - 1) * -stride for extent, stride in zip(array.shape, strides, strict=True) if stride < 0)
+    return np.lib.stride_tricks.as_strided(lowest, (span,), (array.itemsize,)), first

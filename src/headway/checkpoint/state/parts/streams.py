@@ -1,0 +1,131 @@
+"""What is random, and what was read: by what it belongs to, never by rank.
+
+A rank is a number that a launcher gives; the next start gives others. A stream of random numbers belongs to the whole program
+(`Rng`), or to a shard of the work that some rank does (`Streams`: one generator for each shard, so when there are fewer ranks each
+just has more of them, and every dropout mask stays what it would have been; ElasWave, 2510.00606, section 4). A `Cursor`, in
+`cursor.py`, says the same of data.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import xxhash
+
+from headway.checkpoint.state.inventory_builder import InventoryBuilder
+from headway.checkpoint.state.libraries import is_array
+from headway.checkpoint.state.parts.source import Source
+from headway.checkpoint.state.torch.generators import as_array, refuse_another, restore, state_of
+from headway.checkpoint.state.values.tree import decode
+from headway.errors import UsageError
+
+_KINDS = ("python", "numpy", "torch", "cuda")
+_OPTIONAL = ("torch", "cuda")  # a run may begin without them and go on with them, or the other way round
+
+
+class Rng(Source):
+    """The global generators of Python, numpy, and torch (and of this process's CUDA device), as a part of the state.
+
+    All ranks must draw the same numbers from them, or be told apart: ranks with numbers of their own give the stream the name of
+    what the numbers are for (`Rng("tp-1")`), which must not be the rank if the next run may have other ranks.
+
+    Example:
+        >>> state = {"rng": Rng()}
+    """
+
+    def __init__(self, stream: str = "") -> None:
+        self.stream = stream
+
+    def put_into(self, builder: InventoryBuilder, path: str) -> None:
+        """Put one tree for each generator there: `rng.python`, `rng.numpy`, and `rng.torch` where torch is loaded."""
+        here = _globals(builder.saved is not None)
+        for kind in _KINDS:
+            name = ".".join(word for word in (path, self.stream, kind) if word)
+            saved = builder.saved is None or name in builder.saved.values
+            if kind in here and (saved or kind not in _OPTIONAL):
+                _put(builder, name, here[kind])
+            elif builder.saved is not None and saved:
+                builder.tree(name, None, "rng", _nothing)  # of a library or device that is not here: known, and left alone
+
+
+class Streams(Source):
+    """Generators by the shard of the work that they are for, in any number on each rank. A rank saves those that it has, and
+    loads those that it has then.
+
+    Example:
+        >>> streams = Streams.dealt(8, rank=1, ranks=4, seed=7)
+        >>> list(streams)
+        ['1', '5']
+    """
+
+    def __init__(self, generators: Mapping[int | str, Any]) -> None:
+        self._generators = {str(key): generator for key, generator in generators.items()}
+        for key in self._generators:
+            if "." in key:
+                raise UsageError(f"the stream {key!r} has a dot in its name")
+
+    @classmethod
+    def dealt(cls, shards: int, *, rank: int, ranks: int, seed: int, make: Callable[[int], Any] | None = None) -> Streams:
+        """Of so many shards, those of a rank, each with a generator of its own: numpy's, or `make(seed of the shard)`."""
+        import numpy as np
+
+        seeds = [int(each.generate_state(1, np.uint64)[0]) for each in np.random.SeedSequence(seed).spawn(shards)]
+        return cls({shard: (make or np.random.default_rng)(seeds[shard]) for shard in range(rank, shards, ranks)})
+
+    def __getitem__(self, key: int | str) -> Any:
+        """The generator of a shard."""
+        return self._generators[str(key)]
+
+    def __iter__(self) -> Any:
+        return iter(self._generators)
+
+    def __len__(self) -> int:
+        return len(self._generators)
+
+    def put_into(self, builder: InventoryBuilder, path: str) -> None:
+        """Put one tree for each shard there."""
+        for key, generator in self._generators.items():
+            _put(builder, f"{path}.{key}" if path else key, generator)
+
+
+def _put(builder: InventoryBuilder, name: str, generator: Any) -> None:
+    """Put a generator's state there. A mark of the arrays goes into the tree, so that ranks which disagree are found out: values
+    are compared when a state is saved, the bytes of replicas are not."""
+    state = state_of(generator, name)
+    marked = {**state, "mark": _mark(state)}
+    if builder.saved is not None and name in builder.saved.values and builder.select(name):
+        refuse_another(generator, decode(builder.saved.values[name], lambda mark, at: None), name)
+    builder.tree(name, marked, "rng", lambda saved: restore(generator, saved, name))
+
+
+def _mark(tree: Any) -> str:
+    mark = xxhash.xxh3_64()
+    leaves = [tree]
+    while leaves:
+        leaf = leaves.pop()
+        if isinstance(leaf, dict):
+            leaves += leaf.values()
+        elif is_array(leaf):
+            mark.update(as_array(leaf).tobytes())
+    return mark.hexdigest()
+
+
+def _globals(to_load: bool) -> dict[str, Any]:
+    """The generators of the process. A CUDA device that was not used has none to save, but can be given one."""
+    import numpy as np
+
+    found: dict[str, Any] = {"python": random._inst, "numpy": np.random.mtrand._rand}
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        found["torch"] = torch.default_generator
+        if torch.cuda.is_available() and (to_load or torch.cuda.is_initialized()):
+            torch.cuda.init()
+            found["cuda"] = torch.cuda.default_generators[torch.cuda.current_device()]
+    return found
+
+
+def _nothing(value: object) -> None:
+    """It is known and not used."""
