@@ -21,6 +21,7 @@ from typing import Any, Literal, TypedDict, TypeVar, Unpack
 
 from headway import events
 from headway.context import check_signal_name, encode_signal
+from headway.engine.claim import Claim, claim_run
 from headway.engine.dispatch.beside import threads_can_start
 from headway.engine.drive import Driver, Plan
 from headway.engine.handle import current
@@ -31,12 +32,13 @@ from headway.engine.identity.spec import TaskSpec
 from headway.engine.scopes.accounting import checked_bounds
 from headway.engine.stopping.own_loop import run_to_end
 from headway.engine.world import World, this_world
-from headway.errors import NoCanonicalForm, NotEncodable, RunError, RunMismatch, StoreError, UnknownRun, UsageError
+from headway.errors import NoCanonicalForm, NotEncodable, RunError, StoreError, UnknownRun, UsageError
 from headway.journal.codec.codec import digest, encode
+from headway.journal.off_loop import watch_thread
 from headway.journal.open import open_existing, open_store
-from headway.journal.records import RunInfo, RunSpec, RunStatus
+from headway.journal.records import RunSpec, RunStatus
 from headway.journal.recovery.forking import fork_rows
-from headway.journal.store import Store
+from headway.journal.store import Buffer, Store
 from headway.near import near_misses
 from headway.observe.progress import Progress
 from headway.observe.sinks import JsonlSink
@@ -135,37 +137,37 @@ async def drive(program: Any, args: tuple[Any, ...], options: RunOptions, new_de
     bounds = checked_bounds(dict(options.get("budget") or {}), "budget")
     spec, args, named = _root(program, args, dict(options.get("kwargs") or {}))
     args, bound = spec.signature.bind(args, named)
-    store, run_id = options.get("store", DEFAULT_STORE), options.get("run_id")
-    opened = open_store(store) if store is not None else None
+    given = options.get("store", DEFAULT_STORE)
     world = this_world(asyncio.get_running_loop())
     shown, close_sinks = _sinks(options.get("progress"), options.get("events"))
+    opened: Store | None = None
     try:
-        salt, nonce, info = _identify(opened, run_id, spec, args, bound, world)
-        plan = Plan(
-            run_id=info.spec.run_id if info else run_id or "memory",
-            spec=spec,
-            args=args,
-            kwargs=dict(bound),
-            salt=salt,
-            nonce=nonce,
-            store=opened,
-            info=info,
-            sinks=shown,
-            pools={name: sizes[name] for name in POOLS},
-            resources=dict(options.get("resources") or {}),
-            max_active=sizes["max_active"],
-            take_over=options.get("take_over", False),
-            decided=dict(options.get("on_change") or {}),
-            budget=bounds,
-            deadline_s=options.get("deadline_s"),
-            new_deadline=new_deadline,
-            world=world,
-        )
-        return await Driver(plan).drive()
+        with watch_thread(world.debugs):
+            opened, claim = await _claim(given, spec, args, bound, options, world)
+            plan = Plan(
+                run_id=claim.info.spec.run_id if claim else options.get("run_id") or "memory",
+                spec=spec,
+                args=args,
+                kwargs=dict(bound),
+                salt=claim.info.spec.salt if claim else world.token(),
+                nonce=claim.info.uid.to_bytes(8, "big") + claim.info.spec.salt if claim else world.token(),
+                store=opened,
+                claim=claim,
+                sinks=shown,
+                pools={name: sizes[name] for name in POOLS},
+                resources=dict(options.get("resources") or {}),
+                max_active=sizes["max_active"],
+                decided=dict(options.get("on_change") or {}),
+                budget=bounds,
+                deadline_s=options.get("deadline_s"),
+                new_deadline=new_deadline,
+                world=world,
+            )
+            return await Driver(plan).drive()
     finally:
         close_sinks()
-        if opened is not None and opened is not store:
-            opened.close()
+        if opened is not None and opened is not given:
+            await world.aside(opened.close)
 
 
 def fork(run_id: str, *, at: bytes | str, store: StoreLike = DEFAULT_STORE, new_id: str | None = None) -> str:
@@ -257,50 +259,65 @@ def checked_options(options: Mapping[str, Any]) -> dict[str, int]:
     return sizes
 
 
-def _identify(
-    store: Store | None, run_id: str | None, spec: TaskSpec, args: tuple[Any, ...], kwargs: Mapping[str, Any], world: World
-) -> tuple[bytes, bytes, RunInfo | None]:
-    """The run's salt and nonce; in a store, the run itself, made when it is new."""
+async def _claim(
+    store: StoreLike, spec: TaskSpec, args: tuple[Any, ...], kwargs: Mapping[str, Any], options: RunOptions, world: World
+) -> tuple[Store | None, Claim | None]:
+    """Open the store and take the run up in it, beside the loop; nothing of either without a store. Whoever loses interest
+    meanwhile leaves a run that nobody drives."""
     if store is None:
-        return world.token(), world.token(), None
-    canonical = spec.canonical(args, kwargs)
-    salt = world.token()
-    head, blobs = _stored_arguments(store, spec, args, kwargs)
-    path, module = _source_of(spec)
+        return None, None
+    asked, (head, buffers) = spec.canonical(args, kwargs), _encode_arguments(spec, args, kwargs)
+    blobs = [(digest(buffer), buffer) for buffer in buffers]
+    salt, (path, module) = world.token(), _source_of(spec)
     wanted = RunSpec(
-        run_id=run_id or new_run_id(spec.name),
+        run_id=options.get("run_id") or new_run_id(spec.name),
         task=spec.name,
         module=module,
         qualname=own_name(spec.fn),
         path=path,
         args=head,
-        blobs=blobs,
-        root=call_key(salt, 0, spec.identity, canonical),
+        blobs=tuple(name for name, _ in blobs),
+        root=call_key(salt, 0, spec.identity, asked),
         salt=salt,
         created=world.wall(),
     )
-    info = store.create_run(wanted)
-    if info.spec.root != call_key(info.spec.salt, 0, spec.identity, canonical):
-        other = info.spec.task if info.spec.task != spec.name else f"{spec.name} with other arguments"
-        raise RunMismatch(
-            f"run {info.spec.run_id!r} in {store.url} was started as {other}: use another run_id, or go on with it "
-            f"by `headway resume {info.spec.run_id}`"
-        )
-    return info.spec.salt, info.uid.to_bytes(8, "big") + info.spec.salt, info
+    decided, take_over = dict(options.get("on_change") or {}), options.get("take_over", False)
+
+    def claim() -> tuple[Store, Claim]:
+        opened = open_store(store)
+        try:
+            for name, buffer in blobs:
+                opened.put_blob(name, buffer)
+            return opened, claim_run(opened, wanted, spec, asked, decided, world, take_over=take_over)
+        except BaseException:
+            if opened is not store:
+                opened.close()
+            raise
+
+    def leave() -> None:
+        opened, claimed = claiming.result()
+        try:
+            claimed.give_up(opened, world.wall())
+        finally:
+            if opened is not store:
+                opened.close()
+
+    claiming = asyncio.ensure_future(world.aside(claim))
+    try:
+        return await asyncio.shield(claiming)
+    except asyncio.CancelledError:
+        await asyncio.wait([claiming])
+        if not claiming.cancelled() and claiming.exception() is None:
+            await world.aside(leave)
+        raise
 
 
-def _stored_arguments(
-    store: Store, spec: TaskSpec, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> tuple[bytes | None, tuple[bytes, ...]]:
+def _encode_arguments(spec: TaskSpec, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[bytes | None, tuple[Buffer, ...]]:
     """The arguments as `resume` will need them; None where they have no encoding."""
     try:
-        encoded = encode((args, kwargs), where=f"the arguments of {spec.name}")
+        return encode((args, kwargs), where=f"the arguments of {spec.name}")
     except (NotEncodable, NoCanonicalForm):
         return None, ()
-    names = tuple(digest(buffer) for buffer in encoded.buffers)
-    for name, buffer in zip(names, encoded.buffers, strict=True):
-        store.put_blob(name, buffer)
-    return encoded.head, names
 
 
 def _source_of(spec: TaskSpec) -> tuple[str, str]:

@@ -32,7 +32,8 @@ class Admission:
             call._epoch = max(call._epoch, call._memo.get(epoch_name(call.key), 0))
         if self._engine.resumed or call._memo is not None:
             try:
-                recorded = self._engine.replay.find(call)
+                recorded = call._x.recorded if call._x is not None else None
+                recorded = recorded or self._engine.replay.find(call)
             except SourceChanged as error:
                 self._engine.conclude(call, None, error)
                 return
@@ -88,11 +89,15 @@ class Admission:
         tried = self._engine.books.take_over(call)
         if call._share is not None:
             try:
-                if self._engine.shared.answered(call):
+                if self._engine.shared.answered(call, lambda: self._let_run(call, tried)):
                     return
             except SourceChanged as error:
                 self._engine.conclude(call, None, error)
                 return
+        self._let_run(call, tried)
+
+    def _let_run(self, call: Handle[Any], tried: bool) -> None:
+        """Nothing that is recorded answers the call."""
         if self._engine.resumed and not tried:
             self._resume(call)
         if call._state == WAITING:

@@ -18,12 +18,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from headway import events
+from headway.engine.claim import Claim
 from headway.engine.engine import Engine
 from headway.engine.handle import CANCELLED, FAILED, MISSING, OK, Frame, Handle
 from headway.engine.identity.keys import decision_key
 from headway.engine.identity.spec import TaskSpec
-from headway.engine.replay.edits import stale_results
-from headway.engine.replay.lookup import answers
 from headway.engine.scopes.accounting import warn_of_units
 from headway.engine.scopes.bounds import UNBOUNDED, Scope
 from headway.engine.scopes.desk import Desk
@@ -34,9 +33,8 @@ from headway.engine.world import MACHINE, LogWriter, World
 from headway.errors import DeadlineExceeded, HeadwayError, Interrupted, LeaseLost, RunCancelled, StoreError, StoreFull
 from headway.journal.codec.codec import add_note
 from headway.journal.log import Journal, Log, Nothing
-from headway.journal.owner import LEASE_S
 from headway.journal.records import Amounts, Lease, RunInfo, RunStatus, Signal
-from headway.journal.recovery.recovered import Known, load
+from headway.journal.recovery.recovered import Known
 from headway.journal.store import Store
 
 ANOTHER_DEADLINE = " --deadline SECONDS"  # what a run whose own deadline has passed needs to go on
@@ -56,12 +54,11 @@ class Plan:
     salt: bytes
     nonce: bytes
     store: Store | None = None
-    info: RunInfo | None = None
+    claim: Claim | None = None  # the run as it was taken up in the store
     sinks: Sequence[events.Sink] = ()
     pools: dict[str, int] = field(default_factory=dict)
     resources: dict[str, int] = field(default_factory=dict)
     max_active: int = 1024
-    take_over: bool = False
     decided: dict[str, str] = field(default_factory=dict)
     budget: Amounts = field(default_factory=dict)
     deadline_s: float | None = None
@@ -73,7 +70,7 @@ class Driver:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._sinks = list(plan.sinks)
-        self._lease: Lease | None = None
+        self._lease = plan.claim.lease if plan.claim is not None else None
         self._writer: LogWriter | None = None
         self._interrupts = 0
         self._failure: BaseException | None = None
@@ -90,7 +87,7 @@ class Driver:
     async def _drive(self) -> Any:
         plan = self._plan
         self._stopped = asyncio.Event()
-        known = self._take_up()
+        known = plan.claim.known if plan.claim is not None else Known()
         status, floor = RunStatus.INTERRUPTED, None
         try:
             self._engine = engine = self._make_engine(known)
@@ -99,7 +96,7 @@ class Driver:
                 pool.start(self._on_free, self._emit if self._sinks else None)
             with self._signals():
                 root = self._root = engine.start_root(plan.spec, plan.args, plan.kwargs, UNBOUNDED)
-                root._floor = plan.info.error_floor if plan.info is not None else 0
+                root._floor = plan.claim.info.error_floor if plan.claim is not None else 0
                 root._scope = self._root_scope(root)
                 root.add_callback(lambda _: self._stop())
                 engine.admission.admit(root)
@@ -121,27 +118,7 @@ class Driver:
                 self._last_resort.end()
         return self._result(status)
 
-    # --- taking the run up -------------------------------------------------------------------------------------------
-
-    def _take_up(self) -> Known:
-        plan = self._plan
-        if plan.store is None:
-            return Known()
-        stale = stale_results(plan.store, plan.info.uid, plan.decided) if plan.info is not None else {}
-        if plan.info is not None and plan.info.status == RunStatus.DONE:
-            known = load(plan.store, plan.info.uid)
-            known.forget(stale)
-            if answers(known, plan.info.spec.root, plan.spec, plan.decided):
-                return known  # nothing will run, so nothing needs the lease
-        self._lease = plan.store.acquire(plan.run_id, plan.world.owner(), LEASE_S, plan.world.wall(), take_over=plan.take_over)
-        try:
-            known = load(plan.store, self._lease.uid)
-            known.forget(stale)
-            known.given.signals.update((sent.number, sent) for sent in plan.store.signals(self._lease.uid))
-            return known
-        except BaseException:
-            plan.store.release(self._lease, RunStatus.INTERRUPTED, plan.world.wall())
-            raise
+    # --- making what drives it ---------------------------------------------------------------------------------------
 
     def _make_engine(self, known: Known) -> Engine:
         plan = self._plan
@@ -315,11 +292,7 @@ class Driver:
     def _last_words(self) -> None:
         """The process is about to leave without this driver: write what is finished, and give the run back. In another thread."""
         self._engine.closing = True
-        if self._writer is not None:
-            self._writer.close()
-        if self._plan.store is not None and self._lease is not None:
-            with contextlib.suppress(LeaseLost, StoreError):
-                self._plan.store.release(self._lease, RunStatus.INTERRUPTED, self._plan.world.wall())
+        self._leave(RunStatus.INTERRUPTED, None)
 
     async def _wind_down(self) -> RunStatus:
         """The root ended, or the run must stop: leave nothing running, and say how the run ended."""
@@ -366,12 +339,10 @@ class Driver:
                     await pool.close()
                 if self._engine.desk is not None:
                     await self._engine.desk.close()
+                await self._engine.reader.close()
         finally:
-            if self._writer is not None:
-                await plan.world.aside(self._writer.close)
-            if plan.store is not None and self._lease is not None:
-                with contextlib.suppress(LeaseLost, StoreError):
-                    plan.store.release(self._lease, status, plan.world.wall(), error_floor=floor)
+            if self._lease is not None:
+                await plan.world.aside(self._leave, status, floor)
         if self._sinks:
             ended = events.RunEnded(
                 at=plan.world.wall(),
@@ -381,6 +352,14 @@ class Driver:
                 reused=self._engine.replay.reused,
             )
             self._emit(ended)
+
+    def _leave(self, status: RunStatus, floor: int | None) -> None:
+        """Write what is queued, then give the run back. Beside the loop."""
+        if self._writer is not None:
+            self._writer.close()
+        if self._plan.store is not None and self._lease is not None:
+            with contextlib.suppress(LeaseLost, StoreError):
+                self._plan.store.release(self._lease, status, self._plan.world.wall(), error_floor=floor)
 
     def _result(self, status: RunStatus) -> Any:
         root = self._root

@@ -42,6 +42,7 @@ from headway.engine.identity.spec import RIVALS, TaskSpec
 from headway.engine.inputs import PLAIN, handles_in
 from headway.engine.outcome import Outcomes
 from headway.engine.replay.lookup import Replay
+from headway.engine.replay.reader import StoreReader
 from headway.engine.replay.shared import Shared
 from headway.engine.scopes.accounting import Books
 from headway.engine.scopes.bounds import Scope
@@ -101,6 +102,7 @@ class Engine:
         self.launcher = Launcher(self)
         self.batches = Batches(self)
         self.admission = Admission(self)
+        self.reader = StoreReader(self)
         self.shared = Shared(self)
         self.scopes = Scopes(self)
         self.stops = Stops(self)
@@ -175,11 +177,13 @@ class Engine:
             call._share = self.shared.name(call, inputs)
         if self.resumed and not inputs and scope.deadline is None:
             recorded = self.replay.find(call)
-            if recorded is not None:
+            if recorded is not None and not recorded.is_elsewhere:
                 if self.emit:
                     self.emit_spawned(call)
                 self.outcomes.reuse(call, recorded)
                 return call
+            if recorded is not None:
+                call.extra().recorded = recorded
         call._inputs = inputs
         if spec.key is not None:
             note_members(call)

@@ -17,7 +17,7 @@ import threading
 from collections.abc import Callable, Generator, Mapping
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
-from headway.errors import CallCancelled, ForeignHandle, HeadwayError
+from headway.errors import CallCancelled, ForeignHandle, HeadwayError, StoreError
 from headway.journal.records import NO_PARENT, Amounts, Place
 
 if TYPE_CHECKING:
@@ -96,6 +96,7 @@ class Extra:
         "awaiting",
         "batch",
         "begun",
+        "buffers",
         "charged",
         "child_errors",
         "costs",
@@ -147,6 +148,7 @@ class Extra:
         self.members: dict[int | str, Any] = {}  # what its arguments held, where its key does not say
         self.seen: Any = MISSING  # what its result was when it was first handed to a call
         self.recorded: Recorded | None = None  # an earlier outcome, to be reused if the inputs are the same
+        self.buffers: tuple[memoryview, ...] | StoreError | None = None  # of a recorded result; () while it is read
         self.parked_on: list[asyncio.Future[None]] = []
         self.parks = 0
         self.lent = False  # its thread's slot is lent to others while it waits

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from headway import events
-from headway.engine.handle import CANCELLED, FAILED, MISSING, OK, Frame, Handle
+from headway.engine.handle import CANCELLED, FAILED, MISSING, OK, WAITING, Frame, Handle
 from headway.engine.identity.callables import said
 from headway.engine.identity.changed import is_unseen
 from headway.engine.identity.keys import decision_key, sibling_key
 from headway.engine.replay.lookup import epoch_name, inputs_digest
 from headway.engine.retry import BOUNDS
-from headway.errors import CallExited, HeadwayError, NotEncodable
+from headway.errors import CallExited, HeadwayError, NotEncodable, StoreError
 from headway.journal.clocks import left_s
 from headway.journal.codec.codec import Encoded, decode, decode_error, digest, encode, encode_error, keep_error, text_of
 from headway.journal.log import Blob
@@ -278,8 +278,13 @@ class Outcomes:
 
     def reuse(self, call: Handle[Any], recorded: Recorded) -> None:
         """End the call as it ended before."""
-        engine = self._engine
-        outcome = recorded.outcome
+        if recorded.is_elsewhere:
+            self._read_blobs(call, recorded)
+        else:
+            self._reuse(call, recorded)
+
+    def _reuse(self, call: Handle[Any], recorded: Recorded) -> None:
+        engine, outcome = self._engine, recorded.outcome
         call._started = outcome.started
         call._attempt = outcome.attempts
         state = _STATE[outcome.status]
@@ -287,7 +292,7 @@ class Outcomes:
             call._head, call._blobs = outcome.value, outcome.blobs
             call._value = MISSING
             if recorded.buffers:
-                call._value = self._decode(call, recorded.buffers)
+                call.extra().buffers = recorded.buffers
         elif outcome.error is not None:
             call._error = decode_error(outcome.error)
         if outcome.cost:
@@ -337,22 +342,41 @@ class Outcomes:
             call._memo[call.key] = own
         self.reuse(call, own)
 
+    def _read_blobs(self, call: Handle[Any], recorded: Recorded) -> None:
+        """Read a large result beside the loop, then end the call as it ended before. A blob that can't be read is the error of
+        whoever wants the result, as it would be had the call just ended."""
+        store, names = self._engine.store, recorded.outcome.blobs
+        assert store is not None
+        x = call.extra()
+        x.recorded, x.buffers = recorded, ()  # so that it stands where the call is stopped meanwhile
+
+        def read() -> tuple[memoryview, ...]:
+            return tuple(store.get_blob(name) for name in names)
+
+        def arrived(buffers: tuple[memoryview, ...] | StoreError) -> None:
+            if call._state == WAITING:
+                x.recorded, x.buffers = None, buffers
+                self._reuse(call, recorded)
+
+        self._engine.reader.ask(read, arrived)
+
     def value(self, call: Handle[Any]) -> Any:
         """The result of a call that succeeded; decoded at first use where it came from the journal."""
         if call._value is MISSING:
-            call._value = self._decode(call, None)
+            call._value = self._decode(call)
         return call._value
 
-    def _decode(self, call: Handle[Any], buffers: tuple[memoryview, ...] | None) -> Any:
-        if buffers is None:
-            if not call._blobs:
-                return decode(call._head, (), pickle=call._spec.pickled)
-            store = self._engine.store
-            assert store is not None
-            buffers = tuple(store.get_blob(name) for name in call._blobs)
-        if call._head:
-            return decode(call._head, buffers, pickle=call._spec.pickled)
-        return decode(bytes(buffers[0]), buffers[1:], pickle=call._spec.pickled)
+    def _decode(self, call: Handle[Any]) -> Any:
+        if not call._blobs:
+            return decode(call._head, (), pickle=call._spec.pickled)
+        x = call.extra()
+        if isinstance(x.buffers, StoreError):
+            raise x.buffers
+        assert x.buffers is not None
+        head, buffers = (call._head, x.buffers) if call._head else (bytes(x.buffers[0]), x.buffers[1:])
+        value = decode(head, buffers, pickle=call._spec.pickled)
+        x.buffers = None
+        return value
 
     # --- decisions ---------------------------------------------------------------------------------------------------
 
@@ -412,8 +436,9 @@ class Outcomes:
 
 def _stands(call: Handle[Any], state: int) -> bool:
     """Whether an earlier outcome of the call stays what is recorded of it: it was stopped while it waited for the inputs that the
-    outcome is compared by. Whoever asks next may still get it."""
-    return state == CANCELLED and call._x is not None and call._x.recorded is not None
+    outcome is compared by, or while its blobs were read. Whoever asks next may still get it."""
+    x = call._x
+    return x is not None and x.recorded is not None and (state == CANCELLED or x.buffers == ())
 
 
 def _by_itself(error: BaseException, child_errors: list[BaseException]) -> bool:

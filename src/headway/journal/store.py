@@ -1,8 +1,9 @@
 """The store protocol: what the engine needs of a place that remembers. One conformance suite runs against every store.
 
 A store keeps runs, their rows, content-addressed blobs, signals, shared limits and the cross-run cache. All methods are
-plain blocking calls: the journal's writer thread calls `commit` and `put_blob`, everything else is called from wherever it
-is needed. Methods are safe to call from several threads. Time is always an argument (`now`, wall clock seconds), so that a
+plain blocking calls, and nothing calls one on an event loop's thread (`off_loop` sees to that while runs are debugged): the
+journal's writer thread calls `commit` and `put_blob`, everything else is called beside the loop. Methods are safe to call from
+several threads. Time is always an argument (`now`, wall clock seconds), so that a
 simulator owns it.
 
 Promises that every store keeps:
@@ -44,6 +45,10 @@ class Store(Protocol):
     # runs
     def create_run(self, spec: RunSpec) -> RunInfo:
         """Create the run, or return the one that already has this id (the caller compares the specs)."""
+
+    def begin_run(self, spec: RunSpec, owner: str, ttl_s: float, now: float) -> tuple[RunInfo, Lease | None]:
+        """Create the run and own it, in one transaction: `create_run` and `acquire` of a run that is new. One that already has
+        this id is returned as it is, without a lease."""
 
     def run(self, run_id: str) -> RunInfo:
         """The run of this id. Raises UnknownRun, naming near misses."""

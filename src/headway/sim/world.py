@@ -12,6 +12,7 @@ from headway.engine.handle import Handle
 from headway.engine.world import OnWord
 from headway.errors import UsageError
 from headway.journal.log import Log
+from headway.journal.off_loop import as_beside
 from headway.pools.base import Pool
 from headway.sim.pools import SimProcessPool, SimThreadPool
 from headway.sim.strand import Strand
@@ -26,6 +27,7 @@ T = TypeVar("T")
 
 class SimWorld:
     interruptible = False
+    debugs = True
 
     def __init__(self, process: SimLoop) -> None:
         self._process = process
@@ -63,7 +65,8 @@ class SimWorld:
         if self._process.dead:  # it is being closed, and must not wait any more
             return function(*args)
         await asyncio.sleep(0)  # others go on meanwhile
-        done = function(*args)
+        with as_beside():
+            done = function(*args)
         await asyncio.sleep(0)
         return done
 

@@ -12,14 +12,15 @@ they are asked afresh, in a new epoch of the shared name.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from headway.engine.handle import OK, Handle, Share
+from headway.engine.handle import OK, WAITING, Handle, Share
 from headway.engine.identity.keys import forever_key
 from headway.engine.inputs import filled
 from headway.engine.replay.lookup import inputs_digest
-from headway.errors import CycleError
+from headway.errors import CycleError, SourceChanged, StoreError
+from headway.journal.records import Row
 from headway.journal.recovery.recovered import Recorded, decode_outcome
 
 if TYPE_CHECKING:
@@ -62,9 +63,10 @@ class Shared:
         key = self._engine.shared_name(call, asked, above)
         return Share(key, self.epoch(key), above.found)
 
-    def answered(self, call: Handle[Any]) -> bool:
+    def answered(self, call: Handle[Any], otherwise: Callable[[], None]) -> bool:
         """Answer a call whose inputs are there with the result of an equal one, or let it wait for one that runs. False where it
-        has to run itself; a call of a cache="forever" task is then the one that runs."""
+        has to run itself; a call of a cache="forever" task is then the one that runs. Where other runs may have recorded a result
+        the store is asked first, beside the loop, and `otherwise` is called if it has none that holds."""
         assert call._share is not None
         name = call._share.key
         if not call._spec.forever:
@@ -77,7 +79,7 @@ class Shared:
             call._share.found = self._found.setdefault(name, call._share.found)
             self._running[name] = (call, [])
             call.add_callback(self._ended)
-            return False
+            return self._ask_store(call, otherwise)
         try:
             self._engine.waits.join(call, running[0])
         except CycleError as error:
@@ -86,8 +88,30 @@ class Shared:
             running[1].append(call)
         return True
 
+    def _ask_store(self, call: Handle[Any], otherwise: Callable[[], None]) -> bool:
+        """Ask what other runs recorded under the call's shared name. False where there is nobody to ask."""
+        engine, share, store = self._engine, call._share, self._engine.store
+        assert share is not None
+        name = share.key
+        if store is None or name in self._stale:
+            return False
+
+        def answer(row: Row | StoreError | None) -> None:
+            if call._state != WAITING:
+                return
+            try:
+                if isinstance(row, StoreError):
+                    engine.conclude(call, None, row)
+                elif row is None or not self._answer(call, [Recorded(0, row.body, decode_outcome(row.body))]):
+                    otherwise()
+            except SourceChanged as error:
+                engine.conclude(call, None, error)
+
+        engine.reader.ask(lambda: store.cached(name), answer)
+        return True
+
     def _results(self, call: Handle[Any]) -> Iterator[Recorded]:
-        """What was recorded under the call's shared name: by this process, by earlier ones, by other runs."""
+        """What this run recorded under the call's shared name, in this process and in earlier ones."""
         share = call._share
         assert share is not None
         if (found := share.found.get(share.key)) is not None:
@@ -96,10 +120,10 @@ class Shared:
             return
         if (known := self._engine.known.shared.get(share.key)) is not None:
             yield Recorded(*known, decode_outcome(known[1]))
-        if call._spec.forever and (cached := self._engine.journal.cached(share.key)) is not None:
-            outcome = decode_outcome(cached.row.body)
-            buffers = tuple(memoryview(blob.data) for blob in cached.blobs[: len(outcome.blobs)])
-            yield Recorded(0, cached.row.body, outcome, buffers)
+        if call._spec.forever and (fresh := self._engine.journal.fresh(share.key)) is not None:
+            outcome = decode_outcome(fresh.row.body)
+            buffers = tuple(memoryview(blob.data) for blob in fresh.blobs[: len(outcome.blobs)])
+            yield Recorded(0, fresh.row.body, outcome, buffers)
 
     def _answer(self, call: Handle[Any], results: Iterable[Recorded]) -> bool:
         """Answer with the first result that holds for this call."""

@@ -19,6 +19,7 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from headway.errors import RunMismatch, StoreDamaged, StoreError
+from headway.journal.off_loop import check_thread
 from headway.journal.owner import check_takeover, is_alive, lost, misplaced, unknown_run
 from headway.journal.place import has_database, name_folder, no_store
 from headway.journal.records import ENDED, Lease, Row, RunInfo, RunSpec, RunStatus, Signal
@@ -58,6 +59,7 @@ class SqliteStore(SharedLimits):
 
     def __init__(self, folder: str | Path, *, readonly: bool = False) -> None:
         self.folder = name_folder(folder)
+        check_thread(self)
         self.readonly = readonly
         self.path = self.folder / schema.DATABASE
         self.blobs = BlobFolder(self.folder / BLOBS)
@@ -104,6 +106,8 @@ class SqliteStore(SharedLimits):
         return self.folder / "checkpoints" / quote(run_id, safe="")
 
     def close(self) -> None:
+        if self._reader is not None or self._writer is not None:
+            check_thread(self)
         with self._write_lock, self._read_lock:
             for connection in (self._reader, self._writer):
                 if connection is not None:
@@ -121,6 +125,7 @@ class SqliteStore(SharedLimits):
     @contextlib.contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """One write transaction: committed durably when the block ends, undone when it raises."""
+        check_thread(self)
         with self._write_lock:
             if self.readonly:
                 why = why_not_writable(self.path) or "it was opened for reading"
@@ -145,6 +150,7 @@ class SqliteStore(SharedLimits):
 
     def reading(self, read: Callable[[sqlite3.Connection], T]) -> T:
         """What `read` finds through the connection for reading."""
+        check_thread(self)
         with self._read_lock:
             connection = self._open(self._reader)
             try:
@@ -172,6 +178,15 @@ class SqliteStore(SharedLimits):
         with self.writing() as connection:
             found = self._find(connection, "run_id=?", spec.run_id)
             return found or self._insert_run(connection, spec, 0)
+
+    def begin_run(self, spec: RunSpec, owner: str, ttl_s: float, now: float) -> tuple[RunInfo, Lease | None]:
+        with self.writing() as connection:
+            if (found := self._find(connection, "run_id=?", spec.run_id)) is not None:
+                return found, None
+            query = "INSERT INTO run (run_id, spec, crc, status, fence, owner, owned_since, lease_until) VALUES (?,?,?,?,?,?,?,?)"
+            values = (*tables.encode_run(spec), RunStatus.RUNNING.value, 1, owner, now, now + ttl_s)
+            run = self._by_uid(connection, connection.execute(query, values).lastrowid or 0)
+        return run, Lease(uid=run.uid, run_id=spec.run_id, owner=owner, fence=1, ttl_s=ttl_s)
 
     def run(self, run_id: str) -> RunInfo:
         return self.reading(lambda connection: self._known(connection, run_id))
@@ -343,9 +358,11 @@ class SqliteStore(SharedLimits):
     # blobs
 
     def put_blob(self, digest: bytes, data: Buffer) -> None:
+        check_thread(self)
         self.blobs.put(digest, data)
 
     def get_blob(self, digest: bytes) -> memoryview:
+        check_thread(self)
         return self.blobs.get(digest)
 
     # control from outside
