@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+import types
 
 import pytest
 
@@ -66,12 +67,16 @@ NAMES = [
 
 
 def test_every_public_name_is_there_and_no_other():
-    floors = {"cli", "engine", "journal", "models", "observe", "pools", "search", "sim", "train"}
-    modules = {"checkpoint", "errors", "extras", "inside", "join", "loose", "near", "scope"} | floors
-    found = {name for name in vars(headway) if not name.startswith(("_", "@"))} - modules - {"TYPE_CHECKING", "Any"}
+    found = {name for name, value in vars(headway).items() if not name.startswith(("_", "@")) and not _is_a_room(name, value)}
+    found -= {"TYPE_CHECKING", "Any", "importlib"}
     raised = {name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, BaseException)}
-    assert found - {"Checkpoints"} == {*NAMES, *raised}
+    assert found - {"Checkpoints"} == {*NAMES, *raised} - {"testing"}  # that is imported when it is asked for
     assert {*headway.__all__} == {*NAMES, *raised, "Checkpoints"}
+
+
+def _is_a_room(name: str, value: object) -> bool:
+    """A folder or file of the package that somebody has imported, and that is no public name."""
+    return isinstance(value, types.ModuleType) and value.__name__ == f"headway.{name}" and name != "events"
 
 
 def test_a_star_import_brings_every_public_name():
@@ -87,6 +92,12 @@ def test_checkpoints_are_imported_when_they_are_asked_for():
     assert done.stdout == "set() Checkpoints True\n"
     with pytest.raises(AttributeError, match="has no attribute 'Checkpoint'"):
         headway.Checkpoint
+
+
+def test_the_simulator_is_imported_when_it_is_asked_for():
+    code = "import sys, headway; print('headway.sim' in sys.modules, headway.testing.__name__, 'headway.sim' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout == "False headway.testing True\n"
 
 
 @pytest.mark.parametrize("missing", ["numpy", "xxhash"])

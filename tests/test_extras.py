@@ -75,7 +75,7 @@ def say(library, code):
     try:
         names = {"hw": hw, "command": command, "saved": saved}
         for imported in ("import headway.checkpoint", "import headway.models", "from headway import train",
-                         "from headway.checkpoint import dtypes", "from headway.pools import member",
+                         "from headway.checkpoint.layout import dtypes", "from headway.pools import member",
                          "from headway.pools.base import Seat", "from headway.reference.countdown import judge"):
             if imported.rpartition(" ")[2].rpartition(".")[2] + "." in code or "Seat" in imported and "Seat" in code:
                 exec(imported, names)

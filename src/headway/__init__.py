@@ -1,9 +1,9 @@
 """Headway runs parallel AI programs that never lose progress."""
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from headway import events
-from headway import testing as testing
 from headway.context import call as call
 from headway.context import checkpoints as checkpoints
 from headway.context import now as now
@@ -97,6 +97,7 @@ from headway.view import runs as runs
 from headway.view import view as view
 
 if TYPE_CHECKING:
+    from headway import testing as testing
     from headway.checkpoint.checkpoints import Checkpoints as Checkpoints
 
 __version__ = "0.1.0"
@@ -199,13 +200,15 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """`Checkpoints` is imported when it is asked for: it needs numpy and xxhash, which the rest does without."""
+    """What is imported when it is first used: `Checkpoints` needs numpy and xxhash, `testing` brings the simulator."""
     if name == "Checkpoints":
         try:
             from headway.checkpoint.checkpoints import Checkpoints
         except ModuleNotFoundError as error:
             return _needs_numpy(error)
         return Checkpoints
+    if name == "testing":
+        return importlib.import_module("headway.testing")
     raise AttributeError(f"module 'headway' has no attribute {name!r}")
 
 

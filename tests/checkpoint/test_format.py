@@ -19,8 +19,8 @@ import xxhash
 from made import ThreadRanks, on_ranks
 from safetensors import safe_open
 
-from headway.checkpoint.catalog.listing import listing as catalog
-from headway.checkpoint.catalog.listing import manifest as data
+from headway.checkpoint.catalog import listing as catalog
+from headway.checkpoint.catalog import manifest as data
 from headway.checkpoint.checkpoints import Checkpoints
 from headway.checkpoint.layout.declared import Layout, Replicated, Split
 from headway.checkpoint.layout.dtypes import NBYTES

@@ -13,7 +13,7 @@ from gang import Gang
 
 import headway as hw
 from headway.checkpoint import Keep
-from headway.checkpoint.catalog.listing import collect
+from headway.checkpoint.catalog import collect
 from headway.checkpoint.load.templateless import nested
 from headway.errors import NoCheckpoint, UsageError
 

@@ -25,7 +25,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headway.errors import NotDecodable, NotEncodable, StoreDamaged
-from headway.journal.codec.codec import OUT_OF_BAND, declare, declared, decode, digest, encode, register, value_digest
+from headway.journal.codec import declared
+from headway.journal.codec.codec import OUT_OF_BAND, declare, decode, digest, encode, register, value_digest
 
 
 def there_and_back(value, **options):

@@ -14,9 +14,8 @@ import headway as hw
 from headway.journal.records import COSTED, Kind
 from headway.journal.recovery.recovered import decode_outcome
 from headway.methods import search
-from headway.methods.search import Candidate, Found, State, Verdict
+from headway.methods.search import Candidate, Found, State, Verdict, best_of_n, first_finish, majority, no_thinking
 from headway.methods.search.ending import bound, each, ending
-from headway.methods.search.sample import best_of_n, first_finish, majority, no_thinking
 
 every_method = pytest.mark.parametrize("method", METHODS)
 QUESTION = "q6|"
