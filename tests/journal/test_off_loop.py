@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import threading
 from collections.abc import Callable
@@ -13,7 +14,6 @@ import pytest
 
 import headway as hw
 from headway.journal.off_loop import as_beside, check_thread, watch_thread
-from headway.journal.open import open_store
 from headway.journal.records import RunSpec
 from headway.journal.sqlite.store import SqliteStore
 from headway.sim.history import History
@@ -101,7 +101,7 @@ async def one() -> int:
 
 def test_a_call_on_the_loop_that_reads_a_run_back_is_told_how_to(tmp_path: Path) -> None:
     hw.run(one, store=tmp_path / "store", run_id="other")
-    with pytest.raises(hw.StoreOnLoop, match=r"run of the store .*through view\).*Await asyncio.to_thread\(view, …\)"):
+    with pytest.raises(hw.StoreOnLoop, match=r"open_to_read of the store .*through view\).*Await asyncio.to_thread\(view, …\)"):
         hw.run(looks_back, str(tmp_path / "store"), store=tmp_path / "mine")
     assert hw.run(looks_back_beside, str(tmp_path / "store"), store=tmp_path / "mine") == 1
 
@@ -127,36 +127,33 @@ async def large(letter: str) -> str:
     return letter * LARGE
 
 
-@hw.task
-async def lengths(fails: list[int]) -> list[int]:
-    handles = [large(letter) for letter in "abc"]
-    first = await handles[0]
-    rest = await hw.gather(*handles[1:])
-    joined = await both(hw.ref(handles[1]), hw.ref(handles[2]))
-    if fails.pop():
-        raise ValueError("not yet")
-    return [len(first), *map(len, rest), joined]
-
-
 @hw.task(pool="thread")
 def both(left: str, right: str) -> int:
     return len(left + right)
 
 
-lengths_of = hw.task(lengths.spec.fn, key=lambda fails: "fixed", name="lengths_of")
+@hw.task
+async def lengths() -> list[int]:
+    handles = [large(letter) for letter in "abc"]
+    first = await handles[0]
+    rest = await hw.gather(*handles[1:])
+    joined = await both(hw.ref(handles[1]), hw.ref(handles[2]))
+    if not DONE:
+        raise ValueError("not yet")
+    return [len(first), *map(len, rest), joined, await both(hw.ref(handles[1]), "d")]
 
 
-def test_large_results_are_there_for_awaits_joins_arguments_and_results(tmp_path: Path) -> None:
-    fails = [False, True]
+DONE: list[bool] = []
+
+
+def test_large_results_are_there_for_awaits_joins_and_arguments(tmp_path: Path) -> None:
+    DONE.clear()
     with pytest.raises(ValueError, match="not yet"):
-        hw.run(lengths_of, fails, store=tmp_path, run_id="run")
+        hw.run(lengths, store=tmp_path, run_id="run")
+    DONE.append(True)
     again: list[str] = []
-    assert hw.run(lengths_of, fails, store=tmp_path, run_id="run", events=lambda e: again.append(type(e).__name__)) == [
-        LARGE,
-        LARGE,
-        LARGE,
-        2 * LARGE,
-    ]
+    found = hw.run(lengths, store=tmp_path, run_id="run", events=lambda event: again.append(type(event).__name__))
+    assert found == [LARGE, LARGE, LARGE, 2 * LARGE, LARGE + 1]
     assert again.count("CallReused") == 4
 
 
@@ -165,33 +162,40 @@ def test_a_run_that_is_done_answers_with_a_large_result(tmp_path: Path) -> None:
         assert hw.run(large, "a", store=tmp_path, run_id="run") == "a" * LARGE
 
 
-def test_a_call_that_is_stopped_while_its_result_is_read_keeps_it(tmp_path: Path) -> None:
-    store = open_store(tmp_path)
-
-    @hw.task(key=lambda stops: "fixed")
-    async def stops_it(stops: list[bool]) -> str:
-        handle = large("a")
-        if stops.pop():
-            handle.cancel()
-            with pytest.raises(hw.CallCancelled):
-                await handle
-            raise ValueError("stopped it")
-        if stops:
+@hw.task
+async def stops_it() -> str:
+    handle = large("a")
+    if WHY == "stopped":
+        handle.cancel()
+        with contextlib.suppress(hw.CallCancelled):
             await handle
-            raise ValueError("has it")
-        return await handle
+    if WHY:
+        await hw.settle(handle)
+        raise ValueError(WHY)
+    return await handle + await large("b")
 
-    stops = [False, True, False]
-    stops.insert(0, False)
-    for why in ("has it", "stopped it"):
-        with pytest.raises(ValueError, match=why):
-            hw.run(stops_it, stops, store=store, run_id="run")
-    ran: list[str] = []
-    del stops[:-1]
-    assert hw.run(stops_it, stops, store=store, run_id="run", events=lambda e: ran.append(type(e).__name__)) == "a" * LARGE
-    assert "CallReused" in ran
-    assert ran.count("CallStarted") == 1
-    store.close()
+
+WHY = ""
+
+
+def test_a_call_that_is_stopped_while_its_result_is_read_keeps_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+
+    def go() -> Any:
+        told.clear()
+        return hw.run(stops_it, store=tmp_path, run_id="run", events=lambda event: told.append(type(event).__name__))
+
+    with pytest.raises(ValueError, match="first"):
+        monkeypatch.setitem(globals(), "WHY", "first")
+        go()
+    with pytest.raises(ValueError, match="stopped"):
+        monkeypatch.setitem(globals(), "WHY", "stopped")
+        go()
+    assert "CallReused" not in told
+    monkeypatch.setitem(globals(), "WHY", "")
+    assert go() == "a" * LARGE + "b" * LARGE
+    assert told.count("CallReused") == 1
+    assert told.count("CallStarted") == 2  # the root, and what nobody had recorded
 
 
 def test_a_large_result_that_is_damaged_fails_whoever_wants_it(tmp_path: Path) -> None:

@@ -77,8 +77,8 @@ def check_thread(store: Store) -> None:
 def _say(url: str, frame: FrameType) -> str:
     """Names the method of the store, the function of `hw.` if one led to it, and the line that called."""
     asked = ""
-    while frame.f_back is not None and _module(frame).startswith(_JOURNAL):
-        asked = frame.f_code.co_name if not frame.f_code.co_name.startswith("_") else asked
+    while frame.f_back is not None and (_module(frame).startswith(_JOURNAL) or _module(frame) == "contextlib"):
+        asked = asked if frame.f_code.co_name.startswith("_") else frame.f_code.co_name
         frame = frame.f_back
     line = f"{frame.f_code.co_filename}:{frame.f_lineno}"
     outer, function = frame, ""

@@ -27,7 +27,7 @@ from headway.journal.shared.limits import SharedLimits
 from headway.journal.sqlite import schema, tables
 from headway.journal.sqlite.access import connect_to_read, fingerprint, why_not_writable
 from headway.journal.sqlite.locks import wait_for_lock
-from headway.journal.sqlite.wal import inspect_wal
+from headway.journal.sqlite.wal import frames_in_use, inspect_wal
 from headway.journal.store import Buffer, kept
 from headway.storage.blobs import BlobFolder
 
@@ -76,7 +76,6 @@ class SqliteStore(SharedLimits):
                 return
             self._file = _identity(self.path)
             self._writer = schema.connect(self.path)
-            self._reader = schema.connect(self.path)
         except sqlite3.Error as error:
             self.close()
             raise schema.explain(error, self.path) from error
@@ -131,11 +130,7 @@ class SqliteStore(SharedLimits):
                 why = why_not_writable(self.path) or "it was opened for reading"
                 raise StoreError(f"the store {self.url} cannot be written: {why}")
             connection = self._open(self._writer)
-            if _identity(self.path) != self._file:
-                raise StoreError(
-                    f"the store {self.url} is gone: its journal was moved or removed while it was open here. Put it back and go on "
-                    "with `headway resume`, or begin again in another store"
-                )
+            self._check_there()
             try:
                 wait_for_lock(lambda: connection.execute("BEGIN IMMEDIATE"), self.path, schema.BUSY_TIMEOUT_S)
                 yield connection
@@ -152,12 +147,27 @@ class SqliteStore(SharedLimits):
         """What `read` finds through the connection for reading."""
         check_thread(self)
         with self._read_lock:
-            connection = self._open(self._reader)
             try:
+                connection = self._open(self._reader or self._begin_reading())
                 return wait_for_lock(lambda: read(connection), self.path, schema.BUSY_TIMEOUT_S)
             except sqlite3.Error as error:
                 self._check_unchanged()
                 raise schema.explain(error, self.path) from error
+
+    def _begin_reading(self) -> sqlite3.Connection | None:
+        """The connection for reading, made when it is first needed: a short run that is new reads nothing back."""
+        if self._writer is not None:
+            self._check_there()
+            self._reader = schema.connect(self.path)
+        return self._reader
+
+    def _check_there(self) -> None:
+        """Raises StoreError where the database is not the file any more that was opened."""
+        if _identity(self.path) != self._file:
+            raise StoreError(
+                f"the store {self.url} is gone: its journal was moved or removed while it was open here. Put it back and go on "
+                "with `headway resume`, or begin again in another store"
+            )
 
     def _check_unchanged(self) -> None:
         """Before something is called damaged: raises StoreError where somebody wrote while it was read without locks."""
@@ -264,8 +274,10 @@ class SqliteStore(SharedLimits):
             connection.execute(query, (until, until, run_id))
 
     def _check_wal(self) -> None:
-        """After a crash: refuse to write over commits that were durable and that damage hides. SQLite would not say a word."""
-        lost_commits = inspect_wal(Path(f"{self.path}-wal")).lost_commits
+        """After a crash, in a transaction: refuse to write over commits that were durable and that damage hides. SQLite would not
+        say a word."""
+        in_use = frames_in_use(Path(f"{self.path}-shm"))
+        lost_commits = inspect_wal(Path(f"{self.path}-wal"), in_use).lost_commits
         if lost_commits > 1:  # one may have been under way when the power failed, and never was durable
             raise StoreDamaged(
                 f"the write-ahead log of {self.path} is damaged before its last {lost_commits} transactions, "
