@@ -7,7 +7,7 @@ import pytest
 
 from headway.errors import LeaseLost, RunMismatch, RunOwned, StoreError, UnknownRun
 from headway.journal.owner import is_alive, this_process
-from headway.journal.records import COSTED, Kind, RunSpec, RunStatus
+from headway.journal.records import COSTED, Kind, Row, RunSpec, RunStatus
 
 NAME_OF_A_PROCESS = "from headway.journal.owner import this_process; print(this_process())"
 
@@ -29,6 +29,26 @@ def test_a_run_is_found_again_as_it_was_created(store):
 def test_creating_a_run_twice_returns_the_first_one(store):
     first = store.create_run(RunSpec(run_id="sky", task="demo.answer"))
     assert store.create_run(RunSpec(run_id="sky", task="demo.other")) == first
+
+
+def test_a_new_run_that_is_begun_is_owned_as_if_it_had_been_acquired(store):
+    spec = RunSpec(run_id="sky", task="demo.answer")
+    info, lease = store.begin_run(spec, "somebody", 30.0, 2.0)
+    assert info == store.run("sky")
+    assert (info.spec, info.status, info.owner, info.owned_since, info.lease_until) == (spec, "running", "somebody", 2.0, 32.0)
+    assert lease is not None
+    assert (lease.uid, lease.run_id, lease.owner, lease.fence, lease.ttl_s) == (info.uid, "sky", "somebody", info.fence, 30.0)
+    with pytest.raises(RunOwned):
+        store.acquire("sky", "another", 30.0, 3.0)
+    store.commit(lease, 1, [Row(Kind.OUTCOME, b"k" * 16, b"p" * 16, b"body")], 3.0)
+    store.release(lease, RunStatus.INTERRUPTED, 4.0)
+    assert store.acquire("sky", "another", 30.0, 5.0).fence > lease.fence
+
+
+def test_a_run_that_is_there_is_not_begun_again(store, lease):
+    before = store.run("sky")
+    assert store.begin_run(RunSpec(run_id="sky", task="demo.other"), "another", 30.0, 1.0) == (before, None)
+    assert store.run("sky") == before
 
 
 def test_an_unknown_run_is_named_with_near_misses(store):
