@@ -14,6 +14,7 @@ from headway import errors
 
 NAMES = [
     "CallView",
+    "Collection",
     "FailedAttempt",
     "Handle",
     "Happened",
@@ -23,6 +24,7 @@ NAMES = [
     "Retry",
     "RunSummary",
     "RunView",
+    "Snapshot",
     "Settled",
     "SqliteStore",
     "Task",
@@ -35,6 +37,7 @@ NAMES = [
     "cancel",
     "charge",
     "checkpoints",
+    "collection",
     "deadline",
     "events",
     "fork",

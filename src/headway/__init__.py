@@ -4,6 +4,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from headway import events
+from headway.collection import Collection as Collection
+from headway.collection import Snapshot as Snapshot
+from headway.collection import collection as collection
 from headway.context import call as call
 from headway.context import checkpoints as checkpoints
 from headway.context import now as now
@@ -123,6 +126,8 @@ __all__ = [
     "CheckpointMismatch",
     "Checkpoints",
     "checkpoints",
+    "collection",
+    "Collection",
     "CycleError",
     "deadline",
     "DeadlineExceeded",
@@ -177,6 +182,7 @@ __all__ = [
     "signal",
     "sleep",
     "SourceChanged",
+    "Snapshot",
     "SqliteStore",
     "stopping",
     "StoreDamaged",

@@ -17,6 +17,7 @@ from headway.engine.stopping.outside import refuse_outside
 from headway.errors import NotEncodable, NotInRun, UsageError
 from headway.journal.clocks import left_s
 from headway.journal.codec.codec import encode
+from headway.journal.decisions import Now, Sleep
 from headway.pools.base import CallFacts
 from headway.pools.current import worker_call
 
@@ -105,8 +106,9 @@ def now() -> float:
     frame = current.get()
     if frame is None:
         return time.time()
-    value: float = frame.call._engine.decide(frame, "now", frame.call._engine.wall)
-    return value
+    engine = frame.call._engine
+    told: Now = engine.on_loop(engine.decisions.decide, frame, "now", Now, lambda: Now(engine.wall()))
+    return told.time
 
 
 def random() -> random_module.Random:
@@ -119,7 +121,7 @@ def random() -> random_module.Random:
     if frame is None:
         return random_module.Random()
     engine = frame.call._engine
-    seed: bytes = engine.on_loop(engine.outcomes.name_decision, frame, "random", b"")
+    seed: bytes = engine.on_loop(engine.decisions.name_decision, frame, "random")
     return random_module.Random(seed)
 
 
@@ -134,7 +136,7 @@ async def sleep(seconds: float) -> None:
         await asyncio.sleep(seconds)
         return
     engine = frame.call._engine
-    until: float = engine.outcomes.decide(frame, "sleep", b"", lambda: engine.wall() + seconds)
+    until = engine.decisions.decide(frame, "sleep", Sleep, lambda: Sleep(engine.wall() + seconds)).until
     # the rest lasts no longer where the wall clock was set back since it was recorded
     ends = engine.loop.time() + left_s(until, seconds, engine.wall())
     while (left := min(until - engine.wall(), ends - engine.loop.time())) > 0:

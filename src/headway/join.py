@@ -32,6 +32,7 @@ from headway.engine.identity.callables import check_function, yes_or_no
 from headway.engine.waiting.until import Arrivals, Until, cancel_and_drain, until
 from headway.errors import CallCancelled, NotInRun, UsageError
 from headway.journal.codec.codec import digest
+from headway.journal.decisions import Arrival, NextCall, Winner
 from headway.loose import cancelled, checked, close_coroutines, contained, gather_loose, no_winner, race_loose, settle_loose
 from headway.task import Task
 
@@ -180,15 +181,15 @@ async def _race(awaitables: Sequence[Awaitable[Any]], accept: Callable[[Any], bo
     if handles is None:
         return await race_loose(awaitables, accept)
     frame = _frame()
-    call, outcomes = frame.call, frame.call._engine.outcomes
-    key = outcomes.name_decision(frame, "race", b"".join(handle.key for handle in handles))
-    recalled = outcomes.recall(call, key)
+    call, decisions = frame.call, frame.call._engine.decisions
+    key = decisions.name_decision(frame, "race", b"".join(handle.key for handle in handles))
+    recalled = decisions.recall(call, key, Winner)
     try:
         winner = await _recalled_winner(handles, recalled, accept)
         if winner is None:
             winner = await until(handles, stop_at=lambda handle: _wins(handle, accept))
             if winner is not None:
-                outcomes.record_decision(call, key, "race", handles.index(winner))
+                decisions.record_decision(call, key, Winner(handles.index(winner)))
     except Exception:  # of `accept`
         await cancel_and_drain(handles, "the race that it was in failed")
         raise
@@ -218,11 +219,13 @@ def _give_back_of_losers(
     signals.give_back(call, lost)
 
 
-async def _recalled_winner(handles: Sequence[Handle[Any]], index: Any, accept: Callable[[Any], bool] | None) -> Handle[Any] | None:
+async def _recalled_winner(
+    handles: Sequence[Handle[Any]], told: Winner | None, accept: Callable[[Any], bool] | None
+) -> Handle[Any] | None:
     """The winner that was recorded, if it wins again now."""
-    if index is MISSING:
+    if told is None:
         return None
-    winner = handles[index]
+    winner = handles[told.place]
     if winner._state < OK:  # it runs again, its result may differ
         await until((winner,))
     return winner if _wins(winner, accept) else None
@@ -247,7 +250,7 @@ async def as_completed(*handles: Handle[T]) -> AsyncIterator[Handle[T]]:
     """
     _check_calls("as_completed", checked("as_completed", handles))
     frame = _frame()
-    call, outcomes = frame.call, frame.call._engine.outcomes
+    call, decisions = frame.call, frame.call._engine.decisions
     call._engine.waits.check(call, handles)
     detail = b"".join(handle.key for handle in handles)
     arrivals = Arrivals()
@@ -255,12 +258,13 @@ async def as_completed(*handles: Handle[T]) -> AsyncIterator[Handle[T]]:
         arrivals.add(index, handle)
     base = digest(detail)
     for place in range(len(handles)):
-        key = outcomes.name_decision(frame, "order", base + place.to_bytes(4, "big"))
-        index = outcomes.recall(call, key)
-        if index is MISSING:
+        key = decisions.name_decision(frame, "order", base + place.to_bytes(4, "big"))
+        told = decisions.recall(call, key, Arrival)
+        if told is None:
             index = await arrivals.next()
-            outcomes.record_decision(call, key, "order", index)
+            decisions.record_decision(call, key, Arrival(index))
         else:
+            index = told.place
             await until((handles[index],))
         yield arrivals.hand_out(index)
 
@@ -351,7 +355,7 @@ class _AsTheyCome(Generic[R]):
 
     def __init__(self) -> None:
         self._frame = _frame()
-        self._name = self._frame.call._engine.outcomes.name_decision(self._frame, "map", b"")
+        self._name = self._frame.call._engine.decisions.name_decision(self._frame, "map")
         self._arrivals = Arrivals()
         self._made = 0
 
@@ -367,14 +371,14 @@ class _AsTheyCome(Generic[R]):
         self._made += 1
 
     async def next(self) -> R:
-        call, outcomes = self._frame.call, self._frame.call._engine.outcomes
-        key = outcomes.name_decision(self._frame, "order", self._name)
-        told = outcomes.recall(call, key)
+        call, decisions = self._frame.call, self._frame.call._engine.decisions
+        key = decisions.name_decision(self._frame, "order", self._name)
+        told = decisions.recall(call, key, NextCall)
         left = self._arrivals.left
-        index = None if told is MISSING else next((index for index, handle in left.items() if handle.key == told), None)
+        index = None if told is None else next((index for index, handle in left.items() if handle.key == told.call), None)
         if index is None:
             index = await self._arrivals.next()
-            outcomes.record_decision(call, key, "order", left[index].key)
+            decisions.record_decision(call, key, NextCall(left[index].key))
         value: R = await left[index]
         self._arrivals.hand_out(index)
         return value

@@ -12,11 +12,12 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Sequence
 from typing import Any, Generic, NoReturn, TypeVar
 
-from headway.engine.handle import MISSING, Handle, current
+from headway.engine.handle import Handle, current
 from headway.engine.identity.callables import said, yes_or_no
 from headway.engine.stopping.stops import GRACE_S
 from headway.engine.waiting.until import until
 from headway.errors import CallCancelled, CallExited, NoWinner, UsageError
+from headway.journal.decisions import Winner
 
 T = TypeVar("T")
 
@@ -100,8 +101,9 @@ async def race_loose(awaitables: Sequence[Awaitable[Any]], accept: Callable[[Any
 
     try:
         if frame is not None:
-            index = frame.call._engine.outcomes.recall(frame.call, key)
-            if index is not MISSING:
+            told = frame.call._engine.decisions.recall(frame.call, key, Winner)
+            if told is not None:
+                index = told.place
                 await asyncio.wait([tasks[index]])
                 if _wins_loose(tasks[index], accept):
                     winner = index
@@ -111,7 +113,7 @@ async def race_loose(awaitables: Sequence[Awaitable[Any]], accept: Callable[[Any
             for index, task in enumerate(tasks):
                 if task in done and _wins_loose(task, accept):
                     if frame is not None:
-                        frame.call._engine.outcomes.record_decision(frame.call, key, "race", index)
+                        frame.call._engine.decisions.record_decision(frame.call, key, Winner(index))
                     winner = index
                     return index, task.result()
     finally:
@@ -128,7 +130,7 @@ def _named(join: str, awaitables: Sequence[object]) -> bytes:
     if frame is None:
         return b""
     try:
-        return frame.call._engine.outcomes.name_decision(frame, join, b"coroutines" + len(awaitables).to_bytes(4, "big"))
+        return frame.call._engine.decisions.name_decision(frame, join, b"coroutines" + len(awaitables).to_bytes(4, "big"))
     except BaseException:  # the call is over, and its code that goes on can begin nothing more
         close_coroutines(awaitables)
         raise

@@ -20,6 +20,7 @@ from headway.engine.scopes.accounting import check_item, checked, checked_bounds
 from headway.engine.scopes.bounds import PATIENCE_S, Deadline, Scope
 from headway.engine.stopping.outside import refuse_outside
 from headway.errors import DeadlineExceeded, InputFailed, UsageError
+from headway.journal.decisions import TimeLeft
 from headway.journal.records import Amounts
 from headway.journal.shared.ledger import Account
 from headway.pools.current import worker_call
@@ -324,8 +325,10 @@ def time_left() -> float:
         return deadline.left_s
     engine = frame.call._engine
     # when it was asked, by whichever clock says later; a deadline that never comes leaves the wall clock's word
-    asked: float = engine.outcomes.decide(frame, "time_left", b"", lambda: max(engine.wall(), deadline.at - deadline.left_s))
-    return deadline.at - asked
+    told = engine.decisions.decide(
+        frame, "time_left", TimeLeft, lambda: TimeLeft(max(engine.wall(), deadline.at - deadline.left_s))
+    )
+    return deadline.at - told.asked
 
 
 def until_deadline() -> float:

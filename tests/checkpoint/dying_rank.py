@@ -17,8 +17,8 @@ import torch
 import torch.distributed as dist
 
 import headway as hw
-from headway.checkpoint.helper.failpoints import VARIABLE
 from headway.checkpoint.layout.declared import Layout, Replicated, Split
+from headway.checkpoint.process.failpoints import VARIABLE
 
 PATIENCE_S = 20.0
 

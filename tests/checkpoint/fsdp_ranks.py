@@ -22,9 +22,10 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
 
-from headway.checkpoint.catalog.manifest import Object
+from headway.checkpoint.files.manifest import Object
 from headway.checkpoint.layout.boxes import Box, strides_of
-from headway.checkpoint.state.inventory import Holding, HostMemory, Inventory, Piece
+from headway.checkpoint.layout.pieces import Piece
+from headway.checkpoint.state.inventory import Holding, HostMemory, Inventory
 from headway.checkpoint.state.naming import take
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from headway.checkpoint.ranks import host
+from headway.checkpoint.process.ranks import host
 
 WAIT_S = 60.0
 

@@ -12,7 +12,7 @@ from gpt_layouts import PLANS
 from gpt_run import Run
 
 import headway as hw
-from headway.checkpoint.ranks import Alone
+from headway.checkpoint.process.ranks import Alone
 
 
 def save(layout: str, root: str, step: int, more: int) -> dict[str, Any]:

@@ -16,15 +16,16 @@ from typing import Any
 import numpy as np
 
 from headway.checkpoint.catalog.listing import newest
-from headway.checkpoint.catalog.manifest import Head, Manifest, Object, block_hashes, block_nbytes
-from headway.checkpoint.catalog.stored import read_segment
+from headway.checkpoint.files.file_layout import FileImage, lay_out
+from headway.checkpoint.files.manifest import Head, Manifest, Object, block_hashes, block_nbytes
+from headway.checkpoint.files.stored import read_segment
 from headway.checkpoint.helper.client import Begun, HelperClient
-from headway.checkpoint.helper.messages import CommitPlan, Durable, Failed, Happened, PlannedFragment, WriterPlan, Written
+from headway.checkpoint.helper.messages import CommitPlan, Durable, Failed, Happened, WriterPlan, Written
 from headway.checkpoint.layout.boxes import Box, whole
 from headway.checkpoint.layout.dtypes import code_of, raw_dtype
-from headway.checkpoint.save.file_layout import FileImage, lay_out
-from headway.checkpoint.save.snapshot import Item, Snapshot
-from headway.checkpoint.state.inventory import Holding, HostMemory, Piece
+from headway.checkpoint.layout.pieces import Piece
+from headway.checkpoint.save.snapshot import Copy, Snapshot
+from headway.checkpoint.state.inventory import Holding, HostMemory
 from headway.storage.backend import open_backend
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -42,8 +43,8 @@ def holding_of(name: str, array: Array, *, guarded: bool = True, changes: Any = 
     return Holding(name, object_of(array), (Piece(whole(array.shape), 0, strides),), memory, guarded)
 
 
-def items_of(image: FileImage, holdings: Mapping[str, Holding]) -> list[Item]:
-    return [Item(holdings[e.name], holdings[e.name].pieces[0].narrow(e.box), e.start) for e in image.entries]
+def items_of(image: FileImage, holdings: Mapping[str, Holding]) -> list[Copy]:
+    return [Copy(holdings[e.name], holdings[e.name].pieces[0].narrow(e.box), e.start) for e in image.fragments]
 
 
 class Trainer:
@@ -69,13 +70,12 @@ class Trainer:
         objects = {name: object_of(array) for name, array in arrays.items()}
         mine = boxes if boxes is not None else {name: whole(kept.shape) for name, kept in objects.items()}
         image = lay_out([(name, objects[name], box) for name, box in mine.items()], checkpoint)
-        fragments = tuple(PlannedFragment(e.name, *e.box, e.start, e.nbytes, e.itemsize) for e in image.entries)
         of_commit.setdefault("basis", self.basis)
         of_commit.setdefault("parent", self.basis.id if self.basis else "")
         commit = CommitPlan(writers, objects, {}, time.time(), **of_commit) if writer == writers[0] else None
         return (
             WriterPlan(
-                str(self.root), checkpoint, step, writer, image.nbytes, len(image.header), fragments, commit, self.deadline_s
+                str(self.root), checkpoint, step, writer, image.nbytes, len(image.header), image.fragments, commit, self.deadline_s
             ),
             image,
         )

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from headway.checkpoint.catalog.manifest import Object
+from headway.checkpoint.files.manifest import Object
 from headway.checkpoint.layout.boxes import hole
 from headway.checkpoint.layout.declared import Layout
 from headway.checkpoint.layout.dtypes import raw_dtype

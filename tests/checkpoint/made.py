@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 import xxhash
 
-from headway.checkpoint.catalog.manifest import (
+from headway.checkpoint.files.manifest import (
     Coverage,
     Fragment,
     Json,
@@ -34,7 +34,8 @@ from headway.checkpoint.catalog.manifest import (
 )
 from headway.checkpoint.layout.boxes import Box, whole
 from headway.checkpoint.layout.dtypes import NBYTES, code_of, numpy_dtype, raw_dtype
-from headway.checkpoint.state.inventory import Holding, HostMemory, Inventory, Piece
+from headway.checkpoint.layout.pieces import Piece
+from headway.checkpoint.state.inventory import Holding, HostMemory, Inventory
 from headway.storage.backend import Backend
 from headway.storage.local import LocalBackend
 

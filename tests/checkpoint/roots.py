@@ -7,7 +7,7 @@ from pathlib import Path
 
 import xxhash
 
-from headway.checkpoint.catalog.manifest import (
+from headway.checkpoint.files.manifest import (
     HEAD,
     ROOT_NAME,
     Coverage,
@@ -19,7 +19,7 @@ from headway.checkpoint.catalog.manifest import (
     seal,
     sealed_hash,
 )
-from headway.checkpoint.catalog.stored import read_head
+from headway.checkpoint.files.stored import read_head
 from headway.storage.backend import Backend, DataWriter, Stat
 
 

@@ -17,8 +17,8 @@ from roots import Crash, Dying, commit, data_file, point_head, write_data, write
 from headway.checkpoint.catalog.collect import Report, collect
 from headway.checkpoint.catalog.leases import READERS, Lease, live, opened, pin, pins, reading, saving, unpin
 from headway.checkpoint.catalog.listing import find, flaw, manifests, newest, place_of
-from headway.checkpoint.catalog.manifest import ROOT_NAME, folder_of
 from headway.checkpoint.catalog.retention import Keep
+from headway.checkpoint.files.manifest import ROOT_NAME, folder_of
 from headway.errors import CheckpointDamaged, CheckpointError, NoCheckpoint
 from headway.storage.backend import Backend, open_backend
 

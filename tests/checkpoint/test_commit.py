@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.checkpoint.catalog.manifest import Coverage, Fragment, Object, Segment, SegmentRef, block_nbytes
+from headway.checkpoint.files.coverage import Draft, commit_manifest
+from headway.checkpoint.files.file_layout import lay_out
+from headway.checkpoint.files.manifest import Coverage, Fragment, Object, Segment, SegmentRef, block_nbytes
 from headway.checkpoint.layout.boxes import Box, flat_boxes, whole
 from headway.checkpoint.layout.dtypes import NBYTES
-from headway.checkpoint.save.commit import Draft, commit_manifest
-from headway.checkpoint.save.file_layout import lay_out
 from headway.errors import SaveFailed
 
 OBJECTS = {
@@ -30,7 +30,7 @@ def segment(
 ) -> tuple[SegmentRef, Segment]:
     image = lay_out([(name, objects[name], box) for name, box in boxes], "id")
     fragments = []
-    for entry in image.entries:
+    for entry in image.fragments:
         blocks = -(-entry.nbytes // block_nbytes(entry.box.extent, entry.itemsize))
         fragments.append(Fragment(entry.name, *entry.box, entry.start, "0" * 32 * blocks))
     fields = {"nbytes": image.nbytes, "fragments": tuple(fragments), **changes}

@@ -16,10 +16,10 @@ from made import flip
 from torch_gang import TorchGang
 
 import headway as hw
-from headway.checkpoint.catalog.manifest import Fragment
-from headway.checkpoint.catalog.stored import read_segment
+from headway.checkpoint.files.manifest import Fragment
+from headway.checkpoint.files.stored import read_segment
 from headway.checkpoint.formats.safetensors_files import import_safetensors
-from headway.checkpoint.helper.failpoints import VARIABLE
+from headway.checkpoint.process.failpoints import VARIABLE
 from headway.errors import CheckpointDamaged, NoCheckpoint, SaveFailed
 
 

@@ -26,7 +26,7 @@ import headway as hw
 from headway.checkpoint.catalog.collect import collect
 from headway.checkpoint.catalog.listing import find
 from headway.checkpoint.catalog.retention import Keep
-from headway.checkpoint.catalog.stored import read_segment
+from headway.checkpoint.files.stored import read_segment
 from headway.checkpoint.formats.dcp.planner import HeadwayReader, HeadwayWriter
 from headway.errors import UsageError
 

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made import Array, Made, make, random_array, random_cuts
 
-from headway.checkpoint.catalog.diff import Changed, Diff, Recast, diff
 from headway.checkpoint.layout.boxes import Box
+from headway.checkpoint.load.diff import Changed, Diff, Recast, diff
 from headway.checkpoint.load.lazy import open_checkpoint
 
 

@@ -19,9 +19,10 @@ import xxhash
 from made import ThreadRanks, on_ranks
 from safetensors import safe_open
 
-from headway.checkpoint.catalog import listing as catalog
-from headway.checkpoint.catalog import manifest as data
+from headway.checkpoint.catalog.listing import newest as newest_of
 from headway.checkpoint.checkpoints import Checkpoints
+from headway.checkpoint.files import manifest as data
+from headway.checkpoint.files.stored import read_manifest
 from headway.checkpoint.layout.declared import Layout, Replicated, Split
 from headway.checkpoint.layout.dtypes import NBYTES
 from headway.errors import CheckpointDamaged
@@ -182,7 +183,7 @@ def test_the_newest_is_found_without_head(saved: Path, tmp_path: Path) -> None:
     newest = next(root.glob("steps/*20-*/manifest.json"))
     newest.write_bytes(b"x" + newest.read_bytes())
     assert stranger.newest(root).manifest["step"] == 10
-    assert catalog.newest(LocalBackend(root)).manifest.step == 10
+    assert newest_of(LocalBackend(root)).manifest.step == 10
 
 
 @pytest.mark.parametrize("where", ["manifest.json", "00000.json", "00001.json", "00000.safetensors", "00001.safetensors"])
@@ -212,7 +213,7 @@ def test_a_manifest_of_a_later_format_is_refused_by_us_too(saved: Path, tmp_path
     with pytest.raises(stranger.Refused, match="format"):
         stranger.Checkpoint(root, folder)
     with pytest.raises(CheckpointDamaged, match="its format is 2"):
-        catalog.read_manifest(LocalBackend(root), folder)
+        read_manifest(LocalBackend(root), folder)
 
 
 def test_fields_that_a_reader_does_not_know_are_ignored_by_us(saved: Path, tmp_path: Path) -> None:
@@ -220,7 +221,7 @@ def test_fields_that_a_reader_does_not_know_are_ignored_by_us(saved: Path, tmp_p
     (file,) = root.glob("steps/*20-*/manifest.json")
     line = json.dumps(json.loads(file.read_bytes().partition(b"\n")[0]) | {"colour": "blue"}).encode()
     file.write_bytes(line + b"\n" + xxhash.xxh3_128_hexdigest(line).encode() + b"\n")
-    assert catalog.read_manifest(LocalBackend(root), file.parent.relative_to(root).as_posix()).step == 20
+    assert read_manifest(LocalBackend(root), file.parent.relative_to(root).as_posix()).step == 20
 
 
 def _copied(saved: Path, to: Path) -> Path:

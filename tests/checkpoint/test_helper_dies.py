@@ -17,10 +17,10 @@ import hand_saved
 import pytest
 from hand_saved import PATIENCE_S, Trainer, arrays_of, assert_holds, files_of
 
-from headway.checkpoint.catalog.manifest import Head
+from headway.checkpoint.files.manifest import Head
 from headway.checkpoint.helper import process as helper_process
-from headway.checkpoint.helper.failpoints import HELPER, TRAINER, VARIABLE
 from headway.checkpoint.helper.messages import Durable, Failed
+from headway.checkpoint.process.failpoints import HELPER, TRAINER, VARIABLE
 from headway.errors import SaveFailed
 
 

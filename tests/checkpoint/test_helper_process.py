@@ -19,8 +19,8 @@ from hand_saved import PATIENCE_S, Trainer, arrays_of, assert_holds, files_of, n
 import headway
 from headway.checkpoint.catalog.leases import SAVING, live
 from headway.checkpoint.catalog.listing import manifests, newest
-from headway.checkpoint.catalog.manifest import HEAD, Head, Segment, seal
-from headway.checkpoint.catalog.stored import read_segment
+from headway.checkpoint.files.manifest import HEAD, Head, Segment, seal
+from headway.checkpoint.files.stored import read_segment
 from headway.checkpoint.helper.committing import Lineage
 from headway.checkpoint.helper.messages import Durable, Failed
 from headway.checkpoint.layout.boxes import Box

@@ -16,7 +16,7 @@ import xxhash
 from hand_saved import PATIENCE_S, Trainer, files_of
 from roots import Dying
 
-from headway.checkpoint.catalog.manifest import Phase, Segment, block_hashes, block_nbytes, unseal
+from headway.checkpoint.files.manifest import Phase, Segment, block_hashes, block_nbytes, unseal
 from headway.checkpoint.helper import saving
 from headway.checkpoint.helper.messages import Written
 from headway.checkpoint.helper.saving import Save, write

@@ -12,17 +12,17 @@ import safetensors.numpy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.checkpoint.catalog.manifest import Object
+from headway.checkpoint.files.file_layout import PAGE, FileImage, key_of, lay_out
+from headway.checkpoint.files.manifest import Object
 from headway.checkpoint.layout.boxes import Box, whole
 from headway.checkpoint.layout.dtypes import NBYTES
-from headway.checkpoint.save.file_layout import PAGE, FileImage, key_of, lay_out
 from headway.errors import UsageError
 
 
 def filled(image: FileImage) -> bytes:
     """The file with every entry's bytes set to its number."""
     data = bytearray(image.header + bytes(image.nbytes - len(image.header)))
-    for number, entry in enumerate(image.entries):
+    for number, entry in enumerate(image.fragments):
         data[entry.start : entry.start + entry.nbytes] = bytes([number % 256]) * entry.nbytes
     return bytes(data)
 
@@ -52,7 +52,7 @@ def test_a_file_without_entries_is_one_of_safetensors_too() -> None:
 
 def test_every_entry_holds_its_own_bytes() -> None:
     image = lay_out([part("b", "F32", 4), part("a", "F32", 2), part("c", "F64", 1), part("d", "U8", 3)], "id")
-    assert [entry.name for entry in image.entries] == ["c", "a", "b", "d"]
+    assert [entry.name for entry in image.fragments] == ["c", "a", "b", "d"]
     read = safetensors.numpy.load(filled(image))
     assert [read[name].tobytes()[0] for name in "cabd"] == [0, 1, 2, 3]
 
@@ -87,7 +87,7 @@ def test_any_state_has_a_layout_that_is_aligned_and_without_holes(parts: dict[st
     image = lay_out([part(name, dtype, *shape) for name, (dtype, shape) in parts.items()], "id")
     assert len(image.header) % PAGE == 0
     at = len(image.header)
-    for entry in image.entries:
+    for entry in image.fragments:
         assert entry.start == at
         assert entry.start % entry.itemsize == 0
         at += entry.nbytes
@@ -104,6 +104,6 @@ def test_numpy_reads_values_back_from_where_the_layout_says() -> None:
     values = np.arange(12, dtype=np.float32).reshape(3, 4)
     image = lay_out([part("w", "F32", 3, 4), part("flag", "BOOL")], "id")
     data = bytearray(filled(image))
-    (entry,) = (entry for entry in image.entries if entry.name == "w")
+    (entry,) = (entry for entry in image.fragments if entry.name == "w")
     data[entry.start : entry.start + entry.nbytes] = values.tobytes()
     assert np.array_equal(safetensors.numpy.load(bytes(data))["w"], values)

@@ -27,9 +27,10 @@ from roots import Dying
 
 import headway as hw
 from headway.checkpoint.catalog.collect import collect
-from headway.checkpoint.catalog.manifest import Manifest, Object
 from headway.checkpoint.catalog.retention import Keep
-from headway.checkpoint.catalog.stored import read_segment
+from headway.checkpoint.files.manifest import Manifest, Object
+from headway.checkpoint.files.stored import read_segment
+from headway.checkpoint.files.write import FragmentData
 from headway.checkpoint.formats.dcp.importer import import_dcp
 from headway.checkpoint.formats.dcp.universal import import_universal
 from headway.checkpoint.formats.in_place import Found, take_over
@@ -38,7 +39,6 @@ from headway.checkpoint.formats.pickles.torch_places import gather
 from headway.checkpoint.formats.pickles.torch_zip import StoredTensor, Tree, read_torch_file, read_torch_zip
 from headway.checkpoint.layout.boxes import Box
 from headway.checkpoint.load.lazy import open_checkpoint
-from headway.checkpoint.save.write import Part
 from headway.checkpoint.state.tree import decode
 from headway.errors import CheckpointDamaged, HeadwayError, NoCheckpoint, SaveFailed, UsageError
 from headway.storage.backend import Backend, open_backend
@@ -387,11 +387,11 @@ def test_an_import_that_fails_half_way_leaves_no_data_behind(tmp_path: Path) -> 
     def breaks() -> memoryview:
         raise OSError(5, "the source is gone")
 
-    parts = [Part("w", Object("F32", (2,)), Box((0,), (2,)), breaks)]
+    parts = [FragmentData("w", Object("F32", (2,)), Box((0,), (2,)), breaks)]
     with pytest.raises(OSError, match="the source is gone"):
         take_over(root, Found((), parts, {}, {}), step=1)
     assert [path for path in (tmp_path / "root").rglob("*") if path.is_file()] == []
-    wrong = [Part("w", Object("F32", (2,)), Box((0,), (2,)), np.zeros(3, "float32"))]
+    wrong = [FragmentData("w", Object("F32", (2,)), Box((0,), (2,)), np.zeros(3, "float32"))]
     with pytest.raises(UsageError, match=r"w\[0:2\]: 12 bytes were given, it has 8"):
         take_over(root, Found((), wrong, {}, {}), step=1)
 

@@ -140,7 +140,7 @@ import sys
 sys.modules["torch"] = None
 from headway.storage.local import LocalBackend
 from headway.checkpoint.load.lazy import open_checkpoint
-from headway.checkpoint.catalog.stored import read_manifest, read_segments
+from headway.checkpoint.files.stored import read_manifest, read_segments
 backend = LocalBackend({str(made.root)!r})
 manifest = read_manifest(backend, {made.manifest.folder!r})
 print(open_checkpoint(backend, manifest, read_segments(backend, manifest))["big"][7, 7])

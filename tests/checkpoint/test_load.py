@@ -33,15 +33,16 @@ from made import (
     slices,
 )
 
-from headway.checkpoint.catalog.manifest import Fragment, Object, Phase, block_nbytes
-from headway.checkpoint.catalog.stored import read_manifest, read_segments
+from headway.checkpoint.files.manifest import Fragment, Object, Phase, block_nbytes
+from headway.checkpoint.files.stored import read_manifest, read_segments
 from headway.checkpoint.layout.boxes import Box, whole
 from headway.checkpoint.layout.dtypes import NBYTES, code_of, raw_dtype
+from headway.checkpoint.layout.pieces import Piece
 from headway.checkpoint.load.loader import Loaded, load
 from headway.checkpoint.load.plan import Read
 from headway.checkpoint.load.reading import LocalFiles, each
 from headway.checkpoint.load.verify import verify
-from headway.checkpoint.state.inventory import Holding, HostMemory, Inventory, Piece
+from headway.checkpoint.state.inventory import Holding, HostMemory, Inventory
 from headway.errors import CheckpointDamaged, CheckpointMismatch, NoCheckpoint
 from headway.storage.backend import open_backend
 from headway.storage.local import LocalBackend
@@ -484,7 +485,7 @@ def test_ranks_that_load_different_checkpoints_are_told(made: Made, tmp_path: Pa
 
 
 def test_a_value_that_the_checkpoint_does_not_have_is_named(made: Made) -> None:
-    with pytest.raises(CheckpointMismatch, match="does not have these values of the state: momentum"):
+    with pytest.raises(CheckpointMismatch, match=r"momentum is in the state \(a plain value\), but not in the checkpoint"):
         load(made.backend, made.manifest, made.segments, inventory(blank(made), values={"lr": 1, "momentum": 0.9}))
 
 
@@ -544,7 +545,7 @@ sys.path[:0] = [{tests!r}]
 from made import inventory
 from headway.storage.local import LocalBackend
 from headway.checkpoint.load.loader import load
-from headway.checkpoint.catalog.stored import read_manifest, read_segments
+from headway.checkpoint.files.stored import read_manifest, read_segments
 from test_load import WithoutPaths
 backend = {kind}({root!r})
 manifest = read_manifest(backend, {folder!r})
@@ -579,8 +580,8 @@ sys.path[:0] = [{tests!r}]
 from made import inventory, same
 from headway.storage.local import LocalBackend
 from headway.checkpoint.load.loader import load
-from headway.checkpoint.ranks import TorchRanks
-from headway.checkpoint.catalog.stored import read_manifest, read_segments
+from headway.checkpoint.process.ranks import TorchRanks
+from headway.checkpoint.files.stored import read_manifest, read_segments
 from test_load import WithoutPaths
 dist.init_process_group("gloo", init_method="file://{meet}", rank=int(sys.argv[1]), world_size=2)
 backend = {kind}({root!r})

@@ -16,7 +16,7 @@ from gang import Gang
 import headway as hw
 from headway.checkpoint import boundaries
 from headway.checkpoint.boundaries import Boundaries, Due, noting_sigterm
-from headway.checkpoint.ranks import Alone
+from headway.checkpoint.process.ranks import Alone
 from headway.errors import CheckpointMismatch, Interrupted, UsageError
 
 

@@ -114,7 +114,7 @@ def test_what_does_not_fit_is_refused_and_nothing_gets_memory() -> None:
         with pytest.raises(CheckpointMismatch, match="b is F"):
             checkpoint.load(into)
         assert into["a"].device.type == "meta"
-    with pytest.raises(CheckpointMismatch, match="c is in the state, but not in the checkpoint"):
+    with pytest.raises(CheckpointMismatch, match=r"c is in the state \(.*\), but not in the checkpoint"):
         checkpoint.load({name: torch.empty(2, device="meta") for name in "abc"})
 
 
@@ -156,5 +156,5 @@ def test_a_lazy_module_gets_its_shape_by_being_loaded() -> None:
     assert optimizer.param_groups[0]["params"][0] is fresh[0].weight
     with pytest.raises(UsageError, match=r"tensor m\.0\.weight can't be kept.*of a lazy module that was not called yet"):
         take({"m": lazy(0)})
-    with pytest.raises(CheckpointMismatch, match=r"does not have m\.0\.weight"):
+    with pytest.raises(CheckpointMismatch, match=r"m\.0\.weight is in the state \(an array without a shape yet\), but not in"):
         stored({"n": 1}).load({"n": 2, "m": lazy(0)})

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 import headway as hw
+from headway.checkpoint.load.overlap import overlaps
 from headway.checkpoint.state.naming import take
-from headway.checkpoint.state.overlap import overlaps
 from headway.errors import CheckpointMismatch
 
 

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made import Array, Made, blocks_of, make, random_cuts, slices
 
-from headway.checkpoint.catalog.manifest import Coverage, Fragment, Manifest, Object, Segment
+from headway.checkpoint.files.manifest import Coverage, Fragment, Manifest, Object, Segment
 from headway.checkpoint.layout.boxes import Box, whole
-from headway.checkpoint.load.blocks import Contents, Placed
+from headway.checkpoint.load.blocks import Contents, StoredFragment
 from headway.checkpoint.load.plan import READ_BYTES, LoadPlan, Want, coalesced, plan_load
 from headway.errors import CheckpointDamaged, CheckpointMismatch
 
@@ -44,7 +44,7 @@ def test_the_blocks_that_a_box_touches_are_those_that_hold_one_of_its_elements(
     shape: tuple[int, ...], size: int, rng: random.Random
 ) -> None:
     part = rng.choice(random_cuts(shape, 4, rng))
-    placed = Placed(0, 0, "w", whole(shape), 1, 4096, "", size)
+    placed = StoredFragment(0, 0, "w", whole(shape), 1, 4096, "", size)
     flat = np.arange(math.prod(shape)).reshape(shape)
     expected = sorted(set((flat[slices(part)] // size).reshape(-1).tolist()))
     assert [number for numbers in placed.touched(part) for number in numbers] == expected
@@ -52,7 +52,7 @@ def test_the_blocks_that_a_box_touches_are_those_that_hold_one_of_its_elements(
 
 @given(shapes, st.integers(1, 60))
 def test_the_boxes_of_the_blocks_are_the_fragment_in_its_order(shape: tuple[int, ...], size: int) -> None:
-    placed = Placed(0, 0, "w", whole(shape), 1, 4096, "", size)
+    placed = StoredFragment(0, 0, "w", whole(shape), 1, 4096, "", size)
     flat = np.arange(math.prod(shape)).reshape(shape)
     order: list[int] = []
     for number in range(placed.count):
@@ -67,7 +67,7 @@ def test_a_box_is_a_run_exactly_when_its_elements_follow_each_other(shape: tuple
     part = rng.choice(random_cuts(shape, 4, rng))
     elements = np.arange(math.prod(shape)).reshape(shape)[slices(part)].reshape(-1)
     expected = int(elements[0]) if (np.diff(elements) == 1).all() else None
-    assert Placed(0, 0, "w", whole(shape), 1, 4096, "", 8).run(part) == expected
+    assert StoredFragment(0, 0, "w", whole(shape), 1, 4096, "", 8).run(part) == expected
 
 
 # --- what is read, and by whom ---------------------------------------------------------------------------------------
@@ -121,7 +121,7 @@ def _on_paper(flat: Array, boxes: list[Box], block: int) -> tuple[Manifest, list
     return manifest, segments
 
 
-def _flat_within(placed: Placed, box: Box) -> Array:
+def _flat_within(placed: StoredFragment, box: Box) -> Array:
     """The elements of a box by their number in the fragment's row-major order."""
     inside = box.moved([-at for at in placed.box.offset])
     return np.arange(placed.box.volume).reshape(placed.box.extent)[slices(inside)].reshape(-1)
@@ -170,12 +170,12 @@ def test_all_that_does_not_fit_is_named_at_once(small: Made) -> None:
     assert "checkpoint 6a1f of step 7" in text
     assert "w is F64 [3, 5] in the state and F64 [3, 4] in the checkpoint" in text
     assert "b is F32 [4] in the state and F64 [4] in the checkpoint" in text
-    assert "new is in the state (F64 [2]) and not in the checkpoint" in text
+    assert "new is in the state (F64 [2]), but not in the checkpoint" in text
     assert text.count("\n") == 4
 
 
 def test_a_tensor_that_the_state_does_not_have_is_not_ignored(small: Made) -> None:
-    with pytest.raises(CheckpointMismatch, match=r"b is in the checkpoint \(F64 \[4\]\) and not in the state"):
+    with pytest.raises(CheckpointMismatch, match=r"b is in the checkpoint \(F64 \[4\]\), but not in the state"):
         plan_alone(small, wanted("w", small.arrays["w"]))
 
 

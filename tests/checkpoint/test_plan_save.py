@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.checkpoint.catalog.manifest import Object
+from headway.checkpoint.files.manifest import Object
 from headway.checkpoint.layout.boxes import Box, flat_boxes, whole
 from headway.checkpoint.save.plan import Table, agreed_values, plan_save
 from headway.errors import CheckpointMismatch

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import headway as hw
-from headway.checkpoint.helper.failpoints import HELPER, LOAD, TRAINER, VARIABLE
+from headway.checkpoint.process.failpoints import HELPER, LOAD, TRAINER, VARIABLE
 
 SCRIPT = Path(__file__).with_name("dying_rank.py")
 SIZE = 2

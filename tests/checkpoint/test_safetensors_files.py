@@ -20,8 +20,8 @@ from made import Array, bits, flip, make, random_array, random_cuts, same
 
 import headway as hw
 from headway.checkpoint.catalog.listing import find
-from headway.checkpoint.catalog.manifest import Manifest
-from headway.checkpoint.catalog.stored import read_segment
+from headway.checkpoint.files.manifest import Manifest
+from headway.checkpoint.files.stored import read_segment
 from headway.checkpoint.formats import export as export_module
 from headway.checkpoint.formats.export import Wanted
 from headway.checkpoint.formats.safetensors_files import export_safetensors, import_safetensors

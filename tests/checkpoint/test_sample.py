@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headway.checkpoint.layout.boxes import whole
+from headway.checkpoint.layout.pieces import Piece
 from headway.checkpoint.save.sample import sample, sample_of_copy, spread
-from headway.checkpoint.state.inventory import Piece
 from headway.checkpoint.state.sources import local_of
 from headway.checkpoint.state.torch.tensors import TorchMemory
 

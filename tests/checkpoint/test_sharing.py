@@ -11,13 +11,12 @@ import torch
 from gang import Gang
 
 import headway as hw
-from headway.checkpoint.catalog.diff import diff
-from headway.checkpoint.catalog.manifest import Fragment, Object, Segment
 from headway.checkpoint.catalog.retention import Keep
-from headway.checkpoint.catalog.stored import read_segments
+from headway.checkpoint.files.manifest import Fragment, Object, PlannedFragment, Segment
+from headway.checkpoint.files.stored import read_segments
 from headway.checkpoint.formats.safetensors_files import export_safetensors
-from headway.checkpoint.helper.messages import Still
-from headway.checkpoint.helper.sharing import FILES, Basis, Place, Shelf, lively, places_in, referring
+from headway.checkpoint.helper.sharing import FILES, Basis, SharedFragment, Shelf, lively, places_in, referring
+from headway.checkpoint.load.diff import diff
 from headway.storage.local import LocalBackend
 
 BASE = 300 * 300 * 4
@@ -256,7 +255,7 @@ def test_only_boxes_with_equal_hashes_in_files_of_our_own_are_referred_to(tmp_pa
 def test_only_files_of_which_half_is_still_as_it_was_are_referred_to():
     def found(file, name, nbytes):
         fragment = Fragment(name, (0,), (nbytes,), 2, "1" * 32)
-        return Still(name, Object("U8", (nbytes,)), (0,), (nbytes,), 0, nbytes), Place(
+        return PlannedFragment(name, Object("U8", (nbytes,)), (0,), (nbytes,), 0), SharedFragment(
             fragment, Segment(file, 102, 2, "h", (fragment,))
         )
 
@@ -273,7 +272,7 @@ def test_a_save_refers_to_so_many_files_and_no_more(tmp_path):
     basis = Basis(places_in(segments), LocalBackend(tmp_path))
     found = [basis.find(f"w{number}", (0,), (4,), "1" * 32) for number in range(FILES + 5)]
     assert sum(place is not None for place in found) == FILES
-    still = Still("w0", Object("F32", (4,)), (0,), (4,), 0, 16)
+    still = PlannedFragment("w0", Object("F32", (4,)), (0,), (4,), 0)
     (made,) = referring([(still, place) for place in found[:1]])
     assert (made.file, made.nbytes, made.header_nbytes, made.header_hash, made.fragments) == (
         "steps/0",
@@ -282,4 +281,4 @@ def test_a_save_refers_to_so_many_files_and_no_more(tmp_path):
         "h",
         segments[0].fragments,
     )
-    assert isinstance(found[0], Place)
+    assert isinstance(found[0], SharedFragment)

@@ -16,9 +16,10 @@ from gang import Gang
 
 import headway as hw
 from headway.checkpoint import Layout, Replicated, Split
-from headway.checkpoint.catalog.manifest import Head, Manifest, seal, unseal
 from headway.checkpoint.catalog.retention import Keep
-from headway.checkpoint.layout.selection import Selection, near
+from headway.checkpoint.files.manifest import Head, Manifest, seal, unseal
+from headway.checkpoint.layout.names import near
+from headway.checkpoint.state.selection import Selection
 from headway.errors import CheckpointDamaged, CheckpointMismatch, DeadlineExceeded, LayoutError, UsageError
 
 

@@ -12,11 +12,12 @@ from hand_saved import Array, holding_of, items_of, object_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from headway.checkpoint.files.file_layout import FileImage, lay_out
 from headway.checkpoint.layout.boxes import Box, whole
-from headway.checkpoint.save.file_layout import FileImage, lay_out
+from headway.checkpoint.layout.pieces import Piece
 from headway.checkpoint.save.guard import StepGuard
-from headway.checkpoint.save.snapshot import SLICE_BYTES, Item, Snapshot, slices
-from headway.checkpoint.state.inventory import Holding, HostMemory, Piece
+from headway.checkpoint.save.snapshot import SLICE_BYTES, Copy, Snapshot
+from headway.checkpoint.state.inventory import Holding, HostMemory
 from headway.errors import SaveFailed
 
 
@@ -48,7 +49,7 @@ class Copied:
         )
 
     def array(self, name: str, like: Array) -> Array:
-        (entry,) = (entry for entry in self.image.entries if entry.name == name)
+        (entry,) = (entry for entry in self.image.fragments if entry.name == name)
         return np.frombuffer(self.bytes, like.dtype, like.size, entry.start).reshape(like.shape)
 
 
@@ -144,7 +145,7 @@ def test_the_watermark_never_passes_what_is_not_copied_yet() -> None:
     copied = Copied({"a": first, "b": holding_of("b", last, guarded=False)})
     copied.snapshot.start()
     assert gate.reached.wait(30)
-    assert max(copied.marks, default=0) <= copied.image.entries[0].start
+    assert max(copied.marks, default=0) <= copied.image.fragments[0].start
     gate.permits.release()
     copied.snapshot.wait()
     assert copied.marks[-1] == copied.image.nbytes
@@ -157,7 +158,7 @@ def test_a_large_tensor_moves_the_watermark_while_it_is_copied() -> None:
     copied.snapshot.start()
     gate.permits.release()
     _when(lambda: bool(copied.marks), lambda: None)
-    assert copied.marks == [copied.image.entries[0].start + SLICE_BYTES]
+    assert copied.marks == [copied.image.fragments[0].start + SLICE_BYTES]
     gate.permits.release()
     copied.snapshot.wait()
     assert copied.marks[-1] == copied.image.nbytes
@@ -179,10 +180,10 @@ def test_slices_are_all_of_an_item_in_the_order_of_its_bytes(shape: tuple[int, .
     order = list(range(len(shape)))
     random.shuffle(order)
     array = numbers(*shape).transpose(order)
-    item = Item(
+    item = Copy(
         holding_of("a", np.ascontiguousarray(numbers(*shape)), guarded=True), Piece(whole(array.shape), 0, _strides(array)), 64
     )
-    parts = slices(0, item, most)
+    parts = item.slices(most)
     out = np.zeros(array.size, "u4")
     at = 64
     for part in parts:
@@ -199,7 +200,7 @@ def test_a_tensor_that_is_not_contiguous_is_copied_row_major() -> None:
     held = Holding("w", object_of(array), (Piece(Box((0, 0), (6, 4)), 0, (4, 1)),), HostMemory(array.reshape(-1).view("u4")), True)
     image = lay_out([("w", held.object, Box((1, 1), (4, 2)))], "id")
     into = bytearray(image.nbytes)
-    snapshot = Snapshot([Item(held, held.pieces[0].narrow(image.entries[0].box), 4096)], memoryview(into), print, lambda _: None)
+    snapshot = Snapshot([Copy(held, held.pieces[0].narrow(image.fragments[0].box), 4096)], memoryview(into), print, lambda _: None)
     snapshot.start()
     snapshot.wait()
     assert np.array_equal(np.frombuffer(into, "f4", 8, 4096).reshape(4, 2), array[1:5, 1:3])

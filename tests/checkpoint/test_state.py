@@ -20,8 +20,9 @@ from in_memory import Stored, stored, stored_by
 import headway as hw
 from headway.checkpoint import Streams
 from headway.checkpoint.layout.declared import Layout, Numbered, Replicated, Split, Tied
+from headway.checkpoint.state import fit
 from headway.checkpoint.state.flat import Flat, FlatOptimizer
-from headway.checkpoint.state.naming import claimed, optimizers_in, refuse_unclaimed, take, take_for_load
+from headway.checkpoint.state.naming import claimed, optimizers_in, take, take_for_load
 from headway.checkpoint.state.tree import decode, encode
 from headway.errors import CheckpointMismatch, LayoutError, UsageError
 
@@ -920,7 +921,8 @@ def test_hyperparameters_of_schedules_newer_versions_and_the_program_are_no_othe
 def test_what_the_checkpoint_lacks_is_listed() -> None:
     checkpoint = stored({"a": np.zeros(2), "n": 1})
     with pytest.raises(
-        CheckpointMismatch, match=r"b is in the state, but not in the checkpoint; m is in the state.*Nothing was changed"
+        CheckpointMismatch,
+        match=r"b is in the state \(F64 \[3\]\), but not in the checkpoint\n  m is in .*a plain value.*\nNothing was changed",
     ):
         checkpoint.load({"a": np.zeros(2), "b": np.zeros(3), "n": 0, "m": 0})
     target = {"a": np.ones(2), "b": np.ones(3), "n": 0, "m": 5}
@@ -930,12 +932,13 @@ def test_what_the_checkpoint_lacks_is_listed() -> None:
 
 def test_another_shape_or_type_is_listed() -> None:
     checkpoint = stored({"a": np.zeros(2), "b": np.zeros(3)})
-    with pytest.raises(CheckpointMismatch, match="a is an array in the state, but a plain value in the checkpoint"):
+    with pytest.raises(CheckpointMismatch, match=r"a is an array \(F64 \[\]\) in the state and a plain value in the checkpoint"):
         stored({"a": 3}).load({"a": np.zeros(())})
-    with pytest.raises(CheckpointMismatch, match="a is a plain value in the state, but an array in the checkpoint"):
+    with pytest.raises(CheckpointMismatch, match=r"a is a plain value in the state and an array \(F64 \[2\]\) in the checkpoint"):
         checkpoint.load({"a": None, "b": np.zeros(3)})
     with pytest.raises(
-        CheckpointMismatch, match=r"a is F64 \[3\] in the state, F64 \[2\] there; b is F32 \[3\] in the state, F64 \[3\]"
+        CheckpointMismatch,
+        match=r"a is F64 \[3\] in the state and F64 \[2\] in the checkpoint\n  b is F32 \[3\] in the state and F64 \[3\]",
     ):
         checkpoint.load({"a": np.zeros(3), "b": np.zeros(3, "float32")})
 
@@ -943,9 +946,12 @@ def test_another_shape_or_type_is_listed() -> None:
 def test_what_nobody_wants_is_listed_with_the_names_of_all_ranks() -> None:
     checkpoint = stored({"a": np.zeros(2), "b": np.zeros(3), "n": 1})
     inventory = take_for_load({"a": np.zeros(2)}, checkpoint.objects, checkpoint.values)
-    with pytest.raises(CheckpointMismatch, match="in the checkpoint, but not in the state: b, n"):
-        refuse_unclaimed(checkpoint.objects, checkpoint.values, claimed(inventory))
-    refuse_unclaimed(checkpoint.objects, checkpoint.values, claimed(inventory) | {"b", "n"})
+    kept = fit.Stored(checkpoint.objects, checkpoint.values)
+    assert fit.find_unclaimed(kept, claimed(inventory)) == [
+        "b is in the checkpoint (F64 [3]), but not in the state",
+        "n is in the checkpoint (a plain value), but not in the state",
+    ]
+    assert fit.find_unclaimed(kept, claimed(inventory) | {"b", "n"}) == []
 
 
 def test_a_selection_leaves_the_rest_alone() -> None:

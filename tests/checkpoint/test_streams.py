@@ -276,7 +276,7 @@ def test_a_cursor_with_a_missing_shard_or_another_data_set_is_refused() -> None:
     del checkpoint.values["data.1"]
     with pytest.raises(CheckpointMismatch, match="not those of one deal: 0 of 3, 2 of 3"):
         checkpoint.load({"data": Cursor(10)})
-    with pytest.raises(CheckpointMismatch, match=r"other\.0 is in the state, but not in the checkpoint"):
+    with pytest.raises(CheckpointMismatch, match=r"other\.0 is in the state \(a plain value\), but not in the checkpoint"):
         checkpoint.load({"other": Cursor(10)})
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from made import Made, flip, make, random_array, random_cuts
 
-from headway.checkpoint.catalog.manifest import SegmentRef, seal, sealed_hash
+from headway.checkpoint.files.manifest import SegmentRef, seal, sealed_hash
 from headway.checkpoint.layout.boxes import Box, whole
 from headway.checkpoint.load.verify import Report, verify
 from headway.errors import NoCheckpoint

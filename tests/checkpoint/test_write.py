@@ -11,10 +11,11 @@ import pytest
 import safetensors.numpy
 from hand_saved import files_of, read_back
 
-from headway.checkpoint.catalog.manifest import Object
+from headway.checkpoint.catalog.commit import commit
+from headway.checkpoint.files.coverage import Draft
+from headway.checkpoint.files.manifest import Object
+from headway.checkpoint.files.write import FragmentData, put_segment, write_segment
 from headway.checkpoint.layout.boxes import Box, whole
-from headway.checkpoint.save.commit import Draft
-from headway.checkpoint.save.write import Part, commit, put_segment, write_segment
 from headway.errors import UsageError
 from headway.storage.backend import DataWriter
 from headway.storage.local import LocalBackend
@@ -41,16 +42,16 @@ class Aligned(LocalBackend):
         return sink
 
 
-def part(name: str, data: Any, box: Box | None = None) -> Part:
-    return Part(name, Object("F32", data.shape), box or whole(data.shape), data)
+def part(name: str, data: Any, box: Box | None = None) -> FragmentData:
+    return FragmentData(name, Object("F32", data.shape), box or whole(data.shape), data)
 
 
 def test_arrays_of_any_memory_are_written_row_by_row(tmp_path: Path) -> None:
     base = np.arange(24, dtype="float32").reshape(4, 6)
     arrays = {"plain": base, "turned": base.T, "columns": np.asfortranarray(base), "some": base[::2, ::-3], "one": np.float32(7)}
     parts = [part(name, array) for name, array in arrays.items()]
-    parts.append(Part("raw", Object("F32", (4, 6)), whole((4, 6)), memoryview(base)))
-    parts.append(Part("late", Object("F32", (4, 6)), whole((4, 6)), lambda: base.copy()))
+    parts.append(FragmentData("raw", Object("F32", (4, 6)), whole((4, 6)), memoryview(base)))
+    parts.append(FragmentData("late", Object("F32", (4, 6)), whole((4, 6)), lambda: base.copy()))
     segment = write_segment(LocalBackend(tmp_path), "steps", "00000", parts, "id")
     read = safetensors.numpy.load_file(tmp_path / segment.file)
     for name, array in {**arrays, "raw": base, "late": base}.items():
@@ -77,18 +78,19 @@ def breaks() -> Any:
 
 
 ROW = np.zeros(3, "float32")
+WIDE = Object("F32", (4,))
 
 
 @pytest.mark.parametrize(
     ("wrong", "error", "message"),
     [
-        (lambda: [Part("w", Object("F32", (4,)), whole((4,)), ROW)], UsageError, r"w\[0:4\]: 12 bytes were given, it has 16"),
+        (lambda: [FragmentData("w", WIDE, whole((4,)), ROW)], UsageError, r"w\[0:4\]: 12 bytes were given, it has 16"),
         (lambda: [part("w", ROW), part("w", ROW)], UsageError, "w"),
-        (lambda: [part("w", ROW), Part("x", Object("F32", (3,)), whole((3,)), breaks)], RuntimeError, "the source is gone"),
+        (lambda: [part("w", ROW), FragmentData("x", Object("F32", (3,)), whole((3,)), breaks)], RuntimeError, "the source is gone"),
     ],
 )
 def test_where_the_parts_are_wrong_no_file_is_left(
-    tmp_path: Path, wrong: Callable[[], list[Part]], error: type[Exception], message: str
+    tmp_path: Path, wrong: Callable[[], list[FragmentData]], error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
         write_segment(LocalBackend(tmp_path), "steps", "00000", wrong(), "id")

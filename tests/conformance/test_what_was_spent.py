@@ -11,8 +11,8 @@ from collections import defaultdict
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from headway.journal.codec.codec import encode
-from headway.journal.records import COSTED, NO_PARENT, Attempt, Charge, Decision, Error, Kind, Outcome, Row, RunSpec, Start, Status
+from headway.journal.decisions import BudgetOpened, Decision, Now
+from headway.journal.records import COSTED, NO_PARENT, Attempt, Charge, Error, Kind, Outcome, Row, RunSpec, Start, Status
 from headway.journal.recovery.recovered import encode_body, load
 
 PARENTS = {b"": None, b"A" * 16: b"", b"B" * 16: b"A" * 16, b"C" * 16: b"A" * 16, b"D" * 16: b"C" * 16}  # budget: the one around it
@@ -29,7 +29,7 @@ class Play:
                 Kind.DECISION | COSTED,
                 scope,
                 NO_PARENT,
-                encode_body(Decision("budget", 0.0, encode((parent, {"tokens": 9.0})).head)),
+                encode_body(Decision(BudgetOpened(parent, {"tokens": 9.0}), 0.0)),
             )
             for scope, parent in PARENTS.items()
             if parent is not None
@@ -140,7 +140,7 @@ def test_a_call_that_runs_again_is_counted_at_its_newest_cost(store, lease):
 def test_what_was_answered_and_decided_last_is_what_is_known(store, lease):
     call, decision = b"1" * 16, b"2" * 16
     answers = [encode_body(Outcome("t", "", 0, 1.0, 2.0, value=bytes([number]))) for number in range(3)]
-    told = [encode_body(Decision("now", 0.0, bytes([number]))) for number in range(3)]
+    told = [encode_body(Decision(Now(float(number)), 0.0)) for number in range(3)]
     store.commit(lease, 1, [Row(Kind.OUTCOME, call, NO_PARENT, answers[0]), Row(Kind.DECISION, decision, call, told[0])], 1.0)
     store.commit(lease, 3, [Row(Kind.OUTCOME, call, NO_PARENT, answers[1])], 1.0)
     store.commit(lease, 4, [Row(Kind.DECISION, decision, call, told[2]), Row(Kind.OUTCOME, call, NO_PARENT, answers[2])], 1.0)

@@ -31,7 +31,6 @@ from headway.engine.identity.keys import (
     Signature,
     call_key,
     canonical,
-    decision_key,
     explicit,
     forever_key,
     label,
@@ -39,6 +38,7 @@ from headway.engine.identity.keys import (
     unkeyed,
 )
 from headway.errors import NoCanonicalForm, WrongArguments
+from headway.journal.decisions import decision_key
 
 PARENT = b"p" * 16
 

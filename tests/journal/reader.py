@@ -52,8 +52,8 @@ def step(text: str) -> dict[str, Any]:
     import headway as hw
     from headway.cli.app import app
     from headway.errors import HeadwayError
+    from headway.journal.decisions import decode_decision
     from headway.journal.open import open_to_read
-    from headway.journal.recovery.recovered import decode_decision
 
     what, _, rest = text.partition(" ")
     if what == "cli":
@@ -65,7 +65,9 @@ def step(text: str) -> dict[str, Any]:
         if what == "rows":
             store = open_to_read(rest)
             try:
-                return {"rows": [decode_decision(row.body).what for run in store.runs() for _, row in store.rows(run.uid)]}
+                return {
+                    "rows": [decode_decision(row.body).told.call.decode() for run in store.runs() for _, row in store.rows(run.uid)]
+                }
             finally:
                 store.close()
         if what == "between":

@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headway.errors import RunOwned, StoreDamaged, StoreError, StoreVersion
+from headway.journal.decisions import Decision, Winner
 from headway.journal.owner import this_process
-from headway.journal.records import COSTED, NO_PARENT, Charge, Decision, Kind, Outcome, Row, RunSpec, RunStatus, Start
+from headway.journal.records import COSTED, NO_PARENT, Charge, Kind, Outcome, Row, RunSpec, RunStatus, Start
 from headway.journal.sqlite.store import SqliteStore
 from headway.journal.upkeep.doctor import examine
 from headway.journal.upkeep.findings import Finding, Report
@@ -181,7 +182,7 @@ def test_a_store_of_another_schema_is_not_looked_into(folder):
 
 def small_store(folder: Path) -> tuple[bytes, object]:
     rows = [outcome(number, value=b"%d" % number * 40) for number in range(1, 30)]
-    rows.append(Row(Kind.DECISION, key(99), ROOT, encode(Decision("race", 1.0, b"\x01"))))
+    rows.append(Row(Kind.DECISION, key(99), ROOT, encode(Decision(Winner(1), 1.0))))
     build(folder, rows=rows, runs=3)
     return (folder / "journal.db").read_bytes(), contents(folder)
 

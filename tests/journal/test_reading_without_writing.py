@@ -17,8 +17,9 @@ from reader import do, protect, python
 
 import headway as hw
 from headway.errors import StoreError
+from headway.journal.decisions import Decision, NextCall
 from headway.journal.open import open_existing, open_to_read
-from headway.journal.records import Decision, Kind, Row, RunSpec, RunStatus
+from headway.journal.records import Kind, Row, RunSpec, RunStatus
 from headway.journal.recovery.recovered import encode_body
 from headway.journal.sqlite import schema
 from headway.journal.sqlite.store import SqliteStore
@@ -27,7 +28,7 @@ from headway.journal.upkeep.repair import repair
 
 
 def row(text: str) -> Row:
-    return Row(Kind.DECISION, text.encode().ljust(16), b"\0" * 16, encode_body(Decision(text, 1.0, b"")))
+    return Row(Kind.DECISION, text.encode().ljust(16), b"\0" * 16, encode_body(Decision(NextCall(text.encode()), 1.0)))
 
 
 def names(folder: Path) -> list[str]:

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 import msgspec
 
 from headway.journal.codec.codec import encode
+from headway.journal.decisions import BudgetOpened, DeadlineOpened, Decision
 from headway.journal.records import (
     COSTED,
     NO_PARENT,
     Amounts,
     Attempt,
     Charge,
-    Decision,
     Error,
     Kind,
     Outcome,
@@ -94,11 +94,11 @@ class Journal:
         return self._add(Kind.CHARGE, path, body, costed=True)
 
     def budget(self, path: str, limits: Amounts, *, outer: str = "", at: float = 0.0) -> Journal:
-        value = encode((key_of(outer) if outer else b"", limits)).head
-        return self._add(Kind.DECISION, path, Decision("budget", T0 + at, value), costed=True)
+        opened = BudgetOpened(key_of(outer) if outer else b"", limits)
+        return self._add(Kind.DECISION, path, Decision(opened, T0 + at), costed=True)
 
     def deadline(self, path: str, at: float) -> Journal:
-        return self._add(Kind.DECISION, path, Decision("deadline", T0, encode(T0 + at).head))
+        return self._add(Kind.DECISION, path, Decision(DeadlineOpened(T0 + at), T0))
 
     def _add(self, kind: Kind, path: str, body: msgspec.Struct, *, costed: bool = False) -> Journal:
         self.rows.append(Row(kind | COSTED if costed else kind, key_of(path), parent_of(path), msgspec.msgpack.encode(body)))

@@ -13,8 +13,8 @@ import pytest
 
 import headway as hw
 from headway.engine.identity.spec import TASKS
+from headway.journal.decisions import Remaining, is_told
 from headway.journal.records import Kind
-from headway.journal.recovery.recovered import decode_decision
 
 RAN: list[Any] = []
 SWITCH: dict[str, Any] = {}
@@ -269,7 +269,7 @@ def test_what_a_budget_left_is_recorded_once(go, tmp_path):
 
     def rows() -> int:
         with hw.SqliteStore(tmp_path / "store") as store:
-            return sum(decode_decision(row.body).what == "remaining" for _, row in store.rows(1) if row.kind == Kind.DECISION)
+            return sum(is_told(row.body, Remaining) for _, row in store.rows(1) if row.kind == Kind.DECISION)
 
     for _ in range(2):
         with pytest.raises(RuntimeError):

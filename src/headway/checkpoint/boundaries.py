@@ -26,8 +26,8 @@ from types import FrameType
 
 import msgspec
 
-from headway.checkpoint.collective import together
-from headway.checkpoint.ranks import Ranks
+from headway.checkpoint.process.collective import all_or_none
+from headway.checkpoint.process.ranks import Ranks
 from headway.engine.handle import current
 from headway.engine.stopping.interrupts import give_back, keep_from_forks
 from headway.pools.current import run_is_ending, worker_call
@@ -99,7 +99,7 @@ class Boundaries:
         self._left -= 1
         if self._ranks.size > 1 and self._left > 0 and not at_once:
             return False, False
-        words = [_decode_word(said) for said in together(self._ranks, self._say)]
+        words = [_decode_word(said) for said in all_or_none(self._ranks, self._say)]
         self._looked_at, self._steps = self._clock(), 0
         self._left = words[0].next_look
         return words[0].late, any(word.stop for word in words)

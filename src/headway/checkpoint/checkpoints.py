@@ -33,26 +33,27 @@ from headway.checkpoint.catalog.collect import Report as Collected
 from headway.checkpoint.catalog.collect import collect
 from headway.checkpoint.catalog.leases import SAVING, live, opened, pin, reading, unpin
 from headway.checkpoint.catalog.listing import find, manifests, newest
-from headway.checkpoint.catalog.manifest import Json, Manifest, Segment
 from headway.checkpoint.catalog.metrics import BEST, add_metrics, read_later, with_metrics
 from headway.checkpoint.catalog.retention import Keep
-from headway.checkpoint.catalog.stored import read_manifest, read_segments
-from headway.checkpoint.collective import together
+from headway.checkpoint.files.manifest import Json, Manifest, Segment
+from headway.checkpoint.files.stored import read_manifest, read_segments
 from headway.checkpoint.layout.declared import Layout
-from headway.checkpoint.layout.selection import Chosen, Selection
 from headway.checkpoint.load.lazy import OpenCheckpoint, open_checkpoint
 from headway.checkpoint.load.loader import load
 from headway.checkpoint.load.restored import Restored as Restored
-from headway.checkpoint.load.restored import fit
+from headway.checkpoint.load.restored import find_loadable
 from headway.checkpoint.load.templateless import Arrays, Whole
 from headway.checkpoint.load.verify import Report, verify
-from headway.checkpoint.monitor import Listener, Monitor
-from headway.checkpoint.patience import Patience
-from headway.checkpoint.ranks import Ranks, ranks_here
+from headway.checkpoint.process.collective import all_or_none
+from headway.checkpoint.process.monitor import Listener, Monitor
+from headway.checkpoint.process.patience import Patience
+from headway.checkpoint.process.ranks import Ranks, ranks_here
 from headway.checkpoint.save.saver import DEADLINE_S, Save, Saver
 from headway.checkpoint.state.copies import refuse_copies, refuse_unwritable_arrays
+from headway.checkpoint.state.fit import Stored, find_unclaimed, refuse
 from headway.checkpoint.state.inventory import Inventory
-from headway.checkpoint.state.naming import claimed, refuse_half_a_part, refuse_unclaimed, take_for_load
+from headway.checkpoint.state.naming import claimed, refuse_half_a_part, take_for_load
+from headway.checkpoint.state.selection import Chosen, Selection
 from headway.errors import CheckpointDamaged, CheckpointMismatch, Interrupted, NoCheckpoint, UsageError
 from headway.storage.backend import open_backend
 from headway.storage.roots import refuse_unwritable, root_of
@@ -106,7 +107,7 @@ class Checkpoints:
         root: a folder (`~` is your home), or the URL of an object store such as `s3://bucket/runs/gpt` (needs the `objects` extra).
         layout: how plain tensors are shards of larger ones, where they are (see `Layout`); DTensors say it themselves.
         keep: which checkpoints to keep as new ones are saved (`Keep(last=3, every=1000)`); None: all.
-        ranks: the processes that hold the state together; found through torch.distributed.
+        ranks: the processes that hold the state all_or_none; found through torch.distributed.
         buffers: how many saves may be on their way at once (each needs memory of the size of this rank's part).
         debug: also find changes of the state, during a copy, that nothing tells of. Slow.
         deadline_s: how long a save waits for other ranks before it fails.
@@ -344,7 +345,7 @@ class Checkpoints:
                 refuse_unwritable(self.backend)
             return b""
 
-        together(ranks, probe)
+        all_or_none(ranks, probe)
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Return when no save is on its way any more, durable or failed; or after `timeout_s` seconds, and at the deadline of the
@@ -437,7 +438,7 @@ class Checkpoints:
             notes = self._await_orphans()
             return msgspec.msgpack.encode(_Said(str(step), self._first_not_in(step, passed_over, notes), tuple(notes)))
 
-        said = [_decode_said(each) for each in together(ranks, say)]
+        said = [_decode_said(each) for each in all_or_none(ranks, say)]
         for rank, each in enumerate(said):
             if each.step != said[0].step:
                 raise CheckpointMismatch(
@@ -488,6 +489,7 @@ class Checkpoints:
                         strict=strict,
                         rank=ranks.rank,
                         ranks=ranks.size,
+                        label=manifest.label,
                     )
                 )
                 if fresh:
@@ -496,15 +498,16 @@ class Checkpoints:
                     _Wanted(claimed(inventories[0]), inventories[0].missing, set(inventories[0].declined))
                 )
 
-            wanted = [_decode_wanted(each) for each in together(ranks, prepare)]
+            wanted = [_decode_wanted(each) for each in all_or_none(ranks, prepare)]
             names: set[str] = set().union(*(each.claimed for each in wanted))
             declined: set[str] = set().union(*(each.declined for each in wanted))
             if asked.strict and asked.selection.everything and into is not None:
-                refuse_unclaimed(manifest.objects, manifest.values, names | declined)
+                stored = Stored.of(manifest)
+                refuse(stored, find_unclaimed(stored, names | declined))
                 if layout is not None:
                     layout.check_rules(manifest.objects)
             missing = {name: kind for each in wanted for name, kind in each.missing.items()}
-            met = fit(manifest, names, missing, asked.selection, into)
+            met = find_loadable(manifest, names, missing, asked.selection, into)
             for why in dict.fromkeys(inventories[0].declined.values()):
                 warnings.warn(why, RuntimeWarning, stacklevel=4)
             parts = sorted({name.partition(".")[0] for name in missing}) if fresh else met.untouched

@@ -156,6 +156,24 @@ def show(
 
 @app.command()
 @handled
+def collection(
+    name: Annotated[str, typer.Argument(help="Of which to show the items.  [default: list all collections]")] = "",
+    last: Annotated[int, typer.Option("--last", min=1, help="How many items, the newest.")] = 20,
+    store: Store = ".headway",
+    json: Json = False,
+    traceback: Trace = False,
+) -> None:
+    """List what the runs of a store have built up together, or the items of one collection."""
+    from headway.cli.commands.collections import list_collections, show_collection
+
+    if name:
+        show_collection(store, name, last, as_json=json)
+    else:
+        list_collections(store, as_json=json)
+
+
+@app.command()
+@handled
 def check(
     program: Annotated[str, typer.Argument(metavar="PROGRAM:TASK", help="path/to/file.py:task or package.module:task")],
     args: Annotated[list[str] | None, typer.Argument(help="The task's arguments, as for `run`.")] = None,

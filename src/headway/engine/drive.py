@@ -20,8 +20,7 @@ from typing import Any
 from headway import events
 from headway.engine.claim import Claim
 from headway.engine.engine import Engine
-from headway.engine.handle import CANCELLED, FAILED, MISSING, OK, Frame, Handle
-from headway.engine.identity.keys import decision_key
+from headway.engine.handle import CANCELLED, FAILED, OK, Frame, Handle
 from headway.engine.identity.spec import TaskSpec
 from headway.engine.scopes.accounting import warn_of_units
 from headway.engine.scopes.bounds import UNBOUNDED, Scope
@@ -32,6 +31,7 @@ from headway.engine.stopping.outside import driving
 from headway.engine.world import MACHINE, LogWriter, World
 from headway.errors import DeadlineExceeded, HeadwayError, Interrupted, LeaseLost, RunCancelled, StoreError, StoreFull
 from headway.journal.codec.codec import add_note
+from headway.journal.decisions import BudgetOpened, DeadlineOpened, decision_key
 from headway.journal.log import Journal, Log, Nothing
 from headway.journal.records import Amounts, Lease, RunInfo, RunStatus, Signal
 from headway.journal.recovery.recovered import Known
@@ -169,14 +169,13 @@ class Driver:
     def _root_scope(self, root: Handle[Any]) -> Scope:
         """The bounds of the whole run; those it was started with, where this time names none."""
         plan, engine, frame = self._plan, self._engine, Frame(root, UNBOUNDED)
-        told = engine.outcomes.recall(root, decision_key(root.key, 0, "budget", OF_RUN))
-        limits = plan.budget or (told[1] if told is not MISSING else {})
+        opened = engine.decisions.recall(root, decision_key(root.key, 0, "budget", OF_RUN), BudgetOpened)
+        limits = plan.budget or (opened.limits if opened is not None else {})
         account = engine.scopes.open_budget(frame, limits, OF_RUN) if limits else None
         deadline, key = None, decision_key(root.key, 0, "deadline", OF_RUN)
         if plan.new_deadline and plan.deadline_s is not None:
             engine.known.decisions.pop(key, None)
-        told = engine.outcomes.recall(root, key)
-        if plan.deadline_s is not None or told is not MISSING:
+        if plan.deadline_s is not None or engine.decisions.recall(root, key, DeadlineOpened) is not None:
             deadline = engine.scopes.open_deadline(frame, engine.wall() + (plan.deadline_s or 0.0), OF_RUN)
         root._ordinals = None
         return Scope(account, deadline)

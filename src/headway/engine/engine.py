@@ -20,6 +20,8 @@ from typing import Any
 
 from headway import events
 from headway.engine.admission import Admission
+from headway.engine.collecting import Collecting
+from headway.engine.decisions import Decisions
 from headway.engine.dispatch.batch import Batches
 from headway.engine.dispatch.launch import Launcher
 from headway.engine.handle import (
@@ -99,6 +101,7 @@ class Engine:
         self.ready = world.make_ready(self, resources, max_active)
         self.replay = Replay(self, known, decided or {})
         self.outcomes = Outcomes(self)
+        self.decisions = Decisions(self)
         self.launcher = Launcher(self)
         self.batches = Batches(self)
         self.admission = Admission(self)
@@ -110,6 +113,7 @@ class Engine:
         self.closing = False  # ends are no longer recorded: the run stops here and goes on another time
         self.on_parked: Callable[[], None] | None = None
         self.signals = Signals(self)
+        self.collecting = Collecting(self)
         self.desk: Desk | None = None  # of limits that processes share; none without a store
         self.resumed = bool(known)
         self._placed = known.places.ordinals
@@ -476,10 +480,6 @@ class Engine:
         if self.closing:
             return 0
         return self.journal.append(row, blobs, cache_key)
-
-    def decide(self, frame: Frame, what: str, make: Callable[[], Any], detail: bytes = b"") -> Any:
-        """What the program was told before at this place, or else what `make` says now, recorded."""
-        return self.on_loop(self.outcomes.decide, frame, what, detail, make)
 
     def broken(self, error: BaseException) -> None:
         """The engine itself failed: end the run instead of leaving it to hang."""

@@ -7,24 +7,21 @@ sees the outcome it records.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from headway import events
-from headway.engine.handle import CANCELLED, FAILED, MISSING, OK, WAITING, Frame, Handle
+from headway.engine.handle import CANCELLED, FAILED, MISSING, OK, WAITING, Handle
 from headway.engine.identity.callables import said
 from headway.engine.identity.changed import is_unseen
-from headway.engine.identity.keys import decision_key, sibling_key
 from headway.engine.replay.lookup import epoch_name, inputs_digest
 from headway.engine.retry import BOUNDS
 from headway.errors import CallExited, HeadwayError, NotEncodable, StoreError
-from headway.journal.clocks import left_s
 from headway.journal.codec.codec import Encoded, decode, decode_error, digest, encode, encode_error, keep_error, text_of
 from headway.journal.log import Blob
-from headway.journal.records import COSTED, Attempt, Decision, Error, Kind, Outcome, Place, PlacedOutcome, Row, Start
-from headway.journal.recovery.recovered import Recorded, decode_decision, encode_body
+from headway.journal.records import COSTED, Attempt, Error, Kind, Outcome, Place, PlacedOutcome, Row, Start
+from headway.journal.recovery.recovered import Recorded, encode_body
 
 if TYPE_CHECKING:
     from headway.engine.engine import Engine
@@ -377,61 +374,6 @@ class Outcomes:
         value = decode(head, buffers, pickle=call._spec.pickled)
         x.buffers = None
         return value
-
-    # --- decisions ---------------------------------------------------------------------------------------------------
-
-    def name_decision(self, frame: Frame, what: str, detail: bytes) -> bytes:
-        """The key of the next decision of this kind in this call, or in this one of the coroutines that it joined. Raises
-        HeadwayError in code that its call has left behind."""
-        call = frame.call
-        if frame.over:
-            raise HeadwayError(f"{call.describe()} has ended; the code that still works for it can't go on")
-        # equal calls draw alike, so that they make the same calls; whatever else they are told is each one's own
-        owner = call._share if what == "random" and call._share is not None else call
-        key = decision_key(owner.key, owner._epoch, what, detail + b" in " + frame.branch if frame.branch else detail)
-        if owner._ordinals is None:
-            owner._ordinals = {}
-        ordinal = owner._ordinals.get(key, 0)
-        owner._ordinals[key] = ordinal + 1
-        return sibling_key(key, ordinal)
-
-    def recall(self, call: Handle[Any], key: bytes) -> Any:
-        """What was decided before under this key, or MISSING."""
-        found = self._find_decision(call, key)
-        return MISSING if found is None else decode(found.value)
-
-    def _find_decision(self, call: Handle[Any], key: bytes) -> Decision | None:
-        body = call._memo.get(key) if call._memo is not None else None
-        if body is None:
-            body = self._engine.known.decisions.get(key)
-            if body is not None:
-                self._engine.replay.answered()
-        return None if body is None else decode_decision(body)
-
-    def record_decision(self, call: Handle[Any], key: bytes, what: str, value: Any) -> int:
-        body = encode_body(Decision(what, self._engine.wall(), encode(value, where=what).head))
-        if call._memo is not None:
-            call._memo[key] = body
-        kind = Kind.DECISION | COSTED if what == "budget" else Kind.DECISION
-        return self._engine.append(Row(kind, key, call.key, body))
-
-    def decide(self, frame: Frame, what: str, detail: bytes, make: Callable[[], Any]) -> Any:
-        key = self.name_decision(frame, what, detail)
-        value = self.recall(frame.call, key)
-        if value is MISSING:
-            value = make()
-            self.record_decision(frame.call, key, what, value)
-        return value
-
-    def decide_until(self, frame: Frame, what: str, detail: bytes, wanted: float) -> tuple[float, float]:
-        """A time of the wall clock, as it was when it was first decided, and how many seconds are left of it."""
-        key, now = self.name_decision(frame, what, detail), self._engine.wall()
-        found = self._find_decision(frame.call, key)
-        if found is None:
-            self.record_decision(frame.call, key, what, wanted)
-            return wanted, wanted - now
-        until: float = decode(found.value)
-        return until, left_s(until, until - found.at, now)
 
 
 def _stands(call: Handle[Any], state: int) -> bool:

@@ -15,6 +15,7 @@ import msgspec
 from headway.errors import RunMismatch, StoreDamaged
 from headway.journal.owner import check_takeover, is_alive, lost, misplaced, unknown_run
 from headway.journal.records import ENDED, Lease, Row, RunInfo, RunSpec, RunStatus, Signal
+from headway.journal.shared.items import CollectionInfo, Item, Shelves, too_short
 from headway.journal.shared.limits import Ask, Board, Grant, Want, any_wants, is_changed, share_out
 from headway.journal.store import Buffer, kept
 from headway.storage.blobs import hash_blob
@@ -32,6 +33,7 @@ class MemoryStore:
         self._blobs: dict[bytes, bytes] = {}
         self._signals: list[tuple[int, Signal]] = []
         self._boards: dict[str, Board] = {}  # of shared limits
+        self._shelves = Shelves()
         self._changes = 0
         self._last_uid = 0
         self._last_signal = 0
@@ -233,6 +235,27 @@ class MemoryStore:
 
     def changed(self) -> int:
         return self._changes
+
+    # collections
+
+    def append_items(self, name: str, items: Sequence[Item]) -> list[int]:
+        with self._lock:
+            return self._shelves.append(name, items)
+
+    def count_items(self, name: str) -> int:
+        with self._lock:
+            return len(self._shelves.items.get(name, ()))
+
+    def items(self, name: str, *, after: int = 0, until: int | None = None) -> list[Item]:
+        with self._lock:
+            shelf = self._shelves.items.get(name, [])
+            if until is not None and until > len(shelf):
+                raise too_short(name, len(shelf), until, self.url)
+            return shelf[after:until]
+
+    def collections(self) -> list[CollectionInfo]:
+        with self._lock:
+            return [CollectionInfo(name, len(items)) for name, items in sorted(self._shelves.items.items())]
 
     # limits shared between runs
 

@@ -2,7 +2,7 @@
 
 A run's journal is a list of rows `(seq, kind, key, parent, body)`. `seq` counts from 1 without gaps, in the order in which
 the engine appended; a row never changes. `key` names the call (or the decision) the row is about, `parent` the call that
-made it. The body is one of the structs below, in msgpack.
+made it. The body is one of the structs below, or a `Decision` (`decisions`), in msgpack.
 
     START      a call began an attempt. Written only where its absence would lose something: the call is an effect, or it
                holds a reservation in a budget.
@@ -163,12 +163,6 @@ class PlacedOutcome(Outcome, frozen=True, array_like=True):
     """The outcome of a call that was made in a branch, or after equal calls of branches. Most are not, and do without."""
 
     place: Place | None = None
-
-
-class Decision(msgspec.Struct, frozen=True, array_like=True):
-    what: str  # "race", "order", "now", "sleep", "event", "deadline", "budget", "remaining", "time_left", "waits", "moved", …
-    at: float
-    value: bytes  # the codec's head
 
 
 class Signal(msgspec.Struct, frozen=True, array_like=True):

@@ -1,10 +1,9 @@
 """The store protocol: what the engine needs of a place that remembers. One conformance suite runs against every store.
 
-A store keeps runs, their rows, content-addressed blobs, signals, shared limits and the cross-run cache. All methods are
-plain blocking calls, and nothing calls one on an event loop's thread (`off_loop` sees to that while runs are debugged): the
-journal's writer thread calls `commit` and `put_blob`, everything else is called beside the loop. Methods are safe to call from
-several threads. Time is always an argument (`now`, wall clock seconds), so that a
-simulator owns it.
+A store keeps runs, their rows, content-addressed blobs, signals, collections, shared limits and the cross-run cache. All
+methods are plain blocking calls, and nothing calls one on an event loop's thread (`off_loop` sees to that while runs are
+debugged): the journal's writer thread calls `commit` and `put_blob`, everything else is called beside the loop. Methods are safe
+to call from several threads. Time is always an argument (`now`, wall clock seconds), so that a simulator owns it.
 
 Promises that every store keeps:
 
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Protocol
 
 from headway.journal.records import Lease, Row, RunInfo, RunSpec, RunStatus, Signal
+from headway.journal.shared.items import CollectionInfo, Item
 from headway.journal.shared.limits import Ask, Grant, Want
 
 Buffer = bytes | bytearray | memoryview
@@ -103,6 +103,21 @@ class Store(Protocol):
 
     def changed(self) -> int:
         """A number that differs when another connection may have written since the last call. Cheap enough to ask often."""
+
+    # collections
+    def append_items(self, name: str, items: Sequence[Item]) -> list[int]:
+        """Append those items whose token the collection does not have yet, in one durable transaction that every process sees.
+        Returns the number of each, from 0 and without gaps. The blobs of an item are there already."""
+
+    def count_items(self, name: str) -> int:
+        """How many items a collection has: its newest version. 0 where nobody has appended any."""
+
+    def items(self, name: str, *, after: int = 0, until: int | None = None) -> list[Item]:
+        """The items of a collection from number `after` to the one before `until`, verified. Raises StoreDamaged where one is not
+        what was written or is gone."""
+
+    def collections(self) -> list[CollectionInfo]:
+        """All collections that have items, by name."""
 
     # limits shared between runs
     def share(self, holder: str, asks: Sequence[Ask], wants: Sequence[Want], now: float, ttl_s: float) -> dict[str, Grant]:

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import msgspec
 
 from headway.journal.codec.codec import decode
-from headway.journal.records import COSTED, ENDED, NO_PARENT, Amounts, Attempt, Decision, Error, Kind, Outcome, Row, RunInfo, Start
-from headway.journal.recovery.recovered import decode_attempt, decode_charge, decode_decision, decode_outcome, decode_start
+from headway.journal.decisions import BudgetOpened, DeadlineOpened, Decision, Event, Waits, WaitsOver, decode_decision
+from headway.journal.records import COSTED, ENDED, NO_PARENT, Amounts, Attempt, Error, Kind, Outcome, Row, RunInfo, Start
+from headway.journal.recovery.recovered import decode_attempt, decode_charge, decode_outcome, decode_start
 from headway.journal.shared.ledger import Ledger, add
 from headway.journal.store import Store
 from headway.observe import words
@@ -292,22 +292,19 @@ class _Teller:
 
     def _decision(self, seq: int, row: Row, body: Decision) -> None:
         self.decisions.setdefault(row.parent, []).append(body)
-        if body.what == "waits":
-            wait, name, until, who = decode(body.value, (), lenient=True)
-            self._waits[wait] = seq, Waiting(row.parent, who, name, body.at, until)
-        elif body.what == "waits-over":
-            self._waits.pop(decode(body.value), None)
-        elif body.what == "event":
-            self._waits.pop(row.key, None)
-        if body.what == "budget":
-            outer, limits = decode(body.value, (), lenient=True)
-            self.accounts[row.key] = (outer, row.parent, limits)
-            self.spent.opened(row.key, outer)
-            self.held.opened(row.key, outer)
-        elif body.what == "deadline" and self._deadline_key in (b"", row.key):
-            self._deadline_key = row.key
-            value: Any = decode(body.value, (), lenient=True)
-            self.deadline = float(value) if isinstance(value, int | float) else None
+        match body.told:
+            case Waits(wait, name, until, who):
+                self._waits[wait] = seq, Waiting(row.parent, who, name, body.at, until)
+            case WaitsOver(wait):
+                self._waits.pop(wait, None)
+            case Event():
+                self._waits.pop(row.key, None)
+            case BudgetOpened(outer, limits):
+                self.accounts[row.key] = (outer, row.parent, limits)
+                self.spent.opened(row.key, outer)
+                self.held.opened(row.key, outer)
+            case DeadlineOpened(until) if self._deadline_key in (b"", row.key):
+                self._deadline_key, self.deadline = row.key, until
 
     # --- when all rows are read --------------------------------------------------------------------------------------
 

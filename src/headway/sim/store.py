@@ -16,6 +16,7 @@ from headway.errors import StoreFull
 from headway.journal.memory import MemoryStore
 from headway.journal.off_loop import check_thread
 from headway.journal.records import Lease, Outcome, Row, RunInfo, RunSpec, RunStatus, Signal
+from headway.journal.shared.items import Item
 from headway.journal.shared.limits import Ask, Grant, Want
 from headway.journal.store import Buffer
 from headway.sim.loop import Killed
@@ -91,6 +92,8 @@ class SimStore(MemoryStore):
         lost = set(self._rows[run.uid][rows:])
         copy._cache = {name: row for name, row in self._cache.items() if row not in lost}
         copy._signals = list(self._signals)
+        begun = {row.key for row in self._rows[run.uid][:rows]}
+        copy._shelves = self._shelves.keep(lambda item: item.run != run_id or item.call in begun)
         return copy
 
     @classmethod
@@ -129,6 +132,14 @@ class SimStore(MemoryStore):
     def signals(self, uid: int, *, after: int = 0) -> list[Signal]:
         self._check_thread()
         return super().signals(uid, after=after)
+
+    def items(self, name: str, *, after: int = 0, until: int | None = None) -> list[Item]:
+        self._check_thread()
+        return super().items(name, after=after, until=until)
+
+    def count_items(self, name: str) -> int:
+        self._check_thread()
+        return super().count_items(name)
 
     def acquire(self, run_id: str, owner: str, ttl_s: float, now: float, *, take_over: bool = False) -> Lease:
         self._alive()
@@ -176,6 +187,10 @@ class SimStore(MemoryStore):
             for tell in tuple(self.on_change):
                 tell()
         return grants
+
+    def append_items(self, name: str, items: Sequence[Item]) -> list[int]:
+        self._alive()
+        return super().append_items(name, items)
 
     # --- what others do ----------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ import secrets
 import warnings
 from pathlib import Path, PurePath
 
-from headway.checkpoint.catalog.manifest import HEAD
+from headway.checkpoint.files.manifest import HEAD
 from headway.errors import UsageError
 from headway.storage.backend import Backend
 from headway.storage.local import PARTS

@@ -28,10 +28,10 @@ import msgspec
 
 from headway.checkpoint.catalog.leases import READERS, SAVING, Live, live, pins
 from headway.checkpoint.catalog.listing import Catalog, flaw, manifests, place_of
-from headway.checkpoint.catalog.manifest import ROOT_NAME, STEPS, Segment, unseal
 from headway.checkpoint.catalog.metrics import METRICS, read_later
 from headway.checkpoint.catalog.retention import Keep, kept, misnamed, summary_of
-from headway.checkpoint.catalog.stored import read_head, read_segment
+from headway.checkpoint.files.manifest import ROOT_NAME, STEPS, Segment, unseal
+from headway.checkpoint.files.stored import read_head, read_segment
 from headway.errors import CheckpointDamaged, NoCheckpoint, UsageError
 from headway.journal.clocks import SET_BACK_S
 from headway.storage.backend import Backend, Stat

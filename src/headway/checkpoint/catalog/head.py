@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from headway.checkpoint.catalog.listing import newest
-from headway.checkpoint.catalog.manifest import HEAD, Head, seal, unseal
+from headway.checkpoint.files.manifest import HEAD, Head, seal, unseal
 from headway.errors import CheckpointConflict, CheckpointDamaged, NoCheckpoint
 from headway.storage.backend import Backend
 

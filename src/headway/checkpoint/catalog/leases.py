@@ -24,8 +24,8 @@ from pathlib import Path
 import msgspec
 
 from headway.checkpoint.catalog.listing import Note, find
-from headway.checkpoint.catalog.manifest import Manifest
-from headway.checkpoint.catalog.stored import read_manifest
+from headway.checkpoint.files.manifest import Manifest
+from headway.checkpoint.files.stored import read_manifest
 from headway.errors import CheckpointConflict, CheckpointError, NoCheckpoint, StoreError
 from headway.storage.backend import Backend, Stat
 from headway.storage.files import hold, remove_unheld

@@ -12,9 +12,9 @@ from collections.abc import Callable
 
 import msgspec
 
-from headway.checkpoint.catalog.manifest import ROOT_NAME, STEPS, Manifest
 from headway.checkpoint.catalog.metrics import BEST, best, parse_best, with_metrics
-from headway.checkpoint.catalog.stored import read_head, read_manifest, read_segment
+from headway.checkpoint.files.manifest import ROOT_NAME, STEPS, Manifest
+from headway.checkpoint.files.stored import read_head, read_manifest, read_segment
 from headway.errors import CheckpointDamaged, NoCheckpoint, UsageError
 from headway.storage.backend import Backend
 
@@ -45,7 +45,7 @@ class Newest(msgspec.Struct, frozen=True):
     skipped: tuple[str, ...] = ()
 
 
-class Place(msgspec.Struct, frozen=True, order=True):
+class StepFolder(msgspec.Struct, frozen=True, order=True):
     """What the name of a checkpoint's folder says."""
 
     step: int
@@ -53,15 +53,15 @@ class Place(msgspec.Struct, frozen=True, order=True):
     folder: str
 
 
-def place_of(folder: str) -> Place | None:
+def place_of(folder: str) -> StepFolder | None:
     """Step and id in the name of a folder; None where it is no checkpoint's.
 
     Example:
         >>> place_of("steps/000000000120-6a1f")
-        Place(step=120, id='6a1f', folder='steps/000000000120-6a1f')
+        StepFolder(step=120, id='6a1f', folder='steps/000000000120-6a1f')
     """
     match = _FOLDER.fullmatch(folder)
-    return Place(int(match[1]), match[2], folder) if match else None
+    return StepFolder(int(match[1]), match[2], folder) if match else None
 
 
 def flaw(backend: Backend, manifest: Manifest) -> str:
@@ -80,7 +80,7 @@ def flaw(backend: Backend, manifest: Manifest) -> str:
     return ""
 
 
-def places(backend: Backend) -> list[Place]:
+def places(backend: Backend) -> list[StepFolder]:
     """The folders that have a manifest, by step, whether it verifies or not."""
     names = (file.rpartition("/") for file, _ in backend.files(STEPS))
     found = (place_of(folder) for folder, _, name in names if name == ROOT_NAME)
@@ -166,7 +166,7 @@ def find(backend: Backend, step: int | str, note: Note = lambda why: None) -> Ma
     return max(read, key=lambda each: each.serial)
 
 
-def _meant(known: list[Place], step: int | str) -> list[Place]:
+def _meant(known: list[StepFolder], step: int | str) -> list[StepFolder]:
     """All of a step, or the one of an id."""
     if isinstance(step, int):
         return [place for place in known if place.step == step]
@@ -180,7 +180,7 @@ def _meant(known: list[Place], step: int | str) -> list[Place]:
     return begins
 
 
-def _listing(known: list[Place]) -> str:
+def _listing(known: list[StepFolder]) -> str:
     if not known:
         return "is none at all"
     shown = ", ".join(f"{place.step} ({place.id})" for place in known[-10:])

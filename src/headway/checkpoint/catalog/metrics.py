@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
-from headway.checkpoint.catalog.manifest import Manifest, Measured, seal, unseal
-from headway.checkpoint.layout.selection import near
+from headway.checkpoint.files.manifest import Manifest, Measured, seal, unseal
+from headway.checkpoint.layout.names import near
 from headway.errors import CheckpointDamaged, NoCheckpoint, UsageError
 from headway.storage.backend import Backend
 

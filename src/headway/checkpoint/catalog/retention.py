@@ -13,7 +13,7 @@ from typing import Literal
 
 import msgspec
 
-from headway.checkpoint.catalog.manifest import Manifest
+from headway.checkpoint.files.manifest import Manifest
 from headway.errors import UsageError
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from headway.checkpoint.catalog.manifest import Phase
+from headway.checkpoint.files.manifest import Phase
 from headway.observe.pictures.svg import OTHER, PALETTE, Drawing
 
 WIDTH = 1100

@@ -15,13 +15,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-from headway.checkpoint.catalog.manifest import BLOCK_BYTES, Object
+from headway.checkpoint.files.file_layout import lay_out
+from headway.checkpoint.files.manifest import BLOCK_BYTES, Object
 from headway.checkpoint.layout.boxes import Box, strides_of, whole
 from headway.checkpoint.layout.dtypes import raw_dtype
-from headway.checkpoint.load.blocks import Block, Contents, Placed
+from headway.checkpoint.load.blocks import Block, Contents, StoredFragment
 from headway.checkpoint.load.plan import Read
 from headway.checkpoint.load.reading import Source, check, open_source, read_fully
-from headway.checkpoint.save.file_layout import lay_out
 from headway.errors import CheckpointDamaged
 from headway.storage.backend import Backend
 from headway.storage.files import Temporary, reserve, trouble, write_small
@@ -56,8 +56,8 @@ def write_file(
             reserve(target.fd, image.nbytes, file)  # pages of a file that is mapped must not find the disk full later
             write_small(target, image.header)
             with _Assembly(backend, contents, target.fd) as assembly:
-                for entry in image.entries:
-                    assembly.put(tensors[entry.name], entry.start)
+                for each in image.fragments:
+                    assembly.put(tensors[each.name], each.start)
             target.publish()
         finally:
             target.discard()
@@ -88,7 +88,7 @@ class _Assembly:
         """Put all fragments of an array, which begins at byte `start`, in their places."""
         everything = whole(wanted.object.shape)
         for part, _ in self._contents.meeting(wanted.holder, everything):
-            array = Placed(0, 0, part.name, everything, part.itemsize, start, "", part.block_nbytes)
+            array = StoredFragment(0, 0, part.name, everything, part.itemsize, start, "", part.block_nbytes)
             at, source = array.run(part.box), self._file(part.segment)
             if at is None or source is None:
                 for number in range(part.count):
@@ -99,7 +99,7 @@ class _Assembly:
                     raise CheckpointDamaged(f"{self._contents.describe(part.block(0))}: the file ends before it does. {_NOTHING}")
                 self._prove(part, begin)
 
-    def _prove(self, part: Placed, start: int) -> None:
+    def _prove(self, part: StoredFragment, start: int) -> None:
         """Read a fragment back from the target."""
         for number in range(part.count):
             block = part.block(number)
@@ -107,7 +107,7 @@ class _Assembly:
             read_fully(self._target, start + block.start - part.start, [here])
             check(self._contents, [block], [here], _NOTHING)
 
-    def _put_block(self, part: Placed, number: int, array: Placed) -> None:
+    def _put_block(self, part: StoredFragment, number: int, array: StoredFragment) -> None:
         block = part.block(number)
         here = self._room[: block.nbytes]
         self._source.fetch(_read(block), [here])
@@ -115,7 +115,7 @@ class _Assembly:
         for box, at in part.boxes(number):
             self._scatter(box, here[at * part.itemsize : (at + box.volume) * part.itemsize], array)
 
-    def _scatter(self, box: Box, data: memoryview, array: Placed) -> None:
+    def _scatter(self, box: Box, data: memoryview, array: StoredFragment) -> None:
         """Put the elements of a box in their places: one strided assignment to the file's pages, however short its rows are."""
         import numpy as np
         from numpy.lib.stride_tricks import as_strided

@@ -1,7 +1,8 @@
 """Takes tensors over that lie in files of other programs: hashes are computed, bytes stay where they are.
 
-Every importer (safetensors, torch.distributed.checkpoint, DeepSpeed) finds `Place`s: this box of this object is row-major at this
-byte of this file. What has no such place (a transposed tensor, a Python number that becomes an array) is a `Part` and is written.
+Every importer (safetensors, torch.distributed.checkpoint, DeepSpeed) finds fragments (`ForeignFragment`): this box of this object
+is row-major at this byte of this file. What has no such place (a transposed tensor, a Python number that becomes an array) is a
+`FragmentData` and is written.
 From here on there is no difference between them and a checkpoint that was saved here: blocks have hashes, `commit` proves that the
 boxes cover every object, and a file that is changed or removed later is damage that is named.
 
@@ -21,34 +22,30 @@ from typing import NamedTuple
 
 import xxhash
 
+from headway.checkpoint.catalog.commit import commit
 from headway.checkpoint.catalog.leases import saving
-from headway.checkpoint.catalog.manifest import BLOCK_BYTES, Fragment, Json, Manifest, Object, Segment, block_nbytes, folder_of
-from headway.checkpoint.layout.boxes import Box
-from headway.checkpoint.layout.dtypes import NBYTES
-from headway.checkpoint.save.commit import Draft
-from headway.checkpoint.save.write import Part, commit, put_segment, write_segment
+from headway.checkpoint.files.coverage import Draft
+from headway.checkpoint.files.manifest import BLOCK_BYTES, Json, Manifest, Object, PlannedFragment, Segment, folder_of
+from headway.checkpoint.files.write import FragmentData, put_segment, write_segment
 from headway.errors import CheckpointDamaged, UsageError
 from headway.storage.backend import Backend
 
 WRITER = "import"  # and `import-00000` … for each file of others
 
 
-class Place(NamedTuple):
-    """One box of one object, row-major, from byte `start` of a file."""
+class ForeignFragment(NamedTuple):
+    """A fragment that is in a file of another program."""
 
-    name: str
-    object: Object
-    box: Box
     file: Path
-    start: int
+    fragment: PlannedFragment
 
 
 class Found(NamedTuple):
     """What an importer found. `objects`: what has to be there, whether a place or a part of it was found or not. `headers`: how
     many bytes at the beginning of a file are a safetensors header."""
 
-    places: Sequence[Place]
-    parts: Sequence[Part]
+    places: Sequence[ForeignFragment]
+    parts: Sequence[FragmentData]
     values: dict[str, Json]
     provenance: dict[str, Json]
     objects: Mapping[str, Object] = MappingProxyType({})
@@ -69,11 +66,11 @@ def take_over(backend: Backend, found: Found, step: int, copy: bool = False) -> 
     parts, places = list(found.parts), list(found.places)
     objects = _objects(found)
     if copy or backend.path(folder) is None:
-        parts += [_copied(place) for place in places]
+        parts += [_copied(*place) for place in places]
         places = []
-    by_file: dict[Path, list[Place]] = {}
-    for place in places:
-        by_file.setdefault(place.file, []).append(place)
+    by_file: dict[Path, list[PlannedFragment]] = {}
+    for file, fragment in places:
+        by_file.setdefault(file, []).append(fragment)
     with saving(backend, identity, WRITER):
         segments = [write_segment(backend, folder, WRITER, parts, identity)] if parts else []
         for number, (file, inside) in enumerate(by_file.items()):
@@ -83,53 +80,54 @@ def take_over(backend: Backend, found: Found, step: int, copy: bool = False) -> 
         return commit(backend, draft, refs)
 
 
-def hash_in_place(file: Path, places: Iterable[Place], header_nbytes: int, writer: str) -> Segment:
+def hash_in_place(file: Path, places: Iterable[PlannedFragment], header_nbytes: int, writer: str) -> Segment:
     """A segment that refers to a file that was there before. Reads each byte of the places once."""
     fragments = []
     with file.open("rb", buffering=0) as source:
         header_hash = xxhash.xxh3_128_hexdigest(source.read(header_nbytes))
         room = memoryview(bytearray(BLOCK_BYTES))
         for place in sorted(places, key=lambda each: each.start):
-            hashes = "".join(xxhash.xxh3_128_hexdigest(block) for block in _blocks(source, place, room))
-            fragments.append(Fragment(place.name, place.box.offset, place.box.extent, place.start, hashes))
+            hashes = "".join(xxhash.xxh3_128_hexdigest(block) for block in _blocks(source, file, place, room))
+            fragments.append(place.hashed(hashes))
         nbytes = os.fstat(source.fileno()).st_size
     return Segment(str(file.resolve()), nbytes, header_nbytes, header_hash, tuple(fragments), writer)
 
 
-def _blocks(source: FileIO, place: Place, room: memoryview) -> Iterator[memoryview]:
-    itemsize = NBYTES[place.object.dtype]
-    left, block = place.box.volume * itemsize, block_nbytes(place.box.extent, itemsize)
+def _blocks(source: FileIO, file: Path, place: PlannedFragment, room: memoryview) -> Iterator[memoryview]:
+    left, block = place.nbytes, place.block_nbytes
     source.seek(place.start)
     while left:
         here = room[: min(block, left)]
-        _fill(source, here, place)
+        _fill(source, here, file, place)
         yield here
         left -= len(here)
 
 
-def _fill(source: FileIO, into: memoryview, place: Place) -> None:
+def _fill(source: FileIO, into: memoryview, file: Path, place: PlannedFragment) -> None:
     at = 0
     while at < len(into):
         count = source.readinto(into[at:])
         if not count:
-            raise CheckpointDamaged(f"{place.file}: it ends before {place.name}{place.box} does, so the file is not whole")
+            raise CheckpointDamaged(f"{file}: it ends before {place.name}{place.box} does, so the file is not whole")
         at += count
 
 
-def _copied(place: Place) -> Part:
+def _copied(file: Path, place: PlannedFragment) -> FragmentData:
     def data() -> memoryview:
-        into = memoryview(bytearray(place.box.volume * NBYTES[place.object.dtype]))
-        with place.file.open("rb", buffering=0) as source:
+        into = memoryview(bytearray(place.nbytes))
+        with file.open("rb", buffering=0) as source:
             source.seek(place.start)
-            _fill(source, into, place)
+            _fill(source, into, file, place)
         return into
 
-    return Part(place.name, place.object, place.box, data)
+    return FragmentData(place.name, place.object, place.box, data)
 
 
 def _objects(found: Found) -> dict[str, Object]:
     objects = dict(found.objects)
-    for name, its in [*((place.name, place.object) for place in found.places), *((part.name, part.object) for part in found.parts)]:
+    named: list[tuple[str, Object]] = [(place.name, place.object) for _, place in found.places]
+    named += [(part.name, part.object) for part in found.parts]
+    for name, its in named:
         first = objects.setdefault(name, its)
         if (first.dtype, first.shape) != (its.dtype, its.shape):
             raise UsageError(

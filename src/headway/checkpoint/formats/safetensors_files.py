@@ -19,12 +19,12 @@ from typing import NamedTuple
 
 import msgspec
 
-from headway.checkpoint.catalog.manifest import Manifest, Object
+from headway.checkpoint.files.manifest import Manifest, Object, PlannedFragment
 from headway.checkpoint.formats.export import Wanted, write_file
-from headway.checkpoint.formats.in_place import Found, Place, take_over
+from headway.checkpoint.formats.in_place import ForeignFragment, Found, take_over
 from headway.checkpoint.formats.safetensors_header import Header, read_header
 from headway.checkpoint.layout.boxes import whole
-from headway.checkpoint.layout.selection import listed
+from headway.checkpoint.layout.names import listed
 from headway.checkpoint.load.blocks import Contents
 from headway.errors import CheckpointDamaged, NoCheckpoint, UsageError
 from headway.storage.backend import Backend
@@ -58,7 +58,9 @@ def import_safetensors(backend: Backend, source: Path, *, step: int = 0, prefix:
     """
     headers, chosen = _find(source)
     places = [
-        Place(prefix + name, Object(tensor.dtype, tensor.shape, "param"), whole(tensor.shape), file, tensor.start)
+        ForeignFragment(
+            file, PlannedFragment(prefix + name, Object(tensor.dtype, tensor.shape, "param"), *whole(tensor.shape), tensor.start)
+        )
         for file, header in headers.items()
         for name, tensor in header.tensors.items()
         if chosen is None or chosen.get(name) == file

@@ -10,10 +10,10 @@ import threading
 from collections.abc import Callable
 from typing import NamedTuple
 
-from headway.checkpoint.catalog.manifest import Phase
-from headway.checkpoint.helper.failpoints import reach
+from headway.checkpoint.files.manifest import Phase
 from headway.checkpoint.helper.messages import Abandon, Happened, Progress, Staged, WriterPlan
 from headway.checkpoint.helper.process import HelperProcess
+from headway.checkpoint.process.failpoints import reach
 from headway.errors import SaveFailed
 
 _END_TIMEOUT_S = 30.0

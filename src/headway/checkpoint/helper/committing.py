@@ -11,12 +11,12 @@ from collections.abc import Iterator
 
 from headway.checkpoint.catalog.head import move_head, see_head
 from headway.checkpoint.catalog.leases import Lease
-from headway.checkpoint.catalog.manifest import ROOT_NAME, Head, Manifest, Phase, Segment, SegmentRef, seal, sealed_hash, unseal
-from headway.checkpoint.catalog.stored import read_segment
-from headway.checkpoint.helper.failpoints import reach
+from headway.checkpoint.files.coverage import Draft, commit_manifest
+from headway.checkpoint.files.manifest import ROOT_NAME, Head, Manifest, Phase, Segment, SegmentRef, seal, sealed_hash, unseal
+from headway.checkpoint.files.stored import read_segment
 from headway.checkpoint.helper.messages import CommitPlan, Durable
 from headway.checkpoint.helper.saving import Save
-from headway.checkpoint.save.commit import Draft, commit_manifest
+from headway.checkpoint.process.failpoints import reach
 from headway.errors import NoCheckpoint, SaveFailed
 from headway.storage.backend import Backend
 

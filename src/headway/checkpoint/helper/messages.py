@@ -8,42 +8,10 @@ from __future__ import annotations
 
 import msgspec
 
-from headway.checkpoint.catalog.manifest import Head, Json, Object, Phase
-from headway.checkpoint.layout.boxes import Box
+from headway.checkpoint.files.manifest import Head, Json, Object, Phase, PlannedFragment
 from headway.errors import CheckpointConflict, CheckpointError, NoCheckpoint, SaveFailed, StoreFull
 
 _ERRORS = {each.__name__: each for each in (CheckpointConflict, SaveFailed, StoreFull, NoCheckpoint)}
-
-
-class PlannedFragment(msgspec.Struct, frozen=True, array_like=True):
-    """One box of one object, at byte `start` of the file."""
-
-    name: str
-    offset: tuple[int, ...]
-    extent: tuple[int, ...]
-    start: int
-    nbytes: int
-    itemsize: int
-
-    @property
-    def box(self) -> Box:
-        return Box(self.offset, self.extent)
-
-
-class Still(msgspec.Struct, frozen=True, array_like=True):
-    """A box that is expected to be as it was in the checkpoint before: it is at byte `start` of the buffer, and in the file only
-    if it is not. `object` is what it is a part of."""
-
-    name: str
-    object: Object
-    offset: tuple[int, ...]
-    extent: tuple[int, ...]
-    start: int
-    nbytes: int
-
-    @property
-    def box(self) -> Box:
-        return Box(self.offset, self.extent)
 
 
 class CommitPlan(msgspec.Struct, frozen=True):
@@ -65,7 +33,8 @@ class CommitPlan(msgspec.Struct, frozen=True):
 class WriterPlan(msgspec.Struct, frozen=True):
     """One writer's part of a save. `root` is a backend's URL or an absolute path. Within `deadline_s` of this writer's segment,
     all others must be there (coordinator) or the manifest must be (the others). The file is the first `file_nbytes` of the buffer
-    (all of it, where that is 0), and `still` is in the rest."""
+    (all of it, where that is 0). `still` is in the rest: what is expected to be as it was in the checkpoint before, and is written
+    only if it is not."""
 
     root: str
     id: str
@@ -77,7 +46,7 @@ class WriterPlan(msgspec.Struct, frozen=True):
     commit: CommitPlan | None = None
     deadline_s: float = 600.0
     file_nbytes: int = 0
-    still: tuple[Still, ...] = ()
+    still: tuple[PlannedFragment, ...] = ()
     share: bool = False
 
     @property

@@ -16,12 +16,11 @@ from typing import NamedTuple
 import msgspec
 import xxhash
 
-from headway.checkpoint.catalog.manifest import Fragment, Phase, Segment, SegmentRef, block_hashes, block_nbytes, folder_of, seal
-from headway.checkpoint.helper.failpoints import reach
-from headway.checkpoint.helper.messages import Still, WriterPlan, Written
-from headway.checkpoint.helper.sharing import Basis, Place, lively, referring
-from headway.checkpoint.layout.dtypes import NBYTES
-from headway.checkpoint.save.write import Part, put_segment, write_segment
+from headway.checkpoint.files.manifest import Fragment, Phase, PlannedFragment, Segment, SegmentRef, block_hashes, folder_of, seal
+from headway.checkpoint.files.write import FragmentData, put_segment, write_segment
+from headway.checkpoint.helper.messages import WriterPlan, Written
+from headway.checkpoint.helper.sharing import Basis, SharedFragment, lively, referring
+from headway.checkpoint.process.failpoints import reach
 from headway.errors import HeadwayError, SaveFailed
 from headway.storage.backend import Backend, DataWriter
 
@@ -148,13 +147,13 @@ class _Stilled(NamedTuple):
     """What became of that which was said to be still as it was: where it is, what of it is shared, and the names of what is."""
 
     refs: tuple[SegmentRef, ...]
-    shared: list[Still]
+    shared: list[PlannedFragment]
     unchanged: list[str]
 
 
-def _put_still(save: Save, backend: Backend, basis: Basis, still: list[tuple[Still, str]]) -> _Stilled:
+def _put_still(save: Save, backend: Backend, basis: Basis, still: list[tuple[PlannedFragment, str]]) -> _Stilled:
     """Put down where everything is that was said to be still as it was: in earlier files, or in a new one."""
-    found: list[tuple[Still, Place]] = []
+    found: list[tuple[PlannedFragment, SharedFragment]] = []
     for each, hashes in still:
         place = basis.find(each.name, each.offset, each.extent, hashes)
         if place is not None:
@@ -162,7 +161,7 @@ def _put_still(save: Save, backend: Backend, basis: Basis, still: list[tuple[Sti
     shared = lively(found)
     there = {each.start for each, _ in shared}
     parts = [
-        Part(each.name, each.object, each.box, save.view[each.start : each.start + each.nbytes])
+        FragmentData(each.name, each.object, each.box, save.view[each.start : each.start + each.nbytes])
         for each, _ in still
         if each.start not in there
     ]
@@ -196,27 +195,24 @@ def _feed(save: Save, sink: DataWriter) -> tuple[float, float]:
     return wait_s, write_s
 
 
-def _hash(save: Save) -> tuple[tuple[Fragment, ...], list[tuple[Still, str]], str, Phase, float]:
+def _hash(save: Save) -> tuple[tuple[Fragment, ...], list[tuple[PlannedFragment, str]], str, Phase, float]:
     """The fragments with the hashes of their blocks, what is still with its hashes, the header's hash, when it was done, and the
     seconds spent at it."""
     began, hash_s = time.time(), 0.0
     save.await_bytes(save.plan.header_nbytes)
     header_hash = xxhash.xxh3_128_hexdigest(save.view[: save.plan.header_nbytes])
 
-    def hashed(extent: tuple[int, ...], itemsize: int, begin: int, nbytes: int) -> str:
+    def hashed(fragment: PlannedFragment) -> Fragment:
         nonlocal hash_s
-        block, end = block_nbytes(extent, itemsize), begin + nbytes
+        block, end = fragment.block_nbytes, fragment.start + fragment.nbytes
         hashes = []
-        for at in range(begin, end, block):
+        for at in range(fragment.start, end, block):
             save.await_bytes(min(at + block, end))
             start = time.perf_counter()
             hashes.append(block_hashes(save.view[at : min(at + block, end)], block))
             hash_s += time.perf_counter() - start
-        return "".join(hashes)
+        return fragment.hashed("".join(hashes))
 
-    fragments = []
-    for each in save.plan.fragments:
-        hashes = hashed(each.extent, each.itemsize, each.start, each.nbytes)
-        fragments.append(Fragment(each.name, each.offset, each.extent, each.start, hashes))
-    still = [(each, hashed(each.extent, NBYTES[each.object.dtype], each.start, each.nbytes)) for each in save.plan.still]
-    return tuple(fragments), still, header_hash, Phase("hash", began, time.time() - began, save.plan.nbytes), hash_s
+    fragments = tuple(map(hashed, save.plan.fragments))
+    still = [(each, hashed(each).hashes) for each in save.plan.still]
+    return fragments, still, header_hash, Phase("hash", began, time.time() - began, save.plan.nbytes), hash_s

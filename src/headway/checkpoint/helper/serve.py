@@ -16,9 +16,8 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from headway.checkpoint.catalog.leases import Lease, saving
-from headway.checkpoint.catalog.manifest import ROOT_NAME
+from headway.checkpoint.files.manifest import ROOT_NAME
 from headway.checkpoint.helper.committing import Lineage, conclude
-from headway.checkpoint.helper.failpoints import reach
 from headway.checkpoint.helper.messages import (
     Abandon,
     Begin,
@@ -33,6 +32,7 @@ from headway.checkpoint.helper.messages import (
 )
 from headway.checkpoint.helper.saving import Save, write
 from headway.checkpoint.helper.sharing import Shelf
+from headway.checkpoint.process.failpoints import reach
 from headway.errors import HeadwayError
 from headway.ipc.framing import Wire
 from headway.ipc.shared_buffer import SharedBuffer

@@ -15,9 +15,8 @@ from typing import NamedTuple
 
 from headway.checkpoint.catalog.leases import reading
 from headway.checkpoint.catalog.listing import newest
-from headway.checkpoint.catalog.manifest import Fragment, Segment, folder_of
-from headway.checkpoint.catalog.stored import read_manifest, read_segments
-from headway.checkpoint.helper.messages import Still
+from headway.checkpoint.files.manifest import Fragment, PlannedFragment, Segment, folder_of
+from headway.checkpoint.files.stored import read_manifest, read_segments
 from headway.errors import CheckpointError
 from headway.storage.backend import Backend
 
@@ -26,8 +25,8 @@ FILES = 64  # that one save refers to at most; what lies in others is written ag
 Key = tuple[str, tuple[int, ...], tuple[int, ...]]
 
 
-class Place(NamedTuple):
-    """A box that is on the disk: its fragment, and the segment of the file that it is in."""
+class SharedFragment(NamedTuple):
+    """A fragment that is on the disk already, and the segment of the file that it is in."""
 
     fragment: Fragment
     segment: Segment
@@ -36,12 +35,12 @@ class Place(NamedTuple):
 class Basis:
     """The boxes of one checkpoint, which stays as long as this is in use."""
 
-    def __init__(self, places: dict[Key, Place], backend: Backend) -> None:
+    def __init__(self, places: dict[Key, SharedFragment], backend: Backend) -> None:
         self._places = places
         self._backend = backend
         self._whole: dict[str, bool] = {}
 
-    def find(self, name: str, offset: tuple[int, ...], extent: tuple[int, ...], hashes: str) -> Place | None:
+    def find(self, name: str, offset: tuple[int, ...], extent: tuple[int, ...], hashes: str) -> SharedFragment | None:
         """Where a box with these hashes is; None where it is nowhere, or its file is not whole any more."""
         place = self._places.get((name, offset, extent))
         if place is None or place.fragment.hashes != hashes:
@@ -60,7 +59,7 @@ class Shelf:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._known: dict[str, tuple[str, int, dict[Key, Place]]] = {}  # by root: id, step, boxes
+        self._known: dict[str, tuple[str, int, dict[Key, SharedFragment]]] = {}  # by root: id, step, boxes
 
     def take(self, backend: Backend, held: ExitStack) -> Basis:
         """What may be referred to. `held` keeps it until the referring checkpoint exists. An empty one where there is nothing."""
@@ -92,17 +91,17 @@ class Shelf:
             self._known.pop(root, None)
 
 
-def places_in(segments: Iterable[Segment]) -> dict[Key, Place]:
+def places_in(segments: Iterable[Segment]) -> dict[Key, SharedFragment]:
     """The boxes that segments have, by name and place. Files of other programs are left out: nobody promises that they stay."""
     return {
-        (each.name, each.offset, each.extent): Place(each, segment)
+        (each.name, each.offset, each.extent): SharedFragment(each, segment)
         for segment in segments
         if segment.header_nbytes and not segment.file.startswith("/") and "://" not in segment.file
         for each in segment.fragments
     }
 
 
-def lively(found: Sequence[tuple[Still, Place]]) -> list[tuple[Still, Place]]:
+def lively(found: Sequence[tuple[PlannedFragment, SharedFragment]]) -> list[tuple[PlannedFragment, SharedFragment]]:
     """Those in files of which at least half is still as it was. What a checkpoint shares then costs at most twice its size,
     however its tensors stop changing: a few small ones don't keep a large file."""
     live: dict[str, int] = {}
@@ -115,9 +114,9 @@ def lively(found: Sequence[tuple[Still, Place]]) -> list[tuple[Still, Place]]:
     ]
 
 
-def referring(found: Sequence[tuple[Still, Place]]) -> list[Segment]:
+def referring(found: Sequence[tuple[PlannedFragment, SharedFragment]]) -> list[Segment]:
     """Segments that say where these boxes are: one for each file, without a writer's name yet."""
-    by_file: dict[str, list[Place]] = {}
+    by_file: dict[str, list[SharedFragment]] = {}
     for _, place in found:
         by_file.setdefault(place.segment.file, []).append(place)
     return [

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from headway.checkpoint.layout.rules import Numbered, Pad, Part, Renamed, Replicated, Rule, Split, Tied
-from headway.checkpoint.layout.sharding import Cut, Range, composed, length, taken, trimmed, uncut
+from headway.checkpoint.layout.sharding import DimSharding, Range, compose, from_ranges, full, length, trim
 from headway.errors import LayoutError
 
 
@@ -25,7 +25,7 @@ class Place:
 
     name: str
     shape: tuple[int, ...]
-    cuts: tuple[Cut, ...] | None = None
+    cuts: tuple[DimSharding, ...] | None = None
 
 
 class Seen(NamedTuple):
@@ -138,18 +138,18 @@ class Placer:
                     name = new
         return name, rules
 
-    def _cut(self, name: str, shape: tuple[int, ...], d: int, splits: list[Split], pads: list[Pad]) -> tuple[int, Cut]:
+    def _cut(self, name: str, shape: tuple[int, ...], d: int, splits: list[Split], pads: list[Pad]) -> tuple[int, DimSharding]:
         """The whole size of a dimension, and its cut. The first rule is the outermost, so sizes are found from the last."""
-        size, cut = shape[d], uncut(shape[d])
+        size, cut = shape[d], full(shape[d])
         for rule in reversed(splits):
             if _dimension(rule, name, shape) == d:
                 size, ranges = _ranges(rule, name, size, *self._axes[rule.axis])
-                cut = composed(taken(ranges), cut)
+                cut = compose(from_ranges(ranges), cut)
         for pad in pads:
             if _dimension(pad, name, shape) == d:
                 if pad.size > size:
                     raise LayoutError(f"{name}: {pad} leaves {pad.size} elements of dimension {d}, which has only {size}")
-                size, cut = pad.size, trimmed(cut, pad.size)
+                size, cut = pad.size, trim(cut, pad.size)
         return size, cut
 
 
@@ -164,7 +164,7 @@ def _ranges(rule: Split, name: str, local: int, rank: int, ranks: int) -> tuple[
         begin, end = part.range(rank, ranks)
         ranges.append((base + begin, base + end))
         base += part.size
-    expected = length(taken(ranges))
+    expected = length(from_ranges(ranges))
     if expected != local:
         raise LayoutError(
             f"{name}: {rule} gives rank {rank} of {ranks} on axis {rule.axis!r} {expected} of {base} elements in dimension "

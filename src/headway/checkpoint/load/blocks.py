@@ -1,8 +1,8 @@
 """The stored side of every read: which fragments hold a box of an object, and which blocks of them have to be read for it.
 
 A block is the smallest thing that can be verified, so it is the smallest thing that is read. Loading, lazy reading, verifying and
-comparing all ask the same questions, and ask them here: where is this box (`Contents.meeting`), which blocks does a part of a
-fragment touch (`Placed.touched`), and which boxes are in one block (`Placed.boxes`). Geometry only: no file is opened.
+comparing ask the same questions, and ask them here: where is this box (`Contents.meeting`), which blocks does a part of a fragment
+touch (`StoredFragment.touched`), which boxes are in one block (`StoredFragment.boxes`). Geometry only: no file is opened.
 
 A sealed segment can be trusted not to have changed, not to be right: a fragment outside of its object or of its file, a wrong
 number of hashes, or two fragments that claim the same element are reported as damage before anything is read.
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import NamedTuple
 
-from headway.checkpoint.catalog.manifest import Fragment, Manifest, Object, Segment, block_nbytes
+from headway.checkpoint.files.manifest import Fragment, Manifest, Object, Segment, block_nbytes
 from headway.checkpoint.layout.boxes import Box, flat_boxes, overlap, strides_of, whole
 from headway.checkpoint.layout.dtypes import NBYTES
 from headway.errors import CheckpointDamaged, CheckpointMismatch
@@ -40,7 +40,7 @@ class Block(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class StoredFragment:
     """A fragment, with what follows from its geometry. `segment` and `fragment` are its numbers in the lists."""
 
     segment: int
@@ -114,7 +114,7 @@ def _spans(extent: Sequence[int], part: Box, gap: int) -> list[tuple[int, int]]:
 class _Index:
     """The fragments of one object, searchable by box: sorted along the axis on which they differ most."""
 
-    def __init__(self, parts: list[Placed]) -> None:
+    def __init__(self, parts: list[StoredFragment]) -> None:
         dims = len(parts[0].box.offset) if parts else 0
         self._axis = max(range(dims), key=lambda d: len({part.box.offset[d] for part in parts}), default=-1)
         self.parts = sorted(parts, key=lambda part: part.box.offset[self._axis] if dims else 0)
@@ -122,7 +122,7 @@ class _Index:
             self._begins = [part.box.offset[self._axis] for part in self.parts]
             self._ends = list(accumulate((part.box.end[self._axis] for part in self.parts), max))
 
-    def meeting(self, box: Box) -> Iterator[tuple[Placed, Box]]:
+    def meeting(self, box: Box) -> Iterator[tuple[StoredFragment, Box]]:
         near = self.parts
         if self._axis >= 0 and near:
             low = bisect_right(self._ends, box.offset[self._axis])
@@ -139,13 +139,13 @@ class Contents:
     def __init__(self, manifest: Manifest, segments: Sequence[Segment]) -> None:
         self.manifest = manifest
         self.segments = tuple(segments)
-        self.label = f"checkpoint {manifest.id} of step {manifest.step}"
+        self.label = manifest.label
         self._fragments: dict[str, list[tuple[int, int]]] = {}
         for number, segment in enumerate(self.segments):
             for at, fragment in enumerate(segment.fragments):
                 self._fragments.setdefault(fragment.name, []).append((number, at))
         self._indexes: dict[str, _Index] = {}
-        self._placed: dict[tuple[int, int], Placed] = {}
+        self._placed: dict[tuple[int, int], StoredFragment] = {}
 
     def holder(self, name: str) -> str:
         """The name under which the bytes of an object are stored. Raises CheckpointMismatch where there is no such object."""
@@ -166,11 +166,11 @@ class Contents:
         objects = self.manifest.objects
         return sorted(name for name in self._fragments if name not in objects or objects[name].alias_of)
 
-    def parts(self, name: str) -> list[Placed]:
+    def parts(self, name: str) -> list[StoredFragment]:
         """All fragments with elements of an object that has bytes of its own."""
         return self._index(name).parts
 
-    def meeting(self, name: str, box: Box) -> list[tuple[Placed, Box]]:
+    def meeting(self, name: str, box: Box) -> list[tuple[StoredFragment, Box]]:
         """The fragments that hold a part of `box`, and that part. Raises CheckpointDamaged where some of it is nowhere."""
         met = list(self._index(name).meeting(box))
         if sum(part.volume for _, part in met) != box.volume:
@@ -188,7 +188,7 @@ class Contents:
         name = segment.fragments[block.fragment].name
         return f"tensor {name}: block {block.number} in {segment.file}, bytes {block.start} to {block.end}"
 
-    def placed(self, block: Block) -> Placed:
+    def placed(self, block: Block) -> StoredFragment:
         """The fragment that a block belongs to."""
         return self.place(block.segment, block.fragment)
 
@@ -203,7 +203,7 @@ class Contents:
             self._indexes[name] = index
         return index
 
-    def place(self, number: int, at: int) -> Placed:
+    def place(self, number: int, at: int) -> StoredFragment:
         """Fragment `at` of segment `number`. Raises CheckpointDamaged where that is impossible."""
         known_place = self._placed.get((number, at))
         if known_place is not None:
@@ -213,7 +213,7 @@ class Contents:
         known = self.manifest.objects[fragment.name]
         itemsize = NBYTES[known.dtype]
         block = block_nbytes(fragment.extent, itemsize)
-        placed = Placed(number, at, fragment.name, fragment.box, itemsize, fragment.start, fragment.hashes, block)
+        placed = StoredFragment(number, at, fragment.name, fragment.box, itemsize, fragment.start, fragment.hashes, block)
         wrong = _impossible(segment, fragment, known, placed)
         if wrong:
             raise CheckpointDamaged(f"{self.label}: tensor {fragment.name}: fragment {at} of {segment.file} {wrong}")
@@ -221,7 +221,7 @@ class Contents:
         return placed
 
 
-def _impossible(segment: Segment, fragment: Fragment, known: Object, placed: Placed) -> str:
+def _impossible(segment: Segment, fragment: Fragment, known: Object, placed: StoredFragment) -> str:
     """What is wrong with a fragment's geometry, "" if nothing."""
     if len(fragment.offset) != len(known.shape) or len(fragment.extent) != len(known.shape):
         return f"has {len(fragment.extent)} dimensions, the tensor {len(known.shape)}"

@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from headway.checkpoint.catalog.manifest import Json, Manifest, Segment
+from headway.checkpoint.files.manifest import Json, Manifest, Segment
 from headway.checkpoint.layout.boxes import Box
 from headway.checkpoint.layout.dtypes import NBYTES, as_tensor, numpy_dtype, raw_dtype
-from headway.checkpoint.layout.selection import listed
-from headway.checkpoint.load.blocks import Block, Contents, Placed
+from headway.checkpoint.layout.names import listed
+from headway.checkpoint.load.blocks import Block, Contents, StoredFragment
 from headway.checkpoint.load.plan import Read
 from headway.checkpoint.load.reading import check, open_source
 from headway.errors import UsageError
@@ -180,7 +180,7 @@ class LazyArray:
         picks = [range(begin, begin + size) for begin, size in zip(box.offset, box.extent, strict=True)]
         return self._read(picks)
 
-    def parts(self) -> list[Placed]:
+    def parts(self) -> list[StoredFragment]:
         """The fragments that hold it."""
         return self._contents.parts(self._holder)
 
@@ -198,7 +198,7 @@ class LazyArray:
                         self._take(part, number, rising, into)
         return values
 
-    def _take(self, part: Placed, number: int, picks: Sequence[range], into: Array) -> None:
+    def _take(self, part: StoredFragment, number: int, picks: Sequence[range], into: Array) -> None:
         """Copy what is picked from one block, which is read if anything is."""
         for box, at in part.boxes(number):
             cuts = [_cut(pick, begin, end) for pick, begin, end in zip(picks, box.offset, box.end, strict=True)]

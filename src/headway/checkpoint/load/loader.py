@@ -23,18 +23,19 @@ from pathlib import Path
 
 import msgspec
 
-from headway.checkpoint.catalog.diff import compare
-from headway.checkpoint.catalog.manifest import Manifest, Phase, Segment
-from headway.checkpoint.collective import together
-from headway.checkpoint.helper.failpoints import reach
+from headway.checkpoint.files.manifest import Manifest, Phase, Segment
 from headway.checkpoint.load.blocks import Contents
+from headway.checkpoint.load.diff import compare
 from headway.checkpoint.load.lazy import OpenCheckpoint
-from headway.checkpoint.load.plan import READ_BYTES, SHOWN, RankPlan, Read, Select, Want, plan_load, wants_of
+from headway.checkpoint.load.overlap import agree, overlaps
+from headway.checkpoint.load.plan import READ_BYTES, RankPlan, Read, Select, Want, plan_load, wants_of
 from headway.checkpoint.load.reading import Ranges, Spool, Spooled, check, each, in_a_row, open_source, split
 from headway.checkpoint.load.scatter import Scatter
-from headway.checkpoint.ranks import Alone, Ranks
+from headway.checkpoint.process.collective import all_or_none
+from headway.checkpoint.process.failpoints import reach
+from headway.checkpoint.process.ranks import Alone, Ranks
+from headway.checkpoint.state.fit import Stored, find_misfits, refuse
 from headway.checkpoint.state.inventory import Inventory
-from headway.checkpoint.state.overlap import agree, overlaps
 from headway.errors import CheckpointMismatch
 from headway.storage.backend import Backend
 
@@ -84,7 +85,7 @@ def load(
     """Fill what the inventory holds from a checkpoint, then give it the plain values. All ranks must call it.
 
     Args:
-        ranks: the processes that load together; None: this one alone.
+        ranks: the processes that load all_or_none; None: this one alone.
         memory_bytes: how much memory above the state it may use.
         select: which names to load, of the state and of the checkpoint; the rest is left as it is.
         strict: False: what the checkpoint has and no rank wants is left where it is, instead of being an error.
@@ -108,7 +109,7 @@ def load(
 
 
 class _Job:
-    """One load on one rank. What can fail is done in `together`, so that no rank is left waiting."""
+    """One load on one rank. What can fail is done in `all_or_none`, so that no rank is left waiting."""
 
     def __init__(
         self,
@@ -143,7 +144,7 @@ class _Job:
     def plan(self) -> RankPlan:
         """Agree on who reads what. Every rank plans its own host."""
         hosts = self._ranks.hosts()
-        hellos = [_decode_hello(each) for each in together(self._ranks, self._hello)]
+        hellos = [_decode_hello(each) for each in all_or_none(self._ranks, self._hello)]
         if any(hello.spool for hello in hellos):
             hosts = self._reachable(hosts, hellos)
         mine = self._ranks.rank
@@ -159,7 +160,7 @@ class _Job:
                 self._spool.allocate(plans[mine].verify_nbytes)
             return b""
 
-        together(self._ranks, plan)
+        all_or_none(self._ranks, plan)
         self._shares = [(Path(hellos[rank].spool), plans[rank].verify) for rank in mates]
         return plans[mine]
 
@@ -188,7 +189,7 @@ class _Job:
             reach("load:half-verified")  # the other ranks' halves are not known of yet
             return b""
 
-        together(self._ranks, act)
+        all_or_none(self._ranks, act)
         reach("load:verified")
 
     def fill(self, plan: RankPlan) -> None:
@@ -211,7 +212,7 @@ class _Job:
             reach("load:filled")
             return b""
 
-        together(self._ranks, act)
+        all_or_none(self._ranks, act)
 
     def close(self) -> None:
         self._source.close()
@@ -233,7 +234,7 @@ class _Job:
             paths = [hello.spool for host, hello in zip(hosts, hellos, strict=True) if host == mine]
             return b"1" if all(os.access(path, os.R_OK) for path in paths) else b"0"
 
-        shared = all(said == b"1" for said in together(self._ranks, look))
+        shared = all(said == b"1" for said in all_or_none(self._ranks, look))
         return [host if shared else f"{host} #{rank}" for rank, host in enumerate(hosts)]
 
     def _check(self, hellos: Sequence[_Hello]) -> None:
@@ -242,12 +243,8 @@ class _Job:
         ids = sorted({hello.checkpoint for hello in hellos})
         if len(ids) > 1:
             raise CheckpointMismatch(f"the ranks load different checkpoints: {', '.join(ids)}. Give all of them the same step")
-        missing = sorted(name for name in self._inventory.values if self._select(name) and name not in manifest.values)
-        if missing:
-            raise CheckpointMismatch(
-                f"{self._contents.label} does not have these values of the state: {', '.join(missing[:SHOWN])}"
-                f"{f' and {len(missing) - SHOWN} more' if len(missing) > SHOWN else ''}. Nothing was changed"
-            )
+        stored = Stored.of(manifest)
+        refuse(stored, find_misfits(stored, (), filter(self._select, self._inventory.values)))
 
     def _compare_ties(self, plan: RankPlan) -> None:
         """A tie of the state must not hide that the checkpoint has two different arrays, of which one would be dropped."""

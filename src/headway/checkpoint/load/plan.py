@@ -18,15 +18,15 @@ from typing import NamedTuple
 
 import msgspec
 
+from headway.checkpoint.files.manifest import Object
 from headway.checkpoint.layout.boxes import Box
-from headway.checkpoint.load.blocks import Block, Contents, Placed
+from headway.checkpoint.load.blocks import Block, Contents, StoredFragment
+from headway.checkpoint.state.fit import Stored, find_misfits, find_unclaimed, refuse
 from headway.checkpoint.state.inventory import Inventory
-from headway.errors import CheckpointMismatch
 
 READ_BYTES = 4 << 20  # adjacent blocks are read together up to this: one block, or many small ones
 READ_BLOCKS = 1024  # and never more than one `preadv` takes
 COPY_BYTES_PER_S = 5e9  # for predictions: from the page cache to the caller's memory, with a hash on the way
-SHOWN = 10
 
 Select = Callable[[str], bool]
 
@@ -150,7 +150,7 @@ def plan_load(
     Raises CheckpointMismatch where state and checkpoint don't fit, naming every tensor (up to ten), and CheckpointDamaged where
     the checkpoint does not hold all of what is wanted.
     """
-    _check(contents, wants, (select or _all) if strict else _none, elsewhere)
+    _refuse_misfits(contents, wants, select, elsewhere, strict)
     needed: dict[int, set[Block]] = {}
     fills: dict[int, dict[tuple[int, int], tuple[Fill, ...]]] = {}
     for rank in sorted(wants):
@@ -235,48 +235,16 @@ def _nbytes(contents: Contents, fills: Mapping[tuple[int, int], tuple[Fill, ...]
 # --- what must fit ---------------------------------------------------------------------------------------------------
 
 
-def _all(name: str) -> bool:
-    return True
-
-
-def _none(name: str) -> bool:
-    return False
-
-
-def _check(contents: Contents, wants: Mapping[int, Sequence[Want]], required: Select, elsewhere: Collection[str]) -> None:
-    objects = contents.manifest.objects
-    wrong: dict[str, None] = {}  # in order, once each
-    wanted = {holder for name in elsewhere if name in objects for holder in (name, contents.holder(name))}
-    for rank in sorted(wants):
-        for want in wants[rank]:
-            problem = _misfit(contents, want)
-            if problem:
-                wrong[problem] = None
-            if want.name in objects:
-                wanted |= {want.name, contents.holder(want.name)}
-    for name in sorted(objects):
-        if required(name) and name not in wanted and contents.holder(name) not in wanted:
-            wrong[f"{name} is in the checkpoint ({_kind(objects[name].dtype, objects[name].shape)}) and not in the state"] = None
-    if wrong:
-        more = f"\n  and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
-        raise CheckpointMismatch(
-            f"{contents.label} does not fit the state:\n  " + "\n  ".join(list(wrong)[:SHOWN]) + more + "\n"
-            "Nothing was changed. To load only what fits, select it by name"
-        )
-
-
-def _misfit(contents: Contents, want: Want) -> str:
-    """Why a want can't be met, "" if it can."""
-    known = contents.manifest.objects.get(want.name)
-    if known is None and want.tied_to:
-        return ""  # it gets what the other one gets
-    if known is None:
-        return f"{want.name} is in the state ({_kind(want.dtype, want.shape)}) and not in the checkpoint"
-    if (known.dtype, known.shape) != (want.dtype, want.shape):
-        return (
-            f"{want.name} is {_kind(want.dtype, want.shape)} in the state and {_kind(known.dtype, known.shape)} in the checkpoint"
-        )
-    return ""
+def _refuse_misfits(
+    contents: Contents, wants: Mapping[int, Sequence[Want]], required: Select | None, elsewhere: Collection[str], strict: bool
+) -> None:
+    stored = Stored.of(contents.manifest)
+    arrays = [(want.name, Object(want.dtype, want.shape, alias_of=want.tied_to)) for rank in sorted(wants) for want in wants[rank]]
+    wrong = find_misfits(stored, arrays)
+    if strict:
+        claimed = {*elsewhere, *(name for name, _ in arrays), *contents.manifest.values}
+        wrong += find_unclaimed(stored, claimed, required)
+    refuse(stored, wrong)
 
 
 def _doubtful_ties(contents: Contents, wants: Sequence[Want]) -> tuple[tuple[str, str], ...]:
@@ -291,12 +259,8 @@ def _doubtful_ties(contents: Contents, wants: Sequence[Want]) -> tuple[tuple[str
     return tuple(ties)
 
 
-def _hashes(parts: Sequence[Placed]) -> set[tuple[Box, str]]:
+def _hashes(parts: Sequence[StoredFragment]) -> set[tuple[Box, str]]:
     return {(part.box, part.hashes) for part in parts}
-
-
-def _kind(dtype: str, shape: Sequence[int]) -> str:
-    return f"{dtype} {list(shape)}"
 
 
 def _size(nbytes: int) -> str:

@@ -7,8 +7,9 @@ from typing import Any
 
 import msgspec
 
-from headway.checkpoint.catalog.manifest import Manifest
-from headway.checkpoint.layout.selection import Selection, listed
+from headway.checkpoint.files.manifest import Manifest
+from headway.checkpoint.layout.names import listed
+from headway.checkpoint.state.selection import Selection
 from headway.errors import CheckpointMismatch
 
 _SHOWN = 3
@@ -48,8 +49,8 @@ def _counted(names: Sequence[str], what: str) -> str:
     return f"{len(names):,} {what}{shown}"
 
 
-class Fit(msgspec.Struct, frozen=True):
-    """How a state, of all ranks together, and a checkpoint meet."""
+class Loadable(msgspec.Struct, frozen=True):
+    """What a state, of all ranks together, gets of a checkpoint."""
 
     loaded: tuple[str, ...]
     left: tuple[str, ...]
@@ -62,8 +63,10 @@ class Fit(msgspec.Struct, frozen=True):
         return tuple(sorted({_first(name) for name in self.missing} - touched))
 
 
-def fit(manifest: Manifest, claimed: Collection[str], missing: Mapping[str, str], selection: Selection, state: Any) -> Fit:
-    """How they meet. Raises CheckpointMismatch where they don't: a choice that fits no name, or nothing that both have."""
+def find_loadable(
+    manifest: Manifest, claimed: Collection[str], missing: Mapping[str, str], selection: Selection, state: Any
+) -> Loadable:
+    """What it gets. Raises CheckpointMismatch where they don't: a choice that fits no name, or nothing that both have."""
     objects, names = manifest.objects, {**manifest.objects, **manifest.values}
     where = f"step {manifest.step} ({manifest.id})"
     if names and (wrong := selection.unused(names)):
@@ -75,7 +78,7 @@ def fit(manifest: Manifest, claimed: Collection[str], missing: Mapping[str, str]
             f"{where} has nothing that would be loaded into this state: it has {listed(names)}.{keys} Nothing was changed"
         )
     left = (name for name in names if name not in claimed and (name not in objects or objects[name].alias_of not in claimed))
-    return Fit(loaded, tuple(left), dict(missing))
+    return Loadable(loaded, tuple(left), dict(missing))
 
 
 def _first(name: str) -> str:

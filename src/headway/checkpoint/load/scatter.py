@@ -14,15 +14,16 @@ import numpy as np
 
 from headway.checkpoint.layout.boxes import Box
 from headway.checkpoint.layout.dtypes import raw_dtype
+from headway.checkpoint.layout.pieces import Piece
 from headway.checkpoint.load.blocks import Block, Contents
 from headway.checkpoint.load.plan import Fill, Read
-from headway.checkpoint.state.inventory import Holding, Memory, Piece
+from headway.checkpoint.state.inventory import Holding, Memory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class _Place(NamedTuple):
+class _Target(NamedTuple):
     """Where a fill goes. `flat`: its memory, where the fill is contiguous there and in its fragment, of which it begins at byte
     `begin`."""
 
@@ -40,7 +41,7 @@ class Scatter:
         self._contents = contents
         self._holdings = holdings
         self._fills = fills
-        self._places: dict[tuple[int, int], tuple[_Place, ...]] = {}
+        self._places: dict[tuple[int, int], tuple[_Target, ...]] = {}
 
     def targets(self, read: Read, scratch: memoryview) -> list[memoryview]:
         """What to read each block into: its destination, or the part of `scratch` that follows the one before."""
@@ -59,14 +60,14 @@ class Scatter:
                 if direct is None or place is not direct[0]:
                     self._copy(block, target, place)
 
-    def _direct(self, block: Block) -> tuple[_Place, memoryview] | None:
+    def _direct(self, block: Block) -> tuple[_Target, memoryview] | None:
         at = block.number * self._contents.placed(block).block_nbytes
         for place in self._of(block):
             if place.flat is not None and place.begin <= at and at + block.nbytes <= place.begin + len(place.flat):
                 return place, place.flat[at - place.begin : at - place.begin + block.nbytes]
         return None
 
-    def _copy(self, block: Block, data: memoryview, place: _Place) -> None:
+    def _copy(self, block: Block, data: memoryview, place: _Target) -> None:
         placed = self._contents.placed(block)
         raw = np.frombuffer(data, raw_dtype(self._contents.manifest.objects[placed.name].dtype))
         for box, at in placed.boxes(block.number):
@@ -85,19 +86,19 @@ class Scatter:
             else:
                 view[...] = values
 
-    def _of(self, block: Block) -> tuple[_Place, ...]:
+    def _of(self, block: Block) -> tuple[_Target, ...]:
         where = (block.segment, block.fragment)
         places = self._places.get(where)
         if places is None:
             places = self._places[where] = tuple(self._place(block, fill) for fill in self._fills[where])
         return places
 
-    def _place(self, block: Block, fill: Fill) -> _Place:
+    def _place(self, block: Block, fill: Fill) -> _Target:
         placed = self._contents.placed(block)
         holding = self._holdings[fill.want]
         piece = holding.pieces[fill.piece].narrow(fill.box)
         begin = placed.run(fill.box)
         view = holding.memory.view(piece) if begin is not None else None
         if begin is None or view is None or not view.flags.c_contiguous:
-            return _Place(fill.box, piece, holding.memory, None, 0)
-        return _Place(fill.box, piece, holding.memory, view.reshape(-1).view("u1").data, begin * placed.itemsize)
+            return _Target(fill.box, piece, holding.memory, None, 0)
+        return _Target(fill.box, piece, holding.memory, view.reshape(-1).view("u1").data, begin * placed.itemsize)

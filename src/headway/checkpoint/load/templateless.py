@@ -11,11 +11,12 @@ import sys
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from headway.checkpoint.catalog.manifest import Manifest
+from headway.checkpoint.files.manifest import Manifest
 from headway.checkpoint.layout.placing import Place, Placer
-from headway.checkpoint.layout.selection import Select
+from headway.checkpoint.state.fit import Stored
 from headway.checkpoint.state.inventory import Inventory
-from headway.checkpoint.state.inventory_builder import Saved, Taking, fresh
+from headway.checkpoint.state.inventory_builder import Taking, fresh
+from headway.checkpoint.state.selection import Select
 from headway.checkpoint.state.sources import local_of
 from headway.checkpoint.state.tree import decode, references
 from headway.errors import UsageError
@@ -40,7 +41,7 @@ class Whole:
         inside = {name: mark for value in self._values.values() for mark, name in references(value)}
         self._names = [name for name in manifest.objects if selection(name) and name not in inside]
         self._rooms: dict[str, Any] = {}
-        taking = Taking(Placer(), Saved(manifest.objects, manifest.values))
+        taking = Taking(Placer(), Stored.of(manifest))
         all_names = dict.fromkeys((*self._names, *inside))
         for name in all_names:
             self._room(taking, name, as_tensor=inside.get(name, "$tensor" if self._torch else "$array") == "$tensor")

@@ -17,9 +17,9 @@ from typing import Literal, NamedTuple
 import msgspec
 import xxhash
 
-from headway.checkpoint.catalog.manifest import ROOT_NAME, Manifest, Segment, seal
 from headway.checkpoint.catalog.metrics import METRICS, with_metrics
-from headway.checkpoint.catalog.stored import read_manifest, read_segment
+from headway.checkpoint.files.manifest import ROOT_NAME, Manifest, Segment, seal
+from headway.checkpoint.files.stored import read_manifest, read_segment
 from headway.checkpoint.layout.boxes import whole
 from headway.checkpoint.load.blocks import Block, Contents
 from headway.checkpoint.load.plan import READ_BYTES, Read, coalesced

@@ -6,7 +6,7 @@ import importlib
 import sys
 from typing import Any
 
-from headway.checkpoint.patience import Patience
+from headway.checkpoint.process.patience import Patience
 from headway.checkpoint.save.snapshot import Snapshot
 
 

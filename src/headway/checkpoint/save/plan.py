@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from headway.checkpoint.catalog.manifest import Json, Object
+from headway.checkpoint.files.manifest import Json, Object
 from headway.checkpoint.layout.boxes import Box, hole, overlap, whole
 from headway.checkpoint.layout.dtypes import NBYTES
 from headway.checkpoint.state.inventory import Inventory

@@ -17,10 +17,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import msgspec
 import xxhash
 
-from headway.checkpoint.catalog.manifest import Json
-from headway.checkpoint.collective import together
+from headway.checkpoint.files.manifest import Json
 from headway.checkpoint.layout.dtypes import NBYTES
-from headway.checkpoint.ranks import Ranks
+from headway.checkpoint.process.collective import all_or_none
+from headway.checkpoint.process.ranks import Ranks
 from headway.checkpoint.save.plan import TRAINED, Replica, SavePlan, agreed_values, merged_values
 from headway.checkpoint.save.sample import sample, spread
 from headway.checkpoint.state.inventory import Holding, Inventory
@@ -129,7 +129,7 @@ def _compare(ranks: Ranks, replicas: Sequence[Replica], held: Mapping[str, Holdi
         own = {at: numbers for at, (who, numbers) in enumerate(groups.items()) if ranks.rank in who}
         return msgspec.msgpack.encode({at: _joined(mine[number] for number in numbers) for at, numbers in own.items()})
 
-    said = [_decode_digests(each) for each in together(ranks, say_groups)]
+    said = [_decode_digests(each) for each in all_or_none(ranks, say_groups)]
     wrong = [numbers for at, (who, numbers) in enumerate(groups.items()) if len({said[rank][at] for rank in who}) > 1]
     if not wrong:
         return {}
@@ -138,7 +138,7 @@ def _compare(ranks: Ranks, replicas: Sequence[Replica], held: Mapping[str, Holdi
     def say_each() -> bytes:
         return msgspec.msgpack.encode({number: mine[number] for number in suspects if number in mine})
 
-    said = [_decode_digests(each) for each in together(ranks, say_each)]
+    said = [_decode_digests(each) for each in all_or_none(ranks, say_each)]
     found: dict[str, set[int]] = {}
     for number in suspects:
         first, *others = replicas[number].ranks

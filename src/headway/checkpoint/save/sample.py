@@ -14,7 +14,8 @@ import numpy as np
 
 from headway.checkpoint.layout.boxes import Box, strides_of
 from headway.checkpoint.layout.dtypes import raw_dtype
-from headway.checkpoint.state.inventory import Memory, Piece
+from headway.checkpoint.layout.pieces import Piece
+from headway.checkpoint.state.inventory import Memory
 
 if TYPE_CHECKING:
     Raw = np.ndarray[Any, np.dtype[Any]]

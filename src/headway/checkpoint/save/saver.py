@@ -27,23 +27,23 @@ import xxhash
 
 from headway import events
 from headway.checkpoint.catalog.head import followed, see_head
-from headway.checkpoint.catalog.manifest import Head, Json, Object
-from headway.checkpoint.collective import together
+from headway.checkpoint.files.file_layout import SaveImage, lay_out_save
+from headway.checkpoint.files.manifest import Head, Json, Object
 from headway.checkpoint.helper.client import Begun, HelperClient
-from headway.checkpoint.helper.messages import CommitPlan, Durable, Failed, Happened, PlannedFragment, Still, WriterPlan, Written
+from headway.checkpoint.helper.messages import CommitPlan, Durable, Failed, Happened, WriterPlan, Written
 from headway.checkpoint.layout.boxes import Box
 from headway.checkpoint.layout.declared import Layout
 from headway.checkpoint.layout.dtypes import NBYTES
-from headway.checkpoint.monitor import Listener, Monitor
-from headway.checkpoint.patience import Patience
-from headway.checkpoint.ranks import Ranks
+from headway.checkpoint.process.collective import all_or_none
+from headway.checkpoint.process.monitor import Listener, Monitor
+from headway.checkpoint.process.patience import Patience
+from headway.checkpoint.process.ranks import Ranks
 from headway.checkpoint.save.expected import LEAST_BYTES, Expected
-from headway.checkpoint.save.file_layout import SaveImage, lay_out_save
 from headway.checkpoint.save.guard import StepGuard
 from headway.checkpoint.save.plan import SavePlan, Table, plan_save, table_of
 from headway.checkpoint.save.replicas import Agreement, warning
 from headway.checkpoint.save.skipped import Missed, Told, mark_of, named
-from headway.checkpoint.save.snapshot import Item, Snapshot
+from headway.checkpoint.save.snapshot import Copy, Snapshot
 from headway.checkpoint.state.inventory import Inventory
 from headway.checkpoint.state.naming import take
 from headway.errors import CheckpointError, CheckpointMismatch, SaveFailed, StoreFull, UsageError
@@ -240,7 +240,7 @@ class Saver:
                 word = _Word(step, secrets.token_hex(6), table, taken[0].values, self._full(), lost)
                 return msgspec.msgpack.encode(word)  # a string or a number may have no form in it
 
-        words = [_decode_word(said) for said in together(self._ranks, say)]
+        words = [_decode_word(said) for said in all_or_none(self._ranks, say)]
         for rank, word in enumerate(words):
             if word.step != step:
                 raise CheckpointMismatch(f"rank {rank} saves step {word.step}, rank {self._ranks.rank} step {step}")
@@ -350,17 +350,11 @@ class Saver:
             writer=writers[self._ranks.rank],
             nbytes=image.nbytes,
             header_nbytes=len(image.file.header),
-            fragments=tuple(
-                PlannedFragment(entry.name, entry.box.offset, entry.box.extent, entry.start, entry.nbytes, entry.itemsize)
-                for entry in image.file.entries
-            ),
+            fragments=image.file.fragments,
             commit=commit,
             deadline_s=self._deadline_s,
             file_nbytes=image.file.nbytes,
-            still=tuple(
-                Still(entry.name, plan.objects[entry.name], entry.box.offset, entry.box.extent, entry.start, entry.nbytes)
-                for entry in image.still
-            ),
+            still=image.still,
             share=self._share,
         )
         begun: list[Begun] = []
@@ -373,7 +367,7 @@ class Saver:
             return b""
 
         try:
-            together(self._ranks, begin)
+            all_or_none(self._ranks, begin)
         except BaseException as error:  # of the ranks' own kind too: another one may have died meanwhile
             for each in begun:
                 each.abandon(str(error) or repr(error))
@@ -392,7 +386,7 @@ class Saver:
             self._knows_head = True
         return self._basis
 
-    def _copy(self, flight: _Flight, items: list[Item], image: SaveImage) -> None:
+    def _copy(self, flight: _Flight, items: list[Copy], image: SaveImage) -> None:
         begun = flight.begun
         assert begun is not None
 
@@ -541,13 +535,13 @@ class Saver:
         self._unsaid.append(f"step {missed.step}, the last that was to be saved, was not: {why}")
 
 
-def _items(inventory: Inventory, image: SaveImage) -> list[Item]:
+def _items(inventory: Inventory, image: SaveImage) -> list[Copy]:
     """Where what goes into the buffer is in this process's memory."""
     held = {holding.name: holding for holding in inventory.holdings}
-    items: list[Item] = []
-    for entry in image.entries:
-        if entry.nbytes:
-            holding = held[entry.name]
-            piece = next(piece for piece in holding.pieces if piece.box.holds(entry.box))
-            items.append(Item(holding, piece.narrow(entry.box), entry.start))
+    items: list[Copy] = []
+    for fragment in image.fragments:
+        if fragment.nbytes:
+            holding = held[fragment.name]
+            piece = next(piece for piece in holding.pieces if piece.box.holds(fragment.box))
+            items.append(Copy(holding, piece.narrow(fragment.box), fragment.start))
     return items

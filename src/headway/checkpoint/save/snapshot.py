@@ -23,12 +23,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import xxhash
 
-from headway.checkpoint.catalog.manifest import Phase
-from headway.checkpoint.helper.failpoints import reach
+from headway.checkpoint.files.manifest import Phase
 from headway.checkpoint.layout.boxes import Box
 from headway.checkpoint.layout.dtypes import NBYTES, raw_dtype
+from headway.checkpoint.layout.pieces import Piece
+from headway.checkpoint.process.failpoints import reach
 from headway.checkpoint.save.sample import Spread, sample, sample_of_copy, spread
-from headway.checkpoint.state.inventory import Holding, Piece
+from headway.checkpoint.state.inventory import Holding
 from headway.errors import SaveFailed
 
 SLICE_BYTES = 16 << 20
@@ -40,33 +41,26 @@ _ADVICE = (
 )
 
 
-class Item(NamedTuple):
-    """A piece of a holding that goes to byte `start` of the image."""
+class Copy(NamedTuple):
+    """A piece of a holding that goes to byte `start` of the image, row-major."""
 
     holding: Holding
     piece: Piece
     start: int
 
+    @property
+    def nbytes(self) -> int:
+        return self.piece.box.volume * NBYTES[self.holding.object.dtype]
 
-class Slice(NamedTuple):
-    """A part of item number `item`: `piece` goes to byte `start` of the image."""
-
-    item: int
-    piece: Piece
-    start: int
-    nbytes: int
-
-
-def slices(number: int, item: Item, most: int = SLICE_BYTES) -> list[Slice]:
-    """An item cut along its first dimensions, in the order of its bytes: each part contiguous in the file, of at most `most` bytes
-    (or one element)."""
-    itemsize = NBYTES[item.holding.object.dtype]
-    found: list[Slice] = []
-    start = item.start
-    for box in _cut(item.piece.box, 0, max(1, most // itemsize)):
-        found.append(Slice(number, item.piece.narrow(box), start, box.volume * itemsize))
-        start += found[-1].nbytes
-    return found
+    def slices(self, most: int = SLICE_BYTES) -> list[Copy]:
+        """The same, cut along its first dimensions, in the order of its bytes: each part contiguous in the file, of at most `most`
+        bytes (or one element)."""
+        found: list[Copy] = []
+        start = self.start
+        for box in _cut(self.piece.box, 0, max(1, most // NBYTES[self.holding.object.dtype])):
+            found.append(Copy(self.holding, self.piece.narrow(box), start))
+            start += found[-1].nbytes
+        return found
 
 
 def _cut(box: Box, axis: int, most: int) -> list[Box]:
@@ -96,7 +90,7 @@ class Snapshot:
 
     def __init__(
         self,
-        items: Sequence[Item],
+        items: Sequence[Copy],
         into: memoryview,
         on_watermark: Callable[[int], None],
         on_end: Callable[[SaveFailed | None], None],
@@ -113,9 +107,11 @@ class Snapshot:
         self._on_watermark, self._on_end = on_watermark, on_end
         self._bytes_per_s = bytes_per_s
         self._debug, self._phase = debug, phase
-        self._parts = [part for number, item in enumerate(self._items) for part in slices(number, item)]
+        sliced = [(number, part) for number, item in enumerate(self._items) for part in item.slices()]
+        self._parts = [part for _, part in sliced]
+        self._item_of = [number for number, _ in sliced]
         self._copied = [False] * len(self._parts)
-        self._left = Counter(part.item for part in self._parts)
+        self._left = Counter(self._item_of)
         self._next = self._first_open = 0  # the first slice that nobody took; the first that is not in the image
         self._busy = self._told = 0
         self._versions: list[int] = []
@@ -186,7 +182,7 @@ class Snapshot:
             if self._bytes_per_s and not self._hurry.is_set():
                 self._hurry.wait(max(0.0, begin + copied / self._bytes_per_s - time.perf_counter()))
 
-    def _copy_one(self) -> Slice | None:
+    def _copy_one(self) -> Copy | None:
         """Copy the next slice; None where there is none left to take."""
         with self._changed:
             while self._next < len(self._parts) and not self._guarded(self._next):
@@ -205,11 +201,11 @@ class Snapshot:
         return self._parts[at]
 
     def _guarded(self, at: int) -> bool:
-        return self._items[self._parts[at].item].holding.guarded
+        return self._parts[at].holding.guarded
 
-    def _try_to_copy(self, part: Slice) -> SaveFailed | None:
+    def _try_to_copy(self, part: Copy) -> SaveFailed | None:
         """Copy a slice to its place. What went wrong, if anything did."""
-        begin, holding = time.perf_counter(), self._items[part.item].holding
+        begin, holding = time.perf_counter(), part.holding
         try:
             if part.nbytes:
                 flat = np.frombuffer(self._into, raw_dtype(holding.object.dtype), part.piece.box.volume, part.start)
@@ -224,7 +220,7 @@ class Snapshot:
 
     def _take_note(self, at: int, error: SaveFailed | None) -> None:
         """A slice was copied, or not. If it was its tensor's last one, see whether the tensor has changed meanwhile."""
-        number = self._parts[at].item
+        number = self._item_of[at]
         self._copied[at] = True
         self._left[number] -= 1
         if error is None and not self._left[number]:
@@ -269,7 +265,7 @@ class Snapshot:
             return SaveFailed(f"{item.holding.name} was changed while it was being copied: {_ADVICE}")
         if hashes and number in self._samples:
             code = item.holding.object.dtype
-            copy = self._into[item.start : item.start + item.piece.box.volume * NBYTES[code]]
+            copy = self._into[item.start : item.start + item.nbytes]
             same = sample_of_copy(copy, code, self._spread(number)) == self._samples[number]
             if not same or (self._hashes and xxhash.xxh3_128_hexdigest(copy) != self._hashes[number]):
                 return SaveFailed(f"{item.holding.name} was changed while it was being copied, unseen by its version: {_ADVICE}")
@@ -297,7 +293,7 @@ class Snapshot:
     def _hash(self, number: int) -> str:
         """The hash of a tensor's bytes as they are now."""
         item, digest = self._items[number], xxhash.xxh3_128()
-        for part in slices(number, item):
+        for part in item.slices():
             if part.nbytes:
                 scratch: np.ndarray[Any, np.dtype[Any]] = np.empty(part.piece.box.extent, raw_dtype(item.holding.object.dtype))
                 item.holding.memory.read(part.piece, scratch)

@@ -11,7 +11,7 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from headway.checkpoint.catalog.manifest import Json
+from headway.checkpoint.files.manifest import Json
 from headway.checkpoint.state.tree import CLASSED, class_of, decode
 from headway.errors import CheckpointMismatch
 

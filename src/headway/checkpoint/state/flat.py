@@ -14,10 +14,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from headway.checkpoint.catalog.manifest import Kind
+from headway.checkpoint.files.manifest import Kind
+from headway.checkpoint.layout.pieces import Piece, flat_pieces, whole_piece
 from headway.checkpoint.layout.placing import Place
-from headway.checkpoint.layout.sharding import flat_pieces, uncut, whole_piece
-from headway.checkpoint.state.inventory import Holding, Piece
+from headway.checkpoint.layout.sharding import full
+from headway.checkpoint.state.inventory import Holding
 from headway.checkpoint.state.inventory_builder import Member, Source, Taking
 from headway.checkpoint.state.sources import Local, local_of
 from headway.errors import LayoutError
@@ -90,7 +91,7 @@ class Flat(Source):
 
 def hold_range(taking: Taking, member: Member, place: Place, local: Local, kind: Kind, guarded: bool = False) -> Holding:
     """Put what a flat array has of a parameter; `place` is the parameter's, or that of a moment of it."""
-    cuts = member.place.cuts or tuple(map(uncut, member.shape))
+    cuts = member.place.cuts or tuple(map(full, member.shape))
     step = local.strides[0]
     if 0 in place.shape:
         return taking.hold_pieces(place, local, kind, whole_piece(place.shape, 0, (0,) * len(place.shape)), guarded)

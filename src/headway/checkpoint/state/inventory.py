@@ -10,32 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from headway.checkpoint.catalog.manifest import Json, Object
-from headway.checkpoint.layout.boxes import Box
+from headway.checkpoint.files.manifest import Json, Object
+from headway.checkpoint.layout.pieces import Piece
 
 if TYPE_CHECKING:
     import numpy as np
 
     Raw = np.ndarray[Any, np.dtype[Any]]
-
-
-class Piece(NamedTuple):
-    """A box of an object, at element `offset` of a memory, with `strides` in elements."""
-
-    box: Box
-    offset: int
-    strides: tuple[int, ...]
-
-    def narrow(self, box: Box) -> Piece:
-        """The part of it that is `box`, which it must hold."""
-        offset = self.offset
-        for begin, mine, stride in zip(box.offset, self.box.offset, self.strides, strict=True):
-            offset += (begin - mine) * stride
-        return Piece(box, offset, self.strides)
 
 
 class Memory(Protocol):

@@ -9,29 +9,22 @@ every byte has been verified.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from headway.checkpoint.catalog.manifest import Json, Kind, Object
+from headway.checkpoint.files.manifest import Json, Kind, Object
 from headway.checkpoint.layout.dtypes import numpy_dtype, torch_dtype
+from headway.checkpoint.layout.pieces import Piece
 from headway.checkpoint.layout.placing import Place, Placer
 from headway.checkpoint.state.alike import alike, classes_for
-from headway.checkpoint.state.inventory import Holding, Inventory, Piece
+from headway.checkpoint.state.fit import Stored, Values, find_misfits, refuse
+from headway.checkpoint.state.inventory import Holding, Inventory
 from headway.checkpoint.state.sources import Local, is_array, is_numpy_scalar, is_tensor, local_of, torch_loaded
 from headway.checkpoint.state.tree import decode, encode, references
 from headway.errors import CheckpointMismatch, LayoutError, UsageError
 
-Values = Mapping[str, Json]
 _SHOWN = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Saved:
-    """What a checkpoint has."""
-
-    objects: Mapping[str, Object]
-    values: Values
 
 
 class Source:
@@ -63,7 +56,7 @@ class Taking:
     def __init__(
         self,
         placer: Placer,
-        saved: Saved | None = None,
+        saved: Stored | None = None,
         select: Callable[[str], bool] | None = None,
         *,
         strict: bool = True,
@@ -135,7 +128,7 @@ class Taking:
         if array.is_meta:
             return torch_state.without_memory(array, name)
         if self.strict and self.select(name):
-            raise self.missing([name])
+            refuse(self.saved, find_misfits(self.saved, [(name, None)]))
         return None
 
     def hold(self, place: Place, local: Local, kind: Kind, guarded: bool = False) -> Holding:
@@ -183,10 +176,6 @@ class Taking:
             return rooms[at][()] if mark == "$scalar" else rooms[at]
 
         self.then(lambda values: load(alike(current, decode(values[name], array, classes))), name)
-
-    def missing(self, names: list[str]) -> CheckpointMismatch:
-        """The error for what the checkpoint lacks."""
-        return CheckpointMismatch(f"the checkpoint does not have {', '.join(names)}, which the state has. Nothing was changed")
 
     def finish(self) -> Inventory:
         """The inventory."""

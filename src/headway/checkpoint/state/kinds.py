@@ -12,7 +12,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any
 
-from headway.checkpoint.catalog.manifest import Json
+from headway.checkpoint.files.manifest import Json
 from headway.checkpoint.state.inventory_builder import Taking
 from headway.checkpoint.state.tree import decode, encode
 from headway.errors import CheckpointMismatch

@@ -20,11 +20,12 @@ from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from typing import Any
 
-from headway.checkpoint.catalog.manifest import Object
+from headway.checkpoint.files.manifest import Object
 from headway.checkpoint.layout.declared import Layout
 from headway.checkpoint.layout.placing import Placer
+from headway.checkpoint.state.fit import Stored, Values, find_misfits, refuse
 from headway.checkpoint.state.inventory import Inventory
-from headway.checkpoint.state.inventory_builder import Saved, Source, Taking, Values
+from headway.checkpoint.state.inventory_builder import Source, Taking
 from headway.checkpoint.state.kinds import put_enum
 from headway.checkpoint.state.sources import is_array, is_numpy_scalar, torch_loaded
 from headway.checkpoint.state.tree import is_text
@@ -71,25 +72,29 @@ def take_for_load(
     strict: bool = True,
     rank: int = 0,
     ranks: int = 1,
+    label: str = "the checkpoint",
 ) -> Inventory:
     """What this process wants of a checkpoint that has these objects and values, and where it goes. Arrays of the state are filled
     in place; what the state has no memory for yet is in fresh memory, which `accept` hangs into the state. Until then, the state
     is not touched.
 
     Args:
+        label: what messages call the checkpoint.
         select: which names to load; the rest of the state is left as it is.
         strict: everything that is selected in the state must be in the checkpoint. Without it, what is not there is left as it is.
 
     Raises:
         CheckpointMismatch: state and checkpoint don't fit. (What the checkpoint has and no process wants is found by
-            `refuse_unclaimed`, which needs the names of all processes.)
+            `find_unclaimed`, which needs the names of all processes.)
     """
     wanted = select or (lambda name: True)
-    taking = Taking(_placer(layout, coords), Saved(objects, values), wanted, strict=strict, rank=rank, ranks=ranks)
+    stored = Stored(objects, values, label)
+    taking = Taking(_placer(layout, coords), stored, wanted, strict=strict, rank=rank, ranks=ranks)
     put_all(state, taking)
     asked = taking.finish().part(wanted)
     if strict:
-        _refuse_misfits(asked, objects, values, wanted)
+        arrays = [(each.name, each.object) for each in asked.holdings]
+        refuse(stored, find_misfits(stored, arrays, filter(wanted, asked.values)))
     inventory = asked if strict else asked.part(lambda name: name in objects)
     filled = {asked.aliases[each.name].alias_of for each in inventory.holdings if each.name in asked.aliases}  # by another name
     kinds = dict.fromkeys(asked.values, "") | {each.name: str(each.object.kind) for each in asked.holdings}
@@ -102,17 +107,6 @@ def take_for_load(
 def claimed(inventory: Inventory) -> set[str]:
     """The names that a process wants."""
     return {each.name for each in inventory.holdings} | set(inventory.aliases) | set(inventory.values)
-
-
-def refuse_unclaimed(objects: Mapping[str, Object], values: Values, names: set[str]) -> None:
-    """Raise CheckpointMismatch if a checkpoint has something that is not among the names that all processes want."""
-    left = [name for name, each in objects.items() if name not in names and each.alias_of not in names]
-    left += [name for name in values if name not in names]
-    if left:
-        raise CheckpointMismatch(
-            f"in the checkpoint, but not in the state: {_some(left)}. To load only a part, select it by name, "
-            "or load what is in both with strict=False"
-        )
 
 
 def refuse_half_a_part(state: Any, inventory: Inventory) -> None:
@@ -333,30 +327,6 @@ def _is_optimizer(leaf: Any) -> bool:
     return is_optimizer(leaf)
 
 
-# --- what must fit ---------------------------------------------------------------------------------------------------
-
-
-def _refuse_misfits(inventory: Inventory, objects: Mapping[str, Object], values: Values, wanted: Callable[[str], bool]) -> None:
-    wrong = []
-    for holding in inventory.holdings:
-        known = objects.get(holding.name)
-        if known is None:
-            there = ", but a plain value in the checkpoint" if holding.name in values else ", but not in the checkpoint"
-            wrong.append(f"{holding.name} is {'an array ' if holding.name in values else ''}in the state{there}")
-        elif (known.dtype, known.shape) != (holding.object.dtype, holding.object.shape):
-            mine, other = holding.object, known
-            wrong.append(f"{holding.name} is {mine.dtype} {list(mine.shape)} in the state, {other.dtype} {list(other.shape)} there")
-    for name in inventory.values:
-        if wanted(name) and name not in values:
-            there = ", but an array in the checkpoint" if name in objects else ", but not in the checkpoint"
-            wrong.append(f"{name} is {'a plain value ' if name in objects else ''}in the state{there}")
-    if wrong:
-        raise CheckpointMismatch(
-            f"the checkpoint does not fit the state: {_some(wrong, '; ')}. Nothing was changed. To load what is in both, load with "
-            "strict=False; what has another shape or type has to be left out by name (select=)"
-        )
-
-
-def _some(names: list[str], between: str = ", ") -> str:
-    more = f"{between}and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return between.join(names[:_SHOWN]) + more
+def _some(names: list[str]) -> str:
+    more = f", and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more

@@ -10,11 +10,12 @@ from __future__ import annotations
 import sys
 from typing import Any, NamedTuple
 
-from headway.checkpoint.layout import sharding as cuts
 from headway.checkpoint.layout.boxes import whole
 from headway.checkpoint.layout.dtypes import code_of, raw_dtype
+from headway.checkpoint.layout.pieces import Piece, pieces_of, whole_piece
 from headway.checkpoint.layout.placing import Place
-from headway.checkpoint.state.inventory import HostMemory, Memory, Piece
+from headway.checkpoint.layout.sharding import DimSharding, compose
+from headway.checkpoint.state.inventory import HostMemory, Memory
 from headway.errors import UsageError
 
 
@@ -25,7 +26,7 @@ class Local(NamedTuple):
     code: str
     shape: tuple[int, ...]
     extent: tuple[int, ...]
-    cuts: tuple[cuts.Cut, ...] | None
+    cuts: tuple[DimSharding, ...] | None
     memory: Memory
     offset: int
     strides: tuple[int, ...]
@@ -34,10 +35,10 @@ class Local(NamedTuple):
     def pieces(self, place: Place) -> tuple[Piece, ...]:
         """What is here of the whole array at a place."""
         if (place.cuts is None and self.cuts is None) or 0 in place.shape:
-            return cuts.whole_piece(place.shape, self.offset, self.strides)
+            return whole_piece(place.shape, self.offset, self.strides)
         outer, inner = place.cuts or self.cuts or (), self.cuts
-        both = tuple(map(cuts.composed, outer, inner)) if place.cuts is not None and inner is not None else outer
-        return cuts.pieces_of(both, whole(self.extent), self.offset, self.strides)
+        both = tuple(map(compose, outer, inner)) if place.cuts is not None and inner is not None else outer
+        return pieces_of(both, whole(self.extent), self.offset, self.strides)
 
 
 def torch_loaded() -> bool:

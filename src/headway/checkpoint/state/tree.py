@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from typing import Any
 
-from headway.checkpoint.catalog.manifest import Json
+from headway.checkpoint.files.manifest import Json
 from headway.errors import CheckpointDamaged, UsageError
 from headway.extras import needed
 

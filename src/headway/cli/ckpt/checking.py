@@ -11,10 +11,10 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from rich.table import Table
 from rich.text import Text
 
-from headway.checkpoint.catalog.diff import Diff, diff
 from headway.checkpoint.catalog.leases import reading
 from headway.checkpoint.catalog.listing import find, manifests, newest
-from headway.checkpoint.catalog.manifest import Manifest
+from headway.checkpoint.files.manifest import Manifest
+from headway.checkpoint.load.diff import Diff, diff
 from headway.checkpoint.load.verify import Report, verify
 from headway.cli import console
 from headway.cli.ckpt.roots import existing, open_one, passed_over

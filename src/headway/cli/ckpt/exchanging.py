@@ -11,7 +11,7 @@ import msgspec
 
 from headway.checkpoint.catalog.listing import SHORTEST, newest
 from headway.checkpoint.catalog.listing import places as places_of
-from headway.checkpoint.catalog.manifest import Manifest
+from headway.checkpoint.files.manifest import Manifest
 from headway.checkpoint.formats.safetensors_files import INDEX_SUFFIX, SUFFIX, export_safetensors, import_safetensors, tied_names
 from headway.cli import console
 from headway.cli.ckpt.roots import existing, open_one, read_size

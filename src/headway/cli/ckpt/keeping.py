@@ -12,9 +12,9 @@ from rich.text import Text
 from headway.checkpoint.catalog.collect import Report, collect
 from headway.checkpoint.catalog.leases import pin, pins, unpin
 from headway.checkpoint.catalog.listing import find, manifests, place_of
-from headway.checkpoint.catalog.manifest import Manifest
 from headway.checkpoint.catalog.metrics import read_later
 from headway.checkpoint.catalog.retention import Keep
+from headway.checkpoint.files.manifest import Manifest
 from headway.cli import console
 from headway.cli.ckpt.roots import existing, passed_over, refuse_no_root
 from headway.errors import UsageError

@@ -13,8 +13,8 @@ from rich.text import Text
 
 from headway.checkpoint.catalog.leases import pins
 from headway.checkpoint.catalog.listing import Damaged, flaw, manifests, newest
-from headway.checkpoint.catalog.manifest import STEPS, Manifest
 from headway.checkpoint.catalog.metrics import with_metrics
+from headway.checkpoint.files.manifest import STEPS, Manifest
 from headway.cli import console
 from headway.cli.ckpt.roots import existing
 from headway.observe import words

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from headway.checkpoint.catalog.manifest import Object
+from headway.checkpoint.files.manifest import Object
 from headway.checkpoint.layout.boxes import Box, whole
 from headway.checkpoint.layout.sharding import chunk
 from headway.checkpoint.load.blocks import Contents

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from headway.checkpoint.catalog.leases import opened
-from headway.checkpoint.catalog.manifest import HEAD, STEPS
-from headway.checkpoint.catalog.stored import read_segments
+from headway.checkpoint.files.manifest import HEAD, STEPS
+from headway.checkpoint.files.stored import read_segments
 from headway.checkpoint.load.lazy import OpenCheckpoint, open_checkpoint
 from headway.cli import console
 from headway.errors import NoCheckpoint, UsageError

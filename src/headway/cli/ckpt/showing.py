@@ -12,10 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from headway.checkpoint.catalog.leases import opened
-from headway.checkpoint.catalog.manifest import Json, Manifest, Object, Phase, Segment, SegmentRef
-from headway.checkpoint.catalog.stored import read_segment
 from headway.checkpoint.catalog.timeline import draw_timeline, straggler
-from headway.checkpoint.layout.selection import listed
+from headway.checkpoint.files.manifest import Json, Manifest, Object, Phase, Segment, SegmentRef
+from headway.checkpoint.files.stored import read_segment
+from headway.checkpoint.layout.names import listed
 from headway.cli import console
 from headway.cli.ckpt.listing import metrics
 from headway.cli.ckpt.roots import existing, passed_over

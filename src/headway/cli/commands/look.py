@@ -14,11 +14,11 @@ from rich.text import Text
 from headway.cli import console, documents
 from headway.cli.documents import LsDocument, RunDocument, ShowDocument
 from headway.errors import UsageError
-from headway.journal.codec.codec import decode
+from headway.journal.decisions import Waits, WaitsOver, decode_decision, is_told
 from headway.journal.open import open_to_read
 from headway.journal.owner import clock
 from headway.journal.records import COSTED, ENDED, Amounts, Attempt, Charge, Kind, Outcome, Row, RunInfo, Start, Status
-from headway.journal.recovery.recovered import decode_attempt, decode_charge, decode_decision, decode_outcome, decode_start
+from headway.journal.recovery.recovered import decode_attempt, decode_charge, decode_outcome, decode_start
 from headway.journal.shared.ledger import add
 from headway.journal.store import Store
 from headway.observe import tree, words
@@ -91,14 +91,13 @@ class _Waits:
     def told(self, row: Row) -> None:
         if row.key in self._names:
             del self._names[row.key]
-        elif b"waits" in row.body and (decision := decode_decision(row.body)).what.startswith("waits"):
-            given = decode(decision.value, (), lenient=True)
-            if decision.what == "waits":
-                wait, name, *_ = given
-                self._names[wait] = name
-                self._of.setdefault(row.parent, []).append(wait)
-            else:
-                self._names.pop(given, None)
+        elif is_told(row.body, Waits, WaitsOver):
+            told = decode_decision(row.body).told
+            if isinstance(told, Waits):
+                self._names[told.wait] = told.name
+                self._of.setdefault(row.parent, []).append(told.wait)
+            elif isinstance(told, WaitsOver):
+                self._names.pop(told.wait, None)
 
     def ended(self, call: bytes) -> None:
         for wait in self._of.pop(call, ()):

@@ -23,18 +23,14 @@ from headway.journal.codec.wire import pack
 __all__ = [
     "Signature",
     "Unkeyed",
-    "asked_again",
     "call_key",
     "canonical",
-    "decision_key",
     "explicit",
     "forever_key",
-    "given_back",
     "label",
     "sibling_key",
     "stable_module",
     "unkeyed",
-    "waited_for",
 ]
 
 _blake2b = hashlib.blake2b
@@ -65,27 +61,6 @@ def call_key(parent_key: bytes, epoch: int, task: str, arguments: bytes) -> byte
 def sibling_key(key: bytes, ordinal: int) -> bytes:
     """The name of the `ordinal`-th call with this key under the same parent; the first is the key itself."""
     return key if ordinal == 0 else _blake2b(b"S" + key + pack(ordinal), digest_size=16).digest()
-
-
-def decision_key(parent_key: bytes, epoch: int, what: str, detail: bytes, ordinal: int = 0) -> bytes:
-    """The name of something that a program was told once: what it is, about what (`detail`), which of equals."""
-    data = b"D" + parent_key + pack(epoch) + pack(ordinal) + pack(what) + detail
-    return _blake2b(data, digest_size=16).digest()
-
-
-def asked_again(key: bytes) -> bytes:
-    """The name under which a program is told anew what it was told under `key`, when that does not hold any more."""
-    return _blake2b(b"A" + key, digest_size=16).digest()
-
-
-def waited_for(key: bytes) -> bytes:
-    """The name of the note that a program waits to be told something under `key`."""
-    return _blake2b(b"W" + key, digest_size=16).digest()
-
-
-def given_back(key: bytes) -> bytes:
-    """The name of the decision that takes back what was told under `key`."""
-    return _blake2b(b"R" + key, digest_size=16).digest()
 
 
 def forever_key(task: str, arguments: bytes) -> bytes:

@@ -23,9 +23,10 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from headway.engine.identity.keys import decision_key, sibling_key
+from headway.engine.identity.keys import sibling_key
+from headway.journal.decisions import Moved, decision_key
 from headway.journal.records import Place
-from headway.journal.recovery.recovered import JOIN, LEVEL, MOVED, Places, encode_body
+from headway.journal.recovery.recovered import JOIN, LEVEL, Places
 
 if TYPE_CHECKING:
     from headway.engine.handle import Handle
@@ -119,8 +120,8 @@ class Siblings:
     def _record_move(self, place: Place) -> None:
         """Record that a branch is given what is recorded already."""
         parent = self._parent
-        name = decision_key(parent.key, parent._epoch, MOVED, place.base + place.branch, place.turn)
-        parent._engine.outcomes.record_decision(parent, name, MOVED, encode_body(place))
+        name = decision_key(parent.key, parent._epoch, "moved", place.base + place.branch, place.turn)
+        parent._engine.decisions.record_decision(parent, name, Moved(place))
 
     def _take_step(self, base: bytes, branch: bytes) -> tuple[int, bool]:
         """Count what a branch does, and see whether an earlier life did the same."""

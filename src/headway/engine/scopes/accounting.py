@@ -18,8 +18,9 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from headway import events
-from headway.engine.handle import MISSING, STARTING, Frame, Handle
+from headway.engine.handle import STARTING, Frame, Handle
 from headway.errors import BudgetExceeded, UsageError
+from headway.journal.decisions import Remaining
 from headway.journal.records import COSTED, Amounts, Charge, Kind, Row
 from headway.journal.recovery.recovered import encode_body
 from headway.journal.shared.ledger import Account, add, remaining_in
@@ -257,16 +258,16 @@ class Books:
             return {}
         mine, taken = self._taken(frame)
         if frame.plans:
-            outcomes = self._engine.outcomes
-            key = outcomes.name_decision(frame, "remaining", account.key + unit.encode())
-            told = outcomes.recall(frame.call, key)
-            if told is not MISSING:
-                mine, then = told
+            decisions = self._engine.decisions
+            key = decisions.name_decision(frame, "remaining", account.key + unit.encode())
+            told = decisions.recall(frame.call, key, Remaining)
+            if told is not None:
+                mine, then = told.mine, told.taken
                 taken = then | {each: now | then.get(each, {}) for each, now in taken.items()}
-            if told != (mine, taken):
+            if told != (now_told := Remaining(mine, taken)):
                 self._engine.journal.hold()  # until what is charged because of it in the same breath is booked
                 self._engine.loop.call_soon(self._engine.journal.release)
-                outcomes.record_decision(frame.call, key, "remaining", (mine, taken))
+                decisions.record_decision(frame.call, key, now_told)
         return self._left(frame.call, account, mine, taken)
 
     def _left(self, call: Handle[Any], account: Account, mine: Amounts, taken: dict[bytes, Amounts]) -> Amounts:

@@ -15,6 +15,7 @@ from headway import events
 from headway.engine.handle import Frame
 from headway.engine.scopes.bounds import Deadline, Limit
 from headway.errors import UsageError
+from headway.journal.decisions import BudgetOpened
 from headway.journal.records import Amounts
 from headway.journal.shared.ledger import Account
 
@@ -32,17 +33,17 @@ class Scopes:
 
     def open_budget(self, frame: Frame, limits: Amounts, place: bytes = b"") -> Account:
         """The account of a budget that opens here; found again by its place in the call."""
-        call, outer, outcomes = frame.call, frame.scope.account, self._engine.outcomes
-        key = outcomes.name_decision(frame, "budget", place)
-        opened = (outer.key if outer else b"", limits)
-        if outcomes.recall(call, key) != opened:
-            outcomes.record_decision(call, key, "budget", opened)
+        call, outer, decisions = frame.call, frame.scope.account, self._engine.decisions
+        key = decisions.name_decision(frame, "budget", place)
+        opened = BudgetOpened(outer.key if outer else b"", limits)
+        if decisions.recall(call, key, BudgetOpened) != opened:
+            decisions.record_decision(call, key, opened)
         return self._engine.books.open(key, outer, limits)
 
     def open_deadline(self, frame: Frame, wanted: float, place: bytes = b"") -> Deadline:
         """A deadline that opens here, at the absolute time that was recorded when it first did."""
         engine = self._engine
-        at, left_s = engine.outcomes.decide_until(frame, "deadline", place, wanted)
+        at, left_s = engine.decisions.decide_deadline(frame, place, wanted)
         outer = frame.scope.deadline
         deadline = Deadline(min(at, outer.at) if outer else at, outer, engine.wall)
         deadline.arm(engine.loop, min(left_s, outer.left_s) if outer else left_s, engine.cancel, engine.replay.last_answer)
@@ -83,7 +84,7 @@ class Scopes:
         if not name:
             if not shared or rate is None:
                 return Limit(concurrency, rate, per_s)
-            key = f"\x1f{self._engine.outcomes.name_decision(frame, 'limit', b'').hex()} in {self._engine.nonce.hex()}"
+            key = f"\x1f{self._engine.decisions.name_decision(frame, 'limit').hex()} in {self._engine.nonce.hex()}"
             if (found := self._rates.get(key)) is None:
                 found = self._rates[key] = Limit(concurrency, rate, per_s, key=key)
         elif (found := self._named.get(name)) is None:

@@ -15,12 +15,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from headway import events
-from headway.engine.handle import FINISHING, MISSING, Frame, Handle
-from headway.engine.identity.keys import asked_again, given_back, waited_for
+from headway.engine.handle import FINISHING, Frame, Handle
 from headway.engine.scopes.bounds import REPLAY_S
 from headway.errors import DeadlineExceeded, HeadwayError
 from headway.journal.clocks import left_s
 from headway.journal.codec.codec import decode
+from headway.journal.decisions import (
+    Event,
+    EventLimit,
+    EventsGivenBack,
+    Waits,
+    WaitsOver,
+    asked_again,
+    given_back,
+    waited_for,
+)
 from headway.journal.records import Signal
 
 if TYPE_CHECKING:
@@ -124,31 +133,32 @@ class Signals:
         engine, call = self._engine, frame.call
         if call._state >= FINISHING or (frame.attempt and frame.attempt != call._attempt):
             raise HeadwayError(f"{call.describe()} no longer waits for {name!r}: the attempt that asks has ended")
-        outcomes, prefer = engine.outcomes, 0
-        limit = b"" if timeout_s is None else outcomes.name_decision(frame, "event-until", name.encode())
-        wait = outcomes.name_decision(frame, "event", name.encode())
-        while (told := outcomes.recall(call, wait)) is not MISSING:
-            if told is None:
+        decisions, prefer = engine.decisions, 0
+        limit = b"" if timeout_s is None else decisions.name_decision(frame, "event-until", name.encode())
+        wait = decisions.name_decision(frame, "event", name.encode())
+        while (told := decisions.recall(call, wait, Event)) is not None:
+            if told.signal is None:
                 if self.given.told_at.get(wait, 0) > call._floor:
                     raise self._too_late(call, name, timeout_s)
             elif self.given.holds(wait):
                 self._branch[wait] = frame.branch
-                return decode(told[1])
+                return decode(told.signal.value)
             elif wait in self.given.back and self.given.told_at[wait] > call._floor:
                 self._lent.setdefault((call.key, frame.branch), []).append(wait)
-                return decode(told[1])
+                return decode(told.signal.value)
             else:
-                prefer = told[0]
+                prefer = told.signal.number
             wait, limit = asked_again(wait), asked_again(limit)
         until: float | None = None
         if timeout_s is not None:
-            until = outcomes.recall(call, limit)
-            if until is MISSING:
-                until = engine.wall() + timeout_s
-                outcomes.record_decision(call, limit, "event-until", until)
+            lasts = decisions.recall(call, limit, EventLimit)
+            if lasts is None:
+                lasts = EventLimit(engine.wall() + timeout_s)
+                decisions.record_decision(call, limit, lasts)
+            until = lasts.until
         signal = await self._next(frame, Waiter(call, call._attempt, name, until, prefer, wait), timeout_s)
         if signal is None:
-            self.given.told_at[wait] = outcomes.record_decision(call, wait, "event", None)
+            self.given.told_at[wait] = decisions.record_decision(call, wait, Event(None))
             raise self._too_late(call, name, timeout_s)
         self._take(frame, wait, signal)
         return decode(signal.value)
@@ -160,8 +170,7 @@ class Signals:
         if signal in line:
             line.remove(signal)
         self._handed.discard(signal.number)
-        told = (signal.number, signal.value, signal.name, signal.at)
-        seq = self._engine.outcomes.record_decision(call, wait, "event", told)
+        seq = self._engine.decisions.record_decision(call, wait, Event(signal))
         self.given.tell(wait, call.key, signal, seq)
         self._branch[wait] = frame.branch
 
@@ -207,17 +216,17 @@ class Signals:
         if waiter.future is not None:
             return
         self._tell_wait(waiter)
-        outcomes, call, note = self._engine.outcomes, waiter.call, waited_for(waiter.key)
-        while outcomes.recall(call, given_back(note)) is not MISSING:
+        decisions, call, note = self._engine.decisions, waiter.call, waited_for(waiter.key)
+        while decisions.recall(call, given_back(note), WaitsOver) is not None:
             note = asked_again(note)
         waiter.note = note
-        if outcomes.recall(call, note) is MISSING:
-            outcomes.record_decision(call, note, "waits", (waiter.key, waiter.name, waiter.until, call.describe()))
+        if decisions.recall(call, note, Waits) is None:
+            decisions.record_decision(call, note, Waits(waiter.key, waiter.name, waiter.until, call.describe()))
 
     def _take_note_back(self, waiter: Waiter) -> None:
         """Record that the program has stopped waiting and goes on."""
         if waiter.note and waiter.listens and not self._engine.closing:
-            self._engine.outcomes.record_decision(waiter.call, given_back(waiter.note), "waits-over", waiter.key)
+            self._engine.decisions.record_decision(waiter.call, given_back(waiter.note), WaitsOver(waiter.key))
 
     def _tell_wait(self, waiter: Waiter, *, over: bool = False) -> None:
         engine, call = self._engine, waiter.call
@@ -301,7 +310,7 @@ class Signals:
     def give_back(self, call: Handle[Any], waits: list[bytes]) -> None:
         """Nobody has a use for what these waits of the call, or below it, were told."""
         if waits and not self._engine.closing:
-            self._engine.outcomes.record_decision(call, given_back(waits[0]), "event-back", tuple(waits))
+            self._engine.decisions.record_decision(call, given_back(waits[0]), EventsGivenBack(tuple(waits)))
             self._free(self.given.let_go(waits))
             self.given.back.update(waits)
 

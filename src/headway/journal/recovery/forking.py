@@ -15,16 +15,14 @@ from itertools import pairwise
 import msgspec
 
 from headway.errors import UsageError
-from headway.journal.codec.codec import decode
+from headway.journal.decisions import Event, Moved, decode_decision, is_told
 from headway.journal.records import COSTED, NO_PARENT, Kind, Row, RunInfo, Signal, Status
-from headway.journal.recovery.given import EVENT, Given
+from headway.journal.recovery.given import Given
 from headway.journal.recovery.recovered import (
     decode_attempt,
-    decode_decision,
     decode_outcome,
     decode_placed,
     encode_body,
-    says_moved,
 )
 from headway.journal.store import Store
 
@@ -55,7 +53,7 @@ def fork_rows(store: Store, source: RunInfo, at: bytes | str, new_id: str, now: 
         if seq in attempts:
             return attempts[seq]
         told = kind == Kind.DECISION and row.parent in above and seq > began and not row.kind & COSTED
-        return not told or says_moved(row.body)
+        return not told or is_told(row.body, Moved)
 
     spec = msgspec.structs.replace(source.spec, run_id=new_id, created=now, forked_from=source.spec.run_id, forked_at=key)
     store.fork_run(spec, source.uid, keep)
@@ -120,12 +118,10 @@ def _not_told(
     """The signals of the source that nothing in the fork was told, in the order in which they were sent."""
     known, told = Given(), set()
     for seq, row in rows:
-        if row.body.startswith(EVENT):
-            decision = decode_decision(row.body)
-            known.read(seq, row.key, row.parent, decision)
-            answer = decode(decision.value)
-            if answer is not None and keep(seq, row):
-                told.add(answer[0])
+        if is_told(row.body, Event) and isinstance(event := decode_decision(row.body).told, Event):
+            known.read(seq, row.key, row.parent, event)
+            if event.signal is not None and keep(seq, row):
+                told.add(event.signal.number)
     known.signals.update((sent.number, sent) for sent in store.signals(source.uid))
     return [signal for number, signal in sorted(known.signals.items()) if number not in told and signal.name]
 

@@ -15,10 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from headway.journal.codec.codec import decode
-from headway.journal.records import NO_PARENT, Attempt, Decision, Outcome, Signal, Status
-
-EVENT, BACK = b"\x93\xa5event", b"\x93\xaaevent-back"  # how the rows begin that matter here
+from headway.journal.decisions import Event, EventsGivenBack
+from headway.journal.records import NO_PARENT, Attempt, Outcome, Signal, Status
 
 
 class Given:
@@ -133,18 +131,15 @@ class Given:
 
     # --- from rows ---------------------------------------------------------------------------------------------------
 
-    def read(self, seq: int, key: bytes, call: bytes, decision: Decision) -> None:
-        """A row that begins as EVENT or BACK does."""
-        told = decode(decision.value)
-        if decision.what == "event-back":
-            self.let_go(told)
-            self.back.update(told)
-        elif told is None:
+    def read(self, seq: int, key: bytes, call: bytes, told: Event | EventsGivenBack) -> None:
+        """`key`: of the decision, which names the wait; `call`: that was told."""
+        if isinstance(told, EventsGivenBack):
+            self.let_go(told.waits)
+            self.back.update(told.waits)
+        elif told.signal is None:
             self.told_at[key] = seq
         else:
-            number, value, *rest = told
-            name, at = rest or ("", 0.0)
-            self.tell(key, call, Signal(number=number, name=name, value=value, at=at), seq)
+            self.tell(key, call, told.signal, seq)
 
     def read_attempt(self, call: bytes, attempt: Attempt, epoch: int) -> None:
         """`epoch`: of the children that the failed attempt asked for."""

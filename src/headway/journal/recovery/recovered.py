@@ -12,14 +12,13 @@ from typing import NamedTuple
 
 import msgspec
 
-from headway.journal.codec.codec import decode
+from headway.journal.decisions import BudgetOpened, Event, EventsGivenBack, Moved, decode_decision, is_told
 from headway.journal.records import (
     COSTED,
     NO_PARENT,
     Amounts,
     Attempt,
     Charge,
-    Decision,
     Kind,
     Outcome,
     Place,
@@ -27,7 +26,7 @@ from headway.journal.records import (
     Start,
     Status,
 )
-from headway.journal.recovery.given import BACK, EVENT, Given
+from headway.journal.recovery.given import Given
 from headway.journal.shared.ledger import Ledger
 from headway.journal.store import Store
 
@@ -38,23 +37,14 @@ decode_start = msgspec.msgpack.Decoder(Start).decode
 decode_attempt = msgspec.msgpack.Decoder(Attempt).decode
 decode_charge = msgspec.msgpack.Decoder(Charge).decode
 decode_outcome = msgspec.msgpack.Decoder(Outcome).decode
-decode_decision = msgspec.msgpack.Decoder(Decision).decode
 encode_body = msgspec.msgpack.Encoder().encode
 
 JOIN, LEVEL = 16, 20
 """The bytes of a branch's name for each join that it is in: the join's name, and with it the place in the join."""
 
 decode_placed = msgspec.msgpack.Decoder(PlacedOutcome).decode
-_decode_place = msgspec.msgpack.Decoder(Place).decode
 _UNPLACED = encode_body(Outcome("", "", 0, 0.0, 0.0))[:3]  # how many fields follow
-MOVED = "moved"
-"""What the decision is called that a branch was given the recorded call of another; its value is the place, encoded."""
-_MOVED = encode_body(Decision(MOVED, 0.0, b""))[: 2 + len(MOVED)]
-
-
-def says_moved(body: bytes) -> bool:
-    """Whether this is the decision that a branch was given the recorded call of another."""
-    return body.startswith(_MOVED)
+NOTED = (Moved, Event, EventsGivenBack)  # decisions that more hangs on than what a program is told
 
 
 class Recorded(NamedTuple):
@@ -193,12 +183,8 @@ def load(store: Store, uid: int) -> Known:
                     known.note_shared(outcome.shared, outcome.shared_epoch, (seq, body) if outcome.status == Status.OK else None)
         elif what == Kind.DECISION:
             known.decisions[key] = body
-            if says_moved(body):
-                known.places.note(_decode_place(decode(decode_decision(body).value)))
-            if kind & COSTED:
-                _open_account(ledger, key, body)
-            elif body.startswith((EVENT, BACK)):
-                given.read(seq, key, parent, decode_decision(body))
+            if kind & COSTED or is_told(body, *NOTED):
+                _note_decision(known, seq, key, parent, body)
         elif what == Kind.CHARGE:
             charge = decode_charge(body)
             ledger.note(key, charge.scope, charge.cost, _still_reserved(known.starts.get(key), charge))
@@ -230,6 +216,12 @@ def _still_reserved(start: Start | None, charge: Charge) -> Amounts:
     }
 
 
-def _open_account(ledger: Ledger, key: bytes, body: bytes) -> None:
-    parent, _ = decode(decode_decision(body).value)
-    ledger.opened(key, parent)
+def _note_decision(known: Known, seq: int, key: bytes, call: bytes, body: bytes) -> None:
+    """What a run must know of a decision before a program asks for it."""
+    told = decode_decision(body).told
+    if isinstance(told, Moved):
+        known.places.note(told.place)
+    elif isinstance(told, BudgetOpened):
+        known.ledger.opened(key, told.outer)
+    elif isinstance(told, Event | EventsGivenBack):
+        known.given.read(seq, key, call, told)

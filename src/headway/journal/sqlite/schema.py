@@ -19,12 +19,13 @@ import sqlite3
 from pathlib import Path
 
 from headway.errors import StoreDamaged, StoreError, StoreFull, StoreVersion
+from headway.journal.shared import items
 from headway.journal.sqlite.locks import NOTICE, holders, is_busy, wait_for_lock
 
 DATABASE = "journal.db"
 BUILDING = "journal.db.new-"
 APPLICATION_ID = 0x48647779  # "Hdwy"
-VERSION = 1
+VERSION = 2
 BUSY_TIMEOUT_S = 30.0
 HEADER_BYTES = 100
 SAFE = "what was committed is safe"
@@ -105,7 +106,9 @@ def write_empty(path: Path) -> None:
     try:
         connection.execute("PRAGMA synchronous=OFF")  # nobody knows the file yet; one sync below makes it durable
         connection.execute("PRAGMA journal_mode=MEMORY")
-        connection.executescript(f"BEGIN;PRAGMA application_id={APPLICATION_ID};PRAGMA user_version={VERSION};{TABLES}COMMIT;")
+        connection.executescript(
+            f"BEGIN;PRAGMA application_id={APPLICATION_ID};PRAGMA user_version={VERSION};{TABLES}{items.TABLES}COMMIT;"
+        )
         connection.execute("PRAGMA journal_mode=WAL")
     finally:
         connection.close()

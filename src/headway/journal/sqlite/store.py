@@ -23,6 +23,7 @@ from headway.journal.off_loop import check_thread
 from headway.journal.owner import check_takeover, is_alive, lost, misplaced, unknown_run
 from headway.journal.place import has_database, name_folder, no_store
 from headway.journal.records import ENDED, Lease, Row, RunInfo, RunSpec, RunStatus, Signal
+from headway.journal.shared.items import SharedCollections
 from headway.journal.shared.limits import SharedLimits
 from headway.journal.sqlite import schema, tables
 from headway.journal.sqlite.access import connect_to_read, fingerprint, why_not_writable
@@ -45,7 +46,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-class SqliteStore(SharedLimits):
+class SqliteStore(SharedLimits, SharedCollections):
     """A store in a folder. Opening makes the folder and an empty database where there is none.
 
     With `readonly=True` it makes nothing and needs no permission to write: a disk that is mounted read-only, an archive and another

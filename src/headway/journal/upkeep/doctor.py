@@ -15,6 +15,7 @@ from headway.errors import StoreDamaged, StoreError, StoreVersion
 from headway.journal.owner import is_alive
 from headway.journal.place import has_database, name_folder, no_store, owner_of
 from headway.journal.records import COSTED, Kind, Row, RunInfo
+from headway.journal.shared.items import ALL_ITEMS, check_item
 from headway.journal.sqlite import schema, tables
 from headway.journal.sqlite.access import connect_to_read, fingerprint, why_not_writable
 from headway.journal.sqlite.locks import is_busy, wait_for_lock
@@ -24,6 +25,7 @@ from headway.journal.upkeep.salvage import read_run, read_table
 from headway.storage.blobs import TEMPORARY, BlobFolder
 
 MOST_PROBLEMS = 50
+LOST_ITEM = "a snapshot that has it can't be read; after a repair it is left out"
 Users = dict[bytes, list[Finding]]
 
 
@@ -121,6 +123,7 @@ class _Examination:
                 self._step("the runs", lambda: self._check_runs(connection))
                 self._step("the cache", lambda: self._check_cache(connection))
                 self._step("the signals", lambda: self._check_signals(connection))
+                self._step("the collections", lambda: self._check_items(connection))
                 self._step("the rejected records", lambda: self._check_rejected(connection))
         finally:
             connection.close()
@@ -213,6 +216,26 @@ class _Examination:
         for number, uid, *rest in stored:
             if not tables.whole_signal(uid, *rest):
                 self._say("error", f"signal {number} ({rest[0]!r}) is damaged", means="send it again after a repair")
+
+    def _check_items(self, connection: sqlite3.Connection) -> None:
+        stored, error = read_table(connection, ALL_ITEMS)
+        if error is not None:
+            self._say("error", f"the collections have a damaged page ({error})", means="items behind it are lost")
+        last, expected = "", 0
+        for name, number, *rest in stored:
+            expected = expected if name == last else 0
+            last = str(name)
+            if isinstance(number, int) and number > expected:
+                missing = f"item {expected}" if number == expected + 1 else f"items {expected} to {number - 1}"
+                self._say("error", f"collection {name!r}: {missing} missing", means=LOST_ITEM)
+            expected = number + 1 if isinstance(number, int) else expected
+            item = check_item(name, number, *rest)
+            what = f"collection {name!r}: item {number}"
+            if item is None:
+                self._say("error", f"{what} is damaged", means=LOST_ITEM)
+                continue
+            for digest in item.blobs:
+                self._use(digest, Finding(severity="error", what=what, means=LOST_ITEM))
 
     def _check_rejected(self, connection: sqlite3.Connection) -> None:
         query = "SELECT COALESCE(run_id, rejected.run), COUNT(*) FROM rejected LEFT JOIN run ON uid=rejected.run GROUP BY 1"

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import msgspec
 
+from headway.journal.decisions import Decision
 from headway.journal.records import (
     COSTED,
     KEY_BYTES,
     Attempt,
     Charge,
-    Decision,
     Kind,
     Outcome,
     Row,
@@ -133,7 +133,7 @@ def call_text(row: Row) -> str:
             pass
         else:
             if isinstance(body, Decision):
-                return f"decision {body.what!r}"
+                return f"decision {body.told.kind!r}"
             return f"{body.task}({getattr(body, 'label', '')})"
     return f"call {row.key.hex()}" if isinstance(row.key, bytes) else "an unknown call"
 

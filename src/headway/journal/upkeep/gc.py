@@ -125,13 +125,15 @@ def _age_s(file: Path, now: float, *, dry_run: bool) -> float:
 
 
 def _named(store: SqliteStore, without: frozenset[int]) -> set[bytes]:
-    """Every blob that a record names, those of some runs excepted."""
+    """Every blob that a record or an item names, records of some runs excepted."""
     named: set[bytes] = set()
     for run in store.runs():
         if run.uid not in without:
             named.update(run.spec.blobs)
             for _, row in store.rows(run.uid):
                 named.update(blobs_of(row))
+    for collection in store.collections():
+        named.update(digest for item in store.items(collection.name) for digest in item.blobs)
     query = "SELECT kind, call, parent, body FROM cache UNION ALL SELECT kind, key, parent, body FROM rejected"
     for stored in store.reading(lambda connection: connection.execute(query).fetchall()):
         named.update(blobs_of(Row(*stored)))

@@ -11,6 +11,7 @@ This file must never touch a store that somebody drives, nor replace a database 
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import sqlite3
 from pathlib import Path
@@ -21,6 +22,7 @@ from headway.errors import StoreDamaged, StoreError
 from headway.journal.owner import check_takeover
 from headway.journal.place import has_database, name_folder, no_store
 from headway.journal.records import COSTED, Charge, Kind, Outcome, Row, RunInfo, RunStatus
+from headway.journal.shared.items import ALL_ITEMS, Item, check_item, insert_item
 from headway.journal.sqlite import schema, tables
 from headway.journal.sqlite.access import why_not_writable
 from headway.journal.upkeep.findings import BODIES, Book, Finding, call_text, describe_damage
@@ -125,6 +127,7 @@ class _Repair:
             self._copy_runs(source, target)
             self._copy_cache(source, target)
             self._copy_signals(source, target)
+            self._copy_items(source, target)
             self._copy_rejected(source, target)
             target.execute("COMMIT")
             target.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
@@ -221,6 +224,33 @@ class _Repair:
                 target.execute("INSERT INTO signal (number, run, name, value, at, crc) VALUES (?,?,?,?,?,?)", (number, *rest))
             else:
                 self._drop(f"signal {number} ({rest[1]!r}) is damaged", "send it again")
+
+    def _copy_items(self, source: sqlite3.Connection, target: sqlite3.Connection) -> None:
+        """Items keep their numbers; one that is lost leaves its place, so that versions go on to mean the same."""
+        stored, error = read_table(source, ALL_ITEMS)
+        if error is not None:
+            self._drop("the collections have a damaged page", "items behind it are lost; the backup has their bytes")
+        sizes: dict[str, int] = {}
+        for name, number, token, *rest in stored:
+            if not isinstance(name, str) or not isinstance(number, int):
+                self._drop(f"an item of collection {name!r} is damaged", "it is lost; the backup has its bytes")
+                continue
+            item = check_item(name, number, token, *rest)
+            if item is None and number != sizes.get(name, 0):  # nothing says where it belongs
+                self._drop(f"an item of collection {name!r} is damaged", "it is lost; the backup has its bytes")
+                continue
+            for missing in range(sizes.get(name, 0), number):
+                self._lose_item(target, name, missing, None)
+            sizes[name] = number + 1
+            if item is None or not all(map(self._blob_is_whole, item.blobs)):
+                self._lose_item(target, name, number, item)
+            else:
+                insert_item(target, name, number, item)
+
+    def _lose_item(self, target: sqlite3.Connection, name: str, number: int, item: Item | None) -> None:
+        self._drop(f"collection {name!r}: item {number} is lost", "snapshots leave it out")
+        token = secrets.token_bytes(16) if item is None else item.token
+        insert_item(target, name, number, Item(token))
 
     def _copy_rejected(self, source: sqlite3.Connection, target: sqlite3.Connection) -> None:
         names = "run, fence, seq, kind, key, parent, body, at"

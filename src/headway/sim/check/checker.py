@@ -10,9 +10,10 @@ from typing import Any
 
 from headway.errors import HeadwayError, UsageError
 from headway.journal.codec.codec import value_digest
+from headway.journal.decisions import Arrival, DeadlineOpened, Event, NextCall, Now, Remaining, TimeLeft, Winner, is_told
 from headway.journal.records import COSTED, Row, RunInfo, Status
 from headway.journal.records import Kind as RowKind
-from headway.journal.recovery.recovered import decode_decision, decode_outcome
+from headway.journal.recovery.recovered import decode_outcome
 from headway.run import _root
 from headway.sim.check.findings import Finding, Kind, Report
 from headway.sim.check.primitives import Primitives
@@ -24,7 +25,7 @@ from headway.sim.store import Crash, SimStore
 from headway.sim.universe import START
 from headway.task import Task
 
-TIMING = ("race", "order", "now", "event", "deadline", "remaining", "time_left")
+TIMING = (Winner, Arrival, NextCall, Now, Event, DeadlineOpened, Remaining, TimeLeft)
 IDENTITY = "check"  # all its worlds have equal keys, so that their calls can be compared
 BASE = 0  # the seed of what every schedule is compared with
 PASSES = "schedule {0!r}"
@@ -265,7 +266,7 @@ def _values(rows: Sequence[Row]) -> dict[bytes, bytes]:
 
 def _timed(rows: Sequence[Row]) -> bool:
     """Whether the program was told something that hangs on timing, so that it may end in more than one way."""
-    if any(decode_decision(row.body).what in TIMING for row in rows if row.kind & ~COSTED == RowKind.DECISION):
+    if any(is_told(row.body, *TIMING) for row in rows if row.kind & ~COSTED == RowKind.DECISION):
         return True
     ends = [decode_outcome(row.body) for row in rows if row.kind & ~COSTED == RowKind.OUTCOME]
     return any(end.status == Status.CANCELLED or (end.error is not None and end.error.type in BOUNDED) for end in ends)

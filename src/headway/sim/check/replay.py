@@ -27,8 +27,9 @@ from typing import Any, NamedTuple
 
 from headway import events
 from headway.errors import UsageError
+from headway.journal.decisions import DeadlineOpened, is_told
 from headway.journal.records import COSTED, NO_PARENT, Kind, Row, RunInfo
-from headway.journal.recovery.recovered import decode_decision, decode_outcome
+from headway.journal.recovery.recovered import decode_outcome
 from headway.pools.base import FunctionRef
 from headway.pools.current import importing_main, loading_program
 from headway.pools.program import find, function_ref
@@ -57,8 +58,7 @@ class Recorded(NamedTuple):
     @property
     def has_deadlines(self) -> bool:
         """Whether it opened deadlines, which pass while a replay's clock is elsewhere."""
-        kinds = (decode_decision(row.body).what for row in self.rows if row.kind & ~COSTED == Kind.DECISION)
-        return "deadline" in kinds
+        return any(is_told(row.body, DeadlineOpened) for row in self.rows if row.kind & ~COSTED == Kind.DECISION)
 
     def leaves(self) -> list[Row]:
         """Its rows without the ends of calls that made calls, and of the root."""

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 from headway import events
 from headway.engine.identity.spec import TASKS
+from headway.journal.decisions import BudgetOpened, Remaining, is_told
 from headway.journal.log import Log
 from headway.journal.records import COSTED, NO_PARENT, Kind, Row, Status
-from headway.journal.recovery.recovered import decode_attempt, decode_decision, decode_outcome
+from headway.journal.recovery.recovered import decode_attempt, decode_outcome
 from headway.sim.history import Violation
 from headway.sim.promises.signals import no_signal_lost, told_once
 from headway.sim.promises.spending import CLOSE, counted_once, never_overdrawn
@@ -49,7 +50,7 @@ def _nothing_lost_or_changed(history: History) -> Iterator[str]:
                 yield f"rows that {life.process.name} found or left are no longer there as they were"
 
 
-_OF_BUDGETS = ("budget", "remaining")  # decisions that are recorded again where another budget is around them
+_OF_BUDGETS = (BudgetOpened, Remaining)  # decisions that are recorded again where another budget is around them
 
 
 def _recorded_once(history: History) -> Iterator[str]:
@@ -62,7 +63,7 @@ def _recorded_once(history: History) -> Iterator[str]:
             outcome = decode_outcome(row.body)
             if outcome.status == Status.OK:
                 ends[row.key] += 1
-        elif _kind(row) == Kind.DECISION and not (history.budgets_moved and decode_decision(row.body).what in _OF_BUDGETS):
+        elif _kind(row) == Kind.DECISION and not (history.budgets_moved and is_told(row.body, *_OF_BUDGETS)):
             told[row.key] += 1
     yield from (f"the result of call {key.hex()[:8]} is recorded {times} times" for key, times in ends.items() if times > 1)
     yield from (f"decision {key.hex()[:8]} is recorded {times} times" for key, times in told.items() if times > 1)

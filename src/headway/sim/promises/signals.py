@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from headway.journal.codec.codec import decode
+from headway.journal.decisions import Event, EventsGivenBack, decode_decision
 from headway.journal.log import Log
 from headway.journal.records import COSTED, Kind, Row, Status
-from headway.journal.recovery.recovered import decode_decision, decode_outcome
+from headway.journal.recovery.recovered import decode_outcome
 
 if TYPE_CHECKING:
     from headway.sim.history import History
@@ -35,12 +35,12 @@ class _Tellings:
                 self._failed.setdefault(row.key, []).append(seq)
 
     def _decided(self, seq: int, row: Row) -> None:
-        decision = decode_decision(row.body)
-        if decision.what == "event-back":
-            for wait in decode(decision.value):
+        told = decode_decision(row.body).told
+        if isinstance(told, EventsGivenBack):
+            for wait in told.waits:
                 self._back.setdefault(wait, []).append(seq)
-        elif decision.what == "event" and (told := decode(decision.value)) is not None:
-            self.of.setdefault(told[0], []).append((seq, row.key, row.parent))
+        elif isinstance(told, Event) and told.signal is not None:
+            self.of.setdefault(told.signal.number, []).append((seq, row.key, row.parent))
 
     def over(self, telling: tuple[int, bytes, bytes], before: float, *, surely: bool) -> bool:
         """Whether a telling was over before a row; `surely`: whoever else failed around it."""

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from headway import events
 from headway.engine.identity.spec import TASKS
-from headway.journal.codec.codec import decode
+from headway.journal.decisions import BudgetOpened, decode_decision
 from headway.journal.records import COSTED, Amounts, Kind, Row, Start, Status
-from headway.journal.recovery.recovered import decode_attempt, decode_charge, decode_decision, decode_outcome, decode_start
+from headway.journal.recovery.recovered import decode_attempt, decode_charge, decode_outcome, decode_start
 
 if TYPE_CHECKING:
     from headway.sim.history import History
@@ -50,9 +50,9 @@ class _Sums:
     def _add(self, row: Row) -> None:
         kind = row.kind & ~COSTED
         if kind == Kind.DECISION:
-            decision = decode_decision(row.body)
-            if decision.what == "budget":
-                self.above[row.key] = decode(decision.value)[0]
+            told = decode_decision(row.body).told
+            if isinstance(told, BudgetOpened):
+                self.above[row.key] = told.outer
             return
         if kind == Kind.CHARGE:
             charge = decode_charge(row.body)

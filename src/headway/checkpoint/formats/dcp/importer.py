@@ -15,16 +15,16 @@ from typing import Any, BinaryIO, NamedTuple
 
 import msgspec
 
-from headway.checkpoint.catalog.manifest import Json, Manifest, Object
+from headway.checkpoint.files.manifest import Json, Manifest, Object
+from headway.checkpoint.files.write import FragmentData
 from headway.checkpoint.formats.dcp.names import headway_names
 from headway.checkpoint.formats.dcp.paths import LAYOUT, odd_paths
-from headway.checkpoint.formats.in_place import Found, Place, take_over
+from headway.checkpoint.formats.in_place import ForeignFragment, Found, take_over
 from headway.checkpoint.formats.pickles.inert_pickle import Made, Name, read_pickle
 from headway.checkpoint.formats.pickles.torch_places import array_part, gather, kept, to_json
 from headway.checkpoint.formats.pickles.torch_zip import DTYPES, StoredTensor, check_record, read_torch_zip
 from headway.checkpoint.layout.boxes import Box, whole
 from headway.checkpoint.layout.dtypes import code_of, numpy_dtype
-from headway.checkpoint.save.write import Part
 from headway.checkpoint.state.tree import encode
 from headway.errors import CheckpointDamaged, NoCheckpoint, UsageError
 from headway.storage.backend import Backend
@@ -83,8 +83,8 @@ def import_dcp(
         SaveFailed: the chunks of a tensor overlap or don't cover it.
     """
     description = read_description(folder)
-    places: list[Place] = []
-    parts: list[Part] = []
+    places: list[ForeignFragment] = []
+    parts: list[FragmentData] = []
     values: dict[str, Json] = {}
     objects: dict[str, Object] = {}
     with _Files(check) as files:
@@ -199,8 +199,8 @@ def _item(description: Description, name: str, box: Box) -> Item:
     return item
 
 
-def _add(found: Place | Part, places: list[Place], parts: list[Part]) -> None:
-    if isinstance(found, Place):
+def _add(found: ForeignFragment | FragmentData, places: list[ForeignFragment], parts: list[FragmentData]) -> None:
+    if isinstance(found, ForeignFragment):
         places.append(found)
     else:
         parts.append(found)

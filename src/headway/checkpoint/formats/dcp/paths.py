@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from headway.checkpoint.catalog.manifest import Json
+from headway.checkpoint.files.manifest import Json
 
 LAYOUT = "dcp"
 

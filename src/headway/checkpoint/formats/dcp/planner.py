@@ -40,19 +40,21 @@ from torch.distributed.checkpoint.planner import WriteItemType as Kind
 from torch.distributed.checkpoint.storage import StorageReader, StorageWriter, WriteResult
 from torch.futures import Future
 
+from headway.checkpoint.catalog.commit import commit
 from headway.checkpoint.catalog.leases import reading, saving
 from headway.checkpoint.catalog.listing import find, newest
-from headway.checkpoint.catalog.manifest import Json, Manifest, Object, Segment, SegmentRef, folder_of, sealed_hash, unseal
-from headway.checkpoint.catalog.stored import read_manifest, read_segment
+from headway.checkpoint.files.coverage import Draft
+from headway.checkpoint.files.manifest import Json, Manifest, Object, Segment, SegmentRef, folder_of, sealed_hash, unseal
+from headway.checkpoint.files.stored import read_manifest, read_segment
+from headway.checkpoint.files.write import FragmentData, put_segment, write_segment
 from headway.checkpoint.formats.dcp.paths import LAYOUT, odd_paths, path_of
 from headway.checkpoint.formats.pickles.torch_places import array_part, gather, to_json
 from headway.checkpoint.formats.pickles.torch_zip import read_torch_zip
 from headway.checkpoint.layout.boxes import Box, whole
 from headway.checkpoint.layout.dtypes import code_of, torch_dtype
+from headway.checkpoint.layout.pieces import Piece
 from headway.checkpoint.load.loader import load
-from headway.checkpoint.save.commit import Draft
-from headway.checkpoint.save.write import Part, commit, put_segment, write_segment
-from headway.checkpoint.state.inventory import Holding, Inventory, Piece
+from headway.checkpoint.state.inventory import Holding, Inventory
 from headway.checkpoint.state.torch.tensors import TorchMemory
 from headway.checkpoint.state.tree import decode, references
 from headway.errors import CheckpointConflict, CheckpointDamaged, NoCheckpoint, SaveFailed, UsageError
@@ -138,7 +140,7 @@ class HeadwayWriter(StorageWriter):
         backend = open_backend(self.root)
         if backend.stat(f"{ticket.folder}/{ticket.writer}.json") is not None:
             raise UsageError("the planner gave the plan of an earlier save: use DefaultSavePlanner(enable_plan_caching=False)")
-        parts: list[Part] = []
+        parts: list[FragmentData] = []
         results = [_take(item, planner, parts) for item in plan.items]
         if parts:
             put_segment(backend, ticket.folder, write_segment(backend, ticket.folder, ticket.writer, parts, ticket.id))
@@ -282,7 +284,7 @@ def _step_in(checkpoint_id: CheckpointId) -> int:
     return int(match[1])
 
 
-def _take(item: WriteItem, planner: SavePlanner, parts: list[Part]) -> WriteResult:
+def _take(item: WriteItem, planner: SavePlanner, parts: list[FragmentData]) -> WriteResult:
     """Add what an item writes to `parts`, and say to the coordinator what is no tensor."""
     name = item.index.fqn
     if item.type == Kind.BYTE_IO:
@@ -294,11 +296,11 @@ def _take(item: WriteItem, planner: SavePlanner, parts: list[Part]) -> WriteResu
     assert what is not None
     known = Object(code_of(what.properties.dtype), tuple(what.size))
     box = Box(tuple(what.chunk.offsets), tuple(what.chunk.sizes))
-    parts.append(Part(name, known, box, lambda: _elements(planner.resolve_data(item), name, known, box)))
+    parts.append(FragmentData(name, known, box, lambda: _elements(planner.resolve_data(item), name, known, box)))
     return WriteResult(item.index, box.volume * what.properties.dtype.itemsize, None)
 
 
-def _value(name: str, data: io.BytesIO, parts: list[Part]) -> Written:
+def _value(name: str, data: io.BytesIO, parts: list[FragmentData]) -> Written:
     try:
         tree = read_torch_zip(data, 0, data.getbuffer().nbytes, name)
     except CheckpointDamaged as error:
@@ -306,7 +308,7 @@ def _value(name: str, data: io.BytesIO, parts: list[Part]) -> Written:
     value, tensors, arrays = to_json(tree, name)
     its = [array_part(inside, array) for inside, array in arrays.items()]
     for inside, tensor in tensors.items():
-        its.append(Part(inside, Object(tensor.dtype, tensor.shape), whole(tensor.shape), gather(tensor, data, name)))
+        its.append(FragmentData(inside, Object(tensor.dtype, tensor.shape), whole(tensor.shape), gather(tensor, data, name)))
     parts += its
     return Written(value, {part.name: part.object for part in its})
 

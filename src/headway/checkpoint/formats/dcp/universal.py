@@ -15,12 +15,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from headway.checkpoint.catalog.manifest import Json, Kind, Manifest, Object
-from headway.checkpoint.formats.in_place import Found, Place, take_over
+from headway.checkpoint.files.manifest import Json, Kind, Manifest, Object
+from headway.checkpoint.files.write import FragmentData
+from headway.checkpoint.formats.in_place import ForeignFragment, Found, take_over
 from headway.checkpoint.formats.pickles.torch_places import kept
 from headway.checkpoint.formats.pickles.torch_zip import StoredTensor, check_record, read_torch_file
 from headway.checkpoint.layout.boxes import Box, whole
-from headway.checkpoint.save.write import Part
 from headway.errors import CheckpointDamaged, NoCheckpoint, UsageError
 from headway.storage.backend import Backend
 
@@ -63,8 +63,8 @@ def import_universal(
     found = _find(folder)
     number = step if step is not None else _step_of(found)
     name_of = rename or _canonical
-    places: list[Place] = []
-    parts: list[Part] = []
+    places: list[ForeignFragment] = []
+    parts: list[FragmentData] = []
     for weight in sorted(found.path.glob(f"zero/**/{_WEIGHT}.pt")):
         name = ".".join(weight.parent.relative_to(found.path / "zero").parts)
         _parameter(weight.parent, f"{model}.{name_of(name)}", optimizer, check, places, parts)
@@ -101,7 +101,9 @@ def _canonical(name: str) -> str:
     return name.removeprefix("module.")
 
 
-def _parameter(folder: Path, name: str, optimizer: str, check: bool, places: list[Place], parts: list[Part]) -> None:
+def _parameter(
+    folder: Path, name: str, optimizer: str, check: bool, places: list[ForeignFragment], parts: list[FragmentData]
+) -> None:
     """Add the weight and the optimizer's slots of one parameter."""
     shape: tuple[int, ...] | None = None
     for file in sorted(folder.glob("*.pt"), key=lambda each: (each.stem != _WEIGHT, each.name)):
@@ -120,7 +122,7 @@ def _parameter(folder: Path, name: str, optimizer: str, check: bool, places: lis
             raise CheckpointDamaged(f"{file}: has shape {list(value.shape)}, the weight beside it {list(shape or ())}")
         kind: Kind = "param" if slot == _WEIGHT else "moment" if value.shape else "scalar"
         found = kept(its, Object(value.dtype, value.shape, kind), whole(value.shape), value, file)
-        if isinstance(found, Place):
+        if isinstance(found, ForeignFragment):
             places.append(found)
         else:
             parts.append(found)
@@ -138,13 +140,13 @@ def _value(file: Path) -> object:
     return tree
 
 
-def _number(name: str, value: object, file: Path) -> Part:
+def _number(name: str, value: object, file: Path) -> FragmentData:
     """A number as a 0-d float32 array: what torch's optimizers keep as the step."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise UsageError(f"{file}: holds a {type(value).__name__}, and a tensor or a number was expected: not read")
     import numpy as np
 
-    return Part(name, Object("F32", (), "scalar"), Box((), ()), np.array(value, np.float32))
+    return FragmentData(name, Object("F32", (), "scalar"), Box((), ()), np.array(value, np.float32))
 
 
 def _refuse_incomplete(root: Path) -> None:

@@ -6,12 +6,12 @@ import math
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from headway.checkpoint.catalog.manifest import Json, Object
-from headway.checkpoint.formats.in_place import Place
+from headway.checkpoint.files.manifest import Json, Object, PlannedFragment
+from headway.checkpoint.files.write import FragmentData
+from headway.checkpoint.formats.in_place import ForeignFragment
 from headway.checkpoint.formats.pickles.torch_zip import StoredTensor, Tree
 from headway.checkpoint.layout.boxes import Box, whole
 from headway.checkpoint.layout.dtypes import NBYTES, code_of, raw_dtype
-from headway.checkpoint.save.write import Part
 from headway.checkpoint.state.sources import is_array, is_numpy_scalar
 from headway.checkpoint.state.tree import encode
 from headway.errors import CheckpointDamaged
@@ -36,21 +36,21 @@ def to_json(tree: Tree, name: str) -> tuple[Json, dict[str, StoredTensor], dict[
     return encode(tree, name, keep), tensors, arrays
 
 
-def array_part(name: str, array: Any) -> Part:
+def array_part(name: str, array: Any) -> FragmentData:
     """An array or a number of numpy as a part."""
-    return Part(name, Object(code_of(array.dtype), array.shape), whole(array.shape), array)
+    return FragmentData(name, Object(code_of(array.dtype), array.shape), whole(array.shape), array)
 
 
-def kept(name: str, known: Object, box: Box, tensor: StoredTensor, file: Path) -> Place | Part:
+def kept(name: str, known: Object, box: Box, tensor: StoredTensor, file: Path) -> ForeignFragment | FragmentData:
     """A tensor of a file as a place, where its elements are in row-major order, else as a part that is copied from there."""
     if tensor.contiguous:
-        return Place(name, known, box, file, tensor.start)
+        return ForeignFragment(file, PlannedFragment(name, known, *box, tensor.start))
 
     def data() -> Any:
         with file.open("rb") as source:
             return gather(tensor, source, str(file))
 
-    return Part(name, known, box, data)
+    return FragmentData(name, known, box, data)
 
 
 def gather(tensor: StoredTensor, source: BinaryIO, where: str) -> Any:

@@ -26,13 +26,14 @@ from typing import Any
 
 import torch
 
-from headway.checkpoint.catalog.manifest import Json, Kind, Object
+from headway.checkpoint.files.manifest import Json, Kind, Object
 from headway.checkpoint.layout.dtypes import torch_dtype
 from headway.checkpoint.layout.placing import Place
-from headway.checkpoint.layout.sharding import uncut
+from headway.checkpoint.layout.sharding import full
 from headway.checkpoint.state.alike import alike, classes_for
+from headway.checkpoint.state.fit import Values
 from headway.checkpoint.state.flat import hold_range
-from headway.checkpoint.state.inventory_builder import Member, Taking, Values
+from headway.checkpoint.state.inventory_builder import Member, Taking
 from headway.checkpoint.state.sources import Local, local_of
 from headway.checkpoint.state.torch.optim_own import put_own_state
 from headway.checkpoint.state.tree import decode, encode
@@ -397,13 +398,13 @@ def _slot_place(name: str, member: Member, shape: tuple[int, ...]) -> Place:
         return Place(name, place.shape, place.cuts)
     if place.cuts is None or shape == ():
         return Place(name, shape)
-    split = [cut != uncut(size) for cut, size in zip(place.cuts, place.shape, strict=True)]
+    split = [cut != full(size) for cut, size in zip(place.cuts, place.shape, strict=True)]
     if len(shape) == len(split) and all(
         size == mine or (size == 1 and not cut) for size, mine, cut in zip(shape, member.shape, split, strict=True)
     ):
         same = [size == mine for size, mine in zip(shape, member.shape, strict=True)]
         whole = tuple(full if fits else 1 for full, fits in zip(place.shape, same, strict=True))
-        cuts = tuple(cut if fits else uncut(1) for cut, fits in zip(place.cuts, same, strict=True))
+        cuts = tuple(cut if fits else full(1) for cut, fits in zip(place.cuts, same, strict=True))
         return Place(name, whole, cuts)
     raise LayoutError(f"{name} has shape {shape}, its parameter {member.shape}, which is split: how this follows is not known")
 

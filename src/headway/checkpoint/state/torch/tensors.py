@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn.parameter import is_lazy
 
-from headway.checkpoint.layout.sharding import Cut, chunk, composed, length, taken, uncut
+from headway.checkpoint.layout.sharding import DimSharding, chunk, compose, from_ranges, full, length
 from headway.checkpoint.state.sources import Local, code_named, refuse_unwritable
 from headway.errors import LayoutError, UsageError
 
 if TYPE_CHECKING:
-    from headway.checkpoint.state.inventory import Piece, Raw
+    from headway.checkpoint.layout.pieces import Piece
+    from headway.checkpoint.state.inventory import Raw
 
 _RAW_TORCH = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64, 16: torch.complex128}
 _RAW_NUMPY = {1: "u1", 2: "u2", 4: "u4", 8: "u8", 16: "c16"}
@@ -193,7 +194,7 @@ def _refuse_unusual(tensor: torch.Tensor, name: str) -> None:
 # --- DTensor ---------------------------------------------------------------------------------------------------------
 
 
-def _dtensor_cuts(tensor: Any, inside: torch.Tensor, name: str) -> tuple[Cut, ...] | None:
+def _dtensor_cuts(tensor: Any, inside: torch.Tensor, name: str) -> tuple[DimSharding, ...] | None:
     """How the local tensor of a DTensor lies in it; None where it is whole."""
     mesh, placements = tensor.device_mesh, tensor.placements
     coordinate, whole = mesh.get_coordinate(), tuple(map(int, tensor.shape))
@@ -220,8 +221,8 @@ def _dtensor_cuts(tensor: Any, inside: torch.Tensor, name: str) -> tuple[Cut, ..
     )
 
 
-def _cuts_of(shape: tuple[int, ...], shards: list[tuple[int, int, int, int]]) -> tuple[Cut, ...]:
-    cuts = [uncut(size) for size in shape]
+def _cuts_of(shape: tuple[int, ...], shards: list[tuple[int, int, int, int]]) -> tuple[DimSharding, ...]:
+    cuts = [full(size) for size in shape]
     for dim, rank, ranks, chunks in shards:
         size = length(cuts[dim])
         ranges = []
@@ -229,5 +230,5 @@ def _cuts_of(shape: tuple[int, ...], shards: list[tuple[int, int, int, int]]) ->
             begin, end = chunk(size, each, chunks)
             first, last = chunk(end - begin, rank, ranks)
             ranges.append((begin + first, begin + last))
-        cuts[dim] = composed(cuts[dim], taken(ranges))
+        cuts[dim] = compose(cuts[dim], from_ranges(ranges))
     return tuple(cuts)

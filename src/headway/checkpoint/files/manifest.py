@@ -62,6 +62,39 @@ class Fragment(msgspec.Struct, frozen=True, array_like=True):
         return Box(self.offset, self.extent)
 
 
+class PlannedFragment(msgspec.Struct, frozen=True, array_like=True):
+    """A fragment on its way: a box of `object`, row-major, at byte `start` of a file or of a buffer. `hashed` makes it a
+    `Fragment`."""
+
+    name: str
+    object: Object
+    offset: tuple[int, ...]
+    extent: tuple[int, ...]
+    start: int
+
+    @property
+    def box(self) -> Box:
+        return Box(self.offset, self.extent)
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of one element."""
+        return NBYTES[self.object.dtype]
+
+    @property
+    def nbytes(self) -> int:
+        return math.prod(self.extent) * NBYTES[self.object.dtype]
+
+    @property
+    def block_nbytes(self) -> int:
+        """How many bytes one hash covers."""
+        return block_nbytes(self.extent, NBYTES[self.object.dtype])
+
+    def hashed(self, hashes: str) -> Fragment:
+        """The fragment that is stored, with the hashes of its blocks."""
+        return Fragment(self.name, self.offset, self.extent, self.start, hashes)
+
+
 class Phase(msgspec.Struct, frozen=True, array_like=True):
     """What a writer did when, for those who look for what is slow: wall clock, seconds, bytes."""
 
@@ -127,6 +160,11 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def folder(self) -> str:
         return folder_of(self.step, self.id)
+
+    @property
+    def label(self) -> str:
+        """What messages call it."""
+        return f"checkpoint {self.id} of step {self.step}"
 
     @property
     def nbytes(self) -> int:

@@ -1,7 +1,7 @@
-"""Writes a checkpoint from this process, synchronously: for imports and for programs that bring their own saving.
+"""Writes data files and their segments from this process, synchronously: for imports and for programs that bring their own saving.
 
-`hw.Checkpoints.save` does not come here: it copies into shared memory and lets its helper process write. Both make the same files
-in the same order (data, sealed segments, manifest, HEAD); `commit` proves the coverage of both, `head` says which is the newest.
+`hw.Checkpoints.save` copies into shared memory and lets its helper process write. Both make the same files in the same order (data,
+sealed segments, manifest, HEAD).
 """
 
 from __future__ import annotations
@@ -10,26 +10,19 @@ import mmap
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import msgspec
 import xxhash
 
-from headway.checkpoint.catalog.head import followed, move_head, see_head
-from headway.checkpoint.catalog.manifest import (
-    ROOT_NAME,
+from headway.checkpoint.files.file_layout import FileImage, lay_out
+from headway.checkpoint.files.manifest import (
     Fragment,
-    Head,
-    Manifest,
     Object,
     Segment,
     SegmentRef,
     block_hashes,
-    block_nbytes,
     seal,
     sealed_hash,
 )
 from headway.checkpoint.layout.boxes import Box
-from headway.checkpoint.save.commit import Draft, commit_manifest
-from headway.checkpoint.save.file_layout import FileImage, lay_out
 from headway.errors import UsageError
 from headway.storage.backend import Backend, DataWriter
 
@@ -41,8 +34,8 @@ if TYPE_CHECKING:
 _BUFFER = 8 << 20  # a multiple of the backend's 1 MiB
 
 
-class Part(NamedTuple):
-    """One box of one object, and its elements in row-major order: an array, or what makes it when its turn comes."""
+class FragmentData(NamedTuple):
+    """A box of an object that is to be written, and its elements in row-major order: an array, or what makes it when asked."""
 
     name: str
     object: Object
@@ -50,7 +43,7 @@ class Part(NamedTuple):
     data: Data | Callable[[], Data]
 
 
-def write_segment(backend: Backend, folder: str, writer: str, parts: Iterable[Part], id: str) -> Segment:
+def write_segment(backend: Backend, folder: str, writer: str, parts: Iterable[FragmentData], id: str) -> Segment:
     """Write one data file, durably, and return what its segment file has to say (`put_segment`).
 
     Holds one part's elements and 8 MiB at a time. Where it raises, no file is left behind.
@@ -82,23 +75,6 @@ def put_segment(backend: Backend, folder: str, segment: Segment) -> SegmentRef:
     return SegmentRef(file, sealed_hash(sealed), segment.nbytes)
 
 
-def commit(backend: Backend, draft: Draft, segments: Sequence[tuple[SegmentRef, Segment]]) -> Manifest:
-    """Make it a checkpoint, the newest one of this root. Its serial number is given here, and its parent if it has none.
-
-    Raises:
-        SaveFailed: the segments don't hold every object exactly once.
-        CheckpointConflict: somebody else committed at the same moment. The checkpoint is there, but is not the newest.
-    """
-    seen = see_head(backend)
-    basis = followed(backend, seen)
-    if basis is not None:
-        draft = msgspec.structs.replace(draft, parent=draft.parent or basis.id)
-    manifest = commit_manifest(segments, msgspec.structs.replace(draft, serial=basis.serial + 1 if basis is not None else 1))
-    backend.put(f"{manifest.folder}/{ROOT_NAME}", seal(manifest))
-    move_head(backend, seen, basis, Head(manifest.id, manifest.step, manifest.serial))
-    return manifest
-
-
 def raw_bytes(data: Data) -> memoryview:
     """The elements of an array as bytes, in row-major order."""
     if isinstance(data, memoryview):
@@ -111,13 +87,12 @@ def _write(writing: DataWriter, image: FileImage, data: dict[tuple[str, Box], Da
     fragments = []
     with _Aligned(writing, image.nbytes) as out:
         out.put(memoryview(image.header))
-        for entry in image.entries:
-            source = data[entry.name, entry.box]
+        for each in image.fragments:
+            source = data[each.name, each.box]
             raw = raw_bytes(source() if callable(source) else source)
-            if raw.nbytes != entry.nbytes:
-                raise UsageError(f"{entry.name}{entry.box}: {raw.nbytes} bytes were given, it has {entry.nbytes}")
-            hashes = block_hashes(raw, block_nbytes(entry.box.extent, entry.itemsize))
-            fragments.append(Fragment(entry.name, entry.box.offset, entry.box.extent, entry.start, hashes))
+            if raw.nbytes != each.nbytes:
+                raise UsageError(f"{each.name}{each.box}: {raw.nbytes} bytes were given, it has {each.nbytes}")
+            fragments.append(each.hashed(block_hashes(raw, each.block_nbytes)))
             out.put(raw)
     return fragments
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from headway import events
-from headway.checkpoint.catalog.manifest import Phase
+from headway.checkpoint.files.manifest import Phase
 from headway.engine.handle import current
 from headway.pools.current import worker_call
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from headway.checkpoint.catalog.manifest import HEAD, ROOT_NAME, Head, Manifest, Segment, SegmentRef, sealed_hash, unseal
+from headway.checkpoint.files.manifest import HEAD, ROOT_NAME, Head, Manifest, Segment, SegmentRef, sealed_hash, unseal
 from headway.errors import CheckpointDamaged, NoCheckpoint
 from headway.storage.backend import Backend
 

@@ -2,7 +2,7 @@
 
 The shared buffer of a save is this file, header and data, so the helper process writes straight out of it. Two properties make
 that work. The header is padded so that the data begins at a page: chunks of the buffer are chunks of the file, both aligned.
-And entries go by size of element, largest first, without holes: every array is aligned for its elements, and any safetensors
+And fragments go by size of element, largest first, without holes: every array is aligned for its elements, and any safetensors
 reader accepts the file. The order depends on names alone, so two saves of one state have one layout.
 """
 
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from headway.checkpoint.catalog.manifest import Object
+from headway.checkpoint.files.manifest import Object, PlannedFragment
 from headway.checkpoint.layout.boxes import Box, whole
 from headway.checkpoint.layout.dtypes import NBYTES, stored_as
 from headway.errors import UsageError
@@ -21,21 +21,11 @@ from headway.errors import UsageError
 PAGE = 4096
 
 
-class Entry(NamedTuple):
-    """One box of one object at byte `start` of the file, row-major."""
-
-    name: str
-    box: Box
-    start: int
-    nbytes: int
-    itemsize: int
-
-
 class FileImage(NamedTuple):
     """A data file: its first bytes, and what comes after them."""
 
     header: bytes
-    entries: tuple[Entry, ...]
+    fragments: tuple[PlannedFragment, ...]
     nbytes: int
 
 
@@ -43,24 +33,24 @@ class SaveImage(NamedTuple):
     """The buffer of a save: first its data file, then what is expected to be on the disk already."""
 
     file: FileImage
-    still: tuple[Entry, ...]
+    still: tuple[PlannedFragment, ...]
     nbytes: int
 
     @property
-    def entries(self) -> tuple[Entry, ...]:
-        """All boxes, in the order of their bytes."""
-        return (*self.file.entries, *self.still)
+    def fragments(self) -> tuple[PlannedFragment, ...]:
+        """All of them, in the order of their bytes."""
+        return (*self.file.fragments, *self.still)
 
 
 def lay_out_save(parts: Sequence[tuple[str, Object, Box]], still: Sequence[tuple[str, Object, Box]], id: str) -> SaveImage:
     """The buffer of a save that writes `parts`, and looks whether `still` is as it was. Raises UsageError as `lay_out`."""
     file = lay_out(parts, id)
     at = -(-file.nbytes // PAGE) * PAGE
-    entries: list[Entry] = []
-    for name, kept, box in sorted(still, key=lambda part: (-NBYTES[part[1].dtype], part[0], part[2])):
-        entries.append(Entry(name, box, at, box.volume * NBYTES[kept.dtype], NBYTES[kept.dtype]))
-        at += entries[-1].nbytes
-    return SaveImage(file, tuple(entries), at if still else file.nbytes)
+    fragments: list[PlannedFragment] = []
+    for name, kept, box in sorted(still, key=_by_itemsize):
+        fragments.append(PlannedFragment(name, kept, box.offset, box.extent, at))
+        at += fragments[-1].nbytes
+    return SaveImage(file, tuple(fragments), at if still else file.nbytes)
 
 
 def lay_out(
@@ -74,26 +64,31 @@ def lay_out(
 
     Example:
         >>> image = lay_out([("b", Object("F32", (8,)), Box((0,), (4,)))], "6a1f")
-        >>> image.entries[0].start, image.nbytes
+        >>> image.fragments[0].start, image.nbytes
         (4096, 4112)
     """
     described: dict[str, dict[str, object]] = {}
-    placed: list[tuple[str, Box, int, int, int]] = []
+    placed: list[tuple[str, Object, Box, int]] = []
     at = 0
-    for name, kept, box in sorted(parts, key=lambda part: (-NBYTES[part[1].dtype], part[0], part[2])):
-        itemsize = NBYTES[kept.dtype]
-        nbytes = box.volume * itemsize
+    for name, kept, box in sorted(parts, key=_by_itemsize):
+        nbytes = box.volume * NBYTES[kept.dtype]
         dtype, shape = stored_as(kept.dtype, box.extent)
         key = key_of(name, kept.shape, box)
         if key in described or key == "__metadata__":
             raise UsageError(f"two parts of the state would both be {key!r} in {id}: rename one of them")
         described[key] = {"dtype": dtype, "shape": shape, "data_offsets": (at, at + nbytes)}
-        placed.append((name, box, at, nbytes, itemsize))
+        placed.append((name, kept, box, at))
         at += nbytes
     about = {"format": "headway", "id": id} if metadata is None else metadata
     header = _header({"__metadata__": dict(about), **described})
-    entries = tuple(Entry(name, box, len(header) + start, *rest) for name, box, start, *rest in placed)
-    return FileImage(header, entries, len(header) + at)
+    fragments = tuple(PlannedFragment(name, kept, *box, len(header) + start) for name, kept, box, start in placed)
+    return FileImage(header, fragments, len(header) + at)
+
+
+def _by_itemsize(part: tuple[str, Object, Box]) -> tuple[int, str, Box]:
+    """Large elements first, so that no array needs a hole before it."""
+    name, kept, box = part
+    return -NBYTES[kept.dtype], name, box
 
 
 def key_of(name: str, shape: tuple[int, ...], box: Box) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from headway.checkpoint.catalog.manifest import (
+from headway.checkpoint.files.manifest import (
     Coverage,
     Fragment,
     Json,

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import msgspec
 
 from headway import errors
-from headway.checkpoint.ranks import Ranks
+from headway.checkpoint.process.ranks import Ranks
 from headway.errors import CheckpointError, HeadwayError
 
 _KINDS: dict[str, type[HeadwayError]] = {
@@ -38,7 +38,7 @@ class _Said(msgspec.Struct, frozen=True):
 _decode_said = msgspec.msgpack.Decoder(_Said).decode
 
 
-def together(ranks: Ranks, act: Callable[[], bytes]) -> list[bytes]:
+def all_or_none(ranks: Ranks, act: Callable[[], bytes]) -> list[bytes]:
     """Do `act` and exchange what it returns. Where it raises on a rank, it raises there what it is, and on the others an exception
     of the same class (CheckpointError for classes of other libraries) that names the rank and the reason."""
     mine: Exception | None = None

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from headway.checkpoint.catalog.diff import compare
 from headway.checkpoint.layout.dtypes import raw_dtype
+from headway.checkpoint.layout.pieces import Piece
+from headway.checkpoint.load.diff import compare
 from headway.checkpoint.load.lazy import LazyArray
-from headway.checkpoint.state.inventory import Holding, Piece
+from headway.checkpoint.state.inventory import Holding
 
 if TYPE_CHECKING:
     Array = np.ndarray[Any, np.dtype[Any]]

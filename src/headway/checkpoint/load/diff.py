@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from headway.checkpoint.catalog.manifest import Object
+from headway.checkpoint.files.manifest import Object
 from headway.checkpoint.layout.boxes import Box
 from headway.checkpoint.layout.dtypes import raw_dtype
 from headway.checkpoint.load.lazy import LazyArray, OpenCheckpoint

@@ -1,0 +1,62 @@
+"""Held memory: the strided places in a process's memory that hold boxes of an array.
+
+A plain tensor is one piece; a packed or padded shard has several; a flat ZeRO range has up to `2 * ndim - 1`. Pieces follow
+from how each dimension is sharded (`sharding.py`). Offsets and strides are in elements, so nothing here knows an element type.
+"""
+
+from __future__ import annotations
+
+import functools
+from itertools import product
+from typing import NamedTuple
+
+from headway.checkpoint.layout.boxes import Box, flat_boxes, strides_of, whole
+from headway.checkpoint.layout.sharding import DimSharding
+
+
+class Piece(NamedTuple):
+    """A box of an object, at element `offset` of a memory, with `strides` in elements."""
+
+    box: Box
+    offset: int
+    strides: tuple[int, ...]
+
+    def narrow(self, box: Box) -> Piece:
+        """The part of it that is `box`, which it must hold."""
+        offset = self.offset
+        for begin, mine, stride in zip(box.offset, self.box.offset, self.strides, strict=True):
+            offset += (begin - mine) * stride
+        return Piece(box, offset, self.strides)
+
+
+@functools.lru_cache(1 << 14)  # the same tensors, and as many moments, at each save
+def pieces_of(cuts: tuple[DimSharding, ...], here: Box, offset: int, strides: tuple[int, ...]) -> tuple[Piece, ...]:
+    """The pieces of a local box whose first element is at `offset` of the memory. Without padding and without empty ones."""
+    spans = []
+    for cut, begin, size in zip(cuts, here.offset, here.extent, strict=True):
+        met = [(max(run.here, begin), min(run.here + run.size, begin + size), run) for run in cut]
+        spans.append([(run.whole + lo - run.here, lo - begin, hi - lo) for lo, hi, run in met if lo < hi])
+    return tuple(
+        Piece(
+            Box(tuple(span[0] for span in each), tuple(span[2] for span in each)),
+            offset + sum(span[1] * stride for span, stride in zip(each, strides, strict=True)),
+            strides,
+        )
+        for each in product(*spans)
+    )
+
+
+def flat_pieces(cuts: tuple[DimSharding, ...], shape: tuple[int, ...], start: int, stop: int, offset: int) -> list[Piece]:
+    """The pieces of the elements `start <= i < stop` of a local array's row-major order, which are contiguous in memory from
+    `offset` on. The array itself has this shape and these cuts."""
+    strides = strides_of(shape)
+    pieces: list[Piece] = []
+    for box in flat_boxes(shape, start, stop):
+        first = sum(at * stride for at, stride in zip(box.offset, strides, strict=True))
+        pieces += pieces_of(cuts, box, offset + first - start, strides)
+    return pieces
+
+
+def whole_piece(shape: tuple[int, ...], offset: int, strides: tuple[int, ...]) -> tuple[Piece, ...]:
+    """The one piece of an array that is whole here. An empty array has one as well, so that it is known who has it."""
+    return (Piece(whole(shape), offset, strides),)

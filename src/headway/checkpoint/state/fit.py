@@ -1,0 +1,100 @@
+"""Whether a checkpoint fits a state: the one place that decides, and the one set of messages.
+
+Bytes are moved and never converted, so an array fits where its element type and the shape of the whole are the same, however the
+two are cut. Where the layout of a state is wrong, the shape of the whole differs. Everything that is wrong is named at once.
+Pure functions: whoever loads (a state, chosen names, one rank or many, an import) asks here, before a byte is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from headway.checkpoint.files.manifest import Json, Manifest, Object
+from headway.errors import CheckpointMismatch
+
+SHOWN = 10
+
+Values = Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What a checkpoint has: arrays and plain values, by name. `label` is what messages call it."""
+
+    objects: Mapping[str, Object]
+    values: Values
+    label: str = "the checkpoint"
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> Stored:
+        """What the checkpoint of a manifest has."""
+        return cls(manifest.objects, manifest.values, manifest.label)
+
+    def holder(self, name: str) -> str:
+        """The name under which the bytes of an array are, or of what it is an alias of."""
+        known = self.objects.get(name)
+        return known.alias_of if known is not None and known.alias_of else name
+
+
+def find_misfits(stored: Stored, arrays: Iterable[tuple[str, Object | None]], values: Iterable[str] = ()) -> list[str]:
+    """Why a checkpoint can't give a state these arrays (None: of a shape that is not known yet) and plain values: a sentence for
+    each, none where it can.
+
+    Example:
+        >>> find_misfits(Stored({"w": Object("F32", (4,))}, {}), [("w", Object("F16", (4,))), ("b", Object("F16", (2,)))])
+        ['w is F16 [4] in the state and F32 [4] in the checkpoint', 'b is in the state (F16 [2]), but not in the checkpoint']
+    """
+    wrong = [_misfit(stored, name, wanted) for name, wanted in arrays]
+    for name in values:
+        if name in stored.values:
+            continue  # it may be an array as well, to which the value refers
+        if name in stored.objects:
+            wrong.append(f"{name} is a plain value in the state and an array ({_kind(stored.objects[name])}) in the checkpoint")
+        else:
+            wrong.append(f"{name} is in the state (a plain value), but not in the checkpoint")
+    return [each for each in wrong if each]
+
+
+def _misfit(stored: Stored, name: str, wanted: Object | None) -> str:
+    known = stored.objects.get(name)
+    if known is None and wanted is not None and wanted.alias_of:
+        return ""  # it gets what the other one gets
+    if known is None and name in stored.values:
+        return f"{name} is an array ({_kind(wanted)}) in the state and a plain value in the checkpoint"
+    if known is None:
+        return f"{name} is in the state ({_kind(wanted)}), but not in the checkpoint"
+    if wanted is not None and (known.dtype, known.shape) != (wanted.dtype, wanted.shape):
+        return f"{name} is {_kind(wanted)} in the state and {_kind(known)} in the checkpoint"
+    return ""
+
+
+def find_unclaimed(stored: Stored, claimed: Collection[str], required: Callable[[str], bool] | None = None) -> list[str]:
+    """What a checkpoint has (of the names that `required` says yes to) and nobody claims: a sentence for each. `claimed` are the
+    names that all processes want; who has one name of an array has the others as well."""
+    named = {*claimed, *map(stored.holder, claimed)}
+    wrong = []
+    for name in sorted({*stored.objects, *stored.values}):
+        if (required is None or required(name)) and name not in named and stored.holder(name) not in named:
+            known = stored.objects.get(name)
+            what = _kind(known) if known is not None else "a plain value"
+            wrong.append(f"{name} is in the checkpoint ({what}), but not in the state")
+    return wrong
+
+
+def refuse(stored: Stored, wrong: Sequence[str]) -> None:
+    """Raise CheckpointMismatch where something is wrong, saying what (up to ten) and what to do."""
+    if wrong:
+        unique = list(dict.fromkeys(wrong))
+        more = f"\n  and {len(unique) - SHOWN} more" if len(unique) > SHOWN else ""
+        raise CheckpointMismatch(
+            f"{stored.label} does not fit the state:\n  " + "\n  ".join(unique[:SHOWN]) + more + "\n"
+            "Nothing was changed. To load what is in both, load with strict=False; leave out what has another shape or type "
+            "by name (select=)"
+        )
+
+
+def _kind(known: Object | None) -> str:
+    if known is None:
+        return "an array without a shape yet"
+    return f"{known.dtype} {list(known.shape)}"

@@ -1,0 +1,171 @@
+"""What a run does with durable collections: appending to them and reading them, beside the loop.
+
+An append is an effect on the store. Its token is made of the call that asks, so the same call never appends twice, in whatever life
+or attempt of the run it is made: neither its own retries nor those of the calls above it count in its name. Another run has other
+tokens, a fork too.
+
+Appends that come while one is being written are written together with the next. Nothing here may touch the store on the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from headway.engine.handle import Handle
+from headway.engine.identity.keys import call_prefix, hash_key, sibling_key
+from headway.engine.inputs import filled
+from headway.engine.outcome import INLINE_BYTES
+from headway.errors import UsageError
+from headway.journal.codec.codec import digest, encode, value_digest
+from headway.journal.shared.items import Item
+from headway.journal.store import Buffer, Store
+
+if TYPE_CHECKING:
+    from headway.engine.engine import Engine
+
+MOST_ORDINALS = 1 << 12
+MOST_DEPTH = 2  # of inputs of inputs; those below count by their keys
+
+
+@dataclass(eq=False, slots=True)
+class _Append:
+    """One append that waits to be written."""
+
+    name: str
+    item: Item
+    number: int | None = None
+
+
+class Collecting:
+    """The collections of one run's store."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._turn = asyncio.Lock()
+        self._waiting: list[_Append] = []
+        self._read: dict[str, list[Item]] = {}  # by collection: its first items, as far as somebody has asked
+
+    def store(self, what: str) -> Store:
+        """The run's store. Raises UsageError where it has none."""
+        if self._engine.store is None:
+            raise UsageError(f"{what}: this run has store=None, and a collection is kept in a store. Run with store=PATH")
+        return self._engine.store
+
+    async def append(self, call: Handle[Any], name: str, value: object) -> int:
+        """Append the value that a call was asked to append, unless it has done so before; the item's number."""
+        engine = self._engine
+        store = self.store("append")
+        head, buffers = encode(value, where=f"the item for collection {name!r}")
+        blobs: dict[bytes, Buffer] = {digest(buffer): buffer for buffer in buffers}
+        names = tuple(digest(buffer) for buffer in buffers)
+        if len(head) > INLINE_BYTES:
+            names, head, blobs = (digest(head), *names), b"", {digest(head): head, **blobs}
+        if blobs:
+            await engine.world.aside(_put, store, blobs)
+        token = hashlib.blake2b(lasting_name(call), key=engine.nonce, digest_size=16).digest()
+        asked = _Append(name, Item(token, head, names, engine.run_id, call.key, engine.wall()))
+        self._waiting.append(asked)
+        try:
+            async with self._turn:
+                if asked.number is None:
+                    await self._write(store, asked)
+        finally:
+            if asked in self._waiting:
+                self._waiting.remove(asked)
+        assert asked.number is not None
+        return asked.number
+
+    async def _write(self, store: Store, mine: _Append) -> None:
+        """Write what waits. Where it fails or is left, the others write their own: an item that is there keeps its number."""
+        taken, self._waiting = self._waiting, []
+        try:
+            await self._engine.world.aside(_append, store, taken)
+        finally:
+            self._waiting[:0] = [one for one in taken if one.number is None and one is not mine]
+
+    async def count(self, name: str) -> int:
+        return await self._engine.world.aside(self.store("snapshot").count_items, name)
+
+    async def items(self, name: str, until: int) -> tuple[list[Item], list[list[Buffer]]]:
+        """The first items of a collection, and the buffers of each."""
+        store, known = self.store("snapshot"), self._read.setdefault(name, [])
+        aside = self._engine.world.aside
+        if (have := len(known)) < until:
+            more = await aside(lambda: store.items(name, after=have, until=until))
+            known += more[len(known) - have :]  # others may have read on meanwhile
+        items = known[:until]
+        if not any(item.blobs for item in items):
+            return items, [[] for _ in items]
+        return items, await aside(read_buffers, store, items)
+
+
+def _put(store: Store, blobs: dict[bytes, Buffer]) -> None:
+    for name, data in blobs.items():
+        store.put_blob(name, data)
+
+
+def _append(store: Store, asked: list[_Append]) -> None:
+    for name in dict.fromkeys(one.name for one in asked):
+        part = [one for one in asked if one.name == name]
+        for one, number in zip(part, store.append_items(name, [one.item for one in part]), strict=True):
+            one.number = number
+
+
+def read_buffers(store: Store, items: list[Item]) -> list[list[Buffer]]:
+    """What the values of items need besides their heads."""
+    return [[store.get_blob(name) for name in item.blobs] for item in items]
+
+
+class _Named:
+    """Stands for a handle, in the arguments of a call, under another name."""
+
+    __headway_handle__ = True
+    __slots__ = ("key",)
+
+    def __init__(self, key: bytes) -> None:
+        self.key = key
+
+
+def lasting_name(call: Handle[Any], depth: int = 0) -> bytes:
+    """The name that a call has in every attempt of the calls above it: its key, as if each of them were in its first.
+
+    A handle among the arguments counts as its lasting name and its result: one that comes out otherwise in another attempt makes
+    another call. All inputs have ended, for the call has started.
+    """
+    if call._share is not None:
+        return call._engine.shared.effect_name(call)
+    line = [call]
+    while (above := line[-1]._parent) is not None:
+        line.append(above)
+    name = line[-1].key
+    for parent, child in zip(line[:0:-1], line[-2::-1], strict=True):
+        if name == parent.key and not parent._epoch and not child._inputs:
+            name = child.key
+            continue
+        ordinal = _ordinal(hash_key(call_prefix(parent.key, parent._epoch) + child._spec.name_part + child._asked), child)
+        asked = child._spec.name_part + _lasting_question(child, depth)
+        name = child.key if ordinal is None else sibling_key(hash_key(call_prefix(name, 0) + asked), ordinal)
+    return name
+
+
+def _lasting_question(call: Handle[Any], depth: int) -> bytes:
+    """What a call asks, whichever attempts of the calls above made its inputs."""
+    if not call._inputs or call._spec.key is not None:
+        return call._asked
+
+    def named(handle: Handle[Any]) -> _Named:
+        name = lasting_name(handle, depth + 1) if depth < MOST_DEPTH else handle.key
+        return _Named(hash_key(name + value_digest(handle._head, handle._blobs)))
+
+    args = tuple(filled(value, named) for value in call._args)
+    return call._spec.canonical(args, {name: filled(value, named) for name, value in call._kwargs.items()})
+
+
+def _ordinal(base: bytes, call: Handle[Any]) -> int | None:
+    """Which of its equal siblings a call is; None where that can't be found, and its own key has to do."""
+    if call._place is not None:
+        return call._place.ordinal
+    return next((number for number in range(MOST_ORDINALS) if sibling_key(base, number) == call.key), None)

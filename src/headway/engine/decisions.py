@@ -1,0 +1,82 @@
+"""Decisions of a run: naming them, recalling what was recorded, recording what is new.
+
+Whatever a program is told that hangs on timing goes through here: a race's winner, an order, the time, what is left of a budget. It
+is looked up under its name (`name_decision`); what is found is told again, and else what is so now is recorded before the program
+hears of it. Records and keys are in `journal/decisions`. A value that was recorded must never be answered anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from headway.engine.handle import Frame, Handle
+from headway.engine.identity.keys import sibling_key
+from headway.errors import HeadwayError
+from headway.journal.clocks import left_s
+from headway.journal.decisions import BudgetOpened, DeadlineOpened, Decision, Told, decision_key, decode_decision, encode_decision
+from headway.journal.records import COSTED, Kind, Row
+
+if TYPE_CHECKING:
+    from headway.engine.engine import Engine
+
+T = TypeVar("T", bound=Told)
+
+
+class Decisions:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def name_decision(self, frame: Frame, what: str, detail: bytes = b"") -> bytes:
+        """The key of the next decision of this kind in this call, or in this one of the coroutines that it joined. Raises
+        HeadwayError in code that its call has left behind."""
+        call = frame.call
+        if frame.over:
+            raise HeadwayError(f"{call.describe()} has ended; the code that still works for it can't go on")
+        # equal calls draw alike, so that they make the same calls; whatever else they are told is each one's own
+        owner = call._share if what == "random" and call._share is not None else call
+        key = decision_key(owner.key, owner._epoch, what, detail + b" in " + frame.branch if frame.branch else detail)
+        if owner._ordinals is None:
+            owner._ordinals = {}
+        ordinal = owner._ordinals.get(key, 0)
+        owner._ordinals[key] = ordinal + 1
+        return sibling_key(key, ordinal)
+
+    def recall(self, call: Handle[Any], key: bytes, kind: type[T]) -> T | None:
+        """What was recorded before under this key; None where nothing was."""
+        found = self._find(call, key)
+        return found.told if found is not None and isinstance(found.told, kind) else None
+
+    def record_decision(self, call: Handle[Any], key: bytes, told: Told) -> int:
+        """Record what the program is told; the seq of the row."""
+        decision = Decision(told, self._engine.wall())
+        if call._memo is not None:
+            call._memo[key] = decision
+        kind = Kind.DECISION | COSTED if isinstance(told, BudgetOpened) else Kind.DECISION
+        return self._engine.append(Row(kind, key, call.key, encode_decision(decision)))
+
+    def decide(self, frame: Frame, what: str, kind: type[T], make: Callable[[], T], detail: bytes = b"") -> T:
+        """What the program was told before at this place, or else what `make` says now, recorded."""
+        key = self.name_decision(frame, what, detail)
+        told = self.recall(frame.call, key, kind)
+        if told is None:
+            told = make()
+            self.record_decision(frame.call, key, told)
+        return told
+
+    def decide_deadline(self, frame: Frame, place: bytes, wanted: float) -> tuple[float, float]:
+        """A deadline's time by the wall clock, as it was when it was first opened, and how many seconds are left of it."""
+        key, now = self.name_decision(frame, "deadline", place), self._engine.wall()
+        found = self._find(frame.call, key)
+        if found is None or not isinstance(found.told, DeadlineOpened):
+            self.record_decision(frame.call, key, DeadlineOpened(wanted))
+            return wanted, wanted - now
+        until = found.told.until
+        return until, left_s(until, until - found.at, now)
+
+    def _find(self, call: Handle[Any], key: bytes) -> Decision | None:
+        found: Decision | None = call._memo.get(key) if call._memo is not None else None
+        if found is None and (body := self._engine.known.decisions.get(key)) is not None:
+            self._engine.replay.answered()
+            found = decode_decision(body)
+        return found

@@ -1,0 +1,193 @@
+"""Decisions: what a program was told by the runtime once and must be told again.
+
+One struct per kind, told apart by a tag, with named fields; a row's body is a `Decision`: the struct, and when it was recorded.
+Both are encoded and decoded here and nowhere else. The tag stands at a fixed place in the body, so that who takes a run up sees the
+kind of a row without decoding it (`is_told`).
+
+A decision is found again by its name: who was told (a call, in one of its epochs), what kind of question, about what, and which of
+equal ones. Names hash to keys as those of calls do. Changing a tag, a field's place or a name makes recorded decisions unreadable
+or unfindable: raise the schema's version with it.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+
+import msgspec
+
+from headway.journal.codec.wire import pack
+from headway.journal.records import Amounts, Place, Signal
+
+
+class _Told(msgspec.Struct, frozen=True, array_like=True):
+    """What a program was told."""
+
+    @property
+    def kind(self) -> str:
+        """The tag, for people."""
+        return str(self.__struct_config__.tag)
+
+
+class Winner(_Told, frozen=True, array_like=True, tag="race"):
+    """Which contestant won a race, by its place among the arguments."""
+
+    place: int
+
+
+class Arrival(_Told, frozen=True, array_like=True, tag="order"):
+    """Which of the handles that were given came next, by its place among the arguments."""
+
+    place: int
+
+
+class NextCall(_Told, frozen=True, array_like=True, tag="next"):
+    """Which call's result came next, by its key, where calls are made while results are taken."""
+
+    call: bytes
+
+
+class Now(_Told, frozen=True, array_like=True, tag="now"):
+    """What time it was, in seconds since 1970."""
+
+    time: float
+
+
+class Sleep(_Told, frozen=True, array_like=True, tag="sleep"):
+    """When a rest ends, in seconds since 1970."""
+
+    until: float
+
+
+class BudgetOpened(_Told, frozen=True, array_like=True, tag="budget"):
+    """A budget: the one around it (empty without) and its amounts. Its key names the account."""
+
+    outer: bytes
+    limits: Amounts
+
+
+class DeadlineOpened(_Told, frozen=True, array_like=True, tag="deadline"):
+    """When a block must have ended, in seconds since 1970."""
+
+    until: float
+
+
+class Remaining(_Told, frozen=True, array_like=True, tag="remaining"):
+    """What was left of budgets: what was reserved for the call that asked, and what others had taken, by account."""
+
+    mine: Amounts
+    taken: dict[bytes, Amounts]
+
+
+class TimeLeft(_Told, frozen=True, array_like=True, tag="time_left"):
+    """When somebody asked how much time is left, in seconds since 1970."""
+
+    asked: float
+
+
+class EventLimit(_Told, frozen=True, array_like=True, tag="event-until"):
+    """Until when a wait for a signal lasts, in seconds since 1970."""
+
+    until: float
+
+
+class Event(_Told, frozen=True, array_like=True, tag="event"):
+    """What a wait for a signal was told; None where nothing was sent in time."""
+
+    signal: Signal | None
+
+
+class EventsGivenBack(_Told, frozen=True, array_like=True, tag="event-back"):
+    """Nobody had a use for what these waits were told."""
+
+    waits: tuple[bytes, ...]
+
+
+class Waits(_Told, frozen=True, array_like=True, tag="waits"):
+    """A note for other processes: a call waits for a signal, for ever where `until` is None. `wait` is the key of its `Event`."""
+
+    wait: bytes
+    name: str
+    until: float | None
+    who: str
+
+
+class WaitsOver(_Told, frozen=True, array_like=True, tag="waits-over"):
+    """The program has stopped waiting, and goes on without the signal."""
+
+    wait: bytes
+
+
+class Moved(_Told, frozen=True, array_like=True, tag="moved"):
+    """A branch was given the recorded call of another."""
+
+    place: Place
+
+
+Told = (
+    Winner
+    | Arrival
+    | NextCall
+    | Now
+    | Sleep
+    | BudgetOpened
+    | DeadlineOpened
+    | Remaining
+    | TimeLeft
+    | EventLimit
+    | Event
+    | EventsGivenBack
+    | Waits
+    | WaitsOver
+    | Moved
+)
+
+
+class Decision(msgspec.Struct, frozen=True, array_like=True):
+    """The body of a decision's row."""
+
+    told: Told
+    at: float  # when it was recorded, in seconds since 1970
+
+
+encode_decision = msgspec.msgpack.Encoder().encode
+decode_decision = msgspec.msgpack.Decoder(Decision).decode
+
+
+@functools.cache
+def _beginning(kind: type[_Told]) -> bytes:
+    """How the bodies of a kind begin: an array of two, in it an array of the tag and the fields."""
+    tag = str(kind.__struct_config__.tag).encode()
+    return bytes((0x92, 0x91 + len(kind.__struct_fields__), 0xA0 + len(tag))) + tag
+
+
+def is_told(body: bytes, *kinds: type[_Told]) -> bool:
+    """Whether a row's body, of whatever kind of row, is a decision of one of these kinds. Nothing is decoded."""
+    return body.startswith(tuple(_beginning(kind) for kind in kinds))
+
+
+# --- names -----------------------------------------------------------------------------------------------------------
+
+
+def decision_key(parent_key: bytes, epoch: int, what: str, detail: bytes, ordinal: int = 0) -> bytes:
+    """The name of something that a program was told once: what it is, about what (`detail`), which of equals."""
+    return _hash(b"D" + parent_key + pack(epoch) + pack(ordinal) + pack(what) + detail)
+
+
+def asked_again(key: bytes) -> bytes:
+    """The name under which a program is told anew what it was told under `key`, when that does not hold any more."""
+    return _hash(b"A" + key)
+
+
+def waited_for(key: bytes) -> bytes:
+    """The name of the note that a program waits to be told something under `key`."""
+    return _hash(b"W" + key)
+
+
+def given_back(key: bytes) -> bytes:
+    """The name of the decision that takes back what was told under `key`."""
+    return _hash(b"R" + key)
+
+
+def _hash(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=16).digest()
