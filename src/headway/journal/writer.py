@@ -120,7 +120,7 @@ class Writer(threading.Thread):
             log.write_group(group, durable + 1)
             durable += len(group)
             self._keep_up()
-            if log.pending < GROUP_ROWS and not self._closing and not log.urgent.is_set():
+            if log.pending < GROUP_ROWS and not (log.awaited or self._closing):
                 if log.pending:
                     log.work.set()
                 break
