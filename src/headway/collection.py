@@ -17,8 +17,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast, overload
 
+from headway.engine.call import current
 from headway.engine.collecting import read_buffers
-from headway.engine.handle import Handle, current
+from headway.engine.handle import Handle
 from headway.engine.stopping.outside import refuse_outside
 from headway.errors import NotInRun, UsageError
 from headway.journal.codec.codec import declare, decode
@@ -163,8 +164,8 @@ class Collection(Generic[T]):
             raise NotInRun(f"{self!r}.{what}() belongs to a run, and none goes on here: read it with {self!r}.read()")
         if self._store is not None:
             raise UsageError(f"{self!r}.{what}(): a run's collections are in the run's own store; leave out store=")
-        frame.call._engine.collecting.store(f"{self!r}.{what}()")
-        return frame.call._engine
+        frame.call.engine.collecting.store(f"{self!r}.{what}()")
+        return frame.call.engine
 
     def __repr__(self) -> str:
         return f"hw.collection({self._name!r})"
@@ -178,7 +179,7 @@ async def append(collection: str, item: Any) -> int:
     """Append an item to a collection of the run's store."""
     frame = current.get()
     assert frame is not None
-    number: int = await frame.call._engine.collecting.append(frame.call, collection, item)
+    number: int = await frame.call.engine.collecting.append(frame.call, collection, item)
     return number
 
 
@@ -187,7 +188,7 @@ async def count(collection: str) -> int:
     """How many items a collection has: the version of a snapshot."""
     frame = current.get()
     assert frame is not None
-    size: int = await frame.call._engine.collecting.count(collection)
+    size: int = await frame.call.engine.collecting.count(collection)
     return size
 
 

@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from headway import events
-from headway.engine.handle import Frame, current
+from headway.engine.call import Frame, current
 from headway.engine.identity.options import is_number
 from headway.engine.stopping.outside import refuse_outside
 from headway.errors import NotEncodable, NotInRun, UsageError
@@ -39,7 +39,7 @@ def call() -> CallFacts:
     if (worker := worker_call()) is not None:
         return worker.facts
     frame = _frame("hw.call()")
-    facts: CallFacts = frame.call._engine.launcher.facts(frame.call)
+    facts: CallFacts = frame.call.engine.launcher.facts(frame.call)
     return facts
 
 
@@ -80,7 +80,7 @@ def progress(done: float, total: float | None = None, **numbers: float) -> None:
         if facts.seat is None or facts.seat.rank == 0:
             worker.tell(_progress(time.time(), facts.key, facts.task, done, total, numbers))
     elif (frame := current.get()) is not None:
-        engine = frame.call._engine
+        engine = frame.call.engine
         if engine.emit:
             event = _progress(engine.wall(), frame.call.key.hex(), frame.call.task, done, total, numbers)
             engine.on_loop(engine.emit, event)
@@ -106,7 +106,7 @@ def now() -> float:
     frame = current.get()
     if frame is None:
         return time.time()
-    engine = frame.call._engine
+    engine = frame.call.engine
     told: Now = engine.on_loop(engine.decisions.decide, frame, "now", Now, lambda: Now(engine.wall()))
     return told.time
 
@@ -120,7 +120,7 @@ def random() -> random_module.Random:
     frame = current.get()
     if frame is None:
         return random_module.Random()
-    engine = frame.call._engine
+    engine = frame.call.engine
     seed: bytes = engine.on_loop(engine.decisions.name_decision, frame, "random")
     return random_module.Random(seed)
 
@@ -135,7 +135,7 @@ async def sleep(seconds: float) -> None:
         refuse_outside("hw.sleep was called", "use time.sleep, or sleep in the parent task")
         await asyncio.sleep(seconds)
         return
-    engine = frame.call._engine
+    engine = frame.call.engine
     until = engine.decisions.decide(frame, "sleep", Sleep, lambda: Sleep(engine.wall() + seconds)).until
     # the rest lasts no longer where the wall clock was set back since it was recorded
     ends = engine.loop.time() + left_s(until, seconds, engine.wall())
@@ -165,7 +165,7 @@ async def wait_event(name: str, *, timeout_s: float | None = None) -> Any:
     if timeout_s is not None and not is_number(timeout_s):
         raise UsageError(f"hw.wait_event(timeout_s={timeout_s!r}): expected a number of seconds, or None to wait without end")
     frame = _frame("hw.wait_event()")
-    return await frame.call._engine.signals.wait(frame, name, timeout_s)
+    return await frame.call.engine.signals.wait(frame, name, timeout_s)
 
 
 def _frame(what: str) -> Frame:

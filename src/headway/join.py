@@ -27,7 +27,8 @@ from collections.abc import (
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar, overload
 
-from headway.engine.handle import MISSING, OK, Frame, Handle, current
+from headway.engine.call import MISSING, OK, Call, Frame, current
+from headway.engine.handle import Handle
 from headway.engine.identity.callables import check_function, yes_or_no
 from headway.engine.waiting.until import Arrivals, Until, cancel_and_drain, until
 from headway.errors import CallCancelled, NotInRun, UsageError
@@ -97,7 +98,7 @@ def gather(*awaitables: Awaitable[Any]) -> Any:
 
 
 async def _gather(awaitables: Sequence[Awaitable[Any]]) -> list[Any]:
-    handles = _handles(awaitables)
+    handles = _calls(awaitables)
     if handles is None:
         return await gather_loose(awaitables)
     failed = await Until(handles, None, stop_at_failure=True)
@@ -113,7 +114,7 @@ def settle(*awaitables: Awaitable[T]) -> Join[list[Settled[T]]]:
 
 
 async def _settle(awaitables: Sequence[Awaitable[T]]) -> list[Settled[T]]:
-    handles = _handles(awaitables)
+    handles = _calls(awaitables)
     if handles is None:
         ends = await settle_loose(awaitables)
         ends = [cancelled() if isinstance(end, asyncio.CancelledError) else end for end in ends]
@@ -122,7 +123,7 @@ async def _settle(awaitables: Sequence[Awaitable[T]]) -> list[Settled[T]]:
     return [_settled(handle) for handle in handles]
 
 
-def _settled(handle: Handle[T]) -> Settled[T]:
+def _settled(handle: Call) -> Settled[Any]:
     error = handle.exception()
     return Settled(handle.result()) if error is None else Settled(error=error)
 
@@ -177,11 +178,11 @@ def race(
 
 async def _race(awaitables: Sequence[Awaitable[Any]], accept: Callable[[Any], bool] | None) -> tuple[int, Any] | BaseException:
     """The winner and its value, or why there is none."""
-    handles = _handles(awaitables)
+    handles = _calls(awaitables)
     if handles is None:
         return await race_loose(awaitables, accept)
     frame = _frame()
-    call, decisions = frame.call, frame.call._engine.decisions
+    call, decisions = frame.call, frame.call.engine.decisions
     key = decisions.name_decision(frame, "race", b"".join(handle.key for handle in handles))
     recalled = decisions.recall(call, key, Winner)
     try:
@@ -195,7 +196,7 @@ async def _race(awaitables: Sequence[Awaitable[Any]], accept: Callable[[Any], bo
         raise
     finally:
         for handle in handles:
-            handle._awaited = True
+            handle.awaited = True
     await cancel_and_drain(handles, f"{winner.describe()} won" if winner is not None else "nobody won")
     _give_back_of_losers(call, handles, winner, accept)
     if winner is None:
@@ -203,36 +204,32 @@ async def _race(awaitables: Sequence[Awaitable[Any]], accept: Callable[[Any], bo
     return handles.index(winner), winner.result()
 
 
-def _give_back_of_losers(
-    call: Handle[Any], handles: Sequence[Handle[Any]], winner: Handle[Any] | None, accept: Callable[[Any], bool] | None
-) -> None:
+def _give_back_of_losers(call: Call, handles: Sequence[Call], winner: Call | None, accept: Callable[[Any], bool] | None) -> None:
     """Signals that a loser was told go back to the queue, also where it ended in the same moment as the winner; but not those of
     one that was looked at and refused."""
-    signals = call._engine.signals
+    signals = call.engine.signals
     if not signals.given.touched:
         return
     lost: list[bytes] = []
     for handle in handles:
-        if handle is not winner and handle._state == OK and handle._parent is call and (told := signals.under(call, handle)):
+        if handle is not winner and handle.state == OK and handle.parent is call and (told := signals.under(call, handle)):
             if accept is None or _wins(handle, accept):
                 lost += told
     signals.give_back(call, lost)
 
 
-async def _recalled_winner(
-    handles: Sequence[Handle[Any]], told: Winner | None, accept: Callable[[Any], bool] | None
-) -> Handle[Any] | None:
+async def _recalled_winner(handles: Sequence[Call], told: Winner | None, accept: Callable[[Any], bool] | None) -> Call | None:
     """The winner that was recorded, if it wins again now."""
     if told is None:
         return None
     winner = handles[told.place]
-    if winner._state < OK:  # it runs again, its result may differ
+    if winner.state < OK:  # it runs again, its result may differ
         await until((winner,))
     return winner if _wins(winner, accept) else None
 
 
-def _wins(handle: Handle[Any], accept: Callable[[Any], bool] | None) -> bool:
-    return handle._state == OK and (accept is None or yes_or_no(accept(handle.result()), "hw.race(accept=…)"))
+def _wins(handle: Call, accept: Callable[[Any], bool] | None) -> bool:
+    return handle.state == OK and (accept is None or yes_or_no(accept(handle.result()), "hw.race(accept=…)"))
 
 
 # --- one after the other ---------------------------------------------------------------------------------------------
@@ -250,9 +247,10 @@ async def as_completed(*handles: Handle[T]) -> AsyncIterator[Handle[T]]:
     """
     _check_calls("as_completed", checked("as_completed", handles))
     frame = _frame()
-    call, decisions = frame.call, frame.call._engine.decisions
-    call._engine.waits.check(call, handles)
-    detail = b"".join(handle.key for handle in handles)
+    call, decisions = frame.call, frame.call.engine.decisions
+    calls = [handle._call for handle in handles]
+    call.engine.waits.check(call, calls)
+    detail = b"".join(each.key for each in calls)
     arrivals = Arrivals()
     for index, handle in enumerate(handles):
         arrivals.add(index, handle)
@@ -265,7 +263,7 @@ async def as_completed(*handles: Handle[T]) -> AsyncIterator[Handle[T]]:
             decisions.record_decision(call, key, Arrival(index))
         else:
             index = told.place
-            await until((handles[index],))
+            await until((calls[index],))
         yield arrivals.hand_out(index)
 
 
@@ -331,9 +329,9 @@ async def _map(task: Task[[A], R], items: Iterable[A] | AsyncIterable[A], window
     finally:
         left = list(begun)
         close_coroutines(left)
-        calls = [handle for handle in left if isinstance(handle, Handle)]
-        for handle in calls:
-            handle._awaited = True
+        calls = [handle._call for handle in left if isinstance(handle, Handle)]
+        for call in calls:
+            call.awaited = True
         if calls:
             await cancel_and_drain(calls, "hw.map ended early")
 
@@ -355,7 +353,7 @@ class _AsTheyCome(Generic[R]):
 
     def __init__(self) -> None:
         self._frame = _frame()
-        self._name = self._frame.call._engine.decisions.name_decision(self._frame, "map")
+        self._name = self._frame.call.engine.decisions.name_decision(self._frame, "map")
         self._arrivals = Arrivals()
         self._made = 0
 
@@ -371,14 +369,14 @@ class _AsTheyCome(Generic[R]):
         self._made += 1
 
     async def next(self) -> R:
-        call, decisions = self._frame.call, self._frame.call._engine.decisions
+        call, decisions = self._frame.call, self._frame.call.engine.decisions
         key = decisions.name_decision(self._frame, "order", self._name)
         told = decisions.recall(call, key, NextCall)
         left = self._arrivals.left
-        index = None if told is None else next((index for index, handle in left.items() if handle.key == told.call), None)
+        index = None if told is None else next((index for index, handle in left.items() if handle._call.key == told.call), None)
         if index is None:
             index = await self._arrivals.next()
-            decisions.record_decision(call, key, NextCall(left[index].key))
+            decisions.record_decision(call, key, NextCall(left[index]._call.key))
         value: R = await left[index]
         self._arrivals.hand_out(index)
         return value
@@ -407,7 +405,7 @@ def wait(awaitable: Awaitable[T]) -> T:
     frame = current.get()
     if frame is None:
         return asyncio.run(_await(awaitable)) if inspect.isawaitable(awaitable) else awaitable
-    engine = frame.call._engine
+    engine = frame.call.engine
     if threading.get_ident() == engine.thread:
         raise UsageError(f"{frame.call.describe()} runs on the event loop: await it there; hw.wait is for plain def tasks")
     waiting: concurrent.futures.Future[T] = asyncio.run_coroutine_threadsafe(contained(awaitable), engine.loop)
@@ -441,9 +439,9 @@ def _check_calls(join: str, given: Sequence[object]) -> None:
     )
 
 
-def _handles(awaitables: Sequence[Awaitable[T]]) -> Sequence[Handle[T]] | None:
-    """The handles, or None where something else is among the awaitables."""
+def _calls(awaitables: Sequence[Awaitable[Any]]) -> Sequence[Call] | None:
+    """The calls of the handles, or None where something else is among the awaitables."""
     if current.get() is None:
         return None
-    handles = [awaitable for awaitable in awaitables if isinstance(awaitable, Handle)]
-    return handles if len(handles) == len(awaitables) else None
+    calls = [awaitable._call for awaitable in awaitables if isinstance(awaitable, Handle)]
+    return calls if len(calls) == len(awaitables) else None

@@ -12,7 +12,8 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Sequence
 from typing import Any, Generic, NoReturn, TypeVar
 
-from headway.engine.handle import Handle, current
+from headway.engine.call import current
+from headway.engine.handle import Handle
 from headway.engine.identity.callables import said, yes_or_no
 from headway.engine.stopping.stops import GRACE_S
 from headway.engine.waiting.until import until
@@ -101,7 +102,7 @@ async def race_loose(awaitables: Sequence[Awaitable[Any]], accept: Callable[[Any
 
     try:
         if frame is not None:
-            told = frame.call._engine.decisions.recall(frame.call, key, Winner)
+            told = frame.call.engine.decisions.recall(frame.call, key, Winner)
             if told is not None:
                 index = told.place
                 await asyncio.wait([tasks[index]])
@@ -113,7 +114,7 @@ async def race_loose(awaitables: Sequence[Awaitable[Any]], accept: Callable[[Any
             for index, task in enumerate(tasks):
                 if task in done and _wins_loose(task, accept):
                     if frame is not None:
-                        frame.call._engine.decisions.record_decision(frame.call, key, Winner(index))
+                        frame.call.engine.decisions.record_decision(frame.call, key, Winner(index))
                     winner = index
                     return index, task.result()
     finally:
@@ -130,7 +131,7 @@ def _named(join: str, awaitables: Sequence[object]) -> bytes:
     if frame is None:
         return b""
     try:
-        return frame.call._engine.decisions.name_decision(frame, join, b"coroutines" + len(awaitables).to_bytes(4, "big"))
+        return frame.call.engine.decisions.name_decision(frame, join, b"coroutines" + len(awaitables).to_bytes(4, "big"))
     except BaseException:  # the call is over, and its code that goes on can begin nothing more
         close_coroutines(awaitables)
         raise
@@ -147,7 +148,7 @@ def _begun(awaitables: Sequence[Awaitable[Any]], join: bytes) -> list[asyncio.Fu
     """The awaitables as tasks, each in a branch of its own: what is decided by order (races, `hw.now`, budgets, …) is named by the
     order in its branch, for between branches the order hangs on time; so are equal calls."""
     if (frame := current.get()) is not None:
-        frame.call._engine.siblings_of(frame.call).begin_join(frame.branch, join)
+        frame.call.engine.siblings_of(frame.call).begin_join(frame.branch, join)
     return [_begin(awaitable, join + place.to_bytes(4, "big")) for place, awaitable in enumerate(awaitables)]
 
 
@@ -156,7 +157,7 @@ def _begin(awaitable: Awaitable[Any], level: bytes) -> asyncio.Future[Any]:
     if frame is None or isinstance(awaitable, Handle | asyncio.Future):
         return asyncio.ensure_future(awaitable)
     branch = frame.branch + level
-    siblings = frame.call._engine.siblings_of(frame.call)
+    siblings = frame.call.engine.siblings_of(frame.call)
     siblings.open.add(branch)
     context = contextvars.copy_context()
     context.run(current.set, frame._replace(branch=branch))
@@ -238,21 +239,21 @@ async def _drain(tasks: Sequence[asyncio.Future[Any]]) -> None:
         if (frame := current.get()) is not None:
             for task in running:
                 if isinstance(task, asyncio.Task):
-                    frame.call._engine.stops.leave_behind(task, f"a coroutine that {frame.call.describe()} joined")
-            await until([child for child in frame.call._children or () if child._x is not None and child._x.stop is not None])
+                    frame.call.engine.stops.leave_behind(task, f"a coroutine that {frame.call.describe()} joined")
+            await until([child for child in frame.call.children or () if child.x is not None and child.x.stop is not None])
 
 
 def _sort_out(awaitables: Sequence[Awaitable[Any]], join: bytes, used: Callable[[int], bool], *, calls_too: bool = False) -> None:
     """Signals that coroutines were told belong to whoever gets their results; those that nobody gets go back to the queue. The
     result of a call is recorded and can be found again, so it keeps its signals, unless it lost a race (`calls_too`)."""
     frame = current.get()
-    if frame is None or not frame.call._engine.signals.given.touched:
+    if frame is None or not frame.call.engine.signals.given.touched:
         return
-    call, signals = frame.call, frame.call._engine.signals
+    call, signals = frame.call, frame.call.engine.signals
     lost: list[bytes] = []
     for place, awaitable in enumerate(awaitables):
         if isinstance(awaitable, Handle):
-            told = signals.under(call, awaitable)
+            told = signals.under(call, awaitable._call)
         else:
             branch = frame.branch + join + place.to_bytes(4, "big")
             if signals.is_lent(call, branch) and used(place):

@@ -21,10 +21,10 @@ from typing import Any, Literal, TypedDict, TypeVar, Unpack
 
 from headway import events
 from headway.context import check_signal_name, encode_signal
+from headway.engine.call import current
 from headway.engine.claim import Claim, claim_run
 from headway.engine.dispatch.beside import threads_can_start
 from headway.engine.drive import Driver, Plan
-from headway.engine.handle import current
 from headway.engine.identity.callables import check_function
 from headway.engine.identity.carried import own_name
 from headway.engine.identity.keys import call_key

@@ -12,9 +12,9 @@ import asyncio
 import math
 from contextvars import Token
 from types import TracebackType
-from typing import Any, overload
+from typing import overload
 
-from headway.engine.handle import OK, Frame, Handle, current
+from headway.engine.call import OK, Call, Frame, current
 from headway.engine.identity.options import is_number
 from headway.engine.scopes.accounting import check_item, checked, checked_bounds, warn_of_units
 from headway.engine.scopes.bounds import PATIENCE_S, Deadline, Scope
@@ -71,7 +71,7 @@ class Budget(_Opened):
 
     def __enter__(self) -> Budget:
         if (frame := current.get()) is not None:
-            self._account = frame.call._engine.on_loop(frame.call._engine.scopes.open_budget, frame, self.limits)
+            self._account = frame.call.engine.on_loop(frame.call.engine.scopes.open_budget, frame, self.limits)
             self._enter(frame, frame.scope._replace(account=self._account))
         else:
             refuse_outside("hw.budget was opened", BOUND_ELSEWHERE)
@@ -117,7 +117,7 @@ def charge(item: int | None = None, /, **amounts: float) -> None:
         check_item(item, worker.items, worker.facts.task)
         worker.charge(booked, item)
     elif (frame := current.get()) is not None:
-        frame.call._engine.on_loop(frame.call._engine.launcher.charge, frame, booked, item)
+        frame.call.engine.on_loop(frame.call.engine.launcher.charge, frame, booked, item)
     else:
         refuse_outside("hw.charge was called", CHARGED_ELSEWHERE)
 
@@ -144,8 +144,8 @@ def stopping(item: int | None = None) -> bool:
     check_item(item, None if batch is None else len(batch.calls), call.task, "hw.stopping({})")
     if batch is not None:
         return not (batch.left if item is None else batch.wants(item))
-    asked = call._x is not None and call._x.stop is not None
-    return asked or call._state >= OK or (frame.attempt > 0 and frame.attempt != call._attempt)
+    asked = call.x is not None and call.x.stop is not None
+    return asked or call.state >= OK or (frame.attempt > 0 and frame.attempt != call.attempt)
 
 
 @overload
@@ -171,7 +171,7 @@ def remaining(unit: str | None = None, /) -> float | Amounts:
         frame = current.get()
         if frame is None:
             refuse_outside("hw.remaining was called", ASKED_ELSEWHERE)
-        left = {} if frame is None else frame.call._engine.books.left(frame, unit or "")
+        left = {} if frame is None else frame.call.engine.books.left(frame, unit or "")
     return left if unit is None else left.get(unit, math.inf)
 
 
@@ -201,14 +201,14 @@ class DeadlineScope(_Opened):
 
     def __enter__(self) -> DeadlineScope:
         if (frame := current.get()) is not None:
-            deadline = frame.call._engine.on_loop(self._open, frame)
+            deadline = frame.call.engine.on_loop(self._open, frame)
             self._enter(frame, frame.scope._replace(deadline=deadline))
         else:
             refuse_outside("hw.deadline was opened", BOUND_ELSEWHERE)
         return self
 
     def _open(self, frame: Frame) -> Deadline:
-        engine = frame.call._engine
+        engine = frame.call.engine
         wanted = self._at if self._at is not None else engine.wall() + (self._seconds or 0.0)
         deadline = engine.scopes.open_deadline(frame, wanted)
         deadline.call, deadline.open = frame.call, True
@@ -222,12 +222,12 @@ class DeadlineScope(_Opened):
         self._deadline = deadline
         return deadline
 
-    def _close(self, call: Handle[Any], deadline: Deadline) -> None:
+    def _close(self, call: Call, deadline: Deadline) -> None:
         deadline.leave()
         if self._patience is not None:
             self._patience.cancel()
         if not deadline.calls:
-            call._engine.scopes.close_deadline(deadline)
+            call.engine.scopes.close_deadline(deadline)
 
     def _interrupt(self) -> None:
         if self._task is not None and not self._task.done():
@@ -236,7 +236,7 @@ class DeadlineScope(_Opened):
             deadline = self._deadline
             assert deadline is not None
             assert deadline.call is not None
-            self._patience = deadline.call._engine.loop.call_later(PATIENCE_S, _fail_call, deadline)
+            self._patience = deadline.call.engine.loop.call_later(PATIENCE_S, _fail_call, deadline)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
         self._leave()
@@ -246,9 +246,9 @@ class DeadlineScope(_Opened):
         frame = current.get()
         assert frame is not None
         self._expired = deadline.expired or deadline.left_s <= 0
-        frame.call._engine.on_loop(self._close, frame.call, deadline)
+        frame.call.engine.on_loop(self._close, frame.call, deadline)
         if self._task is None and deadline.stopping:
-            frame.call._engine.world.wait(asyncio.run_coroutine_threadsafe(_stopped(deadline), frame.call._engine.loop))
+            frame.call.engine.world.wait(asyncio.run_coroutine_threadsafe(_stopped(deadline), frame.call.engine.loop))
         if self._interrupted and self._task is not None and self._task.uncancel() > self._cancelled:
             return False  # somebody else wants this call to stop too
         if self._interrupted and isinstance(error, asyncio.CancelledError):
@@ -263,7 +263,7 @@ def _fail_call(deadline: Deadline) -> None:
     """Code that was told to leave its block, and has not: the call that it is part of ends."""
     if deadline.open and (call := deadline.call) is not None:
         error = deadline.error(f"{call.describe()} did not leave the block of its deadline and")
-        call._engine.cancel(call, "it did not leave the block of a deadline that has passed", error)
+        call.engine.cancel(call, "it did not leave the block of a deadline that has passed", error)
 
 
 async def _stopped(deadline: Deadline) -> None:
@@ -323,7 +323,7 @@ def time_left() -> float:
         return math.inf
     if not frame.plans:
         return deadline.left_s
-    engine = frame.call._engine
+    engine = frame.call.engine
     # when it was asked, by whichever clock says later; a deadline that never comes leaves the wall clock's word
     told = engine.decisions.decide(
         frame, "time_left", TimeLeft, lambda: TimeLeft(max(engine.wall(), deadline.at - deadline.left_s))
@@ -345,8 +345,8 @@ class LimitScope(_Opened):
 
     def __enter__(self) -> LimitScope:
         if (frame := current.get()) is not None:
-            scopes = frame.call._engine.scopes
-            found = frame.call._engine.on_loop(scopes.open_limit, frame, self._concurrency, self._rate, self._per_s, self.name)
+            scopes = frame.call.engine.scopes
+            found = frame.call.engine.on_loop(scopes.open_limit, frame, self._concurrency, self._rate, self._per_s, self.name)
             limits = frame.scope.limits if found in frame.scope.limits else (*frame.scope.limits, found)
             self._enter(frame, frame.scope._replace(limits=limits))
         else:

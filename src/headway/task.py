@@ -18,7 +18,8 @@ from collections.abc import Callable, Coroutine, Mapping
 from contextvars import copy_context
 from typing import Any, Generic, Literal, ParamSpec, Protocol, TypeVar, overload
 
-from headway.engine.handle import Handle, current
+from headway.engine.call import current
+from headway.engine.handle import Handle
 from headway.engine.identity.callables import is_async, name_of
 from headway.engine.identity.callables import is_async as gives_awaitable
 from headway.engine.identity.carried import check_for_processes, checked_function, own_name, what_it_carries
@@ -69,10 +70,10 @@ class Task(Generic[P, R]):
         spec = self.spec
         if frame is None:
             return _outside(spec, args, kwargs)  # type: ignore[no-any-return]
-        engine = frame.call._engine
+        engine = frame.call.engine
         if threading.get_ident() == engine.thread:
-            return engine.spawn(spec, args, kwargs, frame)
-        return engine.on_loop(engine.spawn, spec, args, kwargs, frame, copy_context())  # type: ignore[no-any-return]
+            return Handle(engine.spawn(spec, args, kwargs, frame))
+        return Handle(engine.on_loop(engine.spawn, spec, args, kwargs, frame, copy_context()))
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
         return self if instance is None else functools.partial(self.__call__, instance)  # type: ignore[arg-type]

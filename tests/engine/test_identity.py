@@ -82,7 +82,7 @@ class FakeHandle:
     __headway_handle__ = True
 
     def __init__(self, key):
-        self.key = key
+        self._key = key
 
 
 class Named:

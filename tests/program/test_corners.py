@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import headway as hw
-from headway.engine.handle import current
+from headway.engine.call import current
 
 RAN: list[Any] = []
 SWITCH: dict[str, Any] = {}
@@ -341,7 +341,7 @@ def test_the_count_of_active_calls_comes_back_to_zero(go):
         await hw.gather(tangle(3), tangle(2))
         frame = current.get()
         assert frame is not None
-        return frame.call._engine.ready.active
+        return frame.call.engine.ready.active
 
     assert go(program) == 1
 
@@ -369,7 +369,7 @@ def test_a_pool_that_cannot_take_a_call_fails_that_call_and_no_more():
             ends = await hw.settle(in_a_process(), batch_in_a_process(1), batch_in_a_process(2))
         frame = current.get()
         assert frame is not None
-        return [str(end.error) for end in ends], frame.call._engine.ready.in_pools
+        return [str(end.error) for end in ends], frame.call.engine.ready.in_pools
 
     assert hw.run(program, store=None, deadline_s=60) == (["[Errno 24] Too many open files"] * 3, 0)
 

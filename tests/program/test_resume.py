@@ -842,7 +842,7 @@ def test_a_fork_knows_all_but_the_call_and_what_it_is_part_of(go, tmp_path):
     async def program() -> list[str]:
         handles = [step(1), step(2), step(3)]
         await hw.gather(*handles)
-        return [handle.key.hex() for handle in handles]
+        return [handle.key for handle in handles]
 
     keys = go(program)
     new = hw.fork("run", at=keys[1][:10], store=tmp_path / "store", new_id="other")
@@ -869,7 +869,7 @@ def test_a_result_stands_though_the_call_is_stopped_while_it_waits_for_its_input
     @hw.task(name="fork_stops")
     async def program() -> int:
         first = page()
-        keys.append(first.key.hex())
+        keys.append(first.key)
         counted = words(first)
         if stops[0]:
             counted.cancel()
@@ -903,7 +903,7 @@ def test_a_fork_goes_on_with_the_attempts_of_the_calls_above(go, tmp_path, at, r
     async def picky() -> float:
         attempts.append(hw.call().attempt)
         handle = drawn()
-        keys.append(handle.key.hex())
+        keys.append(handle.key)
         value = await handle
         if hw.call().attempt == 1:
             raise ValueError("not this one")

@@ -68,7 +68,7 @@ def test_a_call_says_how_far_it_is_wherever_it_runs(go, pool):
     async def program() -> str:
         call = task()
         await call
-        return call.key.hex()
+        return call.key
 
     key = go(program, events=heard.append)
     said = [event for event in heard if isinstance(event, events.CallProgress)]

@@ -324,7 +324,7 @@ def test_a_wait_that_is_stopped_in_the_moment_in_which_it_is_handed_a_signal_lea
     async def program() -> list[Any]:
         first, second = ask.options(key=1)("a"), ask.options(key=2, timeout=50)("a")
         await rest(1)
-        signals = first._engine.signals
+        signals = first._call.engine.signals
         hw.signal("run", "a", "A", store=store)
         signals.arrive(store.signals(1))  # the first has been handed it and does not run again before it is stopped
         first.cancel()
@@ -473,7 +473,7 @@ def test_what_was_sent_in_the_last_moment_counts_though_nobody_has_seen_it_yet(g
 
     @hw.task
     async def program() -> Any:
-        engine = (handle := rest(0))._engine
+        engine = (handle := rest(0))._call.engine
         await handle
         engine.loop.call_later(9.999, lambda: store.send_signal("run", "approve", encode_signal("Ann"), clock.now))
         return await approval()

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from nodes import Node
 
 import headway as hw
+from headway.engine.call import CANCELLED, Call
 
 Place = tuple[object, ...]
 VALUE = "value "
@@ -46,22 +47,22 @@ def decided(place: Place, engine: Any, what: object) -> None:
         _note(DECIDED, place, engine, what)
 
 
-def ended(place: Place, child: Node, handle: hw.Handle[Any]) -> None:
+def ended(place: Place, child: Node, call: Call) -> None:
     """A call has ended that a body made."""
-    error = handle._error
-    if not _is_over(handle):
-        what = f"{type(error).__name__}: {error}" if error is not None else f"{VALUE}{handle.result()!r:.99}"
-        _note(ENDED, (*place, child.name, handle.key), handle._engine, what)
+    error = call.error
+    if not _is_over(call):
+        what = f"{type(error).__name__}: {error}" if error is not None else f"{VALUE}{call.result()!r:.99}"
+        _note(ENDED, (*place, child.name, call.key), call.engine, what)
 
 
 def _note(notes: dict[Place, list[Note]], place: Place, engine: Any, what: object) -> None:
     notes.setdefault(place, []).append(Note(engine, getattr(engine.journal, "last_seq", 0), what))
 
 
-def _is_over(handle: hw.Handle[Any]) -> bool:
+def _is_over(call: Call) -> bool:
     """Whether a call has ended without an answer: it was cancelled, or its run stops here, or its process has died."""
-    loop: Any = handle._engine.loop
-    return handle.cancelled() or handle._engine.closing or loop.dead
+    loop: Any = call.engine.loop
+    return call.state == CANCELLED or call.engine.closing or loop.dead
 
 
 def otherwise(lives: Sequence[Life]) -> Iterator[str]:
@@ -92,12 +93,12 @@ def _changed(notes: list[Note], lives: Sequence[Life], numbers: dict[int, int]) 
             before = number, note.what
 
 
-def unbounded(child: Node, handle: hw.Handle[Any]) -> str:
+def unbounded(child: Node, call: Call) -> str:
     """Which bound the error of a call speaks of that is not there: neither around it nor opened by what is below it."""
-    error = handle._error
-    if error is None or _is_over(handle):
+    error = call.error
+    if error is None or _is_over(call):
         return ""
-    kinds, scope = kinds_of(child), handle._scope
+    kinds, scope = kinds_of(child), call.scope
     below = {"crowd"} if "crowd" in kinds else kinds
     for part in _parts_of(error):
         if isinstance(part, hw.DeadlineExceeded) and scope.deadline is None and not below & {"crowd", "deadline"}:

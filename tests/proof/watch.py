@@ -19,7 +19,7 @@ import told
 from nodes import Node, drawn, value
 
 import headway as hw
-from headway.engine.handle import current
+from headway.engine.call import Call, current
 
 T = TypeVar("T")
 Branch = tuple[str, int, str]
@@ -134,13 +134,14 @@ def made(child: Node, x: int, handle: hw.Handle[int]) -> None:
     attempt = _attempt.get()
     if attempt is None:
         return
-    handle.add_callback(functools.partial(_ended, child, attempt.place))
-    if handle._share is not None and child.task not in SHARED:
-        attempt.shared.append((handle._engine, handle._share.key))
-        if (id(handle._engine), handle._share.key) in _REFUSED:
+    call = handle._call
+    call.add_callback(functools.partial(_ended, child, attempt.place))
+    if call.share is not None and child.task not in SHARED:
+        attempt.shared.append((call.engine, call.share.key))
+        if (id(call.engine), call.share.key) in _REFUSED:
             complain(f"{child.name} was kept although a call equal to the one that asks had failed by itself")
-    asked = (child.task, handle._asked) if child.task in WORTH else (child.name, x)  # several leaves may ask the same
-    key, equals = handle.key.hex(), attempt.made.setdefault(asked, set())
+    asked = (child.task, call.asked) if child.task in WORTH else (child.name, x)  # several leaves may ask the same
+    key, equals = handle.key, attempt.made.setdefault(asked, set())
     equals.add(key)
     if len(equals) > 1 or drivers > 1:
         return
@@ -180,14 +181,14 @@ def noted(what: str, value: object) -> None:
     assert attempt is not None
     assert frame is not None
     attempt.noted[what] += 1
-    told.decided((*attempt.place, f"{what} ({attempt.noted[what]})"), frame.call._engine, value)
+    told.decided((*attempt.place, f"{what} ({attempt.noted[what]})"), frame.call.engine, value)
 
 
-def _ended(child: Node, place: tuple[object, ...], handle: hw.Handle[Any]) -> None:
+def _ended(child: Node, place: tuple[object, ...], call: Call) -> None:
     """A call that a body made has ended."""
-    told.ended(place, child, handle)
-    if not edited and (bound := told.unbounded(child, handle)):
-        complain(f"{child.name} ended with {handle._error!r}, but there is no {bound} that it could have met")
+    told.ended(place, child, call)
+    if not edited and (bound := told.unbounded(child, call)):
+        complain(f"{child.name} ended with {call.error!r}, but there is no {bound} that it could have met")
 
 
 def word(place: str, name: str, word: int) -> None:
@@ -222,9 +223,9 @@ def next_join() -> int:
 
 def given(branch: str, handle: hw.Handle[int]) -> None:
     """A branch of a body is given the answer of this call."""
-    parent = handle._parent
+    parent = handle._call.parent
     assert parent is not None
-    GIVEN.append((handle._engine, (parent.key.hex(), parent._epoch, branch), handle.key.hex()))
+    GIVEN.append((handle._call.engine, (parent.key.hex(), parent.epoch, branch), handle.key))
 
 
 def asked_otherwise() -> set[tuple[str, int]]:
@@ -252,7 +253,9 @@ def leave_out_changed_branches(before: set[Branch]) -> bool:
 
 def booked(calls: float, children: Sequence[Node], handles: Sequence[hw.Handle[int]]) -> None:
     """How many calls a budget has booked that these were made in."""
-    alone = [handle for child, handle in zip(children, handles, strict=True) if child.task not in SHARED and handle._share is None]
+    alone = [
+        handle for child, handle in zip(children, handles, strict=True) if child.task not in SHARED and handle._call.share is None
+    ]
     ran = {handle.key for handle in alone if not handle.exception()}  # one that has equals may have been answered
     if len(ran) > calls:
         complain(f"{len(ran)} calls ran in a budget that has booked {calls:g}")
@@ -338,7 +341,7 @@ SPENT = 3.0
 def ends_as_it_must(child: Node, x: int, handle: hw.Handle[int]) -> None:
     """Whether a leaf that nobody cancelled has ended as leaves of its task do."""
     error = handle.exception()
-    if handle._engine.closing:  # the run stops here, and nobody tries again
+    if handle._call.engine.closing:  # the run stops here, and nobody tries again
         return
     if isinstance(error, (*BOUNDS, hw.StoreError)) or (child.task == "large" and isinstance(error, hw.InputFailed)):
         return

@@ -28,7 +28,7 @@ import msgspec
 
 from headway.checkpoint.process.collective import all_or_none
 from headway.checkpoint.process.ranks import Ranks
-from headway.engine.handle import current
+from headway.engine.call import current
 from headway.engine.stopping.interrupts import give_back, keep_from_forks
 from headway.pools.current import run_is_ending, worker_call
 
@@ -175,7 +175,7 @@ class Sigterm:
     @property
     def came(self) -> bool:
         if self._frame is not None:
-            return self._frame.call._engine.ready.ending
+            return self._frame.call.engine.ready.ending
         return (self in _heard.loops and _heard.at is not None) or run_is_ending()
 
     def leave(self, error: BaseException | None = None) -> None:

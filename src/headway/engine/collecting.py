@@ -12,9 +12,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from headway.engine.handle import Handle
+from headway.engine.call import Call
 from headway.engine.identity.keys import call_prefix, hash_key, sibling_key
 from headway.engine.inputs import filled
 from headway.engine.outcome import INLINE_BYTES
@@ -54,7 +54,7 @@ class Collecting:
             raise UsageError(f"{what}: this run has store=None, and a collection is kept in a store. Run with store=PATH")
         return self._engine.store
 
-    async def append(self, call: Handle[Any], name: str, value: object) -> int:
+    async def append(self, call: Call, name: str, value: object) -> int:
         """Append the value that a call was asked to append, unless it has done so before; the item's number."""
         engine = self._engine
         store = self.store("append")
@@ -123,49 +123,49 @@ class _Named:
     """Stands for a handle, in the arguments of a call, under another name."""
 
     __headway_handle__ = True
-    __slots__ = ("key",)
+    __slots__ = ("_key",)
 
     def __init__(self, key: bytes) -> None:
-        self.key = key
+        self._key = key
 
 
-def lasting_name(call: Handle[Any], depth: int = 0) -> bytes:
+def lasting_name(call: Call, depth: int = 0) -> bytes:
     """The name that a call has in every attempt of the calls above it: its key, as if each of them were in its first.
 
     A handle among the arguments counts as its lasting name and its result: one that comes out otherwise in another attempt makes
     another call. All inputs have ended, for the call has started.
     """
-    if call._share is not None:
-        return call._engine.shared.effect_name(call)
+    if call.share is not None:
+        return call.engine.shared.effect_name(call)
     line = [call]
-    while (above := line[-1]._parent) is not None:
+    while (above := line[-1].parent) is not None:
         line.append(above)
     name = line[-1].key
     for parent, child in zip(line[:0:-1], line[-2::-1], strict=True):
-        if name == parent.key and not parent._epoch and not child._inputs:
+        if name == parent.key and not parent.epoch and not child.inputs:
             name = child.key
             continue
-        ordinal = _ordinal(hash_key(call_prefix(parent.key, parent._epoch) + child._spec.name_part + child._asked), child)
-        asked = child._spec.name_part + _lasting_question(child, depth)
+        ordinal = _ordinal(hash_key(call_prefix(parent.key, parent.epoch) + child.spec.name_part + child.asked), child)
+        asked = child.spec.name_part + _lasting_question(child, depth)
         name = child.key if ordinal is None else sibling_key(hash_key(call_prefix(name, 0) + asked), ordinal)
     return name
 
 
-def _lasting_question(call: Handle[Any], depth: int) -> bytes:
+def _lasting_question(call: Call, depth: int) -> bytes:
     """What a call asks, whichever attempts of the calls above made its inputs."""
-    if not call._inputs or call._spec.key is not None:
-        return call._asked
+    if not call.inputs or call.spec.key is not None:
+        return call.asked
 
-    def named(handle: Handle[Any]) -> _Named:
-        name = lasting_name(handle, depth + 1) if depth < MOST_DEPTH else handle.key
-        return _Named(hash_key(name + value_digest(handle._head, handle._blobs)))
+    def named(source: Call) -> _Named:
+        name = lasting_name(source, depth + 1) if depth < MOST_DEPTH else source.key
+        return _Named(hash_key(name + value_digest(source.head, source.blobs)))
 
-    args = tuple(filled(value, named) for value in call._args)
-    return call._spec.canonical(args, {name: filled(value, named) for name, value in call._kwargs.items()})
+    args = tuple(filled(value, named) for value in call.args)
+    return call.spec.canonical(args, {name: filled(value, named) for name, value in call.kwargs.items()})
 
 
-def _ordinal(base: bytes, call: Handle[Any]) -> int | None:
+def _ordinal(base: bytes, call: Call) -> int | None:
     """Which of its equal siblings a call is; None where that can't be found, and its own key has to do."""
-    if call._place is not None:
-        return call._place.ordinal
+    if call.place is not None:
+        return call.place.ordinal
     return next((number for number in range(MOST_ORDINALS) if sibling_key(base, number) == call.key), None)

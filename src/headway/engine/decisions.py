@@ -8,9 +8,9 @@ hears of it. Records and keys are in `journal/decisions`. A value that was recor
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from headway.engine.handle import Frame, Handle
+from headway.engine.call import Call, Frame
 from headway.engine.identity.keys import sibling_key
 from headway.errors import HeadwayError
 from headway.journal.clocks import left_s
@@ -34,24 +34,24 @@ class Decisions:
         if frame.over:
             raise HeadwayError(f"{call.describe()} has ended; the code that still works for it can't go on")
         # equal calls draw alike, so that they make the same calls; whatever else they are told is each one's own
-        owner = call._share if what == "random" and call._share is not None else call
-        key = decision_key(owner.key, owner._epoch, what, detail + b" in " + frame.branch if frame.branch else detail)
-        if owner._ordinals is None:
-            owner._ordinals = {}
-        ordinal = owner._ordinals.get(key, 0)
-        owner._ordinals[key] = ordinal + 1
+        owner = call.share if what == "random" and call.share is not None else call
+        key = decision_key(owner.key, owner.epoch, what, detail + b" in " + frame.branch if frame.branch else detail)
+        if owner.ordinals is None:
+            owner.ordinals = {}
+        ordinal = owner.ordinals.get(key, 0)
+        owner.ordinals[key] = ordinal + 1
         return sibling_key(key, ordinal)
 
-    def recall(self, call: Handle[Any], key: bytes, kind: type[T]) -> T | None:
+    def recall(self, call: Call, key: bytes, kind: type[T]) -> T | None:
         """What was recorded before under this key; None where nothing was."""
         found = self._find(call, key)
         return found.told if found is not None and isinstance(found.told, kind) else None
 
-    def record_decision(self, call: Handle[Any], key: bytes, told: Told) -> int:
+    def record_decision(self, call: Call, key: bytes, told: Told) -> int:
         """Record what the program is told; the seq of the row."""
         decision = Decision(told, self._engine.wall())
-        if call._memo is not None:
-            call._memo[key] = decision
+        if call.memo is not None:
+            call.memo[key] = decision
         kind = Kind.DECISION | COSTED if isinstance(told, BudgetOpened) else Kind.DECISION
         return self._engine.append(Row(kind, key, call.key, encode_decision(decision)))
 
@@ -74,8 +74,8 @@ class Decisions:
         until = found.told.until
         return until, left_s(until, until - found.at, now)
 
-    def _find(self, call: Handle[Any], key: bytes) -> Decision | None:
-        found: Decision | None = call._memo.get(key) if call._memo is not None else None
+    def _find(self, call: Call, key: bytes) -> Decision | None:
+        found: Decision | None = call.memo.get(key) if call.memo is not None else None
         if found is None and (body := self._engine.known.decisions.get(key)) is not None:
             self._engine.replay.answered()
             found = decode_decision(body)

@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from headway import events
+from headway.engine.call import CANCELLED, FAILED, OK, Call, Frame
 from headway.engine.claim import Claim
 from headway.engine.engine import Engine
-from headway.engine.handle import CANCELLED, FAILED, OK, Frame, Handle
 from headway.engine.identity.spec import TaskSpec
 from headway.engine.scopes.accounting import warn_of_units
 from headway.engine.scopes.bounds import UNBOUNDED, Scope
@@ -76,7 +76,7 @@ class Driver:
         self._failure: BaseException | None = None
         self._stopped: asyncio.Event | None = None
         self._last_resort: LastResort | None = None
-        self._root: Handle[Any]
+        self._root: Call
         self._engine: Engine
 
     async def drive(self) -> Any:
@@ -96,8 +96,8 @@ class Driver:
                 pool.start(self._on_free, self._emit if self._sinks else None)
             with self._signals():
                 root = self._root = engine.start_root(plan.spec, plan.args, plan.kwargs, UNBOUNDED)
-                root._floor = plan.claim.info.error_floor if plan.claim is not None else 0
-                root._scope = self._root_scope(root)
+                root.floor = plan.claim.info.error_floor if plan.claim is not None else 0
+                root.scope = self._root_scope(root)
                 root.add_callback(lambda _: self._stop())
                 engine.admission.admit(root)
                 try:
@@ -108,8 +108,8 @@ class Driver:
                     raise
                 status = await self._wind_down()
                 await engine.stops.close(root)
-            if root._scope.account is not None:
-                warn_of_units(root._scope.account.limits, root._scope.account.spent)
+            if root.scope.account is not None:
+                warn_of_units(root.scope.account.limits, root.scope.account.spent)
             if status in (RunStatus.FAILED, RunStatus.CANCELLED) and self._writer is not None:
                 floor = engine.journal.durable
         finally:
@@ -166,7 +166,7 @@ class Driver:
         self._writer.start()
         return log
 
-    def _root_scope(self, root: Handle[Any]) -> Scope:
+    def _root_scope(self, root: Call) -> Scope:
         """The bounds of the whole run; those it was started with, where this time names none."""
         plan, engine, frame = self._plan, self._engine, Frame(root, UNBOUNDED)
         opened = engine.decisions.recall(root, decision_key(root.key, 0, "budget", OF_RUN), BudgetOpened)
@@ -177,7 +177,7 @@ class Driver:
             engine.known.decisions.pop(key, None)
         if plan.deadline_s is not None or engine.decisions.recall(root, key, DeadlineOpened) is not None:
             deadline = engine.scopes.open_deadline(frame, engine.wall() + (plan.deadline_s or 0.0), OF_RUN)
-        root._ordinals = None
+        root.ordinals = None
         return Scope(account, deadline)
 
     # --- what happens meanwhile --------------------------------------------------------------------------------------
@@ -296,13 +296,13 @@ class Driver:
     async def _wind_down(self) -> RunStatus:
         """The root ended, or the run must stop: leave nothing running, and say how the run ended."""
         engine, root = self._engine, self._root
-        if root._state >= OK:
+        if root.state >= OK:
             await self._durable()
             if self._failure is not None and not isinstance(self._failure, RunCancelled):
                 return RunStatus.INTERRUPTED
-            if root._state == OK:
+            if root.state == OK:
                 return RunStatus.DONE
-            return RunStatus.CANCELLED if root._state == CANCELLED else RunStatus.FAILED
+            return RunStatus.CANCELLED if root.state == CANCELLED else RunStatus.FAILED
         engine.closing = True
         engine.ready.stopped = True
         ended = asyncio.Event()
@@ -373,17 +373,17 @@ class Driver:
             raise Interrupted(
                 f"run {self._plan.run_id!r} was {how}; what is finished is journaled. Go on with: {self._how_to_resume()}"
             )
-        if root._state == FAILED:
-            assert root._error is not None
-            self._say_what_next(root._error)
-            raise root._error
-        if root._state == CANCELLED:
+        if root.state == FAILED:
+            assert root.error is not None
+            self._say_what_next(root.error)
+            raise root.error
+        if root.state == CANCELLED:
             raise RunCancelled(f"run {self._plan.run_id!r} was cancelled: {root.cancellation()}")
         return root.result()
 
     def _say_what_next(self, error: BaseException) -> None:
         """Note on the error that failed the run how it goes on."""
-        plan, bound = self._plan, self._root._scope.deadline
+        plan, bound = self._plan, self._root.scope.deadline
         if plan.store is None:
             return
         if isinstance(error, DeadlineExceeded) and bound is not None and bound.left_s <= 0:

@@ -20,11 +20,7 @@ from typing import Any
 
 from headway import events
 from headway.engine.admission import Admission
-from headway.engine.collecting import Collecting
-from headway.engine.decisions import Decisions
-from headway.engine.dispatch.batch import Batches
-from headway.engine.dispatch.launch import Launcher
-from headway.engine.handle import (
+from headway.engine.call import (
     CANCELLED,
     FAILED,
     FINISHING,
@@ -33,10 +29,14 @@ from headway.engine.handle import (
     RUNNING,
     STARTING,
     WAITING,
+    Call,
     Frame,
-    Handle,
     Share,
 )
+from headway.engine.collecting import Collecting
+from headway.engine.decisions import Decisions
+from headway.engine.dispatch.batch import Batches
+from headway.engine.dispatch.launch import Launcher
 from headway.engine.identity.changed import cannot_change, is_unseen, note_members, unless_changed
 from headway.engine.identity.keys import call_key, call_prefix, hash_key, sibling_key
 from headway.engine.identity.siblings import Siblings
@@ -145,20 +145,20 @@ class Engine:
         kwargs: Mapping[str, Any],
         frame: Frame,
         context: contextvars.Context | None = None,
-    ) -> Handle[Any]:
+    ) -> Call:
         """Make a call. Raises WrongArguments, NoCanonicalForm, ForeignHandle and CycleError, before anything is recorded."""
         parent, scope = frame.call, frame.scope
-        if parent._state != RUNNING or frame.attempt != parent._attempt:
+        if parent.state != RUNNING or frame.attempt != parent.attempt:
             self._refuse_late(spec, frame)
-        if parent._x is not None and parent._x.stop is not None:
-            raise asyncio.CancelledError(parent._x.stop_reason)
+        if parent.x is not None and parent.x.stop is not None:
+            raise asyncio.CancelledError(parent.x.stop_reason)
         if frame.batch is not None:
             raise UsageError(
                 f"batch task {parent.task} can't call {spec.name}: it works for several calls at once, and none could own it. "
                 "Make the calls where the batch's results are used"
             )
         args, kwargs = spec.signature.bind(args, kwargs)
-        inputs: tuple[Handle[Any], ...] = ()
+        inputs: tuple[Call, ...] = ()
         for value in args:
             if type(value) not in PLAIN:
                 inputs = handles_in(args, kwargs)
@@ -173,12 +173,12 @@ class Engine:
             self._check_rivals(spec, asked, parent)
         key, place = self.name(spec, asked, parent, frame.branch)
         self.calls = number = self.calls + 1
-        call: Handle[Any] = Handle(self, spec, key, args, kwargs, parent, scope, number, asked)
-        call._branch = frame.branch
+        call: Call = Call(self, spec, key, args, kwargs, parent, scope, number, asked)
+        call.branch = frame.branch
         if place is not None:
-            call._place = place
-        if spec.forever or parent._share is not None:
-            call._share = self.shared.name(call, inputs)
+            call.place = place
+        if spec.forever or parent.share is not None:
+            call.share = self.shared.name(call, inputs)
         if self.resumed and not inputs and scope.deadline is None:
             recorded = self.replay.find(call)
             if recorded is not None and not recorded.is_elsewhere:
@@ -188,44 +188,44 @@ class Engine:
                 return call
             if recorded is not None:
                 call.extra().recorded = recorded
-        call._inputs = inputs
+        call.inputs = inputs
         if spec.key is not None:
             note_members(call)
-        if parent._children is None:
-            parent._children = {call: None}
+        if parent.children is None:
+            parent.children = {call: None}
         else:
-            parent._children[call] = None
-        call._context = context
+            parent.children[call] = None
+        call.context = context
         self.admission.admit(call)
         return call
 
     def _refuse_late(self, spec: TaskSpec, frame: Frame) -> None:
         """Raises UsageError where the code that makes a call outlived its own, CancelledError where its attempt left it behind."""
         parent = frame.call
-        if parent._state >= FINISHING:
+        if parent.state >= FINISHING:
             raise UsageError(
                 f"{parent.describe()} has ended and can't call {spec.name} any more: "
                 "await what it starts with asyncio before it returns"
             )
         frame.must_go_on()
 
-    def name(self, spec: TaskSpec, asked: bytes, parent: Handle[Any], branch: bytes) -> tuple[bytes, Place | None]:
+    def name(self, spec: TaskSpec, asked: bytes, parent: Call, branch: bytes) -> tuple[bytes, Place | None]:
         """The key of a call: what it asks, of whom, and its place among equal siblings; the place where it must be remembered."""
-        prefix = parent._prefix
+        prefix = parent.prefix
         if not prefix:
-            prefix = parent._prefix = call_prefix(parent.key, parent._epoch)
+            prefix = parent.prefix = call_prefix(parent.key, parent.epoch)
         key = hash_key(prefix + spec.name_part + asked)
-        if branch or parent._siblings is not None or key in self._placed:
+        if branch or parent.siblings is not None or key in self._placed:
             return self.siblings_of(parent).place(key, branch)
-        ordinals = parent._ordinals
+        ordinals = parent.ordinals
         if ordinals is None:
-            parent._ordinals = {key: 1}
+            parent.ordinals = {key: 1}
             return key, None
         ordinal = ordinals.setdefault(key, 0)
         ordinals[key] = ordinal + 1
         return sibling_key(key, ordinal) if ordinal else key, None
 
-    def _check_rivals(self, spec: TaskSpec, asked: bytes, parent: Handle[Any]) -> None:
+    def _check_rivals(self, spec: TaskSpec, asked: bytes, parent: Call) -> None:
         """Raises UsageError where another function of the name was asked the same: each could get the other's answers."""
         functions = self._functions if spec.forever else parent.extra().functions
         if functions.setdefault(hash_key(spec.name_part + asked), spec.source) != spec.source:
@@ -235,111 +235,111 @@ class Engine:
                 "recorded for the other: give one of them a name= of its own, or pass as an argument what they differ in"
             )
 
-    def shared_name(self, call: Handle[Any], asked: bytes, above: Share) -> bytes:
+    def shared_name(self, call: Call, asked: bytes, above: Share) -> bytes:
         """The name of a call below one with a shared name: it has the same place among its equals as in its own key."""
-        if not above._prefix:
-            above._prefix = call_prefix(above.key, above._epoch)
-        key = hash_key(above._prefix + call._spec.name_part + asked)
-        if call._place is not None:
-            return sibling_key(key, call._place.ordinal)
-        if above._ordinals is None:
-            above._ordinals = {}
-        ordinal = above._ordinals.get(key, 0)
-        above._ordinals[key] = ordinal + 1
+        if not above.prefix:
+            above.prefix = call_prefix(above.key, above.epoch)
+        key = hash_key(above.prefix + call.spec.name_part + asked)
+        if call.place is not None:
+            return sibling_key(key, call.place.ordinal)
+        if above.ordinals is None:
+            above.ordinals = {}
+        ordinal = above.ordinals.get(key, 0)
+        above.ordinals[key] = ordinal + 1
         return sibling_key(key, ordinal)
 
-    def siblings_of(self, parent: Handle[Any]) -> Siblings:
+    def siblings_of(self, parent: Call) -> Siblings:
         """Which of the calls of one parent is which, where it has branches."""
-        if parent._siblings is None:
-            parent._siblings = Siblings(parent)
-        return parent._siblings
+        if parent.siblings is None:
+            parent.siblings = Siblings(parent)
+        return parent.siblings
 
-    def start_root(self, spec: TaskSpec, args: tuple[Any, ...], kwargs: Mapping[str, Any], scope: Scope) -> Handle[Any]:
+    def start_root(self, spec: TaskSpec, args: tuple[Any, ...], kwargs: Mapping[str, Any], scope: Scope) -> Call:
         """Make the run's first call."""
         args, kwargs = spec.signature.bind(args, kwargs)
         asked = spec.canonical(args, kwargs)
         key = call_key(self.salt, 0, spec.identity, asked)
         self.calls = 1
-        root: Handle[Any] = Handle(self, spec, key, args, kwargs, None, scope, 1, asked)
-        root._branch = b""
+        root: Call = Call(self, spec, key, args, kwargs, None, scope, 1, asked)
+        root.branch = b""
         if spec.key is not None:
             note_members(root)
         return root
 
     # --- starting ----------------------------------------------------------------------------------------------------
 
-    def begin(self, call: Handle[Any]) -> None:
+    def begin(self, call: Call) -> None:
         """There is room: reserve the budget, note the start where the journal must know it, launch."""
-        deadline = call._scope.deadline
+        deadline = call.scope.deadline
         if deadline is not None and deadline.left_s <= 0 and not self.replay.goes_on(call):
             self.ready.release(call)
             self.conclude(call, None, deadline.error(call.describe()))
             return
-        spec = call._spec
-        if spec.plain and call._x is None and call._scope.account is None:
-            call._attempt = 1
-            call._state = STARTING
+        spec = call.spec
+        if spec.plain and call.x is None and call.scope.account is None:
+            call.attempt = 1
+            call.state = STARTING
             self.ready.active += 1
             self.launcher.run_plain(call)
             return
-        if spec.cost or call._scope.account is not None:
+        if spec.cost or call.scope.account is not None:
             if (refused := self.books.reserve(call)) is not None:
                 self.ready.release(call)
                 self.conclude(call, None, refused)
                 return
-        call._attempt += 1
-        call._state = STARTING
+        call.attempt += 1
+        call.state = STARTING
         if spec.pool == "inline" and not spec.batch:
             self.ready.active += 1
-        if spec.effect or (call._x is not None and call._x.reserved):
+        if spec.effect or (call.x is not None and call.x.reserved):
             seq = self.outcomes.note_start(call)
             if spec.effect:
                 self.launcher.when_durable(call, seq)
                 return
         self.launcher.launch(call)
 
-    def timed_out(self, call: Handle[Any]) -> None:
+    def timed_out(self, call: Call) -> None:
         """The timer of the task's timeout."""
-        if call._state in (STARTING, RUNNING, FINISHING) and (call._x is None or call._x.stop is None):
-            timeout_s = call._spec.timeout_s
+        if call.state in (STARTING, RUNNING, FINISHING) and (call.x is None or call.x.stop is None):
+            timeout_s = call.spec.timeout_s
             error = CallTimeout(f"{call.describe()} took longer than its timeout of {timeout_s:g} s")
             self.stop(call, "timed out", error)
 
     # --- stopping ----------------------------------------------------------------------------------------------------
 
-    def cancel(self, call: Handle[Any], reason: str, error: BaseException | None = None) -> None:
+    def cancel(self, call: Call, reason: str, error: BaseException | None = None) -> None:
         """Ask a call to stop, with everything under it. `error` is what it ends with instead of being cancelled."""
-        if call._state >= OK:
+        if call.state >= OK:
             return
         x = call.extra()
         if x.stop is None or (error is None and not isinstance(x.stop, asyncio.CancelledError)):
             self.stop(call, reason, error or asyncio.CancelledError(reason))
 
-    def stop(self, call: Handle[Any], reason: str, why: BaseException) -> None:
+    def stop(self, call: Call, reason: str, why: BaseException) -> None:
         x = call.extra()
         x.stop, x.stop_reason = why, reason
         if self.emit:
             self.emit(events.CancelRequested(at=self.wall(), key=call.key.hex(), task=call.task, reason=reason))
-        if call._state < RUNNING or call._state == RESTING:
+        if call.state < RUNNING or call.state == RESTING:
             self.body_ended(call, None, why)
-        elif call._state == FINISHING:
-            for child in list(call._children or ()):
+        elif call.state == FINISHING:
+            for child in list(call.children or ()):
                 self.cancel(child, f"{call.describe()} is stopping")
         else:
             self.launcher.interrupt(call)
 
     # --- ending ------------------------------------------------------------------------------------------------------
 
-    def body_ended(self, call: Handle[Any], value: Any, error: BaseException | None, encoded: Encoded | None = None) -> None:
+    def body_ended(self, call: Call, value: Any, error: BaseException | None, encoded: Encoded | None = None) -> None:
         """The call's own code has ended; its children may not have."""
-        if call._state >= FINISHING:
+        if call.state >= FINISHING:
             return
-        x = call._x
+        x = call.x
         fixed = self.closing or cannot_change(call)
         if not fixed and error is None:
             error = unless_changed(call, value, None)
-        if x is None and error is None and call._spec.plain and not call._children and not self.closing:
-            call._asyncio_task = None
+        if x is None and error is None and call.spec.plain and not call.children and not self.closing:
+            call.asyncio_task = None
             self.ready.freed()
             encoded, error = self.outcomes.encode(call, value)
             self.outcomes.end(call, value, error, encoded)
@@ -351,32 +351,32 @@ class Engine:
             error = self.outcomes.as_exception(call, error)
         if not fixed and error is not None:
             error = unless_changed(call, value, error)
-        if call._children:
-            call._state = FINISHING
+        if call.children:
+            call.state = FINISHING
             call.extra().ended = (value, error, encoded)
             if error is not None:
-                for child in list(call._children):
+                for child in list(call.children):
                     self.cancel(child, f"{call.describe()} ended without it")
             return
         self.conclude(call, value, error, encoded)
 
-    def children_ended(self, call: Handle[Any]) -> None:
+    def children_ended(self, call: Call) -> None:
         """The last child of a call that was waiting for it has ended."""
-        if call._state != FINISHING or call._children:
+        if call.state != FINISHING or call.children:
             return
         x = call.extra()
         value, error, encoded = x.ended
         x.ended = (None, None, None)
         if error is None and x.stop is not None:  # one that was only asked to stop keeps its result, if its children kept theirs
-            if not isinstance(x.stop, asyncio.CancelledError) or x.cut or any(not child._awaited for child in x.failures):
+            if not isinstance(x.stop, asyncio.CancelledError) or x.cut or any(not child.awaited for child in x.failures):
                 error = x.stop
         self.conclude(call, value, error, encoded)
 
-    def conclude(self, call: Handle[Any], value: Any, error: BaseException | None, encoded: Encoded | None = None) -> None:
+    def conclude(self, call: Call, value: Any, error: BaseException | None, encoded: Encoded | None = None) -> None:
         """A call and its children have ended: settle, try again, or end it for good."""
-        if call._state == WAITING and (call._x is None or not call._x.costs):  # what it has cost before is not forgotten
+        if call.state == WAITING and (call.x is None or not call.x.costs):  # what it has cost before is not forgotten
             self.books.take_over(call)
-        x = call._x
+        x = call.x
         if x is not None:
             if x.timer is not None:
                 x.timer.cancel()
@@ -394,7 +394,7 @@ class Engine:
                 error = wrong
         self.outcomes.end(call, value, error, encoded)
 
-    def try_again(self, call: Handle[Any], delay: float) -> None:
+    def try_again(self, call: Call, delay: float) -> None:
         """Forget the failed attempt and rest before the next."""
         x = call.extra()
         x.failures.clear()
@@ -403,52 +403,52 @@ class Engine:
         x.stop, x.stop_reason = None, ""
         x.recharged.clear()
         x.parks, x.parked_s, x.granted, x.cut = 0, 0.0, False, False
-        call._ordinals = None
-        if call._siblings is not None:
-            call._siblings.begin_again()
-        if call._share is not None:
-            call._share._ordinals = None
+        call.ordinals = None
+        if call.siblings is not None:
+            call.siblings.begin_again()
+        if call.share is not None:
+            call.share.ordinals = None
         self.rest(call, delay)
 
-    def rest(self, call: Handle[Any], delay: float) -> None:
-        call._state = RESTING
+    def rest(self, call: Call, delay: float) -> None:
+        call.state = RESTING
         call.extra().timer = self.loop.call_later(delay, self._rested, call)
 
-    def _rested(self, call: Handle[Any]) -> None:
-        if call._state == RESTING:
+    def _rested(self, call: Call) -> None:
+        if call.state == RESTING:
             call.extra().timer = None
             self.ready.push(call)
 
-    def deliver(self, call: Handle[Any], state: int) -> None:
+    def deliver(self, call: Call, state: int) -> None:
         """The outcome is on its way to the journal: tell whoever waits for it."""
-        call._state = state
-        call._context = None
-        call._ordinals = None
-        call._siblings = None
-        call._children = None
-        parent = call._parent
-        if call._scope.deadline is not None:
-            call._scope.deadline.ended(call)
+        call.state = state
+        call.context = None
+        call.ordinals = None
+        call.siblings = None
+        call.children = None
+        parent = call.parent
+        if call.scope.deadline is not None:
+            call.scope.deadline.ended(call)
         if parent is not None:
             if state == FAILED:
                 x = parent.extra()
-                if not call._awaited or is_unseen(call):
+                if not call.awaited or is_unseen(call):
                     x.failures.append(call)
-                keeps = parent._spec.retry is not None or parent._memo is not None or parent._share is not None
-                if keeps and call._error is not None:
-                    x.child_errors.append(call._error)
-            elif state == CANCELLED and parent._state == FINISHING and parent._x is not None and parent._x.stop is not None:
-                parent._x.cut = True
-            children = parent._children
+                keeps = parent.spec.retry is not None or parent.memo is not None or parent.share is not None
+                if keeps and call.error is not None:
+                    x.child_errors.append(call.error)
+            elif state == CANCELLED and parent.state == FINISHING and parent.x is not None and parent.x.stop is not None:
+                parent.x.cut = True
+            children = parent.children
             if children is not None:
                 children.pop(call, None)
                 if not children:
-                    parent._children = None  # a dictionary keeps the size it once had
-                    if parent._state == FINISHING:
+                    parent.children = None  # a dictionary keeps the size it once had
+                    if parent.state == FINISHING:
                         self.loop.call_soon(self.children_ended, parent)
-        callbacks = call._callbacks
+        callbacks = call.callbacks
         if callbacks is not None:
-            call._callbacks = None
+            call.callbacks = None
             if type(callbacks) is list:
                 for callback in callbacks:
                     callback(call)
@@ -457,16 +457,16 @@ class Engine:
 
     # --- answers for handles -----------------------------------------------------------------------------------------
 
-    def value_of(self, call: Handle[Any]) -> Any:
+    def value_of(self, call: Call) -> Any:
         return self.outcomes.value(call)
 
-    def error_for_awaiter(self, call: Handle[Any]) -> BaseException:
-        if call._state == CANCELLED:
+    def error_for_awaiter(self, call: Call) -> BaseException:
+        if call.state == CANCELLED:
             return call.cancellation()
-        assert call._error is not None
-        return call._error
+        assert call.error is not None
+        return call.error
 
-    def cost_of(self, call: Handle[Any]) -> Amounts:
+    def cost_of(self, call: Call) -> Amounts:
         return self.books.cost(call)
 
     def parked(self) -> None:
@@ -496,13 +496,13 @@ class Engine:
 
     on_failure: Callable[[StoreError], None] | None = None
 
-    def emit_spawned(self, call: Handle[Any]) -> None:
+    def emit_spawned(self, call: Call) -> None:
         assert self.emit is not None
         event = events.CallSpawned(
             at=self.wall(),
             key=call.key.hex(),
             parent=call.parent_key.hex(),
             task=call.task,
-            label=call._spec.label(call._args, call._kwargs),
+            label=call.spec.label(call.args, call.kwargs),
         )
         self.emit(event)

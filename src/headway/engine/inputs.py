@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from headway.engine.call import Call
 from headway.engine.handle import Handle
 
 PLAIN = frozenset({int, str, float, bool, bytes, type(None)})
 
 
-def handles_in(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Handle[Any], ...]:
-    """The distinct handles among the arguments, in order."""
-    found: dict[Handle[Any], None] = {}
+def handles_in(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Call, ...]:
+    """The calls whose handles are among the arguments, each once, in order."""
+    found: dict[Call, None] = {}
     for value in args:
         if type(value) not in PLAIN:
             _collect(value, found, 0)
@@ -26,10 +27,10 @@ def handles_in(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Handle
     return tuple(found)
 
 
-def _collect(value: Any, found: dict[Handle[Any], None], depth: int) -> None:
+def _collect(value: Any, found: dict[Call, None], depth: int) -> None:
     kind = type(value)
     if kind is Handle:
-        found[value] = None
+        found[value._call] = None
     elif kind in (list, tuple, set, frozenset) and depth < 100:
         for item in value:
             if type(item) not in PLAIN:
@@ -40,11 +41,11 @@ def _collect(value: Any, found: dict[Handle[Any], None], depth: int) -> None:
                 _collect(item, found, depth + 1)
 
 
-def filled(value: Any, result_of: Callable[[Handle[Any]], Any]) -> Any:
+def filled(value: Any, result_of: Callable[[Call], Any]) -> Any:
     """The argument with results in the place of handles; the same object where there are none."""
     kind = type(value)
     if kind is Handle:
-        return result_of(value)
+        return result_of(value._call)
     if kind in (list, tuple, set, frozenset):
         items = [filled(item, result_of) for item in value]
         return kind(items) if any(new is not old for new, old in zip(items, value, strict=True)) else value

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from headway import events
-from headway.engine.handle import CANCELLED, FAILED, MISSING, OK, WAITING, Handle
+from headway.engine.call import CANCELLED, FAILED, MISSING, OK, WAITING, Call
 from headway.engine.identity.callables import said
 from headway.engine.identity.changed import is_unseen
 from headway.engine.replay.lookup import epoch_name, inputs_digest
@@ -38,37 +38,37 @@ class Outcomes:
 
     # --- while it runs -----------------------------------------------------------------------------------------------
 
-    def note_start(self, call: Handle[Any]) -> int:
+    def note_start(self, call: Call) -> int:
         """Record that an attempt begins; the seq of the row."""
-        engine, account = self._engine, call._scope.account
+        engine, account = self._engine, call.scope.account
         start = Start(
-            task=call._spec.name,
-            label=call._spec.label(call._args, call._kwargs),
-            attempt=call._attempt,
-            epoch=call._epoch,
+            task=call.spec.name,
+            label=call.spec.label(call.args, call.kwargs),
+            attempt=call.attempt,
+            epoch=call.epoch,
             at=engine.wall(),
             scope=account.key if account else b"",
             cost=engine.books.home_cost(call),
-            reserved=dict(call._x.reserved) if call._x is not None else {},
-            effect=call._spec.effect,
-            asked=call._asked if len(call._asked) <= INLINE_BYTES else b"",
-            shared=engine.shared.effect_name(call) if call._share is not None else b"",
-            params=call._spec.signature.params,
+            reserved=dict(call.x.reserved) if call.x is not None else {},
+            effect=call.spec.effect,
+            asked=call.asked if len(call.asked) <= INLINE_BYTES else b"",
+            shared=engine.shared.effect_name(call) if call.share is not None else b"",
+            params=call.spec.signature.params,
         )
         return engine.append(Row(Kind.START | COSTED, call.key, call.parent_key, encode_body(start)))
 
-    def unawaited(self, call: Handle[Any]) -> BaseException | None:
+    def unawaited(self, call: Call) -> BaseException | None:
         """The errors of children that nobody awaited, as one error of their parent."""
-        lost = [child for child in call.extra().failures if not child._awaited or is_unseen(child)]
+        lost = [child for child in call.extra().failures if not child.awaited or is_unseen(child)]
         if not lost:
             return None
         names = ", ".join(child.describe() for child in lost[:3]) + (" and others" if len(lost) > 3 else "")
-        errors = [child._error for child in lost if isinstance(child._error, Exception)]
+        errors = [child.error for child in lost if isinstance(child.error, Exception)]
         return ExceptionGroup(f"{call.describe()}: calls failed that nobody awaited: {names}", errors)
 
     # --- at its end --------------------------------------------------------------------------------------------------
 
-    def as_exception(self, call: Handle[Any], error: BaseException) -> BaseException:
+    def as_exception(self, call: Call, error: BaseException) -> BaseException:
         """What code raised, as an error of its call that a program can catch. What is no `Exception` would pass through every
         `except Exception` up to the run's end: the exit of code, a test's failure, a cancellation that nobody asked for."""
         kind = type(error)  # never `isinstance`, which asks the error what it is
@@ -84,38 +84,38 @@ class Outcomes:
             message = f"{call.describe()} raised {said(error)} (which is no Exception)"
         return _caused(CallExited(message), error)
 
-    def encode(self, call: Handle[Any], value: Any) -> tuple[Encoded | None, BaseException | None]:
+    def encode(self, call: Call, value: Any) -> tuple[Encoded | None, BaseException | None]:
         try:
-            return encode(value, where=f"the result of {call._spec.name}", pickle=call._spec.pickled), None
+            return encode(value, where=f"the result of {call.spec.name}", pickle=call.spec.pickled), None
         except NotEncodable as error:
             return None, error
         except BaseException as error:  # an object of the program's that does not let itself be looked at
             return None, _caused(NotEncodable(f"the result of {call.describe()} can't be encoded: {said(error)}"), error)
 
-    def tries_again(self, call: Handle[Any], error: BaseException) -> bool:
+    def tries_again(self, call: Call, error: BaseException) -> bool:
         """Schedule another attempt if the task's retry wants one."""
-        engine, retry = self._engine, call._spec.retry
+        engine, retry = self._engine, call.spec.retry
         if retry is None or engine.closing or issubclass(type(error), asyncio.CancelledError):
             return False
         x = call.extra()
-        if isinstance(x.stop, asyncio.CancelledError) or call._attempt < 1:
+        if isinstance(x.stop, asyncio.CancelledError) or call.attempt < 1:
             return False
-        if call._attempt >= retry.attempts or not retry.wants(error):
+        if call.attempt >= retry.attempts or not retry.wants(error):
             return False
         if afresh := _by_itself(error, x.child_errors):
-            call._epoch += 1
-            call._prefix = b""
-            if call._share is not None:
-                call._share.begin(call._share._epoch + 1)
-        delay = retry.delay_after(call._attempt, call.key, error)
-        call._floor = self._note_attempt(call, error, engine.wall() + delay)
+            call.epoch += 1
+            call.prefix = b""
+            if call.share is not None:
+                call.share.begin(call.share.epoch + 1)
+        delay = retry.delay_after(call.attempt, call.key, error)
+        call.floor = self._note_attempt(call, error, engine.wall() + delay)
         engine.signals.attempt_failed(call, afresh=afresh)
         if engine.emit:
             event = events.CallRetrying(
                 at=engine.wall(),
                 key=call.key.hex(),
                 task=call.task,
-                attempt=call._attempt,
+                attempt=call.attempt,
                 error=said(error),
                 delay_s=delay,
             )
@@ -123,65 +123,65 @@ class Outcomes:
         engine.try_again(call, delay)
         return True
 
-    def _note_attempt(self, call: Handle[Any], error: BaseException, retry_at: float) -> int:
+    def _note_attempt(self, call: Call, error: BaseException, retry_at: float) -> int:
         """Record that an attempt failed and in which epoch the call asks its children next; the seq of the row."""
-        account = call._scope.account
+        account = call.scope.account
         attempt = Attempt(
-            task=call._spec.name,
-            label=call._spec.label(call._args, call._kwargs),
-            attempt=call._attempt,
-            epoch=call._epoch,
-            started=call._started,
+            task=call.spec.name,
+            label=call.spec.label(call.args, call.kwargs),
+            attempt=call.attempt,
+            epoch=call.epoch,
+            started=call.started,
             ended=self._engine.wall(),
             error=encode_error(error),
             retry_at=retry_at,
             scope=account.key if account else b"",
             cost=self._engine.books.home_cost(call),
-            shared=call._share.key if call._share is not None else b"",
-            shared_epoch=call._share._epoch if call._share is not None else 0,
-            asked=call._asked if len(call._asked) <= INLINE_BYTES else b"",
-            params=call._spec.signature.params,
+            shared=call.share.key if call.share is not None else b"",
+            shared_epoch=call.share.epoch if call.share is not None else 0,
+            asked=call.asked if len(call.asked) <= INLINE_BYTES else b"",
+            params=call.spec.signature.params,
         )
         return self._engine.append(Row(Kind.ATTEMPT | COSTED, call.key, call.parent_key, encode_body(attempt)))
 
-    def _ask_afresh(self, call: Handle[Any], error: BaseException) -> None:
+    def _ask_afresh(self, call: Call, error: BaseException) -> None:
         """A call that may be asked again has failed by itself: when it is, so are its children. Its outcome carries the epoch, for
         a row of its own could survive without it. One that was stopped, or met a bound, says nothing against what they gave."""
-        if call._memo is not None:
-            call._epoch += 1
+        if call.memo is not None:
+            call.epoch += 1
         if error is not call.extra().stop and not issubclass(type(error), BOUNDS):
             self._engine.shared.ask_afresh(call)
 
-    def end(self, call: Handle[Any], value: Any, error: BaseException | None, encoded: Encoded | None) -> None:
+    def end(self, call: Call, value: Any, error: BaseException | None, encoded: Encoded | None) -> None:
         """Record the outcome and let it be seen."""
         engine, record = self._engine, None
         if error is None:
-            call._value, state = value, OK
+            call.value, state = value, OK
         elif issubclass(type(error), asyncio.CancelledError) or engine.closing:
-            call._error = error
+            call.error = error
             state = CANCELLED if issubclass(type(error), asyncio.CancelledError) else FAILED
         else:
-            record, call._error = keep_error(error)
+            record, call.error = keep_error(error)
             state = FAILED
         if not engine.closing:
-            epoch = call._epoch
-            if call._memo is not None:
+            epoch = call.epoch
+            if call.memo is not None:
                 engine.books.remember(call)
-            if state == FAILED and call._ordinals and error is not None and (call._memo is not None or call._share is not None):
+            if state == FAILED and call.ordinals and error is not None and (call.memo is not None or call.share is not None):
                 if _by_itself(error, call.extra().child_errors):
                     self._ask_afresh(call, error)
-            if state != OK and call._epoch and call._memo is not None:
-                call._memo[epoch_name(call.key)] = call._epoch  # as a resume would find it in the journal
+            if state != OK and call.epoch and call.memo is not None:
+                call.memo[epoch_name(call.key)] = call.epoch  # as a resume would find it in the journal
             if not _stands(call, state):
-                engine.signals.ended(call, ok=state == OK, afresh=call._epoch > epoch)
+                engine.signals.ended(call, ok=state == OK, afresh=call.epoch > epoch)
                 self._record(call, state, record, encoded)
         if engine.emit:
             self._emit_ended(call, state, engine.wall())
         engine.deliver(call, state)
 
-    def _record(self, call: Handle[Any], state: int, error: Error | None, encoded: Encoded | None) -> None:
-        engine, spec, x, share = self._engine, call._spec, call._x, call._share
-        account = call._scope.account
+    def _record(self, call: Call, state: int, error: Error | None, encoded: Encoded | None) -> None:
+        engine, spec, x, share = self._engine, call.spec, call.x, call.share
+        account = call.scope.account
         blobs: tuple[Blob, ...] = ()
         head = b""
         if encoded is not None and state == OK:
@@ -191,107 +191,107 @@ class Outcomes:
             if len(head) > INLINE_BYTES:
                 blobs = (Blob(digest(head), head), *blobs)
                 head = b""
-            call._head = head
+            call.head = head
             if blobs:
-                call._blobs = tuple(blob.digest for blob in blobs)
-        asked, asked_blob, written = call._asked, b"", blobs
+                call.blobs = tuple(blob.digest for blob in blobs)
+        asked, asked_blob, written = call.asked, b"", blobs
         if len(asked) > INLINE_BYTES:
             asked, asked_blob = b"", digest(asked)
-            written = (*blobs, Blob(asked_blob, call._asked))
+            written = (*blobs, Blob(asked_blob, call.asked))
         ended = engine.wall()
         cost = engine.books.home_cost(call) if x is not None else {}
         outcome = Outcome(
             spec.name,
-            spec.label(call._args, call._kwargs),
+            spec.label(call.args, call.kwargs),
             state - OK,  # as in Status
-            call._started,
+            call.started,
             ended,
-            call._attempt,
+            call.attempt,
             head,
-            call._blobs,
+            call.blobs,
             error,
             account.key if account is not None else b"",
             cost,
             spec.version,
-            inputs_digest(call) if call._inputs else b"",
-            tuple([handle.key for handle in call._inputs]) if call._inputs else (),
+            inputs_digest(call) if call.inputs else b"",
+            tuple([handle.key for handle in call.inputs]) if call.inputs else (),
             tuple(x.guards.items()) if x is not None and x.guards else (),
             spec.pool,
             x.stop_reason if x is not None and state == CANCELLED else "",
-            call._made,
-            call._epoch if state == FAILED else 0,
+            call.made,
+            call.epoch if state == FAILED else 0,
             asked,
             asked_blob,
             share.key if share is not None else b"",
             engine.shared.epoch(share.key) if share is not None and state == FAILED else 0,
             spec.signature.params,
         )
-        body = _encoded(outcome, call._place)
+        body = _encoded(outcome, call.place)
         kind = _COSTED_OUTCOME if cost or share is not None else _OUTCOME
         cache_key = share.key if share is not None and spec.forever and state == OK else None
         seq = engine.append(Row(kind, call.key, call.parent_key, body), written, cache_key)
         if state != CANCELLED:
             self._pass_guards(call)
         if state == OK:
-            if call._memo is not None or share is not None:
+            if call.memo is not None or share is not None:
                 recorded = Recorded(seq, body, outcome, tuple(memoryview(blob.data) for blob in blobs))
-                if call._memo is not None:
-                    call._memo[call.key] = recorded
+                if call.memo is not None:
+                    call.memo[call.key] = recorded
                 if share is not None:
                     share.found[share.key] = recorded
-            if spec.pool != "inline" or call._scope.limits:
-                engine.ready.learn(spec.name, ended - call._started)
+            if spec.pool != "inline" or call.scope.limits:
+                engine.ready.learn(spec.name, ended - call.started)
 
-    def _pass_guards(self, call: Handle[Any]) -> None:
+    def _pass_guards(self, call: Call) -> None:
         """Let the parent's result know which tasks below it make it stale when they change."""
-        parent, x = call._parent, call._x
+        parent, x = call.parent, call.x
         mine = x.guards if x is not None else None
-        if parent is None or (not mine and call._spec.on_change == "reuse"):
+        if parent is None or (not mine and call.spec.on_change == "reuse"):
             return
         extra = parent.extra()
         if extra.guards is None:
             extra.guards = {}
         if mine:
             extra.guards.update(mine)
-        if call._spec.on_change != "reuse":
-            extra.guards[call._spec.name] = call._spec.version
+        if call.spec.on_change != "reuse":
+            extra.guards[call.spec.name] = call.spec.version
 
-    def _emit_ended(self, call: Handle[Any], state: int, ended: float) -> None:
+    def _emit_ended(self, call: Call, state: int, ended: float) -> None:
         event = events.CallEnded(
             at=ended,
             key=call.key.hex(),
             parent=call.parent_key.hex(),
             task=call.task,
             status=_NAMES[state],
-            started=call._started,
-            attempts=call._attempt,
+            started=call.started,
+            attempts=call.attempt,
             cost=self._engine.books.cost(call),
-            error="" if call._error is None else said(call._error),
+            error="" if call.error is None else said(call.error),
         )
         if self._engine.emit:
             self._engine.emit(event)
 
     # --- from the record ---------------------------------------------------------------------------------------------
 
-    def reuse(self, call: Handle[Any], recorded: Recorded) -> None:
+    def reuse(self, call: Call, recorded: Recorded) -> None:
         """End the call as it ended before."""
         if recorded.is_elsewhere:
             self._read_blobs(call, recorded)
         else:
             self._reuse(call, recorded)
 
-    def _reuse(self, call: Handle[Any], recorded: Recorded) -> None:
+    def _reuse(self, call: Call, recorded: Recorded) -> None:
         engine, outcome = self._engine, recorded.outcome
-        call._started = outcome.started
-        call._attempt = outcome.attempts
+        call.started = outcome.started
+        call.attempt = outcome.attempts
         state = _STATE[outcome.status]
         if state == OK:
-            call._head, call._blobs = outcome.value, outcome.blobs
-            call._value = MISSING
+            call.head, call.blobs = outcome.value, outcome.blobs
+            call.value = MISSING
             if recorded.buffers:
                 call.extra().buffers = recorded.buffers
         elif outcome.error is not None:
-            call._error = decode_error(outcome.error)
+            call.error = decode_error(outcome.error)
         if outcome.cost:
             call.extra().costs[outcome.scope] = outcome.cost
         if outcome.guards:
@@ -299,8 +299,8 @@ class Outcomes:
         if state != CANCELLED:
             self._pass_guards(call)
         if state == OK:
-            if call._spec.pool != "inline" and outcome.started:
-                engine.ready.learn(call._spec.name, outcome.ended - outcome.started)
+            if call.spec.pool != "inline" and outcome.started:
+                engine.ready.learn(call.spec.name, outcome.ended - outcome.started)
         engine.signals.place(call)
         engine.replay.reused += 1
         engine.replay.answered()
@@ -315,31 +315,31 @@ class Outcomes:
             engine.emit(event)
         engine.deliver(call, state)
 
-    def answer(self, call: Handle[Any], recorded: Recorded) -> None:
+    def answer(self, call: Call, recorded: Recorded) -> None:
         """End the call with the result of an equal one, under its own key: it has not run for it and has paid nothing for it."""
-        engine, account = self._engine, call._scope.account
-        assert call._share is not None
+        engine, account = self._engine, call.scope.account
+        assert call.share is not None
         outcome = msgspec.structs.replace(
             recorded.outcome,
-            label=call._spec.label(call._args, call._kwargs),
-            started=call._started,
+            label=call.spec.label(call.args, call.kwargs),
+            started=call.started,
             ended=engine.wall(),
-            attempts=call._attempt,
+            attempts=call.attempt,
             scope=account.key if account is not None else b"",
             cost=engine.books.home_cost(call),
             inputs=inputs_digest(call),
-            edges=tuple([handle.key for handle in call._inputs]),
-            made=call._made,
-            shared=call._share.key,
+            edges=tuple([handle.key for handle in call.inputs]),
+            made=call.made,
+            shared=call.share.key,
         )
-        body = _encoded(outcome, call._place)
+        body = _encoded(outcome, call.place)
         seq = engine.append(Row(_COSTED_OUTCOME, call.key, call.parent_key, body))
         own = Recorded(seq, body, outcome, recorded.buffers)
-        if call._memo is not None:
-            call._memo[call.key] = own
+        if call.memo is not None:
+            call.memo[call.key] = own
         self.reuse(call, own)
 
-    def _read_blobs(self, call: Handle[Any], recorded: Recorded) -> None:
+    def _read_blobs(self, call: Call, recorded: Recorded) -> None:
         """Read a large result beside the loop, then end the call as it ended before. A blob that can't be read is the error of
         whoever wants the result, as it would be had the call just ended."""
         store, names = self._engine.store, recorded.outcome.blobs
@@ -351,35 +351,35 @@ class Outcomes:
             return tuple(store.get_blob(name) for name in names)
 
         def arrived(buffers: tuple[memoryview, ...] | StoreError) -> None:
-            if call._state == WAITING:
+            if call.state == WAITING:
                 x.recorded, x.buffers = None, buffers
                 self._reuse(call, recorded)
 
         self._engine.reader.ask(read, arrived)
 
-    def value(self, call: Handle[Any]) -> Any:
+    def value(self, call: Call) -> Any:
         """The result of a call that succeeded; decoded at first use where it came from the journal."""
-        if call._value is MISSING:
-            call._value = self._decode(call)
-        return call._value
+        if call.value is MISSING:
+            call.value = self._decode(call)
+        return call.value
 
-    def _decode(self, call: Handle[Any]) -> Any:
-        if not call._blobs:
-            return decode(call._head, (), pickle=call._spec.pickled)
+    def _decode(self, call: Call) -> Any:
+        if not call.blobs:
+            return decode(call.head, (), pickle=call.spec.pickled)
         x = call.extra()
         if isinstance(x.buffers, StoreError):
             raise x.buffers
         assert x.buffers is not None
-        head, buffers = (call._head, x.buffers) if call._head else (bytes(x.buffers[0]), x.buffers[1:])
-        value = decode(head, buffers, pickle=call._spec.pickled)
+        head, buffers = (call.head, x.buffers) if call.head else (bytes(x.buffers[0]), x.buffers[1:])
+        value = decode(head, buffers, pickle=call.spec.pickled)
         x.buffers = None
         return value
 
 
-def _stands(call: Handle[Any], state: int) -> bool:
+def _stands(call: Call, state: int) -> bool:
     """Whether an earlier outcome of the call stays what is recorded of it: it was stopped while it waited for the inputs that the
     outcome is compared by, or while its blobs were read. Whoever asks next may still get it."""
-    x = call._x
+    x = call.x
     return x is not None and x.recorded is not None and (state == CANCELLED or x.buffers == ())
 
 

@@ -24,7 +24,8 @@ from functools import lru_cache
 from typing import Any, Unpack
 
 import headway.scope as scope
-from headway.engine.handle import Handle, current
+from headway.engine.call import current
+from headway.engine.handle import Handle
 from headway.engine.retry import Retry
 from headway.errors import ModelError, UsageError
 from headway.models.base import (

@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from typing import Unpack
 
-from headway.engine.handle import current
+from headway.engine.call import current
 from headway.engine.scopes.scopes import Parked
 from headway.engine.waiting.until import until
 from headway.errors import UsageError
@@ -47,21 +47,22 @@ def listen(model: AnyModel, request: Request) -> AsyncGenerator[Piece, None]:
 
 async def _inside(model: AnyModel, request: Request) -> AsyncGenerator[Piece, None]:
     heard = _Heard()
-    call = begin(model, request, listener=heard.add, unless=lambda: heard.any)
-    call._awaited = True
+    handle = begin(model, request, listener=heard.add, unless=lambda: heard.any)
+    call = handle._call
+    call.awaited = True
     call.add_callback(lambda _: heard.wake())
     try:
-        while not (call.done() and not heard.pieces):
+        while not (handle.done() and not heard.pieces):
             if heard.pieces:
                 yield heard.pieces.popleft()
             else:
                 await heard.more()
-        reply = await call
+        reply = await handle
         if not heard.any:
             for piece in pieces_of(reply):
                 yield piece
     finally:
-        call.cancel("nobody listens to its stream any more")
+        handle.cancel("nobody listens to its stream any more")
         if current.get() is not None:  # else the generator was forgotten, and whoever collects garbage closes it
             await until([call])  # what it cost is booked when the loop has been left
 

@@ -7,8 +7,8 @@ import concurrent.futures
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from headway.engine.call import Call
 from headway.engine.dispatch.ready import Ready
-from headway.engine.handle import Handle
 from headway.engine.world import OnWord
 from headway.errors import UsageError
 from headway.journal.log import Log
@@ -88,11 +88,11 @@ class SimWorld:
 class AnyOrder(Ready):
     """A ready queue that starts what it can in any order: no program may count on another."""
 
-    def _next_in_line(self) -> Handle[Any]:
+    def _next_in_line(self) -> Call:
         draw = self._engine.world._process.universe.draw  # type: ignore[attr-defined]
         self._line.rotate(-int(draw() * len(self._line)))
         return self._line.popleft()
 
-    def _rank(self, call: Handle[Any]) -> float:
+    def _rank(self, call: Call) -> float:
         draw: Callable[[], float] = self._engine.world._process.universe.draw  # type: ignore[attr-defined]
         return draw()

@@ -15,7 +15,7 @@ from typing import Any
 
 from headway import events
 from headway.checkpoint.files.manifest import Phase
-from headway.engine.handle import current
+from headway.engine.call import current
 from headway.pools.current import worker_call
 
 Listener = Callable[[events.AnyEvent], None]
@@ -28,7 +28,7 @@ def teller() -> tuple[str, Listener]:
     frame = current.get()
     if frame is None:
         return "", lambda event: None
-    engine = frame.call._engine
+    engine = frame.call.engine
 
     def tell(event: events.AnyEvent) -> None:
         if engine.emit is not None:

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from headway import events
+from headway.engine.call import RUNNING, STARTING, Call, Frame, current
 from headway.engine.dispatch.launch import own_context
-from headway.engine.handle import RUNNING, STARTING, Frame, Handle, current
 from headway.engine.identity.spec import TaskSpec
 from headway.errors import UsageError
 from headway.pools.base import Answer, Job
@@ -29,7 +29,7 @@ class Batch:
 
     __slots__ = ("calls", "job", "left", "over", "spec", "task")
 
-    def __init__(self, spec: TaskSpec, calls: list[Handle[Any]]) -> None:
+    def __init__(self, spec: TaskSpec, calls: list[Call]) -> None:
         self.spec = spec
         self.calls = calls
         self.left = len(calls)  # calls that still wait for the batch
@@ -40,7 +40,7 @@ class Batch:
     def wants(self, item: int) -> bool:
         """Whether the call of an item still waits for the batch."""
         call = self.calls[item]
-        return call._x is not None and call._x.batch is self
+        return call.x is not None and call.x.batch is self
 
 
 def _one_each(batch: Batch, values: Any) -> tuple[list[Any], BaseException | None]:
@@ -62,14 +62,14 @@ class Batches:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         # by function: calls of a task with other options (`Task.options`) go together
-        self._open: dict[Callable[..., Any], list[Handle[Any]]] = {}
+        self._open: dict[Callable[..., Any], list[Call]] = {}
         self._timers: dict[Callable[..., Any], asyncio.TimerHandle] = {}
         self._running: Counter[Callable[..., Any]] = Counter()
         self._closed: deque[Batch] = deque()  # full batches that wait for a pool's slot
 
-    def add(self, call: Handle[Any]) -> None:
+    def add(self, call: Call) -> None:
         """Put a call that may start into the open batch of its task."""
-        spec = call._spec
+        spec = call.spec
         calls = self._open.setdefault(spec.fn, [])
         calls.append(call)
         if len(calls) >= spec.batch:
@@ -82,7 +82,7 @@ class Batches:
             timer.cancel()
         if spec.batches and self._running[spec.fn] >= spec.batches:
             return  # `_over` comes back to it
-        calls = [call for call in self._open.pop(spec.fn, ()) if call._state == STARTING]
+        calls = [call for call in self._open.pop(spec.fn, ()) if call.state == STARTING]
         if len(calls) > spec.batch:
             self._open[spec.fn] = calls[spec.batch :]
         if calls:
@@ -111,7 +111,7 @@ class Batches:
             if pool is not None and pool.free <= engine.ready.starting[batch.spec.pool]:
                 self._closed.append(batch)
                 continue
-            batch.calls = [call for call in batch.calls if call._state == STARTING]
+            batch.calls = [call for call in batch.calls if call.state == STARTING]
             batch.left = len(batch.calls)
             if batch.calls:
                 self._start(batch)
@@ -120,7 +120,7 @@ class Batches:
 
     def _start(self, batch: Batch) -> None:
         for call in batch.calls:
-            call._state = RUNNING
+            call.state = RUNNING
             x = call.extra()
             x.batch, x.started_attempt = batch, self._engine.loop.time()
             if x.held:
@@ -136,7 +136,7 @@ class Batches:
             engine.emit(events.BatchStarted(at=engine.wall(), task=spec.name, size=len(items)))
         if spec.pool == "inline":
             engine.ready.active += 1
-            batch.task = engine.loop.create_task(self._run(batch, items), context=first._context)
+            batch.task = engine.loop.create_task(self._run(batch, items), context=first.context)
             batch.task.add_done_callback(lambda _: self._over(batch))  # it may be cancelled before its code begins
             return
         batch.job = Job(
@@ -156,7 +156,7 @@ class Batches:
 
     async def _run(self, batch: Batch, items: list[Any]) -> None:
         first = batch.calls[0]
-        current.set(Frame(first, first._scope, first._attempt, batch))
+        current.set(Frame(first, first.scope, first.attempt, batch))
         try:
             values = batch.spec.fn(items)
             if batch.spec.is_async:
@@ -175,7 +175,7 @@ class Batches:
             values, error = _one_each(batch, values)
         self._over(batch)
         for place, call in enumerate(batch.calls):
-            if call._state != RUNNING or not batch.wants(place):
+            if call.state != RUNNING or not batch.wants(place):
                 continue
             call.extra().batch = None
             value = None if error is not None else values[place]
@@ -185,7 +185,7 @@ class Batches:
             except Exception as fault:  # nobody hears what a batch raises here
                 self._engine.broken(fault)
 
-    def drop(self, call: Handle[Any]) -> None:
+    def drop(self, call: Call) -> None:
         """A call of a running batch must stop: it leaves; the last one to leave stops the batch."""
         batch: Batch = call.extra().batch
         call.extra().batch = None
@@ -204,4 +204,4 @@ class Batches:
         calls = [batch.calls[place] for place in items if batch.wants(place)]
         for call in calls:
             share = {unit: amount / len(calls) for unit, amount in amounts.items()}
-            self._engine.books.charge(Frame(call, call._scope), share)
+            self._engine.books.charge(Frame(call, call.scope), share)

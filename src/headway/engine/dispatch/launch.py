@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from headway import events
-from headway.engine.handle import OK, RUNNING, STARTING, Frame, Handle, current
+from headway.engine.call import OK, RUNNING, STARTING, Call, Frame, current
 from headway.engine.identity.callables import is_async, name_of
 from headway.engine.identity.changed import note_input
 from headway.engine.inputs import filled
@@ -36,10 +36,10 @@ def _from(factory: Any) -> Callable[..., asyncio.Task[None]]:
     return make
 
 
-def own_context(call: Handle[Any]) -> contextvars.Context:
+def own_context(call: Call) -> contextvars.Context:
     """A context for one attempt: an abandoned thread may still be inside the one of an earlier attempt."""
-    context = call._context.copy() if call._context is not None else contextvars.copy_context()
-    context.run(current.set, Frame(call, call._scope, call._attempt, call._x.batch if call._x is not None else None))
+    context = call.context.copy() if call.context is not None else contextvars.copy_context()
+    context.run(current.set, Frame(call, call.scope, call.attempt, call.x.batch if call.x is not None else None))
     return context
 
 
@@ -77,10 +77,10 @@ class Launcher:
 
     # --- before the code runs ----------------------------------------------------------------------------------------
 
-    def when_durable(self, call: Handle[Any], seq: int) -> None:
+    def when_durable(self, call: Call, seq: int) -> None:
         """Launch an effect once its start, and with it all it depends on, is durable. It keeps its slot meanwhile."""
-        engine, pool = self._engine, call._spec.pool
-        attempt = call._attempt
+        engine, pool = self._engine, call.spec.pool
+        attempt = call.attempt
         starting = engine.ready.starting
         if pool in starting:
             starting[pool] += 1
@@ -88,53 +88,53 @@ class Launcher:
         def durable() -> None:
             if pool in starting:
                 starting[pool] -= 1
-            if call._state != STARTING or call._attempt != attempt:
+            if call.state != STARTING or call.attempt != attempt:
                 return
             self.launch(call)
 
         engine.journal.when_durable(seq, durable)
 
-    def launch(self, call: Handle[Any]) -> None:
+    def launch(self, call: Call) -> None:
         """Run the call's code."""
-        engine, spec, x = self._engine, call._spec, call._x
-        if call._state != STARTING:
+        engine, spec, x = self._engine, call.spec, call.x
+        if call.state != STARTING:
             return
-        if not call._started:
-            call._started = engine.wall()
+        if not call.started:
+            call.started = engine.wall()
         if x is not None:
             x.timer = None
             x.started_attempt = engine.loop.time() if not spec.batch else None  # it does not run before its batch does
-        if spec.retry is not None and call._memo is None:
-            call._memo = {}
-        if spec.verify is not None and (call._attempt > 1 or self._may_have_happened(call)):
+        if spec.retry is not None and call.memo is None:
+            call.memo = {}
+        if spec.verify is not None and (call.attempt > 1 or self._may_have_happened(call)):
             self._spawn(call, self._verify(call))
         else:
             self._run(call)
 
-    def _may_have_happened(self, call: Handle[Any]) -> bool:
+    def _may_have_happened(self, call: Call) -> bool:
         """Whether an effect was started before: by an earlier process, or in an earlier attempt of a call above it."""
-        effects, share, memo = self._engine.known.effects, call._share, call._memo
+        effects, share, memo = self._engine.known.effects, call.share, call.memo
         if call.key in effects or (share is not None and share.key in effects):
             return True
         again = memo is not None and memo.setdefault(b"V" + call.key, call) is not call
         return (share is not None and share.found.setdefault(b"V" + share.key, call) is not call) or again
 
-    def run_plain(self, call: Handle[Any]) -> None:
+    def run_plain(self, call: Call) -> None:
         """Run the code of a call that needs nothing but the loop."""
         engine = self._engine
-        call._started = engine.wall()
+        call.started = engine.wall()
         if engine.emit:
             self._emit_started(call)
-        call._asyncio_task = self._make_task(self._body(call), loop=engine.loop, name="headway", context=call._context)
+        call.asyncio_task = self._make_task(self._body(call), loop=engine.loop, name="headway", context=call.context)
 
-    def _emit_started(self, call: Handle[Any]) -> None:
-        engine, spec = self._engine, call._spec
-        event = events.CallStarted(at=engine.wall(), key=call.key.hex(), task=spec.name, attempt=call._attempt, pool=spec.pool)
+    def _emit_started(self, call: Call) -> None:
+        engine, spec = self._engine, call.spec
+        event = events.CallStarted(at=engine.wall(), key=call.key.hex(), task=spec.name, attempt=call.attempt, pool=spec.pool)
         if engine.emit:
             engine.emit(event)
 
-    def _run(self, call: Handle[Any]) -> None:
-        engine, spec = self._engine, call._spec
+    def _run(self, call: Call) -> None:
+        engine, spec = self._engine, call.spec
         if engine.emit:
             self._emit_started(call)
         if spec.timeout_s is not None:
@@ -149,13 +149,13 @@ class Launcher:
             except Exception as error:  # an argument whose blob is damaged, a pool that can't take it
                 engine.body_ended(call, None, error)
 
-    def _spawn(self, call: Handle[Any], coroutine: Any) -> None:
-        call._asyncio_task = self._make_task(coroutine, loop=self._engine.loop, name="headway", context=call._context)
+    def _spawn(self, call: Call, coroutine: Any) -> None:
+        call.asyncio_task = self._make_task(coroutine, loop=self._engine.loop, name="headway", context=call.context)
 
-    async def _verify(self, call: Handle[Any]) -> None:
+    async def _verify(self, call: Call) -> None:
         """Ask whether the effect happened; run it if not."""
-        spec, attempt = call._spec, call._attempt
-        current.set(Frame(call, call._scope))
+        spec, attempt = call.spec, call.attempt
+        current.set(Frame(call, call.scope))
         try:
             assert spec.verify is not None
             args, kwargs = self.arguments(call)
@@ -167,58 +167,58 @@ class Launcher:
                     answer = await answer
             _check_answer(answer, spec.verify)
         except BaseException as error:
-            if call._state == STARTING and call._attempt == attempt:
+            if call.state == STARTING and call.attempt == attempt:
                 self._engine.body_ended(call, None, error)
             return
-        if call._state != STARTING or call._attempt != attempt:
+        if call.state != STARTING or call.attempt != attempt:
             return
         if isinstance(answer, Happened):
             self._engine.body_ended(call, answer.value, None)
         else:
             self._run(call)
 
-    async def _body(self, call: Handle[Any]) -> None:
+    async def _body(self, call: Call) -> None:
         """The call's code, and what the engine makes of its end. A fault of the engine ends the run, loudly."""
         try:
             await self._code(call)
         except Exception as error:
             self._engine.broken(error)
 
-    async def _code(self, call: Handle[Any]) -> None:
-        if call._state != STARTING:
+    async def _code(self, call: Call) -> None:
+        if call.state != STARTING:
             return
-        call._state = RUNNING
-        attempt = call._attempt
-        current.set(Frame(call, call._scope, attempt))
-        spec, x = call._spec, call._x
+        call.state = RUNNING
+        attempt = call.attempt
+        current.set(Frame(call, call.scope, attempt))
+        spec, x = call.spec, call.x
         if x is not None and x.held:
             self._engine.ready.begins(call)
         try:
-            if call._inputs:
+            if call.inputs:
                 args, kwargs = self.arguments(call)
                 value = spec.fn(*args, **kwargs)
             else:
-                value = spec.fn(*call._args, **call._kwargs)
+                value = spec.fn(*call.args, **call.kwargs)
             if spec.is_async:
                 value = await value
         except BaseException as error:
-            if call._state == RUNNING and call._attempt == attempt:  # and was not left behind
+            if call.state == RUNNING and call.attempt == attempt:  # and was not left behind
                 self._engine.body_ended(call, None, error)
         else:
-            if call._state == RUNNING and call._attempt == attempt:
+            if call.state == RUNNING and call.attempt == attempt:
                 self._engine.body_ended(call, value, None)
 
-    def _submit(self, call: Handle[Any]) -> None:
-        engine, spec = self._engine, call._spec
-        call._state = RUNNING
-        if call._x is not None and call._x.held:
+    def _submit(self, call: Call) -> None:
+        engine, spec = self._engine, call.spec
+        call.state = RUNNING
+        if call.x is not None and call.x.held:
             engine.ready.begins(call)
         args, kwargs = self.arguments(call)
-        attempt = call._attempt
+        attempt = call.attempt
 
         def done(answer: Answer) -> None:
             engine.ready.in_pools -= 1
-            if call._attempt == attempt and call._state == RUNNING:
+            if call.attempt == attempt and call.state == RUNNING:
                 error = asyncio.CancelledError() if answer.cancelled else answer.error
                 try:
                     engine.body_ended(call, answer.value, error, answer.encoded)
@@ -242,10 +242,10 @@ class Launcher:
         engine.pools[spec.pool].submit(job)
         engine.ready.in_pools += 1
 
-    def charged(self, call: Handle[Any], attempt: int, amounts: dict[str, float]) -> None:
+    def charged(self, call: Call, attempt: int, amounts: dict[str, float]) -> None:
         """A worker spent something for this call."""
-        if call._state < OK and call._attempt == attempt:
-            self._engine.books.charge(Frame(call, call._scope), amounts)
+        if call.state < OK and call.attempt == attempt:
+            self._engine.books.charge(Frame(call, call.scope), amounts)
 
     def charge(self, frame: Frame, amounts: dict[str, float], item: int | None) -> None:
         """The code of a call says what it spent; in a batch, for which of its calls, or all of them share it."""
@@ -256,23 +256,23 @@ class Launcher:
             check_item(item, None, frame.call.describe())
             self._engine.books.charge(frame, amounts)
 
-    def arguments(self, call: Handle[Any]) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
+    def arguments(self, call: Call) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
         """The call's arguments with results in the place of handles."""
-        if not call._inputs:
-            return call._args, call._kwargs
+        if not call.inputs:
+            return call.args, call.kwargs
         value_of = self._engine.value_of
-        for handle in call._inputs:
+        for handle in call.inputs:
             note_input(handle, value_of(handle))
-        args = tuple(filled(value, value_of) for value in call._args)
-        return args, {name: filled(value, value_of) for name, value in call._kwargs.items()}
+        args = tuple(filled(value, value_of) for value in call.args)
+        return args, {name: filled(value, value_of) for name, value in call.kwargs.items()}
 
-    def facts(self, call: Handle[Any]) -> CallFacts:
-        engine, deadline = self._engine, call._scope.deadline
-        name = call.key if call._share is None else call._share.key
+    def facts(self, call: Call) -> CallFacts:
+        engine, deadline = self._engine, call.scope.deadline
+        name = call.key if call.share is None else call.share.key
         return CallFacts(
             key=call.key.hex(),
-            task=call._spec.name,
-            attempt=max(1, call._attempt),
+            task=call.spec.name,
+            attempt=max(1, call.attempt),
             idempotency_key=hashlib.blake2b(engine.shared.effect_name(call), key=engine.nonce, digest_size=16).hexdigest(),
             run_id=engine.run_id,
             deadline=deadline.due if deadline is not None else None,
@@ -282,21 +282,21 @@ class Launcher:
 
     # --- while and after it runs -------------------------------------------------------------------------------------
 
-    def interrupt(self, call: Handle[Any]) -> None:
+    def interrupt(self, call: Call) -> None:
         """Ask running code to stop, as its pool can."""
         x = call.extra()
         if x.batch is not None:
             self._engine.batches.drop(call)
         elif x.job is not None:
-            if not self._engine.pools[call._spec.pool].cancel(x.job) and x.job.on_left is None:
+            if not self._engine.pools[call.spec.pool].cancel(x.job) and x.job.on_left is None:
                 self._abandon(call, x.job)
             for future in x.parked_on:  # a thread that waits for something else than its children must hear of it too
                 future.cancel()
-        elif call._asyncio_task is not None:
-            call._asyncio_task.cancel(x.stop_reason)
+        elif call.asyncio_task is not None:
+            call.asyncio_task.cancel(x.stop_reason)
             self._engine.stops.grant(call)
 
-    def _abandon(self, call: Handle[Any], job: Job) -> None:
+    def _abandon(self, call: Call, job: Job) -> None:
         """A thread goes on with code that nobody waits for; until that ends, it keeps what it holds."""
         engine, x = self._engine, call.extra()
         kept = engine.ready.keep(call) if x.held else None
@@ -309,27 +309,27 @@ class Launcher:
 
         job.on_left = left
 
-    def leave(self, call: Handle[Any]) -> None:
+    def leave(self, call: Call) -> None:
         """The call's code has ended, or will never run: give back what it occupied."""
-        engine, spec, x = self._engine, call._spec, call._x
-        if STARTING <= call._state <= RUNNING and spec.pool == "inline" and not spec.batch and (x is None or not x.parks):
+        engine, spec, x = self._engine, call.spec, call.x
+        if STARTING <= call.state <= RUNNING and spec.pool == "inline" and not spec.batch and (x is None or not x.parks):
             engine.ready.freed()
-        task = call._asyncio_task
-        call._asyncio_task = None
+        task = call.asyncio_task
+        call.asyncio_task = None
         if x is None:
             return
-        if call._state == STARTING and task is not None and task is not asyncio.current_task():
+        if call.state == STARTING and task is not None and task is not asyncio.current_task():
             self._engine.stops.leave_behind(task, call.describe())
-        if x.timer is not None and not call._children:  # a timeout holds until the children have ended, too
+        if x.timer is not None and not call.children:  # a timeout holds until the children have ended, too
             x.timer.cancel()
             x.timer = None
         x.job = None
         if x.held:
             engine.ready.release(call)
 
-    def seconds(self, call: Handle[Any]) -> float:
+    def seconds(self, call: Call) -> float:
         """How long the attempt ran, less the time in which it waited for other calls."""
-        x = call._x
+        x = call.x
         if x is None or x.started_attempt is None:
             return 0.0
         ran = self._engine.loop.time() - x.started_attempt - x.parked_s

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from headway.engine.handle import READY, RUNNING, STARTING, Handle
+from headway.engine.call import READY, RUNNING, STARTING, Call
 from headway.engine.scopes.bounds import Held, Limit, Resource, Wanted
 from headway.errors import ResourceUnavailable
 
@@ -32,9 +32,9 @@ class Ready:
         self._pools = pools
         self._resources = {name: Resource(name, total) for name, total in resources.items()}
         self._max_active = max_active
-        self._line: deque[Handle[Any]] = deque()  # calls that need only the loop
-        self._queues: dict[Signature, list[tuple[float, int, Handle[Any]]]] = {}
-        self._reentering: deque[tuple[Handle[Any], asyncio.Future[None]]] = deque()
+        self._line: deque[Call] = deque()  # calls that need only the loop
+        self._queues: dict[Signature, list[tuple[float, int, Call]]] = {}
+        self._reentering: deque[tuple[Call, asyncio.Future[None]]] = deque()
         self._wants: list[Wanted] = []  # what calls lack of limits that processes share
         self._timer: asyncio.TimerHandle | None = None
         self._scheduled = False
@@ -50,11 +50,11 @@ class Ready:
 
     # --- entering ----------------------------------------------------------------------------------------------------
 
-    def push(self, call: Handle[Any]) -> None:
+    def push(self, call: Call) -> None:
         """A call whose inputs are there. Starts now if it can."""
-        call._state = READY
-        spec = call._spec
-        if spec.pool == "inline" and not call._scope.limits and not spec.resources:
+        call.state = READY
+        spec = call.spec
+        if spec.pool == "inline" and not call.scope.limits and not spec.resources:
             if not self._line and self._has_room():
                 self._engine.begin(call)
             else:
@@ -66,16 +66,16 @@ class Ready:
         except ResourceUnavailable as error:
             self._engine.conclude(call, None, error)
             return
-        signature = (spec.pool, call._scope.limits, tuple(spec.resources.items()))
-        heapq.heappush(self._queues.setdefault(signature, []), (self._rank(call), call._number, call))
+        signature = (spec.pool, call.scope.limits, tuple(spec.resources.items()))
+        heapq.heappush(self._queues.setdefault(signature, []), (self._rank(call), call.number, call))
         self.dispatch_soon()
 
-    def promote(self, call: Handle[Any]) -> None:
+    def promote(self, call: Call) -> None:
         """A call that waits in a queue got a new dependent: its path ahead may be longer now."""
-        if call._state == READY and self.durations:
-            signature = (call._spec.pool, call._scope.limits, tuple(call._spec.resources.items()))
+        if call.state == READY and self.durations:
+            signature = (call.spec.pool, call.scope.limits, tuple(call.spec.resources.items()))
             if (queue := self._queues.get(signature)) is not None:
-                heapq.heappush(queue, (self._rank(call), call._number, call))
+                heapq.heappush(queue, (self._rank(call), call.number, call))
 
     def learn(self, task: str, seconds: float) -> None:
         """Remember how long calls of a task take."""
@@ -90,21 +90,21 @@ class Ready:
     def _rerank(self) -> None:
         """What is expected of a task has changed much: order what waits anew."""
         for queue in self._queues.values():
-            waiting = {call: None for _, _, call in queue if call._state == READY}
-            queue[:] = [(self._rank(call), call._number, call) for call in waiting]
+            waiting = {call: None for _, _, call in queue if call.state == READY}
+            queue[:] = [(self._rank(call), call.number, call) for call in waiting]
             heapq.heapify(queue)
 
-    def _next_in_line(self) -> Handle[Any]:
+    def _next_in_line(self) -> Call:
         return self._line.popleft()
 
-    def _rank(self, call: Handle[Any]) -> float:
+    def _rank(self, call: Call) -> float:
         """What a queue is ordered by: the longest path ahead first."""
         return -self._ahead(call)
 
-    def _ahead(self, call: Handle[Any], depth: int = 0) -> float:
+    def _ahead(self, call: Call, depth: int = 0) -> float:
         """Seconds of the longest known path from this call through the calls that got its handle."""
-        own = self._expected.get(call._spec.name, math.inf)  # the sooner one has run, the sooner it is known
-        x = call._x
+        own = self._expected.get(call.spec.name, math.inf)  # the sooner one has run, the sooner it is known
+        x = call.x
         if x is None or not x.dependents or depth > 50:
             return own
         return own + max(self._ahead(dependent, depth + 1) for dependent in x.dependents)
@@ -139,7 +139,7 @@ class Ready:
         self._let_reenter()
         while self._line and self._has_room():
             call = self._next_in_line()
-            if call._state == READY:
+            if call.state == READY:
                 self._engine.begin(call)
         wait = math.inf
         for signature, queue in sorted(self._queues.items(), key=_head):
@@ -150,11 +150,11 @@ class Ready:
         if (desk := self._engine.desk) is not None:
             desk.look(self._wants)
 
-    def _serve(self, queue: list[tuple[float, int, Handle[Any]]]) -> float:
+    def _serve(self, queue: list[tuple[float, int, Call]]) -> float:
         """Start calls of one queue in order; seconds until its head may start by itself."""
         while queue:
             call = queue[0][2]
-            if call._state != READY:
+            if call.state != READY:
                 heapq.heappop(queue)
                 continue
             if (wait := self._wait_of(call, len(queue))) > 0.0:
@@ -163,10 +163,10 @@ class Ready:
             self._take(call)
         return math.inf
 
-    def _wait_of(self, call: Handle[Any], waiting: int) -> float:
+    def _wait_of(self, call: Call, waiting: int) -> float:
         """0 where the call can start now, else the seconds until it may, inf where that depends on another call's end. `waiting`:
         how many calls like it wait."""
-        spec = call._spec
+        spec = call.spec
         if not self._has_room():
             return math.inf
         places = self._max_active - self.active
@@ -176,7 +176,7 @@ class Ready:
             resource = self._resource(name)
             if resource.used + amount > resource.total:
                 return math.inf
-        limits, wait = call._scope.limits, 0.0
+        limits, wait = call.scope.limits, 0.0
         if limits:
             now = self._engine.loop.time()
             wait = max([limit.ready_in(now) for limit in limits])
@@ -190,20 +190,20 @@ class Ready:
         if shared and not any(limit.used >= limit.room for limit in limits if not limit.shares_places):
             self._wants.append(Wanted(shared, count, starts))
 
-    def _take(self, call: Handle[Any]) -> None:
-        if call._scope.limits or call._spec.resources:
+    def _take(self, call: Call) -> None:
+        if call.scope.limits or call.spec.resources:
             x = call.extra()
             x.begun = False
-            for limit in call._scope.limits:
+            for limit in call.scope.limits:
                 limit.take()
                 x.held.append(Held(limit, 1))
-            for name, amount in call._spec.resources.items():
+            for name, amount in call.spec.resources.items():
                 resource = self._resource(name)
                 resource.used += amount
                 x.held.append(Held(resource, amount))
         self._engine.begin(call)
 
-    def begins(self, call: Handle[Any]) -> None:
+    def begins(self, call: Call) -> None:
         """The code of a call that holds something begins now."""
         x = call.extra()
         if not x.begun:
@@ -229,7 +229,7 @@ class Ready:
         if self.stopped:
             self._engine.parked()
 
-    def leave_behind(self, call: Handle[Any], task: asyncio.Task[Any]) -> None:
+    def leave_behind(self, call: Call, task: asyncio.Task[Any]) -> None:
         """An inline call ends, and its code does not: it keeps its slot, and what it holds, until it has."""
         held = self.keep(call)
         self.left_behind += 1
@@ -240,7 +240,7 @@ class Ready:
 
         task.add_done_callback(came_after)
 
-    def keep(self, call: Handle[Any]) -> list[Held]:
+    def keep(self, call: Call) -> list[Held]:
         """What a call holds that ends, while its code goes on. Who keeps it gives it back."""
         x = call.extra()
         kept = [held for held in x.held if isinstance(held.source, Resource) or not x.parks or x.granted]
@@ -256,9 +256,9 @@ class Ready:
                 source.give()
         self.dispatch_soon()
 
-    def release(self, call: Handle[Any]) -> None:
+    def release(self, call: Call) -> None:
         """Give back what the attempt of a call held."""
-        x = call._x
+        x = call.x
         if x is None or not x.held:
             return
         for source, amount in x.held:
@@ -272,17 +272,17 @@ class Ready:
         x.held = []
         self.dispatch_soon()
 
-    def park(self, call: Handle[Any]) -> None:
+    def park(self, call: Call) -> None:
         """The call waits for other calls from now on."""
         x = call.extra()
         x.parks += 1
-        if x.parks > 1 or call._state not in (STARTING, RUNNING):
+        if x.parks > 1 or call.state not in (STARTING, RUNNING):
             return
         x.parked_at = self._engine.loop.time()
-        if call._spec.pool == "inline":
-            self.active -= not call._spec.batch
+        if call.spec.pool == "inline":
+            self.active -= not call.spec.batch
         else:
-            self._pools[call._spec.pool].lend(1)
+            self._pools[call.spec.pool].lend(1)
             x.lent = True
             self.waiting_in_pools += 1
         self._give_back(call)
@@ -290,12 +290,12 @@ class Ready:
             self.dispatch_soon()
         self._engine.parked()
 
-    def _give_back(self, call: Handle[Any]) -> None:
+    def _give_back(self, call: Call) -> None:
         for held in call.extra().held:
             if isinstance(held.source, Limit):
                 held.source.give()
 
-    def reenter(self, call: Handle[Any]) -> Generator[Any, Any, None]:
+    def reenter(self, call: Call) -> Generator[Any, Any, None]:
         """Wait until the limits of a parked call have room for it again."""
         if call.extra().parks > 1 or call.extra().granted or self._limits_free(call):
             return
@@ -304,11 +304,11 @@ class Ready:
         self.dispatch_soon()
         yield from future
 
-    def _limits_free(self, call: Handle[Any]) -> bool:
+    def _limits_free(self, call: Call) -> bool:
         """Whether all limits of a parked call have room for it again."""
         return all(held.source.used < held.source.room for held in call.extra().held if isinstance(held.source, Limit))
 
-    def _retake(self, call: Handle[Any]) -> None:
+    def _retake(self, call: Call) -> None:
         for held in call.extra().held:
             if isinstance(held.source, Limit):
                 held.source.used += 1  # going on costs no start
@@ -327,10 +327,10 @@ class Ready:
             self._reentering.append((call, future))
             self._want([held.source for held in call.extra().held if isinstance(held.source, Limit)], 1, starts=False)
 
-    def unpark(self, call: Handle[Any], attempt: int) -> None:
+    def unpark(self, call: Call, attempt: int) -> None:
         """The wait is over. A wait that an earlier attempt left behind changes nothing about this one."""
         x = call.extra()
-        if call._attempt != attempt:
+        if call.attempt != attempt:
             return
         x.parks -= 1
         if x.parks:
@@ -340,14 +340,14 @@ class Ready:
                 self.dispatch_soon()
             return
         if x.lent:
-            self._pools[call._spec.pool].lend(-1)
+            self._pools[call.spec.pool].lend(-1)
             x.lent = False
             self.waiting_in_pools -= 1
-        if call._state not in (STARTING, RUNNING):
+        if call.state not in (STARTING, RUNNING):
             return
         x.parked_s += self._engine.loop.time() - x.parked_at
-        if call._spec.pool == "inline":
-            self.active += not call._spec.batch
+        if call.spec.pool == "inline":
+            self.active += not call.spec.batch
         if x.granted:
             x.granted = False
         else:
@@ -356,6 +356,6 @@ class Ready:
             self.dispatch_soon()
 
 
-def _head(item: tuple[Signature, list[tuple[float, int, Handle[Any]]]]) -> tuple[float, int]:
+def _head(item: tuple[Signature, list[tuple[float, int, Call]]]) -> tuple[float, int]:
     """What queues are served by: the rank of the call that waits at the head."""
     return item[1][0][:2] if item[1] else (math.inf, 0)

@@ -263,7 +263,7 @@ def _lower_pattern(value: re.Pattern[Any], depth: int) -> object:
 
 
 def _lower_handle(value: Any, depth: int) -> object:
-    return Ext(Form.HANDLE, value.key)
+    return Ext(Form.HANDLE, value._key)
 
 
 def _lower_keyed(value: Any, depth: int) -> object:

@@ -26,7 +26,8 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any, NamedTuple
 
-from headway.engine.handle import MISSING, RUNNING, Handle
+from headway.engine.call import MISSING, RUNNING, Call
+from headway.engine.handle import Handle
 from headway.engine.identity.callables import said
 from headway.engine.identity.canonical import glance
 from headway.engine.inputs import handles_in
@@ -44,19 +45,19 @@ _SETS = (set, collections.deque)
 _DICTS = (dict, collections.defaultdict, collections.OrderedDict, collections.Counter)
 
 
-def cannot_change(call: Handle[Any]) -> bool:
+def cannot_change(call: Call) -> bool:
     """Whether all arguments are of types that can't change. Asked of every call, so that most cost no more than this."""
-    fixed = UNCHANGING.issuperset(map(type, call._args))
-    return fixed and (not call._kwargs or UNCHANGING.issuperset(map(type, call._kwargs.values())))
+    fixed = UNCHANGING.issuperset(map(type, call.args))
+    return fixed and (not call.kwargs or UNCHANGING.issuperset(map(type, call.kwargs.values())))
 
 
-def unless_changed(call: Handle[Any], value: Any, error: BaseException | None) -> BaseException | None:
+def unless_changed(call: Call, value: Any, error: BaseException | None) -> BaseException | None:
     """What an attempt whose code has ended with this value or error fails with: its error, or ArgumentChanged."""
     if not _is_looked_at(call, error):
         return error
-    spec = call._spec
+    spec = call.spec
     found = list(_changed_arguments(call))
-    if call._inputs:
+    if call.inputs:
         found += _changed_inputs(call)
     if not found:
         return error
@@ -72,22 +73,22 @@ def unless_changed(call: Handle[Any], value: Any, error: BaseException | None) -
     return changed
 
 
-def is_unseen(call: Handle[Any]) -> bool:
+def is_unseen(call: Call) -> bool:
     """Whether a failed call changed an argument and whoever stopped it does not look at its error, be it an earlier life's."""
-    return issubclass(type(call._error), ArgumentChanged) and call._error.unseen  # type: ignore[union-attr]
+    return issubclass(type(call.error), ArgumentChanged) and call.error.unseen  # type: ignore[union-attr]
 
 
-def _stopped_by_others(call: Handle[Any]) -> bool:
-    stop = call._x.stop if call._x is not None else None
+def _stopped_by_others(call: Call) -> bool:
+    stop = call.x.stop if call.x is not None else None
     return stop is not None and not issubclass(type(stop), CallTimeout)
 
 
-def _is_looked_at(call: Handle[Any], error: BaseException | None) -> bool:
-    if call._state != RUNNING or call._spec.pool not in _SHARES or issubclass(type(error), ArgumentChanged):
+def _is_looked_at(call: Call, error: BaseException | None) -> bool:
+    if call.state != RUNNING or call.spec.pool not in _SHARES or issubclass(type(error), ArgumentChanged):
         return False
     if issubclass(type(error), asyncio.CancelledError):  # with what is stopped as a whole, nobody sees what it has changed
-        parent = call._parent
-        return parent is not None and (parent._x is None or parent._x.stop is None)
+        parent = call.parent
+        return parent is not None and (parent.x is None or parent.x.stop is None)
     return True
 
 
@@ -121,34 +122,34 @@ def _fixed_fields(kind: Any) -> tuple[str, ...] | None:
 # --- arguments -------------------------------------------------------------------------------------------------------
 
 
-def note_members(call: Handle[Any]) -> None:
+def note_members(call: Call) -> None:
     """Of a call with `key=`: remember what its lists, dictionaries and sets hold."""
     found = {place: members for place, value in _keyed(call) if (members := _members(value)) is not None}
     if found:
         call.extra().members = found
 
 
-def _keyed(call: Handle[Any]) -> Iterator[tuple[int | str, Any]]:
+def _keyed(call: Call) -> Iterator[tuple[int | str, Any]]:
     """The arguments that count, with their places."""
-    args, kwargs = call._spec.signature.keyed(call._args, call._kwargs)
+    args, kwargs = call.spec.signature.keyed(call.args, call.kwargs)
     yield from enumerate(args)
     yield from kwargs.items()
 
 
-def _changed_arguments(call: Handle[Any]) -> Iterator[str]:
-    spec = call._spec
+def _changed_arguments(call: Call) -> Iterator[str]:
+    spec = call.spec
     if spec.key is not None:
-        before = call._x.members if call._x is not None else {}
+        before = call.x.members if call.x is not None else {}
         places = [place for place, value in _keyed(call) if place in before and not _same(before[place], _members(value))]
     else:
         try:
-            if not any(map(_may_change, (*call._args, *call._kwargs.values()))):
+            if not any(map(_may_change, (*call.args, *call.kwargs.values()))):
                 return
-            if spec.signature.canonical(call._args, call._kwargs) == call._asked:
+            if spec.signature.canonical(call.args, call.kwargs) == call.asked:
                 return
         except BaseException:  # it has no canonical form any more, or an object of the program's can't be asked
             pass
-        places = spec.signature.changed(call._asked, call._args, call._kwargs)
+        places = spec.signature.changed(call.asked, call.args, call.kwargs)
     values = dict(_keyed(call))
     for place in places:
         yield f"{spec.signature.name_of(place)} ({a_or_an(type(values[place]).__qualname__)})"
@@ -180,7 +181,7 @@ def _same(before: _Members, now: _Members | None) -> bool:
 # --- results that came by handle -------------------------------------------------------------------------------------
 
 
-def note_input(handle: Handle[Any], value: Any) -> None:
+def note_input(handle: Call, value: Any) -> None:
     """Remember what a result is that is handed to a call."""
     if type(value) not in UNCHANGING:
         x = handle.extra()
@@ -188,14 +189,14 @@ def note_input(handle: Handle[Any], value: Any) -> None:
             x.seen = _look(value)
 
 
-def _changed_inputs(call: Handle[Any]) -> Iterator[str]:
-    for handle in call._inputs:
-        seen = handle._x.seen if handle._x is not None else MISSING
-        if seen is MISSING or seen is None or _is_still(seen, handle._value):
+def _changed_inputs(call: Call) -> Iterator[str]:
+    for handle in call.inputs:
+        seen = handle.x.seen if handle.x is not None else MISSING
+        if seen is MISSING or seen is None or _is_still(seen, handle.value):
             continue
         for place, value in _keyed(call):
             if handle in handles_in((value,), {}):
-                yield f"{call._spec.signature.name_of(place)} (the result of {handle.describe()})"
+                yield f"{call.spec.signature.name_of(place)} (the result of {handle.describe()})"
                 break
 
 

@@ -109,7 +109,7 @@ def _short_object(value: Any, kind: type, room: int) -> str:
     if issubclass(kind, enum.Enum):
         return f"{kind.__name__}.{value._name_}"
     if getattr(kind, "__headway_handle__", False):
-        return f"<{value.key.hex()[:8]}>"
+        return f"<{value._key.hex()[:8]}>"
     if (speaks := getattr(kind, "__headway_label__", None)) is not None:
         return _clean(speaks(value))
     shape = getattr(value, "shape", None) if kind.__module__.partition(".")[0] in ("numpy", "torch") else None

@@ -21,7 +21,7 @@ Nothing here is looked at for a call that no branch makes and no branch has made
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from headway.engine.identity.keys import sibling_key
 from headway.journal.decisions import Moved, decision_key
@@ -29,7 +29,7 @@ from headway.journal.records import Place
 from headway.journal.recovery.recovered import JOIN, LEVEL, Places
 
 if TYPE_CHECKING:
-    from headway.engine.handle import Handle
+    from headway.engine.call import Call
 
 LOOK = 64  # at how many recorded equal calls of other branches a call looks at most
 
@@ -67,11 +67,11 @@ class Siblings:
 
     __slots__ = ("_equals", "_joined", "_kept", "_ordinals", "_parent", "_steps", "_strayed", "_told", "open")
 
-    def __init__(self, parent: Handle[Any]) -> None:
+    def __init__(self, parent: Call) -> None:
         self._parent = parent
-        self._told = parent._engine.known.places
-        self._kept = None if parent._memo is None else parent._memo.setdefault(b"P", Places())  # of earlier attempts
-        self._ordinals = parent._ordinals or {}  # of the calls that were made before there were branches
+        self._told = parent.engine.known.places
+        self._kept = None if parent.memo is None else parent.memo.setdefault(b"P", Places())  # of earlier attempts
+        self._ordinals = parent.ordinals or {}  # of the calls that were made before there were branches
         self._begin()
 
     def _begin(self) -> None:
@@ -108,7 +108,7 @@ class Siblings:
         place = Place(base, ordinal, branch, turn, step, self._joins_of(branch))
         if self._kept is not None:
             self._kept.note(place)
-        if not (held and as_before) and key in self._parent._engine.known.outcomes:
+        if not (held and as_before) and key in self._parent.engine.known.outcomes:
             self._record_move(place)
         return key, place
 
@@ -120,8 +120,8 @@ class Siblings:
     def _record_move(self, place: Place) -> None:
         """Record that a branch is given what is recorded already."""
         parent = self._parent
-        name = decision_key(parent.key, parent._epoch, "moved", place.base + place.branch, place.turn)
-        parent._engine.decisions.record_decision(parent, name, Moved(place))
+        name = decision_key(parent.key, parent.epoch, "moved", place.base + place.branch, place.turn)
+        parent.engine.decisions.record_decision(parent, name, Moved(place))
 
     def _take_step(self, base: bytes, branch: bytes) -> tuple[int, bool]:
         """Count what a branch does, and see whether an earlier life did the same."""

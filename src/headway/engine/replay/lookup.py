@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from headway.engine.handle import OK, Handle
+from headway.engine.call import OK, Call
 from headway.engine.identity.spec import TASKS, TaskSpec
 from headway.errors import SourceChanged
 from headway.journal.codec.codec import value_digest
@@ -49,15 +49,15 @@ class Replay:
         """When the journal last answered, by the loop's clock."""
         return self._answered_at
 
-    def goes_on(self, call: Handle[Any]) -> bool:
+    def goes_on(self, call: Call) -> bool:
         """Whether a call whose deadline has passed may run its code again: an earlier life recorded what its code was told, and it
         is told all of that before it is refused anything."""
-        deadline = call._scope.deadline
-        return call.key in self._known.parents and not (call._spec.effect or deadline is None or deadline.expired)
+        deadline = call.scope.deadline
+        return call.key in self._known.parents and not (call.spec.effect or deadline is None or deadline.expired)
 
-    def find(self, call: Handle[Any]) -> Recorded | None:
+    def find(self, call: Call) -> Recorded | None:
         """The recorded outcome of this call, if it can be used; forgotten here once handed out."""
-        memo = call._memo
+        memo = call.memo
         if memo is not None and (remembered := memo.get(call.key)) is not None:
             return remembered  # type: ignore[no-any-return]
         found = self._known.outcomes.pop(call.key, None)
@@ -65,9 +65,9 @@ class Replay:
             return None
         seq, body = found
         outcome = decode_outcome(body)
-        if self.why_not(call._spec, outcome, seq, call._floor):
-            if outcome.epoch > call._epoch:
-                call._epoch, call._prefix = outcome.epoch, b""
+        if self.why_not(call.spec, outcome, seq, call.floor):
+            if outcome.epoch > call.epoch:
+                call.epoch, call.prefix = outcome.epoch, b""
             return None
         recorded = Recorded(seq, body, outcome)
         if memo is not None and outcome.status == _OK:
@@ -100,7 +100,7 @@ class Replay:
             )
         return policy == "rerun"
 
-    def same_inputs(self, call: Handle[Any], recorded: Recorded) -> bool:
+    def same_inputs(self, call: Call, recorded: Recorded) -> bool:
         """Whether the inputs that came by handle are those the recorded result was computed from."""
         return recorded.outcome.inputs == inputs_digest(call)
 
@@ -122,9 +122,9 @@ def epoch_name(key: bytes) -> bytes:
     return b"E" + key
 
 
-def inputs_digest(call: Handle[Any]) -> bytes:
+def inputs_digest(call: Call) -> bytes:
     """A digest of the results of all handles among a call's arguments, in order; empty without handles."""
-    if not call._inputs:
+    if not call.inputs:
         return b""
-    parts = [value_digest(h._head, h._blobs) if h._state == OK else h.key for h in call._inputs]
+    parts = [value_digest(h.head, h.blobs) if h.state == OK else h.key for h in call.inputs]
     return value_digest(b"".join(parts), ())

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from headway.engine.handle import OK, WAITING, Handle, Share
+from headway.engine.call import OK, WAITING, Call, Share
 from headway.engine.identity.keys import forever_key
 from headway.engine.inputs import filled
 from headway.engine.replay.lookup import inputs_digest
@@ -31,52 +31,52 @@ class _Named:
     """Stands for a handle under the name that it shares."""
 
     __headway_handle__ = True
-    __slots__ = ("key",)
+    __slots__ = ("_key",)
 
     def __init__(self, key: bytes) -> None:
-        self.key = key
+        self._key = key
 
 
-def _named(handle: Handle[Any]) -> _Named:
-    return _Named(handle.key if handle._share is None else handle._share.key)
+def _named(handle: Call) -> _Named:
+    return _Named(handle.key if handle.share is None else handle.share.key)
 
 
 class Shared:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._running: dict[bytes, tuple[Handle[Any], list[Handle[Any]]]] = {}  # by shared name, and those that wait for it
+        self._running: dict[bytes, tuple[Call, list[Call]]] = {}  # by shared name, and those that wait for it
         self._found: dict[bytes, dict[bytes, Any]] = {}  # by shared name: results below a call that has not succeeded yet
         self._epochs = engine.known.epochs
         self._stale = set(engine.known.stale)  # names whose results are asked again
 
-    def name(self, call: Handle[Any], inputs: tuple[Handle[Any], ...]) -> Share:
+    def name(self, call: Call, inputs: tuple[Call, ...]) -> Share:
         """The shared name of a call of a cache="forever" task, or of one below. It holds the shared names of its inputs."""
-        asked = call._asked
-        if call._spec.key is None and any(handle._share is not None for handle in inputs):
-            args = tuple(filled(value, _named) for value in call._args)
-            asked = call._spec.canonical(args, {name: filled(value, _named) for name, value in call._kwargs.items()})
-        above = call._parent._share if call._parent is not None else None
-        if call._spec.forever:
-            key = forever_key(call._spec.identity, asked)
+        asked = call.asked
+        if call.spec.key is None and any(handle.share is not None for handle in inputs):
+            args = tuple(filled(value, _named) for value in call.args)
+            asked = call.spec.canonical(args, {name: filled(value, _named) for name, value in call.kwargs.items()})
+        above = call.parent.share if call.parent is not None else None
+        if call.spec.forever:
+            key = forever_key(call.spec.identity, asked)
             return Share(key, self.epoch(key), {})
         assert above is not None
         key = self._engine.shared_name(call, asked, above)
         return Share(key, self.epoch(key), above.found)
 
-    def answered(self, call: Handle[Any], otherwise: Callable[[], None]) -> bool:
+    def answered(self, call: Call, otherwise: Callable[[], None]) -> bool:
         """Answer a call whose inputs are there with the result of an equal one, or let it wait for one that runs. False where it
         has to run itself; a call of a cache="forever" task is then the one that runs. Where other runs may have recorded a result
         the store is asked first, beside the loop, and `otherwise` is called if it has none that holds."""
-        assert call._share is not None
-        name = call._share.key
-        if not call._spec.forever:
+        assert call.share is not None
+        name = call.share.key
+        if not call.spec.forever:
             return self._answer(call, self._results(call))
         running = self._running.get(name)
         if running is None:
             if self._answer(call, self._results(call)):
                 return True
-            call._share.begin(self.epoch(name))
-            call._share.found = self._found.setdefault(name, call._share.found)
+            call.share.begin(self.epoch(name))
+            call.share.found = self._found.setdefault(name, call.share.found)
             self._running[name] = (call, [])
             call.add_callback(self._ended)
             return self._ask_store(call, otherwise)
@@ -88,16 +88,16 @@ class Shared:
             running[1].append(call)
         return True
 
-    def _ask_store(self, call: Handle[Any], otherwise: Callable[[], None]) -> bool:
+    def _ask_store(self, call: Call, otherwise: Callable[[], None]) -> bool:
         """Ask what other runs recorded under the call's shared name. False where there is nobody to ask."""
-        engine, share, store = self._engine, call._share, self._engine.store
+        engine, share, store = self._engine, call.share, self._engine.store
         assert share is not None
         name = share.key
         if store is None or name in self._stale:
             return False
 
         def answer(row: Row | StoreError | None) -> None:
-            if call._state != WAITING:
+            if call.state != WAITING:
                 return
             try:
                 if isinstance(row, StoreError):
@@ -110,9 +110,9 @@ class Shared:
         engine.reader.ask(lambda: store.cached(name), answer)
         return True
 
-    def _results(self, call: Handle[Any]) -> Iterator[Recorded]:
+    def _results(self, call: Call) -> Iterator[Recorded]:
         """What this run recorded under the call's shared name, in this process and in earlier ones."""
-        share = call._share
+        share = call.share
         assert share is not None
         if (found := share.found.get(share.key)) is not None:
             yield found
@@ -120,46 +120,46 @@ class Shared:
             return
         if (known := self._engine.known.shared.get(share.key)) is not None:
             yield Recorded(*known, decode_outcome(known[1]))
-        if call._spec.forever and (fresh := self._engine.journal.fresh(share.key)) is not None:
+        if call.spec.forever and (fresh := self._engine.journal.fresh(share.key)) is not None:
             outcome = decode_outcome(fresh.row.body)
             buffers = tuple(memoryview(blob.data) for blob in fresh.blobs[: len(outcome.blobs)])
             yield Recorded(0, fresh.row.body, outcome, buffers)
 
-    def _answer(self, call: Handle[Any], results: Iterable[Recorded]) -> bool:
+    def _answer(self, call: Call, results: Iterable[Recorded]) -> bool:
         """Answer with the first result that holds for this call."""
         engine = self._engine
         for recorded in results:
             if recorded.outcome.inputs == inputs_digest(call):
-                if not engine.replay.why_not(call._spec, recorded.outcome, recorded.seq, call._floor):
+                if not engine.replay.why_not(call.spec, recorded.outcome, recorded.seq, call.floor):
                     engine.outcomes.answer(call, recorded)
                     return True
         return False
 
-    def _ended(self, call: Handle[Any]) -> None:
+    def _ended(self, call: Call) -> None:
         """The one that ran has ended: answer those that wait, or let the next of them run."""
-        assert call._share is not None
-        name = call._share.key
+        assert call.share is not None
+        name = call.share.key
         _, waiting = self._running.pop(name)
-        result = [call._share.found[name]] if name in call._share.found else []
+        result = [call.share.found[name]] if name in call.share.found else []
         for other in waiting:
             self._engine.waits.part(other, call)
-            if other._state >= OK or self._answer(other, result):
+            if other.state >= OK or self._answer(other, result):
                 continue
             self._engine.admission.start(other)
-        if call._state == OK:
+        if call.state == OK:
             self._found.pop(name, {}).clear()
             self._stale.discard(name)
 
-    def effect_name(self, call: Handle[Any]) -> bytes:
+    def effect_name(self, call: Call) -> bytes:
         """What the idempotency key of an effect is made of: the name that its equals share, as it was when the call first began."""
-        if call._share is None:
+        if call.share is None:
             return call.key
-        return self._engine.known.effect_names.setdefault(call.key, call._share.key) if call._spec.effect else call._share.key
+        return self._engine.known.effect_names.setdefault(call.key, call.share.key) if call.spec.effect else call.share.key
 
-    def ask_afresh(self, call: Handle[Any]) -> None:
+    def ask_afresh(self, call: Call) -> None:
         """The call failed by itself: whoever asks next for the same asks what is below it afresh."""
-        if (share := call._share) is not None:
-            self._epochs[share.key] = share._epoch + 1
+        if (share := call.share) is not None:
+            self._epochs[share.key] = share.epoch + 1
 
     def epoch(self, name: bytes) -> int:
         """The epoch in which whoever asks next under a shared name begins. Its attempts count on from there, each for itself: so

@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import difflib
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from headway import events
-from headway.engine.handle import STARTING, Frame, Handle
+from headway.engine.call import STARTING, Call, Frame
 from headway.errors import BudgetExceeded, UsageError
 from headway.journal.decisions import Remaining
 from headway.journal.records import COSTED, Amounts, Charge, Kind, Row
@@ -97,19 +97,19 @@ class Books:
             self._changed(account)
         return account
 
-    def resume(self, call: Handle[Any]) -> None:
+    def resume(self, call: Call) -> None:
         """Take over what earlier processes recorded of this call's cost."""
         tried = self._engine.known.attempts.get(call.key)
         for scope in self._scopes.get(call.key, ()):
             x = call.extra()
             x.costs[scope] = cost = self._ledger.cost_of(call.key, scope)
-            if not call._spec.cost:
+            if not call.spec.cost:
                 before = tried[1].cost if tried is not None and tried[1].scope == scope else {}
                 x.recharged[scope] = {
                     unit: amount - before.get(unit, 0.0) for unit, amount in cost.items() if unit not in BOOKED_BY_RUNTIME
                 }
 
-    def take_over(self, call: Handle[Any]) -> bool:
+    def take_over(self, call: Call) -> bool:
         """Go on counting where an earlier attempt of a call above, or an earlier process, stopped; whether it was an attempt."""
         if self.recall(call):
             return True
@@ -117,23 +117,23 @@ class Books:
             self.resume(call)
         return False
 
-    def remember(self, call: Handle[Any]) -> None:
+    def remember(self, call: Call) -> None:
         """Keep what a call has cost for when a call above it is tried again and asks for it once more."""
-        if call._memo is not None and call._x is not None and call._x.costs:
-            call._memo[costs_name(call.key)] = call._x.costs
+        if call.memo is not None and call.x is not None and call.x.costs:
+            call.memo[costs_name(call.key)] = call.x.costs
 
-    def recall(self, call: Handle[Any]) -> bool:
+    def recall(self, call: Call) -> bool:
         """Go on counting where an earlier attempt of a call above it stopped; False where there was none."""
-        costs = call._memo.get(costs_name(call.key)) if call._memo is not None else None
+        costs = call.memo.get(costs_name(call.key)) if call.memo is not None else None
         if costs is None:
             return False
         call.extra().costs = dict(costs)
         return True
 
-    def reserve(self, call: Handle[Any]) -> BudgetExceeded | None:
+    def reserve(self, call: Call) -> BudgetExceeded | None:
         """Promise the call what it will cost, or say which bound refuses it."""
-        account = call._scope.account
-        wanted = dict(call._spec.cost)
+        account = call.scope.account
+        wanted = dict(call.spec.cost)
         if account is None:
             if wanted:
                 call.extra().reserved = wanted
@@ -160,7 +160,7 @@ class Books:
             amounts = _beyond(amounts, x.recharged.get(scope, {}))
             if not amounts:
                 return
-        if account is call._scope.account and not over:
+        if account is call.scope.account and not over:
             for unit, amount in amounts.items():
                 x.charged.add(unit)
                 if used := min(amount, x.reserved.get(unit, 0.0)):
@@ -173,19 +173,19 @@ class Books:
         if self._engine.emit:
             self._engine.emit(events.CallCharged(at=self._engine.wall(), key=call.key.hex(), task=call.task, amounts=amounts))
 
-    def _note(self, call: Handle[Any], scope: bytes, *, settled: bool = False) -> None:
+    def _note(self, call: Call, scope: bytes, *, settled: bool = False) -> None:
         """Record what a call has spent so far in a scope, also while the run stops and ends are no longer recorded: what was spent
         is spent."""
         journal = self._engine.journal
         if journal.failure is None:
-            body = encode_body(Charge(call._spec.name, scope, call.extra().costs.get(scope, {}), settled))
+            body = encode_body(Charge(call.spec.name, scope, call.extra().costs.get(scope, {}), settled))
             journal.append(Row(Kind.CHARGE | COSTED, call.key, call.parent_key, body))
 
-    def settle(self, call: Handle[Any], seconds: float) -> None:
+    def settle(self, call: Call, seconds: float) -> None:
         """Close the books of one attempt. Its row, which follows, carries the sum; where the run stops and none follows, a charge
         does."""
-        account = call._scope.account
-        x = call._x
+        account = call.scope.account
+        x = call.x
         if x is None:
             return
         held = bool(x.reserved)
@@ -193,7 +193,7 @@ class Books:
             if account is not None:
                 account.release(x.reserved)
             due = {unit: amount for unit, amount in x.reserved.items() if unit not in x.charged and amount}
-            if call._state == STARTING:  # its code never ran: an attempt was begun and nothing spent, which its row must say
+            if call.state == STARTING:  # its code never ran: an attempt was begun and nothing spent, which its row must say
                 due = {unit: amount if unit in BOOKED_BY_RUNTIME else 0.0 for unit, amount in due.items()}
             x.reserved = {}
             if due:
@@ -204,7 +204,7 @@ class Books:
         if held and account is not None and self._engine.closing:
             self._note(call, account.key, settled=True)
 
-    def _book(self, call: Handle[Any], scope: bytes, account: Account | None, amounts: Amounts) -> None:
+    def _book(self, call: Call, scope: bytes, account: Account | None, amounts: Amounts) -> None:
         costs = call.extra().costs
         costs[scope] = add(costs.get(scope, {}), amounts)
         if account is not None:
@@ -225,25 +225,25 @@ class Books:
             self._engine.emit(event)
             account = account.parent
 
-    def home_cost(self, call: Handle[Any]) -> Amounts:
+    def home_cost(self, call: Call) -> Amounts:
         """What the call cost in the account it was made in."""
-        if call._x is None:
+        if call.x is None:
             return {}
-        account = call._scope.account
-        return call._x.costs.get(account.key if account else b"", {})
+        account = call.scope.account
+        return call.x.costs.get(account.key if account else b"", {})
 
-    def cost(self, call: Handle[Any]) -> Amounts:
+    def cost(self, call: Call) -> Amounts:
         """What the call cost in all accounts together."""
         total: Amounts = {}
-        if call._x is not None:
-            for amounts in call._x.costs.values():
+        if call.x is not None:
+            for amounts in call.x.costs.values():
                 total = add(total, amounts)
         return total
 
-    def allowance(self, call: Handle[Any]) -> Amounts:
+    def allowance(self, call: Call) -> Amounts:
         """What a worker may still charge: what is left now, and what is reserved for this very call."""
-        account = call._scope.account
-        return self._left(call, account, *self._taken(Frame(call, call._scope))) if account is not None else {}
+        account = call.scope.account
+        return self._left(call, account, *self._taken(Frame(call, call.scope))) if account is not None else {}
 
     def left(self, frame: Frame, unit: str = "") -> Amounts:
         """What code in this frame may still spend, per bounded unit: what the budgets leave, what is reserved for this very call,
@@ -270,17 +270,17 @@ class Books:
                 decisions.record_decision(frame.call, key, now_told)
         return self._left(frame.call, account, mine, taken)
 
-    def _left(self, call: Handle[Any], account: Account, mine: Amounts, taken: dict[bytes, Amounts]) -> Amounts:
+    def _left(self, call: Call, account: Account, mine: Amounts, taken: dict[bytes, Amounts]) -> Amounts:
         charged = self._charged(call)
         taken = {key: add(amounts, charged.get(key, {})) for key, amounts in taken.items()}
         return {unit: amount + mine.get(unit, 0.0) for unit, amount in remaining_in(account, taken).items()}
 
     def _taken(self, frame: Frame) -> tuple[Amounts, dict[bytes, Amounts]]:
         """What is reserved for this call, and what all other calls have taken from each enclosing account, by its key."""
-        account, x = frame.scope.account, frame.call._x
+        account, x = frame.scope.account, frame.call.x
         mine: Amounts = {}
         if account is not None and x is not None:
-            mine = dict(x.reserved) if account is frame.call._scope.account else {}
+            mine = dict(x.reserved) if account is frame.call.scope.account else {}
             mine = add(mine, x.recharged.get(account.key, {}))
         taken: dict[bytes, Amounts] = {}
         charged = self._charged(frame.call)
@@ -290,14 +290,14 @@ class Books:
             account = account.parent
         return mine, taken
 
-    def _charged(self, call: Handle[Any]) -> dict[bytes, Amounts]:
+    def _charged(self, call: Call) -> dict[bytes, Amounts]:
         """What a call's own code has charged so far, per account that counts it. A charge from before a crash counts only once the
         code repeats it."""
         charged: dict[bytes, Amounts] = {}
-        if call._x is None or call._spec.cost:
+        if call.x is None or call.spec.cost:
             return charged
-        for scope, cost in call._x.costs.items():
-            again = call._x.recharged.get(scope, {})
+        for scope, cost in call.x.costs.items():
+            again = call.x.recharged.get(scope, {})
             own = {
                 unit: round(amount - again.get(unit, 0.0), 9)  # equal sums, in whatever order they were added up
                 for unit, amount in cost.items()

@@ -11,14 +11,14 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from headway.errors import DeadlineExceeded, ResourceUnavailable
 from headway.journal.shared.ledger import Account
 from headway.journal.shared.rates import Window
 
 if TYPE_CHECKING:
-    from headway.engine.handle import Handle
+    from headway.engine.call import Call
 
 
 class Scope(NamedTuple):
@@ -49,10 +49,10 @@ class Deadline:
     def __init__(self, at: float, outer: Deadline | None, wall: Callable[[], float]) -> None:
         self.at = at
         self.outer = outer
-        self.call: Handle[Any] | None = None  # whose code opened it; None for the run's own
+        self.call: Call | None = None  # whose code opened it; None for the run's own
         self.expired = False
         self.stopping = False  # it has expired, and something under it has not ended yet
-        self.calls: dict[Handle[Any], None] = {}
+        self.calls: dict[Call, None] = {}
         self.inner: dict[Deadline, None] = {}  # opened directly under it: their block is open, or calls run under them
         self.open = False  # its block has not been left
         self.on_expiry: Callable[[], None] | None = None
@@ -64,7 +64,7 @@ class Deadline:
         self._patience: asyncio.TimerHandle | None = None
         self._waiting: list[asyncio.Future[None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._cancel: Callable[[Handle[Any], str, BaseException], None]
+        self._cancel: Callable[[Call, str, BaseException], None]
         self._replayed_at: Callable[[], float]
         self._ends = math.inf  # by the loop's clock, which nobody sets
 
@@ -72,7 +72,7 @@ class Deadline:
         self,
         loop: asyncio.AbstractEventLoop,
         left_s: float,
-        cancel: Callable[[Handle[Any], str, BaseException], None],
+        cancel: Callable[[Call, str, BaseException], None],
         replayed_at: Callable[[], float],
     ) -> None:
         """Start the timer. `left_s`: for how long it may still be waited for, whatever the wall clock says. `replayed_at` says when
@@ -108,13 +108,13 @@ class Deadline:
         if not self.calls and not self.inner:
             self._stopped()
 
-    def _around_blocks(self) -> set[Handle[Any]]:
-        found: set[Handle[Any]] = set()
+    def _around_blocks(self) -> set[Call]:
+        found: set[Call] = set()
         for inner in self.inner:
             call = inner.call if inner.open else None
             while call is not None and call not in found:
                 found.add(call)
-                call = call._parent
+                call = call.parent
         return found
 
     def _stop_all(self) -> None:
@@ -137,11 +137,11 @@ class Deadline:
         if self.on_expiry is not None:
             self.on_expiry()
 
-    def is_about_to_stop(self, call: Handle[Any]) -> bool:
+    def is_about_to_stop(self, call: Call) -> bool:
         """Whether it has stopped this call in an earlier life of the run, and its own time is still to come in this one."""
-        if self.expired or self.on_expiry is None or call._scope.deadline is not self or self.left_s > 0:
+        if self.expired or self.on_expiry is None or call.scope.deadline is not self or self.left_s > 0:
             return False
-        return isinstance(call._error, DeadlineExceeded) and str(call._error) == str(self.error(call.describe()))
+        return isinstance(call.error, DeadlineExceeded) and str(call.error) == str(self.error(call.describe()))
 
     def stopped(self) -> asyncio.Future[None]:
         """Done when everything under it has ended; for a deadline that is `stopping` or about to."""
@@ -149,7 +149,7 @@ class Deadline:
         self._waiting.append(future := self._loop.create_future())
         return future
 
-    def ended(self, call: Handle[Any]) -> None:
+    def ended(self, call: Call) -> None:
         """A call under it has ended."""
         self.calls.pop(call, None)
         if not self.calls:
@@ -317,18 +317,18 @@ class Resource:
         self.total = total
         self.used = 0
 
-    def check(self, call: Handle[Any], amount: int) -> None:
+    def check(self, call: Call, amount: int) -> None:
         """Refuse a call that could never start: it asks for more than there is, or than its waiting ancestors leave free."""
         if amount > self.total:
             raise ResourceUnavailable(
                 f"{call.describe()} needs {amount} {self.name}, but the run has {self.total}: "
                 f"give it more with hw.run(…, resources={{{self.name!r}: {amount}}})"
             )
-        held, above = 0, call._parent
+        held, above = 0, call.parent
         while above is not None:
-            if above._x is not None:
-                held += sum(h.amount for h in above._x.held if h.source is self)
-            above = above._parent
+            if above.x is not None:
+                held += sum(h.amount for h in above.x.held if h.source is self)
+            above = above.parent
         if amount > self.total - held:
             raise ResourceUnavailable(
                 f"{call.describe()} needs {amount} {self.name}, but the calls it is part of hold {held} of {self.total} "

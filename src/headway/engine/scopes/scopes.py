@@ -12,7 +12,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from headway import events
-from headway.engine.handle import Frame
+from headway.engine.call import Frame
 from headway.engine.scopes.bounds import Deadline, Limit
 from headway.errors import UsageError
 from headway.journal.decisions import BudgetOpened
@@ -123,7 +123,7 @@ class Parked:
 
     def __await__(self) -> Any:
         self._frame.must_go_on()
-        return self._frame.call._engine.waits.suspend(self._frame.call, self._future)
+        return self._frame.call.engine.waits.suspend(self._frame.call, self._future)
 
 
 def _wake(future: asyncio.Future[None]) -> None:

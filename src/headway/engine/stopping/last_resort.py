@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from headway.engine.handle import Handle
+from headway.engine.call import Call
 
 MARGIN_S = 1.0  # how much later than it should the driver may end
 FLUSH_S = 1.5  # how long the journal may take to write what is finished
@@ -90,7 +90,7 @@ def _where(thread: int) -> str:
     inner, call = frame, None
     while frame is not None and call is None:
         found = frame.f_locals.get("call") if frame.f_code.co_name == "_code" else None
-        call = found if isinstance(found, Handle) else None
+        call = found if isinstance(found, Call) else None
         frame = frame.f_back
     place = f"{inner.f_code.co_filename}:{inner.f_lineno}" if inner is not None else "somewhere"
     if call is not None:

@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from headway.engine.handle import current
+from headway.engine.call import current
 from headway.errors import UsageError
 from headway.pools.current import worker_call
 

@@ -17,7 +17,7 @@ import ctypes
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from headway.engine.handle import OK, RUNNING, Handle
+from headway.engine.call import OK, RUNNING, Call
 
 if TYPE_CHECKING:
     from headway.engine.engine import Engine
@@ -36,15 +36,15 @@ class Stops:
         self._timers: list[asyncio.TimerHandle] = []  # until threads that were left behind are told of
         self.over = False  # the run has ended, and whatever still runs does so for nobody
 
-    def grant(self, call: Handle[Any]) -> None:
+    def grant(self, call: Call) -> None:
         """The call's code was just asked to stop: it has so long."""
         x = call.extra()
         if x.timer is not None:
             x.timer.cancel()
-        x.timer = self._engine.loop.call_later(GRACE_S, self._late, call, call._attempt)
+        x.timer = self._engine.loop.call_later(GRACE_S, self._late, call, call.attempt)
 
-    def _late(self, call: Handle[Any], attempt: int) -> None:
-        if not self.over and call._state == RUNNING and call._attempt == attempt and (task := call._asyncio_task) is not None:
+    def _late(self, call: Call, attempt: int) -> None:
+        if not self.over and call.state == RUNNING and call.attempt == attempt and (task := call.asyncio_task) is not None:
             what, reason = call.describe(), call.extra().stop_reason
             self._told.add(what)
             self.leave_behind(task, what)
@@ -53,14 +53,14 @@ class Stops:
             self._stop_below(call, f"{what} was left behind")
             self._engine.body_ended(call, None, asyncio.CancelledError())
 
-    def tell_of_thread(self, call: Handle[Any]) -> asyncio.TimerHandle:
+    def tell_of_thread(self, call: Call) -> asyncio.TimerHandle:
         """Warn if the call's code, in a thread that can't be stopped, still runs after its grace. Cancel it when the code ends."""
         timer = self._engine.loop.call_later(GRACE_S, self._warn_of_thread, call, call.extra().stop_reason)
         self._timers = [each for each in self._timers if not each.cancelled() and each.when() > self._engine.loop.time()]
         self._timers.append(timer)
         return timer
 
-    def _warn_of_thread(self, call: Handle[Any], reason: str) -> None:
+    def _warn_of_thread(self, call: Call, reason: str) -> None:
         if not self.over and call.task not in self._told:
             self._told.add(call.task)
             _warn(
@@ -69,15 +69,15 @@ class Stops:
                 'waits for, or use pool="process", which can be interrupted'
             )
 
-    def _stop_below(self, call: Handle[Any], reason: str) -> None:
+    def _stop_below(self, call: Call, reason: str) -> None:
         """Ask everything under a call at once: level by level, each would have its grace after the one above it. A call is asked
         before its children, so that it knows, when one ends cancelled, that it was stopped, too."""
-        for child in list(call._children or ()):
-            if child._state < OK:
+        for child in list(call.children or ()):
+            if child.state < OK:
                 self._engine.cancel(child, reason)
                 self._stop_below(child, reason)
 
-    def stop_all(self, root: Handle[Any], reason: str) -> None:
+    def stop_all(self, root: Call, reason: str) -> None:
         """The run ends here: ask all of its calls."""
         self._engine.cancel(root, reason)
         self._stop_below(root, reason)
@@ -94,12 +94,12 @@ class Stops:
         if not task.cancelled():
             task.exception()  # asked for, or asyncio would print it
 
-    async def close(self, root: Handle[Any]) -> None:
+    async def close(self, root: Call) -> None:
         """The run has ended: so does what it left behind, and what still runs where its driver was broken off."""
         self.over = True
         for timer in self._timers:
             timer.cancel()
-        if root._state < OK:
+        if root.state < OK:
             self._leave_all_behind(root)
         left = list(self._strays)
         for task in left:
@@ -113,10 +113,10 @@ class Stops:
                 let_go(task)
         self._strays.clear()
 
-    def _leave_all_behind(self, call: Handle[Any]) -> None:
-        if call._asyncio_task is not None:
-            self.leave_behind(call._asyncio_task, call.describe())
-        for child in call._children or ():
+    def _leave_all_behind(self, call: Call) -> None:
+        if call.asyncio_task is not None:
+            self.leave_behind(call.asyncio_task, call.describe())
+        for child in call.children or ():
             self._leave_all_behind(child)
 
 

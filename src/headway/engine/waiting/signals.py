@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from headway import events
-from headway.engine.handle import FINISHING, Frame, Handle
+from headway.engine.call import FINISHING, Call, Frame
 from headway.engine.scopes.bounds import REPLAY_S
 from headway.errors import DeadlineExceeded, HeadwayError
 from headway.journal.clocks import left_s
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 class Waiter:
     """One wait, from when it began to when it is told."""
 
-    call: Handle[Any]
+    call: Call
     attempt: int
     name: str
     until: float | None  # wall clock
@@ -55,7 +55,7 @@ class Waiter:
     def listens(self) -> bool:
         """Whether the attempt that waits goes on. A thread that was left behind may wait for ever."""
         call = self.call
-        return call._attempt == self.attempt and call._state < FINISHING and (call._x is None or call._x.stop is None)
+        return call.attempt == self.attempt and call.state < FINISHING and (call.x is None or call.x.stop is None)
 
     def may_have(self, signal: Signal) -> bool:
         return not self.late or self.until is None or signal.at <= self.until
@@ -118,11 +118,11 @@ class Signals:
         given = self.given
         found: list[Signal] = []
         if given.kept:
-            above: Handle[Any] | None = waiter.call
+            above: Call | None = waiter.call
             while above is not None and not found:
                 owed = [given.signals[number] for number, keeper in sorted(given.kept.items()) if keeper == above.key]
                 found = [signal for signal in owed if signal.name == waiter.name and signal.number not in self._handed]
-                above = above._parent
+                above = above.parent
         if not found:
             line = self.queue.get(waiter.name, ())
             found = [signal for signal in line if signal.number not in self._handed and waiter.may_have(signal)]
@@ -131,19 +131,19 @@ class Signals:
     async def wait(self, frame: Frame, name: str, timeout_s: float | None) -> Any:
         """The value of the next signal of this name. Raises TimeoutError; HeadwayError where the attempt that asks is over."""
         engine, call = self._engine, frame.call
-        if call._state >= FINISHING or (frame.attempt and frame.attempt != call._attempt):
+        if call.state >= FINISHING or (frame.attempt and frame.attempt != call.attempt):
             raise HeadwayError(f"{call.describe()} no longer waits for {name!r}: the attempt that asks has ended")
         decisions, prefer = engine.decisions, 0
         limit = b"" if timeout_s is None else decisions.name_decision(frame, "event-until", name.encode())
         wait = decisions.name_decision(frame, "event", name.encode())
         while (told := decisions.recall(call, wait, Event)) is not None:
             if told.signal is None:
-                if self.given.told_at.get(wait, 0) > call._floor:
+                if self.given.told_at.get(wait, 0) > call.floor:
                     raise self._too_late(call, name, timeout_s)
             elif self.given.holds(wait):
                 self._branch[wait] = frame.branch
                 return decode(told.signal.value)
-            elif wait in self.given.back and self.given.told_at[wait] > call._floor:
+            elif wait in self.given.back and self.given.told_at[wait] > call.floor:
                 self._lent.setdefault((call.key, frame.branch), []).append(wait)
                 return decode(told.signal.value)
             else:
@@ -156,7 +156,7 @@ class Signals:
                 lasts = EventLimit(engine.wall() + timeout_s)
                 decisions.record_decision(call, limit, lasts)
             until = lasts.until
-        signal = await self._next(frame, Waiter(call, call._attempt, name, until, prefer, wait), timeout_s)
+        signal = await self._next(frame, Waiter(call, call.attempt, name, until, prefer, wait), timeout_s)
         if signal is None:
             self.given.told_at[wait] = decisions.record_decision(call, wait, Event(None))
             raise self._too_late(call, name, timeout_s)
@@ -258,23 +258,23 @@ class Signals:
                 future = self._engine.loop.create_future()
             await self._engine.scopes.rest(frame, future, None)
 
-    def _too_late(self, call: Handle[Any], name: str, timeout_s: float | None) -> TimeoutError:
+    def _too_late(self, call: Call, name: str, timeout_s: float | None) -> TimeoutError:
         return TimeoutError(f"{call.describe()}: no signal {name!r} came within {timeout_s:g} s")
 
     # --- going back --------------------------------------------------------------------------------------------------
 
-    def attempt_failed(self, call: Handle[Any], *, afresh: bool) -> None:
+    def attempt_failed(self, call: Call, *, afresh: bool) -> None:
         if call.key in self.given.touched:
             self.given.fail_attempt(call.key, afresh=afresh)
 
-    def ended(self, call: Handle[Any], *, ok: bool, afresh: bool) -> None:
+    def ended(self, call: Call, *, ok: bool, afresh: bool) -> None:
         """The end of a call is recorded."""
-        if call.key in self.given.touched or (call._parent is None and self.given.kept):
+        if call.key in self.given.touched or (call.parent is None and self.given.kept):
             freed = self.given.end(call.key, call.parent_key, ok=ok, afresh=afresh)
             self.place(call)
             self._free(freed)
 
-    def asked(self, call: Handle[Any]) -> None:
+    def asked(self, call: Call) -> None:
         """The program asks for a call, of which earlier attempts may be recorded."""
         self._unasked.discard(call.key)
 
@@ -287,18 +287,18 @@ class Signals:
             self._free(self.given.keep_no_longer(self._unasked))
             self._unasked.clear()
 
-    def place(self, call: Handle[Any]) -> None:
+    def place(self, call: Call) -> None:
         """What was told inside of a call that has ended now stands where the call was made."""
-        if call._parent is not None and call.key in self.given.touched:
-            for wait in self.given.of(call._parent.key):
+        if call.parent is not None and call.key in self.given.touched:
+            for wait in self.given.of(call.parent.key):
                 if self.given.through(wait)[-1:] == [call.key]:
-                    self._branch[wait] = call._branch
+                    self._branch[wait] = call.branch
 
-    def inside(self, call: Handle[Any], branch: bytes) -> list[bytes]:
+    def inside(self, call: Call, branch: bytes) -> list[bytes]:
         """Waits of a coroutine that the call has joined, and of calls that it made."""
         return [wait for wait in self.given.of(call.key) if self._branch.get(wait, b"") == branch]
 
-    def under(self, call: Handle[Any], child: Handle[Any]) -> list[bytes]:
+    def under(self, call: Call, child: Call) -> list[bytes]:
         """Waits of a child that has ended, and of those below it."""
         return [wait for wait in self.given.of(call.key) if child.key in self.given.through(wait)]
 
@@ -307,14 +307,14 @@ class Signals:
         for wait in waits:
             self._branch[wait] = branch
 
-    def give_back(self, call: Handle[Any], waits: list[bytes]) -> None:
+    def give_back(self, call: Call, waits: list[bytes]) -> None:
         """Nobody has a use for what these waits of the call, or below it, were told."""
         if waits and not self._engine.closing:
             self._engine.decisions.record_decision(call, given_back(waits[0]), EventsGivenBack(tuple(waits)))
             self._free(self.given.let_go(waits))
             self.given.back.update(waits)
 
-    def is_lent(self, call: Handle[Any], branch: bytes) -> bool:
+    def is_lent(self, call: Call, branch: bytes) -> bool:
         return (call.key, branch) in self._lent
 
     def reclaim(self, frame: Frame, branch: bytes) -> None:

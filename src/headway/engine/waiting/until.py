@@ -12,7 +12,8 @@ from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
-from headway.engine.handle import CANCELLED, OK, Frame, Handle, current
+from headway.engine.call import CANCELLED, OK, Call, Frame, current
+from headway.engine.handle import Handle
 from headway.errors import NotInRun
 
 
@@ -21,32 +22,32 @@ class Until:
 
     def __init__(
         self,
-        handles: Sequence[Handle[Any]],
-        stop_at: Callable[[Handle[Any]], bool] | None,
+        handles: Sequence[Call],
+        stop_at: Callable[[Call], bool] | None,
         *,
         stop_at_failure: bool = False,
     ) -> None:
         self.handles = handles
         self.stop_at = stop_at
         self.stop_at_failure = stop_at_failure
-        self.found: Handle[Any] | None = None
+        self.found: Call | None = None
         self.left = 0
         self.future: asyncio.Future[None] | None = None
         self.error: BaseException | None = None
 
-    def __await__(self) -> Generator[Any, Any, Handle[Any] | None]:
+    def __await__(self) -> Generator[Any, Any, Call | None]:
         frame = _frame()
         call = frame.call
-        waits = call._engine.waits
-        foreign: list[Handle[Any]] = []
+        waits = call.engine.waits
+        foreign: list[Call] = []
         for handle in self.handles:
-            handle._awaited = True
-            if handle._parent is not call:
+            handle.awaited = True
+            if handle.parent is not call:
                 foreign.append(handle)
         if foreign:
             waits.check(call, foreign)
         if self._begin():
-            future = self.future = call._engine.loop.create_future()
+            future = self.future = call.engine.loop.create_future()
             try:
                 yield from waits.suspend(call, future, foreign)
             except asyncio.CancelledError:
@@ -64,9 +65,9 @@ class Until:
         """Look at what has ended and listen to the rest; whether there is something to wait for."""
         waiting = []
         for handle in self.handles:
-            if handle._state < OK:
+            if handle.state < OK:
                 waiting.append(handle)
-            elif (handle._state != OK or self.stop_at is not None) and self.found is None and self._stops(handle):
+            elif (handle.state != OK or self.stop_at is not None) and self.found is None and self._stops(handle):
                 self.found = handle
         if self.found is not None or self.error is not None or not waiting:
             return False
@@ -75,17 +76,17 @@ class Until:
             handle.add_callback(self._ended)
         return True
 
-    def _ended(self, handle: Handle[Any]) -> None:
+    def _ended(self, handle: Call) -> None:
         self.left -= 1
-        if (handle._state != OK or self.stop_at is not None) and self.found is None:
+        if (handle.state != OK or self.stop_at is not None) and self.found is None:
             if self.future is not None and self._stops(handle):
                 self.found = handle
         if (self.found is not None or not self.left) and self.future is not None and not self.future.done():
             self.future.set_result(None)
 
-    def _stops(self, handle: Handle[Any]) -> bool:
+    def _stops(self, handle: Call) -> bool:
         if self.stop_at is None:
-            return self.stop_at_failure and handle._state != OK
+            return self.stop_at_failure and handle.state != OK
         try:
             return self.stop_at(handle)
         except BaseException as error:  # the user's accept() failed: that is the join's error
@@ -99,18 +100,18 @@ class Arrivals:
     def __init__(self) -> None:
         self._call = _call()
         self.left: dict[int, Handle[Any]] = {}  # by the numbers under which they were added
-        self._foreign: dict[int, Handle[Any]] = {}  # those of them that other calls made
+        self._foreign: dict[int, Call] = {}  # those of them that other calls made
         self._ended: deque[int] = deque()
         self._future: asyncio.Future[None] | None = None
 
     def add(self, index: int, handle: Handle[Any]) -> None:
-        self.left[index] = handle
-        if handle._parent is not self._call:
-            self._foreign[index] = handle
-        handle._awaited = True
-        handle.add_callback(functools.partial(self._arrived, index))
+        self.left[index], call = handle, handle._call
+        if call.parent is not self._call:
+            self._foreign[index] = call
+        call.awaited = True
+        call.add_callback(functools.partial(self._arrived, index))
 
-    def _arrived(self, index: int, _: Handle[Any]) -> None:
+    def _arrived(self, index: int, _: Call) -> None:
         self._ended.append(index)
         if self._future is not None and not self._future.done():
             self._future.set_result(None)
@@ -126,41 +127,42 @@ class Arrivals:
                 index = self._ended.popleft()
                 if index in self.left:
                     return index
-            self._future = self._call._engine.loop.create_future()
+            self._future = self._call.engine.loop.create_future()
             await self
 
     def __await__(self) -> Generator[Any, Any, None]:
         assert self._future is not None
         try:
-            yield from self._call._engine.waits.suspend(self._call, self._future, list(self._foreign.values()))
+            yield from self._call.engine.waits.suspend(self._call, self._future, list(self._foreign.values()))
         except asyncio.CancelledError:
-            cancel_children(list(self.left.values()), self._call)
-            yield from self._call._engine.waits.drain(self._call, list(self.left.values()))
+            left = [handle._call for handle in self.left.values()]
+            cancel_children(left, self._call)
+            yield from self._call.engine.waits.drain(self._call, left)
             raise
 
 
-def cancel_children(handles: Sequence[Handle[Any]], call: Handle[Any]) -> None:
+def cancel_children(handles: Sequence[Call], call: Call) -> None:
     """A join was cancelled: ask those of its handles to stop that are children of the call that waited."""
     for handle in handles:
-        if handle._parent is call:
-            call._engine.cancel(handle, "the join that waited for it was cancelled")
+        if handle.parent is call:
+            call.engine.cancel(handle, "the join that waited for it was cancelled")
 
 
-async def until(handles: Sequence[Handle[Any]], stop_at: Callable[[Handle[Any]], bool] | None = None) -> Handle[Any] | None:
+async def until(handles: Sequence[Call], stop_at: Callable[[Call], bool] | None = None) -> Call | None:
     return await Until(handles, stop_at)
 
 
-async def cancel_and_drain(handles: Sequence[Handle[Any]], reason: str) -> None:
+async def cancel_and_drain(handles: Sequence[Call], reason: str) -> None:
     """Ask what still runs to stop, and wait until it has."""
     call = _call()
-    running = [handle for handle in handles if handle._state < OK and handle._state != CANCELLED]
+    running = [handle for handle in handles if handle.state < OK and handle.state != CANCELLED]
     for handle in running:
-        call._engine.cancel(handle, reason)
-    if any(handle._state < OK for handle in running):
+        call.engine.cancel(handle, reason)
+    if any(handle.state < OK for handle in running):
         await until(running)
 
 
-def _call() -> Handle[Any]:
+def _call() -> Call:
     return _frame().call
 
 

@@ -14,7 +14,7 @@ import asyncio
 from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from headway.engine.handle import OK, Frame, Handle
+from headway.engine.call import OK, Call, Frame
 from headway.engine.scopes.bounds import PATIENCE_S
 from headway.errors import CycleError
 
@@ -29,11 +29,11 @@ class Waits:
         self._engine = engine
         self._foreign = 0  # waits of a call for a call that is not its child
 
-    def wait_for(self, me: Handle[Any], target: Handle[Any]) -> Waiting:
+    def wait_for(self, me: Call, target: Call) -> Waiting:
         """Park `me` until `target` has ended. If the wait is cancelled, so is a target that is a child of `me`."""
         future = self._engine.loop.create_future()
 
-        def wake(_: Handle[Any]) -> None:
+        def wake(_: Call) -> None:
             if not future.done():
                 future.set_result(None)
 
@@ -43,12 +43,12 @@ class Waits:
             yield from self.suspend(me, future, (target,))
         except asyncio.CancelledError:
             target.remove_callback(wake)
-            if target._parent is me:
+            if target.parent is me:
                 self._engine.cancel(target, "the call that awaited it stopped waiting")
                 yield from self.drain(me, (target,))
             raise
 
-    def join(self, me: Handle[Any], running: Handle[Any]) -> None:
+    def join(self, me: Call, running: Call) -> None:
         """`me` gets the result of an equal call that runs. Raises CycleError where that one can't end before `me` has."""
         if self._needs(running, me):
             raise CycleError(
@@ -58,21 +58,21 @@ class Waits:
         me.extra().awaiting.append(running)
         self._foreign += 1
 
-    def part(self, me: Handle[Any], running: Handle[Any]) -> None:
+    def part(self, me: Call, running: Call) -> None:
         """The call whose result `me` waited for has ended."""
         me.extra().awaiting.remove(running)
         self._foreign -= 1
 
-    def drain(self, me: Handle[Any], targets: Sequence[Handle[Any]]) -> Waiting:
+    def drain(self, me: Call, targets: Sequence[Call]) -> Waiting:
         """A wait was cancelled, and what it waited for was asked to stop: let that end, so that it is settled and booked when `me`
         goes on. Not in a call that is to stop itself, whose end waits for its children anyway; and not for ever."""
-        left = [target for target in targets if target._state < OK and target._parent is me]
-        if not left or (me._x is not None and me._x.stop is not None):
+        left = [target for target in targets if target.state < OK and target.parent is me]
+        if not left or (me.x is not None and me.x.stop is not None):
             return
         loop, count = self._engine.loop, len(left)
         future = loop.create_future()
 
-        def ended(_: Handle[Any]) -> None:
+        def ended(_: Call) -> None:
             nonlocal count
             count -= 1
             if not count:
@@ -90,28 +90,28 @@ class Waits:
         if not future.done():
             future.set_result(None)
 
-    def for_stopped(self, frame: Frame, failed: Handle[Any]) -> Waiting:
+    def for_stopped(self, frame: Frame, failed: Call) -> Waiting:
         """In the block of a deadline that has passed: wait until all that it stops has ended, not only what was awaited. Then the
         block hears of it, and not the code inside. So it is, too, where a run that was taken up finds the call's end recorded."""
         deadline = frame.scope.deadline
         if deadline is not None and deadline.call is frame.call and (deadline.stopping or deadline.is_about_to_stop(failed)):
             yield from self.suspend(frame.call, deadline.stopped())
 
-    def suspend(self, me: Handle[Any], future: asyncio.Future[None], targets: Sequence[Handle[Any]] = ()) -> Waiting:
+    def suspend(self, me: Call, future: asyncio.Future[None], targets: Sequence[Call] = ()) -> Waiting:
         """Park `me` until the future is done. Raises CancelledError at once in a call that was asked to stop."""
         x = me.extra()
         if x.stop is not None:
             raise asyncio.CancelledError(x.stop_reason)
-        foreign = [target for target in targets if target._parent is not me]
+        foreign = [target for target in targets if target.parent is not me]
         if foreign:
             x.awaiting.extend(foreign)
             self._foreign += 1
-        attempt = me._attempt
+        attempt = me.attempt
         x.parked_on.append(future)
         self._engine.ready.park(me)
         try:
             yield from future
-            if x.held and me._attempt == attempt:
+            if x.held and me.attempt == attempt:
                 yield from self._engine.ready.reenter(me)
         finally:
             x.parked_on.remove(future)
@@ -121,23 +121,23 @@ class Waits:
                 for target in foreign:
                     x.awaiting.remove(target)
 
-    def check(self, me: Handle[Any], targets: Sequence[Handle[Any]]) -> None:
+    def check(self, me: Call, targets: Sequence[Call]) -> None:
         """Raises ForeignHandle or CycleError where `me` can't wait for one of the targets."""
         for target in targets:
-            if target._engine is not self._engine:
+            if target.engine is not self._engine:
                 raise target.foreign()
-            if target._state < OK and target._parent is not me and (target is me or self._reaches(target, me)):
+            if target.state < OK and target.parent is not me and (target is me or self._reaches(target, me)):
                 raise CycleError(
                     f"{me.describe()} would wait for {target.describe()}, which waits for it: "
                     "neither could ever end. Pass the value instead of the handle, or await it elsewhere"
                 )
 
-    def check_inputs(self, parent: Handle[Any], inputs: tuple[Handle[Any], ...], what: Callable[[], str]) -> None:
+    def check_inputs(self, parent: Call, inputs: tuple[Call, ...], what: Callable[[], str]) -> None:
         """Raises ForeignHandle or CycleError where a new child of `parent` can't wait for its inputs."""
         for handle in inputs:
-            if handle._engine is not self._engine:
+            if handle.engine is not self._engine:
                 raise handle.foreign()
-            if handle._state >= OK:
+            if handle.state >= OK:
                 continue
             if self._needs(handle, parent):
                 raise CycleError(
@@ -145,14 +145,14 @@ class Waits:
                     "A call can't take the result of a call that it is part of"
                 )
 
-    def _needs(self, call: Handle[Any], other: Handle[Any]) -> bool:
+    def _needs(self, call: Call, other: Call) -> bool:
         """Whether `call` can't end before `other` has: it is an ancestor, or waits for it directly or through other calls."""
-        above: Handle[Any] | None = other
+        above: Call | None = other
         while above is not None and above is not call:
-            above = above._parent
+            above = above.parent
         return above is not None or (self._foreign > 0 and self._reaches(call, other))
 
-    def _reaches(self, start: Handle[Any], goal: Handle[Any]) -> bool:
+    def _reaches(self, start: Call, goal: Call) -> bool:
         """Whether `goal` is among the calls that `start` waits for, directly or through others."""
         seen = {start}
         stack = [start]
@@ -160,11 +160,11 @@ class Waits:
             call = stack.pop()
             if call is goal:
                 return True
-            waited = [*call._inputs, *(call._children or ())]
-            if call._x is not None:
-                waited += call._x.awaiting
+            waited = [*call.inputs, *(call.children or ())]
+            if call.x is not None:
+                waited += call.x.awaiting
             for other in waited:
-                if other._state < OK and other not in seen:
+                if other.state < OK and other not in seen:
                     seen.add(other)
                     stack.append(other)
         return False

@@ -214,8 +214,8 @@ def of_kind(kind: type[T], part: object, given: object, asked: object = None) ->
 def _wrong(what: str, asked: object) -> UsageError:
     """The error of a part that gave what can't be used. What a call gave is recorded, and a resumed run is told it again although
     the part was mended; so the error says which call that is, and how to have it asked again."""
-    if isinstance(asked, Handle) and asked._engine.store is not None:
-        run_id, task, key = asked._engine.run_id, asked.task, asked.key.hex()[:12]
+    if isinstance(asked, Handle) and asked._call.engine.store is not None:
+        run_id, task, key = asked._call.engine.run_id, asked.task, asked.key[:12]
         what += (
             f". That is recorded, as the result of call {key} ({task}): when it is mended, `headway fork {run_id} --at {key}` "
             f"makes a run that asks for it again and keeps the rest (or, where the code of {task} itself was changed, "

@@ -21,7 +21,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from headway import extras
-from headway.engine.handle import current
+from headway.engine.call import current
 from headway.engine.identity.signature import unkeyed
 from headway.errors import ModelUnavailable, NotInRun
 from headway.models.ask import begin
@@ -112,8 +112,8 @@ def app(model: Model | BatchModel) -> Callable[[Any, Any, Any], Awaitable[None]]
 
     async def in_run(scope: Any, receive: Any, send: Any) -> None:
         current.set(frame)
-        if frame.call._ordinals is not None and len(frame.call._ordinals) > MANY:
-            frame.call._ordinals.clear()  # nothing is recorded, so names need not stay apart for ever
+        if frame.call.ordinals is not None and len(frame.call.ordinals) > MANY:
+            frame.call.ordinals.clear()  # nothing is recorded, so names need not stay apart for ever
         await inner(scope, receive, send)
 
     return in_run

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from headway.engine.handle import Handle, current
+from headway.engine.call import Call, current
 from headway.engine.identity.spec import TASKS
 from headway.pools.current import worker_call
 from headway.sim.check.findings import Finding, Kind
@@ -88,7 +88,7 @@ class Watch:
         handle._run()
         held_s = time.perf_counter() - began
         frame = context.get(current) if context is not None else None  # the first step of a call says whose it is
-        if held_s > HOLDS_S and frame is not None and frame.call._spec.pool == "inline":
+        if held_s > HOLDS_S and frame is not None and frame.call.spec.pool == "inline":
             self._say(
                 Kind.BLOCKS_THE_LOOP,
                 _of(frame.call),
@@ -158,5 +158,5 @@ def _who() -> Who | None:
     return _of(frame.call) if frame is not None else None
 
 
-def _of(call: Handle[Any]) -> Who:
-    return Who(call._spec.name, call.describe(), call._spec.effect)
+def _of(call: Call) -> Who:
+    return Who(call.spec.name, call.describe(), call.spec.effect)

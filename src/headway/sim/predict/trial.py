@@ -21,8 +21,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from headway.engine.call import FINISHING, OK, RUNNING, Call, Frame, current
 from headway.engine.dispatch.launch import Launcher
-from headway.engine.handle import FINISHING, OK, RUNNING, Frame, Handle, current
+from headway.engine.handle import Handle
 from headway.engine.identity.keys import task_part
 from headway.engine.identity.signature import Signature
 from headway.engine.identity.spec import TaskSpec
@@ -162,7 +163,7 @@ class _Play:
         async def root(number: int) -> None:
             frame = current.get()
             assert frame is not None
-            self._handles[0] = frame.call
+            self._handles[0] = Handle(frame.call)
             await self._call_on_loop(number)
 
         own = self._workload.calls[0]
@@ -213,7 +214,7 @@ class _Play:
     def make(self, maker: Frame, number: int, ended: Callable[[int], None]) -> None:
         """Make a call through the engine, when the calls whose handles it gets have been made."""
         parent = maker.call
-        if parent._state >= FINISHING or (parent._x is not None and parent._x.stop is not None):
+        if parent.state >= FINISHING or (parent.x is not None and parent.x.stop is not None):
             return
         inputs = []
         for other in self._workload.calls[number].inputs:
@@ -224,9 +225,9 @@ class _Play:
             inputs.append(handle)
         spec = self._spec(number)
         context = self._context if spec.pool != "inline" else None
-        handle = parent._engine.spawn(spec, (number, *inputs), {}, maker, context)
-        self._handles[number] = handle
-        handle.add_callback(lambda _: ended(number))
+        call = parent.engine.spawn(spec, (number, *inputs), {}, maker, context)
+        handle = self._handles[number] = Handle(call)
+        call.add_callback(lambda _: ended(number))
         if number in self._stopped:
             self._cancel(handle)
         for waiting in self._unmade.pop(number, ()):
@@ -241,7 +242,7 @@ class _Play:
             self._cancel(handle)
 
     def _cancel(self, handle: Handle[Any]) -> None:
-        handle._engine.cancel(handle, "another call ended first")
+        handle._call.engine.cancel(handle._call, "another call ended first")
 
 
 async def _takes_number(number: int, *inputs: object) -> None:
@@ -272,20 +273,20 @@ class _World(SimWorld):
 class _Unasked(Launcher):
     """Hands calls to workers that ask nothing about them."""
 
-    def _submit(self, call: Handle[Any]) -> None:
-        call._state = RUNNING
-        engine, attempt = self._engine, call._attempt
+    def _submit(self, call: Call) -> None:
+        call.state = RUNNING
+        engine, attempt = self._engine, call.attempt
 
         def done(answer: Answer) -> None:
             engine.ready.in_pools -= 1
-            if call._attempt == attempt and call._state == RUNNING:
+            if call.attempt == attempt and call.state == RUNNING:
                 engine.body_ended(call, None, asyncio.CancelledError() if answer.cancelled else answer.error)
 
-        frames = {"frame": Frame(call, call._scope)}
-        job = Job(call._spec.fn, call._args, frames, _NO_FACTS, done, _nothing_is_charged)
+        frames = {"frame": Frame(call, call.scope)}
+        job = Job(call.spec.fn, call.args, frames, _NO_FACTS, done, _nothing_is_charged)
         call.extra().job = job
         engine.ready.in_pools += 1
-        engine.pools[call._spec.pool].submit(job)
+        engine.pools[call.spec.pool].submit(job)
 
 
 def _nothing_is_charged(amounts: Amounts, item: int | None) -> None:
@@ -295,12 +296,12 @@ def _nothing_is_charged(amounts: Amounts, item: int | None) -> None:
 class _Unrecorded(Outcomes):
     """Ends of calls that are in no journal: nothing is encoded. What the ready queue learns from them stays."""
 
-    def encode(self, call: Handle[Any], value: Any) -> tuple[Encoded | None, BaseException | None]:
+    def encode(self, call: Call, value: Any) -> tuple[Encoded | None, BaseException | None]:
         return None, None
 
-    def _record(self, call: Handle[Any], state: int, error: Error | None, encoded: Encoded | None) -> None:
-        if state == OK and call._spec.pool != "inline":
-            self._engine.ready.learn(call._spec.name, self._engine.wall() - call._started)
+    def _record(self, call: Call, state: int, error: Error | None, encoded: Encoded | None) -> None:
+        if state == OK and call.spec.pool != "inline":
+            self._engine.ready.learn(call.spec.name, self._engine.wall() - call.started)
 
 
 class _Clock(Universe):

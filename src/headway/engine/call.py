@@ -1,0 +1,317 @@
+"""The call: one use of a task in a run, as the engine keeps it. What a program holds of it is a `Handle` (`handle`).
+
+A million calls may be alive at once, so a call is one object with slots; what only some calls need (a timer, a reservation,
+who awaits what) lives in `Extra`, made when first needed. A call never runs anything by itself: it is moved by the engine, on the
+engine's thread, through
+
+    WAITING  (for handles among its arguments)  ->  READY  (for a slot)  ->  STARTING  (for the disk: effects)
+    ->  RUNNING  ->  FINISHING  (its body ended, children still run)  ->  OK | FAILED | CANCELLED
+    RUNNING  ->  RESTING  (until the next attempt)  ->  READY
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from headway.errors import CallCancelled, ForeignHandle, HeadwayError, StoreError
+from headway.journal.records import NO_PARENT, Amounts, Place
+
+if TYPE_CHECKING:
+    from headway.engine.dispatch.batch import Batch
+    from headway.engine.engine import Engine
+    from headway.engine.identity.siblings import Siblings
+    from headway.engine.identity.spec import TaskSpec
+    from headway.engine.scopes.bounds import Held, Scope
+    from headway.journal.codec.codec import Encoded
+    from headway.journal.recovery.recovered import Recorded
+    from headway.pools.base import Job
+
+WAITING, READY, STARTING, RUNNING, RESTING, FINISHING, OK, FAILED, CANCELLED = range(9)
+STATES = ("waiting", "ready", "starting", "running", "resting", "finishing", "ok", "failed", "cancelled")
+MISSING: Any = object()
+
+
+class Frame(NamedTuple):
+    """Where code runs: inside which call, under which scope, in which of its attempts, for which batch, and in which branch.
+    Coroutines that a call joins side by side are branches of it (`siblings`); the branch of the call's own code is empty."""
+
+    call: Call
+    scope: Scope
+    attempt: int = 0
+    batch: Batch | None = None
+    branch: bytes = b""
+
+    def must_go_on(self) -> None:
+        """Raises CancelledError, again and again, in code that was left behind."""
+        if self.attempt and self.batch is None and self.over:
+            raise asyncio.CancelledError(f"this attempt of {self.call.describe()} is over")
+
+    @property
+    def over(self) -> bool:
+        """Whether the code that asks was left behind: its call or its run has ended, or the call makes another attempt."""
+        call = self.call
+        if call.state >= OK or call.engine.stops.over:
+            return True
+        return self.attempt > 0 and (self.attempt != call.attempt or call.state not in (RUNNING, FINISHING))
+
+    @property
+    def plans(self) -> bool:
+        """Whether this is async code that decides which calls to make, so that it must be told again what it was told. A thread and
+        a batch do work themselves, and so does a call that says what it costs."""
+        on_loop = threading.get_ident() == self.call.engine.thread
+        return on_loop and self.batch is None and not self.call.spec.cost
+
+
+current: contextvars.ContextVar[Frame | None] = contextvars.ContextVar("headway_frame", default=None)
+
+
+class Share:
+    """The second name of a call of a `cache="forever"` task, or of one below: the same whoever asks. It names what is below as a
+    handle does. `found` holds what is known of calls below by their shared names: results, and effects that have begun."""
+
+    __slots__ = ("epoch", "found", "key", "ordinals", "prefix")
+
+    def __init__(self, key: bytes, epoch: int, found: dict[bytes, Any]) -> None:
+        self.key = key
+        self.found = found
+        self.begin(epoch)
+
+    def begin(self, epoch: int) -> None:
+        """Name what is below from the first on, in this epoch."""
+        self.epoch = epoch
+        self.prefix = b""
+        self.ordinals: dict[bytes, int] | None = None
+
+
+class Extra:
+    """What only some calls need."""
+
+    __slots__ = (
+        "awaiting",
+        "batch",
+        "begun",
+        "buffers",
+        "charged",
+        "child_errors",
+        "costs",
+        "cut",
+        "dependents",
+        "ended",
+        "failures",
+        "functions",
+        "granted",
+        "guards",
+        "held",
+        "job",
+        "lent",
+        "members",
+        "parked_at",
+        "parked_on",
+        "parked_s",
+        "parks",
+        "recharged",
+        "recorded",
+        "reserved",
+        "seen",
+        "started_attempt",
+        "stop",
+        "stop_reason",
+        "timer",
+    )
+
+    def __init__(self) -> None:
+        self.stop: BaseException | None = None  # why it must stop: CancelledError or an error such as CallTimeout
+        self.stop_reason = ""
+        self.cut = False  # a child that nobody awaited any more was cancelled because this call was asked to stop
+        self.functions: dict[bytes, bytes] = {}  # which function of several of one name was asked what
+        self.failures: list[Call] = []  # failed children that nobody has awaited yet
+        self.child_errors: list[BaseException] = []  # errors that children gave this attempt
+        self.ended: tuple[Any, BaseException | None, Encoded | None] = (None, None, None)  # its body's end, until its children end
+        self.awaiting: list[Call] = []  # handles of other calls that the body waits for now
+        self.dependents: list[Call] = []  # calls that got this handle as an argument
+        self.job: Job | None = None
+        self.batch: Any = None
+        self.begun = False  # its code runs in this attempt, so that it counts in the rates that it started under
+        self.timer: asyncio.TimerHandle | None = None
+        self.reserved: Amounts = {}  # what is still promised for this attempt
+        self.recharged: dict[bytes, Amounts] = {}  # charged before a crash and not charged again yet, by account
+        self.charged: set[str] = set()  # units it charged in this attempt
+        self.costs: dict[bytes, Amounts] = {}  # cumulative cost by budget account; b"" without one
+        self.held: list[Held] = []  # limits and resources it holds
+        self.guards: dict[str, bytes] | None = None
+        self.members: dict[int | str, Any] = {}  # what its arguments held, where its key does not say
+        self.seen: Any = MISSING  # what its result was when it was first handed to a call
+        self.recorded: Recorded | None = None  # an earlier outcome, to be reused if the inputs are the same
+        self.buffers: tuple[memoryview, ...] | StoreError | None = None  # of a recorded result; () while it is read
+        self.parked_on: list[asyncio.Future[None]] = []
+        self.parks = 0
+        self.lent = False  # its thread's slot is lent to others while it waits
+        self.granted = False  # it has its limits again but has not gone on yet
+        self.parked_at = 0.0
+        self.parked_s = 0.0
+        self.started_attempt: float | None = None
+
+
+class Call:
+    """One use of a task in a run: its place, what it asks, how far it is, how it ended. Lives on the engine's thread."""
+
+    __slots__ = (
+        "args",
+        "asked",
+        "asyncio_task",
+        "attempt",
+        "awaited",
+        "blobs",
+        "branch",
+        "callbacks",
+        "children",
+        "context",
+        "engine",
+        "epoch",
+        "error",
+        "floor",
+        "head",
+        "inputs",
+        "key",
+        "kwargs",
+        "made",
+        "memo",
+        "number",
+        "ordinals",
+        "parent",
+        "place",
+        "prefix",
+        "scope",
+        "share",
+        "siblings",
+        "spec",
+        "started",
+        "state",
+        "value",
+        "x",
+    )
+
+    branch: bytes  # the coroutine that made it, of those that its parent has joined
+
+    def __init__(
+        self,
+        engine: Engine,
+        spec: TaskSpec,
+        key: bytes,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        parent: Call | None,
+        scope: Scope,
+        number: int,
+        asked: bytes = b"",
+    ) -> None:
+        self.key = key
+        self.asked = asked  # what the key was made of
+        self.engine = engine
+        self.spec = spec
+        self.args = args
+        self.kwargs = kwargs
+        self.parent = parent
+        self.scope = scope
+        self.number = number
+        self.state = WAITING
+        self.awaited = False
+        self.callbacks: Any = None
+        self.children: dict[Call, None] | None = None
+        self.ordinals: dict[bytes, int] | None = None
+        self.siblings: Siblings | None = None
+        self.place: Place | None = None
+        self.context: contextvars.Context | None = None
+        self.asyncio_task: asyncio.Task[None] | None = None
+        self.inputs: tuple[Call, ...] = ()
+        self.prefix = b""  # what its children's keys begin with
+        self.attempt = 0
+        self.epoch = 0
+        self.made = engine.wall()
+        self.started = 0.0
+        self.value: Any = None
+        self.error: BaseException | None = None
+        self.head = b""
+        self.blobs: tuple[bytes, ...] = ()
+        self.x: Extra | None = None
+        self.share: Share | None = None
+        if parent is None:
+            self.floor = 0
+            self.memo: dict[bytes, Any] | None = None
+        else:
+            self.floor = parent.floor
+            self.memo = parent.memo
+
+    @property
+    def task(self) -> str:
+        """The name of its task."""
+        return self.spec.name
+
+    @property
+    def state_name(self) -> str:
+        """Its state, for people."""
+        return STATES[self.state]
+
+    def __repr__(self) -> str:
+        return f"<{self.describe()} {self.state_name} {self.key.hex()[:8]}>"
+
+    def result(self) -> Any:
+        """The result of a call that has ended; raises its error, or HeadwayError while it still runs."""
+        if self.state == OK:
+            value = self.value
+            return value if value is not MISSING else self.engine.value_of(self)
+        if self.state < OK:
+            raise HeadwayError(f"{self!r} has not ended yet: await it first")
+        self.awaited = True
+        raise self.engine.error_for_awaiter(self)
+
+    def exception(self) -> BaseException | None:
+        """The error of a call that has ended, CallCancelled if it was cancelled, None if it succeeded."""
+        if self.state < OK:
+            raise HeadwayError(f"{self!r} has not ended yet: await it first")
+        self.awaited = True
+        return self.error if self.state != CANCELLED else self.cancellation()
+
+    def describe(self) -> str:
+        """`task(arguments)`, short, for messages."""
+        return f"{self.spec.name}({self.spec.label(self.args, self.kwargs)})"
+
+    @property
+    def parent_key(self) -> bytes:
+        return self.parent.key if self.parent is not None else NO_PARENT
+
+    def cancellation(self) -> CallCancelled:
+        reason = self.x.stop_reason if self.x is not None else ""
+        return CallCancelled(f"{self.describe()} was cancelled" + (f": {reason}" if reason else ""))
+
+    def foreign(self) -> ForeignHandle:
+        return ForeignHandle(
+            f"handle of {self.describe()} belongs to run {self.engine.run_id!r}, which is not the run that uses it: "
+            "pass its result instead, or make the call in this run"
+        )
+
+    def extra(self) -> Extra:
+        if self.x is None:
+            self.x = Extra()
+        return self.x
+
+    def add_callback(self, callback: Callable[[Call], None]) -> None:
+        """Call back, on the engine's thread, when the call has ended; at once if it has."""
+        if self.state >= OK:
+            callback(self)
+        elif self.callbacks is None:
+            self.callbacks = callback
+        elif type(self.callbacks) is list:
+            self.callbacks.append(callback)
+        else:
+            self.callbacks = [self.callbacks, callback]
+
+    def remove_callback(self, callback: Callable[[Call], None]) -> None:
+        if type(self.callbacks) is list:
+            self.callbacks.remove(callback)
+        elif self.callbacks == callback:
+            self.callbacks = None
