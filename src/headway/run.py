@@ -268,7 +268,7 @@ async def _claim(
         return None, None
     asked, (head, buffers) = spec.canonical(args, kwargs), _encode_arguments(spec, args, kwargs)
     blobs = [(digest(buffer), buffer) for buffer in buffers]
-    salt, (path, module) = world.token(), _source_of(spec)
+    path, module = _source_of(spec)
     wanted = RunSpec(
         run_id=options.get("run_id") or new_run_id(spec.name),
         task=spec.name,
@@ -277,8 +277,6 @@ async def _claim(
         path=path,
         args=head,
         blobs=tuple(name for name, _ in blobs),
-        root=call_key(salt, 0, spec.identity, asked),
-        salt=salt,
         created=world.wall(),
     )
     decided, take_over = dict(options.get("on_change") or {}), options.get("take_over", False)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import msgspec
+
 from headway.engine.identity.keys import call_key
 from headway.engine.identity.spec import TaskSpec
 from headway.engine.replay.edits import stale_results
@@ -44,7 +46,8 @@ def claim_run(
     *,
     take_over: bool = False,
 ) -> Claim:
-    """Make the run, or go on with the one of this id. May block. `asked`: the root's arguments in canonical form.
+    """Make the run, or go on with the one of this id. May block. `wanted` lacks its salt and its root; `asked` are the root's
+    arguments in canonical form.
 
     Raises:
         RunMismatch: the id was used for another task or for other arguments.
@@ -52,7 +55,8 @@ def claim_run(
         UsageError: `decided` names no task.
         StoreError: the store can't be read or written.
     """
-    owner, now = world.owner(), world.wall()
+    owner, now, salt = world.owner(), world.wall(), world.token()
+    wanted = msgspec.structs.replace(wanted, salt=salt, root=call_key(salt, 0, spec.identity, asked))
     info, lease = store.begin_run(wanted, owner, LEASE_S, now)
     if lease is not None:
         return Claim(info, Known(), lease)
