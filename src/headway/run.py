@@ -27,7 +27,6 @@ from headway.engine.dispatch.beside import threads_can_start
 from headway.engine.drive import Driver, Plan
 from headway.engine.identity.callables import check_function
 from headway.engine.identity.carried import own_name
-from headway.engine.identity.keys import call_key
 from headway.engine.identity.spec import TaskSpec
 from headway.engine.scopes.accounting import checked_bounds
 from headway.engine.stopping.own_loop import run_to_end
