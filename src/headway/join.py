@@ -223,7 +223,7 @@ async def _recalled_winner(handles: Sequence[Call], told: Winner | None, accept:
     if told is None:
         return None
     winner = handles[told.place]
-    if winner.state < OK:  # it runs again, its result may differ
+    if winner.state < OK or winner.unread:  # it runs again, its result may differ
         await until((winner,))
     return winner if _wins(winner, accept) else None
 

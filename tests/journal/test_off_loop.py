@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import threading
 from collections.abc import Callable
@@ -165,37 +164,68 @@ def test_a_run_that_is_done_answers_with_a_large_result(tmp_path: Path) -> None:
 @hw.task
 async def stops_it() -> str:
     handle = large("a")
+    if WHY == "first":
+        await handle
+        raise ValueError(WHY)
     if WHY == "stopped":
         handle.cancel()
-        with contextlib.suppress(hw.CallCancelled):
-            await handle
-    if WHY:
-        await hw.settle(handle)
-        raise ValueError(WHY)
+        reading = asyncio.ensure_future(wait_for(handle))
+        await asyncio.sleep(0)
+        reading.cancel()
+        await asyncio.wait([reading])
+        raise ValueError(f"{WHY} {reading.cancelled()}")
     return await handle + await large("b")
+
+
+async def wait_for(handle: hw.Handle[str]) -> str:
+    return await handle
 
 
 WHY = ""
 
 
-def test_a_call_that_is_stopped_while_its_result_is_read_keeps_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wait_for_a_large_result_that_is_stopped_takes_nothing_of_it_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     told: list[str] = []
 
     def go() -> Any:
         told.clear()
         return hw.run(stops_it, store=tmp_path, run_id="run", events=lambda event: told.append(type(event).__name__))
 
-    with pytest.raises(ValueError, match="first"):
-        monkeypatch.setitem(globals(), "WHY", "first")
-        go()
-    with pytest.raises(ValueError, match="stopped"):
-        monkeypatch.setitem(globals(), "WHY", "stopped")
-        go()
-    assert "CallReused" not in told
+    for why, error in (("first", "first"), ("stopped", "stopped True")):
+        monkeypatch.setitem(globals(), "WHY", why)
+        with pytest.raises(ValueError, match=error):
+            go()
+    assert told.count("CallReused") == 1
     monkeypatch.setitem(globals(), "WHY", "")
     assert go() == "a" * LARGE + "b" * LARGE
     assert told.count("CallReused") == 1
     assert told.count("CallStarted") == 2  # the root, and what nobody had recorded
+
+
+def test_a_large_result_that_nobody_asks_for_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[bytes] = []
+
+    class Counting(SqliteStore):
+        def get_blob(self, digest: bytes) -> memoryview:
+            read.append(digest)
+            return super().get_blob(digest)
+
+    @hw.task
+    async def sizes() -> int:
+        size = await both(hw.ref(large("a")), "b")
+        if WHY:
+            raise ValueError(WHY)
+        return size
+
+    with Counting(tmp_path) as store:
+        monkeypatch.setitem(globals(), "WHY", "not yet")
+        with pytest.raises(ValueError, match="not yet"):
+            hw.run(sizes, store=store, run_id="run")
+        monkeypatch.setitem(globals(), "WHY", "")
+        assert hw.run(sizes, store=store, run_id="run") == LARGE + 1
+    assert read == []
 
 
 def test_a_large_result_that_is_damaged_fails_whoever_wants_it(tmp_path: Path) -> None:

@@ -32,8 +32,7 @@ class Admission:
             call.epoch = max(call.epoch, call.memo.get(epoch_name(call.key), 0))
         if self._engine.resumed or call.memo is not None:
             try:
-                recorded = call.x.recorded if call.x is not None else None
-                recorded = recorded or self._engine.replay.find(call)
+                recorded = self._engine.replay.find(call)
             except SourceChanged as error:
                 self._engine.conclude(call, None, error)
                 return
@@ -97,7 +96,19 @@ class Admission:
         self._let_run(call, tried)
 
     def _let_run(self, call: Call, tried: bool) -> None:
-        """Nothing that is recorded answers the call."""
+        """Nothing that is recorded answers the call: it runs as soon as its inputs are at hand."""
+        if unread := [given for given in call.inputs if given.unread]:
+            left = len(unread)
+
+            def read(_: Call) -> None:
+                nonlocal left
+                left -= 1
+                if not left and call.state == WAITING:
+                    self._let_run(call, tried)
+
+            for given in unread:
+                self._engine.outcomes.when_read(given, read)
+            return
         if self._engine.resumed and not tried:
             self._resume(call)
         if call.state == WAITING:

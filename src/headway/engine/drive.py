@@ -98,7 +98,7 @@ class Driver:
                 root = self._root = engine.start_root(plan.spec, plan.args, plan.kwargs, UNBOUNDED)
                 root.floor = plan.claim.info.error_floor if plan.claim is not None else 0
                 root.scope = self._root_scope(root)
-                root.add_callback(lambda _: self._stop())
+                root.add_callback(lambda _: engine.outcomes.when_read(root, lambda _: self._stop()))
                 engine.admission.admit(root)
                 try:
                     await self._stopped.wait()
@@ -334,11 +334,11 @@ class Driver:
             if hasattr(self, "_engine"):
                 self._engine.closing = True
                 self._engine.scopes.close()
+                self._engine.reader.close()
                 for pool in self._engine.pools.values():
                     await pool.close()
                 if self._engine.desk is not None:
                     await self._engine.desk.close()
-                await self._engine.reader.close()
         finally:
             if self._lease is not None:
                 await plan.world.aside(self._leave, status, floor)

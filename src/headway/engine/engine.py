@@ -181,13 +181,11 @@ class Engine:
             call.share = self.shared.name(call, inputs)
         if self.resumed and not inputs and scope.deadline is None:
             recorded = self.replay.find(call)
-            if recorded is not None and not recorded.is_elsewhere:
+            if recorded is not None:
                 if self.emit:
                     self.emit_spawned(call)
                 self.outcomes.reuse(call, recorded)
                 return call
-            if recorded is not None:
-                call.extra().recorded = recorded
         call.inputs = inputs
         if spec.key is not None:
             note_members(call)

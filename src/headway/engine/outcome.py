@@ -7,12 +7,13 @@ sees the outcome it records.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from headway import events
-from headway.engine.call import CANCELLED, FAILED, MISSING, OK, WAITING, Call
+from headway.engine.call import CANCELLED, FAILED, MISSING, OK, Call
 from headway.engine.identity.callables import said
 from headway.engine.identity.changed import is_unseen
 from headway.engine.replay.lookup import epoch_name, inputs_digest
@@ -275,12 +276,6 @@ class Outcomes:
 
     def reuse(self, call: Call, recorded: Recorded) -> None:
         """End the call as it ended before."""
-        if recorded.is_elsewhere:
-            self._read_blobs(call, recorded)
-        else:
-            self._reuse(call, recorded)
-
-    def _reuse(self, call: Call, recorded: Recorded) -> None:
         engine, outcome = self._engine, recorded.outcome
         call.started = outcome.started
         call.attempt = outcome.attempts
@@ -339,26 +334,34 @@ class Outcomes:
             call.memo[call.key] = own
         self.reuse(call, own)
 
-    def _read_blobs(self, call: Call, recorded: Recorded) -> None:
-        """Read a large result beside the loop, then end the call as it ended before. A blob that can't be read is the error of
-        whoever wants the result, as it would be had the call just ended."""
-        store, names = self._engine.store, recorded.outcome.blobs
-        assert store is not None
+    def when_read(self, call: Call, then: Callable[[Call], None]) -> None:
+        """Call back when the result of an ended call is at hand; at once unless it was recorded, is large and was not asked for
+        before. Such a result is read beside the loop, for whoever wants it first. One that can't be read is the error of all who
+        want it."""
+        if not call.unread:
+            then(call)
+            return
         x = call.extra()
-        x.recorded, x.buffers = recorded, ()  # so that it stands where the call is stopped meanwhile
-
-        def read() -> tuple[memoryview, ...]:
-            return tuple(store.get_blob(name) for name in names)
+        if x.readers is not None:
+            x.readers.append(then)
+            return
+        x.readers = [then]
 
         def arrived(buffers: tuple[memoryview, ...] | StoreError) -> None:
-            if call.state == WAITING:
-                x.recorded, x.buffers = None, buffers
-                self._reuse(call, recorded)
+            readers, x.readers, x.buffers = x.readers or (), None, buffers
+            for reader in readers:
+                reader(call)
 
-        self._engine.reader.ask(read, arrived)
+        self._engine.reader.ask(lambda: self._read(call), arrived)
+
+    def _read(self, call: Call) -> tuple[memoryview, ...]:
+        store = self._engine.store
+        assert store is not None
+        return tuple(store.get_blob(name) for name in call.blobs)
 
     def value(self, call: Call) -> Any:
-        """The result of a call that succeeded; decoded at first use where it came from the journal."""
+        """The result of a call that succeeded; decoded at first use where it came from the journal. Code that asks for a large one
+        without having awaited it reads it where it is."""
         if call.value is MISSING:
             call.value = self._decode(call)
         return call.value
@@ -367,9 +370,10 @@ class Outcomes:
         if not call.blobs:
             return decode(call.head, (), pickle=call.spec.pickled)
         x = call.extra()
+        if x.buffers is None:
+            x.buffers = self._read(call)
         if isinstance(x.buffers, StoreError):
             raise x.buffers
-        assert x.buffers is not None
         head, buffers = (call.head, x.buffers) if call.head else (bytes(x.buffers[0]), x.buffers[1:])
         value = decode(head, buffers, pickle=call.spec.pickled)
         x.buffers = None
@@ -378,9 +382,8 @@ class Outcomes:
 
 def _stands(call: Call, state: int) -> bool:
     """Whether an earlier outcome of the call stays what is recorded of it: it was stopped while it waited for the inputs that the
-    outcome is compared by, or while its blobs were read. Whoever asks next may still get it."""
-    x = call.x
-    return x is not None and x.recorded is not None and (state == CANCELLED or x.buffers == ())
+    outcome is compared by. Whoever asks next may still get it."""
+    return state == CANCELLED and call.x is not None and call.x.recorded is not None
 
 
 def _by_itself(error: BaseException, child_errors: list[BaseException]) -> bool:

@@ -53,12 +53,12 @@ class StoreReader:
         finally:
             self._task = None
 
-    async def close(self) -> None:
-        """Hear no more answers. Waits for the questions that are being answered."""
+    def close(self) -> None:
+        """Hear no more answers. A thread that still reads ends by itself."""
         self._closed = True
         self._asked.clear()
         if self._task is not None:
-            await asyncio.wait([self._task])
+            self._task.cancel()
 
 
 def _read(reads: Sequence[Callable[[], Any]]) -> list[Any]:

@@ -65,7 +65,7 @@ class Until:
         """Look at what has ended and listen to the rest; whether there is something to wait for."""
         waiting = []
         for handle in self.handles:
-            if handle.state < OK:
+            if handle.state < OK or handle.unread:
                 waiting.append(handle)
             elif (handle.state != OK or self.stop_at is not None) and self.found is None and self._stops(handle):
                 self.found = handle
@@ -77,6 +77,9 @@ class Until:
         return True
 
     def _ended(self, handle: Call) -> None:
+        if handle.unread:  # what is joined is at hand where the join ends
+            handle.engine.outcomes.when_read(handle, self._ended)
+            return
         self.left -= 1
         if (handle.state != OK or self.stop_at is not None) and self.found is None:
             if self.future is not None and self._stops(handle):
@@ -111,7 +114,10 @@ class Arrivals:
         call.awaited = True
         call.add_callback(functools.partial(self._arrived, index))
 
-    def _arrived(self, index: int, _: Call) -> None:
+    def _arrived(self, index: int, call: Call) -> None:
+        if call.unread:
+            call.engine.outcomes.when_read(call, functools.partial(self._arrived, index))
+            return
         self._ended.append(index)
         if self._future is not None and not self._future.done():
             self._future.set_result(None)

@@ -55,11 +55,6 @@ class Recorded(NamedTuple):
     outcome: Outcome
     buffers: tuple[memoryview, ...] = ()
 
-    @property
-    def is_elsewhere(self) -> bool:
-        """Whether the value has to be read from the store's blobs."""
-        return bool(self.outcome.blobs) and not self.buffers
-
 
 class Places:
     """Which branch made which of equal calls, and which calls each branch made. Branches are known by name, and the calls of one by
