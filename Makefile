@@ -2,8 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+SHARED := -n auto --maxprocesses 4  # tests/spread.py says what goes where
 
-.PHONY: demo demo-fresh demo-puzzles model test test-long prove chaos bench lint clean
+.PHONY: demo demo-fresh demo-puzzles model test test-long test-all prove chaos bench lint clean
 
 # What the puzzles need, what the demo and training need (PyTorch among it), and what tests need besides.
 $(VENV)/.installed: EXTRAS = solve
@@ -33,10 +34,13 @@ model: $(VENV)/.model  ## train the Countdown model from nothing, on two process
 	@$(BIN)/python examples/train_countdown.py $(ARGS)
 
 test: $(VENV)/.tests  ## the default suite, on up to four cores
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest $(SHARED) $(ARGS)
 
-test-long: $(VENV)/.tests  ## the long tests: kills, disks, doctors
-	@$(BIN)/python -m pytest -m long $(ARGS)
+test-long: $(VENV)/.tests  ## the long tests: kills, disks, doctors; on as many
+	@$(BIN)/python -m pytest $(SHARED) -m long $(ARGS)
+
+test-all: $(VENV)/.tests  ## both in one run
+	@$(BIN)/python -m pytest $(SHARED) -m 'long or not long' $(ARGS)
 
 prove: $(VENV)/.tests  ## random programs, crashed at every record; then bugs on purpose
 	@$(BIN)/python tests/proof/prove.py $(ARGS)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import random
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,33 @@ for name in ("COLUMNS", "LINES"):
     os.environ.pop(name, None)
 
 
+LAST = "tests/proof/"  # many short tests: they fill what is left of the time
+SEED = "HEADWAY_PROOF_SEED"  # the long tests of random programs look at seeds from this number on
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Draw the seed once, for all processes of this run: those of xdist start later and inherit it."""
+    os.environ[SEED] = os.environ.get(SEED) or str(random.SystemRandom().randrange(1_000_000_000))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.nodeid.startswith(LAST))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    from spread import Spread
+
+    return Spread(config, log)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    ran = [report.nodeid for name in ("passed", "failed") for report in terminalreporter.stats.get(name, ())]
+    if any("test_many_random_programs" in nodeid for nodeid in ran):
+        seed = os.environ[SEED]
+        terminalreporter.write_line(f"random programs: seeds from {seed} on ({SEED}={seed} repeats them)")
+
+
 @pytest.fixture
 def clock() -> testing.VirtualClock:
     return testing.VirtualClock()
@@ -39,6 +69,17 @@ def go(tmp_path: Path, clock: testing.VirtualClock) -> Callable[..., Any]:
         return testing.run(program, *args, clock=clock, **options)
 
     return start
+
+
+@pytest.fixture
+def scratch(tmp_path: Path) -> Iterator[Path]:
+    """A folder in memory where there is one, for what needs no disk: thousands of stores would wait for it long."""
+    memory = Path("/dev/shm")
+    if not memory.is_dir() or shutil.disk_usage(memory).free < 1 << 28:
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(prefix="headway-tests-", dir=memory) as folder:
+        yield Path(folder)
 
 
 class Crash(BaseException):

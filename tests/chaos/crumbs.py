@@ -29,7 +29,7 @@ from headway.journal.records import COSTED, Kind, Status
 from headway.journal.recovery.recovered import decode_outcome
 from headway.journal.upkeep.repair import repair
 
-HANG_S = 20
+HANG_S = 40  # for two lives; on a quiet machine they take less than one
 SIZE = 30
 asked = 0
 stop_at = 0

@@ -13,7 +13,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -42,17 +41,6 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         assert store.run("kills").nrows > 80
     assert not (closed / LOG).exists()
     return {"folder": folder, "result": (folder / "ended.result").read_text()}
-
-
-@pytest.fixture
-def scratch(tmp_path: Path) -> Iterator[Path]:
-    """A folder in memory where there is one: nothing here needs a disk, and a thousand resumes wait for it long."""
-    memory = Path("/dev/shm")
-    if not memory.is_dir() or shutil.disk_usage(memory).free < 1 << 28:
-        yield tmp_path
-        return
-    with tempfile.TemporaryDirectory(prefix="headway-damage-", dir=memory) as folder:
-        yield Path(folder)
 
 
 def hurt(stores: dict[str, Any], name: str, damages: list[Damage], scratch: Path) -> list[dict[str, Any]]:

@@ -69,7 +69,7 @@ def interrupt(program: Path, seconds: float, times: int, number: int = signal.SI
         os.kill(process.pid, number)
         while "to end and be journaled" not in heard:
             heard += process.stderr.readline()
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=120)
     return process.returncode, out, heard + err
 
 

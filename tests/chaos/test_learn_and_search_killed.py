@@ -69,7 +69,7 @@ def ancestors(pid: int) -> list[str]:
 
 def test_a_killed_demo_goes_on_with_the_same_training_and_all_puzzles(victims: Victims) -> None:
     drawn = random.Random(20261122)
-    assert start(victims, "undisturbed").wait(LIMIT_S) == 0
+    assert start(victims, "undisturbed").wait(3 * LIMIT_S) == 0
     undisturbed = result(victims.folder / "undisturbed")
     store, before = "killed", list[Row]()
     for number in range(4):
@@ -89,7 +89,7 @@ def test_a_killed_demo_goes_on_with_the_same_training_and_all_puzzles(victims: V
             now = rows(victims.folder / store, RUN)
             assert now[: len(before)] == before
             before = now
-    assert start(victims, store).wait(LIMIT_S) == 0, (victims.folder / f"{store}.said").read_text(errors="replace")[-3000:]
+    assert start(victims, store).wait(3 * LIMIT_S) == 0, (victims.folder / f"{store}.said").read_text(errors="replace")[-3000:]
     check_recorded_once(rows(victims.folder / store, RUN))
     found = result(victims.folder / store)
     assert found.trained.language == undisturbed.trained.language

@@ -20,8 +20,11 @@ SCRIPT = Path(__file__).with_name("dying_rank.py")
 SIZE = 2
 WAIT_S = 120.0
 ALL = "HEADWAY_CHAOS" in os.environ  # `make chaos`; else a few, as each waits for those that died
-SAVES = [*TRAINER, *HELPER] if ALL else ["trainer:begun", "trainer:staged", "helper:before-manifest"]
-LOADS = LOAD if ALL else ["load:half-filled"]
+SAVES = [(point, dies) for point in (*TRAINER, *HELPER) for dies in range(SIZE)]
+LOADS = [(point, dies) for point in LOAD for dies in range(SIZE)]
+if not ALL:
+    SAVES = [("trainer:begun", 0), ("trainer:staged", 1), ("helper:before-manifest", 0)]
+    LOADS = [("load:half-filled", 1)]
 
 
 def gang(root: Path, *acts: str, dies: int | None = None, point: str = "") -> list[list[Any]]:
@@ -51,8 +54,7 @@ def gang(root: Path, *acts: str, dies: int | None = None, point: str = "") -> li
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("dies", range(SIZE))
-@pytest.mark.parametrize("point", SAVES)
+@pytest.mark.parametrize(("point", "dies"), SAVES)
 def test_a_save_in_which_somebody_dies_costs_at_most_itself(tmp_path: Path, point: str, dies: int) -> None:
     root = tmp_path / "root"
     said = gang(root, "save1", "die", "save2", dies=dies, point=point)
@@ -70,8 +72,7 @@ def test_a_save_in_which_somebody_dies_costs_at_most_itself(tmp_path: Path, poin
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("dies", range(SIZE))
-@pytest.mark.parametrize("point", LOADS)
+@pytest.mark.parametrize(("point", "dies"), LOADS)
 def test_a_load_in_which_somebody_dies_ends_for_all(tmp_path: Path, point: str, dies: int) -> None:
     root = tmp_path / "root"
     said = gang(root, "save1", "die", "load", dies=dies, point=point)

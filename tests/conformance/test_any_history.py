@@ -237,10 +237,10 @@ def check(subject: Any, folder: Path, effort: settings) -> None:
     run_state_machine_as_test(lambda: History(subject, folder / f"store-{next(numbers)}"), settings=effort)
 
 
-def test_any_history_of_a_store_is_that_of_the_model(subject, tmp_path):
-    check(subject, tmp_path, QUICK)
+def test_any_history_of_a_store_is_that_of_the_model(subject, scratch):
+    check(subject, scratch, QUICK)
 
 
 @pytest.mark.long
-def test_hundreds_of_long_histories_are_those_of_the_model(subject, tmp_path):
-    check(subject, tmp_path, THOROUGH)
+def test_hundreds_of_long_histories_are_those_of_the_model(subject, scratch):
+    check(subject, scratch, THOROUGH)

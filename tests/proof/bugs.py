@@ -3,6 +3,7 @@
     python tests/proof/bugs.py [WORD …]             those whose name holds every WORD; ends with 1 where a bug is not caught
     python tests/proof/bugs.py --learn [WORD …]     look everywhere, and write down where each is found soonest
     python tests/proof/bugs.py --write-docs         and list them in docs/proof.md
+    python tests/proof/bugs.py --stale [WORD …]     hunt nothing; list those whose code or tests have changed, and where it went
 
 A proof that finds nothing says something only if it would have found what is there to find. Each bug here is one that a reader
 could write, and several are ones that this proof found. One that is not caught is a hole in the random programs, in what is
@@ -23,7 +24,7 @@ from bugs_of_stops import OF_STOPS
 from bugs_of_the_store import OF_THE_STORE
 from rich.console import Console
 from rich.table import Table
-from seeded import Bug, Caught, hunt
+from seeded import Bug, Caught, hunt, stale
 from where import WHERE
 
 KNOWN: tuple[Bug, ...] = (*OF_CALLS, *OF_STOPS, *OF_THE_STORE)
@@ -62,6 +63,13 @@ def main(words: list[str], how: str, docs: bool) -> int:
     return missed
 
 
+def list_stale(words: list[str]) -> int:
+    """Say of each bug that no longer fits the code why. Returns how many reasons there are."""
+    reasons = stale(bug for bug in KNOWN if all(word in bug.name for word in words))
+    print("\n\n".join([*reasons, f"{len(reasons)} stale of {len(KNOWN)} seeded bugs" if reasons else "no seeded bug is stale"]))
+    return len(reasons)
+
+
 def _write_page(rows: list[tuple[str, str]]) -> None:
     """The list of bugs in docs/proof.md."""
     before, _, rest = PAGE.read_text().partition("<!-- bugs -->")
@@ -95,7 +103,10 @@ if __name__ == "__main__":
     parser.add_argument("words", nargs="*", metavar="WORD", help="only those whose name holds every WORD")
     parser.add_argument("--learn", action="store_true", help="look everywhere, and write down where each is found soonest")
     parser.add_argument("--write-docs", action="store_true", help="list them in docs/proof.md, where all were caught")
+    parser.add_argument("--stale", action="store_true", help="hunt nothing; list those whose code or tests have changed")
     asked = parser.parse_args()
+    if asked.stale:
+        sys.exit(1 if list_stale(asked.words) else 0)
     if asked.write_docs and asked.words:
         parser.error("--write-docs lists all of them: leave out " + " ".join(asked.words))
     sys.exit(1 if main(asked.words, "learn" if asked.learn else "again", asked.write_docs) else 0)

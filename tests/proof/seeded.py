@@ -1,14 +1,16 @@
 """A bug on purpose: a patch of Headway's source, and the instrument that must find it.
 
-A bug is applied to the text of a module as a fresh interpreter imports it, so nothing on the disk changes, and every name that
-other modules have imported is the broken one. A text that does not occur exactly once means that the code has moved on and the
-bug with it: that is an error, never a bug that was silently not applied.
+A bug is applied to the syntax of a module as a fresh interpreter imports it, so nothing on the disk changes, and every name that
+other modules have imported is the broken one. It names the symbol that it breaks and the piece of code in it (anchors.py), never
+a file or a line. A piece that does not occur exactly once means that the code has moved on and the bug with it: that is an error,
+never a bug that was silently not applied. `python tests/proof/bugs.py --stale` lists all of those.
 
 This file runs in both processes: `hunt` starts the other one, `main` is it. It must not import Headway before a bug is in place.
 """
 
 from __future__ import annotations
 
+import ast
 import functools
 import importlib.abc
 import importlib.machinery
@@ -18,25 +20,28 @@ import json
 import os
 import subprocess
 import sys
+import textwrap
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, ModuleType
 
+from anchors import Package, Unfit, replace
 from where import WHERE
 
 HERE = Path(__file__).parent
 MOST_S = 600.0  # a bug may hang what hunts it
 MARGIN, LEAST = 5, 60  # how many times as many seeds as were needed may be needed one day; and how many at least
+MOST_PLACES = 4  # that are named where a bug is stale
 LOOK_S = 40.0  # of a core: how long `learn` looks for a bug
 
 
 @dataclass(frozen=True)
 class Edit:
-    """One change of a module under src/headway: `old` occurs in it exactly once."""
+    """One change of Headway: in what is defined as `symbol`, the code `old` occurs once and becomes `new` (anchors.py)."""
 
-    module: str
+    symbol: str
     old: str
     new: str
 
@@ -60,8 +65,8 @@ class Bug:
         return trouble, max(LEAST, MARGIN * (seed + 1))
 
 
-def bug(name: str, module: str, old: str, new: str, *more: Edit, tests: str = "") -> Bug:
-    return Bug(name, (Edit(module, old, new), *more), tests)
+def bug(name: str, symbol: str, old: str, new: str, *more: Edit, tests: str = "") -> Bug:
+    return Bug(name, (Edit(symbol, old, new), *more), tests)
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,7 @@ class Caught:
 
 
 class Stale(Exception):
-    """A bug whose text is not in the source any more."""
+    """A bug whose code is not in the source any more."""
 
 
 # --- applying --------------------------------------------------------------------------------------------------------
@@ -90,54 +95,85 @@ def _root() -> Path:
     return Path(found.origin).parent
 
 
-def patched(broken: Bug) -> dict[str, str]:
-    """The source of each module that the bug changes, by path. Raises Stale."""
-    sources: dict[str, str] = {}
+@functools.cache
+def _package() -> Package:
+    return Package(_root())
+
+
+def patched(broken: Bug) -> dict[str, ast.Module]:
+    """The syntax of each module that the bug changes, by path. Raises Stale."""
+    package, trees = _package(), dict[str, ast.Module]()
     for edit in broken.edits:
-        path = str(_root() / edit.module)
-        source = sources.get(path) or Path(path).read_text()
-        if (times := source.count(edit.old)) != 1:
-            raise Stale(
-                f"seeded bug {broken.name!r}: its text occurs {times} times in {edit.module}, not once. "
-                f"The code has changed; change the bug with it:\n{edit.old}"
-            )
-        sources[path] = source.replace(edit.old, edit.new)
-    for path, source in sources.items():
-        compile(source, path, "exec")
-    return sources
+        try:
+            module = package.find(edit.symbol)
+            replace(trees.setdefault(module, package.parse(module)), edit.symbol.rpartition(":")[2], edit.old, edit.new)
+        except Unfit as unfit:
+            raise Stale(_why_stale(broken, edit, unfit)) from unfit
+    patched = {str(package.path(module)): tree for module, tree in trees.items()}
+    for path, tree in patched.items():
+        compile(tree, path, "exec", dont_inherit=True)
+    return patched
+
+
+def _why_stale(broken: Bug, edit: Edit, unfit: Unfit) -> str:
+    """For whoever has changed the code, and has to change the bug with it."""
+    try:
+        places = _package().places_of(edit.old)
+    except Unfit:
+        places = []
+    found = f"It is in {', '.join(places[:MOST_PLACES])} now.\n" if places else "It is nowhere in Headway.\n"
+    return (
+        f"seeded bug {broken.name!r}, at {edit.symbol}: {unfit}\n{found}"
+        f"The code has changed; change the bug with it. It looks for:\n{textwrap.indent(textwrap.dedent(edit.old).strip(), '    ')}"
+    )
+
+
+def stale(bugs: Iterable[Bug]) -> list[str]:
+    """Why each of those that no longer fit the code, or the tests, does not."""
+    reasons = []
+    for each in bugs:
+        try:
+            patched(each)
+        except Stale as gone:
+            reasons.append(str(gone))
+        file, _, test = each.tests.partition("::")
+        path = HERE.parent / file
+        if file and not (path.is_file() and (not test or f"def {test.partition('[')[0]}(" in path.read_text())):
+            reasons.append(f"seeded bug {each.name!r}: there is no test tests/{each.tests}, which is to catch it")
+    return reasons
 
 
 class _Loader(importlib.machinery.SourceFileLoader):
-    """Loads a module from a text instead of its file."""
+    """Loads a module from a tree instead of its file."""
 
-    def __init__(self, name: str, path: str, source: str) -> None:
+    def __init__(self, name: str, path: str, tree: ast.Module) -> None:
         super().__init__(name, path)
-        self._source = source
+        self._tree = tree
 
     def get_code(self, fullname: str) -> CodeType:
-        code: CodeType = compile(self._source, self.path, "exec", dont_inherit=True)
+        code: CodeType = compile(self._tree, self.path, "exec", dont_inherit=True)
         return code
 
 
 class _Finder(importlib.abc.MetaPathFinder):
-    def __init__(self, sources: dict[str, str]) -> None:
-        self._sources = sources
+    def __init__(self, trees: dict[str, ast.Module]) -> None:
+        self._trees = trees
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
         found = importlib.machinery.PathFinder.find_spec(name, path) if name.startswith("headway") else None
-        if found is not None and found.origin in self._sources:
-            found.loader = _Loader(name, found.origin, self._sources[found.origin])
+        if found is not None and found.origin in self._trees:
+            found.loader = _Loader(name, found.origin, self._trees[found.origin])
         return found
 
 
 def apply(broken: Bug) -> None:
     """From here on this interpreter imports the broken Headway."""
-    sources = patched(broken)
+    trees = patched(broken)
     for name in [name for name in sys.modules if name.partition(".")[0] == "headway"]:
         del sys.modules[name]
-    sys.meta_path.insert(0, _Finder(sources))
+    sys.meta_path.insert(0, _Finder(trees))
 
 
 # --- hunting ---------------------------------------------------------------------------------------------------------
@@ -229,7 +265,9 @@ def _by_tests(broken: Bug) -> Caught | None:
             self.passed += report.passed and report.when == "call"
 
     seen = Failures()
-    pytest.main(["-x", "-q", "--assert=plain", "-p", "no:cacheprovider", str(HERE.parent / broken.tests)], plugins=[seen])
+    code = pytest.main(["-x", "-q", "--assert=plain", "-p", "no:cacheprovider", str(HERE.parent / broken.tests)], plugins=[seen])
+    if not seen.names and code != pytest.ExitCode.OK:
+        raise RuntimeError(f"pytest ended with {code} before a test failed")
     return Caught(f"test {seen.names[0].rpartition('::')[2]}", cases=seen.passed + 1) if seen.names else None
 
 

@@ -349,7 +349,7 @@ class SqliteStore(SharedLimits, SharedCollections):
                 elif not skip_damaged:
                     self._check_unchanged()
                     raise _damaged(expected, last + 1, one)
-                last = one[0]
+                last = _after(last, one[0])
             yield part
         if last < expected.nrows and not skip_damaged:
             self._check_unchanged()
@@ -400,10 +400,15 @@ class SqliteStore(SharedLimits, SharedCollections):
         return int(self.reading(lambda connection: connection.execute("PRAGMA data_version").fetchone()[0]))
 
 
+def _after(last: int, seq: object) -> int:
+    """The number of a stored row that comes after `last`. What stands there in a damaged page may be no number at all."""
+    return seq if isinstance(seq, int) and seq > last else last + 1
+
+
 def _damaged(run: RunInfo, seq: int, stored: tables.Stored | None) -> StoreDamaged:
     name = run.spec.run_id
     if stored is None or stored[0] != seq:
-        until = run.nrows if stored is None else stored[0] - 1
+        until = run.nrows if stored is None else _after(seq, stored[0]) - 1
         what = f"record {seq} is missing" if seq == until else f"records {seq} to {until} are missing"
     else:
         call = stored[2].hex() if isinstance(stored[2], bytes) else "unknown"
