@@ -107,7 +107,7 @@ class Admission:
                     self._let_run(call, tried)
 
             for given in unread:
-                self._engine.outcomes.when_read(given, read)
+                self._engine.reader.when_read(given, read)
             return
         if self._engine.resumed and not tried:
             self._resume(call)

@@ -263,7 +263,7 @@ class Call:
 
     @property
     def unread(self) -> bool:
-        """Whether it has a result whose blobs nobody has read from the store yet (`Outcomes.when_read`)."""
+        """Whether it has a result whose blobs nobody has read from the store yet (`StoreReader.when_read`)."""
         return self.value is MISSING and bool(self.blobs) and (self.x is None or self.x.buffers is None)
 
     def result(self) -> Any:

@@ -98,7 +98,7 @@ class Driver:
                 root = self._root = engine.start_root(plan.spec, plan.args, plan.kwargs, UNBOUNDED)
                 root.floor = plan.claim.info.error_floor if plan.claim is not None else 0
                 root.scope = self._root_scope(root)
-                root.add_callback(lambda _: engine.outcomes.when_read(root, lambda _: self._stop()))
+                root.add_callback(lambda _: engine.reader.when_read(root, lambda _: self._stop()))
                 engine.admission.admit(root)
                 try:
                     await self._stopped.wait()

@@ -7,7 +7,6 @@ sees the outcome it records.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -334,31 +333,6 @@ class Outcomes:
             call.memo[call.key] = own
         self.reuse(call, own)
 
-    def when_read(self, call: Call, then: Callable[[Call], None]) -> None:
-        """Call back when the result of an ended call is at hand; at once unless it was recorded, is large and was not asked for
-        before. Such a result is read beside the loop, for whoever wants it first. One that can't be read is the error of all who
-        want it."""
-        if not call.unread:
-            then(call)
-            return
-        x = call.extra()
-        if x.readers is not None:
-            x.readers.append(then)
-            return
-        x.readers = [then]
-
-        def arrived(buffers: tuple[memoryview, ...] | StoreError) -> None:
-            readers, x.readers, x.buffers = x.readers or (), None, buffers
-            for reader in readers:
-                reader(call)
-
-        self._engine.reader.ask(lambda: self._read(call), arrived)
-
-    def _read(self, call: Call) -> tuple[memoryview, ...]:
-        store = self._engine.store
-        assert store is not None
-        return tuple(store.get_blob(name) for name in call.blobs)
-
     def value(self, call: Call) -> Any:
         """The result of a call that succeeded; decoded at first use where it came from the journal. Code that asks for a large one
         without having awaited it reads it where it is."""
@@ -371,7 +345,7 @@ class Outcomes:
             return decode(call.head, (), pickle=call.spec.pickled)
         x = call.extra()
         if x.buffers is None:
-            x.buffers = self._read(call)
+            x.buffers = self._engine.reader.read_blobs(call)
         if isinstance(x.buffers, StoreError):
             raise x.buffers
         head, buffers = (call.head, x.buffers) if call.head else (bytes(x.buffers[0]), x.buffers[1:])

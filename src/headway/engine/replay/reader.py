@@ -2,8 +2,8 @@
 
 Whoever needs something of the store asks with a function that reads it and a callback for what it finds. The functions of one turn
 of the loop are run together in another thread, so that many small questions cost one change of threads. Answers come in the order
-of the questions. A question must never be asked for something that the program may not ask for at all: large results are read as
-soon as the program makes the call again, and not when a run is taken up.
+of the questions. A large result is read when somebody wants its value, and
+never because a call was answered with it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from headway.errors import StoreError
 
 if TYPE_CHECKING:
+    from headway.engine.call import Call
     from headway.engine.engine import Engine
 
 AT_ONCE = 64  # questions that are answered together, so that the first of many need not wait for all
@@ -38,6 +39,31 @@ class StoreReader:
         self._asked.append((read, then))
         if self._task is None:
             self._task = self._engine.loop.create_task(self._answer(), context=contextvars.Context())
+
+    def when_read(self, call: Call, then: Callable[[Call], None]) -> None:
+        """Call back when the result of an ended call is at hand; at once unless it was recorded, is large and was not asked for
+        before. Such a result is read for whoever wants it first. One that can't be read is the error of all who want it."""
+        if not call.unread:
+            then(call)
+            return
+        x = call.extra()
+        if x.readers is not None:
+            x.readers.append(then)
+            return
+        x.readers = [then]
+
+        def arrived(buffers: tuple[memoryview, ...] | StoreError) -> None:
+            readers, x.readers, x.buffers = x.readers or (), None, buffers
+            for reader in readers:
+                reader(call)
+
+        self.ask(lambda: self.read_blobs(call), arrived)
+
+    def read_blobs(self, call: Call) -> tuple[memoryview, ...]:
+        """The blobs of a result. Blocks. Raises StoreError."""
+        store = self._engine.store
+        assert store is not None
+        return tuple(store.get_blob(name) for name in call.blobs)
 
     async def _answer(self) -> None:
         try:

@@ -78,7 +78,7 @@ class Until:
 
     def _ended(self, handle: Call) -> None:
         if handle.unread:  # what is joined is at hand where the join ends
-            handle.engine.outcomes.when_read(handle, self._ended)
+            handle.engine.reader.when_read(handle, self._ended)
             return
         self.left -= 1
         if (handle.state != OK or self.stop_at is not None) and self.found is None:
@@ -116,7 +116,7 @@ class Arrivals:
 
     def _arrived(self, index: int, call: Call) -> None:
         if call.unread:
-            call.engine.outcomes.when_read(call, functools.partial(self._arrived, index))
+            call.engine.reader.when_read(call, functools.partial(self._arrived, index))
             return
         self._ended.append(index)
         if self._future is not None and not self._future.done():

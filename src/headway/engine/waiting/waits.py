@@ -56,7 +56,7 @@ class Waits:
             if not future.done():
                 future.set_result(None)
 
-        self._engine.outcomes.when_read(target, wake)
+        self._engine.reader.when_read(target, wake)
         yield from self.suspend(me, future, ())
 
     def join(self, me: Call, running: Call) -> None:

@@ -188,15 +188,13 @@ class SqliteStore(SharedLimits, SharedCollections):
     def create_run(self, spec: RunSpec) -> RunInfo:
         with self.writing() as connection:
             found = self._find(connection, "run_id=?", spec.run_id)
-            return found or self._insert_run(connection, spec, 0)
+            return found or self._insert_run(connection, spec)
 
     def begin_run(self, spec: RunSpec, owner: str, ttl_s: float, now: float) -> tuple[RunInfo, Lease | None]:
         with self.writing() as connection:
             if (found := self._find(connection, "run_id=?", spec.run_id)) is not None:
                 return found, None
-            query = "INSERT INTO run (run_id, spec, crc, status, fence, owner, owned_since, lease_until) VALUES (?,?,?,?,?,?,?,?)"
-            values = (*tables.encode_run(spec), RunStatus.RUNNING.value, 1, owner, now, now + ttl_s)
-            run = self._by_uid(connection, connection.execute(query, values).lastrowid or 0)
+            run = self._insert_run(connection, spec, fence=1, owner=owner, owned_since=now, lease_until=now + ttl_s)
         return run, Lease(uid=run.uid, run_id=spec.run_id, owner=owner, fence=1, ttl_s=ttl_s)
 
     def run(self, run_id: str) -> RunInfo:
@@ -211,7 +209,7 @@ class SqliteStore(SharedLimits, SharedCollections):
         with self.writing() as connection:
             if self._find(connection, "run_id=?", spec.run_id) is not None:
                 raise RunMismatch(f"the run id {spec.run_id!r} is taken in {self.url}: choose another id for the fork")
-            uid, seq = self._insert_run(connection, spec, 0).uid, 0
+            uid, seq = self._insert_run(connection, spec).uid, 0
             for part in self._parts(lambda after: tables.read_rows(connection, source_uid, after), source_uid, 0):
                 copied = [taken for at, row in part for taken in kept(keep, at, row)]
                 tables.insert_rows(connection, uid, seq + 1, copied)
@@ -229,10 +227,11 @@ class SqliteStore(SharedLimits, SharedCollections):
             connection.execute("DELETE FROM run WHERE uid=?", (run.uid,))
             return run.nrows
 
-    def _insert_run(self, connection: sqlite3.Connection, spec: RunSpec, nrows: int) -> RunInfo:
-        query = "INSERT INTO run (run_id, spec, crc, status, nrows) VALUES (?, ?, ?, ?, ?)"
-        uid = connection.execute(query, (*tables.encode_run(spec), RunStatus.RUNNING.value, nrows)).lastrowid
-        return self._by_uid(connection, uid or 0)
+    def _insert_run(self, connection: sqlite3.Connection, spec: RunSpec, **columns: object) -> RunInfo:
+        names = ", ".join(["run_id", "spec", "crc", "status", *columns])
+        values = (*tables.encode_run(spec), RunStatus.RUNNING.value, *columns.values())
+        query = f"INSERT INTO run ({names}) VALUES ({', '.join('?' * len(values))})"
+        return self._by_uid(connection, connection.execute(query, values).lastrowid or 0)
 
     def _find(self, connection: sqlite3.Connection, where: str, value: object) -> RunInfo | None:
         stored = connection.execute(f"SELECT {tables.RUN_COLUMNS} FROM run WHERE {where}", (value,)).fetchone()
@@ -348,12 +347,12 @@ class SqliteStore(SharedLimits, SharedCollections):
                     part.append((one[0], row))
                 elif not skip_damaged:
                     self._check_unchanged()
-                    raise _damaged(expected, last + 1, one)
-                last = _after(last, one[0])
+                    raise tables.damaged_row(expected, last + 1, one)
+                last = tables.next_seq(last, one[0])
             yield part
         if last < expected.nrows and not skip_damaged:
             self._check_unchanged()
-            raise _damaged(expected, last + 1, None)
+            raise tables.damaged_row(expected, last + 1, None)
 
     def vacuum(self) -> None:
         """Give the space of deleted rows back to the disk."""
@@ -398,21 +397,3 @@ class SqliteStore(SharedLimits, SharedCollections):
 
     def changed(self) -> int:
         return int(self.reading(lambda connection: connection.execute("PRAGMA data_version").fetchone()[0]))
-
-
-def _after(last: int, seq: object) -> int:
-    """The number of a stored row that comes after `last`. What stands there in a damaged page may be no number at all."""
-    return seq if isinstance(seq, int) and seq > last else last + 1
-
-
-def _damaged(run: RunInfo, seq: int, stored: tables.Stored | None) -> StoreDamaged:
-    name = run.spec.run_id
-    if stored is None or stored[0] != seq:
-        until = run.nrows if stored is None else _after(seq, stored[0]) - 1
-        what = f"record {seq} is missing" if seq == until else f"records {seq} to {until} are missing"
-    else:
-        call = stored[2].hex() if isinstance(stored[2], bytes) else "unknown"
-        what = f"record {seq} (call {call}) does not have the bytes that were written"
-    return StoreDamaged(
-        f"run {name!r} is damaged: {what}; run `headway doctor` to see what is lost, `headway doctor --repair` to go on without it"
-    )

@@ -95,6 +95,25 @@ def check_row(uid: int, stored: Stored) -> Row | None:
     return None
 
 
+def next_seq(last: int, seq: object) -> int:
+    """The number of a stored row that comes after `last`. What stands there in a damaged page may be no number at all."""
+    return seq if isinstance(seq, int) and seq > last else last + 1
+
+
+def damaged_row(run: RunInfo, seq: int, stored: Stored | None) -> StoreDamaged:
+    """The error for a run of which row `seq` is not there or not whole; `stored` is what was found instead."""
+    name = run.spec.run_id
+    if stored is None or stored[0] != seq:
+        until = run.nrows if stored is None else next_seq(seq, stored[0]) - 1
+        what = f"record {seq} is missing" if seq == until else f"records {seq} to {until} are missing"
+    else:
+        call = stored[2].hex() if isinstance(stored[2], bytes) else "unknown"
+        what = f"record {seq} (call {call}) does not have the bytes that were written"
+    return StoreDamaged(
+        f"run {name!r} is damaged: {what}; run `headway doctor` to see what is lost, `headway doctor --repair` to go on without it"
+    )
+
+
 def bytes_crc(*parts: bytes) -> int:
     """The checksum of what is stored beside rows: specs, signals, cache entries."""
     return zlib.crc32(b"".join(parts))
