@@ -1,8 +1,8 @@
 """What a limit costs: `python -m benchmarks.limits`.
 
 The same nested calls without a limit, under one of this run's own, and under one that is shared by name through the store. In
-rounds, in an order that turns; a number is the median. A call under a limit with a name should take at most 1.5 times as long as one
-without a limit.
+rounds, in an order that turns; a number is the median. A call under a limit with a name should take at most 1.5 times as long as
+one without a limit.
 
     python -m benchmarks.limits --calls 600 --repeats 7
 """
@@ -71,16 +71,10 @@ def main() -> None:
         for way in names[turn % len(names) :] + names[: turn % len(names)]:
             with tempfile.TemporaryDirectory(dir=options.folder, prefix="benchmarks-") as folder:
                 took[way].append(measure(options.calls, WAYS[way], Path(folder) / "store"))
-    rows = [
-        (
-            way,
-            f"{median(each):.3f}",
-            f"{min(each):.3f} to {max(each):.3f}",
-            times(took, way, "none"),
-            times(took, way, unnamed(way)),
-        )
-        for way, each in took.items()
-    ]
+    rows = []
+    for way, each in took.items():
+        spread = f"{min(each):.3f} to {max(each):.3f}"
+        rows.append((way, f"{median(each):.3f}", spread, times(took, way, "none"), times(took, way, unnamed(way))))
     columns = ("limit", "seconds", "all rounds", "times without a limit", "times without the name")
     Table(f"{options.calls:,} calls of two calls each, median of {options.repeats} rounds", columns, tuple(rows)).show(console)
 
