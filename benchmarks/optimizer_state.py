@@ -21,7 +21,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 import headway as hw
-from headway.checkpoint.cursor import Cursor
+from headway.checkpoint.state.parts.cursor import Cursor
 from headway.observe.pictures.svg import PALETTE, Drawing
 
 PICTURE = Path(__file__).resolve().parents[1] / "docs" / "pictures" / "optimizer-state.svg"

@@ -23,6 +23,7 @@ from headway.pools.current import worker_call
 
 if TYPE_CHECKING:
     from headway.checkpoint.checkpoints import Checkpoints
+    from headway.engine.engine import Engine
 
 
 def call() -> CallFacts:
@@ -80,7 +81,7 @@ def progress(done: float, total: float | None = None, **numbers: float) -> None:
         if facts.seat is None or facts.seat.rank == 0:
             worker.tell(_progress(time.time(), facts.key, facts.task, done, total, numbers))
     elif (frame := current.get()) is not None:
-        engine = frame.call.engine
+        engine: Engine = frame.call.engine
         if engine.emit:
             event = _progress(engine.wall(), frame.call.key.hex(), frame.call.task, done, total, numbers)
             engine.on_loop(engine.emit, event)
@@ -106,7 +107,7 @@ def now() -> float:
     frame = current.get()
     if frame is None:
         return time.time()
-    engine = frame.call.engine
+    engine: Engine = frame.call.engine
     told: Now = engine.on_loop(engine.decisions.decide, frame, "now", Now, lambda: Now(engine.wall()))
     return told.time
 
@@ -120,7 +121,7 @@ def random() -> random_module.Random:
     frame = current.get()
     if frame is None:
         return random_module.Random()
-    engine = frame.call.engine
+    engine: Engine = frame.call.engine
     seed: bytes = engine.on_loop(engine.decisions.name_decision, frame, "random")
     return random_module.Random(seed)
 
@@ -135,7 +136,7 @@ async def sleep(seconds: float) -> None:
         refuse_outside("hw.sleep was called", "use time.sleep, or sleep in the parent task")
         await asyncio.sleep(seconds)
         return
-    engine = frame.call.engine
+    engine: Engine = frame.call.engine
     until = engine.decisions.decide(frame, "sleep", Sleep, lambda: Sleep(engine.wall() + seconds)).until
     # the rest lasts no longer where the wall clock was set back since it was recorded
     ends = engine.loop.time() + left_s(until, seconds, engine.wall())

@@ -25,17 +25,21 @@ from collections.abc import (
     Sequence,
 )
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
-from headway.engine.call import MISSING, OK, Call, Frame, current
+from headway.engine.call import MISSING, Call, Frame, current
 from headway.engine.handle import Handle
 from headway.engine.identity.callables import check_function, yes_or_no
+from headway.engine.transitions import OK
 from headway.engine.waiting.until import Arrivals, Until, cancel_and_drain, until
 from headway.errors import CallCancelled, NotInRun, UsageError
 from headway.journal.codec.codec import digest
 from headway.journal.decisions import Arrival, NextCall, Winner
 from headway.loose import cancelled, checked, close_coroutines, contained, gather_loose, no_winner, race_loose, settle_loose
 from headway.task import Task
+
+if TYPE_CHECKING:
+    from headway.engine.engine import Engine
 
 T = TypeVar("T")
 T1 = TypeVar("T1")
@@ -405,7 +409,7 @@ def wait(awaitable: Awaitable[T]) -> T:
     frame = current.get()
     if frame is None:
         return asyncio.run(_await(awaitable)) if inspect.isawaitable(awaitable) else awaitable
-    engine = frame.call.engine
+    engine: Engine = frame.call.engine
     if threading.get_ident() == engine.thread:
         raise UsageError(f"{frame.call.describe()} runs on the event loop: await it there; hw.wait is for plain def tasks")
     waiting: concurrent.futures.Future[T] = asyncio.run_coroutine_threadsafe(contained(awaitable), engine.loop)

@@ -10,7 +10,7 @@ import contextvars
 import inspect
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Sequence
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from headway.engine.call import current
 from headway.engine.handle import Handle
@@ -19,6 +19,9 @@ from headway.engine.stopping.stops import GRACE_S
 from headway.engine.waiting.until import until
 from headway.errors import CallCancelled, CallExited, NoWinner, UsageError
 from headway.journal.decisions import Winner
+
+if TYPE_CHECKING:
+    from headway.engine.engine import Engine
 
 T = TypeVar("T")
 
@@ -131,7 +134,8 @@ def _named(join: str, awaitables: Sequence[object]) -> bytes:
     if frame is None:
         return b""
     try:
-        return frame.call.engine.decisions.name_decision(frame, join, b"coroutines" + len(awaitables).to_bytes(4, "big"))
+        engine: Engine = frame.call.engine
+        return engine.decisions.name_decision(frame, join, b"coroutines" + len(awaitables).to_bytes(4, "big"))
     except BaseException:  # the call is over, and its code that goes on can begin nothing more
         close_coroutines(awaitables)
         raise
@@ -148,7 +152,7 @@ def _begun(awaitables: Sequence[Awaitable[Any]], join: bytes) -> list[asyncio.Fu
     """The awaitables as tasks, each in a branch of its own: what is decided by order (races, `hw.now`, budgets, …) is named by the
     order in its branch, for between branches the order hangs on time; so are equal calls."""
     if (frame := current.get()) is not None:
-        frame.call.engine.siblings_of(frame.call).begin_join(frame.branch, join)
+        frame.call.engine.names.siblings_of(frame.call).begin_join(frame.branch, join)
     return [_begin(awaitable, join + place.to_bytes(4, "big")) for place, awaitable in enumerate(awaitables)]
 
 
@@ -157,7 +161,7 @@ def _begin(awaitable: Awaitable[Any], level: bytes) -> asyncio.Future[Any]:
     if frame is None or isinstance(awaitable, Handle | asyncio.Future):
         return asyncio.ensure_future(awaitable)
     branch = frame.branch + level
-    siblings = frame.call.engine.siblings_of(frame.call)
+    siblings = frame.call.engine.names.siblings_of(frame.call)
     siblings.open.add(branch)
     context = contextvars.copy_context()
     context.run(current.set, frame._replace(branch=branch))

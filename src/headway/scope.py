@@ -12,18 +12,22 @@ import asyncio
 import math
 from contextvars import Token
 from types import TracebackType
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
-from headway.engine.call import OK, Call, Frame, current
+from headway.engine.call import Call, Frame, current
 from headway.engine.identity.options import is_number
 from headway.engine.scopes.accounting import check_item, checked, checked_bounds, warn_of_units
 from headway.engine.scopes.bounds import PATIENCE_S, Deadline, Scope
 from headway.engine.stopping.outside import refuse_outside
+from headway.engine.transitions import OK
 from headway.errors import DeadlineExceeded, InputFailed, UsageError
 from headway.journal.decisions import TimeLeft
 from headway.journal.records import Amounts
 from headway.journal.shared.ledger import Account
 from headway.pools.current import worker_call
+
+if TYPE_CHECKING:
+    from headway.engine.engine import Engine
 
 CHARGED_ELSEWHERE = "charge it in the code of a task"
 ASKED_ELSEWHERE = "ask in the code of a task, and hand the answer on"
@@ -208,7 +212,7 @@ class DeadlineScope(_Opened):
         return self
 
     def _open(self, frame: Frame) -> Deadline:
-        engine = frame.call.engine
+        engine: Engine = frame.call.engine
         wanted = self._at if self._at is not None else engine.wall() + (self._seconds or 0.0)
         deadline = engine.scopes.open_deadline(frame, wanted)
         deadline.call, deadline.open = frame.call, True
@@ -323,7 +327,7 @@ def time_left() -> float:
         return math.inf
     if not frame.plans:
         return deadline.left_s
-    engine = frame.call.engine
+    engine: Engine = frame.call.engine
     # when it was asked, by whichever clock says later; a deadline that never comes leaves the wall clock's word
     told = engine.decisions.decide(
         frame, "time_left", TimeLeft, lambda: TimeLeft(max(engine.wall(), deadline.at - deadline.left_s))

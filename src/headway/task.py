@@ -16,7 +16,7 @@ import math
 import threading
 from collections.abc import Callable, Coroutine, Mapping
 from contextvars import copy_context
-from typing import Any, Generic, Literal, ParamSpec, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, Protocol, TypeVar, overload
 
 from headway.engine.call import current
 from headway.engine.handle import Handle
@@ -35,6 +35,9 @@ from headway.journal.codec.declared import declare, stable_module
 from headway.near import near_misses
 from headway.pools.base import FunctionRef
 from headway.pools.program import find, function_ref
+
+if TYPE_CHECKING:
+    from headway.engine.engine import Engine
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -70,7 +73,7 @@ class Task(Generic[P, R]):
         spec = self.spec
         if frame is None:
             return _outside(spec, args, kwargs)  # type: ignore[no-any-return]
-        engine = frame.call.engine
+        engine: Engine = frame.call.engine
         if threading.get_ident() == engine.thread:
             return Handle(engine.spawn(spec, args, kwargs, frame))
         return Handle(engine.on_loop(engine.spawn, spec, args, kwargs, frame, copy_context()))

@@ -26,7 +26,7 @@ from headway.checkpoint.files.manifest import Object
 from headway.checkpoint.layout.boxes import Box, strides_of
 from headway.checkpoint.layout.pieces import Piece
 from headway.checkpoint.state.inventory import Holding, HostMemory, Inventory
-from headway.checkpoint.state.naming import take
+from headway.checkpoint.state.walk import take
 
 
 class Net(torch.nn.Module):

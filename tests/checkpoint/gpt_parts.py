@@ -13,8 +13,8 @@ import torch.distributed as dist
 from gpt import Team, Teams, gathered, summed
 from gpt_cuts import ALIGN, BATCH, CONTEXT, HALVES, KV_HEADS, VOCABULARY, WIDTH, At, Plan, flat_size
 
-from headway.checkpoint.cursor import Cursor
-from headway.checkpoint.state.flat import Flat
+from headway.checkpoint.state.parts.cursor import Cursor
+from headway.checkpoint.state.parts.flat import Flat
 
 SAMPLES = 37  # of an epoch
 SEED = 5

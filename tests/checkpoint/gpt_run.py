@@ -37,9 +37,9 @@ from gpt_parts import (
     teams_of,
 )
 
-from headway.checkpoint.cursor import Cursor
-from headway.checkpoint.state.flat import FlatOptimizer
-from headway.checkpoint.streams import Rng, Streams
+from headway.checkpoint.state.parts.cursor import Cursor
+from headway.checkpoint.state.parts.flat import FlatOptimizer
+from headway.checkpoint.state.parts.streams import Rng, Streams
 
 LEARNING_RATE = 4e-3
 GROUPS = ({"weight_decay": 0.1, "betas": (0.9, 0.95)}, {"weight_decay": 0.0, "betas": (0.8, 0.9)})

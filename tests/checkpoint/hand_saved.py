@@ -26,7 +26,7 @@ from headway.checkpoint.layout.dtypes import code_of, raw_dtype
 from headway.checkpoint.layout.pieces import Piece
 from headway.checkpoint.save.snapshot import Copy, Snapshot
 from headway.checkpoint.state.inventory import Holding, HostMemory
-from headway.storage.backend import open_backend
+from headway.storage.opening import open_backend
 
 Array = np.ndarray[Any, np.dtype[Any]]
 PATIENCE_S = 60.0

@@ -13,7 +13,7 @@ from headway.checkpoint.layout.boxes import hole
 from headway.checkpoint.layout.declared import Layout
 from headway.checkpoint.layout.dtypes import raw_dtype
 from headway.checkpoint.state.inventory import Inventory
-from headway.checkpoint.state.naming import take, take_for_load
+from headway.checkpoint.state.walk import take, take_for_load
 
 
 class Stored:

@@ -76,8 +76,8 @@ class Dying:
             self._change()
             self._backend.delete([file])
 
-    def sweep(self, *, dry_run: bool) -> Iterator[tuple[str, Stat]]:
-        return self._backend.sweep(dry_run=dry_run)
+    def sweep(self, folders: Iterable[str], *, dry_run: bool) -> Iterator[tuple[str, Stat]]:
+        return self._backend.sweep(folders, dry_run=dry_run)
 
     def path(self, file: str) -> Path | None:
         return self._backend.path(file)

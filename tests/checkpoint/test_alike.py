@@ -13,7 +13,7 @@ import torch
 from in_memory import stored
 
 import headway as hw
-from headway.checkpoint.state.naming import take
+from headway.checkpoint.state.walk import take
 from headway.errors import CheckpointMismatch, UsageError
 
 

@@ -16,6 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from objectstores import BUCKET, BadWay, Fault, ask, environment, s3_server
 from roots import commit, data_file
 
@@ -23,12 +25,15 @@ from headway.checkpoint.catalog.collect import collect
 from headway.checkpoint.catalog.leases import opened
 from headway.checkpoint.catalog.listing import flaw, manifests
 from headway.checkpoint.catalog.retention import Keep
+from headway.checkpoint.files.foreign import locate, stat_data
+from headway.checkpoint.files.roots import PARTS
 from headway.errors import CheckpointConflict, CheckpointDamaged, CheckpointError, NoCheckpoint, StoreFull, UsageError
 from headway.storage import files
-from headway.storage.backend import Backend, open_backend
+from headway.storage.backend import Backend
 from headway.storage.direct import PIECE
 from headway.storage.local import LocalBackend
 from headway.storage.objects import ObjectBackend
+from headway.storage.opening import open_backend
 from headway.storage.upload import Upload
 
 MIB = 1 << 20
@@ -214,7 +219,7 @@ def test_an_aborted_file_leaves_nothing(root: Backend) -> None:
     writer.abort()
     writer.abort()
     assert names(root) == []
-    assert list(root.sweep(dry_run=True)) == []
+    assert list(root.sweep(PARTS, dry_run=True)) == []
     if root.url.startswith("s3:"):
         prefix = root.url.removeprefix(f"s3://{BUCKET}/")
         assert (
@@ -258,23 +263,94 @@ def test_nothing_is_written_outside_of_the_root(root: Backend, file: str) -> Non
         lambda: root.create(file, 1),
         lambda: root.delete([file]),
     ):
-        with pytest.raises(UsageError, match="no name of a file in a checkpoint root"):
+        with pytest.raises(UsageError, match="no name of a file in a root"):
             write()
 
 
-def test_a_file_elsewhere_is_read_by_its_full_name(root: Backend, tmp_path: Path) -> None:
+def test_a_file_of_another_program_is_found_by_its_full_name(root: Backend, tmp_path: Path) -> None:
     foreign = tmp_path / "foreign.safetensors"
     foreign.write_bytes(b"0123456789")
     other = open_backend("memory://elsewhere-for-reading")
     other.delete(["file"])
     other.put("file", b"0123456789")
     for file in (str(foreign), f"file://{foreign}", "memory://elsewhere-for-reading/file"):
-        assert load(root, file, 2, 3) == b"234"
-        assert root.get(file) == b"0123456789"
-        stat = root.stat(file)
+        owner, name = locate(root, file)
+        assert load(owner, name, 2, 3) == b"234"
+        assert owner.get(name) == b"0123456789"
+        stat = stat_data(root, file)
         assert stat is not None
         assert stat.nbytes == 10
-    assert root.path(str(foreign)) == foreign
+    owner, name = locate(root, str(foreign))
+    assert owner.path(name) == foreign
+    assert locate(root, DATA) == (root, DATA)
+
+
+PARTS_OF_NAMES = st.lists(st.sampled_from(["..", ".", "", "a", "steps", "b.json", "...", "~", " "]), min_size=1, max_size=5)
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(PARTS_OF_NAMES, st.sampled_from(["", "/", "file:///", "memory://other/", "//"]))
+def test_no_name_leads_out_of_a_root(tmp_path: Path, parts: list[str], before: str) -> None:
+    """Around the root lie files of somebody else, under the names that are tried: none is read, none is written."""
+    name, around = before + "/".join(parts), tmp_path / "in"
+    for folder in (tmp_path, around, around / "a"):
+        folder.mkdir(exist_ok=True)
+        for file in ("b.json", "..."):
+            (folder / file).write_bytes(b"of somebody else")
+    for root in (LocalBackend(around / "side"), open_backend(f"memory://{around}")):
+        root.delete([file for file, _ in root.files("")])
+        _try_to_leave(root, name, leaves=bool(before) or any(part in ("", ".", "..") for part in parts))
+    found = {str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*") if file.is_file()}
+    mine = {each for each in found if each.startswith("in/side/")}
+    assert found - mine == {"b.json", "...", "in/b.json", "in/...", "in/a/b.json", "in/a/..."}
+    assert all((tmp_path / each).read_bytes() == b"of somebody else" for each in found - mine)
+
+
+def _try_to_leave(root: Backend, name: str, *, leaves: bool) -> None:
+    looks = (lambda: root.get(name), lambda: root.stat(name), lambda: load(root, name, 0, 4))
+    writes = (lambda: root.put(name, b"x"), lambda: root.swap(name, b"x", None), lambda: root.create(name, 1))
+    hides = any(part.startswith(".") for part in name.split("/"))
+    if leaves:
+        for look in looks:
+            with pytest.raises(CheckpointDamaged, match="no name of a file"):
+                look()
+    if leaves or hides:
+        for write in writes:
+            with pytest.raises(UsageError, match="no name of a file"):
+                write()
+    else:
+        root.put(name, b"x")
+        assert root.get(name) == b"x"
+
+
+@pytest.mark.parametrize("file", ["../x", "/etc/hostname", "a/../../x", "memory://x/y", "a//b", "./a", ""])
+def test_a_name_to_read_that_leads_out_of_the_root_is_damage(root: Backend, file: str) -> None:
+    """It was read from a file: a manifest or a segment, which says something impossible."""
+    for look in (lambda: root.get(file), lambda: root.stat(file), lambda: load(root, file, 0, 1)):
+        with pytest.raises(CheckpointDamaged, match="no name of a file in a root"):
+            look()
+
+
+def test_a_link_out_of_a_folder_is_not_followed(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "file").write_bytes(b"of somebody else")
+    root = LocalBackend(tmp_path / "root")
+    root.put("pins/a", b"x")
+    (root.root / "steps").symlink_to(outside)
+    (root.root / "pins" / "file").symlink_to(outside / "file")
+    for file in ("steps/file", "pins/file"):
+        for look in (root.get, root.stat, root.path, lambda each: load(root, each, 0, 1)):
+            with pytest.raises(CheckpointDamaged, match="through a link"):
+                look(file)
+    for write in (lambda: root.put("steps/new", b"x"), lambda: root.create("steps/new", 1), lambda: root.delete(["steps/file"])):
+        with pytest.raises(UsageError, match="through a link"):
+            write()
+    root.delete(["pins/file"])  # the link, and not what it leads to
+    assert [each.name for each in outside.iterdir()] == ["file"]
+    linked = tmp_path / "linked"
+    linked.symlink_to(root.root)
+    assert LocalBackend(linked).get("pins/a") == b"x"  # a root may be a link itself
 
 
 # --- a folder --------------------------------------------------------------------------------------------------------
@@ -385,15 +461,15 @@ def test_a_killed_writer_leaves_no_visible_file_and_what_it_left_is_swept(tmp_pa
     with subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == b"writing\n"
-        assert list(root.sweep(dry_run=False)) == []
+        assert list(root.sweep(PARTS, dry_run=False)) == []
         assert len(list((tmp_path / "steps/x").iterdir())) == 1
         child.send_signal(signal.SIGKILL)
     assert names(root) == []
-    (left,) = list(root.sweep(dry_run=True))
+    (left,) = list(root.sweep(PARTS, dry_run=True))
     assert left[0].startswith("steps/x/.data.")
     assert left[1].nbytes == 64 * MIB
-    assert list(root.sweep(dry_run=False)) == [left]
-    assert list(root.sweep(dry_run=False)) == []
+    assert list(root.sweep(PARTS, dry_run=False)) == [left]
+    assert list(root.sweep(PARTS, dry_run=False)) == []
     assert not (tmp_path / "steps").exists()
 
 

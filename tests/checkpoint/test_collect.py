@@ -20,7 +20,8 @@ from headway.checkpoint.catalog.listing import find, flaw, manifests, newest, pl
 from headway.checkpoint.catalog.retention import Keep
 from headway.checkpoint.files.manifest import ROOT_NAME, folder_of
 from headway.errors import CheckpointDamaged, CheckpointError, NoCheckpoint
-from headway.storage.backend import Backend, open_backend
+from headway.storage.backend import Backend
+from headway.storage.opening import open_backend
 
 LATER = 4e9  # long after any grace
 ONE = Keep(last=1)

@@ -17,9 +17,9 @@ from headway.checkpoint.catalog.listing import newest
 from headway.checkpoint.files.stored import read_segments
 from headway.checkpoint.formats.safetensors_files import import_safetensors
 from headway.checkpoint.load.loader import load
-from headway.checkpoint.state.naming import take
+from headway.checkpoint.state.walk import take
 from headway.errors import CheckpointMismatch
-from headway.storage.backend import open_backend
+from headway.storage.opening import open_backend
 
 SAVED = {"w": np.arange(8, dtype="float32").reshape(4, 2), "b": np.ones(3)}
 

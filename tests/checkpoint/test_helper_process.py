@@ -23,10 +23,10 @@ from headway.checkpoint.files.manifest import HEAD, Head, Segment, seal
 from headway.checkpoint.files.stored import read_segment
 from headway.checkpoint.helper.committing import Lineage
 from headway.checkpoint.helper.messages import Durable, Failed
+from headway.checkpoint.helper.shared_buffer import SharedBuffer
 from headway.checkpoint.layout.boxes import Box
 from headway.errors import CheckpointConflict, SaveFailed, StoreFull
-from headway.ipc.shared_buffer import SharedBuffer
-from headway.storage.backend import open_backend
+from headway.storage.opening import open_backend
 
 # --- a save that works -----------------------------------------------------------------------------------------------
 

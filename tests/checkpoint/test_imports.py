@@ -39,9 +39,10 @@ from headway.checkpoint.formats.pickles.torch_places import gather
 from headway.checkpoint.formats.pickles.torch_zip import StoredTensor, Tree, read_torch_file, read_torch_zip
 from headway.checkpoint.layout.boxes import Box
 from headway.checkpoint.load.lazy import open_checkpoint
-from headway.checkpoint.state.tree import decode
+from headway.checkpoint.state.values.tree import decode
 from headway.errors import CheckpointDamaged, HeadwayError, NoCheckpoint, SaveFailed, UsageError
-from headway.storage.backend import Backend, open_backend
+from headway.storage.backend import Backend
+from headway.storage.opening import open_backend
 
 DTYPES = [
     *(torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2),

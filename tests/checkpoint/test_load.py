@@ -44,8 +44,8 @@ from headway.checkpoint.load.reading import LocalFiles, each
 from headway.checkpoint.load.verify import verify
 from headway.checkpoint.state.inventory import Holding, HostMemory, Inventory
 from headway.errors import CheckpointDamaged, CheckpointMismatch, NoCheckpoint
-from headway.storage.backend import open_backend
 from headway.storage.local import LocalBackend
+from headway.storage.opening import open_backend
 
 CODES = sorted(NBYTES)
 

@@ -12,7 +12,7 @@ from torch import nn
 
 import headway as hw
 from headway.checkpoint.layout.declared import Layout, Split
-from headway.checkpoint.state.naming import take
+from headway.checkpoint.state.walk import take
 from headway.errors import CheckpointMismatch, UsageError
 
 

@@ -12,7 +12,7 @@ from in_memory import stored
 from torch import nn
 from torch.nn.utils import prune
 
-from headway.checkpoint.state.naming import take
+from headway.checkpoint.state.walk import take
 from headway.errors import CheckpointMismatch, UsageError
 
 

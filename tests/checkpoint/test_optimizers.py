@@ -10,8 +10,8 @@ import pytest
 import torch
 from in_memory import stored
 
-from headway.checkpoint.state.naming import take
-from headway.checkpoint.state.torch.optim_state import kind_of
+from headway.checkpoint.state.torch.optim_groups import kind_of
+from headway.checkpoint.state.walk import take
 from headway.errors import CheckpointMismatch, UsageError
 
 KINDS = sorted(

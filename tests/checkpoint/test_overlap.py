@@ -11,7 +11,7 @@ import torch
 
 import headway as hw
 from headway.checkpoint.load.overlap import overlaps
-from headway.checkpoint.state.naming import take
+from headway.checkpoint.state.walk import take
 from headway.errors import CheckpointMismatch
 
 

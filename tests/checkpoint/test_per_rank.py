@@ -11,7 +11,7 @@ from gang import Gang
 
 import headway as hw
 from headway.checkpoint import Layout, PerRank, Split, Streams
-from headway.checkpoint.state.naming import optimizers_in
+from headway.checkpoint.state.walk import optimizers_in
 from headway.errors import CheckpointMismatch
 
 

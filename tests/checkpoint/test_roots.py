@@ -14,7 +14,7 @@ import headway as hw
 from headway.checkpoint.catalog.retention import Keep
 from headway.checkpoint.formats.safetensors_files import import_safetensors
 from headway.errors import CheckpointError, CheckpointMismatch, UsageError
-from headway.storage.backend import open_backend
+from headway.storage.opening import open_backend
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_a_root_that_can_not_be_written_is_refused_before_the_first_step(tmp_pat
 
 def test_a_training_that_is_done_needs_not_write(tmp_path, monkeypatch):
     save(tmp_path, 3)
-    monkeypatch.setattr("headway.checkpoint.checkpoints.refuse_unwritable", None)
+    monkeypatch.setattr("headway.checkpoint.loop.refuse_unwritable", None)
     assert list(hw.Checkpoints(tmp_path).steps({"w": np.zeros(3)}, total=3, every=1)) == []
 
 

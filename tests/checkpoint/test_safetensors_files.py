@@ -30,7 +30,8 @@ from headway.checkpoint.layout.dtypes import NBYTES
 from headway.checkpoint.load.blocks import Contents
 from headway.checkpoint.load.lazy import open_checkpoint
 from headway.errors import CheckpointConflict, CheckpointDamaged, NoCheckpoint, UsageError
-from headway.storage.backend import Backend, open_backend
+from headway.storage.backend import Backend
+from headway.storage.opening import open_backend
 
 shapes = st.lists(st.integers(0, 7), max_size=4).map(tuple)
 STORED = {"C128": "F64", "C32": "F16", "F4_X2": "F4"}

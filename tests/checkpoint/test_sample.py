@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from headway.checkpoint.layout.boxes import whole
 from headway.checkpoint.layout.pieces import Piece
 from headway.checkpoint.save.sample import sample, sample_of_copy, spread
-from headway.checkpoint.state.sources import local_of
+from headway.checkpoint.state.libraries import local_of
 from headway.checkpoint.state.torch.tensors import TorchMemory
 
 

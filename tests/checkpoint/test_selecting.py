@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import headway as hw
-from headway.checkpoint.state.naming import take, take_for_load
+from headway.checkpoint.state.walk import take, take_for_load
 from headway.errors import CheckpointMismatch
 
 

@@ -21,9 +21,9 @@ import headway as hw
 from headway.checkpoint import Streams
 from headway.checkpoint.layout.declared import Layout, Numbered, Replicated, Split, Tied
 from headway.checkpoint.state import fit
-from headway.checkpoint.state.flat import Flat, FlatOptimizer
-from headway.checkpoint.state.naming import claimed, optimizers_in, take, take_for_load
-from headway.checkpoint.state.tree import decode, encode
+from headway.checkpoint.state.parts.flat import Flat, FlatOptimizer
+from headway.checkpoint.state.values.tree import decode, encode
+from headway.checkpoint.state.walk import claimed_names, optimizers_in, take, take_for_load
 from headway.errors import CheckpointMismatch, LayoutError, UsageError
 
 torch = pytest.importorskip("torch")
@@ -947,11 +947,11 @@ def test_what_nobody_wants_is_listed_with_the_names_of_all_ranks() -> None:
     checkpoint = stored({"a": np.zeros(2), "b": np.zeros(3), "n": 1})
     inventory = take_for_load({"a": np.zeros(2)}, checkpoint.objects, checkpoint.values)
     kept = fit.Stored(checkpoint.objects, checkpoint.values)
-    assert fit.find_unclaimed(kept, claimed(inventory)) == [
+    assert fit.find_unclaimed(kept, claimed_names(inventory)) == [
         "b is in the checkpoint (F64 [3]), but not in the state",
         "n is in the checkpoint (a plain value), but not in the state",
     ]
-    assert fit.find_unclaimed(kept, claimed(inventory) | {"b", "n"}) == []
+    assert fit.find_unclaimed(kept, claimed_names(inventory) | {"b", "n"}) == []
 
 
 def test_a_selection_leaves_the_rest_alone() -> None:
@@ -1008,9 +1008,9 @@ def test_a_stage_and_the_whole_model_are_the_same_checkpoint() -> None:
 def test_torch_is_not_imported_for_a_state_without_it() -> None:
     program = """
 import sys, numpy
-from headway.checkpoint.state.naming import take, take_for_load
-from headway.checkpoint.streams import Rng, Streams
-from headway.checkpoint.cursor import Cursor
+from headway.checkpoint.state.walk import take, take_for_load
+from headway.checkpoint.state.parts.streams import Rng, Streams
+from headway.checkpoint.state.parts.cursor import Cursor
 from headway.checkpoint.layout.declared import Layout, Split
 class Thing:
     def state_dict(self): return {"x": numpy.ones(2)}

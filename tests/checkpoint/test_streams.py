@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from in_memory import Stored, stored, stored_by
 
-from headway.checkpoint.cursor import Cursor
 from headway.checkpoint.save.plan import agreed_values
-from headway.checkpoint.state.naming import take
-from headway.checkpoint.streams import Rng, Streams
+from headway.checkpoint.state.parts.cursor import Cursor
+from headway.checkpoint.state.parts.streams import Rng, Streams
+from headway.checkpoint.state.walk import take
 from headway.errors import CheckpointMismatch, UsageError
 
 torch = pytest.importorskip("torch")

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from in_memory import Stored
 
 from headway.checkpoint.layout.declared import Layout, Replicated, Split
-from headway.checkpoint.state.naming import take, take_for_load
+from headway.checkpoint.state.walk import take, take_for_load
 from headway.errors import LayoutError, UsageError
 
 torch = pytest.importorskip("torch")

@@ -9,7 +9,7 @@ import torch
 
 import headway as hw
 from headway.checkpoint import Trained
-from headway.checkpoint.state.naming import take
+from headway.checkpoint.state.walk import take
 from headway.errors import CheckpointMismatch, UsageError
 
 
@@ -57,7 +57,7 @@ def test_what_is_thawed_while_training_is_in_the_next_checkpoint(tmp_path: Any) 
         train(model, optimizer)
         ck.save({"model": Trained(model)}, 2).durable()
         other, _ = adapted(1)
-        with pytest.raises(CheckpointMismatch, match=r"in the checkpoint, but not in the state: model\.0"):
+        with pytest.raises(CheckpointMismatch, match=r"model\.0\.bias is in the checkpoint \(F32 \[4\]\), but not in the state"):
             ck.load(into={"model": Trained(other)})
         other.requires_grad_(True)
         other[1].requires_grad_(False)

@@ -372,7 +372,7 @@ def test_gc_keeps_what_a_rule_keeps(folder: Folder, copy: str, rules: tuple[str,
 
 
 def test_gc_leaves_what_is_being_read(folder: Folder, copy: str) -> None:
-    from headway.storage.backend import open_backend
+    from headway.storage.opening import open_backend
 
     with opened(open_backend(copy), 10):
         report = ckpt(folder, "gc", copy, "--keep-last", "1", "--json").json

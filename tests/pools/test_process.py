@@ -10,6 +10,7 @@ import tracemalloc
 from pathlib import Path
 
 import jobs
+import msgspec
 import numpy as np
 import pytest
 from poolbench import until, within
@@ -89,7 +90,7 @@ def test_a_large_array_goes_there_and_back_without_a_copy_in_this_process(bench,
     send = messages.Outbox.send
 
     def measured(self, message, fd=None):
-        sizes.append(len(messages._encode(message)))
+        sizes.append(len(msgspec.msgpack.encode(message)))
         send(self, message, fd)
 
     monkeypatch.setattr(messages.Outbox, "send", measured)

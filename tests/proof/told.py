@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 from nodes import Node
 
 import headway as hw
-from headway.engine.call import CANCELLED, Call
+from headway.engine.call import Call
+from headway.engine.transitions import CANCELLED
 
 Place = tuple[object, ...]
 VALUE = "value "

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from headway.checkpoint.catalog.retention import Keep as Keep
     from headway.checkpoint.checkpoints import Checkpoints as Checkpoints
     from headway.checkpoint.checkpoints import Restored as Restored
-    from headway.checkpoint.cursor import Cursor as Cursor
     from headway.checkpoint.layout.declared import Layout as Layout
     from headway.checkpoint.layout.rules import Numbered as Numbered
     from headway.checkpoint.layout.rules import Pad as Pad
@@ -24,33 +23,34 @@ if TYPE_CHECKING:
     from headway.checkpoint.layout.rules import Split as Split
     from headway.checkpoint.layout.rules import Tied as Tied
     from headway.checkpoint.load.lazy import OpenCheckpoint as OpenCheckpoint
-    from headway.checkpoint.save.saver import Save as Save
-    from headway.checkpoint.state.flat import Flat as Flat
-    from headway.checkpoint.state.flat import FlatOptimizer as FlatOptimizer
-    from headway.checkpoint.state.per_rank import PerRank as PerRank
+    from headway.checkpoint.save.save import Save as Save
+    from headway.checkpoint.state.parts.cursor import Cursor as Cursor
+    from headway.checkpoint.state.parts.flat import Flat as Flat
+    from headway.checkpoint.state.parts.flat import FlatOptimizer as FlatOptimizer
+    from headway.checkpoint.state.parts.per_rank import PerRank as PerRank
+    from headway.checkpoint.state.parts.streams import Rng as Rng
+    from headway.checkpoint.state.parts.streams import Streams as Streams
     from headway.checkpoint.state.torch.trained import Trained as Trained
-    from headway.checkpoint.streams import Rng as Rng
-    from headway.checkpoint.streams import Streams as Streams
 
 _WHERE = {
     "Checkpoints": "checkpoints",
-    "Cursor": "cursor",
-    "Flat": "state.flat",
-    "FlatOptimizer": "state.flat",
+    "Cursor": "state.parts.cursor",
+    "Flat": "state.parts.flat",
+    "FlatOptimizer": "state.parts.flat",
     "Keep": "catalog.retention",
     "Layout": "layout.declared",
     "Numbered": "layout.rules",
     "OpenCheckpoint": "load.lazy",
     "Pad": "layout.rules",
     "Part": "layout.rules",
-    "PerRank": "state.per_rank",
+    "PerRank": "state.parts.per_rank",
     "Renamed": "layout.rules",
     "Replicated": "layout.rules",
     "Restored": "checkpoints",
-    "Rng": "streams",
-    "Save": "save.saver",
+    "Rng": "state.parts.streams",
+    "Save": "save.save",
     "Split": "layout.rules",
-    "Streams": "streams",
+    "Streams": "state.parts.streams",
     "Tied": "layout.rules",
     "Trained": "state.torch.trained",
 }

@@ -23,6 +23,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -31,6 +32,9 @@ from headway.checkpoint.process.ranks import Ranks
 from headway.engine.call import current
 from headway.engine.stopping.interrupts import give_back, keep_from_forks
 from headway.pools.current import run_is_ending, worker_call
+
+if TYPE_CHECKING:
+    from headway.engine.engine import Engine
 
 LOOK_S = 1.0
 MOST_STEPS = 100  # from one look to the next
@@ -175,7 +179,8 @@ class Sigterm:
     @property
     def came(self) -> bool:
         if self._frame is not None:
-            return self._frame.call.engine.ready.ending
+            engine: Engine = self._frame.call.engine
+            return engine.ready.ending
         return (self in _heard.loops and _heard.at is not None) or run_is_ending()
 
     def leave(self, error: BaseException | None = None) -> None:

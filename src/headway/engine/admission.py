@@ -7,38 +7,63 @@ what its recorded result was computed from. Only then is a call that has equals 
 from __future__ import annotations
 
 import contextvars
-from typing import TYPE_CHECKING
 
-from headway.engine.call import OK, WAITING, Call
-from headway.engine.replay.lookup import epoch_name
+from headway import events
+from headway.engine.call import Call
+from headway.engine.dispatch.ready import Ready
+from headway.engine.lifecycle import Lifecycle
+from headway.engine.replay.lookup import Replay, epoch_name
+from headway.engine.replay.shared import Shared
+from headway.engine.run_context import RunContext
+from headway.engine.scopes.accounting import Books
+from headway.engine.transitions import OK, WAITING
+from headway.engine.waiting.signals import Signals
 from headway.errors import InputFailed, SourceChanged
 from headway.journal.clocks import left_s
 
-if TYPE_CHECKING:
-    from headway.engine.engine import Engine
-
 
 class Admission:
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(
+        self, run: RunContext, lifecycle: Lifecycle, ready: Ready, replay: Replay, books: Books, shared: Shared, signals: Signals
+    ) -> None:
+        self._run = run
+        self._lifecycle = lifecycle
+        self._ready = ready
+        self._replay = replay
+        self._books = books
+        self._shared = shared
+        self._signals = signals
+        self.answer = lifecycle.answer
+        self.refuse = lifecycle.refuse
+
+    def answer_at_once(self, call: Call) -> bool:
+        """Answer a new call from the journal where nothing has to be waited for, before its parent knows of it."""
+        if call.inputs or call.scope.deadline is not None:
+            return False
+        recorded = self._replay.find(call)
+        if recorded is None:
+            return False
+        self._tell_spawned(call)
+        self._lifecycle.reuse(call, recorded)
+        return True
 
     def admit(self, call: Call) -> None:
         """Answer the call from the journal, or let it wait for its inputs, or let it start."""
-        if self._engine.emit:
-            self._engine.emit_spawned(call)
+        if self._run.emit:
+            self._tell_spawned(call)
         if call.scope.deadline is not None:
             call.scope.deadline.calls[call] = None
         if call.memo is not None:
             call.epoch = max(call.epoch, call.memo.get(epoch_name(call.key), 0))
-        if self._engine.resumed or call.memo is not None:
+        if self._run.resumed or call.memo is not None:
             try:
-                recorded = self._engine.replay.find(call)
+                recorded = self._replay.find(call)
             except SourceChanged as error:
-                self._engine.conclude(call, None, error)
+                self.refuse(call, error)
                 return
             if recorded is not None:
                 if not call.inputs:
-                    self._engine.outcomes.reuse(call, recorded)
+                    self._lifecycle.reuse(call, recorded)
                     return
                 call.extra().recorded = recorded
         if call.context is None:
@@ -65,7 +90,7 @@ class Admission:
         for handle in left:
             handle.extra().dependents.append(call)
             handle.add_callback(arrived)
-            self._engine.ready.promote(handle)
+            self._ready.promote(handle)
         return True
 
     def _inputs_there(self, call: Call) -> None:
@@ -73,25 +98,25 @@ class Admission:
             if handle.state != OK:
                 error = InputFailed(f"{call.describe()} was not started: its argument {handle.describe()} {handle.state_name}")
                 error.__cause__ = handle.error
-                self._engine.conclude(call, None, error)
+                self.refuse(call, error)
                 return
         x = call.x
         if x is not None and (recorded := x.recorded) is not None:
             x.recorded = None
-            if self._engine.replay.same_inputs(call, recorded):
-                self._engine.outcomes.reuse(call, recorded)
+            if self._replay.same_inputs(call, recorded):
+                self._lifecycle.reuse(call, recorded)
                 return
         self.start(call)
 
     def start(self, call: Call) -> None:
         """Let a call run that nothing of its own answers, unless it has an equal one that does."""
-        tried = self._engine.books.take_over(call)
+        tried = self._books.take_over(call)
         if call.share is not None:
             try:
-                if self._engine.shared.answered(call, lambda: self._let_run(call, tried)):
+                if self._shared.answered(call, lambda: self._let_run(call, tried)):
                     return
             except SourceChanged as error:
-                self._engine.conclude(call, None, error)
+                self.refuse(call, error)
                 return
         self._let_run(call, tried)
 
@@ -107,17 +132,17 @@ class Admission:
                     self._let_run(call, tried)
 
             for given in unread:
-                self._engine.reader.when_read(given, read)
+                self._run.reader.when_read(given, read)
             return
-        if self._engine.resumed and not tried:
+        if self._run.resumed and not tried:
             self._resume(call)
         if call.state == WAITING:
-            self._engine.ready.push(call)
+            self._lifecycle.queue(call)
 
     def _resume(self, call: Call) -> None:
         """Take over the attempts that earlier processes recorded of a call that is asked again."""
-        self._engine.signals.asked(call)
-        if (found := self._engine.known.attempts.get(call.key)) is not None:
+        self._signals.asked(call)
+        if (found := self._run.known.attempts.get(call.key)) is not None:
             seq, attempt = found
             call.epoch = max(call.epoch, attempt.epoch)
             call.prefix = b""
@@ -128,5 +153,18 @@ class Admission:
             call.attempt = attempt.attempt
             call.floor = seq if attempt.goes_on else max(call.floor, seq)
             delay = attempt.retry_at - attempt.ended
-            if (rest := left_s(attempt.retry_at, delay, self._engine.wall())) > 0:
-                self._engine.rest(call, rest)
+            if (rest := left_s(attempt.retry_at, delay, self._run.wall())) > 0:
+                self._lifecycle.postpone(call, rest)
+
+    def _tell_spawned(self, call: Call) -> None:
+        run = self._run
+        if run.emit:
+            run.emit(
+                events.CallSpawned(
+                    at=run.wall(),
+                    key=call.key.hex(),
+                    parent=call.parent_key.hex(),
+                    task=call.task,
+                    label=call.spec.label(call.args, call.kwargs),
+                )
+            )

@@ -1,12 +1,8 @@
 """The call: one use of a task in a run, as the engine keeps it. What a program holds of it is a `Handle` (`handle`).
 
 A million calls may be alive at once, so a call is one object with slots; what only some calls need (a timer, a reservation,
-who awaits what) lives in `Extra`, made when first needed. A call never runs anything by itself: it is moved by the engine, on the
-engine's thread, through
-
-    WAITING  (for handles among its arguments)  ->  READY  (for a slot)  ->  STARTING  (for the disk: effects)
-    ->  RUNNING  ->  FINISHING  (its body ended, children still run)  ->  OK | FAILED | CANCELLED
-    RUNNING  ->  RESTING  (until the next attempt)  ->  READY
+who awaits what) lives in `Extra`, made when first needed. A call never does anything by itself: it is moved by `lifecycle` alone,
+through the states of `transitions`, on the engine's thread.
 """
 
 from __future__ import annotations
@@ -17,21 +13,17 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from headway.engine.scopes.bounds import Held, Limit, Resource, Scope
+from headway.engine.transitions import CANCELLED, FINISHING, OK, RUNNING, STATES, WAITING
 from headway.errors import CallCancelled, ForeignHandle, HeadwayError, StoreError
 from headway.journal.records import NO_PARENT, Amounts, Place
 
 if TYPE_CHECKING:
-    from headway.engine.dispatch.batch import Batch
-    from headway.engine.engine import Engine
-    from headway.engine.identity.siblings import Siblings
     from headway.engine.identity.spec import TaskSpec
-    from headway.engine.scopes.bounds import Held, Scope
     from headway.journal.codec.codec import Encoded
     from headway.journal.recovery.recovered import Recorded
     from headway.pools.base import Job
 
-WAITING, READY, STARTING, RUNNING, RESTING, FINISHING, OK, FAILED, CANCELLED = range(9)
-STATES = ("waiting", "ready", "starting", "running", "resting", "finishing", "ok", "failed", "cancelled")
 MISSING: Any = object()
 
 
@@ -87,6 +79,29 @@ class Share:
         self.ordinals: dict[bytes, int] | None = None
 
 
+BodyEnd = tuple[Any, BaseException | None, "Encoded | None"]
+"""How a call's code has ended: its value, its error, its value encoded where a worker has done so. Plain: every call makes one."""
+
+
+class Batch:
+    """Calls of a batch task that run together."""
+
+    __slots__ = ("calls", "job", "left", "over", "spec", "task")
+
+    def __init__(self, spec: TaskSpec, calls: list[Call]) -> None:
+        self.spec = spec
+        self.calls = calls
+        self.left = len(calls)  # calls that still wait for the batch
+        self.over = False
+        self.task: asyncio.Task[None] | None = None
+        self.job: Job | None = None
+
+    def wants(self, item: int) -> bool:
+        """Whether the call of an item still waits for the batch."""
+        call = self.calls[item]
+        return call.x is not None and call.x.batch is self
+
+
 class Extra:
     """What only some calls need."""
 
@@ -131,7 +146,7 @@ class Extra:
         self.functions: dict[bytes, bytes] = {}  # which function of several of one name was asked what
         self.failures: list[Call] = []  # failed children that nobody has awaited yet
         self.child_errors: list[BaseException] = []  # errors that children gave this attempt
-        self.ended: tuple[Any, BaseException | None, Encoded | None] = (None, None, None)  # its body's end, until its children end
+        self.ended: BodyEnd | None = None  # its body's end, until its children end
         self.awaiting: list[Call] = []  # handles of other calls that the body waits for now
         self.dependents: list[Call] = []  # calls that got this handle as an argument
         self.job: Job | None = None
@@ -201,7 +216,7 @@ class Call:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: Any,
         spec: TaskSpec,
         key: bytes,
         args: tuple[Any, ...],
@@ -210,10 +225,11 @@ class Call:
         scope: Scope,
         number: int,
         asked: bytes = b"",
+        made: float = 0.0,
     ) -> None:
         self.key = key
         self.asked = asked  # what the key was made of
-        self.engine = engine
+        self.engine = engine  # an Engine: where the program comes in again. Nothing inside of the engine goes this way
         self.spec = spec
         self.args = args
         self.kwargs = kwargs
@@ -225,7 +241,7 @@ class Call:
         self.callbacks: Any = None
         self.children: dict[Call, None] | None = None
         self.ordinals: dict[bytes, int] | None = None
-        self.siblings: Siblings | None = None
+        self.siblings: Any = None  # which of its calls is which, where it has branches; kept by `identity/naming`
         self.place: Place | None = None
         self.context: contextvars.Context | None = None
         self.asyncio_task: asyncio.Task[None] | None = None
@@ -233,7 +249,7 @@ class Call:
         self.prefix = b""  # what its children's keys begin with
         self.attempt = 0
         self.epoch = 0
-        self.made = engine.wall()
+        self.made = made
         self.started = 0.0
         self.value: Any = None
         self.error: BaseException | None = None
@@ -270,11 +286,14 @@ class Call:
         """The result of a call that has ended; raises its error, or HeadwayError while it still runs."""
         if self.state == OK:
             value = self.value
-            return value if value is not MISSING else self.engine.value_of(self)
+            return value if value is not MISSING else self.engine.outcomes.value(self)
         if self.state < OK:
             raise HeadwayError(f"{self!r} has not ended yet: await it first")
         self.awaited = True
-        raise self.engine.error_for_awaiter(self)
+        if self.state == CANCELLED:
+            raise self.cancellation()
+        assert self.error is not None
+        raise self.error
 
     def exception(self) -> BaseException | None:
         """The error of a call that has ended, CallCancelled if it was cancelled, None if it succeeded."""
@@ -305,6 +324,10 @@ class Call:
         if self.x is None:
             self.x = Extra()
         return self.x
+
+    def amount_held(self, source: Limit | Resource) -> int:
+        """How much of a limit or resource the call holds."""
+        return sum(held.amount for held in self.x.held if held.source is source) if self.x is not None else 0
 
     def add_callback(self, callback: Callable[[Call], None]) -> None:
         """Call back, on the engine's thread, when the call has ended; at once if it has."""

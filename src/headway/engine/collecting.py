@@ -24,7 +24,7 @@ from headway.journal.shared.items import Item
 from headway.journal.store import Buffer, Store
 
 if TYPE_CHECKING:
-    from headway.engine.engine import Engine
+    from headway.engine.run_context import RunContext
 
 MOST_ORDINALS = 1 << 12
 MOST_DEPTH = 2  # of inputs of inputs; those below count by their keys
@@ -42,21 +42,21 @@ class _Append:
 class Collecting:
     """The collections of one run's store."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, run: RunContext) -> None:
+        self._run = run
         self._turn = asyncio.Lock()
         self._waiting: list[_Append] = []
         self._read: dict[str, list[Item]] = {}  # by collection: its first items, as far as somebody has asked
 
     def store(self, what: str) -> Store:
         """The run's store. Raises UsageError where it has none."""
-        if self._engine.store is None:
+        if self._run.store is None:
             raise UsageError(f"{what}: this run has store=None, and a collection is kept in a store. Run with store=PATH")
-        return self._engine.store
+        return self._run.store
 
     async def append(self, call: Call, name: str, value: object) -> int:
         """Append the value that a call was asked to append, unless it has done so before; the item's number."""
-        engine = self._engine
+        run = self._run
         store = self.store("append")
         head, buffers = encode(value, where=f"the item for collection {name!r}")
         blobs: dict[bytes, Buffer] = {digest(buffer): buffer for buffer in buffers}
@@ -64,9 +64,9 @@ class Collecting:
         if len(head) > INLINE_BYTES:
             names, head, blobs = (digest(head), *names), b"", {digest(head): head, **blobs}
         if blobs:
-            await engine.world.aside(_put, store, blobs)
-        token = hashlib.blake2b(lasting_name(call), key=engine.nonce, digest_size=16).digest()
-        asked = _Append(name, Item(token, head, names, engine.run_id, call.key, engine.wall()))
+            await run.world.aside(_put, store, blobs)
+        token = hashlib.blake2b(lasting_name(call), key=run.nonce, digest_size=16).digest()
+        asked = _Append(name, Item(token, head, names, run.run_id, call.key, run.wall()))
         self._waiting.append(asked)
         try:
             async with self._turn:
@@ -82,17 +82,17 @@ class Collecting:
         """Write what waits. Where it fails or is left, the others write their own: an item that is there keeps its number."""
         taken, self._waiting = self._waiting, []
         try:
-            await self._engine.world.aside(_append, store, taken)
+            await self._run.world.aside(_append, store, taken)
         finally:
             self._waiting[:0] = [one for one in taken if one.number is None and one is not mine]
 
     async def count(self, name: str) -> int:
-        return await self._engine.world.aside(self.store("snapshot").count_items, name)
+        return await self._run.world.aside(self.store("snapshot").count_items, name)
 
     async def items(self, name: str, until: int) -> tuple[list[Item], list[list[Buffer]]]:
         """The first items of a collection, and the buffers of each."""
         store, known = self.store("snapshot"), self._read.setdefault(name, [])
-        aside = self._engine.world.aside
+        aside = self._run.world.aside
         if (have := len(known)) < until:
             more = await aside(lambda: store.items(name, after=have, until=until))
             known += more[len(known) - have :]  # others may have read on meanwhile
@@ -136,7 +136,8 @@ def lasting_name(call: Call, depth: int = 0) -> bytes:
     another call. All inputs have ended, for the call has started.
     """
     if call.share is not None:
-        return call.engine.shared.effect_name(call)
+        shared: bytes = call.engine.shared.effect_name(call)
+        return shared
     line = [call]
     while (above := line[-1].parent) is not None:
         line.append(above)

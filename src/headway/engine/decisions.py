@@ -12,20 +12,22 @@ from typing import TYPE_CHECKING, TypeVar
 
 from headway.engine.call import Call, Frame
 from headway.engine.identity.keys import sibling_key
+from headway.engine.run_context import RunContext
 from headway.errors import HeadwayError
 from headway.journal.clocks import left_s
 from headway.journal.decisions import BudgetOpened, DeadlineOpened, Decision, Told, decision_key, decode_decision, encode_decision
 from headway.journal.records import COSTED, Kind, Row
 
 if TYPE_CHECKING:
-    from headway.engine.engine import Engine
+    from headway.engine.replay.lookup import Replay
 
 T = TypeVar("T", bound=Told)
 
 
 class Decisions:
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, run: RunContext, replay: Replay) -> None:
+        self._run = run
+        self._replay = replay
 
     def name_decision(self, frame: Frame, what: str, detail: bytes = b"") -> bytes:
         """The key of the next decision of this kind in this call, or in this one of the coroutines that it joined. Raises
@@ -49,11 +51,11 @@ class Decisions:
 
     def record_decision(self, call: Call, key: bytes, told: Told) -> int:
         """Record what the program is told; the seq of the row."""
-        decision = Decision(told, self._engine.wall())
+        decision = Decision(told, self._run.wall())
         if call.memo is not None:
             call.memo[key] = decision
         kind = Kind.DECISION | COSTED if isinstance(told, BudgetOpened) else Kind.DECISION
-        return self._engine.append(Row(kind, key, call.key, encode_decision(decision)))
+        return self._run.append(Row(kind, key, call.key, encode_decision(decision)))
 
     def decide(self, frame: Frame, what: str, kind: type[T], make: Callable[[], T], detail: bytes = b"") -> T:
         """What the program was told before at this place, or else what `make` says now, recorded."""
@@ -66,7 +68,7 @@ class Decisions:
 
     def decide_deadline(self, frame: Frame, place: bytes, wanted: float) -> tuple[float, float]:
         """A deadline's time by the wall clock, as it was when it was first opened, and how many seconds are left of it."""
-        key, now = self.name_decision(frame, "deadline", place), self._engine.wall()
+        key, now = self.name_decision(frame, "deadline", place), self._run.wall()
         found = self._find(frame.call, key)
         if found is None or not isinstance(found.told, DeadlineOpened):
             self.record_decision(frame.call, key, DeadlineOpened(wanted))
@@ -76,7 +78,7 @@ class Decisions:
 
     def _find(self, call: Call, key: bytes) -> Decision | None:
         found: Decision | None = call.memo.get(key) if call.memo is not None else None
-        if found is None and (body := self._engine.known.decisions.get(key)) is not None:
-            self._engine.replay.answered()
+        if found is None and (body := self._run.known.decisions.get(key)) is not None:
+            self._replay.answered()
             found = decode_decision(body)
         return found

@@ -18,16 +18,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from headway import events
-from headway.engine.call import CANCELLED, FAILED, OK, Call, Frame
+from headway.engine.call import Call, Frame
 from headway.engine.claim import Claim
 from headway.engine.engine import Engine
 from headway.engine.identity.spec import TaskSpec
+from headway.engine.run_context import RunContext
 from headway.engine.scopes.accounting import warn_of_units
 from headway.engine.scopes.bounds import UNBOUNDED, Scope
 from headway.engine.scopes.desk import Desk
 from headway.engine.stopping.interrupts import interrupts
 from headway.engine.stopping.last_resort import LastResort
 from headway.engine.stopping.outside import driving
+from headway.engine.transitions import CANCELLED, FAILED, OK
 from headway.engine.world import MACHINE, LogWriter, World
 from headway.errors import DeadlineExceeded, HeadwayError, Interrupted, LeaseLost, RunCancelled, StoreError, StoreFull
 from headway.journal.codec.codec import add_note
@@ -98,7 +100,7 @@ class Driver:
                 root = self._root = engine.start_root(plan.spec, plan.args, plan.kwargs, UNBOUNDED)
                 root.floor = plan.claim.info.error_floor if plan.claim is not None else 0
                 root.scope = self._root_scope(root)
-                root.add_callback(lambda _: engine.reader.when_read(root, lambda _: self._stop()))
+                root.add_callback(lambda _: engine.run.reader.when_read(root, lambda _: self._stop()))
                 engine.admission.admit(root)
                 try:
                     await self._stopped.wait()
@@ -123,7 +125,7 @@ class Driver:
     def _make_engine(self, known: Known) -> Engine:
         plan = self._plan
         loop = asyncio.get_running_loop()
-        engine = Engine(
+        run = RunContext(
             run_id=plan.run_id,
             salt=plan.salt,
             nonce=plan.nonce,
@@ -131,18 +133,16 @@ class Driver:
             journal=Nothing(),
             known=known,
             pools=plan.world.make_pools(plan.pools),
-            resources=plan.resources,
-            max_active=plan.max_active,
             world=plan.world,
             store=plan.store,
-            decided=plan.decided,
         )
-        engine.emit = self._emit if self._sinks else None
+        run.emit = self._emit if self._sinks else None
+        run.on_failure = self._on_failure
+        engine = Engine(run, plan.world.parts(), resources=plan.resources, max_active=plan.max_active, decided=plan.decided)
         plan.world.drives(engine)
-        engine.on_parked = self._on_parked
-        engine.on_failure = self._on_failure
+        engine.ready.on_parked = self._on_parked
         if plan.store is not None and self._lease is not None:
-            engine.journal = self._open_log(plan.store, self._lease, engine, loop)
+            run.journal = self._open_log(plan.store, self._lease, engine, loop)
         return engine
 
     def _open_log(self, store: Store, lease: Lease, engine: Engine, loop: asyncio.AbstractEventLoop) -> Journal:
@@ -160,7 +160,7 @@ class Driver:
             on_commit=self._on_commit if self._sinks else None,
             wall=self._plan.world.wall,
         )
-        engine.desk = Desk(engine, store, log)
+        engine.use_desk(Desk(engine.run, engine.ready, store, log))
         self._writer = self._plan.world.make_writer(log, self._on_word, engine.scopes.clock_jumped)
         engine.signals.look = self._writer.look
         self._writer.start()
@@ -218,7 +218,7 @@ class Driver:
                 self._sinks.remove(sink)
                 warnings.warn(f"headway: event sink {sink!r} failed and gets no more events: {error}", stacklevel=2)
         if not self._sinks:
-            self._engine.emit = None
+            self._engine.run.emit = None
 
     def _emit_started(self, known: Known) -> None:
         if self._sinks:
@@ -290,7 +290,7 @@ class Driver:
 
     def _last_words(self) -> None:
         """The process is about to leave without this driver: write what is finished, and give the run back. In another thread."""
-        self._engine.closing = True
+        self._engine.run.closing = True
         self._leave(RunStatus.INTERRUPTED, None)
 
     async def _wind_down(self) -> RunStatus:
@@ -303,7 +303,7 @@ class Driver:
             if root.state == OK:
                 return RunStatus.DONE
             return RunStatus.CANCELLED if root.state == CANCELLED else RunStatus.FAILED
-        engine.closing = True
+        engine.run.closing = True
         engine.ready.stopped = True
         ended = asyncio.Event()
         root.add_callback(lambda _: ended.set())
@@ -322,7 +322,7 @@ class Driver:
                 self._failure = error
                 written.set()
 
-            self._engine.on_failure = failed
+            self._engine.run.on_failure = failed
             journal.when_durable(journal.last_seq, written.set)
             await written.wait()
 
@@ -332,9 +332,9 @@ class Driver:
         plan = self._plan
         try:
             if hasattr(self, "_engine"):
-                self._engine.closing = True
+                self._engine.run.closing = True
                 self._engine.scopes.close()
-                self._engine.reader.close()
+                self._engine.run.reader.close()
                 for pool in self._engine.pools.values():
                     await pool.close()
                 if self._engine.desk is not None:

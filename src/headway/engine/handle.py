@@ -10,7 +10,8 @@ import asyncio
 from collections.abc import Generator
 from typing import Any, Generic, TypeVar
 
-from headway.engine.call import CANCELLED, MISSING, OK, RUNNING, Call, current
+from headway.engine.call import MISSING, Call, current
+from headway.engine.transitions import CANCELLED, OK, RUNNING
 from headway.journal.records import Amounts
 
 T_co = TypeVar("T_co", covariant=True)
@@ -65,7 +66,8 @@ class Handle(Generic[T_co]):
     @property
     def cost(self) -> Amounts:
         """What the call has cost so far, all attempts together: unit to amount. Its children's costs are theirs."""
-        return self._call.engine.cost_of(self._call)
+        cost: Amounts = self._call.engine.books.cost(self._call)
+        return cost
 
     def done(self) -> bool:
         """Whether the call has ended, in any way."""

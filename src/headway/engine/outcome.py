@@ -7,24 +7,27 @@ sees the outcome it records.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from headway import events
-from headway.engine.call import CANCELLED, FAILED, MISSING, OK, Call
+from headway.engine.call import MISSING, Call
+from headway.engine.dispatch.ready import Ready
 from headway.engine.identity.callables import said
 from headway.engine.identity.changed import is_unseen
-from headway.engine.replay.lookup import epoch_name, inputs_digest
+from headway.engine.replay.lookup import Replay, epoch_name, inputs_digest
+from headway.engine.replay.shared import Shared
 from headway.engine.retry import BOUNDS
+from headway.engine.run_context import RunContext
+from headway.engine.scopes.accounting import Books
+from headway.engine.transitions import CANCELLED, FAILED, OK
+from headway.engine.waiting.signals import Signals
 from headway.errors import CallExited, HeadwayError, NotEncodable, StoreError
 from headway.journal.codec.codec import Encoded, decode, decode_error, digest, encode, encode_error, keep_error, text_of
 from headway.journal.log import Blob
-from headway.journal.records import COSTED, Attempt, Error, Kind, Outcome, Place, PlacedOutcome, Row, Start
+from headway.journal.records import COSTED, Amounts, Attempt, Error, Kind, Outcome, Place, PlacedOutcome, Row, Start
 from headway.journal.recovery.recovered import Recorded, encode_body
-
-if TYPE_CHECKING:
-    from headway.engine.engine import Engine
 
 INLINE_BYTES = 16 * 1024
 _STATE = (OK, FAILED, CANCELLED)  # by Status
@@ -33,29 +36,34 @@ _OUTCOME, _COSTED_OUTCOME = int(Kind.OUTCOME), int(Kind.OUTCOME | COSTED)
 
 
 class Outcomes:
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, run: RunContext, books: Books, shared: Shared, signals: Signals, replay: Replay, ready: Ready) -> None:
+        self._run = run
+        self._books = books
+        self._shared = shared
+        self._signals = signals
+        self._replay = replay
+        self._ready = ready
 
     # --- while it runs -----------------------------------------------------------------------------------------------
 
     def note_start(self, call: Call) -> int:
         """Record that an attempt begins; the seq of the row."""
-        engine, account = self._engine, call.scope.account
+        run, account = self._run, call.scope.account
         start = Start(
             task=call.spec.name,
             label=call.spec.label(call.args, call.kwargs),
             attempt=call.attempt,
             epoch=call.epoch,
-            at=engine.wall(),
+            at=run.wall(),
             scope=account.key if account else b"",
-            cost=engine.books.home_cost(call),
+            cost=self._books.home_cost(call),
             reserved=dict(call.x.reserved) if call.x is not None else {},
             effect=call.spec.effect,
             asked=call.asked if len(call.asked) <= INLINE_BYTES else b"",
-            shared=engine.shared.effect_name(call) if call.share is not None else b"",
+            shared=self._shared.effect_name(call) if call.share is not None else b"",
             params=call.spec.signature.params,
         )
-        return engine.append(Row(Kind.START | COSTED, call.key, call.parent_key, encode_body(start)))
+        return run.append(Row(Kind.START | COSTED, call.key, call.parent_key, encode_body(start)))
 
     def unawaited(self, call: Call) -> BaseException | None:
         """The errors of children that nobody awaited, as one error of their parent."""
@@ -74,7 +82,7 @@ class Outcomes:
         kind = type(error)  # never `isinstance`, which asks the error what it is
         if issubclass(kind, StopIteration):  # can't leave a coroutine
             return _caused(RuntimeError(f"{call.describe()} raised {kind.__name__}"), error)
-        if issubclass(kind, Exception) or (issubclass(kind, asyncio.CancelledError) and self._engine.closing):
+        if issubclass(kind, Exception) or (issubclass(kind, asyncio.CancelledError) and self._run.closing):
             return error
         if issubclass(kind, SystemExit):
             message = f"{call.describe()} called sys.exit({text_of(error)}): raise an exception to fail a call"
@@ -92,36 +100,35 @@ class Outcomes:
         except BaseException as error:  # an object of the program's that does not let itself be looked at
             return None, _caused(NotEncodable(f"the result of {call.describe()} can't be encoded: {said(error)}"), error)
 
-    def tries_again(self, call: Call, error: BaseException) -> bool:
-        """Schedule another attempt if the task's retry wants one."""
-        engine, retry = self._engine, call.spec.retry
-        if retry is None or engine.closing or issubclass(type(error), asyncio.CancelledError):
-            return False
+    def note_retry(self, call: Call, error: BaseException) -> float | None:
+        """Record that the attempt failed, if the task's retry wants another; seconds until that, None where it wants none."""
+        run, retry = self._run, call.spec.retry
+        if retry is None or run.closing or issubclass(type(error), asyncio.CancelledError):
+            return None
         x = call.extra()
         if isinstance(x.stop, asyncio.CancelledError) or call.attempt < 1:
-            return False
+            return None
         if call.attempt >= retry.attempts or not retry.wants(error):
-            return False
+            return None
         if afresh := _by_itself(error, x.child_errors):
             call.epoch += 1
             call.prefix = b""
             if call.share is not None:
                 call.share.begin(call.share.epoch + 1)
         delay = retry.delay_after(call.attempt, call.key, error)
-        call.floor = self._note_attempt(call, error, engine.wall() + delay)
-        engine.signals.attempt_failed(call, afresh=afresh)
-        if engine.emit:
+        call.floor = self._note_attempt(call, error, run.wall() + delay)
+        self._signals.attempt_failed(call, afresh=afresh)
+        if run.emit:
             event = events.CallRetrying(
-                at=engine.wall(),
+                at=run.wall(),
                 key=call.key.hex(),
                 task=call.task,
                 attempt=call.attempt,
                 error=said(error),
                 delay_s=delay,
             )
-            engine.emit(event)
-        engine.try_again(call, delay)
-        return True
+            run.emit(event)
+        return delay
 
     def _note_attempt(self, call: Call, error: BaseException, retry_at: float) -> int:
         """Record that an attempt failed and in which epoch the call asks its children next; the seq of the row."""
@@ -132,17 +139,17 @@ class Outcomes:
             attempt=call.attempt,
             epoch=call.epoch,
             started=call.started,
-            ended=self._engine.wall(),
+            ended=self._run.wall(),
             error=encode_error(error),
             retry_at=retry_at,
             scope=account.key if account else b"",
-            cost=self._engine.books.home_cost(call),
+            cost=self._books.home_cost(call),
             shared=call.share.key if call.share is not None else b"",
             shared_epoch=call.share.epoch if call.share is not None else 0,
             asked=call.asked if len(call.asked) <= INLINE_BYTES else b"",
             params=call.spec.signature.params,
         )
-        return self._engine.append(Row(Kind.ATTEMPT | COSTED, call.key, call.parent_key, encode_body(attempt)))
+        return self._run.append(Row(Kind.ATTEMPT | COSTED, call.key, call.parent_key, encode_body(attempt)))
 
     def _ask_afresh(self, call: Call, error: BaseException) -> None:
         """A call that may be asked again has failed by itself: when it is, so are its children. Its outcome carries the epoch, for
@@ -150,37 +157,37 @@ class Outcomes:
         if call.memo is not None:
             call.epoch += 1
         if error is not call.extra().stop and not issubclass(type(error), BOUNDS):
-            self._engine.shared.ask_afresh(call)
+            self._shared.ask_afresh(call)
 
-    def end(self, call: Call, value: Any, error: BaseException | None, encoded: Encoded | None) -> None:
-        """Record the outcome and let it be seen."""
-        engine, record = self._engine, None
+    def end(self, call: Call, value: Any, error: BaseException | None, encoded: Encoded | None) -> int:
+        """Record the outcome; the state in which the call ends."""
+        run, record = self._run, None
         if error is None:
             call.value, state = value, OK
-        elif issubclass(type(error), asyncio.CancelledError) or engine.closing:
+        elif issubclass(type(error), asyncio.CancelledError) or run.closing:
             call.error = error
             state = CANCELLED if issubclass(type(error), asyncio.CancelledError) else FAILED
         else:
             record, call.error = keep_error(error)
             state = FAILED
-        if not engine.closing:
+        if not run.closing:
             epoch = call.epoch
             if call.memo is not None:
-                engine.books.remember(call)
+                self._books.remember(call)
             if state == FAILED and call.ordinals and error is not None and (call.memo is not None or call.share is not None):
                 if _by_itself(error, call.extra().child_errors):
                     self._ask_afresh(call, error)
             if state != OK and call.epoch and call.memo is not None:
                 call.memo[epoch_name(call.key)] = call.epoch  # as a resume would find it in the journal
             if not _stands(call, state):
-                engine.signals.ended(call, ok=state == OK, afresh=call.epoch > epoch)
+                self._signals.ended(call, ok=state == OK, afresh=call.epoch > epoch)
                 self._record(call, state, record, encoded)
-        if engine.emit:
-            self._emit_ended(call, state, engine.wall())
-        engine.deliver(call, state)
+        if run.emit:
+            self._emit_ended(call, state, run.wall())
+        return state
 
     def _record(self, call: Call, state: int, error: Error | None, encoded: Encoded | None) -> None:
-        engine, spec, x, share = self._engine, call.spec, call.x, call.share
+        run, spec, x, share = self._run, call.spec, call.x, call.share
         account = call.scope.account
         blobs: tuple[Blob, ...] = ()
         head = b""
@@ -198,38 +205,29 @@ class Outcomes:
         if len(asked) > INLINE_BYTES:
             asked, asked_blob = b"", digest(asked)
             written = (*blobs, Blob(asked_blob, call.asked))
-        ended = engine.wall()
-        cost = engine.books.home_cost(call) if x is not None else {}
+        ended = run.wall()
+        cost = self._books.home_cost(call) if x is not None else {}
         outcome = Outcome(
-            spec.name,
-            spec.label(call.args, call.kwargs),
-            state - OK,  # as in Status
-            call.started,
-            ended,
-            call.attempt,
-            head,
-            call.blobs,
-            error,
-            account.key if account is not None else b"",
-            cost,
-            spec.version,
-            inputs_digest(call) if call.inputs else b"",
-            tuple([handle.key for handle in call.inputs]) if call.inputs else (),
-            tuple(x.guards.items()) if x is not None and x.guards else (),
-            spec.pool,
-            x.stop_reason if x is not None and state == CANCELLED else "",
-            call.made,
-            call.epoch if state == FAILED else 0,
-            asked,
-            asked_blob,
-            share.key if share is not None else b"",
-            engine.shared.epoch(share.key) if share is not None and state == FAILED else 0,
-            spec.signature.params,
+            task=spec.name,
+            label=spec.label(call.args, call.kwargs),
+            status=state - OK,  # as in Status
+            started=call.started,
+            ended=ended,
+            attempts=call.attempt,
+            value=head,
+            version=spec.version,
+            pool=spec.pool,
+            made=call.made,
+            asked=asked,
+            params=spec.signature.params,
         )
+        if x is not None or share is not None or account is not None or call.inputs or call.blobs or asked_blob or state != OK:
+            rare = self._rare_fields(call, state, cost, error, asked_blob)
+            outcome = msgspec.structs.replace(outcome, **rare)
         body = _encoded(outcome, call.place)
         kind = _COSTED_OUTCOME if cost or share is not None else _OUTCOME
         cache_key = share.key if share is not None and spec.forever and state == OK else None
-        seq = engine.append(Row(kind, call.key, call.parent_key, body), written, cache_key)
+        seq = run.append(Row(kind, call.key, call.parent_key, body), written, cache_key)
         if state != CANCELLED:
             self._pass_guards(call)
         if state == OK:
@@ -240,7 +238,25 @@ class Outcomes:
                 if share is not None:
                     share.found[share.key] = recorded
             if spec.pool != "inline" or call.scope.limits:
-                engine.ready.learn(spec.name, ended - call.started)
+                self._ready.learn(spec.name, ended - call.started)
+
+    def _rare_fields(self, call: Call, state: int, cost: Amounts, error: Error | None, asked_blob: bytes) -> dict[str, Any]:
+        """What the outcomes of most calls do without."""
+        x, share, account = call.x, call.share, call.scope.account
+        return {
+            "blobs": call.blobs,
+            "error": error,
+            "scope": account.key if account is not None else b"",
+            "cost": cost,
+            "inputs": inputs_digest(call) if call.inputs else b"",
+            "edges": tuple([each.key for each in call.inputs]),
+            "guards": tuple(x.guards.items()) if x is not None and x.guards else (),
+            "reason": x.stop_reason if x is not None and state == CANCELLED else "",
+            "epoch": call.epoch if state == FAILED else 0,
+            "asked_blob": asked_blob,
+            "shared": share.key if share is not None else b"",
+            "shared_epoch": self._shared.epoch(share.key) if share is not None and state == FAILED else 0,
+        }
 
     def _pass_guards(self, call: Call) -> None:
         """Let the parent's result know which tasks below it make it stale when they change."""
@@ -265,17 +281,18 @@ class Outcomes:
             status=_NAMES[state],
             started=call.started,
             attempts=call.attempt,
-            cost=self._engine.books.cost(call),
+            cost=self._books.cost(call),
             error="" if call.error is None else said(call.error),
         )
-        if self._engine.emit:
-            self._engine.emit(event)
+        if self._run.emit:
+            self._run.emit(event)
 
     # --- from the record ---------------------------------------------------------------------------------------------
 
-    def reuse(self, call: Call, recorded: Recorded) -> None:
-        """End the call as it ended before."""
-        engine, outcome = self._engine, recorded.outcome
+    def reuse(self, call: Call, recorded: Recorded) -> int:
+        """Give the call what is recorded of its end; the state in which it ended."""
+        run = self._run
+        outcome = recorded.outcome
         call.started = outcome.started
         call.attempt = outcome.attempts
         state = _STATE[outcome.status]
@@ -294,44 +311,44 @@ class Outcomes:
             self._pass_guards(call)
         if state == OK:
             if call.spec.pool != "inline" and outcome.started:
-                engine.ready.learn(call.spec.name, outcome.ended - outcome.started)
-        engine.signals.place(call)
-        engine.replay.reused += 1
-        engine.replay.answered()
-        if engine.emit:
+                self._ready.learn(call.spec.name, outcome.ended - outcome.started)
+        self._signals.place(call)
+        self._replay.reused += 1
+        self._replay.answered()
+        if run.emit:
             event = events.CallReused(
-                at=engine.wall(),
+                at=run.wall(),
                 key=call.key.hex(),
                 parent=call.parent_key.hex(),
                 task=call.task,
                 label=outcome.label,
             )
-            engine.emit(event)
-        engine.deliver(call, state)
+            run.emit(event)
+        return state
 
-    def answer(self, call: Call, recorded: Recorded) -> None:
-        """End the call with the result of an equal one, under its own key: it has not run for it and has paid nothing for it."""
-        engine, account = self._engine, call.scope.account
+    def answer(self, call: Call, recorded: Recorded) -> int:
+        """Record the result of an equal call as this one's, under its own key: it has not run and has paid nothing for it."""
+        run, account = self._run, call.scope.account
         assert call.share is not None
         outcome = msgspec.structs.replace(
             recorded.outcome,
             label=call.spec.label(call.args, call.kwargs),
             started=call.started,
-            ended=engine.wall(),
+            ended=run.wall(),
             attempts=call.attempt,
             scope=account.key if account is not None else b"",
-            cost=engine.books.home_cost(call),
+            cost=self._books.home_cost(call),
             inputs=inputs_digest(call),
             edges=tuple([handle.key for handle in call.inputs]),
             made=call.made,
             shared=call.share.key,
         )
         body = _encoded(outcome, call.place)
-        seq = engine.append(Row(_COSTED_OUTCOME, call.key, call.parent_key, body))
+        seq = run.append(Row(_COSTED_OUTCOME, call.key, call.parent_key, body))
         own = Recorded(seq, body, outcome, recorded.buffers)
         if call.memo is not None:
             call.memo[call.key] = own
-        self.reuse(call, own)
+        return self.reuse(call, own)
 
     def value(self, call: Call) -> Any:
         """The result of a call that succeeded; decoded at first use where it came from the journal. Code that asks for a large one
@@ -345,7 +362,7 @@ class Outcomes:
             return decode(call.head, (), pickle=call.spec.pickled)
         x = call.extra()
         if x.buffers is None:
-            x.buffers = self._engine.reader.read_blobs(call)
+            x.buffers = self._run.reader.read_blobs(call)
         if isinstance(x.buffers, StoreError):
             raise x.buffers
         head, buffers = (call.head, x.buffers) if call.head else (bytes(x.buffers[0]), x.buffers[1:])

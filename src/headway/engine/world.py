@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from headway.engine.dispatch.beside import BESIDE
-from headway.engine.dispatch.ready import Ready
+from headway.engine.parts import Parts
 from headway.journal.log import Log
 from headway.journal.off_loop import is_debugging
 from headway.journal.owner import this_process
@@ -63,7 +63,8 @@ class World(Protocol):
 
     def make_pools(self, sizes: Mapping[str, int]) -> dict[str, Pool]: ...
 
-    def make_ready(self, engine: Engine, resources: dict[str, int], max_active: int) -> Ready: ...
+    def parts(self) -> Parts:
+        """Which classes of parts an engine is made of."""
 
     def make_writer(self, log: Log, on_word: OnWord, on_jump: Callable[[], None]) -> LogWriter: ...
 
@@ -102,8 +103,8 @@ class Machine:
             "gang": GangPool(sizes.get("gang", 1)),
         }
 
-    def make_ready(self, engine: Engine, resources: dict[str, int], max_active: int) -> Ready:
-        return Ready(engine, engine.pools, resources, max_active)
+    def parts(self) -> Parts:
+        return Parts()
 
     def make_writer(self, log: Log, on_word: OnWord, on_jump: Callable[[], None]) -> LogWriter:
         return Writer(log, on_word, on_jump)

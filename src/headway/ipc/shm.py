@@ -1,7 +1,7 @@
-"""Large payloads between processes, as one anonymous block of shared memory per message.
+"""Memory that processes share, as anonymous files: a block for each large message, or a buffer that both ends keep.
 
-A block is a file descriptor without a name: `memfd` on Linux, an unlinked temporary file elsewhere. The sender writes
-the parts into it once and passes the descriptor over the socket; the receiver maps it and closes it. Since nothing
+An anonymous file is a descriptor without a name: `memfd` on Linux, an unlinked temporary file elsewhere. The sender of a block
+writes the parts into it once and passes the descriptor over the socket; the receiver maps it and closes it. Since nothing
 has a name, nothing can be left behind: the memory goes when the last mapping goes, whoever was killed in between.
 
 The receiver maps a block up to twice. A private mapping is copy-on-write, so whoever mutates what was decoded over it
@@ -14,6 +14,7 @@ It must never let a writer keep a block: once sent, a block is not written again
 
 from __future__ import annotations
 
+import ctypes
 import mmap
 import os
 import resource
@@ -22,18 +23,21 @@ import tempfile
 import weakref
 from collections.abc import Sequence
 from itertools import accumulate
+from pathlib import Path
 
 INLINE_BYTES = 64 * 1024
 """A payload up to this size travels inside its message."""
 
 _ALIGN = 64
 _MAX_MAPPINGS = 256
+_POPULATED_BYTES = 32 << 20
+_MADV_POPULATE_WRITE = 23  # Linux 5.14
 _live: weakref.WeakSet[mmap.mmap] = weakref.WeakSet()
 
 
 def write_block(parts: Sequence[memoryview]) -> int:
     """Write the parts into a new block, each at an aligned offset, and return its descriptor. Raises OSError."""
-    fd = _anonymous_file()
+    fd = anonymous_file("headway")
     try:
         *offsets, nbytes = _offsets([part.nbytes for part in parts])
         os.ftruncate(fd, nbytes)
@@ -83,9 +87,11 @@ def _offsets(sizes: Sequence[int]) -> list[int]:
     return offsets
 
 
-def _anonymous_file() -> int:
-    if hasattr(os, "memfd_create"):
-        return os.memfd_create("headway", os.MFD_CLOEXEC)
+def anonymous_file(label: str, *, in_memory: bool = True) -> int:
+    """A descriptor of a new file without a name. `label` is what /proc shows; in memory where the system can, or else in the folder
+    for temporary files."""
+    if in_memory and hasattr(os, "memfd_create"):
+        return os.memfd_create(label, os.MFD_CLOEXEC)
     with tempfile.TemporaryFile() as file:
         return os.dup(file.fileno())
 
@@ -105,3 +111,26 @@ def _read_all(fd: int, nbytes: int) -> memoryview:
             raise OSError(f"a shared block ended after {done} of {nbytes} bytes")
         done += count
     return whole
+
+
+def populate(mapping: mmap.mmap) -> None:
+    """Have the kernel make this process's pages of a shared mapping: it may take seconds, without the interpreter lock."""
+    # Not mapping.madvise, which keeps the interpreter lock.
+    madvise = ctypes.CDLL(None).madvise
+    kept = ctypes.c_char.from_buffer(mapping)
+    start, size = ctypes.addressof(kept), len(mapping)
+    for at in range(0, size, _POPULATED_BYTES):
+        count = ctypes.c_size_t(min(_POPULATED_BYTES, size - at))
+        if madvise(ctypes.c_void_p(start + at), count, _MADV_POPULATE_WRITE):
+            return  # this kernel can't: pages are made when they are touched
+
+
+def memory_left() -> int | None:
+    """How much memory the machine can still give, None where it does not say."""
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) << 10
+    except OSError:
+        pass
+    return None

@@ -106,7 +106,7 @@ class _Heard:
         if frame is None:
             raise UsageError("a stream was begun inside of a run and is read outside of it: read it in the call that began it")
         self._waiting = asyncio.get_running_loop().create_future()
-        await Parked(frame, self._waiting)
+        await Parked(frame, frame.call.engine.waits, self._waiting)
 
 
 def pieces_of(reply: Reply) -> Iterator[Piece]:

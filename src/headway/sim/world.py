@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from headway.engine.call import Call
 from headway.engine.dispatch.ready import Ready
+from headway.engine.parts import Parts
 from headway.engine.world import OnWord
 from headway.errors import UsageError
 from headway.journal.log import Log
@@ -51,9 +52,8 @@ class SimWorld:
         self.threads.append(threads)
         return {"thread": threads, "process": SimProcessPool(self._process, sizes.get("process", 2))}
 
-    def make_ready(self, engine: Engine, resources: dict[str, int], max_active: int) -> Ready:
-        kind = AnyOrder if self._process.universe.nature.any_order else Ready
-        return kind(engine, engine.pools, resources, max_active)
+    def parts(self) -> Parts:
+        return Parts(ready=AnyOrder) if self._process.universe.nature.any_order else Parts()
 
     def make_writer(self, log: Log, on_word: OnWord, on_jump: Callable[[], None]) -> SimWriter:
         return SimWriter(self._process, log, on_word, on_jump)
@@ -89,10 +89,10 @@ class AnyOrder(Ready):
     """A ready queue that starts what it can in any order: no program may count on another."""
 
     def _next_in_line(self) -> Call:
-        draw = self._engine.world._process.universe.draw  # type: ignore[attr-defined]
+        draw = self._run.world._process.universe.draw  # type: ignore[attr-defined]
         self._line.rotate(-int(draw() * len(self._line)))
         return self._line.popleft()
 
     def _rank(self, call: Call) -> float:
-        draw: Callable[[], float] = self._engine.world._process.universe.draw  # type: ignore[attr-defined]
+        draw: Callable[[], float] = self._run.world._process.universe.draw  # type: ignore[attr-defined]
         return draw()

@@ -1,7 +1,7 @@
-"""Where the files of a checkpoint root are kept: a folder or an object store.
+"""Where files that must last are kept, under one root: a folder or an object store.
 
-Names are relative, with `/`. Files are immutable: written once, whole or not at all, durable when the call returns. The one
-exception is `HEAD`, which is exchanged by `swap`. Nothing here knows what is in a file.
+Names are relative, with `/`, and lead nowhere outside of the root (`names.py`). Files are immutable: written once, whole or not at
+all, durable when the call returns. The exception is a file that is exchanged by `swap`. Nothing here knows what is in a file.
 """
 
 from __future__ import annotations
@@ -33,6 +33,9 @@ class DataWriter(Protocol):
 
 
 class Backend(Protocol):
+    """The files of one root. Raises UsageError for a name to write that leads out of it, and CheckpointDamaged for one to read: it
+    was found in a file that says something impossible."""
+
     url: str
 
     def get(self, file: str) -> bytes:
@@ -65,22 +68,11 @@ class Backend(Protocol):
         """Remove files; those that are gone are no error. Empty folders go with them."""
         ...
 
-    def sweep(self, *, dry_run: bool) -> Iterator[tuple[str, Stat]]:
-        """Remove what writers that died have left (`files` never shows it), and say what it was. Live writers lose nothing."""
+    def sweep(self, folders: Iterable[str], *, dry_run: bool) -> Iterator[tuple[str, Stat]]:
+        """Remove what writers that died have left in the root itself and below these folders (`files` never shows it), and say what
+        it was. Live writers lose nothing."""
         ...
 
     def path(self, file: str) -> Path | None:
-        """Where it is in this machine's file system; None in an object store."""
+        """Where it is in this machine's file system (`""`: the root itself); None in an object store."""
         ...
-
-
-def open_backend(url: str | Path) -> Backend:
-    """A folder (a path or `file://`), or an object store (`s3://bucket/prefix`, `gs://`, `az://`, …; needs the `objects` extra)."""
-    from headway.storage.local import LocalBackend
-
-    text = str(url)
-    if "://" not in text or text.startswith("file://"):
-        return LocalBackend(Path(text.removeprefix("file://")))
-    from headway.storage.objects import ObjectBackend
-
-    return ObjectBackend(text)

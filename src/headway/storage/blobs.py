@@ -16,13 +16,13 @@ import fcntl
 import hashlib
 import mmap
 import os
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
 from headway.errors import StoreDamaged, StoreError, StoreFull
-from headway.journal.sqlite.schema import sync_folder
-from headway.journal.store import Buffer
+from headway.storage.files import Temporary, write_small
+
+Buffer = bytes | bytearray | memoryview
 
 DIGEST_BYTES = 16
 TEMPORARY = ".tmp-"
@@ -106,26 +106,12 @@ class BlobFolder:
             raise StoreFull(error.errno or errno.EIO, f"{path} cannot be refreshed: {error.strerror}") from error
 
     def _write(self, path: Path, flat: memoryview) -> None:
-        if not path.parent.is_dir():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            sync_folder(self.root.parent)
-            sync_folder(self.root)
-        temporary = path.parent / f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(6)}"
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        temporary = Temporary(path, TEMPORARY)
         try:
-            try:
-                rest = flat
-                while rest.nbytes:
-                    rest = rest[os.write(fd, rest) :]
-                os.fsync(fd)
-            finally:
-                os.close(fd)
-            with self.lock(exclusive=False):
-                temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        sync_folder(path.parent)
+            write_small(temporary, flat)
+            temporary.replace(self.lock(exclusive=False))
+        finally:
+            temporary.discard()
 
 
 def hash_blob(data: Buffer) -> bytes:

@@ -1,4 +1,4 @@
-"""What a local file system does for a root: publish a file whole and durable, exchange one, tell dead writers from live ones.
+"""Files that must last, on a local file system: publish one whole and durable, exchange one, tell dead writers from live ones.
 
 A file on its way is `.<name>.<token>.partial` in the folder of its final name, with a lock (`flock`) held by its writer. The
 kernel drops the lock when the writer dies, however it dies, so what is left over can be recognised at once and without a guess
@@ -15,6 +15,7 @@ import os
 import secrets
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from headway.errors import CheckpointError, StoreError, StoreFull
@@ -31,11 +32,13 @@ _NO_RESERVE = {errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 class Temporary:
     """A file that nobody sees before it is published."""
 
-    def __init__(self, final: Path) -> None:
+    def __init__(self, final: Path, prefix: str | None = None) -> None:
+        """`prefix`: how its name begins until then, where it is not `.<name>.<token>.partial`."""
         self.final = final
         while True:
             make_folders(final.parent)
-            self.path = final.with_name(f".{final.name}.{secrets.token_hex(6)}{PARTIAL}")
+            token = secrets.token_hex(6)
+            self.path = final.with_name(f".{final.name}.{token}{PARTIAL}" if prefix is None else f"{prefix}{token}")
             # FileNotFoundError: a collector removed the empty folder in between.
             with contextlib.suppress(FileNotFoundError):
                 self.fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
@@ -56,14 +59,15 @@ class Temporary:
                 raise
             self._rename_unless_there()
         self.discard()
-        flush_folder(self.final.parent)
+        sync_folder(self.final.parent)
 
-    def replace(self) -> None:
-        """Give it its name, in the place of what has it."""
+    def replace(self, holding: AbstractContextManager[object] = contextlib.nullcontext()) -> None:
+        """Give it its name, in the place of what has it, while a lock is held."""
         os.fsync(self.fd)
-        self.path.replace(self.final)
+        with holding:
+            self.path.replace(self.final)
         self.discard()
-        flush_folder(self.final.parent)
+        sync_folder(self.final.parent)
 
     def discard(self) -> None:
         self.path.unlink(missing_ok=True)
@@ -79,9 +83,10 @@ class Temporary:
             self.path.rename(self.final)
 
 
-def write_small(temporary: Temporary, data: bytes) -> None:
+def write_small(temporary: Temporary, data: bytes | memoryview) -> None:
+    """Write all of it at the beginning of the file."""
     view, at = memoryview(data), 0
-    while at < len(data):
+    while at < len(view):
         at += os.pwrite(temporary.fd, view[at:], at)
 
 
@@ -150,10 +155,11 @@ def make_folders(folder: Path) -> None:
     make_folders(folder.parent)
     with contextlib.suppress(FileExistsError):
         folder.mkdir()
-        flush_folder(folder.parent)
+        sync_folder(folder.parent)
 
 
-def flush_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
     try:
         fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileNotFoundError:

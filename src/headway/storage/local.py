@@ -1,4 +1,4 @@
-"""A checkpoint root in a folder of this machine (or of a file server that it mounts)."""
+"""A root in a folder of this machine (or of a file server that it mounts)."""
 
 from __future__ import annotations
 
@@ -7,23 +7,21 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from headway.errors import CheckpointDamaged, CheckpointError, NoCheckpoint
+from headway.errors import CheckpointDamaged, CheckpointError, NoCheckpoint, UsageError
 from headway.storage.backend import Stat
 from headway.storage.direct import DirectWriter
 from headway.storage.files import (
     PARTIAL,
     Temporary,
-    flush_folder,
     locked,
     make_folders,
     remove_unheld,
+    sync_folder,
     trouble,
     write_small,
 )
-from headway.storage.names import already_there, elsewhere, inside
+from headway.storage.names import already_there, check_name, check_new_name
 
-PARTS = ("steps", "pins", "readers", "saving", "clock", "metrics")
-"""The folders of a root. Nothing else below it is looked at."""
 _READ = 1 << 30  # one call reads at most 2 GiB, and a signal may cut it short
 _LOCK = ".lock"
 
@@ -37,24 +35,17 @@ class LocalBackend:
         self._direct = direct
 
     def get(self, file: str) -> bytes:
-        there = elsewhere(file)
-        if there is not None:
-            return there[0].get(there[1])
         try:
-            return (self.root / file).read_bytes()
+            return self._existing(file).read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             raise NoCheckpoint(f"{self.root / file}: there is no such file") from None
         except OSError as error:
             raise self._unreadable(file, error) from error
 
     def read(self, file: str, start: int, into: memoryview) -> None:
-        there = elsewhere(file)
-        if there is not None:
-            there[0].read(there[1], start, into)
-            return
         view = into.cast("B") if into.format != "B" or into.ndim != 1 else into
         try:
-            fd = os.open(self.root / file, os.O_RDONLY | os.O_CLOEXEC)
+            fd = os.open(self._existing(file), os.O_RDONLY | os.O_CLOEXEC)
         except (FileNotFoundError, NotADirectoryError):
             raise CheckpointDamaged(f"{self.root / file} is missing") from None
         except OSError as error:
@@ -73,11 +64,8 @@ class LocalBackend:
             os.close(fd)
 
     def stat(self, file: str) -> Stat | None:
-        there = elsewhere(file)
-        if there is not None:
-            return there[0].stat(there[1])
         try:
-            found = (self.root / file).stat()
+            found = self._existing(file).stat()
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
@@ -86,12 +74,14 @@ class LocalBackend:
 
     def files(self, folder: str) -> Iterator[tuple[str, Stat]]:
         found = [
-            (str(path.relative_to(self.root)), stat) for path, stat in _walk(self.root / folder) if not path.name.startswith(".")
+            (str(path.relative_to(self.root)), stat)
+            for path, stat in _walk(self._existing(folder) if folder else self.root)
+            if not path.name.startswith(".")
         ]
         return iter(sorted(found))
 
     def put(self, file: str, data: bytes) -> None:
-        final = self.root / inside(file)
+        final = self._new(file)
         try:
             if final.exists():
                 raise already_there(final)
@@ -105,7 +95,7 @@ class LocalBackend:
             raise trouble(error, final) from error
 
     def swap(self, file: str, data: bytes, expected: bytes | None) -> bool:
-        final = self.root / inside(file)
+        final = self._new(file)
         try:
             make_folders(self.root)
             with locked(self.root / _LOCK):
@@ -122,7 +112,7 @@ class LocalBackend:
         return True
 
     def create(self, file: str, nbytes: int) -> DirectWriter:
-        final = self.root / inside(file)
+        final = self._new(file)
         if final.exists():
             raise already_there(final)
         return DirectWriter(final, nbytes, direct=self._direct)
@@ -131,7 +121,7 @@ class LocalBackend:
         folders: set[Path] = set()
         try:
             for file in files:
-                path = self.root / inside(file)
+                path = self._new(file)
                 path.unlink(missing_ok=True)
                 folders.add(path.parent)
             for folder in sorted(folders, key=lambda each: -len(each.parts)):
@@ -139,20 +129,41 @@ class LocalBackend:
         except OSError as error:
             raise trouble(error, path) from error
 
-    def sweep(self, *, dry_run: bool) -> Iterator[tuple[str, Stat]]:
-        for path, stat in (*_walk(self.root, deep=False), *(each for part in PARTS for each in _walk(self.root / part))):
+    def sweep(self, folders: Iterable[str], *, dry_run: bool) -> Iterator[tuple[str, Stat]]:
+        below = (each for folder in folders for each in _walk(self._existing(folder)))
+        for path, stat in (*_walk(self.root, deep=False), *below):
             if path.name.startswith(".") and path.name.endswith(PARTIAL) and remove_unheld(path, dry_run=dry_run):
                 yield str(path.relative_to(self.root)), stat
                 if not dry_run:
                     self._prune(path.parent)
 
     def path(self, file: str) -> Path | None:
-        there = elsewhere(file)
-        return self.root / file if there is None else there[0].path(there[1])
+        return self._existing(file) if file else self.root
+
+    def _existing(self, file: str) -> Path:
+        """Where a file is. Raises CheckpointDamaged for a name that leads out of the root."""
+        path = self.root / check_name(file)
+        if not self._holds(path):
+            raise CheckpointDamaged(
+                f"{path} leads out of {self.root} through a link, so it is not read: link the whole root instead"
+            )
+        return path
+
+    def _new(self, file: str) -> Path:
+        """Where a file goes. Raises UsageError for a name that leads out of the root."""
+        path = self.root / check_new_name(file)
+        if not self._holds(path.parent):
+            raise UsageError(f"{path} leads out of {self.root} through a link, so it is not written: link the whole root instead")
+        return path
+
+    def _holds(self, path: Path) -> bool:
+        """Whether it is in the root when links are followed."""
+        root = os.path.realpath(self.root)
+        return os.path.commonpath((root, os.path.realpath(path))) == root
 
     def _prune(self, folder: Path) -> None:
         """Make removals durable, and remove folders that are empty by now."""
-        flush_folder(folder)
+        sync_folder(folder)
         while folder != self.root and self.root in folder.parents:
             try:
                 folder.rmdir()
@@ -163,7 +174,7 @@ class LocalBackend:
                     return
                 raise
             folder = folder.parent
-            flush_folder(folder)
+            sync_folder(folder)
 
     def _unreadable(self, file: str, error: OSError) -> CheckpointError:
         kind = CheckpointDamaged if error.errno == errno.EIO else CheckpointError

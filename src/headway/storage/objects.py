@@ -1,4 +1,4 @@
-"""A checkpoint root in an object store, through obstore: S3 and what speaks its protocol, Google Cloud Storage, Azure, or memory.
+"""A root in an object store, through obstore: S3 and what speaks its protocol, Google Cloud Storage, Azure, or memory.
 
 Small files are put on condition (`If-None-Match: *` for those that must not be there, `If-Match` for HEAD), so the store itself
 decides races. An answer can get lost after the store did what was asked, and the repeated request then fails because of its own
@@ -30,7 +30,7 @@ from typing import Any, TypeVar
 from headway.errors import CheckpointDamaged, CheckpointError, NoCheckpoint, UsageError
 from headway.extras import needed
 from headway.storage.backend import DataWriter, Stat
-from headway.storage.names import already_there, elsewhere, inside
+from headway.storage.names import already_there, check_name, check_new_name
 from headway.storage.upload import Upload
 
 DEADLINE_S = 120.0
@@ -54,24 +54,16 @@ class ObjectBackend:
         self._store = self._open(url)
 
     def get(self, file: str) -> bytes:
-        there = elsewhere(file)
-        if there is not None:
-            return there[0].get(there[1])
-        return self._get(file)[0]
+        return self._get(check_name(file))[0]
 
     def read(self, file: str, start: int, into: memoryview) -> None:
-        there = elsewhere(file)
-        if there is not None:
-            there[0].read(there[1], start, into)
-            return
+        check_name(file)
         view = into.cast("B") if into.format != "B" or into.ndim != 1 else into
         for at in range(0, len(view), READ):
             self._read_part(file, start + at, view[at : at + READ])
 
     def stat(self, file: str) -> Stat | None:
-        there = elsewhere(file)
-        if there is not None:
-            return there[0].stat(there[1])
+        check_name(file)
         try:
             return _stat(self._do("look at", file, lambda: self._obs.head(self._store, file)))
         except FileNotFoundError:
@@ -79,29 +71,29 @@ class ObjectBackend:
 
     def files(self, folder: str) -> Iterator[tuple[str, Stat]]:
         def everything() -> list[tuple[str, Stat]]:
-            pages = self._obs.list(self._store, prefix=folder or None)
+            pages = self._obs.list(self._store, prefix=check_name(folder) if folder else None)
             return [(str(meta["path"]), _stat(meta)) for page in pages for meta in page]
 
         return iter(sorted(self._do("list", folder or "/", everything)))
 
     def put(self, file: str, data: bytes) -> None:
-        if not self._put_if(inside(file), data, "create"):
+        if not self._put_if(check_new_name(file), data, "create"):
             raise already_there(self._name(file))
 
     def swap(self, file: str, data: bytes, expected: bytes | None) -> bool:
         try:
-            content, version = self._get(inside(file))
+            content, version = self._get(check_new_name(file))
         except NoCheckpoint:
             return expected is None and self._put_if(file, data, "create")
         return content == expected and self._put_if(file, data, version)
 
     def create(self, file: str, nbytes: int) -> DataWriter:
-        if self.stat(inside(file)) is not None:  # its name has a random part: this finds mistakes, not races
+        if self.stat(check_new_name(file)) is not None:  # its name has a random part: this finds mistakes, not races
             raise already_there(self._name(file))
         return Upload(self, file, nbytes, stall_s=self._deadline_s + self._request_s)
 
     def delete(self, files: Iterable[str]) -> None:
-        names = [inside(file) for file in files]
+        names = [check_new_name(file) for file in files]
         if not names:
             return
         try:
@@ -111,12 +103,11 @@ class ObjectBackend:
                 with contextlib.suppress(FileNotFoundError):
                     self._do("delete", name, partial(self._obs.delete, self._store, [name]))
 
-    def sweep(self, *, dry_run: bool) -> Iterator[tuple[str, Stat]]:
+    def sweep(self, folders: Iterable[str], *, dry_run: bool) -> Iterator[tuple[str, Stat]]:
         return iter(())  # an upload that was not completed is invisible and the bucket's lifecycle rule's business
 
     def path(self, file: str) -> Path | None:
-        there = elsewhere(file)
-        return None if there is None else there[0].path(there[1])
+        return None
 
     # --- for Upload ---------------------------------------------------------------------------------------------------
 

@@ -31,6 +31,7 @@ from headway.checkpoint.catalog.listing import Catalog, flaw, manifests, place_o
 from headway.checkpoint.catalog.metrics import METRICS, read_later
 from headway.checkpoint.catalog.retention import Keep, kept, misnamed, summary_of
 from headway.checkpoint.files.manifest import ROOT_NAME, STEPS, Segment, unseal
+from headway.checkpoint.files.roots import PARTS
 from headway.checkpoint.files.stored import read_head, read_segment
 from headway.errors import CheckpointDamaged, NoCheckpoint, UsageError
 from headway.journal.clocks import SET_BACK_S
@@ -111,7 +112,7 @@ def collect(backend: Backend, keep: Keep, *, grace_s: float = GRACE_S, dry_run: 
         backend.delete(rubbish)
         backend.delete([file for file, stat in backend.files(CLOCK) if abs(now - stat.modified) > grace_s])
         backend.delete(_metrics_of_none(measured, stays))
-    left_over = list(backend.sweep(dry_run=dry_run))
+    left_over = list(backend.sweep(PARTS, dry_run=dry_run))
     swept = {file: after.folders[_folder_of(file)][file].nbytes for file in rubbish}
     for each in going:
         swept[f"{each.folder}/{ROOT_NAME}"] = before.folders[each.folder][f"{each.folder}/{ROOT_NAME}"].nbytes

@@ -13,6 +13,7 @@ from collections.abc import Callable
 import msgspec
 
 from headway.checkpoint.catalog.metrics import BEST, best, parse_best, with_metrics
+from headway.checkpoint.files.foreign import stat_data
 from headway.checkpoint.files.manifest import ROOT_NAME, STEPS, Manifest
 from headway.checkpoint.files.stored import read_head, read_manifest, read_segment
 from headway.errors import CheckpointDamaged, NoCheckpoint, UsageError
@@ -72,7 +73,10 @@ def flaw(backend: Backend, manifest: Manifest) -> str:
             segment = read_segment(backend, ref)
         except CheckpointDamaged as error:
             return str(error)
-        found = backend.stat(segment.file)
+        try:
+            found = stat_data(backend, segment.file)
+        except CheckpointDamaged as error:
+            return str(error)
         if found is None:
             return f"{segment.file} is missing"
         if found.nbytes != segment.nbytes:

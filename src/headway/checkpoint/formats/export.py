@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from headway.checkpoint.files.file_layout import lay_out
+from headway.checkpoint.files.foreign import locate
 from headway.checkpoint.files.manifest import BLOCK_BYTES, Object
 from headway.checkpoint.layout.boxes import Box, strides_of, whole
 from headway.checkpoint.layout.dtypes import raw_dtype
@@ -136,7 +137,8 @@ class _Assembly:
         """A data file, opened once; None in an object store."""
         if segment not in self._files:
             name = self._contents.segments[segment].file
-            path = self._backend.path(name)
+            owner, inside = locate(self._backend, name)
+            path = owner.path(inside)
             try:
                 source = None if path is None else self._closing.enter_context(path.open("rb", buffering=0))
             except FileNotFoundError:

@@ -94,11 +94,10 @@ Order = Prepare | Begin | Progress | Staged | Abandon
 
 
 class Prepared(msgspec.Struct, frozen=True, tag=True):
-    """The memory is there. A file descriptor comes along where `fresh`; otherwise the one that was sent before has grown."""
+    """The memory is there. The file descriptor of a fresh buffer comes along; otherwise the one that was sent before has grown."""
 
     buffer: int
     nbytes: int
-    fresh: bool
 
 
 class CannotPrepare(msgspec.Struct, frozen=True, tag=True):

@@ -36,9 +36,9 @@ from headway.checkpoint.helper.messages import (
     WriterPlan,
     Written,
 )
+from headway.checkpoint.helper.shared_buffer import SharedBuffer
 from headway.errors import SaveFailed
 from headway.ipc.framing import SEND_TIMEOUT_S, Wire
-from headway.ipc.shared_buffer import SharedBuffer
 
 _ANSWER_TIMEOUT_S = 60.0
 _TRACEBACK_BYTES = 2000
@@ -213,10 +213,11 @@ class HelperProcess:
     # --- what the helper says ----------------------------------------------------------------------------------------
 
     def _listen(self) -> None:
-        while (report := self._wire.receive()) is not None:
+        while (received := self._receive()) is not None:
+            report, fd = received
             match report:
                 case Prepared():
-                    self._take(report)
+                    self._take(report, fd)
                 case CannotPrepare(number, message):
                     with self._changed:
                         self._refused[number] = message
@@ -225,8 +226,15 @@ class HelperProcess:
                     self._happened(report)
         self._has_ended()
 
-    def _take(self, report: Prepared) -> None:
-        buffer = SharedBuffer(report.buffer, self._wire.take_fd()) if report.fresh else self._buffers[report.buffer]
+    def _receive(self) -> tuple[Report, int | None] | None:
+        try:
+            return self._wire.receive()
+        except OSError as error:
+            self.give_up(f"sent what could not be received ({error}) and")
+            return None
+
+    def _take(self, report: Prepared, fd: int | None) -> None:
+        buffer = SharedBuffer(report.buffer, fd) if fd is not None else self._buffers[report.buffer]
         buffer.map()
         with self._changed:
             self._buffers[report.buffer] = buffer

@@ -31,12 +31,13 @@ from headway.checkpoint.helper.messages import (
     Staged,
 )
 from headway.checkpoint.helper.saving import Save, write
+from headway.checkpoint.helper.shared_buffer import SharedBuffer
 from headway.checkpoint.helper.sharing import Shelf
 from headway.checkpoint.process.failpoints import reach
 from headway.errors import HeadwayError
 from headway.ipc.framing import Wire
-from headway.ipc.shared_buffer import SharedBuffer
-from headway.storage.backend import Backend, open_backend
+from headway.storage.backend import Backend
+from headway.storage.opening import open_backend
 
 Job = tuple[Save, Backend, Lease, ExitStack]
 
@@ -69,8 +70,8 @@ class Service:
             worker.join()
 
     def _obey_all(self) -> None:
-        while (order := self._wire.receive()) is not None:
-            self._obey(order)
+        while (received := self._wire.receive()) is not None:
+            self._obey(received[0])
 
     def _obey(self, order: Order) -> None:
         match order:
@@ -102,7 +103,7 @@ class Service:
             self._tell(CannotPrepare(number, str(error)))
             return
         self._buffers[number] = buffer
-        self._tell(Prepared(number, buffer.nbytes, known is None), [buffer.fd] if known is None else [])
+        self._tell(Prepared(number, buffer.nbytes), buffer.fd if known is None else None)
         buffer.populate()
 
     # --- the two workers ---------------------------------------------------------------------------------------------
@@ -157,9 +158,9 @@ class Service:
             self._backends[root] = open_backend(root)
         return self._backends[root]
 
-    def _tell(self, report: Report, fds: list[int] | None = None) -> None:
+    def _tell(self, report: Report, fd: int | None = None) -> None:
         with contextlib.suppress(OSError):  # the trainer is gone: there is nobody to tell
-            self._wire.send(report, fds or [])
+            self._wire.send(report, fd)
 
 
 def _or_end(work: Callable[[], None]) -> None:

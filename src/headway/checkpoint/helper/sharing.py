@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from headway.checkpoint.catalog.leases import reading
 from headway.checkpoint.catalog.listing import newest
+from headway.checkpoint.files.foreign import is_foreign
 from headway.checkpoint.files.manifest import Fragment, PlannedFragment, Segment, folder_of
 from headway.checkpoint.files.stored import read_manifest, read_segments
 from headway.errors import CheckpointError
@@ -96,7 +97,7 @@ def places_in(segments: Iterable[Segment]) -> dict[Key, SharedFragment]:
     return {
         (each.name, each.offset, each.extent): SharedFragment(each, segment)
         for segment in segments
-        if segment.header_nbytes and not segment.file.startswith("/") and "://" not in segment.file
+        if segment.header_nbytes and not is_foreign(segment.file)
         for each in segment.fragments
     }
 

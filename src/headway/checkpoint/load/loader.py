@@ -85,7 +85,7 @@ def load(
     """Fill what the inventory holds from a checkpoint, then give it the plain values. All ranks must call it.
 
     Args:
-        ranks: the processes that load all_or_none; None: this one alone.
+        ranks: the processes that load together; None: this one alone.
         memory_bytes: how much memory above the state it may use.
         select: which names to load, of the state and of the checkpoint; the rest is left as it is.
         strict: False: what the checkpoint has and no rank wants is left where it is, instead of being an error.

@@ -19,9 +19,11 @@ from typing import Protocol, TypeVar
 
 import xxhash
 
+from headway.checkpoint.files.foreign import locate
 from headway.checkpoint.load.blocks import Block, Contents
 from headway.checkpoint.load.plan import Read
 from headway.errors import CheckpointDamaged, StoreFull
+from headway.ipc.shm import anonymous_file
 from headway.storage.backend import Backend
 
 T = TypeVar("T")
@@ -44,7 +46,8 @@ class Source(Protocol):
 
 def open_source(backend: Backend, contents: Contents) -> Source:
     """The source of a checkpoint's own files: by path where they have one, else by ranges."""
-    local = all(backend.path(segment.file) is not None for segment in contents.segments)
+    located = [locate(backend, segment.file) for segment in contents.segments]
+    local = all(owner.path(name) is not None for owner, name in located)
     return LocalFiles(backend, contents) if local else Ranges(backend, contents)
 
 
@@ -82,7 +85,8 @@ class LocalFiles:
         last: tuple[int, int] | None = getattr(self._mine, "last", None)
         if last is not None and last[0] == segment:
             return last[1]
-        path = self._backend.path(self._contents.segments[segment].file)
+        owner, name = locate(self._backend, self._contents.segments[segment].file)
+        path = owner.path(name)
         assert path is not None
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         with self._lock:
@@ -104,7 +108,8 @@ class Ranges:
     def fetch(self, read: Read, buffers: Sequence[memoryview]) -> None:
         whole = buffers[0] if len(buffers) == 1 else memoryview(bytearray(read.nbytes))
         try:
-            self._backend.read(self._contents.segments[read.segment].file, read.start, whole)
+            owner, name = locate(self._backend, self._contents.segments[read.segment].file)
+            owner.read(name, read.start, whole)
         except CheckpointDamaged as error:
             raise CheckpointDamaged(f"{unreadable(self._contents, read)}: {error}. {UNCHANGED}") from error
         if len(buffers) > 1:
@@ -128,11 +133,7 @@ class Spool:
     """
 
     def __init__(self, *, in_memory: bool) -> None:
-        if in_memory and hasattr(os, "memfd_create"):
-            self._descriptor = os.memfd_create("headway-load", os.MFD_CLOEXEC)
-        else:
-            with tempfile.TemporaryFile() as file:
-                self._descriptor = os.dup(file.fileno())
+        self._descriptor = anonymous_file("headway-load", in_memory=in_memory)
 
     def allocate(self, nbytes: int) -> None:
         """Make room. Raises StoreFull where there is none."""

@@ -15,10 +15,10 @@ from headway.checkpoint.files.manifest import Manifest
 from headway.checkpoint.layout.placing import Place, Placer
 from headway.checkpoint.state.fit import Stored
 from headway.checkpoint.state.inventory import Inventory
-from headway.checkpoint.state.inventory_builder import Taking, fresh
+from headway.checkpoint.state.inventory_builder import InventoryBuilder, fresh
+from headway.checkpoint.state.libraries import local_of
 from headway.checkpoint.state.selection import Select
-from headway.checkpoint.state.sources import local_of
-from headway.checkpoint.state.tree import decode, references
+from headway.checkpoint.state.values.tree import decode, references
 from headway.errors import UsageError
 from headway.extras import needed
 
@@ -41,23 +41,23 @@ class Whole:
         inside = {name: mark for value in self._values.values() for mark, name in references(value)}
         self._names = [name for name in manifest.objects if selection(name) and name not in inside]
         self._rooms: dict[str, Any] = {}
-        taking = Taking(Placer(), Stored.of(manifest))
+        builder = InventoryBuilder(Placer(), Stored.of(manifest))
         all_names = dict.fromkeys((*self._names, *inside))
         for name in all_names:
-            self._room(taking, name, as_tensor=inside.get(name, "$tensor" if self._torch else "$array") == "$tensor")
+            self._room(builder, name, as_tensor=inside.get(name, "$tensor" if self._torch else "$array") == "$tensor")
         for name in self._values:
-            taking.value(name, None)
-        taking.then(self._accept, "")
-        inventory = taking.finish()
+            builder.value(name, None)
+        builder.then(self._accept, "")
+        inventory = builder.finish()
         inventory.aliases |= {name: manifest.objects[name] for name in all_names if manifest.objects[name].alias_of}
         self.inventory: Inventory = inventory.part(all_names.__contains__)
 
-    def _room(self, taking: Taking, name: str, *, as_tensor: bool) -> None:
+    def _room(self, builder: InventoryBuilder, name: str, *, as_tensor: bool) -> None:
         holder = self._manifest.objects[name].alias_of or name
         known = self._manifest.objects[holder]
         if holder not in self._rooms:
             room = self._rooms[holder] = fresh(known, as_tensor)
-            taking.hold(Place(holder, known.shape), local_of(room, holder, True), known.kind)
+            builder.hold(Place(holder, known.shape), local_of(room, holder, True), known.kind)
         self._rooms[name] = self._rooms[holder]
 
     def _accept(self, values: Mapping[str, Any]) -> None:

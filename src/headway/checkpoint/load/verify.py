@@ -18,6 +18,7 @@ import msgspec
 import xxhash
 
 from headway.checkpoint.catalog.metrics import METRICS, with_metrics
+from headway.checkpoint.files.foreign import locate, stat_data
 from headway.checkpoint.files.manifest import ROOT_NAME, Manifest, Segment, seal
 from headway.checkpoint.files.stored import read_manifest, read_segment
 from headway.checkpoint.layout.boxes import whole
@@ -184,7 +185,11 @@ class _Check:
 
     def _size(self, number: int, segment: Segment, blocks: Sequence[Block]) -> int:
         """How many bytes a file has; a problem is noted where it should have others."""
-        stat = self._backend.stat(segment.file)
+        try:
+            stat = stat_data(self._backend, segment.file)
+        except CheckpointError as error:
+            self._note(number, -1, "unreadable", f"{segment.file} can't be read: {error}", self._names(blocks), 0, segment.nbytes)
+            return -1
         size = -1 if stat is None else stat.nbytes
         if size < 0:
             self._note(number, -1, "missing", f"{segment.file} is missing", self._names(blocks), 0, segment.nbytes)
@@ -222,7 +227,8 @@ class _Check:
         try:
             for at in range(0, segment.header_nbytes, READ_BYTES):
                 part = buffer[: segment.header_nbytes - at]
-                self._backend.read(segment.file, at, part)
+                owner, name = locate(self._backend, segment.file)
+                owner.read(name, at, part)
                 digest.update(part)
         except CheckpointError as error:
             self._note(number, 0, "unreadable", f"{where} can't be read: {error}", (), 0, segment.header_nbytes)

@@ -1,8 +1,7 @@
 """Saving: from a state to a checkpoint, with the training blocked only while the plan is made and the unguarded rest is copied.
 
-All ranks call `Saver.save` at the same point of their program. They exchange one small message (is there a free buffer? has the
-layout changed? what are the plain values?); only when the layout has changed do they exchange tables and plan anew. Then each rank
-begins its part with its helper process and goes on training. What becomes of it is heard from the helper, in a thread.
+All ranks call `Saver.save` at the same point of their program, and agree on a plan (`planner.py`). Then each rank begins its part
+with its helper process and goes on training. What becomes of it is heard from the helper, in a thread.
 
 A save that fails never ends the training and is never silent: an event at once, a warning from the next call on the training's
 thread, and an exception for whoever asks (`Save.durable`). What can never work, as a state that can't be saved or a layout that
@@ -13,120 +12,37 @@ a state that could be saved can't be any more, is a save that fails; ranks that 
 from __future__ import annotations
 
 import os
-import secrets
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from typing import Any
-
-import msgspec
-import xxhash
 
 from headway import events
 from headway.checkpoint.catalog.head import followed, see_head
-from headway.checkpoint.files.file_layout import SaveImage, lay_out_save
-from headway.checkpoint.files.manifest import Head, Json, Object
+from headway.checkpoint.files.file_layout import SaveImage
+from headway.checkpoint.files.manifest import Head, Json
 from headway.checkpoint.helper.client import Begun, HelperClient
 from headway.checkpoint.helper.messages import CommitPlan, Durable, Failed, Happened, WriterPlan, Written
-from headway.checkpoint.layout.boxes import Box
 from headway.checkpoint.layout.declared import Layout
-from headway.checkpoint.layout.dtypes import NBYTES
 from headway.checkpoint.process.collective import all_or_none
 from headway.checkpoint.process.monitor import Listener, Monitor
 from headway.checkpoint.process.patience import Patience
 from headway.checkpoint.process.ranks import Ranks
-from headway.checkpoint.save.expected import LEAST_BYTES, Expected
+from headway.checkpoint.save.expected import Expected
 from headway.checkpoint.save.guard import StepGuard
-from headway.checkpoint.save.plan import SavePlan, Table, plan_save, table_of
-from headway.checkpoint.save.replicas import Agreement, warning
+from headway.checkpoint.save.image import find_copies, lay_out_share
+from headway.checkpoint.save.planner import Planned, Planner, Word, find_why_not
+from headway.checkpoint.save.save import Save as Save
 from headway.checkpoint.save.skipped import Missed, Told, mark_of, named
 from headway.checkpoint.save.snapshot import Copy, Snapshot
 from headway.checkpoint.state.inventory import Inventory
-from headway.checkpoint.state.naming import take
-from headway.errors import CheckpointError, CheckpointMismatch, SaveFailed, StoreFull, UsageError
+from headway.checkpoint.state.walk import take
+from headway.errors import CheckpointError, SaveFailed, StoreFull, UsageError
 from headway.storage.backend import Backend
 
 DEADLINE_S = 600.0
-
-
-class Save:
-    """A checkpoint on its way. `skipped` says why it was not begun, and is empty if it was."""
-
-    def __init__(self, step: int, id: str, skipped: str = "") -> None:
-        self.step = step
-        self.id = id
-        self.skipped = skipped
-        self.nbytes = 0  # that this rank writes
-        self.shared_nbytes = 0  # of its part, in files of earlier checkpoints: unchanged since, and not written again
-        self.blocked_s = 0.0  # time that the call of save took
-        self.lag_s = 0.0  # from the call of save until it was durable
-        self.error: CheckpointError | StoreFull | None = None
-        self._snapshot: Snapshot | None = None
-        self._ended = threading.Event()
-        if skipped:
-            self._ended.set()
-
-    def __repr__(self) -> str:
-        now = self.skipped or (str(self.error) if self.error else "durable" if self.done else "on its way")
-        return f"<save of step {self.step}: {now}>"
-
-    @property
-    def done(self) -> bool:
-        """Whether it is durable, has failed or was skipped."""
-        return self._ended.is_set()
-
-    def staged(self, timeout_s: float | None = None) -> None:
-        """Return when the state may be changed: it is copied, or the save is over. Torch's optimizers wait by themselves.
-
-        Raises TimeoutError after `timeout_s` seconds, and DeadlineExceeded at the deadline of the run (`hw.deadline`).
-        """
-        self._await_staged(Patience(timeout_s))
-
-    def durable(self, timeout_s: float | None = None) -> None:
-        """Return when the checkpoint exists.
-
-        Raises SaveFailed, CheckpointConflict or StoreFull where it never will; SaveFailed where it was skipped; TimeoutError after
-        `timeout_s` seconds, and DeadlineExceeded at the deadline of the run (`hw.deadline`): the save goes on then.
-        """
-        if self.skipped:
-            raise SaveFailed(f"step {self.step} was not saved: {self.skipped}")
-        patience = Patience(timeout_s)
-        self._await_staged(patience)
-        if not self._ended.wait(patience.left_s):
-            raise patience.error(f"step {self.step} is not durable")
-        if self.error is not None:
-            raise self.error
-
-    def _await_staged(self, patience: Patience) -> None:
-        if self._snapshot is not None:
-            self._snapshot.wait(patience.left_s)
-            if not self._snapshot.ended:
-                raise patience.error(f"step {self.step} is not copied")
-
-
-class _Word(msgspec.Struct, frozen=True):
-    """What ranks tell each other at each save."""
-
-    step: int
-    id: str
-    layout: str  # hash of the table
-    values: dict[str, Json]
-    full: str  # why no save can begin now
-    lost: dict[str, str]  # saves that this rank has given up, and why
-
-
-_decode_word = msgspec.msgpack.Decoder(_Word).decode
-_decode_table = msgspec.msgpack.Decoder(Table).decode
-
-
-class _Planned(msgspec.Struct, frozen=True):
-    hashes: tuple[str, ...]
-    tables: tuple[Table, ...]
-    balanced: bool
-    plan: SavePlan
 
 
 class _Flight:
@@ -177,9 +93,8 @@ class Saver:
         self._unsaid: list[str] = []  # failures that nobody was warned of yet
         self._skips = Told()
         self._missed: Missed | None = None  # the last call of save, if it was skipped
-        self._planned: _Planned | None = None
-        self._agreement = Agreement(ranks, debug=debug)
-        self._layout: dict[str, Json] = {}
+        self._planner = Planner(ranks, debug=debug)
+        self._agreement = self._planner.agreement
         self._basis: Head | None = None
         self._knows_head = False
         self.parent = self._came_from = ""
@@ -204,10 +119,11 @@ class Saver:
         try:
             with monitor.phase("plan"):
                 inventory, words = self._agree(state, layout, step)
-                save = Save(step, words[0].id, self._why_not(words))
+                save = Save(step, words[0].id, find_why_not(words))
                 if not save.skipped:
-                    plan, values = self._plan_agreed(inventory, layout, words, monitor)
-                    image = self._image(plan, inventory, save.id)
+                    planned = self._planner.plan(inventory, layout, words)
+                    self._tell_differing(planned, monitor)
+                    image = self._image(planned, inventory, save.id)
         except (CheckpointError, UsageError) as error:
             if not self._agreement.begun:
                 raise
@@ -220,8 +136,8 @@ class Saver:
             return save
         flight = self._flights[save.id] = _Flight(save, monitor, began)
         try:
-            items = _items(inventory, image)
-            flight.begun = self._begin(save, image, plan, values, metrics)
+            items = find_copies(inventory, image)
+            flight.begun = self._begin(save, image, planned, metrics)
             self._expected.saved(inventory)
             self._copy(flight, items, image)
         except (CheckpointError, StoreFull, OSError) as error:
@@ -229,45 +145,30 @@ class Saver:
         save.blocked_s = time.perf_counter() - began
         return save
 
-    def _agree(self, state: Any, layout: Layout | None, step: int) -> tuple[Inventory, list[_Word]]:
-        taken: list[Inventory] = []
+    def _agree(self, state: Any, layout: Layout | None, step: int) -> tuple[Inventory, list[Word]]:
         lost, self._lost = self._lost, {}
 
-        def say() -> bytes:
-            with self._reading_the_state():
-                taken.append(take(state, layout, rank=self._ranks.rank, ranks=self._ranks.size))
-                table = xxhash.xxh3_128_hexdigest(msgspec.msgpack.encode(table_of(taken[0])))
-                word = _Word(step, secrets.token_hex(6), table, taken[0].values, self._full(), lost)
-                return msgspec.msgpack.encode(word)  # a string or a number may have no form in it
+        def look() -> Inventory:
+            return take(state, layout, rank=self._ranks.rank, ranks=self._ranks.size)
 
-        words = [_decode_word(said) for said in all_or_none(self._ranks, say)]
+        inventory, words = self._planner.agree(look, step, self._full, lost)
         for rank, word in enumerate(words):
-            if word.step != step:
-                raise CheckpointMismatch(f"rank {rank} saves step {word.step}, rank {self._ranks.rank} step {step}")
             for id, why in word.lost.items():
                 self._give_up(id, f"rank {rank}: {why}")
-        return taken[0], words
+        return inventory, words
 
-    @contextmanager
-    def _reading_the_state(self) -> Iterator[None]:
-        """What is raised here ends no training, once the state was saved: an object of the state may raise anything."""
-        try:
-            yield
-        except Exception as error:
-            if not self._agreement.begun or isinstance(error, CheckpointError | UsageError):
-                raise
-            raise SaveFailed(f"the state could not be read: {type(error).__name__}: {error}") from error
+    def _tell_differing(self, planned: Planned, monitor: Monitor) -> None:
+        if planned.differ:
+            monitor.tell(events.CheckpointDiffers, names=planned.differ, why=planned.why)
+            self._unsaid.append(planned.why)
 
     def _failed_to_begin(self, save: Save, error: CheckpointError | UsageError, monitor: Monitor) -> Save:
         """A save of a state that could be saved before, and can't be now."""
-        if isinstance(error, CheckpointError):
-            save.error = error
-        else:
-            save.error = SaveFailed(str(error))
-            save.error.__cause__ = error
+        failed = error if isinstance(error, CheckpointError) else SaveFailed(str(error))
+        failed.__cause__ = error.__cause__ if failed is error else error
         monitor.tell(events.CheckpointFailed, why=str(error))
         self._unsaid.append(f"step {save.step} was not saved: {error}")
-        save._ended.set()
+        save.end(failed)
         self.warn()
         return save
 
@@ -279,68 +180,23 @@ class Saver:
         saves = "1 earlier save is" if busy == 1 else f"{busy} earlier saves are"
         return f"{saves} still being written: save less often, or to a faster disk"
 
-    def _why_not(self, words: list[_Word]) -> str:
-        where = next((rank for rank, word in enumerate(words) if word.full), None)
-        if where is None:
-            return ""
-        return words[where].full if len(words) == 1 else f"on rank {where}, {words[where].full}"
+    def _image(self, planned: Planned, inventory: Inventory, id: str) -> SaveImage:
+        return lay_out_share(planned.plan, self._ranks.rank, self._expected.names(inventory) if self._share else (), id)
 
-    def _plan_agreed(
-        self, inventory: Inventory, layout: Layout | None, words: list[_Word], monitor: Monitor, *, preparing: bool = False
-    ) -> tuple[SavePlan, dict[str, Json]]:
-        """Who writes what, and the plain values. Says what began to differ between ranks."""
-        hashes = tuple(word.layout for word in words)
-        plan = self._plan(inventory, layout, hashes)
-        held = [word.values for word in words]
-        values, differ = self._agreement.compare(plan, inventory, held, words[0].step, preparing=preparing)
-        if differ:
-            why = warning(differ, words[0].step, plan)
-            monitor.tell(events.CheckpointDiffers, names=tuple(differ), why=why)
-            self._unsaid.append(why)
-            plan = self._plan(inventory, layout, hashes)  # parameters may have to come from one rank now
-        return plan, values
-
-    def _plan(self, inventory: Inventory, layout: Layout | None, hashes: tuple[str, ...]) -> SavePlan:
-        """Who writes what, as last time if all ranks hold what they held then."""
-        balanced = self._agreement.balanced
-        if self._planned is None or self._planned.hashes != hashes:
-            mine = msgspec.msgpack.encode(table_of(inventory))
-            tables = tuple(_decode_table(said) for said in self._ranks.exchange(mine))
-            self._planned = _Planned(hashes, tables, balanced, plan_save(tables, balanced=balanced))
-            if layout is not None:
-                layout.check_rules(self._planned.plan.objects)
-            self._layout = {"ranks": self._ranks.size, **(layout.describe() if layout is not None else {})}
-        elif self._planned.balanced != balanced:
-            tables = self._planned.tables
-            self._planned = _Planned(hashes, tables, balanced, plan_save(tables, balanced=balanced))
-        return self._planned.plan
-
-    def _image(self, plan: SavePlan, inventory: Inventory, id: str) -> SaveImage:
-        names = self._expected.names(inventory) if self._share else set()
-        parts: list[tuple[str, Object, Box]] = []
-        still: list[tuple[str, Object, Box]] = []
-        for name, box in plan.shares[self._ranks.rank].boxes:
-            known = plan.objects[name]
-            large = box.volume * NBYTES[known.dtype] >= LEAST_BYTES
-            (still if large and name in names else parts).append((name, known, box))
-        return lay_out_save(parts, still, id)
-
-    def _begin(
-        self, save: Save, image: SaveImage, plan: SavePlan, values: dict[str, Json], metrics: dict[str, float]
-    ) -> Begun | None:
+    def _begin(self, save: Save, image: SaveImage, planned: Planned, metrics: dict[str, float]) -> Begun | None:
         """Let the helper begin. Where one rank's can't, none does: raises SaveFailed on all."""
         writers = tuple(f"{rank:05d}" for rank in range(self._ranks.size))
         commit = None
         if self._ranks.rank == 0:
             commit = CommitPlan(
                 writers=writers,
-                objects=plan.objects,
-                values=values,
+                objects=planned.plan.objects,
+                values=planned.values,
                 created=time.time(),
                 basis=self._head(),
                 parent=self.parent,
                 metrics=metrics,
-                layout=self._layout,
+                layout=self._planner.layout,
                 provenance=self._provenance,
             )
         writer_plan = WriterPlan(
@@ -402,7 +258,7 @@ class Saver:
         # From here on the snapshot gives the buffer back, however it ends.
         phase = int(flight.save.id, 16)  # another one for each save, so that in time all is looked at
         snapshot = Snapshot(items, begun.image, begun.progress, ended, header=image.file.header, debug=self._debug, phase=phase)
-        flight.save._snapshot = snapshot
+        flight.save.begun(snapshot)
         snapshot.start()
         self._guard.watch(snapshot)
 
@@ -430,19 +286,19 @@ class Saver:
         if self._flights.pop(flight.save.id, None) is None:
             return
         save, monitor = flight.save, flight.monitor
-        save.error, save.lag_s = error, time.perf_counter() - flight.began
+        lag_s = time.perf_counter() - flight.began
         if error is None:
             self._came_from = save.id
             if self._after is not None and self._do_after is not None:
                 self._tidying = [each for each in self._tidying if not each.done()]
                 self._tidying.append(self._after.submit(self._tidy, self._do_after))
-            monitor.tell(events.CheckpointSaved, id=save.id, nbytes=save.nbytes, blocked_s=save.blocked_s, lag_s=save.lag_s)
+            monitor.tell(events.CheckpointSaved, id=save.id, nbytes=save.nbytes, blocked_s=save.blocked_s, lag_s=lag_s)
         else:
             monitor.tell(events.CheckpointFailed, why=str(error))
             self._unsaid.append(f"step {save.step} was not saved: {error}")
             if not self._flights:  # what was to follow it knows by itself what it follows instead
                 self._knows_head, self.parent = False, self._came_from
-        save._ended.set()
+        save.end(error, lag_s)
 
     def _give_up(self, id: str, why: str) -> None:
         """Another rank has given a save up: it can't become durable."""
@@ -473,9 +329,10 @@ class Saver:
         """Have the memory for saves of this state made ahead of time. All ranks must call it. Raises as `save` does."""
         inventory, words = self._agree(state, layout, step=0)
         monitor = Monitor(self._backend.url, 0, self._ranks.rank, self._listener)
-        plan, _ = self._plan_agreed(inventory, layout, words, monitor, preparing=True)
+        planned = self._planner.plan(inventory, layout, words, preparing=True)
+        self._tell_differing(planned, monitor)
         try:
-            self._client.prepare(self._image(plan, inventory, words[0].id).nbytes)
+            self._client.prepare(self._image(planned, inventory, words[0].id).nbytes)
         except SaveFailed as error:
             self._unsaid.append(str(error))
 
@@ -492,7 +349,7 @@ class Saver:
     def wait(self, patience: Patience) -> bool:
         """Return when no save is on its way any more, or when the patience is over. Whether none is."""
         self._guard.wait(patience)
-        ended = [flight.save._ended.wait(patience.left_s) for flight in list(self._flights.values())]
+        ended = [flight.save.await_end(patience.left_s) for flight in list(self._flights.values())]
         self._skips.say()
         self.warn()
         return all(ended)
@@ -533,15 +390,3 @@ class Saver:
         except Exception as error:
             why = str(error)
         self._unsaid.append(f"step {missed.step}, the last that was to be saved, was not: {why}")
-
-
-def _items(inventory: Inventory, image: SaveImage) -> list[Copy]:
-    """Where what goes into the buffer is in this process's memory."""
-    held = {holding.name: holding for holding in inventory.holdings}
-    items: list[Copy] = []
-    for fragment in image.fragments:
-        if fragment.nbytes:
-            holding = held[fragment.name]
-            piece = next(piece for piece in holding.pieces if piece.box.holds(fragment.box))
-            items.append(Copy(holding, piece.narrow(fragment.box), fragment.start))
-    return items

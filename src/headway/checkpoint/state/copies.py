@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from headway.checkpoint.state.per_rank import PerRank
-from headway.checkpoint.state.sources import is_numpy_array, is_tensor, local_of
+from headway.checkpoint.state.libraries import is_numpy_array, is_tensor, local_of
+from headway.checkpoint.state.parts.per_rank import PerRank
 from headway.errors import UsageError
 
 _SCHEDULE = (

@@ -1,9 +1,9 @@
-"""Taking stock: what the parts of a state put into an inventory, for saving and for loading.
+"""What the parts of a state put into an inventory, for saving and for loading.
 
-One walk serves both, so that a name can't mean two things. When there is a checkpoint to load (`Taking.saved`), a source makes
-room for what the checkpoint has and the state has not yet (the moments of a fresh optimizer, the arrays of an object), and says
-what to do with it in `Taking.then`. None of that touches the state: the room is the source's own until `accept` runs, after
-every byte has been verified.
+One walk serves both, so that a name can't mean two things. When there is a checkpoint to load (`InventoryBuilder.saved`), a source
+makes room for what the checkpoint has and the state has not yet (the moments of a fresh optimizer, the arrays of an object), and
+says what to do with it in `InventoryBuilder.then`. None of that touches the state: the room is the source's own until `accept`
+runs, after every byte has been verified.
 """
 
 from __future__ import annotations
@@ -15,24 +15,18 @@ from typing import Any
 
 from headway.checkpoint.files.manifest import Json, Kind, Object
 from headway.checkpoint.layout.dtypes import numpy_dtype, torch_dtype
-from headway.checkpoint.layout.pieces import Piece
+from headway.checkpoint.layout.pieces import Piece, flat_pieces, whole_piece
 from headway.checkpoint.layout.placing import Place, Placer
-from headway.checkpoint.state.alike import alike, classes_for
+from headway.checkpoint.layout.sharding import full
+from headway.checkpoint.state.arrays import Local
 from headway.checkpoint.state.fit import Stored, Values, find_misfits, refuse
 from headway.checkpoint.state.inventory import Holding, Inventory
-from headway.checkpoint.state.sources import Local, is_array, is_numpy_scalar, is_tensor, local_of, torch_loaded
-from headway.checkpoint.state.tree import decode, encode, references
+from headway.checkpoint.state.libraries import is_array, is_numpy_scalar, is_tensor, local_of, torch_loaded
+from headway.checkpoint.state.values.alike import alike, classes_for
+from headway.checkpoint.state.values.tree import decode, encode, references
 from headway.errors import CheckpointMismatch, LayoutError, UsageError
 
 _SHOWN = 10
-
-
-class Source:
-    """A part of a state that knows by itself what it puts into an inventory."""
-
-    def put_into(self, taking: Taking, path: str) -> None:
-        """Put it there under this name."""
-        raise NotImplementedError
 
 
 @dataclass(slots=True)
@@ -50,7 +44,7 @@ class Member:
     flat: bool = False
 
 
-class Taking:
+class InventoryBuilder:
     """An inventory in the making."""
 
     def __init__(
@@ -143,6 +137,16 @@ class Taking:
                 f"two arrays of the state are called {place.name}: rename one (names of nested keys are joined with dots)"
             )
         return holding
+
+    def hold_range(self, member: Member, place: Place, local: Local, kind: Kind, guarded: bool = False) -> Holding:
+        """What a flat array has of a parameter; `place` is the parameter's, or that of a moment of it."""
+        shardings = member.place.cuts or tuple(map(full, member.shape))
+        step = local.strides[0]
+        if 0 in place.shape:
+            return self.hold_pieces(place, local, kind, whole_piece(place.shape, 0, (0,) * len(place.shape)), guarded)
+        pieces = flat_pieces(shardings, member.shape, member.begin, member.end, member.at)
+        pieces = [Piece(box, local.offset + at * step, tuple(stride * step for stride in strides)) for box, at, strides in pieces]
+        return self.hold_pieces(place, local, kind, tuple(pieces), guarded)
 
     def value(self, name: str, value: Json) -> None:
         """Something that is no array."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from headway.checkpoint.files.manifest import Json
 from headway.checkpoint.layout.names import listed
 from headway.checkpoint.layout.placing import fits
-from headway.checkpoint.state.tree import references
+from headway.checkpoint.state.values.tree import references
 from headway.errors import UsageError
 
 Select = Callable[[str], bool]

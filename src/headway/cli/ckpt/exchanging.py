@@ -12,13 +12,14 @@ import msgspec
 from headway.checkpoint.catalog.listing import SHORTEST, newest
 from headway.checkpoint.catalog.listing import places as places_of
 from headway.checkpoint.files.manifest import Manifest
+from headway.checkpoint.files.roots import root_of
 from headway.checkpoint.formats.safetensors_files import INDEX_SUFFIX, SUFFIX, export_safetensors, import_safetensors, tied_names
 from headway.cli import console
 from headway.cli.ckpt.roots import existing, open_one, read_size
 from headway.errors import NoCheckpoint, UsageError
 from headway.observe import words
-from headway.storage.backend import Backend, open_backend
-from headway.storage.roots import root_of
+from headway.storage.backend import Backend
+from headway.storage.opening import open_backend
 
 Source = Literal["safetensors", "dcp", "universal"]
 _OTHER_FILES = {".pt", ".pth", ".bin", ".ckpt", ".json", ".npz", ".pkl", ".gguf", ".onnx"}

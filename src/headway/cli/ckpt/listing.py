@@ -15,11 +15,11 @@ from headway.checkpoint.catalog.leases import pins
 from headway.checkpoint.catalog.listing import Damaged, flaw, manifests, newest
 from headway.checkpoint.catalog.metrics import with_metrics
 from headway.checkpoint.files.manifest import STEPS, Manifest
+from headway.checkpoint.files.roots import PARTS
 from headway.cli import console
 from headway.cli.ckpt.roots import existing
 from headway.observe import words
 from headway.storage.backend import Backend
-from headway.storage.local import PARTS
 
 
 class ListedDocument(msgspec.Struct, frozen=True, kw_only=True):

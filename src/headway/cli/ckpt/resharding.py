@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from headway.checkpoint.files.foreign import locate
 from headway.checkpoint.files.manifest import Object
 from headway.checkpoint.layout.boxes import Box, whole
 from headway.checkpoint.layout.sharding import chunk
@@ -147,7 +148,10 @@ def _box(known: Object, dim: int | None, rank: int, ranks: int) -> tuple[Box, ..
 def _measured(backend: Backend, contents: Contents) -> float | None:
     """How fast the largest file is read past the page cache; None where it can't be known beforehand (an object store)."""
     largest = max(contents.segments, key=lambda segment: segment.nbytes, default=None)
-    path = backend.path(largest.file) if largest is not None else None
+    if largest is None:
+        return None
+    owner, name = locate(backend, largest.file)
+    path = owner.path(name)
     return read_speed(path) if path is not None else None
 
 

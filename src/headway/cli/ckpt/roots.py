@@ -11,12 +11,13 @@ from pathlib import Path
 
 from headway.checkpoint.catalog.leases import opened
 from headway.checkpoint.files.manifest import HEAD, STEPS
+from headway.checkpoint.files.roots import root_of
 from headway.checkpoint.files.stored import read_segments
 from headway.checkpoint.load.lazy import OpenCheckpoint, open_checkpoint
 from headway.cli import console
 from headway.errors import NoCheckpoint, UsageError
-from headway.storage.backend import Backend, open_backend
-from headway.storage.roots import root_of
+from headway.storage.backend import Backend
+from headway.storage.opening import open_backend
 
 
 def existing(root: str) -> Backend:

@@ -11,36 +11,19 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from headway import events
-from headway.engine.call import RUNNING, STARTING, Call, Frame, current
+from headway.engine.call import Batch, Call, Frame, current
 from headway.engine.dispatch.launch import own_context
+from headway.engine.dispatch.ready import Ready
 from headway.engine.identity.spec import TaskSpec
+from headway.engine.ports import Charges, Ends, Jobs
+from headway.engine.run_context import RunContext
+from headway.engine.stopping.stops import Stops
+from headway.engine.transitions import RUNNING, STARTING
 from headway.errors import UsageError
 from headway.pools.base import Answer, Job
-
-if TYPE_CHECKING:
-    from headway.engine.engine import Engine
-
-
-class Batch:
-    """Calls that run together."""
-
-    __slots__ = ("calls", "job", "left", "over", "spec", "task")
-
-    def __init__(self, spec: TaskSpec, calls: list[Call]) -> None:
-        self.spec = spec
-        self.calls = calls
-        self.left = len(calls)  # calls that still wait for the batch
-        self.over = False
-        self.task: asyncio.Task[None] | None = None
-        self.job: Job | None = None
-
-    def wants(self, item: int) -> bool:
-        """Whether the call of an item still waits for the batch."""
-        call = self.calls[item]
-        return call.x is not None and call.x.batch is self
 
 
 def _one_each(batch: Batch, values: Any) -> tuple[list[Any], BaseException | None]:
@@ -59,8 +42,13 @@ def _one_each(batch: Batch, values: Any) -> tuple[list[Any], BaseException | Non
 
 
 class Batches:
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, run: RunContext, ends: Ends, ready: Ready, books: Charges, stops: Stops, jobs: Jobs) -> None:
+        self._run = run
+        self._ends = ends
+        self._ready = ready
+        self._books = books
+        self._stops = stops
+        self._jobs = jobs
         # by function: calls of a task with other options (`Task.options`) go together
         self._open: dict[Callable[..., Any], list[Call]] = {}
         self._timers: dict[Callable[..., Any], asyncio.TimerHandle] = {}
@@ -75,7 +63,7 @@ class Batches:
         if len(calls) >= spec.batch:
             self._close(spec)
         elif len(calls) == 1:
-            self._timers[spec.fn] = self._engine.loop.call_later(spec.linger_s, self._close, spec)
+            self._timers[spec.fn] = self._run.loop.call_later(spec.linger_s, self._close, spec)
 
     def _close(self, spec: TaskSpec) -> None:
         if (timer := self._timers.pop(spec.fn, None)) is not None:
@@ -96,7 +84,7 @@ class Batches:
             return
         batch.over = True
         if batch.task is not None:
-            self._engine.ready.freed()
+            self._ready.freed()
         spec = batch.spec
         self._running[spec.fn] -= 1
         if self._open.get(spec.fn) and spec.fn not in self._timers:
@@ -104,11 +92,11 @@ class Batches:
 
     def serve(self) -> None:
         """Start closed batches that have room."""
-        engine = self._engine
+        run = self._run
         for _ in range(len(self._closed)):
             batch = self._closed.popleft()
-            pool = engine.pools.get(batch.spec.pool)
-            if pool is not None and pool.free <= engine.ready.starting[batch.spec.pool]:
+            pool = run.pools.get(batch.spec.pool)
+            if pool is not None and pool.free <= self._ready.starting[batch.spec.pool]:
                 self._closed.append(batch)
                 continue
             batch.calls = [call for call in batch.calls if call.state == STARTING]
@@ -120,30 +108,30 @@ class Batches:
 
     def _start(self, batch: Batch) -> None:
         for call in batch.calls:
-            call.state = RUNNING
+            self._ends.begun(call)
             x = call.extra()
-            x.batch, x.started_attempt = batch, self._engine.loop.time()
+            x.batch, x.started_attempt = batch, self._run.loop.time()
             if x.held:
-                self._engine.ready.begins(call)
+                self._ready.begins(call)
         try:
-            self._hand_over(batch, [self._engine.launcher.arguments(call)[0][0] for call in batch.calls])
+            self._hand_over(batch, [self._jobs.arguments(call)[0][0] for call in batch.calls])
         except Exception as error:  # an argument whose blob is damaged, a pool that can't take it
             self._end(batch, None, error)
 
     def _hand_over(self, batch: Batch, items: list[Any]) -> None:
-        engine, spec, first = self._engine, batch.spec, batch.calls[0]
-        if engine.emit:
-            engine.emit(events.BatchStarted(at=engine.wall(), task=spec.name, size=len(items)))
+        run, spec, first = self._run, batch.spec, batch.calls[0]
+        if run.emit:
+            run.emit(events.BatchStarted(at=run.wall(), task=spec.name, size=len(items)))
         if spec.pool == "inline":
-            engine.ready.active += 1
-            batch.task = engine.loop.create_task(self._run(batch, items), context=first.context)
+            self._ready.active += 1
+            batch.task = run.loop.create_task(self._work(batch, items), context=first.context)
             batch.task.add_done_callback(lambda _: self._over(batch))  # it may be cancelled before its code begins
             return
         batch.job = Job(
             fn=spec.fn,
             args=(items,),
             kwargs={},
-            facts=engine.launcher.facts(first),
+            facts=self._jobs.facts(first),
             on_done=lambda answer: self._answered(batch, answer),
             on_charge=lambda amounts, item: self.charge(batch, amounts, item),
             ref=spec.ref,
@@ -151,10 +139,10 @@ class Batches:
             pickled=spec.pickled,
             items=len(items),
         )
-        engine.pools[spec.pool].submit(batch.job)
-        engine.ready.in_pools += 1
+        run.pools[spec.pool].submit(batch.job)
+        self._ready.in_pools += 1
 
-    async def _run(self, batch: Batch, items: list[Any]) -> None:
+    async def _work(self, batch: Batch, items: list[Any]) -> None:
         first = batch.calls[0]
         current.set(Frame(first, first.scope, first.attempt, batch))
         try:
@@ -167,7 +155,7 @@ class Batches:
             self._end(batch, values, None)
 
     def _answered(self, batch: Batch, answer: Answer) -> None:
-        self._engine.ready.in_pools -= 1
+        self._ready.in_pools -= 1
         self._end(batch, answer.value, asyncio.CancelledError() if answer.cancelled else answer.error)
 
     def _end(self, batch: Batch, values: Any, error: BaseException | None) -> None:
@@ -181,9 +169,9 @@ class Batches:
             value = None if error is not None else values[place]
             failed = issubclass(type(value), BaseException)
             try:
-                self._engine.body_ended(call, None if failed else value, value if failed else error)
+                self._ends.body_ended(call, None if failed else value, value if failed else error)
             except Exception as fault:  # nobody hears what a batch raises here
-                self._engine.broken(fault)
+                self._run.broken(fault)
 
     def drop(self, call: Call) -> None:
         """A call of a running batch must stop: it leaves; the last one to leave stops the batch."""
@@ -192,10 +180,10 @@ class Batches:
         batch.left -= 1
         if not batch.left:
             if batch.job is not None:
-                self._engine.pools[batch.spec.pool].cancel(batch.job)
+                self._run.pools[batch.spec.pool].cancel(batch.job)
             elif batch.task is not None:
-                self._engine.stops.leave_behind(batch.task, f"a batch of {batch.spec.name}")
-        self._engine.body_ended(call, None, asyncio.CancelledError())
+                self._stops.leave_behind(batch.task, f"a batch of {batch.spec.name}")
+        self._ends.body_ended(call, None, asyncio.CancelledError())
 
     def charge(self, batch: Batch, amounts: dict[str, float], item: int | None) -> None:
         """What the batch function spends for one item is its call's; what it spends for all is shared equally. A call that left has
@@ -204,4 +192,4 @@ class Batches:
         calls = [batch.calls[place] for place in items if batch.wants(place)]
         for call in calls:
             share = {unit: amount / len(calls) for unit, amount in amounts.items()}
-            self._engine.books.charge(Frame(call, call.scope), share)
+            self._books.charge(Frame(call, call.scope), share)

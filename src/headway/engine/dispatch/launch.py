@@ -8,22 +8,28 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import hashlib
 import inspect
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from headway import events
-from headway.engine.call import OK, RUNNING, STARTING, Call, Frame, current
+from headway.engine.call import Call, Frame, current
+from headway.engine.dispatch.ready import Ready
 from headway.engine.identity.callables import is_async, name_of
 from headway.engine.identity.changed import note_input
 from headway.engine.inputs import filled
-from headway.engine.scopes.accounting import check_item
+from headway.engine.ports import Batching, Ends
+from headway.engine.replay.shared import Shared
+from headway.engine.run_context import RunContext
+from headway.engine.scopes.accounting import Books, check_item
+from headway.engine.stopping.stops import Stops
+from headway.engine.transitions import OK, RUNNING, STARTING
 from headway.errors import UsageError
 from headway.pools.base import Answer, CallFacts, Job
 
-if TYPE_CHECKING:
-    from headway.engine.engine import Engine
+_new_frame = functools.partial(tuple.__new__, Frame)  # as `Frame(…)`, in half the time
 
 
 def _from(factory: Any) -> Callable[..., asyncio.Task[None]]:
@@ -70,18 +76,34 @@ class Happened:
 
 
 class Launcher:
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        factory = engine.loop.get_task_factory()
+    def __init__(
+        self,
+        run: RunContext,
+        ends: Ends,
+        ready: Ready,
+        books: Books,
+        shared: Shared,
+        stops: Stops,
+        value_of: Callable[[Call], Any],
+    ) -> None:
+        self._run = run
+        self._ends = ends
+        self._ready = ready
+        self._books = books
+        self._shared = shared
+        self._stops = stops
+        self._value_of = value_of
+        self.batches: Batching  # set by who makes both
+        factory = run.loop.get_task_factory()
         self._make_task: Callable[..., asyncio.Task[None]] = asyncio.Task if factory is None else _from(factory)
 
     # --- before the code runs ----------------------------------------------------------------------------------------
 
     def when_durable(self, call: Call, seq: int) -> None:
         """Launch an effect once its start, and with it all it depends on, is durable. It keeps its slot meanwhile."""
-        engine, pool = self._engine, call.spec.pool
+        run, pool = self._run, call.spec.pool
         attempt = call.attempt
-        starting = engine.ready.starting
+        starting = self._ready.starting
         if pool in starting:
             starting[pool] += 1
 
@@ -92,28 +114,28 @@ class Launcher:
                 return
             self.launch(call)
 
-        engine.journal.when_durable(seq, durable)
+        run.journal.when_durable(seq, durable)
 
     def launch(self, call: Call) -> None:
         """Run the call's code."""
-        engine, spec, x = self._engine, call.spec, call.x
+        run, spec, x = self._run, call.spec, call.x
         if call.state != STARTING:
             return
         if not call.started:
-            call.started = engine.wall()
+            call.started = run.wall()
         if x is not None:
             x.timer = None
-            x.started_attempt = engine.loop.time() if not spec.batch else None  # it does not run before its batch does
+            x.started_attempt = run.loop.time() if not spec.batch else None  # it does not run before its batch does
         if spec.retry is not None and call.memo is None:
             call.memo = {}
         if spec.verify is not None and (call.attempt > 1 or self._may_have_happened(call)):
             self._spawn(call, self._verify(call))
         else:
-            self._run(call)
+            self._begin(call)
 
     def _may_have_happened(self, call: Call) -> bool:
         """Whether an effect was started before: by an earlier process, or in an earlier attempt of a call above it."""
-        effects, share, memo = self._engine.known.effects, call.share, call.memo
+        effects, share, memo = self._run.known.effects, call.share, call.memo
         if call.key in effects or (share is not None and share.key in effects):
             return True
         again = memo is not None and memo.setdefault(b"V" + call.key, call) is not call
@@ -121,36 +143,36 @@ class Launcher:
 
     def run_plain(self, call: Call) -> None:
         """Run the code of a call that needs nothing but the loop."""
-        engine = self._engine
-        call.started = engine.wall()
-        if engine.emit:
+        run = self._run
+        call.started = run.wall()
+        if run.emit:
             self._emit_started(call)
-        call.asyncio_task = self._make_task(self._body(call), loop=engine.loop, name="headway", context=call.context)
+        call.asyncio_task = self._make_task(self._body(call), loop=run.loop, name="headway", context=call.context)
 
     def _emit_started(self, call: Call) -> None:
-        engine, spec = self._engine, call.spec
-        event = events.CallStarted(at=engine.wall(), key=call.key.hex(), task=spec.name, attempt=call.attempt, pool=spec.pool)
-        if engine.emit:
-            engine.emit(event)
+        run, spec = self._run, call.spec
+        event = events.CallStarted(at=run.wall(), key=call.key.hex(), task=spec.name, attempt=call.attempt, pool=spec.pool)
+        if run.emit:
+            run.emit(event)
 
-    def _run(self, call: Call) -> None:
-        engine, spec = self._engine, call.spec
-        if engine.emit:
+    def _begin(self, call: Call) -> None:
+        run, spec = self._run, call.spec
+        if run.emit:
             self._emit_started(call)
         if spec.timeout_s is not None:
-            call.extra().timer = engine.loop.call_later(spec.timeout_s, engine.timed_out, call)
+            call.extra().timer = run.loop.call_later(spec.timeout_s, self._ends.timed_out, call)
         if spec.batch:
-            engine.batches.add(call)
+            self.batches.add(call)
         elif spec.pool == "inline":
             self._spawn(call, self._body(call))
         else:
             try:
                 self._submit(call)
             except Exception as error:  # an argument whose blob is damaged, a pool that can't take it
-                engine.body_ended(call, None, error)
+                self._ends.body_ended(call, None, error)
 
     def _spawn(self, call: Call, coroutine: Any) -> None:
-        call.asyncio_task = self._make_task(coroutine, loop=self._engine.loop, name="headway", context=call.context)
+        call.asyncio_task = self._make_task(coroutine, loop=self._run.loop, name="headway", context=call.context)
 
     async def _verify(self, call: Call) -> None:
         """Ask whether the effect happened; run it if not."""
@@ -162,37 +184,37 @@ class Launcher:
             if is_async(spec.verify):
                 answer = await spec.verify(*args, **kwargs)
             else:
-                answer = await self._engine.world.aside(_answer, spec.verify, args, kwargs)
+                answer = await self._run.world.aside(_answer, spec.verify, args, kwargs)
                 if inspect.isawaitable(answer):
                     answer = await answer
             _check_answer(answer, spec.verify)
         except BaseException as error:
             if call.state == STARTING and call.attempt == attempt:
-                self._engine.body_ended(call, None, error)
+                self._ends.body_ended(call, None, error)
             return
         if call.state != STARTING or call.attempt != attempt:
             return
         if isinstance(answer, Happened):
-            self._engine.body_ended(call, answer.value, None)
+            self._ends.body_ended(call, answer.value, None)
         else:
-            self._run(call)
+            self._begin(call)
 
     async def _body(self, call: Call) -> None:
         """The call's code, and what the engine makes of its end. A fault of the engine ends the run, loudly."""
         try:
             await self._code(call)
         except Exception as error:
-            self._engine.broken(error)
+            self._run.broken(error)
 
     async def _code(self, call: Call) -> None:
         if call.state != STARTING:
             return
-        call.state = RUNNING
+        self._ends.begun(call)
         attempt = call.attempt
-        current.set(Frame(call, call.scope, attempt))
+        current.set(_new_frame((call, call.scope, attempt, None, b"")))
         spec, x = call.spec, call.x
         if x is not None and x.held:
-            self._engine.ready.begins(call)
+            self._ready.begins(call)
         try:
             if call.inputs:
                 args, kwargs = self.arguments(call)
@@ -203,27 +225,27 @@ class Launcher:
                 value = await value
         except BaseException as error:
             if call.state == RUNNING and call.attempt == attempt:  # and was not left behind
-                self._engine.body_ended(call, None, error)
+                self._ends.body_ended(call, None, error)
         else:
             if call.state == RUNNING and call.attempt == attempt:
-                self._engine.body_ended(call, value, None)
+                self._ends.body_ended(call, value, None)
 
     def _submit(self, call: Call) -> None:
-        engine, spec = self._engine, call.spec
-        call.state = RUNNING
+        run, spec = self._run, call.spec
+        self._ends.begun(call)
         if call.x is not None and call.x.held:
-            engine.ready.begins(call)
+            self._ready.begins(call)
         args, kwargs = self.arguments(call)
         attempt = call.attempt
 
         def done(answer: Answer) -> None:
-            engine.ready.in_pools -= 1
+            self._ready.in_pools -= 1
             if call.attempt == attempt and call.state == RUNNING:
                 error = asyncio.CancelledError() if answer.cancelled else answer.error
                 try:
-                    engine.body_ended(call, answer.value, error, answer.encoded)
+                    self._ends.body_ended(call, answer.value, error, answer.encoded)
                 except Exception as fault:  # a pool could do nothing about it, and the run would wait for ever
-                    engine.broken(fault)
+                    run.broken(fault)
 
         context = own_context(call)
         job = Job(
@@ -239,45 +261,45 @@ class Launcher:
             processes=spec.processes,
         )
         call.extra().job = job
-        engine.pools[spec.pool].submit(job)
-        engine.ready.in_pools += 1
+        run.pools[spec.pool].submit(job)
+        self._ready.in_pools += 1
 
     def charged(self, call: Call, attempt: int, amounts: dict[str, float]) -> None:
         """A worker spent something for this call."""
         if call.state < OK and call.attempt == attempt:
-            self._engine.books.charge(Frame(call, call.scope), amounts)
+            self._books.charge(Frame(call, call.scope), amounts)
 
     def charge(self, frame: Frame, amounts: dict[str, float], item: int | None) -> None:
         """The code of a call says what it spent; in a batch, for which of its calls, or all of them share it."""
         if frame.batch is not None:
             check_item(item, len(frame.batch.calls), frame.batch.spec.name)
-            self._engine.batches.charge(frame.batch, amounts, item)
+            self.batches.charge(frame.batch, amounts, item)
         else:
             check_item(item, None, frame.call.describe())
-            self._engine.books.charge(frame, amounts)
+            self._books.charge(frame, amounts)
 
     def arguments(self, call: Call) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
         """The call's arguments with results in the place of handles."""
         if not call.inputs:
             return call.args, call.kwargs
-        value_of = self._engine.value_of
+        value_of = self._value_of
         for handle in call.inputs:
             note_input(handle, value_of(handle))
         args = tuple(filled(value, value_of) for value in call.args)
         return args, {name: filled(value, value_of) for name, value in call.kwargs.items()}
 
     def facts(self, call: Call) -> CallFacts:
-        engine, deadline = self._engine, call.scope.deadline
+        run, deadline = self._run, call.scope.deadline
         name = call.key if call.share is None else call.share.key
         return CallFacts(
             key=call.key.hex(),
             task=call.spec.name,
             attempt=max(1, call.attempt),
-            idempotency_key=hashlib.blake2b(engine.shared.effect_name(call), key=engine.nonce, digest_size=16).hexdigest(),
-            run_id=engine.run_id,
+            idempotency_key=hashlib.blake2b(self._shared.effect_name(call), key=run.nonce, digest_size=16).hexdigest(),
+            run_id=run.run_id,
             deadline=deadline.due if deadline is not None else None,
-            allowance=engine.books.allowance(call),
-            files=f"{engine.files}/{name.hex()}" if engine.files else "",
+            allowance=self._books.allowance(call),
+            files=f"{run.files}/{name.hex()}" if run.files else "",
         )
 
     # --- while and after it runs -------------------------------------------------------------------------------------
@@ -286,52 +308,52 @@ class Launcher:
         """Ask running code to stop, as its pool can."""
         x = call.extra()
         if x.batch is not None:
-            self._engine.batches.drop(call)
+            self.batches.drop(call)
         elif x.job is not None:
-            if not self._engine.pools[call.spec.pool].cancel(x.job) and x.job.on_left is None:
+            if not self._run.pools[call.spec.pool].cancel(x.job) and x.job.on_left is None:
                 self._abandon(call, x.job)
             for future in x.parked_on:  # a thread that waits for something else than its children must hear of it too
                 future.cancel()
         elif call.asyncio_task is not None:
             call.asyncio_task.cancel(x.stop_reason)
-            self._engine.stops.grant(call)
+            self._stops.grant(call)
 
     def _abandon(self, call: Call, job: Job) -> None:
         """A thread goes on with code that nobody waits for; until that ends, it keeps what it holds."""
-        engine, x = self._engine, call.extra()
-        kept = engine.ready.keep(call) if x.held else None
-        told_of = engine.stops.tell_of_thread(call)
+        x = call.extra()
+        kept = self._ready.keep(call) if x.held else None
+        told_of = self._stops.tell_of_thread(call)
 
         def left() -> None:
             told_of.cancel()
             if kept is not None:
-                engine.ready.give(kept)
+                self._ready.give(kept)
 
         job.on_left = left
 
     def leave(self, call: Call) -> None:
         """The call's code has ended, or will never run: give back what it occupied."""
-        engine, spec, x = self._engine, call.spec, call.x
+        spec, x = call.spec, call.x
         if STARTING <= call.state <= RUNNING and spec.pool == "inline" and not spec.batch and (x is None or not x.parks):
-            engine.ready.freed()
+            self._ready.freed()
         task = call.asyncio_task
         call.asyncio_task = None
         if x is None:
             return
         if call.state == STARTING and task is not None and task is not asyncio.current_task():
-            self._engine.stops.leave_behind(task, call.describe())
+            self._stops.leave_behind(task, call.describe())
         if x.timer is not None and not call.children:  # a timeout holds until the children have ended, too
             x.timer.cancel()
             x.timer = None
         x.job = None
         if x.held:
-            engine.ready.release(call)
+            self._ready.release(call)
 
     def seconds(self, call: Call) -> float:
         """How long the attempt ran, less the time in which it waited for other calls."""
         x = call.x
         if x is None or x.started_attempt is None:
             return 0.0
-        ran = self._engine.loop.time() - x.started_attempt - x.parked_s
+        ran = self._run.loop.time() - x.started_attempt - x.parked_s
         x.started_attempt = None
         return max(0.0, ran)

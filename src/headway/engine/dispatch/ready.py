@@ -12,24 +12,26 @@ import asyncio
 import heapq
 import math
 from collections import deque
-from collections.abc import Generator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Generator, Sequence
+from typing import Any
 
-from headway.engine.call import READY, RUNNING, STARTING, Call
+from headway.engine.call import Call
+from headway.engine.ports import Lender, Starts
+from headway.engine.run_context import RunContext
 from headway.engine.scopes.bounds import Held, Limit, Resource, Wanted
+from headway.engine.transitions import READY, RUNNING, STARTING
 from headway.errors import ResourceUnavailable
-
-if TYPE_CHECKING:
-    from headway.engine.engine import Engine
-    from headway.pools.base import Pool
 
 Signature = tuple[Any, ...]
 
 
 class Ready:
-    def __init__(self, engine: Engine, pools: dict[str, Pool], resources: dict[str, int], max_active: int) -> None:
-        self._engine = engine
-        self._pools = pools
+    def __init__(self, run: RunContext, starts: Starts, resources: dict[str, int], max_active: int) -> None:
+        self._run = run
+        self._starts = starts
+        self._pools = pools = run.pools
+        self.desk: Lender | None = None  # of limits that processes share; none without a store
+        self.on_parked: Callable[[], None] | None = None  # called where less runs than before
         self._resources = {name: Resource(name, total) for name, total in resources.items()}
         self._max_active = max_active
         self._line: deque[Call] = deque()  # calls that need only the loop
@@ -52,11 +54,10 @@ class Ready:
 
     def push(self, call: Call) -> None:
         """A call whose inputs are there. Starts now if it can."""
-        call.state = READY
         spec = call.spec
         if spec.pool == "inline" and not call.scope.limits and not spec.resources:
             if not self._line and self._has_room():
-                self._engine.begin(call)
+                self._starts.begin(call)
             else:
                 self._line.append(call)
             return
@@ -64,7 +65,7 @@ class Ready:
             for name, amount in spec.resources.items():
                 self._resource(name).check(call, amount)
         except ResourceUnavailable as error:
-            self._engine.conclude(call, None, error)
+            self._starts.refuse(call, error)
             return
         signature = (spec.pool, call.scope.limits, tuple(spec.resources.items()))
         heapq.heappush(self._queues.setdefault(signature, []), (self._rank(call), call.number, call))
@@ -125,12 +126,17 @@ class Ready:
     # --- starting ----------------------------------------------------------------------------------------------------
 
     def _has_room(self) -> bool:
-        return self.active + self.left_behind < self._max_active and not self.stopped and self._engine.journal.has_room()
+        return (
+            self.active + self.left_behind < self._max_active
+            and not self.stopped
+            and not self._run.closing
+            and self._run.journal.has_room()
+        )
 
     def dispatch_soon(self) -> None:
         if not self._scheduled:
             self._scheduled = True
-            self._engine.loop.call_soon(self.dispatch)
+            self._run.loop.call_soon(self.dispatch)
 
     def dispatch(self) -> None:
         """Start whatever can start."""
@@ -140,14 +146,14 @@ class Ready:
         while self._line and self._has_room():
             call = self._next_in_line()
             if call.state == READY:
-                self._engine.begin(call)
+                self._starts.begin(call)
         wait = math.inf
         for signature, queue in sorted(self._queues.items(), key=_head):
             wait = min(wait, self._serve(queue))
             if not queue and self._queues.get(signature) is queue:
                 del self._queues[signature]
         self._wake_in(wait)
-        if (desk := self._engine.desk) is not None:
+        if (desk := self.desk) is not None:
             desk.look(self._wants)
 
     def _serve(self, queue: list[tuple[float, int, Call]]) -> float:
@@ -178,7 +184,7 @@ class Ready:
                 return math.inf
         limits, wait = call.scope.limits, 0.0
         if limits:
-            now = self._engine.loop.time()
+            now = self._run.loop.time()
             wait = max([limit.ready_in(now) for limit in limits])
             if wait > 0.0:
                 self._want(limits, min(waiting, max(1, places)), starts=True)
@@ -201,13 +207,13 @@ class Ready:
                 resource = self._resource(name)
                 resource.used += amount
                 x.held.append(Held(resource, amount))
-        self._engine.begin(call)
+        self._starts.begin(call)
 
     def begins(self, call: Call) -> None:
         """The code of a call that holds something begins now."""
         x = call.extra()
         if not x.begun:
-            x.begun, now = True, self._engine.loop.time()
+            x.begun, now = True, self._run.loop.time()
             for held in x.held:
                 if isinstance(held.source, Limit) and held.source.begins(now):
                     self.dispatch_soon()
@@ -217,7 +223,7 @@ class Ready:
             self._timer.cancel()
             self._timer = None
         if seconds != math.inf:
-            self._timer = self._engine.loop.call_later(seconds, self.dispatch)
+            self._timer = self._run.loop.call_later(seconds, self.dispatch)
 
     # --- leaving and pausing -----------------------------------------------------------------------------------------
 
@@ -227,7 +233,11 @@ class Ready:
         if self.waiting:
             self.dispatch_soon()
         if self.stopped:
-            self._engine.parked()
+            self._tell_parked()
+
+    def _tell_parked(self) -> None:
+        if self.on_parked is not None:
+            self.on_parked()
 
     def leave_behind(self, call: Call, task: asyncio.Task[Any]) -> None:
         """An inline call ends, and its code does not: it keeps its slot, and what it holds, until it has."""
@@ -274,21 +284,22 @@ class Ready:
 
     def park(self, call: Call) -> None:
         """The call waits for other calls from now on."""
-        x = call.extra()
+        x = call.x or call.extra()
         x.parks += 1
         if x.parks > 1 or call.state not in (STARTING, RUNNING):
             return
-        x.parked_at = self._engine.loop.time()
+        x.parked_at = self._run.loop.time()
         if call.spec.pool == "inline":
             self.active -= not call.spec.batch
         else:
             self._pools[call.spec.pool].lend(1)
             x.lent = True
             self.waiting_in_pools += 1
-        self._give_back(call)
+        if x.held:
+            self._give_back(call)
         if self.waiting:
             self.dispatch_soon()
-        self._engine.parked()
+        self._tell_parked()
 
     def _give_back(self, call: Call) -> None:
         for held in call.extra().held:
@@ -299,7 +310,7 @@ class Ready:
         """Wait until the limits of a parked call have room for it again."""
         if call.extra().parks > 1 or call.extra().granted or self._limits_free(call):
             return
-        future = self._engine.loop.create_future()
+        future = self._run.loop.create_future()
         self._reentering.append((call, future))
         self.dispatch_soon()
         yield from future
@@ -329,7 +340,7 @@ class Ready:
 
     def unpark(self, call: Call, attempt: int) -> None:
         """The wait is over. A wait that an earlier attempt left behind changes nothing about this one."""
-        x = call.extra()
+        x = call.x or call.extra()
         if call.attempt != attempt:
             return
         x.parks -= 1
@@ -345,12 +356,12 @@ class Ready:
             self.waiting_in_pools -= 1
         if call.state not in (STARTING, RUNNING):
             return
-        x.parked_s += self._engine.loop.time() - x.parked_at
+        x.parked_s += self._run.loop.time() - x.parked_at
         if call.spec.pool == "inline":
             self.active += not call.spec.batch
         if x.granted:
             x.granted = False
-        else:
+        elif x.held:
             self._retake(call)
         if self._reentering:
             self.dispatch_soon()

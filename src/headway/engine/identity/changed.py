@@ -26,11 +26,12 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any, NamedTuple
 
-from headway.engine.call import MISSING, RUNNING, Call
+from headway.engine.call import MISSING, Call
 from headway.engine.handle import Handle
 from headway.engine.identity.callables import said
 from headway.engine.identity.canonical import glance
 from headway.engine.inputs import handles_in
+from headway.engine.transitions import RUNNING
 from headway.errors import ArgumentChanged, CallTimeout
 from headway.journal.codec.models import dataclass_fields, user_kind
 from headway.journal.codec.wire import a_or_an

@@ -26,10 +26,11 @@ from typing import TYPE_CHECKING
 from headway.engine.identity.keys import sibling_key
 from headway.journal.decisions import Moved, decision_key
 from headway.journal.records import Place
-from headway.journal.recovery.recovered import JOIN, LEVEL, Places
+from headway.journal.recovery.recovered import JOIN, LEVEL, Known, Places
 
 if TYPE_CHECKING:
     from headway.engine.call import Call
+    from headway.engine.decisions import Decisions
 
 LOOK = 64  # at how many recorded equal calls of other branches a call looks at most
 
@@ -65,11 +66,25 @@ class _Equals:
 class Siblings:
     """The calls of one parent that has branches."""
 
-    __slots__ = ("_equals", "_joined", "_kept", "_ordinals", "_parent", "_steps", "_strayed", "_told", "open")
+    __slots__ = (
+        "_decisions",
+        "_equals",
+        "_joined",
+        "_kept",
+        "_known",
+        "_ordinals",
+        "_parent",
+        "_steps",
+        "_strayed",
+        "_told",
+        "open",
+    )
 
-    def __init__(self, parent: Call) -> None:
+    def __init__(self, parent: Call, known: Known, decisions: Decisions) -> None:
         self._parent = parent
-        self._told = parent.engine.known.places
+        self._known = known
+        self._decisions = decisions
+        self._told = known.places
         self._kept = None if parent.memo is None else parent.memo.setdefault(b"P", Places())  # of earlier attempts
         self._ordinals = parent.ordinals or {}  # of the calls that were made before there were branches
         self._begin()
@@ -108,7 +123,7 @@ class Siblings:
         place = Place(base, ordinal, branch, turn, step, self._joins_of(branch))
         if self._kept is not None:
             self._kept.note(place)
-        if not (held and as_before) and key in self._parent.engine.known.outcomes:
+        if not (held and as_before) and key in self._known.outcomes:
             self._record_move(place)
         return key, place
 
@@ -121,7 +136,7 @@ class Siblings:
         """Record that a branch is given what is recorded already."""
         parent = self._parent
         name = decision_key(parent.key, parent.epoch, "moved", place.base + place.branch, place.turn)
-        parent.engine.decisions.record_decision(parent, name, Moved(place))
+        self._decisions.record_decision(parent, name, Moved(place))
 
     def _take_step(self, base: bytes, branch: bytes) -> tuple[int, bool]:
         """Count what a branch does, and see whether an earlier life did the same."""

@@ -14,18 +14,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
-from headway.engine.call import OK, Call
+from headway.engine.call import Call
 from headway.engine.identity.spec import TASKS, TaskSpec
+from headway.engine.run_context import RunContext
+from headway.engine.transitions import OK
 from headway.errors import SourceChanged
 from headway.journal.codec.codec import value_digest
 from headway.journal.records import Outcome, Status
 from headway.journal.recovery.recovered import Known, Recorded, decode_outcome
-
-if TYPE_CHECKING:
-    from headway.engine.engine import Engine
-
 
 _OK = int(Status.OK)
 
@@ -33,17 +30,17 @@ _OK = int(Status.OK)
 class Replay:
     """Looks calls up in what earlier processes (and earlier attempts) recorded."""
 
-    def __init__(self, engine: Engine, known: Known, decisions: Mapping[str, str]) -> None:
-        self._engine = engine
-        self._known = known
+    def __init__(self, run: RunContext, decisions: Mapping[str, str]) -> None:
+        self._run = run
+        self._known = known = run.known
         self._decided = decisions  # task: "reuse" or "rerun", the user's word for this run
         self.reused = 0
-        self._answered_at = engine.loop.time() if known else -math.inf
+        self._answered_at = run.loop.time() if known else -math.inf
 
     def answered(self) -> None:
         """The journal has answered: the program still asks for what it asked for in an earlier life."""
         if self._known:
-            self._answered_at = self._engine.loop.time()
+            self._answered_at = self._run.loop.time()
 
     def last_answer(self) -> float:
         """When the journal last answered, by the loop's clock."""
@@ -94,9 +91,9 @@ class Replay:
         policy = self._decided.get(spec.name) or self._decided.get(spec.name.rpartition(".")[2]) or spec.on_change
         if policy == "ask":
             raise SourceChanged(
-                f"run {self._engine.run_id!r}: the source of task {spec.name} changed since its results were recorded, "
+                f"run {self._run.run_id!r}: the source of task {spec.name} changed since its results were recorded, "
                 f'and it says on_change="ask". Go on with hw.resume(…, on_change={{{spec.name!r}: "reuse"}}) or "rerun" '
-                f"(headway resume {self._engine.run_id} --reuse {spec.name} or --rerun {spec.name})"
+                f"(headway resume {self._run.run_id} --reuse {spec.name} or --rerun {spec.name})"
             )
         return policy == "rerun"
 

@@ -17,7 +17,7 @@ from headway.errors import StoreError
 
 if TYPE_CHECKING:
     from headway.engine.call import Call
-    from headway.engine.engine import Engine
+    from headway.engine.run_context import RunContext
 
 AT_ONCE = 64  # questions that are answered together, so that the first of many need not wait for all
 T = TypeVar("T")
@@ -26,8 +26,8 @@ T = TypeVar("T")
 class StoreReader:
     """The questions of one run to its store."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, run: RunContext) -> None:
+        self._run = run
         self._asked: list[tuple[Callable[[], Any], Callable[[Any], None]]] = []
         self._task: asyncio.Task[None] | None = None
         self._closed = False
@@ -38,7 +38,7 @@ class StoreReader:
             return
         self._asked.append((read, then))
         if self._task is None:
-            self._task = self._engine.loop.create_task(self._answer(), context=contextvars.Context())
+            self._task = self._run.loop.create_task(self._answer(), context=contextvars.Context())
 
     def when_read(self, call: Call, then: Callable[[Call], None]) -> None:
         """Call back when the result of an ended call is at hand; at once unless it was recorded, is large and was not asked for
@@ -61,7 +61,7 @@ class StoreReader:
 
     def read_blobs(self, call: Call) -> tuple[memoryview, ...]:
         """The blobs of a result. Blocks. Raises StoreError."""
-        store = self._engine.store
+        store = self._run.store
         assert store is not None
         return tuple(store.get_blob(name) for name in call.blobs)
 
@@ -70,12 +70,12 @@ class StoreReader:
             while self._asked:
                 asked = self._asked[:AT_ONCE]
                 del self._asked[:AT_ONCE]
-                answers = await self._engine.world.aside(_read, [read for read, _ in asked])
+                answers = await self._run.world.aside(_read, [read for read, _ in asked])
                 for (_, then), answer in zip(asked, answers, strict=True):
                     if not self._closed:
                         then(answer)
         except Exception as error:
-            self._engine.broken(error)
+            self._run.broken(error)
         finally:
             self._task = None
 

@@ -13,18 +13,20 @@ they are asked afresh, in a new epoch of the shared name.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from headway.engine.call import OK, WAITING, Call, Share
+from headway.engine.call import Call, Share
 from headway.engine.identity.keys import forever_key
+from headway.engine.identity.naming import Names
 from headway.engine.inputs import filled
-from headway.engine.replay.lookup import inputs_digest
+from headway.engine.ports import Answers
+from headway.engine.replay.lookup import Replay, inputs_digest
+from headway.engine.run_context import RunContext
+from headway.engine.transitions import OK, WAITING
+from headway.engine.waiting.waits import Waits
 from headway.errors import CycleError, SourceChanged, StoreError
 from headway.journal.records import Row
 from headway.journal.recovery.recovered import Recorded, decode_outcome
-
-if TYPE_CHECKING:
-    from headway.engine.engine import Engine
 
 
 class _Named:
@@ -42,12 +44,16 @@ def _named(handle: Call) -> _Named:
 
 
 class Shared:
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, run: RunContext, names: Names, replay: Replay, waits: Waits) -> None:
+        self._run = run
+        self._names = names
+        self._replay = replay
+        self._waits = waits
+        self.answers: Answers  # set by who makes both
         self._running: dict[bytes, tuple[Call, list[Call]]] = {}  # by shared name, and those that wait for it
         self._found: dict[bytes, dict[bytes, Any]] = {}  # by shared name: results below a call that has not succeeded yet
-        self._epochs = engine.known.epochs
-        self._stale = set(engine.known.stale)  # names whose results are asked again
+        self._epochs = run.known.epochs
+        self._stale = set(run.known.stale)  # names whose results are asked again
 
     def name(self, call: Call, inputs: tuple[Call, ...]) -> Share:
         """The shared name of a call of a cache="forever" task, or of one below. It holds the shared names of its inputs."""
@@ -60,7 +66,7 @@ class Shared:
             key = forever_key(call.spec.identity, asked)
             return Share(key, self.epoch(key), {})
         assert above is not None
-        key = self._engine.shared_name(call, asked, above)
+        key = self._names.shared_name(call, asked, above)
         return Share(key, self.epoch(key), above.found)
 
     def answered(self, call: Call, otherwise: Callable[[], None]) -> bool:
@@ -81,16 +87,16 @@ class Shared:
             call.add_callback(self._ended)
             return self._ask_store(call, otherwise)
         try:
-            self._engine.waits.join(call, running[0])
+            self._waits.join(call, running[0])
         except CycleError as error:
-            self._engine.conclude(call, None, error)
+            self.answers.refuse(call, error)
         else:
             running[1].append(call)
         return True
 
     def _ask_store(self, call: Call, otherwise: Callable[[], None]) -> bool:
         """Ask what other runs recorded under the call's shared name. False where there is nobody to ask."""
-        engine, share, store = self._engine, call.share, self._engine.store
+        share, store = call.share, self._run.store
         assert share is not None
         name = share.key
         if store is None or name in self._stale:
@@ -101,13 +107,13 @@ class Shared:
                 return
             try:
                 if isinstance(row, StoreError):
-                    engine.conclude(call, None, row)
+                    self.answers.refuse(call, row)
                 elif row is None or not self._answer(call, [Recorded(0, row.body, decode_outcome(row.body))]):
                     otherwise()
             except SourceChanged as error:
-                engine.conclude(call, None, error)
+                self.answers.refuse(call, error)
 
-        engine.reader.ask(lambda: store.cached(name), answer)
+        self._run.reader.ask(lambda: store.cached(name), answer)
         return True
 
     def _results(self, call: Call) -> Iterator[Recorded]:
@@ -118,20 +124,19 @@ class Shared:
             yield found
         if share.key in self._stale:
             return
-        if (known := self._engine.known.shared.get(share.key)) is not None:
+        if (known := self._run.known.shared.get(share.key)) is not None:
             yield Recorded(*known, decode_outcome(known[1]))
-        if call.spec.forever and (fresh := self._engine.journal.fresh(share.key)) is not None:
+        if call.spec.forever and (fresh := self._run.journal.fresh(share.key)) is not None:
             outcome = decode_outcome(fresh.row.body)
             buffers = tuple(memoryview(blob.data) for blob in fresh.blobs[: len(outcome.blobs)])
             yield Recorded(0, fresh.row.body, outcome, buffers)
 
     def _answer(self, call: Call, results: Iterable[Recorded]) -> bool:
         """Answer with the first result that holds for this call."""
-        engine = self._engine
         for recorded in results:
             if recorded.outcome.inputs == inputs_digest(call):
-                if not engine.replay.why_not(call.spec, recorded.outcome, recorded.seq, call.floor):
-                    engine.outcomes.answer(call, recorded)
+                if not self._replay.why_not(call.spec, recorded.outcome, recorded.seq, call.floor):
+                    self.answers.answer(call, recorded)
                     return True
         return False
 
@@ -142,10 +147,10 @@ class Shared:
         _, waiting = self._running.pop(name)
         result = [call.share.found[name]] if name in call.share.found else []
         for other in waiting:
-            self._engine.waits.part(other, call)
+            self._waits.part(other, call)
             if other.state >= OK or self._answer(other, result):
                 continue
-            self._engine.admission.start(other)
+            self.answers.start(other)
         if call.state == OK:
             self._found.pop(name, {}).clear()
             self._stale.discard(name)
@@ -154,7 +159,7 @@ class Shared:
         """What the idempotency key of an effect is made of: the name that its equals share, as it was when the call first began."""
         if call.share is None:
             return call.key
-        return self._engine.known.effect_names.setdefault(call.key, call.share.key) if call.spec.effect else call.share.key
+        return self._run.known.effect_names.setdefault(call.key, call.share.key) if call.spec.effect else call.share.key
 
     def ask_afresh(self, call: Call) -> None:
         """The call failed by itself: whoever asks next for the same asks what is below it afresh."""

@@ -15,19 +15,16 @@ from __future__ import annotations
 
 import difflib
 import warnings
-from typing import TYPE_CHECKING
 
 from headway import events
-from headway.engine.call import STARTING, Call, Frame
+from headway.engine.call import Call, Frame
+from headway.engine.decisions import Decisions
+from headway.engine.run_context import RunContext
 from headway.errors import BudgetExceeded, UsageError
 from headway.journal.decisions import Remaining
 from headway.journal.records import COSTED, Amounts, Charge, Kind, Row
 from headway.journal.recovery.recovered import encode_body
 from headway.journal.shared.ledger import Account, add, remaining_in
-
-if TYPE_CHECKING:
-    from headway.engine.engine import Engine
-
 
 BOOKED_BY_RUNTIME = ("calls", "seconds")
 LIKE = 0.85  # how much the names of two units look like one: `token` and `tokens` do, `tokens_in` and `tokens_out` don't
@@ -78,9 +75,10 @@ def warn_of_units(limits: Amounts, spent: Amounts) -> None:
 
 
 class Books:
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._ledger = engine.known.ledger
+    def __init__(self, run: RunContext, decisions: Decisions) -> None:
+        self._run = run
+        self._decisions = decisions
+        self._ledger = run.known.ledger
         self._spent = self._ledger.spent()
         self._scopes = self._ledger.scopes_of()
         self.accounts: dict[bytes, Account] = {}
@@ -91,15 +89,15 @@ class Books:
         if account is None or account.limits != limits:
             account = Account(key, outer, limits, account.spent if account else self._spent.get(key))
             self.accounts[key] = account
-        if self._engine.emit:
+        if self._run.emit:
             parent = outer.key.hex() if outer else ""
-            self._engine.emit(events.BudgetOpened(at=self._engine.wall(), scope=key.hex(), parent=parent, limits=limits))
+            self._run.emit(events.BudgetOpened(at=self._run.wall(), scope=key.hex(), parent=parent, limits=limits))
             self._changed(account)
         return account
 
     def resume(self, call: Call) -> None:
         """Take over what earlier processes recorded of this call's cost."""
-        tried = self._engine.known.attempts.get(call.key)
+        tried = self._run.known.attempts.get(call.key)
         for scope in self._scopes.get(call.key, ()):
             x = call.extra()
             x.costs[scope] = cost = self._ledger.cost_of(call.key, scope)
@@ -113,7 +111,7 @@ class Books:
         """Go on counting where an earlier attempt of a call above, or an earlier process, stopped; whether it was an attempt."""
         if self.recall(call):
             return True
-        if self._engine.resumed:
+        if self._run.resumed:
             self.resume(call)
         return False
 
@@ -170,20 +168,20 @@ class Books:
         self._book(call, scope, account, amounts)
         if account is not None:
             self._note(call, scope)
-        if self._engine.emit:
-            self._engine.emit(events.CallCharged(at=self._engine.wall(), key=call.key.hex(), task=call.task, amounts=amounts))
+        if self._run.emit:
+            self._run.emit(events.CallCharged(at=self._run.wall(), key=call.key.hex(), task=call.task, amounts=amounts))
 
     def _note(self, call: Call, scope: bytes, *, settled: bool = False) -> None:
         """Record what a call has spent so far in a scope, also while the run stops and ends are no longer recorded: what was spent
         is spent."""
-        journal = self._engine.journal
+        journal = self._run.journal
         if journal.failure is None:
             body = encode_body(Charge(call.spec.name, scope, call.extra().costs.get(scope, {}), settled))
             journal.append(Row(Kind.CHARGE | COSTED, call.key, call.parent_key, body))
 
-    def settle(self, call: Call, seconds: float) -> None:
-        """Close the books of one attempt. Its row, which follows, carries the sum; where the run stops and none follows, a charge
-        does."""
+    def settle(self, call: Call, seconds: float, *, ran: bool) -> None:
+        """Close the books of one attempt; `ran`: whether its code has begun. Its row, which follows, carries the sum; where the run
+        stops and none follows, a charge does."""
         account = call.scope.account
         x = call.x
         if x is None:
@@ -193,7 +191,7 @@ class Books:
             if account is not None:
                 account.release(x.reserved)
             due = {unit: amount for unit, amount in x.reserved.items() if unit not in x.charged and amount}
-            if call.state == STARTING:  # its code never ran: an attempt was begun and nothing spent, which its row must say
+            if not ran:  # its code never ran: an attempt was begun and nothing spent, which its row must say
                 due = {unit: amount if unit in BOOKED_BY_RUNTIME else 0.0 for unit, amount in due.items()}
             x.reserved = {}
             if due:
@@ -201,7 +199,7 @@ class Books:
         if account is not None and seconds > 0 and "seconds" in account.units and "seconds" not in x.charged:
             self._book(call, account.key, account, {"seconds": seconds})
         x.charged.clear()
-        if held and account is not None and self._engine.closing:
+        if held and account is not None and self._run.closing:
             self._note(call, account.key, settled=True)
 
     def _book(self, call: Call, scope: bytes, account: Account | None, amounts: Amounts) -> None:
@@ -212,17 +210,17 @@ class Books:
             self._changed(account)
 
     def _changed(self, account: Account | None) -> None:
-        if not self._engine.emit:
+        if not self._run.emit:
             return
         while account is not None:
             event = events.BudgetChanged(
-                at=self._engine.wall(),
+                at=self._run.wall(),
                 scope=account.key.hex(),
                 spent=dict(account.spent),
                 reserved={unit: amount for unit, amount in account.reserved.items() if amount},
                 closed=account.closed,
             )
-            self._engine.emit(event)
+            self._run.emit(event)
             account = account.parent
 
     def home_cost(self, call: Call) -> Amounts:
@@ -258,15 +256,15 @@ class Books:
             return {}
         mine, taken = self._taken(frame)
         if frame.plans:
-            decisions = self._engine.decisions
+            decisions = self._decisions
             key = decisions.name_decision(frame, "remaining", account.key + unit.encode())
             told = decisions.recall(frame.call, key, Remaining)
             if told is not None:
                 mine, then = told.mine, told.taken
                 taken = then | {each: now | then.get(each, {}) for each, now in taken.items()}
             if told != (now_told := Remaining(mine, taken)):
-                self._engine.journal.hold()  # until what is charged because of it in the same breath is booked
-                self._engine.loop.call_soon(self._engine.journal.release)
+                self._run.journal.hold()  # until what is charged because of it in the same breath is booked
+                self._run.loop.call_soon(self._run.journal.release)
                 decisions.record_decision(frame.call, key, now_told)
         return self._left(frame.call, account, mine, taken)
 

@@ -11,14 +11,27 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from headway.errors import DeadlineExceeded, ResourceUnavailable
 from headway.journal.shared.ledger import Account
 from headway.journal.shared.rates import Window
 
-if TYPE_CHECKING:
-    from headway.engine.call import Call
+
+class Bounded(Protocol):
+    """A call, as its bounds see it."""
+
+    @property
+    def parent(self) -> Bounded | None: ...
+    @property
+    def scope(self) -> Scope: ...
+    @property
+    def error(self) -> BaseException | None: ...
+    @property
+    def engine(self) -> Any: ...
+    def describe(self) -> str: ...
+    def amount_held(self, source: Limit | Resource) -> int:
+        """How much of a limit or resource the call holds."""
 
 
 class Scope(NamedTuple):
@@ -49,10 +62,10 @@ class Deadline:
     def __init__(self, at: float, outer: Deadline | None, wall: Callable[[], float]) -> None:
         self.at = at
         self.outer = outer
-        self.call: Call | None = None  # whose code opened it; None for the run's own
+        self.call: Bounded | None = None  # whose code opened it; None for the run's own
         self.expired = False
         self.stopping = False  # it has expired, and something under it has not ended yet
-        self.calls: dict[Call, None] = {}
+        self.calls: dict[Bounded, None] = {}
         self.inner: dict[Deadline, None] = {}  # opened directly under it: their block is open, or calls run under them
         self.open = False  # its block has not been left
         self.on_expiry: Callable[[], None] | None = None
@@ -64,7 +77,7 @@ class Deadline:
         self._patience: asyncio.TimerHandle | None = None
         self._waiting: list[asyncio.Future[None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._cancel: Callable[[Call, str, BaseException], None]
+        self._cancel: Callable[[Any, str, BaseException], None]
         self._replayed_at: Callable[[], float]
         self._ends = math.inf  # by the loop's clock, which nobody sets
 
@@ -72,7 +85,7 @@ class Deadline:
         self,
         loop: asyncio.AbstractEventLoop,
         left_s: float,
-        cancel: Callable[[Call, str, BaseException], None],
+        cancel: Callable[[Any, str, BaseException], None],
         replayed_at: Callable[[], float],
     ) -> None:
         """Start the timer. `left_s`: for how long it may still be waited for, whatever the wall clock says. `replayed_at` says when
@@ -108,8 +121,8 @@ class Deadline:
         if not self.calls and not self.inner:
             self._stopped()
 
-    def _around_blocks(self) -> set[Call]:
-        found: set[Call] = set()
+    def _around_blocks(self) -> set[Bounded]:
+        found: set[Bounded] = set()
         for inner in self.inner:
             call = inner.call if inner.open else None
             while call is not None and call not in found:
@@ -137,7 +150,7 @@ class Deadline:
         if self.on_expiry is not None:
             self.on_expiry()
 
-    def is_about_to_stop(self, call: Call) -> bool:
+    def is_about_to_stop(self, call: Bounded) -> bool:
         """Whether it has stopped this call in an earlier life of the run, and its own time is still to come in this one."""
         if self.expired or self.on_expiry is None or call.scope.deadline is not self or self.left_s > 0:
             return False
@@ -149,7 +162,7 @@ class Deadline:
         self._waiting.append(future := self._loop.create_future())
         return future
 
-    def ended(self, call: Call) -> None:
+    def ended(self, call: Bounded) -> None:
         """A call under it has ended."""
         self.calls.pop(call, None)
         if not self.calls:
@@ -317,7 +330,7 @@ class Resource:
         self.total = total
         self.used = 0
 
-    def check(self, call: Call, amount: int) -> None:
+    def check(self, call: Bounded, amount: int) -> None:
         """Refuse a call that could never start: it asks for more than there is, or than its waiting ancestors leave free."""
         if amount > self.total:
             raise ResourceUnavailable(
@@ -326,8 +339,7 @@ class Resource:
             )
         held, above = 0, call.parent
         while above is not None:
-            if above.x is not None:
-                held += sum(h.amount for h in above.x.held if h.source is self)
+            held += above.amount_held(self)
             above = above.parent
         if amount > self.total - held:
             raise ResourceUnavailable(

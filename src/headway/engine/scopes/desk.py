@@ -18,12 +18,13 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from headway.engine.run_context import RunContext
 from headway.engine.scopes.bounds import Limit, Wanted
 from headway.errors import StoreError
 from headway.journal.shared.limits import TURN_S, Ask, Grant, Rate, Want
 
 if TYPE_CHECKING:
-    from headway.engine.engine import Engine
+    from headway.engine.dispatch.ready import Ready
     from headway.journal.log import Log
     from headway.journal.store import Store
 
@@ -34,8 +35,9 @@ IDLE_S = 1.0  # how long unused places are kept that nobody wants
 
 
 class Desk:
-    def __init__(self, engine: Engine, store: Store, log: Log) -> None:
-        self._engine = engine
+    def __init__(self, run: RunContext, ready: Ready, store: Store, log: Log) -> None:
+        self._run = run
+        self._ready = ready
         self._store = store
         self._log = log
         self._limits: dict[str, Limit] = {}  # those with something leased, promised or told
@@ -53,7 +55,7 @@ class Desk:
         self._limits.update((limit.key, limit) for each in wants for limit in each.limits)
         if self._task is not None or self._closed or not (wants or self._limits):
             return
-        now = self._engine.loop.time()
+        now = self._run.loop.time()
         due = self._due(now)
         if due <= now:
             self._ask()
@@ -98,42 +100,42 @@ class Desk:
         for limit in self._limits.values():
             limit.contended = limit.contended or limit.leased > 0
         self._asked = -math.inf
-        self._engine.ready.dispatch_soon()
+        self._ready.dispatch_soon()
 
     def clock_jumped(self) -> None:
         """The wall clock was set: say again what is held, before it is taken for something that is over."""
         self._asked = -math.inf
-        self._engine.ready.dispatch_soon()
+        self._ready.dispatch_soon()
 
     def _wake_at(self, when: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         if when != math.inf:
-            self._timer = self._engine.loop.call_at(when, self._engine.ready.dispatch)
+            self._timer = self._run.loop.call_at(when, self._ready.dispatch)
 
     # --- asking ------------------------------------------------------------------------------------------------------
 
     def _ask(self) -> None:
         self._wake_at(math.inf)
-        loop = self._engine.loop
+        loop = self._run.loop
         self._task = loop.create_task(self._exchange(), context=contextvars.Context())
 
     async def _exchange(self) -> None:
         try:
-            now = self._engine.loop.time()
+            now = self._run.loop.time()
             wants = list(self._wants)
             asks = [self._say(name, limit, wants, now) for name, limit in self._limits.items()]
-            grants = await self._engine.world.aside(self._share, asks, wants, self._engine.wall())
+            grants = await self._run.world.aside(self._share, asks, wants, self._run.wall())
             self._apply(asks, grants, wants, now)
         except StoreError as error:
-            self._engine.fail(error)
+            self._run.fail(error)
         except Exception as error:
-            self._engine.broken(error)
+            self._run.broken(error)
         finally:
             self._task = None
         if not self._closed:
-            self._engine.ready.dispatch_soon()
+            self._ready.dispatch_soon()
 
     def _share(self, asks: Sequence[Ask], wants: Sequence[Want], now: float, *, last: bool = False) -> dict[str, Grant]:
         """Talk to the store, beside the loop. Nothing is said after the last word."""
@@ -165,7 +167,7 @@ class Desk:
     def _apply(self, asks: Sequence[Ask], grants: dict[str, Grant], wants: Sequence[Want], then: float) -> None:
         if self._closed:
             return
-        self._asked = now = self._engine.loop.time()
+        self._asked = now = self._run.loop.time()
         for ask in asks:
             name, limit, grant = ask.name, self._limits[ask.name], grants[ask.name]
             del limit.begun[: len(ask.begun)]
@@ -186,8 +188,8 @@ class Desk:
         """Give everything back. What can't be given back, because the store fails, is free when this process has ended."""
         self._closed = True
         self._wake_at(math.inf)
-        now = self._engine.loop.time()
+        now = self._run.loop.time()
         asks = [self._say(name, limit, (), now)._replace(used=0, keep=0) for name, limit in self._limits.items()]
         if asks:
             with contextlib.suppress(StoreError):
-                await self._engine.world.aside(functools.partial(self._share, last=True), asks, (), self._engine.wall())
+                await self._run.world.aside(functools.partial(self._share, last=True), asks, (), self._run.wall())

@@ -9,23 +9,33 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from headway import events
 from headway.engine.call import Frame
+from headway.engine.decisions import Decisions
+from headway.engine.ports import Stopper
+from headway.engine.replay.lookup import Replay
+from headway.engine.run_context import RunContext
+from headway.engine.scopes.accounting import Books
 from headway.engine.scopes.bounds import Deadline, Limit
+from headway.engine.scopes.desk import Desk
+from headway.engine.waiting.waits import Waits
 from headway.errors import UsageError
 from headway.journal.decisions import BudgetOpened
 from headway.journal.records import Amounts
 from headway.journal.shared.ledger import Account
 
-if TYPE_CHECKING:
-    from headway.engine.engine import Engine
-
 
 class Scopes:
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, run: RunContext, decisions: Decisions, books: Books, replay: Replay, stopper: Stopper, waits: Waits) -> None:
+        self._run = run
+        self._decisions = decisions
+        self._books = books
+        self._replay = replay
+        self._stopper = stopper
+        self._waits = waits
+        self.desk: Desk | None = None  # of limits that processes share; none without a store
         self.deadlines: set[Deadline] = set()
         self._named: dict[str, Limit] = {}
         self._rates: weakref.WeakValueDictionary[str, Limit] = weakref.WeakValueDictionary()  # of blocks without a name
@@ -33,23 +43,23 @@ class Scopes:
 
     def open_budget(self, frame: Frame, limits: Amounts, place: bytes = b"") -> Account:
         """The account of a budget that opens here; found again by its place in the call."""
-        call, outer, decisions = frame.call, frame.scope.account, self._engine.decisions
+        call, outer, decisions = frame.call, frame.scope.account, self._decisions
         key = decisions.name_decision(frame, "budget", place)
         opened = BudgetOpened(outer.key if outer else b"", limits)
         if decisions.recall(call, key, BudgetOpened) != opened:
             decisions.record_decision(call, key, opened)
-        return self._engine.books.open(key, outer, limits)
+        return self._books.open(key, outer, limits)
 
     def open_deadline(self, frame: Frame, wanted: float, place: bytes = b"") -> Deadline:
         """A deadline that opens here, at the absolute time that was recorded when it first did."""
-        engine = self._engine
-        at, left_s = engine.decisions.decide_deadline(frame, place, wanted)
+        run = self._run
+        at, left_s = self._decisions.decide_deadline(frame, place, wanted)
         outer = frame.scope.deadline
-        deadline = Deadline(min(at, outer.at) if outer else at, outer, engine.wall)
-        deadline.arm(engine.loop, min(left_s, outer.left_s) if outer else left_s, engine.cancel, engine.replay.last_answer)
+        deadline = Deadline(min(at, outer.at) if outer else at, outer, run.wall)
+        deadline.arm(run.loop, min(left_s, outer.left_s) if outer else left_s, self._stopper.cancel, self._replay.last_answer)
         self.deadlines.add(deadline)
-        if engine.emit:
-            engine.emit(events.DeadlineOpened(at=engine.wall(), key=frame.call.key.hex(), deadline=deadline.at))
+        if run.emit:
+            run.emit(events.DeadlineOpened(at=run.wall(), key=frame.call.key.hex(), deadline=deadline.at))
         return deadline
 
     def close_deadline(self, deadline: Deadline) -> None:
@@ -66,10 +76,10 @@ class Scopes:
             if bound.expired and not bound.stopping:
                 raise bound.error("work under a deadline")
             bound.rests.add(future)
-        timer = self._engine.loop.call_later(seconds, _wake, future) if seconds is not None else None
+        timer = self._run.loop.call_later(seconds, _wake, future) if seconds is not None else None
         self.resting.add(future)
         try:
-            await Parked(frame, future)
+            await Parked(frame, self._waits, future)
         finally:
             self.resting.discard(future)
             if bound is not None:
@@ -80,11 +90,11 @@ class Scopes:
     def open_limit(self, frame: Frame, concurrency: int | None, rate: float | None, per_s: float, name: str) -> Limit:
         """A limit that opens here. One with a name is one limit, with the numbers of its newest block; the rate of one without is
         found again by its place, so that a resumed run counts what began before it."""
-        shared = self._engine.desk is not None
+        shared = self.desk is not None
         if not name:
             if not shared or rate is None:
                 return Limit(concurrency, rate, per_s)
-            key = f"\x1f{self._engine.decisions.name_decision(frame, 'limit').hex()} in {self._engine.nonce.hex()}"
+            key = f"\x1f{self._decisions.name_decision(frame, 'limit').hex()} in {self._run.nonce.hex()}"
             if (found := self._rates.get(key)) is None:
                 found = self._rates[key] = Limit(concurrency, rate, per_s, key=key)
         elif (found := self._named.get(name)) is None:
@@ -111,19 +121,19 @@ class Scopes:
         for future in list(self.resting):
             if not future.done():
                 future.set_result(None)
-        if self._engine.desk is not None:
-            self._engine.desk.clock_jumped()
+        if self.desk is not None:
+            self.desk.clock_jumped()
 
 
 class Parked:
     """Await a future of the engine while the call counts as waiting."""
 
-    def __init__(self, frame: Frame, future: asyncio.Future[None]) -> None:
-        self._frame, self._future = frame, future
+    def __init__(self, frame: Frame, waits: Waits, future: asyncio.Future[None]) -> None:
+        self._frame, self._waits, self._future = frame, waits, future
 
     def __await__(self) -> Any:
         self._frame.must_go_on()
-        return self._frame.call.engine.waits.suspend(self._frame.call, self._future)
+        return self._waits.suspend(self._frame.call, self._future)
 
 
 def _wake(future: asyncio.Future[None]) -> None:

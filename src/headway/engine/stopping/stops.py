@@ -15,12 +15,13 @@ import asyncio
 import contextlib
 import ctypes
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from headway.engine.call import OK, RUNNING, Call
-
-if TYPE_CHECKING:
-    from headway.engine.engine import Engine
+from headway.engine.call import Call
+from headway.engine.dispatch.ready import Ready
+from headway.engine.ports import Stopping
+from headway.engine.run_context import RunContext
+from headway.engine.transitions import OK, RUNNING
 
 GRACE_S = 4.0
 """How long async code may take to end after it was asked to stop; what it does after that is its own affair."""
@@ -29,8 +30,10 @@ LAST_S = 0.25  # how long the end of a run waits for code that was left behind
 
 
 class Stops:
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, run: RunContext, lifecycle: Stopping, ready: Ready) -> None:
+        self._run = run
+        self._lifecycle = lifecycle
+        self._ready = ready
         self._strays: dict[asyncio.Task[Any], str] = {}  # what was left behind, and what it was part of
         self._told: set[str] = set()
         self._timers: list[asyncio.TimerHandle] = []  # until threads that were left behind are told of
@@ -41,22 +44,22 @@ class Stops:
         x = call.extra()
         if x.timer is not None:
             x.timer.cancel()
-        x.timer = self._engine.loop.call_later(GRACE_S, self._late, call, call.attempt)
+        x.timer = self._run.loop.call_later(GRACE_S, self._late, call, call.attempt)
 
     def _late(self, call: Call, attempt: int) -> None:
         if not self.over and call.state == RUNNING and call.attempt == attempt and (task := call.asyncio_task) is not None:
             what, reason = call.describe(), call.extra().stop_reason
             self._told.add(what)
             self.leave_behind(task, what)
-            self._engine.ready.leave_behind(call, task)
+            self._ready.leave_behind(call, task)
             _warn(f"{what} was asked to stop ({reason}) and still runs {GRACE_S:g} s later, so it is left behind. {_WAY_OUT}")
             self._stop_below(call, f"{what} was left behind")
-            self._engine.body_ended(call, None, asyncio.CancelledError())
+            self._lifecycle.body_ended(call, None, asyncio.CancelledError())
 
     def tell_of_thread(self, call: Call) -> asyncio.TimerHandle:
         """Warn if the call's code, in a thread that can't be stopped, still runs after its grace. Cancel it when the code ends."""
-        timer = self._engine.loop.call_later(GRACE_S, self._warn_of_thread, call, call.extra().stop_reason)
-        self._timers = [each for each in self._timers if not each.cancelled() and each.when() > self._engine.loop.time()]
+        timer = self._run.loop.call_later(GRACE_S, self._warn_of_thread, call, call.extra().stop_reason)
+        self._timers = [each for each in self._timers if not each.cancelled() and each.when() > self._run.loop.time()]
         self._timers.append(timer)
         return timer
 
@@ -74,12 +77,12 @@ class Stops:
         before its children, so that it knows, when one ends cancelled, that it was stopped, too."""
         for child in list(call.children or ()):
             if child.state < OK:
-                self._engine.cancel(child, reason)
+                self._lifecycle.cancel(child, reason)
                 self._stop_below(child, reason)
 
     def stop_all(self, root: Call, reason: str) -> None:
         """The run ends here: ask all of its calls."""
-        self._engine.cancel(root, reason)
+        self._lifecycle.cancel(root, reason)
         self._stop_below(root, reason)
 
     def leave_behind(self, task: asyncio.Task[Any], what: str) -> None:

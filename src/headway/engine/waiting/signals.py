@@ -12,11 +12,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from headway import events
-from headway.engine.call import FINISHING, Call, Frame
+from headway.engine.call import Call, Frame
+from headway.engine.decisions import Decisions
+from headway.engine.replay.lookup import Replay
+from headway.engine.run_context import RunContext
 from headway.engine.scopes.bounds import REPLAY_S
+from headway.engine.scopes.scopes import Scopes
+from headway.engine.transitions import FINISHING
 from headway.errors import DeadlineExceeded, HeadwayError
 from headway.journal.clocks import left_s
 from headway.journal.codec.codec import decode
@@ -31,9 +36,6 @@ from headway.journal.decisions import (
     waited_for,
 )
 from headway.journal.records import Signal
-
-if TYPE_CHECKING:
-    from headway.engine.engine import Engine
 
 
 @dataclass(eq=False, slots=True)
@@ -62,9 +64,12 @@ class Waiter:
 
 
 class Signals:
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self.given = engine.known.given
+    def __init__(self, run: RunContext, decisions: Decisions, scopes: Scopes, replay: Replay) -> None:
+        self._run = run
+        self._decisions = decisions
+        self._scopes = scopes
+        self._replay = replay
+        self.given = run.known.given
         self.heard = max(self.given.signals, default=0)  # the newest that this driver knows of
         self.queue: dict[str, list[Signal]] = {}  # what is free, by name, in the order in which it was sent
         for signal in self.given.free():
@@ -130,10 +135,10 @@ class Signals:
 
     async def wait(self, frame: Frame, name: str, timeout_s: float | None) -> Any:
         """The value of the next signal of this name. Raises TimeoutError; HeadwayError where the attempt that asks is over."""
-        engine, call = self._engine, frame.call
+        run, call = self._run, frame.call
         if call.state >= FINISHING or (frame.attempt and frame.attempt != call.attempt):
             raise HeadwayError(f"{call.describe()} no longer waits for {name!r}: the attempt that asks has ended")
-        decisions, prefer = engine.decisions, 0
+        decisions, prefer = self._decisions, 0
         limit = b"" if timeout_s is None else decisions.name_decision(frame, "event-until", name.encode())
         wait = decisions.name_decision(frame, "event", name.encode())
         while (told := decisions.recall(call, wait, Event)) is not None:
@@ -153,7 +158,7 @@ class Signals:
         if timeout_s is not None:
             lasts = decisions.recall(call, limit, EventLimit)
             if lasts is None:
-                lasts = EventLimit(engine.wall() + timeout_s)
+                lasts = EventLimit(run.wall() + timeout_s)
                 decisions.record_decision(call, limit, lasts)
             until = lasts.until
         signal = await self._next(frame, Waiter(call, call.attempt, name, until, prefer, wait), timeout_s)
@@ -170,23 +175,23 @@ class Signals:
         if signal in line:
             line.remove(signal)
         self._handed.discard(signal.number)
-        seq = self._engine.decisions.record_decision(call, wait, Event(signal))
+        seq = self._decisions.record_decision(call, wait, Event(signal))
         self.given.tell(wait, call.key, signal, seq)
         self._branch[wait] = frame.branch
 
     async def _next(self, frame: Frame, waiter: Waiter, timeout_s: float | None) -> Signal | None:
         """What the wait is handed; None where nothing was sent in time."""
-        engine = self._engine
-        loop, until = engine.loop, waiter.until
+        run = self._run
+        loop, until = run.loop, waiter.until
         # the wait lasts no longer where the wall clock was set back since it was recorded
-        ends = None if until is None else loop.time() + left_s(until, timeout_s or 0.0, engine.wall())
+        ends = None if until is None else loop.time() + left_s(until, timeout_s or 0.0, run.wall())
         self._waiters.setdefault(waiter.name, []).append(waiter)
         looked = False
         if self._unasked:
             loop.call_later(REPLAY_S, self._give_up_unasked)
         try:
             while True:
-                left = None if until is None or ends is None else min(until - engine.wall(), ends - loop.time())
+                left = None if until is None or ends is None else min(until - run.wall(), ends - loop.time())
                 waiter.late = left is not None and left <= 0
                 self._serve(waiter.name)
                 if (signal := waiter.signal) is not None:
@@ -195,7 +200,7 @@ class Signals:
                 if not waiter.late:
                     self._note(waiter)
                     waiter.future = loop.create_future()
-                    await engine.scopes.rest(frame, waiter.future, left)
+                    await self._scopes.rest(frame, waiter.future, left)
                 elif looked:
                     return None
                 else:
@@ -216,7 +221,7 @@ class Signals:
         if waiter.future is not None:
             return
         self._tell_wait(waiter)
-        decisions, call, note = self._engine.decisions, waiter.call, waited_for(waiter.key)
+        decisions, call, note = self._decisions, waiter.call, waited_for(waiter.key)
         while decisions.recall(call, given_back(note), WaitsOver) is not None:
             note = asked_again(note)
         waiter.note = note
@@ -225,16 +230,14 @@ class Signals:
 
     def _take_note_back(self, waiter: Waiter) -> None:
         """Record that the program has stopped waiting and goes on."""
-        if waiter.note and waiter.listens and not self._engine.closing:
-            self._engine.decisions.record_decision(waiter.call, given_back(waiter.note), WaitsOver(waiter.key))
+        if waiter.note and waiter.listens and not self._run.closing:
+            self._decisions.record_decision(waiter.call, given_back(waiter.note), WaitsOver(waiter.key))
 
     def _tell_wait(self, waiter: Waiter, *, over: bool = False) -> None:
-        engine, call = self._engine, waiter.call
-        if engine.emit and not (over and waiter.future is None):
-            engine.emit(
-                events.CallWaits(
-                    at=engine.wall(), key=call.key.hex(), task=call.task, name=waiter.name, until=waiter.until, over=over
-                )
+        run, call = self._run, waiter.call
+        if run.emit and not (over and waiter.future is None):
+            run.emit(
+                events.CallWaits(at=run.wall(), key=call.key.hex(), task=call.task, name=waiter.name, until=waiter.until, over=over)
             )
 
     async def _look(self, frame: Frame) -> None:
@@ -250,13 +253,13 @@ class Signals:
             if not future.done():
                 future.set_result(None)
 
-        future = self._engine.loop.create_future()
+        future = self._run.loop.create_future()
         self.looking += 1
         self.look(over)
         while not looked:
             if future.done():
-                future = self._engine.loop.create_future()
-            await self._engine.scopes.rest(frame, future, None)
+                future = self._run.loop.create_future()
+            await self._scopes.rest(frame, future, None)
 
     def _too_late(self, call: Call, name: str, timeout_s: float | None) -> TimeoutError:
         return TimeoutError(f"{call.describe()}: no signal {name!r} came within {timeout_s:g} s")
@@ -280,10 +283,10 @@ class Signals:
 
     def _give_up_unasked(self) -> None:
         """The program was edited, and does not ask any more for a call that is owed signals: others wait for them."""
-        again = self._engine.replay.last_answer() + REPLAY_S
-        if again > self._engine.loop.time():
-            self._engine.loop.call_at(again, self._give_up_unasked)
-        elif self._unasked and not self._engine.closing:
+        again = self._replay.last_answer() + REPLAY_S
+        if again > self._run.loop.time():
+            self._run.loop.call_at(again, self._give_up_unasked)
+        elif self._unasked and not self._run.closing:
             self._free(self.given.keep_no_longer(self._unasked))
             self._unasked.clear()
 
@@ -309,8 +312,8 @@ class Signals:
 
     def give_back(self, call: Call, waits: list[bytes]) -> None:
         """Nobody has a use for what these waits of the call, or below it, were told."""
-        if waits and not self._engine.closing:
-            self._engine.decisions.record_decision(call, given_back(waits[0]), EventsGivenBack(tuple(waits)))
+        if waits and not self._run.closing:
+            self._decisions.record_decision(call, given_back(waits[0]), EventsGivenBack(tuple(waits)))
             self._free(self.given.let_go(waits))
             self.given.back.update(waits)
 

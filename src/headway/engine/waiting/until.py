@@ -12,8 +12,9 @@ from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
-from headway.engine.call import CANCELLED, OK, Call, Frame, current
+from headway.engine.call import Call, Frame, current
 from headway.engine.handle import Handle
+from headway.engine.transitions import CANCELLED, OK
 from headway.errors import NotInRun
 
 
@@ -78,7 +79,7 @@ class Until:
 
     def _ended(self, handle: Call) -> None:
         if handle.unread:  # what is joined is at hand where the join ends
-            handle.engine.reader.when_read(handle, self._ended)
+            handle.engine.run.reader.when_read(handle, self._ended)
             return
         self.left -= 1
         if (handle.state != OK or self.stop_at is not None) and self.found is None:
@@ -116,7 +117,7 @@ class Arrivals:
 
     def _arrived(self, index: int, call: Call) -> None:
         if call.unread:
-            call.engine.reader.when_read(call, functools.partial(self._arrived, index))
+            call.engine.run.reader.when_read(call, functools.partial(self._arrived, index))
             return
         self._ended.append(index)
         if self._future is not None and not self._future.done():

@@ -12,51 +12,56 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Generator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from headway.engine.call import OK, Call, Frame
+from headway.engine.call import Call, Frame
+from headway.engine.dispatch.ready import Ready
+from headway.engine.ports import Stopper
+from headway.engine.run_context import RunContext
 from headway.engine.scopes.bounds import PATIENCE_S
+from headway.engine.transitions import OK
 from headway.errors import CycleError
-
-if TYPE_CHECKING:
-    from headway.engine.engine import Engine
 
 Waiting = Generator[Any, Any, None]
 
 
 class Waits:
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, run: RunContext, stopper: Stopper, ready: Ready) -> None:
+        self._run = run
+        self._stopper = stopper
+        self._ready = ready
         self._foreign = 0  # waits of a call for a call that is not its child
 
     def wait_for(self, me: Call, target: Call) -> Waiting:
         """Park `me` until `target` has ended. If the wait is cancelled, so is a target that is a child of `me`."""
-        future = self._engine.loop.create_future()
+        future = self._run.loop.create_future()
 
         def wake(_: Call) -> None:
             if not future.done():
                 future.set_result(None)
 
-        self.check(me, (target,))
+        foreign = () if target.parent is me else (target,)
+        if foreign:
+            self.check(me, foreign)
         target.add_callback(wake)
         try:
-            yield from self.suspend(me, future, (target,))
+            yield from self.suspend(me, future, foreign)
         except asyncio.CancelledError:
             target.remove_callback(wake)
             if target.parent is me:
-                self._engine.cancel(target, "the call that awaited it stopped waiting")
+                self._stopper.cancel(target, "the call that awaited it stopped waiting")
                 yield from self.drain(me, (target,))
             raise
 
     def read(self, me: Call, target: Call) -> Waiting:
         """Park `me` until the large result of a call that has ended was read."""
-        future = self._engine.loop.create_future()
+        future = self._run.loop.create_future()
 
         def wake(_: Call) -> None:
             if not future.done():
                 future.set_result(None)
 
-        self._engine.reader.when_read(target, wake)
+        self._run.reader.when_read(target, wake)
         yield from self.suspend(me, future, ())
 
     def join(self, me: Call, running: Call) -> None:
@@ -80,7 +85,7 @@ class Waits:
         left = [target for target in targets if target.state < OK and target.parent is me]
         if not left or (me.x is not None and me.x.stop is not None):
             return
-        loop, count = self._engine.loop, len(left)
+        loop, count = self._run.loop, len(left)
         future = loop.create_future()
 
         def ended(_: Call) -> None:
@@ -113,20 +118,20 @@ class Waits:
         x = me.extra()
         if x.stop is not None:
             raise asyncio.CancelledError(x.stop_reason)
-        foreign = [target for target in targets if target.parent is not me]
+        foreign = [target for target in targets if target.parent is not me] if targets else ()
         if foreign:
             x.awaiting.extend(foreign)
             self._foreign += 1
         attempt = me.attempt
         x.parked_on.append(future)
-        self._engine.ready.park(me)
+        self._ready.park(me)
         try:
             yield from future
             if x.held and me.attempt == attempt:
-                yield from self._engine.ready.reenter(me)
+                yield from self._ready.reenter(me)
         finally:
             x.parked_on.remove(future)
-            self._engine.ready.unpark(me, attempt)
+            self._ready.unpark(me, attempt)
             if foreign:
                 self._foreign -= 1
                 for target in foreign:
@@ -135,7 +140,7 @@ class Waits:
     def check(self, me: Call, targets: Sequence[Call]) -> None:
         """Raises ForeignHandle or CycleError where `me` can't wait for one of the targets."""
         for target in targets:
-            if target.engine is not self._engine:
+            if target.engine.run is not self._run:
                 raise target.foreign()
             if target.state < OK and target.parent is not me and (target is me or self._reaches(target, me)):
                 raise CycleError(
@@ -146,7 +151,7 @@ class Waits:
     def check_inputs(self, parent: Call, inputs: tuple[Call, ...], what: Callable[[], str]) -> None:
         """Raises ForeignHandle or CycleError where a new child of `parent` can't wait for its inputs."""
         for handle in inputs:
-            if handle.engine is not self._engine:
+            if handle.engine.run is not self._run:
                 raise handle.foreign()
             if handle.state >= OK:
                 continue

@@ -21,6 +21,7 @@ from pathlib import Path
 from headway.errors import StoreDamaged, StoreError, StoreFull, StoreVersion
 from headway.journal.shared import items
 from headway.journal.sqlite.locks import NOTICE, holders, is_busy, wait_for_lock
+from headway.storage.files import sync_folder as sync_folder
 
 DATABASE = "journal.db"
 BUILDING = "journal.db.new-"
@@ -170,12 +171,3 @@ def explain(error: sqlite3.Error, where: Path | str) -> StoreError:
     if code == sqlite3.SQLITE_CANTOPEN:
         return StoreError(f"{where} cannot be opened ({error}): check that its folder exists and can be written")
     return StoreError(f"{where} cannot be used ({name}: {error}): run `headway doctor` on its folder")
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -21,14 +21,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from headway.engine.call import FINISHING, OK, RUNNING, Call, Frame, current
+from headway.engine.call import Call, Frame, current
 from headway.engine.dispatch.launch import Launcher
 from headway.engine.handle import Handle
 from headway.engine.identity.keys import task_part
 from headway.engine.identity.signature import Signature
 from headway.engine.identity.spec import TaskSpec
 from headway.engine.outcome import Outcomes
+from headway.engine.parts import Parts
 from headway.engine.retry import Retry
+from headway.engine.transitions import FINISHING, OK, RUNNING
 from headway.errors import WorkerDied
 from headway.journal.codec.codec import Encoded
 from headway.journal.records import Amounts, Error
@@ -265,28 +267,30 @@ class _World(SimWorld):
     def make_pools(self, sizes: Mapping[str, int]) -> dict[str, Pool]:
         return dict(self._pools)
 
+    def parts(self) -> Parts:
+        return super().parts()._replace(launcher=_Unasked, outcomes=_Unrecorded)
+
     def drives(self, engine: Engine) -> None:
-        engine.outcomes = _Unrecorded(engine)
-        engine.launcher = _Unasked(engine)
+        pass
 
 
 class _Unasked(Launcher):
     """Hands calls to workers that ask nothing about them."""
 
     def _submit(self, call: Call) -> None:
-        call.state = RUNNING
-        engine, attempt = self._engine, call.attempt
+        self._ends.begun(call)
+        attempt, ready = call.attempt, self._ready
 
         def done(answer: Answer) -> None:
-            engine.ready.in_pools -= 1
+            ready.in_pools -= 1
             if call.attempt == attempt and call.state == RUNNING:
-                engine.body_ended(call, None, asyncio.CancelledError() if answer.cancelled else answer.error)
+                self._ends.body_ended(call, None, asyncio.CancelledError() if answer.cancelled else answer.error)
 
         frames = {"frame": Frame(call, call.scope)}
         job = Job(call.spec.fn, call.args, frames, _NO_FACTS, done, _nothing_is_charged)
         call.extra().job = job
-        engine.ready.in_pools += 1
-        engine.pools[call.spec.pool].submit(job)
+        ready.in_pools += 1
+        self._run.pools[call.spec.pool].submit(job)
 
 
 def _nothing_is_charged(amounts: Amounts, item: int | None) -> None:
@@ -301,7 +305,7 @@ class _Unrecorded(Outcomes):
 
     def _record(self, call: Call, state: int, error: Error | None, encoded: Encoded | None) -> None:
         if state == OK and call.spec.pool != "inline":
-            self._engine.ready.learn(call.spec.name, self._engine.wall() - call.started)
+            self._ready.learn(call.spec.name, self._run.wall() - call.started)
 
 
 class _Clock(Universe):

@@ -25,7 +25,7 @@ from headway.checkpoint.formats.pickles.torch_places import array_part, gather, 
 from headway.checkpoint.formats.pickles.torch_zip import DTYPES, StoredTensor, check_record, read_torch_zip
 from headway.checkpoint.layout.boxes import Box, whole
 from headway.checkpoint.layout.dtypes import code_of, numpy_dtype
-from headway.checkpoint.state.tree import encode
+from headway.checkpoint.state.values.tree import encode
 from headway.errors import CheckpointDamaged, NoCheckpoint, UsageError
 from headway.storage.backend import Backend
 

@@ -56,9 +56,9 @@ from headway.checkpoint.layout.pieces import Piece
 from headway.checkpoint.load.loader import load
 from headway.checkpoint.state.inventory import Holding, Inventory
 from headway.checkpoint.state.torch.tensors import TorchMemory
-from headway.checkpoint.state.tree import decode, references
+from headway.checkpoint.state.values.tree import decode, references
 from headway.errors import CheckpointConflict, CheckpointDamaged, NoCheckpoint, SaveFailed, UsageError
-from headway.storage.backend import open_backend
+from headway.storage.opening import open_backend
 
 CheckpointId = str | os.PathLike[str]
 _COORDINATOR = "dcp"

@@ -12,8 +12,8 @@ from headway.checkpoint.formats.in_place import ForeignFragment
 from headway.checkpoint.formats.pickles.torch_zip import StoredTensor, Tree
 from headway.checkpoint.layout.boxes import Box, whole
 from headway.checkpoint.layout.dtypes import NBYTES, code_of, raw_dtype
-from headway.checkpoint.state.sources import is_array, is_numpy_scalar
-from headway.checkpoint.state.tree import encode
+from headway.checkpoint.state.libraries import is_array, is_numpy_scalar
+from headway.checkpoint.state.values.tree import encode
 from headway.errors import CheckpointDamaged
 
 

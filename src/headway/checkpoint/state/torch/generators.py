@@ -8,7 +8,7 @@ import sys
 import warnings
 from typing import Any
 
-from headway.checkpoint.state.sources import is_numpy_array, is_tensor
+from headway.checkpoint.state.libraries import is_numpy_array, is_tensor
 from headway.errors import CheckpointMismatch, UsageError
 
 

@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from headway.checkpoint.state.sources import local_of
+from headway.checkpoint.state.libraries import local_of
 from headway.errors import UsageError
 
 if TYPE_CHECKING:
-    from headway.checkpoint.state.inventory_builder import Taking
+    from headway.checkpoint.state.inventory_builder import InventoryBuilder
 
 _METHODS = ("state_dict", "_save_to_state_dict", "load_state_dict", "_load_from_state_dict")
 _HOOKS = ("_state_dict_hooks", "_state_dict_pre_hooks", "_load_state_dict_pre_hooks", "_load_state_dict_post_hooks")
@@ -44,22 +44,22 @@ def modules_with_own_ways(module: torch.nn.Module) -> dict[str, torch.nn.Module]
     return found
 
 
-def put_own_state(unit: torch.nn.Module, prefix: str, bases: Mapping[str, str], taking: Taking) -> None:
+def put_own_state(unit: torch.nn.Module, prefix: str, bases: Mapping[str, str], builder: InventoryBuilder) -> None:
     """Put what the `state_dict` of a module gives on top; when loading, let the module load all that it has.
 
     Args:
         prefix: where it is in the module that is put, of which `bases` says what each part is called in a checkpoint.
     """
-    own = _Own(unit, prefix, bases, taking)
-    if taking.saved is None:
+    own = _Own(unit, prefix, bases, builder)
+    if builder.saved is None:
         own.put()
     else:
         own.load()
 
 
 class _Own:
-    def __init__(self, unit: torch.nn.Module, prefix: str, bases: Mapping[str, str], taking: Taking) -> None:
-        self.unit, self.taking = unit, taking
+    def __init__(self, unit: torch.nn.Module, prefix: str, bases: Mapping[str, str], builder: InventoryBuilder) -> None:
+        self.unit, self.builder = unit, builder
         self.parts = dict(unit.named_modules(remove_duplicate=False))
         self.bases = {part: bases[f"{prefix}.{part}" if prefix and part else prefix or part] for part in self.parts}
         if any(type(each).__name__ == "FullyShardedDataParallel" for each in self.parts.values()):
@@ -77,15 +77,15 @@ class _Own:
                 self._put_tree(part, _tree(entries, given, part), _ignore)
 
     def load(self) -> None:
-        taking, given = self.taking, self._given()
+        builder, given = self.builder, self._given()
         loaded: dict[str, dict[str, Any]] = {}
-        assert taking.saved is not None
+        assert builder.saved is not None
         for part, entries in self._entries(given).items():
-            if entries or self._name(part) in taking.saved.values:
+            if entries or self._name(part) in builder.saved.values:
                 self._put_tree(part, _tree(entries, given, part), lambda tree, part=part: loaded.update({part: tree}))
         bases = tuple(f"{base}." if base else "" for base in self.bases.values())
-        if any(name.startswith(bases) and taking.select(name) for name in (*taking.saved.objects, *taking.saved.values)):
-            taking.then(lambda _: self._give_back(loaded), self.base)
+        if any(name.startswith(bases) and builder.select(name) for name in (*builder.saved.objects, *builder.saved.values)):
+            builder.then(lambda _: self._give_back(loaded), self.base)
 
     def _given(self) -> OrderedDict[str, Any]:
         given = self.unit.state_dict(keep_vars=True)
@@ -122,11 +122,11 @@ class _Own:
 
     def _name(self, part: str) -> str:
         base = self.bases[part]
-        return self.taking.placer.name(f"{base}._own_state" if base else "_own_state")
+        return self.builder.placer.name(f"{base}._own_state" if base else "_own_state")
 
     def _put_tree(self, part: str, tree: dict[str, Any], load: Any) -> None:
         try:
-            self.taking.tree(self._name(part), tree, "buffer", load)
+            self.builder.tree(self._name(part), tree, "buffer", load)
         except UsageError as error:
             module = f"{self.bases[part] or 'the module'}, a {type(self.parts[part]).__name__},"
             raise UsageError(f"{module} has state of its own that can't be kept in a checkpoint: {error}") from error

@@ -20,7 +20,7 @@ from headway.checkpoint.state.torch.module_own import modules_with_own_ways, put
 from headway.errors import UsageError
 
 if TYPE_CHECKING:
-    from headway.checkpoint.state.inventory_builder import Taking
+    from headway.checkpoint.state.inventory_builder import InventoryBuilder
 
 _WORDS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 _WRAPPERS = ("DistributedDataParallel", "DataParallel")  # whose word, `module`, others use as well
@@ -31,7 +31,7 @@ def is_module(value: object) -> bool:
     return isinstance(value, torch.nn.Module)
 
 
-def put_module(module: torch.nn.Module, taking: Taking, path: str, without: Collection[int] = ()) -> None:
+def put_module(module: torch.nn.Module, builder: InventoryBuilder, path: str, without: Collection[int] = ()) -> None:
     """Put a module's parameters, persistent buffers, extra state and own state under a path, except parameters with these ids."""
     bases: dict[str, str] = {}
     wrappers: set[str] = set()
@@ -45,21 +45,21 @@ def put_module(module: torch.nn.Module, taking: Taking, path: str, without: Coll
             senders += [(_joined(prefix, "module."), inner)] if _sends_buffers(inner) else []
         for name, parameter in inner._parameters.items():
             if parameter is not None and id(parameter) not in without:
-                taking.array(_joined(base, name), parameter, "param")
+                builder.array(_joined(base, name), parameter, "param")
         for name, buffer in inner._buffers.items():
             if buffer is not None and name not in inner._non_persistent_buffers_set:
-                taking.array(_joined(base, name), buffer, "buffer")
+                builder.array(_joined(base, name), buffer, "buffer")
                 if _is_sent(_joined(prefix, name), senders):
-                    taking.synced(_joined(base, name))
+                    builder.synced(_joined(base, name))
             elif buffer is not None and buffer.is_meta:
-                taking.without_memory.append(taking.placer.name(_joined(base, name)))
+                builder.without_memory.append(builder.placer.name(_joined(base, name)))
         if type(inner).get_extra_state is not torch.nn.Module.get_extra_state:
             if type(inner).set_extra_state is torch.nn.Module.set_extra_state:
                 raise UsageError(f"{base or 'the module'} is a {type(inner).__name__} with get_extra_state and no set_extra_state")
-            name = taking.placer.name(_joined(base, "_extra_state"))
-            taking.tree(name, inner.get_extra_state(), "array", inner.set_extra_state)
+            name = builder.placer.name(_joined(base, "_extra_state"))
+            builder.tree(name, inner.get_extra_state(), "array", inner.set_extra_state)
     for prefix, inner in modules_with_own_ways(module).items():
-        put_own_state(inner, prefix, bases, taking)
+        put_own_state(inner, prefix, bases, builder)
 
 
 def _sends_buffers(wrapper: Any) -> bool:

@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from headway.checkpoint.state.inventory_builder import Taking
-from headway.checkpoint.state.sources import local_of
+from headway.checkpoint.state.inventory_builder import InventoryBuilder
+from headway.checkpoint.state.libraries import local_of
 from headway.errors import CheckpointMismatch, UsageError
 
 _PARTS = frozenset({"state", "param_groups"})
@@ -27,29 +27,29 @@ _HOOKS = (
 _BASE = torch.optim.Optimizer
 
 
-def put_own_state(optimizer: Any, taking: Taking, path: str) -> None:
+def put_own_state(optimizer: Any, builder: InventoryBuilder, path: str) -> None:
     """Put what is neither a slot nor a hyperparameter there; when loading, hand it to the optimizer."""
     name = f"{path}._own_state" if path else "_own_state"
     entries = _entries(optimizer, path) if _has_ways_of_its_own(optimizer) else {}
     own = {"entries": entries, "state": {key: value for key, value in optimizer.state.items() if not _is_tensor(key)}}
-    if taking.saved is None:
+    if builder.saved is None:
         if any(own.values()):
-            taking.tree(name, own, "moment", _ignore)
+            builder.tree(name, own, "moment", _ignore)
         return
     loaded: dict[str, Any] = {}
-    known: Any = taking.saved.values.get(name)
-    if known and known["entries"] and taking.select(name) and not _has_ways_of_its_own(optimizer):
+    known: Any = builder.saved.values.get(name)
+    if known and known["entries"] and builder.select(name) and not _has_ways_of_its_own(optimizer):
         raise CheckpointMismatch(
             f"{path or 'the optimizer'} was saved with {', '.join(known['entries'])} of its own, which a "
             f"{type(optimizer).__qualname__} without a load_state_dict of its own or a hook does not take. Nothing was "
             f"changed. To leave it, select all names but {name!r}"
         )
     if any(own.values()) or known:
-        taking.tree(name, own, "moment", loaded.update)
+        builder.tree(name, own, "moment", loaded.update)
     prefix = f"{path}." if path else ""
-    touched = any(each.startswith(prefix) and taking.select(each) for each in (*taking.saved.objects, *taking.saved.values))
+    touched = any(each.startswith(prefix) and builder.select(each) for each in (*builder.saved.objects, *builder.saved.values))
     if touched:
-        taking.then(lambda _: _give_back(optimizer, path, loaded), path)
+        builder.then(lambda _: _give_back(optimizer, path, loaded), path)
 
 
 def _has_ways_of_its_own(optimizer: Any) -> bool:

@@ -18,7 +18,7 @@ import torch
 from torch.nn.parameter import is_lazy
 
 from headway.checkpoint.layout.sharding import DimSharding, chunk, compose, from_ranges, full, length
-from headway.checkpoint.state.sources import Local, code_named, refuse_unwritable
+from headway.checkpoint.state.arrays import Local, code_named, refuse_unwritable
 from headway.errors import LayoutError, UsageError
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from headway.checkpoint.state.inventory_builder import Source, Taking
+from headway.checkpoint.state.inventory_builder import InventoryBuilder
+from headway.checkpoint.state.parts.source import Source
 from headway.errors import UsageError
 
 
@@ -35,11 +36,11 @@ class Trained(Source):
     def __repr__(self) -> str:
         return f"Trained({type(self.module).__name__})"
 
-    def put_into(self, taking: Taking, path: str) -> None:
+    def put_into(self, builder: InventoryBuilder, path: str) -> None:
         """Put them there under the names that they have in the module."""
         from headway.checkpoint.state.torch.module_state import put_module
 
         frozen = {id(each) for each in self.module.parameters() if not each.requires_grad}
         if all(id(each) in frozen for each in self.module.parameters()):
             raise UsageError(f"{path or 'the state'} is {self!r}, and no parameter of the module requires gradients")
-        put_module(self.module, taking, path, frozen)
+        put_module(self.module, builder, path, frozen)

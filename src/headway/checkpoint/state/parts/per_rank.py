@@ -12,10 +12,13 @@ belongs to the work: see `Streams` and `Cursor`.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from headway.checkpoint.layout.placing import Placer
-from headway.checkpoint.state.inventory_builder import Source, Taking
+from headway.checkpoint.state.inventory_builder import InventoryBuilder
+from headway.checkpoint.state.parts.source import Source
+from headway.checkpoint.state.walk import put_all
 from headway.errors import CheckpointMismatch
 
 
@@ -47,24 +50,26 @@ class PerRank(Source):
     def __repr__(self) -> str:
         return f"PerRank({self.value!r})"
 
-    def put_into(self, taking: Taking, path: str) -> None:
-        """Put it there under this rank's name. No rule of a layout is asked: it is nobody's shard."""
-        from headway.checkpoint.state.naming import put_all
+    def parts(self) -> Iterator[Any]:
+        """What each rank has."""
+        yield self.value
 
-        if others := _of_other_ranks(taking, path):
-            differ = _differ(taking, path, others)
+    def put_into(self, builder: InventoryBuilder, path: str) -> None:
+        """Put it there under this rank's name. No rule of a layout is asked: it is nobody's shard."""
+        if others := _of_other_ranks(builder, path):
+            differ = _differ(builder, path, others)
             if not self.fresh:
                 raise CheckpointMismatch(
                     f"{differ}: which of them would get which is not known. Nothing was changed. Start as many ranks, or leave it "
                     f"as it is: PerRank(…, fresh=True), or select=lambda name: not name.startswith({path + '.'!r})"
                 )
-            taking.decline(others, f"{differ}: it begins as it is in the state")
+            builder.decline(others, f"{differ}: it begins as it is in the state")
             return
-        before, taking.placer = taking.placer, Placer()
+        before, builder.placer = builder.placer, Placer()
         try:
-            put_all(self.value, taking, _named(path, taking.rank, taking.ranks), self._replace)
+            put_all(self.value, builder, _named(path, builder.rank, builder.ranks), self._replace)
         finally:
-            taking.placer = before
+            builder.placer = before
 
     def _replace(self, value: Any) -> None:
         self.value = value
@@ -74,18 +79,18 @@ def _named(path: str, rank: int, ranks: int) -> str:
     return f"{path}.rank-{rank}-of-{ranks}" if path else f"rank-{rank}-of-{ranks}"
 
 
-def _of_other_ranks(taking: Taking, path: str) -> dict[str, int]:
+def _of_other_ranks(builder: InventoryBuilder, path: str) -> dict[str, int]:
     """What of it is to be loaded and was saved by another number of ranks, with that number; nothing if it was saved by as many."""
-    if taking.saved is None or not taking.strict:
+    if builder.saved is None or not builder.strict:
         return {}
     pattern = re.compile(re.escape(f"{path}." if path else "") + r"rank-\d+-of-(\d+)(?:\..*)?")
-    names = (name for name in (*taking.saved.objects, *taking.saved.values) if taking.select(name))
+    names = (name for name in (*builder.saved.objects, *builder.saved.values) if builder.select(name))
     found = {match[0]: int(match[1]) for match in map(pattern.fullmatch, names) if match}
-    return {} if taking.ranks in found.values() else found
+    return {} if builder.ranks in found.values() else found
 
 
-def _differ(taking: Taking, path: str, others: dict[str, int]) -> str:
+def _differ(builder: InventoryBuilder, path: str, others: dict[str, int]) -> str:
     before = min(others.values())
     saved = f"{before} rank{'s' if before > 1 else ''}"
-    now = f"are {taking.ranks} ranks" if taking.ranks > 1 else "is 1 rank"
+    now = f"are {builder.ranks} ranks" if builder.ranks > 1 else "is 1 rank"
     return f"{path or 'the state'} is PerRank and was saved by {saved}, each its own, and there {now} now"

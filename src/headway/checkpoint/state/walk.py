@@ -5,7 +5,7 @@ stage, wrapper or parameter number is ever in a name, so whatever the next run l
 
 - dictionaries, lists and tuples: their keys and positions; what is in them stays where it is, arrays in place
 - arrays of numpy and torch, DTensors: objects
-- modules, torch optimizers: see `module_state` and `optim_state`
+- modules, torch optimizers: see `torch/module_state.py` and `torch/optim_state.py`
 - `Flat`, `FlatOptimizer`, `Rng`, `Streams`, `Cursor`, `PerRank`: what they say themselves
 - anything else with `state_dict` and `load_state_dict` (a learning rate schedule, a gradient scaler): its `state_dict()`
 - numbers, strings, booleans, None, bytes, members of enums: values; a list or tuple of nothing else is one value, and a list may
@@ -25,10 +25,11 @@ from headway.checkpoint.layout.declared import Layout
 from headway.checkpoint.layout.placing import Placer
 from headway.checkpoint.state.fit import Stored, Values, find_misfits, refuse
 from headway.checkpoint.state.inventory import Inventory
-from headway.checkpoint.state.inventory_builder import Source, Taking
-from headway.checkpoint.state.kinds import put_enum
-from headway.checkpoint.state.sources import is_array, is_numpy_scalar, torch_loaded
-from headway.checkpoint.state.tree import is_text
+from headway.checkpoint.state.inventory_builder import InventoryBuilder
+from headway.checkpoint.state.libraries import is_array, is_numpy_scalar, torch_loaded
+from headway.checkpoint.state.parts.source import Source
+from headway.checkpoint.state.values.kinds import put_enum
+from headway.checkpoint.state.values.tree import is_text
 from headway.errors import CheckpointMismatch, UsageError
 
 _SHOWN = 10
@@ -56,9 +57,9 @@ def take(
         >>> [holding.name for holding in inventory.holdings], inventory.values
         (['model.w'], {'step': 3})
     """
-    taking = Taking(_placer(layout, coords), rank=rank, ranks=ranks)
-    put_all(state, taking)
-    return taking.finish()
+    builder = InventoryBuilder(_placer(layout, coords), rank=rank, ranks=ranks)
+    put_all(state, builder)
+    return builder.finish()
 
 
 def take_for_load(
@@ -89,9 +90,9 @@ def take_for_load(
     """
     wanted = select or (lambda name: True)
     stored = Stored(objects, values, label)
-    taking = Taking(_placer(layout, coords), stored, wanted, strict=strict, rank=rank, ranks=ranks)
-    put_all(state, taking)
-    asked = taking.finish().part(wanted)
+    builder = InventoryBuilder(_placer(layout, coords), stored, wanted, strict=strict, rank=rank, ranks=ranks)
+    put_all(state, builder)
+    asked = builder.finish().part(wanted)
     if strict:
         arrays = [(each.name, each.object) for each in asked.holdings]
         refuse(stored, find_misfits(stored, arrays, filter(wanted, asked.values)))
@@ -104,7 +105,7 @@ def take_for_load(
     return inventory
 
 
-def claimed(inventory: Inventory) -> set[str]:
+def claimed_names(inventory: Inventory) -> set[str]:
     """The names that a process wants."""
     return {each.name for each in inventory.holdings} | set(inventory.aliases) | set(inventory.values)
 
@@ -116,7 +117,7 @@ def refuse_half_a_part(state: Any, inventory: Inventory) -> None:
     def part_of(name: str) -> str:
         return next((part for part in parts if not part or name == part or name.startswith(f"{part}.")), "")
 
-    there = {part_of(name) for name in claimed(inventory)}
+    there = {part_of(name) for name in claimed_names(inventory)}
     half = [name for name in inventory.missing if part_of(name) in there]
     if half:
         raise CheckpointMismatch(
@@ -126,16 +127,13 @@ def refuse_half_a_part(state: Any, inventory: Inventory) -> None:
 
 def optimizers_in(state: Any) -> list[Any]:
     """The torch optimizers of a state, whose steps change it."""
-    from headway.checkpoint.state.flat import FlatOptimizer
-    from headway.checkpoint.state.per_rank import PerRank
-
-    found = []
+    found: list[Any] = []
     for _, leaf in _leaves(state, "", lambda path: True):
-        if isinstance(leaf, PerRank):
-            found += optimizers_in(leaf.value)
-        else:
-            found.append(leaf.optimizer if isinstance(leaf, FlatOptimizer) else leaf)
-    return [leaf for leaf in found if _is_optimizer(leaf)]
+        if isinstance(leaf, Source):
+            found += [each for part in leaf.parts() for each in optimizers_in(part)]
+        elif _is_optimizer(leaf):
+            found.append(leaf)
+    return found
 
 
 # --- the walk --------------------------------------------------------------------------------------------------------
@@ -145,39 +143,37 @@ def _placer(layout: Layout | None, coords: Mapping[str, int] | None) -> Placer:
     return (layout or Layout()).placer(coords)
 
 
-def put_all(state: Any, taking: Taking, root: str = "", replace: Callable[[Any], None] | None = None) -> None:
+def put_all(state: Any, builder: InventoryBuilder, root: str = "", replace: Callable[[Any], None] | None = None) -> None:
     """Put a state, or a part of one that is called `root`, into an inventory. `replace` is given what takes its place when it is
     loaded and can't be filled where it is: a number, or a tuple."""
-    from headway.checkpoint.state.flat import FlatOptimizer
-
     later: list[tuple[str, Any]] = []
     plain: set[str] = set()
     arrays: set[str] = set()
-    for path, leaf in _leaves(state, root, _whole_in(taking)):
-        if isinstance(leaf, FlatOptimizer) or _is_optimizer(leaf):
+    for path, leaf in _leaves(state, root, _whole_in(builder)):
+        if (isinstance(leaf, Source) and leaf.last) or _is_optimizer(leaf):
             later.append((path, leaf))
         else:
             (plain if _is_plain(leaf) or isinstance(leaf, Enum) else arrays).add(path)
-            _put(leaf, taking, path)
+            _put(leaf, builder, path)
     if both := sorted(plain & arrays):
         raise UsageError(f"two parts of the state are called {both[0]}: rename one (names of nested keys are joined with dots)")
-    _put_back(state, taking, root, replace)
+    _put_back(state, builder, root, replace)
     for path, leaf in later:
-        if isinstance(leaf, FlatOptimizer):
-            leaf.put_into(taking, path)
+        if isinstance(leaf, Source):
+            leaf.put_into(builder, path)
         else:
             from headway.checkpoint.state.torch.optim_state import put_optimizer
 
-            put_optimizer(leaf, taking, path)
+            put_optimizer(leaf, builder, path)
 
 
-def _whole_in(taking: Taking) -> Callable[[str], bool]:
+def _whole_in(builder: InventoryBuilder) -> Callable[[str], bool]:
     """Whether a list or tuple of plain values is one value, by its path: when saving, always; when loading, where the checkpoint
     has one."""
-    saved = taking.saved
+    saved = builder.saved
     if saved is None:
         return lambda path: True
-    return lambda path: _is_row(saved.values.get(taking.placer.name(path)))
+    return lambda path: _is_row(saved.values.get(builder.placer.name(path)))
 
 
 def _is_row(value: Any) -> bool:
@@ -216,19 +212,19 @@ def _is_plain(node: Any) -> bool:
     return (isinstance(node, _LEAVES) and not isinstance(node, Enum)) or is_numpy_scalar(node)
 
 
-def _put(leaf: Any, taking: Taking, path: str) -> None:
+def _put(leaf: Any, builder: InventoryBuilder, path: str) -> None:
     if isinstance(leaf, Source):
-        leaf.put_into(taking, path)
+        leaf.put_into(builder, path)
     elif is_array(leaf):
-        taking.array(path, leaf, "param" if _is_parameter(leaf) else "array")
+        builder.array(path, leaf, "param" if _is_parameter(leaf) else "array")
     elif _is_plain(leaf) or isinstance(leaf, Enum):
         pass  # `_put_back`
     elif _is_module(leaf):
         from headway.checkpoint.state.torch.module_state import put_module
 
-        put_module(leaf, taking, path)
+        put_module(leaf, builder, path)
     elif callable(getattr(leaf, "state_dict", None)) and callable(getattr(leaf, "load_state_dict", None)):
-        taking.tree(path, leaf.state_dict(), "array", leaf.load_state_dict)
+        builder.tree(path, leaf.state_dict(), "array", leaf.load_state_dict)
     else:
         raise UsageError(
             f"{path or 'the state'} is a {type(leaf).__module__}.{type(leaf).__qualname__}, which can't be kept in a checkpoint: a "
@@ -236,19 +232,19 @@ def _put(leaf: Any, taking: Taking, path: str) -> None:
         )
 
 
-def _put_back(state: Any, taking: Taking, root: str, replace: Callable[[Any], None] | None) -> None:
+def _put_back(state: Any, builder: InventoryBuilder, root: str, replace: Callable[[Any], None] | None) -> None:
     """Keep the plain values of a state; when loading, put what was saved where they are."""
     new: dict[str, Any] = {}
     if replace is None and _unfillable(state):
         raise UsageError(f"the state is {state!r}: give a dictionary, a module or another object that can be filled in place")
-    for path, leaf in _leaves(state, root, _whole_in(taking)):
-        name = taking.placer.name(path)
-        if put_enum(leaf, taking, name, _into(new, path)):
+    for path, leaf in _leaves(state, root, _whole_in(builder)):
+        name = builder.placer.name(path)
+        if put_enum(leaf, builder, name, _into(new, path)):
             continue
         if _is_plain(leaf):
             put = _into(new, path)
-            taking.tree(name, leaf, "array", _refill(leaf, put) if isinstance(leaf, list) else put)
-    if taking.saved is None:
+            builder.tree(name, leaf, "array", _refill(leaf, put) if isinstance(leaf, list) else put)
+    if builder.saved is None:
         return
 
     def accept(_: Values) -> None:
@@ -256,7 +252,7 @@ def _put_back(state: Any, taking: Taking, root: str, replace: Callable[[Any], No
         if replace is not None and filled is not state:
             replace(filled)
 
-    taking.then(accept, f"the plain values of {root or 'the state'}")
+    builder.then(accept, f"the plain values of {root or 'the state'}")
 
 
 def _unfillable(state: Any) -> bool:

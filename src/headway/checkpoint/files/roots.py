@@ -12,11 +12,12 @@ import secrets
 import warnings
 from pathlib import Path, PurePath
 
-from headway.checkpoint.files.manifest import HEAD
+from headway.checkpoint.files.manifest import HEAD, STEPS
 from headway.errors import UsageError
 from headway.storage.backend import Backend
-from headway.storage.local import PARTS
 
+PARTS = (STEPS, "pins", "readers", "saving", "clock", "metrics")
+"""The folders of a root. Nothing else below it is looked at."""
 _ONE_SLASH = re.compile(r"(s3a?|gs|gcs|az|azure|adl|abfss?|https?|memory):/(?!/)")
 
 

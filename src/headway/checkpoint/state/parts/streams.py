@@ -15,10 +15,11 @@ from typing import Any
 
 import xxhash
 
-from headway.checkpoint.state.inventory_builder import Source, Taking
-from headway.checkpoint.state.sources import is_array
+from headway.checkpoint.state.inventory_builder import InventoryBuilder
+from headway.checkpoint.state.libraries import is_array
+from headway.checkpoint.state.parts.source import Source
 from headway.checkpoint.state.torch.generators import as_array, refuse_another, restore, state_of
-from headway.checkpoint.state.tree import decode
+from headway.checkpoint.state.values.tree import decode
 from headway.errors import UsageError
 
 _KINDS = ("python", "numpy", "torch", "cuda")
@@ -38,16 +39,16 @@ class Rng(Source):
     def __init__(self, stream: str = "") -> None:
         self.stream = stream
 
-    def put_into(self, taking: Taking, path: str) -> None:
+    def put_into(self, builder: InventoryBuilder, path: str) -> None:
         """Put one tree for each generator there: `rng.python`, `rng.numpy`, and `rng.torch` where torch is loaded."""
-        here = _globals(taking.saved is not None)
+        here = _globals(builder.saved is not None)
         for kind in _KINDS:
             name = ".".join(word for word in (path, self.stream, kind) if word)
-            saved = taking.saved is None or name in taking.saved.values
+            saved = builder.saved is None or name in builder.saved.values
             if kind in here and (saved or kind not in _OPTIONAL):
-                _put(taking, name, here[kind])
-            elif taking.saved is not None and saved:
-                taking.tree(name, None, "rng", _nothing)  # of a library or device that is not here: known, and left alone
+                _put(builder, name, here[kind])
+            elif builder.saved is not None and saved:
+                builder.tree(name, None, "rng", _nothing)  # of a library or device that is not here: known, and left alone
 
 
 class Streams(Source):
@@ -84,20 +85,20 @@ class Streams(Source):
     def __len__(self) -> int:
         return len(self._generators)
 
-    def put_into(self, taking: Taking, path: str) -> None:
+    def put_into(self, builder: InventoryBuilder, path: str) -> None:
         """Put one tree for each shard there."""
         for key, generator in self._generators.items():
-            _put(taking, f"{path}.{key}" if path else key, generator)
+            _put(builder, f"{path}.{key}" if path else key, generator)
 
 
-def _put(taking: Taking, name: str, generator: Any) -> None:
+def _put(builder: InventoryBuilder, name: str, generator: Any) -> None:
     """Put a generator's state there. A mark of the arrays goes into the tree, so that ranks which disagree are found out: values
     are compared when a state is saved, the bytes of replicas are not."""
     state = state_of(generator, name)
     marked = {**state, "mark": _mark(state)}
-    if taking.saved is not None and name in taking.saved.values and taking.select(name):
-        refuse_another(generator, decode(taking.saved.values[name], lambda mark, at: None), name)
-    taking.tree(name, marked, "rng", lambda saved: restore(generator, saved, name))
+    if builder.saved is not None and name in builder.saved.values and builder.select(name):
+        refuse_another(generator, decode(builder.saved.values[name], lambda mark, at: None), name)
+    builder.tree(name, marked, "rng", lambda saved: restore(generator, saved, name))
 
 
 def _mark(tree: Any) -> str:

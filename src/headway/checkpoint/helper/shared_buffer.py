@@ -7,18 +7,14 @@ meanwhile makes what it needs itself. A buffer that is too small grows in place:
 
 from __future__ import annotations
 
-import ctypes
 import mmap
 import os
-import tempfile
 import threading
-from pathlib import Path
 
 from headway.errors import SaveFailed
+from headway.ipc import shm
 
 ROUND_BYTES = 2 << 20
-_SLICE_BYTES = 32 << 20
-_MADV_POPULATE_WRITE = 23  # Linux 5.14
 _KEEP_FREE_BYTES = 64 << 20
 
 
@@ -34,17 +30,14 @@ class SharedBuffer:
     @classmethod
     def fresh(cls, number: int) -> SharedBuffer:
         """An empty one."""
-        if hasattr(os, "memfd_create"):
-            return cls(number, os.memfd_create(f"headway-checkpoint-{number}"))
-        with tempfile.TemporaryFile(prefix="headway-checkpoint-") as file:
-            return cls(number, os.dup(file.fileno()))
+        return cls(number, shm.anonymous_file(f"headway-checkpoint-{number}"))
 
     def grow(self, nbytes: int) -> None:
         """Make the file larger. Raises SaveFailed where the machine has not that much memory left."""
         size = -(-nbytes // ROUND_BYTES) * ROUND_BYTES
         if size <= self.nbytes:
             return
-        left = memory_left()
+        left = shm.memory_left()
         if left is not None and size - self.nbytes > left - _KEEP_FREE_BYTES:
             raise SaveFailed(
                 f"a copy of {nbytes:,} bytes of state needs {size - self.nbytes:,} more bytes of memory, and {left:,} are left: "
@@ -71,30 +64,8 @@ class SharedBuffer:
     def populate(self) -> None:
         """Have the kernel make this process's pages of it, in a thread."""
         assert self._mapping is not None
-        threading.Thread(target=_populate, args=(self._mapping,), daemon=True, name="headway-populate").start()
+        threading.Thread(target=shm.populate, args=(self._mapping,), daemon=True, name="headway-populate").start()
 
     def close(self) -> None:
         """Let go of the file. Views stay valid; the memory is free when there are none left and both sides have let go."""
         os.close(self.fd)
-
-
-def _populate(mapping: mmap.mmap) -> None:
-    # Not mapping.madvise, which keeps the interpreter lock.
-    madvise = ctypes.CDLL(None).madvise
-    kept = ctypes.c_char.from_buffer(mapping)
-    start, size = ctypes.addressof(kept), len(mapping)
-    for at in range(0, size, _SLICE_BYTES):
-        count = ctypes.c_size_t(min(_SLICE_BYTES, size - at))
-        if madvise(ctypes.c_void_p(start + at), count, _MADV_POPULATE_WRITE):
-            return  # this kernel can't: pages are made when they are touched
-
-
-def memory_left() -> int | None:
-    """How much memory the machine can still give, None where it does not say."""
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) << 10
-    except OSError:
-        pass
-    return None

@@ -13,26 +13,26 @@ from enum import Enum
 from typing import Any
 
 from headway.checkpoint.files.manifest import Json
-from headway.checkpoint.state.inventory_builder import Taking
-from headway.checkpoint.state.tree import decode, encode
+from headway.checkpoint.state.inventory_builder import InventoryBuilder
+from headway.checkpoint.state.values.tree import decode, encode
 from headway.errors import CheckpointMismatch
 
 _MARK = "$enum"
 
 
-def put_enum(leaf: Any, taking: Taking, name: str, load: Callable[[Any], None]) -> bool:
+def put_enum(leaf: Any, builder: InventoryBuilder, name: str, load: Callable[[Any], None]) -> bool:
     """Put a member of an enum there, or what takes one when it is loaded. False where neither is one."""
-    if taking.saved is None:
+    if builder.saved is None:
         if isinstance(leaf, Enum):
-            taking.value(name, {_MARK: [type(leaf).__qualname__, encode(leaf.value, name, lambda path, each: None)]})
+            builder.value(name, {_MARK: [type(leaf).__qualname__, encode(leaf.value, name, lambda path, each: None)]})
         return isinstance(leaf, Enum)
-    saved = taking.saved.values.get(name)
+    saved = builder.saved.values.get(name)
     if not isinstance(leaf, Enum) and not _is_marked(saved):
         return False
-    taking.value(name, None)
-    if name in taking.saved.values and taking.select(name):
+    builder.value(name, None)
+    if name in builder.saved.values and builder.select(name):
         member = _member(leaf, saved, name)
-        taking.then(lambda values: load(member), name)
+        builder.then(lambda values: load(member), name)
     return True
 
 

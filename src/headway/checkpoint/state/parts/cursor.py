@@ -16,9 +16,10 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from headway.checkpoint.state.inventory_builder import Source, Taking
+from headway.checkpoint.state.inventory_builder import InventoryBuilder
+from headway.checkpoint.state.parts.source import Source
 from headway.checkpoint.state.torch.generators import as_array
-from headway.checkpoint.state.tree import decode
+from headway.checkpoint.state.values.tree import decode
 from headway.errors import CheckpointMismatch, UsageError
 
 
@@ -116,25 +117,25 @@ class Cursor(Source):
         """Where it is: what is residual would be drawn again, first."""
         return self._dealt._replace(pending=(*self._residual, *self._ahead))
 
-    def put_into(self, taking: Taking, path: str) -> None:
+    def put_into(self, builder: InventoryBuilder, path: str) -> None:
         """Put where this shard is there; when loading, fetch where all shards were."""
         import numpy as np
 
         prefix = f"{path}." if path else ""
-        if taking.saved is None:
+        if builder.saved is None:
             mine = self.dealt()
             tree: dict[str, Any] = {**mine._asdict(), "total": self.total, "pending": np.array(mine.pending, "int64")}
-            taking.tree(f"{prefix}{mine.shard}", tree, "cursor", _nothing)
+            builder.tree(f"{prefix}{mine.shard}", tree, "cursor", _nothing)
             return
         saved: dict[int, Dealt] = {}
-        for name in self._saved_shards(taking, prefix):
-            taking.tree(name, None, "cursor", lambda tree: saved.update({tree["shard"]: _dealt_of(tree)}))
-        taking.then(lambda values: self._go_on(list(saved.values())), path)
+        for name in self._saved_shards(builder, prefix):
+            builder.tree(name, None, "cursor", lambda tree: saved.update({tree["shard"]: _dealt_of(tree)}))
+        builder.then(lambda values: self._go_on(list(saved.values())), path)
 
-    def _saved_shards(self, taking: Taking, prefix: str) -> list[str]:
+    def _saved_shards(self, builder: InventoryBuilder, prefix: str) -> list[str]:
         """The names of all saved shards. Raises CheckpointMismatch where one is missing or they don't belong together."""
-        values, where = taking.saved.values if taking.saved else {}, prefix.removesuffix(".") or "the state"
-        names = [name for name in values if name.startswith(prefix) and name[len(prefix) :].isdigit() and taking.select(name)]
+        values, where = builder.saved.values if builder.saved else {}, prefix.removesuffix(".") or "the state"
+        names = [name for name in values if name.startswith(prefix) and name[len(prefix) :].isdigit() and builder.select(name)]
         if not names:
             return [f"{prefix}{self._dealt.shard}"]  # which is not there: that is noticed as for any other name
         trees = [decode(values[name], lambda mark, at: None) for name in names]

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from headway.checkpoint.files.manifest import Json
-from headway.checkpoint.state.tree import CLASSED, class_of, decode
+from headway.checkpoint.state.values.tree import CLASSED, class_of, decode
 from headway.errors import CheckpointMismatch
 
 

@@ -15,12 +15,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from headway.checkpoint.files.manifest import Kind
-from headway.checkpoint.layout.pieces import Piece, flat_pieces, whole_piece
-from headway.checkpoint.layout.placing import Place
-from headway.checkpoint.layout.sharding import full
-from headway.checkpoint.state.inventory import Holding
-from headway.checkpoint.state.inventory_builder import Member, Source, Taking
-from headway.checkpoint.state.sources import Local, local_of
+from headway.checkpoint.state.inventory_builder import InventoryBuilder, Member
+from headway.checkpoint.state.libraries import local_of
+from headway.checkpoint.state.parts.source import Source
 from headway.errors import LayoutError
 
 Parameters = Mapping[str, Sequence[int]] | Sequence[tuple[str, Sequence[int]]]
@@ -71,33 +68,22 @@ class Flat(Source):
             else:
                 yield name, tuple(shape), 0, 0, 0
 
-    def put_into(self, taking: Taking, path: str) -> None:
+    def put_into(self, builder: InventoryBuilder, path: str) -> None:
         """Put the parameters there."""
-        local = local_of(self.tensor, path, taking.saved is not None)
+        local = local_of(self.tensor, path, builder.saved is not None)
         kind: Kind = "param" if getattr(self.tensor, "requires_grad", False) else "array"
-        members = self.members(taking, path)
+        members = self.members(builder, path)
         for member in members:
-            member.holding = hold_range(taking, member, member.place, local, kind)
-        taking.remember(self.tensor, members)
+            member.holding = builder.hold_range(member, member.place, local, kind)
+        builder.remember(self.tensor, members)
 
-    def members(self, taking: Taking, path: str = "") -> list[Member]:
+    def members(self, builder: InventoryBuilder, path: str = "") -> list[Member]:
         """What is in it, as optimizers must know it."""
         prefix = f"{path}." if path else ""
         return [
-            Member(prefix + name, taking.placer.place(prefix + name, shape), None, shape, begin, end, at, flat=True)
+            Member(prefix + name, builder.placer.place(prefix + name, shape), None, shape, begin, end, at, flat=True)
             for name, shape, begin, end, at in self.ranges()
         ]
-
-
-def hold_range(taking: Taking, member: Member, place: Place, local: Local, kind: Kind, guarded: bool = False) -> Holding:
-    """Put what a flat array has of a parameter; `place` is the parameter's, or that of a moment of it."""
-    cuts = member.place.cuts or tuple(map(full, member.shape))
-    step = local.strides[0]
-    if 0 in place.shape:
-        return taking.hold_pieces(place, local, kind, whole_piece(place.shape, 0, (0,) * len(place.shape)), guarded)
-    pieces = flat_pieces(cuts, member.shape, member.begin, member.end, member.at)
-    pieces = [Piece(box, local.offset + at * step, tuple(stride * step for stride in strides)) for box, at, strides in pieces]
-    return taking.hold_pieces(place, local, kind, tuple(pieces), guarded)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,10 +95,16 @@ class FlatOptimizer(Source):
     flats: Sequence[Flat]
     masters: bool = False
 
-    def put_into(self, taking: Taking, path: str) -> None:
+    last = True
+
+    def parts(self) -> Iterator[Any]:
+        """The optimizer."""
+        yield self.optimizer
+
+    def put_into(self, builder: InventoryBuilder, path: str) -> None:
         """Put the optimizer's state there, by parameter."""
         from headway.checkpoint.state.torch.optim_state import put_optimizer
 
         for flat in self.flats:
-            taking.remember(flat.tensor, flat.members(taking))
-        put_optimizer(self.optimizer, taking, path, masters=self.masters)
+            builder.remember(flat.tensor, flat.members(builder))
+        put_optimizer(self.optimizer, builder, path, masters=self.masters)

@@ -1,0 +1,77 @@
+"""A checkpoint on its way, as whoever asked for it sees it."""
+
+from __future__ import annotations
+
+import threading
+
+from headway.checkpoint.process.patience import Patience
+from headway.checkpoint.save.snapshot import Snapshot
+from headway.errors import CheckpointError, SaveFailed, StoreFull
+
+
+class Save:
+    """A checkpoint on its way. `skipped` says why it was not begun, and is empty if it was."""
+
+    def __init__(self, step: int, id: str, skipped: str = "") -> None:
+        self.step = step
+        self.id = id
+        self.skipped = skipped
+        self.nbytes = 0  # that this rank writes
+        self.shared_nbytes = 0  # of its part, in files of earlier checkpoints: unchanged since, and not written again
+        self.blocked_s = 0.0  # time that the call of save took
+        self.lag_s = 0.0  # from the call of save until it was durable
+        self.error: CheckpointError | StoreFull | None = None
+        self._snapshot: Snapshot | None = None
+        self._over = threading.Event()
+        if skipped:
+            self._over.set()
+
+    def __repr__(self) -> str:
+        now = self.skipped or (str(self.error) if self.error else "durable" if self.done else "on its way")
+        return f"<save of step {self.step}: {now}>"
+
+    @property
+    def done(self) -> bool:
+        """Whether it is durable, has failed or was skipped."""
+        return self._over.is_set()
+
+    def staged(self, timeout_s: float | None = None) -> None:
+        """Return when the state may be changed: it is copied, or the save is over. Torch's optimizers wait by themselves.
+
+        Raises TimeoutError after `timeout_s` seconds, and DeadlineExceeded at the deadline of the run (`hw.deadline`).
+        """
+        self._await_staged(Patience(timeout_s))
+
+    def durable(self, timeout_s: float | None = None) -> None:
+        """Return when the checkpoint exists.
+
+        Raises SaveFailed, CheckpointConflict or StoreFull where it never will; SaveFailed where it was skipped; TimeoutError after
+        `timeout_s` seconds, and DeadlineExceeded at the deadline of the run (`hw.deadline`): the save goes on then.
+        """
+        if self.skipped:
+            raise SaveFailed(f"step {self.step} was not saved: {self.skipped}")
+        patience = Patience(timeout_s)
+        self._await_staged(patience)
+        if not self._over.wait(patience.left_s):
+            raise patience.error(f"step {self.step} is not durable")
+        if self.error is not None:
+            raise self.error
+
+    def begun(self, snapshot: Snapshot) -> None:
+        """It is being copied."""
+        self._snapshot = snapshot
+
+    def end(self, error: CheckpointError | StoreFull | None, lag_s: float = 0.0) -> None:
+        """It is durable, or never will be."""
+        self.error, self.lag_s = error, lag_s
+        self._over.set()
+
+    def await_end(self, timeout_s: float | None) -> bool:
+        """Wait until it is over; whether it is."""
+        return self._over.wait(timeout_s)
+
+    def _await_staged(self, patience: Patience) -> None:
+        if self._snapshot is not None:
+            self._snapshot.wait(patience.left_s)
+            if not self._snapshot.ended:
+                raise patience.error(f"step {self.step} is not copied")

@@ -1,0 +1,55 @@
+"""What arrays of numpy, torch and DTensors have in common, and why one can't be used.
+
+A `Local` is an element type, a shape as the library sees it, how much of that is in this process, and the memory. Nothing here asks
+which library an array is of (`libraries.py` does).
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from headway.checkpoint.layout.boxes import whole
+from headway.checkpoint.layout.dtypes import code_of
+from headway.checkpoint.layout.pieces import Piece, pieces_of, whole_piece
+from headway.checkpoint.layout.placing import Place
+from headway.checkpoint.layout.sharding import DimSharding, compose
+from headway.checkpoint.state.inventory import Memory
+from headway.errors import UsageError
+
+
+class Local(NamedTuple):
+    """An array as this process has it. `shape` is what its library says; `extent` is what is here of it, and `cuts` how that lies
+    in `shape` (None: it is the same). `offset` and `strides` are in elements of `memory`. `key` tells tied arrays."""
+
+    code: str
+    shape: tuple[int, ...]
+    extent: tuple[int, ...]
+    cuts: tuple[DimSharding, ...] | None
+    memory: Memory
+    offset: int
+    strides: tuple[int, ...]
+    key: tuple[Any, ...] | None
+
+    def pieces(self, place: Place) -> tuple[Piece, ...]:
+        """What is here of the whole array at a place."""
+        if (place.cuts is None and self.cuts is None) or 0 in place.shape:
+            return whole_piece(place.shape, self.offset, self.strides)
+        outer, inner = place.cuts or self.cuts or (), self.cuts
+        both = tuple(map(compose, outer, inner)) if place.cuts is not None and inner is not None else outer
+        return pieces_of(both, whole(self.extent), self.offset, self.strides)
+
+
+def code_named(dtype: Any, name: str) -> str:
+    """The name of an element type. Raises UsageError, naming the array, for one that can't be kept."""
+    try:
+        return code_of(dtype)
+    except UsageError as error:
+        raise UsageError(f"{name}: {error}") from None
+
+
+def refuse_unwritable(name: str, shape: tuple[int, ...], strides: tuple[int, ...], writable: bool) -> None:
+    """Refuse memory that can't take an array: read-only, or the same element twice (as `expand` and `broadcast_to` give)."""
+    if not writable:
+        raise UsageError(f"{name} can't be loaded into: it is read-only")
+    if 0 not in shape and any(stride == 0 and extent > 1 for extent, stride in zip(shape, strides, strict=True)):
+        raise UsageError(f"{name} can't be loaded into: several of its elements are one place in memory (expanded): copy it first")

@@ -1,0 +1,321 @@
+"""From room to end: feeds events to the table of `transitions`, and carries out what it says.
+
+This is the only place where a call's state changes. What happens comes in through the methods below (a ready queue has room, code
+has ended, somebody cancels); each feeds one event. Deciding and recording are other parts' work: `outcomes` says whether a call is
+tried again and writes how it ended, `books` reserves and settles, `launcher` runs code. They return; nothing of them comes back in.
+
+A dependent must never see an outcome that is not in the journal's queue: an end is recorded before it is fed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from headway import events
+from headway.engine.call import BodyEnd, Call
+from headway.engine.identity.changed import cannot_change, is_unseen, unless_changed
+from headway.engine.run_context import RunContext
+from headway.engine.transitions import (
+    CANCELLED,
+    FAILED,
+    FINISHING,
+    OK,
+    RESTING,
+    RUNNING,
+    STARTING,
+    TABLE,
+    WAITING,
+    Effect,
+    Event,
+    end_of_body,
+    move,
+)
+from headway.errors import CallTimeout, UsageError
+from headway.journal.codec.codec import Encoded
+from headway.journal.recovery.recovered import Recorded
+
+if TYPE_CHECKING:
+    from headway.engine.dispatch.launch import Launcher
+    from headway.engine.dispatch.ready import Ready
+    from headway.engine.outcome import Outcomes
+    from headway.engine.replay.lookup import Replay
+    from headway.engine.scopes.accounting import Books
+
+_QUEUED, _POSTPONED, _ADMITTED, _BEGUN = int(Event.QUEUED), int(Event.POSTPONED), int(Event.ADMITTED), int(Event.BEGUN)
+_STOPPED, _CHILDREN_ENDED, _RETRIED = int(Event.STOPPED), int(Event.CHILDREN_ENDED), int(Event.RETRIED)
+_REFUSED, _BODY_ENDED = int(Event.REFUSED), int(Event.BODY_ENDED)
+_ENDS = {OK: int(Event.SUCCEEDED), FAILED: int(Event.FAILED), CANCELLED: int(Event.CANCELLED)}
+
+
+class Lifecycle:
+    """Moves the calls of one run. Implements the ports `Starts`, `Ends` and `Stopper`."""
+
+    def __init__(self, run: RunContext) -> None:
+        self._run = run
+        self._effects: tuple[Callable[[Call, int, Any], None], ...] = (
+            self._do_nothing,
+            self._enqueue,
+            self._rest,
+            self._launch,
+            self._end_unrun,
+            self._interrupt,
+            self._stop_children,
+            self._conclude,
+            self._try_again,
+            self._deliver,
+        )
+        assert len(self._effects) == len(Effect)
+
+    def connect(self, *, books: Books, ready: Ready, launcher: Launcher, outcomes: Outcomes, replay: Replay) -> None:
+        """Who carries out what: made after this, for they feed it."""
+        self._books = books
+        self._ready = ready
+        self._launcher = launcher
+        self._outcomes = outcomes
+        self._replay = replay
+
+    def _feed(self, call: Call, event: int, given: Any = None) -> None:
+        """Tell a call what has happened to it, and do what follows. `given` is what the effect needs."""
+        before = call.state
+        found = TABLE[before][event] or move(before, event)
+        call.state = found[0]
+        self._effects[found[1]](call, before, given)
+
+    def _do_nothing(self, call: Call, before: int, given: Any) -> None:
+        pass
+
+    # --- starting ----------------------------------------------------------------------------------------------------
+
+    def queue(self, call: Call) -> None:
+        """The call's inputs are there, and no record answers it."""
+        self._feed(call, _QUEUED)
+
+    def postpone(self, call: Call, delay_s: float) -> None:
+        """An earlier process recorded when the call's next attempt begins."""
+        self._feed(call, _POSTPONED, delay_s)
+
+    def begin(self, call: Call) -> None:
+        """There is room: reserve the budget and begin an attempt."""
+        scope = call.scope
+        if scope.deadline is not None and scope.deadline.left_s <= 0 and not self._replay.goes_on(call):
+            self._ready.release(call)
+            self.refuse(call, scope.deadline.error(call.describe()))
+            return
+        if call.spec.cost or scope.account is not None:
+            if (refused := self._books.reserve(call)) is not None:
+                self._ready.release(call)
+                self.refuse(call, refused)
+                return
+        self._feed(call, _ADMITTED)
+
+    def begun(self, call: Call) -> None:
+        """The call's code begins now."""
+        found = TABLE[call.state][_BEGUN] or move(call.state, _BEGUN)
+        call.state = found[0]  # without an effect
+
+    def refuse(self, call: Call, error: BaseException) -> None:
+        """The call will not be started."""
+        self._feed(call, Event.BODY_BROKE if call.children else _REFUSED, (None, error, None))
+
+    def _enqueue(self, call: Call, before: int, given: Any) -> None:
+        self._ready.push(call)
+
+    def _launch(self, call: Call, before: int, given: Any) -> None:
+        """Note the start where the journal must know it, and launch."""
+        spec = call.spec
+        call.attempt += 1
+        if spec.plain and call.x is None:
+            self._ready.active += 1
+            self._launcher.run_plain(call)
+            return
+        if spec.pool == "inline" and not spec.batch:
+            self._ready.active += 1
+        if spec.effect or (call.x is not None and call.x.reserved):
+            seq = self._outcomes.note_start(call)
+            if spec.effect:
+                self._launcher.when_durable(call, seq)
+                return
+        self._launcher.launch(call)
+
+    # --- stopping ----------------------------------------------------------------------------------------------------
+
+    def timed_out(self, call: Call) -> None:
+        """The timer of the task's timeout."""
+        if call.state in (STARTING, RUNNING, FINISHING) and (call.x is None or call.x.stop is None):
+            timeout_s = call.spec.timeout_s
+            self._stop(call, "timed out", CallTimeout(f"{call.describe()} took longer than its timeout of {timeout_s:g} s"))
+
+    def cancel(self, call: Call, reason: str, error: BaseException | None = None) -> None:
+        """Ask a call to stop, with everything under it. `error` is what it ends with instead of being cancelled."""
+        if call.state >= OK:
+            return
+        x = call.extra()
+        if x.stop is None or (error is None and not isinstance(x.stop, asyncio.CancelledError)):
+            self._stop(call, reason, error or asyncio.CancelledError(reason))
+
+    def _stop(self, call: Call, reason: str, why: BaseException) -> None:
+        x = call.extra()
+        x.stop, x.stop_reason = why, reason
+        run = self._run
+        if run.emit:
+            run.emit(events.CancelRequested(at=run.wall(), key=call.key.hex(), task=call.task, reason=reason))
+        self._feed(call, _STOPPED, f"{call.describe()} is stopping")
+
+    def _end_unrun(self, call: Call, before: int, given: Any) -> None:
+        assert call.x is not None
+        self.body_ended(call, None, call.x.stop)
+
+    def _interrupt(self, call: Call, before: int, given: Any) -> None:
+        self._launcher.interrupt(call)
+
+    def _stop_children(self, call: Call, before: int, reason: Any) -> None:
+        if type(reason) is tuple:  # its own code has ended
+            reason = f"{call.describe()} ended without it"
+        for child in list(call.children or ()):
+            self.cancel(child, reason)
+
+    # --- ending ------------------------------------------------------------------------------------------------------
+
+    def body_ended(self, call: Call, value: Any, error: BaseException | None, encoded: Encoded | None = None) -> None:
+        """The call's own code has ended, or will never run; its children may still run."""
+        if call.state >= FINISHING:
+            return  # code that was left behind
+        run, x = self._run, call.x
+        fixed = run.closing or cannot_change(call)
+        if not fixed and error is None:
+            error = unless_changed(call, value, None)
+        if x is None and call.spec.plain:
+            call.asyncio_task = None
+            self._ready.freed()
+        else:
+            self._launcher.leave(call)
+        if error is not None:
+            if x is not None and x.stop is not None and issubclass(type(error), asyncio.CancelledError):
+                error = x.stop
+            else:
+                error = self._outcomes.as_exception(call, error)
+            if not fixed:
+                error = unless_changed(call, value, error)
+        end = (value, error, encoded)
+        if not call.children:
+            self._feed(call, _BODY_ENDED, end)
+            return
+        call.extra().ended = end
+        self._feed(call, end_of_body(failed=error is not None, has_children=True), end)
+
+    def _children_ended(self, call: Call) -> None:
+        """The last child of a call that was waiting for it has ended."""
+        if call.state != FINISHING or call.children:
+            return
+        x = call.extra()
+        end, x.ended = x.ended, None
+        assert end is not None
+        if end[1] is None and x.stop is not None:  # only asked to stop: it keeps its result, if its children kept theirs
+            if not isinstance(x.stop, asyncio.CancelledError) or x.cut or any(not child.awaited for child in x.failures):
+                end = (end[0], x.stop, end[2])
+        self._feed(call, _CHILDREN_ENDED, end)
+
+    def _conclude(self, call: Call, before: int, end: BodyEnd) -> None:
+        """A call and its children have ended: settle, try again, or end it for good."""
+        value, error, encoded = end
+        outcomes = self._outcomes
+        if before == WAITING and (call.x is None or not call.x.costs):  # what it has cost before is not forgotten
+            self._books.take_over(call)
+        x = call.x
+        if x is not None:
+            if x.timer is not None:
+                x.timer.cancel()
+                x.timer = None
+            self._books.settle(call, self._launcher.seconds(call), ran=before != STARTING)
+            if error is None and x.failures:
+                error = outcomes.unawaited(call)
+        if error is None and encoded is None and not self._run.closing:
+            encoded, error = outcomes.encode(call, value)
+        if error is not None:
+            try:
+                if (delay_s := outcomes.note_retry(call, error)) is not None:
+                    self._feed(call, _RETRIED, delay_s)
+                    return
+            except UsageError as wrong:  # what the task's retry asks has failed
+                error = wrong
+        self._feed(call, _ENDS[outcomes.end(call, value, error, encoded)])
+
+    def _try_again(self, call: Call, before: int, delay_s: float) -> None:
+        """Forget the failed attempt and rest before the next."""
+        x = call.extra()
+        x.failures.clear()
+        x.functions.clear()
+        x.child_errors.clear()
+        x.stop, x.stop_reason = None, ""
+        x.recharged.clear()
+        x.parks, x.parked_s, x.granted, x.cut = 0, 0.0, False, False
+        call.ordinals = None
+        if call.siblings is not None:
+            call.siblings.begin_again()
+        if call.share is not None:
+            call.share.ordinals = None
+        self._rest(call, before, delay_s)
+
+    def _rest(self, call: Call, before: int, delay_s: float) -> None:
+        call.extra().timer = self._run.loop.call_later(delay_s, self._rested, call)
+
+    def _rested(self, call: Call) -> None:
+        if call.state == RESTING:
+            call.extra().timer = None
+            self._feed(call, _QUEUED)
+
+    # --- ends from the record ----------------------------------------------------------------------------------------
+
+    def reuse(self, call: Call, recorded: Recorded) -> None:
+        """End the call as it ended before."""
+        self._feed(call, _ENDS[self._outcomes.reuse(call, recorded)])
+
+    def answer(self, call: Call, recorded: Recorded) -> None:
+        """End the call with the result of an equal one, recorded as its own."""
+        self._feed(call, _ENDS[self._outcomes.answer(call, recorded)])
+
+    # --- after the end -----------------------------------------------------------------------------------------------
+
+    def _deliver(self, call: Call, before: int, given: Any) -> None:
+        """The outcome is on its way to the journal: tell whoever waits for it."""
+        state = call.state
+        call.context = None
+        call.ordinals = None
+        call.siblings = None
+        call.children = None
+        if call.scope.deadline is not None:
+            call.scope.deadline.ended(call)
+        parent = call.parent
+        if parent is not None:
+            if state != OK:
+                _note_failure(parent, call, state)
+            children = parent.children
+            if children is not None:
+                children.pop(call, None)
+                if not children:
+                    parent.children = None  # a dictionary keeps the size it once had
+                    if parent.state == FINISHING:
+                        self._run.loop.call_soon(self._children_ended, parent)
+        callbacks = call.callbacks
+        if callbacks is not None:
+            call.callbacks = None
+            if type(callbacks) is list:
+                for callback in callbacks:
+                    callback(call)
+            else:
+                callbacks(call)
+
+
+def _note_failure(parent: Call, call: Call, state: int) -> None:
+    """What a call must know of a child that did not end well."""
+    if state == FAILED:
+        x = parent.extra()
+        if not call.awaited or is_unseen(call):
+            x.failures.append(call)
+        keeps = parent.spec.retry is not None or parent.memo is not None or parent.share is not None
+        if keeps and call.error is not None:
+            x.child_errors.append(call.error)
+    elif parent.state == FINISHING and parent.x is not None and parent.x.stop is not None:
+        parent.x.cut = True

@@ -1,0 +1,17 @@
+"""The kinds of parts that an engine is made of: the usual ones, where a world has no others."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from headway.engine.dispatch.launch import Launcher
+from headway.engine.dispatch.ready import Ready
+from headway.engine.outcome import Outcomes
+
+
+class Parts(NamedTuple):
+    """Parts of an engine that a world may have other kinds of."""
+
+    ready: type[Ready] = Ready
+    launcher: type[Launcher] = Launcher
+    outcomes: type[Outcomes] = Outcomes

@@ -1,0 +1,99 @@
+"""What parts of the engine may ask of what comes before or after them on a call's way.
+
+A part that hands calls on knows one of these and not who is behind it. `lifecycle` is behind most of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from headway.engine.call import Batch, Call, Frame
+from headway.engine.scopes.bounds import Wanted
+from headway.journal.codec.codec import Encoded
+from headway.journal.recovery.recovered import Recorded
+from headway.pools.base import CallFacts
+
+
+class Starts(Protocol):
+    """Starts calls that have room."""
+
+    def begin(self, call: Call) -> None:
+        """There is room for the call."""
+
+    def refuse(self, call: Call, error: BaseException) -> None:
+        """The call ends without having been started."""
+
+
+class Ends(Protocol):
+    """Hears how the code of calls goes."""
+
+    def begun(self, call: Call) -> None:
+        """The call's code begins now."""
+
+    def body_ended(self, call: Call, value: Any, error: BaseException | None, encoded: Encoded | None = None) -> None:
+        """The call's own code has ended, or will never run."""
+
+    def timed_out(self, call: Call) -> None:
+        """The call's timeout has passed."""
+
+
+class Stopper(Protocol):
+    """Stops calls."""
+
+    def cancel(self, call: Call, reason: str, error: BaseException | None = None) -> None:
+        """Ask a call to stop, with everything under it. `error` is what it ends with instead of being cancelled."""
+
+
+class Answers(Protocol):
+    """Ends calls that did not run in this process."""
+
+    def answer(self, call: Call, recorded: Recorded) -> None:
+        """End the call with the result of an equal one."""
+
+    def refuse(self, call: Call, error: BaseException) -> None:
+        """End the call without an answer."""
+
+    def start(self, call: Call) -> None:
+        """Let a call go on that waited for an equal one and got nothing."""
+
+
+class Jobs(Protocol):
+    """Says what a worker needs to know of a call."""
+
+    def arguments(self, call: Call) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
+        """The call's arguments with results in the place of handles."""
+
+    def facts(self, call: Call) -> CallFacts:
+        """What the call's code may ask about it."""
+
+
+class Charges(Protocol):
+    """Books what code spends."""
+
+    def charge(self, frame: Frame, amounts: dict[str, float]) -> None:
+        """Book what a running call spent."""
+
+
+class Batching(Protocol):
+    """Gathers calls into batches."""
+
+    def add(self, call: Call) -> None:
+        """Put a call that may start into the open batch of its task."""
+
+    def drop(self, call: Call) -> None:
+        """A call of a running batch must stop."""
+
+    def charge(self, batch: Batch, amounts: dict[str, float], item: int | None) -> None:
+        """Book what a batch function spent."""
+
+
+class Lender(Protocol):
+    """Gets from the store what limits lack that processes share."""
+
+    def look(self, wants: Sequence[Wanted]) -> None:
+        """Calls have started or wait: ask, if there is a reason to."""
+
+
+class Stopping(Ends, Stopper, Protocol):
+    """Stops calls, and hears that their code is over."""

@@ -1,0 +1,91 @@
+"""What every part of the engine may know of its run, and no part of the engine: names, clocks, the journal, the loop.
+
+Parts get this and the collaborators that they need, each by itself; none gets the whole engine. The journal and whoever hears of
+events are set by the driver when it has them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import threading
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+from headway import events
+from headway.engine.replay.reader import StoreReader
+from headway.errors import StoreError
+from headway.journal.log import Blob, Journal
+from headway.journal.records import Row
+from headway.journal.recovery.recovered import Known
+from headway.journal.store import Store
+from headway.pools.base import Pool
+
+T = TypeVar("T")
+
+
+class Surroundings(Protocol):
+    """What a running engine needs of the world around it (`world`)."""
+
+    def wall(self) -> float:
+        """Seconds since 1970."""
+
+    async def aside(self, function: Callable[..., T], /, *args: Any) -> T:
+        """Run a function that blocks without blocking the loop."""
+
+    def wait(self, future: concurrent.futures.Future[T]) -> T:
+        """In a pool's thread: block until the loop has answered."""
+
+
+class RunContext:
+    """One run in this process, as its parts see it."""
+
+    def __init__(
+        self,
+        *,
+        run_id: str,
+        salt: bytes,
+        nonce: bytes,
+        loop: asyncio.AbstractEventLoop,
+        journal: Journal,
+        known: Known,
+        pools: dict[str, Pool],
+        world: Surroundings,
+        store: Store | None = None,
+    ) -> None:
+        self.run_id = run_id
+        self.salt = salt
+        self.nonce = nonce  # makes idempotency keys of this run its own
+        self.loop = loop
+        self.journal = journal
+        self.known = known
+        self.resumed = bool(known)
+        self.pools = pools
+        self.store = store
+        files = store.files(run_id) if store is not None else None
+        self.files = str(files.absolute()) if files is not None else ""
+        self.world = world
+        self.wall = world.wall
+        self.thread = threading.get_ident()
+        self.reader = StoreReader(self)
+        self.emit: Callable[[events.Event], None] | None = None
+        self.closing = False  # ends are no longer recorded: the run stops here and goes on another time
+        self.on_failure: Callable[[StoreError], None] | None = None
+
+    def append(self, row: Row, blobs: tuple[Blob, ...] = (), cache_key: bytes | None = None) -> int:
+        """Queue a row, unless the run is being stopped to go on later; its seq."""
+        if self.closing:
+            return 0
+        return self.journal.append(row, blobs, cache_key)
+
+    def fail(self, error: StoreError) -> None:
+        """The journal can't go on: nothing starts and nothing is recorded any more."""
+        self.closing = True
+        if self.on_failure is not None:
+            self.on_failure(error)
+
+    def broken(self, error: BaseException) -> None:
+        """The engine itself failed: end the run instead of leaving it to hang."""
+        fault = StoreError(f"run {self.run_id!r}: the runtime failed ({type(error).__name__}: {error}); please report this")
+        fault.__cause__ = error
+        self.fail(fault)
