@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -231,3 +232,11 @@ def test_a_row_that_would_leave_a_gap_is_refused(store, lease, make_row):
         with pytest.raises(StoreError, match=f"has 1 rows, so row {wrong} cannot follow"):
             store.commit(lease, wrong, [make_row(2)], 2.0)
     assert [row for _, row in store.rows(lease.uid)] == [make_row(1)]
+
+
+def test_the_root_of_checkpoints_is_absolute_and_made_by_nobody(store):
+    root = store.checkpoint_root("a run/with a slash")
+    if root is not None:
+        assert "://" in root or Path(root).is_absolute()
+        assert not Path(root).exists()
+        assert root != store.checkpoint_root("another")

@@ -34,7 +34,7 @@ from headway.engine.world import MACHINE, LogWriter, World
 from headway.errors import DeadlineExceeded, HeadwayError, Interrupted, LeaseLost, RunCancelled, StoreError, StoreFull
 from headway.journal.codec.codec import add_note
 from headway.journal.decisions import BudgetOpened, DeadlineOpened, decision_key
-from headway.journal.log import Journal, Log, Nothing
+from headway.journal.log import Journal, Log, NullJournal
 from headway.journal.records import Amounts, Lease, RunInfo, RunStatus, Signal
 from headway.journal.recovery.recovered import Known
 from headway.journal.store import Store
@@ -130,7 +130,7 @@ class Driver:
             salt=plan.salt,
             nonce=plan.nonce,
             loop=loop,
-            journal=Nothing(),
+            journal=NullJournal(),
             known=known,
             pools=plan.world.make_pools(plan.pools),
             world=plan.world,

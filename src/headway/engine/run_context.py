@@ -62,8 +62,7 @@ class RunContext:
         self.resumed = bool(known)
         self.pools = pools
         self.store = store
-        files = store.files(run_id) if store is not None else None
-        self.files = str(files.absolute()) if files is not None else ""
+        self.files = (store.checkpoint_root(run_id) if store is not None else None) or ""
         self.world = world
         self.wall = world.wall
         self.thread = threading.get_ident()

@@ -49,7 +49,7 @@ class Fresh(NamedTuple):
 
 
 class Journal(Protocol):
-    """What the engine needs of a journal; `Log` remembers, `Nothing` does not."""
+    """What the engine needs of a journal; `Log` remembers, `NullJournal` does not."""
 
     durable: int
     failure: StoreError | None
@@ -64,7 +64,7 @@ class Journal(Protocol):
     def fresh(self, key: bytes) -> Fresh | None: ...
 
 
-class Nothing:
+class NullJournal:
     """The journal of a run with `store=None`: counts, and forgets."""
 
     failure: StoreError | None = None

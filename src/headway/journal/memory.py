@@ -42,7 +42,7 @@ class MemoryStore:
     def url(self) -> str:
         return ":memory:"
 
-    def files(self, run_id: str) -> None:
+    def checkpoint_root(self, run_id: str) -> None:
         return None
 
     def close(self) -> None:

@@ -17,7 +17,6 @@ Promises that every store keeps:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Protocol
 
 from headway.journal.records import Lease, Row, RunInfo, RunSpec, RunStatus, Signal
@@ -39,8 +38,9 @@ class Store(Protocol):
     def url(self) -> str:
         """How a user names this store, for messages."""
 
-    def files(self, run_id: str) -> Path | None:
-        """A folder for what a run's calls keep beside the journal (their checkpoints); None where this store has no such place."""
+    def checkpoint_root(self, run_id: str) -> str | None:
+        """Where a run's calls keep their checkpoints, each under its key: an absolute folder, or the URL of a place that
+        `headway.storage` opens. None where this store has no such place. Asks nobody and makes nothing."""
 
     # runs
     def create_run(self, spec: RunSpec) -> RunInfo:

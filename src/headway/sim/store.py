@@ -64,7 +64,7 @@ class SimStore(MemoryStore):
     def url(self) -> str:
         return "simulated"
 
-    def files(self, run_id: str) -> None:
+    def checkpoint_root(self, run_id: str) -> None:
         return None
 
     def rows_until_crash(self, uid: int) -> int:

@@ -102,8 +102,8 @@ class SqliteStore(SharedLimits, SharedCollections):
     def url(self) -> str:
         return str(self.folder)
 
-    def files(self, run_id: str) -> Path:
-        return self.folder / "checkpoints" / quote(run_id, safe="")
+    def checkpoint_root(self, run_id: str) -> str:
+        return str((self.folder / "checkpoints" / quote(run_id, safe="")).absolute())
 
     def close(self) -> None:
         if self._reader is not None or self._writer is not None:
