@@ -4,6 +4,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from headway import events
+from headway.anytime import anytime as anytime
+from headway.by_hand import set_result as set_result
 from headway.collection import Collection as Collection
 from headway.collection import Snapshot as Snapshot
 from headway.collection import collection as collection
@@ -46,6 +48,7 @@ from headway.errors import NotDecodable as NotDecodable
 from headway.errors import NotEncodable as NotEncodable
 from headway.errors import NotInRun as NotInRun
 from headway.errors import NoWinner as NoWinner
+from headway.errors import PoolFailed as PoolFailed
 from headway.errors import RemoteError as RemoteError
 from headway.errors import ResourceUnavailable as ResourceUnavailable
 from headway.errors import RunCancelled as RunCancelled
@@ -63,16 +66,24 @@ from headway.errors import UnknownRun as UnknownRun
 from headway.errors import UsageError as UsageError
 from headway.errors import WorkerDied as WorkerDied
 from headway.errors import WrongArguments as WrongArguments
-from headway.join import Settled as Settled
-from headway.join import as_completed as as_completed
-from headway.join import gather as gather
-from headway.join import map as map
-from headway.join import race as race
-from headway.join import settle as settle
-from headway.join import wait as wait
+from headway.joins.base import Settled as Settled
+from headway.joins.completed import Group as Group
+from headway.joins.completed import as_completed as as_completed
+from headway.joins.completed import group as group
+from headway.joins.gather import gather as gather
+from headway.joins.gather import gather_affordable as gather_affordable
+from headway.joins.gather import settle as settle
+from headway.joins.map import map as map
+from headway.joins.race import race as race
+from headway.joins.scan import GridScan as GridScan
+from headway.joins.scan import Scan as Scan
+from headway.joins.scan import scan as scan
+from headway.joins.scan import scan_grid as scan_grid
+from headway.joins.wait import wait as wait
 from headway.journal.codec.declared import register as register
 from headway.journal.memory import MemoryStore as MemoryStore
 from headway.journal.sqlite.store import SqliteStore as SqliteStore
+from headway.pools.carrying import carry as carry
 from headway.resume import aresume as aresume
 from headway.resume import aresume_all as aresume_all
 from headway.resume import resume as resume
@@ -105,6 +116,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "anytime",
     "aresume",
     "aresume_all",
     "ArgumentChanged",
@@ -119,6 +131,7 @@ __all__ = [
     "CallTimeout",
     "CallView",
     "cancel",
+    "carry",
     "charge",
     "CheckpointConflict",
     "CheckpointDamaged",
@@ -136,6 +149,10 @@ __all__ = [
     "ForeignHandle",
     "fork",
     "gather",
+    "gather_affordable",
+    "GridScan",
+    "Group",
+    "group",
     "Handle",
     "Happened",
     "HeadwayError",
@@ -156,6 +173,7 @@ __all__ = [
     "now",
     "NoWinner",
     "PlannedCall",
+    "PoolFailed",
     "progress",
     "race",
     "random",
@@ -177,6 +195,10 @@ __all__ = [
     "RunSummary",
     "RunView",
     "SaveFailed",
+    "set_result",
+    "scan",
+    "Scan",
+    "scan_grid",
     "settle",
     "Settled",
     "signal",

@@ -138,6 +138,11 @@ class RunError(HeadwayError):
     """A run cannot start, go on or end."""
 
 
+class PoolFailed(RunError):
+    """A pool that somebody brought did not do what a pool does: it could not start, answered twice, or failed when it was asked for
+    free slots. That ends the run, which a resume goes on with; what is finished is journaled."""
+
+
 class UnknownRun(RunError, KeyError):
     """The store has no run of this name."""
 

@@ -19,7 +19,7 @@ from headway.engine.identity.spec import TASKS, TaskSpec
 from headway.engine.replay.dry_run import ResumePlan, plan_resume
 from headway.engine.world import this_world
 from headway.errors import Interrupted, RunOwned, UsageError
-from headway.join import Settled
+from headway.joins.base import Settled
 from headway.journal.codec.codec import decode
 from headway.journal.open import open_existing, open_to_read
 from headway.journal.place import has_database, name_place, stores_near
@@ -35,29 +35,34 @@ AT_ONCE = 8
 
 
 @overload
-def resume(run_id: str, /, *, dry_run: Literal[True], **options: Unpack[RunOptions]) -> ResumePlan: ...
+def resume(run_id: str, /, *, dry_run: Literal[True], retry_failed: bool = ..., **options: Unpack[RunOptions]) -> ResumePlan: ...
 @overload
-def resume(run_id: str, /, *, dry_run: Literal[False] = ..., **options: Unpack[RunOptions]) -> Any: ...
-def resume(run_id: str, /, *, dry_run: bool = False, **options: Any) -> Any:
+def resume(run_id: str, /, *, dry_run: Literal[False] = ..., retry_failed: bool = ..., **options: Unpack[RunOptions]) -> Any: ...
+def resume(run_id: str, /, *, dry_run: bool = False, retry_failed: bool = False, **options: Any) -> Any:
     """Go on with a run, with the arguments it was started with. Options as for `run`.
 
-    The module that defines its task must have been imported. Calls that failed are asked again, finished ones are not. So
-    are waits for signals that took too long, each with its whole time. With
-    `dry_run=True` nothing runs: it returns a ResumePlan of what would be reused and run again.
+    The module that defines its task must have been imported. When the run has failed, calls that failed are asked again, finished
+    ones are not. So are waits for signals that took too long, each with its whole time.
+
+    Args:
+        dry_run: run nothing, and return a ResumePlan of what would be reused and run again.
+        retry_failed: also ask again for calls whose failure was kept, by `settle` or an `except`, in a run or a call that ended
+            well. What is around them runs once more; what succeeded is not asked again. Where that is killed on its way, resume
+            with it again.
 
     Raises UnknownRun; UsageError if the task is not loaded, the arguments could not be stored, or others are given.
     """
     _check_options(options, "hw.resume")
     if dry_run:
-        return _plan(run_id, **options)
+        return _plan(run_id, retry_failed, **options)
     found = _reopen(run_id, options)
     try:
-        return drive_run(found.task, found.args, found.options, new_deadline=True)
+        return drive_run(found.task, found.args, found.options, new_deadline=True, retry_failed=retry_failed)
     finally:
         found.close()
 
 
-async def aresume(run_id: str, /, **options: Unpack[RunOptions]) -> Any:
+async def aresume(run_id: str, /, *, retry_failed: bool = False, **options: Unpack[RunOptions]) -> Any:
     """`resume` inside an event loop that is already running.
 
     Example:
@@ -72,15 +77,15 @@ async def aresume(run_id: str, /, **options: Unpack[RunOptions]) -> Any:
         42
     """
     _check_options(options, "hw.aresume")
-    return await _go_on(run_id, options, new_deadline=True)
+    return await _go_on(run_id, options, new_deadline=True, retry_failed=retry_failed)
 
 
-async def _go_on(run_id: str, options: Any, *, new_deadline: bool) -> Any:
+async def _go_on(run_id: str, options: Any, *, new_deadline: bool = False, retry_failed: bool = False) -> Any:
     """Reopen a run beside the loop, drive it, and close its store there as well."""
     world = this_world(asyncio.get_running_loop())
     found = await world.aside(_reopen, run_id, options)
     try:
-        return await drive(found.task, found.args, found.options, new_deadline=new_deadline)
+        return await drive(found.task, found.args, found.options, new_deadline, retry_failed)
     finally:
         await world.aside(found.close)
 
@@ -134,7 +139,7 @@ async def aresume_all(
             if stopped:
                 return
             try:
-                ended[run_id] = Settled(value=await _go_on(run_id, {**options, "store": store}, new_deadline=False))
+                ended[run_id] = Settled(value=await _go_on(run_id, {**options, "store": store}))
             except RunOwned:
                 return
             except Interrupted as error:
@@ -213,13 +218,13 @@ def _nothing() -> None:
     """A store that was given open stays open."""
 
 
-def _plan(run_id: str, **options: Any) -> ResumePlan:
+def _plan(run_id: str, retry_failed: bool, **options: Any) -> ResumePlan:
     store = options.get("store", DEFAULT_STORE)
     opened = open_to_read(store)
     try:
         info = opened.run(run_id)
         _loaded(info)
-        return plan_resume(opened, info, options.get("on_change") or {})
+        return plan_resume(opened, info, options.get("on_change") or {}, retry_failed=retry_failed)
     finally:
         if opened is not store:
             opened.close()

@@ -10,20 +10,18 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import os
 import secrets
 import sys
 import time
 import warnings
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypedDict, TypeVar, Unpack
+from typing import Any, Literal, NamedTuple, TypedDict, TypeVar, Unpack
 
 from headway import events
 from headway.context import check_signal_name, encode_signal
 from headway.engine.call import current
 from headway.engine.claim import Claim, claim_run
-from headway.engine.dispatch.beside import threads_can_start
 from headway.engine.drive import Driver, Plan
 from headway.engine.identity.callables import check_function
 from headway.engine.identity.carried import own_name
@@ -32,6 +30,7 @@ from headway.engine.scopes.accounting import checked_bounds
 from headway.engine.stopping.own_loop import run_to_end
 from headway.engine.world import World, this_world
 from headway.errors import NoCanonicalForm, NotEncodable, RunError, StoreError, UnknownRun, UsageError
+from headway.ipc.beside import threads_can_start
 from headway.journal.codec.codec import digest, encode
 from headway.journal.off_loop import watch_thread
 from headway.journal.open import open_existing, open_store
@@ -42,6 +41,7 @@ from headway.near import near_misses
 from headway.observe.progress import Progress
 from headway.observe.sinks import JsonlSink
 from headway.pools.current import importing_main, worker_call
+from headway.pools.registry import Given, check_given
 from headway.task import Task, task
 
 R = TypeVar("R")
@@ -52,7 +52,6 @@ Policy = Literal["reuse", "rerun"]
 
 DEFAULT_STORE = ".headway"
 ACTIVE = 1024
-POOLS = frozenset(("process", "thread", "gang"))
 
 
 class RunOptions(TypedDict, total=False):
@@ -63,7 +62,8 @@ class RunOptions(TypedDict, total=False):
     run_id: a name for the run; the same name again goes on with it. Without one, a new name is made.
     progress: show what happens on stderr; by default when that is a terminal.
     events: a file for one JSON object per event, or a callable that takes `headway.events.Event`, or several.
-    pools: how many `{"process": …, "thread": …}` may work at a time (default: one process per core, 32 threads, one gang).
+    pools: how many `{"process": …, "thread": …}` may work at a time (default: one process per core, 32 threads, one gang), and by
+        any other name a pool of your own (`headway.pools.Pool`), or a class or function that makes one.
     resources: how many of each named resource the run has, such as `{"gpu": 2}`.
     budget, deadline_s: bounds of the whole run, as `hw.budget` and `hw.deadline`. `run` keeps the deadline that it first had;
         `resume` sets it anew, from now.
@@ -77,7 +77,7 @@ class RunOptions(TypedDict, total=False):
     run_id: str | None
     progress: bool | None
     events: EventsLike
-    pools: Mapping[str, int] | None
+    pools: Mapping[str, Given] | None
     resources: Mapping[str, int] | None
     budget: Mapping[str, float] | None
     deadline_s: float | None
@@ -104,7 +104,9 @@ def run(program: Callable[..., Awaitable[R]], /, *args: Any, **options: Unpack[R
     return result
 
 
-def drive_run(program: Any, args: tuple[Any, ...], options: RunOptions, new_deadline: bool = False) -> Any:
+def drive_run(
+    program: Any, args: tuple[Any, ...], options: RunOptions, new_deadline: bool = False, retry_failed: bool = False
+) -> Any:
     if importing_main():
         raise UsageError(
             "hw.run was reached while the program was being imported (by a worker or the command line): "
@@ -113,7 +115,7 @@ def drive_run(program: Any, args: tuple[Any, ...], options: RunOptions, new_dead
     if asyncio._get_running_loop() is not None:
         raise UsageError("hw.run starts an event loop, but one is running here already: use `await hw.arun(…)`")
     try:
-        return run_to_end(drive(program, args, options, new_deadline))
+        return run_to_end(drive(program, args, options, new_deadline, retry_failed))
     except (RunError, StoreError) as error:  # one sentence; the runtime's own frames would only hide it
         raise error.with_traceback(None) from error.__cause__
 
@@ -124,7 +126,9 @@ async def arun(program: Callable[..., Awaitable[R]], /, *args: Any, **options: U
     return result
 
 
-async def drive(program: Any, args: tuple[Any, ...], options: RunOptions, new_deadline: bool = False) -> Any:
+async def drive(
+    program: Any, args: tuple[Any, ...], options: RunOptions, new_deadline: bool = False, retry_failed: bool = False
+) -> Any:
     if current.get() is not None or worker_call() is not None:
         raise UsageError("a run can't start inside a call of another run: call the task instead, it becomes a child")
     if not threads_can_start():
@@ -132,7 +136,7 @@ async def drive(program: Any, args: tuple[Any, ...], options: RunOptions, new_de
             "a run can't start while Python shuts down: no thread can be started any more. Start it earlier, and have the main "
             "thread wait for it"
         )
-    sizes = checked_options(options)
+    checked = checked_options(options)
     bounds = checked_bounds(dict(options.get("budget") or {}), "budget")
     spec, args, named = _root(program, args, dict(options.get("kwargs") or {}))
     args, bound = spec.signature.bind(args, named)
@@ -142,7 +146,7 @@ async def drive(program: Any, args: tuple[Any, ...], options: RunOptions, new_de
     opened: Store | None = None
     try:
         with watch_thread(world.debugs):
-            opened, claim = await _claim(given, spec, args, bound, options, world)
+            opened, claim = await _claim(given, spec, args, bound, options, world, retry_failed)
             plan = Plan(
                 run_id=claim.info.spec.run_id if claim else options.get("run_id") or "memory",
                 spec=spec,
@@ -153,13 +157,14 @@ async def drive(program: Any, args: tuple[Any, ...], options: RunOptions, new_de
                 store=opened,
                 claim=claim,
                 sinks=shown,
-                pools={name: sizes[name] for name in POOLS},
+                pools=checked.pools,
                 resources=dict(options.get("resources") or {}),
-                max_active=sizes["max_active"],
+                max_active=checked.max_active,
                 decided=dict(options.get("on_change") or {}),
                 budget=bounds,
                 deadline_s=options.get("deadline_s"),
                 new_deadline=new_deadline,
+                retry_failed=retry_failed,
                 world=world,
             )
             return await Driver(plan).drive()
@@ -226,8 +231,15 @@ def _root(program: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[
     return program.spec, args, kwargs
 
 
-def checked_options(options: Mapping[str, Any]) -> dict[str, int]:
-    """The sizes of pools and of the active set. Raises UsageError for what makes no sense, before anything is begun."""
+class CheckedOptions(NamedTuple):
+    """What options of a run come to."""
+
+    pools: dict[str, Given]
+    max_active: int
+
+
+def checked_options(options: Mapping[str, Any]) -> CheckedOptions:
+    """The pools and the size of the active set. Raises UsageError for what makes no sense, before anything is begun."""
     if unknown := options.keys() - RunOptions.__annotations__.keys():
         raise UsageError(
             f"hw.run has no option {', '.join(sorted(unknown))}: {near_misses(min(unknown), RunOptions.__annotations__)} "
@@ -236,13 +248,10 @@ def checked_options(options: Mapping[str, Any]) -> dict[str, int]:
     for name in ("pools", "resources", "budget", "kwargs", "on_change"):
         if not isinstance(options.get(name) or {}, Mapping):
             raise UsageError(f"{name} = {options[name]!r:.100}: expected a dictionary")
-    sizes = {"process": os.cpu_count() or 1, "thread": 32, "gang": 1, **(options.get("pools") or {})}
-    if unknown := sizes.keys() - POOLS:
-        raise UsageError(f"pools= has no {', '.join(map(repr, sorted(unknown)))}; {near_misses(min(unknown), POOLS)}")
-    sizes["max_active"] = options.get("max_active", ACTIVE)
-    for name, size in sizes.items():
-        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-            raise UsageError(f"{name} = {size!r}: a whole number, at least 1")
+    pools = check_given(options.get("pools") or {})
+    max_active = options.get("max_active", ACTIVE)
+    if not isinstance(max_active, int) or isinstance(max_active, bool) or max_active < 1:
+        raise UsageError(f"max_active = {max_active!r}: a whole number, at least 1")
     for name, total in (options.get("resources") or {}).items():
         if not isinstance(total, int) or isinstance(total, bool) or total < 0:
             raise UsageError(f"resources[{name!r}] = {total!r}: a whole number, zero or more")
@@ -255,11 +264,17 @@ def checked_options(options: Mapping[str, Any]) -> dict[str, int]:
     for name, policy in (options.get("on_change") or {}).items():
         if policy not in ("reuse", "rerun"):
             raise UsageError(f"on_change[{name!r}] = {policy!r}: 'reuse' or 'rerun'")
-    return sizes
+    return CheckedOptions(pools, max_active)
 
 
 async def _claim(
-    store: StoreLike, spec: TaskSpec, args: tuple[Any, ...], kwargs: Mapping[str, Any], options: RunOptions, world: World
+    store: StoreLike,
+    spec: TaskSpec,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    options: RunOptions,
+    world: World,
+    retry_failed: bool,
 ) -> tuple[Store | None, Claim | None]:
     """Open the store and take the run up in it, beside the loop; nothing of either without a store. Whoever loses interest
     meanwhile leaves a run that nobody drives."""
@@ -285,7 +300,7 @@ async def _claim(
         try:
             for name, buffer in blobs:
                 opened.put_blob(name, buffer)
-            return opened, claim_run(opened, wanted, spec, asked, decided, world, take_over=take_over)
+            return opened, claim_run(opened, wanted, spec, asked, decided, world, take_over=take_over, retry_failed=retry_failed)
         except BaseException:
             if opened is not store:
                 opened.close()

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, overload
 from headway.engine.call import Call, Frame, current
 from headway.engine.identity.options import is_number
 from headway.engine.scopes.accounting import check_item, checked, checked_bounds, warn_of_units
-from headway.engine.scopes.bounds import PATIENCE_S, Deadline, Scope
+from headway.engine.scopes.bounds import PATIENCE_S, Deadline, LimitNumbers, Scope
 from headway.engine.stopping.outside import refuse_outside
 from headway.engine.transitions import OK
 from headway.errors import DeadlineExceeded, InputFailed, UsageError
@@ -345,12 +345,16 @@ class LimitScope(_Opened):
     """A bound on how many calls run at a time or start per time; made by `limit`."""
 
     def __init__(self, concurrency: int | None, rate: float | None, per_s: float, name: str) -> None:
-        self._concurrency, self._rate, self._per_s, self.name = concurrency, rate, per_s, name
+        self.numbers = LimitNumbers(concurrency, rate, per_s, name)
+
+    @property
+    def name(self) -> str:
+        return self.numbers.name
 
     def __enter__(self) -> LimitScope:
         if (frame := current.get()) is not None:
             scopes = frame.call.engine.scopes
-            found = frame.call.engine.on_loop(scopes.open_limit, frame, self._concurrency, self._rate, self._per_s, self.name)
+            found = frame.call.engine.on_loop(scopes.open_limit, frame, *self.numbers)
             limits = frame.scope.limits if found in frame.scope.limits else (*frame.scope.limits, found)
             self._enter(frame, frame.scope._replace(limits=limits))
         else:

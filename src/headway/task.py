@@ -22,19 +22,23 @@ from headway.engine.call import current
 from headway.engine.handle import Handle
 from headway.engine.identity.callables import is_async, name_of
 from headway.engine.identity.callables import is_async as gives_awaitable
-from headway.engine.identity.carried import check_for_processes, checked_function, own_name, what_it_carries
+from headway.engine.identity.carried import checked_function, own_name, what_it_carries
 from headway.engine.identity.keys import task_part
 from headway.engine.identity.labels import LabelLike, check_label
 from headway.engine.identity.options import check_options, is_number
 from headway.engine.identity.signature import Signature
 from headway.engine.identity.spec import RIVALS, TASKS, TaskSpec
+from headway.engine.identity.watched import Watch, checked_watch
 from headway.engine.retry import Retry
+from headway.engine.scopes.bounds import LimitNumbers
 from headway.engine.stopping.outside import refuse_outside
 from headway.errors import UsageError, WorkerDied
 from headway.journal.codec.declared import declare, stable_module
 from headway.near import near_misses
-from headway.pools.base import FunctionRef
-from headway.pools.program import find, function_ref
+from headway.pools.base import Demand, FunctionRef, Traits
+from headway.pools.program import check_importable, find, function_ref
+from headway.pools.registry import TRAITS, misfit
+from headway.scope import LimitScope
 
 if TYPE_CHECKING:
     from headway.engine.engine import Engine
@@ -44,10 +48,7 @@ R = TypeVar("R")
 A = TypeVar("A")
 T = TypeVar("T")
 
-PoolName = Literal["inline", "thread", "process", "gang"]
 OnChange = Literal["reuse", "rerun", "ask"]
-GANG_RETRY = Retry(attempts=3, delay_s=1.0, on=(WorkerDied,))
-"""What a gang does about a process that died, unless it is told otherwise."""
 
 
 class Task(Generic[P, R]):
@@ -99,6 +100,7 @@ class Task(Generic[P, R]):
         cost: Mapping[str, float] | None = None,
         resources: Mapping[str, int] | None = None,
         processes: int | None = None,
+        needs: Mapping[str, Any] | None = None,
     ) -> Task[P, R]:
         """This task with other options for some calls. `key` names the call instead of its arguments.
 
@@ -106,14 +108,15 @@ class Task(Generic[P, R]):
             >>> async def program(client):
             ...     return await ask.options(key="greeting", timeout=5)(client, "hello")
         """
-        check_options({"cost": cost, "resources": resources}, f"{self.spec.name}.options({{}})")
+        check_options({"cost": cost, "resources": resources, "needs": needs}, f"{self.spec.name}.options({{}})")
+        needed = _needs(processes, needs)
         changes: dict[str, Any] = {
             "key": key,
             "retry": retry,
             "timeout_s": timeout,
             "cost": dict(cost) if cost is not None else None,
             "resources": dict(resources) if resources is not None else None,
-            "processes": processes,
+            "need": Demand.of({**dict(self.spec.need.options), **needed}) if needed else None,
         }
         changed = {name: value for name, value in changes.items() if value is not None}
         spec = _checked(dataclasses.replace(self.spec, **changed))
@@ -169,22 +172,24 @@ def task(
     linger_ms: float = 0.0,
     batches: int | None = None,
     name: str | None = None,
-    pool: PoolName | None = None,
+    pool: str | None = None,
     retry: Retry | None = None,
     timeout: float | None = None,
     key: object = None,
     cache: Literal["run", "forever"] = "run",
     on_change: OnChange = "reuse",
     version: str = "",
+    watch: Watch | None = None,
     label: LabelLike | None = None,
     cost: Mapping[str, float] | None = None,
+    limit: int | LimitScope | None = None,
     codec: Literal["typed", "pickle"] = "typed",
 ) -> _BatchDecorator: ...
 @overload
 def task(
     *,
     name: str | None = None,
-    pool: PoolName | None = None,
+    pool: str | None = None,
     retry: Retry | None = None,
     timeout: float | None = None,
     key: object = None,
@@ -193,10 +198,13 @@ def task(
     verify: Callable[..., Any] | None = None,
     on_change: OnChange = "reuse",
     version: str = "",
+    watch: Watch | None = None,
     label: LabelLike | None = None,
     cost: Mapping[str, float] | None = None,
     resources: Mapping[str, int] | None = None,
+    limit: int | LimitScope | None = None,
     processes: int | None = None,
+    needs: Mapping[str, Any] | None = None,
     codec: Literal["typed", "pickle"] = "typed",
 ) -> _Decorator: ...
 
@@ -209,8 +217,10 @@ def task(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
         object of a method) is part of what its calls ask.
     pool: "inline" (default for `async def`: on the event loop), "thread" (default for `def`), "process", or "gang":
         on `processes` processes at once, which are joined by torch.distributed. The result is rank 0's. Where one of them fails all
-        are ended and the call has failed; a gang that lost a process is begun again (`retry`), from its own `hw.checkpoints()`.
-    processes: how many a gang has. It is no part of the call's name: a resumed gang may have another number.
+        are ended and the call has failed; a gang that lost a process is begun again (`retry`), from its own `hw.checkpoints()`. Any
+        other name is that of a pool which the run brings (`hw.run(…, pools=…)`).
+    processes: how many a gang has. needs: options that only the task's pool has, by name. Neither is part of the call's name: a
+        resumed gang may have another number.
     retry: a `Retry`. timeout: seconds for one attempt.
     batch, linger_ms: micro-batching. The function takes a list and returns a list; calls are single. Up to `batch` concurrent
         calls, gathered for at most `linger_ms` milliseconds, are handed over together; each is recorded by itself. A
@@ -226,12 +236,17 @@ def task(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
         `hw.Happened(result)` if it has, None or False if not. True, which has no result, fails the call.
     on_change: what happens to recorded results when the source of the task changed: "reuse" (default), "rerun" or "ask".
     version: a text that stands for the source: with it, results count as changed when the text does, whatever the source.
+    watch: what counts in the version besides the task's own source: a list of functions, classes and values, such as
+        `[clean, PROMPT]`, or "deep" for all functions, classes and constants (in capital letters) of this program that the code
+        names, and those that they name.
     label: what tells its calls apart in tables and pictures: a text with arguments in braces, such as "{item.id}", or a function of
         the arguments. It is no part of the call's name. Without it, what is simple among the arguments.
     cost: amounts reserved in the budget before an attempt starts, such as `{"tokens": 500}`; 0 of a unit promises to spend none,
         so that the call may start when that unit is used up. A unit that the call charges is
         settled at what it charged, one that it does not at the reservation.
     resources: named resources it holds while it runs, such as `{"gpu": 1}`; `hw.run(…, resources=…)` says how many there are.
+    limit: at most so many of its calls run at a time, or a `hw.limit(…)` with a rate or a name: as if its block stood around every
+        call of the task, so that the calls which it makes count too. Without a name it is one limit for all its calls in a run.
     codec: "pickle" stores results with pickle, for types that the typed codec can't encode. Only for stores you trust.
 
     A task must not change its arguments, for a replay can't repeat that: a call whose argument has changed when it ends fails with
@@ -253,7 +268,7 @@ def make_spec(
     fn: Callable[..., Any],
     *,
     name: str | None = None,
-    pool: PoolName | None = None,
+    pool: str | None = None,
     retry: Retry | None = None,
     timeout: float | None = None,
     batch: int | None = None,
@@ -265,10 +280,13 @@ def make_spec(
     verify: Callable[..., Any] | None = None,
     on_change: OnChange = "reuse",
     version: str = "",
+    watch: Watch | None = None,
     label: LabelLike | None = None,
     cost: Mapping[str, float] | None = None,
     resources: Mapping[str, int] | None = None,
+    limit: int | LimitScope | None = None,
     processes: int | None = None,
+    needs: Mapping[str, Any] | None = None,
     codec: Literal["typed", "pickle"] = "typed",
 ) -> TaskSpec:
     """The engine's view of a task. Declares the types in its signature to the codec."""
@@ -276,15 +294,16 @@ def make_spec(
     known_as = name or _name_of(fn)
     is_async = gives_awaitable(fn)
     where = pool or ("inline" if is_async else "thread")
-    if where in ("process", "gang"):
-        check_for_processes(fn)
+    traits = TRAITS.get(where)  # None of a pool that runs bring: what it asks of the task is checked there
+    if traits is not None and traits.imports:
+        check_importable(fn)
     spec = TaskSpec(
         name=known_as,
         fn=fn,
         signature=Signature(fn, name or own_name(fn), batch=bool(batch)),
         is_async=is_async,
         pool=where,
-        retry=GANG_RETRY if retry is None and where == "gang" else retry,
+        retry=retry or _retry_of(traits),
         timeout_s=timeout,
         batch=batch or 0,
         linger_s=linger_ms / 1000,
@@ -295,12 +314,14 @@ def make_spec(
         verify=verify,
         on_change=on_change,
         version_text=version,
+        watch=checked_watch(watch, known_as, version),
         label_as=label,
         cost={unit: float(amount) for unit, amount in (cost or {}).items()},
         resources=dict(resources or {}),
+        limit=_limit_of(limit, known_as),
         pickled=codec == "pickle",
-        ref=function_ref(fn) if where in ("process", "gang") else None,
-        processes=1 if processes is None else processes,
+        ref=function_ref(fn) if traits is not None and traits.imports else None,
+        need=Demand.of(_needs(processes, needs)),
     )
     carried = "" if key is not None else what_it_carries(fn, known_as, named=bool(name), forever=spec.forever)
     identity = f"{known_as}\0{carried}" if carried else known_as
@@ -324,6 +345,28 @@ def _name_of(fn: Callable[..., Any]) -> str:
     return f"{stable_module(fn.__module__)}.{name}"
 
 
+def _needs(processes: int | None, needs: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What a task needs of its pool. `processes=` is a need that has a name of its own among the options."""
+    given = {} if processes is None else {"processes": processes}
+    return {**given, **(needs or {})}
+
+
+def _retry_of(traits: Traits | None) -> Retry | None:
+    """What a task does about a worker that died, where it says nothing of that and its pool has members that die together."""
+    if traits is None or traits.attempts <= 1:
+        return None
+    return Retry(attempts=traits.attempts, delay_s=1.0, on=(WorkerDied,))
+
+
+def _limit_of(limit: int | LimitScope | None, name: str) -> LimitNumbers | None:
+    """What a task's limit allows. Raises UsageError for what is none."""
+    if limit is None or isinstance(limit, LimitScope):
+        return None if limit is None else limit.numbers
+    if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
+        raise UsageError(f"task {name}: limit={limit!r:.100}: expected a whole number, at least 1, or hw.limit(…)")
+    return LimitNumbers(limit)
+
+
 def _is_retry(value: object) -> bool:
     return value is None or isinstance(value, Retry)
 
@@ -335,17 +378,10 @@ def _is_plain(spec: TaskSpec) -> bool:
 
 
 def _checked(spec: TaskSpec) -> TaskSpec:
+    traits = TRAITS.get(spec.pool)
     wrong = ""
-    if spec.pool not in ("inline", "thread", "process", "gang"):
-        wrong = f"pool={spec.pool!r} is none of 'inline', 'thread', 'process', 'gang'"
-    elif spec.processes != 1 and spec.pool != "gang":
-        wrong = 'processes= is for gangs: add pool="gang"'
-    elif not isinstance(spec.processes, int) or spec.processes < 1:
-        wrong = f"processes={spec.processes!r}: a whole number, at least 1"
-    elif spec.pool == "gang" and spec.batch:
-        wrong = "a gang can't be a batch task"
-    elif spec.is_async and spec.pool != "inline":
-        wrong = f"an async function runs on the event loop, not in pool={spec.pool!r}: make it a plain def"
+    if traits is not None and (unfit := misfit(spec, traits)):
+        wrong = unfit
     elif spec.verify is not None and not spec.effect:
         wrong = "verify= is for effects: add effect=True"
     elif spec.batch and (spec.effect or spec.resources):

@@ -75,7 +75,7 @@ class CallView:
     pool: str
     cost: Amounts
     reason: str
-    """Why it was cancelled; empty otherwise."""
+    """Why it was cancelled, or who gave its result by hand (`hw.set_result`); empty otherwise."""
     inputs: tuple[str, ...]
     """Keys of the calls whose handles were among its arguments."""
     recorded: Call = field(repr=False)

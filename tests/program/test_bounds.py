@@ -15,7 +15,7 @@ import pytest
 
 import headway as hw
 from headway import events
-from headway.pools import worker_process as remote
+from headway.pools.workers import worker_process as remote
 
 RAN: list[Any] = []
 SWITCH: dict[str, Any] = {}

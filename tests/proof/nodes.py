@@ -17,12 +17,13 @@ import msgspec
 CALM = (
     *("gather", "gather", "settle", "settle", "sequence", "sequence", "map", "refs", "shared", "limit", "rate", "named"),
     *("wide_budget", "sleep", "random", "loose", "helpers", "cancelled", "twins", "both"),
-    *("branches", "branches"),
+    *("branches", "branches", "tolerant", "scan"),
 )
 WILD = (
     *CALM,
     *("race", "race", "race_accept", "as_completed", "as_completed", "budget", "budget", "nested_budget"),
     *("deadline", "deadline", "cancel", "event", "event", "now", "photo_finish", "photo_finish", "crowd", "crowd"),
+    *("group", "group", "anytime", "anytime"),
 )
 COMMON = ("common", "common", "common_stubborn")
 FUSSY = ("fussy", "fussy", *COMMON)  # for wild programs

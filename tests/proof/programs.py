@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from typing import Any
 
 import leaves
@@ -181,6 +182,25 @@ async def _item(name_and_x: tuple[str, int]) -> int:
     return value(*name_and_x)
 
 
+async def _tolerant(children: tuple[Node, ...], x: int, n: int) -> int:
+    """A map that hands out failures, of calls that fail in every way."""
+    total = 0
+    async for end in hw.map(lambda child: made(child, x), children, window=1 + n % 3, failed="keep" if n % 2 else 4):  # type: ignore[arg-type]
+        total = total * 3 + (end.value if end.ok else 1)
+    return total
+
+
+async def _scan(children: tuple[Node, ...], x: int, n: int) -> int:
+    """All prefixes of a sum of calls and of what stands for those that failed."""
+    handles = [made(child, x) for child in children]
+    ends = await watch.joined(hw.settle(*handles), handles)
+    items = [handle if end.ok else place for place, (handle, end) in enumerate(zip(handles, ends, strict=True))]
+    values = [end.value if end.ok else place for place, end in enumerate(ends)]
+    if (found := await hw.scan(plus, items)) != (wanted := list(itertools.accumulate(values))):  # type: ignore[arg-type]
+        watch.complain(f"the prefixes of {values} are {found}, not {wanted}")
+    return sum(found)
+
+
 async def _refs(children: tuple[Node, ...], x: int, n: int) -> int:
     first, last = children[0], children[-1]
     return await plus(hw.ref(made(first, x)), hw.ref(made(last, x + 1)))
@@ -317,6 +337,37 @@ async def _as_completed(children: tuple[Node, ...], x: int, n: int) -> int:
     async for handle in hw.as_completed(*(made(child, x) for child in children)):
         total = total * 3 + (handle.result() if handle.exception() is None else 1)
     return total
+
+
+async def _group(children: tuple[Node, ...], x: int, n: int) -> int:
+    """Calls that are made because of what others gave, and some that are left when the reader has had enough."""
+    total, left, handles = 0, list(children), []
+    async with hw.group() as group:
+        while left[: 1 + n % 2]:
+            child = left.pop()
+            handles.append(group.add(made(child, x), tag=child.name))
+        async for handle in group:
+            total = total * 3 + (handle.result() if handle.exception() is None else 1)
+            watch.noted(f"next in the group of {children[0].name}", group.tag(handle))
+            if left:
+                handles.append(group.add(made(left.pop(), total % 97)))
+            elif n % 3 == 0:
+                break
+    watch.all_ended(handles)
+    return total
+
+
+async def _anytime(children: tuple[Node, ...], x: int, n: int) -> int:
+    """Ends with its budget, or after a time of its own, and has what it found."""
+    found: dict[int, int] = {}
+
+    async def attempt(place: int, child: Node) -> None:
+        block.keep(place, await made(child, x))
+
+    with hw.budget(tokens=5 + 3 * n, calls=2 + n), hw.anytime(found, within_s=n / 5 + 0.0137 if n % 3 == 0 else None) as block:
+        await hw.gather_affordable(*(attempt(place, child) for place, child in enumerate(children)))
+    watch.noted(f"end at {children[0].name}", (block.stopped, tuple(found.items()) if block.stopped != "done" else ()))
+    return sum(found.values())
 
 
 async def _budget(children: tuple[Node, ...], x: int, n: int) -> int:

@@ -102,10 +102,10 @@ def unbounded(child: Node, call: Call) -> str:
     kinds, scope = kinds_of(child), call.scope
     below = {"crowd"} if "crowd" in kinds else kinds
     for part in _parts_of(error):
-        if isinstance(part, hw.DeadlineExceeded) and scope.deadline is None and not below & {"crowd", "deadline"}:
+        if isinstance(part, hw.DeadlineExceeded) and scope.deadline is None and not below & {"crowd", "deadline", "anytime"}:
             return "deadline"
         if isinstance(part, hw.BudgetExceeded) and scope.account is None:
-            if not below & {"crowd", "budget", "nested_budget", "wide_budget"}:
+            if not below & {"crowd", "budget", "nested_budget", "wide_budget", "anytime"}:
                 return "budget"
         if isinstance(part, hw.CallTimeout) and "too_slow" not in kinds:
             return "timeout"

@@ -266,13 +266,14 @@ async def joined(join: Awaitable[T], handles: Sequence[hw.Handle[Any]]) -> T:
     try:
         result = await join
     except Exception:
-        _all_ended(handles)
+        all_ended(handles)
         raise
-    _all_ended(handles)
+    all_ended(handles)
     return result
 
 
-def _all_ended(handles: Sequence[hw.Handle[Any]]) -> None:
+def all_ended(handles: Sequence[hw.Handle[Any]]) -> None:
+    """A join has ended, and left nothing running."""
     if left := [handle for handle in handles if not handle.done()]:
         complain(f"a join ended and left {left[0]!r}")
 

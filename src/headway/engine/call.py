@@ -282,6 +282,10 @@ class Call:
         """Whether it has a result whose blobs nobody has read from the store yet (`StoreReader.when_read`)."""
         return self.value is MISSING and bool(self.blobs) and (self.x is None or self.x.buffers is None)
 
+    def done(self) -> bool:
+        """Whether it has ended, in any way."""
+        return self.state >= OK
+
     def result(self) -> Any:
         """The result of a call that has ended; raises its error, or HeadwayError while it still runs."""
         if self.state == OK:

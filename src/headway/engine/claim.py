@@ -14,6 +14,7 @@ import msgspec
 from headway.engine.identity.keys import call_key
 from headway.engine.identity.spec import TaskSpec
 from headway.engine.replay.edits import stale_results
+from headway.engine.replay.failures import around_failures
 from headway.engine.replay.lookup import answers
 from headway.engine.world import World
 from headway.errors import RunMismatch
@@ -45,6 +46,7 @@ def claim_run(
     world: World,
     *,
     take_over: bool = False,
+    retry_failed: bool = False,
 ) -> Claim:
     """Make the run, or go on with the one of this id. May block. `wanted` lacks its salt and its root; `asked` are the root's
     arguments in canonical form.
@@ -62,6 +64,8 @@ def claim_run(
         return Claim(info, Known(), lease)
     _check_same(store, info, spec, asked)
     stale = stale_results(store, info.uid, decided)
+    if retry_failed:
+        stale |= around_failures(store, info.uid)
     if info.status == RunStatus.DONE:
         known = load(store, info.uid)
         known.forget(stale)

@@ -13,7 +13,7 @@ import contextlib
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,18 +26,19 @@ from headway.engine.run_context import RunContext
 from headway.engine.scopes.accounting import warn_of_units
 from headway.engine.scopes.bounds import UNBOUNDED, Scope
 from headway.engine.scopes.desk import Desk
-from headway.engine.stopping.interrupts import interrupts
 from headway.engine.stopping.last_resort import LastResort
 from headway.engine.stopping.outside import driving
 from headway.engine.transitions import CANCELLED, FAILED, OK
 from headway.engine.world import MACHINE, LogWriter, World
 from headway.errors import DeadlineExceeded, HeadwayError, Interrupted, LeaseLost, RunCancelled, StoreError, StoreFull
+from headway.ipc.interrupts import interrupts
 from headway.journal.codec.codec import add_note
 from headway.journal.decisions import BudgetOpened, DeadlineOpened, decision_key
 from headway.journal.log import Journal, Log, NullJournal
 from headway.journal.records import Amounts, Lease, RunInfo, RunStatus, Signal
 from headway.journal.recovery.recovered import Known
 from headway.journal.store import Store
+from headway.pools.registry import Given, Pools
 
 ANOTHER_DEADLINE = " --deadline SECONDS"  # what a run whose own deadline has passed needs to go on
 OF_RUN = b"run"  # the place of the whole run's bounds, apart from those that the root call opens
@@ -58,13 +59,14 @@ class Plan:
     store: Store | None = None
     claim: Claim | None = None  # the run as it was taken up in the store
     sinks: Sequence[events.Sink] = ()
-    pools: dict[str, int] = field(default_factory=dict)
+    pools: Mapping[str, Given] = field(default_factory=dict)
     resources: dict[str, int] = field(default_factory=dict)
     max_active: int = 1024
     decided: dict[str, str] = field(default_factory=dict)
     budget: Amounts = field(default_factory=dict)
     deadline_s: float | None = None
     new_deadline: bool = False  # it counts from now, whatever was recorded
+    retry_failed: bool = False  # failures that were kept are asked again too
     world: World = MACHINE
 
 
@@ -94,11 +96,10 @@ class Driver:
         try:
             self._engine = engine = self._make_engine(known)
             self._emit_started(known)
-            for pool in engine.pools.values():
-                pool.start(self._on_free, self._emit if self._sinks else None)
+            engine.pools.start(self._on_free, self._emit if self._sinks else None, engine.fail)
             with self._signals():
                 root = self._root = engine.start_root(plan.spec, plan.args, plan.kwargs, UNBOUNDED)
-                root.floor = plan.claim.info.error_floor if plan.claim is not None else 0
+                root.floor = self._error_floor(known)
                 root.scope = self._root_scope(root)
                 root.add_callback(lambda _: engine.run.reader.when_read(root, lambda _: self._stop()))
                 engine.admission.admit(root)
@@ -122,6 +123,12 @@ class Driver:
 
     # --- making what drives it ---------------------------------------------------------------------------------------
 
+    def _error_floor(self, known: Known) -> int:
+        """Up to which record failures are asked again."""
+        if self._plan.retry_failed:
+            return known.last_seq
+        return self._plan.claim.info.error_floor if self._plan.claim is not None else 0
+
     def _make_engine(self, known: Known) -> Engine:
         plan = self._plan
         loop = asyncio.get_running_loop()
@@ -132,7 +139,7 @@ class Driver:
             loop=loop,
             journal=NullJournal(),
             known=known,
-            pools=plan.world.make_pools(plan.pools),
+            pools=Pools(plan.world.make_pools(plan.pools)),
             world=plan.world,
             store=plan.store,
         )
@@ -178,7 +185,7 @@ class Driver:
         if plan.deadline_s is not None or engine.decisions.recall(root, key, DeadlineOpened) is not None:
             deadline = engine.scopes.open_deadline(frame, engine.wall() + (plan.deadline_s or 0.0), OF_RUN)
         root.ordinals = None
-        return Scope(account, deadline)
+        return engine.scopes.limited(Frame(root, Scope(account, deadline)), plan.spec)
 
     # --- what happens meanwhile --------------------------------------------------------------------------------------
 
@@ -194,7 +201,7 @@ class Driver:
         store = self._plan.store.url if self._plan.store is not None else ""
         return f"headway resume {self._plan.run_id} --store {store}"
 
-    def _on_failure(self, error: StoreError) -> None:
+    def _on_failure(self, error: HeadwayError) -> None:
         self._failure = error
         if isinstance(error, StoreFull):
             error.add_note(f"when there is room again, go on with: {self._how_to_resume()}")
@@ -318,7 +325,7 @@ class Driver:
         if isinstance(journal, Log) and journal.failure is None:
             written = asyncio.Event()
 
-            def failed(error: StoreError) -> None:
+            def failed(error: HeadwayError) -> None:
                 self._failure = error
                 written.set()
 
@@ -335,8 +342,7 @@ class Driver:
                 self._engine.run.closing = True
                 self._engine.scopes.close()
                 self._engine.run.reader.close()
-                for pool in self._engine.pools.values():
-                    await pool.close()
+                await self._engine.pools.close()
                 if self._engine.desk is not None:
                     await self._engine.desk.close()
         finally:

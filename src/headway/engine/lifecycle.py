@@ -196,8 +196,8 @@ class Lifecycle:
                 error = x.stop
             else:
                 error = self._outcomes.as_exception(call, error)
-            if not fixed:
-                error = unless_changed(call, value, error)
+        if not fixed and error is not None:
+            error = unless_changed(call, value, error)
         end = (value, error, encoded)
         if not call.children:
             self._feed(call, _BODY_ENDED, end)

@@ -26,10 +26,9 @@ from headway.engine.waiting.signals import Signals
 from headway.errors import CallExited, HeadwayError, NotEncodable, StoreError
 from headway.journal.codec.codec import Encoded, decode, decode_error, digest, encode, encode_error, keep_error, text_of
 from headway.journal.log import Blob
-from headway.journal.records import COSTED, Amounts, Attempt, Error, Kind, Outcome, Place, PlacedOutcome, Row, Start
+from headway.journal.records import COSTED, INLINE_BYTES, Amounts, Attempt, Error, Kind, Outcome, Place, PlacedOutcome, Row, Start
 from headway.journal.recovery.recovered import Recorded, encode_body
 
-INLINE_BYTES = 16 * 1024
 _STATE = (OK, FAILED, CANCELLED)  # by Status
 _NAMES = {OK: "ok", FAILED: "error", CANCELLED: "cancelled"}
 _OUTCOME, _COSTED_OUTCOME = int(Kind.OUTCOME), int(Kind.OUTCOME | COSTED)

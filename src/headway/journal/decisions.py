@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+from typing import Literal
 
 import msgspec
 
@@ -45,6 +46,27 @@ class NextCall(_Told, frozen=True, array_like=True, tag="next"):
     """Which call's result came next, by its key, where calls are made while results are taken."""
 
     call: bytes
+
+
+class Afforded(_Told, frozen=True, array_like=True, tag="afforded"):
+    """Which parts of a join the budget refused, by their places among the arguments."""
+
+    refused: tuple[int, ...]
+
+
+class Kept(msgspec.Struct, frozen=True, array_like=True):
+    """What a block had kept under a key when it ended, how often, and its value; empty where that is large or has no encoding."""
+
+    key: int | str
+    times: int
+    value: bytes
+
+
+class BlockEnded(_Told, frozen=True, array_like=True, tag="anytime"):
+    """Why a block ended, and what it had kept by then, in the order in which its keys came."""
+
+    stopped: Literal["done", "budget", "deadline"]
+    kept: tuple[Kept, ...]
 
 
 class Now(_Told, frozen=True, array_like=True, tag="now"):
@@ -128,6 +150,8 @@ Told = (
     Winner
     | Arrival
     | NextCall
+    | Afforded
+    | BlockEnded
     | Now
     | Sleep
     | BudgetOpened

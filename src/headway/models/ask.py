@@ -99,7 +99,7 @@ def sample(model: AnyModel, prompt: Prompt, **options: Unpack[Sampling]) -> Hand
     """Ask a model. A call of the current run, to be awaited; outside of a run just the reply, to be awaited as well.
 
     Args:
-        model: an `Endpoint`, a `Local`, a `CountdownModel`, or anything like `Model` or `BatchModel`.
+        model: an `Endpoint`, a `Local`, or anything like `Model` or `BatchModel`.
         prompt: text to continue, or the messages of a conversation (`Message`, or dictionaries with `role` and `content`).
         **options: `n` samples (1), `max_tokens` of each (256), `temperature` (1.0), `top_p` (1.0), `stop` texts, `seed` (None:
             drawn anew), `logprobs` (False); `Request` says what they mean.

@@ -150,7 +150,7 @@ class Model(Protocol):
     """A language model that is asked one request at a time. `name` stands for it in records and prices, and in keys where it has no
     `__headway_key__()`. Two models of one name that answer differently need one, or each gets the other's recorded answers.
 
-    It may have `price` (a `Price`; else the table is asked), `count(prompt) -> int` (tokens of a prompt, at most), `retry` (a
+    It may have `price` (a `Price`; else the list price counts), `count(prompt) -> int` (tokens of a prompt, at most), `retry` (a
     `headway.Retry`: how often it is asked) and
     `works_unseen = True`: its backend may work, and bill, without a piece that says so. What such a request has cost is known only
     when a piece says so (`Piece.usage`); until then it is booked at what was counted, or at its reservation where nothing came, and

@@ -11,6 +11,8 @@ sleeps are exact and instant. It stands still, too, while the run waits for a th
 
     def test_my_program(headway_check):
         headway_check(program, 3)                                           # fails with a list of what would hurt
+
+`check_pool` looks whether a pool of your own does what a pool must do.
 """
 
 from __future__ import annotations
@@ -24,8 +26,9 @@ from headway.engine.engine import Engine
 from headway.engine.world import Machine
 from headway.run import arun
 from headway.sim.check import Finding, Report, check
+from headway.testing.pools import check_pool
 
-__all__ = ["Finding", "Report", "VirtualClock", "VirtualLoop", "check", "run"]
+__all__ = ["Finding", "Report", "VirtualClock", "VirtualLoop", "check", "check_pool", "run"]
 
 REAL_WAIT_S = 0.02
 START = 1_700_000_000.0

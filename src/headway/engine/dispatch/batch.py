@@ -92,11 +92,9 @@ class Batches:
 
     def serve(self) -> None:
         """Start closed batches that have room."""
-        run = self._run
         for _ in range(len(self._closed)):
             batch = self._closed.popleft()
-            pool = run.pools.get(batch.spec.pool)
-            if pool is not None and pool.free <= self._ready.starting[batch.spec.pool]:
+            if batch.spec.pool != "inline" and self._ready.places(batch.spec) <= 0:
                 self._closed.append(batch)
                 continue
             batch.calls = [call for call in batch.calls if call.state == STARTING]
@@ -137,6 +135,7 @@ class Batches:
             ref=spec.ref,
             context=own_context(first),
             pickled=spec.pickled,
+            need=spec.need,
             items=len(items),
         )
         run.pools[spec.pool].submit(batch.job)

@@ -258,7 +258,7 @@ class Launcher:
             ref=spec.ref,
             context=context,
             pickled=spec.pickled,
-            processes=spec.processes,
+            need=spec.need,
         )
         call.extra().job = job
         run.pools[spec.pool].submit(job)

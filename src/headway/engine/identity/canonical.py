@@ -33,6 +33,7 @@ from headway.errors import NoCanonicalForm
 from headway.journal.codec import arrays
 from headway.journal.codec.declared import stable_tag
 from headway.journal.codec.models import dataclass_fields, user_kind
+from headway.journal.codec.tables import is_table, table_parts
 from headway.journal.codec.values import STANDARD
 from headway.journal.codec.wire import MAX_DEPTH, WRITERS, Code, Refused, Writer, a_or_an, ext, pack
 
@@ -349,6 +350,10 @@ def _lower_loose_array(value: Any, depth: int) -> object:
     return ext(Code.ARRAY, [value.dtype.kind, list(value.shape), _lower_items(value.ravel().tolist(), depth, value)])
 
 
+def _lower_table(value: Any, depth: int) -> object:
+    return ext(Code.TABLE, _lower_items(table_parts(value) or (), depth, value))
+
+
 def _lower_array_scalar(value: Any, depth: int) -> object:
     np: Any = sys.modules["numpy"]
     array = np.asarray(value)
@@ -431,7 +436,7 @@ def _by_library(cls: type) -> Lower | None:
     torch: Any = sys.modules.get("torch")
     if torch is not None and cls in (torch.Tensor, torch.nn.Parameter):
         return _lower_tensor
-    return None
+    return _lower_table if is_table(cls) else None
 
 
 def _as_encoded(value: Any, depth: int) -> object:

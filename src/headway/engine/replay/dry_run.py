@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from headway.engine.identity.spec import TASKS
 from headway.engine.replay.edits import stale_results
+from headway.engine.replay.failures import around_failures
 from headway.journal.records import COSTED, NO_PARENT, Kind, Outcome, RunInfo, Status
 from headway.journal.recovery.recovered import Known, decode_outcome, load
 from headway.journal.store import Store
@@ -116,15 +117,17 @@ class _Reader:
         return ""
 
 
-def plan_resume(store: Store, info: RunInfo, decided: Mapping[str, str]) -> ResumePlan:
+def plan_resume(store: Store, info: RunInfo, decided: Mapping[str, str], *, retry_failed: bool = False) -> ResumePlan:
     """Read what resuming the run would reuse and run again."""
     known = load(store, info.uid)
     parents = {row.key: row.parent for _, row in store.rows(info.uid) if row.kind & (COSTED - 1) != Kind.DECISION}
     for parent in list(parents.values()):
         if parent not in (NO_PARENT, info.spec.root):
             parents.setdefault(parent, info.spec.root)  # it never ended and was known to nobody but its children
-    stale = stale_results(store, info.uid, decided)
-    reader = _Reader(known, parents, info.error_floor, decided, stale)
+    stale, floor = stale_results(store, info.uid, decided), info.error_floor
+    if retry_failed:
+        stale, floor = {**around_failures(store, info.uid), **stale}, known.last_seq
+    reader = _Reader(known, parents, floor, decided, stale)
     reader.visit(info.spec.root)
     unasked = []
     for key, (_, body) in known.outcomes.items():

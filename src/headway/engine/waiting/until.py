@@ -1,7 +1,10 @@
-"""Waiting for several handles at once: the one building block of every join.
+"""Waiting for several things at once: the one building block of every join.
 
-`Until` parks the current call until one of the handles is what the join looks for, or all have ended. A cancelled wait asks those
-handles to stop that are children of the call; its end waits for them anyway.
+`Until` waits until one of them is what the join looks for, or all have ended; `CompletionQueue` hands them out as they end. They
+wait for calls, and for whatever else looks like one (`Awaited`): the join adapts coroutines to it.
+
+A call that waits for calls is parked, and a wait in a circle is refused. A cancelled wait asks those calls to stop that are
+children of the call that waited; its end waits for them anyway. Stopping anything else is up to the join.
 """
 
 from __future__ import annotations
@@ -10,41 +13,81 @@ import asyncio
 import functools
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from typing import Any
+from typing import Any, Protocol, TypeGuard, TypeVar
 
 from headway.engine.call import Call, Frame, current
 from headway.engine.handle import Handle
 from headway.engine.transitions import CANCELLED, OK
-from headway.errors import NotInRun
+from headway.errors import CycleError, NotInRun
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Awaited(Protocol[T_co]):
+    """What a join waits for: a call of the run, or a coroutine that was begun beside others."""
+
+    def done(self) -> bool:
+        """Whether it has ended, in any way."""
+        ...
+
+    def result(self) -> T_co:
+        """What it ended with; raises its error."""
+        ...
+
+    def exception(self) -> BaseException | None:
+        """The error that it ended with, CallCancelled if it was cancelled."""
+        ...
+
+    def describe(self) -> str:
+        """What it is, for messages."""
+        ...
+
+    def add_callback(self, callback: Callable[[Any], None]) -> None:
+        """Call back with it when it has ended."""
+        ...
 
 
 class Until:
-    """Waits until one of the handles satisfies `stop_at`, or all have ended."""
+    """Waits until one satisfies `stop_at` (or has failed, with `stop_at_failure`), or all have ended. Its result is that one."""
 
     def __init__(
         self,
-        handles: Sequence[Call],
-        stop_at: Callable[[Call], bool] | None,
+        parts: Sequence[Awaited[Any]],
+        stop_at: Callable[[Any], bool] | None = None,
         *,
         stop_at_failure: bool = False,
     ) -> None:
-        self.handles = handles
+        self.parts = parts
         self.stop_at = stop_at
         self.stop_at_failure = stop_at_failure
-        self.found: Call | None = None
+        self.found: Any = None
         self.left = 0
         self.future: asyncio.Future[None] | None = None
         self.error: BaseException | None = None
 
-    def __await__(self) -> Generator[Any, Any, Call | None]:
+    def __await__(self) -> Generator[Any, Any, Any]:
+        calls = [part for part in self.parts if isinstance(part, Call)]
+        if calls:
+            yield from self._wait_for_calls(calls)
+        elif self._begin():
+            self.future = asyncio.get_running_loop().create_future()
+            try:
+                yield from self.future
+            finally:
+                self.future = None
+        if self.error is not None:
+            raise self.error
+        return self.found
+
+    def _wait_for_calls(self, calls: list[Call]) -> Generator[Any, Any, None]:
         frame = _frame()
         call = frame.call
         waits = call.engine.waits
         foreign: list[Call] = []
-        for handle in self.handles:
-            handle.awaited = True
-            if handle.parent is not call:
-                foreign.append(handle)
+        for each in calls:
+            each.awaited = True
+            if each.parent is not call:
+                foreign.append(each)
         if foreign:
             waits.check(call, foreign)
         if self._begin():
@@ -53,124 +96,165 @@ class Until:
                 yield from waits.suspend(call, future, foreign)
             except asyncio.CancelledError:
                 self.future = None
-                cancel_children(self.handles, call)
-                yield from waits.drain(call, self.handles)
+                cancel_children(calls, call)
+                yield from waits.drain(call, calls)
                 raise
         if self.found is not None and self.stop_at_failure:
             yield from waits.for_stopped(frame, self.found)
-        if self.error is not None:
-            raise self.error
-        return self.found
 
     def _begin(self) -> bool:
         """Look at what has ended and listen to the rest; whether there is something to wait for."""
         waiting = []
-        for handle in self.handles:
-            if handle.state < OK or handle.unread:
-                waiting.append(handle)
-            elif (handle.state != OK or self.stop_at is not None) and self.found is None and self._stops(handle):
-                self.found = handle
+        for part in self.parts:
+            if not part.done() or is_unread(part):
+                waiting.append(part)
+            elif self.found is None and self._stops(part):
+                self.found = part
         if self.found is not None or self.error is not None or not waiting:
             return False
         self.left = len(waiting)
-        for handle in waiting:
-            handle.add_callback(self._ended)
+        for part in waiting:
+            part.add_callback(self._ended)
         return True
 
-    def _ended(self, handle: Call) -> None:
-        if handle.unread:  # what is joined is at hand where the join ends
-            handle.engine.run.reader.when_read(handle, self._ended)
+    def _ended(self, part: Awaited[Any]) -> None:
+        if is_unread(part):  # what is joined is at hand where the join ends
+            part.engine.run.reader.when_read(part, self._ended)
             return
         self.left -= 1
-        if (handle.state != OK or self.stop_at is not None) and self.found is None:
-            if self.future is not None and self._stops(handle):
-                self.found = handle
-        if (self.found is not None or not self.left) and self.future is not None and not self.future.done():
-            self.future.set_result(None)
+        future = self.future
+        if future is None or future.done():
+            return
+        if self.found is None and self._stops(part):
+            self.found = part
+        if self.found is not None or not self.left:
+            future.set_result(None)
 
-    def _stops(self, handle: Call) -> bool:
+    def _stops(self, part: Awaited[Any]) -> bool:
         if self.stop_at is None:
-            return self.stop_at_failure and handle.state != OK
+            return self.stop_at_failure and part.exception() is not None
         try:
-            return self.stop_at(handle)
+            return self.stop_at(part)
         except BaseException as error:  # the user's accept() failed: that is the join's error
             self.error = error
             return True
 
 
-class Arrivals:
-    """Handles in the order in which they end, each listened to once. Those that have been handed out are forgotten."""
+class CompletionQueue:
+    """Hands out what was added in the order in which it ends. Each is listened to once, and forgotten when it is handed out.
+
+    Everything in it is a call of this run, or, outside of a run, nothing is.
+    """
 
     def __init__(self) -> None:
-        self._call = _call()
-        self.left: dict[int, Handle[Any]] = {}  # by the numbers under which they were added
+        frame = current.get()
+        self._call = None if frame is None else _frame().call
+        self.left: dict[int, Any] = {}  # by the numbers under which they were added
         self._foreign: dict[int, Call] = {}  # those of them that other calls made
         self._ended: deque[int] = deque()
         self._future: asyncio.Future[None] | None = None
 
-    def add(self, index: int, handle: Handle[Any]) -> None:
-        self.left[index], call = handle, handle._call
-        if call.parent is not self._call:
-            self._foreign[index] = call
-        call.awaited = True
-        call.add_callback(functools.partial(self._arrived, index))
+    def add(self, number: int, part: Any) -> None:
+        """Listen to `part`, a handle or a branch, known by its number from now on.
 
-    def _arrived(self, index: int, call: Call) -> None:
-        if call.unread:
-            call.engine.run.reader.when_read(call, functools.partial(self._arrived, index))
+        Raises:
+            CycleError: It is a call that waits for this one.
+            ForeignHandle: It is a call of another run.
+        """
+        awaited = as_awaited(part)
+        if isinstance(awaited, Call) and self._call is not None:
+            if awaited.parent is not self._call:
+                self._call.engine.waits.check(self._call, (awaited,))
+                self._foreign[number] = awaited
+            awaited.awaited = True
+        self.left[number] = part
+        awaited.add_callback(functools.partial(self._arrived, number))
+
+    def _arrived(self, number: int, part: Awaited[Any]) -> None:
+        if is_unread(part):
+            part.engine.run.reader.when_read(part, functools.partial(self._arrived, number))
             return
-        self._ended.append(index)
+        self._ended.append(number)
         if self._future is not None and not self._future.done():
             self._future.set_result(None)
 
-    def hand_out(self, index: int) -> Handle[Any]:
-        self._foreign.pop(index, None)
-        return self.left.pop(index)
+    def hand_out(self, number: int) -> Any:
+        """Take one out that has ended."""
+        self._foreign.pop(number, None)
+        return self.left.pop(number)
 
     async def next(self) -> int:
-        """The number of the next to have ended."""
+        """The number of the next to have ended. It stays in the queue until it is handed out."""
         while True:
             while self._ended:
-                index = self._ended.popleft()
-                if index in self.left:
-                    return index
-            self._future = self._call.engine.loop.create_future()
+                number = self._ended.popleft()
+                if number in self.left:
+                    return number
+            self._future = asyncio.get_running_loop().create_future()
             await self
 
     def __await__(self) -> Generator[Any, Any, None]:
         assert self._future is not None
+        if self._call is None:
+            yield from self._future
+            return
+        call, waits = self._call, self._call.engine.waits
+        if foreign := list(self._foreign.values()):
+            waits.check(call, foreign)  # one may have begun to wait for this call since it was added
         try:
-            yield from self._call.engine.waits.suspend(self._call, self._future, list(self._foreign.values()))
+            yield from waits.suspend(call, self._future, foreign)
         except asyncio.CancelledError:
             left = [handle._call for handle in self.left.values()]
-            cancel_children(left, self._call)
-            yield from self._call.engine.waits.drain(self._call, left)
+            cancel_children(left, call)
+            yield from waits.drain(call, left)
             raise
 
 
-def cancel_children(handles: Sequence[Call], call: Call) -> None:
-    """A join was cancelled: ask those of its handles to stop that are children of the call that waited."""
-    for handle in handles:
-        if handle.parent is call:
-            call.engine.cancel(handle, "the join that waited for it was cancelled")
+def is_unread(part: object) -> TypeGuard[Call]:
+    """Whether this is a call with a large result that was recorded and has to be read from the store."""
+    return isinstance(part, Call) and part.unread
 
 
-async def until(handles: Sequence[Call], stop_at: Callable[[Call], bool] | None = None) -> Call | None:
-    return await Until(handles, stop_at)
+def as_awaited(part: Any) -> Any:
+    """What is waited for where this was given: of a handle its call."""
+    return part._call if isinstance(part, Handle) else part
 
 
-async def cancel_and_drain(handles: Sequence[Call], reason: str) -> None:
-    """Ask what still runs to stop, and wait until it has."""
-    call = _call()
-    running = [handle for handle in handles if handle.state < OK and handle.state != CANCELLED]
-    for handle in running:
-        call.engine.cancel(handle, reason)
-    if any(handle.state < OK for handle in running):
-        await until(running)
+def cancel_children(calls: Sequence[Call], me: Call) -> None:
+    """A join was cancelled: ask those of its calls to stop that are children of the call that waited."""
+    for call in calls:
+        if call.parent is me:
+            me.engine.cancel(call, "the join that waited for it was cancelled")
 
 
-def _call() -> Call:
-    return _frame().call
+async def until(parts: Sequence[Awaited[Any]], stop_at: Callable[[Any], bool] | None = None) -> Any:
+    return await Until(parts, stop_at)
+
+
+async def cancel_and_drain(calls: Sequence[Call], reason: str) -> None:
+    """Ask what still runs to stop, and wait until it has. Nobody need look at how it ended."""
+    me = _frame().call
+    running = []
+    for call in calls:
+        call.awaited = True
+        if call.state < OK and call.state != CANCELLED:
+            running.append(call)
+            me.engine.cancel(call, reason)
+    if any(call.state < OK for call in running):
+        try:
+            await until(running)
+        except CycleError:  # somebody else's call waits for this one: it was told, and ends when it can
+            await until([call for call in running if call.parent is me])
+
+
+def told_to_stop(me: Call) -> list[Call]:
+    """The children of a call that were asked to stop."""
+    return [child for child in me.children or () if child.x is not None and child.x.stop is not None]
+
+
+def mark_awaited(handle: Handle[Any]) -> None:
+    """Somebody looks after this call: its error does not fail its parent by itself."""
+    handle._call.awaited = True
 
 
 def _frame() -> Frame:

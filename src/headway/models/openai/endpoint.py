@@ -42,7 +42,7 @@ class Endpoint:
     """A model behind an OpenAI-compatible server (extra `models`).
 
     Args:
-        model: its name there, and here in records and the price table.
+        model: its name there, and here in records and list prices.
         base_url: the server, as `http://host:8000/v1`. Without one, `OPENAI_BASE_URL` or else OpenAI itself, with `OPENAI_API_KEY`.
         api_key: what the server asks for. `OPENAI_API_KEY` is never sent to a `base_url` that is given here.
         timeout_s: how long the server may be silent. For the whole call see `hw.deadline`.
@@ -83,11 +83,15 @@ class Endpoint:
         self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[AsyncOpenAI, Any]] = WeakKeyDictionary()
         self._check()
 
+    @property
+    def server(self) -> str:
+        """The address that is asked, without what is secret in it."""
+        return _address(self._base_url or os.environ.get("OPENAI_BASE_URL"))
+
     def __headway_key__(self) -> object:
         if self.alias is not None:
             return ("model", self.alias)
-        address = _address(self._base_url or os.environ.get("OPENAI_BASE_URL"))
-        return ("model", self.name) if address == OPENAI else ("model", self.name, address)
+        return ("model", self.name) if self.server == OPENAI else ("model", self.name, self.server)
 
     def __reduce__(self) -> tuple[Any, ...]:
         options = {

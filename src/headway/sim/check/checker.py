@@ -10,7 +10,19 @@ from typing import Any
 
 from headway.errors import HeadwayError, UsageError
 from headway.journal.codec.codec import value_digest
-from headway.journal.decisions import Arrival, DeadlineOpened, Event, NextCall, Now, Remaining, TimeLeft, Winner, is_told
+from headway.journal.decisions import (
+    Afforded,
+    Arrival,
+    BlockEnded,
+    DeadlineOpened,
+    Event,
+    NextCall,
+    Now,
+    Remaining,
+    TimeLeft,
+    Winner,
+    is_told,
+)
 from headway.journal.records import COSTED, Row, RunInfo, Status
 from headway.journal.records import Kind as RowKind
 from headway.journal.recovery.recovered import decode_outcome
@@ -25,7 +37,7 @@ from headway.sim.store import Crash, SimStore
 from headway.sim.universe import START
 from headway.task import Task
 
-TIMING = (Winner, Arrival, NextCall, Now, Event, DeadlineOpened, Remaining, TimeLeft)
+TIMING = (Winner, Arrival, NextCall, Afforded, BlockEnded, Now, Event, DeadlineOpened, Remaining, TimeLeft)
 IDENTITY = "check"  # all its worlds have equal keys, so that their calls can be compared
 BASE = 0  # the seed of what every schedule is compared with
 PASSES = "schedule {0!r}"

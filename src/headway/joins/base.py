@@ -1,0 +1,106 @@
+"""What every join is made of: something to await that has not begun, how one thing ended, and a look at what a join was given."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, NoReturn, TypeVar
+
+from headway.engine.call import current
+from headway.engine.handle import Handle
+from headway.engine.waiting.until import Awaited
+from headway.errors import CallCancelled, UsageError
+
+T = TypeVar("T")
+
+
+class Join(Generic[T]):
+    """Something to await: a join that has not begun. It begins when it is awaited (or given to `hw.wait`)."""
+
+    def __init__(self, begin: Callable[[], Coroutine[Any, Any, T]]) -> None:
+        self._begin = begin
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        return self._begin().__await__()
+
+
+@dataclass(frozen=True, slots=True)
+class Settled(Generic[T]):
+    """How one call ended: `value`, or `error` (CallCancelled where it was cancelled)."""
+
+    value: T | None = None
+    error: BaseException | None = None
+
+    @property
+    def ok(self) -> bool:
+        return self.error is None
+
+    @property
+    def cancelled(self) -> bool:
+        return isinstance(self.error, CallCancelled)
+
+
+def settled(part: Awaited[T]) -> Settled[T]:
+    """How it ended."""
+    error = part.exception()
+    return Settled(part.result()) if error is None else Settled(error=error)
+
+
+class _Returned(Generic[T]):
+    """What a plain function returned, to be awaited beside coroutines."""
+
+    def __init__(self, value: T) -> None:
+        self._value = value
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        yield from ()
+        return self._value
+
+
+def checked(join: str, given: Sequence[Any]) -> Sequence[Awaitable[Any]]:
+    """What a join was given, as awaitables. Outside of a run a task that is a plain `def` has given its result already.
+
+    Raises:
+        UsageError: Something among it is no call.
+    """
+    if all(isinstance(each, Awaitable) for each in given):
+        return given
+    if current.get() is not None or any(_holds_calls(each) for each in given):
+        _refuse(join, given)
+    return [each if isinstance(each, Awaitable) else _Returned(each) for each in given]
+
+
+def _refuse(join: str, given: Sequence[object]) -> NoReturn:
+    wrong = next(each for each in given if not isinstance(each, Awaitable))
+    way = f": write hw.{join}(*calls)" if isinstance(wrong, list | tuple) or hasattr(wrong, "__next__") else ""
+    raise UsageError(f"hw.{join} takes calls, got {type(wrong).__name__}{way}")
+
+
+def _holds_calls(given: object) -> bool:
+    """Whether it is a collection of calls, of which somebody forgot to take the elements."""
+    return hasattr(given, "__next__") or (isinstance(given, list | tuple) and any(isinstance(each, Awaitable) for each in given))
+
+
+def check_calls(join: str, given: Sequence[object]) -> None:
+    """Look at what a join was given that records an order.
+
+    Raises:
+        UsageError: In a run, something is no call of a task: the order in which others end can't be recorded.
+    """
+    wrong = next((each for each in given if not isinstance(each, Handle)), None)
+    if wrong is None or current.get() is None:
+        return
+    close_coroutines(given)
+    name = getattr(wrong, "__qualname__", "")
+    raise UsageError(
+        f"hw.{join} takes calls of tasks, got {type(wrong).__name__}{f' {name}' if name else ''}: "
+        "only the order of calls is recorded, so decorate the function with @hw.task"
+    )
+
+
+def close_coroutines(given: Iterable[object]) -> None:
+    """Close those that nobody will await, or Python would complain of them."""
+    for each in given:
+        if inspect.iscoroutine(each):
+            each.close()

@@ -1,0 +1,180 @@
+"""Coroutines and other awaitables, begun side by side, as things that a join can wait for.
+
+Inside of a run each is a branch of its call: what is decided by order (races, `hw.now`, budgets, equal calls) is named by the order
+in its branch, for between branches the order hangs on time. Nothing of a branch itself is recorded; the calls that it makes are.
+Outside of a run they are plain asyncio tasks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Sequence
+from typing import Any, Generic, TypeVar
+
+from headway.engine.call import Call, current
+from headway.engine.handle import Handle
+from headway.engine.identity.callables import said
+from headway.engine.stopping.stops import GRACE_S
+from headway.engine.waiting.until import as_awaited, told_to_stop, until
+from headway.errors import CallCancelled, CallExited
+from headway.joins.base import close_coroutines
+from headway.joins.recorded import name_decision
+
+T = TypeVar("T")
+
+
+class Branch(Generic[T]):
+    """An awaitable that was begun beside others. It can be asked what a handle can be asked."""
+
+    __slots__ = ("given", "name", "task")
+
+    def __init__(self, given: Awaitable[T], task: asyncio.Future[T], name: bytes) -> None:
+        self.given = given
+        self.task = task
+        self.name = name  # of the branch; empty outside of a run
+
+    def done(self) -> bool:
+        return self.task.done()
+
+    def cancelled(self) -> bool:
+        return self.task.cancelled()
+
+    def result(self) -> T:
+        return self.task.result()
+
+    def exception(self) -> BaseException | None:
+        if self.task.cancelled():  # failed with this, as a call would
+            return CallCancelled("a coroutine among those that a join waited for was cancelled")
+        return self.task.exception()
+
+    def cancel(self, reason: str = "") -> None:
+        self.task.cancel(reason or None)
+
+    def describe(self) -> str:
+        return getattr(self.given, "__qualname__", type(self.given).__qualname__)
+
+    def add_callback(self, callback: Callable[[Any], None]) -> None:
+        self.task.add_done_callback(lambda _: callback(self))
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        return self.task.__await__()
+
+    def __repr__(self) -> str:
+        return f"<{self.describe()} {'done' if self.done() else 'running'}>"
+
+
+class Branches:
+    """The branches of one join. `detail` tells joins of one kind in one call apart; each has its number among its equals."""
+
+    def __init__(self, join: str, detail: bytes = b"", given: Iterable[object] = ()) -> None:
+        self.frame = current.get()
+        self.name = b""
+        if self.frame is not None:
+            try:
+                self.name = name_decision(self.frame, join, b"coroutines" + detail)
+            except BaseException:  # the call is over, and its code that goes on can begin nothing more
+                close_coroutines(given)
+                raise
+            self.frame.call.engine.names.siblings_of(self.frame.call).begin_join(self.frame.branch, self.name)
+
+    def begin(self, awaitable: Awaitable[T], place: int) -> Branch[T]:
+        """Begin one, the one at this place of the join."""
+        frame = self.frame
+        if frame is None:
+            return Branch(awaitable, asyncio.ensure_future(awaitable), b"")
+        branch = frame.branch + self.name + place.to_bytes(4, "big")
+        if isinstance(awaitable, Handle | asyncio.Future):
+            return Branch(awaitable, asyncio.ensure_future(awaitable), branch)
+        siblings = frame.call.engine.names.siblings_of(frame.call)
+        siblings.open.add(branch)
+        context = contextvars.copy_context()
+        context.run(current.set, frame._replace(branch=branch))
+        task = asyncio.get_running_loop().create_task(contained(awaitable), context=context)
+        task.add_done_callback(lambda _: siblings.open.discard(branch))
+        return Branch(awaitable, task, branch)
+
+    async def drain(self, branches: Sequence[Branch[Any]]) -> None:
+        """Cancel what still runs, and wait until it has ended, and so have the calls that it waited for."""
+        running = [branch.task for branch in branches if not branch.done()]
+        for branch in branches:
+            branch.task.add_done_callback(_hear)
+        for task in running:
+            task.cancel()
+        if not running:
+            return
+        await asyncio.wait(running, timeout=GRACE_S / 2)  # a call that is stopped itself must end in time
+        if self.frame is not None:
+            call = self.frame.call
+            for task in running:
+                if isinstance(task, asyncio.Task):
+                    call.engine.stops.leave_behind(task, f"a coroutine that {call.describe()} joined")
+            await until(told_to_stop(call))
+
+
+def sort_signals(parts: Iterable[Any], used: Callable[[Any], bool], *, calls_too: bool = False) -> None:
+    """Signals that coroutines were told belong to whoever gets their results; those that nobody gets go back to the queue. The
+    result of a call is recorded and can be found again, so it keeps its signals, unless it lost a race (`calls_too`)."""
+    frame = current.get()
+    if frame is None or not frame.call.engine.signals.given.touched:
+        return
+    call, signals = frame.call, frame.call.engine.signals
+    lost: list[bytes] = []
+    for part in parts:
+        asked = part if isinstance(part, Call) else as_awaited(part.given)
+        if isinstance(asked, Call):
+            told = signals.under(call, asked)
+        else:
+            if signals.is_lent(call, part.name) and used(part):
+                signals.reclaim(frame, part.name)
+            told = signals.inside(call, part.name)
+        if not told:
+            continue
+        if not used(part):
+            gone = told if calls_too else [wait for wait in told if not signals.given.through(wait)]
+            lost += gone
+            told = [wait for wait in told if wait not in gone]
+        signals.hand_on(told, frame.branch)
+    signals.give_back(call, lost)
+
+
+def contained(awaitable: Awaitable[T]) -> Coroutine[Any, Any, T]:
+    """The same as a coroutine whose exit is an error: asyncio lets an exit end the loop, and with it everything else."""
+    return _Contained(awaitable if inspect.iscoroutine(awaitable) else _awaiting(awaitable))
+
+
+class _Contained(Coroutine[Any, Any, T]):
+    """No coroutine around the coroutine: one that never began would leave the inner one behind, and Python complains of that."""
+
+    def __init__(self, inner: Coroutine[Any, Any, T]) -> None:
+        self._inner = inner
+        self.__qualname__ = getattr(inner, "__qualname__", type(inner).__qualname__)
+
+    def send(self, value: Any) -> Any:
+        return self._exits_are_errors(self._inner.send, value)
+
+    def throw(self, *error: Any) -> Any:
+        return self._exits_are_errors(self._inner.throw, *error)
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        return self._inner.__await__()
+
+    def _exits_are_errors(self, step: Callable[..., Any], *given: Any) -> Any:
+        try:
+            return step(*given)
+        except (KeyboardInterrupt, SystemExit) as error:
+            raise CallExited(f"a coroutine raised {said(error)} (which is no Exception)") from error
+
+
+async def _awaiting(awaitable: Awaitable[T]) -> T:
+    return await awaitable
+
+
+def _hear(task: asyncio.Future[Any]) -> None:
+    """Ask for an error, or asyncio would complain of those that failed beside the first; however the join itself ends."""
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,235 @@
+"""Things in the order in which they end, as recorded. `as_completed` takes what is there; `group` grows while it is read."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+from headway.engine.call import Frame, current
+from headway.engine.handle import Handle
+from headway.engine.waiting.until import CompletionQueue, as_awaited, cancel_and_drain, until
+from headway.errors import UsageError
+from headway.joins.base import check_calls, checked, close_coroutines
+from headway.joins.branches import Branch, Branches
+from headway.joins.recorded import name_decision, recall, record
+from headway.journal.codec.codec import digest
+from headway.journal.decisions import Arrival, NextCall, asked_again
+
+T = TypeVar("T")
+
+
+async def as_completed(*handles: Handle[T]) -> AsyncIterator[Handle[T]]:
+    """The handles in the order in which they end. The order is recorded: a resumed program gets the same one.
+
+    Leaving the loop early leaves the rest running; they end with their parent. Outside of a run, where there are coroutines instead
+    of handles, each is handed out as something that has a handle's `result()` and `exception()`, and leaving the loop cancels the
+    rest.
+
+    Args:
+        handles: Calls of tasks.
+
+    Raises:
+        CycleError: A call waits for the one that reads.
+        UsageError: Something among the arguments is no call of a task.
+
+    Example:
+        >>> async def program(items):
+        ...     async for handle in as_completed(*(score(item) for item in items)):
+        ...         print(handle.result())
+    """
+    check_calls("as_completed", given := checked("as_completed", handles))
+    frame, queue = current.get(), CompletionQueue()
+    if frame is None:
+        async for branch in _as_completed_outside(queue, given):
+            yield branch
+        return
+    for place, handle in enumerate(handles):
+        queue.add(place, handle)
+    base = digest(b"".join(handle._key for handle in handles))
+    for turn in range(len(handles)):
+        name = name_decision(frame, "order", base + turn.to_bytes(4, "big"))
+        told = recall(frame, name, Arrival)
+        if told is None:
+            place = await queue.next()
+            record(frame, name, Arrival(place))
+        else:
+            place = told.place
+            await until((as_awaited(handles[place]),))
+        yield queue.hand_out(place)
+
+
+async def _as_completed_outside(queue: CompletionQueue, given: Sequence[Awaitable[Any]]) -> AsyncGenerator[Any, None]:
+    branches = Branches("as_completed")
+    for place, awaitable in enumerate(given):
+        queue.add(place, branches.begin(awaitable, place))
+    try:
+        while queue.left:
+            yield queue.hand_out(await queue.next())
+    finally:
+        await branches.drain(list(queue.left.values()))
+
+
+class Completions(Generic[T]):
+    """Calls that are added one by one and handed out as they end, in recorded order: what a group and an unordered map share.
+
+    A call is recorded by its key, so that it is found again whatever else is added. Where the call that is recorded for a turn is
+    not there any more, because the program has changed, the next to end takes its turn.
+    """
+
+    def __init__(self, what: str) -> None:
+        self.frame: Frame | None = current.get()
+        self._name = b"" if self.frame is None else name_decision(self.frame, what)
+        self._queue = CompletionQueue()
+        self._branches: Branches | None = None
+        self._added = 0
+
+    def __len__(self) -> int:
+        return len(self._queue.left)
+
+    def add(self, call: Awaitable[T]) -> Any:
+        """Add a call; outside of a run anything to await. What will be handed out for it."""
+        part: Any = call
+        if self.frame is None:
+            self._branches = self._branches or Branches("group")
+            part = self._branches.begin(call, self._added)
+        self._queue.add(self._added, part)
+        self._added += 1
+        return part
+
+    async def next(self) -> Any:
+        """The next to have ended. It counts as left until it is handed out."""
+        left = self._queue.left
+        if self.frame is None:
+            return self._queue.hand_out(await self._queue.next())
+        name = name_decision(self.frame, "order", self._name)
+        number = None
+        while number is None and (told := recall(self.frame, name, NextCall)) is not None:
+            number = next((number for number, handle in left.items() if handle._key == told.call), None)
+            name = name if number is not None else asked_again(name)
+        if number is None:
+            number = await self._queue.next()
+            record(self.frame, name, NextCall(left[number]._key))
+        else:
+            await until((as_awaited(left[number]),))
+        return self._queue.hand_out(number)
+
+    async def stop(self, reason: str) -> None:
+        """Cancel and drain what was not handed out."""
+        left = list(self._queue.left.values())
+        if self._branches is not None:
+            await self._branches.drain([part for part in left if isinstance(part, Branch)])
+        elif left:
+            await cancel_and_drain([as_awaited(part) for part in left], reason)
+        self._queue.left.clear()
+
+
+class Group(Generic[T]):
+    """Calls that are added while their completions are read; made by `hw.group`."""
+
+    def __init__(self) -> None:
+        self._calls: Completions[T] | None = None
+        self._reader: asyncio.Task[Any] | None = None
+        self._tags: dict[Handle[T], str] = {}
+        self._out: Handle[T] | None = None  # what was handed out last
+
+    async def __aenter__(self) -> Group[T]:
+        if self._calls is not None:
+            raise UsageError("this hw.group() is open, or has been: open another one")
+        self._calls = Completions("group")
+        self._reader = asyncio.current_task()
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._calls is not None and kind is not GeneratorExit:
+            await self._calls.stop("the group that it was in was left")
+
+    def __len__(self) -> int:
+        """How many calls have not been handed out yet."""
+        return 0 if self._calls is None else len(self._calls)
+
+    def add(self, call: Handle[T], tag: str = "") -> Handle[T]:
+        """Add a call; it is handed out when it has ended. The code that reads the group adds to it, before or while it reads.
+
+        Args:
+            call: A call of a task, from anywhere in the run.
+            tag: A word of your own, which `tag` gives back.
+
+        Returns:
+            What will be handed out for it: the call itself. (Outside of a run, something that has its `result()`.)
+
+        Raises:
+            CycleError: The call can't end before the one that reads the group.
+            ForeignHandle: It is a call of another run.
+            UsageError: It is no call of a task; or it is added by other code than reads the group.
+        """
+        calls = self._check(call)
+        handle: Handle[T] = calls.add(checked("group", (call,))[0])
+        if tag:
+            self._tags[handle] = tag
+        return handle
+
+    def tag(self, handle: Handle[T]) -> str:
+        """The tag of a call that is in the group or was handed out last; empty where it has none."""
+        return self._tags.get(handle, "")
+
+    def _check(self, *given: object) -> Completions[T]:
+        wrong = ""
+        if self._calls is None:
+            wrong = "hw.group() is opened with: async with hw.group() as group"
+        elif asyncio.current_task() is not self._reader:
+            wrong = (
+                "a group is read and added to by the code that opened it; the turn of another coroutine would hang on timing: "
+                "let the loop that reads the group add the calls"
+            )
+        if self._calls is None or wrong:
+            close_coroutines(given)
+            raise UsageError(wrong)
+        for call in given:
+            if current.get() is not None and not isinstance(call, Awaitable):
+                raise UsageError(f"hw.group().add takes one call, got {type(call).__name__}")
+            check_calls("group().add", (call,))
+        return self._calls
+
+    def __aiter__(self) -> AsyncIterator[Handle[T]]:
+        return self
+
+    async def __anext__(self) -> Handle[T]:
+        calls = self._check()
+        if self._out is not None:
+            self._tags.pop(self._out, None)
+            self._out = None
+        if not len(calls):
+            raise StopAsyncIteration
+        self._out = await calls.next()
+        return self._out
+
+
+def group() -> Group[Any]:
+    """Open a group: calls that are added while their completions are read, as a search or a scheduler does that plans by what it
+    has seen. It is an `as_completed` that grows.
+
+    Reading ends when everything that was added has been handed out and the loop's body adds no more; it may be read again after
+    more was added. The order is recorded, and a resumed program gets the same one. Leaving the block early, by `break` or by an
+    error, cancels and drains the calls that were not handed out. A failed call is handed out like any other: ask its `result()`.
+
+    A group yields handles, as `as_completed` does, and keeps a tag for those that need one. In a plain `def` task read it in an
+    async helper: `hw.wait(helper())`. For a typed group, annotate it: `group: hw.Group[float]`.
+
+    Raises:
+        NotInRun: The call that opened it has ended.
+
+    Example:
+        >>> async def program(seeds):
+        ...     best: hw.Handle[float] | None = None
+        ...     async with hw.group() as group:
+        ...         for seed in seeds:
+        ...             group.add(score(seed), tag="seed")
+        ...         async for handle in group:
+        ...             if best is None or handle.result() > best.result():
+        ...                 best = handle
+        ...                 group.add(score(handle.result() + 1), tag="child")
+        ...     return best
+    """
+    return Group()

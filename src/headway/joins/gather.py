@@ -1,0 +1,138 @@
+"""All results, or how each ended: gather, gather_affordable and settle."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Sequence
+from typing import Any, TypeVar, overload
+
+from headway.engine.waiting.until import Awaited
+from headway.errors import BudgetExceeded
+from headway.joins.base import Join, Settled, checked, settled
+from headway.joins.bound import bound_of
+from headway.joins.joined import Joined
+from headway.joins.recorded import name_bounds
+from headway.journal.decisions import Afforded
+
+T = TypeVar("T")
+T1 = TypeVar("T1")
+T2 = TypeVar("T2")
+T3 = TypeVar("T3")
+T4 = TypeVar("T4")
+
+
+@overload
+def gather(a: Awaitable[T1], b: Awaitable[T2], /) -> Join[tuple[T1, T2]]: ...
+@overload
+def gather(a: Awaitable[T1], b: Awaitable[T2], c: Awaitable[T3], /) -> Join[tuple[T1, T2, T3]]: ...
+@overload
+def gather(a: Awaitable[T1], b: Awaitable[T2], c: Awaitable[T3], d: Awaitable[T4], /) -> Join[tuple[T1, T2, T3, T4]]: ...
+@overload
+def gather(*awaitables: Awaitable[T]) -> Join[list[T]]: ...
+def gather(*awaitables: Awaitable[Any]) -> Any:
+    """All results, in the order of the arguments.
+
+    On the first failure the rest is cancelled and drained, then the failure is raised; what finished stays recorded.
+
+    Args:
+        awaitables: Calls of tasks, coroutines, or anything else to await.
+
+    Raises:
+        Exception: The first error among them, when it is awaited.
+        UsageError: Something among the arguments is no call.
+
+    Example:
+        >>> async def program(queries):
+        ...     return await gather(*(search(q) for q in queries))
+    """
+    given = checked("gather", awaitables)
+    return Join(lambda: _gather(given))
+
+
+async def _gather(given: Sequence[Awaitable[T]]) -> list[T]:
+    async with Joined("gather", given) as joined:
+        failed = await joined.until_failure()
+        if failed is not None:
+            await joined.stop(f"{failed.describe()} failed beside it")
+            failed.result()
+        joined.use(lambda _: True)
+        return [part.result() for part in joined.parts]
+
+
+def gather_affordable(*awaitables: Awaitable[T]) -> Join[list[T]]:
+    """The results, in the order of the arguments, of all that the budget did not refuse.
+
+    Which ones it refused is recorded: a resumed program gets the results of the same ones, and has those stopped that it would
+    afford now. The record holds as long as nobody changes the budgets' amounts.
+
+    Args:
+        awaitables: Calls of tasks, coroutines, or anything else to await.
+
+    Raises:
+        BudgetExceeded: The budget refused everything.
+        DeadlineExceeded: A deadline stopped something; raised when all have ended.
+        Exception: Any other error; raised at once, and the rest is cancelled and drained, as `gather` does.
+
+    Example:
+        >>> async def program(question):
+        ...     with hw.budget(tokens=1_000):
+        ...         return await gather_affordable(*(sample(question, index) for index in range(64)))
+    """
+    given = checked("gather_affordable", awaitables)
+    return Join(lambda: _gather_affordable(given))
+
+
+async def _gather_affordable(given: Sequence[Awaitable[T]]) -> list[T]:
+    async with Joined("gather", given) as joined:
+        parts = joined.parts
+        name = joined.name("afforded", b"" if joined.frame is None else name_bounds(joined.frame))
+        told, name = joined.recall(name, Afforded)
+        before = () if told is None else told.refused
+        left_out = {id(parts[place]) for place in before}
+        if before:
+            await joined.stop("the budget did not afford it before", [parts[place] for place in before])
+        failed = await joined.until(lambda part: id(part) not in left_out and _fails_by_itself(part))
+        if failed is not None:
+            await joined.stop(f"{failed.describe()} failed beside it")
+            failed.result()
+        errors = [None if place in before else part.exception() for place, part in enumerate(parts)]
+        for part, error in zip(parts, errors, strict=True):
+            if error is not None and bound_of(error) == "deadline":
+                await joined.raise_error_of(part)
+        refused = tuple(place for place, error in enumerate(errors) if place in before or error is not None)
+        if parts and len(refused) == len(parts):
+            raise next((error for error in errors if error is not None), BudgetExceeded("the budget afforded nothing"))
+        if refused != before:
+            joined.record(name, Afforded(refused))
+        left_out = {id(parts[place]) for place in refused}
+        joined.use(lambda part: id(part) not in left_out)
+        return [part.result() for part in parts if id(part) not in left_out]
+
+
+def _fails_by_itself(part: Awaited[Any]) -> bool:
+    error = part.exception()
+    return error is not None and bound_of(error) is None
+
+
+def settle(*awaitables: Awaitable[T]) -> Join[list[Settled[T]]]:
+    """How each ended, in the order of the arguments. Never raises for a call: keeps what finished.
+
+    Args:
+        awaitables: Calls of tasks, coroutines, or anything else to await.
+
+    Raises:
+        UsageError: Something among the arguments is no call.
+
+    Example:
+        >>> async def program(queries):
+        ...     ends = await settle(*(search(q) for q in queries))
+        ...     return [end.value for end in ends if end.ok]
+    """
+    given = checked("settle", awaitables)
+    return Join(lambda: _settle(given))
+
+
+async def _settle(given: Sequence[Awaitable[T]]) -> list[Settled[T]]:
+    async with Joined("settle", given) as joined:
+        await joined.until()
+        joined.use(lambda part: part.exception() is None)
+        return [settled(part) for part in joined.parts]

@@ -1,0 +1,59 @@
+"""What a join decided, recorded in the journal so that a resumed program is told the same again.
+
+The only place where joins touch the engine's decisions: a name, what was recorded under it, a new record. All work from the
+engine's thread and from threads of its calls.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from headway.engine.call import Frame
+from headway.journal.codec.codec import digest
+from headway.journal.decisions import Told, asked_again
+
+D = TypeVar("D", bound=Told)
+
+
+def name_decision(frame: Frame, what: str, detail: bytes = b"") -> bytes:
+    """The name of the next decision of this kind in this call, or in this one of the coroutines that it joined.
+
+    Raises:
+        HeadwayError: The call has ended, and its code goes on.
+    """
+    engine = frame.call.engine
+    name: bytes = engine.on_loop(engine.decisions.name_decision, frame, what, detail)
+    return name
+
+
+def recall(frame: Frame, name: bytes, kind: type[D]) -> D | None:
+    """What was decided under this name before; None where nothing was."""
+    engine = frame.call.engine
+    told: D | None = engine.on_loop(engine.decisions.recall, frame.call, name, kind)
+    return told
+
+
+def recall_newest(frame: Frame, name: bytes, kind: type[D]) -> tuple[D | None, bytes]:
+    """What was decided last, where what was decided first did not hold any more; and the name for deciding once more."""
+    newest, told = None, recall(frame, name, kind)
+    while told is not None:
+        newest, name = told, asked_again(name)
+        told = recall(frame, name, kind)
+    return newest, name
+
+
+def record(frame: Frame, name: bytes, told: Told) -> None:
+    """Record a decision; a resumed program recalls it."""
+    engine = frame.call.engine
+    engine.on_loop(engine.decisions.record_decision, frame.call, name, told)
+
+
+def name_bounds(frame: Frame) -> bytes:
+    """The budgets and the deadline around this code, as a name: it changes when somebody changes one of them. What was decided
+    because of a bound holds only under that bound, so the name is part of the name of such a decision."""
+    budgets, account = [], frame.scope.account
+    while account is not None:
+        budgets.append(sorted((unit, float(amount)) for unit, amount in account.limits.items()))
+        account = account.parent
+    deadline = frame.scope.deadline
+    return digest(repr((budgets, None if deadline is None else deadline.at)).encode())

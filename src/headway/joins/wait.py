@@ -1,0 +1,50 @@
+"""Joins from a thread."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import inspect
+import threading
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, TypeVar
+
+from headway.engine.call import current
+from headway.errors import UsageError
+from headway.joins.branches import contained
+
+if TYPE_CHECKING:
+    from headway.engine.engine import Engine
+
+T = TypeVar("T")
+
+
+def wait(awaitable: Awaitable[T]) -> T:
+    """Inside a plain `def` task that runs in a thread: the result of a call or join, waiting for it.
+
+    While the thread waits, its slot in the pool is lent to others, so nested waits can't starve.
+
+    Args:
+        awaitable: A call, a join, or a coroutine, which runs on the event loop.
+
+    Raises:
+        Exception: What awaiting it would raise.
+        UsageError: The code runs on the event loop's thread, where `await` is the way.
+
+    Example:
+        >>> @hw.task
+        ... def pipeline(path: str) -> int:
+        ...     return hw.wait(hw.gather(count(path), size(path)))[0]
+    """
+    frame = current.get()
+    if frame is None:
+        return asyncio.run(_await(awaitable)) if inspect.isawaitable(awaitable) else awaitable
+    engine: Engine = frame.call.engine
+    if threading.get_ident() == engine.thread:
+        raise UsageError(f"{frame.call.describe()} runs on the event loop: await it there; hw.wait is for plain def tasks")
+    waiting: concurrent.futures.Future[T] = asyncio.run_coroutine_threadsafe(contained(awaitable), engine.loop)
+    return engine.world.wait(waiting)
+
+
+async def _await(awaitable: Awaitable[T]) -> T:
+    return await awaitable
