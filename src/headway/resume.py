@@ -91,7 +91,18 @@ async def _go_on(run_id: str, options: Any, *, new_deadline: bool = False, retry
 
 
 def resume_all(**options: Any) -> dict[str, Settled[Any]]:
-    """`aresume_all` for a program without an event loop."""
+    """Go on with every run that stopped on the way, in a program without an event loop.
+
+    Args:
+        **options: as for `aresume_all`.
+
+    Returns:
+        How each ended, by its id.
+
+    Example:
+        >>> hw.resume_all(store="no-such-folder")
+        {}
+    """
     return asyncio.run(aresume_all(**options))
 
 
@@ -103,18 +114,30 @@ async def aresume_all(
     at_once: int = AT_ONCE,
     **options: Any,
 ) -> dict[str, Settled[Any]]:
-    """Go on with every run that stopped on the way, `at_once` of them at a time, and return how each ended, by its id.
+    """Go on with every run that stopped on the way. Meant for the start of a service.
 
-    Meant for the start of a service. One run's failure, or a task that is not loaded, is that run's result and stops no other. A
-    run that another process has taken up meanwhile is left to it and left out. A run keeps its deadline.
+    One run's failure, or a task that is not loaded, is that run's result and stops no other. A run that another process has taken
+    up meanwhile is left to it and left out. A run keeps its deadline.
 
-    status: which runs. By default "crashed" ones, whose process is gone, and "interrupted" ones, which were told to stop.
-    task: only runs of this task, which is loaded or has runs in the store. options: as for `run`, without `run_id` and `kwargs`.
-    store: one that is not there yet has no runs, as when a service starts for the first time, and is not made. It warns where a
-        store of a like name is nearby.
+    Args:
+        store: where the runs are. One that is not there yet has no runs, as when a service starts for the first time, and is not
+            made. It warns where a store of a like name is nearby.
+        status: which runs. By default "crashed" ones, whose process is gone, and "interrupted" ones, which were told to stop.
+        task: only runs of this task, which is loaded or has runs in the store.
+        at_once: how many go on at a time.
+        **options: as for `run`, without `run_id` and `kwargs`.
 
-    Raises UsageError for a status or a task that no run can have, and for wrong options; Interrupted after Ctrl-C or
-    SIGTERM, when all have stopped.
+    Returns:
+        How each ended, by its id.
+
+    Raises:
+        UsageError: no run can have such a status or task, or the options make no sense.
+        Interrupted: the process got Ctrl-C or SIGTERM, and all have stopped.
+
+    Example:
+        >>> import asyncio
+        >>> asyncio.run(hw.aresume_all(store="no-such-folder", status="crashed"))
+        {}
     """
     wanted = (status,) if isinstance(status, str) else tuple(status)
     for name in wanted:

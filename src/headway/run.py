@@ -57,19 +57,21 @@ ACTIVE = 1024
 class RunOptions(TypedDict, total=False):
     """What `run`, `arun` and `resume` take besides the program and its arguments.
 
-    kwargs: keyword arguments of the program.
-    store: a folder (made when missing), a `Store`, or None to keep nothing. Default ".headway".
-    run_id: a name for the run; the same name again goes on with it. Without one, a new name is made.
-    progress: show what happens on stderr; by default when that is a terminal.
-    events: a file for one JSON object per event, or a callable that takes `headway.events.Event`, or several.
-    pools: how many `{"process": …, "thread": …}` may work at a time (default: one process per core, 32 threads, one gang), and by
-        any other name a pool of your own (`headway.pools.Pool`), or a class or function that makes one.
-    resources: how many of each named resource the run has, such as `{"gpu": 2}`.
-    budget, deadline_s: bounds of the whole run, as `hw.budget` and `hw.deadline`. `run` keeps the deadline that it first had;
-        `resume` sets it anew, from now.
-    max_active: how many calls may run on the event loop at a time (default 1024); more wait in line.
-    take_over: drive the run although another live process does; that one's later writes are rejected.
-    on_change: what to do with results of tasks whose source changed, per task name: "reuse" or "rerun".
+    Attributes:
+        kwargs: keyword arguments of the program.
+        store: a folder (made when missing), a `Store`, or None to keep nothing. Default ".headway".
+        run_id: a name for the run; the same name again goes on with it. Without one, a new name is made.
+        progress: whether to show what happens on stderr; by default when that is a terminal.
+        events: a file for one JSON object per event, or a callable that takes `headway.events.Event`, or several.
+        pools: how many `{"process": …, "thread": …}` may work at a time (default: one process per core, 32 threads, one gang), and
+            by any other name a pool of your own (`headway.pools.Pool`), or a class or function that makes one.
+        resources: how many of each named resource the run has, such as `{"gpu": 2}`.
+        budget: bounds what the whole run spends, as `hw.budget`.
+        deadline_s: bounds how long the whole run takes, in seconds, as `hw.deadline`. `run` keeps the deadline that it first had;
+            `resume` sets it anew, from now.
+        max_active: how many calls may run on the event loop at a time (default 1024); more wait in line.
+        take_over: whether to drive the run although another live process does; that one's later writes are rejected.
+        on_change: what to do with results of tasks whose source changed, per task name: "reuse" or "rerun".
     """
 
     kwargs: Mapping[str, Any] | None
@@ -87,13 +89,26 @@ class RunOptions(TypedDict, total=False):
 
 
 def run(program: Callable[..., Awaitable[R]], /, *args: Any, **options: Unpack[RunOptions]) -> R:
-    """Run a task to its end and return its result. `RunOptions` says what the options mean.
+    """Run a task to its end and return its result.
 
-    Raises what the program raises; RunMismatch if the id was used for something else; RunOwned if another process drives it;
-    RunCancelled; Interrupted after Ctrl-C or SIGTERM; StoreError and its kinds.
+    Args:
+        program: the task, a partial of one, or a plain function.
+        *args: its arguments.
+        **options: see `RunOptions`; keyword arguments of the program go into `kwargs`.
+
+    Returns:
+        The program's result; that of the journal where the run has ended before.
+
+    Raises:
+        Exception: what the program raises.
+        UsageError: the options make no sense, or a run can't start here.
+        RunMismatch: the run id was used for another task or other arguments.
+        RunOwned: another live process drives the run.
+        RunCancelled: the run was cancelled.
+        Interrupted: the process got Ctrl-C or SIGTERM.
+        StoreError: the store can't be read or written.
 
     Example:
-        >>> import headway as hw
         >>> @hw.task
         ... async def double(x: int) -> int:
         ...     return 2 * x
@@ -121,7 +136,24 @@ def drive_run(
 
 
 async def arun(program: Callable[..., Awaitable[R]], /, *args: Any, **options: Unpack[RunOptions]) -> R:
-    """`run` inside an event loop that is already running."""
+    """Run a task as `run` does, inside an event loop that is already running.
+
+    Args:
+        program: the task, a partial of one, or a plain function.
+        *args: its arguments.
+        **options: see `RunOptions`.
+
+    Returns:
+        The program's result.
+
+    Example:
+        >>> import asyncio
+        >>> @hw.task
+        ... async def double(x: int) -> int:
+        ...     return 2 * x
+        >>> asyncio.run(hw.arun(double, 21, store=None))
+        42
+    """
     result: R = await drive(program, args, options)
     return result
 
@@ -174,12 +206,40 @@ async def drive(
             await world.aside(opened.close)
 
 
-def fork(run_id: str, *, at: bytes | str, store: StoreLike = DEFAULT_STORE, new_id: str | None = None) -> str:
-    """A new run that knows what `run_id` knows, except the call `at`, what is below it and what it is part of.
+def fork(run_id: str, *, at: str, store: StoreLike = DEFAULT_STORE, new_id: str | None = None) -> str:
+    """Make a new run that knows what another one knows, except one call, what is below it and what it is part of.
 
-    `at` is the call's key, or the beginning of its hexadecimal form. Signals that nothing in the fork was told yet are sent to it
-    again. The source is not touched and blobs are shared. Start the
-    fork with `resume` or `run`; returns its id. Raises UnknownRun, UsageError where `at` names no call or several.
+    The source is not touched and blobs are shared. Signals that nothing in the fork has received yet are sent to it again. Start
+    the fork with `resume` or `run`.
+
+    Args:
+        run_id: the source.
+        at: the key of the call, or the beginning of it.
+        store: where the source is, and the fork will be.
+        new_id: the id of the fork; without one it is made.
+
+    Returns:
+        The id of the fork.
+
+    Raises:
+        UnknownRun: the store has no such run.
+        UsageError: `at` names no call, or several.
+        RunMismatch: `new_id` is taken.
+
+    Example:
+        >>> drafts = ["dull", "lively"]
+        >>> @hw.task
+        ... async def write() -> str:
+        ...     return drafts.pop(0)
+        >>> @hw.task
+        ... async def essay() -> str:
+        ...     return await write()
+        >>> store = hw.MemoryStore()
+        >>> hw.run(essay, store=store, run_id="first")
+        'dull'
+        >>> (written,) = hw.view("first", store=store).find("write")
+        >>> hw.resume(hw.fork("first", at=written.key, store=store), store=store)
+        'lively'
     """
     opened = open_existing(store)
     try:
@@ -191,8 +251,29 @@ def fork(run_id: str, *, at: bytes | str, store: StoreLike = DEFAULT_STORE, new_
 
 
 def cancel(run_id: str, *, store: StoreLike = DEFAULT_STORE) -> None:
-    """Ask a run to stop, from any process. What is finished stays journaled; `resume` goes on with it. Warns where the run is done:
-    nothing in it is left to stop."""
+    """Ask a run to stop, from any process.
+
+    What is finished stays journaled, and `resume` goes on with it. Warns where the run is done: nothing in it is left to stop.
+
+    Args:
+        run_id: the run.
+        store: where it is.
+
+    Raises:
+        UnknownRun: the store has no such run.
+
+    Example:
+        >>> @hw.task
+        ... async def program() -> None:
+        ...     hw.cancel("long", store=store)
+        ...     await hw.sleep(3600)
+        >>> store = hw.MemoryStore()
+        >>> try:
+        ...     hw.run(program, store=store, run_id="long")
+        ... except hw.RunCancelled:
+        ...     print("stopped")
+        stopped
+    """
     opened = open_existing(store)
     try:
         if opened.run(run_id).status == RunStatus.DONE:
@@ -204,8 +285,31 @@ def cancel(run_id: str, *, store: StoreLike = DEFAULT_STORE) -> None:
 
 
 def signal(run_id: str, name: str, value: object = None, *, store: StoreLike = DEFAULT_STORE) -> None:
-    """Send a value to whoever waits, now or later, with `hw.wait_event(name)` in the run. One that nobody has used waits in the
-    queue of the run, through crashes and resumes. Warns where the run is done: nobody in it waits any more."""
+    """Send a value to whoever waits, now or later, with `hw.wait_event(name)` in a run.
+
+    A signal that nobody has used waits in the queue of the run, through crashes and resumes. Warns where the run is done: nobody in
+    it waits any more.
+
+    Args:
+        run_id: the run.
+        name: the name of the signal.
+        value: what `wait_event` returns: numbers, text, lists or dictionaries.
+        store: where the run is.
+
+    Raises:
+        UnknownRun: the store has no such run.
+        UsageError: the name is no text, or the value too large for a signal.
+        NotEncodable: the value can't be stored.
+
+    Example:
+        >>> @hw.task
+        ... async def program() -> str:
+        ...     hw.signal("sky", "answer", "blue", store=store)
+        ...     return await hw.wait_event("answer")
+        >>> store = hw.MemoryStore()
+        >>> hw.run(program, store=store, run_id="sky")
+        'blue'
+    """
     check_signal_name(name, "hw.signal(name={!r})")
     opened = open_existing(store)
     try:
@@ -344,6 +448,7 @@ def _source_of(spec: TaskSpec) -> tuple[str, str]:
 
 
 def new_run_id(task_name: str) -> str:
+    """A name for a run that was given none: the task's, the time and two random bytes."""
     short = task_name.rpartition(".")[2].replace("<locals>", "").strip(".") or "run"
     return f"{short}-{time.strftime('%m%d-%H%M%S')}-{secrets.token_hex(2)}"
 
