@@ -21,11 +21,11 @@ from typing import Any, Literal, NamedTuple, TypedDict, TypeVar, Unpack
 from headway import events
 from headway.context import check_signal_name, encode_signal
 from headway.engine.call import current
-from headway.engine.claim import Claim, claim_run
 from headway.engine.drive import Driver, Plan
 from headway.engine.identity.callables import check_function
 from headway.engine.identity.carried import own_name
 from headway.engine.identity.spec import TaskSpec
+from headway.engine.replay.claim import Claim, claim_run
 from headway.engine.scopes.accounting import checked_bounds
 from headway.engine.stopping.own_loop import run_to_end
 from headway.engine.world import World, this_world
