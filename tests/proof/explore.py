@@ -317,9 +317,8 @@ def two_drivers(case: Case) -> int:
     first = history.start(main, "p", 1)
     stop = history.universe.steps + case.choice.randint(1, 120)
     over = history.universe.end_of(first.process)
-    history.universe.run(
-        lambda: (history.universe.steps >= stop and history.begun) or over()
-    )  # it takes the run up beside its loop
+    drives = first.process.world.engines  # once it has taken the run up, beside its loop
+    history.universe.run(lambda: (history.universe.steps >= stop and bool(drives)) or over())
     if over():
         history.finish(first)
         return 1
