@@ -49,8 +49,8 @@ IDENTITY: tuple[Bug, ...] = (
     ),
     bug(
         "a new driver gives the run's effects new idempotency keys",
-        "_identify",
-        'info.uid.to_bytes(8, "big") + info.spec.salt',
+        "run:drive",
+        'claim.info.uid.to_bytes(8, "big") + claim.info.spec.salt',
         "world.token()",
     ),
     bug(
@@ -488,7 +488,7 @@ STRUCTURE: tuple[Bug, ...] = (
     ),
     bug(
         "a shared call is run again while its record is on the way to the disk",
-        "Log.cached",
+        "Log.fresh",
         "self._fresh.get(key)",
         "None",
     ),

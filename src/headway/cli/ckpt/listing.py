@@ -88,9 +88,9 @@ def _of_run(run_id: str, store: str) -> CkptLsRunDocument | None:
         return None
     with closing(opened):
         tasks = {call.key.hex(): call.task for call in read_story(opened, run_id).calls.values()}
-        files = opened.files(run_id)
+        root = opened.checkpoint_root(run_id)
     roots: list[CallRootDocument] = []
-    for folder in sorted(files.iterdir()) if files is not None and files.is_dir() else ():
+    for folder in sorted(Path(root).iterdir()) if root is not None and Path(root).is_dir() else ():
         for head in sorted(path.parent for path in folder.rglob(STEPS)):
             if head != folder and any(part in PARTS for part in head.relative_to(folder).parts):
                 continue
