@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from headway.engine.call import Call, Share
+from headway.engine.identity.inputs import filled
 from headway.engine.identity.keys import forever_key
 from headway.engine.identity.naming import Names
-from headway.engine.inputs import filled
 from headway.engine.ports import Answers
 from headway.engine.replay.lookup import Replay, inputs_digest
 from headway.engine.run_context import RunContext
