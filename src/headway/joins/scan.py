@@ -33,7 +33,6 @@ from typing import Any, Generic, TypeVar
 from headway.engine.call import current
 from headway.engine.handle import Handle
 from headway.engine.identity.callables import name_of
-from headway.engine.waiting.until import mark_awaited
 from headway.errors import UsageError
 from headway.joins.base import Join, close_coroutines
 from headway.joins.branches import Branch, Branches
@@ -98,10 +97,10 @@ class Scan(Generic[T]):
         """One use of the operator."""
         waits = isinstance(left, Branch) or isinstance(right, Branch)
         made = self._folded_later(left, right) if waits else self._asked(left, right)
-        if isinstance(made, Handle):
-            mark_awaited(made)  # whoever awaits the scan hears of it
-        elif not inspect.isawaitable(made):
+        if not inspect.isawaitable(made):
             return made
+        if isinstance(made, Handle):
+            pass
         elif current.get() is None:
             self._outside = self._outside or Branches("scan")
             made = self._outside.begin(made, len(self._calls))
