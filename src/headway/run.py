@@ -10,19 +10,17 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import os
 import secrets
 import sys
 import time
 import warnings
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypedDict, TypeVar, Unpack
+from typing import Any, Literal, NamedTuple, TypedDict, TypeVar, Unpack
 
 from headway import events
 from headway.context import check_signal_name, encode_signal
 from headway.engine.call import current
-from headway.engine.dispatch.beside import threads_can_start
 from headway.engine.drive import Driver, Plan
 from headway.engine.identity.callables import check_function
 from headway.engine.identity.carried import own_name
@@ -32,6 +30,7 @@ from headway.engine.scopes.accounting import checked_bounds
 from headway.engine.stopping.own_loop import run_to_end
 from headway.engine.world import World, this_world
 from headway.errors import NoCanonicalForm, NotEncodable, RunError, RunMismatch, StoreError, UnknownRun, UsageError
+from headway.ipc.beside import threads_can_start
 from headway.journal.codec.codec import digest, encode
 from headway.journal.open import open_existing, open_store
 from headway.journal.records import RunInfo, RunSpec, RunStatus
@@ -41,6 +40,7 @@ from headway.near import near_misses
 from headway.observe.progress import Progress
 from headway.observe.sinks import JsonlSink
 from headway.pools.current import importing_main, worker_call
+from headway.pools.registry import Given, check_given
 from headway.task import Task, task
 
 R = TypeVar("R")
@@ -51,24 +51,26 @@ Policy = Literal["reuse", "rerun"]
 
 DEFAULT_STORE = ".headway"
 ACTIVE = 1024
-POOLS = frozenset(("process", "thread", "gang"))
 
 
 class RunOptions(TypedDict, total=False):
     """What `run`, `arun` and `resume` take besides the program and its arguments.
 
-    kwargs: keyword arguments of the program.
-    store: a folder (made when missing), a `Store`, or None to keep nothing. Default ".headway".
-    run_id: a name for the run; the same name again goes on with it. Without one, a new name is made.
-    progress: show what happens on stderr; by default when that is a terminal.
-    events: a file for one JSON object per event, or a callable that takes `headway.events.Event`, or several.
-    pools: how many `{"process": …, "thread": …}` may work at a time (default: one process per core, 32 threads, one gang).
-    resources: how many of each named resource the run has, such as `{"gpu": 2}`.
-    budget, deadline_s: bounds of the whole run, as `hw.budget` and `hw.deadline`. `run` keeps the deadline that it first had;
-        `resume` sets it anew, from now.
-    max_active: how many calls may run on the event loop at a time (default 1024); more wait in line.
-    take_over: drive the run although another live process does; that one's later writes are rejected.
-    on_change: what to do with results of tasks whose source changed, per task name: "reuse" or "rerun".
+    Attributes:
+        kwargs: keyword arguments of the program.
+        store: a folder (made when missing), a `Store`, or None to keep nothing. Default ".headway".
+        run_id: a name for the run; the same name again goes on with it. Without one, a new name is made.
+        progress: whether to show what happens on stderr; by default when that is a terminal.
+        events: a file for one JSON object per event, or a callable that takes `headway.events.Event`, or several.
+        pools: how many `{"process": …, "thread": …}` may work at a time (default: one process per core, 32 threads, one gang), and
+            by any other name a pool of your own (`headway.pools.Pool`), or a class or function that makes one.
+        resources: how many of each named resource the run has, such as `{"gpu": 2}`.
+        budget: bounds what the whole run spends, as `hw.budget`.
+        deadline_s: bounds how long the whole run takes, in seconds, as `hw.deadline`. `run` keeps the deadline that it first had;
+            `resume` sets it anew, from now.
+        max_active: how many calls may run on the event loop at a time (default 1024); more wait in line.
+        take_over: whether to drive the run although another live process does; that one's later writes are rejected.
+        on_change: what to do with results of tasks whose source changed, per task name: "reuse" or "rerun".
     """
 
     kwargs: Mapping[str, Any] | None
@@ -76,7 +78,7 @@ class RunOptions(TypedDict, total=False):
     run_id: str | None
     progress: bool | None
     events: EventsLike
-    pools: Mapping[str, int] | None
+    pools: Mapping[str, Given] | None
     resources: Mapping[str, int] | None
     budget: Mapping[str, float] | None
     deadline_s: float | None
@@ -86,13 +88,26 @@ class RunOptions(TypedDict, total=False):
 
 
 def run(program: Callable[..., Awaitable[R]], /, *args: Any, **options: Unpack[RunOptions]) -> R:
-    """Run a task to its end and return its result. `RunOptions` says what the options mean.
+    """Run a task to its end and return its result.
 
-    Raises what the program raises; RunMismatch if the id was used for something else; RunOwned if another process drives it;
-    RunCancelled; Interrupted after Ctrl-C or SIGTERM; StoreError and its kinds.
+    Args:
+        program: the task, a partial of one, or a plain function.
+        *args: its arguments.
+        **options: see `RunOptions`; keyword arguments of the program go into `kwargs`.
+
+    Returns:
+        The program's result; that of the journal where the run has ended before.
+
+    Raises:
+        Exception: what the program raises.
+        UsageError: the options make no sense, or a run can't start here.
+        RunMismatch: the run id was used for another task or other arguments.
+        RunOwned: another live process drives the run.
+        RunCancelled: the run was cancelled.
+        Interrupted: the process got Ctrl-C or SIGTERM.
+        StoreError: the store can't be read or written.
 
     Example:
-        >>> import headway as hw
         >>> @hw.task
         ... async def double(x: int) -> int:
         ...     return 2 * x
@@ -103,7 +118,9 @@ def run(program: Callable[..., Awaitable[R]], /, *args: Any, **options: Unpack[R
     return result
 
 
-def drive_run(program: Any, args: tuple[Any, ...], options: RunOptions, new_deadline: bool = False) -> Any:
+def drive_run(
+    program: Any, args: tuple[Any, ...], options: RunOptions, new_deadline: bool = False, retry_failed: bool = False
+) -> Any:
     if importing_main():
         raise UsageError(
             "hw.run was reached while the program was being imported (by a worker or the command line): "
@@ -112,18 +129,37 @@ def drive_run(program: Any, args: tuple[Any, ...], options: RunOptions, new_dead
     if asyncio._get_running_loop() is not None:
         raise UsageError("hw.run starts an event loop, but one is running here already: use `await hw.arun(…)`")
     try:
-        return run_to_end(drive(program, args, options, new_deadline))
+        return run_to_end(drive(program, args, options, new_deadline, retry_failed))
     except (RunError, StoreError) as error:  # one sentence; the runtime's own frames would only hide it
         raise error.with_traceback(None) from error.__cause__
 
 
 async def arun(program: Callable[..., Awaitable[R]], /, *args: Any, **options: Unpack[RunOptions]) -> R:
-    """`run` inside an event loop that is already running."""
+    """Run a task as `run` does, inside an event loop that is already running.
+
+    Args:
+        program: the task, a partial of one, or a plain function.
+        *args: its arguments.
+        **options: see `RunOptions`.
+
+    Returns:
+        The program's result.
+
+    Example:
+        >>> import asyncio
+        >>> @hw.task
+        ... async def double(x: int) -> int:
+        ...     return 2 * x
+        >>> asyncio.run(hw.arun(double, 21, store=None))
+        42
+    """
     result: R = await drive(program, args, options)
     return result
 
 
-async def drive(program: Any, args: tuple[Any, ...], options: RunOptions, new_deadline: bool = False) -> Any:
+async def drive(
+    program: Any, args: tuple[Any, ...], options: RunOptions, new_deadline: bool = False, retry_failed: bool = False
+) -> Any:
     if current.get() is not None or worker_call() is not None:
         raise UsageError("a run can't start inside a call of another run: call the task instead, it becomes a child")
     if not threads_can_start():
@@ -131,7 +167,7 @@ async def drive(program: Any, args: tuple[Any, ...], options: RunOptions, new_de
             "a run can't start while Python shuts down: no thread can be started any more. Start it earlier, and have the main "
             "thread wait for it"
         )
-    sizes = checked_options(options)
+    checked = checked_options(options)
     bounds = checked_bounds(dict(options.get("budget") or {}), "budget")
     spec, args, named = _root(program, args, dict(options.get("kwargs") or {}))
     args, bound = spec.signature.bind(args, named)
@@ -151,14 +187,15 @@ async def drive(program: Any, args: tuple[Any, ...], options: RunOptions, new_de
             store=opened,
             info=info,
             sinks=shown,
-            pools={name: sizes[name] for name in POOLS},
+            pools=checked.pools,
             resources=dict(options.get("resources") or {}),
-            max_active=sizes["max_active"],
+            max_active=checked.max_active,
             take_over=options.get("take_over", False),
             decided=dict(options.get("on_change") or {}),
             budget=bounds,
             deadline_s=options.get("deadline_s"),
             new_deadline=new_deadline,
+            retry_failed=retry_failed,
             world=world,
         )
         return await Driver(plan).drive()
@@ -168,12 +205,40 @@ async def drive(program: Any, args: tuple[Any, ...], options: RunOptions, new_de
             opened.close()
 
 
-def fork(run_id: str, *, at: bytes | str, store: StoreLike = DEFAULT_STORE, new_id: str | None = None) -> str:
-    """A new run that knows what `run_id` knows, except the call `at`, what is below it and what it is part of.
+def fork(run_id: str, *, at: str, store: StoreLike = DEFAULT_STORE, new_id: str | None = None) -> str:
+    """Make a new run that knows what another one knows, except one call, what is below it and what it is part of.
 
-    `at` is the call's key, or the beginning of its hexadecimal form. Signals that nothing in the fork was told yet are sent to it
-    again. The source is not touched and blobs are shared. Start the
-    fork with `resume` or `run`; returns its id. Raises UnknownRun, UsageError where `at` names no call or several.
+    The source is not touched and blobs are shared. Signals that nothing in the fork has received yet are sent to it again. Start
+    the fork with `resume` or `run`.
+
+    Args:
+        run_id: the source.
+        at: the key of the call, or the beginning of it.
+        store: where the source is, and the fork will be.
+        new_id: the id of the fork; without one it is made.
+
+    Returns:
+        The id of the fork.
+
+    Raises:
+        UnknownRun: the store has no such run.
+        UsageError: `at` names no call, or several.
+        RunMismatch: `new_id` is taken.
+
+    Example:
+        >>> drafts = ["dull", "lively"]
+        >>> @hw.task
+        ... async def write() -> str:
+        ...     return drafts.pop(0)
+        >>> @hw.task
+        ... async def essay() -> str:
+        ...     return await write()
+        >>> store = hw.MemoryStore()
+        >>> hw.run(essay, store=store, run_id="first")
+        'dull'
+        >>> (written,) = hw.view("first", store=store).find("write")
+        >>> hw.resume(hw.fork("first", at=written.key, store=store), store=store)
+        'lively'
     """
     opened = open_existing(store)
     try:
@@ -185,8 +250,29 @@ def fork(run_id: str, *, at: bytes | str, store: StoreLike = DEFAULT_STORE, new_
 
 
 def cancel(run_id: str, *, store: StoreLike = DEFAULT_STORE) -> None:
-    """Ask a run to stop, from any process. What is finished stays journaled; `resume` goes on with it. Warns where the run is done:
-    nothing in it is left to stop."""
+    """Ask a run to stop, from any process.
+
+    What is finished stays journaled, and `resume` goes on with it. Warns where the run is done: nothing in it is left to stop.
+
+    Args:
+        run_id: the run.
+        store: where it is.
+
+    Raises:
+        UnknownRun: the store has no such run.
+
+    Example:
+        >>> @hw.task
+        ... async def program() -> None:
+        ...     hw.cancel("long", store=store)
+        ...     await hw.sleep(3600)
+        >>> store = hw.MemoryStore()
+        >>> try:
+        ...     hw.run(program, store=store, run_id="long")
+        ... except hw.RunCancelled:
+        ...     print("stopped")
+        stopped
+    """
     opened = open_existing(store)
     try:
         if opened.run(run_id).status == RunStatus.DONE:
@@ -198,8 +284,31 @@ def cancel(run_id: str, *, store: StoreLike = DEFAULT_STORE) -> None:
 
 
 def signal(run_id: str, name: str, value: object = None, *, store: StoreLike = DEFAULT_STORE) -> None:
-    """Send a value to whoever waits, now or later, with `hw.wait_event(name)` in the run. One that nobody has used waits in the
-    queue of the run, through crashes and resumes. Warns where the run is done: nobody in it waits any more."""
+    """Send a value to whoever waits, now or later, with `hw.wait_event(name)` in a run.
+
+    A signal that nobody has used waits in the queue of the run, through crashes and resumes. Warns where the run is done: nobody in
+    it waits any more.
+
+    Args:
+        run_id: the run.
+        name: the name of the signal.
+        value: what `wait_event` returns: numbers, text, lists or dictionaries.
+        store: where the run is.
+
+    Raises:
+        UnknownRun: the store has no such run.
+        UsageError: the name is no text, or the value too large for a signal.
+        NotEncodable: the value can't be stored.
+
+    Example:
+        >>> @hw.task
+        ... async def program() -> str:
+        ...     hw.signal("sky", "answer", "blue", store=store)
+        ...     return await hw.wait_event("answer")
+        >>> store = hw.MemoryStore()
+        >>> hw.run(program, store=store, run_id="sky")
+        'blue'
+    """
     check_signal_name(name, "hw.signal(name={!r})")
     opened = open_existing(store)
     try:
@@ -225,8 +334,15 @@ def _root(program: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[
     return program.spec, args, kwargs
 
 
-def checked_options(options: Mapping[str, Any]) -> dict[str, int]:
-    """The sizes of pools and of the active set. Raises UsageError for what makes no sense, before anything is begun."""
+class CheckedOptions(NamedTuple):
+    """What options of a run come to."""
+
+    pools: dict[str, Given]
+    max_active: int
+
+
+def checked_options(options: Mapping[str, Any]) -> CheckedOptions:
+    """The pools and the size of the active set. Raises UsageError for what makes no sense, before anything is begun."""
     if unknown := options.keys() - RunOptions.__annotations__.keys():
         raise UsageError(
             f"hw.run has no option {', '.join(sorted(unknown))}: {near_misses(min(unknown), RunOptions.__annotations__)} "
@@ -235,13 +351,10 @@ def checked_options(options: Mapping[str, Any]) -> dict[str, int]:
     for name in ("pools", "resources", "budget", "kwargs", "on_change"):
         if not isinstance(options.get(name) or {}, Mapping):
             raise UsageError(f"{name} = {options[name]!r:.100}: expected a dictionary")
-    sizes = {"process": os.cpu_count() or 1, "thread": 32, "gang": 1, **(options.get("pools") or {})}
-    if unknown := sizes.keys() - POOLS:
-        raise UsageError(f"pools= has no {', '.join(map(repr, sorted(unknown)))}; {near_misses(min(unknown), POOLS)}")
-    sizes["max_active"] = options.get("max_active", ACTIVE)
-    for name, size in sizes.items():
-        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-            raise UsageError(f"{name} = {size!r}: a whole number, at least 1")
+    pools = check_given(options.get("pools") or {})
+    max_active = options.get("max_active", ACTIVE)
+    if not isinstance(max_active, int) or isinstance(max_active, bool) or max_active < 1:
+        raise UsageError(f"max_active = {max_active!r}: a whole number, at least 1")
     for name, total in (options.get("resources") or {}).items():
         if not isinstance(total, int) or isinstance(total, bool) or total < 0:
             raise UsageError(f"resources[{name!r}] = {total!r}: a whole number, zero or more")
@@ -254,7 +367,7 @@ def checked_options(options: Mapping[str, Any]) -> dict[str, int]:
     for name, policy in (options.get("on_change") or {}).items():
         if policy not in ("reuse", "rerun"):
             raise UsageError(f"on_change[{name!r}] = {policy!r}: 'reuse' or 'rerun'")
-    return sizes
+    return CheckedOptions(pools, max_active)
 
 
 def _identify(
@@ -315,6 +428,7 @@ def _source_of(spec: TaskSpec) -> tuple[str, str]:
 
 
 def new_run_id(task_name: str) -> str:
+    """A name for a run that was given none: the task's, the time and two random bytes."""
     short = task_name.rpartition(".")[2].replace("<locals>", "").strip(".") or "run"
     return f"{short}-{time.strftime('%m%d-%H%M%S')}-{secrets.token_hex(2)}"
 

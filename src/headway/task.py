@@ -22,19 +22,23 @@ from headway.engine.call import current
 from headway.engine.handle import Handle
 from headway.engine.identity.callables import is_async, name_of
 from headway.engine.identity.callables import is_async as gives_awaitable
-from headway.engine.identity.carried import check_for_processes, checked_function, own_name, what_it_carries
+from headway.engine.identity.carried import checked_function, own_name, what_it_carries
 from headway.engine.identity.keys import task_part
 from headway.engine.identity.labels import LabelLike, check_label
 from headway.engine.identity.options import check_options, is_number
 from headway.engine.identity.signature import Signature
 from headway.engine.identity.spec import RIVALS, TASKS, TaskSpec
+from headway.engine.identity.watched import Watch, checked_watch
 from headway.engine.retry import Retry
+from headway.engine.scopes.bounds import LimitNumbers
 from headway.engine.stopping.outside import refuse_outside
 from headway.errors import UsageError, WorkerDied
 from headway.journal.codec.declared import declare, stable_module
 from headway.near import near_misses
-from headway.pools.base import FunctionRef
-from headway.pools.program import find, function_ref
+from headway.pools.base import Demand, FunctionRef, Traits
+from headway.pools.program import check_importable, find, function_ref
+from headway.pools.registry import TRAITS, misfit
+from headway.scope import LimitScope
 
 if TYPE_CHECKING:
     from headway.engine.engine import Engine
@@ -44,14 +48,11 @@ R = TypeVar("R")
 A = TypeVar("A")
 T = TypeVar("T")
 
-PoolName = Literal["inline", "thread", "process", "gang"]
 OnChange = Literal["reuse", "rerun", "ask"]
-GANG_RETRY = Retry(attempts=3, delay_s=1.0, on=(WorkerDied,))
-"""What a gang does about a process that died, unless it is told otherwise."""
 
 
 class Task(Generic[P, R]):
-    """A function whose calls are recorded. Made by `task`; `fn` is the plain function."""
+    """A function whose calls are recorded; made by `task`."""
 
     __headway_task__ = True
 
@@ -61,6 +62,7 @@ class Task(Generic[P, R]):
 
     @property
     def fn(self) -> Callable[..., Any]:
+        """The plain function."""
         return self.spec.fn
 
     @property
@@ -99,21 +101,44 @@ class Task(Generic[P, R]):
         cost: Mapping[str, float] | None = None,
         resources: Mapping[str, int] | None = None,
         processes: int | None = None,
+        needs: Mapping[str, Any] | None = None,
     ) -> Task[P, R]:
-        """This task with other options for some calls. `key` names the call instead of its arguments.
+        """This task with other options, for some of its calls.
+
+        Args:
+            key: names the call instead of its arguments.
+            retry: how often and how fast a failed call is tried again.
+            timeout: seconds for one attempt.
+            cost: what a call reserves in its budgets, by unit.
+            resources: what a call holds while it runs, by name.
+            processes: how many processes a gang has.
+            needs: options that only the task's pool has, by name.
+
+        Returns:
+            The changed task. What is left out, or None, stays as it is.
+
+        Raises:
+            UsageError: an option is none of its kind, or can't go with those that the task has.
 
         Example:
-            >>> async def program(client):
-            ...     return await ask.options(key="greeting", timeout=5)(client, "hello")
+            >>> @hw.task
+            ... async def ask(question: str) -> str:
+            ...     return question.upper()
+            >>> @hw.task
+            ... async def program() -> str:
+            ...     return await ask.options(key="greeting", timeout=5)("hello")
+            >>> hw.run(program, store=None)
+            'HELLO'
         """
-        check_options({"cost": cost, "resources": resources}, f"{self.spec.name}.options({{}})")
+        check_options({"cost": cost, "resources": resources, "needs": needs}, f"{self.spec.name}.options({{}})")
+        needed = _needs(processes, needs)
         changes: dict[str, Any] = {
             "key": key,
             "retry": retry,
             "timeout_s": timeout,
             "cost": dict(cost) if cost is not None else None,
             "resources": dict(resources) if resources is not None else None,
-            "processes": processes,
+            "need": Demand.of({**dict(self.spec.need.options), **needed}) if needed else None,
         }
         changed = {name: value for name, value in changes.items() if value is not None}
         spec = _checked(dataclasses.replace(self.spec, **changed))
@@ -166,25 +191,27 @@ def task(fn: Callable[P, R], /) -> Task[P, R]: ...
 def task(
     *,
     batch: int,
-    linger_ms: float = 0.0,
+    linger_s: float = 0.0,
     batches: int | None = None,
     name: str | None = None,
-    pool: PoolName | None = None,
+    pool: str | None = None,
     retry: Retry | None = None,
     timeout: float | None = None,
     key: object = None,
     cache: Literal["run", "forever"] = "run",
     on_change: OnChange = "reuse",
     version: str = "",
+    watch: Watch | None = None,
     label: LabelLike | None = None,
     cost: Mapping[str, float] | None = None,
+    limit: int | LimitScope | None = None,
     codec: Literal["typed", "pickle"] = "typed",
 ) -> _BatchDecorator: ...
 @overload
 def task(
     *,
     name: str | None = None,
-    pool: PoolName | None = None,
+    pool: str | None = None,
     retry: Retry | None = None,
     timeout: float | None = None,
     key: object = None,
@@ -193,52 +220,85 @@ def task(
     verify: Callable[..., Any] | None = None,
     on_change: OnChange = "reuse",
     version: str = "",
+    watch: Watch | None = None,
     label: LabelLike | None = None,
     cost: Mapping[str, float] | None = None,
     resources: Mapping[str, int] | None = None,
+    limit: int | LimitScope | None = None,
     processes: int | None = None,
+    needs: Mapping[str, Any] | None = None,
     codec: Literal["typed", "pickle"] = "typed",
 ) -> _Decorator: ...
 
 
 def task(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
-    """Make a function a task. Use bare or with options:
-
-    name: its name in keys and records (default: module and function name). Renaming a task renames its calls. What has no name of
-        its own needs one: a partial, an object that is called. What such a function carries (the arguments of a partial, the
-        object of a method) is part of what its calls ask.
-    pool: "inline" (default for `async def`: on the event loop), "thread" (default for `def`), "process", or "gang":
-        on `processes` processes at once, which are joined by torch.distributed. The result is rank 0's. Where one of them fails all
-        are ended and the call has failed; a gang that lost a process is begun again (`retry`), from its own `hw.checkpoints()`.
-    processes: how many a gang has. It is no part of the call's name: a resumed gang may have another number.
-    retry: a `Retry`. timeout: seconds for one attempt.
-    batch, linger_ms: micro-batching. The function takes a list and returns a list; calls are single. Up to `batch` concurrent
-        calls, gathered for at most `linger_ms` milliseconds, are handed over together; each is recorded by itself. A
-        timeout counts from when a call is ready, gathering included.
-    batches: how many batches of the task may run at a time. While so many do, the next one gathers: a backend that gains from large
-        batches is given large ones exactly when it is busy.
-    key: what names a call instead of its arguments: a value, or a function of the arguments.
-    cache: "forever" shares results between equal calls, in this run and in others of the store: task and arguments name the result,
-        whoever asks. Of equal calls one runs at a time, and the others are answered with its result, at no cost. A failure belongs
-        to the call that got it: the next one runs, and keeps what succeeded below, unless the one before failed by itself.
-    effect: it changes the outside world. It starts only when all it depends on is durable, and so is its start.
-    verify: a function of the same arguments, asked before an effect that may have happened is run again. It returns
-        `hw.Happened(result)` if it has, None or False if not. True, which has no result, fails the call.
-    on_change: what happens to recorded results when the source of the task changed: "reuse" (default), "rerun" or "ask".
-    version: a text that stands for the source: with it, results count as changed when the text does, whatever the source.
-    label: what tells its calls apart in tables and pictures: a text with arguments in braces, such as "{item.id}", or a function of
-        the arguments. It is no part of the call's name. Without it, what is simple among the arguments.
-    cost: amounts reserved in the budget before an attempt starts, such as `{"tokens": 500}`; 0 of a unit promises to spend none,
-        so that the call may start when that unit is used up. A unit that the call charges is
-        settled at what it charged, one that it does not at the reservation.
-    resources: named resources it holds while it runs, such as `{"gpu": 1}`; `hw.run(…, resources=…)` says how many there are.
-    codec: "pickle" stores results with pickle, for types that the typed codec can't encode. Only for stores you trust.
+    """Make a function a task: calls of it in a run are recorded. Use it bare, `@hw.task`, or with options, `@hw.task(timeout=30)`.
 
     A task must not change its arguments, for a replay can't repeat that: a call whose argument has changed when it ends fails with
     `ArgumentChanged`. A parameter that does not change the result (a client, a cache) is marked `Annotated[T, hw.unkeyed]`: it is
     no part of the call's name and may change.
 
-    Raises UsageError for options that can't work together.
+    Args:
+        fn: the function. Its calls run on the event loop where it is async, else in a thread.
+
+    Keyword Args:
+        name (str): its name in keys and records. Default: module and function name. Renaming a task renames its calls. What has no
+            name of its own needs one: a partial, an object that is called. What such a function carries (the arguments of a
+            partial, the object of a method) is part of what names its calls.
+        pool (str): where it runs: "inline" (on the event loop, the default for `async def`), "thread" (the default for `def`),
+            "process", or "gang": on `processes` processes at once that torch.distributed joins. The result of a gang is that of
+            rank 0. Where one of its processes fails all are ended and the call has failed; a gang that lost a process begins again
+            (`retry`), from its own `hw.checkpoints()`. Any other name is that of a pool which the run brings
+            (`hw.run(…, pools=…)`).
+        processes (int): how many processes a gang has. It is no part of the call's name: a resumed gang may have another number.
+        needs (Mapping[str, object]): options that only the task's pool has, by name. No part of the call's name either.
+        retry (Retry): how often and how fast a failed call is tried again.
+        timeout (float): seconds for one attempt. In a batch it counts from when a call is ready, gathering included.
+        batch (int): micro-batching: how many calls the function takes at once. It then takes a list and returns a list, while calls
+            are single. Calls at the same time are handed over together; each is recorded by itself.
+        linger_s (float): how long a batch gathers calls at most, in seconds.
+        batches (int): how many batches of the task may run at a time. While so many do, the next one gathers: a backend that gains
+            from large batches is given large ones exactly when it is busy.
+        key (object): names a call instead of its arguments: a value, or a function of the arguments.
+        cache (str): "run", or "forever" to share results between equal calls, in this run and in others of the store: task and
+            arguments name the result, whoever asks. Of equal calls one runs at a time, and the others get its result, at no cost. A
+            failure belongs to the call that got it: the next one runs, and keeps what succeeded below, unless the one before failed
+            by itself.
+        effect (bool): whether it changes the outside world. It then starts only when all it depends on is durable, and so is its
+            start.
+        verify (Callable): a function of the same arguments, asked before an effect that may have happened is run again. It returns
+            `hw.Happened(result)` if it has, None or False if not. True, which has no result, fails the call.
+        on_change (str): what happens to recorded results when the task's source has changed: "reuse" (the default), "rerun" or
+            "ask".
+        version (str): a text that stands for the source: with it, results count as changed when the text does, whatever the source.
+        watch (Sequence | str): what counts in the version besides the task's own source: a list of functions, classes and values,
+            such as `[clean, PROMPT]`, or "deep" for all functions, classes and constants (in capital letters) of this program that
+            the code names, and those that they name.
+        label (str | Callable): tells its calls apart in tables and pictures: a text with arguments in braces, such as "{item.id}",
+            or a function of the arguments. It is no part of the call's name. Default: what is simple among the arguments.
+        cost (Mapping[str, float]): amounts reserved in the budgets before an attempt starts, such as `{"tokens": 500}`. A unit that
+            the call charges is settled at what it charged, one that it does not at the reservation. 0 of a unit promises to spend
+            none, so that the call may start when that unit is used up.
+        resources (Mapping[str, int]): what a call holds while it runs, by name, such as `{"gpu": 1}`. `hw.run(…, resources=…)` says
+            how many there are.
+        limit (int | LimitScope): how many of its calls run at a time, or a `hw.limit(…)` with a rate or a name: as if its block
+            stood around every call of the task, so that the calls which it makes count too. Without a name it is one limit for all
+            its calls in a run.
+        codec (str): "typed", or "pickle" to store results with pickle, for types that the typed codec can't encode. Only for stores
+            you trust.
+
+    Returns:
+        The task, or with options what makes one of a function.
+
+    Raises:
+        UsageError: there is no such option, one is none of its kind, or some can't go together.
+
+    Example:
+        >>> @hw.task(retry=hw.Retry(attempts=3), timeout=30)
+        ... async def double(x: int) -> int:
+        ...     return 2 * x
+        >>> hw.run(double, 21, store=None)
+        42
     """
     if unknown := options.keys() - inspect.signature(make_spec).parameters.keys():
         known = list(inspect.signature(make_spec).parameters)[1:]
@@ -253,11 +313,11 @@ def make_spec(
     fn: Callable[..., Any],
     *,
     name: str | None = None,
-    pool: PoolName | None = None,
+    pool: str | None = None,
     retry: Retry | None = None,
     timeout: float | None = None,
     batch: int | None = None,
-    linger_ms: float = 0.0,
+    linger_s: float = 0.0,
     batches: int | None = None,
     key: object = None,
     cache: Literal["run", "forever"] = "run",
@@ -265,10 +325,13 @@ def make_spec(
     verify: Callable[..., Any] | None = None,
     on_change: OnChange = "reuse",
     version: str = "",
+    watch: Watch | None = None,
     label: LabelLike | None = None,
     cost: Mapping[str, float] | None = None,
     resources: Mapping[str, int] | None = None,
+    limit: int | LimitScope | None = None,
     processes: int | None = None,
+    needs: Mapping[str, Any] | None = None,
     codec: Literal["typed", "pickle"] = "typed",
 ) -> TaskSpec:
     """The engine's view of a task. Declares the types in its signature to the codec."""
@@ -276,18 +339,19 @@ def make_spec(
     known_as = name or _name_of(fn)
     is_async = gives_awaitable(fn)
     where = pool or ("inline" if is_async else "thread")
-    if where in ("process", "gang"):
-        check_for_processes(fn)
+    traits = TRAITS.get(where)  # None of a pool that runs bring: what it asks of the task is checked there
+    if traits is not None and traits.imports:
+        check_importable(fn)
     spec = TaskSpec(
         name=known_as,
         fn=fn,
         signature=Signature(fn, name or own_name(fn), batch=bool(batch)),
         is_async=is_async,
         pool=where,
-        retry=GANG_RETRY if retry is None and where == "gang" else retry,
+        retry=retry or _retry_of(traits),
         timeout_s=timeout,
         batch=batch or 0,
-        linger_s=linger_ms / 1000,
+        linger_s=linger_s,
         batches=batches or 0,
         key=key,
         forever=cache == "forever",
@@ -295,12 +359,14 @@ def make_spec(
         verify=verify,
         on_change=on_change,
         version_text=version,
+        watch=checked_watch(watch, known_as, version),
         label_as=label,
         cost={unit: float(amount) for unit, amount in (cost or {}).items()},
         resources=dict(resources or {}),
+        limit=_limit_of(limit, known_as),
         pickled=codec == "pickle",
-        ref=function_ref(fn) if where in ("process", "gang") else None,
-        processes=1 if processes is None else processes,
+        ref=function_ref(fn) if traits is not None and traits.imports else None,
+        need=Demand.of(_needs(processes, needs)),
     )
     carried = "" if key is not None else what_it_carries(fn, known_as, named=bool(name), forever=spec.forever)
     identity = f"{known_as}\0{carried}" if carried else known_as
@@ -324,6 +390,28 @@ def _name_of(fn: Callable[..., Any]) -> str:
     return f"{stable_module(fn.__module__)}.{name}"
 
 
+def _needs(processes: int | None, needs: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What a task needs of its pool. `processes=` is a need that has a name of its own among the options."""
+    given = {} if processes is None else {"processes": processes}
+    return {**given, **(needs or {})}
+
+
+def _retry_of(traits: Traits | None) -> Retry | None:
+    """What a task does about a worker that died, where it says nothing of that and its pool has members that die together."""
+    if traits is None or traits.attempts <= 1:
+        return None
+    return Retry(attempts=traits.attempts, delay_s=1.0, on=(WorkerDied,))
+
+
+def _limit_of(limit: int | LimitScope | None, name: str) -> LimitNumbers | None:
+    """What a task's limit allows. Raises UsageError for what is none."""
+    if limit is None or isinstance(limit, LimitScope):
+        return None if limit is None else limit.numbers
+    if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
+        raise UsageError(f"task {name}: limit={limit!r:.100}: expected a whole number, at least 1, or hw.limit(…)")
+    return LimitNumbers(limit)
+
+
 def _is_retry(value: object) -> bool:
     return value is None or isinstance(value, Retry)
 
@@ -335,17 +423,10 @@ def _is_plain(spec: TaskSpec) -> bool:
 
 
 def _checked(spec: TaskSpec) -> TaskSpec:
+    traits = TRAITS.get(spec.pool)
     wrong = ""
-    if spec.pool not in ("inline", "thread", "process", "gang"):
-        wrong = f"pool={spec.pool!r} is none of 'inline', 'thread', 'process', 'gang'"
-    elif spec.processes != 1 and spec.pool != "gang":
-        wrong = 'processes= is for gangs: add pool="gang"'
-    elif not isinstance(spec.processes, int) or spec.processes < 1:
-        wrong = f"processes={spec.processes!r}: a whole number, at least 1"
-    elif spec.pool == "gang" and spec.batch:
-        wrong = "a gang can't be a batch task"
-    elif spec.is_async and spec.pool != "inline":
-        wrong = f"an async function runs on the event loop, not in pool={spec.pool!r}: make it a plain def"
+    if traits is not None and (unfit := misfit(spec, traits)):
+        wrong = unfit
     elif spec.verify is not None and not spec.effect:
         wrong = "verify= is for effects: add effect=True"
     elif spec.batch and (spec.effect or spec.resources):
@@ -363,7 +444,7 @@ def _checked(spec: TaskSpec) -> TaskSpec:
     elif any(amount < 0 or amount == math.inf or amount != int(amount) for amount in spec.resources.values()):
         wrong = f"resources={dict(spec.resources)!r}: whole numbers, zero or more"
     elif spec.batch < 0 or spec.linger_s < 0 or spec.batches < 0:
-        wrong = "batch, batches and linger_ms can't be negative"
+        wrong = "batch, batches and linger_s can't be negative"
     elif spec.batches and not spec.batch:
         wrong = "batches= is for batch tasks: add batch="
     elif any(not amount >= 0 for amount in spec.cost.values()):
@@ -378,9 +459,25 @@ def ref(value: Handle[T], /) -> T: ...
 @overload
 def ref(value: T, /) -> T: ...
 def ref(value: Any, /) -> Any:
-    """A handle as an argument, typed as the result it stands for.
+    """A handle as an argument, typed as the result that it stands for.
 
-    `embed(hw.ref(pages))` makes an edge of the graph: `embed` starts when `pages` has ended and gets its result, and is named
-    by the call, not by the value. What is not a handle is a value already and is returned as it is.
+    `embed(hw.ref(pages))` makes an edge of the graph: `embed` starts when `pages` has ended and gets its result. It is named by the
+    call, not by the value.
+
+    Args:
+        value: the handle. What is no handle is a value already.
+
+    Returns:
+        The very same object.
+
+    Example:
+        >>> @hw.task
+        ... async def double(x: int) -> int:
+        ...     return 2 * x
+        >>> @hw.task
+        ... async def program() -> int:
+        ...     return await double(hw.ref(double(1)))
+        >>> hw.run(program, store=None)
+        4
     """
     return value

@@ -262,3 +262,41 @@ def test_the_version_and_the_help_are_there(folder: Folder) -> None:
         assert name in overview
     for name in ("run", "resume", "ls", "show", "fork", "cancel", "signal", "gc", "doctor"):
         assert folder.headway(name, "--help").code == 0
+
+
+def test_failures_that_a_program_kept_are_asked_again(folder: Folder) -> None:
+    Path("keeps.py").write_text(
+        "import os\nimport headway as hw\n"
+        "@hw.task\nasync def look(n: int) -> int:\n    assert n or os.path.exists('mended'), 'broken'\n    return n\n"
+        "@hw.task\nasync def keeps() -> int:\n"
+        "    return len([each for each in await hw.settle(look(0), look(1)) if each.error is None])\n"
+    )
+    assert folder.headway("run", "keeps.py:keeps", "--run-id", "kept").out == "1\n"
+    Path("mended").touch()
+    plan = folder.headway("resume", "kept", "--retry-failed", "--dry-run").out
+    assert "keeps.look failed below" in plan
+    assert "2 run again, 0 unfinished, 0 not asked for, 1 reused; nothing was run" in plan
+    again = folder.headway("resume", "kept", "--retry-failed")
+    assert (again.out, again.err) == ("2\n", "")
+    assert "from the journal" in folder.headway("resume", "kept", "--retry-failed").err
+
+
+def test_a_result_is_given_by_hand_and_shown_as_such(folder: Folder) -> None:
+    Path("asks.py").write_text(
+        "from dataclasses import dataclass\nimport headway as hw\n"
+        "@dataclass\nclass Fact:\n    name: str\n    size: int\n"
+        "@hw.task\nasync def look(name: str) -> Fact:\n    raise LookupError(name)\n"
+        "@hw.task\nasync def asks() -> int:\n    return (await look('moon')).size\n"
+    )
+    assert folder.headway("run", "asks.py:asks", "--run-id", "asked").code == 1
+    wrong = folder.headway("set", "asked", "look", '{"name": "moon"}')
+    assert wrong.code == 2
+    assert "is not Fact" in wrong.err
+    given = folder.headway("set", "asked", "look:moon", '{"name": "moon", "size": 3475}', "--by", "Ada")
+    assert given.out == "asked: asks.look('moon') has its result\n"
+    assert folder.headway("resume", "asked").out == "3475\n"
+    assert "given by Ada" in folder.headway("show", "asked", "--all").out
+    assert "given by Ada" in [call["reason"] for call in folder.headway("show", "asked", "--json").json["calls"]]
+    refused = folder.headway("set", "asked", "look", '{"name": "moon", "size": 1}')
+    assert refused.code == 2
+    assert "--force" in refused.err

@@ -15,9 +15,9 @@ from headway.methods.search import Candidate, State
 pytest.importorskip("torch")
 pytest.importorskip("reasoning_gym")
 
+from headway.bench.search.solver import Solver
 from headway.reference.countdown.batches import held_out_puzzles
 from headway.reference.countdown.sampling import CountdownModel
-from headway.reference.countdown.solving import Solver
 
 T = TypeVar("T")
 QUESTION = "9 3 2 -> 24\n"
@@ -37,12 +37,12 @@ def within(program: Callable[[], Awaitable[T]]) -> T:
     return hw.run(root, store=":memory:", progress=False)
 
 
-def values(solver: Solver, *texts: str) -> list[float]:
-    return within(lambda: solver.value(list(texts)))
+def values(solver: Solver, *texts: str, question: str = QUESTION) -> list[float]:
+    return within(lambda: solver.value(question, list(texts)))
 
 
 def test_a_solution_is_worth_much_and_what_cannot_reach_the_target_little(solver: Solver) -> None:
-    solution, miss = values(solver, f"{QUESTION}9+3=12\n12*2=24\n", f"{QUESTION}9+3=12\n12+2=14\n")
+    solution, miss = values(solver, "9+3=12\n12*2=24\n", "9+3=12\n12+2=14\n")
     assert solution > 0.9
     assert miss < 0.1
 
@@ -53,7 +53,7 @@ def test_a_solution_is_worth_much_and_what_cannot_reach_the_target_little(solver
     ids=["a rest", "no line end", "breaks off", "wrong sum", "no such number", "below zero", "no step"],
 )
 def test_what_breaks_the_rules_or_breaks_off_is_worth_nothing(solver: Solver, steps: str) -> None:
-    assert values(solver, QUESTION + steps) == [0.0]
+    assert values(solver, steps) == [0.0]
 
 
 def test_what_the_value_head_takes_is_an_answer_that_the_judge_takes(solver: Solver) -> None:
@@ -62,7 +62,7 @@ def test_what_the_value_head_takes_is_an_answer_that_the_judge_takes(solver: Sol
     async def attempts() -> list[tuple[bool, bool, bool]]:
         found = []
         for puzzle in held_out_puzzles(3, 12):
-            made: list[Candidate] = await hw.gather(*(solver.generate(puzzle.prompt, index) for index in range(24)))
+            made: list[Candidate[str]] = await hw.gather(*(solver.generate(puzzle.prompt, index) for index in range(24)))
             for candidate in made:
                 taken, right = await hw.gather(solver.weigh(puzzle.prompt, candidate, 0), solver.check(puzzle.prompt, candidate, 0))
                 found.append((taken.ok, candidate.answer is not None, right.ok))
@@ -76,15 +76,15 @@ def test_what_the_value_head_takes_is_an_answer_that_the_judge_takes(solver: Sol
 
 def test_steps_go_on_to_a_whole_answer(solver: Solver) -> None:
     async def walk() -> bool:
-        state = State(QUESTION)
+        state = State("")
         while not state.done:
-            before, state = state, await solver.step(state, 0)
-            assert state.text.startswith(before.text)
-            assert state.text.endswith("\n")
+            before, state = state, await solver.step(QUESTION, state, 0)
+            assert state.value.startswith(before.value)
+            assert state.value.endswith("\n")
             assert state.tokens > before.tokens
-        (embedded,) = await solver.embed([state.text])
+        (embedded,) = await solver.embed(QUESTION, [state.value])
         assert len(embedded) == 128
-        return state.text.count("\n") <= 3
+        return state.value.count("\n") <= 3
 
     assert within(walk)
 
@@ -94,7 +94,7 @@ def test_seeds_and_places_draw_differently_and_the_same_again(solver: Solver) ->
         other = Solver(solver.model, seed=seed)
 
         async def twelve() -> list[str]:
-            return [made.text for made in await hw.gather(*(other.generate(QUESTION, index) for index in range(12)))]
+            return [made.value for made in await hw.gather(*(other.generate(QUESTION, index) for index in range(12)))]
 
         return within(twelve)
 
@@ -118,7 +118,7 @@ def test_a_text_that_the_model_cannot_read_fails_alone(solver: Solver) -> None:
 
     async def program() -> list[list[bool]]:
         looks = solver.value, solver.embed
-        return [[end.ok for end in await hw.settle(*(look([text]) for text in (good, *bad, good)))] for look in looks]
+        return [[end.ok for end in await hw.settle(*(look("", [text]) for text in (good, *bad, good)))] for look in looks]
 
     assert within(program) == [[True, False, False, True]] * 2
 
@@ -129,7 +129,7 @@ def test_values_and_verdicts_may_be_asked_when_the_tokens_are_used_up(solver: So
             candidate = await solver.generate(QUESTION, 0)
             with pytest.raises(hw.BudgetExceeded):
                 await solver.generate(QUESTION, 1)
-            (value,) = await solver.value([QUESTION + candidate.text])
+            (value,) = await solver.value(QUESTION, [candidate.value])
             verdict = await solver.check(QUESTION, candidate, 0)
         return value, verdict.ok, dict(book.spent)
 

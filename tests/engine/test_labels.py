@@ -131,3 +131,25 @@ def test_a_label_that_could_never_be_used_is_refused(wanted, said):
         @hw.task(label=wanted)
         async def score(item: Item) -> int:
             return 1
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ([Item(1, "a"), Item(2, "b")], "list of 2: Item(id=1, text='a')"),
+        ((Row(1, "a"),), "tuple of 1: Row(id=1, text='a')"),
+        ({"first": Item(1, "a")}, "dict of 1: 'first'=Item(id=1, text='a')"),
+        ([[1, 2], [3]], "list of 2: [1, 2]"),
+        ([1, 2, 3, 4, 5], "list of 5"),
+        ([], "[]"),
+        ({}, "dict of 0"),
+        ([Angry()], "list of 1: Angry"),
+    ],
+)
+def test_a_list_of_objects_is_told_from_its_siblings_by_its_first(value, said):
+    assert label((value,), {}) == said
+
+
+def test_labels_of_lists_stay_short():
+    assert len(label(([Item(1, "x" * 500)],), {})) <= 60
+    assert len(label(({"k" * 500: Item(1, "x" * 500)},), {})) <= 60

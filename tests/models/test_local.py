@@ -65,7 +65,7 @@ def test_a_seed_gives_the_same_samples_however_many_are_asked_for(exact):
     one = ask(exact, STORY, max_tokens=6, seed=5)
     assert one.samples[0] == three.samples[0]
     assert len({sample.text for sample in three.samples}) == 3
-    assert ask(exact, STORY, max_tokens=6, seed=6).text != one.text
+    assert ask(exact, STORY, max_tokens=6, seed=6).text != one.value
 
 
 def test_samples_are_made_side_by_side(wide):
@@ -147,9 +147,9 @@ async def one_answer(model: models.Local, question: str, index: int) -> search.C
     return search.Candidate(text, text if text.isdigit() else None, reply.tokens)
 
 
-async def adds_up(texts: Sequence[str]) -> list[float]:
+async def adds_up(question: str, texts: Sequence[str]) -> list[float]:
     """The verifier of best-of-n: adding is hard for this model, checking a sum is not hard for a program."""
-    return [float(_is_right(question, answer)) for question, _, answer in (text.partition("=") for text in texts)]
+    return [float(_is_right(question, answer)) for answer in texts]
 
 
 def _is_right(question: str, answer: str) -> bool:
@@ -167,7 +167,7 @@ async def add_all(model: models.Local, questions: list[str], n: int) -> tuple[fl
 
         best = await search.best_of_n(question, generate, adds_up, n=n)
         vote = await search.majority(question, generate, n=n, given=best.candidates)
-        single += sum(_is_right(question, one.text) for one in best.candidates) / n
+        single += sum(_is_right(question, one.value) for one in best.candidates) / n
         voted += _is_right(question, vote.answer or "")
         checked += _is_right(question, best.answer or "")
     return single / len(questions), voted / len(questions), checked / len(questions)

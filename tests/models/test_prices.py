@@ -17,7 +17,7 @@ import headway.models.openai.protocol
 import headway.models.prices
 from headway import models
 from headway.models.collect import Collected, shared
-from headway.models.prices import list_price, price_of
+from headway.models.prices import OPENAI, list_price, price_of
 from headway.models.streaming import pieces_of
 
 
@@ -28,17 +28,64 @@ def test_the_examples_hold(module):
     assert ran.failed == 0
 
 
-def test_every_listed_price_is_found_by_a_name_and_the_first_that_fits_counts():
-    for pattern, price in models.PRICES.items():
-        assert list_price(pattern.replace("*", "25-01-01")) == price
-    assert list_price("gpt-4o-mini") != list_price("gpt-4o") != list_price("gpt-4o-2024-05-13")
-    assert list_price("gpt-4o-audio-preview") is None
-    assert list_price("mine-7b", {"mine*": models.FREE}) == models.FREE
+def test_list_prices_are_those_of_the_provider_that_is_asked():
+    """Figures of models whose prices do not change any more."""
+    assert list_price("gpt-4o-mini", OPENAI) == models.Price(0.15, 0.60, cached=0.075)
+    assert list_price("gpt-4o-2024-05-13", OPENAI) == models.Price(5, 15)
+    assert list_price("gpt-4o", OPENAI) == list_price("gpt-4o") == models.Price(2.5, 10, cached=1.25)
+    assert list_price("claude-3-5-haiku-20241022", "https://api.anthropic.com/v1") == models.Price(0.8, 4, 0.08, 1.0)
+    assert list_price("o3", OPENAI).read == 2, "not what it was in the beginning"
+    for name, server in (("gpt-4o", "http://localhost:8000/v1"), ("gpt-99", OPENAI), ("claude-3-5-haiku-20241022", OPENAI)):
+        assert list_price(name, server) is None
+    assert list_price("sonar", "https://api.perplexity.ai") is None, "it also costs by the request, which nobody here counts"
+
+
+def test_long_prompts_cost_more_where_the_provider_says_so():
+    price = list_price("gemini-2.5-pro")
+    assert price.beyond is not None
+    most, long = price.beyond
+    assert (most, price.read, price.written, long.read, long.written) == (200_000, 1.25, 10, 2.5, 15)
+    short, longer = models.Usage(most, 100), models.Usage(most + 1, 100)
+    assert price.of(short) == pytest.approx((most * 1.25 + 1000) / 1e6)
+    assert price.of(longer) == pytest.approx(((most + 1) * 2.5 + 1500) / 1e6)
+
+
+USAGES = st.builds(
+    lambda plain, cached, stored, written: models.Usage(plain + cached + stored, written, cached=cached, stored=stored),
+    *[st.integers(0, 1000)] * 4,
+)
+COSTS = st.none() | st.floats(0, 100)
+
+
+@given(USAGES, st.floats(0, 100), st.floats(0, 100), COSTS, COSTS, st.integers(1, 2000), st.floats(0, 100))
+def test_no_usage_costs_more_than_at_most(usage, read, written, cached, stored, most, other):
+    price = models.Price(read, written, cached, stored, beyond=(most, models.Price(other, other)))
+    assert price.of(usage) <= price.at_most(usage) + 1e-12
+
+
+@pytest.mark.parametrize("beyond", [(0, models.FREE), (5,), (5, 3.0), 7, (-1, models.FREE)])
+def test_a_price_of_long_prompts_that_is_none_is_refused(beyond):
+    with pytest.raises(hw.UsageError, match=r"Price\(beyond="):
+        models.Price(1, 2, beyond=beyond)
+
+
+def test_without_the_list_there_are_no_list_prices(monkeypatch):
+    for name in ("genai_prices", "genai_prices.data_snapshot"):
+        monkeypatch.setitem(sys.modules, name, None)
+    assert list_price("gpt-4o") is None
+
+
+def test_an_endpoint_has_the_price_of_its_server():
+    def priced(url: str) -> models.Price | None:
+        return price_of(models.Endpoint("gpt-4o", base_url=url, api_key="sk-none"))
+
+    assert priced(OPENAI) == models.Price(2.5, 10, cached=1.25)
+    assert priced("http://localhost:8000/v1") is None
 
 
 def test_a_model_s_own_price_comes_before_the_list_and_this_process_is_free():
     assert price_of(StandInModel("gpt-4o", price=models.Price(1, 2))) == models.Price(1, 2)
-    assert price_of(StandInModel("gpt-4o", price=None)) == models.PRICES["gpt-4o"]
+    assert price_of(StandInModel("gpt-4o", price=None)) == list_price("gpt-4o")
     assert price_of(StandInModel("nobody-knows", price=None)) is None
     assert price_of(StandInBatchModel("gpt-4o")) == models.FREE
 
@@ -97,5 +144,6 @@ def test_a_stream_that_ends_before_all_of_its_samples_is_no_reply():
 
 
 def test_importing_models_needs_no_extra():
-    code = "import sys; from headway import models; print({'openai', 'torch', 'xllamacpp', 'starlette', 'numpy'} & {*sys.modules})"
+    extras = "{'openai', 'genai_prices', 'torch', 'xllamacpp', 'starlette', 'numpy'}"
+    code = f"import sys; from headway import models; print({extras} & {{*sys.modules}})"
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "set()\n"

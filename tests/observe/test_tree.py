@@ -5,10 +5,11 @@ import io
 from rich.console import Console
 from written import Journal, key_of
 
+import headway as hw
 from headway.journal.records import Error, RunStatus, Status
 from headway.observe import tree
 from headway.observe.critical import critical_path
-from headway.observe.story import State
+from headway.observe.story import State, read_story
 from headway.observe.tree import Fold, Line, Options
 
 
@@ -142,3 +143,28 @@ def test_open_calls_of_a_crashed_run_are_marked() -> None:
 def test_square_brackets_in_arguments_are_no_markup() -> None:
     text = "\n".join(drawn(Journal().outcome("root/a", 0, 1, label="['[red]', 1]").outcome("root", 0, 1)))
     assert "a(['[red]', 1])" in text
+
+
+@hw.task
+async def add_up(numbers: list[int]) -> int:
+    return sum(numbers)
+
+
+@hw.task
+async def add_all() -> int:
+    return sum(await hw.gather(add_up([1, 2, 3, 4, 5]), add_up([1, 2, 3, 4, 6]), add_up([7])))
+
+
+def test_rows_that_read_alike_are_told_apart_by_their_keys() -> None:
+    store = hw.MemoryStore()
+    hw.run(add_all, store=store, run_id="run")
+    story = read_story(store, "run")
+    screen = Console(file=io.StringIO(), width=160, color_system=None)
+    path = critical_path(story)
+    screen.print(tree.draw(story, path, tree.select(story, path), screen.width))
+    assert isinstance(screen.file, io.StringIO)
+    rows = [line for line in screen.file.getvalue().splitlines() if "add_up" in line]
+    keys = [call.key.hex()[:8] for call in story.calls.values() if call.label == "list of 5"]
+    assert len(keys) == 2
+    assert [sum(f"add_up(list of 5)  {key}" in row for row in rows) for key in keys] == [1, 1]
+    assert [row for row in rows if "[7]" in row and "add_up([7])   " in row]

@@ -22,7 +22,7 @@ from headway.observe.tree import Options
 
 @hw.task
 async def approval(what: str) -> str:
-    return f"{what}: {await hw.wait_event('approve', timeout_s=3600)}"
+    return f"{what}: {await hw.wait_event('approve', timeout=3600)}"
 
 
 @hw.task

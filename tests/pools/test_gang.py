@@ -20,7 +20,7 @@ from poolbench import Bench, within
 import headway as hw
 from headway import events
 from headway.pools import gang
-from headway.pools.base import Answer, CallFacts, Job
+from headway.pools.base import A_SLOT, Answer, CallFacts, Demand, Job
 
 pytest.importorskip("torch")
 
@@ -128,7 +128,7 @@ def stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def a_gang_of_two(on_done: Callable[[Answer], None]) -> Job:
     facts = CallFacts(key="00", task="train", attempt=1, run_id="run", idempotency_key="00")
-    return Job(items_only, ([],), {}, facts, on_done, lambda amounts, item: None, processes=2)
+    return Job(items_only, ([],), {}, facts, on_done, lambda amounts, item: None, need=Demand.of({"processes": 2}))
 
 
 @hw.task(pool="gang", processes=2)
@@ -226,7 +226,7 @@ def test_a_gang_that_is_cancelled_while_it_starts_ends_as_well() -> None:
     async def scenario() -> bool:
         bench = Bench(gang.GangPool(1))
         job, future, _ = bench.job("pid")
-        job.processes = 2
+        job.need = Demand.of({"processes": 2})
         bench.pool.submit(job)
         bench.pool.cancel(job)
         answer = await within(future)
@@ -256,7 +256,7 @@ def test_where_not_all_processes_can_be_made_the_others_end_and_nothing_stays(
         pool.submit(a_gang_of_two(answers.append))
         assert not answers
         await asyncio.sleep(0)
-        assert pool.free == 1
+        assert pool.free(A_SLOT) == 1
 
     asyncio.run(program())
     (answer,) = answers
@@ -278,7 +278,7 @@ def test_a_process_that_ends_while_others_still_start_ends_the_gang() -> None:
         first.dismiss()  # as if it had been killed
         assert second.ended.done()
         await asyncio.sleep(0)
-        assert pool.free == 1
+        assert pool.free(A_SLOT) == 1
 
     asyncio.run(program())
     (answer,) = answers
@@ -317,8 +317,8 @@ def test_arguments_that_cannot_travel_are_named() -> None:
     ("options", "message"),
     [
         ({"pool": "gang", "processes": 0}, "processes=0: a whole number, at least 1"),
-        ({"pool": "process", "processes": 2}, r"processes= is for gangs: add pool=\"gang\""),
-        ({"pool": "gang", "batch": 2}, "a gang can't be a batch task"),
+        ({"pool": "process", "processes": 2}, r"processes= is for pool=\"gang\": add that"),
+        ({"pool": "gang", "batch": 2}, "a task of pool='gang' can't be a batch task"),
     ],
 )
 def test_options_that_make_no_gang_are_refused(options: dict[str, Any], message: str) -> None:

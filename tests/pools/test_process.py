@@ -19,8 +19,9 @@ from headway.errors import NotEncodable, UsageError, WorkerDied
 from headway.events import WorkerEnded, WorkerStarted
 from headway.ipc import shm
 from headway.journal.codec import codec
-from headway.pools import messages
+from headway.pools.base import A_SLOT
 from headway.pools.process import ProcessPool
+from headway.pools.workers import messages
 
 MB = 1 << 20
 
@@ -47,12 +48,12 @@ def test_arguments_and_results_arrive_equal(bench):
 def test_jobs_run_at_the_same_time_up_to_the_size(bench, tmp_path):
     async def scenario(b):
         spinning = [b.submit("spin", str(tmp_path / str(i))) for i in range(2)]
-        assert b.pool.free == 0
+        assert b.pool.free(A_SLOT) == 0
         await until(lambda: len(list(tmp_path.iterdir())) == 2)
         for job, future, _ in spinning:
             assert b.pool.cancel(job)
             assert (await within(future)).cancelled
-        assert (b.pool.free, b.freed) == (2, 2)
+        assert (b.pool.free(A_SLOT), b.freed) == (2, 2)
 
     bench(ProcessPool(2), scenario)
 
@@ -62,7 +63,7 @@ def test_many_jobs_are_each_answered_once(bench):
         done, todo = {}, list(range(400))
 
         def feed():
-            while todo and b.pool.free:
+            while todo and b.pool.free(A_SLOT):
                 i = todo.pop()
                 done[i] = b.submit("echo", i)[1]
 

@@ -8,8 +8,9 @@ import pytest
 from poolbench import gone, until, within
 
 from headway.events import WorkerEnded
-from headway.pools import worker_process as remote
+from headway.pools.base import A_SLOT
 from headway.pools.process import ProcessPool
+from headway.pools.workers import worker_process as remote
 
 
 def ended(bench):
@@ -74,7 +75,7 @@ def test_a_job_that_was_never_sent_is_cancelled_at_once(bench):
         assert not future.done()
         await asyncio.sleep(0)
         assert future.result().cancelled
-        assert b.pool.free == 1
+        assert b.pool.free(A_SLOT) == 1
         assert await b.value("echo", 1) == 1
         assert not ended(b)
 

@@ -7,6 +7,7 @@ import threading
 import pytest
 from poolbench import until, within
 
+from headway.pools.base import A_SLOT
 from headway.pools.thread import ThreadPool
 
 name = contextvars.ContextVar("name", default="nobody")
@@ -42,9 +43,9 @@ def test_jobs_run_at_the_same_time_up_to_the_size(bench):
 
     async def scenario(b):
         futures = [b.submit(barrier.wait)[1] for _ in range(3)]
-        assert b.pool.free == 0
+        assert b.pool.free(A_SLOT) == 0
         assert {(await within(future)).error for future in futures} == {None}
-        assert (b.pool.free, b.freed) == (3, 3)
+        assert (b.pool.free(A_SLOT), b.freed) == (3, 3)
 
     bench(ThreadPool(3), scenario)
 
@@ -56,10 +57,10 @@ def test_a_cancelled_job_is_answered_at_once_and_keeps_its_slot(bench):
         job, future, _ = b.submit(release.wait, 30)
         assert b.pool.cancel(job) is False
         assert (await within(future)).cancelled
-        assert (b.pool.free, b.freed) == (0, 0)
+        assert (b.pool.free(A_SLOT), b.freed) == (0, 0)
         release.set()
         await until(lambda: b.freed)
-        assert b.pool.free == 1
+        assert b.pool.free(A_SLOT) == 1
         assert await b.value(lambda: 5) == 5
 
     bench(ThreadPool(1), scenario)
@@ -73,7 +74,7 @@ def test_cancelling_a_job_that_has_just_ended_answers_it_once(bench):
             ended.wait(30)
             b.pool.cancel(job)
             await within(future)
-            await until(lambda: b.pool.free)
+            await until(lambda: b.pool.free(A_SLOT))
 
     bench(ThreadPool(1), scenario)
 
@@ -109,13 +110,13 @@ def test_a_slot_can_be_lent_while_its_job_waits_for_another(bench):
 
     async def scenario(b):
         _, outer, _ = b.submit(answered.wait, 30)
-        assert b.pool.free == 0
+        assert b.pool.free(A_SLOT) == 0
         b.pool.lend(1)
-        assert (b.pool.free, b.freed) == (1, 1)
+        assert (b.pool.free(A_SLOT), b.freed) == (1, 1)
         await b.value(answered.set)
         b.pool.lend(-1)
         assert (await within(outer)).value is True
-        assert b.pool.free == 1
+        assert b.pool.free(A_SLOT) == 1
 
     bench(ThreadPool(1), scenario)
 
@@ -125,7 +126,7 @@ def test_many_jobs_are_each_answered_once(bench, size):
     async def scenario(b):
         futures = []
         for i in range(300):
-            await until(lambda: b.pool.free)
+            await until(lambda: b.pool.free(A_SLOT))
             futures.append(b.submit(lambda i=i: i)[1])
         assert [(await within(future)).value for future in futures] == list(range(300))
 

@@ -373,7 +373,7 @@ def forks(case: Case) -> int:
     at = case.choice.choice(rows)
     info = whole.store.run(whole.run_id)
     fork = History(f"{case.seed!r} forked", case.nature, store=whole.store, run_id="fork", **case.options)
-    fork_rows(whole.store, info, at.key, "fork", fork.universe.start)
+    fork_rows(whole.store, info, at.key.hex(), "fork", fork.universe.start)
     watch.forget()
     ends = [row for row in fork.rows() if row.kind & ~COSTED == Kind.OUTCOME]
     kept = {row.key for row in ends if decode_outcome(row.body).status != Status.CANCELLED}

@@ -101,7 +101,7 @@ async def verified(name: str, x: int) -> int:
     return value(name, x)
 
 
-@hw.task(batch=3, linger_ms=50)
+@hw.task(batch=3, linger_s=0.05)
 async def _batched(items: list[tuple[str, int]]) -> list[int]:
     await asyncio.sleep(0.2)
     return [value(name, x) for name, x in items]
@@ -117,8 +117,24 @@ def threaded(name: str, x: int) -> int:
 
 
 @hw.task(pool="process", retry=hw.Retry(attempts=50, delay_s=0.1, on=(hw.WorkerDied,)))
-def process(name: str, x: int) -> int:
+def _process(name: str, x: int) -> int:
     return value(name, x)
+
+
+@hw.task(pool="gang", processes=2, retry=hw.Retry(attempts=50, delay_s=0.1, on=(hw.WorkerDied,)))
+def _together(name: str, x: int) -> int:
+    """Two members that each bring a half of the input."""
+    import torch
+    import torch.distributed as dist
+
+    half = torch.tensor([x // 2 if dist.get_rank() == 0 else x - x // 2])
+    dist.all_reduce(half)
+    return value(name, int(half))
+
+
+def process(name: str, x: int) -> hw.Handle[int]:
+    """A call in a process, or on two at once. They are drawn alike, so that programs of a seed stay what they are."""
+    return _together(name, x) if CODE[name].number % 4 == 0 else _process(name, x)
 
 
 @hw.task(cache="forever")

@@ -39,27 +39,26 @@ class Tree:
     steps: int = field(default=0, compare=False)  # taken so far: what a search costs
     scored: int = field(default=0, compare=False)
 
-    async def step(self, state: State, index: int) -> State:
+    async def step(self, question: str, state: State, index: int) -> State:
         self.steps += 1
-        draw = drawn(self.seed, state.text, index)
+        draw = drawn(self.seed, question + state.value, index)
         digit = 0 if draw.random() < self.right else draw.randint(1, 9)
         return self.after(state, digit)
 
     def after(self, state: State, digit: int) -> State:
-        text = f"{state.text}{digit}"
-        walk = text.partition("|")[2]
+        walk = f"{state.value}{digit}"
         done = len(walk) >= self.depth
-        return replace(state, text=text, tokens=state.tokens + 1, done=done, answer=self.answer(walk) if done else None)
+        return replace(state, value=walk, tokens=state.tokens + 1, done=done, answer=self.answer(walk) if done else None)
 
     async def generate(self, question: str, index: int) -> Candidate:
-        state = State(question)
+        state = State("")
         for _ in range(self.depth):
-            state = await self.step(state, index)
-        return Candidate(state.text.removeprefix(question), state.answer, state.tokens)
+            state = await self.step(question, state, index)
+        return Candidate(state.value, state.answer, state.tokens)
 
-    async def score(self, texts: list[str]) -> list[float]:
+    async def score(self, question: str, texts: list[str]) -> list[float]:
         self.scored += len(texts)
-        return [self.value(text) for text in texts]
+        return [self.value(question + text) for text in texts]
 
     def value(self, text: str) -> float:
         walk = text.partition("|")[2]
@@ -67,9 +66,9 @@ class Tree:
         believed = (0.9, 0.45, 0.25)[min(wrong, 2)] + drawn(self.seed, "score", text).gauss(0, self.noise)
         return min(1.0, max(0.0, believed))
 
-    async def embed(self, texts: list[str]) -> list[list[float]]:
+    async def embed(self, question: str, texts: list[str]) -> list[list[float]]:
         """Walks go in the same direction when they have the same wrong steps."""
-        names = [text.partition("|")[2].replace("0", "") for text in texts]
+        names = [text.replace("0", "") for text in texts]
         kinds = sorted(set(names))
         return [[float(kind == name) for kind in kinds] for name in names]
 
@@ -81,10 +80,11 @@ class Trap(Tree):
     """A tree whose first step takes a direction: most walks take a wrong one (1) that looks as good as the right one (0) until they
     are whole. What follows is as in a tree."""
 
-    async def step(self, state: State, index: int) -> State:
+    async def step(self, question: str, state: State, index: int) -> State:
         self.steps += 1
-        draw, share = drawn(self.seed, state.text, index), by_hash(self.seed, "direction", state.text, index)
-        if state.text.endswith("|"):
+        whole = question + state.value
+        draw, share = drawn(self.seed, whole, index), by_hash(self.seed, "direction", whole, index)
+        if not state.value:
             return self.after(state, 0 if share < 0.12 else 1 if share < 0.75 else draw.randint(2, 5))
         return self.after(state, 0 if draw.random() < self.right else draw.randint(6, 9))
 
@@ -96,9 +96,9 @@ class Trap(Tree):
             believed = 0.3 if walk.strip("0") else 0.9
         return min(1.0, max(0.0, believed + drawn(self.seed, "score", text).gauss(0, self.noise)))
 
-    async def embed(self, texts: list[str]) -> list[list[float]]:
+    async def embed(self, question: str, texts: list[str]) -> list[list[float]]:
         """Walks go in the same direction when their first step does."""
-        first = [text.partition("|")[2][:1] for text in texts]
+        first = [text[:1] for text in texts]
         return [[float(digit == one) for digit in "012345"] for one in first]
 
 
@@ -143,26 +143,26 @@ async def generate(question: str, index: int) -> Candidate:
 
 
 @hw.task(cost={"tokens": 1})
-async def step(state: State, index: int) -> State:
-    await work("step", state.text, index)
-    return await TREE.step(state, index)
+async def step(question: str, state: State, index: int) -> State:
+    await work("step", question + state.value, index)
+    return await TREE.step(question, state, index)
 
 
 @hw.task(cost={"tokens": 1})
-async def score(texts: list[str]) -> list[float]:
-    await work("score", *texts)
-    return await TREE.score(texts)
+async def score(question: str, texts: list[str]) -> list[float]:
+    await work("score", *(question + text for text in texts))
+    return await TREE.score(question, texts)
 
 
 @hw.task(cost={"tokens": 1})
-async def embed(texts: list[str]) -> list[list[float]]:
-    await work("embed", *texts)
-    return await TREE.embed(texts)
+async def embed(question: str, texts: list[str]) -> list[list[float]]:
+    await work("embed", *(question + text for text in texts))
+    return await TREE.embed(question, texts)
 
 
 async def judged(name: str, candidate: Candidate, index: int, errs: float) -> Verdict:
-    await work(name, candidate.text, index)
-    right = (candidate.answer == RIGHT) != (by_hash(name, candidate.text, index) < errs)
+    await work(name, candidate.value, index)
+    right = (candidate.answer == RIGHT) != (by_hash(name, candidate.value, index) < errs)
     return Verdict(right, 0.8, "" if right else f"{index % 7}", 1)
 
 
@@ -177,10 +177,10 @@ async def proof(question: str, candidate: Candidate, index: int) -> Verdict:
 
 
 def again(question: str, candidate: Candidate, feedback: str) -> str:
-    return question.replace("|", f" not {candidate.text}|")
+    return question.replace("|", f" not {candidate.value}|")
 
 
-POLICY = search.Policy((0.5,), (1.0,), (("vote",), ("beam",)))
+POLICY = search.StrategyTable((0.5,), (1.0,), (("vote",), ("beam",)))
 
 
 async def by_difficulty(question: str) -> Found:
@@ -195,12 +195,12 @@ async def plain_generate(question: str, index: int) -> Candidate:
     return await generate(question, index)
 
 
-async def plain_step(state: State, index: int) -> State:
-    return await step(state, index)
+async def plain_step(question: str, state: State, index: int) -> State:
+    return await step(question, state, index)
 
 
-async def plain_score(texts: list[str]) -> list[float]:
-    return [value for each in await hw.gather(*(score([text]) for text in texts)) for value in each]
+async def plain_score(question: str, texts: list[str]) -> list[float]:
+    return [value for each in await hw.gather(*(score(question, [text]) for text in texts)) for value in each]
 
 
 METHODS: dict[str, Callable[[str], Awaitable[Found]]] = {

@@ -11,7 +11,7 @@ import pytest
 
 import headway as hw
 from headway.methods import search
-from headway.methods.search import Candidate, Found, Policy, State, Verdict
+from headway.methods.search import Candidate, Found, State, StrategyTable, Verdict
 
 REFUSED = hw.ModelError("400: content management policy")
 
@@ -30,13 +30,13 @@ class Parts:
         self.check("generate", index)
         return Candidate(f"c{index}", f"c{index % 2}", 3)
 
-    async def step(self, state: State, index: int) -> State:
+    async def step(self, question: str, state: State, index: int) -> State:
         self.check("step", index)
-        text = f"{state.text}{index}"
+        text = f"{state.value}{index}"
         done = state.depth == 1
-        return replace(state, text=text, tokens=state.tokens + 1, done=done, answer=text[-1] if done else None)
+        return replace(state, value=text, tokens=state.tokens + 1, done=done, answer=text[-1] if done else None)
 
-    async def score(self, texts: list[str]) -> list[float]:
+    async def score(self, question: str, texts: list[str]) -> list[float]:
         for text in texts:
             self.check("score", int(text[-1]))
         return [0.5 + int(text[-1]) / 20 for text in texts]
@@ -45,11 +45,11 @@ class Parts:
         self.check("verify", index)
         return Verdict(index >= 5)
 
-    async def embed(self, texts: list[str]) -> list[list[float]]:
+    async def embed(self, question: str, texts: list[str]) -> list[list[float]]:
         return [[1.0, float(text[-1])] for text in texts]
 
 
-POLICY = Policy((), (1.0,), (("again",),))
+POLICY = StrategyTable((), (1.0,), (("again",),))
 
 
 async def _again(parts: Parts, question: str, given: Any) -> Found:
@@ -154,27 +154,31 @@ def test_answers_that_nobody_could_score_are_kept(method):
     assert set(found.errors) == {REFUSED}
 
 
-async def one_step(state: State, index: int) -> State:
-    return replace(state, text=f"{state.text}{index}", tokens=1, done=True, answer=f"{index}")
+async def one_step(question: str, state: State, index: int) -> State:
+    return replace(state, value=f"{state.value}{index}", tokens=1, done=True, answer=f"{index}")
 
 
 def test_a_star_that_reached_an_unscored_answer_does_not_begin_again():
     parts = Parts(lambda part, number: REFUSED if part == "score" else None)
     found = asyncio.run(search.a_star("q", one_step, parts.score, n=9, width=3))
-    assert [candidate.text for candidate in found.candidates] == ["0", "1", "2"]
+    assert [candidate.value for candidate in found.candidates] == ["0", "1", "2"]
     assert len(found.errors) == 4, "of the three at once, and of each alone"
 
 
 def test_a_star_keeps_a_scored_answer_before_those_that_could_not_be_scored():
     found = asyncio.run(search.a_star("q", one_step, fails("score", 0, 1).score, n=1, width=3))
-    assert [(candidate.text, candidate.score is None) for candidate in found.candidates] == [("2", False), ("0", True), ("1", True)]
+    assert [(candidate.value, candidate.score is None) for candidate in found.candidates] == [
+        ("2", False),
+        ("0", True),
+        ("1", True),
+    ]
     assert found.best == found.candidates[0]
 
 
 @pytest.mark.parametrize("method", ["beam_search", "a_star"])
 def test_where_no_answer_was_reached_the_first_error_is_raised(method):
-    async def step(state: State, index: int) -> State:
-        return replace(await one_step(state, index), done=False)
+    async def step(question: str, state: State, index: int) -> State:
+        return replace(await one_step(question, state, index), done=False)
 
     parts = Parts(lambda part, number: hw.ModelError("scorer down") if part == "score" else None)
     parts.step = step  # type: ignore[method-assign]
@@ -204,13 +208,15 @@ def test_a_strategy_that_returns_nothing_is_named():
 
 
 def test_a_detector_that_fails_takes_no_solution_with_it():
-    async def detect(texts: list[str]) -> list[float]:
+    async def detect(question: str, texts: list[str]) -> list[float]:
         raise REFUSED
 
     parts = fails("score")
     verify = parts.verify
     found = asyncio.run(
-        search.solve_detect_verify("q", parts.step, verify, verify, detect=detect, hesitation=lambda said: True, k=1, rounds=1)
+        search.solve_detect_verify(
+            "q", parts.step, verify, verify, detect=detect, hesitation=lambda before, after: True, k=1, rounds=1
+        )
     )
     assert found.answer == "0"
     assert found.errors == (REFUSED,)
@@ -222,10 +228,10 @@ class Numbered(Parts):
     def __init__(self, *where: tuple[str, int]) -> None:
         super().__init__(lambda part, number: hw.ModelError(f"{part} {number}") if (part, number) in where else None)
 
-    async def score(self, texts: list[str]) -> list[float]:
+    async def score(self, question: str, texts: list[str]) -> list[float]:
         for text in texts:
             if self.fails("score", int(text[-1])):
-                raise hw.ModelError(f"score {','.join(text[1:] for text in texts)}")
+                raise hw.ModelError(f"score {','.join(texts)}")
         return [0.5 for _ in texts]
 
 
@@ -236,10 +242,10 @@ STEP_0_AND_ALL_SCORES = ("step 0", "score 1,2,3", "score 1", "score 2", "score 3
 def test_every_error_of_a_search_by_steps_is_told_in_its_order(method):
     parts = Numbered(("step", 0), *(("score", number) for number in range(4)))
 
-    async def step(state: State, index: int) -> State:
+    async def step(question: str, state: State, index: int) -> State:
         await asyncio.sleep(0) if index else None
         parts.check("step", index)
-        return await one_step(state, index)
+        return await one_step(question, state, index)
 
     more: dict[str, Any] = {"width": 4} if method in ("beam_search", "dvts") else {}
     tree = {name: getattr(search, name) for name in ("beam_search", "dvts", "rebase")}
@@ -257,20 +263,20 @@ def test_every_error_of_a_search_by_steps_is_told_in_its_order(method):
 def test_every_error_of_an_attempt_is_told_in_its_order():
     parts = Numbered(("step", 1), ("verify", 0), ("verify", 2), ("verify", 4))
 
-    async def step(state: State, index: int) -> State:
+    async def step(question: str, state: State, index: int) -> State:
         parts.check("step", index)
-        return await one_step(state, index)
+        return await one_step(question, state, index)
 
-    async def detect(texts: list[str]) -> list[float]:
+    async def detect(question: str, texts: list[str]) -> list[float]:
         raise hw.ModelError("detect")
 
-    async def two_steps(state: State, index: int) -> State:
-        grown = await step(state, index)
+    async def two_steps(question: str, state: State, index: int) -> State:
+        grown = await step(question, state, index)
         return replace(grown, done=state.depth == 1)
 
     found = asyncio.run(
         search.solve_detect_verify(
-            "q", two_steps, parts.verify, parts.verify, detect=detect, hesitation=lambda said: True, k=1, rounds=3
+            "q", two_steps, parts.verify, parts.verify, detect=detect, hesitation=lambda before, after: True, k=1, rounds=3
         )
     )
     assert list(map(str, found.errors)) == ["detect", "verify 0", "step 1", "detect", "verify 4"]
@@ -278,13 +284,13 @@ def test_every_error_of_an_attempt_is_told_in_its_order():
 
 def test_the_errors_are_the_same_after_a_resume(go):
     @hw.task
-    async def step(state: State, index: int) -> State:
+    async def step(question: str, state: State, index: int) -> State:
         if index == 3:
             raise hw.ModelError("step 3")
-        return await one_step(state, index)
+        return await one_step(question, state, index)
 
     @hw.task
-    async def score(texts: list[str]) -> list[float]:
+    async def score(question: str, texts: list[str]) -> list[float]:
         raise hw.ModelError(f"score {texts}")
 
     lives = iter("12")
@@ -295,14 +301,14 @@ def test_the_errors_are_the_same_after_a_resume(go):
         found = await search.beam_search("q", step, score, n=4, width=2)
         told.append([str(error) for error in found.errors])
         if life == "1":
-            await hw.wait_event("never", timeout_s=1)
+            await hw.wait_event("never", timeout=1)
         return told[-1]
 
     told: list[list[str]] = []
     with pytest.raises(TimeoutError):
         go(program)
     assert go(program) == told[0]
-    assert told[0] == ["score ['q0', 'q1', 'q2']", "score ['q0']", "score ['q1']", "score ['q2']", "step 3"]
+    assert told[0] == ["score ['0', '1', '2']", "score ['0']", "score ['1']", "score ['2']", "step 3"]
 
 
 @pytest.mark.parametrize("method", ["no_thinking, verified", "solve_detect_verify"])
@@ -323,7 +329,7 @@ def test_a_timeout_of_one_sample_and_a_dead_worker_are_spared(go, clock):
         return Candidate(f"c{index}", "a", 1)
 
     @hw.task
-    async def score(texts: list[str]) -> list[float]:
+    async def score(question: str, texts: list[str]) -> list[float]:
         return [0.5] * len(texts)
 
     @hw.task
@@ -349,7 +355,7 @@ def test_the_same_is_spared_after_a_resume(go):
         return Candidate(f"c{index}", "a", 1)
 
     @hw.task
-    async def score(texts: list[str]) -> list[float]:
+    async def score(question: str, texts: list[str]) -> list[float]:
         return [0.5] * len(texts)
 
     @hw.task
@@ -357,7 +363,7 @@ def test_the_same_is_spared_after_a_resume(go):
         life = next(lives)
         found = await search.best_of_n("q", generate, score, n=6)
         if life == "1":
-            await hw.wait_event("never", timeout_s=1)
+            await hw.wait_event("never", timeout=1)
         return [str(error) for error in found.errors]
 
     with pytest.raises(TimeoutError):

@@ -11,12 +11,11 @@ import solvers
 from solvers import METHODS, RACES, RIGHT, find
 
 import headway as hw
-from headway.joins.bound import bound_of as bound
+from headway.joins.bound import bound_of
 from headway.journal.records import COSTED, Kind
 from headway.journal.recovery.recovered import decode_outcome
 from headway.methods import search
 from headway.methods.search import Candidate, Found, State, Verdict, best_of_n, first_finish, majority, no_thinking
-from headway.methods.search.ending import each, ending
 
 every_method = pytest.mark.parametrize("method", METHODS)
 QUESTION = "q6|"
@@ -166,7 +165,7 @@ def test_an_error_of_a_part_is_an_error_of_the_search(go, method, monkeypatch):
 
 
 @every_method
-def test_tokens_in_a_row_are_those_of_the_longest_way(go, method):
+def test_sequential_tokens_are_those_of_the_longest_way(go, method):
     """An answer has 3 tokens, a step one."""
     found, _ = go(within, method, PLENTY)
     if method == "a_star":
@@ -181,7 +180,7 @@ def test_tokens_in_a_row_are_those_of_the_longest_way(go, method):
 
 @pytest.mark.parametrize("method", ["best_of_n", "beam_search", "a_star", "compute_optimal"])
 def test_a_scorer_that_gives_too_few_scores_is_told_of(go, method, monkeypatch):
-    async def short(texts: list[str]) -> list[float]:
+    async def short(question: str, texts: list[str]) -> list[float]:
         return [0.5 for _ in texts[1:]]
 
     monkeypatch.setattr(solvers, "score", short)
@@ -196,7 +195,7 @@ def test_a_scorer_that_gives_too_few_scores_is_told_of(go, method, monkeypatch):
     [(math.nan, "gave nan for"), (math.inf, "gave inf for"), (None, "a list of numbers"), ("right", "a list of numbers")],
 )
 def test_a_score_that_could_not_be_compared_never_wins_or_loses_but_is_told_of(go, method, monkeypatch, value, said):
-    async def broken(texts: list[str]) -> list[float]:
+    async def broken(question: str, texts: list[str]) -> list[float]:
         return [value for _ in texts]
 
     monkeypatch.setattr(solvers, "score", broken)
@@ -207,8 +206,8 @@ def test_a_score_that_could_not_be_compared_never_wins_or_loses_but_is_told_of(g
 @pytest.mark.parametrize("method", ["best_of_n", "beam_search", "dvts", "rebase", "dora", "a_star", "compute_optimal"])
 @pytest.mark.parametrize("moved", [-5.0, 40.0])
 def test_scores_of_another_scale_find_as_good_an_answer(go, method, moved, monkeypatch):
-    async def score(texts: list[str]) -> list[float]:
-        return [solvers.TREE.value(text) + moved for text in texts]
+    async def score(question: str, texts: list[str]) -> list[float]:
+        return [solvers.TREE.value(question + text) + moved for text in texts]
 
     monkeypatch.setattr(solvers, "score", score)
     found, _ = go(within, method, PLENTY)
@@ -216,33 +215,33 @@ def test_scores_of_another_scale_find_as_good_an_answer(go, method, moved, monke
     assert found.best is not None
     assert found.best.score is not None
     assert min(scored) <= found.best.score <= max(scored)
-    assert found.best.score == pytest.approx(solvers.TREE.value(QUESTION + found.best.text) + moved)
+    assert found.best.score == pytest.approx(solvers.TREE.value(QUESTION + found.best.value) + moved)
     if method in ("best_of_n", "a_star"):
         plain = solvers.TREE.value
-        assert found.best == max(found.candidates, key=lambda candidate: plain(QUESTION + candidate.text))
+        assert found.best == max(found.candidates, key=lambda candidate: plain(QUESTION + candidate.value))
 
 
 def test_a_scorer_that_gives_no_list_is_told_so(go, monkeypatch):
-    async def one(texts: list[str]) -> float:
+    async def one(question: str, texts: list[str]) -> float:
         return 0.5
 
     monkeypatch.setattr(solvers, "score", one)
-    with pytest.raises(hw.UsageError, match=r"gave 0\.5: give a list of numbers, one for each text"):
+    with pytest.raises(hw.UsageError, match=r"gave 0\.5: give a list of numbers, one for each solution"):
         go(within, "best_of_n", PLENTY)
 
 
 @pytest.mark.parametrize(
     ("vectors", "said"),
     [
-        (lambda size: [[1.0, 0.0]] * (size - 1), "gave 5 vectors for 6 texts"),
-        (lambda size: [[1.0] * (place + 1) for place in range(size)], r"gave \[1.0, 1.0\] for 'q6\|.': give 1 numbers"),
+        (lambda size: [[1.0, 0.0]] * (size - 1), "gave 5 vectors for 6 solutions"),
+        (lambda size: [[1.0] * (place + 1) for place in range(size)], r"gave \[1.0, 1.0\] for '.': give 1 numbers"),
         (lambda size: [[math.nan, 1.0]] * size, r"gave \[nan, 1.0\] for"),
         (lambda size: None, "gave None: give a list of vectors"),
         (lambda size: [0.5] * size, "give a list of vectors"),
     ],
 )
 def test_an_embedder_that_gives_no_directions_is_told_so(go, monkeypatch, vectors, said):
-    async def broken(texts: list[str]) -> Any:
+    async def broken(question: str, texts: list[str]) -> Any:
         return vectors(len(texts))
 
     monkeypatch.setattr(solvers, "embed", broken)
@@ -251,13 +250,13 @@ def test_an_embedder_that_gives_no_directions_is_told_so(go, monkeypatch, vector
 
 
 def test_a_detector_s_word_is_a_score(go, monkeypatch):
-    async def broken(texts: list[str]) -> list[float]:
+    async def broken(question: str, texts: list[str]) -> list[float]:
         return [math.nan]
 
     @hw.task
     async def program() -> Found:
         return await search.solve_detect_verify(
-            QUESTION, solvers.step, solvers.glance, solvers.proof, detect=broken, hesitation=lambda said: True
+            QUESTION, solvers.step, solvers.glance, solvers.proof, detect=broken, hesitation=lambda before, after: True
         )
 
     with pytest.raises(hw.UsageError, match="gave nan for"):
@@ -328,8 +327,8 @@ def test_what_was_paid_for_is_kept_when_the_budget_refuses_the_rest(go):
         return Candidate(f"{index}", f"{index}", 10, score=index / 10)
 
     @hw.task
-    async def judge(texts: list[str]) -> list[float]:
-        return [float(text.rpartition("|")[2]) for text in texts]
+    async def judge(question: str, texts: list[str]) -> list[float]:
+        return [float(text) for text in texts]
 
     free = judge.options(cost={"tokens": 0})
 
@@ -352,7 +351,7 @@ def test_what_could_not_be_scored_any_more_loses_against_what_was(go):
         return Candidate(f"{index}", f"{index}", 1)
 
     @hw.task
-    async def judge(texts: list[str]) -> list[float]:
+    async def judge(question: str, texts: list[str]) -> list[float]:
         await asyncio.sleep(5)
         return [0.1 for _ in texts]
 
@@ -474,7 +473,10 @@ def test_work_ends_together_or_with_its_first_real_error(go):
     @hw.task
     async def program(*errors: str) -> list[float]:
         kinds = {"budget": hw.BudgetExceeded("used up"), "deadline": hw.DeadlineExceeded("late"), "real": KeyError("broken")}
-        return await each([soon(1), *(raising(kinds[error]) for error in errors), soon(3)])
+        return await hw.gather_affordable(soon(1), *(raising(kinds[error]) for error in errors), soon(3))
+
+    async def plainly(*work: Any) -> list[float]:
+        return await hw.gather_affordable(*work)
 
     assert go(program, "budget", run_id="1") == [1, 3]
     assert ended == [1, 3]
@@ -484,10 +486,10 @@ def test_work_ends_together_or_with_its_first_real_error(go):
     with pytest.raises(KeyError):
         go(program, "budget", "real", run_id="3")
     assert ended == [1, 3, 1, 3, 1]
-    assert asyncio.run(each([soon(0), soon(0)])) == [0, 0]
+    assert asyncio.run(plainly(soon(0), soon(0))) == [0, 0]
     with pytest.raises(hw.BudgetExceeded):
-        asyncio.run(each([raising(hw.BudgetExceeded("used up"))]))
-    assert asyncio.run(each([])) == []
+        asyncio.run(plainly(raising(hw.BudgetExceeded("used up"))))
+    assert asyncio.run(plainly()) == []
 
 
 @hw.task(cost={"tokens": 10})
@@ -499,7 +501,7 @@ async def cautious(question: str, index: int) -> Candidate:
 
 
 @hw.task(cost={"tokens": 0})
-async def free(texts: list[str]) -> list[float]:
+async def free(question: str, texts: list[str]) -> list[float]:
     return [0.5 for _ in texts]
 
 
@@ -523,17 +525,17 @@ def test_what_was_reserved_and_not_needed_buys_more_samples(go, clock, name):
 
 def test_a_search_over_steps_goes_on_narrower_where_the_budget_is_short(go):
     @hw.task(cost={"tokens": 1})
-    async def one(state: State, index: int) -> State:
+    async def one(question: str, state: State, index: int) -> State:
         hw.charge(tokens=1)
-        return State(f"{state.text}{index}", state.tokens + 1, done=state.depth == 4, answer=f"{index}")
+        return State(f"{state.value}{index}", state.tokens + 1, done=state.depth == 4, answer=f"{index}")
 
     @hw.task
     async def program(tokens: float) -> tuple[list[int], float]:
         counts: list[int] = []
 
-        async def counted(texts: list[str]) -> list[float]:
+        async def counted(question: str, texts: list[str]) -> list[float]:
             counts.append(len(texts))
-            return await free(texts)
+            return await free(question, texts)
 
         with hw.budget(tokens=tokens) as budget:
             found = await search.rebase("q", one, counted, n=8)
@@ -550,19 +552,19 @@ def test_bounds_are_known_wherever_they_come_from():
     refused, late = hw.BudgetExceeded("no"), hw.DeadlineExceeded("late")
     blocked = hw.InputFailed("its argument failed")
     blocked.__cause__ = late
-    assert [bound(error) for error in (refused, late, blocked, KeyError())] == ["budget", "deadline", "deadline", None]
-    assert bound(ExceptionGroup("", [late, refused])) == "budget"
-    assert bound(ExceptionGroup("", [late, ExceptionGroup("", [late])])) == "deadline"
-    assert bound(ExceptionGroup("", [late, KeyError()])) is None
+    assert [bound_of(error) for error in (refused, late, blocked, KeyError())] == ["budget", "deadline", "deadline", None]
+    assert bound_of(ExceptionGroup("", [late, refused])) == "budget"
+    assert bound_of(ExceptionGroup("", [late, ExceptionGroup("", [late])])) == "deadline"
+    assert bound_of(ExceptionGroup("", [late, KeyError()])) is None
 
 
-def test_an_ending_of_its_own_is_kept_to(go):
+def test_a_time_limit_of_its_own_is_kept_to(go):
     @hw.task
     async def program() -> tuple[str, bool]:
         began = hw.now()
-        with ending(seconds=5) as end:
+        with hw.anytime(within_s=5) as block:
             await asyncio.sleep(100)
-        return end.stopped, math.isclose(hw.now() - began, 5, abs_tol=0.01)
+        return block.stopped, math.isclose(hw.now() - began, 5, abs_tol=0.01)
 
     assert go(program) == ("deadline", True)
 
@@ -572,7 +574,7 @@ def test_a_question_is_not_part_of_a_candidates_text(go):
     async def program() -> Found:
         return await METHODS["beam_search"](QUESTION)
 
-    texts = [candidate.text for candidate in go(program).candidates]
+    texts = [candidate.value for candidate in go(program).candidates]
     assert texts
     assert all(text.isdigit() for text in texts)
 
@@ -580,12 +582,12 @@ def test_a_question_is_not_part_of_a_candidates_text(go):
 def test_states_know_their_depth_and_branch_whatever_a_stepper_does():
     seen: list[State] = []
 
-    async def step(state: State, index: int) -> State:
+    async def step(question: str, state: State, index: int) -> State:
         seen.append(state)
-        return State(f"{state.text}{index}", done=state.depth == 2)  # forgets depth and branch
+        return State(f"{state.value}{index}", done=state.depth == 2)  # forgets depth and branch
 
-    async def likes_two(texts: list[str]) -> list[float]:
-        return [float(text == "q2") for text in texts]
+    async def likes_two(question: str, texts: list[str]) -> list[float]:
+        return [float(text == "2") for text in texts]
 
     asyncio.run(search.beam_search("q", step, likes_two, n=4, width=4))
     assert [(state.depth, state.branch) for state in seen] == [(0, 0)] * 4 + [(1, 2)] * 4 + [(2, 2)] * 4

@@ -12,7 +12,7 @@ from solvers import RIGHT, Tree, accuracy, by_hash, drawn
 
 import headway as hw
 from headway.methods import search
-from headway.methods.search import Candidate, Found, Policy, Trial, cross_validate, fit
+from headway.methods.search import Candidate, Found, StrategyTable, Trial, cross_validate, fit
 
 BUDGETS = (4.0, 16.0, 64.0)
 STRATEGIES = {f"{name} {cost:g}": (name, cost) for name in ("revise", "sample") for cost in BUDGETS}
@@ -41,7 +41,7 @@ def trials(questions: int, tries: int = 4) -> list[Trial]:
 def test_a_policy_beats_every_single_strategy_on_questions_it_was_not_fitted_on():
     compared = cross_validate(trials(400), BUDGETS)
     gains = []
-    for budget, policy in compared.policy.items():
+    for budget, policy in compared.chosen.items():
         assert policy.cost <= budget * 1.1, "a mean over other questions than it was fitted on"
         best = max(alone.right for alone in compared.strategies.values() if alone.cost <= budget)
         gains.append(policy.right - best)
@@ -74,7 +74,7 @@ def test_a_step_that_gains_much_for_little_is_taken_before_a_long_one():
 
 
 def test_a_policy_is_asked_for_the_largest_budget_that_is_covered():
-    policy = Policy((0.5,), (10.0, 100.0), (("a", "b"), ("c", "d")))
+    policy = StrategyTable((0.5,), (10.0, 100.0), (("a", "b"), ("c", "d")))
     assert [policy.choose(0.2, budget) for budget in (1, 10, 99, 100, 1e9)] == ["a", "a", "a", "b", "b"]
     assert [policy.choose(difficulty, 10) for difficulty in (0.0, 0.49, 0.5, 1.0)] == ["a", "a", "c", "c"]
 
@@ -130,7 +130,7 @@ def test_a_policy_that_names_a_strategy_that_is_not_there_is_an_error_before_any
     async def never(*_: object) -> Candidate:
         raise AssertionError("sampled")
 
-    policy = Policy((), (1.0,), (("beam",),))
+    policy = StrategyTable((), (1.0,), (("beam",),))
     with pytest.raises(hw.UsageError, match=r"beam.*sample"):
         asyncio.run(search.compute_optimal("q", never, never, policy, {"sample": never}, budget=1))
 
@@ -144,9 +144,9 @@ class Mixed(Tree):
     async def generate(self, question: str, index: int) -> Candidate:
         return await self.easy(question).counted(self, question, index)
 
-    async def step(self, state: search.State, index: int) -> search.State:
+    async def step(self, question: str, state: search.State, index: int) -> search.State:
         self.steps += 1
-        return await self.easy(state.text).step(state, index)
+        return await self.easy(question).step(question, state, index)
 
     def easy(self, text: str) -> Mixed:
         number = int(text.partition("|")[0].split()[-1])
@@ -163,7 +163,7 @@ class Easy(Mixed):
 
 
 def test_choosing_by_difficulty_costs_half_of_best_of_n_at_equal_accuracy():
-    policy = Policy((0.5,), (16.0,), (("vote",), ("search",)))
+    policy = StrategyTable((0.5,), (16.0,), (("vote",), ("search",)))
 
     def chosen(tree: Mixed) -> object:
         strategies = {
@@ -189,7 +189,7 @@ def test_probes_are_not_sampled_again_and_count_where_the_strategy_has_no_answer
         asked.append(index)
         return Candidate("", RIGHT, 1)
 
-    async def score(texts: list[str]) -> list[float]:
+    async def score(question: str, texts: list[str]) -> list[float]:
         return [0.25 for _ in texts]
 
     async def nothing(question: str, given: tuple[Candidate, ...]) -> Found:
@@ -199,12 +199,12 @@ def test_probes_are_not_sampled_again_and_count_where_the_strategy_has_no_answer
         assert {candidate.score for candidate in given} == {0.25}
         return await search.majority(question, generate, n=6, sure=0.999, given=given)
 
-    policy = Policy((0.5,), (1.0,), (("nothing",), ("vote",)))
+    policy = StrategyTable((0.5,), (1.0,), (("nothing",), ("vote",)))
     strategies = {"nothing": nothing, "vote": vote}
     found = asyncio.run(search.compute_optimal("q|", generate, score, policy, strategies, budget=1, probes=3))
     assert asked == [0, 1, 2, 3], "four that agree of six cannot be outvoted"
     assert len(found.candidates) == 4
-    policy = Policy((0.9,), (1.0,), (("nothing",), ("vote",)))
+    policy = StrategyTable((0.9,), (1.0,), (("nothing",), ("vote",)))
     found = asyncio.run(search.compute_optimal("q|", generate, score, policy, strategies, budget=1, probes=3))
     assert found.answer == RIGHT
     assert len(found.candidates) == 3
@@ -216,7 +216,7 @@ def test_a_probe_that_nobody_scored_is_not_sure_and_makes_a_question_the_hardest
     async def generate(question: str, index: int) -> Candidate:
         return Candidate(f"{index}", RIGHT, 1)
 
-    async def score(texts: list[str]) -> list[float]:
+    async def score(question: str, texts: list[str]) -> list[float]:
         raise hw.ModelError("down")
 
     def strategy(name: str) -> object:
@@ -226,7 +226,7 @@ def test_a_probe_that_nobody_scored_is_not_sure_and_makes_a_question_the_hardest
 
         return ask
 
-    policy = Policy((3.0,), (1.0,), (("easy",), ("hard",)))  # fitted on log-probabilities
+    policy = StrategyTable((3.0,), (1.0,), (("easy",), ("hard",)))  # fitted on log-probabilities
     strategies = {name: strategy(name) for name in ("easy", "hard")}
     asyncio.run(search.compute_optimal("q|", generate, score, policy, strategies, budget=1, probes=3, sure=-0.5))
     assert asked == ["hard 3"]
@@ -239,18 +239,18 @@ def test_probing_ends_with_the_first_probe_that_is_sure():
         asked.append(index)
         return Candidate(f"{index}", RIGHT, 3)
 
-    async def score(texts: list[str]) -> list[float]:
+    async def score(question: str, texts: list[str]) -> list[float]:
         return [0.9 if text.endswith("1") else 0.1 for text in texts]
 
     async def best_of_given(question: str, given: tuple[Candidate, ...]) -> Found:
         return await search.best_of_n(question, generate, score, n=len(given), given=given)
 
-    policy = Policy((0.6,), (1.0,), (("accept",), ("none",)))
+    policy = StrategyTable((0.6,), (1.0,), (("accept",), ("none",)))
     strategies = {"accept": best_of_given, "none": best_of_given}
     found = asyncio.run(search.compute_optimal("q|", generate, score, policy, strategies, budget=1, probes=4, sure=0.5))
     assert asked == [0, 1]
     assert found.best is not None
-    assert found.best.text == "1"
+    assert found.best.value == "1"
     assert found.sequential_tokens == 6
     asked.clear()
     found = asyncio.run(search.compute_optimal("q|", generate, score, policy, strategies, budget=1, probes=4, sure=0.95))

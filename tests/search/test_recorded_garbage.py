@@ -22,17 +22,17 @@ async def generate(question: str, index: int) -> Candidate:
 
 
 @hw.task
-async def step(state: State, index: int) -> State:
-    return None if broken and index == 1 else replace(state, text=f"{state.text}{index}", done=True, answer=f"{index}")  # type: ignore[return-value]
+async def step(question: str, state: State, index: int) -> State:
+    return None if broken and index == 1 else replace(state, value=f"{state.value}{index}", done=True, answer=f"{index}")  # type: ignore[return-value]
 
 
 @hw.task
-async def score(texts: list[str]) -> list[float]:
+async def score(question: str, texts: list[str]) -> list[float]:
     return [float("nan") if broken and text.endswith("1") else 0.5 for text in texts]
 
 
 @hw.task
-async def embed(texts: list[str]) -> list[list[float]]:
+async def embed(question: str, texts: list[str]) -> list[list[float]]:
     return [[float("nan"), 1.0] if broken else [1.0, 1.0] for _ in texts]
 
 
@@ -45,12 +45,12 @@ async def sound_generate(question: str, index: int) -> Candidate:
     return Candidate(f"{index}", f"{index}", 1)
 
 
-async def sound_step(state: State, index: int) -> State:
-    text = f"{state.text}{index}"
-    return replace(state, text=text, done=state.depth > 0, answer=text if state.depth > 0 else None)
+async def sound_step(question: str, state: State, index: int) -> State:
+    text = f"{state.value}{index}"
+    return replace(state, value=text, done=state.depth > 0, answer=text if state.depth > 0 else None)
 
 
-async def sound_score(texts: list[str]) -> list[float]:
+async def sound_score(question: str, texts: list[str]) -> list[float]:
     return [0.5 for _ in texts]
 
 
@@ -111,7 +111,7 @@ def test_recorded_garbage_is_named_and_can_be_asked_for_again(go, tmp_path, monk
 
 
 def test_a_part_that_is_no_call_and_a_run_that_keeps_nothing_say_no_more_than_what_is_wrong(go):
-    async def plain(texts: list[str]) -> list[float]:
+    async def plain(question: str, texts: list[str]) -> list[float]:
         return [float("nan") for _ in texts]
 
     @hw.task

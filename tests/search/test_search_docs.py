@@ -43,11 +43,9 @@ def test_the_tables_name_every_method_and_every_protocol() -> None:
         "attempts",
         "chosen",
         "cross_validate",
-        "each",
-        "ending",
         "first_accepted",
         "fit",
-        "in_a_row",
+        "sequential_tokens",
         "tree_search",
         "verify_flexibly",
     }

@@ -98,9 +98,9 @@ def test_a_search_whose_deadline_passed_while_nothing_ran_returns_what_it_had(me
     last = history.live(bounded, method)
     started = [event.task for event in last.told if isinstance(event, hw.events.CallStarted)]
     assert started == ["test_searches_survive.bounded"]
-    found = {candidate.text: candidate for candidate in last.value.candidates}
+    found = {candidate.value: candidate for candidate in last.value.candidates}
     for candidate in before.candidates:
-        assert candidate.text in found
+        assert candidate.value in found
     history.check()
 
 

@@ -11,7 +11,7 @@ import pytest
 
 import headway as hw
 from headway.methods import search
-from headway.methods.search import Candidate, Policy, State, Trial, Verdict, allocators
+from headway.methods.search import Candidate, State, StrategyTable, Trial, Verdict, allocators
 from headway.methods.search.select import selectors
 
 NAN, INF = float("nan"), float("inf")
@@ -45,15 +45,15 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     ),
     "compute_optimal": (
         search.compute_optimal,
-        {**SAMPLES, "score": never, "policy": Policy((), (1.0,), (("a",),)), "strategies": {"a": never}, "budget": 1},
+        {**SAMPLES, "score": never, "table": StrategyTable((), (1.0,), (("a",),)), "strategies": {"a": never}, "budget": 1},
     ),
-    "ending": (search.ending, {}),
+    "first_accepted": (search.first_accepted, {"attempt": never, "count": 1, "accept": bool}),
     "attempts": (search.attempts, {"attempt": never, "count": 1, "rounds": []}),
     "fit": (search.fit, {"trials": TRIALS, "budgets": (1.0,)}),
     "cross_validate": (search.cross_validate, {"trials": TRIALS, "budgets": (1.0,)}),
     "Trial": (search.Trial, {"question": "q", "difficulty": 0.5, "strategy": "a", "right": 0.5, "cost": 1}),
-    "Policy": (search.Policy, POLICY),
-    "Policy.choose": (search.Policy(**POLICY).choose, {"difficulty": 0.5, "budget": 1}),
+    "StrategyTable": (search.StrategyTable, POLICY),
+    "StrategyTable.choose": (search.StrategyTable(**POLICY).choose, {"difficulty": 0.5, "budget": 1}),
     "Verdict": (search.Verdict, {"ok": True}),
     "allocators.temp": (allocators.temp, SCORES),
     "allocators.beam": (allocators.beam, {**SCORES, "width": 2}),
@@ -90,10 +90,11 @@ EVERYWHERE: dict[str, tuple[tuple[object, ...], str]] = {
     "rounds": COUNT,
     "probes": COUNT,
     "first": WHOLE,
-    "start": WHOLE,
+    "start": (("", 3, None, ("a",)), "a search.State"),
     "count": WHOLE,
     "agreement": SHARE,
-    "seconds": ((-5, NAN, "long"), "a number, at least 0"),
+    "within_s": ((-5, NAN, "long"), "a number, at least 0"),
+    "equal": FUNCTION,
     "budget": NUMBER,
     "difficulty": NUMBER,
     "bins": ONE_OR_MORE,
@@ -109,24 +110,38 @@ EVERYWHERE: dict[str, tuple[tuple[object, ...], str]] = {
     "errors": (("ModelError", [hw.ModelError], 3), "an exception class or several"),
     "edges": (((0.5, 0.2), (NAN,)), "numbers that go up"),
     "choices": (((), (("a", "b"),), (("a",), ("c", "d"))), "2 rows, one more than edges"),
-    **dict.fromkeys(("step", "score", "generate", "embed", "fast", "slow", "hesitation", "revise", "allocate"), FUNCTION),
-    **dict.fromkeys(("detect", "verify"), MAYBE_FUNCTION),
+    **dict.fromkeys(("step", "score", "generate", "embed", "fast", "slow", "allocate"), FUNCTION),
+    **dict.fromkeys(("detect", "verify", "hesitation", "revise"), MAYBE_FUNCTION),
 }
 HERE: dict[tuple[str, str], tuple[tuple[object, ...], str]] = {
     ("majority", "sure"): ((95, 0.5, 0, NAN, "very", None), "a number above 0.5, at most 1"),
     ("compute_optimal", "sure"): ((NAN, "very"), "a number"),
     ("compute_optimal", "strategies"): (({"a": None}, {"a": 3}), "a function"),
     ("no_thinking", "select"): MAYBE_FUNCTION,
+    ("attempts", "start"): WHOLE,
     ("selectors.borda", "confidence"): MAYBE_FUNCTION,
     ("fit", "budgets"): (((NAN,), ("3",), (None,)), "a number"),
     ("cross_validate", "budgets"): (((NAN,), ("3",), (None,)), "a number"),
-    ("Policy", "budgets"): (((2.0, 1.0), (NAN, 1.0)), "numbers that go up"),
+    ("StrategyTable", "budgets"): (((2.0, 1.0), (NAN, 1.0)), "numbers that go up"),
     ("allocators.dvts", "groups"): (([0], [0, 1, 2]), "there must be 2"),
     ("allocators.dora", "similarity"): (([[1.0]], [[1.0], [0.0, 1.0]]), "there must be 2"),
     ("allocators.dora_weights", "similarity"): (([[1.0]], [[1.0], [0.0, 1.0]]), "there must be 2"),
     ("allocators.cosine", "vectors"): (([[1.0], [1.0, 0.0]], [[NAN]]), "there must be 1|a finite number"),
 }
-DATA = {"question", "candidate", "policy", "strategy", "trials", "attempt", "scores", "values", "weights", "feedback", "tokens"}
+DATA = {
+    "question",
+    "candidate",
+    "table",
+    "strategy",
+    "trials",
+    "attempt",
+    "scores",
+    "values",
+    "weights",
+    "feedback",
+    "tokens",
+    "accept",
+}
 """Arguments that are no settings."""
 
 
@@ -163,7 +178,7 @@ def test_a_setting_that_makes_no_sense_is_refused_before_anything_is_spent(call,
 
 def test_every_setting_of_every_public_function_is_checked():
     public = {name for name, value in vars(search).items() if inspect.isfunction(value)}
-    assert public - CALLS.keys() == {"chosen", "each", "first_accepted", "in_a_row"}, "these have no settings"
+    assert public - CALLS.keys() == {"chosen", "sequential_tokens"}, "these have no settings"
     for call in CALLS:
         for name in settings_of(call):
             assert refused(call, name), f"{call}: {name}"
@@ -186,10 +201,10 @@ def test_a_selector_of_nothing_says_so(select):
 
 @pytest.mark.parametrize("counts", [[1], [1, 1, 1], [-1, 2], [0.5, 1.5], ["1", "1"]])
 def test_an_allocation_that_gives_no_counts_is_told_so(counts):
-    async def step(state: State, index: int) -> State:
-        return State(f"{state.text}{index}")
+    async def step(question: str, state: State, index: int) -> State:
+        return State(f"{state.value}{index}")
 
-    async def score(texts: list[str]) -> list[float]:
+    async def score(question: str, texts: list[str]) -> list[float]:
         return [0.5 for _ in texts]
 
     async def allocate(*_: object) -> Any:
@@ -201,10 +216,10 @@ def test_an_allocation_that_gives_no_counts_is_told_so(counts):
 
 @pytest.mark.parametrize("value", [-0.7, 1.5, 95.0])
 def test_a_detector_s_word_is_a_probability(value):
-    async def step(state: State, index: int) -> State:
-        return State(f"{state.text}wait")
+    async def step(question: str, state: State, index: int) -> State:
+        return State(f"{state.value}wait")
 
-    async def detect(texts: list[str]) -> list[float]:
+    async def detect(question: str, texts: list[str]) -> list[float]:
         return [value]
 
     with pytest.raises(hw.UsageError, match=rf"gave {value} for .*: give a number from 0 to 1 .*math.exp"):

@@ -67,7 +67,7 @@ class Noisy(Tree):
 
     async def generate(self, question: str, index: int) -> Candidate:
         made = await super().generate(question, index)
-        return replace(made, text=made.text + "0" * index)
+        return replace(made, value=made.value + "0" * index)
 
 
 # --- majority ----------------------------------------------------------------------------------------------------------
@@ -161,7 +161,7 @@ def test_the_law_of_first_finish():
     assert all(later < earlier for (_, earlier), (_, later) in itertools.pairwise(law.values()))
 
     async def vote(question: str, generate: Any, *, n: int) -> search.Found:
-        return search.chosen(dict(enumerate(await search.each(generate(question, i) for i in range(n)))), most_frequent, "done")
+        return search.chosen(dict(enumerate(await hw.gather(*(generate(question, i) for i in range(n))))), most_frequent, "done")
 
     share, seconds = virtually(raced(8, questions, vote))
     assert seconds == pytest.approx(17.3, abs=0.5)
@@ -253,15 +253,15 @@ def test_a_star_extends_states_again_where_nothing_is_left_to_extend():
     """A right step is rare; continuing each state twice is not enough, but continuing them anew finds one at last."""
     seen: set[tuple[str, int]] = set()
 
-    async def step(state: State, index: int) -> State:
-        assert (state.text, index) not in seen, "no continuation is asked for twice"
-        seen.add((state.text, index))
-        right = by_hash("rare", state.text, index) < 0.15
-        text = f"{state.text}{'0' if right else 'x'}"
-        done = not right or len(text) == 4
-        return replace(state, text=text, done=done, answer=RIGHT if right and done else None)
+    async def step(question: str, state: State, index: int) -> State:
+        assert (state.value, index) not in seen, "no continuation is asked for twice"
+        seen.add((state.value, index))
+        right = by_hash("rare", question + state.value, index) < 0.15
+        text = f"{state.value}{'0' if right else 'x'}"
+        done = not right or len(text) == 3
+        return replace(state, value=text, done=done, answer=RIGHT if right and done else None)
 
-    async def even(texts: list[str]) -> list[float]:
+    async def even(question: str, texts: list[str]) -> list[float]:
         return [0.5 for _ in texts]
 
     assert asyncio.run(search.a_star("q", step, even, n=200, width=2)).answer == RIGHT
@@ -274,10 +274,10 @@ def test_extending_several_states_at_once_trades_steps_for_rounds():
     def took(parallel: int) -> tuple[int, float]:
         tree, rounds = Tree(right=0.5, noise=0.15), 0
 
-        async def score(texts: list[str]) -> list[float]:
+        async def score(question: str, texts: list[str]) -> list[float]:
             nonlocal rounds
             rounds += 1
-            return await tree.score(texts)
+            return await tree.score(question, texts)
 
         asyncio.run(accuracy(lambda q: search.a_star(q, tree.step, score, n=40, parallel=parallel), 60))
         return tree.steps, rounds
@@ -339,21 +339,21 @@ class Thinker:
 
     steps: int = 0
 
-    async def step(self, state: State, index: int) -> State:
+    async def step(self, question: str, state: State, index: int) -> State:
         self.steps += 1
-        text, so_far = state.text, state.text.rpartition("|")[2].count("s")
+        text, so_far = state.value, state.value.count("s")
         if so_far < 3:
-            return replace(state, text=text + "s")
+            return replace(state, value=text + "s")
         if so_far == 3:
-            right = by_hash("solve", text, index) < (0.8 if "hint" in text else 0.45)
-            return replace(state, text=text + "s", answer=RIGHT if right else "wrong")
-        return replace(state, text=text + "s wait, ", done=so_far > 11)
+            right = by_hash("solve", question + text, index) < (0.8 if "hint" in question else 0.45)
+            return replace(state, value=text + "s", answer=RIGHT if right else "wrong")
+        return replace(state, value=text + "s wait, ", done=so_far > 11)
 
-    async def complete(self, texts: list[str]) -> list[float]:
-        return [0.9 if text.rpartition("|")[2].count("s") >= 4 else 0.1 for text in texts]
+    async def complete(self, question: str, texts: list[str]) -> list[float]:
+        return [0.9 if text.count("s") >= 4 else 0.1 for text in texts]
 
     async def check(self, question: str, candidate: Candidate, index: int) -> Verdict:
-        right = (candidate.answer == RIGHT) != (by_hash("check", question, candidate.text, index) < 0.05)
+        right = (candidate.answer == RIGHT) != (by_hash("check", question, candidate.value, index) < 0.05)
         return Verdict(right, 0.9, "" if right else "hint")
 
 
@@ -388,11 +388,11 @@ def test_detecting_a_whole_solution_saves_steps_and_feedback_makes_the_next_one_
 def test_verdicts_on_equal_answers_are_asked_apart():
     asked: list[tuple[str, int]] = []
 
-    async def same(state: search.State, index: int) -> search.State:
-        return search.State(f"{state.text}4", 1, done=True, answer="4")
+    async def same(question: str, state: search.State, index: int) -> search.State:
+        return search.State(f"{state.value}4", 1, done=True, answer="4")
 
     async def wrong(question: str, candidate: Candidate, index: int) -> Verdict:
-        asked.append((candidate.text, index))
+        asked.append((candidate.value, index))
         return Verdict(None)
 
     found = asyncio.run(search.solve_detect_verify("2+2=", same, wrong, wrong, k=2, rounds=3, depth=1))

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from headway.journal.memory import MemoryStore
 from headway.observe.story import tell
-from headway.pools.base import Answer, Job, Pool
+from headway.pools.base import Answer, Demand, FullPool, Job, Traits
 from headway.run import arun
 from headway.sim.predict.infer import Reading, made_times
 from headway.sim.predict.workload import Sample, Workload
@@ -30,8 +30,9 @@ class TimedPool:
         self._process, self._busy = process, 0
         self._on_free: Callable[[], None] = lambda: None
 
-    @property
-    def free(self) -> int:
+    traits = Traits(takes_async=True, cancel="killed")
+
+    def free(self, need: Demand) -> int:
         return self.size - self._busy
 
     def start(self, on_free: Callable[[], None], emit: object) -> None:
@@ -64,8 +65,8 @@ class TimedWorld(SimWorld):
         super().__init__(process)
         self._workers = workers
 
-    def make_pools(self, sizes: Mapping[str, int]) -> dict[str, Pool]:
-        return {**super().make_pools(sizes), "process": TimedPool(self._process, self._workers)}
+    def make_pools(self, given: Mapping[str, Any]) -> dict[str, FullPool]:
+        return {**super().make_pools(given), "process": TimedPool(self._process, self._workers)}
 
 
 class Recorded(NamedTuple):

@@ -30,7 +30,7 @@ import msgspec
 from headway.checkpoint.process.collective import all_or_none
 from headway.checkpoint.process.ranks import Ranks
 from headway.engine.call import current
-from headway.engine.stopping.interrupts import give_back, keep_from_forks
+from headway.ipc.interrupts import give_back, keep_from_forks
 from headway.pools.current import run_is_ending, worker_call
 
 if TYPE_CHECKING:

@@ -34,6 +34,10 @@ Events = Annotated[str | None, typer.Option("--events", metavar="FILE", help="Ap
 Gantt = Annotated[str | None, typer.Option("--gantt", metavar="FILE.svg", help="Draw what ran when.")]
 TakeOver = Annotated[bool, typer.Option("--take-over", help="Drive the run although another process does.")]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Processes for process tasks.")]
+Pools = Annotated[
+    list[str] | None,
+    typer.Option("--pool", metavar="NAME=SIZE|FILE:CLASS", help="A pool's size, or a pool of the program's own; repeatable."),
+]
 Reuse = Annotated[list[str] | None, typer.Option("--reuse", metavar="TASK", help="Keep its results although its source changed.")]
 Rerun = Annotated[list[str] | None, typer.Option("--rerun", metavar="TASK", help="Drop its results if its source changed.")]
 
@@ -67,6 +71,7 @@ def run(
     ] = None,
     deadline: Annotated[float | None, typer.Option("--deadline", metavar="SECONDS", help="Bound how long it takes.")] = None,
     workers: Workers = None,
+    pool: Pools = None,
     take_over: TakeOver = False,
     progress: Progress = None,
     events: Events = None,
@@ -82,7 +87,16 @@ def run(
     """
     from headway.cli.commands.drive import Options, run_program
 
-    options = Options(store=store, json=json, progress=progress, events=events, gantt=gantt, take_over=take_over, workers=workers)
+    options = Options(
+        store=store,
+        json=json,
+        progress=progress,
+        events=events,
+        gantt=gantt,
+        take_over=take_over,
+        workers=workers,
+        pools=pool or [],
+    )
     run_program(program, args or [], kw or [], run_id, budget or [], deadline, options)
 
 
@@ -91,6 +105,9 @@ def run(
 def resume(
     run_id: RunId,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be reused and what would run.")] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Ask again for every call that failed, also where its failure was kept.")
+    ] = False,
     reuse: Reuse = None,
     rerun: Rerun = None,
     budget: Annotated[
@@ -101,6 +118,7 @@ def resume(
         float | None, typer.Option("--deadline", metavar="SECONDS", help="Another deadline of the run, counted from now.")
     ] = None,
     workers: Workers = None,
+    pool: Pools = None,
     take_over: TakeOver = False,
     progress: Progress = None,
     events: Events = None,
@@ -115,10 +133,19 @@ def resume(
     on_change: dict[str, Literal["reuse", "rerun"]] = dict.fromkeys(reuse or (), "reuse")
     on_change |= dict.fromkeys(rerun or (), "rerun")
     if dry_run:
-        plan_run(run_id, store, on_change, as_json=json)
+        plan_run(run_id, store, on_change, retry_failed=retry_failed, as_json=json)
         return
-    options = Options(store=store, json=json, progress=progress, events=events, gantt=gantt, take_over=take_over, workers=workers)
-    resume_run(run_id, on_change, budget or [], deadline, options)
+    options = Options(
+        store=store,
+        json=json,
+        progress=progress,
+        events=events,
+        gantt=gantt,
+        take_over=take_over,
+        workers=workers,
+        pools=pool or [],
+    )
+    resume_run(run_id, on_change, budget or [], deadline, options, retry_failed=retry_failed)
 
 
 @app.command()
@@ -183,6 +210,7 @@ def check(
     schedules: Annotated[int, typer.Option("--schedules", min=1, help="How many; each is also killed and resumed.")] = 20,
     seed: Annotated[int, typer.Option("--seed", help="The first schedule; the same seed does the same again.")] = 0,
     seconds: Annotated[float, typer.Option("--seconds", min=0, help="After this time no new schedule begins.")] = 60.0,
+    pool: Pools = None,
     answers: Annotated[
         str | None,
         typer.Option("--answers", metavar="RUN", help="Let the recorded results of RUN stand for calls that make no calls."),
@@ -198,7 +226,7 @@ def check(
     """
     from headway.cli.commands.check import Asked, check_program
 
-    check_program(Asked(program, args or [], kw or [], schedules, seed, seconds, answers, store, json))
+    check_program(Asked(program, args or [], kw or [], schedules, seed, seconds, pool or [], answers, store, json))
 
 
 @app.command()
@@ -293,6 +321,24 @@ def signal(
     from headway.cli.commands.drive import signal_run
 
     signal_run(run_id, name, value, store, as_json=json)
+
+
+@app.command(name="set")
+@handled
+def set_result(
+    run_id: RunId,
+    call: Annotated[str, typer.Argument(metavar="CALL", help="The beginning of its key, TASK, or TASK:TEXT.")],
+    value: Annotated[str, typer.Argument(help="The result: read as the arguments of `run` are, by what the task returns.")],
+    by: Annotated[str, typer.Option("--by", metavar="NAME", help="Who gives it.  [default: you, on this machine]")] = "",
+    force: Annotated[bool, typer.Option("--force", help="Replace the result that the call has.")] = False,
+    store: Store = ".headway",
+    json: Json = False,
+    traceback: Trace = False,
+) -> None:
+    """Give a call that failed or hangs its result by hand. Resume the run afterwards."""
+    from headway.cli.commands.drive import set_by_hand
+
+    set_by_hand(run_id, call, value, store, by=by, force=force, as_json=json)
 
 
 @app.command()

@@ -72,6 +72,11 @@ def parse_value(text: str, hint: Any, name: str) -> Any:
     raise UsageError(f"argument {name}: {text!r} is not {said} ({refused})")
 
 
+def returns(fn: Callable[..., Any]) -> Any:
+    """What a function is annotated to return; Any where it is not."""
+    return _hints(fn).get("return", Any)
+
+
 def parse_json(text: str) -> Any:
     """The JSON value of a text, or the text itself."""
     try:

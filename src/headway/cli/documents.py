@@ -88,6 +88,7 @@ class CallDocument(msgspec.Struct, frozen=True, kw_only=True):
     arguments: dict[str, Any]  # by name, or by place ("0", "1", …) where a place has no name
     result: Any  # the whole value; null where there is none
     traceback: str | None
+    reason: str | None  # why it was cancelled, or who gave its result by hand
     failures: list[AttemptDocument]  # attempts that were followed by another
 
 
@@ -180,6 +181,7 @@ def call_document(view: CallView, story: Story, path: CriticalPath) -> CallDocum
         arguments=plain(view.arguments),
         result=plain(view.value) if view.ok else None,
         traceback=view.traceback or None,
+        reason=view.reason or None,
         failures=[_attempt_document(each) for each in view.failures],
     )
 

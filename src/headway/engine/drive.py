@@ -13,7 +13,7 @@ import contextlib
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,26 +22,27 @@ from headway.engine.call import Call, Frame
 from headway.engine.engine import Engine
 from headway.engine.identity.spec import TaskSpec
 from headway.engine.replay.edits import stale_results
+from headway.engine.replay.failures import around_failures
 from headway.engine.replay.lookup import answers
+from headway.engine.result import result_of
 from headway.engine.run_context import RunContext
 from headway.engine.scopes.accounting import warn_of_units
 from headway.engine.scopes.bounds import UNBOUNDED, Scope
 from headway.engine.scopes.desk import Desk
-from headway.engine.stopping.interrupts import interrupts
 from headway.engine.stopping.last_resort import LastResort
 from headway.engine.stopping.outside import driving
-from headway.engine.transitions import CANCELLED, FAILED, OK
+from headway.engine.transitions import CANCELLED, OK
 from headway.engine.world import MACHINE, LogWriter, World
-from headway.errors import DeadlineExceeded, HeadwayError, Interrupted, LeaseLost, RunCancelled, StoreError, StoreFull
-from headway.journal.codec.codec import add_note
+from headway.errors import HeadwayError, LeaseLost, RunCancelled, StoreError, StoreFull
+from headway.ipc.interrupts import interrupts
 from headway.journal.decisions import BudgetOpened, DeadlineOpened, decision_key
 from headway.journal.log import Journal, Log, Nothing
 from headway.journal.owner import LEASE_S
 from headway.journal.records import Amounts, Lease, RunInfo, RunStatus, Signal
 from headway.journal.recovery.recovered import Known, load
 from headway.journal.store import Store
+from headway.pools.registry import Given, Pools
 
-ANOTHER_DEADLINE = " --deadline SECONDS"  # what a run whose own deadline has passed needs to go on
 OF_RUN = b"run"  # the place of the whole run's bounds, apart from those that the root call opens
 STOP_S = 10.0  # after SIGTERM, how long calls that run may take to end
 LEAVE_S = 2.0  # how long code that was told to stop may take before the driver leaves without it
@@ -60,7 +61,7 @@ class Plan:
     store: Store | None = None
     info: RunInfo | None = None
     sinks: Sequence[events.Sink] = ()
-    pools: dict[str, int] = field(default_factory=dict)
+    pools: Mapping[str, Given] = field(default_factory=dict)
     resources: dict[str, int] = field(default_factory=dict)
     max_active: int = 1024
     take_over: bool = False
@@ -68,6 +69,7 @@ class Plan:
     budget: Amounts = field(default_factory=dict)
     deadline_s: float | None = None
     new_deadline: bool = False  # it counts from now, whatever was recorded
+    retry_failed: bool = False  # failures that were kept are asked again too
     world: World = MACHINE
 
 
@@ -97,11 +99,10 @@ class Driver:
         try:
             self._engine = engine = self._make_engine(known)
             self._emit_started(known)
-            for pool in engine.pools.values():
-                pool.start(self._on_free, self._emit if self._sinks else None)
+            engine.pools.start(self._on_free, self._emit if self._sinks else None, engine.fail)
             with self._signals():
                 root = self._root = engine.start_root(plan.spec, plan.args, plan.kwargs, UNBOUNDED)
-                root.floor = plan.info.error_floor if plan.info is not None else 0
+                root.floor = self._error_floor(known)
                 root.scope = self._root_scope(root)
                 root.add_callback(lambda _: self._stop())
                 engine.admission.admit(root)
@@ -121,7 +122,8 @@ class Driver:
             await self._give_back(status, floor)
             if self._last_resort is not None:
                 self._last_resort.end()
-        return self._result(status)
+        plan = self._plan
+        return result_of(self._root, status, self._failure, plan.run_id, self._how_to_resume() if plan.store is not None else "")
 
     # --- taking the run up -------------------------------------------------------------------------------------------
 
@@ -130,6 +132,8 @@ class Driver:
         if plan.store is None:
             return Known()
         stale = stale_results(plan.store, plan.info.uid, plan.decided) if plan.info is not None else {}
+        if plan.retry_failed and plan.info is not None:
+            stale |= around_failures(plan.store, plan.info.uid)
         if plan.info is not None and plan.info.status == RunStatus.DONE:
             known = load(plan.store, plan.info.uid)
             known.forget(stale)
@@ -145,6 +149,12 @@ class Driver:
             plan.store.release(self._lease, RunStatus.INTERRUPTED, plan.world.wall())
             raise
 
+    def _error_floor(self, known: Known) -> int:
+        """Up to which record failures are asked again."""
+        if self._plan.retry_failed:
+            return known.last_seq
+        return self._plan.info.error_floor if self._plan.info is not None else 0
+
     def _make_engine(self, known: Known) -> Engine:
         plan = self._plan
         loop = asyncio.get_running_loop()
@@ -155,7 +165,7 @@ class Driver:
             loop=loop,
             journal=Nothing(),
             known=known,
-            pools=plan.world.make_pools(plan.pools),
+            pools=Pools(plan.world.make_pools(plan.pools)),
             world=plan.world,
             store=plan.store,
         )
@@ -201,7 +211,7 @@ class Driver:
         if plan.deadline_s is not None or engine.decisions.recall(root, key, DeadlineOpened) is not None:
             deadline = engine.scopes.open_deadline(frame, engine.wall() + (plan.deadline_s or 0.0), OF_RUN)
         root.ordinals = None
-        return Scope(account, deadline)
+        return engine.scopes.limited(Frame(root, Scope(account, deadline)), plan.spec)
 
     # --- what happens meanwhile --------------------------------------------------------------------------------------
 
@@ -217,7 +227,7 @@ class Driver:
         store = self._plan.store.url if self._plan.store is not None else ""
         return f"headway resume {self._plan.run_id} --store {store}"
 
-    def _on_failure(self, error: StoreError) -> None:
+    def _on_failure(self, error: HeadwayError) -> None:
         self._failure = error
         if isinstance(error, StoreFull):
             error.add_note(f"when there is room again, go on with: {self._how_to_resume()}")
@@ -345,7 +355,7 @@ class Driver:
         if isinstance(journal, Log) and journal.failure is None:
             written = asyncio.Event()
 
-            def failed(error: StoreError) -> None:
+            def failed(error: HeadwayError) -> None:
                 self._failure = error
                 written.set()
 
@@ -361,8 +371,7 @@ class Driver:
             if hasattr(self, "_engine"):
                 self._engine.run.closing = True
                 self._engine.scopes.close()
-                for pool in self._engine.pools.values():
-                    await pool.close()
+                await self._engine.pools.close()
                 if self._engine.desk is not None:
                     await self._engine.desk.close()
         finally:
@@ -380,34 +389,3 @@ class Driver:
                 reused=self._engine.replay.reused,
             )
             self._emit(ended)
-
-    def _result(self, status: RunStatus) -> Any:
-        root = self._root
-        if self._failure is not None and (
-            status in (RunStatus.INTERRUPTED, RunStatus.CANCELLED) or not isinstance(self._failure, RunCancelled)
-        ):
-            raise self._failure
-        if status == RunStatus.INTERRUPTED:
-            how = "interrupted"
-            if self._plan.store is None:
-                raise Interrupted(f"run {self._plan.run_id!r} was {how}; it had no store, so nothing is kept")
-            raise Interrupted(
-                f"run {self._plan.run_id!r} was {how}; what is finished is journaled. Go on with: {self._how_to_resume()}"
-            )
-        if root.state == FAILED:
-            assert root.error is not None
-            self._say_what_next(root.error)
-            raise root.error
-        if root.state == CANCELLED:
-            raise RunCancelled(f"run {self._plan.run_id!r} was cancelled: {root.cancellation()}")
-        return root.result()
-
-    def _say_what_next(self, error: BaseException) -> None:
-        """Note on the error that failed the run how it goes on."""
-        plan, bound = self._plan, self._root.scope.deadline
-        if plan.store is None:
-            return
-        if isinstance(error, DeadlineExceeded) and bound is not None and bound.left_s <= 0:
-            add_note(error, f"what is finished is journaled; go on with: {self._how_to_resume()}{ANOTHER_DEADLINE}")
-        elif not isinstance(error, HeadwayError):
-            add_note(error, f"run {plan.run_id!r} failed; what is finished is journaled, the same run_id goes on")

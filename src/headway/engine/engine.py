@@ -42,7 +42,7 @@ from headway.engine.stopping.stops import Stops
 from headway.engine.transitions import FINISHING, RUNNING
 from headway.engine.waiting.signals import Signals
 from headway.engine.waiting.waits import Waits
-from headway.errors import HeadwayError, StoreError, UsageError
+from headway.errors import HeadwayError, UsageError
 from headway.journal.log import Journal
 
 
@@ -115,6 +115,8 @@ class Engine:
             self._refuse_late(spec, frame)
         if parent.x is not None and parent.x.stop is not None:
             raise asyncio.CancelledError(parent.x.stop_reason)
+        if spec.limit is not None:
+            scope = self.scopes.limited(frame, spec)
         if frame.batch is not None:
             raise UsageError(
                 f"batch task {parent.task} can't call {spec.name}: it works for several calls at once, and none could own it. "
@@ -193,7 +195,7 @@ class Engine:
         """Whether the run stops here to go on another time: ends are no longer recorded."""
         return self.run.closing
 
-    def fail(self, error: StoreError) -> None:
-        """The journal can't go on: stop everything, record nothing more."""
+    def fail(self, error: HeadwayError) -> None:
+        """The journal, or a pool, can't go on: stop everything, record nothing more."""
         self.ready.stopped = True
         self.run.fail(error)

@@ -13,12 +13,12 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 from headway import events
-from headway.errors import StoreError
+from headway.errors import HeadwayError, StoreError
 from headway.journal.log import Blob, Journal
 from headway.journal.records import Row
 from headway.journal.recovery.recovered import Known
 from headway.journal.store import Store
-from headway.pools.base import Pool
+from headway.pools.registry import Pools
 
 T = TypeVar("T")
 
@@ -48,7 +48,7 @@ class RunContext:
         loop: asyncio.AbstractEventLoop,
         journal: Journal,
         known: Known,
-        pools: dict[str, Pool],
+        pools: Pools,
         world: Surroundings,
         store: Store | None = None,
     ) -> None:
@@ -68,7 +68,7 @@ class RunContext:
         self.thread = threading.get_ident()
         self.emit: Callable[[events.Event], None] | None = None
         self.closing = False  # ends are no longer recorded: the run stops here and goes on another time
-        self.on_failure: Callable[[StoreError], None] | None = None
+        self.on_failure: Callable[[HeadwayError], None] | None = None
 
     def append(self, row: Row, blobs: tuple[Blob, ...] = (), cache_key: bytes | None = None) -> int:
         """Queue a row, unless the run is being stopped to go on later; its seq."""
@@ -76,8 +76,8 @@ class RunContext:
             return 0
         return self.journal.append(row, blobs, cache_key)
 
-    def fail(self, error: StoreError) -> None:
-        """The journal can't go on: nothing starts and nothing is recorded any more."""
+    def fail(self, error: HeadwayError) -> None:
+        """The journal, or a pool, can't go on: nothing starts and nothing is recorded any more."""
         self.closing = True
         if self.on_failure is not None:
             self.on_failure(error)

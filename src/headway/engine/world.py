@@ -14,16 +14,14 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from headway.engine.dispatch.beside import BESIDE
 from headway.engine.parts import Parts
+from headway.ipc.beside import BESIDE
 from headway.journal.log import Log
 from headway.journal.owner import this_process
 from headway.journal.records import RunInfo, Signal
 from headway.journal.writer import Writer
-from headway.pools.base import Pool
-from headway.pools.gang import GangPool
-from headway.pools.process import ProcessPool
-from headway.pools.thread import ThreadPool
+from headway.pools.base import FullPool
+from headway.pools.registry import Given, make_pools
 
 if TYPE_CHECKING:
     from headway.engine.engine import Engine
@@ -56,7 +54,8 @@ class World(Protocol):
     def token(self) -> bytes:
         """16 bytes that nobody else has."""
 
-    def make_pools(self, sizes: Mapping[str, int]) -> dict[str, Pool]: ...
+    def make_pools(self, given: Mapping[str, Given]) -> dict[str, FullPool]:
+        """The pools of a run, none of them started."""
 
     def parts(self) -> Parts:
         """Which classes of parts an engine is made of."""
@@ -87,12 +86,8 @@ class Machine:
     def token(self) -> bytes:
         return secrets.token_bytes(16)
 
-    def make_pools(self, sizes: Mapping[str, int]) -> dict[str, Pool]:
-        return {
-            "thread": ThreadPool(sizes.get("thread", 8)),
-            "process": ProcessPool(sizes.get("process", 2)),
-            "gang": GangPool(sizes.get("gang", 1)),
-        }
+    def make_pools(self, given: Mapping[str, Given]) -> dict[str, FullPool]:
+        return make_pools(given)
 
     def parts(self) -> Parts:
         return Parts()

@@ -42,6 +42,12 @@ class Kind(enum.IntEnum):
     CHARGE = 5
 
 
+BY_HAND = b"by hand"
+"""Stands for the inputs of a call whose result a person gave: it holds whatever they are."""
+
+INLINE_BYTES = 16 * 1024
+"""What is larger than this is kept as a blob, beside its record."""
+
 COSTED = 16
 """Flag or-ed onto a row's kind when its body has a `scope`, a `cost` or a `shared` name, so that who takes a run up finds these
 rows without decoding the others."""
@@ -129,11 +135,11 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True):
     scope: bytes = b""
     cost: Amounts = {}
     version: bytes = b""  # the source fingerprint of the task
-    inputs: bytes = b""  # digest of the results that came in by handle; empty where none did
+    inputs: bytes = b""  # digest of the results that came in by handle; empty where none did; BY_HAND
     edges: tuple[bytes, ...] = ()  # keys of the calls whose handles were arguments
     guards: tuple[tuple[str, bytes], ...] = ()  # (task, version) below this call whose change makes this result stale
     pool: str = ""
-    reason: str = ""  # why it was cancelled
+    reason: str = ""  # why it was cancelled, or who gave its result by hand
     made: float = 0.0  # when the program made the call; until `started` it waited for inputs or for room
     epoch: int = 0  # of a failed call: that of its children when it is asked again
     asked: bytes = b""  # what its key was made of: its arguments in canonical form, or its explicit key

@@ -5,11 +5,10 @@
     model = models.open("gemma")                                # or "countdown", "weights.gguf", "openai:gpt-4.1-mini"
     reply = await models.sample(model, "12 + 30 =", n=4, max_tokens=4, seed=1)
 
-`base` says what a model is; `endpoint`, `local` and `countdown` are three; `ask` and `streaming` make calls of them; `serving`
-offers one over the OpenAI protocol. Importing this needs no extra; using a model may.
+`base` says what a model is; `openai.endpoint` and `local` are two, and `reference` has those that this project trained. `ask` and
+`streaming` make calls of them; `openai.server` offers one over the OpenAI protocol. Importing this needs no extra; using a model
+may.
 """
-
-from typing import TYPE_CHECKING, Any
 
 from headway.models.ask import AnyModel as AnyModel
 from headway.models.ask import sample as sample
@@ -26,21 +25,6 @@ from headway.models.local import Local as Local
 from headway.models.openai.endpoint import Endpoint as Endpoint
 from headway.models.opening import open as open  # noqa: A004 - as a file is opened
 from headway.models.prices import FREE as FREE
-from headway.models.prices import PRICES as PRICES
 from headway.models.prices import Price as Price
 from headway.models.requests import Sampling as Sampling
 from headway.models.streaming import stream as stream
-
-if TYPE_CHECKING:
-    from headway.reference.countdown.sampling import CountdownModel as CountdownModel
-
-
-def __getattr__(name: str) -> Any:
-    """`CountdownModel` is imported when it is asked for: it needs PyTorch."""
-    if name == "CountdownModel":
-        from headway.extras import needed
-
-        with needed("models.CountdownModel"):
-            from headway.reference.countdown.sampling import CountdownModel
-        return CountdownModel
-    raise AttributeError(f"module 'headway.models' has no attribute {name!r}")

@@ -1,7 +1,13 @@
-"""Models by name, as a command line or a settings file says them."""
+"""Models by name, as a command line or a settings file says them.
+
+Models that this project trained stand above this floor and are not known here. They are offered as data: a name, and where to
+find what opens it, which is imported when somebody asks for the name. (Entry points of the package would say the same, but only
+where it is installed, and not in a checkout.)
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from headway.errors import UsageError
@@ -11,22 +17,38 @@ from headway.models.local import Local
 from headway.models.openai.endpoint import Endpoint
 from headway.pools.program import load_object
 
+OPENERS: Mapping[str, tuple[str, str]] = {
+    "countdown": ("the Countdown model", "headway.reference.countdown.sampling:open_model"),
+    ".safetensors": ("the Countdown model", "headway.reference.countdown.sampling:open_model"),
+}
+"""By a name or the end of a file's name: what it opens, for a message, and the function that does, from the name."""
+
 NAMES = "countdown, gemma, a .gguf file, a Countdown model's .safetensors file, openai:MODEL, openai:MODEL@URL, program.py:NAME"
 
 
 def open(name: str) -> Model | BatchModel:  # noqa: A001 - as a file is opened
-    """The model of a name.
+    """Open a model by its name, as a command line or a settings file says it.
 
     Args:
         name: `countdown` (the small model that comes with Headway), the path of a `.safetensors` file that its training wrote,
             `gemma` (extra `local`), the path of a `.gguf` file, `openai:MODEL` (with `OPENAI_API_KEY`), `openai:MODEL@URL` (a
             server that speaks the protocol), or `program.py:NAME` (a model that a program of yours makes).
 
+    Returns:
+        The model.
+
     Raises:
         UsageError: for any other name, and without the extra or the file that it needs.
+
+    Example:
+        >>> from headway import models
+        >>> models.open("openai:qwen3@http://localhost:8000/v1").name
+        'qwen3'
     """
-    if name == "countdown" or name.endswith(".safetensors"):
-        return _countdown(name)
+    if offered := OPENERS.get(name) or OPENERS.get(Path(name).suffix):
+        what, opener = offered
+        with needed(what):
+            return _checked(name, load_object(opener)(name))
     if name == "gemma":
         return Local()
     if name.endswith(".gguf"):
@@ -35,14 +57,11 @@ def open(name: str) -> Model | BatchModel:  # noqa: A001 - as a file is opened
         model, _, url = name.removeprefix("openai:").partition("@")
         return Endpoint(model, base_url=url or None)
     if ":" in name:
-        found = load_object(name)
-        if not isinstance(found, Model | BatchModel) or isinstance(found, type):
-            raise UsageError(f"{name} is {type(found).__name__}, which is no model: it has no stream and no sample_batch")
-        return found
+        return _checked(name, load_object(name))
     raise UsageError(f"there is no model {name!r}; there are: {NAMES}")
 
 
-def _countdown(name: str) -> BatchModel:
-    with needed("the Countdown model"):
-        from headway.reference.countdown.sampling import CountdownModel
-    return CountdownModel.shipped() if name == "countdown" else CountdownModel.load(name)
+def _checked(name: str, found: object) -> Model | BatchModel:
+    if not isinstance(found, Model | BatchModel) or isinstance(found, type):
+        raise UsageError(f"{name} is {type(found).__name__}, which is no model: it has no stream and no sample_batch")
+    return found

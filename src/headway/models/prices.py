@@ -1,18 +1,20 @@
-"""What tokens cost, as data: list prices by model name, so that a call can reserve and charge `money` (US dollars).
+"""What tokens cost, so that a call can reserve and charge `money` (US dollars).
 
     models.Endpoint("my-model", base_url=…, price=models.Price(0.20, 0.80))       # your own contract
 
-The table holds list prices of one day. Check yours: they change, and batches, caches and contracts differ. A model that is not in
-it and names no price of its own has none: its money is not counted, so under a bound of `money` it is refused, because a bound
-that counts nothing would be a lie. Models that run in this process cost no money (`FREE`).
+List prices come from genai-prices, which knows those of most providers, with what caches and long prompts cost and since when.
+They are data of the installed release: nothing is fetched, and `pip install -U genai-prices` brings newer ones. A server is known
+by its address, so a model on a server of your own has no list price, whatever its name is. A model without a price is not
+counted, so under a bound of `money` it is refused: a bound that counts nothing would be a lie. Models that run in this process
+cost no money (`FREE`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from datetime import UTC, datetime
+from typing import Any
 
 from headway.errors import UsageError
 from headway.models.base import BatchModel, Model, Usage, answers_together
@@ -21,12 +23,15 @@ from headway.models.base import BatchModel, Model, Usage, answers_together
 @dataclass(frozen=True, slots=True)
 class Price:
     """US dollars per million tokens that are read and written. Of those read, `cached` is what one costs that comes from the
-    provider's cache, and `stored` one that is put there (None: as much as others). Thoughts cost what is written.
+    provider's cache, and `stored` one that is put there (None: as much as others). Thoughts cost what is written. `beyond`: with
+    more tokens read than that, all tokens cost another price.
 
     >>> Price(2.00, 8.00).of(Usage(read=1_000, written=500))
     0.006
     >>> Price(2.00, 8.00, cached=0.50).of(Usage(read=1_000, written=500, cached=1_000))
     0.0045
+    >>> Price(1.00, 8.00, beyond=(200_000, Price(2.00, 12.00))).of(Usage(read=200_001, written=0))
+    0.400002
 
     Raises UsageError for what is no price.
     """
@@ -35,6 +40,7 @@ class Price:
     written: float
     cached: float | None = None
     stored: float | None = None
+    beyond: tuple[int, Price] | None = None
 
     def __post_init__(self) -> None:
         for name in ("read", "written", "cached", "stored"):
@@ -43,9 +49,15 @@ class Price:
                 continue
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
                 raise UsageError(f"Price({name}={value!r}): US dollars per million tokens, zero or more")
+        if self.beyond is not None and not (
+            isinstance(self.beyond, tuple) and len(self.beyond) == 2 and isinstance(self.beyond[1], Price) and self.beyond[0] > 0
+        ):
+            raise UsageError(f"Price(beyond={self.beyond!r:.80}): the tokens read, and the price that counts where there are more")
 
     def of(self, usage: Usage) -> float:
         """What this many tokens cost, in US dollars."""
+        if self.beyond is not None and usage.read > self.beyond[0]:
+            return self.beyond[1].of(usage)
         cached = self.read if self.cached is None else self.cached
         stored = self.read if self.stored is None else self.stored
         read = (usage.read - usage.cached - usage.stored) * self.read + usage.cached * cached + usage.stored * stored
@@ -54,52 +66,74 @@ class Price:
     def at_most(self, usage: Usage) -> float:
         """What this many tokens cost at most, whatever the provider's cache does with those read."""
         dearest = max(self.read, self.cached or 0.0, self.stored or 0.0)
-        return (usage.read * dearest + usage.written * self.written) / 1_000_000
+        least = (usage.read * dearest + usage.written * self.written) / 1_000_000
+        if self.beyond is not None and usage.read > self.beyond[0]:
+            return max(least, self.beyond[1].at_most(usage))
+        return least
 
 
 FREE = Price(0.0, 0.0)
 
-SOURCE = "https://platform.openai.com/docs/pricing"
-READ_ON = "2026-06"
-
-PRICES: Mapping[str, Price] = {
-    "gpt-5.1*": Price(1.25, 10.00, cached=0.125),
-    "gpt-5-mini*": Price(0.25, 2.00, cached=0.025),
-    "gpt-5-nano*": Price(0.05, 0.40, cached=0.005),
-    "gpt-5-pro*": Price(15.00, 120.00),
-    "gpt-5": Price(1.25, 10.00, cached=0.125),
-    "gpt-5-20*": Price(1.25, 10.00, cached=0.125),
-    "gpt-4.1-mini*": Price(0.40, 1.60, cached=0.1),
-    "gpt-4.1-nano*": Price(0.10, 0.40, cached=0.025),
-    "gpt-4.1": Price(2.00, 8.00, cached=0.5),
-    "gpt-4.1-20*": Price(2.00, 8.00, cached=0.5),
-    "gpt-4o-mini": Price(0.15, 0.60, cached=0.075),
-    "gpt-4o-mini-20*": Price(0.15, 0.60, cached=0.075),
-    "gpt-4o-2024-05-13": Price(5.00, 15.00),
-    "gpt-4o": Price(2.50, 10.00, cached=1.25),
-    "gpt-4o-20*": Price(2.50, 10.00, cached=1.25),
-    "o3-mini*": Price(1.10, 4.40, cached=0.55),
-    "o3": Price(2.00, 8.00, cached=0.5),
-    "o3-20*": Price(2.00, 8.00, cached=0.5),
-    "o4-mini": Price(1.10, 4.40, cached=0.275),
-    "o4-mini-20*": Price(1.10, 4.40, cached=0.275),
-}
-"""List prices by name, as patterns of the shell; the first that fits counts."""
+OPENAI = "https://api.openai.com/v1"
 
 
-def list_price(name: str, table: Mapping[str, Price] = PRICES) -> Price | None:
-    """The price of a model in a table, None where it has none.
+def list_price(name: str, server: str | None = None) -> Price | None:
+    """The list price of a model today.
 
-    >>> list_price("gpt-4o-mini-2024-07-18")
-    Price(read=0.15, written=0.6, cached=0.075, stored=None)
-    >>> list_price("gpt-99") is None
-    True
+    Args:
+        name: the model, as its provider calls it.
+        server: the address that is asked, with or without `https://`; without one, the provider is guessed from the name.
+
+    Returns:
+        None where there is none: for a server or model that nobody lists, for one that also costs by the request, and without
+        genai-prices (extra `models`).
+
+    Example:
+        >>> list_price("gpt-4o-mini-2024-07-18", OPENAI)
+        Price(read=0.15, written=0.6, cached=0.075, stored=None, beyond=None)
+        >>> list_price("gpt-4o-mini", "http://localhost:8000/v1") is None
+        True
     """
-    return next((price for pattern, price in table.items() if fnmatchcase(name, pattern)), None)
+    try:
+        from genai_prices.data_snapshot import get_snapshot
+    except ImportError:
+        return None
+    try:
+        url = server if server is None or "://" in server else f"https://{server}"
+        _, model = get_snapshot().find_provider_model(name, None, None, url)
+    except LookupError:
+        return None
+    listed: dict[str, Any] = {key: value for key, value in vars(model.get_prices(datetime.now(UTC))).items() if value is not None}
+    if "input_mtok" not in listed or "output_mtok" not in listed or listed.get("requests_kcount"):
+        return None
+    steps = {0} | {tier.start for value in listed.values() for tier in getattr(value, "tiers", ())}
+    beyond: tuple[int, Price] | None = None
+    for step in sorted(steps, reverse=True):
+        beyond = step, _price_from(listed, step, beyond)
+    return beyond and beyond[1]
+
+
+def _price_from(listed: dict[str, Any], tokens: int, beyond: tuple[int, Price] | None) -> Price:
+    """The price from a number of tokens read on, as it is listed."""
+
+    def of(*keys: str) -> float | None:
+        costs = [_at(listed[key], tokens) for key in keys if key in listed]
+        return max(costs) if costs else None
+
+    read, written = of("input_mtok"), of("output_mtok", "output_reasoning_mtok")
+    assert read is not None
+    assert written is not None
+    return Price(read, written, of("cache_read_mtok"), of("cache_write_mtok", "cache_write_5m_mtok"), beyond)
+
+
+def _at(listed: Any, tokens: int) -> float:
+    """A number, or what the tiers say from so many tokens on."""
+    tiers = [tier.price for tier in getattr(listed, "tiers", ()) if tier.start <= tokens]
+    return float(tiers[-1] if tiers else getattr(listed, "base", listed))
 
 
 def price_of(model: Model | BatchModel) -> Price | None:
-    """The price that a model names itself, else that of the table; a model that runs in this process is free.
+    """The price that a model names itself, else the list price; a model that runs in this process is free.
 
     Raises UsageError for one that is no price: what it costs would not be counted.
     """
@@ -108,4 +142,4 @@ def price_of(model: Model | BatchModel) -> Price | None:
         return own
     if own is not None:
         raise UsageError(f"{model.name} has price={own!r}: write models.Price(read, written), in US dollars per million tokens")
-    return FREE if answers_together(model) else list_price(model.name)
+    return FREE if answers_together(model) else list_price(model.name, getattr(model, "server", None))

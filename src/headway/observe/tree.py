@@ -7,7 +7,7 @@ always shown, for they are what people come for. `select` decides which lines th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -230,7 +230,8 @@ def draw(story: Story, path: CriticalPath, lines: list[Line | Fold], width: int)
 
     `width` is that of the screen. A great many lines are laid out without colours, which takes seconds where a table takes minutes.
     """
-    rows = [_cells(item, story, path) for item in lines]
+    alike = _alike(lines, story)
+    rows = [_cells(item, story, path, alike) for item in lines]
     has_cost = any(row[3].plain for row in rows)
     columns = [column for column in _COLUMNS if has_cost or column != "cost"]
     if not has_cost:
@@ -272,11 +273,20 @@ class _Plain:
             yield Segment(f"{call:{_CALL_WIDTH}.{_CALL_WIDTH}}  {time:>12}  {critical:>8}  {'  '.join(rest)}".rstrip() + "\n")
 
 
-def _cells(item: Line | Fold, story: Story, path: CriticalPath) -> list[Text]:
-    return _fold_cells(item, story.names) if isinstance(item, Fold) else _call_cells(item, story, path, story.names)
+def _alike(lines: Sequence[Line | Fold], story: Story) -> set[bytes]:
+    """The calls whose lines read like that of another call of the same parent."""
+    found: dict[tuple[bytes, str], list[bytes]] = {}
+    for line in lines:
+        if isinstance(line, Line):
+            found.setdefault((story.parent_of(line.call.key), line.call.name), []).append(line.call.key)
+    return {key for keys in found.values() if len(keys) > 1 for key in keys}
 
 
-def _call_cells(line: Line, story: Story, path: CriticalPath, names: dict[str, str]) -> list[Text]:
+def _cells(item: Line | Fold, story: Story, path: CriticalPath, alike: Container[bytes]) -> list[Text]:
+    return _fold_cells(item, story.names) if isinstance(item, Fold) else _call_cells(item, story, path, story.names, alike)
+
+
+def _call_cells(line: Line, story: Story, path: CriticalPath, names: dict[str, str], alike: Container[bytes]) -> list[Text]:
     call = line.call
     on_path = call.key in path.shares
     mark, style = MARKS[call.state]
@@ -284,6 +294,8 @@ def _call_cells(line: Line, story: Story, path: CriticalPath, names: dict[str, s
     text.append(f"{mark} ", style=style)
     name = f"{names[call.task]}({call.label})" if call.task else call.name
     text.append(words.clip(name, 200), style="bold yellow" if on_path else "")
+    if call.key in alike:
+        text.append(f"  {call.key.hex()[:8]}", style="dim")
     began, ended = story.span(call)
     share = path.fraction(call.key)
     critical = Text(f"{share:.0%}" if share >= 0.005 else "·", style="bold yellow") if on_path else Text("")
@@ -298,6 +310,8 @@ def _notes(line: Line) -> Text:
         text.append(f"{words.count(line.hidden, 'call')} below  ", style="dim")
     if call.state is State.OK:
         text.append(call.preview(), style="dim")
+        if call.reason:
+            text.append(f"  {words.clip(call.reason, 80)}", style="yellow")
     elif call.error is not None:
         text.append(f"{call.error.type.rpartition(':')[2]}: {words.clip(call.error.message, 120)}", style="red")
     elif call.state is State.CANCELLED:

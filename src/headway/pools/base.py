@@ -1,9 +1,11 @@
 """Where code runs, as the engine sees it: a pool takes jobs, one per free slot, and answers each exactly once.
 
-The engine keeps the queue and the order; a pool keeps only slots. Every method and callback runs on the event loop's
-thread. A pool is honest about cancelling: it says at once what it can do (`cancel` returns True where the code really
-stops, False where it can only be abandoned), answers the job as cancelled, gives the slot back no earlier than the code
-has ended, and then says so of one that was abandoned (`on_left`).
+The engine keeps the queue and the order; a pool keeps only slots. What kind of pool it is stands in its `traits`: the checks of
+tasks, the engine and the simulator go by those, and never by a pool's name. A pool is honest about cancelling: it says at once what
+it can do, and gives a slot back no earlier than the code has ended.
+
+`Pool` is what somebody who brings one writes. `FullPool` is what the engine works with: the pools of this package are such, and
+`guard.Guarded` makes one of anybody's.
 """
 
 from __future__ import annotations
@@ -11,10 +13,73 @@ from __future__ import annotations
 import contextvars
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
+from headway.errors import UsageError
 from headway.journal.codec.codec import Encoded
 from headway.journal.records import Amounts
+
+Cancel = Literal["cooperative", "killed", "abandoned"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traits:
+    """What a pool asks of the tasks that name it, and what it promises about their calls.
+
+    Example:
+        >>> Traits(imports=True, copies=True, cancel="killed").asks
+        False
+    """
+
+    imports: bool = False
+    """It finds the function by its module and name, so a task must be a function at the top level of a module."""
+    copies: bool = False
+    """The code gets copies of the arguments, which must be picklable, and what it changes in them nobody sees."""
+    asks: bool = False
+    """The code runs in `Job.context`, in this process: it may make calls, wait for them, and open budgets and deadlines."""
+    lends: bool = False
+    """A job that waits for other calls lends its slot to them (`FullPool.lend`)."""
+    cancel: Cancel = "abandoned"
+    """What becomes of code that is cancelled: it stops where it looks for it, is killed wherever it is, or goes on unheard."""
+    members: str = ""
+    """The need that says on how many members one job runs at once; empty where a job has one. Rank 0's result is the job's."""
+    batches: bool = True
+    """It takes batch tasks."""
+    takes_async: bool = False
+    """It takes `async def`."""
+    attempts: int = 1
+    """How many attempts a call has whose worker died, where its task says nothing of `retry=`."""
+    needs: Mapping[str, Callable[[Any], str]] = field(default_factory=dict)
+    """The options of tasks that only this pool has. Each function says what is wrong with a value, and "" where nothing is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What a job needs of its pool besides a slot: values of the options in `Traits.needs`.
+
+    Example:
+        >>> Demand.of({"processes": 2}).get("processes")
+        2
+    """
+
+    options: tuple[tuple[str, Any], ...] = ()
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> Demand:
+        """Raises UsageError for a value that can't be compared with others by a hash."""
+        made = cls(tuple(sorted(options.items())))
+        for name, value in made.options:
+            try:
+                hash(value)
+            except TypeError:
+                raise UsageError(f"needs[{name!r}] = {value!r:.100}: give a number, a text or a tuple of such") from None
+        return made
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return dict(self.options).get(name, default)
+
+
+A_SLOT = Demand()
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +93,7 @@ class FunctionRef:
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """A process's place in its gang, and the file by which the members find each other."""
+    """A member's place among those that run one call together, and the file by which they find each other."""
 
     rank: int
     size: int
@@ -47,12 +112,15 @@ class CallFacts:
     deadline: float | None = None  # wall clock
     allowance: Amounts = field(default_factory=dict)  # what was left in the budgets when the call started
     files: str = ""  # the folder of what the call keeps beside its result; empty where the store has no place for it
-    seat: Seat | None = None  # in a gang
+    seat: Seat | None = None  # where several members run the call
 
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """One attempt of one call (or of a batch), to be run once."""
+    """One attempt of one call (or of a batch), to be run once.
+
+    A pool calls `on_done` when the code has ended, and `on_charge` when it hears that the code has spent something.
+    """
 
     fn: Callable[..., Any]
     args: Sequence[Any]
@@ -63,9 +131,11 @@ class Job:
     ref: FunctionRef | None = None
     context: contextvars.Context | None = None
     pickled: bool = False  # the task stores its result with pickle
-    processes: int = 1  # of a gang
+    need: Demand = A_SLOT
     items: int | None = None  # of a batch
     on_left: Callable[[], None] | None = None  # set for a job that is abandoned: called when its code has ended after all
+    around: FunctionRef | None = None
+    """What the function runs inside of, in its worker: it is called with the facts and with a function that runs the job's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,28 +149,45 @@ class Answer:
 
 
 class Pool(Protocol):
-    name: str
-    size: int
+    """Slots for code. `hw.run(…, pools={"box": MyPool()})` brings one, `@hw.task(pool="box")` names it.
+
+    Making a pool starts nothing; `start` does. It is started and closed once per run, and may be started again afterwards. All
+    methods are called on the event loop's thread, and must not block it. `Job.on_done` may be called from any thread.
+    """
 
     @property
-    def free(self) -> int:
-        """Slots that can take a job now."""
+    def traits(self) -> Traits: ...
 
-    def submit(self, job: Job) -> None:
-        """Start the job. Call only while `free` > 0. Never calls back from inside."""
+    def free(self, need: Demand, /) -> int:
+        """How many jobs of this need it can take now. Before `start`: how many when nothing runs."""
 
-    def cancel(self, job: Job) -> bool:
-        """Stop the job, or abandon it. Its `on_done` is called later, with `cancelled=True` in either case."""
+    def submit(self, job: Job, /) -> None:
+        """Start the job, and answer it by `job.on_done` when its code has ended, however it ended. Called while `free` > 0.
+        Where calls of unequal needs are promised a slot at once, it may be called a little early: keep the job until it fits.
+        What this raises is the call's error."""
 
-    def announce_end(self) -> None:
-        """Tell the code of jobs in other processes that the run was told to end, and stops them soon (`run_is_ending`)."""
+    def cancel(self, job: Job, /) -> bool:
+        """Stop the job's code. True: it will stop soon, and is answered then. False: it can't be stopped, nobody waits for it any
+        more, and it is answered when it has ended, whatever it came to."""
 
-    def lend(self, slots: int) -> None:
+    def start(self, on_free: Callable[[], None], emit: Callable[[Any], None] | None, /) -> None:
+        """The run begins. Call `on_free` when slots become free for another reason than a job's end; `emit` takes events."""
+
+    async def close(self) -> None:
+        """End everything, also where `start` was never called: no process, thread or connection of it may be left, but for code
+        that can't be stopped. Jobs that still run are answered as cancelled."""
+
+
+class FullPool(Pool, Protocol):
+    """A pool as the engine works with it. Callbacks run on the loop's thread, and never from inside a method.
+
+    A job that is cancelled is answered with `cancelled=True`; at once where `cancel` returned False, and then `Job.on_left` is
+    called when its code has ended.
+    """
+
+    def lend(self, slots: int, /) -> None:
         """Let others use the slots of jobs that only wait for other jobs; take them back with a negative number. Nothing where
         jobs can't wait for others."""
 
-    def start(self, on_free: Callable[[], None], emit: Callable[[Any], None] | None) -> None:
-        """Bind to the running loop. `on_free` is called whenever a slot becomes free; `emit` takes events."""
-
-    async def close(self) -> None:
-        """End every worker. No process and no busy slot survives, except threads that can't be stopped."""
+    def announce_end(self) -> None:
+        """Tell the code of jobs in other processes that the run was told to end, and stops them soon (`run_is_ending`)."""

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from headway.events import AnyEvent
 from headway.journal.records import Amounts
 from headway.pools.base import CallFacts
+from headway.pools.logs import Entry
 
 
 class WorkerCall(Protocol):
@@ -38,6 +39,10 @@ class WorkerCall(Protocol):
 
     def tell(self, event: AnyEvent) -> None:
         """Put an event into the run's stream. May be called from any thread."""
+
+    @property
+    def log(self) -> Callable[[Entry], None]:
+        """Tell the program's logging of a record."""
 
     def remaining(self) -> Amounts:
         """What is left of each bounded unit: the allowance at the start minus own charges, never below 0."""

@@ -20,8 +20,20 @@ from typing import Any
 
 from headway.errors import WorkerDied
 from headway.journal.codec.codec import add_note
-from headway.pools.base import Answer, Job, Seat
-from headway.pools.worker_process import RemoteWorker
+from headway.pools.base import Answer, Demand, FunctionRef, Job, Seat, Traits
+from headway.pools.workers.worker_process import RemoteWorker
+
+PROCESSES = "processes"
+MEMBER = FunctionRef("headway.pools.member", "run_as_member")
+
+
+def _whole(value: Any) -> str:
+    """What is wrong with a number of processes."""
+    return "" if isinstance(value, int) and not isinstance(value, bool) and value >= 1 else "a whole number, at least 1"
+
+
+GANG = Traits(imports=True, copies=True, cancel="killed", members=PROCESSES, batches=False, attempts=3, needs={PROCESSES: _whole})
+"""A gang that lost a process is begun again, from its own checkpoints: so its tasks have more than one attempt."""
 
 _HEARSAY_S = 0.2
 """How long an error waits for news of a process that has died: the others may fail in a collective before its end is noticed."""
@@ -30,7 +42,7 @@ _HEARSAY_S = 0.2
 class GangPool:
     """`size` gangs at a time, each of as many processes as its job wants."""
 
-    name = "gang"
+    traits = GANG
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -39,18 +51,17 @@ class GangPool:
         self._on_free: Callable[[], None] = lambda: None
         self._emit: Callable[[Any], None] | None = None
 
-    @property
-    def free(self) -> int:
+    def free(self, need: Demand, /) -> int:
         return max(0, self.size - len(self._running))
 
-    def start(self, on_free: Callable[[], None], emit: Callable[[Any], None] | None) -> None:
+    def start(self, on_free: Callable[[], None], emit: Callable[[Any], None] | None, /) -> None:
         self._on_free, self._emit = on_free, emit
 
-    def submit(self, job: Job) -> None:
-        first, self._hired = self._hired + 1, self._hired + job.processes
+    def submit(self, job: Job, /) -> None:
+        first, self._hired = self._hired + 1, self._hired + size_of(job)
         self._running[job] = _Gang(job, first, self._emit, self._ended)
 
-    def cancel(self, job: Job) -> bool:
+    def cancel(self, job: Job, /) -> bool:
         """Interrupt all processes, or kill them. The job is answered when the last has ended."""
         if (gang := self._running.get(job)) is not None:
             gang.stop(Answer(cancelled=True))
@@ -61,7 +72,7 @@ class GangPool:
         for gang in self._running.values():
             gang.announce_end()
 
-    def lend(self, slots: int) -> None:
+    def lend(self, slots: int, /) -> None:
         """Nothing: a job in other processes can't wait for other jobs."""
 
     async def close(self) -> None:
@@ -78,6 +89,11 @@ class GangPool:
         self._on_free()
 
 
+def size_of(job: Job) -> int:
+    """How many processes a job wants."""
+    return int(job.need.get(PROCESSES, 1))
+
+
 class _Gang:
     """The processes of one job."""
 
@@ -92,7 +108,7 @@ class _Gang:
         self._present = 0
         ready = self._begin_when_all_are_there
         try:
-            for number in range(first, first + job.processes):
+            for number in range(first, first + size_of(job)):
                 self._workers.append(RemoteWorker(number, self._answered, self._left, emit, pool="gang", on_ready=ready))
                 self._present += 1
         except OSError as error:  # there is nothing left to make another one of
@@ -123,7 +139,7 @@ class _Gang:
             for rank, worker in enumerate(self._workers):
                 seat = Seat(rank, len(self._workers), str(self._folder / "meeting"))
                 facts = dataclasses.replace(self._job.facts, seat=seat)
-                worker.assign(dataclasses.replace(self._job, facts=facts))
+                worker.assign(dataclasses.replace(self._job, facts=facts, around=MEMBER))
         except Exception as error:  # arguments that can't be sent
             self.stop(Answer(error=error))
 

@@ -7,15 +7,23 @@ NCCL where each member has a GPU of its own. The usual environment variables (RA
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 from headway.extras import needed
-from headway.pools.base import Seat
+from headway.pools.base import CallFacts, Seat
 
 COLLECTIVE_TIMEOUT = timedelta(minutes=10)
 """How long a member waits for the others in a collective: for one that hangs. One that has died ends the gang at once."""
+
+
+def run_as_member(facts: CallFacts, body: Callable[[], Any]) -> Any:
+    """Run the function of a call as one of its members. Only rank 0 has a result: another's may not even be encodable."""
+    with joined(facts.seat):
+        value = body()
+    return value if facts.seat is None or facts.seat.rank == 0 else None
 
 
 @contextmanager

@@ -16,9 +16,10 @@ from collections.abc import Callable
 from typing import Any
 
 from headway.errors import WorkerDied
-from headway.pools.base import Answer, Job
-from headway.pools.worker_process import RemoteWorker
+from headway.pools.base import Answer, Demand, Job, Traits
+from headway.pools.workers.worker_process import RemoteWorker
 
+PROCESS = Traits(imports=True, copies=True, cancel="killed")
 _START_ATTEMPTS = 3
 _START_PAUSE_S = 10.0
 
@@ -30,7 +31,7 @@ class ProcessPool:
     arrays travel through shared memory. Its result comes back encoded for the journal.
     """
 
-    name = "process"
+    traits = PROCESS
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -44,15 +45,14 @@ class ProcessPool:
         self._on_free: Callable[[], None] = lambda: None
         self._emit: Callable[[Any], None] | None = None
 
-    @property
-    def free(self) -> int:
+    def free(self, need: Demand, /) -> int:
         return max(0, self.size - len(self._running))
 
-    def start(self, on_free: Callable[[], None], emit: Callable[[Any], None] | None) -> None:
+    def start(self, on_free: Callable[[], None], emit: Callable[[Any], None] | None, /) -> None:
         self._loop = asyncio.get_running_loop()
         self._on_free, self._emit = on_free, emit
 
-    def submit(self, job: Job) -> None:
+    def submit(self, job: Job, /) -> None:
         if len(self._failed_starts) >= _START_ATTEMPTS and self._bound().time() < self._start_again_at:
             self._refuse(job, WorkerDied(f"not tried, since workers cannot start: {self._failed_starts[-1]}"))
             return
@@ -65,7 +65,7 @@ class ProcessPool:
         else:
             self._running[job] = worker
 
-    def cancel(self, job: Job) -> bool:
+    def cancel(self, job: Job, /) -> bool:
         """Interrupt the job's code, or kill its process. The job is answered when the code has stopped."""
         where = self._running.get(job)
         if isinstance(where, RemoteWorker):
@@ -79,7 +79,7 @@ class ProcessPool:
         for worker in self._workers:
             worker.announce_end()
 
-    def lend(self, slots: int) -> None:
+    def lend(self, slots: int, /) -> None:
         """Nothing: a job in another process can't wait for other jobs."""
 
     async def close(self) -> None:

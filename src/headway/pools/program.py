@@ -86,6 +86,16 @@ def function_ref(fn: Callable[..., Any]) -> FunctionRef:
     return FunctionRef(module, qualname, path)
 
 
+def check_importable(fn: Callable[..., Any]) -> None:
+    """Raises UsageError for a method of an object, which no other process has."""
+    owner = getattr(fn, "__self__", None)
+    if owner is not None and not isinstance(owner, type | ModuleType):
+        raise UsageError(
+            f"{getattr(fn, '__qualname__', fn)} cannot run in another process: it is a method of {owner!r:.100}, which only this "
+            "one has. Make it a function that takes the object as an argument"
+        )
+
+
 def find(ref: FunctionRef) -> Any:
     """The object that the reference names, as its module has it. Raises UsageError."""
     return _attribute(_module(ref), ref.qualname)

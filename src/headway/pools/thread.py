@@ -18,34 +18,35 @@ from queue import SimpleQueue
 from typing import Any
 
 from headway.errors import CallError
-from headway.pools.base import Answer, Job
+from headway.pools.base import Answer, Demand, Job, Traits
 
+THREAD = Traits(asks=True, lends=True, cancel="abandoned")
 _JOIN_S = 1.0
 
 
 class ThreadPool:
     """`size` threads, each running one job at a time inside the job's context."""
 
-    name = "thread"
+    traits = THREAD
 
     def __init__(self, size: int) -> None:
         self.size = size
         self._lent = 0
         self._idle: list[_Thread] = []
         self._busy: set[_Thread] = set()
+        self._leaving: set[_Thread] = set()  # those that end with the code they run
         self._running: dict[Job, _Thread] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._on_free: Callable[[], None] = _nothing
 
-    @property
-    def free(self) -> int:
+    def free(self, need: Demand, /) -> int:
         return max(0, self.size + self._lent - len(self._busy))
 
-    def start(self, on_free: Callable[[], None], emit: Callable[[Any], None] | None) -> None:
+    def start(self, on_free: Callable[[], None], emit: Callable[[Any], None] | None, /) -> None:
         self._loop = asyncio.get_running_loop()
         self._on_free = on_free
 
-    def submit(self, job: Job) -> None:
+    def submit(self, job: Job, /) -> None:
         try:
             thread = self._idle.pop() if self._idle else _Thread(self._deliver)
         except RuntimeError as error:
@@ -56,7 +57,7 @@ class ThreadPool:
         self._running[job] = thread
         thread.jobs.put(job)
 
-    def cancel(self, job: Job) -> bool:
+    def cancel(self, job: Job, /) -> bool:
         """Abandon the job: it is answered on the next turn of the loop, and its thread goes on until the code ends."""
         if self._running.pop(job, None) is None:
             return True
@@ -66,7 +67,7 @@ class ThreadPool:
     def announce_end(self) -> None:
         """Nothing: threads see the run itself."""
 
-    def lend(self, slots: int) -> None:
+    def lend(self, slots: int, /) -> None:
         """Let others use the slots of jobs that only wait for other jobs; take them back with a negative number."""
         self._lent += slots
         if slots > 0:
@@ -78,6 +79,7 @@ class ThreadPool:
             self.cancel(job)
         for thread in (*self._idle, *self._busy):
             thread.jobs.put(None)
+        self._leaving |= self._busy
         for thread in self._idle:
             thread.join(_JOIN_S)
         self._idle.clear()
@@ -93,7 +95,10 @@ class ThreadPool:
 
     def _ended(self, thread: _Thread, job: Job, answer: Answer) -> None:
         self._busy.discard(thread)
-        self._idle.append(thread)
+        if thread in self._leaving:
+            self._leaving.discard(thread)
+        else:
+            self._idle.append(thread)
         if self._running.pop(job, None) is not None:
             job.on_done(answer)
         elif job.on_left is not None:

@@ -153,8 +153,8 @@ class SimLoop(asyncio.BaseEventLoop):
     def _bury(self) -> None:
         for engine in self.world.engines:
             engine.spawn = _killed  # type: ignore[method-assign]
-        for threads in self.world.threads:
-            threads.abandon()
+        for pool in self.world.pools:
+            pool.abandon()
         for _ in range(10):  # what is closed may begin something else
             for task in (left := self.unfinished()):
                 self._close(task)

@@ -1,87 +1,156 @@
-"""Pools of a simulated process: the protocol of the real ones, at drawn times, with nothing running beside anything.
+"""Pools of a simulated process: the promises of the real ones, at drawn times, with nothing running beside anything.
 
-A thread's job can only be abandoned: it is answered as cancelled at once and keeps its slot until its code has ended. A process's
-job gets copies of its arguments and answers in encoded form; cancelled, it is killed wherever it is; and its worker may die, before
-or after the code ran. These are the promises of `pools.base`; what a seed adds is only when.
+Which promises stands in the traits of the real pool, so one that somebody brings is simulated as well as ours: whether its code has
+the program's objects or copies of them, whether it may ask the run, whether it is several members, and what becomes of it when it
+is cancelled. Nothing of the real pool runs: it is only asked for its traits, and how many jobs of a need it has room for.
 """
 
 from __future__ import annotations
 
 import contextvars
-import functools
 import math
 import pickle
 from collections import Counter
 from collections.abc import Callable
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from headway.errors import WorkerDied
+from headway.events import AnyEvent
 from headway.journal.codec import codec
-from headway.journal.records import Amounts
-from headway.pools.base import Answer, CallFacts, Job
+from headway.pools.base import A_SLOT, Answer, CallFacts, Demand, Job, Pool, Traits
+from headway.pools.carrying import carried_values, put_into
 from headway.pools.current import set_worker_call
+from headway.pools.parcel import ParcelCall
 from headway.sim.loop import Killed
-from headway.sim.strand import Strand, strand
+from headway.sim.stage import Stage
+from headway.sim.strand import Strand
 
 if TYPE_CHECKING:
     from headway.sim.loop import SimLoop
 
 
-class SimThreadPool:
-    name = "thread"
+def simulated(process: SimLoop, real: Pool) -> SimPool:
+    """A simulated pool with the promises of a real one, which is not started."""
+    traits = real.traits
+    if traits.members:
+        from headway.sim.members import SimMembers
 
-    def __init__(self, process: SimLoop, size: int) -> None:
-        self.size = size
-        self.strands: dict[Strand, Job] = {}
+        return SimMembers(process, real)
+    return SimApart(process, real) if traits.copies else SimShared(process, real)
+
+
+class SimPool:
+    """Slots of a simulated pool. A job of a need of which n fit into the empty pool takes an nth of it."""
+
+    def __init__(self, process: SimLoop, real: Pool) -> None:
+        self.traits: Traits = real.traits
+        self._room_for = real.free
+        self._rooms: dict[Demand, int] = {}
         self._process = process
         self._lent = 0
-        self._running: set[Job] = set()
-        self._busy: set[Job] = set()
+        self._taken: Counter[int] = Counter()  # jobs, by how many like it the pool has room for
         self._on_free: Callable[[], None] = _nothing
+        self._emit: Callable[[Any], None] = _nothing
 
-    @property
-    def free(self) -> int:
-        return max(0, self.size + self._lent - len(self._busy))
+    def free(self, need: Demand, /) -> int:
+        room = self._room(need)
+        if self._taken.keys() <= {room} and (not self._lent or room == self._room(A_SLOT)):
+            return max(0, room + self._lent - self._taken[room])
+        used = sum((Fraction(count, each) for each, count in self._taken.items()), Fraction())
+        return max(0, math.floor((1 - used + Fraction(self._lent, max(1, self._room(A_SLOT)))) * room))
 
-    def start(self, on_free: Callable[[], None], emit: Callable[[Any], None] | None) -> None:
-        self._on_free = on_free
+    def start(self, on_free: Callable[[], None], emit: Callable[[Any], None] | None, /) -> None:
+        self._on_free, self._emit = on_free, emit or _nothing
 
     def announce_end(self) -> None:
         """Nothing: no code here saves what it has."""
 
-    def lend(self, slots: int) -> None:
-        self._lent += slots
-        if slots > 0:
-            self._on_free()
-
-    def submit(self, job: Job) -> None:
-        self._running.add(job)
-        self._busy.add(job)
-        universe = self._process.universe
-        self._process.call_later(universe.lasts(universe.nature.job_s / 2), self._begin, job)
-
-    def cancel(self, job: Job) -> bool:
-        if job not in self._running:
-            return True
-        self._running.discard(job)
-        self._process.call_soon(job.on_done, Answer(cancelled=True))
-        return False
-
-    async def close(self) -> None:
-        for job in list(self._running):
-            self.cancel(job)
-        self.abandon()
+    def lend(self, slots: int, /) -> None:
+        if self.traits.lends:
+            self._lent += slots
+            if slots > 0:
+                self._on_free()
 
     def abandon(self) -> None:
         """Unwind the code that waits and will never be answered."""
-        for waiting in list(self.strands):
-            waiting.kill()
-        self.strands.clear()
+
+    def _room(self, need: Demand) -> int:
+        """How many jobs of this need fit into the empty pool."""
+        if need not in self._rooms:
+            self._rooms[need] = max(0, self._room_for(need))
+        return self._rooms[need]
+
+    def _take(self, job: Job) -> None:
+        self._taken[max(1, self._room(job.need))] += 1
+
+    def _give(self, job: Job) -> None:
+        room = max(1, self._room(job.need))
+        self._taken[room] -= 1
+        if not self._taken[room]:
+            del self._taken[room]
+
+    def _half(self) -> float:
+        """Half of the time that a job takes besides what it sleeps."""
+        universe = self._process.universe
+        return universe.lasts(universe.nature.job_s / 2)
+
+    # what the kinds of pools do:
+
+    def submit(self, job: Job, /) -> None:
+        raise NotImplementedError
+
+    def cancel(self, job: Job, /) -> bool:
+        raise NotImplementedError
+
+    async def close(self) -> None:
+        raise NotImplementedError
+
+
+class SimShared(SimPool):
+    """Code in this process, with the program's own objects: threads, or what is like them."""
+
+    def __init__(self, process: SimLoop, real: Pool) -> None:
+        super().__init__(process, real)
+        self._stage = Stage(process)
+        self._running: dict[Job, Strand | None] = {}  # what is not answered; None before its code begins
+        self._stopping: set[Job] = set()
+
+    def submit(self, job: Job, /) -> None:
+        self._running[job] = None
+        self._take(job)
+        self._process.call_later(self._half(), self._begin, job)
+
+    def cancel(self, job: Job, /) -> bool:
+        how = self.traits.cancel
+        if job not in self._running or job in self._stopping:
+            return True
+        if how == "abandoned":
+            del self._running[job]
+            self._process.call_soon(job.on_done, Answer(cancelled=True))
+            return False
+        self._stopping.add(job)
+        if how == "killed":
+            self._process.call_later(self._half() / 5, self._kill, job)
+        return True
+
+    async def close(self) -> None:
+        for job in list(self._running):
+            if self.traits.cancel == "abandoned":
+                self.cancel(job)
+            else:
+                self._end(job, Answer(cancelled=True))
+        self.abandon()
+
+    def abandon(self) -> None:
+        self._stage.kill_all()
 
     def _begin(self, job: Job) -> None:
-        mine = strand()
+        if job in self._stopping:
+            self._ended(job, Answer(cancelled=True))
+            return
         answers: list[Answer] = []
-        context = job.context or contextvars.Context()
+        context = (job.context if self.traits.asks else None) or contextvars.Context()
 
         def work() -> None:
             try:
@@ -91,67 +160,53 @@ class SimThreadPool:
             except BaseException as error:
                 answers.append(Answer(error=error))
 
-        self.strands[mine] = job
-        self._go_on(mine, functools.partial(mine.begin, work), answers, job)
+        def then() -> None:
+            answer = answers[0] if answers else Answer(cancelled=True)
+            self._process.call_later(self._half(), self._ended, job, answer)
 
-    def _go_on(self, mine: Strand, resume: Callable[[], None], answers: list[Answer], job: Job) -> None:
-        """Let a strand run until it has ended or waits for a future."""
-        if self.strands.get(mine) is not job:
-            return  # it was abandoned
-        world = self._process.world
-        world.strand = mine
-        resume()
-        world.strand = None
-        waited = world.take_waited()
-        if waited is not None:
-            go_on = functools.partial(self._go_on, mine, mine.resume, answers, job)
-            waited.add_done_callback(lambda _: self._process.call_soon(go_on))
-            return
-        self.strands.pop(mine, None)
-        universe = self._process.universe
-        answer = answers[0] if answers else Answer(cancelled=True)
-        self._process.call_later(universe.lasts(universe.nature.job_s / 2), self._ended, job, answer)
+        mine = self._stage.begin(work, then)
+        if job in self._running:
+            self._running[job] = mine
+
+    def _kill(self, job: Job) -> None:
+        if (mine := self._running.get(job)) is not None:
+            self._stage.kill(mine)
+        if job in self._running:
+            self._end(job, Answer(cancelled=True))
 
     def _ended(self, job: Job, answer: Answer) -> None:
-        self._busy.discard(job)
         if job in self._running:
-            self._running.discard(job)
-            job.on_done(answer)
-        elif job.on_left is not None:
-            job.on_left()
+            self._end(job, answer)
+        elif self.traits.cancel == "abandoned":
+            self._give(job)
+            if job.on_left is not None:
+                job.on_left()
+            self._on_free()
+
+    def _end(self, job: Job, answer: Answer) -> None:
+        del self._running[job]
+        self._give(job)
+        job.on_done(Answer(cancelled=True) if job in self._stopping else answer)
+        self._stopping.discard(job)
         self._on_free()
 
 
-class SimProcessPool:
-    name = "process"
+class SimApart(SimPool):
+    """Code somewhere else, with copies of its arguments: worker processes, or what is like them. A worker may die."""
 
-    def __init__(self, process: SimLoop, size: int) -> None:
-        self.size = size
-        self._process = process
+    def __init__(self, process: SimLoop, real: Pool) -> None:
+        super().__init__(process, real)
         self._running: set[Job] = set()
         self._cancelled: set[Job] = set()
-        self._on_free: Callable[[], None] = _nothing
-        self._emit: Callable[[Any], None] = _nothing
+        self._abandoned: set[Job] = set()
 
-    @property
-    def free(self) -> int:
-        return max(0, self.size - len(self._running))
-
-    def start(self, on_free: Callable[[], None], emit: Callable[[Any], None] | None) -> None:
-        self._on_free, self._emit = on_free, emit or _nothing
-
-    def announce_end(self) -> None:
-        """Nothing: no code here saves what it has."""
-
-    def lend(self, slots: int) -> None:
-        pass
-
-    def submit(self, job: Job) -> None:
-        """Answer after a drawn time. Raises what pickling the arguments raises."""
+    def submit(self, job: Job, /) -> None:
+        """Answer after a drawn time. Raises what sending the arguments raises."""
         universe = self._process.universe
-        sent = pickle.dumps((job.args, job.kwargs))
+        sent = Sent(job)
         self._running.add(job)
-        runs_in, answers_in = universe.lasts(universe.nature.job_s / 2), universe.lasts(universe.nature.job_s / 2)
+        self._take(job)
+        runs_in, answers_in = self._half(), self._half()
         if universe.nature.worker_dies and universe.draw() < universe.nature.worker_dies:
             if universe.draw() < 0.5:  # after its code ran: what it did outside is done
                 self._process.call_later(runs_in, self._run, job, sent)
@@ -159,71 +214,103 @@ class SimProcessPool:
             return
         self._process.call_later(runs_in, lambda: self._process.call_later(answers_in, self._answer, job, self._run(job, sent)))
 
-    def cancel(self, job: Job) -> bool:
-        if job in self._running and job not in self._cancelled:
-            self._cancelled.add(job)
-            universe = self._process.universe
-            self._process.call_later(universe.lasts(universe.nature.job_s / 10), self._answer, job, Answer(cancelled=True))
+    def cancel(self, job: Job, /) -> bool:
+        if job in self._abandoned:
+            return False
+        if job not in self._running or job in self._cancelled:
+            return True
+        how = self.traits.cancel
+        if how == "abandoned":
+            self._abandoned.add(job)
+            self._process.call_soon(job.on_done, Answer(cancelled=True))
+            return False
+        self._cancelled.add(job)
+        if how == "killed":
+            self._process.call_later(self._half() / 5, self._answer, job, Answer(cancelled=True))
         return True
 
     async def close(self) -> None:
         for job in list(self._running):
             self._answer(job, Answer(cancelled=True))
 
-    def _run(self, job: Job, sent: bytes) -> Answer:
+    def _run(self, job: Job, sent: Sent) -> Answer:
         """What the worker would do, unless it was killed before."""
-        if job not in self._running:
+        if job not in self._running or (job in self._cancelled and self.traits.cancel != "abandoned"):
             return Answer(cancelled=True)
-        deadline = job.facts.deadline
-        call = _WorkerCall(job, self._emit, math.inf if deadline is None else deadline - self._process.world.wall())
+        call = sent.call(self._process, self._emit)
+        set_worker_call(call)
         try:
-            args, kwargs = pickle.loads(sent)
-            set_worker_call(call)
-            value = contextvars.Context().run(job.fn, *args, **kwargs)
+            return sent.answer()
+        finally:
+            set_worker_call(None)
+            sent.book(self._process, call)
+
+    def _answer(self, job: Job, answer: Answer) -> None:
+        """Answer a job that has none yet. One that was cancelled is answered as cancelled, whatever its worker still does."""
+        if job not in self._running:
+            return
+        self._running.discard(job)
+        self._give(job)
+        if job in self._abandoned:
+            self._abandoned.discard(job)
+            if job.on_left is not None:
+                job.on_left()
+        else:
+            job.on_done(Answer(cancelled=True) if job in self._cancelled else answer)
+        self._cancelled.discard(job)
+        self._on_free()
+
+
+class Sent:
+    """A job as it is after it was sent somewhere else: with copies of its arguments, and no way back but its answer."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self._sent = pickle.dumps((job.args, job.kwargs))
+        self._carried = carried_values(job.context, job.facts.task)
+
+    def call(self, process: SimLoop, tell: Callable[[Any], None]) -> ParcelCall:
+        """The call as its code may ask about it."""
+        due = self.job.facts.deadline
+        return SimCall(self.job.facts, self.job.items, math.inf if due is None else due - process.world.wall(), tell)
+
+    def answer(self, encode: bool = True) -> Answer:
+        """Run the code here and now."""
+        job = self.job
+        try:
+            args, kwargs = pickle.loads(self._sent)
+            context = contextvars.Context()
+            put_into(context, self._carried)
+            value = context.run(job.fn, *args, **kwargs)
+            if not encode:
+                return Answer()
             encoded = codec.encode(value, where=f"the result of {job.facts.task}", pickle=job.pickled)
             return Answer(value=codec.decode(encoded.head, encoded.buffers, pickle=job.pickled), encoded=encoded)
         except Killed:
             raise
         except BaseException as error:
             return Answer(error=codec.decode_error(codec.encode_error(error), remote=True))
-        finally:
-            set_worker_call(None)
-            for amounts, item in call.charges:
-                self._process.call_soon(job.on_charge, amounts, item)
 
-    def _answer(self, job: Job, answer: Answer) -> None:
-        """Answer a job that has none yet. One that was cancelled is answered as cancelled, whatever its worker still does."""
-        if job in self._running:
-            self._running.discard(job)
-            job.on_done(Answer(cancelled=True) if job in self._cancelled else answer)
-            self._cancelled.discard(job)
-            self._on_free()
+    def book(self, process: SimLoop, call: ParcelCall) -> None:
+        """Tell the run what the code has charged."""
+        for amounts, item in call.charges:
+            process.call_soon(self.job.on_charge, amounts, item)
+        call.charges.clear()
 
 
-class _WorkerCall:
-    """The call that a simulated worker runs."""
+class SimCall(ParcelCall):
+    """A call whose code says at once what it has to say, and has all its time: none passes while it runs."""
 
-    def __init__(self, job: Job, tell: Callable[[Any], None], left_s: float) -> None:
-        self.facts: CallFacts = job.facts
-        self.items: int | None = job.items
-        self.charges: list[tuple[Amounts, int | None]] = []
-        self.tell = tell
-        self.left_s = left_s
-        self._asked: Counter[str] = Counter()
+    def __init__(self, facts: CallFacts, items: int | None, left_s: float, tell: Callable[[Any], None]) -> None:
+        super().__init__(facts, items)
+        self._left_s, self._tell = left_s, tell
 
-    def count(self, what: str) -> int:
-        self._asked[what] += 1
-        return self._asked[what] - 1
+    @property
+    def left_s(self) -> float:
+        return self._left_s
 
-    def charge(self, amounts: Amounts, item: int | None) -> None:
-        self.charges.append((amounts, item))
-
-    def remaining(self) -> Amounts:
-        left = dict(self.facts.allowance)
-        for amounts, _ in self.charges:
-            for unit in left.keys() & amounts.keys():
-                left[unit] = max(0.0, left[unit] - amounts[unit])
-        return left
+    def tell(self, event: AnyEvent) -> None:
+        self._tell(event)
 
 
 def _nothing(*_: object) -> None:

@@ -6,7 +6,6 @@ never beside anything: whoever resumes a strand sleeps until the strand has ende
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
 from collections.abc import Callable
@@ -24,6 +23,7 @@ class Strand:
         self._theirs.acquire()
         self._work: Callable[[], None] | None = None
         self._killed = False
+        self._fault: BaseException | None = None
         self._thread = threading.Thread(target=self._live, name="headway-strand", daemon=True)
         self._thread.start()
 
@@ -37,7 +37,7 @@ class Strand:
         return threading.current_thread() is self._thread
 
     def begin(self, work: Callable[[], None]) -> None:
-        """Run `work`, which must not raise, until it ends or pauses."""
+        """Run `work` until it ends or pauses. It should not raise; what it does raise is raised here, or by `resume`."""
         self._work, self._killed = work, False
         self.resume()
 
@@ -46,6 +46,9 @@ class Strand:
         self._theirs.acquire()
         if self.ended:
             _resting.append(self)
+            fault, self._fault = self._fault, None
+            if fault is not None:
+                raise fault
 
     def pause(self) -> None:
         """Called by the work itself: let the others go on until somebody resumes this strand."""
@@ -64,8 +67,12 @@ class Strand:
         while True:
             self._mine.acquire()
             assert self._work is not None
-            with contextlib.suppress(Killed):
+            try:
                 self._work()
+            except Killed:
+                pass
+            except BaseException as error:
+                self._fault = error
             self._work = None
             self._theirs.release()
 

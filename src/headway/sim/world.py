@@ -13,8 +13,9 @@ from headway.engine.parts import Parts
 from headway.engine.world import OnWord
 from headway.errors import UsageError
 from headway.journal.log import Log
-from headway.pools.base import Pool
-from headway.sim.pools import SimProcessPool, SimThreadPool
+from headway.pools.base import FullPool
+from headway.pools.registry import Given, check_given, real_pool
+from headway.sim.pools import SimPool, simulated
 from headway.sim.strand import Strand
 from headway.sim.writer import SimWriter
 
@@ -33,7 +34,7 @@ class SimWorld:
         self._waited: concurrent.futures.Future[Any] | None = None
         self.strand: Strand | None = None  # the one that runs now
         self.engines: list[Engine] = []
-        self.threads: list[SimThreadPool] = []
+        self.pools: list[SimPool] = []
 
     def wall(self) -> float:
         universe = self._process.universe
@@ -45,10 +46,10 @@ class SimWorld:
     def token(self) -> bytes:
         return self._process.universe.token()
 
-    def make_pools(self, sizes: Mapping[str, int]) -> dict[str, Pool]:
-        threads = SimThreadPool(self._process, sizes.get("thread", 8))
-        self.threads.append(threads)
-        return {"thread": threads, "process": SimProcessPool(self._process, sizes.get("process", 2))}
+    def make_pools(self, given: Mapping[str, Given]) -> dict[str, FullPool]:
+        made = {name: simulated(self._process, real_pool(name, value)) for name, value in check_given(given).items()}
+        self.pools += made.values()
+        return dict(made)
 
     def parts(self) -> Parts:
         return Parts(ready=AnyOrder) if self._process.universe.nature.any_order else Parts()

@@ -2,7 +2,7 @@
 
 Each attempt runs under its own `hw.budget(tokens=…)`, and what it cost is read from that budget: what the methods did not need is
 not counted, what was cancelled is. Whether it solved its puzzle is what reasoning-gym's scorer says. Puzzles are held out from the
-model's training. The policy of the compute-optimal choice is fitted on other held-out puzzles than it is measured on.
+model's training. The table of the compute-optimal choice is fitted on other held-out puzzles than it is measured on.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from dataclasses import dataclass
 
 import headway as hw
 from headway.bench.search.methods import ACCEPT, METHODS, OPTIMAL, PROBED, always, compute_optimal, strategies
+from headway.bench.search.solver import Solver, judge
+from headway.methods.search import StrategyTable, Trial, fit
 from headway.methods.search.select.compute_optimal import difficulty
-from headway.methods.search.select.policy import Policy, Trial, fit
 from headway.reference.countdown.batches import held_out_puzzles
 from headway.reference.countdown.sampling import CountdownModel
-from headway.reference.countdown.solving import Solver, judge
 
-MEASURED, FITTED = 2, 1  # seeds of puzzles: to measure on, to fit the policy on
+MEASURED, FITTED = 2, 1  # seeds of puzzles: to measure on, to fit the table on
 BUDGETS = (22, 44, 88, 176, 352, 704, 1408)
 _AT_A_TIME = 96
 
@@ -35,7 +35,7 @@ class Asked:
     number: int
     puzzles: int
     seed: int
-    policy: Policy | None = None
+    table: StrategyTable | None = None
     most: int | None = None
 
 
@@ -54,22 +54,22 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All attempts, by method, budget and puzzle, and the policy of the compute-optimal choice."""
+    """All attempts, by method, budget and puzzle, and the table of the compute-optimal choice."""
 
     model: str
     puzzles: int
     attempts: list[Attempt]
-    policy: Policy | None = None
+    table: StrategyTable | None = None
 
 
 @hw.task
 async def compare(weights: str, methods: Sequence[str], budgets: Sequence[int], puzzles: int) -> Comparison:
     """Methods × budgets × puzzles. `weights`: a file, or empty for the model that is shipped. Budgets are tokens per puzzle."""
-    policy = None
+    table = None
     if OPTIMAL in methods:
-        policy = await fitted(weights, budgets, puzzles)
+        table = await fitted(weights, budgets, puzzles)
     asked = [
-        Asked(weights, method, budget, number, puzzles, MEASURED, *((policy, max(budgets)) if method == OPTIMAL else ()))
+        Asked(weights, method, budget, number, puzzles, MEASURED, *((table, max(budgets)) if method == OPTIMAL else ()))
         for number in range(puzzles)
         for budget in budgets
         for method in methods
@@ -80,23 +80,23 @@ async def compare(weights: str, methods: Sequence[str], budgets: Sequence[int], 
         hw.progress(len(done), len(asked))
     order = {name: place for place, name in enumerate(methods)}
     done.sort(key=lambda each: (order[each.method], each.budget, each.puzzle))
-    return Comparison(model_of(weights).name, puzzles, done, policy)
+    return Comparison(model_of(weights).name, puzzles, done, table)
 
 
 @hw.task
 async def attempted(asked: Asked) -> Attempt:
     """One method on one puzzle under one budget."""
     question = held_out_puzzles(asked.seed, asked.puzzles)[asked.number].prompt
-    run = METHODS[asked.method] if asked.policy is None else compute_optimal(asked.policy)
+    run = METHODS[asked.method] if asked.table is None else compute_optimal(asked.table)
     with hw.budget(tokens=asked.most or asked.budget) as book:
         found = await run(Solver(model_of(asked.weights), seed=asked.number), question, asked.budget)
-    solved = found.best is not None and await judge(question + found.best.text)
+    solved = found.best is not None and await judge(question + found.best.value)
     spent = book.spent["tokens"]
     return Attempt(asked.method, asked.budget, asked.number, solved, spent, found.sequential_tokens, found.stopped)
 
 
 @hw.task
-async def fitted(weights: str, budgets: Sequence[int], puzzles: int) -> Policy:
+async def fitted(weights: str, budgets: Sequence[int], puzzles: int) -> StrategyTable:
     """What to do with a puzzle of each difficulty, for each mean of tokens per puzzle."""
     hard = await hw.gather(*(estimated(weights, number, puzzles) for number in range(puzzles)))
     asked = [

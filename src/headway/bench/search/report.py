@@ -78,7 +78,7 @@ def page(found: Comparison, machine: str) -> str:
 def savings(found: Comparison) -> list[str]:
     """How much cheaper the compute-optimal choice is than best-of-n, at the shares that either reaches."""
     rows = by_method(means(found.attempts))
-    if OPTIMAL not in rows or "best of n" not in rows or found.policy is None:
+    if OPTIMAL not in rows or "best of n" not in rows or found.table is None:
         return []
     lines = ["| solved | best of n, tokens | compute-optimal, tokens | cheaper |", "|---:|---:|---:|---:|"]
     plain, optimal = rows["best of n"], rows[OPTIMAL]
@@ -88,9 +88,9 @@ def savings(found: Comparison) -> list[str]:
         cheaper = f"{before / now:.2f}x" if before and now else ""
         lines.append(f"| {solved:.1%} | {said[0]} | {said[1]} | {cheaper} |")
     lines += ["", "What it chooses, by difficulty (easiest first) and budget:", ""]
-    lines += ["| | " + " | ".join(f"≤ {budget:,.0f}" for budget in found.policy.budgets) + " |"]
-    lines += ["|---|" + "---|" * len(found.policy.budgets)]
-    for number, choices in enumerate(found.policy.choices, 1):
+    lines += ["| | " + " | ".join(f"≤ {budget:,.0f}" for budget in found.table.budgets) + " |"]
+    lines += ["|---|" + "---|" * len(found.table.budgets)]
+    for number, choices in enumerate(found.table.choices, 1):
         lines.append(f"| bin {number} | " + " | ".join(choices) + " |")
     return lines
 

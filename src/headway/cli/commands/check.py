@@ -17,6 +17,7 @@ from rich.text import Text
 from headway.cli import console
 from headway.cli.arguments import parse_arguments
 from headway.cli.commands.drive import load_task
+from headway.cli.pools import parse_pools
 from headway.errors import UsageError
 from headway.journal.open import open_to_read
 from headway.journal.records import Row, RunInfo
@@ -34,6 +35,7 @@ class Asked:
     schedules: int
     seed: int
     seconds: float
+    pools: list[str]
     answers: str | None
     store: str
     json: bool
@@ -66,6 +68,7 @@ def check_program(asked: Asked) -> None:
     """Load the program, check it, print the report. Exits with 1 where something was found that loses or repeats work."""
     task = load_task(asked.target)
     args, kwargs = parse_arguments(task.fn, asked.args, asked.kw)
+    pools = parse_pools(asked.pools)
     answers = _answers(asked.answers, asked.store) if asked.answers else None
     with console.err().status("checking") as status:
 
@@ -81,6 +84,7 @@ def check_program(asked: Asked) -> None:
                 seconds=asked.seconds,
                 answers=answers,
                 tell=tell,
+                pools=pools,
             )
     if asked.json:
         console.print_json(_document(report))

@@ -14,12 +14,14 @@ from rich.text import Text
 
 import headway as hw
 from headway.cli import console
-from headway.cli.arguments import parse_amounts, parse_arguments, parse_json
+from headway.cli.arguments import parse_amounts, parse_arguments, parse_json, parse_value, returns
 from headway.cli.commands.look import tally_rows
 from headway.cli.commands.pictures import write_picture
 from headway.cli.documents import PlanDocument, PlannedDocument, RunResult, Said
 from headway.cli.find import find_call
+from headway.cli.pools import parse_pools
 from headway.cli.trouble import ProgramFailed, store_option
+from headway.engine.identity.spec import TASKS
 from headway.engine.replay.dry_run import PlannedCall, ResumePlan
 from headway.errors import HeadwayError, Interrupted, RunError, StoreError, UnknownRun, UsageError
 from headway.journal.open import find_store, open_to_read
@@ -42,14 +44,14 @@ class Options(NamedTuple):
     gantt: str | None
     take_over: bool
     workers: int | None
+    pools: Sequence[str] = ()
 
     def common(self) -> dict[str, Any]:
-        pools = {"process": self.workers} if self.workers else None
         return {
             "store": self.store,
             "progress": self.progress,
             "events": self.events,
-            "pools": pools,
+            "pools": parse_pools(self.pools, self.workers),
             "take_over": self.take_over,
         }
 
@@ -86,14 +88,22 @@ def load_task(target: str) -> Task[..., Any]:
 
 
 def resume_run(
-    run_id: str, on_change: Mapping[str, Policy], budgets: list[str], deadline_s: float | None, options: Options
+    run_id: str,
+    on_change: Mapping[str, Policy],
+    budgets: list[str],
+    deadline_s: float | None,
+    options: Options,
+    *,
+    retry_failed: bool = False,
 ) -> None:
     """Load the program of a stored run and go on with it."""
     budget = parse_amounts(budgets, "--budget")
     before = _load_program_of(run_id, options.store)
 
     def drive() -> Any:
-        return hw.resume(run_id, on_change=on_change, budget=budget, deadline_s=deadline_s, **options.common())
+        return hw.resume(
+            run_id, retry_failed=retry_failed, on_change=on_change, budget=budget, deadline_s=deadline_s, **options.common()
+        )
 
     _finish(run_id, before, drive, options)
 
@@ -105,7 +115,8 @@ def _finish(run_id: str, before: RunInfo | None, drive: Callable[[], Any], optio
     except Exception:
         _draw(run_id, options)
         raise
-    was_done = before is not None and before.status == RunStatus.DONE
+    now = _known(options.store, run_id)
+    was_done = before is not None and before.status == RunStatus.DONE and now is not None and now.nrows == before.nrows
     if options.json:
         said = console.plain(result)
         console.print_json(RunResult(run_id=run_id, store=options.store, status="done", from_journal=was_done, result=said))
@@ -200,10 +211,10 @@ def _import_from_here() -> None:
         sys.path.insert(0, os.getcwd())  # noqa: PTH109
 
 
-def plan_run(run_id: str, store: str, on_change: Mapping[str, Policy], *, as_json: bool) -> None:
+def plan_run(run_id: str, store: str, on_change: Mapping[str, Policy], *, retry_failed: bool = False, as_json: bool) -> None:
     """What a resume would do."""
     root = _load_program_of(run_id, store).spec
-    plan: ResumePlan = hw.resume(run_id, store=store, dry_run=True, on_change=on_change)
+    plan: ResumePlan = hw.resume(run_id, store=store, dry_run=True, retry_failed=retry_failed, on_change=on_change)
     if as_json:
         console.print_json(
             PlanDocument(
@@ -233,15 +244,15 @@ def plan_run(run_id: str, store: str, on_change: Mapping[str, Policy], *, as_jso
 
 def _add_planned(table: Table, said: Text, calls: Sequence[PlannedCall], root: RunSpec) -> None:
     for call in calls[:PLANNED]:
-        task = call.task or (root.task if call.key == root.root else "")
+        task = call.task or (root.task if call.key == root.root.hex() else "")
         name = f"{task}({call.label or '…'})" if task else "a call that nothing names"
-        table.add_row(said, Text(words.clip(name, 90)), Text(call.key.hex()[:8], style="dim"), Text(call.why))
+        table.add_row(said, Text(words.clip(name, 90)), Text(call.key[:8], style="dim"), Text(call.why))
     if len(calls) > PLANNED:
         table.add_row(said, Text(f"… {len(calls) - PLANNED:,} more", style="dim"))
 
 
 def _planned(call: PlannedCall) -> PlannedDocument:
-    return PlannedDocument(key=call.key.hex(), task=call.task, label=call.label, why=call.why)
+    return PlannedDocument(key=call.key, task=call.task, label=call.label, why=call.why)
 
 
 def fork_run(run_id: str, at: str, new_id: str | None, store: str, *, as_json: bool) -> None:
@@ -253,10 +264,35 @@ def fork_run(run_id: str, at: str, new_id: str | None, store: str, *, as_json: b
         call = find_call(read_story(opened, run_id), at)
     finally:
         opened.close()
-    made = hw.fork(run_id, at=call.key, store=store, new_id=new_id)
+    made = hw.fork(run_id, at=call.key.hex(), store=store, new_id=new_id)
     _say(Said(run_id=made, done=f"forked from {run_id} at {call.name}"), as_json=as_json)
     if not as_json:
         console.note(f"run it with: headway resume {made}{store_option(store)}", "bold")
+
+
+def set_by_hand(run_id: str, wanted: str, text: str, store: str, *, by: str, force: bool, as_json: bool) -> None:
+    """Give the call that the user means its result."""
+    from headway.observe.story import read_story
+
+    opened = open_to_read(store)
+    try:
+        call = find_call(read_story(opened, run_id), wanted)
+    finally:
+        opened.close()
+    hw.set_result(run_id, call.key.hex(), _result_of(run_id, call.task, text, store), store=store, by=by, force=force)
+    _say(Said(run_id=run_id, done=f"{call.name} has its result"), as_json=as_json)
+    if not as_json:
+        console.note(f"go on with: headway resume {run_id}{store_option(store)}", "bold")
+
+
+def _result_of(run_id: str, task: str, text: str, store: str) -> Any:
+    """A text as what the task returns. Without the program it is what JSON makes of it."""
+    try:
+        _load_program_of(run_id, store)
+    except (HeadwayError, OSError, ImportError) as error:
+        console.note(f"the program of {run_id} can't be loaded ({error}), so the value is taken as JSON", "yellow")
+    spec = TASKS.get(task)
+    return parse_json(text) if spec is None else parse_value(text, returns(spec.fn), "VALUE")
 
 
 def cancel_run(run_id: str, store: str, *, as_json: bool) -> None:

@@ -1,6 +1,6 @@
 """Micro-batching: concurrent single calls of one task, handed to its function as one list.
 
-A batch closes when it is full or when `linger_ms` have passed since its first call; where `batches` of the task run already, it
+A batch closes when it is full or when `linger_s` have passed since its first call; where `batches` of the task run already, it
 goes on gathering until one of them has ended. Each call stays a call: its own key, budget, timeout, retry and record. A call that
 is cancelled leaves the batch; when all have left, the batch itself is stopped. An element of the result that is an exception fails
 only its own call.
@@ -92,11 +92,9 @@ class Batches:
 
     def serve(self) -> None:
         """Start closed batches that have room."""
-        run = self._run
         for _ in range(len(self._closed)):
             batch = self._closed.popleft()
-            pool = run.pools.get(batch.spec.pool)
-            if pool is not None and pool.free <= self._ready.starting[batch.spec.pool]:
+            if batch.spec.pool != "inline" and self._ready.places(batch.spec) <= 0:
                 self._closed.append(batch)
                 continue
             batch.calls = [call for call in batch.calls if call.state == STARTING]
@@ -137,6 +135,7 @@ class Batches:
             ref=spec.ref,
             context=own_context(first),
             pickled=spec.pickled,
+            need=spec.need,
             items=len(items),
         )
         run.pools[spec.pool].submit(batch.job)

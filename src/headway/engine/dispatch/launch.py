@@ -67,7 +67,15 @@ def _check_answer(answer: object, verify: Callable[..., Any]) -> None:
 
 
 class Happened:
-    """What a `verify=` function returns when the effect has happened: `hw.Happened(value)`, where `value` is its result."""
+    """What a `verify=` function returns when the effect has happened.
+
+    Args:
+        value: the result of the effect.
+
+    Example:
+        >>> hw.Happened("receipt 7").value
+        'receipt 7'
+    """
 
     __slots__ = ("value",)
 
@@ -258,7 +266,7 @@ class Launcher:
             ref=spec.ref,
             context=context,
             pickled=spec.pickled,
-            processes=spec.processes,
+            need=spec.need,
         )
         call.extra().job = job
         run.pools[spec.pool].submit(job)

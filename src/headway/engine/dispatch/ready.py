@@ -16,11 +16,12 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 from headway.engine.call import Call
+from headway.engine.identity.spec import TaskSpec
 from headway.engine.ports import Lender, Starts
 from headway.engine.run_context import RunContext
 from headway.engine.scopes.bounds import Held, Limit, Resource, Wanted
 from headway.engine.transitions import READY, RUNNING, STARTING
-from headway.errors import ResourceUnavailable
+from headway.errors import ResourceUnavailable, UsageError
 
 Signature = tuple[Any, ...]
 
@@ -62,20 +63,19 @@ class Ready:
                 self._line.append(call)
             return
         try:
+            spec = call.spec = self._pools.fit(spec)
             for name, amount in spec.resources.items():
                 self._resource(name).check(call, amount)
-        except ResourceUnavailable as error:
+        except (ResourceUnavailable, UsageError) as error:
             self._starts.refuse(call, error)
             return
-        signature = (spec.pool, call.scope.limits, tuple(spec.resources.items()))
-        heapq.heappush(self._queues.setdefault(signature, []), (self._rank(call), call.number, call))
+        heapq.heappush(self._queues.setdefault(_signature(call), []), (self._rank(call), call.number, call))
         self.dispatch_soon()
 
     def promote(self, call: Call) -> None:
         """A call that waits in a queue got a new dependent: its path ahead may be longer now."""
         if call.state == READY and self.durations:
-            signature = (call.spec.pool, call.scope.limits, tuple(call.spec.resources.items()))
-            if (queue := self._queues.get(signature)) is not None:
+            if (queue := self._queues.get(_signature(call))) is not None:
                 heapq.heappush(queue, (self._rank(call), call.number, call))
 
     def learn(self, task: str, seconds: float) -> None:
@@ -176,7 +176,7 @@ class Ready:
         if not self._has_room():
             return math.inf
         places = self._max_active - self.active
-        if spec.pool != "inline" and not spec.batch and (places := self._pools[spec.pool].free - self.starting[spec.pool]) <= 0:
+        if spec.pool != "inline" and not spec.batch and (places := self.places(spec)) <= 0:
             return math.inf
         for name, amount in spec.resources.items():
             resource = self._resource(name)
@@ -189,6 +189,10 @@ class Ready:
             if wait > 0.0:
                 self._want(limits, min(waiting, max(1, places)), starts=True)
         return wait
+
+    def places(self, spec: TaskSpec) -> int:
+        """How many calls of a task its pool has room for, less those that it has promised to calls which wait for the disk."""
+        return self._pools[spec.pool].free(spec.need) - self.starting[spec.pool]
 
     def _want(self, limits: Sequence[Limit], count: int, *, starts: bool) -> None:
         """Note that calls wait for these limits, where it is the store that has to say more."""
@@ -365,6 +369,12 @@ class Ready:
             self._retake(call)
         if self._reentering:
             self.dispatch_soon()
+
+
+def _signature(call: Call) -> Signature:
+    """What calls have in common that wait in one queue: one of them can start where another can."""
+    spec = call.spec
+    return spec.pool, spec.need, call.scope.limits, tuple(spec.resources.items())
 
 
 def _head(item: tuple[Signature, list[tuple[float, int, Call]]]) -> tuple[float, int]:

@@ -55,16 +55,6 @@ def own_name(fn: Any) -> str:
     return name if isinstance(module, str) and isinstance(name, str) else ""
 
 
-def check_for_processes(fn: Function) -> None:
-    """Raises UsageError for a method of an object, which no other process has."""
-    owner = getattr(fn, "__self__", None)
-    if owner is not None and not isinstance(owner, type | types.ModuleType):
-        raise UsageError(
-            f"{own_name(fn)} cannot run in another process: it is a method of {owner!r:.100}, which only this one has. "
-            "Make it a function that takes the object as an argument"
-        )
-
-
 def what_it_carries(fn: Function, task: str, *, named: bool, forever: bool) -> str:
     """What tells the function from others of its name, as a short text; empty for a plain function.
 

@@ -41,7 +41,6 @@ ITEMS = 4096  # of a list, set or dictionary whose form is too long
 UNCHANGING = frozenset({type(None), bool, int, float, complex, str, bytes})
 """Types of values that can't change."""
 
-_SHARES = frozenset({"inline", "thread"})  # pools whose code has the program's own objects
 _SETS = (set, collections.deque)
 _DICTS = (dict, collections.defaultdict, collections.OrderedDict, collections.Counter)
 
@@ -85,7 +84,7 @@ def _stopped_by_others(call: Call) -> bool:
 
 
 def _is_looked_at(call: Call, error: BaseException | None) -> bool:
-    if call.state != RUNNING or call.spec.pool not in _SHARES or issubclass(type(error), ArgumentChanged):
+    if call.state != RUNNING or call.engine.pools.copies(call.spec.pool) or issubclass(type(error), ArgumentChanged):
         return False
     if issubclass(type(error), asyncio.CancelledError):  # with what is stopped as a whole, nobody sees what it has changed
         parent = call.parent

@@ -52,14 +52,21 @@ def _describe(fn: Any) -> Iterator[str]:
 # --- source ----------------------------------------------------------------------------------------------------------
 
 
-def _source(fn: Any) -> str:
+def class_source(cls: type) -> str:
+    """The syntax tree of a class as text; where there is none, the names of what it has."""
+    return _source(cls, (ast.ClassDef,)) or f"{cls.__qualname__} {sorted(vars(cls))}"
+
+
+def _source(fn: Any, kinds: tuple[type[ast.stmt], ...] = (ast.FunctionDef, ast.AsyncFunctionDef)) -> str:
     """The function's syntax tree as text; empty where there is no source, or it is not one whole function."""
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(fn)))
     except (OSError, TypeError, SyntaxError, ValueError):
         return ""
     node = tree.body[0] if len(tree.body) == 1 else None
-    if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) or node.name != fn.__name__:
+    if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) or not isinstance(node, kinds):
+        return ""
+    if node.name != fn.__name__:
         return ""
     node.decorator_list = []
     for inner in ast.walk(node):

@@ -19,6 +19,7 @@ from headway.near import near_misses
 
 LabelLike = str | Callable[..., object]
 LABEL_CHARS = 60
+_SHAPED = ("numpy", "torch", "pandas", "polars", "pyarrow")  # whose values say their shape
 
 
 def check_label(wanted: Any, task: str, params: Sequence[str], *, takes_any: bool) -> None:
@@ -100,7 +101,14 @@ def _short_container(value: Any, kind: type, room: int) -> str:
         inner = ", ".join(_short(item, room) for item in value)
         if len(inner) + 2 <= room:
             return f"[{inner}]" if kind is list else f"({inner})"
-    return f"{kind.__name__} of {len(value)}"
+    text = f"{kind.__name__} of {len(value)}"
+    if kind in (list, tuple) and value and type(value[0]) not in FLAT and len(text) + 8 <= room:  # what tells it from its siblings
+        return f"{text}: {_short(value[0], room - len(text) - 2)}"
+    if kind is dict and value and len(text) + 16 <= room:
+        name, item = next(iter(value.items()))
+        head = f"{text}: {_short(name, 16)}="
+        return f"{head}{_short(item, room - len(head))}" if len(head) + 8 <= room else text
+    return text
 
 
 def _short_object(value: Any, kind: type, room: int) -> str:
@@ -112,7 +120,7 @@ def _short_object(value: Any, kind: type, room: int) -> str:
         return f"<{value._key.hex()[:8]}>"
     if (speaks := getattr(kind, "__headway_label__", None)) is not None:
         return _clean(speaks(value))
-    shape = getattr(value, "shape", None) if kind.__module__.partition(".")[0] in ("numpy", "torch") else None
+    shape = getattr(value, "shape", None) if kind.__module__.partition(".")[0] in _SHAPED else None
     if shape is not None:
         return f"{kind.__name__}{list(shape)}"
     return _short_fields(value, kind, room)

@@ -25,12 +25,14 @@ def _has_numbers(value: object) -> bool:
 _ALLOWED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "name": (lambda value: isinstance(value, str), "a text"),
     "version": (lambda value: isinstance(value, str), "a text"),
+    "pool": (lambda value: isinstance(value, str) and bool(value), "the name of a pool, a text"),
     "batch": (_is_whole, "a whole number, how many calls one batch may have"),
     "batches": (_is_whole, "a whole number, how many batches may run at a time"),
-    "linger_ms": (lambda value: is_number(value) and value < math.inf, "a number of milliseconds, zero or more"),
+    "linger_s": (lambda value: is_number(value) and value < math.inf, "a number of seconds, zero or more"),
     "cache": (lambda value: value in ("run", "forever"), "'run' or 'forever'"),
     "codec": (lambda value: value in ("typed", "pickle"), "'typed' or 'pickle'"),
     "cost": (_has_numbers, 'amounts by unit, such as {"tokens": 500}'),
+    "needs": (lambda value: isinstance(value, Mapping) and all(isinstance(name, str) for name in value), "options by name"),
     "resources": (_has_numbers, 'whole numbers by name, such as {"gpu": 1}'),
 }
 

@@ -12,9 +12,11 @@ from headway.engine.identity.fingerprint import fingerprint
 from headway.engine.identity.keys import explicit, label
 from headway.engine.identity.labels import LabelLike, made_label
 from headway.engine.identity.signature import Signature
+from headway.engine.identity.watched import Watch, watched_version
 from headway.engine.retry import Retry
+from headway.engine.scopes.bounds import LimitNumbers
 from headway.journal.records import Amounts
-from headway.pools.base import FunctionRef
+from headway.pools.base import A_SLOT, Demand, FunctionRef
 
 TASKS: dict[str, TaskSpec] = {}
 """The newest task of each name, so that a result can say which tasks it was built on and a run can be found again."""
@@ -41,11 +43,13 @@ class TaskSpec:
     verify: Callable[..., Any] | None = None
     on_change: str = "reuse"
     version_text: str = ""
+    watch: Watch | None = None  # what counts in its version besides its source
     cost: Amounts = field(default_factory=dict)
     resources: Mapping[str, int] = field(default_factory=dict)
+    limit: LimitNumbers | None = None  # around each of its calls
     pickled: bool = False
     ref: FunctionRef | None = None
-    processes: int = 1  # of a gang
+    need: Demand = A_SLOT  # what only its pool understands
     label_as: LabelLike | None = None  # what tells its calls apart
     plain: bool = True  # starts by simply running: no pool, timeout, batch, effect, resources
     identity: str = ""  # the name, and what tells the function from others of that name
@@ -57,7 +61,8 @@ class TaskSpec:
     def version(self) -> bytes:
         """The source fingerprint, computed at first use."""
         if not self._version:
-            self._version.append(fingerprint(self.fn, self.version_text))
+            fn, watch = self.fn, self.watch
+            self._version.append(fingerprint(fn, self.version_text) if watch is None else watched_version(fn, watch))
         return self._version[0]
 
     @property

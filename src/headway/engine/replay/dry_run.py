@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from headway.engine.identity.spec import TASKS
 from headway.engine.replay.edits import stale_results
+from headway.engine.replay.failures import around_failures
 from headway.journal.records import COSTED, NO_PARENT, Kind, Outcome, RunInfo, Status
 from headway.journal.recovery.recovered import Known, decode_outcome, load
 from headway.journal.store import Store
@@ -19,9 +20,16 @@ from headway.journal.store import Store
 
 @dataclass(frozen=True, slots=True)
 class PlannedCall:
-    """One call of a plan, and why it is in this part of it."""
+    """One call of a plan, and why it is in this part of it.
 
-    key: bytes
+    Attributes:
+        key: its key, hexadecimal.
+        task: its task.
+        label: what tells it from others of its task.
+        why: why it is here, for people.
+    """
+
+    key: str
     task: str
     label: str
     why: str = ""
@@ -29,8 +37,14 @@ class PlannedCall:
 
 @dataclass(frozen=True, slots=True)
 class ResumePlan:
-    """`reuse`: answered from the journal. `rerun`: recorded, but runs again. `unfinished`: began and left no outcome.
-    `unasked`: recorded, and nothing in the plan asks for it. Each call once; what is below a reused call is left out."""
+    """What a resume would do. Each call is listed once; what is below a reused call is left out.
+
+    Attributes:
+        reuse: answered from the journal.
+        rerun: recorded, but runs again.
+        unfinished: began and left no outcome.
+        unasked: recorded, and nothing in the plan asks for it.
+    """
 
     reuse: tuple[PlannedCall, ...]
     rerun: tuple[PlannedCall, ...]
@@ -67,12 +81,12 @@ class _Reader:
             if outcome is not None and not why:
                 fed = any(edge in self.again for edge in outcome.edges)
                 note = "if the inputs that run again come out equal" if fed else ""
-                self.reuse.append(PlannedCall(key, outcome.task, outcome.label, note))
+                self.reuse.append(PlannedCall(key.hex(), outcome.task, outcome.label, note))
                 self._cover(key)
                 continue
             self.again.add(key)
             if outcome is not None:
-                self.rerun.append(PlannedCall(key, outcome.task, outcome.label, why))
+                self.rerun.append(PlannedCall(key.hex(), outcome.task, outcome.label, why))
             else:
                 self.unfinished.append(self._began(key))
             stack.extend(reversed(self.children.get(key, ())))
@@ -93,11 +107,11 @@ class _Reader:
     def _began(self, key: bytes) -> PlannedCall:
         if key in self.known.attempts:
             attempt = self.known.attempts[key][1]
-            return PlannedCall(key, attempt.task, attempt.label, f"attempt {attempt.attempt} failed")
+            return PlannedCall(key.hex(), attempt.task, attempt.label, f"attempt {attempt.attempt} failed")
         if key in self.known.starts:
             start = self.known.starts[key]
-            return PlannedCall(key, start.task, start.label, "began, left no outcome")
-        return PlannedCall(key, "", "", "known only by what it called")
+            return PlannedCall(key.hex(), start.task, start.label, "began, left no outcome")
+        return PlannedCall(key.hex(), "", "", "known only by what it called")
 
     def _why_not(self, outcome: Outcome, seq: int) -> str:
         if outcome.status == Status.CANCELLED:
@@ -116,20 +130,22 @@ class _Reader:
         return ""
 
 
-def plan_resume(store: Store, info: RunInfo, decided: Mapping[str, str]) -> ResumePlan:
+def plan_resume(store: Store, info: RunInfo, decided: Mapping[str, str], *, retry_failed: bool = False) -> ResumePlan:
     """Read what resuming the run would reuse and run again."""
     known = load(store, info.uid)
     parents = {row.key: row.parent for _, row in store.rows(info.uid) if row.kind & (COSTED - 1) != Kind.DECISION}
     for parent in list(parents.values()):
         if parent not in (NO_PARENT, info.spec.root):
             parents.setdefault(parent, info.spec.root)  # it never ended and was known to nobody but its children
-    stale = stale_results(store, info.uid, decided)
-    reader = _Reader(known, parents, info.error_floor, decided, stale)
+    stale, floor = stale_results(store, info.uid, decided), info.error_floor
+    if retry_failed:
+        stale, floor = {**around_failures(store, info.uid), **stale}, known.last_seq
+    reader = _Reader(known, parents, floor, decided, stale)
     reader.visit(info.spec.root)
     unasked = []
     for key, (_, body) in known.outcomes.items():
         if key not in reader.reached:
             outcome = decode_outcome(body)
             gone = "" if outcome.task in TASKS else "its task is not in the program any more"
-            unasked.append(PlannedCall(key, outcome.task, outcome.label, gone))
+            unasked.append(PlannedCall(key.hex(), outcome.task, outcome.label, gone))
     return ResumePlan(tuple(reader.reuse), tuple(reader.rerun), tuple(reader.unfinished), tuple(unasked))

@@ -43,6 +43,20 @@ class Scope(NamedTuple):
 UNBOUNDED = Scope()
 
 
+class LimitNumbers(NamedTuple):
+    """What a limit allows, and the name that it is shared under."""
+
+    concurrency: int | None = None
+    rate: float | None = None
+    per_s: float = 1.0
+    name: str = ""
+
+    @property
+    def window(self) -> tuple[float, float] | None:
+        """The rate and the seconds it counts in."""
+        return None if self.rate is None else (self.rate, self.per_s)
+
+
 MOMENT_S = 0.1  # that code has to hand on what a block inside it ended with
 REPLAY_S = 0.5  # without a recorded answer, after which a program that was taken up again does something new
 PATIENCE_S = 15.0  # how long a block waits for what it stopped: longer than code that ignores being stopped is listened to

@@ -14,11 +14,12 @@ from typing import Any
 from headway import events
 from headway.engine.call import Frame
 from headway.engine.decisions import Decisions
+from headway.engine.identity.spec import TaskSpec
 from headway.engine.ports import Stopper
 from headway.engine.replay.lookup import Replay
 from headway.engine.run_context import RunContext
 from headway.engine.scopes.accounting import Books
-from headway.engine.scopes.bounds import Deadline, Limit
+from headway.engine.scopes.bounds import Deadline, Limit, Scope
 from headway.engine.scopes.desk import Desk
 from headway.engine.waiting.waits import Waits
 from headway.errors import UsageError
@@ -38,6 +39,7 @@ class Scopes:
         self.desk: Desk | None = None  # of limits that processes share; none without a store
         self.deadlines: set[Deadline] = set()
         self._named: dict[str, Limit] = {}
+        self._of_tasks: dict[str, Limit] = {}  # limits without a name that tasks have
         self._rates: weakref.WeakValueDictionary[str, Limit] = weakref.WeakValueDictionary()  # of blocks without a name
         self.resting: set[asyncio.Future[None]] = set()  # what waits for a time of the wall clock
 
@@ -108,6 +110,24 @@ class Scopes:
                 )
             found.set(concurrency, rate, per_s)
         return found
+
+    def limited(self, frame: Frame, spec: TaskSpec) -> Scope:
+        """The scope of a call of a task that has a limit: that around it, with the task's. Without a name it is one for all calls
+        of the task in the run, and a resumed run counts the starts of earlier lives."""
+        scope, numbers = frame.scope, spec.limit
+        if numbers is None:
+            return scope
+        if numbers.name:
+            found = self.open_limit(frame, *numbers)
+        elif (kept := self._of_tasks.get(spec.name)) is not None:
+            found = kept
+            if (found.concurrency, found.rate) != (numbers.concurrency, numbers.window):
+                found.set(*numbers[:3])
+        else:
+            counted = self.desk is not None and numbers.rate is not None
+            key = f"\x1ftask {spec.name} in {self._run.nonce.hex()}" if counted else ""
+            found = self._of_tasks[spec.name] = Limit(*numbers[:3], key=key)
+        return scope if found in scope.limits else scope._replace(limits=(*scope.limits, found))
 
     def close(self) -> None:
         """The run ends here."""

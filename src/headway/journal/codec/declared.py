@@ -6,7 +6,7 @@ then among the classes of modules that are loaded already. A live subclass of a 
 
 A name is "module:qualname". `python prog.py`, `headway run prog.py:f` and a spawned worker call the same file
 `__main__`, `prog` and `__mp_main__`, so a name is looked up as it is written first, and then by its last module
-component alone.
+component alone. A class that moved is found under its old names where the program gives them as aliases.
 
 This file must never import by name, and never construct a user's object.
 """
@@ -18,12 +18,12 @@ import dataclasses
 import inspect
 import sys
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import PurePath
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
-from headway.errors import NotDecodable
+from headway.errors import NotDecodable, UsageError
 
 C = TypeVar("C", bound=type)
 
@@ -34,6 +34,8 @@ _PLAIN_MODULES = frozenset(
 
 _declared: dict[str, type] = {}  # full tag -> the newest class of this name
 _by_short: dict[str, list[str]] = {}  # short tag -> full tags
+_aliases: dict[str, type] = {}  # an old name -> the class that had it
+_first_names: dict[type, str] = {}  # of a class that moved: what it was called first, which keys of calls go by
 _known: set[type] = set()  # every declared class, and live subclasses met so far
 
 
@@ -50,7 +52,9 @@ def stable_module(name: str) -> str:
 
 
 def stable_tag(obj: Any) -> str:
-    """The short name of a class or function: last module component and qualified name."""
+    """The short name of a class or function: last module component and qualified name; of a class that moved, its first."""
+    if _first_names and isinstance(obj, type) and obj in _first_names:
+        return shorten(_first_names[obj])
     return f"{stable_module(obj.__module__ or 'builtins')}:{obj.__qualname__}"
 
 
@@ -76,8 +80,64 @@ def _main_stem(name: str) -> str:
 # --- declaring -------------------------------------------------------------------------------------------------------
 
 
-def register(cls: C) -> C:
-    """Declare `cls`, so that its values can be stored and read back. Returns it, so it works as a decorator."""
+@overload
+def register(cls: C, /, *, aliases: Iterable[str] = ()) -> C: ...
+@overload
+def register(cls: None = None, /, *, aliases: Iterable[str] = ()) -> Callable[[C], C]: ...
+def register(cls: Any = None, /, *, aliases: Iterable[str] = ()) -> Any:
+    """Declare a class, so that its values can be stored and read back.
+
+    Types in the signature of a task are declared with it. What needs this is a class that a program only reads.
+
+    Args:
+        cls: the class. Left out, a decorator is returned.
+        aliases: the names that it had before it was moved or renamed, "module:Class" as records have them, the oldest first. Values
+            that were recorded under them are read as this class, and calls that got one keep their results.
+
+    Returns:
+        The class itself.
+
+    Raises:
+        UsageError: an alias is no such name, or is the name of another class of this program.
+
+    Example:
+        >>> @hw.register(aliases=["old.shapes:Dot"])
+        ... class Point: ...
+        >>> resolve("old.shapes:Dot").__name__
+        'Point'
+    """
+    old = [aliases] if isinstance(aliases, str) else list(aliases)
+    if cls is None:
+        return lambda later: register(later, aliases=old)
+    for alias in old:
+        _check_alias(alias, cls)
+    _declare(cls)
+    for alias in old:
+        _aliases[alias] = cls
+        _first_names.setdefault(cls, alias)
+    return cls
+
+
+def alias_of(tag: str) -> type | None:
+    """The class that had this name before it was moved."""
+    return _aliases.get(tag)
+
+
+def _check_alias(alias: object, cls: type) -> None:
+    module, colon, name = alias.partition(":") if isinstance(alias, str) else ("", "", "")
+    parts = [*module.split("."), *name.split(".")]
+    if not colon or not all(part.isidentifier() for part in parts if part != "<locals>"):
+        raise UsageError(f"hw.register({cls.__qualname__}): the alias {alias!r} is no name of a class; write module:Class")
+    tag = str(alias)
+    other = _aliases.get(tag) or _declared.get(tag) or loaded_class(tag)
+    if other is not None and full_tag(other) != full_tag(cls):
+        raise UsageError(
+            f"hw.register({cls.__qualname__}): the alias {tag} is the name of {full_tag(other)} in this program: "
+            "a recorded value could be either"
+        )
+
+
+def _declare(cls: type) -> type:
     tag = full_tag(cls)
     _declared[tag] = cls
     names = _by_short.setdefault(shorten(tag), [])
@@ -103,14 +163,14 @@ def is_declared(cls: type) -> bool:
         _known.add(cls)
         return True
     if loaded_class(full_tag(cls)) is cls:
-        register(cls)
+        _declare(cls)
         return True
     return False
 
 
 def resolve(tag: str) -> type:
     """The declared class of this name. Raises NotDecodable, saying how to declare it."""
-    found = _declared.get(tag) or _by_short_tag(tag) or _live_subclass(tag) or loaded_class(tag)
+    found = _declared.get(tag) or _aliases.get(tag) or _by_short_tag(tag) or _live_subclass(tag) or loaded_class(tag)
     if found is None:
         raise NotDecodable(
             f"a recorded value is a {tag}, which this program has not loaded: import its module before the run,"
@@ -147,7 +207,7 @@ def _live_subclass(tag: str) -> type | None:
     for base in list(_declared.values()):
         for cls in subclasses(base):
             if full_tag(cls) == tag:
-                return register(cls)
+                return _declare(cls)
             if shorten(full_tag(cls)) == short:
                 close = cls
     return close
@@ -205,7 +265,7 @@ def _walk_class(cls: type, seen: set[Any]) -> None:
     if cls in seen or _is_plain(cls):
         return
     seen.add(cls)
-    register(cls)
+    _declare(cls)
     if not _has_fields(cls):
         return
     namespace: dict[str, Any] = {cls.__name__: cls}

@@ -14,10 +14,10 @@ import sys
 import types
 import weakref
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 from headway.errors import RemoteError
-from headway.journal.codec.declared import full_tag, shorten, stable_module, subclasses
+from headway.journal.codec.declared import alias_of, full_tag, shorten, stable_module, subclasses
 from headway.journal.records import Error
 
 RECORDED = "recorded"  # where a stand-in keeps the record that it was made of
@@ -38,6 +38,9 @@ def find_exception(tag: str) -> type[BaseException] | None:
     module, _, qualname = tag.partition(":")
     if module == "builtins" and qualname in BUILTIN:
         return BUILTIN[qualname]
+    moved = alias_of(tag)
+    if moved is not None and _is_real(moved):
+        return cast("type[BaseException]", moved)
     return _in_module(module, qualname, tag) or _newest(tag) or _search(tag)
 
 

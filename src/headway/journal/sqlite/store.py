@@ -48,8 +48,10 @@ def _identity(path: Path) -> tuple[int, int] | None:
 class SqliteStore(SharedLimits, SharedCollections):
     """A store in a folder. Opening makes the folder and an empty database where there is none.
 
-    With `readonly=True` it makes nothing and needs no permission to write: a disk that is mounted read-only, an archive and another
-    user's store can be read. What would write raises StoreError.
+    Args:
+        folder: the folder.
+        readonly: make nothing and need no permission to write: a disk that is mounted read-only, an archive and another user's
+            store can be read. What would write raises StoreError.
 
     Raises:
         StoreVersion: the database has another schema; nothing of it is changed.

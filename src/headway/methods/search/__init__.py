@@ -1,34 +1,44 @@
-"""Search methods: spend compute on a question until it is answered, or until the budget or the deadline is used up."""
+"""Search methods: spend compute on a question until it is answered, or until the budget or the deadline is used up.
 
-from headway.methods.search.base import Candidate as Candidate
-from headway.methods.search.base import Embedder as Embedder
-from headway.methods.search.base import Found as Found
-from headway.methods.search.base import Generator as Generator
-from headway.methods.search.base import Scorer as Scorer
-from headway.methods.search.base import Selector as Selector
-from headway.methods.search.base import State as State
-from headway.methods.search.base import Stepper as Stepper
-from headway.methods.search.base import Stopped as Stopped
-from headway.methods.search.base import Verdict as Verdict
-from headway.methods.search.base import Verifier as Verifier
-from headway.methods.search.base import chosen as chosen
-from headway.methods.search.ending import attempts as attempts
-from headway.methods.search.ending import each as each
-from headway.methods.search.ending import ending as ending
-from headway.methods.search.ending import first_accepted as first_accepted
-from headway.methods.search.ending import in_a_row as in_a_row
+A method is one public coroutine. Whoever calls it brings the parts (a model, a value head, a checker) as functions, usually tasks,
+so that every sample, score and verdict is a call: journaled, budgeted, cancellable (`methods.protocols`). Decisions are pure
+functions from numbers to numbers and can be tested without a runtime.
+
+A method ends when it is done, or when the budget or the deadline around it is used up; then it returns the best so far. It never
+holds a queue, thread, counter or cache of its own, and draws nothing: all randomness is in the parts. A part is told an index that
+no other call of the same search with the same state has, so a resumed search asks for the same calls. (What a budget refused may
+have room then: that is all that can be new.) Two searches of the same question in the same call would ask for equal calls: make
+each a task. Others may run side by side under `hw.gather`.
+"""
+
+from headway.methods.protocols import Embedder as Embedder
+from headway.methods.protocols import Equal as Equal
+from headway.methods.protocols import Generator as Generator
+from headway.methods.protocols import Scorer as Scorer
+from headway.methods.protocols import Selector as Selector
+from headway.methods.protocols import Stepper as Stepper
+from headway.methods.protocols import Verifier as Verifier
+from headway.methods.records import Candidate as Candidate
+from headway.methods.records import State as State
+from headway.methods.records import Trial as Trial
+from headway.methods.records import Verdict as Verdict
 from headway.methods.search.failures import SAMPLE_ERRORS as SAMPLE_ERRORS
 from headway.methods.search.failures import Failed as Failed
 from headway.methods.search.failures import Failures as Failures
+from headway.methods.search.found import Found as Found
+from headway.methods.search.found import Stopped as Stopped
+from headway.methods.search.found import chosen as chosen
+from headway.methods.search.rounds import attempts as attempts
+from headway.methods.search.rounds import first_accepted as first_accepted
+from headway.methods.search.rounds import sequential_tokens as sequential_tokens
 from headway.methods.search.sample.best_of_n import best_of_n as best_of_n
 from headway.methods.search.sample.first_finish import first_finish as first_finish
 from headway.methods.search.sample.majority import majority as majority
 from headway.methods.search.sample.no_thinking import no_thinking as no_thinking
 from headway.methods.search.select.compute_optimal import compute_optimal as compute_optimal
-from headway.methods.search.select.policy import Policy as Policy
-from headway.methods.search.select.policy import Trial as Trial
-from headway.methods.search.select.policy import cross_validate as cross_validate
-from headway.methods.search.select.policy import fit as fit
+from headway.methods.search.select.strategies import StrategyTable as StrategyTable
+from headway.methods.search.select.strategies import cross_validate as cross_validate
+from headway.methods.search.select.strategies import fit as fit
 from headway.methods.search.tree.a_star import a_star as a_star
 from headway.methods.search.tree.beam import beam_search as beam_search
 from headway.methods.search.tree.dora import dora as dora

@@ -14,7 +14,7 @@ from collections.abc import Hashable, Sequence
 from operator import mul
 
 from headway.errors import UsageError
-from headway.methods.search import settings
+from headway.methods import settings
 
 Matrix = Sequence[Sequence[float]]
 

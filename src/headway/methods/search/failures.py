@@ -1,15 +1,15 @@
 """Parts of a search that fail: one bad sample is not the end of the others.
 
     failed = Failures(errors)
-    made = await failed.spare(index, generate(question, index))
+    made = await failed.spare(index, sampled(generate, question, index))
     if isinstance(made, Failed):
         return                                                             # the others go on
     ...
-    return chosen(found, select, end.stopped, tokens, failed)              # raises where all failed and nothing was found
+    return chosen(found, select, block.stopped, tokens, failed)            # raises where all failed and nothing was found
 
 A model that refuses one prompt of sixteen, or does not answer in time, has failed at one sample. What `errors` names counts as
 that: the sample has no candidate, and `Found.errors` has the error. Every other error is the search's own: a bug of a part shows at
-once. Budgets and deadlines are neither; they end a search (`ending.py`).
+once. Budgets and deadlines are neither; they end a search (`hw.anytime`).
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ from collections.abc import Awaitable, Sequence
 from typing import TypeVar
 
 from headway.errors import CallTimeout, InputFailed, ModelError, UsageError, WorkerDied
-from headway.joins.bound import bound_of as bound
-from headway.methods.search.base import Scorer, scores_of
+from headway.joins.bound import bound_of
+from headway.methods.protocols import Scorer
+from headway.methods.search.parts import scores_of
 
+Q = TypeVar("Q")
+S = TypeVar("S")
 T = TypeVar("T")
 Errors = type[Exception] | tuple[type[Exception], ...]
 
@@ -64,23 +67,26 @@ class Failures:
         try:
             return await part
         except Exception as error:
-            if bound(error) is not None or not self._spares(error):
+            if bound_of(error) is not None or not self._spares(error):
                 raise
             self._errors.setdefault(place, []).append(error)
             return FAILED
 
-    async def scores(self, places: Sequence[int], score: Scorer, texts: list[str], *, probable: bool = False) -> list[float | None]:
-        """The scores of texts, each with its place. Where a scorer fails at several, it is asked for each alone, so that only those
-        have none that it fails at; that it failed at several is an error of the first place."""
-        if not texts:
+    async def scores(
+        self, places: Sequence[int], score: Scorer[Q, S], question: Q, values: list[S], *, probable: bool = False
+    ) -> list[float | None]:
+        """The scores of partial solutions or answers, each with its place. Where a scorer fails at several, it is asked for each
+        alone, so that only those have none that it fails at; that it failed at several is an error of the first place."""
+        if not values:
             return []
-        scores = await self.spare(places[0], scores_of(score, texts, probable=probable))
+        scores = await self.spare(places[0], scores_of(score, question, values, probable=probable))
         if not isinstance(scores, Failed):
             return list(scores)
-        if len(texts) == 1:
+        if len(values) == 1:
             return [None]
         return [
-            (await self.scores([place], score, [text], probable=probable))[0] for place, text in zip(places, texts, strict=True)
+            (await self.scores([place], score, question, [value], probable=probable))[0]
+            for place, value in zip(places, values, strict=True)
         ]
 
     def check(self, anything: bool) -> None:

@@ -156,6 +156,11 @@ class CountdownModel:
                 text.ended = "length"
 
 
+def open_model(name: str) -> CountdownModel:
+    """The model of a name, for `models.open`: "countdown" is what comes with the package, anything else a file of weights."""
+    return CountdownModel.shipped() if name == "countdown" else CountdownModel.load(name)
+
+
 _busy = 0  # threads that compute
 _usual = 0  # torch's threads beside them
 _counting = threading.Lock()

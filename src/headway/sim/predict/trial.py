@@ -34,7 +34,8 @@ from headway.engine.transitions import FINISHING, OK, RUNNING
 from headway.errors import WorkerDied
 from headway.journal.codec.codec import Encoded
 from headway.journal.records import Amounts, Error
-from headway.pools.base import Answer, CallFacts, Job, Pool
+from headway.pools.base import Answer, CallFacts, FullPool, Job
+from headway.pools.registry import Given
 from headway.run import arun
 from headway.sim.predict.body import Body
 from headway.sim.predict.workers import Room, Workers
@@ -264,7 +265,7 @@ class _World(SimWorld):
         super().__init__(process)
         self._pools = pools
 
-    def make_pools(self, sizes: Mapping[str, int]) -> dict[str, Pool]:
+    def make_pools(self, given: Mapping[str, Given]) -> dict[str, FullPool]:
         return dict(self._pools)
 
     def parts(self) -> Parts:

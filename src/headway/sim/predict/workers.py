@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from headway.errors import UsageError, WorkerDied
 from headway.observe import words
-from headway.pools.base import Answer, Job
+from headway.pools.base import Answer, Demand, Job, Traits
 
 if TYPE_CHECKING:
     from headway.sim.loop import SimLoop
@@ -36,6 +36,8 @@ class Room:
     """Slots that never fail. `seconds` says how long the job of a call takes; the job of a caller, for which it says None, is
     played by `caller`."""
 
+    traits = Traits(takes_async=True, cancel="killed")
+
     def __init__(self, process: SimLoop, name: str, size: int | None, seconds: Callable[[Job], float | None]) -> None:
         self.name = name
         self.size = size if size is not None else 1 << 60
@@ -48,20 +50,19 @@ class Room:
         self._running: dict[Job, tuple[float, asyncio.TimerHandle]] = {}  # since when, and what will end it
         self._on_free: Callable[[], None] = _nothing
 
-    @property
-    def free(self) -> int:
+    def free(self, need: Demand, /) -> int:
         return max(0, self.size - len(self._running) - self._callers)
 
-    def start(self, on_free: Callable[[], None], emit: Callable[[Any], None] | None) -> None:
+    def start(self, on_free: Callable[[], None], emit: Callable[[Any], None] | None, /) -> None:
         self._on_free = on_free
 
     def announce_end(self) -> None:
         """Nothing: no code here saves what it has."""
 
-    def lend(self, slots: int) -> None:
+    def lend(self, slots: int, /) -> None:
         pass  # a caller says itself when it works and when it waits
 
-    def submit(self, job: Job) -> None:
+    def submit(self, job: Job, /) -> None:
         seconds = self._seconds(job)
         if seconds is not None:
             self._running[job] = (self._process.universe.now, self._process.call_later(seconds, self._end, job, _DONE))
@@ -69,7 +70,7 @@ class Room:
             assert self.caller is not None
             self.caller(job, self._turn, lambda: job.on_done(_DONE))
 
-    def cancel(self, job: Job) -> bool:
+    def cancel(self, job: Job, /) -> bool:
         self._process.call_soon(self._end, job, Answer(cancelled=True))
         return True
 
@@ -118,11 +119,10 @@ class Workers(Room):
         for worker in range(size):
             self._live(worker)
 
-    @property
-    def free(self) -> int:
+    def free(self, need: Demand, /) -> int:
         return max(0, len(self._idle) - self._callers)
 
-    def submit(self, job: Job) -> None:
+    def submit(self, job: Job, /) -> None:
         super().submit(job)
         if job in self._running:
             self._on[job] = worker = self._idle.pop()

@@ -7,9 +7,12 @@ engine works, so that a change of the engine can't change what is asked of it.
 from __future__ import annotations
 
 import math
+import sysconfig
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from headway import events
 from headway.engine.identity.spec import TASKS
@@ -23,6 +26,9 @@ from headway.sim.promises.spending import CLOSE, counted_once, never_overdrawn
 
 if TYPE_CHECKING:
     from headway.sim.history import History, Life
+
+_PACKAGE = str(Path(__file__).resolve().parents[2])
+_LIBRARIES = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "purelib"))
 
 
 def violations(history: History, expected: str | None) -> list[Violation]:
@@ -299,7 +305,7 @@ def _limits_given_back(history: History) -> Iterator[str]:
 
 def _no_deadlock(history: History) -> Iterator[str]:
     for life in history.lives:
-        if life.how == "stuck":
+        if life.how == "stuck" and not life.process.faults:
             yield f"{life.process.name}: {life.stuck}"
 
 
@@ -307,8 +313,32 @@ def _nothing_swallowed(history: History) -> Iterator[str]:
     for life in history.lives:
         yield from (f"{life.process.name}: {what}, and nobody was told" for what in life.lost)
         for fault in life.process.faults:
-            error = fault.get("exception")
-            yield f"{life.process.name}: {fault.get('message')}: {type(error).__name__}: {error}"
+            if not _is_ours(fault.get("exception")):
+                yield f"{life.process.name}: {_said(fault)}"
+
+
+def _nothing_broke(history: History) -> Iterator[str]:
+    """A fault in a step of the runtime, or of the simulator, and not of the program: what waits for that step waits in vain."""
+    for life in history.lives:
+        for fault in life.process.faults:
+            if _is_ours(fault.get("exception")):
+                yield f"{life.process.name}: {_said(fault)}"
+
+
+def _said(fault: dict[str, Any]) -> str:
+    error = fault.get("exception")
+    return f"{fault.get('message')}: {type(error).__name__}: {error}"
+
+
+def _is_ours(error: BaseException | None) -> bool:
+    """Whether the innermost code that raised an error, libraries aside, is Headway's."""
+    frames = traceback.extract_tb(error.__traceback__) if error is not None else []
+    for frame in reversed(frames):
+        if frame.filename.startswith(_PACKAGE):
+            return True
+        if not frame.filename.startswith(_LIBRARIES):
+            return False
+    return bool(frames)
 
 
 PROMISES: dict[str, Callable[[History], Iterator[str]]] = {
@@ -332,6 +362,7 @@ PROMISES: dict[str, Callable[[History], Iterator[str]]] = {
     "children end first": _children_end_first,
     "limits given back": _limits_given_back,
     "no deadlock": _no_deadlock,
+    "nothing broke": _nothing_broke,
     "nothing swallowed": _nothing_swallowed,
     "late writers rejected": _fenced,
 }

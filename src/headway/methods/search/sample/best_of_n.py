@@ -4,39 +4,52 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeVar
 
-from headway.methods.search import settings
-from headway.methods.search.base import Candidate, Found, Generator, Scorer, Selector, chosen, of_kind
-from headway.methods.search.ending import attempts, ending, in_a_row
+from headway.anytime import anytime
+from headway.methods import settings
+from headway.methods.protocols import Generator, Scorer, Selector
+from headway.methods.records import Candidate
 from headway.methods.search.failures import SAMPLE_ERRORS, Errors, Failed, Failures
+from headway.methods.search.found import Found, chosen
+from headway.methods.search.parts import sampled
+from headway.methods.search.rounds import attempts, sequential_tokens
 from headway.methods.search.select.selectors import best
+
+Q = TypeVar("Q")
+V = TypeVar("V")
 
 
 async def best_of_n(
-    question: str,
-    generate: Generator,
-    score: Scorer,
+    question: Q,
+    generate: Generator[Q, V],
+    score: Scorer[Q, V],
     *,
     n: int = 8,
-    select: Selector = best,
-    given: Sequence[Candidate] = (),
+    select: Selector[V] = best,
+    given: Sequence[Candidate[V]] = (),
     errors: Errors = SAMPLE_ERRORS,
-) -> Found:
+) -> Found[V]:
     """Sample `n` answers at once, score each as it arrives, return the best (as in Cobbe et al., arXiv 2110.14168).
 
-    select: `weighted_vote` gives weighted best-of-n: the answer with the largest sum of scores (Li et al., arXiv 2206.02336).
-    given: scored candidates that are there already; they count among the `n` and are not sampled again.
+    Args:
+        question: what the parts are told.
+        generate: samples an answer. `score` says how good answers are.
+        n: answers, those given included.
+        select: takes one; `weighted_vote` gives weighted best-of-n: the answer with the largest sum of scores (Li et al., arXiv
+            2206.02336).
+        given: scored candidates that are there already and are not sampled again.
+        errors: what a part may fail with at one place without failing the search; see `Found.errors`.
 
-    Returns all candidates; those that the bounds left no time to score have no score and lose against those that have one.
+    Returns:
+        All candidates; those that the bounds left no time to score have no score and lose against those that have one.
 
-    errors: what a part may fail with at one place without failing the search; see `Found.errors`.
-
-    Raises what `generate` and `score` raise, but for budgets and deadlines, which end the search.
+    Raises:
+        Exception: what `generate` and `score` raise, but for budgets and deadlines, which end the search.
 
     Example:
-        >>> async def program(question):
-        ...     with hw.budget(tokens=20_000):
-        ...         return await best_of_n(question, sample, value, n=16)
+        >>> asyncio.run(best_of_n("17+25=", sample, value, n=16)).answer
+        '42'
     """
     settings.whole_number("best_of_n", n=n)
     settings.function("best_of_n", generate=generate, score=score, select=select)
@@ -46,13 +59,13 @@ async def best_of_n(
     failed = Failures(errors)
 
     async def attempt(index: int) -> None:
-        made = await failed.spare(index, asked := generate(question, index))
-        if isinstance(made, Failed):
+        candidate = await failed.spare(index, sampled(generate, question, index))
+        if isinstance(candidate, Failed):
             return
-        found[index] = candidate = of_kind(Candidate, generate, made, asked)
-        (value,) = await failed.scores([index], score, [question + candidate.text])
-        found[index] = replace(candidate, score=value)
+        block.keep(index, candidate)
+        (value,) = await failed.scores([index], score, question, [candidate.value])
+        block.keep(index, replace(candidate, score=value))
 
-    with ending() as end:
+    with anytime(found) as block:
         await attempts(attempt, n - len(given), rounds, len(given))
-    return chosen(found, select, end.stopped, in_a_row(found, rounds), failed)
+    return chosen(found, select, block.stopped, sequential_tokens(found, rounds), failed)

@@ -2,48 +2,61 @@
 
 from __future__ import annotations
 
-from headway.methods.search import settings
-from headway.methods.search.base import Candidate, Found, Generator, of_kind
-from headway.methods.search.ending import ending, first_accepted
+from typing import TypeVar
+
+from headway.anytime import anytime
+from headway.methods import settings
+from headway.methods.protocols import Generator
+from headway.methods.records import Candidate
 from headway.methods.search.failures import SAMPLE_ERRORS, Errors, Failed, Failures
+from headway.methods.search.found import Found
+from headway.methods.search.parts import sampled
+from headway.methods.search.rounds import first_accepted
+
+Q = TypeVar("Q")
+V = TypeVar("V")
 
 
-async def first_finish(question: str, generate: Generator, *, n: int = 4, errors: Errors = SAMPLE_ERRORS) -> Found:
+async def first_finish(question: Q, generate: Generator[Q, V], *, n: int = 4, errors: Errors = SAMPLE_ERRORS) -> Found[V]:
     """Race `n` samples; the first that ends with an answer is the result, the rest is cancelled and what it cost is booked
     (First Finish Search, after the idea of: from notes on it). It pays where short reasoning is right more often than long.
 
     Which sample won is recorded: a resumed search has the same winner.
 
-    Returns the winner as the only candidate; nothing where no sample had an answer.
+    Args:
+        question: what the generator is told.
+        generate: samples an answer.
+        n: samples that race.
+        errors: what a sample may fail with without failing the search; see `Found.errors`.
 
-    errors: what a part may fail with at one place without failing the search; see `Found.errors`.
+    Returns:
+        The winner as the only candidate; nothing where no sample had an answer.
 
-    Raises what `generate` raises, but for budgets and deadlines, which end the search.
+    Raises:
+        Exception: what `generate` raises, but for budgets and deadlines, which end the search.
 
     Example:
-        >>> async def program(question):
-        ...     with hw.deadline(seconds=30):
-        ...         return await first_finish(question, sample, n=8)
+        >>> asyncio.run(first_finish("17+25=", sample, n=8)).stopped
+        'done'
     """
     settings.whole_number("first_finish", n=n)
     settings.function("first_finish", generate=generate)
-    winner: Candidate | None = None
+    winner: Candidate[V] | None = None
     failed = Failures(errors, racing=True)
     unanswered = False
 
-    async def attempt(index: int) -> Candidate | None:
+    async def attempt(index: int) -> Candidate[V] | None:
         nonlocal unanswered
-        made = await failed.spare(index, asked := generate(question, index))
-        if isinstance(made, Failed):
+        candidate = await failed.spare(index, sampled(generate, question, index))
+        if isinstance(candidate, Failed):
             return None
-        candidate = of_kind(Candidate, generate, made, asked)
         unanswered |= candidate.answer is None
         return None if candidate.answer is None else candidate
 
-    with ending() as end:
-        winner = await first_accepted((attempt(index) for index in range(n)), lambda candidate: candidate is not None)
+    with anytime() as block:
+        winner = await first_accepted(attempt, n, lambda candidate: candidate is not None)
     if winner is None:
         failed.check_race()
         failed.check(unanswered)
-        return Found(None, (), end.stopped, errors=failed.errors)
-    return Found(winner, (winner,), end.stopped, winner.tokens, failed.errors)
+        return Found(None, (), block.stopped, errors=failed.errors)
+    return Found(winner, (winner,), block.stopped, winner.tokens, failed.errors)

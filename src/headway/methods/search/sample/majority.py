@@ -4,24 +4,35 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import partial
 from math import comb
+from typing import TypeVar
 
-from headway.methods.search import settings
-from headway.methods.search.base import Candidate, Found, Generator, chosen, of_kind
-from headway.methods.search.ending import attempts, ending, in_a_row
+from headway.anytime import anytime
+from headway.methods import settings
+from headway.methods.protocols import Equal, Generator
+from headway.methods.records import Candidate
 from headway.methods.search.failures import SAMPLE_ERRORS, Errors, Failed, Failures
+from headway.methods.search.found import Found, chosen
+from headway.methods.search.parts import sampled
+from headway.methods.search.rounds import attempts, sequential_tokens
+from headway.methods.search.select.equality import Classes, same
 from headway.methods.search.select.selectors import majority as vote
+
+Q = TypeVar("Q")
+V = TypeVar("V")
 
 
 async def majority(
-    question: str,
-    generate: Generator,
+    question: Q,
+    generate: Generator[Q, V],
     *,
     n: int = 40,
     sure: float = 0.95,
-    given: Sequence[Candidate] = (),
+    equal: Equal = same,
+    given: Sequence[Candidate[V]] = (),
     errors: Errors = SAMPLE_ERRORS,
-) -> Found:
+) -> Found[V]:
     """Sample until the most frequent answer is surely the most probable one, or `n` times (Adaptive-Consistency: Aggarwal et al.,
     arXiv 2305.11860, after the idea of, with its Beta rule).
 
@@ -29,42 +40,51 @@ async def majority(
     that one by one would not have sampled, and none waits without need. It also ends when the samples that are left could not
     change the winner, so `sure=1` is plain self-consistency (Wang et al., arXiv 2203.11171) less the samples that do not matter.
 
-    sure: probability at which the vote is settled: above a half, which it is before the first sample; at most 1.
-    given: candidates that are there already; they count among the `n`.
+    Args:
+        question: what the generator is told.
+        generate: samples an answer.
+        n: answers at most, those given included.
+        sure: probability at which the vote is settled: above a half, which it is before the first sample; at most 1.
+        equal: whether two answers are the same.
+        given: candidates that are there already.
+        errors: what a sample may fail with without failing the search; see `Found.errors`.
 
-    Returns all candidates, and the best of the winning answer.
+    Returns:
+        All candidates, and the best of the winning answer.
 
-    errors: what a part may fail with at one place without failing the search; see `Found.errors`.
-
-    Raises what `generate` raises, but for budgets and deadlines, which end the search.
+    Raises:
+        Exception: what `generate` raises, but for budgets and deadlines, which end the search.
 
     Example:
-        >>> async def program(question):
-        ...     return await majority(question, sample, n=40, sure=0.95)
+        >>> asyncio.run(majority("17+25=", sample, n=40)).answer
+        '42'
     """
     settings.whole_number("majority", n=n)
     settings.number("majority", 0.5, 1, above=True, sure=sure)
-    settings.function("majority", generate=generate)
+    settings.function("majority", generate=generate, equal=equal)
     settings.several("majority", Candidate, given=given)
     found = dict(enumerate(given))
     rounds: list[int] = []
+    made = list(given)  # also those that come too late to be kept: they are the reason to ask for no more
     number = len(found)
     failed = Failures(errors)
 
     async def attempt(index: int) -> None:
-        made = await failed.spare(index, asked := generate(question, index))
-        if not isinstance(made, Failed):
-            found[index] = of_kind(Candidate, generate, made, asked)
+        candidate = await failed.spare(index, sampled(generate, question, index))
+        if not isinstance(candidate, Failed):
+            made.append(candidate)
+            block.keep(index, candidate)
 
-    with ending() as end:
-        while (more := needed(votes(found.values()), n - len(found) - len(failed), sure)) > 0:
+    with anytime(found) as block:
+        while (more := needed(votes(made, equal), n - len(made) - len(failed), sure)) > 0:
             number = await attempts(attempt, more, rounds, number)
-    return chosen(found, vote, end.stopped, in_a_row(found, rounds), failed)
+    return chosen(found, partial(vote, equal=equal), block.stopped, sequential_tokens(found, rounds), failed)
 
 
-def votes(candidates: Iterable[Candidate]) -> tuple[int, int]:
+def votes(candidates: Iterable[Candidate[object]], equal: Equal = same) -> tuple[int, int]:
     """How many candidates have the most frequent answer, and how many the second; no answer is no vote."""
-    counts = Counter(candidate.answer for candidate in candidates if candidate.answer is not None).most_common(2)
+    classes = Classes(equal)
+    counts = Counter(classes.number(candidate.answer) for candidate in candidates if candidate.answer is not None).most_common(2)
     most, second = [*(count for _, count in counts), 0, 0][:2]
     return most, second
 

@@ -3,69 +3,82 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TypeVar
 
-from headway.methods.search import settings
-from headway.methods.search.base import Candidate, Found, Generator, Selector, Verdict, Verifier, chosen, of_kind
-from headway.methods.search.ending import attempts, ending, first_accepted, in_a_row
+from headway.anytime import anytime
+from headway.methods import settings
+from headway.methods.protocols import Generator, Selector, Verifier
+from headway.methods.records import Candidate
 from headway.methods.search.failures import SAMPLE_ERRORS, Errors, Failed, Failures
+from headway.methods.search.found import Found, chosen
+from headway.methods.search.parts import sampled, verified
+from headway.methods.search.rounds import attempts, first_accepted, sequential_tokens
 from headway.methods.search.select.selectors import borda, likeliest
+
+Q = TypeVar("Q")
+V = TypeVar("V")
 
 
 async def no_thinking(
-    question: str,
-    generate: Generator,
-    verify: Verifier | None = None,
+    question: Q,
+    generate: Generator[Q, V],
+    verify: Verifier[Q, V] | None = None,
     *,
     n: int = 8,
-    seconds: float | None = None,
-    select: Selector | None = None,
+    within_s: float | None = None,
+    select: Selector[V] | None = None,
     errors: Errors = SAMPLE_ERRORS,
-) -> Found:
+) -> Found[V]:
     """Sample `n` short answers at once. With a verifier each is checked as it arrives, and the first that is right ends the
     search; without one, confidence votes (NoThinking: Ma et al., arXiv 2504.09858, after the idea of: from the abstract).
 
     That the answers are short is up to `generate`: a prompt with an empty thinking block, or a small `max_tokens`.
 
-    seconds: an own time limit, beside the deadline around it.
-    select: by default `likeliest` (right before unchecked before wrong) with a verifier, a Borda vote by confidence without.
+    Args:
+        question: what the parts are told.
+        generate: samples a short answer. `verify` says whether one is right.
+        n: samples.
+        within_s: an own time limit in seconds, beside the deadline around it.
+        select: takes one; by default `likeliest` (right before unchecked before wrong) with a verifier, a Borda vote by confidence
+            without.
+        errors: what a part may fail with at one place without failing the search; see `Found.errors`.
 
-    Returns the candidates that arrived in time; with a verifier, their scores say how likely they are right.
+    Returns:
+        The candidates that arrived in time; with a verifier, their scores say how likely they are right.
 
-    errors: what a part may fail with at one place without failing the search; see `Found.errors`.
-
-    Raises what `generate` and `verify` raise, but for budgets and deadlines, which end the search.
+    Raises:
+        Exception: what `generate` and `verify` raise, but for budgets and deadlines, which end the search.
 
     Example:
-        >>> async def program(question):
-        ...     return await no_thinking(question, short_sample, check, n=32, seconds=10)
+        >>> asyncio.run(no_thinking("17+25=", sample, proof, n=32, within_s=10)).answer
+        '42'
     """
     settings.whole_number("no_thinking", n=n)
     settings.function("no_thinking", generate=generate)
     settings.function("no_thinking", optional=True, verify=verify, select=select)
-    if seconds is not None:
-        settings.number("no_thinking", 0, seconds=seconds)
-    found: dict[int, Candidate] = {}
+    if within_s is not None:
+        settings.number("no_thinking", 0, within_s=within_s)
+    found: dict[int, Candidate[V]] = {}
     rounds: list[int] = []
     failed = Failures(errors, racing=verify is not None)
 
     async def attempt(index: int) -> bool:
-        made = await failed.spare(index, asked := generate(question, index))
-        if isinstance(made, Failed):
+        candidate = await failed.spare(index, sampled(generate, question, index))
+        if isinstance(candidate, Failed):
             return False
-        found[index] = candidate = of_kind(Candidate, generate, made, asked)
+        block.keep(index, candidate)
         if verify is None:
             return False
-        said = await failed.spare(index, checked := verify(question, candidate, index))
-        if isinstance(said, Failed):
+        verdict = await failed.spare(index, verified(verify, question, candidate, index))
+        if isinstance(verdict, Failed):
             return False
-        verdict = of_kind(Verdict, verify, said, checked)
-        found[index] = replace(candidate, score=verdict.right)
+        block.keep(index, replace(candidate, score=verdict.right))
         return verdict.ok is True
 
-    with ending(seconds) as end:
+    with anytime(found, within_s=within_s) as block:
         if verify is None:
             await attempts(attempt, n, rounds)
-        else:
-            if not await first_accepted((attempt(index) for index in range(n)), bool):
-                failed.check_race()
-    return chosen(found, select or (borda() if verify is None else likeliest), end.stopped, in_a_row(found, rounds or [0]), failed)
+        elif not await first_accepted(attempt, n, bool):
+            failed.check_race()
+    tokens = sequential_tokens(found, rounds or [0])
+    return chosen(found, select or (borda() if verify is None else likeliest), block.stopped, tokens, failed)

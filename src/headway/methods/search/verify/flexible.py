@@ -3,35 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
-from headway.methods.search import settings
-from headway.methods.search.base import Candidate, Verdict, Verifier, of_kind
-from headway.methods.search.ending import each
+from headway.joins.gather import gather_affordable
+from headway.methods import settings
+from headway.methods.protocols import Verifier
+from headway.methods.records import Candidate, Verdict
+from headway.methods.search.parts import verified
+
+Q = TypeVar("Q")
+V = TypeVar("V")
 
 
 async def verify_flexibly(
-    question: str, candidate: Candidate, fast: Verifier, slow: Verifier, *, k: int = 4, agreement: float = 0.75, first: int = 0
+    question: Q,
+    candidate: Candidate[V],
+    fast: Verifier[Q, V],
+    slow: Verifier[Q, V],
+    *,
+    k: int = 4,
+    agreement: float = 0.75,
+    first: int = 0,
 ) -> Verdict:
     """Ask `fast` k times at once; accept what the share `agreement` of them says, else ask `slow` once (FlexiVe, in
     Solve-Detect-Verify, after the idea of: from the abstract and notes on it).
 
-    first: the first index that a verifier is told; one search that verifies equal answers tells them apart by it.
+    Args:
+        question: what the verifiers are told.
+        candidate: what they judge.
+        fast: the quick verifier. `slow` is the thorough one.
+        k: quick verdicts.
+        agreement: the share of them that must say the same.
+        first: the first index that a verifier is told; one search that verifies equal answers tells them apart by it.
+
+    Returns:
+        A verdict whose confidence is the share that agreed, or that of `slow`.
 
     Example:
-        >>> async def program(question, candidate):
-        ...     return await verify_flexibly(question, candidate, glance, proof, k=8)
+        >>> asyncio.run(verify_flexibly("17+25=", search.Candidate("42", "42"), glance, proof, k=8)).ok
+        True
     """
     settings.whole_number("verify_flexibly", k=k)
     settings.whole_number("verify_flexibly", least=None, first=first)
     settings.number("verify_flexibly", 0, 1, agreement=agreement)
     settings.function("verify_flexibly", fast=fast, slow=slow)
-
-    async def ask(verify: Verifier, index: int) -> Verdict:
-        asked = verify(question, candidate, index)
-        return of_kind(Verdict, verify, await asked, asked)
-
-    agreed = agreed_verdict(await each(ask(fast, index) for index in range(first, first + k)), agreement)
-    return await ask(slow, first + k) if agreed is None else agreed
+    quick = await gather_affordable(*(verified(fast, question, candidate, index) for index in range(first, first + k)))
+    agreed = agreed_verdict(quick, agreement)
+    return await verified(slow, question, candidate, first + k) if agreed is None else agreed
 
 
 def agreed_verdict(verdicts: Sequence[Verdict], agreement: float) -> Verdict | None:

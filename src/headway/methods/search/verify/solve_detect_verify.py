@@ -5,97 +5,133 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any, TypeVar
 
-from headway.methods.search import settings
-from headway.methods.search.base import Candidate, Found, Scorer, State, Stepper, Verifier, chosen, of_kind
-from headway.methods.search.ending import ending
+from headway.anytime import anytime
+from headway.errors import UsageError
+from headway.methods import settings
+from headway.methods.protocols import Scorer, Stepper, Verifier
+from headway.methods.records import Candidate, State
 from headway.methods.search.failures import SAMPLE_ERRORS, Errors, Failed, Failures
+from headway.methods.search.found import Found, chosen
+from headway.methods.search.parts import stepped
 from headway.methods.search.select.selectors import likeliest
-from headway.methods.search.tree.loop import leaf
+from headway.methods.search.tree.loop import NOTHING_SAID, leaf
 from headway.methods.search.verify.flexible import verify_flexibly
+
+Q = TypeVar("Q")
+S = TypeVar("S")
 
 _HESITATION = re.compile(r"\b(wait|alternatively|hmm|but let me|double-check|let me verify)\b", re.IGNORECASE)
 
 
-def hesitates(text: str) -> bool:
-    """Whether a step shows that a model has an answer and doubts it."""
-    return _HESITATION.search(text) is not None
+def hesitates(before: str, after: str) -> bool:
+    """Whether a step of a text shows that a model has an answer and doubts it.
+
+    Example:
+        >>> hesitates("So it is 42.", "So it is 42. Wait, is it?")
+        True
+    """
+    return _HESITATION.search(after.removeprefix(before)) is not None
 
 
-def revised(question: str, candidate: Candidate, feedback: str) -> str:
+def revised(question: str, candidate: Candidate[str], feedback: str) -> str:
     """The question for another attempt: with the last one, and what is wrong with it."""
-    return f"{question}{candidate.text}\n{feedback}\n" if feedback else question
+    return f"{question}{candidate.value}\n{feedback}\n" if feedback else question
 
 
 async def solve_detect_verify(
-    question: str,
-    step: Stepper,
-    fast: Verifier,
-    slow: Verifier,
+    question: Q,
+    step: Stepper[Q, S],
+    fast: Verifier[Q, S],
+    slow: Verifier[Q, S],
     *,
-    detect: Scorer | None = None,
+    detect: Scorer[Q, S] | None = None,
     k: int = 4,
     agreement: float = 0.75,
     rounds: int = 3,
     depth: int = 40,
-    hesitation: Callable[[str], bool] = hesitates,
-    revise: Callable[[str, Candidate, str], str] = revised,
+    hesitation: Callable[[S, S], bool] | None = None,
+    revise: Callable[[Q, Candidate[S], str], Q] | None = None,
+    start: State[S] = NOTHING_SAID,
     errors: Errors = SAMPLE_ERRORS,
-) -> Found:
+) -> Found[S]:
     """Solve step by step; where a step hesitates and `detect` finds the solution complete, stop there; verify in two tiers; if it
     is wrong, try again with the feedback (Solve-Detect-Verify with FlexiVe, after the idea of: from the abstract and notes).
 
-    detect: how likely a partial solution is complete already, from 0 to 1: above a half, it ends. Without it, or where it fails, a
-        solution ends where its stepper says. `State.answer` must then hold the answer so far.
-    k, agreement: of the quick verdicts, see `verify_flexibly`. rounds: attempts at most. depth: steps of an attempt at most.
-    revise: the question of the next attempt, from the question, the candidate and the feedback.
+    Args:
+        question: what the parts are told.
+        step: extends a state. `fast` and `slow` judge a solution; see `verify_flexibly`, also for `k` and `agreement`.
+        detect: how likely a partial solution is complete already, from 0 to 1: above a half, it ends. Without it, or where it
+            fails, a solution ends where its stepper says. `State.answer` must then hold the answer so far.
+        rounds: attempts at most.
+        depth: steps of an attempt at most.
+        hesitation: whether a step shows doubt, from the solution before it and after it; texts have `hesitates`.
+        revise: the question of the next attempt, from the question, the candidate and the feedback; texts have `revised`.
+        start: where an attempt starts; an empty text.
+        errors: what a part may fail with at one place without failing the search; see `Found.errors`.
 
-    Returns all attempts; their scores say how likely they are right.
+    Returns:
+        All attempts; their scores say how likely they are right.
 
-    errors: what a part may fail with at one place without failing the search; see `Found.errors`.
-
-    Raises what the parts raise, but for budgets and deadlines, which end the search.
+    Raises:
+        UsageError: for questions or states that are no texts, without a rule of their own.
+        Exception: what the parts raise, but for budgets and deadlines, which end the search.
 
     Example:
-        >>> async def program(question):
-        ...     with hw.budget(tokens=10_000):
-        ...         return await solve_detect_verify(question, next_line, glance, proof, k=8, rounds=4)
+        >>> asyncio.run(solve_detect_verify("17+25=", next_digit, glance, proof, k=8, rounds=30, revise=lambda q, c, f: q)).answer
+        '42'
     """
     settings.whole_number("solve_detect_verify", k=k, rounds=rounds)
     settings.at_least_one("solve_detect_verify", depth=depth)
     settings.number("solve_detect_verify", 0, 1, agreement=agreement)
-    settings.function("solve_detect_verify", step=step, fast=fast, slow=slow, hesitation=hesitation, revise=revise)
-    settings.function("solve_detect_verify", optional=True, detect=detect)
-    found: dict[int, Candidate] = {}
+    settings.function("solve_detect_verify", step=step, fast=fast, slow=slow)
+    settings.function("solve_detect_verify", optional=True, detect=detect, hesitation=hesitation, revise=revise)
+    settings.instance("solve_detect_verify", State, start=start)
+    doubts: Callable[[S, S], bool] = hesitation or _for_texts(hesitates, "hesitation", detect is None or start.value)
+    again: Callable[[Q, Candidate[S], str], Q] = revise or _for_texts(revised, "revise", question)
+    found: dict[int, Candidate[S]] = {}
     failed = Failures(errors)
 
-    async def detected(detect: Scorer, state: State, attempt: int) -> bool:
-        (value,) = await failed.scores([attempt], detect, [state.text], probable=True)
+    async def detected(state: State[S], asked: Q, attempt: int) -> bool:
+        if detect is None:
+            return False
+        (value,) = await failed.scores([attempt], detect, asked, [state.value], probable=True)
         return value is not None and value > 0.5
 
-    async def solve(asked: str, attempt: int) -> Candidate:
-        state = State(asked)
+    async def solve(asked: Q, attempt: int) -> Candidate[S]:
+        state = start
         while not state.done and state.depth < depth:
-            step_asked = step(state, attempt)
-            grown = replace(of_kind(State, step, await step_asked, step_asked), depth=state.depth + 1)
-            said, state = grown.text.removeprefix(state.text), grown
-            if detect is not None and not state.done and hesitation(said) and await detected(detect, state, attempt):
+            before, state = state, replace(await stepped(step, asked, state, attempt), depth=state.depth + 1)
+            if (
+                detect is not None
+                and not state.done
+                and doubts(before.value, state.value)
+                and await detected(state, asked, attempt)
+            ):
                 break
-        return leaf(asked, state)
+        return leaf(state)
 
-    with ending() as end:
+    with anytime(found) as block:
         asked = question
         for attempt in range(rounds):
-            solved = await failed.spare(attempt, solve(asked, attempt))
-            if isinstance(solved, Failed):
+            candidate = await failed.spare(attempt, solve(asked, attempt))
+            if isinstance(candidate, Failed):
                 continue
-            found[attempt] = candidate = solved
+            block.keep(attempt, candidate)
             verdicts = verify_flexibly(question, candidate, fast, slow, k=k, agreement=agreement, first=attempt * (k + 1))
             verdict = await failed.spare(attempt, verdicts)
             if isinstance(verdict, Failed):
                 continue
-            found[attempt] = replace(candidate, score=verdict.right)
+            block.keep(attempt, replace(candidate, score=verdict.right))
             if verdict.ok:
                 break
-            asked = revise(question, candidate, verdict.feedback)
-    return chosen(found, likeliest, end.stopped, sum(candidate.tokens for candidate in found.values()), failed)
+            asked = again(question, candidate, verdict.feedback)
+    return chosen(found, likeliest, block.stopped, sum(candidate.tokens for candidate in found.values()), failed)
+
+
+def _for_texts(rule: Callable[..., Any], name: str, value: object) -> Callable[..., Any]:
+    """A rule for texts. Raises UsageError where the value is none. (True: it will not be asked.)"""
+    if not isinstance(value, str) and value is not True:
+        raise UsageError(f"solve_detect_verify: {name}= is needed where {value!r:.60} is no text: give a function of your own")
+    return rule

@@ -1,0 +1,30 @@
+"""`--pool NAME=…`: a size for a pool of Headway's own, or what makes one of the program's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from headway.errors import UsageError
+from headway.pools.program import load_object
+from headway.pools.registry import BUILT_IN, check_given
+
+
+def parse_pools(texts: Sequence[str], workers: int | None = None) -> dict[str, Any] | None:
+    """What `pools=` of a run is, of texts like "thread=4" and "box=program.py:Box"; None where nothing was said. `workers` is the
+    size of the process pool, as `--workers` says it.
+
+    Raises UsageError.
+    """
+    found: dict[str, Any] = {"process": workers} if workers else {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name or not value:
+            raise UsageError(
+                f"--pool {text}: write NAME=SIZE for {', '.join(BUILT_IN)}, or NAME=program.py:Class for one of your own"
+            )
+        if name in found:
+            raise UsageError(f"--pool {text}: the size of {name!r} was given twice")
+        found[name] = int(value) if value.isdecimal() else load_object(value)
+    check_given(found)
+    return found or None

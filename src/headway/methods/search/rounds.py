@@ -1,0 +1,111 @@
+"""Samples side by side: as many as a budget lets through, until there are enough or one is accepted.
+
+    found: dict[int, Candidate] = {}
+    rounds: list[int] = []
+    with hw.anytime(found) as block:
+        await attempts(attempt, n, rounds)      # attempt(number) keeps what it has, as soon as it has it
+    return chosen(found, select, block.stopped, sequential_tokens(found, rounds))
+
+Where the budget refuses some of what a search asks for, it goes on narrower; where it refuses everything, and where the deadline
+stops it, that is the end of the search (`hw.anytime`), never an error of it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from itertools import pairwise
+from typing import TypeVar
+
+from headway.errors import NoWinner, UsageError
+from headway.joins.gather import gather_affordable
+from headway.joins.race import race
+from headway.methods import settings
+from headway.methods.records import Candidate
+
+T = TypeVar("T")
+
+
+async def attempts(attempt: Callable[[int], Awaitable[object]], count: int, rounds: list[int], start: int = 0) -> int:
+    """Make `count` attempts at once. What runs has often reserved more than it will need; so where the budget refuses some, as
+    many as it let through are made in their place when those have ended, with numbers of their own.
+
+    Args:
+        attempt: makes one, from its number.
+        count: how many; below 1 is none.
+        rounds: is told the first number of each round, for `sequential_tokens`.
+        start: the first number.
+
+    Returns:
+        The next number.
+
+    Raises:
+        BudgetExceeded: nothing fits any more.
+    """
+    settings.whole_number("attempts", least=None, count=count, start=start)
+    width = count
+    while count > 0:
+        width = min(width, count)
+        rounds.append(start)
+        made = await gather_affordable(*(attempt(number) for number in range(start, start + width)))
+        start += width
+        width = len(made)
+        count -= width
+    return start
+
+
+def sequential_tokens(found: Mapping[int, Candidate[object]], rounds: Sequence[int]) -> int:
+    """The tokens of the longest candidate of each round, summed: `Found.sequential_tokens`.
+
+    Args:
+        found: candidates by their numbers.
+        rounds: the first number of each round.
+
+    Example:
+        >>> found = {0: Candidate("a", "a", 5), 1: Candidate("b", "b", 9), 2: Candidate("c", "c", 3)}
+        >>> sequential_tokens(found, [0, 2])
+        12
+    """
+    return sum(
+        max((candidate.tokens for number, candidate in found.items() if first <= number < end), default=0)
+        for first, end in pairwise([*rounds, math.inf])
+    )
+
+
+async def first_accepted(attempt: Callable[[int], Awaitable[T]], count: int, accept: Callable[[T], bool]) -> T | None:
+    """Make `count` attempts at once; the first result that is accepted ends them, the rest is cancelled and drained, as in
+    `hw.race`.
+
+    Args:
+        attempt: makes one, from its number.
+        count: how many.
+        accept: whether a result wins.
+
+    Returns:
+        None where all ended and none was accepted.
+
+    Raises:
+        Exception: the first failure, where nobody wins. A UsageError ends the race at once, because a part that was used wrong
+            loses no race: it is a bug.
+    """
+    settings.whole_number("first_accepted", least=None, count=count)
+    if count < 1:
+        return None
+    try:
+        value, error = await race(
+            *(_raced(attempt, number) for number in range(count)), accept=lambda end: end[1] is not None or accept(end[0])
+        )
+    except NoWinner as nobody:
+        if nobody.__cause__ is not None:
+            raise nobody.__cause__ from None
+        return None
+    if error is not None:
+        raise error
+    return value
+
+
+async def _raced(attempt: Callable[[int], Awaitable[T]], number: int) -> tuple[T, UsageError | None]:
+    try:
+        return await attempt(number), None
+    except UsageError as error:
+        return None, error  # type: ignore[return-value]

@@ -1,0 +1,52 @@
+"""What ties a worker process to its driver: it ends when the driver does, and leaves SIGTERM to it."""
+
+from __future__ import annotations
+
+import fcntl
+import multiprocessing
+import os
+import signal
+import time
+
+from headway.ipc.interrupts import keep_from_forks
+from headway.pools import current
+
+AGAIN_S = 5.0
+
+
+def hear_sigterm() -> None:
+    """SIGTERM may come to all processes of a machine. Then the driver stops this call, which goes on after a resume; it does not
+    fail because its process died. A second one, `AGAIN_S` later or more, is for this process."""
+    came_at: list[float] = []
+
+    def note(number: int, frame: object) -> None:
+        came_at.append(time.monotonic())
+        current.note_end()
+        if came_at[-1] - came_at[0] > AGAIN_S:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.raise_signal(signal.SIGTERM)
+
+    keep_from_forks(signal.SIGTERM, note)
+
+
+def open_process(pid: int) -> int | None:
+    """A descriptor that becomes readable when the process ends, where the system has such a thing."""
+    if not hasattr(os, "pidfd_open"):
+        return None
+    try:
+        return os.pidfd_open(pid)
+    except ProcessLookupError:
+        os._exit(1)
+    except OSError:
+        return None
+
+
+def die_with_parent() -> None:
+    """Have the kernel kill this process and its children when the driver is gone, even while no thread can run."""
+    parent = multiprocessing.parent_process()
+    if parent is None or not hasattr(fcntl, "F_SETSIG"):
+        return
+    fd = parent.sentinel
+    fcntl.fcntl(fd, fcntl.F_SETOWN, -os.getpgrp())
+    fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGKILL)
+    fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_ASYNC)

@@ -1,0 +1,65 @@
+"""Code of jobs in strands: it runs in turns with the loop, until it has ended or waits for a future of the loop."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+from headway.sim.strand import Strand, strand
+
+if TYPE_CHECKING:
+    from headway.sim.loop import SimLoop
+
+Here = Callable[[], AbstractContextManager[Any]]
+"""What holds while a strand runs, and not while others do."""
+
+
+class Stage:
+    """The strands of one pool."""
+
+    def __init__(self, process: SimLoop) -> None:
+        self._process = process
+        self._plays: dict[Strand, object] = {}  # what each strand is busy with; one that ended may be used for something else
+
+    def begin(self, work: Callable[[], None], then: Callable[[], None], here: Here = contextlib.nullcontext) -> Strand:
+        """Let `work`, which must not raise, run until it ends or waits. `then` is called when it has ended."""
+        mine = strand()
+        self._plays[mine] = play = object()
+        self._go_on(mine, play, functools.partial(mine.begin, work), then, here)
+        return mine
+
+    def _go_on(self, mine: Strand, play: object, resume: Callable[[], None], then: Callable[[], None], here: Here) -> None:
+        if self._plays.get(mine) is not play:
+            return  # it was killed
+        world = self._process.world
+        world.strand = mine
+        with here():
+            resume()
+        world.strand = None
+        waited = world.take_waited()
+        if waited is not None:
+            go_on = functools.partial(self._go_on, mine, play, mine.resume, then, here)
+            waited.add_done_callback(lambda _: self._process.call_soon(go_on))
+            return
+        if self._plays.get(mine) is play:
+            del self._plays[mine]
+            then()
+
+    def kill(self, mine: Strand, here: Here = contextlib.nullcontext) -> None:
+        """Unwind code that waits; it is not told, and `then` is not called. Nothing where it has ended."""
+        if self._plays.pop(mine, None) is None or mine.ended:
+            return
+        world, before = self._process.world, self._process.world.strand
+        world.strand = mine
+        with here():
+            mine.kill()
+        world.strand = before
+        world.take_waited()
+
+    def kill_all(self) -> None:
+        """Unwind everything that waits."""
+        for mine in list(self._plays):
+            self.kill(mine)
