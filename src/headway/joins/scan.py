@@ -65,6 +65,9 @@ class Scan(Generic[T]):
     def append(self, item: T | Handle[T]) -> Join[T]:
         """Add an item, and begin the calls that it needs: two on average, at most log2 of the number of items, plus one.
 
+        Args:
+            item: The item, or a call that gives it.
+
         Returns:
             The prefix that ends with it, to be awaited by whoever wants to.
         """
@@ -89,7 +92,11 @@ class Scan(Generic[T]):
         self._prefixes.append(block if not rest else self._fold(self._prefixes[rest - 1], block))
 
     def extend(self, items: Iterable[T | Handle[T]]) -> None:
-        """Add several items."""
+        """Add several items.
+
+        Args:
+            items: The items, or calls that give them.
+        """
         for item in items:
             self._add(item)
 
@@ -99,16 +106,18 @@ class Scan(Generic[T]):
         made = self._folded_later(left, right) if waits else self._asked(left, right)
         if not inspect.isawaitable(made):
             return made
-        if isinstance(made, Handle):
-            pass
-        elif current.get() is None:
-            self._outside = self._outside or Branches("scan")
-            made = self._outside.begin(made, len(self._calls))
-        else:
-            close_coroutines((made,))
-            raise UsageError(f"{self._where}: {name_of(self._fn)} is async and no task, so nothing of it would be recorded: {_WAY}")
+        if not isinstance(made, Handle):
+            made = self._begun_outside(made)
         self._calls.append(made)
         return made
+
+    def _begun_outside(self, made: Awaitable[T]) -> Branch[T]:
+        """A coroutine of an async function, outside of a run."""
+        if current.get() is not None:
+            close_coroutines((made,))
+            raise UsageError(f"{self._where}: {name_of(self._fn)} is async and no task, so nothing of it would be recorded: {_WAY}")
+        self._outside = self._outside or Branches("scan")
+        return self._outside.begin(made, len(self._calls))
 
     def _asked(self, left: Any, right: Any) -> Any:
         try:
@@ -187,7 +196,14 @@ class GridScan(Generic[T]):
         self._columns: list[Scan[T]] = []
 
     def append(self, row: Iterable[T | Handle[T]]) -> None:
-        """Add a row below, as wide as the others, and begin the calls that it needs."""
+        """Add a row below, and begin the calls that it needs.
+
+        Args:
+            row: Its items, or calls that give them; as many as the other rows have.
+
+        Raises:
+            UsageError: The row is longer or shorter than the others.
+        """
         row = list(row)
         if self._rows and len(row) != len(self._columns):
             raise UsageError(f"hw.scan_grid: a row of {len(row)} items, where the others have {len(self._columns)}")
