@@ -153,6 +153,9 @@ def anytime(kept: dict[K, T] | None = None, *, within_s: float | None = None) ->
         kept: What there is already; `keep(key, value)` puts more into it. Keys are numbers or text.
         within_s: Seconds after which the block ends in any case.
 
+    Returns:
+        The block, to be opened by `with`.
+
     Raises:
         UsageError: An argument is not what it should be; or the block is opened in a worker process.
 

@@ -171,7 +171,14 @@ class Group(Generic[T]):
         return handle
 
     def tag(self, handle: Handle[T]) -> str:
-        """The tag of a call that is in the group or was handed out last; empty where it has none."""
+        """The tag of a call that is in the group or was handed out last.
+
+        Args:
+            handle: What `add` returned, or what the group has handed out.
+
+        Returns:
+            The tag; empty where it has none.
+        """
         return self._tags.get(handle, "")
 
     def _check(self, *given: object) -> Completions[T]:
@@ -207,8 +214,9 @@ class Group(Generic[T]):
 
 
 def group() -> Group[Any]:
-    """Open a group: calls that are added while their completions are read, as a search or a scheduler does that plans by what it
-    has seen. It is an `as_completed` that grows.
+    """Open a group: calls that are added while their completions are read.
+
+    It is an `as_completed` that grows, for searches and schedulers that plan by what they have seen.
 
     Reading ends when everything that was added has been handed out and the loop's body adds no more; it may be read again after
     more was added. The order is recorded, and a resumed program gets the same one. Leaving the block early, by `break` or by an
@@ -217,8 +225,8 @@ def group() -> Group[Any]:
     A group yields handles, as `as_completed` does, and keeps a tag for those that need one. In a plain `def` task read it in an
     async helper: `hw.wait(helper())`. For a typed group, annotate it: `group: hw.Group[float]`.
 
-    Raises:
-        NotInRun: The call that opened it has ended.
+    Returns:
+        The group, to be opened by `async with`.
 
     Example:
         >>> async def program(seeds):

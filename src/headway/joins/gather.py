@@ -67,6 +67,9 @@ def gather_affordable(*awaitables: Awaitable[T]) -> Join[list[T]]:
     Args:
         awaitables: Calls of tasks, coroutines, or anything else to await.
 
+    Returns:
+        A join, to be awaited for the list of results.
+
     Raises:
         BudgetExceeded: The budget refused everything.
         DeadlineExceeded: A deadline stopped something; raised when all have ended.

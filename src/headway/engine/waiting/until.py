@@ -252,11 +252,6 @@ def told_to_stop(me: Call) -> list[Call]:
     return [child for child in me.children or () if child.x is not None and child.x.stop is not None]
 
 
-def mark_awaited(handle: Handle[Any]) -> None:
-    """Somebody looks after this call: its error does not fail its parent by itself."""
-    handle._call.awaited = True
-
-
 def _frame() -> Frame:
     frame = current.get()
     if frame is None:
