@@ -85,7 +85,7 @@ class Anytime(Generic[K, T]):
         if self._frame is None:
             refuse_outside("hw.anytime was opened", "open it in the parent task")
         else:
-            self._recall(self._frame)
+            self._frame.call.engine.on_loop(self._recall, self._frame)
         left_s = until_deadline()
         own_s = math.inf if self._within_s is None else self._within_s
         seconds = min(left_s - min(max(left_s, 0.0) * EARLY, EARLY_S), own_s)
@@ -121,7 +121,7 @@ class Anytime(Generic[K, T]):
             self._end_as_before(self._before)
         elif self._frame is not None and (self._deadline is not None or self._frame.scope.account is not None):
             kept = tuple(Kept(key, times, _encoded(self.kept[key])) for key, times in self._times.items() if key in self.kept)
-            recorded.record(self._frame, self._name, BlockEnded(stopped, kept))
+            self._frame.call.engine.on_loop(recorded.record, self._frame, self._name, BlockEnded(stopped, kept))
 
     def _end_as_before(self, before: BlockEnded) -> None:
         """What this life had no time to tell the block again comes from the record."""

@@ -24,17 +24,17 @@ from headway.engine.identity.spec import TaskSpec
 from headway.engine.replay.edits import stale_results
 from headway.engine.replay.failures import around_failures
 from headway.engine.replay.lookup import answers
+from headway.engine.result import result_of
 from headway.engine.run_context import RunContext
 from headway.engine.scopes.accounting import warn_of_units
 from headway.engine.scopes.bounds import UNBOUNDED, Scope
 from headway.engine.scopes.desk import Desk
 from headway.engine.stopping.last_resort import LastResort
 from headway.engine.stopping.outside import driving
-from headway.engine.transitions import CANCELLED, FAILED, OK
+from headway.engine.transitions import CANCELLED, OK
 from headway.engine.world import MACHINE, LogWriter, World
-from headway.errors import DeadlineExceeded, HeadwayError, Interrupted, LeaseLost, RunCancelled, StoreError, StoreFull
+from headway.errors import HeadwayError, LeaseLost, RunCancelled, StoreError, StoreFull
 from headway.ipc.interrupts import interrupts
-from headway.journal.codec.codec import add_note
 from headway.journal.decisions import BudgetOpened, DeadlineOpened, decision_key
 from headway.journal.log import Journal, Log, Nothing
 from headway.journal.owner import LEASE_S
@@ -43,7 +43,6 @@ from headway.journal.recovery.recovered import Known, load
 from headway.journal.store import Store
 from headway.pools.registry import Given, Pools
 
-ANOTHER_DEADLINE = " --deadline SECONDS"  # what a run whose own deadline has passed needs to go on
 OF_RUN = b"run"  # the place of the whole run's bounds, apart from those that the root call opens
 STOP_S = 10.0  # after SIGTERM, how long calls that run may take to end
 LEAVE_S = 2.0  # how long code that was told to stop may take before the driver leaves without it
@@ -123,7 +122,8 @@ class Driver:
             await self._give_back(status, floor)
             if self._last_resort is not None:
                 self._last_resort.end()
-        return self._result(status)
+        plan = self._plan
+        return result_of(self._root, status, self._failure, plan.run_id, self._how_to_resume() if plan.store is not None else "")
 
     # --- taking the run up -------------------------------------------------------------------------------------------
 
@@ -389,34 +389,3 @@ class Driver:
                 reused=self._engine.replay.reused,
             )
             self._emit(ended)
-
-    def _result(self, status: RunStatus) -> Any:
-        root = self._root
-        if self._failure is not None and (
-            status in (RunStatus.INTERRUPTED, RunStatus.CANCELLED) or not isinstance(self._failure, RunCancelled)
-        ):
-            raise self._failure
-        if status == RunStatus.INTERRUPTED:
-            how = "interrupted"
-            if self._plan.store is None:
-                raise Interrupted(f"run {self._plan.run_id!r} was {how}; it had no store, so nothing is kept")
-            raise Interrupted(
-                f"run {self._plan.run_id!r} was {how}; what is finished is journaled. Go on with: {self._how_to_resume()}"
-            )
-        if root.state == FAILED:
-            assert root.error is not None
-            self._say_what_next(root.error)
-            raise root.error
-        if root.state == CANCELLED:
-            raise RunCancelled(f"run {self._plan.run_id!r} was cancelled: {root.cancellation()}")
-        return root.result()
-
-    def _say_what_next(self, error: BaseException) -> None:
-        """Note on the error that failed the run how it goes on."""
-        plan, bound = self._plan, self._root.scope.deadline
-        if plan.store is None:
-            return
-        if isinstance(error, DeadlineExceeded) and bound is not None and bound.left_s <= 0:
-            add_note(error, f"what is finished is journaled; go on with: {self._how_to_resume()}{ANOTHER_DEADLINE}")
-        elif not isinstance(error, HeadwayError):
-            add_note(error, f"run {plan.run_id!r} failed; what is finished is journaled, the same run_id goes on")
