@@ -171,9 +171,9 @@ def _parameters(value: typing.Any) -> set[str]:
         return set()
     parameters = [each for each in inspect.signature(value).parameters.values() if each.name != "self"]
     spelled_out = [each for one in typing.get_overloads(value) for each in inspect.signature(one).parameters.values()]
-    if parameters and parameters[-1].kind is inspect.Parameter.VAR_KEYWORD and spelled_out:
+    if spelled_out and not any(each.kind is inspect.Parameter.VAR_KEYWORD for each in spelled_out):
         options = {each.name for each in spelled_out if each.kind is inspect.Parameter.KEYWORD_ONLY}
-        return {each.name for each in parameters[:-1]} | options
+        return options | {each.name for each in parameters if each.kind is not inspect.Parameter.VAR_KEYWORD}
     return {each.name for each in parameters}
 
 

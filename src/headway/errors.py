@@ -156,8 +156,10 @@ class RunError(HeadwayError):
 
 
 class PoolFailed(RunError):
-    """A pool that somebody brought did not do what a pool does: it could not start, answered twice, or failed when it was asked for
-    free slots. That ends the run, which a resume goes on with; what is finished is journaled."""
+    """A pool that somebody brought did not do what a pool does. That ends the run; what is finished is journaled.
+
+    It could not start, answered twice, or failed when it was asked for free slots. A resume goes on with the run.
+    """
 
 
 class UnknownRun(RunError, KeyError):

@@ -39,18 +39,40 @@ def resume(run_id: str, /, *, dry_run: Literal[True], retry_failed: bool = ..., 
 @overload
 def resume(run_id: str, /, *, dry_run: Literal[False] = ..., retry_failed: bool = ..., **options: Unpack[RunOptions]) -> Any: ...
 def resume(run_id: str, /, *, dry_run: bool = False, retry_failed: bool = False, **options: Any) -> Any:
-    """Go on with a run, with the arguments it was started with. Options as for `run`.
+    """Go on with a run, with the arguments it was started with.
 
     The module that defines its task must have been imported. When the run has failed, calls that failed are asked again, finished
     ones are not. So are waits for signals that took too long, each with its whole time.
 
     Args:
+        run_id: the run.
         dry_run: run nothing, and return a ResumePlan of what would be reused and run again.
         retry_failed: also ask again for calls whose failure was kept, by `settle` or an `except`, in a run or a call that ended
             well. What is around them runs once more; what succeeded is not asked again. Where that is killed on its way, resume
             with it again.
+        **options: as for `run`, without `run_id` and `kwargs`.
 
-    Raises UnknownRun; UsageError if the task is not loaded, the arguments could not be stored, or others are given.
+    Returns:
+        The program's result; with `dry_run` a ResumePlan.
+
+    Raises:
+        UnknownRun: the store has no such run.
+        UsageError: the task is not loaded, the arguments could not be stored, or others are given.
+
+    Example:
+        >>> down = [True]
+        >>> @hw.task
+        ... async def fetch() -> str:
+        ...     if down:
+        ...         raise ConnectionError("the service is gone")
+        ...     return "blue"
+        >>> store = hw.MemoryStore()
+        >>> try:
+        ...     hw.run(fetch, store=store, run_id="sky")
+        ... except ConnectionError:
+        ...     down.clear()
+        >>> hw.resume("sky", store=store)
+        'blue'
     """
     _check_options(options, "hw.resume")
     if dry_run:
@@ -63,10 +85,18 @@ def resume(run_id: str, /, *, dry_run: bool = False, retry_failed: bool = False,
 
 
 async def aresume(run_id: str, /, *, retry_failed: bool = False, **options: Unpack[RunOptions]) -> Any:
-    """`resume` inside an event loop that is already running.
+    """Go on with a run as `resume` does, inside an event loop that is already running.
+
+    Args:
+        run_id: the run.
+        retry_failed: also ask again for calls whose failure was kept, as `resume` does.
+        **options: as for `run`, without `run_id` and `kwargs`.
+
+    Returns:
+        The program's result.
 
     Example:
-        >>> import asyncio, headway as hw
+        >>> import asyncio
         >>> @hw.task
         ... async def double(x: int) -> int:
         ...     return 2 * x
