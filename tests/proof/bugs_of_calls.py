@@ -7,31 +7,31 @@ from seeded import Bug, Edit, bug
 IDENTITY: tuple[Bug, ...] = (
     bug(
         "a call's number counts all calls of the process, not its equal siblings",
-        "Engine.name",
+        "Names.name",
         "sibling_key(key, ordinal) if ordinal else key",
-        "sibling_key(key, self.calls)",
+        "sibling_key(key, parent.engine.calls)",
     ),
     bug(
         "the key of a call holds when it arrived",
-        "Engine.name",
+        "Names.name",
         "prefix + spec.name_part + asked",
-        "prefix + spec.name_part + asked + bytes([self.calls % 256])",
+        "prefix + spec.name_part + asked + bytes([parent.engine.calls % 256])",
     ),
     bug(
         "equal siblings have one key",
-        "Engine.name",
+        "Names.name",
         "sibling_key(key, ordinal) if ordinal else key",
         "key",
     ),
     bug(
         "the parent is not in the key",
-        "Engine.name",
+        "Names.name",
         "parent.key",
-        "self.salt",
+        "parent.engine.run.salt",
     ),
     bug(
         "the epoch is not in the key",
-        "Engine.name",
+        "Names.name",
         "parent.epoch",
         "0",
     ),
@@ -43,7 +43,7 @@ IDENTITY: tuple[Bug, ...] = (
     ),
     bug(
         "the numbers of equal siblings go on counting in the next attempt",
-        "Engine.try_again",
+        "Lifecycle._try_again",
         "call.ordinals = None",
         "",
     ),
@@ -56,8 +56,8 @@ IDENTITY: tuple[Bug, ...] = (
     bug(
         "each attempt has an idempotency key of its own",
         "Launcher.facts",
-        "engine.shared.effect_name(call)",
-        "engine.shared.effect_name(call) + bytes([call.attempt])",
+        "self._shared.effect_name(call)",
+        "self._shared.effect_name(call) + bytes([call.attempt])",
     ),
 )
 
@@ -121,7 +121,7 @@ CHANGED: tuple[Bug, ...] = (
     ),
     bug(
         "what a failed attempt has done to its arguments goes unnoticed",
-        "Engine.body_ended",
+        "Lifecycle.body_ended",
         "not fixed and error is not None",
         "False",
         tests="sim/test_changed_and_killed.py::test_a_program_ends_alike_wherever_it_is_killed",
@@ -209,26 +209,26 @@ REPLAYED: tuple[Bug, ...] = (
     bug(
         "who won a race is not recorded",
         "_race",
-        "decisions.record_decision(call, key, Winner(handles.index(winner)))",
+        "joined.record(name, Winner(parts.index(winner)))",
         "pass",
         tests="sim/test_exact_moments.py::test_a_race_that_both_have_ended_has_the_winner_that_was_recorded",
     ),
     bug(
         "who won a race is recorded and not looked up",
         "_race",
-        "decisions.recall(call, key, Winner)",
-        "None",
+        "joined.recall(name, Winner)",
+        "None, name",
     ),
     bug(
         "the order in which calls ended is not recorded",
         "as_completed",
-        "decisions.record_decision(call, key, Arrival(index))",
+        "record(frame, name, Arrival(place))",
         "pass",
     ),
     bug(
         "the order in which calls ended is recorded and not looked up",
         "as_completed",
-        "decisions.recall(call, key, Arrival)",
+        "recall(frame, name, Arrival)",
         "None",
     ),
     bug(
@@ -258,8 +258,8 @@ REPLAYED: tuple[Bug, ...] = (
     bug(
         "a deadline is counted from when it is opened again",
         "Scopes.open_deadline",
-        "engine.decisions.decide_deadline(frame, place, wanted)",
-        "wanted, wanted - engine.wall()",
+        "self._decisions.decide_deadline(frame, place, wanted)",
+        "wanted, wanted - run.wall()",
     ),
     bug(
         "a deadline is waited for until a clock that was set back has caught up",
@@ -272,8 +272,8 @@ REPLAYED: tuple[Bug, ...] = (
     bug(
         "a retry is waited for until a clock that was set back has caught up",
         "Admission._resume",
-        "left_s(attempt.retry_at, delay, self._engine.wall())",
-        "attempt.retry_at - self._engine.wall()",
+        "left_s(attempt.retry_at, delay, self._run.wall())",
+        "attempt.retry_at - self._run.wall()",
         tests="sim/test_a_clock_that_is_set.py::"
         "test_what_was_recorded_before_the_clock_was_set_is_waited_for_no_longer_than_it_was_to_last",
     ),
@@ -287,7 +287,7 @@ REPLAYED: tuple[Bug, ...] = (
     bug(
         "which signal answered a wait is not recorded",
         "Signals._take",
-        "self._engine.decisions.record_decision(call, wait, Event(signal))",
+        "self._decisions.record_decision(call, wait, Event(signal))",
         "0",
     ),
     bug(
@@ -304,7 +304,7 @@ REPLAYED: tuple[Bug, ...] = (
     ),
     bug(
         "a loser of a race keeps the signal that it was told in the same moment",
-        "_sort_out",
+        "sort_signals",
         "signals.give_back(call, lost)",
         "",
         tests="program/test_signals.py::test_the_signal_of_a_loser_that_was_told_in_the_same_moment_goes_back",
@@ -319,7 +319,7 @@ REPLAYED: tuple[Bug, ...] = (
     bug(
         "that a signal went back is not recorded",
         "Signals.give_back",
-        "self._engine.decisions.record_decision(call, given_back(waits[0]), EventsGivenBack(tuple(waits)))",
+        "self._decisions.record_decision(call, given_back(waits[0]), EventsGivenBack(tuple(waits)))",
         "",
         tests="program/test_signals.py::test_the_signal_of_a_loser_that_was_told_in_the_same_moment_goes_back",
     ),
@@ -404,60 +404,60 @@ STRUCTURE: tuple[Bug, ...] = (
     bug(
         "the losers of a race go on running",
         "_race",
-        'await cancel_and_drain(handles, f"{winner.describe()} won" if winner is not None else "nobody won")',
+        'await joined.stop(f"{winner.describe()} won" if winner is not None else "nobody won")',
         "",
     ),
     bug(
         "gather does not wait for those that it cancels",
         "_gather",
-        'await cancel_and_drain(handles, f"{failed.describe()} failed beside it")',
-        "for handle in handles:\n    handle.awaited = True\n    handle.cancel()",
+        'await joined.stop(f"{failed.describe()} failed beside it")',
+        "for part in joined.parts if joined._branches is None else ():\n    part.awaited = True\n    part.engine.cancel(part, '')",
     ),
     bug(
         "gather lets the others go on when one fails",
         "_gather",
-        'await cancel_and_drain(handles, f"{failed.describe()} failed beside it")',
+        'await joined.stop(f"{failed.describe()} failed beside it")',
         "pass",
     ),
     bug(
         "a call ends before its children",
-        "Engine.body_ended",
-        "if call.children: ...",
-        "if False: ...",
+        "Lifecycle.body_ended",
+        "if not call.children: ...",
+        "if True: ...",
     ),
     bug(
         "the children of a failed call go on",
-        "Engine.body_ended",
-        'self.cancel(child, f"{call.describe()} ended without it")',
-        "pass",
+        "transitions:_table",
+        "left = {on.BODY_BROKE: Move(FINISHING, do.STOP_CHILDREN)}",
+        "left = {on.BODY_BROKE: Move(FINISHING, do.NOTHING)}",
     ),
     bug(
         "a call that was stopped while its children end does not stop them",
-        "Engine.stop",
-        'self.cancel(child, f"{call.describe()} is stopping")',
-        "pass",
+        "transitions:_table",
+        "{on.STOPPED: Move(FINISHING, do.STOP_CHILDREN), on.CHILDREN_ENDED: Move(CONCLUDING, do.CONCLUDE)}",
+        "{on.STOPPED: Move(FINISHING, do.NOTHING), on.CHILDREN_ENDED: Move(CONCLUDING, do.CONCLUDE)}",
     ),
     bug(
         "a call keeps its result though its child was cancelled by the stop",
-        "Engine.children_ended",
+        "Lifecycle._children_ended",
         "x.cut",
         "",
     ),
     bug(
         "the error of a child that nobody awaited is lost",
-        "Engine.conclude",
+        "Lifecycle._conclude",
         "error is None and x.failures",
         "False",
     ),
     bug(
         "a call that timed out ends as cancelled",
-        "Engine.body_ended",
+        "Lifecycle.body_ended",
         "error = x.stop",
         "pass",
     ),
     bug(
         "a timeout never comes",
-        "Launcher._run",
+        "Launcher._begin",
         "spec.timeout_s is not None",
         "False",
     ),
@@ -470,7 +470,7 @@ STRUCTURE: tuple[Bug, ...] = (
     bug(
         "a call that leaves its batch never ends",
         "Batches.drop",
-        "self._engine.body_ended(call, None, asyncio.CancelledError())",
+        "self._ends.body_ended(call, None, asyncio.CancelledError())",
         "",
     ),
     bug(
@@ -495,7 +495,7 @@ STRUCTURE: tuple[Bug, ...] = (
     bug(
         "a result of another run is used and not recorded in this one",
         "Outcomes.answer",
-        "engine.append(Row(_COSTED_OUTCOME, call.key, call.parent_key, body))",
+        "run.append(Row(_COSTED_OUTCOME, call.key, call.parent_key, body))",
         "0",
     ),
     bug(
@@ -510,8 +510,8 @@ OF_ALL: tuple[Bug, ...] = (
     bug(
         "the failure of a shared call is handed to those that wait for it",
         "Shared._ended",
-        "self._engine.admission.start(other)",
-        "self._engine.outcomes.end(other, None, call.error, None)",
+        "self.answers.start(other)",
+        "self.answers.start(other) if call.error is None else self.answers.refuse(other, call.error)",
     ),
     bug(
         "the failure of a shared call is found by all its equals",
@@ -610,13 +610,13 @@ OF_ALL: tuple[Bug, ...] = (
 RETRIED: tuple[Bug, ...] = (
     bug(
         "a call that failed by itself keeps its children",
-        "Outcomes.tries_again",
+        "Outcomes.note_retry",
         "_by_itself(error, x.child_errors)",
         "False",
     ),
     bug(
         "a call that failed because of a child asks all of them afresh",
-        "Outcomes.tries_again",
+        "Outcomes.note_retry",
         "_by_itself(error, x.child_errors)",
         "True",
     ),
@@ -648,15 +648,15 @@ RETRIED: tuple[Bug, ...] = (
     ),
     bug(
         "the next attempt is answered with the errors of the last one",
-        "Outcomes.tries_again",
-        "call.floor = self._note_attempt(call, error, engine.wall() + delay)",
-        "self._note_attempt(call, error, engine.wall() + delay)",
+        "Outcomes.note_retry",
+        "call.floor = self._note_attempt(call, error, run.wall() + delay)",
+        "self._note_attempt(call, error, run.wall() + delay)",
         Edit("Admission._resume", "call.floor = seq if attempt.goes_on else max(call.floor, seq)", ""),
         tests="sim/test_exact_moments.py::test_the_next_attempt_is_not_answered_with_the_errors_of_the_last_one",
     ),
     bug(
         "the last attempt is one too many",
-        "Outcomes.tries_again",
+        "Outcomes.note_retry",
         "call.attempt >= retry.attempts",
         "call.attempt > retry.attempts",
     ),
