@@ -1,4 +1,4 @@
-"""Seeded bugs of errors and of stops: what fails a call fails nothing else, every life is told the same, and every stop ends."""
+"""Seeded bugs of errors, of stops and of the table of moves: what fails a call fails nothing else, and every stop ends."""
 
 from __future__ import annotations
 
@@ -121,4 +121,37 @@ STOPS: tuple[Bug, ...] = (
     ),
 )
 
-OF_STOPS = (*ERRORS, *STOPS)
+MOVES: tuple[Bug, ...] = (
+    bug(
+        "a call that is stopped between two attempts has the next one",
+        "transitions:_table",
+        "Move(RESTING, do.END_UNRUN)",
+        "Move(RESTING, do.NOTHING)",
+    ),
+    bug(
+        "a call that is stopped while it waits for room runs",
+        "transitions:_table",
+        "Move(READY, do.END_UNRUN)",
+        "Move(READY, do.NOTHING)",
+    ),
+    bug(
+        "a call that is stopped while it waits for the disk runs",
+        "transitions:_table",
+        "Move(STARTING, do.END_UNRUN)",
+        "Move(STARTING, do.NOTHING)",
+    ),
+    bug(
+        "a failed attempt is not forgotten before the next",
+        "transitions:_table",
+        "Move(RESTING, do.TRY_AGAIN)",
+        "Move(RESTING, do.REST)",
+    ),
+    bug(
+        "a call whose rest a crash cut short begins its next attempt at once",
+        "transitions:_table",
+        "Move(RESTING, do.REST)",
+        "Move(READY, do.ENQUEUE)",
+    ),
+)
+
+OF_STOPS = (*ERRORS, *STOPS, *MOVES)
