@@ -19,7 +19,7 @@ COLLECTIONS: tuple[Bug, ...] = (
         "collection:append",
         "effect=True",
         "",
-        tests="sim/test_collections_survive.py",
+        tests="sim/test_collections_survive.py::test_a_run_that_is_killed_after_any_record_appends_each_item_once",
     ),
     bug(
         "an append that is stopped loses those it wrote for",
@@ -67,7 +67,7 @@ BY_HAND: tuple[Bug, ...] = (
         "_with_result",
         "inputs=BY_HAND",
         "inputs=known.inputs",
-        tests=_BY_HAND,
+        tests=f"{_BY_HAND}::test_an_effect_that_hangs_is_not_run_again",
     ),
     bug(
         "what a call had reserved is forgotten when it is given a result",
