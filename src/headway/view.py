@@ -33,22 +33,39 @@ STATUSES = ("new", "running", "cancelling", "crashed", "done", "failed", "cancel
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """A run, as a list of runs has it. Times are seconds since 1970."""
+    """A run, as a list of runs has it.
+
+    Attributes:
+        run_id: its id.
+        task: the name of its task.
+        status: `new`, `running`, `cancelling`, `crashed`, `done`, `failed`, `cancelled` or `interrupted`.
+        created: seconds since 1970.
+        ended: seconds since 1970; None while it has not.
+        forked_from: the id of the run that it is a fork of.
+        records: how many records its journal has.
+    """
 
     run_id: str
     task: str
     status: str
-    """`new`, `running`, `cancelling`, `crashed`, `done`, `failed`, `cancelled` or `interrupted`."""
     created: float
     ended: float | None
     forked_from: str | None
     records: int
-    """How many records its journal has."""
 
 
 @dataclass(frozen=True, slots=True)
 class FailedAttempt:
-    """An attempt that failed and was followed by another."""
+    """An attempt that failed and was followed by another.
+
+    Attributes:
+        number: from 1.
+        error: what it ended with.
+        traceback: of the error, as text.
+        started: seconds since 1970.
+        ended: seconds since 1970.
+        recorded: the error, as the journal has it.
+    """
 
     number: int
     error: BaseException
@@ -60,30 +77,43 @@ class FailedAttempt:
 
 @dataclass(frozen=True)
 class CallView:
-    """A call with all that is recorded of it. Keys are hexadecimal; times are seconds since 1970, None where they are not known."""
+    """A call with all that is recorded of it.
+
+    Attributes:
+        key: its key, hexadecimal.
+        parent: the key of the call that made it; None for the root.
+        task: the name of its task.
+        label: what tells it from others of its task.
+        state: `ok`, `failed`, `cancelled`, `retrying` (an attempt failed, the next has not ended) or `open` (not ended).
+        attempts: how many there were.
+        started: seconds since 1970; None where it is not known.
+        ended: seconds since 1970; None where it has not, or it is not known.
+        pool: where it ran.
+        cost: what it has cost, by unit.
+        reason: why it was cancelled, or who gave its result by hand (`hw.set_result`); empty otherwise.
+        inputs: the keys of the calls whose handles were among its arguments.
+        recorded: what the journal has of it.
+    """
 
     key: str
     parent: str | None
-    """The key of the call that made it; None for the root."""
     task: str
     label: str
     state: str
-    """`ok`, `failed`, `cancelled`, `retrying` (an attempt failed, the next has not ended) or `open` (not ended)."""
     attempts: int
     started: float | None
     ended: float | None
     pool: str
     cost: Amounts
     reason: str
-    """Why it was cancelled, or who gave its result by hand (`hw.set_result`); empty otherwise."""
     inputs: tuple[str, ...]
-    """Keys of the calls whose handles were among its arguments."""
     recorded: Call = field(repr=False)
     _failures: Sequence[Attempt] = field(repr=False)
     _place: Store | str | Path = field(repr=False)
 
     @property
     def ok(self) -> bool:
+        """Whether it has a result."""
         return self.state == "ok"
 
     @cached_property
@@ -102,7 +132,10 @@ class CallView:
     def value(self) -> Any:
         """Its result. Parts of types that this program does not declare show as stand-ins with their fields.
 
-        Raises its error where it failed, CallCancelled where it was cancelled, UsageError where it has not ended.
+        Raises:
+            Exception: its error, where it failed.
+            CallCancelled: it was cancelled.
+            UsageError: it has not ended.
         """
         if self.recorded.state is State.FAILED and self.error is not None:
             raise self.error
@@ -167,6 +200,7 @@ class RunView:
 
     @property
     def task(self) -> str:
+        """The name of the run's task."""
         return self.summary.task
 
     @cached_property
@@ -179,6 +213,7 @@ class RunView:
 
     @property
     def root(self) -> CallView:
+        """The call that the run is."""
         return self.call(self._story.calls[self._story.root])
 
     @property
@@ -197,7 +232,17 @@ class RunView:
         return self._story.spent()
 
     def find(self, wanted: str) -> list[CallView]:
-        """The calls of a task, or the one whose key begins with `wanted`. Raises UsageError, with near misses, for none."""
+        """The calls of a task, or the one whose key begins with a text.
+
+        Args:
+            wanted: the task, by its whole name or the last part of it, or the beginning of a key (4 characters or more).
+
+        Returns:
+            The calls, at least one.
+
+        Raises:
+            UsageError: there is none. The message names the tasks that look like it.
+        """
         found = [
             call
             for call in self.calls
@@ -209,11 +254,25 @@ class RunView:
         return found
 
     def children(self, call: CallView) -> list[CallView]:
-        """The calls that a call made, by their start."""
+        """The calls that a call made.
+
+        Args:
+            call: the call.
+
+        Returns:
+            Its children, by their start.
+        """
         return [self.call(child) for child in self._story.calls_under(bytes.fromhex(call.key))]
 
     def call(self, call: Call) -> CallView:
-        """The view of a recorded call."""
+        """The view of a recorded call.
+
+        Args:
+            call: the call, as the journal has it.
+
+        Returns:
+            The view.
+        """
         return CallView(
             key=call.key.hex(),
             parent=None if call.key == self._story.root else self._story.parent_of(call.key).hex(),
@@ -234,14 +293,20 @@ class RunView:
 
 
 def runs(*, store: StoreLike = DEFAULT_STORE, status: str | None = None, task: str | None = None) -> list[RunSummary]:
-    """The runs of a store, oldest first. A store that is not there yet has none.
+    """The runs of a store, oldest first.
 
-    status, task: only runs of this status, of this task (its whole name or the last part of it).
+    Args:
+        store: the store. One that is not there yet has no runs.
+        status: only runs of this status.
+        task: only runs of this task, by its whole name or the last part of it.
 
-    Raises UsageError for a status that no run can have.
+    Returns:
+        A summary of each.
+
+    Raises:
+        UsageError: no run can have such a status.
 
     Example:
-        >>> import headway as hw
         >>> [run.run_id for run in hw.runs(store="no-such-folder", status="crashed")]
         []
     """
@@ -263,10 +328,20 @@ def runs(*, store: StoreLike = DEFAULT_STORE, status: str | None = None, task: s
 
 
 def view(run_id: str, *, store: StoreLike = DEFAULT_STORE) -> RunView:
-    """A run with every call's arguments, value, error and traceback. Raises UnknownRun, StoreDamaged.
+    """Open a run, with every call's arguments, value, error and traceback.
+
+    Args:
+        run_id: the run.
+        store: where it is.
+
+    Returns:
+        What the journal says now, of a run that goes on, was killed or is done.
+
+    Raises:
+        UnknownRun: the store has no such run.
+        StoreDamaged: a record can't be read.
 
     Example:
-        >>> import headway as hw
         >>> @hw.task
         ... async def double(x: int) -> int:
         ...     return 2 * x

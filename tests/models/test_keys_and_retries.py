@@ -118,9 +118,9 @@ def test_a_server_of_ours_repeats_no_key_of_the_one_behind_it(misbehaving, monke
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"timeout_s": 0}, "timeout_s=0.*: seconds, above zero"),
-        ({"timeout_s": float("nan")}, "timeout_s=nan.*: seconds, above zero"),
-        ({"timeout_s": "5"}, "timeout_s='5'.*: seconds, above zero"),
+        ({"timeout": 0}, "timeout=0.*: seconds, above zero"),
+        ({"timeout": float("nan")}, "timeout=nan.*: seconds, above zero"),
+        ({"timeout": "5"}, "timeout='5'.*: seconds, above zero"),
         ({"price": 3}, "has price=3: write models.Price"),
         ({"retry": 3}, r"has retry=3: write headway.Retry\(attempts=3\)"),
         ({"count": 3}, "count=3.*: a function of a prompt"),

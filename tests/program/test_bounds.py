@@ -165,7 +165,7 @@ def test_what_is_reserved_for_a_call_is_its_own_to_spend(go, look):
 
 
 def test_a_call_spends_no_seconds_while_its_batch_gathers(soon):
-    @hw.task(batch=2, linger_ms=5000, batches=1)
+    @hw.task(batch=2, linger_s=5, batches=1)
     async def work(items: list[int]) -> list[int]:
         await asyncio.sleep(10)
         return items
@@ -191,7 +191,7 @@ def test_a_fixed_price_is_the_call_s_cost_also_where_nothing_bounds_it(go):
 
 
 def test_a_call_that_is_stopped_before_its_code_ran_costs_an_attempt_and_nothing_else(soon):
-    @hw.task(batch=2, linger_ms=5000, cost={"tokens": 40})
+    @hw.task(batch=2, linger_s=5, cost={"tokens": 40})
     async def never_full(items: list[int]) -> list[int]:
         RAN.append(items)
         return items
@@ -470,7 +470,7 @@ def test_resources_are_held_by_those_who_ask(go):
 
 
 def test_concurrent_single_calls_are_handed_over_as_one_list(soon):
-    @hw.task(batch=4, linger_ms=5)
+    @hw.task(batch=4, linger_s=0.005)
     async def embed(texts: list[str]) -> list[int]:
         RAN.append(list(texts))
         return [len(text) for text in texts]
@@ -493,7 +493,7 @@ def test_concurrent_single_calls_are_handed_over_as_one_list(soon):
 
 
 def test_an_exception_among_a_batchs_results_fails_only_its_own_call(soon):
-    @hw.task(batch=3, linger_ms=5)
+    @hw.task(batch=3, linger_s=0.005)
     def check(items: list[int]) -> list[int]:
         return tuple(ValueError(item) if item == 1 else item for item in items)  # type: ignore[return-value]
 
@@ -505,7 +505,7 @@ def test_an_exception_among_a_batchs_results_fails_only_its_own_call(soon):
 
 
 def test_a_batch_of_the_wrong_length_is_a_clear_error(soon):
-    @hw.task(batch=3, linger_ms=5)
+    @hw.task(batch=3, linger_s=0.005)
     async def short(items: list[int]) -> list[int]:
         return items[:1]
 
@@ -518,7 +518,7 @@ def test_a_batch_of_the_wrong_length_is_a_clear_error(soon):
 
 
 def test_a_cancelled_call_leaves_its_batch(soon):
-    @hw.task(batch=2, linger_ms=5)
+    @hw.task(batch=2, linger_s=0.005)
     async def slow(items: list[int]) -> list[int]:
         await asyncio.sleep(10)
         return items
@@ -535,7 +535,7 @@ def test_a_cancelled_call_leaves_its_batch(soon):
 
 
 def test_calls_with_other_options_share_a_batch(soon):
-    @hw.task(batch=8, linger_ms=5)
+    @hw.task(batch=8, linger_s=0.005)
     def square(items: list[int]) -> list[int]:
         RAN.append(len(items))
         return [item * item for item in items]
@@ -549,12 +549,12 @@ def test_calls_with_other_options_share_a_batch(soon):
 
 
 def test_each_function_is_handed_its_own_calls(soon):
-    @hw.task(batch=4, linger_ms=5)
+    @hw.task(batch=4, linger_s=0.005)
     async def double(items: list[int]) -> list[int]:
         RAN.append(("double", items))
         return [item * 2 for item in items]
 
-    @hw.task(batch=4, linger_ms=5)
+    @hw.task(batch=4, linger_s=0.005)
     async def negate(items: list[int]) -> list[int]:
         RAN.append(("negate", items))
         return [-item for item in items]
@@ -568,7 +568,7 @@ def test_each_function_is_handed_its_own_calls(soon):
 
 
 def test_a_batch_begins_when_it_is_full_or_its_first_call_has_lingered(soon, clock):
-    @hw.task(batch=3, linger_ms=5000)
+    @hw.task(batch=3, linger_s=5)
     async def note(items: list[int]) -> list[int]:
         RAN.append((round(clock.elapsed, 1), items))
         await asyncio.sleep(1)
@@ -590,7 +590,7 @@ def test_a_batch_begins_when_it_is_full_or_its_first_call_has_lingered(soon, clo
 
 
 def test_a_call_that_is_cancelled_while_its_batch_waits_is_not_handed_over(soon):
-    @hw.task(batch=2, linger_ms=5, batches=1)
+    @hw.task(batch=2, linger_s=0.005, batches=1)
     async def slow(items: list[int]) -> list[int]:
         RAN.append(items)
         await asyncio.sleep(10)
@@ -616,17 +616,17 @@ def test_a_call_that_is_cancelled_while_its_batch_has_no_thread_is_not_handed_ov
         while "go on" not in SWITCH:
             time.sleep(0)
 
-    @hw.task(batch=2, linger_ms=5)
+    @hw.task(batch=2, linger_s=0.005)
     def each(items: list[int]) -> list[int]:
         RAN.append(items)
         return items
 
-    @hw.task(batch=2, linger_ms=5, batches=1)
+    @hw.task(batch=2, linger_s=0.005, batches=1)
     def one_at_a_time(items: list[int]) -> list[int]:
         RAN.append(items)
         return items
 
-    @hw.task(batch=2, linger_ms=5)
+    @hw.task(batch=2, linger_s=0.005)
     async def inline(items: list[int]) -> list[int]:
         RAN.append(items)
         return items
@@ -650,7 +650,7 @@ def test_a_call_that_is_cancelled_while_its_batch_has_no_thread_is_not_handed_ov
 
 
 def test_while_as_many_batches_run_as_may_the_next_one_gathers(soon):
-    @hw.task(batch=4, linger_ms=5, batches=1)
+    @hw.task(batch=4, linger_s=0.005, batches=1)
     async def slow(items: list[int]) -> list[int]:
         RAN.append(len(items))
         await asyncio.sleep(10)
@@ -669,7 +669,7 @@ def test_while_as_many_batches_run_as_may_the_next_one_gathers(soon):
 
 
 def test_a_batch_that_fails_or_that_everybody_leaves_lets_the_next_one_run(soon):
-    @hw.task(batch=4, linger_ms=5, batches=1)
+    @hw.task(batch=4, linger_s=0.005, batches=1)
     async def fussy(items: list[int]) -> list[int]:
         RAN.append(items)
         await asyncio.sleep(10)
@@ -711,7 +711,7 @@ def test_a_batch_that_everybody_leaves_before_it_begins_lets_the_next_one_run(go
 
 
 def test_an_interrupted_run_waits_for_a_batch_on_the_loop(go):
-    @hw.task(batch=2, linger_ms=5)
+    @hw.task(batch=2, linger_s=0.005)
     async def work(items: list[int]) -> list[int]:
         RAN.append(items)
         if len(RAN) == 1:
@@ -770,7 +770,7 @@ def test_what_a_batch_spends_for_an_item_is_booked_to_its_call(soon, pool):
 
 
 def test_who_left_a_batch_pays_no_share_of_what_it_spends_afterwards(soon):
-    @hw.task(batch=3, linger_ms=5, cost={"tokens": 1})
+    @hw.task(batch=3, linger_s=0.005, cost={"tokens": 1})
     async def work(items: list[int]) -> list[int]:
         hw.charge(tokens=30)
         await asyncio.sleep(10)
@@ -798,17 +798,17 @@ def _spend_for_each(items: list[int]) -> list[int]:
     return items
 
 
-@hw.task(batch=4, linger_ms=50)
+@hw.task(batch=4, linger_s=0.05)
 async def each_inline(items: list[int]) -> list[int]:
     return _spend_for_each(items)
 
 
-@hw.task(batch=4, linger_ms=50)
+@hw.task(batch=4, linger_s=0.05)
 def each_in_thread(items: list[int]) -> list[int]:
     return _spend_for_each(items)
 
 
-@hw.task(batch=4, linger_ms=50, pool="process")
+@hw.task(batch=4, linger_s=0.05, pool="process")
 def each_in_process(items: list[int]) -> list[int]:
     return _spend_for_each(items)
 
@@ -835,17 +835,17 @@ def _charge_alone(item: int) -> None:
     hw.charge(item, tokens=1)
 
 
-@hw.task(batch=2, linger_ms=50)
+@hw.task(batch=2, linger_s=0.05)
 async def beyond_inline(items: list[int]) -> list[int]:
     return _charge_beyond(items)
 
 
-@hw.task(batch=2, linger_ms=50)
+@hw.task(batch=2, linger_s=0.05)
 def beyond_in_thread(items: list[int]) -> list[int]:
     return _charge_beyond(items)
 
 
-@hw.task(batch=2, linger_ms=50, pool="process")
+@hw.task(batch=2, linger_s=0.05, pool="process")
 def beyond_in_process(items: list[int]) -> list[int]:
     return _charge_beyond(items)
 
@@ -895,7 +895,7 @@ def test_a_thread_hears_that_nobody_waits_for_it_any_more(go):
 
 
 def test_a_batch_hears_which_of_its_items_are_not_wanted_any_more(soon):
-    @hw.task(batch=3, linger_ms=5)
+    @hw.task(batch=3, linger_s=0.005)
     def work(items: list[int]) -> list[int]:
         RAN.append("began")
         while not hw.stopping(1):
@@ -916,7 +916,7 @@ def test_a_batch_hears_which_of_its_items_are_not_wanted_any_more(soon):
 
 
 def test_a_batch_that_everybody_left_hears_that_nobody_waits_for_it(soon):
-    @hw.task(batch=2, linger_ms=5)
+    @hw.task(batch=2, linger_s=0.005)
     def work(items: list[int]) -> list[int]:
         RAN.append(hw.stopping())
         while not hw.stopping() and not SWITCH:
@@ -943,7 +943,7 @@ def test_a_batch_that_everybody_left_hears_that_nobody_waits_for_it(soon):
     assert RAN == [False, True]
 
 
-@hw.task(batch=2, linger_ms=50, pool="process")
+@hw.task(batch=2, linger_s=0.05, pool="process")
 def sleep_in_process(items: list[str]) -> list[str]:
     Path(items[0]).write_text("asleep")
     try:
@@ -1071,7 +1071,7 @@ def test_a_timeout_covers_children_that_nobody_awaits(go, clock):
 
 @pytest.mark.parametrize(("item", "said"), [(2, "this batch has items 0 to 1"), (-1, "this batch has items 0 to 1")])
 def test_nobody_can_ask_about_an_item_that_is_not_there(soon, item, said):
-    @hw.task(batch=2, linger_ms=5)
+    @hw.task(batch=2, linger_s=0.005)
     async def look(items: list[int]) -> list[bool]:
         return [hw.stopping(item) for _ in items]
 

@@ -293,7 +293,7 @@ def test_an_object_of_a_call_with_a_key_of_its_own_may_change(go):
     assert go(program) == 1
 
 
-@hw.task(batch=3, linger_ms=5)
+@hw.task(batch=3, linger_s=0.005)
 async def in_batches(items: list[list[int]]) -> list[int]:
     found = [sum(item) for item in items]
     for item in items:

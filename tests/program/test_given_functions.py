@@ -258,7 +258,7 @@ class Endless(list[int]):
 
 
 def test_a_batch_that_returns_a_list_of_its_own_kind_fails_its_calls(go):
-    @hw.task(batch=2, linger_ms=1)
+    @hw.task(batch=2, linger_s=0.001)
     async def batched(items: list[int]) -> list[int]:
         return Endless()
 

@@ -203,7 +203,7 @@ def test_waiting_for_an_event_can_time_out(go):
     @hw.task
     async def program() -> str:
         with pytest.raises(TimeoutError, match="approve"):
-            await hw.wait_event("approve", timeout_s=50)
+            await hw.wait_event("approve", timeout=50)
         return "on"
 
     assert go(program) == "on"

@@ -67,7 +67,7 @@ def in_every_life(program: Any, *args: Any, sent: list[tuple[float, str, object]
 async def soon(name: str) -> Any:
     """What is in the queue; None where nothing is."""
     try:
-        return await hw.wait_event(name, timeout_s=0.5)
+        return await hw.wait_event(name, timeout=0.5)
     except TimeoutError:
         return None
 
@@ -349,7 +349,7 @@ ERRORS = {"by itself": ValueError, "for the world outside": ConnectionError}
 @hw.task(retry=hw.Retry(attempts=3, delay_s=1, jitter=0))
 async def publishes(why: str, by_call: bool) -> list[Any]:
     seen = await looks_up()
-    who = await (ask("approve") if by_call else hw.wait_event("approve", timeout_s=20))
+    who = await (ask("approve") if by_call else hw.wait_event("approve", timeout=20))
     if hw.call().attempt < 3:
         raise ERRORS[why]("not yet")
     return [who, seen]
@@ -395,7 +395,7 @@ def test_what_no_further_attempt_asks_for_goes_back():
 
 @hw.task(retry=hw.Retry(attempts=2, delay_s=1, jitter=0))
 async def waits_again() -> Any:
-    return await hw.wait_event("a", timeout_s=5)
+    return await hw.wait_event("a", timeout=5)
 
 
 def test_a_wait_that_took_too_long_is_begun_anew_by_the_next_attempt():
@@ -451,7 +451,7 @@ def test_a_thread_that_was_left_behind_takes_no_signal():
 @hw.task
 async def approval() -> Any:
     try:
-        return await hw.wait_event("approve", timeout_s=10)
+        return await hw.wait_event("approve", timeout=10)
     except TimeoutError:
         return "too late"
 
@@ -483,7 +483,7 @@ def test_what_was_sent_in_the_last_moment_counts_though_nobody_has_seen_it_yet(g
 
 @hw.task
 async def strict() -> Any:
-    return await hw.wait_event("approve", timeout_s=10)
+    return await hw.wait_event("approve", timeout=10)
 
 
 def test_a_run_that_failed_because_nobody_answered_goes_on_with_a_late_answer():
@@ -528,7 +528,7 @@ async def approved(text: str) -> list[Any]:
 
 @hw.task
 async def letters() -> list[Any]:
-    return [await approved("first"), await approved("second"), await hw.wait_event("approve", timeout_s=5)]
+    return [await approved("first"), await approved("second"), await hw.wait_event("approve", timeout=5)]
 
 
 def test_a_fork_has_the_signals_that_nothing_in_it_was_told():
@@ -540,7 +540,7 @@ def test_a_fork_has_the_signals_that_nothing_in_it_was_told():
     source = history.store.run(history.run_id)
     from headway.journal.recovery.forking import fork_rows
 
-    fork_rows(history.store, source, rows[1].key, "fork", history.universe.start)
+    fork_rows(history.store, source, rows[1].key.hex(), "fork", history.universe.start)
     fork = History(1, STEADY, store=history.store, run_id="fork")
     assert fork.live(letters).value == expected
     fork.check()
@@ -555,7 +555,7 @@ import headway as hw
 @hw.task
 async def approval() -> str:
     try:
-        return f"approved by {await hw.wait_event('approve', timeout_s=1.5)}"
+        return f"approved by {await hw.wait_event('approve', timeout=1.5)}"
     except TimeoutError:
         return "timeout"
 

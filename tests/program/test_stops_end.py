@@ -224,7 +224,7 @@ def test_code_that_was_left_behind_can_do_nothing_in_the_run(go, tmp_path):
         await attempt("now", lambda: plan(hw.now))
         await attempt("random", lambda: plan(hw.random))
         await attempt("sleep", lambda: hw.sleep(1))
-        await attempt("event", lambda: hw.wait_event("word", timeout_s=1))
+        await attempt("event", lambda: hw.wait_event("word", timeout=1))
         await attempt("budget", lambda: plan(lambda: hw.budget(tokens=5).__enter__()))
         RAN.append("went on")
 
@@ -410,7 +410,7 @@ def test_a_thread_that_goes_on_is_told_of(monkeypatch):
 
 
 def test_a_batch_that_nobody_wants_any_more_does_not_hold_up_the_run(go, clock):
-    @hw.task(batch=2, linger_ms=1, timeout=1)
+    @hw.task(batch=2, linger_s=0.001, timeout=1)
     async def batched(items: list[int]) -> list[int]:
         await ignore(500)
         return items

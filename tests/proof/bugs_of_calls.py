@@ -49,8 +49,8 @@ IDENTITY: tuple[Bug, ...] = (
     ),
     bug(
         "a new driver gives the run's effects new idempotency keys",
-        "_identify",
-        'info.uid.to_bytes(8, "big") + info.spec.salt',
+        "run:drive",
+        'claim.info.uid.to_bytes(8, "big") + claim.info.spec.salt',
         "world.token()",
     ),
     bug(
@@ -244,7 +244,7 @@ STRUCTURE: tuple[Bug, ...] = (
     ),
     bug(
         "a shared call is run again while its record is on the way to the disk",
-        "Log.cached",
+        "Log.fresh",
         "self._fresh.get(key)",
         "None",
     ),
@@ -367,13 +367,13 @@ RETRIED: tuple[Bug, ...] = (
     bug(
         "a call that failed by itself keeps its children",
         "Outcomes.note_retry",
-        "_by_itself(error, x.child_errors)",
+        "failed_by_itself(error, x.child_errors)",
         "False",
     ),
     bug(
         "a call that failed because of a child asks all of them afresh",
         "Outcomes.note_retry",
-        "_by_itself(error, x.child_errors)",
+        "failed_by_itself(error, x.child_errors)",
         "True",
     ),
     bug(

@@ -73,7 +73,7 @@ ANYTIME: tuple[Bug, ...] = (
     bug(
         "how a block ended is not recorded",
         "Anytime._end",
-        "recorded.record(self._frame, self._name, BlockEnded(stopped, kept))",
+        "self._frame.call.engine.on_loop(recorded.record, self._frame, self._name, BlockEnded(stopped, kept))",
         "pass",
     ),
     bug(

@@ -9,7 +9,7 @@ _ODD, _ENDS = "program/test_odd_errors.py", "program/test_stops_end.py"
 ERRORS: tuple[Bug, ...] = (
     bug(
         "what is no Exception passes through every caller and ends the run",
-        "Outcomes.as_exception",
+        "failures:as_exception",
         "issubclass(kind, Exception)",
         "True",
         tests=f"{_ODD}::test_a_resumed_program_sees_of_an_error_what_it_saw_before",

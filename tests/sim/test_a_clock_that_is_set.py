@@ -40,7 +40,7 @@ async def tries_again() -> str:
 
 async def waits_for_a_signal() -> str:
     try:
-        await hw.wait_event("never", timeout_s=LENGTH_S)
+        await hw.wait_event("never", timeout=LENGTH_S)
     except TimeoutError:
         return "over"
     return "told"

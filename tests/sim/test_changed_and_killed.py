@@ -35,7 +35,7 @@ def step_in_process(history: list[str], turn: int) -> str:
     return "ok"
 
 
-@hw.task(batch=2, linger_ms=1)
+@hw.task(batch=2, linger_s=0.001)
 async def step_in_batch(histories: list[list[str]]) -> list[str]:
     for history in histories:
         history.append("turn")

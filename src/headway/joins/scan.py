@@ -33,7 +33,6 @@ from typing import Any, Generic, TypeVar
 from headway.engine.call import current
 from headway.engine.handle import Handle
 from headway.engine.identity.callables import name_of
-from headway.engine.waiting.until import mark_awaited
 from headway.errors import UsageError
 from headway.joins.base import Join, close_coroutines
 from headway.joins.branches import Branch, Branches
@@ -66,6 +65,9 @@ class Scan(Generic[T]):
     def append(self, item: T | Handle[T]) -> Join[T]:
         """Add an item, and begin the calls that it needs: two on average, at most log2 of the number of items, plus one.
 
+        Args:
+            item: The item, or a call that gives it.
+
         Returns:
             The prefix that ends with it, to be awaited by whoever wants to.
         """
@@ -90,7 +92,11 @@ class Scan(Generic[T]):
         self._prefixes.append(block if not rest else self._fold(self._prefixes[rest - 1], block))
 
     def extend(self, items: Iterable[T | Handle[T]]) -> None:
-        """Add several items."""
+        """Add several items.
+
+        Args:
+            items: The items, or calls that give them.
+        """
         for item in items:
             self._add(item)
 
@@ -98,18 +104,20 @@ class Scan(Generic[T]):
         """One use of the operator."""
         waits = isinstance(left, Branch) or isinstance(right, Branch)
         made = self._folded_later(left, right) if waits else self._asked(left, right)
-        if isinstance(made, Handle):
-            mark_awaited(made)  # whoever awaits the scan hears of it
-        elif not inspect.isawaitable(made):
+        if not inspect.isawaitable(made):
             return made
-        elif current.get() is None:
-            self._outside = self._outside or Branches("scan")
-            made = self._outside.begin(made, len(self._calls))
-        else:
-            close_coroutines((made,))
-            raise UsageError(f"{self._where}: {name_of(self._fn)} is async and no task, so nothing of it would be recorded: {_WAY}")
+        if not isinstance(made, Handle):
+            made = self._begun_outside(made)
         self._calls.append(made)
         return made
+
+    def _begun_outside(self, made: Awaitable[T]) -> Branch[T]:
+        """A coroutine of an async function, outside of a run."""
+        if current.get() is not None:
+            close_coroutines((made,))
+            raise UsageError(f"{self._where}: {name_of(self._fn)} is async and no task, so nothing of it would be recorded: {_WAY}")
+        self._outside = self._outside or Branches("scan")
+        return self._outside.begin(made, len(self._calls))
 
     def _asked(self, left: Any, right: Any) -> Any:
         try:
@@ -188,7 +196,14 @@ class GridScan(Generic[T]):
         self._columns: list[Scan[T]] = []
 
     def append(self, row: Iterable[T | Handle[T]]) -> None:
-        """Add a row below, as wide as the others, and begin the calls that it needs."""
+        """Add a row below, and begin the calls that it needs.
+
+        Args:
+            row: Its items, or calls that give them; as many as the other rows have.
+
+        Raises:
+            UsageError: The row is longer or shorter than the others.
+        """
         row = list(row)
         if self._rows and len(row) != len(self._columns):
             raise UsageError(f"hw.scan_grid: a row of {len(row)} items, where the others have {len(self._columns)}")

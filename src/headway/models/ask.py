@@ -51,7 +51,7 @@ from headway.task import Task, task
 AnyModel = Model | BatchModel | Limited
 
 BATCH = 64
-LINGER_MS = 2.0
+LINGER_S = 0.002
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +101,7 @@ def sample(model: AnyModel, prompt: Prompt, **options: Unpack[Sampling]) -> Hand
     Args:
         model: an `Endpoint`, a `Local`, or anything like `Model` or `BatchModel`.
         prompt: text to continue, or the messages of a conversation (`Message`, or dictionaries with `role` and `content`).
-        **options: `n` samples (1), `max_tokens` of each (256), `temperature` (1.0), `top_p` (1.0), `stop` texts, `seed` (None:
-            drawn anew), `logprobs` (False); `Request` says what they mean.
+        **options: see `Sampling`.
 
     Returns:
         The call. Its result is a `Reply`. It reserves `tokens` (and `money`) before it starts and is charged what it used.
@@ -113,9 +112,18 @@ def sample(model: AnyModel, prompt: Prompt, **options: Unpack[Sampling]) -> Hand
         ModelUnavailable: on await. It could not be had, also after `PATIENT.attempts` attempts.
 
     Example:
-        >>> async def program(model):
-        ...     reply = await sample(model, "12 + 30 = ", n=3, max_tokens=4, stop=("\\n",), seed=1)
+        >>> from headway import models
+        >>> class Parrot:
+        ...     name = "parrot"
+        ...     async def stream(self, request):
+        ...         for index in range(request.n):
+        ...             yield models.Piece(request.prompt.upper(), index, "stop", tokens=2)
+        >>> @hw.task
+        ... async def program() -> list[str]:
+        ...     reply = await models.sample(Parrot(), "hello", n=2, max_tokens=4, seed=1)
         ...     return [one.text for one in reply.samples]
+        >>> hw.run(program, store=None)
+        ['HELLO', 'HELLO']
     """
     return begin(model, make_request(prompt, **options))
 
@@ -123,8 +131,10 @@ def sample(model: AnyModel, prompt: Prompt, **options: Unpack[Sampling]) -> Hand
 def begin(
     model: AnyModel, request: Request, *, listener: Callable[[Piece], None] | None = None, unless: Callable[[], bool] | None = None
 ) -> Handle[Reply]:
-    """Make the call of a model, with what it can cost at most reserved. `listener` is told each piece as it is made. It is tried
-    again as the model says, `unless` there is a reason not to."""
+    """Make the call of a model, with what it can cost at most reserved.
+
+    `listener` gets each piece as it is made. The call is tried again as the model says, `unless` there is a reason not to.
+    """
     if isinstance(model, Limited):
         with model.scope():
             return begin(model.model, request, listener=listener, unless=unless)
@@ -216,7 +226,7 @@ def streamed(model: Model, request: Request) -> AsyncGenerator[Piece, None]:
     return pieces  # type: ignore[no-any-return]
 
 
-@task(name="models.sample_batch", batch=BATCH, linger_ms=LINGER_MS, batches=1, retry=PATIENT)
+@task(name="models.sample_batch", batch=BATCH, linger_s=LINGER_S, batches=1, retry=PATIENT)
 def ask_together(asked: list[Asked]) -> list[Reply]:
     """Requests to models that answer several at a time: one batch for each model, and one at a time, for it has all processors."""
     answers: list[Any] = [None] * len(asked)

@@ -25,15 +25,34 @@ from headway.models.requests import Prompt, Sampling, make_request
 
 
 async def stream(model: AnyModel, prompt: Prompt, **options: Unpack[Sampling]) -> AsyncGenerator[Piece, None]:
-    """`sample`, as it is made: pieces with the `index` of their sample. A `BatchModel` gives each sample in one piece.
+    """Ask a model, and get its samples as they are made.
 
-    Raises what `sample` raises. Wrap it in `contextlib.aclosing` where you may leave the loop early: the work then stops at once.
+    Wrap it in `contextlib.aclosing` where you may leave the loop early: the work then stops at once.
+
+    Args:
+        model: the model, as for `sample`.
+        prompt: the prompt, as for `sample`.
+        **options: see `Sampling`.
+
+    Yields:
+        Pieces with the `index` of their sample. A `BatchModel` gives each sample in one piece.
+
+    Raises:
+        Exception: what `sample` raises.
 
     Example:
-        >>> async def program(model):
-        ...     async with aclosing(stream(model, "Once upon a time", max_tokens=50)) as pieces:
-        ...         async for piece in pieces:
-        ...             print(piece.text, end="")
+        >>> from headway import models
+        >>> class Parrot:
+        ...     name = "parrot"
+        ...     async def stream(self, request):
+        ...         for word in request.prompt.split():
+        ...             yield models.Piece(word.upper(), tokens=1)
+        ...         yield models.Piece(finish="stop")
+        >>> @hw.task
+        ... async def program() -> list[str]:
+        ...     return [piece.text async for piece in models.stream(Parrot(), "once upon a time", max_tokens=50)]
+        >>> hw.run(program, store=None)
+        ['ONCE', 'UPON', 'A', 'TIME', '']
     """
     async with aclosing(listen(model, make_request(prompt, **options))) as pieces:
         async for piece in pieces:

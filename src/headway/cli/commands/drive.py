@@ -244,15 +244,15 @@ def plan_run(run_id: str, store: str, on_change: Mapping[str, Policy], *, retry_
 
 def _add_planned(table: Table, said: Text, calls: Sequence[PlannedCall], root: RunSpec) -> None:
     for call in calls[:PLANNED]:
-        task = call.task or (root.task if call.key == root.root else "")
+        task = call.task or (root.task if call.key == root.root.hex() else "")
         name = f"{task}({call.label or '…'})" if task else "a call that nothing names"
-        table.add_row(said, Text(words.clip(name, 90)), Text(call.key.hex()[:8], style="dim"), Text(call.why))
+        table.add_row(said, Text(words.clip(name, 90)), Text(call.key[:8], style="dim"), Text(call.why))
     if len(calls) > PLANNED:
         table.add_row(said, Text(f"… {len(calls) - PLANNED:,} more", style="dim"))
 
 
 def _planned(call: PlannedCall) -> PlannedDocument:
-    return PlannedDocument(key=call.key.hex(), task=call.task, label=call.label, why=call.why)
+    return PlannedDocument(key=call.key, task=call.task, label=call.label, why=call.why)
 
 
 def fork_run(run_id: str, at: str, new_id: str | None, store: str, *, as_json: bool) -> None:
@@ -264,7 +264,7 @@ def fork_run(run_id: str, at: str, new_id: str | None, store: str, *, as_json: b
         call = find_call(read_story(opened, run_id), at)
     finally:
         opened.close()
-    made = hw.fork(run_id, at=call.key, store=store, new_id=new_id)
+    made = hw.fork(run_id, at=call.key.hex(), store=store, new_id=new_id)
     _say(Said(run_id=made, done=f"forked from {run_id} at {call.name}"), as_json=as_json)
     if not as_json:
         console.note(f"run it with: headway resume {made}{store_option(store)}", "bold")
@@ -279,7 +279,7 @@ def set_by_hand(run_id: str, wanted: str, text: str, store: str, *, by: str, for
         call = find_call(read_story(opened, run_id), wanted)
     finally:
         opened.close()
-    hw.set_result(run_id, call.key, _result_of(run_id, call.task, text, store), store=store, by=by, force=force)
+    hw.set_result(run_id, call.key.hex(), _result_of(run_id, call.task, text, store), store=store, by=by, force=force)
     _say(Said(run_id=run_id, done=f"{call.name} has its result"), as_json=as_json)
     if not as_json:
         console.note(f"go on with: headway resume {run_id}{store_option(store)}", "bold")

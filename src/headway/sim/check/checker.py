@@ -71,24 +71,33 @@ def check(
     tell: Tell | None = None,
     **options: Any,
 ) -> Report:
-    """Run `program(*args)` under `schedules` schedules drawn from `seed`, each killed at a record and gone on with, and report.
+    """Try a program under many schedules and crashes, and report what would lose or repeat work.
 
-    seconds: of real time after which no new schedule begins; at least one is done.
-    answers: a recorded run (its info, rows and blobs) whose leaves answer instead of running, for programs that need a network.
-    tell: called as `tell(what, done, of)` for progress.
-    options: those of `hw.run` that a simulation has: `resources`, `pools`, `budget`, `max_active`.
+    Each schedule is also killed at a record and gone on with. It finds results that differ after a crash, arguments that change
+    when a body runs again (from the time, randomness, addresses, the order of sets), effects that are not marked, code that blocks
+    the loop, and failures that only some schedules show.
 
-    Finds results that differ after a crash, arguments that change when a body runs again (from the time, randomness, addresses, the
-    order of sets), effects that are not marked, code that blocks the loop, failures that only some schedules show.
+    Args:
+        program: the task or function.
+        *args: its arguments.
+        schedules: how many schedules.
+        seed: from which they are drawn.
+        seconds: of real time after which no new schedule begins; at least one is done.
+        answers: a recorded run (its info, rows and blobs) whose leaves answer instead of running, for programs that need a network.
+        tell: called as `tell(what, done, of)` for progress.
+        **options: those of `hw.run` that a simulation has: `resources`, `pools`, `budget`, `max_active`.
 
-    Raises UsageError if the program is no task or function.
+    Returns:
+        What was found.
+
+    Raises:
+        UsageError: the program is no task or function.
 
     Example:
-        >>> import headway as hw
         >>> @hw.task
         ... async def double(x: int) -> int:
         ...     return 2 * x
-        >>> check(double, 4, schedules=2).ok
+        >>> hw.testing.check(double, 4, schedules=2).ok
         True
     """
     spec, args, _ = _root(program, args, {})

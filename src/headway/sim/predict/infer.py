@@ -39,14 +39,30 @@ _KIND = COSTED - 1
 
 
 def read_workload(run_id: str, store: str | Store = ".headway") -> Workload:
-    """The workload of a recorded run: done, failed, or cut off (then it is what is there).
+    """Read the workload of a recorded run: done, failed, or cut off (then it is what is there).
 
-    Raises UnknownRun, StoreDamaged; UsageError for a run in which no call has finished.
+    Args:
+        run_id: the run.
+        store: where it is.
+
+    Returns:
+        Its calls, with what each waited for, how long it took and what it cost.
+
+    Raises:
+        UnknownRun: the store has no such run.
+        StoreDamaged: a record can't be read.
+        UsageError: no call of the run has finished.
 
     Example:
-        >>> import headway as hw
-        >>> from headway.sim.predict import predict, read_workload
-        >>> predict(read_workload("sky"), workers=64, mtbf_s=6 * 3600)  # doctest: +SKIP
+        >>> @hw.task
+        ... async def double(x: int) -> int:
+        ...     return 2 * x
+        >>> store = hw.MemoryStore()
+        >>> hw.run(double, 21, store=store, run_id="answer")
+        42
+        >>> from headway.sim.predict import predict
+        >>> predict(read_workload("answer", store), workers=64, trials=1).workers
+        64
     """
     opened = open_to_read(store)
     try:
