@@ -192,12 +192,14 @@ STRUCTURE: tuple[Bug, ...] = (
         "transitions:_table",
         "{on.STOPPED: Move(FINISHING, do.STOP_CHILDREN), on.CHILDREN_ENDED: Move(CONCLUDING, do.CONCLUDE)}",
         "{on.STOPPED: Move(FINISHING, do.NOTHING), on.CHILDREN_ENDED: Move(CONCLUDING, do.CONCLUDE)}",
+        tests="program/test_what_is_stopped.py::test_a_call_whose_code_has_ended_is_stopped_with_the_children_that_it_waits_for",
     ),
     bug(
         "a call keeps its result though its child was cancelled by the stop",
         "Lifecycle._children_ended",
         "x.cut",
         "",
+        tests="program/test_what_is_stopped.py::test_a_call_whose_code_has_ended_is_stopped_with_the_children_that_it_waits_for",
     ),
     bug(
         "the error of a child that nobody awaited is lost",
