@@ -172,12 +172,15 @@ def scan(fn: Callable[[T, T], T | Awaitable[T]], items: Iterable[T | Handle[T]] 
 
     Example:
         >>> @hw.task
-        ... async def merge(left: str, right: str) -> str:
-        ...     return await summarize(left + right)
-        >>> async def program(chapters):
-        ...     scan = hw.scan(merge, chapters)
-        ...     so_far = await scan                       # the story up to each chapter
-        ...     return await scan.append(next_chapter)    # one prefix more
+        ... async def join(left: str, right: str) -> str:
+        ...     return left + right
+        >>> @hw.task
+        ... async def story(chapters: list[str]) -> list[str]:
+        ...     scan = hw.scan(join, chapters)
+        ...     so_far = await scan  # the story up to each chapter
+        ...     return [*so_far, await scan.append("d")]  # one prefix more
+        >>> hw.run(story, ["a", "b", "c"], store=None)
+        ['a', 'ab', 'abc', 'abcd']
     """
     if not callable(fn):
         raise UsageError(f"hw.scan(fn={fn!r:.100}): expected a task of two arguments, or a function")
@@ -255,8 +258,14 @@ def scan_grid(
         UsageError: Rows differ in length; or what `hw.scan` refuses.
 
     Example:
-        >>> async def program(costs):
-        ...     return await hw.scan_grid(costs, beside=add, above=add)    # a summed-area table
+        >>> @hw.task
+        ... async def add(left: int, right: int) -> int:
+        ...     return left + right
+        >>> @hw.task
+        ... async def areas(costs: list[list[int]]) -> list[list[int]]:
+        ...     return await hw.scan_grid(costs, beside=add, above=add)  # a summed-area table
+        >>> hw.run(areas, [[1, 2], [3, 4]], store=None)
+        [[1, 3], [4, 10]]
     """
     for name, fn in (("beside", beside), ("above", above)):
         if not callable(fn):
