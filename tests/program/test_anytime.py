@@ -10,8 +10,8 @@ import pytest
 import headway as hw
 from headway.joins.bound import bound_of
 from headway.journal.decisions import BlockEnded, is_told
+from headway.sim.config import STEADY
 from headway.sim.history import History
-from headway.sim.nature import STEADY
 from headway.sim.store import Crash
 
 RAN: list[int] = []

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 import headway as hw
+from headway.sim.config import STEADY
 from headway.sim.history import History
-from headway.sim.nature import STEADY
 from headway.sim.store import Crash
 
 RAN: list[object] = []

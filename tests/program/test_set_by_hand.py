@@ -12,8 +12,8 @@ import pytest
 import headway as hw
 from headway.journal.owner import this_process
 from headway.journal.upkeep.doctor import examine
+from headway.sim.config import STEADY
 from headway.sim.history import History
-from headway.sim.nature import STEADY
 from headway.sim.store import Crash
 
 RAN: list[str] = []
