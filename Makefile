@@ -61,6 +61,7 @@ lint: $(VENV)/.tests
 bench: $(VENV)/.tests  ## side by side with peers; takes a while
 	@$(BIN)/python -m benchmarks.overhead
 	@$(BIN)/python -m benchmarks.scale
+	@$(BIN)/python -m benchmarks.limits
 	@$(BIN)/python -m benchmarks.overhead --write-docs
 
 clean:

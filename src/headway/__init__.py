@@ -60,6 +60,7 @@ from headway.errors import SourceChanged as SourceChanged
 from headway.errors import StoreDamaged as StoreDamaged
 from headway.errors import StoreError as StoreError
 from headway.errors import StoreFull as StoreFull
+from headway.errors import StoreOnLoop as StoreOnLoop
 from headway.errors import StoreVersion as StoreVersion
 from headway.errors import UnknownRun as UnknownRun
 from headway.errors import UsageError as UsageError
@@ -209,6 +210,7 @@ __all__ = [
     "StoreDamaged",
     "StoreError",
     "StoreFull",
+    "StoreOnLoop",
     "StoreVersion",
     "Task",
     "task",

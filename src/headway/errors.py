@@ -70,6 +70,11 @@ class ResourceUnavailable(UsageError, ValueError):
     """A call needs more of a named resource than the run has, or than its waiting ancestors leave free."""
 
 
+class StoreOnLoop(UsageError, RuntimeError):
+    """A store was used on the event loop's thread while a run is debugged (`HEADWAY_DEBUG=1`, asyncio's debug mode, `hw.testing`):
+    everything else on the loop would wait for it. Use it in another thread: `await asyncio.to_thread(hw.view, …)`."""
+
+
 # --- one call could not give a result --------------------------------------------------------------------------------
 
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import difflib
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Unpack, cast, overload
 
 from headway.engine.identity.spec import TASKS, TaskSpec
 from headway.engine.replay.dry_run import ResumePlan, plan_resume
+from headway.engine.world import this_world
 from headway.errors import Interrupted, RunOwned, UsageError
 from headway.joins.base import Settled
 from headway.journal.codec.codec import decode
@@ -76,8 +77,11 @@ def resume(run_id: str, /, *, dry_run: bool = False, retry_failed: bool = False,
     _check_options(options, "hw.resume")
     if dry_run:
         return _plan(run_id, retry_failed, **options)
-    with _reopened(run_id, options) as (task, args, again):
-        return drive_run(task, args, again, new_deadline=True, retry_failed=retry_failed)
+    found = _reopen(run_id, options)
+    try:
+        return drive_run(found.task, found.args, found.options, new_deadline=True, retry_failed=retry_failed)
+    finally:
+        found.close()
 
 
 async def aresume(run_id: str, /, *, retry_failed: bool = False, **options: Unpack[RunOptions]) -> Any:
@@ -103,8 +107,17 @@ async def aresume(run_id: str, /, *, retry_failed: bool = False, **options: Unpa
         42
     """
     _check_options(options, "hw.aresume")
-    with _reopened(run_id, options) as (task, args, again):
-        return await drive(task, args, again, new_deadline=True, retry_failed=retry_failed)
+    return await _go_on(run_id, options, new_deadline=True, retry_failed=retry_failed)
+
+
+async def _go_on(run_id: str, options: Any, *, new_deadline: bool = False, retry_failed: bool = False) -> Any:
+    """Reopen a run beside the loop, drive it, and close its store there as well."""
+    world = this_world(asyncio.get_running_loop())
+    found = await world.aside(_reopen, run_id, options)
+    try:
+        return await drive(found.task, found.args, found.options, new_deadline, retry_failed)
+    finally:
+        await world.aside(found.close)
 
 
 def resume_all(**options: Any) -> dict[str, Settled[Any]]:
@@ -163,9 +176,10 @@ async def aresume_all(
     if not isinstance(at_once, int) or at_once < 1:
         raise UsageError(f"at_once={at_once!r}: a whole number, at least 1")
     _check_options(options, "hw.resume_all")
-    listed = runs(store=store)
-    if not listed:
-        _warn_of_stores_near(store)
+    world = this_world(asyncio.get_running_loop())
+    listed = await world.aside(lambda: runs(store=store))
+    if not listed and (meant := await world.aside(_stores_near, store)):
+        warnings.warn(f"there is no store {str(store)!r} yet, so nothing goes on; {meant}", RuntimeWarning, stacklevel=2)
     if task is not None:
         _check_task(task, {run.task for run in listed} | TASKS.keys())
     found = [run.run_id for run in listed if run.status in wanted and (task is None or task in _names_of(run.task))]
@@ -178,8 +192,7 @@ async def aresume_all(
             if stopped:
                 return
             try:
-                with _reopened(run_id, {**options, "store": store}) as (program, args, again):
-                    ended[run_id] = Settled(value=await drive(program, args, again))
+                ended[run_id] = Settled(value=await _go_on(run_id, {**options, "store": store}))
             except RunOwned:
                 return
             except Interrupted as error:
@@ -217,16 +230,24 @@ def _check_task(task: str, known: Iterable[str]) -> None:
         raise UsageError(f"task={task!r} is not loaded and has no runs in this store; {near_misses(task, names)}")
 
 
-def _warn_of_stores_near(store: str | Path | Store) -> None:
-    """Warn where a store is not there and one of a like name is: that one may be meant."""
+def _stores_near(store: str | Path | Store) -> str:
+    """Where a store is not there: those of a like name, one of which may be meant."""
     place = name_place(store) if isinstance(store, str | Path) else store
-    if isinstance(place, Path) and not has_database(place) and (meant := stores_near(place)):
-        warnings.warn(f"there is no store {str(place)!r} yet, so nothing goes on; {meant}", RuntimeWarning, stacklevel=3)
+    return stores_near(place) if isinstance(place, Path) and not has_database(place) else ""
 
 
-@contextmanager
-def _reopened(run_id: str, options: Any) -> Iterator[tuple[Task[..., Any], tuple[Any, ...], RunOptions]]:
-    """The task, the arguments and the options with which a run goes on. Raises UnknownRun, UsageError."""
+@dataclass(frozen=True, slots=True)
+class _Reopened:
+    """The task, the arguments and the options with which a run goes on, and how to close the store that was opened for it."""
+
+    task: Task[..., Any]
+    args: tuple[Any, ...]
+    options: RunOptions
+    close: Callable[[], None]
+
+
+def _reopen(run_id: str, options: Any) -> _Reopened:
+    """Find a run in its store. May block. Raises UnknownRun, UsageError."""
     store = options.get("store", DEFAULT_STORE)
     opened = open_existing(store)
     try:
@@ -238,11 +259,16 @@ def _reopened(run_id: str, options: Any) -> Iterator[tuple[Task[..., Any], tuple
                 f"go on with hw.run({info.spec.qualname or info.spec.task}, …, run_id={run_id!r}) and the same arguments"
             )
         args, kwargs = decode(info.spec.args, [opened.get_blob(name) for name in info.spec.blobs])
-        again = cast("RunOptions", {**options, "kwargs": kwargs, "store": opened, "run_id": run_id})
-        yield Task(spec), args, again
-    finally:
+    except BaseException:
         if opened is not store:
             opened.close()
+        raise
+    again = cast("RunOptions", {**options, "kwargs": kwargs, "store": opened, "run_id": run_id})
+    return _Reopened(Task(spec), args, again, opened.close if opened is not store else _nothing)
+
+
+def _nothing() -> None:
+    """A store that was given open stays open."""
 
 
 def _plan(run_id: str, retry_failed: bool, **options: Any) -> ResumePlan:

@@ -24,18 +24,19 @@ from headway.engine.call import current
 from headway.engine.drive import Driver, Plan
 from headway.engine.identity.callables import check_function
 from headway.engine.identity.carried import own_name
-from headway.engine.identity.keys import call_key
 from headway.engine.identity.spec import TaskSpec
+from headway.engine.replay.claim import Claim, claim_run
 from headway.engine.scopes.accounting import checked_bounds
 from headway.engine.stopping.own_loop import run_to_end
 from headway.engine.world import World, this_world
-from headway.errors import NoCanonicalForm, NotEncodable, RunError, RunMismatch, StoreError, UnknownRun, UsageError
+from headway.errors import NoCanonicalForm, NotEncodable, RunError, StoreError, UnknownRun, UsageError
 from headway.ipc.beside import threads_can_start
 from headway.journal.codec.codec import digest, encode
+from headway.journal.off_loop import watch_thread
 from headway.journal.open import open_existing, open_store
-from headway.journal.records import RunInfo, RunSpec, RunStatus
+from headway.journal.records import RunSpec, RunStatus
 from headway.journal.recovery.forking import fork_rows
-from headway.journal.store import Store
+from headway.journal.store import Buffer, Store
 from headway.near import near_misses
 from headway.observe.progress import Progress
 from headway.observe.sinks import JsonlSink
@@ -171,38 +172,38 @@ async def drive(
     bounds = checked_bounds(dict(options.get("budget") or {}), "budget")
     spec, args, named = _root(program, args, dict(options.get("kwargs") or {}))
     args, bound = spec.signature.bind(args, named)
-    store, run_id = options.get("store", DEFAULT_STORE), options.get("run_id")
-    opened = open_store(store) if store is not None else None
+    given = options.get("store", DEFAULT_STORE)
     world = this_world(asyncio.get_running_loop())
     shown, close_sinks = _sinks(options.get("progress"), options.get("events"))
+    opened: Store | None = None
     try:
-        salt, nonce, info = _identify(opened, run_id, spec, args, bound, world)
-        plan = Plan(
-            run_id=info.spec.run_id if info else run_id or "memory",
-            spec=spec,
-            args=args,
-            kwargs=dict(bound),
-            salt=salt,
-            nonce=nonce,
-            store=opened,
-            info=info,
-            sinks=shown,
-            pools=checked.pools,
-            resources=dict(options.get("resources") or {}),
-            max_active=checked.max_active,
-            take_over=options.get("take_over", False),
-            decided=dict(options.get("on_change") or {}),
-            budget=bounds,
-            deadline_s=options.get("deadline_s"),
-            new_deadline=new_deadline,
-            retry_failed=retry_failed,
-            world=world,
-        )
-        return await Driver(plan).drive()
+        with watch_thread(world.debugs):
+            opened, claim = await _claim(given, spec, args, bound, options, world, retry_failed)
+            plan = Plan(
+                run_id=claim.info.spec.run_id if claim else options.get("run_id") or "memory",
+                spec=spec,
+                args=args,
+                kwargs=dict(bound),
+                salt=claim.info.spec.salt if claim else world.token(),
+                nonce=claim.info.uid.to_bytes(8, "big") + claim.info.spec.salt if claim else world.token(),
+                store=opened,
+                claim=claim,
+                sinks=shown,
+                pools=checked.pools,
+                resources=dict(options.get("resources") or {}),
+                max_active=checked.max_active,
+                decided=dict(options.get("on_change") or {}),
+                budget=bounds,
+                deadline_s=options.get("deadline_s"),
+                new_deadline=new_deadline,
+                retry_failed=retry_failed,
+                world=world,
+            )
+            return await Driver(plan).drive()
     finally:
         close_sinks()
-        if opened is not None and opened is not store:
-            opened.close()
+        if opened is not None and opened is not given:
+            await world.aside(opened.close)
 
 
 def fork(run_id: str, *, at: str, store: StoreLike = DEFAULT_STORE, new_id: str | None = None) -> str:
@@ -370,50 +371,69 @@ def checked_options(options: Mapping[str, Any]) -> CheckedOptions:
     return CheckedOptions(pools, max_active)
 
 
-def _identify(
-    store: Store | None, run_id: str | None, spec: TaskSpec, args: tuple[Any, ...], kwargs: Mapping[str, Any], world: World
-) -> tuple[bytes, bytes, RunInfo | None]:
-    """The run's salt and nonce; in a store, the run itself, made when it is new."""
+async def _claim(
+    store: StoreLike,
+    spec: TaskSpec,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    options: RunOptions,
+    world: World,
+    retry_failed: bool,
+) -> tuple[Store | None, Claim | None]:
+    """Open the store and take the run up in it, beside the loop; nothing of either without a store. Whoever loses interest
+    meanwhile leaves a run that nobody drives."""
     if store is None:
-        return world.token(), world.token(), None
-    canonical = spec.canonical(args, kwargs)
-    salt = world.token()
-    head, blobs = _stored_arguments(store, spec, args, kwargs)
+        return None, None
+    asked, (head, buffers) = spec.canonical(args, kwargs), _encode_arguments(spec, args, kwargs)
+    blobs = [(digest(buffer), buffer) for buffer in buffers]
     path, module = _source_of(spec)
     wanted = RunSpec(
-        run_id=run_id or new_run_id(spec.name),
+        run_id=options.get("run_id") or new_run_id(spec.name),
         task=spec.name,
         module=module,
         qualname=own_name(spec.fn),
         path=path,
         args=head,
-        blobs=blobs,
-        root=call_key(salt, 0, spec.identity, canonical),
-        salt=salt,
+        blobs=tuple(name for name, _ in blobs),
         created=world.wall(),
     )
-    info = store.create_run(wanted)
-    if info.spec.root != call_key(info.spec.salt, 0, spec.identity, canonical):
-        other = info.spec.task if info.spec.task != spec.name else f"{spec.name} with other arguments"
-        raise RunMismatch(
-            f"run {info.spec.run_id!r} in {store.url} was started as {other}: use another run_id, or go on with it "
-            f"by `headway resume {info.spec.run_id}`"
-        )
-    return info.spec.salt, info.uid.to_bytes(8, "big") + info.spec.salt, info
+    decided, take_over = dict(options.get("on_change") or {}), options.get("take_over", False)
+
+    def claim() -> tuple[Store, Claim]:
+        opened = open_store(store)
+        try:
+            for name, buffer in blobs:
+                opened.put_blob(name, buffer)
+            return opened, claim_run(opened, wanted, spec, asked, decided, world, take_over=take_over, retry_failed=retry_failed)
+        except BaseException:
+            if opened is not store:
+                opened.close()
+            raise
+
+    def leave() -> None:
+        opened, claimed = claiming.result()
+        try:
+            claimed.give_up(opened, world.wall())
+        finally:
+            if opened is not store:
+                opened.close()
+
+    claiming = asyncio.ensure_future(world.aside(claim))
+    try:
+        return await asyncio.shield(claiming)
+    except asyncio.CancelledError:
+        await asyncio.wait([claiming])
+        if not claiming.cancelled() and claiming.exception() is None:
+            await world.aside(leave)
+        raise
 
 
-def _stored_arguments(
-    store: Store, spec: TaskSpec, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> tuple[bytes | None, tuple[bytes, ...]]:
+def _encode_arguments(spec: TaskSpec, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[bytes | None, tuple[Buffer, ...]]:
     """The arguments as `resume` will need them; None where they have no encoding."""
     try:
-        encoded = encode((args, kwargs), where=f"the arguments of {spec.name}")
+        return encode((args, kwargs), where=f"the arguments of {spec.name}")
     except (NotEncodable, NoCanonicalForm):
         return None, ()
-    names = tuple(digest(buffer) for buffer in encoded.buffers)
-    for name, buffer in zip(names, encoded.buffers, strict=True):
-        store.put_blob(name, buffer)
-    return encoded.head, names
 
 
 def _source_of(spec: TaskSpec) -> tuple[str, str]:

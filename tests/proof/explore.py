@@ -23,7 +23,7 @@ from headway import events
 from headway.context import encode_signal
 from headway.engine.identity.spec import TASKS
 from headway.errors import HeadwayError, RunCancelled, RunOwned, UnknownRun
-from headway.journal.records import COSTED, NO_PARENT, Kind, Row, Status
+from headway.journal.records import COSTED, NO_PARENT, Kind, Row, RunStatus, Status
 from headway.journal.recovery.forking import fork_rows
 from headway.journal.recovery.recovered import decode_outcome
 from headway.sim.config import SimConfig
@@ -316,9 +316,10 @@ def two_drivers(case: Case) -> int:
     watch.drivers = 2
     first = history.start(main, "p", 1)
     stop = history.universe.steps + case.choice.randint(1, 120)
-    history.universe.run(lambda: history.universe.steps >= stop or history.universe.end_of(first.process)())
-    over = history.universe.end_of(first.process)()
-    if over:
+    over = history.universe.end_of(first.process)
+    drives = first.process.world.engines  # once it has taken the run up, beside its loop
+    history.universe.run(lambda: (history.universe.steps >= stop and bool(drives)) or over())
+    if over():
         history.finish(first)
         return 1
     frozen = case.choice.random() < 0.7
@@ -342,10 +343,16 @@ def refused(history: History, first: Incarnation, seconds: float) -> None:
     """While a driver lives, another is refused the run, however long the first one takes."""
     over = history.universe.end_of(first.process)
     _pass_time(history, seconds)
+    fence = history.store.run(history.run_id).fence
     second = history.start(main, "p", 1)
     history.universe.run(lambda: over() or history.universe.end_of(second.process)())
     if not over():
         second = history.finish(second)
+        after = history.store.run(history.run_id)
+        if after.status == RunStatus.DONE and after.fence == fence:
+            history.finish(first)  # it had given the run back, and what is recorded answered the second one
+            judge(history)
+            return
         if not isinstance(second.error, RunOwned):
             raise Violated(history, [Violation("one driver", "a second driver was given the run while the first one lived")])
         history.lives.remove(second)

@@ -127,8 +127,11 @@ class Handle(Generic[T_co]):
             yield from call.engine.waits.wait_for(me, call)
         elif (x := me.x) is not None and x.stop is not None:
             raise asyncio.CancelledError(x.stop_reason)
-        if call.state == OK and call.value is not MISSING:
-            return call.value  # type: ignore[no-any-return]
+        if call.state == OK:
+            if call.value is not MISSING:
+                return call.value  # type: ignore[no-any-return]
+            if call.unread:
+                yield from call.engine.waits.read(me, call)
         if frame.scope.deadline is not None and call.state != OK:
             yield from call.engine.waits.for_stopped(frame, call)
         return call.result()  # type: ignore[no-any-return]

@@ -24,7 +24,7 @@ from headway.engine.run_context import RunContext
 from headway.engine.scopes.accounting import Books
 from headway.engine.transitions import CANCELLED, FAILED, OK
 from headway.engine.waiting.signals import Signals
-from headway.errors import NotEncodable
+from headway.errors import NotEncodable, StoreError
 from headway.journal.codec.codec import Encoded, decode, decode_error, digest, encode, encode_error, keep_error
 from headway.journal.log import Blob
 from headway.journal.records import COSTED, INLINE_BYTES, Amounts, Attempt, Error, Kind, Outcome, Place, PlacedOutcome, Row, Start
@@ -284,7 +284,7 @@ class Outcomes:
             call.head, call.blobs = outcome.value, outcome.blobs
             call.value = MISSING
             if recorded.buffers:
-                call.value = self._decode(call, recorded.buffers)
+                call.extra().buffers = recorded.buffers
         elif outcome.error is not None:
             call.error = decode_error(outcome.error)
         if outcome.cost:
@@ -335,21 +335,24 @@ class Outcomes:
         return self.reuse(call, own)
 
     def value(self, call: Call) -> Any:
-        """The result of a call that succeeded; decoded at first use where it came from the journal."""
+        """The result of a call that succeeded; decoded at first use where it came from the journal. Code that asks for a large one
+        without having awaited it reads it where it is."""
         if call.value is MISSING:
-            call.value = self._decode(call, None)
+            call.value = self._decode(call)
         return call.value
 
-    def _decode(self, call: Call, buffers: tuple[memoryview, ...] | None) -> Any:
-        if buffers is None:
-            if not call.blobs:
-                return decode(call.head, (), pickle=call.spec.pickled)
-            store = self._run.store
-            assert store is not None
-            buffers = tuple(store.get_blob(name) for name in call.blobs)
-        if call.head:
-            return decode(call.head, buffers, pickle=call.spec.pickled)
-        return decode(bytes(buffers[0]), buffers[1:], pickle=call.spec.pickled)
+    def _decode(self, call: Call) -> Any:
+        if not call.blobs:
+            return decode(call.head, (), pickle=call.spec.pickled)
+        x = call.extra()
+        if x.buffers is None:
+            x.buffers = self._run.reader.read_blobs(call)
+        if isinstance(x.buffers, StoreError):
+            raise x.buffers
+        head, buffers = (call.head, x.buffers) if call.head else (bytes(x.buffers[0]), x.buffers[1:])
+        value = decode(head, buffers, pickle=call.spec.pickled)
+        x.buffers = None
+        return value
 
 
 def _stands(call: Call, state: int) -> bool:

@@ -77,6 +77,9 @@ def gather_affordable(*awaitables: Awaitable[T]) -> Join[list[T]]:
     Returns:
         Await it for the results, in the order of the arguments.
 
+    Returns:
+        A join, to be awaited for the list of results.
+
     Raises:
         BudgetExceeded: the budget refused everything.
         DeadlineExceeded: a deadline stopped something; raised when all have ended.

@@ -33,7 +33,6 @@ from typing import Any, Generic, TypeVar
 from headway.engine.call import current
 from headway.engine.handle import Handle
 from headway.engine.identity.callables import name_of
-from headway.engine.waiting.until import mark_awaited
 from headway.errors import UsageError
 from headway.joins.base import Join, close_coroutines
 from headway.joins.branches import Branch, Branches
@@ -67,7 +66,7 @@ class Scan(Generic[T]):
         """Add an item, and begin the calls that it needs: two on average, at most log2 of the number of items, plus one.
 
         Args:
-            item: the item, or a call that gives it.
+            item: The item, or a call that gives it.
 
         Returns:
             The prefix that ends with it, to be awaited by whoever wants to.
@@ -96,7 +95,7 @@ class Scan(Generic[T]):
         """Add several items.
 
         Args:
-            items: the items, or calls that give them.
+            items: The items, or calls that give them.
         """
         for item in items:
             self._add(item)
@@ -105,18 +104,20 @@ class Scan(Generic[T]):
         """One use of the operator."""
         waits = isinstance(left, Branch) or isinstance(right, Branch)
         made = self._folded_later(left, right) if waits else self._asked(left, right)
-        if isinstance(made, Handle):
-            mark_awaited(made)  # whoever awaits the scan hears of it
-        elif not inspect.isawaitable(made):
+        if not inspect.isawaitable(made):
             return made
-        elif current.get() is None:
-            self._outside = self._outside or Branches("scan")
-            made = self._outside.begin(made, len(self._calls))
-        else:
-            close_coroutines((made,))
-            raise UsageError(f"{self._where}: {name_of(self._fn)} is async and no task, so nothing of it would be recorded: {_WAY}")
+        if not isinstance(made, Handle):
+            made = self._begun_outside(made)
         self._calls.append(made)
         return made
+
+    def _begun_outside(self, made: Awaitable[T]) -> Branch[T]:
+        """A coroutine of an async function, outside of a run."""
+        if current.get() is not None:
+            close_coroutines((made,))
+            raise UsageError(f"{self._where}: {name_of(self._fn)} is async and no task, so nothing of it would be recorded: {_WAY}")
+        self._outside = self._outside or Branches("scan")
+        return self._outside.begin(made, len(self._calls))
 
     def _asked(self, left: Any, right: Any) -> Any:
         try:
@@ -158,28 +159,25 @@ def scan(fn: Callable[[T, T], T | Awaitable[T]], items: Iterable[T | Handle[T]] 
     calls for n items, in chains of at most 2·log2(n).
 
     Args:
-        fn: the operator: a task of two arguments, or a plain function, which is called at once. Left comes first, so it need not be
+        fn: The operator: a task of two arguments, or a plain function, which is called at once. Left comes first, so it need not be
             commutative; it must be associative, which nothing checks. Outside of a run any function, async or not.
-        items: the items, or calls that give them.
+        items: The items, or calls that give them.
 
     Returns:
         A `Scan`: await it for the list of all prefixes (the first is the first item itself); `scan[i]` is one of them, as a call
         that runs; `append` and `extend` add items.
 
     Raises:
-        UsageError: in a run, `fn` is async and no task.
+        UsageError: In a run, `fn` is async and no task.
 
     Example:
         >>> @hw.task
-        ... async def join(left: str, right: str) -> str:
-        ...     return left + right
-        >>> @hw.task
-        ... async def program() -> list[str]:
-        ...     scan = hw.scan(join, ["a", "b", "c"])
-        ...     so_far = await scan
-        ...     return [*so_far, await scan.append("d")]
-        >>> hw.run(program, store=None)
-        ['a', 'ab', 'abc', 'abcd']
+        ... async def merge(left: str, right: str) -> str:
+        ...     return await summarize(left + right)
+        >>> async def program(chapters):
+        ...     scan = hw.scan(merge, chapters)
+        ...     so_far = await scan                       # the story up to each chapter
+        ...     return await scan.append(next_chapter)    # one prefix more
     """
     if not callable(fn):
         raise UsageError(f"hw.scan(fn={fn!r:.100}): expected a task of two arguments, or a function")
@@ -201,10 +199,10 @@ class GridScan(Generic[T]):
         """Add a row below, and begin the calls that it needs.
 
         Args:
-            row: the items, as many as the other rows have, or calls that give them.
+            row: Its items, or calls that give them; as many as the other rows have.
 
         Raises:
-            UsageError: the row is longer or shorter than the others.
+            UsageError: The row is longer or shorter than the others.
         """
         row = list(row)
         if self._rows and len(row) != len(self._columns):
@@ -246,25 +244,19 @@ def scan_grid(
     About 4·h·w calls for a grid of h rows and w columns, in chains of at most 2·log2(h) + 2·log2(w). `append` adds a row.
 
     Args:
-        rows: the grid: rows of equal length, of items or of calls that give them.
-        beside: a task of two arguments, or a plain function.
-        above: the same.
+        rows: The grid: rows of equal length, of items or of calls that give them.
+        beside: A task of two arguments, or a plain function.
+        above: The same.
 
     Returns:
         A `GridScan`: await it for the folds, row by row; `grid[i, j]` is one of them.
 
     Raises:
-        UsageError: rows differ in length; or what `hw.scan` refuses.
+        UsageError: Rows differ in length; or what `hw.scan` refuses.
 
     Example:
-        >>> @hw.task
-        ... async def add(a: int, b: int) -> int:
-        ...     return a + b
-        >>> @hw.task
-        ... async def program() -> list[list[int]]:
-        ...     return await hw.scan_grid([[1, 2], [3, 4]], beside=add, above=add)  # a summed-area table
-        >>> hw.run(program, store=None)
-        [[1, 3], [4, 10]]
+        >>> async def program(costs):
+        ...     return await hw.scan_grid(costs, beside=add, above=add)    # a summed-area table
     """
     for name, fn in (("beside", beside), ("above", above)):
         if not callable(fn):

@@ -13,6 +13,7 @@ from headway.engine.parts import Parts
 from headway.engine.world import OnWord
 from headway.errors import UsageError
 from headway.journal.log import Log
+from headway.journal.off_loop import as_beside
 from headway.pools.base import FullPool
 from headway.pools.registry import Given, check_given, real_pool
 from headway.sim.pools import SimPool, simulated
@@ -28,6 +29,7 @@ T = TypeVar("T")
 
 class SimWorld:
     interruptible = False
+    debugs = True
 
     def __init__(self, process: SimLoop) -> None:
         self._process = process
@@ -64,7 +66,8 @@ class SimWorld:
         if self._process.dead:  # it is being closed, and must not wait any more
             return function(*args)
         await asyncio.sleep(0)  # others go on meanwhile
-        done = function(*args)
+        with as_beside():
+            done = function(*args)
         await asyncio.sleep(0)
         return done
 

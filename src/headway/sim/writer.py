@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from headway.engine.world import OnWord
 from headway.journal.log import Log
+from headway.journal.off_loop import as_beside
 from headway.journal.records import Row
 from headway.journal.writer import LINGER_S, Upkeep
 from headway.sim.loop import Killed
@@ -122,7 +123,8 @@ class SimWriter:
             self._take()
 
     def _write(self, group: list[Row]) -> None:
-        self._log.write_group(group, self._durable + 1)
+        with as_beside():
+            self._log.write_group(group, self._durable + 1)
         self._durable += len(group)
         self._flying = []
 
@@ -144,9 +146,10 @@ class SimWriter:
         if self._closed or self._failed:
             return
         try:
-            self._upkeep.renew()
-            self._upkeep.look()
-            self._upkeep.compare_clocks(self._universe.now)
+            with as_beside():
+                self._upkeep.renew()
+                self._upkeep.look()
+                self._upkeep.compare_clocks(self._universe.now)
         except Killed:
             return
         except BaseException as error:
@@ -162,7 +165,8 @@ class SimWriter:
         if self._closed or self._failed:
             return
         try:
-            self._upkeep.look()
+            with as_beside():
+                self._upkeep.look()
         except Killed:
             return
         except BaseException as error:

@@ -88,6 +88,8 @@ class _JumpingSelector(selectors.DefaultSelector):
 class _VirtualWorld(Machine):
     """This machine, with another clock."""
 
+    debugs = True
+
     def __init__(self, clock: VirtualClock, busy: list[Callable[[], bool]]) -> None:
         self._clock = clock
         self._busy = busy
