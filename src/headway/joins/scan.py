@@ -159,16 +159,16 @@ def scan(fn: Callable[[T, T], T | Awaitable[T]], items: Iterable[T | Handle[T]] 
     calls for n items, in chains of at most 2·log2(n).
 
     Args:
-        fn: The operator: a task of two arguments, or a plain function, which is called at once. Left comes first, so it need not be
+        fn: the operator: a task of two arguments, or a plain function, which is called at once. Left comes first, so it need not be
             commutative; it must be associative, which nothing checks. Outside of a run any function, async or not.
-        items: The items, or calls that give them.
+        items: the items, or calls that give them.
 
     Returns:
         A `Scan`: await it for the list of all prefixes (the first is the first item itself); `scan[i]` is one of them, as a call
         that runs; `append` and `extend` add items.
 
     Raises:
-        UsageError: In a run, `fn` is async and no task.
+        UsageError: in a run, `fn` is async and no task.
 
     Example:
         >>> @hw.task
@@ -247,15 +247,15 @@ def scan_grid(
     About 4·h·w calls for a grid of h rows and w columns, in chains of at most 2·log2(h) + 2·log2(w). `append` adds a row.
 
     Args:
-        rows: The grid: rows of equal length, of items or of calls that give them.
-        beside: A task of two arguments, or a plain function.
-        above: The same.
+        rows: the grid: rows of equal length, of items or of calls that give them.
+        beside: a task of two arguments, or a plain function.
+        above: the same.
 
     Returns:
         A `GridScan`: await it for the folds, row by row; `grid[i, j]` is one of them.
 
     Raises:
-        UsageError: Rows differ in length; or what `hw.scan` refuses.
+        UsageError: rows differ in length; or what `hw.scan` refuses.
 
     Example:
         >>> @hw.task
