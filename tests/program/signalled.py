@@ -9,8 +9,8 @@ from notes import RAN
 
 import headway as hw
 from headway.context import encode_signal
+from headway.sim.config import STEADY
 from headway.sim.history import History
-from headway.sim.nature import STEADY
 from headway.sim.store import Crash
 
 

@@ -11,8 +11,8 @@ from notes import RAN
 import headway as hw
 from headway.joins.bound import bound_of
 from headway.journal.decisions import BlockEnded, is_told
+from headway.sim.config import STEADY
 from headway.sim.history import History
-from headway.sim.nature import STEADY
 from headway.sim.store import Crash
 
 STOP: list[bool] = []

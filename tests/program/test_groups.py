@@ -8,8 +8,8 @@ import pytest
 from notes import RAN
 
 import headway as hw
+from headway.sim.config import STEADY
 from headway.sim.history import History
-from headway.sim.nature import STEADY
 from headway.sim.store import Crash
 
 FAIL: list[bool] = []

@@ -13,8 +13,8 @@ from notes import RAN
 import headway as hw
 from headway.journal.owner import this_process
 from headway.journal.upkeep.doctor import examine
+from headway.sim.config import STEADY
 from headway.sim.history import History
-from headway.sim.nature import STEADY
 from headway.sim.store import Crash
 
 DOWN: set[str] = set()

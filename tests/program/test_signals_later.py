@@ -17,8 +17,8 @@ from headway.context import encode_signal
 from headway.journal.codec.codec import decode
 from headway.journal.records import COSTED, Kind, Signal
 from headway.journal.recovery.given import Given
+from headway.sim.config import STEADY
 from headway.sim.history import History
-from headway.sim.nature import STEADY
 from headway.sim.store import Crash
 
 

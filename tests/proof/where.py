@@ -40,8 +40,6 @@ WHERE: dict[str, tuple[str, int]] = {
     "gather lets the others go on when one fails": ("cancelled from outside", 3),
     "a call ends before its children": ("edited", 0),
     "the children of a failed call go on": ("cancelled from outside", 5),
-    "a call that was stopped while its children end does not stop them": ("cancelled from outside", 65),
-    "a call keeps its result though its child was cancelled by the stop": ("two drivers", 109),
     "the error of a child that nobody awaited is lost": ("edited", 0),
     "a call that timed out ends as cancelled": ("crash at a record", 5),
     "a timeout never comes": ("killed again and again", 1),

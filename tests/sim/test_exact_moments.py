@@ -7,8 +7,8 @@ import dataclasses
 
 import headway as hw
 from headway.journal.records import Kind
+from headway.sim.config import STEADY
 from headway.sim.history import History
-from headway.sim.nature import STEADY
 from headway.sim.store import Crash, SimStore
 
 GATES: dict[str, asyncio.Future[None]] = {}

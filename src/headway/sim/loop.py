@@ -116,7 +116,7 @@ class SimLoop(asyncio.BaseEventLoop):
             except Exception as error:
                 future.set_exception(error)
 
-        self.call_later(self.universe.lasts(self.universe.nature.job_s), step)
+        self.call_later(self.universe.lasts(self.universe.config.job_s), step)
         return future
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:

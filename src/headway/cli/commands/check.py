@@ -16,7 +16,7 @@ from rich.text import Text
 
 from headway.cli import console
 from headway.cli.arguments import parse_arguments
-from headway.cli.commands.drive import load_task
+from headway.cli.commands.runs import load_task
 from headway.cli.pools import parse_pools
 from headway.errors import UsageError
 from headway.journal.open import open_to_read
