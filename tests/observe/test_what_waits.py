@@ -12,8 +12,8 @@ import pytest
 from rich.console import Console
 
 import headway as hw
-from headway.cli.commands.drive import signal_run
-from headway.cli.commands.look import list_runs, show_run, tally_rows
+from headway.cli.commands.runs import signal_run
+from headway.cli.commands.show import list_runs, show_run, tally_rows
 from headway.journal.open import open_to_read
 from headway.observe import display
 from headway.observe.tally import Tally
