@@ -31,8 +31,8 @@ from headway.engine.identity.spec import RIVALS, TaskSpec
 from headway.engine.lifecycle import Lifecycle
 from headway.engine.parts import Parts
 from headway.engine.replay.admission import Admission
-from headway.engine.replay.claims import Claims
 from headway.engine.replay.lookup import Replay
+from headway.engine.replay.name_claims import Claims
 from headway.engine.replay.shared import Shared
 from headway.engine.run_context import RunContext
 from headway.engine.scopes.accounting import Books

@@ -10,7 +10,7 @@ them runs. It keeps the results of the calls below, unless the one before failed
 they are asked afresh, in a new epoch of the shared name.
 
 So it is between runs of a store too: the call that runs claims its shared name there, and equal calls of other runs wait for its
-result or, where it ends without one, for their turn (`claims`). They know nothing of what is below it.
+result or, where it ends without one, for their turn (`name_claims`). They know nothing of what is below it.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from headway.engine.identity.inputs import filled
 from headway.engine.identity.keys import forever_key
 from headway.engine.identity.naming import Names
 from headway.engine.ports import Answers
-from headway.engine.replay.claims import Claims
 from headway.engine.replay.lookup import Replay, inputs_digest
+from headway.engine.replay.name_claims import Claims
 from headway.engine.run_context import RunContext
 from headway.engine.transitions import OK
 from headway.engine.waiting.waits import Waits
