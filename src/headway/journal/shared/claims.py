@@ -218,6 +218,15 @@ class SharedClaims:
     def claims(self) -> dict[bytes, Claim]:
         return self.reading(lambda connection: {one[0]: _decode(one) for one in connection.execute(f"{_SELECT} ORDER BY name")})
 
+    def drop_void_claims(self, now: float) -> int:
+        """Forget claims that do not count any more, as drivers leave them that were killed; how many there were."""
+        with self.writing() as connection:
+            claims = {one[0]: _decode(one) for one in connection.execute(_SELECT)}
+            holders = _holders(connection, claims.values())
+            void = [(name,) for name, claim in claims.items() if not stands(claim, holders, now, is_alive)]
+            connection.executemany("DELETE FROM claim WHERE name=?", void)
+        return len(void)
+
 
 _SELECT = "SELECT name, run, fence, since, waits FROM claim"
 
@@ -239,12 +248,17 @@ def _read(connection: sqlite3.Connection, lease: Lease, names: Sequence[bytes]) 
     claims = gather_claims(names, find)  # before the results: a claim that has ended since left a result, or another claim
     cached = [key for (key,) in _select(connection, "SELECT key FROM cache WHERE key", names)]
     rows = {key: row for key in cached if (row := tables.read_cache(connection, key)) is not None}
+    return Board(rows, claims, _holders(connection, claims.values()))
+
+
+def _holders(connection: sqlite3.Connection, claims: Iterable[Claim]) -> dict[int, Holder]:
+    """The drivers of the runs that have these claims, by run."""
     holders = {}
-    for uid in {claim.run for claim in claims.values()}:
+    for uid in {claim.run for claim in claims}:
         stored = connection.execute("SELECT fence, owner, lease_until FROM run WHERE uid=?", (uid,)).fetchone()
         if stored is not None:
             holders[uid] = Holder(*stored)
-    return Board(rows, claims, holders)
+    return holders
 
 
 def _select(connection: sqlite3.Connection, query: str, names: Iterable[bytes]) -> Iterator[Any]:
