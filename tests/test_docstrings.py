@@ -2,8 +2,6 @@
 
 A docstring begins with a summary sentence on a line of its own. It documents every parameter that a user passes and no other, what
 comes back, and each error that its text or its code speaks of. A function shows an example; `test_examples.py` runs it.
-
-`PENDING` lists what is not written so yet. It only shrinks: a name that is converted, or gone, fails here until it is taken off.
 """
 
 from __future__ import annotations
@@ -40,8 +38,6 @@ ROOMS = (
 
 STORE_PROTOCOL = ("headway.MemoryStore.", "headway.SqliteStore.")
 """Methods of stores are the engine's; users make a store and hand it over."""
-
-PENDING: frozenset[str] = frozenset(Path(__file__).with_name("docstrings_pending.txt").read_text().split())
 
 ERRORS = {name for name, value in vars(errors).items() if isinstance(value, type)} | {
     name for name, value in vars(builtins).items() if isinstance(value, type) and issubclass(value, Exception)
@@ -261,16 +257,10 @@ def _faults_of_examples(value: typing.Any, sections: list[griffe.DocstringSectio
 # --- the tests ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", sorted({*PUBLIC} - PENDING))
+@pytest.mark.parametrize("name", sorted(PUBLIC))
 def test_a_public_docstring_says_what_its_reader_needs(name: str) -> None:
     faults = faults_of(PUBLIC[name])
     assert not faults, f"the docstring of {name}\n- " + "\n- ".join(faults)
-
-
-@pytest.mark.parametrize("name", sorted(PENDING))
-def test_a_name_leaves_the_list_when_its_docstring_is_converted(name: str) -> None:
-    assert name in PUBLIC, f"{name} is public no more: take it off docstrings_pending.txt"
-    assert faults_of(PUBLIC[name]), f"{name} is converted: take it off docstrings_pending.txt"
 
 
 def _make(body: str) -> griffe.Module:
