@@ -71,10 +71,10 @@ class ResourceUnavailable(UsageError, ValueError):
 
 
 class StoreOnLoop(UsageError, RuntimeError):
-    """A store was used on the event loop's thread while a run is debugged: everything else on the loop would wait for it.
+    """A store was used on the event loop's thread, and everything else on the loop would have waited for it.
 
-    A run is debugged with `HEADWAY_DEBUG=1`, in asyncio's debug mode and by `hw.testing`. Use the store in another thread: `await
-    asyncio.to_thread(hw.view, …)`.
+    Raised in debug mode only: `HEADWAY_DEBUG=1`, asyncio's debug mode, `hw.testing`. Use the store in another thread:
+    `await asyncio.to_thread(hw.view, …)`.
     """
 
 

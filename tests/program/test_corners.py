@@ -10,18 +10,10 @@ import threading
 from typing import Any
 
 import pytest
+from notes import RAN, SWITCH
 
 import headway as hw
 from headway.engine.call import current
-
-RAN: list[Any] = []
-SWITCH: dict[str, Any] = {}
-
-
-@pytest.fixture(autouse=True)
-def _clear() -> None:
-    RAN.clear()
-    SWITCH.clear()
 
 
 @hw.task

@@ -175,11 +175,11 @@ def scan(fn: Callable[[T, T], T | Awaitable[T]], items: Iterable[T | Handle[T]] 
         ... async def join(left: str, right: str) -> str:
         ...     return left + right
         >>> @hw.task
-        ... async def program() -> list[str]:
-        ...     scan = hw.scan(join, ["a", "b", "c"])
-        ...     so_far = await scan
-        ...     return [*so_far, await scan.append("d")]
-        >>> hw.run(program, store=None)
+        ... async def story(chapters: list[str]) -> list[str]:
+        ...     scan = hw.scan(join, chapters)
+        ...     so_far = await scan  # the story up to each chapter
+        ...     return [*so_far, await scan.append("d")]  # one prefix more
+        >>> hw.run(story, ["a", "b", "c"], store=None)
         ['a', 'ab', 'abc', 'abcd']
     """
     if not callable(fn):
@@ -259,12 +259,12 @@ def scan_grid(
 
     Example:
         >>> @hw.task
-        ... async def add(a: int, b: int) -> int:
-        ...     return a + b
+        ... async def add(left: int, right: int) -> int:
+        ...     return left + right
         >>> @hw.task
-        ... async def program() -> list[list[int]]:
-        ...     return await hw.scan_grid([[1, 2], [3, 4]], beside=add, above=add)  # a summed-area table
-        >>> hw.run(program, store=None)
+        ... async def areas(costs: list[list[int]]) -> list[list[int]]:
+        ...     return await hw.scan_grid(costs, beside=add, above=add)  # a summed-area table
+        >>> hw.run(areas, [[1, 2], [3, 4]], store=None)
         [[1, 3], [4, 10]]
     """
     for name, fn in (("beside", beside), ("above", above)):
