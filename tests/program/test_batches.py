@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
+import threading
 from typing import Any
 
 import pytest
 from notes import RAN, SWITCH
+from steps import until_set, wait_until_set
 
 import headway as hw
 from headway import events
@@ -170,11 +171,12 @@ def test_a_call_that_is_cancelled_while_its_batch_waits_is_not_handed_over(soon)
 
 
 def test_a_call_that_is_cancelled_while_its_batch_has_no_thread_is_not_handed_over(soon):
+    occupied, go_on = threading.Event(), threading.Event()
+
     @hw.task
     def occupy() -> None:
-        SWITCH["occupied"] = True
-        while "go on" not in SWITCH:
-            time.sleep(0)
+        occupied.set()
+        wait_until_set(go_on)
 
     @hw.task(batch=2, linger_s=0.005)
     def each(items: list[int]) -> list[int]:
@@ -194,14 +196,13 @@ def test_a_call_that_is_cancelled_while_its_batch_has_no_thread_is_not_handed_ov
     @hw.task
     async def program() -> list[bool]:
         busy = occupy()
-        while not SWITCH:  # noqa: ASYNC110
-            await asyncio.sleep(0)
+        await until_set(occupied)
         calls = [each(1), each(2), one_at_a_time(3), one_at_a_time(4), inline(5), inline(6)]
         await asyncio.gather(*calls[4:])  # they wait for nobody
         for place in (0, 2, 3):
             calls[place].cancel()
         calls += [one_at_a_time(7), one_at_a_time(8)]
-        SWITCH["go on"] = True
+        go_on.set()
         await busy
         return [end.ok for end in await hw.settle(*calls)]
 
