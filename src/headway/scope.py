@@ -308,7 +308,7 @@ class DeadlineScope(_Opened):
         self._expired = deadline.expired or deadline.left_s <= 0
         frame.call.engine.on_loop(self._close, frame.call, deadline)
         if self._task is None and deadline.stopping:
-            frame.call.engine.world.wait(asyncio.run_coroutine_threadsafe(_stopped(deadline), frame.call.engine.loop))
+            frame.call.engine.world.wait(asyncio.run_coroutine_threadsafe(_wait_until_stopped(deadline), frame.call.engine.loop))
         if self._interrupted and self._task is not None and self._task.uncancel() > self._cancelled:
             return False  # somebody else wants this call to stop too
         if self._interrupted and isinstance(error, asyncio.CancelledError):
@@ -326,7 +326,7 @@ def _fail_call(deadline: Deadline) -> None:
         call.engine.cancel(call, "it did not leave the block of a deadline that has passed", error)
 
 
-async def _stopped(deadline: Deadline) -> None:
+async def _wait_until_stopped(deadline: Deadline) -> None:
     if deadline.stopping:
         await deadline.stopped()
 

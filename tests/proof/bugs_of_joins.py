@@ -75,6 +75,7 @@ ANYTIME: tuple[Bug, ...] = (
         "Anytime._end",
         "self._frame.call.engine.on_loop(recorded.record, self._frame, self._name, BlockEnded(stopped, kept))",
         "pass",
+        tests=f"{_ANYTIME}::test_an_early_end_is_told_again_though_more_would_be_in_time_now",
     ),
     bug(
         "a block forgets on a resume why it ended",
