@@ -79,13 +79,17 @@ class CallProgress(Event, frozen=True):
 
 
 class CallWaits(Event, frozen=True):
-    """A call waits for a signal from outside (`hw.wait_event`), or no longer does (`over`)."""
+    """A call waits for a signal from outside (`hw.wait_event`), or no longer does (`over`).
+
+    With `budget` it waits for others to settle, and `name` is the unit that lacks.
+    """
 
     key: str
     task: str
     name: str
     until: float | None
     over: bool = False
+    budget: bool = False
 
 
 class CancelRequested(Event, frozen=True):

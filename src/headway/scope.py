@@ -53,8 +53,9 @@ class _Opened:
 class Budget(_Opened):
     """A bound on what is spent inside; made by `budget`."""
 
-    def __init__(self, limits: Amounts) -> None:
+    def __init__(self, limits: Amounts, wait: bool) -> None:
         self.limits = limits
+        self._wait = wait
         self._account: Account | None = None
 
     @property
@@ -75,7 +76,7 @@ class Budget(_Opened):
 
     def __enter__(self) -> Budget:
         if (frame := current.get()) is not None:
-            self._account = frame.call.engine.on_loop(frame.call.engine.scopes.open_budget, frame, self.limits)
+            self._account = frame.call.engine.on_loop(frame.call.engine.scopes.open_budget, frame, self.limits, b"", self._wait)
             self._enter(frame, frame.scope._replace(account=self._account))
         else:
             refuse_outside("hw.budget was opened", BOUND_ELSEWHERE)
@@ -87,12 +88,23 @@ class Budget(_Opened):
             warn_of_units(self.limits, self._account.spent)
 
 
-def budget(**amounts: float) -> Budget:
+def budget(*, wait: bool = False, **amounts: float) -> Budget:
     """Bound what the calls made inside may spend, all together: any unit you charge, and two that the runtime books itself,
     `calls` (attempts started) and `seconds` (of running, waits for other calls not counted).
 
     A call that would overdraw this or an outer budget is refused before it starts: its handle raises BudgetExceeded. What was
     spent survives a crash, and is found again by place, so a raised amount continues the same budget.
+
+    With `wait`, a call that does not fit beside what running calls have reserved waits until enough of them have ended, first come
+    first served, and holds no slot, limit or resource meanwhile. It is refused when it can never fit: more is spent than it would
+    leave, or only calls that wait for it hold something back. A budget decides for its own bound; one around it may refuse at once.
+
+    Args:
+        wait: Let calls wait for the reservations of others, instead of refusing them at once.
+        amounts: How much of each unit may be spent.
+
+    Raises:
+        UsageError: No amount is given, or one is no number of zero or more, or a unit has a name that means something else.
 
     Example:
         >>> async def program():
@@ -103,7 +115,9 @@ def budget(**amounts: float) -> Budget:
     """
     if not amounts:
         raise UsageError("hw.budget() bounds nothing: name an amount, such as hw.budget(tokens=1000)")
-    return Budget(checked_bounds(amounts, "hw.budget"))
+    if not isinstance(wait, bool):
+        raise UsageError(f"hw.budget(wait={wait!r}): wait is an option, True or False, and no unit: give the unit another name")
+    return Budget(checked_bounds(amounts, "hw.budget"), wait)
 
 
 def charge(item: int | None = None, /, **amounts: float) -> None:

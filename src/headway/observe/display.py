@@ -5,6 +5,8 @@ Pure drawing; `progress` decides when. Imported only when something is drawn, be
 
 from __future__ import annotations
 
+from collections import Counter
+
 from rich.console import Group, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -47,7 +49,7 @@ def view(tally: Tally, now: float, rate: float) -> RenderableType:
     parts += [_counters(counts), _task_table(tally)]
     if said := list(tally.progress.values())[:PROGRESS_ROWS]:
         parts.append(_progress_bars(said))
-    if tally.waiting:
+    if tally.waiting or tally.short:
         parts.append(Text(f"waits for {_waited_for(tally)}", style="bold magenta"))
     if tally.budgets:
         parts.append(_budget_bars(tally.root_budgets()))
@@ -59,7 +61,7 @@ def line(tally: Tally, now: float, rate: float) -> Text:
     run = tally.run
     elapsed = words.seconds(now - run.at) if run else ""
     said = [_how_far(event) for event in list(tally.progress.values())[:PROGRESS_ROWS]]
-    waits = f"waits for {_waited_for(tally)}" if tally.waiting else ""
+    waits = f"waits for {_waited_for(tally)}" if tally.waiting or tally.short else ""
     parts = [_counted(tally.totals()), waits, *said, _speed(rate), _spent(tally), _time_left(tally, now)]
     return Text(f"{run.run_id if run else 'run'} {elapsed}: " + "; ".join(part for part in parts if part))
 
@@ -88,8 +90,11 @@ def _speed(rate: float) -> str:
 
 
 def _waited_for(tally: Tally) -> str:
-    """The signals that calls wait for, each with how many do: what somebody outside has to send."""
-    return words.names_of([event.name for event in list(tally.waiting.values())])
+    """The signals that calls wait for, each with how many do: what somebody outside has to send. And the units of budgets."""
+    signals = words.names_of([event.name for event in list(tally.waiting.values())])
+    units = Counter(event.name for event in list(tally.short.values()))
+    budgets = [f"budget {unit} ({words.count(number, 'call')})" for unit, number in units.items()]
+    return ", ".join([*([signals] if signals else ()), *budgets])
 
 
 def _time_left(tally: Tally, now: float) -> str:
