@@ -9,19 +9,36 @@ from typing import Any
 import pytest
 
 import headway as hw
+from headway.sim.check import check
 from headway.sim.history import History
 from headway.sim.nature import STEADY
 from headway.sim.store import Crash
 
-PRICES = (90, 5, 5, 60, 5, 30, 5, 90, 5, 5)
 ROUNDS = range(40)
 
 
-@hw.task(cost={"tokens": 1})
-async def spends_one(number: int, seconds: float) -> int:
+async def spend_one(number: int, seconds: float) -> int:
     await asyncio.sleep(seconds)
     hw.charge(tokens=1)
     return number
+
+
+@hw.task(cost={"tokens": 3})
+async def cheap(number: int, seconds: float) -> int:
+    return await spend_one(number, seconds)
+
+
+@hw.task(cost={"tokens": 30})
+async def dear(number: int, seconds: float) -> int:
+    return await spend_one(number, seconds)
+
+
+@hw.task(cost={"tokens": 90})
+async def very_dear(number: int, seconds: float) -> int:
+    return await spend_one(number, seconds)
+
+
+CALLS = (very_dear, cheap, cheap, dear, cheap, dear, cheap, very_dear, cheap, cheap)
 
 
 @hw.task(cost={"tokens": 8})
@@ -29,7 +46,7 @@ async def asks_others(number: int, seconds: float) -> int:
     """Holds a reservation while it waits for a call that needs one."""
     hw.charge(tokens=1)
     await asyncio.sleep(seconds)
-    return await spends_one.options(cost={"tokens": 3})(number, seconds)
+    return await cheap(number, seconds)
 
 
 @hw.task(pool="thread", cost={"tokens": 20})
@@ -41,14 +58,14 @@ def in_a_thread(number: int) -> int:
 @hw.task(resources={"gpu": 1}, cost={"tokens": 20})
 async def on_a_gpu(number: int) -> int:
     hw.charge(tokens=1)
-    return await spends_one.options(cost={"tokens": 2})(number, 0.5)
+    return await cheap(number, 0.5)
 
 
 @hw.task
 async def crowd(seed: int) -> Any:
     choice = random.Random(seed)
     with hw.budget(tokens=130, wait=True) as budget, hw.limit(5), hw.budget(tokens=125, wait=True):
-        calls = [spends_one.options(cost={"tokens": cost})(n, choice.random()) for n, cost in enumerate(PRICES)]
+        calls = [task(n, choice.random()) for n, task in enumerate(CALLS)]
         calls += [asks_others(n, choice.random()) for n in range(4)]
         calls += [in_a_thread(n) for n in range(3)]
         calls += [on_a_gpu(n) for n in range(3)]
@@ -79,3 +96,15 @@ def test_a_resumed_run_goes_on_wherever_it_was_killed():
         refused, spent = end_of(history, 1)
         assert spent <= 130, f"after a crash at row {rows}"
         assert all("tokens asked" in why for why in refused), refused
+
+
+@hw.task
+async def in_turn() -> list[int]:
+    with hw.budget(tokens=130, wait=True):
+        return await hw.gather(*(dear(n, 1.0) for n in range(6)), asks_others(7, 0.5))
+
+
+def test_the_check_finds_nothing_in_a_program_whose_calls_wait_for_a_budget():
+    report = check(in_turn, schedules=15)
+    assert report.ok, str(report)
+    assert report.findings == []
