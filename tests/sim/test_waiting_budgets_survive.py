@@ -99,9 +99,10 @@ def test_a_resumed_run_goes_on_wherever_it_was_killed():
 
 
 @hw.task
-async def in_turn() -> list[int]:
+async def in_turn() -> bool:
     with hw.budget(tokens=130, wait=True):
-        return await hw.gather(*(dear(n, 1.0) for n in range(6)), asks_others(7, 0.5))
+        ends = await hw.settle(*(dear(n, 1.0) for n in range(6)), asks_others(7, 0.5))
+    return all(end.ok or isinstance(end.error, hw.BudgetExceeded) for end in ends)
 
 
 def test_the_check_finds_nothing_in_a_program_whose_calls_wait_for_a_budget():
