@@ -4,14 +4,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 SHARED := -n auto --maxprocesses 4  # tests/spread.py says what goes where
 
-.PHONY: demo demo-fresh demo-puzzles model test test-long test-all prove chaos bench lint clean
+.PHONY: demo demo-fresh demo-puzzles model test test-long test-all prove chaos bench docs lint clean
 
 # What the puzzles need, what the demo and training need (PyTorch among it), and what tests need besides.
 $(VENV)/.installed: EXTRAS = solve
 $(VENV)/.model: EXTRAS = solve,torch
 $(VENV)/.model: PINS = torch==2.13.0
 $(VENV)/.tests: EXTRAS = dev,solve
-$(VENV)/.installed $(VENV)/.model $(VENV)/.tests: pyproject.toml
+$(VENV)/.docs: EXTRAS = docs
+$(VENV)/.installed $(VENV)/.model $(VENV)/.tests $(VENV)/.docs: pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "Headway needs Python 3.11 or newer: set PYTHON=/path/to/python3.11"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Headway needs Python 3.11 or newer, this is $$($(PYTHON) --version): set PYTHON=/path/to/python3.11"; exit 1; }
@@ -49,6 +50,9 @@ prove: $(VENV)/.tests  ## random programs, crashed at every record; then bugs on
 chaos: $(VENV)/.tests  ## real kills, disks and clocks, for longer: HEADWAY_CHAOS=5 make chaos
 	@HEADWAY_CHAOS=$${HEADWAY_CHAOS:-2} $(BIN)/python -m pytest tests/chaos tests/checkpoint/test_ranks_die.py tests/checkpoint/test_layout_pairs.py -m 'long or not long' $(ARGS)
 
+docs: $(VENV)/.docs  ## these pages and the API reference, into site/
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 lint: $(VENV)/.tests
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -57,7 +61,8 @@ lint: $(VENV)/.tests
 bench: $(VENV)/.tests  ## side by side with peers; takes a while
 	@$(BIN)/python -m benchmarks.overhead
 	@$(BIN)/python -m benchmarks.scale
+	@$(BIN)/python -m benchmarks.limits
 	@$(BIN)/python -m benchmarks.overhead --write-docs
 
 clean:
-	rm -rf $(VENV) .venv-peers* .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	rm -rf $(VENV) .venv-peers* .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist site

@@ -35,6 +35,7 @@ class Results:
     """What was measured: seconds by cell, seconds of the empty runs timed beside them, and why something is missing."""
 
     seconds: dict[Cell, list[float]] = field(default_factory=dict)
+    cpu: dict[Cell, list[float]] = field(default_factory=dict)  # seconds of CPU of the side's own process, all its threads
     empty: dict[Cell, list[float]] = field(default_factory=dict)  # on a fresh store
     again: dict[Cell, list[float]] = field(default_factory=dict)  # on a store that is there
     versions: dict[Side, str] = field(default_factory=dict)
@@ -62,7 +63,7 @@ class Results:
         return {
             "cells": [
                 {"side": c.side.name, "shape": c.shape, "kind": c.kind, "calls": c.calls, "seconds": s}
-                | {name: kept[c] for name, kept in (("empty", self.empty), ("again", self.again)) if c in kept}
+                | {name: kept[c] for name, kept in (("cpu", self.cpu), ("empty", self.empty), ("again", self.again)) if c in kept}
                 for c, s in self.seconds.items()
             ],
             "versions": {side.name: version for side, version in self.versions.items()},
@@ -76,6 +77,7 @@ class Results:
         cells = {Cell(sides[c["side"]], c["shape"], c["kind"], c["calls"]): c for c in data["cells"] if c["side"] in sides}
         return cls(
             seconds={cell: c["seconds"] for cell, c in cells.items()},
+            cpu={cell: c["cpu"] for cell, c in cells.items() if "cpu" in c},
             empty={cell: c["empty"] for cell, c in cells.items() if "empty" in c},
             again={cell: c["again"] for cell, c in cells.items() if "again" in c},
             versions={sides[name]: version for name, version in data["versions"].items() if name in sides},
@@ -220,6 +222,7 @@ def _run_side(side: Side, python: Path, cells: list[Cell], results: Results, lim
                 worker = None
                 continue
             results.seconds[cell].append(answer["seconds"])
+            results.cpu.setdefault(cell, []).append(answer["cpu_s"])
             if "empty_s" in answer:
                 results.empty.setdefault(cell, []).append(answer["empty_s"])
                 results.again.setdefault(cell, []).append(answer["again_s"])

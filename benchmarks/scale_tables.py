@@ -12,7 +12,7 @@ WANTED_GROWTH, WANTED_LIVE_BYTES, WANTED_RESUME = 1.3, 1_500.0, 0.4
 
 def middle(data: dict[str, Any], program: str, calls: int, name: str) -> float | None:
     """Return the median of one fact, or None when it was not measured."""
-    found = [facts[name] for facts in data["said"].get(f"{program} {calls}", ())]
+    found = [facts[name] for facts in data["said"].get(f"{program} {calls}", ()) if name in facts]
     return median(found) if found else None
 
 
@@ -53,6 +53,9 @@ def scale_tables(data: dict[str, Any]) -> list[Table]:
         add("going on from there", f"{number(after)} s, {again:,.0f} calls run again")
         good = after / before <= WANTED_RESUME
         add("going on, of the first time", f"{after / before:.3g}x", f"≤ {WANTED_RESUME}x", good)
+    cpu_before, cpu_after = (middle(data, program, sizes["resumed"], "cpu_s") for program in ("first", "second"))
+    if cpu_before and cpu_after:
+        add("the same in CPU time", f"{cpu_after / cpu_before:.3g}x")
     for name in ("thread", "process"):
         trip, fan = (middle(data, "pools", sizes["pooled"], f"{name}_{what}_us") for what in ("round_trip", "fan"))
         if trip is not None and fan is not None:

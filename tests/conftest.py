@@ -19,6 +19,9 @@ from headway import testing
 settings.register_profile("headway", settings.get_profile("ci" if os.environ.get("CI") else "default"), deadline=None)
 settings.load_profile("headway")
 
+# A store that is used on the thread of an event loop is an error, also in the processes that tests start.
+os.environ["HEADWAY_DEBUG"] = "1"
+
 # Nor is the width of a terminal, which whoever started the tests may have said.
 for name in ("COLUMNS", "LINES"):
     os.environ.pop(name, None)

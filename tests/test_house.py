@@ -17,7 +17,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (  # from the ground up; rooms on one floo
     ("events",),
     ("pools",),
     ("engine",),
-    ("task", "joins", "anytime", "collection", "scope", "context", "run", "resume", "by_hand", "view", "observe"),
+    ("task", "joins", "anytime", "collection", "scope", "context", "run", "steer", "resume", "by_hand", "view", "observe"),
     ("checkpoint", "models", "train"),
     ("methods",),
     ("reference",),

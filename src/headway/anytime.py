@@ -66,8 +66,14 @@ class Anytime(Generic[K, T]):
         self._in_time: dict[int | str, int] = {}  # how often each key had been kept by then
 
     def keep(self, key: K, value: T) -> None:
-        """Put `value` under `key`, instead of what is there. Where the block ended early in an earlier life of the run, what was
-        not in time then is not in time now either."""
+        """Put a value under a key, instead of what is there.
+
+        Where the block ended early in an earlier life of the run, what was not in time then is not in time now either.
+
+        Args:
+            key: a number or a text.
+            value: what to keep.
+        """
         self._times[key] += 1
         if self._before is None or self._before.stopped == "done" or self._times[key] <= self._in_time.get(key, 0):
             self.kept[key] = value
@@ -79,7 +85,7 @@ class Anytime(Generic[K, T]):
         if self._frame is None:
             refuse_outside("hw.anytime was opened", "open it in the parent task")
         else:
-            self._recall(self._frame)
+            self._frame.call.engine.on_loop(self._recall, self._frame)
         left_s = until_deadline()
         own_s = math.inf if self._within_s is None else self._within_s
         seconds = min(left_s - min(max(left_s, 0.0) * EARLY, EARLY_S), own_s)
@@ -115,7 +121,7 @@ class Anytime(Generic[K, T]):
             self._end_as_before(self._before)
         elif self._frame is not None and (self._deadline is not None or self._frame.scope.account is not None):
             kept = tuple(Kept(key, times, _encoded(self.kept[key])) for key, times in self._times.items() if key in self.kept)
-            recorded.record(self._frame, self._name, BlockEnded(stopped, kept))
+            self._frame.call.engine.on_loop(recorded.record, self._frame, self._name, BlockEnded(stopped, kept))
 
     def _end_as_before(self, before: BlockEnded) -> None:
         """What this life had no time to tell the block again comes from the record."""
@@ -150,20 +156,31 @@ def anytime(kept: dict[K, T] | None = None, *, within_s: float | None = None) ->
     kept, so that a resumed program has the same; it is decided anew where the budgets or the deadline around it have changed.
 
     Args:
-        kept: What there is already; `keep(key, value)` puts more into it. Keys are numbers or text.
-        within_s: Seconds after which the block ends in any case.
+        kept: what there is already; `keep(key, value)` puts more into it. Keys are numbers or text.
+        within_s: seconds after which the block ends in any case.
+
+    Returns:
+        The block, to be opened with `with`.
+
+    Returns:
+        The block, to be opened by `with`.
 
     Raises:
-        UsageError: An argument is not what it should be; or the block is opened in a worker process.
+        UsageError: an argument is not what it should be; or the block is opened in a worker process.
 
     Example:
-        >>> async def program(question):
+        >>> @hw.task(cost={"tokens": 400})
+        ... async def sample(index: int) -> str:
+        ...     return "a" * index
+        >>> @hw.task
+        ... async def program() -> tuple[dict[int, str], str]:
         ...     found: dict[int, str] = {}
-        ...     async def attempt(index: int) -> None:
-        ...         block.keep(index, await sample(question, index))
-        ...     with hw.budget(tokens=20_000), hw.anytime(found) as block:
-        ...         await hw.gather_affordable(*(attempt(index) for index in range(16)))
-        ...     return max(found.values(), key=len), block.stopped
+        ...     with hw.budget(tokens=1000), hw.anytime(found) as block:
+        ...         for index in range(16):
+        ...             block.keep(index, await sample(index))
+        ...     return found, block.stopped
+        >>> hw.run(program, store=None)
+        ({0: '', 1: 'a'}, 'budget')
     """
     if kept is not None and not isinstance(kept, dict):
         raise UsageError(f"hw.anytime(kept={kept!r:.100}): expected a dictionary, into which the block puts what it keeps")

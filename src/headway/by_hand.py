@@ -26,7 +26,7 @@ from headway.journal.store import Buffer, Store
 
 def set_result(
     run_id: str,
-    call: bytes | str,
+    call: str,
     value: object,
     *,
     store: str | Path | Store = DEFAULT_STORE,
@@ -40,7 +40,7 @@ def set_result(
 
     Args:
         run_id: the run. Nobody may drive it meanwhile.
-        call: the call's key, or the beginning of its hexadecimal form. The journal must know the call: it has failed, or it is an
+        call: the call's key, or the beginning of it. The journal must know the call: it has failed, or it is an
             effect, has a reservation or was tried before.
         value: the result.
         store: where the run is.
@@ -51,7 +51,9 @@ def set_result(
         The call's key, hexadecimal.
 
     Raises:
-        UnknownRun: there is no such run. RunOwned: a live process drives it. NotEncodable: the value has no encoding.
+        UnknownRun: there is no such run.
+        RunOwned: a live process drives it.
+        NotEncodable: the value has no encoding.
         UsageError: no call or several have such a key; the call has a result already; a call around it shares its result with other
             runs.
 

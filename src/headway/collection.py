@@ -34,7 +34,7 @@ _UNREAD: Any = object()
 
 
 class Snapshot(Sequence[T_co]):
-    """The items of a collection as they were at one version. It never changes.
+    """The items of a collection as they were at one version; made by `Collection.snapshot`. It never changes.
 
     As an argument of a task it is named by the collection and the version, however many items it has.
     """
@@ -103,6 +103,7 @@ class Collection(Generic[T]):
 
     @property
     def name(self) -> str:
+        """What it is known by in the store."""
         return self._name
 
     def append(self, item: T | Handle[T]) -> Handle[int]:
@@ -120,7 +121,9 @@ class Collection(Generic[T]):
             The handle of the call; its result is the item's number in the collection, from 0.
 
         Raises:
-            NotInRun: no run goes on here. NoCanonicalForm: the item has none. UsageError: the run has no store.
+            NotInRun: no run goes on here.
+            NoCanonicalForm: the item has none.
+            UsageError: the run has no store.
         """
         self._check_in_run("append")
         return append(self._name, item)
@@ -128,10 +131,15 @@ class Collection(Generic[T]):
     async def snapshot(self) -> Snapshot[T]:
         """All items that are there now, from every run of the store.
 
-        The version is recorded: after a resume this call is told the very same items, whatever was appended since.
+        The version is recorded: after a resume this call gets the very same items, whatever was appended since.
+
+        Returns:
+            The items.
 
         Raises:
-            NotInRun: no run goes on here. UsageError: the run has no store. StoreDamaged: items of that version are lost.
+            NotInRun: no run goes on here.
+            UsageError: the run has no store.
+            StoreDamaged: items of that version are lost.
         """
         engine = self._check_in_run("snapshot")
         version = await count(self._name)
@@ -140,8 +148,12 @@ class Collection(Generic[T]):
     def read(self) -> Snapshot[T]:
         """All items that are there now, read from outside of a run.
 
+        Returns:
+            The items.
+
         Raises:
-            UsageError: a run goes on here, where the answer would not be recorded. StoreError: there is no such store.
+            UsageError: a run goes on here, where the answer would not be recorded.
+            StoreError: there is no such store.
         """
         if current.get() is not None:
             raise UsageError(f"{self!r}.read() is for code outside of runs: in a run `await` its snapshot(), which is recorded")
@@ -197,18 +209,20 @@ def collection(name: str, of: type[T], /, *, store: str | Path | Store | None = 
 @overload
 def collection(name: str, of: None = None, /, *, store: str | Path | Store | None = None) -> Collection[Any]: ...
 def collection(name: str, of: Any = None, /, *, store: str | Path | Store | None = None) -> Collection[Any]:
-    """A durable collection of the run's store, shared by all its runs and processes, or of `store` to read it from outside.
+    """Name a durable collection of the run's store, shared by all its runs and processes.
 
     Args:
         name: what it is known by in the store.
         of: the type of its items, declared to the codec, so that a program which only reads them can.
         store: for `read` outside of runs; default ".headway".
 
+    Returns:
+        The collection. Naming one reads and writes nothing.
+
     Raises:
         UsageError: the name is empty or has unprintable characters.
 
     Example:
-        >>> import headway as hw
         >>> tried = hw.collection("tried", str)
         >>> @hw.task
         ... async def tries(word: str) -> list[str]:

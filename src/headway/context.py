@@ -27,15 +27,23 @@ if TYPE_CHECKING:
 
 
 def call() -> CallFacts:
-    """The current call: `key` (hexadecimal), `task`, `attempt` (from 1), `run_id`, `deadline` (wall clock or None) and
-    `idempotency_key`, the same for every attempt of this call and different in every run. Works in every pool.
+    """The current call: who it is, and in which run. Works in every pool.
 
-    Raises NotInRun outside of a run.
+    Returns:
+        Its `key` (hexadecimal), `task`, `attempt` (from 1), `run_id`, `deadline` (seconds since 1970, or None) and
+        `idempotency_key`, which is the same for every attempt of this call and different in every run.
+
+    Raises:
+        NotInRun: outside of a run.
 
     Example:
+        >>> paid = {}
         >>> @hw.task(effect=True)
         ... async def pay(amount: float) -> str:
-        ...     return await bank.pay(amount, idempotency_key=hw.call().idempotency_key)
+        ...     paid[hw.call().idempotency_key] = amount  # a bank that takes each key once
+        ...     return hw.call().task
+        >>> hw.run(pay, 5.0, store=":memory:").endswith("pay"), list(paid.values())
+        (True, [5.0])
     """
     if (worker := worker_call()) is not None:
         return worker.facts
@@ -45,17 +53,31 @@ def call() -> CallFacts:
 
 
 def checkpoints(name: str = "", **options: Any) -> Checkpoints:
-    """The checkpoints of the current call, in its run's store: the same call finds its own again after a crash, and no other does.
+    """The checkpoints of the current call, in its run's store. The same call finds its own again after a crash, and no other does.
 
-    A call may have several, by `name`. `options` are those of `hw.Checkpoints`. Deleting the run deletes them.
+    Deleting the run deletes them.
 
-    Raises NotInRun outside of a run, UsageError where the run's store has no folder (`":memory:"`, None).
+    Args:
+        name: tells several of one call apart: words, with `/` between them where there are several.
+        **options: as for `hw.Checkpoints`.
+
+    Returns:
+        The checkpoints, empty when the call runs for the first time.
+
+    Raises:
+        NotInRun: outside of a run.
+        UsageError: the run's store has no folder (`":memory:"`, None), or the name has an empty part, "." or "..".
 
     Example:
-        >>> @hw.task(pool="process")
+        >>> import numpy as np
+        >>> @hw.task
         ... def train(total: int) -> float:
-        ...     for step in hw.checkpoints().steps(state, total=total, every=50):
-        ...         ...
+        ...     state = {"weights": np.zeros(4)}
+        ...     for step in hw.checkpoints().steps(state, total=total, every=2):
+        ...         state["weights"] += step
+        ...     return float(state["weights"].sum())
+        >>> hw.run(train, 3, store="runs")
+        12.0
     """
     from headway import Checkpoints
 
@@ -68,13 +90,18 @@ def checkpoints(name: str = "", **options: Any) -> Checkpoints:
 
 
 def progress(done: float, total: float | None = None, **numbers: float) -> None:
-    """Say how far the current call is: `done` of `total`, and numbers worth seeing. Shown while the run goes; nothing is recorded.
+    """Say how far the current call is. It is shown while the run goes; nothing is recorded.
 
     Works in every pool; of a gang only rank 0 is heard. Outside of a run it does nothing.
 
+    Args:
+        done: how much is done, in any unit.
+        total: how much there is, where that is known.
+        **numbers: what else is worth seeing, by name.
+
     Example:
         >>> for step in range(1000):
-        ...     progress(step, 1000, loss=0.5)
+        ...     hw.progress(step, 1000, loss=0.5)
     """
     if (worker := worker_call()) is not None:
         facts = worker.facts
@@ -100,9 +127,19 @@ def _plain(number: float) -> float:
 
 
 def now() -> float:
-    """The wall clock in seconds since 1970, recorded: a replay of this call is told the same time.
+    """The wall clock. Recorded: a replay of this call returns the same time.
 
-    Outside of a run, and in a process, whose code a resume always runs from its beginning, the time as it is.
+    Outside of a run it is the time as it is; so it is in a process, whose code a resume always runs from its beginning.
+
+    Returns:
+        Seconds since 1970.
+
+    Example:
+        >>> @hw.task
+        ... async def program() -> bool:
+        ...     return hw.now() > 1_700_000_000
+        >>> hw.run(program, store=None)
+        True
     """
     frame = current.get()
     if frame is None:
@@ -113,8 +150,20 @@ def now() -> float:
 
 
 def random() -> random_module.Random:
-    """A random generator of this call's own, seeded by the call's key: a replay draws the same numbers, another call or run draws
-    others. Each use in a call gives a new generator. All processes of a gang draw alike. Outside of a run, it is unseeded.
+    """A random generator of this call's own, seeded by the call's key.
+
+    A replay draws the same numbers; another call or another run draws others. Each use in a call gives a new generator. All
+    processes of a gang draw alike.
+
+    Returns:
+        The generator; outside of a run an unseeded one.
+
+    Example:
+        >>> @hw.task
+        ... async def roll() -> int:
+        ...     return hw.random().randint(1, 6)
+        >>> hw.run(roll, store=None) in range(1, 7)
+        True
     """
     if (worker := worker_call()) is not None:
         return random_module.Random(f"{worker.facts.key} {worker.count('random')}")
@@ -127,8 +176,25 @@ def random() -> random_module.Random:
 
 
 async def sleep(seconds: float) -> None:
-    """Rest. The time to wake is recorded: the process may end meanwhile, and the resumed run rests only for what is left.
-    It never rests longer than `seconds`, also where the wall clock is set back."""
+    """Rest, durably.
+
+    The time to wake is recorded: the process may end meanwhile, and the resumed run rests only for what is left. It never rests
+    longer than `seconds`, also where the wall clock is set back.
+
+    Args:
+        seconds: how long.
+
+    Raises:
+        UsageError: `seconds` is no number.
+
+    Example:
+        >>> @hw.task
+        ... async def program() -> str:
+        ...     await hw.sleep(86_400)
+        ...     return "a day later"
+        >>> hw.testing.run(program, store=None)  # on a clock that jumps
+        'a day later'
+    """
     if not is_number(seconds):
         raise UsageError(f"hw.sleep({seconds!r}): expected a number of seconds")
     frame = current.get()
@@ -144,29 +210,44 @@ async def sleep(seconds: float) -> None:
         await engine.scopes.rest(frame, engine.loop.create_future(), left)
 
 
-async def wait_event(name: str, *, timeout_s: float | None = None) -> Any:
-    """Wait for a signal of this name to this run (`hw.signal`, `headway signal`) and return its value.
+async def wait_event(name: str, *, timeout: float | None = None) -> Any:
+    """Wait for a signal to this run (`hw.signal`, `headway signal`).
 
-    Signals are kept until they are waited for, in the order in which they were sent; each is told to one wait, and that is
-    recorded. It is used for good when the call that waited ends well. What a loser of a race, a failed join, a call that failed or
-    was stopped had been told goes back to its old place in the queue. An attempt that is tried again is told the same again.
+    Signals are kept until they are waited for, in the order in which they were sent. Each goes to one wait, and that is recorded.
+    It is used for good when the call that waited ends well. What a loser of a race, a failed join, a call that failed or was
+    stopped had received goes back to its old place in the queue. An attempt that is tried again receives the same again.
 
-    timeout_s: seconds, recorded as an absolute time. A signal that was sent in time counts, also where the process did not run then
-        or had not seen it yet. When the run has failed, or the call is tried again, a wait that took too long is begun anew, with
-        its whole time.
+    Args:
+        name: the name of the signal.
+        timeout: seconds to wait at most, recorded as an absolute time; None waits without end. A signal that was sent in time
+            counts, also where the process did not run then or had not seen it yet. When the run has failed, or the call is tried
+            again, a wait that took too long begins anew, with its whole time.
 
-    Raises TimeoutError when the time passes without a signal, NotInRun outside of a run.
+    Returns:
+        The value that was sent.
+
+    Raises:
+        TimeoutError: no signal came in time.
+        NotInRun: outside of a run.
+        UsageError: the name is no text, or the time no number.
 
     Example:
-        >>> async def program(text):
-        ...     if await wait_event("approve", timeout_s=3600) == "yes":
-        ...         await publish(text)
+        >>> @hw.task
+        ... async def publish(text: str) -> str:
+        ...     return f"published {text}" if await hw.wait_event("approve", timeout=3600) == "yes" else "dropped"
+        >>> store = hw.MemoryStore()
+        >>> try:
+        ...     hw.testing.run(publish, "a page", store=store, run_id="page")  # nobody answers within the hour
+        ... except TimeoutError:
+        ...     hw.signal("page", "approve", "yes", store=store)
+        >>> hw.resume("page", store=store)
+        'published a page'
     """
     check_signal_name(name, "hw.wait_event(name={!r})")
-    if timeout_s is not None and not is_number(timeout_s):
-        raise UsageError(f"hw.wait_event(timeout_s={timeout_s!r}): expected a number of seconds, or None to wait without end")
+    if timeout is not None and not is_number(timeout):
+        raise UsageError(f"hw.wait_event(timeout={timeout!r}): expected a number of seconds, or None to wait without end")
     frame = _frame("hw.wait_event()")
-    return await frame.call.engine.signals.wait(frame, name, timeout_s)
+    return await frame.call.engine.signals.wait(frame, name, timeout)
 
 
 def _frame(what: str) -> Frame:

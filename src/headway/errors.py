@@ -39,14 +39,19 @@ class NotDecodable(UsageError, TypeError):
 
 
 class ArgumentChanged(UsageError, ValueError):
-    """An argument of a call was changed before the call had ended, by the task or by code that shares the object. A replay gives
-    back the recorded result and can't repeat that, so the call fails. What it failed with besides is the `__cause__`."""
+    """An argument of a call was changed before the call had ended, by the task or by code that shares the object.
+
+    A replay returns the recorded result and can't repeat the change, so the call fails. What it failed with besides is the
+    `__cause__`.
+
+    Attributes:
+        value: what the call would have returned.
+        unseen: whether the call was stopped (cancelled, a lost race, a deadline above it). Nobody looks at its error, so the call
+            that made it fails with it as well.
+    """
 
     value: object = None
-    """What the call would have returned."""
     unseen: bool = False
-    """Whether the call was stopped (cancelled, a lost race, a deadline above it). Nobody looks at its error, so the call that made
-    it fails with it as well."""
 
 
 class ForeignHandle(UsageError, ValueError):
@@ -54,7 +59,7 @@ class ForeignHandle(UsageError, ValueError):
 
 
 class CycleError(UsageError, ValueError):
-    """Calls would wait for each other for ever (through `ref`, an argument or an await)."""
+    """Calls would wait for each other without end (through `ref`, an argument or an await)."""
 
 
 class NotInRun(UsageError, RuntimeError):
@@ -63,6 +68,14 @@ class NotInRun(UsageError, RuntimeError):
 
 class ResourceUnavailable(UsageError, ValueError):
     """A call needs more of a named resource than the run has, or than its waiting ancestors leave free."""
+
+
+class StoreOnLoop(UsageError, RuntimeError):
+    """A store was used on the event loop's thread, and everything else on the loop would have waited for it.
+
+    Raised in debug mode only: `HEADWAY_DEBUG=1`, asyncio's debug mode, `hw.testing`. Use the store in another thread:
+    `await asyncio.to_thread(hw.view, …)`.
+    """
 
 
 # --- one call could not give a result --------------------------------------------------------------------------------
@@ -97,8 +110,11 @@ class InputFailed(CallError):
 
 
 class CallExited(CallError):
-    """The code of a call raised something that is no `Exception`: it called `sys.exit`, or raised KeyboardInterrupt, GeneratorExit,
-    a failure of pytest, a cancellation that nobody asked for. That ends the call, not the run; `__cause__` is what was raised."""
+    """The code of a call raised something that is no `Exception`. That ends the call, not the run.
+
+    It called `sys.exit`, or raised KeyboardInterrupt, GeneratorExit, a failure of pytest, a cancellation that nobody asked for.
+    `__cause__` is what was raised.
+    """
 
 
 class WorkerDied(CallError):
@@ -106,24 +122,33 @@ class WorkerDied(CallError):
 
 
 class RemoteError(CallError):
-    """An exception from a worker whose class is not loaded here. It has the name and the text of the original, and is also a kind
-    of what the original was a kind of, as far as that is loaded: `except ValueError` catches it too."""
+    """An exception from a worker whose class is not loaded here.
+
+    It has the name and the text of the original, and is also a kind of what the original was a kind of, as far as that is loaded:
+    `except ValueError` catches it too.
+    """
 
 
 class ModelError(CallError):
-    """A language model gave no reply, and asking again would not help: it refused the request, or does not speak the protocol."""
+    """A language model gave no reply, and asking again would not help: it refused the request, or does not speak the protocol.
+
+    Attributes:
+        status: the HTTP status that it answered with, where it answered.
+        may_have_cost: whether it may have worked on the request all the same. It is then booked at its reservation.
+    """
 
     status: int | None = None
-    """The HTTP status that it answered with, where it answered."""
     may_have_cost: bool = False
-    """Whether it may have worked on the request all the same. It is then booked at its reservation."""
 
 
 class ModelUnavailable(ModelError):
-    """A language model gave no reply this time: a rate limit, a timeout, a broken connection, a fault of its server."""
+    """A language model gave no reply this time: a rate limit, a timeout, a broken connection, a fault of its server.
+
+    Attributes:
+        retry_after_s: how long it asked to be left alone, in seconds; a retry waits at least as long.
+    """
 
     retry_after_s: float = 0.0
-    """How long it asked to be left alone; a retry waits at least as long."""
 
 
 # --- a run cannot start, go on or end --------------------------------------------------------------------------------
@@ -134,8 +159,10 @@ class RunError(HeadwayError):
 
 
 class PoolFailed(RunError):
-    """A pool that somebody brought did not do what a pool does: it could not start, answered twice, or failed when it was asked for
-    free slots. That ends the run, which a resume goes on with; what is finished is journaled."""
+    """A pool that somebody brought did not do what a pool does. That ends the run; what is finished is journaled.
+
+    It could not start, answered twice, or failed when it was asked for free slots. A resume goes on with the run.
+    """
 
 
 class UnknownRun(RunError, KeyError):
@@ -162,8 +189,10 @@ class SourceChanged(RunError):
 
 
 class Interrupted(RunError):
-    """The run was stopped with Ctrl-C or SIGTERM; what is finished is journaled. The message says how to go on. Also what a loop
-    over the steps of a training raises when another rank got SIGTERM."""
+    """The run was stopped with Ctrl-C or SIGTERM; what is finished is journaled. The message says how to go on.
+
+    A loop over the steps of a training raises it too, when another rank got SIGTERM.
+    """
 
 
 # --- what is remembered cannot be read or written --------------------------------------------------------------------
@@ -209,7 +238,7 @@ class CheckpointMismatch(CheckpointError, ValueError):
 
 
 class CheckpointConflict(CheckpointError):
-    """Somebody else saves to the same root. The newest checkpoint there is not the one that this one follows."""
+    """Somebody else saves to the same root: the newest checkpoint there is not the one that this save is based on."""
 
 
 class SaveFailed(CheckpointError):

@@ -15,18 +15,39 @@ from headway.journal.records import Amounts
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag=True):
+    """Something that happened, at the wall-clock time `at` (seconds since 1970)."""
+
     at: float
 
 
 class RunStarted(Event, frozen=True):
+    """A driver has taken a run up.
+
+    Attributes:
+        run_id: the run.
+        task: its task.
+        store: where it is kept.
+        recorded: outcomes that the journal already had.
+        resumed: whether it was driven before.
+    """
+
     run_id: str
     task: str
     store: str
-    recorded: int  # outcomes that the journal already had
+    recorded: int
     resumed: bool
 
 
 class RunEnded(Event, frozen=True):
+    """A driver has let go of a run.
+
+    Attributes:
+        run_id: the run.
+        status: "done", "failed", "cancelled" or "interrupted".
+        calls: how many calls this driver has seen.
+        reused: how many of them were answered from the journal.
+    """
+
     run_id: str
     status: str
     calls: int
@@ -34,6 +55,15 @@ class RunEnded(Event, frozen=True):
 
 
 class CallSpawned(Event, frozen=True):
+    """A call was made.
+
+    Attributes:
+        key: its key, hexadecimal.
+        parent: the key of the call that made it; empty for the root.
+        task: its task.
+        label: what tells it from others of its task.
+    """
+
     key: str
     parent: str
     task: str
@@ -41,6 +71,15 @@ class CallSpawned(Event, frozen=True):
 
 
 class CallReused(Event, frozen=True):
+    """A call was made, and answered from the journal.
+
+    Attributes:
+        key: its key, hexadecimal.
+        parent: the key of the call that made it; empty for the root.
+        task: its task.
+        label: what tells it from others of its task.
+    """
+
     key: str
     parent: str
     task: str
@@ -48,6 +87,15 @@ class CallReused(Event, frozen=True):
 
 
 class CallStarted(Event, frozen=True):
+    """An attempt of a call has begun.
+
+    Attributes:
+        key: the call's key, hexadecimal.
+        task: its task.
+        attempt: the number of the attempt, from 1.
+        pool: where it runs.
+    """
+
     key: str
     task: str
     attempt: int
@@ -55,21 +103,47 @@ class CallStarted(Event, frozen=True):
 
 
 class CallRetrying(Event, frozen=True):
+    """An attempt failed and another will follow.
+
+    Attributes:
+        key: the call's key, hexadecimal.
+        task: its task.
+        attempt: the number of the attempt that failed, from 1.
+        error: what it ended with, as text.
+        delay_s: how long the call rests before the next one, in seconds.
+    """
+
     key: str
     task: str
-    attempt: int  # the attempt that failed
+    attempt: int
     error: str
     delay_s: float
 
 
 class CallCharged(Event, frozen=True):
+    """A call has booked what it spent.
+
+    Attributes:
+        key: the call's key, hexadecimal.
+        task: its task.
+        amounts: how much, by unit.
+    """
+
     key: str
     task: str
     amounts: Amounts
 
 
 class CallProgress(Event, frozen=True):
-    """How far a call is, as it says itself: `done` of `total` (None where it can't know), and what else it wants to be seen."""
+    """How far a call is, as it says itself (`hw.progress`).
+
+    Attributes:
+        key: the call's key, hexadecimal.
+        task: its task.
+        done: how much is done.
+        total: of how much; None where it can't know.
+        numbers: what else it wants to be seen, by name.
+    """
 
     key: str
     task: str
@@ -79,9 +153,15 @@ class CallProgress(Event, frozen=True):
 
 
 class CallWaits(Event, frozen=True):
-    """A call waits for a signal from outside (`hw.wait_event`), or no longer does (`over`).
+    """A call waits for a signal from outside (`hw.wait_event`) or for a budget (`hw.budget(…, wait=True)`), or no longer does.
 
-    With `budget` it waits for others to settle, and `name` is the unit that lacks.
+    Attributes:
+        key: the call's key, hexadecimal.
+        task: its task.
+        name: the name of the signal, or the unit that lacks.
+        until: when it stops waiting, in seconds since 1970; None where it waits without end.
+        over: whether the wait has ended.
+        budget: whether it waits for a budget.
     """
 
     key: str
@@ -93,16 +173,37 @@ class CallWaits(Event, frozen=True):
 
 
 class CancelRequested(Event, frozen=True):
+    """A call was asked to stop.
+
+    Attributes:
+        key: the call's key, hexadecimal.
+        task: its task.
+        reason: why.
+    """
+
     key: str
     task: str
     reason: str
 
 
 class CallEnded(Event, frozen=True):
+    """A call has ended.
+
+    Attributes:
+        key: its key, hexadecimal.
+        parent: the key of the call that made it; empty for the root.
+        task: its task.
+        status: "ok", "error" or "cancelled".
+        started: when its first attempt began, in seconds since 1970.
+        attempts: how many there were.
+        cost: what it cost, by unit, without its children.
+        error: what it ended with, as text; empty where it succeeded.
+    """
+
     key: str
     parent: str
     task: str
-    status: str  # "ok", "error" or "cancelled"
+    status: str
     started: float
     attempts: int
     cost: Amounts
@@ -110,12 +211,29 @@ class CallEnded(Event, frozen=True):
 
 
 class BudgetOpened(Event, frozen=True):
+    """A budget was opened.
+
+    Attributes:
+        scope: its key, hexadecimal.
+        parent: the key of the budget around it; empty where there is none.
+        limits: what it bounds, by unit.
+    """
+
     scope: str
     parent: str
     limits: Amounts
 
 
 class BudgetChanged(Event, frozen=True):
+    """Something was reserved in a budget or settled.
+
+    Attributes:
+        scope: its key, hexadecimal.
+        spent: what is spent, by unit.
+        reserved: what calls that run have set aside, by unit.
+        closed: whether more was spent than allowed, so that nothing starts inside any more.
+    """
+
     scope: str
     spent: Amounts
     reserved: Amounts
@@ -123,22 +241,53 @@ class BudgetChanged(Event, frozen=True):
 
 
 class DeadlineOpened(Event, frozen=True):
+    """A deadline was opened.
+
+    Attributes:
+        key: its key, hexadecimal.
+        deadline: when it passes, in seconds since 1970.
+    """
+
     key: str
-    deadline: float  # wall clock
+    deadline: float
 
 
 class BatchStarted(Event, frozen=True):
+    """A batch of calls has begun.
+
+    Attributes:
+        task: their task.
+        size: how many there are.
+    """
+
     task: str
     size: int
 
 
 class WorkerStarted(Event, frozen=True):
+    """A worker process has started.
+
+    Attributes:
+        pool: the pool that it works for.
+        worker: its number there.
+        pid: its process id.
+    """
+
     pool: str
     worker: int
     pid: int
 
 
 class WorkerEnded(Event, frozen=True):
+    """A worker process has ended.
+
+    Attributes:
+        pool: the pool that it worked for.
+        worker: its number there.
+        pid: its process id.
+        why: what ended it.
+    """
+
     pool: str
     worker: int
     pid: int
@@ -146,13 +295,28 @@ class WorkerEnded(Event, frozen=True):
 
 
 class Committed(Event, frozen=True):
+    """Rows of the journal are durable.
+
+    Attributes:
+        rows: how many.
+        seq: the number of the last one, from 1.
+        seconds: how long the commit took.
+    """
+
     rows: int
     seq: int
     seconds: float
 
 
 class CheckpointEvent(Event, frozen=True, kw_only=True):
-    """Something about the checkpoint of a step. `key` is the call's, empty outside of a run; `rank`: the process's in its gang."""
+    """Something about the checkpoint of a step.
+
+    Attributes:
+        root: where its checkpoints are kept.
+        step: the step.
+        key: the call's key, hexadecimal; empty outside of a run.
+        rank: the process's in its gang.
+    """
 
     root: str
     step: int
@@ -161,7 +325,14 @@ class CheckpointEvent(Event, frozen=True, kw_only=True):
 
 
 class CheckpointPhase(CheckpointEvent, frozen=True, kw_only=True):
-    """A part of a save or load has ended: plan, copy, guard wait, hash, write, commit, read or scatter."""
+    """A part of a save or a load has ended.
+
+    Attributes:
+        phase: plan, copy, guard wait, hash, write, commit, read or scatter.
+        began: when it began, in seconds since 1970.
+        seconds: how long it took.
+        nbytes: how much it moved.
+    """
 
     phase: str
     began: float
@@ -170,7 +341,14 @@ class CheckpointPhase(CheckpointEvent, frozen=True, kw_only=True):
 
 
 class CheckpointSaved(CheckpointEvent, frozen=True, kw_only=True):
-    """It is durable. `blocked_s` is the time that the caller lost, `lag_s` the time from the call of save until now."""
+    """A checkpoint is durable.
+
+    Attributes:
+        id: its id.
+        nbytes: how much was written.
+        blocked_s: the time that the caller lost, in seconds.
+        lag_s: the time from the call of `save` until now, in seconds.
+    """
 
     id: str
     nbytes: int
@@ -179,27 +357,58 @@ class CheckpointSaved(CheckpointEvent, frozen=True, kw_only=True):
 
 
 class CheckpointSkipped(CheckpointEvent, frozen=True, kw_only=True):
+    """A save was skipped, because earlier ones were still being written.
+
+    Attributes:
+        why: the reason, for people.
+    """
+
     why: str
 
 
 class CheckpointFailed(CheckpointEvent, frozen=True, kw_only=True):
+    """A save has failed. Earlier checkpoints are as they were.
+
+    Attributes:
+        why: the reason, for people.
+    """
+
     why: str
 
 
 class CheckpointDiffers(CheckpointEvent, frozen=True, kw_only=True):
-    """Ranks began to have different values under these names. The checkpoint has the first rank's."""
+    """Ranks began to have different values where they should have the same. The checkpoint has the first rank's.
+
+    Attributes:
+        names: the names of the values.
+        why: how they differ, for people.
+    """
 
     names: tuple[str, ...]
     why: str
 
 
 class CheckpointLoaded(CheckpointEvent, frozen=True, kw_only=True):
+    """A checkpoint was loaded.
+
+    Attributes:
+        id: its id.
+        nbytes: how much was read.
+        seconds: how long it took.
+    """
+
     id: str
     nbytes: int
     seconds: float
 
 
 class Warned(Event, frozen=True):
+    """Something that somebody should know, and that does not end the run.
+
+    Attributes:
+        message: what, for people.
+    """
+
     message: str
 
 

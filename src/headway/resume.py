@@ -10,22 +10,23 @@ from __future__ import annotations
 import asyncio
 import difflib
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Unpack, cast, overload
 
 from headway.engine.identity.spec import TASKS, TaskSpec
 from headway.engine.replay.dry_run import ResumePlan, plan_resume
+from headway.engine.world import this_world
 from headway.errors import Interrupted, RunOwned, UsageError
 from headway.joins.base import Settled
 from headway.journal.codec.codec import decode
-from headway.journal.open import open_existing, open_to_read
+from headway.journal.open import DEFAULT_STORE, open_existing, open_to_read
 from headway.journal.place import has_database, name_place, stores_near
 from headway.journal.records import RunInfo
 from headway.journal.store import Store
 from headway.near import near_misses
-from headway.run import DEFAULT_STORE, RunOptions, checked_options, drive, drive_run
+from headway.run import RunOptions, checked_options, drive, drive_run
 from headway.task import Task
 from headway.view import STATUSES, runs
 
@@ -38,31 +39,64 @@ def resume(run_id: str, /, *, dry_run: Literal[True], retry_failed: bool = ..., 
 @overload
 def resume(run_id: str, /, *, dry_run: Literal[False] = ..., retry_failed: bool = ..., **options: Unpack[RunOptions]) -> Any: ...
 def resume(run_id: str, /, *, dry_run: bool = False, retry_failed: bool = False, **options: Any) -> Any:
-    """Go on with a run, with the arguments it was started with. Options as for `run`.
+    """Go on with a run, with the arguments it was started with.
 
     The module that defines its task must have been imported. When the run has failed, calls that failed are asked again, finished
     ones are not. So are waits for signals that took too long, each with its whole time.
 
     Args:
+        run_id: the run.
         dry_run: run nothing, and return a ResumePlan of what would be reused and run again.
         retry_failed: also ask again for calls whose failure was kept, by `settle` or an `except`, in a run or a call that ended
             well. What is around them runs once more; what succeeded is not asked again. Where that is killed on its way, resume
             with it again.
+        **options: as for `run`, without `run_id` and `kwargs`.
 
-    Raises UnknownRun; UsageError if the task is not loaded, the arguments could not be stored, or others are given.
+    Returns:
+        The program's result; with `dry_run` a ResumePlan.
+
+    Raises:
+        UnknownRun: the store has no such run.
+        UsageError: the task is not loaded, the arguments could not be stored, or others are given.
+
+    Example:
+        >>> down = [True]
+        >>> @hw.task
+        ... async def fetch() -> str:
+        ...     if down:
+        ...         raise ConnectionError("the service is gone")
+        ...     return "blue"
+        >>> store = hw.MemoryStore()
+        >>> try:
+        ...     hw.run(fetch, store=store, run_id="sky")
+        ... except ConnectionError:
+        ...     down.clear()
+        >>> hw.resume("sky", store=store)
+        'blue'
     """
     _check_options(options, "hw.resume")
     if dry_run:
         return _plan(run_id, retry_failed, **options)
-    with _reopened(run_id, options) as (task, args, again):
-        return drive_run(task, args, again, new_deadline=True, retry_failed=retry_failed)
+    found = _reopen(run_id, options)
+    try:
+        return drive_run(found.task, found.args, found.options, new_deadline=True, retry_failed=retry_failed)
+    finally:
+        found.close()
 
 
 async def aresume(run_id: str, /, *, retry_failed: bool = False, **options: Unpack[RunOptions]) -> Any:
-    """`resume` inside an event loop that is already running.
+    """Go on with a run as `resume` does, inside an event loop that is already running.
+
+    Args:
+        run_id: the run.
+        retry_failed: also ask again for calls whose failure was kept, as `resume` does.
+        **options: as for `run`, without `run_id` and `kwargs`.
+
+    Returns:
+        The program's result.
 
     Example:
-        >>> import asyncio, headway as hw
+        >>> import asyncio
         >>> @hw.task
         ... async def double(x: int) -> int:
         ...     return 2 * x
@@ -73,12 +107,32 @@ async def aresume(run_id: str, /, *, retry_failed: bool = False, **options: Unpa
         42
     """
     _check_options(options, "hw.aresume")
-    with _reopened(run_id, options) as (task, args, again):
-        return await drive(task, args, again, new_deadline=True, retry_failed=retry_failed)
+    return await _go_on(run_id, options, new_deadline=True, retry_failed=retry_failed)
+
+
+async def _go_on(run_id: str, options: Any, *, new_deadline: bool = False, retry_failed: bool = False) -> Any:
+    """Reopen a run beside the loop, drive it, and close its store there as well."""
+    world = this_world(asyncio.get_running_loop())
+    found = await world.aside(_reopen, run_id, options)
+    try:
+        return await drive(found.task, found.args, found.options, new_deadline, retry_failed)
+    finally:
+        await world.aside(found.close)
 
 
 def resume_all(**options: Any) -> dict[str, Settled[Any]]:
-    """`aresume_all` for a program without an event loop."""
+    """Go on with every run that stopped on the way, in a program without an event loop.
+
+    Args:
+        **options: as for `aresume_all`.
+
+    Returns:
+        How each ended, by its id.
+
+    Example:
+        >>> hw.resume_all(store="no-such-folder")
+        {}
+    """
     return asyncio.run(aresume_all(**options))
 
 
@@ -90,18 +144,30 @@ async def aresume_all(
     at_once: int = AT_ONCE,
     **options: Any,
 ) -> dict[str, Settled[Any]]:
-    """Go on with every run that stopped on the way, `at_once` of them at a time, and return how each ended, by its id.
+    """Go on with every run that stopped on the way. Meant for the start of a service.
 
-    Meant for the start of a service. One run's failure, or a task that is not loaded, is that run's result and stops no other. A
-    run that another process has taken up meanwhile is left to it and left out. A run keeps its deadline.
+    One run's failure, or a task that is not loaded, is that run's result and stops no other. A run that another process has taken
+    up meanwhile is left to it and left out. A run keeps its deadline.
 
-    status: which runs. By default "crashed" ones, whose process is gone, and "interrupted" ones, which were told to stop.
-    task: only runs of this task, which is loaded or has runs in the store. options: as for `run`, without `run_id` and `kwargs`.
-    store: one that is not there yet has no runs, as when a service starts for the first time, and is not made. It warns where a
-        store of a like name is nearby.
+    Args:
+        store: where the runs are. One that is not there yet has no runs, as when a service starts for the first time, and is not
+            made. It warns where a store of a like name is nearby.
+        status: which runs. By default "crashed" ones, whose process is gone, and "interrupted" ones, which were told to stop.
+        task: only runs of this task, which is loaded or has runs in the store.
+        at_once: how many go on at a time.
+        **options: as for `run`, without `run_id` and `kwargs`.
 
-    Raises UsageError for a status or a task that no run can have, and for wrong options; Interrupted after Ctrl-C or
-    SIGTERM, when all have stopped.
+    Returns:
+        How each ended, by its id.
+
+    Raises:
+        UsageError: no run can have such a status or task, or the options make no sense.
+        Interrupted: the process got Ctrl-C or SIGTERM, and all have stopped.
+
+    Example:
+        >>> import asyncio
+        >>> asyncio.run(hw.aresume_all(store="no-such-folder", status="crashed"))
+        {}
     """
     wanted = (status,) if isinstance(status, str) else tuple(status)
     for name in wanted:
@@ -110,9 +176,10 @@ async def aresume_all(
     if not isinstance(at_once, int) or at_once < 1:
         raise UsageError(f"at_once={at_once!r}: a whole number, at least 1")
     _check_options(options, "hw.resume_all")
-    listed = runs(store=store)
-    if not listed:
-        _warn_of_stores_near(store)
+    world = this_world(asyncio.get_running_loop())
+    listed = await world.aside(lambda: runs(store=store))
+    if not listed and (meant := await world.aside(_stores_near, store)):
+        warnings.warn(f"there is no store {str(store)!r} yet, so nothing goes on; {meant}", RuntimeWarning, stacklevel=2)
     if task is not None:
         _check_task(task, {run.task for run in listed} | TASKS.keys())
     found = [run.run_id for run in listed if run.status in wanted and (task is None or task in _names_of(run.task))]
@@ -125,8 +192,7 @@ async def aresume_all(
             if stopped:
                 return
             try:
-                with _reopened(run_id, {**options, "store": store}) as (program, args, again):
-                    ended[run_id] = Settled(value=await drive(program, args, again))
+                ended[run_id] = Settled(value=await _go_on(run_id, {**options, "store": store}))
             except RunOwned:
                 return
             except Interrupted as error:
@@ -164,16 +230,24 @@ def _check_task(task: str, known: Iterable[str]) -> None:
         raise UsageError(f"task={task!r} is not loaded and has no runs in this store; {near_misses(task, names)}")
 
 
-def _warn_of_stores_near(store: str | Path | Store) -> None:
-    """Warn where a store is not there and one of a like name is: that one may be meant."""
+def _stores_near(store: str | Path | Store) -> str:
+    """Where a store is not there: those of a like name, one of which may be meant."""
     place = name_place(store) if isinstance(store, str | Path) else store
-    if isinstance(place, Path) and not has_database(place) and (meant := stores_near(place)):
-        warnings.warn(f"there is no store {str(place)!r} yet, so nothing goes on; {meant}", RuntimeWarning, stacklevel=3)
+    return stores_near(place) if isinstance(place, Path) and not has_database(place) else ""
 
 
-@contextmanager
-def _reopened(run_id: str, options: Any) -> Iterator[tuple[Task[..., Any], tuple[Any, ...], RunOptions]]:
-    """The task, the arguments and the options with which a run goes on. Raises UnknownRun, UsageError."""
+@dataclass(frozen=True, slots=True)
+class _Reopened:
+    """The task, the arguments and the options with which a run goes on, and how to close the store that was opened for it."""
+
+    task: Task[..., Any]
+    args: tuple[Any, ...]
+    options: RunOptions
+    close: Callable[[], None]
+
+
+def _reopen(run_id: str, options: Any) -> _Reopened:
+    """Find a run in its store. May block. Raises UnknownRun, UsageError."""
     store = options.get("store", DEFAULT_STORE)
     opened = open_existing(store)
     try:
@@ -185,11 +259,16 @@ def _reopened(run_id: str, options: Any) -> Iterator[tuple[Task[..., Any], tuple
                 f"go on with hw.run({info.spec.qualname or info.spec.task}, …, run_id={run_id!r}) and the same arguments"
             )
         args, kwargs = decode(info.spec.args, [opened.get_blob(name) for name in info.spec.blobs])
-        again = cast("RunOptions", {**options, "kwargs": kwargs, "store": opened, "run_id": run_id})
-        yield Task(spec), args, again
-    finally:
+    except BaseException:
         if opened is not store:
             opened.close()
+        raise
+    again = cast("RunOptions", {**options, "kwargs": kwargs, "store": opened, "run_id": run_id})
+    return _Reopened(Task(spec), args, again, opened.close if opened is not store else _nothing)
+
+
+def _nothing() -> None:
+    """A store that was given open stays open."""
 
 
 def _plan(run_id: str, retry_failed: bool, **options: Any) -> ResumePlan:

@@ -1,4 +1,4 @@
-"""How a program starts and goes on: run, arun, resume, fork, cancel, signal.
+"""How a program starts and goes on: run and arun.
 
     hw.run(answer, "why is the sky blue?", store=".headway", run_id="sky")
 
@@ -13,29 +13,27 @@ import functools
 import secrets
 import sys
 import time
-import warnings
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypedDict, TypeVar, Unpack
 
 from headway import events
-from headway.context import check_signal_name, encode_signal
 from headway.engine.call import current
 from headway.engine.drive import Driver, Plan
 from headway.engine.identity.callables import check_function
 from headway.engine.identity.carried import own_name
-from headway.engine.identity.keys import call_key
 from headway.engine.identity.spec import TaskSpec
+from headway.engine.replay.claim import Claim, claim_run
 from headway.engine.scopes.accounting import checked_bounds
 from headway.engine.stopping.own_loop import run_to_end
 from headway.engine.world import World, this_world
-from headway.errors import NoCanonicalForm, NotEncodable, RunError, RunMismatch, StoreError, UnknownRun, UsageError
+from headway.errors import NoCanonicalForm, NotEncodable, RunError, StoreError, UsageError
 from headway.ipc.beside import threads_can_start
 from headway.journal.codec.codec import digest, encode
-from headway.journal.open import open_existing, open_store
-from headway.journal.records import RunInfo, RunSpec, RunStatus
-from headway.journal.recovery.forking import fork_rows
-from headway.journal.store import Store
+from headway.journal.off_loop import watch_thread
+from headway.journal.open import DEFAULT_STORE, open_store
+from headway.journal.records import RunSpec
+from headway.journal.store import Buffer, Store
 from headway.near import near_misses
 from headway.observe.progress import Progress
 from headway.observe.sinks import JsonlSink
@@ -49,26 +47,28 @@ EventsLike = str | Path | events.Sink | Sequence[str | Path | events.Sink] | Non
 
 Policy = Literal["reuse", "rerun"]
 
-DEFAULT_STORE = ".headway"
+
 ACTIVE = 1024
 
 
 class RunOptions(TypedDict, total=False):
     """What `run`, `arun` and `resume` take besides the program and its arguments.
 
-    kwargs: keyword arguments of the program.
-    store: a folder (made when missing), a `Store`, or None to keep nothing. Default ".headway".
-    run_id: a name for the run; the same name again goes on with it. Without one, a new name is made.
-    progress: show what happens on stderr; by default when that is a terminal.
-    events: a file for one JSON object per event, or a callable that takes `headway.events.Event`, or several.
-    pools: how many `{"process": …, "thread": …}` may work at a time (default: one process per core, 32 threads, one gang), and by
-        any other name a pool of your own (`headway.pools.Pool`), or a class or function that makes one.
-    resources: how many of each named resource the run has, such as `{"gpu": 2}`.
-    budget, deadline_s: bounds of the whole run, as `hw.budget` and `hw.deadline`. `run` keeps the deadline that it first had;
-        `resume` sets it anew, from now.
-    max_active: how many calls may run on the event loop at a time (default 1024); more wait in line.
-    take_over: drive the run although another live process does; that one's later writes are rejected.
-    on_change: what to do with results of tasks whose source changed, per task name: "reuse" or "rerun".
+    Attributes:
+        kwargs: keyword arguments of the program.
+        store: a folder (made when missing), a `Store`, or None to keep nothing. Default ".headway".
+        run_id: a name for the run; the same name again goes on with it. Without one, a new name is made.
+        progress: whether to show what happens on stderr; by default when that is a terminal.
+        events: a file for one JSON object per event, or a callable that takes `headway.events.Event`, or several.
+        pools: how many `{"process": …, "thread": …}` may work at a time (default: one process per core, 32 threads, one gang), and
+            by any other name a pool of your own (`headway.pools.Pool`), or a class or function that makes one.
+        resources: how many of each named resource the run has, such as `{"gpu": 2}`.
+        budget: bounds what the whole run spends, as `hw.budget`.
+        deadline_s: bounds how long the whole run takes, in seconds, as `hw.deadline`. `run` keeps the deadline that it first had;
+            `resume` sets it anew, from now.
+        max_active: how many calls may run on the event loop at a time (default 1024); more wait in line.
+        take_over: whether to drive the run although another live process does; that one's later writes are rejected.
+        on_change: what to do with results of tasks whose source changed, per task name: "reuse" or "rerun".
     """
 
     kwargs: Mapping[str, Any] | None
@@ -86,13 +86,26 @@ class RunOptions(TypedDict, total=False):
 
 
 def run(program: Callable[..., Awaitable[R]], /, *args: Any, **options: Unpack[RunOptions]) -> R:
-    """Run a task to its end and return its result. `RunOptions` says what the options mean.
+    """Run a task to its end and return its result.
 
-    Raises what the program raises; RunMismatch if the id was used for something else; RunOwned if another process drives it;
-    RunCancelled; Interrupted after Ctrl-C or SIGTERM; StoreError and its kinds.
+    Args:
+        program: the task, a partial of one, or a plain function.
+        *args: its arguments.
+        **options: see `RunOptions`; keyword arguments of the program go into `kwargs`.
+
+    Returns:
+        The program's result; that of the journal where the run has ended before.
+
+    Raises:
+        Exception: what the program raises.
+        UsageError: the options make no sense, or a run can't start here.
+        RunMismatch: the run id was used for another task or other arguments.
+        RunOwned: another live process drives the run.
+        RunCancelled: the run was cancelled.
+        Interrupted: the process got Ctrl-C or SIGTERM.
+        StoreError: the store can't be read or written.
 
     Example:
-        >>> import headway as hw
         >>> @hw.task
         ... async def double(x: int) -> int:
         ...     return 2 * x
@@ -120,7 +133,24 @@ def drive_run(
 
 
 async def arun(program: Callable[..., Awaitable[R]], /, *args: Any, **options: Unpack[RunOptions]) -> R:
-    """`run` inside an event loop that is already running."""
+    """Run a task as `run` does, inside an event loop that is already running.
+
+    Args:
+        program: the task, a partial of one, or a plain function.
+        *args: its arguments.
+        **options: see `RunOptions`.
+
+    Returns:
+        The program's result.
+
+    Example:
+        >>> import asyncio
+        >>> @hw.task
+        ... async def double(x: int) -> int:
+        ...     return 2 * x
+        >>> asyncio.run(hw.arun(double, 21, store=None))
+        42
+    """
     result: R = await drive(program, args, options)
     return result
 
@@ -139,81 +169,38 @@ async def drive(
     bounds = checked_bounds(dict(options.get("budget") or {}), "budget")
     spec, args, named = _root(program, args, dict(options.get("kwargs") or {}))
     args, bound = spec.signature.bind(args, named)
-    store, run_id = options.get("store", DEFAULT_STORE), options.get("run_id")
-    opened = open_store(store) if store is not None else None
+    given = options.get("store", DEFAULT_STORE)
     world = this_world(asyncio.get_running_loop())
     shown, close_sinks = _sinks(options.get("progress"), options.get("events"))
+    opened: Store | None = None
     try:
-        salt, nonce, info = _identify(opened, run_id, spec, args, bound, world)
-        plan = Plan(
-            run_id=info.spec.run_id if info else run_id or "memory",
-            spec=spec,
-            args=args,
-            kwargs=dict(bound),
-            salt=salt,
-            nonce=nonce,
-            store=opened,
-            info=info,
-            sinks=shown,
-            pools=checked.pools,
-            resources=dict(options.get("resources") or {}),
-            max_active=checked.max_active,
-            take_over=options.get("take_over", False),
-            decided=dict(options.get("on_change") or {}),
-            budget=bounds,
-            deadline_s=options.get("deadline_s"),
-            new_deadline=new_deadline,
-            retry_failed=retry_failed,
-            world=world,
-        )
-        return await Driver(plan).drive()
+        with watch_thread(world.debugs):
+            opened, claim = await _claim(given, spec, args, bound, options, world, retry_failed)
+            plan = Plan(
+                run_id=claim.info.spec.run_id if claim else options.get("run_id") or "memory",
+                spec=spec,
+                args=args,
+                kwargs=dict(bound),
+                salt=claim.info.spec.salt if claim else world.token(),
+                nonce=claim.info.uid.to_bytes(8, "big") + claim.info.spec.salt if claim else world.token(),
+                store=opened,
+                claim=claim,
+                sinks=shown,
+                pools=checked.pools,
+                resources=dict(options.get("resources") or {}),
+                max_active=checked.max_active,
+                decided=dict(options.get("on_change") or {}),
+                budget=bounds,
+                deadline_s=options.get("deadline_s"),
+                new_deadline=new_deadline,
+                retry_failed=retry_failed,
+                world=world,
+            )
+            return await Driver(plan).drive()
     finally:
         close_sinks()
-        if opened is not None and opened is not store:
-            opened.close()
-
-
-def fork(run_id: str, *, at: bytes | str, store: StoreLike = DEFAULT_STORE, new_id: str | None = None) -> str:
-    """A new run that knows what `run_id` knows, except the call `at`, what is below it and what it is part of.
-
-    `at` is the call's key, or the beginning of its hexadecimal form. Signals that nothing in the fork was told yet are sent to it
-    again. The source is not touched and blobs are shared. Start the
-    fork with `resume` or `run`; returns its id. Raises UnknownRun, UsageError where `at` names no call or several.
-    """
-    opened = open_existing(store)
-    try:
-        info = opened.run(run_id)
-        return fork_rows(opened, info, at, new_id or new_run_id(info.spec.task), time.time())
-    finally:
-        if opened is not store:
-            opened.close()
-
-
-def cancel(run_id: str, *, store: StoreLike = DEFAULT_STORE) -> None:
-    """Ask a run to stop, from any process. What is finished stays journaled; `resume` goes on with it. Warns where the run is done:
-    nothing in it is left to stop."""
-    opened = open_existing(store)
-    try:
-        if opened.run(run_id).status == RunStatus.DONE:
-            warnings.warn(f"run {run_id!r} is done: nothing in it is left to stop", RuntimeWarning, stacklevel=2)
-        opened.request_cancel(run_id, time.time())
-    finally:
-        if opened is not store:
-            opened.close()
-
-
-def signal(run_id: str, name: str, value: object = None, *, store: StoreLike = DEFAULT_STORE) -> None:
-    """Send a value to whoever waits, now or later, with `hw.wait_event(name)` in the run. One that nobody has used waits in the
-    queue of the run, through crashes and resumes. Warns where the run is done: nobody in it waits any more."""
-    check_signal_name(name, "hw.signal(name={!r})")
-    opened = open_existing(store)
-    try:
-        if opened.run(run_id).status == RunStatus.DONE:
-            warnings.warn(f"run {run_id!r} is done: nobody in it waits for {name!r} any more", RuntimeWarning, stacklevel=2)
-        opened.send_signal(run_id, name, encode_signal(value), time.time())
-    finally:
-        if opened is not store:
-            opened.close()
+        if opened is not None and opened is not given:
+            await world.aside(opened.close)
 
 
 # --- parts -----------------------------------------------------------------------------------------------------------
@@ -266,50 +253,69 @@ def checked_options(options: Mapping[str, Any]) -> CheckedOptions:
     return CheckedOptions(pools, max_active)
 
 
-def _identify(
-    store: Store | None, run_id: str | None, spec: TaskSpec, args: tuple[Any, ...], kwargs: Mapping[str, Any], world: World
-) -> tuple[bytes, bytes, RunInfo | None]:
-    """The run's salt and nonce; in a store, the run itself, made when it is new."""
+async def _claim(
+    store: StoreLike,
+    spec: TaskSpec,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    options: RunOptions,
+    world: World,
+    retry_failed: bool,
+) -> tuple[Store | None, Claim | None]:
+    """Open the store and take the run up in it, beside the loop; nothing of either without a store. Whoever loses interest
+    meanwhile leaves a run that nobody drives."""
     if store is None:
-        return world.token(), world.token(), None
-    canonical = spec.canonical(args, kwargs)
-    salt = world.token()
-    head, blobs = _stored_arguments(store, spec, args, kwargs)
+        return None, None
+    asked, (head, buffers) = spec.canonical(args, kwargs), _encode_arguments(spec, args, kwargs)
+    blobs = [(digest(buffer), buffer) for buffer in buffers]
     path, module = _source_of(spec)
     wanted = RunSpec(
-        run_id=run_id or new_run_id(spec.name),
+        run_id=options.get("run_id") or new_run_id(spec.name),
         task=spec.name,
         module=module,
         qualname=own_name(spec.fn),
         path=path,
         args=head,
-        blobs=blobs,
-        root=call_key(salt, 0, spec.identity, canonical),
-        salt=salt,
+        blobs=tuple(name for name, _ in blobs),
         created=world.wall(),
     )
-    info = store.create_run(wanted)
-    if info.spec.root != call_key(info.spec.salt, 0, spec.identity, canonical):
-        other = info.spec.task if info.spec.task != spec.name else f"{spec.name} with other arguments"
-        raise RunMismatch(
-            f"run {info.spec.run_id!r} in {store.url} was started as {other}: use another run_id, or go on with it "
-            f"by `headway resume {info.spec.run_id}`"
-        )
-    return info.spec.salt, info.uid.to_bytes(8, "big") + info.spec.salt, info
+    decided, take_over = dict(options.get("on_change") or {}), options.get("take_over", False)
+
+    def claim() -> tuple[Store, Claim]:
+        opened = open_store(store)
+        try:
+            for name, buffer in blobs:
+                opened.put_blob(name, buffer)
+            return opened, claim_run(opened, wanted, spec, asked, decided, world, take_over=take_over, retry_failed=retry_failed)
+        except BaseException:
+            if opened is not store:
+                opened.close()
+            raise
+
+    def leave() -> None:
+        opened, claimed = claiming.result()
+        try:
+            claimed.give_up(opened, world.wall())
+        finally:
+            if opened is not store:
+                opened.close()
+
+    claiming = asyncio.ensure_future(world.aside(claim))
+    try:
+        return await asyncio.shield(claiming)
+    except asyncio.CancelledError:
+        await asyncio.wait([claiming])
+        if not claiming.cancelled() and claiming.exception() is None:
+            await world.aside(leave)
+        raise
 
 
-def _stored_arguments(
-    store: Store, spec: TaskSpec, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> tuple[bytes | None, tuple[bytes, ...]]:
+def _encode_arguments(spec: TaskSpec, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[bytes | None, tuple[Buffer, ...]]:
     """The arguments as `resume` will need them; None where they have no encoding."""
     try:
-        encoded = encode((args, kwargs), where=f"the arguments of {spec.name}")
+        return encode((args, kwargs), where=f"the arguments of {spec.name}")
     except (NotEncodable, NoCanonicalForm):
         return None, ()
-    names = tuple(digest(buffer) for buffer in encoded.buffers)
-    for name, buffer in zip(names, encoded.buffers, strict=True):
-        store.put_blob(name, buffer)
-    return encoded.head, names
 
 
 def _source_of(spec: TaskSpec) -> tuple[str, str]:
@@ -324,6 +330,7 @@ def _source_of(spec: TaskSpec) -> tuple[str, str]:
 
 
 def new_run_id(task_name: str) -> str:
+    """A name for a run that was given none: the task's, the time and two random bytes."""
     short = task_name.rpartition(".")[2].replace("<locals>", "").strip(".") or "run"
     return f"{short}-{time.strftime('%m%d-%H%M%S')}-{secrets.token_hex(2)}"
 
@@ -350,14 +357,3 @@ def _sinks(progress: bool | None, wanted: EventsLike) -> tuple[list[events.Sink]
             sink.close()
 
     return sinks, close
-
-
-__all__ = [
-    "StoreError",
-    "UnknownRun",
-    "arun",
-    "cancel",
-    "fork",
-    "run",
-    "signal",
-]

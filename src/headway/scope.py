@@ -51,7 +51,7 @@ class _Opened:
 
 
 class Budget(_Opened):
-    """A bound on what is spent inside; made by `budget`."""
+    """A bound on what is spent inside a block; made by `budget`."""
 
     def __init__(self, limits: Amounts, wait: bool) -> None:
         self.limits = limits
@@ -60,8 +60,10 @@ class Budget(_Opened):
 
     @property
     def spent(self) -> Amounts:
-        """What was spent inside so far, by earlier processes too: of each bounded unit, and of whatever else was charged. For
-        reports: it is not recorded, so plan by `hw.remaining`."""
+        """What was spent inside so far, by earlier processes too: of each bounded unit and of whatever else was charged.
+
+        For reports. It is not recorded, so plan by `hw.remaining` instead.
+        """
         return dict.fromkeys(self.limits, 0.0) | (self._account.spent if self._account else {})
 
     @property
@@ -89,29 +91,41 @@ class Budget(_Opened):
 
 
 def budget(*, wait: bool = False, **amounts: float) -> Budget:
-    """Bound what the calls made inside may spend, all together: any unit you charge, and two that the runtime books itself,
-    `calls` (attempts started) and `seconds` (of running, waits for other calls not counted).
+    """Bound what the calls made inside may spend, all together.
 
-    A call that would overdraw this or an outer budget is refused before it starts: its handle raises BudgetExceeded. What was
-    spent survives a crash, and is found again by place, so a raised amount continues the same budget.
+    A call that would overdraw this or an outer budget is refused before it starts: awaiting it raises BudgetExceeded. What was
+    spent survives a crash. A resume finds the same budget again by its place in the program, so a raised amount continues it.
 
     With `wait`, a call that does not fit beside what running calls have reserved waits until enough of them have ended, first come
-    first served, and holds no slot, limit or resource meanwhile. It is refused when it can never fit: more is spent than it would
-    leave, or only calls that wait for it hold something back. A budget decides for its own bound; one around it may refuse at once.
+    first served. It holds no slot, limit or resource meanwhile. It is refused as soon as it can never fit: more is spent than it
+    would leave, or only calls that wait for it hold something back. A budget around this one may still refuse at once.
 
     Args:
-        wait: Let calls wait for the reservations of others, instead of refusing them at once.
-        amounts: How much of each unit may be spent.
+        wait: whether calls wait for the reservations of others, instead of being refused at once.
+        **amounts: how much of each unit may be spent, such as `tokens=1000`. Any unit that you charge may be bounded. The runtime
+            books two by itself: `calls` (attempts started) and `seconds` (of running; waits for other calls do not count).
+
+    Returns:
+        A scope, to be opened with `with`. Its `spent`, `remaining` and `closed` say how far it is used.
 
     Raises:
-        UsageError: No amount is given, or one is no number of zero or more, or a unit has a name that means something else.
+        UsageError: no amount is given, or one is not a number from zero on; or `wait` is not True or False.
+        BudgetExceeded: by the handle of a refused call.
 
     Example:
-        >>> async def program():
-        ...     with budget(tokens=1000, calls=10) as b:
-        ...         while remaining("tokens") > 100:
-        ...             await sample()
-        ...     return b.spent
+        >>> @hw.task
+        ... async def sample(n: int) -> int:
+        ...     hw.charge(tokens=400)
+        ...     return n
+        >>> @hw.task
+        ... async def program() -> tuple[list[int], float]:
+        ...     taken = []
+        ...     with hw.budget(tokens=1000) as budget:
+        ...         while hw.remaining("tokens") >= 400:
+        ...             taken.append(await sample(len(taken)))
+        ...     return taken, budget.spent["tokens"]
+        >>> hw.run(program, store=None)
+        ([0, 1], 800.0)
     """
     if not amounts:
         raise UsageError("hw.budget() bounds nothing: name an amount, such as hw.budget(tokens=1000)")
@@ -121,14 +135,31 @@ def budget(*, wait: bool = False, **amounts: float) -> Budget:
 
 
 def charge(item: int | None = None, /, **amounts: float) -> None:
-    """Book what the current call spent. Works in every pool; outside of a run it does nothing. Where code of a run can't reach it
-    (a thread that was started without its context, a process that a call forked), it warns or raises UsageError.
+    """Book what the current call spent. Works in every pool.
 
-    In a batch function `item` is the place of the one item that it was spent for (`charge(2, tokens=70)`); without it all calls of
-    the batch share it.
+    It never refuses to book, because the money is gone: spending above a bound closes that budget for further calls. Read
+    `remaining()` before you spend. Outside of a run it does nothing.
 
-    It never raises for a budget, because the money is gone: spending above a bound closes that budget for further calls. Read
-    `remaining()` before you spend.
+    Args:
+        item: in a batch function, the place of the one item that it was spent for. Without it all calls of the batch share it.
+        **amounts: how much of each unit was spent, such as `tokens=70`.
+
+    Raises:
+        UsageError: an amount is not a number from zero on, or there is no such item; also in code of a run that the run can't hear
+            (a thread that was started without its context, a process that a call forked), where it warns if it can't raise.
+
+    Example:
+        >>> @hw.task
+        ... async def ask(question: str) -> str:
+        ...     hw.charge(tokens=70, money=0.002)
+        ...     return question.upper()
+        >>> @hw.task
+        ... async def program() -> dict[str, float]:
+        ...     handle = ask("why?")
+        ...     await handle
+        ...     return handle.cost
+        >>> hw.run(program, store=None)
+        {'tokens': 70.0, 'money': 0.002}
     """
     booked = checked(amounts, "hw.charge")
     if (worker := worker_call()) is not None:
@@ -141,19 +172,29 @@ def charge(item: int | None = None, /, **amounts: float) -> None:
 
 
 def stopping(item: int | None = None) -> bool:
-    """Whether nobody waits for the current attempt of the current call any more: it was cancelled, timed out or lost a race.
+    """Whether nobody waits for the current attempt any more: it was cancelled, timed out or lost a race.
 
-    Async code and processes are interrupted anyway; a thread can't be, so one that works for long asks now and then. In a batch
-    function `item` is the place of an item; without it, whether none of the items is wanted any more. A batch function in a process
-    is interrupted when none is, and told of no single one. Outside of a run, False.
+    Async code and processes are interrupted anyway. A thread can't be, so one that works for long asks now and then.
 
-    Raises UsageError for an item that is not there.
+    Args:
+        item: in a batch function, the place of the item to ask about. Without it, whether none of the items is wanted any more. A
+            batch function in a process is interrupted when none is wanted; there, asking about a single item always gives False.
+
+    Returns:
+        Whether to stop; False outside of a run.
+
+    Raises:
+        UsageError: the batch has no such item.
 
     Example:
-        >>> @task
-        ... def search(seed: int) -> int:
-        ...     while not stopping():
-        ...         ...
+        >>> @hw.task
+        ... def count(limit: int) -> int:
+        ...     for number in range(limit):
+        ...         if hw.stopping():
+        ...             break
+        ...     return number
+        >>> hw.run(count, 100, store=None)
+        99
     """
     frame = current.get()
     if frame is None:
@@ -171,17 +212,26 @@ def remaining(unit: str, /) -> float: ...
 @overload
 def remaining() -> Amounts: ...
 def remaining(unit: str | None = None, /) -> float | Amounts:
-    """What the enclosing budgets leave: of one unit (inf where nothing bounds it), or of every bounded unit.
+    """What the enclosing budgets leave to spend.
 
-    In async code the answer is recorded, because calls are planned by it: a replay of this call is told the same, but for an
-    amount that was changed since, and less what the call itself has charged in an attempt that failed. Code that does work itself
-    is told what is so now: a thread, a batch, a call with `cost=`. A process is told what was left when the call started, less what
-    the call has charged since.
+    In async code the answer is recorded, because a program plans calls by it: a replay returns the recorded value, adjusted if a
+    budget's amount has changed since, and less what the call itself has charged in an attempt that failed. Code that does work
+    itself (a thread, a batch, a call with `cost=`) gets the present value. A process gets what was left when its call started, less
+    what the call has charged since.
+
+    Args:
+        unit: the unit to ask about, such as "tokens". Without it, all units that are bounded.
+
+    Returns:
+        The amount left of the unit, `inf` where nothing bounds it; without `unit` a dictionary of unit to amount.
 
     Example:
-        >>> async def program(question):
-        ...     with budget(tokens=1000):
-        ...         return await gather(*(sample(question, index) for index in range(int(remaining("tokens") // 50))))
+        >>> @hw.task
+        ... async def program() -> tuple[float, float]:
+        ...     with hw.budget(tokens=1000):
+        ...         return hw.remaining("tokens"), hw.remaining("money")
+        >>> hw.run(program, store=None)
+        (1000.0, inf)
     """
     if (worker := worker_call()) is not None:
         left = worker.remaining()
@@ -200,7 +250,7 @@ def bounds(unit: str) -> bool:
 
 
 class DeadlineScope(_Opened):
-    """A time by which the work inside must have ended; made by `deadline`."""
+    """A time by which the work inside a block must have ended; made by `deadline`."""
 
     def __init__(self, seconds: float | None, at: float | None, raises: bool) -> None:
         self._seconds = seconds
@@ -266,7 +316,7 @@ class DeadlineScope(_Opened):
         self._expired = deadline.expired or deadline.left_s <= 0
         frame.call.engine.on_loop(self._close, frame.call, deadline)
         if self._task is None and deadline.stopping:
-            frame.call.engine.world.wait(asyncio.run_coroutine_threadsafe(_stopped(deadline), frame.call.engine.loop))
+            frame.call.engine.world.wait(asyncio.run_coroutine_threadsafe(_wait_until_stopped(deadline), frame.call.engine.loop))
         if self._interrupted and self._task is not None and self._task.uncancel() > self._cancelled:
             return False  # somebody else wants this call to stop too
         if self._interrupted and isinstance(error, asyncio.CancelledError):
@@ -284,7 +334,7 @@ def _fail_call(deadline: Deadline) -> None:
         call.engine.cancel(call, "it did not leave the block of a deadline that has passed", error)
 
 
-async def _stopped(deadline: Deadline) -> None:
+async def _wait_until_stopped(deadline: Deadline) -> None:
     if deadline.stopping:
         await deadline.stopped()
 
@@ -299,23 +349,41 @@ def _says_deadline(error: BaseException | None) -> bool:
 
 
 def deadline(seconds: float | None = None, *, at: float | None = None, raises: bool = True) -> DeadlineScope:
-    """The work inside must end within `seconds`, or at wall-clock time `at` (seconds since 1970).
+    """Bound how long the work inside may take.
 
-    When the time has passed, every call made inside is stopped, and when they have ended, so is the block itself: it raises
-    DeadlineExceeded, or just ends with `raises=False` (then look at `.expired`). What was stopped is settled and booked by then.
-    Blocks inside of it end first, and may hand on what they have.
+    When the time has passed, every call made inside is stopped. When all of them have ended, and what they spent is booked, so has
+    the block itself: it raises, or just ends with `raises=False`. Blocks inside of it end first, and may hand on what they have.
 
-    The time is recorded as an absolute one: it passes also while the process does not run. A run that is taken up later is still
-    told all that it was told before; what is new is refused. Where the wall clock is set back, nothing waits longer than the
-    deadline was away when it was recorded.
+    The time is recorded as an absolute one, so it passes also while the process does not run. A run that is resumed later still
+    gets all recorded answers; new calls are refused. Where the wall clock is set back, nothing waits longer than it had left when
+    it was recorded.
+
+    Args:
+        seconds: how long from now.
+        at: wall-clock time in seconds since 1970, instead of `seconds`.
+        raises: whether the block raises DeadlineExceeded when the time has passed. If not, look at `expired` of the scope.
+
+    Returns:
+        A scope, to be opened with `with`.
+
+    Raises:
+        UsageError: both or neither of `seconds` and `at` are given, or one is no such number.
+        DeadlineExceeded: by the block and by the handles of stopped calls.
 
     Example:
-        >>> async def program():
-        ...     best = 0
-        ...     with deadline(seconds=60, raises=False):
-        ...         async for handle in as_completed(*attempts()):
+        >>> @hw.task
+        ... async def attempt(rest_s: float) -> float:
+        ...     await hw.sleep(rest_s)
+        ...     return rest_s
+        >>> @hw.task
+        ... async def program() -> float:
+        ...     best = 0.0
+        ...     with hw.deadline(seconds=60, raises=False):
+        ...         async for handle in hw.as_completed(attempt(1), attempt(59), attempt(3600)):
         ...             best = max(best, handle.result())
         ...     return best
+        >>> hw.testing.run(program, store=None)  # on a clock that jumps
+        59
     """
     if (seconds is None) == (at is None):
         raise UsageError("hw.deadline: give either seconds from now or at=, an absolute time")
@@ -327,10 +395,22 @@ def deadline(seconds: float | None = None, *, at: float | None = None, raises: b
 
 
 def time_left() -> float:
-    """Seconds until the innermost deadline; inf without one; negative when it has passed.
+    """Seconds until the innermost deadline.
 
-    In async code the answer is recorded, as that of `remaining`: a replay of this call is told the same, but for a deadline that
-    was moved since.
+    In async code the answer is recorded, as that of `remaining`: a replay returns the recorded value, adjusted if the deadline was
+    moved since.
+
+    Returns:
+        Seconds; `inf` without a deadline, negative when it has passed.
+
+    Example:
+        >>> @hw.task
+        ... async def program() -> float:
+        ...     with hw.deadline(seconds=60):
+        ...         await hw.sleep(15)
+        ...         return round(hw.time_left())
+        >>> hw.testing.run(program, store=None)  # on a clock that jumps
+        45
     """
     if (worker := worker_call()) is not None:
         return worker.left_s
@@ -350,13 +430,13 @@ def time_left() -> float:
 
 
 def until_deadline() -> float:
-    """What `time_left` says, of now and not recorded."""
+    """Seconds until the innermost deadline, as `time_left`, but as they are now and not recorded."""
     frame = current.get()
     return math.inf if frame is None or frame.scope.deadline is None else frame.scope.deadline.left_s
 
 
 class LimitScope(_Opened):
-    """A bound on how many calls run at a time or start per time; made by `limit`."""
+    """A bound on how many calls run at a time, or start in a stretch of time; made by `limit`."""
 
     def __init__(self, concurrency: int | None, rate: float | None, per_s: float, name: str) -> None:
         self.numbers = LimitNumbers(concurrency, rate, per_s, name)
@@ -380,11 +460,9 @@ class LimitScope(_Opened):
 
 
 def limit(concurrency: int | None = None, *, rate: float | None = None, per_s: float = 1.0, name: str = "") -> LimitScope:
-    """At most `concurrency` of the calls made inside run at a time; at most `rate` of them start per `per_s` seconds.
+    """Bound how many of the calls made inside run at a time, or how many start in a stretch of time.
 
-    A rate is a count per window: no stretch of `per_s` seconds, wherever it begins, holds more than `rate` starts, and a retry is a
-    start too. Below one it is one start in a longer stretch; a fraction above is dropped. A call gives its place back while it
-    waits for other calls. For GPUs and the like see `resources=` of `hw.task` and `hw.run`.
+    A call gives its place back while it waits for other calls. For GPUs and the like see `resources=` of `hw.task` and `hw.run`.
 
     With a name it is one limit for every run of the store that uses this name, in however many processes, and has the numbers of
     the block that opened last. A process leases places and starts for its calls ahead, beside the loop, so a name costs little
@@ -393,12 +471,31 @@ def limit(concurrency: int | None = None, *, rate: float | None = None, per_s: f
     minutes. A start that was promised to a process that died counts as made. The windows of a name are kept in wall time, so a
     clock that is set ahead ends them. With `store=None` a name is one limit of this run.
 
-    Raises UsageError for numbers that limit nothing, and in a block inside one of the same name with other numbers.
+    Args:
+        concurrency: how many may run at a time.
+        rate: how many may start in any stretch of `per_s` seconds, wherever it begins. A retry is a start too. A rate below one is
+            one start in a longer stretch; a fraction above one is dropped.
+        per_s: the stretch for `rate`, in seconds.
+        name: shares the limit between all runs of the store that use this name.
+
+    Returns:
+        A scope, to be opened with `with`.
+
+    Raises:
+        UsageError: the numbers limit nothing, or the block is inside one of the same name with other numbers.
 
     Example:
-        >>> async def program(queries):
-        ...     with limit(8, rate=100, per_s=60, name="provider"):
-        ...         return await gather(*(ask(q) for q in queries))
+        >>> @hw.task
+        ... async def ask(question: int) -> int:
+        ...     return question
+        >>> @hw.task
+        ... async def program() -> float:
+        ...     began = hw.now()
+        ...     with hw.limit(8, rate=2, per_s=60):
+        ...         await hw.gather(*(ask(n) for n in range(6)))
+        ...     return round(hw.now() - began)
+        >>> hw.testing.run(program, store=None)  # 6 calls, two a minute
+        120
     """
     if concurrency is None and rate is None:
         raise UsageError("hw.limit() limits nothing: give concurrency, rate or both")

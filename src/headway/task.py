@@ -52,7 +52,7 @@ OnChange = Literal["reuse", "rerun", "ask"]
 
 
 class Task(Generic[P, R]):
-    """A function whose calls are recorded. Made by `task`; `fn` is the plain function."""
+    """A function whose calls are recorded; made by `task`."""
 
     __headway_task__ = True
 
@@ -62,6 +62,7 @@ class Task(Generic[P, R]):
 
     @property
     def fn(self) -> Callable[..., Any]:
+        """The plain function."""
         return self.spec.fn
 
     @property
@@ -73,7 +74,7 @@ class Task(Generic[P, R]):
         frame = current.get()
         spec = self.spec
         if frame is None:
-            return _outside(spec, args, kwargs)  # type: ignore[no-any-return]
+            return _call_outside(spec, args, kwargs)  # type: ignore[no-any-return]
         engine: Engine = frame.call.engine
         if threading.get_ident() == engine.thread:
             return Handle(engine.spawn(spec, args, kwargs, frame))
@@ -86,7 +87,7 @@ class Task(Generic[P, R]):
         return f"<task {self.spec.name}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _found, (function_ref(self.spec.fn),)
+        return _find_again, (function_ref(self.spec.fn),)
 
     def __headway_key__(self) -> object:
         return ("task", self.spec.identity)
@@ -102,11 +103,32 @@ class Task(Generic[P, R]):
         processes: int | None = None,
         needs: Mapping[str, Any] | None = None,
     ) -> Task[P, R]:
-        """This task with other options for some calls. `key` names the call instead of its arguments.
+        """This task with other options, for some of its calls.
+
+        Args:
+            key: names the call instead of its arguments.
+            retry: how often and how fast a failed call is tried again.
+            timeout: seconds for one attempt.
+            cost: what a call reserves in its budgets, by unit.
+            resources: what a call holds while it runs, by name.
+            processes: how many processes a gang has.
+            needs: options that only the task's pool has, by name.
+
+        Returns:
+            The changed task. What is left out, or None, stays as it is.
+
+        Raises:
+            UsageError: an option is none of its kind, or can't go with those that the task has.
 
         Example:
-            >>> async def program(client):
-            ...     return await ask.options(key="greeting", timeout=5)(client, "hello")
+            >>> @hw.task
+            ... async def ask(question: str) -> str:
+            ...     return question.upper()
+            >>> @hw.task
+            ... async def program() -> str:
+            ...     return await ask.options(key="greeting", timeout=5)("hello")
+            >>> hw.run(program, store=None)
+            'HELLO'
         """
         check_options({"cost": cost, "resources": resources, "needs": needs}, f"{self.spec.name}.options({{}})")
         needed = _needs(processes, needs)
@@ -119,16 +141,16 @@ class Task(Generic[P, R]):
             "need": Demand.of({**dict(self.spec.need.options), **needed}) if needed else None,
         }
         changed = {name: value for name, value in changes.items() if value is not None}
-        spec = _checked(dataclasses.replace(self.spec, **changed))
+        spec = _check_spec(dataclasses.replace(self.spec, **changed))
         return Task(dataclasses.replace(spec, plain=_is_plain(spec)))
 
 
-def _found(ref: FunctionRef) -> Any:
+def _find_again(ref: FunctionRef) -> Any:
     """The task in another process: the object that its module has under its name."""
     return find(ref)
 
 
-def _outside(spec: TaskSpec, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+def _call_outside(spec: TaskSpec, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     """A call outside of a run: the function itself. A batch function gets a list of one.
 
     Raises UsageError in a process that works for a call: there it would be neither recorded nor tried again nor counted.
@@ -169,7 +191,7 @@ def task(fn: Callable[P, R], /) -> Task[P, R]: ...
 def task(
     *,
     batch: int,
-    linger_ms: float = 0.0,
+    linger_s: float = 0.0,
     batches: int | None = None,
     name: str | None = None,
     pool: str | None = None,
@@ -210,50 +232,73 @@ def task(
 
 
 def task(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
-    """Make a function a task. Use bare or with options:
-
-    name: its name in keys and records (default: module and function name). Renaming a task renames its calls. What has no name of
-        its own needs one: a partial, an object that is called. What such a function carries (the arguments of a partial, the
-        object of a method) is part of what its calls ask.
-    pool: "inline" (default for `async def`: on the event loop), "thread" (default for `def`), "process", or "gang":
-        on `processes` processes at once, which are joined by torch.distributed. The result is rank 0's. Where one of them fails all
-        are ended and the call has failed; a gang that lost a process is begun again (`retry`), from its own `hw.checkpoints()`. Any
-        other name is that of a pool which the run brings (`hw.run(…, pools=…)`).
-    processes: how many a gang has. needs: options that only the task's pool has, by name. Neither is part of the call's name: a
-        resumed gang may have another number.
-    retry: a `Retry`. timeout: seconds for one attempt.
-    batch, linger_ms: micro-batching. The function takes a list and returns a list; calls are single. Up to `batch` concurrent
-        calls, gathered for at most `linger_ms` milliseconds, are handed over together; each is recorded by itself. A
-        timeout counts from when a call is ready, gathering included.
-    batches: how many batches of the task may run at a time. While so many do, the next one gathers: a backend that gains from large
-        batches is given large ones exactly when it is busy.
-    key: what names a call instead of its arguments: a value, or a function of the arguments.
-    cache: "forever" shares results between equal calls, in this run and in others of the store: task and arguments name the result,
-        whoever asks. Of equal calls one runs at a time, and the others are answered with its result, at no cost. A failure belongs
-        to the call that got it: the next one runs, and keeps what succeeded below, unless the one before failed by itself.
-    effect: it changes the outside world. It starts only when all it depends on is durable, and so is its start.
-    verify: a function of the same arguments, asked before an effect that may have happened is run again. It returns
-        `hw.Happened(result)` if it has, None or False if not. True, which has no result, fails the call.
-    on_change: what happens to recorded results when the source of the task changed: "reuse" (default), "rerun" or "ask".
-    version: a text that stands for the source: with it, results count as changed when the text does, whatever the source.
-    watch: what counts in the version besides the task's own source: a list of functions, classes and values, such as
-        `[clean, PROMPT]`, or "deep" for all functions, classes and constants (in capital letters) of this program that the code
-        names, and those that they name.
-    label: what tells its calls apart in tables and pictures: a text with arguments in braces, such as "{item.id}", or a function of
-        the arguments. It is no part of the call's name. Without it, what is simple among the arguments.
-    cost: amounts reserved in the budget before an attempt starts, such as `{"tokens": 500}`; 0 of a unit promises to spend none,
-        so that the call may start when that unit is used up. A unit that the call charges is
-        settled at what it charged, one that it does not at the reservation.
-    resources: named resources it holds while it runs, such as `{"gpu": 1}`; `hw.run(…, resources=…)` says how many there are.
-    limit: at most so many of its calls run at a time, or a `hw.limit(…)` with a rate or a name: as if its block stood around every
-        call of the task, so that the calls which it makes count too. Without a name it is one limit for all its calls in a run.
-    codec: "pickle" stores results with pickle, for types that the typed codec can't encode. Only for stores you trust.
+    """Make a function a task: calls of it in a run are recorded. Use it bare, `@hw.task`, or with options, `@hw.task(timeout=30)`.
 
     A task must not change its arguments, for a replay can't repeat that: a call whose argument has changed when it ends fails with
     `ArgumentChanged`. A parameter that does not change the result (a client, a cache) is marked `Annotated[T, hw.unkeyed]`: it is
     no part of the call's name and may change.
 
-    Raises UsageError for options that can't work together.
+    Args:
+        fn: the function. Its calls run on the event loop where it is async, else in a thread.
+
+    Keyword Args:
+        name (str): its name in keys and records. Default: module and function name. Renaming a task renames its calls. What has no
+            name of its own needs one: a partial, an object that is called. What such a function carries (the arguments of a
+            partial, the object of a method) is part of what names its calls.
+        pool (str): where it runs: "inline" (on the event loop, the default for `async def`), "thread" (the default for `def`),
+            "process", or "gang": on `processes` processes at once that torch.distributed joins. The result of a gang is that of
+            rank 0. Where one of its processes fails all are ended and the call has failed; a gang that lost a process begins again
+            (`retry`), from its own `hw.checkpoints()`. Any other name is that of a pool which the run brings
+            (`hw.run(…, pools=…)`).
+        processes (int): how many processes a gang has. It is no part of the call's name: a resumed gang may have another number.
+        needs (Mapping[str, object]): options that only the task's pool has, by name. No part of the call's name either.
+        retry (Retry): how often and how fast a failed call is tried again.
+        timeout (float): seconds for one attempt. In a batch it counts from when a call is ready, gathering included.
+        batch (int): micro-batching: how many calls the function takes at once. It then takes a list and returns a list, while calls
+            are single. Calls at the same time are handed over together; each is recorded by itself.
+        linger_s (float): how long a batch gathers calls at most, in seconds.
+        batches (int): how many batches of the task may run at a time. While so many do, the next one gathers: a backend that gains
+            from large batches is given large ones exactly when it is busy.
+        key (object): names a call instead of its arguments: a value, or a function of the arguments.
+        cache (str): "run", or "forever" to share results between equal calls, in this run and in others of the store: task and
+            arguments name the result, whoever asks. Of equal calls one runs at a time, and the others get its result, at no cost. A
+            failure belongs to the call that got it: the next one runs, and keeps what succeeded below, unless the one before failed
+            by itself.
+        effect (bool): whether it changes the outside world. It then starts only when all it depends on is durable, and so is its
+            start.
+        verify (Callable): a function of the same arguments, asked before an effect that may have happened is run again. It returns
+            `hw.Happened(result)` if it has, None or False if not. True, which has no result, fails the call.
+        on_change (str): what happens to recorded results when the task's source has changed: "reuse" (the default), "rerun" or
+            "ask".
+        version (str): a text that stands for the source: with it, results count as changed when the text does, whatever the source.
+        watch (Sequence | str): what counts in the version besides the task's own source: a list of functions, classes and values,
+            such as `[clean, PROMPT]`, or "deep" for all functions, classes and constants (in capital letters) of this program that
+            the code names, and those that they name.
+        label (str | Callable): tells its calls apart in tables and pictures: a text with arguments in braces, such as "{item.id}",
+            or a function of the arguments. It is no part of the call's name. Default: what is simple among the arguments.
+        cost (Mapping[str, float]): amounts reserved in the budgets before an attempt starts, such as `{"tokens": 500}`. A unit that
+            the call charges is settled at what it charged, one that it does not at the reservation. 0 of a unit promises to spend
+            none, so that the call may start when that unit is used up.
+        resources (Mapping[str, int]): what a call holds while it runs, by name, such as `{"gpu": 1}`. `hw.run(…, resources=…)` says
+            how many there are.
+        limit (int | LimitScope): how many of its calls run at a time, or a `hw.limit(…)` with a rate or a name: as if its block
+            stood around every call of the task, so that the calls which it makes count too. Without a name it is one limit for all
+            its calls in a run.
+        codec (str): "typed", or "pickle" to store results with pickle, for types that the typed codec can't encode. Only for stores
+            you trust.
+
+    Returns:
+        The task, or with options what makes one of a function.
+
+    Raises:
+        UsageError: there is no such option, one is none of its kind, or some can't go together.
+
+    Example:
+        >>> @hw.task(retry=hw.Retry(attempts=3), timeout=30)
+        ... async def double(x: int) -> int:
+        ...     return 2 * x
+        >>> hw.run(double, 21, store=None)
+        42
     """
     if unknown := options.keys() - inspect.signature(make_spec).parameters.keys():
         known = list(inspect.signature(make_spec).parameters)[1:]
@@ -272,7 +317,7 @@ def make_spec(
     retry: Retry | None = None,
     timeout: float | None = None,
     batch: int | None = None,
-    linger_ms: float = 0.0,
+    linger_s: float = 0.0,
     batches: int | None = None,
     key: object = None,
     cache: Literal["run", "forever"] = "run",
@@ -306,7 +351,7 @@ def make_spec(
         retry=retry or _retry_of(traits),
         timeout_s=timeout,
         batch=batch or 0,
-        linger_s=linger_ms / 1000,
+        linger_s=linger_s,
         batches=batches or 0,
         key=key,
         forever=cache == "forever",
@@ -333,7 +378,7 @@ def make_spec(
         check_label(label, spec.name, names, takes_any=spec.signature.takes_any)
     if (known := TASKS.get(spec.name)) is not None and known.fn is not fn:
         RIVALS.add(spec.name)
-    TASKS[spec.name] = _checked(spec)
+    TASKS[spec.name] = _check_spec(spec)
     return spec
 
 
@@ -377,7 +422,7 @@ def _is_plain(spec: TaskSpec) -> bool:
     return spec.pool == "inline" and not any(needs)
 
 
-def _checked(spec: TaskSpec) -> TaskSpec:
+def _check_spec(spec: TaskSpec) -> TaskSpec:
     traits = TRAITS.get(spec.pool)
     wrong = ""
     if traits is not None and (unfit := misfit(spec, traits)):
@@ -392,14 +437,14 @@ def _checked(spec: TaskSpec) -> TaskSpec:
         wrong = f"retry={spec.retry!r} is no Retry: write retry=hw.Retry(attempts=3)"
     elif not (spec.timeout_s is None or (is_number(spec.timeout_s) and spec.timeout_s > 0)):
         wrong = f"timeout={spec.timeout_s!r} is not a number of seconds above zero"
-    elif not all(map(callable, (spec.verify or _checked,))):
+    elif not all(map(callable, (spec.verify or _check_spec,))):
         wrong = f"verify={spec.verify!r} is no function"
     elif callable(spec.key) and is_async(spec.key):
         wrong = f"key={name_of(spec.key)} is async: a call is named when it is made, so give a plain function of its arguments"
     elif any(amount < 0 or amount == math.inf or amount != int(amount) for amount in spec.resources.values()):
         wrong = f"resources={dict(spec.resources)!r}: whole numbers, zero or more"
     elif spec.batch < 0 or spec.linger_s < 0 or spec.batches < 0:
-        wrong = "batch, batches and linger_ms can't be negative"
+        wrong = "batch, batches and linger_s can't be negative"
     elif spec.batches and not spec.batch:
         wrong = "batches= is for batch tasks: add batch="
     elif any(not amount >= 0 for amount in spec.cost.values()):
@@ -414,9 +459,25 @@ def ref(value: Handle[T], /) -> T: ...
 @overload
 def ref(value: T, /) -> T: ...
 def ref(value: Any, /) -> Any:
-    """A handle as an argument, typed as the result it stands for.
+    """A handle as an argument, typed as the result that it stands for.
 
-    `embed(hw.ref(pages))` makes an edge of the graph: `embed` starts when `pages` has ended and gets its result, and is named
-    by the call, not by the value. What is not a handle is a value already and is returned as it is.
+    `embed(hw.ref(pages))` makes an edge of the graph: `embed` starts when `pages` has ended and gets its result. It is named by the
+    call, not by the value.
+
+    Args:
+        value: the handle. What is no handle is a value already.
+
+    Returns:
+        The very same object.
+
+    Example:
+        >>> @hw.task
+        ... async def double(x: int) -> int:
+        ...     return 2 * x
+        >>> @hw.task
+        ... async def program() -> int:
+        ...     return await double(hw.ref(double(1)))
+        >>> hw.run(program, store=None)
+        4
     """
     return value

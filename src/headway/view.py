@@ -23,8 +23,8 @@ from headway.journal.records import Amounts, Attempt, Error, RunInfo
 from headway.journal.store import Store
 from headway.near import near_misses
 from headway.observe.arguments import Arguments, read_arguments
-from headway.observe.standing import standing
-from headway.observe.story import Call, State, Story, read_story
+from headway.observe.recorded import Call, RecordedRun, State, read_run
+from headway.observe.status import status_of
 
 StoreLike = str | Path | Store
 
@@ -33,22 +33,39 @@ STATUSES = ("new", "running", "cancelling", "crashed", "done", "failed", "cancel
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """A run, as a list of runs has it. Times are seconds since 1970."""
+    """A run, as a list of runs has it.
+
+    Attributes:
+        run_id: its id.
+        task: the name of its task.
+        status: `new`, `running`, `cancelling`, `crashed`, `done`, `failed`, `cancelled` or `interrupted`.
+        created: seconds since 1970.
+        ended: seconds since 1970; None while it has not.
+        forked_from: the id of the run that it is a fork of.
+        records: how many records its journal has.
+    """
 
     run_id: str
     task: str
     status: str
-    """`new`, `running`, `cancelling`, `crashed`, `done`, `failed`, `cancelled` or `interrupted`."""
     created: float
     ended: float | None
     forked_from: str | None
     records: int
-    """How many records its journal has."""
 
 
 @dataclass(frozen=True, slots=True)
 class FailedAttempt:
-    """An attempt that failed and was followed by another."""
+    """An attempt that failed and was followed by another.
+
+    Attributes:
+        number: from 1.
+        error: what it ended with.
+        traceback: of the error, as text.
+        started: seconds since 1970.
+        ended: seconds since 1970.
+        recorded: the error, as the journal has it.
+    """
 
     number: int
     error: BaseException
@@ -60,30 +77,43 @@ class FailedAttempt:
 
 @dataclass(frozen=True)
 class CallView:
-    """A call with all that is recorded of it. Keys are hexadecimal; times are seconds since 1970, None where they are not known."""
+    """A call with all that is recorded of it.
+
+    Attributes:
+        key: its key, hexadecimal.
+        parent: the key of the call that made it; None for the root.
+        task: the name of its task.
+        label: what tells it from others of its task.
+        state: `ok`, `failed`, `cancelled`, `retrying` (an attempt failed, the next has not ended) or `open` (not ended).
+        attempts: how many there were.
+        started: seconds since 1970; None where it is not known.
+        ended: seconds since 1970; None where it has not, or it is not known.
+        pool: where it ran.
+        cost: what it has cost, by unit.
+        reason: why it was cancelled, or who gave its result by hand (`hw.set_result`); empty otherwise.
+        inputs: the keys of the calls whose handles were among its arguments.
+        recorded: what the journal has of it.
+    """
 
     key: str
     parent: str | None
-    """The key of the call that made it; None for the root."""
     task: str
     label: str
     state: str
-    """`ok`, `failed`, `cancelled`, `retrying` (an attempt failed, the next has not ended) or `open` (not ended)."""
     attempts: int
     started: float | None
     ended: float | None
     pool: str
     cost: Amounts
     reason: str
-    """Why it was cancelled, or who gave its result by hand (`hw.set_result`); empty otherwise."""
     inputs: tuple[str, ...]
-    """Keys of the calls whose handles were among its arguments."""
     recorded: Call = field(repr=False)
     _failures: Sequence[Attempt] = field(repr=False)
     _place: Store | str | Path = field(repr=False)
 
     @property
     def ok(self) -> bool:
+        """Whether it has a result."""
         return self.state == "ok"
 
     @cached_property
@@ -102,7 +132,10 @@ class CallView:
     def value(self) -> Any:
         """Its result. Parts of types that this program does not declare show as stand-ins with their fields.
 
-        Raises its error where it failed, CallCancelled where it was cancelled, UsageError where it has not ended.
+        Raises:
+            Exception: its error, where it failed.
+            CallCancelled: it was cancelled.
+            UsageError: it has not ended.
         """
         if self.recorded.state is State.FAILED and self.error is not None:
             raise self.error
@@ -152,13 +185,13 @@ class WaitingView:
 class RunView:
     """A run as its journal has it; made by `view`."""
 
-    def __init__(self, story: Story, place: Store | str | Path, now: float) -> None:
-        self._story, self._place = story, place
-        self.run_id = story.info.spec.run_id
-        self.summary = _summary(story.info, now)
+    def __init__(self, recorded: RecordedRun, place: Store | str | Path, now: float) -> None:
+        self._recorded, self._place = recorded, place
+        self.run_id = recorded.info.spec.run_id
+        self.summary = _summary(recorded.info, now)
 
     def __repr__(self) -> str:
-        return f"<run {self.run_id!r}, {self.status}, {len(self._story.calls):,} calls>"
+        return f"<run {self.run_id!r}, {self.status}, {len(self._recorded.calls):,} calls>"
 
     @property
     def status(self) -> str:
@@ -167,19 +200,21 @@ class RunView:
 
     @property
     def task(self) -> str:
+        """The name of the run's task."""
         return self.summary.task
 
     @cached_property
     def calls(self) -> list[CallView]:
         """Every call that is known of, in the order of their newest records."""
-        return [self.call(call) for call in self._story.calls.values()]
+        return [self.call(call) for call in self._recorded.calls.values()]
 
     def __iter__(self) -> Iterator[CallView]:
         return iter(self.calls)
 
     @property
     def root(self) -> CallView:
-        return self.call(self._story.calls[self._story.root])
+        """The call that the run is."""
+        return self.call(self._recorded.calls[self._recorded.root])
 
     @property
     def value(self) -> Any:
@@ -189,15 +224,25 @@ class RunView:
     @property
     def waiting(self) -> list[WaitingView]:
         """What calls of the run wait for outside, the longest first: answer with `hw.signal(run_id, name, value)`."""
-        return [WaitingView(wait.call.hex(), wait.who, wait.name, wait.since, wait.until) for wait in self._story.waiting]
+        return [WaitingView(wait.call.hex(), wait.who, wait.name, wait.since, wait.until) for wait in self._recorded.waiting]
 
     @property
     def spent(self) -> Amounts:
         """What all its calls cost together."""
-        return self._story.spent()
+        return self._recorded.spent()
 
     def find(self, wanted: str) -> list[CallView]:
-        """The calls of a task, or the one whose key begins with `wanted`. Raises UsageError, with near misses, for none."""
+        """The calls of a task, or the one whose key begins with a text.
+
+        Args:
+            wanted: the task, by its whole name or the last part of it, or the beginning of a key (4 characters or more).
+
+        Returns:
+            The calls, at least one.
+
+        Raises:
+            UsageError: there is none. The message names the tasks that look like it.
+        """
         found = [
             call
             for call in self.calls
@@ -209,14 +254,28 @@ class RunView:
         return found
 
     def children(self, call: CallView) -> list[CallView]:
-        """The calls that a call made, by their start."""
-        return [self.call(child) for child in self._story.calls_under(bytes.fromhex(call.key))]
+        """The calls that a call made.
+
+        Args:
+            call: the call.
+
+        Returns:
+            Its children, by their start.
+        """
+        return [self.call(child) for child in self._recorded.calls_under(bytes.fromhex(call.key))]
 
     def call(self, call: Call) -> CallView:
-        """The view of a recorded call."""
+        """The view of a recorded call.
+
+        Args:
+            call: the call, as the journal has it.
+
+        Returns:
+            The view.
+        """
         return CallView(
             key=call.key.hex(),
-            parent=None if call.key == self._story.root else self._story.parent_of(call.key).hex(),
+            parent=None if call.key == self._recorded.root else self._recorded.parent_of(call.key).hex(),
             task=call.task,
             label=call.label,
             state=str(call.state),
@@ -228,20 +287,26 @@ class RunView:
             reason=call.reason,
             inputs=tuple(edge.hex() for edge in call.edges),
             recorded=call,
-            _failures=self._story.failures.get(call.key, ()),
+            _failures=self._recorded.failures.get(call.key, ()),
             _place=self._place,
         )
 
 
 def runs(*, store: StoreLike = DEFAULT_STORE, status: str | None = None, task: str | None = None) -> list[RunSummary]:
-    """The runs of a store, oldest first. A store that is not there yet has none.
+    """The runs of a store, oldest first.
 
-    status, task: only runs of this status, of this task (its whole name or the last part of it).
+    Args:
+        store: the store. One that is not there yet has no runs.
+        status: only runs of this status.
+        task: only runs of this task, by its whole name or the last part of it.
 
-    Raises UsageError for a status that no run can have.
+    Returns:
+        A summary of each.
+
+    Raises:
+        UsageError: no run can have such a status.
 
     Example:
-        >>> import headway as hw
         >>> [run.run_id for run in hw.runs(store="no-such-folder", status="crashed")]
         []
     """
@@ -263,10 +328,20 @@ def runs(*, store: StoreLike = DEFAULT_STORE, status: str | None = None, task: s
 
 
 def view(run_id: str, *, store: StoreLike = DEFAULT_STORE) -> RunView:
-    """A run with every call's arguments, value, error and traceback. Raises UnknownRun, StoreDamaged.
+    """Open a run, with every call's arguments, value, error and traceback.
+
+    Args:
+        run_id: the run.
+        store: where it is.
+
+    Returns:
+        What the journal says now, of a run that goes on, was killed or is done.
+
+    Raises:
+        UnknownRun: the store has no such run.
+        StoreDamaged: a record can't be read.
 
     Example:
-        >>> import headway as hw
         >>> @hw.task
         ... async def double(x: int) -> int:
         ...     return 2 * x
@@ -279,7 +354,7 @@ def view(run_id: str, *, store: StoreLike = DEFAULT_STORE) -> RunView:
     """
     opened = open_to_read(store)
     try:
-        return RunView(read_story(opened, run_id), store, time.time())
+        return RunView(read_run(opened, run_id), store, time.time())
     finally:
         if opened is not store:
             opened.close()
@@ -300,7 +375,7 @@ def _summary(info: RunInfo, now: float) -> RunSummary:
     return RunSummary(
         run_id=info.spec.run_id,
         task=info.spec.task,
-        status=standing(info, now),
+        status=status_of(info, now),
         created=info.spec.created,
         ended=info.ended or None,
         forked_from=info.spec.forked_from or None,

@@ -22,7 +22,7 @@ from objectstores import BUCKET, BadWay, Fault, ask, environment, s3_server
 from roots import commit, data_file
 
 from headway.checkpoint.catalog.collect import collect
-from headway.checkpoint.catalog.leases import opened
+from headway.checkpoint.catalog.leases import open_leased
 from headway.checkpoint.catalog.listing import flaw, manifests
 from headway.checkpoint.catalog.retention import Keep
 from headway.checkpoint.files.foreign import locate, stat_data
@@ -476,7 +476,7 @@ def test_a_killed_writer_leaves_no_visible_file_and_what_it_left_is_swept(tmp_pa
 def test_a_lock_that_is_not_let_go_of_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "LOCK_WAIT_S", 0.05)
     root = LocalBackend(tmp_path)
-    with files.locked(tmp_path / ".lock"), pytest.raises(CheckpointError, match=r"\.lock is held by another process"):
+    with files.hold_lock(tmp_path / ".lock"), pytest.raises(CheckpointError, match=r"\.lock is held by another process"):
         root.swap("HEAD", b"x", None)
     assert root.swap("HEAD", b"x", None)
 
@@ -736,7 +736,7 @@ def test_a_root_in_an_object_store_is_collected_around_its_readers(s3: int, tmp_
     commit(root, "id10", 10)
     commit(root, "id20", 20, uses=[data_file("id10", 10)])
     commit(root, "id30", 30)
-    with opened(root, 20) as (manifest, lease):
+    with open_leased(root, 20) as (manifest, lease):
         assert [each.id for each in collect(root, Keep(last=1)).removed] == ["id10"]
         assert flaw(root, manifest) == ""
         lease.renew()

@@ -15,7 +15,17 @@ from hypothesis import strategies as st
 from roots import Crash, Dying, commit, data_file, point_head, write_data, write_manifest, write_segments
 
 from headway.checkpoint.catalog.collect import Report, collect
-from headway.checkpoint.catalog.leases import READERS, Lease, live, opened, pin, pins, reading, saving, unpin
+from headway.checkpoint.catalog.leases import (
+    READERS,
+    Lease,
+    find_live,
+    lease_for_reading,
+    lease_for_saving,
+    open_leased,
+    pin,
+    pins,
+    unpin,
+)
 from headway.checkpoint.catalog.listing import find, flaw, manifests, newest, place_of
 from headway.checkpoint.catalog.retention import Keep
 from headway.checkpoint.files.manifest import ROOT_NAME, folder_of
@@ -113,7 +123,7 @@ def test_the_reasons_are_given(root: Backend) -> None:
     for step in (10, 20, 30):
         commit(root, f"id{step}", step)
     pin(root, "id10")
-    with reading(root, "id20"):
+    with lease_for_reading(root, "id20"):
         report = collect(root, ONE)
     assert why(report, "id30") == ("the newest", "HEAD", "the newest whole one")
     assert why(report, "id10") == ("pinned",)
@@ -233,7 +243,7 @@ def test_what_was_written_before_the_clock_was_set_back_goes_after_a_grace(tmp_p
 def test_a_file_that_only_a_save_on_its_way_uses_stays(root: Backend) -> None:
     commit(root, "id10", 10)
     commit(root, "id20", 20)
-    with saving(root, "id30", "00000"):
+    with lease_for_saving(root, "id30", "00000"):
         refs = write_segments(root, "id30", 30, [data_file("id10", 10)])
         collect(root, ONE, grace_s=-1)
         assert names(root, folder_of(10, "id10")) == [data_file("id10", 10)]
@@ -276,7 +286,7 @@ def test_what_is_being_read_stays_with_all_that_it_uses(root: Backend) -> None:
     commit(root, "id10", 10)
     commit(root, "id20", 20, uses=[data_file("id10", 10)])
     commit(root, "id30", 30)
-    with opened(root, 20) as (manifest, _):
+    with open_leased(root, 20) as (manifest, _):
         collect(root, ONE, grace_s=0)
         assert flaw(root, manifest) == ""
     assert names(root, READERS) == []
@@ -294,7 +304,7 @@ def test_a_reader_that_comes_while_the_manifest_goes_keeps_its_data(root: Backen
         deletions = collect(Dying(root), ONE, dry_run=True).removed
         assert [each.id for each in deletions] == ["id20", "id10"]
         # Changes: the clock comes and goes, then the manifests of id20 and id10 go.
-        late = Dying(root, then={3: lambda: entered.append(stack.enter_context(opened(root, 20)))})
+        late = Dying(root, then={3: lambda: entered.append(stack.enter_context(open_leased(root, 20)))})
         collect(late, ONE, grace_s=0)
         ((manifest, _),) = entered
         assert ids(root) == ["id30"]
@@ -316,11 +326,11 @@ def test_a_reader_that_comes_too_late_gets_another_checkpoint_or_an_error(root: 
     racing = Dying(root, then={1: gone})  # the reader's own lease is its first change on an object store
     with pytest.raises(NoCheckpoint, match="no checkpoint 10"):
         if root.path("") is None:
-            with opened(racing, 10):
+            with open_leased(racing, 10):
                 raise AssertionError
         else:
             gone()
-            with opened(root, 10):
+            with open_leased(root, 10):
                 raise AssertionError
 
 
@@ -329,7 +339,7 @@ def test_a_save_that_commits_while_a_collector_works_keeps_what_it_uses(root: Ba
     commit(root, "id20", 20)
 
     def save() -> None:
-        with reading(root, "id10"), saving(root, "id30", "00000"):
+        with lease_for_reading(root, "id10"), lease_for_saving(root, "id30", "00000"):
             manifest = write_manifest(root, "id30", 30, 30, write_segments(root, "id30", 30, [data_file("id10", 10)]))
             point_head(root, manifest)
 
@@ -344,8 +354,8 @@ def test_an_expiring_lease_ends_if_it_is_not_renewed(tmp_path: Path) -> None:
     commit(root, "id20", 20)
     lease = Lease(root, "readers/id10-abc", ttl_s=100)
     written = dict(root.files(READERS))["readers/id10-abc"].modified
-    assert [each.id for each in live(root, READERS, written + 99)] == ["id10"]
-    assert live(root, READERS, written + 101) == ()
+    assert [each.id for each in find_live(root, READERS, written + 99)] == ["id10"]
+    assert find_live(root, READERS, written + 101) == ()
     lease.renew()
     lease.check()
     assert dict(root.files(READERS))["readers/id10-abc"].modified > written
@@ -362,7 +372,7 @@ def test_an_expiring_lease_ends_if_it_is_not_renewed(tmp_path: Path) -> None:
 
 def test_a_lease_is_renewed_by_itself(tmp_path: Path) -> None:
     root = open_backend(f"memory://{tmp_path}")
-    with reading(root, "id10", ttl_s=0.03) as lease:
+    with lease_for_reading(root, "id10", ttl_s=0.03) as lease:
         first = root.get(lease.file)
         while root.get(lease.file) == first:
             pass
@@ -373,8 +383,8 @@ def test_a_lease_is_renewed_by_itself(tmp_path: Path) -> None:
 READER = """
 import sys
 from headway.storage.local import LocalBackend
-from headway.checkpoint.catalog.leases import opened
-with opened(LocalBackend(sys.argv[1]), 10):
+from headway.checkpoint.catalog.leases import open_leased
+with open_leased(LocalBackend(sys.argv[1]), 10):
     print("reading", flush=True)
     sys.stdin.read()
 """
@@ -397,7 +407,7 @@ def test_a_killed_reader_holds_nothing(tmp_path: Path) -> None:
 
 def test_who_may_only_read_reads_without_a_lease(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with reading(open_backend(tmp_path / "file"), "id10") as lease:
+    with lease_for_reading(open_backend(tmp_path / "file"), "id10") as lease:
         assert "file" in lease.why_not
         lease.check()
 
@@ -452,7 +462,7 @@ def test_whatever_refers_to_whatever_all_that_stays_is_whole(
         if pinned:
             pin(root, name)
         if read:
-            leases.enter_context(reading(root, name))
+            leases.enter_context(lease_for_reading(root, name))
     before = {each.id: each for each in manifests(root).checkpoints}
     with leases:
         with contextlib.suppress(Crash):

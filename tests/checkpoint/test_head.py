@@ -9,7 +9,7 @@ import pytest
 from roots import Crash, Dying
 
 from headway.checkpoint.catalog.commit import commit
-from headway.checkpoint.catalog.head import followed, move_head, see_head
+from headway.checkpoint.catalog.head import find_basis, move_head, see_head
 from headway.checkpoint.catalog.leases import Lease
 from headway.checkpoint.catalog.listing import manifests, newest
 from headway.checkpoint.files.coverage import Draft
@@ -26,7 +26,7 @@ Way = Callable[[Backend, str, int], None]
 
 def by_helper(backend: Backend, id: str, step: int, lease: Lease | None = None) -> None:
     """As a trainer and its helper do, for a state without tensors."""
-    basis = followed(backend, see_head(backend))
+    basis = find_basis(backend, see_head(backend))
     plan = CommitPlan((), {}, {}, 0.0, basis, basis.id if basis is not None else "")
     save = Save(WriterPlan(backend.url, id, step, "00000", 0, 0, (), plan, deadline_s=0.0), memoryview(b""))
     conclude(save, backend, lease or Lease(backend, "", why_not="nobody collects here"), Lineage())

@@ -17,7 +17,7 @@ import safetensors.numpy
 from hand_saved import PATIENCE_S, Trainer, arrays_of, assert_holds, files_of, newest_of, read_back
 
 import headway
-from headway.checkpoint.catalog.leases import SAVING, live
+from headway.checkpoint.catalog.leases import SAVING, find_live
 from headway.checkpoint.catalog.listing import manifests, newest
 from headway.checkpoint.files.manifest import HEAD, Head, Segment, seal
 from headway.checkpoint.files.stored import read_segment
@@ -169,11 +169,11 @@ def test_a_save_in_flight_is_marked_for_the_collector(trainer: Trainer) -> None:
     begun[0].progress(begun[0].image.nbytes)
     while not list(trainer.root.glob("steps/*/.*")):
         threading.Event().wait(0.005)  # until the helper has begun its file
-    assert [lease.id for lease in live(open_backend(trainer.root), SAVING, 0.0)] == ["one"]
+    assert [lease.id for lease in find_live(open_backend(trainer.root), SAVING, 0.0)] == ["one"]
     begun[1].start()
     begun[1].wait()
     trainer.end_of("one")
-    assert not live(open_backend(trainer.root), SAVING, 0.0)
+    assert not find_live(open_backend(trainer.root), SAVING, 0.0)
 
 
 # --- several writers -------------------------------------------------------------------------------------------------
@@ -219,7 +219,7 @@ def test_waiting_for_other_writers_can_be_given_up(trainer: Trainer) -> None:
     begun[1].start()
     begun[1].wait()
     assert trainer.heard.get(timeout=PATIENCE_S).id == "one"  # written
-    assert [lease.id for lease in live(open_backend(trainer.root), SAVING, 0.0)] == ["one"]
+    assert [lease.id for lease in find_live(open_backend(trainer.root), SAVING, 0.0)] == ["one"]
     begun[0].abandon("rank 1 reports a full disk")
     end = trainer.end_of("one")
     assert isinstance(end, Failed)

@@ -16,7 +16,7 @@ from made import Array, Made, blocks_of, make, random_cuts, slices
 from headway.checkpoint.files.manifest import Coverage, Fragment, Manifest, Object, Segment
 from headway.checkpoint.layout.boxes import Box, whole
 from headway.checkpoint.load.blocks import Contents, StoredFragment
-from headway.checkpoint.load.plan import READ_BYTES, LoadPlan, Want, coalesced, plan_load
+from headway.checkpoint.load.plan import READ_BYTES, LoadPlan, Want, coalesce, plan_load
 from headway.errors import CheckpointDamaged, CheckpointMismatch
 
 shapes = st.lists(st.integers(1, 7), max_size=4).map(tuple)
@@ -142,7 +142,7 @@ def test_the_ranks_of_a_host_verify_equal_shares_in_the_order_of_the_files(tmp_p
 def test_adjacent_blocks_are_read_together_up_to_a_few_mebibytes(tmp_path: Path) -> None:
     made = make(tmp_path, {f"w{n}": np.zeros((40, 10_000), "f4") for n in range(10)})
     contents = Contents(made.manifest, made.segments)
-    reads = coalesced(sorted(part.block(0) for n in range(10) for part in contents.parts(f"w{n}")))
+    reads = coalesce(sorted(part.block(0) for n in range(10) for part in contents.parts(f"w{n}")))
     assert [len(read.blocks) for read in reads] == [2, 2, 2, 2, 2]
     assert all(read.nbytes <= READ_BYTES for read in reads)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from headway.checkpoint.files.manifest import Object
 from headway.checkpoint.layout.boxes import Box, flat_boxes, whole
-from headway.checkpoint.save.plan import Table, agreed_values, plan_save
+from headway.checkpoint.save.plan import Table, agree_on_values, plan_save
 from headway.errors import CheckpointMismatch
 
 
@@ -67,8 +67,8 @@ def test_ranks_that_differ_in_type_or_value_are_refused():
     with pytest.raises(CheckpointMismatch, match="w: rank 1 has F16"):
         plan_save([table([whole((2,))], (2,)), table([whole((2,))], (2,), dtype="F16")])
     with pytest.raises(CheckpointMismatch, match="step: rank 1 has 8, an earlier one 7"):
-        agreed_values([{"step": 7, "a": 1}, {"step": 8}])
-    assert agreed_values([{"a": 1}, {"b": 2, "a": 1}]) == {"a": 1, "b": 2}
+        agree_on_values([{"step": 7, "a": 1}, {"step": 8}])
+    assert agree_on_values([{"a": 1}, {"b": 2, "a": 1}]) == {"a": 1, "b": 2}
 
 
 def test_an_empty_array_and_a_tied_one_need_no_bytes():

@@ -14,7 +14,7 @@ from gang import Gang
 import headway as hw
 from headway.checkpoint import Keep
 from headway.checkpoint.catalog import collect
-from headway.checkpoint.load.templateless import nested
+from headway.checkpoint.load.templateless import nest
 from headway.errors import NoCheckpoint, UsageError
 
 
@@ -78,7 +78,7 @@ def test_every_rank_gets_all_of_it(root):
 
 
 def test_names_that_begin_others_keep_their_dots():
-    assert nested({"x": 1, "x.y": 2, "x.y.z": 3, "a.b": 4}) == {"x": 1, "x.y": 2, "x.y.z": 3, "a": {"b": 4}}
+    assert nest({"x": 1, "x.y": 2, "x.y.z": 3, "a.b": 4}) == {"x": 1, "x.y": 2, "x.y.z": 3, "a": {"b": 4}}
 
 
 WITHOUT_TORCH = """

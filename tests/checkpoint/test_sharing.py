@@ -15,7 +15,7 @@ from headway.checkpoint.catalog.retention import Keep
 from headway.checkpoint.files.manifest import Fragment, Object, PlannedFragment, Segment
 from headway.checkpoint.files.stored import read_segments
 from headway.checkpoint.formats.safetensors_files import export_safetensors
-from headway.checkpoint.helper.sharing import FILES, Basis, SharedFragment, Shelf, lively, places_in, referring
+from headway.checkpoint.helper.sharing import FILES, Basis, SharedFragment, Shelf, find_fragments, keep_lively, make_segments
 from headway.checkpoint.load.diff import diff
 from headway.storage.local import LocalBackend
 
@@ -242,7 +242,7 @@ def test_only_boxes_with_equal_hashes_in_files_of_our_own_are_referred_to(tmp_pa
     def segment(file, header=2):
         return Segment(file, 10, header, "h", (Fragment(file, (0,), (4,), 4, "1" * 32),), "00000")
 
-    places = places_in([segment("steps/a"), segment("/abs"), segment("s3://b/c"), segment("steps/raw", header=0)])
+    places = find_fragments([segment("steps/a"), segment("/abs"), segment("s3://b/c"), segment("steps/raw", header=0)])
     assert [name for name, _, _ in places] == ["steps/a"]
     basis = Basis(places, LocalBackend(tmp_path))
     assert basis.find("steps/a", (0,), (4,), "1" * 32)
@@ -260,7 +260,7 @@ def test_only_files_of_which_half_is_still_as_it_was_are_referred_to():
         )
 
     boxes = [found("steps/a", "w", 20), found("steps/a", "v", 30), found("steps/b", "u", 49), found("steps/c", "t", 100)]
-    assert [still.name for still, _ in lively(boxes)] == ["w", "v", "t"]
+    assert [still.name for still, _ in keep_lively(boxes)] == ["w", "v", "t"]
 
 
 def test_a_save_refers_to_so_many_files_and_no_more(tmp_path):
@@ -269,11 +269,11 @@ def test_a_save_refers_to_so_many_files_and_no_more(tmp_path):
     for number in range(FILES + 5):
         (tmp_path / "steps" / str(number)).write_bytes(b"x" * 10)
         segments.append(Segment(f"steps/{number}", 10, 2, "h", (Fragment(f"w{number}", (0,), (4,), 4, "1" * 32),)))
-    basis = Basis(places_in(segments), LocalBackend(tmp_path))
+    basis = Basis(find_fragments(segments), LocalBackend(tmp_path))
     found = [basis.find(f"w{number}", (0,), (4,), "1" * 32) for number in range(FILES + 5)]
     assert sum(place is not None for place in found) == FILES
     still = PlannedFragment("w0", Object("F32", (4,)), (0,), (4,), 0)
-    (made,) = referring([(still, place) for place in found[:1]])
+    (made,) = make_segments([(still, place) for place in found[:1]])
     assert (made.file, made.nbytes, made.header_nbytes, made.header_hash, made.fragments) == (
         "steps/0",
         10,

@@ -18,7 +18,7 @@ import headway as hw
 from headway.checkpoint import Layout, Replicated, Split
 from headway.checkpoint.catalog.retention import Keep
 from headway.checkpoint.files.manifest import Head, Manifest, seal, unseal
-from headway.checkpoint.layout.names import near
+from headway.checkpoint.layout.names import find_near
 from headway.checkpoint.state.selection import Selection
 from headway.errors import CheckpointDamaged, CheckpointMismatch, DeadlineExceeded, LayoutError, UsageError
 
@@ -308,7 +308,7 @@ def test_patterns_choose_with_or_without_the_first_word(trained):
     assert "n" in restored.left
     with pytest.raises(UsageError, match="give a pattern"):
         Selection([3])
-    assert near("modle.w", ["model.w", "opt.lr"]) == ["model.w"]
+    assert find_near("modle.w", ["model.w", "opt.lr"]) == ["model.w"]
 
 
 def test_a_rule_of_the_loads_layout_that_fits_nothing_is_refused(tmp_path):

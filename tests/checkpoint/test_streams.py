@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from in_memory import Stored, stored, stored_by
 
-from headway.checkpoint.save.plan import agreed_values
+from headway.checkpoint.save.plan import agree_on_values
 from headway.checkpoint.state.parts.cursor import Cursor
 from headway.checkpoint.state.parts.streams import Rng, Streams
 from headway.checkpoint.state.walk import take
@@ -55,12 +55,12 @@ def test_taking_a_state_draws_nothing() -> None:
 
 def test_ranks_that_draw_different_numbers_from_one_stream_are_found_out() -> None:
     one = take({"rng": Rng()}).values
-    assert agreed_values([one, take({"rng": Rng()}).values])
+    assert agree_on_values([one, take({"rng": Rng()}).values])
     torch.rand(1)
     other = take({"rng": Rng()}).values
     with pytest.raises(CheckpointMismatch, match=r"rng\.torch: rank 1"):
-        agreed_values([one, other])
-    assert agreed_values([take({"rng": Rng("tp-0")}).values, take({"rng": Rng("tp-1")}).values]).keys() > {"rng.tp-1.torch"}
+        agree_on_values([one, other])
+    assert agree_on_values([take({"rng": Rng("tp-0")}).values, take({"rng": Rng("tp-1")}).values]).keys() > {"rng.tp-1.torch"}
 
 
 def test_a_stream_of_a_device_that_is_not_here_is_left_alone() -> None:
@@ -251,11 +251,11 @@ def test_shards_are_dealt_blocks_in_turn() -> None:
 
 def test_ranks_that_read_the_same_data_have_one_shard() -> None:
     inventories = [take({"data": Cursor(10, shard=rank // 2, shards=2)}) for rank in range(4)]
-    assert agreed_values([inventory.values for inventory in inventories]).keys() == {"data.0", "data.1"}
+    assert agree_on_values([inventory.values for inventory in inventories]).keys() == {"data.0", "data.1"}
     ahead = Cursor(10, shard=0, shards=2)
     ahead.take(1)
     with pytest.raises(CheckpointMismatch, match=r"data\.0: rank 1"):
-        agreed_values([inventories[0].values, take({"data": ahead}).values])
+        agree_on_values([inventories[0].values, take({"data": ahead}).values])
 
 
 def test_an_index_can_not_be_done_twice_or_undrawn() -> None:

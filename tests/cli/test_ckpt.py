@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from commandline import Answer, Folder
 
-from headway.checkpoint.catalog.leases import opened
+from headway.checkpoint.catalog.leases import open_leased
 from headway.checkpoint.checkpoints import Checkpoints
 
 STEPS = (10, 20, 30)
@@ -374,7 +374,7 @@ def test_gc_keeps_what_a_rule_keeps(folder: Folder, copy: str, rules: tuple[str,
 def test_gc_leaves_what_is_being_read(folder: Folder, copy: str) -> None:
     from headway.storage.opening import open_backend
 
-    with opened(open_backend(copy), 10):
+    with open_leased(open_backend(copy), 10):
         report = ckpt(folder, "gc", copy, "--keep-last", "1", "--json").json
     assert [each["step"] for each in report["removed"]] == [20]
     assert sorted(ids(folder)) == [10, 30]

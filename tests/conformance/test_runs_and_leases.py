@@ -2,12 +2,13 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from headway.errors import LeaseLost, RunMismatch, RunOwned, StoreError, UnknownRun
 from headway.journal.owner import is_alive, this_process
-from headway.journal.records import COSTED, Kind, RunSpec, RunStatus
+from headway.journal.records import COSTED, Kind, Row, RunSpec, RunStatus
 
 NAME_OF_A_PROCESS = "from headway.journal.owner import this_process; print(this_process())"
 
@@ -29,6 +30,26 @@ def test_a_run_is_found_again_as_it_was_created(store):
 def test_creating_a_run_twice_returns_the_first_one(store):
     first = store.create_run(RunSpec(run_id="sky", task="demo.answer"))
     assert store.create_run(RunSpec(run_id="sky", task="demo.other")) == first
+
+
+def test_a_new_run_that_is_begun_is_owned_as_if_it_had_been_acquired(store):
+    spec = RunSpec(run_id="sky", task="demo.answer")
+    info, lease = store.begin_run(spec, "somebody", 30.0, 2.0)
+    assert info == store.run("sky")
+    assert (info.spec, info.status, info.owner, info.owned_since, info.lease_until) == (spec, "running", "somebody", 2.0, 32.0)
+    assert lease is not None
+    assert (lease.uid, lease.run_id, lease.owner, lease.fence, lease.ttl_s) == (info.uid, "sky", "somebody", info.fence, 30.0)
+    with pytest.raises(RunOwned):
+        store.acquire("sky", "another", 30.0, 3.0)
+    store.commit(lease, 1, [Row(Kind.OUTCOME, b"k" * 16, b"p" * 16, b"body")], 3.0)
+    store.release(lease, RunStatus.INTERRUPTED, 4.0)
+    assert store.acquire("sky", "another", 30.0, 5.0).fence > lease.fence
+
+
+def test_a_run_that_is_there_is_not_begun_again(store, lease):
+    before = store.run("sky")
+    assert store.begin_run(RunSpec(run_id="sky", task="demo.other"), "another", 30.0, 1.0) == (before, None)
+    assert store.run("sky") == before
 
 
 def test_an_unknown_run_is_named_with_near_misses(store):
@@ -211,3 +232,11 @@ def test_a_row_that_would_leave_a_gap_is_refused(store, lease, make_row):
         with pytest.raises(StoreError, match=f"has 1 rows, so row {wrong} cannot follow"):
             store.commit(lease, wrong, [make_row(2)], 2.0)
     assert [row for _, row in store.rows(lease.uid)] == [make_row(1)]
+
+
+def test_the_root_of_checkpoints_is_absolute_and_made_by_nobody(store):
+    root = store.checkpoint_root("a run/with a slash")
+    if root is not None:
+        assert "://" in root or Path(root).is_absolute()
+        assert not Path(root).exists()
+        assert root != store.checkpoint_root("another")

@@ -5,13 +5,16 @@ import typing
 import pytest
 
 from headway.journal.decisions import (
+    Afforded,
     Arrival,
+    BlockEnded,
     BudgetOpened,
     DeadlineOpened,
     Decision,
     Event,
     EventLimit,
     EventsGivenBack,
+    Kept,
     Moved,
     NextCall,
     Now,
@@ -49,6 +52,8 @@ TOLD = [
     EventsGivenBack((KEY, OTHER)),
     Waits(KEY, "approve", None, "ask('sky')"),
     WaitsOver(KEY),
+    Afforded((0, 2)),
+    BlockEnded("budget", (Kept("best", 2, b"\xc3"), Kept(1, 1, b""))),
     Moved(Place(KEY, 1, b"branch", 2, 3, (4, 5))),
 ]
 KINDS = typing.get_args(Told)

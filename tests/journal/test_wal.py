@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 import headway as hw
 from headway.errors import StoreDamaged
-from headway.journal.sqlite.wal import inspect_wal
+from headway.journal.sqlite.wal import frames_in_use, inspect_wal
 
 DIES = """
 import os, sys
@@ -59,3 +60,27 @@ def test_a_torn_last_commit_is_no_damage(left):
 def test_a_whole_log_is_taken_up(left):
     with hw.SqliteStore(left) as store:
         assert len(list(store.rows(store.acquire("sky", "another driver", 30.0, 0.0).uid))) == 8
+
+
+@pytest.mark.parametrize("share", [None, 0.05, 0.3, 0.5, 0.7, 0.95])
+def test_sqlites_own_index_says_what_all_checksums_say(left: Path, share: float | None) -> None:
+    wal, index = left / "journal.db-wal", left / "journal.db-shm"
+    if share is not None:
+        flip(wal, share)
+    by_checksums = inspect_wal(wal)
+    reading = sqlite3.connect(left / "journal.db")  # which makes the index
+    reading.execute("SELECT 1 FROM run").fetchall()
+    in_use = frames_in_use(index)
+    assert in_use is not None
+    assert inspect_wal(wal, in_use) == by_checksums
+    assert (by_checksums.lost_commits > 0) == (share is not None)
+    reading.close()
+
+
+def test_what_is_no_index_of_a_log_says_nothing(left: Path) -> None:
+    index = left / "journal.db-shm"
+    assert frames_in_use(left / "none") is None
+    index.write_bytes(b"short")
+    assert frames_in_use(index) is None
+    index.write_bytes(bytes(range(96)))
+    assert frames_in_use(index) is None

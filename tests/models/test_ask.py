@@ -15,7 +15,7 @@ from headway.models.ask import PATIENT
 from headway.models.base import Piece
 from headway.models.requests import make_request, prompt_bound
 from headway.models.streaming import _Heard
-from headway.observe.story import read_story
+from headway.observe.recorded import read_run
 
 QUESTION = "why is the sky blue"  # five words, five tokens
 
@@ -646,8 +646,8 @@ def test_a_label_says_who_was_asked_what(go, tmp_path):
 
     go(program)
     with hw.SqliteStore(tmp_path / "store") as store:
-        story = read_story(store, "run")
-    (label,) = [call.label for call in story.calls.values() if call.task == "models.sample"]
+        recorded = read_run(store, "run")
+    (label,) = [call.label for call in recorded.calls.values() if call.task == "models.sample"]
     assert label == "stand-in, '… says what is asked: 12+30=', n=3" or label.endswith("is asked: 12+30=', n=3")
 
 

@@ -165,7 +165,7 @@ def test_what_a_model_thought_before_it_was_stopped_is_paid(endpoint, misbehavin
 
 
 def test_silence_ends_after_the_timeout_and_is_booked_as_if_it_was_worked_on(endpoint, misbehaving):
-    model = endpoint("silent-1", timeout_s=0.1)
+    model = endpoint("silent-1", timeout=0.1)
 
     @hw.task
     async def program() -> dict[str, float]:

@@ -15,7 +15,7 @@ from test_ask import unavailable
 
 import headway as hw
 from headway import models
-from headway.models.openai.protocol import hidden, retry_after
+from headway.models.openai.protocol import hide_secrets, retry_after
 from headway.models.retrying import PATIENT, retry_of
 
 pytest.importorskip("openai")
@@ -76,7 +76,7 @@ async def _text(model: models.Endpoint) -> str:
     ],
 )
 def test_what_looks_like_a_key_is_hidden_also_where_it_is_another_s(said, shown):
-    assert hidden(said, SECRETS) == shown
+    assert hide_secrets(said, SECRETS) == shown
 
 
 @pytest.mark.parametrize("key", ["secret\n", " secret", "sec\tret", "geheim\u00fc", "a\x00b", 5])
@@ -118,9 +118,9 @@ def test_a_server_of_ours_repeats_no_key_of_the_one_behind_it(misbehaving, monke
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"timeout_s": 0}, "timeout_s=0.*: seconds, above zero"),
-        ({"timeout_s": float("nan")}, "timeout_s=nan.*: seconds, above zero"),
-        ({"timeout_s": "5"}, "timeout_s='5'.*: seconds, above zero"),
+        ({"timeout": 0}, "timeout=0.*: seconds, above zero"),
+        ({"timeout": float("nan")}, "timeout=nan.*: seconds, above zero"),
+        ({"timeout": "5"}, "timeout='5'.*: seconds, above zero"),
         ({"price": 3}, "has price=3: write models.Price"),
         ({"retry": 3}, r"has retry=3: write headway.Retry\(attempts=3\)"),
         ({"count": 3}, "count=3.*: a function of a prompt"),

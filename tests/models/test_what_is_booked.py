@@ -28,7 +28,7 @@ def asked(misbehaving):
     """Ask a server that answers as it is told, and tell the reply or the error, and what was booked."""
 
     def ask(kind: str, said: Any = "", *, calls: int = 9, chat: bool = True, seconds: float = 60, n: int = 1) -> Any:
-        model = models.Endpoint(f"{kind}-{abs(hash(str(said)))}", base_url=misbehaving.url, price=PRICE, timeout_s=20)
+        model = models.Endpoint(f"{kind}-{abs(hash(str(said)))}", base_url=misbehaving.url, price=PRICE, timeout=20)
         text = said if isinstance(said, str) else json.dumps(said)
 
         @hw.task

@@ -12,8 +12,8 @@ import pytest
 from rich.console import Console
 
 import headway as hw
-from headway.cli.commands.drive import signal_run
-from headway.cli.commands.look import list_runs, show_run, tally_rows
+from headway.cli.commands.runs import signal_run
+from headway.cli.commands.show import list_runs, show_run, tally_rows
 from headway.journal.open import open_to_read
 from headway.observe import display
 from headway.observe.tally import Tally
@@ -22,7 +22,7 @@ from headway.observe.tree import Options
 
 @hw.task
 async def approval(what: str) -> str:
-    return f"{what}: {await hw.wait_event('approve', timeout_s=3600)}"
+    return f"{what}: {await hw.wait_event('approve', timeout=3600)}"
 
 
 @hw.task
@@ -30,14 +30,25 @@ async def report() -> list[str]:
     return list(await hw.gather(approval("cake"), approval("tea")))
 
 
+async def _waiting(store: Any) -> list[str]:
+    """What the run waits for, as another process reads it; nothing before it has begun."""
+    with contextlib.suppress(hw.StoreError, hw.UnknownRun):
+        return [wait.name for wait in (await asyncio.to_thread(hw.view, "r", store=store)).waiting]
+    return []
+
+
+async def _signal(name: str, value: object, store: Any) -> None:
+    await asyncio.to_thread(hw.signal, "r", name, value, store=store)
+
+
 async def _while_it_waits(store: Any, look: Any, tally: Tally) -> list[str]:
     """Run it, look while two calls wait and while one does, and answer both."""
     going = asyncio.create_task(hw.arun(report, store=store, run_id="r", events=tally))
     for waiting in (2, 1):
-        while len(tally.waiting) != waiting or len(hw.view("r", store=store).waiting) != waiting:  # noqa: ASYNC110
+        while len(tally.waiting) != waiting or len(await _waiting(store)) != waiting:  # noqa: ASYNC110
             await asyncio.sleep(0)  # the other process that looks knows of no event
-        look(waiting)
-        hw.signal("r", "approve", f"answer {3 - waiting}", store=store)
+        await asyncio.to_thread(look, waiting)
+        await _signal("approve", f"answer {3 - waiting}", store)
     return await going
 
 
@@ -100,23 +111,26 @@ async def goes_on() -> str:
 def test_a_wait_that_the_program_has_given_up_is_shown_no_more(tmp_path):
     store, shown = tmp_path / "store", []
 
-    async def look(*names: str) -> None:
-        while [wait.name for wait in hw.view("r", store=store).waiting] != list(names):  # noqa: ASYNC110
-            await asyncio.sleep(0)
+    def read() -> list[str]:
         opened = open_to_read(store)
-        info = opened.run("r")
-        shown.append(tally_rows(opened.rows(info.uid)).waits_for)
+        found = tally_rows(opened.rows(opened.run("r").uid)).waits_for
         opened.close()
+        return found
+
+    async def look(*names: str) -> None:
+        while await _waiting(store) != list(names):  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        shown.append(await asyncio.to_thread(read))
 
     async def outside() -> str:
         going = asyncio.create_task(hw.arun(goes_on, store=store, run_id="r", progress=False))
         await asyncio.sleep(0.01)
         await look("approve", "reject")
-        hw.signal("r", "approve", 1, store=store)
+        await _signal("approve", 1, store)
         await look("approve", "reject")  # those of the second race
-        hw.signal("r", "reject", 2, store=store)
+        await _signal("reject", 2, store)
         await look("last")
-        hw.signal("r", "last", 3, store=store)
+        await _signal("last", 3, store)
         return await going
 
     assert asyncio.run(asyncio.wait_for(outside(), 60)) == "[1, 2] 3"
@@ -141,9 +155,9 @@ def test_a_wait_that_was_given_up_and_begins_again_is_shown_again(tmp_path):
             await hw.arun(waits, store=store, run_id="r", progress=False)
         assert hw.view("r", store=store).waiting == []  # the run has ended
         going = asyncio.create_task(hw.arun(waits, store=store, run_id="r", progress=False))
-        while [wait.name for wait in hw.view("r", store=store).waiting] != ["go"]:  # noqa: ASYNC110
+        while await _waiting(store) != ["go"]:  # noqa: ASYNC110
             await asyncio.sleep(0)
-        hw.signal("r", "go", 1, store=store)
+        await _signal("go", 1, store)
         return await going
 
     assert asyncio.run(asyncio.wait_for(outside(), 60)) == "went on"
@@ -154,13 +168,11 @@ def test_a_signal_that_nobody_waits_for_is_told_of(tmp_path, capsys):
 
     async def outside() -> None:
         going = asyncio.create_task(hw.arun(approval, "tea", store=store, run_id="r", progress=False))
-        while not hw.runs(store=store):  # noqa: ASYNC110
+        while not await _waiting(store):  # noqa: ASYNC110
             await asyncio.sleep(0)
-        while not hw.view("r", store=store).waiting:  # noqa: ASYNC110
-            await asyncio.sleep(0)
-        signal_run("r", "aprove", "1", str(store), as_json=False)
+        await asyncio.to_thread(signal_run, "r", "aprove", "1", str(store), as_json=False)
         assert "nobody in run 'r' waits for 'aprove' now: it waits for 'approve'" in capsys.readouterr().err
-        signal_run("r", "approve", "1", str(store), as_json=False)
+        await asyncio.to_thread(signal_run, "r", "approve", "1", str(store), as_json=False)
         assert "nobody" not in capsys.readouterr().err
         await going
 

@@ -6,21 +6,20 @@ import asyncio
 import contextlib
 
 import pytest
+from notes import RAN
 
 import headway as hw
 from headway.joins.bound import bound_of
 from headway.journal.decisions import BlockEnded, is_told
+from headway.sim.config import STEADY
 from headway.sim.history import History
-from headway.sim.nature import STEADY
 from headway.sim.store import Crash
 
-RAN: list[int] = []
 STOP: list[bool] = []
 
 
 @pytest.fixture(autouse=True)
 def _clear() -> None:
-    RAN.clear()
     STOP.clear()
 
 
@@ -392,3 +391,50 @@ def test_what_has_no_encoding_is_kept_too(go):
         go(program)
     STOP.clear()
     assert go(program) == ("deadline", 2)
+
+
+@pytest.mark.parametrize("slower", [False, True])
+def test_what_the_program_runs_into_when_it_is_told_again_does_not_change_a_recorded_end(go, slower):
+    """Code beside the calls takes other times in another life: an error comes before the end, a value after it."""
+
+    @hw.task
+    async def program() -> tuple[str, dict[int, int]]:
+        found: dict[int, int] = {}
+
+        async def attempt(index: int) -> None:
+            value = await quick(index)
+            if slower and not STOP:
+                await asyncio.sleep(50)
+            block.keep(index, value)
+
+        async def breaks() -> None:
+            if STOP:
+                await asyncio.sleep(50)
+            raise KeyError("too early")
+
+        with hw.anytime(found, within_s=3) as block:
+            await hw.gather(attempt(1), attempt(2), breaks())
+        if STOP:
+            raise RuntimeError("stop")
+        return block.stopped, found
+
+    STOP.append(True)
+    with pytest.raises(RuntimeError):
+        go(program)
+    STOP.clear()
+    assert go(program) == ("deadline", {1: 1, 2: 2})
+
+
+def test_there_is_time_for_a_last_call_after_the_block(go):
+    @hw.task
+    async def inner() -> tuple[str, float]:
+        with hw.anytime() as block:
+            await rest(1000)
+        return block.stopped, await rest(0.9)
+
+    @hw.task
+    async def program() -> tuple[str, float]:
+        with hw.deadline(seconds=100):
+            return await inner()
+
+    assert go(program) == ("deadline", 0.9)

@@ -10,19 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from notes import RAN, SWITCH
 
 import headway as hw
 from headway.engine.collecting import lasting_name
 from headway.engine.handle import current
-
-SWITCH: dict[str, Any] = {}
-RAN: list[Any] = []
-
-
-@pytest.fixture(autouse=True)
-def _clear() -> None:
-    SWITCH.clear()
-    RAN.clear()
 
 
 @dataclass(frozen=True)

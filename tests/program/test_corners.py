@@ -10,18 +10,10 @@ import threading
 from typing import Any
 
 import pytest
+from notes import RAN, SWITCH
 
 import headway as hw
 from headway.engine.call import current
-
-RAN: list[Any] = []
-SWITCH: dict[str, Any] = {}
-
-
-@pytest.fixture(autouse=True)
-def _clear() -> None:
-    RAN.clear()
-    SWITCH.clear()
 
 
 @hw.task
@@ -290,7 +282,7 @@ def test_a_shared_forever_call_does_not_inherit_another_ones_deadline(go):
 
 
 def test_a_batch_function_cannot_call_tasks_and_is_told_so(go):
-    @hw.task(batch=2, linger_ms=1)
+    @hw.task(batch=2, linger_s=0.001)
     async def nested(items: list[int]) -> list[int]:
         await rest(1)
         return items
@@ -351,7 +343,7 @@ def in_a_process() -> None:
     """Would need a worker."""
 
 
-@hw.task(batch=2, linger_ms=5, pool="process")
+@hw.task(batch=2, linger_s=0.005, pool="process")
 def batch_in_a_process(items: list[int]) -> list[int]:
     return items
 

@@ -8,15 +8,9 @@ import re
 from typing import Any
 
 import pytest
+from notes import RAN
 
 import headway as hw
-
-RAN: list[Any] = []
-
-
-@pytest.fixture(autouse=True)
-def _clear() -> None:
-    RAN.clear()
 
 
 async def asynchronous(*args: Any) -> bool:
@@ -258,7 +252,7 @@ class Endless(list[int]):
 
 
 def test_a_batch_that_returns_a_list_of_its_own_kind_fails_its_calls(go):
-    @hw.task(batch=2, linger_ms=1)
+    @hw.task(batch=2, linger_s=0.001)
     async def batched(items: list[int]) -> list[int]:
         return Endless()
 

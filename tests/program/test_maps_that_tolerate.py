@@ -5,17 +5,11 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from notes import RAN
 
 import headway as hw
 from headway.sim.history import History
 from headway.sim.store import Crash
-
-RAN: list[int] = []
-
-
-@pytest.fixture(autouse=True)
-def _clear() -> None:
-    RAN.clear()
 
 
 @hw.task
@@ -159,3 +153,9 @@ def test_a_tolerant_map_ends_as_it_would_have_wherever_it_is_killed(seed):
 
 def test_a_tolerant_map_passes_the_check(headway_check):
     headway_check(ends, 5, "keep", True, schedules=5)
+
+
+def test_a_share_of_a_known_number_is_broken_as_soon_as_it_can_be(go):
+    with pytest.raises(ExceptionGroup):
+        go(ends, 100, 0.01, True)
+    assert len(RAN) < 10

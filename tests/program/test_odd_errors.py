@@ -48,7 +48,7 @@ def in_a_gang(name: str) -> None:
     RAISERS[name]()
 
 
-@hw.task(batch=2, linger_ms=1)
+@hw.task(batch=2, linger_s=0.001)
 async def batched(names: list[str]) -> list[Any]:
     RAISERS[names[0]]()
     return names

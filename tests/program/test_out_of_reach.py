@@ -98,10 +98,10 @@ def test_a_worker_process_draws_the_numbers_of_its_call_again(tmp_path):
     assert drawn[0] == drawn[1]
 
 
-def _root_key(tmp_path: Any) -> bytes:
+def _root_key(tmp_path: Any) -> str:
     store = hw.SqliteStore(tmp_path / "store")
     try:
-        return store.run("r").spec.root
+        return store.run("r").spec.root.hex()
     finally:
         store.close()
 

@@ -12,19 +12,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
+from notes import RAN, SWITCH
 
 import headway as hw
 from headway import events
 from headway.journal.records import RunStatus
-
-RAN: list[Any] = []
-SWITCH: dict[str, Any] = {}
-
-
-@pytest.fixture(autouse=True)
-def _clear() -> None:
-    RAN.clear()
-    SWITCH.clear()
 
 
 @hw.task
@@ -203,7 +195,7 @@ def test_waiting_for_an_event_can_time_out(go):
     @hw.task
     async def program() -> str:
         with pytest.raises(TimeoutError, match="approve"):
-            await hw.wait_event("approve", timeout_s=50)
+            await hw.wait_event("approve", timeout=50)
         return "on"
 
     assert go(program) == "on"

@@ -174,6 +174,36 @@ def test_a_failed_combination_fails_the_scan_once_and_its_program_may_go_on(go):
     assert go(program) == "went on"
 
 
+def test_an_inner_combination_that_failed_fails_nobody_but_those_that_need_it(go):
+    @hw.task
+    async def picky(left: str, right: str) -> str:
+        if left == "c":
+            raise ValueError("no c")
+        return left + right
+
+    @hw.task
+    async def program() -> str:
+        scan = hw.scan(picky, "abc")
+        with pytest.raises(hw.InputFailed):
+            await scan.append("d")
+        return await hw.scan(picky, "ab").append("x")
+
+    assert go(program) == "abx"
+
+
+def test_a_failed_scan_that_nobody_awaits_fails_its_program(go):
+    @hw.task
+    async def broken(left: str, right: str) -> str:
+        raise ValueError("no")
+
+    @hw.task
+    async def program() -> None:
+        hw.scan(broken, "abc")
+
+    with pytest.raises(ExceptionGroup):
+        go(program)
+
+
 def test_a_scan_says_what_it_takes(go):
     async def plain(left: str, right: str) -> str:
         return left + right

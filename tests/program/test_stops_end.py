@@ -10,22 +10,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from notes import RAN
 
 import headway as hw
 from headway.engine.stopping import stops
 from headway.engine.stopping.stops import GRACE_S
 from headway.journal.records import COSTED, Kind
 
-RAN: list[Any] = []
-
 pytestmark = pytest.mark.filterwarnings("ignore:headway:RuntimeWarning")
-
-
-@pytest.fixture(autouse=True)
-def _clear() -> Iterator[None]:
-    RAN.clear()
-    yield
-    RAN.clear()
 
 
 @pytest.fixture
@@ -224,7 +216,7 @@ def test_code_that_was_left_behind_can_do_nothing_in_the_run(go, tmp_path):
         await attempt("now", lambda: plan(hw.now))
         await attempt("random", lambda: plan(hw.random))
         await attempt("sleep", lambda: hw.sleep(1))
-        await attempt("event", lambda: hw.wait_event("word", timeout_s=1))
+        await attempt("event", lambda: hw.wait_event("word", timeout=1))
         await attempt("budget", lambda: plan(lambda: hw.budget(tokens=5).__enter__()))
         RAN.append("went on")
 
@@ -410,7 +402,7 @@ def test_a_thread_that_goes_on_is_told_of(monkeypatch):
 
 
 def test_a_batch_that_nobody_wants_any_more_does_not_hold_up_the_run(go, clock):
-    @hw.task(batch=2, linger_ms=1, timeout=1)
+    @hw.task(batch=2, linger_s=0.001, timeout=1)
     async def batched(items: list[int]) -> list[int]:
         await ignore(500)
         return items

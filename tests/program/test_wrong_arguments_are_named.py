@@ -25,7 +25,7 @@ async def double(x: int) -> int:
         ({"batch": "5"}, r"batch='5'\): expected a whole number"),
         ({"batch": 2.5}, r"batch=2.5\): expected a whole number"),
         ({"batch": 5, "batches": "2"}, r"batches='2'\): expected a whole number"),
-        ({"batch": 5, "linger_ms": NAN}, r"linger_ms=nan\): expected a number of milliseconds"),
+        ({"batch": 5, "linger_s": NAN}, r"linger_s=nan\): expected a number of seconds"),
         ({"codec": "json"}, r"codec='json'\): expected 'typed' or 'pickle'"),
         ({"cache": "always"}, r"cache='always'\): expected 'run' or 'forever'"),
         ({"resources": [1]}, r"resources=\[1\]\): expected whole numbers by name"),
@@ -46,8 +46,8 @@ def test_an_option_for_some_calls():
 
 INSIDE: dict[str, tuple[Any, str]] = {
     "sleep": (lambda: hw.sleep(NAN), r"hw\.sleep\(nan\): expected a number of seconds"),
-    "wait_event": (lambda: hw.wait_event("a", timeout_s=NAN), r"hw\.wait_event\(timeout_s=nan\): expected a number of seconds"),
-    "a text": (lambda: hw.wait_event("a", timeout_s="3"), r"hw\.wait_event\(timeout_s='3'\): expected a number of seconds"),  # type: ignore[arg-type]
+    "wait_event": (lambda: hw.wait_event("a", timeout=NAN), r"hw\.wait_event\(timeout=nan\): expected a number of seconds"),
+    "a text": (lambda: hw.wait_event("a", timeout="3"), r"hw\.wait_event\(timeout='3'\): expected a number of seconds"),  # type: ignore[arg-type]
     "a name": (lambda: hw.wait_event(5), r"hw\.wait_event\(name=5\): expected the name of a signal"),  # type: ignore[arg-type]
     "limit": (lambda: hw.limit(rate=math.inf), r"hw\.limit\(rate=inf, per_s=1\.0\): both must be finite"),
     "budget": (lambda: hw.budget(call=3), r"hw\.budget\(call=3\): did you mean 'calls'"),

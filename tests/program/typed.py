@@ -17,7 +17,7 @@ def count(texts: list[str]) -> int:
     return len(texts)
 
 
-@hw.task(batch=32, linger_ms=2)
+@hw.task(batch=32, linger_s=0.002)
 async def embed(texts: list[str]) -> list[float]:
     return [0.0 for _ in texts]
 

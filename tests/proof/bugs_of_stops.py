@@ -1,4 +1,4 @@
-"""Seeded bugs of errors and of stops: what fails a call fails nothing else, every life is told the same, and every stop ends."""
+"""Seeded bugs of errors, of stops and of the table of moves: what fails a call fails nothing else, and every stop ends."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _ODD, _ENDS = "program/test_odd_errors.py", "program/test_stops_end.py"
 ERRORS: tuple[Bug, ...] = (
     bug(
         "what is no Exception passes through every caller and ends the run",
-        "Outcomes.as_exception",
+        "failures:as_exception",
         "issubclass(kind, Exception)",
         "True",
         tests=f"{_ODD}::test_a_resumed_program_sees_of_an_error_what_it_saw_before",
@@ -37,7 +37,7 @@ ERRORS: tuple[Bug, ...] = (
     ),
     bug(
         "a retry that can't decide ends the run",
-        "Engine.conclude",
+        "Lifecycle._conclude",
         "except UsageError as wrong: ...",
         "except ZeroDivisionError as wrong: ...",
         tests="program/test_given_functions.py::test_a_predicate_that_fails_fails_its_call_and_its_siblings_go_on",
@@ -48,7 +48,7 @@ STOPS: tuple[Bug, ...] = (
     bug(
         "code that catches its cancellation is waited for for ever",
         "Stops.grant",
-        "self._engine.loop.call_later(GRACE_S, self._late, call, call.attempt)",
+        "self._run.loop.call_later(GRACE_S, self._late, call, call.attempt)",
         "None",
     ),
     bug(
@@ -66,8 +66,8 @@ STOPS: tuple[Bug, ...] = (
     bug(
         "an attempt that was left behind ends the next one",
         "Launcher._code",
-        "if call.state == RUNNING and call.attempt == attempt:\n    self._engine.body_ended(call, value, None)\n    ...",
-        "if True:\n    self._engine.body_ended(call, value, None)\n    ...",
+        "if call.state == RUNNING and call.attempt == attempt:\n    self._ends.body_ended(call, value, None)",
+        "self._ends.body_ended(call, value, None)",
         tests=f"{_ENDS}::test_an_attempt_that_was_left_behind_does_not_meddle_with_the_next",
     ),
     bug(
@@ -94,15 +94,15 @@ STOPS: tuple[Bug, ...] = (
     bug(
         "the places of a thread that goes on are free at once",
         "Launcher._abandon",
-        "engine.ready.keep(call) if x.held else None",
+        "self._ready.keep(call) if x.held else None",
         "None",
         tests=f"{_ENDS}::test_the_place_of_a_thread_that_was_stopped_stays_taken_until_its_code_has_ended",
     ),
     bug(
         "what is under code that was left behind hears of it from below",
         "Stops._stop_below",
-        "self._engine.cancel(child, reason)\nself._stop_below(child, reason)",
-        "self._stop_below(child, reason)\nself._engine.cancel(child, reason)",
+        "self._lifecycle.cancel(child, reason)\nself._stop_below(child, reason)",
+        "self._stop_below(child, reason)\nself._lifecycle.cancel(child, reason)",
         tests=f"{_ENDS}::test_what_waits_for_a_child_that_is_stopped_with_it_does_not_succeed",
     ),
     bug(
@@ -121,4 +121,38 @@ STOPS: tuple[Bug, ...] = (
     ),
 )
 
-OF_STOPS = (*ERRORS, *STOPS)
+MOVES: tuple[Bug, ...] = (
+    bug(
+        "a call that is stopped between two attempts has the next one",
+        "transitions:_table",
+        "Move(RESTING, do.END_UNRUN)",
+        "Move(RESTING, do.NOTHING)",
+    ),
+    bug(
+        "a call that is stopped while it waits for room runs",
+        "transitions:_table",
+        "Move(READY, do.END_UNRUN)",
+        "Move(READY, do.NOTHING)",
+    ),
+    bug(
+        "a call that is stopped while it waits for the disk runs",
+        "transitions:_table",
+        "Move(STARTING, do.END_UNRUN)",
+        "Move(STARTING, do.NOTHING)",
+    ),
+    bug(
+        "a failed attempt is not forgotten before the next",
+        "transitions:_table",
+        "Move(RESTING, do.TRY_AGAIN)",
+        "Move(RESTING, do.REST)",
+    ),
+    bug(
+        "a call whose rest a crash cut short begins its next attempt at once",
+        "transitions:_table",
+        "Move(RESTING, do.REST)",
+        "Move(READY, do.ENQUEUE)",
+        tests="sim/test_exact_moments.py::test_a_call_that_rested_when_its_process_died_rests_out_its_time",
+    ),
+)
+
+OF_STOPS = (*ERRORS, *STOPS, *MOVES)

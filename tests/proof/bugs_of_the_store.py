@@ -59,24 +59,25 @@ JOURNAL: tuple[Bug, ...] = (
         "an outcome is seen before it is in the queue of the journal",
         "Outcomes.end",
         "self._record(call, state, record, encoded)",
-        "pass",
+        "self.late = (call, state, record, encoded)",
         Edit(
-            "Outcomes.end",
-            "engine.deliver(call, state)",
-            "engine.deliver(call, state)\nif not engine.closing:\n    self._record(call, state, record, encoded)",
+            "Lifecycle._conclude",
+            "self._feed(call, _ENDS[outcomes.end(call, value, error, encoded)])",
+            "state = outcomes.end(call, value, error, encoded)\nlate = vars(outcomes).pop('late', None)\n"
+            "self._feed(call, _ENDS[state])\nif late is not None:\n    outcomes._record(*late)",
         ),
     ),
     bug(
         "an effect starts before the disk has what it depends on",
-        "Engine.begin",
+        "Lifecycle._launch",
         "if spec.effect: ...",
         "",
     ),
     bug(
         "the start of an effect is not recorded",
-        "Engine.begin",
-        "self.outcomes.note_start(call)",
-        "self.journal.durable",
+        "Lifecycle._launch",
+        "self._outcomes.note_start(call)",
+        "self._run.journal.durable",
     ),
     bug(
         "a run ends before its result is durable",
@@ -178,9 +179,9 @@ SPENT: tuple[Bug, ...] = (
     ),
     bug(
         "a call that its budget refuses starts all the same",
-        "Engine.begin",
-        "if (refused := self.books.reserve(call)) is not None: ...",
-        "self.books.reserve(call)\nif (refused := None) is not None: ...",
+        "Lifecycle.begin",
+        "if (refused := self._books.reserve(call)) is not None: ...",
+        "self._books.reserve(call)\nif (refused := None) is not None: ...",
     ),
     bug(
         "only the innermost budget is asked",
@@ -203,7 +204,7 @@ SPENT: tuple[Bug, ...] = (
     bug(
         "a cost starts at nothing after a crash",
         "Books.take_over",
-        "if self._engine.resumed: ...",
+        "if self._run.resumed: ...",
         "",
     ),
     bug(
@@ -228,7 +229,7 @@ SPENT: tuple[Bug, ...] = (
     bug(
         "what a call was told is left survives a crash without what it charged at once",
         "Books.left",
-        "self._engine.journal.hold()",
+        "self._run.journal.hold()",
         "pass",
         tests="sim/test_what_is_left_to_spend.py::test_who_was_told_what_is_left_has_spent_it_or_is_told_anew_after_a_crash",
     ),
@@ -236,13 +237,13 @@ SPENT: tuple[Bug, ...] = (
         "what a call charges while its run stops is not booked",
         "Books._note",
         "journal.failure is None",
-        "journal.failure is None and not self._engine.closing",
+        "journal.failure is None and not self._run.closing",
         tests="program/test_what_a_stopped_run_spent.py::test_a_stopped_run_books_what_its_calls_charged_on_their_way_out",
     ),
     bug(
         "a call of a stopped run is booked at what it had reserved",
         "Books.settle",
-        "held and account is not None and self._engine.closing",
+        "held and account is not None and self._run.closing",
         "False",
         tests="program/test_what_a_stopped_run_spent.py::test_a_stopped_run_books_what_its_calls_charged_on_their_way_out",
     ),
@@ -262,13 +263,13 @@ SPENT: tuple[Bug, ...] = (
     bug(
         "a call that was stopped before its code ran pays its price",
         "Books.settle",
-        "call.state == STARTING",
+        "not ran",
         "False",
     ),
     bug(
         "a call that is not run again because its input fails forgets what it has cost",
-        "Engine.conclude",
-        "self.books.take_over(call)",
+        "Lifecycle._conclude",
+        "self._books.take_over(call)",
         "pass",
         tests="sim/test_exact_moments.py::test_a_call_that_is_not_run_again_because_its_input_fails_keeps_what_it_has_cost",
     ),
@@ -281,7 +282,7 @@ SPENT: tuple[Bug, ...] = (
     bug(
         "who is answered with the result of an equal call pays for it as well",
         "Outcomes.answer",
-        "cost=engine.books.home_cost(call)",
+        "cost=self._books.home_cost(call)",
         "",
     ),
     bug(
@@ -343,7 +344,7 @@ LIMITS: tuple[Bug, ...] = (
     bug(
         "places that are held when the clock is set ahead are over by the new time",
         "Scopes.clock_jumped",
-        "self._engine.desk.clock_jumped()",
+        "self.desk.clock_jumped()",
         "pass",
         tests="sim/test_a_clock_that_is_set.py::test_a_place_that_is_held_when_the_clock_is_set_is_held_by_the_new_time_soon_after",
     ),

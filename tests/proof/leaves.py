@@ -109,7 +109,7 @@ async def verified(name: str, x: int) -> int:
     return value(name, x)
 
 
-@hw.task(batch=3, linger_ms=50)
+@hw.task(batch=3, linger_s=0.05)
 async def _batched(items: list[tuple[str, int]]) -> list[int]:
     await asyncio.sleep(0.2)
     return [value(name, x) for name, x in items]

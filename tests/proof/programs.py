@@ -417,9 +417,9 @@ async def _event(children: tuple[Node, ...], x: int, n: int) -> int:
     name = f"word{n % 2}"
     try:
         if n % 3:
-            word = await hw.wait_event(name, timeout_s=n + 1)
+            word = await hw.wait_event(name, timeout=n + 1)
         else:  # of two that wait one wins, and the other may have been told its word in the same moment
-            word = await hw.race(*(hw.wait_event(each, timeout_s=n + 1) for each in (name, f"word{1 - n % 2}")))
+            word = await hw.race(*(hw.wait_event(each, timeout=n + 1) for each in (name, f"word{1 - n % 2}")))
     except (TimeoutError, ExceptionGroup):
         watch.no_word(name)
         word = 1

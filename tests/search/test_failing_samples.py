@@ -301,7 +301,7 @@ def test_the_errors_are_the_same_after_a_resume(go):
         found = await search.beam_search("q", step, score, n=4, width=2)
         told.append([str(error) for error in found.errors])
         if life == "1":
-            await hw.wait_event("never", timeout_s=1)
+            await hw.wait_event("never", timeout=1)
         return told[-1]
 
     told: list[list[str]] = []
@@ -363,7 +363,7 @@ def test_the_same_is_spared_after_a_resume(go):
         life = next(lives)
         found = await search.best_of_n("q", generate, score, n=6)
         if life == "1":
-            await hw.wait_event("never", timeout_s=1)
+            await hw.wait_event("never", timeout=1)
         return [str(error) for error in found.errors]
 
     with pytest.raises(TimeoutError):

@@ -226,14 +226,14 @@ def test_a_scorer_that_gives_no_list_is_told_so(go, monkeypatch):
         return 0.5
 
     monkeypatch.setattr(solvers, "score", one)
-    with pytest.raises(hw.UsageError, match=r"gave 0\.5: give a list of numbers, one for each text"):
+    with pytest.raises(hw.UsageError, match=r"gave 0\.5: give a list of numbers, one for each solution"):
         go(within, "best_of_n", PLENTY)
 
 
 @pytest.mark.parametrize(
     ("vectors", "said"),
     [
-        (lambda size: [[1.0, 0.0]] * (size - 1), "gave 5 vectors for 6 texts"),
+        (lambda size: [[1.0, 0.0]] * (size - 1), "gave 5 vectors for 6 solutions"),
         (lambda size: [[1.0] * (place + 1) for place in range(size)], r"gave \[1.0, 1.0\] for '.': give 1 numbers"),
         (lambda size: [[math.nan, 1.0]] * size, r"gave \[nan, 1.0\] for"),
         (lambda size: None, "gave None: give a list of vectors"),

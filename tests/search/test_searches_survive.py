@@ -18,8 +18,8 @@ import headway as hw
 from headway.journal.records import COSTED, Kind, Row, Status
 from headway.journal.recovery.recovered import decode_outcome
 from headway.methods.search import Found
+from headway.sim.config import STEADY
 from headway.sim.history import History
-from headway.sim.nature import STEADY
 from headway.sim.store import Crash
 
 QUESTION = "q6|"

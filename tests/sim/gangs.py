@@ -127,6 +127,8 @@ KILLED = Traits(imports=True, copies=True, cancel="killed", needs={"weight": pos
 ABANDONED = Traits(imports=True, copies=True, cancel="abandoned", needs={"weight": positive})
 COOPERATIVE = Traits(asks=True, cancel="cooperative", lends=True, needs={"weight": positive})
 
+THREADS = Traits(asks=True, cancel="abandoned", lends=True, needs={"weight": positive})
+
 
 @hw.task(pool="box", retry=MANY)
 def boxed(x: int) -> int:

@@ -11,8 +11,8 @@ import pytest
 import headway as hw
 from headway.journal.records import Kind
 from headway.journal.recovery.recovered import decode_outcome
+from headway.sim.config import STEADY
 from headway.sim.history import History
-from headway.sim.nature import STEADY
 from headway.sim.store import Crash
 
 
@@ -35,7 +35,7 @@ def step_in_process(history: list[str], turn: int) -> str:
     return "ok"
 
 
-@hw.task(batch=2, linger_ms=1)
+@hw.task(batch=2, linger_s=0.001)
 async def step_in_batch(histories: list[list[str]]) -> list[str]:
     for history in histories:
         history.append("turn")

@@ -1,4 +1,4 @@
-"""Calls that wait for a budget, under many schedules and after every crash: none starves, none is refused that could have fitted."""
+"""Calls that wait for a budget, under many schedules and after every crash: none starves, and none waits for ever."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 
 import headway as hw
 from headway.sim.check import check
+from headway.sim.config import STEADY
 from headway.sim.history import History
-from headway.sim.nature import STEADY
 from headway.sim.store import Crash
 
 ROUNDS = range(40)

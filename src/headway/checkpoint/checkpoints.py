@@ -61,6 +61,9 @@ class Checkpoints(Root):
         provenance: what to write into each checkpoint about where it comes from (code, data, settings), as JSON values.
         on_event: hears what happens (`hw.events.CheckpointEvent`), from any thread; a run's stream hears it anyway.
 
+    Raises:
+        UsageError: an argument makes no sense.
+
     Example:
         >>> import numpy, tempfile
         >>> state = {"w": numpy.zeros(3), "note": "new"}
@@ -114,18 +117,25 @@ class Checkpoints(Root):
     # --- saving ------------------------------------------------------------------------------------------------------
 
     def save(self, state: Any, step: int, *, metrics: Mapping[str, float] | None = None, may_skip: bool = True) -> Save:
-        """Begin to save the state as that of `step`: how many steps are done. All ranks must call it.
+        """Begin to save the state as that of a step. All ranks must call it.
 
         Returns when the rest of the copy is guarded: torch's optimizers wait for it before they change anything; code that changes
         the state in another way calls `.staged()` of what is returned first. `.durable()` waits until the checkpoint exists.
 
         Args:
+            state: the state: nested dictionaries of arrays, modules, optimizers, numbers and texts.
+            step: how many steps are done.
             metrics: numbers to keep with it, such as the validation loss (for `Keep(best=…)`).
             may_skip: skip this save, with a warning, where earlier ones are still being written. False: wait for them, as for the
                 last state of a training.
 
+        Returns:
+            The save that is on its way.
+
         Raises:
-            UsageError, LayoutError, CheckpointMismatch: this state can never be saved like this.
+            UsageError: this state can never be saved like this.
+            LayoutError: a declared layout does not fit the state.
+            CheckpointMismatch: the state is not the same on all ranks.
         """
         step = as_integer(step, "save(step=…)")
         if step < 0:
@@ -140,8 +150,13 @@ class Checkpoints(Root):
             return saver.save(state, self.layout, step, kept, may_skip=may_skip)
 
     def prepare(self, state: Any) -> None:
-        """Have the memory for saves of this state made ahead of time, as `steps` does: the first save blocks less. All ranks must
-        call it. Raises as `save` does."""
+        """Have the memory for saves of this state made ahead of time, as `steps` does: the first save blocks less.
+
+        All ranks must call it. It refuses what `save` would refuse.
+
+        Args:
+            state: the state.
+        """
         saver = self._saving()
         with saver.one_at_a_time:
             saver.prepare(state, self.layout)
@@ -155,21 +170,24 @@ class Checkpoints(Root):
         every_s: float | None = None,
         metrics: Callable[[], Mapping[str, float]] | None = None,
     ) -> Generator[int, None, None]:
-        """Load the newest checkpoint into the state, then yield the numbers of the steps still to do, and save every so many.
+        """Load the newest checkpoint into the state, then go through the steps that are still to do, and save every so many.
 
         Where the newest was imported (`headway ckpt import`), a part of the state of which it has nothing, such as the optimizer,
         begins as it is, and a warning says so.
 
         The last step is always saved, and durable when the loop ends; so is the last save before a `break`. On SIGTERM the step
-        that is under way is finished and saved, durably, before the process ends by the signal; the other ranks raise
-        Interrupted. Not where the program handles the signal itself, and not in threads. In a task the run ends the call, after the
-        save.
+        that is under way is finished and saved, durably, before the process ends by the signal; the other ranks raise Interrupted.
+        Not where the program handles the signal itself, and not in threads. In a task the run ends the call, after the save.
 
         Args:
+            state: the state, as for `save`.
             total: how many steps the training has; steps are numbered from 0.
             every: save after this many steps.
             every_s: save when the last save began so many seconds ago, whatever the step, by the clock of the first rank.
             metrics: asked at each save for what to keep with it.
+
+        Yields:
+            The number of each step, from 0.
 
         Raises:
             UsageError: there is a copy in the state, such as what `state_dict()` gave, which does not go on with the training, or
@@ -191,13 +209,25 @@ class Checkpoints(Root):
         every_s: float | None = None,
         metrics: Callable[[], Mapping[str, float]] | None = None,
     ) -> Generator[tuple[int, int], None, None]:
-        """`steps` for a training that counts epochs: yields (epoch, batch), both from 0, and goes on in the middle of an epoch. A
-        step is a batch; the data belong into a `Cursor`, which goes on where they were.
+        """Go through the epochs and batches that are still to do, as `steps` does, and save every so many batches.
+
+        It goes on in the middle of an epoch. A step is a batch. The data belong into a `Cursor`, which goes on where they were.
 
         Args:
-            batches: in an epoch. Must be what it was: else the steps that are done would be other epochs than they were.
+            state: the state, as for `save`.
+            epochs: how many epochs the training has.
+            batches: how many batches an epoch has. Must be what it was: else the steps that are done would be other epochs than
+                they were.
+            every: save after this many batches.
+            every_s: save when the last save began so many seconds ago, whatever the batch, by the clock of the first rank.
+            metrics: asked at each save for what to keep with it.
 
-        Raises what `steps` raises, and CheckpointMismatch where an epoch had another number of batches.
+        Yields:
+            (epoch, batch), both from 0.
+
+        Raises:
+            CheckpointMismatch: an epoch had another number of batches.
+            UsageError: a number makes no sense; and what `steps` raises.
 
         Example:
             >>> for epoch, batch in ck.epochs(state, epochs=3, batches=len(loader), every=100):  # doctest: +SKIP
@@ -219,27 +249,39 @@ class Checkpoints(Root):
     def _loop(self) -> Loop:
         return Loop(self, self._ranks(), restore=self._restore, sum_up=self._sum_up, loops=self._loops)
 
-    def wait(self, timeout_s: float | None = None) -> bool:
-        """Return when no save is on its way any more, durable or failed; or after `timeout_s` seconds, and at the deadline of the
-        run (`hw.deadline`). Whether none is. Warns of those that failed or were skipped."""
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until no save is on its way any more, durable or failed. Warns of those that failed or were skipped.
+
+        It ends at the deadline of the run (`hw.deadline`) in any case.
+
+        Args:
+            timeout: seconds to wait at most; None waits without end.
+
+        Returns:
+            Whether none is on its way.
+        """
         saver = self._own_saver()
-        return saver is None or saver.wait(Patience(timeout_s))
+        return saver is None or saver.wait(Patience(timeout))
 
     def guard(self) -> None:
         """Return when the state may be changed, whatever is still being copied. Torch's optimizers call it by themselves."""
         if (saver := self._own_saver()) is not None:
             saver.guard()
 
-    def close(self, timeout_s: float | None = None) -> None:
-        """Wait for saves on their way and end the helper process; SIGTERM ends the program again as it would without a loop. After
-        `timeout_s` seconds, and at the deadline of the run (`hw.deadline`), the helper goes on alone, which a warning says.
+    def close(self, timeout: float | None = None) -> None:
+        """Wait for saves on their way and end the helper process; SIGTERM ends the program again as it would without a loop.
 
         A state whose save was skipped, and which is still the same, is saved now if no other was saved after it. (Of several ranks,
-        which may come here one by one, none does: `save(…, may_skip=False)` for the last state.)"""
+        which may come here one by one, none does: `save(…, may_skip=False)` for the last state.)
+
+        Args:
+            timeout: seconds to wait at most. After them, and at the deadline of the run (`hw.deadline`), the helper goes on alone,
+                which a warning says.
+        """
         saver, self._saver = self._own_saver(), None
         try:
             if saver is not None:
-                saver.close(Patience(timeout_s))
+                saver.close(Patience(timeout))
         finally:
             for told in self._loops:  # whose generators somebody still holds
                 told.leave()
@@ -260,7 +302,7 @@ class Checkpoints(Root):
         """Load a checkpoint into the state, in place, under whatever layout the state has now. All ranks must call it.
 
         Everything is verified before the first byte of the state changes. `"latest"` is the newest that verifies: a damaged one is
-        passed over, with a warning that says what is wrong with it. What is returned says which names were loaded and which not.
+        passed over, with a warning that says what is wrong with it.
 
         Args:
             into: a state of the same structure. Optimizers may be new: what they lack is made. None: whatever was saved is in
@@ -273,7 +315,11 @@ class Checkpoints(Root):
             memory_bytes: memory to use above the state.
             arrays: without `into`: `"numpy"` or `"torch"`; None: torch's, if the program uses torch.
 
+        Returns:
+            Which step it was, and which names were loaded and which not.
+
         Raises:
+            UsageError: an argument makes no sense.
             NoCheckpoint: there is none (such).
             CheckpointMismatch: state and checkpoint don't fit, or nothing would be loaded; nothing was changed.
             CheckpointDamaged: it is not what was saved; nothing was changed.

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from headway import events
-from headway.checkpoint.catalog.leases import SAVING, live, reading
+from headway.checkpoint.catalog.leases import SAVING, find_live, lease_for_reading
 from headway.checkpoint.catalog.listing import find, manifests
 from headway.checkpoint.catalog.metrics import read_later
 from headway.checkpoint.files.manifest import Manifest, Segment
@@ -138,7 +138,7 @@ class Restorer:
     def _load(self, manifest: Manifest, into: Any, ranks: Ranks, asked: Asked) -> Restored:
         began = time.perf_counter()
         monitor = Monitor(self._root, manifest.step, ranks.rank, self._listener)
-        with reading(self._backend, manifest.id):
+        with lease_for_reading(self._backend, manifest.id):
             target = _Target(manifest, into, ranks, asked)
             agreed = self._agree(target)
             done = load(
@@ -195,7 +195,7 @@ class Restorer:
         any longer."""
         patience = Patience(ORPHAN_WAIT_S)
         mine = self._in_flight()
-        while left := [lease for lease in live(self._backend, SAVING, time.time()) if lease.id not in mine]:
+        while left := [lease for lease in find_live(self._backend, SAVING, time.time()) if lease.id not in mine]:
             if patience.over:
                 return [f"{each.id} is still being saved by {each.who}, and is not waited for any longer" for each in left]
             time.sleep(_LOOK_S)

@@ -11,7 +11,7 @@ from pathlib import Path
 from headway.checkpoint.arguments import as_numbers
 from headway.checkpoint.catalog.collect import Report as Collected
 from headway.checkpoint.catalog.collect import collect
-from headway.checkpoint.catalog.leases import opened, pin, unpin
+from headway.checkpoint.catalog.leases import open_leased, pin, unpin
 from headway.checkpoint.catalog.listing import find, manifests, newest
 from headway.checkpoint.catalog.metrics import BEST, add_metrics, with_metrics
 from headway.checkpoint.catalog.retention import Keep
@@ -41,7 +41,7 @@ class Root:
             >>> rows = Checkpoints("runs/gpt").open(120)["model.layers.3.w"][10:20]  # doctest: +SKIP
         """
         with ExitStack() as stack:
-            manifest, _ = stack.enter_context(opened(self.backend, self._meant(step), self._note))
+            manifest, _ = stack.enter_context(open_leased(self.backend, self._meant(step), self._note))
             segments = read_segments(self.backend, manifest)
             return open_checkpoint(self.backend, manifest, segments, on_close=stack.pop_all().close)
 

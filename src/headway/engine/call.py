@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headway.engine.scopes.bounds import Held, Limit, Resource, Scope
 from headway.engine.transitions import CANCELLED, FINISHING, OK, RUNNING, STATES, WAITING
-from headway.errors import CallCancelled, ForeignHandle, HeadwayError
+from headway.errors import CallCancelled, ForeignHandle, HeadwayError, StoreError
 from headway.journal.records import NO_PARENT, Amounts, Place
 
 if TYPE_CHECKING:
@@ -109,6 +109,7 @@ class Extra:
         "awaiting",
         "batch",
         "begun",
+        "buffers",
         "charged",
         "child_errors",
         "costs",
@@ -127,6 +128,7 @@ class Extra:
         "parked_on",
         "parked_s",
         "parks",
+        "readers",
         "recharged",
         "recorded",
         "reserved",
@@ -160,6 +162,8 @@ class Extra:
         self.members: dict[int | str, Any] = {}  # what its arguments held, where its key does not say
         self.seen: Any = MISSING  # what its result was when it was first handed to a call
         self.recorded: Recorded | None = None  # an earlier outcome, to be reused if the inputs are the same
+        self.buffers: tuple[memoryview, ...] | StoreError | None = None  # of a recorded result, once they were read
+        self.readers: list[Callable[[Call], None]] | None = None  # who waits for them; None while they are not being read
         self.parked_on: list[asyncio.Future[None]] = []
         self.parks = 0
         self.lent = False  # its thread's slot is lent to others while it waits
@@ -272,6 +276,11 @@ class Call:
 
     def __repr__(self) -> str:
         return f"<{self.describe()} {self.state_name} {self.key.hex()[:8]}>"
+
+    @property
+    def unread(self) -> bool:
+        """Whether it has a result whose blobs nobody has read from the store yet (`StoreReader.when_read`)."""
+        return self.value is MISSING and bool(self.blobs) and (self.x is None or self.x.buffers is None)
 
     def done(self) -> bool:
         """Whether it has ended, in any way."""

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from headway.engine.call import Call
+from headway.engine.identity.inputs import filled
 from headway.engine.identity.keys import call_prefix, hash_key, sibling_key
-from headway.engine.inputs import filled
 from headway.errors import UsageError
 from headway.journal.codec.codec import digest, encode, value_digest
 from headway.journal.records import INLINE_BYTES

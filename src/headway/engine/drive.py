@@ -21,29 +21,25 @@ from headway import events
 from headway.engine.call import Call, Frame
 from headway.engine.engine import Engine
 from headway.engine.identity.spec import TaskSpec
-from headway.engine.replay.edits import stale_results
-from headway.engine.replay.failures import around_failures
-from headway.engine.replay.lookup import answers
+from headway.engine.replay.claim import Claim
+from headway.engine.result import result_of
 from headway.engine.run_context import RunContext
 from headway.engine.scopes.accounting import warn_of_units
 from headway.engine.scopes.bounds import UNBOUNDED, Scope
 from headway.engine.scopes.desk import Desk
 from headway.engine.stopping.last_resort import LastResort
 from headway.engine.stopping.outside import driving
-from headway.engine.transitions import CANCELLED, FAILED, OK
+from headway.engine.transitions import CANCELLED, OK
 from headway.engine.world import MACHINE, LogWriter, World
-from headway.errors import DeadlineExceeded, HeadwayError, Interrupted, LeaseLost, RunCancelled, StoreError, StoreFull
+from headway.errors import HeadwayError, LeaseLost, RunCancelled, StoreError, StoreFull
 from headway.ipc.interrupts import interrupts
-from headway.journal.codec.codec import add_note
 from headway.journal.decisions import BudgetOpened, DeadlineOpened, decision_key
-from headway.journal.log import Journal, Log, Nothing
-from headway.journal.owner import LEASE_S
+from headway.journal.log import Journal, Log, NullJournal
 from headway.journal.records import Amounts, Lease, RunInfo, RunStatus, Signal
-from headway.journal.recovery.recovered import Known, load
+from headway.journal.recovery.recovered import Known
 from headway.journal.store import Store
 from headway.pools.registry import Given, Pools
 
-ANOTHER_DEADLINE = " --deadline SECONDS"  # what a run whose own deadline has passed needs to go on
 OF_RUN = b"run"  # the place of the whole run's bounds, apart from those that the root call opens
 STOP_S = 10.0  # after SIGTERM, how long calls that run may take to end
 LEAVE_S = 2.0  # how long code that was told to stop may take before the driver leaves without it
@@ -60,12 +56,11 @@ class Plan:
     salt: bytes
     nonce: bytes
     store: Store | None = None
-    info: RunInfo | None = None
+    claim: Claim | None = None  # the run as it was taken up in the store
     sinks: Sequence[events.Sink] = ()
     pools: Mapping[str, Given] = field(default_factory=dict)
     resources: dict[str, int] = field(default_factory=dict)
     max_active: int = 1024
-    take_over: bool = False
     decided: dict[str, str] = field(default_factory=dict)
     budget: Amounts = field(default_factory=dict)
     deadline_s: float | None = None
@@ -78,7 +73,7 @@ class Driver:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._sinks = list(plan.sinks)
-        self._lease: Lease | None = None
+        self._lease = plan.claim.lease if plan.claim is not None else None
         self._writer: LogWriter | None = None
         self._interrupts = 0
         self._failure: BaseException | None = None
@@ -95,7 +90,7 @@ class Driver:
     async def _drive(self) -> Any:
         plan = self._plan
         self._stopped = asyncio.Event()
-        known = self._take_up()
+        known = plan.claim.known if plan.claim is not None else Known()
         status, floor = RunStatus.INTERRUPTED, None
         try:
             self._engine = engine = self._make_engine(known)
@@ -105,7 +100,7 @@ class Driver:
                 root = self._root = engine.start_root(plan.spec, plan.args, plan.kwargs, UNBOUNDED)
                 root.floor = self._error_floor(known)
                 root.scope = self._root_scope(root)
-                root.add_callback(lambda _: self._stop())
+                root.add_callback(lambda _: engine.run.reader.when_read(root, lambda _: self._stop()))
                 engine.admission.admit(root)
                 try:
                     await self._stopped.wait()
@@ -123,37 +118,16 @@ class Driver:
             await self._give_back(status, floor)
             if self._last_resort is not None:
                 self._last_resort.end()
-        return self._result(status)
-
-    # --- taking the run up -------------------------------------------------------------------------------------------
-
-    def _take_up(self) -> Known:
         plan = self._plan
-        if plan.store is None:
-            return Known()
-        stale = stale_results(plan.store, plan.info.uid, plan.decided) if plan.info is not None else {}
-        if plan.retry_failed and plan.info is not None:
-            stale |= around_failures(plan.store, plan.info.uid)
-        if plan.info is not None and plan.info.status == RunStatus.DONE:
-            known = load(plan.store, plan.info.uid)
-            known.forget(stale)
-            if answers(known, plan.info.spec.root, plan.spec, plan.decided):
-                return known  # nothing will run, so nothing needs the lease
-        self._lease = plan.store.acquire(plan.run_id, plan.world.owner(), LEASE_S, plan.world.wall(), take_over=plan.take_over)
-        try:
-            known = load(plan.store, self._lease.uid)
-            known.forget(stale)
-            known.given.signals.update((sent.number, sent) for sent in plan.store.signals(self._lease.uid))
-            return known
-        except BaseException:
-            plan.store.release(self._lease, RunStatus.INTERRUPTED, plan.world.wall())
-            raise
+        return result_of(self._root, status, self._failure, plan.run_id, self._how_to_resume() if plan.store is not None else "")
+
+    # --- making what drives it ---------------------------------------------------------------------------------------
 
     def _error_floor(self, known: Known) -> int:
         """Up to which record failures are asked again."""
         if self._plan.retry_failed:
             return known.last_seq
-        return self._plan.info.error_floor if self._plan.info is not None else 0
+        return self._plan.claim.info.error_floor if self._plan.claim is not None else 0
 
     def _make_engine(self, known: Known) -> Engine:
         plan = self._plan
@@ -163,7 +137,7 @@ class Driver:
             salt=plan.salt,
             nonce=plan.nonce,
             loop=loop,
-            journal=Nothing(),
+            journal=NullJournal(),
             known=known,
             pools=Pools(plan.world.make_pools(plan.pools)),
             world=plan.world,
@@ -324,11 +298,7 @@ class Driver:
     def _last_words(self) -> None:
         """The process is about to leave without this driver: write what is finished, and give the run back. In another thread."""
         self._engine.run.closing = True
-        if self._writer is not None:
-            self._writer.close()
-        if self._plan.store is not None and self._lease is not None:
-            with contextlib.suppress(LeaseLost, StoreError):
-                self._plan.store.release(self._lease, RunStatus.INTERRUPTED, self._plan.world.wall())
+        self._leave(RunStatus.INTERRUPTED, None)
 
     async def _wind_down(self) -> RunStatus:
         """The root ended, or the run must stop: leave nothing running, and say how the run ended."""
@@ -371,15 +341,13 @@ class Driver:
             if hasattr(self, "_engine"):
                 self._engine.run.closing = True
                 self._engine.scopes.close()
+                self._engine.run.reader.close()
                 await self._engine.pools.close()
                 if self._engine.desk is not None:
                     await self._engine.desk.close()
         finally:
-            if self._writer is not None:
-                await plan.world.aside(self._writer.close)
-            if plan.store is not None and self._lease is not None:
-                with contextlib.suppress(LeaseLost, StoreError):
-                    plan.store.release(self._lease, status, plan.world.wall(), error_floor=floor)
+            if self._lease is not None:
+                await plan.world.aside(self._leave, status, floor)
         if self._sinks:
             ended = events.RunEnded(
                 at=plan.world.wall(),
@@ -390,33 +358,10 @@ class Driver:
             )
             self._emit(ended)
 
-    def _result(self, status: RunStatus) -> Any:
-        root = self._root
-        if self._failure is not None and (
-            status in (RunStatus.INTERRUPTED, RunStatus.CANCELLED) or not isinstance(self._failure, RunCancelled)
-        ):
-            raise self._failure
-        if status == RunStatus.INTERRUPTED:
-            how = "interrupted"
-            if self._plan.store is None:
-                raise Interrupted(f"run {self._plan.run_id!r} was {how}; it had no store, so nothing is kept")
-            raise Interrupted(
-                f"run {self._plan.run_id!r} was {how}; what is finished is journaled. Go on with: {self._how_to_resume()}"
-            )
-        if root.state == FAILED:
-            assert root.error is not None
-            self._say_what_next(root.error)
-            raise root.error
-        if root.state == CANCELLED:
-            raise RunCancelled(f"run {self._plan.run_id!r} was cancelled: {root.cancellation()}")
-        return root.result()
-
-    def _say_what_next(self, error: BaseException) -> None:
-        """Note on the error that failed the run how it goes on."""
-        plan, bound = self._plan, self._root.scope.deadline
-        if plan.store is None:
-            return
-        if isinstance(error, DeadlineExceeded) and bound is not None and bound.left_s <= 0:
-            add_note(error, f"what is finished is journaled; go on with: {self._how_to_resume()}{ANOTHER_DEADLINE}")
-        elif not isinstance(error, HeadwayError):
-            add_note(error, f"run {plan.run_id!r} failed; what is finished is journaled, the same run_id goes on")
+    def _leave(self, status: RunStatus, floor: int | None) -> None:
+        """Write what is queued, then give the run back. Beside the loop."""
+        if self._writer is not None:
+            self._writer.close()
+        if self._plan.store is not None and self._lease is not None:
+            with contextlib.suppress(LeaseLost, StoreError):
+                self._plan.store.release(self._lease, status, self._plan.world.wall(), error_floor=floor)

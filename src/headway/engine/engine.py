@@ -19,18 +19,18 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from headway import events
-from headway.engine.admission import Admission
 from headway.engine.call import Call, Frame
 from headway.engine.collecting import Collecting
 from headway.engine.decisions import Decisions
 from headway.engine.dispatch.batch import Batches
 from headway.engine.identity.changed import note_members
+from headway.engine.identity.inputs import PLAIN, handles_in
 from headway.engine.identity.keys import call_key
 from headway.engine.identity.naming import Names
 from headway.engine.identity.spec import RIVALS, TaskSpec
-from headway.engine.inputs import PLAIN, handles_in
 from headway.engine.lifecycle import Lifecycle
 from headway.engine.parts import Parts
+from headway.engine.replay.admission import Admission
 from headway.engine.replay.lookup import Replay
 from headway.engine.replay.shared import Shared
 from headway.engine.run_context import RunContext

@@ -18,18 +18,31 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class Handle(Generic[T_co]):
-    """The awaitable future of a call. As an argument of another call it is a dependency.
+    """The awaitable future of a call. As an argument of another call it is a dependency. Made by calling a task.
 
-    Await it to get the call's result or its error. A handle may be awaited any number of times, from any call of its run.
+    Await it to get the call's result or its error, any number of times and from any call of its run.
 
-    Raises (on await): the exception that the call's function raised; `CallTimeout`, `DeadlineExceeded`, `BudgetExceeded`,
-    `WorkerDied`, `InputFailed`; `CallCancelled` if it was cancelled; `ForeignHandle` in another run; `CycleError` if the two
-    calls would wait for each other.
+    Raises:
+        Exception: on await, what the call's function raised.
+        CallTimeout: it took longer than the `timeout=` of its task.
+        DeadlineExceeded: the deadline of a scope around it passed first.
+        BudgetExceeded: it would have overdrawn a budget.
+        CallCancelled: it was cancelled.
+        InputFailed: a call whose handle was among its arguments failed.
+        WorkerDied: the process that ran it ended without an answer.
+        CycleError: the two calls would wait for each other.
+        ForeignHandle: it is awaited in another run.
 
     Example:
-        >>> async def program():
-        ...     handle = search("why is the sky blue?")   # runs now
-        ...     pages = await handle
+        >>> @hw.task
+        ... async def search(query: str) -> list[str]:
+        ...     return query.split()
+        >>> @hw.task
+        ... async def program() -> list[str]:
+        ...     handle = search("why is the sky blue?")  # runs now
+        ...     return await handle
+        >>> len(hw.run(program, store=None))
+        5
     """
 
     __slots__ = ("__weakref__", "_call")
@@ -78,7 +91,15 @@ class Handle(Generic[T_co]):
         return self._call.state == CANCELLED
 
     def result(self) -> T_co:
-        """The result of a call that has ended; raises its error, or HeadwayError while it still runs."""
+        """The result of a call that has ended.
+
+        Returns:
+            The result.
+
+        Raises:
+            HeadwayError: the call still runs.
+            Exception: its error, where it failed.
+        """
         return self._call.result()  # type: ignore[no-any-return]
 
     def exception(self) -> BaseException | None:
@@ -86,7 +107,11 @@ class Handle(Generic[T_co]):
         return self._call.exception()
 
     def cancel(self, reason: str = "") -> None:
-        """Ask the call to stop, with everything under it. Returns at once; await the handle to see it stopped."""
+        """Ask the call to stop, with everything under it. Returns at once; await the handle to see it stopped.
+
+        Args:
+            reason: is told to those who see it stopped, such as the call's error and tables.
+        """
         engine = self._call.engine
         engine.on_loop(engine.cancel, self._call, reason or "cancelled by the program")
 
@@ -102,8 +127,11 @@ class Handle(Generic[T_co]):
             yield from call.engine.waits.wait_for(me, call)
         elif (x := me.x) is not None and x.stop is not None:
             raise asyncio.CancelledError(x.stop_reason)
-        if call.state == OK and call.value is not MISSING:
-            return call.value  # type: ignore[no-any-return]
+        if call.state == OK:
+            if call.value is not MISSING:
+                return call.value  # type: ignore[no-any-return]
+            if call.unread:
+                yield from call.engine.waits.read(me, call)
         if frame.scope.deadline is not None and call.state != OK:
             yield from call.engine.waits.for_stopped(frame, call)
         return call.result()  # type: ignore[no-any-return]

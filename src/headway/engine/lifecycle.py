@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from headway import events
 from headway.engine.call import BodyEnd, Call
+from headway.engine.failures import as_exception
 from headway.engine.identity.changed import cannot_change, is_unseen, unless_changed
 from headway.engine.run_context import RunContext
 from headway.engine.transitions import (
@@ -199,7 +200,7 @@ class Lifecycle:
             if x is not None and x.stop is not None and issubclass(type(error), asyncio.CancelledError):
                 error = x.stop
             else:
-                error = self._outcomes.as_exception(call, error)
+                error = as_exception(call, error, closing=run.closing)
         if not fixed and error is not None:
             error = unless_changed(call, value, error)
         end = (value, error, encoded)

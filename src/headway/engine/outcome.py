@@ -14,6 +14,7 @@ import msgspec
 from headway import events
 from headway.engine.call import MISSING, Call
 from headway.engine.dispatch.ready import Ready
+from headway.engine.failures import caused_by, failed_by_itself
 from headway.engine.identity.callables import said
 from headway.engine.identity.changed import is_unseen
 from headway.engine.replay.lookup import Replay, epoch_name, inputs_digest
@@ -23,8 +24,8 @@ from headway.engine.run_context import RunContext
 from headway.engine.scopes.accounting import Books
 from headway.engine.transitions import CANCELLED, FAILED, OK
 from headway.engine.waiting.signals import Signals
-from headway.errors import CallExited, HeadwayError, NotEncodable
-from headway.journal.codec.codec import Encoded, decode, decode_error, digest, encode, encode_error, keep_error, text_of
+from headway.errors import NotEncodable, StoreError
+from headway.journal.codec.codec import Encoded, decode, decode_error, digest, encode, encode_error, keep_error
 from headway.journal.log import Blob
 from headway.journal.records import COSTED, INLINE_BYTES, Amounts, Attempt, Error, Kind, Outcome, Place, PlacedOutcome, Row, Start
 from headway.journal.recovery.recovered import Recorded, encode_body
@@ -75,29 +76,13 @@ class Outcomes:
 
     # --- at its end --------------------------------------------------------------------------------------------------
 
-    def as_exception(self, call: Call, error: BaseException) -> BaseException:
-        """What code raised, as an error of its call that a program can catch. What is no `Exception` would pass through every
-        `except Exception` up to the run's end: the exit of code, a test's failure, a cancellation that nobody asked for."""
-        kind = type(error)  # never `isinstance`, which asks the error what it is
-        if issubclass(kind, StopIteration):  # can't leave a coroutine
-            return _caused(RuntimeError(f"{call.describe()} raised {kind.__name__}"), error)
-        if issubclass(kind, Exception) or (issubclass(kind, asyncio.CancelledError) and self._run.closing):
-            return error
-        if issubclass(kind, SystemExit):
-            message = f"{call.describe()} called sys.exit({text_of(error)}): raise an exception to fail a call"
-        elif issubclass(kind, asyncio.CancelledError):
-            message = f"{call.describe()} raised CancelledError, though nobody had asked it to stop"
-        else:
-            message = f"{call.describe()} raised {said(error)} (which is no Exception)"
-        return _caused(CallExited(message), error)
-
     def encode(self, call: Call, value: Any) -> tuple[Encoded | None, BaseException | None]:
         try:
             return encode(value, where=f"the result of {call.spec.name}", pickle=call.spec.pickled), None
         except NotEncodable as error:
             return None, error
         except BaseException as error:  # an object of the program's that does not let itself be looked at
-            return None, _caused(NotEncodable(f"the result of {call.describe()} can't be encoded: {said(error)}"), error)
+            return None, caused_by(NotEncodable(f"the result of {call.describe()} can't be encoded: {said(error)}"), error)
 
     def note_retry(self, call: Call, error: BaseException) -> float | None:
         """Record that the attempt failed, if the task's retry wants another; seconds until that, None where it wants none."""
@@ -109,7 +94,7 @@ class Outcomes:
             return None
         if call.attempt >= retry.attempts or not retry.wants(error):
             return None
-        if afresh := _by_itself(error, x.child_errors):
+        if afresh := failed_by_itself(error, x.child_errors):
             call.epoch += 1
             call.prefix = b""
             if call.share is not None:
@@ -174,7 +159,7 @@ class Outcomes:
             if call.memo is not None:
                 self._books.remember(call)
             if state == FAILED and call.ordinals and error is not None and (call.memo is not None or call.share is not None):
-                if _by_itself(error, call.extra().child_errors):
+                if failed_by_itself(error, call.extra().child_errors):
                     self._ask_afresh(call, error)
             if state != OK and call.epoch and call.memo is not None:
                 call.memo[epoch_name(call.key)] = call.epoch  # as a resume would find it in the journal
@@ -299,7 +284,7 @@ class Outcomes:
             call.head, call.blobs = outcome.value, outcome.blobs
             call.value = MISSING
             if recorded.buffers:
-                call.value = self._decode(call, recorded.buffers)
+                call.extra().buffers = recorded.buffers
         elif outcome.error is not None:
             call.error = decode_error(outcome.error)
         if outcome.cost:
@@ -350,21 +335,24 @@ class Outcomes:
         return self.reuse(call, own)
 
     def value(self, call: Call) -> Any:
-        """The result of a call that succeeded; decoded at first use where it came from the journal."""
+        """The result of a call that succeeded; decoded at first use where it came from the journal. Code that asks for a large one
+        without having awaited it reads it where it is."""
         if call.value is MISSING:
-            call.value = self._decode(call, None)
+            call.value = self._decode(call)
         return call.value
 
-    def _decode(self, call: Call, buffers: tuple[memoryview, ...] | None) -> Any:
-        if buffers is None:
-            if not call.blobs:
-                return decode(call.head, (), pickle=call.spec.pickled)
-            store = self._run.store
-            assert store is not None
-            buffers = tuple(store.get_blob(name) for name in call.blobs)
-        if call.head:
-            return decode(call.head, buffers, pickle=call.spec.pickled)
-        return decode(bytes(buffers[0]), buffers[1:], pickle=call.spec.pickled)
+    def _decode(self, call: Call) -> Any:
+        if not call.blobs:
+            return decode(call.head, (), pickle=call.spec.pickled)
+        x = call.extra()
+        if x.buffers is None:
+            x.buffers = self._run.reader.read_blobs(call)
+        if isinstance(x.buffers, StoreError):
+            raise x.buffers
+        head, buffers = (call.head, x.buffers) if call.head else (bytes(x.buffers[0]), x.buffers[1:])
+        value = decode(head, buffers, pickle=call.spec.pickled)
+        x.buffers = None
+        return value
 
 
 def _stands(call: Call, state: int) -> bool:
@@ -373,43 +361,6 @@ def _stands(call: Call, state: int) -> bool:
     return state == CANCELLED and call.x is not None and call.x.recorded is not None
 
 
-def _by_itself(error: BaseException, child_errors: list[BaseException]) -> bool:
-    """Whether a call failed for a reason of its own, so that it may fail again with what its children gave. An error of the world
-    outside (a connection, a file, a time that passed) says nothing against that, and neither does a child's."""
-    outside = issubclass(type(error), OSError) and not issubclass(type(error), HeadwayError)
-    return not outside and not _because_of(error, child_errors)
-
-
 def _encoded(outcome: Outcome, place: Place | None) -> bytes:
     """An outcome's row, with the call's place among its equals where that matters."""
     return encode_body(outcome if place is None else PlacedOutcome(*msgspec.structs.astuple(outcome), place))  # type: ignore[call-arg]
-
-
-def _because_of(error: BaseException, child_errors: list[BaseException]) -> bool:
-    """Whether the error is, wraps or was raised while handling an error that a child gave."""
-    if not child_errors:
-        return False
-    seen: set[int] = set()
-    stack: list[BaseException | None] = [error]
-    wanted = {id(child) for child in child_errors}
-    while stack:
-        found = stack.pop()
-        if found is None or id(found) in seen:
-            continue
-        if id(found) in wanted:
-            return True
-        seen.add(id(found))
-        stack += [_CAUSE(found), _CONTEXT(found)]
-        if issubclass(type(found), BaseExceptionGroup):
-            stack += _PARTS(found)
-    return False
-
-
-# asked of Python, for an error may answer anything
-_CAUSE, _CONTEXT = (vars(BaseException)[name].__get__ for name in ("__cause__", "__context__"))
-_PARTS = vars(BaseExceptionGroup)["exceptions"].__get__
-
-
-def _caused(error: BaseException, cause: BaseException) -> BaseException:
-    error.__cause__ = cause
-    return error

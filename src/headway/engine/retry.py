@@ -38,23 +38,32 @@ NEVER = (
 class Retry:
     """How often and how fast a failed call is tried again.
 
-    `attempts` counts the first one. Before attempt n + 1 the call rests `delay_s * factor ** (n - 1)` seconds, at most
-    `max_delay_s`, less up to the share `jitter` of it (drawn from the call's key, so a replay rests as long). `on` names
-    the exceptions that deserve another attempt (a class or several), or decides with a plain function of the exception; one that
-    raises fails the call with UsageError. Cancellation, used-up budgets and programming errors (`TypeError`, `NameError`, …) never
-    deserve one, unless `on` names them. An error's `retry_after_s` (how long it asks to be left alone, in seconds: a number, or the
-    text of one, as headers have it) is obeyed where it is longer; an error that asks for more than `max_retry_after_s` is not tried
-    again, so that no server puts a run to sleep for a day.
-
-    Attempts are counted in the journal: a crash does not give a call new ones.
+    Attempts are counted in the journal: a crash does not give a call new ones. Cancellation, used-up budgets and programming errors
+    (`TypeError`, `NameError`, …) never deserve another attempt, unless `on` names them.
 
     The next attempt finds the results of calls that succeeded where the failure says nothing against them: another call failed, or
     the world outside did (`OSError`: a connection, a file, a wait that took too long). Any other error of the call's own code has
-    its calls made afresh. The signals that it was told by `hw.wait_event` it is told again in either case.
+    its calls made afresh. The signals that `hw.wait_event` returned are returned again in either case.
+
+    Attributes:
+        attempts: how many there are at most, the first one counted.
+        delay_s: the rest before attempt n + 1 is `delay_s * factor ** (n - 1)` seconds.
+        factor: see `delay_s`.
+        max_delay_s: the longest such rest, in seconds.
+        jitter: a rest is shorter by up to this share of it, drawn from the call's key, so a replay rests as long.
+        on: the exceptions that deserve another attempt, a class or several, or a plain function of the exception that decides. One
+            that raises fails the call with UsageError.
+        max_retry_after_s: an error's `retry_after_s` (how long it asks to be left alone, in seconds: a number, or the text of one,
+            as headers have it) is obeyed where it is longer. An error that asks for more than this is not tried again, so that no
+            server puts a run to sleep for a day.
+
+    Raises:
+        UsageError: a number or `on` makes no sense.
 
     Example:
-        >>> Retry(attempts=5, delay_s=1.0, on=(ConnectionError, TimeoutError)).delay_after(3, b"key")  # doctest: +ELLIPSIS
-        3...
+        >>> retry = hw.Retry(attempts=5, delay_s=1.0, on=(ConnectionError, TimeoutError))
+        >>> 3.6 <= retry.delay_after(3, b"key") <= 4.0
+        True
     """
 
     attempts: int = 3
@@ -76,7 +85,17 @@ class Retry:
         object.__setattr__(self, "on", _checked(self.on))
 
     def wants(self, error: BaseException) -> bool:
-        """Whether this error deserves another attempt. Raises UsageError where `on` is a function and raises."""
+        """Whether an error deserves another attempt.
+
+        Args:
+            error: what the attempt ended with.
+
+        Returns:
+            The answer of `on`, within the rules above.
+
+        Raises:
+            UsageError: `on` is a function and raises.
+        """
         kind = type(error)  # never `isinstance`, which asks the error what it is
         if not issubclass(kind, Exception) or issubclass(kind, (UsageError, RunError, StoreError)):
             return False
@@ -100,7 +119,16 @@ class Retry:
             raise UsageError(f"{what} failed with {said(fault)} when it was asked about {said(error)}") from fault
 
     def delay_after(self, attempt: int, key: bytes, error: BaseException | None = None) -> float:
-        """Seconds to rest after failed attempt number `attempt` (from 1), which ended with `error`."""
+        """How long to rest after a failed attempt.
+
+        Args:
+            attempt: its number, from 1.
+            key: the call's key, from which the jitter is drawn.
+            error: what it ended with.
+
+        Returns:
+            Seconds.
+        """
         try:
             delay = min(self.delay_s * self.factor ** (attempt - 1), self.max_delay_s)
         except OverflowError:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 from headway import events
+from headway.engine.replay.reader import StoreReader
 from headway.errors import HeadwayError, StoreError
 from headway.journal.log import Blob, Journal
 from headway.journal.records import Row
@@ -61,11 +62,11 @@ class RunContext:
         self.resumed = bool(known)
         self.pools = pools
         self.store = store
-        files = store.files(run_id) if store is not None else None
-        self.files = str(files.absolute()) if files is not None else ""
+        self.files = (store.checkpoint_root(run_id) if store is not None else None) or ""
         self.world = world
         self.wall = world.wall
         self.thread = threading.get_ident()
+        self.reader = StoreReader(self)
         self.emit: Callable[[events.Event], None] | None = None
         self.closing = False  # ends are no longer recorded: the run stops here and goes on another time
         self.on_failure: Callable[[HeadwayError], None] | None = None

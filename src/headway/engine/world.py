@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from headway.engine.parts import Parts
 from headway.ipc.beside import BESIDE
 from headway.journal.log import Log
+from headway.journal.off_loop import is_debugging
 from headway.journal.owner import this_process
 from headway.journal.records import RunInfo, Signal
 from headway.journal.writer import Writer
@@ -44,6 +45,10 @@ class LogWriter(Protocol):
 
 class World(Protocol):
     interruptible: bool  # whether Ctrl-C and SIGTERM are for the run
+
+    @property
+    def debugs(self) -> bool:
+        """Whether a store that is used on the loop's thread is an error."""
 
     def wall(self) -> float:
         """Seconds since 1970."""
@@ -76,6 +81,10 @@ class Machine:
     """The real world."""
 
     interruptible = True
+
+    @property
+    def debugs(self) -> bool:
+        return is_debugging() or asyncio.get_running_loop().get_debug()
 
     def wall(self) -> float:
         return time.time()

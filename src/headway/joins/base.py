@@ -27,17 +27,24 @@ class Join(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Settled(Generic[T]):
-    """How one call ended: `value`, or `error` (CallCancelled where it was cancelled)."""
+    """How one call ended.
+
+    Attributes:
+        value: its result; None where it failed.
+        error: what it failed with, CallCancelled where it was cancelled; None where it succeeded.
+    """
 
     value: T | None = None
     error: BaseException | None = None
 
     @property
     def ok(self) -> bool:
+        """Whether it succeeded."""
         return self.error is None
 
     @property
     def cancelled(self) -> bool:
+        """Whether it was cancelled."""
         return isinstance(self.error, CallCancelled)
 
 

@@ -21,23 +21,32 @@ T = TypeVar("T")
 
 
 async def as_completed(*handles: Handle[T]) -> AsyncIterator[Handle[T]]:
-    """The handles in the order in which they end. The order is recorded: a resumed program gets the same one.
+    """Take handles in the order in which they end. The order is recorded: a resumed program gets the same one.
 
     Leaving the loop early leaves the rest running; they end with their parent. Outside of a run, where there are coroutines instead
     of handles, each is handed out as something that has a handle's `result()` and `exception()`, and leaving the loop cancels the
     rest.
 
     Args:
-        handles: Calls of tasks.
+        *handles: calls of tasks.
+
+    Yields:
+        The handles, each when its call has ended.
 
     Raises:
-        CycleError: A call waits for the one that reads.
-        UsageError: Something among the arguments is no call of a task.
+        CycleError: a call waits for the one that reads.
+        UsageError: something among the arguments is no call of a task.
 
     Example:
-        >>> async def program(items):
-        ...     async for handle in as_completed(*(score(item) for item in items)):
-        ...         print(handle.result())
+        >>> @hw.task
+        ... async def rest(seconds: float) -> float:
+        ...     await hw.sleep(seconds)
+        ...     return seconds
+        >>> @hw.task
+        ... async def program() -> list[float]:
+        ...     return [handle.result() async for handle in hw.as_completed(rest(3), rest(1), rest(2))]
+        >>> hw.testing.run(program, store=None)  # on a clock that jumps
+        [1, 2, 3]
     """
     check_calls("as_completed", given := checked("as_completed", handles))
     frame, queue = current.get(), CompletionQueue()
@@ -171,7 +180,14 @@ class Group(Generic[T]):
         return handle
 
     def tag(self, handle: Handle[T]) -> str:
-        """The tag of a call that is in the group or was handed out last; empty where it has none."""
+        """The tag of a call that is in the group or was handed out last.
+
+        Args:
+            handle: the call, as `add` returned it.
+
+        Returns:
+            The tag; empty where it has none.
+        """
         return self._tags.get(handle, "")
 
     def _check(self, *given: object) -> Completions[T]:
@@ -207,8 +223,7 @@ class Group(Generic[T]):
 
 
 def group() -> Group[Any]:
-    """Open a group: calls that are added while their completions are read, as a search or a scheduler does that plans by what it
-    has seen. It is an `as_completed` that grows.
+    """Open a group: an `as_completed` that grows, as a search or a scheduler does that plans by what it has seen.
 
     Reading ends when everything that was added has been handed out and the loop's body adds no more; it may be read again after
     more was added. The order is recorded, and a resumed program gets the same one. Leaving the block early, by `break` or by an
@@ -217,19 +232,27 @@ def group() -> Group[Any]:
     A group yields handles, as `as_completed` does, and keeps a tag for those that need one. In a plain `def` task read it in an
     async helper: `hw.wait(helper())`. For a typed group, annotate it: `group: hw.Group[float]`.
 
+    Returns:
+        The group, to be opened with `async with`.
+
     Raises:
-        NotInRun: The call that opened it has ended.
+        NotInRun: the call that opened it has ended.
 
     Example:
-        >>> async def program(seeds):
-        ...     best: hw.Handle[float] | None = None
+        >>> @hw.task
+        ... async def halve(number: int) -> int:
+        ...     return number // 2
+        >>> @hw.task
+        ... async def program() -> list[int]:
+        ...     seen = []
         ...     async with hw.group() as group:
-        ...         for seed in seeds:
-        ...             group.add(score(seed), tag="seed")
+        ...         group.add(halve(20))
         ...         async for handle in group:
-        ...             if best is None or handle.result() > best.result():
-        ...                 best = handle
-        ...                 group.add(score(handle.result() + 1), tag="child")
-        ...     return best
+        ...             seen.append(handle.result())
+        ...             if seen[-1] > 1:
+        ...                 group.add(halve(seen[-1]))
+        ...     return seen
+        >>> hw.run(program, store=None)
+        [10, 5, 2, 1]
     """
     return Group()

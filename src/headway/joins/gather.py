@@ -29,20 +29,27 @@ def gather(a: Awaitable[T1], b: Awaitable[T2], c: Awaitable[T3], d: Awaitable[T4
 @overload
 def gather(*awaitables: Awaitable[T]) -> Join[list[T]]: ...
 def gather(*awaitables: Awaitable[Any]) -> Any:
-    """All results, in the order of the arguments.
-
-    On the first failure the rest is cancelled and drained, then the failure is raised; what finished stays recorded.
+    """Wait for all results. On the first failure the rest is cancelled and drained; what finished stays recorded.
 
     Args:
-        awaitables: Calls of tasks, coroutines, or anything else to await.
+        *awaitables: calls of tasks, coroutines, or anything else to await.
+
+    Returns:
+        Await it for the results, in the order of the arguments.
 
     Raises:
-        Exception: The first error among them, when it is awaited.
-        UsageError: Something among the arguments is no call.
+        Exception: on await, the first error among them, when the rest has ended.
+        UsageError: something among the arguments is no call.
 
     Example:
-        >>> async def program(queries):
-        ...     return await gather(*(search(q) for q in queries))
+        >>> @hw.task
+        ... async def double(x: int) -> int:
+        ...     return 2 * x
+        >>> @hw.task
+        ... async def program() -> list[int]:
+        ...     return await hw.gather(*(double(n) for n in range(4)))
+        >>> hw.run(program, store=None)
+        [0, 2, 4, 6]
     """
     given = checked("gather", awaitables)
     return Join(lambda: _gather(given))
@@ -59,23 +66,35 @@ async def _gather(given: Sequence[Awaitable[T]]) -> list[T]:
 
 
 def gather_affordable(*awaitables: Awaitable[T]) -> Join[list[T]]:
-    """The results, in the order of the arguments, of all that the budget did not refuse.
+    """Wait for the results of all that the budget did not refuse.
 
     Which ones it refused is recorded: a resumed program gets the results of the same ones, and has those stopped that it would
     afford now. The record holds as long as nobody changes the budgets' amounts.
 
     Args:
-        awaitables: Calls of tasks, coroutines, or anything else to await.
+        *awaitables: calls of tasks, coroutines, or anything else to await.
+
+    Returns:
+        Await it for the results, in the order of the arguments.
+
+    Returns:
+        A join, to be awaited for the list of results.
 
     Raises:
-        BudgetExceeded: The budget refused everything.
-        DeadlineExceeded: A deadline stopped something; raised when all have ended.
-        Exception: Any other error; raised at once, and the rest is cancelled and drained, as `gather` does.
+        BudgetExceeded: the budget refused everything.
+        DeadlineExceeded: a deadline stopped something; raised when all have ended.
+        Exception: any other error; raised at once, and the rest is cancelled and drained, as `gather` does.
 
     Example:
-        >>> async def program(question):
-        ...     with hw.budget(tokens=1_000):
-        ...         return await gather_affordable(*(sample(question, index) for index in range(64)))
+        >>> @hw.task(cost={"tokens": 400})
+        ... async def sample(n: int) -> int:
+        ...     return n
+        >>> @hw.task
+        ... async def program() -> int:
+        ...     with hw.budget(tokens=1000):
+        ...         return len(await hw.gather_affordable(*(sample(n) for n in range(64))))
+        >>> hw.run(program, store=None)
+        2
     """
     given = checked("gather_affordable", awaitables)
     return Join(lambda: _gather_affordable(given))
@@ -114,18 +133,26 @@ def _fails_by_itself(part: Awaited[Any]) -> bool:
 
 
 def settle(*awaitables: Awaitable[T]) -> Join[list[Settled[T]]]:
-    """How each ended, in the order of the arguments. Never raises for a call: keeps what finished.
+    """Wait until all have ended, and say how each did. Keeps what finished, and never raises for a call.
 
     Args:
-        awaitables: Calls of tasks, coroutines, or anything else to await.
+        *awaitables: calls of tasks, coroutines, or anything else to await.
+
+    Returns:
+        Await it for a `Settled` each, in the order of the arguments.
 
     Raises:
-        UsageError: Something among the arguments is no call.
+        UsageError: something among the arguments is no call.
 
     Example:
-        >>> async def program(queries):
-        ...     ends = await settle(*(search(q) for q in queries))
-        ...     return [end.value for end in ends if end.ok]
+        >>> @hw.task
+        ... async def invert(x: int) -> float:
+        ...     return 1 / x
+        >>> @hw.task
+        ... async def program() -> list[float]:
+        ...     return [end.value for end in await hw.settle(invert(4), invert(0), invert(2)) if end.ok]
+        >>> hw.run(program, store=None)
+        [0.25, 0.5]
     """
     given = checked("settle", awaitables)
     return Join(lambda: _settle(given))

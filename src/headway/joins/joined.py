@@ -58,15 +58,13 @@ class Joined(Generic[T]):
         elif self._racing:
             sort_signals([part for part in self.parts if part.done()], self._used, calls_too=True)
 
-    async def until(self, stop_at: Callable[[Awaited[T]], bool] | None = None) -> Awaited[T] | None:
+    def until(self, stop_at: Callable[[Awaited[T]], bool] | None = None) -> Until:
         """Wait for the first that satisfies `stop_at`, or until all have ended."""
-        found: Awaited[T] | None = await Until(self.parts, stop_at)
-        return found
+        return Until(self.parts, stop_at)
 
-    async def until_failure(self) -> Awaited[T] | None:
+    def until_failure(self) -> Until:
         """Wait for the first that fails, or until all have ended."""
-        failed: Awaited[T] | None = await Until(self.parts, stop_at_failure=True)
-        return failed
+        return Until(self.parts, stop_at_failure=True)
 
     async def raise_error_of(self, part: Awaited[T]) -> None:
         """Raise what it failed with, when all that a deadline stops has ended."""

@@ -66,36 +66,41 @@ def map(  # noqa: A001 - the field's word
     ordered: bool = True,
     failed: Policy = "raise",
 ) -> Map[R] | Map[Settled[R]]:
-    """Call `task` on each item; results in the order of the items, or with `ordered=False` in that in which they come.
+    """Call a task on each item.
 
-    Items are taken lazily: at most `window` calls are begun and not yet handed out, so a million items need the memory of a
-    window. A slow call in order holds back what is done behind it, and when the window is full, what comes next; without order it
-    does not. The order in which results came is recorded: a resumed program gets the same one. Where the map ends early, the calls
-    already begun are cancelled and drained.
+    Items are taken lazily: at most `window` calls are begun and not yet handed out, so a million items need the memory of a window.
+    A slow call in order holds back what is done behind it, and when the window is full, what comes next; without order it does not.
+    The order in which results came is recorded: a resumed program gets the same one. Where the map ends early, the calls already
+    begun are cancelled and drained.
 
     Args:
-        task: The task to call, with one item each time.
-        items: A collection, an iterator or an async iterator.
-        window: Calls that are begun and not yet handed out, at most.
-        ordered: Whether results come in the order of the items.
-        failed: What to do about calls that fail. "raise": raise the first failure among those handed out. "keep": hand out a
+        task: the task to call, with one item each time.
+        items: a collection, an iterator or an async iterator.
+        window: calls that are begun and not yet handed out, at most.
+        ordered: whether results come in the order of the items. If not, they come as their calls end.
+        failed: what to do about calls that fail. "raise": raise the first failure among those handed out. "keep": hand out a
             `Settled` for each item, with its value or its error. A whole number: the same, and raise when more have failed than
             that. A share between 0 and 1: the same, of all items; where their number is known, the map raises as soon as there are
             too many, else when it has seen them all.
 
+    Returns:
+        The results: `async for` takes them one by one, `await` takes them all as a list.
+
     Raises:
-        Exception: What a call failed with (`failed="raise"`).
-        ExceptionGroup: More calls failed than `failed` tolerates; all their errors.
-        UsageError: An argument is not what it should be.
+        Exception: what a call failed with (`failed="raise"`).
+        ExceptionGroup: more calls failed than `failed` tolerates; all their errors.
+        UsageError: an argument is not what it should be.
 
     Example:
-        >>> async def program(pages):
-        ...     async for vector in hw.map(embed, pages, window=100):
-        ...         ...
-        ...     async for score in hw.map(judge, pages, ordered=False):
-        ...         ...
-        ...     ends = await hw.map(fetch, pages, failed=0.1)    # at most a tenth of them may fail
-        ...     return [end.value for end in ends if end.ok]
+        >>> @hw.task
+        ... async def invert(x: int) -> float:
+        ...     return 1 / x
+        >>> @hw.task
+        ... async def program() -> list[float]:
+        ...     ends = await hw.map(invert, range(5), failed=0.2)  # at most a fifth of them may fail
+        ...     return [end.value for end in ends if end.ok and end.value > 0.3]
+        >>> hw.run(program, store=None)
+        [1.0, 0.5, 0.3333333333333333]
     """
     if not callable(task):
         raise UsageError(f"hw.map(task={task!r:.100}): expected a task")

@@ -36,23 +36,35 @@ def race(
     with_index: bool = False,
     default: Any = MISSING,
 ) -> Join[Any]:
-    """The first good result: of a call that succeeded and, where given, that `accept` takes. The others are cancelled and
-    drained. The winner is recorded: after a crash the same one wins.
+    """Take the first good result. The others are cancelled and drained.
+
+    Good is the result of a call that succeeded and, where given, that `accept` takes. The winner is recorded: after a crash the
+    same one wins.
 
     Args:
-        awaitables: Calls of tasks, coroutines, or anything else to await.
-        accept: Whether a result is good: a plain function. What it raises, the race raises.
-        with_index: Give `(index, value)`, the index of the winner among the arguments.
-        default: What the race gives when nobody wins.
+        *awaitables: calls of tasks, coroutines, or anything else to await.
+        accept: whether a result is good: a plain function. What it raises, the race raises.
+        with_index: give `(index, value)`, the index of the winner among the arguments.
+        default: what the race gives when nobody wins.
+
+    Returns:
+        Await it for the result.
 
     Raises:
-        ExceptionGroup: Every contestant failed; all their errors.
-        NoWinner: Some succeeded, and `accept` took none.
-        UsageError: Nothing to race, or something among the arguments is no call.
+        ExceptionGroup: every contestant failed; all their errors.
+        NoWinner: some succeeded, and `accept` took none.
+        UsageError: nothing to race, or something among the arguments is no call.
 
     Example:
-        >>> async def program(question):
-        ...     return await race(*(write(question, style) for style in STYLES), accept=lambda text: len(text) < 500)
+        >>> @hw.task
+        ... async def write(style: str, rest_s: float) -> str:
+        ...     await hw.sleep(rest_s)
+        ...     return style
+        >>> @hw.task
+        ... async def program() -> str:
+        ...     return await hw.race(write("long", 1), write("terse", 2), write("plain", 3), accept=lambda text: len(text) > 4)
+        >>> hw.testing.run(program, store=None)  # on a clock that jumps
+        'terse'
     """
     if not awaitables:
         raise UsageError("hw.race() without contestants: give it at least one call")

@@ -1,16 +1,19 @@
 """What a join decided, recorded in the journal so that a resumed program is told the same again.
 
-The only place where joins touch the engine's decisions: a name, what was recorded under it, a new record. All work from the
-engine's thread and from threads of its calls.
+The only place where joins touch the engine's decisions: a name, what was recorded under it, a new record. All of it runs on the
+engine's thread.
 """
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from headway.engine.call import Frame
 from headway.journal.codec.codec import digest
 from headway.journal.decisions import Told, asked_again
+
+if TYPE_CHECKING:
+    from headway.engine.engine import Engine
 
 D = TypeVar("D", bound=Told)
 
@@ -21,16 +24,14 @@ def name_decision(frame: Frame, what: str, detail: bytes = b"") -> bytes:
     Raises:
         HeadwayError: The call has ended, and its code goes on.
     """
-    engine = frame.call.engine
-    name: bytes = engine.on_loop(engine.decisions.name_decision, frame, what, detail)
-    return name
+    engine: Engine = frame.call.engine
+    return engine.decisions.name_decision(frame, what, detail)
 
 
 def recall(frame: Frame, name: bytes, kind: type[D]) -> D | None:
     """What was decided under this name before; None where nothing was."""
-    engine = frame.call.engine
-    told: D | None = engine.on_loop(engine.decisions.recall, frame.call, name, kind)
-    return told
+    engine: Engine = frame.call.engine
+    return engine.decisions.recall(frame.call, name, kind)
 
 
 def recall_newest(frame: Frame, name: bytes, kind: type[D]) -> tuple[D | None, bytes]:
@@ -44,8 +45,8 @@ def recall_newest(frame: Frame, name: bytes, kind: type[D]) -> tuple[D | None, b
 
 def record(frame: Frame, name: bytes, told: Told) -> None:
     """Record a decision; a resumed program recalls it."""
-    engine = frame.call.engine
-    engine.on_loop(engine.decisions.record_decision, frame.call, name, told)
+    engine: Engine = frame.call.engine
+    engine.decisions.record_decision(frame.call, name, told)
 
 
 def name_bounds(frame: Frame) -> bytes:

@@ -33,7 +33,6 @@ from typing import Any, Generic, TypeVar
 from headway.engine.call import current
 from headway.engine.handle import Handle
 from headway.engine.identity.callables import name_of
-from headway.engine.waiting.until import mark_awaited
 from headway.errors import UsageError
 from headway.joins.base import Join, close_coroutines
 from headway.joins.branches import Branch, Branches
@@ -66,6 +65,9 @@ class Scan(Generic[T]):
     def append(self, item: T | Handle[T]) -> Join[T]:
         """Add an item, and begin the calls that it needs: two on average, at most log2 of the number of items, plus one.
 
+        Args:
+            item: The item, or a call that gives it.
+
         Returns:
             The prefix that ends with it, to be awaited by whoever wants to.
         """
@@ -90,7 +92,11 @@ class Scan(Generic[T]):
         self._prefixes.append(block if not rest else self._fold(self._prefixes[rest - 1], block))
 
     def extend(self, items: Iterable[T | Handle[T]]) -> None:
-        """Add several items."""
+        """Add several items.
+
+        Args:
+            items: The items, or calls that give them.
+        """
         for item in items:
             self._add(item)
 
@@ -98,18 +104,20 @@ class Scan(Generic[T]):
         """One use of the operator."""
         waits = isinstance(left, Branch) or isinstance(right, Branch)
         made = self._folded_later(left, right) if waits else self._asked(left, right)
-        if isinstance(made, Handle):
-            mark_awaited(made)  # whoever awaits the scan hears of it
-        elif not inspect.isawaitable(made):
+        if not inspect.isawaitable(made):
             return made
-        elif current.get() is None:
-            self._outside = self._outside or Branches("scan")
-            made = self._outside.begin(made, len(self._calls))
-        else:
-            close_coroutines((made,))
-            raise UsageError(f"{self._where}: {name_of(self._fn)} is async and no task, so nothing of it would be recorded: {_WAY}")
+        if not isinstance(made, Handle):
+            made = self._begun_outside(made)
         self._calls.append(made)
         return made
+
+    def _begun_outside(self, made: Awaitable[T]) -> Branch[T]:
+        """A coroutine of an async function, outside of a run."""
+        if current.get() is not None:
+            close_coroutines((made,))
+            raise UsageError(f"{self._where}: {name_of(self._fn)} is async and no task, so nothing of it would be recorded: {_WAY}")
+        self._outside = self._outside or Branches("scan")
+        return self._outside.begin(made, len(self._calls))
 
     def _asked(self, left: Any, right: Any) -> Any:
         try:
@@ -151,25 +159,28 @@ def scan(fn: Callable[[T, T], T | Awaitable[T]], items: Iterable[T | Handle[T]] 
     calls for n items, in chains of at most 2·log2(n).
 
     Args:
-        fn: The operator: a task of two arguments, or a plain function, which is called at once. Left comes first, so it need not be
+        fn: the operator: a task of two arguments, or a plain function, which is called at once. Left comes first, so it need not be
             commutative; it must be associative, which nothing checks. Outside of a run any function, async or not.
-        items: The items, or calls that give them.
+        items: the items, or calls that give them.
 
     Returns:
         A `Scan`: await it for the list of all prefixes (the first is the first item itself); `scan[i]` is one of them, as a call
         that runs; `append` and `extend` add items.
 
     Raises:
-        UsageError: In a run, `fn` is async and no task.
+        UsageError: in a run, `fn` is async and no task.
 
     Example:
         >>> @hw.task
-        ... async def merge(left: str, right: str) -> str:
-        ...     return await summarize(left + right)
-        >>> async def program(chapters):
-        ...     scan = hw.scan(merge, chapters)
-        ...     so_far = await scan                       # the story up to each chapter
-        ...     return await scan.append(next_chapter)    # one prefix more
+        ... async def join(left: str, right: str) -> str:
+        ...     return left + right
+        >>> @hw.task
+        ... async def story(chapters: list[str]) -> list[str]:
+        ...     scan = hw.scan(join, chapters)
+        ...     so_far = await scan  # the story up to each chapter
+        ...     return [*so_far, await scan.append("d")]  # one prefix more
+        >>> hw.run(story, ["a", "b", "c"], store=None)
+        ['a', 'ab', 'abc', 'abcd']
     """
     if not callable(fn):
         raise UsageError(f"hw.scan(fn={fn!r:.100}): expected a task of two arguments, or a function")
@@ -188,7 +199,14 @@ class GridScan(Generic[T]):
         self._columns: list[Scan[T]] = []
 
     def append(self, row: Iterable[T | Handle[T]]) -> None:
-        """Add a row below, as wide as the others, and begin the calls that it needs."""
+        """Add a row below, and begin the calls that it needs.
+
+        Args:
+            row: Its items, or calls that give them; as many as the other rows have.
+
+        Raises:
+            UsageError: The row is longer or shorter than the others.
+        """
         row = list(row)
         if self._rows and len(row) != len(self._columns):
             raise UsageError(f"hw.scan_grid: a row of {len(row)} items, where the others have {len(self._columns)}")
@@ -229,19 +247,25 @@ def scan_grid(
     About 4·h·w calls for a grid of h rows and w columns, in chains of at most 2·log2(h) + 2·log2(w). `append` adds a row.
 
     Args:
-        rows: The grid: rows of equal length, of items or of calls that give them.
-        beside: A task of two arguments, or a plain function.
-        above: The same.
+        rows: the grid: rows of equal length, of items or of calls that give them.
+        beside: a task of two arguments, or a plain function.
+        above: the same.
 
     Returns:
         A `GridScan`: await it for the folds, row by row; `grid[i, j]` is one of them.
 
     Raises:
-        UsageError: Rows differ in length; or what `hw.scan` refuses.
+        UsageError: rows differ in length; or what `hw.scan` refuses.
 
     Example:
-        >>> async def program(costs):
-        ...     return await hw.scan_grid(costs, beside=add, above=add)    # a summed-area table
+        >>> @hw.task
+        ... async def add(left: int, right: int) -> int:
+        ...     return left + right
+        >>> @hw.task
+        ... async def areas(costs: list[list[int]]) -> list[list[int]]:
+        ...     return await hw.scan_grid(costs, beside=add, above=add)  # a summed-area table
+        >>> hw.run(areas, [[1, 2], [3, 4]], store=None)
+        [[1, 3], [4, 10]]
     """
     for name, fn in (("beside", beside), ("above", above)):
         if not callable(fn):

@@ -20,21 +20,29 @@ T = TypeVar("T")
 
 
 def wait(awaitable: Awaitable[T]) -> T:
-    """Inside a plain `def` task that runs in a thread: the result of a call or join, waiting for it.
+    """Wait for a call or a join inside a plain `def` task that runs in a thread.
 
     While the thread waits, its slot in the pool is lent to others, so nested waits can't starve.
 
     Args:
-        awaitable: A call, a join, or a coroutine, which runs on the event loop.
+        awaitable: a call, a join, or a coroutine, which runs on the event loop.
+
+    Returns:
+        Its result.
 
     Raises:
-        Exception: What awaiting it would raise.
-        UsageError: The code runs on the event loop's thread, where `await` is the way.
+        Exception: what awaiting it would raise.
+        UsageError: the code runs on the event loop's thread, where `await` is the way.
 
     Example:
         >>> @hw.task
-        ... def pipeline(path: str) -> int:
-        ...     return hw.wait(hw.gather(count(path), size(path)))[0]
+        ... def count(text: str) -> int:
+        ...     return len(text.split())
+        >>> @hw.task
+        ... def pipeline(texts: list[str]) -> int:
+        ...     return sum(hw.wait(hw.gather(*(count(text) for text in texts))))
+        >>> hw.run(pipeline, ["a b", "c"], store=None)
+        3
     """
     frame = current.get()
     if frame is None:

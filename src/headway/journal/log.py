@@ -41,15 +41,15 @@ class Carried(NamedTuple):
     cache_key: bytes | None
 
 
-class Cached(NamedTuple):
-    """An outcome to be shared. `blobs` where they may not be in the store yet."""
+class Fresh(NamedTuple):
+    """An outcome to be shared that may not be in the store yet, with its blobs."""
 
     row: Row
-    blobs: Sequence[Blob] = ()
+    blobs: Sequence[Blob]
 
 
 class Journal(Protocol):
-    """What the engine needs of a journal; `Log` remembers, `Nothing` does not."""
+    """What the engine needs of a journal; `Log` remembers, `NullJournal` does not."""
 
     durable: int
     failure: StoreError | None
@@ -61,10 +61,10 @@ class Journal(Protocol):
     def release(self) -> None: ...
     def has_room(self) -> bool: ...
     def when_durable(self, seq: int, callback: Callable[[], None]) -> None: ...
-    def cached(self, key: bytes) -> Cached | None: ...
+    def fresh(self, key: bytes) -> Fresh | None: ...
 
 
-class Nothing:
+class NullJournal:
     """The journal of a run with `store=None`: counts, and forgets."""
 
     failure: StoreError | None = None
@@ -89,7 +89,7 @@ class Nothing:
     def when_durable(self, seq: int, callback: Callable[[], None]) -> None:
         callback()
 
-    def cached(self, key: bytes) -> Cached | None:
+    def fresh(self, key: bytes) -> Fresh | None:
         return None
 
 
@@ -121,7 +121,7 @@ class Log:
         self._tied: set[int] = set()  # rows that are in one group with the next
         self._queue: deque[Row] = deque()
         self._carried: dict[int, Carried] = {}
-        self._fresh: dict[bytes, tuple[int, Cached]] = {}  # to be shared, and not in the store yet
+        self._fresh: dict[bytes, tuple[int, Fresh]] = {}  # to be shared, and not in the store yet
         self._bytes_in = 0
         self._bytes_out = 0
         self._waiters: deque[tuple[int, Callable[[], None]]] = deque()
@@ -146,7 +146,7 @@ class Log:
         if blobs or cache_key is not None:
             self._carried[seq] = Carried(blobs, cache_key)
             if cache_key is not None:
-                self._fresh[cache_key] = (seq, Cached(row, blobs))
+                self._fresh[cache_key] = (seq, Fresh(row, blobs))
             self._bytes_in += sum(len(blob.data) for blob in blobs)
         self._queue.append(row)
         if self._idle:
@@ -182,12 +182,10 @@ class Log:
         self.urgent.set()
         self.work.set()
 
-    def cached(self, key: bytes) -> Cached | None:
-        """What any run of the store, or this one a moment ago, recorded to be shared under this key."""
-        if (fresh := self._fresh.get(key)) is not None:
-            return fresh[1]
-        row = self.store.cached(key)
-        return Cached(row) if row is not None else None
+    def fresh(self, key: bytes) -> Fresh | None:
+        """What this run has recorded a moment ago to be shared under this key, so that the store may not have it yet."""
+        found = self._fresh.get(key)
+        return found[1] if found is not None else None
 
     def _committed(self, seq: int) -> None:
         self.durable = seq

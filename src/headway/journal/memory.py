@@ -42,7 +42,7 @@ class MemoryStore:
     def url(self) -> str:
         return ":memory:"
 
-    def files(self, run_id: str) -> None:
+    def checkpoint_root(self, run_id: str) -> None:
         return None
 
     def close(self) -> None:
@@ -54,6 +54,14 @@ class MemoryStore:
         with self._lock:
             found = self._runs.get(spec.run_id)
             return found or self._insert(spec, [])
+
+    def begin_run(self, spec: RunSpec, owner: str, ttl_s: float, now: float) -> tuple[RunInfo, Lease | None]:
+        with self._lock:
+            if (found := self._runs.get(spec.run_id)) is not None:
+                return found, None
+            run = self._insert(spec, [])
+            run = self._change(run, fence=1, owner=owner, owned_since=now, lease_until=now + ttl_s)
+            return run, Lease(uid=run.uid, run_id=spec.run_id, owner=owner, fence=1, ttl_s=ttl_s)
 
     def run(self, run_id: str) -> RunInfo:
         with self._lock:

@@ -1,9 +1,9 @@
 """The store protocol: what the engine needs of a place that remembers. One conformance suite runs against every store.
 
 A store keeps runs, their rows, content-addressed blobs, signals, collections, shared limits and the cross-run cache. All
-methods are plain blocking calls: the journal's writer thread calls `commit` and `put_blob`, everything else is called from
-wherever it is needed. Methods are safe to call from several threads. Time is always an argument (`now`, wall clock seconds), so
-that a simulator owns it.
+methods are plain blocking calls, and nothing calls one on an event loop's thread (`off_loop` sees to that while runs are
+debugged): the journal's writer thread calls `commit` and `put_blob`, everything else is called beside the loop. Methods are safe
+to call from several threads. Time is always an argument (`now`, wall clock seconds), so that a simulator owns it.
 
 Promises that every store keeps:
 
@@ -17,7 +17,6 @@ Promises that every store keeps:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Protocol
 
 from headway.journal.records import Lease, Row, RunInfo, RunSpec, RunStatus, Signal
@@ -39,12 +38,17 @@ class Store(Protocol):
     def url(self) -> str:
         """How a user names this store, for messages."""
 
-    def files(self, run_id: str) -> Path | None:
-        """A folder for what a run's calls keep beside the journal (their checkpoints); None where this store has no such place."""
+    def checkpoint_root(self, run_id: str) -> str | None:
+        """Where a run's calls keep their checkpoints, each under its key: an absolute folder, or the URL of a place that
+        `headway.storage` opens. None where this store has no such place. Asks nobody and makes nothing."""
 
     # runs
     def create_run(self, spec: RunSpec) -> RunInfo:
         """Create the run, or return the one that already has this id (the caller compares the specs)."""
+
+    def begin_run(self, spec: RunSpec, owner: str, ttl_s: float, now: float) -> tuple[RunInfo, Lease | None]:
+        """Create the run and own it, in one transaction: `create_run` and `acquire` of a run that is new. One that already has
+        this id is returned as it is, without a lease."""
 
     def run(self, run_id: str) -> RunInfo:
         """The run of this id. Raises UnknownRun, naming near misses."""

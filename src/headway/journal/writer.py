@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from headway.journal.log import Log
+from headway.journal.log import GROUP_ROWS, Log
 from headway.journal.records import RunInfo, Signal
 
 LINGER_S = 0.05  # how long a group gathers while nobody waits for it; shorter ones fight the program for the interpreter
@@ -113,12 +113,17 @@ class Writer(threading.Thread):
                 return
 
     def _write(self, durable: int) -> int:
-        """Write group after group until the queue is empty, which a busy program may never let it be; the last durable seq."""
+        """Write what is queued, and what is queued meanwhile where somebody waits for it; the last durable seq. What nobody waits
+        for gathers again: a busy program would get a commit for every few rows."""
         log = self._log
         while group := log.take_group():
             log.write_group(group, durable + 1)
             durable += len(group)
             self._keep_up()
+            if log.pending < GROUP_ROWS and not (log.awaited or self._closing):
+                if log.pending:
+                    log.work.set()
+                break
         return durable
 
     def _keep_up(self) -> None:

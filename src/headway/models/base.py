@@ -26,7 +26,12 @@ Role = Literal["system", "user", "assistant"]
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a conversation."""
+    """One turn of a conversation.
+
+    Attributes:
+        role: "system", "user" or "assistant".
+        content: what was said.
+    """
 
     role: Role
     content: str
@@ -42,10 +47,15 @@ class ModelFault(UsageError):
 class Request:
     """What a model is asked.
 
-    prompt: text to continue, or the messages of a conversation to answer.
-    max_tokens: per sample. temperature: 0 takes the likeliest token. top_p: the share of probability that is sampled from.
-    stop: texts that end a sample; they are not part of it. seed: sample i of a request draws from (seed, i); None draws anew.
-    n: samples. logprobs: whether each token's log-probability is wanted; `Sample.logprob` is their sum.
+    Attributes:
+        prompt: text to continue, or the messages of a conversation to answer.
+        max_tokens: how long a sample may get.
+        temperature: how far samples spread; 0 takes the likeliest token.
+        top_p: the share of probability that is sampled from, from 0 to 1.
+        stop: texts that end a sample; they are not part of it.
+        seed: sample i of a request draws from (seed, i); None draws anew.
+        n: how many samples.
+        logprobs: whether each token's log-probability is wanted; `Sample.logprob` is their sum.
     """
 
     prompt: str | tuple[Message, ...]
@@ -60,10 +70,16 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One answer: its text, its length in tokens, why it ended, and (where the backend says so) log-probabilities in nats.
+    """One answer.
 
-    said: what the model said instead, where this one among several samples is no answer: why it refused, or which tool it wants.
-        Of an answer: why the server says it ended, where that is a word that nobody here knows.
+    Attributes:
+        text: what was written.
+        tokens: how many tokens that is.
+        finish: why it ended: "stop", "length", "filter", "refusal" or "tool".
+        logprob: its log-probability in nats, the sum of `logprobs`; None where the backend does not say.
+        logprobs: that of each token, in nats.
+        said: what the model said instead, where this one among several samples is no answer: why it refused, or which tool it
+            wants. Of an answer: why the server says it ended, where that is a word that nobody here knows.
     """
 
     text: str
@@ -76,23 +92,32 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The samples of a request, and the tokens that were read for it."""
+    """The samples of a request, and the tokens that were read for it.
+
+    Attributes:
+        samples: the answers.
+        prompt_tokens: how many tokens were read.
+        model: the model's name.
+        cached_tokens: how many of `prompt_tokens` came from the provider's cache.
+        reasoning_tokens: how many of those written were thoughts, and are part of no text.
+        stored_tokens: how many of `prompt_tokens` were put into the provider's cache.
+    """
 
     samples: tuple[Sample, ...]
     prompt_tokens: int
     model: str
-    cached_tokens: int = 0  # of `prompt_tokens`: read from the provider's cache
-    reasoning_tokens: int = 0  # of what was written: thought, and no part of any text
-    stored_tokens: int = 0  # of `prompt_tokens`: put into the provider's cache
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    stored_tokens: int = 0
 
     @property
     def text(self) -> str:
-        """Of the first sample."""
+        """The text of the first sample."""
         return self.samples[0].text
 
     @property
     def tokens(self) -> int:
-        """All that were read and written."""
+        """All tokens that were read and written."""
         return self.prompt_tokens + sum(sample.tokens for sample in self.samples)
 
     @property
@@ -106,8 +131,12 @@ class Reply:
 class Usage:
     """Tokens that were read (the prompt, once for all its samples) and written; 0 where the backend does not say.
 
-    cached: how many of those read came from the provider's cache. reasoning: how many of those written were thoughts.
-    stored: how many of those read were put into the provider's cache, which some charge for.
+    Attributes:
+        read: tokens of the prompt.
+        written: tokens of the samples.
+        cached: how many of those read came from the provider's cache.
+        reasoning: how many of those written were thoughts.
+        stored: how many of those read were put into the provider's cache, which some charge for.
     """
 
     read: int
@@ -118,10 +147,18 @@ class Usage:
 
     @property
     def tokens(self) -> int:
+        """All of them, read and written."""
         return self.read + self.written
 
     def or_before(self, before: Usage | None) -> Usage:
-        """What is said here, and what was said before of which nothing is said here."""
+        """What is said here, and of what is not said here, what was said before.
+
+        Args:
+            before: an earlier count of the same request.
+
+        Returns:
+            The count that knows more.
+        """
         if before is None:
             return self
         read, written = (self if self.read else before), (self if self.written else before)
@@ -130,10 +167,16 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A part of a sample as it is made: its text, how many tokens that is and, where wanted, their log-probabilities.
+    """A part of a sample as it is made. What was counted when a request is cancelled is what it has cost.
 
-    The last piece of a sample says why it ended. `usage` is what the backend counted for the whole request so far, where it says
-    so. What was counted when a request is cancelled is what it has cost.
+    Attributes:
+        text: what is new.
+        index: the place of its sample among those of the request.
+        finish: why the sample ended, in its last piece.
+        tokens: how many tokens the text is.
+        logprobs: their log-probabilities in nats, where wanted.
+        usage: what the backend counted for the whole request so far, where it says so.
+        said: what the model said instead of answering (why it refused, which tool it asked for), or why it ended.
     """
 
     text: str = ""
@@ -142,26 +185,35 @@ class Piece:
     tokens: int = 0
     logprobs: tuple[float, ...] = ()
     usage: Usage | None = None
-    said: str = ""  # what a model said instead of answering (why it refused, which tool it asked for), or why it ended
+    said: str = ""
 
 
 @runtime_checkable
 class Model(Protocol):
-    """A language model that is asked one request at a time. `name` stands for it in records and prices, and in keys where it has no
-    `__headway_key__()`. Two models of one name that answer differently need one, or each gets the other's recorded answers.
+    """A language model that answers one request at a time.
 
-    It may have `price` (a `Price`; else the list price counts), `count(prompt) -> int` (tokens of a prompt, at most), `retry` (a
-    `headway.Retry`: how often it is asked) and
-    `works_unseen = True`: its backend may work, and bill, without a piece that says so. What such a request has cost is known only
-    when a piece says so (`Piece.usage`); until then it is booked at what was counted, or at its reservation where nothing came, and
-    marked as assumed.
+    It may have `price` (a `Price`; else the list price counts), `count(prompt) -> int` (tokens of a prompt, at most) and `retry` (a
+    `headway.Retry`: how often it is asked). With `works_unseen = True` it says that its backend may work, and bill, without a piece
+    that says so. What such a request has cost is known only when a piece says so (`Piece.usage`). Until then it is booked at what
+    was counted, or at its reservation where nothing came, and marked as assumed.
     """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What it is known by in records and prices, and in keys where it has no `__headway_key__()`.
+
+        Two models of one name that answer differently need one, or each gets the other's recorded answers.
+        """
 
     def stream(self, request: Request) -> AsyncGenerator[Piece, None]:
-        """The samples as they are made. Closing the generator (so, cancelling the call) stops the work at the backend."""
+        """Make the samples. Closing the generator (so, cancelling the call) stops the work at the backend.
+
+        Args:
+            request: what is asked.
+
+        Returns:
+            The pieces, as they are made.
+        """
 
 
 @runtime_checkable
@@ -169,15 +221,23 @@ class BatchModel(Protocol):
     """A language model that is cheaper when several requests are answered together."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What it is known by in records, prices and keys, as `Model.name`."""
 
     def sample_batch(self, requests: Sequence[Request], stopping: Callable[[int], bool]) -> list[Reply]:
-        """The replies in the order of the requests; runs in a thread, one batch at a time. A request for which `stopping(place)` is
-        true is no longer wanted: its samples may end where they are."""
+        """Answer several requests. Runs in a thread, one batch at a time.
+
+        Args:
+            requests: what is asked.
+            stopping: whether the request at a place is no longer wanted: its samples may then end where they are.
+
+        Returns:
+            The replies, in the order of the requests.
+        """
 
 
 def identity_of(model: Model | BatchModel) -> object:
-    """What stands for a model in the keys of its calls: what it says itself (`__headway_key__`), else its name."""
+    """What names a model in the keys of its calls: what it says itself (`__headway_key__`), else its name."""
     speaks = getattr(model, "__headway_key__", None)
     return ("model", model.name) if speaks is None else speaks()
 

@@ -58,13 +58,28 @@ def _limit_name(name: str, identity: object) -> str:
 def limited(
     model: Model | BatchModel | Limited, concurrency: int | None = None, *, rate: float | None = None, per_s: float = 1.0
 ) -> Limited:
-    """The same model, asked at most `concurrency` times at once and begun at most `rate` times per `per_s` seconds.
+    """Limit how fast a model is asked.
 
-    A model that is limited already gets another limit: `limited(limited(model, rate=10), rate=300, per_s=60)`. Tokens per time
-    can't be limited: a call does not know before its end how many it takes. A call that the provider refuses with `Retry-After`
-    rests for that long and gives its place to the others, which go on asking.
+    A call that the provider refuses with `Retry-After` rests for that long and gives its place to the others, which go on asking.
+    Tokens per time can't be limited: a call does not know before its end how many it takes.
 
-    Raises UsageError for numbers that limit nothing or everything, and for a second limit over the same window.
+    Args:
+        model: the model. One that is limited already gets another limit: `limited(limited(model, rate=10), rate=300, per_s=60)`.
+        concurrency: how many calls may run at a time.
+        rate: how many may begin in any `per_s` seconds.
+        per_s: the window for `rate`, in seconds.
+
+    Returns:
+        The same model, with the limit.
+
+    Raises:
+        UsageError: the numbers limit nothing or everything, or there is a limit over the same window already.
+
+    Example:
+        >>> from headway import models
+        >>> provider = models.limited(models.Endpoint("qwen3", base_url="http://localhost:8000/v1"), 16, rate=500, per_s=60)
+        >>> provider.name
+        'qwen3'
     """
     made = Limited(model, concurrency, rate, per_s)
     name, inner = made.scope().name, model

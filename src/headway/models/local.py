@@ -39,7 +39,7 @@ _TO_LLAMA = {"top_k": 0, "min_p": 0.0, "timings_per_token": True}
 
 
 class Local:
-    """A model in a GGUF file.
+    """A model in a GGUF file. The file is loaded at the first request.
 
     Args:
         path: the file; without one, the weights of Gemma 3 270M that the extra brings.
@@ -47,10 +47,11 @@ class Local:
         context: tokens of prompt and answer that a slot has room for.
         threads: of the processor; by default half of its cores, because llama.cpp's threads spin while they wait for each other:
             one that has no core of its own makes all of them many times slower.
-        name: what it is known by in keys and records, whatever file it is. By default it is known by the file's name and by
-            what is in the file, because two files of one name may hold different weights.
+        name: what it is known by in keys and records, whatever file it is. By default it is known by the file's name and by what is
+            in the file, because two files of one name may hold different weights.
 
-    The file is loaded at the first request. Raises UsageError without the extra or the file, and for numbers that make no sense.
+    Raises:
+        UsageError: without the extra or the file, and for numbers that make no sense.
     """
 
     price = FREE
@@ -83,7 +84,7 @@ class Local:
         return ("model", self.name, self._print)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _again, (*self._settings, self._named)
+        return _remake, (*self._settings, self._named)
 
     def __repr__(self) -> str:
         return f"Local({self.name!r})"
@@ -96,7 +97,17 @@ class Local:
         self._pool = ThreadPoolExecutor(self._settings[1], thread_name_prefix="headway-local")
 
     async def stream(self, request: Request) -> AsyncGenerator[Piece, None]:
-        """The samples as they are made; closing the generator frees their slots. Raises ModelError for what can't be answered."""
+        """Make the samples. Closing the generator frees their slots.
+
+        Args:
+            request: what is asked.
+
+        Yields:
+            The pieces, as they are made.
+
+        Raises:
+            ModelError: the request can't be answered.
+        """
         loop = asyncio.get_running_loop()
         said: asyncio.Queue[Piece | Exception] = asyncio.Queue()
         unwanted = threading.Event()
@@ -146,7 +157,7 @@ class Local:
         return self._server
 
 
-def _again(path: str | None, slots: int, context: int, threads: int | None, name: str) -> Local:
+def _remake(path: str | None, slots: int, context: int, threads: int | None, name: str) -> Local:
     """The model in another process."""
     return Local(path, slots=slots, context=context, threads=threads, name=name)
 

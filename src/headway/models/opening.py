@@ -27,15 +27,23 @@ NAMES = "countdown, gemma, a .gguf file, a Countdown model's .safetensors file, 
 
 
 def open(name: str) -> Model | BatchModel:  # noqa: A001 - as a file is opened
-    """The model of a name.
+    """Open a model by its name, as a command line or a settings file says it.
 
     Args:
         name: `countdown` (the small model that comes with Headway), the path of a `.safetensors` file that its training wrote,
             `gemma` (extra `local`), the path of a `.gguf` file, `openai:MODEL` (with `OPENAI_API_KEY`), `openai:MODEL@URL` (a
             server that speaks the protocol), or `program.py:NAME` (a model that a program of yours makes).
 
+    Returns:
+        The model.
+
     Raises:
         UsageError: for any other name, and without the extra or the file that it needs.
+
+    Example:
+        >>> from headway import models
+        >>> models.open("openai:qwen3@http://localhost:8000/v1").name
+        'qwen3'
     """
     if offered := OPENERS.get(name) or OPENERS.get(Path(name).suffix):
         what, opener = offered

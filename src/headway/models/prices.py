@@ -22,18 +22,25 @@ from headway.models.base import BatchModel, Model, Usage, answers_together
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """US dollars per million tokens that are read and written. Of those read, `cached` is what one costs that comes from the
-    provider's cache, and `stored` one that is put there (None: as much as others). Thoughts cost what is written. `beyond`: with
-    more tokens read than that, all tokens cost another price.
+    """What a model's tokens cost, in US dollars per million.
 
-    >>> Price(2.00, 8.00).of(Usage(read=1_000, written=500))
-    0.006
-    >>> Price(2.00, 8.00, cached=0.50).of(Usage(read=1_000, written=500, cached=1_000))
-    0.0045
-    >>> Price(1.00, 8.00, beyond=(200_000, Price(2.00, 12.00))).of(Usage(read=200_001, written=0))
-    0.400002
+    Attributes:
+        read: of those that are read.
+        written: of those that are written, thoughts among them.
+        cached: of those read that come from the provider's cache; None where they cost as much as others.
+        stored: of those read that are put into the provider's cache; None where they cost as much as others.
+        beyond: a number of tokens, and the price of all tokens where more than so many are read.
 
-    Raises UsageError for what is no price.
+    Raises:
+        UsageError: a number is no price.
+
+    Example:
+        >>> Price(2.00, 8.00).of(Usage(read=1_000, written=500))
+        0.006
+        >>> Price(2.00, 8.00, cached=0.50).of(Usage(read=1_000, written=500, cached=1_000))
+        0.0045
+        >>> Price(1.00, 8.00, beyond=(200_000, Price(2.00, 12.00))).of(Usage(read=200_001, written=0))
+        0.400002
     """
 
     read: float
@@ -55,7 +62,14 @@ class Price:
             raise UsageError(f"Price(beyond={self.beyond!r:.80}): the tokens read, and the price that counts where there are more")
 
     def of(self, usage: Usage) -> float:
-        """What this many tokens cost, in US dollars."""
+        """What tokens cost.
+
+        Args:
+            usage: the tokens.
+
+        Returns:
+            US dollars.
+        """
         if self.beyond is not None and usage.read > self.beyond[0]:
             return self.beyond[1].of(usage)
         cached = self.read if self.cached is None else self.cached
@@ -64,7 +78,14 @@ class Price:
         return (read + usage.written * self.written) / 1_000_000
 
     def at_most(self, usage: Usage) -> float:
-        """What this many tokens cost at most, whatever the provider's cache does with those read."""
+        """What tokens cost at most, whatever the provider's cache does with those read.
+
+        Args:
+            usage: the tokens.
+
+        Returns:
+            US dollars.
+        """
         dearest = max(self.read, self.cached or 0.0, self.stored or 0.0)
         least = (usage.read * dearest + usage.written * self.written) / 1_000_000
         if self.beyond is not None and usage.read > self.beyond[0]:

@@ -16,7 +16,17 @@ ROUND_A_PROMPT = 32  # and around all of them
 
 
 class Sampling(TypedDict, total=False):
-    """How to sample: the fields of `Request` besides its prompt."""
+    """How to sample: the fields of `Request` besides its prompt.
+
+    Attributes:
+        n: how many samples (1).
+        max_tokens: how long each may get, in tokens (256).
+        temperature: how far samples spread; 0 takes the likeliest token (1.0).
+        top_p: the share of probability that is sampled from (1.0).
+        stop: texts that end a sample; they are not part of it.
+        seed: sample i draws from (seed, i); None draws anew.
+        logprobs: whether each token's log-probability is wanted (False).
+    """
 
     n: int
     max_tokens: int

@@ -17,7 +17,7 @@ from headway.engine.call import current
 from headway.engine.scopes.scopes import Parked
 from headway.engine.waiting.until import until
 from headway.errors import UsageError
-from headway.models.ask import AnyModel, begin, streamed
+from headway.models.ask import AnyModel, begin, open_stream
 from headway.models.base import Piece, Reply, Request, answers_singly
 from headway.models.collect import Collected
 from headway.models.limits import Limited
@@ -25,15 +25,34 @@ from headway.models.requests import Prompt, Sampling, make_request
 
 
 async def stream(model: AnyModel, prompt: Prompt, **options: Unpack[Sampling]) -> AsyncGenerator[Piece, None]:
-    """`sample`, as it is made: pieces with the `index` of their sample. A `BatchModel` gives each sample in one piece.
+    """Ask a model, and get its samples as they are made.
 
-    Raises what `sample` raises. Wrap it in `contextlib.aclosing` where you may leave the loop early: the work then stops at once.
+    Wrap it in `contextlib.aclosing` where you may leave the loop early: the work then stops at once.
+
+    Args:
+        model: the model, as for `sample`.
+        prompt: the prompt, as for `sample`.
+        **options: see `Sampling`.
+
+    Yields:
+        Pieces with the `index` of their sample. A `BatchModel` gives each sample in one piece.
+
+    Raises:
+        Exception: what `sample` raises.
 
     Example:
-        >>> async def program(model):
-        ...     async with aclosing(stream(model, "Once upon a time", max_tokens=50)) as pieces:
-        ...         async for piece in pieces:
-        ...             print(piece.text, end="")
+        >>> from headway import models
+        >>> class Parrot:
+        ...     name = "parrot"
+        ...     async def stream(self, request):
+        ...         for word in request.prompt.split():
+        ...             yield models.Piece(word.upper(), tokens=1)
+        ...         yield models.Piece(finish="stop")
+        >>> @hw.task
+        ... async def program() -> list[str]:
+        ...     return [piece.text async for piece in models.stream(Parrot(), "once upon a time", max_tokens=50)]
+        >>> hw.run(program, store=None)
+        ['ONCE', 'UPON', 'A', 'TIME', '']
     """
     async with aclosing(listen(model, make_request(prompt, **options))) as pieces:
         async for piece in pieces:
@@ -42,10 +61,10 @@ async def stream(model: AnyModel, prompt: Prompt, **options: Unpack[Sampling]) -
 
 def listen(model: AnyModel, request: Request) -> AsyncGenerator[Piece, None]:
     """The pieces of a request's reply."""
-    return _outside(model, request) if current.get() is None else _inside(model, request)
+    return _listen_outside(model, request) if current.get() is None else _listen_inside(model, request)
 
 
-async def _inside(model: AnyModel, request: Request) -> AsyncGenerator[Piece, None]:
+async def _listen_inside(model: AnyModel, request: Request) -> AsyncGenerator[Piece, None]:
     heard = _Heard()
     handle = begin(model, request, listener=heard.add, unless=lambda: heard.any)
     call = handle._call
@@ -67,13 +86,13 @@ async def _inside(model: AnyModel, request: Request) -> AsyncGenerator[Piece, No
             await until([call])  # what it cost is booked when the loop has been left
 
 
-async def _outside(model: AnyModel, request: Request) -> AsyncGenerator[Piece, None]:
+async def _listen_outside(model: AnyModel, request: Request) -> AsyncGenerator[Piece, None]:
     plain = model
     while isinstance(plain, Limited):
         plain = plain.model
     if answers_singly(plain):
         made = Collected(request.n, 0)
-        async with aclosing(streamed(plain, request)) as pieces:
+        async with aclosing(open_stream(plain, request)) as pieces:
             async for piece in pieces:
                 made.add(piece)
                 yield piece

@@ -6,7 +6,7 @@ of its group and none of its rows, as a transaction does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -14,7 +14,8 @@ import msgspec
 
 from headway.errors import StoreFull
 from headway.journal.memory import MemoryStore
-from headway.journal.records import Lease, Outcome, Row, RunInfo, RunStatus
+from headway.journal.off_loop import check_thread
+from headway.journal.records import Lease, Outcome, Row, RunInfo, RunSpec, RunStatus, Signal
 from headway.journal.shared.items import Item
 from headway.journal.shared.limits import Ask, Grant, Want
 from headway.journal.store import Buffer
@@ -63,7 +64,7 @@ class SimStore(MemoryStore):
     def url(self) -> str:
         return "simulated"
 
-    def files(self, run_id: str) -> None:
+    def checkpoint_root(self, run_id: str) -> None:
         return None
 
     def rows_until_crash(self, uid: int) -> int:
@@ -111,6 +112,34 @@ class SimStore(MemoryStore):
         return self._blobs
 
     # --- what a driver does ------------------------------------------------------------------------------------------
+
+    def begin_run(self, spec: RunSpec, owner: str, ttl_s: float, now: float) -> tuple[RunInfo, Lease | None]:
+        self._alive()
+        return super().begin_run(spec, owner, ttl_s, now)
+
+    def rows(self, uid: int, *, after: int = 0) -> Iterator[tuple[int, Row]]:
+        self._check_thread()
+        return super().rows(uid, after=after)
+
+    def cached(self, key: bytes) -> Row | None:
+        self._check_thread()
+        return super().cached(key)
+
+    def get_blob(self, digest: bytes) -> memoryview:
+        self._check_thread()
+        return super().get_blob(digest)
+
+    def signals(self, uid: int, *, after: int = 0) -> list[Signal]:
+        self._check_thread()
+        return super().signals(uid, after=after)
+
+    def items(self, name: str, *, after: int = 0, until: int | None = None) -> list[Item]:
+        self._check_thread()
+        return super().items(name, after=after, until=until)
+
+    def count_items(self, name: str) -> int:
+        self._check_thread()
+        return super().count_items(name)
 
     def acquire(self, run_id: str, owner: str, ttl_s: float, now: float, *, take_over: bool = False) -> Lease:
         self._alive()
@@ -185,6 +214,12 @@ class SimStore(MemoryStore):
         """What a dead process still tries reaches nobody."""
         if self.universe is not None and self.universe.running is not None and self.universe.running.dead:
             raise Killed
+        self._check_thread()
+
+    def _check_thread(self) -> None:
+        """As a store on disk does, while a process runs. What looks at the simulation from outside is no process."""
+        if self.universe is not None and self.universe.running is not None:
+            check_thread(self)
 
     def _lives(self, holder: str) -> bool | None:
         """Whether the process that an owner or a holder begins with still runs, where that can be known."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from headway.engine.world import OnWord
 from headway.journal.log import Log
+from headway.journal.off_loop import as_beside
 from headway.journal.records import Row
 from headway.journal.writer import LINGER_S, Upkeep
 from headway.sim.loop import Killed
@@ -80,7 +81,7 @@ class SimWriter:
     # --- writing -----------------------------------------------------------------------------------------------------
 
     def _work(self) -> None:
-        self._take_in(self._universe.random.random() * self._universe.nature.linger_s)
+        self._take_in(self._universe.random.random() * self._universe.config.linger_s)
 
     def _hurry(self) -> None:
         self._take_in(0.0)
@@ -92,7 +93,7 @@ class SimWriter:
 
     def _room(self) -> int:
         """How many rows the next group may have."""
-        most = self._universe.nature.group_rows
+        most = self._universe.config.group_rows
         drawn = 1 + int(self._universe.draw() * most) if most < 100 else most
         limit = getattr(self._log.store, "rows_until_crash", None)
         return drawn if limit is None else min(drawn, limit(self._log.lease.uid))
@@ -105,7 +106,7 @@ class SimWriter:
         self._log.rest()
         self._flying = self._log.take_group(self._room())
         if self._flying:
-            self._process.call_later(self._universe.lasts(self._universe.nature.commit_s), self._commit)
+            self._process.call_later(self._universe.lasts(self._universe.config.commit_s), self._commit)
 
     def _commit(self) -> None:
         if not self._flying or self._failed:
@@ -122,7 +123,8 @@ class SimWriter:
             self._take()
 
     def _write(self, group: list[Row]) -> None:
-        self._log.write_group(group, self._durable + 1)
+        with as_beside():
+            self._log.write_group(group, self._durable + 1)
         self._durable += len(group)
         self._flying = []
 
@@ -144,9 +146,10 @@ class SimWriter:
         if self._closed or self._failed:
             return
         try:
-            self._upkeep.renew()
-            self._upkeep.look()
-            self._upkeep.compare_clocks(self._universe.now)
+            with as_beside():
+                self._upkeep.renew()
+                self._upkeep.look()
+                self._upkeep.compare_clocks(self._universe.now)
         except Killed:
             return
         except BaseException as error:
@@ -162,7 +165,8 @@ class SimWriter:
         if self._closed or self._failed:
             return
         try:
-            self._upkeep.look()
+            with as_beside():
+                self._upkeep.look()
         except Killed:
             return
         except BaseException as error:

@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 from headway.errors import CheckpointError
-from headway.storage.files import Temporary, reserve, trouble
+from headway.storage.files import Temporary, reserve, to_store_error
 from headway.storage.names import wrong_size
 
 ALIGN = 4096
@@ -41,13 +41,13 @@ class DirectWriter:
         try:
             self._temporary = Temporary(final)
         except OSError as error:
-            raise trouble(error, final) from error
+            raise to_store_error(error, final) from error
         try:
             reserve(self._temporary.fd, -(-nbytes // ALIGN) * ALIGN, final)
             self.direct = direct and self._set_direct(on=True)
         except OSError as error:
             self.abort()
-            raise trouble(error, final) from error
+            raise to_store_error(error, final) from error
 
     def write(self, chunk: memoryview) -> None:
         view = chunk.cast("B") if chunk.format != "B" or chunk.ndim != 1 else chunk
@@ -64,7 +64,7 @@ class DirectWriter:
             if not self.direct:
                 self._write_back()
         except OSError as error:
-            raise trouble(error, self._final) from error
+            raise to_store_error(error, self._final) from error
 
     def finish(self) -> None:
         if self._at != self._nbytes:
@@ -75,7 +75,7 @@ class DirectWriter:
             os.ftruncate(self._temporary.fd, self._nbytes)
             self._temporary.publish()
         except OSError as error:
-            raise trouble(error, self._final) from error
+            raise to_store_error(error, self._final) from error
         finally:
             self.abort()
 

@@ -77,7 +77,7 @@ class Temporary:
 
     def _rename_unless_there(self) -> None:
         """Without hard links: all writers of this folder come one after the other."""
-        with locked(self.final.parent / ".lock"):
+        with hold_lock(self.final.parent / ".lock"):
             if self.final.exists():
                 raise already_there(self.final)
             self.path.rename(self.final)
@@ -91,7 +91,7 @@ def write_small(temporary: Temporary, data: bytes | memoryview) -> None:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
+def hold_lock(path: Path) -> Iterator[None]:
     """Hold the lock of a file that stays. Raises CheckpointError where another process does not let go of it."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
@@ -173,7 +173,7 @@ def sync_folder(folder: Path) -> None:
         os.close(fd)
 
 
-def trouble(error: OSError, path: Path | str) -> StoreError:
+def to_store_error(error: OSError, path: Path | str) -> StoreError:
     """What the operating system said about writing a file, as one of our errors."""
     if isinstance(error, StoreError):
         return error

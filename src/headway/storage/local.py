@@ -13,11 +13,11 @@ from headway.storage.direct import DirectWriter
 from headway.storage.files import (
     PARTIAL,
     Temporary,
-    locked,
+    hold_lock,
     make_folders,
     remove_unheld,
     sync_folder,
-    trouble,
+    to_store_error,
     write_small,
 )
 from headway.storage.names import already_there, check_name, check_new_name
@@ -92,13 +92,13 @@ class LocalBackend:
             finally:
                 temporary.discard()
         except OSError as error:
-            raise trouble(error, final) from error
+            raise to_store_error(error, final) from error
 
     def swap(self, file: str, data: bytes, expected: bytes | None) -> bool:
         final = self._new(file)
         try:
             make_folders(self.root)
-            with locked(self.root / _LOCK):
+            with hold_lock(self.root / _LOCK):
                 if (final.read_bytes() if final.exists() else None) != expected:
                     return False
                 temporary = Temporary(final)
@@ -108,7 +108,7 @@ class LocalBackend:
                 finally:
                     temporary.discard()
         except OSError as error:
-            raise trouble(error, final) from error
+            raise to_store_error(error, final) from error
         return True
 
     def create(self, file: str, nbytes: int) -> DirectWriter:
@@ -127,7 +127,7 @@ class LocalBackend:
             for folder in sorted(folders, key=lambda each: -len(each.parts)):
                 self._prune(folder)
         except OSError as error:
-            raise trouble(error, path) from error
+            raise to_store_error(error, path) from error
 
     def sweep(self, folders: Iterable[str], *, dry_run: bool) -> Iterator[tuple[str, Stat]]:
         below = (each for folder in folders for each in _walk(self._existing(folder)))

@@ -35,7 +35,17 @@ START = 1_700_000_000.0
 
 
 class VirtualClock:
-    """A wall clock that tests set and loops advance. Keep one over several runs to see time go on between them."""
+    """A wall clock that tests set and loops advance. Keep one over several runs to see time go on between them.
+
+    Args:
+        start: where it begins, in seconds since 1970.
+
+    Example:
+        >>> clock = hw.testing.VirtualClock()
+        >>> clock.advance(3600)
+        >>> clock.elapsed
+        3600.0
+    """
 
     def __init__(self, start: float = START) -> None:
         self.start = start
@@ -43,9 +53,15 @@ class VirtualClock:
 
     @property
     def now(self) -> float:
+        """What the clock says, in seconds since 1970."""
         return self.start + self.elapsed
 
     def advance(self, seconds: float) -> None:
+        """Set the clock forward.
+
+        Args:
+            seconds: by how much.
+        """
         self.elapsed += seconds
 
 
@@ -72,6 +88,8 @@ class _JumpingSelector(selectors.DefaultSelector):
 class _VirtualWorld(Machine):
     """This machine, with another clock."""
 
+    debugs = True
+
     def __init__(self, clock: VirtualClock, busy: list[Callable[[], bool]]) -> None:
         self._clock = clock
         self._busy = busy
@@ -85,13 +103,19 @@ class _VirtualWorld(Machine):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop on a virtual clock."""
+    """An event loop on a virtual clock.
+
+    Args:
+        clock: the clock.
+
+    Attributes:
+        busy: checks that say whether something outside of the loop is awaited: a worker, the disk. The clock stands still then.
+    """
 
     def __init__(self, clock: VirtualClock) -> None:
         self._virtual = clock
         selector = _JumpingSelector(clock)
         self.busy = selector.busy
-        """Checks that say whether something outside of the loop is awaited: a worker, the disk. The clock stands still then."""
         super().__init__(selector)
 
         self.world = _VirtualWorld(clock, self.busy)
@@ -99,19 +123,33 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self.busy.append(lambda: self._in_threads > 0)
 
     def time(self) -> float:
+        """The loop's time: seconds that the clock has advanced."""
         return self._virtual.elapsed
 
     def run_in_executor(  # type: ignore[override]
         self, executor: Any, func: Callable[..., Any], *args: Any
     ) -> asyncio.Future[Any]:
-        """As any loop does; the clock stands still meanwhile."""
+        """Run a function in a thread, as any loop does. The clock stands still meanwhile.
+
+        Args:
+            executor: whose thread; None for the loop's own.
+            func: the function.
+            *args: its arguments.
+
+        Returns:
+            The future of its result.
+        """
         self._in_threads += 1
         future = super().run_in_executor(executor, func, *args)
         future.add_done_callback(self._thread_ended)
         return future
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:
-        """As any loop does, for as long as it takes: no time of this clock passes while threads end."""
+        """Wait for the loop's own threads, for as long as they take: no time of this clock passes while threads end.
+
+        Args:
+            timeout: of no use here.
+        """
         await super().shutdown_default_executor()
 
     def _thread_ended(self, _: object) -> None:
@@ -119,7 +157,25 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 def run(program: Callable[..., Any], /, *args: Any, clock: VirtualClock | None = None, **options: Any) -> Any:
-    """`hw.run` on a virtual clock."""
+    """Run a program as `hw.run` does, on a clock that jumps instead of waiting.
+
+    Args:
+        program: the task.
+        *args: its arguments.
+        clock: the clock; without one, a new one.
+        **options: as for `hw.run`.
+
+    Returns:
+        The program's result.
+
+    Example:
+        >>> @hw.task
+        ... async def program() -> str:
+        ...     await hw.sleep(3600)
+        ...     return "an hour later"
+        >>> hw.testing.run(program, store=None)
+        'an hour later'
+    """
     made = clock or VirtualClock()
     with asyncio.Runner(loop_factory=lambda: VirtualLoop(made)) as runner:
         return runner.run(arun(program, *args, **options))

@@ -23,14 +23,11 @@ from typing import Any
 from headway.errors import PoolFailed, WorkerDied
 from headway.journal.records import Amounts
 from headway.pools.base import A_SLOT, Answer, CallFacts, Demand, FullPool, Job, Pool
-from headway.pools.carrying import carry
-from headway.pools.current import worker_call
 from headway.pools.program import function_ref
 from headway.pools.registry import make_pool
+from headway.testing.pool_jobs import append, ask, caller, die, double, fail, hold, tag
 
 NAME = "checked"
-_tag: contextvars.ContextVar[str] = contextvars.ContextVar("check_pool_tag", default="nobody")
-carry(_tag)
 
 
 def check_pool(
@@ -184,50 +181,6 @@ class _Given:
         self.charges.append((amounts, item))
 
 
-# --- what the code does ----------------------------------------------------------------------------------------------------------
-
-
-def double(x: int) -> int:
-    return 2 * x
-
-
-def fail(text: str) -> None:
-    raise ValueError(text)
-
-
-def hold(mark: str) -> str:
-    """Say that the code runs, wait until it may end, and say that it has."""
-    path = Path(mark)
-    path.touch()
-    while path.with_suffix(".hold").exists():
-        time.sleep(0.01)
-    path.with_suffix(".over").touch()
-    return path.name
-
-
-def append(items: list[int]) -> int:
-    items.append(7)
-    return len(items)
-
-
-def ask() -> list[Any]:
-    """What the code is told of its call."""
-    call = worker_call()
-    assert call is not None
-    call.charge({"tokens": 3.0}, None)
-    return [call.facts.task, call.facts.attempt, call.remaining()]
-
-
-def tag() -> str:
-    return _tag.get()
-
-
-def die(driver: int) -> str:
-    if os.getpid() == driver:
-        return "in the driver"
-    os._exit(7)
-
-
 # --- the promises ----------------------------------------------------------------------------------------------------------------
 
 
@@ -363,11 +316,11 @@ async def _carries(bench: _Bench) -> None:
 
 @contextlib.contextmanager
 def _tagged(value: str) -> Iterator[None]:
-    token = _tag.set(value)
+    token = caller.set(value)
     try:
         yield
     finally:
-        _tag.reset(token)
+        caller.reset(token)
 
 
 async def _survives_death(bench: _Bench) -> None:

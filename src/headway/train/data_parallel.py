@@ -36,7 +36,17 @@ SHOWN = 400  # characters of a list of parameters
 
 
 class DataParallel:
-    """This process's place among those that train the same model on shares of each batch. Alone outside of a gang."""
+    """This process's place among those that train the same model on shares of each batch. Alone outside of a gang.
+
+    Attributes:
+        rank: its number in the gang, from 0.
+        size: how many processes the gang has.
+
+    Example:
+        >>> replicas = DataParallel()
+        >>> replicas.rank, replicas.size
+        (0, 1)
+    """
 
     def __init__(self) -> None:
         with needed("DataParallel"):
@@ -50,6 +60,12 @@ class DataParallel:
     def share(self, rows: int) -> slice:
         """Which rows of a whole batch are this process's: every size-th one.
 
+        Args:
+            rows: how many the batch has.
+
+        Returns:
+            A slice of the batch's first dimension.
+
         Raises:
             UsageError: there are fewer rows than processes.
         """
@@ -59,6 +75,9 @@ class DataParallel:
 
     def sum_gradients(self, model: nn.Module) -> None:
         """Add up the gradients of all processes, in one message. A parameter that got no gradient here counts as zeros.
+
+        Args:
+            model: the model, whose gradients it replaces by the sums.
 
         Raises:
             UsageError: nothing of the model is trained, or a parameter has another name, shape, type or value on another process
@@ -137,7 +156,14 @@ class DataParallel:
                 )
 
     def sum(self, numbers: Iterable[float]) -> list[float]:
-        """The sums over all processes of some numbers, such as this share's loss."""
+        """The sums over all processes of some numbers, such as this share's loss.
+
+        Args:
+            numbers: as many on every process.
+
+        Returns:
+            Each number's sum, the same on every process.
+        """
         import torch
         import torch.distributed as dist
 
@@ -148,7 +174,16 @@ class DataParallel:
         return found
 
     def generator(self, seed: int, step: int, row: int) -> torch.Generator:
-        """What is random about a row of a step's batch, wherever it is computed."""
+        """The source of what is random about a row of a step's batch, wherever it is computed.
+
+        Args:
+            seed: of the training.
+            step: the step.
+            row: the row's place in the whole batch.
+
+        Returns:
+            A generator that depends on the three numbers alone.
+        """
         import torch
 
         made = torch.Generator()

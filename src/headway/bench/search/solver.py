@@ -93,7 +93,7 @@ class Solver:
         return self.seed * 1_000_003 + index
 
 
-@hw.task(batch=256, linger_ms=1, batches=1, cost={"tokens": 0})
+@hw.task(batch=256, linger_s=0.001, batches=1, cost={"tokens": 0})
 def value_of(texts: list[Text]) -> list[float]:
     """What the value head says of texts."""
     return _apart(_values, texts)
@@ -108,7 +108,7 @@ def _values(texts: list[Text]) -> list[float]:
     return found
 
 
-@hw.task(batch=256, linger_ms=1, batches=1, cost={"tokens": 0})
+@hw.task(batch=256, linger_s=0.001, batches=1, cost={"tokens": 0})
 def embedding_of(texts: list[Text]) -> list[list[float]]:
     """What the model makes of texts."""
     return _apart(_embeddings, texts)

@@ -26,10 +26,10 @@ from collections.abc import Iterable
 
 import msgspec
 
-from headway.checkpoint.catalog.leases import READERS, SAVING, Live, live, pins
+from headway.checkpoint.catalog.leases import READERS, SAVING, Live, find_live, pins
 from headway.checkpoint.catalog.listing import Catalog, flaw, manifests, place_of
 from headway.checkpoint.catalog.metrics import METRICS, read_later
-from headway.checkpoint.catalog.retention import Keep, kept, misnamed, summary_of
+from headway.checkpoint.catalog.retention import Keep, find_misnamed, kept, summary_of
 from headway.checkpoint.files.manifest import ROOT_NAME, STEPS, Segment, unseal
 from headway.checkpoint.files.roots import PARTS
 from headway.checkpoint.files.stored import read_head, read_segment
@@ -129,8 +129,8 @@ def collect(backend: Backend, keep: Keep, *, grace_s: float = GRACE_S, dry_run: 
 
 def survey(backend: Backend, now: float, *, sweep: bool = False) -> Survey:
     """Look at everything, leases first."""
-    readers = live(backend, READERS, now, sweep=sweep)
-    savers = live(backend, SAVING, now, sweep=sweep)
+    readers = find_live(backend, READERS, now, sweep=sweep)
+    savers = find_live(backend, SAVING, now, sweep=sweep)
     pinned = pins(backend)
     folders: dict[str, dict[str, Stat]] = {}
     for file, stat in backend.files(STEPS):
@@ -153,7 +153,7 @@ def _wanted(backend: Backend, seen: Survey, keep: Keep, notes: list[str]) -> dic
     """The checkpoints that keep their manifest, and why."""
     later = read_later(backend)
     known = {each.id: each for each in later.added_to(seen.catalog.checkpoints)}
-    if wrong := misnamed(map(summary_of, known.values()), keep):
+    if wrong := find_misnamed(map(summary_of, known.values()), keep):
         raise UsageError(f"{backend.url}: {wrong}. Nothing was removed")
     why = {name: list(reasons) for name, reasons in kept(map(summary_of, known.values()), keep).items()}
     for name in later.damaged if keep.best is not None else ():

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from headway.checkpoint.catalog.head import followed, move_head, see_head
+from headway.checkpoint.catalog.head import find_basis, move_head, see_head
 from headway.checkpoint.files.coverage import Draft, commit_manifest
 from headway.checkpoint.files.manifest import ROOT_NAME, Head, Manifest, Segment, SegmentRef, seal
 from headway.storage.backend import Backend
@@ -20,7 +20,7 @@ def commit(backend: Backend, draft: Draft, segments: Sequence[tuple[SegmentRef, 
         CheckpointConflict: somebody else committed at the same moment. The checkpoint is there, but is not the newest.
     """
     seen = see_head(backend)
-    basis = followed(backend, seen)
+    basis = find_basis(backend, seen)
     if basis is not None:
         draft = msgspec.structs.replace(draft, parent=draft.parent or basis.id)
     manifest = commit_manifest(segments, msgspec.structs.replace(draft, serial=basis.serial + 1 if basis is not None else 1))

@@ -34,7 +34,7 @@ def see_head(backend: Backend) -> Seen:
         return Seen(content, None)
 
 
-def followed(backend: Backend, seen: Seen) -> Head | None:
+def find_basis(backend: Backend, seen: Seen) -> Head | None:
     """The checkpoint that the next one follows: what HEAD names, or, without a HEAD that verifies, the newest by its manifest."""
     if seen.head is not None:
         return seen.head
@@ -47,7 +47,7 @@ def move_head(backend: Backend, seen: Seen, basis: Head | None, following: Head)
     the checkpoint that it follows. Raises CheckpointConflict where HEAD names another one, or has changed since it was seen.
 
     Without a HEAD that verifies, only a checkpoint that this one can't have known of is a conflict."""
-    found = followed(backend, seen)
+    found = find_basis(backend, seen)
     known = found == basis if seen.head is not None else found is None or found.serial <= following.serial
     if known and backend.swap(HEAD, seal(following), seen.content):
         return

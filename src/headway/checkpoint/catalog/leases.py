@@ -119,7 +119,7 @@ class Lease:
 
 
 @contextlib.contextmanager
-def reading(backend: Backend, id: str, *, ttl_s: float = TTL_S) -> Iterator[Lease]:
+def lease_for_reading(backend: Backend, id: str, *, ttl_s: float = TTL_S) -> Iterator[Lease]:
     """Keep a checkpoint from being collected while it is read. Enter it before reading the manifest."""
     file = f"{READERS}/{id}-{secrets.token_hex(6)}"
     try:
@@ -134,11 +134,11 @@ def reading(backend: Backend, id: str, *, ttl_s: float = TTL_S) -> Iterator[Leas
 
 
 @contextlib.contextmanager
-def opened(backend: Backend, step: int | str = "latest", note: Note = lambda why: None) -> Iterator[tuple[Manifest, Lease]]:
+def open_leased(backend: Backend, step: int | str = "latest", note: Note = lambda why: None) -> Iterator[tuple[Manifest, Lease]]:
     """Find a checkpoint and keep it from being collected. Raises what `catalog.find` raises."""
     while True:
         found = find(backend, step, note)
-        with reading(backend, found.id) as lease:
+        with lease_for_reading(backend, found.id) as lease:
             try:
                 manifest = read_manifest(backend, found.folder)
             except NoCheckpoint:
@@ -148,7 +148,7 @@ def opened(backend: Backend, step: int | str = "latest", note: Note = lambda why
 
 
 @contextlib.contextmanager
-def saving(backend: Backend, id: str, writer: str, *, ttl_s: float = TTL_S) -> Iterator[Lease]:
+def lease_for_saving(backend: Backend, id: str, writer: str, *, ttl_s: float = TTL_S) -> Iterator[Lease]:
     """Keep the files of a checkpoint that is not committed yet. Raises StoreError where the root can't be written."""
     lease = Lease(backend, f"{SAVING}/{id}-{writer}", ttl_s=ttl_s)
     try:
@@ -157,7 +157,7 @@ def saving(backend: Backend, id: str, writer: str, *, ttl_s: float = TTL_S) -> I
         lease.release()
 
 
-def live(backend: Backend, folder: str, now: float, *, sweep: bool = False) -> tuple[Live, ...]:
+def find_live(backend: Backend, folder: str, now: float, *, sweep: bool = False) -> tuple[Live, ...]:
     """The leases that hold, in `readers` or `saving`. `now`: the store's clock. `sweep`: remove those that don't hold any more."""
     found: list[Live] = []
     for file, stat in backend.files(folder):

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 import msgspec
 
 from headway.checkpoint.files.manifest import Manifest, Measured, seal, unseal
-from headway.checkpoint.layout.names import near
+from headway.checkpoint.layout.names import find_near
 from headway.errors import CheckpointDamaged, NoCheckpoint, UsageError
 from headway.storage.backend import Backend
 
@@ -85,7 +85,7 @@ def best(checkpoints: Iterable[Manifest], name: str, way: str, where: str) -> Ma
     able = [each for each in known if math.isfinite(each.metrics.get(name, math.nan))]
     if not able:
         names = sorted({metric for each in known for metric in each.metrics})
-        told = f"they have {', '.join(near(name, names) or names[:8])}" if names else "they have none: give metrics= to save"
+        told = f"they have {', '.join(find_near(name, names) or names[:8])}" if names else "they have none: give metrics= to save"
         raise UsageError(f"{where}: no checkpoint has the metric {name!r}; {told}")
     sign = 1 if way == "min" else -1
     return min(able, key=lambda each: (sign * each.metrics[name], -each.serial))

@@ -87,12 +87,12 @@ def kept(summaries: Iterable[Summary], keep: Keep) -> dict[str, tuple[str, ...]]
     return {name: tuple(why) for name, why in reasons.items() if why}
 
 
-def misnamed(summaries: Iterable[Summary], keep: Keep) -> str:
+def find_misnamed(summaries: Iterable[Summary], keep: Keep) -> str:
     """What `keep` names and no checkpoint has, "" where there is nothing: a typo there would let go what is meant to stay. (Where
     there are no metrics at all, none was measured yet.)
 
     Example:
-        >>> misnamed([Summary("a", 10, 1, 0.0, {"val_loss": 0.5})], Keep(best=("val_los", "min", 1)))
+        >>> find_misnamed([Summary("a", 10, 1, 0.0, {"val_loss": 0.5})], Keep(best=("val_los", "min", 1)))
         "Keep(best=…) is about the metric 'val_los', which no checkpoint has; they have val_loss"
     """
     known = list(summaries)

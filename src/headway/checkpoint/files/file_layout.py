@@ -15,7 +15,7 @@ import msgspec
 
 from headway.checkpoint.files.manifest import Object, PlannedFragment
 from headway.checkpoint.layout.boxes import Box, whole
-from headway.checkpoint.layout.dtypes import NBYTES, stored_as
+from headway.checkpoint.layout.dtypes import NBYTES, to_safetensors
 from headway.errors import UsageError
 
 PAGE = 4096
@@ -72,7 +72,7 @@ def lay_out(
     at = 0
     for name, kept, box in sorted(parts, key=_by_itemsize):
         nbytes = box.volume * NBYTES[kept.dtype]
-        dtype, shape = stored_as(kept.dtype, box.extent)
+        dtype, shape = to_safetensors(kept.dtype, box.extent)
         key = key_of(name, kept.shape, box)
         if key in described or key == "__metadata__":
             raise UsageError(f"two parts of the state would both be {key!r} in {id}: rename one of them")

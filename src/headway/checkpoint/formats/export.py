@@ -25,7 +25,7 @@ from headway.checkpoint.load.plan import Read
 from headway.checkpoint.load.reading import Source, check, open_source, read_fully
 from headway.errors import CheckpointDamaged
 from headway.storage.backend import Backend
-from headway.storage.files import Temporary, reserve, trouble, write_small
+from headway.storage.files import Temporary, reserve, to_store_error, write_small
 
 _NO_COPY = {errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM}
 _COPY_BYTES = 64 << 20
@@ -63,7 +63,7 @@ def write_file(
         finally:
             target.discard()
     except OSError as error:
-        raise trouble(error, file) from error
+        raise to_store_error(error, file) from error
 
 
 class _Assembly:

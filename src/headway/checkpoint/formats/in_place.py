@@ -23,7 +23,7 @@ from typing import NamedTuple
 import xxhash
 
 from headway.checkpoint.catalog.commit import commit
-from headway.checkpoint.catalog.leases import saving
+from headway.checkpoint.catalog.leases import lease_for_saving
 from headway.checkpoint.files.coverage import Draft
 from headway.checkpoint.files.manifest import BLOCK_BYTES, Json, Manifest, Object, PlannedFragment, Segment, folder_of
 from headway.checkpoint.files.write import FragmentData, put_segment, write_segment
@@ -71,7 +71,7 @@ def take_over(backend: Backend, found: Found, step: int, copy: bool = False) -> 
     by_file: dict[Path, list[PlannedFragment]] = {}
     for file, fragment in places:
         by_file.setdefault(file, []).append(fragment)
-    with saving(backend, identity, WRITER):
+    with lease_for_saving(backend, identity, WRITER):
         segments = [write_segment(backend, folder, WRITER, parts, identity)] if parts else []
         for number, (file, inside) in enumerate(by_file.items()):
             segments.append(hash_in_place(file, inside, found.headers.get(file, 0), f"{WRITER}-{number:05d}"))

@@ -24,7 +24,7 @@ from headway.checkpoint.formats.export import Wanted, write_file
 from headway.checkpoint.formats.in_place import ForeignFragment, Found, take_over
 from headway.checkpoint.formats.safetensors_header import Header, read_header
 from headway.checkpoint.layout.boxes import whole
-from headway.checkpoint.layout.names import listed
+from headway.checkpoint.layout.names import list_names
 from headway.checkpoint.load.blocks import Contents
 from headway.errors import CheckpointDamaged, NoCheckpoint, UsageError
 from headway.storage.backend import Backend
@@ -186,9 +186,11 @@ def _choose(contents: Contents, select: str, strip: str) -> _Chosen:
     matching = fnmatch.filter(contents.manifest.objects, select)
     if not matching:
         values = " (values are not exported)" if fnmatch.filter(contents.manifest.values, select) else ""
-        raise UsageError(f"{contents.label}: no array matches {select!r}, of {listed(contents.manifest.objects, select)}{values}")
+        raise UsageError(
+            f"{contents.label}: no array matches {select!r}, of {list_names(contents.manifest.objects, select)}{values}"
+        )
     if strip and not any(name.startswith(strip) for name in matching):
-        raise UsageError(f"{contents.label}: to strip {strip!r} is asked, and it begins none of {listed(matching, strip)}")
+        raise UsageError(f"{contents.label}: to strip {strip!r} is asked, and it begins none of {list_names(matching, strip)}")
     for name in sorted(matching, key=lambda each: bool(contents.manifest.objects[each].alias_of)):
         known = contents.manifest.objects[name]
         key, holder = name.removeprefix(strip), contents.holder(name)

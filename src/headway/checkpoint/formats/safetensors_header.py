@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from headway.checkpoint.layout.dtypes import NBYTES, taken_as
+from headway.checkpoint.layout.dtypes import NBYTES, from_safetensors
 from headway.errors import CheckpointDamaged, UsageError
 
 _MOST_HEADER_BYTES = 100_000_000  # the format's own limit
@@ -71,7 +71,7 @@ def _tensors(file: Path, entries: Mapping[str, _Entry], begin: int, size: int) -
     tensors = {}
     at = 0
     for name, entry in sorted(entries.items(), key=lambda item: item[1].data_offsets):
-        taken = taken_as(entry.dtype, entry.shape)
+        taken = from_safetensors(entry.dtype, entry.shape)
         if taken is None:
             raise UsageError(
                 f"{file}: {name} has elements of type {entry.dtype} in shape {list(entry.shape)}, which can't be kept in a "

@@ -19,7 +19,7 @@ import xxhash
 from headway.checkpoint.files.manifest import Fragment, Phase, PlannedFragment, Segment, SegmentRef, block_hashes, folder_of, seal
 from headway.checkpoint.files.write import FragmentData, put_segment, write_segment
 from headway.checkpoint.helper.messages import WriterPlan, Written
-from headway.checkpoint.helper.sharing import Basis, SharedFragment, lively, referring
+from headway.checkpoint.helper.sharing import Basis, SharedFragment, keep_lively, make_segments
 from headway.checkpoint.process.failpoints import reach
 from headway.errors import HeadwayError, SaveFailed
 from headway.storage.backend import Backend, DataWriter
@@ -158,7 +158,7 @@ def _put_still(save: Save, backend: Backend, basis: Basis, still: list[tuple[Pla
         place = basis.find(each.name, each.offset, each.extent, hashes)
         if place is not None:
             found.append((each, place))
-    shared = lively(found)
+    shared = keep_lively(found)
     there = {each.start for each, _ in shared}
     parts = [
         FragmentData(each.name, each.object, each.box, save.view[each.start : each.start + each.nbytes])
@@ -166,7 +166,7 @@ def _put_still(save: Save, backend: Backend, basis: Basis, still: list[tuple[Pla
         if each.start not in there
     ]
     writer, refs = save.plan.writer, []
-    segments = [msgspec.structs.replace(each, writer=f"{writer}-{at:05d}") for at, each in enumerate(referring(shared))]
+    segments = [msgspec.structs.replace(each, writer=f"{writer}-{at:05d}") for at, each in enumerate(make_segments(shared))]
     if parts:
         segments.append(write_segment(backend, save.folder, f"{writer}-{STILL}", parts, save.plan.id))
     for segment in segments:

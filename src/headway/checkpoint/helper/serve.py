@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from headway.checkpoint.catalog.leases import Lease, saving
+from headway.checkpoint.catalog.leases import Lease, lease_for_saving
 from headway.checkpoint.files.manifest import ROOT_NAME
 from headway.checkpoint.helper.committing import Lineage, conclude
 from headway.checkpoint.helper.messages import (
@@ -114,7 +114,7 @@ class Service:
             held = ExitStack()
             try:
                 backend = self._backend(save.plan.root)
-                lease = held.enter_context(saving(backend, save.plan.id, save.plan.writer))
+                lease = held.enter_context(lease_for_saving(backend, save.plan.id, save.plan.writer))
                 written = write(save, backend, self._shelf.take(backend, held) if save.plan.share else None)
             except Exception as error:
                 held.close()

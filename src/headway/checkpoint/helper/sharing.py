@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from typing import NamedTuple
 
-from headway.checkpoint.catalog.leases import reading
+from headway.checkpoint.catalog.leases import lease_for_reading
 from headway.checkpoint.catalog.listing import newest
 from headway.checkpoint.files.foreign import is_foreign
 from headway.checkpoint.files.manifest import Fragment, PlannedFragment, Segment, folder_of
@@ -72,9 +72,9 @@ class Shelf:
                 known = (last.id, last.step, {}) if last is not None else None
             if known is None:
                 return Basis({}, backend)
-            held.enter_context(reading(backend, known[0]))
+            held.enter_context(lease_for_reading(backend, known[0]))
             manifest = read_manifest(backend, folder_of(known[1], known[0]))  # after the lease: it is not collected now
-            places = known[2] or places_in(read_segments(backend, manifest))
+            places = known[2] or find_fragments(read_segments(backend, manifest))
         except (CheckpointError, OSError):  # what can't be read is not referred to
             self.forget(backend.url)
             return Basis({}, backend)
@@ -85,14 +85,14 @@ class Shelf:
     def keep(self, root: str, id: str, step: int, segments: Sequence[Segment]) -> None:
         """A checkpoint exists now; these are the segments of this helper's part."""
         with self._lock:
-            self._known[root] = id, step, places_in(segments)
+            self._known[root] = id, step, find_fragments(segments)
 
     def forget(self, root: str) -> None:
         with self._lock:
             self._known.pop(root, None)
 
 
-def places_in(segments: Iterable[Segment]) -> dict[Key, SharedFragment]:
+def find_fragments(segments: Iterable[Segment]) -> dict[Key, SharedFragment]:
     """The boxes that segments have, by name and place. Files of other programs are left out: nobody promises that they stay."""
     return {
         (each.name, each.offset, each.extent): SharedFragment(each, segment)
@@ -102,7 +102,7 @@ def places_in(segments: Iterable[Segment]) -> dict[Key, SharedFragment]:
     }
 
 
-def lively(found: Sequence[tuple[PlannedFragment, SharedFragment]]) -> list[tuple[PlannedFragment, SharedFragment]]:
+def keep_lively(found: Sequence[tuple[PlannedFragment, SharedFragment]]) -> list[tuple[PlannedFragment, SharedFragment]]:
     """Those in files of which at least half is still as it was. What a checkpoint shares then costs at most twice its size,
     however its tensors stop changing: a few small ones don't keep a large file."""
     live: dict[str, int] = {}
@@ -115,7 +115,7 @@ def lively(found: Sequence[tuple[PlannedFragment, SharedFragment]]) -> list[tupl
     ]
 
 
-def referring(found: Sequence[tuple[PlannedFragment, SharedFragment]]) -> list[Segment]:
+def make_segments(found: Sequence[tuple[PlannedFragment, SharedFragment]]) -> list[Segment]:
     """Segments that say where these boxes are: one for each file, without a writer's name yet."""
     by_file: dict[str, list[SharedFragment]] = {}
     for _, place in found:

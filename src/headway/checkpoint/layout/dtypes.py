@@ -67,11 +67,11 @@ def code_of(dtype: Any) -> str:
     return code
 
 
-def stored_as(code: str, shape: tuple[int, ...]) -> tuple[str, tuple[int, ...]]:
+def to_safetensors(code: str, shape: tuple[int, ...]) -> tuple[str, tuple[int, ...]]:
     """The element type and shape that the header of a safetensors file gives for an array.
 
     Example:
-        >>> stored_as("F4_X2", (3, 8)), stored_as("C32", (3,)), stored_as("F32", (3,))
+        >>> to_safetensors("F4_X2", (3, 8)), to_safetensors("C32", (3,)), to_safetensors("F32", (3,))
         (('F4', (3, 16)), ('F16', (3, 2)), ('F32', (3,)))
     """
     if code == "F4_X2":
@@ -81,7 +81,7 @@ def stored_as(code: str, shape: tuple[int, ...]) -> tuple[str, tuple[int, ...]]:
     return code, shape
 
 
-def taken_as(dtype: str, shape: tuple[int, ...]) -> tuple[str, tuple[int, ...]] | None:
+def from_safetensors(dtype: str, shape: tuple[int, ...]) -> tuple[str, tuple[int, ...]] | None:
     """What an array in somebody's safetensors file is here. None for an element type that has no place, or half a byte too much."""
     if dtype == "F4":
         return ("F4_X2", (*shape[:-1], shape[-1] // 2)) if shape and shape[-1] % 2 == 0 else None

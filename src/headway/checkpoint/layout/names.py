@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 _SHOWN = 5
 
 
-def near(wanted: str, names: Iterable[str]) -> list[str]:
+def find_near(wanted: str, names: Iterable[str]) -> list[str]:
     """Of some names, those that are close to a name or pattern which fits none of them."""
     words = wanted.replace("*", "").strip(".")
     known = dict.fromkeys(names)
@@ -18,13 +18,13 @@ def near(wanted: str, names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(close))[:_SHOWN]
 
 
-def listed(names: Collection[str], wanted: str = "") -> str:
+def list_names(names: Collection[str], wanted: str = "") -> str:
     """How many names there are, and those that are near, or else the first ones.
 
-    >>> listed(["model.w", "model.b", "opt.lr"], "modle.w")
+    >>> list_names(["model.w", "model.b", "opt.lr"], "modle.w")
     'the 3 names that are there; near to it: model.w, model.b'
     """
-    close = near(wanted, names) if wanted else []
+    close = find_near(wanted, names) if wanted else []
     if close:
         return f"the {len(names):,} names that are there; near to it: {', '.join(close)}"
     shown = sorted(names)[:_SHOWN]

@@ -94,7 +94,7 @@ class Placer:
         for number, rule in enumerate(self._rules):
             pattern = rule.name if isinstance(rule, Tied) else rule.pattern
             if number not in used and pattern != "*" and not self._stages:
-                raise unmatched(rule, pattern, self._seen)
+                raise unmatched_error(rule, pattern, self._seen)
 
     def _look(self, local: str, shape: tuple[int, ...]) -> Seen:
         name, rules = self._named(local)
@@ -237,7 +237,7 @@ def _tied(rule: Tied, name: str) -> str | None:
     return f"{first}.{rule.to}" if rest == rule.name else None
 
 
-def unmatched(rule: Rule, pattern: str, names: Iterable[str]) -> LayoutError:
+def unmatched_error(rule: Rule, pattern: str, names: Iterable[str]) -> LayoutError:
     """The error for a rule that fits nothing, with names that are close to its pattern."""
     known = list(names)
     short = [name.split(".", 1)[-1] for name in known]

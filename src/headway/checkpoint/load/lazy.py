@@ -23,7 +23,7 @@ import numpy as np
 from headway.checkpoint.files.manifest import Json, Manifest, Segment
 from headway.checkpoint.layout.boxes import Box
 from headway.checkpoint.layout.dtypes import NBYTES, as_tensor, numpy_dtype, raw_dtype
-from headway.checkpoint.layout.names import listed
+from headway.checkpoint.layout.names import list_names
 from headway.checkpoint.load.blocks import Block, Contents, StoredFragment
 from headway.checkpoint.load.plan import Read
 from headway.checkpoint.load.reading import check, open_source
@@ -79,7 +79,7 @@ class OpenCheckpoint(Mapping[str, "LazyArray"]):
 
     def __getitem__(self, name: str) -> LazyArray:
         if name not in self.manifest.objects:
-            raise KeyError(f"{name}: {self.contents.label} does not have it among {listed(self.manifest.objects, name)}")
+            raise KeyError(f"{name}: {self.contents.label} does not have it among {list_names(self.manifest.objects, name)}")
         return LazyArray(name, self.contents, self._blocks)
 
     def __iter__(self) -> Iterator[str]:

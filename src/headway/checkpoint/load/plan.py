@@ -164,8 +164,8 @@ def plan_load(
         rank: RankPlan(
             rank,
             hosts[rank],
-            coalesced(shares[rank]),
-            coalesced(sorted(needed[rank])),
+            coalesce(shares[rank]),
+            coalesce(sorted(needed[rank])),
             fills[rank],
             _nbytes(contents, fills[rank]),
             _doubtful_ties(contents, wants[rank]),
@@ -200,7 +200,7 @@ def _shared(blocks: Sequence[Block], ways: int) -> list[list[Block]]:
     return shares
 
 
-def coalesced(blocks: Iterable[Block]) -> tuple[Read, ...]:
+def coalesce(blocks: Iterable[Block]) -> tuple[Read, ...]:
     """Blocks in order as reads of adjacent ones."""
     reads: list[Read] = []
     run: list[Block] = []

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from headway.checkpoint.files.manifest import Manifest
-from headway.checkpoint.layout.names import listed
+from headway.checkpoint.layout.names import list_names
 from headway.checkpoint.state.selection import Selection
 from headway.errors import CheckpointMismatch
 
@@ -75,7 +75,7 @@ def find_loadable(
     if names and not loaded:
         keys = f" The state has {', '.join(map(str, state))}." if isinstance(state, Mapping) and state else ""
         raise CheckpointMismatch(
-            f"{where} has nothing that would be loaded into this state: it has {listed(names)}.{keys} Nothing was changed"
+            f"{where} has nothing that would be loaded into this state: it has {list_names(names)}.{keys} Nothing was changed"
         )
     left = (name for name in names if name not in claimed and (name not in objects or objects[name].alias_of not in claimed))
     return Loadable(loaded, tuple(left), dict(missing))

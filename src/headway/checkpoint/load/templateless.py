@@ -66,14 +66,14 @@ class Whole:
 
         leaves = {name: self._rooms[name] for name in self._names}
         leaves |= {name: decode(value, array) for name, value in self._values.items()}
-        self.state.update(nested(leaves))
+        self.state.update(nest(leaves))
 
 
-def nested(leaves: Mapping[str, Any]) -> dict[str, Any]:
+def nest(leaves: Mapping[str, Any]) -> dict[str, Any]:
     """Leaves by their dotted names as dictionaries in each other. Where a name is also the beginning of others, these keep their
     dots.
 
-    >>> nested({"model.w": 1, "model.b": 2, "x": 3, "x.y": 4})
+    >>> nest({"model.w": 1, "model.b": 2, "x": 3, "x.y": 4})
     {'model': {'w': 1, 'b': 2}, 'x': 3, 'x.y': 4}
     """
     tree: dict[str, Any] = {}

@@ -23,7 +23,7 @@ from headway.checkpoint.files.manifest import ROOT_NAME, Manifest, Segment, seal
 from headway.checkpoint.files.stored import read_manifest, read_segment
 from headway.checkpoint.layout.boxes import whole
 from headway.checkpoint.load.blocks import Block, Contents
-from headway.checkpoint.load.plan import READ_BYTES, Read, coalesced
+from headway.checkpoint.load.plan import READ_BYTES, Read, coalesce
 from headway.checkpoint.load.reading import damaged_blocks, each, open_source, split
 from headway.errors import CheckpointDamaged, CheckpointError
 from headway.storage.backend import Backend
@@ -180,7 +180,7 @@ class _Check:
                 regions.append(_Region(number, None))
             there = sorted(block for block in blocks.get(number, []) if block.end <= size)
             self.blocks += len(there)
-            regions += [_Region(number, read) for read in coalesced(there)]
+            regions += [_Region(number, read) for read in coalesce(there)]
         return regions
 
     def _size(self, number: int, segment: Segment, blocks: Sequence[Block]) -> int:

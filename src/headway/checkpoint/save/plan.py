@@ -129,7 +129,7 @@ def _agreed(tables: Sequence[Table]) -> dict[str, Object]:
     return objects
 
 
-def agreed_values(held: Sequence[Mapping[str, Json]]) -> dict[str, Json]:
+def agree_on_values(held: Sequence[Mapping[str, Json]]) -> dict[str, Json]:
     """The plain values of all ranks together. Raises CheckpointMismatch where two contradict each other."""
     values: dict[str, Json] = {}
     for rank, mine in enumerate(held):
@@ -142,7 +142,7 @@ def agreed_values(held: Sequence[Mapping[str, Json]]) -> dict[str, Json]:
     return values
 
 
-def merged_values(held: Sequence[Mapping[str, Json]]) -> tuple[dict[str, Json], dict[str, tuple[int, ...]]]:
+def merge_values(held: Sequence[Mapping[str, Json]]) -> tuple[dict[str, Json], dict[str, tuple[int, ...]]]:
     """The plain values of all ranks together, each as the first rank has it, and which ranks have another one."""
     values: dict[str, Json] = {}
     wrong: dict[str, list[int]] = {}

@@ -19,7 +19,7 @@ from headway.checkpoint.layout.declared import Layout
 from headway.checkpoint.process.collective import all_or_none
 from headway.checkpoint.process.ranks import Ranks
 from headway.checkpoint.save.plan import SavePlan, Table, plan_save, table_of
-from headway.checkpoint.save.replicas import Agreement, warning
+from headway.checkpoint.save.replicas import Agreement, write_warning
 from headway.checkpoint.state.inventory import Inventory
 from headway.errors import CheckpointError, CheckpointMismatch, SaveFailed, UsageError
 
@@ -110,7 +110,7 @@ class Planner:
         values, differ = self.agreement.compare(plan, inventory, held, words[0].step, preparing=preparing)
         if not differ:
             return Planned(plan, values)
-        why = warning(differ, words[0].step, plan)
+        why = write_warning(differ, words[0].step, plan)
         return Planned(self._plan(inventory, layout, hashes), values, tuple(differ), why)  # parameters may come from one rank now
 
     def _plan(self, inventory: Inventory, layout: Layout | None, hashes: tuple[str, ...]) -> SavePlan:

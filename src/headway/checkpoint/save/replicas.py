@@ -21,7 +21,7 @@ from headway.checkpoint.files.manifest import Json
 from headway.checkpoint.layout.dtypes import NBYTES
 from headway.checkpoint.process.collective import all_or_none
 from headway.checkpoint.process.ranks import Ranks
-from headway.checkpoint.save.plan import TRAINED, Replica, SavePlan, agreed_values, merged_values
+from headway.checkpoint.save.plan import TRAINED, Replica, SavePlan, agree_on_values, merge_values
 from headway.checkpoint.save.sample import sample, spread
 from headway.checkpoint.state.inventory import Holding, Inventory
 from headway.errors import CheckpointMismatch
@@ -60,9 +60,9 @@ class Agreement:
         Raises CheckpointMismatch where they differ from the beginning: nothing was trained yet (`preparing`), or it is no part of
         the state that training changes.
         """
-        values, wrong = merged_values(held)
+        values, wrong = merge_values(held)
         if preparing or not self.begun:
-            agreed_values(held)
+            agree_on_values(held)
         wrong |= self._differing_arrays(plan, inventory)
         new = {name: ranks for name, ranks in wrong.items() if name not in self.differing}
         if preparing or not self.begun:
@@ -148,7 +148,7 @@ def _compare(ranks: Ranks, replicas: Sequence[Replica], held: Mapping[str, Holdi
     return {name: tuple(sorted(each)) for name, each in found.items()}
 
 
-def warning(names: Sequence[str], step: int, plan: SavePlan) -> str:
+def write_warning(names: Sequence[str], step: int, plan: SavePlan) -> str:
     """What to say of names that began to differ."""
     buffers = any(name in plan.objects and plan.objects[name].kind == "buffer" for name in names)
     ddp = "Buffers that DDP sends to all ranks may differ: give the model as DDP wraps it, and that is known. " if buffers else ""

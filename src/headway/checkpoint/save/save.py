@@ -35,22 +35,34 @@ class Save:
         """Whether it is durable, has failed or was skipped."""
         return self._over.is_set()
 
-    def staged(self, timeout_s: float | None = None) -> None:
-        """Return when the state may be changed: it is copied, or the save is over. Torch's optimizers wait by themselves.
+    def staged(self, timeout: float | None = None) -> None:
+        """Wait until the state may be changed: it is copied, or the save is over. Torch's optimizers wait by themselves.
 
-        Raises TimeoutError after `timeout_s` seconds, and DeadlineExceeded at the deadline of the run (`hw.deadline`).
+        Args:
+            timeout: seconds to wait at most; None waits without end.
+
+        Raises:
+            TimeoutError: it took longer.
+            DeadlineExceeded: the deadline of the run passed (`hw.deadline`).
         """
-        self._await_staged(Patience(timeout_s))
+        self._await_staged(Patience(timeout))
 
-    def durable(self, timeout_s: float | None = None) -> None:
-        """Return when the checkpoint exists.
+    def durable(self, timeout: float | None = None) -> None:
+        """Wait until the checkpoint exists.
 
-        Raises SaveFailed, CheckpointConflict or StoreFull where it never will; SaveFailed where it was skipped; TimeoutError after
-        `timeout_s` seconds, and DeadlineExceeded at the deadline of the run (`hw.deadline`): the save goes on then.
+        Args:
+            timeout: seconds to wait at most; None waits without end. The save goes on after them.
+
+        Raises:
+            SaveFailed: it never will exist, or the save was skipped.
+            CheckpointConflict: somebody else saves to the same root.
+            StoreFull: the disk is full.
+            TimeoutError: it took longer.
+            DeadlineExceeded: the deadline of the run passed (`hw.deadline`).
         """
         if self.skipped:
             raise SaveFailed(f"step {self.step} was not saved: {self.skipped}")
-        patience = Patience(timeout_s)
+        patience = Patience(timeout)
         self._await_staged(patience)
         if not self._over.wait(patience.left_s):
             raise patience.error(f"step {self.step} is not durable")

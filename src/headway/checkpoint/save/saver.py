@@ -20,7 +20,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from headway import events
-from headway.checkpoint.catalog.head import followed, see_head
+from headway.checkpoint.catalog.head import find_basis, see_head
 from headway.checkpoint.files.file_layout import SaveImage
 from headway.checkpoint.files.manifest import Head, Json
 from headway.checkpoint.helper.client import Begun, HelperClient
@@ -35,7 +35,7 @@ from headway.checkpoint.save.guard import StepGuard
 from headway.checkpoint.save.image import find_copies, lay_out_share
 from headway.checkpoint.save.planner import Planned, Planner, Word, find_why_not
 from headway.checkpoint.save.save import Save as Save
-from headway.checkpoint.save.skipped import Missed, Told, mark_of, named
+from headway.checkpoint.save.skipped import Missed, Told, mark_of, name_steps
 from headway.checkpoint.save.snapshot import Copy, Snapshot
 from headway.checkpoint.state.inventory import Inventory
 from headway.checkpoint.state.walk import take
@@ -238,7 +238,7 @@ class Saver:
     def _head(self) -> Head | None:
         """What HEAD is, or will be when the saves before this one are durable."""
         if not self._knows_head:
-            self._basis = followed(self._backend, see_head(self._backend))
+            self._basis = find_basis(self._backend, see_head(self._backend))
             self._knows_head = True
         return self._basis
 
@@ -366,8 +366,8 @@ class Saver:
         late = [flight.save.step for flight in list(self._flights.values()) if flight.save.id in left]
         if late:
             self._unsaid.append(
-                f"{named(late)} still being written when the time to close was over: the helper process goes on alone, and the "
-                "next load of this root waits for it"
+                f"{name_steps(late)} still being written when the time to close was over: the helper process goes on alone, and "
+                "the next load of this root waits for it"
             )
         self._skips.say()
         self.sum_up()

@@ -63,13 +63,13 @@ class Told:
         steps, self._steps = self._steps, []
         if steps:
             self._enough *= 10
-            _log.warning("%s not saved: %s", named(steps), self._why)
+            _log.warning("%s not saved: %s", name_steps(steps), self._why)
 
 
-def named(steps: Sequence[int]) -> str:
+def name_steps(steps: Sequence[int]) -> str:
     """Steps as the subject of a sentence.
 
-    >>> named([3]), named([3, 4])
+    >>> name_steps([3]), name_steps([3, 4])
     ('step 3 was', 'steps 3, 4 were')
     """
     if len(steps) == 1:

@@ -94,6 +94,19 @@ def refuse(stored: Stored, wrong: Sequence[str]) -> None:
         )
 
 
+def refuse_halves(missing: Iterable[str], claimed: Iterable[str], part_of: Callable[[str], str]) -> None:
+    """Raise CheckpointMismatch for a part of a state of which an import has something, but not all. `part_of` says which part of
+    the state a name belongs to."""
+    there = {part_of(name) for name in claimed}
+    half = [name for name in missing if part_of(name) in there]
+    if half:
+        more = f", and {len(half) - SHOWN} more" if len(half) > SHOWN else ""
+        raise CheckpointMismatch(
+            f"the import does not fit the state: it lacks {', '.join(half[:SHOWN])}{more}, and has other parts of the same. "
+            "Nothing was changed"
+        )
+
+
 def _kind(known: Object | None) -> str:
     if known is None:
         return "an array without a shape yet"

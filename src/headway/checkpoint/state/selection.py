@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from headway.checkpoint.files.manifest import Json
-from headway.checkpoint.layout.names import listed
+from headway.checkpoint.layout.names import list_names
 from headway.checkpoint.layout.placing import fits
 from headway.checkpoint.state.values.tree import references
 from headway.errors import UsageError
@@ -49,7 +49,7 @@ class Selection:
         """Why a part of the choice can't be meant: it fits none of the names. "" where all of it does."""
         for pattern in self._patterns:
             if not any(fits(pattern, name) for name in names):
-                return f"select={pattern!r} fits none of {listed(names, pattern)}"
+                return f"select={pattern!r} fits none of {list_names(names, pattern)}"
         if not any(map(self, names)):
-            return f"select= says yes to none of {listed(names)}"
+            return f"select= says yes to none of {list_names(names)}"
         return ""

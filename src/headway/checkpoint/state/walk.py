@@ -23,16 +23,15 @@ from typing import Any
 from headway.checkpoint.files.manifest import Object
 from headway.checkpoint.layout.declared import Layout
 from headway.checkpoint.layout.placing import Placer
-from headway.checkpoint.state.fit import Stored, Values, find_misfits, refuse
+from headway.checkpoint.state.fit import Stored, Values, find_misfits, refuse, refuse_halves
 from headway.checkpoint.state.inventory import Inventory
 from headway.checkpoint.state.inventory_builder import InventoryBuilder
 from headway.checkpoint.state.libraries import is_array, is_numpy_scalar, torch_loaded
 from headway.checkpoint.state.parts.source import Source
 from headway.checkpoint.state.values.kinds import put_enum
 from headway.checkpoint.state.values.tree import is_text
-from headway.errors import CheckpointMismatch, UsageError
+from headway.errors import UsageError
 
-_SHOWN = 10
 _LEAVES = (bool, int, float, complex, str, bytes, type(None))
 
 
@@ -117,12 +116,7 @@ def refuse_half_a_part(state: Any, inventory: Inventory) -> None:
     def part_of(name: str) -> str:
         return next((part for part in parts if not part or name == part or name.startswith(f"{part}.")), "")
 
-    there = {part_of(name) for name in claimed_names(inventory)}
-    half = [name for name in inventory.missing if part_of(name) in there]
-    if half:
-        raise CheckpointMismatch(
-            f"the import does not fit the state: it lacks {_some(half)}, and has other parts of the same. Nothing was changed"
-        )
+    refuse_halves(inventory.missing, claimed_names(inventory), part_of)
 
 
 def optimizers_in(state: Any) -> list[Any]:
@@ -321,8 +315,3 @@ def _is_optimizer(leaf: Any) -> bool:
     from headway.checkpoint.state.torch.optim_state import is_optimizer
 
     return is_optimizer(leaf)
-
-
-def _some(names: list[str]) -> str:
-    more = f", and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more

@@ -21,7 +21,7 @@ from headway.cli.ckpt.disk import forget, read_speed, write_speed
 from headway.cli.ckpt.roots import read_size
 from headway.errors import UsageError
 from headway.observe import words
-from headway.storage.files import trouble
+from headway.storage.files import to_store_error
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,7 +58,7 @@ def bench(folder: str, size: str, repeats: int, *, as_json: bool) -> None:
         with tempfile.TemporaryDirectory(prefix="headway-bench-", dir=folder) as below:
             document = _measure(Path(below), folder, nbytes, repeats)
     except OSError as error:
-        raise trouble(error, folder) from error
+        raise to_store_error(error, folder) from error
     if as_json:
         console.print_json(document)
     else:

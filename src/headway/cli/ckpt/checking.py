@@ -11,13 +11,13 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from rich.table import Table
 from rich.text import Text
 
-from headway.checkpoint.catalog.leases import reading
+from headway.checkpoint.catalog.leases import lease_for_reading
 from headway.checkpoint.catalog.listing import find, manifests, newest
 from headway.checkpoint.files.manifest import Manifest
 from headway.checkpoint.load.diff import Diff, diff
 from headway.checkpoint.load.verify import Report, verify
 from headway.cli import console
-from headway.cli.ckpt.roots import existing, open_one, passed_over
+from headway.cli.ckpt.roots import open_existing, open_one, warn_passed_over
 from headway.cli.trouble import PROBLEM
 from headway.errors import NoCheckpoint
 from headway.observe import words
@@ -44,7 +44,7 @@ class CkptVerifyDocument(msgspec.Struct, frozen=True, kw_only=True):
 
 def verify_checkpoints(root: str, step: str, *, everything: bool, as_json: bool) -> None:
     """Raises typer.Exit where something is wrong."""
-    backend = existing(root)
+    backend = open_existing(root)
     chosen, unreadable = _chosen(backend, step, everything=everything)
     done = [_verified(backend, manifest) for manifest in chosen]
     whole = not unreadable and all(each.whole for each in done)
@@ -73,11 +73,11 @@ def _chosen(backend: Backend, step: str, *, everything: bool) -> tuple[list[Mani
         last = newest(backend)
         if last.manifest is not None:
             return [last.manifest], last.skipped
-    return [find(backend, step, passed_over)], ()
+    return [find(backend, step, warn_passed_over)], ()
 
 
 def _verified(backend: Backend, manifest: Manifest) -> VerifiedDocument:
-    with reading(backend, manifest.id), _progress(manifest.step) as progress:
+    with lease_for_reading(backend, manifest.id), _progress(manifest.step) as progress:
         report = verify(backend, manifest, progress=progress)
     return VerifiedDocument(step=manifest.step, id=manifest.id, whole=report.whole, report=report)
 
@@ -118,7 +118,7 @@ def _way_on(root: str, done: list[VerifiedDocument]) -> str:
 
 
 def compare(root: str, before: str, after: str, *, as_json: bool) -> None:
-    backend = existing(root)
+    backend = open_existing(root)
     with open_one(backend, before) as one, open_one(backend, after) as other:
         found = diff(one, other)
         title = f"{_called(one.manifest)} → {_called(other.manifest)}"

@@ -15,7 +15,7 @@ from headway.checkpoint.files.manifest import Manifest
 from headway.checkpoint.files.roots import root_of
 from headway.checkpoint.formats.safetensors_files import INDEX_SUFFIX, SUFFIX, export_safetensors, import_safetensors, tied_names
 from headway.cli import console
-from headway.cli.ckpt.roots import existing, open_one, read_size
+from headway.cli.ckpt.roots import open_existing, open_one, read_size
 from headway.errors import NoCheckpoint, UsageError
 from headway.observe import words
 from headway.storage.backend import Backend
@@ -56,7 +56,7 @@ def export(root: str, places: Sequence[str], *, shard_size: str | None, select: 
     shard_nbytes = read_size("--shard-size", shard_size) if shard_size is not None else None
     if shard_nbytes is not None and target.suffix == SUFFIX:
         raise UsageError(f"--shard-size makes several files: give a folder instead of {target}")
-    backend = existing(root)
+    backend = open_existing(root)
     _refuse_odd_target(target, backend, only=len(places) == 1)
     with open_one(backend, step) as checkpoint:
         files = export_safetensors(backend, checkpoint.contents, target, select=select, strip=strip, shard_nbytes=shard_nbytes)

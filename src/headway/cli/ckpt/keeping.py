@@ -16,7 +16,7 @@ from headway.checkpoint.catalog.metrics import read_later
 from headway.checkpoint.catalog.retention import Keep
 from headway.checkpoint.files.manifest import Manifest
 from headway.cli import console
-from headway.cli.ckpt.roots import existing, passed_over, refuse_no_root
+from headway.cli.ckpt.roots import open_existing, refuse_no_root, warn_passed_over
 from headway.errors import UsageError
 from headway.observe import words
 
@@ -34,8 +34,8 @@ class PinDocument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def set_pin(root: str, step: str, *, pinned: bool, as_json: bool) -> None:
-    backend = existing(root)
-    found = find(backend, step, passed_over)
+    backend = open_existing(root)
+    found = find(backend, step, warn_passed_over)
     changed = (found.id in pins(backend)) != pinned
     (pin if pinned else unpin)(backend, found.id)
     if as_json:
@@ -53,7 +53,7 @@ def collect_garbage(root: str, last: int | None, every: int | None, best: str | 
     """Without a rule every checkpoint stays, and only what crashed saves left is removed."""
     ruled = last is not None or every is not None or best is not None
     keep = Keep(last=last if last is not None else 1 if ruled else EVERYTHING, every=every, best=_best(best) if best else None)
-    backend = existing(root)
+    backend = open_existing(root)
     refuse_no_root(root, backend)
     _refuse_what_keeps_nothing(read_later(backend).added_to(manifests(backend).checkpoints), keep)
     report = collect(backend, keep, dry_run=dry_run)

@@ -17,7 +17,7 @@ from headway.checkpoint.catalog.metrics import with_metrics
 from headway.checkpoint.files.manifest import STEPS, Manifest
 from headway.checkpoint.files.roots import PARTS
 from headway.cli import console
-from headway.cli.ckpt.roots import existing
+from headway.cli.ckpt.roots import open_existing
 from headway.observe import words
 from headway.storage.backend import Backend
 
@@ -81,16 +81,16 @@ def list_checkpoints(root: str, store: str, *, as_json: bool) -> None:
 def _of_run(run_id: str, store: str) -> CkptLsRunDocument | None:
     """The checkpoints of a run's calls. Raises UnknownRun, with ids that are near, where the store has other runs."""
     from headway.journal.open import find_store
-    from headway.observe.story import read_story
+    from headway.observe.recorded import read_run
 
     opened = find_store(store)
     if opened is None:
         return None
     with closing(opened):
-        tasks = {call.key.hex(): call.task for call in read_story(opened, run_id).calls.values()}
-        files = opened.files(run_id)
+        tasks = {call.key.hex(): call.task for call in read_run(opened, run_id).calls.values()}
+        root = opened.checkpoint_root(run_id)
     roots: list[CallRootDocument] = []
-    for folder in sorted(files.iterdir()) if files is not None and files.is_dir() else ():
+    for folder in sorted(Path(root).iterdir()) if root is not None and Path(root).is_dir() else ():
         for head in sorted(path.parent for path in folder.rglob(STEPS)):
             if head != folder and any(part in PARTS for part in head.relative_to(folder).parts):
                 continue
@@ -121,7 +121,7 @@ def _tell_run(document: CkptLsRunDocument, *, as_json: bool) -> None:
 
 
 def _of_root(root: str) -> CkptLsDocument:
-    backend = existing(root)
+    backend = open_existing(root)
     catalog, last, pinned = manifests(backend), newest(backend), pins(backend)
     sizes = {file: stat.nbytes for file, stat in backend.files(STEPS)}
     notes = list(last.skipped)

@@ -21,7 +21,7 @@ from headway.checkpoint.load.blocks import Contents
 from headway.checkpoint.load.plan import LoadPlan, Want, plan_load
 from headway.cli import console
 from headway.cli.ckpt.disk import read_speed
-from headway.cli.ckpt.roots import existing, open_one, read_size
+from headway.cli.ckpt.roots import open_existing, open_one, read_size
 from headway.errors import UsageError
 from headway.observe import words
 from headway.storage.backend import Backend
@@ -79,7 +79,7 @@ def reshard(asked: Asked) -> None:
         raise UsageError(f"--hosts {asked.hosts}: give 1 to {asked.ranks}, as there are {words.count(asked.ranks, 'rank')}")
     rules = [_rule(text) for text in asked.split]
     given = float(read_size("--bandwidth", asked.bandwidth)) if asked.bandwidth is not None else None
-    backend = existing(asked.root)
+    backend = open_existing(asked.root)
     with open_one(backend, asked.step) as checkpoint:
         contents = checkpoint.contents
         plan = _plan(contents, rules, asked.ranks, asked.hosts)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from headway.checkpoint.catalog.leases import opened
+from headway.checkpoint.catalog.leases import open_leased
 from headway.checkpoint.files.manifest import HEAD, STEPS
 from headway.checkpoint.files.roots import root_of
 from headway.checkpoint.files.stored import read_segments
@@ -20,7 +20,7 @@ from headway.storage.backend import Backend
 from headway.storage.opening import open_backend
 
 
-def existing(root: str) -> Backend:
+def open_existing(root: str) -> Backend:
     """The backend of a root that is there. Raises NoCheckpoint for a folder that is not, instead of finding it empty."""
     folder = None if "://" in root else Path(root).expanduser()
     if folder is not None and folder.exists() and not folder.is_dir():
@@ -42,13 +42,13 @@ def refuse_no_root(root: str, backend: Backend) -> None:
 def open_one(backend: Backend, step: str) -> Iterator[OpenCheckpoint]:
     """One checkpoint, open for reading."""
     with (
-        opened(backend, step, passed_over) as (manifest, _),
+        open_leased(backend, step, warn_passed_over) as (manifest, _),
         open_checkpoint(backend, manifest, read_segments(backend, manifest)) as checkpoint,
     ):
         yield checkpoint
 
 
-def passed_over(why: str) -> None:
+def warn_passed_over(why: str) -> None:
     """Say what is not looked at because it does not verify."""
     console.note(f"passed over: {why}", "yellow")
 

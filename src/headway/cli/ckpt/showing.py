@@ -11,14 +11,14 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from headway.checkpoint.catalog.leases import opened
+from headway.checkpoint.catalog.leases import open_leased
 from headway.checkpoint.catalog.timeline import draw_timeline, straggler
 from headway.checkpoint.files.manifest import Json, Manifest, Object, Phase, Segment, SegmentRef
 from headway.checkpoint.files.stored import read_segment
-from headway.checkpoint.layout.names import listed
+from headway.checkpoint.layout.names import list_names
 from headway.cli import console
 from headway.cli.ckpt.listing import metrics
-from headway.cli.ckpt.roots import existing, passed_over
+from headway.cli.ckpt.roots import open_existing, warn_passed_over
 from headway.cli.commands.pictures import write_picture
 from headway.errors import CheckpointError, UsageError
 from headway.journal.owner import clock
@@ -77,13 +77,13 @@ class CkptShowDocument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def show_checkpoint(root: str, step: str, names: str, *, timeline: str | None, as_json: bool) -> None:
-    backend = existing(root)
-    with opened(backend, step, passed_over) as (manifest, _):
+    backend = open_existing(root)
+    with open_leased(backend, step, warn_passed_over) as (manifest, _):
         segments = [_segment(backend, ref) for ref in manifest.segments]
     phases = {each.writer: each.phases for each in segments if isinstance(each, Segment) and each.phases}
     document = _document(root, manifest, names, list(map(_writer, manifest.segments, segments)), _straggler(phases))
     if not document.objects and not document.values and (manifest.objects or manifest.values):
-        there = listed({**manifest.objects, **manifest.values}, names)
+        there = list_names({**manifest.objects, **manifest.values}, names)
         raise UsageError(
             f"nothing in step {manifest.step} is called {names!r}, of {there}. `headway ckpt show {root} {step}` lists all"
         )

@@ -1,6 +1,6 @@
 """Micro-batching: concurrent single calls of one task, handed to its function as one list.
 
-A batch closes when it is full or when `linger_ms` have passed since its first call; where `batches` of the task run already, it
+A batch closes when it is full or when `linger_s` have passed since its first call; where `batches` of the task run already, it
 goes on gathering until one of them has ended. Each call stays a call: its own key, budget, timeout, retry and record. A call that
 is cancelled leaves the batch; when all have left, the batch itself is stopped. An element of the result that is an exception fails
 only its own call.

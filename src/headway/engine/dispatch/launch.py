@@ -19,7 +19,7 @@ from headway.engine.call import Call, Frame, current
 from headway.engine.dispatch.ready import Ready
 from headway.engine.identity.callables import is_async, name_of
 from headway.engine.identity.changed import note_input
-from headway.engine.inputs import filled
+from headway.engine.identity.inputs import filled
 from headway.engine.ports import Batching, Ends
 from headway.engine.replay.shared import Shared
 from headway.engine.run_context import RunContext
@@ -67,7 +67,15 @@ def _check_answer(answer: object, verify: Callable[..., Any]) -> None:
 
 
 class Happened:
-    """What a `verify=` function returns when the effect has happened: `hw.Happened(value)`, where `value` is its result."""
+    """What a `verify=` function returns when the effect has happened.
+
+    Args:
+        value: the result of the effect.
+
+    Example:
+        >>> hw.Happened("receipt 7").value
+        'receipt 7'
+    """
 
     __slots__ = ("value",)
 

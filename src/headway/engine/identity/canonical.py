@@ -16,11 +16,9 @@ from __future__ import annotations
 import collections
 import dataclasses
 import functools
-import hashlib
 import re
 import struct
 import sys
-import threading
 import types
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -29,8 +27,8 @@ import msgspec
 from msgspec import Raw
 from msgspec.msgpack import Ext
 
+from headway.engine.identity.array_forms import lower_array, lower_array_scalar, lower_tensor, sampling
 from headway.errors import NoCanonicalForm
-from headway.journal.codec import arrays
 from headway.journal.codec.declared import stable_tag
 from headway.journal.codec.models import dataclass_fields, user_kind
 from headway.journal.codec.tables import is_table, table_parts
@@ -55,10 +53,6 @@ _NAN_BYTES = Raw(b"\xcb" + struct.pack(">d", abs(_NAN)))
 _writer = Writer(inline=True, careful=True)
 _parts = msgspec.msgpack.Decoder(list[Raw]).decode
 _named_parts = msgspec.msgpack.Decoder(list[tuple[str, Raw]]).decode
-_sampling = threading.local()
-ARRAY_BYTES = 256 * 1024
-"""Of larger arrays `glance` takes samples."""
-_SAMPLES, _SAMPLE_BYTES = 64, 1024
 
 
 def canonical(value: object, where: str = "the argument") -> bytes:
@@ -109,11 +103,8 @@ def has_form(value: object, form: bytes) -> bool:
 
 def glance(value: object) -> bytes:
     """The canonical form of a value, with samples of its large arrays instead of the whole. Raises NoCanonicalForm."""
-    _sampling.on = True
-    try:
+    with sampling():
         return canonical(value)
-    finally:
-        _sampling.on = False
 
 
 # --- the walk --------------------------------------------------------------------------------------------------------
@@ -323,31 +314,7 @@ def _lower_error(value: BaseException, depth: int) -> object:
 
 
 def _lower_array(value: Any, depth: int) -> object:
-    np: Any = sys.modules["numpy"]
-    dtype = value.dtype
-    if dtype.hasobject or dtype.kind == "T":
-        return _lower_loose_array(value, depth)
-    if dtype.names is not None:
-        fields = {name: value[name] for name in dtype.names}
-        return ext(Code.ARRAY, [list(dtype.names), list(value.shape), *_lower_fields(fields, depth, value)])
-    little = dtype.newbyteorder("<")
-    rows = np.ascontiguousarray(value, little)
-    data = rows.reshape(-1).view(np.uint8) if rows.nbytes else b""
-    name = arrays.describe_dtype(little)
-    return ext(Code.ARRAY, [Raw(pack(name)), list(value.shape), _content(data)])
-
-
-def _content(data: Any) -> bytes:
-    """What stands for the bytes of an array."""
-    if getattr(_sampling, "on", False) and len(data) > ARRAY_BYTES:
-        step = (len(data) - _SAMPLE_BYTES) // (_SAMPLES - 1)
-        data = b"".join(bytes(data[at * step : at * step + _SAMPLE_BYTES]) for at in range(_SAMPLES))
-    return hashlib.blake2b(data, digest_size=16).digest()
-
-
-def _lower_loose_array(value: Any, depth: int) -> object:
-    """An array of Python objects or of strings of any length: by its items."""
-    return ext(Code.ARRAY, [value.dtype.kind, list(value.shape), _lower_items(value.ravel().tolist(), depth, value)])
+    return lower_array(value, depth, _lower_items, _lower_fields)
 
 
 def _lower_table(value: Any, depth: int) -> object:
@@ -355,20 +322,11 @@ def _lower_table(value: Any, depth: int) -> object:
 
 
 def _lower_array_scalar(value: Any, depth: int) -> object:
-    np: Any = sys.modules["numpy"]
-    array = np.asarray(value)
-    if array.dtype.names is not None:
-        return ext(Code.ARRAY_SCALAR, _lower_array(array, depth))
-    little = array.astype(array.dtype.newbyteorder("<"))
-    if little.dtype.kind == "f" and little != little:
-        little = np.full_like(little, np.nan)
-    return ext(Code.ARRAY_SCALAR, [Raw(pack(arrays.describe_dtype(little.dtype))), little.tobytes()])
+    return lower_array_scalar(value, depth, _lower_array)
 
 
 def _lower_tensor(value: Any, depth: int) -> object:
-    arrays.check_tensor(value)
-    data = arrays.tensor_bytes(sys.modules["torch"], value) if value.numel() else b""
-    return ext(Code.TENSOR, [str(value.dtype), list(value.shape), _content(data)])
+    return lower_tensor(value)
 
 
 # --- which form a type has -------------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ from headway.engine.call import MISSING, Call
 from headway.engine.handle import Handle
 from headway.engine.identity.callables import said
 from headway.engine.identity.canonical import glance
-from headway.engine.inputs import handles_in
+from headway.engine.identity.inputs import handles_in
 from headway.engine.transitions import RUNNING
 from headway.errors import ArgumentChanged, CallTimeout
 from headway.journal.codec.models import dataclass_fields, user_kind

@@ -20,9 +20,16 @@ from headway.journal.store import Store
 
 @dataclass(frozen=True, slots=True)
 class PlannedCall:
-    """One call of a plan, and why it is in this part of it."""
+    """One call of a plan, and why it is in this part of it.
 
-    key: bytes
+    Attributes:
+        key: its key, hexadecimal.
+        task: its task.
+        label: what tells it from others of its task.
+        why: why it is here, for people.
+    """
+
+    key: str
     task: str
     label: str
     why: str = ""
@@ -30,8 +37,14 @@ class PlannedCall:
 
 @dataclass(frozen=True, slots=True)
 class ResumePlan:
-    """`reuse`: answered from the journal. `rerun`: recorded, but runs again. `unfinished`: began and left no outcome.
-    `unasked`: recorded, and nothing in the plan asks for it. Each call once; what is below a reused call is left out."""
+    """What a resume would do. Each call is listed once; what is below a reused call is left out.
+
+    Attributes:
+        reuse: answered from the journal.
+        rerun: recorded, but runs again.
+        unfinished: began and left no outcome.
+        unasked: recorded, and nothing in the plan asks for it.
+    """
 
     reuse: tuple[PlannedCall, ...]
     rerun: tuple[PlannedCall, ...]
@@ -68,12 +81,12 @@ class _Reader:
             if outcome is not None and not why:
                 fed = any(edge in self.again for edge in outcome.edges)
                 note = "if the inputs that run again come out equal" if fed else ""
-                self.reuse.append(PlannedCall(key, outcome.task, outcome.label, note))
+                self.reuse.append(PlannedCall(key.hex(), outcome.task, outcome.label, note))
                 self._cover(key)
                 continue
             self.again.add(key)
             if outcome is not None:
-                self.rerun.append(PlannedCall(key, outcome.task, outcome.label, why))
+                self.rerun.append(PlannedCall(key.hex(), outcome.task, outcome.label, why))
             else:
                 self.unfinished.append(self._began(key))
             stack.extend(reversed(self.children.get(key, ())))
@@ -94,11 +107,11 @@ class _Reader:
     def _began(self, key: bytes) -> PlannedCall:
         if key in self.known.attempts:
             attempt = self.known.attempts[key][1]
-            return PlannedCall(key, attempt.task, attempt.label, f"attempt {attempt.attempt} failed")
+            return PlannedCall(key.hex(), attempt.task, attempt.label, f"attempt {attempt.attempt} failed")
         if key in self.known.starts:
             start = self.known.starts[key]
-            return PlannedCall(key, start.task, start.label, "began, left no outcome")
-        return PlannedCall(key, "", "", "known only by what it called")
+            return PlannedCall(key.hex(), start.task, start.label, "began, left no outcome")
+        return PlannedCall(key.hex(), "", "", "known only by what it called")
 
     def _why_not(self, outcome: Outcome, seq: int) -> str:
         if outcome.status == Status.CANCELLED:
@@ -134,5 +147,5 @@ def plan_resume(store: Store, info: RunInfo, decided: Mapping[str, str], *, retr
         if key not in reader.reached:
             outcome = decode_outcome(body)
             gone = "" if outcome.task in TASKS else "its task is not in the program any more"
-            unasked.append(PlannedCall(key, outcome.task, outcome.label, gone))
+            unasked.append(PlannedCall(key.hex(), outcome.task, outcome.label, gone))
     return ResumePlan(tuple(reader.reuse), tuple(reader.rerun), tuple(reader.unfinished), tuple(unasked))

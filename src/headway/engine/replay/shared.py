@@ -12,19 +12,20 @@ they are asked afresh, in a new epoch of the shared name.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from headway.engine.call import Call, Share
+from headway.engine.identity.inputs import filled
 from headway.engine.identity.keys import forever_key
 from headway.engine.identity.naming import Names
-from headway.engine.inputs import filled
 from headway.engine.ports import Answers
 from headway.engine.replay.lookup import Replay, inputs_digest
 from headway.engine.run_context import RunContext
-from headway.engine.transitions import OK
+from headway.engine.transitions import OK, WAITING
 from headway.engine.waiting.waits import Waits
-from headway.errors import CycleError
+from headway.errors import CycleError, SourceChanged, StoreError
+from headway.journal.records import Row
 from headway.journal.recovery.recovered import Recorded, decode_outcome
 
 
@@ -68,9 +69,10 @@ class Shared:
         key = self._names.shared_name(call, asked, above)
         return Share(key, self.epoch(key), above.found)
 
-    def answered(self, call: Call) -> bool:
+    def answered(self, call: Call, otherwise: Callable[[], None]) -> bool:
         """Answer a call whose inputs are there with the result of an equal one, or let it wait for one that runs. False where it
-        has to run itself; a call of a cache="forever" task is then the one that runs."""
+        has to run itself; a call of a cache="forever" task is then the one that runs. Where other runs may have recorded a result
+        the store is asked first, beside the loop, and `otherwise` is called if it has none that holds."""
         assert call.share is not None
         name = call.share.key
         if not call.spec.forever:
@@ -83,7 +85,7 @@ class Shared:
             call.share.found = self._found.setdefault(name, call.share.found)
             self._running[name] = (call, [])
             call.add_callback(self._ended)
-            return False
+            return self._ask_store(call, otherwise)
         try:
             self._waits.join(call, running[0])
         except CycleError as error:
@@ -92,8 +94,30 @@ class Shared:
             running[1].append(call)
         return True
 
+    def _ask_store(self, call: Call, otherwise: Callable[[], None]) -> bool:
+        """Ask what other runs recorded under the call's shared name. False where there is nobody to ask."""
+        share, store = call.share, self._run.store
+        assert share is not None
+        name = share.key
+        if store is None or name in self._stale:
+            return False
+
+        def answer(row: Row | StoreError | None) -> None:
+            if call.state != WAITING:
+                return
+            try:
+                if isinstance(row, StoreError):
+                    self.answers.refuse(call, row)
+                elif row is None or not self._answer(call, [Recorded(0, row.body, decode_outcome(row.body))]):
+                    otherwise()
+            except SourceChanged as error:
+                self.answers.refuse(call, error)
+
+        self._run.reader.ask(lambda: store.cached(name), answer)
+        return True
+
     def _results(self, call: Call) -> Iterator[Recorded]:
-        """What was recorded under the call's shared name: by this process, by earlier ones, by other runs."""
+        """What this run recorded under the call's shared name, in this process and in earlier ones."""
         share = call.share
         assert share is not None
         if (found := share.found.get(share.key)) is not None:
@@ -102,10 +126,10 @@ class Shared:
             return
         if (known := self._run.known.shared.get(share.key)) is not None:
             yield Recorded(*known, decode_outcome(known[1]))
-        if call.spec.forever and (cached := self._run.journal.cached(share.key)) is not None:
-            outcome = decode_outcome(cached.row.body)
-            buffers = tuple(memoryview(blob.data) for blob in cached.blobs[: len(outcome.blobs)])
-            yield Recorded(0, cached.row.body, outcome, buffers)
+        if call.spec.forever and (fresh := self._run.journal.fresh(share.key)) is not None:
+            outcome = decode_outcome(fresh.row.body)
+            buffers = tuple(memoryview(blob.data) for blob in fresh.blobs[: len(outcome.blobs)])
+            yield Recorded(0, fresh.row.body, outcome, buffers)
 
     def _answer(self, call: Call, results: Iterable[Recorded]) -> bool:
         """Answer with the first result that holds for this call."""

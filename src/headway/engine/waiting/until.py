@@ -13,7 +13,7 @@ import asyncio
 import functools
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeGuard, TypeVar
 
 from headway.engine.call import Call, Frame, current
 from headway.engine.handle import Handle
@@ -106,7 +106,7 @@ class Until:
         """Look at what has ended and listen to the rest; whether there is something to wait for."""
         waiting = []
         for part in self.parts:
-            if not part.done():
+            if not part.done() or is_unread(part):
                 waiting.append(part)
             elif self.found is None and self._stops(part):
                 self.found = part
@@ -118,6 +118,9 @@ class Until:
         return True
 
     def _ended(self, part: Awaited[Any]) -> None:
+        if is_unread(part):  # what is joined is at hand where the join ends
+            part.engine.run.reader.when_read(part, self._ended)
+            return
         self.left -= 1
         future = self.future
         if future is None or future.done():
@@ -167,7 +170,10 @@ class CompletionQueue:
         self.left[number] = part
         awaited.add_callback(functools.partial(self._arrived, number))
 
-    def _arrived(self, number: int, _: Awaited[Any]) -> None:
+    def _arrived(self, number: int, part: Awaited[Any]) -> None:
+        if is_unread(part):
+            part.engine.run.reader.when_read(part, functools.partial(self._arrived, number))
+            return
         self._ended.append(number)
         if self._future is not None and not self._future.done():
             self._future.set_result(None)
@@ -202,6 +208,11 @@ class CompletionQueue:
             cancel_children(left, call)
             yield from waits.drain(call, left)
             raise
+
+
+def is_unread(part: object) -> TypeGuard[Call]:
+    """Whether this is a call with a large result that was recorded and has to be read from the store."""
+    return isinstance(part, Call) and part.unread
 
 
 def as_awaited(part: Any) -> Any:
@@ -239,11 +250,6 @@ async def cancel_and_drain(calls: Sequence[Call], reason: str) -> None:
 def told_to_stop(me: Call) -> list[Call]:
     """The children of a call that were asked to stop."""
     return [child for child in me.children or () if child.x is not None and child.x.stop is not None]
-
-
-def mark_awaited(handle: Handle[Any]) -> None:
-    """Somebody looks after this call: its error does not fail its parent by itself."""
-    handle._call.awaited = True
 
 
 def _frame() -> Frame:

@@ -53,6 +53,17 @@ class Waits:
                 yield from self.drain(me, (target,))
             raise
 
+    def read(self, me: Call, target: Call) -> Waiting:
+        """Park `me` until the large result of a call that has ended was read."""
+        future = self._run.loop.create_future()
+
+        def wake(_: Call) -> None:
+            if not future.done():
+                future.set_result(None)
+
+        self._run.reader.when_read(target, wake)
+        yield from self.suspend(me, future, ())
+
     def join(self, me: Call, running: Call) -> None:
         """`me` gets the result of an equal call that runs. Raises CycleError where that one can't end before `me` has."""
         if self._needs(running, me):

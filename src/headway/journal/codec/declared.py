@@ -87,6 +87,8 @@ def register(cls: None = None, /, *, aliases: Iterable[str] = ()) -> Callable[[C
 def register(cls: Any = None, /, *, aliases: Iterable[str] = ()) -> Any:
     """Declare a class, so that its values can be stored and read back.
 
+    Types in the signature of a task are declared with it. What needs this is a class that a program only reads.
+
     Args:
         cls: the class. Left out, a decorator is returned.
         aliases: the names that it had before it was moved or renamed, "module:Class" as records have them, the oldest first. Values
@@ -99,7 +101,7 @@ def register(cls: Any = None, /, *, aliases: Iterable[str] = ()) -> Any:
         UsageError: an alias is no such name, or is the name of another class of this program.
 
     Example:
-        >>> @register(aliases=["old.shapes:Dot"])
+        >>> @hw.register(aliases=["old.shapes:Dot"])
         ... class Point: ...
         >>> resolve("old.shapes:Dot").__name__
         'Point'

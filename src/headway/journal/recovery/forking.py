@@ -27,7 +27,7 @@ from headway.journal.recovery.recovered import (
 from headway.journal.store import Store
 
 
-def fork_rows(store: Store, source: RunInfo, at: bytes | str, new_id: str, now: float) -> str:
+def fork_rows(store: Store, source: RunInfo, at: str, new_id: str, now: float) -> str:
     """Make the fork; its id."""
     rows = list(store.rows(source.uid))
     key = find_recorded(at, rows, source)
@@ -139,9 +139,9 @@ def _below(key: bytes, parents: dict[bytes, bytes]) -> set[bytes]:
     return found
 
 
-def find_recorded(at: bytes | str, rows: Iterable[tuple[int, Row]], source: RunInfo) -> bytes:
+def find_recorded(at: str, rows: Iterable[tuple[int, Row]], source: RunInfo) -> bytes:
     """The one recorded call that `at` names."""
-    wanted = at.hex() if isinstance(at, bytes) else at.lower()
+    wanted = at.lower()
     calls = {row.key: row for _, row in rows if row.kind & (COSTED - 1) != Kind.DECISION}
     found = [key for key in calls if key.hex().startswith(wanted)] if wanted else []
     if len(found) == 1:

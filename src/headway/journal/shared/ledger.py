@@ -82,7 +82,8 @@ class Account:
         none and is let through.
         """
         found = None
-        for account in self.chain:
+        account: Account | None = self
+        while account is not None:
             for unit, limit in account.limits.items():
                 held = account.spent.get(unit, 0.0) + account.reserved.get(unit, 0.0)
                 if called and account.waits:
@@ -92,6 +93,7 @@ class Account:
                     if not may_fit:
                         return Refusal(account, unit, wanted.get(unit, 0.0))
                     found = found or Refusal(account, unit, wanted.get(unit, 0.0), may_fit=True)
+            account = account.parent
         return found
 
     def is_out_of_reach(self, wanted: Mapping[str, float], unit: str) -> bool:
@@ -109,10 +111,12 @@ class Account:
         self._add("spent", amounts, 1.0)
 
     def _add(self, book: str, amounts: Mapping[str, float], sign: float) -> None:
-        for account in self.chain:
+        account: Account | None = self
+        while account is not None:
             entries: Amounts = getattr(account, book)
             for unit, amount in amounts.items():
                 entries[unit] = entries.get(unit, 0.0) + sign * amount
+            account = account.parent
 
 
 def _breaks(limit: float, held: float, wanted: Mapping[str, float], unit: str) -> bool:

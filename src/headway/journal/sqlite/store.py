@@ -19,6 +19,7 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from headway.errors import RunMismatch, StoreDamaged, StoreError
+from headway.journal.off_loop import check_thread
 from headway.journal.owner import check_takeover, is_alive, lost, misplaced, unknown_run
 from headway.journal.place import has_database, name_folder, no_store
 from headway.journal.records import ENDED, Lease, Row, RunInfo, RunSpec, RunStatus, Signal
@@ -27,7 +28,7 @@ from headway.journal.shared.limits import SharedLimits
 from headway.journal.sqlite import schema, tables
 from headway.journal.sqlite.access import connect_to_read, fingerprint, why_not_writable
 from headway.journal.sqlite.locks import wait_for_lock
-from headway.journal.sqlite.wal import inspect_wal
+from headway.journal.sqlite.wal import frames_in_use, inspect_wal
 from headway.journal.store import Buffer, kept
 from headway.storage.blobs import BlobFolder
 
@@ -48,8 +49,10 @@ def _identity(path: Path) -> tuple[int, int] | None:
 class SqliteStore(SharedLimits, SharedCollections):
     """A store in a folder. Opening makes the folder and an empty database where there is none.
 
-    With `readonly=True` it makes nothing and needs no permission to write: a disk that is mounted read-only, an archive and another
-    user's store can be read. What would write raises StoreError.
+    Args:
+        folder: the folder.
+        readonly: make nothing and need no permission to write: a disk that is mounted read-only, an archive and another user's
+            store can be read. What would write raises StoreError.
 
     Raises:
         StoreVersion: the database has another schema; nothing of it is changed.
@@ -59,6 +62,7 @@ class SqliteStore(SharedLimits, SharedCollections):
 
     def __init__(self, folder: str | Path, *, readonly: bool = False) -> None:
         self.folder = name_folder(folder)
+        check_thread(self)
         self.readonly = readonly
         self.path = self.folder / schema.DATABASE
         self.blobs = BlobFolder(self.folder / BLOBS)
@@ -75,7 +79,6 @@ class SqliteStore(SharedLimits, SharedCollections):
                 return
             self._file = _identity(self.path)
             self._writer = schema.connect(self.path)
-            self._reader = schema.connect(self.path)
         except sqlite3.Error as error:
             self.close()
             raise schema.explain(error, self.path) from error
@@ -101,10 +104,12 @@ class SqliteStore(SharedLimits, SharedCollections):
     def url(self) -> str:
         return str(self.folder)
 
-    def files(self, run_id: str) -> Path:
-        return self.folder / "checkpoints" / quote(run_id, safe="")
+    def checkpoint_root(self, run_id: str) -> str:
+        return str((self.folder / "checkpoints" / quote(run_id, safe="")).absolute())
 
     def close(self) -> None:
+        if self._reader is not None or self._writer is not None:
+            check_thread(self)
         with self._write_lock, self._read_lock:
             for connection in (self._reader, self._writer):
                 if connection is not None:
@@ -122,16 +127,13 @@ class SqliteStore(SharedLimits, SharedCollections):
     @contextlib.contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """One write transaction: committed durably when the block ends, undone when it raises."""
+        check_thread(self)
         with self._write_lock:
             if self.readonly:
                 why = why_not_writable(self.path) or "it was opened for reading"
                 raise StoreError(f"the store {self.url} cannot be written: {why}")
             connection = self._open(self._writer)
-            if _identity(self.path) != self._file:
-                raise StoreError(
-                    f"the store {self.url} is gone: its journal was moved or removed while it was open here. Put it back and go on "
-                    "with `headway resume`, or begin again in another store"
-                )
+            self._check_there()
             try:
                 wait_for_lock(lambda: connection.execute("BEGIN IMMEDIATE"), self.path, schema.BUSY_TIMEOUT_S)
                 yield connection
@@ -146,13 +148,29 @@ class SqliteStore(SharedLimits, SharedCollections):
 
     def reading(self, read: Callable[[sqlite3.Connection], T]) -> T:
         """What `read` finds through the connection for reading."""
+        check_thread(self)
         with self._read_lock:
-            connection = self._open(self._reader)
             try:
+                connection = self._open(self._reader or self._begin_reading())
                 return wait_for_lock(lambda: read(connection), self.path, schema.BUSY_TIMEOUT_S)
             except sqlite3.Error as error:
                 self._check_unchanged()
                 raise schema.explain(error, self.path) from error
+
+    def _begin_reading(self) -> sqlite3.Connection | None:
+        """The connection for reading, made when it is first needed: a short run that is new reads nothing back."""
+        if self._writer is not None:
+            self._check_there()
+            self._reader = schema.connect(self.path)
+        return self._reader
+
+    def _check_there(self) -> None:
+        """Raises StoreError where the database is not the file any more that was opened."""
+        if _identity(self.path) != self._file:
+            raise StoreError(
+                f"the store {self.url} is gone: its journal was moved or removed while it was open here. Put it back and go on "
+                "with `headway resume`, or begin again in another store"
+            )
 
     def _check_unchanged(self) -> None:
         """Before something is called damaged: raises StoreError where somebody wrote while it was read without locks."""
@@ -172,7 +190,14 @@ class SqliteStore(SharedLimits, SharedCollections):
     def create_run(self, spec: RunSpec) -> RunInfo:
         with self.writing() as connection:
             found = self._find(connection, "run_id=?", spec.run_id)
-            return found or self._insert_run(connection, spec, 0)
+            return found or self._insert_run(connection, spec)
+
+    def begin_run(self, spec: RunSpec, owner: str, ttl_s: float, now: float) -> tuple[RunInfo, Lease | None]:
+        with self.writing() as connection:
+            if (found := self._find(connection, "run_id=?", spec.run_id)) is not None:
+                return found, None
+            run = self._insert_run(connection, spec, fence=1, owner=owner, owned_since=now, lease_until=now + ttl_s)
+        return run, Lease(uid=run.uid, run_id=spec.run_id, owner=owner, fence=1, ttl_s=ttl_s)
 
     def run(self, run_id: str) -> RunInfo:
         return self.reading(lambda connection: self._known(connection, run_id))
@@ -186,7 +211,7 @@ class SqliteStore(SharedLimits, SharedCollections):
         with self.writing() as connection:
             if self._find(connection, "run_id=?", spec.run_id) is not None:
                 raise RunMismatch(f"the run id {spec.run_id!r} is taken in {self.url}: choose another id for the fork")
-            uid, seq = self._insert_run(connection, spec, 0).uid, 0
+            uid, seq = self._insert_run(connection, spec).uid, 0
             for part in self._parts(lambda after: tables.read_rows(connection, source_uid, after), source_uid, 0):
                 copied = [taken for at, row in part for taken in kept(keep, at, row)]
                 tables.insert_rows(connection, uid, seq + 1, copied)
@@ -204,10 +229,11 @@ class SqliteStore(SharedLimits, SharedCollections):
             connection.execute("DELETE FROM run WHERE uid=?", (run.uid,))
             return run.nrows
 
-    def _insert_run(self, connection: sqlite3.Connection, spec: RunSpec, nrows: int) -> RunInfo:
-        query = "INSERT INTO run (run_id, spec, crc, status, nrows) VALUES (?, ?, ?, ?, ?)"
-        uid = connection.execute(query, (*tables.encode_run(spec), RunStatus.RUNNING.value, nrows)).lastrowid
-        return self._by_uid(connection, uid or 0)
+    def _insert_run(self, connection: sqlite3.Connection, spec: RunSpec, **columns: object) -> RunInfo:
+        names = ", ".join(["run_id", "spec", "crc", "status", *columns])
+        values = (*tables.encode_run(spec), RunStatus.RUNNING.value, *columns.values())
+        query = f"INSERT INTO run ({names}) VALUES ({', '.join('?' * len(values))})"
+        return self._by_uid(connection, connection.execute(query, values).lastrowid or 0)
 
     def _find(self, connection: sqlite3.Connection, where: str, value: object) -> RunInfo | None:
         stored = connection.execute(f"SELECT {tables.RUN_COLUMNS} FROM run WHERE {where}", (value,)).fetchone()
@@ -250,8 +276,10 @@ class SqliteStore(SharedLimits, SharedCollections):
             connection.execute(query, (until, until, run_id))
 
     def _check_wal(self) -> None:
-        """After a crash: refuse to write over commits that were durable and that damage hides. SQLite would not say a word."""
-        lost_commits = inspect_wal(Path(f"{self.path}-wal")).lost_commits
+        """After a crash, in a transaction: refuse to write over commits that were durable and that damage hides. SQLite would not
+        say a word."""
+        in_use = frames_in_use(Path(f"{self.path}-shm"))
+        lost_commits = inspect_wal(Path(f"{self.path}-wal"), in_use).lost_commits
         if lost_commits > 1:  # one may have been under way when the power failed, and never was durable
             raise StoreDamaged(
                 f"the write-ahead log of {self.path} is damaged before its last {lost_commits} transactions, "
@@ -321,12 +349,12 @@ class SqliteStore(SharedLimits, SharedCollections):
                     part.append((one[0], row))
                 elif not skip_damaged:
                     self._check_unchanged()
-                    raise _damaged(expected, last + 1, one)
-                last = _after(last, one[0])
+                    raise tables.damaged_row(expected, last + 1, one)
+                last = tables.next_seq(last, one[0])
             yield part
         if last < expected.nrows and not skip_damaged:
             self._check_unchanged()
-            raise _damaged(expected, last + 1, None)
+            raise tables.damaged_row(expected, last + 1, None)
 
     def vacuum(self) -> None:
         """Give the space of deleted rows back to the disk."""
@@ -344,9 +372,11 @@ class SqliteStore(SharedLimits, SharedCollections):
     # blobs
 
     def put_blob(self, digest: bytes, data: Buffer) -> None:
+        check_thread(self)
         self.blobs.put(digest, data)
 
     def get_blob(self, digest: bytes) -> memoryview:
+        check_thread(self)
         return self.blobs.get(digest)
 
     # control from outside
@@ -369,21 +399,3 @@ class SqliteStore(SharedLimits, SharedCollections):
 
     def changed(self) -> int:
         return int(self.reading(lambda connection: connection.execute("PRAGMA data_version").fetchone()[0]))
-
-
-def _after(last: int, seq: object) -> int:
-    """The number of a stored row that comes after `last`. What stands there in a damaged page may be no number at all."""
-    return seq if isinstance(seq, int) and seq > last else last + 1
-
-
-def _damaged(run: RunInfo, seq: int, stored: tables.Stored | None) -> StoreDamaged:
-    name = run.spec.run_id
-    if stored is None or stored[0] != seq:
-        until = run.nrows if stored is None else _after(seq, stored[0]) - 1
-        what = f"record {seq} is missing" if seq == until else f"records {seq} to {until} are missing"
-    else:
-        call = stored[2].hex() if isinstance(stored[2], bytes) else "unknown"
-        what = f"record {seq} (call {call}) does not have the bytes that were written"
-    return StoreDamaged(
-        f"run {name!r} is damaged: {what}; run `headway doctor` to see what is lost, `headway doctor --repair` to go on without it"
-    )

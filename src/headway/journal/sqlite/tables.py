@@ -1,8 +1,9 @@
 """How rows get into the database and out of it, checked.
 
 Each step of an SQLite statement gives up the interpreter lock, and a busy event loop gives it back only after 5 ms.
-So a batch is one statement: `INSERT … SELECT … FROM (VALUES …)` for a power of two of rows, where rows of NULLs that
-fill it up are dropped by its WHERE. What a batch costs then hardly depends on how many rows it has.
+So a batch is few statements: `INSERT … SELECT … FROM (VALUES …)` for a power of two of rows, where rows of NULLs that
+fill it up are dropped by its WHERE. SQLite compiles each size once for a connection, and that takes longer than inserting
+so many rows does; so only a batch that is large itself is written by a large statement.
 
 The checksum of a row covers its place (run and seq) as well as its bytes: a row that moved is as wrong as one that
 changed. This file must never return a row whose checksum it did not compare.
@@ -20,7 +21,8 @@ import msgspec
 from headway.errors import StoreDamaged
 from headway.journal.records import COSTED, Kind, Lease, Outcome, Row, RunInfo, RunSpec, RunStatus, Signal
 
-LARGEST_STATEMENT = 4096  # rows; times 6 columns it stays under SQLite's 32766 variables
+STATEMENT_ROWS = 256  # by one statement
+LARGE_STATEMENT_ROWS = 2048  # of a batch that has so many; times 6 columns it stays under SQLite's 32766 variables
 READ_ROWS = 2000
 COLUMNS = 6  # of a row, its run left out
 RUN_COLUMNS = "uid, run_id, spec, crc, status, fence, owner, owned_since, lease_until, cancel, error_floor, ended, nrows"
@@ -40,14 +42,17 @@ def row_crc(uid: int, seq: int, row: Sequence[object]) -> int:
 def insert_rows(connection: sqlite3.Connection, uid: int, first_seq: int, rows: Sequence[Row]) -> None:
     """Append rows to a run inside the caller's transaction."""
     place, crc32, join = _place, zlib.crc32, b"".join
-    for start in range(0, len(rows), LARGEST_STATEMENT):
-        part = rows[start : start + LARGEST_STATEMENT]
+    start, left = 0, len(rows)
+    while left:
+        most = LARGE_STATEMENT_ROWS if left >= LARGE_STATEMENT_ROWS else STATEMENT_ROWS
+        part = rows[start : start + most]
         values: list[object] = [uid]
         for seq, (kind, key, parent, body) in enumerate(part, first_seq + start):
             values += (seq, kind, key, parent, body, crc32(join((place(uid, seq, kind), key, parent, body))))
         size = 1 << (len(part) - 1).bit_length()
         values += [None] * ((size - len(part)) * COLUMNS)
         connection.execute(_statements.get(size) or _statement(size), values)
+        start, left = start + len(part), left - len(part)
 
 
 def _statement(size: int) -> str:
@@ -88,6 +93,25 @@ def check_row(uid: int, stored: Stored) -> Row | None:
     except (TypeError, struct.error):
         pass
     return None
+
+
+def next_seq(last: int, seq: object) -> int:
+    """The number of a stored row that comes after `last`. What stands there in a damaged page may be no number at all."""
+    return seq if isinstance(seq, int) and seq > last else last + 1
+
+
+def damaged_row(run: RunInfo, seq: int, stored: Stored | None) -> StoreDamaged:
+    """The error for a run of which row `seq` is not there or not whole; `stored` is what was found instead."""
+    name = run.spec.run_id
+    if stored is None or stored[0] != seq:
+        until = run.nrows if stored is None else next_seq(seq, stored[0]) - 1
+        what = f"record {seq} is missing" if seq == until else f"records {seq} to {until} are missing"
+    else:
+        call = stored[2].hex() if isinstance(stored[2], bytes) else "unknown"
+        what = f"record {seq} (call {call}) does not have the bytes that were written"
+    return StoreDamaged(
+        f"run {name!r} is damaged: {what}; run `headway doctor` to see what is lost, `headway doctor --repair` to go on without it"
+    )
 
 
 def bytes_crc(*parts: bytes) -> int:

@@ -72,7 +72,7 @@ def gc(
     if not dry_run:  # before the records are read: a fork of such a run is then either among them or refused
         rows = sum(store.delete_run(run.spec.run_id, now) for run in doomed)
         for run in doomed:
-            shutil.rmtree(store.files(run.spec.run_id), ignore_errors=True)
+            shutil.rmtree(store.checkpoint_root(run.spec.run_id), ignore_errors=True)
     named = set(keep) | _named(store, frozenset(run.uid for run in doomed))
     blobs = nbytes = 0
     for digest in old - named:

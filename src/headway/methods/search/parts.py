@@ -55,9 +55,9 @@ async def scores_of(score: Scorer[Q, S], question: Q, values: list[S], *, probab
     try:
         scores = [float(value) for value in given]
     except (TypeError, ValueError):
-        raise _wrong(f"{gave} {shortly(given)}: give a list of numbers, one for each text", asked) from None
+        raise _wrong(f"{gave} {shortly(given)}: give a list of numbers, one for each solution", asked) from None
     if len(scores) != len(values):
-        raise _wrong(f"{gave} {len(scores)} scores for {len(values)} texts: give one for each, in their order", asked)
+        raise _wrong(f"{gave} {len(scores)} scores for {len(values)} solutions: give one for each, in their order", asked)
     for value, number in zip(values, scores, strict=True):
         if not math.isfinite(number):
             raise _wrong(f"{gave} {number} for {shortly(value)}: give a finite number, the larger the better", asked)
@@ -75,9 +75,9 @@ async def vectors_of(embed: Embedder[Q, S], question: Q, values: list[S]) -> lis
     try:
         vectors = [[float(part) for part in vector] for vector in given]
     except (TypeError, ValueError):
-        raise _wrong(f"{gave} {shortly(given)}: give a list of vectors, one for each text", asked) from None
+        raise _wrong(f"{gave} {shortly(given)}: give a list of vectors, one for each solution", asked) from None
     if len(vectors) != len(values):
-        raise _wrong(f"{gave} {len(vectors)} vectors for {len(values)} texts: give one for each, in their order", asked)
+        raise _wrong(f"{gave} {len(vectors)} vectors for {len(values)} solutions: give one for each, in their order", asked)
     for value, vector in zip(values, vectors, strict=True):
         if len(vector) != len(vectors[0]) or not all(map(math.isfinite, vector)):
             raise _wrong(f"{gave} {shortly(vector)} for {shortly(value)}: give {len(vectors[0])} numbers", asked)

@@ -25,7 +25,15 @@ from headway.engine.retry import Retry
 from headway.errors import ModelError, UsageError
 from headway.extras import require
 from headway.models.base import Message, Piece, Request
-from headway.models.openai.protocol import asks_badly, has_choices, hidden, model_error, pieces_in, request_body, words_in
+from headway.models.openai.protocol import (
+    has_choices,
+    hide_secrets,
+    make_protocol_error,
+    model_error,
+    pieces_in,
+    request_body,
+    words_in,
+)
 from headway.models.prices import Price, price_of
 from headway.models.retrying import retry_of
 
@@ -45,18 +53,23 @@ class Endpoint:
         model: its name there, and here in records and list prices.
         base_url: the server, as `http://host:8000/v1`. Without one, `OPENAI_BASE_URL` or else OpenAI itself, with `OPENAI_API_KEY`.
         api_key: what the server asks for. `OPENAI_API_KEY` is never sent to a `base_url` that is given here.
-        timeout_s: how long the server may be silent. For the whole call see `hw.deadline`.
+        timeout: seconds for which the server may be silent. For the whole call see `hw.deadline`.
         price: what its tokens cost, where the list price does not hold.
         count: the tokens of a prompt (text, or a tuple of `Message`) at most, by the model's tokenizer. They are reserved; without
             it, the prompt's bytes.
         retry: how often a request is made that the server could not take; by default 6 times, after as long as the server asks, but
             never after more than ten minutes (`Retry.max_retry_after_s`). Refusals are not tried again, unless `on=` names them.
-        alias: what it is known by in keys. By default that is its name and the server's address (without user, password and
-            query; no address for OpenAI itself), because two servers that offer one name may run different weights. With an
-            alias the address does not count: recorded answers stay good when the server moves.
+        alias: what it is known by in keys. By default that is its name and the server's address (without user, password and query;
+            no address for OpenAI itself), because two servers that offer one name may run different weights. With an alias the
+            address does not count: recorded answers stay good when the server moves.
 
     Raises:
         UsageError: without the extra, without an API key where one is needed, and for arguments that make no sense.
+
+    Example:
+        >>> from headway import models
+        >>> models.Endpoint("qwen3", base_url="http://localhost:8000/v1", price=models.FREE).name
+        'qwen3'
     """
 
     def __init__(
@@ -65,7 +78,7 @@ class Endpoint:
         *,
         base_url: str | None = None,
         api_key: str | None = None,
-        timeout_s: float = 300.0,
+        timeout: float = 300.0,
         price: Price | None = None,
         count: Callable[[str | tuple[Message, ...]], int] | None = None,
         retry: Retry | None = None,
@@ -78,7 +91,7 @@ class Endpoint:
         self.alias = alias
         self._base_url = base_url
         self._api_key = api_key
-        self._timeout_s = timeout_s
+        self._timeout = timeout
         self._warned = False
         self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[AsyncOpenAI, Any]] = WeakKeyDictionary()
         self._check()
@@ -97,13 +110,13 @@ class Endpoint:
         options = {
             "base_url": self._base_url,
             "api_key": self._api_key,
-            "timeout_s": self._timeout_s,
+            "timeout": self._timeout,
             "price": self.price,
             "count": self.count,
             "retry": self.retry,
             "alias": self.alias,
         }
-        return _again, (self.name, options)
+        return _remake, (self.name, options)
 
     def __repr__(self) -> str:
         return f"Endpoint({self.name!r})"
@@ -111,7 +124,18 @@ class Endpoint:
     works_unseen = True
 
     async def stream(self, request: Request) -> AsyncGenerator[Piece, None]:
-        """The samples as they are made; closing the generator closes the connection. Raises ModelError and ModelUnavailable."""
+        """Make the samples. Closing the generator closes the connection.
+
+        Args:
+            request: what is asked.
+
+        Yields:
+            The pieces, as they are made.
+
+        Raises:
+            ModelError: the server refused the request, or does not speak the protocol.
+            ModelUnavailable: it could not be had this time.
+        """
         body = request_body(self.name, request, of_openai=_is_openai(self._base_url))
         cap = _Cap(self, request)
         client = await self._client()
@@ -130,7 +154,7 @@ class Endpoint:
                     if cap.reached:
                         return
             if not answered:
-                raise asks_badly(self.name, hidden(words, self._secrets()))
+                raise make_protocol_error(self.name, hide_secrets(words, self._secrets()))
         except ModelError:
             raise
         except Exception as error:
@@ -139,7 +163,11 @@ class Endpoint:
             raise known from None  # the cause holds the request with its headers, and errors are journaled
 
     def warn_of_cap(self, max_tokens: int) -> None:
-        """Say once that the server does not obey the bound of a sample's length."""
+        """Warn, once, that the server does not obey the bound of a sample's length.
+
+        Args:
+            max_tokens: the bound, in tokens.
+        """
         if not self._warned:
             self._warned = True
             warnings.warn(
@@ -154,8 +182,8 @@ class Endpoint:
         what = f"models.Endpoint({self.name!r:.80}"
         if not isinstance(self.name, str) or not self.name:
             raise UsageError(f"{what}): a model has a name, as text")
-        if isinstance(self._timeout_s, bool) or not isinstance(self._timeout_s, int | float) or not self._timeout_s > 0:
-            raise UsageError(f"{what}, timeout_s={self._timeout_s!r:.80}): seconds, above zero")
+        if isinstance(self._timeout, bool) or not isinstance(self._timeout, int | float) or not self._timeout > 0:
+            raise UsageError(f"{what}, timeout={self._timeout!r:.80}): seconds, above zero")
         if self.count is not None and not callable(self.count):
             raise UsageError(f"{what}, count={self.count!r:.80}): a function of a prompt")
         price_of(self)
@@ -195,7 +223,7 @@ class Endpoint:
             base_url=url._replace(query="", fragment="").geturl() or None,
             default_query=dict(parse_qsl(url.query)) or None,
             max_retries=0,
-            timeout=openai.Timeout(self._timeout_s, connect=CONNECT_S),
+            timeout=openai.Timeout(self._timeout, connect=CONNECT_S),
         )
         async with made as client:
             yield client
@@ -257,7 +285,7 @@ def _is_openai(base_url: str | None) -> bool:
     return host == "api.openai.com" or host.endswith((".api.openai.com", ".openai.azure.com"))
 
 
-def _again(model: str, options: dict[str, Any]) -> Endpoint:
+def _remake(model: str, options: dict[str, Any]) -> Endpoint:
     """The endpoint in another process."""
     return Endpoint(model, **options)
 

@@ -28,7 +28,16 @@ class Kind(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`task` and `call` say where, `what` says what, `advice` what to do next; `again` is how to see it once more."""
+    """Something that a check found.
+
+    Attributes:
+        kind: what kind of thing.
+        task: the task that it is about.
+        call: the call that it is about; empty where it is about all calls of the task.
+        what: what was found.
+        advice: what to do next.
+        again: how to see it once more.
+    """
 
     kind: Kind
     task: str
@@ -40,7 +49,18 @@ class Finding:
 
 @dataclass(slots=True)
 class Report:
-    """All that a check found, each kind once per task, and what it did to find it."""
+    """All that a check found, each kind once per task, and what it did to find it.
+
+    Attributes:
+        program: the task that was checked.
+        findings: what was found.
+        schedules: how many schedules it ran under.
+        crashes: how often it was killed.
+        replays: how often a body ran again.
+        calls: how many calls were made.
+        rows: how many records were written.
+        skipped: what could not be checked, and why.
+    """
 
     program: str
     findings: list[Finding] = field(default_factory=list)
@@ -53,10 +73,15 @@ class Report:
 
     @property
     def ok(self) -> bool:
+        """Whether nothing was found that makes a check fail."""
         return not any(finding.kind.is_error for finding in self.findings)
 
     def add(self, finding: Finding) -> None:
-        """Keep it, unless the same is known of this task."""
+        """Keep a finding, unless the same is known of this task.
+
+        Args:
+            finding: the finding.
+        """
         what = finding.what if finding.kind is Kind.BROKEN_PROMISE else ""
         if all((known.kind, known.task) != (finding.kind, finding.task) or what not in ("", known.what) for known in self.findings):
             self.findings.append(finding)

@@ -40,7 +40,7 @@ _KNOWN = frozenset(
 )
 
 
-class Item(NamedTuple):
+class ByteRange(NamedTuple):
     """Where one archive is."""
 
     file: Path
@@ -52,8 +52,8 @@ class Description(NamedTuple):
     """What `.metadata` says: tensors with their boxes, and where each box and each value is."""
 
     arrays: dict[str, tuple[Object, list[Box]]]
-    boxes: dict[tuple[str, tuple[int, ...]], Item]
-    values: dict[str, Item]
+    boxes: dict[tuple[str, tuple[int, ...]], ByteRange]
+    values: dict[str, ByteRange]
     paths: dict[str, tuple[str | int, ...]]
 
 
@@ -179,7 +179,7 @@ def _size(size: Any) -> tuple[int, ...]:
     return tuple(int(extent) for extent in (size.args[0] if size.args else ()))
 
 
-def _placed(place: Made, folder: Path) -> Item:
+def _placed(place: Made, folder: Path) -> ByteRange:
     if place.what != _PLACE:
         raise ValueError(f"a place that is a {place.what}")
     if place.field("transform_descriptors"):
@@ -189,10 +189,10 @@ def _placed(place: Made, folder: Path) -> Item:
     relative = PurePosixPath(place.field("relative_path"))
     if relative.is_absolute() or ".." in relative.parts:
         raise UsageError(f"{folder}: refers to {relative}, outside of the folder: not read")
-    return Item(folder / relative, int(place.field("offset")), int(place.field("length")))
+    return ByteRange(folder / relative, int(place.field("offset")), int(place.field("length")))
 
 
-def _item(description: Description, name: str, box: Box) -> Item:
+def _item(description: Description, name: str, box: Box) -> ByteRange:
     item = description.boxes.get((name, box.offset))
     if item is None:
         raise CheckpointDamaged(f".metadata does not say where {name}{box} is: the checkpoint is not whole")
@@ -228,10 +228,10 @@ class _Files:
                 raise NoCheckpoint(f"{path}: is missing, and .metadata says that tensors are in it") from None
         return self._open[path]
 
-    def read(self, item: Item, name: str) -> Any:
+    def read(self, item: ByteRange, name: str) -> Any:
         return read_torch_zip(self.file(item.file), item.start, item.nbytes, f"{name} in {item.file}")
 
-    def tensor(self, item: Item, name: str, known: Object, box: Box) -> StoredTensor:
+    def tensor(self, item: ByteRange, name: str, known: Object, box: Box) -> StoredTensor:
         """A chunk's tensor. Raises CheckpointDamaged unless it is what `.metadata` says."""
         tensor = self.read(item, name)
         if not isinstance(tensor, StoredTensor) or (tensor.dtype, tensor.shape) != (known.dtype, box.extent):
@@ -261,6 +261,6 @@ class _Files:
         raw = gather(tensor, self.file(file), f"{name} in {file}")
         return raw.view(numpy_dtype(tensor.dtype)).reshape(()).item()
 
-    def check(self, item: Item, tensor: StoredTensor, name: str) -> None:
+    def check(self, item: ByteRange, tensor: StoredTensor, name: str) -> None:
         if self._check:
             check_record(self.file(item.file), tensor.record, f"{name} in {item.file}")

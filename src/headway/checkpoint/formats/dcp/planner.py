@@ -41,7 +41,7 @@ from torch.distributed.checkpoint.storage import StorageReader, StorageWriter, W
 from torch.futures import Future
 
 from headway.checkpoint.catalog.commit import commit
-from headway.checkpoint.catalog.leases import reading, saving
+from headway.checkpoint.catalog.leases import lease_for_reading, lease_for_saving
 from headway.checkpoint.catalog.listing import find, newest
 from headway.checkpoint.files.coverage import Draft
 from headway.checkpoint.files.manifest import Json, Manifest, Object, Segment, SegmentRef, folder_of, sealed_hash, unseal
@@ -129,7 +129,7 @@ class HeadwayWriter(StorageWriter):
             step = last.step + 1 if last is not None else 0
         ticket = Ticket(uuid.uuid4().hex[:12], step, _COORDINATOR)
         self._leases.close()
-        self._leases.enter_context(saving(backend, ticket.id, _COORDINATOR))  # the files of all ranks, until `finish`
+        self._leases.enter_context(lease_for_saving(backend, ticket.id, _COORDINATOR))  # the files of all ranks, until `finish`
         self._ticket = ticket
         return [dataclasses.replace(plan, storage_data=ticket._replace(writer=f"{n:05d}")) for n, plan in enumerate(plans)]
 
@@ -213,7 +213,7 @@ class HeadwayReader(StorageReader):
         backend = open_backend(self.root)
         self._leases.close()
         found = find(backend, self.step)
-        self._leases.enter_context(reading(backend, found.id))
+        self._leases.enter_context(lease_for_reading(backend, found.id))
         manifest = self._manifest = read_manifest(backend, found.folder)
         inside = {name for value in manifest.values.values() for _, name in references(value)}
         fragments: dict[str, list[ChunkStorageMetadata]] = {}

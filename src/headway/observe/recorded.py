@@ -1,12 +1,12 @@
-"""The story of a run: what its journal says happened, as plain data for people's eyes.
+"""A run as its journal has it: what happened, as plain data for people's eyes.
 
-`tell` is a pure function from rows to a `Story`, so it works on a run that is going on, was killed or is done, without asking
-anybody. A call is known by its last row. A call that was open when the journal ends is known by its START or ATTEMPT row, or only
-because a recorded child names it as its parent; such a parent has no task name, and since nothing says who called it, it is
+`build_run` is a pure function from rows to a `RecordedRun`, so it works on a run that is going on, was killed or is done, without
+asking anybody. A call is known by its last row. A call that was open when the journal ends is known by its START or ATTEMPT row, or
+only because a recorded child names it as its parent; such a parent has no task name, and since nothing says who called it, it is
 shown under the root.
 
-A value stays as bytes until somebody looks at it (`preview`), so that 100,000 calls are told in about a second. Nothing here may
-need the program's own types: values are decoded leniently. What budgets spent is asked of the same `Ledger` the engine uses.
+A value stays as bytes until somebody looks at it (`preview`), so that 100,000 calls are read in about a second. Nothing here may
+need the program's own types: values are decoded leniently. What budgets spent comes from the same `Ledger` that the engine uses.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class Budget(msgspec.Struct, frozen=True):
     held: Amounts
 
 
-class Story(msgspec.Struct, frozen=True):
+class RecordedRun(msgspec.Struct, frozen=True):
     """A run, its calls by key in the order of their last rows, and who called whom."""
 
     info: RunInfo
@@ -157,21 +157,21 @@ class Story(msgspec.Struct, frozen=True):
         return (call.started or ended), ended
 
 
-def read_story(store: Store, run_id: str) -> Story:
-    """The story of a run in a store. Raises UnknownRun, StoreDamaged."""
+def read_run(store: Store, run_id: str) -> RecordedRun:
+    """Read a run from a store. Raises UnknownRun, StoreDamaged."""
     info = store.run(run_id)
-    return tell(info, store.rows(info.uid))
+    return build_run(info, store.rows(info.uid))
 
 
-def tell(info: RunInfo, rows: Iterable[tuple[int, Row]]) -> Story:
-    """The story that these rows tell."""
-    teller = _Teller(info)
+def build_run(info: RunInfo, rows: Iterable[tuple[int, Row]]) -> RecordedRun:
+    """Put a run together from its rows."""
+    builder = _RunBuilder(info)
     for seq, row in rows:
-        teller.read(seq, row)
-    return teller.story()
+        builder.read(seq, row)
+    return builder.run()
 
 
-class _Teller:
+class _RunBuilder:
     """Reads rows in order, one at a time."""
 
     def __init__(self, info: RunInfo) -> None:
@@ -308,7 +308,7 @@ class _Teller:
 
     # --- when all rows are read --------------------------------------------------------------------------------------
 
-    def story(self) -> Story:
+    def run(self) -> RecordedRun:
         for key, lines in self.lines.items():
             total: Amounts = {}
             for cost in lines.values():
@@ -316,7 +316,7 @@ class _Teller:
             self.calls[key] = msgspec.structs.replace(self.calls[key], cost=total)
         began, until = self._times()
         self._place_parents(began)
-        return Story(
+        return RecordedRun(
             info=self.info,
             root=self.root,
             calls=self.calls,

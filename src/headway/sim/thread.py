@@ -1,7 +1,7 @@
-"""Code that wants a thread of its own, one piece at a time: it runs while everything else stands still, until it ends or waits.
+"""A thread of the simulator: it runs while everything else stands still, until its code ends or waits.
 
 Python can't leave a plain function in the middle and come back, except in a thread. So a job of the thread pool runs in one, but
-never beside anything: whoever resumes a strand sleeps until the strand has ended or waits for the loop.
+never beside anything else: whoever resumes the thread sleeps until its code has ended or waits for the loop.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from headway.sim.loop import Killed
 
 
-class Strand:
+class SimThread:
     """A thread that takes turns with the one that resumes it."""
 
     def __init__(self) -> None:
@@ -24,7 +24,7 @@ class Strand:
         self._work: Callable[[], None] | None = None
         self._killed = False
         self._fault: BaseException | None = None
-        self._thread = threading.Thread(target=self._live, name="headway-strand", daemon=True)
+        self._thread = threading.Thread(target=self._live, name="headway-sim", daemon=True)
         self._thread.start()
 
     @property
@@ -33,7 +33,7 @@ class Strand:
 
     @property
     def is_here(self) -> bool:
-        """Whether the code that asks runs in this strand, and not in a thread that its work has started."""
+        """Whether the code that asks runs in this thread, and not in a thread that its work has started."""
         return threading.current_thread() is self._thread
 
     def begin(self, work: Callable[[], None]) -> None:
@@ -42,6 +42,7 @@ class Strand:
         self.resume()
 
     def resume(self) -> None:
+        """Let the work go on until it ends or pauses."""
         self._mine.release()
         self._theirs.acquire()
         if self.ended:
@@ -51,7 +52,7 @@ class Strand:
                 raise fault
 
     def pause(self) -> None:
-        """Called by the work itself: let the others go on until somebody resumes this strand."""
+        """Called by the work itself: let the others go on until somebody resumes this thread."""
         self._theirs.release()
         self._mine.acquire()
         if self._killed:
@@ -77,10 +78,10 @@ class Strand:
             self._theirs.release()
 
 
-_resting: list[Strand] = []
+_resting: list[SimThread] = []
 os.register_at_fork(after_in_child=_resting.clear)  # a fork has none of its parent's threads
 
 
-def strand() -> Strand:
-    """One that rests, or a new one."""
-    return _resting.pop() if _resting else Strand()
+def take_thread() -> SimThread:
+    """Take a thread that rests, or start a new one."""
+    return _resting.pop() if _resting else SimThread()

@@ -113,11 +113,27 @@ class Admission:
         tried = self._books.take_over(call)
         if call.share is not None:
             try:
-                if self._shared.answered(call):
+                if self._shared.answered(call, lambda: self._let_run(call, tried)):
                     return
             except SourceChanged as error:
                 self.refuse(call, error)
                 return
+        self._let_run(call, tried)
+
+    def _let_run(self, call: Call, tried: bool) -> None:
+        """Nothing that is recorded answers the call: it runs as soon as its inputs are at hand."""
+        if unread := [given for given in call.inputs if given.unread]:
+            left = len(unread)
+
+            def read(_: Call) -> None:
+                nonlocal left
+                left -= 1
+                if not left and call.state == WAITING:
+                    self._let_run(call, tried)
+
+            for given in unread:
+                self._run.reader.when_read(given, read)
+            return
         if self._run.resumed and not tried:
             self._resume(call)
         if call.state == WAITING:

@@ -25,8 +25,8 @@ from headway.observe import tree, words
 from headway.observe.critical import CriticalPath, critical_path
 from headway.observe.display import add_bar
 from headway.observe.pictures.gantt import draw_gantt
-from headway.observe.standing import driver, is_live
-from headway.observe.story import State, Story, Waiting, read_story
+from headway.observe.recorded import RecordedRun, State, Waiting, read_run
+from headway.observe.status import is_live, name_driver
 from headway.view import RunView
 
 NEWEST = 20
@@ -46,7 +46,7 @@ _KIND = COSTED - 1
 
 
 class Tallied(NamedTuple):
-    """What a list says of a run: read without building its story."""
+    """What a list says of a run: read without putting the whole run together."""
 
     calls: int
     failed: int
@@ -122,7 +122,7 @@ def list_runs(store: str, *, everything: bool, as_json: bool) -> None:
     try:
         infos = opened.runs()
         shown = infos if everything else infos[-NEWEST:]
-        runs = [_listed(opened, info, now) for info in shown]
+        runs = [_describe_listed(opened, info, now) for info in shown]
     finally:
         opened.close()
     if len(shown) < len(infos):
@@ -143,7 +143,7 @@ def list_runs(store: str, *, everything: bool, as_json: bool) -> None:
     console.out().print(table)
 
 
-def _listed(store: Store, info: RunInfo, now: float) -> RunDocument:
+def _describe_listed(store: Store, info: RunInfo, now: float) -> RunDocument:
     told = tally_rows(store.rows(info.uid))
     waits_for = () if info.status in ENDED else told.waits_for
     return documents.run_document(
@@ -174,75 +174,75 @@ def show_run(run_id: str, store: str, options: tree.Options, *, gantt: str | Non
     now = time.time()
     opened = open_to_read(store)
     try:
-        story = read_story(opened, run_id)
+        recorded = read_run(opened, run_id)
     finally:
         opened.close()
-    if options.task and not any(tree.matches_task(call.task, options.task) for call in story.calls.values()):
-        tasks = sorted({call.task for call in story.calls.values() if call.task})
+    if options.task and not any(tree.matches_task(call.task, options.task) for call in recorded.calls.values()):
+        tasks = sorted({call.task for call in recorded.calls.values() if call.task})
         raise UsageError(f"run {run_id!r} has no calls of {options.task!r}; its tasks are {', '.join(tasks[:12])}")
-    if is_live(story.info, now):
-        story = msgspec.structs.replace(story, until=max(story.until, now))
-    path = critical_path(story)
+    if is_live(recorded.info, now):
+        recorded = msgspec.structs.replace(recorded, until=max(recorded.until, now))
+    path = critical_path(recorded)
     if gantt:
         from headway.cli.commands.pictures import write_picture
 
-        write_picture(gantt, draw_gantt(story, path), "--gantt")
+        write_picture(gantt, draw_gantt(recorded, path), "--gantt")
         console.note(f"what ran when is in {gantt}")
     if as_json:
-        console.print_json(_document(story, path, store, options, now))
+        console.print_json(_document(recorded, path, store, options, now))
     elif not gantt:
         out = console.out()
-        out.print(header(story, path, now))
-        out.print(tree.draw(story, path, tree.select(story, path, options), out.width))
+        out.print(header(recorded, path, now))
+        out.print(tree.draw(recorded, path, tree.select(recorded, path, options), out.width))
 
 
-def _document(story: Story, path: CriticalPath, store: str, options: tree.Options, now: float) -> ShowDocument:
-    view = RunView(story, store, now)
-    calls = [call for call in story.calls.values() if not options.task or tree.matches_task(call.task, options.task)]
+def _document(recorded: RecordedRun, path: CriticalPath, store: str, options: tree.Options, now: float) -> ShowDocument:
+    view = RunView(recorded, store, now)
+    calls = [call for call in recorded.calls.values() if not options.task or tree.matches_task(call.task, options.task)]
     return ShowDocument(
         store=store,
-        run=_summary(story, now),
-        deadline=story.deadline,
+        run=_summary(recorded, now),
+        deadline=recorded.deadline,
         wall_s=path.wall_s,
-        budgets=documents.budget_documents(story),
-        waiting=documents.waiting_documents(story),
-        calls=[documents.call_document(view.call(call), story, path) for call in calls],
+        budgets=documents.budget_documents(recorded),
+        waiting=documents.waiting_documents(recorded),
+        calls=[documents.call_document(view.call(call), recorded, path) for call in calls],
     )
 
 
-def _summary(story: Story, now: float) -> RunDocument:
-    counts = story.count()
+def _summary(recorded: RecordedRun, now: float) -> RunDocument:
+    counts = recorded.count()
     over = counts[State.OK] + counts[State.FAILED] + counts[State.CANCELLED]
     return documents.run_document(
-        story.info,
+        recorded.info,
         now,
         calls=over,
         failed=counts[State.FAILED],
-        spent=story.spent(),
-        last=story.until,
-        waits_for=[wait.name for wait in story.waiting],
+        spent=recorded.spent(),
+        last=recorded.until,
+        waits_for=[wait.name for wait in recorded.waiting],
     )
 
 
-def header(story: Story, path: CriticalPath, now: float) -> RenderableType:
+def header(recorded: RecordedRun, path: CriticalPath, now: float) -> RenderableType:
     """What is to be known of a run before its calls."""
-    run = _summary(story, now)
+    run = _summary(recorded, now)
     head = Text(run.run_id, style="bold").append(f"  {run.task}  ", style="dim")
     head.append(run.status, style=_STYLES.get(run.status, ""))
     head.append(f"  {words.seconds(path.wall_s)}", style="bold")
-    counts = ", ".join(f"{number:,} {state.said}" for state, number in story.count().items() if number)
+    counts = ", ".join(f"{number:,} {state.said}" for state, number in recorded.count().items() if number)
     if run.driven_by:
         counts += "; most calls that run now are not in the journal yet"
-    parts: list[RenderableType] = [head, Text(_history(story, run, now), style="dim"), Text(counts)]
+    parts: list[RenderableType] = [head, Text(_history(recorded, run, now), style="dim"), Text(counts)]
     if run.status not in ENDED:
-        parts += [_waiting(run, wait, now) for wait in story.waiting[:WAITING]]
-    if story.budgets:
-        parts.append(_budgets(story, run))
+        parts += [_waiting(run, wait, now) for wait in recorded.waiting[:WAITING]]
+    if recorded.budgets:
+        parts.append(_budgets(recorded, run))
     elif run.spent:
         parts.append(Text(f"spent {words.amounts(run.spent)}"))
-    if story.deadline is not None and not run.ended:
-        left = story.deadline - now
-        said = f"in {words.seconds(left)}" if left > 0 else f"{clock(story.deadline)} ({words.age(-left)})"
+    if recorded.deadline is not None and not run.ended:
+        left = recorded.deadline - now
+        said = f"in {words.seconds(left)}" if left > 0 else f"{clock(recorded.deadline)} ({words.age(-left)})"
         parts.append(Text(f"deadline {said}", style="yellow" if run.driven_by else "dim"))
     return Group(*parts, Text())
 
@@ -254,15 +254,15 @@ def _waiting(run: RunDocument, wait: Waiting, now: float) -> Text:
     return Text(said, style="magenta").append(f"headway signal {run.run_id} {wait.name} VALUE", style="bold")
 
 
-def _history(story: Story, run: RunDocument, now: float) -> str:
-    info = story.info
+def _history(recorded: RecordedRun, run: RunDocument, now: float) -> str:
+    info = recorded.info
     said = [f"created {clock(run.created)} ({words.age(now - run.created)})"]
     if run.drives > 1:
         said.append(f"resumed {words.count(run.drives - 1, 'time')}")
     if run.driven_by:
         said.append(f"driven by {run.driven_by} for {words.seconds(now - info.owned_since)}")
     elif run.status == "crashed":
-        said.append(f"{driver(info) or 'its driver'} is gone: go on with `headway resume {run.run_id}`")
+        said.append(f"{name_driver(info) or 'its driver'} is gone: go on with `headway resume {run.run_id}`")
     elif run.ended:
         said.append(f"ended {words.age(now - run.ended)}")
     if run.forked_from:
@@ -270,9 +270,9 @@ def _history(story: Story, run: RunDocument, now: float) -> str:
     return "; ".join(said)
 
 
-def _budgets(story: Story, run: RunDocument) -> Table:
+def _budgets(recorded: RecordedRun, run: RunDocument) -> Table:
     table = Table.grid(padding=(0, 2, 0, 0))
-    for budget in story.budgets[:BUDGETS]:
+    for budget in recorded.budgets[:BUDGETS]:
         for unit, limit in budget.limits.items():
             known, held = budget.spent.get(unit, 0.0), budget.held.get(unit, 0.0)
             spent = known if run.driven_by else known + held
@@ -281,6 +281,6 @@ def _budgets(story: Story, run: RunDocument) -> Table:
             notes += [f"{words.amount(held)} reserved"] * bool(held and run.driven_by)
             note = f" ({', '.join(notes)})" if notes else ""
             add_bar(table, f"budget {unit}", spent, limit, note)
-    if len(story.budgets) > BUDGETS:
-        table.add_row(Text(f"… {len(story.budgets) - BUDGETS:,} more budgets inside", style="dim"))
+    if len(recorded.budgets) > BUDGETS:
+        table.add_row(Text(f"… {len(recorded.budgets) - BUDGETS:,} more budgets inside", style="dim"))
     return table

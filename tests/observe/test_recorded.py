@@ -5,27 +5,27 @@ import time
 from written import T0, Journal, key_of
 
 from headway.journal.records import Error, RunStatus, Status
-from headway.observe.story import State
+from headway.observe.recorded import State
 
 
 def names(keys: list[bytes], journal: Journal) -> list[str]:
-    labels = {key: call.label.strip("'") for key, call in journal.story().calls.items()}
+    labels = {key: call.label.strip("'") for key, call in journal.recorded().calls.items()}
     return [labels[key] for key in keys]
 
 
 def test_a_finished_run_is_told_as_a_tree_sorted_by_start() -> None:
     journal = Journal().outcome("root/b", 2, 3).outcome("root/a/x", 1.2, 1.4).outcome("root/a", 1, 1.5).outcome("root", 0, 4)
-    story = journal.story()
-    assert story.root == key_of("root")
-    assert names(story.children[story.root], journal) == ["root/a", "root/b"]
-    assert names(story.children[key_of("root/a")], journal) == ["root/a/x"]
-    assert story.count()[State.OK] == 4
-    assert (story.began, story.until) == (T0, T0 + 4)
+    recorded = journal.recorded()
+    assert recorded.root == key_of("root")
+    assert names(recorded.children[recorded.root], journal) == ["root/a", "root/b"]
+    assert names(recorded.children[key_of("root/a")], journal) == ["root/a/x"]
+    assert recorded.count()[State.OK] == 4
+    assert (recorded.began, recorded.until) == (T0, T0 + 4)
 
 
 def test_a_call_is_what_its_last_row_says() -> None:
     failed = Error("builtins:ValueError", "no")
-    story = (
+    recorded = (
         Journal()
         .outcome("root/a", 0, 1, status=Status.ERROR, error=failed)
         .outcome("root/b", 0, 1)
@@ -33,9 +33,9 @@ def test_a_call_is_what_its_last_row_says() -> None:
         .outcome("root/a", 2, 3)
         .attempt("root/c", 1, 2, retry_at=9)
         .outcome("root/d", -1, 2, status=Status.CANCELLED, reason="lost the race")
-        .story()
+        .recorded()
     )
-    a, b, c, d = (story.calls[key_of(f"root/{name}")] for name in "abcd")
+    a, b, c, d = (recorded.calls[key_of(f"root/{name}")] for name in "abcd")
     assert (a.state, a.started, a.error) == (State.OK, T0 + 2, None)
     assert (b.state, b.started, b.effect, b.is_over) == (State.OPEN, T0 + 5, True, False)
     assert (c.state, c.retry_at, c.attempts) == (State.RETRYING, T0 + 9, 1)
@@ -45,28 +45,28 @@ def test_a_call_is_what_its_last_row_says() -> None:
 
 
 def test_all_failed_attempts_of_a_call_are_kept() -> None:
-    story = Journal().attempt("root/a", 1, 2).attempt("root/a", 3, 4).outcome("root/a", 1, 6, attempts=3).story()
-    assert [attempt.ended for attempt in story.failures[key_of("root/a")]] == [T0 + 2, T0 + 4]
-    assert story.calls[key_of("root/a")].attempts == 3
+    recorded = Journal().attempt("root/a", 1, 2).attempt("root/a", 3, 4).outcome("root/a", 1, 6, attempts=3).recorded()
+    assert [attempt.ended for attempt in recorded.failures[key_of("root/a")]] == [T0 + 2, T0 + 4]
+    assert recorded.calls[key_of("root/a")].attempts == 3
 
 
 def test_a_crashed_run_shows_parents_that_only_their_children_name() -> None:
-    story = Journal().outcome("root/plan/search", 1, 2).outcome("root/plan/read", 2, 3).story(RunStatus.RUNNING)
-    plan, root = story.calls[key_of("root/plan")], story.calls[key_of("root")]
+    recorded = Journal().outcome("root/plan/search", 1, 2).outcome("root/plan/read", 2, 3).recorded(RunStatus.RUNNING)
+    plan, root = recorded.calls[key_of("root/plan")], recorded.calls[key_of("root")]
     assert (plan.state, plan.task, plan.started) == (State.OPEN, "", T0 + 1)
     assert (root.state, root.task, root.started) == (State.OPEN, "sky.root", T0 + 1)
-    assert story.children[root.key] == [plan.key]
-    assert len(story.children[plan.key]) == 2
-    assert story.span(root) == (T0 + 1, T0 + 3)
+    assert recorded.children[root.key] == [plan.key]
+    assert len(recorded.children[plan.key]) == 2
+    assert recorded.span(root) == (T0 + 1, T0 + 3)
 
 
 def test_a_run_that_never_began_has_a_root() -> None:
-    story = Journal().story(RunStatus.RUNNING)
-    assert [call.name for call in story.calls.values()] == ["sky.root(…)"]
+    recorded = Journal().recorded(RunStatus.RUNNING)
+    assert [call.name for call in recorded.calls.values()] == ["sky.root(…)"]
 
 
 def test_budgets_are_told_with_what_is_held() -> None:
-    story = (
+    recorded = (
         Journal()
         .budget("root/outer", {"tokens": 1000.0})
         .budget("root/inner", {"tokens": 100.0}, outer="root/outer")
@@ -74,9 +74,9 @@ def test_budgets_are_told_with_what_is_held() -> None:
         .outcome("root/a", 1, 2, cost={"tokens": 30.0}, budget="root/inner")
         .start("root/b", 2, reserved={"tokens": 40.0}, budget="root/inner")
         .outcome("root/c", 1, 2, cost={"tokens": 7.0}, budget="root/outer")
-        .story(RunStatus.RUNNING)
+        .recorded(RunStatus.RUNNING)
     )
-    outer, inner = story.budgets
+    outer, inner = recorded.budgets
     assert (outer.depth, outer.spent, outer.held) == (0, {"tokens": 37.0}, {"tokens": 40.0})
     assert (inner.depth, inner.spent, inner.held) == (1, {"tokens": 30.0}, {"tokens": 40.0})
     assert inner.outer == outer.key
@@ -84,44 +84,44 @@ def test_budgets_are_told_with_what_is_held() -> None:
 
 
 def test_what_was_charged_of_a_reservation_is_not_held_any_more() -> None:
-    story = (
+    recorded = (
         Journal()
         .budget("root/budget", {"tokens": 1000.0})
         .start("root/a", 1, reserved={"tokens": 50.0}, budget="root/budget")
         .charge("root/a", {"tokens": 20.0}, budget="root/budget")
-        .story(RunStatus.RUNNING)
+        .recorded(RunStatus.RUNNING)
     )
-    assert (story.budgets[0].spent, story.budgets[0].held) == ({"tokens": 20.0}, {"tokens": 30.0})
-    assert story.calls[key_of("root/a")].cost == {"tokens": 20.0}
+    assert (recorded.budgets[0].spent, recorded.budgets[0].held) == ({"tokens": 20.0}, {"tokens": 30.0})
+    assert recorded.calls[key_of("root/a")].cost == {"tokens": 20.0}
 
 
 def test_a_call_that_charged_in_several_budgets_costs_their_sum() -> None:
-    story = (
+    recorded = (
         Journal()
         .budget("root/inner", {"tokens": 100.0})
         .charge("root/a", {"tokens": 5.0}, budget="root/inner")
         .charge("root/a", {"tokens": 8.0}, budget="root/inner")
         .outcome("root/a", 0, 1, cost={"usd": 1.0})
-        .story()
+        .recorded()
     )
-    assert story.calls[key_of("root/a")].cost == {"tokens": 8.0, "usd": 1.0}
-    assert story.spent() == {"tokens": 8.0, "usd": 1.0}
+    assert recorded.calls[key_of("root/a")].cost == {"tokens": 8.0, "usd": 1.0}
+    assert recorded.spent() == {"tokens": 8.0, "usd": 1.0}
 
 
 def test_a_failed_call_that_charges_again_is_open_again() -> None:
-    story = Journal().outcome("root/a", 0, 1, status=Status.ERROR).charge("root/a", {"tokens": 5.0}).story(RunStatus.RUNNING)
-    assert story.calls[key_of("root/a")].state is State.OPEN
+    recorded = Journal().outcome("root/a", 0, 1, status=Status.ERROR).charge("root/a", {"tokens": 5.0}).recorded(RunStatus.RUNNING)
+    assert recorded.calls[key_of("root/a")].state is State.OPEN
 
 
 def test_the_first_deadline_is_told() -> None:
-    assert Journal().deadline("root/d1", 60).deadline("root/a/d2", 30).story().deadline == T0 + 60
+    assert Journal().deadline("root/d1", 60).deadline("root/a/d2", 30).recorded().deadline == T0 + 60
 
 
 def test_a_value_is_previewed_in_a_few_words_whatever_it_is() -> None:
     journal = Journal()
     for name, value in (("none", None), ("text", "x" * 500), ("set", {1}), ("error", KeyError(42))):
         journal.outcome(f"root/{name}", 0, 1, value=value)
-    previews = {call.label.strip("'"): call.preview(30) for call in journal.story().calls.values()}
+    previews = {call.label.strip("'"): call.preview(30) for call in journal.recorded().calls.values()}
     assert previews["root/none"] == "None"
     assert previews["root/text"] == "'" + "x" * 28 + "…"
     assert previews["root/set"] == "{1}"
@@ -130,7 +130,7 @@ def test_a_value_is_previewed_in_a_few_words_whatever_it_is() -> None:
 
 def test_damaged_bytes_of_a_value_do_not_stop_the_story() -> None:
     journal = Journal().outcome("root/a", 0, 1)
-    call = journal.story().calls[key_of("root/a")]
+    call = journal.recorded().calls[key_of("root/a")]
     broken = type(call)(call.key, call.parent, 1, State.OK, value=b"\xc1\xff")
     assert broken.preview().startswith("<cannot be shown: ")
 
@@ -142,6 +142,6 @@ def test_a_hundred_thousand_calls_are_told_in_about_a_second() -> None:
     rows = journal.rows
     journal.rows = [row._replace(key=row.key[:8] + n.to_bytes(8, "big")) for n in range(100) for row in rows]
     began = time.process_time()
-    story = journal.story()
-    assert len(story.calls) >= 100_000
+    recorded = journal.recorded()
+    assert len(recorded.calls) >= 100_000
     assert time.process_time() - began < 4.0  # about 0.6 on a quiet machine

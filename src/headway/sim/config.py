@@ -1,4 +1,4 @@
-"""How a simulated world behaves: what may happen in it, how likely, how long things take."""
+"""How a simulated world behaves: what may happen in it, how likely that is, and how long things take."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Nature:
+class SimConfig:
     """Probabilities, and mean times in virtual seconds (exponentially distributed).
 
     Example:
-        >>> Nature.drawn(random.Random(7)).shuffle >= 0
+        >>> SimConfig.draw(random.Random(7)).shuffle >= 0
         True
     """
 
@@ -37,8 +37,8 @@ class Nature:
     """By how much the wall clocks of processes differ (both ways), so that a later life may begin before an earlier one ended."""
 
     @classmethod
-    def drawn(cls, choice: random.Random) -> Nature:
-        """A nature of its own for each seed, so that each extreme is met without the others."""
+    def draw(cls, choice: random.Random) -> SimConfig:
+        """Draw how a world behaves, so that over many seeds each extreme is met without the others."""
         return cls(
             shuffle=choice.choice((0.0, 0.1, 0.5, 0.9)),
             stall=choice.choice((0.0, 0.0, 0.02, 0.2)),
@@ -53,5 +53,5 @@ class Nature:
         )
 
 
-STEADY = Nature()
+STEADY = SimConfig()
 """Everything in order: the oldest coroutine first, nothing held up, nothing dies."""

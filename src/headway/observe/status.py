@@ -1,4 +1,4 @@
-"""How a run stands: what its store says of it, and whether anybody alive drives it."""
+"""The status of a run: what its store says of it, and whether anybody alive drives it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from headway.journal.owner import is_alive
 from headway.journal.records import RunInfo, RunStatus
 
 
-def standing(info: RunInfo, now: float) -> str:
-    """A run's status as it really is: what the store says, and whether anybody alive drives it."""
+def status_of(info: RunInfo, now: float) -> str:
+    """Find out how a run really is: a run whose driver has died is not running."""
     if info.status != RunStatus.RUNNING:
         return str(info.status)
     if info.fence == 0:
@@ -19,9 +19,10 @@ def standing(info: RunInfo, now: float) -> str:
 
 
 def is_live(info: RunInfo, now: float) -> bool:
-    return standing(info, now) in ("running", "cancelling")
+    """Whether somebody alive drives a run."""
+    return status_of(info, now) in ("running", "cancelling")
 
 
-def driver(info: RunInfo) -> str:
-    """Who drives a run, without what only a program needs to tell processes apart."""
+def name_driver(info: RunInfo) -> str:
+    """Name who drives a run, without what only a program needs to tell processes apart."""
     return info.owner.partition(" (")[0].partition("/")[0]

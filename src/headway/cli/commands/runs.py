@@ -15,8 +15,8 @@ from rich.text import Text
 import headway as hw
 from headway.cli import console
 from headway.cli.arguments import parse_amounts, parse_arguments, parse_json, parse_value, returns
-from headway.cli.commands.look import tally_rows
 from headway.cli.commands.pictures import write_picture
+from headway.cli.commands.show import tally_rows
 from headway.cli.documents import PlanDocument, PlannedDocument, RunResult, Said
 from headway.cli.find import find_call
 from headway.cli.pools import parse_pools
@@ -111,7 +111,7 @@ def resume_run(
 def _finish(run_id: str, before: RunInfo | None, drive: Callable[[], Any], options: Options) -> None:
     """Drive the run to its end and print what came of it; draw it in either case."""
     try:
-        result = _driven(run_id, drive, options)
+        result = _drive(run_id, drive, options)
     except Exception:
         _draw(run_id, options)
         raise
@@ -127,7 +127,7 @@ def _finish(run_id: str, before: RunInfo | None, drive: Callable[[], Any], optio
     _draw(run_id, options)
 
 
-def _driven(run_id: str, drive: Callable[[], Any], options: Options) -> Any:
+def _drive(run_id: str, drive: Callable[[], Any], options: Options) -> Any:
     """The result. Raises ProgramFailed for what the program raised, and Headway's own errors as they are."""
     try:
         return drive()
@@ -161,11 +161,11 @@ def _draw(run_id: str, options: Options) -> None:
     if not options.gantt or _known(options.store, run_id) is None:
         return
     from headway.observe.pictures.gantt import draw_gantt
-    from headway.observe.story import read_story
+    from headway.observe.recorded import read_run
 
     store = open_to_read(options.store)
     try:
-        write_picture(options.gantt, draw_gantt(read_story(store, run_id)), "--gantt")
+        write_picture(options.gantt, draw_gantt(read_run(store, run_id)), "--gantt")
         console.note(f"what ran when is in {options.gantt}")
     except HeadwayError as error:
         console.note(str(error), "red")
@@ -219,10 +219,10 @@ def plan_run(run_id: str, store: str, on_change: Mapping[str, Policy], *, retry_
         console.print_json(
             PlanDocument(
                 run_id=run_id,
-                reuse=[_planned(call) for call in plan.reuse],
-                rerun=[_planned(call) for call in plan.rerun],
-                unfinished=[_planned(call) for call in plan.unfinished],
-                unasked=[_planned(call) for call in plan.unasked],
+                reuse=[_describe_planned(call) for call in plan.reuse],
+                rerun=[_describe_planned(call) for call in plan.rerun],
+                unfinished=[_describe_planned(call) for call in plan.unfinished],
+                unasked=[_describe_planned(call) for call in plan.unasked],
             )
         )
         return
@@ -244,27 +244,27 @@ def plan_run(run_id: str, store: str, on_change: Mapping[str, Policy], *, retry_
 
 def _add_planned(table: Table, said: Text, calls: Sequence[PlannedCall], root: RunSpec) -> None:
     for call in calls[:PLANNED]:
-        task = call.task or (root.task if call.key == root.root else "")
+        task = call.task or (root.task if call.key == root.root.hex() else "")
         name = f"{task}({call.label or '…'})" if task else "a call that nothing names"
-        table.add_row(said, Text(words.clip(name, 90)), Text(call.key.hex()[:8], style="dim"), Text(call.why))
+        table.add_row(said, Text(words.clip(name, 90)), Text(call.key[:8], style="dim"), Text(call.why))
     if len(calls) > PLANNED:
         table.add_row(said, Text(f"… {len(calls) - PLANNED:,} more", style="dim"))
 
 
-def _planned(call: PlannedCall) -> PlannedDocument:
-    return PlannedDocument(key=call.key.hex(), task=call.task, label=call.label, why=call.why)
+def _describe_planned(call: PlannedCall) -> PlannedDocument:
+    return PlannedDocument(key=call.key, task=call.task, label=call.label, why=call.why)
 
 
 def fork_run(run_id: str, at: str, new_id: str | None, store: str, *, as_json: bool) -> None:
     """Fork at the call that the user means."""
-    from headway.observe.story import read_story
+    from headway.observe.recorded import read_run
 
     opened = open_to_read(store)
     try:
-        call = find_call(read_story(opened, run_id), at)
+        call = find_call(read_run(opened, run_id), at)
     finally:
         opened.close()
-    made = hw.fork(run_id, at=call.key, store=store, new_id=new_id)
+    made = hw.fork(run_id, at=call.key.hex(), store=store, new_id=new_id)
     _say(Said(run_id=made, done=f"forked from {run_id} at {call.name}"), as_json=as_json)
     if not as_json:
         console.note(f"run it with: headway resume {made}{store_option(store)}", "bold")
@@ -272,14 +272,14 @@ def fork_run(run_id: str, at: str, new_id: str | None, store: str, *, as_json: b
 
 def set_by_hand(run_id: str, wanted: str, text: str, store: str, *, by: str, force: bool, as_json: bool) -> None:
     """Give the call that the user means its result."""
-    from headway.observe.story import read_story
+    from headway.observe.recorded import read_run
 
     opened = open_to_read(store)
     try:
-        call = find_call(read_story(opened, run_id), wanted)
+        call = find_call(read_run(opened, run_id), wanted)
     finally:
         opened.close()
-    hw.set_result(run_id, call.key, _result_of(run_id, call.task, text, store), store=store, by=by, force=force)
+    hw.set_result(run_id, call.key.hex(), _result_of(run_id, call.task, text, store), store=store, by=by, force=force)
     _say(Said(run_id=run_id, done=f"{call.name} has its result"), as_json=as_json)
     if not as_json:
         console.note(f"go on with: headway resume {run_id}{store_option(store)}", "bold")

@@ -1,0 +1,80 @@
+"""The canonical forms of arrays and tensors: what they hold, row-major and little-endian, whatever their layout and device.
+
+Their bytes are digested, not kept. Inside of `sampling`, of larger ones only samples are: that is enough to notice a change at a
+glance, and never enough to name a call by.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from msgspec import Raw
+
+from headway.journal.codec import arrays
+from headway.journal.codec.wire import Code, ext, pack
+
+Lower = Callable[[Any, int], object]
+LowerItems = Callable[[Iterable[Any], int, object], list[object]]
+LowerFields = Callable[[Mapping[str, Any], int, object], list[object]]
+ARRAY_BYTES = 256 * 1024
+"""Of larger arrays `sampling` takes samples."""
+_SAMPLES, _SAMPLE_BYTES = 64, 1024
+_sampling = threading.local()
+
+
+@contextmanager
+def sampling() -> Iterator[None]:
+    """Let large arrays count by samples of their bytes, in this thread."""
+    _sampling.on = True
+    try:
+        yield
+    finally:
+        _sampling.on = False
+
+
+def lower_array(value: Any, depth: int, lower_items: LowerItems, lower_fields: LowerFields) -> object:
+    """An array of numpy: by its bytes where it is made of numbers, else by its fields or items, as the walk lowers those."""
+    np: Any = sys.modules["numpy"]
+    dtype = value.dtype
+    if dtype.hasobject or dtype.kind == "T":  # Python objects, or strings of any length
+        return ext(Code.ARRAY, [dtype.kind, list(value.shape), lower_items(value.ravel().tolist(), depth, value)])
+    if dtype.names is not None:
+        fields = {name: value[name] for name in dtype.names}
+        return ext(Code.ARRAY, [list(dtype.names), list(value.shape), *lower_fields(fields, depth, value)])
+    little = dtype.newbyteorder("<")
+    rows = np.ascontiguousarray(value, little)
+    data = rows.reshape(-1).view(np.uint8) if rows.nbytes else b""
+    name = arrays.describe_dtype(little)
+    return ext(Code.ARRAY, [Raw(pack(name)), list(value.shape), _digest_content(data)])
+
+
+def lower_array_scalar(value: Any, depth: int, lower: Lower) -> object:
+    """A scalar of numpy; every NaN is one."""
+    np: Any = sys.modules["numpy"]
+    array = np.asarray(value)
+    if array.dtype.names is not None:
+        return ext(Code.ARRAY_SCALAR, lower(array, depth))
+    little = array.astype(array.dtype.newbyteorder("<"))
+    if little.dtype.kind == "f" and little != little:
+        little = np.full_like(little, np.nan)
+    return ext(Code.ARRAY_SCALAR, [Raw(pack(arrays.describe_dtype(little.dtype))), little.tobytes()])
+
+
+def lower_tensor(value: Any) -> object:
+    """A tensor of torch, on whatever device."""
+    arrays.check_tensor(value)
+    data = arrays.tensor_bytes(sys.modules["torch"], value) if value.numel() else b""
+    return ext(Code.TENSOR, [str(value.dtype), list(value.shape), _digest_content(data)])
+
+
+def _digest_content(data: Any) -> bytes:
+    """What stands for the bytes of an array."""
+    if getattr(_sampling, "on", False) and len(data) > ARRAY_BYTES:
+        step = (len(data) - _SAMPLE_BYTES) // (_SAMPLES - 1)
+        data = b"".join(bytes(data[at * step : at * step + _SAMPLE_BYTES]) for at in range(_SAMPLES))
+    return hashlib.blake2b(data, digest_size=16).digest()
