@@ -1,4 +1,4 @@
-"""Things in the order in which they end, as recorded. `as_completed` takes what is there; `Completions` grows while it is read (`group`)."""
+"""Things in the order in which they end, as recorded: `as_completed`, and `Completions`, which grow while they are read."""
 
 from __future__ import annotations
 
