@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import Any
 
 from notes import RAN, SWITCH
 
 import headway as hw
+
+PATIENCE_S = 60.0  # of a thread that is told something soon, on a machine that has other work
 
 
 @hw.task
@@ -49,3 +52,13 @@ def stop_once() -> None:
     if not SWITCH.get("stopped"):
         SWITCH["stopped"] = True
         raise RuntimeError("stop")
+
+
+async def until_set(event: threading.Event) -> None:
+    """Wait on the loop for what a thread says. A virtual clock stands still meanwhile."""
+    assert await asyncio.to_thread(event.wait, PATIENCE_S)
+
+
+def wait_until_set(event: threading.Event) -> None:
+    """Wait in a thread for what the loop says."""
+    assert event.wait(PATIENCE_S)

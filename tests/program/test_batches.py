@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import time
+import threading
 from typing import Any
 
 import pytest
 from notes import RAN, SWITCH
+from steps import until_set, wait_until_set
 
 import headway as hw
 from headway import events
+
+
+def charge_each(items: list[int]) -> list[int]:
+    for place, item in enumerate(items):
+        hw.charge(place, tokens=item)
+    hw.charge(tokens=len(items))  # for all of them
+    return items
+
+
+def charge_beyond(items: list[int]) -> list[int]:
+    hw.charge(items[0], tokens=1)
+    return items
+
+
+def charge_alone(item: int) -> None:
+    hw.charge(item, tokens=1)
 
 
 def test_a_call_spends_no_seconds_while_its_batch_gathers(soon):
@@ -170,11 +187,12 @@ def test_a_call_that_is_cancelled_while_its_batch_waits_is_not_handed_over(soon)
 
 
 def test_a_call_that_is_cancelled_while_its_batch_has_no_thread_is_not_handed_over(soon):
+    occupied, go_on = threading.Event(), threading.Event()
+
     @hw.task
     def occupy() -> None:
-        SWITCH["occupied"] = True
-        while "go on" not in SWITCH:
-            time.sleep(0)
+        occupied.set()
+        wait_until_set(go_on)
 
     @hw.task(batch=2, linger_s=0.005)
     def each(items: list[int]) -> list[int]:
@@ -194,14 +212,13 @@ def test_a_call_that_is_cancelled_while_its_batch_has_no_thread_is_not_handed_ov
     @hw.task
     async def program() -> list[bool]:
         busy = occupy()
-        while not SWITCH:  # noqa: ASYNC110
-            await asyncio.sleep(0)
+        await until_set(occupied)
         calls = [each(1), each(2), one_at_a_time(3), one_at_a_time(4), inline(5), inline(6)]
         await asyncio.gather(*calls[4:])  # they wait for nobody
         for place in (0, 2, 3):
             calls[place].cancel()
         calls += [one_at_a_time(7), one_at_a_time(8)]
-        SWITCH["go on"] = True
+        go_on.set()
         await busy
         return [end.ok for end in await hw.settle(*calls)]
 
@@ -272,7 +289,7 @@ def test_a_batch_that_everybody_leaves_before_it_begins_lets_the_next_one_run(go
 
 @pytest.mark.parametrize("pool", ["inline", "thread", "process"])
 def test_what_a_batch_spends_for_an_item_is_booked_to_its_call(soon, pool):
-    each = {"inline": each_inline, "thread": each_in_thread, "process": each_in_process}[pool]
+    each = hw.task(batch=4, linger_s=0.05, pool=pool)(charge_each)
 
     @hw.task
     async def one(item: int) -> float:
@@ -309,31 +326,9 @@ def test_who_left_a_batch_pays_no_share_of_what_it_spends_afterwards(soon):
     assert soon(program) == ([10.0 + 15.0 + 100.0, 10.0, 10.0 + 15.0 + 100.0], 260.0)
 
 
-def _spend_for_each(items: list[int]) -> list[int]:
-    for place, item in enumerate(items):
-        hw.charge(place, tokens=item)
-    hw.charge(tokens=len(items))  # for all of them
-    return items
-
-
-@hw.task(batch=4, linger_s=0.05)
-async def each_inline(items: list[int]) -> list[int]:
-    return _spend_for_each(items)
-
-
-@hw.task(batch=4, linger_s=0.05)
-def each_in_thread(items: list[int]) -> list[int]:
-    return _spend_for_each(items)
-
-
-@hw.task(batch=4, linger_s=0.05, pool="process")
-def each_in_process(items: list[int]) -> list[int]:
-    return _spend_for_each(items)
-
-
 @pytest.mark.parametrize("pool", ["inline", "thread", "process"])
 def test_charging_an_item_where_there_is_none_is_a_clear_error(pool):
-    beyond, alone = WITHOUT_ITEM[pool]
+    beyond, alone = hw.task(batch=2, linger_s=0.05, pool=pool)(charge_beyond), hw.task(pool=pool)(charge_alone)
 
     @hw.task
     async def program() -> list[str]:
@@ -342,52 +337,6 @@ def test_charging_an_item_where_there_is_none_is_a_clear_error(pool):
     *beyond_it, last = hw.run(program, store=None, deadline_s=20)  # a real clock goes on while a worker is silent
     assert all("items 0 to 1" in said for said in beyond_it)
     assert "only a batch function has items" in last
-
-
-def _charge_beyond(items: list[int]) -> list[int]:
-    hw.charge(items[0], tokens=1)
-    return items
-
-
-def _charge_alone(item: int) -> None:
-    hw.charge(item, tokens=1)
-
-
-@hw.task(batch=2, linger_s=0.05)
-async def beyond_inline(items: list[int]) -> list[int]:
-    return _charge_beyond(items)
-
-
-@hw.task(batch=2, linger_s=0.05)
-def beyond_in_thread(items: list[int]) -> list[int]:
-    return _charge_beyond(items)
-
-
-@hw.task(batch=2, linger_s=0.05, pool="process")
-def beyond_in_process(items: list[int]) -> list[int]:
-    return _charge_beyond(items)
-
-
-@hw.task
-async def alone_inline(item: int) -> None:
-    _charge_alone(item)
-
-
-@hw.task
-def alone_in_thread(item: int) -> None:
-    _charge_alone(item)
-
-
-@hw.task(pool="process")
-def alone_in_process(item: int) -> None:
-    _charge_alone(item)
-
-
-WITHOUT_ITEM = {
-    "inline": (beyond_inline, alone_inline),
-    "thread": (beyond_in_thread, alone_in_thread),
-    "process": (beyond_in_process, alone_in_process),
-}
 
 
 @pytest.mark.parametrize(("item", "said"), [(2, "this batch has items 0 to 1"), (-1, "this batch has items 0 to 1")])

@@ -2,107 +2,85 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from notes import RAN, SWITCH
+from steps import stop_once
 
 import headway as hw
 
 
-def edited(name: str, **options: Any):
-    """The task of this name with another source, as after an edit."""
-    return hw.task(name=name, **options)
+@hw.task
+async def asks_twice() -> int:
+    """Ask the task as it is now, and stop the first time."""
+    value: int = await SWITCH["task"]()
+    stop_once()
+    return value
 
 
-@pytest.mark.parametrize(("policy", "runs"), [("reuse", 1), ("rerun", 2)])
-def test_an_edited_task_follows_its_on_change(go, policy, runs):
-    @edited("edited_leaf", on_change=policy)
+@pytest.mark.parametrize(
+    ("policy", "answer", "value", "ran"),
+    [
+        ("reuse", {}, 1, ["old"]),
+        ("rerun", {}, 2, ["old", "new"]),
+        ("ask", {}, None, ["old"]),
+        ("ask", {"edited_leaf": "reuse"}, 1, ["old"]),
+        ("ask", {"edited_leaf": "rerun"}, 2, ["old", "new"]),
+    ],
+    ids=["reuse", "rerun", "ask", "ask and reuse", "ask and rerun"],
+)
+def test_an_edited_task_follows_its_on_change(go, policy, answer, value, ran):
+    @hw.task(name="edited_leaf", on_change=policy)
     async def leaf() -> int:
         RAN.append("old")
         return 1
 
-    @hw.task(name="edited_program")
-    async def program() -> int:
-        value = await TASKS_CALL["edited_leaf"]()
-        if SWITCH.get("stop", True):
-            raise RuntimeError("stop")
-        return value
-
-    TASKS_CALL["edited_leaf"] = leaf
+    SWITCH["task"] = leaf
     with pytest.raises(RuntimeError):
-        go(program)
+        go(asks_twice)
 
-    @edited("edited_leaf", on_change=policy)
+    @hw.task(name="edited_leaf", on_change=policy)
     async def leaf_again() -> int:
         RAN.append("new")
         return 2
 
-    TASKS_CALL["edited_leaf"] = leaf_again
-    SWITCH["stop"] = False
-    assert go(program) == (1 if policy == "reuse" else 2)
-    assert len(RAN) == runs
-
-
-TASKS_CALL: dict[str, Any] = {}
-
-
-def test_an_edited_task_that_says_ask_stops_the_run_until_it_is_answered(go):
-    @edited("asking", on_change="ask")
-    async def leaf() -> int:
-        return 1
-
-    @hw.task(name="asking_program")
-    async def program() -> int:
-        value = await TASKS_CALL["asking"]()
-        if SWITCH.get("stop", True):
-            raise RuntimeError("stop")
-        return value
-
-    TASKS_CALL["asking"] = leaf
-    with pytest.raises(RuntimeError):
-        go(program)
-
-    @edited("asking", on_change="ask")
-    async def leaf_again() -> int:
-        return 2
-
-    TASKS_CALL["asking"] = leaf_again
-    SWITCH["stop"] = False
-    with pytest.raises(hw.SourceChanged, match="asking"):
-        go(program)
-    assert go(program, on_change={"asking": "rerun"}) == 2
+    SWITCH["task"] = leaf_again
+    if value is None:
+        with pytest.raises(hw.SourceChanged, match="edited_leaf"):
+            go(asks_twice)
+    else:
+        assert go(asks_twice, on_change=answer) == value
+    assert ran == RAN
 
 
 def test_a_finished_parent_runs_again_when_a_rerun_task_below_it_changed(go):
-    @edited("guarded", on_change="rerun")
+    @hw.task(name="guarded", on_change="rerun")
     async def leaf() -> int:
         return 1
 
     @hw.task(name="guarding_middle")
     async def middle() -> int:
         RAN.append("middle")
-        return 10 * await TASKS_CALL["guarded"]()
+        return 10 * await SWITCH["task"]()
 
     @hw.task(name="guarding_program")
     async def program() -> int:
         return await middle()
 
-    TASKS_CALL["guarded"] = leaf
+    SWITCH["task"] = leaf
     assert go(program) == 10
 
-    @edited("guarded", on_change="rerun")
+    @hw.task(name="guarded", on_change="rerun")
     async def leaf_again() -> int:
         return 2
 
-    TASKS_CALL["guarded"] = leaf_again
+    SWITCH["task"] = leaf_again
     assert go(program) == 20
     assert RAN == ["middle", "middle"]
 
 
 @pytest.mark.parametrize(("value", "reused"), [(1, True), (2, False)])
 def test_a_result_by_handle_is_reused_only_while_its_inputs_are_what_they_were(go, value, reused):
-    @edited("input", on_change="rerun")
+    @hw.task(name="input", on_change="rerun")
     async def source() -> int:
         return 1
 
@@ -113,27 +91,18 @@ def test_a_result_by_handle_is_reused_only_while_its_inputs_are_what_they_were(g
 
     @hw.task(name="feeding_program")
     async def program() -> int:
-        result = await consumer(hw.ref(TASKS_CALL["input"]()))
-        if SWITCH.get("stop", True):
-            raise RuntimeError("stop")
+        result = await consumer(hw.ref(SWITCH["task"]()))
+        stop_once()
         return result
 
-    TASKS_CALL["input"] = source
+    SWITCH["task"] = source
     with pytest.raises(RuntimeError):
         go(program)
 
-    if value == 1:
+    @hw.task(name="input", on_change="rerun", version="2")
+    async def source_again() -> int:
+        return value
 
-        @edited("input", on_change="rerun", version="2")
-        async def source_again() -> int:
-            return 1
-    else:
-
-        @edited("input", on_change="rerun", version="2")
-        async def source_again() -> int:
-            return 2
-
-    TASKS_CALL["input"] = source_again
-    SWITCH["stop"] = False
+    SWITCH["task"] = source_again
     assert go(program) == value * 10
     assert ([1] if reused else [1, 2]) == RAN

@@ -150,6 +150,7 @@ def test_an_answer_that_came_while_the_process_was_down_is_an_answer(tmp_path):
 
 
 def _opened(path: Any) -> hw.SqliteStore:
+    """The store of a process that is watched from outside: it has no event for others."""
     for _ in range(600):
         if (path / "journal.db").exists():
             return hw.SqliteStore(path)

@@ -4,80 +4,88 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import threading
 import time
 from pathlib import Path
 
 from notes import RAN, SWITCH
+from steps import until_set, wait_until_set
 
 import headway as hw
 from headway.pools.workers import worker_process as remote
 
 
 def test_a_thread_hears_that_nobody_waits_for_it_any_more(go):
+    began, cancelled, ended = threading.Event(), threading.Event(), threading.Event()
+
     @hw.task
-    def spin() -> None:
-        RAN.append("began")
-        while not hw.stopping():
-            time.sleep(0)
-        RAN.append("ended")
+    def work() -> None:
+        RAN.append(hw.stopping())
+        began.set()
+        wait_until_set(cancelled)
+        RAN.append(hw.stopping())
+        ended.set()
 
     @hw.task
     async def program() -> bool:
-        call = spin()
-        while not RAN:  # noqa: ASYNC110
-            await asyncio.sleep(0)
+        call = work()
+        await until_set(began)
         call.cancel()
-        return (await hw.settle(call))[0].cancelled
+        was_cancelled = (await hw.settle(call))[0].cancelled
+        cancelled.set()
+        return was_cancelled
 
     assert go(program)
-    while len(RAN) < 2:
-        time.sleep(0)
+    wait_until_set(ended)
+    assert RAN == [False, True]
     assert not hw.stopping()  # outside of a run
 
 
 def test_a_batch_hears_which_of_its_items_are_not_wanted_any_more(soon):
+    began, cancelled = threading.Event(), threading.Event()
+
     @hw.task(batch=3, linger_s=0.005)
     def work(items: list[int]) -> list[int]:
-        RAN.append("began")
-        while not hw.stopping(1):
-            time.sleep(0)
+        RAN.append(hw.stopping(1))
+        began.set()
+        wait_until_set(cancelled)
         RAN.append([hw.stopping(0), hw.stopping(1), hw.stopping(2), hw.stopping()])
         return items
 
     @hw.task
     async def program() -> list[bool]:
         calls = [work(i) for i in range(3)]
-        while not RAN:  # noqa: ASYNC110
-            await asyncio.sleep(0)
+        await until_set(began)
         calls[1].cancel()
+        await hw.settle(calls[1])
+        cancelled.set()
         return [end.ok for end in await hw.settle(*calls)]
 
     assert soon(program) == [True, False, True]
-    assert RAN[1] == [False, True, False, False]
+    assert RAN == [False, [False, True, False, False]]
 
 
 def test_a_batch_that_everybody_left_hears_that_nobody_waits_for_it(soon):
+    began, cancelled, ended = threading.Event(), threading.Event(), threading.Event()
+
     @hw.task(batch=2, linger_s=0.005)
     def work(items: list[int]) -> list[int]:
         RAN.append(hw.stopping())
-        while not hw.stopping() and not SWITCH:
-            time.sleep(0)
+        began.set()
+        wait_until_set(cancelled)
         RAN.append(hw.stopping())
+        ended.set()
         return items
 
     @hw.task
     async def program() -> list[bool]:
         calls = [work(1), work(2)]
-        while not RAN:  # noqa: ASYNC110
-            await asyncio.sleep(0)
+        await until_set(began)
         for call in calls:
             call.cancel()
         ends = [end.cancelled for end in await hw.settle(*calls)]
-        for _ in range(10_000):
-            await asyncio.sleep(0)
-        SWITCH["enough"] = True
-        while len(RAN) < 2:  # noqa: ASYNC110
-            await asyncio.sleep(0)
+        cancelled.set()
+        await until_set(ended)
         return ends
 
     assert soon(program) == [True, True]
@@ -98,7 +106,7 @@ def test_a_batch_in_a_process_is_interrupted_when_everybody_left(tmp_path, monke
     monkeypatch.setattr(remote, "INTERRUPT_GRACE_S", 30.0)  # on a busy machine it may not get a processor for half a second
     said = tmp_path / "said"
 
-    async def says(what: str) -> bool:
+    async def says(what: str) -> bool:  # looked at from outside: another process writes it
         for _ in range(3000):
             if said.exists() and said.read_text() == what:
                 return True
@@ -129,16 +137,20 @@ def test_what_a_call_left_behind_hears_that_the_call_has_ended(go):
     assert go(program) == (False, True)
 
 
-def test_an_attempt_that_was_given_up_hears_of_it_though_the_call_goes_on(go):
+def test_an_attempt_that_was_given_up_hears_of_it_though_the_call_goes_on():
+    second_began, first_ended = threading.Event(), threading.Event()
+
     @hw.task(timeout=1, retry=hw.Retry(attempts=2, delay_s=0.01))
     def first_hangs() -> str:
         if hw.call().attempt == 1:
-            while not hw.stopping():
-                time.sleep(0)
-            RAN.append("ended")
+            wait_until_set(second_began)
+            RAN.append(hw.stopping())
+            first_ended.set()
             return "late"
-        while not RAN:
-            time.sleep(0)
+        second_began.set()
+        wait_until_set(first_ended)
+        RAN.append(hw.stopping())
         return "second"
 
     assert hw.run(first_hangs, store=None) == "second"
+    assert RAN == [True, False]

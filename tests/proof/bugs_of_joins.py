@@ -37,7 +37,7 @@ JOINS: tuple[Bug, ...] = (
         "map:_map",
         "await begun.stop('hw.map ended early')",
         "pass",
-        tests="program/test_joins.py::test_a_failed_map_drains_what_it_began",
+        tests="program/test_maps.py::test_a_failed_map_drains_what_it_began",
     ),
     bug(
         "a map that tolerates failures does not count them",

@@ -23,7 +23,7 @@ from headway.engine.call import Call, Frame
 from headway.engine.collecting import Collecting
 from headway.engine.decisions import Decisions
 from headway.engine.dispatch.batch import Batches
-from headway.engine.identity.changed import note_members
+from headway.engine.identity.argument_changes import note_members
 from headway.engine.identity.inputs import PLAIN, handles_in
 from headway.engine.identity.keys import call_key
 from headway.engine.identity.naming import Names
@@ -41,6 +41,7 @@ from headway.engine.scopes.desk import Desk
 from headway.engine.scopes.scopes import Scopes
 from headway.engine.stopping.stops import Stops
 from headway.engine.transitions import FINISHING, RUNNING
+from headway.engine.waiting.budget_line import BudgetLine
 from headway.engine.waiting.signals import Signals
 from headway.engine.waiting.waits import Waits
 from headway.errors import HeadwayError, UsageError
@@ -66,6 +67,7 @@ class Engine:
         self.names = Names(run.known, self.decisions)
         self.books = Books(run, self.decisions)
         self.ready = parts.ready(run, lifecycle, resources, max_active)
+        self.books.line = self.ready.line = BudgetLine(run, lifecycle, self.ready)
         self.waits = Waits(run, lifecycle, self.ready)
         self.stops = Stops(run, lifecycle, self.ready)
         self.scopes = Scopes(run, self.decisions, self.books, self.replay, lifecycle, self.waits)
