@@ -184,6 +184,21 @@ def test_a_large_reservation_is_not_overtaken_by_small_ones(go):
     assert ORDER == ["a", "b", "large", "small 0", "small 1", "small 2"]
 
 
+def test_a_part_of_a_call_that_has_reserved_nothing_waits_its_turn(go):
+    @hw.task
+    async def parent() -> str:
+        await asyncio.sleep(1)
+        return await priced(5)("small")
+
+    @hw.task
+    async def program() -> Any:
+        with hw.budget(tokens=100, wait=True):
+            return await hw.gather(priced(60)("first", 5), parent(), priced(90)("large"))
+
+    go(program)
+    assert ORDER == ["first", "large", "small"]
+
+
 def test_what_a_holder_needs_to_end_passes_those_who_wait_for_the_holder(go):
     @hw.task(cost={"tokens": 60})
     async def parent() -> str:

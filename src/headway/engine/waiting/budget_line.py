@@ -84,7 +84,8 @@ class BudgetLine:
             refusal = Refusal(ahead, unit, wanted.get(unit, 0.0), may_fit=True)
         if refusal is None:
             for each in account.waiting:
-                self._holders.setdefault(each, {})[call] = None
+                if any(wanted.get(unit) for unit in each.limits if unit != NEVER_GIVEN_BACK):
+                    self._holders.setdefault(each, {})[call] = None
         elif refusal.may_fit:
             self._line_up(Waiter(call, wanted, ticket, refusal))
         return refusal
