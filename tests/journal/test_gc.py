@@ -7,8 +7,11 @@ import msgspec
 import pytest
 
 from headway.errors import RunOwned, StoreDamaged, UnknownRun
+from headway.journal.owner import this_process
 from headway.journal.records import Kind, Lease, Outcome, Row, RunSpec, RunStatus
+from headway.journal.shared.claims import Wish
 from headway.journal.sqlite.store import SqliteStore
+from headway.journal.upkeep.doctor import examine
 from headway.journal.upkeep.gc import gc
 from headway.storage.blobs import hash_blob
 
@@ -165,3 +168,17 @@ def test_an_outcome_that_cannot_be_understood_keeps_every_blob(store):
     with pytest.raises(StoreDamaged, match="cannot be read"):
         gc(store, now=LATER)
     assert left(store) == {spare}
+
+
+def test_claims_of_killed_drivers_are_told_of_and_removed(store):
+    alive, gone = this_process(), this_process().replace("(started ", "(started 1")
+    for run_id, owner, name in (("killed", gone, b"k" * 16), ("alive", alive, b"a" * 16)):
+        store.create_run(RunSpec(run_id=run_id, task="t"))
+        store.claim(store.acquire(run_id, owner, 30.0, 0.0), [Wish(name)], 1.0)
+    told = [finding.what for finding in examine(store.folder).findings]
+    assert "1 shared result was being computed by a driver that is gone" in told
+    gc(store, now=2.0, dry_run=True)
+    assert len(store.claims()) == 2
+    gc(store, now=2.0)
+    assert list(store.claims()) == [b"a" * 16]
+    assert not any("shared result" in finding.what for finding in examine(store.folder).findings)
