@@ -5,6 +5,8 @@ Pure drawing; `progress` decides when. Imported only when something is drawn, be
 
 from __future__ import annotations
 
+from collections import Counter
+
 from rich.console import Group, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -47,8 +49,8 @@ def view(tally: Tally, now: float, rate: float) -> RenderableType:
     parts += [_counters(counts), _task_table(tally)]
     if said := list(tally.progress.values())[:PROGRESS_ROWS]:
         parts.append(_progress_bars(said))
-    if tally.waiting:
-        parts.append(Text(f"waits for {_name_signals(tally)}", style="bold magenta"))
+    if tally.waiting or tally.short:
+        parts.append(Text(f"waits for {_name_waits(tally)}", style="bold magenta"))
     if tally.budgets:
         parts.append(_budget_bars(tally.root_budgets()))
     return Group(*parts)
@@ -59,7 +61,7 @@ def line(tally: Tally, now: float, rate: float) -> Text:
     run = tally.run
     elapsed = words.seconds(now - run.at) if run else ""
     said = [_format_progress(event) for event in list(tally.progress.values())[:PROGRESS_ROWS]]
-    waits = f"waits for {_name_signals(tally)}" if tally.waiting else ""
+    waits = f"waits for {_name_waits(tally)}" if tally.waiting or tally.short else ""
     parts = [_count_calls(tally.totals()), waits, *said, _format_speed(rate), _format_spent(tally), _time_left(tally, now)]
     return Text(f"{run.run_id if run else 'run'} {elapsed}: " + "; ".join(part for part in parts if part))
 
@@ -87,9 +89,12 @@ def _format_speed(rate: float) -> str:
     return f"{words.amount(round(rate, 1 if rate < 100 else None))} calls/s"
 
 
-def _name_signals(tally: Tally) -> str:
-    """The signals that calls wait for, each with how many do: what somebody outside has to send."""
-    return words.names_of([event.name for event in list(tally.waiting.values())])
+def _name_waits(tally: Tally) -> str:
+    """The signals that calls wait for, each with how many do: what somebody outside has to send. And the units of budgets."""
+    signals = words.names_of([event.name for event in list(tally.waiting.values())])
+    units = Counter(event.name for event in list(tally.short.values()))
+    budgets = [f"budget {unit} ({words.count(number, 'call')})" for unit, number in units.items()]
+    return ", ".join([*([signals] if signals else ()), *budgets])
 
 
 def _time_left(tally: Tally, now: float) -> str:
