@@ -361,7 +361,7 @@ def waits_in_a_thread(name: str) -> str:
     return hw.wait(in_a_thread(name))
 
 
-@hw.task(batch=4, linger_ms=5, cost={"tokens": 60})
+@hw.task(batch=4, linger_s=0.005, cost={"tokens": 60})
 async def batched(items: list[str]) -> list[str]:
     ORDER.append(f"batch of {len(items)}")
     return items
