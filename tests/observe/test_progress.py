@@ -1,3 +1,5 @@
+"""Progress for people: lines where there is no terminal, and a summary at the end."""
+
 from __future__ import annotations
 
 import io
