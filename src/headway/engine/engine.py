@@ -138,7 +138,7 @@ class Engine:
             self.names.check_rivals(spec, asked, parent)
         key, place = self.names.name(spec, asked, parent, frame.branch)
         self.calls = number = self.calls + 1
-        call: Call = Call(self, spec, key, args, kwargs, parent, scope, number, asked, self.wall())
+        call: Call = Call(self, spec, key, args, kwargs, parent, scope, number, asked)
         call.branch = frame.branch
         if place is not None:
             call.place = place
@@ -147,6 +147,7 @@ class Engine:
         call.inputs = inputs
         if self.run.resumed and self.admission.answer_at_once(call):
             return call
+        call.made = self.wall()
         if spec.key is not None:
             note_members(call)
         if parent.children is None:

@@ -212,8 +212,8 @@ class Outcomes:
             asked, asked_blob = b"", digest(asked)
             written = (*blobs, Blob(asked_blob, call.asked))
         ended = run.wall()
-        if state == OK and x is None and share is None and account is None and call.place is None and not asked_blob:
-            if call.memo is None and not blobs:
+        if state == OK and share is None and account is None and call.place is None and not asked_blob:
+            if call.memo is None and not blobs and (x is None or not (x.costs or x.guards)):
                 self._record_plain(call, head, ended)
                 return
         cost = self._books.home_cost(call) if x is not None else {}
@@ -333,12 +333,13 @@ class Outcomes:
             call.extra().costs[outcome.scope] = outcome.cost
         if outcome.guards:
             call.extra().guards = dict(outcome.guards)
-        if state != CANCELLED:
+        if state != CANCELLED and (outcome.guards or call.spec.on_change != "reuse"):
             self._pass_guards(call)
         if state == OK:
             if call.spec.pool != "inline" and outcome.started:
                 self._ready.learn(call.spec.name, outcome.ended - outcome.started)
-        self._signals.place(call)
+        if self._signals.given.touched:
+            self._signals.place(call)
         self._replay.reused += 1
         self._replay.answered()
         if run.emit:
@@ -385,7 +386,7 @@ class Outcomes:
 
     def _decode(self, call: Call) -> Any:
         if not call.blobs:
-            return decode(call.head, (), pickle=call.spec.pickled)
+            return decode(call.head, pickle=call.spec.pickled)
         x = call.extra()
         if x.buffers is None:
             x.buffers = self._run.reader.read_blobs(call)

@@ -43,7 +43,8 @@ class Admission:
         recorded = self._replay.find(call)
         if recorded is None:
             return False
-        self._tell_spawned(call)
+        if self._run.emit:
+            self._tell_spawned(call)
         self._lifecycle.reuse(call, recorded)
         return True
 

@@ -108,7 +108,10 @@ class Until:
         """Look at what has ended and listen to the rest; whether there is something to wait for."""
         waiting = []
         for part in self.parts:
-            if (part.state < OK if self.of_calls else not part.done()) or is_unread(part):
+            if self.of_calls and part.state == OK and not part.blobs:
+                if self.found is None and self.stop_at is not None and self._stops(part):
+                    self.found = part
+            elif not part.done() or is_unread(part):
                 waiting.append(part)
             elif self.found is None and self._stops(part):
                 self.found = part
