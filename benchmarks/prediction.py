@@ -18,7 +18,7 @@ from typing import Any
 
 import headway as hw
 from headway.journal.open import open_existing
-from headway.observe.story import read_story
+from headway.observe.recorded import read_run
 from headway.sim.predict import Stage, estimated, predict, read_workload
 
 WORKERS = (1, 2, 4)
@@ -99,10 +99,10 @@ def measure(program: Callable[..., Any], store: str, workers: int, burn: bool) -
 
     opened = open_existing(store)
     try:
-        story = read_story(opened, run_id)
+        recorded = read_run(opened, run_id)
     finally:
         opened.close()
-    root = story.calls[story.root]
+    root = recorded.calls[recorded.root]
     return root.ended - root.started
 
 

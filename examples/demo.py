@@ -25,7 +25,7 @@ from headway.bench.search.program import MEASURED, Asked, Attempt, attempted
 from headway.events import Event, RunStarted
 from headway.observe.pictures.chart import Point, Series, chart
 from headway.observe.pictures.gantt import draw_gantt
-from headway.observe.story import Story, read_story
+from headway.observe.recorded import RecordedRun, read_run
 from headway.reference.countdown.training import Recipe, Trained, train
 from headway.reference.countdown.weights import SHIPPED
 
@@ -82,7 +82,7 @@ def table(result: Result) -> Table:
     return shown
 
 
-def page(result: Result, story: Story) -> str:
+def page(result: Result, recorded: RecordedRun) -> str:
     """A page with all pictures in it: nothing is loaded from anywhere."""
     language = result.trained.language
     training = chart(
@@ -93,7 +93,7 @@ def page(result: Result, story: Story) -> str:
         sub=f"{result.trained.processes} processes, with checkpoints",
         height=260,
     )
-    pictures = [training, solved_against_tokens(result), budget_over_time(story), draw_gantt(story)]
+    pictures = [training, solved_against_tokens(result), budget_over_time(recorded), draw_gantt(recorded)]
     rows = "".join(
         f"<tr><td>{escape(method)}</td><td>{solved} of {total}</td><td>{tokens:,.0f}</td></tr>"
         for method, solved, total, tokens in totals(result)
@@ -125,9 +125,9 @@ def solved_against_tokens(result: Result) -> str:
     return chart("Solved against what it took", series, x="tokens read and written", y="puzzles solved", sub="puzzle after puzzle")
 
 
-def budget_over_time(story: Story) -> str:
+def budget_over_time(recorded: RecordedRun) -> str:
     """What was spent of the shared budget when, from the journal."""
-    spent = sorted((call.ended, call.cost.get("tokens", 0.0)) for call in story.calls.values() if call.cost.get("tokens"))
+    spent = sorted((call.ended, call.cost.get("tokens", 0.0)) for call in recorded.calls.values() if call.cost.get("tokens"))
     points, total = [], 0.0
     for at, tokens in spent:
         total += tokens
@@ -160,14 +160,14 @@ def main() -> None:
         parser.exit(130, f"{stop}\n")
     console.print(table(result))
     with hw.SqliteStore(options.store) as store:
-        story = read_story(store, run)
+        recorded = read_run(store, run)
     options.out.mkdir(parents=True, exist_ok=True)
     report = options.out / f"{run}.html"
-    report.write_text(page(result, story))
+    report.write_text(page(result, recorded))
     console.print(
         f"Loss {result.trained.language[0]:.3f} to {result.trained.language[-1]:.3f}; {result.tokens:,.0f} of "
         f"{SHARED * options.puzzles * len(METHODS):,} tokens spent, in {time.monotonic() - began:.1f} s.\n"
-        f"Look at [bold]{report}[/]; the whole story: [bold]headway show {run} --store {options.store}"
+        f"Look at [bold]{report}[/]; the whole recorded: [bold]headway show {run} --store {options.store}"
     )
 
 

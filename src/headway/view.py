@@ -23,8 +23,8 @@ from headway.journal.records import Amounts, Attempt, Error, RunInfo
 from headway.journal.store import Store
 from headway.near import near_misses
 from headway.observe.arguments import Arguments, read_arguments
-from headway.observe.standing import standing
-from headway.observe.story import Call, State, Story, read_story
+from headway.observe.recorded import Call, RecordedRun, State, read_run
+from headway.observe.status import status_of
 
 StoreLike = str | Path | Store
 
@@ -185,13 +185,13 @@ class WaitingView:
 class RunView:
     """A run as its journal has it; made by `view`."""
 
-    def __init__(self, story: Story, place: Store | str | Path, now: float) -> None:
-        self._story, self._place = story, place
-        self.run_id = story.info.spec.run_id
-        self.summary = _summary(story.info, now)
+    def __init__(self, recorded: RecordedRun, place: Store | str | Path, now: float) -> None:
+        self._recorded, self._place = recorded, place
+        self.run_id = recorded.info.spec.run_id
+        self.summary = _summary(recorded.info, now)
 
     def __repr__(self) -> str:
-        return f"<run {self.run_id!r}, {self.status}, {len(self._story.calls):,} calls>"
+        return f"<run {self.run_id!r}, {self.status}, {len(self._recorded.calls):,} calls>"
 
     @property
     def status(self) -> str:
@@ -206,7 +206,7 @@ class RunView:
     @cached_property
     def calls(self) -> list[CallView]:
         """Every call that is known of, in the order of their newest records."""
-        return [self.call(call) for call in self._story.calls.values()]
+        return [self.call(call) for call in self._recorded.calls.values()]
 
     def __iter__(self) -> Iterator[CallView]:
         return iter(self.calls)
@@ -214,7 +214,7 @@ class RunView:
     @property
     def root(self) -> CallView:
         """The call that the run is."""
-        return self.call(self._story.calls[self._story.root])
+        return self.call(self._recorded.calls[self._recorded.root])
 
     @property
     def value(self) -> Any:
@@ -224,12 +224,12 @@ class RunView:
     @property
     def waiting(self) -> list[WaitingView]:
         """What calls of the run wait for outside, the longest first: answer with `hw.signal(run_id, name, value)`."""
-        return [WaitingView(wait.call.hex(), wait.who, wait.name, wait.since, wait.until) for wait in self._story.waiting]
+        return [WaitingView(wait.call.hex(), wait.who, wait.name, wait.since, wait.until) for wait in self._recorded.waiting]
 
     @property
     def spent(self) -> Amounts:
         """What all its calls cost together."""
-        return self._story.spent()
+        return self._recorded.spent()
 
     def find(self, wanted: str) -> list[CallView]:
         """The calls of a task, or the one whose key begins with a text.
@@ -262,7 +262,7 @@ class RunView:
         Returns:
             Its children, by their start.
         """
-        return [self.call(child) for child in self._story.calls_under(bytes.fromhex(call.key))]
+        return [self.call(child) for child in self._recorded.calls_under(bytes.fromhex(call.key))]
 
     def call(self, call: Call) -> CallView:
         """The view of a recorded call.
@@ -275,7 +275,7 @@ class RunView:
         """
         return CallView(
             key=call.key.hex(),
-            parent=None if call.key == self._story.root else self._story.parent_of(call.key).hex(),
+            parent=None if call.key == self._recorded.root else self._recorded.parent_of(call.key).hex(),
             task=call.task,
             label=call.label,
             state=str(call.state),
@@ -287,7 +287,7 @@ class RunView:
             reason=call.reason,
             inputs=tuple(edge.hex() for edge in call.edges),
             recorded=call,
-            _failures=self._story.failures.get(call.key, ()),
+            _failures=self._recorded.failures.get(call.key, ()),
             _place=self._place,
         )
 
@@ -354,7 +354,7 @@ def view(run_id: str, *, store: StoreLike = DEFAULT_STORE) -> RunView:
     """
     opened = open_to_read(store)
     try:
-        return RunView(read_story(opened, run_id), store, time.time())
+        return RunView(read_run(opened, run_id), store, time.time())
     finally:
         if opened is not store:
             opened.close()
@@ -375,7 +375,7 @@ def _summary(info: RunInfo, now: float) -> RunSummary:
     return RunSummary(
         run_id=info.spec.run_id,
         task=info.spec.task,
-        status=standing(info, now),
+        status=status_of(info, now),
         created=info.spec.created,
         ended=info.ended or None,
         forked_from=info.spec.forked_from or None,

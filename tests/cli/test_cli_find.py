@@ -6,7 +6,7 @@ from headway.cli.find import find_call
 from headway.errors import UsageError
 from headway.journal.records import NO_PARENT, Outcome, Row, RunInfo, RunSpec, RunStatus
 from headway.journal.recovery.recovered import encode_body
-from headway.observe.story import Story, tell
+from headway.observe.recorded import RecordedRun, build_run
 
 
 def key(text: str) -> bytes:
@@ -14,7 +14,7 @@ def key(text: str) -> bytes:
 
 
 @pytest.fixture
-def story() -> Story:
+def recorded() -> RecordedRun:
     calls = [
         ("abcd1", "sky.answer", "'why'"),
         ("abcd2", "sky.search", "'blue'"),
@@ -37,7 +37,7 @@ def story() -> Story:
         ended=0.0,
         nrows=4,
     )
-    return tell(info, enumerate(rows, 1))
+    return build_run(info, enumerate(rows, 1))
 
 
 @pytest.mark.parametrize(
@@ -54,25 +54,25 @@ def story() -> Story:
         ("beef:10", "fade"),
     ],
 )
-def test_a_call_is_found_by_its_key_or_its_task_and_arguments(story: Story, wanted: str, found: str) -> None:
-    assert find_call(story, wanted).key == key(found)
+def test_a_call_is_found_by_its_key_or_its_task_and_arguments(recorded: RecordedRun, wanted: str, found: str) -> None:
+    assert find_call(recorded, wanted).key == key(found)
 
 
-def test_an_ambiguous_name_lists_the_candidates(story: Story) -> None:
+def test_an_ambiguous_name_lists_the_candidates(recorded: RecordedRun) -> None:
     with pytest.raises(UsageError) as refused:
-        find_call(story, "search:blue")
+        find_call(recorded, "search:blue")
     assert str(refused.value).splitlines() == [
         "'search:blue' names 2 calls of run 'sky'; say which by its key:",
         "  abcd2000  sky.search('blue')  ok",
         "  12340000  sky.search('blue sky')  ok",
     ]
     with pytest.raises(UsageError, match="names 2 calls"):
-        find_call(story, "abcd")
+        find_call(recorded, "abcd")
 
 
 @pytest.mark.parametrize(
     ("wanted", "near"), [("serch", "search"), ("9999", "answer, beef, search"), ("search:green", "search"), ("", "answer")]
 )
-def test_an_unknown_call_names_what_there_is(story: Story, wanted: str, near: str) -> None:
+def test_an_unknown_call_names_what_there_is(recorded: RecordedRun, wanted: str, near: str) -> None:
     with pytest.raises(UsageError, match=f"has no call {wanted!r}; it has calls of {near}"):
-        find_call(story, wanted)
+        find_call(recorded, wanted)

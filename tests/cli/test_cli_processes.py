@@ -71,7 +71,7 @@ def test_help_does_not_load_what_a_command_needs(folder: Folder) -> None:
         "import sys, headway.cli.app as a\n"
         "try: a.app(['--help'])\n"
         "except SystemExit: pass\n"
-        "heavy = ('rich.live', 'headway.observe.pictures.gantt', 'headway.cli.commands.drive', 'numpy')\n"
+        "heavy = ('rich.live', 'headway.observe.pictures.gantt', 'headway.cli.commands.runs', 'numpy')\n"
         "print([m for m in heavy if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

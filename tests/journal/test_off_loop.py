@@ -15,8 +15,8 @@ import headway as hw
 from headway.journal.off_loop import as_beside, check_thread, watch_thread
 from headway.journal.records import RunSpec
 from headway.journal.sqlite.store import SqliteStore
+from headway.sim.config import STEADY
 from headway.sim.history import History
-from headway.sim.nature import STEADY
 
 LARGE = 100_000
 USES: dict[str, Callable[[SqliteStore], Any]] = {

@@ -10,7 +10,7 @@ from headway.observe.critical import CriticalPath, critical_path
 
 
 def path_of(journal: Journal, status: RunStatus = RunStatus.DONE) -> CriticalPath:
-    return critical_path(journal.story(status))
+    return critical_path(journal.recorded(status))
 
 
 def shares(path: CriticalPath, *names: str) -> list[float | None]:
@@ -133,12 +133,12 @@ def journals(draw: st.DrawFn) -> Journal:
 @settings(max_examples=150, deadline=None)
 @given(journals())
 def test_whatever_the_graph_every_moment_belongs_to_one_call(journal: Journal) -> None:
-    story = journal.story()
-    path = critical_path(story)
+    recorded = journal.recorded()
+    path = critical_path(recorded)
     assert sum(path.shares.values()) == pytest.approx(30.0)
     assert path.wall_s == pytest.approx(30.0)
     for before, after in zip(path.segments, path.segments[1:], strict=False):
         assert before.ended == after.began
     for segment in path.segments:
-        began, ended = story.span(story.calls[segment.key])
+        began, ended = recorded.span(recorded.calls[segment.key])
         assert began <= segment.began < segment.ended <= ended

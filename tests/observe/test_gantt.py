@@ -18,7 +18,7 @@ spans = st.lists(st.tuples(st.integers(0, 50), st.integers(1, 20)).map(lambda pa
 
 
 def picture(journal: Journal, status: RunStatus = RunStatus.DONE) -> tuple[str, ET.Element]:
-    svg = draw_gantt(journal.story(status))
+    svg = draw_gantt(journal.recorded(status))
     return svg, ET.fromstring(svg)
 
 

@@ -9,20 +9,20 @@ import headway as hw
 from headway.journal.records import Error, RunStatus, Status
 from headway.observe import tree
 from headway.observe.critical import critical_path
-from headway.observe.story import State, read_story
+from headway.observe.recorded import State, read_run
 from headway.observe.tree import Fold, Line, Options
 
 
 def lines_of(journal: Journal, options: Options | None = None) -> list[Line | Fold]:
-    story = journal.story()
-    return tree.select(story, critical_path(story), options or Options())
+    recorded = journal.recorded()
+    return tree.select(recorded, critical_path(recorded), options or Options())
 
 
 def drawn(journal: Journal, options: Options | None = None, status: RunStatus = RunStatus.DONE) -> list[str]:
-    story = journal.story(status)
-    path = critical_path(story)
+    recorded = journal.recorded(status)
+    path = critical_path(recorded)
     screen = Console(file=io.StringIO(), width=160, color_system=None)
-    screen.print(tree.draw(story, path, tree.select(story, path, options or Options()), screen.width))
+    screen.print(tree.draw(recorded, path, tree.select(recorded, path, options or Options()), screen.width))
     assert isinstance(screen.file, io.StringIO)
     return [line.rstrip() for line in screen.file.getvalue().splitlines()]
 
@@ -158,13 +158,13 @@ async def add_all() -> int:
 def test_rows_that_read_alike_are_told_apart_by_their_keys() -> None:
     store = hw.MemoryStore()
     hw.run(add_all, store=store, run_id="run")
-    story = read_story(store, "run")
+    recorded = read_run(store, "run")
     screen = Console(file=io.StringIO(), width=160, color_system=None)
-    path = critical_path(story)
-    screen.print(tree.draw(story, path, tree.select(story, path), screen.width))
+    path = critical_path(recorded)
+    screen.print(tree.draw(recorded, path, tree.select(recorded, path), screen.width))
     assert isinstance(screen.file, io.StringIO)
     rows = [line for line in screen.file.getvalue().splitlines() if "add_up" in line]
-    keys = [call.key.hex()[:8] for call in story.calls.values() if call.label == "list of 5"]
+    keys = [call.key.hex()[:8] for call in recorded.calls.values() if call.label == "list of 5"]
     assert len(keys) == 2
     assert [sum(f"add_up(list of 5)  {key}" in row for row in rows) for key in keys] == [1, 1]
     assert [row for row in rows if "[7]" in row and "add_up([7])   " in row]

@@ -25,7 +25,7 @@ from headway.journal.records import (
     Start,
     Status,
 )
-from headway.observe.story import Story, tell
+from headway.observe.recorded import RecordedRun, build_run
 
 T0 = 1_700_000_000.0
 
@@ -104,8 +104,8 @@ class Journal:
         self.rows.append(Row(kind | COSTED if costed else kind, key_of(path), parent_of(path), msgspec.msgpack.encode(body)))
         return self
 
-    def story(self, status: RunStatus = RunStatus.DONE) -> Story:
-        return tell(run_info(status, len(self.rows)), enumerate(self.rows, 1))
+    def recorded(self, status: RunStatus = RunStatus.DONE) -> RecordedRun:
+        return build_run(run_info(status, len(self.rows)), enumerate(self.rows, 1))
 
 
 def run_info(status: RunStatus = RunStatus.DONE, nrows: int = 0) -> RunInfo:

@@ -6,21 +6,20 @@ import asyncio
 import contextlib
 
 import pytest
+from notes import RAN
 
 import headway as hw
 from headway.joins.bound import bound_of
 from headway.journal.decisions import BlockEnded, is_told
+from headway.sim.config import STEADY
 from headway.sim.history import History
-from headway.sim.nature import STEADY
 from headway.sim.store import Crash
 
-RAN: list[int] = []
 STOP: list[bool] = []
 
 
 @pytest.fixture(autouse=True)
 def _clear() -> None:
-    RAN.clear()
     STOP.clear()
 
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 import headway as hw
-from headway.observe.story import read_story
+from headway.observe.recorded import read_run
 
 
 def books(store: Path) -> tuple[dict[str, float], dict[str, float]]:
     """What the run's budget has spent, and what is held by calls that left no outcome."""
     with hw.SqliteStore(store) as opened:
-        (budget,) = read_story(opened, "run").budgets
+        (budget,) = read_run(opened, "run").budgets
     return budget.spent, {unit: amount for unit, amount in budget.held.items() if amount}
 
 

@@ -8,20 +8,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from notes import RAN
 
 import headway as hw
 from headway.journal.records import Kind, Row
 from headway.journal.recovery.recovered import decode_outcome
+from headway.sim.config import STEADY
 from headway.sim.history import History
-from headway.sim.nature import STEADY
 from headway.sim.store import Crash
-
-RAN: list[Any] = []
-
-
-@pytest.fixture(autouse=True)
-def _clear() -> None:
-    RAN.clear()
 
 
 @hw.task(cost={"tokens": 80})
@@ -180,6 +174,25 @@ def in_a_thread() -> tuple[float, str]:
 @hw.task
 async def asks_a_thread() -> tuple[float, str]:
     return await in_a_thread()
+
+
+@hw.task
+async def leaves_a_child_to_itself() -> str:
+    lingers()
+    return "early"
+
+
+def test_a_call_whose_code_has_ended_is_stopped_with_the_children_that_it_waits_for(go, clock):
+    @hw.task
+    async def program() -> tuple[str, float]:
+        began = hw.now()
+        handle = leaves_a_child_to_itself()
+        assert await hw.race(handle, wins_soon()) == 2
+        return handle.state, hw.now() - began
+
+    state, took = go(program)
+    assert state == "cancelled", "it was stopped while a child ran, and the child did not end well"
+    assert took < 10
 
 
 def test_a_thread_leaves_its_deadline_when_what_it_stopped_is_settled():

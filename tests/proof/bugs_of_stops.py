@@ -1,4 +1,4 @@
-"""Seeded bugs of errors and of stops: what fails a call fails nothing else, every life is told the same, and every stop ends."""
+"""Seeded bugs of errors, of stops and of the table of moves: what fails a call fails nothing else, and every stop ends."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _ODD, _ENDS = "program/test_odd_errors.py", "program/test_stops_end.py"
 ERRORS: tuple[Bug, ...] = (
     bug(
         "what is no Exception passes through every caller and ends the run",
-        "as_exception",
+        "failures:as_exception",
         "issubclass(kind, Exception)",
         "True",
         tests=f"{_ODD}::test_a_resumed_program_sees_of_an_error_what_it_saw_before",
@@ -66,8 +66,8 @@ STOPS: tuple[Bug, ...] = (
     bug(
         "an attempt that was left behind ends the next one",
         "Launcher._code",
-        "if call.state == RUNNING and call.attempt == attempt:\n    self._ends.body_ended(call, value, None)\n    ...",
-        "if True:\n    self._ends.body_ended(call, value, None)\n    ...",
+        "if call.state == RUNNING and call.attempt == attempt:\n    self._ends.body_ended(call, value, None)",
+        "self._ends.body_ended(call, value, None)",
         tests=f"{_ENDS}::test_an_attempt_that_was_left_behind_does_not_meddle_with_the_next",
     ),
     bug(
@@ -121,4 +121,38 @@ STOPS: tuple[Bug, ...] = (
     ),
 )
 
-OF_STOPS = (*ERRORS, *STOPS)
+MOVES: tuple[Bug, ...] = (
+    bug(
+        "a call that is stopped between two attempts has the next one",
+        "transitions:_table",
+        "Move(RESTING, do.END_UNRUN)",
+        "Move(RESTING, do.NOTHING)",
+    ),
+    bug(
+        "a call that is stopped while it waits for room runs",
+        "transitions:_table",
+        "Move(READY, do.END_UNRUN)",
+        "Move(READY, do.NOTHING)",
+    ),
+    bug(
+        "a call that is stopped while it waits for the disk runs",
+        "transitions:_table",
+        "Move(STARTING, do.END_UNRUN)",
+        "Move(STARTING, do.NOTHING)",
+    ),
+    bug(
+        "a failed attempt is not forgotten before the next",
+        "transitions:_table",
+        "Move(RESTING, do.TRY_AGAIN)",
+        "Move(RESTING, do.REST)",
+    ),
+    bug(
+        "a call whose rest a crash cut short begins its next attempt at once",
+        "transitions:_table",
+        "Move(RESTING, do.REST)",
+        "Move(READY, do.ENQUEUE)",
+        tests="sim/test_exact_moments.py::test_a_call_that_rested_when_its_process_died_rests_out_its_time",
+    ),
+)
+
+OF_STOPS = (*ERRORS, *STOPS, *MOVES)

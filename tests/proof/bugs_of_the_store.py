@@ -59,12 +59,12 @@ JOURNAL: tuple[Bug, ...] = (
         "an outcome is seen before it is in the queue of the journal",
         "Outcomes.end",
         "self._record(call, state, record, encoded)",
-        "pass",
+        "self.late = (call, state, record, encoded)",
         Edit(
             "Lifecycle._conclude",
             "self._feed(call, _ENDS[outcomes.end(call, value, error, encoded)])",
-            "state = outcomes.end(call, value, error, encoded)\nself._feed(call, _ENDS[state])\nif not self._run.closing:\n"
-            "    outcomes._record(call, state, None, encoded)",
+            "state = outcomes.end(call, value, error, encoded)\nlate = vars(outcomes).pop('late', None)\n"
+            "self._feed(call, _ENDS[state])\nif late is not None:\n    outcomes._record(*late)",
         ),
     ),
     bug(
@@ -237,7 +237,7 @@ SPENT: tuple[Bug, ...] = (
         "what a call charges while its run stops is not booked",
         "Books._note",
         "journal.failure is None",
-        "journal.failure is None and not self._engine.closing",
+        "journal.failure is None and not self._run.closing",
         tests="program/test_what_a_stopped_run_spent.py::test_a_stopped_run_books_what_its_calls_charged_on_their_way_out",
     ),
     bug(

@@ -26,8 +26,8 @@ from headway.errors import HeadwayError, RunCancelled, RunOwned, UnknownRun
 from headway.journal.records import COSTED, NO_PARENT, Kind, Row, RunStatus, Status
 from headway.journal.recovery.forking import fork_rows
 from headway.journal.recovery.recovered import decode_outcome
-from headway.sim.history import History, Life, Violated, Violation
-from headway.sim.nature import Nature
+from headway.sim.config import SimConfig
+from headway.sim.history import History, Incarnation, Violated, Violation
 from headway.sim.store import Crash
 
 MOST_LIVES = 8
@@ -48,8 +48,8 @@ class Case:
         self.kinds = kinds
         self.choice = random.Random(f"{trouble} {seed!r}")
         self.program = program if program is not None else write(random.Random(repr(seed)), kinds)
-        nature = Nature.drawn(random.Random(f"nature {seed!r}"))
-        self.nature = dataclasses.replace(nature, worker_dies=self.choice.choice((0.0, 0.0, 0.3)))
+        config = SimConfig.draw(random.Random(f"nature {seed!r}"))
+        self.config = dataclasses.replace(config, worker_dies=self.choice.choice((0.0, 0.0, 0.3)))
         self.options: dict[str, Any] = {
             "max_active": self.choice.choice((1, 2, 99)),
             "pools": {"thread": self.choice.choice((1, 8)), "process": self.choice.choice((1, 3))},
@@ -67,7 +67,7 @@ class Case:
     def history(self) -> History:
         """A fresh world with this program in it."""
         install(self.program, self.edition)
-        history = History(self.seed, self.nature, **self.options)
+        history = History(self.seed, self.config, **self.options)
         history.universe.most_steps = MOST_STEPS
         if not self.is_calm:
             self._send_words(history)
@@ -123,7 +123,7 @@ def judge(history: History, expected: str | None = None) -> None:
         raise Violated(history, found)
 
 
-def told_the_same(lives: Sequence[tuple[Life, int]], history: History) -> list[Violation]:
+def told_the_same(lives: Sequence[tuple[Incarnation, int]], history: History) -> list[Violation]:
     """Whoever asks again is told what he was told before, where it was recorded. `lives`: each with the number of rows it left."""
     if history.edited or watch.drivers > 1:
         return []
@@ -131,7 +131,7 @@ def told_the_same(lives: Sequence[tuple[Life, int]], history: History) -> list[V
     return [Violation("the same is told again", what) for what in told.otherwise(known)]
 
 
-def _is_recorded_end(life: Life) -> bool:
+def _is_recorded_end(life: Incarnation) -> bool:
     """Whether the end of the run was recorded in a life that died afterwards: the next one asks again what has failed."""
     new = life.after[len(life.before) :]
     return any(row.parent == NO_PARENT and row.kind & ~COSTED == Kind.OUTCOME for row in new)
@@ -260,7 +260,7 @@ def told_again(history: History) -> None:
     last, rows = history.lives[-1], history.rows()
     if last.how != "returned" or not rows:
         return
-    again = History(f"{history.seed!r} told again", history.universe.nature, store=history.store.cut(history.run_id, len(rows) - 1))
+    again = History(f"{history.seed!r} told again", history.universe.config, store=history.store.cut(history.run_id, len(rows) - 1))
     again.universe.now = history.universe.now + 60  # clocks differ
     again.live(main, "p", 1)
     judge(again, last.outcome)
@@ -268,8 +268,8 @@ def told_again(history: History) -> None:
     if found := told_the_same([*before, (again.lives[0], len(again.lives[0].after))], history):
         raise Violated(again, found)
     told = again.lives[0].told
-    nature = history.universe.nature
-    slow_s = 100 * nature.stall_s + 20 * (nature.job_s + nature.commit_s + nature.linger_s) + 2 * nature.clock_jumps_s
+    config = history.universe.config
+    slow_s = 100 * config.stall_s + 20 * (config.job_s + config.commit_s + config.linger_s) + 2 * config.clock_jumps_s
     if told[-1].at - told[0].at > AT_ONCE_S + slow_s:
         raise Violated(again, [Violation("no time twice", f"told again, it took {told[-1].at - told[0].at:.0f} s")])
     ran = [event for event in told if isinstance(event, events.CallStarted)]
@@ -302,7 +302,7 @@ def cancellations(case: Case) -> int:
     first = history.live(main, "p", 1)
     ends = [event.at for event in first.told if isinstance(event, events.CallEnded)]
     took = max(ends, default=0.0) - (history.universe.start + first.process.skew_s + at)
-    if isinstance(first.error, RunCancelled) and took > AT_ONCE_S + 100 * case.nature.stall_s + 20 * case.nature.job_s:
+    if isinstance(first.error, RunCancelled) and took > AT_ONCE_S + 100 * case.config.stall_s + 20 * case.config.job_s:
         raise Violated(history, [Violation("cancelled means stopped", f"the run went on for {took:.0f} s after it was cancelled")])
     live_on(history, case.choice)
     judge(history, expected)
@@ -339,7 +339,7 @@ def two_drivers(case: Case) -> int:
     return 1
 
 
-def refused(history: History, first: Life, seconds: float) -> None:
+def refused(history: History, first: Incarnation, seconds: float) -> None:
     """While a driver lives, another is refused the run, however long the first one takes."""
     over = history.universe.end_of(first.process)
     _pass_time(history, seconds)
@@ -379,7 +379,7 @@ def forks(case: Case) -> int:
         return 0
     at = case.choice.choice(rows)
     info = whole.store.run(whole.run_id)
-    fork = History(f"{case.seed!r} forked", case.nature, store=whole.store, run_id="fork", **case.options)
+    fork = History(f"{case.seed!r} forked", case.config, store=whole.store, run_id="fork", **case.options)
     fork_rows(whole.store, info, at.key.hex(), "fork", fork.universe.start)
     watch.forget()
     ends = [row for row in fork.rows() if row.kind & ~COSTED == Kind.OUTCOME]
@@ -389,7 +389,7 @@ def forks(case: Case) -> int:
         live_on(fork, case.choice)
     judge(fork, whole.lives[-1].outcome)
     assert at.key not in kept
-    beside = History(f"{case.seed!r} beside", case.nature, store=whole.store, run_id="beside", **case.options)
+    beside = History(f"{case.seed!r} beside", case.config, store=whole.store, run_id="beside", **case.options)
     watch.forget()
     beside.live(main, "p", 1)  # shares what is shared between runs
     judge(beside)

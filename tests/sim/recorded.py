@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from headway.journal.memory import MemoryStore
-from headway.observe.story import tell
+from headway.observe.recorded import build_run
 from headway.pools.base import Answer, Demand, FullPool, Job, Traits
 from headway.run import arun
-from headway.sim.predict.infer import Reading, made_times
+from headway.sim.predict.infer import Reading, find_made_times
 from headway.sim.predict.workload import Sample, Workload
 from headway.sim.universe import Universe
 from headway.sim.world import SimWorld
@@ -86,9 +86,9 @@ def record(program: Any, *args: Any, workers: int) -> Recorded:
     universe.remove(process)
     info = store.run("recorded")
     rows = list(store.rows(info.uid))
-    story = tell(info, rows)
-    root = story.calls[story.root]
-    reading = Reading(story, made_times(rows))
+    recorded = build_run(info, rows)
+    root = recorded.calls[recorded.root]
+    reading = Reading(recorded, find_made_times(rows))
     workload = reading.workload()
-    drawn = [Sample(story.calls[key].ended - story.calls[key].started, story.calls[key].cost) for key in reading.numbers]
+    drawn = [Sample(recorded.calls[key].ended - recorded.calls[key].started, recorded.calls[key].cost) for key in reading.numbers]
     return Recorded(workload, root.ended - root.started, drawn)

@@ -13,8 +13,8 @@ import pytest
 
 import headway as hw
 from headway.engine.scopes.desk import PLACES_S
+from headway.sim.config import STEADY
 from headway.sim.history import History
-from headway.sim.nature import STEADY
 from headway.sim.store import Crash
 
 HOUR, YEAR = 3600.0, 365 * 86_400.0

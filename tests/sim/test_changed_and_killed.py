@@ -11,8 +11,8 @@ import pytest
 import headway as hw
 from headway.journal.records import Kind
 from headway.journal.recovery.recovered import decode_outcome
+from headway.sim.config import STEADY
 from headway.sim.history import History
-from headway.sim.nature import STEADY
 from headway.sim.store import Crash
 
 

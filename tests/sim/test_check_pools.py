@@ -10,9 +10,9 @@ from headway import events
 from headway.pools import Demand, Traits
 from headway.sim import pools as sim_pools
 from headway.sim.check import Kind, Report, check
+from headway.sim.config import STEADY, SimConfig
 from headway.sim.history import History
-from headway.sim.nature import STEADY, Nature
-from headway.sim.strand import strand
+from headway.sim.thread import take_thread
 from headway.sim.universe import Universe
 
 needs_torch = pytest.mark.usefixtures("torch_is_there")
@@ -47,14 +47,14 @@ def test_members_have_what_a_process_has_for_itself() -> None:
         alone = torch.Generator().manual_seed(rank)
         drawn += [int(random.Random(rank).random() * 1000), int(torch.rand(1, generator=alone) * 1000)]
     for seed in range(4):
-        assert History(seed, Nature(shuffle=0.9, stall=0.3)).live(gangs.total, 5).value == [18, *drawn]
+        assert History(seed, SimConfig(shuffle=0.9, stall=0.3)).live(gangs.total, 5).value == [18, *drawn]
 
 
 @needs_torch
 def test_a_gang_that_loses_a_member_is_begun_again_whole() -> None:
     heard: list[str] = []
     for seed in range(8):
-        history = History(seed, Nature(worker_dies=0.6, job_s=0.3))
+        history = History(seed, SimConfig(worker_dies=0.6, job_s=0.3))
         life = history.live(gangs.with_gangs, 2)
         history.check()
         assert life.outcome == History(seed, STEADY).live(gangs.with_gangs, 2).outcome
@@ -144,10 +144,10 @@ def test_a_callback_of_the_program_that_raises_is_the_program_s_fault() -> None:
 
 def test_a_fault_in_a_strand_reaches_whoever_resumes_it() -> None:
     def work() -> None:
-        raise KeyError("in a strand")
+        raise KeyError("in a thread")
 
-    with pytest.raises(KeyError, match="in a strand"):
-        strand().begin(work)
+    with pytest.raises(KeyError, match="in a thread"):
+        take_thread().begin(work)
     done: list[int] = []
-    strand().begin(lambda: done.append(1))  # the next one is as good as new
+    take_thread().begin(lambda: done.append(1))  # the next one is as good as new
     assert done == [1]

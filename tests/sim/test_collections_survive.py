@@ -8,8 +8,8 @@ import pytest
 
 import headway as hw
 from headway.sim.check import check
+from headway.sim.config import STEADY
 from headway.sim.history import History
-from headway.sim.nature import STEADY
 from headway.sim.store import Crash
 
 tried = hw.collection("tried", str)

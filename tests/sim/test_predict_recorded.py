@@ -259,20 +259,20 @@ def test_a_run_without_a_finished_call_is_refused_in_a_sentence() -> None:
 
 def test_a_journal_without_making_times_says_so() -> None:
     rows = Journal().outcome("root/a1", 0, 2).outcome("root/a2", 2, 4).outcome("root", 0, 4)
-    workload = infer(rows.story(), {})
+    workload = infer(rows.recorded(), {})
     assert any("without the times" in note for note in workload.notes)
     assert workload.work_s == pytest.approx(4.0)
 
 
 def test_calls_that_another_run_had_computed_take_no_time() -> None:
-    story = Journal().outcome("root/a1", 1, 20).outcome("root/b1", 30, 32).outcome("root", 30, 32).story()
-    spec = msgspec.structs.replace(story.info.spec, created=T0 + 25)
-    story = msgspec.structs.replace(story, info=msgspec.structs.replace(story.info, spec=spec))
-    assert len(infer(story, {}).calls) == 2
+    recorded = Journal().outcome("root/a1", 1, 20).outcome("root/b1", 30, 32).outcome("root", 30, 32).recorded()
+    spec = msgspec.structs.replace(recorded.info.spec, created=T0 + 25)
+    recorded = msgspec.structs.replace(recorded, info=msgspec.structs.replace(recorded.info, spec=spec))
+    assert len(infer(recorded, {}).calls) == 2
 
 
 def test_a_run_taken_up_the_next_day_is_predicted_without_the_night() -> None:
     rows = Journal().outcome("root/a1", 0, 2).outcome("root/b1", 86_400, 86_403).outcome("root", 86_399, 86_404)
     made = {key_of("root"): T0 + 86_399, key_of("root/a1"): T0, key_of("root/b1"): T0 + 86_400}
-    workload = infer(rows.story(), made)
+    workload = infer(rows.recorded(), made)
     assert longest_path(workload, mean_times(workload)) == pytest.approx(2 + 1 + 3 + 1)

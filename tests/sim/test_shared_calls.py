@@ -13,8 +13,8 @@ import headway as hw
 from headway.errors import CycleError
 from headway.journal.records import Kind, Status
 from headway.journal.recovery.recovered import decode_outcome
+from headway.sim.config import STEADY
 from headway.sim.history import History
-from headway.sim.nature import STEADY
 
 RAN: list[Any] = []
 KEYS: list[str] = []

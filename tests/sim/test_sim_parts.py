@@ -9,8 +9,8 @@ import pytest
 
 import headway as hw
 from headway.journal.records import RunSpec
+from headway.sim.config import STEADY, SimConfig
 from headway.sim.history import History, Violated
-from headway.sim.nature import STEADY, Nature
 from headway.sim.store import Crash, SimStore
 from headway.sim.universe import Universe
 
@@ -120,8 +120,8 @@ def test_workers_die_and_the_run_goes_on():
 
 @pytest.mark.parametrize("dies", [0.0, 1.0])
 def test_a_cancelled_job_is_answered_as_cancelled_even_where_its_worker_dies_or_answers_first(dies):
-    nature = dataclasses.replace(SLOW_JOBS, worker_dies=dies)
-    history = History(1, nature, pools={"process": 20})
+    config = dataclasses.replace(SLOW_JOBS, worker_dies=dies)
+    history = History(1, config, pools={"process": 20})
     cancelled = history.live(stops_others).value
     assert len(cancelled) > 5
     assert all(cancelled)
@@ -164,7 +164,7 @@ def test_what_a_dead_driver_still_tries_reaches_nobody():
             await leaf(7)  # a dying process does nothing any more
         return 1
 
-    history = History(1, Nature(commit_s=0.5))
+    history = History(1, SimConfig(commit_s=0.5))
     assert history.live(stubborn_end, crash=Crash(1, "after")).how == "died"
     before = list(history.rows())
     assert history.live(stubborn_end).value == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import subprocess
 import sys
@@ -11,14 +12,14 @@ from pathlib import Path
 import pytest
 
 from headway.errors import UsageError
-from headway.sim.nature import STEADY, Nature
+from headway.sim.config import STEADY, SimConfig
 from headway.sim.universe import Deadlock, Endless, Universe
 
 PROOF = Path(__file__).parents[1] / "proof"
 
 
-def run(main, seed=1, nature=STEADY):
-    universe = Universe(seed, nature)
+def run(main, seed=1, config=STEADY):
+    universe = Universe(seed, config)
     process = universe.process("p")
     task = process.start(main)
     universe.run(universe.end_of(process))
@@ -49,7 +50,7 @@ def test_timers_fire_in_their_order_and_cancelled_ones_never():
     assert heard == ["a", "c"]
 
 
-def interleaving(seed, nature):
+def interleaving(seed, config):
     heard = []
 
     async def worker(name):
@@ -60,7 +61,7 @@ def interleaving(seed, nature):
     async def program():
         await asyncio.gather(*(worker(name) for name in "abcd"))
 
-    run(program(), seed, nature)
+    run(program(), seed, config)
     return heard
 
 
@@ -69,14 +70,14 @@ def test_a_steady_world_is_first_come_first_served():
 
 
 def test_another_seed_is_another_schedule_and_the_same_seed_the_same():
-    nature = Nature(shuffle=0.7, stall=0.1)
-    found = {tuple(interleaving(seed, nature)) for seed in range(20)}
+    config = SimConfig(shuffle=0.7, stall=0.1)
+    found = {tuple(interleaving(seed, config)) for seed in range(20)}
     assert len(found) > 10
-    assert interleaving(3, nature) == interleaving(3, nature)
+    assert interleaving(3, config) == interleaving(3, config)
 
 
 def test_callbacks_keep_their_order_whatever_the_seed():
-    nature = Nature(shuffle=0.9, stall=0.3)
+    config = SimConfig(shuffle=0.9, stall=0.3)
 
     async def program(heard):
         for number in range(10):
@@ -85,7 +86,7 @@ def test_callbacks_keep_their_order_whatever_the_seed():
 
     for seed in range(10):
         heard: list[int] = []
-        run(program(heard), seed, nature)
+        run(program(heard), seed, config)
         assert heard == list(range(10))
 
 
@@ -147,7 +148,7 @@ def test_a_frozen_process_goes_on_without_knowing():
 
 
 def test_processes_have_clocks_of_their_own():
-    universe = Universe(1, Nature(clock_jumps_s=5.0))
+    universe = Universe(1, SimConfig(clock_jumps_s=5.0))
     walls = {universe.process(name).world.wall() for name in "abc"}
     assert len(walls) == 3
     assert max(walls) - min(walls) <= 10
@@ -166,7 +167,7 @@ def test_code_for_a_thread_runs_at_a_drawn_time():
     async def program():
         return await asyncio.to_thread(lambda: 3), asyncio.get_running_loop().time()
 
-    _, task = run(program(), nature=Nature(job_s=10.0))
+    _, task = run(program(), config=SimConfig(job_s=10.0))
     value, at = task.result()
     assert value == 3
     assert at > 0.01
@@ -185,7 +186,7 @@ def test_a_seed_makes_the_same_world_in_every_process(seed):
     said = {
         subprocess.run(
             [sys.executable, "-c", program, str(PROOF), str(seed)],
-            env={"PYTHONHASHSEED": str(hash_seed), "PATH": ""},
+            env={"PYTHONHASHSEED": str(hash_seed), "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PATH": ""},
             capture_output=True,
             text=True,
             check=True,
@@ -195,6 +196,6 @@ def test_a_seed_makes_the_same_world_in_every_process(seed):
     assert len(said) == 1, said
 
 
-def test_each_seed_has_a_nature_of_its_own():
-    natures = {Nature.drawn(random.Random(seed)) for seed in range(50)}
-    assert len(natures) > 30
+def test_each_seed_draws_a_world_of_its_own():
+    configs = {SimConfig.draw(random.Random(seed)) for seed in range(50)}
+    assert len(configs) > 30

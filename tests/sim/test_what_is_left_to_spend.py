@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 import headway as hw
+from headway.sim.config import STEADY
 from headway.sim.history import History
-from headway.sim.nature import STEADY
 from headway.sim.store import Crash
 
 FAILED: Counter[str] = Counter()

@@ -85,7 +85,7 @@ def run(
     An argument is text where the parameter is annotated `str`; else it is read as JSON if it is JSON (5, true, '["a"]',
     '{"depth": 2}'), and otherwise as text.
     """
-    from headway.cli.commands.drive import Options, run_program
+    from headway.cli.commands.runs import Options, run_program
 
     options = Options(
         store=store,
@@ -128,7 +128,7 @@ def resume(
     traceback: Trace = False,
 ) -> None:
     """Go on with a run where it stopped."""
-    from headway.cli.commands.drive import Options, plan_run, resume_run
+    from headway.cli.commands.runs import Options, plan_run, resume_run
 
     on_change: dict[str, Literal["reuse", "rerun"]] = dict.fromkeys(reuse or (), "reuse")
     on_change |= dict.fromkeys(rerun or (), "rerun")
@@ -157,7 +157,7 @@ def ls(
     traceback: Trace = False,
 ) -> None:
     """List runs, the newest last."""
-    from headway.cli.commands.look import list_runs
+    from headway.cli.commands.show import list_runs
 
     list_runs(store, everything=everything, as_json=json)
 
@@ -175,7 +175,7 @@ def show(
     traceback: Trace = False,
 ) -> None:
     """Show a run: its calls as a tree, what they cost, and which of them decided how long it took."""
-    from headway.cli.commands.look import show_run
+    from headway.cli.commands.show import show_run
     from headway.observe.tree import Options
 
     show_run(run_id, store, Options(everything, depth, task), gantt=gantt, as_json=json)
@@ -293,7 +293,7 @@ def fork(
     traceback: Trace = False,
 ) -> None:
     """Make a new run that knows all that RUN knows, except CALL and what was built on it."""
-    from headway.cli.commands.drive import fork_run
+    from headway.cli.commands.runs import fork_run
 
     fork_run(run_id, at, new_id, store, as_json=json)
 
@@ -302,7 +302,7 @@ def fork(
 @handled
 def cancel(run_id: RunId, store: Store = ".headway", json: Json = False, traceback: Trace = False) -> None:
     """Ask a run to stop. What is finished stays."""
-    from headway.cli.commands.drive import cancel_run
+    from headway.cli.commands.runs import cancel_run
 
     cancel_run(run_id, store, as_json=json)
 
@@ -318,7 +318,7 @@ def signal(
     traceback: Trace = False,
 ) -> None:
     """Send a value to a run that waits for it, now or later."""
-    from headway.cli.commands.drive import signal_run
+    from headway.cli.commands.runs import signal_run
 
     signal_run(run_id, name, value, store, as_json=json)
 
@@ -336,7 +336,7 @@ def set_result(
     traceback: Trace = False,
 ) -> None:
     """Give a call that failed or hangs its result by hand. Resume the run afterwards."""
-    from headway.cli.commands.drive import set_by_hand
+    from headway.cli.commands.runs import set_by_hand
 
     set_by_hand(run_id, call, value, store, by=by, force=force, as_json=json)
 
@@ -368,7 +368,7 @@ def gc(
     traceback: Trace = False,
 ) -> None:
     """Remove what no run needs."""
-    from headway.cli.commands.keep import collect
+    from headway.cli.commands.upkeep import collect
 
     collect(store, delete or [], dry_run=dry_run, vacuum=vacuum, as_json=json)
 
@@ -382,6 +382,6 @@ def doctor(
     traceback: Trace = False,
 ) -> None:
     """Check every record and blob of a store. Exits with 3 where something is wrong."""
-    from headway.cli.commands.keep import examine_store
+    from headway.cli.commands.upkeep import examine_store
 
     examine_store(store, repair=repair, as_json=json)

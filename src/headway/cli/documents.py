@@ -13,8 +13,8 @@ import msgspec
 from headway.cli.console import plain
 from headway.journal.records import Amounts, Error, RunInfo
 from headway.observe.critical import CriticalPath
-from headway.observe.standing import driver, is_live, standing
-from headway.observe.story import Story
+from headway.observe.recorded import RecordedRun
+from headway.observe.status import is_live, name_driver, status_of
 from headway.view import CallView, FailedAttempt
 
 
@@ -147,21 +147,21 @@ def run_document(
     return RunDocument(
         run_id=info.spec.run_id,
         task=info.spec.task,
-        status=standing(info, now),
+        status=status_of(info, now),
         calls=calls,
         failed=failed,
         spent=spent,
         created=info.spec.created,
         ended=(last or info.ended) if info.ended else None,
         duration_s=max(0.0, until - info.spec.created) if until else None,
-        driven_by=driver(info) if live else None,
+        driven_by=name_driver(info) if live else None,
         waits_for=list(waits_for),
         drives=info.fence,
         forked_from=info.spec.forked_from or None,
     )
 
 
-def call_document(view: CallView, story: Story, path: CriticalPath) -> CallDocument:
+def call_document(view: CallView, recorded: RecordedRun, path: CriticalPath) -> CallDocument:
     call = view.recorded
     return CallDocument(
         key=view.key,
@@ -176,7 +176,7 @@ def call_document(view: CallView, story: Story, path: CriticalPath) -> CallDocum
         cost=call.cost,
         critical_s=path.shares.get(call.key),
         inputs=list(view.inputs),
-        error=_said(call.error),
+        error=_describe_error(call.error),
         value=call.preview(),
         arguments=plain(view.arguments),
         result=plain(view.value) if view.ok else None,
@@ -187,21 +187,21 @@ def call_document(view: CallView, story: Story, path: CriticalPath) -> CallDocum
 
 
 def _attempt_document(failed: FailedAttempt) -> AttemptDocument:
-    return AttemptDocument(failed.number, _said(failed.recorded), failed.traceback, failed.started, failed.ended)
+    return AttemptDocument(failed.number, _describe_error(failed.recorded), failed.traceback, failed.started, failed.ended)
 
 
-def _said(error: Error | None) -> str | None:
+def _describe_error(error: Error | None) -> str | None:
     return f"{error.type.rpartition(':')[2]}: {error.message}" if error else None
 
 
-def waiting_documents(story: Story) -> list[WaitingDocument]:
+def waiting_documents(recorded: RecordedRun) -> list[WaitingDocument]:
     return [
         WaitingDocument(call=each.call.hex(), who=each.who, name=each.name, since=each.since, until=each.until)
-        for each in story.waiting
+        for each in recorded.waiting
     ]
 
 
-def budget_documents(story: Story) -> list[BudgetDocument]:
+def budget_documents(recorded: RecordedRun) -> list[BudgetDocument]:
     return [
         BudgetDocument(
             key=budget.key.hex(),
@@ -211,5 +211,5 @@ def budget_documents(story: Story) -> list[BudgetDocument]:
             spent=budget.spent,
             held=budget.held,
         )
-        for budget in story.budgets
+        for budget in recorded.budgets
     ]

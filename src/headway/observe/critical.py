@@ -16,7 +16,7 @@ say what a program awaited, and a program that starts B after A ended nearly alw
 before the root began (reused from an earlier session of the run) took no time in this one and are on no path. An open call is
 taken to last until the last thing that is known, and a call that took no time is passed over.
 
-A pure function of a story. It must stay linear in the path, apart from sorting the children of the calls that are on it.
+A pure function of a recorded run. It must stay linear in the path, apart from sorting the children of the calls that are on it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import NamedTuple
 
-from headway.observe.story import Call, Story
+from headway.observe.recorded import Call, RecordedRun
 
 
 class Segment(NamedTuple):
@@ -48,43 +48,43 @@ class CriticalPath(NamedTuple):
         return self.shares.get(key, 0.0) / self.wall_s if self.wall_s > 0 else 0.0
 
 
-def critical_path(story: Story) -> CriticalPath:
-    """The critical path of a story: see the top of this file.
+def critical_path(recorded: RecordedRun) -> CriticalPath:
+    """Find the critical path of a recorded run: see the top of this file.
 
     A run of two calls one after the other, `a` for 2 s and `b` for 3 s, under a root that takes 6 s, gives a 2 s, b 3 s, root 1 s.
     """
-    return _Walk(story).path()
+    return _Walk(recorded).path()
 
 
 class _Walk:
-    def __init__(self, story: Story) -> None:
-        self.story = story
+    def __init__(self, recorded: RecordedRun) -> None:
+        self.recorded = recorded
         self.now = 0.0
         self.segments: list[Segment] = []
         self.shares: dict[bytes, float] = {}
         self.ends: dict[bytes, tuple[list[float], list[Call]]] = {}
 
     def path(self) -> CriticalPath:
-        root = self.story.calls[self.story.root]
-        self.floor, self.now = self.story.span(root)
+        root = self.recorded.calls[self.recorded.root]
+        self.floor, self.now = self.recorded.span(root)
         call = self._descend(root)
         while True:
             started = self._started(call)
             self._spend(call.key, started)
             before = self._enabler(call)
             if before is not None:
-                self._spend(self.story.parent_of(call.key), self.story.span(before)[1])
+                self._spend(self.recorded.parent_of(call.key), self.recorded.span(before)[1])
                 call = self._descend(before)
             elif call.key == root.key:
                 break
             else:
-                call = self.story.calls[self.story.parent_of(call.key)]
+                call = self.recorded.calls[self.recorded.parent_of(call.key)]
                 self.shares.setdefault(call.key, 0.0)
         self.segments.reverse()
         return CriticalPath(_join(self.segments), self.shares)
 
     def _started(self, call: Call) -> float:
-        return max(self.floor, min(self.story.span(call)[0], self.now))
+        return max(self.floor, min(self.recorded.span(call)[0], self.now))
 
     def _spend(self, key: bytes, since: float) -> None:
         """Give the time from `since` to now to a call."""
@@ -102,22 +102,22 @@ class _Walk:
             child = self._latest(call.key, self.now)
             if child is None:
                 return call
-            self._spend(call.key, self.story.span(child)[1])
+            self._spend(call.key, self.recorded.span(child)[1])
             call = child
 
     def _enabler(self, call: Call) -> Call | None:
         """What ended last before this call started: a sibling, or a call whose handle it was given."""
-        parent = self.story.calls[self.story.parent_of(call.key)]
-        began, span = self.story.span(parent)[0], self.story.span
-        candidates = [self.story.calls[edge] for edge in call.edges if edge in self.story.calls]
+        parent = self.recorded.calls[self.recorded.parent_of(call.key)]
+        began, span = self.recorded.span(parent)[0], self.recorded.span
+        candidates = [self.recorded.calls[edge] for edge in call.edges if edge in self.recorded.calls]
         candidates = [c for c in candidates if self._is_before(c) and span(c)[1] >= began]
-        if call.key != self.story.root:
+        if call.key != self.recorded.root:
             if (sibling := self._latest(parent.key, self.now)) is not None:
                 candidates.append(sibling)
-        return max(candidates, key=lambda c: self.story.span(c)[1], default=None)
+        return max(candidates, key=lambda c: self.recorded.span(c)[1], default=None)
 
     def _is_before(self, call: Call) -> bool:
-        began, ended = self.story.span(call)
+        began, ended = self.recorded.span(call)
         return self.floor <= began < ended <= self.now
 
     def _latest(self, parent: bytes, time: float) -> Call | None:
@@ -134,8 +134,8 @@ class _Walk:
         """The children of a call that took time, by end."""
         found = self.ends.get(parent)
         if found is None:
-            span = self.story.span
-            calls = [call for call in self.story.calls_under(parent) if span(call)[0] < span(call)[1]]
+            span = self.recorded.span
+            calls = [call for call in self.recorded.calls_under(parent) if span(call)[0] < span(call)[1]]
             calls.sort(key=lambda call: (span(call)[1], call.seq))
             found = self.ends[parent] = ([span(call)[1] for call in calls], calls)
         return found

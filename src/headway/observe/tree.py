@@ -18,7 +18,7 @@ from rich.text import Text
 from headway.journal.records import Amounts
 from headway.observe import words
 from headway.observe.critical import CriticalPath
-from headway.observe.story import Call, State, Story
+from headway.observe.recorded import Call, RecordedRun, State
 
 LINES = 150
 FOLD_ABOVE = 8  # siblings of one task that are all shown
@@ -63,14 +63,14 @@ def matches_task(name: str, wanted: str) -> bool:
     return name == wanted or name.endswith(f".{wanted}")
 
 
-def select(story: Story, path: CriticalPath, options: Options = Options()) -> list[Line | Fold]:
+def select(recorded: RecordedRun, path: CriticalPath, options: Options = Options()) -> list[Line | Fold]:
     """The lines to show, top to bottom."""
-    wanted = _callers_of(story, options.task) if options.task else None
+    wanted = _callers_of(recorded, options.task) if options.task else None
     depth = options.depth
     if depth is None:
-        depth = 1_000_000 if options.everything or wanted is not None else _depth_that_fits(story, path)
+        depth = 1_000_000 if options.everything or wanted is not None else _depth_that_fits(recorded, path)
     is_strict = options.depth is not None
-    return list(_Selection(story, path, depth, everything=options.everything, is_strict=is_strict, wanted=wanted).lines())
+    return list(_Selection(recorded, path, depth, everything=options.everything, is_strict=is_strict, wanted=wanted).lines())
 
 
 class _Selection:
@@ -79,7 +79,7 @@ class _Selection:
 
     def __init__(
         self,
-        story: Story,
+        recorded: RecordedRun,
         path: CriticalPath,
         depth: int,
         *,
@@ -87,14 +87,14 @@ class _Selection:
         is_strict: bool = False,
         wanted: set[bytes] | None = None,
     ) -> None:
-        self.story = story
+        self.recorded = recorded
         self.depth = depth
         self.everything = everything
-        self.notable = set() if is_strict else _largest_shares(story, path)
+        self.notable = set() if is_strict else _largest_shares(recorded, path)
         self.wanted = wanted
 
     def lines(self) -> Iterator[Line | Fold]:
-        stack: list[Line | Fold] = [Line((), self.story.calls[self.story.root])]
+        stack: list[Line | Fold] = [Line((), self.recorded.calls[self.recorded.root])]
         while stack:
             line = stack.pop()
             if isinstance(line, Fold):
@@ -102,14 +102,14 @@ class _Selection:
                 continue
             below = self._below(line)
             if below is None:
-                yield line._replace(hidden=_number_below(self.story, line.call.key))
+                yield line._replace(hidden=_number_below(self.recorded, line.call.key))
             else:
                 yield line
                 stack += reversed(below)
 
     def _below(self, line: Line) -> list[Line | Fold] | None:
         """The lines of a call's children, or None where they are not shown."""
-        calls = self.story.calls_under(line.call.key)
+        calls = self.recorded.calls_under(line.call.key)
         if self.wanted is not None:
             calls = [call for call in calls if call.key in self.wanted]
         if len(line.guides) >= self.depth:
@@ -136,7 +136,7 @@ class _Selection:
             kept = self._kept(group)
             shown.update(call.key for call in kept)
             if len(kept) < len(group):
-                folds[kept[-1].key] = fold(task, [call for call in group if call.key not in shown], self.story)
+                folds[kept[-1].key] = fold(task, [call for call in group if call.key not in shown], self.recorded)
         found: list[Call | Fold] = []
         for call in calls:
             if call.key in shown:
@@ -159,44 +159,44 @@ class _Selection:
         return kept
 
 
-def fold(task: str, calls: list[Call], story: Story) -> Fold:
+def fold(task: str, calls: list[Call], recorded: RecordedRun) -> Fold:
     """One line for many calls: how they ended, how long they took and what they cost, all together."""
     states: dict[State, int] = {}
     cost: Amounts = {}
     total = 0.0
     for call in calls:
         states[call.state] = states.get(call.state, 0) + 1
-        began, ended = story.span(call)
+        began, ended = recorded.span(call)
         total += ended - began
         for unit, amount in call.cost.items():
             cost[unit] = cost.get(unit, 0.0) + amount
     return Fold((), task, states, total, cost)
 
 
-def _callers_of(story: Story, task: str) -> set[bytes]:
+def _callers_of(recorded: RecordedRun, task: str) -> set[bytes]:
     """The calls of a task, and all calls above them."""
-    return _with_callers(story, (call.key for call in story.calls.values() if matches_task(call.task, task)))
+    return _with_callers(recorded, (call.key for call in recorded.calls.values() if matches_task(call.task, task)))
 
 
-def _largest_shares(story: Story, path: CriticalPath) -> set[bytes]:
+def _largest_shares(recorded: RecordedRun, path: CriticalPath) -> set[bytes]:
     ranked = sorted((key for key, share in path.shares.items() if share > 0), key=lambda key: -path.shares[key])
-    return _with_callers(story, ranked[:PATH_SHOWN])
+    return _with_callers(recorded, ranked[:PATH_SHOWN])
 
 
-def _with_callers(story: Story, keys: Iterable[bytes]) -> set[bytes]:
+def _with_callers(recorded: RecordedRun, keys: Iterable[bytes]) -> set[bytes]:
     found: set[bytes] = set()
     for key in keys:
         while key not in found:
             found.add(key)
-            key = story.parent_of(key)
+            key = recorded.parent_of(key)
     return found
 
 
-def _depth_that_fits(story: Story, path: CriticalPath) -> int:
+def _depth_that_fits(recorded: RecordedRun, path: CriticalPath) -> int:
     """The most levels that need no more than LINES lines, and at least one."""
     for depth in range(1, 1000):
         hidden = False
-        for number, line in enumerate(_Selection(story, path, depth + 1).lines()):
+        for number, line in enumerate(_Selection(recorded, path, depth + 1).lines()):
             hidden = hidden or (isinstance(line, Line) and line.hidden > 0)
             if number >= LINES:
                 return depth
@@ -205,10 +205,10 @@ def _depth_that_fits(story: Story, path: CriticalPath) -> int:
     return 1000
 
 
-def _number_below(story: Story, key: bytes) -> int:
+def _number_below(recorded: RecordedRun, key: bytes) -> int:
     number, stack = 0, [key]
     while stack:
-        below = story.children.get(stack.pop(), ())
+        below = recorded.children.get(stack.pop(), ())
         number += len(below)
         stack += below
     return number
@@ -225,13 +225,13 @@ MARKS = {
 }
 
 
-def draw(story: Story, path: CriticalPath, lines: list[Line | Fold], width: int) -> RenderableType:
+def draw(recorded: RecordedRun, path: CriticalPath, lines: list[Line | Fold], width: int) -> RenderableType:
     """The lines as a table: the tree, then time, share of the critical path, cost, and what came of it.
 
     `width` is that of the screen. A great many lines are laid out without colours, which takes seconds where a table takes minutes.
     """
-    alike = _alike(lines, story)
-    rows = [_cells(item, story, path, alike) for item in lines]
+    alike = _alike(lines, recorded)
+    rows = [_cells(item, recorded, path, alike) for item in lines]
     has_cost = any(row[3].plain for row in rows)
     columns = [column for column in _COLUMNS if has_cost or column != "cost"]
     if not has_cost:
@@ -273,20 +273,22 @@ class _Plain:
             yield Segment(f"{call:{_CALL_WIDTH}.{_CALL_WIDTH}}  {time:>12}  {critical:>8}  {'  '.join(rest)}".rstrip() + "\n")
 
 
-def _alike(lines: Sequence[Line | Fold], story: Story) -> set[bytes]:
+def _alike(lines: Sequence[Line | Fold], recorded: RecordedRun) -> set[bytes]:
     """The calls whose lines read like that of another call of the same parent."""
     found: dict[tuple[bytes, str], list[bytes]] = {}
     for line in lines:
         if isinstance(line, Line):
-            found.setdefault((story.parent_of(line.call.key), line.call.name), []).append(line.call.key)
+            found.setdefault((recorded.parent_of(line.call.key), line.call.name), []).append(line.call.key)
     return {key for keys in found.values() if len(keys) > 1 for key in keys}
 
 
-def _cells(item: Line | Fold, story: Story, path: CriticalPath, alike: Container[bytes]) -> list[Text]:
-    return _fold_cells(item, story.names) if isinstance(item, Fold) else _call_cells(item, story, path, story.names, alike)
+def _cells(item: Line | Fold, recorded: RecordedRun, path: CriticalPath, alike: Container[bytes]) -> list[Text]:
+    return _fold_cells(item, recorded.names) if isinstance(item, Fold) else _call_cells(item, recorded, path, recorded.names, alike)
 
 
-def _call_cells(line: Line, story: Story, path: CriticalPath, names: dict[str, str], alike: Container[bytes]) -> list[Text]:
+def _call_cells(
+    line: Line, recorded: RecordedRun, path: CriticalPath, names: dict[str, str], alike: Container[bytes]
+) -> list[Text]:
     call = line.call
     on_path = call.key in path.shares
     mark, style = MARKS[call.state]
@@ -296,7 +298,7 @@ def _call_cells(line: Line, story: Story, path: CriticalPath, names: dict[str, s
     text.append(words.clip(name, 200), style="bold yellow" if on_path else "")
     if call.key in alike:
         text.append(f"  {call.key.hex()[:8]}", style="dim")
-    began, ended = story.span(call)
+    began, ended = recorded.span(call)
     share = path.fraction(call.key)
     critical = Text(f"{share:.0%}" if share >= 0.005 else "·", style="bold yellow") if on_path else Text("")
     return [text, Text(words.seconds(ended - began)), critical, Text(words.amounts(call.cost), style="dim"), _notes(line)]

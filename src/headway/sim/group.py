@@ -1,6 +1,6 @@
-"""torch.distributed for members that are strands: a process group whose collectives let the others go on until all have come.
+"""torch.distributed for members that are threads: a process group whose collectives let the others go on until all have come.
 
-What a collective computes is torch's own code for tests in threads (`multi_threaded_pg`); only the meeting is ours, since no strand
+What a collective computes is torch's own code for tests in threads (`multi_threaded_pg`); only the meeting is ours, since no thread
 may block a thread. Each member has a world of its own, as a process has. A member that ends while others wait for it in a
 collective fails them, as a closed connection does.
 """
@@ -43,7 +43,7 @@ class Meeting:
         """While a member runs: torch.distributed is its own."""
         before, before_here = distributed_c10d._world, _here.meeting
         distributed_c10d._world, _here.meeting = _World(self._worlds[rank]), self
-        _c10d._set_thread_isolation_mode(True)  # a strand is a thread, and registers its groups under its own names
+        _c10d._set_thread_isolation_mode(True)  # each member's thread registers its groups under its own names
         try:
             yield
         finally:
@@ -52,7 +52,7 @@ class Meeting:
 
     def join(self, rank: int) -> None:
         """A member begins: it is in the group of all."""
-        _c10d._unregister_all_process_groups()  # what a member has left that was killed in this strand
+        _c10d._unregister_all_process_groups()  # what a member has left that was killed in this thread
         dist.init_process_group(BACKEND, store=self._store, rank=rank, world_size=self.size)
 
     def leave(self, rank: int) -> None:

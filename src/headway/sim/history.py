@@ -23,8 +23,8 @@ from headway.errors import HeadwayError
 from headway.journal.codec.codec import encode, value_digest
 from headway.journal.records import COSTED, Kind, Row
 from headway.run import arun
+from headway.sim.config import SimConfig
 from headway.sim.loop import SimLoop
-from headway.sim.nature import Nature
 from headway.sim.store import Crash, SimStore
 from headway.sim.universe import Deadlock, Endless, Universe
 
@@ -32,7 +32,7 @@ How = Literal["returned", "raised", "died", "stuck"]
 
 
 @dataclass(eq=False)
-class Life:
+class Incarnation:
     """One driver of the run, from its start to its end."""
 
     process: SimLoop
@@ -61,7 +61,7 @@ class Life:
         if self.how == "returned":
             return f"value {value_digest(*_parts(self.value)).hex()[:16]}"
         if self.how == "raised" and self.error is not None:
-            return _said(self.error)
+            return _describe_error(self.error)
         return self.how
 
 
@@ -69,38 +69,40 @@ class History:
     """The lives of run `run_id`. `options` are those of `hw.run`."""
 
     def __init__(
-        self, seed: object, nature: Nature | None = None, *, run_id: str = "run", store: SimStore | None = None, **options: Any
+        self, seed: object, config: SimConfig | None = None, *, run_id: str = "run", store: SimStore | None = None, **options: Any
     ) -> None:
         self.seed = seed
-        self.universe = Universe(seed, nature if nature is not None else Nature.drawn(random.Random(repr(seed))))
+        self.universe = Universe(seed, config if config is not None else SimConfig.draw(random.Random(repr(seed))))
         self.store = store or SimStore()
         self.store.universe = self.universe
         self.run_id = run_id
         self.options = options
-        self.lives: list[Life] = []
+        self.lives: list[Incarnation] = []
         self.edited = False  # the program's source was changed between lives, so calls may be made again
         self.budgets_moved = False  # an edit reordered budgets, which are found again by their place
         self.overcharged = False  # the program charges more than it reserved, so budgets may be overdrawn
 
     # --- lives -------------------------------------------------------------------------------------------------------
 
-    def live(self, program: Callable[..., Any], *args: Any, crash: Crash | None = None, kill_in: int = 0, **options: Any) -> Life:
+    def live(
+        self, program: Callable[..., Any], *args: Any, crash: Crash | None = None, kill_in: int = 0, **options: Any
+    ) -> Incarnation:
         """One driver from start to end. It dies at `crash`, or after `kill_in` more steps."""
         life = self.start(program, *args, crash=crash, **options)
         self.universe.kill_at = self.universe.steps + kill_in if kill_in else None
         return self.finish(life)
 
-    def start(self, program: Callable[..., Any], *args: Any, crash: Crash | None = None, **options: Any) -> Life:
+    def start(self, program: Callable[..., Any], *args: Any, crash: Crash | None = None, **options: Any) -> Incarnation:
         """A driver that runs as soon as the universe does."""
         process = self.universe.process(f"driver {len(self.lives) + 1}")
-        life = Life(process, list(self.rows()), crash)
+        life = Incarnation(process, list(self.rows()), crash)
         self.lives.append(life)
         self.store.crash = crash
         merged = {"store": self.store, "run_id": self.run_id, "progress": False, "events": self._listener(life)}
         process.start(arun(program, *args, **{**merged, **self.options, **options}))
         return life
 
-    def finish(self, life: Life) -> Life:
+    def finish(self, life: Incarnation) -> Incarnation:
         """Let the universe go on until this driver has ended or died, and take it out."""
         try:
             self.universe.run(self.universe.end_of(life.process))
@@ -113,7 +115,7 @@ class History:
             self._close(life)
         return life
 
-    def _close(self, life: Life) -> None:
+    def _close(self, life: Incarnation) -> None:
         process, main = life.process, life.process.main
         assert main is not None
         life.engine = process.world.engines[0] if process.world.engines else None
@@ -151,7 +153,7 @@ class History:
         except HeadwayError:
             return []
 
-    def _listener(self, life: Life) -> events.Sink:
+    def _listener(self, life: Incarnation) -> events.Sink:
         def told(event: events.Event) -> None:
             if life.process.dead:
                 return
@@ -161,7 +163,7 @@ class History:
 
         return told
 
-    def _look_at_effect(self, life: Life, event: events.CallStarted) -> None:
+    def _look_at_effect(self, life: Incarnation, event: events.CallStarted) -> None:
         """An effect begins: its start, and all that had ended before it was made, must be durable now."""
         rows = self.rows()
         if not any(row.kind & ~COSTED == Kind.START and row.key.hex() == event.key for row in rows):
@@ -198,13 +200,13 @@ class Violated(AssertionError):
     """A promise was not kept. The seed makes it happen again."""
 
     def __init__(self, history: History, found: Sequence[Violation]) -> None:
-        lives = "; ".join(_told_of(life) for life in history.lives)
+        lives = "; ".join(_describe_event(life) for life in history.lives)
         lines = "\n".join(f"  {violation.promise}: {violation.what}" for violation in found[:10])
         super().__init__(f"seed {history.seed!r}: {len(found)} of Headway's promises broken\n{lines}\n  lives: {lives}")
         self.found = found
 
 
-def _told_of(life: Life) -> str:
+def _describe_event(life: Incarnation) -> str:
     crash = f" ({life.crash.how} row {life.crash.after})" if life.crash is not None and life.how == "died" else ""
     ending = f": {life.outcome}" if life.ended else ""
     return f"{life.process.name} {life.how}{crash}{ending}, {len(life.after)} rows"
@@ -217,7 +219,7 @@ def _parts(value: Any) -> tuple[bytes, Sequence[bytes]]:
     return encoded.head, tuple(digest(buffer) for buffer in encoded.buffers)
 
 
-def _said(error: BaseException) -> str:
+def _describe_error(error: BaseException) -> str:
     if isinstance(error, BaseExceptionGroup):
-        return f"{type(error).__name__}({', '.join(sorted(_said(part) for part in error.exceptions))})"
+        return f"{type(error).__name__}({', '.join(sorted(_describe_error(part) for part in error.exceptions))})"
     return f"{type(error).__name__}: {error}"

@@ -1,4 +1,4 @@
-"""A simulated pool whose jobs run on several members at once: each member is a strand, and they take turns.
+"""A simulated pool whose jobs run on several members at once: each member is a thread, and they take turns.
 
 Members arrive at drawn times, and none begins before all are there. They meet in a simulated process group of torch.distributed
 where torch is installed (`sim/group.py`). One may die: before all are there, in the midst of a collective, or after its code has
@@ -25,7 +25,7 @@ from headway.pools.current import set_worker_call
 from headway.pools.parcel import ParcelCall
 from headway.sim.pools import Sent, SimPool
 from headway.sim.stage import Stage
-from headway.sim.strand import Strand
+from headway.sim.thread import SimThread
 
 if TYPE_CHECKING:
     from headway.sim.group import Meeting
@@ -94,10 +94,10 @@ class _Together:
     def arrive(self) -> None:
         """Let the members come, one by one, and draw whether one of them dies."""
         universe, size = self._universe, len(self._sent)
-        half = universe.nature.job_s / 2
+        half = universe.config.job_s / 2
         for rank in range(size):
             self._process.call_later(universe.lasts(half), self._arrived, rank)
-        if universe.nature.worker_dies and universe.draw() < universe.nature.worker_dies:
+        if universe.config.worker_dies and universe.draw() < universe.config.worker_dies:
             self._process.call_later(universe.lasts(2 * half), self._die, int(universe.draw() * size))
 
     def end(self, answer: Answer) -> None:
@@ -127,7 +127,7 @@ class _Together:
 
     def _code_ended(self, rank: int, answer: Answer) -> None:
         """A member's code has ended; it answers a little later."""
-        self._process.call_later(self._universe.lasts(self._universe.nature.job_s / 2), self._answered, rank, answer)
+        self._process.call_later(self._universe.lasts(self._universe.config.job_s / 2), self._answered, rank, answer)
 
     def _answered(self, rank: int, answer: Answer) -> None:
         if self._outcome is not None:
@@ -147,7 +147,7 @@ class _Together:
 
 
 class _Member:
-    """One member: its strand, and what it has for itself."""
+    """One member: its thread, and what it has for itself."""
 
     def __init__(self, pool: SimMembers, process: SimLoop, sent: Sent, meeting: Meeting | None) -> None:
         self._pool, self._process, self._sent, self._meeting = pool, process, sent, meeting
@@ -156,7 +156,7 @@ class _Member:
         self.seat: Seat = facts.seat
         self._call: ParcelCall = sent.call(process, pool.emit)
         self._own = _Own(self.seat)
-        self._strand: Strand | None = None
+        self._thread: SimThread | None = None
 
     def begin(self, ended: Any) -> None:
         """Run the code until it ends or waits for another member."""
@@ -174,12 +174,12 @@ class _Member:
             self._sent.book(self._process, self._call)
             ended(answers[0])
 
-        self._strand = self._pool.stage.begin(work, then, self._here)
+        self._thread = self._pool.stage.begin(work, then, self._here)
 
     def kill(self) -> None:
         """Unwind the code where it waits."""
-        if self._strand is not None:
-            self._pool.stage.kill(self._strand, self._here)
+        if self._thread is not None:
+            self._pool.stage.kill(self._thread, self._here)
 
     @contextlib.contextmanager
     def _here(self) -> Iterator[None]:

@@ -24,7 +24,7 @@ from headway.pools.current import set_worker_call
 from headway.pools.parcel import ParcelCall
 from headway.sim.loop import Killed
 from headway.sim.stage import Stage
-from headway.sim.strand import Strand
+from headway.sim.thread import SimThread
 
 if TYPE_CHECKING:
     from headway.sim.loop import SimLoop
@@ -93,7 +93,7 @@ class SimPool:
     def _half(self) -> float:
         """Half of the time that a job takes besides what it sleeps."""
         universe = self._process.universe
-        return universe.lasts(universe.nature.job_s / 2)
+        return universe.lasts(universe.config.job_s / 2)
 
     # what the kinds of pools do:
 
@@ -113,7 +113,7 @@ class SimShared(SimPool):
     def __init__(self, process: SimLoop, real: Pool) -> None:
         super().__init__(process, real)
         self._stage = Stage(process)
-        self._running: dict[Job, Strand | None] = {}  # what is not answered; None before its code begins
+        self._running: dict[Job, SimThread | None] = {}  # what is not answered; None before its code begins
         self._stopping: set[Job] = set()
 
     def submit(self, job: Job, /) -> None:
@@ -207,7 +207,7 @@ class SimApart(SimPool):
         self._running.add(job)
         self._take(job)
         runs_in, answers_in = self._half(), self._half()
-        if universe.nature.worker_dies and universe.draw() < universe.nature.worker_dies:
+        if universe.config.worker_dies and universe.draw() < universe.config.worker_dies:
             if universe.draw() < 0.5:  # after its code ran: what it did outside is done
                 self._process.call_later(runs_in, self._run, job, sent)
             self._process.call_later(runs_in + answers_in, self._answer, job, Answer(error=WorkerDied("its simulated worker died")))

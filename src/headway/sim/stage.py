@@ -1,4 +1,4 @@
-"""Code of jobs in strands: it runs in turns with the loop, until it has ended or waits for a future of the loop."""
+"""Code of jobs in threads: it runs in turns with the loop, until it has ended or waits for a future of the loop."""
 
 from __future__ import annotations
 
@@ -8,37 +8,37 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
-from headway.sim.strand import Strand, strand
+from headway.sim.thread import SimThread, take_thread
 
 if TYPE_CHECKING:
     from headway.sim.loop import SimLoop
 
 Here = Callable[[], AbstractContextManager[Any]]
-"""What holds while a strand runs, and not while others do."""
+"""What holds while a thread runs, and not while others do."""
 
 
 class Stage:
-    """The strands of one pool."""
+    """The threads of one pool."""
 
     def __init__(self, process: SimLoop) -> None:
         self._process = process
-        self._plays: dict[Strand, object] = {}  # what each strand is busy with; one that ended may be used for something else
+        self._plays: dict[SimThread, object] = {}  # what each thread is busy with; one that ended may be used for something else
 
-    def begin(self, work: Callable[[], None], then: Callable[[], None], here: Here = contextlib.nullcontext) -> Strand:
+    def begin(self, work: Callable[[], None], then: Callable[[], None], here: Here = contextlib.nullcontext) -> SimThread:
         """Let `work`, which must not raise, run until it ends or waits. `then` is called when it has ended."""
-        mine = strand()
+        mine = take_thread()
         self._plays[mine] = play = object()
         self._go_on(mine, play, functools.partial(mine.begin, work), then, here)
         return mine
 
-    def _go_on(self, mine: Strand, play: object, resume: Callable[[], None], then: Callable[[], None], here: Here) -> None:
+    def _go_on(self, mine: SimThread, play: object, resume: Callable[[], None], then: Callable[[], None], here: Here) -> None:
         if self._plays.get(mine) is not play:
             return  # it was killed
         world = self._process.world
-        world.strand = mine
+        world.sim_thread = mine
         with here():
             resume()
-        world.strand = None
+        world.sim_thread = None
         waited = world.take_waited()
         if waited is not None:
             go_on = functools.partial(self._go_on, mine, play, mine.resume, then, here)
@@ -48,15 +48,15 @@ class Stage:
             del self._plays[mine]
             then()
 
-    def kill(self, mine: Strand, here: Here = contextlib.nullcontext) -> None:
+    def kill(self, mine: SimThread, here: Here = contextlib.nullcontext) -> None:
         """Unwind code that waits; it is not told, and `then` is not called. Nothing where it has ended."""
         if self._plays.pop(mine, None) is None or mine.ended:
             return
-        world, before = self._process.world, self._process.world.strand
-        world.strand = mine
+        world, before = self._process.world, self._process.world.sim_thread
+        world.sim_thread = mine
         with here():
             mine.kill()
-        world.strand = before
+        world.sim_thread = before
         world.take_waited()
 
     def kill_all(self) -> None:

@@ -16,6 +16,7 @@ from headway.errors import StoreFull
 from headway.journal.memory import MemoryStore
 from headway.journal.off_loop import check_thread
 from headway.journal.records import Lease, Outcome, Row, RunInfo, RunSpec, RunStatus, Signal
+from headway.journal.shared.claims import Reply, Waits, Wish
 from headway.journal.shared.items import Item
 from headway.journal.shared.limits import Ask, Grant, Want
 from headway.journal.store import Buffer
@@ -187,6 +188,12 @@ class SimStore(MemoryStore):
             for tell in tuple(self.on_change):
                 tell()
         return grants
+
+    def claim(
+        self, lease: Lease, wishes: Sequence[Wish], now: float, *, waits: Waits | None = None, done: Sequence[bytes] = ()
+    ) -> list[Reply]:
+        self._alive()
+        return super().claim(lease, wishes, now, waits=waits, done=done)
 
     def append_items(self, name: str, items: Sequence[Item]) -> list[int]:
         self._alive()

@@ -27,8 +27,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from headway.errors import HeadwayError
+from headway.sim.config import STEADY, SimConfig
 from headway.sim.loop import SimLoop
-from headway.sim.nature import STEADY, Nature
 
 START = 1_700_000_000.0
 STEP_S = 1e-6  # how long a step takes, so that times differ
@@ -46,10 +46,10 @@ class Endless(HeadwayError):
 class Universe:
     """All that exists, drawn from `seed`. `now` counts virtual seconds from 0; the wall clocks begin at `start`."""
 
-    def __init__(self, seed: object, nature: Nature = STEADY, *, start: float = START) -> None:
+    def __init__(self, seed: object, config: SimConfig = STEADY, *, start: float = START) -> None:
         self.seed = seed
         self.identity = seed  # what keys hang on
-        self.nature = nature
+        self.config = config
         self.random = random.Random(repr(seed))
         self.draw = self.random.random
         self.start = start
@@ -75,8 +75,8 @@ class Universe:
         self._made += 1
         process = SimLoop(self, name, self._made)
         process.world = SimWorld(process)
-        if self.nature.clock_jumps_s:
-            process.skew_s = self.random.uniform(-1, 1) * self.nature.clock_jumps_s
+        if self.config.clock_jumps_s:
+            process.skew_s = self.random.uniform(-1, 1) * self.config.clock_jumps_s
         self.processes.append(process)
         return process
 
@@ -190,19 +190,19 @@ class Universe:
 
     def _choose(self, process: SimLoop) -> asyncio.Handle | None:
         """What the process does next: its oldest callback, or any of the coroutines that are ready; None where one is held up."""
-        soon, nature, draw = process.soon, self.nature, self.draw
+        soon, config, draw = process.soon, self.config, self.draw
         handle = soon.popleft()
         if handle._cancelled:
             return None
-        if nature.shuffle and soon and draw() < nature.shuffle:
+        if config.shuffle and soon and draw() < config.shuffle:
             place = int(draw() * len(soon))
             other = soon[place]
             if is_step(other):
                 del soon[place]
                 soon.appendleft(handle)
                 handle = other
-        if nature.stall and draw() < nature.stall and is_step(handle):
-            self.at(self.now + self.lasts(nature.stall_s), lambda: process.soon.append(handle))
+        if config.stall and draw() < config.stall and is_step(handle):
+            self.at(self.now + self.lasts(config.stall_s), lambda: process.soon.append(handle))
             return None
         return handle
 
@@ -227,7 +227,7 @@ class Universe:
 
     def settle(self, process: SimLoop) -> None:
         """Let a process whose program has ended do what it still has to do: steps that were held up, and what follows."""
-        latest = self.now + 100 * (1.0 + self.nature.stall_s)
+        latest = self.now + 100 * (1.0 + self.config.stall_s)
         with contextlib.suppress(Deadlock):
             self.run(lambda: process.dead or self.now > latest or not (process.soon or process.unfinished()))
 

@@ -17,7 +17,7 @@ from headway.journal.off_loop import as_beside
 from headway.pools.base import FullPool
 from headway.pools.registry import Given, check_given, real_pool
 from headway.sim.pools import SimPool, simulated
-from headway.sim.strand import Strand
+from headway.sim.thread import SimThread
 from headway.sim.writer import SimWriter
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class SimWorld:
     def __init__(self, process: SimLoop) -> None:
         self._process = process
         self._waited: concurrent.futures.Future[Any] | None = None
-        self.strand: Strand | None = None  # the one that runs now
+        self.sim_thread: SimThread | None = None  # the one that runs now
         self.engines: list[Engine] = []
         self.pools: list[SimPool] = []
 
@@ -54,7 +54,7 @@ class SimWorld:
         return dict(made)
 
     def parts(self) -> Parts:
-        return Parts(ready=AnyOrder) if self._process.universe.nature.any_order else Parts()
+        return Parts(ready=AnyOrder) if self._process.universe.config.any_order else Parts()
 
     def make_writer(self, log: Log, on_word: OnWord, on_jump: Callable[[], None]) -> SimWriter:
         return SimWriter(self._process, log, on_word, on_jump)
@@ -73,15 +73,15 @@ class SimWorld:
 
     def wait(self, future: concurrent.futures.Future[T]) -> T:
         if not future.done():
-            assert self.strand is not None, "only code in a thread waits"
-            if not self.strand.is_here:
+            assert self.sim_thread is not None, "only code in a thread waits"
+            if not self.sim_thread.is_here:
                 raise UsageError("hw.wait was called in a thread that a task has started: a simulated run can't wait there")
             self._waited = future
-            self.strand.pause()
+            self.sim_thread.pause()
         return future.result()
 
     def take_waited(self) -> concurrent.futures.Future[Any] | None:
-        """What the strand that has just stopped waits for, if it does."""
+        """What the thread that has just stopped waits for, if it does."""
         waited, self._waited = self._waited, None
         return waited
 

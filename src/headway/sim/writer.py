@@ -81,7 +81,7 @@ class SimWriter:
     # --- writing -----------------------------------------------------------------------------------------------------
 
     def _work(self) -> None:
-        self._take_in(self._universe.random.random() * self._universe.nature.linger_s)
+        self._take_in(self._universe.random.random() * self._universe.config.linger_s)
 
     def _hurry(self) -> None:
         self._take_in(0.0)
@@ -93,7 +93,7 @@ class SimWriter:
 
     def _room(self) -> int:
         """How many rows the next group may have."""
-        most = self._universe.nature.group_rows
+        most = self._universe.config.group_rows
         drawn = 1 + int(self._universe.draw() * most) if most < 100 else most
         limit = getattr(self._log.store, "rows_until_crash", None)
         return drawn if limit is None else min(drawn, limit(self._log.lease.uid))
@@ -106,7 +106,7 @@ class SimWriter:
         self._log.rest()
         self._flying = self._log.take_group(self._room())
         if self._flying:
-            self._process.call_later(self._universe.lasts(self._universe.nature.commit_s), self._commit)
+            self._process.call_later(self._universe.lasts(self._universe.config.commit_s), self._commit)
 
     def _commit(self) -> None:
         if not self._flying or self._failed:

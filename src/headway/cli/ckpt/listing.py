@@ -81,13 +81,13 @@ def list_checkpoints(root: str, store: str, *, as_json: bool) -> None:
 def _of_run(run_id: str, store: str) -> CkptLsRunDocument | None:
     """The checkpoints of a run's calls. Raises UnknownRun, with ids that are near, where the store has other runs."""
     from headway.journal.open import find_store
-    from headway.observe.story import read_story
+    from headway.observe.recorded import read_run
 
     opened = find_store(store)
     if opened is None:
         return None
     with closing(opened):
-        tasks = {call.key.hex(): call.task for call in read_story(opened, run_id).calls.values()}
+        tasks = {call.key.hex(): call.task for call in read_run(opened, run_id).calls.values()}
         root = opened.checkpoint_root(run_id)
     roots: list[CallRootDocument] = []
     for folder in sorted(Path(root).iterdir()) if root is not None and Path(root).is_dir() else ():

@@ -17,7 +17,7 @@ from headway.observe import words
 from headway.observe.critical import CriticalPath, critical_path
 from headway.observe.pictures.lanes import Axis, pack, running
 from headway.observe.pictures.svg import OTHER, PALETTE, Drawing, swatch_style
-from headway.observe.story import Call, State, Story
+from headway.observe.recorded import Call, RecordedRun, State
 
 WIDTH = 1280
 LEFT, RIGHT = 112.0, 24.0
@@ -36,19 +36,19 @@ class Group(NamedTuple):
     calls: list[Call]
 
 
-def draw_gantt(story: Story, path: CriticalPath | None = None) -> str:
+def draw_gantt(recorded: RecordedRun, path: CriticalPath | None = None) -> str:
     """The picture, as the text of an SVG file."""
-    return _Gantt(story, path or critical_path(story)).svg()
+    return _Gantt(recorded, path or critical_path(recorded)).svg()
 
 
-def groups_of(story: Story) -> list[Group]:
+def groups_of(recorded: RecordedRun) -> list[Group]:
     """The calls that called others, then the others by pool; only those that ever started."""
     callers: list[Call] = []
     pools: dict[str, list[Call]] = {}
-    for call in story.calls.values():
+    for call in recorded.calls.values():
         if not call.started:
             continue
-        if story.children.get(call.key):
+        if recorded.children.get(call.key):
             callers.append(call)
         else:
             pools.setdefault(call.pool or "calls", []).append(call)
@@ -57,11 +57,11 @@ def groups_of(story: Story) -> list[Group]:
 
 
 class _Gantt:
-    def __init__(self, story: Story, path: CriticalPath) -> None:
-        self.story = story
+    def __init__(self, recorded: RecordedRun, path: CriticalPath) -> None:
+        self.recorded = recorded
         self.path = path
-        self.groups = groups_of(story)
-        spans = [story.span(call) for group in self.groups for call in group.calls]
+        self.groups = groups_of(recorded)
+        spans = [recorded.span(call) for group in self.groups for call in group.calls]
         self.axis = Axis(spans, LEFT, WIDTH - RIGHT)
         self.colours = self._colours()
         self.drawing = Drawing(WIDTH)
@@ -71,7 +71,7 @@ class _Gantt:
         total: Counter[str] = Counter()
         for group in self.groups:
             for call in group.calls:
-                began, ended = self.story.span(call)
+                began, ended = self.recorded.span(call)
                 total[call.task] += (ended - began) * (0.01 if group.name == CALLERS else 1.0) + 1e-9  # type: ignore[assignment]
         ranked = [task for task, _ in total.most_common()]
         return {task: PALETTE[i] if i < len(PALETTE) else OTHER for i, task in enumerate(ranked)}
@@ -94,7 +94,7 @@ class _Gantt:
         """In pixels, each at least one wide, so that what is packed is what is seen."""
         spans = []
         for call in group.calls:
-            began, ended = self.story.span(call)
+            began, ended = self.recorded.span(call)
             left = self.axis.x(began)
             spans.append((left, max(self.axis.x(ended), left + least_px)))
         return spans
@@ -102,20 +102,20 @@ class _Gantt:
     # --- head ----------------------------------------------------------------------------------------------------------
 
     def _title(self) -> float:
-        story, info = self.story, self.story.info
-        counts = story.count()
+        recorded, info = self.recorded, self.recorded.info
+        counts = recorded.count()
         told = ", ".join(f"{number:,} {state.said}" for state, number in counts.items() if number)
         self.drawing.text(LEFT, 34, f"{info.spec.run_id}: {info.spec.task}", "title")
         wall = words.seconds(self.path.wall_s)
-        self.drawing.text(LEFT, 54, f"{info.status}, {words.count(len(story.calls), 'call')} ({told}), {wall}", "sub")
+        self.drawing.text(LEFT, 54, f"{info.status}, {words.count(len(recorded.calls), 'call')} ({told}), {wall}", "sub")
         return 70.0
 
     def _legend(self, y: float) -> float:
         number: Counter[str] = Counter()
         busy: dict[str, float] = {}
-        for call in self.story.calls.values():
+        for call in self.recorded.calls.values():
             if call.started:
-                began, ended = self.story.span(call)
+                began, ended = self.recorded.span(call)
                 number[call.task] += 1
                 busy[call.task] = busy.get(call.task, 0.0) + ended - began
         entries = [
@@ -125,7 +125,7 @@ class _Gantt:
         ]
         if rest := sum(colour == OTHER for colour in self.colours.values()):
             entries.append((swatch_style(OTHER), words.count(rest, "other task")))
-        states = self.story.count()
+        states = self.recorded.count()
         marks = (State.FAILED, State.CANCELLED, State.OPEN)
         entries += [(f'fill="url(#{state})"', state.said) for state in marks if states[state]]
         x = LEFT
@@ -139,7 +139,7 @@ class _Gantt:
         return y + 30
 
     def _name(self, task: str) -> str:
-        return self.story.names.get(task, task) or "not named"
+        return self.recorded.names.get(task, task) or "not named"
 
     # --- rows ----------------------------------------------------------------------------------------------------------
 
@@ -149,7 +149,7 @@ class _Gantt:
         narrow: dict[int, Counter[str]] = {}
         for segment in self.path.segments:
             left, right = self.axis.x(segment.began), self.axis.x(segment.ended)
-            call = self.story.calls[segment.key]
+            call = self.recorded.calls[segment.key]
             if right - left < 1.0:
                 narrow.setdefault(int(left), Counter())[call.task] += max(1, round((right - left) * 1e6))
                 continue
@@ -177,7 +177,7 @@ class _Gantt:
             if call.state in (State.FAILED, State.CANCELLED, State.OPEN, State.RETRYING):
                 mark = State.OPEN if call.state is State.RETRYING else call.state
                 self.drawing.rect(left, top, right - left, height - gap, f'fill="url(#{mark})" pointer-events="none"')
-            for attempt in self.story.failures.get(call.key, ()):
+            for attempt in self.recorded.failures.get(call.key, ()):
                 self.drawing.rect(self.axis.x(attempt.ended) - 1, top, 2, height - gap, 'class="notch"', attempt.error.message)
             if height >= 14:
                 kind = "in" if call.state is State.OK and group.name != CALLERS else "on"
@@ -222,7 +222,7 @@ class _Gantt:
 
     def _said(self, call: Call) -> str:
         """What a tooltip says."""
-        began, ended = self.story.span(call)
+        began, ended = self.recorded.span(call)
         lines = [
             words.clip(call.name, 200),
             f"{call.state.said}, {words.seconds(ended - began)}, from {began - self.axis.origin:,.3f} s",

@@ -31,8 +31,8 @@ from headway.sim.check.findings import Finding, Kind, Report
 from headway.sim.check.primitives import Primitives
 from headway.sim.check.replay import SHIFT_S, Changed, Recorded, ordinary, replay, replay_elsewhere
 from headway.sim.check.watch import Watch
-from headway.sim.history import History, Life, Violation
-from headway.sim.nature import STEADY, Nature
+from headway.sim.config import STEADY, SimConfig
+from headway.sim.history import History, Incarnation, Violation
 from headway.sim.store import Crash, SimStore
 from headway.sim.universe import START
 from headway.task import Task
@@ -125,7 +125,7 @@ class _Check:
         self._tell = tell or (lambda what, done, of: None)
         self._options = options
         self._report = Report(program.name)
-        self._base: Life
+        self._base: Incarnation
         self._values: dict[bytes, bytes] = {}
         self._primitives = Primitives(program.fn)
 
@@ -149,18 +149,18 @@ class _Check:
 
     # --- parts -------------------------------------------------------------------------------------------------------
 
-    def _history(self, seed: object, nature: Nature) -> History:
+    def _history(self, seed: object, config: SimConfig) -> History:
         store = None
         if self._answers is not None:
             info, rows, blobs = self._answers
             record = Recorded(seed, info, list(rows), blobs, START)
             store = SimStore.holding(info, record.leaves(), blobs)
         run_id = self._answers[0].spec.run_id if self._answers is not None else "check"
-        history = History(seed, nature, run_id=run_id, store=store, **self._options)
+        history = History(seed, config, run_id=run_id, store=store, **self._options)
         history.universe.identity = IDENTITY
         return history
 
-    def _live(self, history: History, crash: Crash | None = None) -> Life:
+    def _live(self, history: History, crash: Crash | None = None) -> Incarnation:
         with Watch(self._report.add).watching(history.universe), ordinary(history, 0):
             self._primitives.renew()
             return history.live(self._program, *copy.deepcopy(self._args), crash=crash)
@@ -211,8 +211,8 @@ class _Check:
     def _schedule(self, seed: int) -> None:
         """One schedule undisturbed, and the same one killed at a drawn record and gone on with."""
         choice = random.Random(f"check {seed}")
-        nature = Nature.drawn(choice)
-        whole = self._history(seed, nature)
+        config = SimConfig.draw(choice)
+        whole = self._history(seed, config)
         life = self._live(whole)
         self._report.schedules += 1
         self._promises(whole, PASSES.format(seed))
@@ -221,7 +221,7 @@ class _Check:
             return
         rows = len(whole.rows())
         crash = Crash(choice.randint(0, rows), choice.choice(("before", "torn", "after", "full")))
-        history = self._history(seed, nature)
+        history = self._history(seed, config)
         if self._live(history, crash).how == "returned":  # it ended before the disk was full, or in the moment of the crash
             self._promises(history, PASSES.format(seed))
             return
@@ -231,7 +231,7 @@ class _Check:
         self._promises(history, where)
         self._compare(history, life, where, seed)
 
-    def _compare(self, history: History, life: Life, where: str, seed: int) -> None:
+    def _compare(self, history: History, life: Incarnation, where: str, seed: int) -> None:
         """Whether the end after a crash is that of the undisturbed run, and if not, why."""
         rows = history.rows()
         parents = {row.parent for row in rows}

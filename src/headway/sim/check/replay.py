@@ -33,8 +33,8 @@ from headway.journal.recovery.recovered import decode_outcome
 from headway.pools.base import FunctionRef
 from headway.pools.current import importing_main, loading_program
 from headway.pools.program import find, function_ref
-from headway.sim.history import History, Life
-from headway.sim.nature import STEADY
+from headway.sim.config import STEADY
+from headway.sim.history import History, Incarnation
 from headway.sim.store import SimStore
 
 SHIFT_S = 86_461.5  # more than a day, an hour's and a minute's rounding
@@ -101,7 +101,7 @@ def replay(program: Callable[..., Any], args: Sequence[Any], record: Recorded, *
     return Replayed({task: sorted(keys) for task, keys in asked.items()}, _changed(life, record))
 
 
-def _changed(life: Life, record: Recorded) -> list[Changed]:
+def _changed(life: Incarnation, record: Recorded) -> list[Changed]:
     known = {row.key.hex() for row in record.rows}
     asked = {event.key for event in life.told if isinstance(event, events.CallSpawned)}
     left: dict[tuple[str, str], list[str]] = {}
@@ -133,7 +133,7 @@ def ordinary(history: History, seed: int) -> Iterator[None]:
     def sleep(seconds: float, /) -> None:
         """In a thread's task: wait for the simulated time. Threads that are not the simulator's really sleep."""
         process = universe.running
-        if process is None or process.world.strand is None or not process.world.strand.is_here:
+        if process is None or process.world.sim_thread is None or not process.world.sim_thread.is_here:
             real_sleep(seconds)
             return
         over: concurrent.futures.Future[None] = concurrent.futures.Future()

@@ -31,7 +31,7 @@ from headway.journal.open import open_to_read
 from headway.journal.records import COSTED, Kind, Row
 from headway.journal.recovery.recovered import decode_outcome
 from headway.journal.store import Store
-from headway.observe.story import Call, State, Story, tell
+from headway.observe.recorded import Call, RecordedRun, State, build_run
 from headway.sim.predict.workload import POOLS, THREADS, WORTH_WORKERS, Batch, Ends, Law, Program, Sample, Work, Workload
 
 MOMENT_S = 1e-3  # less than this is the event loop's own time: it goes on before another call gets the room that an end left
@@ -71,10 +71,10 @@ def read_workload(run_id: str, store: str | Store = ".headway") -> Workload:
     finally:
         if opened is not store:
             opened.close()
-    return infer(tell(info, rows), made_times(rows))
+    return infer(build_run(info, rows), find_made_times(rows))
 
 
-def made_times(rows: Iterable[tuple[int, Row]]) -> dict[bytes, float]:
+def find_made_times(rows: Iterable[tuple[int, Row]]) -> dict[bytes, float]:
     """When each recorded call was made; calls recorded without it are left out."""
     found = {}
     for _, row in rows:
@@ -83,9 +83,9 @@ def made_times(rows: Iterable[tuple[int, Row]]) -> dict[bytes, float]:
     return found
 
 
-def infer(story: Story, made: Mapping[bytes, float]) -> Workload:
-    """The workload that a story tells. Raises UsageError where no call has finished."""
-    return Reading(story, made).workload()
+def infer(recorded: RecordedRun, made: Mapping[bytes, float]) -> Workload:
+    """Infer the workload of a recorded run. Raises UsageError where no call has finished."""
+    return Reading(recorded, made).workload()
 
 
 class _Times(NamedTuple):
@@ -94,10 +94,10 @@ class _Times(NamedTuple):
 
 
 class Reading:
-    """A story on its way to a workload. `numbers` says which call is which."""
+    """A recorded run on its way to a workload. `numbers` says which call is which."""
 
-    def __init__(self, story: Story, made: Mapping[bytes, float]) -> None:
-        self.story = story
+    def __init__(self, recorded: RecordedRun, made: Mapping[bytes, float]) -> None:
+        self.recorded = recorded
         self.made = made
         self.tasks: dict[str, int] = {}
         self.notes: list[str] = []
@@ -106,23 +106,23 @@ class Reading:
         self.times: dict[bytes, _Times] = {}
 
     def workload(self) -> Workload:
-        story = self.story
-        if not any(call.state is State.OK for call in story.calls.values()):
-            raise UsageError(f"run {story.info.spec.run_id!r} has no finished calls: there is nothing to predict from")
+        recorded = self.recorded
+        if not any(call.state is State.OK for call in recorded.calls.values()):
+            raise UsageError(f"run {recorded.info.spec.run_id!r} has no finished calls: there is nothing to predict from")
         self._find_laws()
         kept = self._kept()
         self.numbers = {key: number for number, key in enumerate(kept)}
         self._find_times(kept)
-        calls = tuple(self._work(story.calls[key]) for key in kept)
+        calls = tuple(self._work(recorded.calls[key]) for key in kept)
         pool = self._pool()
         self._remark(kept, pool)
         laws = tuple(self.laws.get(task) for task in self.tasks)
-        return Workload(story.info.spec.run_id, tuple(self.tasks), laws, calls, pool, self._room(pool), tuple(self.notes))
+        return Workload(recorded.info.spec.run_id, tuple(self.tasks), laws, calls, pool, self._room(pool), tuple(self.notes))
 
     # --- which calls, and how long they take -------------------------------------------------------------------------
 
     def _leaves(self) -> list[Call]:
-        return [call for call in self.story.calls.values() if call.started and not self.story.children.get(call.key)]
+        return [call for call in self.recorded.calls.values() if call.started and not self.recorded.children.get(call.key)]
 
     def _find_laws(self) -> None:
         """The recorded times of each task: those of calls that succeeded at once, or else what there is."""
@@ -139,18 +139,18 @@ class Reading:
 
     def _is_borrowed(self, call: Call) -> bool:
         """Whether it was answered with the result of an equal call (`cache="forever"`), here or in another run: it took no time."""
-        spec = self.story.info.spec
+        spec = self.recorded.info.spec
         answered = call.state is State.OK and not call.started
         return answered or (call.is_over and call.ended < spec.created and not spec.forked_from)
 
     def _kept(self) -> list[bytes]:
         """Calls that are work, parents before their children."""
-        kept, stack, dropped = [], [self.story.root], 0
+        kept, stack, dropped = [], [self.recorded.root], 0
         while stack:
             key = stack.pop()
-            call, children = self.story.calls[key], self.story.children.get(key, ())
+            call, children = self.recorded.calls[key], self.recorded.children.get(key, ())
             known = (call.is_over and call.started) or call.task in self.laws
-            if key != self.story.root and not children and (not known or self._is_borrowed(call)):
+            if key != self.recorded.root and not children and (not known or self._is_borrowed(call)):
                 dropped += not call.is_over
                 continue
             kept.append(key)
@@ -162,17 +162,17 @@ class Reading:
     def _find_times(self, kept: list[bytes]) -> None:
         """When each call was made and ended; a caller's time covers that of its calls, which may be from an earlier session."""
         for key in reversed(kept):
-            call = self.story.calls[key]
-            made = self.made.get(key) or call.started or call.ended or self.story.until
+            call = self.recorded.calls[key]
+            made = self.made.get(key) or call.started or call.ended or self.recorded.until
             ended = call.ended if call.is_over else float("inf")
-            below = [self.times[child] for child in self.story.children.get(key, ()) if child in self.numbers]
+            below = [self.times[child] for child in self.recorded.children.get(key, ()) if child in self.numbers]
             made = min([made, *(times.made for times in below)])
             self.times[key] = _Times(made, max([ended, made, *(times.ended for times in below if times.ended < float("inf"))]))
 
     def _work(self, call: Call) -> Work:
         task = self._task(call)
         inputs = tuple(self.numbers[edge] for edge in call.edges if self._is_input(edge))
-        children = [child for child in self.story.children.get(call.key, ()) if child in self.numbers]
+        children = [child for child in self.recorded.children.get(call.key, ()) if child in self.numbers]
         if children:
             return Work(task, _pool_of(call), inputs, self._program(call, children))
         if call.state is State.CANCELLED:
@@ -183,7 +183,7 @@ class Reading:
         return Work(task, _pool_of(call), inputs, attempts=attempts, fixed=fixed_or_law)
 
     def _is_input(self, edge: bytes) -> bool:
-        return edge in self.numbers and self.story.calls[edge].state is not State.CANCELLED
+        return edge in self.numbers and self.recorded.calls[edge].state is not State.CANCELLED
 
     # --- programs ----------------------------------------------------------------------------------------------------
 
@@ -216,12 +216,12 @@ class Reading:
 
     def _place_in_line(self, key: bytes) -> tuple[float, float, int]:
         """Calls in the order in which they were made; of those made at one moment, the one that started first was first."""
-        call = self.story.calls[key]
+        call = self.recorded.calls[key]
         return self.times[key].made, call.started or float("inf"), call.seq
 
     def _is_ignored(self, child: bytes) -> bool:
         """Whether it was cancelled: its end is nobody's cause."""
-        return self.story.calls[child].state is State.CANCELLED and not self.story.children.get(child)
+        return self.recorded.calls[child].state is State.CANCELLED and not self.recorded.children.get(child)
 
     def _ended_by(self, ends: list[tuple[float, int, bytes]], time: float) -> list[bytes]:
         """Take out the calls that had ended by then."""
@@ -232,7 +232,7 @@ class Reading:
 
     def _count(self, counts: Counter[int], ended: list[bytes]) -> Ends:
         """Count these ends; how many there are by now of each of their tasks."""
-        tasks = [self._task(self.story.calls[key]) for key in ended]
+        tasks = [self._task(self.recorded.calls[key]) for key in ended]
         counts.update(tasks)
         return tuple((task, counts[task]) for task in sorted(set(tasks)))
 
@@ -241,7 +241,7 @@ class Reading:
 
     def _stops(self, children: list[bytes]) -> dict[int, tuple[int, ...]]:
         """Cancelled calls by the sibling after whose end they were stopped."""
-        calls = self.story.calls
+        calls = self.recorded.calls
         causes = sorted((self.times[key].ended, self.numbers[key]) for key in children if calls[key].state is not State.CANCELLED)
         stops: dict[int, list[int]] = {}
         for child in children:
@@ -278,7 +278,7 @@ class Reading:
         return room
 
     def _remark(self, kept: list[bytes], pool: str) -> None:
-        calls = [self.story.calls[key] for key in kept]
+        calls = [self.recorded.calls[key] for key in kept]
         if unfinished := sum(not call.is_over for call in calls):
             self.notes.append(
                 f"the run is not finished: {unfinished:,} of its calls had not ended, and what they had not called is unknown"

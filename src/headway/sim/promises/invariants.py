@@ -25,7 +25,7 @@ from headway.sim.promises.signals import no_signal_lost, told_once
 from headway.sim.promises.spending import CLOSE, counted_once, never_overdrawn
 
 if TYPE_CHECKING:
-    from headway.sim.history import History, Life
+    from headway.sim.history import History, Incarnation
 
 _PACKAGE = str(Path(__file__).resolve().parents[2])
 _LIBRARIES = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "purelib"))
@@ -208,7 +208,7 @@ def _no_survivor_without_its_ancestors(history: History) -> Iterator[str]:
                 yield f"row {seq}, the result of {outcome.task}, was computed from call {needed.hex()[:8]}, which is not recorded"
 
 
-def _written_by(life: Life, history: History) -> Iterator[Row]:
+def _written_by(life: Incarnation, history: History) -> Iterator[Row]:
     """The rows that this driver committed, and no other at the same time."""
     fence = life.engine.journal.lease.fence if life.engine is not None and isinstance(life.engine.journal, Log) else None
     for commit in history.store.commits:
@@ -216,7 +216,7 @@ def _written_by(life: Life, history: History) -> Iterator[Row]:
             yield from history.rows()[commit.first_seq - 1 : commit.first_seq - 1 + commit.rows]
 
 
-def _used(life: Life) -> Iterator[tuple[bytes, bytes]]:
+def _used(life: Incarnation) -> Iterator[tuple[bytes, bytes]]:
     """(child, parent) where the child had succeeded before its parent ended, so that the parent may have used it."""
     children: dict[str, list[str]] = {}
     for event in life.told:
@@ -286,7 +286,7 @@ def _children_end_first(history: History) -> Iterator[str]:
                     yield f"{event.task} {event.key[:8]} ended before {task} {key[:8]}, which it had made"
 
 
-def _counters(life: Life) -> Iterator[str]:
+def _counters(life: Incarnation) -> Iterator[str]:
     assert life.engine is not None
     ready = life.engine.ready
     if ready.active or ready.in_pools:

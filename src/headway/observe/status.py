@@ -1,0 +1,28 @@
+"""The status of a run: what its store says of it, and whether anybody alive drives it."""
+
+from __future__ import annotations
+
+from headway.journal.owner import is_alive
+from headway.journal.records import RunInfo, RunStatus
+
+
+def status_of(info: RunInfo, now: float) -> str:
+    """Find out how a run really is: a run whose driver has died is not running."""
+    if info.status != RunStatus.RUNNING:
+        return str(info.status)
+    if info.fence == 0:
+        return "new"
+    alive = is_alive(info.owner) if info.owner else False
+    if alive is False or (alive is None and info.lease_until <= now):
+        return "crashed"
+    return "cancelling" if info.cancel_requested else "running"
+
+
+def is_live(info: RunInfo, now: float) -> bool:
+    """Whether somebody alive drives a run."""
+    return status_of(info, now) in ("running", "cancelling")
+
+
+def name_driver(info: RunInfo) -> str:
+    """Name who drives a run, without what only a program needs to tell processes apart."""
+    return info.owner.partition(" (")[0].partition("/")[0]

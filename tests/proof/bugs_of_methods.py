@@ -1,0 +1,29 @@
+"""Seeded bugs of methods and of what models cost."""
+
+from __future__ import annotations
+
+from seeded import Bug, bug
+
+OF_METHODS: tuple[Bug, ...] = (
+    bug(
+        "a step that has started is edited",
+        "edits:applied",
+        "if edit.id in started: ...",
+        "",
+        tests="methods/test_graph.py::test_edits_do_what_they_say_or_nothing_and_every_graph_is_a_plan",
+    ),
+    bug(
+        "a vote ignores which answers count as equal",
+        "sample.majority:majority",
+        "votes(made, equal)",
+        "votes(made)",
+        tests="methods/search/test_any_state.py::test_a_majority_is_settled_by_answers_that_are_the_same",
+    ),
+    bug(
+        "a long prompt is reserved at the low price",
+        "Price.at_most",
+        "max(least, self.beyond[1].at_most(usage))",
+        "least",
+        tests="models/test_prices.py::test_no_usage_costs_more_than_at_most",
+    ),
+)
