@@ -47,6 +47,8 @@ from headway.engine.waiting.waits import Waits
 from headway.errors import HeadwayError, UsageError
 from headway.journal.log import Journal
 
+_NO_NAMES: Mapping[str, Any] = {}
+
 
 class Engine:
     """One run in this process."""
@@ -142,6 +144,8 @@ class Engine:
         if inputs:
             self.waits.check_inputs(parent, inputs, lambda: f"{spec.name}({spec.label(args, kwargs)})")
         asked = spec.canonical(args, kwargs)
+        if not kwargs:
+            kwargs = _NO_NAMES  # most calls: not an empty dictionary for each
         if spec.name in RIVALS:
             self.names.check_rivals(spec, asked, parent)
         key, place = self.names.name(spec, asked, parent, frame.branch)

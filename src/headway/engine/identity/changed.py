@@ -51,10 +51,7 @@ def cannot_change(call: Call) -> bool:
     """Whether all arguments are of types that can't change. Asked of every call, so that most cost no more than this."""
     if not _FIXED.issuperset(map(type, call.args)) or (call.kwargs and not _FIXED.issuperset(map(type, call.kwargs.values()))):
         return False
-    for given in call.inputs:
-        if given.x is not None and given.x.seen is not MISSING:
-            return False
-    return True
+    return not call.inputs or not any(given.x is not None and given.x.seen is not MISSING for given in call.inputs)
 
 
 def unless_changed(call: Call, value: Any, error: BaseException | None) -> BaseException | None:

@@ -37,12 +37,13 @@ class Replay:
         self._known = known = run.known
         self._decided = decisions  # task: "reuse" or "rerun", the user's word for this run
         self.reused = 0
+        self._now = run.loop.time
         self._answered_at = run.loop.time() if known else -math.inf
 
     def answered(self) -> None:
         """The journal has answered: the program still asks for what it asked for in an earlier life."""
         if self._run.resumed:
-            self._answered_at = self._run.loop.time()
+            self._answered_at = self._now()
 
     def last_answer(self) -> float:
         """When the journal last answered, by the loop's clock."""
