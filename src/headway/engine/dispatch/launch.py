@@ -18,8 +18,8 @@ from headway import events
 from headway.engine.call import Call, Frame, current
 from headway.engine.dispatch.ready import Ready
 from headway.engine.handle import Handle
+from headway.engine.identity.argument_changes import UNCHANGING, note_input
 from headway.engine.identity.callables import is_async, name_of
-from headway.engine.identity.changed import UNCHANGING, note_input
 from headway.engine.identity.inputs import filled
 from headway.engine.ports import Batching, Ends
 from headway.engine.replay.shared import EFFECT, Shared
