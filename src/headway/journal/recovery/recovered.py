@@ -149,15 +149,9 @@ class Known:
             self.epochs[name] = epoch
 
 
-def load(store: Store, uid: int) -> Known:
-    """Read all rows of a run. Raises StoreDamaged at the first row that is not whole."""
-    with _no_collections():
-        return _load(store, uid)
-
-
 @contextlib.contextmanager
 def _no_collections() -> Iterator[None]:
-    """Let Python look for no cycles meanwhile: a hundred thousand rows make none, and the search would take a quarter of the time."""
+    """Let Python look for no cycles meanwhile: a hundred thousand rows make none, and the search takes a quarter of the time."""
     collecting = gc.isenabled()
     gc.disable()
     try:
@@ -167,7 +161,9 @@ def _no_collections() -> Iterator[None]:
             gc.enable()
 
 
-def _load(store: Store, uid: int) -> Known:
+@_no_collections()
+def load(store: Store, uid: int) -> Known:
+    """Read all rows of a run. Raises StoreDamaged at the first row that is not whole."""
     known = Known()
     outcomes, ledger = known.outcomes, known.ledger
     given, touched = known.given, known.given.touched
