@@ -131,7 +131,7 @@ def test_a_live_run_is_not_deleted_and_nothing_else_is_either(store):
 
 
 @pytest.mark.parametrize("back_s", [3600.0, 365 * 86_400.0])
-def test_what_was_written_before_the_clock_was_set_back_is_kept_for_the_grace_period_and_no_longer(store, back_s):
+def test_files_from_before_the_clock_was_set_back_are_kept_for_the_grace_period_only(store, back_s):
     blob = store.blobs.path(put(store, b"spare"))
     temporary = blob.parent / ".tmp-1-abc"
     temporary.write_bytes(b"half")
@@ -144,7 +144,7 @@ def test_what_was_written_before_the_clock_was_set_back_is_kept_for_the_grace_pe
     assert (done.blobs, done.temporary_files, temporary.exists(), blob.exists()) == (1, 1, False, False)
 
 
-def test_a_run_whose_driver_died_elsewhere_is_deleted_soon_although_the_clock_was_set_back(store):
+def test_a_run_whose_driver_died_elsewhere_is_deleted_though_the_clock_was_set_back(store):
     store.create_run(RunSpec(run_id="sky", task="t"))
     store.acquire("sky", "another machine", 30.0, 1.7e9)
     with pytest.raises(RunOwned):

@@ -71,7 +71,10 @@ def checked(join: str, given: Sequence[Any]) -> Sequence[Awaitable[Any]]:
     Raises:
         UsageError: Something among it is no call.
     """
-    if all(isinstance(each, Awaitable) for each in given):
+    for each in given:
+        if type(each) is not Handle and not isinstance(each, Awaitable):
+            break
+    else:
         return given
     if current.get() is not None or any(_holds_calls(each) for each in given):
         _refuse(join, given)
