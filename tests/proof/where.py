@@ -112,4 +112,5 @@ WHERE: dict[str, tuple[str, int]] = {
     "leased places of a shared limit are not given back at the end": ("cancelled from outside", 2),
     "a limit lets one more in": ("forked", 164),
     "a call that waits for others counts as active": ("cancelled from outside", 0),
+    "who waits for a budget keeps its limit and resource": ("forked", 8),
 }
