@@ -9,6 +9,7 @@ from typing import Any, Generic, NoReturn, TypeVar
 
 from headway.engine.call import current
 from headway.engine.handle import Handle
+from headway.engine.stream import Stream
 from headway.engine.waiting.until import Awaited
 from headway.errors import CallCancelled, UsageError
 
@@ -71,11 +72,20 @@ def checked(join: str, given: Sequence[Any]) -> Sequence[Awaitable[Any]]:
     Raises:
         UsageError: Something among it is no call.
     """
+    if any(isinstance(each, Stream) for each in given):
+        _refuse_stream(join, next(each for each in given if isinstance(each, Stream)))
     if all(isinstance(each, Awaitable) for each in given):
         return given
     if current.get() is not None or any(_holds_calls(each) for each in given):
         _refuse(join, given)
     return [each if isinstance(each, Awaitable) else _Returned(each) for each in given]
+
+
+def _refuse_stream(join: str, stream: Stream[Any]) -> NoReturn:
+    raise UsageError(
+        f"hw.{join} got {stream.task}({stream.label}), a stream of items, which only goes on while they are read: read it with "
+        "async for, in a coroutine where that is to happen beside others"
+    )
 
 
 def _refuse(join: str, given: Sequence[object]) -> NoReturn:

@@ -140,6 +140,22 @@ class WaitsOver(_Told, frozen=True, array_like=True, tag="waits-over"):
     wait: bytes
 
 
+class Item(_Told, frozen=True, array_like=True, tag="item"):
+    """One item that a stream handed out. `value` is the codec's head, empty where it is the first of `blobs`, as in an outcome."""
+
+    number: int  # from 0 on
+    value: bytes
+    blobs: tuple[bytes, ...] = ()
+
+
+class ItemsOf(_Told, frozen=True, array_like=True, tag="stream"):
+    """Which items of a call are those of its stream: they are named by `generation`. A call that had ended and is asked again
+    begins a new one; one that was stopped in the middle goes on with what it had handed out."""
+
+    generation: int
+    count: int | None  # None while there may come more
+
+
 class Moved(_Told, frozen=True, array_like=True, tag="moved"):
     """A branch was given the recorded call of another."""
 
@@ -163,6 +179,8 @@ Told = (
     | EventsGivenBack
     | Waits
     | WaitsOver
+    | Item
+    | ItemsOf
     | Moved
 )
 

@@ -20,7 +20,7 @@ from headway.engine.dispatch.ready import Ready
 from headway.engine.identity.callables import is_async, name_of
 from headway.engine.identity.changed import note_input
 from headway.engine.identity.inputs import filled
-from headway.engine.ports import Batching, Ends
+from headway.engine.ports import Batching, Ends, Streaming
 from headway.engine.replay.shared import Shared
 from headway.engine.run_context import RunContext
 from headway.engine.scopes.accounting import Books, check_item
@@ -102,6 +102,7 @@ class Launcher:
         self._stops = stops
         self._value_of = value_of
         self.batches: Batching  # set by who makes both
+        self.streams: Streaming  # and this
         factory = run.loop.get_task_factory()
         self._make_task: Callable[..., asyncio.Task[None]] = asyncio.Task if factory is None else _from(factory)
 
@@ -229,6 +230,8 @@ class Launcher:
                 value = spec.fn(*args, **kwargs)
             else:
                 value = spec.fn(*call.args, **call.kwargs)
+            if spec.streams:
+                value = self.streams.hand_out(call, value)
             if spec.is_async:
                 value = await value
         except BaseException as error:

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 import msgspec
 
 from headway.errors import StoreDamaged
+from headway.journal.decisions import Item, decode_decision, is_told
 from headway.journal.records import COSTED, Kind, Lease, Outcome, Row, RunInfo, RunSpec, RunStatus, Signal
 
 STATEMENT_ROWS = 256  # by one statement
@@ -219,10 +220,15 @@ _decode_outcome = msgspec.msgpack.Decoder(Outcome).decode
 
 
 def blobs_of(row: Row) -> tuple[bytes, ...]:
-    """The blobs that a row names. Raises StoreDamaged for an OUTCOME whose body cannot be understood."""
-    if row.kind & ~COSTED != Kind.OUTCOME:
-        return ()
+    """The blobs that a row names: an outcome's, or those of an item of a stream. Raises StoreDamaged for a body of these that
+    cannot be understood."""
+    kind = row.kind & ~COSTED
     try:
-        return _decode_outcome(row.body).named_blobs
+        if kind == Kind.OUTCOME:
+            return _decode_outcome(row.body).named_blobs
+        if kind == Kind.DECISION and is_told(row.body, Item) and isinstance(item := decode_decision(row.body).told, Item):
+            return item.blobs
     except (msgspec.MsgspecError, ValueError) as error:
-        raise StoreDamaged(f"the outcome of call {row.key.hex()} cannot be read ({error}): run `headway doctor`") from error
+        call, what = (row.key, "outcome") if kind == Kind.OUTCOME else (row.parent, "stream")
+        raise StoreDamaged(f"the {what} of call {call.hex()} cannot be read ({error}): run `headway doctor`") from error
+    return ()

@@ -14,7 +14,7 @@ from pathlib import Path
 from headway.errors import StoreDamaged, StoreError, StoreVersion
 from headway.journal.owner import is_alive
 from headway.journal.place import has_database, name_folder, no_store, owner_of
-from headway.journal.records import COSTED, Kind, Row, RunInfo
+from headway.journal.records import Row, RunInfo
 from headway.journal.shared.items import ALL_ITEMS, check_item
 from headway.journal.sqlite import schema, tables
 from headway.journal.sqlite.access import connect_to_read, fingerprint, why_not_writable
@@ -249,8 +249,6 @@ class _Examination:
         self.users.setdefault(digest, []).append(finding)
 
     def _use_blobs(self, book: Book, seq: int, row: Row) -> None:
-        if row.kind & ~COSTED != Kind.OUTCOME:
-            return
         name = book.run_id
         for digest in tables.blobs_of(row):
             what = f"run {name}: record {seq} ({call_text(row)})"

@@ -183,13 +183,18 @@ class _Repair:
             else:
                 whole.append((found.seq, found.row))
         self.dropped += [describe_damage(book, found) for found in broken]
+        lost: set[int] = set()
         for seq, row in whole:
             if not all(map(self._blob_is_whole, tables.blobs_of(row))):
-                doubtful[row.key] = seq
+                if row.kind & ~COSTED == Kind.DECISION:  # an item of a stream: all of that runs again
+                    lost.add(seq)
+                    doubtful[row.parent] = whole[-1][0]
+                else:
+                    doubtful[row.key] = seq
                 means = book.need(row)
                 what = f"run {book.run_id}: record {seq} ({call_text(row)}) names a blob that is damaged or missing"
                 self.dropped.append(Finding("error", what, means, book.run_id, seq, row.key.hex()))
-        kept = [(seq, now) for seq, row in whole if (now := _without_lost(row, seq, doubtful)) is not None]
+        kept = [(seq, now) for seq, row in whole if seq not in lost and (now := _without_lost(row, seq, doubtful)) is not None]
         floor = sum(seq <= info.error_floor for seq, _ in kept)
         self._write_run(target, info, [row for _, row in kept], floor)
 
