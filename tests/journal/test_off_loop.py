@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from headway.sim.nature import STEADY
 
 import headway as hw
 from headway.journal.off_loop import as_beside, check_thread, watch_thread
 from headway.journal.records import RunSpec
 from headway.journal.sqlite.store import SqliteStore
 from headway.sim.history import History
-from headway.sim.nature import STEADY
 
 LARGE = 100_000
 USES: dict[str, Callable[[SqliteStore], Any]] = {

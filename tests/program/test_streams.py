@@ -385,7 +385,7 @@ def test_a_finished_stream_is_answered_from_the_journal_without_running(go):
 def test_a_stream_that_yields_something_else_when_it_runs_again_fails_and_says_so(go, way):
     lives: list[int] = []
 
-    @hw.task
+    @hw.task(window=1)
     async def unsteady() -> AsyncIterator[int]:
         for n in range(2 if len(lives) == 2 and way == "fewer" else 6):
             yield n if len(lives) == 1 or n < 2 else -n
@@ -410,7 +410,7 @@ def test_a_stream_that_yields_something_else_when_it_runs_again_fails_and_says_s
 def test_with_on_change_rerun_the_new_items_are_handed_out(go):
     lives: list[int] = []
 
-    @hw.task(on_change="rerun")
+    @hw.task(on_change="rerun", window=1)
     async def edited() -> AsyncIterator[int]:
         for n in range(4):
             yield n + 10 * len(lives)
@@ -597,7 +597,7 @@ def test_a_join_refuses_a_stream_with_a_sentence(go, join):
             await anext(joined)
         return await joined
 
-    with pytest.raises(hw.UsageError, match=r"got doubles\(3.*a stream of items"):
+    with pytest.raises(hw.UsageError, match=r"got test_streams.doubles\(3.*a stream of items"):
         go(program)
 
 

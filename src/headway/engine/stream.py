@@ -8,11 +8,10 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Generator
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from headway.engine.call import Call, Frame, current
 from headway.engine.handle import Handle
-from headway.engine.streams import refuse_as_argument
 from headway.engine.transitions import CANCELLED, OK
 from headway.engine.waiting.until import cancel_and_drain
 from headway.errors import UsageError
@@ -47,7 +46,6 @@ class Stream(Handle[int], Generic[T_co]):
     """
 
     __slots__ = ()
-    __headway_handle__ = False  # no argument of a call
 
     def __aiter__(self) -> AsyncIterator[T_co]:
         return _Reader(self._call)
@@ -61,9 +59,6 @@ class Stream(Handle[int], Generic[T_co]):
         if self._call.state < OK:
             self._call.engine.streams.await_end(self._call)
         return super().__await__()
-
-    def __headway_key__(self) -> NoReturn:
-        raise refuse_as_argument(self.task)
 
 
 class _Reader(Generic[T_co]):
@@ -118,12 +113,12 @@ class _Reader(Generic[T_co]):
 
     def __del__(self) -> None:
         """The loop was left, by `break` or by an error."""
-        if self._reads is None or self._call.state >= OK:
-            return
         engine: Engine = self._call.engine
+        if self._reads is None or engine.loop.is_closed():
+            return
         if threading.get_ident() == engine.thread:
             self._leave()
-        elif not engine.loop.is_closed():
+        else:
             engine.loop.call_soon_threadsafe(engine.streams.leave, self._call, self._reads)
 
 

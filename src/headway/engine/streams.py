@@ -26,7 +26,7 @@ from headway.engine.transitions import OK
 from headway.engine.waiting.waits import Waits
 from headway.errors import ItemChanged, StoreDamaged, StoreError, UsageError
 from headway.journal.codec.codec import decode, digest, encode
-from headway.journal.decisions import Item, ItemsOf, decision_key
+from headway.journal.decisions import Item, StreamEnd, decision_key
 from headway.journal.log import Blob
 from headway.journal.records import INLINE_BYTES
 
@@ -117,12 +117,8 @@ class Streams:
         if feed.runs:  # a further attempt
             return
         feed.runs = True
-        told = self._decisions.recall(call, _name(call), ItemsOf)
-        feed.generation = told.generation if told is not None else 0
-        if told is not None and told.count is not None:
-            feed.generation += 1
-            self._decisions.record_decision(call, _name(call), ItemsOf(feed.generation, None))
-        elif self._replay.policy(call.spec) != "rerun":
+        feed.generation, _ = self._generation(call)
+        if self._replay.policy(call.spec) != "rerun":
             while (item := self._recorded(call, feed, len(feed.items))) is not None:
                 feed.items.append(item)
             _wake(feed.listeners)
@@ -138,8 +134,10 @@ class Streams:
             if item != feed.items[number]:
                 raise _changed(call, number, "yielded another one")
             return 0
-        seq = 0
-        if self._recorded(call, feed, number) != item:
+        seq, known = 0, self._recorded(call, feed, number)
+        if known not in (None, item):
+            self._begin_generation(call, feed)
+        if known != item:
             seq = self._decisions.record_decision(call, _name(call, feed.generation, number), item, blobs)
         if blobs:
             feed.kept[number] = tuple(memoryview(blob.data) for blob in blobs)
@@ -148,6 +146,13 @@ class Streams:
         feed.items.append(item)
         _wake(feed.listeners)
         return seq or self._run.journal.durable
+
+    def _begin_generation(self, call: Call, feed: Feed) -> None:
+        """The code was edited, and from here on the items are others."""
+        self._record_end(call, feed)
+        feed.generation += 1
+        for item in feed.items:
+            self._decisions.record_decision(call, _name(call, feed.generation, item.number), item)
 
     def _refuse_late(self, frame: Frame) -> None:
         """Raises CancelledError in code that was left behind, and where nothing is recorded any more."""
@@ -180,21 +185,31 @@ class Streams:
         """The call is answered from the journal: so are its items."""
         feed = self.feed(call)
         feed.by_hand = by_hand
-        told = self._decisions.recall(call, _name(call), ItemsOf)
-        if told is not None and told.count is not None:
-            feed.generation, feed.recorded = told.generation, told.count
+        generation, feed.recorded = self._generation(call)
+        feed.generation = generation - 1
 
     def close(self, call: Call, error: BaseException | None) -> None:
-        """The call ends: record how many items it has handed out, unless it was stopped and may go on another time."""
+        """The call ends: record how many items it has handed out, unless it was stopped and may go on another time. The row is
+        committed with the outcome that follows or not at all: without that, the call goes on where it was."""
         if self._run.closing or issubclass(type(error), asyncio.CancelledError):
             return
         feed = self.feed(call)
         if not feed.runs:
-            told = self._decisions.recall(call, _name(call), ItemsOf)
-            if told is None or told.count is None:
-                return
-            feed.generation = told.generation + 1
-        self._decisions.record_decision(call, _name(call), ItemsOf(feed.generation, len(feed.items)))
+            feed.generation, _ = self._generation(call)
+        if feed.runs or feed.generation:  # else nothing ever was
+            self._run.journal.hold()
+            self._run.loop.call_soon(self._run.journal.release)
+            self._record_end(call, feed)
+
+    def _generation(self, call: Call) -> tuple[int, int]:
+        """The first generation of items that has not ended, and how many the one before it had."""
+        generation = count = 0
+        while (end := self._decisions.recall(call, _name(call, generation), StreamEnd)) is not None:
+            generation, count = generation + 1, end.count
+        return generation, count
+
+    def _record_end(self, call: Call, feed: Feed) -> None:
+        self._decisions.record_decision(call, _name(call, feed.generation), StreamEnd(len(feed.items)))
 
     def await_end(self, call: Call) -> None:
         """Somebody waits for the call's end, whether anybody reads it or not."""
@@ -225,8 +240,10 @@ class Streams:
         feed.was_read = True
 
     def leave(self, call: Call, reader: object) -> None:
-        """A loop was left. When the last is, the call is stopped: later, for another may be about to begin."""
+        """A loop was left. When the last is, the call is stopped: later, for another may be about to begin. Nobody need look at how
+        it ends."""
         if self.feed(call).readers.pop(reader, None) is not None:
+            call.awaited = True
             self._run.loop.call_soon(self._left, call)
 
     def _left(self, call: Call) -> None:
@@ -308,9 +325,9 @@ class _Parked:
         return self._wait()
 
 
-def _name(call: Call, generation: int = 0, number: int | None = None) -> bytes:
-    """The name of an item; without a number, of what says which items count."""
-    detail = b"" if number is None else generation.to_bytes(8, "big") + number.to_bytes(8, "big")
+def _name(call: Call, generation: int, number: int | None = None) -> bytes:
+    """The name of an item; without a number, of the end of its generation."""
+    detail = generation.to_bytes(8, "big") + (b"" if number is None else number.to_bytes(8, "big"))
     return decision_key(call.key, 0, "stream", detail)
 
 
@@ -332,11 +349,3 @@ def _wake(futures: list[asyncio.Future[None]]) -> None:
     for future in waiting:
         if not future.done():
             future.set_result(None)
-
-
-def refuse_as_argument(task: str) -> UsageError:
-    """What says that a stream can't be an argument."""
-    return UsageError(
-        f"a stream of {task} can't be an argument of a call: a call gets results, and a stream is read item by item. Pass the "
-        "items, or their list, or let the call read a stream of its own"
-    )

@@ -148,12 +148,10 @@ class Item(_Told, frozen=True, array_like=True, tag="item"):
     blobs: tuple[bytes, ...] = ()
 
 
-class ItemsOf(_Told, frozen=True, array_like=True, tag="stream"):
-    """Which items of a call are those of its stream: they are named by `generation`. A call that had ended and is asked again
-    begins a new one; one that was stopped in the middle goes on with what it had handed out."""
+class StreamEnd(_Told, frozen=True, array_like=True, tag="stream"):
+    """How many items a stream has handed out. Who asks for its call again gets another generation of items."""
 
-    generation: int
-    count: int | None  # None while there may come more
+    count: int
 
 
 class Moved(_Told, frozen=True, array_like=True, tag="moved"):
@@ -180,7 +178,7 @@ Told = (
     | Waits
     | WaitsOver
     | Item
-    | ItemsOf
+    | StreamEnd
     | Moved
 )
 
