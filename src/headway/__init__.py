@@ -22,7 +22,7 @@ from headway.engine.identity.signature import unkeyed as unkeyed
 from headway.engine.replay.dry_run import PlannedCall as PlannedCall
 from headway.engine.replay.dry_run import ResumePlan as ResumePlan
 from headway.engine.retry import Retry as Retry
-from headway.engine.stream import Stream as Stream
+from headway.engine.streaming.stream import Stream as Stream
 from headway.errors import ArgumentChanged as ArgumentChanged
 from headway.errors import BudgetExceeded as BudgetExceeded
 from headway.errors import CallCancelled as CallCancelled

@@ -32,8 +32,8 @@ from headway.engine.identity.watched import Watch, checked_watch
 from headway.engine.retry import Retry
 from headway.engine.scopes.bounds import LimitNumbers
 from headway.engine.stopping.outside import refuse_outside
-from headway.engine.stream import Stream
-from headway.engine.streams import WINDOW
+from headway.engine.streaming.stream import Stream
+from headway.engine.streaming.streams import WINDOW
 from headway.errors import UsageError, WorkerDied
 from headway.journal.codec.declared import declare, stable_module
 from headway.near import near_misses

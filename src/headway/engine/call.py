@@ -20,7 +20,7 @@ from headway.journal.records import NO_PARENT, Amounts, Place
 
 if TYPE_CHECKING:
     from headway.engine.identity.spec import TaskSpec
-    from headway.engine.streams import Feed
+    from headway.engine.streaming.feed import Feed
     from headway.journal.codec.codec import Encoded
     from headway.journal.recovery.recovered import Recorded
     from headway.pools.base import Job

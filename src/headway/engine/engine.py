@@ -39,7 +39,7 @@ from headway.engine.scopes.bounds import Scope
 from headway.engine.scopes.desk import Desk
 from headway.engine.scopes.scopes import Scopes
 from headway.engine.stopping.stops import Stops
-from headway.engine.streams import Streams
+from headway.engine.streaming.streams import Streams
 from headway.engine.transitions import FINISHING, RUNNING
 from headway.engine.waiting.signals import Signals
 from headway.engine.waiting.waits import Waits

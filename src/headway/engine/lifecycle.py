@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from headway.engine.outcome import Outcomes
     from headway.engine.replay.lookup import Replay
     from headway.engine.scopes.accounting import Books
-    from headway.engine.streams import Streams
+    from headway.engine.streaming.streams import Streams
 
 _QUEUED, _POSTPONED, _ADMITTED, _BEGUN = int(Event.QUEUED), int(Event.POSTPONED), int(Event.ADMITTED), int(Event.BEGUN)
 _STOPPED, _CHILDREN_ENDED, _RETRIED = int(Event.STOPPED), int(Event.CHILDREN_ENDED), int(Event.RETRIED)

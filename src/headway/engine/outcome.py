@@ -22,7 +22,7 @@ from headway.engine.replay.shared import Shared
 from headway.engine.retry import BOUNDS
 from headway.engine.run_context import RunContext
 from headway.engine.scopes.accounting import Books
-from headway.engine.streams import handed_out
+from headway.engine.streaming.streams import handed_out
 from headway.engine.transitions import CANCELLED, FAILED, OK
 from headway.engine.waiting.signals import Signals
 from headway.errors import NotEncodable, StoreError

@@ -9,7 +9,7 @@ from typing import Any, Generic, NoReturn, TypeVar
 
 from headway.engine.call import current
 from headway.engine.handle import Handle
-from headway.engine.stream import Stream
+from headway.engine.streaming.stream import Stream
 from headway.engine.waiting.until import Awaited
 from headway.errors import CallCancelled, UsageError
 

@@ -42,8 +42,8 @@ def _collect(value: Any, found: dict[Call, None], depth: int) -> None:
                 _collect(item, found, depth + 1)
     elif issubclass(kind, Handle):
         raise UsageError(
-            f"{value!r} is a stream and can't be an argument of a call: a call gets results, and a stream is read item by item. Pass "
-            "the items, or their list, or let the call read a stream of its own"
+            f"{value!r} is a stream and can't be an argument of a call: a call gets results, and a stream is read item by item. "
+            "Pass the items, or their list, or let the call read a stream of its own"
         )
 
 

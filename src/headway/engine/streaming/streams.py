@@ -22,6 +22,7 @@ from headway.engine.decisions import Decisions
 from headway.engine.ports import Stopper
 from headway.engine.replay.lookup import Replay
 from headway.engine.run_context import RunContext
+from headway.engine.streaming.feed import Feed
 from headway.engine.transitions import OK
 from headway.engine.waiting.waits import Waits
 from headway.errors import ItemChanged, StoreDamaged, StoreError, UsageError
@@ -32,40 +33,6 @@ from headway.journal.records import INLINE_BYTES
 
 WINDOW = 16
 """How many items a stream may be ahead of whoever reads it, where its task does not say."""
-
-
-class Feed:
-    """What a stream has handed out, and who reads it. `items` are those that this process knows; those of a call that is answered
-    from the journal are looked up there, as far as `recorded`."""
-
-    __slots__ = (
-        "by_hand",
-        "generation",
-        "items",
-        "kept",
-        "listeners",
-        "read",
-        "readers",
-        "recorded",
-        "room",
-        "runs",
-        "unbounded",
-        "was_read",
-    )
-
-    def __init__(self) -> None:
-        self.generation = 0
-        self.items: list[Item] = []
-        self.kept: dict[int, tuple[memoryview, ...]] = {}  # the blobs of items that may not be in the store yet
-        self.recorded = 0
-        self.read = 0  # how many the reader that is farthest has taken
-        self.readers: dict[object, Call] = {}  # loops that are open, and whose they are
-        self.listeners: list[asyncio.Future[None]] = []  # who waits for the next item
-        self.room: asyncio.Future[None] | None = None  # the code, which waits for readers
-        self.runs = False  # its code has begun in this process
-        self.unbounded = False  # it need not wait for readers
-        self.was_read = False
-        self.by_hand = False  # somebody gave the call a result, which no items belong to
 
 
 def handed_out(call: Call) -> bool:

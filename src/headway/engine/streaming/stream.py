@@ -8,16 +8,13 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Generator
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from headway.engine.call import Call, Frame, current
 from headway.engine.handle import Handle
 from headway.engine.transitions import CANCELLED, OK
 from headway.engine.waiting.until import cancel_and_drain
 from headway.errors import UsageError
-
-if TYPE_CHECKING:
-    from headway.engine.engine import Engine
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -113,7 +110,7 @@ class _Reader(Generic[T_co]):
 
     def __del__(self) -> None:
         """The loop was left, by `break` or by an error."""
-        engine: Engine = self._call.engine
+        engine = self._call.engine
         if self._reads is None or engine.loop.is_closed():
             return
         if threading.get_ident() == engine.thread:
@@ -129,7 +126,7 @@ class _Drained:
         self._call, self._me = call, me
 
     def __await__(self) -> Generator[Any, Any, None]:
-        engine: Engine = self._call.engine
+        engine = self._call.engine
         if not engine.streams.feed(self._call).readers and self._call.state != CANCELLED:
             engine.cancel(self._call, "the loop that read its items stopped waiting")
             yield from engine.waits.drain(self._me, (self._call,))
