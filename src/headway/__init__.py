@@ -91,10 +91,7 @@ from headway.resume import aresume_all as aresume_all
 from headway.resume import resume as resume
 from headway.resume import resume_all as resume_all
 from headway.run import arun as arun
-from headway.run import cancel as cancel
-from headway.run import fork as fork
 from headway.run import run as run
-from headway.run import signal as signal
 from headway.scope import budget as budget
 from headway.scope import charge as charge
 from headway.scope import deadline as deadline
@@ -102,6 +99,9 @@ from headway.scope import limit as limit
 from headway.scope import remaining as remaining
 from headway.scope import stopping as stopping
 from headway.scope import time_left as time_left
+from headway.steer import cancel as cancel
+from headway.steer import fork as fork
+from headway.steer import signal as signal
 from headway.task import Task as Task
 from headway.task import ref as ref
 from headway.task import task as task

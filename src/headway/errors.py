@@ -75,8 +75,11 @@ class ResourceUnavailable(UsageError, ValueError):
 
 
 class StoreOnLoop(UsageError, RuntimeError):
-    """A store was used on the event loop's thread while a run is debugged (`HEADWAY_DEBUG=1`, asyncio's debug mode, `hw.testing`):
-    everything else on the loop would wait for it. Use it in another thread: `await asyncio.to_thread(hw.view, …)`."""
+    """A store was used on the event loop's thread, and everything else on the loop would have waited for it.
+
+    Raised in debug mode only: `HEADWAY_DEBUG=1`, asyncio's debug mode, `hw.testing`. Use the store in another thread:
+    `await asyncio.to_thread(hw.view, …)`.
+    """
 
 
 # --- one call could not give a result --------------------------------------------------------------------------------

@@ -153,14 +153,15 @@ class CallProgress(Event, frozen=True):
 
 
 class CallWaits(Event, frozen=True):
-    """A call waits for a signal from outside (`hw.wait_event`), or no longer does.
+    """A call waits for a signal from outside (`hw.wait_event`) or for a budget (`hw.budget(…, wait=True)`), or no longer does.
 
     Attributes:
         key: the call's key, hexadecimal.
         task: its task.
-        name: the name of the signal.
+        name: the name of the signal, or the unit that lacks.
         until: when it stops waiting, in seconds since 1970; None where it waits without end.
         over: whether the wait has ended.
+        budget: whether it waits for a budget.
     """
 
     key: str
@@ -168,6 +169,7 @@ class CallWaits(Event, frozen=True):
     name: str
     until: float | None
     over: bool = False
+    budget: bool = False
 
 
 class CancelRequested(Event, frozen=True):

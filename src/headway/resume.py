@@ -21,12 +21,12 @@ from headway.engine.world import this_world
 from headway.errors import Interrupted, RunOwned, UsageError
 from headway.joins.base import Settled
 from headway.journal.codec.codec import decode
-from headway.journal.open import open_existing, open_to_read
+from headway.journal.open import DEFAULT_STORE, open_existing, open_to_read
 from headway.journal.place import has_database, name_place, stores_near
 from headway.journal.records import RunInfo
 from headway.journal.store import Store
 from headway.near import near_misses
-from headway.run import DEFAULT_STORE, RunOptions, checked_options, drive, drive_run
+from headway.run import RunOptions, checked_options, drive, drive_run
 from headway.task import Task
 from headway.view import STATUSES, runs
 

@@ -53,8 +53,9 @@ class _Opened:
 class Budget(_Opened):
     """A bound on what is spent inside a block; made by `budget`."""
 
-    def __init__(self, limits: Amounts) -> None:
+    def __init__(self, limits: Amounts, wait: bool) -> None:
         self.limits = limits
+        self._wait = wait
         self._account: Account | None = None
 
     @property
@@ -77,7 +78,7 @@ class Budget(_Opened):
 
     def __enter__(self) -> Budget:
         if (frame := current.get()) is not None:
-            self._account = frame.call.engine.on_loop(frame.call.engine.scopes.open_budget, frame, self.limits)
+            self._account = frame.call.engine.on_loop(frame.call.engine.scopes.open_budget, frame, self.limits, b"", self._wait)
             self._enter(frame, frame.scope._replace(account=self._account))
         else:
             refuse_outside("hw.budget was opened", BOUND_ELSEWHERE)
@@ -89,13 +90,18 @@ class Budget(_Opened):
             warn_of_units(self.limits, self._account.spent)
 
 
-def budget(**amounts: float) -> Budget:
+def budget(*, wait: bool = False, **amounts: float) -> Budget:
     """Bound what the calls made inside may spend, all together.
 
     A call that would overdraw this or an outer budget is refused before it starts: awaiting it raises BudgetExceeded. What was
     spent survives a crash. A resume finds the same budget again by its place in the program, so a raised amount continues it.
 
+    With `wait`, a call that does not fit beside what running calls have reserved waits until enough of them have ended, first come
+    first served. It holds no slot, limit or resource meanwhile. It is refused as soon as it can never fit: more is spent than it
+    would leave, or only calls that wait for it hold something back. A budget around this one may still refuse at once.
+
     Args:
+        wait: whether calls wait for the reservations of others, instead of being refused at once.
         **amounts: how much of each unit may be spent, such as `tokens=1000`. Any unit that you charge may be bounded. The runtime
             books two by itself: `calls` (attempts started) and `seconds` (of running; waits for other calls do not count).
 
@@ -103,7 +109,7 @@ def budget(**amounts: float) -> Budget:
         A scope, to be opened with `with`. Its `spent`, `remaining` and `closed` say how far it is used.
 
     Raises:
-        UsageError: no amount is given, or one is not a number from zero on.
+        UsageError: no amount is given, or one is not a number from zero on; or `wait` is not True or False.
         BudgetExceeded: by the handle of a refused call.
 
     Example:
@@ -123,7 +129,9 @@ def budget(**amounts: float) -> Budget:
     """
     if not amounts:
         raise UsageError("hw.budget() bounds nothing: name an amount, such as hw.budget(tokens=1000)")
-    return Budget(checked_bounds(amounts, "hw.budget"))
+    if not isinstance(wait, bool):
+        raise UsageError(f"hw.budget(wait={wait!r}): wait is an option, True or False, and no unit: give the unit another name")
+    return Budget(checked_bounds(amounts, "hw.budget"), wait)
 
 
 def charge(item: int | None = None, /, **amounts: float) -> None:
@@ -308,7 +316,7 @@ class DeadlineScope(_Opened):
         self._expired = deadline.expired or deadline.left_s <= 0
         frame.call.engine.on_loop(self._close, frame.call, deadline)
         if self._task is None and deadline.stopping:
-            frame.call.engine.world.wait(asyncio.run_coroutine_threadsafe(_stopped(deadline), frame.call.engine.loop))
+            frame.call.engine.world.wait(asyncio.run_coroutine_threadsafe(_wait_until_stopped(deadline), frame.call.engine.loop))
         if self._interrupted and self._task is not None and self._task.uncancel() > self._cancelled:
             return False  # somebody else wants this call to stop too
         if self._interrupted and isinstance(error, asyncio.CancelledError):
@@ -326,7 +334,7 @@ def _fail_call(deadline: Deadline) -> None:
         call.engine.cancel(call, "it did not leave the block of a deadline that has passed", error)
 
 
-async def _stopped(deadline: Deadline) -> None:
+async def _wait_until_stopped(deadline: Deadline) -> None:
     if deadline.stopping:
         await deadline.stopped()
 

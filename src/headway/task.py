@@ -76,7 +76,7 @@ class Task(Generic[P, R]):
         frame = current.get()
         spec = self.spec
         if frame is None:
-            return _outside(spec, args, kwargs)  # type: ignore[no-any-return]
+            return _call_outside(spec, args, kwargs)  # type: ignore[no-any-return]
         engine: Engine = frame.call.engine
         if threading.get_ident() == engine.thread:
             return Handle(engine.spawn(spec, args, kwargs, frame))
@@ -89,7 +89,7 @@ class Task(Generic[P, R]):
         return f"<task {self.spec.name}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _found, (function_ref(self.spec.fn),)
+        return _find_again, (function_ref(self.spec.fn),)
 
     def __headway_key__(self) -> object:
         return ("task", self.spec.identity)
@@ -143,7 +143,7 @@ class Task(Generic[P, R]):
             "need": Demand.of({**dict(self.spec.need.options), **needed}) if needed else None,
         }
         changed = {name: value for name, value in changes.items() if value is not None}
-        spec = _checked(dataclasses.replace(self.spec, **changed))
+        spec = _check_spec(dataclasses.replace(self.spec, **changed))
         return type(self)(dataclasses.replace(spec, plain=_is_plain(spec)))
 
 
@@ -155,12 +155,12 @@ class StreamTask(Task[P, int], Generic[P, T]):
         return Stream(called._call) if isinstance(called, Handle) else called
 
 
-def _found(ref: FunctionRef) -> Any:
+def _find_again(ref: FunctionRef) -> Any:
     """The task in another process: the object that its module has under its name."""
     return find(ref)
 
 
-def _outside(spec: TaskSpec, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+def _call_outside(spec: TaskSpec, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     """A call outside of a run: the function itself. A batch function gets a list of one.
 
     Raises UsageError in a process that works for a call: there it would be neither recorded nor tried again nor counted.
@@ -404,7 +404,7 @@ def make_spec(
         check_label(label, spec.name, names, takes_any=spec.signature.takes_any)
     if (known := TASKS.get(spec.name)) is not None and known.fn is not fn:
         RIVALS.add(spec.name)
-    TASKS[spec.name] = _checked(spec)
+    TASKS[spec.name] = _check_spec(spec)
     return spec
 
 
@@ -448,7 +448,7 @@ def _is_plain(spec: TaskSpec) -> bool:
     return spec.pool == "inline" and not any(needs)
 
 
-def _checked(spec: TaskSpec) -> TaskSpec:
+def _check_spec(spec: TaskSpec) -> TaskSpec:
     traits = TRAITS.get(spec.pool)
     wrong = ""
     if traits is not None and (unfit := misfit(spec, traits)):
@@ -465,7 +465,7 @@ def _checked(spec: TaskSpec) -> TaskSpec:
         wrong = f"retry={spec.retry!r} is no Retry: write retry=hw.Retry(attempts=3)"
     elif not (spec.timeout_s is None or (is_number(spec.timeout_s) and spec.timeout_s > 0)):
         wrong = f"timeout={spec.timeout_s!r} is not a number of seconds above zero"
-    elif not all(map(callable, (spec.verify or _checked,))):
+    elif not all(map(callable, (spec.verify or _check_spec,))):
         wrong = f"verify={spec.verify!r} is no function"
     elif callable(spec.key) and is_async(spec.key):
         wrong = f"key={name_of(spec.key)} is async: a call is named when it is made, so give a plain function of its arguments"

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import os
 import random
-import subprocess
-import sys
-import threading
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from loading import WithoutPaths, blank, fill
 from made import (
     Array,
     Made,
     ThreadRanks,
-    bits,
     blocks_of,
     flip,
     holding,
@@ -35,12 +30,12 @@ from made import (
 
 from headway.checkpoint.files.manifest import Fragment, Object, Phase, block_nbytes
 from headway.checkpoint.files.stored import read_manifest, read_segments
-from headway.checkpoint.layout.boxes import Box, whole
+from headway.checkpoint.layout.boxes import Box
 from headway.checkpoint.layout.dtypes import NBYTES, code_of, raw_dtype
 from headway.checkpoint.layout.pieces import Piece
 from headway.checkpoint.load.loader import Loaded, load
 from headway.checkpoint.load.plan import Read
-from headway.checkpoint.load.reading import LocalFiles, each
+from headway.checkpoint.load.reading import LocalFiles
 from headway.checkpoint.load.verify import verify
 from headway.checkpoint.state.inventory import Holding, HostMemory, Inventory
 from headway.errors import CheckpointDamaged, CheckpointMismatch, NoCheckpoint
@@ -48,45 +43,6 @@ from headway.storage.local import LocalBackend
 from headway.storage.opening import open_backend
 
 CODES = sorted(NBYTES)
-
-
-class WithoutPaths(LocalBackend):
-    """Stands for an object store: files can be read by ranges only."""
-
-    def path(self, file: str) -> Path | None:
-        return None
-
-
-def fill(made: Made, arrays: Mapping[str, Array], **options: Any) -> Loaded:
-    return load(options.pop("backend", made.backend), made.manifest, made.segments, inventory(arrays), **options)
-
-
-def blank(made: Made) -> dict[str, Array]:
-    """Arrays like those of the checkpoint, with other bytes in them."""
-    return {name: (bits(array) ^ 0x5A).view(array.dtype).reshape(array.shape) for name, array in made.arrays.items()}
-
-
-@pytest.fixture
-def made(tmp_path: Path) -> Made:
-    """Three files; a tensor of several blocks, a column split, a transposed one, scalars, an empty one."""
-    arrays = {
-        "big": random_array((3000, 1024), "F32", 1),  # blocks of 1024 rows
-        "wide": random_array((2, 1_500_000), "U16", 2),  # rows of 3 MB, so blocks of one row
-        "cols": random_array((64, 48), "BF16", 3),
-        "step": random_array((), "I64", 4),
-        "flag": random_array((1,), "BOOL", 5),
-        "none": random_array((0, 5), "F16", 6),
-        "z": random_array((5, 3), "C128", 7),
-    }
-    cuts = {
-        "big": [(0, Box((0, 0), (1700, 1024))), (1, Box((1700, 0), (1300, 1024)))],
-        "cols": [(1, Box((0, 0), (64, 20))), (2, Box((0, 20), (64, 28)))],
-        "wide": [(2, whole((2, 1_500_000)))],
-    }
-    return make(tmp_path, arrays, cuts, values={"lr": 0.1, "name": "tiny"})
-
-
-# --- values ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", [LocalBackend, WithoutPaths])
@@ -314,9 +270,6 @@ def test_phases_are_told_with_their_bytes(made: Made) -> None:
     assert [phase.seconds for phase in phases] == [loaded.plan_s, loaded.read_s, loaded.scatter_s]
 
 
-# --- damage ----------------------------------------------------------------------------------------------------------
-
-
 def _places(made: Made) -> list[tuple[int, int, Fragment, int]]:
     """First, middle and last byte of every block: file, byte, fragment, number of the block."""
     places = []
@@ -420,9 +373,6 @@ def test_bytes_that_change_after_they_were_verified_are_noticed(made: Made) -> N
         fill(made, blank(made), on_phase=then)
 
 
-# --- ranks -----------------------------------------------------------------------------------------------------------
-
-
 def test_the_ranks_of_a_host_read_each_block_once(made: Made) -> None:
     states = [blank(made) for _ in range(4)]
 
@@ -497,126 +447,3 @@ def test_ranks_that_cannot_open_each_others_spools_fetch_for_themselves(made: Ma
     results = on_ranks(["a", "a"], lambda ranks: fill(made, states[ranks.rank], ranks=ranks, backend=backend))
     assert [result.bytes_read for result in results] == [made.manifest.nbytes] * 2
     assert all(same(state[name], array) for state in states for name, array in made.arrays.items())
-
-
-# --- threads ---------------------------------------------------------------------------------------------------------
-
-
-def test_of_several_failures_the_first_item_s_is_raised() -> None:
-    """Whichever thread was faster: here the first item fails last."""
-    both, later = threading.Barrier(2), threading.Event()
-
-    def fail(item: int) -> None:
-        both.wait(timeout=60)
-        if item == 0:
-            assert later.wait(timeout=60)
-        later.set()
-        raise ValueError(item)
-
-    for _ in range(20):
-        later.clear()
-        with pytest.raises(ValueError, match="0"):
-            each([0, 1], fail, 2)
-
-
-def test_each_item_is_done_once_and_the_first_failure_is_raised_when_no_thread_runs() -> None:
-    done: list[int] = []
-    each(range(1000), done.append, 4)
-    assert sorted(done) == list(range(1000))
-    done.clear()
-
-    def until_seven(item: int) -> None:
-        if item == 7:
-            raise StopIteration("seven")
-        done.append(item)
-
-    with pytest.raises(StopIteration, match="seven"):
-        each(range(10**6), until_seven, 4)
-    assert len(done) < 10**6 - 1
-
-
-# --- sizes (long) ----------------------------------------------------------------------------------------------------
-
-_LOAD_AND_MEASURE = """
-import resource, sys, threading
-from pathlib import Path
-import numpy as np
-sys.path[:0] = [{tests!r}]
-from made import inventory
-from headway.storage.local import LocalBackend
-from headway.checkpoint.load.loader import load
-from headway.checkpoint.files.stored import read_manifest, read_segments
-from test_load import WithoutPaths
-backend = {kind}({root!r})
-manifest = read_manifest(backend, {folder!r})
-arrays = {{name: np.full(known.shape, 1, "f4") for name, known in manifest.objects.items()}}
-views = {{name: array.T if array.shape[0] == array.shape[1] else array for name, array in arrays.items()}}
-segments = read_segments(backend, manifest)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-load(backend, manifest, segments, inventory(views))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
-assert all((array != 1).any() for array in arrays.values())
-"""
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("kind", ["LocalBackend", "WithoutPaths"])
-def test_memory_above_a_state_of_512_mib_stays_below_256_mib(tmp_path: Path, kind: str) -> None:
-    rng = np.random.default_rng(0)
-    arrays = {f"w{n}": rng.standard_normal((4096, 4096) if n % 2 else (16384, 1024), "f4") for n in range(8)}
-    made = make(tmp_path, arrays, {name: [(n % 2, whole(array.shape))] for n, (name, array) in enumerate(arrays.items())})
-    code = _LOAD_AND_MEASURE.format(tests=str(Path(__file__).parent), kind=kind, root=str(tmp_path), folder=made.manifest.folder)
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert ran.returncode == 0, ran.stderr
-    assert int(ran.stdout) < 256 << 10  # KiB
-
-
-_TWO_RANKS = """
-import sys
-from pathlib import Path
-import numpy as np
-import torch.distributed as dist
-sys.path[:0] = [{tests!r}]
-from made import inventory, same
-from headway.storage.local import LocalBackend
-from headway.checkpoint.load.loader import load
-from headway.checkpoint.process.ranks import TorchRanks
-from headway.checkpoint.files.stored import read_manifest, read_segments
-from test_load import WithoutPaths
-dist.init_process_group("gloo", init_method="file://{meet}", rank=int(sys.argv[1]), world_size=2)
-backend = {kind}({root!r})
-manifest = read_manifest(backend, {folder!r})
-arrays = {{name: np.zeros(known.shape, "f4") for name, known in manifest.objects.items()}}
-try:
-    loaded = load(backend, manifest, read_segments(backend, manifest), inventory(arrays), ranks=TorchRanks())
-    print(loaded.bytes_read, loaded.bytes_filled, *(int(array.sum()) for array in arrays.values()))
-except Exception as error:
-    print(type(error).__name__, error)
-dist.destroy_process_group()
-"""
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("kind", ["LocalBackend", "WithoutPaths"])
-def test_two_processes_share_what_is_read_and_fail_together(tmp_path: Path, kind: str) -> None:
-    arrays = {f"w{n}": np.full((1024, 1024), n, "f4") for n in range(6)}
-    made = make(tmp_path, arrays)
-    files = {"tests": str(Path(__file__).parent), "kind": kind, "root": str(tmp_path), "folder": made.manifest.folder}
-
-    def both(meet: str) -> list[str]:
-        code = _TWO_RANKS.format(meet=tmp_path / meet, **files)
-        running = [
-            subprocess.Popen([sys.executable, "-c", code, str(rank)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-            for rank in range(2)
-        ]
-        said = [each_one.communicate(timeout=120) for each_one in running]
-        assert [each_one.returncode for each_one in running] == [0, 0], said
-        return [out.strip() for out, _ in said]
-
-    total = made.manifest.nbytes
-    assert both("first") == [f"{total // 2} {total} " + " ".join(str(n << 20) for n in range(6))] * 2
-    made.flip(0, made.segments[0].nbytes - 1)
-    told = both("second")
-    assert [each_one.split(" ", 1)[0] for each_one in told] == ["CheckpointDamaged"] * 2
-    assert told[0].startswith("CheckpointDamaged rank 1: ")
-    assert "tensor w5: block 0" in told[1]

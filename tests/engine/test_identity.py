@@ -27,16 +27,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headway.engine.identity.fingerprint import fingerprint
-from headway.engine.identity.keys import (
-    Signature,
-    call_key,
-    canonical,
-    explicit,
-    forever_key,
-    label,
-    sibling_key,
-    unkeyed,
-)
+from headway.engine.identity.keys import Signature, call_key, canonical, explicit, forever_key, label, sibling_key, unkeyed
 from headway.errors import NoCanonicalForm, WrongArguments
 from headway.journal.decisions import decision_key
 
@@ -456,7 +447,7 @@ def test_a_label_says_what_is_simple_and_only_names_the_rest():
 
     assert label((5,), {}) == "5"
     assert label(("a", 1.5), {"k": None}) == "'a', 1.5, k=None"
-    assert label(([1, 2], {"a": 1}, Rude(), Colour.RED), {}) == "[1, 2], dict of 1, Rude, Colour.RED"
+    assert label(([1, 2], {"a": 1}, Rude(), Colour.RED), {}) == "[1, 2], dict of 1: 'a'=1, Rude, Colour.RED"
     assert label((np.zeros((2, 3)), b"abc", FakeHandle(b"\1" * 16)), {}) == "ndarray[2, 3], 3 bytes, <01010101>"
     assert label((10**5000,), {}) == "int of 16610 bits"
     assert label(("x" * 10**6,), {}) == "'" + "x" * 58 + "…"

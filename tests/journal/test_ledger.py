@@ -31,6 +31,31 @@ def test_reservations_never_overdraw_any_account_of_the_chain(steps):
         assert left["tokens"] <= min(inner[0].remaining["tokens"], outer.remaining["tokens"])
 
 
+AMOUNT = st.integers(0, 12).map(float)
+SHARE = st.fixed_dictionaries({"limit": AMOUNT, "spent": AMOUNT, "reserved": AMOUNT, "waits": st.booleans()})
+
+
+@given(st.lists(SHARE, min_size=1, max_size=3), st.none() | AMOUNT, st.sampled_from(["tokens", "calls"]))
+def test_a_reservation_fits_or_waits_or_never_fits(shares, amount, unit):
+    """Every account decides for its own bound: one that can never have it, or does not wait for it, refuses whatever others say."""
+    inner: Account | None = None
+    verdicts = []
+    for share in reversed(shares):
+        inner = Account(b"", inner, {unit: share["limit"]}, waits=share["waits"])
+        inner.spent, inner.reserved = {unit: share["spent"]}, {unit: share["reserved"]}
+        gone = share["spent"] + (share["reserved"] if unit == "calls" else 0)  # an attempt that has begun counts for good
+        fits = _fits(share["spent"] + share["reserved"], amount, share["limit"])
+        verdicts.append("fits" if fits else "waits" if share["waits"] and _fits(gone, amount, share["limit"]) else "never")
+    assert inner is not None
+    refusal = inner.refuses({} if amount is None else {unit: amount})
+    found = "fits" if refusal is None else "waits" if refusal.may_fit else "never"
+    assert found == ("never" if "never" in verdicts else "waits" if "waits" in verdicts else "fits")
+
+
+def _fits(held: float, amount: float | None, limit: float) -> bool:
+    return held < limit if amount is None else amount == 0 or held + amount <= limit
+
+
 NOTES = st.lists(st.tuples(st.integers(0, 5), st.sampled_from([b"", b"s", b"t"]), st.integers(0, 50)), max_size=40)
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from headway.sim.nature import STEADY
 
 import headway as hw
 from headway.journal.off_loop import as_beside, check_thread, watch_thread
 from headway.journal.records import RunSpec
 from headway.journal.sqlite.store import SqliteStore
+from headway.sim.config import STEADY
 from headway.sim.history import History
 
 LARGE = 100_000

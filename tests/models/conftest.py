@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
+from documents import PRICE, RESERVED
 from servers import HERE, Server, start, stop
+
+import headway as hw
+from headway import models
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +35,37 @@ def served() -> Iterator[Callable[[str], Server]]:
     yield of
     for server in running.values():
         stop(server)
+
+
+@pytest.fixture
+def asked(misbehaving):
+    """Ask a server that answers as it is told, and tell the reply or the error, and what was booked."""
+
+    def ask(kind: str, said: Any = "", *, calls: int = 9, chat: bool = True, seconds: float = 60, n: int = 1) -> Any:
+        model = models.Endpoint(f"{kind}-{abs(hash(str(said)))}", base_url=misbehaving.url, price=PRICE, timeout=20)
+        text = said if isinstance(said, str) else json.dumps(said)
+
+        @hw.task
+        async def program() -> tuple[Any, dict[str, float]]:
+            got: Any
+            with hw.budget(tokens=100_000, money=1e12, calls=calls) as spent:
+                try:
+                    with hw.deadline(seconds=seconds):
+                        got = await models.sample(model, [models.Message("user", text)] if chat else text, max_tokens=RESERVED, n=n)
+                except (hw.ModelError, hw.BudgetExceeded, hw.DeadlineExceeded) as error:
+                    got = error
+            return got, spent.spent
+
+        return program_result(program)
+
+    def program_result(program: Any) -> Any:
+        kept: list[Any] = []
+
+        @hw.task(codec="pickle")
+        async def outer() -> None:
+            kept.append(await program.fn())
+
+        hw.run(outer, store=None)
+        return kept[0]
+
+    return ask

@@ -15,7 +15,7 @@ from test_ask import unavailable
 
 import headway as hw
 from headway import models
-from headway.models.openai.protocol import hidden, retry_after
+from headway.models.openai.protocol import hide_secrets, retry_after
 from headway.models.retrying import PATIENT, retry_of
 
 pytest.importorskip("openai")
@@ -76,7 +76,7 @@ async def _text(model: models.Endpoint) -> str:
     ],
 )
 def test_what_looks_like_a_key_is_hidden_also_where_it_is_another_s(said, shown):
-    assert hidden(said, SECRETS) == shown
+    assert hide_secrets(said, SECRETS) == shown
 
 
 @pytest.mark.parametrize("key", ["secret\n", " secret", "sec\tret", "geheim\u00fc", "a\x00b", 5])

@@ -1,4 +1,4 @@
-"""Prices are data, and what is shared adds up."""
+"""Prices are data, and a split total adds up."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import headway.models.collect
 import headway.models.openai.protocol
 import headway.models.prices
 from headway import models
-from headway.models.collect import Collected, shared
+from headway.models.collect import Collected, split
 from headway.models.prices import OPENAI, list_price, price_of
 from headway.models.streaming import pieces_of
 
@@ -92,7 +92,7 @@ def test_a_model_s_own_price_comes_before_the_list_and_this_process_is_free():
 
 @given(st.integers(0, 10_000), st.lists(st.integers(0, 500), min_size=1, max_size=20))
 def test_a_total_is_shared_without_a_rest_and_in_order(total, counted):
-    parts = shared(total, counted)
+    parts = split(total, counted)
     assert sum(parts) == total
     assert all(part >= 0 for part in parts)
     if any(counted):

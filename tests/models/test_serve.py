@@ -172,6 +172,7 @@ def text(server: Server, prompt: str) -> str:
 
 
 def until(true: Callable[[], bool]) -> None:
+    """Look from outside, at a server in a process of its own."""
     end = time.monotonic() + 15
     while not true():
         assert time.monotonic() < end
@@ -351,10 +352,11 @@ def test_the_countdown_model_is_served_as_any(tmp_path):
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_it_ends_when_it_is_told_to_also_with_a_request_under_way(how):
+def test_it_ends_when_it_is_told_to_also_with_a_request_under_way(tmp_path, how):
+    asked = tmp_path / "asked"
     server = start("-m", "headway", "serve", "standins:batch", "--port", "0", lines=2, stderr=subprocess.STDOUT)
-    threading.Thread(target=lambda: _try(server), daemon=True).start()
-    time.sleep(0.3)
+    threading.Thread(target=lambda: _try(server, f"wait {asked}"), daemon=True).start()
+    until(asked.exists)
     server.process.send_signal(how)
     assert server.process.wait(timeout=20) == 0
     assert server.process.stdout is not None
@@ -362,9 +364,9 @@ def test_it_ends_when_it_is_told_to_also_with_a_request_under_way(how):
     stop(server)
 
 
-def _try(server: Server) -> None:
+def _try(server: Server, prompt: str) -> None:
     with contextlib.suppress(OSError, http.client.HTTPException):
-        post(server, "completions", {"prompt": "wait"})
+        post(server, "completions", {"prompt": prompt})
 
 
 def test_a_port_that_is_taken_is_an_error_in_words(batch):

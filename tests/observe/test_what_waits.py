@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import io
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -37,6 +38,12 @@ async def _waiting(store: Any) -> list[str]:
     return []
 
 
+async def _until(store: Any, true: Callable[[list[str]], bool]) -> None:
+    """Look at the store again and again, as another process has to, until what the run waits for is so."""
+    while not true(await _waiting(store)):  # noqa: ASYNC110
+        await asyncio.sleep(0)
+
+
 async def _signal(name: str, value: object, store: Any) -> None:
     await asyncio.to_thread(hw.signal, "r", name, value, store=store)
 
@@ -45,8 +52,7 @@ async def _while_it_waits(store: Any, look: Any, tally: Tally) -> list[str]:
     """Run it, look while two calls wait and while one does, and answer both."""
     going = asyncio.create_task(hw.arun(report, store=store, run_id="r", events=tally))
     for waiting in (2, 1):
-        while len(tally.waiting) != waiting or len(await _waiting(store)) != waiting:  # noqa: ASYNC110
-            await asyncio.sleep(0)  # the other process that looks knows of no event
+        await _until(store, lambda names, waiting=waiting: len(names) == len(tally.waiting) == waiting)
         await asyncio.to_thread(look, waiting)
         await _signal("approve", f"answer {3 - waiting}", store)
     return await going
@@ -118,8 +124,7 @@ def test_a_wait_that_the_program_has_given_up_is_shown_no_more(tmp_path):
         return found
 
     async def look(*names: str) -> None:
-        while await _waiting(store) != list(names):  # noqa: ASYNC110
-            await asyncio.sleep(0)
+        await _until(store, lambda found: found == list(names))
         shown.append(await asyncio.to_thread(read))
 
     async def outside() -> str:
@@ -155,8 +160,7 @@ def test_a_wait_that_was_given_up_and_begins_again_is_shown_again(tmp_path):
             await hw.arun(waits, store=store, run_id="r", progress=False)
         assert hw.view("r", store=store).waiting == []  # the run has ended
         going = asyncio.create_task(hw.arun(waits, store=store, run_id="r", progress=False))
-        while await _waiting(store) != ["go"]:  # noqa: ASYNC110
-            await asyncio.sleep(0)
+        await _until(store, lambda names: names == ["go"])
         await _signal("go", 1, store)
         return await going
 
@@ -168,8 +172,7 @@ def test_a_signal_that_nobody_waits_for_is_told_of(tmp_path, capsys):
 
     async def outside() -> None:
         going = asyncio.create_task(hw.arun(approval, "tea", store=store, run_id="r", progress=False))
-        while not await _waiting(store):  # noqa: ASYNC110
-            await asyncio.sleep(0)
+        await _until(store, bool)
         await asyncio.to_thread(signal_run, "r", "aprove", "1", str(store), as_json=False)
         assert "nobody in run 'r' waits for 'aprove' now: it waits for 'approve'" in capsys.readouterr().err
         await asyncio.to_thread(signal_run, "r", "approve", "1", str(store), as_json=False)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 
 import pytest
+from notes import RAN
 
 import headway as hw
 from headway.joins.bound import bound_of
@@ -14,13 +15,11 @@ from headway.sim.config import STEADY
 from headway.sim.history import History
 from headway.sim.store import Crash
 
-RAN: list[int] = []
 STOP: list[bool] = []
 
 
 @pytest.fixture(autouse=True)
 def _clear() -> None:
-    RAN.clear()
     STOP.clear()
 
 

@@ -7,16 +7,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from notes import RAN
 
 import headway as hw
 
-RAN: list[Any] = []
 LIFE: dict[str, Any] = {}
 
 
 @pytest.fixture(autouse=True)
 def _clear() -> None:
-    RAN.clear()
     LIFE.clear()
 
 

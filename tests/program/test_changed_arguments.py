@@ -1,8 +1,7 @@
-"""Arguments that change while a call runs: a replay can't repeat that, so the call fails and names the argument."""
+"""A task that changes its arguments fails and names them: however they were given and wherever it runs."""
 
 from __future__ import annotations
 
-import asyncio
 import collections
 import dataclasses
 import functools
@@ -16,28 +15,10 @@ import numpy as np
 import pydantic
 import pytest
 import torch
+from changing import WAYS, Client, Fixed, Form, Note, Pair, Speaks, State, change, change_in_process, change_in_thread
+from notes import RAN
 
 import headway as hw
-
-WAYS = r"was changed before the call had ended.*can't repeat that.*copy.*Annotated\[T, hw.unkeyed\]"
-RAN: list[Any] = []
-
-
-@pytest.fixture(autouse=True)
-def _nothing_ran() -> None:
-    RAN.clear()
-
-
-@dataclasses.dataclass
-class State:
-    turns: list[str] = dataclasses.field(default_factory=list)
-    seen: dict[str, int] = dataclasses.field(default_factory=dict, compare=False)
-
-
-@dataclasses.dataclass(frozen=True)
-class Fixed:
-    number: int
-    names: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,16 +26,8 @@ class Case:
     turns: list[str]
 
 
-class Note(msgspec.Struct):
-    text: str
-
-
 class FixedNote(msgspec.Struct, frozen=True):
     turns: list[str]
-
-
-class Form(pydantic.BaseModel):
-    fields: dict[str, int] = {}
 
 
 class Lazy(pydantic.BaseModel):
@@ -72,40 +45,6 @@ class LazyState:
     @functools.cached_property
     def count(self) -> int:
         return len(self.words)
-
-
-class Pair(collections.namedtuple("Pair", "name turns")):
-    pass
-
-
-class Speaks:
-    """Says itself what it is."""
-
-    def __init__(self) -> None:
-        self.asked: Any = 0
-        self.model = "m"
-
-    def __headway_key__(self) -> str:
-        return self.model
-
-
-@hw.task
-async def change(value: Any, how: str) -> str:
-    """Do to the value what `how` says, and return something else."""
-    exec(how, {"value": value})
-    return "done"
-
-
-@hw.task(pool="thread")
-def change_in_thread(value: Any, how: str) -> str:
-    exec(how, {"value": value})
-    return "done"
-
-
-@hw.task(pool="process")
-def change_in_process(value: Any, how: str) -> str:
-    exec(how, {"value": value})
-    return "done"
 
 
 CHANGES: list[tuple[Callable[[], Any], str, str]] = [
@@ -195,9 +134,6 @@ def test_a_process_changes_a_copy_and_nobody_minds(tmp_path):
     assert hw.run(program, store=tmp_path / "store", progress=False) == [1]
 
 
-# --- which argument, and of which calls ------------------------------------------------------------------------------
-
-
 @hw.task
 async def many(a: list[int], /, b: list[int], *rest: list[int], c: list[int], **more: list[int]) -> None:
     for value in (a, b, *rest, c, *more.values()):
@@ -279,12 +215,6 @@ def test_the_items_of_an_argument_may_not_change_where_the_call_has_a_key_of_its
         go(program)
 
 
-class Client:
-    """It has no canonical form."""
-
-    asked = 0
-
-
 def test_an_object_of_a_call_with_a_key_of_its_own_may_change(go):
     @hw.task(name="program")
     async def program() -> int:
@@ -345,9 +275,6 @@ def test_the_innermost_task_that_changed_an_argument_is_named_and_one_that_keeps
         go(outer, ["a"], catches)
 
 
-# --- attempts that fail or are stopped -------------------------------------------------------------------------------
-
-
 @hw.task(retry=hw.Retry(attempts=3, delay_s=0.1))
 async def half_done(history: list[str]) -> str:
     RAN.append(list(history))
@@ -366,208 +293,6 @@ def test_a_failed_attempt_that_changed_its_argument_is_not_tried_again_with_the_
 
     go(program)
     assert RAN == [[]]
-
-
-@hw.task(timeout=5)
-async def slow(history: list[str]) -> None:
-    history.append("begun")
-    await asyncio.sleep(100)
-
-
-@hw.task
-async def waits() -> None:
-    await slow([])
-
-
-def test_a_timeout_does_not_hide_the_change(go):
-    with pytest.raises(hw.ArgumentChanged, match=r"history .*also failed, with CallTimeout: .*slow"):
-        go(waits)
-
-
-@hw.task
-async def quick(history: list[str]) -> int:
-    await asyncio.sleep(1)
-    return len(history)
-
-
-@pytest.mark.parametrize("how", ["race", "cancel", "deadline"])
-def test_one_that_is_stopped_after_it_changed_its_argument_fails_whoever_made_it(go, how):
-    """Nobody looks at the error of a loser, and the others see what it has changed."""
-
-    @hw.task(name="program")
-    async def program() -> int:
-        history: list[str] = []
-        if how == "race":
-            await hw.race(slow.options(timeout=None)(history), quick([]))
-        elif how == "cancel":
-            handle = slow(history)
-            await asyncio.sleep(1)
-            handle.cancel()
-            await hw.settle(handle)
-        else:
-            with hw.deadline(seconds=1, raises=False):
-                await slow(history)
-        return len(history)
-
-    with pytest.raises((ExceptionGroup, hw.ArgumentChanged)) as caught:
-        go(program)
-    assert "slow: argument history (a list) was changed" in str([caught.value, *getattr(caught.value, "exceptions", [])])
-
-
-@hw.task
-async def stops_itself(history: list[str]) -> None:
-    history.append("x")
-    raise asyncio.CancelledError
-
-
-def test_code_that_ends_like_a_stopped_one_is_looked_at_as_well(go):
-    with pytest.raises(hw.ArgumentChanged, match="CallExited"):
-        go(stops_itself, [])
-
-
-def test_calls_below_one_that_is_cancelled_may_end_as_they_like(go):
-    """Nobody goes on with what they have changed."""
-
-    @hw.task(name="below")
-    async def below() -> None:
-        await slow([])
-
-    @hw.task(name="program")
-    async def program() -> bool:
-        handle = below()
-        await asyncio.sleep(1)
-        handle.cancel()
-        return (await hw.settle(handle))[0].cancelled
-
-    assert go(program)
-
-
-# --- changed by others -----------------------------------------------------------------------------------------------
-
-
-def test_a_caller_that_goes_on_filling_the_list_is_told(go):
-    """Each of the calls would have computed what the last one asks."""
-
-    @hw.task(name="program")
-    async def program() -> list[int]:
-        history: list[str] = []
-        calls = []
-        for turn in range(3):
-            history.append(f"turn {turn}")
-            calls.append(quick(history))
-        return await hw.gather(*calls)
-
-    with pytest.raises(hw.ArgumentChanged, match=r"quick: argument history .*by the task or by other code that has it"):
-        go(program)
-
-
-def test_a_caller_that_gives_copies_is_not(go):
-    @hw.task(name="program")
-    async def program() -> list[int]:
-        history: list[str] = []
-        calls = []
-        for turn in range(3):
-            history.append(f"turn {turn}")
-            calls.append(quick(list(history)))
-        return await hw.gather(*calls)
-
-    assert go(program) == [1, 2, 3]
-
-
-def test_a_caller_may_go_on_filling_the_list_once_the_call_has_ended(go):
-    @hw.task(name="program")
-    async def program() -> list[int]:
-        history: list[str] = []
-        found = []
-        for turn in range(3):
-            history.append(f"turn {turn}")
-            found.append(await quick(history))
-        return found
-
-    assert go(program) == [1, 2, 3]
-
-
-# --- results that came by handle -------------------------------------------------------------------------------------
-
-
-@hw.task
-async def make(what: str) -> Any:
-    return {
-        "list": lambda: ["a", "b"],
-        "large list": lambda: ["x" * 100] * 10_000,
-        "array": lambda: np.arange(10.0),
-        "large array": lambda: np.arange(1_000_000.0),
-        "state": lambda: State(["a"]),
-        "number": lambda: 7,
-    }[what]()
-
-
-BY_HANDLE = [
-    ("list", "value.append('c')"),
-    ("large list", "value.append('c')"),
-    ("large list", "value[4] = 'c'"),
-    ("array", "value[3] = 5"),
-    ("large array", "value += 1"),
-    ("large array", "value[::-1].sort()"),
-]
-
-
-@pytest.mark.parametrize(("what", "how"), BY_HANDLE)
-@pytest.mark.parametrize("task", [change, change_in_thread], ids=["inline", "thread"])
-def test_a_task_that_changes_a_result_which_others_share_is_named(go, task, what, how):
-    @hw.task(name="program")
-    async def program() -> Any:
-        made = make(what)
-        return await task(hw.ref(made), how)
-
-    for _ in range(2):  # the second life has the result from its record
-        with pytest.raises(hw.ArgumentChanged, match=rf"{task.name}: argument value \(the result of .*make\(.*\)\) {WAYS}"):
-            go(program)
-
-
-@pytest.mark.parametrize("what", ["list", "large list", "array", "large array", "state", "number"])
-def test_a_result_that_nobody_changes_is_given_to_as_many_as_want_it(go, what):
-    @hw.task(name="program")
-    async def program() -> list[str]:
-        made = make(what)
-        return await hw.gather(*(change([hw.ref(made), place], "value.append(1)") for place in range(3)), change(hw.ref(made), ""))
-
-    for _ in range(2):
-        assert go(program) == ["done"] * 4  # the lists that hold it are new for each
-
-
-@hw.task
-async def again(history: list[str]) -> int:
-    return len(history)
-
-
-def test_a_result_that_its_caller_changes_before_another_gets_it_is_told(go):
-    @hw.task(name="program")
-    async def program() -> int:
-        made = make("list")
-        assert await quick(hw.ref(made)) == 2
-        (await made).append("c")
-        return await again(hw.ref(made))
-
-    with pytest.raises(hw.ArgumentChanged, match=r"again: argument history \(the result of .*make\("):
-        go(program)
-
-
-@hw.task
-async def fills(cache: Annotated[Any, hw.unkeyed]) -> int:
-    cache.append(1)
-    return 1
-
-
-def test_a_result_for_an_unkeyed_parameter_may_change(go):
-    @hw.task(name="program")
-    async def program() -> int:
-        return await fills(hw.ref(make("list")))
-
-    assert go(program) == 1
-
-
-# --- odd objects -----------------------------------------------------------------------------------------------------
 
 
 class Breaks(Speaks):
@@ -613,48 +338,3 @@ def test_a_lock_beside_it_does_not_matter(go):
         return await locked(threading.Lock(), [1, 2])
 
     assert go(program) == 3
-
-
-@hw.task
-async def gives_a_client(history: list[str]) -> Any:
-    history.append("x")
-    return Client()
-
-
-def test_a_result_without_an_encoding_is_left_out_of_the_error(go):
-    @hw.task(name="program")
-    async def program() -> str:
-        (end,) = await hw.settle(gives_a_client([]))
-        return f"{end.error} {type(end.error).__name__}"
-
-    first = go(program)
-    assert "argument history (a list) was changed" in first
-    assert first.endswith("ArgumentChanged")
-    assert go(program) == first
-
-
-# --- what a resumed run is told --------------------------------------------------------------------------------------
-
-
-@hw.task
-async def step(history: list[str], turn: int) -> str:
-    history.append(f"turn {turn}")
-    return "ok"
-
-
-@hw.task
-async def forgiving() -> list[str]:
-    """An agent that goes on after errors."""
-    said = []
-    for turn in range(3):
-        try:
-            said.append(await step([], turn))
-        except hw.ArgumentChanged as error:
-            said.append(f"{error} {error.value}")
-    return said
-
-
-def test_a_resumed_program_is_told_of_the_change_in_the_same_words(go):
-    first = go(forgiving)
-    assert all("step: argument history (a list) was changed" in said and said.endswith(" ok") for said in first)
-    assert go(forgiving) == first

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,19 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from notes import RAN, SWITCH
+from steps import wait_until_set
 
 import headway as hw
 from headway.engine.collecting import lasting_name
 from headway.engine.handle import current
-
-SWITCH: dict[str, Any] = {}
-RAN: list[Any] = []
-
-
-@pytest.fixture(autouse=True)
-def _clear() -> None:
-    SWITCH.clear()
-    RAN.clear()
 
 
 @dataclass(frozen=True)
@@ -186,30 +180,47 @@ def test_runs_that_append_side_by_side_share_one_order(tmp_path):
 
 
 class Interrupted(hw.MemoryStore):
-    """A store in which the first append that writes for others is stopped, and nothing is written."""
+    """A store whose first write waits until others wait behind it. The next, for all of these, is stopped and writes nothing."""
 
-    handles: list[hw.Handle[int]]
+    def __init__(self, stop: Callable[[], None]) -> None:
+        super().__init__()
+        self.stop = stop
+        self.go_on = threading.Event()
+        self.writes: list[int] = []  # how many items each write was for
 
     def append_items(self, name: str, items: Any) -> list[int]:
-        if len(items) > 1 and self.handles:
-            self.handles[1].cancel("not wanted")
-            self.handles = []
+        self.writes.append(len(items))
+        if len(self.writes) == 1:
+            wait_until_set(self.go_on)
+        if len(self.writes) == 2:
+            self.stop()
             raise OSError("this write did not happen")
         return super().append_items(name, items)
 
 
-def test_an_append_that_is_stopped_while_it_writes_for_others_leaves_them_be():
-    store = Interrupted()
+@pytest.mark.parametrize("stopped", [1, 2], ids=["the one that writes", "one it writes for"])
+def test_an_append_that_is_stopped_while_it_writes_for_others_leaves_them_be(stopped):
+    handles: list[hw.Handle[int]] = []
+    store = Interrupted(lambda: handles[stopped].cancel("not wanted"))
 
     @hw.task
-    async def program() -> list[int]:
-        handles = [words.append(f"word {n}") for n in range(4)]
-        store.handles = handles
+    async def program() -> list[Any]:
+        handles.extend(words.append(f"word {n}") for n in range(4))
+        for _ in range(100):
+            await asyncio.sleep(0)  # the others come to wait behind the first: that takes turns of the loop and no time
+        store.go_on.set()
         settled = await hw.settle(*handles)
-        assert isinstance(settled.pop(1).error, hw.CallCancelled)
-        return [each.value for each in settled]
+        assert settled[stopped].cancelled
+        return [each.value if each.ok else type(each.error).__name__ for each in settled]
 
-    assert sorted(hw.run(program, store=store)) == [0, 1, 2]
+    ends = hw.run(program, store=store)
+    assert store.writes[:2] == [1, 3]
+    if stopped == 1:
+        assert ends == [0, "CallCancelled", 1, 2]
+    else:
+        assert ends == [0, "OSError", "CallCancelled", 1]
+    written = list(hw.collection("words", store=store).read())
+    assert written == [f"word {n}" for n, end in enumerate(ends) if isinstance(end, int)], "what was stopped is not written"
 
 
 def test_a_snapshot_as_an_argument_is_named_by_its_version(go):

@@ -10,18 +10,10 @@ import threading
 from typing import Any
 
 import pytest
+from notes import RAN, SWITCH
 
 import headway as hw
 from headway.engine.call import current
-
-RAN: list[Any] = []
-SWITCH: dict[str, Any] = {}
-
-
-@pytest.fixture(autouse=True)
-def _clear() -> None:
-    RAN.clear()
-    SWITCH.clear()
 
 
 @hw.task
@@ -440,7 +432,7 @@ def test_a_fault_of_the_engine_ends_the_run_instead_of_hanging_it(go, monkeypatc
         {"verify": 3, "effect": True},
         {"resources": {"gpu": -1}},
         {"nosuch": 1},
-        {"pool": "cloud"},
+        {"pool": 3},
         {"on_change": "maybe"},
         {"cost": {"tokens": -1}},
     ],

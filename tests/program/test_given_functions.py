@@ -8,15 +8,9 @@ import re
 from typing import Any
 
 import pytest
+from notes import RAN
 
 import headway as hw
-
-RAN: list[Any] = []
-
-
-@pytest.fixture(autouse=True)
-def _clear() -> None:
-    RAN.clear()
 
 
 async def asynchronous(*args: Any) -> bool:

@@ -5,19 +5,18 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from notes import RAN
 
 import headway as hw
 from headway.sim.config import STEADY
 from headway.sim.history import History
 from headway.sim.store import Crash
 
-RAN: list[object] = []
 FAIL: list[bool] = []
 
 
 @pytest.fixture(autouse=True)
 def _clear() -> None:
-    RAN.clear()
     FAIL.clear()
 
 

@@ -1,48 +1,15 @@
+"""Joins: gather, settle, race, as_completed and wait, of calls and of plain coroutines."""
+
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 
 import pytest
+from joined import add, fail, rest, rest_so_long
+from notes import RAN
 
 import headway as hw
-from headway.engine.handle import Handle
-
-LOG: list[object] = []
-
-
-@pytest.fixture(autouse=True)
-def _clear() -> None:
-    LOG.clear()
-
-
-@hw.task
-async def add(a: int, b: int = 1) -> int:
-    LOG.append((a, b))
-    return a + b
-
-
-@hw.task
-async def fail(text: str) -> int:
-    raise ValueError(text)
-
-
-@hw.task
-async def rest_so_long(seconds: float) -> float:
-    await asyncio.sleep(seconds)
-    return seconds
-
-
-@hw.task
-async def rest(seconds: float, value: int = 0) -> int:
-    try:
-        await asyncio.sleep(seconds)
-    except asyncio.CancelledError:
-        LOG.append(("cancelled", seconds))
-        raise
-    LOG.append(("rested", seconds))
-    return value
 
 
 def test_outside_of_a_run_a_task_is_just_its_function():
@@ -98,7 +65,7 @@ def test_a_call_runs_without_being_awaited(go):
         add(1)
 
     go(program)
-    assert LOG == [(1, 1)]
+    assert RAN == [(1, 1)]
 
 
 def test_gather_cancels_and_drains_the_rest_on_the_first_failure(go):
@@ -106,7 +73,7 @@ def test_gather_cancels_and_drains_the_rest_on_the_first_failure(go):
     async def program() -> list[object]:
         with pytest.raises(ValueError, match="no"):
             await hw.gather(rest(50), fail("no"), add(1))
-        return list(LOG)
+        return list(RAN)
 
     assert ("cancelled", 50) in go(program)
 
@@ -121,7 +88,7 @@ def test_a_finished_sibling_survives_a_failed_gather(go):
     for _ in range(2):
         with pytest.raises(RuntimeError):
             go(program)
-    assert LOG == [(1, 1)]
+    assert RAN == [(1, 1)]
 
 
 def test_settle_keeps_what_finished(go):
@@ -152,7 +119,7 @@ def test_a_call_ends_when_its_children_have_ended(go):
 
     @hw.task
     async def program() -> tuple[int, list[object]]:
-        return await parent(), list(LOG)
+        return await parent(), list(RAN)
 
     assert go(program) == (7, [("rested", 40)])
 
@@ -163,7 +130,7 @@ def test_a_race_is_won_by_the_first_good_answer_and_the_rest_is_cancelled(go):
         return await hw.race(rest(20, 1), fail("x"), rest(10, 3), with_index=True)
 
     assert go(program) == (2, 3)
-    assert ("cancelled", 20) in LOG
+    assert ("cancelled", 20) in RAN
 
 
 def test_a_race_can_refuse_answers(go):
@@ -223,104 +190,6 @@ def test_as_completed_hands_out_in_order_of_completion(go):
     assert go(program) == [2, 3, 1]
 
 
-def test_map_is_ordered_lazy_and_bounded(go):
-    taken: list[int] = []
-
-    def items():
-        for i in range(100):
-            taken.append(i)
-            yield i
-
-    @hw.task
-    async def program() -> list[int]:
-        out: list[int] = []
-        async for value in hw.map(add, items(), window=5):
-            assert len(taken) <= len(out) + 5
-            out.append(value)
-        return out
-
-    assert go(program) == list(range(1, 101))
-
-
-@pytest.mark.parametrize("window", [1, 2, 3, 7])
-def test_map_without_order_hands_out_what_comes_first_and_no_more_than_its_window_is_begun(go, window):
-    seconds, taken = [9, 1, 5, 3, 3, 8, 2], []
-
-    def items():
-        for each in seconds:
-            taken.append(each)
-            yield each
-
-    @hw.task
-    async def program() -> list[int]:
-        out: list[int] = []
-        async for value in hw.map(rest_so_long, items(), window=window, ordered=False):
-            assert len(taken) <= len(out) + window
-            out.append(value)
-        return out
-
-    free, expected = [0.0] * window, []  # when each place of the window is free again
-    for index, each in enumerate(seconds):
-        begins = min(free)
-        free[free.index(begins)] = begins + each
-        expected.append((begins + each, index))
-    assert go(program) == [seconds[index] for _, index in sorted(expected)]
-
-
-def test_map_without_order_is_told_its_order_again(go):
-    order: list[list[int]] = []
-
-    @hw.task
-    async def program() -> list[int]:
-        out = await hw.map(rest_so_long, [3, 1, 2], window=2, ordered=False)
-        out += await hw.map(rest_so_long, [5, 4], ordered=False)
-        order.append(out)
-        if len(order) == 1:
-            raise RuntimeError("stop")
-        return out
-
-    with pytest.raises(RuntimeError):
-        go(program)
-    assert go(program) == order[0] == [1, 3, 2, 4, 5]
-
-
-def test_maps_that_run_side_by_side_are_told_their_own_orders_again(go):
-    orders: list[list[list[float]]] = []
-
-    async def take(seconds: list[float]) -> list[float]:
-        return [value async for value in hw.map(rest_so_long, seconds, ordered=False)]
-
-    @hw.task
-    async def program() -> None:
-        orders.append(await asyncio.gather(take([3, 5, 4]), take([2.5, 1.5, 3.5])))
-        if len(orders) == 1:
-            raise RuntimeError("stop")
-
-    with pytest.raises(RuntimeError):
-        go(program)
-    go(program)
-    assert orders[0] == orders[1] == [[3, 4, 5], [1.5, 2.5, 3.5]]
-
-
-def test_an_order_that_was_told_in_part_goes_on_with_what_comes(go):
-    order: list[float] = []
-
-    @hw.task
-    async def program() -> list[float]:
-        out: list[float] = []
-        async for value in hw.map(rest_so_long, [5, 2, 4, 1], ordered=False):
-            out.append(value)
-            if len(out) == 2 and not order:
-                order.extend(out)
-                raise RuntimeError("stop")
-        return out
-
-    with pytest.raises(RuntimeError):
-        go(program)
-    assert order == [1, 2]
-    assert go(program) == [1, 2, 4, 5]
-
-
 def test_as_completed_stops_what_it_waited_for_when_it_is_stopped(go):
     @hw.task
     async def program() -> list[bool]:
@@ -332,84 +201,6 @@ def test_as_completed_stops_what_it_waited_for_when_it_is_stopped(go):
         return [end.cancelled for end in await hw.settle(*handles)]
 
     assert go(program) == [False, True]
-
-
-def test_a_failure_behind_the_end_of_the_loop_is_not_the_program_s(go):
-    @hw.task
-    async def fails_late() -> int:
-        await asyncio.sleep(2)
-        raise ValueError("late")
-
-    @hw.task
-    async def program() -> float:
-        async for handle in hw.as_completed(rest_so_long(1), fails_late()):
-            return handle.result()
-        return 0
-
-    assert go(program) == 1
-
-
-def test_a_failed_map_without_order_drains_what_it_began_and_keeps_what_came_before(go):
-    @hw.task
-    async def one(i: int) -> int:
-        return await (fail("no") if i == 2 else rest(60 if i else 0, i))
-
-    @hw.task
-    async def program() -> tuple[list[int], int]:
-        out: list[int] = []
-        with pytest.raises(ValueError):
-            async for value in hw.map(one, range(10), window=4, ordered=False):
-                out.append(value)
-        return out, len([entry for entry in LOG if entry == ("cancelled", 60)])
-
-    out, cancelled = go(program)
-    assert set(out) <= {0}
-    assert cancelled >= 2
-
-
-@pytest.mark.parametrize("ordered", [True, False])
-def test_what_a_map_has_handed_out_is_forgotten(go, ordered):
-    alive: list[int] = []
-
-    @hw.task
-    async def program() -> None:
-        async for value in hw.map(add, range(300), window=8, ordered=ordered):
-            if value % 100 == 0:
-                gc.collect()
-                alive.append(sum(type(each) is Handle for each in gc.get_objects()))
-        if len(alive) == 3:
-            raise RuntimeError("stop")
-
-    with pytest.raises(RuntimeError):
-        go(program)
-    go(program)
-    assert max(alive) - min(alive) < 30
-
-
-def test_map_awaited_is_a_list_and_takes_async_items(go):
-    @hw.task
-    async def program() -> list[int]:
-        async def items():
-            for i in range(3):
-                yield i
-
-        return await hw.map(add, items())
-
-    assert go(program) == [1, 2, 3]
-
-
-def test_a_failed_map_drains_what_it_began(go):
-    @hw.task
-    async def one(i: int) -> int:
-        return await (fail("no") if i == 0 else rest(60, i))
-
-    @hw.task
-    async def program() -> int:
-        with pytest.raises(ValueError):
-            await hw.map(one, range(10), window=4)
-        return len([entry for entry in LOG if entry == ("cancelled", 60)])
-
-    assert go(program) == 3
 
 
 def test_a_handle_as_an_argument_is_a_dependency(go):
@@ -501,7 +292,7 @@ def test_cancelling_a_handle_stops_everything_under_it(go):
         assert not handle.cancelled()
         with pytest.raises(hw.CallCancelled, match="not needed"):
             await handle
-        return handle.cancelled(), sorted(map(str, LOG))
+        return handle.cancelled(), sorted(map(str, RAN))
 
     assert go(program) == (True, ["('cancelled', 100)", "('cancelled', 200)"])
 
@@ -532,16 +323,6 @@ def test_a_deep_tree_of_waiting_parents_does_not_starve(go):
         return sum(await hw.gather(tree(depth - 1), tree(depth - 1)))
 
     assert go(tree, 7, max_active=2) == 128
-
-
-def test_a_failed_map_whose_error_is_caught_does_not_fail_the_parent(go):
-    @hw.task
-    async def program() -> str:
-        with pytest.raises(ValueError):
-            await hw.map(fail, ["a", "b", "c"])
-        return "caught"
-
-    assert go(program) == "caught"
 
 
 def test_a_race_that_nobody_wins_gives_the_default(go):

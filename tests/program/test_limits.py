@@ -307,7 +307,7 @@ class Slow(hw.SqliteStore):
         gives_back = self.asked is not None and not wants
         if gives_back:
             self.loop.call_soon_threadsafe(self.asked.set)
-            time.sleep(0.05)
+            time.sleep(0.05)  # long enough for a loop that does not wait for the answer to begin the next call
         grants = super().share(holder, asks, wants, now, ttl_s)
         if gives_back:
             self.seen.append((self.running, grants["x"].amount))

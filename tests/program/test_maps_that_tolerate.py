@@ -5,17 +5,11 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from notes import RAN
 
 import headway as hw
 from headway.sim.history import History
 from headway.sim.store import Crash
-
-RAN: list[int] = []
-
-
-@pytest.fixture(autouse=True)
-def _clear() -> None:
-    RAN.clear()
 
 
 @hw.task

@@ -6,18 +6,17 @@ import asyncio
 from typing import Any
 
 import pytest
+from notes import RAN
 
 import headway as hw
 
 DOWN: set[str] = set()
-RAN: list[str] = []
 HANGS: dict[str, asyncio.Event] = {}
 
 
 @pytest.fixture(autouse=True)
 def _clear() -> None:
     DOWN.clear()
-    RAN.clear()
 
 
 @hw.task

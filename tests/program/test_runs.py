@@ -12,19 +12,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
+from notes import RAN, SWITCH
 
 import headway as hw
 from headway import events
 from headway.journal.records import RunStatus
-
-RAN: list[Any] = []
-SWITCH: dict[str, Any] = {}
-
-
-@pytest.fixture(autouse=True)
-def _clear() -> None:
-    RAN.clear()
-    SWITCH.clear()
 
 
 @hw.task

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from notes import RAN
 
 import headway as hw
 from headway.journal.owner import this_process
@@ -16,14 +17,12 @@ from headway.sim.config import STEADY
 from headway.sim.history import History
 from headway.sim.store import Crash
 
-RAN: list[str] = []
 DOWN: set[str] = set()
 HANGS: dict[str, asyncio.Event] = {}
 
 
 @pytest.fixture(autouse=True)
 def _clear() -> None:
-    RAN.clear()
     DOWN.clear()
 
 

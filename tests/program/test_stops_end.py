@@ -10,22 +10,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from notes import RAN
 
 import headway as hw
 from headway.engine.stopping import stops
 from headway.engine.stopping.stops import GRACE_S
 from headway.journal.records import COSTED, Kind
 
-RAN: list[Any] = []
-
 pytestmark = pytest.mark.filterwarnings("ignore:headway:RuntimeWarning")
-
-
-@pytest.fixture(autouse=True)
-def _clear() -> Iterator[None]:
-    RAN.clear()
-    yield
-    RAN.clear()
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from notes import RAN
 
 import headway as hw
 from headway.journal.records import Kind, Row
@@ -15,13 +16,6 @@ from headway.journal.recovery.recovered import decode_outcome
 from headway.sim.config import STEADY
 from headway.sim.history import History
 from headway.sim.store import Crash
-
-RAN: list[Any] = []
-
-
-@pytest.fixture(autouse=True)
-def _clear() -> None:
-    RAN.clear()
 
 
 @hw.task(cost={"tokens": 80})

@@ -86,14 +86,14 @@ BRANCHES: tuple[Bug, ...] = (
         "_attempts_above",
         "not forgotten",
         "True",
-        tests="program/test_resume.py::test_a_fork_goes_on_with_the_attempts_of_the_calls_above",
+        tests="program/test_forks.py::test_a_fork_goes_on_with_the_attempts_of_the_calls_above",
     ),
     bug(
         "in a fork the calls above have all their attempts again",
         "_attempts_above",
         "encode_body(msgspec.structs.replace(attempt, goes_on=True))",
         "row.body",
-        tests="program/test_resume.py::test_a_fork_goes_on_with_the_attempts_of_the_calls_above",
+        tests="program/test_forks.py::test_a_fork_goes_on_with_the_attempts_of_the_calls_above",
     ),
     bug(
         "a fork forgets which branch made the call that it finds out again",
@@ -145,14 +145,14 @@ CHANGED: tuple[Bug, ...] = (
         "_stopped_by_others",
         "stop is not None and not issubclass(type(stop), CallTimeout)",
         "False",
-        tests="program/test_changed_arguments.py::test_one_that_is_stopped_after_it_changed_its_argument_fails_whoever_made_it",
+        tests="program/test_changed_while_it_ends.py::test_one_that_is_stopped_after_it_changed_its_argument_fails_whoever_made_it",
     ),
     bug(
         "the next of several that get a result is not told that it has changed",
         "note_input",
         "x.seen is MISSING",
         "True",
-        tests="program/test_changed_arguments.py::test_a_result_that_its_caller_changes_before_another_gets_it_is_told",
+        tests="program/test_changed_results.py::test_a_result_that_its_caller_changes_before_another_gets_it_is_told",
     ),
 )
 

@@ -37,7 +37,7 @@ JOINS: tuple[Bug, ...] = (
         "map:_map",
         "await begun.stop('hw.map ended early')",
         "pass",
-        tests="program/test_joins.py::test_a_failed_map_drains_what_it_began",
+        tests="program/test_maps.py::test_a_failed_map_drains_what_it_began",
     ),
     bug(
         "a map that tolerates failures does not count them",
@@ -75,6 +75,7 @@ ANYTIME: tuple[Bug, ...] = (
         "Anytime._end",
         "self._frame.call.engine.on_loop(recorded.record, self._frame, self._name, BlockEnded(stopped, kept))",
         "pass",
+        tests=f"{_ANYTIME}::test_an_early_end_is_told_again_though_more_would_be_in_time_now",
     ),
     bug(
         "a block forgets on a resume why it ended",

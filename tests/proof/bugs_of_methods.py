@@ -17,7 +17,7 @@ OF_METHODS: tuple[Bug, ...] = (
         "sample.majority:majority",
         "votes(made, equal)",
         "votes(made)",
-        tests="search/test_any_state.py::test_a_majority_is_settled_by_answers_that_are_the_same",
+        tests="methods/search/test_any_state.py::test_a_majority_is_settled_by_answers_that_are_the_same",
     ),
     bug(
         "a long prompt is reserved at the low price",

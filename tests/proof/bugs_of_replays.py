@@ -203,7 +203,7 @@ REPLAYED: tuple[Bug, ...] = (
         "fork_rows",
         "_not_told(store, source, rows, keep)",
         "()",
-        tests="program/test_signals.py::test_a_fork_has_the_signals_that_nothing_in_it_was_told",
+        tests="program/test_signals_later.py::test_a_fork_has_the_signals_that_nothing_in_it_was_told",
     ),
 )
 

@@ -151,6 +151,7 @@ MOVES: tuple[Bug, ...] = (
         "transitions:_table",
         "Move(RESTING, do.REST)",
         "Move(READY, do.ENQUEUE)",
+        tests="sim/test_exact_moments.py::test_a_call_that_rested_when_its_process_died_rests_out_its_time",
     ),
 )
 

@@ -47,6 +47,14 @@ async def costly(name: str, x: int) -> int:
     return value(name, x)
 
 
+@hw.task(cost={"tokens": 9})
+async def thrifty(name: str, x: int) -> int:
+    """Spends much less than it reserves."""
+    await asyncio.sleep(CODE[name].number / 10)
+    hw.charge(tokens=1)
+    return value(name, x)
+
+
 @hw.task
 async def spender(name: str, x: int) -> int:
     """Says what it spends while it spends it, and reserves nothing."""

@@ -388,6 +388,14 @@ async def _nested_budget(children: tuple[Node, ...], x: int, n: int) -> int:
         return total + await _settle(children[2:], x + int(left), n)
 
 
+async def _patient(children: tuple[Node, ...], x: int, n: int) -> int:
+    """Calls that wait for what others have reserved, in a budget inside of one that may refuse at once."""
+    with hw.budget(tokens=25 + n, wait=n % 3 > 0), hw.budget(tokens=12 + n, wait=True):
+        handles = [each for child in children for each in (leaves.thrifty(child.name, x), made(child, x))]
+        ends = await watch.joined(hw.settle(*handles), handles)
+    return sum(end.value or 0 for end in ends)
+
+
 async def _deadline(children: tuple[Node, ...], x: int, n: int) -> int:
     # whether a call or the block hears of it first hangs on timing
     with hw.deadline(seconds=n / 5 + 0.0137, raises=False) as scope, contextlib.suppress(*EXPECTED):

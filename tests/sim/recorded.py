@@ -11,7 +11,7 @@ from headway.journal.memory import MemoryStore
 from headway.observe.recorded import build_run
 from headway.pools.base import Answer, Demand, FullPool, Job, Traits
 from headway.run import arun
-from headway.sim.predict.infer import Reading, made_times
+from headway.sim.predict.infer import Reading, find_made_times
 from headway.sim.predict.workload import Sample, Workload
 from headway.sim.universe import Universe
 from headway.sim.world import SimWorld
@@ -88,7 +88,7 @@ def record(program: Any, *args: Any, workers: int) -> Recorded:
     rows = list(store.rows(info.uid))
     recorded = build_run(info, rows)
     root = recorded.calls[recorded.root]
-    reading = Reading(recorded, made_times(rows))
+    reading = Reading(recorded, find_made_times(rows))
     workload = reading.workload()
     drawn = [Sample(recorded.calls[key].ended - recorded.calls[key].started, recorded.calls[key].cost) for key in reading.numbers]
     return Recorded(workload, root.ended - root.started, drawn)

@@ -188,6 +188,27 @@ def test_a_rest_that_was_recorded_before_the_clock_was_set_back_lasts_no_longer(
     assert history.universe.now < 130
 
 
+@hw.task(retry=hw.Retry(attempts=2, delay_s=60.0, jitter=0.0))
+async def fails_once() -> str:
+    if hw.call().attempt == 1:
+        raise OSError("once")
+    return "answered"
+
+
+async def asks_one_that_fails_once() -> str:
+    return await fails_once()
+
+
+def test_a_call_that_rested_when_its_process_died_rests_out_its_time():
+    history = History(1, STEADY)
+    assert history.live(asks_one_that_fails_once, crash=Crash(1, "after")).how == "died"  # when it is tried again is recorded
+    failed_at = history.universe.now
+    assert history.live(asks_one_that_fails_once).value == "answered"
+    history.check()
+    assert history.universe.now >= 60
+    assert failed_at < 30, "and it had not rested before"
+
+
 @hw.task
 async def forgets() -> int:
     asyncio.get_running_loop().create_task(_fails())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import subprocess
 import sys
@@ -185,7 +186,7 @@ def test_a_seed_makes_the_same_world_in_every_process(seed):
     said = {
         subprocess.run(
             [sys.executable, "-c", program, str(PROOF), str(seed)],
-            env={"PYTHONHASHSEED": str(hash_seed), "PATH": ""},
+            env={"PYTHONHASHSEED": str(hash_seed), "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PATH": ""},
             capture_output=True,
             text=True,
             check=True,

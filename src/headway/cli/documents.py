@@ -176,7 +176,7 @@ def call_document(view: CallView, recorded: RecordedRun, path: CriticalPath) -> 
         cost=call.cost,
         critical_s=path.shares.get(call.key),
         inputs=list(view.inputs),
-        error=_said(call.error),
+        error=_describe_error(call.error),
         value=call.preview(),
         arguments=plain(view.arguments),
         result=plain(view.value) if view.ok else None,
@@ -187,10 +187,10 @@ def call_document(view: CallView, recorded: RecordedRun, path: CriticalPath) -> 
 
 
 def _attempt_document(failed: FailedAttempt) -> AttemptDocument:
-    return AttemptDocument(failed.number, _said(failed.recorded), failed.traceback, failed.started, failed.ended)
+    return AttemptDocument(failed.number, _describe_error(failed.recorded), failed.traceback, failed.started, failed.ended)
 
 
-def _said(error: Error | None) -> str | None:
+def _describe_error(error: Error | None) -> str | None:
     return f"{error.type.rpartition(':')[2]}: {error.message}" if error else None
 
 

@@ -37,6 +37,7 @@ class _Append:
     name: str
     item: Item
     number: int | None = None
+    left: bool = False  # its call was stopped: nobody writes the item for it any more
 
 
 class Collecting:
@@ -73,18 +74,22 @@ class Collecting:
                 if asked.number is None:
                     await self._write(store, asked)
         finally:
+            asked.left = True
             if asked in self._waiting:
                 self._waiting.remove(asked)
         assert asked.number is not None
         return asked.number
 
     async def _write(self, store: Store, mine: _Append) -> None:
-        """Write what waits. Where it fails or is left, the others write their own: an item that is there keeps its number."""
+        """Write what waits. Where it fails or is left, the others write their own: an item that is there keeps its number.
+
+        An append that was stopped meanwhile is not written again: its call has ended.
+        """
         taken, self._waiting = self._waiting, []
         try:
             await self._run.world.aside(_append, store, taken)
         finally:
-            self._waiting[:0] = [one for one in taken if one.number is None and one is not mine]
+            self._waiting[:0] = [one for one in taken if one.number is None and one is not mine and not one.left]
 
     async def count(self, name: str) -> int:
         return await self._run.world.aside(self.store("snapshot").count_items, name)

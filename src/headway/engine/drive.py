@@ -22,6 +22,7 @@ from headway.engine.call import Call, Frame
 from headway.engine.engine import Engine
 from headway.engine.identity.spec import TaskSpec
 from headway.engine.replay.claim import Claim
+from headway.engine.replay.name_claims import Claims
 from headway.engine.result import result_of
 from headway.engine.run_context import RunContext
 from headway.engine.scopes.accounting import warn_of_units
@@ -168,6 +169,7 @@ class Driver:
             wall=self._plan.world.wall,
         )
         engine.use_desk(Desk(engine.run, engine.ready, store, log))
+        engine.use_claims(Claims(engine.run, engine.waits, store, log))
         self._writer = self._plan.world.make_writer(log, self._on_word, engine.scopes.clock_jumped)
         engine.signals.look = self._writer.look
         self._writer.start()
@@ -342,6 +344,8 @@ class Driver:
                 self._engine.run.closing = True
                 self._engine.scopes.close()
                 self._engine.run.reader.close()
+                if self._engine.claims is not None:
+                    self._engine.claims.close()
                 await self._engine.pools.close()
                 if self._engine.desk is not None:
                     await self._engine.desk.close()

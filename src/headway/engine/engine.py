@@ -32,6 +32,7 @@ from headway.engine.lifecycle import Lifecycle
 from headway.engine.parts import Parts
 from headway.engine.replay.admission import Admission
 from headway.engine.replay.lookup import Replay
+from headway.engine.replay.name_claims import Claims
 from headway.engine.replay.shared import Shared
 from headway.engine.run_context import RunContext
 from headway.engine.scopes.accounting import Books
@@ -41,6 +42,7 @@ from headway.engine.scopes.scopes import Scopes
 from headway.engine.stopping.stops import Stops
 from headway.engine.streaming.streams import Streams
 from headway.engine.transitions import FINISHING, RUNNING
+from headway.engine.waiting.budget_line import BudgetLine
 from headway.engine.waiting.signals import Signals
 from headway.engine.waiting.waits import Waits
 from headway.errors import HeadwayError, UsageError
@@ -58,6 +60,7 @@ class Engine:
         self.world, self.store, self.pools, self.known = run.world, run.store, run.pools, run.known
         self.calls = 0  # calls made in this process
         self.desk: Desk | None = None  # of limits that processes share; none without a store
+        self.claims: Claims | None = None  # on results that runs share; none without a store
         self.lifecycle = lifecycle = Lifecycle(run)
         self.cancel = lifecycle.cancel
         self.replay = Replay(run, decided or {})
@@ -65,6 +68,7 @@ class Engine:
         self.names = Names(run.known, self.decisions)
         self.books = Books(run, self.decisions)
         self.ready = parts.ready(run, lifecycle, resources, max_active)
+        self.books.line = self.ready.line = BudgetLine(run, lifecycle, self.ready)
         self.waits = Waits(run, lifecycle, self.ready)
         self.stops = Stops(run, lifecycle, self.ready)
         self.scopes = Scopes(run, self.decisions, self.books, self.replay, lifecycle, self.waits)
@@ -91,6 +95,10 @@ class Engine:
     def use_desk(self, desk: Desk) -> None:
         """Let limits be shared with other processes."""
         self.desk = self.ready.desk = self.scopes.desk = desk
+
+    def use_claims(self, claims: Claims) -> None:
+        """Let equal calls of other runs wait for each other's results."""
+        self.claims = self.shared.claims = claims
 
     # --- coming in ---------------------------------------------------------------------------------------------------
 

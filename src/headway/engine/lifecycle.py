@@ -23,6 +23,7 @@ from headway.engine.transitions import (
     FAILED,
     FINISHING,
     OK,
+    READY,
     RESTING,
     RUNNING,
     STARTING,
@@ -33,7 +34,7 @@ from headway.engine.transitions import (
     end_of_body,
     move,
 )
-from headway.errors import CallTimeout, UsageError
+from headway.errors import BudgetExceeded, CallTimeout, UsageError
 from headway.journal.codec.codec import Encoded
 from headway.journal.records import BY_HAND
 from headway.journal.recovery.recovered import Recorded
@@ -112,8 +113,9 @@ class Lifecycle:
         if call.spec.cost or scope.account is not None:
             if (refused := self._books.reserve(call)) is not None:
                 self._ready.release(call)
-                self.refuse(call, refused)
-                return
+                if isinstance(refused, BudgetExceeded):
+                    self.refuse(call, refused)
+                return  # else it waits in line
         self._feed(call, _ADMITTED)
 
     def begun(self, call: Call) -> None:
@@ -170,6 +172,8 @@ class Lifecycle:
         self._feed(call, _STOPPED, f"{call.describe()} is stopping")
 
     def _end_unrun(self, call: Call, before: int, given: Any) -> None:
+        if before == READY:
+            self._books.line.leave(call)
         assert call.x is not None
         self.body_ended(call, None, call.x.stop)
 

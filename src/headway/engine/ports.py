@@ -11,7 +11,9 @@ from typing import Any, Protocol
 from headway.engine.call import Batch, Call, Frame
 from headway.engine.scopes.bounds import Wanted
 from headway.journal.codec.codec import Encoded
+from headway.journal.records import Amounts
 from headway.journal.recovery.recovered import Recorded
+from headway.journal.shared.ledger import Account, Refusal
 from headway.pools.base import CallFacts
 
 
@@ -93,6 +95,28 @@ class Streaming(Protocol):
 
     def hand_out(self, call: Call, items: AsyncGenerator[Any, None]) -> Coroutine[Any, Any, int]:
         """Run a stream's code to its end; how many items there were."""
+
+
+class Line(Protocol):
+    """Where calls wait for a budget."""
+
+    def ask(self, call: Call, account: Account, wanted: Amounts) -> Refusal | None:
+        """Why a call that has room can't begin; None where it may reserve now. Where it `may_fit` it stands in line."""
+
+    def settled(self, call: Call, account: Account) -> None:
+        """A call gave back what it had reserved."""
+
+    def changed(self) -> None:
+        """Something was spent."""
+
+    def leave(self, call: Call) -> None:
+        """The call will not be started."""
+
+    def serve(self) -> None:
+        """Let go who can go on, and refuse who never can."""
+
+    def __bool__(self) -> bool:
+        """Whether anybody waits."""
 
 
 class Lender(Protocol):

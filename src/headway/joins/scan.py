@@ -159,25 +159,28 @@ def scan(fn: Callable[[T, T], T | Awaitable[T]], items: Iterable[T | Handle[T]] 
     calls for n items, in chains of at most 2·log2(n).
 
     Args:
-        fn: The operator: a task of two arguments, or a plain function, which is called at once. Left comes first, so it need not be
+        fn: the operator: a task of two arguments, or a plain function, which is called at once. Left comes first, so it need not be
             commutative; it must be associative, which nothing checks. Outside of a run any function, async or not.
-        items: The items, or calls that give them.
+        items: the items, or calls that give them.
 
     Returns:
         A `Scan`: await it for the list of all prefixes (the first is the first item itself); `scan[i]` is one of them, as a call
         that runs; `append` and `extend` add items.
 
     Raises:
-        UsageError: In a run, `fn` is async and no task.
+        UsageError: in a run, `fn` is async and no task.
 
     Example:
         >>> @hw.task
-        ... async def merge(left: str, right: str) -> str:
-        ...     return await summarize(left + right)
-        >>> async def program(chapters):
-        ...     scan = hw.scan(merge, chapters)
-        ...     so_far = await scan                       # the story up to each chapter
-        ...     return await scan.append(next_chapter)    # one prefix more
+        ... async def join(left: str, right: str) -> str:
+        ...     return left + right
+        >>> @hw.task
+        ... async def story(chapters: list[str]) -> list[str]:
+        ...     scan = hw.scan(join, chapters)
+        ...     so_far = await scan  # the story up to each chapter
+        ...     return [*so_far, await scan.append("d")]  # one prefix more
+        >>> hw.run(story, ["a", "b", "c"], store=None)
+        ['a', 'ab', 'abc', 'abcd']
     """
     if not callable(fn):
         raise UsageError(f"hw.scan(fn={fn!r:.100}): expected a task of two arguments, or a function")
@@ -244,19 +247,25 @@ def scan_grid(
     About 4·h·w calls for a grid of h rows and w columns, in chains of at most 2·log2(h) + 2·log2(w). `append` adds a row.
 
     Args:
-        rows: The grid: rows of equal length, of items or of calls that give them.
-        beside: A task of two arguments, or a plain function.
-        above: The same.
+        rows: the grid: rows of equal length, of items or of calls that give them.
+        beside: a task of two arguments, or a plain function.
+        above: the same.
 
     Returns:
         A `GridScan`: await it for the folds, row by row; `grid[i, j]` is one of them.
 
     Raises:
-        UsageError: Rows differ in length; or what `hw.scan` refuses.
+        UsageError: rows differ in length; or what `hw.scan` refuses.
 
     Example:
-        >>> async def program(costs):
-        ...     return await hw.scan_grid(costs, beside=add, above=add)    # a summed-area table
+        >>> @hw.task
+        ... async def add(left: int, right: int) -> int:
+        ...     return left + right
+        >>> @hw.task
+        ... async def areas(costs: list[list[int]]) -> list[list[int]]:
+        ...     return await hw.scan_grid(costs, beside=add, above=add)  # a summed-area table
+        >>> hw.run(areas, [[1, 2], [3, 4]], store=None)
+        [[1, 3], [4, 10]]
     """
     for name, fn in (("beside", beside), ("above", above)):
         if not callable(fn):

@@ -137,6 +137,7 @@ class Log:
         self.holder = f"{lease.owner}#{lease.uid}.{lease.fence}"  # how limits name this driver
         self.leased: tuple[str, ...] = ()  # limits in which it has places
         self.on_wanted: Callable[[], None] | None = None  # called where another process waits for one of them
+        self.on_change: Callable[[], None] | None = None  # called where somebody wrote to the store
 
     # --- the engine's side -------------------------------------------------------------------------------------------
 

@@ -15,6 +15,8 @@ import msgspec
 from headway.errors import RunMismatch, StoreDamaged
 from headway.journal.owner import check_takeover, is_alive, lost, misplaced, unknown_run
 from headway.journal.records import ENDED, Lease, Row, RunInfo, RunSpec, RunStatus, Signal
+from headway.journal.shared.claims import Board as ClaimBoard
+from headway.journal.shared.claims import Claim, Holder, Reply, Waits, Wish, gather_claims, settle
 from headway.journal.shared.items import CollectionInfo, Item, Shelves, too_short
 from headway.journal.shared.limits import Ask, Board, Grant, Want, any_wants, is_changed, share_out
 from headway.journal.store import Buffer, kept
@@ -33,6 +35,7 @@ class MemoryStore:
         self._blobs: dict[bytes, bytes] = {}
         self._signals: list[tuple[int, Signal]] = []
         self._boards: dict[str, Board] = {}  # of shared limits
+        self._claims: dict[bytes, Claim] = {}  # of shared results
         self._shelves = Shelves()
         self._changes = 0
         self._last_uid = 0
@@ -89,6 +92,7 @@ class MemoryStore:
             del self._runs[run_id], self._rows[run.uid]
             self._signals = [(uid, signal) for uid, signal in self._signals if uid != run.uid]
             self.rejected = [late for late in self.rejected if late[0] != run.uid]
+            self._end_claims(run.uid)
             self._changes += 1
             return run.nrows
 
@@ -145,6 +149,7 @@ class MemoryStore:
                 status=RunStatus.RUNNING,
                 ended=0.0,
             )
+            self._end_claims(run.uid)
             return Lease(uid=run.uid, run_id=run_id, owner=owner, fence=run.fence, ttl_s=ttl_s)
 
     def renew(self, lease: Lease, now: float) -> None:
@@ -169,6 +174,7 @@ class MemoryStore:
                 cancel_requested=run.cancel_requested and not over,
                 error_floor=run.error_floor if error_floor is None else error_floor,
             )
+            self._end_claims(run.uid)
 
     # rows
 
@@ -185,6 +191,9 @@ class MemoryStore:
             whole, entries = [_checked(row) for row in rows], [(key, _checked(row)) for key, row in cache]
             self._rows[run.uid] += whole
             self._cache.update(entries)
+            for name, _ in entries:
+                if (claim := self._claims.get(name)) is not None and (claim.run, claim.fence) == (lease.uid, lease.fence):
+                    del self._claims[name]
             self._change(run, nrows=run.nrows + len(rows))
 
     def rows(self, uid: int, *, after: int = 0) -> Iterator[tuple[int, Row]]:
@@ -273,6 +282,33 @@ class MemoryStore:
     def is_wanted(self, holder: str, names: Sequence[str], now: float) -> bool:
         with self._lock:
             return any_wants((self._boards[name] for name in names if name in self._boards), holder, now, self._lives)
+
+    # claims on shared results
+
+    def claim(
+        self, lease: Lease, wishes: Sequence[Wish], now: float, *, waits: Waits | None = None, done: Sequence[bytes] = ()
+    ) -> list[Reply]:
+        with self._lock:
+            if self._held(lease) is None:
+                raise lost(self._by_uid(lease.uid), lease.fence)
+            claims = gather_claims([*(wish.name for wish in wishes), *(waits or ()), *done], self._claims.get)
+            runs = {run.uid: run for run in self._runs.values()} if claims else {}
+            holders = {uid: Holder(run.fence, run.owner, run.lease_until) for uid, run in runs.items()}
+            settled = settle(ClaimBoard(self._cache, claims, holders), lease, wishes, waits or {}, done, now, self._lives)
+            self._claims.update(settled.put)
+            for name in settled.drop:
+                del self._claims[name]
+            for uid in settled.shorten:
+                self._change(runs[uid], lease_until=now + lease.ttl_s)
+            self._changes += bool(settled.put or settled.drop)
+            return settled.replies
+
+    def claims(self) -> dict[bytes, Claim]:
+        with self._lock:
+            return dict(sorted(self._claims.items()))
+
+    def _end_claims(self, uid: int) -> None:
+        self._claims = {name: claim for name, claim in self._claims.items() if claim.run != uid}
 
     def _lives(self, holder: str) -> bool | None:
         """Whether the process of a holder still runs; None where that is unknown."""

@@ -1,7 +1,7 @@
 """The store protocol: what the engine needs of a place that remembers. One conformance suite runs against every store.
 
-A store keeps runs, their rows, content-addressed blobs, signals, collections, shared limits and the cross-run cache. All
-methods are plain blocking calls, and nothing calls one on an event loop's thread (`off_loop` sees to that while runs are
+A store keeps runs, their rows, content-addressed blobs, signals, collections, shared limits, the cross-run cache and claims on it.
+All methods are plain blocking calls, and nothing calls one on an event loop's thread (`off_loop` sees to that while runs are
 debugged): the journal's writer thread calls `commit` and `put_blob`, everything else is called beside the loop. Methods are safe
 to call from several threads. Time is always an argument (`now`, wall clock seconds), so that a simulator owns it.
 
@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from headway.journal.records import Lease, Row, RunInfo, RunSpec, RunStatus, Signal
+from headway.journal.shared.claims import Claim, Reply, Waits, Wish
 from headway.journal.shared.items import CollectionInfo, Item
 from headway.journal.shared.limits import Ask, Grant, Want
 
@@ -80,7 +81,8 @@ class Store(Protocol):
     def commit(
         self, lease: Lease, first_seq: int, rows: Sequence[Row], now: float, *, cache: Sequence[tuple[bytes, Row]] = ()
     ) -> None:
-        """Append `rows` as first_seq, first_seq + 1, …, and put `cache` entries, in one durable transaction."""
+        """Append `rows` as first_seq, first_seq + 1, …, put `cache` entries and end the run's claims on them, in one durable
+        transaction."""
 
     def rows(self, uid: int, *, after: int = 0) -> Iterator[tuple[int, Row]]:
         """`(seq, row)` of the run in order, verified. Raises StoreDamaged with run and seq."""
@@ -126,5 +128,16 @@ class Store(Protocol):
 
     def is_wanted(self, holder: str, names: Sequence[str], now: float) -> bool:
         """Whether another process still waits for a place in one of these limits. Cheap enough to ask often."""
+
+    # claims on shared results
+    def claim(
+        self, lease: Lease, wishes: Sequence[Wish], now: float, *, waits: Waits | None = None, done: Sequence[bytes] = ()
+    ) -> list[Reply]:
+        """Look for shared results and claim the names that have none (`claims.settle`), in one transaction that every process
+        sees. The claims of a run end with its lease. Raises LeaseLost if somebody else took the run, StoreDamaged where one of the
+        results is not what was written."""
+
+    def claims(self) -> dict[bytes, Claim]:
+        """All claims by name, those that do not count any more included. For people and tests."""
 
     def close(self) -> None: ...

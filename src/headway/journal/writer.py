@@ -55,6 +55,8 @@ class Upkeep:
         if version == self._version:
             return
         self._version = version
+        if (on_change := log.on_change) is not None:
+            log.post(on_change)
         if (names := log.leased) and (on_wanted := log.on_wanted) and store.is_wanted(log.holder, names, log.wall()):
             log.post(on_wanted)
         info = store.run(lease.run_id)

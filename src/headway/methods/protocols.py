@@ -43,8 +43,10 @@ class Stepper(Protocol[Q_contra, S]):
 
 
 class Scorer(Protocol[Q_contra, S]):
-    """How promising partial solutions or answers are, in their order: a finite number for each, the larger the better, by the same
-    scale in all calls. From 0 to 1 is what default temperatures and thresholds are made for."""
+    """Says how promising partial solutions or answers are, in their order: a finite number for each, the larger the better.
+
+    All calls use the same scale. From 0 to 1 is what default temperatures and thresholds are made for.
+    """
 
     def __call__(self, question: Q_contra, values: list[S], /) -> Awaitable[list[float]]: ...
 

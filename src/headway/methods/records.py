@@ -30,7 +30,8 @@ class State(Generic[V_co]):
 
     Attributes:
         value: what there is so far, without the question.
-        tokens: written for it. `logprob` is their sum in nats.
+        tokens: how many were written for it.
+        logprob: their log-probability, the sum in nats.
         depth: steps taken; left to the search.
         done: whether no step can follow.
         answer: what equal answers have in common; None where there is none yet.
@@ -75,6 +76,9 @@ class Verdict:
         feedback: what is wrong, for whoever tries again.
         tokens: what the verdict cost.
 
+    Raises:
+        UsageError: `ok` is something else, or the confidence is no probability.
+
     Example:
         >>> Verdict(False, 0.5, "step 3 divides by zero").right
         0.25
@@ -101,7 +105,9 @@ class Trial:
     """How a strategy did on a question.
 
     Attributes:
+        question: the question.
         difficulty: estimated before the trial, the larger the harder.
+        strategy: the name of the strategy.
         right: the share of tries that were right, from 0 to 1.
         cost: what it took, in the unit of the budgets, the estimate of the difficulty included.
     """

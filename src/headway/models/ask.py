@@ -138,30 +138,30 @@ def begin(
     if isinstance(model, Limited):
         with model.scope():
             return begin(model.model, request, listener=listener, unless=unless)
-    asked = _asked(model, request, listener)
+    asked = _describe(model, request, listener)
     if current.get() is None:
-        return _outside(asked)  # type: ignore[return-value]
+        return _ask_outside(asked)  # type: ignore[return-value]
     cost = tuple(asked.reserved.items())
     retry = retry_of(model)
     if answers_together(model):
-        return _together(cost, retry)(asked)
+        return _find_batch_task(cost, retry)(asked)
     if unless is None:
-        return _alone(cost, retry)(asked)
+        return _find_task(cost, retry)(asked)
     again = dataclasses.replace(retry, on=lambda error: retry.wants(error) and not unless())
     return ask_one.options(cost=dict(cost), retry=again)(asked)
 
 
 @lru_cache(maxsize=256)  # many requests have the same bound, and making a task takes as long as a short call
-def _together(cost: tuple[tuple[str, float], ...], retry: Retry) -> Task[[Asked], Reply]:
+def _find_batch_task(cost: tuple[tuple[str, float], ...], retry: Retry) -> Task[[Asked], Reply]:
     return ask_together.options(cost=dict(cost), retry=retry)
 
 
 @lru_cache(maxsize=256)
-def _alone(cost: tuple[tuple[str, float], ...], retry: Retry) -> Task[[Asked], Reply]:
+def _find_task(cost: tuple[tuple[str, float], ...], retry: Retry) -> Task[[Asked], Reply]:
     return ask_one.options(cost=dict(cost), retry=retry)
 
 
-def _asked(model: Model | BatchModel, request: Request, listener: Callable[[Piece], None] | None) -> Asked:
+def _describe(model: Model | BatchModel, request: Request, listener: Callable[[Piece], None] | None) -> Asked:
     if not (answers_together(model) or answers_singly(model)) or isinstance(model, type):
         raise UsageError(f"{model!r} is no model: it has neither stream(request) nor sample_batch(requests, stopping)")
     price = price_of(model)
@@ -174,10 +174,10 @@ def _asked(model: Model | BatchModel, request: Request, listener: Callable[[Piec
     return Asked(model.name, identity_of(model), request, model, bound, counted, price, listener)
 
 
-async def _outside(asked: Asked) -> Reply:
+async def _ask_outside(asked: Asked) -> Reply:
     """Without a run: the same request, made once."""
     if answers_together(asked.model):
-        (found,) = await asyncio.to_thread(_answers, asked.model, [asked.request], lambda _: False)
+        (found,) = await asyncio.to_thread(_answer_all, asked.model, [asked.request], lambda _: False)
         if isinstance(answer := _answer(asked.name, found), Exception):
             raise answer
         return answer
@@ -195,7 +195,7 @@ async def ask_one(asked: Asked) -> Reply:
     made = Collected(asked.request.n, asked.prompt_bound, prompt_counted=asked.prompt_counted, unseen=unseen)
     spent: tuple[Usage, int] | None = None
     try:
-        async with aclosing(streamed(asked.model, asked.request)) as pieces:
+        async with aclosing(open_stream(asked.model, asked.request)) as pieces:
             async for piece in pieces:
                 made.add(piece)
                 if asked.listener is not None:
@@ -213,7 +213,7 @@ async def ask_one(asked: Asked) -> Reply:
         scope.charge(**asked.amounts(*(spent or (made.usage, made.assumed))))
 
 
-def streamed(model: Model, request: Request) -> AsyncGenerator[Piece, None]:
+def open_stream(model: Model, request: Request) -> AsyncGenerator[Piece, None]:
     """What a model makes of a request. Raises ModelFault where that is no async generator."""
     pieces: Any = model.stream(request)
     if not (hasattr(pieces, "__aiter__") and hasattr(pieces, "aclose")):
@@ -230,17 +230,17 @@ def streamed(model: Model, request: Request) -> AsyncGenerator[Piece, None]:
 def ask_together(asked: list[Asked]) -> list[Reply]:
     """Requests to models that answer several at a time: one batch for each model, and one at a time, for it has all processors."""
     answers: list[Any] = [None] * len(asked)
-    for places in _by_model(asked).values():
+    for places in _group_by_model(asked).values():
         model: Any = asked[places[0]].model
         requests = [asked[place].request for place in places]
-        found = _answers(model, requests, lambda at, places=places: scope.stopping(item=places[at]))  # type: ignore[misc]
+        found = _answer_all(model, requests, lambda at, places=places: scope.stopping(item=places[at]))  # type: ignore[misc]
         for place, answer in zip(places, found, strict=True):
             scope.charge(place, **asked[place].amounts(Usage(0, 0) if isinstance(answer, Exception) else answer.usage))
             answers[place] = _answer(model.name, answer)
     return answers
 
 
-def _by_model(asked: Sequence[Asked]) -> dict[int, list[int]]:
+def _group_by_model(asked: Sequence[Asked]) -> dict[int, list[int]]:
     """The places of the requests to each model object."""
     places: dict[int, list[int]] = {}
     for place, one in enumerate(asked):
@@ -248,7 +248,7 @@ def _by_model(asked: Sequence[Asked]) -> dict[int, list[int]]:
     return places
 
 
-def _answers(model: BatchModel, requests: list[Request], stopping: Callable[[int], bool]) -> list[Reply | Exception]:
+def _answer_all(model: BatchModel, requests: list[Request], stopping: Callable[[int], bool]) -> list[Reply | Exception]:
     """The replies. Where the batch fails, each request by itself, so that only the one that is to blame does."""
     try:
         replies = model.sample_batch(requests, stopping)
@@ -258,7 +258,7 @@ def _answers(model: BatchModel, requests: list[Request], stopping: Callable[[int
         return [
             answer
             for at, request in enumerate(requests)
-            for answer in _answers(model, [request], lambda _, at=at: stopping(at))  # type: ignore[misc]
+            for answer in _answer_all(model, [request], lambda _, at=at: stopping(at))  # type: ignore[misc]
         ]
     if not isinstance(replies, list | tuple) or len(replies) != len(requests):
         got = f"{len(replies)} replies" if isinstance(replies, list | tuple) else f"a {type(replies).__name__}"
@@ -266,10 +266,10 @@ def _answers(model: BatchModel, requests: list[Request], stopping: Callable[[int
             f"{model.name}: sample_batch got {len(requests)} requests and returned {got}; it must return a list of as many replies"
         )
         return [wrong] * len(requests)
-    return [_whole(model, request, reply) for request, reply in zip(requests, replies, strict=True)]
+    return [_check_reply(model, request, reply) for request, reply in zip(requests, replies, strict=True)]
 
 
-def _whole(model: BatchModel, request: Request, reply: object) -> Reply | Exception:
+def _check_reply(model: BatchModel, request: Request, reply: object) -> Reply | Exception:
     """A reply, or what is wrong with it."""
     if isinstance(reply, Exception):
         return reply

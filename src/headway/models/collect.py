@@ -120,7 +120,7 @@ class Collected:
             raise ended
         _check_answers(model, self._parts)
         usage = self.usage
-        tokens = shared(usage.written, [part.tokens for part in self._parts])
+        tokens = split(usage.written, [part.tokens for part in self._parts])
         samples = tuple(map(_sample, self._parts, tokens))
         return Reply(samples, usage.read, model, usage.cached, usage.reasoning, usage.stored)
 
@@ -173,10 +173,10 @@ def _sample(part: _Part, tokens: int) -> Sample:
     return Sample("".join(part.text), tokens, part.finish, logprob, tuple(part.logprobs), instead)
 
 
-def shared(total: int, counted: Sequence[int]) -> list[int]:
+def split(total: int, counted: Sequence[int]) -> list[int]:
     """A total split in proportion to what was counted, in whole numbers that add up to it.
 
-    >>> shared(10, [4, 6]), shared(11, [1, 1]), shared(3, [0, 0])
+    >>> split(10, [4, 6]), split(11, [1, 1]), split(3, [0, 0])
     ([4, 6], [6, 5], [2, 1])
     """
     weights = list(counted) if any(counted) else [1] * len(counted)

@@ -84,7 +84,7 @@ class Local:
         return ("model", self.name, self._print)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _again, (*self._settings, self._named)
+        return _remake, (*self._settings, self._named)
 
     def __repr__(self) -> str:
         return f"Local({self.name!r})"
@@ -157,7 +157,7 @@ class Local:
         return self._server
 
 
-def _again(path: str | None, slots: int, context: int, threads: int | None, name: str) -> Local:
+def _remake(path: str | None, slots: int, context: int, threads: int | None, name: str) -> Local:
     """The model in another process."""
     return Local(path, slots=slots, context=context, threads=threads, name=name)
 

@@ -17,7 +17,7 @@ from headway.engine.call import current
 from headway.engine.scopes.scopes import Parked
 from headway.engine.waiting.until import until
 from headway.errors import UsageError
-from headway.models.ask import AnyModel, begin, streamed
+from headway.models.ask import AnyModel, begin, open_stream
 from headway.models.base import Piece, Reply, Request, answers_singly
 from headway.models.collect import Collected
 from headway.models.limits import Limited
@@ -61,10 +61,10 @@ async def stream(model: AnyModel, prompt: Prompt, **options: Unpack[Sampling]) -
 
 def listen(model: AnyModel, request: Request) -> AsyncGenerator[Piece, None]:
     """The pieces of a request's reply."""
-    return _outside(model, request) if current.get() is None else _inside(model, request)
+    return _listen_outside(model, request) if current.get() is None else _listen_inside(model, request)
 
 
-async def _inside(model: AnyModel, request: Request) -> AsyncGenerator[Piece, None]:
+async def _listen_inside(model: AnyModel, request: Request) -> AsyncGenerator[Piece, None]:
     heard = _Heard()
     handle = begin(model, request, listener=heard.add, unless=lambda: heard.any)
     call = handle._call
@@ -86,13 +86,13 @@ async def _inside(model: AnyModel, request: Request) -> AsyncGenerator[Piece, No
             await until([call])  # what it cost is booked when the loop has been left
 
 
-async def _outside(model: AnyModel, request: Request) -> AsyncGenerator[Piece, None]:
+async def _listen_outside(model: AnyModel, request: Request) -> AsyncGenerator[Piece, None]:
     plain = model
     while isinstance(plain, Limited):
         plain = plain.model
     if answers_singly(plain):
         made = Collected(request.n, 0)
-        async with aclosing(streamed(plain, request)) as pieces:
+        async with aclosing(open_stream(plain, request)) as pieces:
             async for piece in pieces:
                 made.add(piece)
                 yield piece

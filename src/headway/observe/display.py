@@ -5,6 +5,8 @@ Pure drawing; `progress` decides when. Imported only when something is drawn, be
 
 from __future__ import annotations
 
+from collections import Counter
+
 from rich.console import Group, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -38,7 +40,7 @@ def view(tally: Tally, now: float, rate: float) -> RenderableType:
     if run is not None:
         head.append(run.run_id, style="bold").append(f"  {run.task}  ", style="dim")
         head.append(words.seconds(max(0.0, now - run.at)), style="bold")
-    head.append(f"  {_speed(rate)}", style="dim")
+    head.append(f"  {_format_speed(rate)}", style="dim")
     if left := _time_left(tally, now):
         head.append(f"  {left}", style="yellow")
     parts: list[RenderableType] = [head]
@@ -47,8 +49,8 @@ def view(tally: Tally, now: float, rate: float) -> RenderableType:
     parts += [_counters(counts), _task_table(tally)]
     if said := list(tally.progress.values())[:PROGRESS_ROWS]:
         parts.append(_progress_bars(said))
-    if tally.waiting:
-        parts.append(Text(f"waits for {_waited_for(tally)}", style="bold magenta"))
+    if tally.waiting or tally.short:
+        parts.append(Text(f"waits for {_name_waits(tally)}", style="bold magenta"))
     if tally.budgets:
         parts.append(_budget_bars(tally.root_budgets()))
     return Group(*parts)
@@ -58,9 +60,9 @@ def line(tally: Tally, now: float, rate: float) -> Text:
     """One line for a log."""
     run = tally.run
     elapsed = words.seconds(now - run.at) if run else ""
-    said = [_how_far(event) for event in list(tally.progress.values())[:PROGRESS_ROWS]]
-    waits = f"waits for {_waited_for(tally)}" if tally.waiting else ""
-    parts = [_counted(tally.totals()), waits, *said, _speed(rate), _spent(tally), _time_left(tally, now)]
+    said = [_format_progress(event) for event in list(tally.progress.values())[:PROGRESS_ROWS]]
+    waits = f"waits for {_name_waits(tally)}" if tally.waiting or tally.short else ""
+    parts = [_count_calls(tally.totals()), waits, *said, _format_speed(rate), _format_spent(tally), _time_left(tally, now)]
     return Text(f"{run.run_id if run else 'run'} {elapsed}: " + "; ".join(part for part in parts if part))
 
 
@@ -71,10 +73,10 @@ def summary(tally: Tally, now: float) -> Text:
     mark, style = _ENDS.get(status, ("•", "yellow"))
     took = (end.at if end else now) - run.at if run else 0.0
     text = Text().append(f"{mark} ", style=f"bold {style}").append(run.run_id if run else "run", style="bold")
-    text.append(f" {status}", style=style).append(f" in {words.seconds(took)}: {_counted(tally.totals()) or 'no calls'}")
+    text.append(f" {status}", style=style).append(f" in {words.seconds(took)}: {_count_calls(tally.totals()) or 'no calls'}")
     if tally.retries:
         text.append(f", {tally.retries:,} retried")
-    for extra in (_spent(tally), words.count(tally.warnings, "warning") if tally.warnings else ""):
+    for extra in (_format_spent(tally), words.count(tally.warnings, "warning") if tally.warnings else ""):
         text.append(f"; {extra}" if extra else "")
     return text
 
@@ -83,13 +85,16 @@ def warning(message: str, *, is_last: bool) -> Text:
     return Text(f"warning: {message}{' (later warnings are not shown here)' if is_last else ''}", style="yellow")
 
 
-def _speed(rate: float) -> str:
+def _format_speed(rate: float) -> str:
     return f"{words.amount(round(rate, 1 if rate < 100 else None))} calls/s"
 
 
-def _waited_for(tally: Tally) -> str:
-    """The signals that calls wait for, each with how many do: what somebody outside has to send."""
-    return words.names_of([event.name for event in list(tally.waiting.values())])
+def _name_waits(tally: Tally) -> str:
+    """The signals that calls wait for, each with how many do: what somebody outside has to send. And the units of budgets."""
+    signals = words.names_of([event.name for event in list(tally.waiting.values())])
+    units = Counter(event.name for event in list(tally.short.values()))
+    budgets = [f"budget {unit} ({words.count(number, 'call')})" for unit, number in units.items()]
+    return ", ".join([*([signals] if signals else ()), *budgets])
 
 
 def _time_left(tally: Tally, now: float) -> str:
@@ -100,7 +105,7 @@ def _time_left(tally: Tally, now: float) -> str:
     return f"deadline in {words.seconds(left)}" if left > 0 else f"deadline passed {words.age(-left)}"
 
 
-def _spent(tally: Tally) -> str:
+def _format_spent(tally: Tally) -> str:
     budgets = [budget for budget in tally.root_budgets() if budget.depth == 0][:BUDGET_ROWS]
     return ", ".join(
         f"{unit} {words.amount(budget.spent.get(unit, 0.0))} of {words.amount(limit)}"
@@ -109,7 +114,7 @@ def _spent(tally: Tally) -> str:
     )
 
 
-def _counted(counts: Counts) -> str:
+def _count_calls(counts: Counts) -> str:
     return ", ".join(f"{counts[phase]:,} {phase.name.lower()}" for phase in _ORDER if counts[phase])
 
 
@@ -154,11 +159,11 @@ def _progress_bars(said: list[CallProgress]) -> Table:
     table = Table.grid(padding=(0, 2, 0, 0))
     for event in said:
         bar = ProgressBar(total=event.total, completed=event.done, width=28) if event.total else Text("")
-        table.add_row(Text(event.task), bar, Text(_how_far(event, named=False)))
+        table.add_row(Text(event.task), bar, Text(_format_progress(event, named=False)))
     return table
 
 
-def _how_far(event: CallProgress, *, named: bool = True) -> str:
+def _format_progress(event: CallProgress, *, named: bool = True) -> str:
     of = f" of {words.amount(event.total)}" if event.total is not None else ""
     more = "".join(f", {name} {words.amount(number)}" for name, number in event.numbers.items())
     return f"{event.task + ' ' if named else ''}{words.amount(event.done)}{of}{more}"

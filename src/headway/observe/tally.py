@@ -79,6 +79,7 @@ class Tally:
         self.deadlines: dict[str, float] = {}
         self.progress: dict[str, CallProgress] = {}  # what open calls said last
         self.waiting: dict[tuple[str, str], CallWaits] = {}  # by call and name of the signal
+        self.short: dict[tuple[str, str], CallWaits] = {}  # by call and unit of the budget that they wait for
         self.retries = 0
         self.warnings = 0
         self._open: dict[str, int] = {}
@@ -170,10 +171,11 @@ class Tally:
             self.progress[event.key] = event
 
     def _waits(self, event: CallWaits) -> None:
+        waiting = self.short if event.budget else self.waiting
         if event.over:
-            self.waiting.pop((event.key, event.name), None)
+            waiting.pop((event.key, event.name), None)
         else:
-            self.waiting[event.key, event.name] = event
+            waiting[event.key, event.name] = event
 
     def _budget_opened(self, event: BudgetOpened) -> None:
         outer = self.budgets.get(event.parent)

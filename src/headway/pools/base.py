@@ -57,6 +57,9 @@ class Traits:
 class Demand:
     """What a job needs of its pool besides a slot: values of the options in `Traits.needs`.
 
+    Attributes:
+        options: names and values, sorted.
+
     Example:
         >>> Demand.of({"processes": 2}).get("processes")
         2
@@ -66,7 +69,17 @@ class Demand:
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Demand:
-        """Raises UsageError for a value that can't be compared with others by a hash."""
+        """Make one of options by name.
+
+        Args:
+            options: values by name.
+
+        Returns:
+            The demand.
+
+        Raises:
+            UsageError: a value can't be compared with others by a hash.
+        """
         made = cls(tuple(sorted(options.items())))
         for name, value in made.options:
             try:
@@ -76,6 +89,15 @@ class Demand:
         return made
 
     def get(self, name: str, default: Any = None) -> Any:
+        """Look an option up.
+
+        Args:
+            name: its name.
+            default: what to return where it is not given.
+
+        Returns:
+            Its value.
+        """
         return dict(self.options).get(name, default)
 
 
@@ -84,7 +106,13 @@ A_SLOT = Demand()
 
 @dataclass(frozen=True, slots=True)
 class FunctionRef:
-    """How another process finds a function: by module and qualified name, or by a program's file."""
+    """How another process finds a function: by module and qualified name, or by a program's file.
+
+    Attributes:
+        module: the module's name.
+        qualname: the qualified name in it.
+        path: the program's file, where the module is a program.
+    """
 
     module: str
     qualname: str
@@ -102,7 +130,19 @@ class Seat:
 
 @dataclass(frozen=True, slots=True)
 class CallFacts:
-    """What `hw.call()` and `hw.remaining()` answer inside a worker."""
+    """What `hw.call()` answers.
+
+    Attributes:
+        key: the call's key, hexadecimal.
+        task: its task.
+        attempt: the number of the attempt, from 1.
+        idempotency_key: the same for every attempt of this call and different in every run.
+        run_id: the run.
+        deadline: when the innermost deadline passes, in seconds since 1970; None without one.
+        allowance: what was left in the budgets when the call started, by unit.
+        files: the folder of what the call keeps beside its result; empty where the store has no place for it.
+        seat: rank and size in a gang; None outside of one.
+    """
 
     key: str
     task: str
@@ -120,6 +160,22 @@ class Job:
     """One attempt of one call (or of a batch), to be run once.
 
     A pool calls `on_done` when the code has ended, and `on_charge` when it hears that the code has spent something.
+
+    Attributes:
+        fn: the function.
+        args: its arguments; of a batch the list of items.
+        kwargs: its arguments by name.
+        facts: what `hw.call()` answers in the code.
+        on_done: to be called once, with the answer.
+        on_charge: to be called with what was spent, and for which item of a batch.
+        ref: how another process finds the function, where the pool asks for that.
+        context: the context variables to run in.
+        pickled: whether the task stores its result with pickle.
+        need: what the job needs besides a slot.
+        items: how many items a batch has; None where it is none.
+        on_left: set for a job that is abandoned: called when its code has ended after all.
+        around: what the function runs inside of, in its worker: it is called with the facts and with a function that runs the
+            job's.
     """
 
     fn: Callable[..., Any]
@@ -127,20 +183,26 @@ class Job:
     kwargs: Mapping[str, Any]
     facts: CallFacts
     on_done: Callable[[Answer], None]
-    on_charge: Callable[[Amounts, int | None], None]  # what was spent, and for which item of a batch
+    on_charge: Callable[[Amounts, int | None], None]
     ref: FunctionRef | None = None
     context: contextvars.Context | None = None
-    pickled: bool = False  # the task stores its result with pickle
+    pickled: bool = False
     need: Demand = A_SLOT
-    items: int | None = None  # of a batch
-    on_left: Callable[[], None] | None = None  # set for a job that is abandoned: called when its code has ended after all
+    items: int | None = None
+    on_left: Callable[[], None] | None = None
     around: FunctionRef | None = None
-    """What the function runs inside of, in its worker: it is called with the facts and with a function that runs the job's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """How a job ended: a value, or an error. `encoded` where the pool had to encode the value anyway."""
+    """How a job ended: a value, or an error.
+
+    Attributes:
+        value: what the code returned.
+        error: what it raised.
+        encoded: the value in its encoding, where the pool had to encode it anyway.
+        cancelled: whether it was stopped.
+    """
 
     value: Any = None
     error: BaseException | None = None
@@ -156,26 +218,53 @@ class Pool(Protocol):
     """
 
     @property
-    def traits(self) -> Traits: ...
+    def traits(self) -> Traits:
+        """What the pool asks of tasks and promises about their calls."""
 
     def free(self, need: Demand, /) -> int:
-        """How many jobs of this need it can take now. Before `start`: how many when nothing runs."""
+        """Say how many jobs of a need the pool can take now. Before `start`: how many when nothing runs.
+
+        Args:
+            need: what each of them needs.
+
+        Returns:
+            How many.
+        """
 
     def submit(self, job: Job, /) -> None:
-        """Start the job, and answer it by `job.on_done` when its code has ended, however it ended. Called while `free` > 0.
-        Where calls of unequal needs are promised a slot at once, it may be called a little early: keep the job until it fits.
-        What this raises is the call's error."""
+        """Start a job, and answer it by `job.on_done` when its code has ended, however it ended. Called while `free` > 0.
+
+        Where calls of unequal needs are promised a slot at once, it may be called a little early: keep the job until it fits. What
+        this raises is the call's error.
+
+        Args:
+            job: the job.
+        """
 
     def cancel(self, job: Job, /) -> bool:
-        """Stop the job's code. True: it will stop soon, and is answered then. False: it can't be stopped, nobody waits for it any
-        more, and it is answered when it has ended, whatever it came to."""
+        """Stop the code of a job.
+
+        Args:
+            job: the job.
+
+        Returns:
+            True where it will stop soon, and is answered then. False where it can't be stopped: nobody waits for it any more, and
+            it is answered when it has ended, whatever it came to.
+        """
 
     def start(self, on_free: Callable[[], None], emit: Callable[[Any], None] | None, /) -> None:
-        """The run begins. Call `on_free` when slots become free for another reason than a job's end; `emit` takes events."""
+        """Begin to work for a run.
+
+        Args:
+            on_free: to be called when slots become free for another reason than a job's end.
+            emit: takes events.
+        """
 
     async def close(self) -> None:
-        """End everything, also where `start` was never called: no process, thread or connection of it may be left, but for code
-        that can't be stopped. Jobs that still run are answered as cancelled."""
+        """End everything, also where `start` was never called. Jobs that still run are answered as cancelled.
+
+        No process, thread or connection of it may be left, but for code that can't be stopped.
+        """
 
 
 class FullPool(Pool, Protocol):

@@ -62,11 +62,17 @@ _forwarding: list[logs.Forwarding] = []
 
 
 def pack(job: Job) -> bytes:
-    """A job as bytes.
+    """Turn a job into bytes.
+
+    Args:
+        job: the job.
+
+    Returns:
+        The bytes, for `run_packed`.
 
     Raises:
-        UsageError: where the function can't be found by name, or an argument can't be pickled.
-        NotEncodable: where a context variable that is carried along has a value without an encoding.
+        UsageError: the function can't be found by name, or an argument can't be pickled.
+        NotEncodable: a context variable that is carried along has a value without an encoding.
     """
     head, buffers = pickle_arguments(job)
     return _encode(
@@ -85,10 +91,16 @@ def pack(job: Job) -> bytes:
 
 
 def run_packed(data: bytes) -> bytes:
-    """Run a packed job in this process and return the answer as bytes. Never raises what the job's code raises.
+    """Run a packed job in this process. Never raises what the job's code raises.
+
+    Args:
+        data: what `pack` returned.
+
+    Returns:
+        The reply as bytes, for `unpack`.
 
     Raises:
-        RuntimeError: where this process runs a job already.
+        RuntimeError: this process runs a job already.
     """
     if worker_call() is not None:
         raise RuntimeError("this process runs a packed job already: run one at a time in a process")
@@ -121,10 +133,18 @@ def run_packed(data: bytes) -> bytes:
 
 
 def unpack(job: Job, reply: bytes, emit: Callable[[Any], None] | None = None) -> Answer:
-    """The answer in a reply. Books what the code charged, and tells what it logged; `emit` (of `Pool.start`) takes its events.
+    """Read a reply. Books what the code charged, and passes on what it logged.
+
+    Args:
+        job: the job that was packed.
+        reply: what `run_packed` returned.
+        emit: takes events, as in `Pool.start`.
+
+    Returns:
+        How the job ended.
 
     Raises:
-        msgspec.DecodeError: for bytes that are no reply.
+        ValueError: the bytes are no reply.
     """
     said = _decode_reply(reply)
     for amounts, item in said.charges:

@@ -61,7 +61,7 @@ class Incarnation:
         if self.how == "returned":
             return f"value {value_digest(*_parts(self.value)).hex()[:16]}"
         if self.how == "raised" and self.error is not None:
-            return _said(self.error)
+            return _describe_error(self.error)
         return self.how
 
 
@@ -200,13 +200,13 @@ class Violated(AssertionError):
     """A promise was not kept. The seed makes it happen again."""
 
     def __init__(self, history: History, found: Sequence[Violation]) -> None:
-        lives = "; ".join(_told_of(life) for life in history.lives)
+        lives = "; ".join(_describe_event(life) for life in history.lives)
         lines = "\n".join(f"  {violation.promise}: {violation.what}" for violation in found[:10])
         super().__init__(f"seed {history.seed!r}: {len(found)} of Headway's promises broken\n{lines}\n  lives: {lives}")
         self.found = found
 
 
-def _told_of(life: Incarnation) -> str:
+def _describe_event(life: Incarnation) -> str:
     crash = f" ({life.crash.how} row {life.crash.after})" if life.crash is not None and life.how == "died" else ""
     ending = f": {life.outcome}" if life.ended else ""
     return f"{life.process.name} {life.how}{crash}{ending}, {len(life.after)} rows"
@@ -219,7 +219,7 @@ def _parts(value: Any) -> tuple[bytes, Sequence[bytes]]:
     return encoded.head, tuple(digest(buffer) for buffer in encoded.buffers)
 
 
-def _said(error: BaseException) -> str:
+def _describe_error(error: BaseException) -> str:
     if isinstance(error, BaseExceptionGroup):
-        return f"{type(error).__name__}({', '.join(sorted(_said(part) for part in error.exceptions))})"
+        return f"{type(error).__name__}({', '.join(sorted(_describe_error(part) for part in error.exceptions))})"
     return f"{type(error).__name__}: {error}"

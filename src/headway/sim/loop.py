@@ -152,7 +152,7 @@ class SimLoop(asyncio.BaseEventLoop):
 
     def _bury(self) -> None:
         for engine in self.world.engines:
-            engine.spawn = _killed  # type: ignore[method-assign]
+            engine.spawn = _raise_killed  # type: ignore[method-assign]
         for pool in self.world.pools:
             pool.abandon()
         for _ in range(10):  # what is closed may begin something else
@@ -195,5 +195,5 @@ for _name in (
     setattr(SimLoop, _name, SimLoop._refuse_soon)
 
 
-def _killed(*_: Any, **__: Any) -> Any:
+def _raise_killed(*_: Any, **__: Any) -> Any:
     raise Killed

@@ -21,11 +21,14 @@ from headway.errors import UsageError
 class Keep:
     """What to keep of a root.
 
-    Args:
+    Attributes:
         last: this many of the newest, at least 1.
         every: those whose step is a multiple of this.
         best: the `n` with the least or greatest value of a metric, such as `("val_loss", "min", 2)`.
         pins: these ids.
+
+    Raises:
+        UsageError: a number makes no sense.
 
     Example:
         >>> Keep(last=2, every=1000, best=("val_loss", "min", 1)).last

@@ -28,8 +28,15 @@ from headway.errors import LayoutError
 
 @dataclass(frozen=True)
 class Layout:
-    """Rules, and where this process is on each axis: `axes={"tp": (rank, ranks)}`. An axis along which nothing is split is one
-    along which processes have different tensors (pipeline stages, one expert per name); then a rule may fit none of them here.
+    """How plain tensors are shards of larger ones.
+
+    Attributes:
+        rules: `Split`, `Pad`, `Replicated`, `Numbered`, `Renamed` and `Tied`, on names of tensors.
+        axes: where this process is on each axis, such as `{"tp": (rank, ranks)}`. An axis along which nothing is split is one along
+            which processes have different tensors (pipeline stages, one expert per name); then a rule may fit none of them here.
+
+    Raises:
+        LayoutError: the rules contradict each other, or name an axis that is not there.
 
     Example:
         >>> layout = Layout([Split("*.up.weight", dim=0, axis="tp"), Replicated("*")], axes={"tp": (1, 2)})
@@ -50,7 +57,17 @@ class Layout:
                 check_split(rule, self.axes)
 
     def placer(self, coords: Mapping[str, int] | None = None) -> Placer:
-        """What places the tensors of one process; `coords` are the ranks of another one than this."""
+        """Make what places the tensors of one process.
+
+        Args:
+            coords: the ranks of another process than this, by axis.
+
+        Returns:
+            The placer.
+
+        Raises:
+            LayoutError: there is no such axis or rank.
+        """
         if unknown := set(coords or ()) - set(self.axes):
             raise LayoutError(f"no axis is called {', '.join(sorted(unknown))}; there are {', '.join(self.axes) or 'none'}")
         axes = {axis: ((coords or {}).get(axis, rank), ranks) for axis, (rank, ranks) in self.axes.items()}
@@ -58,7 +75,14 @@ class Layout:
         return Placer(tuple(self.rules), axes, known)
 
     def check_rules(self, names: Iterable[str]) -> None:
-        """Check rules against the names (of the checkpoint) of all processes: each must fit one. Raises LayoutError."""
+        """Check that each rule fits a name.
+
+        Args:
+            names: the names (of the checkpoint) of all processes.
+
+        Raises:
+            LayoutError: a rule fits none of them.
+        """
         known = list(names)
         for rule in self.rules:
             if isinstance(rule, Split | Pad | Replicated) and rule.pattern != "*":

@@ -16,15 +16,28 @@ from headway.errors import LayoutError
 
 
 class Part(NamedTuple):
-    """A part of a packed dimension: `size` elements of the whole, dealt in equal chunks, or in these `widths`, one per rank.
-    With `copies=c`, each `c` neighbouring ranks hold the same chunk (key and value heads that are fewer than the ranks)."""
+    """A part of a packed dimension, dealt in equal chunks or in widths of its own.
+
+    Attributes:
+        size: elements of the whole.
+        widths: how much each rank has; without them, all have as much.
+        copies: so many neighbouring ranks hold the same chunk (key and value heads that are fewer than the ranks).
+    """
 
     size: int
     widths: tuple[int, ...] = ()
     copies: int = 1
 
     def range(self, rank: int, ranks: int) -> Range:
-        """What of it a rank holds."""
+        """Find what of it a rank holds.
+
+        Args:
+            rank: the rank.
+            ranks: how many there are.
+
+        Returns:
+            The range: begin and end, in elements of the part.
+        """
         if not self.widths:
             return chunk(self.size, rank // self.copies, ranks // self.copies)
         begin = sum(self.widths[: rank // self.copies])
@@ -33,9 +46,18 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True)
 class Split:
-    """Dimension `dim` is split over an axis. Without more, in equal parts. `size`: the whole size, dealt in chunks that are rounded
-    up. `widths`: how much each rank has. `parts`: the dimension is several arrays packed one after another, each of which is split
-    (`parts=(q, k, v)`, `parts=(gate, up)`: sizes of the whole, or `Part`s). `copies`: as in `Part`."""
+    """A dimension is split over an axis. Without more, in equal parts.
+
+    Attributes:
+        pattern: the names of the tensors.
+        dim: which dimension.
+        axis: over which axis.
+        size: the whole size, dealt in chunks that are rounded up.
+        widths: how much each rank has.
+        parts: the dimension is several arrays packed one after another, each of which is split (`parts=(q, k, v)`, `parts=(gate,
+            up)`: sizes of the whole, or `Part`s).
+        copies: as in `Part`.
+    """
 
     pattern: str
     dim: int
@@ -51,7 +73,13 @@ class Split:
 
 @dataclass(frozen=True)
 class Pad:
-    """Dimension `dim` has only `size` elements; what is beyond is padding (a vocabulary rounded up), which is not saved."""
+    """A dimension has padding (a vocabulary rounded up), which is not saved.
+
+    Attributes:
+        pattern: the names of the tensors.
+        dim: which dimension.
+        size: how many of its elements are no padding.
+    """
 
     pattern: str
     dim: int
@@ -60,17 +88,29 @@ class Pad:
 
 @dataclass(frozen=True)
 class Replicated:
-    """The tensor is the same, and whole, on all ranks. `Replicated("*")` is for every tensor that no other rule splits."""
+    """The tensor is the same, and whole, on all ranks.
+
+    Attributes:
+        pattern: the names of the tensors; `Replicated("*")` is for every tensor that no other rule splits.
+    """
 
     pattern: str
 
 
 @dataclass(frozen=True)
 class Numbered:
-    """`{}` in the words of the pattern is a number that counts from 0 in each process: the layers of a pipeline stage
-    (`Numbered("layers.{}", start=8)`), one expert per name (`Numbered("experts.{}", start=rank * 4)`), or layers that are not
-    next to each other (`numbers=(1, 5)`). `to` is what to call them, where that differs, as for the second chunk of an interleaved
-    schedule (`Numbered("model.1.layers.{}", start=4, to="model.layers.{}")`)."""
+    """`{}` in the words of the pattern is a number that counts from 0 in each process.
+
+    It stands for the layers of a pipeline stage (`Numbered("layers.{}", start=8)`), one expert per name (`Numbered("experts.{}",
+    start=rank * 4)`), or layers that are not next to each other (`numbers=(1, 5)`).
+
+    Attributes:
+        pattern: words of a name, with `{}` for the number.
+        start: what 0 is called in the checkpoint.
+        numbers: what 0, 1, … are called in the checkpoint, instead of `start`.
+        to: what to call them, where that differs, as for the second chunk of an interleaved schedule
+            (`Numbered("model.1.layers.{}", start=4, to="model.layers.{}")`).
+    """
 
     pattern: str
     start: int = 0
@@ -83,7 +123,12 @@ class Numbered:
 
 @dataclass(frozen=True)
 class Renamed:
-    """Names that fit `pattern`, which has at most one `*`, are called `to` (`Renamed("model.0.*", "model.*")`)."""
+    """Names are called otherwise in the checkpoint (`Renamed("model.0.*", "model.*")`).
+
+    Attributes:
+        pattern: the names here, with at most one `*`.
+        to: the names in the checkpoint.
+    """
 
     pattern: str
     to: str
@@ -91,7 +136,12 @@ class Renamed:
 
 @dataclass(frozen=True)
 class Tied:
-    """The tensor `name` is the tensor `to` (an output projection that is the embedding, on another stage): it is kept once."""
+    """A tensor is another one (an output projection that is the embedding, on another stage): it is kept once.
+
+    Attributes:
+        name: the tensor.
+        to: the one that it is.
+    """
 
     name: str
     to: str

@@ -52,7 +52,10 @@ def open_checkpoint(
 
 
 class OpenCheckpoint(Mapping[str, "LazyArray"]):
-    """The arrays of a checkpoint by name. `values` that are no arrays are in `manifest.values`. May be used by several threads."""
+    """The arrays of a checkpoint by name; made by `Checkpoints.open`.
+
+    Values that are no arrays are in `plain_values`. Several threads may use it.
+    """
 
     def __init__(
         self,

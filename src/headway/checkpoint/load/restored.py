@@ -18,10 +18,17 @@ _SHOWN = 3
 class Restored(msgspec.Struct, frozen=True):
     """What was loaded.
 
-    `loaded`, `left` and `missing` are names of arrays and values, of all ranks together: what was loaded, what the checkpoint has
-    and nobody loaded (`select=`, `strict=False`), and what the state has and the checkpoint has not, so that it is as it was.
-    `passed_over` says why newer checkpoints were not loaded; `bytes_read` came from the medium on this rank. `state` is what was
-    loaded, where no state was given to load into: dictionaries in each other, of arrays and values.
+    Attributes:
+        step: the step.
+        id: the checkpoint.
+        metrics: what was kept with it.
+        bytes_read: how much came from the medium on this rank.
+        seconds: how long it took.
+        passed_over: why newer checkpoints were not loaded.
+        loaded: names of arrays and values that were loaded, of all ranks together.
+        left: names that the checkpoint has and nobody loaded (`select=`, `strict=False`).
+        missing: names that the state has and the checkpoint has not, so that they are as they were.
+        state: what was loaded, where no state was given to load into: dictionaries in each other, of arrays and values.
     """
 
     step: int

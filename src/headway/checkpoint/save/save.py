@@ -10,7 +10,18 @@ from headway.errors import CheckpointError, SaveFailed, StoreFull
 
 
 class Save:
-    """A checkpoint on its way. `skipped` says why it was not begun, and is empty if it was."""
+    """One save on its way; made by `Checkpoints.save`.
+
+    Attributes:
+        id: the checkpoint's id.
+        step: the step.
+        skipped: why it was skipped; empty where it was not.
+        nbytes: how much this rank writes.
+        shared_nbytes: how much of this rank's part is in files of earlier checkpoints, unchanged since, and is not written again.
+        blocked_s: how long the call of `save` took, in seconds.
+        lag_s: how long it took from the call of `save` until it was durable, in seconds.
+        error: why it failed; None where it did not.
+    """
 
     def __init__(self, step: int, id: str, skipped: str = "") -> None:
         self.step = step

@@ -144,7 +144,7 @@ def _page(report: Report) -> Any:
         table.add_column("found", no_wrap=True)
         table.add_column("where and what", overflow="fold")
         for found in sorted(report.findings, key=lambda found: not found.kind.is_error):
-            table.add_row(Text(str(found.kind), style="red" if found.kind.is_error else "yellow"), _told(found))
+            table.add_row(Text(str(found.kind), style="red" if found.kind.is_error else "yellow"), _describe_findings(found))
         parts.append(table)
     parts += [Text(f"not looked at: {what}", style="dim") for what in report.skipped]
     errors = sum(found.kind.is_error for found in report.findings)
@@ -155,7 +155,7 @@ def _page(report: Report) -> Any:
     return Group(*parts)
 
 
-def _told(found: Finding) -> Text:
+def _describe_findings(found: Finding) -> Text:
     text = Text()
     if found.call:
         text.append(f"{found.call} ", style="bold")

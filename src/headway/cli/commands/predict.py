@@ -62,11 +62,11 @@ class PredictDocument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def predict_run(asked: Asked) -> None:
-    mtbf_s = _seconds("--mtbf", asked.mtbf) if asked.mtbf is not None else None
-    repair_s = _seconds("--repair", asked.repair)
-    within_s = _seconds("--within", asked.within) if asked.within is not None else None
-    budget = dict(_budget(text) for text in asked.budget)
-    estimates = dict(_estimate(text) for text in asked.estimate)
+    mtbf_s = _read_seconds("--mtbf", asked.mtbf) if asked.mtbf is not None else None
+    repair_s = _read_seconds("--repair", asked.repair)
+    within_s = _read_seconds("--within", asked.within) if asked.within is not None else None
+    budget = dict(_read_budget(text) for text in asked.budget)
+    estimates = dict(_read_estimate(text) for text in asked.estimate)
     workload = _workload(asked, estimates)
     with _progress() as on_progress:
         answer = predict(
@@ -122,14 +122,14 @@ def read_duration(text: str) -> float:
     return math.fsum(float(number) * _UNITS[unit] for number, unit in parts)
 
 
-def _seconds(option: str, text: str) -> float:
+def _read_seconds(option: str, text: str) -> float:
     try:
         return read_duration(text)
     except ValueError:
         raise UsageError(f"{option} {text!r} is no duration: write 90s, 15m, 6h, 2d, or a number of seconds") from None
 
 
-def _budget(text: str) -> tuple[str, float]:
+def _read_budget(text: str) -> tuple[str, float]:
     unit, _, amount = text.partition("=")
     try:
         number = float(amount.replace("_", ""))
@@ -140,7 +140,7 @@ def _budget(text: str) -> tuple[str, float]:
     return unit, number
 
 
-def _estimate(text: str) -> tuple[str, Estimate]:
+def _read_estimate(text: str) -> tuple[str, Estimate]:
     """`search=2.5s`, or `search=2.5s±0.5s` (also `+-`) with a standard deviation."""
     task, _, said = text.rpartition("=")
     mean, _, spread = said.replace("+-", "±").partition("±")

@@ -111,7 +111,7 @@ def resume_run(
 def _finish(run_id: str, before: RunInfo | None, drive: Callable[[], Any], options: Options) -> None:
     """Drive the run to its end and print what came of it; draw it in either case."""
     try:
-        result = _driven(run_id, drive, options)
+        result = _drive(run_id, drive, options)
     except Exception:
         _draw(run_id, options)
         raise
@@ -127,7 +127,7 @@ def _finish(run_id: str, before: RunInfo | None, drive: Callable[[], Any], optio
     _draw(run_id, options)
 
 
-def _driven(run_id: str, drive: Callable[[], Any], options: Options) -> Any:
+def _drive(run_id: str, drive: Callable[[], Any], options: Options) -> Any:
     """The result. Raises ProgramFailed for what the program raised, and Headway's own errors as they are."""
     try:
         return drive()
@@ -219,10 +219,10 @@ def plan_run(run_id: str, store: str, on_change: Mapping[str, Policy], *, retry_
         console.print_json(
             PlanDocument(
                 run_id=run_id,
-                reuse=[_planned(call) for call in plan.reuse],
-                rerun=[_planned(call) for call in plan.rerun],
-                unfinished=[_planned(call) for call in plan.unfinished],
-                unasked=[_planned(call) for call in plan.unasked],
+                reuse=[_describe_planned(call) for call in plan.reuse],
+                rerun=[_describe_planned(call) for call in plan.rerun],
+                unfinished=[_describe_planned(call) for call in plan.unfinished],
+                unasked=[_describe_planned(call) for call in plan.unasked],
             )
         )
         return
@@ -251,7 +251,7 @@ def _add_planned(table: Table, said: Text, calls: Sequence[PlannedCall], root: R
         table.add_row(said, Text(f"… {len(calls) - PLANNED:,} more", style="dim"))
 
 
-def _planned(call: PlannedCall) -> PlannedDocument:
+def _describe_planned(call: PlannedCall) -> PlannedDocument:
     return PlannedDocument(key=call.key, task=call.task, label=call.label, why=call.why)
 
 

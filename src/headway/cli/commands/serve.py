@@ -19,12 +19,12 @@ def serve_model(name: str, host: str, port: int) -> None:
     """Open the model, listen, say how to ask, and answer until Ctrl-C."""
     require()
     model = open_model(name)
-    with _listening(host, port) as listening:
-        _say(model, f"http://{_shown(host)}:{listening.getsockname()[1]}/v1")
+    with _listen(host, port) as listening:
+        _say(model, f"http://{_write_host(host)}:{listening.getsockname()[1]}/v1")
         hw.run(serve, model, listening, store=None, progress=False)
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=256)
@@ -32,7 +32,7 @@ def _listening(host: str, port: int) -> socket.socket:
         raise UsageError(f"nothing can listen on {host} port {port}: {error.strerror}. Choose another --port") from None
 
 
-def _shown(host: str) -> str:
+def _write_host(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 

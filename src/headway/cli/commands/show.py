@@ -122,7 +122,7 @@ def list_runs(store: str, *, everything: bool, as_json: bool) -> None:
     try:
         infos = opened.runs()
         shown = infos if everything else infos[-NEWEST:]
-        runs = [_listed(opened, info, now) for info in shown]
+        runs = [_describe_listed(opened, info, now) for info in shown]
     finally:
         opened.close()
     if len(shown) < len(infos):
@@ -143,7 +143,7 @@ def list_runs(store: str, *, everything: bool, as_json: bool) -> None:
     console.out().print(table)
 
 
-def _listed(store: Store, info: RunInfo, now: float) -> RunDocument:
+def _describe_listed(store: Store, info: RunInfo, now: float) -> RunDocument:
     told = tally_rows(store.rows(info.uid))
     waits_for = () if info.status in ENDED else told.waits_for
     return documents.run_document(

@@ -21,7 +21,7 @@ from headway.engine.identity.callables import is_async, name_of
 from headway.engine.identity.changed import note_input
 from headway.engine.identity.inputs import filled
 from headway.engine.ports import Batching, Ends, Streaming
-from headway.engine.replay.shared import Shared
+from headway.engine.replay.shared import EFFECT, Shared
 from headway.engine.run_context import RunContext
 from headway.engine.scopes.accounting import Books, check_item
 from headway.engine.stopping.stops import Stops
@@ -148,7 +148,7 @@ class Launcher:
         if call.key in effects or (share is not None and share.key in effects):
             return True
         again = memo is not None and memo.setdefault(b"V" + call.key, call) is not call
-        return (share is not None and share.found.setdefault(b"V" + share.key, call) is not call) or again
+        return (share is not None and share.found.setdefault(EFFECT + share.key, call) is not call) or again
 
     def run_plain(self, call: Call) -> None:
         """Run the code of a call that needs nothing but the loop."""

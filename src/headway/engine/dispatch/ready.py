@@ -17,7 +17,7 @@ from typing import Any
 
 from headway.engine.call import Call
 from headway.engine.identity.spec import TaskSpec
-from headway.engine.ports import Lender, Starts
+from headway.engine.ports import Lender, Line, Starts
 from headway.engine.run_context import RunContext
 from headway.engine.scopes.bounds import Held, Limit, Resource, Wanted
 from headway.engine.transitions import READY, RUNNING, STARTING
@@ -32,6 +32,7 @@ class Ready:
         self._starts = starts
         self._pools = pools = run.pools
         self.desk: Lender | None = None  # of limits that processes share; none without a store
+        self.line: Line  # of calls that wait for a budget; set by who makes both
         self.on_parked: Callable[[], None] | None = None  # called where less runs than before
         self._resources = {name: Resource(name, total) for name, total in resources.items()}
         self._max_active = max_active
@@ -113,10 +114,15 @@ class Ready:
     def _resource(self, name: str) -> Resource:
         return self._resources.setdefault(name, Resource(name, 0))
 
+    def lacking(self, call: Call) -> dict[Resource, int]:
+        """How much a call that waits needs of each resource that is taken."""
+        needs = {self._resource(name): amount for name, amount in call.spec.resources.items()}
+        return {resource: amount for resource, amount in needs.items() if resource.used + amount > resource.total}
+
     @property
     def waiting(self) -> bool:
-        """Whether any call is in line, to start or to go on."""
-        return bool(self._line or self._queues or self._reentering)
+        """Whether any call is in line, to start, to go on, or for a budget."""
+        return bool(self._line or self._queues or self._reentering or self.line)
 
     @property
     def idle(self) -> bool:
@@ -143,6 +149,7 @@ class Ready:
         self._scheduled = False
         self._wants = []
         self._let_reenter()
+        self.line.serve()
         while self._line and self._has_room():
             call = self._next_in_line()
             if call.state == READY:

@@ -8,6 +8,9 @@ call that got them. So a resumed run tells each caller what it was told before, 
 Of equal calls one runs at a time. When it succeeds, the ones that wait are answered with its result. When it does not, the next of
 them runs. It keeps the results of the calls below, unless the one before failed by itself: what they gave was not good enough, so
 they are asked afresh, in a new epoch of the shared name.
+
+So it is between runs of a store too: the call that runs claims its shared name there, and equal calls of other runs wait for its
+result or, where it ends without one, for their turn (`name_claims`). They know nothing of what is below it.
 """
 
 from __future__ import annotations
@@ -21,12 +24,16 @@ from headway.engine.identity.keys import forever_key
 from headway.engine.identity.naming import Names
 from headway.engine.ports import Answers
 from headway.engine.replay.lookup import Replay, inputs_digest
+from headway.engine.replay.name_claims import Claims
 from headway.engine.run_context import RunContext
-from headway.engine.transitions import OK, WAITING
+from headway.engine.transitions import OK
 from headway.engine.waiting.waits import Waits
-from headway.errors import CycleError, SourceChanged, StoreError
+from headway.errors import CycleError, SourceChanged, StoreDamaged
 from headway.journal.records import Row
 from headway.journal.recovery.recovered import Recorded, decode_outcome
+from headway.journal.shared.claims import Reply
+
+EFFECT = b"V"  # before a shared name in `Share.found`: who has begun the effect, None where that was another run
 
 
 class _Named:
@@ -50,6 +57,7 @@ class Shared:
         self._replay = replay
         self._waits = waits
         self.answers: Answers  # set by who makes both
+        self.claims: Claims | None = None  # between runs; none without a store
         self._running: dict[bytes, tuple[Call, list[Call]]] = {}  # by shared name, and those that wait for it
         self._found: dict[bytes, dict[bytes, Any]] = {}  # by shared name: results below a call that has not succeeded yet
         self._epochs = run.known.epochs
@@ -71,8 +79,8 @@ class Shared:
 
     def answered(self, call: Call, otherwise: Callable[[], None]) -> bool:
         """Answer a call whose inputs are there with the result of an equal one, or let it wait for one that runs. False where it
-        has to run itself; a call of a cache="forever" task is then the one that runs. Where other runs may have recorded a result
-        the store is asked first, beside the loop, and `otherwise` is called if it has none that holds."""
+        has to run itself; a call of a cache="forever" task is then the one that runs. Where other runs may have recorded a result,
+        or may be computing it, the store is asked first, beside the loop. `otherwise` is called when the call is to run."""
         assert call.share is not None
         name = call.share.key
         if not call.spec.forever:
@@ -85,7 +93,7 @@ class Shared:
             call.share.found = self._found.setdefault(name, call.share.found)
             self._running[name] = (call, [])
             call.add_callback(self._ended)
-            return self._ask_store(call, otherwise)
+            return self._ask_others(call, otherwise)
         try:
             self._waits.join(call, running[0])
         except CycleError as error:
@@ -94,26 +102,28 @@ class Shared:
             running[1].append(call)
         return True
 
-    def _ask_store(self, call: Call, otherwise: Callable[[], None]) -> bool:
-        """Ask what other runs recorded under the call's shared name. False where there is nobody to ask."""
-        share, store = call.share, self._run.store
+    def _ask_others(self, call: Call, otherwise: Callable[[], None], seen: Row | None = None) -> bool:
+        """Ask for what other runs have under the call's shared name, besides a result that does not hold. False where there is
+        nobody to ask, or where the result is to be made again in this run."""
+        share, claims = call.share, self.claims
         assert share is not None
-        name = share.key
-        if store is None or name in self._stale:
+        if claims is None or share.key in self._stale:
             return False
 
-        def answer(row: Row | StoreError | None) -> None:
-            if call.state != WAITING:
-                return
+        def hear(reply: Reply | StoreDamaged) -> None:
             try:
-                if isinstance(row, StoreError):
-                    self.answers.refuse(call, row)
-                elif row is None or not self._answer(call, [Recorded(0, row.body, decode_outcome(row.body))]):
+                if isinstance(reply, StoreDamaged):
+                    self.answers.refuse(call, reply)
+                elif (row := reply.row) is None:
+                    if reply.left and call.spec.effect:
+                        share.found.setdefault(EFFECT + share.key, None)  # it may have happened: `verify` is asked
                     otherwise()
+                elif not self._answer(call, [Recorded(0, row.body, decode_outcome(row.body))]):
+                    self._ask_others(call, otherwise, row)
             except SourceChanged as error:
                 self.answers.refuse(call, error)
 
-        self._run.reader.ask(lambda: store.cached(name), answer)
+        claims.ask(call, seen, hear)
         return True
 
     def _results(self, call: Call) -> Iterator[Recorded]:
@@ -144,6 +154,8 @@ class Shared:
         """The one that ran has ended: answer those that wait, or let the next of them run."""
         assert call.share is not None
         name = call.share.key
+        if self.claims is not None:
+            self.claims.ended(call)
         _, waiting = self._running.pop(name)
         result = [call.share.found[name]] if name in call.share.found else []
         for other in waiting:

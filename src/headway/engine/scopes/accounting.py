@@ -19,12 +19,13 @@ import warnings
 from headway import events
 from headway.engine.call import Call, Frame
 from headway.engine.decisions import Decisions
+from headway.engine.ports import Line
 from headway.engine.run_context import RunContext
 from headway.errors import BudgetExceeded, UsageError
 from headway.journal.decisions import Remaining
 from headway.journal.records import COSTED, Amounts, Charge, Kind, Row
 from headway.journal.recovery.recovered import encode_body
-from headway.journal.shared.ledger import Account, add, remaining_in
+from headway.journal.shared.ledger import Account, Refusal, add, remaining_in
 
 BOOKED_BY_RUNTIME = ("calls", "seconds")
 LIKE = 0.85  # how much the names of two units look like one: `token` and `tokens` do, `tokens_in` and `tokens_out` don't
@@ -40,6 +41,10 @@ def checked(amounts: Amounts, what: str) -> Amounts:
 
 def checked_bounds(amounts: Amounts, what: str) -> Amounts:
     """The amounts of a budget. Raises UsageError also for a unit that is one of those that the runtime books, misspelled."""
+    if "wait" in amounts:
+        raise UsageError(
+            f"{what}(wait={amounts['wait']!r}): wait is an option, True or False, and no unit: give the unit another name"
+        )
     for unit in amounts:
         for booked in BOOKED_BY_RUNTIME:
             if unit != booked and str(unit).lower().rstrip("s") == booked.rstrip("s"):
@@ -82,12 +87,13 @@ class Books:
         self._spent = self._ledger.spent()
         self._scopes = self._ledger.scopes_of()
         self.accounts: dict[bytes, Account] = {}
+        self.line: Line  # of calls that wait for a budget; set by who makes both
 
-    def open(self, key: bytes, outer: Account | None, limits: Amounts) -> Account:
+    def open(self, key: bytes, outer: Account | None, limits: Amounts, *, waits: bool = False) -> Account:
         """The account of a budget scope, with what earlier processes spent in it."""
         account = self.accounts.get(key)  # a retry opens it again and goes on with what is spent
-        if account is None or account.limits != limits:
-            account = Account(key, outer, limits, account.spent if account else self._spent.get(key))
+        if account is None or account.limits != limits or account.waits != waits:
+            account = Account(key, outer, limits, account.spent if account else self._spent.get(key), waits=waits)
             self.accounts[key] = account
         if self._run.emit:
             parent = outer.key.hex() if outer else ""
@@ -128,8 +134,8 @@ class Books:
         call.extra().costs = dict(costs)
         return True
 
-    def reserve(self, call: Call) -> BudgetExceeded | None:
-        """Promise the call what it will cost, or say which bound refuses it."""
+    def reserve(self, call: Call) -> BudgetExceeded | Refusal | None:
+        """Promise the call what it will cost, or say which bound refuses it; a Refusal where it stands in line for that now."""
         account = call.scope.account
         wanted = dict(call.spec.cost)
         if account is None:
@@ -138,7 +144,10 @@ class Books:
             return None
         if "calls" in account.units:
             wanted["calls"] = wanted.get("calls", 0.0) + 1.0
-        if (refusal := account.refuses(wanted)) is not None:
+        refusal = self.line.ask(call, account, wanted) if account.waiting else account.refuses(wanted)
+        if refusal is not None:
+            if refusal.may_fit:
+                return refusal
             return BudgetExceeded(
                 f"{call.describe()} was not started: {refusal}. Give hw.budget more, or read hw.remaining() before you spend"
             )
@@ -190,6 +199,8 @@ class Books:
         if held:
             if account is not None:
                 account.release(x.reserved)
+                if account.waiting:
+                    self.line.settled(call, account)
             due = {unit: amount for unit, amount in x.reserved.items() if unit not in x.charged and amount}
             if not ran:  # its code never ran: an attempt was begun and nothing spent, which its row must say
                 due = {unit: amount if unit in BOOKED_BY_RUNTIME else 0.0 for unit, amount in due.items()}
@@ -207,6 +218,8 @@ class Books:
         costs[scope] = add(costs.get(scope, {}), amounts)
         if account is not None:
             account.spend(amounts)
+            if account.waiting:
+                self.line.changed()
             self._changed(account)
 
     def _changed(self, account: Account | None) -> None:

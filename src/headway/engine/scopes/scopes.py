@@ -43,14 +43,14 @@ class Scopes:
         self._rates: weakref.WeakValueDictionary[str, Limit] = weakref.WeakValueDictionary()  # of blocks without a name
         self.resting: set[asyncio.Future[None]] = set()  # what waits for a time of the wall clock
 
-    def open_budget(self, frame: Frame, limits: Amounts, place: bytes = b"") -> Account:
+    def open_budget(self, frame: Frame, limits: Amounts, place: bytes = b"", waits: bool = False) -> Account:
         """The account of a budget that opens here; found again by its place in the call."""
         call, outer, decisions = frame.call, frame.scope.account, self._decisions
         key = decisions.name_decision(frame, "budget", place)
         opened = BudgetOpened(outer.key if outer else b"", limits)
         if decisions.recall(call, key, BudgetOpened) != opened:
             decisions.record_decision(call, key, opened)
-        return self._books.open(key, outer, limits)
+        return self._books.open(key, outer, limits, waits=waits)
 
     def open_deadline(self, frame: Frame, wanted: float, place: bytes = b"") -> Deadline:
         """A deadline that opens here, at the absolute time that was recorded when it first did."""

@@ -11,7 +11,7 @@ not searched.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
 
 from headway.engine.call import Call, Frame
@@ -170,12 +170,15 @@ class Waits:
 
     def _reaches(self, start: Call, goal: Call) -> bool:
         """Whether `goal` is among the calls that `start` waits for, directly or through others."""
+        return any(call is goal for call in self.needed_by(start))
+
+    def needed_by(self, start: Call) -> Iterator[Call]:
+        """A call and all that it waits for, directly or through others."""
         seen = {start}
         stack = [start]
         while stack:
             call = stack.pop()
-            if call is goal:
-                return True
+            yield call
             waited = [*call.inputs, *(call.children or ())]
             if call.x is not None:
                 waited += call.x.awaiting
@@ -183,4 +186,3 @@ class Waits:
                 if other.state < OK and other not in seen:
                     seen.add(other)
                     stack.append(other)
-        return False

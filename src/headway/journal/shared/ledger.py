@@ -18,13 +18,19 @@ from typing import NamedTuple
 from headway.errors import StoreDamaged
 from headway.journal.records import Amounts
 
+NOTHING: Mapping[tuple[Account, str], float] = {}
+SLACK = 1e-9  # of a limit: ten times 0.1 is 1
+NEVER_GIVEN_BACK = "calls"  # a reservation of it is always spent: whoever has it begins an attempt
+
 
 class Refusal(NamedTuple):
-    """Why a reservation was refused: this account, this unit."""
+    """Why a reservation is refused now: this account, this unit; and whether it may fit when others have settled, in accounts that
+    all wait for that."""
 
     account: Account
     unit: str
     wanted: float
+    may_fit: bool = False
 
     def __str__(self) -> str:
         limit = self.account.limits[self.unit]
@@ -34,17 +40,23 @@ class Refusal(NamedTuple):
 
 
 class Account:
-    """One budget scope. `limits`, `spent` and `reserved` map units to amounts."""
+    """One budget scope. `limits`, `spent` and `reserved` map units to amounts. `waits`: a reservation that does not fit may wait
+    until others have settled."""
 
-    __slots__ = ("key", "limits", "parent", "reserved", "spent", "units")
+    __slots__ = ("chain", "key", "limits", "parent", "reserved", "spent", "units", "waiting", "waits")
 
-    def __init__(self, key: bytes, parent: Account | None, limits: Amounts, spent: Amounts | None = None) -> None:
+    def __init__(
+        self, key: bytes, parent: Account | None, limits: Amounts, spent: Amounts | None = None, *, waits: bool = False
+    ) -> None:
         self.key = key
         self.parent = parent
         self.limits = limits
+        self.waits = waits
         self.spent: Amounts = dict(spent or {})
         self.reserved: Amounts = {}
         self.units: frozenset[str] = frozenset(limits) | (parent.units if parent else frozenset())
+        self.chain: tuple[Account, ...] = (self, *(parent.chain if parent else ()))  # and all around it, the innermost first
+        self.waiting: tuple[Account, ...] = tuple([account for account in self.chain if account.waits])
 
     @property
     def closed(self) -> bool:
@@ -62,19 +74,32 @@ class Account:
         taken = self.taken
         return {unit: max(0.0, limit - taken[unit]) for unit, limit in self.limits.items()}
 
-    def refuses(self, wanted: Mapping[str, float]) -> Refusal | None:
-        """The first bound that reserving `wanted` would break, here or further out. A unit that is used up refuses calls that
-        say nothing about it; one that asks for exactly 0 of it has promised to spend none and is let through."""
+    def refuses(self, wanted: Mapping[str, float], called: Mapping[tuple[Account, str], float] = NOTHING) -> Refusal | None:
+        """The bound that reserving `wanted` would break, here or further out: one that it breaks for good, or else the innermost.
+        None where it fits. `called` is what accounts that wait keep for calls which are about to begin.
+
+        A unit that is used up refuses calls that say nothing about it; one that asks for exactly 0 of it has promised to spend
+        none and is let through.
+        """
+        found = None
         account: Account | None = self
         while account is not None:
             for unit, limit in account.limits.items():
                 held = account.spent.get(unit, 0.0) + account.reserved.get(unit, 0.0)
-                amount = wanted.get(unit, 0.0)
-                over = held + amount > limit * (1 + 1e-9)  # ten times 0.1 is 1
-                if (amount and over) or (held >= limit and unit not in wanted):
-                    return Refusal(account, unit, amount)
+                if called and account.waits:
+                    held += called.get((account, unit), 0.0)
+                if _breaks(limit, held, wanted, unit):
+                    may_fit = account.waits and not account.is_out_of_reach(wanted, unit)
+                    if not may_fit:
+                        return Refusal(account, unit, wanted.get(unit, 0.0))
+                    found = found or Refusal(account, unit, wanted.get(unit, 0.0), may_fit=True)
             account = account.parent
-        return None
+        return found
+
+    def is_out_of_reach(self, wanted: Mapping[str, float], unit: str) -> bool:
+        """Whether `wanted` could not be had here even if all that is reserved were given back."""
+        gone = self.spent.get(unit, 0.0) + (self.reserved.get(unit, 0.0) if unit == NEVER_GIVEN_BACK else 0.0)
+        return _breaks(self.limits[unit], gone, wanted, unit)
 
     def reserve(self, amounts: Mapping[str, float]) -> None:
         self._add("reserved", amounts, 1.0)
@@ -92,6 +117,13 @@ class Account:
             for unit, amount in amounts.items():
                 entries[unit] = entries.get(unit, 0.0) + sign * amount
             account = account.parent
+
+
+def _breaks(limit: float, held: float, wanted: Mapping[str, float], unit: str) -> bool:
+    """Whether `wanted` can't be had of a unit of which so much is held."""
+    if unit not in wanted:
+        return held >= limit
+    return bool(amount := wanted[unit]) and held + amount > limit * (1 + SLACK)
 
 
 def remaining_in(account: Account | None, taken: Mapping[bytes, Amounts]) -> Amounts:

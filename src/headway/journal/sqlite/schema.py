@@ -19,7 +19,7 @@ import sqlite3
 from pathlib import Path
 
 from headway.errors import StoreDamaged, StoreError, StoreFull, StoreVersion
-from headway.journal.shared import items
+from headway.journal.shared import claims, items
 from headway.journal.sqlite.locks import NOTICE, holders, is_busy, wait_for_lock
 from headway.storage.files import sync_folder as sync_folder
 
@@ -108,7 +108,8 @@ def write_empty(path: Path) -> None:
         connection.execute("PRAGMA synchronous=OFF")  # nobody knows the file yet; one sync below makes it durable
         connection.execute("PRAGMA journal_mode=MEMORY")
         connection.executescript(
-            f"BEGIN;PRAGMA application_id={APPLICATION_ID};PRAGMA user_version={VERSION};{TABLES}{items.TABLES}COMMIT;"
+            f"BEGIN;PRAGMA application_id={APPLICATION_ID};PRAGMA user_version={VERSION};"
+            f"{TABLES}{items.TABLES}{claims.TABLES}COMMIT;"
         )
         connection.execute("PRAGMA journal_mode=WAL")
     finally:

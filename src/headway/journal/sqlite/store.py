@@ -23,6 +23,7 @@ from headway.journal.off_loop import check_thread
 from headway.journal.owner import check_takeover, is_alive, lost, misplaced, unknown_run
 from headway.journal.place import has_database, name_folder, no_store
 from headway.journal.records import ENDED, Lease, Row, RunInfo, RunSpec, RunStatus, Signal
+from headway.journal.shared.claims import SharedClaims, end_claims
 from headway.journal.shared.items import SharedCollections
 from headway.journal.shared.limits import SharedLimits
 from headway.journal.sqlite import schema, tables
@@ -46,7 +47,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-class SqliteStore(SharedLimits, SharedCollections):
+class SqliteStore(SharedLimits, SharedCollections, SharedClaims):
     """A store in a folder. Opening makes the folder and an empty database where there is none.
 
     Args:
@@ -224,7 +225,7 @@ class SqliteStore(SharedLimits, SharedCollections):
         with self.writing() as connection:
             run = self._known(connection, run_id)
             check_takeover(run, now)
-            for table in ("record", "rejected", "signal"):
+            for table in ("record", "rejected", "signal", "claim"):
                 connection.execute(f"DELETE FROM {table} WHERE run=?", (run.uid,))
             connection.execute("DELETE FROM run WHERE uid=?", (run.uid,))
             return run.nrows
@@ -267,7 +268,9 @@ class SqliteStore(SharedLimits, SharedCollections):
                 "UPDATE run SET fence=?, owner=?, owned_since=?, lease_until=?, status=?, ended=0 WHERE uid=?",
                 (run.fence + 1, owner, now, now + ttl_s, RunStatus.RUNNING.value, run.uid),
             )
-        return Lease(uid=run.uid, run_id=run_id, owner=owner, fence=run.fence + 1, ttl_s=ttl_s)
+            lease = Lease(uid=run.uid, run_id=run_id, owner=owner, fence=run.fence + 1, ttl_s=ttl_s)
+            end_claims(connection, lease)
+        return lease
 
     def shorten_leases(self, until: float, run_id: str | None = None) -> None:
         """Let no lease, or none of this run, last longer than `until` if it is not renewed."""
@@ -296,11 +299,13 @@ class SqliteStore(SharedLimits, SharedCollections):
     def release(self, lease: Lease, status: RunStatus, now: float, *, error_floor: int | None = None) -> None:
         over = status in ENDED
         with self.writing() as connection:
-            connection.execute(
+            given_back = connection.execute(
                 "UPDATE run SET owner='', lease_until=0, status=?, ended=?, cancel=CASE WHEN ? THEN 0 ELSE cancel END, "
                 "error_floor=COALESCE(?, error_floor) WHERE uid=? AND fence=? AND owner=?",
                 (status.value, now if over else 0, over, error_floor, lease.uid, lease.fence, lease.owner),
             )
+            if given_back.rowcount:
+                end_claims(connection, lease)
 
     # rows
 
@@ -314,6 +319,7 @@ class SqliteStore(SharedLimits, SharedCollections):
                 tables.insert_rows(connection, lease.uid, first_seq, rows)
                 if cache:
                     tables.insert_cache(connection, cache)
+                    end_claims(connection, lease, [key for key, _ in cache])
                 return
             run = self._by_uid(connection, lease.uid)
         if (run.fence, run.owner) == (lease.fence, lease.owner):

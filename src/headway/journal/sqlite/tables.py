@@ -19,8 +19,7 @@ from collections.abc import Sequence
 import msgspec
 
 from headway.errors import StoreDamaged
-from headway.journal.decisions import Item, decode_decision, is_told
-from headway.journal.records import COSTED, Kind, Lease, Outcome, Row, RunInfo, RunSpec, RunStatus, Signal
+from headway.journal.records import Lease, Row, RunInfo, RunSpec, RunStatus, Signal
 
 STATEMENT_ROWS = 256  # by one statement
 LARGE_STATEMENT_ROWS = 2048  # of a batch that has so many; times 6 columns it stays under SQLite's 32766 variables
@@ -214,21 +213,3 @@ def whole_cache(key: object, row: Row, crc: object) -> bool:
         return cache_crc(key, row) == crc  # type: ignore[arg-type]
     except (TypeError, struct.error):
         return False
-
-
-_decode_outcome = msgspec.msgpack.Decoder(Outcome).decode
-
-
-def blobs_of(row: Row) -> tuple[bytes, ...]:
-    """The blobs that a row names: an outcome's, or those of an item of a stream. Raises StoreDamaged for a body of these that
-    cannot be understood."""
-    kind = row.kind & ~COSTED
-    try:
-        if kind == Kind.OUTCOME:
-            return _decode_outcome(row.body).named_blobs
-        if kind == Kind.DECISION and is_told(row.body, Item) and isinstance(item := decode_decision(row.body).told, Item):
-            return item.blobs
-    except (msgspec.MsgspecError, ValueError) as error:
-        call, what = (row.key, "outcome") if kind == Kind.OUTCOME else (row.parent, "stream")
-        raise StoreDamaged(f"the {what} of call {call.hex()} cannot be read ({error}): run `headway doctor`") from error
-    return ()

@@ -21,6 +21,7 @@ from headway.journal.sqlite.access import connect_to_read, fingerprint, why_not_
 from headway.journal.sqlite.locks import is_busy, wait_for_lock
 from headway.journal.sqlite.wal import inspect_wal
 from headway.journal.upkeep.findings import Book, Finding, Report, call_text, describe_damage
+from headway.journal.upkeep.named import blobs_of
 from headway.journal.upkeep.salvage import read_run, read_table
 from headway.storage.blobs import TEMPORARY, BlobFolder
 
@@ -206,7 +207,7 @@ class _Examination:
             if not tables.whole_cache(key, row, crc):
                 self._say("error", f"the cached result {text} is damaged", means=means)
                 continue
-            for digest in tables.blobs_of(row):
+            for digest in blobs_of(row):
                 self._use(digest, Finding(severity="error", what=f"the cached result {text}", means=means))
 
     def _check_signals(self, connection: sqlite3.Connection) -> None:
@@ -250,7 +251,7 @@ class _Examination:
 
     def _use_blobs(self, book: Book, seq: int, row: Row) -> None:
         name = book.run_id
-        for digest in tables.blobs_of(row):
+        for digest in blobs_of(row):
             what = f"run {name}: record {seq} ({call_text(row)})"
             self._use(digest, Finding("error", what, book.need(row), run=name, seq=seq, call=row.key.hex()))
 

@@ -26,6 +26,7 @@ from headway.journal.shared.items import ALL_ITEMS, Item, check_item, insert_ite
 from headway.journal.sqlite import schema, tables
 from headway.journal.sqlite.access import why_not_writable
 from headway.journal.upkeep.findings import BODIES, Book, Finding, call_text, describe_damage
+from headway.journal.upkeep.named import blobs_of
 from headway.journal.upkeep.salvage import read_run, read_table
 from headway.storage.blobs import BlobFolder
 
@@ -185,7 +186,7 @@ class _Repair:
         self.dropped += [describe_damage(book, found) for found in broken]
         lost: set[int] = set()
         for seq, row in whole:
-            if not all(map(self._blob_is_whole, tables.blobs_of(row))):
+            if not all(map(self._blob_is_whole, blobs_of(row))):
                 if row.kind & ~COSTED == Kind.DECISION:  # an item of a stream: all of that runs again
                     lost.add(seq)
                     doubtful[row.parent] = whole[-1][0]
@@ -214,7 +215,7 @@ class _Repair:
         for key, kind, call, parent, body, crc in stored:
             row = Row(kind, call, parent, body)  # type: ignore[arg-type]
             if isinstance(key, bytes) and tables.whole_cache(key, row, crc):
-                if all(map(self._blob_is_whole, tables.blobs_of(row))):
+                if all(map(self._blob_is_whole, blobs_of(row))):
                     tables.insert_cache(target, [(key, row)])
                     continue
                 row = Row(0, key, b"", b"")

@@ -39,10 +39,17 @@ FAILED = Failed()
 
 
 class Failures:
-    """What failed of one search, by the place in it. In a race (`racing`) whatever fails loses, but for a UsageError.
+    """What failed of one search, by the place in it.
 
     At one place a search asks for one part after another, never for two at once. So the order of the errors is that of the search,
     and not of time.
+
+    Args:
+        errors: what a part may fail with: an exception class or several; () for none.
+        racing: whether the parts race. In a race whatever fails loses, but for a UsageError.
+
+    Raises:
+        UsageError: `errors` names no exception classes.
     """
 
     def __init__(self, errors: Errors, *, racing: bool = False) -> None:
@@ -63,7 +70,15 @@ class Failures:
         return tuple(error for place in sorted(self._errors) for error in self._errors[place])
 
     async def spare(self, place: int, part: Awaitable[T]) -> T | Failed:
-        """What a part gives, or FAILED where it failed with an error that is spared."""
+        """Await a part, and spare the search an error that it may fail with.
+
+        Args:
+            place: where in the search it is.
+            part: what is awaited.
+
+        Returns:
+            What the part gives, or FAILED.
+        """
         try:
             return await part
         except Exception as error:
@@ -75,8 +90,21 @@ class Failures:
     async def scores(
         self, places: Sequence[int], score: Scorer[Q, S], question: Q, values: list[S], *, probable: bool = False
     ) -> list[float | None]:
-        """The scores of partial solutions or answers, each with its place. Where a scorer fails at several, it is asked for each
-        alone, so that only those have none that it fails at; that it failed at several is an error of the first place."""
+        """Score partial solutions or answers.
+
+        Where a scorer fails at several, it is asked for each alone, so that only those have no score that it fails at. That it
+        failed at several is an error of the first place.
+
+        Args:
+            places: where in the search the values are.
+            score: the scorer.
+            question: what it is told.
+            values: what it scores.
+            probable: whether scores are probabilities, from 0 to 1.
+
+        Returns:
+            A score for each value, None where the scorer failed.
+        """
         if not values:
             return []
         scores = await self.spare(places[0], scores_of(score, question, values, probable=probable))
@@ -90,7 +118,11 @@ class Failures:
         ]
 
     def check(self, anything: bool) -> None:
-        """Raises the first error where nothing was found."""
+        """Raise the first error where nothing was found.
+
+        Args:
+            anything: whether something was found.
+        """
         if self._errors and not anything:
             first, *more = self.errors
             first.add_note(f"nothing was found: {1 + len(more)} parts of the search failed, this one first")

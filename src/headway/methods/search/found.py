@@ -54,7 +54,7 @@ def chosen(
     tokens: int = 0,
     failed: Failures | None = None,
 ) -> Found[V]:
-    """What a method returns of its candidates.
+    """Put together what a method returns of its candidates.
 
     Args:
         found: candidates by their places in the search, in whatever order they came.
@@ -63,9 +63,18 @@ def chosen(
         tokens: `Found.sequential_tokens`.
         failed: what failed on the way.
 
+    Returns:
+        The candidates in the order of their places, and the one that `select` takes.
+
     Raises:
-        UsageError: for a `select` that gives no place among the candidates.
+        UsageError: `select` gives no place among the candidates.
         Exception: the first error of `failed`, where there are no candidates.
+
+    Example:
+        >>> from headway.methods.search import Candidate, chosen
+        >>> found = {1: Candidate("b", "b"), 0: Candidate("a", "a")}
+        >>> chosen(found, lambda candidates: 1, "done").answer
+        'b'
     """
     candidates = tuple(candidate for _, candidate in sorted(found.items()))
     errors: tuple[Exception, ...] = ()

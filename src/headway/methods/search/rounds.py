@@ -27,13 +27,15 @@ T = TypeVar("T")
 
 
 async def attempts(attempt: Callable[[int], Awaitable[object]], count: int, rounds: list[int], start: int = 0) -> int:
-    """Make `count` attempts at once. What runs has often reserved more than it will need; so where the budget refuses some, as
-    many as it let through are made in their place when those have ended, with numbers of their own.
+    """Make several attempts at once, and as many again in place of those that the budget refused at first.
+
+    What runs has often reserved more than it will need. So where the budget refuses some, as many as it let through are made in
+    their place when those have ended, with numbers of their own.
 
     Args:
         attempt: makes one, from its number.
         count: how many; below 1 is none.
-        rounds: is told the first number of each round, for `sequential_tokens`.
+        rounds: gets the first number of each round, for `sequential_tokens`.
         start: the first number.
 
     Returns:
@@ -41,6 +43,15 @@ async def attempts(attempt: Callable[[int], Awaitable[object]], count: int, roun
 
     Raises:
         BudgetExceeded: nothing fits any more.
+
+    Example:
+        >>> import asyncio
+        >>> async def attempt(number: int) -> None:
+        ...     print(number)
+        >>> asyncio.run(attempts(attempt, 2, []))
+        0
+        1
+        2
     """
     settings.whole_number("attempts", least=None, count=count, start=start)
     width = count
@@ -55,11 +66,14 @@ async def attempts(attempt: Callable[[int], Awaitable[object]], count: int, roun
 
 
 def sequential_tokens(found: Mapping[int, Candidate[object]], rounds: Sequence[int]) -> int:
-    """The tokens of the longest candidate of each round, summed: `Found.sequential_tokens`.
+    """Add up the tokens of the longest candidate of each round: `Found.sequential_tokens`.
 
     Args:
         found: candidates by their numbers.
         rounds: the first number of each round.
+
+    Returns:
+        How many tokens had to be written one after another.
 
     Example:
         >>> found = {0: Candidate("a", "a", 5), 1: Candidate("b", "b", 9), 2: Candidate("c", "c", 3)}
@@ -73,8 +87,9 @@ def sequential_tokens(found: Mapping[int, Candidate[object]], rounds: Sequence[i
 
 
 async def first_accepted(attempt: Callable[[int], Awaitable[T]], count: int, accept: Callable[[T], bool]) -> T | None:
-    """Make `count` attempts at once; the first result that is accepted ends them, the rest is cancelled and drained, as in
-    `hw.race`.
+    """Make several attempts at once. The first result that is accepted ends them, as in `hw.race`.
+
+    The rest is cancelled and drained.
 
     Args:
         attempt: makes one, from its number.
@@ -82,11 +97,18 @@ async def first_accepted(attempt: Callable[[int], Awaitable[T]], count: int, acc
         accept: whether a result wins.
 
     Returns:
-        None where all ended and none was accepted.
+        The result that won; None where all ended and none was accepted.
 
     Raises:
         Exception: the first failure, where nobody wins. A UsageError ends the race at once, because a part that was used wrong
             loses no race: it is a bug.
+
+    Example:
+        >>> import asyncio
+        >>> async def attempt(number: int) -> int:
+        ...     return number * number
+        >>> asyncio.run(first_accepted(attempt, 5, lambda square: square > 5))
+        9
     """
     settings.whole_number("first_accepted", least=None, count=count)
     if count < 1:

@@ -65,7 +65,7 @@ class Refused(UsageError):
         self.status, self.code = status, code
 
 
-def wanted(kind: Kind, body: Any, model: str) -> Wanted:
+def read_request(kind: Kind, body: Any, model: str) -> Wanted:
     """What a body asks for. Raises Refused and UsageError, in words for the client."""
     if not isinstance(body, dict):
         raise Refused("the body is no JSON object")

@@ -25,7 +25,15 @@ from headway.engine.retry import Retry
 from headway.errors import ModelError, UsageError
 from headway.extras import require
 from headway.models.base import Message, Piece, Request
-from headway.models.openai.protocol import asks_badly, has_choices, hidden, model_error, pieces_in, request_body, words_in
+from headway.models.openai.protocol import (
+    has_choices,
+    hide_secrets,
+    make_protocol_error,
+    model_error,
+    pieces_in,
+    request_body,
+    words_in,
+)
 from headway.models.prices import Price, price_of
 from headway.models.retrying import retry_of
 
@@ -108,7 +116,7 @@ class Endpoint:
             "retry": self.retry,
             "alias": self.alias,
         }
-        return _again, (self.name, options)
+        return _remake, (self.name, options)
 
     def __repr__(self) -> str:
         return f"Endpoint({self.name!r})"
@@ -146,7 +154,7 @@ class Endpoint:
                     if cap.reached:
                         return
             if not answered:
-                raise asks_badly(self.name, hidden(words, self._secrets()))
+                raise make_protocol_error(self.name, hide_secrets(words, self._secrets()))
         except ModelError:
             raise
         except Exception as error:
@@ -277,7 +285,7 @@ def _is_openai(base_url: str | None) -> bool:
     return host == "api.openai.com" or host.endswith((".api.openai.com", ".openai.azure.com"))
 
 
-def _again(model: str, options: dict[str, Any]) -> Endpoint:
+def _remake(model: str, options: dict[str, Any]) -> Endpoint:
     """The endpoint in another process."""
     return Endpoint(model, **options)
 

@@ -71,14 +71,14 @@ def pieces_in(chunk: Any, request: Request, model: str) -> Iterator[Piece]:
     choices = chunk.choices if has_choices(chunk) else ()
     try:
         if broken := [choice.finish_reason for choice in choices if str(choice.finish_reason).lower() in BROKEN]:
-            raise _unavailable(f"{model}: the server ended a sample with {broken[0]!r}", may_have_cost=True)
+            raise _make_unavailable(f"{model}: the server ended a sample with {broken[0]!r}", may_have_cost=True)
         pieces = [_piece(choice) for choice in choices]
         if (usage := usage_in(getattr(chunk, "usage", None))) is not None:
             pieces.append(Piece(usage=usage))
         if any(not 0 <= piece.index < request.n for piece in pieces):
             raise ValueError(f"a sample beyond the {request.n} that were asked for")
     except (AttributeError, TypeError, ValueError) as error:
-        raise asks_badly(model, f"an event is not of its kind ({error})") from None
+        raise make_protocol_error(model, f"an event is not of its kind ({error})") from None
     yield from pieces
 
 
@@ -191,18 +191,18 @@ def finish_of(reason: str | None) -> Finish | None:
 # --- failures --------------------------------------------------------------------------------------------------------
 
 
-def asks_badly(model: str, what: str) -> ModelError:
+def make_protocol_error(model: str, what: str) -> ModelError:
     """What a server did that another attempt would not mend. It has answered, so it may have worked."""
     error = ModelError(f"{model}: the server does not speak the OpenAI protocol: {what}")
     error.may_have_cost = True
     return error
 
 
-def hidden(text: str, secrets: Sequence[str] = ()) -> str:
+def hide_secrets(text: str, secrets: Sequence[str] = ()) -> str:
     """A text without these secrets, and without what looks like a key, as far as it is shown. Errors are journaled and shown, and
     servers repeat in them what they were sent.
 
-    >>> hidden("no access for Bearer 0123456789abcdef or sk-proj-0123456789abcdef, not with hunter2", ["hunter2"])
+    >>> hide_secrets("no access for Bearer 0123456789abcdef or sk-proj-0123456789abcdef, not with hunter2", ["hunter2"])
     'no access for Bearer *** or ***, not with ***'
     """
     for secret in sorted(secrets, key=len, reverse=True):
@@ -217,16 +217,18 @@ def model_error(model: str, error: Exception, secrets: Sequence[str] = ()) -> Mo
 
     said = getattr(error, "message", None) or str(error) or type(error).__name__
     if isinstance(error, openai.APIStatusError):
-        said = hidden(_said(error.status_code, said, error.body), secrets)
+        said = hide_secrets(_quote(error.status_code, said, error.body), secrets)
         return _status_error(model, error.status_code, error.code, said, error.response.headers)
     if isinstance(error, openai.APITimeoutError):
-        return _unavailable(f"{model}: the server said nothing in time", may_have_cost=not _was_unsent(error))
+        return _make_unavailable(f"{model}: the server said nothing in time", may_have_cost=not _was_unsent(error))
     if isinstance(error, openai.APIConnectionError) or type(error).__module__.partition(".")[0] in _TRANSPORTS:
         why = str(error.__cause__ or error) or "closed"
-        return _unavailable(f"{model}: the connection failed: {hidden(why, secrets)}", may_have_cost=not _was_unsent(error))
-    said = hidden(said, secrets)
+        return _make_unavailable(
+            f"{model}: the connection failed: {hide_secrets(why, secrets)}", may_have_cost=not _was_unsent(error)
+        )
+    said = hide_secrets(said, secrets)
     if isinstance(error, openai.APIResponseValidationError | ValueError):
-        return asks_badly(model, said)
+        return make_protocol_error(model, said)
     if isinstance(error, openai.APIError):  # an error in the middle of a stream
         status = int(error.code) if str(error.code).isdigit() else 500  # type: ignore[arg-type]
         failed = _status_error(model, status, error.code, said, {})
@@ -235,7 +237,7 @@ def model_error(model: str, error: Exception, secrets: Sequence[str] = ()) -> Mo
     return None
 
 
-def _said(status: int, message: str, body: object) -> str:
+def _quote(status: int, message: str, body: object) -> str:
     """What a server said of an error: its message, or all that it said where that is not in OpenAI's form."""
     return message.removeprefix(f"Error code: {status}").removeprefix(" - ") or str(body or "no reason given")
 
@@ -254,10 +256,10 @@ def _status_error(model: str, status: int, code: str | None, said: str, headers:
         return refused
     if rest_s > LONG_S:
         text += f" (it asks to be left alone for {rest_s:,.0f} s)"
-    return _unavailable(text, status=status, retry_after_s=rest_s, may_have_cost=status in GATEWAYS)
+    return _make_unavailable(text, status=status, retry_after_s=rest_s, may_have_cost=status in GATEWAYS)
 
 
-def _unavailable(
+def _make_unavailable(
     text: str, *, status: int | None = None, retry_after_s: float = 0.0, may_have_cost: bool = False
 ) -> ModelUnavailable:
     error = ModelUnavailable(text)

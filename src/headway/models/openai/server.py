@@ -27,7 +27,7 @@ from headway.errors import ModelUnavailable, NotInRun
 from headway.models.ask import begin
 from headway.models.base import BatchModel, Model, Piece, Reply
 from headway.models.collect import Collected
-from headway.models.openai.answers import Envelope, Kind, Refused, Wanted, error_of, models_document, wanted
+from headway.models.openai.answers import Envelope, Kind, Refused, Wanted, error_of, models_document, read_request
 from headway.models.requests import prompt_bound
 from headway.models.streaming import listen
 from headway.task import task
@@ -95,7 +95,7 @@ def app(model: Model | BatchModel) -> Callable[[Any, Any, Any], Awaitable[None]]
 
     async def unknown(request: HttpRequest, error: Exception) -> Response:
         status = getattr(error, "status_code", 404)
-        return _failed(Refused(f"{request.method} {request.url.path}: there is nothing here", status, "unknown_url"))
+        return _make_error_response(Refused(f"{request.method} {request.url.path}: there is nothing here", status, "unknown_url"))
 
     def answering(kind: Kind) -> Callable[[HttpRequest], Awaitable[Response]]:
         async def answer(request: HttpRequest) -> Response:
@@ -124,7 +124,7 @@ async def _answer(model: Model | BatchModel, kind: Kind, request: HttpRequest) -
     from starlette.responses import JSONResponse, Response
 
     try:
-        asked = wanted(kind, _parsed(await request.body()), model.name)
+        asked = read_request(kind, _parse_body(await request.body()), model.name)
         answer_id = f"{'cmpl' if kind == 'text' else 'chatcmpl'}-{secrets.token_hex(12)}"
         envelope = Envelope(kind, answer_id, int(time.time()), model.name)
         if asked.stream:
@@ -133,11 +133,11 @@ async def _answer(model: Model | BatchModel, kind: Kind, request: HttpRequest) -
     except ClientDisconnect:  # before it had said what it asks
         return Response(status_code=GONE)
     except Exception as error:
-        return _failed(error)
+        return _make_error_response(error)
     return Response(status_code=GONE) if reply is None else JSONResponse(envelope.whole(reply))
 
 
-def _parsed(body: bytes) -> Any:
+def _parse_body(body: bytes) -> Any:
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -151,7 +151,7 @@ async def _reply(model: Model | BatchModel, asked: Wanted) -> Reply:
 async def _until_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T | None:
     """What the work gives; None when the client went away before. The work is stopped then."""
     doing: asyncio.Task[T] = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(_gone(receive))
+    gone = asyncio.ensure_future(_wait_until_gone(receive))
     try:
         await asyncio.wait((doing, gone), return_when=asyncio.FIRST_COMPLETED)
         return doing.result() if doing.done() else None
@@ -161,20 +161,20 @@ async def _until_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T | Non
         await asyncio.wait((doing, gone))
 
 
-async def _gone(receive: Receive) -> None:
+async def _wait_until_gone(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
-def _failed(error: Exception) -> Response:
+def _make_error_response(error: Exception) -> Response:
     from starlette.responses import JSONResponse
 
-    status, document = _told(error)
+    status, document = _describe_error(error)
     again = f"{error.retry_after_s:g}" if isinstance(error, ModelUnavailable) and error.retry_after_s else None
     return JSONResponse(document, status, headers={"retry-after": again} if again else None)
 
 
-def _told(error: Exception) -> tuple[int, Any]:
+def _describe_error(error: Exception) -> tuple[int, Any]:
     """What a client is told of an error. What is no client's fault is said here too, on stderr."""
     status, document = error_of(error)
     if status == 500:
@@ -190,7 +190,7 @@ async def _stream(model: Model | BatchModel, asked: Wanted, envelope: Envelope, 
     from starlette.responses import Response, StreamingResponse
 
     pieces = listen(model, asked.request)
-    first = await _until_gone(receive, _next(pieces))
+    first = await _until_gone(receive, _take_next(pieces))
     if first is None:
         return Response(status_code=GONE)
     made = Collected(asked.request.n, prompt_bound(model, asked.request.prompt)[0])
@@ -199,7 +199,7 @@ async def _stream(model: Model | BatchModel, asked: Wanted, envelope: Envelope, 
     )
 
 
-async def _next(pieces: AsyncGenerator[Piece, None]) -> Piece:
+async def _take_next(pieces: AsyncGenerator[Piece, None]) -> Piece:
     return await anext(pieces)
 
 
@@ -222,7 +222,7 @@ async def _events(
             yield _event(envelope.document([], made.usage, chunk=True))
         yield "data: [DONE]\n\n"
     except Exception as error:
-        yield _event(_told(error)[1])
+        yield _event(_describe_error(error)[1])
 
 
 def _event(document: Any) -> str:

@@ -71,10 +71,10 @@ def read_workload(run_id: str, store: str | Store = ".headway") -> Workload:
     finally:
         if opened is not store:
             opened.close()
-    return infer(build_run(info, rows), made_times(rows))
+    return infer(build_run(info, rows), find_made_times(rows))
 
 
-def made_times(rows: Iterable[tuple[int, Row]]) -> dict[bytes, float]:
+def find_made_times(rows: Iterable[tuple[int, Row]]) -> dict[bytes, float]:
     """When each recorded call was made; calls recorded without it are left out."""
     found = {}
     for _, row in rows:

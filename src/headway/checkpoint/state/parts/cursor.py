@@ -62,13 +62,18 @@ def _left(dealt: Dealt, stop: int) -> list[int]:
 
 
 class Cursor(Source):
-    """The place of one shard in the data, as a part of the state. Ranks that read the same data (those of one tensor-parallel
-    group) have the same shard.
+    """The place of one shard in the data, as a part of the state.
+
+    Ranks that read the same data (those of one tensor-parallel group) have the same shard.
 
     Args:
         total: samples in an epoch.
-        shard: which one of `shards` this is.
+        shard: which one this is, from 0.
+        shards: how many there are.
         block: how many indices in a row a shard gets.
+
+    Raises:
+        UsageError: a number makes no sense.
 
     Example:
         >>> cursor = Cursor(10, shard=1, shards=2, block=2)
@@ -92,7 +97,14 @@ class Cursor(Source):
         return list(self._residual)
 
     def draw(self, count: int = 1) -> list[int]:
-        """The next indices of this shard: sample `index % total` of epoch `index // total`. They are residual until `done`."""
+        """Draw the next indices of this shard. They are residual until `done`.
+
+        Args:
+            count: how many.
+
+        Returns:
+            Indices: sample `index % total` of epoch `index // total`.
+        """
         while len(self._ahead) < count:
             self._ahead.extend(self._dealt.deal(self._dealt.next_round))
             self._dealt = self._dealt._replace(rounds=self._dealt.rounds + 1)
@@ -101,14 +113,28 @@ class Cursor(Source):
         return drawn
 
     def done(self, indices: Iterable[int]) -> None:
-        """These need never be drawn again: the step that used them is part of the state."""
+        """Say that these need never be drawn again: the step that used them is part of the state.
+
+        Args:
+            indices: what was drawn.
+
+        Raises:
+            UsageError: something was not drawn, or is done already.
+        """
         for index in indices:
             if index not in self._residual:
                 raise UsageError(f"index {index} was not drawn from this cursor, or is done with already")
             del self._residual[index]
 
     def take(self, count: int = 1) -> list[int]:
-        """Draw indices and be done with them."""
+        """Draw indices and be done with them.
+
+        Args:
+            count: how many.
+
+        Returns:
+            Indices, as `draw` gives them.
+        """
         drawn = self.draw(count)
         self.done(drawn)
         return drawn

@@ -27,7 +27,7 @@ Parameters = Mapping[str, Sequence[int]] | Sequence[tuple[str, Sequence[int]]]
 class Flat(Source):
     """A rank's range of a flat buffer, as a part of the state.
 
-    Args:
+    Attributes:
         tensor: 1-D, of numpy or torch: elements from `start` on of the buffer.
         parameters: names and (local) shapes of all parameters in the buffer, in order. In a state, the names come after the key
             that this is under; in a `FlatOptimizer`, they are the names that the parameters have in the state.
@@ -49,8 +49,15 @@ class Flat(Source):
     offsets: Sequence[int] | None = None
 
     def ranges(self) -> Iterator[tuple[str, tuple[int, ...], int, int, int]]:
-        """For each parameter: its name, its shape, which of its elements are here (begin, end; the same where none are), and where
-        in the tensor the first is. Raises LayoutError where the parameters can't lie as declared."""
+        """Say where each parameter lies.
+
+        Returns:
+            For each parameter: its name, its shape, which of its elements are here (begin, end; the same where none are), and where
+            in the tensor the first is.
+
+        Raises:
+            LayoutError: the parameters can't lie as declared.
+        """
         items = list(self.parameters.items() if isinstance(self.parameters, Mapping) else self.parameters)
         if self.offsets is not None and len(self.offsets) != len(items):
             raise LayoutError(f"a flat buffer of {len(items)} parameters has {len(self.offsets)} offsets")
@@ -88,8 +95,14 @@ class Flat(Source):
 
 @dataclass(frozen=True, eq=False)
 class FlatOptimizer(Source):
-    """A torch optimizer whose parameters are flat buffers (ZeRO-1/2). With `masters`, the buffers themselves are kept too, as a
-    slot `master` of each parameter (needed where the module has them in a shorter type)."""
+    """A torch optimizer whose parameters are flat buffers (ZeRO-1/2).
+
+    Attributes:
+        optimizer: the optimizer.
+        flats: its buffers, in the order of its parameters.
+        masters: whether the buffers themselves are kept too, as a slot `master` of each parameter: needed where the module has them
+            in a shorter type.
+    """
 
     optimizer: Any
     flats: Sequence[Flat]

@@ -32,6 +32,9 @@ class Rng(Source):
     All ranks must draw the same numbers from them, or be told apart: ranks with numbers of their own give the stream the name of
     what the numbers are for (`Rng("tp-1")`), which must not be the rank if the next run may have other ranks.
 
+    Args:
+        stream: what the numbers are for, where ranks draw numbers of their own.
+
     Example:
         >>> state = {"rng": Rng()}
     """
@@ -52,8 +55,15 @@ class Rng(Source):
 
 
 class Streams(Source):
-    """Generators by the shard of the work that they are for, in any number on each rank. A rank saves those that it has, and
-    loads those that it has then.
+    """Generators by the shard of the work that they are for, in any number on each rank.
+
+    A rank saves those that it has, and loads those that it has then.
+
+    Args:
+        generators: the generators of this rank, by the name or number of their shard.
+
+    Raises:
+        UsageError: something is no generator.
 
     Example:
         >>> streams = Streams.dealt(8, rank=1, ranks=4, seed=7)
@@ -69,7 +79,18 @@ class Streams(Source):
 
     @classmethod
     def dealt(cls, shards: int, *, rank: int, ranks: int, seed: int, make: Callable[[int], Any] | None = None) -> Streams:
-        """Of so many shards, those of a rank, each with a generator of its own: numpy's, or `make(seed of the shard)`."""
+        """Deal shards to ranks, and make a generator for each shard of one rank.
+
+        Args:
+            shards: how many shards there are.
+            rank: the rank.
+            ranks: how many there are.
+            seed: from which the seed of each shard is made.
+            make: makes a generator from the seed of a shard; by default numpy's.
+
+        Returns:
+            The rank's generators.
+        """
         import numpy as np
 
         seeds = [int(each.generate_state(1, np.uint64)[0]) for each in np.random.SeedSequence(seed).spawn(shards)]

@@ -14,12 +14,19 @@ from headway.errors import UsageError
 
 
 class Trained(Source):
-    """The parameters of a module that require gradients, and all else that it has: buffers, since those of a frozen part change as
-    well (running means), extra state and state of its own. Names are those of the whole module, and the optimizer finds its
-    parameters.
+    """The parameters of a module that require gradients, and all else that it has.
+
+    That is buffers, since those of a frozen part change as well (running means), extra state and state of its own. Names are those
+    of the whole module, and the optimizer finds its parameters.
 
     What trains is asked at each save and load: freeze the same parameters before loading, or load with `strict=False`, also into
     the module itself. Everything else must be there already.
+
+    Args:
+        module: the torch module.
+
+    Raises:
+        UsageError: it is no module.
 
     Example:
         >>> import torch

@@ -30,11 +30,12 @@ async def best_of_n(
     given: Sequence[Candidate[V]] = (),
     errors: Errors = SAMPLE_ERRORS,
 ) -> Found[V]:
-    """Sample `n` answers at once, score each as it arrives, return the best (as in Cobbe et al., arXiv 2110.14168).
+    """Sample `n` answers at once, score each as it arrives, return the best.
 
     Args:
         question: what the parts are told.
-        generate: samples an answer. `score` says how good answers are.
+        generate: samples an answer.
+        score: says how good answers are.
         n: answers, those given included.
         select: takes one; `weighted_vote` gives weighted best-of-n: the answer with the largest sum of scores (Li et al., arXiv
             2206.02336).
@@ -50,6 +51,9 @@ async def best_of_n(
     Example:
         >>> asyncio.run(best_of_n("17+25=", sample, value, n=16)).answer
         '42'
+
+    Source:
+        Cobbe et al., arXiv 2110.14168.
     """
     settings.whole_number("best_of_n", n=n)
     settings.function("best_of_n", generate=generate, score=score, select=select)

@@ -18,10 +18,10 @@ V = TypeVar("V")
 
 
 async def first_finish(question: Q, generate: Generator[Q, V], *, n: int = 4, errors: Errors = SAMPLE_ERRORS) -> Found[V]:
-    """Race `n` samples; the first that ends with an answer is the result, the rest is cancelled and what it cost is booked
-    (First Finish Search, after the idea of: from notes on it). It pays where short reasoning is right more often than long.
+    """Race `n` samples. The first that ends with an answer is the result, and the rest is cancelled.
 
-    Which sample won is recorded: a resumed search has the same winner.
+    It pays where short reasoning is right more often than long. What the cancelled samples cost is booked. Which sample won is
+    recorded: a resumed search has the same winner.
 
     Args:
         question: what the generator is told.
@@ -38,6 +38,9 @@ async def first_finish(question: Q, generate: Generator[Q, V], *, n: int = 4, er
     Example:
         >>> asyncio.run(first_finish("17+25=", sample, n=8)).stopped
         'done'
+
+    Source:
+        First Finish Search; after the idea of, from notes on it.
     """
     settings.whole_number("first_finish", n=n)
     settings.function("first_finish", generate=generate)

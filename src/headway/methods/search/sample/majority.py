@@ -33,8 +33,7 @@ async def majority(
     given: Sequence[Candidate[V]] = (),
     errors: Errors = SAMPLE_ERRORS,
 ) -> Found[V]:
-    """Sample until the most frequent answer is surely the most probable one, or `n` times (Adaptive-Consistency: Aggarwal et al.,
-    arXiv 2305.11860, after the idea of, with its Beta rule).
+    """Sample until the most frequent answer is surely the most probable one, or `n` times.
 
     The paper samples one by one. Here a round asks for as many samples as the rule needs at least, all at once: none is sampled
     that one by one would not have sampled, and none waits without need. It also ends when the samples that are left could not
@@ -58,6 +57,9 @@ async def majority(
     Example:
         >>> asyncio.run(majority("17+25=", sample, n=40)).answer
         '42'
+
+    Source:
+        Adaptive-Consistency: Aggarwal et al., arXiv 2305.11860; after the idea of, with its Beta rule.
     """
     settings.whole_number("majority", n=n)
     settings.number("majority", 0.5, 1, above=True, sure=sure)

@@ -29,14 +29,15 @@ async def no_thinking(
     select: Selector[V] | None = None,
     errors: Errors = SAMPLE_ERRORS,
 ) -> Found[V]:
-    """Sample `n` short answers at once. With a verifier each is checked as it arrives, and the first that is right ends the
-    search; without one, confidence votes (NoThinking: Ma et al., arXiv 2504.09858, after the idea of: from the abstract).
+    """Sample `n` short answers at once, and take the first that a verifier finds right.
 
-    That the answers are short is up to `generate`: a prompt with an empty thinking block, or a small `max_tokens`.
+    Each answer is checked as it arrives. Without a verifier, confidence votes. That the answers are short is up to `generate`: a
+    prompt with an empty thinking block, or a small `max_tokens`.
 
     Args:
         question: what the parts are told.
-        generate: samples a short answer. `verify` says whether one is right.
+        generate: samples a short answer.
+        verify: says whether one is right.
         n: samples.
         within_s: an own time limit in seconds, beside the deadline around it.
         select: takes one; by default `likeliest` (right before unchecked before wrong) with a verifier, a Borda vote by confidence
@@ -52,6 +53,9 @@ async def no_thinking(
     Example:
         >>> asyncio.run(no_thinking("17+25=", sample, proof, n=32, within_s=10)).answer
         '42'
+
+    Source:
+        NoThinking: Ma et al., arXiv 2504.09858; after the idea of, from the abstract.
     """
     settings.whole_number("no_thinking", n=n)
     settings.function("no_thinking", generate=generate)

@@ -38,13 +38,15 @@ async def compute_optimal(
     sure: float | None = None,
     errors: Errors = SAMPLE_ERRORS,
 ) -> Found[V]:
-    """Sample and score a few answers, take how badly they score for the difficulty, and run the strategy that `table` has for it
-    (Snell et al., arXiv 2408.03314, after the idea of: from the abstract). The paper estimates difficulty from 2048 samples and
-    does not count them; here the few probes count, and are given to the strategy, which need not sample them again.
+    """Estimate a question's difficulty from a few scored answers, and run the strategy that fits it.
+
+    The paper estimates difficulty from 2048 samples and does not count them. Here the few probes count, and are given to the
+    strategy, which need not sample them again.
 
     Args:
         question: what the parts are told.
-        generate: samples an answer. `score` says how good answers are.
+        generate: samples an answer.
+        score: says how good answers are.
         table: fitted by `fit` on trials whose difficulties were estimated as here: `difficulty`.
         strategies: by the names in the table.
         budget: what a question may cost on average, in the unit that the table was fitted in; `hw.budget` around it bounds this
@@ -69,6 +71,9 @@ async def compute_optimal(
         >>> table = search.StrategyTable(edges=(0.5,), budgets=(16.0,), choices=(("sample",), ("beam",)))
         >>> asyncio.run(compute_optimal("17+25=", sample, value, table, strategies, budget=16)).answer
         '42'
+
+    Source:
+        Snell et al., arXiv 2408.03314; after the idea of, from the abstract.
     """
     if unknown := {name for row in table.choices for name in row} - strategies.keys():
         raise UsageError(f"compute_optimal: the table chooses {sorted(unknown)}, but strategies= has only {sorted(strategies)}")

@@ -25,8 +25,16 @@ from headway.methods.records import Trial
 
 @dataclass(frozen=True, slots=True)
 class StrategyTable:
-    """A strategy for each bin of difficulty and each budget. `edges` part the bins; `choices[bin][place of the budget]`. Edges and
-    budgets go up."""
+    """A strategy for each bin of difficulty and each budget.
+
+    Attributes:
+        edges: part the bins of difficulty, from low to high.
+        budgets: what a question may cost, from low to high.
+        choices: the name of a strategy by bin and place of the budget: `choices[bin][place]`.
+
+    Raises:
+        UsageError: edges or budgets do not go up, or there are not as many choices as bins and budgets.
+    """
 
     edges: tuple[float, ...]
     budgets: tuple[float, ...]
@@ -44,7 +52,15 @@ class StrategyTable:
             raise UsageError(f"StrategyTable: choices={self.choices!r:.80}: {wanted}")
 
     def choose(self, difficulty: float, budget: float) -> str:
-        """The strategy for a question of this difficulty, of the largest fitted budget that `budget` covers, or of the least."""
+        """Choose the strategy for a question.
+
+        Args:
+            difficulty: of the question.
+            budget: what it may cost. The largest fitted budget that it covers counts, or else the least.
+
+        Returns:
+            The name of the strategy.
+        """
         settings.number("StrategyTable.choose", difficulty=difficulty, budget=budget)
         place = max(0, bisect_right(self.budgets, budget * (1 + 1e-9)) - 1)
         return self.choices[bisect_right(self.edges, difficulty)][place]
@@ -59,10 +75,25 @@ class Mean:
 
 
 def fit(trials: Collection[Trial], budgets: Collection[float], bins: int = 5) -> StrategyTable:
-    """The table whose strategies are right most often on these trials for each mean cost per question in `budgets`. Where a budget
-    does not even cover the cheapest strategy of every bin, those are chosen.
+    """Find the strategies that are right most often for each mean cost per question.
 
-    Raises UsageError where there is nothing to fit.
+    Args:
+        trials: how strategies did on questions.
+        budgets: mean costs per question, in the unit of the trials. Where one does not even cover the cheapest strategy of every
+            bin, those are chosen.
+        bins: how many bins of difficulty.
+
+    Returns:
+        The table.
+
+    Raises:
+        UsageError: there is nothing to fit.
+
+    Example:
+        >>> trials = [Trial("q", 0.2, "sample", right=0.9, cost=10.0), Trial("q", 0.2, "beam", right=0.8, cost=5.0)]
+        >>> table = fit(trials, budgets=[20.0], bins=1)
+        >>> table.choose(difficulty=0.3, budget=20.0)
+        'sample'
     """
     settings.at_least_one("fit", bins=bins)
     for budget in budgets:
@@ -90,9 +121,31 @@ class Comparison:
 
 
 def cross_validate(trials: Collection[Trial], budgets: Collection[float], bins: int = 5, folds: int = 2) -> Comparison:
-    """Fit on all folds but one and look at that one, for each; every question is in one fold, with all its trials.
+    """Fit on all folds but one and look at that one, for each fold.
 
-    Questions are dealt to the folds in the order of their difficulty, so that all folds have easy and hard ones.
+    Every question is in one fold, with all its trials. Questions are dealt to the folds in the order of their difficulty, so that
+    all folds have easy and hard ones.
+
+    Args:
+        trials: how strategies did on questions.
+        budgets: mean costs per question, in the unit of the trials.
+        bins: how many bins of difficulty.
+        folds: how many folds.
+
+    Returns:
+        How well the chosen strategies did under each budget, and how well each strategy did alone.
+
+    Raises:
+        UsageError: there are fewer than two questions.
+
+    Example:
+        >>> trials = [
+        ...     Trial(question, 0.5, strategy, right=right, cost=cost)
+        ...     for question in ("q1", "q2")
+        ...     for strategy, right, cost in (("sample", 0.9, 10.0), ("beam", 0.5, 5.0))
+        ... ]
+        >>> cross_validate(trials, budgets=[20.0], bins=1).chosen
+        {20.0: Mean(right=0.9, cost=10.0)}
     """
     settings.whole_number("cross_validate", least=2, folds=folds)
     settings.at_least_one("cross_validate", bins=bins)

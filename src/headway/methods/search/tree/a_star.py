@@ -54,18 +54,21 @@ async def a_star(
     start: State[S] = NOTHING_SAID,
     errors: Errors = SAMPLE_ERRORS,
 ) -> Found[S]:
-    """Always extend the partial solution of least estimated cost; the first whole answer that is cheapest is the result
-    (A*-decoding: Chatziveroglou, arXiv 2505.13672, after the idea of: from the abstract and notes on it).
+    """Always extend the partial solution of least estimated cost. The cheapest whole answer is the result.
 
-    What lies ahead of a state costs 1 - score. What lies behind it is the sum of all its rises on the way: a path that looked
-    worse at some step stays marked by that, so a lucky score later does not wash it clean. It departs in how much that counts
-    (`memory`), in extending the `parallel` best states at once, which trades calls for rounds, in that a state that was reached
-    before is not put on the frontier again, and in that all states come back to it when nothing is left to extend and no answer
-    was reached: a stepper that draws may continue them otherwise. Only differences of costs count, so scores may have any scale.
+    What lies ahead of a state costs 1 - score. What lies behind it is the sum of all its rises on the way: a path that looked worse
+    at some step stays marked by that, so a lucky score later does not wash it clean. Only differences of costs count, so scores may
+    have any scale.
+
+    It departs from the paper in four ways. `memory` says how much the rises on the way count. The `parallel` best states are
+    extended at once, which trades calls for rounds. A state that was reached before is not put on the frontier again. When nothing
+    is left to extend and no answer was reached, all states come back to the frontier: a stepper that draws may continue them
+    otherwise.
 
     Args:
         question: what the parts are told.
-        step: extends a state. `score` says how promising states are.
+        step: extends a state.
+        score: says how promising states are.
         n: expansions at most.
         width: continuations of an expanded state.
         parallel: states that are expanded at once.
@@ -86,6 +89,9 @@ async def a_star(
     Example:
         >>> asyncio.run(a_star("17+25=", next_digit, value, n=100, width=4)).answer
         '42'
+
+    Source:
+        A*-decoding: Chatziveroglou, arXiv 2505.13672; after the idea of, from the abstract and notes on it.
     """
     settings.whole_number("a_star", n=n)
     settings.at_least_one("a_star", width=width, parallel=parallel, depth=depth)

@@ -30,12 +30,14 @@ async def beam_search(
     start: State[S] = NOTHING_SAID,
     errors: Errors = SAMPLE_ERRORS,
 ) -> Found[S]:
-    """In each round the best `n / width` states are continued `width` times each (Snell et al., arXiv 2408.03314, after the idea
-    of: from the abstract). It departs in that a finished answer takes its share of `n` with it.
+    """Continue the best `n / width` states of each round `width` times each.
+
+    It departs from the paper in that a finished answer takes its share of `n` with it.
 
     Args:
         question: what the parts are told.
-        step: extends a state. `score` says how promising states are.
+        step: extends a state.
+        score: says how promising states are.
         n: states of a round.
         width: continuations of each state that is kept.
         depth: rounds at most.
@@ -52,6 +54,9 @@ async def beam_search(
     Example:
         >>> asyncio.run(beam_search("17+25=", next_digit, value, n=16, width=4)).answer
         '42'
+
+    Source:
+        Snell et al., arXiv 2408.03314; after the idea of, from the abstract.
     """
     check_steps("beam_search", step, score, select, start, n=n, depth=depth)
     settings.at_least_one("beam_search", width=width)

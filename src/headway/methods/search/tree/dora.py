@@ -33,13 +33,15 @@ async def dora(
     start: State[S] = NOTHING_SAID,
     errors: Errors = SAMPLE_ERRORS,
 ) -> Found[S]:
-    """As REBASE, but states that go in the same direction share the weight of one, so that a direction is not continued for the
-    number of states that went there (DORA, "Every rollout counts"). Follows the paper's equations: its public code names variables
-    that it never sets. It departs in rounding by largest remainder.
+    """Continue states as `rebase` does, but let states that go in the same direction share the weight of one.
+
+    So a direction is not continued for the number of states that went there. It follows the paper's equations, because its public
+    code names variables that it never sets. It departs in rounding by largest remainder.
 
     Args:
         question: what the parts are told.
-        step: extends a state. `score` says how promising states are.
+        step: extends a state.
+        score: says how promising states are.
         embed: vectors of states; those of equal directions have a cosine near 1. Called once a round.
         n: states of a round, less the answers that are finished.
         temperature: of the softmax over scores.
@@ -58,6 +60,9 @@ async def dora(
     Example:
         >>> asyncio.run(dora("17+25=", next_digit, value, embed, n=16)).answer
         '42'
+
+    Source:
+        DORA, "Every rollout counts".
     """
     check_steps("dora", step, score, select, start, n=n, depth=depth)
     settings.temperature("dora", temperature=temperature, similarity_temperature=similarity_temperature)

@@ -30,14 +30,15 @@ async def dvts(
     start: State[S] = NOTHING_SAID,
     errors: Errors = SAMPLE_ERRORS,
 ) -> Found[S]:
-    """`n / width` subtrees that never compete: in each, the best state is continued (Beeching et al., 2024, "Scaling test-time
-    compute with open models", after the idea of). A beam can end with all its states in one wrong branch; subtrees cannot.
+    """Grow `n / width` subtrees that never compete: in each, the best state is continued.
 
-    It departs in that all subtrees go round by round, and those that are left share alike what finished answers leave of `n`.
+    A beam can end with all its states in one wrong branch; subtrees cannot. It departs in that all subtrees go round by round, and
+    those that are left share alike what finished answers leave of `n`.
 
     Args:
         question: what the parts are told.
-        step: extends a state. `score` says how promising states are.
+        step: extends a state.
+        score: says how promising states are.
         n: states of a round.
         width: states of a subtree.
         depth: rounds at most.
@@ -54,6 +55,9 @@ async def dvts(
     Example:
         >>> asyncio.run(dvts("17+25=", next_digit, value, n=16, width=4)).answer
         '42'
+
+    Source:
+        Beeching et al., 2024, "Scaling test-time compute with open models"; after the idea of.
     """
     check_steps("dvts", step, score, select, start, n=n, depth=depth)
     settings.at_least_one("dvts", width=width)

@@ -46,11 +46,34 @@ async def tree_search(
     start: State[S] = NOTHING_SAID,
     errors: Errors = SAMPLE_ERRORS,
 ) -> Found[S]:
-    """Grow `n` first steps by rounds, at most `depth` of them, and select among the answers that were reached.
+    """Grow `n` first steps by rounds, and select among the answers that were reached.
 
     Where the budget refuses some of a round, the search goes on with as many states less. A round that a bound cuts short keeps the
-    answers it reached; those that nobody scored any more have no score. A step that fails with one of `errors` leads nowhere, and a
-    state that can't be scored is continued no further.
+    answers it reached; those that nobody scored any more have no score.
+
+    Args:
+        question: what the parts are told.
+        step: extends a state.
+        score: says how promising states are.
+        allocate: says how many continuations each state gets.
+        n: states of a round, less the answers that are finished.
+        depth: rounds at most.
+        select: takes one of the candidates.
+        start: where the search starts; an empty text.
+        errors: what a part may fail with at one place without failing the search. A step that fails leads nowhere, and a state that
+            can't be scored is continued no further.
+
+    Returns:
+        The candidates that were completed, and the one that `select` takes.
+
+    Raises:
+        Exception: what the parts raise, but for budgets and deadlines, which end the search.
+
+    Example:
+        >>> async def evenly(states: list, scores: list[float], total: int) -> list[int]:
+        ...     return [total // len(states)] * len(states)
+        >>> asyncio.run(tree_search("17+25=", next_digit, value, evenly, n=16, depth=2, select=weighted_vote)).answer
+        '42'
     """
     check_steps("tree_search", step, score, select, start, n=n, depth=depth)
     settings.function("tree_search", allocate=allocate)

@@ -30,12 +30,14 @@ async def rebase(
     start: State[S] = NOTHING_SAID,
     errors: Errors = SAMPLE_ERRORS,
 ) -> Found[S]:
-    """States are continued in proportion to exp(score / temperature) (REBASE: Wu et al., arXiv 2408.00724, after the idea of).
+    """Continue states in proportion to exp(score / temperature).
+
     It departs in rounding by largest remainder, so that no continuation is lost or made up.
 
     Args:
         question: what the parts are told.
-        step: extends a state. `score` says how promising states are.
+        step: extends a state.
+        score: says how promising states are.
         n: states of a round, less the answers that are finished.
         temperature: above 0; small continues the best alone, large all alike.
         depth: rounds at most.
@@ -52,6 +54,9 @@ async def rebase(
     Example:
         >>> asyncio.run(rebase("17+25=", next_digit, value, n=16)).answer
         '42'
+
+    Source:
+        REBASE: Wu et al., arXiv 2408.00724; after the idea of.
     """
     check_steps("rebase", step, score, select, start, n=n, depth=depth)
     settings.temperature("rebase", temperature=temperature)

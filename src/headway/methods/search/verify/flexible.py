@@ -25,13 +25,13 @@ async def verify_flexibly(
     agreement: float = 0.75,
     first: int = 0,
 ) -> Verdict:
-    """Ask `fast` k times at once; accept what the share `agreement` of them says, else ask `slow` once (FlexiVe, in
-    Solve-Detect-Verify, after the idea of: from the abstract and notes on it).
+    """Ask a fast verifier `k` times at once. Where its verdicts don't agree, ask a slow one once.
 
     Args:
         question: what the verifiers are told.
         candidate: what they judge.
-        fast: the quick verifier. `slow` is the thorough one.
+        fast: the quick verifier.
+        slow: the thorough one.
         k: quick verdicts.
         agreement: the share of them that must say the same.
         first: the first index that a verifier is told; one search that verifies equal answers tells them apart by it.
@@ -42,6 +42,9 @@ async def verify_flexibly(
     Example:
         >>> asyncio.run(verify_flexibly("17+25=", search.Candidate("42", "42"), glance, proof, k=8)).ok
         True
+
+    Source:
+        FlexiVe, in Solve-Detect-Verify; after the idea of, from the abstract and notes on it.
     """
     settings.whole_number("verify_flexibly", k=k)
     settings.whole_number("verify_flexibly", least=None, first=first)

@@ -56,14 +56,19 @@ async def solve_detect_verify(
     start: State[S] = NOTHING_SAID,
     errors: Errors = SAMPLE_ERRORS,
 ) -> Found[S]:
-    """Solve step by step; where a step hesitates and `detect` finds the solution complete, stop there; verify in two tiers; if it
-    is wrong, try again with the feedback (Solve-Detect-Verify with FlexiVe, after the idea of: from the abstract and notes).
+    """Solve step by step, stop where the solution seems complete, verify it, and try again with the feedback.
+
+    A solution is complete where a step hesitates and `detect` says so. It is verified in two tiers, as `verify_flexibly` does.
 
     Args:
         question: what the parts are told.
-        step: extends a state. `fast` and `slow` judge a solution; see `verify_flexibly`, also for `k` and `agreement`.
+        step: extends a state.
+        fast: the quick verifier; see `verify_flexibly`.
+        slow: the thorough one.
         detect: how likely a partial solution is complete already, from 0 to 1: above a half, it ends. Without it, or where it
             fails, a solution ends where its stepper says. `State.answer` must then hold the answer so far.
+        k: quick verdicts on a solution.
+        agreement: the share of them that must say the same.
         rounds: attempts at most.
         depth: steps of an attempt at most.
         hesitation: whether a step shows doubt, from the solution before it and after it; texts have `hesitates`.
@@ -81,6 +86,9 @@ async def solve_detect_verify(
     Example:
         >>> asyncio.run(solve_detect_verify("17+25=", next_digit, glance, proof, k=8, rounds=30, revise=lambda q, c, f: q)).answer
         '42'
+
+    Source:
+        Solve-Detect-Verify with FlexiVe; after the idea of, from the abstract and notes.
     """
     settings.whole_number("solve_detect_verify", k=k, rounds=rounds)
     settings.at_least_one("solve_detect_verify", depth=depth)

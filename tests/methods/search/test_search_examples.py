@@ -12,6 +12,7 @@ import pytest
 
 from headway.methods import search
 from headway.methods.search import Candidate, State, Verdict
+from headway.methods.search.select.selectors import weighted_vote
 
 MODULES = [module.name for module in pkgutil.walk_packages(search.__path__, "headway.methods.search.") if not module.ispkg]
 
@@ -53,6 +54,7 @@ PARTS = {
     "sample": sample,
     "next_digit": next_digit,
     "value": value,
+    "weighted_vote": weighted_vote,
     "embed": embed,
     "proof": proof,
     "glance": proof,

@@ -12,7 +12,7 @@ import pytest
 
 from headway.methods import search
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[3] / "docs"
 PAGE = (DOCS / "search.md").read_text()
 
 

@@ -1,0 +1,385 @@
+"""The lines of calls that wait for a budget (`hw.budget(…, wait=True)`).
+
+A call whose reservation does not fit now, but may when others have settled, gives its room back and stands in line at the account
+that lacks it. Whatever may let it go (a settlement, a call that gives up) has the ready queue look at the lines; nothing polls.
+
+Who goes first. In one account the first comes first: a small reservation does not overtake a large one, which could wait for ever
+else. There is one exception. A call that somebody waits for who holds a part of this account passes those ahead of it as soon as it
+fits: what has begun must be able to end, or those ahead would wait for it and it for them. A call that goes on lacks nothing but
+room. While it waits for that it keeps nothing back from others, as it keeps no place while it waits for money: who holds one of two
+things while he waits for the other can block everybody. If it does not fit any more when there is room, it has its old place again.
+
+Who is refused. A call that could not have its reservation even if all that is reserved were given back; and one that only those
+hold something back from who wait for it, in whatever way (`standstill`). Of several that wait for each other so, the last to have
+come is refused, and the rest go on.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from headway import events
+from headway.engine.call import Call
+from headway.engine.dispatch.ready import Ready
+from headway.engine.ports import Starts
+from headway.engine.run_context import RunContext
+from headway.engine.transitions import CONCLUDING, OK, READY
+from headway.engine.waiting.standstill import Party, find_circle, find_stuck
+from headway.errors import BudgetExceeded
+from headway.journal.records import Amounts
+from headway.journal.shared.ledger import NEVER_GIVEN_BACK, SLACK, Account, Refusal
+
+WAY_OUT = "Give hw.budget more, or read hw.remaining() before you spend"
+
+
+class Waiter:
+    """A call in line. `ticket` is its turn, and `account` where it stands."""
+
+    __slots__ = ("account", "call", "ticket", "unit", "wanted")
+
+    def __init__(self, call: Call, wanted: Amounts, ticket: int, refusal: Refusal) -> None:
+        self.call = call
+        self.wanted = wanted
+        self.ticket = ticket
+        self.account = refusal.account
+        self.unit = refusal.unit
+
+
+class BudgetLine:
+    def __init__(self, run: RunContext, starts: Starts, ready: Ready) -> None:
+        self._run = run
+        self._starts = starts
+        self._ready = ready
+        self._waiting: dict[Call, Waiter] = {}
+        # heaps; the numbers in the middle are all different. Who has left may still be in one
+        self._lines: dict[Account, list[tuple[int, int, Waiter]]] = {}  # the earliest ticket first
+        self._largest: dict[tuple[Account, str], list[tuple[float, int, Waiter]]] = {}  # who wants most first
+        self._numbers = itertools.count()
+        self._holders: dict[Account, dict[Call, None]] = {}  # who has a reservation in an account that waits
+        self._tickets = itertools.count(1)
+        self._old_tickets: dict[Call, int] = {}  # of calls that were let go and have not begun
+        self._called: dict[tuple[Account, str], float] = {}  # what those want that were let go a moment ago
+        self._kept: dict[Call, Waiter] = {}
+
+    def __bool__(self) -> bool:
+        """Whether anybody waits."""
+        return bool(self._waiting)
+
+    # --- asking ------------------------------------------------------------------------------------------------------
+
+    def ask(self, call: Call, account: Account, wanted: Amounts) -> Refusal | None:
+        """Why a call that has room can't begin; None where it may reserve now. Where it `may_fit` it stands in line from now on."""
+        was_called = self._keep_no_longer(call)
+        ticket = self._old_tickets.pop(call, 0) or next(self._tickets)
+        refusal = account.refuses(wanted, self._called)
+        if refusal is None and not was_called and (ahead := self._where_others_are_ahead(call, ticket)) is not None:
+            unit = next(iter(ahead.limits))
+            refusal = Refusal(ahead, unit, wanted.get(unit, 0.0), may_fit=True)
+        if refusal is None:
+            for each in account.waiting:
+                self._holders.setdefault(each, {})[call] = None
+        elif refusal.may_fit:
+            self._line_up(Waiter(call, wanted, ticket, refusal))
+        return refusal
+
+    def settled(self, call: Call, account: Account) -> None:
+        """A call gave back what it had reserved."""
+        for each in account.waiting:
+            holders = self._holders.get(each)
+            if holders is not None and call in holders:
+                del holders[call]
+                if not holders:
+                    del self._holders[each]
+
+    def changed(self) -> None:
+        """Something was spent or given back."""
+        if self._waiting:
+            self._ready.dispatch_soon()
+
+    def leave(self, call: Call) -> None:
+        """The call will not be started: it was asked to stop."""
+        self._keep_no_longer(call)
+        self._old_tickets.pop(call, None)
+        if call in self._waiting:
+            self._step_out(self._waiting[call])
+            self._ready.dispatch_soon()
+
+    def _line_up(self, waiter: Waiter) -> None:
+        self._waiting[waiter.call] = waiter
+        self._stand(waiter, waiter.account)
+        for account in _chain(waiter.call):
+            for unit in account.limits:
+                if (much := waiter.wanted.get(unit)) != 0.0:  # who wants 0 of it is never refused for it
+                    heap = self._largest.setdefault((account, unit), [])
+                    heapq.heappush(heap, (-(much or 0.0), next(self._numbers), waiter))
+        self._tell(waiter)
+        self._ready.dispatch_soon()
+
+    def _stand(self, waiter: Waiter, account: Account) -> None:
+        waiter.account = account
+        heapq.heappush(self._lines.setdefault(account, []), (waiter.ticket, next(self._numbers), waiter))
+
+    def _step_out(self, waiter: Waiter) -> None:
+        """The rest of it is found to be out of date where it is met."""
+        del self._waiting[waiter.call]
+        self._tell(waiter, over=True)
+        if not self._waiting:
+            self._lines.clear()
+            self._largest.clear()
+
+    def _stands(self, waiter: Waiter) -> bool:
+        return self._waiting.get(waiter.call) is waiter
+
+    def _tell(self, waiter: Waiter, *, over: bool = False) -> None:
+        run, call = self._run, waiter.call
+        if run.emit:
+            until = call.scope.deadline.due if call.scope.deadline is not None else None
+            event = events.CallWaits(
+                at=run.wall(), key=call.key.hex(), task=call.task, name=waiter.unit, until=until, over=over, budget=True
+            )
+            run.emit(event)
+
+    # --- who goes first ----------------------------------------------------------------------------------------------
+
+    def _head(self, account: Account) -> Waiter | None:
+        """Who is first in the line of an account."""
+        line = self._lines.get(account)
+        while line:
+            waiter = line[0][2]
+            if self._stands(waiter) and waiter.account is account:
+                return waiter
+            heapq.heappop(line)
+        self._lines.pop(account, None)
+        return None
+
+    def _where_others_are_ahead(self, call: Call, ticket: int, *, but: Account | None = None) -> Account | None:
+        """The innermost account that waits and where somebody with an earlier ticket stands, whom this call must not pass."""
+        for each in _waiting(call) if self._lines else ():
+            if each is not but and (head := self._head(each)) is not None and head.ticket < ticket:
+                if not self._is_part_of_a_holder(call, each):
+                    return each
+        return None
+
+    def _is_part_of_a_holder(self, call: Call, account: Account) -> bool:
+        """Whether the call is a part of one that has a reservation in this account."""
+        holders = self._holders.get(account, ())
+        above = call.parent
+        while above is not None and above not in holders:
+            above = above.parent
+        return above is not None
+
+    def serve(self) -> None:
+        """Let go who can go on, and refuse who never can."""
+        self._called.clear()
+        self._kept.clear()
+        moved = bool(self._waiting)
+        while moved and self._waiting:
+            self._refuse_what_is_out_of_reach()
+            for account in sorted(self._lines, key=self._first_ticket):
+                self._serve(account)
+            moved = self._refuse_one_that_is_stuck()
+
+    def _first_ticket(self, account: Account) -> int:
+        head = self._head(account)
+        return head.ticket if head is not None else 0
+
+    def _serve(self, account: Account) -> None:
+        while (head := self._head(account)) is not None and self._moves(head):
+            pass
+        if len(self._lines.get(account, ())) > 1:
+            for waiter in sorted(self._passers(account), key=lambda waiter: waiter.ticket):
+                if self._stands(waiter) and waiter.account is account:
+                    self._moves(waiter)
+
+    def _moves(self, waiter: Waiter) -> bool:
+        """Whether a call leaves the line where it stands, which it may as far as the others in it are concerned."""
+        inner = waiter.call.scope.account
+        assert inner is not None
+        refusal = inner.refuses(waiter.wanted, self._called)
+        ahead = self._where_others_are_ahead(waiter.call, waiter.ticket, but=waiter.account) if refusal is None else None
+        if refusal is None and ahead is None:
+            self._let_go(waiter)
+            return True
+        if refusal is not None and not refusal.may_fit:
+            self._refuse(waiter, f"{refusal}. {WAY_OUT}")
+            return True
+        there = ahead if refusal is None else refusal.account
+        assert there is not None
+        if there is waiter.account:
+            return False
+        self._stand(waiter, there)
+        return True
+
+    def _let_go(self, waiter: Waiter) -> None:
+        """It has the money if it has room at once."""
+        self._step_out(waiter)
+        self._old_tickets[waiter.call] = waiter.ticket
+        self._kept[waiter.call] = waiter
+        for account in _waiting(waiter.call):
+            for unit in account.limits:
+                self._called[account, unit] = self._called.get((account, unit), 0.0) + waiter.wanted.get(unit, 0.0)
+        self._ready.push(waiter.call)
+
+    def _keep_no_longer(self, call: Call) -> bool:
+        """What was kept for a call that was let go a moment ago is its own, or nobody's, from here on; False where nothing was."""
+        if (waiter := self._kept.pop(call, None)) is not None:
+            for account in _waiting(call):
+                for unit in account.limits:
+                    self._called[account, unit] -= waiter.wanted.get(unit, 0.0)
+        return waiter is not None
+
+    def _passers(self, account: Account) -> list[Waiter]:
+        """Those in line who are waited for by somebody that has begun."""
+        found = self._closure(holder for holder in self._holders.get(account, ()) if not _ends_by_itself(holder))
+        return [self._waiting[call] for call in found if call in self._waiting]
+
+    # --- who is refused ----------------------------------------------------------------------------------------------
+
+    def _refuse(self, waiter: Waiter, why: str) -> None:
+        self._step_out(waiter)
+        self._starts.refuse(waiter.call, BudgetExceeded(f"{waiter.call.describe()} was not started: {why}"))
+
+    def _refuse_what_is_out_of_reach(self) -> None:
+        """Those who want more than is not spent yet."""
+        for (account, unit), line in list(self._largest.items()):
+            while line:
+                waiter = line[0][2]
+                stands = self._stands(waiter)
+                if stands and not account.is_out_of_reach(waiter.wanted, unit):
+                    break
+                heapq.heappop(line)
+                if stands:
+                    self._refuse(waiter, f"{Refusal(account, unit, waiter.wanted.get(unit, 0.0))}. {WAY_OUT}")
+
+    def _refuse_one_that_is_stuck(self) -> bool:
+        """Refuse the last to have come of those who wait for themselves; whether there was one."""
+        heads = [head for account in list(self._lines) if (head := self._head(account)) is not None]
+        doubtful = [head.call for head in heads if not self._goes_on_for_sure(head)]
+        if not doubtful:
+            return False
+        parties = {call: self._party(call) for call in self._closure(doubtful)}
+        stuck = find_stuck(parties, {what: _left(what) for party in parties.values() for what in party.wants})
+        for waiter in sorted((self._waiting[call] for call in stuck if call in self._waiting), key=lambda each: -each.ticket):
+            if find_circle(parties, stuck, waiter.call):
+                inner = waiter.call.scope.account
+                refusal = inner.refuses(waiter.wanted) if inner is not None else None
+                self._refuse(
+                    waiter,
+                    f"{refusal}, and all of those wait for it: neither could ever end. {WAY_OUT}, or let only the innermost "
+                    "task say what it costs",
+                )
+                return True
+        return False
+
+    def _goes_on_for_sure(self, waiter: Waiter) -> bool:
+        """Whether calls that depend on nobody hold enough of what lacks: the usual case, told without looking at all others."""
+        for (account, unit), much in _wants(waiter).items():
+            short = much - _left((account, unit))
+            for holder in self._holders.get(account, ()):
+                if short <= 0.0:
+                    break
+                if _ends_by_itself(holder):
+                    short -= _reserved(holder).get(unit, 0.0)
+            if short > 0.0:
+                return False
+        return True
+
+    def _closure(self, calls: Iterable[Call]) -> dict[Call, None]:
+        """These calls and all that they wait for, in any way."""
+        found = dict.fromkeys(calls)
+        stack = list(found)
+        while stack:
+            call = stack.pop()
+            for other in (*_after(call), *self._holders_of_what_lacks(call)):
+                if other not in found:
+                    found[other] = None
+                    stack.append(other)
+        return found
+
+    def _holders_of_what_lacks(self, call: Call) -> Iterator[Call]:
+        """Who has what a call waits for: money, or a resource that stays with its holder while that waits."""
+        if call in self._waiting:
+            for account in _waiting(call):
+                yield from self._holders.get(account, ())
+        elif call.state == READY and call.spec.resources:
+            lacks = self._ready.lacking(call)
+            for other in _all_below(_root_of(call)) if lacks else ():
+                if any(other.amount_held(resource) for resource in lacks):
+                    yield other
+
+    def _party(self, call: Call) -> Party[Call]:
+        holds: dict[Any, float] = {(account, unit): much for unit, much in _reserved(call).items() for account in _waiting(call)}
+        for held in call.x.held if call.x is not None else ():
+            holds[held.source] = holds.get(held.source, 0.0) + held.amount
+        wants: dict[Any, float] = {}
+        if (waiter := self._waiting.get(call)) is not None:
+            wants = dict(_wants(waiter))
+        elif call.state == READY and call.spec.resources:
+            wants = dict(self._ready.lacking(call))
+        return Party(_after(call), holds, wants, tuple(self._holders_of_what_lacks(call)))
+
+
+def _chain(call: Call) -> tuple[Account, ...]:
+    return call.scope.account.chain if call.scope.account is not None else ()
+
+
+def _waiting(call: Call) -> tuple[Account, ...]:
+    return call.scope.account.waiting if call.scope.account is not None else ()
+
+
+def _after(call: Call) -> tuple[Call, ...]:
+    """The calls that must end before this one can."""
+    waited = (*call.inputs, *(call.children or ()), *(call.x.awaiting if call.x is not None else ()))
+    return tuple([other for other in waited if other.state < OK])
+
+
+def _ends_by_itself(call: Call) -> bool:
+    """Whether a call that has begun waits for no other."""
+    return call.state != READY and not call.children and (call.x is None or not call.x.awaiting)
+
+
+def _reserved(call: Call) -> Amounts:
+    """What a call may give back."""
+    reserved = call.x.reserved if call.x is not None and call.state < CONCLUDING else {}
+    return {unit: much for unit, much in reserved.items() if unit != NEVER_GIVEN_BACK}
+
+
+def _wants(waiter: Waiter) -> dict[tuple[Account, str], float]:
+    """How much must be left of each unit, in each account that waits."""
+    wants: dict[tuple[Account, str], float] = {}
+    for each in _waiting(waiter.call):
+        for unit, limit in each.limits.items():
+            if unit == NEVER_GIVEN_BACK:
+                continue
+            if unit not in waiter.wanted:
+                wants[each, unit] = 3 * SLACK * limit  # something
+            elif much := waiter.wanted[unit]:
+                wants[each, unit] = much
+    return wants
+
+
+def _left(what: Any) -> float:
+    """How much of something nobody has."""
+    if isinstance(what, tuple):
+        account, unit = what
+        left: float = account.limits[unit] * (1 + 2 * SLACK) - account.spent.get(unit, 0.0) - account.reserved.get(unit, 0.0)
+        return left
+    total: float = what.total - what.used
+    return total
+
+
+def _root_of(call: Call) -> Call:
+    while call.parent is not None:
+        call = call.parent
+    return call
+
+
+def _all_below(call: Call) -> Iterator[Call]:
+    stack = [call]
+    while stack:
+        call = stack.pop()
+        yield call
+        stack += call.children or ()
