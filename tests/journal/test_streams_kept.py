@@ -12,6 +12,7 @@ from headway.journal.sqlite.store import SqliteStore
 from headway.journal.upkeep.doctor import examine
 from headway.journal.upkeep.gc import gc
 from headway.journal.upkeep.repair import repair
+from headway.observe.recorded import read_run
 from headway.view import view
 
 LATER = 4e9  # long after the files of a test were written
@@ -100,3 +101,11 @@ def test_a_stream_that_was_given_its_result_by_hand_says_that_it_has_no_items(tm
     hw.set_result("run", stream.key, 7, store=tmp_path, force=True)
     with pytest.raises(hw.UsageError, match="given its result by hand"):
         go_on(tmp_path)
+
+
+def test_what_is_shown_of_a_stream_is_how_many_items_it_has_handed_out(tmp_path):
+    begin(tmp_path)
+    with SqliteStore(tmp_path) as store:
+        recorded = read_run(store, "run")
+    (stream,) = [call for call in recorded.calls.values() if call.task.endswith("pages")]
+    assert stream.preview() == "3 items"
