@@ -213,8 +213,8 @@ class Lifecycle:
             self._feed(call, _BODY_ENDED, end)
             return
         call.extra().ended = end
-        self._streams.leave_unread(call)
         self._feed(call, end_of_body(failed=error is not None, has_children=True), end)
+        self._streams.leave_unread(call)
 
     def _children_ended(self, call: Call) -> None:
         """The last child of a call that was waiting for it has ended."""
