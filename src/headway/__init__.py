@@ -69,12 +69,12 @@ from headway.errors import UsageError as UsageError
 from headway.errors import WorkerDied as WorkerDied
 from headway.errors import WrongArguments as WrongArguments
 from headway.joins.base import Settled as Settled
-from headway.joins.completed import Group as Group
 from headway.joins.completed import as_completed as as_completed
-from headway.joins.completed import group as group
 from headway.joins.gather import gather as gather
 from headway.joins.gather import gather_affordable as gather_affordable
 from headway.joins.gather import settle as settle
+from headway.joins.group import Group as Group
+from headway.joins.group import group as group
 from headway.joins.map import map as map
 from headway.joins.race import race as race
 from headway.joins.scan import GridScan as GridScan

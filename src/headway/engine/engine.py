@@ -23,7 +23,7 @@ from headway.engine.call import Call, Frame
 from headway.engine.collecting import Collecting
 from headway.engine.decisions import Decisions
 from headway.engine.dispatch.batch import Batches
-from headway.engine.identity.changed import note_members
+from headway.engine.identity.argument_changes import note_members
 from headway.engine.identity.inputs import PLAIN, handles_in
 from headway.engine.identity.keys import call_key
 from headway.engine.identity.naming import Names

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from headway import events
 from headway.engine.call import BodyEnd, Call
 from headway.engine.failures import as_exception
-from headway.engine.identity.changed import cannot_change, is_unseen, unless_changed
+from headway.engine.identity.argument_changes import cannot_change, is_unseen, unless_changed
 from headway.engine.run_context import RunContext
 from headway.engine.transitions import (
     CANCELLED,

@@ -15,8 +15,8 @@ from headway import events
 from headway.engine.call import MISSING, Call
 from headway.engine.dispatch.ready import Ready
 from headway.engine.failures import caused_by, failed_by_itself
+from headway.engine.identity.argument_changes import is_unseen
 from headway.engine.identity.callables import said
-from headway.engine.identity.changed import is_unseen
 from headway.engine.replay.lookup import Replay, epoch_name, inputs_digest
 from headway.engine.replay.shared import Shared
 from headway.engine.retry import BOUNDS

@@ -66,7 +66,7 @@ class RunContext:
         self.world = world
         self.wall = world.wall
         self.thread = threading.get_ident()
-        self.reader = StoreReader(self)
+        self.reader = StoreReader(store, loop, world.aside, self.broken)
         self.emit: Callable[[events.Event], None] | None = None
         self.closing = False  # ends are no longer recorded: the run stops here and goes on another time
         self.on_failure: Callable[[HeadwayError], None] | None = None

@@ -17,8 +17,8 @@ from typing import Any
 from headway import events
 from headway.engine.call import Call, Frame, current
 from headway.engine.dispatch.ready import Ready
+from headway.engine.identity.argument_changes import note_input
 from headway.engine.identity.callables import is_async, name_of
-from headway.engine.identity.changed import note_input
 from headway.engine.identity.inputs import filled
 from headway.engine.ports import Batching, Ends, Streaming
 from headway.engine.replay.shared import EFFECT, Shared

@@ -2,22 +2,21 @@
 
 Whoever needs something of the store asks with a function that reads it and a callback for what it finds. The functions of one turn
 of the loop are run together in another thread, so that many small questions cost one change of threads. Answers come in the order
-of the questions. A large result is read when somebody wants its value, and
-never because a call was answered with it.
+of the questions. A large result is read when somebody wants its value, and never because a call was answered with it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from headway.errors import StoreError
 
 if TYPE_CHECKING:
     from headway.engine.call import Call
-    from headway.engine.run_context import RunContext
+    from headway.journal.store import Store
 
 AT_ONCE = 64  # questions that are answered together, so that the first of many need not wait for all
 T = TypeVar("T")
@@ -26,8 +25,14 @@ T = TypeVar("T")
 class StoreReader:
     """The questions of one run to its store."""
 
-    def __init__(self, run: RunContext) -> None:
-        self._run = run
+    def __init__(
+        self,
+        store: Store | None,
+        loop: asyncio.AbstractEventLoop,
+        aside: Callable[..., Awaitable[Any]],
+        broken: Callable[[BaseException], None],
+    ) -> None:
+        self._store, self._loop, self._aside, self._broken = store, loop, aside, broken
         self._asked: list[tuple[Callable[[], Any], Callable[[Any], None]]] = []
         self._task: asyncio.Task[None] | None = None
         self._closed = False
@@ -38,7 +43,7 @@ class StoreReader:
             return
         self._asked.append((read, then))
         if self._task is None:
-            self._task = self._run.loop.create_task(self._answer(), context=contextvars.Context())
+            self._task = self._loop.create_task(self._answer(), context=contextvars.Context())
 
     def when_read(self, call: Call, then: Callable[[Call], None]) -> None:
         """Call back when the result of an ended call is at hand; at once unless it was recorded, is large and was not asked for
@@ -61,7 +66,7 @@ class StoreReader:
 
     def read_blobs(self, call: Call) -> tuple[memoryview, ...]:
         """The blobs of a result. Blocks. Raises StoreError."""
-        store = self._run.store
+        store = self._store
         assert store is not None
         return tuple(store.get_blob(name) for name in call.blobs)
 
@@ -70,12 +75,12 @@ class StoreReader:
             while self._asked:
                 asked = self._asked[:AT_ONCE]
                 del self._asked[:AT_ONCE]
-                answers = await self._run.world.aside(_read, [read for read, _ in asked])
+                answers = await self._aside(_read, [read for read, _ in asked])
                 for (_, then), answer in zip(asked, answers, strict=True):
                     if not self._closed:
                         then(answer)
         except Exception as error:
-            self._run.broken(error)
+            self._broken(error)
         finally:
             self._task = None
 

@@ -2,7 +2,7 @@
 
 A result must come back equal and of the same type in a process that knows the same types, and must not run code that
 happens to be named in it. `wire` has the format and the walk; the kinds live in `values` (the standard library),
-`models` (types that users define), `arrays` (numpy, torch), `tables` (pandas, polars, Arrow) and `faults`
+`models` (types that users define), `arrays` (numpy, torch), `tables` (pandas, polars, Arrow) and `errors`
 (exceptions). This file is the door: other rooms import from here.
 
     >>> head, buffers = encode({"answer": (42, {1, 2})})
@@ -21,7 +21,7 @@ import msgspec
 from headway.errors import NotEncodable, StoreDamaged
 from headway.journal.codec import arrays, models, tables, values  # noqa: F401  (each registers its kinds)
 from headway.journal.codec.declared import declare, register
-from headway.journal.codec.faults import Kept, add_note, keep_error, rebuild_error, text_of
+from headway.journal.codec.errors import Kept, add_note, keep_error, rebuild_error, text_of
 from headway.journal.codec.wire import OUT_OF_BAND, SCALARS, Reader, Refused, StandIn, Writer, pack
 from headway.journal.records import Error
 from headway.journal.store import Buffer
