@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -197,6 +198,42 @@ def test_a_stream_that_nobody_reads_goes_on_to_its_end_when_its_caller_has_ended
 
     assert go(program) == 1
     assert len(yields()) == 60
+
+
+def test_a_reader_may_wait_for_the_call_whose_stream_it_reads(go):
+    held: list[hw.Stream[int]] = []
+
+    @hw.task
+    async def makes() -> int:
+        held.append(doubles(60))
+        await hw.sleep(5)
+        return 7
+
+    @hw.task
+    async def reads(maker: int) -> list[int]:
+        return [item + await makers[maker] async for item in held[0]]
+
+    makers: list[hw.Handle[int]] = []
+
+    @hw.task
+    async def program() -> list[int]:
+        makers.append(makes())
+        await hw.sleep(1)
+        return await reads(0)
+
+    assert go(program, store=None) == [7 + 2 * n for n in range(60)]
+
+
+def test_closing_a_stream_stops_its_call(go):
+    @hw.task
+    async def program() -> int:
+        async with contextlib.aclosing(doubles(1000)) as stream:
+            async for item in stream:
+                if item == 4:
+                    break
+        return len(yields()) if "closed" in made else -1
+
+    assert 3 <= go(program) < 40
 
 
 # --- leaving ---------------------------------------------------------------------------------------------------------------
@@ -534,6 +571,25 @@ def test_a_retry_that_can_not_yield_them_again_fails(go):
     with pytest.raises(hw.ItemChanged):
         go(program)
     assert len(tries) == 2
+
+
+def test_a_caller_that_is_tried_again_because_of_a_child_gets_the_items_that_it_had(go):
+    tries: list[int] = []
+
+    @hw.task
+    async def breaks(item: int) -> int:
+        if item == 6 and len(tries) == 1:
+            raise ValueError("no six")
+        return item
+
+    @hw.task(retry=hw.Retry(attempts=2, delay_s=1))
+    async def reads() -> list[int]:
+        tries.append(1)
+        return [await breaks(item) async for item in doubles(40)]
+
+    assert go(reads) == [2 * n for n in range(40)]
+    assert len(tries) == 2
+    assert len([each for each in made if isinstance(each, tuple)]) == 40  # no call was made again
 
 
 def test_a_failed_stream_that_is_asked_again_may_yield_other_items(go):

@@ -14,6 +14,7 @@ class Feed:
 
     __slots__ = (
         "by_hand",
+        "counted",
         "generation",
         "items",
         "kept",
@@ -38,5 +39,6 @@ class Feed:
         self.room: asyncio.Future[None] | None = None  # the code, which waits for readers
         self.runs = False  # its code has begun in this process
         self.unbounded = False  # it need not wait for readers
+        self.counted = False  # somebody waits for its end, so that it goes on when its readers leave
         self.was_read = False
         self.by_hand = False  # somebody gave the call a result, which no items belong to

@@ -55,7 +55,7 @@ class Streams:
         x = call.extra()
         if x.feed is None:
             x.feed = Feed()
-            x.feed.unbounded = call.parent is None  # nobody can read the root
+            x.feed.unbounded = x.feed.counted = call.parent is None  # nobody can read the root
             call.add_callback(lambda _: _wake(self.feed(call).listeners))
         return x.feed
 
@@ -180,17 +180,19 @@ class Streams:
 
     def await_end(self, call: Call) -> None:
         """Somebody waits for the call's end, whether anybody reads it or not."""
-        self._unbind(self.feed(call))
+        feed = self.feed(call)
+        feed.counted = True
+        self._unbind(feed)
 
     def leave_unread(self, parent: Call) -> None:
-        """A call's own code has ended. A stream that it has begun to read and not left is stopped, for it reads no more; one that
-        nobody has read goes on to its end, as any call does."""
+        """A call's own code has ended. A stream that only it has read is stopped, for it reads no more. One that nobody has read
+        goes on to its end, as any call does; and so does one that other calls read, for they may wait for this one meanwhile."""
         for call in list(parent.children or ()):
             if call.spec.streams:
                 feed = self.feed(call)
-                if not feed.was_read:
+                if not feed.was_read or any(owner is not parent for owner in feed.readers.values()):
                     self._unbind(feed)
-                elif not feed.unbounded and all(owner is parent for owner in feed.readers.values()):
+                elif not feed.counted:
                     self._stopper.cancel(call, "the call that read its items has ended")
 
     def _unbind(self, feed: Feed) -> None:
@@ -215,7 +217,7 @@ class Streams:
 
     def _left(self, call: Call) -> None:
         feed = self.feed(call)
-        if call.state < OK and not feed.readers and not feed.unbounded:
+        if call.state < OK and not feed.readers and not feed.counted:
             self._stopper.cancel(call, "the loop that read its items was left")
 
     async def next_item(self, frame: Frame, call: Call, number: int) -> Item | None:
