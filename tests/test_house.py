@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 SRC = Path(__file__).parents[1] / "src"
+TESTS = Path(__file__).parent
 FLOORS: tuple[tuple[str, ...], ...] = (  # from the ground up; rooms on one floor may know each other
     ("errors", "near", "extras"),
     ("storage", "ipc"),
@@ -30,6 +31,7 @@ DOORS = {  # imports that run upwards on purpose, each inside of a function and 
     ("context", "checkpoint"): "hw.checkpoints() is part of the face; a program that saves nothing loads none of it",
 }
 MOST_LINES = 450
+MOST_LINES_OF_TESTS = 600
 MOST_FILES = 16
 
 
@@ -123,3 +125,15 @@ def test_a_folder_holds_about_a_dozen_files() -> None:
     for folder in {path.parent for path in modules().values()}:
         files = [path.name for path in folder.glob("*.py") if path.name != "__init__.py"]
         assert len(files) <= MOST_FILES, f"{folder.relative_to(SRC)} holds {len(files)} files: which rooms are in it?"
+
+
+def test_files_of_tests_say_what_they_are_for_stay_short_and_have_names_of_their_own() -> None:
+    files = sorted(TESTS.rglob("*.py"))
+    for path in files:
+        source = path.read_text()
+        assert ast.get_docstring(ast.parse(source)), f"{path} does not say what it is for"
+        assert source.count("\n") <= MOST_LINES_OF_TESTS, (
+            f"{path} has outgrown {MOST_LINES_OF_TESTS} lines: which subjects are in it?"
+        )
+    names = [path.name for path in files if path.name != "conftest.py"]  # pytest imports them by name alone
+    assert len(names) == len(set(names)), sorted({name for name in names if names.count(name) > 1})

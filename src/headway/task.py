@@ -279,9 +279,10 @@ def task(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
             from large batches is given large ones exactly when it is busy.
         key (object): names a call instead of its arguments: a value, or a function of the arguments.
         cache (str): "run", or "forever" to share results between equal calls, in this run and in others of the store: task and
-            arguments name the result, whoever asks. Of equal calls one runs at a time, and the others get its result, at no cost. A
-            failure belongs to the call that got it: the next one runs, and keeps what succeeded below, unless the one before failed
-            by itself.
+            arguments name the result, whoever asks. Of equal calls one runs at a time, also where several runs and processes ask at
+            the same time, and the others get its result, at no cost. A failure belongs to the call that got it: the next one runs,
+            and keeps what succeeded below in the same run, unless the one before failed by itself. When the process of the one that
+            runs is killed, the next one runs at once.
         effect (bool): whether it changes the outside world. It then starts only when all it depends on is durable, and so is its
             start.
         verify (Callable): a function of the same arguments, asked before an effect that may have happened is run again. It returns

@@ -31,9 +31,9 @@ DATABASE, LOG = "journal.db", "journal.db-wal"
 def stores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Stores to be damaged, and the result of the run."""
     folder = tmp_path_factory.mktemp("stores")
-    crumbs = [sys.executable, str(HERE / "crumbs.py"), "make"]
+    program = [sys.executable, str(HERE / "damaged.py"), "make"]
     for name, stop in [("ended", 0), ("killed", 50)]:
-        code = subprocess.run([*crumbs, folder / name, folder / f"{name}.result", str(stop)], timeout=LIMIT_S).returncode
+        code = subprocess.run([*program, folder / name, folder / f"{name}.result", str(stop)], timeout=LIMIT_S).returncode
         assert code == (-signal.SIGKILL if stop else 0)
     assert (folder / "killed" / LOG).stat().st_size > 10 * PAGE
     closed = shutil.copytree(folder / "killed", folder / "closed")
@@ -47,7 +47,7 @@ def hurt(stores: dict[str, Any], name: str, damages: list[Damage], scratch: Path
     """What a resume of the store ended with, for each damage."""
     shutil.copytree(stores["folder"] / name, scratch / name)
     (scratch / "damages").write_text(json.dumps(damages))
-    command = [sys.executable, str(HERE / "crumbs.py"), "hurt", scratch / name, scratch / "damages", scratch / "ends"]
+    command = [sys.executable, str(HERE / "damaged.py"), "hurt", scratch / name, scratch / "damages", scratch / "ends"]
     process = subprocess.run(command, timeout=LIMIT_S + 45 * len(damages), capture_output=True)
     assert process.returncode == 0, process.stderr.decode()
     ends: list[dict[str, Any]] = json.loads((scratch / "ends").read_text())

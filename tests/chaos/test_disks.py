@@ -49,7 +49,7 @@ def count_calls(victims: Victims, library: Path, what: str) -> int:
     """How many writes, syncs or both the program makes."""
     tally = victims.folder / f"counted.{what}"
     env = disk(library, victims.folder / what, what=what, count=tally)
-    assert victims.start("brim.py", what, SIZE, env=env).wait(LIMIT_S) == 0, victims.said(what)
+    assert victims.start("large_results.py", what, SIZE, env=env).wait(LIMIT_S) == 0, victims.said(what)
     return tally.stat().st_size
 
 
@@ -82,11 +82,11 @@ def check_end(store: Path, victims: Victims, name: str, seen: int, recorded: set
 def fail_and_go_on(victims: Victims, library: Path, name: str, expected: str, **how: object) -> int:
     """Run on a failing disk, then on a good one. Returns the first exit code."""
     store = victims.folder / name
-    code = victims.start("brim.py", name, SIZE, env=disk(library, store, **how)).wait(LIMIT_S)
+    code = victims.start("large_results.py", name, SIZE, env=disk(library, store, **how)).wait(LIMIT_S)
     assert code in (0, 1), victims.said(name)
     check_said(victims.said(name), store, code)
     recorded, seen = check_what_is_left(store, victims, name), len(victims.lines(name))
-    assert victims.start("brim.py", name, SIZE).wait(LIMIT_S) == 0, victims.said(name)
+    assert victims.start("large_results.py", name, SIZE).wait(LIMIT_S) == 0, victims.said(name)
     check_end(store, victims, name, seen, recorded, expected)
     return code
 
@@ -94,7 +94,7 @@ def fail_and_go_on(victims: Victims, library: Path, name: str, expected: str, **
 @pytest.mark.parametrize("what", ["write", "sync"])
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO], ids=["ENOSPC", "EIO"])
 def test_a_run_whose_disk_fails_stops_and_goes_on_when_the_disk_is_well(victims, failing, what, number):
-    expected = victims.undisturbed("brim.py", SIZE)
+    expected = victims.undisturbed("large_results.py", SIZE)
     calls = count_calls(victims, failing, what)
     for after in (0, calls // 2):
         code = fail_and_go_on(victims, failing, f"after{after}", expected, what=what, after=after, **{"with": number})
@@ -106,7 +106,7 @@ def test_a_run_whose_disk_fails_stops_and_goes_on_when_the_disk_is_well(victims,
 @pytest.mark.parametrize("how", [{"what": "both"}, {"what": "write", "times": 1}, {"what": "sync", "times": 1}])
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO], ids=["ENOSPC", "EIO"])
 def test_no_call_of_the_disk_can_fail_in_a_way_that_loses_something(victims, failing, how, number):
-    expected = victims.undisturbed("brim.py", SIZE)
+    expected = victims.undisturbed("large_results.py", SIZE)
     calls = count_calls(victims, failing, str(how["what"]))
     trials = min(calls, often(20))
     codes = [
@@ -123,7 +123,7 @@ def fill_and_go_on(victims: Victims, kib: int, expected: str) -> int:
     folder.mkdir()
     files = [str(folder / "store"), f"{folder}.result", f"{folder}.ran", str(SIZE)]
     namespace = ["unshare", "--user", "--map-root-user", "--mount"]
-    command = [*namespace, "sh", "-c", MOUNTED, "sh", str(kib), str(folder), sys.executable, str(HERE / "brim.py"), *files]
+    command = [*namespace, "sh", "-c", MOUNTED, "sh", str(kib), str(folder), sys.executable, str(HERE / "large_results.py"), *files]
     process = victims.launch(command, folder.with_suffix(".err"))
     process.wait(LIMIT_S)
     codes = Path(f"{folder}.codes")
@@ -152,7 +152,7 @@ def require_small_disks(folder: Path) -> None:
 
 def test_a_run_whose_disk_is_full_goes_on_when_there_is_room(victims):
     require_small_disks(victims.folder)
-    expected = victims.undisturbed("brim.py", SIZE)
+    expected = victims.undisturbed("large_results.py", SIZE)
     codes = [fill_and_go_on(victims, kib, expected) for kib in (160, 300, 4096)]
     assert codes == [1, 1, 0]
 
@@ -160,7 +160,7 @@ def test_a_run_whose_disk_is_full_goes_on_when_there_is_room(victims):
 @pytest.mark.long
 def test_a_disk_may_be_full_at_any_size(victims):
     require_small_disks(victims.folder)
-    expected = victims.undisturbed("brim.py", SIZE)
+    expected = victims.undisturbed("large_results.py", SIZE)
     sizes = [4 + 600 * trial // often(20) // 4 * 4 for trial in range(often(20))]
     codes = [fill_and_go_on(victims, kib, expected) for kib in dict.fromkeys(sizes)]
     assert codes.count(1) > len(codes) // 2, "the disks were too large"

@@ -60,7 +60,7 @@ def check_ended(victims: Victims, drivers: dict[str, subprocess.Popen[bytes]], s
         check_recorded_once(rows(victims.folder / "store", name))
 
 
-def test_places_of_a_killed_process_go_to_the_other_one_and_are_never_more_than_there_are(victims):
+def test_places_of_a_killed_process_go_to_the_other_and_are_never_more_than_there_are(victims):
     size = 40
     drivers = {name: join(victims, name, "places", size) for name in NAMES}
     killed_at: dict[str, list[float]] = {name: [] for name in NAMES}

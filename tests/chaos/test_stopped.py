@@ -115,7 +115,7 @@ def test_a_driver_that_wakes_while_another_drives_its_run_does_not_disturb_it(vi
     check_store(victims.folder / "store", {1})
 
 
-def test_a_driver_that_wakes_before_its_successor_wrote_anything_is_rejected_by_the_fence_alone(victims):
+def test_a_driver_that_wakes_before_its_successor_wrote_is_rejected_by_the_fence(victims):
     expected = victims.undisturbed("stream.py", SIZE)
     late = victims.start("stream.py", "store", SIZE, name="late")
     stop_with_rows_to_write(victims, "late", late)

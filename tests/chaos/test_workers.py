@@ -47,7 +47,7 @@ def kill_who_waits(victims: Victims, driver: subprocess.Popen[bytes], killed: se
 
 
 def test_calls_of_killed_workers_are_tried_again_where_their_task_says_so_and_only_there(victims):
-    driver = victims.start("toil.py", "store", 8)
+    driver = victims.start("killed_workers.py", "store", 8)
     killed: set[int] = set()
     kill_who_waits(victims, driver, killed)
     assert driver.returncode == 0, victims.said("store")
@@ -58,14 +58,16 @@ def test_calls_of_killed_workers_are_tried_again_where_their_task_says_so_and_on
     found = rows(victims.folder / "store")
     check_recorded_once(found)
     attempts = [decode_attempt(row.body) for row in of_kind(found, Kind.ATTEMPT)]
-    assert sorted((one.task, one.attempt, one.error.type) for one in attempts) == [("toil.doomed", n, DIED) for n in (1, 1, 2, 2)]
+    assert sorted((one.task, one.attempt, one.error.type) for one in attempts) == [
+        ("killed_workers.doomed", n, DIED) for n in (1, 1, 2, 2)
+    ]
     failed = [one for one in (decode_outcome(row.body) for row in of_kind(found, Kind.OUTCOME)) if one.status == Status.ERROR]
-    assert [(one.task, one.attempts, one.error.type) for one in failed if one.error] == [("toil.lost", 1, DIED)] * 2
+    assert [(one.task, one.attempts, one.error.type) for one in failed if one.error] == [("killed_workers.lost", 1, DIED)] * 2
     assert all("was killed by SIGKILL" in one.error.message for one in failed if one.error)
 
 
 def test_no_worker_outlives_a_driver_that_is_killed(victims):
-    driver = victims.start("toil.py", "store", 8)
+    driver = victims.start("killed_workers.py", "store", 8)
     assert until(driver, lambda: victims.lines("store", "doomed") and victims.lines("store", "lost")), victims.said("store")
     workers = {int(line[3]) for line in victims.lines("store")}
     kill(driver)
@@ -78,7 +80,7 @@ def children_of(pid: int) -> list[int]:
 
 
 def test_a_run_survives_the_death_of_the_process_that_starts_its_workers(victims):
-    driver = victims.start("toil.py", "store", 8)
+    driver = victims.start("killed_workers.py", "store", 8)
     assert until(driver, lambda: len(victims.lines("store", "heavy")) > 3), victims.said("store")
     for pid in children_of(driver.pid):
         put_down(pid)
@@ -95,7 +97,7 @@ def test_workers_and_drivers_killed_at_random_moments_lose_nothing(victims, seed
     killed: set[int] = set()
     for most in [4] * often(4) + [0]:
         before, seen = successes(rows(store)), len(victims.lines("store"))
-        driver = victims.start("toil.py", "store", size)
+        driver = victims.start("killed_workers.py", "store", size)
         hits = 0
 
         def hit(driver=driver, seen=seen, most=most) -> bool:

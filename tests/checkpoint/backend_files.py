@@ -3,31 +3,11 @@
 from __future__ import annotations
 
 import mmap
-import os
-from pathlib import Path
-
-import pytest
-from objectstores import BUCKET
 
 from headway.storage.backend import Backend
-from headway.storage.local import LocalBackend
-from headway.storage.opening import open_backend
 
 MIB = 1 << 20
 DATA = "steps/000000000001-a/00000.safetensors"
-
-
-@pytest.fixture(params=["local", "buffered", "memory", "s3"])
-def root(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
-    """An empty root."""
-    if request.param == "local":
-        return open_backend(tmp_path / "root")
-    if request.param == "buffered":
-        return LocalBackend(tmp_path / "root", direct=False)
-    if request.param == "memory":
-        return open_backend(f"memory://{tmp_path}")
-    request.getfixturevalue("s3")
-    return open_backend(f"s3://{BUCKET}/{tmp_path.name}-{os.getpid()}")
 
 
 def names(root: Backend, folder: str = "") -> list[str]:

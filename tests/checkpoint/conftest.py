@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from hand_saved import PATIENCE_S, Trainer
-from made import Made, make, random_array
 from objectstores import BUCKET, BadWay, environment, s3_server
+from synthetic import Synthetic, make, random_array
 
 from headway.checkpoint.layout.boxes import Box, whole
 from headway.storage.backend import Backend
@@ -39,7 +39,7 @@ def trainer(tmp_path: Path, started: Callable[..., Trainer]) -> Trainer:
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> Made:
+def made(tmp_path: Path) -> Synthetic:
     """Three files; a tensor of several blocks, a column split, a transposed one, scalars, an empty one."""
     arrays = {
         "big": random_array((3000, 1024), "F32", 1),  # blocks of 1024 rows

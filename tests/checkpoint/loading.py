@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from made import Array, Made, bits, inventory
+from synthetic import Array, Synthetic, bits, inventory
 
 from headway.checkpoint.load.loader import Loaded, load
 from headway.storage.local import LocalBackend
@@ -19,10 +19,10 @@ class WithoutPaths(LocalBackend):
         return None
 
 
-def fill(made: Made, arrays: Mapping[str, Array], **options: Any) -> Loaded:
+def fill(made: Synthetic, arrays: Mapping[str, Array], **options: Any) -> Loaded:
     return load(options.pop("backend", made.backend), made.manifest, made.segments, inventory(arrays), **options)
 
 
-def blank(made: Made) -> dict[str, Array]:
+def blank(made: Synthetic) -> dict[str, Array]:
     """Arrays like those of the checkpoint, with other bytes in them."""
     return {name: (bits(array) ^ 0x5A).view(array.dtype).reshape(array.shape) for name, array in made.arrays.items()}

@@ -415,7 +415,7 @@ def test_who_may_only_read_reads_without_a_lease(tmp_path: Path) -> None:
 # --- a collector that dies --------------------------------------------------------------------------------------------
 
 
-def test_a_collector_that_dies_anywhere_leaves_whole_checkpoints_and_the_next_one_cleans_up(root: Backend) -> None:
+def test_a_collector_that_dies_leaves_whole_checkpoints_and_the_next_cleans_up(root: Backend) -> None:
     for after in itertools.count():
         base = open_backend(f"{root.url}-{after}")
         commit(base, "id10", 10, writers=2)

@@ -113,9 +113,7 @@ def test_a_tie_to_nothing_is_refused() -> None:
 
 
 @given(st.lists(st.integers(1, 5), max_size=3), st.data())
-def test_flat_ranges_that_follow_each_other_are_all_of_a_tensor_and_any_missing_one_is_a_hole(
-    shape: list[int], data: st.DataObject
-) -> None:
+def test_flat_ranges_in_a_row_make_a_tensor_and_any_missing_one_is_a_hole(shape: list[int], data: st.DataObject) -> None:
     objects = {"w": Object("BF16", tuple(shape))}
     elements = objects["w"].nbytes // NBYTES["BF16"]
     cuts = [0, *sorted(data.draw(st.sets(st.integers(1, max(1, elements - 1)), max_size=4))), elements]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 from dcp_jobs import PACKED
-from made import flip
+from synthetic import flip
 from torch_gang import TorchGang
 
 import headway as hw

@@ -17,7 +17,7 @@ def gang(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TorchGang]:
         yield gang
 
 
-def test_a_resumed_training_has_the_losses_of_the_uninterrupted_one_with_batch_statistics(gang: TorchGang, tmp_path: Path) -> None:
+def test_a_resumed_training_with_batch_statistics_has_the_losses_of_an_undisturbed_one(gang: TorchGang, tmp_path: Path) -> None:
     whole = gang.run("ddp_jobs:train", root=str(tmp_path / "whole"), total=6)
     gang.run("ddp_jobs:train", root=str(tmp_path / "parts"), total=3)
     rest = gang.run("ddp_jobs:train", root=str(tmp_path / "parts"), total=6)
@@ -32,9 +32,7 @@ def test_statistics_that_ddp_is_not_known_to_send_are_told_to_differ(gang: Torch
         assert len(done["losses"]) == 3
 
 
-def test_state_of_ones_own_goes_from_shards_to_replicas_and_moments_that_are_elsewhere_are_refused(
-    gang: TorchGang, tmp_path: Path
-) -> None:
+def test_own_state_goes_from_shards_to_replicas_and_moments_elsewhere_are_refused(gang: TorchGang, tmp_path: Path) -> None:
     for done in gang.run("ddp_jobs:wrapped", root=str(tmp_path)):
         assert (done["seen"], done["same"], done["moments"], done["on"]) == (7, True, 4, True)
         assert "state_dict() of this ZeroRedundancyOptimizer raises" in done["refused"]

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made import Array, Made, make, random_array, random_cuts
+from synthetic import Array, Synthetic, make, random_array, random_cuts
 
 from headway.checkpoint.layout.boxes import Box
 from headway.checkpoint.load.diff import Changed, Diff, Recast, diff
 from headway.checkpoint.load.lazy import open_checkpoint
 
 
-def compare(a: Made, b: Made) -> Diff:
+def compare(a: Synthetic, b: Synthetic) -> Diff:
     with (
         open_checkpoint(a.backend, a.manifest, a.segments) as before,
         open_checkpoint(b.backend, b.manifest, b.segments) as after,

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 import stranger
 import xxhash
-from made import ThreadRanks, on_ranks
 from safetensors import safe_open
+from synthetic import ThreadRanks, on_ranks
 
 from headway.checkpoint.catalog.listing import newest as newest_of
 from headway.checkpoint.checkpoints import Checkpoints

@@ -68,7 +68,7 @@ def test_a_helper_that_dies_is_reported_and_replaced(
     assert_holds(root, "two", arrays_of(2))
 
 
-def test_the_first_checkpoint_of_a_root_counts_although_its_helper_died_before_it_wrote_head(
+def test_the_first_checkpoint_counts_though_its_helper_died_before_it_wrote_head(
     trainer: Trainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(VARIABLE, "helper:before-head")

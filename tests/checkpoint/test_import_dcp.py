@@ -11,8 +11,8 @@ import pytest
 import torch
 import torch.distributed.checkpoint as dcp
 from foreign_files import RAN, Trap, in_place, raw, save_dcp, stored
-from made import flip
 from roots import Dying
+from synthetic import flip
 
 import headway as hw
 from headway.checkpoint.catalog.collect import collect

@@ -88,7 +88,7 @@ def test_several_optimizers_deeper_down_and_words_of_wrappers_are_understood(tmp
     assert (tensors_of(sgd2), sgd2.param_groups[0]["lr"]) == (tensors_of(sgd), 0.2)
 
 
-def test_an_optimizer_whose_parameters_are_numbers_or_in_two_places_is_kept_as_it_is_and_told(tmp_path: Path) -> None:
+def test_an_optimizer_of_numbers_or_of_parameters_in_two_places_is_kept_and_told(tmp_path: Path) -> None:
     net, optimizer = stepped(two_groups)
     backend = open_backend(tmp_path / "root")
     numbered = {"model": net.state_dict(), "opt": optimizer.state_dict()}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from foreign_files import RAN, Trap, in_place, raw, stored
-from made import flip
+from synthetic import flip
 
 import headway as hw
 from headway.checkpoint.formats.dcp.universal import import_universal

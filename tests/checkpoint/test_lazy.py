@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import basic_indices
-from made import Made, blocks_of, make, needed_nbytes, random_array, random_cuts, same
+from synthetic import Synthetic, blocks_of, make, needed_nbytes, random_array, random_cuts, same
 
 from headway.checkpoint.layout.boxes import Box
 from headway.checkpoint.layout.dtypes import NBYTES
@@ -22,13 +22,13 @@ from headway.errors import CheckpointDamaged, UsageError
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> Made:
+def made(tmp_path: Path) -> Synthetic:
     big = random_array((4096, 1024), "F32", 1)  # 16 MiB, four blocks
     return make(tmp_path, {"big": big, "s": random_array((), "F64", 2)}, aliases={"twin": "big"}, values={"lr": 0.1})
 
 
 @pytest.fixture
-def opened(made: Made) -> OpenCheckpoint:
+def opened(made: Synthetic) -> OpenCheckpoint:
     return open_checkpoint(made.backend, made.manifest, made.segments)
 
 
@@ -54,7 +54,7 @@ def test_an_index_gives_what_numpy_gives(tmp_path_factory: pytest.TempPathFactor
             assert opened.bytes_read == needed_nbytes(made, {"w": mask})
 
 
-def test_a_row_reads_one_block_and_its_neighbours_nothing_more(made: Made, opened: OpenCheckpoint) -> None:
+def test_a_row_reads_one_block_and_its_neighbours_nothing_more(made: Synthetic, opened: OpenCheckpoint) -> None:
     big = opened["big"]
     assert opened.bytes_read == 0
     for row in range(1000, 1020):
@@ -64,14 +64,14 @@ def test_a_row_reads_one_block_and_its_neighbours_nothing_more(made: Made, opene
     assert opened.bytes_read == 4 << 20
 
 
-def test_blocks_that_were_not_used_for_long_are_read_again(made: Made) -> None:
+def test_blocks_that_were_not_used_for_long_are_read_again(made: Synthetic) -> None:
     with open_checkpoint(made.backend, made.manifest, made.segments, cache_bytes=8 << 20) as opened:
         for row in (0, 1024, 0, 2048, 0, 1024):  # the last one was dropped for 2048
             opened["big"][row]
         assert opened.bytes_read == 16 << 20
 
 
-def test_it_is_a_mapping_of_arrays(made: Made, opened: OpenCheckpoint) -> None:
+def test_it_is_a_mapping_of_arrays(made: Synthetic, opened: OpenCheckpoint) -> None:
     assert list(opened) == ["big", "s", "twin"]
     assert len(opened) == 3
     assert "nothing" not in opened
@@ -87,7 +87,7 @@ def test_it_is_a_mapping_of_arrays(made: Made, opened: OpenCheckpoint) -> None:
         len(opened["s"])
 
 
-def test_it_becomes_a_numpy_array(made: Made, opened: OpenCheckpoint) -> None:
+def test_it_becomes_a_numpy_array(made: Synthetic, opened: OpenCheckpoint) -> None:
     assert same(np.asarray(opened["big"]), made.arrays["big"])
     assert np.asarray(opened["s"], dtype="f4").dtype == np.float32
     assert np.add(opened["s"], 0.0) == made.arrays["s"]
@@ -96,7 +96,7 @@ def test_it_becomes_a_numpy_array(made: Made, opened: OpenCheckpoint) -> None:
 
 
 @pytest.mark.parametrize("index", [4096, -4097, (0, 0, 0), (0, 1024), (..., ...)])
-def test_an_index_that_numpy_refuses_is_refused(made: Made, opened: OpenCheckpoint, index: Any) -> None:
+def test_an_index_that_numpy_refuses_is_refused(made: Synthetic, opened: OpenCheckpoint, index: Any) -> None:
     with pytest.raises(IndexError):
         made.arrays["big"][index]
     with pytest.raises(IndexError, match="big"):
@@ -109,7 +109,7 @@ def test_an_index_that_would_need_any_number_of_blocks_is_refused(opened: OpenCh
         opened["big"][index]
 
 
-def test_a_damaged_block_is_never_given_out(made: Made, opened: OpenCheckpoint) -> None:
+def test_a_damaged_block_is_never_given_out(made: Synthetic, opened: OpenCheckpoint) -> None:
     start = made.fragments("big")[0][1].start
     made.flip(0, start + (5 << 20))
     assert same(opened["big"][:1024], made.arrays["big"][:1024])
@@ -120,7 +120,7 @@ def test_a_damaged_block_is_never_given_out(made: Made, opened: OpenCheckpoint) 
         opened["big"].box(Box((2047, 0), (1, 1)))
 
 
-def test_closing_it_gives_everything_back_once(made: Made) -> None:
+def test_closing_it_gives_everything_back_once(made: Synthetic) -> None:
     given_back: list[bool] = []
     before = len(list(Path("/proc/self/fd").iterdir()))
     opened = open_checkpoint(made.backend, made.manifest, made.segments, on_close=lambda: given_back.append(True))
@@ -134,7 +134,7 @@ def test_closing_it_gives_everything_back_once(made: Made) -> None:
         opened["big"][0]
 
 
-def test_torch_is_not_needed(made: Made) -> None:
+def test_torch_is_not_needed(made: Synthetic) -> None:
     code = f"""
 import sys
 sys.modules["torch"] = None
@@ -149,7 +149,7 @@ print(open_checkpoint(backend, manifest, read_segments(backend, manifest))["big"
     assert (ran.stdout.strip(), ran.stderr) == (str(made.arrays["big"][7, 7]), "")
 
 
-def test_contents_name_what_they_have(made: Made) -> None:
+def test_contents_name_what_they_have(made: Synthetic) -> None:
     from headway.errors import CheckpointMismatch
 
     with pytest.raises(CheckpointMismatch, match="has no tensor nothing; it has big, s, twin"):

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from loading import WithoutPaths, blank, fill
-from made import (
+from synthetic import (
     Array,
-    Made,
+    Synthetic,
     ThreadRanks,
     blocks_of,
     flip,
@@ -46,7 +46,7 @@ CODES = sorted(NBYTES)
 
 
 @pytest.mark.parametrize("kind", [LocalBackend, WithoutPaths])
-def test_a_state_comes_back_to_the_last_bit(made: Made, kind: type[LocalBackend]) -> None:
+def test_a_state_comes_back_to_the_last_bit(made: Synthetic, kind: type[LocalBackend]) -> None:
     arrays, got = blank(made), []
     state = inventory(arrays, values={"lr": 0.0}, accept=got.append)
     loaded = load(kind(made.root), made.manifest, made.segments, state)
@@ -55,7 +55,7 @@ def test_a_state_comes_back_to_the_last_bit(made: Made, kind: type[LocalBackend]
     assert loaded.bytes_read == loaded.bytes_filled == made.manifest.nbytes
 
 
-def test_a_state_comes_back_from_an_object_store(made: Made, tmp_path: Path) -> None:
+def test_a_state_comes_back_from_an_object_store(made: Synthetic, tmp_path: Path) -> None:
     """From obstore's own, in memory; two ranks of one host fetch each byte once between them."""
     store = open_backend(f"memory://{tmp_path}")
     for path in sorted(made.root.rglob("*.*")):
@@ -156,7 +156,7 @@ class _Several:
 
 
 @pytest.mark.parametrize("first", [1700, 2100, 2714])  # at the beginning of a block, inside, up to its end
-def test_only_the_blocks_that_are_needed_are_read(made: Made, first: int) -> None:
+def test_only_the_blocks_that_are_needed_are_read(made: Synthetic, first: int) -> None:
     part = np.zeros((10, 1024), "f4")
     rows = Inventory([holding("big", part, Box((first, 0), (10, 1024)), (3000, 1024))])
     loaded = load(made.backend, made.manifest, made.segments, rows, select=lambda name: name == "big")
@@ -165,7 +165,7 @@ def test_only_the_blocks_that_are_needed_are_read(made: Made, first: int) -> Non
     assert loaded.bytes_filled == part.nbytes
 
 
-def test_the_disk_is_told_of_every_read_a_few_reads_before_it_is_made(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_disk_is_told_of_every_read_a_few_reads_before_it_is_made(made: Synthetic, monkeypatch: pytest.MonkeyPatch) -> None:
     told: set[tuple[str, int, int]] = set()
     open_ones: list[int] = []
     ended: list[str] = []
@@ -191,7 +191,7 @@ def test_the_disk_is_told_of_every_read_a_few_reads_before_it_is_made(made: Made
     assert max(open_ones) == 3  # this one, and two ahead
 
 
-def test_what_is_not_selected_stays_as_it_is(made: Made) -> None:
+def test_what_is_not_selected_stays_as_it_is(made: Synthetic) -> None:
     arrays, got = blank(made), []
     before = {name: array.copy() for name, array in arrays.items()}
     state = inventory(arrays, accept=got.append)
@@ -201,7 +201,7 @@ def test_what_is_not_selected_stays_as_it_is(made: Made) -> None:
     assert got == [{"lr": 0.1}]
 
 
-def test_what_only_the_checkpoint_has_is_left_there_if_that_is_said(made: Made) -> None:
+def test_what_only_the_checkpoint_has_is_left_there_if_that_is_said(made: Synthetic) -> None:
     arrays = {name: array for name, array in blank(made).items() if name != "big"}
     with pytest.raises(CheckpointMismatch, match="big is in the checkpoint"):
         fill(made, arrays)
@@ -250,7 +250,7 @@ class FarMemory:
         return self._near.address()
 
 
-def test_memory_of_another_device_is_filled(made: Made) -> None:
+def test_memory_of_another_device_is_filled(made: Synthetic) -> None:
     arrays = blank(made)
     state = inventory(arrays)
     for each_holding in state.holdings:
@@ -259,7 +259,7 @@ def test_memory_of_another_device_is_filled(made: Made) -> None:
     assert all(same(arrays[name], array) for name, array in made.arrays.items())
 
 
-def test_phases_are_told_with_their_bytes(made: Made) -> None:
+def test_phases_are_told_with_their_bytes(made: Synthetic) -> None:
     phases: list[Phase] = []
     loaded = fill(made, blank(made), on_phase=phases.append)
     assert [(phase.name, phase.nbytes) for phase in phases] == [
@@ -270,7 +270,7 @@ def test_phases_are_told_with_their_bytes(made: Made) -> None:
     assert [phase.seconds for phase in phases] == [loaded.plan_s, loaded.read_s, loaded.scatter_s]
 
 
-def _places(made: Made) -> list[tuple[int, int, Fragment, int]]:
+def _places(made: Synthetic) -> list[tuple[int, int, Fragment, int]]:
     """First, middle and last byte of every block: file, byte, fragment, number of the block."""
     places = []
     for number, segment in enumerate(made.segments):
@@ -284,7 +284,7 @@ def _places(made: Made) -> list[tuple[int, int, Fragment, int]]:
 
 
 @pytest.mark.parametrize("kind", [LocalBackend, WithoutPaths])
-def test_a_flipped_bit_in_any_block_is_named_and_nothing_changes(made: Made, kind: type[LocalBackend]) -> None:
+def test_a_flipped_bit_in_any_block_is_named_and_nothing_changes(made: Synthetic, kind: type[LocalBackend]) -> None:
     places = _places(made)
     assert len(places) > 30
     assert {made.arrays[fragment.name].dtype.name for _, _, fragment, _ in places} == {
@@ -306,7 +306,7 @@ def test_a_flipped_bit_in_any_block_is_named_and_nothing_changes(made: Made, kin
     fill(made, arrays, backend=kind(made.root))
 
 
-def test_a_flipped_bit_outside_of_the_tensors_is_found_too(made: Made) -> None:
+def test_a_flipped_bit_outside_of_the_tensors_is_found_too(made: Synthetic) -> None:
     """Sealed files are refused. A header is no part of what a load uses, so the load is right; `verify` names it."""
     folder = made.root / made.manifest.folder
     for path in sorted(folder.glob("*.json")):
@@ -325,7 +325,7 @@ def test_a_flipped_bit_outside_of_the_tensors_is_found_too(made: Made) -> None:
             made.flip(number, at)
 
 
-def test_a_segment_of_another_checkpoint_is_refused(made: Made, tmp_path: Path) -> None:
+def test_a_segment_of_another_checkpoint_is_refused(made: Synthetic, tmp_path: Path) -> None:
     other = make(tmp_path / "other", {"big": made.arrays["big"]})
     name = made.manifest.segments[0].file
     (made.root / name).write_bytes((other.root / name).read_bytes())
@@ -333,7 +333,7 @@ def test_a_segment_of_another_checkpoint_is_refused(made: Made, tmp_path: Path) 
         read_segments(made.backend, made.manifest)
 
 
-def test_a_manifest_that_was_moved_is_refused(made: Made) -> None:
+def test_a_manifest_that_was_moved_is_refused(made: Synthetic) -> None:
     (made.root / made.manifest.folder).rename(made.root / "steps" / "000000000009-6a1f")
     with pytest.raises(CheckpointDamaged, match="is the manifest of steps/000000000007-6a1f"):
         read_manifest(made.backend, "steps/000000000009-6a1f")
@@ -342,7 +342,7 @@ def test_a_manifest_that_was_moved_is_refused(made: Made) -> None:
 
 
 @pytest.mark.parametrize("kind", [LocalBackend, WithoutPaths])
-def test_a_missing_file_is_named_with_the_first_tensor_that_is_in_it(made: Made, kind: type[LocalBackend]) -> None:
+def test_a_missing_file_is_named_with_the_first_tensor_that_is_in_it(made: Synthetic, kind: type[LocalBackend]) -> None:
     made.path(2).unlink()
     arrays = blank(made)
     before = {name: array.copy() for name, array in arrays.items()}
@@ -353,7 +353,7 @@ def test_a_missing_file_is_named_with_the_first_tensor_that_is_in_it(made: Made,
 
 @pytest.mark.parametrize("kind", [LocalBackend, WithoutPaths])
 @pytest.mark.parametrize("file", [0, 1, 2])
-def test_a_file_that_lost_its_last_byte_is_named(made: Made, kind: type[LocalBackend], file: int) -> None:
+def test_a_file_that_lost_its_last_byte_is_named(made: Synthetic, kind: type[LocalBackend], file: int) -> None:
     os.truncate(made.path(file), made.segments[file].nbytes - 1)
     arrays = blank(made)
     before = {name: array.copy() for name, array in arrays.items()}
@@ -362,7 +362,7 @@ def test_a_file_that_lost_its_last_byte_is_named(made: Made, kind: type[LocalBac
     assert all(same(arrays[name], before[name]) for name in arrays)
 
 
-def test_bytes_that_change_after_they_were_verified_are_noticed(made: Made) -> None:
+def test_bytes_that_change_after_they_were_verified_are_noticed(made: Synthetic) -> None:
     """The second pass hashes what it puts into the state, and says that the state is spoiled."""
 
     def then(phase: Phase) -> None:
@@ -373,7 +373,7 @@ def test_bytes_that_change_after_they_were_verified_are_noticed(made: Made) -> N
         fill(made, blank(made), on_phase=then)
 
 
-def test_the_ranks_of_a_host_read_each_block_once(made: Made) -> None:
+def test_the_ranks_of_a_host_read_each_block_once(made: Synthetic) -> None:
     states = [blank(made) for _ in range(4)]
 
     def one(ranks: ThreadRanks) -> Loaded:
@@ -387,7 +387,7 @@ def test_the_ranks_of_a_host_read_each_block_once(made: Made) -> None:
 
 
 @pytest.mark.parametrize("kind", [LocalBackend, WithoutPaths])
-def test_damage_that_one_rank_finds_is_raised_on_all_and_changes_no_state(made: Made, kind: type[LocalBackend]) -> None:
+def test_damage_that_one_rank_finds_is_raised_on_all_and_changes_no_state(made: Synthetic, kind: type[LocalBackend]) -> None:
     states = [blank(made) for _ in range(3)]
     made.flip(2, made.segments[2].nbytes - 1)  # in the share of the last rank
 
@@ -401,7 +401,7 @@ def test_damage_that_one_rank_finds_is_raised_on_all_and_changes_no_state(made: 
     assert all(same(state[name], array) for state in states for name, array in blank(made).items())
 
 
-def test_a_state_of_one_rank_that_does_not_fit_is_raised_on_all(made: Made) -> None:
+def test_a_state_of_one_rank_that_does_not_fit_is_raised_on_all(made: Synthetic) -> None:
     def one(ranks: ThreadRanks) -> Loaded:
         arrays = blank(made)
         if ranks.rank == 1:
@@ -414,7 +414,7 @@ def test_a_state_of_one_rank_that_does_not_fit_is_raised_on_all(made: Made) -> N
     assert all("cols is BF16 [3, 48] in the state and BF16 [64, 48] in the checkpoint" in str(result) for result in results)
 
 
-def test_an_exception_of_any_class_on_one_rank_reaches_the_others(made: Made) -> None:
+def test_an_exception_of_any_class_on_one_rank_reaches_the_others(made: Synthetic) -> None:
     def refuse(values: object) -> None:
         raise ZeroDivisionError("the scheduler refuses")
 
@@ -428,18 +428,18 @@ def test_an_exception_of_any_class_on_one_rank_reaches_the_others(made: Made) ->
     assert "rank 0: ZeroDivisionError: the scheduler refuses" in str(results[1])
 
 
-def test_ranks_that_load_different_checkpoints_are_told(made: Made, tmp_path: Path) -> None:
+def test_ranks_that_load_different_checkpoints_are_told(made: Synthetic, tmp_path: Path) -> None:
     other = make(tmp_path / "other", made.arrays, id="77aa")
     results = on_ranks(["a", "b"], lambda ranks: fill((made, other)[ranks.rank], blank(made), ranks=ranks))
     assert all(isinstance(result, CheckpointMismatch) and "different checkpoints: 6a1f, 77aa" in str(result) for result in results)
 
 
-def test_a_value_that_the_checkpoint_does_not_have_is_named(made: Made) -> None:
+def test_a_value_that_the_checkpoint_does_not_have_is_named(made: Synthetic) -> None:
     with pytest.raises(CheckpointMismatch, match=r"momentum is in the state \(a plain value\), but not in the checkpoint"):
         load(made.backend, made.manifest, made.segments, inventory(blank(made), values={"lr": 1, "momentum": 0.9}))
 
 
-def test_ranks_that_cannot_open_each_others_spools_fetch_for_themselves(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ranks_that_cannot_open_each_others_spools_fetch_for_themselves(made: Synthetic, monkeypatch: pytest.MonkeyPatch) -> None:
     """As in two containers of one host, where the system refuses."""
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     states = [blank(made), blank(made)]

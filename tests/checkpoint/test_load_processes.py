@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made import make
+from synthetic import make
 
 from headway.checkpoint.layout.boxes import whole
 from headway.checkpoint.load.reading import each
@@ -53,7 +53,7 @@ import resource, sys, threading
 from pathlib import Path
 import numpy as np
 sys.path[:0] = [{tests!r}]
-from made import inventory
+from synthetic import inventory
 from headway.storage.local import LocalBackend
 from headway.checkpoint.load.loader import load
 from headway.checkpoint.files.stored import read_manifest, read_segments
@@ -88,7 +88,7 @@ from pathlib import Path
 import numpy as np
 import torch.distributed as dist
 sys.path[:0] = [{tests!r}]
-from made import inventory, same
+from synthetic import inventory, same
 from headway.storage.local import LocalBackend
 from headway.checkpoint.load.loader import load
 from headway.checkpoint.process.ranks import TorchRanks

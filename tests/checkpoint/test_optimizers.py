@@ -49,7 +49,7 @@ def test_the_kinds_of_torch_are_all_there() -> None:
 
 
 @pytest.mark.parametrize("saved", KINDS)
-def test_what_a_kind_of_torch_saved_is_loaded_by_it_and_converted_or_refused_by_every_other(saved: str) -> None:
+def test_what_one_way_of_torch_saved_every_other_way_converts_or_refuses(saved: str) -> None:
     weight, optimizer = made(saved)
     stepped(weight, optimizer, 2)
     checkpoint = stored({"w": weight, "opt": optimizer})
@@ -221,7 +221,7 @@ def hooked(weight: Any) -> Any:
 
 
 @pytest.mark.parametrize("half", [False, True])
-def test_what_an_optimizer_s_own_state_dict_adds_comes_back_with_the_moments_as_they_were(half: bool) -> None:
+def test_what_an_optimizer_s_own_state_dict_adds_comes_back_with_its_moments(half: bool) -> None:
     def make(seed: int) -> tuple[Any, Any]:
         weight, _ = made("SGD", seed)
         weight.data = weight.data.half() if half else weight.data

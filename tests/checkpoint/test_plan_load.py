@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made import Array, Made, blocks_of, make, random_cuts, slices
+from synthetic import Array, Synthetic, blocks_of, make, random_cuts, slices
 
 from headway.checkpoint.files.manifest import Coverage, Fragment, Manifest, Object, Segment
 from headway.checkpoint.layout.boxes import Box, whole
@@ -27,12 +27,12 @@ def wanted(name: str, array: Array, *boxes: Box, tied_to: str = "") -> Want:
     return Want(name, code, array.shape, boxes or ((whole(array.shape),) if not tied_to else ()), tied_to)
 
 
-def plan_alone(made: Made, *wants: Want) -> LoadPlan:
+def plan_alone(made: Synthetic, *wants: Want) -> LoadPlan:
     return plan_load(Contents(made.manifest, made.segments), {0: wants}, {0: "here"})
 
 
 @pytest.fixture
-def small(tmp_path: Path) -> Made:
+def small(tmp_path: Path) -> Synthetic:
     return make(tmp_path, {"w": np.arange(12.0).reshape(3, 4), "b": np.arange(4.0)})
 
 
@@ -75,7 +75,7 @@ def test_a_box_is_a_run_exactly_when_its_elements_follow_each_other(shape: tuple
 
 @settings(deadline=None, max_examples=150)
 @given(st.data())
-def test_every_wanted_element_is_filled_once_from_blocks_that_one_rank_of_each_host_reads(data: st.DataObject) -> None:
+def test_every_wanted_element_is_filled_once_from_blocks_read_once_on_each_host(data: st.DataObject) -> None:
     """Random arrays, fragmentations, wanted boxes, ranks and hosts, with blocks of few elements."""
     rng = data.draw(st.randoms())
     shape = data.draw(shapes)
@@ -158,7 +158,7 @@ def test_blocks_that_nobody_wants_are_not_read(tmp_path: Path) -> None:
 # --- what does not fit -----------------------------------------------------------------------------------------------
 
 
-def test_all_that_does_not_fit_is_named_at_once(small: Made) -> None:
+def test_all_that_does_not_fit_is_named_at_once(small: Synthetic) -> None:
     wants = [
         wanted("w", np.zeros((3, 5))),
         wanted("b", np.zeros(4, "f4")),
@@ -174,30 +174,30 @@ def test_all_that_does_not_fit_is_named_at_once(small: Made) -> None:
     assert text.count("\n") == 4
 
 
-def test_a_tensor_that_the_state_does_not_have_is_not_ignored(small: Made) -> None:
+def test_a_tensor_that_the_state_does_not_have_is_not_ignored(small: Synthetic) -> None:
     with pytest.raises(CheckpointMismatch, match=r"b is in the checkpoint \(F64 \[4\]\), but not in the state"):
         plan_alone(small, wanted("w", small.arrays["w"]))
 
 
-def test_what_another_host_wants_is_not_missing_here(small: Made) -> None:
+def test_what_another_host_wants_is_not_missing_here(small: Synthetic) -> None:
     contents = Contents(small.manifest, small.segments)
     plan = plan_load(contents, {1: [wanted("w", small.arrays["w"])]}, {1: "here"}, elsewhere=["b"])
     assert plan.read_nbytes == small.arrays["w"].nbytes
 
 
-def test_what_is_not_selected_needs_no_place(small: Made) -> None:
+def test_what_is_not_selected_needs_no_place(small: Synthetic) -> None:
     contents = Contents(small.manifest, small.segments)
     plan = plan_load(contents, {0: [wanted("w", small.arrays["w"])]}, {0: "here"}, select=lambda name: name == "w")
     assert plan.read_nbytes == small.arrays["w"].nbytes
 
 
-def test_what_nobody_wants_may_be_left_where_it_is(small: Made) -> None:
+def test_what_nobody_wants_may_be_left_where_it_is(small: Synthetic) -> None:
     contents = Contents(small.manifest, small.segments)
     plan = plan_load(contents, {0: [wanted("w", small.arrays["w"])]}, {0: "here"}, strict=False)
     assert plan.read_nbytes == small.arrays["w"].nbytes
 
 
-def test_a_hole_is_named_before_anything_is_read(small: Made) -> None:
+def test_a_hole_is_named_before_anything_is_read(small: Synthetic) -> None:
     segment = small.segments[0]
     holed = msgspec.structs.replace(segment, fragments=tuple(each for each in segment.fragments if each.name != "w"))
     with pytest.raises(CheckpointDamaged, match=r"tensor w: \[0:3, 0:4\] is in none of its files"):
@@ -217,7 +217,7 @@ def test_a_hole_is_named_before_anything_is_read(small: Made) -> None:
         ({"offset": (0,), "extent": (12,)}, "has 1 dimensions, the tensor 2"),
     ],
 )
-def test_a_fragment_that_cannot_be_is_damage(small: Made, change: dict[str, object], reason: str) -> None:
+def test_a_fragment_that_cannot_be_is_damage(small: Synthetic, change: dict[str, object], reason: str) -> None:
     segment = small.segments[0]
     fragments = [msgspec.structs.replace(each, **change) if each.name == "w" else each for each in segment.fragments]
     bad = msgspec.structs.replace(segment, fragments=tuple(fragments))
@@ -225,7 +225,7 @@ def test_a_fragment_that_cannot_be_is_damage(small: Made, change: dict[str, obje
         plan_load(Contents(small.manifest, [bad]), {0: [wanted("w", small.arrays["w"])]}, {0: "x"}, elsewhere=["b"])
 
 
-def test_fragments_that_claim_the_same_element_are_damage(small: Made) -> None:
+def test_fragments_that_claim_the_same_element_are_damage(small: Synthetic) -> None:
     with pytest.raises(CheckpointDamaged, match=r"tensor b: .* are stored and overlap"):
         plan_load(Contents(small.manifest, small.segments * 2), {0: [wanted("b", small.arrays["b"])]}, {0: "x"}, elsewhere=["w"])
 
@@ -274,7 +274,7 @@ def test_aliases_in_a_circle_are_damage(tmp_path: Path) -> None:
 # --- a dry run -------------------------------------------------------------------------------------------------------
 
 
-def test_a_plan_describes_itself(small: Made) -> None:
+def test_a_plan_describes_itself(small: Synthetic) -> None:
     wants = {0: [wanted("w", small.arrays["w"])], 1: [wanted("b", small.arrays["b"])]}
     plan = plan_load(Contents(small.manifest, small.segments), wants, {0: "left", 1: "right"})
     assert plan.describe(1e6).splitlines() == [

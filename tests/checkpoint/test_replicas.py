@@ -110,7 +110,7 @@ def test_a_training_whose_ranks_begin_to_differ_goes_on_with_the_first_rank(tmp_
     assert sum("a, b, n, rng.s differed between ranks from step 4 on: 2 saves" in each for each in said) == 2
 
 
-def test_when_parameters_begin_to_differ_all_of_them_are_of_the_first_rank_until_a_load_makes_them_equal(tmp_path):
+def test_parameters_that_differ_are_the_first_rank_s_until_a_load_makes_them_equal(tmp_path):
     def make():
         torch.manual_seed(0)
         return torch.nn.ModuleList(torch.nn.Linear(8, 8) for _ in range(20))

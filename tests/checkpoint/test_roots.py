@@ -166,7 +166,7 @@ def test_an_import_that_has_half_of_a_model_is_no_beginning(imported):
     assert not model.weight.any()
 
 
-def test_what_a_training_saved_itself_is_needed_whole_and_the_error_says_how_to_begin_another(tmp_path):
+def test_a_training_s_own_state_is_needed_whole_and_the_error_says_how_to_begin_anew(tmp_path):
     model = torch.nn.Linear(2, 2)
     with hw.Checkpoints(tmp_path) as ck:
         ck.save({"model": model}, 5).durable()

@@ -16,7 +16,7 @@ import safetensors
 import safetensors.numpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made import Array, bits, flip, make, random_array, random_cuts, same
+from synthetic import Array, bits, flip, make, random_array, random_cuts, same
 
 import headway as hw
 from headway.checkpoint.catalog.listing import find

@@ -275,7 +275,7 @@ def test_a_change_of_much_that_no_version_shows_is_seen(change: Callable[[Array]
 
 
 @pytest.mark.parametrize(("size", "debug"), [(4000, False), (100_000, False), (100_000, True)])
-def test_one_changed_element_that_no_version_shows_is_seen_in_a_small_tensor_and_in_debug_mode(size: int, debug: bool) -> None:
+def test_a_changed_element_that_no_version_shows_is_seen_if_small_or_in_debug_mode(size: int, debug: bool) -> None:
     array = numbers(size)
     held, gate = gated("model.w", array)
     copied = Copied({"model.w": held}, debug=debug)

@@ -322,7 +322,7 @@ class Schedule:
         self.last = state["last"]
 
 
-def test_an_object_that_does_not_take_its_state_is_named_and_so_is_what_is_loaded_and_what_is_not(tmp_path: Any) -> None:
+def test_an_object_that_does_not_take_its_state_is_named_and_so_is_what_is_loaded(tmp_path: Any) -> None:
     def state(value: int, broken: bool) -> dict[str, Any]:
         first, second, third = Schedule(), Schedule(broken), Schedule()
         first.last = second.last = third.last = value

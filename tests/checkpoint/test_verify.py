@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from made import Made, flip, make, random_array, random_cuts
+from synthetic import Synthetic, flip, make, random_array, random_cuts
 
 from headway.checkpoint.files.manifest import SegmentRef, seal, sealed_hash
 from headway.checkpoint.layout.boxes import Box, whole
@@ -17,7 +17,7 @@ from headway.errors import NoCheckpoint
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> Made:
+def made(tmp_path: Path) -> Synthetic:
     arrays = {
         "big": random_array((3000, 1024), "F32", 1),
         "cols": random_array((64, 48), "BF16", 3),
@@ -35,7 +35,7 @@ def found(report: Report) -> list[tuple[str, str, tuple[str, ...], int]]:
     return [(problem.kind, problem.file.rpartition("/")[2], problem.tensors, problem.block) for problem in report.problems]
 
 
-def test_a_whole_checkpoint_has_no_problems(made: Made) -> None:
+def test_a_whole_checkpoint_has_no_problems(made: Synthetic) -> None:
     for given in (made.manifest, made.manifest.folder):
         report = verify(made.backend, given)
         assert report.whole, str(report)
@@ -44,14 +44,14 @@ def test_a_whole_checkpoint_has_no_problems(made: Made) -> None:
         assert "checkpoint 6a1f of step 7: whole (7 files, 7 blocks" in str(report)
 
 
-def test_progress_goes_to_the_end(made: Made) -> None:
+def test_progress_goes_to_the_end(made: Synthetic) -> None:
     told: list[tuple[int, int]] = []
     report = verify(made.backend, made.manifest, lambda done, total: told.append((done, total)))
     assert [done for done, _ in told] == sorted(done for done, _ in told)
     assert told[-1] == (report.nbytes, report.nbytes)
 
 
-def test_all_that_is_wrong_is_reported_together(made: Made) -> None:
+def test_all_that_is_wrong_is_reported_together(made: Synthetic) -> None:
     starts = {(file, fragment.name): fragment.start for name in made.arrays for file, fragment in made.fragments(name)}
     made.flip(0, starts[0, "big"] + 10)  # block 0 of its part
     made.flip(0, starts[0, "big"] + (5 << 20))  # block 1
@@ -72,7 +72,7 @@ def test_all_that_is_wrong_is_reported_together(made: Made) -> None:
     assert str(report).count("\n") == 5
 
 
-def test_every_bit_of_the_small_regions_counts(made: Made) -> None:
+def test_every_bit_of_the_small_regions_counts(made: Synthetic) -> None:
     """Every 61st byte of sealed files and headers, the first and the last byte of every fragment."""
     folder = made.root / made.manifest.folder
     for path in sorted(folder.glob("*.json")):
@@ -89,27 +89,27 @@ def test_every_bit_of_the_small_regions_counts(made: Made) -> None:
     assert verify(made.backend, made.manifest).whole
 
 
-def test_a_missing_file_is_reported_with_what_was_in_it(made: Made) -> None:
+def test_a_missing_file_is_reported_with_what_was_in_it(made: Synthetic) -> None:
     made.path(1).unlink()
     report = verify(made.backend, made.manifest)
     assert found(report) == [("missing", "00001.safetensors", ("big", "cols"), -1)]
     assert "00001.safetensors is missing: lost are big, cols" in str(report)
 
 
-def test_a_file_that_is_longer_is_reported_and_its_tensors_are_whole(made: Made) -> None:
+def test_a_file_that_is_longer_is_reported_and_its_tensors_are_whole(made: Synthetic) -> None:
     with made.path(2).open("ab") as file:
         file.write(b"x")
     assert found(verify(made.backend, made.manifest)) == [("longer", "00002.safetensors", (), -1)]
 
 
-def test_a_lost_segment_is_reported_with_the_tensors_that_it_makes_incomplete(made: Made) -> None:
+def test_a_lost_segment_is_reported_with_the_tensors_that_it_makes_incomplete(made: Synthetic) -> None:
     (made.root / made.manifest.segments[2].file).unlink()
     report = verify(made.backend, made.manifest)
     assert found(report) == [("segment", "00002.json", (), -1), ("coverage", "", ("cols",), -1)]
     assert "tensor cols: [0:64, 20:48] is in none of its files" in str(report)
 
 
-def test_a_manifest_that_cannot_be_read_is_a_problem_and_one_that_is_not_there_an_error(made: Made) -> None:
+def test_a_manifest_that_cannot_be_read_is_a_problem_and_one_that_is_not_there_an_error(made: Synthetic) -> None:
     path = made.root / made.manifest.folder / "manifest.json"
     flip(path, 30)
     assert found(verify(made.backend, made.manifest.folder)) == [("manifest", "manifest.json", (), -1)]
@@ -121,7 +121,7 @@ def test_a_manifest_that_cannot_be_read_is_a_problem_and_one_that_is_not_there_a
         verify(made.backend, made.manifest.folder)
 
 
-def test_bytes_that_belong_to_no_object_are_reported(made: Made) -> None:
+def test_bytes_that_belong_to_no_object_are_reported(made: Synthetic) -> None:
     objects = {name: known for name, known in made.manifest.objects.items() if name != "step"}
     changed = msgspec.structs.replace(made.manifest, objects=objects)
     (made.root / made.manifest.folder / "manifest.json").write_bytes(seal(changed))
@@ -129,7 +129,7 @@ def test_bytes_that_belong_to_no_object_are_reported(made: Made) -> None:
     assert found(report) == [("coverage", "00000.safetensors", ("step",), -1)]
 
 
-def test_fragments_that_overlap_are_reported_and_the_rest_is_checked(made: Made) -> None:
+def test_fragments_that_overlap_are_reported_and_the_rest_is_checked(made: Synthetic) -> None:
     segment = made.segments[1]
     shifted = tuple(msgspec.structs.replace(each, offset=(1600, 0)) if each.name == "big" else each for each in segment.fragments)
     sealed = seal(msgspec.structs.replace(segment, fragments=shifted))

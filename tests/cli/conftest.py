@@ -1,3 +1,5 @@
+"""What the tests of the command line share: an empty folder to work in."""
+
 from __future__ import annotations
 
 import sys

@@ -1,3 +1,5 @@
+"""Texts of a command line become arguments of a task, or are refused by name."""
+
 from __future__ import annotations
 
 import doctest

@@ -1,3 +1,5 @@
+"""Commands that run and resume programs: what they print, write and return."""
+
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET

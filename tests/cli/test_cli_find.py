@@ -1,3 +1,5 @@
+"""Calls are found by key, or by task and arguments."""
+
 from __future__ import annotations
 
 import pytest

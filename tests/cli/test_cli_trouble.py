@@ -1,3 +1,5 @@
+"""What the command line says when something fails: a sentence, a traceback of the user's own, an exit code."""
+
 from __future__ import annotations
 
 import errno

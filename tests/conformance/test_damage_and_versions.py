@@ -46,9 +46,7 @@ def test_a_damaged_row_is_named_and_neither_it_nor_what_follows_is_returned(last
     assert [run.spec.run_id for run in store.runs()] == ["sky", "sea"]
 
 
-def test_a_store_of_a_newer_schema_is_refused_with_both_versions_and_a_way_on_and_nothing_of_it_changes(
-    lasting, url, opened, make_row
-):
+def test_a_store_of_a_newer_schema_is_refused_with_a_way_on_and_left_unchanged(lasting, url, opened, make_row):
     store = opened()
     store.create_run(RunSpec(run_id="sky", task="t"))
     store.commit(store.acquire("sky", "somebody", 30.0, 0.0), 1, [make_row(1)], 1.0)
@@ -63,5 +61,5 @@ def test_a_store_of_a_newer_schema_is_refused_with_both_versions_and_a_way_on_an
         assert lasting.contents(url) == before
 
 
-def test_a_store_that_outlives_its_object_declares_how_to_damage_it_and_how_a_newer_one_looks(lasting):
+def test_a_store_that_outlives_its_object_says_how_to_damage_it_and_make_it_newer(lasting):
     assert None not in (lasting.damage_row, lasting.write_newer, lasting.contents)

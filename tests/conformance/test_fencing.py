@@ -154,7 +154,7 @@ def test_a_lease_is_good_in_every_opening_of_its_store(subject, tmp_path, make_r
 
 
 @pytest.mark.parametrize("at", [0, 4500])
-def test_a_run_taken_over_in_the_middle_of_a_commit_has_all_of_it_or_nothing_and_then_no_more(openings, make_row, at):
+def test_a_run_taken_over_in_the_middle_of_a_commit_has_all_of_it_or_nothing(openings, make_row, at):
     store, rival_store = openings(), openings()
     uid = store.create_run(RunSpec(run_id="sky", task="t")).uid
     lease = store.acquire("sky", "somebody", 30.0, 0.0)

@@ -178,7 +178,7 @@ def test_who_is_gone_waits_no_more(store):
 
 
 @pytest.mark.parametrize("asked", ["gpu", "cpu"])
-def test_a_process_that_was_silent_for_long_keeps_its_places_when_the_store_is_opened_again(subject, tmp_path, asked):
+def test_a_long_silent_process_keeps_its_places_when_the_store_is_opened_again(subject, tmp_path, asked):
     store = subject.make(tmp_path / "store")
     assert place(store, this_process(), 0.0, wants=2, capacity=2) == 2
     store = subject.reopen(store)

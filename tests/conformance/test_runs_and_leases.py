@@ -94,7 +94,7 @@ def test_a_lease_from_before_the_clock_was_set_back_lasts_no_longer_than_a_lease
 
 
 @pytest.mark.parametrize("back_s", [3600.0, 365 * 86_400.0])
-def test_a_driver_that_lives_keeps_its_run_though_somebody_asks_for_it_by_a_clock_that_was_set_back(store, back_s):
+def test_a_living_driver_keeps_its_run_from_one_whose_clock_was_set_back(store, back_s):
     store.create_run(RunSpec(run_id="sky", task="t"))
     then = 1.7e9
     lease = store.acquire("sky", "another machine", 30.0, then)

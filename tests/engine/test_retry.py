@@ -1,3 +1,5 @@
+"""Retries as values: which errors deserve another attempt, and after how long."""
+
 from __future__ import annotations
 
 import math

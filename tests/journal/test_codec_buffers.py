@@ -141,7 +141,7 @@ def same_bytes(tch, a, b):
     return a.contiguous().reshape(-1).view(tch.uint8).tolist() == b.contiguous().reshape(-1).view(tch.uint8).tolist()
 
 
-def test_a_parameter_comes_back_as_a_parameter_and_a_later_step_does_not_reach_the_record(tch):
+def test_a_parameter_comes_back_as_one_and_a_later_step_does_not_reach_the_record(tch):
     value = tch.nn.Parameter(tch.zeros(10_000))
     head, buffers = encode({"w": value})
     with tch.no_grad():

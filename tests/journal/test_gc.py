@@ -7,8 +7,11 @@ import msgspec
 import pytest
 
 from headway.errors import RunOwned, StoreDamaged, UnknownRun
+from headway.journal.owner import this_process
 from headway.journal.records import Kind, Lease, Outcome, Row, RunSpec, RunStatus
+from headway.journal.shared.claims import Wish
 from headway.journal.sqlite.store import SqliteStore
+from headway.journal.upkeep.doctor import examine
 from headway.journal.upkeep.gc import gc
 from headway.storage.blobs import hash_blob
 
@@ -128,7 +131,7 @@ def test_a_live_run_is_not_deleted_and_nothing_else_is_either(store):
 
 
 @pytest.mark.parametrize("back_s", [3600.0, 365 * 86_400.0])
-def test_what_was_written_before_the_clock_was_set_back_is_kept_for_the_grace_period_and_no_longer(store, back_s):
+def test_files_from_before_the_clock_was_set_back_are_kept_for_the_grace_period_only(store, back_s):
     blob = store.blobs.path(put(store, b"spare"))
     temporary = blob.parent / ".tmp-1-abc"
     temporary.write_bytes(b"half")
@@ -141,7 +144,7 @@ def test_what_was_written_before_the_clock_was_set_back_is_kept_for_the_grace_pe
     assert (done.blobs, done.temporary_files, temporary.exists(), blob.exists()) == (1, 1, False, False)
 
 
-def test_a_run_whose_driver_died_elsewhere_is_deleted_soon_although_the_clock_was_set_back(store):
+def test_a_run_whose_driver_died_elsewhere_is_deleted_though_the_clock_was_set_back(store):
     store.create_run(RunSpec(run_id="sky", task="t"))
     store.acquire("sky", "another machine", 30.0, 1.7e9)
     with pytest.raises(RunOwned):
@@ -165,3 +168,17 @@ def test_an_outcome_that_cannot_be_understood_keeps_every_blob(store):
     with pytest.raises(StoreDamaged, match="cannot be read"):
         gc(store, now=LATER)
     assert left(store) == {spare}
+
+
+def test_claims_of_killed_drivers_are_told_of_and_removed(store):
+    alive, gone = this_process(), this_process().replace("(started ", "(started 1")
+    for run_id, owner, name in (("killed", gone, b"k" * 16), ("alive", alive, b"a" * 16)):
+        store.create_run(RunSpec(run_id=run_id, task="t"))
+        store.claim(store.acquire(run_id, owner, 30.0, 0.0), [Wish(name)], 1.0)
+    told = [finding.what for finding in examine(store.folder).findings]
+    assert "1 shared result was being computed by a driver that is gone" in told
+    gc(store, now=2.0, dry_run=True)
+    assert len(store.claims()) == 2
+    gc(store, now=2.0)
+    assert list(store.claims()) == [b"a" * 16]
+    assert not any("shared result" in finding.what for finding in examine(store.folder).findings)

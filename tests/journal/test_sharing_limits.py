@@ -232,7 +232,7 @@ def test_a_clock_that_is_set_back_delays_nothing_longer_than_it_was_to_last():
     assert (other.grant.room, other.grant.begin_in_s) == (1, 0.0)
 
 
-def test_the_places_of_a_process_that_nobody_can_see_last_no_longer_than_their_time_whatever_the_clock_does():
+def test_places_of_a_process_out_of_sight_last_their_time_whatever_the_clock_does():
     shared, unknown = Shared(), lambda _: None
     for now, room in ((START, 0), (START - 7200.0, 0), (START - 7200.0 + TTL_S, 1)):
         if now == START:

@@ -81,6 +81,34 @@ def test_what_is_no_index_of_a_log_says_nothing(left: Path) -> None:
     index = left / "journal.db-shm"
     assert frames_in_use(left / "none") is None
     index.write_bytes(b"short")
-    assert frames_in_use(index) is None
-    index.write_bytes(bytes(range(96)))
-    assert frames_in_use(index) is None
+    with index.open("rb"):
+        assert frames_in_use(index) is None
+        index.write_bytes(bytes(range(96)))
+        assert frames_in_use(index) is None
+
+
+WRITES = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1] + "/journal.db", timeout=0, isolation_level=None)
+try:
+    connection.execute(sys.argv[2])
+except sqlite3.OperationalError as error:
+    print(error)
+"""
+
+
+def other_process(folder: Path, statement: str) -> str:
+    return subprocess.run([sys.executable, "-c", WRITES, str(folder), statement], capture_output=True, text=True, check=True).stdout
+
+
+def test_looking_at_the_index_keeps_the_lock_of_a_write_that_is_under_way(left: Path) -> None:
+    with hw.SqliteStore(left) as store, store.writing():
+        assert frames_in_use(left / "journal.db-shm") is not None
+        assert other_process(left, "BEGIN IMMEDIATE") == "database is locked\n"
+
+
+def test_opening_a_store_a_second_time_keeps_the_locks_of_the_first(left: Path) -> None:
+    with hw.SqliteStore(left) as store:
+        hw.SqliteStore(left).close()
+        assert other_process(left, "PRAGMA journal_mode=DELETE") == "database is locked\n"  # it takes all locks that there are
+        assert len(store.runs()) == 1

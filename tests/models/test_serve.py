@@ -321,7 +321,7 @@ def test_a_sample_that_is_no_answer_is_served_as_a_refusal_and_never_as_an_empty
     assert (status, told["error"]["message"]) == (502, "half-willing refused to answer: no")
 
 
-def test_a_streamed_answer_of_a_model_that_counts_nothing_has_the_usage_that_a_whole_one_has(served):
+def test_a_streamed_answer_of_a_model_that_counts_nothing_has_the_usage_of_a_whole_one(served):
     body = {"prompt": "a b c", "n": 3}
     whole = post(served("half_willing"), "completions", body)[1]
     *_, streamed, _ = events(

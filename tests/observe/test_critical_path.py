@@ -1,3 +1,5 @@
+"""The critical path: which calls made a run as long as it was."""
+
 from __future__ import annotations
 
 import pytest

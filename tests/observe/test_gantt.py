@@ -1,3 +1,5 @@
+"""The picture of a run: bars in lanes, on an axis of time."""
+
 from __future__ import annotations
 
 import itertools

@@ -1,3 +1,5 @@
+"""Progress for people: lines where there is no terminal, and a summary at the end."""
+
 from __future__ import annotations
 
 import io
@@ -13,6 +15,7 @@ from headway.events import (
     CallProgress,
     CallSpawned,
     CallStarted,
+    CallWaits,
     DeadlineOpened,
     RunEnded,
     RunStarted,
@@ -20,6 +23,7 @@ from headway.events import (
 )
 from headway.observe import display
 from headway.observe.progress import Progress
+from headway.observe.tally import Tally
 
 
 class Clock:
@@ -184,3 +188,13 @@ def test_what_a_program_prints_to_a_pipe_is_not_touched(clock: Clock, monkeypatc
         finish(progress, at=1.0)
     assert pipe.getvalue() == "a result\n"
     assert "a result" not in text_of(screen)
+
+
+def test_the_units_of_budgets_that_calls_wait_for_are_shown_until_they_do_not() -> None:
+    tally = Tally()
+    for key in ("a", "b"):
+        tally(CallWaits(at=0.0, key=key, task="sample", name="tokens", until=None, budget=True))
+    assert "waits for budget tokens (2 calls)" in display.line(tally, 1.0, 0.0).plain
+    for key in ("a", "b"):
+        tally(CallWaits(at=1.0, key=key, task="sample", name="tokens", until=None, over=True, budget=True))
+    assert "waits" not in display.line(tally, 1.0, 0.0).plain

@@ -1,3 +1,5 @@
+"""What a journal's rows say of a run: finished, failed, crashed or never begun."""
+
 from __future__ import annotations
 
 import time

@@ -1,3 +1,5 @@
+"""Events in a file: written as they happen, and read back."""
+
 from __future__ import annotations
 
 from pathlib import Path

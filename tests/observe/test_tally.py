@@ -1,3 +1,5 @@
+"""The tally of a run: how many calls of each task are where, counted from events."""
+
 from __future__ import annotations
 
 import time

@@ -1,3 +1,5 @@
+"""A run drawn as a tree: who called whom, when, and what came of it."""
+
 from __future__ import annotations
 
 import io

@@ -1,4 +1,4 @@
-"""A store whose disk is full after some rows."""
+"""A store whose disk is full when a test says so."""
 
 from __future__ import annotations
 

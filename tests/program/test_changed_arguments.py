@@ -270,7 +270,7 @@ async def outer(history: list[str], catches: bool) -> None:
 
 
 @pytest.mark.parametrize(("catches", "named"), [(False, "inner"), (True, "outer")])
-def test_the_innermost_task_that_changed_an_argument_is_named_and_one_that_keeps_quiet_about_it(go, catches, named):
+def test_the_innermost_task_that_changed_an_argument_is_named_and_one_that_hides_it(go, catches, named):
     with pytest.raises(hw.ArgumentChanged, match=f"{named}: argument history "):
         go(outer, ["a"], catches)
 

@@ -88,7 +88,7 @@ def looks_after_the_clock_was_set_back(seconds: float) -> float:
 
 
 @pytest.mark.parametrize("seconds", [3600.0, 365 * 86_400.0])
-def test_a_process_is_told_no_more_time_than_it_had_when_it_began_although_the_clock_was_set_back(seconds):
+def test_a_process_has_no_more_time_than_at_its_start_though_the_clock_was_set_back(seconds):
     async def program() -> float:
         with hw.deadline(seconds=600):
             return await looks_after_the_clock_was_set_back(seconds)

@@ -273,7 +273,7 @@ def test_a_named_limit_costs_a_few_questions_and_none_of_them_on_the_loop(go, tm
         assert threading.get_ident() not in store.threads
 
 
-def test_a_call_that_needs_two_places_does_not_ask_for_one_while_its_own_process_uses_all_of_the_other(go, tmp_path, clock):
+def test_a_call_that_needs_two_places_asks_for_none_while_its_process_uses_up_one(go, tmp_path, clock):
     @hw.task
     async def holds(seconds: float) -> None:
         await asyncio.sleep(seconds)

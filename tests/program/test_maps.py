@@ -33,7 +33,7 @@ def test_map_is_ordered_lazy_and_bounded(go):
 
 
 @pytest.mark.parametrize("window", [1, 2, 3, 7])
-def test_map_without_order_hands_out_what_comes_first_and_no_more_than_its_window_is_begun(go, window):
+def test_map_without_order_hands_out_what_comes_first_and_begins_only_its_window(go, window):
     seconds, taken = [9, 1, 5, 3, 3, 8, 2], []
 
     def items():

@@ -55,6 +55,26 @@ def test_it_is_refused_when_more_is_spent_than_it_would_leave(go, clock):
     assert (hurried, slow) == (True, False)
 
 
+def test_it_is_refused_at_once_also_behind_another_one_and_while_who_spent_it_goes_on(go):
+    @hw.task(cost={"tokens": 40})
+    async def goes_on() -> str:
+        await asyncio.sleep(1)
+        hw.charge(tokens=45)
+        await asyncio.sleep(50)
+        return "done"
+
+    @hw.task
+    async def program() -> Any:
+        with hw.budget(tokens=100, wait=True):
+            running, beside, head, behind = goes_on(), priced(40)("beside", 50), priced(30)("head"), priced(56)("behind")
+            refused = (await hw.settle(behind))[0]
+            return str(refused.error), running.done(), head.done(), await beside
+
+    said, running, head, _ = go(program)
+    assert "56 tokens asked, but of 100 tokens 45 are spent" in said
+    assert (running, head) == (False, False)
+
+
 def test_what_wants_more_than_there_is_does_not_wait(go):
     @hw.task
     async def program() -> Any:
@@ -97,7 +117,7 @@ def test_a_child_of_the_only_call_that_holds_something_back_is_refused(go):
 
 
 def test_it_is_refused_too_where_the_holder_waits_for_it_by_other_calls(go):
-    """For a call that gets its handle, in a call that has begun later."""
+    """By way of a call that gets its handle. One beside it that came later is in no circle, and gets its turn."""
 
     @hw.task
     async def copy(name: str) -> str:
@@ -105,19 +125,22 @@ def test_it_is_refused_too_where_the_holder_waits_for_it_by_other_calls(go):
 
     @hw.task(cost={"tokens": 70})
     async def holder() -> Any:
+        hw.charge(tokens=1)
         await asyncio.sleep(5)
         return [str(end.error) for end in await hw.settle(copy(hw.ref(HANDLES[0])))]
 
     @hw.task
     async def program() -> Any:
-        with hw.budget(tokens=100, wait=True):
-            first = holder()
-            HANDLES.append(spends("late"))
-            return await hw.settle(first, HANDLES[0])
+        with hw.budget(tokens=105, wait=True):
+            with hw.budget(tokens=100, wait=True):
+                first = holder()
+                HANDLES.append(spends("late"))
+            return await hw.settle(first, HANDLES[0], priced(45)("beside"))
 
-    first, late = go(program)
+    first, late, beside = go(program)
     assert "all of those wait for it" in str(late.error)
     assert first.ok, first
+    assert beside.ok, beside
 
 
 def test_of_two_that_wait_for_each_other_the_last_is_refused_and_the_first_goes_on(go):
@@ -159,6 +182,21 @@ def test_a_large_reservation_is_not_overtaken_by_small_ones(go):
 
     go(wider, run_id="wider")
     assert ORDER == ["a", "b", "large", "small 0", "small 1", "small 2"]
+
+
+def test_a_part_of_a_call_that_has_reserved_nothing_waits_its_turn(go):
+    @hw.task
+    async def parent() -> str:
+        await asyncio.sleep(1)
+        return await priced(5)("small")
+
+    @hw.task
+    async def program() -> Any:
+        with hw.budget(tokens=100, wait=True):
+            return await hw.gather(priced(60)("first", 5), parent(), priced(90)("large"))
+
+    go(program)
+    assert ORDER == ["first", "large", "small"]
 
 
 def test_what_a_holder_needs_to_end_passes_those_who_wait_for_the_holder(go):
@@ -326,6 +364,66 @@ def test_who_waits_for_room_holds_no_money_meanwhile(go):
     assert ORDER == ["first", "inner", "needs both"]
 
 
+def test_a_resource_that_a_holder_waits_for_counts_too(go):
+    """The holder of money waits for the GPU, and the holder of the GPU for a call that needs money."""
+
+    @hw.task(resources={"gpu": 1})
+    async def on_gpu() -> str:
+        return "on gpu"
+
+    @hw.task(cost={"tokens": 70})
+    async def has_money() -> str:
+        await asyncio.sleep(2)
+        return await on_gpu()
+
+    @hw.task(resources={"gpu": 1})
+    async def has_gpu() -> str:
+        await asyncio.sleep(1)
+        return str((await hw.settle(spends("inner")))[0].error)
+
+    @hw.task
+    async def program() -> Any:
+        with hw.budget(tokens=100, wait=True):
+            return await hw.gather(has_money(), has_gpu())
+
+    money, gpu = go(program, resources={"gpu": 1})
+    assert money == "on gpu"
+    assert "all of those wait for it" in gpu
+
+
+def test_who_lacked_room_when_it_was_let_go_has_its_old_place_again(go):
+    @hw.task(resources={"gpu": 1})
+    async def on_gpu() -> None:
+        await asyncio.sleep(5)
+
+    @hw.task
+    async def program() -> Any:
+        with hw.budget(tokens=100, wait=True):
+            first = priced(70)("first", 1)
+            both = spends.options(resources={"gpu": 1}, cost={"tokens": 60})("needs both")
+            await asyncio.sleep(0.1)
+            gpu = on_gpu()
+            await asyncio.sleep(2)
+            quick = priced(60)("quick", 10)
+            await asyncio.sleep(1)
+            return await hw.gather(first, both, gpu, quick, priced(50)("late"))
+
+    go(program, resources={"gpu": 1})
+    assert ORDER == ["first", "quick", "needs both", "late"]
+
+
+def test_as_many_are_let_go_as_fit_and_not_all_that_each_would(go):
+    told: list[Any] = []
+
+    @hw.task
+    async def program() -> Any:
+        with hw.budget(tokens=130, wait=True), hw.limit(20):
+            return len(await hw.gather(*(priced(90)(str(n), 1, 1) for n in range(30))))
+
+    assert go(program, events=told.append) == 30
+    assert sum(isinstance(event, events.CallWaits) and not event.over for event in told) <= 30
+
+
 # --- every kind of call ----------------------------------------------------------------------------------------------
 
 
@@ -361,7 +459,7 @@ def waits_in_a_thread(name: str) -> str:
     return hw.wait(in_a_thread(name))
 
 
-@hw.task(batch=4, linger_ms=5, cost={"tokens": 60})
+@hw.task(batch=4, linger_s=0.005, cost={"tokens": 60})
 async def batched(items: list[str]) -> list[str]:
     ORDER.append(f"batch of {len(items)}")
     return items

@@ -258,7 +258,7 @@ def test_a_block_inside_coroutines_hands_on_what_it_has_too(go):
     assert go(program) == [[1.0, 1.5], [1.0, 1.5]]
 
 
-def test_what_blocks_the_loop_until_both_deadlines_have_passed_costs_nothing_that_is_there(go, clock):
+def test_blocking_the_loop_until_both_deadlines_have_passed_loses_nothing(go, clock):
     @hw.task
     async def blocks() -> int:
         await asyncio.sleep(3)
@@ -352,7 +352,7 @@ def threaded() -> list[float]:
 
 
 @pytest.mark.parametrize("program", [one_by_one, side_by_side, below, in_threads], ids=lambda program: program.fn.__name__)
-def test_a_program_is_told_all_that_is_recorded_although_its_deadline_passed_while_nothing_ran(program):
+def test_a_program_is_told_all_that_is_recorded_though_its_deadline_has_passed(program):
     whole = History(1, STEADY)
     expected = whole.live(program).value
     ends = [seq for seq, row in enumerate(whole.rows(), 1) if _is_end_of_rest(row)]

@@ -145,7 +145,7 @@ def test_a_map_of_a_plain_function_that_ends_early_leaves_no_coroutine_behind(go
 
 @pytest.mark.parametrize("answer", [True, hw.Happened], ids=["True", "the class"])
 @pytest.mark.parametrize("how", ["plain", "async"])
-def test_a_verify_that_gives_no_result_fails_the_call_and_the_effect_does_not_happen_again(go, answer, how):
+def test_a_verify_without_a_result_fails_the_call_and_the_effect_does_not_happen_again(go, answer, how):
     happened: list[int] = []
 
     def plain(x: int) -> Any:

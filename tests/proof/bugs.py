@@ -25,13 +25,14 @@ from bugs_of_methods import OF_METHODS
 from bugs_of_replays import OF_REPLAYS
 from bugs_of_stops import OF_STOPS
 from bugs_of_the_store import OF_THE_STORE
+from bugs_of_waits import OF_WAITS
 from bugs_of_what_is_kept import OF_WHAT_IS_KEPT
 from rich.console import Console
 from rich.table import Table
 from seeded import Bug, Caught, hunt, stale
 from where import WHERE
 
-KNOWN: tuple[Bug, ...] = (*OF_CALLS, *OF_REPLAYS, *OF_JOINS, *OF_STOPS, *OF_THE_STORE, *OF_WHAT_IS_KEPT, *OF_METHODS)
+KNOWN: tuple[Bug, ...] = (*OF_CALLS, *OF_REPLAYS, *OF_JOINS, *OF_STOPS, *OF_THE_STORE, *OF_WAITS, *OF_WHAT_IS_KEPT, *OF_METHODS)
 BUGS = tuple(bug for bug in KNOWN if bug.tests or bug.name in WHERE)
 HOLES = tuple(bug for bug in KNOWN if bug not in BUGS)
 """Bugs that nothing has caught yet: `--learn` looks for them."""

@@ -313,8 +313,7 @@ OF_ALL: tuple[Bug, ...] = (
         "_lower_handle",
         "value._key",
         "value._call.share.key if hasattr(value, '_call') and value._call.share is not None else value._key",
-        tests="sim/test_shared_calls.py::"
-        "test_what_a_call_has_done_is_kept_after_a_crash_though_an_equal_one_fails_by_itself_before_it_goes_on",
+        tests="sim/test_shared_calls.py::test_what_a_call_has_done_outlives_a_crash_and_the_failure_of_an_equal_one",
     ),
     bug(
         "what a shared call did not like is forgotten in a crash",
@@ -401,8 +400,7 @@ RETRIED: tuple[Bug, ...] = (
         "Outcomes.end",
         "state != OK and call.epoch and call.memo is not None",
         "False",
-        tests="sim/test_exact_moments.py::"
-        "test_a_call_that_is_asked_again_after_its_last_attempt_keeps_what_it_did_not_like_in_one_life_as_in_two",
+        tests="sim/test_exact_moments.py::test_a_call_asked_again_after_its_last_attempt_makes_the_same_calls_after_a_crash",
     ),
     bug(
         "the next attempt is answered with the errors of the last one",

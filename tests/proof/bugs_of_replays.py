@@ -114,16 +114,14 @@ REPLAYED: tuple[Bug, ...] = (
         "Decisions.decide_deadline",
         "left_s(until, until - found.at, now)",
         "until - now",
-        tests="sim/test_a_clock_that_is_set.py::"
-        "test_what_was_recorded_before_the_clock_was_set_is_waited_for_no_longer_than_it_was_to_last",
+        tests="sim/test_a_clock_that_is_set.py::test_a_wait_recorded_before_the_clock_was_set_lasts_no_longer_than_it_was_to",
     ),
     bug(
         "a retry is waited for until a clock that was set back has caught up",
         "Admission._resume",
         "left_s(attempt.retry_at, delay, self._run.wall())",
         "attempt.retry_at - self._run.wall()",
-        tests="sim/test_a_clock_that_is_set.py::"
-        "test_what_was_recorded_before_the_clock_was_set_is_waited_for_no_longer_than_it_was_to_last",
+        tests="sim/test_a_clock_that_is_set.py::test_a_wait_recorded_before_the_clock_was_set_lasts_no_longer_than_it_was_to",
     ),
     bug(
         "the code in a block hears of its deadline after a crash, and not the block",
@@ -188,8 +186,7 @@ REPLAYED: tuple[Bug, ...] = (
         "Signals._next",
         "self._handed.discard(waiter.signal.number)",
         "",
-        tests="program/test_signals.py::"
-        "test_a_wait_that_is_stopped_in_the_moment_in_which_it_is_handed_a_signal_leaves_it_to_the_next",
+        tests="program/test_signals.py::test_a_wait_that_is_stopped_as_it_is_handed_a_signal_leaves_it_to_the_next",
     ),
     bug(
         "a wait looks at the clock before the queue",
@@ -228,16 +225,14 @@ STOPPED: tuple[Bug, ...] = (
         "Deadline._expire",
         "self._replayed_at() + REPLAY_S",
         "self._replayed_at() - 1",
-        tests="program/test_what_is_stopped.py::"
-        "test_a_program_is_told_all_that_is_recorded_although_its_deadline_passed_while_nothing_ran",
+        tests="program/test_what_is_stopped.py::test_a_program_is_told_all_that_is_recorded_though_its_deadline_has_passed",
     ),
     bug(
         "after its deadline a call is not told what is recorded of it",
         "Replay.goes_on",
         "call.key in self._known.parents",
         "False",
-        tests="program/test_what_is_stopped.py::"
-        "test_a_program_is_told_all_that_is_recorded_although_its_deadline_passed_while_nothing_ran",
+        tests="program/test_what_is_stopped.py::test_a_program_is_told_all_that_is_recorded_though_its_deadline_has_passed",
     ),
     bug(
         "a wait that is cancelled leaves what it stopped behind",

@@ -353,8 +353,7 @@ LIMITS: tuple[Bug, ...] = (
         "_sweep",
         'board.forget("", is_alive)',
         'board.forget("", lambda _: None)',
-        tests="conformance/test_rows_and_blobs.py::"
-        "test_a_process_that_was_silent_for_long_keeps_its_places_when_the_store_is_opened_again",
+        tests="conformance/test_rows_and_blobs.py::test_a_long_silent_process_keeps_its_places_when_the_store_is_opened_again",
     ),
     bug(
         "a leased place is kept although another process waits for it",

@@ -21,7 +21,18 @@ CALM = (
 )
 WILD = (
     *CALM,
-    *("race", "race", "race_accept", "as_completed", "as_completed", "budget", "budget", "nested_budget", "patient", "patient"),
+    *(
+        "race",
+        "race",
+        "race_accept",
+        "as_completed",
+        "as_completed",
+        "budget",
+        "budget",
+        "nested_budget",
+        "patient_budget",
+        "patient_budget",
+    ),
     *("deadline", "deadline", "cancel", "event", "event", "now", "photo_finish", "photo_finish", "crowd", "crowd"),
     *("group", "group", "anytime", "anytime"),
 )

@@ -389,7 +389,7 @@ async def _nested_budget(children: tuple[Node, ...], x: int, n: int) -> int:
         return total + await _settle(children[2:], x + int(left), n)
 
 
-async def _patient(children: tuple[Node, ...], x: int, n: int) -> int:
+async def _patient_budget(children: tuple[Node, ...], x: int, n: int) -> int:
     """Calls that wait for what others have reserved, in a budget inside of one that may refuse at once."""
     with hw.budget(tokens=25 + n, wait=n % 3 > 0), hw.budget(tokens=12 + n, wait=True):
         handles = [each for child in children for each in (leaves.thrifty(child.name, x), made(child, x))]

@@ -105,7 +105,7 @@ def unbounded(child: Node, call: Call) -> str:
         if isinstance(part, hw.DeadlineExceeded) and scope.deadline is None and not below & {"crowd", "deadline", "anytime"}:
             return "deadline"
         if isinstance(part, hw.BudgetExceeded) and scope.account is None:
-            if not below & {"crowd", "budget", "nested_budget", "wide_budget", "anytime"}:
+            if not below & {"crowd", "budget", "nested_budget", "patient_budget", "wide_budget", "anytime"}:
                 return "budget"
         if isinstance(part, hw.CallTimeout) and "too_slow" not in kinds:
             return "timeout"

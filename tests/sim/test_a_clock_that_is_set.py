@@ -127,7 +127,7 @@ def is_over(life: Any) -> bool:
 
 @pytest.mark.parametrize("set_by", [-HOUR, -YEAR, HOUR, YEAR], ids=["an hour back", "a year back", "an hour ahead", "a year ahead"])
 @pytest.mark.parametrize("what", WAITS)
-def test_what_was_recorded_before_the_clock_was_set_is_waited_for_no_longer_than_it_was_to_last(history, what, set_by):
+def test_a_wait_recorded_before_the_clock_was_set_lasts_no_longer_than_it_was_to(history, what, set_by):
     program, rows = WAITS[what]
     assert history.live(program, crash=Crash(rows, "after"), **options(what)).how == "died"
     began = history.universe.now

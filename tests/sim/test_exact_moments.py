@@ -115,7 +115,7 @@ async def asked_again_elsewhere() -> float:
         return budget.spent["calls"]
 
 
-def test_a_shared_call_that_is_asked_again_by_another_one_keeps_its_costs_and_what_it_did():
+def test_a_shared_call_that_another_one_asks_again_keeps_its_costs_and_what_it_did():
     LOOKED.clear()
     history = History(1, STEADY)
     assert history.live(asked_again_elsewhere).value == 5  # impatient, survey twice, look_at twice
@@ -355,7 +355,7 @@ async def asks_twice() -> float:
     return await picky()
 
 
-def test_a_call_that_is_asked_again_after_its_last_attempt_keeps_what_it_did_not_like_in_one_life_as_in_two():
+def test_a_call_asked_again_after_its_last_attempt_makes_the_same_calls_after_a_crash():
     whole = History(1, STEADY)
     value = whole.live(asks_twice).value
     calls = {row.key for row in whole.rows()}

@@ -397,7 +397,7 @@ async def two_judges() -> list[int]:
     return [await judged("s"), await first]
 
 
-def test_what_a_call_has_done_is_kept_after_a_crash_though_an_equal_one_fails_by_itself_before_it_goes_on():
+def test_what_a_call_has_done_outlives_a_crash_and_the_failure_of_an_equal_one():
     DOWN["s"] = 1
     whole = run(two_judges)
     assert whole.lives[0].value == [3, 3]

@@ -119,7 +119,7 @@ def test_workers_die_and_the_run_goes_on():
 
 
 @pytest.mark.parametrize("dies", [0.0, 1.0])
-def test_a_cancelled_job_is_answered_as_cancelled_even_where_its_worker_dies_or_answers_first(dies):
+def test_a_cancelled_job_ends_cancelled_even_where_its_worker_dies_or_answers_first(dies):
     config = dataclasses.replace(SLOW_JOBS, worker_dies=dies)
     history = History(1, config, pools={"process": 20})
     cancelled = history.live(stops_others).value

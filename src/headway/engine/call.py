@@ -115,7 +115,6 @@ class Extra:
         "child_errors",
         "costs",
         "cut",
-        "dependents",
         "ended",
         "failures",
         "feed",
@@ -150,7 +149,6 @@ class Extra:
         self.child_errors: list[BaseException] = []  # errors that children gave this attempt
         self.ended: BodyEnd | None = None  # its body's end, until its children end
         self.awaiting: list[Call] = []  # handles of other calls that the body waits for now
-        self.dependents: list[Call] = []  # calls that got this handle as an argument
         self.feed: Feed | None = None  # the items of a stream
         self.job: Job | None = None
         self.batch: Any = None
@@ -190,6 +188,7 @@ class Call:
         "callbacks",
         "children",
         "context",
+        "dependents",
         "engine",
         "epoch",
         "error",
@@ -242,6 +241,7 @@ class Call:
         self.state = WAITING
         self.awaited = False
         self.callbacks: Any = None
+        self.dependents: list[Call] | None = None  # calls that got its handle as an argument
         self.children: dict[Call, None] | None = None
         self.ordinals: dict[bytes, int] | None = None
         self.siblings: Any = None  # which of its calls is which, where it has branches; kept by `identity/naming`

@@ -48,6 +48,8 @@ from headway.engine.waiting.waits import Waits
 from headway.errors import HeadwayError, UsageError
 from headway.journal.log import Journal
 
+_NO_NAMES: Mapping[str, Any] = {}
+
 
 class Engine:
     """One run in this process."""
@@ -152,11 +154,13 @@ class Engine:
         if inputs:
             self.waits.check_inputs(parent, inputs, lambda: f"{spec.name}({spec.label(args, kwargs)})")
         asked = spec.canonical(args, kwargs)
+        if not kwargs:
+            kwargs = _NO_NAMES  # most calls: not an empty dictionary for each
         if spec.name in RIVALS:
             self.names.check_rivals(spec, asked, parent)
         key, place = self.names.name(spec, asked, parent, frame.branch)
         self.calls = number = self.calls + 1
-        call: Call = Call(self, spec, key, args, kwargs, parent, scope, number, asked, self.wall())
+        call: Call = Call(self, spec, key, args, kwargs, parent, scope, number, asked)
         call.branch = frame.branch
         if place is not None:
             call.place = place
@@ -166,6 +170,7 @@ class Engine:
         call.inputs = inputs
         if self.run.resumed and self.admission.answer_at_once(call):
             return call
+        call.made = self.wall()
         if spec.key is not None:
             note_members(call)
         if parent.children is None:

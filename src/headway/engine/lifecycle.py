@@ -33,6 +33,7 @@ from headway.engine.transitions import (
     Event,
     end_of_body,
     move,
+    refusal,
 )
 from headway.errors import BudgetExceeded, CallTimeout, UsageError
 from headway.journal.codec.codec import Encoded
@@ -71,6 +72,8 @@ class Lifecycle:
             self._deliver,
         )
         assert len(self._effects) == len(Effect)
+        # the table with effects that can be called: asked five times for every call
+        self._moves = tuple([tuple([to and (to.state, self._effects[to.effect]) for to in row]) for row in TABLE])
 
     def connect(
         self, *, books: Books, ready: Ready, launcher: Launcher, outcomes: Outcomes, replay: Replay, streams: Streams
@@ -86,9 +89,11 @@ class Lifecycle:
     def _feed(self, call: Call, event: int, given: Any = None) -> None:
         """Tell a call what has happened to it, and do what follows. `given` is what the effect needs."""
         before = call.state
-        found = TABLE[before][event] or move(before, event)
-        call.state = found[0]
-        self._effects[found[1]](call, before, given)
+        found = self._moves[before][event]
+        if found is None:
+            raise refusal(before, event)
+        call.state, effect = found
+        effect(call, before, given)
 
     def _do_nothing(self, call: Call, before: int, given: Any) -> None:
         pass

@@ -7,6 +7,7 @@ sees the outcome it records.
 from __future__ import annotations
 
 import asyncio
+import functools
 from typing import Any
 
 import msgspec
@@ -27,12 +28,28 @@ from headway.engine.transitions import CANCELLED, FAILED, OK
 from headway.engine.waiting.signals import Signals
 from headway.errors import NotEncodable, StoreError
 from headway.journal.codec.codec import Encoded, decode, decode_error, digest, encode, encode_error, keep_error
+from headway.journal.codec.wire import SCALARS, pack
 from headway.journal.log import Blob
-from headway.journal.records import COSTED, INLINE_BYTES, Amounts, Attempt, Error, Kind, Outcome, Place, PlacedOutcome, Row, Start
+from headway.journal.records import (
+    COSTED,
+    INLINE_BYTES,
+    Amounts,
+    Attempt,
+    Error,
+    Kind,
+    Outcome,
+    Place,
+    PlacedOutcome,
+    Row,
+    Start,
+    plain_outcome,
+)
 from headway.journal.recovery.recovered import Recorded, encode_body
 
 _STATE = (OK, FAILED, CANCELLED)  # by Status
 _NAMES = {OK: "ok", FAILED: "error", CANCELLED: "cancelled"}
+_new_encoded = functools.partial(tuple.__new__, Encoded)  # as `Encoded(…)`, in half the time
+_new_row = functools.partial(tuple.__new__, Row)
 _OUTCOME, _COSTED_OUTCOME = int(Kind.OUTCOME), int(Kind.OUTCOME | COSTED)
 
 
@@ -78,6 +95,11 @@ class Outcomes:
     # --- at its end --------------------------------------------------------------------------------------------------
 
     def encode(self, call: Call, value: Any) -> tuple[Encoded | None, BaseException | None]:
+        if type(value) in SCALARS:
+            try:
+                return _new_encoded((pack(value), ())), None
+            except (OverflowError, UnicodeEncodeError):  # written in another way
+                pass
         try:
             return encode(value, where=f"the result of {call.spec.name}", pickle=call.spec.pickled), None
         except NotEncodable as error:
@@ -191,6 +213,10 @@ class Outcomes:
             asked, asked_blob = b"", digest(asked)
             written = (*blobs, Blob(asked_blob, call.asked))
         ended = run.wall()
+        if state == OK and share is None and account is None and call.place is None and not asked_blob:
+            if call.memo is None and not blobs and (x is None or not (x.costs or x.guards)):
+                self._record_plain(call, head, ended)
+                return
         cost = self._books.home_cost(call) if x is not None else {}
         outcome = Outcome(
             task=spec.name,
@@ -224,6 +250,22 @@ class Outcomes:
                     share.found[share.key] = recorded
             if spec.pool != "inline" or call.scope.limits:
                 self._ready.learn(spec.name, ended - call.started)
+
+    def _record_plain(self, call: Call, head: bytes, ended: float) -> None:
+        """Record the outcome of a call that has nothing but a small result, as most have: what `_record` would, from a plain tuple
+        of the fields. A run without a store forgets its records, so for one none is made."""
+        run, spec = self._run, call.spec
+        given = call.inputs
+        if not run.journal.forgets:
+            label = spec.label(call.args, call.kwargs)
+            inputs, edges = (inputs_digest(call), tuple([each.key for each in given])) if given else (b"", ())
+            facts = spec.name, label, call.started, ended, call.attempt, head, spec.version, inputs, edges
+            body = encode_body(plain_outcome(*facts, spec.pool, call.made, call.asked, spec.signature.params))
+            run.append(_new_row((_OUTCOME, call.key, call.parent_key, body)))
+        if spec.on_change != "reuse":
+            self._pass_guards(call)
+        if spec.pool != "inline" or call.scope.limits:
+            self._ready.learn(spec.name, ended - call.started)
 
     def _rare_fields(self, call: Call, state: int, cost: Amounts, error: Error | None, asked_blob: bytes) -> dict[str, Any]:
         """What the outcomes of most calls do without."""
@@ -292,12 +334,13 @@ class Outcomes:
             call.extra().costs[outcome.scope] = outcome.cost
         if outcome.guards:
             call.extra().guards = dict(outcome.guards)
-        if state != CANCELLED:
+        if state != CANCELLED and (outcome.guards or call.spec.on_change != "reuse"):
             self._pass_guards(call)
         if state == OK:
             if call.spec.pool != "inline" and outcome.started:
                 self._ready.learn(call.spec.name, outcome.ended - outcome.started)
-        self._signals.place(call)
+        if self._signals.given.touched:
+            self._signals.place(call)
         self._replay.reused += 1
         self._replay.answered()
         if run.emit:
@@ -344,7 +387,7 @@ class Outcomes:
 
     def _decode(self, call: Call) -> Any:
         if not call.blobs:
-            return decode(call.head, (), pickle=call.spec.pickled)
+            return decode(call.head, pickle=call.spec.pickled)
         x = call.extra()
         if x.buffers is None:
             x.buffers = self._run.reader.read_blobs(call)

@@ -133,8 +133,13 @@ def move(state: int, event: int) -> Move:
     """What an event does to a call in this state. Raises IllegalEvent."""
     found = TABLE[state][event]
     if found is None:
-        raise IllegalEvent(f"a call that is {STATES[state]} can't be told {Event(event).name}; please report this")
+        raise refusal(state, event)
     return found
+
+
+def refusal(state: int, event: int) -> IllegalEvent:
+    """The error of an event that is not in the table."""
+    return IllegalEvent(f"a call that is {STATES[state]} can't be told {Event(event).name}; please report this")
 
 
 def end_of_body(*, failed: bool, has_children: bool) -> Event:

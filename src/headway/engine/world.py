@@ -86,8 +86,7 @@ class Machine:
     def debugs(self) -> bool:
         return is_debugging() or asyncio.get_running_loop().get_debug()
 
-    def wall(self) -> float:
-        return time.time()
+    wall = staticmethod(time.time)  # asked three times for every call
 
     def owner(self) -> str:
         return this_process()

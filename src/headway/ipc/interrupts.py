@@ -18,6 +18,7 @@ from typing import Any
 _taken: dict[int, Any] = {}  # signals that no fork is to have as they are here, with the handlers that they had
 _of_runs: set[int] = set()  # those of them that are the runs'
 _runs: list[tuple[Callable[[int], None], Callable[[int], None]]] = []  # those that go on in the main thread hear of them, each
+_loops: list[asyncio.AbstractEventLoop] = []  # the one that they go on in
 
 
 @contextmanager
@@ -38,7 +39,7 @@ def interrupts(act: Callable[[int], None], at_once: Callable[[int], None]) -> It
         if mine in _runs:  # a fork has forgotten it
             _runs.remove(mine)
             if not _runs:
-                _return(loop)
+                _return()
 
 
 def keep_from_forks(number: int, handler: Any) -> None:
@@ -59,16 +60,15 @@ def _take(loop: asyncio.AbstractEventLoop) -> None:
         if _is_default(number):
             _taken[number] = signal.getsignal(number)
             _of_runs.add(number)
-            loop.add_signal_handler(number, _tell_all, number)  # which wakes the loop
             signal.signal(number, _tell_all_at_once)
+    _loops[:] = [loop]
 
 
-def _return(loop: asyncio.AbstractEventLoop) -> None:
+def _return() -> None:
     for number in list(_of_runs):
-        handler = _taken.pop(number)
-        loop.remove_signal_handler(number)
-        signal.signal(number, handler)
+        signal.signal(number, _taken.pop(number))
     _of_runs.clear()
+    _loops.clear()
 
 
 def _tell_all(number: int) -> None:
@@ -79,6 +79,8 @@ def _tell_all(number: int) -> None:
 def _tell_all_at_once(number: int, _: object) -> None:
     for _, at_once in _runs:
         at_once(number)
+    for loop in _loops:  # not by `add_signal_handler`, which takes longer than opening a store; this wakes the loop as well
+        loop.call_soon_threadsafe(_tell_all, number)
 
 
 def _is_default(number: int) -> bool:
@@ -115,6 +117,7 @@ def _give_all_back() -> None:
         _taken.clear()  # what it forks in turn has handlers of its own
         _of_runs.clear()
         _runs.clear()
+        _loops.clear()
     _let_go()
 
 

@@ -72,9 +72,13 @@ def checked(join: str, given: Sequence[Any]) -> Sequence[Awaitable[Any]]:
     Raises:
         UsageError: Something among it is no call.
     """
-    if any(isinstance(each, Stream) for each in given):
-        _refuse_stream(join, next(each for each in given if isinstance(each, Stream)))
-    if all(isinstance(each, Awaitable) for each in given):
+    for each in given:
+        if type(each) is not Handle:
+            if isinstance(each, Stream):
+                _refuse_stream(join, each)
+            if not isinstance(each, Awaitable):
+                break
+    else:
         return given
     if current.get() is not None or any(_holds_calls(each) for each in given):
         _refuse(join, given)

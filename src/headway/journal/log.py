@@ -53,6 +53,7 @@ class Journal(Protocol):
 
     durable: int
     failure: StoreError | None
+    forgets: bool  # whether rows are only counted, so that nobody ever reads one
 
     @property
     def awaited(self) -> bool: ...
@@ -68,6 +69,7 @@ class NullJournal:
     """The journal of a run with `store=None`: counts, and forgets."""
 
     failure: StoreError | None = None
+    forgets = True
     awaited = False
 
     def __init__(self) -> None:
@@ -98,6 +100,8 @@ class Log:
 
     `post` runs a callback on the engine's thread; `wall` gives wall-clock seconds.
     """
+
+    forgets = False
 
     def __init__(
         self,

@@ -291,7 +291,7 @@ class MemoryStore:
         with self._lock:
             if self._held(lease) is None:
                 raise lost(self._by_uid(lease.uid), lease.fence)
-            claims = gather_claims([*(wish.name for wish in wishes), *(waits or ()), *done], self._claims.get)
+            claims = gather_claims([*(wish.name for wish in wishes), *(waits or ()), *done], self._find_claims)
             runs = {run.uid: run for run in self._runs.values()} if claims else {}
             holders = {uid: Holder(run.fence, run.owner, run.lease_until) for uid, run in runs.items()}
             settled = settle(ClaimBoard(self._cache, claims, holders), lease, wishes, waits or {}, done, now, self._lives)
@@ -306,6 +306,9 @@ class MemoryStore:
     def claims(self) -> dict[bytes, Claim]:
         with self._lock:
             return dict(sorted(self._claims.items()))
+
+    def _find_claims(self, names: set[bytes]) -> dict[bytes, Claim]:
+        return {name: self._claims[name] for name in names if name in self._claims}
 
     def _end_claims(self, uid: int) -> None:
         self._claims = {name: claim for name, claim in self._claims.items() if claim.run != uid}

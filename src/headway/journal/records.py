@@ -24,7 +24,7 @@ An OUTCOME with status CANCELLED is not an answer: whoever asks for that call ag
 from __future__ import annotations
 
 import enum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -33,6 +33,8 @@ NO_PARENT = b"\0" * KEY_BYTES
 
 Amounts = dict[str, float]
 """A vector of compute: unit name to amount, such as `{"tokens": 500.0, "calls": 1.0}`."""
+
+_NO_AMOUNTS: Amounts = {}
 
 
 class Kind(enum.IntEnum):
@@ -153,6 +155,29 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True):
     def named_blobs(self) -> tuple[bytes, ...]:
         """Every blob that this record needs."""
         return (*self.blobs, self.asked_blob) if self.asked_blob else self.blobs
+
+
+def plain_outcome(
+    task: str,
+    label: str,
+    started: float,
+    ended: float,
+    attempts: int,
+    value: bytes,
+    version: bytes,
+    inputs: bytes,
+    edges: tuple[bytes, ...],
+    pool: str,
+    made: float,
+    asked: bytes,
+    params: tuple[str, ...],
+) -> tuple[Any, ...]:
+    """The fields of the `Outcome` of a call that gave a small result and has nothing else to say. Encoded it is the same, and it is
+    made in a fraction of the time."""
+    return (
+        task, label, 0, started, ended, attempts, value, (), None, b"", _NO_AMOUNTS, version, inputs, edges, (), pool,
+        "", made, 0, asked, b"", b"", 0, params,
+    )  # fmt: skip
 
 
 class Place(msgspec.Struct, frozen=True, array_like=True):

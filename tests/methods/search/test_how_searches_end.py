@@ -426,7 +426,7 @@ def test_nobody_wins_where_no_sample_has_an_answer(go):
     assert go(program) == Found(None, ())
 
 
-def test_a_failed_sample_does_not_keep_another_from_winning_but_is_told_where_nobody_wins(go):
+def test_a_failed_sample_keeps_no_other_from_winning_and_is_told_where_nobody_wins(go):
     @hw.task
     async def sample(question: str, index: int) -> Candidate:
         if index == 0:

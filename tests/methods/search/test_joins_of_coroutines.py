@@ -180,7 +180,7 @@ async def stopped_while_a_loser_fails() -> str:
     return "stopped"
 
 
-def test_errors_of_losers_are_heard_of_although_the_race_itself_is_stopped_while_it_waits_for_them():
+def test_errors_of_losers_are_heard_though_the_race_is_stopped_while_it_waits_for_them():
     history = History(1, STEADY)
     assert history.live(stopped_while_a_loser_fails).value == "stopped"
     history.check()

@@ -126,7 +126,7 @@ def test_there_is_nothing_to_fit_without_trials():
         fit(trials(1), ())
 
 
-def test_a_policy_that_names_a_strategy_that_is_not_there_is_an_error_before_anything_is_spent():
+def test_a_policy_with_an_unknown_strategy_is_refused_before_anything_is_spent():
     async def never(*_: object) -> Candidate:
         raise AssertionError("sampled")
 

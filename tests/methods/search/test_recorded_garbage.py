@@ -110,7 +110,7 @@ def test_recorded_garbage_is_named_and_can_be_asked_for_again(go, tmp_path, monk
     pytest.fail("it never recovers")
 
 
-def test_a_part_that_is_no_call_and_a_run_that_keeps_nothing_say_no_more_than_what_is_wrong(go):
+def test_a_part_that_is_no_call_and_a_run_without_a_store_say_what_is_wrong_only(go):
     async def plain(question: str, texts: list[str]) -> list[float]:
         return [float("nan") for _ in texts]
 

@@ -118,7 +118,7 @@ async def timed_as_a_call(method: str) -> Found:
 
 @every_method
 @pytest.mark.parametrize("program", [timed, timed_as_a_call], ids=["here", "as a call"])
-def test_a_search_that_died_anywhere_returns_what_is_recorded_though_its_deadline_has_passed(method, program):
+def test_a_search_that_died_returns_what_is_recorded_though_its_deadline_has_passed(method, program):
     whole = History(1, STEADY)
     whole.live(program, method)
     for share in (0.3, 0.8):

@@ -17,7 +17,8 @@ from typing import Any
 from headway import events
 from headway.engine.call import Call, Frame, current
 from headway.engine.dispatch.ready import Ready
-from headway.engine.identity.argument_changes import note_input
+from headway.engine.handle import Handle
+from headway.engine.identity.argument_changes import UNCHANGING, note_input
 from headway.engine.identity.callables import is_async, name_of
 from headway.engine.identity.inputs import filled
 from headway.engine.ports import Batching, Ends, Streaming
@@ -156,7 +157,7 @@ class Launcher:
         call.started = run.wall()
         if run.emit:
             self._emit_started(call)
-        call.asyncio_task = self._make_task(self._body(call), loop=run.loop, name="headway", context=call.context)
+        call.asyncio_task = self._make_task(self._code(call), loop=run.loop, name="headway", context=call.context)
 
     def _emit_started(self, call: Call) -> None:
         run, spec = self._run, call.spec
@@ -173,7 +174,7 @@ class Launcher:
         if spec.batch:
             self.batches.add(call)
         elif spec.pool == "inline":
-            self._spawn(call, self._body(call))
+            self._spawn(call, self._code(call))
         else:
             try:
                 self._submit(call)
@@ -208,38 +209,35 @@ class Launcher:
         else:
             self._begin(call)
 
-    async def _body(self, call: Call) -> None:
+    async def _code(self, call: Call) -> None:
         """The call's code, and what the engine makes of its end. A fault of the engine ends the run, loudly."""
         try:
-            await self._code(call)
+            if call.state != STARTING:
+                return
+            self._ends.begun(call)
+            attempt = call.attempt
+            current.set(_new_frame((call, call.scope, attempt, None, b"")))
+            spec, x = call.spec, call.x
+            if x is not None and x.held:
+                self._ready.begins(call)
+            try:
+                if call.inputs:
+                    args, kwargs = self.arguments(call)
+                    value = spec.fn(*args, **kwargs)
+                else:
+                    value = spec.fn(*call.args, **call.kwargs)
+                if spec.streams:
+                    value = self.streams.hand_out(call, value)
+                if spec.is_async:
+                    value = await value
+            except BaseException as error:
+                if call.state == RUNNING and call.attempt == attempt:  # and was not left behind
+                    self._ends.body_ended(call, None, error)
+            else:
+                if call.state == RUNNING and call.attempt == attempt:
+                    self._ends.body_ended(call, value, None)
         except Exception as error:
             self._run.broken(error)
-
-    async def _code(self, call: Call) -> None:
-        if call.state != STARTING:
-            return
-        self._ends.begun(call)
-        attempt = call.attempt
-        current.set(_new_frame((call, call.scope, attempt, None, b"")))
-        spec, x = call.spec, call.x
-        if x is not None and x.held:
-            self._ready.begins(call)
-        try:
-            if call.inputs:
-                args, kwargs = self.arguments(call)
-                value = spec.fn(*args, **kwargs)
-            else:
-                value = spec.fn(*call.args, **call.kwargs)
-            if spec.streams:
-                value = self.streams.hand_out(call, value)
-            if spec.is_async:
-                value = await value
-        except BaseException as error:
-            if call.state == RUNNING and call.attempt == attempt:  # and was not left behind
-                self._ends.body_ended(call, None, error)
-        else:
-            if call.state == RUNNING and call.attempt == attempt:
-                self._ends.body_ended(call, value, None)
 
     def _submit(self, call: Call) -> None:
         run, spec = self._run, call.spec
@@ -295,8 +293,10 @@ class Launcher:
             return call.args, call.kwargs
         value_of = self._value_of
         for handle in call.inputs:
-            note_input(handle, value_of(handle))
-        args = tuple(filled(value, value_of) for value in call.args)
+            value = value_of(handle)
+            if type(value) not in UNCHANGING:
+                note_input(handle, value)
+        args = tuple([value_of(value._call) if type(value) is Handle else filled(value, value_of) for value in call.args])
         return args, {name: filled(value, value_of) for name, value in call.kwargs.items()}
 
     def facts(self, call: Call) -> CallFacts:

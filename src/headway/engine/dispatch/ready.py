@@ -106,10 +106,9 @@ class Ready:
     def _ahead(self, call: Call, depth: int = 0) -> float:
         """Seconds of the longest known path from this call through the calls that got its handle."""
         own = self._expected.get(call.spec.name, math.inf)  # the sooner one has run, the sooner it is known
-        x = call.x
-        if x is None or not x.dependents or depth > 50:
+        if not call.dependents or depth > 50:
             return own
-        return own + max(self._ahead(dependent, depth + 1) for dependent in x.dependents)
+        return own + max(self._ahead(dependent, depth + 1) for dependent in call.dependents)
 
     def _resource(self, name: str) -> Resource:
         return self._resources.setdefault(name, Resource(name, 0))
@@ -241,7 +240,7 @@ class Ready:
     def freed(self) -> None:
         """An inline call that was active has ended."""
         self.active -= 1
-        if self.waiting:
+        if self._line or self._queues or self._reentering:
             self.dispatch_soon()
         if self.stopped:
             self._tell_parked()

@@ -41,14 +41,17 @@ ITEMS = 4096  # of a list, set or dictionary whose form is too long
 UNCHANGING = frozenset({type(None), bool, int, float, complex, str, bytes})
 """Types of values that can't change."""
 
+_FIXED = UNCHANGING | {Handle}  # of a handle the result may change: its call says whether that was looked at
+
 _SETS = (set, collections.deque)
 _DICTS = (dict, collections.defaultdict, collections.OrderedDict, collections.Counter)
 
 
 def cannot_change(call: Call) -> bool:
     """Whether all arguments are of types that can't change. Asked of every call, so that most cost no more than this."""
-    fixed = UNCHANGING.issuperset(map(type, call.args))
-    return fixed and (not call.kwargs or UNCHANGING.issuperset(map(type, call.kwargs.values())))
+    if not _FIXED.issuperset(map(type, call.args)) or (call.kwargs and not _FIXED.issuperset(map(type, call.kwargs.values()))):
+        return False
+    return not call.inputs or not any(given.x is not None and given.x.seen is not MISSING for given in call.inputs)
 
 
 def unless_changed(call: Call, value: Any, error: BaseException | None) -> BaseException | None:

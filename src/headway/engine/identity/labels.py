@@ -19,6 +19,7 @@ from headway.near import near_misses
 
 LabelLike = str | Callable[..., object]
 LABEL_CHARS = 60
+_SIMPLE = FLAT | {float}
 _SHAPED = ("numpy", "torch", "pandas", "polars", "pyarrow")  # whose values say their shape
 
 
@@ -97,7 +98,7 @@ def _short(value: Any, room: int) -> str:
 
 
 def _short_container(value: Any, kind: type, room: int) -> str:
-    if len(value) <= 4 and kind in (list, tuple) and FLAT.union({float}).issuperset(map(type, value)):
+    if len(value) <= 4 and kind in (list, tuple) and _SIMPLE.issuperset(map(type, value)):
         inner = ", ".join(_short(item, room) for item in value)
         if len(inner) + 2 <= room:
             return f"[{inner}]" if kind is list else f"({inner})"

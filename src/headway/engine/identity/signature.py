@@ -12,9 +12,10 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from headway.engine.identity.canonical import argument_forms, canonical_arguments, has_form
+from headway.engine.identity.canonical import FLAT, argument_forms, canonical_arguments, has_form
 from headway.errors import WrongArguments
 from headway.journal.codec.declared import evaluate
+from headway.journal.codec.wire import pack
 
 Args = tuple[Any, ...]
 Kwargs = Mapping[str, Any]
@@ -128,6 +129,11 @@ class Signature:
 
     def canonical(self, args: Args, kwargs: Kwargs) -> bytes:
         """The canonical bytes of arguments in normal form, without unkeyed ones. Raises NoCanonicalForm."""
+        if self._plain and not kwargs and FLAT.issuperset(map(type, args)):  # most calls: as `canonical_arguments` does
+            try:
+                return pack(args)
+            except (OverflowError, UnicodeEncodeError):
+                pass
         if not self._plain:
             args, kwargs = self.keyed(args, kwargs)
         return canonical_arguments(args, kwargs, self._place)

@@ -78,7 +78,7 @@ class TaskSpec:
     def canonical(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
         """What a call asks, as bytes: its explicit key where it has one, else its arguments. Raises NoCanonicalForm."""
         if self.key is None:
-            return self.signature.canonical(args, dict(kwargs))
+            return self.signature.canonical(args, kwargs)
         key = asked(self.key, f"task {self.name}: key", *args, **kwargs) if callable(self.key) else self.key
         return explicit(key, self.name)
 

@@ -43,7 +43,8 @@ class Admission:
         recorded = self._replay.find(call)
         if recorded is None:
             return False
-        self._tell_spawned(call)
+        if self._run.emit:
+            self._tell_spawned(call)
         self._lifecycle.reuse(call, recorded)
         return True
 
@@ -68,9 +69,13 @@ class Admission:
                 call.extra().recorded = recorded
         if call.context is None:
             call.context = contextvars.copy_context()
-        if call.inputs and self._await_inputs(call):
-            return
-        self._inputs_there(call)
+        if call.inputs:
+            if not self._await_inputs(call):
+                self._inputs_there(call)
+        elif self._run.resumed or call.memo is not None or call.share is not None:
+            self.start(call)
+        else:  # nothing that was before can have a word in it
+            self._lifecycle.queue(call)
 
     def _await_inputs(self, call: Call) -> bool:
         """Come back when all inputs have ended; False if they have."""
@@ -88,7 +93,10 @@ class Admission:
                 self._inputs_there(call)
 
         for handle in left:
-            handle.extra().dependents.append(call)
+            if handle.dependents is None:
+                handle.dependents = [call]
+            else:
+                handle.dependents.append(call)
             handle.add_callback(arrived)
             self._ready.promote(handle)
         return True

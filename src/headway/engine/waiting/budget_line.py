@@ -3,15 +3,18 @@
 A call whose reservation does not fit now, but may when others have settled, gives its room back and stands in line at the account
 that lacks it. Whatever may let it go (a settlement, a call that gives up) has the ready queue look at the lines; nothing polls.
 
-Who goes first. In one account the first comes first: a small reservation does not overtake a large one, which could wait for ever
-else. There is one exception. A call that somebody waits for who holds a part of this account passes those ahead of it as soon as it
-fits: what has begun must be able to end, or those ahead would wait for it and it for them. A call that goes on lacks nothing but
-room. While it waits for that it keeps nothing back from others, as it keeps no place while it waits for money: who holds one of two
-things while he waits for the other can block everybody. If it does not fit any more when there is room, it has its old place again.
+Who goes first. In one account the first comes first: a small reservation must not overtake a large one, or the large one could wait
+for ever. A call that asks nothing of an account takes nothing from those ahead, so it has a line of its own there. One exception: a
+call passes those ahead as soon as it fits if a holder of a reservation in this account waits for it. Else those ahead would wait
+for that holder, the holder for the call, and the call for its turn.
 
-Who is refused. A call that could not have its reservation even if all that is reserved were given back; and one that only those
-hold something back from who wait for it, in whatever way (`standstill`). Of several that wait for each other so, the last to have
-come is refused, and the rest go on.
+A call that is let go may still lack room: a slot, a limit, a resource. It reserves nothing until it has that, and keeps nothing
+back from others: whoever holds one of two things while it waits for the other can block everybody. If the money is gone when there
+is room, it has its old place in line again.
+
+Who is refused. A call that would not fit even if all that is reserved were given back. And a call for which only those hold
+something back that wait for it themselves, in whatever way (`standstill`). Of several that wait for each other, the last to come is
+refused, and the rest go on.
 """
 
 from __future__ import annotations
@@ -32,6 +35,7 @@ from headway.errors import BudgetExceeded
 from headway.journal.records import Amounts
 from headway.journal.shared.ledger import NEVER_GIVEN_BACK, SLACK, Account, Refusal
 
+Place = tuple[Account, bool]  # an account has two lines: for who asks something of it, and for who only needs that some is left
 WAY_OUT = "Give hw.budget more, or read hw.remaining() before you spend"
 
 
@@ -55,7 +59,7 @@ class BudgetLine:
         self._ready = ready
         self._waiting: dict[Call, Waiter] = {}
         # heaps; the numbers in the middle are all different. Who has left may still be in one
-        self._lines: dict[Account, list[tuple[int, int, Waiter]]] = {}  # the earliest ticket first
+        self._lines: dict[Place, list[tuple[int, int, Waiter]]] = {}  # the earliest ticket first
         self._largest: dict[tuple[Account, str], list[tuple[float, int, Waiter]]] = {}  # who wants most first
         self._numbers = itertools.count()
         self._holders: dict[Account, dict[Call, None]] = {}  # who has a reservation in an account that waits
@@ -75,12 +79,13 @@ class BudgetLine:
         was_called = self._keep_no_longer(call)
         ticket = self._old_tickets.pop(call, 0) or next(self._tickets)
         refusal = account.refuses(wanted, self._called)
-        if refusal is None and not was_called and (ahead := self._where_others_are_ahead(call, ticket)) is not None:
+        if refusal is None and not was_called and (ahead := self._where_others_are_ahead(call, wanted, ticket)) is not None:
             unit = next(iter(ahead.limits))
             refusal = Refusal(ahead, unit, wanted.get(unit, 0.0), may_fit=True)
         if refusal is None:
             for each in account.waiting:
-                self._holders.setdefault(each, {})[call] = None
+                if any(wanted.get(unit) for unit in each.limits if unit != NEVER_GIVEN_BACK):
+                    self._holders.setdefault(each, {})[call] = None
         elif refusal.may_fit:
             self._line_up(Waiter(call, wanted, ticket, refusal))
         return refusal
@@ -120,7 +125,7 @@ class BudgetLine:
 
     def _stand(self, waiter: Waiter, account: Account) -> None:
         waiter.account = account
-        heapq.heappush(self._lines.setdefault(account, []), (waiter.ticket, next(self._numbers), waiter))
+        heapq.heappush(self._lines.setdefault(_place(account, waiter.wanted), []), (waiter.ticket, next(self._numbers), waiter))
 
     def _step_out(self, waiter: Waiter) -> None:
         """The rest of it is found to be out of date where it is met."""
@@ -144,21 +149,21 @@ class BudgetLine:
 
     # --- who goes first ----------------------------------------------------------------------------------------------
 
-    def _head(self, account: Account) -> Waiter | None:
-        """Who is first in the line of an account."""
-        line = self._lines.get(account)
+    def _head(self, place: Place) -> Waiter | None:
+        """Who is first in a line."""
+        line = self._lines.get(place)
         while line:
             waiter = line[0][2]
-            if self._stands(waiter) and waiter.account is account:
+            if self._stands(waiter) and waiter.account is place[0]:
                 return waiter
             heapq.heappop(line)
-        self._lines.pop(account, None)
+        self._lines.pop(place, None)
         return None
 
-    def _where_others_are_ahead(self, call: Call, ticket: int, *, but: Account | None = None) -> Account | None:
+    def _where_others_are_ahead(self, call: Call, wanted: Amounts, ticket: int, *, but: Account | None = None) -> Account | None:
         """The innermost account that waits and where somebody with an earlier ticket stands, whom this call must not pass."""
         for each in _waiting(call) if self._lines else ():
-            if each is not but and (head := self._head(each)) is not None and head.ticket < ticket:
+            if each is not but and (head := self._head(_place(each, wanted))) is not None and head.ticket < ticket:
                 if not self._is_part_of_a_holder(call, each):
                     return each
         return None
@@ -178,20 +183,20 @@ class BudgetLine:
         moved = bool(self._waiting)
         while moved and self._waiting:
             self._refuse_what_is_out_of_reach()
-            for account in sorted(self._lines, key=self._first_ticket):
-                self._serve(account)
+            for place in sorted(self._lines, key=self._first_ticket):
+                self._serve(place)
             moved = self._refuse_one_that_is_stuck()
 
-    def _first_ticket(self, account: Account) -> int:
-        head = self._head(account)
+    def _first_ticket(self, place: Place) -> int:
+        head = self._head(place)
         return head.ticket if head is not None else 0
 
-    def _serve(self, account: Account) -> None:
-        while (head := self._head(account)) is not None and self._moves(head):
+    def _serve(self, place: Place) -> None:
+        while (head := self._head(place)) is not None and self._moves(head):
             pass
-        if len(self._lines.get(account, ())) > 1:
-            for waiter in sorted(self._passers(account), key=lambda waiter: waiter.ticket):
-                if self._stands(waiter) and waiter.account is account:
+        if len(self._lines.get(place, ())) > 1:
+            for waiter in sorted(self._passers(place[0]), key=lambda waiter: waiter.ticket):
+                if self._stands(waiter) and waiter.account is place[0]:
                     self._moves(waiter)
 
     def _moves(self, waiter: Waiter) -> bool:
@@ -199,7 +204,9 @@ class BudgetLine:
         inner = waiter.call.scope.account
         assert inner is not None
         refusal = inner.refuses(waiter.wanted, self._called)
-        ahead = self._where_others_are_ahead(waiter.call, waiter.ticket, but=waiter.account) if refusal is None else None
+        ahead = (
+            self._where_others_are_ahead(waiter.call, waiter.wanted, waiter.ticket, but=waiter.account) if refusal is None else None
+        )
         if refusal is None and ahead is None:
             self._let_go(waiter)
             return True
@@ -256,7 +263,7 @@ class BudgetLine:
 
     def _refuse_one_that_is_stuck(self) -> bool:
         """Refuse the last to have come of those who wait for themselves; whether there was one."""
-        heads = [head for account in list(self._lines) if (head := self._head(account)) is not None]
+        heads = [head for place in list(self._lines) if (head := self._head(place)) is not None]
         doubtful = [head.call for head in heads if not self._goes_on_for_sure(head)]
         if not doubtful:
             return False
@@ -320,6 +327,10 @@ class BudgetLine:
         elif call.state == READY and call.spec.resources:
             wants = dict(self._ready.lacking(call))
         return Party(_after(call), holds, wants, tuple(self._holders_of_what_lacks(call)))
+
+
+def _place(account: Account, wanted: Amounts) -> Place:
+    return account, any(wanted.get(unit) for unit in account.limits)
 
 
 def _chain(call: Call) -> tuple[Account, ...]:

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, Protocol, TypeGuard, TypeVar
 
-from headway.engine.call import Call, Frame, current
+from headway.engine.call import MISSING, Call, Frame, current
 from headway.engine.handle import Handle
 from headway.engine.transitions import CANCELLED, OK
 from headway.errors import CycleError, NotInRun
@@ -57,16 +57,18 @@ class Until:
         *,
         stop_at_failure: bool = False,
     ) -> None:
-        self.parts = parts
+        self.parts: Sequence[Any] = parts
         self.stop_at = stop_at
         self.stop_at_failure = stop_at_failure
         self.found: Any = None
         self.left = 0
+        self.of_calls = False  # all parts are: then what is asked of each is asked without a call
         self.future: asyncio.Future[None] | None = None
         self.error: BaseException | None = None
 
     def __await__(self) -> Generator[Any, Any, Any]:
         calls = [part for part in self.parts if isinstance(part, Call)]
+        self.of_calls = 0 < len(calls) == len(self.parts)
         if calls:
             yield from self._wait_for_calls(calls)
         elif self._begin():
@@ -106,26 +108,30 @@ class Until:
         """Look at what has ended and listen to the rest; whether there is something to wait for."""
         waiting = []
         for part in self.parts:
-            if not part.done() or is_unread(part):
+            if self.of_calls and part.state == OK and not part.blobs:
+                if self.found is None and self.stop_at is not None and self._stops(part):
+                    self.found = part
+            elif not part.done() or is_unread(part):
                 waiting.append(part)
             elif self.found is None and self._stops(part):
                 self.found = part
         if self.found is not None or self.error is not None or not waiting:
             return False
         self.left = len(waiting)
+        listen = self._ended  # one for all: a method that is asked for is a new object each time
         for part in waiting:
-            part.add_callback(self._ended)
+            part.add_callback(listen)
         return True
 
-    def _ended(self, part: Awaited[Any]) -> None:
-        if is_unread(part):  # what is joined is at hand where the join ends
+    def _ended(self, part: Any) -> None:
+        if self.of_calls and part.value is MISSING and is_unread(part):  # what is joined is at hand where the join ends
             part.engine.run.reader.when_read(part, self._ended)
             return
         self.left -= 1
         future = self.future
         if future is None or future.done():
             return
-        if self.found is None and self._stops(part):
+        if self.found is None and not (self.of_calls and self.stop_at is None and part.state == OK) and self._stops(part):
             self.found = part
         if self.found is not None or not self.left:
             future.set_result(None)

@@ -19,9 +19,9 @@ from __future__ import annotations
 
 import sqlite3
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from headway.errors import HeadwayError
 from headway.journal.owner import is_alive, lost, unknown_run
@@ -30,6 +30,7 @@ from headway.journal.sqlite import tables
 
 T = TypeVar("T")
 NAME_BYTES = 16
+PART = 500  # names in one statement
 Waits = Mapping[bytes, Sequence[bytes]]
 
 
@@ -167,17 +168,16 @@ def _closes_circle(
     return False
 
 
-def gather_claims(names: Iterable[bytes], find: Callable[[bytes], Claim | None]) -> dict[bytes, Claim]:
+def gather_claims(names: Iterable[bytes], find: Callable[[set[bytes]], Mapping[bytes, Claim]]) -> dict[bytes, Claim]:
     """The claims on these names and on all that they wait for."""
     found: dict[bytes, Claim] = {}
-    seen = set(names)
-    stack = list(seen)
-    while stack:
-        name = stack.pop()
-        if (claim := find(name)) is not None:
-            found[name] = claim
-            stack += (new := set(claim.waits) - seen)
-            seen |= new
+    new = set(names)
+    seen = set(new)
+    while new:
+        more = find(new)
+        found.update(more)
+        new = {name for claim in more.values() for name in claim.waits} - seen
+        seen |= new
     return found
 
 
@@ -218,6 +218,15 @@ class SharedClaims:
     def claims(self) -> dict[bytes, Claim]:
         return self.reading(lambda connection: {one[0]: _decode(one) for one in connection.execute(f"{_SELECT} ORDER BY name")})
 
+    def drop_void_claims(self, now: float) -> int:
+        """Forget claims that do not count any more, as drivers leave them that were killed; how many there were."""
+        with self.writing() as connection:
+            claims = {one[0]: _decode(one) for one in connection.execute(_SELECT)}
+            holders = _holders(connection, claims.values())
+            void = [(name,) for name, claim in claims.items() if not stands(claim, holders, now, is_alive)]
+            connection.executemany("DELETE FROM claim WHERE name=?", void)
+        return len(void)
+
 
 _SELECT = "SELECT name, run, fence, since, waits FROM claim"
 
@@ -233,18 +242,30 @@ def _read(connection: sqlite3.Connection, lease: Lease, names: Sequence[bytes]) 
     if held != (lease.fence, lease.owner):
         raise _lost(connection, lease)
 
-    def find(name: bytes) -> Claim | None:
-        stored = connection.execute(f"{_SELECT} WHERE name=?", (name,)).fetchone()
-        return _decode(stored) if stored is not None else None
+    def find(names: set[bytes]) -> dict[bytes, Claim]:
+        return {one[0]: _decode(one) for one in _select(connection, f"{_SELECT} WHERE name", names)}
 
-    claims = gather_claims(names, find)
-    rows = {name: row for name in names if (row := tables.read_cache(connection, name)) is not None}
+    claims = gather_claims(names, find)  # before the results: a claim that has ended since left a result, or another claim
+    cached = [key for (key,) in _select(connection, "SELECT key FROM cache WHERE key", names)]
+    rows = {key: row for key in cached if (row := tables.read_cache(connection, key)) is not None}
+    return Board(rows, claims, _holders(connection, claims.values()))
+
+
+def _holders(connection: sqlite3.Connection, claims: Iterable[Claim]) -> dict[int, Holder]:
+    """The drivers of the runs that have these claims, by run."""
     holders = {}
-    for uid in {claim.run for claim in claims.values()}:
+    for uid in {claim.run for claim in claims}:
         stored = connection.execute("SELECT fence, owner, lease_until FROM run WHERE uid=?", (uid,)).fetchone()
         if stored is not None:
             holders[uid] = Holder(*stored)
-    return Board(rows, claims, holders)
+    return holders
+
+
+def _select(connection: sqlite3.Connection, query: str, names: Iterable[bytes]) -> Iterator[Any]:
+    """The rows for which the last column of the query is one of the names."""
+    left = list(names)
+    for part in (left[at : at + PART] for at in range(0, len(left), PART)):
+        yield from connection.execute(f"{query} IN ({', '.join('?' * len(part))})", part).fetchall()
 
 
 def _lost(connection: sqlite3.Connection, lease: Lease) -> HeadwayError:

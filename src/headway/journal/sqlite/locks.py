@@ -1,4 +1,4 @@
-"""Waiting for a database that another program has locked: with a word after seconds, and a limit.
+"""Waiting for a database that another program has locked, with a word after seconds and a limit; and keeping one's own locks.
 
 SQLite waits in silence. Here a wait that lasts is told once on stderr, with whoever holds the lock where the system says so, and
 ends with an error that says the same.
@@ -6,6 +6,7 @@ ends with an error that says the same.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import sys
@@ -79,3 +80,21 @@ def _command(pid: int) -> str:
         return Path(f"/proc/{pid}/comm").read_text().strip() or "?"
     except OSError:
         return "?"
+
+
+def descriptor_of(path: Path) -> int | None:
+    """The descriptor under which SQLite has a file open in this process. Opening the file once more would do harm: closing it drops
+    all locks that the process has on it, as POSIX wants it, and two processes would write at the same time.
+
+    Source: https://www.sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_
+    """
+    try:
+        wanted = path.stat()
+    except OSError:
+        return None
+    for entry in Path("/dev/fd").iterdir():
+        with contextlib.suppress(OSError):  # the descriptor of this listing is closed by now
+            found = os.fstat(int(entry.name))
+            if (found.st_dev, found.st_ino) == (wanted.st_dev, wanted.st_ino):
+                return int(entry.name)
+    return None

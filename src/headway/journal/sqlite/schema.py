@@ -20,7 +20,7 @@ from pathlib import Path
 
 from headway.errors import StoreDamaged, StoreError, StoreFull, StoreVersion
 from headway.journal.shared import claims, items
-from headway.journal.sqlite.locks import NOTICE, holders, is_busy, wait_for_lock
+from headway.journal.sqlite.locks import NOTICE, descriptor_of, holders, is_busy, wait_for_lock
 from headway.storage.files import sync_folder as sync_folder
 
 DATABASE = "journal.db"
@@ -62,8 +62,11 @@ def check_header(path: Path) -> None:
         StoreVersion: another schema wrote it.
     """
     try:
-        with path.open("rb") as file:
-            head = file.read(HEADER_BYTES)
+        if (descriptor := descriptor_of(path)) is not None:  # opening it once more would drop the locks on it
+            head = os.pread(descriptor, HEADER_BYTES, 0)
+        else:
+            with path.open("rb") as file:
+                head = file.read(HEADER_BYTES)
     except OSError as error:
         raise StoreError(f"{path} cannot be read ({error.strerror}): check its permissions") from error
     advice = "run `headway doctor` on its folder, restore it from a copy, or choose another folder"

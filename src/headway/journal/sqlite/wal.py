@@ -10,9 +10,12 @@ again, which would take longer than taking up the run that crashed.
 
 from __future__ import annotations
 
+import os
 import struct
 from pathlib import Path
 from typing import NamedTuple
+
+from headway.journal.sqlite.locks import descriptor_of
 
 _HEADER = 32
 _FRAME = 24
@@ -34,8 +37,8 @@ def frames_in_use(index: Path) -> int | None:
     Source: https://www.sqlite.org/walformat.html#the_wal_index_file_format
     """
     try:
-        with index.open("rb") as file:
-            head = file.read(2 * _INDEX.size)
+        descriptor = descriptor_of(index)
+        head = os.pread(descriptor, 2 * _INDEX.size, 0) if descriptor is not None else b""
     except OSError:
         return None
     if len(head) < 2 * _INDEX.size or head[: _INDEX.size] != head[_INDEX.size :]:

@@ -125,6 +125,7 @@ class _Examination:
                 self._step("the cache", lambda: self._check_cache(connection))
                 self._step("the signals", lambda: self._check_signals(connection))
                 self._step("the collections", lambda: self._check_items(connection))
+                self._step("the claims", lambda: self._check_claims(connection))
                 self._step("the rejected records", lambda: self._check_rejected(connection))
         finally:
             connection.close()
@@ -237,6 +238,18 @@ class _Examination:
                 continue
             for digest in item.blobs:
                 self._use(digest, Finding(severity="error", what=what, means=LOST_ITEM))
+
+    def _check_claims(self, connection: sqlite3.Connection) -> None:
+        query = "SELECT claim.run, owner FROM claim LEFT JOIN run ON uid=claim.run AND run.fence=claim.fence ORDER BY name"
+        stored, error = read_table(connection, query)
+        if error is not None:
+            means = "shared results that runs compute now may be computed twice"
+            self._say("error", f"the claims on shared results have a damaged page ({error})", means=means)
+        if void := sum(not owner or is_alive(str(owner)) is False for _, owner in stored):
+            computed = f"{void} shared results were being computed by drivers that are gone"
+            if void == 1:
+                computed = "1 shared result was being computed by a driver that is gone"
+            self._say("info", computed, means="that holds nobody up: the next run that asks computes them")
 
     def _check_rejected(self, connection: sqlite3.Connection) -> None:
         query = "SELECT COALESCE(run_id, rejected.run), COUNT(*) FROM rejected LEFT JOIN run ON uid=rejected.run GROUP BY 1"

@@ -82,6 +82,7 @@ def gc(
     if not dry_run:
         for file in temporary:
             file.unlink(missing_ok=True)
+        store.drop_void_claims(now)
         if vacuum:
             store.vacuum()
     return Collected(

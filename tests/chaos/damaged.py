@@ -1,7 +1,7 @@
 """The program whose store is damaged, and what becomes of it then, once for every damage. Not a test by itself.
 
-    python crumbs.py make STORE RESULT STOP     STOP calls later it kills itself; 0: it ends
-    python crumbs.py hurt STORE DAMAGES ENDS    one resume for each damage, each of a fresh copy of STORE
+    python damaged.py make STORE RESULT STOP     STOP calls later it kills itself; 0: it ends
+    python damaged.py hurt STORE DAMAGES ENDS    one resume for each damage, each of a fresh copy of STORE
 
 DAMAGES is a JSON list of `[file, at, mask, length]`: the byte at `at` is changed by `mask`, `length` bytes from there on become
 zero where it is positive, and with -1 the file ends at `at`. Each resume is a process of its own (a fork, which is fast), so a

@@ -44,7 +44,7 @@ Cuts = Mapping[str, Sequence[tuple[int, Box]]]  # by name: which file has which 
 
 
 @dataclass
-class Made:
+class Synthetic:
     """A checkpoint in a folder."""
 
     root: Path
@@ -81,7 +81,7 @@ def make(
     values: dict[str, Json] | None = None,
     step: int = 7,
     id: str = "6a1f",
-) -> Made:
+) -> Synthetic:
     """Write a checkpoint. What has no cuts is whole in file 0."""
     folder = f"steps/{step:012d}-{id}"
     by_file: dict[int, list[tuple[str, Box]]] = {}
@@ -103,7 +103,7 @@ def make(
     manifest = Manifest(id, step, 1, 0.0, objects, values or {}, tuple(refs), coverage)
     (root / folder).mkdir(parents=True, exist_ok=True)
     (root / folder / "manifest.json").write_bytes(seal(manifest))
-    return Made(root, LocalBackend(root), manifest, tuple(segments), dict(arrays))
+    return Synthetic(root, LocalBackend(root), manifest, tuple(segments), dict(arrays))
 
 
 def _file(root: Path, name: str, entries: list[tuple[str, Box]], arrays: Mapping[str, Array], id: str) -> Segment:
@@ -162,12 +162,12 @@ def slices(box: Box) -> tuple[slice, ...]:
 def blocks_of(nbytes: int) -> Iterator[None]:
     """Make and read checkpoints whose blocks have so many bytes, so that small arrays have many."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("made", "headway.checkpoint.load.blocks"):
+        for module in ("synthetic", "headway.checkpoint.load.blocks"):
             patch.setattr(f"{module}.block_nbytes", lambda extent, itemsize: nbytes)
         yield
 
 
-def needed_nbytes(made: Made, wanted: Mapping[str, Array]) -> int:
+def needed_nbytes(made: Synthetic, wanted: Mapping[str, Array]) -> int:
     """By brute force: the bytes of all blocks that hold an element whose mask, of its array's shape, is true."""
     total = 0
     for name, mask in wanted.items():

@@ -1,6 +1,6 @@
 """The program whose disk fails: effects, budgets, and results large enough for a file of their own. Not a test by itself.
 
-python brim.py STORE RESULT RAN SIZE
+python large_results.py STORE RESULT RAN SIZE
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The program whose worker processes are killed. Not a test by itself.
 
-    python toil.py STORE RESULT RAN SIZE
+    python killed_workers.py STORE RESULT RAN SIZE
 
 Each call says which process runs it. Calls of `doomed` and `lost` wait for the kill, so that it always meets a running call;
 the others can be killed at any moment.
