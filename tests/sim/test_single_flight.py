@@ -137,6 +137,43 @@ def test_when_the_one_that_computes_is_cancelled_the_other_one_does_it():
     assert RAN == ["sky", "sky"]
 
 
+@hw.task
+async def fails_and_stays() -> str:
+    end = await told(fetch("sky"))
+    await asyncio.sleep(1000)
+    return end
+
+
+def test_a_run_that_goes_on_after_its_call_has_failed_keeps_nobody_waiting():
+    DOWN["sky"] = 1
+    beside = Beside(1)
+    first = beside.start("one", fails_and_stays)
+    assert beside.until(lambda: bool(RAN), first)
+    assert beside.finish(two=beside.start("two", asks, "sky")) == {"two": ["value 3"]}
+    assert beside.universe.now < 20
+    assert beside.finish(one=first)["one"].startswith("ConnectionError")
+
+
+@hw.task
+async def gives_up_after(steps: int) -> str:
+    call = fetch("sky")
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    call.cancel("not needed")
+    end = await told(call)
+    await asyncio.sleep(1000)
+    return end
+
+
+@pytest.mark.parametrize("steps", range(8))
+def test_a_call_that_is_cancelled_while_it_asks_leaves_no_claim(steps):
+    beside = Beside(1)
+    first = beside.start("one", gives_up_after, steps)
+    assert beside.until(lambda: beside.universe.now > 1, first)
+    assert beside.store.claims() == {}
+    assert beside.finish(one=first)["one"].startswith("CallCancelled")
+
+
 @hw.task(cache="forever", cost={"tokens": 10})
 async def priced(x: int) -> int:
     RAN.append(x)
