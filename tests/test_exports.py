@@ -30,6 +30,7 @@ NAMES = [
     "Settled",
     "Snapshot",
     "SqliteStore",
+    "Stream",
     "Task",
     "anytime",
     "aresume",

@@ -22,6 +22,7 @@ from headway.engine.identity.signature import unkeyed as unkeyed
 from headway.engine.replay.dry_run import PlannedCall as PlannedCall
 from headway.engine.replay.dry_run import ResumePlan as ResumePlan
 from headway.engine.retry import Retry as Retry
+from headway.engine.streaming.stream import Stream as Stream
 from headway.errors import ArgumentChanged as ArgumentChanged
 from headway.errors import BudgetExceeded as BudgetExceeded
 from headway.errors import CallCancelled as CallCancelled
@@ -38,6 +39,7 @@ from headway.errors import ForeignHandle as ForeignHandle
 from headway.errors import HeadwayError as HeadwayError
 from headway.errors import InputFailed as InputFailed
 from headway.errors import Interrupted as Interrupted
+from headway.errors import ItemChanged as ItemChanged
 from headway.errors import LayoutError as LayoutError
 from headway.errors import LeaseLost as LeaseLost
 from headway.errors import ModelError as ModelError
@@ -158,6 +160,7 @@ __all__ = [
     "HeadwayError",
     "InputFailed",
     "Interrupted",
+    "ItemChanged",
     "LayoutError",
     "LeaseLost",
     "limit",
@@ -212,6 +215,7 @@ __all__ = [
     "StoreFull",
     "StoreOnLoop",
     "StoreVersion",
+    "Stream",
     "Task",
     "task",
     "testing",

@@ -54,6 +54,10 @@ class ArgumentChanged(UsageError, ValueError):
     unseen: bool = False
 
 
+class ItemChanged(UsageError, ValueError):
+    """A stream ran again, after a crash or a failure, and yielded something else than it had handed out before."""
+
+
 class ForeignHandle(UsageError, ValueError):
     """A handle of another run was passed to a call or awaited."""
 

@@ -30,3 +30,14 @@ def near_misses(name: str, known: Iterable[str]) -> str:
     if not more and len(shown) > 1:
         shown[-2:] = [f"{shown[-2]} and {shown[-1]}"]
     return f"there {'is' if len(names) == 1 else 'are'} {', '.join(shown)}{more}"
+
+
+def near_sentence(name: str, known: Iterable[str]) -> str:
+    """`near_misses` as the end of a sentence that another one follows.
+
+    Example:
+        >>> near_sentence("x", ["search", "answer"])
+        "there are 'answer' and 'search'."
+    """
+    said = near_misses(name, known)
+    return said if said.endswith("?") else f"{said}."

@@ -34,7 +34,7 @@ from headway.journal.off_loop import watch_thread
 from headway.journal.open import DEFAULT_STORE, open_store
 from headway.journal.records import RunSpec
 from headway.journal.store import Buffer, Store
-from headway.near import near_misses
+from headway.near import near_sentence
 from headway.observe.progress import Progress
 from headway.observe.sinks import JsonlSink
 from headway.pools.current import importing_main, worker_call
@@ -228,7 +228,7 @@ def checked_options(options: Mapping[str, Any]) -> CheckedOptions:
     """The pools and the size of the active set. Raises UsageError for what makes no sense, before anything is begun."""
     if unknown := options.keys() - RunOptions.__annotations__.keys():
         raise UsageError(
-            f"hw.run has no option {', '.join(sorted(unknown))}: {near_misses(min(unknown), RunOptions.__annotations__)} "
+            f"hw.run has no option {', '.join(sorted(unknown))}: {near_sentence(min(unknown), RunOptions.__annotations__)} "
             "Keyword arguments of the program go into kwargs={…}"
         )
     for name in ("pools", "resources", "budget", "kwargs", "on_change"):

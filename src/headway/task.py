@@ -14,13 +14,13 @@ import functools
 import inspect
 import math
 import threading
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, Protocol, Self, TypeVar, overload
 
 from headway.engine.call import current
 from headway.engine.handle import Handle
-from headway.engine.identity.callables import is_async, name_of
+from headway.engine.identity.callables import is_async, is_stream, name_of
 from headway.engine.identity.callables import is_async as gives_awaitable
 from headway.engine.identity.carried import checked_function, own_name, what_it_carries
 from headway.engine.identity.keys import task_part
@@ -32,6 +32,8 @@ from headway.engine.identity.watched import Watch, checked_watch
 from headway.engine.retry import Retry
 from headway.engine.scopes.bounds import LimitNumbers
 from headway.engine.stopping.outside import refuse_outside
+from headway.engine.streaming.stream import Stream
+from headway.engine.streaming.streams import WINDOW
 from headway.errors import UsageError, WorkerDied
 from headway.journal.codec.declared import declare, stable_module
 from headway.near import near_misses
@@ -102,7 +104,7 @@ class Task(Generic[P, R]):
         resources: Mapping[str, int] | None = None,
         processes: int | None = None,
         needs: Mapping[str, Any] | None = None,
-    ) -> Task[P, R]:
+    ) -> Self:
         """This task with other options, for some of its calls.
 
         Args:
@@ -142,7 +144,15 @@ class Task(Generic[P, R]):
         }
         changed = {name: value for name, value in changes.items() if value is not None}
         spec = _check_spec(dataclasses.replace(self.spec, **changed))
-        return Task(dataclasses.replace(spec, plain=_is_plain(spec)))
+        return type(self)(dataclasses.replace(spec, plain=_is_plain(spec)))
+
+
+class StreamTask(Task[P, int], Generic[P, T]):
+    """An async generator whose calls are recorded, item by item; made by `task`."""
+
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Stream[T]:
+        called: Any = super().__call__(*args, **kwargs)
+        return Stream(called._call) if isinstance(called, Handle) else called
 
 
 def _find_again(ref: FunctionRef) -> Any:
@@ -173,6 +183,8 @@ class _Decorator(Protocol):
     @overload
     def __call__(self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
     @overload
+    def __call__(self, fn: Callable[P, AsyncIterator[R]], /) -> StreamTask[P, R]: ...
+    @overload
     def __call__(self, fn: Callable[P, R], /) -> Task[P, R]: ...
 
 
@@ -185,6 +197,8 @@ class _BatchDecorator(Protocol):
 
 @overload
 def task(fn: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
+@overload
+def task(fn: Callable[P, AsyncIterator[R]], /) -> StreamTask[P, R]: ...
 @overload
 def task(fn: Callable[P, R], /) -> Task[P, R]: ...
 @overload
@@ -227,6 +241,7 @@ def task(
     limit: int | LimitScope | None = None,
     processes: int | None = None,
     needs: Mapping[str, Any] | None = None,
+    window: int | None = None,
     codec: Literal["typed", "pickle"] = "typed",
 ) -> _Decorator: ...
 
@@ -237,6 +252,9 @@ def task(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     A task must not change its arguments, for a replay can't repeat that: a call whose argument has changed when it ends fails with
     `ArgumentChanged`. A parameter that does not change the result (a client, a cache) is marked `Annotated[T, hw.unkeyed]`: it is
     no part of the call's name and may change.
+
+    An async generator makes a task whose calls hand their items out as they come: `async for item in search(query)`. Each item is
+    recorded before it is handed out (`Stream`).
 
     Args:
         fn: the function. Its calls run on the event loop where it is async, else in a thread.
@@ -285,6 +303,7 @@ def task(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
         limit (int | LimitScope): how many of its calls run at a time, or a `hw.limit(…)` with a rate or a name: as if its block
             stood around every call of the task, so that the calls which it makes count too. Without a name it is one limit for all
             its calls in a run.
+        window (int): of an async generator: by how many items it may be ahead of whoever reads it, then it waits. Default: 16.
         codec (str): "typed", or "pickle" to store results with pickle, for types that the typed codec can't encode. Only for stores
             you trust.
 
@@ -306,8 +325,12 @@ def task(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
         raise UsageError(f"@hw.task has no option {', '.join(sorted(unknown))}; {near_misses(min(unknown), known)}")
     check_options(options)
     if fn is not None:
-        return Task(make_spec(fn, **options))
-    return lambda function: Task(make_spec(function, **options))
+        return _task_of(make_spec(fn, **options))
+    return lambda function: _task_of(make_spec(function, **options))
+
+
+def _task_of(spec: TaskSpec) -> Task[Any, Any]:
+    return StreamTask(spec) if spec.streams else Task(spec)
 
 
 def make_spec(
@@ -333,6 +356,7 @@ def make_spec(
     limit: int | LimitScope | None = None,
     processes: int | None = None,
     needs: Mapping[str, Any] | None = None,
+    window: int | None = None,
     codec: Literal["typed", "pickle"] = "typed",
 ) -> TaskSpec:
     """The engine's view of a task. Declares the types in its signature to the codec."""
@@ -368,6 +392,8 @@ def make_spec(
         pickled=codec == "pickle",
         ref=function_ref(fn) if traits is not None and traits.imports else None,
         need=Demand.of(_needs(processes, needs)),
+        streams=is_stream(fn),
+        window=WINDOW if window is None and is_stream(fn) else window or 0,
     )
     carried = "" if key is not None else what_it_carries(fn, known_as, named=bool(name), forever=spec.forever)
     identity = f"{known_as}\0{carried}" if carried else known_as
@@ -419,7 +445,7 @@ def _is_retry(value: object) -> bool:
 
 def _is_plain(spec: TaskSpec) -> bool:
     """Whether calls of this task need nothing but a turn of the event loop."""
-    needs = (spec.retry, spec.timeout_s, spec.batch, spec.effect, spec.cost, spec.resources, spec.pickled)
+    needs = (spec.retry, spec.timeout_s, spec.batch, spec.effect, spec.cost, spec.resources, spec.pickled, spec.streams)
     return spec.pool == "inline" and not any(needs)
 
 
@@ -428,6 +454,8 @@ def _check_spec(spec: TaskSpec) -> TaskSpec:
     wrong = ""
     if traits is not None and (unfit := misfit(spec, traits)):
         wrong = unfit
+    elif wrong := _unfit_stream(spec):
+        pass
     elif spec.verify is not None and not spec.effect:
         wrong = "verify= is for effects: add effect=True"
     elif spec.batch and (spec.effect or spec.resources):
@@ -453,6 +481,19 @@ def _check_spec(spec: TaskSpec) -> TaskSpec:
     if wrong:
         raise UsageError(f"task {spec.name}: {wrong}")
     return spec
+
+
+def _unfit_stream(spec: TaskSpec) -> str:
+    """What an async generator can't be, or only one can."""
+    if not spec.streams:
+        return "" if not spec.window else "window= is for async generators, whose calls hand out items: leave it out"
+    if spec.window < 1:
+        return f"window={spec.window}: a stream is ahead of who reads it by one item at least"
+    if spec.pool != "inline":
+        return f"an async generator runs on the event loop, not in pool={spec.pool!r}: leave out pool="
+    options = {"batch=": spec.batch, 'cache="forever"': spec.forever, "effect=": spec.effect}
+    given = next((name for name, value in options.items() if value), "")
+    return given and f"an async generator hands out items and can't have {given}: leave it out, or give it to a task that it calls"
 
 
 @overload

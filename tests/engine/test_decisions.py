@@ -14,12 +14,14 @@ from headway.journal.decisions import (
     Event,
     EventLimit,
     EventsGivenBack,
+    Item,
     Kept,
     Moved,
     NextCall,
     Now,
     Remaining,
     Sleep,
+    StreamEnd,
     TimeLeft,
     Told,
     Waits,
@@ -55,6 +57,9 @@ TOLD = [
     Afforded((0, 2)),
     BlockEnded("budget", (Kept("best", 2, b"\xc3"), Kept(1, 1, b""))),
     Moved(Place(KEY, 1, b"branch", 2, 3, (4, 5))),
+    Item(3, b"\xc0"),
+    Item(70_000, b"", (KEY, KEY)),
+    StreamEnd(70_000),
 ]
 KINDS = typing.get_args(Told)
 

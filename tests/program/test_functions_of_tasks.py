@@ -157,7 +157,6 @@ REFUSED: dict[str, tuple[Any, dict[str, Any], str]] = {
     "a static method that is not bound": (Plus.__dict__["static"], {}, r"write @staticmethod above @hw\.task"),
     "a method of a builtin type": (str.upper, {}, r"which has no name of its own: add name="),
     "a generator": (generator, {}, r"is a generator, and a task has one result: return a list"),
-    "an async generator": (async_generator, {}, r"is a generator, and a task has one result: return a list"),
     "a task": (hw.task(add), {}, r"is a task already"),
     "a property": (property(add), {}, r"@hw\.task is for functions, not for <property"),
     "a module": (types, {}, r"@hw\.task is for functions, not for <module"),

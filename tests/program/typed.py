@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import assert_type
 
 import headway as hw
@@ -23,6 +24,17 @@ async def embed(texts: list[str]) -> list[float]:
 
 
 @hw.task
+async def words(text: str) -> AsyncIterator[str]:
+    for word in text.split():
+        yield word
+
+
+@hw.task(window=4)
+async def sizes(text: str) -> AsyncIterator[int]:
+    yield len(text)
+
+
+@hw.task
 async def program(question: str) -> int:
     handle = search(question, limit=2)
     assert_type(handle, hw.Handle[list[str]])
@@ -37,6 +49,10 @@ async def program(question: str) -> int:
     async for ended in hw.as_completed(embed("x"), embed("y")):
         assert_type(ended.result(), float)
     assert_type(await hw.map(embed, ["a", "b"]), list[float])
+    assert_type(words("a b"), hw.Stream[str])
+    assert_type([size async for size in sizes.options(timeout=3)("a")], list[int])
+    assert_type(await words("a b"), int)
+    words(3)  # type: ignore[arg-type]
     search(3)  # type: ignore[arg-type]
     search("a", size=3)  # type: ignore[call-arg]
     return await count.options(timeout=1)(["a"])

@@ -36,6 +36,8 @@ WILD = (
     *("deadline", "deadline", "cancel", "event", "event", "now", "photo_finish", "photo_finish", "crowd", "crowd"),
     *("group", "group", "anytime", "anytime"),
 )
+CALM_STREAMS = (*CALM, *["stream"] * 12)  # apart: seeds of the others draw what they always drew
+WILD_STREAMS = (*WILD, *["stream"] * 16)
 COMMON = ("common", "common", "common_stubborn")
 FUSSY = ("fussy", "fussy", *COMMON)  # for wild programs
 BODIES = ("node", "node", "retried", "stubborn", "timed", "counted", "waiter")

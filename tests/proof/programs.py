@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+from collections.abc import AsyncIterator
 from typing import Any
 
 import leaves
@@ -434,4 +435,23 @@ async def _now(children: tuple[Node, ...], x: int, n: int) -> int:
     return await _gather(children, int(now * 1000) % 97, n)
 
 
-STEPS: dict[str, Any] = {kind: globals()[f"_{kind}"] for kind in set(WILD)}
+@hw.task(retry=hw.Retry(attempts=2, delay_s=0.3, jitter=0), window=2)
+async def results(name: str, x: int, count: int) -> AsyncIterator[int]:
+    for place in range(count):
+        if place == 2 and x % 3 == 0 and hw.call().attempt < 2:
+            raise OSError(name)
+        yield await plus(drawn(name, x) % 97, place)
+
+
+async def _stream(children: tuple[Node, ...], x: int, n: int) -> int:
+    """Items of a stream, all of them or until the reader has had enough, and calls that are made because of them."""
+    total, taken = 0, 0
+    async for item in results(children[0].name, x, 1 + n):
+        total, taken = (total * 3 + item) % 10_007, taken + 1
+        if n % 3 == 0 and total % 2:
+            break
+        total += await made(children[taken % len(children)], total % 97)
+    return total
+
+
+STEPS: dict[str, Any] = {kind: globals()[f"_{kind}"] for kind in {*WILD, "stream"}}

@@ -13,6 +13,7 @@ import pytest
 from explore import TROUBLES, explore
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from nodes import CALM_STREAMS, WILD_STREAMS
 from programs import CALM, WILD, write
 
 from headway.sim.history import Violated
@@ -27,6 +28,13 @@ HOW_TO_REPEAT = f"HEADWAY_PROOF_SEED={BASE_SEED} repeats them"
 @pytest.mark.parametrize("seed", range(FEW))
 def test_a_random_program_keeps_every_promise(trouble, seed):
     explore(trouble, seed)
+
+
+@pytest.mark.parametrize("kinds", [CALM_STREAMS, WILD_STREAMS], ids=["calm", "wild"])
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_a_random_program_with_streams_keeps_every_promise(trouble, kinds):
+    for seed in range(4):
+        explore(trouble, seed, kinds)
 
 
 @pytest.mark.long

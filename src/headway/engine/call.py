@@ -20,6 +20,7 @@ from headway.journal.records import NO_PARENT, Amounts, Place
 
 if TYPE_CHECKING:
     from headway.engine.identity.spec import TaskSpec
+    from headway.engine.streaming.feed import Feed
     from headway.journal.codec.codec import Encoded
     from headway.journal.recovery.recovered import Recorded
     from headway.pools.base import Job
@@ -116,6 +117,7 @@ class Extra:
         "cut",
         "ended",
         "failures",
+        "feed",
         "functions",
         "granted",
         "guards",
@@ -147,6 +149,7 @@ class Extra:
         self.child_errors: list[BaseException] = []  # errors that children gave this attempt
         self.ended: BodyEnd | None = None  # its body's end, until its children end
         self.awaiting: list[Call] = []  # handles of other calls that the body waits for now
+        self.feed: Feed | None = None  # the items of a stream
         self.job: Job | None = None
         self.batch: Any = None
         self.begun = False  # its code runs in this attempt, so that it counts in the rates that it started under

@@ -16,6 +16,7 @@ from headway.engine.run_context import RunContext
 from headway.errors import HeadwayError
 from headway.journal.clocks import left_s
 from headway.journal.decisions import BudgetOpened, DeadlineOpened, Decision, Told, decision_key, decode_decision, encode_decision
+from headway.journal.log import Blob
 from headway.journal.records import COSTED, Kind, Row
 
 if TYPE_CHECKING:
@@ -49,13 +50,13 @@ class Decisions:
         found = self._find(call, key)
         return found.told if found is not None and isinstance(found.told, kind) else None
 
-    def record_decision(self, call: Call, key: bytes, told: Told) -> int:
-        """Record what the program is told; the seq of the row."""
+    def record_decision(self, call: Call, key: bytes, told: Told, blobs: tuple[Blob, ...] = ()) -> int:
+        """Record what the program is told, with the blobs that it names; the seq of the row."""
         decision = Decision(told, self._run.wall())
         if call.memo is not None:
             call.memo[key] = decision
         kind = Kind.DECISION | COSTED if isinstance(told, BudgetOpened) else Kind.DECISION
-        return self._run.append(Row(kind, key, call.key, encode_decision(decision)))
+        return self._run.append(Row(kind, key, call.key, encode_decision(decision)), blobs)
 
     def decide(self, frame: Frame, what: str, kind: type[T], make: Callable[[], T], detail: bytes = b"") -> T:
         """What the program was told before at this place, or else what `make` says now, recorded."""

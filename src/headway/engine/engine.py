@@ -40,6 +40,7 @@ from headway.engine.scopes.bounds import Scope
 from headway.engine.scopes.desk import Desk
 from headway.engine.scopes.scopes import Scopes
 from headway.engine.stopping.stops import Stops
+from headway.engine.streaming.streams import Streams
 from headway.engine.transitions import FINISHING, RUNNING
 from headway.engine.waiting.budget_line import BudgetLine
 from headway.engine.waiting.signals import Signals
@@ -80,9 +81,18 @@ class Engine:
         self.collecting = Collecting(run)
         self.batches = Batches(run, lifecycle, self.ready, self.books, self.stops, self.launcher)
         self.admission = Admission(run, lifecycle, self.ready, self.replay, self.books, self.shared, self.signals)
+        self.streams = Streams(run, self.decisions, self.replay, lifecycle, self.waits)
         self.launcher.batches = self.batches
+        self.launcher.streams = self.streams
         self.shared.answers = self.admission
-        lifecycle.connect(books=self.books, ready=self.ready, launcher=self.launcher, outcomes=self.outcomes, replay=self.replay)
+        lifecycle.connect(
+            books=self.books,
+            ready=self.ready,
+            launcher=self.launcher,
+            outcomes=self.outcomes,
+            replay=self.replay,
+            streams=self.streams,
+        )
 
     def use_desk(self, desk: Desk) -> None:
         """Let limits be shared with other processes."""
@@ -155,7 +165,8 @@ class Engine:
         if place is not None:
             call.place = place
         if spec.forever or parent.share is not None:
-            call.share = self.shared.name(call, inputs)
+            if not spec.streams:  # what others have recorded of an equal call holds no items
+                call.share = self.shared.name(call, inputs)
         call.inputs = inputs
         if self.run.resumed and self.admission.answer_at_once(call):
             return call

@@ -37,6 +37,7 @@ from headway.engine.transitions import (
 )
 from headway.errors import BudgetExceeded, CallTimeout, UsageError
 from headway.journal.codec.codec import Encoded
+from headway.journal.records import BY_HAND
 from headway.journal.recovery.recovered import Recorded
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from headway.engine.outcome import Outcomes
     from headway.engine.replay.lookup import Replay
     from headway.engine.scopes.accounting import Books
+    from headway.engine.streaming.streams import Streams
 
 _QUEUED, _POSTPONED, _ADMITTED, _BEGUN = int(Event.QUEUED), int(Event.POSTPONED), int(Event.ADMITTED), int(Event.BEGUN)
 _STOPPED, _CHILDREN_ENDED, _RETRIED = int(Event.STOPPED), int(Event.CHILDREN_ENDED), int(Event.RETRIED)
@@ -73,13 +75,16 @@ class Lifecycle:
         # the table with effects that can be called: asked five times for every call
         self._moves = tuple([tuple([to and (to.state, self._effects[to.effect]) for to in row]) for row in TABLE])
 
-    def connect(self, *, books: Books, ready: Ready, launcher: Launcher, outcomes: Outcomes, replay: Replay) -> None:
+    def connect(
+        self, *, books: Books, ready: Ready, launcher: Launcher, outcomes: Outcomes, replay: Replay, streams: Streams
+    ) -> None:
         """Who carries out what: made after this, for they feed it."""
         self._books = books
         self._ready = ready
         self._launcher = launcher
         self._outcomes = outcomes
         self._replay = replay
+        self._streams = streams
 
     def _feed(self, call: Call, event: int, given: Any = None) -> None:
         """Tell a call what has happened to it, and do what follows. `given` is what the effect needs."""
@@ -214,6 +219,7 @@ class Lifecycle:
             return
         call.extra().ended = end
         self._feed(call, end_of_body(failed=error is not None, has_children=True), end)
+        self._streams.leave_unread(call)
 
     def _children_ended(self, call: Call) -> None:
         """The last child of a call that was waiting for it has ended."""
@@ -250,6 +256,8 @@ class Lifecycle:
                     return
             except UsageError as wrong:  # what the task's retry asks has failed
                 error = wrong
+        if call.spec.streams:
+            self._streams.close(call, error)
         self._feed(call, _ENDS[outcomes.end(call, value, error, encoded)])
 
     def _try_again(self, call: Call, before: int, delay_s: float) -> None:
@@ -280,6 +288,8 @@ class Lifecycle:
 
     def reuse(self, call: Call, recorded: Recorded) -> None:
         """End the call as it ended before."""
+        if call.spec.streams:
+            self._streams.reuse(call, by_hand=recorded.outcome.inputs == BY_HAND)
         self._feed(call, _ENDS[self._outcomes.reuse(call, recorded)])
 
     def answer(self, call: Call, recorded: Recorded) -> None:

@@ -23,6 +23,7 @@ from headway.engine.replay.shared import Shared
 from headway.engine.retry import BOUNDS
 from headway.engine.run_context import RunContext
 from headway.engine.scopes.accounting import Books
+from headway.engine.streaming.streams import handed_out
 from headway.engine.transitions import CANCELLED, FAILED, OK
 from headway.engine.waiting.signals import Signals
 from headway.errors import NotEncodable, StoreError
@@ -116,7 +117,7 @@ class Outcomes:
             return None
         if call.attempt >= retry.attempts or not retry.wants(error):
             return None
-        if afresh := failed_by_itself(error, x.child_errors):
+        if afresh := failed_by_itself(error, x.child_errors) and not handed_out(call):
             call.epoch += 1
             call.prefix = b""
             if call.share is not None:

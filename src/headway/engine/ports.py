@@ -5,7 +5,7 @@ A part that hands calls on knows one of these and not who is behind it. `lifecyc
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
 from typing import Any, Protocol
 
 from headway.engine.call import Batch, Call, Frame
@@ -88,6 +88,13 @@ class Batching(Protocol):
 
     def charge(self, batch: Batch, amounts: dict[str, float], item: int | None) -> None:
         """Book what a batch function spent."""
+
+
+class Streaming(Protocol):
+    """Hands out the items of streams."""
+
+    def hand_out(self, call: Call, items: AsyncGenerator[Any, None]) -> Coroutine[Any, Any, int]:
+        """Run a stream's code to its end; how many items there were."""
 
 
 class Line(Protocol):

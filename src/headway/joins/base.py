@@ -9,6 +9,7 @@ from typing import Any, Generic, NoReturn, TypeVar
 
 from headway.engine.call import current
 from headway.engine.handle import Handle
+from headway.engine.streaming.stream import Stream
 from headway.engine.waiting.until import Awaited
 from headway.errors import CallCancelled, UsageError
 
@@ -72,13 +73,23 @@ def checked(join: str, given: Sequence[Any]) -> Sequence[Awaitable[Any]]:
         UsageError: Something among it is no call.
     """
     for each in given:
-        if type(each) is not Handle and not isinstance(each, Awaitable):
-            break
+        if type(each) is not Handle:
+            if isinstance(each, Stream):
+                _refuse_stream(join, each)
+            if not isinstance(each, Awaitable):
+                break
     else:
         return given
     if current.get() is not None or any(_holds_calls(each) for each in given):
         _refuse(join, given)
     return [each if isinstance(each, Awaitable) else _Returned(each) for each in given]
+
+
+def _refuse_stream(join: str, stream: Stream[Any]) -> NoReturn:
+    raise UsageError(
+        f"hw.{join} got {stream.task}({stream.label}), a stream of items, which only goes on while they are read: read it with "
+        "async for, in a coroutine where that is to happen beside others"
+    )
 
 
 def _refuse(join: str, given: Sequence[object]) -> NoReturn:

@@ -140,6 +140,20 @@ class WaitsOver(_Told, frozen=True, array_like=True, tag="waits-over"):
     wait: bytes
 
 
+class Item(_Told, frozen=True, array_like=True, tag="item"):
+    """One item that a stream handed out. `value` is the codec's head, empty where it is the first of `blobs`, as in an outcome."""
+
+    number: int  # from 0 on
+    value: bytes
+    blobs: tuple[bytes, ...] = ()
+
+
+class StreamEnd(_Told, frozen=True, array_like=True, tag="stream"):
+    """How many items a stream has handed out. Who asks for its call again gets another generation of items."""
+
+    count: int
+
+
 class Moved(_Told, frozen=True, array_like=True, tag="moved"):
     """A branch was given the recorded call of another."""
 
@@ -163,6 +177,8 @@ Told = (
     | EventsGivenBack
     | Waits
     | WaitsOver
+    | Item
+    | StreamEnd
     | Moved
 )
 

@@ -10,7 +10,8 @@ made it. The body is one of the structs below, or a `Decision` (`decisions`), in
     CHARGE     a call spent something before it ended. A `settled` one is all that it spent: its run stopped, and it with it.
     OUTCOME    a call ended: its value, its error, or that it was cancelled.
     DECISION   what a program was told once and must be told again: the winner of a race, an order of completion, a
-               time, an event, the absolute time of a deadline, the amounts of a budget, what was taken of them.
+               time, an event, the absolute time of a deadline, the amounts of a budget, what was taken of them,
+               an item of a stream.
 
 The ledger is not a second set of books: every row about a call carries the call's whole cost so far (`cost`, cumulative over
 attempts) and the budget account it belongs to (`scope`). What an account spent is the sum, over its calls, of the cost in the

@@ -17,7 +17,17 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from headway.journal.codec.codec import decode
-from headway.journal.decisions import BudgetOpened, DeadlineOpened, Decision, Event, Waits, WaitsOver, decode_decision
+from headway.journal.decisions import (
+    BudgetOpened,
+    DeadlineOpened,
+    Decision,
+    Event,
+    Item,
+    StreamEnd,
+    Waits,
+    WaitsOver,
+    decode_decision,
+)
 from headway.journal.records import COSTED, ENDED, NO_PARENT, Amounts, Attempt, Error, Kind, Outcome, Row, RunInfo, Start
 from headway.journal.recovery.recovered import decode_attempt, decode_charge, decode_outcome, decode_start
 from headway.journal.shared.ledger import Ledger, add
@@ -67,6 +77,7 @@ class Call(msgspec.Struct, frozen=True, gc=False):
     asked: bytes = b""  # see Outcome
     asked_blob: bytes = b""
     params: tuple[str, ...] = ()
+    items: int | None = None  # how many a stream has handed out; None of a call that is none
 
     @property
     def name(self) -> str:
@@ -78,7 +89,10 @@ class Call(msgspec.Struct, frozen=True, gc=False):
         return self.state in _STATES
 
     def preview(self, width: int = 60) -> str:
-        """The value in a few words; large parts of it that are stored apart are not read."""
+        """The value in a few words; large parts of it that are stored apart are not read. Of a stream, how many items it has
+        handed out so far."""
+        if self.items is not None:
+            return words.count(self.items, "item")
         if self.state is not State.OK:
             return ""
         if not self.value:
@@ -184,6 +198,7 @@ class _RunBuilder:
         self.deadline: float | None = None
         self._deadline_key = b""
         self._waits: dict[bytes, tuple[int, Waiting]] = {}  # each with the seq of its row
+        self._items: dict[bytes, int] = {}  # of streams, how many they have handed out
         self.spent = Ledger()
         self.held = Ledger()
         self.lines: dict[bytes, dict[bytes, Amounts]] = {}  # costs by account, of calls that charged
@@ -303,6 +318,10 @@ class _RunBuilder:
                 self.accounts[row.key] = (outer, row.parent, limits)
                 self.spent.opened(row.key, outer)
                 self.held.opened(row.key, outer)
+            case Item(number):
+                self._items[row.parent] = number + 1
+            case StreamEnd(count):
+                self._items[row.parent] = count
             case DeadlineOpened(until) if self._deadline_key in (b"", row.key):
                 self._deadline_key, self.deadline = row.key, until
 
@@ -314,6 +333,9 @@ class _RunBuilder:
             for cost in lines.values():
                 total = add(total, cost)
             self.calls[key] = msgspec.structs.replace(self.calls[key], cost=total)
+        for key, items in self._items.items():
+            if (stream := self.calls.get(key)) is not None:
+                self.calls[key] = msgspec.structs.replace(stream, items=items)
         began, until = self._times()
         self._place_parents(began)
         return RecordedRun(

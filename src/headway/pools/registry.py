@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol, TypeVar, get_args
 
 from headway.errors import PoolFailed, UsageError
-from headway.near import near_misses
+from headway.near import near_misses, near_sentence
 from headway.pools.base import Cancel, Demand, FullPool, FunctionRef, Pool, Traits
 from headway.pools.gang import GANG, GangPool
 from headway.pools.guard import Guarded
@@ -94,7 +94,7 @@ def check_given(given: Mapping[Any, Any]) -> dict[str, Given]:
                 raise UsageError(f"{name} = {value!r}: a whole number, at least 1")
         elif value is None or is_number or isinstance(value, str):
             raise UsageError(
-                f"pools= has no {name!r}; {near_misses(name, BUILT_IN)} Of your own, give the pool: pools={{{name!r}: MyPool(…)}}"
+                f"pools= has no {name!r}; {near_sentence(name, BUILT_IN)} Of your own, give the pool: pools={{{name!r}: MyPool(…)}}"
             )
         elif not _makes_one(value):
             _check_is_pool(name, value)
@@ -166,7 +166,7 @@ class Pools(dict[str, FullPool]):
         if task.pool not in self:
             names = (LOOP, *self)
             raise UsageError(
-                f"task {task.name} wants pool={task.pool!r}, which this run does not have; {near_misses(task.pool, names)} "
+                f"task {task.name} wants pool={task.pool!r}, which this run does not have; {near_sentence(task.pool, names)} "
                 f"Bring it with hw.run(…, pools={{{task.pool!r}: …}})"
             )
         traits = self[task.pool].traits

@@ -10,16 +10,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-import msgspec
-
-from headway.errors import StoreFull
+from headway.errors import StoreDamaged, StoreFull
 from headway.journal.memory import MemoryStore
 from headway.journal.off_loop import check_thread
-from headway.journal.records import Lease, Outcome, Row, RunInfo, RunSpec, RunStatus, Signal
+from headway.journal.records import Lease, Row, RunInfo, RunSpec, RunStatus, Signal
 from headway.journal.shared.claims import Reply, Waits, Wish
 from headway.journal.shared.items import Item
 from headway.journal.shared.limits import Ask, Grant, Want
 from headway.journal.store import Buffer
+from headway.journal.upkeep import named
 from headway.sim.loop import Killed
 
 if TYPE_CHECKING:
@@ -246,12 +245,9 @@ class SimStore(MemoryStore):
                     self.without_blob.append((uid, seq, name))
 
 
-_decode_outcome = msgspec.msgpack.Decoder(Outcome).decode
-
-
 def blobs_of(row: Row) -> tuple[bytes, ...]:
-    """The blobs that a row names; none where it is no outcome that can be read, for a store takes any bytes."""
+    """The blobs that a row names; none where it can't be read, for a store takes any bytes."""
     try:
-        return _decode_outcome(row.body).named_blobs if row.kind & 15 == 3 else ()
-    except (msgspec.MsgspecError, ValueError):
+        return named.blobs_of(row)
+    except StoreDamaged:
         return ()

@@ -21,7 +21,7 @@ from headway.engine.handle import Handle
 from headway.engine.identity.argument_changes import UNCHANGING, note_input
 from headway.engine.identity.callables import is_async, name_of
 from headway.engine.identity.inputs import filled
-from headway.engine.ports import Batching, Ends
+from headway.engine.ports import Batching, Ends, Streaming
 from headway.engine.replay.shared import EFFECT, Shared
 from headway.engine.run_context import RunContext
 from headway.engine.scopes.accounting import Books, check_item
@@ -103,6 +103,7 @@ class Launcher:
         self._stops = stops
         self._value_of = value_of
         self.batches: Batching  # set by who makes both
+        self.streams: Streaming  # and this
         factory = run.loop.get_task_factory()
         self._make_task: Callable[..., asyncio.Task[None]] = asyncio.Task if factory is None else _from(factory)
 
@@ -225,6 +226,8 @@ class Launcher:
                     value = spec.fn(*args, **kwargs)
                 else:
                     value = spec.fn(*call.args, **call.kwargs)
+                if spec.streams:
+                    value = self.streams.hand_out(call, value)
                 if spec.is_async:
                     value = await value
             except BaseException as error:

@@ -23,6 +23,14 @@ def is_async(function: object) -> bool:
     return any(kind(each) for kind in (inspect.iscoroutinefunction, inspect.isasyncgenfunction) for each in (function, called))
 
 
+def is_stream(function: object) -> bool:
+    """Whether calling it gives an async generator."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    called = function if inspect.isroutine(function) else getattr(type(function), "__call__", None)  # noqa: B004 - its kind is asked for
+    return any(map(inspect.isasyncgenfunction, (function, called)))
+
+
 def check_function(function: object, what: str, instead: str) -> None:
     """Raises UsageError for what can't be asked at once; `what` names the place, `instead` says what to do with an async one."""
     if not callable(function):

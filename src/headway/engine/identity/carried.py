@@ -40,8 +40,11 @@ def checked_function(fn: Any) -> Function:
         raise UsageError(f"{fn!r} is a task already: use it as it is, or with other options by .options(…)")
     inner = _innermost(fn)
     for called in (inner, getattr(type(inner), "__call__", None)):  # noqa: B004 - its kind is asked for
-        if inspect.isgeneratorfunction(called) or inspect.isasyncgenfunction(called):
-            raise UsageError(f"{own_name(inner) or repr(fn)} is a generator, and a task has one result: return a list of its items")
+        if inspect.isgeneratorfunction(called):
+            raise UsageError(
+                f"{own_name(inner) or repr(fn)} is a generator, and a task has one result: return a list of its items, or make it "
+                "an async def, which hands them out one by one"
+            )
     try:
         inspect.signature(fn)
     except ValueError:

@@ -11,12 +11,13 @@ from typing import Any
 
 from headway.engine.call import Call
 from headway.engine.handle import Handle
+from headway.errors import UsageError
 
 PLAIN = frozenset({int, str, float, bool, bytes, type(None)})
 
 
 def handles_in(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Call, ...]:
-    """The calls whose handles are among the arguments, each once, in order."""
+    """The calls whose handles are among the arguments, each once, in order. Raises UsageError for a stream."""
     found: dict[Call, None] = {}
     for value in args:
         if type(value) not in PLAIN:
@@ -39,6 +40,11 @@ def _collect(value: Any, found: dict[Call, None], depth: int) -> None:
         for item in value.values():
             if type(item) not in PLAIN:
                 _collect(item, found, depth + 1)
+    elif issubclass(kind, Handle):
+        raise UsageError(
+            f"{value!r} is a stream and can't be an argument of a call: a call gets results, and a stream is read item by item. "
+            "Pass the items, or their list, or let the call read a stream of its own"
+        )
 
 
 def filled(value: Any, result_of: Callable[[Call], Any]) -> Any:

@@ -29,6 +29,7 @@ _ALLOWED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "batch": (_is_whole, "a whole number, how many calls one batch may have"),
     "batches": (_is_whole, "a whole number, how many batches may run at a time"),
     "linger_s": (lambda value: is_number(value) and value < math.inf, "a number of seconds, zero or more"),
+    "window": (_is_whole, "a whole number, how many items a stream may be ahead of who reads it"),
     "cache": (lambda value: value in ("run", "forever"), "'run' or 'forever'"),
     "codec": (lambda value: value in ("typed", "pickle"), "'typed' or 'pickle'"),
     "cost": (_has_numbers, 'amounts by unit, such as {"tokens": 500}'),

@@ -51,6 +51,8 @@ class TaskSpec:
     ref: FunctionRef | None = None
     need: Demand = A_SLOT  # what only its pool understands
     label_as: LabelLike | None = None  # what tells its calls apart
+    streams: bool = False  # an async generator: its calls hand items out
+    window: int = 0  # how many items it may be ahead of whoever reads
     plain: bool = True  # starts by simply running: no pool, timeout, batch, effect, resources
     identity: str = ""  # the name, and what tells the function from others of that name
     name_part: bytes = b""  # the identity as keys have it

@@ -91,8 +91,12 @@ class Replay:
                 return f"source of {task} changed"
         return ""
 
+    def policy(self, spec: TaskSpec) -> str:
+        """What is to happen to results of a task whose source has changed: what the user decided for this run, or the task says."""
+        return self._decided.get(spec.name) or self._decided.get(spec.name.rpartition(".")[2]) or spec.on_change
+
     def _stale(self, spec: TaskSpec) -> bool:
-        policy = self._decided.get(spec.name) or self._decided.get(spec.name.rpartition(".")[2]) or spec.on_change
+        policy = self.policy(spec)
         if policy == "ask":
             raise SourceChanged(
                 f"run {self._run.run_id!r}: the source of task {spec.name} changed since its results were recorded, "

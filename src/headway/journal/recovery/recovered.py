@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from headway.journal.decisions import BudgetOpened, Event, EventsGivenBack, Moved, decode_decision, is_told
+from headway.journal.decisions import BudgetOpened, Event, EventsGivenBack, Item, Moved, decode_decision, is_told
 from headway.journal.records import (
     COSTED,
     NO_PARENT,
@@ -46,7 +46,7 @@ JOIN, LEVEL = 16, 20
 
 decode_placed = msgspec.msgpack.Decoder(PlacedOutcome).decode
 _UNPLACED = encode_body(Outcome("", "", 0, 0.0, 0.0))[:3]  # how many fields follow
-NOTED = (Moved, Event, EventsGivenBack)  # decisions that more hangs on than what a program is told
+NOTED = (Moved, Event, EventsGivenBack, Item)  # decisions that more hangs on than what a program is told
 
 
 class Recorded(NamedTuple):
@@ -110,7 +110,7 @@ class Known:
         self.given = Given()
         self.attempts: dict[bytes, tuple[int, Attempt]] = {}
         self.starts: dict[bytes, Start] = {}  # of attempts that have not ended
-        self.parents: set[bytes] = set()  # calls that made calls which have ended
+        self.parents: set[bytes] = set()  # calls that made calls which have ended, or handed items out
         self.effects: set[bytes] = set()  # calls of effects that ever started: they may have happened, however they ended
         self.effect_names: dict[bytes, bytes] = {}  # the shared name under which an effect began, by its key
         self.shared: dict[bytes, tuple[int, bytes]] = {}  # results by the name that equal calls share: (seq, body)
@@ -231,6 +231,8 @@ def _note_decision(known: Known, seq: int, key: bytes, call: bytes, body: bytes)
     told = decode_decision(body).told
     if isinstance(told, Moved):
         known.places.note(told.place)
+    elif isinstance(told, Item):
+        known.parents.add(call)
     elif isinstance(told, BudgetOpened):
         known.ledger.opened(key, told.outer)
     elif isinstance(told, Event | EventsGivenBack):

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 import msgspec
 
 from headway.errors import StoreDamaged
-from headway.journal.records import COSTED, Kind, Lease, Outcome, Row, RunInfo, RunSpec, RunStatus, Signal
+from headway.journal.records import Lease, Row, RunInfo, RunSpec, RunStatus, Signal
 
 STATEMENT_ROWS = 256  # by one statement
 LARGE_STATEMENT_ROWS = 2048  # of a batch that has so many; times 6 columns it stays under SQLite's 32766 variables
@@ -213,16 +213,3 @@ def whole_cache(key: object, row: Row, crc: object) -> bool:
         return cache_crc(key, row) == crc  # type: ignore[arg-type]
     except (TypeError, struct.error):
         return False
-
-
-_decode_outcome = msgspec.msgpack.Decoder(Outcome).decode
-
-
-def blobs_of(row: Row) -> tuple[bytes, ...]:
-    """The blobs that a row names. Raises StoreDamaged for an OUTCOME whose body cannot be understood."""
-    if row.kind & ~COSTED != Kind.OUTCOME:
-        return ()
-    try:
-        return _decode_outcome(row.body).named_blobs
-    except (msgspec.MsgspecError, ValueError) as error:
-        raise StoreDamaged(f"the outcome of call {row.key.hex()} cannot be read ({error}): run `headway doctor`") from error

@@ -14,13 +14,14 @@ from pathlib import Path
 from headway.errors import StoreDamaged, StoreError, StoreVersion
 from headway.journal.owner import is_alive
 from headway.journal.place import has_database, name_folder, no_store, owner_of
-from headway.journal.records import COSTED, Kind, Row, RunInfo
+from headway.journal.records import Row, RunInfo
 from headway.journal.shared.items import ALL_ITEMS, check_item
 from headway.journal.sqlite import schema, tables
 from headway.journal.sqlite.access import connect_to_read, fingerprint, why_not_writable
 from headway.journal.sqlite.locks import is_busy, wait_for_lock
 from headway.journal.sqlite.wal import inspect_wal
 from headway.journal.upkeep.findings import Book, Finding, Report, call_text, describe_damage
+from headway.journal.upkeep.named import blobs_of
 from headway.journal.upkeep.salvage import read_run, read_table
 from headway.storage.blobs import TEMPORARY, BlobFolder
 
@@ -207,7 +208,7 @@ class _Examination:
             if not tables.whole_cache(key, row, crc):
                 self._say("error", f"the cached result {text} is damaged", means=means)
                 continue
-            for digest in tables.blobs_of(row):
+            for digest in blobs_of(row):
                 self._use(digest, Finding(severity="error", what=f"the cached result {text}", means=means))
 
     def _check_signals(self, connection: sqlite3.Connection) -> None:
@@ -262,10 +263,8 @@ class _Examination:
         self.users.setdefault(digest, []).append(finding)
 
     def _use_blobs(self, book: Book, seq: int, row: Row) -> None:
-        if row.kind & ~COSTED != Kind.OUTCOME:
-            return
         name = book.run_id
-        for digest in tables.blobs_of(row):
+        for digest in blobs_of(row):
             what = f"run {name}: record {seq} ({call_text(row)})"
             self._use(digest, Finding("error", what, book.need(row), run=name, seq=seq, call=row.key.hex()))
 

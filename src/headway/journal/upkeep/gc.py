@@ -21,7 +21,7 @@ from headway.journal.owner import LEASE_S, check_takeover
 from headway.journal.records import Row
 from headway.journal.sqlite.schema import BUILDING
 from headway.journal.sqlite.store import SqliteStore
-from headway.journal.sqlite.tables import blobs_of
+from headway.journal.upkeep.named import blobs_of
 from headway.storage.blobs import TEMPORARY
 
 GRACE_S = 3600.0

@@ -26,6 +26,7 @@ from headway.journal.shared.items import ALL_ITEMS, Item, check_item, insert_ite
 from headway.journal.sqlite import schema, tables
 from headway.journal.sqlite.access import why_not_writable
 from headway.journal.upkeep.findings import BODIES, Book, Finding, call_text, describe_damage
+from headway.journal.upkeep.named import blobs_of
 from headway.journal.upkeep.salvage import read_run, read_table
 from headway.storage.blobs import BlobFolder
 
@@ -183,13 +184,18 @@ class _Repair:
             else:
                 whole.append((found.seq, found.row))
         self.dropped += [describe_damage(book, found) for found in broken]
+        lost: set[int] = set()
         for seq, row in whole:
-            if not all(map(self._blob_is_whole, tables.blobs_of(row))):
-                doubtful[row.key] = seq
+            if not all(map(self._blob_is_whole, blobs_of(row))):
+                if row.kind & ~COSTED == Kind.DECISION:  # an item of a stream: all of that runs again
+                    lost.add(seq)
+                    doubtful[row.parent] = whole[-1][0]
+                else:
+                    doubtful[row.key] = seq
                 means = book.need(row)
                 what = f"run {book.run_id}: record {seq} ({call_text(row)}) names a blob that is damaged or missing"
                 self.dropped.append(Finding("error", what, means, book.run_id, seq, row.key.hex()))
-        kept = [(seq, now) for seq, row in whole if (now := _without_lost(row, seq, doubtful)) is not None]
+        kept = [(seq, now) for seq, row in whole if seq not in lost and (now := _without_lost(row, seq, doubtful)) is not None]
         floor = sum(seq <= info.error_floor for seq, _ in kept)
         self._write_run(target, info, [row for _, row in kept], floor)
 
@@ -209,7 +215,7 @@ class _Repair:
         for key, kind, call, parent, body, crc in stored:
             row = Row(kind, call, parent, body)  # type: ignore[arg-type]
             if isinstance(key, bytes) and tables.whole_cache(key, row, crc):
-                if all(map(self._blob_is_whole, tables.blobs_of(row))):
+                if all(map(self._blob_is_whole, blobs_of(row))):
                     tables.insert_cache(target, [(key, row)])
                     continue
                 row = Row(0, key, b"", b"")
