@@ -15,6 +15,13 @@ BUDGETS: tuple[Bug, ...] = (
         tests="sim/test_waiting_budgets_survive.py::test_whoever_could_fit_at_some_time_gets_its_turn_under_every_schedule",
     ),
     bug(
+        "nobody looks at those who wait for a budget when a reservation is given back",
+        "BudgetLine.settled",
+        "self.changed()",
+        "",
+        tests=f"{_BUDGETS}::test_a_call_goes_on_when_one_that_had_charged_for_itself_gives_back_the_rest",
+    ),
+    bug(
         "who wants much of a budget is overtaken by all who want little",
         "BudgetLine._where_others_are_ahead",
         "head.ticket < ticket",
