@@ -140,11 +140,13 @@ class Claims:
     def _claim(
         self, wishes: Sequence[Wish], waits: dict[bytes, tuple[bytes, ...]], done: Sequence[bytes]
     ) -> Sequence[Reply | StoreDamaged]:
-        """Talk to the store, beside the loop. A damaged result is the error of those that want it."""
+        """Talk to the store, beside the loop. A damaged result is the error of who wants it; a damaged database ends the run."""
         lease, now = self._log.lease, self._log.wall()
         try:
             return self._store.claim(lease, wishes, now, waits=waits, done=done)
         except StoreDamaged as error:
+            if error.__cause__ is not None:  # not one record: the store could not be read at all
+                raise
             if len(wishes) < 2:
                 return [error] * len(wishes)
             return [reply for wish in wishes for reply in self._claim([wish], waits, done)]
