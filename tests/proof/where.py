@@ -90,7 +90,7 @@ WHERE: dict[str, tuple[str, int]] = {
     "an effect that an earlier process began is not shown to its verify": ("edited", 7),
     "a failed run does not say which of its errors are to be asked again": ("killed again and again", 61),
     "the store in memory takes rows from a driver that lost its lease": ("two drivers", 17),
-    "the store in memory gives a run to a second driver while the first one lives": ("two drivers", 35),
+    "the store in memory gives a run to a second driver while the first one lives": ("two drivers", 188),
     "a driver does not renew its lease": ("two drivers", 212),
     "a driver that lost its lease goes on": ("crash at a record", 0),
     "a budget is looked at when a call starts, and nothing is reserved": ("two drivers", 14),
