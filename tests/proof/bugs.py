@@ -26,6 +26,7 @@ from bugs_of_methods import OF_METHODS
 from bugs_of_pools import OF_POOLS
 from bugs_of_replays import OF_REPLAYS
 from bugs_of_stops import OF_STOPS
+from bugs_of_streams import OF_STREAMS
 from bugs_of_the_store import OF_THE_STORE
 from bugs_of_waits import OF_WAITS
 from bugs_of_what_is_kept import OF_WHAT_IS_KEPT
@@ -40,6 +41,7 @@ KNOWN: tuple[Bug, ...] = (
     *OF_JOINS,
     *OF_STOPS,
     *OF_THE_STORE,
+    *OF_STREAMS,
     *OF_WAITS,
     *OF_WHAT_IS_KEPT,
     *OF_POOLS,
