@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import headway as hw
-from headway.engine import drive as engine_drive
+from headway.engine.replay import claim
 from headway.journal.records import COSTED, Kind, Status
 from headway.journal.recovery.recovered import decode_outcome
 from headway.journal.upkeep.repair import repair
@@ -156,7 +156,7 @@ def hurt_each(base: Path, damages: list[tuple[str, int, int, int]]) -> list[dict
 
 if __name__ == "__main__":
     if sys.argv[1] == "make":
-        stop_at, engine_drive.LEASE_S = int(sys.argv[4]), 0.1  # over when a resume comes, whatever becomes of the owner's name
+        stop_at, claim.LEASE_S = int(sys.argv[4]), 0.1  # over when a resume comes, whatever becomes of the owner's name
         Path(sys.argv[3]).write_text(drive(Path(sys.argv[2])))
     else:
         found = hurt_each(Path(sys.argv[2]), [tuple(one) for one in json.loads(Path(sys.argv[3]).read_text())])

@@ -16,7 +16,7 @@ from pathlib import Path
 import shifted  # noqa: F401 - sets the clock, so it comes before Headway
 
 import headway as hw
-from headway.engine import drive
+from headway.engine.replay import claim
 
 
 def tell(what: str) -> None:
@@ -61,7 +61,7 @@ async def main(size: int) -> list[tuple[int, str, int]]:
 
 
 if __name__ == "__main__":
-    drive.LEASE_S = float(os.environ.get("LEASE_S", drive.LEASE_S))
+    claim.LEASE_S = float(os.environ.get("LEASE_S", claim.LEASE_S))
     try:
         result = hw.run(
             main, int(sys.argv[4]), store=sys.argv[1], run_id="kills", progress=False, take_over="TAKE_OVER" in os.environ

@@ -81,12 +81,12 @@ def test_what_a_call_without_a_reservation_charges_while_its_run_stops_is_booked
 def test_calls_that_had_not_begun_cost_nothing_in_a_stopped_run(go, tmp_path):
     @hw.task(cost={"tokens": 30})
     async def ask(number: int) -> None:
+        stop_at_once()  # the first one, which alone has begun
         await asyncio.sleep(100)
 
     @hw.task
     async def program() -> None:
         with hw.budget(tokens=100), hw.limit(1):
-            stop_at_once()
             await hw.gather(*(ask(number) for number in range(3)))
 
     with pytest.raises(hw.Interrupted):

@@ -101,9 +101,9 @@ def register(cls: Any = None, /, *, aliases: Iterable[str] = ()) -> Any:
         UsageError: an alias is no such name, or is the name of another class of this program.
 
     Example:
-        >>> @hw.register(aliases=["old.shapes:Dot"])
+        >>> @hw.register(aliases=["shapes:Dot"])
         ... class Point: ...
-        >>> resolve("old.shapes:Dot").__name__
+        >>> resolve("shapes:Dot").__name__
         'Point'
     """
     old = [aliases] if isinstance(aliases, str) else list(aliases)
