@@ -24,7 +24,7 @@ from headway.engine.identity.callables import check_function
 from headway.engine.identity.carried import own_name
 from headway.engine.identity.spec import TaskSpec
 from headway.engine.replay.claim import Claim, claim_run
-from headway.engine.scopes.accounting import checked_bounds
+from headway.engine.scopes.accounting import check_bounds
 from headway.engine.stopping.own_loop import run_to_end
 from headway.engine.world import World, this_world
 from headway.errors import NoCanonicalForm, NotEncodable, RunError, StoreError, UsageError
@@ -166,7 +166,7 @@ async def drive(
             "thread wait for it"
         )
     checked = checked_options(options)
-    bounds = checked_bounds(dict(options.get("budget") or {}), "budget")
+    bounds = check_bounds(dict(options.get("budget") or {}), "budget")
     spec, args, named = _root(program, args, dict(options.get("kwargs") or {}))
     args, bound = spec.signature.bind(args, named)
     given = options.get("store", DEFAULT_STORE)

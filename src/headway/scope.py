@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, overload
 
 from headway.engine.call import Call, Frame, current
 from headway.engine.identity.options import is_number
-from headway.engine.scopes.accounting import check_item, checked, checked_bounds, warn_of_units
+from headway.engine.scopes.accounting import check_amounts, check_bounds, check_item, warn_of_units
 from headway.engine.scopes.bounds import PATIENCE_S, Deadline, LimitNumbers, Scope
 from headway.engine.stopping.outside import refuse_outside
 from headway.engine.transitions import OK
@@ -131,7 +131,7 @@ def budget(*, wait: bool = False, **amounts: float) -> Budget:
         raise UsageError("hw.budget() bounds nothing: name an amount, such as hw.budget(tokens=1000)")
     if not isinstance(wait, bool):
         raise UsageError(f"hw.budget(wait={wait!r}): wait is an option, True or False, and no unit: give the unit another name")
-    return Budget(checked_bounds(amounts, "hw.budget"), wait)
+    return Budget(check_bounds(amounts, "hw.budget"), wait)
 
 
 def charge(item: int | None = None, /, **amounts: float) -> None:
@@ -161,7 +161,7 @@ def charge(item: int | None = None, /, **amounts: float) -> None:
         >>> hw.run(program, store=None)
         {'tokens': 70.0, 'money': 0.002}
     """
-    booked = checked(amounts, "hw.charge")
+    booked = check_amounts(amounts, "hw.charge")
     if (worker := worker_call()) is not None:
         check_item(item, worker.items, worker.facts.task)
         worker.charge(booked, item)
@@ -239,7 +239,7 @@ def remaining(unit: str | None = None, /) -> float | Amounts:
         frame = current.get()
         if frame is None:
             refuse_outside("hw.remaining was called", ASKED_ELSEWHERE)
-        left = {} if frame is None else frame.call.engine.books.left(frame, unit or "")
+        left = {} if frame is None else frame.call.engine.accounting.left(frame, unit or "")
     return left if unit is None else left.get(unit, math.inf)
 
 

@@ -87,7 +87,7 @@ REPLAYED: tuple[Bug, ...] = (
     ),
     bug(
         "hw.remaining() looks again",
-        "Books.left",
+        "Accounting.left",
         "decisions.recall(frame.call, key, Remaining)",
         "None",
     ),

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from headway.engine.call import Call
-from headway.engine.identity.inputs import filled
+from headway.engine.identity.inputs import replace_handles
 from headway.engine.identity.keys import call_prefix, hash_key, sibling_key
 from headway.errors import UsageError
 from headway.journal.codec.codec import digest, encode, value_digest
@@ -166,8 +166,8 @@ def _lasting_question(call: Call, depth: int) -> bytes:
         name = lasting_name(source, depth + 1) if depth < MOST_DEPTH else source.key
         return _Named(hash_key(name + value_digest(source.head, source.blobs)))
 
-    args = tuple(filled(value, named) for value in call.args)
-    return call.spec.canonical(args, {name: filled(value, named) for name, value in call.kwargs.items()})
+    args = tuple(replace_handles(value, named) for value in call.args)
+    return call.spec.canonical(args, {name: replace_handles(value, named) for name, value in call.kwargs.items()})
 
 
 def _ordinal(base: bytes, call: Call) -> int | None:

@@ -79,7 +79,7 @@ class Handle(Generic[T_co]):
     @property
     def cost(self) -> Amounts:
         """What the call has cost so far, all attempts together: unit to amount. Its children's costs are theirs."""
-        cost: Amounts = self._call.engine.books.cost(self._call)
+        cost: Amounts = self._call.engine.accounting.cost(self._call)
         return cost
 
     def done(self) -> bool:

@@ -15,9 +15,9 @@ from typing import Any, Generic, TypeVar
 
 from headway.engine.call import Call, current
 from headway.engine.handle import Handle
-from headway.engine.identity.callables import said
+from headway.engine.identity.callables import describe_error
 from headway.engine.stopping.stops import GRACE_S
-from headway.engine.waiting.until import as_awaited, told_to_stop, until
+from headway.engine.waiting.until import as_awaited, find_stopped_children, until
 from headway.errors import CallCancelled, CallExited
 from headway.joins.base import close_coroutines
 from headway.joins.recorded import name_decision
@@ -110,7 +110,7 @@ class Branches:
             for task in running:
                 if isinstance(task, asyncio.Task):
                     call.engine.stops.leave_behind(task, f"a coroutine that {call.describe()} joined")
-            await until(told_to_stop(call))
+            await until(find_stopped_children(call))
 
 
 def sort_signals(parts: Iterable[Any], used: Callable[[Any], bool], *, calls_too: bool = False) -> None:
@@ -167,7 +167,7 @@ class _Contained(Coroutine[Any, Any, T]):
         try:
             return step(*given)
         except (KeyboardInterrupt, SystemExit) as error:
-            raise CallExited(f"a coroutine raised {said(error)} (which is no Exception)") from error
+            raise CallExited(f"a coroutine raised {describe_error(error)} (which is no Exception)") from error
 
 
 async def _awaiting(awaitable: Awaitable[T]) -> T:

@@ -42,11 +42,11 @@ def _one_each(batch: Batch, values: Any) -> tuple[list[Any], BaseException | Non
 
 
 class Batches:
-    def __init__(self, run: RunContext, ends: Ends, ready: Ready, books: Charges, stops: Stops, jobs: Jobs) -> None:
+    def __init__(self, run: RunContext, ends: Ends, ready: Ready, accounting: Charges, stops: Stops, jobs: Jobs) -> None:
         self._run = run
         self._ends = ends
         self._ready = ready
-        self._books = books
+        self._accounting = accounting
         self._stops = stops
         self._jobs = jobs
         # by function: calls of a task with other options (`Task.options`) go together
@@ -191,4 +191,4 @@ class Batches:
         calls = [batch.calls[place] for place in items if batch.wants(place)]
         for call in calls:
             share = {unit: amount / len(calls) for unit, amount in amounts.items()}
-            self._books.charge(Frame(call, call.scope), share)
+            self._accounting.charge(Frame(call, call.scope), share)

@@ -20,11 +20,11 @@ from headway.engine.dispatch.ready import Ready
 from headway.engine.handle import Handle
 from headway.engine.identity.argument_changes import UNCHANGING, note_input
 from headway.engine.identity.callables import is_async, name_of
-from headway.engine.identity.inputs import filled
+from headway.engine.identity.inputs import replace_handles
 from headway.engine.ports import Batching, Ends, Streaming
 from headway.engine.replay.shared import EFFECT, Shared
 from headway.engine.run_context import RunContext
-from headway.engine.scopes.accounting import Books, check_item
+from headway.engine.scopes.accounting import Accounting, check_item
 from headway.engine.stopping.stops import Stops
 from headway.engine.transitions import OK, RUNNING, STARTING
 from headway.errors import UsageError
@@ -90,7 +90,7 @@ class Launcher:
         run: RunContext,
         ends: Ends,
         ready: Ready,
-        books: Books,
+        accounting: Accounting,
         shared: Shared,
         stops: Stops,
         value_of: Callable[[Call], Any],
@@ -98,7 +98,7 @@ class Launcher:
         self._run = run
         self._ends = ends
         self._ready = ready
-        self._books = books
+        self._accounting = accounting
         self._shared = shared
         self._stops = stops
         self._value_of = value_of
@@ -276,7 +276,7 @@ class Launcher:
     def charged(self, call: Call, attempt: int, amounts: dict[str, float]) -> None:
         """A worker spent something for this call."""
         if call.state < OK and call.attempt == attempt:
-            self._books.charge(Frame(call, call.scope), amounts)
+            self._accounting.charge(Frame(call, call.scope), amounts)
 
     def charge(self, frame: Frame, amounts: dict[str, float], item: int | None) -> None:
         """The code of a call says what it spent; in a batch, for which of its calls, or all of them share it."""
@@ -285,7 +285,7 @@ class Launcher:
             self.batches.charge(frame.batch, amounts, item)
         else:
             check_item(item, None, frame.call.describe())
-            self._books.charge(frame, amounts)
+            self._accounting.charge(frame, amounts)
 
     def arguments(self, call: Call) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
         """The call's arguments with results in the place of handles."""
@@ -296,8 +296,8 @@ class Launcher:
             value = value_of(handle)
             if type(value) not in UNCHANGING:
                 note_input(handle, value)
-        args = tuple([value_of(value._call) if type(value) is Handle else filled(value, value_of) for value in call.args])
-        return args, {name: filled(value, value_of) for name, value in call.kwargs.items()}
+        args = tuple([value_of(value._call) if type(value) is Handle else replace_handles(value, value_of) for value in call.args])
+        return args, {name: replace_handles(value, value_of) for name, value in call.kwargs.items()}
 
     def facts(self, call: Call) -> CallFacts:
         run, deadline = self._run, call.scope.deadline
@@ -309,7 +309,7 @@ class Launcher:
             idempotency_key=hashlib.blake2b(self._shared.effect_name(call), key=run.nonce, digest_size=16).hexdigest(),
             run_id=run.run_id,
             deadline=deadline.due if deadline is not None else None,
-            allowance=self._books.allowance(call),
+            allowance=self._accounting.allowance(call),
             files=f"{run.files}/{name.hex()}" if run.files else "",
         )
 

@@ -54,16 +54,16 @@ def name_of(function: object) -> str:
     return str(getattr(function, "__qualname__", None) or type(function).__qualname__)
 
 
-def asked(function: Callable[..., Any], what: str, *args: Any, **kwargs: Any) -> Any:
+def call_user_function(function: Callable[..., Any], what: str, *args: Any, **kwargs: Any) -> Any:
     """What the function answers. Raises UsageError, with what it raised as the cause."""
     try:
         return function(*args, **kwargs)
     except UsageError:
         raise
     except BaseException as error:
-        raise UsageError(f"{what}={name_of(function)} failed: {said(error)}") from error
+        raise UsageError(f"{what}={name_of(function)} failed: {describe_error(error)}") from error
 
 
-def said(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """An error's class and text, for messages and events, whatever its class does when it is asked."""
     return f"{type(error).__name__}: {text_of(error)}"

@@ -275,13 +275,13 @@ def _lower_enum(value: Any, depth: int) -> object:
 
 
 def _lower_dataclass(value: Any, depth: int) -> object:
-    compared = _compared(value.__class__)
+    compared = _list_compared_fields(value.__class__)
     fields = {name: getattr(value, name) for name in compared if hasattr(value, name)}
     return ext(Code.DATACLASS, [stable_tag(type(value)), *_lower_fields(fields, depth, value)])
 
 
 @functools.cache
-def _compared(cls: Any) -> tuple[str, ...]:
+def _list_compared_fields(cls: Any) -> tuple[str, ...]:
     """The fields that make a dataclass equal to another; all of them where it does not compare by fields."""
     if not cls.__dataclass_params__.eq:
         return dataclass_fields(cls)

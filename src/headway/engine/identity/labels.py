@@ -41,7 +41,7 @@ def check_label(wanted: Any, task: str, params: Sequence[str], *, takes_any: boo
             )
 
 
-def made_label(wanted: LabelLike, args: tuple[Any, ...], kwargs: Mapping[str, Any], params: Sequence[str]) -> str:
+def make_label(wanted: LabelLike, args: tuple[Any, ...], kwargs: Mapping[str, Any], params: Sequence[str]) -> str:
     """The label that a task says itself; the usual one where that fails."""
     try:
         text = (

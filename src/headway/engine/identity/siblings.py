@@ -184,13 +184,13 @@ class Siblings:
     def _is_awaited(self, slot: Slot, ordinal: int, branch: bytes) -> bool:
         """Whether the branch of a recorded call will come for it."""
         owner, turn = slot
-        shared = _shared(owner, branch)
+        shared = _measure_common(owner, branch)
         if len(owner) == shared:  # the branch's own code, or that around it, which is never at work beside its branches
             return owner == branch or ordinal != turn
         return owner[: shared + LEVEL] in self.open and owner[: shared + JOIN] not in self._strayed
 
 
-def _shared(one: bytes, other: bytes) -> int:
+def _measure_common(one: bytes, other: bytes) -> int:
     """The length of the branch that two branches have in common."""
     length = 0
     while one[length : length + LEVEL] == other[length : length + LEVEL] and length < min(len(one), len(other)):

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from headway.engine.call import Call, Share
-from headway.engine.identity.inputs import filled
+from headway.engine.identity.inputs import replace_handles
 from headway.engine.identity.keys import forever_key
 from headway.engine.identity.naming import Names
 from headway.engine.ports import Answers
@@ -46,7 +46,7 @@ class _Named:
         self._key = key
 
 
-def _named(handle: Call) -> _Named:
+def _make_name(handle: Call) -> _Named:
     return _Named(handle.key if handle.share is None else handle.share.key)
 
 
@@ -67,8 +67,8 @@ class Shared:
         """The shared name of a call of a cache="forever" task, or of one below. It holds the shared names of its inputs."""
         asked = call.asked
         if call.spec.key is None and any(handle.share is not None for handle in inputs):
-            args = tuple(filled(value, _named) for value in call.args)
-            asked = call.spec.canonical(args, {name: filled(value, _named) for name, value in call.kwargs.items()})
+            args = tuple(replace_handles(value, _make_name) for value in call.args)
+            asked = call.spec.canonical(args, {name: replace_handles(value, _make_name) for name, value in call.kwargs.items()})
         above = call.parent.share if call.parent is not None else None
         if call.spec.forever:
             key = forever_key(call.spec.identity, asked)

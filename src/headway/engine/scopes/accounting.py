@@ -31,7 +31,7 @@ BOOKED_BY_RUNTIME = ("calls", "seconds")
 LIKE = 0.85  # how much the names of two units look like one: `token` and `tokens` do, `tokens_in` and `tokens_out` don't
 
 
-def checked(amounts: Amounts, what: str) -> Amounts:
+def check_amounts(amounts: Amounts, what: str) -> Amounts:
     """The amounts as floats. Raises UsageError for what is no amount."""
     for unit, amount in amounts.items():
         if isinstance(amount, bool) or not isinstance(amount, (int, float)) or not amount >= 0:
@@ -39,7 +39,7 @@ def checked(amounts: Amounts, what: str) -> Amounts:
     return {unit: float(amount) for unit, amount in amounts.items()}
 
 
-def checked_bounds(amounts: Amounts, what: str) -> Amounts:
+def check_bounds(amounts: Amounts, what: str) -> Amounts:
     """The amounts of a budget. Raises UsageError also for a unit that is one of those that the runtime books, misspelled."""
     if "wait" in amounts:
         raise UsageError(
@@ -52,7 +52,7 @@ def checked_bounds(amounts: Amounts, what: str) -> Amounts:
                     f"{what}({unit}={amounts[unit]!r}): did you mean {booked!r}, which the runtime books by itself? Give a unit of "
                     "your own another name"
                 )
-    return checked(amounts, what)
+    return check_amounts(amounts, what)
 
 
 def check_item(item: int | None, items: int | None, what: str, asked: str = "hw.charge({}, …)") -> None:
@@ -79,7 +79,7 @@ def warn_of_units(limits: Amounts, spent: Amounts) -> None:
             )
 
 
-class Books:
+class Accounting:
     def __init__(self, run: RunContext, decisions: Decisions) -> None:
         self._run = run
         self._decisions = decisions

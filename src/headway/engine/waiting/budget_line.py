@@ -268,7 +268,7 @@ class BudgetLine:
         if not doubtful:
             return False
         parties = {call: self._party(call) for call in self._closure(doubtful)}
-        stuck = find_stuck(parties, {what: _left(what) for party in parties.values() for what in party.wants})
+        stuck = find_stuck(parties, {what: _measure_free(what) for party in parties.values() for what in party.wants})
         for waiter in sorted((self._waiting[call] for call in stuck if call in self._waiting), key=lambda each: -each.ticket):
             if find_circle(parties, stuck, waiter.call):
                 inner = waiter.call.scope.account
@@ -284,12 +284,12 @@ class BudgetLine:
     def _goes_on_for_sure(self, waiter: Waiter) -> bool:
         """Whether calls that depend on nobody hold enough of what lacks: the usual case, told without looking at all others."""
         for (account, unit), much in _wants(waiter).items():
-            short = much - _left((account, unit))
+            short = much - _measure_free((account, unit))
             for holder in self._holders.get(account, ()):
                 if short <= 0.0:
                     break
                 if _ends_by_itself(holder):
-                    short -= _reserved(holder).get(unit, 0.0)
+                    short -= _find_returnable(holder).get(unit, 0.0)
             if short > 0.0:
                 return False
         return True
@@ -318,7 +318,9 @@ class BudgetLine:
                     yield other
 
     def _party(self, call: Call) -> Party[Call]:
-        holds: dict[Any, float] = {(account, unit): much for unit, much in _reserved(call).items() for account in _waiting(call)}
+        holds: dict[Any, float] = {
+            (account, unit): much for unit, much in _find_returnable(call).items() for account in _waiting(call)
+        }
         for held in call.x.held if call.x is not None else ():
             holds[held.source] = holds.get(held.source, 0.0) + held.amount
         wants: dict[Any, float] = {}
@@ -352,7 +354,7 @@ def _ends_by_itself(call: Call) -> bool:
     return call.state != READY and not call.children and (call.x is None or not call.x.awaiting)
 
 
-def _reserved(call: Call) -> Amounts:
+def _find_returnable(call: Call) -> Amounts:
     """What a call may give back."""
     reserved = call.x.reserved if call.x is not None and call.state < CONCLUDING else {}
     return {unit: much for unit, much in reserved.items() if unit != NEVER_GIVEN_BACK}
@@ -372,7 +374,7 @@ def _wants(waiter: Waiter) -> dict[tuple[Account, str], float]:
     return wants
 
 
-def _left(what: Any) -> float:
+def _measure_free(what: Any) -> float:
     """How much of something nobody has."""
     if isinstance(what, tuple):
         account, unit = what

@@ -291,7 +291,7 @@ def _counters(life: Incarnation) -> Iterator[str]:
     ready = life.engine.ready
     if ready.active or ready.in_pools:
         yield f"{life.process.name} ended and counts {ready.active} calls on the loop and {ready.in_pools} in pools"
-    for key, account in life.engine.books.accounts.items():
+    for key, account in life.engine.accounting.accounts.items():
         for unit, amount in account.reserved.items():
             if abs(amount) > CLOSE:
                 yield f"{life.process.name} ended with {amount:g} {unit} still reserved in budget {key.hex()[:8]}"

@@ -111,7 +111,7 @@ def counted_once(history: History) -> Iterator[str]:
     if history.store.run(history.run_id).nrows != getattr(last.engine.journal, "last_seq", 0):
         return  # another driver went on
     spent = sums.spent()
-    for key, account in last.engine.books.accounts.items():
+    for key, account in last.engine.accounting.accounts.items():
         for unit in account.limits:
             said, recorded = account.spent.get(unit, 0.0), spent.get(key, {}).get(unit, 0.0)
             if abs(said - recorded) > CLOSE * max(1.0, said):
