@@ -120,7 +120,7 @@ class Anytime(Generic[K, T]):
         if self._before is not None:
             self._end_as_before(self._before)
         elif self._frame is not None and (self._deadline is not None or self._frame.scope.account is not None):
-            kept = tuple(Kept(key, times, _encoded(self.kept[key])) for key, times in self._times.items() if key in self.kept)
+            kept = tuple(Kept(key, times, _encode_small(self.kept[key])) for key, times in self._times.items() if key in self.kept)
             self._frame.call.engine.on_loop(recorded.record, self._frame, self._name, BlockEnded(stopped, kept))
 
     def _end_as_before(self, before: BlockEnded) -> None:
@@ -135,7 +135,7 @@ class Anytime(Generic[K, T]):
                 self.kept[key] = self.kept.pop(key)  # in the order of before
 
 
-def _encoded(value: object) -> bytes:
+def _encode_small(value: object) -> bytes:
     """A value as the journal keeps it beside the end of a block. Nothing for what has no encoding or is large: the results of the
     calls that made it have it."""
     try:

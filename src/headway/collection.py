@@ -84,10 +84,10 @@ class Snapshot(Sequence[T_co]):
         return ("snapshot", self._name, self._version)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _loaded, (self._name, self._version, list(self))
+        return _load_snapshot, (self._name, self._version, list(self))
 
 
-def _loaded(name: str, version: int, values: list[Any]) -> Snapshot[Any]:
+def _load_snapshot(name: str, version: int, values: list[Any]) -> Snapshot[Any]:
     """A snapshot in another process, with its items at hand."""
     made: Snapshot[Any] = Snapshot(name, version, (), ())
     made._values = values

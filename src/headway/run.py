@@ -165,7 +165,7 @@ async def drive(
             "a run can't start while Python shuts down: no thread can be started any more. Start it earlier, and have the main "
             "thread wait for it"
         )
-    checked = checked_options(options)
+    checked = check_run_options(options)
     bounds = check_bounds(dict(options.get("budget") or {}), "budget")
     spec, args, named = _root(program, args, dict(options.get("kwargs") or {}))
     args, bound = spec.signature.bind(args, named)
@@ -224,7 +224,7 @@ class CheckedOptions(NamedTuple):
     max_active: int
 
 
-def checked_options(options: Mapping[str, Any]) -> CheckedOptions:
+def check_run_options(options: Mapping[str, Any]) -> CheckedOptions:
     """The pools and the size of the active set. Raises UsageError for what makes no sense, before anything is begun."""
     if unknown := options.keys() - RunOptions.__annotations__.keys():
         raise UsageError(

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-from headway.extras import needed
+from headway.extras import explain_missing
 from headway.pools.base import CallFacts, Seat
 
 COLLECTIVE_TIMEOUT = timedelta(minutes=10)
@@ -32,7 +32,7 @@ def joined(seat: Seat | None) -> Iterator[None]:
     if seat is None:
         yield
         return
-    with needed("a gang"):
+    with explain_missing("a gang"):
         import torch
         import torch.distributed as dist
     os.environ.update(RANK=str(seat.rank), WORLD_SIZE=str(seat.size), LOCAL_RANK=str(seat.rank), LOCAL_WORLD_SIZE=str(seat.size))
