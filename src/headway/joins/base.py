@@ -49,7 +49,7 @@ class Settled(Generic[T]):
         return isinstance(self.error, CallCancelled)
 
 
-def settled(part: Awaited[T]) -> Settled[T]:
+def make_settled(part: Awaited[T]) -> Settled[T]:
     """How it ended."""
     error = part.exception()
     return Settled(part.result()) if error is None else Settled(error=error)
@@ -66,7 +66,7 @@ class _Returned(Generic[T]):
         return self._value
 
 
-def checked(join: str, given: Sequence[Any]) -> Sequence[Awaitable[Any]]:
+def check_awaitables(join: str, given: Sequence[Any]) -> Sequence[Awaitable[Any]]:
     """What a join was given, as awaitables. Outside of a run a task that is a plain `def` has given its result already.
 
     Raises:

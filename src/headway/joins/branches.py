@@ -91,7 +91,7 @@ class Branches:
         siblings.open.add(branch)
         context = contextvars.copy_context()
         context.run(current.set, frame._replace(branch=branch))
-        task = asyncio.get_running_loop().create_task(contained(awaitable), context=context)
+        task = asyncio.get_running_loop().create_task(contain_exit(awaitable), context=context)
         task.add_done_callback(lambda _: siblings.open.discard(branch))
         return Branch(awaitable, task, branch)
 
@@ -139,7 +139,7 @@ def sort_signals(parts: Iterable[Any], used: Callable[[Any], bool], *, calls_too
     signals.give_back(call, lost)
 
 
-def contained(awaitable: Awaitable[T]) -> Coroutine[Any, Any, T]:
+def contain_exit(awaitable: Awaitable[T]) -> Coroutine[Any, Any, T]:
     """The same as a coroutine whose exit is an error: asyncio lets an exit end the loop, and with it everything else."""
     return _Contained(awaitable if inspect.iscoroutine(awaitable) else _awaiting(awaitable))
 

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 from headway.engine.call import Frame, current
 from headway.engine.handle import Handle
 from headway.engine.waiting.until import CompletionQueue, as_awaited, cancel_and_drain, until
-from headway.joins.base import check_calls, checked
+from headway.joins.base import check_awaitables, check_calls
 from headway.joins.branches import Branch, Branches
 from headway.joins.recorded import name_decision, recall, record
 from headway.journal.codec.codec import digest
@@ -45,7 +45,7 @@ async def as_completed(*handles: Handle[T]) -> AsyncIterator[Handle[T]]:
         >>> hw.testing.run(program, store=None)  # on a clock that jumps
         [1, 2, 3]
     """
-    check_calls("as_completed", given := checked("as_completed", handles))
+    check_calls("as_completed", given := check_awaitables("as_completed", handles))
     frame, queue = current.get(), CompletionQueue()
     if frame is None:
         async for branch in _as_completed_outside(queue, given):
