@@ -56,7 +56,7 @@ def carry(*variables: contextvars.ContextVar[Any]) -> None:
             variable.set(told[name])
 
 
-def carried_values(context: contextvars.Context | None, task: str) -> bytes:
+def encode_carried(context: contextvars.Context | None, task: str) -> bytes:
     """The values of the declared variables in a context, encoded; empty where there are none.
 
     Raises NotEncodable, naming the variable.

@@ -101,7 +101,7 @@ def entry_of(record: logging.LogRecord) -> Entry:
     try:
         text = record.getMessage()
     except Exception as error:
-        text = f"{_said(record.msg)} (its arguments can't be put in: {type(error).__name__}: {_said(error)})"
+        text = f"{_format_value(record.msg)} (its arguments can't be put in: {type(error).__name__}: {_format_value(error)})"
     trace = record.exc_text or ""
     if record.exc_info and not trace:
         try:
@@ -125,7 +125,7 @@ def entry_of(record: logging.LogRecord) -> Entry:
         process=os.getpid(),
         trace=_cut(trace),
         stack=_cut(record.stack_info or ""),
-        extra=dict([(name, _bounded(value)) for name, value in extra.items()][:MOST_FIELDS]),
+        extra=dict([(name, _bound_value(value)) for name, value in extra.items()][:MOST_FIELDS]),
     )
 
 
@@ -210,7 +210,7 @@ class Forwarding:
             at = at.parent if at.propagate else None
 
 
-def _bounded(value: Plain) -> Plain:
+def _bound_value(value: Plain) -> Plain:
     if isinstance(value, str):
         return _cut(str(value))
     return value if not isinstance(value, int) or abs(value) < 2**63 else _cut(str(value))
@@ -222,7 +222,7 @@ def _cut(text: str) -> str:
     return text if len(text) <= MOST_TEXT else f"{text[:MOST_TEXT]}… ({len(text) - MOST_TEXT:,} more characters)"
 
 
-def _said(value: object) -> str:
+def _format_value(value: object) -> str:
     try:
         return str(value)
     except Exception:

@@ -21,13 +21,13 @@ COLLECTIVE_TIMEOUT = timedelta(minutes=10)
 
 def run_as_member(facts: CallFacts, body: Callable[[], Any]) -> Any:
     """Run the function of a call as one of its members. Only rank 0 has a result: another's may not even be encodable."""
-    with joined(facts.seat):
+    with join_gang(facts.seat):
         value = body()
     return value if facts.seat is None or facts.seat.rank == 0 else None
 
 
 @contextmanager
-def joined(seat: Seat | None) -> Iterator[None]:
+def join_gang(seat: Seat | None) -> Iterator[None]:
     """Be a member of the gang while the block runs; nothing for a call that is in none."""
     if seat is None:
         yield

@@ -29,7 +29,7 @@ from headway.journal.records import Amounts, Error
 from headway.pools import logs
 from headway.pools.arguments import pickle_arguments
 from headway.pools.base import Answer, CallFacts, FunctionRef, Job
-from headway.pools.carrying import carried_values, context_with
+from headway.pools.carrying import context_with, encode_carried
 from headway.pools.current import set_worker_call, worker_call
 from headway.pools.program import function_ref, resolve
 
@@ -82,7 +82,7 @@ def pack(job: Job) -> bytes:
             pickled=job.pickled,
             items=job.items,
             around=job.around,
-            carried=carried_values(job.context, job.facts.task),
+            carried=encode_carried(job.context, job.facts.task),
             levels=logs.levels_here(),
             arguments=head,
             buffers=[bytes(part) for part in buffers],

@@ -19,7 +19,7 @@ from headway.errors import WorkerDied
 from headway.events import AnyEvent
 from headway.journal.codec import codec
 from headway.pools.base import A_SLOT, Answer, CallFacts, Demand, Job, Pool, Traits
-from headway.pools.carrying import carried_values, put_into
+from headway.pools.carrying import encode_carried, put_into
 from headway.pools.current import set_worker_call
 from headway.pools.parcel import ParcelCall
 from headway.sim.loop import Killed
@@ -267,7 +267,7 @@ class Sent:
     def __init__(self, job: Job) -> None:
         self.job = job
         self._sent = pickle.dumps((job.args, job.kwargs))
-        self._carried = carried_values(job.context, job.facts.task)
+        self._carried = encode_carried(job.context, job.facts.task)
 
     def call(self, process: SimLoop, tell: Callable[[Any], None]) -> ParcelCall:
         """The call as its code may ask about it."""
