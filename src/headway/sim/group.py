@@ -79,7 +79,7 @@ class Meeting:
             if mine in collectives:
                 collectives.remove(mine)
         self._process.world.wait(mine.done)
-        return _finished(data)
+        return _make_finished_work(data)
 
 
 class _Collective:
@@ -207,7 +207,7 @@ def _name(what: Any) -> str:
     return type(what).__name__
 
 
-def _finished(data: Any) -> Any:
+def _make_finished_work(data: Any) -> Any:
     future: Any = torch.futures.Future()
     future.set_result(data)
     return threaded._create_work_from_future(future)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from headway.sim.loop import SimLoop
 
 
-def simulated(process: SimLoop, real: Pool) -> SimPool:
+def simulate_pool(process: SimLoop, real: Pool) -> SimPool:
     """A simulated pool with the promises of a real one, which is not started."""
     traits = real.traits
     if traits.members:

@@ -170,7 +170,7 @@ class _Check:
         life = self._base = self._live(history)
         self._promises(history, "undisturbed")
         if life.error is not None:
-            self._report.add(_failed(self._program.name, life.error, "undisturbed", ""))
+            self._report.add(_report_failure(self._program.name, life.error, "undisturbed", ""))
         self._values = _values(history.rows())
         return Recorded.of(history)
 
@@ -194,7 +194,7 @@ class _Check:
                     why = FROM_RANDOM
                 else:
                     why = FROM_ELSEWHERE
-                self._report.add(_changed(each, *why))
+                self._report.add(_report_change(each, *why))
         self._set_order(record)
 
     def _set_order(self, record: Recorded) -> None:
@@ -204,7 +204,7 @@ class _Check:
             self._report.replays += 3
             for each in (*first.changed, *other.changed):
                 why = NEW_EACH_TIME if first.differs(same, each.task) else FROM_SET_ORDER
-                self._report.add(_changed(each, *why))
+                self._report.add(_report_change(each, *why))
         except UsageError as error:
             self._report.skipped.append(f"the order of sets: {error}")
 
@@ -217,7 +217,7 @@ class _Check:
         self._report.schedules += 1
         self._promises(whole, PASSES.format(seed))
         if life.error is not None:
-            self._report.add(_failed(self._program.name, life.error, PASSES.format(seed), self._again(seed)))
+            self._report.add(_report_failure(self._program.name, life.error, PASSES.format(seed), self._again(seed)))
             return
         rows = len(whole.rows())
         crash = Crash(choice.randint(0, rows), choice.choice(("before", "torn", "after", "full")))
@@ -241,8 +241,8 @@ class _Check:
                 outcome = decode_outcome(row.body)
                 self._report.add(_another_value(outcome.task, outcome.label, self._again(seed)))
         if life.error is not None:
-            self._report.add(_failed(self._program.name, life.error, where, self._again(seed)))
-        elif _timed(history.rows()):
+            self._report.add(_report_failure(self._program.name, life.error, where, self._again(seed)))
+        elif _depends_on_timing(history.rows()):
             skipped = "whether results differ after a crash: the program decides from timing, so they may"
             if skipped not in self._report.skipped:
                 self._report.skipped.append(skipped)
@@ -265,7 +265,7 @@ class _Check:
 
     def _promises(self, history: History, where: str) -> None:
         for violation in history.violations():
-            self._report.add(_judged(violation, where, history))
+            self._report.add(_report_violation(violation, where, history))
 
     def _again(self, seed: int) -> str:
         return f"--seed {seed} --schedules 1"
@@ -285,7 +285,7 @@ def _values(rows: Sequence[Row]) -> dict[bytes, bytes]:
     return found
 
 
-def _timed(rows: Sequence[Row]) -> bool:
+def _depends_on_timing(rows: Sequence[Row]) -> bool:
     """Whether the program was told something that hangs on timing, so that it may end in more than one way."""
     if any(is_told(row.body, *TIMING) for row in rows if row.kind & ~COSTED == RowKind.DECISION):
         return True
@@ -293,7 +293,7 @@ def _timed(rows: Sequence[Row]) -> bool:
     return any(end.status == Status.CANCELLED or (end.error is not None and end.error.type in BOUNDED) for end in ends)
 
 
-def _failed(task: str, error: BaseException, where: str, again: str) -> Finding:
+def _report_failure(task: str, error: BaseException, where: str, again: str) -> Finding:
     said = f"{type(error).__name__}: {error}"
     advice = (
         "Run it once as it is, to see its own error."
@@ -305,7 +305,7 @@ def _failed(task: str, error: BaseException, where: str, again: str) -> Finding:
     return Finding(Kind.FAILS, task, task, f"raised {said} ({where}).", advice, again)
 
 
-def _changed(each: Changed, what: str, advice: str) -> Finding:
+def _report_change(each: Changed, what: str, advice: str) -> Finding:
     before = f", recorded was {each.task}({each.before})" if each.before else ""
     text = (
         f"its arguments {what}: a body that ran again asked for {each.task}({each.label}){before}. After a crash it is done again."
@@ -324,7 +324,7 @@ def _another_value(task: str, label: str, again: str) -> Finding:
     )
 
 
-def _judged(violation: Violation, where: str, history: History) -> Finding:
+def _report_violation(violation: Violation, where: str, history: History) -> Finding:
     if violation.promise == "nothing swallowed":
         advice = "Await what is started with asyncio, or let a task do it: then its error has an owner."
         return Finding(Kind.SWALLOWED, "", "", f"{violation.what} ({where}).", advice)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 CLOSE = 1e-6
 
 
-def never_overdrawn(history: History) -> Iterator[str]:
+def check_never_overdrawn(history: History) -> Iterator[str]:
     if history.overcharged or history.budgets_moved:
         return
     for life in history.lives:
@@ -92,7 +92,7 @@ class _Sums:
         return totals
 
 
-def counted_once(history: History) -> Iterator[str]:
+def check_counted_once(history: History) -> Iterator[str]:
     rows = history.rows()
     sums = _Sums(rows, is_fork=bool(rows and history.store.run(history.run_id).spec.forked_from))
     for (call, scope), times in sums.starts.items():
