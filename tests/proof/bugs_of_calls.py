@@ -317,7 +317,7 @@ OF_ALL: tuple[Bug, ...] = (
     ),
     bug(
         "what a shared call did not like is forgotten in a crash",
-        "Known.note_shared",
+        "RecoveredState.note_shared",
         "epoch > self.epochs.get(name, 0)",
         "False",
         tests="sim/test_shared_calls.py::test_after_one_that_failed_by_itself_the_next_asks_what_is_below_afresh",

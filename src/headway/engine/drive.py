@@ -37,7 +37,7 @@ from headway.ipc.interrupts import interrupts
 from headway.journal.decisions import BudgetOpened, DeadlineOpened, decision_key
 from headway.journal.log import Journal, Log, NullJournal
 from headway.journal.records import Amounts, Lease, RunInfo, RunStatus, Signal
-from headway.journal.recovery.recovered import Known
+from headway.journal.recovery.recovered import RecoveredState
 from headway.journal.store import Store
 from headway.pools.registry import Given, Pools
 
@@ -91,7 +91,7 @@ class Driver:
     async def _drive(self) -> Any:
         plan = self._plan
         self._stopped = asyncio.Event()
-        known = plan.claim.known if plan.claim is not None else Known()
+        known = plan.claim.known if plan.claim is not None else RecoveredState()
         status, floor = RunStatus.INTERRUPTED, None
         try:
             self._engine = engine = self._make_engine(known)
@@ -124,13 +124,13 @@ class Driver:
 
     # --- making what drives it ---------------------------------------------------------------------------------------
 
-    def _error_floor(self, known: Known) -> int:
+    def _error_floor(self, known: RecoveredState) -> int:
         """Up to which record failures are asked again."""
         if self._plan.retry_failed:
             return known.last_seq
         return self._plan.claim.info.error_floor if self._plan.claim is not None else 0
 
-    def _make_engine(self, known: Known) -> Engine:
+    def _make_engine(self, known: RecoveredState) -> Engine:
         plan = self._plan
         loop = asyncio.get_running_loop()
         run = RunContext(
@@ -229,7 +229,7 @@ class Driver:
         if not self._sinks:
             self._engine.run.emit = None
 
-    def _emit_started(self, known: Known) -> None:
+    def _emit_started(self, known: RecoveredState) -> None:
         if self._sinks:
             url = self._plan.store.url if self._plan.store is not None else "memory"
             started = events.RunStarted(

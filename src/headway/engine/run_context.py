@@ -17,7 +17,7 @@ from headway.engine.replay.reader import StoreReader
 from headway.errors import HeadwayError, StoreError
 from headway.journal.log import Blob, Journal
 from headway.journal.records import Row
-from headway.journal.recovery.recovered import Known
+from headway.journal.recovery.recovered import RecoveredState
 from headway.journal.store import Store
 from headway.pools.registry import Pools
 
@@ -48,7 +48,7 @@ class RunContext:
         nonce: bytes,
         loop: asyncio.AbstractEventLoop,
         journal: Journal,
-        known: Known,
+        known: RecoveredState,
         pools: Pools,
         world: Surroundings,
         store: Store | None = None,

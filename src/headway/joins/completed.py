@@ -12,7 +12,7 @@ from headway.joins.base import check_awaitables, check_calls
 from headway.joins.branches import Branch, Branches
 from headway.joins.recorded import name_decision, recall, record
 from headway.journal.codec.codec import digest
-from headway.journal.decisions import Arrival, NextCall, asked_again
+from headway.journal.decisions import Arrival, NextCall, name_asked_again
 
 T = TypeVar("T")
 
@@ -113,7 +113,7 @@ class Completions(Generic[T]):
         number = None
         while number is None and (told := recall(self.frame, name, NextCall)) is not None:
             number = next((number for number, handle in left.items() if handle._key == told.call), None)
-            name = name if number is not None else asked_again(name)
+            name = name if number is not None else name_asked_again(name)
         if number is None:
             number = await self._queue.next()
             record(self.frame, name, NextCall(left[number]._key))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from headway.engine.call import Frame
 from headway.journal.codec.codec import digest
-from headway.journal.decisions import Told, asked_again
+from headway.journal.decisions import Told, name_asked_again
 
 if TYPE_CHECKING:
     from headway.engine.engine import Engine
@@ -38,7 +38,7 @@ def recall_newest(frame: Frame, name: bytes, kind: type[D]) -> tuple[D | None, b
     """What was decided last, where what was decided first did not hold any more; and the name for deciding once more."""
     newest, told = None, recall(frame, name, kind)
     while told is not None:
-        newest, name = told, asked_again(name)
+        newest, name = told, name_asked_again(name)
         told = recall(frame, name, kind)
     return newest, name
 

@@ -214,17 +214,17 @@ def decision_key(parent_key: bytes, epoch: int, what: str, detail: bytes, ordina
     return _hash(b"D" + parent_key + pack(epoch) + pack(ordinal) + pack(what) + detail)
 
 
-def asked_again(key: bytes) -> bytes:
+def name_asked_again(key: bytes) -> bytes:
     """The name under which a program is told anew what it was told under `key`, when that does not hold any more."""
     return _hash(b"A" + key)
 
 
-def waited_for(key: bytes) -> bytes:
+def name_waited_for(key: bytes) -> bytes:
     """The name of the note that a program waits to be told something under `key`."""
     return _hash(b"W" + key)
 
 
-def given_back(key: bytes) -> bytes:
+def name_given_back(key: bytes) -> bytes:
     """The name of the decision that takes back what was told under `key`."""
     return _hash(b"R" + key)
 

@@ -27,7 +27,7 @@ from headway.journal.shared.limits import Ask, Grant, Want
 Buffer = bytes | bytearray | memoryview
 
 
-def kept(keep: Callable[[int, Row], bool | Row], seq: int, row: Row) -> Iterator[Row]:
+def keep_row(keep: Callable[[int, Row], bool | Row], seq: int, row: Row) -> Iterator[Row]:
     """What a fork takes along of a row."""
     taken = keep(seq, row)
     if taken is not False:

@@ -14,7 +14,7 @@ from headway.engine.identity.siblings import Siblings
 from headway.engine.identity.spec import TaskSpec
 from headway.errors import UsageError
 from headway.journal.records import Place
-from headway.journal.recovery.recovered import Known
+from headway.journal.recovery.recovered import RecoveredState
 
 if TYPE_CHECKING:
     from headway.engine.decisions import Decisions
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Names:
     """Names the calls of one run."""
 
-    def __init__(self, known: Known, decisions: Decisions) -> None:
+    def __init__(self, known: RecoveredState, decisions: Decisions) -> None:
         self._known = known
         self._decisions = decisions
         self._placed = known.places.ordinals

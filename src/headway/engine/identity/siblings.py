@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 from headway.engine.identity.keys import sibling_key
 from headway.journal.decisions import Moved, decision_key
 from headway.journal.records import Place
-from headway.journal.recovery.recovered import JOIN, LEVEL, Known, Places
+from headway.journal.recovery.recovered import JOIN, LEVEL, Places, RecoveredState
 
 if TYPE_CHECKING:
     from headway.engine.call import Call
@@ -80,7 +80,7 @@ class Siblings:
         "open",
     )
 
-    def __init__(self, parent: Call, known: Known, decisions: Decisions) -> None:
+    def __init__(self, parent: Call, known: RecoveredState, decisions: Decisions) -> None:
         self._parent = parent
         self._known = known
         self._decisions = decisions

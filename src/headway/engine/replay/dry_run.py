@@ -14,7 +14,7 @@ from headway.engine.identity.spec import TASKS
 from headway.engine.replay.edits import stale_results
 from headway.engine.replay.failures import around_failures
 from headway.journal.records import COSTED, NO_PARENT, Kind, Outcome, RunInfo, Status
-from headway.journal.recovery.recovered import Known, decode_outcome, load
+from headway.journal.recovery.recovered import RecoveredState, decode_outcome, load
 from headway.journal.store import Store
 
 
@@ -54,7 +54,12 @@ class ResumePlan:
 
 class _Reader:
     def __init__(
-        self, known: Known, parents: Mapping[bytes, bytes], floor: int, decided: Mapping[str, str], stale: Mapping[bytes, str]
+        self,
+        known: RecoveredState,
+        parents: Mapping[bytes, bytes],
+        floor: int,
+        decided: Mapping[str, str],
+        stale: Mapping[bytes, str],
     ) -> None:
         self.known = known
         self.stale = stale

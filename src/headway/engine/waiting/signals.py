@@ -31,9 +31,9 @@ from headway.journal.decisions import (
     EventsGivenBack,
     Waits,
     WaitsOver,
-    asked_again,
-    given_back,
-    waited_for,
+    name_asked_again,
+    name_given_back,
+    name_waited_for,
 )
 from headway.journal.records import Signal
 
@@ -153,7 +153,7 @@ class Signals:
                 return decode(told.signal.value)
             else:
                 prefer = told.signal.number
-            wait, limit = asked_again(wait), asked_again(limit)
+            wait, limit = name_asked_again(wait), name_asked_again(limit)
         until: float | None = None
         if timeout_s is not None:
             lasts = decisions.recall(call, limit, EventLimit)
@@ -221,9 +221,9 @@ class Signals:
         if waiter.future is not None:
             return
         self._tell_wait(waiter)
-        decisions, call, note = self._decisions, waiter.call, waited_for(waiter.key)
-        while decisions.recall(call, given_back(note), WaitsOver) is not None:
-            note = asked_again(note)
+        decisions, call, note = self._decisions, waiter.call, name_waited_for(waiter.key)
+        while decisions.recall(call, name_given_back(note), WaitsOver) is not None:
+            note = name_asked_again(note)
         waiter.note = note
         if decisions.recall(call, note, Waits) is None:
             decisions.record_decision(call, note, Waits(waiter.key, waiter.name, waiter.until, call.describe()))
@@ -231,7 +231,7 @@ class Signals:
     def _take_note_back(self, waiter: Waiter) -> None:
         """Record that the program has stopped waiting and goes on."""
         if waiter.note and waiter.listens and not self._run.closing:
-            self._decisions.record_decision(waiter.call, given_back(waiter.note), WaitsOver(waiter.key))
+            self._decisions.record_decision(waiter.call, name_given_back(waiter.note), WaitsOver(waiter.key))
 
     def _tell_wait(self, waiter: Waiter, *, over: bool = False) -> None:
         run, call = self._run, waiter.call
@@ -313,7 +313,7 @@ class Signals:
     def give_back(self, call: Call, waits: list[bytes]) -> None:
         """Nobody has a use for what these waits of the call, or below it, were told."""
         if waits and not self._run.closing:
-            self._decisions.record_decision(call, given_back(waits[0]), EventsGivenBack(tuple(waits)))
+            self._decisions.record_decision(call, name_given_back(waits[0]), EventsGivenBack(tuple(waits)))
             self._free(self.given.let_go(waits))
             self.given.back.update(waits)
 
@@ -327,7 +327,7 @@ class Signals:
         for wait in self._lent.pop((call.key, branch), ()):
             signal = self.given.signals[self.given.number(wait)]
             if signal in self.queue.get(signal.name, ()) and signal.number not in self._handed:
-                wait = asked_again(wait)
+                wait = name_asked_again(wait)
                 self._take(frame, wait, signal)
             else:
                 self._lent.setdefault((call.key, frame.branch), []).append(wait)

@@ -1,6 +1,6 @@
 """What a run's journal already says when a driver takes the run up.
 
-`Known` is read once, in order, before the engine starts. Outcomes and decisions stay undecoded until a program asks for them,
+`RecoveredState` is read once, in order, before the engine starts. Outcomes and decisions stay undecoded until a program asks for them,
 so taking up a run with 100,000 finished calls costs a scan. It must never be written to by a running program except to forget
 what was handed out.
 """
@@ -101,7 +101,7 @@ class Places:
         return None if any(noted < self._strayed.get(branch[:end], (0, 0))[1] for end in outer) else base
 
 
-class Known:
+class RecoveredState:
     """The journal of one run, by key. The last row about a key wins."""
 
     def __init__(self) -> None:
@@ -162,9 +162,9 @@ def _no_collections() -> Iterator[None]:
 
 
 @_no_collections()
-def load(store: Store, uid: int) -> Known:
+def load(store: Store, uid: int) -> RecoveredState:
     """Read all rows of a run. Raises StoreDamaged at the first row that is not whole."""
-    known = Known()
+    known = RecoveredState()
     outcomes, ledger = known.outcomes, known.ledger
     given, touched = known.given, known.given.touched
     seq, above = 0, known.parents.add
@@ -226,7 +226,7 @@ def _still_reserved(start: Start | None, charge: Charge) -> Amounts:
     }
 
 
-def _note_decision(known: Known, seq: int, key: bytes, call: bytes, body: bytes) -> None:
+def _note_decision(known: RecoveredState, seq: int, key: bytes, call: bytes, body: bytes) -> None:
     """What a run must know of a decision before a program asks for it."""
     told = decode_decision(body).told
     if isinstance(told, Moved):
