@@ -1,8 +1,8 @@
-"""The call: one use of a task in a run, as the engine keeps it. What a program holds of it is a `Handle` (`handle`).
+"""The engine's record of a call, which is one use of a task in a run. Programs hold a `Handle` to it (`handle`).
 
-A million calls may be alive at once, so a call is one object with slots; what only some calls need (a timer, a reservation,
-who awaits what) lives in `Extra`, made when first needed. A call never does anything by itself: it is moved by `lifecycle` alone,
-through the states of `transitions`, on the engine's thread.
+A million calls may be alive at once, so a call is one object with slots; what only some calls need (a timer, a reservation, who
+awaits what) lives in `Extra`, made when first needed. A call does nothing by itself. Only `lifecycle` moves it, through the states
+of `transitions`, on the engine's thread.
 """
 
 from __future__ import annotations

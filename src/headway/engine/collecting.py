@@ -1,10 +1,9 @@
-"""What a run does with durable collections: appending to them and reading them, beside the loop.
+"""Appends to durable collections and reads them for a run, off the event loop.
 
-An append is an effect on the store. Its token is made of the call that asks, so the same call never appends twice, in whatever life
-or attempt of the run it is made: neither its own retries nor those of the calls above it count in its name. Another run has other
-tokens, a fork too.
+An append is an effect on the store. Its token is derived from the calling call, without its retries or those of the calls above it.
+So the same call never appends twice, in any life or attempt of the run. Another run has other tokens, and so has a fork.
 
-Appends that come while one is being written are written together with the next. Nothing here may touch the store on the loop.
+Appends that arrive during a write are written together in the next one. Nothing here may touch the store on the loop.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Decisions of a run: naming them, recalling what was recorded, recording what is new.
 
-Whatever a program is told that hangs on timing goes through here: a race's winner, an order, the time, what is left of a budget. It
-is looked up under its name (`name_decision`); what is found is told again, and else what is so now is recorded before the program
-hears of it. Records and keys are in `journal/decisions`. A value that was recorded must never be answered anew.
+Every answer that depends on timing goes through here: a race's winner, an order, the time, the rest of a budget. The answer is
+looked up under its name (`name_decision`). A recorded answer is returned again; a new one is recorded before the program gets it.
+Records and keys are in `journal/decisions`. A recorded value must never be computed again.
 """
 
 from __future__ import annotations

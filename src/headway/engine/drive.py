@@ -1,9 +1,9 @@
-"""Driving one run in this process: take it up, let it end, give it back.
+"""Drives one run in this process: claims it, runs it to its end, and releases it.
 
 A driver owns the run's lease and everything that lives as long as the run does here: the journal's writer, the pools, the engine,
 the event sinks. It ends in one of four ways: the root call ended; the run was cancelled from outside; it was interrupted (Ctrl-C or
-SIGTERM: first drain, then stop at once); the journal failed. In every one it leaves no task, thread or process of its own behind,
-and the journal holds whatever was finished.
+SIGTERM: first drain, then stop at once); the journal failed. In each case it leaves no task, thread or process of its own behind,
+and the journal holds all finished work.
 """
 
 from __future__ import annotations

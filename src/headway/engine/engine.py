@@ -1,8 +1,9 @@
-"""The engine of one run: makes its parts, and lets the program in.
+"""The engine of one run: makes its parts and takes in the program's calls.
 
 A call's way: `spawn` names it; `admission` answers it from the journal or waits for the handles among its arguments; `ready` gives
 it room; `lifecycle` reserves its budget, has it launched in the loop or a pool, waits for its children, and has it recorded; then
-whoever waits for it is told. One direction. Each part is made here, with what it needs of the run (`run_context`) and of others.
+whoever waits for it is told. A call never goes backwards. Each part is made here, with what it needs from the run (`run_context`)
+and from other parts.
 
 Everything happens on one thread, the event loop's, in callbacks that never block; other threads come in through `on_loop`. The
 engine must never let a dependent see an outcome that is not in the journal's queue, and never leave a call behind: a call ends

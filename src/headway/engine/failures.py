@@ -1,6 +1,6 @@
-"""What an error means for the call that ended with it: as which error a program sees it, and whose fault it is.
+"""What an error means for the call that ended with it: which error the program sees, and whose fault it is.
 
-Nothing here trusts an error to answer well: what it is, was caused by and holds is asked of Python.
+An error's own methods may misbehave, so its class, its cause and its parts are read through Python's own functions.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The handle: what a program holds of a call.
+"""The handle through which a program holds a call.
 
-It is one reference to the engine's record (`call`) and keeps nothing of its own, so nothing that the engine does can go wrong in
-what users hold, copy or subclass. Names without underscore are for users; keys are hexadecimal here and bytes inside.
+It holds one reference to the engine's record (`call`) and no state of its own, so users who hold, copy or subclass handles can't
+disturb the engine. Names without underscore are for users; keys are hexadecimal here and bytes inside.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Drives a call from its first start to its end: feeds events to the table in `transitions` and carries out what the table says.
+"""Drives a call from its first start to its end: feeds events to the table in `transitions` and carries out its effects.
 
 This is the only place where a call's state changes. Events come in through the methods below (a ready queue has room, code has
 ended, somebody cancels), and each method feeds one event. Other parts decide and record: `outcomes` says whether a call is tried

@@ -1,7 +1,7 @@
-"""What every part of the engine may know of its run, and no part of the engine: names, clocks, the journal, the loop.
+"""What every part of the engine may know about its run: names, clocks, the journal, the loop. It holds no part of the engine.
 
-Parts get this and the collaborators that they need, each by itself; none gets the whole engine. The journal and whoever hears of
-events are set by the driver when it has them.
+Each part gets this and just the collaborators it needs, never the whole engine. The driver sets the journal and the listeners for
+events once it has them.
 """
 
 from __future__ import annotations

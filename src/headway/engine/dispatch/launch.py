@@ -1,4 +1,4 @@
-"""Handing a call to where its code runs, interrupting it there, and taking it back.
+"""Hands a call to the place where its code runs, interrupts it there, and takes its answer back.
 
 Inline code runs in an asyncio task of its own, so any asyncio library works in it. Everything else is a job for a pool. An effect
 waits here until the journal is durable up to its own start; one that may have happened before is first shown to its `verify`.

@@ -3,7 +3,8 @@
 A call that needs nothing but the loop starts at once, up to `max_active` of them that are not parked and while the journal keeps
 up; the rest wait in line. Calls that need a pool's slot, a limit or a resource wait in one queue per combination of these, ordered
 by the longest path still ahead of them where durations are known, first come first served otherwise. Nothing polls: ends, freed
-slots, commits and timers (for rates) call `dispatch`. What limits lack that processes share, the desk asks for beside the loop.
+slots, commits and timers (for rates) call `dispatch`. When a limit that processes share lacks places, the desk asks the store for
+more, off the loop.
 """
 
 from __future__ import annotations

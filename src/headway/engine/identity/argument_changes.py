@@ -1,9 +1,10 @@
-"""Noticing that the arguments of a call have changed.
+"""Detects that the arguments of a call have changed.
 
-A call is known by what it asks, and a replay gives back its recorded result without running its code. What the code did to a list
-that it was given is then not done again; and code whose caller went on filling the list did not compute what its key says. Either
-leads a resumed run to another end. So when the code of an attempt has ended, its arguments must be what they were when the call
-was made. If not, the call fails and says which of them changed. A change is never hidden, undone or repeated.
+A call is identified by its arguments, and a replay returns its recorded result without running its code. If the code changed a list
+it was given, the replay does not repeat that change. If the caller went on filling the list, the code computed something other than
+its key says. Either way a resumed run would end differently. So when the code of an attempt has ended, its arguments must equal
+what they were when the call was made. If not, the call fails and says which of them changed. A change is never hidden, undone or
+repeated.
 
 Only code that shares objects with the program is looked at: inline and in threads. Other processes have copies.
 

@@ -1,7 +1,7 @@
-"""Functions that users give: looked at where they are given, and asked under guard.
+"""Functions that users pass in: checked when they are passed, and called under guard.
 
-The runtime asks them on the event loop, between two steps of its own. So one must be a plain function that answers at once: what an
-`async def` returns is a coroutine, and a coroutine counts as true. One that raises fails the call that it was asked for.
+The runtime calls them on the event loop, between two of its own steps. So each must be a plain function that returns at once: an
+`async def` returns a coroutine, which counts as true. If the function raises, the call that it was asked about fails.
 """
 
 from __future__ import annotations

@@ -6,9 +6,9 @@ differs from a tuple. A NaN equals itself; -0.0 is not 0.0; a Decimal keeps its 
 zone. A field that does not take part in the comparison of its dataclass (`field(compare=False)`) is not part of its
 value.
 
-Nothing here is ever decoded, so types need no declaration. What has no value to speak of (an open file, a client, a
-lambda, an object that is only equal to itself) is refused, never named by its address. An object may speak for itself
-with `__headway_key__()`, which returns something canonical.
+Nothing here is ever decoded, so types need no declaration. An object without a value (an open file, a client, a lambda, an object
+that equals only itself) is refused, never named by its address. An object may define `__headway_key__()`, which returns something
+canonical to stand for it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Which call a new one is: its key, and which of equal siblings it is.
 
-A key says what is asked, of whom, and in which place among equals; never when. Names are given at the moment of the call, on the
-engine's thread, in the order in which a call's own code asks; what branches ask is sorted out by `siblings`.
+A key says what is asked, by which parent, and in which place among equal calls; never when. Names are given at the moment of the
+call, on the engine's thread, in the order in which the parent's own code makes its calls. `siblings` sorts out the calls of
+branches.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""Taking a run up: making it or finding it in its store, its lease, and what its journal already says.
+"""Claims a run: makes it or finds it in its store, takes its lease, and reads what its journal already says.
 
-All of it asks the store, so it is one plain function that is called beside the loop. It leaves nothing behind where it fails: a
-lease that it took is given back.
+All of it reads the store, so it is one plain function that runs off the loop. If it fails, it gives back a lease it took.
 """
 
 from __future__ import annotations

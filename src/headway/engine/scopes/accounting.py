@@ -32,7 +32,7 @@ LIKE = 0.85  # how much the names of two units look like one: `token` and `token
 
 
 def check_amounts(amounts: Amounts, what: str) -> Amounts:
-    """The amounts as floats. Raises UsageError for what is no amount."""
+    """The amounts as floats. Raises UsageError for anything that is not an amount."""
     for unit, amount in amounts.items():
         if isinstance(amount, bool) or not isinstance(amount, (int, float)) or not amount >= 0:
             raise UsageError(f"{what}({unit}={amount!r}): an amount is a number, zero or more")
@@ -40,7 +40,7 @@ def check_amounts(amounts: Amounts, what: str) -> Amounts:
 
 
 def check_bounds(amounts: Amounts, what: str) -> Amounts:
-    """The amounts of a budget. Raises UsageError also for a unit that is one of those that the runtime books, misspelled."""
+    """The amounts of a budget, as floats. Raises UsageError also for a misspelling of a unit that the runtime books."""
     if "wait" in amounts:
         raise UsageError(
             f"{what}(wait={amounts['wait']!r}): wait is an option, True or False, and no unit: give the unit another name"

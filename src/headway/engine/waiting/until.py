@@ -254,7 +254,7 @@ async def cancel_and_drain(calls: Sequence[Call], reason: str) -> None:
 
 
 def find_stopped_children(me: Call) -> list[Call]:
-    """The children of a call that were asked to stop."""
+    """Find the children of a call that were asked to stop."""
     return [child for child in me.children or () if child.x is not None and child.x.stop is not None]
 
 
