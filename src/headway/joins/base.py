@@ -1,4 +1,4 @@
-"""What every join is made of: something to await that has not begun, how one thing ended, and a look at what a join was given."""
+"""What every join is made of: an awaitable that has not begun, how one part ended, and the check of a join's arguments."""
 
 from __future__ import annotations
 

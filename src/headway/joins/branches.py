@@ -1,7 +1,7 @@
-"""Coroutines and other awaitables, begun side by side, as things that a join can wait for.
+"""Starts coroutines and other awaitables side by side, as branches that a join can wait for.
 
-Inside of a run each is a branch of its call: what is decided by order (races, `hw.now`, budgets, equal calls) is named by the order
-in its branch, for between branches the order hangs on time. Nothing of a branch itself is recorded; the calls that it makes are.
+Inside a run each is a branch of its call. Whatever is named by order (races, `hw.now`, budgets, equal calls) counts its order
+within the branch, because the order between branches depends on timing. The branch itself is not recorded; the calls it makes are.
 Outside of a run they are plain asyncio tasks.
 """
 

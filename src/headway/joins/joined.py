@@ -1,10 +1,10 @@
-"""The parts of one join whose width is known from the start: begun, waited for, stopped, and what they were told sorted out.
+"""Starts, awaits and stops the parts of one join whose width is known from the start.
 
     async with Joined("gather", awaitables) as joined:
         failed = await joined.until_failure()
 
-When all parts are calls of the run, they are waited for as they are. Otherwise each is begun as a branch, and leaving the block
-stops those that still run. Joins know no more of the difference.
+When all parts are calls of the run, they are awaited directly. Otherwise each starts as a branch, and leaving the block stops those
+that still run. Joins need not know the difference.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a join decided, recorded in the journal so that a resumed program is told the same again.
+"""Records what a join decided, so that a resumed program gets the same again.
 
 The only place where joins touch the engine's decisions: a name, what was recorded under it, a new record. All of it runs on the
 engine's thread.
