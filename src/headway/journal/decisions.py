@@ -1,10 +1,10 @@
-"""Decisions: what a program was told by the runtime once and must be told again.
+"""Decisions: answers of the runtime to a program that a replay must repeat.
 
 One struct per kind, told apart by a tag, with named fields; a row's body is a `Decision`: the struct, and when it was recorded.
 Both are encoded and decoded here and nowhere else. The tag stands at a fixed place in the body, so that who takes a run up sees the
 kind of a row without decoding it (`is_told`).
 
-A decision is found again by its name: who was told (a call, in one of its epochs), what kind of question, about what, and which of
+A decision is found again by its name: which call asked (in which epoch), what kind of question, about what, and which of several
 equal ones. Names hash to keys as those of calls do. Changing a tag, a field's place or a name makes recorded decisions unreadable
 or unfindable: raise the schema's version with it.
 """

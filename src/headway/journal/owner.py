@@ -74,7 +74,7 @@ def is_alive(owner: str) -> bool | None:
 
 
 def describe_owner(owner: str) -> str:
-    """An owner as people name it: without what tells processes and boots apart."""
+    """Describe an owner for people, without the parts that tell processes and boots apart."""
     match = _OWNER.match(owner)
     return f"pid {match[1]} on {match[2].partition('/')[0]}" if match else owner
 

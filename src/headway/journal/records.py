@@ -13,10 +13,10 @@ made it. The body is one of the structs below, or a `Decision` (`decisions`), in
                time, an event, the absolute time of a deadline, the amounts of a budget, what was taken of them,
                an item of a stream.
 
-The ledger is not a second set of books: every row about a call carries the call's whole cost so far (`cost`, cumulative over
-attempts) and the budget account it belongs to (`scope`). What an account spent is the sum, over its calls, of the cost in the
-last row of each. Reading rows twice, or running a call twice, therefore never counts twice. A call whose last row is a START
-died with its reservation: it is counted at `cost + reserved` and shown as assumed.
+The ledger keeps no second account: every row about a call carries the call's whole cost so far (`cost`, cumulative over attempts)
+and the budget account it belongs to (`scope`). What an account spent is the sum, over its calls, of the cost in the last row of
+each. Reading rows twice, or running a call twice, therefore never counts twice. A call whose last row is a START died with its
+reservation: it is counted at `cost + reserved` and shown as assumed.
 
 An OUTCOME with status CANCELLED is not an answer: whoever asks for that call again runs it.
 """

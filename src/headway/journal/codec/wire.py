@@ -185,7 +185,7 @@ class Writer:
 
 
 def _lower_scalar(value: Any) -> object:
-    """A scalar as it is where msgpack has it, else as an extension."""
+    """Lower a scalar: unchanged if msgpack can hold it, else as an extension."""
     if type(value) is int and not -0x8000000000000000 <= value <= 0xFFFFFFFFFFFFFFFF:
         return Ext(Code.BIG_INT, value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True))
     if type(value) is str and not _is_text(value):

@@ -1,8 +1,8 @@
 """What a run's journal already says when a driver takes the run up.
 
-`RecoveredState` is read once, in order, before the engine starts. Outcomes and decisions stay undecoded until a program asks for them,
-so taking up a run with 100,000 finished calls costs a scan. It must never be written to by a running program except to forget
-what was handed out.
+`RecoveredState` is read once, in order, before the engine starts. Outcomes and decisions stay encoded until a program asks for
+them, so resuming a run with 100,000 finished calls costs one scan. A running program must never write to it, except to forget what
+was handed out.
 """
 
 from __future__ import annotations
