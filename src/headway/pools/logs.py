@@ -1,4 +1,4 @@
-"""Log records of code in a worker process, told to the logging of the program.
+"""Passes log records of code in a worker process to the program's logging.
 
 While a call's code runs in a worker, a record goes to the logger of its name in the program, as if it had been logged there: that
 logger's level, filters and handlers decide what becomes of it. It has the fields `headway_key` and `headway_task`. The worker knows

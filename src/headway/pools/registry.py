@@ -1,4 +1,4 @@
-"""Which pools there are: those of this package, and those that a run is given.
+"""Which pools exist: those of this package, and those that a run is given.
 
 A task names a pool, and a run says what stands behind the name: a size for a pool of ours, a pool (or what makes one) for any other
 name. Nothing is known of other pools when a task is made, so what they ask of tasks is checked when a run first uses them: an
