@@ -5,8 +5,8 @@
     answer = predict(read_workload("sky"), workers=64, mtbf_s=6 * 3600, within_s=7200)
     print(answer.conclusion())
 
-From a recorded run (`read_workload`) or from numbers that somebody says (`estimate_workload`) comes a `Workload`; `predict` plays it on
-simulated workers, many times, with the engine that will run it. `docs/prediction.md` says what is assumed and what was measured.
+A `Workload` comes from a recorded run (`read_workload`) or from your own numbers (`estimate_workload`). `predict` plays it many
+times on simulated workers, with the engine that will run it. `docs/prediction.md` says what is assumed and what was measured.
 """
 
 from headway.sim.predict.answer import Chance, Point, Prediction, Spread

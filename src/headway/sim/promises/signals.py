@@ -1,7 +1,7 @@
 """What must be true of the signals that were sent to a run, read from its rows independently of the engine's own rules.
 
-A telling (a wait that was told a signal) is over when a row says that the wait gave it back, or when the call that waited failed an
-attempt or ended otherwise than well. One of a call inside is over too where the call around it failed, if that asks it afresh.
+A delivery (a signal handed to a wait) is over when a row says that the wait gave the signal back, or when the waiting call failed
+an attempt or did not end well. One of a call inside is over too where the call around it failed, if that asks it afresh.
 """
 
 from __future__ import annotations
