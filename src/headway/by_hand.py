@@ -1,7 +1,7 @@
-"""Giving a call its result by hand: `hw.set_result`, `headway set`.
+"""Give a call its result by hand: `hw.set_result`, `headway set`.
 
-For a call that failed or hangs and whose result a person knows: an expert's answer, a payment that was looked up, a page that was
-fetched by other means. The run goes on with it as if the call had returned it.
+Use it for a call that failed or hangs when a person knows the result: an expert's answer, a payment that was looked up, a page
+fetched by other means. The run goes on as if the call had returned it.
 """
 
 from __future__ import annotations
