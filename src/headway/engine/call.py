@@ -39,7 +39,7 @@ class Frame(NamedTuple):
     branch: bytes = b""
 
     def must_go_on(self) -> None:
-        """Raises CancelledError, again and again, in code that was left behind."""
+        """Raise CancelledError, each time, in code that was left behind."""
         if self.attempt and self.batch is None and self.over:
             raise asyncio.CancelledError(f"this attempt of {self.call.describe()} is over")
 
@@ -74,7 +74,7 @@ class Share:
         self.begin(epoch)
 
     def begin(self, epoch: int) -> None:
-        """Name what is below from the first on, in this epoch."""
+        """Start numbering the calls below afresh, in this epoch."""
         self.epoch = epoch
         self.prefix = b""
         self.ordinals: dict[bytes, int] | None = None

@@ -119,7 +119,7 @@ def _append(store: Store, asked: list[_Append]) -> None:
 
 
 def read_buffers(store: Store, items: list[Item]) -> list[list[Buffer]]:
-    """What the values of items need besides their heads."""
+    """Read the buffers that the values of items need besides their heads."""
     return [[store.get_blob(name) for name in item.blobs] for item in items]
 
 

@@ -46,12 +46,12 @@ class Decisions:
         return sibling_key(key, ordinal)
 
     def recall(self, call: Call, key: bytes, kind: type[T]) -> T | None:
-        """What was recorded before under this key; None where nothing was."""
+        """The decision recorded under this key, or None."""
         found = self._find(call, key)
         return found.told if found is not None and isinstance(found.told, kind) else None
 
     def record_decision(self, call: Call, key: bytes, told: Told, blobs: tuple[Blob, ...] = ()) -> int:
-        """Record what the program is told, with the blobs that it names; the seq of the row."""
+        """Record an answer to the program, with the blobs it names. Returns the seq of the row."""
         decision = Decision(told, self._run.wall())
         if call.memo is not None:
             call.memo[key] = decision
@@ -59,7 +59,7 @@ class Decisions:
         return self._run.append(Row(kind, key, call.key, encode_decision(decision)), blobs)
 
     def decide(self, frame: Frame, what: str, kind: type[T], make: Callable[[], T], detail: bytes = b"") -> T:
-        """What the program was told before at this place, or else what `make` says now, recorded."""
+        """Return the answer recorded at this place. Without one, record what `make` returns and return that."""
         key = self.name_decision(frame, what, detail)
         told = self.recall(frame.call, key, kind)
         if told is None:

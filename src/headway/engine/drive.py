@@ -210,7 +210,7 @@ class Driver:
         self._stop()
 
     def _on_word(self, info: RunInfo, signals: list[Signal]) -> None:
-        """Another process left word in the store."""
+        """Act on a message that another process left in the store."""
         engine = self._engine
         engine.signals.arrive(signals)
         if info.cancel_requested and self._failure is None:
@@ -262,7 +262,7 @@ class Driver:
             self._last_resort.on_signal(number)
 
     def _seconds_to_end(self, number: int, times: int) -> float | None:
-        """How soon after signals this driver has ended; sooner where its loop does not even hear of them."""
+        """Seconds after signals within which this driver ends; fewer if its loop does not even hear of them."""
         left = LEAVE_S if self._interrupts else 0.0
         if times > 1:
             return left
@@ -289,7 +289,7 @@ class Driver:
         self._on_parked()
 
     def _on_parked(self) -> None:
-        """When an interrupted run has nothing left that runs, stop."""
+        """Stop an interrupted run once nothing runs any more."""
         if self._interrupts and self._engine.ready.idle:
             self._engine.loop.call_soon(self._stop_if_idle)
 
@@ -363,7 +363,7 @@ class Driver:
             self._emit(ended)
 
     def _leave(self, status: RunStatus, floor: int | None) -> None:
-        """Write what is queued, then give the run back. Beside the loop."""
+        """Write what is queued, then release the run. Runs off the loop."""
         if self._writer is not None:
             self._writer.close()
         if self._plan.store is not None and self._lease is not None:

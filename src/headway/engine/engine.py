@@ -212,7 +212,7 @@ class Engine:
 
     @property
     def emit(self) -> Callable[[events.Event], None] | None:
-        """Who hears of events; None while nobody does."""
+        """The listener for events; None while there is none."""
         return self.run.emit
 
     @property

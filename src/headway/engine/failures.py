@@ -14,7 +14,7 @@ from headway.journal.codec.codec import text_of
 
 
 def as_exception(call: Call, error: BaseException, *, closing: bool) -> BaseException:
-    """What code raised, as an error of its call that a program can catch. What is no `Exception` would pass through every
+    """Convert what code raised into an error that a program can catch. Anything that is not an `Exception` would pass through every
     `except Exception` up to the run's end: the exit of code, a test's failure, a cancellation that nobody asked for."""
     kind = type(error)  # never `isinstance`, which asks the error what it is
     if issubclass(kind, StopIteration):  # can't leave a coroutine

@@ -68,7 +68,7 @@ class Handle(Generic[T_co]):
 
     @property
     def label(self) -> str:
-        """What tells this call from others of its task, for people."""
+        """A short text that tells this call from others of its task."""
         return self._call.spec.label(self._call.args, self._call.kwargs)
 
     @property

@@ -78,7 +78,7 @@ class Lifecycle:
     def connect(
         self, *, accounting: Accounting, ready: Ready, launcher: Launcher, outcomes: Outcomes, replay: Replay, streams: Streams
     ) -> None:
-        """Who carries out what: made after this, for they feed it."""
+        """Set the parts that carry out effects. They are made later, because they feed this one."""
         self._accounting = accounting
         self._ready = ready
         self._launcher = launcher
@@ -87,7 +87,7 @@ class Lifecycle:
         self._streams = streams
 
     def _feed(self, call: Call, event: int, given: Any = None) -> None:
-        """Tell a call what has happened to it, and do what follows. `given` is what the effect needs."""
+        """Feed an event to a call and carry out its effect. `given` is what the effect needs."""
         before = call.state
         found = self._moves[before][event]
         if found is None:
@@ -299,7 +299,7 @@ class Lifecycle:
     # --- after the end -----------------------------------------------------------------------------------------------
 
     def _deliver(self, call: Call, before: int, given: Any) -> None:
-        """The outcome is on its way to the journal: tell whoever waits for it."""
+        """The outcome is queued for the journal: pass it to the waiters."""
         state = call.state
         call.context = None
         call.ordinals = None

@@ -272,7 +272,7 @@ class Outcomes:
             self._ready.learn(spec.name, ended - call.started)
 
     def _rare_fields(self, call: Call, state: int, cost: Amounts, error: Error | None, asked_blob: bytes) -> dict[str, Any]:
-        """What the outcomes of most calls do without."""
+        """The fields that most outcomes leave empty."""
         x, share, account = call.x, call.share, call.scope.account
         return {
             "blobs": call.blobs,
@@ -321,7 +321,7 @@ class Outcomes:
     # --- from the record ---------------------------------------------------------------------------------------------
 
     def reuse(self, call: Call, recorded: Recorded) -> int:
-        """Give the call what is recorded of its end; the state in which it ended."""
+        """Give the call its recorded outcome. Returns the state in which it ended."""
         run = self._run
         outcome = recorded.outcome
         call.started = outcome.started

@@ -113,7 +113,7 @@ class Line(Protocol):
         """The call will not be started."""
 
     def serve(self) -> None:
-        """Let go who can go on, and refuse who never can."""
+        """Let the calls go that can go on, and refuse those that never can."""
 
     def __bool__(self) -> bool:
         """Whether anybody waits."""

@@ -84,7 +84,7 @@ class RunContext:
             self.on_failure(error)
 
     def broken(self, error: BaseException) -> None:
-        """The engine itself failed: end the run instead of leaving it to hang."""
+        """End the run because the engine itself failed; it would hang otherwise."""
         fault = StoreError(f"run {self.run_id!r}: the runtime failed ({type(error).__name__}: {error}); please report this")
         fault.__cause__ = error
         self.fail(fault)

@@ -57,7 +57,7 @@ class World(Protocol):
         """How leases name this process."""
 
     def token(self) -> bytes:
-        """16 bytes that nobody else has."""
+        """16 bytes that no other process has."""
 
     def make_pools(self, given: Mapping[str, Given]) -> dict[str, FullPool]:
         """The pools of a run, none of them started."""

@@ -79,7 +79,7 @@ class Batches:
             self.serve()
 
     def _over(self, batch: Batch) -> None:
-        """A batch has ended. What was gathered meanwhile has waited long enough."""
+        """A batch has ended: close the one that gathered meanwhile."""
         if batch.over:
             return
         batch.over = True
@@ -185,8 +185,8 @@ class Batches:
         self._ends.body_ended(call, None, asyncio.CancelledError())
 
     def charge(self, batch: Batch, amounts: dict[str, float], item: int | None) -> None:
-        """What the batch function spends for one item is its call's; what it spends for all is shared equally. A call that left has
-        been settled at what it had reserved."""
+        """A charge for one item goes to the item's call; a charge for the batch is shared equally. A call that left has been
+        settled at what it had reserved."""
         items = range(len(batch.calls)) if item is None else (item,)
         calls = [batch.calls[place] for place in items if batch.wants(place)]
         for call in calls:

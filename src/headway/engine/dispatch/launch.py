@@ -58,7 +58,8 @@ def _answer(verify: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[s
 
 
 def _check_answer(answer: object, verify: Callable[..., Any]) -> None:
-    """Raises UsageError for what says that the effect has happened and not with which result. It must not happen again for that."""
+    """Raise UsageError for an answer that says the effect has happened but not with what result. The effect must not be repeated
+    because of it."""
     if answer is True or (isinstance(answer, type) and issubclass(answer, Happened)):
         said = "True" if answer is True else "the class hw.Happened"
         raise UsageError(
@@ -279,7 +280,7 @@ class Launcher:
             self._accounting.charge(Frame(call, call.scope), amounts)
 
     def charge(self, frame: Frame, amounts: dict[str, float], item: int | None) -> None:
-        """The code of a call says what it spent; in a batch, for which of its calls, or all of them share it."""
+        """Book what the code of a call spent. In a batch the code may name the call; else all calls share the charge."""
         if frame.batch is not None:
             check_item(item, len(frame.batch.calls), frame.batch.spec.name)
             self.batches.charge(frame.batch, amounts, item)
@@ -330,7 +331,7 @@ class Launcher:
             self._stops.grant(call)
 
     def _abandon(self, call: Call, job: Job) -> None:
-        """A thread goes on with code that nobody waits for; until that ends, it keeps what it holds."""
+        """Give up on code that a thread still runs. Until the code ends, the thread keeps what it holds."""
         x = call.extra()
         kept = self._ready.keep(call) if x.held else None
         told_of = self._stops.tell_of_thread(call)

@@ -91,7 +91,7 @@ class Ready:
             self._rerank()
 
     def _rerank(self) -> None:
-        """What is expected of a task has changed much: order what waits anew."""
+        """Reorder the waiting calls: the expected duration of a task has changed much."""
         for queue in self._queues.values():
             waiting = {call: None for _, _, call in queue if call.state == READY}
             queue[:] = [(self._rank(call), call.number, call) for call in waiting]
@@ -202,7 +202,7 @@ class Ready:
         return self._pools[spec.pool].free(spec.need) - self.starting[spec.pool]
 
     def _want(self, limits: Sequence[Limit], count: int, *, starts: bool) -> None:
-        """Note that calls wait for these limits, where it is the store that has to say more."""
+        """Note that calls wait for these limits, if the store shares out their places."""
         shared = tuple(limit for limit in limits if limit.shares_places or (starts and limit.shares_starts))
         if shared and not any(limit.used >= limit.room for limit in limits if not limit.shares_places):
             self._wants.append(Wanted(shared, count, starts))
@@ -251,7 +251,7 @@ class Ready:
             self.on_parked()
 
     def leave_behind(self, call: Call, task: asyncio.Task[Any]) -> None:
-        """An inline call ends, and its code does not: it keeps its slot, and what it holds, until it has."""
+        """An inline call ends but its code does not. The code keeps its slot and what it holds until it ends."""
         held = self.keep(call)
         self.left_behind += 1
 
@@ -269,7 +269,7 @@ class Ready:
         return kept
 
     def give(self, kept: list[Held]) -> None:
-        """Code has ended that was left behind with this."""
+        """Give back what code kept that was left behind and has now ended."""
         for source, amount in kept:
             if isinstance(source, Resource):
                 source.used -= amount

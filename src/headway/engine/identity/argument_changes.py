@@ -218,7 +218,7 @@ def _is_still(seen: bytes | _Members, value: Any) -> bool:
 
 
 def _look(value: Any) -> bytes | _Members | None:
-    """What a value is now; None where that can't be told."""
+    """The current form of a value; None if it has none."""
     try:
         form = glance(value)
         if len(form) <= FORM_BYTES:

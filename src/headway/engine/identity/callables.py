@@ -32,7 +32,8 @@ def is_stream(function: object) -> bool:
 
 
 def check_function(function: object, what: str, instead: str) -> None:
-    """Raises UsageError for what can't be asked at once; `what` names the place, `instead` says what to do with an async one."""
+    """Raise UsageError for anything that can't be called synchronously. `what` names the place, `instead` says what to do with an
+    async function."""
     if not callable(function):
         raise UsageError(f"{what}={function!r:.100}: expected a function, got {type(function).__name__}")
     if is_async(function):
@@ -55,7 +56,7 @@ def name_of(function: object) -> str:
 
 
 def call_user_function(function: Callable[..., Any], what: str, *args: Any, **kwargs: Any) -> Any:
-    """What the function answers. Raises UsageError, with what it raised as the cause."""
+    """Call a user's function and return its answer. Raises UsageError, with the function's own error as the cause."""
     try:
         return function(*args, **kwargs)
     except UsageError:
@@ -65,5 +66,5 @@ def call_user_function(function: Callable[..., Any], what: str, *args: Any, **kw
 
 
 def describe_error(error: BaseException) -> str:
-    """An error's class and text, for messages and events, whatever its class does when it is asked."""
+    """Describe an error by class and text, for messages and events. Works even if its class misbehaves."""
     return f"{type(error).__name__}: {text_of(error)}"

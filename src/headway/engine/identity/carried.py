@@ -59,7 +59,7 @@ def own_name(fn: Any) -> str:
 
 
 def what_it_carries(fn: Function, task: str, *, named: bool, forever: bool) -> str:
-    """What tells the function from others of its name, as a short text; empty for a plain function.
+    """A short text that tells the function from others of its name; empty for a plain function.
 
     named: the user has named it, so that within a run its name is enough. forever: its results are shared between runs.
 
@@ -114,7 +114,7 @@ def _encode_bound(fn: Any, task: str) -> Iterator[bytes]:
 
 
 def encode_closure(fn: Function) -> bytes:
-    """What the function closes over, in one piece, up to the first value that has no canonical form."""
+    """Encode what the function closes over, up to the first value without a canonical form."""
     parts: list[bytes] = []
     with contextlib.suppress(NoCanonicalForm):
         parts.extend(_encode_layers(_innermost(fn), ""))
@@ -152,7 +152,7 @@ def _layers(fn: Any) -> list[Any]:
 
 
 def _wrapper(layer: Any, task: str) -> Iterator[bytes]:
-    """What a decorator is known by: the name of its code, or its value where it is an object."""
+    """What identifies a decorator: the name of its code, or its value if it is an object."""
     if isinstance(layer, types.FunctionType):
         yield f"{layer.__globals__.get('__name__', '')}:{layer.__code__.co_qualname}".encode()
     elif not isinstance(layer, type | functools._lru_cache_wrapper) and not inspect.isroutine(layer):

@@ -48,7 +48,7 @@ def _collect(value: Any, found: dict[Call, None], depth: int) -> None:
 
 
 def replace_handles(value: Any, result_of: Callable[[Call], Any]) -> Any:
-    """The argument with results in the place of handles; the same object where there are none."""
+    """Replace the handles in an argument by their results. Returns the same object if it has none."""
     kind = type(value)
     if kind is Handle:
         return result_of(value._call)

@@ -57,7 +57,7 @@ class _Equals:
         return turn
 
     def next_fresh(self) -> int:
-        """The lowest number that nobody has or had."""
+        """The lowest number that was never given to a call."""
         while self.fresh in self.taken or self.fresh in self.recorded:
             self.fresh += 1
         return self.fresh

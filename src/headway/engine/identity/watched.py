@@ -101,7 +101,7 @@ def _deep(fn: Any) -> Iterator[bytes]:
 
 
 def _find_named(code: types.CodeType, names: dict[str, Any], home: object) -> Iterator[tuple[str, Any]]:
-    """What a piece of code names of its own program: `(module:name, value)`."""
+    """Find what a piece of code names in its own program, as `(module:name, value)`."""
     used = _names_in(code)
     for name in used:
         if name not in names:

@@ -135,7 +135,7 @@ class Accounting:
         return True
 
     def reserve(self, call: Call) -> BudgetExceeded | Refusal | None:
-        """Promise the call what it will cost, or say which bound refuses it; a Refusal where it stands in line for that now."""
+        """Reserve what the call will cost, or return the bound that refuses it: a Refusal if the call now waits in line for it."""
         account = call.scope.account
         wanted = dict(call.spec.cost)
         if account is None:
@@ -237,14 +237,14 @@ class Accounting:
             account = account.parent
 
     def home_cost(self, call: Call) -> Amounts:
-        """What the call cost in the account it was made in."""
+        """The cost of the call in the account it was made in."""
         if call.x is None:
             return {}
         account = call.scope.account
         return call.x.costs.get(account.key if account else b"", {})
 
     def cost(self, call: Call) -> Amounts:
-        """What the call cost in all accounts together."""
+        """The cost of the call in all accounts together."""
         total: Amounts = {}
         if call.x is not None:
             for amounts in call.x.costs.values():
@@ -260,9 +260,9 @@ class Accounting:
         """What code in this frame may still spend, per bounded unit: what the budgets leave, what is reserved for this very call,
         and what it charged before a crash and is about to charge again. Empty where nothing bounds the unit that is asked for.
 
-        What plans calls by the answer is told the same when it asks again. What is recorded is how much others had taken, so that
-        an amount that was changed since counts, and what this call has charged since by itself, in an attempt that failed; of a
-        bound that is new, what is taken now is recorded besides.
+        Recorded, so that code which plans by it makes the same calls after a resume. What is recorded is how much others had taken,
+        so that an amount that was changed since counts, and what this call has charged since by itself, in an attempt that failed;
+        of a bound that is new, what is taken now is recorded besides.
         """
         account = frame.scope.account
         if account is None or (unit and unit not in account.units):

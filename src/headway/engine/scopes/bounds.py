@@ -183,13 +183,13 @@ class Deadline:
             self._look_up()
 
     def leave(self) -> None:
-        """Its block is left."""
+        """Leave its block."""
         self.open = False
         self.on_expiry = None
         self._look_up()
 
     def _look_up(self) -> None:
-        """Whether this was the last thing that somebody waited for."""
+        """Whether this was the last thing that anything waited for."""
         outer = self.outer
         if self.stopping and self._loop is not None:
             self._loop.call_later(MOMENT_S if self._hands_on else 0.0, self._stop_what_can_stop)

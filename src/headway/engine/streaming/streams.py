@@ -262,7 +262,7 @@ class Streams:
         return answer
 
     def _find(self, call: Call, feed: Feed, number: int) -> Item | None:
-        """The item, where there is one yet."""
+        """The item, or None if there is none yet."""
         if number < len(feed.items):
             return feed.items[number]
         if feed.by_hand:

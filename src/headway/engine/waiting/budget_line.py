@@ -177,7 +177,7 @@ class BudgetLine:
         return above is not None
 
     def serve(self) -> None:
-        """Let go who can go on, and refuse who never can."""
+        """Let the calls go that can go on, and refuse those that never can."""
         self._called.clear()
         self._kept.clear()
         moved = bool(self._waiting)
@@ -239,7 +239,7 @@ class BudgetLine:
         return waiter is not None
 
     def _passers(self, account: Account) -> list[Waiter]:
-        """Those in line who are waited for by somebody that has begun."""
+        """Calls in line that a started call waits for."""
         found = self._closure(holder for holder in self._holders.get(account, ()) if not _ends_by_itself(holder))
         return [self._waiting[call] for call in found if call in self._waiting]
 
@@ -250,7 +250,7 @@ class BudgetLine:
         self._starts.refuse(waiter.call, BudgetExceeded(f"{waiter.call.describe()} was not started: {why}"))
 
     def _refuse_what_is_out_of_reach(self) -> None:
-        """Those who want more than is not spent yet."""
+        """Refuse calls that want more than is left unspent."""
         for (account, unit), line in list(self._largest.items()):
             while line:
                 waiter = line[0][2]
@@ -361,7 +361,7 @@ def _find_returnable(call: Call) -> Amounts:
 
 
 def _wants(waiter: Waiter) -> dict[tuple[Account, str], float]:
-    """How much must be left of each unit, in each account that waits."""
+    """How much of each unit must be free, in each account around the call that waits."""
     wants: dict[tuple[Account, str], float] = {}
     for each in _waiting(waiter.call):
         for unit, limit in each.limits.items():
@@ -375,7 +375,7 @@ def _wants(waiter: Waiter) -> dict[tuple[Account, str], float]:
 
 
 def _measure_free(what: Any) -> float:
-    """How much of something nobody has."""
+    """How much of an amount or resource is free."""
     if isinstance(what, tuple):
         account, unit = what
         left: float = account.limits[unit] * (1 + 2 * SLACK) - account.spent.get(unit, 0.0) - account.reserved.get(unit, 0.0)

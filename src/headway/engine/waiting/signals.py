@@ -169,7 +169,7 @@ class Signals:
         return decode(signal.value)
 
     def _take(self, frame: Frame, wait: bytes, signal: Signal) -> None:
-        """The program is told: record it."""
+        """Record that the program received the signal."""
         call = frame.call
         line = self.queue.get(signal.name, [])
         if signal in line:
@@ -306,12 +306,12 @@ class Signals:
         return [wait for wait in self.given.of(call.key) if child.key in self.given.through(wait)]
 
     def hand_on(self, waits: Iterable[bytes], branch: bytes) -> None:
-        """A join gives what these waits were told to the coroutine that it stands in."""
+        """A join passes the signals of these waits on to the coroutine around it."""
         for wait in waits:
             self._branch[wait] = branch
 
     def give_back(self, call: Call, waits: list[bytes]) -> None:
-        """Nobody has a use for what these waits of the call, or below it, were told."""
+        """Return to the queue the signals of these waits, of the call or below it, that nobody used."""
         if waits and not self._run.closing:
             self._decisions.record_decision(call, name_given_back(waits[0]), EventsGivenBack(tuple(waits)))
             self._free(self.given.let_go(waits))

@@ -105,7 +105,7 @@ class Until:
             yield from waits.for_stopped(frame, self.found)
 
     def _begin(self) -> bool:
-        """Look at what has ended and listen to the rest; whether there is something to wait for."""
+        """Look at what has ended and listen to the rest. Returns whether there is anything to wait for."""
         waiting = []
         for part in self.parts:
             if self.of_calls and part.state == OK and not part.blobs:
@@ -222,7 +222,7 @@ def is_unread(part: object) -> TypeGuard[Call]:
 
 
 def as_awaited(part: Any) -> Any:
-    """What is waited for where this was given: of a handle its call."""
+    """What to wait for, given this: a handle's call, or the object itself."""
     return part._call if isinstance(part, Handle) else part
 
 
