@@ -50,7 +50,7 @@ class Settled(Generic[T]):
 
 
 def make_settled(part: Awaited[T]) -> Settled[T]:
-    """How it ended."""
+    """How a part ended, as a Settled."""
     error = part.exception()
     return Settled(part.result()) if error is None else Settled(error=error)
 
@@ -67,7 +67,8 @@ class _Returned(Generic[T]):
 
 
 def check_awaitables(join: str, given: Sequence[Any]) -> Sequence[Awaitable[Any]]:
-    """What a join was given, as awaitables. Outside of a run a task that is a plain `def` has given its result already.
+    """Check the arguments of a join and return them as awaitables. Outside of a run, a task that is a plain `def` has already
+    returned its result.
 
     Raises:
         UsageError: Something among it is no call.

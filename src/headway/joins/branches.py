@@ -140,7 +140,8 @@ def sort_signals(parts: Iterable[Any], used: Callable[[Any], bool], *, calls_too
 
 
 def contain_exit(awaitable: Awaitable[T]) -> Coroutine[Any, Any, T]:
-    """The same as a coroutine whose exit is an error: asyncio lets an exit end the loop, and with it everything else."""
+    """Wrap an awaitable in a coroutine that turns an exit into an error: asyncio would let the exit end the loop, and everything
+    else with it."""
     return _Contained(awaitable if inspect.iscoroutine(awaitable) else _awaiting(awaitable))
 
 

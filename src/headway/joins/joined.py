@@ -80,7 +80,7 @@ class Joined(Generic[T]):
             await cancel_and_drain([part for part in parts or self.parts if isinstance(part, Call)], reason)
 
     def use(self, used: Callable[[Awaited[T]], bool], *, racing: bool = False) -> None:
-        """Say whose results somebody gets. A race has no use for the calls that lost, either."""
+        """Note whose results are used. A race has no use for the calls that lost, either."""
         self._used, self._racing = used, racing
 
     def name(self, what: str, detail: bytes = b"") -> bytes:

@@ -108,7 +108,7 @@ async def _race(given: Sequence[Awaitable[Any]], accept: Callable[[Any], bool] |
 async def _await_recorded_winner(
     parts: Sequence[Awaited[Any]], told: Winner | None, accept: Callable[[Any], bool] | None
 ) -> Awaited[Any] | None:
-    """The winner that was recorded, if it wins again now."""
+    """Await the recorded winner and return it if it wins again."""
     if told is None:
         return None
     winner = parts[told.place]

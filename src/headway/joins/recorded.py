@@ -29,7 +29,7 @@ def name_decision(frame: Frame, what: str, detail: bytes = b"") -> bytes:
 
 
 def recall(frame: Frame, name: bytes, kind: type[D]) -> D | None:
-    """What was decided under this name before; None where nothing was."""
+    """The decision recorded under this name, or None."""
     engine: Engine = frame.call.engine
     return engine.decisions.recall(frame.call, name, kind)
 
