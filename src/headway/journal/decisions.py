@@ -22,7 +22,7 @@ from headway.journal.records import Amounts, Place, Signal
 
 
 class _Told(msgspec.Struct, frozen=True, array_like=True):
-    """What a program was told."""
+    """What the program got."""
 
     @property
     def kind(self) -> str:
@@ -114,13 +114,13 @@ class EventLimit(_Told, frozen=True, array_like=True, tag="event-until"):
 
 
 class Event(_Told, frozen=True, array_like=True, tag="event"):
-    """What a wait for a signal was told; None where nothing was sent in time."""
+    """What a wait for a signal received; None if nothing was sent in time."""
 
     signal: Signal | None
 
 
 class EventsGivenBack(_Told, frozen=True, array_like=True, tag="event-back"):
-    """Nobody had a use for what these waits were told."""
+    """Nobody used the signals that these waits received."""
 
     waits: tuple[bytes, ...]
 
@@ -215,17 +215,17 @@ def decision_key(parent_key: bytes, epoch: int, what: str, detail: bytes, ordina
 
 
 def name_asked_again(key: bytes) -> bytes:
-    """The name under which a program is told anew what it was told under `key`, when that does not hold any more."""
+    """Name the decision that replaces the one under `key` when that no longer holds."""
     return _hash(b"A" + key)
 
 
 def name_waited_for(key: bytes) -> bytes:
-    """The name of the note that a program waits to be told something under `key`."""
+    """Name the note that a program waits for the decision under `key`."""
     return _hash(b"W" + key)
 
 
 def name_given_back(key: bytes) -> bytes:
-    """The name of the decision that takes back what was told under `key`."""
+    """Name the decision that takes back the one under `key`."""
     return _hash(b"R" + key)
 
 

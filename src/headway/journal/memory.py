@@ -319,7 +319,7 @@ class MemoryStore:
 
 
 def _check_row(row: Row) -> Row:
-    """The row as a store on disk would take it: of bytes, or not at all."""
+    """Check a row as a store on disk would: its parts must be bytes."""
     kind, key, parent, body = row
     if not isinstance(kind, int) or not (isinstance(key, bytes) and isinstance(parent, bytes) and isinstance(body, bytes)):
         raise TypeError(f"a row is a kind and three pieces of bytes, not {row!r}")

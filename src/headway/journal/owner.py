@@ -96,7 +96,7 @@ def check_takeover(run: RunInfo, now: float) -> None:
 
 
 def make_lease_lost(run: RunInfo, fence: int) -> LeaseLost:
-    """The error of a driver whose lease is no longer the newest one."""
+    """Make the error for a driver whose lease is no longer the newest one."""
     name = run.spec.run_id
     if run.owner:
         who = f"{describe_owner(run.owner)} drives it since {clock(run.owned_since)} (fence {run.fence}, this one had {fence})"
@@ -108,7 +108,7 @@ def make_lease_lost(run: RunInfo, fence: int) -> LeaseLost:
 
 
 def make_gap_error(run: RunInfo, first_seq: int) -> StoreError:
-    """The error for rows that would leave a gap in a run, or be written twice."""
+    """Make the error for rows that would leave a gap in a run, or be written twice."""
     return StoreError(f"run {run.spec.run_id!r} has {run.nrows} rows, so row {first_seq} cannot follow: reload the run and go on")
 
 

@@ -28,7 +28,7 @@ Buffer = bytes | bytearray | memoryview
 
 
 def keep_row(keep: Callable[[int, Row], bool | Row], seq: int, row: Row) -> Iterator[Row]:
-    """What a fork takes along of a row."""
+    """Yield what a fork keeps of a row: the row, a changed row, or nothing."""
     taken = keep(seq, row)
     if taken is not False:
         yield row if taken is True else taken

@@ -180,7 +180,8 @@ def resolve(tag: str) -> type:
 
 
 def find_loaded_class(tag: str) -> type | None:
-    """The class of this name in a module that is loaded already. Nothing is imported for it, and no code of the module runs."""
+    """Find the class of this name in a module that is loaded already. Nothing is imported for it, and no code of the module
+    runs."""
     module, _, qualname = tag.partition(":")
     for name in (module, *(main for main in _MAIN if _main_stem(main) == module)):
         found: Any = sys.modules.get(name)

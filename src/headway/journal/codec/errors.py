@@ -117,7 +117,7 @@ def record_error(exc: BaseException, inside: tuple[BaseException, ...] = (), dep
 
 
 def _pin_if_needed(record: Error, cls: type[BaseException]) -> Error:
-    """The record, saying whether the error can't say its text by itself when it is made again."""
+    """Mark the record as pinned if the rebuilt error can't produce its own text."""
     cleans_up = any("__del__" in vars(base) for base in cls.__mro__)  # what was never set up
     again = None if cleans_up else _instance(cls, record, *_parts(record, Reader())[:2])
     plain = again is not None and _is_sound(again, record.message)
@@ -238,7 +238,7 @@ def _lower_error(exc: BaseException, path: tuple[BaseException, ...], depth: int
 
 
 def text_of(exc: BaseException) -> str:
-    """What an error says, whatever it does when it is asked."""
+    """The text of an error, even if its class misbehaves."""
     try:
         text = str.__str__(str(exc))
     except BaseException:  # it may raise anything, and asking it must not end the run

@@ -167,7 +167,7 @@ def _miss(exc: BaseException, name: str) -> Any:
 
 
 def get_record(exc: BaseException) -> Error:
-    """The record that a stand-in was made of."""
+    """Get the record that a stand-in was made from."""
     kept = attributes(exc).get(RECORDED)
     return kept if type(kept) is Error else Error(full_tag(type(exc)), "")
 

@@ -237,7 +237,7 @@ def _decode(stored: tuple[bytes, int, int, float, bytes]) -> Claim:
 
 
 def _read(connection: sqlite3.Connection, lease: Lease, names: Sequence[bytes]) -> Board:
-    """What there is to know. Raises LeaseLost where the run is another driver's or nobody's."""
+    """Read all that a decision about the names needs. Raises LeaseLost if another driver or nobody holds the run."""
     held = connection.execute("SELECT fence, owner FROM run WHERE uid=?", (lease.uid,)).fetchone()
     if held != (lease.fence, lease.owner):
         raise _make_lease_lost(connection, lease)

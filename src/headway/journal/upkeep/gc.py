@@ -126,7 +126,7 @@ def _age_s(file: Path, now: float, *, dry_run: bool) -> float:
 
 
 def _find_named_blobs(store: SqliteStore, without: frozenset[int]) -> set[bytes]:
-    """Every blob that a record or an item names, records of some runs excepted."""
+    """Find every blob that a record or an item names, except in the runs of `without`."""
     named: set[bytes] = set()
     for run in store.runs():
         if run.uid not in without:
