@@ -57,7 +57,7 @@ def carry(*variables: contextvars.ContextVar[Any]) -> None:
 
 
 def encode_carried(context: contextvars.Context | None, task: str) -> bytes:
-    """The values of the declared variables in a context, encoded; empty where there are none.
+    """Encode the values of the declared variables in a context; empty if there are none.
 
     Raises NotEncodable, naming the variable.
     """

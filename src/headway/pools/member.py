@@ -28,7 +28,7 @@ def run_as_member(facts: CallFacts, body: Callable[[], Any]) -> Any:
 
 @contextmanager
 def join_gang(seat: Seat | None) -> Iterator[None]:
-    """Be a member of the gang while the block runs; nothing for a call that is in none."""
+    """Join the gang while the block runs. Does nothing for a call without a gang."""
     if seat is None:
         yield
         return
