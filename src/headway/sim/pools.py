@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def simulate_pool(process: SimLoop, real: Pool) -> SimPool:
-    """A simulated pool with the promises of a real one, which is not started."""
+    """Make a simulated pool with the promises of a real one, which is not started."""
     traits = real.traits
     if traits.members:
         from headway.sim.members import SimMembers

@@ -146,7 +146,7 @@ def _check_hope(workload: Workload, conditions: Conditions) -> None:
 
 
 def _plan_trials(workload: Workload, options: Options) -> list[PlannedTrial]:
-    """All trials, those of the asked conditions first."""
+    """Plan all trials, those of the asked conditions first."""
     conditions, calls = options.conditions, len(workload.calls)
     certain = workload.is_certain and conditions.mtbf_s is None
     trials = 1 if certain else options.trials or min(MOST_TRIALS, max(LEAST_TRIALS, CALLS // calls))

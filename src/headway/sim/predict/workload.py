@@ -242,7 +242,7 @@ class Stage:
 
 
 def estimate_workload(stages: Iterable[Stage], *, name: str = "an estimate") -> Workload:
-    """A workload from numbers that somebody says: a root that makes the calls of each stage.
+    """Make a workload from estimates: a root that makes the calls of each stage.
 
     Raises UsageError for a stage that comes after one that is not before it in the list, and for two stages of one name.
     """
