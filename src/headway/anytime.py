@@ -135,8 +135,8 @@ class Anytime(Generic[K, T]):
 
 
 def _encode_small(value: object) -> bytes:
-    """A value as the journal keeps it beside the end of a block. Nothing for what has no encoding or is large: the results of the
-    calls that made it have it."""
+    """Encode a kept value for the record of the block's end. Empty if it is large or can't be encoded: the results of the calls
+    that made it have it."""
     try:
         head, buffers = encode(value)
     except NotEncodable:

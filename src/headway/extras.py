@@ -53,8 +53,8 @@ def require(what: str, *libraries: str) -> None:
 
 @contextmanager
 def explain_missing(what: str, extra: str = "") -> Iterator[None]:
-    """Around imports: raises UsageError where a library of an extra is missing. Other errors are what they are, such as those of a
-    library that is there and broken. `extra`: to install instead of the library's own."""
+    """Wrap imports: raises UsageError if a library of an extra is missing. Other errors pass, such as those of an installed but
+    broken library. `extra`: to install instead of the library's own."""
     try:
         yield
     except ModuleNotFoundError as error:
