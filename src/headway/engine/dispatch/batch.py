@@ -79,7 +79,7 @@ class Batches:
             self.serve()
 
     def _over(self, batch: Batch) -> None:
-        """A batch has ended: close the one that gathered meanwhile."""
+        """A batch has ended: close the one that gathered meanwhile, unless its timer still runs."""
         if batch.over:
             return
         batch.over = True
