@@ -30,9 +30,7 @@ async def as_completed(*handles: Handle[T]) -> AsyncIterator[Handle[T]]:
     Yields:
         The handles, each when its call has ended.
 
-    Raises:
-        CycleError: a call waits for the one that reads.
-        UsageError: something among the arguments is no call of a task.
+    Raises: CycleError: a call waits for the one that reads. UsageError: one of the arguments is not a call of a task.
 
     Example:
         >>> @hw.task
@@ -105,7 +103,7 @@ class Completions(Generic[T]):
         return part
 
     async def next(self) -> Any:
-        """The next to have ended. It counts as left until it is handed out."""
+        """The next call that ends. It counts as remaining until it is handed out."""
         left = self._queue.left
         if self.frame is None:
             return self._queue.hand_out(await self._queue.next())

@@ -67,7 +67,7 @@ class Joined(Generic[T]):
         return Until(self.parts, stop_at_failure=True)
 
     async def raise_error_of(self, part: Awaited[T]) -> None:
-        """Raise what it failed with, when all that a deadline stops has ended."""
+        """Raise its error, once everything that a deadline stops has ended."""
         if isinstance(part, Call):
             await Handle(part)
         part.result()
@@ -92,7 +92,7 @@ class Joined(Generic[T]):
         return name_decision(self.frame, what, b"".join([part.key for part in self.parts if isinstance(part, Call)]) + detail)
 
     def recall(self, name: bytes, kind: type[D]) -> tuple[D | None, bytes]:
-        """What was decided under this name before, None where nothing was; and the name to record what is decided now."""
+        """The decision recorded under this name, or None; and the name for recording a new one."""
         return (None, name) if self.frame is None else recall_newest(self.frame, name, kind)
 
     def record(self, name: bytes, told: Told) -> None:

@@ -149,7 +149,7 @@ class _Failures:
         self._errors: list[BaseException] = []
 
     def hand_out(self, part: Any) -> Any:
-        """The value of a call that has ended, or how it ended; raises where the policy says so."""
+        """The value of a call that has ended, or how it ended. Raises if the policy says so."""
         if self._policy == "raise":
             return part.result()
         self._handed_out += 1

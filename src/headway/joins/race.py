@@ -50,10 +50,8 @@ def race(
     Returns:
         Await it for the result.
 
-    Raises:
-        ExceptionGroup: every contestant failed; all their errors.
-        NoWinner: some succeeded, and `accept` took none.
-        UsageError: nothing to race, or something among the arguments is no call.
+    Raises: ExceptionGroup: every contestant failed; all their errors. NoWinner: some succeeded, and `accept` took none. UsageError:
+    nothing to race, or one of the arguments is not a call.
 
     Example:
         >>> @hw.task
@@ -121,7 +119,7 @@ def _wins(part: Awaited[Any], accept: Callable[[Any], bool] | None) -> bool:
 
 
 def _is_refused(part: Awaited[Any], accept: Callable[[Any], bool]) -> bool:
-    """Whether it was looked at and not taken, so that what it was told has been used."""
+    """Whether it was examined and refused, so that the signals it received are used up."""
     return part.done() and part.exception() is None and not accept(part.result())
 
 

@@ -35,7 +35,7 @@ def recall(frame: Frame, name: bytes, kind: type[D]) -> D | None:
 
 
 def recall_newest(frame: Frame, name: bytes, kind: type[D]) -> tuple[D | None, bytes]:
-    """What was decided last, where what was decided first did not hold any more; and the name for deciding once more."""
+    """The newest decision, after earlier ones stopped holding; and the name for deciding again."""
     newest, told = None, recall(frame, name, kind)
     while told is not None:
         newest, name = told, name_asked_again(name)

@@ -314,7 +314,7 @@ class MemoryStore:
         self._claims = {name: claim for name, claim in self._claims.items() if claim.run != uid}
 
     def _lives(self, holder: str) -> bool | None:
-        """Whether the process of a holder still runs; None where that is unknown."""
+        """Whether the process of a holder still runs; None if unknown."""
         return is_alive(holder)
 
 

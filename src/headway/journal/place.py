@@ -127,7 +127,7 @@ def unreadable(path: Path, error: OSError) -> StoreError:
 
 
 def owner_of(path: Path) -> str:
-    """Whose a file or folder is, for a person; that of the nearest folder above where it can't be seen."""
+    """Name the owner of a file or folder, or of the nearest visible folder above it."""
     import pwd
 
     for place in (path, *path.absolute().parents):

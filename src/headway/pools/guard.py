@@ -39,7 +39,7 @@ class Guarded:
         return self._pool.traits
 
     def start(self, on_free: Callable[[], None], emit: Callable[[Any], None] | None, /) -> None:
-        """Start the pool. Raises UsageError where it works for another run, PoolFailed where it can't start."""
+        """Start the pool. Raises UsageError if it works for another run, PoolFailed if it can't start."""
         if _at_work.get(id(self._pool)) is not None:
             raise UsageError(
                 f"pool {self.name!r} works for another run now: give each run one of its own, "

@@ -130,7 +130,7 @@ def entry_of(record: logging.LogRecord) -> Entry:
 
 
 def too_many(task: str, left_out: int) -> Entry:
-    """What is said of records beyond the most that one attempt may tell."""
+    """The notice that replaces records beyond the limit of one attempt."""
     text = f"{task} logged {left_out:,} more records, which were left out: one attempt tells at most {MOST_RECORDS:,}"
     return Entry("headway", logging.WARNING, text, __file__, 0, "", 0.0, "", os.getpid())
 
@@ -148,7 +148,7 @@ class Counted:
             self._send(entry)
 
     def end(self) -> None:
-        """Say how many were left out, if any."""
+        """Log how many records were left out, if any."""
         if self._count > MOST_RECORDS:
             left_out = msgspec.structs.replace(too_many(self._task, self._count - MOST_RECORDS), created=time.time())
             self._send(left_out)
@@ -169,7 +169,7 @@ class Forwarding:
 
     @contextlib.contextmanager
     def telling(self, levels: dict[str, int], tell: Callable[[Entry], None]) -> Iterator[None]:
-        """While a call's code runs: tell of what is logged. `levels` are those of the program."""
+        """While a call's code runs, pass on what it logs. `levels` are those of the program."""
         self._obey(levels)
         plain = logging.Logger.callHandlers
         forwarding = self
@@ -217,7 +217,7 @@ def _bound_value(value: Plain) -> Plain:
 
 
 def _cut(text: str) -> str:
-    """The text, shortened where it is too long, and without what UTF-8 has no form for."""
+    """Shorten a text that is too long, and escape what UTF-8 can't encode."""
     text = text.encode("utf-8", "backslashreplace").decode()
     return text if len(text) <= MOST_TEXT else f"{text[:MOST_TEXT]}… ({len(text) - MOST_TEXT:,} more characters)"
 

@@ -164,7 +164,7 @@ def unpack(job: Job, reply: bytes, emit: Callable[[Any], None] | None = None) ->
 
 
 class ParcelCall:
-    """A call whose code runs where nobody listens: what it says is kept until it ends."""
+    """A call whose code runs without a connection: what it reports is kept until it ends."""
 
     def __init__(self, facts: CallFacts, items: int | None) -> None:
         self.facts, self.items = facts, items

@@ -56,7 +56,7 @@ class Meeting:
         dist.init_process_group(BACKEND, store=self._store, rank=rank, world_size=self.size)
 
     def leave(self, rank: int) -> None:
-        """A member's code has ended well. Whoever waits for it in a collective waits in vain."""
+        """A member's code has ended well. Members that wait for it in a collective wait in vain."""
         if dist.is_initialized():
             dist.destroy_process_group()
         self._left.add(rank)

@@ -234,7 +234,7 @@ class SimApart(SimPool):
             self._answer(job, Answer(cancelled=True))
 
     def _run(self, job: Job, sent: Sent) -> Answer:
-        """What the worker would do, unless it was killed before."""
+        """Do what the worker would do, unless it was killed before."""
         if job not in self._running or (job in self._cancelled and self.traits.cancel != "abandoned"):
             return Answer(cancelled=True)
         call = sent.call(self._process, self._emit)

@@ -100,7 +100,7 @@ class Given:
     # --- what is so --------------------------------------------------------------------------------------------------
 
     def number(self, wait: bytes) -> int:
-        """The signal that a wait was told."""
+        """The signal that a wait received."""
         return self._number[wait]
 
     def keepers(self) -> set[bytes]:

@@ -227,7 +227,7 @@ def _still_reserved(start: Start | None, charge: Charge) -> Amounts:
 
 
 def _note_decision(known: RecoveredState, seq: int, key: bytes, call: bytes, body: bytes) -> None:
-    """What a run must know of a decision before a program asks for it."""
+    """Note what a run must know of a decision before a program asks for it."""
     told = decode_decision(body).told
     if isinstance(told, Moved):
         known.places.note(told.place)

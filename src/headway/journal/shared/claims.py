@@ -61,7 +61,7 @@ class Claim(NamedTuple):
 
 
 class Holder(NamedTuple):
-    """What a store says of a claim's run."""
+    """What a store knows of a claim's run."""
 
     fence: int
     owner: str

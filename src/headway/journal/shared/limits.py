@@ -44,7 +44,7 @@ class Rate(NamedTuple):
 
 
 class Ask(NamedTuple):
-    """What a process says about one limit."""
+    """What a process reports about one limit."""
 
     name: str
     capacity: int | None = None

@@ -175,7 +175,7 @@ class _Check:
         return Recorded.of(history)
 
     def _replays(self, record: Recorded) -> None:
-        """Whether bodies that run again ask for what they asked before, and if not, what that hangs on."""
+        """Whether bodies that run again make the same calls, and if not, what that depends on."""
         program, args = self._program, self._args
         self._tell("replays", 0, 1)
         again, once_more = replay(program, args, record), replay(program, args, record)
@@ -275,7 +275,7 @@ class _Check:
 
 
 def _values(rows: Sequence[Row]) -> dict[bytes, bytes]:
-    """By call, the digest of what it gave."""
+    """The digest of each call's result."""
     found: dict[bytes, bytes] = {}
     for row in rows:
         if row.kind & ~COSTED == RowKind.OUTCOME:
@@ -286,7 +286,7 @@ def _values(rows: Sequence[Row]) -> dict[bytes, bytes]:
 
 
 def _depends_on_timing(rows: Sequence[Row]) -> bool:
-    """Whether the program was told something that hangs on timing, so that it may end in more than one way."""
+    """Whether an answer to the program depended on timing, so that it may end in more than one way."""
     if any(is_told(row.body, *TIMING) for row in rows if row.kind & ~COSTED == RowKind.DECISION):
         return True
     ends = [decode_outcome(row.body) for row in rows if row.kind & ~COSTED == RowKind.OUTCOME]
