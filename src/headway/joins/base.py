@@ -70,7 +70,8 @@ def check_awaitables(join: str, given: Sequence[Any]) -> Sequence[Awaitable[Any]
     """Check the arguments of a join and return them as awaitables. Outside of a run, a task that is a plain `def` has already
     returned its result.
 
-    Raises: UsageError: One of the arguments is not a call.
+    Raises:
+        UsageError: One of the arguments is not a call.
     """
     for each in given:
         if type(each) is not Handle:
@@ -106,7 +107,8 @@ def _holds_calls(given: object) -> bool:
 def check_calls(join: str, given: Sequence[object]) -> None:
     """Look at what a join was given that records an order.
 
-    Raises: UsageError: In a run, one of the arguments is not a call of a task: the order in which others end can't be recorded.
+    Raises:
+        UsageError: In a run, one of the arguments is not a call of a task: the order in which others end can't be recorded.
     """
     wrong = next((each for each in given if not isinstance(each, Handle)), None)
     if wrong is None or current.get() is None:

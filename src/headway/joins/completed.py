@@ -30,7 +30,9 @@ async def as_completed(*handles: Handle[T]) -> AsyncIterator[Handle[T]]:
     Yields:
         The handles, each when its call has ended.
 
-    Raises: CycleError: a call waits for the one that reads. UsageError: one of the arguments is not a call of a task.
+    Raises:
+        CycleError: a call waits for the one that reads.
+        UsageError: one of the arguments is not a call of a task.
 
     Example:
         >>> @hw.task

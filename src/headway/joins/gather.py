@@ -39,7 +39,7 @@ def gather(*awaitables: Awaitable[Any]) -> Any:
 
     Raises:
         Exception: on await, the first error among them, when the rest has ended.
-        UsageError: something among the arguments is no call.
+        UsageError: one of the arguments is not a call.
 
     Example:
         >>> @hw.task
@@ -142,7 +142,7 @@ def settle(*awaitables: Awaitable[T]) -> Join[list[Settled[T]]]:
         Await it for a `Settled` each, in the order of the arguments.
 
     Raises:
-        UsageError: something among the arguments is no call.
+        UsageError: one of the arguments is not a call.
 
     Example:
         >>> @hw.task

@@ -50,8 +50,10 @@ def race(
     Returns:
         Await it for the result.
 
-    Raises: ExceptionGroup: every contestant failed; all their errors. NoWinner: some succeeded, and `accept` took none. UsageError:
-    nothing to race, or one of the arguments is not a call.
+    Raises:
+        ExceptionGroup: every contestant failed; all their errors.
+        NoWinner: some succeeded, and `accept` took none.
+        UsageError: nothing to race, or one of the arguments is not a call.
 
     Example:
         >>> @hw.task
