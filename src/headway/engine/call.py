@@ -144,7 +144,7 @@ class Extra:
         self.stop: BaseException | None = None  # why it must stop: CancelledError or an error such as CallTimeout
         self.stop_reason = ""
         self.cut = False  # a child that nobody awaited any more was cancelled because this call was asked to stop
-        self.functions: dict[bytes, bytes] = {}  # which function of several of one name was asked what
+        self.functions: dict[bytes, bytes] = {}  # which of several functions of one name made which call
         self.failures: list[Call] = []  # failed children that nobody has awaited yet
         self.child_errors: list[BaseException] = []  # errors that children gave this attempt
         self.ended: BodyEnd | None = None  # its body's end, until its children end

@@ -46,7 +46,7 @@ class Collecting:
         self._run = run
         self._turn = asyncio.Lock()
         self._waiting: list[_Append] = []
-        self._read: dict[str, list[Item]] = {}  # by collection: its first items, as far as somebody has asked
+        self._read: dict[str, list[Item]] = {}  # by collection: its first items, as far as they were requested
 
     def store(self, what: str) -> Store:
         """The run's store. Raises UsageError where it has none."""

@@ -36,7 +36,7 @@ class Decisions:
         call = frame.call
         if frame.over:
             raise HeadwayError(f"{call.describe()} has ended; the code that still works for it can't go on")
-        # equal calls draw alike, so that they make the same calls; whatever else they are told is each one's own
+        # equal calls draw alike, so that they make the same calls; all other answers belong to one call each
         owner = call.share if what == "random" and call.share is not None else call
         key = decision_key(owner.key, owner.epoch, what, detail + b" in " + frame.branch if frame.branch else detail)
         if owner.ordinals is None:

@@ -66,7 +66,7 @@ class Plan:
     budget: Amounts = field(default_factory=dict)
     deadline_s: float | None = None
     new_deadline: bool = False  # it counts from now, whatever was recorded
-    retry_failed: bool = False  # failures that were kept are asked again too
+    retry_failed: bool = False  # retry failures that the program handled, too
     world: World = MACHINE
 
 

@@ -16,7 +16,7 @@ from headway.journal.codec.codec import text_of
 def as_exception(call: Call, error: BaseException, *, closing: bool) -> BaseException:
     """Convert what code raised into an error that a program can catch. Anything that is not an `Exception` would pass through every
     `except Exception` up to the run's end: the exit of code, a test's failure, a cancellation that nobody asked for."""
-    kind = type(error)  # never `isinstance`, which asks the error what it is
+    kind = type(error)  # never `isinstance`, which trusts the error's own `__class__`
     if issubclass(kind, StopIteration):  # can't leave a coroutine
         return set_cause(RuntimeError(f"{call.describe()} raised {kind.__name__}"), error)
     if issubclass(kind, Exception) or (issubclass(kind, asyncio.CancelledError) and closing):
@@ -57,7 +57,7 @@ def _because_of(error: BaseException, child_errors: list[BaseException]) -> bool
     return False
 
 
-# asked of Python, for an error may answer anything
+# read through Python: an error's own method may return anything
 _CAUSE, _CONTEXT = (vars(BaseException)[name].__get__ for name in ("__cause__", "__context__"))
 _PARTS = vars(BaseExceptionGroup)["exceptions"].__get__
 

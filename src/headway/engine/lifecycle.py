@@ -72,7 +72,7 @@ class Lifecycle:
             self._deliver,
         )
         assert len(self._effects) == len(Effect)
-        # the table with effects that can be called: asked five times for every call
+        # the table with callable effects: read five times for every call
         self._moves = tuple([tuple([to and (to.state, self._effects[to.effect]) for to in row]) for row in TABLE])
 
     def connect(

@@ -96,7 +96,7 @@ class Retry:
         Raises:
             UsageError: `on` is a function and raises.
         """
-        kind = type(error)  # never `isinstance`, which asks the error what it is
+        kind = type(error)  # never `isinstance`, which trusts the error's own `__class__`
         if not issubclass(kind, Exception) or issubclass(kind, (UsageError, RunError, StoreError)):
             return False
         if issubclass(kind, ExceptionGroup):

@@ -86,7 +86,7 @@ class Machine:
     def debugs(self) -> bool:
         return is_debugging() or asyncio.get_running_loop().get_debug()
 
-    wall = staticmethod(time.time)  # asked three times for every call
+    wall = staticmethod(time.time)  # read three times for every call
 
     def owner(self) -> str:
         return this_process()

@@ -82,7 +82,9 @@ class Error(msgspec.Struct, frozen=True, array_like=True):
     bases: list[str] = []  # the classes that it is a kind of, nearest first, up to Python's own
     lost: list[str] = []  # its attributes that have no encoding
     pinned: bool = False  # made again, it could not say its text by itself
-    remote: bool = False  # another process told of it, and its class was not loaded here: a RemoteError, whatever is loaded later
+    remote: bool = (
+        False  # came from another process without its class loaded here: a RemoteError, even if the class is loaded later
+    )
 
 
 class Start(msgspec.Struct, frozen=True, array_like=True):
@@ -122,7 +124,7 @@ class Charge(msgspec.Struct, frozen=True, array_like=True):
     task: str
     scope: bytes
     cost: Amounts
-    settled: bool = False  # what it had reserved and did not spend is given back
+    settled: bool = False  # the unspent part of its reservation is given back
 
 
 class Outcome(msgspec.Struct, frozen=True, array_like=True):

@@ -169,7 +169,7 @@ class Batches:
             failed = issubclass(type(value), BaseException)
             try:
                 self._ends.body_ended(call, None if failed else value, value if failed else error)
-            except Exception as fault:  # nobody hears what a batch raises here
+            except Exception as fault:  # a fault here would be lost otherwise
                 self._run.broken(fault)
 
     def drop(self, call: Call) -> None:

@@ -103,7 +103,7 @@ class Launcher:
         self._shared = shared
         self._stops = stops
         self._value_of = value_of
-        self.batches: Batching  # set by who makes both
+        self.batches: Batching  # set by the engine, which makes both
         self.streams: Streaming  # and this
         factory = run.loop.get_task_factory()
         self._make_task: Callable[..., asyncio.Task[None]] = asyncio.Task if factory is None else _from(factory)

@@ -33,7 +33,7 @@ class Ready:
         self._starts = starts
         self._pools = pools = run.pools
         self.desk: Lender | None = None  # of limits that processes share; none without a store
-        self.line: Line  # of calls that wait for a budget; set by who makes both
+        self.line: Line  # of calls that wait for a budget; set by the engine, which makes both
         self.on_parked: Callable[[], None] | None = None  # called where less runs than before
         self._resources = {name: Resource(name, total) for name, total in resources.items()}
         self._max_active = max_active

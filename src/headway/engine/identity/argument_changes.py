@@ -155,7 +155,7 @@ def _find_changed_arguments(call: Call) -> Iterator[str]:
                 return
             if spec.signature.canonical(call.args, call.kwargs) == call.asked:
                 return
-        except BaseException:  # it has no canonical form any more, or an object of the program's can't be asked
+        except BaseException:  # it has no canonical form any more, or an object of the program failed
             pass
         places = spec.signature.changed(call.asked, call.args, call.kwargs)
     values = dict(_iterate_keyed(call))

@@ -97,7 +97,7 @@ def has_form(value: object, form: bytes) -> bool:
     """Whether a value has this canonical form, now."""
     try:
         return pack(_lower(value, 1)) == form
-    except BaseException:  # none, or an object of the program's can't be asked any more
+    except BaseException:  # there is none, or an object of the program failed
         return False
 
 

@@ -28,7 +28,9 @@ class Names:
         self._known = known
         self._decisions = decisions
         self._placed = known.places.ordinals
-        self._functions: dict[bytes, bytes] = {}  # which function of several of one name was asked what, where all ask alike
+        self._functions: dict[
+            bytes, bytes
+        ] = {}  # which of several functions of one name made which call, where all calls look alike
 
     def name(self, spec: TaskSpec, asked: bytes, parent: Call, branch: bytes) -> tuple[bytes, Place | None]:
         """The key of a call: what it asks, of whom, and its place among equal siblings; the place where it must be remembered."""

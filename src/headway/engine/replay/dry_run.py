@@ -141,7 +141,7 @@ def plan_resume(store: Store, info: RunInfo, decided: Mapping[str, str], *, retr
     parents = {row.key: row.parent for _, row in store.rows(info.uid) if row.kind & (COSTED - 1) != Kind.DECISION}
     for parent in list(parents.values()):
         if parent not in (NO_PARENT, info.spec.root):
-            parents.setdefault(parent, info.spec.root)  # it never ended and was known to nobody but its children
+            parents.setdefault(parent, info.spec.root)  # it never ended, and only its children name it
     stale, floor = stale_results(store, info.uid, decided), info.error_floor
     if retry_failed:
         stale, floor = {**around_failures(store, info.uid), **stale}, known.last_seq

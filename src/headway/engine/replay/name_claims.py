@@ -159,7 +159,7 @@ class Claims:
                 first = not ask.waited
                 ask.waited = True
                 self._waiting[name] = ask
-                self._due = self._due or (first and bool(self._held))  # tell at once what waits for it
+                self._due = self._due or (first and bool(self._held))  # notify its waiters at once
                 return
             if reply.mine and ended:
                 self._done.append(name)

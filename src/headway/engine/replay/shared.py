@@ -56,12 +56,12 @@ class Shared:
         self._names = names
         self._replay = replay
         self._waits = waits
-        self.answers: Answers  # set by who makes both
+        self.answers: Answers  # set by the engine, which makes both
         self.claims: Claims | None = None  # between runs; none without a store
         self._running: dict[bytes, tuple[Call, list[Call]]] = {}  # by shared name, and those that wait for it
         self._found: dict[bytes, dict[bytes, Any]] = {}  # by shared name: results below a call that has not succeeded yet
         self._epochs = run.known.epochs
-        self._stale = set(run.known.stale)  # names whose results are asked again
+        self._stale = set(run.known.stale)  # names whose results are computed again
 
     def name(self, call: Call, inputs: tuple[Call, ...]) -> Share:
         """The shared name of a call of a cache="forever" task, or of one below. It holds the shared names of its inputs."""
@@ -116,7 +116,7 @@ class Shared:
                     self.answers.refuse(call, reply)
                 elif (row := reply.row) is None:
                     if reply.left and call.spec.effect:
-                        share.found.setdefault(EFFECT + share.key, None)  # it may have happened: `verify` is asked
+                        share.found.setdefault(EFFECT + share.key, None)  # it may have happened: ask `verify`
                     otherwise()
                 elif not self._answer(call, [Recorded(0, row.body, decode_outcome(row.body))]):
                     self._ask_others(call, otherwise, row)

@@ -87,7 +87,7 @@ class Accounting:
         self._spent = self._ledger.spent()
         self._scopes = self._ledger.scopes_of()
         self.accounts: dict[bytes, Account] = {}
-        self.line: Line  # of calls that wait for a budget; set by who makes both
+        self.line: Line  # of calls that wait for a budget; set by the engine, which makes both
 
     def open(self, key: bytes, outer: Account | None, limits: Amounts, *, waits: bool = False) -> Account:
         """The account of a budget scope, with what earlier processes spent in it."""

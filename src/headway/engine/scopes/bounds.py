@@ -254,9 +254,9 @@ class Limit:
         self.retry_at = -math.inf  # when to ask again for what it lacks
         self.starts = 0
         self.begin = self.end = 0.0
-        self.begun: list[float] = []  # starts of which the store has not been told
+        self.begun: list[float] = []  # starts not yet reported to the store
         self.recent = 0  # starts since the desk was last asked
-        self.held_up = False  # somebody waits until a start that was promised has happened
+        self.held_up = False  # a call waits until a promised start has happened
 
     @property
     def shares_starts(self) -> bool:

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from headway.journal.store import Store
 
 PLACES_S = 120.0  # how long places are leased, where nobody can see whether this process lives
-RETRY_S = 0.05  # how often is asked for what another process has
+RETRY_S = 0.05  # how often to ask for what another process holds
 LOOK_S = 1.0  # how often a process that has places and calls in line looks whether another one waits
-IDLE_S = 1.0  # how long unused places are kept that nobody wants
+IDLE_S = 1.0  # how long to keep unused places that nobody wants
 
 
 class Desk:
@@ -40,7 +40,7 @@ class Desk:
         self._ready = ready
         self._store = store
         self._log = log
-        self._limits: dict[str, Limit] = {}  # those with something leased, promised or told
+        self._limits: dict[str, Limit] = {}  # limits with places leased, starts promised, or reports made
         self._wants: Sequence[Want] = ()
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None

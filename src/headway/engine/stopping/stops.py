@@ -37,8 +37,8 @@ class Stops:
         self._ready = ready
         self._strays: dict[asyncio.Task[Any], str] = {}  # what was left behind, and what it was part of
         self._told: set[str] = set()
-        self._timers: list[asyncio.TimerHandle] = []  # until threads that were left behind are told of
-        self.over = False  # the run has ended, and whatever still runs does so for nobody
+        self._timers: list[asyncio.TimerHandle] = []  # until threads that were left behind are reported
+        self.over = False  # the run has ended: nobody needs what still runs
 
     def grant(self, call: Call) -> None:
         """The call's code was just asked to stop: it has so long."""
@@ -96,7 +96,7 @@ class Stops:
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._strays.pop(task, None)
         if not task.cancelled():
-            task.exception()  # asked for, or asyncio would print it
+            task.exception()  # retrieved, or asyncio would print it
 
     async def close(self, root: Call) -> None:
         """The run has ended: so does what it left behind, and what still runs where its driver was broken off."""

@@ -35,7 +35,9 @@ from headway.errors import BudgetExceeded
 from headway.journal.records import Amounts
 from headway.journal.shared.ledger import NEVER_GIVEN_BACK, SLACK, Account, Refusal
 
-Place = tuple[Account, bool]  # an account has two lines: for who asks something of it, and for who only needs that some is left
+Place = tuple[
+    Account, bool
+]  # an account has two lines: calls that reserve something in it, and calls that only need some to be left
 WAY_OUT = "Give hw.budget more, or read hw.remaining() before you spend"
 
 
@@ -60,9 +62,9 @@ class BudgetLine:
         self._waiting: dict[Call, Waiter] = {}
         # heaps; the numbers in the middle are all different. Who has left may still be in one
         self._lines: dict[Place, list[tuple[int, int, Waiter]]] = {}  # the earliest ticket first
-        self._largest: dict[tuple[Account, str], list[tuple[float, int, Waiter]]] = {}  # who wants most first
+        self._largest: dict[tuple[Account, str], list[tuple[float, int, Waiter]]] = {}  # largest request first
         self._numbers = itertools.count()
-        self._holders: dict[Account, dict[Call, None]] = {}  # who has a reservation in an account that waits
+        self._holders: dict[Account, dict[Call, None]] = {}  # calls with a reservation in an account that waits
         self._tickets = itertools.count(1)
         self._old_tickets: dict[Call, int] = {}  # of calls that were let go and have not begun
         self._called: dict[tuple[Account, str], float] = {}  # what those want that were let go a moment ago
@@ -118,7 +120,7 @@ class BudgetLine:
         self._stand(waiter, waiter.account)
         for account in _chain(waiter.call):
             for unit in account.limits:
-                if (much := waiter.wanted.get(unit)) != 0.0:  # who wants 0 of it is never refused for it
+                if (much := waiter.wanted.get(unit)) != 0.0:  # a call that wants 0 of it is never refused for it
                     heap = self._largest.setdefault((account, unit), [])
                     heapq.heappush(heap, (-(much or 0.0), next(self._numbers), waiter))
         self._tell(waiter)

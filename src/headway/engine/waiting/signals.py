@@ -46,7 +46,7 @@ class Waiter:
     attempt: int
     name: str
     until: float | None  # wall clock
-    prefer: int  # the signal that this wait was told before
+    prefer: int  # the signal that this wait received before
     key: bytes = b""  # of the decision that it waits for
     note: bytes = b""  # of the decision that says so to other processes
     future: asyncio.Future[None] | None = None
@@ -77,9 +77,11 @@ class Signals:
         self.look: Callable[[Callable[[], None]], None] | None = None  # has the store looked at, and calls back
         self.looking = 0  # waits for the store
         self._waiters: dict[str, list[Waiter]] = {}
-        self._unasked = self.given.keepers()  # calls that are owed signals and that the program has not asked for in this life
+        self._unasked = self.given.keepers()  # calls that are owed signals and that the program has not made again in this life
         self._handed: set[int] = set()  # to waiters that have not taken them yet
-        self._lent: dict[tuple[bytes, bytes], list[bytes]] = {}  # call and coroutine: waits told again what they had given back
+        self._lent: dict[
+            tuple[bytes, bytes], list[bytes]
+        ] = {}  # by call and coroutine: waits that received again what they had given back
         self._branch: dict[bytes, bytes] = {}  # wait: the coroutine that it stands in, of those that its call has joined
 
     # --- coming in ---------------------------------------------------------------------------------------------------

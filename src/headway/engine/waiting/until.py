@@ -62,7 +62,7 @@ class Until:
         self.stop_at_failure = stop_at_failure
         self.found: Any = None
         self.left = 0
-        self.of_calls = False  # all parts are: then what is asked of each is asked without a call
+        self.of_calls = False  # all parts are: then their attributes are read without a call
         self.future: asyncio.Future[None] | None = None
         self.error: BaseException | None = None
 
@@ -118,7 +118,7 @@ class Until:
         if self.found is not None or self.error is not None or not waiting:
             return False
         self.left = len(waiting)
-        listen = self._ended  # one for all: a method that is asked for is a new object each time
+        listen = self._ended  # one bound method for all: each attribute access would make a new one
         for part in waiting:
             part.add_callback(listen)
         return True

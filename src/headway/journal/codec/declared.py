@@ -35,7 +35,7 @@ _PLAIN_MODULES = frozenset(
 _declared: dict[str, type] = {}  # full tag -> the newest class of this name
 _by_short: dict[str, list[str]] = {}  # short tag -> full tags
 _aliases: dict[str, type] = {}  # an old name -> the class that had it
-_first_names: dict[type, str] = {}  # of a class that moved: what it was called first, which keys of calls go by
+_first_names: dict[type, str] = {}  # of a class that moved: its first name, which keys of calls use
 _known: set[type] = set()  # every declared class, and live subclasses met so far
 
 

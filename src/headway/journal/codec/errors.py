@@ -44,7 +44,7 @@ _PARTS = 8  # errors within errors (groups, causes)
 _PYTHONS_OWN = frozenset(BUILTIN.values())
 _MEMBERS = (types.MemberDescriptorType, types.GetSetDescriptorType)
 _LOST = "made again from its record, which could not keep:"
-_member: Any = vars(BaseException)  # what every exception has, asked of Python and not of the exception
+_member: Any = vars(BaseException)  # attributes of every exception, read through Python and not through the exception
 
 
 class Kept(NamedTuple):

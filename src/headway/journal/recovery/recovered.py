@@ -46,7 +46,7 @@ JOIN, LEVEL = 16, 20
 
 decode_placed = msgspec.msgpack.Decoder(PlacedOutcome).decode
 _UNPLACED = encode_body(Outcome("", "", 0, 0.0, 0.0))[:3]  # how many fields follow
-NOTED = (Moved, Event, EventsGivenBack, Item)  # decisions that more hangs on than what a program is told
+NOTED = (Moved, Event, EventsGivenBack, Item)  # decisions that matter to more than the program's answer
 
 
 class Recorded(NamedTuple):
@@ -114,7 +114,7 @@ class RecoveredState:
         self.effects: set[bytes] = set()  # calls of effects that ever started: they may have happened, however they ended
         self.effect_names: dict[bytes, bytes] = {}  # the shared name under which an effect began, by its key
         self.shared: dict[bytes, tuple[int, bytes]] = {}  # results by the name that equal calls share: (seq, body)
-        self.epochs: dict[bytes, int] = {}  # by shared name: the epoch in which what is below is asked next
+        self.epochs: dict[bytes, int] = {}  # by shared name: the epoch of the next calls below it
         self.stale: set[bytes] = set()  # shared names whose results were forgotten, here and in the cross-run cache
         self.places = Places()
         self.ledger = Ledger()

@@ -49,9 +49,9 @@ class Ask(NamedTuple):
     name: str
     capacity: int | None = None
     used: int = 0  # places in use now
-    keep: int = 0  # how many it would like to have in all, as long as nobody else wants them
+    keep: int = 0  # how many it would like in all, while nobody else wants them
     rate: Rate | None = None
-    begun: tuple[float, ...] = ()  # how many seconds ago those began that it has not told of yet
+    begun: tuple[float, ...] = ()  # how many seconds ago the starts began that it has not reported yet
     pending: int = 0  # starts that were promised to calls which have not begun
     ahead: int = 0  # starts that it will want soon, beyond those that wait
 
