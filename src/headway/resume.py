@@ -111,7 +111,7 @@ async def aresume(run_id: str, /, *, retry_failed: bool = False, **options: Unpa
 
 
 async def _go_on(run_id: str, options: Any, *, new_deadline: bool = False, retry_failed: bool = False) -> Any:
-    """Reopen a run beside the loop, drive it, and close its store there as well."""
+    """Reopen a run off the loop, drive it, and close its store there as well."""
     world = this_world(asyncio.get_running_loop())
     found = await world.aside(_reopen, run_id, options)
     try:

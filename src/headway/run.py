@@ -262,7 +262,7 @@ async def _claim(
     world: World,
     retry_failed: bool,
 ) -> tuple[Store | None, Claim | None]:
-    """Open the store and take the run up in it, beside the loop; nothing of either without a store. Whoever loses interest
+    """Open the store and take the run up in it, off the loop; nothing of either without a store. Whoever loses interest
     meanwhile leaves a run that nobody drives."""
     if store is None:
         return None, None

@@ -465,7 +465,7 @@ def limit(concurrency: int | None = None, *, rate: float | None = None, per_s: f
     A call gives its place back while it waits for other calls. For GPUs and the like see `resources=` of `hw.task` and `hw.run`.
 
     With a name it is one limit for every run of the store that uses this name, in however many processes, and has the numbers of
-    the block that opened last. A process leases places and starts for its calls ahead, beside the loop, so a name costs little
+    the block that opened last. A process leases places and starts for its calls ahead, off the loop, so a name costs little
     where nobody else uses it. Processes that wait for each other share evenly, and take turns where there are fewer places than
     processes. What a killed process held goes to the others at once; on another machine, where nobody can see it die, after two
     minutes. A start that was promised to a process that died counts as made. The windows of a name are kept in wall time, so a

@@ -78,7 +78,7 @@ class Group(Generic[T]):
             wrong = "hw.group() is opened with: async with hw.group() as group"
         elif asyncio.current_task() is not self._reader:
             wrong = (
-                "a group is read and added to by the code that opened it; the turn of another coroutine would hang on timing: "
+                "a group is read and added to by the code that opened it; the turn of another coroutine would depend on timing: "
                 "let the loop that reads the group add the calls"
             )
         if self._calls is None or wrong:

@@ -2,7 +2,7 @@
 
 A store keeps runs, their rows, content-addressed blobs, signals, collections, shared limits, the cross-run cache and claims on it.
 All methods are plain blocking calls, and nothing calls one on an event loop's thread (`off_loop` sees to that while runs are
-debugged): the journal's writer thread calls `commit` and `put_blob`, everything else is called beside the loop. Methods are safe
+debugged): the journal's writer thread calls `commit` and `put_blob`, everything else is called off the loop. Methods are safe
 to call from several threads. Time is always an argument (`now`, wall clock seconds), so that a simulator owns it.
 
 Promises that every store keeps:

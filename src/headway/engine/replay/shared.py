@@ -80,7 +80,7 @@ class Shared:
     def answered(self, call: Call, otherwise: Callable[[], None]) -> bool:
         """Answer a call whose inputs are there with the result of an equal one, or let it wait for one that runs. False where it
         has to run itself; a call of a cache="forever" task is then the one that runs. Where other runs may have recorded a result,
-        or may be computing it, the store is asked first, beside the loop. `otherwise` is called when the call is to run."""
+        or may be computing it, the store is asked first, off the loop. `otherwise` is called when the call is to run."""
         assert call.share is not None
         name = call.share.key
         if not call.spec.forever:
@@ -180,5 +180,5 @@ class Shared:
 
     def epoch(self, name: bytes) -> int:
         """The epoch in which whoever asks next under a shared name begins. Its attempts count on from there, each for itself: so
-        what a call asks below hangs on its own attempts, and not on those of an equal one that a crash has ended."""
+        what a call asks below depends on its own attempts, and not on those of an equal one that a crash has ended."""
         return self._epochs.get(name, 0)

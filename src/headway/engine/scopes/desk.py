@@ -1,4 +1,4 @@
-"""The desk asks the store for what calls need of limits that processes share, for many calls at a time and beside the loop.
+"""The desk asks the store for what calls need of limits that processes share, for many calls at a time and off the loop.
 
 Calls take places and starts that the desk has leased; the loop never waits for the store. The desk asks when something is lacking,
 when what it has is wanted elsewhere, and when it has not been used for a while; it has one question under way at a time. While one
@@ -138,7 +138,7 @@ class Desk:
             self._ready.dispatch_soon()
 
     def _share(self, asks: Sequence[Ask], wants: Sequence[Want], now: float, *, last: bool = False) -> dict[str, Grant]:
-        """Talk to the store, beside the loop. Nothing is said after the last word."""
+        """Talk to the store, off the loop. Nothing is said after the last word."""
         with self._talking:
             if self._closed and not last:
                 return {}

@@ -345,6 +345,6 @@ def _read_boards(connection: sqlite3.Connection, names: Sequence[str]) -> dict[s
         if stored is not None:
             try:
                 found[name] = _decode(stored[0])
-            except (msgspec.MsgspecError, TypeError):  # damaged: what it held is over in a moment, and nothing else hangs on it
+            except (msgspec.MsgspecError, TypeError):  # damaged: what it held is over in a moment, and nothing else depends on it
                 continue
     return found

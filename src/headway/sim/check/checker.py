@@ -54,7 +54,7 @@ FROM_SET_ORDER = (
     "Sort what comes out of a set before you make calls from it: its order differs from process to process.",
 )
 FROM_ELSEWHERE = (
-    "hang on something that is not recorded",
+    "depend on something that is not recorded",
     "A global, a file, the environment: read it in a task, whose result is kept. "
     "Or what a task with key= changed inside an argument: let it return the new value.",
 )
