@@ -19,7 +19,7 @@ from typing import Any
 import headway as hw
 from headway.journal.open import open_existing
 from headway.observe.recorded import read_run
-from headway.sim.predict import Stage, estimated, predict, read_workload
+from headway.sim.predict import Stage, estimate_workload, predict, read_workload
 
 WORKERS = (1, 2, 4)
 
@@ -125,7 +125,9 @@ def scale() -> None:
     print("|---:|---:|---:|---:|")
     for calls, workers in ((100, 8), (1000, 32), (10_000, 100), (100_000, 1000)):
         began = time.perf_counter()
-        answer = predict(estimated([Stage("search", calls, 60.0, 20.0, cost={"tokens": 500})]), workers=workers, mtbf_s=6 * 3600.0)
+        answer = predict(
+            estimate_workload([Stage("search", calls, 60.0, 20.0, cost={"tokens": 500})]), workers=workers, mtbf_s=6 * 3600.0
+        )
         trials = sum(point.trials for point in answer.curve)
         print(f"| {calls:,} | {workers:,} | {trials} | {time.perf_counter() - began:.1f} |", flush=True)
         print(f"  {answer.conclusion()}", file=sys.stderr)

@@ -32,7 +32,7 @@ CASES = [
         "CountdownModel needs torch: pip install 'headway[torch]'",
     ),
     ("torch", "train.DataParallel()", "DataParallel needs torch: pip install 'headway[torch]'"),
-    ("torch", "member.joined(Seat(0, 2, 'folder')).__enter__()", "a gang needs torch: pip install 'headway[torch]'"),
+    ("torch", "member.join_gang(Seat(0, 2, 'folder')).__enter__()", "a gang needs torch: pip install 'headway[torch]'"),
     ("torch", "command('bench', 'search')", "headway bench search needs torch: pip install 'headway[torch,solve]'"),
     ("safetensors", "hw.models.open('countdown')", "a file of the Countdown model needs safetensors: pip install 'headway[torch]'"),
     ("obstore", "hw.Checkpoints('s3://b/r')", "the object store s3://b/r needs obstore: pip install 'headway[objects]'"),

@@ -1,4 +1,4 @@
-"""A block that ends when its budget or its deadline does, with what it has.
+"""A block that ends when its budget or deadline runs out, and keeps the best result so far.
 
     best = {"answer": await draft(question)}
     with hw.anytime(best) as block:
@@ -6,16 +6,15 @@
             block.keep("answer", await refine(best["answer"]))
     return best["answer"], block.stopped            # "budget" or "deadline"
 
-A block may end at any `await`. So what is found is kept as it is found, and what is decided after the block needs no calls. A
-bound that is reached is the block's end and no error; every other error is one.
+A block may end at any `await`. So keep each result as soon as it is found, and make no calls after the block. Reaching a bound ends
+the block without an error; every other error is raised.
 
-A deadline stops whatever runs under it, the block too. So a block ends a moment before its deadline (a fiftieth of the time left,
-at most a second), while its call can still say what it has.
+A deadline stops everything that runs under it, including the block. So a block ends shortly before its deadline (by a fiftieth of
+the time left, at most a second), while its call can still return a result.
 
-Which of the things kept were in time hangs on timing. So the end is recorded with what was kept by then, and a resumed program gets
-the same. Its code runs again, and is told again what it was told; what it had kept by the end it has again, and no more than that.
-The record holds for the bounds that it was made under: with more money or time the block goes on.
-Outside of a run there are no bounds, and the same lines do nothing.
+Which results were kept in time depends on timing. So the journal records the end of the block with everything kept by then. After a
+resume the code runs again, gets the recorded answers and ends with exactly the kept results. The record holds for the bounds it was
+made under: with more money or time the block goes on. Outside of a run there are no bounds, and the same lines do nothing.
 """
 
 from __future__ import annotations
@@ -120,7 +119,7 @@ class Anytime(Generic[K, T]):
         if self._before is not None:
             self._end_as_before(self._before)
         elif self._frame is not None and (self._deadline is not None or self._frame.scope.account is not None):
-            kept = tuple(Kept(key, times, _encoded(self.kept[key])) for key, times in self._times.items() if key in self.kept)
+            kept = tuple(Kept(key, times, _encode_small(self.kept[key])) for key, times in self._times.items() if key in self.kept)
             self._frame.call.engine.on_loop(recorded.record, self._frame, self._name, BlockEnded(stopped, kept))
 
     def _end_as_before(self, before: BlockEnded) -> None:
@@ -135,9 +134,9 @@ class Anytime(Generic[K, T]):
                 self.kept[key] = self.kept.pop(key)  # in the order of before
 
 
-def _encoded(value: object) -> bytes:
-    """A value as the journal keeps it beside the end of a block. Nothing for what has no encoding or is large: the results of the
-    calls that made it have it."""
+def _encode_small(value: object) -> bytes:
+    """Encode a kept value for the record of the block's end. Empty if it is large or can't be encoded: the results of the calls
+    that made it have it."""
     try:
         head, buffers = encode(value)
     except NotEncodable:

@@ -1,7 +1,7 @@
-"""Giving a call its result by hand: `hw.set_result`, `headway set`.
+"""Give a call its result by hand: `hw.set_result`, `headway set`.
 
-For a call that failed or hangs and whose result a person knows: an expert's answer, a payment that was looked up, a page that was
-fetched by other means. The run goes on with it as if the call had returned it.
+Use it for a call that failed or hangs when a person knows the result: an expert's answer, a payment that was looked up, a page
+fetched by other means. The run goes on as if the call had returned it.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def set_result(
         task = task_of(last[key])
         head, buffers = encode(value, where=f"the result of {task}")
         check_takeover(info, time.time())
-        given = _given(task, head, buffers, by)
+        given = _make_given(task, head, buffers, by)
         rows_by_hand(last, Ledger(), key, given, force=force)  # refused before anything is written
         _write(opened, info, key, given, {digest(buffer): buffer for buffer in (head, *buffers)}, force=force)
         return key.hex()
@@ -93,7 +93,7 @@ def set_result(
             opened.close()
 
 
-def _given(task: str, head: bytes, buffers: tuple[Buffer, ...], by: str) -> Given:
+def _make_given(task: str, head: bytes, buffers: tuple[Buffer, ...], by: str) -> Given:
     if by and not by.isprintable():
         raise UsageError(f"hw.set_result(by={by!r:.100}): a name of printable characters")
     names = tuple(digest(buffer) for buffer in buffers)

@@ -1,4 +1,4 @@
-"""Durable collections: what several runs build up together, an archive, a memory, a list of what was tried.
+"""Durable collections that several runs build up together: an archive, a memory, a list of attempts.
 
     archive = hw.collection("archive", Candidate)
 
@@ -7,8 +7,8 @@
         best = max(await archive.snapshot(), key=score)       # what was there when this call first asked
         return await archive.append(await mutate(best, seed)) # once, whatever happens
 
-A collection lives in the store, beside the runs. Items are only ever added, so the first n of them are the same for ever: n is the
-version of a snapshot, and it is recorded.
+A collection lives in the store, beside the runs. Items are only ever added, so the first n items never change. That makes n the
+version of a snapshot, and the journal records it.
 """
 
 from __future__ import annotations
@@ -84,10 +84,10 @@ class Snapshot(Sequence[T_co]):
         return ("snapshot", self._name, self._version)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _loaded, (self._name, self._version, list(self))
+        return _load_snapshot, (self._name, self._version, list(self))
 
 
-def _loaded(name: str, version: int, values: list[Any]) -> Snapshot[Any]:
+def _load_snapshot(name: str, version: int, values: list[Any]) -> Snapshot[Any]:
     """A snapshot in another process, with its items at hand."""
     made: Snapshot[Any] = Snapshot(name, version, (), ())
     made._values = values

@@ -1,6 +1,6 @@
 """What a running call may ask of its run: the time, randomness, a rest, an event from outside, and who it is.
 
-All answers are durable: a resumed program gets the ones it got before.
+All answers are durable: a resumed program gets the same ones again.
 """
 
 from __future__ import annotations

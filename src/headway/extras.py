@@ -1,7 +1,7 @@
 """Libraries that the core does without: which extra brings them, and the sentence where one is missing.
 
 They are imported where they are first needed, so a program that never asks for them never loads them. Where one is missing,
-`needed` and `require` say in one sentence what needs it and what to install.
+`explain_missing` and `require` say in one sentence what needs it and what to install.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ def require(what: str, *libraries: str) -> None:
 
 
 @contextmanager
-def needed(what: str, extra: str = "") -> Iterator[None]:
-    """Around imports: raises UsageError where a library of an extra is missing. Other errors are what they are, such as those of a
-    library that is there and broken. `extra`: to install instead of the library's own."""
+def explain_missing(what: str, extra: str = "") -> Iterator[None]:
+    """Wrap imports: raises UsageError if a library of an extra is missing. Other errors pass, such as those of an installed but
+    broken library. `extra`: to install instead of the library's own."""
     try:
         yield
     except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""What an error says after a name that matches nothing: the names that look like it, or else the ones that there are."""
+"""What an error suggests for an unknown name: similar names, or else all that exist."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ from headway.journal.place import has_database, name_place, stores_near
 from headway.journal.records import RunInfo
 from headway.journal.store import Store
 from headway.near import near_misses
-from headway.run import RunOptions, checked_options, drive, drive_run
+from headway.run import RunOptions, check_run_options, drive, drive_run
 from headway.task import Task
 from headway.view import STATUSES, runs
 
@@ -111,7 +111,7 @@ async def aresume(run_id: str, /, *, retry_failed: bool = False, **options: Unpa
 
 
 async def _go_on(run_id: str, options: Any, *, new_deadline: bool = False, retry_failed: bool = False) -> Any:
-    """Reopen a run beside the loop, drive it, and close its store there as well."""
+    """Reopen a run off the loop, drive it, and close its store there as well."""
     world = this_world(asyncio.get_running_loop())
     found = await world.aside(_reopen, run_id, options)
     try:
@@ -216,7 +216,7 @@ def _check_options(options: Mapping[str, Any], what: str) -> None:
                 f"{what}({name}={options[name]!r:.100}): a run goes on under its own name, with the arguments that it was started "
                 "with. Start another with hw.run, or take hw.fork"
             )
-    checked_options(options)
+    check_run_options(options)
 
 
 def _names_of(task: str) -> tuple[str, str]:
@@ -252,7 +252,7 @@ def _reopen(run_id: str, options: Any) -> _Reopened:
     opened = open_existing(store)
     try:
         info = opened.run(run_id)
-        spec = _loaded(info)
+        spec = _find_task(info)
         if info.spec.args is None:
             raise UsageError(
                 f"run {run_id!r} was started with arguments that can't be stored: "
@@ -276,14 +276,14 @@ def _plan(run_id: str, retry_failed: bool, **options: Any) -> ResumePlan:
     opened = open_to_read(store)
     try:
         info = opened.run(run_id)
-        _loaded(info)
+        _find_task(info)
         return plan_resume(opened, info, options.get("on_change") or {}, retry_failed=retry_failed)
     finally:
         if opened is not store:
             opened.close()
 
 
-def _loaded(info: RunInfo) -> TaskSpec:
+def _find_task(info: RunInfo) -> TaskSpec:
     spec = TASKS.get(info.spec.task)
     if spec is None:
         near = difflib.get_close_matches(info.spec.task, TASKS, 1)

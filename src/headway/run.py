@@ -24,7 +24,7 @@ from headway.engine.identity.callables import check_function
 from headway.engine.identity.carried import own_name
 from headway.engine.identity.spec import TaskSpec
 from headway.engine.replay.claim import Claim, claim_run
-from headway.engine.scopes.accounting import checked_bounds
+from headway.engine.scopes.accounting import check_bounds
 from headway.engine.stopping.own_loop import run_to_end
 from headway.engine.world import World, this_world
 from headway.errors import NoCanonicalForm, NotEncodable, RunError, StoreError, UsageError
@@ -165,8 +165,8 @@ async def drive(
             "a run can't start while Python shuts down: no thread can be started any more. Start it earlier, and have the main "
             "thread wait for it"
         )
-    checked = checked_options(options)
-    bounds = checked_bounds(dict(options.get("budget") or {}), "budget")
+    checked = check_run_options(options)
+    bounds = check_bounds(dict(options.get("budget") or {}), "budget")
     spec, args, named = _root(program, args, dict(options.get("kwargs") or {}))
     args, bound = spec.signature.bind(args, named)
     given = options.get("store", DEFAULT_STORE)
@@ -224,7 +224,7 @@ class CheckedOptions(NamedTuple):
     max_active: int
 
 
-def checked_options(options: Mapping[str, Any]) -> CheckedOptions:
+def check_run_options(options: Mapping[str, Any]) -> CheckedOptions:
     """The pools and the size of the active set. Raises UsageError for what makes no sense, before anything is begun."""
     if unknown := options.keys() - RunOptions.__annotations__.keys():
         raise UsageError(
@@ -262,7 +262,7 @@ async def _claim(
     world: World,
     retry_failed: bool,
 ) -> tuple[Store | None, Claim | None]:
-    """Open the store and take the run up in it, beside the loop; nothing of either without a store. Whoever loses interest
+    """Open the store and take the run up in it, off the loop; nothing of either without a store. Whoever loses interest
     meanwhile leaves a run that nobody drives."""
     if store is None:
         return None, None

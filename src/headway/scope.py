@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, overload
 
 from headway.engine.call import Call, Frame, current
 from headway.engine.identity.options import is_number
-from headway.engine.scopes.accounting import check_item, checked, checked_bounds, warn_of_units
+from headway.engine.scopes.accounting import check_amounts, check_bounds, check_item, warn_of_units
 from headway.engine.scopes.bounds import PATIENCE_S, Deadline, LimitNumbers, Scope
 from headway.engine.stopping.outside import refuse_outside
 from headway.engine.transitions import OK
@@ -131,7 +131,7 @@ def budget(*, wait: bool = False, **amounts: float) -> Budget:
         raise UsageError("hw.budget() bounds nothing: name an amount, such as hw.budget(tokens=1000)")
     if not isinstance(wait, bool):
         raise UsageError(f"hw.budget(wait={wait!r}): wait is an option, True or False, and no unit: give the unit another name")
-    return Budget(checked_bounds(amounts, "hw.budget"), wait)
+    return Budget(check_bounds(amounts, "hw.budget"), wait)
 
 
 def charge(item: int | None = None, /, **amounts: float) -> None:
@@ -161,7 +161,7 @@ def charge(item: int | None = None, /, **amounts: float) -> None:
         >>> hw.run(program, store=None)
         {'tokens': 70.0, 'money': 0.002}
     """
-    booked = checked(amounts, "hw.charge")
+    booked = check_amounts(amounts, "hw.charge")
     if (worker := worker_call()) is not None:
         check_item(item, worker.items, worker.facts.task)
         worker.charge(booked, item)
@@ -239,7 +239,7 @@ def remaining(unit: str | None = None, /) -> float | Amounts:
         frame = current.get()
         if frame is None:
             refuse_outside("hw.remaining was called", ASKED_ELSEWHERE)
-        left = {} if frame is None else frame.call.engine.books.left(frame, unit or "")
+        left = {} if frame is None else frame.call.engine.accounting.left(frame, unit or "")
     return left if unit is None else left.get(unit, math.inf)
 
 
@@ -465,7 +465,7 @@ def limit(concurrency: int | None = None, *, rate: float | None = None, per_s: f
     A call gives its place back while it waits for other calls. For GPUs and the like see `resources=` of `hw.task` and `hw.run`.
 
     With a name it is one limit for every run of the store that uses this name, in however many processes, and has the numbers of
-    the block that opened last. A process leases places and starts for its calls ahead, beside the loop, so a name costs little
+    the block that opened last. A process leases places and starts for its calls ahead, off the loop, so a name costs little
     where nobody else uses it. Processes that wait for each other share evenly, and take turns where there are fewer places than
     processes. What a killed process held goes to the others at once; on another machine, where nobody can see it die, after two
     minutes. A start that was promised to a process that died counts as made. The windows of a name are kept in wall time, so a

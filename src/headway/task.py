@@ -22,13 +22,13 @@ from headway.engine.call import current
 from headway.engine.handle import Handle
 from headway.engine.identity.callables import is_async, is_stream, name_of
 from headway.engine.identity.callables import is_async as gives_awaitable
-from headway.engine.identity.carried import checked_function, own_name, what_it_carries
+from headway.engine.identity.carried import check_task_function, own_name, what_it_carries
 from headway.engine.identity.keys import task_part
 from headway.engine.identity.labels import LabelLike, check_label
 from headway.engine.identity.options import check_options, is_number
 from headway.engine.identity.signature import Signature
 from headway.engine.identity.spec import RIVALS, TASKS, TaskSpec
-from headway.engine.identity.watched import Watch, checked_watch
+from headway.engine.identity.watched import Watch, check_watch
 from headway.engine.retry import Retry
 from headway.engine.scopes.bounds import LimitNumbers
 from headway.engine.stopping.outside import refuse_outside
@@ -360,7 +360,7 @@ def make_spec(
     codec: Literal["typed", "pickle"] = "typed",
 ) -> TaskSpec:
     """The engine's view of a task. Declares the types in its signature to the codec."""
-    fn = checked_function(fn)
+    fn = check_task_function(fn)
     known_as = name or _name_of(fn)
     is_async = gives_awaitable(fn)
     where = pool or ("inline" if is_async else "thread")
@@ -384,7 +384,7 @@ def make_spec(
         verify=verify,
         on_change=on_change,
         version_text=version,
-        watch=checked_watch(watch, known_as, version),
+        watch=check_watch(watch, known_as, version),
         label_as=label,
         cost={unit: float(amount) for unit, amount in (cost or {}).items()},
         resources=dict(resources or {}),

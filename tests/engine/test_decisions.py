@@ -27,13 +27,13 @@ from headway.journal.decisions import (
     Waits,
     WaitsOver,
     Winner,
-    asked_again,
     decision_key,
     decode_decision,
     encode_decision,
-    given_back,
     is_told,
-    waited_for,
+    name_asked_again,
+    name_given_back,
+    name_waited_for,
 )
 from headway.journal.records import Charge, Outcome, Place, Signal
 
@@ -93,8 +93,8 @@ def test_the_names_of_decisions_differ_in_all_that_they_are_made_of():
         decision_key(KEY, 0, "order", b"x"),
         decision_key(KEY, 0, "race", b"y"),
         decision_key(KEY, 0, "race", b"x", 1),
-        asked_again(KEY),
-        waited_for(KEY),
-        given_back(KEY),
+        name_asked_again(KEY),
+        name_waited_for(KEY),
+        name_given_back(KEY),
     }
     assert len(names) == 9

@@ -142,7 +142,7 @@ CHANGED: tuple[Bug, ...] = (
     ),
     bug(
         "what a call has changed before it was stopped goes unnoticed",
-        "_stopped_by_others",
+        "_is_stopped_by_others",
         "stop is not None and not issubclass(type(stop), CallTimeout)",
         "False",
         tests="program/test_changed_while_it_ends.py::test_one_that_is_stopped_after_it_changed_its_argument_fails_whoever_made_it",
@@ -317,7 +317,7 @@ OF_ALL: tuple[Bug, ...] = (
     ),
     bug(
         "what a shared call did not like is forgotten in a crash",
-        "Known.note_shared",
+        "RecoveredState.note_shared",
         "epoch > self.epochs.get(name, 0)",
         "False",
         tests="sim/test_shared_calls.py::test_after_one_that_failed_by_itself_the_next_asks_what_is_below_afresh",
@@ -368,13 +368,13 @@ RETRIED: tuple[Bug, ...] = (
     bug(
         "a call that failed by itself keeps its children",
         "Outcomes.note_retry",
-        "failed_by_itself(error, x.child_errors)",
+        "is_own_failure(error, x.child_errors)",
         "False",
     ),
     bug(
         "a call that failed because of a child asks all of them afresh",
         "Outcomes.note_retry",
-        "failed_by_itself(error, x.child_errors)",
+        "is_own_failure(error, x.child_errors)",
         "True",
     ),
     bug(

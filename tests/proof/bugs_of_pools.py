@@ -27,7 +27,7 @@ OF_POOLS: tuple[Bug, ...] = (
     bug(
         "context is not carried",
         "RemoteWorker.assign",
-        "carried_values(job.context, job.facts.task)",
+        "encode_carried(job.context, job.facts.task)",
         'b""',
         tests=f"{_CARRIED}::test_a_declared_variable_has_the_caller_s_value_in_a_process",
     ),

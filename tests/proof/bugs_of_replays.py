@@ -87,7 +87,7 @@ REPLAYED: tuple[Bug, ...] = (
     ),
     bug(
         "hw.remaining() looks again",
-        "Books.left",
+        "Accounting.left",
         "decisions.recall(frame.call, key, Remaining)",
         "None",
     ),
@@ -165,7 +165,7 @@ REPLAYED: tuple[Bug, ...] = (
     bug(
         "that a signal went back is not recorded",
         "Signals.give_back",
-        "self._decisions.record_decision(call, given_back(waits[0]), EventsGivenBack(tuple(waits)))",
+        "self._decisions.record_decision(call, name_given_back(waits[0]), EventsGivenBack(tuple(waits)))",
         "",
         tests="program/test_signals.py::test_the_signal_of_a_loser_that_was_told_in_the_same_moment_goes_back",
     ),

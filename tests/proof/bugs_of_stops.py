@@ -23,7 +23,7 @@ ERRORS: tuple[Bug, ...] = (
     ),
     bug(
         "an error that is made again says what its class makes of it",
-        "_pinned",
+        "_pin_if_needed",
         "record if plain else msgspec.structs.replace(record, pinned=True)",
         "record",
         tests=f"{_ODD}::test_a_resumed_program_sees_of_an_error_what_it_saw_before",

@@ -48,7 +48,7 @@ OF_STREAMS: tuple[Bug, ...] = (
     bug(
         "a retry of a stream makes its calls afresh",
         "Outcomes.note_retry",
-        "not handed_out(call)",
+        "not has_handed_out(call)",
         "",
         tests="program/test_streams_again.py::test_a_retry_goes_on_after_the_items_that_were_handed_out",
     ),

@@ -30,7 +30,7 @@ COLLECTIONS: tuple[Bug, ...] = (
     ),
     bug(
         "gc removes what items need",
-        "gc:_named",
+        "gc:_find_named_blobs",
         "item.blobs",
         "()",
         tests="journal/test_collections_kept.py::test_gc_keeps_the_items_of_a_run_that_is_deleted",

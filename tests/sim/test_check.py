@@ -67,7 +67,7 @@ def test_a_task_that_changes_its_argument_is_named_with_the_argument():
 def test_a_change_that_a_key_of_its_own_hides_is_told_by_what_it_leads_to():
     report = check(checked.changes_an_argument_deep_inside, schedules=2)
     (text,) = found(report, Kind.ARGUMENTS_CHANGE)
-    assert text.startswith("checked.leaf: its arguments hang on something that is not recorded")
+    assert text.startswith("checked.leaf: its arguments depend on something that is not recorded")
     assert "what a task with key= changed inside an argument" in text
 
 

@@ -111,7 +111,7 @@ def test_code_that_waits_in_a_pool_of_one_s_own_lends_its_slot() -> None:
 
 
 def test_jobs_of_unequal_needs_share_the_room() -> None:
-    pool = sim_pools.simulated(Universe(1).process("one"), gangs.RealBox(gangs.KILLED, 4))
+    pool = sim_pools.simulate_pool(Universe(1).process("one"), gangs.RealBox(gangs.KILLED, 4))
     light, heavy = Demand(), Demand.of({"weight": 2})
     assert (pool.free(light), pool.free(heavy)) == (4, 2)
     pool._taken[2] += 1  # a heavy one

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headway.errors import UsageError
-from headway.sim.predict import Estimate, Stage, Workload, estimated, predict
+from headway.sim.predict import Estimate, Stage, Workload, estimate_workload, predict
 from headway.sim.predict.answer import chance
 from headway.sim.predict.bounds import longest_path
 from headway.sim.predict.trial import Conditions, play, play_drawn
@@ -26,7 +26,7 @@ def on(workers: int, **more: float) -> Conditions:
 
 @pytest.mark.parametrize(("calls", "workers"), [(1, 1), (7, 1), (7, 3), (100, 8), (100, 100), (5, 64)])
 def test_equal_calls_take_as_many_rounds_as_it_takes(calls: int, workers: int) -> None:
-    trial = play(estimated([Stage("search", calls, 2.5, cost={"tokens": 3})]), on(workers), 0)
+    trial = play(estimate_workload([Stage("search", calls, 2.5, cost={"tokens": 3})]), on(workers), 0)
     assert trial.makespan_s == pytest.approx(math.ceil(calls / workers) * 2.5)
     assert trial.busy_s == pytest.approx(calls * 2.5)
     assert trial.cost == {"tokens": 3 * calls}
@@ -34,12 +34,12 @@ def test_equal_calls_take_as_many_rounds_as_it_takes(calls: int, workers: int) -
 
 def test_a_chain_takes_the_sum_whatever_the_workers() -> None:
     chain = [Stage("a", 1, 1.0), Stage("b", 1, 2.0, after=("a",)), Stage("c", 1, 4.0, after=("b",))]
-    assert [play(estimated(chain), on(workers), 0).makespan_s for workers in (1, 2, 50)] == pytest.approx([7.0, 7.0, 7.0])
+    assert [play(estimate_workload(chain), on(workers), 0).makespan_s for workers in (1, 2, 50)] == pytest.approx([7.0, 7.0, 7.0])
 
 
 def test_a_fork_and_join_takes_its_stages_one_after_the_other() -> None:
     stages = [Stage("split", 1, 1.0), Stage("work", 10, 3.0, after=("split",)), Stage("join", 1, 2.0, after=("work",))]
-    found = [play(estimated(stages), on(workers), 0).makespan_s for workers in (1, 4, 10)]
+    found = [play(estimate_workload(stages), on(workers), 0).makespan_s for workers in (1, 4, 10)]
     assert found == pytest.approx([1 + 30 + 2, 1 + 9 + 2, 1 + 3 + 2])
 
 
@@ -70,8 +70,8 @@ def test_a_tree_takes_its_leaves_and_the_code_above_them(workers: int, leaves_s:
 
 def test_a_slot_of_another_pool_bounds_what_runs_there() -> None:
     stages = [Stage("heavy", 4, 1.5), Stage("light", 64, 1.0, pool="thread")]
-    assert play(estimated(stages), on(4), 0).makespan_s == pytest.approx(2.0)
-    assert play(estimated(stages).with_pool("thread"), on(1), 0).makespan_s == pytest.approx(64.0)
+    assert play(estimate_workload(stages), on(4), 0).makespan_s == pytest.approx(2.0)
+    assert play(estimate_workload(stages).with_pool("thread"), on(1), 0).makespan_s == pytest.approx(64.0)
 
 
 def test_a_caller_in_a_thread_lends_its_slot_while_it_waits() -> None:
@@ -93,7 +93,7 @@ def test_a_caller_in_a_thread_lends_its_slot_while_it_waits() -> None:
 
 @pytest.mark.parametrize(("work_s", "mtbf_s", "repair_s"), [(10.0, 20.0, 3.0), (10.0, 10.0, 0.0), (30.0, 12.0, 5.0)])
 def test_one_worker_that_fails_takes_as_long_as_the_law_says(work_s: float, mtbf_s: float, repair_s: float) -> None:
-    work = estimated([Stage("train", 1, work_s, cost={"usd": 1.0})])
+    work = estimate_workload([Stage("train", 1, work_s, cost={"usd": 1.0})])
     trials = [play(work, on(1, mtbf_s=mtbf_s, repair_s=repair_s), seed) for seed in range(1500)]
     made = [trial.makespan_s for trial in trials]
     error = statistics.stdev(made) / math.sqrt(len(made))
@@ -105,14 +105,14 @@ def test_one_worker_that_fails_takes_as_long_as_the_law_says(work_s: float, mtbf
 
 
 def test_workers_that_are_idle_fail_too_and_nobody_minds() -> None:
-    work = estimated([Stage("a", 1, 100.0)])
+    work = estimate_workload([Stage("a", 1, 100.0)])
     assert play(work, on(50, mtbf_s=1e7, repair_s=5.0), 0).makespan_s == pytest.approx(100.0)
-    late = play(estimated([Stage("a", 1, 1.0)]), on(1, mtbf_s=1e9), 0)
+    late = play(estimate_workload([Stage("a", 1, 1.0)]), on(1, mtbf_s=1e9), 0)
     assert late.lost == 0
 
 
 def test_a_worker_in_repair_takes_no_call() -> None:
-    work = estimated([Stage("a", 200, 1.0)])
+    work = estimate_workload([Stage("a", 200, 1.0)])
     for seed in range(20):
         trial = play(work, on(2, mtbf_s=5.0, repair_s=50.0), seed)
         assert trial.lost > 0
@@ -123,7 +123,7 @@ def test_a_worker_in_repair_takes_no_call() -> None:
 def test_an_idle_worker_that_fails_is_away_until_it_is_repaired() -> None:
     stages = [Stage("wait", 1, 700.0, pool="thread"), Stage("work", 1, 0.1, after=("wait",))]
     late = [
-        play(estimated(stages).with_pool("process"), on(1, mtbf_s=10.0, repair_s=990.0), seed).makespan_s > 900.0
+        play(estimate_workload(stages).with_pool("process"), on(1, mtbf_s=10.0, repair_s=990.0), seed).makespan_s > 900.0
         for seed in range(30)
     ]
     assert sum(late) >= 25  # it is up a hundredth of the time
@@ -145,7 +145,7 @@ def test_a_call_that_is_stopped_before_it_is_made_takes_no_time() -> None:
 
 def test_workers_that_cannot_end_a_call_are_refused_in_a_sentence() -> None:
     with pytest.raises(UsageError, match="can't end on workers like these"):
-        predict(estimated([Stage("train", 10, 3600.0)]), workers=4, mtbf_s=60.0)
+        predict(estimate_workload([Stage("train", 10, 3600.0)]), workers=4, mtbf_s=60.0)
 
 
 # --- bounds, on workloads of any shape ---------------------------------------------------------------------------------
@@ -220,25 +220,27 @@ def test_the_same_seed_gives_the_same_trial(workload: Workload, workers: int, se
 
 
 def test_the_same_seed_gives_the_same_prediction_in_one_process_and_in_two() -> None:
-    work = estimated([Stage("search", 30, 2.0, 1.0, cost={"tokens": 5})])
+    work = estimate_workload([Stage("search", 30, 2.0, 1.0, cost={"tokens": 5})])
     one = predict(work, workers=4, mtbf_s=100.0, trials=6, processes=1, within_s=20.0)
     assert one == predict(work, workers=4, mtbf_s=100.0, trials=6, processes=2, within_s=20.0)
     assert one.makespans_s != predict(work, workers=4, mtbf_s=100.0, trials=6, processes=1, seed=1).makespans_s
 
 
 def test_where_nothing_is_left_to_chance_one_trial_says_it_all() -> None:
-    answer = predict(estimated([Stage("search", 10, 2.0)]), workers=4, within_s=6.0)
+    answer = predict(estimate_workload([Stage("search", 10, 2.0)]), workers=4, within_s=6.0)
     assert (answer.trials, answer.certain, answer.makespan_s.p50) == (1, True, pytest.approx(6.0))
     assert answer.chance_in_time == chance(1, 1, certain=True)
-    failing = predict(estimated([Stage("search", 10, 2.0)]), workers=4, mtbf_s=5.0, trials=20)
+    failing = predict(estimate_workload([Stage("search", 10, 2.0)]), workers=4, mtbf_s=5.0, trials=20)
     assert (failing.trials, failing.certain) == (20, False)
     assert len(set(failing.makespans_s)) > 1
-    assert predict(estimated([Stage("search", 10, 2.0)]), workers=4, within_s=5.9).chance_in_time == chance(0, 1, certain=True)
+    assert predict(estimate_workload([Stage("search", 10, 2.0)]), workers=4, within_s=5.9).chance_in_time == chance(
+        0, 1, certain=True
+    )
 
 
 def test_chances_count_the_trials_that_held() -> None:
     answer = predict(
-        estimated([Stage("search", 20, 2.0, 1.0, cost={"usd": 1})]),
+        estimate_workload([Stage("search", 20, 2.0, 1.0, cost={"usd": 1})]),
         workers=4,
         mtbf_s=30.0,
         trials=60,
@@ -261,7 +263,7 @@ def test_the_interval_is_wilsons() -> None:
 
 
 def test_the_curve_says_from_where_more_workers_hardly_help() -> None:
-    answer = predict(estimated([Stage("a", 64, 1.0), Stage("b", 1, 30.0, after=("a",))]), workers=16)
+    answer = predict(estimate_workload([Stage("a", 64, 1.0), Stage("b", 1, 30.0, after=("a",))]), workers=16)
     assert [point.workers for point in answer.curve] == [1, 2, 4, 8, 16, 32, 64]
     assert [point.makespan_s.p50 for point in answer.curve] == pytest.approx([94, 62, 46, 38, 34, 32, 31])
     assert answer.enough_workers == 16 or answer.enough_workers == 32
@@ -284,7 +286,7 @@ def test_few_measurements_make_a_wide_forecast() -> None:
 
 
 def test_an_estimate_takes_the_place_of_what_was_recorded() -> None:
-    work = estimated([Stage("search", 10, 2.0, cost={"tokens": 7})]).with_estimates({"search": Estimate(5.0)})
+    work = estimate_workload([Stage("search", 10, 2.0, cost={"tokens": 7})]).with_estimates({"search": Estimate(5.0)})
     answer = predict(work, workers=1, curve=())
     assert (answer.makespan_s.p50, answer.cost["tokens"].p50) == (pytest.approx(50.0), 70.0)
     with pytest.raises(UsageError, match=r"no calls of 'serch'.*search"):
@@ -313,17 +315,17 @@ def test_an_estimates_spread_is_its_standard_deviation() -> None:
 )
 def test_nonsense_is_refused_in_a_sentence(wrong: dict[str, object], said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        predict(estimated([Stage("a", 1, 1.0)]), **wrong)  # type: ignore[arg-type]
+        predict(estimate_workload([Stage("a", 1, 1.0)]), **wrong)  # type: ignore[arg-type]
 
 
 def test_stages_that_make_no_sense_are_refused() -> None:
     for stages in ([], [Stage("b", 1, 1.0, after=("a",))], [Stage("a", 1, 1.0), Stage("a", 1, 1.0)]):
         with pytest.raises(UsageError):
-            estimated(stages)
+            estimate_workload(stages)
     with pytest.raises(UsageError, match="whole number"):
         Stage("a", 0, 1.0)
     with pytest.raises(UsageError, match="numbers"):
-        estimated([Stage("a", 1, -1.0)])
+        estimate_workload([Stage("a", 1, -1.0)])
 
 
 def test_a_law_of_as_many_samples_as_there_are_calls_is_read_once() -> None:
@@ -337,7 +339,7 @@ def test_a_law_of_as_many_samples_as_there_are_calls_is_read_once() -> None:
 
 @pytest.mark.long
 def test_a_hundred_thousand_calls_on_a_thousand_workers_that_fail() -> None:
-    work = estimated([Stage("search", 100_000, 60.0, 20.0)])
+    work = estimate_workload([Stage("search", 100_000, 60.0, 20.0)])
     trial = play(work, on(1000, mtbf_s=6 * 3600.0), 0)
     assert trial.lost > 100
     assert trial.makespan_s == pytest.approx(100_000 * 60.0 / 1000, rel=0.05)

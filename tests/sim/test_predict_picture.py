@@ -6,11 +6,11 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from headway.sim.predict import Stage, estimated, predict
+from headway.sim.predict import Stage, estimate_workload, predict
 from headway.sim.predict.picture import LATE, draw_prediction
 
 SVG = "{http://www.w3.org/2000/svg}"
-NOISY = estimated([Stage("search", 60, 2.0, 1.0, cost={"tokens": 500})], name="sky <&> sea")
+NOISY = estimate_workload([Stage("search", 60, 2.0, 1.0, cost={"tokens": 500})], name="sky <&> sea")
 
 
 def picture(**options: object) -> tuple[str, ET.Element]:
@@ -55,4 +55,4 @@ def test_nothing_is_drawn_outside_of_the_picture() -> None:
 
 @pytest.mark.parametrize("stages", [[Stage("a", 1, 0.0)], [Stage("a", 1, 1.0)], [Stage("a", 3, 1e-6), Stage("b", 1, 1e6)]])
 def test_odd_workloads_have_a_picture_too(stages: list[Stage]) -> None:
-    ET.fromstring(draw_prediction(predict(estimated(stages), workers=2, within_s=1.0)))
+    ET.fromstring(draw_prediction(predict(estimate_workload(stages), workers=2, within_s=1.0)))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from headway.extras import needed
+from headway.extras import explain_missing
 
 if TYPE_CHECKING:
     from headway.checkpoint.catalog.retention import Keep as Keep
@@ -59,5 +59,5 @@ _WHERE = {
 def __getattr__(name: str) -> Any:
     if name not in _WHERE:
         raise AttributeError(f"module 'headway.checkpoint' has no attribute {name!r}")
-    with needed(f"headway.checkpoint.{name}"):
+    with explain_missing(f"headway.checkpoint.{name}"):
         return getattr(importlib.import_module(f"headway.checkpoint.{_WHERE[name]}"), name)

@@ -1,1 +1,1 @@
-"""The runtime itself: identity, ready queue, cancellation, retries, replay. `engine.py` tells a call's way through it."""
+"""The runtime itself: identity, ready queue, cancellation, retries, replay. `engine.py` describes the path of a call."""

@@ -1,8 +1,8 @@
-"""The call: one use of a task in a run, as the engine keeps it. What a program holds of it is a `Handle` (`handle`).
+"""The engine's record of a call, which is one use of a task in a run. Programs hold a `Handle` to it (`handle`).
 
-A million calls may be alive at once, so a call is one object with slots; what only some calls need (a timer, a reservation,
-who awaits what) lives in `Extra`, made when first needed. A call never does anything by itself: it is moved by `lifecycle` alone,
-through the states of `transitions`, on the engine's thread.
+A million calls may be alive at once, so a call is one object with slots; what only some calls need (a timer, a reservation, who
+awaits what) lives in `Extra`, made when first needed. A call does nothing by itself. Only `lifecycle` moves it, through the states
+of `transitions`, on the engine's thread.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Frame(NamedTuple):
     branch: bytes = b""
 
     def must_go_on(self) -> None:
-        """Raises CancelledError, again and again, in code that was left behind."""
+        """Raise CancelledError, each time, in code that was left behind."""
         if self.attempt and self.batch is None and self.over:
             raise asyncio.CancelledError(f"this attempt of {self.call.describe()} is over")
 
@@ -74,7 +74,7 @@ class Share:
         self.begin(epoch)
 
     def begin(self, epoch: int) -> None:
-        """Name what is below from the first on, in this epoch."""
+        """Start numbering the calls below afresh, in this epoch."""
         self.epoch = epoch
         self.prefix = b""
         self.ordinals: dict[bytes, int] | None = None
@@ -144,7 +144,7 @@ class Extra:
         self.stop: BaseException | None = None  # why it must stop: CancelledError or an error such as CallTimeout
         self.stop_reason = ""
         self.cut = False  # a child that nobody awaited any more was cancelled because this call was asked to stop
-        self.functions: dict[bytes, bytes] = {}  # which function of several of one name was asked what
+        self.functions: dict[bytes, bytes] = {}  # which of several functions of one name made which call
         self.failures: list[Call] = []  # failed children that nobody has awaited yet
         self.child_errors: list[BaseException] = []  # errors that children gave this attempt
         self.ended: BodyEnd | None = None  # its body's end, until its children end

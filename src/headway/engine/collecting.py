@@ -1,10 +1,9 @@
-"""What a run does with durable collections: appending to them and reading them, beside the loop.
+"""Appends to durable collections and reads them for a run, off the event loop.
 
-An append is an effect on the store. Its token is made of the call that asks, so the same call never appends twice, in whatever life
-or attempt of the run it is made: neither its own retries nor those of the calls above it count in its name. Another run has other
-tokens, a fork too.
+An append is an effect on the store. Its token is derived from the calling call, without its retries or those of the calls above it.
+So the same call never appends twice, in any life or attempt of the run. Another run has other tokens, and so has a fork.
 
-Appends that come while one is being written are written together with the next. Nothing here may touch the store on the loop.
+Appends that arrive during a write are written together in the next one. Nothing here may touch the store on the loop.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from headway.engine.call import Call
-from headway.engine.identity.inputs import filled
+from headway.engine.identity.inputs import replace_handles
 from headway.engine.identity.keys import call_prefix, hash_key, sibling_key
 from headway.errors import UsageError
 from headway.journal.codec.codec import digest, encode, value_digest
@@ -47,7 +46,7 @@ class Collecting:
         self._run = run
         self._turn = asyncio.Lock()
         self._waiting: list[_Append] = []
-        self._read: dict[str, list[Item]] = {}  # by collection: its first items, as far as somebody has asked
+        self._read: dict[str, list[Item]] = {}  # by collection: its first items, as far as they were requested
 
     def store(self, what: str) -> Store:
         """The run's store. Raises UsageError where it has none."""
@@ -120,7 +119,7 @@ def _append(store: Store, asked: list[_Append]) -> None:
 
 
 def read_buffers(store: Store, items: list[Item]) -> list[list[Buffer]]:
-    """What the values of items need besides their heads."""
+    """Read the buffers that the values of items need besides their heads."""
     return [[store.get_blob(name) for name in item.blobs] for item in items]
 
 
@@ -166,8 +165,8 @@ def _lasting_question(call: Call, depth: int) -> bytes:
         name = lasting_name(source, depth + 1) if depth < MOST_DEPTH else source.key
         return _Named(hash_key(name + value_digest(source.head, source.blobs)))
 
-    args = tuple(filled(value, named) for value in call.args)
-    return call.spec.canonical(args, {name: filled(value, named) for name, value in call.kwargs.items()})
+    args = tuple(replace_handles(value, named) for value in call.args)
+    return call.spec.canonical(args, {name: replace_handles(value, named) for name, value in call.kwargs.items()})
 
 
 def _ordinal(base: bytes, call: Call) -> int | None:

@@ -1,8 +1,8 @@
 """Decisions of a run: naming them, recalling what was recorded, recording what is new.
 
-Whatever a program is told that hangs on timing goes through here: a race's winner, an order, the time, what is left of a budget. It
-is looked up under its name (`name_decision`); what is found is told again, and else what is so now is recorded before the program
-hears of it. Records and keys are in `journal/decisions`. A value that was recorded must never be answered anew.
+Every answer that depends on timing goes through here: a race's winner, an order, the time, the rest of a budget. The answer is
+looked up under its name (`name_decision`). A recorded answer is returned again; a new one is recorded before the program gets it.
+Records and keys are in `journal/decisions`. A recorded value must never be computed again.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Decisions:
         call = frame.call
         if frame.over:
             raise HeadwayError(f"{call.describe()} has ended; the code that still works for it can't go on")
-        # equal calls draw alike, so that they make the same calls; whatever else they are told is each one's own
+        # equal calls draw alike, so that they make the same calls; all other answers belong to one call each
         owner = call.share if what == "random" and call.share is not None else call
         key = decision_key(owner.key, owner.epoch, what, detail + b" in " + frame.branch if frame.branch else detail)
         if owner.ordinals is None:
@@ -46,12 +46,12 @@ class Decisions:
         return sibling_key(key, ordinal)
 
     def recall(self, call: Call, key: bytes, kind: type[T]) -> T | None:
-        """What was recorded before under this key; None where nothing was."""
+        """The decision recorded under this key, or None."""
         found = self._find(call, key)
         return found.told if found is not None and isinstance(found.told, kind) else None
 
     def record_decision(self, call: Call, key: bytes, told: Told, blobs: tuple[Blob, ...] = ()) -> int:
-        """Record what the program is told, with the blobs that it names; the seq of the row."""
+        """Record an answer to the program, with the blobs it names. Returns the seq of the row."""
         decision = Decision(told, self._run.wall())
         if call.memo is not None:
             call.memo[key] = decision
@@ -59,7 +59,7 @@ class Decisions:
         return self._run.append(Row(kind, key, call.key, encode_decision(decision)), blobs)
 
     def decide(self, frame: Frame, what: str, kind: type[T], make: Callable[[], T], detail: bytes = b"") -> T:
-        """What the program was told before at this place, or else what `make` says now, recorded."""
+        """Return the answer recorded at this place. Without one, record what `make` returns and return that."""
         key = self.name_decision(frame, what, detail)
         told = self.recall(frame.call, key, kind)
         if told is None:

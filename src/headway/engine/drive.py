@@ -1,9 +1,9 @@
-"""Driving one run in this process: take it up, let it end, give it back.
+"""Drives one run in this process: claims it, runs it to its end, and releases it.
 
 A driver owns the run's lease and everything that lives as long as the run does here: the journal's writer, the pools, the engine,
 the event sinks. It ends in one of four ways: the root call ended; the run was cancelled from outside; it was interrupted (Ctrl-C or
-SIGTERM: first drain, then stop at once); the journal failed. In every one it leaves no task, thread or process of its own behind,
-and the journal holds whatever was finished.
+SIGTERM: first drain, then stop at once); the journal failed. In each case it leaves no task, thread or process of its own behind,
+and the journal holds all finished work.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from headway.ipc.interrupts import interrupts
 from headway.journal.decisions import BudgetOpened, DeadlineOpened, decision_key
 from headway.journal.log import Journal, Log, NullJournal
 from headway.journal.records import Amounts, Lease, RunInfo, RunStatus, Signal
-from headway.journal.recovery.recovered import Known
+from headway.journal.recovery.recovered import RecoveredState
 from headway.journal.store import Store
 from headway.pools.registry import Given, Pools
 
@@ -66,7 +66,7 @@ class Plan:
     budget: Amounts = field(default_factory=dict)
     deadline_s: float | None = None
     new_deadline: bool = False  # it counts from now, whatever was recorded
-    retry_failed: bool = False  # failures that were kept are asked again too
+    retry_failed: bool = False  # retry failures that the program handled, too
     world: World = MACHINE
 
 
@@ -91,7 +91,7 @@ class Driver:
     async def _drive(self) -> Any:
         plan = self._plan
         self._stopped = asyncio.Event()
-        known = plan.claim.known if plan.claim is not None else Known()
+        known = plan.claim.known if plan.claim is not None else RecoveredState()
         status, floor = RunStatus.INTERRUPTED, None
         try:
             self._engine = engine = self._make_engine(known)
@@ -124,13 +124,13 @@ class Driver:
 
     # --- making what drives it ---------------------------------------------------------------------------------------
 
-    def _error_floor(self, known: Known) -> int:
+    def _error_floor(self, known: RecoveredState) -> int:
         """Up to which record failures are asked again."""
         if self._plan.retry_failed:
             return known.last_seq
         return self._plan.claim.info.error_floor if self._plan.claim is not None else 0
 
-    def _make_engine(self, known: Known) -> Engine:
+    def _make_engine(self, known: RecoveredState) -> Engine:
         plan = self._plan
         loop = asyncio.get_running_loop()
         run = RunContext(
@@ -210,7 +210,7 @@ class Driver:
         self._stop()
 
     def _on_word(self, info: RunInfo, signals: list[Signal]) -> None:
-        """Another process left word in the store."""
+        """Act on a message that another process left in the store."""
         engine = self._engine
         engine.signals.arrive(signals)
         if info.cancel_requested and self._failure is None:
@@ -229,7 +229,7 @@ class Driver:
         if not self._sinks:
             self._engine.run.emit = None
 
-    def _emit_started(self, known: Known) -> None:
+    def _emit_started(self, known: RecoveredState) -> None:
         if self._sinks:
             url = self._plan.store.url if self._plan.store is not None else "memory"
             started = events.RunStarted(
@@ -262,7 +262,7 @@ class Driver:
             self._last_resort.on_signal(number)
 
     def _seconds_to_end(self, number: int, times: int) -> float | None:
-        """How soon after signals this driver has ended; sooner where its loop does not even hear of them."""
+        """Seconds after signals within which this driver ends; fewer if its loop does not even hear of them."""
         left = LEAVE_S if self._interrupts else 0.0
         if times > 1:
             return left
@@ -289,7 +289,7 @@ class Driver:
         self._on_parked()
 
     def _on_parked(self) -> None:
-        """When an interrupted run has nothing left that runs, stop."""
+        """Stop an interrupted run once nothing runs any more."""
         if self._interrupts and self._engine.ready.idle:
             self._engine.loop.call_soon(self._stop_if_idle)
 
@@ -363,7 +363,7 @@ class Driver:
             self._emit(ended)
 
     def _leave(self, status: RunStatus, floor: int | None) -> None:
-        """Write what is queued, then give the run back. Beside the loop."""
+        """Write what is queued, then release the run. Runs off the loop."""
         if self._writer is not None:
             self._writer.close()
         if self._plan.store is not None and self._lease is not None:

@@ -1,8 +1,9 @@
-"""The engine of one run: makes its parts, and lets the program in.
+"""The engine of one run: makes its parts and takes in the program's calls.
 
 A call's way: `spawn` names it; `admission` answers it from the journal or waits for the handles among its arguments; `ready` gives
 it room; `lifecycle` reserves its budget, has it launched in the loop or a pool, waits for its children, and has it recorded; then
-whoever waits for it is told. One direction. Each part is made here, with what it needs of the run (`run_context`) and of others.
+whoever waits for it is told. A call never goes backwards. Each part is made here, with what it needs from the run (`run_context`)
+and from other parts.
 
 Everything happens on one thread, the event loop's, in callbacks that never block; other threads come in through `on_loop`. The
 engine must never let a dependent see an outcome that is not in the journal's queue, and never leave a call behind: a call ends
@@ -35,7 +36,7 @@ from headway.engine.replay.lookup import Replay
 from headway.engine.replay.name_claims import Claims
 from headway.engine.replay.shared import Shared
 from headway.engine.run_context import RunContext
-from headway.engine.scopes.accounting import Books
+from headway.engine.scopes.accounting import Accounting
 from headway.engine.scopes.bounds import Scope
 from headway.engine.scopes.desk import Desk
 from headway.engine.scopes.scopes import Scopes
@@ -68,25 +69,25 @@ class Engine:
         self.replay = Replay(run, decided or {})
         self.decisions = Decisions(run, self.replay)
         self.names = Names(run.known, self.decisions)
-        self.books = Books(run, self.decisions)
+        self.accounting = Accounting(run, self.decisions)
         self.ready = parts.ready(run, lifecycle, resources, max_active)
-        self.books.line = self.ready.line = BudgetLine(run, lifecycle, self.ready)
+        self.accounting.line = self.ready.line = BudgetLine(run, lifecycle, self.ready)
         self.waits = Waits(run, lifecycle, self.ready)
         self.stops = Stops(run, lifecycle, self.ready)
-        self.scopes = Scopes(run, self.decisions, self.books, self.replay, lifecycle, self.waits)
+        self.scopes = Scopes(run, self.decisions, self.accounting, self.replay, lifecycle, self.waits)
         self.signals = Signals(run, self.decisions, self.scopes, self.replay)
         self.shared = Shared(run, self.names, self.replay, self.waits)
-        self.outcomes = parts.outcomes(run, self.books, self.shared, self.signals, self.replay, self.ready)
-        self.launcher = parts.launcher(run, lifecycle, self.ready, self.books, self.shared, self.stops, self.outcomes.value)
+        self.outcomes = parts.outcomes(run, self.accounting, self.shared, self.signals, self.replay, self.ready)
+        self.launcher = parts.launcher(run, lifecycle, self.ready, self.accounting, self.shared, self.stops, self.outcomes.value)
         self.collecting = Collecting(run)
-        self.batches = Batches(run, lifecycle, self.ready, self.books, self.stops, self.launcher)
-        self.admission = Admission(run, lifecycle, self.ready, self.replay, self.books, self.shared, self.signals)
+        self.batches = Batches(run, lifecycle, self.ready, self.accounting, self.stops, self.launcher)
+        self.admission = Admission(run, lifecycle, self.ready, self.replay, self.accounting, self.shared, self.signals)
         self.streams = Streams(run, self.decisions, self.replay, lifecycle, self.waits)
         self.launcher.batches = self.batches
         self.launcher.streams = self.streams
         self.shared.answers = self.admission
         lifecycle.connect(
-            books=self.books,
+            accounting=self.accounting,
             ready=self.ready,
             launcher=self.launcher,
             outcomes=self.outcomes,
@@ -211,7 +212,7 @@ class Engine:
 
     @property
     def emit(self) -> Callable[[events.Event], None] | None:
-        """Who hears of events; None while nobody does."""
+        """The listener for events; None while there is none."""
         return self.run.emit
 
     @property

@@ -1,6 +1,6 @@
-"""What an error means for the call that ended with it: as which error a program sees it, and whose fault it is.
+"""What an error means for the call that ended with it: which error the program sees, and whose fault it is.
 
-Nothing here trusts an error to answer well: what it is, was caused by and holds is asked of Python.
+An error's own methods may misbehave, so its class, its cause and its parts are read through Python's own functions.
 """
 
 from __future__ import annotations
@@ -8,17 +8,17 @@ from __future__ import annotations
 import asyncio
 
 from headway.engine.call import Call
-from headway.engine.identity.callables import said
+from headway.engine.identity.callables import describe_error
 from headway.errors import CallExited, HeadwayError
 from headway.journal.codec.codec import text_of
 
 
 def as_exception(call: Call, error: BaseException, *, closing: bool) -> BaseException:
-    """What code raised, as an error of its call that a program can catch. What is no `Exception` would pass through every
+    """Convert what code raised into an error that a program can catch. Anything that is not an `Exception` would pass through every
     `except Exception` up to the run's end: the exit of code, a test's failure, a cancellation that nobody asked for."""
-    kind = type(error)  # never `isinstance`, which asks the error what it is
+    kind = type(error)  # never `isinstance`, which trusts the error's own `__class__`
     if issubclass(kind, StopIteration):  # can't leave a coroutine
-        return caused_by(RuntimeError(f"{call.describe()} raised {kind.__name__}"), error)
+        return set_cause(RuntimeError(f"{call.describe()} raised {kind.__name__}"), error)
     if issubclass(kind, Exception) or (issubclass(kind, asyncio.CancelledError) and closing):
         return error
     if issubclass(kind, SystemExit):
@@ -26,11 +26,11 @@ def as_exception(call: Call, error: BaseException, *, closing: bool) -> BaseExce
     elif issubclass(kind, asyncio.CancelledError):
         message = f"{call.describe()} raised CancelledError, though nobody had asked it to stop"
     else:
-        message = f"{call.describe()} raised {said(error)} (which is no Exception)"
-    return caused_by(CallExited(message), error)
+        message = f"{call.describe()} raised {describe_error(error)} (which is no Exception)"
+    return set_cause(CallExited(message), error)
 
 
-def failed_by_itself(error: BaseException, child_errors: list[BaseException]) -> bool:
+def is_own_failure(error: BaseException, child_errors: list[BaseException]) -> bool:
     """Whether a call failed for a reason of its own, so that it may fail again with what its children gave. An error of the world
     outside (a connection, a file, a time that passed) says nothing against that, and neither does a child's."""
     outside = issubclass(type(error), OSError) and not issubclass(type(error), HeadwayError)
@@ -57,11 +57,11 @@ def _because_of(error: BaseException, child_errors: list[BaseException]) -> bool
     return False
 
 
-# asked of Python, for an error may answer anything
+# read through Python: an error's own method may return anything
 _CAUSE, _CONTEXT = (vars(BaseException)[name].__get__ for name in ("__cause__", "__context__"))
 _PARTS = vars(BaseExceptionGroup)["exceptions"].__get__
 
 
-def caused_by(error: BaseException, cause: BaseException) -> BaseException:
+def set_cause(error: BaseException, cause: BaseException) -> BaseException:
     error.__cause__ = cause
     return error

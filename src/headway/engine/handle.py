@@ -1,7 +1,7 @@
-"""The handle: what a program holds of a call.
+"""The handle through which a program holds a call.
 
-It is one reference to the engine's record (`call`) and keeps nothing of its own, so nothing that the engine does can go wrong in
-what users hold, copy or subclass. Names without underscore are for users; keys are hexadecimal here and bytes inside.
+It holds one reference to the engine's record (`call`) and no state of its own, so users who hold, copy or subclass handles can't
+disturb the engine. Names without underscore are for users; keys are hexadecimal here and bytes inside.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Handle(Generic[T_co]):
 
     @property
     def label(self) -> str:
-        """What tells this call from others of its task, for people."""
+        """A short text that tells this call from others of its task."""
         return self._call.spec.label(self._call.args, self._call.kwargs)
 
     @property
@@ -79,7 +79,7 @@ class Handle(Generic[T_co]):
     @property
     def cost(self) -> Amounts:
         """What the call has cost so far, all attempts together: unit to amount. Its children's costs are theirs."""
-        cost: Amounts = self._call.engine.books.cost(self._call)
+        cost: Amounts = self._call.engine.accounting.cost(self._call)
         return cost
 
     def done(self) -> bool:

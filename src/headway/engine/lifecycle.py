@@ -1,10 +1,10 @@
-"""From room to end: feeds events to the table of `transitions`, and carries out what it says.
+"""Drives a call from its first start to its end: feeds events to the table in `transitions` and carries out its effects.
 
-This is the only place where a call's state changes. What happens comes in through the methods below (a ready queue has room, code
-has ended, somebody cancels); each feeds one event. Deciding and recording are other parts' work: `outcomes` says whether a call is
-tried again and writes how it ended, `books` reserves and settles, `launcher` runs code. They return; nothing of them comes back in.
+This is the only place where a call's state changes. Events come in through the methods below (a ready queue has room, code has
+ended, somebody cancels), and each method feeds one event. Other parts decide and record: `outcomes` says whether a call is tried
+again and writes how it ended, `accounting` reserves and settles, `launcher` runs code. They return and never call back in.
 
-A dependent must never see an outcome that is not in the journal's queue: an end is recorded before it is fed.
+A dependent must never see an outcome that is not in the journal's queue, so an end is recorded before it is fed.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from headway.engine.dispatch.ready import Ready
     from headway.engine.outcome import Outcomes
     from headway.engine.replay.lookup import Replay
-    from headway.engine.scopes.accounting import Books
+    from headway.engine.scopes.accounting import Accounting
     from headway.engine.streaming.streams import Streams
 
 _QUEUED, _POSTPONED, _ADMITTED, _BEGUN = int(Event.QUEUED), int(Event.POSTPONED), int(Event.ADMITTED), int(Event.BEGUN)
@@ -72,14 +72,14 @@ class Lifecycle:
             self._deliver,
         )
         assert len(self._effects) == len(Effect)
-        # the table with effects that can be called: asked five times for every call
+        # the table with callable effects: read five times for every call
         self._moves = tuple([tuple([to and (to.state, self._effects[to.effect]) for to in row]) for row in TABLE])
 
     def connect(
-        self, *, books: Books, ready: Ready, launcher: Launcher, outcomes: Outcomes, replay: Replay, streams: Streams
+        self, *, accounting: Accounting, ready: Ready, launcher: Launcher, outcomes: Outcomes, replay: Replay, streams: Streams
     ) -> None:
-        """Who carries out what: made after this, for they feed it."""
-        self._books = books
+        """Set the parts that carry out effects. They are made later, because they feed this one."""
+        self._accounting = accounting
         self._ready = ready
         self._launcher = launcher
         self._outcomes = outcomes
@@ -87,7 +87,7 @@ class Lifecycle:
         self._streams = streams
 
     def _feed(self, call: Call, event: int, given: Any = None) -> None:
-        """Tell a call what has happened to it, and do what follows. `given` is what the effect needs."""
+        """Feed an event to a call and carry out its effect. `given` is what the effect needs."""
         before = call.state
         found = self._moves[before][event]
         if found is None:
@@ -116,7 +116,7 @@ class Lifecycle:
             self.refuse(call, scope.deadline.error(call.describe()))
             return
         if call.spec.cost or scope.account is not None:
-            if (refused := self._books.reserve(call)) is not None:
+            if (refused := self._accounting.reserve(call)) is not None:
                 self._ready.release(call)
                 if isinstance(refused, BudgetExceeded):
                     self.refuse(call, refused)
@@ -178,7 +178,7 @@ class Lifecycle:
 
     def _end_unrun(self, call: Call, before: int, given: Any) -> None:
         if before == READY:
-            self._books.line.leave(call)
+            self._accounting.line.leave(call)
         assert call.x is not None
         self.body_ended(call, None, call.x.stop)
 
@@ -238,13 +238,13 @@ class Lifecycle:
         value, error, encoded = end
         outcomes = self._outcomes
         if before == WAITING and (call.x is None or not call.x.costs):  # what it has cost before is not forgotten
-            self._books.take_over(call)
+            self._accounting.take_over(call)
         x = call.x
         if x is not None:
             if x.timer is not None:
                 x.timer.cancel()
                 x.timer = None
-            self._books.settle(call, self._launcher.seconds(call), ran=before != STARTING)
+            self._accounting.settle(call, self._launcher.seconds(call), ran=before != STARTING)
             if error is None and x.failures:
                 error = outcomes.unawaited(call)
         if error is None and encoded is None and not self._run.closing:
@@ -299,7 +299,7 @@ class Lifecycle:
     # --- after the end -----------------------------------------------------------------------------------------------
 
     def _deliver(self, call: Call, before: int, given: Any) -> None:
-        """The outcome is on its way to the journal: tell whoever waits for it."""
+        """The outcome is queued for the journal: pass it to the waiters."""
         state = call.state
         call.context = None
         call.ordinals = None

@@ -15,15 +15,15 @@ import msgspec
 from headway import events
 from headway.engine.call import MISSING, Call
 from headway.engine.dispatch.ready import Ready
-from headway.engine.failures import caused_by, failed_by_itself
+from headway.engine.failures import is_own_failure, set_cause
 from headway.engine.identity.argument_changes import is_unseen
-from headway.engine.identity.callables import said
+from headway.engine.identity.callables import describe_error
 from headway.engine.replay.lookup import Replay, epoch_name, inputs_digest
 from headway.engine.replay.shared import Shared
 from headway.engine.retry import BOUNDS
 from headway.engine.run_context import RunContext
-from headway.engine.scopes.accounting import Books
-from headway.engine.streaming.streams import handed_out
+from headway.engine.scopes.accounting import Accounting
+from headway.engine.streaming.streams import has_handed_out
 from headway.engine.transitions import CANCELLED, FAILED, OK
 from headway.engine.waiting.signals import Signals
 from headway.errors import NotEncodable, StoreError
@@ -54,9 +54,11 @@ _OUTCOME, _COSTED_OUTCOME = int(Kind.OUTCOME), int(Kind.OUTCOME | COSTED)
 
 
 class Outcomes:
-    def __init__(self, run: RunContext, books: Books, shared: Shared, signals: Signals, replay: Replay, ready: Ready) -> None:
+    def __init__(
+        self, run: RunContext, accounting: Accounting, shared: Shared, signals: Signals, replay: Replay, ready: Ready
+    ) -> None:
         self._run = run
-        self._books = books
+        self._accounting = accounting
         self._shared = shared
         self._signals = signals
         self._replay = replay
@@ -74,7 +76,7 @@ class Outcomes:
             epoch=call.epoch,
             at=run.wall(),
             scope=account.key if account else b"",
-            cost=self._books.home_cost(call),
+            cost=self._accounting.home_cost(call),
             reserved=dict(call.x.reserved) if call.x is not None else {},
             effect=call.spec.effect,
             asked=call.asked if len(call.asked) <= INLINE_BYTES else b"",
@@ -105,7 +107,9 @@ class Outcomes:
         except NotEncodable as error:
             return None, error
         except BaseException as error:  # an object of the program's that does not let itself be looked at
-            return None, caused_by(NotEncodable(f"the result of {call.describe()} can't be encoded: {said(error)}"), error)
+            return None, set_cause(
+                NotEncodable(f"the result of {call.describe()} can't be encoded: {describe_error(error)}"), error
+            )
 
     def note_retry(self, call: Call, error: BaseException) -> float | None:
         """Record that the attempt failed, if the task's retry wants another; seconds until that, None where it wants none."""
@@ -117,7 +121,7 @@ class Outcomes:
             return None
         if call.attempt >= retry.attempts or not retry.wants(error):
             return None
-        if afresh := failed_by_itself(error, x.child_errors) and not handed_out(call):
+        if afresh := is_own_failure(error, x.child_errors) and not has_handed_out(call):
             call.epoch += 1
             call.prefix = b""
             if call.share is not None:
@@ -131,7 +135,7 @@ class Outcomes:
                 key=call.key.hex(),
                 task=call.task,
                 attempt=call.attempt,
-                error=said(error),
+                error=describe_error(error),
                 delay_s=delay,
             )
             run.emit(event)
@@ -150,7 +154,7 @@ class Outcomes:
             error=encode_error(error),
             retry_at=retry_at,
             scope=account.key if account else b"",
-            cost=self._books.home_cost(call),
+            cost=self._accounting.home_cost(call),
             shared=call.share.key if call.share is not None else b"",
             shared_epoch=call.share.epoch if call.share is not None else 0,
             asked=call.asked if len(call.asked) <= INLINE_BYTES else b"",
@@ -180,9 +184,9 @@ class Outcomes:
         if not run.closing:
             epoch = call.epoch
             if call.memo is not None:
-                self._books.remember(call)
+                self._accounting.remember(call)
             if state == FAILED and call.ordinals and error is not None and (call.memo is not None or call.share is not None):
-                if failed_by_itself(error, call.extra().child_errors):
+                if is_own_failure(error, call.extra().child_errors):
                     self._ask_afresh(call, error)
             if state != OK and call.epoch and call.memo is not None:
                 call.memo[epoch_name(call.key)] = call.epoch  # as a resume would find it in the journal
@@ -217,7 +221,7 @@ class Outcomes:
             if call.memo is None and not blobs and (x is None or not (x.costs or x.guards)):
                 self._record_plain(call, head, ended)
                 return
-        cost = self._books.home_cost(call) if x is not None else {}
+        cost = self._accounting.home_cost(call) if x is not None else {}
         outcome = Outcome(
             task=spec.name,
             label=spec.label(call.args, call.kwargs),
@@ -235,7 +239,7 @@ class Outcomes:
         if x is not None or share is not None or account is not None or call.inputs or call.blobs or asked_blob or state != OK:
             rare = self._rare_fields(call, state, cost, error, asked_blob)
             outcome = msgspec.structs.replace(outcome, **rare)
-        body = _encoded(outcome, call.place)
+        body = _encode_outcome(outcome, call.place)
         kind = _COSTED_OUTCOME if cost or share is not None else _OUTCOME
         cache_key = share.key if share is not None and spec.forever and state == OK else None
         seq = run.append(Row(kind, call.key, call.parent_key, body), written, cache_key)
@@ -268,7 +272,7 @@ class Outcomes:
             self._ready.learn(spec.name, ended - call.started)
 
     def _rare_fields(self, call: Call, state: int, cost: Amounts, error: Error | None, asked_blob: bytes) -> dict[str, Any]:
-        """What the outcomes of most calls do without."""
+        """The fields that most outcomes leave empty."""
         x, share, account = call.x, call.share, call.scope.account
         return {
             "blobs": call.blobs,
@@ -308,8 +312,8 @@ class Outcomes:
             status=_NAMES[state],
             started=call.started,
             attempts=call.attempt,
-            cost=self._books.cost(call),
-            error="" if call.error is None else said(call.error),
+            cost=self._accounting.cost(call),
+            error="" if call.error is None else describe_error(call.error),
         )
         if self._run.emit:
             self._run.emit(event)
@@ -317,7 +321,7 @@ class Outcomes:
     # --- from the record ---------------------------------------------------------------------------------------------
 
     def reuse(self, call: Call, recorded: Recorded) -> int:
-        """Give the call what is recorded of its end; the state in which it ended."""
+        """Give the call its recorded outcome. Returns the state in which it ended."""
         run = self._run
         outcome = recorded.outcome
         call.started = outcome.started
@@ -365,13 +369,13 @@ class Outcomes:
             ended=run.wall(),
             attempts=call.attempt,
             scope=account.key if account is not None else b"",
-            cost=self._books.home_cost(call),
+            cost=self._accounting.home_cost(call),
             inputs=inputs_digest(call),
             edges=tuple([handle.key for handle in call.inputs]),
             made=call.made,
             shared=call.share.key,
         )
-        body = _encoded(outcome, call.place)
+        body = _encode_outcome(outcome, call.place)
         seq = run.append(Row(_COSTED_OUTCOME, call.key, call.parent_key, body))
         own = Recorded(seq, body, outcome, recorded.buffers)
         if call.memo is not None:
@@ -405,6 +409,6 @@ def _stands(call: Call, state: int) -> bool:
     return state == CANCELLED and call.x is not None and call.x.recorded is not None
 
 
-def _encoded(outcome: Outcome, place: Place | None) -> bytes:
+def _encode_outcome(outcome: Outcome, place: Place | None) -> bytes:
     """An outcome's row, with the call's place among its equals where that matters."""
     return encode_body(outcome if place is None else PlacedOutcome(*msgspec.structs.astuple(outcome), place))  # type: ignore[call-arg]

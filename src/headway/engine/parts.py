@@ -1,4 +1,4 @@
-"""The kinds of parts that an engine is made of: the usual ones, where a world has no others."""
+"""The classes an engine builds its parts from. A world may replace some of them."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What parts of the engine may ask of what comes before or after them on a call's way.
+"""The narrow interfaces through which the engine's parts call those before and after them on a call's path.
 
-A part that hands calls on knows one of these and not who is behind it. `lifecycle` is behind most of them.
+A part that hands calls on knows one of these interfaces, not the object behind it. Mostly that is `lifecycle`.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class Line(Protocol):
         """The call will not be started."""
 
     def serve(self) -> None:
-        """Let go who can go on, and refuse who never can."""
+        """Let the calls go that can go on, and refuse those that never can."""
 
     def __bool__(self) -> bool:
         """Whether anybody waits."""

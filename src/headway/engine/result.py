@@ -1,4 +1,4 @@
-"""What a run gives whoever started it: the root's result, or an error that says how the run goes on."""
+"""What a run returns to its caller: the root's result, or an error that says how to go on."""
 
 from __future__ import annotations
 

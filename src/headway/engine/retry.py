@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from headway.engine.identity.callables import check_function, name_of, said, yes_or_no
+from headway.engine.identity.callables import check_function, describe_error, name_of, yes_or_no
 from headway.errors import BudgetExceeded, CallCancelled, DeadlineExceeded, RunError, StoreError, UsageError
 
 BOUNDS = (BudgetExceeded, DeadlineExceeded, CallCancelled)  # the next attempt would meet the same one
@@ -82,7 +82,7 @@ class Retry:
                 raise UsageError(f"Retry({name}={getattr(self, name)!r}): a number")
         if min(self.delay_s, self.factor, self.max_delay_s, self.max_retry_after_s) < 0 or not 0 <= self.jitter <= 1:
             raise UsageError(f"{self}: delays and factor can't be negative, jitter is a share from 0 to 1")
-        object.__setattr__(self, "on", _checked(self.on))
+        object.__setattr__(self, "on", _check_on(self.on))
 
     def wants(self, error: BaseException) -> bool:
         """Whether an error deserves another attempt.
@@ -96,12 +96,12 @@ class Retry:
         Raises:
             UsageError: `on` is a function and raises.
         """
-        kind = type(error)  # never `isinstance`, which asks the error what it is
+        kind = type(error)  # never `isinstance`, which trusts the error's own `__class__`
         if not issubclass(kind, Exception) or issubclass(kind, (UsageError, RunError, StoreError)):
             return False
         if issubclass(kind, ExceptionGroup):
             return all(self.wants(part) for part in _parts_of(error))
-        if _asked_for(error) > self.max_retry_after_s:
+        if _read_retry_after(error) > self.max_retry_after_s:
             return False
         if not isinstance(self.on, tuple):
             return not issubclass(kind, BOUNDS) and self._asks(error)
@@ -116,7 +116,9 @@ class Retry:
         except UsageError:
             raise
         except BaseException as fault:
-            raise UsageError(f"{what} failed with {said(fault)} when it was asked about {said(error)}") from fault
+            raise UsageError(
+                f"{what} failed with {describe_error(fault)} when it was asked about {describe_error(error)}"
+            ) from fault
 
     def delay_after(self, attempt: int, key: bytes, error: BaseException | None = None) -> float:
         """How long to rest after a failed attempt.
@@ -134,13 +136,13 @@ class Retry:
         except OverflowError:
             delay = self.max_delay_s
         drawn = hashlib.blake2b(key + attempt.to_bytes(4, "big"), digest_size=8).digest()
-        return max(delay * (1.0 - self.jitter * (int.from_bytes(drawn, "big") / 2**64)), _asked_for(error))
+        return max(delay * (1.0 - self.jitter * (int.from_bytes(drawn, "big") / 2**64)), _read_retry_after(error))
 
 
 _parts_of = vars(BaseExceptionGroup)["exceptions"].__get__
 
 
-def _checked(on: Any) -> Any:
+def _check_on(on: Any) -> Any:
     """What `on=` means, as a tuple of classes or a function. Raises UsageError."""
     if isinstance(on, type):
         on = (on,)
@@ -155,7 +157,7 @@ def _checked(on: Any) -> Any:
     return on
 
 
-def _asked_for(error: BaseException | None) -> float:
+def _read_retry_after(error: BaseException | None) -> float:
     """How long an error asks to be left alone."""
     try:
         wanted = getattr(error, "retry_after_s", 0.0)

@@ -1,7 +1,7 @@
-"""What every part of the engine may know of its run, and no part of the engine: names, clocks, the journal, the loop.
+"""What every part of the engine may know about its run: names, clocks, the journal, the loop. It holds no part of the engine.
 
-Parts get this and the collaborators that they need, each by itself; none gets the whole engine. The journal and whoever hears of
-events are set by the driver when it has them.
+Each part gets this and just the collaborators it needs, never the whole engine. The driver sets the journal and the listeners for
+events once it has them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from headway.engine.replay.reader import StoreReader
 from headway.errors import HeadwayError, StoreError
 from headway.journal.log import Blob, Journal
 from headway.journal.records import Row
-from headway.journal.recovery.recovered import Known
+from headway.journal.recovery.recovered import RecoveredState
 from headway.journal.store import Store
 from headway.pools.registry import Pools
 
@@ -48,7 +48,7 @@ class RunContext:
         nonce: bytes,
         loop: asyncio.AbstractEventLoop,
         journal: Journal,
-        known: Known,
+        known: RecoveredState,
         pools: Pools,
         world: Surroundings,
         store: Store | None = None,
@@ -84,7 +84,7 @@ class RunContext:
             self.on_failure(error)
 
     def broken(self, error: BaseException) -> None:
-        """The engine itself failed: end the run instead of leaving it to hang."""
+        """End the run because the engine itself failed; it would hang otherwise."""
         fault = StoreError(f"run {self.run_id!r}: the runtime failed ({type(error).__name__}: {error}); please report this")
         fault.__cause__ = error
         self.fail(fault)

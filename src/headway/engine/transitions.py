@@ -64,7 +64,7 @@ class Move(NamedTuple):
 
 
 class IllegalEvent(HeadwayError):
-    """A call was told what can't happen to it. Always a fault of the engine."""
+    """An event reached a call that can't happen in its state. Always a fault of the engine."""
 
 
 def _table() -> tuple[tuple[Move | None, ...], ...]:

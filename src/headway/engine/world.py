@@ -57,7 +57,7 @@ class World(Protocol):
         """How leases name this process."""
 
     def token(self) -> bytes:
-        """16 bytes that nobody else has."""
+        """16 bytes that no other process has."""
 
     def make_pools(self, given: Mapping[str, Given]) -> dict[str, FullPool]:
         """The pools of a run, none of them started."""
@@ -86,7 +86,7 @@ class Machine:
     def debugs(self) -> bool:
         return is_debugging() or asyncio.get_running_loop().get_debug()
 
-    wall = staticmethod(time.time)  # asked three times for every call
+    wall = staticmethod(time.time)  # read three times for every call
 
     def owner(self) -> str:
         return this_process()

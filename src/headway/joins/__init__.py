@@ -1,1 +1,2 @@
-"""How parallel work comes together. One file a join, on one way to wait (`awaited.py`), for calls and coroutines alike."""
+"""How parallel work comes together. One file per join, all on one way to wait (`engine/waiting/until.py`), for calls and coroutines
+alike."""

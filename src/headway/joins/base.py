@@ -1,4 +1,4 @@
-"""What every join is made of: something to await that has not begun, how one thing ended, and a look at what a join was given."""
+"""What every join is made of: an awaitable that has not begun, how one part ended, and the check of a join's arguments."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ class Settled(Generic[T]):
         return isinstance(self.error, CallCancelled)
 
 
-def settled(part: Awaited[T]) -> Settled[T]:
-    """How it ended."""
+def make_settled(part: Awaited[T]) -> Settled[T]:
+    """How a part ended, as a Settled."""
     error = part.exception()
     return Settled(part.result()) if error is None else Settled(error=error)
 
 
 class _Returned(Generic[T]):
-    """What a plain function returned, to be awaited beside coroutines."""
+    """The result of a plain function, which can be awaited like a coroutine."""
 
     def __init__(self, value: T) -> None:
         self._value = value
@@ -66,11 +66,12 @@ class _Returned(Generic[T]):
         return self._value
 
 
-def checked(join: str, given: Sequence[Any]) -> Sequence[Awaitable[Any]]:
-    """What a join was given, as awaitables. Outside of a run a task that is a plain `def` has given its result already.
+def check_awaitables(join: str, given: Sequence[Any]) -> Sequence[Awaitable[Any]]:
+    """Check the arguments of a join and return them as awaitables. Outside of a run, a task that is a plain `def` has already
+    returned its result.
 
     Raises:
-        UsageError: Something among it is no call.
+        UsageError: One of the arguments is not a call.
     """
     for each in given:
         if type(each) is not Handle:
@@ -99,7 +100,7 @@ def _refuse(join: str, given: Sequence[object]) -> NoReturn:
 
 
 def _holds_calls(given: object) -> bool:
-    """Whether it is a collection of calls, of which somebody forgot to take the elements."""
+    """Whether it is a collection of calls whose elements should have been passed."""
     return hasattr(given, "__next__") or (isinstance(given, list | tuple) and any(isinstance(each, Awaitable) for each in given))
 
 
@@ -107,7 +108,7 @@ def check_calls(join: str, given: Sequence[object]) -> None:
     """Look at what a join was given that records an order.
 
     Raises:
-        UsageError: In a run, something is no call of a task: the order in which others end can't be recorded.
+        UsageError: In a run, one of the arguments is not a call of a task: the order in which others end can't be recorded.
     """
     wrong = next((each for each in given if not isinstance(each, Handle)), None)
     if wrong is None or current.get() is None:
@@ -121,7 +122,7 @@ def check_calls(join: str, given: Sequence[object]) -> None:
 
 
 def close_coroutines(given: Iterable[object]) -> None:
-    """Close those that nobody will await, or Python would complain of them."""
+    """Close coroutines that nobody will await, or Python would warn about them."""
     for each in given:
         if inspect.iscoroutine(each):
             each.close()

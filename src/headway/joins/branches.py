@@ -1,7 +1,7 @@
-"""Coroutines and other awaitables, begun side by side, as things that a join can wait for.
+"""Starts coroutines and other awaitables side by side, as branches that a join can wait for.
 
-Inside of a run each is a branch of its call: what is decided by order (races, `hw.now`, budgets, equal calls) is named by the order
-in its branch, for between branches the order hangs on time. Nothing of a branch itself is recorded; the calls that it makes are.
+Inside a run each is a branch of its call. Whatever is named by order (races, `hw.now`, budgets, equal calls) counts its order
+within the branch, because the order between branches depends on timing. The branch itself is not recorded; the calls it makes are.
 Outside of a run they are plain asyncio tasks.
 """
 
@@ -15,9 +15,9 @@ from typing import Any, Generic, TypeVar
 
 from headway.engine.call import Call, current
 from headway.engine.handle import Handle
-from headway.engine.identity.callables import said
+from headway.engine.identity.callables import describe_error
 from headway.engine.stopping.stops import GRACE_S
-from headway.engine.waiting.until import as_awaited, told_to_stop, until
+from headway.engine.waiting.until import as_awaited, find_stopped_children, until
 from headway.errors import CallCancelled, CallExited
 from headway.joins.base import close_coroutines
 from headway.joins.recorded import name_decision
@@ -91,7 +91,7 @@ class Branches:
         siblings.open.add(branch)
         context = contextvars.copy_context()
         context.run(current.set, frame._replace(branch=branch))
-        task = asyncio.get_running_loop().create_task(contained(awaitable), context=context)
+        task = asyncio.get_running_loop().create_task(contain_exit(awaitable), context=context)
         task.add_done_callback(lambda _: siblings.open.discard(branch))
         return Branch(awaitable, task, branch)
 
@@ -110,7 +110,7 @@ class Branches:
             for task in running:
                 if isinstance(task, asyncio.Task):
                     call.engine.stops.leave_behind(task, f"a coroutine that {call.describe()} joined")
-            await until(told_to_stop(call))
+            await until(find_stopped_children(call))
 
 
 def sort_signals(parts: Iterable[Any], used: Callable[[Any], bool], *, calls_too: bool = False) -> None:
@@ -139,8 +139,9 @@ def sort_signals(parts: Iterable[Any], used: Callable[[Any], bool], *, calls_too
     signals.give_back(call, lost)
 
 
-def contained(awaitable: Awaitable[T]) -> Coroutine[Any, Any, T]:
-    """The same as a coroutine whose exit is an error: asyncio lets an exit end the loop, and with it everything else."""
+def contain_exit(awaitable: Awaitable[T]) -> Coroutine[Any, Any, T]:
+    """Wrap an awaitable in a coroutine that turns an exit into an error: asyncio would let the exit end the loop, and everything
+    else with it."""
     return _Contained(awaitable if inspect.iscoroutine(awaitable) else _awaiting(awaitable))
 
 
@@ -167,7 +168,7 @@ class _Contained(Coroutine[Any, Any, T]):
         try:
             return step(*given)
         except (KeyboardInterrupt, SystemExit) as error:
-            raise CallExited(f"a coroutine raised {said(error)} (which is no Exception)") from error
+            raise CallExited(f"a coroutine raised {describe_error(error)} (which is no Exception)") from error
 
 
 async def _awaiting(awaitable: Awaitable[T]) -> T:

@@ -8,11 +8,11 @@ from typing import Any, Generic, TypeVar
 from headway.engine.call import Frame, current
 from headway.engine.handle import Handle
 from headway.engine.waiting.until import CompletionQueue, as_awaited, cancel_and_drain, until
-from headway.joins.base import check_calls, checked
+from headway.joins.base import check_awaitables, check_calls
 from headway.joins.branches import Branch, Branches
 from headway.joins.recorded import name_decision, recall, record
 from headway.journal.codec.codec import digest
-from headway.journal.decisions import Arrival, NextCall, asked_again
+from headway.journal.decisions import Arrival, NextCall, name_asked_again
 
 T = TypeVar("T")
 
@@ -32,7 +32,7 @@ async def as_completed(*handles: Handle[T]) -> AsyncIterator[Handle[T]]:
 
     Raises:
         CycleError: a call waits for the one that reads.
-        UsageError: something among the arguments is no call of a task.
+        UsageError: one of the arguments is not a call of a task.
 
     Example:
         >>> @hw.task
@@ -45,7 +45,7 @@ async def as_completed(*handles: Handle[T]) -> AsyncIterator[Handle[T]]:
         >>> hw.testing.run(program, store=None)  # on a clock that jumps
         [1, 2, 3]
     """
-    check_calls("as_completed", given := checked("as_completed", handles))
+    check_calls("as_completed", given := check_awaitables("as_completed", handles))
     frame, queue = current.get(), CompletionQueue()
     if frame is None:
         async for branch in _as_completed_outside(queue, given):
@@ -105,7 +105,7 @@ class Completions(Generic[T]):
         return part
 
     async def next(self) -> Any:
-        """The next to have ended. It counts as left until it is handed out."""
+        """The next call that ends. It counts as remaining until it is handed out."""
         left = self._queue.left
         if self.frame is None:
             return self._queue.hand_out(await self._queue.next())
@@ -113,7 +113,7 @@ class Completions(Generic[T]):
         number = None
         while number is None and (told := recall(self.frame, name, NextCall)) is not None:
             number = next((number for number, handle in left.items() if handle._key == told.call), None)
-            name = name if number is not None else asked_again(name)
+            name = name if number is not None else name_asked_again(name)
         if number is None:
             number = await self._queue.next()
             record(self.frame, name, NextCall(left[number]._key))

@@ -7,7 +7,7 @@ from typing import Any, TypeVar, overload
 
 from headway.engine.waiting.until import Awaited
 from headway.errors import BudgetExceeded
-from headway.joins.base import Join, Settled, checked, settled
+from headway.joins.base import Join, Settled, check_awaitables, make_settled
 from headway.joins.bound import bound_of
 from headway.joins.joined import Joined
 from headway.joins.recorded import name_bounds
@@ -39,7 +39,7 @@ def gather(*awaitables: Awaitable[Any]) -> Any:
 
     Raises:
         Exception: on await, the first error among them, when the rest has ended.
-        UsageError: something among the arguments is no call.
+        UsageError: one of the arguments is not a call.
 
     Example:
         >>> @hw.task
@@ -51,7 +51,7 @@ def gather(*awaitables: Awaitable[Any]) -> Any:
         >>> hw.run(program, store=None)
         [0, 2, 4, 6]
     """
-    given = checked("gather", awaitables)
+    given = check_awaitables("gather", awaitables)
     return Join(lambda: _gather(given))
 
 
@@ -96,7 +96,7 @@ def gather_affordable(*awaitables: Awaitable[T]) -> Join[list[T]]:
         >>> hw.run(program, store=None)
         2
     """
-    given = checked("gather_affordable", awaitables)
+    given = check_awaitables("gather_affordable", awaitables)
     return Join(lambda: _gather_affordable(given))
 
 
@@ -142,7 +142,7 @@ def settle(*awaitables: Awaitable[T]) -> Join[list[Settled[T]]]:
         Await it for a `Settled` each, in the order of the arguments.
 
     Raises:
-        UsageError: something among the arguments is no call.
+        UsageError: one of the arguments is not a call.
 
     Example:
         >>> @hw.task
@@ -154,7 +154,7 @@ def settle(*awaitables: Awaitable[T]) -> Join[list[Settled[T]]]:
         >>> hw.run(program, store=None)
         [0.25, 0.5]
     """
-    given = checked("settle", awaitables)
+    given = check_awaitables("settle", awaitables)
     return Join(lambda: _settle(given))
 
 
@@ -162,4 +162,4 @@ async def _settle(given: Sequence[Awaitable[T]]) -> list[Settled[T]]:
     async with Joined("settle", given) as joined:
         await joined.until()
         joined.use(lambda part: part.exception() is None)
-        return [settled(part) for part in joined.parts]
+        return [make_settled(part) for part in joined.parts]

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 from headway.engine.call import current
 from headway.engine.handle import Handle
 from headway.errors import UsageError
-from headway.joins.base import check_calls, checked, close_coroutines
+from headway.joins.base import check_awaitables, check_calls, close_coroutines
 from headway.joins.completed import Completions
 
 T = TypeVar("T")
@@ -56,7 +56,7 @@ class Group(Generic[T]):
             UsageError: It is no call of a task; or it is added by other code than reads the group.
         """
         calls = self._check(call)
-        handle: Handle[T] = calls.add(checked("group", (call,))[0])
+        handle: Handle[T] = calls.add(check_awaitables("group", (call,))[0])
         if tag:
             self._tags[handle] = tag
         return handle
@@ -78,7 +78,7 @@ class Group(Generic[T]):
             wrong = "hw.group() is opened with: async with hw.group() as group"
         elif asyncio.current_task() is not self._reader:
             wrong = (
-                "a group is read and added to by the code that opened it; the turn of another coroutine would hang on timing: "
+                "a group is read and added to by the code that opened it; the turn of another coroutine would depend on timing: "
                 "let the loop that reads the group add the calls"
             )
         if self._calls is None or wrong:

@@ -1,10 +1,10 @@
-"""The parts of one join whose width is known from the start: begun, waited for, stopped, and what they were told sorted out.
+"""Starts, awaits and stops the parts of one join whose width is known from the start.
 
     async with Joined("gather", awaitables) as joined:
         failed = await joined.until_failure()
 
-When all parts are calls of the run, they are waited for as they are. Otherwise each is begun as a branch, and leaving the block
-stops those that still run. Joins know no more of the difference.
+When all parts are calls of the run, they are awaited directly. Otherwise each starts as a branch, and leaving the block stops those
+that still run. Joins need not know the difference.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Joined(Generic[T]):
         return Until(self.parts, stop_at_failure=True)
 
     async def raise_error_of(self, part: Awaited[T]) -> None:
-        """Raise what it failed with, when all that a deadline stops has ended."""
+        """Raise its error, once everything that a deadline stops has ended."""
         if isinstance(part, Call):
             await Handle(part)
         part.result()
@@ -80,7 +80,7 @@ class Joined(Generic[T]):
             await cancel_and_drain([part for part in parts or self.parts if isinstance(part, Call)], reason)
 
     def use(self, used: Callable[[Awaited[T]], bool], *, racing: bool = False) -> None:
-        """Say whose results somebody gets. A race has no use for the calls that lost, either."""
+        """Note whose results are used. A race has no use for the calls that lost, either."""
         self._used, self._racing = used, racing
 
     def name(self, what: str, detail: bytes = b"") -> bytes:
@@ -92,7 +92,7 @@ class Joined(Generic[T]):
         return name_decision(self.frame, what, b"".join([part.key for part in self.parts if isinstance(part, Call)]) + detail)
 
     def recall(self, name: bytes, kind: type[D]) -> tuple[D | None, bytes]:
-        """What was decided under this name before, None where nothing was; and the name to record what is decided now."""
+        """The decision recorded under this name, or None; and the name for recording a new one."""
         return (None, name) if self.frame is None else recall_newest(self.frame, name, kind)
 
     def record(self, name: bytes, told: Told) -> None:

@@ -11,7 +11,7 @@ from headway.engine.handle import Handle
 from headway.engine.identity.options import is_number
 from headway.engine.waiting.until import cancel_and_drain, until
 from headway.errors import ForeignHandle, UsageError
-from headway.joins.base import Settled, check_calls, checked, settled
+from headway.joins.base import Settled, check_awaitables, check_calls, make_settled
 from headway.joins.branches import Branch, Branches, sort_signals
 from headway.joins.completed import Completions
 from headway.task import Task
@@ -149,11 +149,11 @@ class _Failures:
         self._errors: list[BaseException] = []
 
     def hand_out(self, part: Any) -> Any:
-        """The value of a call that has ended, or how it ended; raises where the policy says so."""
+        """The value of a call that has ended, or how it ended. Raises if the policy says so."""
         if self._policy == "raise":
             return part.result()
         self._handed_out += 1
-        end = settled(part)
+        end = make_settled(part)
         if end.error is not None and self._policy != "keep":
             self._errors.append(end.error)
             if not isinstance(self._policy, float):
@@ -187,7 +187,7 @@ class _InOrder(Generic[R]):
         return len(self._line)
 
     def add(self, call: Awaitable[R]) -> None:
-        part: Any = checked("map", (call,))[0]
+        part: Any = check_awaitables("map", (call,))[0]
         if current.get() is None or not isinstance(part, Handle):
             self._branches = self._branches or Branches("map", given=(part,))
             part = self._branches.begin(part, self._added)
@@ -230,7 +230,7 @@ class _AsTheyCome(Completions[R]):
 
     def add(self, call: Awaitable[R]) -> Any:
         check_calls("map(…, ordered=False)", (call,))
-        return super().add(checked("map", (call,))[0])
+        return super().add(check_awaitables("map", (call,))[0])
 
 
 async def _as_async(items: Iterable[A]) -> AsyncGenerator[A, None]:

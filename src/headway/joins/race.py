@@ -9,7 +9,7 @@ from headway.engine.call import MISSING
 from headway.engine.identity.callables import check_function, yes_or_no
 from headway.engine.waiting.until import Awaited, until
 from headway.errors import NoWinner, UsageError
-from headway.joins.base import Join, checked
+from headway.joins.base import Join, check_awaitables
 from headway.joins.joined import Joined
 from headway.journal.decisions import Winner
 
@@ -53,7 +53,7 @@ def race(
     Raises:
         ExceptionGroup: every contestant failed; all their errors.
         NoWinner: some succeeded, and `accept` took none.
-        UsageError: nothing to race, or something among the arguments is no call.
+        UsageError: nothing to race, or one of the arguments is not a call.
 
     Example:
         >>> @hw.task
@@ -69,7 +69,7 @@ def race(
     if not awaitables:
         raise UsageError("hw.race() without contestants: give it at least one call")
 
-    given = checked("race", awaitables)
+    given = check_awaitables("race", awaitables)
     if accept is not None:
         check_function(accept, "hw.race(accept", "make the check a task that gives its result or raises, and race that")
 
@@ -90,7 +90,7 @@ async def _race(given: Sequence[Awaitable[Any]], accept: Callable[[Any], bool] |
         parts, name = joined.parts, joined.name("race")
         told, name = joined.recall(name, Winner)
         try:
-            winner = await _recalled_winner(parts, told, accept)
+            winner = await _await_recorded_winner(parts, told, accept)
             if winner is None:
                 winner = await joined.until(lambda part: _wins(part, accept))
                 if winner is not None:
@@ -105,10 +105,10 @@ async def _race(given: Sequence[Awaitable[Any]], accept: Callable[[Any], bool] |
         return parts.index(winner), winner.result()
 
 
-async def _recalled_winner(
+async def _await_recorded_winner(
     parts: Sequence[Awaited[Any]], told: Winner | None, accept: Callable[[Any], bool] | None
 ) -> Awaited[Any] | None:
-    """The winner that was recorded, if it wins again now."""
+    """Await the recorded winner and return it if it wins again."""
     if told is None:
         return None
     winner = parts[told.place]
@@ -121,7 +121,7 @@ def _wins(part: Awaited[Any], accept: Callable[[Any], bool] | None) -> bool:
 
 
 def _is_refused(part: Awaited[Any], accept: Callable[[Any], bool]) -> bool:
-    """Whether it was looked at and not taken, so that what it was told has been used."""
+    """Whether it was examined and refused, so that the signals it received are used up."""
     return part.done() and part.exception() is None and not accept(part.result())
 
 

@@ -1,4 +1,4 @@
-"""What a join decided, recorded in the journal so that a resumed program is told the same again.
+"""Records what a join decided, so that a resumed program gets the same again.
 
 The only place where joins touch the engine's decisions: a name, what was recorded under it, a new record. All of it runs on the
 engine's thread.
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from headway.engine.call import Frame
 from headway.journal.codec.codec import digest
-from headway.journal.decisions import Told, asked_again
+from headway.journal.decisions import Told, name_asked_again
 
 if TYPE_CHECKING:
     from headway.engine.engine import Engine
@@ -29,16 +29,16 @@ def name_decision(frame: Frame, what: str, detail: bytes = b"") -> bytes:
 
 
 def recall(frame: Frame, name: bytes, kind: type[D]) -> D | None:
-    """What was decided under this name before; None where nothing was."""
+    """The decision recorded under this name, or None."""
     engine: Engine = frame.call.engine
     return engine.decisions.recall(frame.call, name, kind)
 
 
 def recall_newest(frame: Frame, name: bytes, kind: type[D]) -> tuple[D | None, bytes]:
-    """What was decided last, where what was decided first did not hold any more; and the name for deciding once more."""
+    """The newest decision, after earlier ones stopped holding; and the name for deciding again."""
     newest, told = None, recall(frame, name, kind)
     while told is not None:
-        newest, name = told, asked_again(name)
+        newest, name = told, name_asked_again(name)
         told = recall(frame, name, kind)
     return newest, name
 

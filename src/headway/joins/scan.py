@@ -8,7 +8,7 @@ below. The prefix of length m, whose lowest set bit is 2^level, is
 
 and is that block itself where m is a power of two (the network of Brent and Kung, "A regular layout for parallel adders", 1982).
 For n items that are fewer than 2n calls, and no chain of more than 2·log2(n) of them. No call changes when items are appended:
-blocks and prefixes hang on the items before their end alone, and a call is named by what it asks. So a resumed program that has
+blocks and prefixes depend only on the items before their end, and a call is named by what it asks. So a resumed program that has
 more items than before makes the new calls only.
 
 On a grid, let `beside(a, b)` join two pieces left and right, `above(a, b)` one on top of the other. Where both are associative and

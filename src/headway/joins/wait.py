@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from headway.engine.call import current
 from headway.errors import UsageError
-from headway.joins.branches import contained
+from headway.joins.branches import contain_exit
 
 if TYPE_CHECKING:
     from headway.engine.engine import Engine
@@ -50,7 +50,7 @@ def wait(awaitable: Awaitable[T]) -> T:
     engine: Engine = frame.call.engine
     if threading.get_ident() == engine.thread:
         raise UsageError(f"{frame.call.describe()} runs on the event loop: await it there; hw.wait is for plain def tasks")
-    waiting: concurrent.futures.Future[T] = asyncio.run_coroutine_threadsafe(contained(awaitable), engine.loop)
+    waiting: concurrent.futures.Future[T] = asyncio.run_coroutine_threadsafe(contain_exit(awaitable), engine.loop)
     return engine.world.wait(waiting)
 
 

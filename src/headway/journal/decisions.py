@@ -1,10 +1,10 @@
-"""Decisions: what a program was told by the runtime once and must be told again.
+"""Decisions: answers of the runtime to a program that a replay must repeat.
 
 One struct per kind, told apart by a tag, with named fields; a row's body is a `Decision`: the struct, and when it was recorded.
 Both are encoded and decoded here and nowhere else. The tag stands at a fixed place in the body, so that who takes a run up sees the
 kind of a row without decoding it (`is_told`).
 
-A decision is found again by its name: who was told (a call, in one of its epochs), what kind of question, about what, and which of
+A decision is found again by its name: which call asked (in which epoch), what kind of question, about what, and which of several
 equal ones. Names hash to keys as those of calls do. Changing a tag, a field's place or a name makes recorded decisions unreadable
 or unfindable: raise the schema's version with it.
 """
@@ -22,7 +22,7 @@ from headway.journal.records import Amounts, Place, Signal
 
 
 class _Told(msgspec.Struct, frozen=True, array_like=True):
-    """What a program was told."""
+    """What the program got."""
 
     @property
     def kind(self) -> str:
@@ -114,13 +114,13 @@ class EventLimit(_Told, frozen=True, array_like=True, tag="event-until"):
 
 
 class Event(_Told, frozen=True, array_like=True, tag="event"):
-    """What a wait for a signal was told; None where nothing was sent in time."""
+    """What a wait for a signal received; None if nothing was sent in time."""
 
     signal: Signal | None
 
 
 class EventsGivenBack(_Told, frozen=True, array_like=True, tag="event-back"):
-    """Nobody had a use for what these waits were told."""
+    """Nobody used the signals that these waits received."""
 
     waits: tuple[bytes, ...]
 
@@ -214,18 +214,18 @@ def decision_key(parent_key: bytes, epoch: int, what: str, detail: bytes, ordina
     return _hash(b"D" + parent_key + pack(epoch) + pack(ordinal) + pack(what) + detail)
 
 
-def asked_again(key: bytes) -> bytes:
-    """The name under which a program is told anew what it was told under `key`, when that does not hold any more."""
+def name_asked_again(key: bytes) -> bytes:
+    """Name the decision that replaces the one under `key` when that no longer holds."""
     return _hash(b"A" + key)
 
 
-def waited_for(key: bytes) -> bytes:
-    """The name of the note that a program waits to be told something under `key`."""
+def name_waited_for(key: bytes) -> bytes:
+    """Name the note that a program waits for the decision under `key`."""
     return _hash(b"W" + key)
 
 
-def given_back(key: bytes) -> bytes:
-    """The name of the decision that takes back what was told under `key`."""
+def name_given_back(key: bytes) -> bytes:
+    """Name the decision that takes back the one under `key`."""
     return _hash(b"R" + key)
 
 

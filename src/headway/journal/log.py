@@ -213,7 +213,7 @@ class Log:
 
     @property
     def awaited(self) -> bool:
-        """Whether somebody waits for the disk."""
+        """Whether anything waits for the disk."""
         return bool(self._waiters) or self._full
 
     @property

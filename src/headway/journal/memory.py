@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterator, Sequence
 import msgspec
 
 from headway.errors import RunMismatch, StoreDamaged
-from headway.journal.owner import check_takeover, is_alive, lost, misplaced, unknown_run
+from headway.journal.owner import check_takeover, is_alive, make_gap_error, make_lease_lost, unknown_run
 from headway.journal.records import ENDED, Lease, Row, RunInfo, RunSpec, RunStatus, Signal
 from headway.journal.shared.claims import Board as ClaimBoard
 from headway.journal.shared.claims import Claim, Holder, Reply, Waits, Wish, gather_claims, settle
 from headway.journal.shared.items import CollectionInfo, Item, Shelves, too_short
 from headway.journal.shared.limits import Ask, Board, Grant, Want, any_wants, is_changed, share_out
-from headway.journal.store import Buffer, kept
+from headway.journal.store import Buffer, keep_row
 from headway.storage.blobs import hash_blob
 
 
@@ -82,7 +82,7 @@ class MemoryStore:
                 raise RunMismatch(f"the run id {spec.run_id!r} is taken in {self.url}: choose another id for the fork")
             self._by_uid(source_uid)
             rows = enumerate(self._rows[source_uid], 1)
-            return self._insert(spec, [taken for seq, row in rows for taken in kept(keep, seq, row)])
+            return self._insert(spec, [taken for seq, row in rows for taken in keep_row(keep, seq, row)])
 
     def delete_run(self, run_id: str, now: float) -> int:
         """Forget a run and its rows. Returns how many rows it had. Raises RunOwned while a live owner drives it."""
@@ -156,7 +156,7 @@ class MemoryStore:
         with self._lock:
             run = self._held(lease)
             if run is None:
-                raise lost(self._by_uid(lease.uid), lease.fence)
+                raise make_lease_lost(self._by_uid(lease.uid), lease.fence)
             self._change(run, lease_until=now + lease.ttl_s)
 
     def release(self, lease: Lease, status: RunStatus, now: float, *, error_floor: int | None = None) -> None:
@@ -185,10 +185,10 @@ class MemoryStore:
             run = self._held(lease)
             if run is None:
                 self.rejected += [(lease.uid, lease.fence, seq, row) for seq, row in enumerate(rows, first_seq)]
-                raise lost(self._by_uid(lease.uid), lease.fence)
+                raise make_lease_lost(self._by_uid(lease.uid), lease.fence)
             if run.nrows != first_seq - 1:
-                raise misplaced(run, first_seq)
-            whole, entries = [_checked(row) for row in rows], [(key, _checked(row)) for key, row in cache]
+                raise make_gap_error(run, first_seq)
+            whole, entries = [_check_row(row) for row in rows], [(key, _check_row(row)) for key, row in cache]
             self._rows[run.uid] += whole
             self._cache.update(entries)
             for name, _ in entries:
@@ -290,7 +290,7 @@ class MemoryStore:
     ) -> list[Reply]:
         with self._lock:
             if self._held(lease) is None:
-                raise lost(self._by_uid(lease.uid), lease.fence)
+                raise make_lease_lost(self._by_uid(lease.uid), lease.fence)
             claims = gather_claims([*(wish.name for wish in wishes), *(waits or ()), *done], self._find_claims)
             runs = {run.uid: run for run in self._runs.values()} if claims else {}
             holders = {uid: Holder(run.fence, run.owner, run.lease_until) for uid, run in runs.items()}
@@ -314,12 +314,12 @@ class MemoryStore:
         self._claims = {name: claim for name, claim in self._claims.items() if claim.run != uid}
 
     def _lives(self, holder: str) -> bool | None:
-        """Whether the process of a holder still runs; None where that is unknown."""
+        """Whether the process of a holder still runs; None if unknown."""
         return is_alive(holder)
 
 
-def _checked(row: Row) -> Row:
-    """The row as a store on disk would take it: of bytes, or not at all."""
+def _check_row(row: Row) -> Row:
+    """Check a row as a store on disk would: its parts must be bytes."""
     kind, key, parent, body = row
     if not isinstance(kind, int) or not (isinstance(key, bytes) and isinstance(parent, bytes) and isinstance(body, bytes)):
         raise TypeError(f"a row is a kind and three pieces of bytes, not {row!r}")

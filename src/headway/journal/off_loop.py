@@ -1,4 +1,4 @@
-"""Catching, in debug mode, a store that is used on the thread of an event loop that drives a run.
+"""In debug mode, catches code that uses a store on the event loop's thread while the loop drives a run.
 
 Nothing on the loop may wait for a store: a disk or a network that is slow for a moment would hold up every call of the run. Code
 that breaks the rule works, and is slow where nobody looks, so while runs are debugged each store asks here before it does

@@ -1,4 +1,4 @@
-"""From what a user calls a store to the store itself. This file must never know how a store works inside."""
+"""Opens the store that a user names. This file must never know how a store works inside."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def _host() -> str:
         return name
 
 
-def _started(pid: int) -> str | None:
+def _read_start(pid: int) -> str | None:
     """When a process started: ticks since boot on Linux, "?" where the system does not say, None where it is gone."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
@@ -61,7 +61,7 @@ def _started(pid: int) -> str | None:
 def this_process() -> str:
     """The owner string of this process: "pid 123 on host (started 4567)"."""
     pid = os.getpid()
-    return f"pid {pid} on {_host()} (started {_started(pid) or '?'})"
+    return f"pid {pid} on {_host()} (started {_read_start(pid) or '?'})"
 
 
 def is_alive(owner: str) -> bool | None:
@@ -69,12 +69,12 @@ def is_alive(owner: str) -> bool | None:
     match = _OWNER.match(owner)
     if match is None or match[2] != _host():
         return None
-    started = _started(int(match[1]))
+    started = _read_start(int(match[1]))
     return started is not None and (match[3] == "?" or started in ("?", match[3]))
 
 
-def said(owner: str) -> str:
-    """An owner as people name it: without what tells processes and boots apart."""
+def describe_owner(owner: str) -> str:
+    """Describe an owner for people, without the parts that tell processes and boots apart."""
     match = _OWNER.match(owner)
     return f"pid {match[1]} on {match[2].partition('/')[0]}" if match else owner
 
@@ -89,17 +89,17 @@ def check_takeover(run: RunInfo, now: float) -> None:
     name = run.spec.run_id
     known = "" if alive else f" (a process that cannot be seen from here: {_host()})"
     raise RunOwned(
-        f"run {name!r} is driven by {said(run.owner)}{known} since {clock(run.owned_since)}, its lease lasts until "
+        f"run {name!r} is driven by {describe_owner(run.owner)}{known} since {clock(run.owned_since)}, its lease lasts until "
         f"{clock(run.lease_until)}: wait for it, end it with `headway cancel {name}`, or take it over with "
         "`take_over=True` (`--take-over`)"
     )
 
 
-def lost(run: RunInfo, fence: int) -> LeaseLost:
-    """The error of a driver whose lease is no longer the newest one."""
+def make_lease_lost(run: RunInfo, fence: int) -> LeaseLost:
+    """Make the error for a driver whose lease is no longer the newest one."""
     name = run.spec.run_id
     if run.owner:
-        who = f"{said(run.owner)} drives it since {clock(run.owned_since)} (fence {run.fence}, this one had {fence})"
+        who = f"{describe_owner(run.owner)} drives it since {clock(run.owned_since)} (fence {run.fence}, this one had {fence})"
     elif run.fence == fence:
         who = "this driver gave it back before"
     else:
@@ -107,8 +107,8 @@ def lost(run: RunInfo, fence: int) -> LeaseLost:
     return LeaseLost(f"the lease of run {name!r} is lost: {who}; what this driver writes from now on is rejected")
 
 
-def misplaced(run: RunInfo, first_seq: int) -> StoreError:
-    """The error for rows that would leave a gap in a run, or be written twice."""
+def make_gap_error(run: RunInfo, first_seq: int) -> StoreError:
+    """Make the error for rows that would leave a gap in a run, or be written twice."""
     return StoreError(f"run {run.spec.run_id!r} has {run.nrows} rows, so row {first_seq} cannot follow: reload the run and go on")
 
 

@@ -1,8 +1,8 @@
 """Which place a user means by the name of a store.
 
-Every part of Headway that is told where a store is asks here, so that a name means the same to a run, to a command and to the
-doctor. A URL names a kind of store; one that Headway does not have is refused. It must never become a folder of that name, in which
-results would be kept where nobody looks for them. This file must never make anything.
+Every part of Headway that gets the name of a store resolves it here, so that a name means the same to a run, a command and the
+doctor. A URL names a kind of store. An unknown kind is refused: it must never become a folder of that name, where nobody would look
+for the results. This file must never create anything.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def unreadable(path: Path, error: OSError) -> StoreError:
 
 
 def owner_of(path: Path) -> str:
-    """Whose a file or folder is, for a person; that of the nearest folder above where it can't be seen."""
+    """Name the owner of a file or folder, or of the nearest visible folder above it."""
     import pwd
 
     for place in (path, *path.absolute().parents):

@@ -13,10 +13,10 @@ made it. The body is one of the structs below, or a `Decision` (`decisions`), in
                time, an event, the absolute time of a deadline, the amounts of a budget, what was taken of them,
                an item of a stream.
 
-The ledger is not a second set of books: every row about a call carries the call's whole cost so far (`cost`, cumulative over
-attempts) and the budget account it belongs to (`scope`). What an account spent is the sum, over its calls, of the cost in the
-last row of each. Reading rows twice, or running a call twice, therefore never counts twice. A call whose last row is a START
-died with its reservation: it is counted at `cost + reserved` and shown as assumed.
+The ledger keeps no second account: every row about a call carries the call's whole cost so far (`cost`, cumulative over attempts)
+and the budget account it belongs to (`scope`). What an account spent is the sum, over its calls, of the cost in the last row of
+each. Reading rows twice, or running a call twice, therefore never counts twice. A call whose last row is a START died with its
+reservation: it is counted at `cost + reserved` and shown as assumed.
 
 An OUTCOME with status CANCELLED is not an answer: whoever asks for that call again runs it.
 """
@@ -82,7 +82,9 @@ class Error(msgspec.Struct, frozen=True, array_like=True):
     bases: list[str] = []  # the classes that it is a kind of, nearest first, up to Python's own
     lost: list[str] = []  # its attributes that have no encoding
     pinned: bool = False  # made again, it could not say its text by itself
-    remote: bool = False  # another process told of it, and its class was not loaded here: a RemoteError, whatever is loaded later
+    remote: bool = (
+        False  # came from another process without its class loaded here: a RemoteError, even if the class is loaded later
+    )
 
 
 class Start(msgspec.Struct, frozen=True, array_like=True):
@@ -122,7 +124,7 @@ class Charge(msgspec.Struct, frozen=True, array_like=True):
     task: str
     scope: bytes
     cost: Amounts
-    settled: bool = False  # what it had reserved and did not spend is given back
+    settled: bool = False  # the unspent part of its reservation is given back
 
 
 class Outcome(msgspec.Struct, frozen=True, array_like=True):

@@ -2,7 +2,7 @@
 
 A store keeps runs, their rows, content-addressed blobs, signals, collections, shared limits, the cross-run cache and claims on it.
 All methods are plain blocking calls, and nothing calls one on an event loop's thread (`off_loop` sees to that while runs are
-debugged): the journal's writer thread calls `commit` and `put_blob`, everything else is called beside the loop. Methods are safe
+debugged): the journal's writer thread calls `commit` and `put_blob`, everything else is called off the loop. Methods are safe
 to call from several threads. Time is always an argument (`now`, wall clock seconds), so that a simulator owns it.
 
 Promises that every store keeps:
@@ -27,8 +27,8 @@ from headway.journal.shared.limits import Ask, Grant, Want
 Buffer = bytes | bytearray | memoryview
 
 
-def kept(keep: Callable[[int, Row], bool | Row], seq: int, row: Row) -> Iterator[Row]:
-    """What a fork takes along of a row."""
+def keep_row(keep: Callable[[int, Row], bool | Row], seq: int, row: Row) -> Iterator[Row]:
+    """Yield what a fork keeps of a row: the row, a changed row, or nothing."""
     taken = keep(seq, row)
     if taken is not False:
         yield row if taken is True else taken

@@ -37,7 +37,7 @@ class Upkeep:
         self.renew_every_s = log.lease.ttl_s / 3
 
     def renew(self) -> None:
-        """Raises LeaseLost if somebody else took the run."""
+        """Renew the lease. Raises LeaseLost if somebody else took the run."""
         self._log.store.renew(self._log.lease, self._log.wall())
 
     def compare_clocks(self, monotonic: float) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from headway.errors import UsageError
-from headway.extras import needed
+from headway.extras import explain_missing
 from headway.models.base import BatchModel, Model
 from headway.models.local import Local
 from headway.models.openai.endpoint import Endpoint
@@ -47,7 +47,7 @@ def open(name: str) -> Model | BatchModel:  # noqa: A001 - as a file is opened
     """
     if offered := OPENERS.get(name) or OPENERS.get(Path(name).suffix):
         what, opener = offered
-        with needed(what):
+        with explain_missing(what):
             return _checked(name, load_object(opener)(name))
     if name == "gemma":
         return Local()

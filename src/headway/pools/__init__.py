@@ -1,7 +1,7 @@
-"""Where code runs, and how to bring a place of one's own (docs/pools.md).
+"""Where code runs, and how to bring your own pool (docs/pools.md).
 
-Everything that somebody needs who writes a pool is here: the protocol, what a job and an answer are, and `pack`, `run_packed` and
-`unpack` for code that runs in another process, container or machine.
+Everything you need to write a pool is here: the protocol, jobs and answers, and `pack`, `run_packed` and `unpack` for code that
+runs in another process, container or machine.
 """
 
 from headway.pools.base import A_SLOT as A_SLOT

@@ -42,7 +42,7 @@ class WorkerCall(Protocol):
 
     @property
     def log(self) -> Callable[[Entry], None]:
-        """Tell the program's logging of a record."""
+        """Pass a record to the program's logging."""
 
     def remaining(self) -> Amounts:
         """What is left of each bounded unit: the allowance at the start minus own charges, never below 0."""

@@ -28,7 +28,7 @@ MEMBER = FunctionRef("headway.pools.member", "run_as_member")
 
 
 def _whole(value: Any) -> str:
-    """What is wrong with a number of processes."""
+    """Describe what is wrong with a number of processes."""
     return "" if isinstance(value, int) and not isinstance(value, bool) and value >= 1 else "a whole number, at least 1"
 
 

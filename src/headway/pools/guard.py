@@ -1,8 +1,8 @@
-"""Somebody's own pool as the engine works with it.
+"""Wraps a pool that users brought, so that the engine can rely on it.
 
-The engine trusts its pools: it would hang after an answer that never comes, and break after one that comes twice or from another
-thread. Nobody who writes a pool has to know that. `Guarded` puts answers onto the loop, answers for code that can't be stopped,
-gives each job one answer, and turns a fault of the pool into the end of the run with a sentence that names it.
+The engine trusts its pools: an answer that never comes would hang it, and one that comes twice or from another thread would break
+it. Authors of pools need not know that. `Guarded` puts answers onto the loop, answers for code that can't be stopped, gives each
+job one answer, and turns a fault of the pool into the end of the run with a sentence that names it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Guarded:
         return self._pool.traits
 
     def start(self, on_free: Callable[[], None], emit: Callable[[Any], None] | None, /) -> None:
-        """Start the pool. Raises UsageError where it works for another run, PoolFailed where it can't start."""
+        """Start the pool. Raises UsageError if it works for another run, PoolFailed if it can't start."""
         if _at_work.get(id(self._pool)) is not None:
             raise UsageError(
                 f"pool {self.name!r} works for another run now: give each run one of its own, "

@@ -1,4 +1,4 @@
-"""Log records of code in a worker process, told to the logging of the program.
+"""Passes log records of code in a worker process to the program's logging.
 
 While a call's code runs in a worker, a record goes to the logger of its name in the program, as if it had been logged there: that
 logger's level, filters and handlers decide what becomes of it. It has the fields `headway_key` and `headway_task`. The worker knows
@@ -101,7 +101,7 @@ def entry_of(record: logging.LogRecord) -> Entry:
     try:
         text = record.getMessage()
     except Exception as error:
-        text = f"{_said(record.msg)} (its arguments can't be put in: {type(error).__name__}: {_said(error)})"
+        text = f"{_format_value(record.msg)} (its arguments can't be put in: {type(error).__name__}: {_format_value(error)})"
     trace = record.exc_text or ""
     if record.exc_info and not trace:
         try:
@@ -125,12 +125,12 @@ def entry_of(record: logging.LogRecord) -> Entry:
         process=os.getpid(),
         trace=_cut(trace),
         stack=_cut(record.stack_info or ""),
-        extra=dict([(name, _bounded(value)) for name, value in extra.items()][:MOST_FIELDS]),
+        extra=dict([(name, _bound_value(value)) for name, value in extra.items()][:MOST_FIELDS]),
     )
 
 
 def too_many(task: str, left_out: int) -> Entry:
-    """What is said of records beyond the most that one attempt may tell."""
+    """The notice that replaces records beyond the limit of one attempt."""
     text = f"{task} logged {left_out:,} more records, which were left out: one attempt tells at most {MOST_RECORDS:,}"
     return Entry("headway", logging.WARNING, text, __file__, 0, "", 0.0, "", os.getpid())
 
@@ -148,7 +148,7 @@ class Counted:
             self._send(entry)
 
     def end(self) -> None:
-        """Say how many were left out, if any."""
+        """Log how many records were left out, if any."""
         if self._count > MOST_RECORDS:
             left_out = msgspec.structs.replace(too_many(self._task, self._count - MOST_RECORDS), created=time.time())
             self._send(left_out)
@@ -169,7 +169,7 @@ class Forwarding:
 
     @contextlib.contextmanager
     def telling(self, levels: dict[str, int], tell: Callable[[Entry], None]) -> Iterator[None]:
-        """While a call's code runs: tell of what is logged. `levels` are those of the program."""
+        """While a call's code runs, pass on what it logs. `levels` are those of the program."""
         self._obey(levels)
         plain = logging.Logger.callHandlers
         forwarding = self
@@ -210,19 +210,19 @@ class Forwarding:
             at = at.parent if at.propagate else None
 
 
-def _bounded(value: Plain) -> Plain:
+def _bound_value(value: Plain) -> Plain:
     if isinstance(value, str):
         return _cut(str(value))
     return value if not isinstance(value, int) or abs(value) < 2**63 else _cut(str(value))
 
 
 def _cut(text: str) -> str:
-    """The text, shortened where it is too long, and without what UTF-8 has no form for."""
+    """Shorten a text that is too long, and escape what UTF-8 can't encode."""
     text = text.encode("utf-8", "backslashreplace").decode()
     return text if len(text) <= MOST_TEXT else f"{text[:MOST_TEXT]}… ({len(text) - MOST_TEXT:,} more characters)"
 
 
-def _said(value: object) -> str:
+def _format_value(value: object) -> str:
     try:
         return str(value)
     except Exception:

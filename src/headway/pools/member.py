@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-from headway.extras import needed
+from headway.extras import explain_missing
 from headway.pools.base import CallFacts, Seat
 
 COLLECTIVE_TIMEOUT = timedelta(minutes=10)
@@ -21,18 +21,18 @@ COLLECTIVE_TIMEOUT = timedelta(minutes=10)
 
 def run_as_member(facts: CallFacts, body: Callable[[], Any]) -> Any:
     """Run the function of a call as one of its members. Only rank 0 has a result: another's may not even be encodable."""
-    with joined(facts.seat):
+    with join_gang(facts.seat):
         value = body()
     return value if facts.seat is None or facts.seat.rank == 0 else None
 
 
 @contextmanager
-def joined(seat: Seat | None) -> Iterator[None]:
-    """Be a member of the gang while the block runs; nothing for a call that is in none."""
+def join_gang(seat: Seat | None) -> Iterator[None]:
+    """Join the gang while the block runs. Does nothing for a call without a gang."""
     if seat is None:
         yield
         return
-    with needed("a gang"):
+    with explain_missing("a gang"):
         import torch
         import torch.distributed as dist
     os.environ.update(RANK=str(seat.rank), WORLD_SIZE=str(seat.size), LOCAL_RANK=str(seat.rank), LOCAL_WORLD_SIZE=str(seat.size))

@@ -29,7 +29,7 @@ from headway.journal.records import Amounts, Error
 from headway.pools import logs
 from headway.pools.arguments import pickle_arguments
 from headway.pools.base import Answer, CallFacts, FunctionRef, Job
-from headway.pools.carrying import carried_values, context_with
+from headway.pools.carrying import context_with, encode_carried
 from headway.pools.current import set_worker_call, worker_call
 from headway.pools.program import function_ref, resolve
 
@@ -82,7 +82,7 @@ def pack(job: Job) -> bytes:
             pickled=job.pickled,
             items=job.items,
             around=job.around,
-            carried=carried_values(job.context, job.facts.task),
+            carried=encode_carried(job.context, job.facts.task),
             levels=logs.levels_here(),
             arguments=head,
             buffers=[bytes(part) for part in buffers],
@@ -164,7 +164,7 @@ def unpack(job: Job, reply: bytes, emit: Callable[[Any], None] | None = None) ->
 
 
 class ParcelCall:
-    """A call whose code runs where nobody listens: what it says is kept until it ends."""
+    """A call whose code runs without a connection: what it reports is kept until it ends."""
 
     def __init__(self, facts: CallFacts, items: int | None) -> None:
         self.facts, self.items = facts, items

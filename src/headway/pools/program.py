@@ -48,7 +48,7 @@ def load_program(path: str | Path) -> ModuleType:
 
 
 def load_object(target: str) -> Any:
-    """What `program.py:name` or `package.module:name` names. Raises UsageError that says which half cannot be found."""
+    """Load what `program.py:name` or `package.module:name` names. Raises UsageError saying which half cannot be found."""
     where, colon, qualname = target.rpartition(":")
     if not colon or not where or not qualname:
         raise UsageError(f"{target!r} does not name a task: write program.py:task or package.module:task")

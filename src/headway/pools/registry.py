@@ -1,4 +1,4 @@
-"""Which pools there are: those of this package, and those that a run is given.
+"""Which pools exist: those of this package, and those that a run is given.
 
 A task names a pool, and a run says what stands behind the name: a size for a pool of ours, a pool (or what makes one) for any other
 name. Nothing is known of other pools when a task is made, so what they ask of tasks is checked when a run first uses them: an
@@ -76,9 +76,9 @@ Spec = TypeVar("Spec", bound=TaskLike)
 
 
 def check_given(given: Mapping[Any, Any]) -> dict[str, Given]:
-    """All pools of a run: those that were named, and those of ours with their usual size.
+    """Check the pools of a run: those it names, and ours with their usual size.
 
-    Raises UsageError for what is no pool and no size.
+    Raises UsageError for a value that is neither a pool nor a size.
     """
     made: dict[str, Given] = {name: built.size() for name, built in BUILT_IN.items()}
     for name, value in given.items():
@@ -103,7 +103,8 @@ def check_given(given: Mapping[Any, Any]) -> dict[str, Given]:
 
 
 def make_pools(given: Mapping[str, Given]) -> dict[str, FullPool]:
-    """The pools of a run, none of them started. Raises UsageError for what is no pool after all, or works already."""
+    """Make the pools of a run, without starting them. Raises UsageError for a value that turns out not to be a pool, or that works
+    already."""
     return {name: make_pool(name, value) for name, value in check_given(given).items()}
 
 
@@ -124,7 +125,7 @@ def real_pool(name: str, given: Given) -> Pool:
 
 
 def _makes_one(given: object) -> bool:
-    """Whether it is no pool itself, but a class or a function that makes one."""
+    """Whether it is not itself a pool, but a class or a function that makes one."""
     return callable(given) and (isinstance(given, type) or not hasattr(given, "submit"))
 
 
@@ -206,7 +207,7 @@ class Pools(dict[str, FullPool]):
 
 
 def misfit(task: TaskLike, traits: Traits) -> str:
-    """Why a pool of these traits can't take the task; empty where it can."""
+    """Why a pool with these traits can't take the task; empty if it can."""
     for name, value in task.need.options:
         check = traits.needs.get(name)
         if check is None:

@@ -56,7 +56,7 @@ class Meeting:
         dist.init_process_group(BACKEND, store=self._store, rank=rank, world_size=self.size)
 
     def leave(self, rank: int) -> None:
-        """A member's code has ended well. Whoever waits for it in a collective waits in vain."""
+        """A member's code has ended well. Members that wait for it in a collective wait in vain."""
         if dist.is_initialized():
             dist.destroy_process_group()
         self._left.add(rank)
@@ -79,7 +79,7 @@ class Meeting:
             if mine in collectives:
                 collectives.remove(mine)
         self._process.world.wait(mine.done)
-        return _finished(data)
+        return _make_finished_work(data)
 
 
 class _Collective:
@@ -207,7 +207,7 @@ def _name(what: Any) -> str:
     return type(what).__name__
 
 
-def _finished(data: Any) -> Any:
+def _make_finished_work(data: Any) -> Any:
     future: Any = torch.futures.Future()
     future.set_result(data)
     return threaded._create_work_from_future(future)

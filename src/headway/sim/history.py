@@ -178,7 +178,7 @@ class History:
     # --- the verdict -------------------------------------------------------------------------------------------------
 
     def violations(self, expected: str | None = None) -> Sequence[Violation]:
-        """What is not as it must be. `expected` is the outcome of an undisturbed run."""
+        """Find what is not as it must be. `expected` is the outcome of an undisturbed run."""
         from headway.sim.promises.invariants import violations
 
         return violations(self, expected)

@@ -137,7 +137,7 @@ class SimLoop(asyncio.BaseEventLoop):
     # --- its end -----------------------------------------------------------------------------------------------------
 
     def kill(self) -> None:
-        """The process is gone, as after SIGKILL: nothing of it runs again, nothing it does reaches anybody."""
+        """End the process as SIGKILL would: nothing of it runs again, and nothing it does has any effect."""
         self.dead = self.frozen = True
 
     def retire(self) -> None:
@@ -164,7 +164,7 @@ class SimLoop(asyncio.BaseEventLoop):
         self.soon.clear()
 
     def unheard(self) -> list[str]:
-        """Errors of its coroutines that nobody has asked for."""
+        """Errors of its coroutines that nobody has retrieved."""
         ended = [task for task in self._contexts if task.done() and task._log_traceback]
         for task in ended:
             task._log_traceback = False

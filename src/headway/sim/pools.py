@@ -19,7 +19,7 @@ from headway.errors import WorkerDied
 from headway.events import AnyEvent
 from headway.journal.codec import codec
 from headway.pools.base import A_SLOT, Answer, CallFacts, Demand, Job, Pool, Traits
-from headway.pools.carrying import carried_values, put_into
+from headway.pools.carrying import encode_carried, put_into
 from headway.pools.current import set_worker_call
 from headway.pools.parcel import ParcelCall
 from headway.sim.loop import Killed
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from headway.sim.loop import SimLoop
 
 
-def simulated(process: SimLoop, real: Pool) -> SimPool:
-    """A simulated pool with the promises of a real one, which is not started."""
+def simulate_pool(process: SimLoop, real: Pool) -> SimPool:
+    """Make a simulated pool with the promises of a real one, which is not started."""
     traits = real.traits
     if traits.members:
         from headway.sim.members import SimMembers
@@ -234,7 +234,7 @@ class SimApart(SimPool):
             self._answer(job, Answer(cancelled=True))
 
     def _run(self, job: Job, sent: Sent) -> Answer:
-        """What the worker would do, unless it was killed before."""
+        """Do what the worker would do, unless it was killed before."""
         if job not in self._running or (job in self._cancelled and self.traits.cancel != "abandoned"):
             return Answer(cancelled=True)
         call = sent.call(self._process, self._emit)
@@ -267,7 +267,7 @@ class Sent:
     def __init__(self, job: Job) -> None:
         self.job = job
         self._sent = pickle.dumps((job.args, job.kwargs))
-        self._carried = carried_values(job.context, job.facts.task)
+        self._carried = encode_carried(job.context, job.facts.task)
 
     def call(self, process: SimLoop, tell: Callable[[Any], None]) -> ParcelCall:
         """The call as its code may ask about it."""

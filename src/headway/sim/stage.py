@@ -1,4 +1,4 @@
-"""Code of jobs in threads: it runs in turns with the loop, until it has ended or waits for a future of the loop."""
+"""Runs the code of jobs in threads, in turns with the loop: until it ends or waits for a future of the loop."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class Universe:
 
     def __init__(self, seed: object, config: SimConfig = STEADY, *, start: float = START) -> None:
         self.seed = seed
-        self.identity = seed  # what keys hang on
+        self.identity = seed  # what keys depend on
         self.config = config
         self.random = random.Random(repr(seed))
         self.draw = self.random.random
@@ -88,7 +88,7 @@ class Universe:
         process.retire()
 
     def token(self) -> bytes:
-        """16 bytes that hang on the identity and on how many were asked for: worlds of one identity have equal keys."""
+        """16 bytes that depend on the identity and on how many were asked for: worlds of one identity have equal keys."""
         self._tokens += 1
         return hashlib.blake2b(repr((self.identity, self._tokens)).encode(), digest_size=16).digest()
 

@@ -16,7 +16,7 @@ from headway.journal.log import Log
 from headway.journal.off_loop import as_beside
 from headway.pools.base import FullPool
 from headway.pools.registry import Given, check_given, real_pool
-from headway.sim.pools import SimPool, simulated
+from headway.sim.pools import SimPool, simulate_pool
 from headway.sim.thread import SimThread
 from headway.sim.writer import SimWriter
 
@@ -49,7 +49,7 @@ class SimWorld:
         return self._process.universe.token()
 
     def make_pools(self, given: Mapping[str, Given]) -> dict[str, FullPool]:
-        made = {name: simulated(self._process, real_pool(name, value)) for name, value in check_given(given).items()}
+        made = {name: simulate_pool(self._process, real_pool(name, value)) for name, value in check_given(given).items()}
         self.pools += made.values()
         return dict(made)
 

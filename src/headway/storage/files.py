@@ -42,7 +42,7 @@ class Temporary:
             # FileNotFoundError: a collector removed the empty folder in between.
             with contextlib.suppress(FileNotFoundError):
                 self.fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-                if _held(self.fd, self.path):
+                if _lock_new(self.fd, self.path):
                     return
 
     def publish(self) -> None:
@@ -107,7 +107,7 @@ def hold(path: Path, data: bytes) -> int:
         make_folders(path.parent)
         with contextlib.suppress(FileNotFoundError):
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-            if _held(fd, path):
+            if _lock_new(fd, path):
                 os.pwrite(fd, data, 0)
                 return fd
 
@@ -187,7 +187,7 @@ def to_store_error(error: OSError, path: Path | str) -> StoreError:
     return CheckpointError(f"{path} cannot be written ({error.strerror or error}): look at the folder and its permissions. {SAFE}")
 
 
-def _held(fd: int, path: Path) -> bool:
+def _lock_new(fd: int, path: Path) -> bool:
     """Lock a new file. False (and it is closed) where a collector took it for a leftover before it was locked."""
     _wait(fd, path)
     if os.fstat(fd).st_nlink:

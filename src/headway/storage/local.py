@@ -1,4 +1,4 @@
-"""A root in a folder of this machine (or of a file server that it mounts)."""
+"""A root in a folder of this machine or of a mounted file server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names of files in a root, and what all backends say about a name that is taken or a size that is wrong.
+"""Names of files in a root, and the errors all backends raise for a taken name or a wrong size.
 
 A backend is confined: a name leads to a file of its root or is refused, whatever a damaged or hostile file says. A file of another
 program, which a checkpoint may refer to, has a backend of its own; whoever reads the reference decides that, not a backend.

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from headway.errors import CheckpointDamaged, CheckpointError, NoCheckpoint, UsageError
-from headway.extras import needed
+from headway.extras import explain_missing
 from headway.storage.backend import DataWriter, Stat
 from headway.storage.names import already_there, check_name, check_new_name
 from headway.storage.upload import Upload
@@ -48,7 +48,7 @@ class ObjectBackend:
         self.url = url.rstrip("/")
         self._deadline_s = deadline_s
         self._request_s = min(request_s, deadline_s)
-        with needed(f"the object store {url}"):
+        with explain_missing(f"the object store {url}"):
             self._obs = importlib.import_module("obstore")
         self._errors = importlib.import_module("obstore.exceptions")
         self._store = self._open(url)

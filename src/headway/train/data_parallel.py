@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from headway.errors import UsageError
-from headway.extras import needed
+from headway.extras import explain_missing
 
 if TYPE_CHECKING:
     import torch
@@ -49,7 +49,7 @@ class DataParallel:
     """
 
     def __init__(self) -> None:
-        with needed("DataParallel"):
+        with explain_missing("DataParallel"):
             import torch.distributed as dist
         here = dist.is_available() and dist.is_initialized()
         self.rank: int = dist.get_rank() if here else 0

@@ -16,7 +16,7 @@ import re
 from typing import Any
 
 from headway.errors import UsageError
-from headway.extras import needed
+from headway.extras import explain_missing
 
 _NUMPY = {
     "BOOL": "bool",
@@ -96,7 +96,7 @@ def numpy_dtype(code: str) -> Any:
         return numpy.dtype(_NUMPY[code])
     if code in _STRUCTURED:
         return numpy.dtype(_STRUCTURED[code])
-    with needed(f"an array of {_ML_DTYPES[code]}"):
+    with explain_missing(f"an array of {_ML_DTYPES[code]}"):
         ml_dtypes = importlib.import_module("ml_dtypes")
     return numpy.dtype(getattr(ml_dtypes, _ML_DTYPES[code]))
 
@@ -117,7 +117,7 @@ def raw_dtype(code: str) -> Any:
 
 def as_tensor(raw: Any, code: str) -> Any:
     """Raw elements in numpy as a tensor of torch, of the type of this name. They share their memory."""
-    with needed("a tensor of torch"):
+    with explain_missing("a tensor of torch"):
         torch = importlib.import_module("torch")
     signed = {2: "i2", 4: "i4", 8: "i8"}.get(NBYTES[code])
     tensor = torch.from_numpy(raw if signed is None else raw.view(signed))

@@ -20,7 +20,7 @@ from headway.checkpoint.state.libraries import local_of
 from headway.checkpoint.state.selection import Select
 from headway.checkpoint.state.values.tree import decode, references
 from headway.errors import UsageError
-from headway.extras import needed
+from headway.extras import explain_missing
 
 Arrays = Literal["numpy", "torch"]
 
@@ -32,7 +32,7 @@ class Whole:
         if arrays not in (None, "numpy", "torch"):
             raise UsageError(f"load(arrays={arrays!r}): 'numpy' or 'torch'")
         if arrays == "torch":
-            with needed("load(arrays='torch')"):
+            with explain_missing("load(arrays='torch')"):
                 importlib.import_module("torch")
         self.state: dict[str, Any] = {}
         self._manifest = manifest

@@ -10,7 +10,7 @@ import typer
 
 from headway.cli.trouble import handled
 from headway.errors import UsageError
-from headway.extras import needed
+from headway.extras import explain_missing
 
 ckpt = typer.Typer(
     name="ckpt",
@@ -34,7 +34,7 @@ def _command(command: Callable[P, None]) -> Callable[P, None]:
     @handled
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        with needed("headway ckpt"):
+        with explain_missing("headway ckpt"):
             command(*args, **kwargs)
 
     return run

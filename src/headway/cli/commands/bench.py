@@ -50,9 +50,9 @@ def search(
 
     import headway as hw
     from headway.errors import UsageError
-    from headway.extras import needed
+    from headway.extras import explain_missing
 
-    with needed("headway bench search", "torch,solve"):
+    with explain_missing("headway bench search", "torch,solve"):
         from headway.bench.search import program, report
         from headway.bench.search.methods import METHODS, OPTIMAL
 

@@ -42,11 +42,11 @@ def _one_each(batch: Batch, values: Any) -> tuple[list[Any], BaseException | Non
 
 
 class Batches:
-    def __init__(self, run: RunContext, ends: Ends, ready: Ready, books: Charges, stops: Stops, jobs: Jobs) -> None:
+    def __init__(self, run: RunContext, ends: Ends, ready: Ready, accounting: Charges, stops: Stops, jobs: Jobs) -> None:
         self._run = run
         self._ends = ends
         self._ready = ready
-        self._books = books
+        self._accounting = accounting
         self._stops = stops
         self._jobs = jobs
         # by function: calls of a task with other options (`Task.options`) go together
@@ -79,7 +79,7 @@ class Batches:
             self.serve()
 
     def _over(self, batch: Batch) -> None:
-        """A batch has ended. What was gathered meanwhile has waited long enough."""
+        """A batch has ended: close the one that gathered meanwhile, unless its timer still runs."""
         if batch.over:
             return
         batch.over = True
@@ -169,7 +169,7 @@ class Batches:
             failed = issubclass(type(value), BaseException)
             try:
                 self._ends.body_ended(call, None if failed else value, value if failed else error)
-            except Exception as fault:  # nobody hears what a batch raises here
+            except Exception as fault:  # a fault here would be lost otherwise
                 self._run.broken(fault)
 
     def drop(self, call: Call) -> None:
@@ -185,10 +185,10 @@ class Batches:
         self._ends.body_ended(call, None, asyncio.CancelledError())
 
     def charge(self, batch: Batch, amounts: dict[str, float], item: int | None) -> None:
-        """What the batch function spends for one item is its call's; what it spends for all is shared equally. A call that left has
-        been settled at what it had reserved."""
+        """A charge for one item goes to the item's call; a charge for the batch is shared equally. A call that left has been
+        settled at what it had reserved."""
         items = range(len(batch.calls)) if item is None else (item,)
         calls = [batch.calls[place] for place in items if batch.wants(place)]
         for call in calls:
             share = {unit: amount / len(calls) for unit, amount in amounts.items()}
-            self._books.charge(Frame(call, call.scope), share)
+            self._accounting.charge(Frame(call, call.scope), share)

@@ -1,4 +1,4 @@
-"""Handing a call to where its code runs, interrupting it there, and taking it back.
+"""Hands a call to the place where its code runs, interrupts it there, and takes its answer back.
 
 Inline code runs in an asyncio task of its own, so any asyncio library works in it. Everything else is a job for a pool. An effect
 waits here until the journal is durable up to its own start; one that may have happened before is first shown to its `verify`.
@@ -20,11 +20,11 @@ from headway.engine.dispatch.ready import Ready
 from headway.engine.handle import Handle
 from headway.engine.identity.argument_changes import UNCHANGING, note_input
 from headway.engine.identity.callables import is_async, name_of
-from headway.engine.identity.inputs import filled
+from headway.engine.identity.inputs import replace_handles
 from headway.engine.ports import Batching, Ends, Streaming
 from headway.engine.replay.shared import EFFECT, Shared
 from headway.engine.run_context import RunContext
-from headway.engine.scopes.accounting import Books, check_item
+from headway.engine.scopes.accounting import Accounting, check_item
 from headway.engine.stopping.stops import Stops
 from headway.engine.transitions import OK, RUNNING, STARTING
 from headway.errors import UsageError
@@ -58,7 +58,8 @@ def _answer(verify: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[s
 
 
 def _check_answer(answer: object, verify: Callable[..., Any]) -> None:
-    """Raises UsageError for what says that the effect has happened and not with which result. It must not happen again for that."""
+    """Raise UsageError for an answer that says the effect has happened but not with what result. The effect must not be repeated
+    because of it."""
     if answer is True or (isinstance(answer, type) and issubclass(answer, Happened)):
         said = "True" if answer is True else "the class hw.Happened"
         raise UsageError(
@@ -90,7 +91,7 @@ class Launcher:
         run: RunContext,
         ends: Ends,
         ready: Ready,
-        books: Books,
+        accounting: Accounting,
         shared: Shared,
         stops: Stops,
         value_of: Callable[[Call], Any],
@@ -98,11 +99,11 @@ class Launcher:
         self._run = run
         self._ends = ends
         self._ready = ready
-        self._books = books
+        self._accounting = accounting
         self._shared = shared
         self._stops = stops
         self._value_of = value_of
-        self.batches: Batching  # set by who makes both
+        self.batches: Batching  # set by the engine, which makes both
         self.streams: Streaming  # and this
         factory = run.loop.get_task_factory()
         self._make_task: Callable[..., asyncio.Task[None]] = asyncio.Task if factory is None else _from(factory)
@@ -276,16 +277,16 @@ class Launcher:
     def charged(self, call: Call, attempt: int, amounts: dict[str, float]) -> None:
         """A worker spent something for this call."""
         if call.state < OK and call.attempt == attempt:
-            self._books.charge(Frame(call, call.scope), amounts)
+            self._accounting.charge(Frame(call, call.scope), amounts)
 
     def charge(self, frame: Frame, amounts: dict[str, float], item: int | None) -> None:
-        """The code of a call says what it spent; in a batch, for which of its calls, or all of them share it."""
+        """Book what the code of a call spent. In a batch the code may name the call; else all calls share the charge."""
         if frame.batch is not None:
             check_item(item, len(frame.batch.calls), frame.batch.spec.name)
             self.batches.charge(frame.batch, amounts, item)
         else:
             check_item(item, None, frame.call.describe())
-            self._books.charge(frame, amounts)
+            self._accounting.charge(frame, amounts)
 
     def arguments(self, call: Call) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
         """The call's arguments with results in the place of handles."""
@@ -296,8 +297,8 @@ class Launcher:
             value = value_of(handle)
             if type(value) not in UNCHANGING:
                 note_input(handle, value)
-        args = tuple([value_of(value._call) if type(value) is Handle else filled(value, value_of) for value in call.args])
-        return args, {name: filled(value, value_of) for name, value in call.kwargs.items()}
+        args = tuple([value_of(value._call) if type(value) is Handle else replace_handles(value, value_of) for value in call.args])
+        return args, {name: replace_handles(value, value_of) for name, value in call.kwargs.items()}
 
     def facts(self, call: Call) -> CallFacts:
         run, deadline = self._run, call.scope.deadline
@@ -309,7 +310,7 @@ class Launcher:
             idempotency_key=hashlib.blake2b(self._shared.effect_name(call), key=run.nonce, digest_size=16).hexdigest(),
             run_id=run.run_id,
             deadline=deadline.due if deadline is not None else None,
-            allowance=self._books.allowance(call),
+            allowance=self._accounting.allowance(call),
             files=f"{run.files}/{name.hex()}" if run.files else "",
         )
 
@@ -330,7 +331,7 @@ class Launcher:
             self._stops.grant(call)
 
     def _abandon(self, call: Call, job: Job) -> None:
-        """A thread goes on with code that nobody waits for; until that ends, it keeps what it holds."""
+        """Give up on code that a thread still runs. Until the code ends, the thread keeps what it holds."""
         x = call.extra()
         kept = self._ready.keep(call) if x.held else None
         told_of = self._stops.tell_of_thread(call)

@@ -3,7 +3,8 @@
 A call that needs nothing but the loop starts at once, up to `max_active` of them that are not parked and while the journal keeps
 up; the rest wait in line. Calls that need a pool's slot, a limit or a resource wait in one queue per combination of these, ordered
 by the longest path still ahead of them where durations are known, first come first served otherwise. Nothing polls: ends, freed
-slots, commits and timers (for rates) call `dispatch`. What limits lack that processes share, the desk asks for beside the loop.
+slots, commits and timers (for rates) call `dispatch`. When a limit that processes share lacks places, the desk asks the store for
+more, off the loop.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class Ready:
         self._starts = starts
         self._pools = pools = run.pools
         self.desk: Lender | None = None  # of limits that processes share; none without a store
-        self.line: Line  # of calls that wait for a budget; set by who makes both
+        self.line: Line  # of calls that wait for a budget; set by the engine, which makes both
         self.on_parked: Callable[[], None] | None = None  # called where less runs than before
         self._resources = {name: Resource(name, total) for name, total in resources.items()}
         self._max_active = max_active
@@ -90,7 +91,7 @@ class Ready:
             self._rerank()
 
     def _rerank(self) -> None:
-        """What is expected of a task has changed much: order what waits anew."""
+        """Reorder the waiting calls: the expected duration of a task has changed much."""
         for queue in self._queues.values():
             waiting = {call: None for _, _, call in queue if call.state == READY}
             queue[:] = [(self._rank(call), call.number, call) for call in waiting]
@@ -201,7 +202,7 @@ class Ready:
         return self._pools[spec.pool].free(spec.need) - self.starting[spec.pool]
 
     def _want(self, limits: Sequence[Limit], count: int, *, starts: bool) -> None:
-        """Note that calls wait for these limits, where it is the store that has to say more."""
+        """Note that calls wait for these limits, if the store shares out their places."""
         shared = tuple(limit for limit in limits if limit.shares_places or (starts and limit.shares_starts))
         if shared and not any(limit.used >= limit.room for limit in limits if not limit.shares_places):
             self._wants.append(Wanted(shared, count, starts))
@@ -250,7 +251,7 @@ class Ready:
             self.on_parked()
 
     def leave_behind(self, call: Call, task: asyncio.Task[Any]) -> None:
-        """An inline call ends, and its code does not: it keeps its slot, and what it holds, until it has."""
+        """An inline call ends but its code does not. The code keeps its slot and what it holds until it ends."""
         held = self.keep(call)
         self.left_behind += 1
 
@@ -268,7 +269,7 @@ class Ready:
         return kept
 
     def give(self, kept: list[Held]) -> None:
-        """Code has ended that was left behind with this."""
+        """Give back what code kept that was left behind and has now ended."""
         for source, amount in kept:
             if isinstance(source, Resource):
                 source.used -= amount

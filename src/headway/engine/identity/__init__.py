@@ -1,1 +1,1 @@
-"""What a call is named by, and which version of a task its result came from."""
+"""How calls are named, and which version of a task a result came from."""

@@ -1,9 +1,10 @@
-"""Noticing that the arguments of a call have changed.
+"""Detects that the arguments of a call have changed.
 
-A call is known by what it asks, and a replay gives back its recorded result without running its code. What the code did to a list
-that it was given is then not done again; and code whose caller went on filling the list did not compute what its key says. Either
-leads a resumed run to another end. So when the code of an attempt has ended, its arguments must be what they were when the call
-was made. If not, the call fails and says which of them changed. A change is never hidden, undone or repeated.
+A call is identified by its arguments, and a replay returns its recorded result without running its code. If the code changed a list
+it was given, the replay does not repeat that change. If the caller went on filling the list, the code computed something other than
+its key says. Either way a resumed run would end differently. So when the code of an attempt has ended, its arguments must equal
+what they were when the call was made. If not, the call fails and says which of them changed. A change is never hidden, undone or
+repeated.
 
 Only code that shares objects with the program is looked at: inline and in threads. Other processes have copies.
 
@@ -28,7 +29,7 @@ from typing import Any, NamedTuple
 
 from headway.engine.call import MISSING, Call
 from headway.engine.handle import Handle
-from headway.engine.identity.callables import said
+from headway.engine.identity.callables import describe_error
 from headway.engine.identity.canonical import glance
 from headway.engine.identity.inputs import handles_in
 from headway.engine.transitions import RUNNING
@@ -59,19 +60,23 @@ def unless_changed(call: Call, value: Any, error: BaseException | None) -> BaseE
     if not _is_looked_at(call, error):
         return error
     spec = call.spec
-    found = list(_changed_arguments(call))
+    found = list(_find_changed_arguments(call))
     if call.inputs:
-        found += _changed_inputs(call)
+        found += _find_changed_inputs(call)
     if not found:
         return error
-    also = f" (The attempt also failed, with {said(error)})" if error is not None and issubclass(type(error), Exception) else ""
+    also = (
+        f" (The attempt also failed, with {describe_error(error)})"
+        if error is not None and issubclass(type(error), Exception)
+        else ""
+    )
     changed = ArgumentChanged(
         f"{spec.name}: argument {' and '.join(found)} was changed before the call had ended, by the task or by other code that has "
         "it. A replay gives back the recorded result and can't repeat that. Change a copy (copy.deepcopy) and return what is to be "
         f"seen; mark a parameter that does not change the result with Annotated[T, hw.unkeyed].{also}"
     )
     changed.value = value
-    changed.unseen = _stopped_by_others(call)
+    changed.unseen = _is_stopped_by_others(call)
     changed.__cause__ = error
     return changed
 
@@ -81,7 +86,7 @@ def is_unseen(call: Call) -> bool:
     return issubclass(type(call.error), ArgumentChanged) and call.error.unseen  # type: ignore[union-attr]
 
 
-def _stopped_by_others(call: Call) -> bool:
+def _is_stopped_by_others(call: Call) -> bool:
     stop = call.x.stop if call.x is not None else None
     return stop is not None and not issubclass(type(stop), CallTimeout)
 
@@ -101,12 +106,12 @@ def _may_change(value: Any) -> bool:
         return False
     if kind is tuple or kind is frozenset:
         return any(map(_may_change, value))
-    fields = _fixed_fields(kind)
+    fields = _list_frozen_fields(kind)
     return fields is None or any(_may_change(getattr(value, name, None)) for name in fields)
 
 
 @functools.cache
-def _fixed_fields(kind: Any) -> tuple[str, ...] | None:
+def _list_frozen_fields(kind: Any) -> tuple[str, ...] | None:
     """The fields of a frozen type, of which only the values may change; None of any other."""
     if hasattr(kind, "__headway_key__"):
         return None
@@ -127,33 +132,33 @@ def _fixed_fields(kind: Any) -> tuple[str, ...] | None:
 
 def note_members(call: Call) -> None:
     """Of a call with `key=`: remember what its lists, dictionaries and sets hold."""
-    found = {place: members for place, value in _keyed(call) if (members := _members(value)) is not None}
+    found = {place: members for place, value in _iterate_keyed(call) if (members := _members(value)) is not None}
     if found:
         call.extra().members = found
 
 
-def _keyed(call: Call) -> Iterator[tuple[int | str, Any]]:
+def _iterate_keyed(call: Call) -> Iterator[tuple[int | str, Any]]:
     """The arguments that count, with their places."""
     args, kwargs = call.spec.signature.keyed(call.args, call.kwargs)
     yield from enumerate(args)
     yield from kwargs.items()
 
 
-def _changed_arguments(call: Call) -> Iterator[str]:
+def _find_changed_arguments(call: Call) -> Iterator[str]:
     spec = call.spec
     if spec.key is not None:
         before = call.x.members if call.x is not None else {}
-        places = [place for place, value in _keyed(call) if place in before and not _same(before[place], _members(value))]
+        places = [place for place, value in _iterate_keyed(call) if place in before and not _same(before[place], _members(value))]
     else:
         try:
             if not any(map(_may_change, (*call.args, *call.kwargs.values()))):
                 return
             if spec.signature.canonical(call.args, call.kwargs) == call.asked:
                 return
-        except BaseException:  # it has no canonical form any more, or an object of the program's can't be asked
+        except BaseException:  # it has no canonical form any more, or an object of the program failed
             pass
         places = spec.signature.changed(call.asked, call.args, call.kwargs)
-    values = dict(_keyed(call))
+    values = dict(_iterate_keyed(call))
     for place in places:
         yield f"{spec.signature.name_of(place)} ({a_or_an(type(values[place]).__qualname__)})"
 
@@ -192,12 +197,12 @@ def note_input(handle: Call, value: Any) -> None:
             x.seen = _look(value)
 
 
-def _changed_inputs(call: Call) -> Iterator[str]:
+def _find_changed_inputs(call: Call) -> Iterator[str]:
     for handle in call.inputs:
         seen = handle.x.seen if handle.x is not None else MISSING
         if seen is MISSING or seen is None or _is_still(seen, handle.value):
             continue
-        for place, value in _keyed(call):
+        for place, value in _iterate_keyed(call):
             if handle in handles_in((value,), {}):
                 yield f"{call.spec.signature.name_of(place)} (the result of {handle.describe()})"
                 break
@@ -213,7 +218,7 @@ def _is_still(seen: bytes | _Members, value: Any) -> bool:
 
 
 def _look(value: Any) -> bytes | _Members | None:
-    """What a value is now; None where that can't be told."""
+    """The current form of a value; None if it has none."""
     try:
         form = glance(value)
         if len(form) <= FORM_BYTES:

@@ -1,7 +1,7 @@
 """The canonical forms of arrays and tensors: what they hold, row-major and little-endian, whatever their layout and device.
 
-Their bytes are digested, not kept. Inside of `sampling`, of larger ones only samples are: that is enough to notice a change at a
-glance, and never enough to name a call by.
+Their bytes are digested, not kept. Inside `sampling`, only samples of large ones are digested: enough to notice most changes
+quickly, never enough to name a call.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Functions that users give: looked at where they are given, and asked under guard.
+"""Functions that users pass in: checked when they are passed, and called under guard.
 
-The runtime asks them on the event loop, between two steps of its own. So one must be a plain function that answers at once: what an
-`async def` returns is a coroutine, and a coroutine counts as true. One that raises fails the call that it was asked for.
+The runtime calls them on the event loop, between two of its own steps. So each must be a plain function that returns at once: an
+`async def` returns a coroutine, which counts as true. If the function raises, the call that it was asked about fails.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ def is_stream(function: object) -> bool:
 
 
 def check_function(function: object, what: str, instead: str) -> None:
-    """Raises UsageError for what can't be asked at once; `what` names the place, `instead` says what to do with an async one."""
+    """Raise UsageError for anything that can't be called synchronously. `what` names the place, `instead` says what to do with an
+    async function."""
     if not callable(function):
         raise UsageError(f"{what}={function!r:.100}: expected a function, got {type(function).__name__}")
     if is_async(function):
@@ -54,16 +55,16 @@ def name_of(function: object) -> str:
     return str(getattr(function, "__qualname__", None) or type(function).__qualname__)
 
 
-def asked(function: Callable[..., Any], what: str, *args: Any, **kwargs: Any) -> Any:
-    """What the function answers. Raises UsageError, with what it raised as the cause."""
+def call_user_function(function: Callable[..., Any], what: str, *args: Any, **kwargs: Any) -> Any:
+    """Call a user's function and return its answer. Raises UsageError, with the function's own error as the cause."""
     try:
         return function(*args, **kwargs)
     except UsageError:
         raise
     except BaseException as error:
-        raise UsageError(f"{what}={name_of(function)} failed: {said(error)}") from error
+        raise UsageError(f"{what}={name_of(function)} failed: {describe_error(error)}") from error
 
 
-def said(error: BaseException) -> str:
-    """An error's class and text, for messages and events, whatever its class does when it is asked."""
+def describe_error(error: BaseException) -> str:
+    """Describe an error by class and text, for messages and events. Works even if its class misbehaves."""
     return f"{type(error).__name__}: {text_of(error)}"

@@ -6,9 +6,9 @@ differs from a tuple. A NaN equals itself; -0.0 is not 0.0; a Decimal keeps its 
 zone. A field that does not take part in the comparison of its dataclass (`field(compare=False)`) is not part of its
 value.
 
-Nothing here is ever decoded, so types need no declaration. What has no value to speak of (an open file, a client, a
-lambda, an object that is only equal to itself) is refused, never named by its address. An object may speak for itself
-with `__headway_key__()`, which returns something canonical.
+Nothing here is ever decoded, so types need no declaration. An object without a value (an open file, a client, a lambda, an object
+that equals only itself) is refused, never named by its address. An object may define `__headway_key__()`, which returns something
+canonical to stand for it.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def has_form(value: object, form: bytes) -> bool:
     """Whether a value has this canonical form, now."""
     try:
         return pack(_lower(value, 1)) == form
-    except BaseException:  # none, or an object of the program's can't be asked any more
+    except BaseException:  # there is none, or an object of the program failed
         return False
 
 
@@ -275,13 +275,13 @@ def _lower_enum(value: Any, depth: int) -> object:
 
 
 def _lower_dataclass(value: Any, depth: int) -> object:
-    compared = _compared(value.__class__)
+    compared = _list_compared_fields(value.__class__)
     fields = {name: getattr(value, name) for name in compared if hasattr(value, name)}
     return ext(Code.DATACLASS, [stable_tag(type(value)), *_lower_fields(fields, depth, value)])
 
 
 @functools.cache
-def _compared(cls: Any) -> tuple[str, ...]:
+def _list_compared_fields(cls: Any) -> tuple[str, ...]:
     """The fields that make a dataclass equal to another; all of them where it does not compare by fields."""
     if not cls.__dataclass_params__.eq:
         return dataclass_fields(cls)

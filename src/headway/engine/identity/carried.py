@@ -29,7 +29,7 @@ from headway.errors import NoCanonicalForm, UsageError
 Function = Callable[..., Any]
 
 
-def checked_function(fn: Any) -> Function:
+def check_task_function(fn: Any) -> Function:
     """The function that a task is made of. Raises UsageError for what can't be one."""
     if isinstance(fn, staticmethod | classmethod):
         kind = type(fn).__name__
@@ -59,7 +59,7 @@ def own_name(fn: Any) -> str:
 
 
 def what_it_carries(fn: Function, task: str, *, named: bool, forever: bool) -> str:
-    """What tells the function from others of its name, as a short text; empty for a plain function.
+    """A short text that tells the function from others of its name; empty for a plain function.
 
     named: the user has named it, so that within a run its name is enough. forever: its results are shared between runs.
 
@@ -67,14 +67,14 @@ def what_it_carries(fn: Function, task: str, *, named: bool, forever: bool) -> s
     """
     parts: list[bytes] = []
     try:
-        parts += _bound(fn, task)
+        parts += _encode_bound(fn, task)
     except NoCanonicalForm as error:
         if forever or not named:
             way = "name its calls with key=" if forever else "give the task a name= of its own, or name its calls with key="
             raise UsageError(f"{_without_advice(error)}, and functions that differ in it would have one name: {way}") from None
     if forever:
         try:
-            parts += _closed_over(_innermost(fn), task)
+            parts += _encode_layers(_innermost(fn), task)
             if not named and "<lambda>" in own_name(fn):
                 parts.append(fingerprint(fn))
         except NoCanonicalForm as error:
@@ -97,7 +97,7 @@ def _innermost(fn: Any) -> Any:
     return fn
 
 
-def _bound(fn: Any, task: str) -> Iterator[bytes]:
+def _encode_bound(fn: Any, task: str) -> Iterator[bytes]:
     """The arguments of partials, and the object that is called or whose method is."""
     while isinstance(fn, functools.partial):
         for number, value in enumerate(fn.args):
@@ -113,15 +113,15 @@ def _bound(fn: Any, task: str) -> Iterator[bytes]:
         yield canonical(fn, f"task {task}: the object that it calls")
 
 
-def closed_over(fn: Function) -> bytes:
-    """What the function closes over, in one piece, up to the first value that has no canonical form."""
+def encode_closure(fn: Function) -> bytes:
+    """Encode what the function closes over, up to the first value without a canonical form."""
     parts: list[bytes] = []
     with contextlib.suppress(NoCanonicalForm):
-        parts.extend(_closed_over(_innermost(fn), ""))
+        parts.extend(_encode_layers(_innermost(fn), ""))
     return b"".join(len(part).to_bytes(8, "big") + part for part in parts)
 
 
-def _closed_over(fn: Any, task: str, seen: dict[int, int] | None = None) -> Iterator[bytes]:
+def _encode_layers(fn: Any, task: str, seen: dict[int, int] | None = None) -> Iterator[bytes]:
     """What the layers of a function close over, and the functions of its kind among that.
 
     seen: the numbers of the functions that were looked at, by id; given for one that another closes over.
@@ -152,7 +152,7 @@ def _layers(fn: Any) -> list[Any]:
 
 
 def _wrapper(layer: Any, task: str) -> Iterator[bytes]:
-    """What a decorator is known by: the name of its code, or its value where it is an object."""
+    """What identifies a decorator: the name of its code, or its value if it is an object."""
     if isinstance(layer, types.FunctionType):
         yield f"{layer.__globals__.get('__name__', '')}:{layer.__code__.co_qualname}".encode()
     elif not isinstance(layer, type | functools._lru_cache_wrapper) and not inspect.isroutine(layer):
@@ -185,7 +185,7 @@ def _value(name: str, value: Any, task: str, seen: dict[int, int]) -> Iterator[b
         yield value.__name__.encode()
     elif isinstance(value, types.FunctionType) and _is_local(value):
         yield fingerprint(value)
-        yield from _closed_over(value, task, seen)
+        yield from _encode_layers(value, task, seen)
     else:
         yield canonical(value, f"task {task} closes over {name}, which")
 

@@ -47,15 +47,15 @@ def _collect(value: Any, found: dict[Call, None], depth: int) -> None:
         )
 
 
-def filled(value: Any, result_of: Callable[[Call], Any]) -> Any:
-    """The argument with results in the place of handles; the same object where there are none."""
+def replace_handles(value: Any, result_of: Callable[[Call], Any]) -> Any:
+    """Replace the handles in an argument by their results. Returns the same object if it has none."""
     kind = type(value)
     if kind is Handle:
         return result_of(value._call)
     if kind in (list, tuple, set, frozenset):
-        items = [filled(item, result_of) for item in value]
+        items = [replace_handles(item, result_of) for item in value]
         return kind(items) if any(new is not old for new, old in zip(items, value, strict=True)) else value
     if kind is dict:
-        pairs = {name: filled(item, result_of) for name, item in value.items()}
+        pairs = {name: replace_handles(item, result_of) for name, item in value.items()}
         return pairs if any(pairs[name] is not item for name, item in value.items()) else value
     return value

@@ -41,8 +41,8 @@ def check_label(wanted: Any, task: str, params: Sequence[str], *, takes_any: boo
             )
 
 
-def made_label(wanted: LabelLike, args: tuple[Any, ...], kwargs: Mapping[str, Any], params: Sequence[str]) -> str:
-    """The label that a task says itself; the usual one where that fails."""
+def make_label(wanted: LabelLike, args: tuple[Any, ...], kwargs: Mapping[str, Any], params: Sequence[str]) -> str:
+    """Make the label that a task defines; fall back to the usual one if that fails."""
     try:
         text = (
             wanted.format(**{**dict(zip(params, args, strict=False)), **kwargs})
@@ -79,7 +79,7 @@ def label(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
 
 
 def _clean(said: object) -> str:
-    """What a user's object says, as a plain string that can be written."""
+    """The text of a user's object, as a plain string that can be written."""
     return str.__str__(str(said)).encode("utf-8", "backslashreplace").decode()
 
 

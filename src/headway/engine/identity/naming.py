@@ -1,7 +1,8 @@
 """Which call a new one is: its key, and which of equal siblings it is.
 
-A key says what is asked, of whom, and in which place among equals; never when. Names are given at the moment of the call, on the
-engine's thread, in the order in which a call's own code asks; what branches ask is sorted out by `siblings`.
+A key says what is asked, by which parent, and in which place among equal calls; never when. Names are given at the moment of the
+call, on the engine's thread, in the order in which the parent's own code makes its calls. `siblings` sorts out the calls of
+branches.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from headway.engine.identity.siblings import Siblings
 from headway.engine.identity.spec import TaskSpec
 from headway.errors import UsageError
 from headway.journal.records import Place
-from headway.journal.recovery.recovered import Known
+from headway.journal.recovery.recovered import RecoveredState
 
 if TYPE_CHECKING:
     from headway.engine.decisions import Decisions
@@ -23,11 +24,13 @@ if TYPE_CHECKING:
 class Names:
     """Names the calls of one run."""
 
-    def __init__(self, known: Known, decisions: Decisions) -> None:
+    def __init__(self, known: RecoveredState, decisions: Decisions) -> None:
         self._known = known
         self._decisions = decisions
         self._placed = known.places.ordinals
-        self._functions: dict[bytes, bytes] = {}  # which function of several of one name was asked what, where all ask alike
+        self._functions: dict[
+            bytes, bytes
+        ] = {}  # which of several functions of one name made which call, where all calls look alike
 
     def name(self, spec: TaskSpec, asked: bytes, parent: Call, branch: bytes) -> tuple[bytes, Place | None]:
         """The key of a call: what it asks, of whom, and its place among equal siblings; the place where it must be remembered."""

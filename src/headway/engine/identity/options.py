@@ -1,4 +1,4 @@
-"""What the options of a task may be, each looked at by itself. What they may be together is said where the task is made."""
+"""Checks each option of a task by itself. Whether options fit together is checked where the task is made."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 from headway.engine.identity.keys import sibling_key
 from headway.journal.decisions import Moved, decision_key
 from headway.journal.records import Place
-from headway.journal.recovery.recovered import JOIN, LEVEL, Known, Places
+from headway.journal.recovery.recovered import JOIN, LEVEL, Places, RecoveredState
 
 if TYPE_CHECKING:
     from headway.engine.call import Call
@@ -57,7 +57,7 @@ class _Equals:
         return turn
 
     def next_fresh(self) -> int:
-        """The lowest number that nobody has or had."""
+        """The lowest number that was never given to a call."""
         while self.fresh in self.taken or self.fresh in self.recorded:
             self.fresh += 1
         return self.fresh
@@ -80,7 +80,7 @@ class Siblings:
         "open",
     )
 
-    def __init__(self, parent: Call, known: Known, decisions: Decisions) -> None:
+    def __init__(self, parent: Call, known: RecoveredState, decisions: Decisions) -> None:
         self._parent = parent
         self._known = known
         self._decisions = decisions
@@ -184,13 +184,13 @@ class Siblings:
     def _is_awaited(self, slot: Slot, ordinal: int, branch: bytes) -> bool:
         """Whether the branch of a recorded call will come for it."""
         owner, turn = slot
-        shared = _shared(owner, branch)
+        shared = _measure_common(owner, branch)
         if len(owner) == shared:  # the branch's own code, or that around it, which is never at work beside its branches
             return owner == branch or ordinal != turn
         return owner[: shared + LEVEL] in self.open and owner[: shared + JOIN] not in self._strayed
 
 
-def _shared(one: bytes, other: bytes) -> int:
+def _measure_common(one: bytes, other: bytes) -> int:
     """The length of the branch that two branches have in common."""
     length = 0
     while one[length : length + LEVEL] == other[length : length + LEVEL] and length < min(len(one), len(other)):

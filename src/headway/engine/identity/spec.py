@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from headway.engine.identity.callables import asked
-from headway.engine.identity.carried import closed_over
+from headway.engine.identity.callables import call_user_function
+from headway.engine.identity.carried import encode_closure
 from headway.engine.identity.fingerprint import fingerprint
 from headway.engine.identity.keys import explicit, label
-from headway.engine.identity.labels import LabelLike, made_label
+from headway.engine.identity.labels import LabelLike, make_label
 from headway.engine.identity.signature import Signature
-from headway.engine.identity.watched import Watch, watched_version
+from headway.engine.identity.watched import Watch, fingerprint_watched
 from headway.engine.retry import Retry
 from headway.engine.scopes.bounds import LimitNumbers
 from headway.journal.records import Amounts
@@ -64,7 +64,7 @@ class TaskSpec:
         """The source fingerprint, computed at first use."""
         if not self._version:
             fn, watch = self.fn, self.watch
-            self._version.append(fingerprint(fn, self.version_text) if watch is None else watched_version(fn, watch))
+            self._version.append(fingerprint(fn, self.version_text) if watch is None else fingerprint_watched(fn, watch))
         return self._version[0]
 
     @property
@@ -72,18 +72,18 @@ class TaskSpec:
         """The source, whatever version the task says it is, with what the function closes over: it tells functions of one name
         apart within a run."""
         if not self._source:
-            self._source.append(fingerprint(self.fn) + closed_over(self.fn))
+            self._source.append(fingerprint(self.fn) + encode_closure(self.fn))
         return self._source[0]
 
     def canonical(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
         """What a call asks, as bytes: its explicit key where it has one, else its arguments. Raises NoCanonicalForm."""
         if self.key is None:
             return self.signature.canonical(args, kwargs)
-        key = asked(self.key, f"task {self.name}: key", *args, **kwargs) if callable(self.key) else self.key
+        key = call_user_function(self.key, f"task {self.name}: key", *args, **kwargs) if callable(self.key) else self.key
         return explicit(key, self.name)
 
     def label(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
         """What tells this call from others, for people."""
         if self.label_as is None:
             return label(args, kwargs)
-        return made_label(self.label_as, args, kwargs, self.signature.names)
+        return make_label(self.label_as, args, kwargs, self.signature.names)

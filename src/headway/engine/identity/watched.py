@@ -25,7 +25,7 @@ from headway.errors import NoCanonicalForm, UsageError
 Watch = Literal["deep"] | Sequence[Any]
 
 
-def checked_watch(watch: Any, task: str, version: str) -> Watch | None:
+def check_watch(watch: Any, task: str, version: str) -> Watch | None:
     """What a task watches, as it was given. Raises UsageError for what can't be watched."""
     if watch is None:
         return None
@@ -46,10 +46,10 @@ def checked_watch(watch: Any, task: str, version: str) -> Watch | None:
     return tuple(watch)
 
 
-def watched_version(fn: Callable[..., Any], watch: Watch) -> bytes:
+def fingerprint_watched(fn: Callable[..., Any], watch: Watch) -> bytes:
     """The fingerprint of a function with what it watches."""
     whole = hashlib.blake2b(fingerprint(fn), digest_size=NBYTES, person=b"headway.watched")
-    parts = _deep(fn) if watch == "deep" else map(_described, watch)
+    parts = _deep(fn) if watch == "deep" else map(_describe_value, watch)
     for part in parts:
         whole.update(len(part).to_bytes(8, "little"))
         whole.update(part)
@@ -60,7 +60,7 @@ def _has_source(value: object) -> bool:
     return isinstance(value, type | types.FunctionType | types.MethodType) or hasattr(type(value), "__headway_task__")
 
 
-def _described(value: Any) -> bytes:
+def _describe_value(value: Any) -> bytes:
     if hasattr(type(value), "__headway_task__"):
         return fingerprint(value.fn)
     if isinstance(value, type):
@@ -82,12 +82,12 @@ def _deep(fn: Any) -> Iterator[bytes]:
     seen = {id(start.__code__)}
     while todo:
         code, names = todo.pop()
-        for where, value in _named(code, names, home):
+        for where, value in _find_named(code, names, home):
             if isinstance(value, type):
-                found[where] = _described(value)
+                found[where] = _describe_value(value)
                 inner = [_code_of(each) for each in vars(value).values()]
             elif (function := _code_of(value)) is not None:
-                found[where] = _described(value)
+                found[where] = _describe_value(value)
                 inner = [function]
             else:
                 found[where] = canonical(value)
@@ -100,8 +100,8 @@ def _deep(fn: Any) -> Iterator[bytes]:
         yield where.encode() + b"\0" + found[where]
 
 
-def _named(code: types.CodeType, names: dict[str, Any], home: object) -> Iterator[tuple[str, Any]]:
-    """What a piece of code names of its own program: `(module:name, value)`."""
+def _find_named(code: types.CodeType, names: dict[str, Any], home: object) -> Iterator[tuple[str, Any]]:
+    """Find what a piece of code names in its own program, as `(module:name, value)`."""
     used = _names_in(code)
     for name in used:
         if name not in names:
@@ -111,13 +111,16 @@ def _named(code: types.CodeType, names: dict[str, Any], home: object) -> Iterato
             if _root_of(value) == home:
                 inside = vars(value)
                 yield from (
-                    found for inner in used if inner in inside for found in _counted(value.__name__, inner, inside[inner], home)
+                    found
+                    for inner in used
+                    if inner in inside
+                    for found in _select_counted(value.__name__, inner, inside[inner], home)
                 )
         else:
-            yield from _counted(str(names.get("__name__", "")), name, value, home)
+            yield from _select_counted(str(names.get("__name__", "")), name, value, home)
 
 
-def _counted(module: str, name: str, value: Any, home: object) -> Iterator[tuple[str, Any]]:
+def _select_counted(module: str, name: str, value: Any, home: object) -> Iterator[tuple[str, Any]]:
     stem = module.rpartition(".")[2]
     if hasattr(type(value), "__headway_task__"):
         return

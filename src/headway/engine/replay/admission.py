@@ -15,7 +15,7 @@ from headway.engine.lifecycle import Lifecycle
 from headway.engine.replay.lookup import Replay, epoch_name
 from headway.engine.replay.shared import Shared
 from headway.engine.run_context import RunContext
-from headway.engine.scopes.accounting import Books
+from headway.engine.scopes.accounting import Accounting
 from headway.engine.transitions import OK, WAITING
 from headway.engine.waiting.signals import Signals
 from headway.errors import InputFailed, SourceChanged
@@ -24,13 +24,20 @@ from headway.journal.clocks import left_s
 
 class Admission:
     def __init__(
-        self, run: RunContext, lifecycle: Lifecycle, ready: Ready, replay: Replay, books: Books, shared: Shared, signals: Signals
+        self,
+        run: RunContext,
+        lifecycle: Lifecycle,
+        ready: Ready,
+        replay: Replay,
+        accounting: Accounting,
+        shared: Shared,
+        signals: Signals,
     ) -> None:
         self._run = run
         self._lifecycle = lifecycle
         self._ready = ready
         self._replay = replay
-        self._books = books
+        self._accounting = accounting
         self._shared = shared
         self._signals = signals
         self.answer = lifecycle.answer
@@ -118,7 +125,7 @@ class Admission:
 
     def start(self, call: Call) -> None:
         """Let a call run that nothing of its own answers, unless it has an equal one that does."""
-        tried = self._books.take_over(call)
+        tried = self._accounting.take_over(call)
         if call.share is not None:
             try:
                 if self._shared.answered(call, lambda: self._let_run(call, tried)):

@@ -1,7 +1,6 @@
-"""Taking a run up: making it or finding it in its store, its lease, and what its journal already says.
+"""Claims a run: makes it or finds it in its store, takes its lease, and reads what its journal already says.
 
-All of it asks the store, so it is one plain function that is called beside the loop. It leaves nothing behind where it fails: a
-lease that it took is given back.
+All of it reads the store, so it is one plain function that runs off the loop. If it fails, it gives back a lease it took.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from headway.engine.world import World
 from headway.errors import RunMismatch
 from headway.journal.owner import LEASE_S
 from headway.journal.records import Lease, RunInfo, RunSpec, RunStatus
-from headway.journal.recovery.recovered import Known, load
+from headway.journal.recovery.recovered import RecoveredState, load
 from headway.journal.store import Store
 
 
@@ -28,7 +27,7 @@ class Claim(NamedTuple):
     """A run that was taken up. `lease` is None where its recorded result answers, so that nothing will run."""
 
     info: RunInfo
-    known: Known
+    known: RecoveredState
     lease: Lease | None
 
     def give_up(self, store: Store, now: float) -> None:
@@ -61,7 +60,7 @@ def claim_run(
     wanted = msgspec.structs.replace(wanted, salt=salt, root=call_key(salt, 0, spec.identity, asked))
     info, lease = store.begin_run(wanted, owner, LEASE_S, now)
     if lease is not None:
-        return Claim(info, Known(), lease)
+        return Claim(info, RecoveredState(), lease)
     _check_same(store, info, spec, asked)
     stale = stale_results(store, info.uid, decided)
     if retry_failed:

@@ -14,7 +14,7 @@ from headway.engine.identity.spec import TASKS
 from headway.engine.replay.edits import stale_results
 from headway.engine.replay.failures import around_failures
 from headway.journal.records import COSTED, NO_PARENT, Kind, Outcome, RunInfo, Status
-from headway.journal.recovery.recovered import Known, decode_outcome, load
+from headway.journal.recovery.recovered import RecoveredState, decode_outcome, load
 from headway.journal.store import Store
 
 
@@ -54,7 +54,12 @@ class ResumePlan:
 
 class _Reader:
     def __init__(
-        self, known: Known, parents: Mapping[bytes, bytes], floor: int, decided: Mapping[str, str], stale: Mapping[bytes, str]
+        self,
+        known: RecoveredState,
+        parents: Mapping[bytes, bytes],
+        floor: int,
+        decided: Mapping[str, str],
+        stale: Mapping[bytes, str],
     ) -> None:
         self.known = known
         self.stale = stale
@@ -136,7 +141,7 @@ def plan_resume(store: Store, info: RunInfo, decided: Mapping[str, str], *, retr
     parents = {row.key: row.parent for _, row in store.rows(info.uid) if row.kind & (COSTED - 1) != Kind.DECISION}
     for parent in list(parents.values()):
         if parent not in (NO_PARENT, info.spec.root):
-            parents.setdefault(parent, info.spec.root)  # it never ended and was known to nobody but its children
+            parents.setdefault(parent, info.spec.root)  # it never ended, and only its children name it
     stale, floor = stale_results(store, info.uid, decided), info.error_floor
     if retry_failed:
         stale, floor = {**around_failures(store, info.uid), **stale}, known.last_seq

@@ -1,6 +1,6 @@
 """What a user says about changed tasks for one run: `on_change={"search": "rerun"}`, `headway resume --rerun search`.
 
-A name that is no task of the program or of the journal is an error: it would change nothing, and nobody would be told. A task to
+A name that matches no task of the program or of the journal is an error: otherwise a typo would silently change nothing. A task to
 rerun runs again wherever it was called: the recorded results of its calls are dropped, and so are those of the calls around them,
 which would otherwise answer for them.
 """
@@ -20,7 +20,7 @@ from headway.near import near_misses
 def stale_results(store: Store, uid: int, decided: Mapping[str, str]) -> dict[bytes, str]:
     """The recorded calls that `decided` (task: "reuse" or "rerun") asks again, each with why.
 
-    Raises UsageError for a name that is no task. A run with no results yet knows of no name that could be wrong.
+    Raises UsageError for a name that is not a task. In a run without results yet, no name can be known to be wrong.
     """
     if not decided:
         return {}

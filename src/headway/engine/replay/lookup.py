@@ -23,7 +23,7 @@ from headway.engine.transitions import OK
 from headway.errors import SourceChanged
 from headway.journal.codec.codec import value_digest
 from headway.journal.records import BY_HAND, Outcome, Status
-from headway.journal.recovery.recovered import Known, Recorded, decode_outcome
+from headway.journal.recovery.recovered import Recorded, RecoveredState, decode_outcome
 
 _OK = int(Status.OK)
 _new_recorded = functools.partial(tuple.__new__, Recorded)  # as `Recorded(…)`, in half the time
@@ -110,7 +110,7 @@ class Replay:
         return recorded.outcome.inputs == BY_HAND or recorded.outcome.inputs == inputs_digest(call)
 
 
-def answers(known: Known, root: bytes, spec: TaskSpec, decided: Mapping[str, str]) -> bool:
+def answers(known: RecoveredState, root: bytes, spec: TaskSpec, decided: Mapping[str, str]) -> bool:
     """Whether the root's recorded result holds as it is, so that nothing of the run would run again."""
     found = known.outcomes.get(root)
     if found is None:

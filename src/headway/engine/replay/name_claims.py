@@ -1,6 +1,6 @@
 """Claims of one run on shared names: which of its calls may run, and which wait for a call of another run.
 
-Calls that are about to run ask here. All that ask in one turn of the loop are one access to the store, beside the loop. A call
+Calls that are about to run ask here. All that ask in one turn of the loop are one access to the store, off the loop. A call
 whose name another run has claimed keeps waiting: it is not queued, so it holds no slot, no place in a limit and no budget, and its
 deadline or a cancel ends it at once. All waiting names are looked at together: when the store's writer finds that somebody wrote,
 and every `LOOK_S`, for a process that is killed writes nothing.
@@ -140,7 +140,7 @@ class Claims:
     def _claim(
         self, wishes: Sequence[Wish], waits: dict[bytes, tuple[bytes, ...]], done: Sequence[bytes]
     ) -> Sequence[Reply | StoreDamaged]:
-        """Talk to the store, beside the loop. A damaged result is the error of who wants it; a damaged database ends the run."""
+        """Talk to the store, off the loop. A damaged result is the error of who wants it; a damaged database ends the run."""
         lease, now = self._log.lease, self._log.wall()
         try:
             return self._store.claim(lease, wishes, now, waits=waits, done=done)
@@ -159,7 +159,7 @@ class Claims:
                 first = not ask.waited
                 ask.waited = True
                 self._waiting[name] = ask
-                self._due = self._due or (first and bool(self._held))  # tell at once what waits for it
+                self._due = self._due or (first and bool(self._held))  # notify its waiters at once
                 return
             if reply.mine and ended:
                 self._done.append(name)

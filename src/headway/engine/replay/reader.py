@@ -1,4 +1,4 @@
-"""Reading the store beside the loop: results that are kept in blobs, and what other runs recorded to be shared.
+"""Reading the store off the loop: results that are kept in blobs, and what other runs recorded to be shared.
 
 Whoever needs something of the store asks with a function that reads it and a callback for what it finds. The functions of one turn
 of the loop are run together in another thread, so that many small questions cost one change of threads. Answers come in the order
@@ -38,7 +38,7 @@ class StoreReader:
         self._closed = False
 
     def ask(self, read: Callable[[], T], then: Callable[[T | StoreError], None]) -> None:
-        """Call `read` beside the loop, and `then` on the loop with what it returned or with the StoreError that it raised."""
+        """Call `read` off the loop, and `then` on the loop with what it returned or with the StoreError that it raised."""
         if self._closed:
             return
         self._asked.append((read, then))

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from headway.engine.call import Call, Share
-from headway.engine.identity.inputs import filled
+from headway.engine.identity.inputs import replace_handles
 from headway.engine.identity.keys import forever_key
 from headway.engine.identity.naming import Names
 from headway.engine.ports import Answers
@@ -46,7 +46,7 @@ class _Named:
         self._key = key
 
 
-def _named(handle: Call) -> _Named:
+def _make_name(handle: Call) -> _Named:
     return _Named(handle.key if handle.share is None else handle.share.key)
 
 
@@ -56,19 +56,19 @@ class Shared:
         self._names = names
         self._replay = replay
         self._waits = waits
-        self.answers: Answers  # set by who makes both
+        self.answers: Answers  # set by the engine, which makes both
         self.claims: Claims | None = None  # between runs; none without a store
         self._running: dict[bytes, tuple[Call, list[Call]]] = {}  # by shared name, and those that wait for it
         self._found: dict[bytes, dict[bytes, Any]] = {}  # by shared name: results below a call that has not succeeded yet
         self._epochs = run.known.epochs
-        self._stale = set(run.known.stale)  # names whose results are asked again
+        self._stale = set(run.known.stale)  # names whose results are computed again
 
     def name(self, call: Call, inputs: tuple[Call, ...]) -> Share:
         """The shared name of a call of a cache="forever" task, or of one below. It holds the shared names of its inputs."""
         asked = call.asked
         if call.spec.key is None and any(handle.share is not None for handle in inputs):
-            args = tuple(filled(value, _named) for value in call.args)
-            asked = call.spec.canonical(args, {name: filled(value, _named) for name, value in call.kwargs.items()})
+            args = tuple(replace_handles(value, _make_name) for value in call.args)
+            asked = call.spec.canonical(args, {name: replace_handles(value, _make_name) for name, value in call.kwargs.items()})
         above = call.parent.share if call.parent is not None else None
         if call.spec.forever:
             key = forever_key(call.spec.identity, asked)
@@ -80,7 +80,7 @@ class Shared:
     def answered(self, call: Call, otherwise: Callable[[], None]) -> bool:
         """Answer a call whose inputs are there with the result of an equal one, or let it wait for one that runs. False where it
         has to run itself; a call of a cache="forever" task is then the one that runs. Where other runs may have recorded a result,
-        or may be computing it, the store is asked first, beside the loop. `otherwise` is called when the call is to run."""
+        or may be computing it, the store is asked first, off the loop. `otherwise` is called when the call is to run."""
         assert call.share is not None
         name = call.share.key
         if not call.spec.forever:
@@ -116,7 +116,7 @@ class Shared:
                     self.answers.refuse(call, reply)
                 elif (row := reply.row) is None:
                     if reply.left and call.spec.effect:
-                        share.found.setdefault(EFFECT + share.key, None)  # it may have happened: `verify` is asked
+                        share.found.setdefault(EFFECT + share.key, None)  # it may have happened: ask `verify`
                     otherwise()
                 elif not self._answer(call, [Recorded(0, row.body, decode_outcome(row.body))]):
                     self._ask_others(call, otherwise, row)
@@ -180,5 +180,5 @@ class Shared:
 
     def epoch(self, name: bytes) -> int:
         """The epoch in which whoever asks next under a shared name begins. Its attempts count on from there, each for itself: so
-        what a call asks below hangs on its own attempts, and not on those of an equal one that a crash has ended."""
+        what a call asks below depends on its own attempts, and not on those of an equal one that a crash has ended."""
         return self._epochs.get(name, 0)

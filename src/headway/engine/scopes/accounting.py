@@ -31,16 +31,16 @@ BOOKED_BY_RUNTIME = ("calls", "seconds")
 LIKE = 0.85  # how much the names of two units look like one: `token` and `tokens` do, `tokens_in` and `tokens_out` don't
 
 
-def checked(amounts: Amounts, what: str) -> Amounts:
-    """The amounts as floats. Raises UsageError for what is no amount."""
+def check_amounts(amounts: Amounts, what: str) -> Amounts:
+    """The amounts as floats. Raises UsageError for anything that is not an amount."""
     for unit, amount in amounts.items():
         if isinstance(amount, bool) or not isinstance(amount, (int, float)) or not amount >= 0:
             raise UsageError(f"{what}({unit}={amount!r}): an amount is a number, zero or more")
     return {unit: float(amount) for unit, amount in amounts.items()}
 
 
-def checked_bounds(amounts: Amounts, what: str) -> Amounts:
-    """The amounts of a budget. Raises UsageError also for a unit that is one of those that the runtime books, misspelled."""
+def check_bounds(amounts: Amounts, what: str) -> Amounts:
+    """The amounts of a budget, as floats. Raises UsageError also for a misspelling of a unit that the runtime books."""
     if "wait" in amounts:
         raise UsageError(
             f"{what}(wait={amounts['wait']!r}): wait is an option, True or False, and no unit: give the unit another name"
@@ -52,7 +52,7 @@ def checked_bounds(amounts: Amounts, what: str) -> Amounts:
                     f"{what}({unit}={amounts[unit]!r}): did you mean {booked!r}, which the runtime books by itself? Give a unit of "
                     "your own another name"
                 )
-    return checked(amounts, what)
+    return check_amounts(amounts, what)
 
 
 def check_item(item: int | None, items: int | None, what: str, asked: str = "hw.charge({}, …)") -> None:
@@ -79,7 +79,7 @@ def warn_of_units(limits: Amounts, spent: Amounts) -> None:
             )
 
 
-class Books:
+class Accounting:
     def __init__(self, run: RunContext, decisions: Decisions) -> None:
         self._run = run
         self._decisions = decisions
@@ -87,7 +87,7 @@ class Books:
         self._spent = self._ledger.spent()
         self._scopes = self._ledger.scopes_of()
         self.accounts: dict[bytes, Account] = {}
-        self.line: Line  # of calls that wait for a budget; set by who makes both
+        self.line: Line  # of calls that wait for a budget; set by the engine, which makes both
 
     def open(self, key: bytes, outer: Account | None, limits: Amounts, *, waits: bool = False) -> Account:
         """The account of a budget scope, with what earlier processes spent in it."""
@@ -135,7 +135,7 @@ class Books:
         return True
 
     def reserve(self, call: Call) -> BudgetExceeded | Refusal | None:
-        """Promise the call what it will cost, or say which bound refuses it; a Refusal where it stands in line for that now."""
+        """Reserve what the call will cost, or return the bound that refuses it: a Refusal if the call now waits in line for it."""
         account = call.scope.account
         wanted = dict(call.spec.cost)
         if account is None:
@@ -237,14 +237,14 @@ class Books:
             account = account.parent
 
     def home_cost(self, call: Call) -> Amounts:
-        """What the call cost in the account it was made in."""
+        """The cost of the call in the account it was made in."""
         if call.x is None:
             return {}
         account = call.scope.account
         return call.x.costs.get(account.key if account else b"", {})
 
     def cost(self, call: Call) -> Amounts:
-        """What the call cost in all accounts together."""
+        """The cost of the call in all accounts together."""
         total: Amounts = {}
         if call.x is not None:
             for amounts in call.x.costs.values():
@@ -260,9 +260,9 @@ class Books:
         """What code in this frame may still spend, per bounded unit: what the budgets leave, what is reserved for this very call,
         and what it charged before a crash and is about to charge again. Empty where nothing bounds the unit that is asked for.
 
-        What plans calls by the answer is told the same when it asks again. What is recorded is how much others had taken, so that
-        an amount that was changed since counts, and what this call has charged since by itself, in an attempt that failed; of a
-        bound that is new, what is taken now is recorded besides.
+        Recorded, so that code which plans by it makes the same calls after a resume. What is recorded is how much others had taken,
+        so that an amount that was changed since counts, and what this call has charged since by itself, in an attempt that failed;
+        of a bound that is new, what is taken now is recorded besides.
         """
         account = frame.scope.account
         if account is None or (unit and unit not in account.units):

@@ -183,13 +183,13 @@ class Deadline:
             self._look_up()
 
     def leave(self) -> None:
-        """Its block is left."""
+        """Leave its block."""
         self.open = False
         self.on_expiry = None
         self._look_up()
 
     def _look_up(self) -> None:
-        """Whether this was the last thing that somebody waited for."""
+        """Whether this was the last thing that anything waited for."""
         outer = self.outer
         if self.stopping and self._loop is not None:
             self._loop.call_later(MOMENT_S if self._hands_on else 0.0, self._stop_what_can_stop)
@@ -254,9 +254,9 @@ class Limit:
         self.retry_at = -math.inf  # when to ask again for what it lacks
         self.starts = 0
         self.begin = self.end = 0.0
-        self.begun: list[float] = []  # starts of which the store has not been told
+        self.begun: list[float] = []  # starts not yet reported to the store
         self.recent = 0  # starts since the desk was last asked
-        self.held_up = False  # somebody waits until a start that was promised has happened
+        self.held_up = False  # a call waits until a promised start has happened
 
     @property
     def shares_starts(self) -> bool:

@@ -1,4 +1,4 @@
-"""The desk asks the store for what calls need of limits that processes share, for many calls at a time and beside the loop.
+"""The desk asks the store for what calls need of limits that processes share, for many calls at a time and off the loop.
 
 Calls take places and starts that the desk has leased; the loop never waits for the store. The desk asks when something is lacking,
 when what it has is wanted elsewhere, and when it has not been used for a while; it has one question under way at a time. While one
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from headway.journal.store import Store
 
 PLACES_S = 120.0  # how long places are leased, where nobody can see whether this process lives
-RETRY_S = 0.05  # how often is asked for what another process has
+RETRY_S = 0.05  # how often to ask for what another process holds
 LOOK_S = 1.0  # how often a process that has places and calls in line looks whether another one waits
-IDLE_S = 1.0  # how long unused places are kept that nobody wants
+IDLE_S = 1.0  # how long to keep unused places that nobody wants
 
 
 class Desk:
@@ -40,7 +40,7 @@ class Desk:
         self._ready = ready
         self._store = store
         self._log = log
-        self._limits: dict[str, Limit] = {}  # those with something leased, promised or told
+        self._limits: dict[str, Limit] = {}  # limits with places leased, starts promised, or reports made
         self._wants: Sequence[Want] = ()
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -138,7 +138,7 @@ class Desk:
             self._ready.dispatch_soon()
 
     def _share(self, asks: Sequence[Ask], wants: Sequence[Want], now: float, *, last: bool = False) -> dict[str, Grant]:
-        """Talk to the store, beside the loop. Nothing is said after the last word."""
+        """Talk to the store, off the loop. Nothing is said after the last word."""
         with self._talking:
             if self._closed and not last:
                 return {}

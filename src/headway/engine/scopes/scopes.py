@@ -18,7 +18,7 @@ from headway.engine.identity.spec import TaskSpec
 from headway.engine.ports import Stopper
 from headway.engine.replay.lookup import Replay
 from headway.engine.run_context import RunContext
-from headway.engine.scopes.accounting import Books
+from headway.engine.scopes.accounting import Accounting
 from headway.engine.scopes.bounds import Deadline, Limit, Scope
 from headway.engine.scopes.desk import Desk
 from headway.engine.waiting.waits import Waits
@@ -29,10 +29,12 @@ from headway.journal.shared.ledger import Account
 
 
 class Scopes:
-    def __init__(self, run: RunContext, decisions: Decisions, books: Books, replay: Replay, stopper: Stopper, waits: Waits) -> None:
+    def __init__(
+        self, run: RunContext, decisions: Decisions, accounting: Accounting, replay: Replay, stopper: Stopper, waits: Waits
+    ) -> None:
         self._run = run
         self._decisions = decisions
-        self._books = books
+        self._accounting = accounting
         self._replay = replay
         self._stopper = stopper
         self._waits = waits
@@ -50,7 +52,7 @@ class Scopes:
         opened = BudgetOpened(outer.key if outer else b"", limits)
         if decisions.recall(call, key, BudgetOpened) != opened:
             decisions.record_decision(call, key, opened)
-        return self._books.open(key, outer, limits, waits=waits)
+        return self._accounting.open(key, outer, limits, waits=waits)
 
     def open_deadline(self, frame: Frame, wanted: float, place: bytes = b"") -> Deadline:
         """A deadline that opens here, at the absolute time that was recorded when it first did."""

@@ -1,4 +1,4 @@
-"""Code of a run in a place that can't reach the run.
+"""Refuses code of a run in a place that can't reach the run.
 
 Outside of a run a task is just its function, and a bound does nothing. That is right for code that belongs to no run. In a worker
 process, in a process that a call forked, or in a thread that a call started without its context, the same code would silently lose

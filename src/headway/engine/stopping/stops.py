@@ -6,7 +6,8 @@ it had obeyed, and so does everything under it. The code may go on as long as th
 places in limits and its resources: it still uses what they stand for. It can do nothing in the run any more: what it asks of it
 raises, its calls are refused, and nothing of it is recorded but the money that it spends.
 
-When the run ends it is told once more, and what does not end then is taken off the loop's books, so that nobody waits for it.
+When the run ends, the code is asked to stop once more. What still does not end is unregistered from the loop, so that nobody waits
+for it.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ class Stops:
         self._ready = ready
         self._strays: dict[asyncio.Task[Any], str] = {}  # what was left behind, and what it was part of
         self._told: set[str] = set()
-        self._timers: list[asyncio.TimerHandle] = []  # until threads that were left behind are told of
-        self.over = False  # the run has ended, and whatever still runs does so for nobody
+        self._timers: list[asyncio.TimerHandle] = []  # until threads that were left behind are reported
+        self.over = False  # the run has ended: nobody needs what still runs
 
     def grant(self, call: Call) -> None:
         """The call's code was just asked to stop: it has so long."""
@@ -95,7 +96,7 @@ class Stops:
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._strays.pop(task, None)
         if not task.cancelled():
-            task.exception()  # asked for, or asyncio would print it
+            task.exception()  # retrieved, or asyncio would print it
 
     async def close(self, root: Call) -> None:
         """The run has ended: so does what it left behind, and what still runs where its driver was broken off."""
@@ -124,7 +125,7 @@ class Stops:
 
 
 def let_go(task: asyncio.Future[Any]) -> None:
-    """Take a task that can't be ended off its loop's books: nobody waits for it when the loop ends, and nobody frees it.
+    """Unregister a task that can't be ended from its loop: nobody waits for it when the loop ends, and nobody frees it.
 
     Freeing it would throw GeneratorExit into its code, which swallows that too: outside of a loop it might then spin for ever.
     """

@@ -41,4 +41,4 @@ class Feed:
         self.unbounded = False  # it need not wait for readers
         self.counted = False  # somebody waits for its end, so that it goes on when its readers leave
         self.was_read = False
-        self.by_hand = False  # somebody gave the call a result, which no items belong to
+        self.by_hand = False  # the result was given by hand and has no items

@@ -35,7 +35,7 @@ WINDOW = 16
 """How many items a stream may be ahead of whoever reads it, where its task does not say."""
 
 
-def handed_out(call: Call) -> bool:
+def has_handed_out(call: Call) -> bool:
     """Whether the call has handed out items. They can't be taken back: its next attempt must find what they were made from."""
     return call.x is not None and call.x.feed is not None and bool(call.x.feed.items)
 
@@ -76,7 +76,7 @@ class Streams:
                 if seq:
                     await self._until_room(frame, feed, seq)
         if number < len(feed.items):
-            raise _changed(call, number, "ended before it")
+            raise _make_item_changed(call, number, "ended before it")
         return number
 
     def _take_up(self, call: Call, feed: Feed) -> None:
@@ -99,7 +99,7 @@ class Streams:
         item = Item(number, head, tuple(blob.digest for blob in blobs))
         if number < len(feed.items):
             if item != feed.items[number]:
-                raise _changed(call, number, "yielded another one")
+                raise _make_item_changed(call, number, "yielded another one")
             return 0
         seq, known = 0, self._recorded(call, feed, number)
         if known not in (None, item):
@@ -262,7 +262,7 @@ class Streams:
         return answer
 
     def _find(self, call: Call, feed: Feed, number: int) -> Item | None:
-        """The item, where there is one yet."""
+        """The item, or None if there is none yet."""
         if number < len(feed.items):
             return feed.items[number]
         if feed.by_hand:
@@ -300,7 +300,7 @@ def _name(call: Call, generation: int, number: int | None = None) -> bytes:
     return decision_key(call.key, 0, "stream", detail)
 
 
-def _changed(call: Call, number: int, what: str) -> ItemChanged:
+def _make_item_changed(call: Call, number: int, what: str) -> ItemChanged:
     return ItemChanged(
         f"{call.describe()} had handed out item {number}, and {what} when it ran again; what was handed out can't be taken back. "
         "Make what may differ (an answer of a model, a time, a random number) a call of a task, or take it from hw.now() and "

@@ -35,7 +35,9 @@ from headway.errors import BudgetExceeded
 from headway.journal.records import Amounts
 from headway.journal.shared.ledger import NEVER_GIVEN_BACK, SLACK, Account, Refusal
 
-Place = tuple[Account, bool]  # an account has two lines: for who asks something of it, and for who only needs that some is left
+Place = tuple[
+    Account, bool
+]  # an account has two lines: calls that reserve something in it, and calls that only need some to be left
 WAY_OUT = "Give hw.budget more, or read hw.remaining() before you spend"
 
 
@@ -60,9 +62,9 @@ class BudgetLine:
         self._waiting: dict[Call, Waiter] = {}
         # heaps; the numbers in the middle are all different. Who has left may still be in one
         self._lines: dict[Place, list[tuple[int, int, Waiter]]] = {}  # the earliest ticket first
-        self._largest: dict[tuple[Account, str], list[tuple[float, int, Waiter]]] = {}  # who wants most first
+        self._largest: dict[tuple[Account, str], list[tuple[float, int, Waiter]]] = {}  # largest request first
         self._numbers = itertools.count()
-        self._holders: dict[Account, dict[Call, None]] = {}  # who has a reservation in an account that waits
+        self._holders: dict[Account, dict[Call, None]] = {}  # calls with a reservation in an account that waits
         self._tickets = itertools.count(1)
         self._old_tickets: dict[Call, int] = {}  # of calls that were let go and have not begun
         self._called: dict[tuple[Account, str], float] = {}  # what those want that were let go a moment ago
@@ -118,7 +120,7 @@ class BudgetLine:
         self._stand(waiter, waiter.account)
         for account in _chain(waiter.call):
             for unit in account.limits:
-                if (much := waiter.wanted.get(unit)) != 0.0:  # who wants 0 of it is never refused for it
+                if (much := waiter.wanted.get(unit)) != 0.0:  # a call that wants 0 of it is never refused for it
                     heap = self._largest.setdefault((account, unit), [])
                     heapq.heappush(heap, (-(much or 0.0), next(self._numbers), waiter))
         self._tell(waiter)
@@ -178,7 +180,7 @@ class BudgetLine:
         return above is not None
 
     def serve(self) -> None:
-        """Let go who can go on, and refuse who never can."""
+        """Let the calls go that can go on, and refuse those that never can."""
         self._called.clear()
         self._kept.clear()
         moved = bool(self._waiting)
@@ -240,7 +242,7 @@ class BudgetLine:
         return waiter is not None
 
     def _passers(self, account: Account) -> list[Waiter]:
-        """Those in line who are waited for by somebody that has begun."""
+        """Calls in line that a started call waits for."""
         found = self._closure(holder for holder in self._holders.get(account, ()) if not _ends_by_itself(holder))
         return [self._waiting[call] for call in found if call in self._waiting]
 
@@ -251,7 +253,7 @@ class BudgetLine:
         self._starts.refuse(waiter.call, BudgetExceeded(f"{waiter.call.describe()} was not started: {why}"))
 
     def _refuse_what_is_out_of_reach(self) -> None:
-        """Those who want more than is not spent yet."""
+        """Refuse calls that want more than is left unspent."""
         for (account, unit), line in list(self._largest.items()):
             while line:
                 waiter = line[0][2]
@@ -269,7 +271,7 @@ class BudgetLine:
         if not doubtful:
             return False
         parties = {call: self._party(call) for call in self._closure(doubtful)}
-        stuck = find_stuck(parties, {what: _left(what) for party in parties.values() for what in party.wants})
+        stuck = find_stuck(parties, {what: _measure_free(what) for party in parties.values() for what in party.wants})
         for waiter in sorted((self._waiting[call] for call in stuck if call in self._waiting), key=lambda each: -each.ticket):
             if find_circle(parties, stuck, waiter.call):
                 inner = waiter.call.scope.account
@@ -285,12 +287,12 @@ class BudgetLine:
     def _goes_on_for_sure(self, waiter: Waiter) -> bool:
         """Whether calls that depend on nobody hold enough of what lacks: the usual case, told without looking at all others."""
         for (account, unit), much in _wants(waiter).items():
-            short = much - _left((account, unit))
+            short = much - _measure_free((account, unit))
             for holder in self._holders.get(account, ()):
                 if short <= 0.0:
                     break
                 if _ends_by_itself(holder):
-                    short -= _reserved(holder).get(unit, 0.0)
+                    short -= _find_returnable(holder).get(unit, 0.0)
             if short > 0.0:
                 return False
         return True
@@ -319,7 +321,9 @@ class BudgetLine:
                     yield other
 
     def _party(self, call: Call) -> Party[Call]:
-        holds: dict[Any, float] = {(account, unit): much for unit, much in _reserved(call).items() for account in _waiting(call)}
+        holds: dict[Any, float] = {
+            (account, unit): much for unit, much in _find_returnable(call).items() for account in _waiting(call)
+        }
         for held in call.x.held if call.x is not None else ():
             holds[held.source] = holds.get(held.source, 0.0) + held.amount
         wants: dict[Any, float] = {}
@@ -353,14 +357,14 @@ def _ends_by_itself(call: Call) -> bool:
     return call.state != READY and not call.children and (call.x is None or not call.x.awaiting)
 
 
-def _reserved(call: Call) -> Amounts:
+def _find_returnable(call: Call) -> Amounts:
     """What a call may give back."""
     reserved = call.x.reserved if call.x is not None and call.state < CONCLUDING else {}
     return {unit: much for unit, much in reserved.items() if unit != NEVER_GIVEN_BACK}
 
 
 def _wants(waiter: Waiter) -> dict[tuple[Account, str], float]:
-    """How much must be left of each unit, in each account that waits."""
+    """How much of each unit must be free, in each account around the call that waits."""
     wants: dict[tuple[Account, str], float] = {}
     for each in _waiting(waiter.call):
         for unit, limit in each.limits.items():
@@ -373,8 +377,8 @@ def _wants(waiter: Waiter) -> dict[tuple[Account, str], float]:
     return wants
 
 
-def _left(what: Any) -> float:
-    """How much of something nobody has."""
+def _measure_free(what: Any) -> float:
+    """How much of an amount or resource is free."""
     if isinstance(what, tuple):
         account, unit = what
         left: float = account.limits[unit] * (1 + 2 * SLACK) - account.spent.get(unit, 0.0) - account.reserved.get(unit, 0.0)

@@ -31,9 +31,9 @@ from headway.journal.decisions import (
     EventsGivenBack,
     Waits,
     WaitsOver,
-    asked_again,
-    given_back,
-    waited_for,
+    name_asked_again,
+    name_given_back,
+    name_waited_for,
 )
 from headway.journal.records import Signal
 
@@ -46,7 +46,7 @@ class Waiter:
     attempt: int
     name: str
     until: float | None  # wall clock
-    prefer: int  # the signal that this wait was told before
+    prefer: int  # the signal that this wait received before
     key: bytes = b""  # of the decision that it waits for
     note: bytes = b""  # of the decision that says so to other processes
     future: asyncio.Future[None] | None = None
@@ -77,9 +77,11 @@ class Signals:
         self.look: Callable[[Callable[[], None]], None] | None = None  # has the store looked at, and calls back
         self.looking = 0  # waits for the store
         self._waiters: dict[str, list[Waiter]] = {}
-        self._unasked = self.given.keepers()  # calls that are owed signals and that the program has not asked for in this life
+        self._unasked = self.given.keepers()  # calls that are owed signals and that the program has not made again in this life
         self._handed: set[int] = set()  # to waiters that have not taken them yet
-        self._lent: dict[tuple[bytes, bytes], list[bytes]] = {}  # call and coroutine: waits told again what they had given back
+        self._lent: dict[
+            tuple[bytes, bytes], list[bytes]
+        ] = {}  # by call and coroutine: waits that received again what they had given back
         self._branch: dict[bytes, bytes] = {}  # wait: the coroutine that it stands in, of those that its call has joined
 
     # --- coming in ---------------------------------------------------------------------------------------------------
@@ -153,7 +155,7 @@ class Signals:
                 return decode(told.signal.value)
             else:
                 prefer = told.signal.number
-            wait, limit = asked_again(wait), asked_again(limit)
+            wait, limit = name_asked_again(wait), name_asked_again(limit)
         until: float | None = None
         if timeout_s is not None:
             lasts = decisions.recall(call, limit, EventLimit)
@@ -169,7 +171,7 @@ class Signals:
         return decode(signal.value)
 
     def _take(self, frame: Frame, wait: bytes, signal: Signal) -> None:
-        """The program is told: record it."""
+        """Record that the program received the signal."""
         call = frame.call
         line = self.queue.get(signal.name, [])
         if signal in line:
@@ -221,9 +223,9 @@ class Signals:
         if waiter.future is not None:
             return
         self._tell_wait(waiter)
-        decisions, call, note = self._decisions, waiter.call, waited_for(waiter.key)
-        while decisions.recall(call, given_back(note), WaitsOver) is not None:
-            note = asked_again(note)
+        decisions, call, note = self._decisions, waiter.call, name_waited_for(waiter.key)
+        while decisions.recall(call, name_given_back(note), WaitsOver) is not None:
+            note = name_asked_again(note)
         waiter.note = note
         if decisions.recall(call, note, Waits) is None:
             decisions.record_decision(call, note, Waits(waiter.key, waiter.name, waiter.until, call.describe()))
@@ -231,7 +233,7 @@ class Signals:
     def _take_note_back(self, waiter: Waiter) -> None:
         """Record that the program has stopped waiting and goes on."""
         if waiter.note and waiter.listens and not self._run.closing:
-            self._decisions.record_decision(waiter.call, given_back(waiter.note), WaitsOver(waiter.key))
+            self._decisions.record_decision(waiter.call, name_given_back(waiter.note), WaitsOver(waiter.key))
 
     def _tell_wait(self, waiter: Waiter, *, over: bool = False) -> None:
         run, call = self._run, waiter.call
@@ -306,14 +308,14 @@ class Signals:
         return [wait for wait in self.given.of(call.key) if child.key in self.given.through(wait)]
 
     def hand_on(self, waits: Iterable[bytes], branch: bytes) -> None:
-        """A join gives what these waits were told to the coroutine that it stands in."""
+        """A join passes the signals of these waits on to the coroutine around it."""
         for wait in waits:
             self._branch[wait] = branch
 
     def give_back(self, call: Call, waits: list[bytes]) -> None:
-        """Nobody has a use for what these waits of the call, or below it, were told."""
+        """Return to the queue the signals of these waits, of the call or below it, that nobody used."""
         if waits and not self._run.closing:
-            self._decisions.record_decision(call, given_back(waits[0]), EventsGivenBack(tuple(waits)))
+            self._decisions.record_decision(call, name_given_back(waits[0]), EventsGivenBack(tuple(waits)))
             self._free(self.given.let_go(waits))
             self.given.back.update(waits)
 
@@ -327,7 +329,7 @@ class Signals:
         for wait in self._lent.pop((call.key, branch), ()):
             signal = self.given.signals[self.given.number(wait)]
             if signal in self.queue.get(signal.name, ()) and signal.number not in self._handed:
-                wait = asked_again(wait)
+                wait = name_asked_again(wait)
                 self._take(frame, wait, signal)
             else:
                 self._lent.setdefault((call.key, frame.branch), []).append(wait)

@@ -20,7 +20,7 @@ class Party(NamedTuple, Generic[K]):
     after: Sequence[K] = ()
     holds: Mapping[Hashable, float] = {}
     wants: Mapping[Hashable, float] = {}
-    waits_for: Sequence[K] = ()  # who holds what it wants
+    waits_for: Sequence[K] = ()  # parties that hold what it wants
 
 
 def find_stuck(parties: Mapping[K, Party[K]], left: Mapping[Hashable, float]) -> set[K]:

@@ -62,7 +62,7 @@ class Until:
         self.stop_at_failure = stop_at_failure
         self.found: Any = None
         self.left = 0
-        self.of_calls = False  # all parts are: then what is asked of each is asked without a call
+        self.of_calls = False  # all parts are: then their attributes are read without a call
         self.future: asyncio.Future[None] | None = None
         self.error: BaseException | None = None
 
@@ -105,7 +105,7 @@ class Until:
             yield from waits.for_stopped(frame, self.found)
 
     def _begin(self) -> bool:
-        """Look at what has ended and listen to the rest; whether there is something to wait for."""
+        """Look at what has ended and listen to the rest. Returns whether there is anything to wait for."""
         waiting = []
         for part in self.parts:
             if self.of_calls and part.state == OK and not part.blobs:
@@ -118,7 +118,7 @@ class Until:
         if self.found is not None or self.error is not None or not waiting:
             return False
         self.left = len(waiting)
-        listen = self._ended  # one for all: a method that is asked for is a new object each time
+        listen = self._ended  # one bound method for all: each attribute access would make a new one
         for part in waiting:
             part.add_callback(listen)
         return True
@@ -222,7 +222,7 @@ def is_unread(part: object) -> TypeGuard[Call]:
 
 
 def as_awaited(part: Any) -> Any:
-    """What is waited for where this was given: of a handle its call."""
+    """What to wait for, given this: a handle's call, or the object itself."""
     return part._call if isinstance(part, Handle) else part
 
 
@@ -253,8 +253,8 @@ async def cancel_and_drain(calls: Sequence[Call], reason: str) -> None:
             await until([call for call in running if call.parent is me])
 
 
-def told_to_stop(me: Call) -> list[Call]:
-    """The children of a call that were asked to stop."""
+def find_stopped_children(me: Call) -> list[Call]:
+    """Find the children of a call that were asked to stop."""
     return [child for child in me.children or () if child.x is not None and child.x.stop is not None]
 
 

@@ -115,14 +115,14 @@ def decode(
     except _HasExtension:
         pass
     except msgspec.DecodeError as error:
-        raise _damaged(error) from None
+        raise _make_damaged(error) from None
     try:
         return Reader(buffers, lenient=lenient, pickle=pickle).read(head)
     except msgspec.DecodeError as error:
-        raise _damaged(error) from None
+        raise _make_damaged(error) from None
 
 
-def _damaged(error: Exception) -> StoreDamaged:
+def _make_damaged(error: Exception) -> StoreDamaged:
     return StoreDamaged(f"a recorded value does not have the bytes that were written ({error}): run `headway doctor`")
 
 

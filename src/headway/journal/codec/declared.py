@@ -35,7 +35,7 @@ _PLAIN_MODULES = frozenset(
 _declared: dict[str, type] = {}  # full tag -> the newest class of this name
 _by_short: dict[str, list[str]] = {}  # short tag -> full tags
 _aliases: dict[str, type] = {}  # an old name -> the class that had it
-_first_names: dict[type, str] = {}  # of a class that moved: what it was called first, which keys of calls go by
+_first_names: dict[type, str] = {}  # of a class that moved: its first name, which keys of calls use
 _known: set[type] = set()  # every declared class, and live subclasses met so far
 
 
@@ -129,7 +129,7 @@ def _check_alias(alias: object, cls: type) -> None:
     if not colon or not all(part.isidentifier() for part in parts if part != "<locals>"):
         raise UsageError(f"hw.register({cls.__qualname__}): the alias {alias!r} is no name of a class; write module:Class")
     tag = str(alias)
-    other = _aliases.get(tag) or _declared.get(tag) or loaded_class(tag)
+    other = _aliases.get(tag) or _declared.get(tag) or find_loaded_class(tag)
     if other is not None and full_tag(other) != full_tag(cls):
         raise UsageError(
             f"hw.register({cls.__qualname__}): the alias {tag} is the name of {full_tag(other)} in this program: "
@@ -162,7 +162,7 @@ def is_declared(cls: type) -> bool:
     if any(base in _known for base in cls.__mro__[1:]):
         _known.add(cls)
         return True
-    if loaded_class(full_tag(cls)) is cls:
+    if find_loaded_class(full_tag(cls)) is cls:
         _declare(cls)
         return True
     return False
@@ -170,7 +170,7 @@ def is_declared(cls: type) -> bool:
 
 def resolve(tag: str) -> type:
     """The declared class of this name. Raises NotDecodable, saying how to declare it."""
-    found = _declared.get(tag) or _aliases.get(tag) or _by_short_tag(tag) or _live_subclass(tag) or loaded_class(tag)
+    found = _declared.get(tag) or _aliases.get(tag) or _by_short_tag(tag) or _live_subclass(tag) or find_loaded_class(tag)
     if found is None:
         raise NotDecodable(
             f"a recorded value is a {tag}, which this program has not loaded: import its module before the run,"
@@ -179,8 +179,9 @@ def resolve(tag: str) -> type:
     return found
 
 
-def loaded_class(tag: str) -> type | None:
-    """The class of this name in a module that is loaded already. Nothing is imported for it, and no code of the module runs."""
+def find_loaded_class(tag: str) -> type | None:
+    """Find the class of this name in a module that is loaded already. Nothing is imported for it, and no code of the module
+    runs."""
     module, _, qualname = tag.partition(":")
     for name in (module, *(main for main in _MAIN if _main_stem(main) == module)):
         found: Any = sys.modules.get(name)

@@ -28,9 +28,9 @@ from headway.journal.codec.stand_ins import (
     RECORDED,
     attributes,
     find_exception,
+    get_record,
     is_stand_in,
     real_bases,
-    recorded,
     stand_ins,
 )
 from headway.journal.codec.wire import FAMILIES, Code, Reader, Refused, Write, Writer, ext, pack, reader
@@ -44,7 +44,7 @@ _PARTS = 8  # errors within errors (groups, causes)
 _PYTHONS_OWN = frozenset(BUILTIN.values())
 _MEMBERS = (types.MemberDescriptorType, types.GetSetDescriptorType)
 _LOST = "made again from its record, which could not keep:"
-_member: Any = vars(BaseException)  # what every exception has, asked of Python and not of the exception
+_member: Any = vars(BaseException)  # attributes of every exception, read through Python and not through the exception
 
 
 class Kept(NamedTuple):
@@ -74,7 +74,7 @@ def _is_told_again(exc: BaseException, record: Error) -> bool:
     """Whether what will be made of the record is caught by the same clauses and says the same as this very error."""
     if not _is_sound(exc, record.message):
         return False
-    return is_stand_in(type(exc)) or issubclass(type(_made(record, type(exc), None)), type(exc))
+    return is_stand_in(type(exc)) or issubclass(type(_make_error(record, type(exc), None)), type(exc))
 
 
 def _is_sound(exc: BaseException, message: str) -> bool:
@@ -98,8 +98,8 @@ def add_note(exc: BaseException, text: str) -> None:
 def record_error(exc: BaseException, inside: tuple[BaseException, ...] = (), depth: int = 0) -> Error:
     """An exception as data. `inside` are the errors that this one is a part of, outermost first."""
     cls = type(exc)
-    kept = recorded(exc) if is_stand_in(cls) else None
-    args, lost = _encoded_parts(exc, (*inside, exc), depth)
+    kept = get_record(exc) if is_stand_in(cls) else None
+    args, lost = _encode_parts(exc, (*inside, exc), depth)
     record = Error(
         type=kept.type if kept else full_tag(cls),
         message=kept.message if kept else text_of(exc),
@@ -112,12 +112,12 @@ def record_error(exc: BaseException, inside: tuple[BaseException, ...] = (), dep
         remote=kept is not None and kept.remote,
     )
     if kept is None and not _is_plain(exc):
-        return _pinned(record, cls)
+        return _pin_if_needed(record, cls)
     return record
 
 
-def _pinned(record: Error, cls: type[BaseException]) -> Error:
-    """The record, saying whether the error can't say its text by itself when it is made again."""
+def _pin_if_needed(record: Error, cls: type[BaseException]) -> Error:
+    """Mark the record as pinned if the rebuilt error can't produce its own text."""
     cleans_up = any("__del__" in vars(base) for base in cls.__mro__)  # what was never set up
     again = None if cleans_up else _instance(cls, record, *_parts(record, Reader())[:2])
     plain = again is not None and _is_sound(again, record.message)
@@ -135,7 +135,7 @@ def _is_plain(exc: BaseException) -> bool:
 _SHORT = frozenset({str, int, float, bool, type(None)})
 
 
-def _encoded_parts(exc: BaseException, path: tuple[BaseException, ...], depth: int) -> tuple[bytes | None, list[str]]:
+def _encode_parts(exc: BaseException, path: tuple[BaseException, ...], depth: int) -> tuple[bytes | None, list[str]]:
     """Arguments, attributes, notes, cause and which of the arguments are kept as text; and the attributes that are left out."""
     lost: list[str] = []
     try:
@@ -238,7 +238,7 @@ def _lower_error(exc: BaseException, path: tuple[BaseException, ...], depth: int
 
 
 def text_of(exc: BaseException) -> str:
-    """What an error says, whatever it does when it is asked."""
+    """The text of an error, even if its class misbehaves."""
     try:
         text = str.__str__(str(exc))
     except BaseException:  # it may raise anything, and asking it must not end the run
@@ -275,10 +275,10 @@ def rebuild_error(error: Error, reader: Reader | None = None, *, remote: bool = 
     cls = None if error.remote else find_exception(error.type)
     if cls is None and remote:
         error = msgspec.structs.replace(error, remote=True)
-    return _made(error, cls, reader)
+    return _make_error(error, cls, reader)
 
 
-def _made(error: Error, cls: type[BaseException] | None, reader: Reader | None) -> BaseException:
+def _make_error(error: Error, cls: type[BaseException] | None, reader: Reader | None) -> BaseException:
     args, state, notes, cause = _parts(error, reader or Reader())
     exc = _instance(cls, error, args, state) if cls is not None and not error.pinned else None
     if exc is None:

@@ -125,12 +125,12 @@ def stand_ins(error: Error) -> Iterator[type[BaseException]]:
         for base in loaded[skipped:]:
             if not any(issubclass(taken, base) for taken in bases):
                 bases.append(base)
-        made = _derived(error.type, tuple(bases) or (RemoteError,))
+        made = _derive_class(error.type, tuple(bases) or (RemoteError,))
         if made is not None:
             yield made
 
 
-def _derived(tag: str, bases: tuple[type[BaseException], ...]) -> type[BaseException] | None:
+def _derive_class(tag: str, bases: tuple[type[BaseException], ...]) -> type[BaseException] | None:
     made = _made.get((tag, bases))
     if made is None:
         module, _, qualname = tag.partition(":")
@@ -150,15 +150,15 @@ def _inheritable(cls: type) -> bool:
 
 
 def _say(exc: BaseException) -> str:
-    return recorded(exc).message
+    return get_record(exc).message
 
 
 def _show(exc: BaseException) -> str:
-    return f"{type(exc).__name__}({recorded(exc).message!r:.500})"
+    return f"{type(exc).__name__}({get_record(exc).message!r:.500})"
 
 
 def _miss(exc: BaseException, name: str) -> Any:
-    if name in recorded(exc).lost:
+    if name in get_record(exc).lost:
         raise AttributeError(
             f"{type(exc).__name__} was made again from its record, which could not keep its attribute {name!r}: "
             "put what is needed later into the error's text, or into an attribute of plain data"
@@ -166,8 +166,8 @@ def _miss(exc: BaseException, name: str) -> Any:
     raise AttributeError(f"{type(exc).__name__!r} object has no attribute {name!r}")
 
 
-def recorded(exc: BaseException) -> Error:
-    """The record that a stand-in was made of."""
+def get_record(exc: BaseException) -> Error:
+    """Get the record that a stand-in was made from."""
     kept = attributes(exc).get(RECORDED)
     return kept if type(kept) is Error else Error(full_tag(type(exc)), "")
 

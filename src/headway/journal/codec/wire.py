@@ -115,7 +115,7 @@ class Writer:
     def lower(self, value: Any, depth: int = 0) -> object:
         kind = type(value)
         if kind in SCALARS:
-            return _checked(value) if self.careful else value
+            return _lower_scalar(value) if self.careful else value
         write = WRITERS.get(kind) or _find_writer(kind)
         if depth > MAX_DEPTH:
             raise Refused(f"is nested deeper than {MAX_DEPTH} levels: store a flat list instead", value)
@@ -184,8 +184,8 @@ class Writer:
         return ext(Code.PICKLE, self.owned(data))
 
 
-def _checked(value: Any) -> object:
-    """A scalar as it is where msgpack has it, else as an extension."""
+def _lower_scalar(value: Any) -> object:
+    """Lower a scalar: unchanged if msgpack can hold it, else as an extension."""
     if type(value) is int and not -0x8000000000000000 <= value <= 0xFFFFFFFFFFFFFFFF:
         return Ext(Code.BIG_INT, value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True))
     if type(value) is str and not _is_text(value):

@@ -62,7 +62,7 @@ def rows_by_hand(last: Mapping[bytes, Row], ledger: Ledger, key: bytes, given: G
     parent = row.parent
     while (above := last.get(parent)) is not None:
         if above.kind & _KIND == Kind.OUTCOME:
-            made.append(_asked_again(above, task_of(row), given))
+            made.append(_ask_again(above, task_of(row), given))
         parent = above.parent
     return made
 
@@ -75,7 +75,7 @@ def _with_result(row: Row, ledger: Ledger, given: Given, *, force: bool) -> Row:
             name = f"{row.key.hex()[:8]} {known.task}({known.label})"
             raise UsageError(f"call {name} has a result already: give force=True (--force) to replace it")
     else:
-        known = _begun(decode_start(row.body) if kind == Kind.START else decode_attempt(row.body))
+        known = _make_outcome(decode_start(row.body) if kind == Kind.START else decode_attempt(row.body))
     ended = msgspec.structs.replace(
         known,
         status=int(Status.OK),
@@ -95,7 +95,7 @@ def _with_result(row: Row, ledger: Ledger, given: Given, *, force: bool) -> Row:
     return _row(row, ended)
 
 
-def _begun(body: Start | Attempt) -> PlacedOutcome:
+def _make_outcome(body: Start | Attempt) -> PlacedOutcome:
     """What a call that began and has not ended is known by."""
     return PlacedOutcome(
         task=body.task,
@@ -110,7 +110,7 @@ def _begun(body: Start | Attempt) -> PlacedOutcome:
     )
 
 
-def _asked_again(row: Row, task: str, given: Given) -> Row:
+def _ask_again(row: Row, task: str, given: Given) -> Row:
     known = decode_placed(row.body)
     if known.shared:
         raise UsageError(

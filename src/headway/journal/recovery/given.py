@@ -25,11 +25,11 @@ class Given:
     def __init__(self) -> None:
         self.signals: dict[int, Signal] = {}  # by number
         self.has: dict[int, bytes] = {}  # signal: the wait that has it
-        self.kept: dict[int, bytes] = {}  # signal: the call whose next attempt is told it
+        self.kept: dict[int, bytes] = {}  # signal: the call whose next attempt receives it
         self.told_at: dict[bytes, int] = {}  # wait: seq of the row that answered it
         self.back: set[bytes] = set()  # waits that gave theirs back because a join had no use for it
         self.touched: set[bytes] = set()  # calls of which anything is said here
-        self._number: dict[bytes, int] = {}  # wait: the signal that it was told
+        self._number: dict[bytes, int] = {}  # wait: the signal that it received
         self._own: dict[bytes, list[bytes]] = {}  # call: waits in its own code
         self._below: dict[bytes, list[bytes]] = {}  # call: waits of those below that have ended
         self._ended: set[bytes] = set()  # calls that have handed something on
@@ -100,7 +100,7 @@ class Given:
     # --- what is so --------------------------------------------------------------------------------------------------
 
     def number(self, wait: bytes) -> int:
-        """The signal that a wait was told."""
+        """The signal that a wait received."""
         return self._number[wait]
 
     def keepers(self) -> set[bytes]:

@@ -1,8 +1,8 @@
 """What a run's journal already says when a driver takes the run up.
 
-`Known` is read once, in order, before the engine starts. Outcomes and decisions stay undecoded until a program asks for them,
-so taking up a run with 100,000 finished calls costs a scan. It must never be written to by a running program except to forget
-what was handed out.
+`RecoveredState` is read once, in order, before the engine starts. Outcomes and decisions stay encoded until a program asks for
+them, so resuming a run with 100,000 finished calls costs one scan. A running program must never write to it, except to forget what
+was handed out.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ JOIN, LEVEL = 16, 20
 
 decode_placed = msgspec.msgpack.Decoder(PlacedOutcome).decode
 _UNPLACED = encode_body(Outcome("", "", 0, 0.0, 0.0))[:3]  # how many fields follow
-NOTED = (Moved, Event, EventsGivenBack, Item)  # decisions that more hangs on than what a program is told
+NOTED = (Moved, Event, EventsGivenBack, Item)  # decisions that matter to more than the program's answer
 
 
 class Recorded(NamedTuple):
@@ -101,7 +101,7 @@ class Places:
         return None if any(noted < self._strayed.get(branch[:end], (0, 0))[1] for end in outer) else base
 
 
-class Known:
+class RecoveredState:
     """The journal of one run, by key. The last row about a key wins."""
 
     def __init__(self) -> None:
@@ -114,7 +114,7 @@ class Known:
         self.effects: set[bytes] = set()  # calls of effects that ever started: they may have happened, however they ended
         self.effect_names: dict[bytes, bytes] = {}  # the shared name under which an effect began, by its key
         self.shared: dict[bytes, tuple[int, bytes]] = {}  # results by the name that equal calls share: (seq, body)
-        self.epochs: dict[bytes, int] = {}  # by shared name: the epoch in which what is below is asked next
+        self.epochs: dict[bytes, int] = {}  # by shared name: the epoch of the next calls below it
         self.stale: set[bytes] = set()  # shared names whose results were forgotten, here and in the cross-run cache
         self.places = Places()
         self.ledger = Ledger()
@@ -162,9 +162,9 @@ def _no_collections() -> Iterator[None]:
 
 
 @_no_collections()
-def load(store: Store, uid: int) -> Known:
+def load(store: Store, uid: int) -> RecoveredState:
     """Read all rows of a run. Raises StoreDamaged at the first row that is not whole."""
-    known = Known()
+    known = RecoveredState()
     outcomes, ledger = known.outcomes, known.ledger
     given, touched = known.given, known.given.touched
     seq, above = 0, known.parents.add
@@ -226,8 +226,8 @@ def _still_reserved(start: Start | None, charge: Charge) -> Amounts:
     }
 
 
-def _note_decision(known: Known, seq: int, key: bytes, call: bytes, body: bytes) -> None:
-    """What a run must know of a decision before a program asks for it."""
+def _note_decision(known: RecoveredState, seq: int, key: bytes, call: bytes, body: bytes) -> None:
+    """Note what a run must know of a decision before a program asks for it."""
     told = decode_decision(body).told
     if isinstance(told, Moved):
         known.places.note(told.place)

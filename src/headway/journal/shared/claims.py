@@ -24,7 +24,7 @@ from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, TypeVar
 
 from headway.errors import HeadwayError
-from headway.journal.owner import is_alive, lost, unknown_run
+from headway.journal.owner import is_alive, make_lease_lost, unknown_run
 from headway.journal.records import Lease, Row
 from headway.journal.sqlite import tables
 
@@ -61,7 +61,7 @@ class Claim(NamedTuple):
 
 
 class Holder(NamedTuple):
-    """What a store says of a claim's run."""
+    """What a store knows of a claim's run."""
 
     fence: int
     owner: str
@@ -237,10 +237,10 @@ def _decode(stored: tuple[bytes, int, int, float, bytes]) -> Claim:
 
 
 def _read(connection: sqlite3.Connection, lease: Lease, names: Sequence[bytes]) -> Board:
-    """What there is to know. Raises LeaseLost where the run is another driver's or nobody's."""
+    """Read all that a decision about the names needs. Raises LeaseLost if another driver or nobody holds the run."""
     held = connection.execute("SELECT fence, owner FROM run WHERE uid=?", (lease.uid,)).fetchone()
     if held != (lease.fence, lease.owner):
-        raise _lost(connection, lease)
+        raise _make_lease_lost(connection, lease)
 
     def find(names: set[bytes]) -> dict[bytes, Claim]:
         return {one[0]: _decode(one) for one in _select(connection, f"{_SELECT} WHERE name", names)}
@@ -268,11 +268,11 @@ def _select(connection: sqlite3.Connection, query: str, names: Iterable[bytes]) 
         yield from connection.execute(f"{query} IN ({', '.join('?' * len(part))})", part).fetchall()
 
 
-def _lost(connection: sqlite3.Connection, lease: Lease) -> HeadwayError:
+def _make_lease_lost(connection: sqlite3.Connection, lease: Lease) -> HeadwayError:
     stored = connection.execute(f"SELECT {tables.RUN_COLUMNS} FROM run WHERE uid=?", (lease.uid,)).fetchone()
     if stored is None:
         return unknown_run(lease.run_id, (), "the store")
-    return lost(tables.decode_run(stored, ""), lease.fence)
+    return make_lease_lost(tables.decode_run(stored, ""), lease.fence)
 
 
 def end_claims(connection: sqlite3.Connection, lease: Lease, names: Sequence[bytes] | None = None) -> None:

@@ -44,14 +44,14 @@ class Rate(NamedTuple):
 
 
 class Ask(NamedTuple):
-    """What a process says about one limit."""
+    """What a process reports about one limit."""
 
     name: str
     capacity: int | None = None
     used: int = 0  # places in use now
-    keep: int = 0  # how many it would like to have in all, as long as nobody else wants them
+    keep: int = 0  # how many it would like in all, while nobody else wants them
     rate: Rate | None = None
-    begun: tuple[float, ...] = ()  # how many seconds ago those began that it has not told of yet
+    begun: tuple[float, ...] = ()  # how many seconds ago the starts began that it has not reported yet
     pending: int = 0  # starts that were promised to calls which have not begun
     ahead: int = 0  # starts that it will want soon, beyond those that wait
 
@@ -345,6 +345,6 @@ def _read_boards(connection: sqlite3.Connection, names: Sequence[str]) -> dict[s
         if stored is not None:
             try:
                 found[name] = _decode(stored[0])
-            except (msgspec.MsgspecError, TypeError):  # damaged: what it held is over in a moment, and nothing else hangs on it
+            except (msgspec.MsgspecError, TypeError):  # damaged: what it held is over in a moment, and nothing else depends on it
                 continue
     return found

@@ -81,7 +81,7 @@ class Window:
         self.pending = 0  # promised to calls whose code has not begun
 
     def set(self, rate: float, per_s: float) -> None:
-        """Another rate, which counts what has begun under the former one."""
+        """Set another rate. Starts under the former one still count."""
         self.most, self.length_s = whole_rate(rate, per_s)
 
     def wait_s(self, now: float) -> float:

@@ -63,11 +63,11 @@ def connect_to_read(path: Path, *, strictly: bool = False) -> Reading:
                 raise
     if Path(f"{path}-shm").exists():
         try:
-            return Reading(_tried(schema.connect(path, readonly=True)), True)
+            return Reading(_try_connection(schema.connect(path, readonly=True)), True)
         except sqlite3.Error as error:
             if (getattr(error, "sqlite_errorcode", 0) & 0xFF) not in _REFUSED:
                 raise
-    return Reading(_tried(_alone(path)), False)
+    return Reading(_try_connection(_alone(path)), False)
 
 
 def _obedient(path: Path, *, strictly: bool) -> sqlite3.Connection:
@@ -86,7 +86,7 @@ def _alone(path: Path) -> sqlite3.Connection:
     return schema.connect(path, readonly=True, more="&vfs=unix-none", first="locking_mode=EXCLUSIVE")
 
 
-def _tried(connection: sqlite3.Connection) -> sqlite3.Connection:
+def _try_connection(connection: sqlite3.Connection) -> sqlite3.Connection:
     try:
         connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
     except BaseException:

@@ -26,7 +26,7 @@ def is_busy(error: sqlite3.Error) -> bool:
 
 
 def wait_for_lock(action: Callable[[], T], path: Path, patience_s: float) -> T:
-    """Do something with a database as soon as nobody else has locked it. Raises the error of SQLite after `patience_s` seconds."""
+    """Do something with a database as soon as no other program locks it. Raises the error of SQLite after `patience_s` seconds."""
     began, told = time.monotonic(), False
     while True:
         tried = time.monotonic()

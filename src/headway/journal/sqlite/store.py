@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 from headway.errors import RunMismatch, StoreDamaged, StoreError
 from headway.journal.off_loop import check_thread
-from headway.journal.owner import check_takeover, is_alive, lost, misplaced, unknown_run
+from headway.journal.owner import check_takeover, is_alive, make_gap_error, make_lease_lost, unknown_run
 from headway.journal.place import has_database, name_folder, no_store
 from headway.journal.records import ENDED, Lease, Row, RunInfo, RunSpec, RunStatus, Signal
 from headway.journal.shared.claims import SharedClaims, end_claims
@@ -30,7 +30,7 @@ from headway.journal.sqlite import schema, tables
 from headway.journal.sqlite.access import connect_to_read, fingerprint, why_not_writable
 from headway.journal.sqlite.locks import wait_for_lock
 from headway.journal.sqlite.wal import frames_in_use, inspect_wal
-from headway.journal.store import Buffer, kept
+from headway.journal.store import Buffer, keep_row
 from headway.storage.blobs import BlobFolder
 
 BLOBS = "blobs"
@@ -214,7 +214,7 @@ class SqliteStore(SharedLimits, SharedCollections, SharedClaims):
                 raise RunMismatch(f"the run id {spec.run_id!r} is taken in {self.url}: choose another id for the fork")
             uid, seq = self._insert_run(connection, spec).uid, 0
             for part in self._parts(lambda after: tables.read_rows(connection, source_uid, after), source_uid, 0):
-                copied = [taken for at, row in part for taken in kept(keep, at, row)]
+                copied = [taken for at, row in part for taken in keep_row(keep, at, row)]
                 tables.insert_rows(connection, uid, seq + 1, copied)
                 seq += len(copied)
             connection.execute("UPDATE run SET nrows=? WHERE uid=?", (seq, uid))
@@ -294,7 +294,7 @@ class SqliteStore(SharedLimits, SharedCollections, SharedClaims):
         query = "UPDATE run SET lease_until=? WHERE uid=? AND fence=? AND owner=?"
         with self.writing() as connection:
             if not connection.execute(query, (now + lease.ttl_s, lease.uid, lease.fence, lease.owner)).rowcount:
-                raise lost(self._by_uid(connection, lease.uid), lease.fence)
+                raise make_lease_lost(self._by_uid(connection, lease.uid), lease.fence)
 
     def release(self, lease: Lease, status: RunStatus, now: float, *, error_floor: int | None = None) -> None:
         over = status in ENDED
@@ -323,10 +323,10 @@ class SqliteStore(SharedLimits, SharedCollections, SharedClaims):
                 return
             run = self._by_uid(connection, lease.uid)
         if (run.fence, run.owner) == (lease.fence, lease.owner):
-            raise misplaced(run, first_seq)
+            raise make_gap_error(run, first_seq)
         with self.writing() as connection:
             tables.insert_rejected(connection, lease, first_seq, rows, now)
-        raise lost(run, lease.fence)
+        raise make_lease_lost(run, lease.fence)
 
     def rows(self, uid: int, *, after: int = 0, skip_damaged: bool = False) -> Iterator[tuple[int, Row]]:
         """`(seq, row)` in order, verified; with `skip_damaged` the whole rows only, whatever is wrong with others."""
@@ -355,12 +355,12 @@ class SqliteStore(SharedLimits, SharedCollections, SharedClaims):
                     part.append((one[0], row))
                 elif not skip_damaged:
                     self._check_unchanged()
-                    raise tables.damaged_row(expected, last + 1, one)
+                    raise tables.make_row_damaged(expected, last + 1, one)
                 last = tables.next_seq(last, one[0])
             yield part
         if last < expected.nrows and not skip_damaged:
             self._check_unchanged()
-            raise tables.damaged_row(expected, last + 1, None)
+            raise tables.make_row_damaged(expected, last + 1, None)
 
     def vacuum(self) -> None:
         """Give the space of deleted rows back to the disk."""

@@ -100,8 +100,8 @@ def next_seq(last: int, seq: object) -> int:
     return seq if isinstance(seq, int) and seq > last else last + 1
 
 
-def damaged_row(run: RunInfo, seq: int, stored: Stored | None) -> StoreDamaged:
-    """The error for a run of which row `seq` is not there or not whole; `stored` is what was found instead."""
+def make_row_damaged(run: RunInfo, seq: int, stored: Stored | None) -> StoreDamaged:
+    """Make the error for a run whose row `seq` is missing or not whole; `stored` is what was found instead."""
     name = run.spec.run_id
     if stored is None or stored[0] != seq:
         until = run.nrows if stored is None else next_seq(seq, stored[0]) - 1

@@ -83,7 +83,7 @@ class Book:
         self._done: dict[bytes, str] = {}
 
     def add(self, seq: int, row: Row) -> str | None:
-        """Take a whole record in; what is wrong with it where it cannot be understood."""
+        """Add a whole record. Returns what is wrong with it if it cannot be understood."""
         kind = row.kind & ~COSTED
         decoder = BODIES.get(Kind(kind)) if kind in Kind._value2member_map_ else None
         if decoder is None:

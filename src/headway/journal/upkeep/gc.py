@@ -73,7 +73,7 @@ def gc(
         rows = sum(store.delete_run(run.spec.run_id, now) for run in doomed)
         for run in doomed:
             shutil.rmtree(store.checkpoint_root(run.spec.run_id), ignore_errors=True)
-    named = set(keep) | _named(store, frozenset(run.uid for run in doomed))
+    named = set(keep) | _find_named_blobs(store, frozenset(run.uid for run in doomed))
     blobs = nbytes = 0
     for digest in old - named:
         removed = _remove(store, store.blobs.path(digest), now - grace_s, dry_run=dry_run)
@@ -125,8 +125,8 @@ def _age_s(file: Path, now: float, *, dry_run: bool) -> float:
     return 0.0
 
 
-def _named(store: SqliteStore, without: frozenset[int]) -> set[bytes]:
-    """Every blob that a record or an item names, records of some runs excepted."""
+def _find_named_blobs(store: SqliteStore, without: frozenset[int]) -> set[bytes]:
+    """Find every blob that a record or an item names, except in the runs of `without`."""
     named: set[bytes] = set()
     for run in store.runs():
         if run.uid not in without:

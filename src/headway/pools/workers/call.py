@@ -76,7 +76,7 @@ class RunningCall:
         return {unit: max(0.0, amount - self._total.get(unit, 0.0)) for unit, amount in self.facts.allowance.items()}
 
     def flush(self) -> None:
-        """Send what was held back."""
+        """Send the charges that were held back."""
         with self._lock:
             held_back, self._held_back = self._held_back, {}
             for item, amounts in held_back.items():

@@ -10,7 +10,7 @@ from headway.pools.base import Job
 
 
 def how_it_ended(code: int) -> str:
-    """What an exit code says."""
+    """Describe what an exit code says."""
     if code >= 0:
         return f"ended by itself with exit code {code}"
     try:

@@ -132,7 +132,7 @@ class Worker:
                 value = body() if around is None else around(work.facts, body)
             self._call.log.end()
             del args, kwargs, body
-            return _encoded(value, work)
+            return _encode_result(value, work)
         except Interrupted:
             raise
         except BaseException as error:
@@ -279,7 +279,7 @@ def _arguments(work: messages.Work, fd: int | None) -> tuple[Any, Any]:
     return args, kwargs
 
 
-def _encoded(value: Any, work: messages.Work) -> tuple[messages.Message, int | None]:
+def _encode_result(value: Any, work: messages.Work) -> tuple[messages.Message, int | None]:
     try:
         encoded = codec.encode(value, where=f"the result of {work.facts.task}", pickle=work.pickled, copy=False)
     except NotEncodable as error:

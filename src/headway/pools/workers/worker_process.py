@@ -31,7 +31,7 @@ from headway.journal.codec import codec
 from headway.pools import logs
 from headway.pools.arguments import pickle_arguments
 from headway.pools.base import Answer, Job
-from headway.pools.carrying import carried_values
+from headway.pools.carrying import encode_carried
 from headway.pools.program import function_ref
 from headway.pools.workers import messages, worker
 from headway.pools.workers.deaths import death, how_it_ended, start_failure
@@ -143,7 +143,7 @@ class RemoteWorker:
     def assign(self, job: Job) -> None:
         """Send the job, at once or when the worker is ready. Raises what makes it impossible to send."""
         ref = job.ref or function_ref(job.fn)
-        carried = carried_values(job.context, job.facts.task)
+        carried = encode_carried(job.context, job.facts.task)
         head, buffers = pickle_arguments(job)
         payload, fd = messages.pack(head, buffers)
         self._serial += 1

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> object:
     """`CountdownModel` is imported when it is asked for: it needs PyTorch."""
     if name == "CountdownModel":
-        from headway.extras import needed
+        from headway.extras import explain_missing
 
-        with needed("CountdownModel"):
+        with explain_missing("CountdownModel"):
             from headway.reference.countdown.sampling import CountdownModel
         return CountdownModel
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from headway.extras import needed
+from headway.extras import explain_missing
 from headway.reference.countdown.puzzle import expression, parse
 
 
@@ -31,6 +31,6 @@ def solves(text: str) -> bool:
 
 @lru_cache(maxsize=1)
 def _scorer() -> Any:
-    with needed("the judge of Countdown"):
+    with explain_missing("the judge of Countdown"):
         import reasoning_gym
     return reasoning_gym.create_dataset("countdown", size=1, seed=0)

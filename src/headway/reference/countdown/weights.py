@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from headway.errors import UsageError
-from headway.extras import needed
+from headway.extras import explain_missing
 from headway.reference.countdown.network import Countdown, Shape
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ SHIPPED = Path(__file__).parent / "trained" / "countdown.safetensors"
 
 def write(path: Path, network: Countdown, about: dict[str, str]) -> None:
     """Write the model's file, whole or not at all. `about`: its provenance, in words."""
-    with needed(_FILES):
+    with explain_missing(_FILES):
         import torch
         from safetensors.torch import save_file
 
@@ -52,7 +52,7 @@ def read(path: Path) -> Countdown:
     Raises:
         UsageError: there is no such file, or it holds something else.
     """
-    with needed(_FILES):
+    with explain_missing(_FILES):
         from safetensors import SafetensorError, safe_open
 
     try:
@@ -70,7 +70,7 @@ def read(path: Path) -> Countdown:
 
 def about(path: Path) -> dict[str, str]:
     """What a file says of itself."""
-    with needed(_FILES):
+    with explain_missing(_FILES):
         from safetensors import safe_open
     with safe_open(path, "pt") as file:
         return dict(file.metadata() or {})

@@ -54,7 +54,7 @@ FROM_SET_ORDER = (
     "Sort what comes out of a set before you make calls from it: its order differs from process to process.",
 )
 FROM_ELSEWHERE = (
-    "hang on something that is not recorded",
+    "depend on something that is not recorded",
     "A global, a file, the environment: read it in a task, whose result is kept. "
     "Or what a task with key= changed inside an argument: let it return the new value.",
 )
@@ -170,12 +170,12 @@ class _Check:
         life = self._base = self._live(history)
         self._promises(history, "undisturbed")
         if life.error is not None:
-            self._report.add(_failed(self._program.name, life.error, "undisturbed", ""))
+            self._report.add(_report_failure(self._program.name, life.error, "undisturbed", ""))
         self._values = _values(history.rows())
         return Recorded.of(history)
 
     def _replays(self, record: Recorded) -> None:
-        """Whether bodies that run again ask for what they asked before, and if not, what that hangs on."""
+        """Whether bodies that run again make the same calls, and if not, what that depends on."""
         program, args = self._program, self._args
         self._tell("replays", 0, 1)
         again, once_more = replay(program, args, record), replay(program, args, record)
@@ -194,7 +194,7 @@ class _Check:
                     why = FROM_RANDOM
                 else:
                     why = FROM_ELSEWHERE
-                self._report.add(_changed(each, *why))
+                self._report.add(_report_change(each, *why))
         self._set_order(record)
 
     def _set_order(self, record: Recorded) -> None:
@@ -204,7 +204,7 @@ class _Check:
             self._report.replays += 3
             for each in (*first.changed, *other.changed):
                 why = NEW_EACH_TIME if first.differs(same, each.task) else FROM_SET_ORDER
-                self._report.add(_changed(each, *why))
+                self._report.add(_report_change(each, *why))
         except UsageError as error:
             self._report.skipped.append(f"the order of sets: {error}")
 
@@ -217,7 +217,7 @@ class _Check:
         self._report.schedules += 1
         self._promises(whole, PASSES.format(seed))
         if life.error is not None:
-            self._report.add(_failed(self._program.name, life.error, PASSES.format(seed), self._again(seed)))
+            self._report.add(_report_failure(self._program.name, life.error, PASSES.format(seed), self._again(seed)))
             return
         rows = len(whole.rows())
         crash = Crash(choice.randint(0, rows), choice.choice(("before", "torn", "after", "full")))
@@ -241,8 +241,8 @@ class _Check:
                 outcome = decode_outcome(row.body)
                 self._report.add(_another_value(outcome.task, outcome.label, self._again(seed)))
         if life.error is not None:
-            self._report.add(_failed(self._program.name, life.error, where, self._again(seed)))
-        elif _timed(history.rows()):
+            self._report.add(_report_failure(self._program.name, life.error, where, self._again(seed)))
+        elif _depends_on_timing(history.rows()):
             skipped = "whether results differ after a crash: the program decides from timing, so they may"
             if skipped not in self._report.skipped:
                 self._report.skipped.append(skipped)
@@ -265,7 +265,7 @@ class _Check:
 
     def _promises(self, history: History, where: str) -> None:
         for violation in history.violations():
-            self._report.add(_judged(violation, where, history))
+            self._report.add(_report_violation(violation, where, history))
 
     def _again(self, seed: int) -> str:
         return f"--seed {seed} --schedules 1"
@@ -275,7 +275,7 @@ class _Check:
 
 
 def _values(rows: Sequence[Row]) -> dict[bytes, bytes]:
-    """By call, the digest of what it gave."""
+    """The digest of each call's result."""
     found: dict[bytes, bytes] = {}
     for row in rows:
         if row.kind & ~COSTED == RowKind.OUTCOME:
@@ -285,15 +285,15 @@ def _values(rows: Sequence[Row]) -> dict[bytes, bytes]:
     return found
 
 
-def _timed(rows: Sequence[Row]) -> bool:
-    """Whether the program was told something that hangs on timing, so that it may end in more than one way."""
+def _depends_on_timing(rows: Sequence[Row]) -> bool:
+    """Whether an answer to the program depended on timing, so that it may end in more than one way."""
     if any(is_told(row.body, *TIMING) for row in rows if row.kind & ~COSTED == RowKind.DECISION):
         return True
     ends = [decode_outcome(row.body) for row in rows if row.kind & ~COSTED == RowKind.OUTCOME]
     return any(end.status == Status.CANCELLED or (end.error is not None and end.error.type in BOUNDED) for end in ends)
 
 
-def _failed(task: str, error: BaseException, where: str, again: str) -> Finding:
+def _report_failure(task: str, error: BaseException, where: str, again: str) -> Finding:
     said = f"{type(error).__name__}: {error}"
     advice = (
         "Run it once as it is, to see its own error."
@@ -305,7 +305,7 @@ def _failed(task: str, error: BaseException, where: str, again: str) -> Finding:
     return Finding(Kind.FAILS, task, task, f"raised {said} ({where}).", advice, again)
 
 
-def _changed(each: Changed, what: str, advice: str) -> Finding:
+def _report_change(each: Changed, what: str, advice: str) -> Finding:
     before = f", recorded was {each.task}({each.before})" if each.before else ""
     text = (
         f"its arguments {what}: a body that ran again asked for {each.task}({each.label}){before}. After a crash it is done again."
@@ -324,7 +324,7 @@ def _another_value(task: str, label: str, again: str) -> Finding:
     )
 
 
-def _judged(violation: Violation, where: str, history: History) -> Finding:
+def _report_violation(violation: Violation, where: str, history: History) -> Finding:
     if violation.promise == "nothing swallowed":
         advice = "Await what is started with asyncio, or let a task do it: then its error has an owner."
         return Finding(Kind.SWALLOWED, "", "", f"{violation.what} ({where}).", advice)

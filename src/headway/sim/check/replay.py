@@ -98,10 +98,10 @@ def replay(program: Callable[..., Any], args: Sequence[Any], record: Recorded, *
     for event in life.told:
         if isinstance(event, events.CallSpawned):
             asked.setdefault(event.task, []).append(event.key)
-    return Replayed({task: sorted(keys) for task, keys in asked.items()}, _changed(life, record))
+    return Replayed({task: sorted(keys) for task, keys in asked.items()}, _find_changes(life, record))
 
 
-def _changed(life: Incarnation, record: Recorded) -> list[Changed]:
+def _find_changes(life: Incarnation, record: Recorded) -> list[Changed]:
     known = {row.key.hex() for row in record.rows}
     asked = {event.key for event in life.told if isinstance(event, events.CallSpawned)}
     left: dict[tuple[str, str], list[str]] = {}

@@ -138,7 +138,7 @@ class Watch:
 
 
 def _is_scratch(path: str) -> bool:
-    """Whether nobody looks at what is written there after the program."""
+    """Whether files there are of no use after the program ends."""
     return path.startswith((*_IGNORED, os.path.join(tempfile.gettempdir(), "tmp")))  # noqa: PTH118 - what tempfile makes
 
 

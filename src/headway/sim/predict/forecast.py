@@ -35,7 +35,7 @@ PAYS = 100_000  # calls to be simulated, from where processes of their own are w
 _GUARD = 'predict starts processes: put it under `if __name__ == "__main__":`, or say processes=1'
 
 
-class Asked(NamedTuple):
+class PlannedTrial(NamedTuple):
     """One trial to be played."""
 
     conditions: Conditions
@@ -106,8 +106,8 @@ def predict(
     Raises UsageError for what makes no sense, and where workers fail so often that calls can't end.
 
     Example:
-        >>> from headway.sim.predict import Stage, estimated, predict
-        >>> answer = predict(estimated([Stage("search", 100, 2.0)]), workers=8)
+        >>> from headway.sim.predict import Stage, estimate_workload, predict
+        >>> answer = predict(estimate_workload([Stage("search", 100, 2.0)]), workers=8)
         >>> answer.makespan_s.p50, answer.longest_path_s, answer.work_s
         (26.0, 2.0, 200.0)
 
@@ -124,7 +124,7 @@ def predict(
         processes=processes,
     )
     _check_hope(workload, options.conditions)
-    asked = _asked(workload, options)
+    asked = _plan_trials(workload, options)
     played = _play_all(workload, asked, options, on_progress or (lambda _done, _all: None))
     return _answer(workload, options, played)
 
@@ -145,17 +145,17 @@ def _check_hope(workload: Workload, conditions: Conditions) -> None:
 # --- which trials ------------------------------------------------------------------------------------------------------
 
 
-def _asked(workload: Workload, options: Options) -> list[Asked]:
-    """All trials, those of the asked conditions first."""
+def _plan_trials(workload: Workload, options: Options) -> list[PlannedTrial]:
+    """Plan all trials, those of the asked conditions first."""
     conditions, calls = options.conditions, len(workload.calls)
     certain = workload.is_certain and conditions.mtbf_s is None
     trials = 1 if certain else options.trials or min(MOST_TRIALS, max(LEAST_TRIALS, CALLS // calls))
-    asked = [Asked(conditions, (options.seed, number)) for number in range(trials)]
+    asked = [PlannedTrial(conditions, (options.seed, number)) for number in range(trials)]
     each = 1 if certain else min(trials, CURVE_TRIALS, max(1, CURVE_CALLS // calls))
     ladder = list(options.curve) if options.curve is not None else default_curve(conditions.workers, workload)
     for workers in sorted(set(ladder) - {conditions.workers}):
         other = Conditions(workers=workers, mtbf_s=conditions.mtbf_s, repair_s=conditions.repair_s)
-        asked += [Asked(other, (options.seed, number)) for number in range(each)]
+        asked += [PlannedTrial(other, (options.seed, number)) for number in range(each)]
     return asked
 
 
@@ -163,8 +163,8 @@ def default_curve(workers: int, workload: Workload) -> list[int]:
     """Powers of two from 1 to about four times the asked number, and no further than there are calls; where that is many, the
     nearest.
 
-    >>> from headway.sim.predict.workload import Stage, estimated
-    >>> default_curve(6, estimated([Stage("search", 1000, 1.0)]))
+    >>> from headway.sim.predict.workload import Stage, estimate_workload
+    >>> default_curve(6, estimate_workload([Stage("search", 1000, 1.0)]))
     [1, 2, 4, 8, 16]
     """
     calls = len(workload.on_workers)
@@ -179,9 +179,9 @@ def default_curve(workers: int, workload: Workload) -> list[int]:
 
 
 def _play_all(
-    workload: Workload, asked: list[Asked], options: Options, on_progress: Callable[[int, int], None]
-) -> dict[Asked, Trial]:
-    played: dict[Asked, Trial] = {}
+    workload: Workload, asked: list[PlannedTrial], options: Options, on_progress: Callable[[int, int], None]
+) -> dict[PlannedTrial, Trial]:
+    played: dict[PlannedTrial, Trial] = {}
     on_progress(0, len(asked))
     for trial, result in _results(workload, asked, options.processes):
         played[trial] = result
@@ -189,7 +189,7 @@ def _play_all(
     return played
 
 
-def _results(workload: Workload, asked: list[Asked], processes: int | None) -> Iterator[tuple[Asked, Trial]]:
+def _results(workload: Workload, asked: list[PlannedTrial], processes: int | None) -> Iterator[tuple[PlannedTrial, Trial]]:
     if processes is None:
         processes = _cores() if len(asked) * len(workload.calls) >= PAYS else 1
     processes = min(processes, len(asked))
@@ -204,7 +204,7 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _spread(workload: Workload, asked: list[Asked], processes: int) -> Iterator[tuple[Asked, Trial]]:
+def _spread(workload: Workload, asked: list[PlannedTrial], processes: int) -> Iterator[tuple[PlannedTrial, Trial]]:
     """Trials in processes of their own. They are spawned, not forked: a fork would copy whatever threads were in the middle of."""
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         raise UsageError(_GUARD)
@@ -228,14 +228,14 @@ def _take(packed: bytes) -> None:
     _taken[:] = [pickle.loads(packed)]
 
 
-def _play_taken(trial: Asked) -> Trial:
+def _play_taken(trial: PlannedTrial) -> Trial:
     return play(_taken[0], trial.conditions, trial.seed)
 
 
 # --- what they say -----------------------------------------------------------------------------------------------------
 
 
-def _answer(workload: Workload, options: Options, played: Mapping[Asked, Trial]) -> Prediction:
+def _answer(workload: Workload, options: Options, played: Mapping[PlannedTrial, Trial]) -> Prediction:
     points: dict[int, list[Trial]] = {}
     for trial in sorted(played, key=lambda trial: (trial.conditions.workers, trial.seed)):
         points.setdefault(trial.conditions.workers, []).append(played[trial])

@@ -121,13 +121,13 @@ class Work(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """Calls to be made, as `read_workload` finds them in a journal or `estimated` makes them from numbers.
+    """Calls to be made, as `read_workload` finds them in a journal or `estimate_workload` makes them from numbers.
 
     `room` says how many calls of a pool may run at a time where nothing else does (None: any number); `pool` is the one whose
     calls occupy workers.
 
     Example:
-        >>> work = estimated([Stage("search", 100, 2.0, cost={"tokens": 500}), Stage("rank", 1, 10.0, after=("search",))])
+        >>> work = estimate_workload([Stage("search", 100, 2.0, cost={"tokens": 500}), Stage("rank", 1, 10.0, after=("search",))])
         >>> len(work.calls), work.pool, work.work_s
         (102, 'process', 210.0)
     """
@@ -241,8 +241,8 @@ class Stage:
             raise UsageError(f"stage {self.task!r}: pool={self.pool!r} is none of {', '.join(map(repr, POOLS))}")
 
 
-def estimated(stages: Iterable[Stage], *, name: str = "an estimate") -> Workload:
-    """A workload from numbers that somebody says: a root that makes the calls of each stage.
+def estimate_workload(stages: Iterable[Stage], *, name: str = "an estimate") -> Workload:
+    """Make a workload from estimates: a root that makes the calls of each stage.
 
     Raises UsageError for a stage that comes after one that is not before it in the list, and for two stages of one name.
     """

@@ -21,8 +21,8 @@ from headway.journal.log import Log
 from headway.journal.records import COSTED, NO_PARENT, Kind, Row, Status
 from headway.journal.recovery.recovered import decode_attempt, decode_outcome
 from headway.sim.history import Violation
-from headway.sim.promises.signals import no_signal_lost, told_once
-from headway.sim.promises.spending import CLOSE, counted_once, never_overdrawn
+from headway.sim.promises.signals import check_no_signal_lost, check_told_once
+from headway.sim.promises.spending import CLOSE, check_counted_once, check_never_overdrawn
 
 if TYPE_CHECKING:
     from headway.sim.history import History, Incarnation
@@ -48,7 +48,7 @@ def _kind(row: Row) -> int:
     return row.kind & ~COSTED
 
 
-def _nothing_lost_or_changed(history: History) -> Iterator[str]:
+def _check_nothing_lost_or_changed(history: History) -> Iterator[str]:
     rows = history.rows()
     for life in history.lives:
         for seen in (life.before, life.after):
@@ -59,7 +59,7 @@ def _nothing_lost_or_changed(history: History) -> Iterator[str]:
 _OF_BUDGETS = (BudgetOpened, Remaining)  # decisions that are recorded again where another budget is around them
 
 
-def _recorded_once(history: History) -> Iterator[str]:
+def _check_recorded_once(history: History) -> Iterator[str]:
     if history.edited:
         return
     ends: Counter[bytes] = Counter()
@@ -75,7 +75,7 @@ def _recorded_once(history: History) -> Iterator[str]:
     yield from (f"decision {key.hex()[:8]} is recorded {times} times" for key, times in told.items() if times > 1)
 
 
-def _computed_once(history: History) -> Iterator[str]:
+def _check_computed_once(history: History) -> Iterator[str]:
     """Of equal calls that share their results, one that succeeds is enough: the others are answered."""
     if history.edited:
         return
@@ -88,7 +88,7 @@ def _computed_once(history: History) -> Iterator[str]:
     yield from (f"{task} {name.hex()[:8]} was computed {times} times" for (name, task), times in ran.items() if times > 1)
 
 
-def _no_work_twice(history: History) -> Iterator[str]:
+def _check_no_work_twice(history: History) -> Iterator[str]:
     """What is recorded never runs again."""
     if history.edited:
         return
@@ -99,7 +99,7 @@ def _no_work_twice(history: History) -> Iterator[str]:
                 yield f"{life.process.name} ran {event.task} {event.key[:8]} again, whose result was recorded"
 
 
-def _reported_is_recorded(history: History) -> Iterator[str]:
+def _check_reported_is_recorded(history: History) -> Iterator[str]:
     for life in history.lives:
         if life.how == "returned" and not any(
             _kind(row) == Kind.OUTCOME and row.parent == NO_PARENT and decode_outcome(row.body).status == Status.OK
@@ -108,7 +108,7 @@ def _reported_is_recorded(history: History) -> Iterator[str]:
             yield f"{life.process.name} returned the result of the run, which is not recorded"
 
 
-def _all_appended_is_there(history: History) -> Iterator[str]:
+def _check_all_appended_is_there(history: History) -> Iterator[str]:
     """A driver that came to its end, and was not overtaken, has in the store all that its engine appended."""
     newest = history.store.run(history.run_id).fence if history.rows() else 0
     for life in history.lives:
@@ -119,7 +119,7 @@ def _all_appended_is_there(history: History) -> Iterator[str]:
             yield f"{life.process.name} appended {journal.last_seq} rows, of which the store has {len(life.after)}"
 
 
-def _used_is_recorded(history: History) -> Iterator[str]:
+def _check_used_is_recorded(history: History) -> Iterator[str]:
     """What a run was answered with is in its own journal."""
     for life in history.lives:
         if life.how != "returned":
@@ -130,7 +130,7 @@ def _used_is_recorded(history: History) -> Iterator[str]:
                 yield f"{life.process.name} was answered with {event.task} {event.key[:8]}, which its run has not recorded"
 
 
-def _one_at_a_time(history: History) -> Iterator[str]:
+def _check_one_at_a_time(history: History) -> Iterator[str]:
     """Within one life a call runs once: not beside itself, and not after it has succeeded."""
     for life in history.lives:
         running: set[str] = set()
@@ -147,7 +147,7 @@ def _one_at_a_time(history: History) -> Iterator[str]:
                     done.add(event.key)
 
 
-def _attempts_counted(history: History) -> Iterator[str]:
+def _check_attempts_counted(history: History) -> Iterator[str]:
     """A crash does not give a call new attempts; a failure or a cancellation of the run does, and a new attempt of a call above."""
     if history.edited or not history.lives or history.store.run(history.run_id).error_floor:
         return
@@ -181,15 +181,15 @@ def _ancestors(key: str, above: dict[str, str]) -> Iterator[str]:
         yield key
 
 
-def _no_survivor_without_its_ancestors(history: History) -> Iterator[str]:
+def _check_no_survivor_without_its_ancestors(history: History) -> Iterator[str]:
     is_fork = bool(history.lives and history.store.run(history.run_id).spec.forked_from) if history.rows() else False
     forked = len(history.lives[0].before) if is_fork else 0  # such rows wait to be compared with what the fork finds out
     place: dict[bytes, int] = {}
     parents: dict[bytes, set[tuple[int, bytes]]] = {}
     for life in history.lives:
-        ends = (row for row in _written_by(life, history) if _kind(row) == Kind.OUTCOME)
+        ends = (row for row in _find_rows_of(life, history) if _kind(row) == Kind.OUTCOME)
         recorded = {row.key for row in ends if decode_outcome(row.body).status == Status.OK}
-        for child, parent in _used(life):
+        for child, parent in _find_used(life):
             if parent in recorded:  # an end that was lost may have been another one
                 parents.setdefault(parent, set()).add((len(life.before), child))
     for seq, row in enumerate(history.rows(), 1):
@@ -208,7 +208,7 @@ def _no_survivor_without_its_ancestors(history: History) -> Iterator[str]:
                 yield f"row {seq}, the result of {outcome.task}, was computed from call {needed.hex()[:8]}, which is not recorded"
 
 
-def _written_by(life: Incarnation, history: History) -> Iterator[Row]:
+def _find_rows_of(life: Incarnation, history: History) -> Iterator[Row]:
     """The rows that this driver committed, and no other at the same time."""
     fence = life.engine.journal.lease.fence if life.engine is not None and isinstance(life.engine.journal, Log) else None
     for commit in history.store.commits:
@@ -216,7 +216,7 @@ def _written_by(life: Incarnation, history: History) -> Iterator[Row]:
             yield from history.rows()[commit.first_seq - 1 : commit.first_seq - 1 + commit.rows]
 
 
-def _used(life: Incarnation) -> Iterator[tuple[bytes, bytes]]:
+def _find_used(life: Incarnation) -> Iterator[tuple[bytes, bytes]]:
     """(child, parent) where the child had succeeded before its parent ended, so that the parent may have used it."""
     children: dict[str, list[str]] = {}
     for event in life.told:
@@ -228,12 +228,12 @@ def _used(life: Incarnation) -> Iterator[tuple[bytes, bytes]]:
             children.pop(event.key, None)
 
 
-def _blobs_before_their_rows(history: History) -> Iterator[str]:
+def _check_blobs_before_their_rows(history: History) -> Iterator[str]:
     for _, seq, name in history.store.without_blob:
         yield f"row {seq} was committed before its blob {name.hex()[:8]} was durable"
 
 
-def _fenced(history: History) -> Iterator[str]:
+def _check_fenced(history: History) -> Iterator[str]:
     newest = 0
     commits = [commit for commit in history.store.commits if commit.uid == history.uid]
     rows = commits[0].first_seq - 1 if commits else 0  # a fork begins with rows that nobody committed
@@ -248,7 +248,7 @@ def _fenced(history: History) -> Iterator[str]:
 # --- effects ---------------------------------------------------------------------------------------------------------
 
 
-def _effects_wait(history: History) -> Iterator[str]:
+def _check_effects_wait(history: History) -> Iterator[str]:
     for life in history.lives:
         yield from life.hasty
 
@@ -256,7 +256,7 @@ def _effects_wait(history: History) -> Iterator[str]:
 # --- the engine ------------------------------------------------------------------------------------------------------
 
 
-def _nothing_left_running(history: History) -> Iterator[str]:
+def _check_nothing_left_running(history: History) -> Iterator[str]:
     for life in history.lives:
         if not life.ended:
             continue
@@ -272,7 +272,7 @@ def _nothing_left_running(history: History) -> Iterator[str]:
             yield from _counters(life)
 
 
-def _children_end_first(history: History) -> Iterator[str]:
+def _check_children_end_first(history: History) -> Iterator[str]:
     """When a call ends, or gives up an attempt, every call that it made has ended."""
     for life in history.lives:
         alive: dict[str, dict[str, str]] = {}
@@ -291,41 +291,41 @@ def _counters(life: Incarnation) -> Iterator[str]:
     ready = life.engine.ready
     if ready.active or ready.in_pools:
         yield f"{life.process.name} ended and counts {ready.active} calls on the loop and {ready.in_pools} in pools"
-    for key, account in life.engine.books.accounts.items():
+    for key, account in life.engine.accounting.accounts.items():
         for unit, amount in account.reserved.items():
             if abs(amount) > CLOSE:
                 yield f"{life.process.name} ended with {amount:g} {unit} still reserved in budget {key.hex()[:8]}"
 
 
-def _limits_given_back(history: History) -> Iterator[str]:
+def _check_limits_given_back(history: History) -> Iterator[str]:
     for life in history.lives:
         if life.ended and life.slots:
             yield f"{life.process.name} ended and still holds {len(life.slots)} places in shared limits, of {life.slots[0]}"
 
 
-def _no_deadlock(history: History) -> Iterator[str]:
+def _check_no_deadlock(history: History) -> Iterator[str]:
     for life in history.lives:
         if life.how == "stuck" and not life.process.faults:
             yield f"{life.process.name}: {life.stuck}"
 
 
-def _nothing_swallowed(history: History) -> Iterator[str]:
+def _check_nothing_swallowed(history: History) -> Iterator[str]:
     for life in history.lives:
         yield from (f"{life.process.name}: {what}, and nobody was told" for what in life.lost)
         for fault in life.process.faults:
             if not _is_ours(fault.get("exception")):
-                yield f"{life.process.name}: {_said(fault)}"
+                yield f"{life.process.name}: {_describe_fault(fault)}"
 
 
-def _nothing_broke(history: History) -> Iterator[str]:
+def _check_nothing_broke(history: History) -> Iterator[str]:
     """A fault in a step of the runtime, or of the simulator, and not of the program: what waits for that step waits in vain."""
     for life in history.lives:
         for fault in life.process.faults:
             if _is_ours(fault.get("exception")):
-                yield f"{life.process.name}: {_said(fault)}"
+                yield f"{life.process.name}: {_describe_fault(fault)}"
 
 
-def _said(fault: dict[str, Any]) -> str:
+def _describe_fault(fault: dict[str, Any]) -> str:
     error = fault.get("exception")
     return f"{fault.get('message')}: {type(error).__name__}: {error}"
 
@@ -342,27 +342,27 @@ def _is_ours(error: BaseException | None) -> bool:
 
 
 PROMISES: dict[str, Callable[[History], Iterator[str]]] = {
-    "nothing lost or changed": _nothing_lost_or_changed,
-    "recorded once": _recorded_once,
-    "computed once": _computed_once,
-    "no work twice": _no_work_twice,
-    "reported means recorded": _reported_is_recorded,
-    "all that was appended is there": _all_appended_is_there,
-    "used means recorded": _used_is_recorded,
-    "one at a time": _one_at_a_time,
-    "told once": told_once,
-    "no signal is lost": no_signal_lost,
-    "attempts counted": _attempts_counted,
-    "no survivor without its ancestors": _no_survivor_without_its_ancestors,
-    "blobs before their rows": _blobs_before_their_rows,
-    "effects wait for the disk": _effects_wait,
-    "never overdrawn": never_overdrawn,
-    "counted once": counted_once,
-    "nothing left running": _nothing_left_running,
-    "children end first": _children_end_first,
-    "limits given back": _limits_given_back,
-    "no deadlock": _no_deadlock,
-    "nothing broke": _nothing_broke,
-    "nothing swallowed": _nothing_swallowed,
-    "late writers rejected": _fenced,
+    "nothing lost or changed": _check_nothing_lost_or_changed,
+    "recorded once": _check_recorded_once,
+    "computed once": _check_computed_once,
+    "no work twice": _check_no_work_twice,
+    "reported means recorded": _check_reported_is_recorded,
+    "all that was appended is there": _check_all_appended_is_there,
+    "used means recorded": _check_used_is_recorded,
+    "one at a time": _check_one_at_a_time,
+    "told once": check_told_once,
+    "no signal is lost": check_no_signal_lost,
+    "attempts counted": _check_attempts_counted,
+    "no survivor without its ancestors": _check_no_survivor_without_its_ancestors,
+    "blobs before their rows": _check_blobs_before_their_rows,
+    "effects wait for the disk": _check_effects_wait,
+    "never overdrawn": check_never_overdrawn,
+    "counted once": check_counted_once,
+    "nothing left running": _check_nothing_left_running,
+    "children end first": _check_children_end_first,
+    "limits given back": _check_limits_given_back,
+    "no deadlock": _check_no_deadlock,
+    "nothing broke": _check_nothing_broke,
+    "nothing swallowed": _check_nothing_swallowed,
+    "late writers rejected": _check_fenced,
 }

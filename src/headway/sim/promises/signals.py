@@ -1,7 +1,7 @@
 """What must be true of the signals that were sent to a run, read from its rows independently of the engine's own rules.
 
-A telling (a wait that was told a signal) is over when a row says that the wait gave it back, or when the call that waited failed an
-attempt or ended otherwise than well. One of a call inside is over too where the call around it failed, if that asks it afresh.
+A delivery (a signal handed to a wait) is over when a row says that the wait gave the signal back, or when the waiting call failed
+an attempt or did not end well. One of a call inside is over too where the call around it failed, if that asks it afresh.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class _Tellings:
         return any(seq < end < before for end in ends)
 
 
-def told_once(history: History) -> Iterator[str]:
+def check_told_once(history: History) -> Iterator[str]:
     """A signal is told to one wait, and to another one only when the first had no use for it."""
     is_fork = bool(history.rows() and history.store.run(history.run_id).spec.forked_from)
     forked = len(history.lives[0].before) if is_fork and history.lives else 0
@@ -65,7 +65,7 @@ def told_once(history: History) -> Iterator[str]:
                 yield f"signal {number} was handed out twice, in row {first[0]} and in row {second[0]}"
 
 
-def no_signal_lost(history: History) -> Iterator[str]:
+def check_no_signal_lost(history: History) -> Iterator[str]:
     """Every signal that a driver has heard of was used by one wait, or is still in the queue when the run has ended."""
     life = history.lives[-1] if history.lives else None
     if life is None or life.engine is None or not life.ended or not isinstance(life.engine.journal, Log):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 CLOSE = 1e-6
 
 
-def never_overdrawn(history: History) -> Iterator[str]:
+def check_never_overdrawn(history: History) -> Iterator[str]:
     if history.overcharged or history.budgets_moved:
         return
     for life in history.lives:
@@ -92,7 +92,7 @@ class _Sums:
         return totals
 
 
-def counted_once(history: History) -> Iterator[str]:
+def check_counted_once(history: History) -> Iterator[str]:
     rows = history.rows()
     sums = _Sums(rows, is_fork=bool(rows and history.store.run(history.run_id).spec.forked_from))
     for (call, scope), times in sums.starts.items():
@@ -111,7 +111,7 @@ def counted_once(history: History) -> Iterator[str]:
     if history.store.run(history.run_id).nrows != getattr(last.engine.journal, "last_seq", 0):
         return  # another driver went on
     spent = sums.spent()
-    for key, account in last.engine.books.accounts.items():
+    for key, account in last.engine.accounting.accounts.items():
         for unit in account.limits:
             said, recorded = account.spent.get(unit, 0.0), spent.get(key, {}).get(unit, 0.0)
             if abs(said - recorded) > CLOSE * max(1.0, said):

@@ -18,7 +18,7 @@ from typing import Any
 
 from headway.checkpoint.files.manifest import Json
 from headway.errors import CheckpointDamaged, UsageError
-from headway.extras import needed
+from headway.extras import explain_missing
 
 _EXACT = 2**53  # beyond it, readers that know only doubles change an integer
 _TOO_LONG = 10**4300  # where Python stops to read integers
@@ -204,5 +204,5 @@ def references(tree: Json) -> Iterator[tuple[str, str]]:
 
 def _torch_values() -> Any:
     """What knows the values of torch, which is not imported for a tree without any."""
-    with needed("a value of this checkpoint"):
+    with explain_missing("a value of this checkpoint"):
         return importlib.import_module("headway.checkpoint.state.torch.values")
