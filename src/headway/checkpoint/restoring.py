@@ -31,7 +31,7 @@ from headway.checkpoint.process.ranks import Ranks
 from headway.checkpoint.state.fit import Stored, find_unclaimed, refuse
 from headway.checkpoint.state.inventory import Inventory
 from headway.checkpoint.state.selection import Selection
-from headway.checkpoint.state.walk import claimed_names, refuse_half_a_part, take_for_load
+from headway.checkpoint.state.walk import list_claimed_names, refuse_half_a_part, take_for_load
 from headway.errors import CheckpointDamaged, CheckpointMismatch
 from headway.storage.backend import Backend
 
@@ -229,7 +229,7 @@ class _Target:
         if self.into is None:
             self.whole = Whole(manifest, self.selection, asked.arrays)
             self.inventory = self.whole.inventory
-            return msgspec.msgpack.encode(_Wanted(claimed_names(self.inventory), {}))
+            return msgspec.msgpack.encode(_Wanted(list_claimed_names(self.inventory), {}))
         self.inventory = take_for_load(
             self.into,
             manifest.objects,
@@ -244,7 +244,7 @@ class _Target:
         if self.fresh:
             refuse_half_a_part(self.into, self.inventory)
         inventory = self.inventory
-        return msgspec.msgpack.encode(_Wanted(claimed_names(inventory), inventory.missing, set(inventory.declined)))
+        return msgspec.msgpack.encode(_Wanted(list_claimed_names(inventory), inventory.missing, set(inventory.declined)))
 
 
 def _refuse_other_epochs(manifest: Manifest, asked: Asked) -> None:

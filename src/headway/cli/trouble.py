@@ -34,7 +34,7 @@ class ProgramFailed(Exception):
         self.store = store
 
 
-def handled(command: Callable[P, None]) -> Callable[P, None]:
+def handle_errors(command: Callable[P, None]) -> Callable[P, None]:
     """A command whose errors are told to a person. With `--traceback` they are told with all their frames."""
 
     @functools.wraps(command)

@@ -29,7 +29,7 @@ import msgspec
 from headway.checkpoint.catalog.leases import READERS, SAVING, Live, find_live, pins
 from headway.checkpoint.catalog.listing import Catalog, flaw, manifests, place_of
 from headway.checkpoint.catalog.metrics import METRICS, read_later
-from headway.checkpoint.catalog.retention import Keep, find_misnamed, kept, summary_of
+from headway.checkpoint.catalog.retention import Keep, choose_kept, find_misnamed, summary_of
 from headway.checkpoint.files.manifest import ROOT_NAME, STEPS, Segment, unseal
 from headway.checkpoint.files.roots import PARTS
 from headway.checkpoint.files.stored import read_head, read_segment
@@ -97,7 +97,7 @@ def collect(backend: Backend, keep: Keep, *, grace_s: float = GRACE_S, dry_run: 
     if not dry_run:
         _date_back(backend, before, now)
     notes: list[str] = [each.why for each in before.catalog.damaged]
-    wanted = _wanted(backend, before, keep, notes)
+    wanted = _choose_wanted(backend, before, keep, notes)
     going = [each for each in before.catalog.checkpoints if each.folder not in wanted]
     if dry_run:
         after = _without(before, {each.folder for each in going})
@@ -149,13 +149,13 @@ def _date_back(backend: Backend, seen: Survey, now: float) -> None:
                     os.utime(path, (now, now))
 
 
-def _wanted(backend: Backend, seen: Survey, keep: Keep, notes: list[str]) -> dict[str, tuple[str, ...]]:
+def _choose_wanted(backend: Backend, seen: Survey, keep: Keep, notes: list[str]) -> dict[str, tuple[str, ...]]:
     """The checkpoints that keep their manifest, and why."""
     later = read_later(backend)
     known = {each.id: each for each in later.added_to(seen.catalog.checkpoints)}
     if wrong := find_misnamed(map(summary_of, known.values()), keep):
         raise UsageError(f"{backend.url}: {wrong}. Nothing was removed")
-    why = {name: list(reasons) for name, reasons in kept(map(summary_of, known.values()), keep).items()}
+    why = {name: list(reasons) for name, reasons in choose_kept(map(summary_of, known.values()), keep).items()}
     for name in later.damaged if keep.best is not None else ():
         if name in known:  # it may be the best
             why.setdefault(name, []).append("its metrics do not verify")

@@ -152,7 +152,7 @@ def find(backend: Backend, step: int | str, note: Note = lambda why: None) -> Ma
             note(why)
         return found.manifest
     known = places(backend)
-    chosen = _meant(known, step)
+    chosen = _match_step(known, step)
     if not chosen:
         how = f". To name one, {_HOW}" if isinstance(step, str) and not any(map(str.isdecimal, step)) else ""
         raise NoCheckpoint(f"{backend.url} has no checkpoint {step!r}. There {_listing(known)}{how}")
@@ -170,7 +170,7 @@ def find(backend: Backend, step: int | str, note: Note = lambda why: None) -> Ma
     return max(read, key=lambda each: each.serial)
 
 
-def _meant(known: list[StepFolder], step: int | str) -> list[StepFolder]:
+def _match_step(known: list[StepFolder], step: int | str) -> list[StepFolder]:
     """All of a step, or the one of an id."""
     if isinstance(step, int):
         return [place for place in known if place.step == step]

@@ -63,11 +63,11 @@ def summary_of(manifest: Manifest) -> Summary:
     return Summary(manifest.id, manifest.step, manifest.serial, manifest.created, manifest.metrics)
 
 
-def kept(summaries: Iterable[Summary], keep: Keep) -> dict[str, tuple[str, ...]]:
+def choose_kept(summaries: Iterable[Summary], keep: Keep) -> dict[str, tuple[str, ...]]:
     """Which ids stay, newest first, each with every reason for it.
 
     Example:
-        >>> kept([Summary("a", 10, 1, 0.0), Summary("b", 20, 2, 0.0)], Keep(last=1))
+        >>> choose_kept([Summary("a", 10, 1, 0.0), Summary("b", 20, 2, 0.0)], Keep(last=1))
         {'b': ('the newest',)}
     """
     newest_first = sorted(summaries, key=lambda each: (-each.serial, each.id))

@@ -215,7 +215,7 @@ def seal(record: msgspec.Struct) -> bytes:
     return line + b"\n" + xxhash.xxh3_128_hexdigest(line).encode() + b"\n"
 
 
-def sealed_hash(data: bytes) -> str:
+def read_sealed_hash(data: bytes) -> str:
     """The hash that a sealed file carries."""
     return data[-33:-1].decode("ascii", "replace")
 

@@ -19,8 +19,8 @@ from headway.checkpoint.files.manifest import (
     Segment,
     SegmentRef,
     block_hashes,
+    read_sealed_hash,
     seal,
-    sealed_hash,
 )
 from headway.checkpoint.layout.boxes import Box
 from headway.errors import UsageError
@@ -72,7 +72,7 @@ def put_segment(backend: Backend, folder: str, segment: Segment) -> SegmentRef:
     sealed = seal(segment)
     file = f"{folder}/{segment.writer}.json"
     backend.put(file, sealed)
-    return SegmentRef(file, sealed_hash(sealed), segment.nbytes)
+    return SegmentRef(file, read_sealed_hash(sealed), segment.nbytes)
 
 
 def raw_bytes(data: Data) -> memoryview:

@@ -111,7 +111,7 @@ class _Assembly:
     def _put_block(self, part: StoredFragment, number: int, array: StoredFragment) -> None:
         block = part.block(number)
         here = self._room[: block.nbytes]
-        self._source.fetch(_read(block), [here])
+        self._source.fetch(_make_read(block), [here])
         check(self._contents, [block], [here], _NOTHING)
         for box, at in part.boxes(number):
             self._scatter(box, here[at * part.itemsize : (at + box.volume) * part.itemsize], array)
@@ -147,7 +147,7 @@ class _Assembly:
         return self._files[segment]
 
 
-def _read(block: Block) -> Read:
+def _make_read(block: Block) -> Read:
     return Read(block.segment, block.start, block.nbytes, (block,))
 
 

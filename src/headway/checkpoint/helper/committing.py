@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from headway.checkpoint.catalog.head import move_head, see_head
 from headway.checkpoint.catalog.leases import Lease
 from headway.checkpoint.files.coverage import Draft, commit_manifest
-from headway.checkpoint.files.manifest import ROOT_NAME, Head, Manifest, Phase, Segment, SegmentRef, seal, sealed_hash, unseal
+from headway.checkpoint.files.manifest import ROOT_NAME, Head, Manifest, Phase, Segment, SegmentRef, read_sealed_hash, seal, unseal
 from headway.checkpoint.files.stored import read_segment
 from headway.checkpoint.helper.messages import CommitPlan, Durable
 from headway.checkpoint.helper.saving import Save
@@ -104,7 +104,7 @@ def _await_segments(save: Save, writers: tuple[str, ...], backend: Backend) -> l
                 continue
             segment = unseal(data, Segment, file)
             more = [(ref, read_segment(backend, ref)) for ref in segment.also]
-            found[writer] = [(SegmentRef(file, sealed_hash(data), segment.nbytes), segment), *more]
+            found[writer] = [(SegmentRef(file, read_sealed_hash(data), segment.nbytes), segment), *more]
         if len(found) == len(writers):
             return [each for writer in writers for each in found[writer]]
     missing = ", ".join(writer for writer in writers if writer not in found)

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from headway.checkpoint.layout.placing import Placer, Seen, fits, unmatched_error
+from headway.checkpoint.layout.placing import Placer, Seen, fits, make_unmatched_error
 from headway.checkpoint.layout.rules import Numbered as Numbered
 from headway.checkpoint.layout.rules import Pad as Pad
 from headway.checkpoint.layout.rules import Part as Part
@@ -87,7 +87,7 @@ class Layout:
         for rule in self.rules:
             if isinstance(rule, Split | Pad | Replicated) and rule.pattern != "*":
                 if not any(fits(rule.pattern, name) for name in known):
-                    raise unmatched_error(rule, rule.pattern, known)
+                    raise make_unmatched_error(rule, rule.pattern, known)
 
     def describe(self) -> dict[str, int]:
         """The size of each axis: a hint for readers of the checkpoint."""

@@ -45,7 +45,7 @@ def from_ranges(ranges: Iterable[Range]) -> DimSharding:
         if begin < end:
             runs.append(Run(begin, here, end - begin))
             here += end - begin
-    return _joined(runs)
+    return _join_runs(runs)
 
 
 def compose(outer: DimSharding, inner: DimSharding) -> DimSharding:
@@ -56,7 +56,7 @@ def compose(outer: DimSharding, inner: DimSharding) -> DimSharding:
             begin, end = max(run.whole, out.here), min(run.whole + run.size, out.here + out.size)
             if begin < end:
                 runs.append(Run(out.whole + begin - out.here, run.here + begin - run.whole, end - begin))
-    return _joined(runs)
+    return _join_runs(runs)
 
 
 def trim(cut: DimSharding, size: int) -> DimSharding:
@@ -80,7 +80,7 @@ def chunk(size: int, rank: int, ranks: int) -> Range:
     return min(rank * each, size), min((rank + 1) * each, size)
 
 
-def _joined(runs: list[Run]) -> DimSharding:
+def _join_runs(runs: list[Run]) -> DimSharding:
     joined: list[Run] = []
     for run in runs:
         last = joined[-1] if joined else None

@@ -215,7 +215,7 @@ def read_fully(descriptor: int, start: int, buffers: Sequence[memoryview]) -> in
     return done
 
 
-def damaged_blocks(contents: Contents, blocks: Sequence[Block], buffers: Sequence[memoryview]) -> list[Block]:
+def find_damaged_blocks(contents: Contents, blocks: Sequence[Block], buffers: Sequence[memoryview]) -> list[Block]:
     """Those of the blocks whose bytes, in the buffers, don't have the hash that was written."""
     return [
         block
@@ -226,7 +226,7 @@ def damaged_blocks(contents: Contents, blocks: Sequence[Block], buffers: Sequenc
 
 def check(contents: Contents, blocks: Sequence[Block], buffers: Sequence[memoryview], then: str = UNCHANGED) -> None:
     """Raise CheckpointDamaged, naming tensor, file, block and bytes, unless all blocks have their hash."""
-    damaged = damaged_blocks(contents, blocks, buffers)
+    damaged = find_damaged_blocks(contents, blocks, buffers)
     if damaged:
         named = "; ".join(contents.describe(block) for block in damaged[:10])
         raise CheckpointDamaged(f"{contents.label}: {named}: not the bytes that were written (their hash differs). {then}")

@@ -24,7 +24,7 @@ from headway.checkpoint.files.stored import read_manifest, read_segment
 from headway.checkpoint.layout.boxes import whole
 from headway.checkpoint.load.blocks import Block, Contents
 from headway.checkpoint.load.plan import READ_BYTES, Read, coalesce
-from headway.checkpoint.load.reading import damaged_blocks, each, open_source, split
+from headway.checkpoint.load.reading import each, find_damaged_blocks, open_source, split
 from headway.errors import CheckpointDamaged, CheckpointError
 from headway.storage.backend import Backend
 
@@ -248,7 +248,7 @@ class _Check:
                 names = self._names(read.blocks)
                 self._note(read.segment, read.start, "unreadable", str(error), names, read.start, read.start + read.nbytes)
                 return read.nbytes
-            for block in damaged_blocks(self._contents, read.blocks, split(view, read.blocks)):
+            for block in find_damaged_blocks(self._contents, read.blocks, split(view, read.blocks)):
                 text = f"{self._contents.describe(block)}: not the bytes that were written (their hash differs)"
                 names = self._names([block])
                 self._note(read.segment, block.start, "block", text, names, block.start, block.end, block.number)

@@ -66,7 +66,7 @@ def table_of(inventory: Inventory) -> Table:
 def plan_save(tables: Sequence[Table], *, balanced: bool = True) -> SavePlan:
     """Share the work. `balanced`: parameters and moments are the same on all ranks that have them, so any may write them. Raises
     CheckpointMismatch where ranks contradict each other or leave a hole."""
-    objects = _agreed(tables)
+    objects = _agree_on_objects(tables)
     holders: dict[str, dict[Box, list[int]]] = {}
     for rank, table in enumerate(tables):
         for name, boxes in table.boxes.items():
@@ -113,7 +113,7 @@ def _disjoint(name: str, known: Object, held: dict[Box, list[int]]) -> dict[Box,
     return held
 
 
-def _agreed(tables: Sequence[Table]) -> dict[str, Object]:
+def _agree_on_objects(tables: Sequence[Table]) -> dict[str, Object]:
     objects: dict[str, Object] = {}
     for rank, table in enumerate(tables):
         for name, known in table.objects.items():

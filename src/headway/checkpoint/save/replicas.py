@@ -127,7 +127,7 @@ def _compare(ranks: Ranks, replicas: Sequence[Replica], held: Mapping[str, Holdi
             if ranks.rank in replica.ranks:
                 mine[number] = digest(replica, held[replica.name])
         own = {at: numbers for at, (who, numbers) in enumerate(groups.items()) if ranks.rank in who}
-        return msgspec.msgpack.encode({at: _joined(mine[number] for number in numbers) for at, numbers in own.items()})
+        return msgspec.msgpack.encode({at: _join_digests(mine[number] for number in numbers) for at, numbers in own.items()})
 
     said = [_decode_digests(each) for each in all_or_none(ranks, say_groups)]
     wrong = [numbers for at, (who, numbers) in enumerate(groups.items()) if len({said[rank][at] for rank in who}) > 1]
@@ -165,7 +165,7 @@ def _outermost(names: Iterable[str]) -> list[str]:
     return sorted(name for name in known if not any(name[:at] in known for at, letter in enumerate(name) if letter == "."))
 
 
-def _joined(digests: Iterable[int]) -> int:
+def _join_digests(digests: Iterable[int]) -> int:
     joined = xxhash.xxh3_64()
     for each in digests:
         joined.update(each.to_bytes(8, "little"))

@@ -15,7 +15,7 @@ from headway.checkpoint.state.inventory import HostMemory
 from headway.errors import UsageError
 
 
-def torch_loaded() -> bool:
+def is_torch_loaded() -> bool:
     """Whether torch objects can be there at all."""
     return "torch" in sys.modules
 

@@ -26,7 +26,7 @@ from headway.checkpoint.layout.placing import Placer
 from headway.checkpoint.state.fit import Stored, Values, find_misfits, refuse, refuse_halves
 from headway.checkpoint.state.inventory import Inventory
 from headway.checkpoint.state.inventory_builder import InventoryBuilder
-from headway.checkpoint.state.libraries import is_array, is_numpy_scalar, torch_loaded
+from headway.checkpoint.state.libraries import is_array, is_numpy_scalar, is_torch_loaded
 from headway.checkpoint.state.parts.source import Source
 from headway.checkpoint.state.values.kinds import put_enum
 from headway.checkpoint.state.values.tree import is_text
@@ -104,7 +104,7 @@ def take_for_load(
     return inventory
 
 
-def claimed_names(inventory: Inventory) -> set[str]:
+def list_claimed_names(inventory: Inventory) -> set[str]:
     """The names that a process wants."""
     return {each.name for each in inventory.holdings} | set(inventory.aliases) | set(inventory.values)
 
@@ -116,7 +116,7 @@ def refuse_half_a_part(state: Any, inventory: Inventory) -> None:
     def part_of(name: str) -> str:
         return next((part for part in parts if not part or name == part or name.startswith(f"{part}.")), "")
 
-    refuse_halves(inventory.missing, claimed_names(inventory), part_of)
+    refuse_halves(inventory.missing, list_claimed_names(inventory), part_of)
 
 
 def optimizers_in(state: Any) -> list[Any]:
@@ -302,7 +302,7 @@ def _is_parameter(leaf: Any) -> bool:
 
 
 def _is_module(leaf: Any) -> bool:
-    if not torch_loaded():
+    if not is_torch_loaded():
         return False
     from headway.checkpoint.state.torch.module_state import is_module
 
@@ -310,7 +310,7 @@ def _is_module(leaf: Any) -> bool:
 
 
 def _is_optimizer(leaf: Any) -> bool:
-    if not torch_loaded():
+    if not is_torch_loaded():
         return False
     from headway.checkpoint.state.torch.optim_state import is_optimizer
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, ParamSpec
 
 import typer
 
-from headway.cli.trouble import handled
+from headway.cli.trouble import handle_errors
 from headway.errors import UsageError
 from headway.extras import needed
 
@@ -29,9 +29,9 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be 
 
 
 def _command(command: Callable[P, None]) -> Callable[P, None]:
-    """`handled`, and a sentence where the libraries that checkpoints need are not installed."""
+    """`handle_errors`, and a sentence where the libraries that checkpoints need are not installed."""
 
-    @handled
+    @handle_errors
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         with needed("headway ckpt"):

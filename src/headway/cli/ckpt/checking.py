@@ -45,8 +45,8 @@ class CkptVerifyDocument(msgspec.Struct, frozen=True, kw_only=True):
 def verify_checkpoints(root: str, step: str, *, everything: bool, as_json: bool) -> None:
     """Raises typer.Exit where something is wrong."""
     backend = open_existing(root)
-    chosen, unreadable = _chosen(backend, step, everything=everything)
-    done = [_verified(backend, manifest) for manifest in chosen]
+    chosen, unreadable = _choose(backend, step, everything=everything)
+    done = [_verify_one(backend, manifest) for manifest in chosen]
     whole = not unreadable and all(each.whole for each in done)
     if as_json:
         console.print_json(CkptVerifyDocument(root=root, whole=whole, checkpoints=done, unreadable=list(unreadable)))
@@ -61,7 +61,7 @@ def verify_checkpoints(root: str, step: str, *, everything: bool, as_json: bool)
         raise typer.Exit(PROBLEM)
 
 
-def _chosen(backend: Backend, step: str, *, everything: bool) -> tuple[list[Manifest], tuple[str, ...]]:
+def _choose(backend: Backend, step: str, *, everything: bool) -> tuple[list[Manifest], tuple[str, ...]]:
     """The checkpoints that are meant, and what was passed over because it can't be read."""
     if everything:
         catalog, last = manifests(backend), newest(backend)
@@ -76,7 +76,7 @@ def _chosen(backend: Backend, step: str, *, everything: bool) -> tuple[list[Mani
     return [find(backend, step, warn_passed_over)], ()
 
 
-def _verified(backend: Backend, manifest: Manifest) -> VerifiedDocument:
+def _verify_one(backend: Backend, manifest: Manifest) -> VerifiedDocument:
     with lease_for_reading(backend, manifest.id), _progress(manifest.step) as progress:
         report = verify(backend, manifest, progress=progress)
     return VerifiedDocument(step=manifest.step, id=manifest.id, whole=report.whole, report=report)
@@ -121,7 +121,7 @@ def compare(root: str, before: str, after: str, *, as_json: bool) -> None:
     backend = open_existing(root)
     with open_one(backend, before) as one, open_one(backend, after) as other:
         found = diff(one, other)
-        title = f"{_called(one.manifest)} → {_called(other.manifest)}"
+        title = f"{_name_checkpoint(one.manifest)} → {_name_checkpoint(other.manifest)}"
     if as_json:
         console.print_json(found)
         return
@@ -130,31 +130,31 @@ def compare(root: str, before: str, after: str, *, as_json: bool) -> None:
     if found.same:
         out.print("the same state, to the last bit", style="green")
         return
-    for names, mark, style in ((_added(found), "+", "green"), (_removed(found), "-", "red")):
+    for names, mark, style in ((_list_added(found), "+", "green"), (_list_removed(found), "-", "red")):
         for name in names:
             out.print(f"{mark} {name}", style=style, markup=False)
     for recast in found.recast:
         out.print(f"! {recast.name}: {recast.before} → {recast.after}", style="yellow", markup=False)
     if found.changed:
-        out.print(_changed(found))
+        out.print(_make_change_table(found))
     for name in found.values_changed:
         out.print(f"~ {name} (a value)", markup=False)
     out.print(f"{words.count(len(found.equal), 'array')} equal; {words.nbytes(found.bytes_read)} read", style="dim")
 
 
-def _called(manifest: Manifest) -> str:
+def _name_checkpoint(manifest: Manifest) -> str:
     return f"step {manifest.step} ({manifest.id})"
 
 
-def _added(found: Diff) -> tuple[str, ...]:
+def _list_added(found: Diff) -> tuple[str, ...]:
     return (*found.added, *found.values_added)
 
 
-def _removed(found: Diff) -> tuple[str, ...]:
+def _list_removed(found: Diff) -> tuple[str, ...]:
     return (*found.removed, *found.values_removed)
 
 
-def _changed(found: Diff) -> Table:
+def _make_change_table(found: Diff) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("")
     table.add_column("changed", no_wrap=True)

@@ -13,7 +13,13 @@ from headway.checkpoint.catalog.listing import SHORTEST, newest
 from headway.checkpoint.catalog.listing import places as places_of
 from headway.checkpoint.files.manifest import Manifest
 from headway.checkpoint.files.roots import root_of
-from headway.checkpoint.formats.safetensors_files import INDEX_SUFFIX, SUFFIX, export_safetensors, import_safetensors, tied_names
+from headway.checkpoint.formats.safetensors_files import (
+    INDEX_SUFFIX,
+    SUFFIX,
+    export_safetensors,
+    import_safetensors,
+    list_tied_names,
+)
 from headway.cli import console
 from headway.cli.ckpt.roots import open_existing, open_one, read_size
 from headway.errors import NoCheckpoint, UsageError
@@ -60,7 +66,7 @@ def export(root: str, places: Sequence[str], *, shard_size: str | None, select: 
     _refuse_odd_target(target, backend, only=len(places) == 1)
     with open_one(backend, step) as checkpoint:
         files = export_safetensors(backend, checkpoint.contents, target, select=select, strip=strip, shard_nbytes=shard_nbytes)
-        manifest, tied = checkpoint.manifest, tied_names(checkpoint.contents, select=select, strip=strip)
+        manifest, tied = checkpoint.manifest, list_tied_names(checkpoint.contents, select=select, strip=strip)
     nbytes = sum(file.stat().st_size for file in files)
     if as_json:
         names = [str(file) for file in files]

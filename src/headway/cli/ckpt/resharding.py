@@ -83,7 +83,7 @@ def reshard(asked: Asked) -> None:
     with open_one(backend, asked.step) as checkpoint:
         contents = checkpoint.contents
         plan = _plan(contents, rules, asked.ranks, asked.hosts)
-        bandwidth = given if given is not None else _measured(backend, contents)
+        bandwidth = given if given is not None else _measure_read_speed(backend, contents)
     if asked.json:
         console.print_json(_document(asked, contents, plan, bandwidth))
         return
@@ -145,7 +145,7 @@ def _box(known: Object, dim: int | None, rank: int, ranks: int) -> tuple[Box, ..
     return (Box(tuple(offset), tuple(extent)),) if math.prod(extent) else ()
 
 
-def _measured(backend: Backend, contents: Contents) -> float | None:
+def _measure_read_speed(backend: Backend, contents: Contents) -> float | None:
     """How fast the largest file is read past the page cache; None where it can't be known beforehand (an object store)."""
     largest = max(contents.segments, key=lambda segment: segment.nbytes, default=None)
     if largest is None:

@@ -44,7 +44,7 @@ from headway.checkpoint.catalog.commit import commit
 from headway.checkpoint.catalog.leases import lease_for_reading, lease_for_saving
 from headway.checkpoint.catalog.listing import find, newest
 from headway.checkpoint.files.coverage import Draft
-from headway.checkpoint.files.manifest import Json, Manifest, Object, Segment, SegmentRef, folder_of, sealed_hash, unseal
+from headway.checkpoint.files.manifest import Json, Manifest, Object, Segment, SegmentRef, folder_of, read_sealed_hash, unseal
 from headway.checkpoint.files.stored import read_manifest, read_segment
 from headway.checkpoint.files.write import FragmentData, put_segment, write_segment
 from headway.checkpoint.formats.dcp.paths import LAYOUT, odd_paths, path_of
@@ -181,7 +181,7 @@ class HeadwayWriter(StorageWriter):
                 f"one root ({self.root}), and plans must not be cached"
             ) from None
         segment = unseal(data, Segment, file)
-        return SegmentRef(file, sealed_hash(data), segment.nbytes), segment
+        return SegmentRef(file, read_sealed_hash(data), segment.nbytes), segment
 
     @classmethod
     def validate_checkpoint_id(cls, checkpoint_id: CheckpointId) -> bool:

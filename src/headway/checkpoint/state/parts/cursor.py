@@ -45,17 +45,17 @@ class Dealt(NamedTuple):
         return range(first, first + self.block)
 
 
-def dealt_anew(saved: Sequence[Dealt], shard: int, shards: int, block: int) -> Dealt:
+def deal_anew(saved: Sequence[Dealt], shard: int, shards: int, block: int) -> Dealt:
     """Where a shard of a new deal is after an old one, of which this is every shard."""
     first = saved[0]
     if (shards, block) == (first.shards, first.block):
         return next(each for each in saved if each.shard == shard)
     base = max(each.next_round for each in saved)
-    left = sorted(index for each in saved for index in _left(each, base))
+    left = sorted(index for each in saved for index in _list_left(each, base))
     return Dealt(shard, shards, block, base, 0, tuple(left[shard::shards]))
 
 
-def _left(dealt: Dealt, stop: int) -> list[int]:
+def _list_left(dealt: Dealt, stop: int) -> list[int]:
     """What a shard has left of all rounds before `stop`."""
     step = dealt.shards * dealt.block
     return [*dealt.pending, *(index for start in range(dealt.next_round, stop, step) for index in dealt.deal(start))]
@@ -155,7 +155,7 @@ class Cursor(Source):
             return
         saved: dict[int, Dealt] = {}
         for name in self._saved_shards(builder, prefix):
-            builder.tree(name, None, "cursor", lambda tree: saved.update({tree["shard"]: _dealt_of(tree)}))
+            builder.tree(name, None, "cursor", lambda tree: saved.update({tree["shard"]: _parse_dealt(tree)}))
         builder.then(lambda values: self._go_on(list(saved.values())), path)
 
     def _saved_shards(self, builder: InventoryBuilder, prefix: str) -> list[str]:
@@ -175,11 +175,11 @@ class Cursor(Source):
 
     def _go_on(self, saved: list[Dealt]) -> None:
         if saved:
-            dealt = dealt_anew(saved, self._dealt.shard, self._dealt.shards, self._dealt.block)
+            dealt = deal_anew(saved, self._dealt.shard, self._dealt.shards, self._dealt.block)
             self._dealt, self._ahead, self._residual = dealt._replace(pending=()), deque(dealt.pending), {}
 
 
-def _dealt_of(tree: dict[str, Any]) -> Dealt:
+def _parse_dealt(tree: dict[str, Any]) -> Dealt:
     pending = tuple(map(int, as_array(tree["pending"])))
     return Dealt(tree["shard"], tree["shards"], tree["block"], tree["base"], tree["rounds"], pending)
 

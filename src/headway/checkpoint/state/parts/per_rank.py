@@ -67,7 +67,7 @@ class PerRank(Source):
             return
         before, builder.placer = builder.placer, Placer()
         try:
-            put_all(self.value, builder, _named(path, builder.rank, builder.ranks), self._replace)
+            put_all(self.value, builder, _add_rank(path, builder.rank, builder.ranks), self._replace)
         finally:
             builder.placer = before
 
@@ -75,7 +75,7 @@ class PerRank(Source):
         self.value = value
 
 
-def _named(path: str, rank: int, ranks: int) -> str:
+def _add_rank(path: str, rank: int, ranks: int) -> str:
     return f"{path}.rank-{rank}-of-{ranks}" if path else f"rank-{rank}-of-{ranks}"
 
 

@@ -39,24 +39,24 @@ def put_module(module: torch.nn.Module, builder: InventoryBuilder, path: str, wi
     for prefix, inner in module.named_modules(remove_duplicate=False):
         outer, _, word = prefix.rpartition(".")
         added = word in _WORDS or (word == "module" and outer in wrappers)
-        base = bases[prefix] = _joined(bases.get(outer, path), "" if added else word)
+        base = bases[prefix] = _join_words(bases.get(outer, path), "" if added else word)
         if type(inner).__name__ in _WRAPPERS:
             wrappers.add(prefix)
-            senders += [(_joined(prefix, "module."), inner)] if _sends_buffers(inner) else []
+            senders += [(_join_words(prefix, "module."), inner)] if _sends_buffers(inner) else []
         for name, parameter in inner._parameters.items():
             if parameter is not None and id(parameter) not in without:
-                builder.array(_joined(base, name), parameter, "param")
+                builder.array(_join_words(base, name), parameter, "param")
         for name, buffer in inner._buffers.items():
             if buffer is not None and name not in inner._non_persistent_buffers_set:
-                builder.array(_joined(base, name), buffer, "buffer")
-                if _is_sent(_joined(prefix, name), senders):
-                    builder.synced(_joined(base, name))
+                builder.array(_join_words(base, name), buffer, "buffer")
+                if _is_sent(_join_words(prefix, name), senders):
+                    builder.synced(_join_words(base, name))
             elif buffer is not None and buffer.is_meta:
-                builder.without_memory.append(builder.placer.name(_joined(base, name)))
+                builder.without_memory.append(builder.placer.name(_join_words(base, name)))
         if type(inner).get_extra_state is not torch.nn.Module.get_extra_state:
             if type(inner).set_extra_state is torch.nn.Module.set_extra_state:
                 raise UsageError(f"{base or 'the module'} is a {type(inner).__name__} with get_extra_state and no set_extra_state")
-            name = builder.placer.name(_joined(base, "_extra_state"))
+            name = builder.placer.name(_join_words(base, "_extra_state"))
             builder.tree(name, inner.get_extra_state(), "array", inner.set_extra_state)
     for prefix, inner in modules_with_own_ways(module).items():
         put_own_state(inner, prefix, bases, builder)
@@ -75,5 +75,5 @@ def _is_sent(path: str, senders: list[tuple[str, Any]]) -> bool:
     )
 
 
-def _joined(*words: Any) -> str:
+def _join_words(*words: Any) -> str:
     return ".".join(word for word in words if word)

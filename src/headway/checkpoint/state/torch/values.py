@@ -15,7 +15,7 @@ _AFFINE = (torch.per_tensor_affine, torch.per_tensor_symmetric)
 _BY_CHANNEL = (torch.per_channel_affine, torch.per_channel_symmetric)
 
 
-def marked(value: object) -> tuple[str, Any] | None:
+def take_apart(value: object) -> tuple[str, Any] | None:
     """The mark of such a value and what it is made of; None for any other."""
     if isinstance(value, torch.dtype):
         return "$dtype", str(value).removeprefix("torch.")
@@ -34,8 +34,8 @@ def marked(value: object) -> tuple[str, Any] | None:
     return None
 
 
-def made(mark: str, parts: Any) -> Any:
-    """The value that `marked` took apart."""
+def put_together(mark: str, parts: Any) -> Any:
+    """The value that `take_apart` took apart."""
     if mark == "$dtype":
         kind = getattr(torch, str(parts), None)
         if not isinstance(kind, torch.dtype):

@@ -39,7 +39,7 @@ def encode(value: object, name: str, keep: Callable[[str, object], str | None]) 
     kind = type(value)
     if isinstance(value, str):
         if kind is not str:
-            raise _refused(value, name)
+            raise _make_refusal(value, name)
         return _text(value, name)
     if isinstance(value, float) and kind is float:
         return value if math.isfinite(value) else {"$float": repr(value)}
@@ -79,10 +79,10 @@ def _encode_container(value: object, name: str, keep: Callable[[str, object], st
             return {mark: base64.b64encode(value).decode()}
         case complex() if kind is complex:
             return {"$complex": [below("real", value.real), below("imag", value.imag)]}
-    raise _refused(value, name)
+    raise _make_refusal(value, name)
 
 
-def _refused(value: object, name: str) -> UsageError:
+def _make_refusal(value: object, name: str) -> UsageError:
     what = f"{name or 'the state'} is a {type(value).__module__}.{type(value).__qualname__}, "
     base = next((base for base in _BASES if isinstance(value, base)), None)
     if base is None:
@@ -152,7 +152,7 @@ def decode(tree: Json, array: Callable[[str, str], object], classes: Mapping[str
         return _torch_values().made(mark, body)
     if mark in CLASSED:
         return _of_class(mark, (classes or {}).get(body[0]), body[1])
-    return _unmarked(mark, body)
+    return _rebuild(mark, body)
 
 
 def _of_class(mark: str, kind: Any, value: Any) -> Any:
@@ -161,7 +161,7 @@ def _of_class(mark: str, kind: Any, value: Any) -> Any:
     return tuple(value) if kind is None else kind(*value)
 
 
-def _unmarked(mark: str, body: Any) -> Any:
+def _rebuild(mark: str, body: Any) -> Any:
     match mark:
         case "$float":
             return float(str(body))
