@@ -234,7 +234,7 @@ class Outcomes:
     def observe(self, seen: Observation, /) -> Outcomes:
         """The belief after one more sample ended."""
         changed = {key: self._of(key)[1] for key in ((seen.step, seen.choice), ("", seen.choice))}
-        return replace(self, seen={**self.seen, **{key: _updated(outcome, seen) for key, outcome in changed.items()}})
+        return replace(self, seen={**self.seen, **{key: _update_outcome(outcome, seen) for key, outcome in changed.items()}})
 
     def predict(self, action: Action, /) -> Belief:
         """What is expected of an action; see `Belief`. Samples of one action may all be cheap or all be dear, so the spread of
@@ -256,7 +256,7 @@ class Outcomes:
         return found is not None, found or Outcome(self.success, dict(self.cost), self.seconds)
 
 
-def _updated(outcome: Outcome, seen: Observation) -> Outcome:
+def _update_outcome(outcome: Outcome, seen: Observation) -> Outcome:
     cost = {**outcome.cost, **{unit: outcome.cost.get(unit, Amount()).observe(spent) for unit, spent in seen.cost.items()}}
     seconds = outcome.seconds.observe(seen.seconds)
     return Outcome(outcome.success.observe(seen.ok), cost, seconds, seconds.weight)

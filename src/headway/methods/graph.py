@@ -27,7 +27,7 @@ from typing import Generic, TypeVar
 from headway.methods.edits import Add as Add
 from headway.methods.edits import Edit as Edit
 from headway.methods.edits import EditRefused as EditRefused
-from headway.methods.edits import Index, applied
+from headway.methods.edits import Index, apply_edits
 from headway.methods.edits import Need as Need
 from headway.methods.edits import Node as Node
 from headway.methods.edits import Remove as Remove
@@ -65,7 +65,7 @@ class Graph(Generic[W]):
     @cached_property
     def _index(self) -> Index[W]:
         empty: Index[W] = Index(PersistentMap(), PersistentMap(), 0)
-        return applied(empty, [Add(node) for node in self.nodes], frozenset())
+        return apply_edits(empty, [Add(node) for node in self.nodes], frozenset())
 
     def __getattr__(self, name: str) -> tuple[Node[W], ...]:
         """`nodes` of a graph that was made by edits are laid out when they are asked for."""
@@ -113,7 +113,7 @@ class Graph(Generic[W]):
             EditRefused: for edits that contradict the plan, what has started, or each other.
         """
         made: Graph[W] = object.__new__(Graph)
-        made.__dict__["_index"] = applied(self._index, edits, started)
+        made.__dict__["_index"] = apply_edits(self._index, edits, started)
         return made
 
     def ready(
@@ -140,7 +140,7 @@ class Graph(Generic[W]):
         """Which steps can never start, because what they need ended otherwise or can never start itself."""
         never: set[str] = set()
         for id in self.order():
-            if id not in ended and any(need.step in never or _missed(need, ended) for need in self[id].needs):
+            if id not in ended and any(need.step in never or _is_missed(need, ended) for need in self[id].needs):
                 never.add(id)
         return tuple(sorted(never, key=self._index.number))
 
@@ -191,7 +191,7 @@ class Graph(Generic[W]):
         return length, tuple(reversed(path))
 
     def _may_start(self, id: str, ended: Mapping[str, bool], holds: Callable[[Need], bool]) -> bool:
-        return all(need.step in ended and not _missed(need, ended) and (not need.test or holds(need)) for need in self[id].needs)
+        return all(need.step in ended and not _is_missed(need, ended) and (not need.test or holds(need)) for need in self[id].needs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +203,6 @@ class Trace(Generic[W]):
     ended: tuple[Observation, ...] = ()
 
 
-def _missed(need: Need, ended: Mapping[str, bool]) -> bool:
+def _is_missed(need: Need, ended: Mapping[str, bool]) -> bool:
     """Whether the step that is needed has ended, and otherwise than it must."""
     return need.step in ended and need.on != "end" and ended[need.step] != (need.on == "success")

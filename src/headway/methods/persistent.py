@@ -51,7 +51,7 @@ class PersistentMap(Generic[V]):
 
     def __reduce__(self) -> tuple[object, ...]:
         """Hashes of text differ from process to process, so what is where is worked out anew."""
-        return _restored, ({key: self.get(key) for key in self},)
+        return _restore, ({key: self.get(key) for key in self},)
 
     def get(self, key: str) -> V | None:
         """The value of a key, None where there is none."""
@@ -100,7 +100,7 @@ class PersistentMap(Generic[V]):
         return split
 
 
-def _restored(entries: dict[str, V]) -> PersistentMap[V]:
+def _restore(entries: dict[str, V]) -> PersistentMap[V]:
     made: PersistentMap[V] = PersistentMap()
     for key, value in entries.items():
         made = made.set(key, value)

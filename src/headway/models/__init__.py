@@ -20,7 +20,7 @@ from headway.models.base import Reply as Reply
 from headway.models.base import Request as Request
 from headway.models.base import Sample as Sample
 from headway.models.base import Usage as Usage
-from headway.models.limits import limited as limited
+from headway.models.limits import limit_model as limit_model
 from headway.models.local import Local as Local
 from headway.models.openai.endpoint import Endpoint as Endpoint
 from headway.models.opening import open as open  # noqa: A004 - as a file is opened

@@ -308,14 +308,14 @@ async def _carries(bench: _Bench) -> None:
     if not (traits.copies or traits.asks):
         raise _Skip
     bench.start()
-    with _tagged("somebody"):
+    with _tag_caller("somebody"):
         given = bench.submit(tag)
     _see((await bench.answer(given)).value == "somebody", "the caller's context variables were not there")
     _see((await bench.answer(bench.submit(tag))).value == "nobody", "the variables of an earlier job were still there")
 
 
 @contextlib.contextmanager
-def _tagged(value: str) -> Iterator[None]:
+def _tag_caller(value: str) -> Iterator[None]:
     token = caller.set(value)
     try:
         yield

@@ -188,7 +188,7 @@ def test_every_setting_of_every_public_function_is_checked():
 def test_a_selector_that_gives_no_place_is_told_so(place):
     found = {0: Candidate("a", "a"), 1: Candidate("b", "b")}
     with pytest.raises(hw.UsageError, match=r"select=.* returned .*: it must return the place of one of 2 candidates, from 0 to 1"):
-        search.chosen(found, lambda candidates: place, "done")
+        search.choose(found, lambda candidates: place, "done")
 
 
 @pytest.mark.parametrize(

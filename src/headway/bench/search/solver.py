@@ -18,7 +18,7 @@ import headway as hw
 from headway.methods.records import Candidate, State, Verdict
 from headway.models.ask import sample
 from headway.reference.countdown.judge import solves
-from headway.reference.countdown.puzzle import answer, left, parse, steps_of
+from headway.reference.countdown.puzzle import answer, apply_steps, parse, steps_of
 from headway.reference.countdown.sampling import CountdownModel
 
 STEP_TOKENS, ANSWER_TOKENS = 5, 16
@@ -59,7 +59,7 @@ class Solver:
         )
         whole = question + grown.value
         puzzle, steps = parse(whole), steps_of(whole)
-        if steps is None or left(puzzle, steps) is None:
+        if steps is None or apply_steps(puzzle, steps) is None:
             return replace(grown, done=True)
         return replace(grown, done=len(steps) == len(puzzle.numbers) - 1, answer=answer(whole))
 
@@ -147,4 +147,4 @@ def _by_model(texts: list[Text]) -> list[tuple[CountdownModel, list[int]]]:
 
 def _is_legal(text: str) -> bool:
     steps = steps_of(text)
-    return text.endswith("\n") and steps is not None and left(parse(text), steps) is not None
+    return text.endswith("\n") and steps is not None and apply_steps(parse(text), steps) is not None

@@ -27,7 +27,7 @@ from headway.methods.search.failures import Failed as Failed
 from headway.methods.search.failures import Failures as Failures
 from headway.methods.search.found import Found as Found
 from headway.methods.search.found import Stopped as Stopped
-from headway.methods.search.found import chosen as chosen
+from headway.methods.search.found import choose as choose
 from headway.methods.search.rounds import attempts as attempts
 from headway.methods.search.rounds import first_accepted as first_accepted
 from headway.methods.search.rounds import sequential_tokens as sequential_tokens

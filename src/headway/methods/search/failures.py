@@ -1,11 +1,11 @@
 """Parts of a search that fail: one bad sample is not the end of the others.
 
     failed = Failures(errors)
-    made = await failed.spare(index, sampled(generate, question, index))
+    made = await failed.spare(index, call_generator(generate, question, index))
     if isinstance(made, Failed):
         return                                                             # the others go on
     ...
-    return chosen(found, select, block.stopped, tokens, failed)            # raises where all failed and nothing was found
+    return choose(found, select, block.stopped, tokens, failed)            # raises where all failed and nothing was found
 
 A model that refuses one prompt of sixteen, or does not answer in time, has failed at one sample. What `errors` names counts as
 that: the sample has no candidate, and `Found.errors` has the error. Every other error is the search's own: a bug of a part shows at

@@ -24,19 +24,19 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 
-async def sampled(generate: Generator[Q, S], question: Q, index: int) -> Candidate[S]:
+async def call_generator(generate: Generator[Q, S], question: Q, index: int) -> Candidate[S]:
     """A sample. Raises UsageError where the generator returned no candidate."""
     asked = generate(question, index)
     return of_kind(Candidate, generate, await asked, asked)
 
 
-async def stepped(step: Stepper[Q, S], question: Q, state: State[S], index: int) -> State[S]:
+async def call_stepper(step: Stepper[Q, S], question: Q, state: State[S], index: int) -> State[S]:
     """A state that is one step further. Raises UsageError where the stepper returned no state."""
     asked = step(question, state, index)
     return of_kind(State, step, await asked, asked)
 
 
-async def verified(verify: Verifier[Q, S], question: Q, candidate: Candidate[S], index: int) -> Verdict:
+async def call_verifier(verify: Verifier[Q, S], question: Q, candidate: Candidate[S], index: int) -> Verdict:
     """A verdict. Raises UsageError where the verifier returned none."""
     asked = verify(question, candidate, index)
     return of_kind(Verdict, verify, await asked, asked)

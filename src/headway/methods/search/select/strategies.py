@@ -108,7 +108,7 @@ def fit(trials: Collection[Trial], budgets: Collection[float], bins: int = 5) ->
     shares = [len({trial.question for trial in some}) / len(difficulties) for some in inside]
     ladders = [_ladder(means_of(some)) for some in inside]
     ordered = tuple(sorted(set(budgets)))
-    chosen = [_allocated(ladders, shares, budget) for budget in ordered]
+    chosen = [_allocate(ladders, shares, budget) for budget in ordered]
     return StrategyTable(edges, ordered, tuple(tuple(row[place] for row in chosen) for place in range(len(ladders))))
 
 
@@ -193,7 +193,7 @@ def _ladder(means: dict[str, Mean]) -> list[_Rung]:
         rungs.append(max(above, key=lambda rung: (rung.gain, rung.mean.cost)))
 
 
-def _allocated(ladders: Sequence[Sequence[_Rung]], shares: Sequence[float], budget: float) -> list[str]:
+def _allocate(ladders: Sequence[Sequence[_Rung]], shares: Sequence[float], budget: float) -> list[str]:
     """A strategy for each bin: steps up the ladders, the one with the largest gain first, as far as the budget goes."""
     at = [0] * len(ladders)
     left = budget - sum(share * ladder[0].mean.cost for share, ladder in zip(shares, ladders, strict=True))

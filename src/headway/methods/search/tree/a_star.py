@@ -12,9 +12,9 @@ from headway.methods.protocols import Equal, Scorer, Stepper
 from headway.methods.records import Candidate, State
 from headway.methods.search.failures import SAMPLE_ERRORS, Errors, Failed, Failures
 from headway.methods.search.found import Found
-from headway.methods.search.parts import stepped
+from headway.methods.search.parts import call_stepper
 from headway.methods.search.select.equality import Classes, same
-from headway.methods.search.tree.loop import NOTHING_SAID, grown_from, leaf
+from headway.methods.search.tree.loop import NOTHING_SAID, leaf, place_in_tree
 
 Q = TypeVar("Q")
 S = TypeVar("S")
@@ -108,10 +108,10 @@ async def a_star(
     failed = Failures(errors)
 
     async def extend(parent: Node[S], index: int, place: int) -> Grown[S] | None:
-        made = await failed.spare(place, stepped(step, question, parent.state, index))
+        made = await failed.spare(place, call_stepper(step, question, parent.state, index))
         if isinstance(made, Failed):
             return None
-        grown = grown_from(parent.state, made, index)
+        grown = place_in_tree(parent.state, made, index)
         longest[places.start] = max(longest.get(places.start, 0), grown.tokens - parent.state.tokens)
         if grown.done and grown.answer is not None:
             unscored[place] = leaf(grown)
