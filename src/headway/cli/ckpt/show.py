@@ -17,7 +17,7 @@ from headway.checkpoint.files.manifest import Json, Manifest, Object, Phase, Seg
 from headway.checkpoint.files.stored import read_segment
 from headway.checkpoint.layout.names import list_names
 from headway.cli import console
-from headway.cli.ckpt.listing import metrics
+from headway.cli.ckpt.ls import metrics
 from headway.cli.ckpt.roots import open_existing, warn_passed_over
 from headway.cli.commands.pictures import write_picture
 from headway.errors import CheckpointError, UsageError
