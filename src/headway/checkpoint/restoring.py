@@ -1,7 +1,7 @@
-"""From a root to a state: which checkpoint is meant, whether it fits, and what is passed over.
+"""Restores a state from a root: chooses the checkpoint, checks that it fits, and passes over damaged ones.
 
-The first rank chooses, and all load the same one. `"latest"` is the newest that verifies: a damaged one is passed over, and the one
-before it is tried. A trainer that died may have left a helper that still writes, which is waited for.
+The first rank chooses, and all ranks load the same checkpoint. `"latest"` is the newest that verifies: if one is damaged, the one
+before it is tried. A trainer that died may have left a helper that still writes, so a load waits for it.
 """
 
 from __future__ import annotations

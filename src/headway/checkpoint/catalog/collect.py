@@ -5,15 +5,16 @@ A checkpoint may use files in the folder of another one, so folders are not simp
 1. Decide which checkpoints go, and remove their manifests. From then on they don't exist.
 2. Look again, mark every file that something may still need, and sweep the rest of `steps/`.
 
-The second half knows nothing of the first except which folders need no grace. Those are the folders whose manifest goes, and those
-in which a checkpoint has a file that it shares: only what exists is shared, so they had a manifest once and are no save on its way.
-A collector that is killed anywhere leaves whole checkpoints and rubbish, and the next one sweeps the rubbish. Looking again, in
-this order: leases, then folders and manifests, is what makes it safe against readers and savers that come in between (see
-`leases`): who got a lease in time is seen, and a save that has committed and let go of its lease is seen by its manifest.
+The second half knows only one thing of the first: which folders need no grace period. Those are the folders whose manifest goes,
+and the folders with files that a checkpoint in another folder uses. Only existing checkpoints are shared from, so the latter had a
+manifest once and can't be a save in progress. A collector that is killed anywhere leaves whole checkpoints and rubbish, and the
+next one sweeps the rubbish. The second look reads leases first, then folders and manifests. That order makes it safe against
+readers and savers that come in between (see `leases`): a lease that was taken in time is seen, and a save that has committed and
+released its lease is seen by its manifest.
 
-Nothing that can't be understood is removed: a manifest that does not verify (or is of a later version) stays until it is taken
-away by hand. So does a checkpoint whose metrics don't verify, where the best ones are kept. While a segment that something needs
-can't be read, no data is swept at all, as nobody knows what it refers to.
+Nothing that can't be understood is removed. A manifest that does not verify, or is of a later version, stays until somebody removes
+it by hand. So does a checkpoint whose metrics don't verify, if a rule keeps the best ones. While a needed segment can't be read, no
+data is swept at all, because nobody knows what it refers to.
 """
 
 from __future__ import annotations
@@ -139,8 +140,8 @@ def survey(backend: Backend, now: float, *, sweep: bool = False) -> Survey:
 
 
 def _date_back(backend: Backend, seen: Survey, now: float) -> None:
-    """Files of the future, from before the clock of their folder was set back, are dated now: the grace period of what has no
-    manifest then lasts for its own length."""
+    """Files dated in the future, because the clock was set back since, are dated now, so that their grace period lasts no longer
+    than any other."""
     verified = {each.folder for each in seen.catalog.checkpoints}
     for folder in set(seen.folders) - verified:
         for file, stat in seen.folders[folder].items():
@@ -215,7 +216,7 @@ def _staying(
 
 
 def _marks(backend: Backend, seen: Survey, stays: Iterable[str], notes: list[str]) -> frozenset[str] | None:
-    """All files that what stays refers to; None where that can't be known."""
+    """All files that the remaining checkpoints refer to; None where that can't be known."""
     by_folder = {each.folder: each for each in seen.catalog.checkpoints}
     needed: set[str] = set()
     for folder in stays:

@@ -1,8 +1,8 @@
-"""HEAD, which names the newest checkpoint: what the next one follows, and that it takes HEAD only from what it follows.
+"""HEAD names the newest checkpoint. A save may move it only from the checkpoint the save is based on.
 
-Everyone who commits comes here, whichever process writes. HEAD is read before the manifest is put down, and is replaced after that
-only if nobody touched it since. Whoever finds it elsewhere has met another program and says so: the checkpoint stays, but is not
-the newest.
+Every commit comes here, whichever process writes. HEAD is read before the manifest is written, and replaced afterwards only if
+nobody touched it since. If HEAD has moved, another program saves here as well: the commit reports a conflict, and its checkpoint
+stays but is not the newest.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def move_head(backend: Backend, seen: Seen, basis: Head | None, following: Head)
     """Make a checkpoint, whose manifest is there, the newest. `seen` is what HEAD was before that manifest was put down, `basis`
     the checkpoint that it follows. Raises CheckpointConflict where HEAD names another one, or has changed since it was seen.
 
-    Without a HEAD that verifies, only a checkpoint that this one can't have known of is a conflict."""
+    If HEAD does not verify, only a checkpoint that this one can't have known of is a conflict."""
     found = find_basis(backend, seen)
     known = found == basis if seen.head is not None else found is None or found.serial <= following.serial
     if known and backend.swap(HEAD, seal(following), seen.content):

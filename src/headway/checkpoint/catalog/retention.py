@@ -1,7 +1,7 @@
 """Which checkpoints stay: a pure function from what there is to what is kept, and why.
 
-Every reason is for itself: a checkpoint goes only when no rule wants it. What must not go whatever the rules say (HEAD's, what is
-being read, the newest that is whole) is not decided here but by `collect`, which sees the store.
+Each rule stands alone: a checkpoint goes only when no rule keeps it. What must stay whatever the rules say (HEAD's checkpoint,
+those being read, the newest whole one) is decided by `collect`, which sees the store.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def choose_kept(summaries: Iterable[Summary], keep: Keep) -> dict[str, tuple[str
 
 
 def find_misnamed(summaries: Iterable[Summary], keep: Keep) -> str:
-    """What `keep` names and no checkpoint has, "" where there is nothing: a typo there would let go what is meant to stay. (Where
+    """What `keep` names and no checkpoint has; "" where there is nothing. A typo there would remove what is meant to stay. (Where
     there are no metrics at all, none was measured yet.)
 
     Example:

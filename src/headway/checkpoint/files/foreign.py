@@ -1,6 +1,6 @@
 """Data files of other programs, which an import leaves where they are: a segment names them by an absolute path or a URL.
 
-A backend is confined to its root, so whoever reads a segment's data file asks here where it is.
+A backend is confined to its root, so every reader of a segment's data file asks this module where the file is.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The sealed files of a checkpoint, read. They are small; nothing of them is used unless their hashes verify."""
+"""Reads the sealed files of a checkpoint. They are small, and nothing in them is used unless their hashes verify."""
 
 from __future__ import annotations
 

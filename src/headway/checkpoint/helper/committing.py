@@ -1,7 +1,7 @@
-"""The end of a save: the coordinator makes it a checkpoint, the other writers wait until it has.
+"""The end of a save: the coordinator commits the checkpoint, and the other writers wait for that.
 
-Nothing here decides what a checkpoint is (`commit.py` does) or which is the newest (`head.py`); this polls for files, with a
-deadline, and puts down the manifest and then HEAD, in that order.
+This module polls for files, up to a deadline, and writes first the manifest and then HEAD. What makes a checkpoint is decided in
+`files/coverage.py`, and which one is the newest in `catalog/head.py`.
 """
 
 from __future__ import annotations

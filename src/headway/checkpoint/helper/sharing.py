@@ -1,9 +1,9 @@
-"""What is on the disk already: boxes of earlier checkpoints, to which a save refers instead of writing them again.
+"""Finds boxes that are on disk already, in earlier checkpoints. A save refers to them instead of writing them again.
 
-A box is shared if every one of its blocks has the hash that an earlier one of the same name and place has; nothing else tells
-that it is unchanged. Only checkpoints that exist count, and the one that is referred to is leased until the save that refers to
-it exists too. From then on the save's own segments name the files that it needs, and a collector leaves them (`collect`). So
-however old a checkpoint is that first wrote a box, no chain is followed to find it.
+A box is shared if all of its blocks have the same hashes as an earlier box of the same name and place. Nothing else proves that it
+is unchanged. Only committed checkpoints are shared from, and each is leased until the save that refers to it is committed too. From
+then on the save's own segments name the files that it needs, and a collector leaves them (`collect`). So a box is found without
+following a chain, however old the checkpoint is that first wrote it.
 """
 
 from __future__ import annotations

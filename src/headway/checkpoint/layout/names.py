@@ -1,4 +1,4 @@
-"""Names in messages: those that are near to one that fits nothing, and how many there are."""
+"""Names for error messages: close matches for a name that fits nothing, and counts of long lists."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Placing: from rules and a local tensor's name and shape to where it lies in the whole. Pure functions, and a memory of answers.
+"""Finds where a local tensor lies in the whole, from the rules and the tensor's name and shape. Pure functions with a cache.
 
-Several rules may fit one tensor: those that split different dimensions, or one dimension along different axes, are applied one
-inside the other, the first outermost; those that contradict each other are refused.
+Several rules may fit one tensor. Rules that split different dimensions, or one dimension along different axes, are nested, the
+first outermost. Rules that contradict each other are refused.
 """
 
 from __future__ import annotations
@@ -211,7 +211,7 @@ def _compile_numbered(pattern: str) -> re.Pattern[str]:
 
 @functools.lru_cache(1 << 16)
 def _rename(rule: Numbered | Renamed, name: str) -> str | None:
-    """The name that a rule gives; None where it does not fit."""
+    """Return the name that a rule gives; None where the rule does not fit."""
     if isinstance(rule, Renamed):
         before, star, after = rule.pattern.partition("*")
         if not star:
@@ -230,7 +230,7 @@ def _rename(rule: Numbered | Renamed, name: str) -> str | None:
 
 
 def _resolve_tie(rule: Tied, name: str) -> str | None:
-    """The name of the tensor that a rule says this one is, under the same first word."""
+    """Return the name, under the same first word, of the tensor that this one is tied to; None where the rule does not fit."""
     if name == rule.name:
         return rule.to
     first, _, rest = name.partition(".")
@@ -238,7 +238,7 @@ def _resolve_tie(rule: Tied, name: str) -> str | None:
 
 
 def make_unmatched_error(rule: Rule, pattern: str, names: Iterable[str]) -> LayoutError:
-    """The error for a rule that fits nothing, with names that are close to its pattern."""
+    """Build the error for a rule that fits nothing, with names that are close to its pattern."""
     known = list(names)
     short = [name.split(".", 1)[-1] for name in known]
     close = difflib.get_close_matches(pattern.replace("*", "").strip("."), {*known, *short}, n=3, cutoff=0.3)

@@ -1,6 +1,6 @@
 """How one dimension of a local array lies in the same dimension of the whole array.
 
-Every way to split a tensor over ranks, however it is called, takes some ranges of a dimension and puts them one after another:
+Every way to split a tensor over ranks, whatever its name, takes some ranges of a dimension and puts them one after another:
 a column split takes one range, a packed QKV shard takes three, a strided shard takes many, a padded vocabulary takes one that
 ends beyond the array. A `DimSharding` writes that down as runs, and two of them compose. So a tensor that is declared to be split
 by tensor parallelism, and then sharded by FSDP, and then flattened by ZeRO is the composition of three simple facts, and what a

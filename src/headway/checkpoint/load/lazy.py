@@ -3,10 +3,10 @@
     with open_checkpoint(backend, manifest, segments) as opened:
         opened["model.layers.3.w"][10:20]
 
-A slice reads the blocks that hold its elements and no others, verifies each, and keeps the last few, so that going through an array
-row by row reads each block once. What an index selects in one dimension is a range (an integer selects one of its elements and
-drops the dimension), so a selection is cut to a block by arithmetic, steps and negative steps included. Lists and masks would need
-any number of blocks: read a slice and index that.
+A slice reads only the blocks that hold its elements and verifies each. The last few are kept, so going through an array row by row
+reads each block once. What an index selects in one dimension is a range (an integer selects one of its elements and drops the
+dimension), so a selection is cut to a block by arithmetic, steps and negative steps included. Lists and masks would need any number
+of blocks: read a slice and index that.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Arrays of a state that share some of their memory and are not the same array: a transposed tie, a view of a part.
+"""Finds arrays of a state that share memory but are not the same array: a transposed tie, a view of a part.
 
-What is loaded into one of them changes the other, so the checkpoint must say the same of what they share, or one of them would
-silently be what the other is. Which arrays share memory is told by addresses. What is loaded into two that do is put into scratch
-memory first, laid out as theirs: it must still read as what was put there.
+Loading one of them changes the other. So the checkpoint must hold the same values for the shared part, or one array would silently
+overwrite the other. Shared memory is found by addresses. To check two such arrays, both are loaded into scratch memory with the
+same overlap, and each must still read as it was written.
 """
 
 from __future__ import annotations

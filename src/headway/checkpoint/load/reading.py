@@ -1,9 +1,8 @@
-"""Bytes of blocks, verified: from a file of this machine, from an object store, or from the spool of what was fetched from one.
+"""Reads and verifies blocks: from a local file, from an object store, or from the spool of what was fetched from one.
 
-A source fills memory that the caller brings, which may be the place where the values belong, so nothing is copied twice. Every
-block is hashed where it was just put. Files are opened once per thread and read by offset: what one thread does never moves
-another one's position. What goes wrong with a file (it is gone, too short, or the disk refuses) is damage of the tensors that
-were to be read from it, and is reported as such.
+A source fills memory that the caller brings. That may be the final place of the values, so nothing is copied twice. Every block is
+hashed where it was just put. Files are opened once per thread and read by offset, so threads never move each other's position. A
+file that is gone, too short or unreadable is reported as damage to the tensors that were to be read from it.
 """
 
 from __future__ import annotations
@@ -128,8 +127,8 @@ class Ranges:
 class Spool:
     """A file without a name that holds what one rank fetched for its host: its reads, one after the other.
 
-    It is in memory where that was asked for and in the folder for temporary files else. The ranks of a host open each other's
-    through /proc, so there is nothing that a killed process could leave behind.
+    It is in memory if that was asked for, else in the folder for temporary files. The ranks of a host open each other's spools
+    through /proc, so a killed process leaves nothing behind.
     """
 
     def __init__(self, *, in_memory: bool) -> None:
@@ -216,7 +215,7 @@ def read_fully(descriptor: int, start: int, buffers: Sequence[memoryview]) -> in
 
 
 def find_damaged_blocks(contents: Contents, blocks: Sequence[Block], buffers: Sequence[memoryview]) -> list[Block]:
-    """Those of the blocks whose bytes, in the buffers, don't have the hash that was written."""
+    """Return the blocks whose bytes in the buffers don't match the hash that was written."""
     return [
         block
         for block, buffer in zip(blocks, buffers, strict=True)

@@ -1,4 +1,4 @@
-"""What a load did, for those who go on with it: what was loaded, what was left, and what was passed over on the way."""
+"""The result of a load: what was loaded, what was left, and which checkpoints were passed over."""
 
 from __future__ import annotations
 

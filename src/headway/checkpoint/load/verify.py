@@ -1,7 +1,7 @@
 """Reads a whole checkpoint and reports everything that is wrong with it.
 
-A load stops at the first thing that it can't trust; this goes on, so that somebody can decide what to do: restore one file from
-elsewhere, give up one tensor, or take an earlier checkpoint. Manifest and segments are checked against their seals, every file
+A load stops at the first thing that it can't trust. This goes on, so that somebody can decide whether to restore one file from
+elsewhere, give up one tensor or take an earlier checkpoint. Manifest and segments are checked against their seals, every file
 against its size, its header and all blocks against their hashes, and the boxes of every object against its shape.
 """
 

@@ -1,11 +1,11 @@
-"""Who writes what: a pure function from what all ranks hold to what each of them puts into its file.
+"""Plans who writes what: a pure function from what all ranks hold to what each of them puts into its file.
 
 Every rank says in a `Table` which boxes of which objects it has. What several hold is written by one of them. Parameters and
-moments are given, largest first, to the holder that has least to write so far; all else is taken from the first rank that has it,
-because a state with some buffers of one rank and some of another was never anybody's (`replicas.py` compares them). Boxes that
-overlap without being equal (one rank has a whole tensor, another a half of it) are cut, so that every element is written exactly
-once. All ranks compute the same plan from the same tables, so nothing has to be sent back. What ranks must agree on (types, shapes,
-plain values such as the step) is compared here, and a hole is found here, before a byte is copied.
+moments go, largest first, to the holder that has least to write so far. Everything else is taken from the first rank that has it,
+because a mix of buffers from several ranks would be a state that no rank ever had (`replicas.py` compares them). Boxes that overlap
+without being equal (one rank has a whole tensor, another a half of it) are cut, so that every element is written exactly once. All
+ranks compute the same plan from the same tables, so nothing has to be sent back. What ranks must agree on (types, shapes, plain
+values such as the step) is compared here, and a hole is found here, before a byte is copied.
 """
 
 from __future__ import annotations

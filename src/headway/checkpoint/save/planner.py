@@ -1,4 +1,4 @@
-"""What ranks tell each other before a save, and the plan that follows from it.
+"""What ranks tell each other before a save, and the plan that they make of it.
 
 They exchange one small message (is there a free buffer? has the layout changed? what are the plain values?); only when the layout
 has changed do they exchange tables and plan anew.

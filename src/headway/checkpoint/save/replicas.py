@@ -1,13 +1,13 @@
-"""What several ranks have under one name: taken from the first of them, and compared, so that a difference is never silent.
+"""Compares what several ranks have under one name. The first rank's is saved, and a difference is never silent.
 
-A save writes such a thing once. It is meant to be the same on all ranks, and nothing enforces that: a rank that draws one random
-number more, or computes its own batch statistics, has something else from then on. So at each save the ranks compare hashes. What
-the optimizer does not change (buffers, arrays, generators) is compared whole up to 1 MiB; of larger ones, and of parameters and
+A save writes a replica once. Replicas are meant to be equal on all ranks, but nothing enforces that: a rank that draws one more
+random number, or computes its own batch statistics, differs from then on. So at each save the ranks compare hashes. What the
+optimizer does not change (buffers, arrays, generators) is compared whole up to 1 MiB; of larger ones, and of parameters and
 moments, some elements are (`sample.py`), of parameters and moments some 64 at each save, in turn. With `debug`, all bytes of all.
 
-What differs the first time a state is saved is a mistake of the program, and refused. What begins to differ later must not end a
-training: it is warned of, and told in an event; the checkpoint has what the first rank has, of all names, so it is the state that
-one rank was in. Buffers that DDP sends from its first rank before each forward may differ between two forwards: nobody hears of it.
+A difference at the first save of a state is a mistake of the program and is refused. One that begins later must not end a training:
+it gives a warning and an event. The checkpoint then has the first rank's version of every name, so it is a state that one rank was
+really in. Buffers that DDP sends from its first rank before each forward may differ between two forwards; that is not reported.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""Saving: from a state to a checkpoint, with the training blocked only while the plan is made and the unguarded rest is copied.
+"""Saves a state. The training is blocked only while the plan is made and the unguarded rest is copied.
 
 All ranks call `Saver.save` at the same point of their program, and agree on a plan (`planner.py`). Then each rank begins its part
-with its helper process and goes on training. What becomes of it is heard from the helper, in a thread.
+with its helper process and goes on training. A thread receives from the helper how the save ended.
 
 A save that fails never ends the training and is never silent: an event at once, a warning from the next call on the training's
-thread, and an exception for whoever asks (`Save.durable`). What can never work, as a state that can't be saved or a layout that
-does not fit, raises UsageError, LayoutError or CheckpointMismatch at the first save, on all ranks. The same trouble later on, when
-a state that could be saved can't be any more, is a save that fails; ranks that begin to differ are warned of (`replicas.py`).
+thread, and an exception for whoever asks (`Save.durable`). What can never work, such as a state that can't be saved or a layout
+that does not fit, raises UsageError, LayoutError or CheckpointMismatch at the first save, on all ranks. If a state that was saved
+before can't be saved any more, that save fails. If ranks begin to differ, there is a warning (`replicas.py`).
 """
 
 from __future__ import annotations
@@ -236,7 +236,7 @@ class Saver:
         return begun[0]
 
     def _head(self) -> Head | None:
-        """What HEAD is, or will be when the saves before this one are durable."""
+        """Say what HEAD is, or will be when the saves before this one are durable."""
         if not self._knows_head:
             self._basis = find_basis(self._backend, see_head(self._backend))
             self._knows_head = True
@@ -322,7 +322,7 @@ class Saver:
     # --- its end -----------------------------------------------------------------------------------------------------
 
     def guard(self) -> None:
-        """Return when the state may be changed, whatever is on its way."""
+        """Return when the state may be changed, whatever saves are under way."""
         self._guard.wait()
 
     def prepare(self, state: Any, layout: Layout | None) -> None:

@@ -1,4 +1,4 @@
-"""What the parts of a state put into an inventory, for saving and for loading.
+"""Collects the parts of a state into an inventory, for saving and for loading.
 
 One walk serves both, so that a name can't mean two things. When there is a checkpoint to load (`InventoryBuilder.saved`), a source
 makes room for what the checkpoint has and the state has not yet (the moments of a fresh optimizer, the arrays of an object), and

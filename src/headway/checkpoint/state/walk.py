@@ -1,4 +1,4 @@
-"""A state and what it is called: from nested dictionaries, lists, arrays, modules, optimizers and objects to an `Inventory`.
+"""Walks a state (nested dictionaries, lists, arrays, modules, optimizers and objects), names its parts and makes an `Inventory`.
 
 Names come from the state's own keys, joined with dots, and from the names that a model's author gave to its parameters. No rank,
 stage, wrapper or parameter number is ever in a name, so whatever the next run looks like, it asks for the same things.
@@ -11,7 +11,8 @@ stage, wrapper or parameter number is ever in a name, so whatever the next run l
 - numbers, strings, booleans, None, bytes, members of enums: values; a list or tuple of nothing else is one value, and a list may
   have grown since
 
-Optimizers are looked at last, since they call parameters by what others name. Torch is never imported for a state without it.
+Optimizers come last, because they call parameters by the names that the other parts give. Torch is never imported for a state
+without it.
 """
 
 from __future__ import annotations
@@ -105,7 +106,7 @@ def take_for_load(
 
 
 def list_claimed_names(inventory: Inventory) -> set[str]:
-    """The names that a process wants."""
+    """List the names that a process wants."""
     return {each.name for each in inventory.holdings} | set(inventory.aliases) | set(inventory.values)
 
 
@@ -138,8 +139,8 @@ def _placer(layout: Layout | None, coords: Mapping[str, int] | None) -> Placer:
 
 
 def put_all(state: Any, builder: InventoryBuilder, root: str = "", replace: Callable[[Any], None] | None = None) -> None:
-    """Put a state, or a part of one that is called `root`, into an inventory. `replace` is given what takes its place when it is
-    loaded and can't be filled where it is: a number, or a tuple."""
+    """Put a state, or the part of one that is called `root`, into an inventory. A number or a tuple can't be filled in place;
+    `replace` receives the loaded value that takes its place."""
     later: list[tuple[str, Any]] = []
     plain: set[str] = set()
     arrays: set[str] = set()
@@ -227,7 +228,7 @@ def _put(leaf: Any, builder: InventoryBuilder, path: str) -> None:
 
 
 def _put_back(state: Any, builder: InventoryBuilder, root: str, replace: Callable[[Any], None] | None) -> None:
-    """Keep the plain values of a state; when loading, put what was saved where they are."""
+    """Keep the plain values of a state; when loading, put the saved ones in their places."""
     new: dict[str, Any] = {}
     if replace is None and _unfillable(state):
         raise UsageError(f"the state is {state!r}: give a dictionary, a module or another object that can be filled in place")

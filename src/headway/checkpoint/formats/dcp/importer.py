@@ -1,9 +1,9 @@
-"""Takes a folder of torch.distributed.checkpoint over as a checkpoint, without running its pickle and, as a rule, without a copy.
+"""Imports a folder of torch.distributed.checkpoint as a checkpoint, without running its pickle and, as a rule, without a copy.
 
-`.metadata` is a pickle: it is read as data (`inert_pickle`), and only the names of the classes that DCP itself writes are known.
-It says which chunk of which tensor is at which bytes of which `.distcp` file; there, each chunk is an archive of `torch.save`,
-whose bytes are uncompressed and can be referred to (`torch_zip`). Values that are no tensors are archives too, and become values
-of the manifest. Coverage is proved, which DCP leaves to the planner that saved.
+`.metadata` is a pickle: it is read as data (`inert_pickle`), and only the names of the classes that DCP itself writes are known. It
+says which chunk of which tensor is at which bytes of which `.distcp` file; there, each chunk is an archive of `torch.save`, whose
+bytes are uncompressed and can be referred to (`torch_zip`). Values other than tensors are archives too, and become values of the
+manifest. Unlike DCP, which trusts the planner that saved, the import proves coverage.
 """
 
 from __future__ import annotations

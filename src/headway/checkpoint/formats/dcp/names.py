@@ -1,12 +1,12 @@
-"""From the names of torch.distributed.checkpoint to those that a state of modules and optimizers has here.
+"""Translates the names of torch.distributed.checkpoint to those of a Headway state of modules and optimizers.
 
 `get_state_dict` of torch names an optimizer's slots by the parameter: `opt.state.0.weight.exp_avg`, or, flattened, the same in one
 word; groups are a list, or `opt.param_groups.0.weight.lr`. Here the slot is `opt.state.model.0.weight.exp_avg`, and the
-hyperparameters are the value `opt.group.model.0.weight` (`optim_state`). What is missing is where the model is: the one place whose
-arrays have all the names that the optimizer speaks of. Words that wrappers add (`_orig_mod.`, DDP's `module.`) are in no name here.
+hyperparameters are the value `opt.group.model.0.weight` (`optim_state`). The missing part is the model's place: the only one whose
+arrays have all the names that the optimizer mentions. Words that wrappers add (`_orig_mod.`, DDP's `module.`) are removed.
 
-Nothing is guessed. Slots by number (`optimizer.state_dict()` of torch as it is) and an optimizer that fits several models keep the
-names that they have, and `notes` says so.
+Nothing is guessed. Slots by number (torch's plain `optimizer.state_dict()`) and an optimizer that fits several models keep their
+names, and `notes` says so.
 """
 
 from __future__ import annotations

@@ -4,12 +4,12 @@
     dcp.load(state, storage_reader=HeadwayReader("runs/gpt"))
 
 DCP plans and moves the data, so it decides what is saved, from which rank, and how long training stops (`dcp.async_save` works as
-well). What changes is what is on disk: each save is a folder of its own, so nothing is overwritten; blocks have hashes; coverage is
-proved at the end; there is no pickle; and it exists when its manifest does. `hw.Checkpoints` reads these checkpoints, and this
-reader reads those that it saved.
+well). What changes is what is on disk. Each save is a folder of its own, so nothing is overwritten; blocks have hashes; coverage is
+proved at the end; there is no pickle; and a save exists when its manifest does. `hw.Checkpoints` reads these checkpoints, and this
+reader reads those of `hw.Checkpoints`.
 
-DCP hands over what is no tensor as bytes of `torch.save`. They are read as data and kept as JSON, and what can't be (an object of
-a class) is refused by name when it is saved. For DCP's planner, which insists on such bytes, they are made again when it loads:
+DCP hands over other values than tensors as bytes of `torch.save`. They are read as data and kept as JSON; a value that can't be (an
+object of a class) is refused by name when it is saved. DCP's planner insists on such bytes when it loads, so they are made again:
 what it unpickles was pickled in this process a moment ago.
 """
 

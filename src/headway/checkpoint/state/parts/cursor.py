@@ -1,13 +1,13 @@
-"""How far the data was read: exactly, whatever the number of ranks was and will be.
+"""Cursors record exactly how far the data was read, whatever the number of ranks was and will be.
 
 Samples are numbered through all epochs: index `i` is sample `i % total` of epoch `i // total`. They are dealt to shards in rounds
-of `shards * block` indices, `block` for each shard in turn. A shard draws its own as fast as it likes; what it drew and is not done
-with (prefetched, or half packed into a sequence) is its residual. So after any history, the indices that nobody is done with are:
-the residuals, what shards have not drawn of rounds that another has begun, and everything after the last round begun.
+of `shards * block` indices, `block` for each shard in turn. A shard draws its own indices as fast as it likes. What it drew but has
+not finished (prefetched, or half packed into a sequence) is its residual. So the unfinished indices are always these: the
+residuals, the undrawn parts of rounds that some shard has begun, and everything after the last begun round.
 
-A run with as many shards goes on exactly where each was. A run with other shards merges what is left of begun rounds, in order,
-and deals it to the new shards in turn, before the next whole round. Every index is drawn once more or never again; none is lost and
-none is done twice. Every new shard computes this for itself from what all old shards saved, so the ranks need not talk.
+A run with the same number of shards goes on exactly where each shard was. With another number, what is left of begun rounds is
+merged in order and dealt to the new shards in turn, before the next whole round. No index is lost and none is finished twice. Every
+new shard computes this for itself from what all old shards saved, so the ranks need no message.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Dealt(NamedTuple):
 
 
 def deal_anew(saved: Sequence[Dealt], shard: int, shards: int, block: int) -> Dealt:
-    """Where a shard of a new deal is after an old one, of which this is every shard."""
+    """Deal what all shards of an old deal have left, and return the part of one new shard."""
     first = saved[0]
     if (shards, block) == (first.shards, first.block):
         return next(each for each in saved if each.shard == shard)
@@ -56,7 +56,7 @@ def deal_anew(saved: Sequence[Dealt], shard: int, shards: int, block: int) -> De
 
 
 def _list_left(dealt: Dealt, stop: int) -> list[int]:
-    """What a shard has left of all rounds before `stop`."""
+    """List what a shard has left of all rounds before `stop`."""
     step = dealt.shards * dealt.block
     return [*dealt.pending, *(index for start in range(dealt.next_round, stop, step) for index in dealt.deal(start))]
 

@@ -1,9 +1,8 @@
-"""What is random, and what was read: by what it belongs to, never by rank.
+"""Random number streams, named by what they belong to and never by rank.
 
-A rank is a number that a launcher gives; the next start gives others. A stream of random numbers belongs to the whole program
-(`Rng`), or to a shard of the work that some rank does (`Streams`: one generator for each shard, so when there are fewer ranks each
-just has more of them, and every dropout mask stays what it would have been; ElasWave, 2510.00606, section 4). A `Cursor`, in
-`cursor.py`, says the same of data.
+A launcher numbers the ranks anew at each start. So a stream of random numbers belongs to the whole program (`Rng`), or to a shard
+of the work (`Streams`). There is one generator for each shard: with fewer ranks each rank just has more of them, and every dropout
+mask stays what it would have been (ElasWave, 2510.00606, section 4). A `Cursor`, in `cursor.py`, does the same for data.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""Modules: their parameters and buffers, by the names that the model's author gave them.
+"""Parameters and buffers of modules, by the names that the model's author gave them.
 
 Wrappers add words to names (`module.` of DDP, `_orig_mod.` of `torch.compile`, `_fsdp_wrapped_module.` of FSDP1); they are taken
 out, so that a model has the same names however it is wrapped. Buffers that are not persistent are left out, as `state_dict` does.
 
-What a module's own `state_dict`, or a hook, makes of it comes on top: see `module_own`.
+What a module's own `state_dict` or a hook adds is kept as well: see `module_own`.
 
-DDP sends the buffers of its first rank to the others before each forward, so between two forwards each rank may have its own (the
-statistics of its batches): what is to be kept is the first rank's, and that the others differ is no mistake.
+DDP sends the buffers of its first rank to the others before each forward. Between two forwards each rank may have its own, such as
+the statistics of its batches. The first rank's are kept, and a difference on other ranks is no mistake.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""What a torch optimizer has beside slots and hyperparameters: all of it, or a refusal.
+"""Keeps what a torch optimizer has beside slots and hyperparameters: all of it, or the optimizer is refused.
 
 An optimizer may keep counters of its own in `state`, under keys that are no parameters; a class may have its own `state_dict`, and
-anybody may hang hooks into it that add something. What comes on top of slots and groups is kept as one value and given back by the
-optimizer's own `load_state_dict`, with the loaded slots in it. One that gives *other* slots or groups than it works with (a wrapper
-that keeps the real ones elsewhere, a hook that shortens them) can't be taken apart by parameter, and is refused.
+anybody may hang hooks into it that add something. Whatever is neither slot nor group is kept as one value, and restored by the
+optimizer's own `load_state_dict`, together with the loaded slots. One that gives *other* slots or groups than it works with (a
+wrapper that keeps the real ones elsewhere, a hook that shortens them) can't be taken apart by parameter, and is refused.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What trains of a module: `Trained`, for a model of which most is frozen.
+"""`Trained` keeps only the trained parameters of a module, for a model that is mostly frozen.
 
-A frozen base costs its space once anyway, because what has not changed is not written again. `Trained` is for those who want
-checkpoints that are small in themselves: an adapter to give away, or a base that is loaded from elsewhere.
+A frozen base takes its space only once anyway, because what has not changed is not written again. `Trained` is for checkpoints that
+must be small in themselves: an adapter to give away, or a base that is loaded from elsewhere.
 """
 
 from __future__ import annotations

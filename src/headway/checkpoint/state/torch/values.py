@@ -1,6 +1,6 @@
-"""Values of torch that are neither arrays nor plain: element types, and quantized tensors as integers and what they stand for.
+"""Torch values that are neither arrays nor plain: element types, and quantized tensors as integers with their scales.
 
-A tree marks them `$dtype` and `$quantized`. They are met in the state of quantized modules.
+A tree marks them `$dtype` and `$quantized`. They occur in the state of quantized modules.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _BY_CHANNEL = (torch.per_channel_affine, torch.per_channel_symmetric)
 
 
 def take_apart(value: object) -> tuple[str, Any] | None:
-    """The mark of such a value and what it is made of; None for any other."""
+    """Return the mark of such a value and what it is made of; None for any other value."""
     if isinstance(value, torch.dtype):
         return "$dtype", str(value).removeprefix("torch.")
     if (
@@ -35,7 +35,7 @@ def take_apart(value: object) -> tuple[str, Any] | None:
 
 
 def put_together(mark: str, parts: Any) -> Any:
-    """The value that `take_apart` took apart."""
+    """Make the value that `take_apart` took apart."""
     if mark == "$dtype":
         kind = getattr(torch, str(parts), None)
         if not isinstance(kind, torch.dtype):

@@ -1,8 +1,8 @@
-"""Loaded values become of the kinds that the state has in their places.
+"""Gives loaded values the classes that the state has in the same places.
 
-A tree names the class of a member of an enum, and of a named tuple, and no class is ever looked up by a name that was read. So an
-object gets them back if what it says of itself before has one of that class, wherever in it. Ordered dictionaries, and those with
-defaults, come back as such where the object has one in that place.
+A tree names the class of an enum member or a named tuple, but no class is ever looked up by a name that was read. So an object gets
+such a value back only if its own state, before the load, has one of that class anywhere in it. Ordered dictionaries and those with
+defaults come back as such if the object has one in that place.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Trees: what `state_dict()` of an object says, as JSON that gives the same Python values back.
+"""Trees: what an object's `state_dict()` returns, as JSON that gives the same Python values back.
 
-Arrays are not in it: they become objects of the checkpoint of their own, and a reference stands in their place. Everything that
-JSON would bend (tuples, keys that are no strings, NaN, large integers, bytes) is marked by a dictionary with one key that begins
-with `$`. What is not listed here is refused, by name: nothing is pickled, so nothing that is read can run.
+Arrays become objects of the checkpoint, and a reference stands in their place. Everything that JSON would change (tuples, keys
+other than strings, NaN, large integers, bytes) is marked by a dictionary with one key that begins with `$`. Any other type is
+refused by name. Nothing is pickled, so nothing that is read can run.
 """
 
 from __future__ import annotations
