@@ -1,4 +1,4 @@
-"""The commands and their options. What they do is in the files beside this one, imported when a command runs."""
+"""The commands and their options. Their code is in the files beside this one, imported when a command runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `--json` prints. These names and meanings stay: programs read them.
+"""The documents that `--json` prints. Names and meanings must stay, because programs read them.
 
 Times are seconds since 1970, durations seconds, keys hexadecimal. A field that is not known is null. Fields may be added.
 """

@@ -1,11 +1,11 @@
-"""What a plan is made of, and how it is edited: steps, needs, edits, and the index that an edit changes.
+"""The parts of a plan and how edits change it: steps, needs, edits and the index.
 
-The work behind `methods.graph`. An edit is made on a draft and checked at its end. That a plan has no cycle is checked by ranks:
-every step has a larger one than all it needs. An edge that agrees with the ranks closes no cycle and costs nothing; another one
-raises the ranks of what comes behind it, and only those steps are looked at (as in Pearce and Kelly, "A dynamic topological sort
+This does the work of `methods.graph`. Edits are made on a draft, which is checked at the end. Ranks show that a plan has no cycle:
+every step has a larger rank than all it needs. An edge that agrees with the ranks closes no cycle and costs nothing. Any other edge
+raises the ranks of the steps behind it, and only those are looked at (as in Pearce and Kelly, "A dynamic topological sort
 algorithm", 2007).
 
-It must never leave a draft half made in an index: whatever is refused, the index that it began from is as it was.
+A refused edit must never change the index that it began from.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ class Index(Generic[W]):
 
 
 def apply_edits(index: Index[W], edits: Sequence[Edit[W]], started: AbstractSet[str]) -> Index[W]:
-    """The index with all of some edits. Raises EditRefused where they can't be made; see `Graph.apply`."""
+    """Return the index with all these edits. Raises EditRefused where they can't be made; see `Graph.apply`."""
     draft = _Draft(index)
     for edit in edits:
         if isinstance(edit, Add):

@@ -3,16 +3,15 @@
     graph = Graph((Node("search", "find pages"), Node("read", "read them", after("search"))))
     graph = graph.apply([Add(Node("write", "sum up", after("read")))], started={"search"})
 
-A graph is a frozen value; an edit makes another one. Both share what did not change, so an edit costs what it changes and not what
-there is: a plan of ten thousand steps may be edited ten thousand times. What holds of every graph: ids are unique, every step that
-is needed is there, and nothing needs itself, not even by way of others. What has started can't change, because its call has been
-made and recorded.
+A graph is a frozen value; an edit makes another one. Both share what did not change, so the cost of an edit depends on what it
+changes and not on the size of the plan: a plan of ten thousand steps may be edited ten thousand times. In every graph ids are
+unique, every needed step exists, and no step needs itself, directly or through others. A step that has started can't change,
+because its call has been made and recorded.
 
-Several edits are applied together or not at all, and only their end is checked, so a batch may pass through what would be refused
-alone (a step that needs one which a later edit adds). A run that journals its plan records edits, which are small, and folds them;
-a graph itself is a value as well.
+Several edits are applied together or not at all, and only the result is checked. So an edit may need a step that a later edit of
+the same batch adds. A run that journals its plan records the small edits and folds them; it may also record a graph itself.
 
-It must never decide what runs: that is a policy's. It knows no results, clocks or devices.
+A graph must never decide what runs: a policy does. It knows no results, clocks or devices.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Checks for the settings of a method, made when it is called and before it spends anything.
+"""Checks the settings of a method when it is called, before it spends anything.
 
-A setting that makes no sense (`n=-5`, `sure=95`) would end a method with nothing, or decide it in a way that nobody meant.
+A senseless setting (`n=-5`, `sure=95`) would make a method return nothing, or decide in a way that nobody meant.
 """
 
 from __future__ import annotations

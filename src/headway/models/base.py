@@ -1,4 +1,4 @@
-"""What a language model is here: a request goes in, samples come out, and what they cost is known.
+"""Defines a language model: a request goes in, samples and their cost come out.
 
     reply = await models.sample(model, "25 8 7 3 -> 82\\n", n=4, max_tokens=40, seed=1)
     reply.samples[0].text, reply.samples[0].tokens, reply.samples[0].logprob, reply.samples[0].finish

@@ -1,8 +1,8 @@
-"""Models by name, as a command line or a settings file says them.
+"""Opens models by name, as a command line or a settings file gives them.
 
-Models that this project trained stand above this floor and are not known here. They are offered as data: a name, and where to
-find what opens it, which is imported when somebody asks for the name. (Entry points of the package would say the same, but only
-where it is installed, and not in a checkout.)
+This module must not import the models that this project trained, because they are above it. They are listed as data: a name, and
+the function that opens the model, imported when somebody asks for the name. (Entry points would work only in an installed package,
+not in a checkout.)
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The methods that are compared, each with the most that a budget of tokens per puzzle lets it do.
 
-A whole answer costs at most `ANSWER` tokens, read and written, and a solution step by step at most `PATH`; so a method is told the
-largest size whose calls the budget can't refuse, whatever they turn out to cost. What is spent is measured, not assumed.
+A whole answer costs at most `ANSWER` tokens, read and written, and a solution step by step at most `PATH`. So each method gets the
+largest size whose calls the budget can't refuse, whatever they turn out to cost. Spending is measured, not assumed.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The comparison as a program: every attempt at a puzzle is a call, so a killed comparison goes on, and a larger one adds to it.
 
-Each attempt runs under its own `hw.budget(tokens=…)`, and what it cost is read from that budget: what the methods did not need is
-not counted, what was cancelled is. Whether it solved its puzzle is what reasoning-gym's scorer says. Puzzles are held out from the
-model's training. The table of the compute-optimal choice is fitted on other held-out puzzles than it is measured on.
+Each attempt runs under its own `hw.budget(tokens=…)`, and its cost is read from that budget: cancelled work counts, unused tokens
+don't. Reasoning-gym's scorer decides whether it solved its puzzle. Puzzles are held out from the model's training. The table of the
+compute-optimal choice is fitted on other held-out puzzles than it is measured on.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ async def compare(weights: str, methods: Sequence[str], budgets: Sequence[int], 
 
 @hw.task
 async def run_attempt(asked: Asked) -> Attempt:
-    """One method on one puzzle under one budget."""
+    """Run one method on one puzzle under one budget."""
     question = make_held_out_puzzles(asked.seed, asked.puzzles)[asked.number].prompt
     run = METHODS[asked.method] if asked.table is None else compute_optimal(asked.table)
     with hw.budget(tokens=asked.most or asked.budget) as book:
@@ -97,7 +97,7 @@ async def run_attempt(asked: Asked) -> Attempt:
 
 @hw.task
 async def fit_table(weights: str, budgets: Sequence[int], puzzles: int) -> StrategyTable:
-    """What to do with a puzzle of each difficulty, for each mean of tokens per puzzle."""
+    """Fit what to do with a puzzle of each difficulty, for each mean number of tokens per puzzle."""
     hard = await hw.gather(*(estimate_difficulty(weights, number, puzzles) for number in range(puzzles)))
     asked = [
         Asked(weights, name, most, number, puzzles, FITTED, always(name))
@@ -111,7 +111,7 @@ async def fit_table(weights: str, budgets: Sequence[int], puzzles: int) -> Strat
 
 @hw.task
 async def estimate_difficulty(weights: str, number: int, puzzles: int) -> float:
-    """How hard a puzzle looks from the probes."""
+    """Estimate from a few probes how hard a puzzle is."""
     question = make_held_out_puzzles(FITTED, puzzles)[number].prompt
     with hw.budget(tokens=PROBED):
         found = await compute_optimal(always(ACCEPT))(Solver(model_of(weights), seed=number), question, PROBED)

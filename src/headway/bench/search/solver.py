@@ -3,9 +3,9 @@
     solver = Solver(CountdownModel.shipped())
     found = await search.best_of_n("25 8 7 3 -> 82\\n", solver.generate, solver.value, n=16)
 
-Every part makes calls, so it is journaled, budgeted and can be cancelled. What is written is charged as `tokens`, what is read as
-well, by `models.sample`. Values and embeddings come from the same network as the steps that they judge and cost no tokens; they and
-verdicts promise so, and may be asked when the budget is used up.
+Every part makes calls, so it is journaled, budgeted and can be cancelled. `models.sample` charges what is read and written as
+`tokens`. Values and embeddings come from the same network as the steps that they judge and cost no tokens. They and verdicts
+declare that, so they may be called when the budget is used up.
 """
 
 from __future__ import annotations

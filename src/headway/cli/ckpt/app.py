@@ -1,4 +1,5 @@
-"""`headway ckpt`: the commands on checkpoints and their options. What they do is in `cli/ckpt/`, imported when one runs."""
+"""`headway ckpt`: the commands on checkpoints and their options. Their code is in the files beside this one, imported when one
+runs."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""How fast a disk writes and reads when nothing else is asked of it: what saving and loading are measured against.
+"""Measures how fast an idle disk writes and reads: the yardstick for saving and loading.
 
-Past the page cache where the file system lets us (`O_DIRECT`), because that is what counts for a checkpoint: a write is done when
-it is on the disk, and a cold read comes from there. Elsewhere the cache is flushed or dropped as far as the kernel allows.
+It bypasses the page cache where the file system allows it (`O_DIRECT`), because a checkpoint is written when it is on the disk, and
+a cold load reads from there. Elsewhere the cache is flushed or dropped as far as the kernel allows.
 """
 
 from __future__ import annotations

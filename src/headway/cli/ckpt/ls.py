@@ -1,4 +1,4 @@
-"""`ckpt ls`: what checkpoints there are. Manifests are read, and files are counted; no tensor is looked at."""
+"""`ckpt ls`: lists checkpoints. It reads manifests and checks file sizes, and reads no tensor."""
 
 from __future__ import annotations
 

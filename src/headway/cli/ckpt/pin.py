@@ -1,4 +1,4 @@
-"""`ckpt pin` and `ckpt unpin`: what stays whatever the rules say."""
+"""`ckpt pin` and `ckpt unpin`: keep a checkpoint whatever the rules say."""
 
 from __future__ import annotations
 

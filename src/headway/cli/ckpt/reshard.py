@@ -1,7 +1,7 @@
-"""`ckpt reshard --dry-run`: what loading under another layout would read, by which rank, and for how long.
+"""`ckpt reshard --dry-run`: predicts what each rank would read to load under another layout, and how long that takes.
 
-A checkpoint knows nothing of layouts, so there is nothing to convert: a load reshards by itself. What can be known beforehand is
-what that load will cost, from the same pure planner that will make its plan, given how the next run splits its tensors.
+A checkpoint does not depend on a layout, so there is nothing to convert: a load reshards by itself. Its cost can be known
+beforehand. It comes from the same pure planner that the load will use, given how the next run splits its tensors.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`ckpt verify`: whether the bytes on disk are those that were written."""
+"""`ckpt verify`: checks that the bytes on disk are those that were written."""
 
 from __future__ import annotations
 

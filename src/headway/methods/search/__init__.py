@@ -5,10 +5,10 @@ so that every sample, score and verdict is a call: journaled, budgeted, cancella
 functions from numbers to numbers and can be tested without a runtime.
 
 A method ends when it is done, or when the budget or the deadline around it is used up; then it returns the best so far. It never
-holds a queue, thread, counter or cache of its own, and draws nothing: all randomness is in the parts. A part is told an index that
-no other call of the same search with the same state has, so a resumed search asks for the same calls. (What a budget refused may
-have room then: that is all that can be new.) Two searches of the same question in the same call would ask for equal calls: make
-each a task. Others may run side by side under `hw.gather`.
+has a queue, thread, counter or cache of its own, and draws no random numbers: all randomness is in the parts. A part gets an index
+that no other call of the same search with the same state has, so a resumed search makes the same calls. (The only new ones can be
+calls that the budget refused before and has room for now.) Two searches of the same question in the same call would make equal
+calls: make each a task. Other searches may run side by side under `hw.gather`.
 """
 
 from headway.methods.protocols import Embedder as Embedder

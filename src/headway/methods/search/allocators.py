@@ -1,10 +1,10 @@
-"""Who is continued how often: pure functions from scores to counts.
+"""Decide how often each state is continued: pure functions from scores to counts.
 
 Each gives one count per state; the counts add up to `total`, none is negative, and a better state never gets less than a worse one
 (for `dvts`: within its group; for `dora`: among states that are as much alike the others). The published `round` and `ceil` do
 not add up; here fractions are rounded by largest remainder, ties to the larger weight, then to the earlier state.
 
-Scores and weights that have no order (NaN, infinity) are refused with UsageError: they would win or lose by their place.
+NaN and infinite scores and weights are refused with UsageError, because they would win or lose by their place alone.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a search returns: its choice, all that it chose from, and why it ended."""
+"""The result of a search: its choice, all candidates, and why it ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Samples side by side: as many as a budget lets through, until there are enough or one is accepted.
+"""Makes samples side by side: as many as the budget allows, until there are enough or one is accepted.
 
     found: dict[int, Candidate] = {}
     rounds: list[int] = []
@@ -6,8 +6,8 @@
         await attempts(attempt, n, rounds)      # attempt(number) keeps what it has, as soon as it has it
     return choose(found, select, block.stopped, sequential_tokens(found, rounds))
 
-Where the budget refuses some of what a search asks for, it goes on narrower; where it refuses everything, and where the deadline
-stops it, that is the end of the search (`hw.anytime`), never an error of it.
+If the budget refuses some of the calls, the search goes on with fewer. If it refuses all of them, or the deadline comes, the search
+ends (`hw.anytime`); that is never an error.
 """
 
 from __future__ import annotations

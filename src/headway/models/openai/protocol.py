@@ -1,4 +1,5 @@
-"""The OpenAI protocol as who asks sees it: requests to bodies, events to pieces, failures to errors worth a retry or not."""
+"""The client's side of the OpenAI protocol: turns requests into bodies, events into pieces, and failures into errors that say
+whether to retry."""
 
 from __future__ import annotations
 

@@ -128,7 +128,7 @@ def rotary(length: int, features: int) -> Tensor:
 
 
 def rotate(x: Tensor, waves: Tensor) -> Tensor:
-    """x [B, H, T, features] turned by its positions."""
+    """Rotate x [B, H, T, features] by its positions."""
     first, second = x.chunk(2, dim=-1)
     cos, sin = waves[..., 0], waves[..., 1]
     return torch.cat((first * cos - second * sin, first * sin + second * cos), dim=-1)

@@ -108,7 +108,7 @@ def result(a: int, operator: str, b: int) -> int | None:
 
 
 def apply_steps(puzzle: Puzzle, steps: list[Step]) -> tuple[int, ...] | None:
-    """The numbers that are left after the steps, largest first; None where one of them breaks the rules.
+    """Return the numbers that are left after the steps, largest first; None where one of them breaks the rules.
 
     >>> apply_steps(Puzzle((25, 8, 7, 3), 82), [Step(25, "*", 3, 75)])
     (75, 8, 7)
@@ -231,7 +231,7 @@ def is_held_out(puzzle: Puzzle) -> bool:
 
 
 def hash_values(values: tuple[int, ...]) -> int:
-    """A number below 2**32 that looks random and depends on the values alone (FNV-1a over values)."""
+    """Hash the values to a number below 2**32 that depends on them alone (FNV-1a over values)."""
     found = 2166136261
     for value in values:
         found = (found ^ value) * 16777619 % (1 << 32)

@@ -1,8 +1,8 @@
-"""Samples from the Countdown model, and its value of states: many texts at a time, with a cache of keys and values.
+"""Samples from the Countdown model and values states: many texts at a time, with a cache of keys and values.
 
 Texts of different lengths are padded on the left. A sample draws from its own seed, position by position, so it is the same
-whatever else is in the batch (up to the last bit of a probability). Nothing here knows of tasks; `stopping` says which texts
-nobody wants.
+whatever else is in the batch (up to the last bit of a probability). Nothing here knows of tasks; `stopping` says which texts are no
+longer wanted.
 """
 
 from __future__ import annotations
@@ -168,8 +168,9 @@ _counting = threading.Lock()
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """The model is so small that torch's threads would mostly wait for each other, and spin while they do: a demo that took 57 s
-    took 44 with one. Threads may come and go in any order; the last of them finds what the first one found."""
+    """Use one torch thread. The model is so small that several would mostly wait for each other, and spin while they do: with one
+    thread a demo took 44 s instead of 57 s. Callers may come and go in any order; the last one restores the setting that the first
+    one found."""
     global _busy, _usual
     with _counting:
         _usual = _usual if _busy else torch.get_num_threads()
@@ -222,19 +223,20 @@ def _begin(place: int, request: Request, length: int) -> list[_Text]:
 
 
 def _pad(rows: list[list[int]], length: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rows of tokens, padded on the left to `length`, and the mask [B, 1, T, T] of what each may look at."""
+    """Pad rows of tokens on the left to `length`, and make the mask [B, 1, T, T] of what each may look at."""
     padded = torch.tensor([[tokens.PAD] * (length - len(row)) + row for row in rows])
     seen = padded != tokens.PAD
     return padded, _let_padding_attend(seen[:, None, None, :] & torch.ones(length, length, dtype=torch.bool).tril())
 
 
 def _let_padding_attend(mask: torch.Tensor) -> torch.Tensor:
-    """A mask in which padding looks at itself: a row of nothing has no softmax."""
+    """Let padding look at itself in a mask: an empty row has no softmax."""
     return mask | torch.eye(mask.shape[-1], dtype=torch.bool)
 
 
 def _draw_tokens(logprobs: Floats, texts: list[_Text]) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """A token for each text, from log-probabilities [B, tokens]: where the text's number falls among the sums of the weights."""
+    """Draw a token for each text from log-probabilities [B, tokens]: the one where the text's random number falls among the summed
+    weights."""
     temperatures = np.array([text.request.temperature for text in texts])
     greedy = temperatures == 0
     weights = np.exp((logprobs - logprobs.max(1, keepdims=True)) / np.where(greedy, 1.0, temperatures)[:, None])

@@ -1,8 +1,9 @@
-"""Which candidate is returned: pure functions from candidates to a place among them.
+"""Choose the candidate to return: pure functions from candidates to a place among them.
 
 Candidates without an answer lose against all that have one. Where answers are voted on, the winning answer is represented by its
 candidate with the best score. Ties go to the earlier candidate. A score is any number, the larger the better (a probability, a
-log-probability, a cost with a minus); NaN is none. What has no score is worse than all that has one, but in `likeliest`.
+log-probability, a cost with a minus); NaN counts as no score. A candidate without a score loses to every one that has a score,
+except in `likeliest`.
 
 Votes are counted over answers that are the same, which `equal=` decides: `functools.partial(majority, equal=close)`.
 """
@@ -136,7 +137,7 @@ def _score(candidate: Candidate[object]) -> float:
 
 
 def _make_comparable(value: float) -> float:
-    """The value, or the worst where it can't be compared."""
+    """Return the value, or the worst possible one where it can't be compared."""
     return WORST if math.isnan(value) else value
 
 

@@ -2,9 +2,9 @@
 
 A trial is one question answered by one strategy; a strategy is a method with its settings, so a larger one is another strategy.
 Questions are put in bins of equal size by their estimated difficulty, and a budget (the mean cost per question) is spent where it
-pays: every bin begins with its cheapest strategy, and the step to a dearer one that gains the most right answers for what it costs
-is taken next, in whichever bin it is, as long as the budget covers it. Snell et al. (arXiv 2408.03314) give every question of a
-budget the same amount and choose how it is used; here also how much a bin gets is chosen.
+pays. Every bin begins with its cheapest strategy. Then, as long as the budget covers it, the next step to a dearer strategy is the
+one that gains the most right answers for its cost, in whichever bin it is. Snell et al. (arXiv 2408.03314) give every question of a
+budget the same amount and choose how to use it; here the amount for each bin is chosen as well.
 
 How good a table is can be said only on questions that it was not fitted on: `cross_validate`.
 """

@@ -1,10 +1,10 @@
 """The loop that step-wise methods share: extend the chosen states in parallel, score what came out, decide who is continued.
 
-Methods differ in the decision alone (`Allocate`). A state that is done is put aside as a candidate and takes its share of the
-width with it, so `n` bounds the answers and the states of a round (as in REBASE; the others' papers leave it open).
+The methods differ only in that decision (`Allocate`). A finished state becomes a candidate and takes its share of the width with
+it, so `n` bounds both the answers and the states of a round (as in REBASE; the other papers leave it open).
 
-A search starts with nothing said, which is an empty text. Where states are something else (a tuple of moves, an array, a program),
-`start=State(...)` says what nothing is.
+A search starts from an empty text. If states are something else (a tuple of moves, an array, a program), `start=State(...)` gives
+the empty state.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def _counts(allocate: Allocate[S], given: Sequence[object], states: int) -> list
 
 
 def place_in_tree(state: State[S], grown: State[S], index: int) -> State[S]:
-    """The state that a step led to, with its depth and branch."""
+    """Return the state that a step led to, with its depth and branch set."""
     return replace(grown, depth=state.depth + 1, branch=state.branch if state.depth else index)
 
 

@@ -1,4 +1,4 @@
-"""Verifying with two tiers: several quick verdicts, and one thorough verdict where they disagree."""
+"""Verifies in two tiers: several quick verdicts, and one thorough verdict if they disagree."""
 
 from __future__ import annotations
 
