@@ -228,6 +228,21 @@ def test_a_large_result_that_nobody_asks_for_is_not_read(tmp_path: Path, monkeyp
     assert read == []
 
 
+def test_a_large_result_is_read_before_a_new_call_that_gets_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    @hw.task
+    async def sizes() -> int:
+        size = await both(hw.ref(large("a")), WHY)
+        if WHY == "first":
+            raise ValueError(WHY)
+        return size
+
+    monkeypatch.setitem(globals(), "WHY", "first")
+    with pytest.raises(ValueError, match="first"):
+        hw.run(sizes, store=tmp_path, run_id="run")
+    monkeypatch.setitem(globals(), "WHY", "again")
+    assert hw.run(sizes, store=tmp_path, run_id="run") == LARGE + len("again")
+
+
 def test_a_large_result_that_is_damaged_fails_whoever_wants_it(tmp_path: Path) -> None:
     hw.run(large, "a", store=tmp_path, run_id="run")
     for blob in (tmp_path / "blobs").glob("*/*"):

@@ -42,6 +42,21 @@ def test_a_call_waits_until_its_siblings_have_settled(go):
     assert go(program) == ([*"012345"], 60)
 
 
+def test_a_call_goes_on_when_one_that_had_charged_for_itself_gives_back_the_rest(go):
+    @hw.task(cost={"tokens": 70})
+    async def charges_first() -> None:
+        hw.charge(tokens=1)
+        await asyncio.sleep(1)
+
+    @hw.task
+    async def program() -> None:
+        with hw.deadline(seconds=100), hw.budget(tokens=100, wait=True):
+            await hw.gather(charges_first(), priced(60)("late"))
+
+    go(program)
+    assert ORDER == ["late"]
+
+
 def test_it_is_refused_when_more_is_spent_than_it_would_leave(go, clock):
     @hw.task
     async def program() -> Any:
@@ -224,7 +239,7 @@ def test_it_passes_also_where_the_holder_only_has_its_handle(go):
 
     @hw.task
     async def program() -> Any:
-        with hw.budget(tokens=100, wait=True):
+        with hw.deadline(seconds=100), hw.budget(tokens=100, wait=True):
             first, large = holder(), priced(80)("large")
             HANDLES.append(priced(20)("small"))
             return await hw.gather(first, large, HANDLES[0])

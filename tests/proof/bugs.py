@@ -20,10 +20,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from bugs_of_calls import OF_CALLS
+from bugs_of_checkpoints import OF_CHECKPOINTS
 from bugs_of_joins import OF_JOINS
 from bugs_of_methods import OF_METHODS
+from bugs_of_pools import OF_POOLS
 from bugs_of_replays import OF_REPLAYS
 from bugs_of_stops import OF_STOPS
+from bugs_of_streams import OF_STREAMS
 from bugs_of_the_store import OF_THE_STORE
 from bugs_of_waits import OF_WAITS
 from bugs_of_what_is_kept import OF_WHAT_IS_KEPT
@@ -32,7 +35,19 @@ from rich.table import Table
 from seeded import Bug, Caught, hunt, stale
 from where import WHERE
 
-KNOWN: tuple[Bug, ...] = (*OF_CALLS, *OF_REPLAYS, *OF_JOINS, *OF_STOPS, *OF_THE_STORE, *OF_WAITS, *OF_WHAT_IS_KEPT, *OF_METHODS)
+KNOWN: tuple[Bug, ...] = (
+    *OF_CALLS,
+    *OF_REPLAYS,
+    *OF_JOINS,
+    *OF_STOPS,
+    *OF_THE_STORE,
+    *OF_STREAMS,
+    *OF_WAITS,
+    *OF_WHAT_IS_KEPT,
+    *OF_POOLS,
+    *OF_CHECKPOINTS,
+    *OF_METHODS,
+)
 BUGS = tuple(bug for bug in KNOWN if bug.tests or bug.name in WHERE)
 HOLES = tuple(bug for bug in KNOWN if bug not in BUGS)
 """Bugs that nothing has caught yet: `--learn` looks for them."""

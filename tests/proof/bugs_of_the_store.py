@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from seeded import Bug, Edit, bug
 
+_OFF_LOOP = "journal/test_off_loop.py"
+
 JOURNAL: tuple[Bug, ...] = (
     bug(
         "the rows of a group are written in another order",
@@ -445,4 +447,34 @@ LIMITS: tuple[Bug, ...] = (
     ),
 )
 
-OF_THE_STORE = (*JOURNAL, *LEASES, *SPENT, *LIMITS)
+READING: tuple[Bug, ...] = (
+    bug(
+        "a large result is read on the loop",
+        "StoreReader.when_read",
+        "not call.unread",
+        "True",
+        tests=f"{_OFF_LOOP}::test_large_results_are_there_for_awaits_joins_and_arguments",
+    ),
+    bug(
+        "a call runs before its inputs are read",
+        "Admission._let_run",
+        "given.unread",
+        "False",
+        tests=f"{_OFF_LOOP}::test_a_large_result_is_read_before_a_new_call_that_gets_it_runs",
+    ),
+    bug(
+        "locks are dropped by opening the index",
+        "frames_in_use",
+        """
+        descriptor = descriptor_of(index)
+        head = os.pread(descriptor, 2 * _INDEX.size, 0) if descriptor is not None else b""
+        """,
+        """
+        with index.open("rb") as opened:
+            head = opened.read(2 * _INDEX.size)
+        """,
+        tests="journal/test_wal.py::test_looking_at_the_index_keeps_the_lock_of_a_write_that_is_under_way",
+    ),
+)
+
+OF_THE_STORE = (*JOURNAL, *LEASES, *SPENT, *LIMITS, *READING)

@@ -98,6 +98,7 @@ class BudgetLine:
                 del holders[call]
                 if not holders:
                     del self._holders[each]
+        self.changed()
 
     def changed(self) -> None:
         """Something was spent or given back."""
