@@ -191,8 +191,8 @@ class Restorer:
         return _Agreed(loadable, declined)
 
     def _await_orphans(self) -> list[str]:
-        """A trainer that died may have left a helper that still writes what it had copied: wait for that. What is not waited for
-        any longer."""
+        """Wait for helpers that a dead trainer left and that still write what it had copied. Return what is not waited for any
+        longer."""
         patience = Patience(ORPHAN_WAIT_S)
         mine = self._in_flight()
         while left := [lease for lease in find_live(self._backend, SAVING, time.time()) if lease.id not in mine]:

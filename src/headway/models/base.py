@@ -38,7 +38,7 @@ class Message:
 
 
 class ModelFault(UsageError):
-    """A model does what no model may. `status` tells it to a client of `headway serve`: its request is not to blame."""
+    """A model broke the rules of its protocol. `status` tells a client of `headway serve` that its request is not to blame."""
 
     status = 500
 

@@ -50,7 +50,7 @@ class Kept(msgspec.Struct, frozen=True):
 
 
 class Removed(msgspec.Struct, frozen=True):
-    """A checkpoint that is no more."""
+    """A checkpoint that was removed."""
 
     id: str
     step: int
@@ -58,7 +58,7 @@ class Removed(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """What a collection did (or would do). `swept`: all files that went, of `nbytes` in all; `notes`: what to see to."""
+    """What a collection did (or would do). `swept`: all removed files, of `nbytes` in all; `notes`: what needs attention."""
 
     removed: tuple[Removed, ...]
     kept: tuple[Kept, ...]
@@ -151,7 +151,7 @@ def _date_back(backend: Backend, seen: Survey, now: float) -> None:
 
 
 def _choose_wanted(backend: Backend, seen: Survey, keep: Keep, notes: list[str]) -> dict[str, tuple[str, ...]]:
-    """The checkpoints that keep their manifest, and why."""
+    """Choose the checkpoints that keep their manifest, and say why."""
     later = read_later(backend)
     known = {each.id: each for each in later.added_to(seen.catalog.checkpoints)}
     if wrong := find_misnamed(map(summary_of, known.values()), keep):
@@ -245,7 +245,7 @@ def _rubbish(seen: Survey, stays: Iterable[str], marks: frozenset[str] | None) -
 
 
 def _metrics_of_none(files: Iterable[str], stays: Iterable[str]) -> list[str]:
-    """Metrics of checkpoints that are no more."""
+    """List metrics of checkpoints that don't exist any more."""
     there = {place.id for place in map(place_of, stays) if place is not None}
     return [file for file in files if file.rpartition("/")[2].rpartition("-")[0] not in there]
 

@@ -66,8 +66,8 @@ def place_of(folder: str) -> StepFolder | None:
 
 
 def flaw(backend: Backend, manifest: Manifest) -> str:
-    """Why a checkpoint can't be whole, as far as it shows without reading its data: a segment that does not verify, a data file
-    that is missing or has another size. Empty where nothing is wrong."""
+    """Say why a checkpoint can't be whole, as far as that shows without reading its data: a segment that does not verify, a data
+    file that is missing or has another size. Empty where nothing is wrong."""
     for ref in manifest.segments:
         try:
             segment = read_segment(backend, ref)
@@ -171,7 +171,7 @@ def find(backend: Backend, step: int | str, note: Note = lambda why: None) -> Ma
 
 
 def _match_step(known: list[StepFolder], step: int | str) -> list[StepFolder]:
-    """All of a step, or the one of an id."""
+    """Return all folders of a step, or the one of an id."""
     if isinstance(step, int):
         return [place for place in known if place.step == step]
     exact = [place for place in known if place.id == step]

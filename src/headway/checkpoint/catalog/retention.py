@@ -64,7 +64,7 @@ def summary_of(manifest: Manifest) -> Summary:
 
 
 def choose_kept(summaries: Iterable[Summary], keep: Keep) -> dict[str, tuple[str, ...]]:
-    """Which ids stay, newest first, each with every reason for it.
+    """Choose the ids that stay, newest first, each with every reason for it.
 
     Example:
         >>> choose_kept([Summary("a", 10, 1, 0.0), Summary("b", 20, 2, 0.0)], Keep(last=1))

@@ -216,7 +216,7 @@ def seal(record: msgspec.Struct) -> bytes:
 
 
 def read_sealed_hash(data: bytes) -> str:
-    """The hash that a sealed file carries."""
+    """Return the hash that a sealed file carries."""
     return data[-33:-1].decode("ascii", "replace")
 
 

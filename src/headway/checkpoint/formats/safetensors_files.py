@@ -91,7 +91,7 @@ def _find(source: Path) -> tuple[dict[Path, Header], dict[str, Path] | None]:
 
 
 def _is_numbered_set(folder: Path, files: Sequence[Path]) -> bool:
-    """Whether these are all files of one numbered set. Raises NoCheckpoint where one is missing."""
+    """Tell whether these are all files of one numbered set. Raises NoCheckpoint where one is missing."""
     matches = [_NUMBERED.fullmatch(file.name) for file in files]
     sets = {(match[1], match[3]) for match in matches if match}
     if not files or None in matches or len(sets) != 1:
@@ -175,7 +175,7 @@ def export_safetensors(
 
 
 def list_tied_names(contents: Contents, *, select: str = "*", strip: str = "") -> dict[str, str]:
-    """The names that an export does not write, because what they name is written under another one."""
+    """List the names that an export leaves out because they are tied to a name that it writes."""
     return _choose(contents, select, strip).tied
 
 

@@ -286,7 +286,8 @@ def _python_path() -> str:
 
 
 def _shut_in_children(wire: Wire[Report]) -> None:
-    """A fork of the trainer (a data loader's worker) must not keep the connection open when the trainer is gone."""
+    """Close the connection in forks of the trainer (a data loader's workers), or they would keep it open when the trainer is
+    gone."""
     known = weakref.ref(wire)
 
     def close() -> None:

@@ -17,7 +17,7 @@ LEAST_BYTES = 64 << 10  # of a box: smaller ones are not worth a place in anothe
 
 
 class Expected:
-    """What one process saved the last time, and how it was."""
+    """What one process saved last time, and in which version."""
 
     def __init__(self) -> None:
         self._marks: dict[str, tuple[int, int]] = {}
@@ -37,7 +37,7 @@ class Expected:
         self._marks = marks_of(inventory)
 
     def found(self, unchanged: Iterable[str]) -> None:
-        """These were as they had been. Called from another thread."""
+        """Note that these were unchanged. Called from another thread."""
         self._unchanged = frozenset(unchanged)
 
 

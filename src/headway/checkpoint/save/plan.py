@@ -91,7 +91,7 @@ def plan_save(tables: Sequence[Table], *, balanced: bool = True) -> SavePlan:
 
 
 def _disjoint(name: str, known: Object, held: dict[Box, list[int]]) -> dict[Box, list[int]]:
-    """The same elements in boxes that don't overlap, with the ranks that have all of each."""
+    """Cut the boxes so that none overlap, and give the ranks that have all of each."""
     if not math.prod(known.shape):
         return {whole(known.shape): sorted({rank for ranks in held.values() for rank in ranks} or {0})}
     held = {box: ranks for box, ranks in held.items() if box.volume}

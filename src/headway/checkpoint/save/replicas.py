@@ -78,13 +78,13 @@ class Agreement:
         return values, _outermost(new)
 
     def forget(self) -> None:
-        """A load has made all ranks equal."""
+        """Forget all differences: a load has made the ranks equal."""
         self.differing.clear()
         self._saves = self._told = 0
         self.balanced = True
 
     def summary(self) -> str:
-        """What differed, if that was not told yet since it was last saved; else nothing."""
+        """Return the differences that were not reported since the last save."""
         if self._saves <= self._told:
             return ""
         self._told = self._saves
@@ -116,7 +116,7 @@ class Agreement:
 
 
 def _compare(ranks: Ranks, replicas: Sequence[Replica], held: Mapping[str, Holding], digest: Digest) -> Differing:
-    """Those that ranks have different digests of. One hash for each set of ranks tells whether there are any at all."""
+    """Find the names whose digests differ between ranks. One hash for each set of ranks tells whether there are any at all."""
     groups: dict[tuple[int, ...], list[int]] = {}
     for number, replica in enumerate(replicas):
         groups.setdefault(replica.ranks, []).append(number)

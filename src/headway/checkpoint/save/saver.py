@@ -163,7 +163,7 @@ class Saver:
             self._unsaid.append(planned.why)
 
     def _failed_to_begin(self, save: Save, error: CheckpointError | UsageError, monitor: Monitor) -> Save:
-        """A save of a state that could be saved before, and can't be now."""
+        """Fail the save of a state that was saved before and can't be saved now."""
         failed = error if isinstance(error, CheckpointError) else SaveFailed(str(error))
         failed.__cause__ = error.__cause__ if failed is error else error
         monitor.tell(events.CheckpointFailed, why=str(error))
@@ -173,7 +173,7 @@ class Saver:
         return save
 
     def _full(self) -> str:
-        """Why no save can begin now."""
+        """Say why no save can begin now."""
         busy = len(self._client.in_flight())
         if busy < self._buffers:
             return ""
@@ -184,7 +184,7 @@ class Saver:
         return lay_out_share(planned.plan, self._ranks.rank, self._expected.names(inventory) if self._share else (), id)
 
     def _begin(self, save: Save, image: SaveImage, planned: Planned, metrics: dict[str, float]) -> Begun | None:
-        """Let the helper begin. Where one rank's can't, none does: raises SaveFailed on all."""
+        """Let the helper begin. If one rank's helper can't, none does: raises SaveFailed on all ranks."""
         writers = tuple(f"{rank:05d}" for rank in range(self._ranks.size))
         commit = None
         if self._ranks.rank == 0:
@@ -301,7 +301,7 @@ class Saver:
         save.end(error, lag_s)
 
     def _give_up(self, id: str, why: str) -> None:
-        """Another rank has given a save up: it can't become durable."""
+        """Give up a save because another rank did: it can't become durable."""
         flight = self._flights.get(id)
         if flight is not None and flight.begun is not None:
             flight.save.staged()
@@ -326,7 +326,7 @@ class Saver:
         self._guard.wait()
 
     def prepare(self, state: Any, layout: Layout | None) -> None:
-        """Have the memory for saves of this state made ahead of time. All ranks must call it. Raises as `save` does."""
+        """Make the memory for saves of this state ahead of time. All ranks must call it. Raises as `save` does."""
         inventory, words = self._agree(state, layout, step=0)
         monitor = Monitor(self._backend.url, 0, self._ranks.rank, self._listener)
         planned = self._planner.plan(inventory, layout, words, preparing=True)
@@ -347,7 +347,7 @@ class Saver:
         return list(self._flights)
 
     def wait(self, patience: Patience) -> bool:
-        """Return when no save is on its way any more, or when the patience is over. Whether none is."""
+        """Wait until no save is under way, or until the patience is over. Return whether none is."""
         self._guard.wait(patience)
         ended = [flight.save.await_end(patience.left_s) for flight in list(self._flights.values())]
         self._skips.say()
@@ -355,7 +355,7 @@ class Saver:
         return all(ended)
 
     def close(self, patience: Patience) -> None:
-        """Wait for what is on its way (up to a time; the helper goes on with it), then let the helper go."""
+        """Wait up to a time for saves under way, then let the helper go. The helper finishes what is left."""
         self._guard.wait(patience)
         self._catch_up(patience)
         self._guard.close(patience)
@@ -373,9 +373,9 @@ class Saver:
         self.sum_up()
 
     def _catch_up(self, patience: Patience) -> None:
-        """Save what the last call of `save` was given, if that was skipped and the state is still the same.
+        """Save the state of the last call of `save`, if that was skipped and the state is still the same.
 
-        Of several ranks one may be here because of an exception, and the others not at all; so they don't."""
+        Only a single process does so: with several ranks one may be here because of an exception, and the others not at all."""
         missed, self._missed = self._missed, None
         if missed is None:
             return

@@ -50,7 +50,7 @@ class Told:
         self._enough = 1
 
     def note(self, step: int, why: str) -> bool:
-        """Remember one; whether it is time to say so."""
+        """Remember a skipped save; return whether it is time to report it."""
         self._steps.append(step)
         self._why = why
         return len(self._steps) >= self._enough
@@ -60,7 +60,7 @@ class Told:
         self._steps = [each for each in self._steps if each != step]
 
     def say(self) -> None:
-        """Say which were skipped and not told yet."""
+        """Report the skipped saves that were not reported yet."""
         steps, self._steps = self._steps, []
         if steps:
             self._enough *= 10

@@ -219,7 +219,7 @@ class Snapshot:
     # --- what becomes of it ------------------------------------------------------------------------------------------
 
     def _take_note(self, at: int, error: SaveFailed | None) -> None:
-        """A slice was copied, or not. If it was its tensor's last one, see whether the tensor has changed meanwhile."""
+        """Note that a slice was copied, or failed. After a tensor's last slice, check whether the tensor has changed meanwhile."""
         number = self._item_of[at]
         self._copied[at] = True
         self._left[number] -= 1

@@ -54,7 +54,7 @@ def choose(
     tokens: int = 0,
     failed: Failures | None = None,
 ) -> Found[V]:
-    """Put together what a method returns of its candidates.
+    """Choose among a method's candidates and build its result.
 
     Args:
         found: candidates by their places in the search, in whatever order they came.

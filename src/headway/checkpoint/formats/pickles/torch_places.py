@@ -42,7 +42,7 @@ def array_part(name: str, array: Any) -> FragmentData:
 
 
 def locate_or_copy(name: str, known: Object, box: Box, tensor: StoredTensor, file: Path) -> ForeignFragment | FragmentData:
-    """A tensor of a file as a place, where its elements are in row-major order, else as a part that is copied from there."""
+    """Refer to a tensor in a file if its elements are in row-major order, else copy it from there."""
     if tensor.contiguous:
         return ForeignFragment(file, PlannedFragment(name, known, *box, tensor.start))
 

@@ -112,8 +112,8 @@ class Streams(Source):
 
 
 def _put(builder: InventoryBuilder, name: str, generator: Any) -> None:
-    """Put a generator's state there. A mark of the arrays goes into the tree, so that ranks which disagree are found out: values
-    are compared when a state is saved, the bytes of replicas are not."""
+    """Put a generator's state there. The tree gets a mark of the arrays, so that ranks that disagree are detected: a save compares
+    values, but not all bytes of replicas."""
     state = state_of(generator, name)
     marked = {**state, "mark": _mark(state)}
     if builder.saved is not None and name in builder.saved.values and builder.select(name):

@@ -28,7 +28,7 @@ _BASE = torch.optim.Optimizer
 
 
 def put_own_state(optimizer: Any, builder: InventoryBuilder, path: str) -> None:
-    """Put what is neither a slot nor a hyperparameter there; when loading, hand it to the optimizer."""
+    """Put everything that is neither a slot nor a hyperparameter there; when loading, hand it to the optimizer."""
     name = f"{path}._own_state" if path else "_own_state"
     entries = _entries(optimizer, path) if _has_ways_of_its_own(optimizer) else {}
     own = {"entries": entries, "state": {key: value for key, value in optimizer.state.items() if not _is_tensor(key)}}

@@ -105,8 +105,8 @@ def leads(most: int, second: int) -> float:
 
 
 def count_needed(counts: tuple[int, int], left: int, sure: float) -> int:
-    """How many more samples it takes at least to settle the vote, at most `left`; 0 where it is settled. They are counted as if all
-    agreed with the leader."""
+    """Count how many more samples it takes at least to settle the vote, at most `left`; 0 where it is settled. They are counted as
+    if all agreed with the leader."""
     most, second = counts
     for more in range(left):
         if leads(most + more, second) >= sure or most + more - second > left - more:

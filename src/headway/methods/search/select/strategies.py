@@ -194,7 +194,7 @@ def _ladder(means: dict[str, Mean]) -> list[_Rung]:
 
 
 def _allocate(ladders: Sequence[Sequence[_Rung]], shares: Sequence[float], budget: float) -> list[str]:
-    """A strategy for each bin: steps up the ladders, the one with the largest gain first, as far as the budget goes."""
+    """Choose a strategy for each bin: go up the ladders, the step with the largest gain first, as far as the budget goes."""
     at = [0] * len(ladders)
     left = budget - sum(share * ladder[0].mean.cost for share, ladder in zip(shares, ladders, strict=True))
     climbing = {place for place, ladder in enumerate(ladders) if len(ladder) > 1}

@@ -56,9 +56,8 @@ async def a_star(
 ) -> Found[S]:
     """Always extend the partial solution of least estimated cost. The cheapest whole answer is the result.
 
-    What lies ahead of a state costs 1 - score. What lies behind it is the sum of all its rises on the way: a path that looked worse
-    at some step stays marked by that, so a lucky score later does not wash it clean. Only differences of costs count, so scores may
-    have any scale.
+    The cost ahead of a state is 1 - score. The cost behind it is the sum of all rises of that cost on its path: a path that once
+    looked worse keeps that cost, even if a lucky score follows. Only differences of costs count, so scores may have any scale.
 
     It departs from the paper in four ways. `memory` says how much the rises on the way count. The `parallel` best states are
     extended at once, which trades calls for rounds. A state that was reached before is not put on the frontier again. When nothing

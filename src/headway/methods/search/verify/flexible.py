@@ -56,8 +56,8 @@ async def verify_flexibly(
 
 
 def find_agreed_verdict(verdicts: Sequence[Verdict], agreement: float) -> Verdict | None:
-    """What at least the share `agreement` of the verdicts says, None where they do not agree. Its confidence is the share, its
-    feedback the first that was given."""
+    """Find the verdict of at least the share `agreement` of the verdicts; None where they do not agree. Its confidence is the
+    share, its feedback the first that was given."""
     for ok in (True, False):
         same = [verdict for verdict in verdicts if verdict.ok is ok]
         if same and len(same) >= agreement * len(verdicts) and 2 * len(same) > len(verdicts):

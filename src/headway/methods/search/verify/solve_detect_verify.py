@@ -36,7 +36,7 @@ def hesitates(before: str, after: str) -> bool:
 
 
 def revise_question(question: str, candidate: Candidate[str], feedback: str) -> str:
-    """The question for another attempt: with the last one, and what is wrong with it."""
+    """Write the question for another attempt, with the last attempt and what is wrong with it."""
     return f"{question}{candidate.value}\n{feedback}\n" if feedback else question
 
 
