@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from headway.engine.engine import Engine
 
 LOOK_S = 1.0
-MOST_STEPS = 100  # from one look to the next
-AGAIN_S = 5.0  # after SIGTERM, when another one ends the process at once
+MOST_STEPS = 100  # seconds between two looks
+AGAIN_S = 5.0  # seconds after SIGTERM from which a second one ends the process at once
 
 
 class Due(msgspec.Struct, frozen=True):
@@ -86,7 +86,7 @@ class Boundaries:
         self._saved_at = self._looked_at = clock()
         self._steps = 0  # since the last look
         self._left = 1  # steps until the next one
-        self._told = False  # that it is time to stop
+        self._told = False  # whether the request to stop was reported
 
     def after(self, done: int) -> Due:
         """Say what is due after this many steps. All ranks ask after each step. The request to stop is reported once."""
@@ -148,7 +148,7 @@ class _Heard:
     def end(self) -> None:
         """Remove the handler: no loop is left."""
         self.at = None
-        if threading.current_thread() is threading.main_thread():  # else the handler stays, and acts as if it was not there
+        if threading.current_thread() is threading.main_thread():  # else the handler stays and passes signals through
             give_back(signal.SIGTERM, self.note)
 
     def forget(self) -> None:

@@ -284,7 +284,7 @@ class Checkpoints(Root):
             if saver is not None:
                 saver.close(Patience(timeout))
         finally:
-            for told in self._loops:  # whose generators somebody still holds
+            for told in self._loops:  # loops whose generators somebody still holds
                 told.leave()
 
     # --- loading -----------------------------------------------------------------------------------------------------

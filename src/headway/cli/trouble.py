@@ -109,5 +109,5 @@ def _trim(told: traceback.TracebackException) -> None:
         _trim(told.__cause__)
     if told.__context__ is not None:
         _trim(told.__context__)
-        if not told.__context__.stack:  # an error that the runtime met and dealt with
+        if not told.__context__.stack:  # an error that the runtime has handled
             told.__context__ = None

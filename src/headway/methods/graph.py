@@ -59,7 +59,7 @@ class Graph(Generic[W]):
     nodes: tuple[Node[W], ...] = field(default_factory=tuple)
 
     def __post_init__(self) -> None:
-        assert self._index is not None  # built here, so that what is no plan is refused here
+        assert self._index is not None  # built here, so that an invalid plan is refused here
 
     @cached_property
     def _index(self) -> Index[W]:

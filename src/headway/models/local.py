@@ -113,7 +113,7 @@ class Local:
         unwanted = threading.Event()
 
         def tell(item: Piece | Exception) -> None:
-            with suppress(RuntimeError):  # the loop is closed, and with it everybody who could want it
+            with suppress(RuntimeError):  # the loop is closed, so nobody can want the result
                 loop.call_soon_threadsafe(said.put_nowait, item)
 
         jobs = [loop.run_in_executor(self._pool, self._sample, request, at, unwanted, tell) for at in range(request.n)]

@@ -82,7 +82,7 @@ async def _listen_inside(model: AnyModel, request: Request) -> AsyncGenerator[Pi
                 yield piece
     finally:
         handle.cancel("nobody listens to its stream any more")
-        if current.get() is not None:  # else the generator was forgotten, and whoever collects garbage closes it
+        if current.get() is not None:  # else the generator was forgotten, and the garbage collector closes it
             await until([call])  # what it cost is booked when the loop has been left
 
 

@@ -49,7 +49,7 @@ def _read(code: int, data: memoryview) -> Any:
         if code in _RAW:
             return _RAW[code](bytes(data))
         return Reader(lenient=True)._read(code, data)
-    except Exception:  # shown to people, who want the rest
+    except Exception:  # people still want to see the rest
         return StandIn(f"kind {code}")
 
 

@@ -178,7 +178,7 @@ def test_a_setting_that_makes_no_sense_is_refused_before_anything_is_spent(call,
 
 def test_every_setting_of_every_public_function_is_checked():
     public = {name for name, value in vars(search).items() if inspect.isfunction(value)}
-    assert public - CALLS.keys() == {"chosen", "sequential_tokens"}, "these have no settings"
+    assert public - CALLS.keys() == {"choose", "sequential_tokens"}, "these have no settings"
     for call in CALLS:
         for name in settings_of(call):
             assert refused(call, name), f"{call}: {name}"

@@ -151,7 +151,7 @@ def _strategy(strategy: str, solver: Solver) -> Strategy[str, str]:
             return search.best_of_n(question, solver.generate, solver.value, n=len(given), given=given)
         if name == "best of n":
             return best_of_n(solver, question, int(most), given)
-        fresh = Solver(solver.model, seed=solver.seed + 1)  # what the probes drew is not drawn again
+        fresh = Solver(solver.model, seed=solver.seed + 1)  # don't draw the probes' samples again
         return METHODS[name](fresh, question, int(most) - len(given) * ANSWER)
 
     return run

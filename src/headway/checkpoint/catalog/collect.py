@@ -166,7 +166,7 @@ def _choose_wanted(backend: Backend, seen: Survey, keep: Keep, notes: list[str])
             why[name].append("pinned")
     for lease in (*seen.readers, *seen.savers):
         why.setdefault(lease.id, []).append(f"in use by {lease.who}")
-    with contextlib.suppress(CheckpointDamaged):  # then the newest whole one is all the more needed
+    with contextlib.suppress(CheckpointDamaged):  # then the newest whole one must stay
         head = read_head(backend)
         if head is not None:
             why.setdefault(head.id, []).append("HEAD")
@@ -273,5 +273,5 @@ def _store_clock(backend: Backend) -> float:
         backend.put(mine, b"\n")
         stat = backend.stat(mine)
         backend.delete([mine])
-        if stat is not None:  # else another collector took it for left over
+        if stat is not None:  # else another collector has removed it as garbage
             return stat.modified

@@ -97,7 +97,7 @@ class Lease:
             return
         if self._fd < 0:
             self._thread.join(5)
-        with contextlib.suppress(StoreError):  # a lease that stays ends by itself
+        with contextlib.suppress(StoreError):  # a lease that stays expires by itself
             self._backend.delete([self.file])
         if self._fd >= 0:
             os.close(self._fd)
@@ -112,7 +112,7 @@ class Lease:
                 if self._lost:
                     return
                 if time.monotonic() > give_up:
-                    self._lost = str(error)  # it may hold again later, but meanwhile it did not
+                    self._lost = str(error)  # it may be valid again later, but it was not in between
                     return
             else:
                 give_up = time.monotonic() + 3 * pause_s

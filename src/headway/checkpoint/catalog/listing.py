@@ -143,7 +143,7 @@ def find(backend: Backend, step: int | str, note: Note = lambda why: None) -> Ma
     if step == "latest":
         found = newest(backend)
         if found.manifest is None:
-            if found.skipped:  # whoever starts afresh where there is none must not do so here
+            if found.skipped:  # callers start afresh where there is none, and must not do so here
                 raise CheckpointDamaged(
                     f"{backend.url} has no checkpoint that verifies:" + "".join(f"\n  {why}" for why in found.skipped)
                 )

@@ -78,7 +78,7 @@ def choose_kept(summaries: Iterable[Summary], keep: Keep) -> dict[str, tuple[str
         seen: set[int] = set()
         for each in newest_first:
             if each.step % keep.every == 0 and each.step not in seen:
-                seen.add(each.step)  # where a step was saved again, the later one counts
+                seen.add(each.step)  # if a step was saved twice, the later one counts
                 reasons[each.id].append(f"step {each.step} is a multiple of {keep.every}")
     if keep.best is not None:
         for place, each in enumerate(_best(newest_first, *keep.best), 1):

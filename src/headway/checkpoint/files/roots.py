@@ -68,7 +68,7 @@ def _refuse_no_folder(path: Path) -> None:
             if there and not each.is_dir():
                 whose = "it" if each == path else str(each)
                 raise UsageError(f"the root {path} can't be a folder: {whose} is a file")
-        except OSError:  # not to be looked at: whoever uses it is told
+        except OSError:  # can't be looked at: its first use will say so
             return
         if there:
             return

@@ -54,7 +54,7 @@ def write_file(
         target = Temporary(file)
         try:
             os.ftruncate(target.fd, image.nbytes)
-            reserve(target.fd, image.nbytes, file)  # pages of a file that is mapped must not find the disk full later
+            reserve(target.fd, image.nbytes, file)  # a mapped page must not find the disk full later
             write_small(target, image.header)
             with _Assembly(backend, contents, target.fd) as assembly:
                 for each in image.fragments:

@@ -77,9 +77,9 @@ def _commit(save: Save, plan: CommitPlan, backend: Backend, lease: Lease, lineag
         provenance=plan.provenance,
     )
     file, sealed = f"{save.folder}/{ROOT_NAME}", seal(commit_manifest(segments, draft))
-    unseal(sealed, Manifest, file)  # a number that JSON has no word for must not make a checkpoint that nobody can read
+    unseal(sealed, Manifest, file)  # a number that JSON can't hold must not make a checkpoint that nobody can read
     reach("helper:before-manifest")
-    lease.check()  # what is not protected may have been collected
+    lease.check()  # files without a lease may have been collected
     backend.put(file, sealed)
     reach("helper:before-head")
     move_head(backend, seen, basis, Head(save.plan.id, save.plan.step, serial))

@@ -88,7 +88,7 @@ class Service:
                 self._with(id, lambda save: save.stop(reason))
 
     def _with(self, id: str, do: Callable[[Save], None]) -> None:
-        # One that is over already (a full disk, say) is not there any more.
+        # A save that has already failed (a full disk, say) is gone.
         if (save := self._saves.get(id)) is not None:
             do(save)
 

@@ -21,7 +21,7 @@ from headway.checkpoint.files.stored import read_manifest, read_segments
 from headway.errors import CheckpointError
 from headway.storage.backend import Backend
 
-FILES = 64  # that one save refers to at most; what lies in others is written again
+FILES = 64  # files that one save refers to at most; boxes in others are written again
 
 Key = tuple[str, tuple[int, ...], tuple[int, ...]]
 
@@ -75,7 +75,7 @@ class Shelf:
             held.enter_context(lease_for_reading(backend, known[0]))
             manifest = read_manifest(backend, folder_of(known[1], known[0]))  # after the lease: it is not collected now
             places = known[2] or find_fragments(read_segments(backend, manifest))
-        except (CheckpointError, OSError):  # what can't be read is not referred to
+        except (CheckpointError, OSError):  # never refer to what can't be read
             self.forget(backend.url)
             return Basis({}, backend)
         with self._lock:

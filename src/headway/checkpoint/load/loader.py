@@ -41,7 +41,7 @@ from headway.storage.backend import Backend
 
 LOCAL_THREADS = 4  # as many as the machine has cores, up to this: two keep a fast disk busy
 REMOTE_THREADS = 16
-AHEAD = 8  # reads that a disk is told of before they are made, so that it is busy while bytes are hashed
+AHEAD = 8  # reads announced to the disk in advance, so that it is busy while bytes are hashed
 CHANGED = (
     "These bytes were right when they were verified a moment ago and are not now: the medium or the memory is failing. Part of the "
     "state is filled already, so it must not be used: load another checkpoint"
@@ -186,7 +186,7 @@ class _Job:
                 self._source.announce(soon)
             each(plan.verify, one, len(self._buffers))
             self._compare_ties(plan)
-            reach("load:half-verified")  # the other ranks' halves are not known of yet
+            reach("load:half-verified")  # the other ranks' results are not known yet
             return b""
 
         all_or_none(self._ranks, act)

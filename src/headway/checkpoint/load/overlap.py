@@ -61,7 +61,7 @@ def _hull(regions: list[Region]) -> tuple[int, int, list[Region]]:
 def agree(one: Region, other: Region, opened: Mapping[str, LazyArray]) -> bool:
     """Whether two regions that share memory can both have what a checkpoint has for them."""
     if one._replace(name=other.name) == other:
-        return not compare(opened[one.name], opened[other.name]).changed  # mostly told by hashes
+        return not compare(opened[one.name], opened[other.name]).changed  # mostly decided by hashes
     begin = min(one.begin, other.begin)
     scratch = np.zeros(max(one.end, other.end) - begin, "u1")
     values, after = opened[one.name].raw(one.piece.box), one.within(scratch, begin)
@@ -87,4 +87,4 @@ def _share(one: Region, other: Region) -> bool:
     try:
         return np.shares_memory(one.within(scratch, begin), other.within(scratch, begin), max_work=_MAX_WORK)  # type: ignore[arg-type]  # numpy takes any
     except np.exceptions.TooHardError:
-        return True  # what the checkpoint has tells
+        return True  # the checkpoint's values decide

@@ -71,7 +71,7 @@ class LocalFiles:
 
     def announce(self, read: Read) -> None:
         if hasattr(os, "posix_fadvise"):
-            with contextlib.suppress(OSError):  # what can't be opened is said when it is read
+            with contextlib.suppress(OSError):  # a file that can't be opened is reported when it is read
                 os.posix_fadvise(self._descriptor(read.segment), read.start, read.nbytes, os.POSIX_FADV_WILLNEED)
 
     def close(self) -> None:

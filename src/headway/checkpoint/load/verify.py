@@ -170,7 +170,7 @@ class _Check:
         """What can be read at all, in the order of the files; what can't be is a problem already."""
         blocks: dict[int, list[Block]] = {}
         for name, known in self._contents.manifest.objects.items():
-            with suppress(CheckpointDamaged):  # the coverage has told
+            with suppress(CheckpointDamaged):  # reported by the coverage check
                 for part in () if known.alias_of else self._contents.parts(name):
                     blocks.setdefault(part.segment, []).extend(map(part.block, range(part.count)))
         regions: list[_Region] = []

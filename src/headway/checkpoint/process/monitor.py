@@ -32,7 +32,7 @@ def teller() -> tuple[str, Listener]:
 
     def tell(event: events.AnyEvent) -> None:
         if engine.emit is not None:
-            with contextlib.suppress(RuntimeError):  # the run's loop has been closed: nobody listens any more
+            with contextlib.suppress(RuntimeError):  # the run's loop is closed: nobody listens any more
                 engine.loop.call_soon_threadsafe(engine.emit, event)
 
     return frame.call.key.hex(), tell

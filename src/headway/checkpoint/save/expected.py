@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 from headway.checkpoint.state.inventory import Inventory
 
-LEAST_BYTES = 64 << 10  # of a box: smaller ones are not worth a place in another file
+LEAST_BYTES = 64 << 10  # of a box: a reference to a smaller one is not worth it
 
 
 class Expected:

@@ -84,7 +84,7 @@ class Planner:
                 found.append(look())
                 table = xxhash.xxh3_128_hexdigest(msgspec.msgpack.encode(table_of(found[0])))
                 word = Word(step, secrets.token_hex(6), table, found[0].values, full(), lost)
-                return msgspec.msgpack.encode(word)  # a string or a number may have no form in it
+                return msgspec.msgpack.encode(word)  # msgpack may have no form for a string or a number
 
         words = [_decode_word(said) for said in all_or_none(self._ranks, say)]
         for rank, word in enumerate(words):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Raw = np.ndarray[Any, np.dtype[Any]]
 
 
-WHOLE = 4096  # elements of an array that costs no more when it is looked at whole
+WHOLE = 4096  # elements of an array up to which looking at all costs no more
 
 
 class Spread(NamedTuple):

@@ -89,7 +89,7 @@ class Saver:
         self._client = HelperClient(self._happened, buffers=buffers)
         self._guard = StepGuard()
         self._flights: dict[str, _Flight] = {}
-        self._lost: dict[str, str] = {}  # given up here, and not told to the others yet
+        self._lost: dict[str, str] = {}  # given up here; the other ranks don't know yet
         self._unsaid: list[str] = []  # failures that nobody was warned of yet
         self._skips = Told()
         self._missed: Missed | None = None  # the last call of save, if it was skipped
@@ -256,7 +256,7 @@ class Saver:
                 begun.abandon(str(error))
 
         # From here on the snapshot gives the buffer back, however it ends.
-        phase = int(flight.save.id, 16)  # another one for each save, so that in time all is looked at
+        phase = int(flight.save.id, 16)  # differs at each save, so that in time everything is looked at
         snapshot = Snapshot(items, begun.image, begun.progress, ended, header=image.file.header, debug=self._debug, phase=phase)
         flight.save.begun(snapshot)
         snapshot.start()
@@ -296,7 +296,7 @@ class Saver:
         else:
             monitor.tell(events.CheckpointFailed, why=str(error))
             self._unsaid.append(f"step {save.step} was not saved: {error}")
-            if not self._flights:  # what was to follow it knows by itself what it follows instead
+            if not self._flights:  # the save after it finds its new basis by itself
                 self._knows_head, self.parent = False, self._came_from
         save.end(error, lag_s)
 

@@ -112,7 +112,7 @@ class Snapshot:
         self._item_of = [number for number, _ in sliced]
         self._copied = [False] * len(self._parts)
         self._left = Counter(self._item_of)
-        self._next = self._first_open = 0  # the first slice that nobody took; the first that is not in the image
+        self._next = self._first_open = 0  # the first slice that nobody has taken; the first that is not yet in the image
         self._busy = self._told = 0
         self._versions: list[int] = []
         self._samples: dict[int, bytes] = {}

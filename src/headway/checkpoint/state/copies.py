@@ -107,5 +107,5 @@ def _is_generator_state(tensor: Any) -> bool:
     try:
         torch.Generator().set_state(tensor)
     except RuntimeError:
-        return False  # as many bytes of something else
+        return False  # the same number of bytes, but something else
     return True

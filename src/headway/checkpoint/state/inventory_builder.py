@@ -71,7 +71,7 @@ class InventoryBuilder:
         self._keys: dict[tuple[Any, ...], str] = {}
         self._declined: dict[str, str] = {}
         self._then: list[tuple[str, Callable[[Values], None]]] = []
-        self._kept: list[object] = []  # `members` is by id: what has one must not go
+        self._kept: list[object] = []  # `members` is by id: keep these objects alive
 
     # --- what sources put -----------------------------------------------------------------------------------------
 

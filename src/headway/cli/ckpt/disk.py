@@ -23,7 +23,7 @@ def write_speed(path: Path, nbytes: int) -> float:
     """Bytes per second of writing a new file in one go, flushed. Removes it."""
     try:
         with _open_direct(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as fd, _pages() as pages:
-            pages[:] = os.urandom(1 << 20) * (CHUNK >> 20)  # some disks make light of zeros
+            pages[:] = os.urandom(1 << 20) * (CHUNK >> 20)  # some disks write zeros faster
             began = time.perf_counter()
             for at in range(0, nbytes, CHUNK):
                 _put(fd, pages, -(-min(CHUNK, nbytes - at) // PAGE) * PAGE)

@@ -130,7 +130,7 @@ async def _answer(model: Model | BatchModel, kind: Kind, request: HttpRequest) -
         if asked.stream:
             return await _stream(model, asked, envelope, request.receive)
         reply = await _until_gone(request.receive, _reply(model, asked))
-    except ClientDisconnect:  # before it had said what it asks
+    except ClientDisconnect:  # before the request was complete
         return Response(status_code=GONE)
     except Exception as error:
         return _make_error_response(error)

@@ -163,7 +163,7 @@ class Cursor(Source):
         values, where = builder.saved.values if builder.saved else {}, prefix.removesuffix(".") or "the state"
         names = [name for name in values if name.startswith(prefix) and name[len(prefix) :].isdigit() and builder.select(name)]
         if not names:
-            return [f"{prefix}{self._dealt.shard}"]  # which is not there: that is noticed as for any other name
+            return [f"{prefix}{self._dealt.shard}"]  # it is missing, which is reported as for any other name
         trees = [decode(values[name], lambda mark, at: None) for name in names]
         deals = {tuple(tree[key] for key in ("shards", "block", "base")) for tree in trees}
         if len(deals) > 1 or sorted(tree["shard"] for tree in trees) != list(range(trees[0]["shards"])):

@@ -22,7 +22,7 @@ from headway.checkpoint.state.values.tree import decode
 from headway.errors import UsageError
 
 _KINDS = ("python", "numpy", "torch", "cuda")
-_OPTIONAL = ("torch", "cuda")  # a run may begin without them and go on with them, or the other way round
+_OPTIONAL = ("torch", "cuda")  # a run may begin without them and resume with them, or the other way round
 
 
 class Rng(Source):

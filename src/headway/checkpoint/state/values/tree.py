@@ -21,7 +21,7 @@ from headway.errors import CheckpointDamaged, UsageError
 from headway.extras import needed
 
 _EXACT = 2**53  # beyond it, readers that know only doubles change an integer
-_TOO_LONG = 10**4300  # where Python stops to read integers
+_TOO_LONG = 10**4300  # digits beyond which Python refuses to read an integer
 _ARRAYS = ("$array", "$tensor", "$scalar")
 _OF_TORCH = ("$dtype", "$quantized")
 CLASSED = ("$enum", "$namedtuple")  # which name a class
@@ -45,7 +45,7 @@ def encode(value: object, name: str, keep: Callable[[str, object], str | None]) 
         return value if math.isfinite(value) else {"$float": repr(value)}
     if isinstance(value, int) and kind is int:
         return value if abs(value) < _EXACT else {"$int": _decimal(value, name)}
-    if kind.__module__.partition(".")[0] == "torch" and (special := _torch_values().marked(value)) is not None:
+    if kind.__module__.partition(".")[0] == "torch" and (special := _torch_values().take_apart(value)) is not None:
         return {special[0]: encode(special[1], name, keep)}
     mark = keep(name, value) if not isinstance(value, bytes) else None
     if mark is not None:
@@ -149,7 +149,7 @@ def decode(tree: Json, array: Callable[[str, str], object], classes: Mapping[str
         return array(mark, str(tree[mark]))
     body: Any = tree[mark] if mark in ("$float", "$int", "$bytes", "$bytearray") else decode(tree[mark], array, classes)
     if mark in _OF_TORCH:
-        return _torch_values().made(mark, body)
+        return _torch_values().put_together(mark, body)
     if mark in CLASSED:
         return _of_class(mark, (classes or {}).get(body[0]), body[1])
     return _rebuild(mark, body)

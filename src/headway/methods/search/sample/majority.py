@@ -67,7 +67,7 @@ async def majority(
     settings.several("majority", Candidate, given=given)
     found = dict(enumerate(given))
     rounds: list[int] = []
-    made = list(given)  # also those that come too late to be kept: they are the reason to ask for no more
+    made = list(given)  # count also those that come too late to be kept: because of them no more are asked for
     number = len(found)
     failed = Failures(errors)
 

@@ -157,7 +157,7 @@ def _distinct(candidates: list[Candidate[S]], equal: Equal) -> tuple[Candidate[S
 def _node(grown: Grown[S], score: float, memory: float) -> Node[S]:
     place, parent, state = grown
     ahead = 1.0 - score
-    rise = max(0.0, ahead - parent.ahead) if parent.number else 0.0  # nothing is known of the question itself
+    rise = max(0.0, ahead - parent.ahead) if parent.number else 0.0  # the question itself has no score
     path = parent.path + memory * rise
     return Node(path + ahead, -state.depth, place + 1, path, ahead, state)
 
