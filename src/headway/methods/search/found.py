@@ -71,7 +71,7 @@ def choose(
         Exception: the first error of `failed`, where there are no candidates.
 
     Example:
-        >>> from headway.methods.search import Candidate, chosen
+        >>> from headway.methods.search import Candidate, choose
         >>> found = {1: Candidate("b", "b"), 0: Candidate("a", "a")}
         >>> choose(found, lambda candidates: 1, "done").answer
         'b'
