@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 import headway as hw
-from headway.bench.search.program import MEASURED, Asked, Attempt, attempted
+from headway.bench.search.program import MEASURED, Asked, Attempt, run_attempt
 from headway.events import Event, RunStarted
 from headway.observe.pictures.chart import Point, Series, chart
 from headway.observe.pictures.gantt import draw_gantt
@@ -58,7 +58,7 @@ async def search_all(weights: str, puzzles: int) -> list[Attempt]:
     """All methods on all puzzles, those of a puzzle together, until the budget is used up."""
     asked = [Asked(weights, method, ALLOWED, number, puzzles, MEASURED) for number in range(puzzles) for method in METHODS]
     done = []
-    async for attempt in hw.map(attempted, asked, window=AT_A_TIME):
+    async for attempt in hw.map(run_attempt, asked, window=AT_A_TIME):
         done.append(attempt)
         solved = sum(each.solved for each in done)
         hw.progress(len(done), len(asked), solved=solved)

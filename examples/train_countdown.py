@@ -20,7 +20,7 @@ import headway as hw
 from headway import models
 from headway.observe.pictures.chart import Point, Series, chart
 from headway.reference.countdown import weights
-from headway.reference.countdown.batches import held_out_puzzles
+from headway.reference.countdown.batches import make_held_out_puzzles
 from headway.reference.countdown.judge import solves
 from headway.reference.countdown.sampling import CountdownModel
 from headway.reference.countdown.training import Recipe, Trained, train
@@ -46,7 +46,7 @@ async def measure(file: str, puzzles: int) -> dict[int, float]:
 @hw.task
 async def rights(file: str, number: int, puzzles: int) -> int:
     """How many of 64 samples solve a puzzle."""
-    puzzle = held_out_puzzles(seed=0, count=puzzles)[number]
+    puzzle = make_held_out_puzzles(seed=0, count=puzzles)[number]
     model = CountdownModel.load(file)
     reply = await models.sample(model, puzzle.prompt, n=max(SAMPLES), seed=number, max_tokens=16)
     return sum(await hw.gather(*(judged(puzzle.prompt + sample.text) for sample in reply.samples)))

@@ -16,8 +16,8 @@ from headway.checkpoint.files.manifest import (
     Segment,
     SegmentRef,
     folder_of,
+    read_sealed_hash,
     seal,
-    sealed_hash,
 )
 from headway.checkpoint.files.stored import read_head
 from headway.storage.backend import Backend, DataWriter, Stat
@@ -103,7 +103,7 @@ def write_segments(root: Backend, id: str, step: int, files: Iterable[str]) -> t
         sealed = seal(Segment(file, stat.nbytes, 0, xxhash.xxh3_128_hexdigest(b""), (), f"{writer:05d}"))
         name = f"{folder_of(step, id)}/{writer:05d}.json"
         root.put(name, sealed)
-        refs.append(SegmentRef(name, sealed_hash(sealed), stat.nbytes))
+        refs.append(SegmentRef(name, read_sealed_hash(sealed), stat.nbytes))
     return tuple(refs)
 
 

@@ -29,8 +29,8 @@ from headway.checkpoint.files.manifest import (
     SegmentRef,
     block_hashes,
     block_nbytes,
+    read_sealed_hash,
     seal,
-    sealed_hash,
 )
 from headway.checkpoint.layout.boxes import Box, whole
 from headway.checkpoint.layout.dtypes import NBYTES, code_of, numpy_dtype, raw_dtype
@@ -94,7 +94,7 @@ def make(
         sealed = seal(segment)
         (root / folder / f"{number:05d}.json").write_bytes(sealed)
         segments.append(segment)
-        refs.append(SegmentRef(f"{folder}/{number:05d}.json", sealed_hash(sealed), segment.nbytes))
+        refs.append(SegmentRef(f"{folder}/{number:05d}.json", read_sealed_hash(sealed), segment.nbytes))
     objects = {name: Object(code_of(array.dtype), array.shape) for name, array in arrays.items()}
     for name, other in (aliases or {}).items():
         objects[name] = Object(objects[other].dtype, objects[other].shape, alias_of=other)

@@ -14,7 +14,7 @@ from small_net import Net, torch, trained
 from headway.checkpoint.layout.declared import Layout, Numbered, Replicated, Split, Tied
 from headway.checkpoint.state import fit
 from headway.checkpoint.state.parts.flat import FlatOptimizer
-from headway.checkpoint.state.walk import claimed_names, optimizers_in, take, take_for_load
+from headway.checkpoint.state.walk import list_claimed_names, optimizers_in, take, take_for_load
 from headway.errors import CheckpointMismatch, UsageError
 
 
@@ -214,11 +214,11 @@ def test_what_nobody_wants_is_listed_with_the_names_of_all_ranks() -> None:
     checkpoint = stored({"a": np.zeros(2), "b": np.zeros(3), "n": 1})
     inventory = take_for_load({"a": np.zeros(2)}, checkpoint.objects, checkpoint.values)
     kept = fit.Stored(checkpoint.objects, checkpoint.values)
-    assert fit.find_unclaimed(kept, claimed_names(inventory)) == [
+    assert fit.find_unclaimed(kept, list_claimed_names(inventory)) == [
         "b is in the checkpoint (F64 [3]), but not in the state",
         "n is in the checkpoint (a plain value), but not in the state",
     ]
-    assert fit.find_unclaimed(kept, claimed_names(inventory) | {"b", "n"}) == []
+    assert fit.find_unclaimed(kept, list_claimed_names(inventory) | {"b", "n"}) == []
 
 
 def test_a_stage_and_the_whole_model_are_the_same_checkpoint() -> None:

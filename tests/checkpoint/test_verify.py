@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from synthetic import Synthetic, flip, make, random_array, random_cuts
 
-from headway.checkpoint.files.manifest import SegmentRef, seal, sealed_hash
+from headway.checkpoint.files.manifest import SegmentRef, read_sealed_hash, seal
 from headway.checkpoint.layout.boxes import Box, whole
 from headway.checkpoint.load.verify import Report, verify
 from headway.errors import NoCheckpoint
@@ -135,7 +135,7 @@ def test_fragments_that_overlap_are_reported_and_the_rest_is_checked(made: Synth
     sealed = seal(msgspec.structs.replace(segment, fragments=shifted))
     ref = made.manifest.segments[1]
     (made.root / ref.file).write_bytes(sealed)
-    refs = (made.manifest.segments[0], SegmentRef(ref.file, sealed_hash(sealed), ref.data_nbytes), made.manifest.segments[2])
+    refs = (made.manifest.segments[0], SegmentRef(ref.file, read_sealed_hash(sealed), ref.data_nbytes), made.manifest.segments[2])
     changed = msgspec.structs.replace(made.manifest, segments=refs)
     (made.root / changed.folder / "manifest.json").write_bytes(seal(changed))
     made.flip(2, made.segments[2].nbytes - 1)

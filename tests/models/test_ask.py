@@ -243,7 +243,7 @@ def test_no_schedule_and_no_crash_breaks_a_promise(headway_check):
 
 def test_outside_of_a_run_a_call_is_just_the_request():
     async def outside() -> list[str]:
-        one = models.limited(StandInModel(), 1)
+        one = models.limit_model(StandInModel(), 1)
         pieces = [piece.text for model in (StandInModel(), one) async for piece in models.stream(model, "a b")]
         replies = [await models.sample(StandInModel(), "a b"), await models.sample(StandInBatchModel(), "a b")]
         return [*pieces, *(reply.text for reply in replies)]

@@ -13,7 +13,7 @@ from headway.models.requests import make_request
 
 def test_a_limited_model_is_asked_by_so_many_at_a_time_wherever_they_are(go):
     model = StandInModel(pause_s=1.0)
-    provider = models.limited(model, 2)
+    provider = models.limit_model(model, 2)
 
     @hw.task
     async def ask(number: int) -> str:
@@ -26,7 +26,7 @@ def test_a_limited_model_is_asked_by_so_many_at_a_time_wherever_they_are(go):
     assert go(program) == [f" {number}" for number in range(6)]
     assert model.most == 2
     with pytest.raises(hw.UsageError, match="limits nothing"):
-        models.limited(model)
+        models.limit_model(model)
 
 
 def test_a_limit_is_no_part_of_a_call_s_name(go):
@@ -38,7 +38,7 @@ def test_a_limit_is_no_part_of_a_call_s_name(go):
 
     @hw.task(key="program")
     async def program(limited: bool) -> str:
-        text = await ask(models.limited(model, 2) if limited else model)
+        text = await ask(models.limit_model(model, 2) if limited else model)
         if not limited:
             raise LookupError("after the call")
         return text
@@ -50,7 +50,7 @@ def test_a_limit_is_no_part_of_a_call_s_name(go):
 
 
 def test_a_limit_is_one_model_s_own(go, clock):
-    providers = [models.limited(StandInModel(name, pause_s=1.0), 1) for name in ("one", "other")]
+    providers = [models.limit_model(StandInModel(name, pause_s=1.0), 1) for name in ("one", "other")]
 
     @hw.task
     async def program() -> None:
@@ -72,7 +72,7 @@ def test_two_models_of_one_name_have_limits_of_their_own(go):
 
     @hw.task
     async def program() -> None:
-        with_limits = [models.limited(small, 1), models.limited(large, 4)]
+        with_limits = [models.limit_model(small, 1), models.limit_model(large, 4)]
         await hw.gather(*(models.sample(model, f"{number}") for number in range(4) for model in with_limits))
 
     go(program)
@@ -92,8 +92,8 @@ def test_a_limit_is_named_by_what_its_model_is_known_by(identity, name):
         def __headway_key__(self):
             return identity
 
-    assert models.limited(Known(), 1).scope().name == name
-    assert models.limited(Known(), rate=1, per_s=60).scope().name == f"{name} per 60 s"
+    assert models.limit_model(Known(), 1).scope().name == name
+    assert models.limit_model(Known(), rate=1, per_s=60).scope().name == f"{name} per 60 s"
 
 
 def test_a_model_that_is_known_by_what_is_no_text_has_a_limit_of_its_own():
@@ -103,12 +103,12 @@ def test_a_model_that_is_known_by_what_is_no_text_has_a_limit_of_its_own():
 
     one, same, other = Known(), Known(), Known()
     other.asked = [make_request("a")]
-    names = [models.limited(model, 1).scope().name for model in (one, same, other)]
+    names = [models.limit_model(model, 1).scope().name for model in (one, same, other)]
     assert names[0] == names[1] != names[2]
 
 
 def test_a_call_that_a_provider_refuses_rests_and_the_others_go_on(go, clock):
-    model = models.limited(StandInModel(), 1)
+    model = models.limit_model(StandInModel(), 1)
     model.model.failures = [unavailable(after_s=100)]
     ended: dict[str, float] = {}
 
@@ -126,7 +126,7 @@ def test_a_call_that_a_provider_refuses_rests_and_the_others_go_on(go, clock):
 
 
 def test_a_limited_rate_holds(go, clock):
-    provider = models.limited(StandInModel(), rate=1, per_s=10)
+    provider = models.limit_model(StandInModel(), rate=1, per_s=10)
 
     @hw.task
     async def program() -> None:
@@ -149,8 +149,8 @@ def test_a_model_has_one_limit_per_second_and_one_per_minute(go, clock, turned):
 
     model = Noting()
     for window in reversed(windows) if turned else windows:
-        model = models.limited(model, **window)
-    provider = models.limited(model, 3)
+        model = models.limit_model(model, **window)
+    provider = models.limit_model(model, 3)
 
     @hw.task
     async def program() -> None:
@@ -162,6 +162,6 @@ def test_a_model_has_one_limit_per_second_and_one_per_minute(go, clock, turned):
 
 @pytest.mark.parametrize("numbers", [{"concurrency": 2}, {"rate": 5, "per_s": 10.0}])
 def test_a_model_is_not_limited_twice_over_one_window(numbers):
-    once = models.limited(models.limited(StandInModel(), **numbers), rate=1, per_s=1.0)
+    once = models.limit_model(models.limit_model(StandInModel(), **numbers), rate=1, per_s=1.0)
     with pytest.raises(hw.UsageError, match=r"is limited .* already: give one number"):
-        models.limited(once, **numbers)
+        models.limit_model(once, **numbers)

@@ -163,7 +163,7 @@ def test_a_model_says_how_often_it_is_asked(go, model, attempts):
 
     @hw.task
     async def program() -> None:
-        await models.sample(models.limited(Busy(), 4), "q")
+        await models.sample(models.limit_model(Busy(), 4), "q")
 
     with pytest.raises(hw.ModelUnavailable):
         go(program)

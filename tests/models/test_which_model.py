@@ -66,9 +66,9 @@ def test_two_models_of_ones_own_are_told_apart_by_what_they_say_they_are(tmp_pat
 
 
 def test_limited_models_of_one_name_are_told_apart(tmp_path):
-    told = reordered({at: models.limited(Own("own", f"from {at}", key=at), 1) for at in ("a", "b")}, tmp_path)
+    told = reordered({at: models.limit_model(Own("own", f"from {at}", key=at), 1) for at in ("a", "b")}, tmp_path)
     assert told == {"a": "from a", "b": "from b"}
-    assert identity_of(models.limited(Own("own", "", key="a"), 1)) == ("model", "own", "a")
+    assert identity_of(models.limit_model(Own("own", "", key="a"), 1)) == ("model", "own", "a")
 
 
 def test_a_server_with_an_alias_may_move_and_one_without_is_asked_again(misbehaving, tmp_path):

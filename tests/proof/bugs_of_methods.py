@@ -7,7 +7,7 @@ from seeded import Bug, bug
 OF_METHODS: tuple[Bug, ...] = (
     bug(
         "a step that has started is edited",
-        "edits:applied",
+        "edits:apply_edits",
         "if edit.id in started: ...",
         "",
         tests="methods/test_graph.py::test_edits_do_what_they_say_or_nothing_and_every_graph_is_a_plan",

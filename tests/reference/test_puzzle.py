@@ -10,20 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headway.reference.countdown import tokens
-from headway.reference.countdown.batches import Mix, batch, held_out_puzzles, held_out_rows
+from headway.reference.countdown.batches import Mix, are_held_out, batch, make_held_out_puzzles
 from headway.reference.countdown.batches import solvable as solvable_rows
 from headway.reference.countdown.puzzle import (
     Puzzle,
     Step,
     answer,
+    apply_steps,
     expression,
-    held_out,
-    left,
+    is_held_out,
+    is_solved,
     moves,
     parse,
     result,
     solvable,
-    solved,
     steps_of,
 )
 
@@ -46,10 +46,10 @@ def text_of(puzzle: Puzzle, steps: list[Step]) -> str:
 @given(played())
 def test_what_was_played_is_a_solution_and_each_state_on_the_way_can_be_solved(game: tuple[Puzzle, list[Step]]) -> None:
     puzzle, steps = game
-    assert solved(text_of(puzzle, steps))
+    assert is_solved(text_of(puzzle, steps))
     for done in range(len(steps)):
-        assert not solved(text_of(puzzle, steps[:done]))
-        numbers = left(puzzle, steps[:done])
+        assert not is_solved(text_of(puzzle, steps[:done]))
+        numbers = apply_steps(puzzle, steps[:done])
         assert numbers is not None
         assert len(numbers) > 4 or solvable(numbers, puzzle.target)
 
@@ -60,7 +60,7 @@ def test_a_changed_number_is_no_solution(game: tuple[Puzzle, list[Step]], data: 
     at = data.draw(st.integers(0, len(steps) - 1))
     step = steps[at]
     steps[at] = Step(step.a, step.operator, step.b, step.result + data.draw(st.sampled_from([-1, 1])))
-    assert not solved(text_of(puzzle, steps))
+    assert not is_solved(text_of(puzzle, steps))
     assert expression(text_of(puzzle, steps)) is None
 
 
@@ -69,7 +69,7 @@ def test_a_solution_ends_with_its_last_step(game: tuple[Puzzle, list[Step]], res
     puzzle, steps = game
     text = text_of(puzzle, steps)
     text = text + rest if rest else text.removesuffix("\n")
-    assert not solved(text)
+    assert not is_solved(text)
     assert expression(text) is answer(text) is None
 
 
@@ -100,7 +100,7 @@ def test_a_question_without_a_puzzle_is_a_clear_error() -> None:
 def test_lines_that_are_no_steps_are_told_from_lines_that_are_not_ended() -> None:
     assert steps_of("3 2 -> 6\n3*2=") == []
     assert steps_of("3 2 -> 6\nthree\n") is None
-    assert not solved("3 2 -> 6\nthree\n")
+    assert not is_solved("3 2 -> 6\nthree\n")
 
 
 @given(st.integers(1, 999), st.sampled_from("+-*/"), st.integers(1, 999))
@@ -132,13 +132,13 @@ def test_a_batch_holds_solutions_and_labels_that_brute_force_confirms() -> None:
         puzzle, steps = parse(text), steps_of(text)
         assert steps is not None
         assert len(steps) == len(puzzle.numbers) - 1
-        assert not held_out(puzzle)
+        assert not is_held_out(puzzle)
         labels = made.solvable[row][made.states[row]].tolist()
-        found = [left(puzzle, steps[: done + 1]) for done in range(len(steps))]
+        found = [apply_steps(puzzle, steps[: done + 1]) for done in range(len(steps))]
         assert labels == [numbers is not None and solvable(numbers, puzzle.target) for numbers in found]
         learned = made.learn[row][made.learn[row] >= 0].tolist()
         if learned:
-            assert solved(text)
+            assert is_solved(text)
             assert tokens.decode(learned[:-1]) == "".join(map(str, steps))
             assert learned[-1] == tokens.END
         else:
@@ -160,7 +160,7 @@ def test_a_batch_depends_on_seed_and_index_alone() -> None:
 def test_a_mix_may_have_puzzles_of_one_size_alone(count: int, four: float) -> None:
     mix = Mix(four=four)
     assert len(batch(7, 3, count, mix).tokens) == count
-    sizes = sorted(len(puzzle.numbers) for puzzle in held_out_puzzles(0, count, mix))
+    sizes = sorted(len(puzzle.numbers) for puzzle in make_held_out_puzzles(0, count, mix))
     assert sizes == [3] * (count - round(count * four)) + [4] * round(count * four)
 
 
@@ -168,8 +168,8 @@ def test_columns_are_held_out_as_single_puzzles_are() -> None:
     rng = random.Random(1)
     puzzles = [Puzzle(tuple(sorted((rng.randint(1, 25) for _ in range(4)), reverse=True)), rng.randint(10, 99)) for _ in range(500)]
     rows = np.array([(*puzzle.numbers, puzzle.target) for puzzle in puzzles])
-    held = [held_out(puzzle) for puzzle in puzzles]
-    assert held_out_rows(rows).tolist() == held
+    held = [is_held_out(puzzle) for puzzle in puzzles]
+    assert are_held_out(rows).tolist() == held
     assert 10 < sum(held) < 60
 
 

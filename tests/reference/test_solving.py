@@ -16,7 +16,7 @@ pytest.importorskip("torch")
 pytest.importorskip("reasoning_gym")
 
 from headway.bench.search.solver import Solver
-from headway.reference.countdown.batches import held_out_puzzles
+from headway.reference.countdown.batches import make_held_out_puzzles
 from headway.reference.countdown.sampling import CountdownModel
 
 T = TypeVar("T")
@@ -61,7 +61,7 @@ def test_what_the_value_head_takes_is_an_answer_that_the_judge_takes(solver: Sol
 
     async def attempts() -> list[tuple[bool, bool, bool]]:
         found = []
-        for puzzle in held_out_puzzles(3, 12):
+        for puzzle in make_held_out_puzzles(3, 12):
             made: list[Candidate[str]] = await hw.gather(*(solver.generate(puzzle.prompt, index) for index in range(24)))
             for candidate in made:
                 taken, right = await hw.gather(solver.weigh(puzzle.prompt, candidate, 0), solver.check(puzzle.prompt, candidate, 0))

@@ -1,1 +1,1 @@
-"""Comparisons: every `headway bench`, side by side on real work. Nothing below this folder knows it."""
+"""Comparisons on real work, for `headway bench`. No other room imports this one, except the command line."""

@@ -1,4 +1,4 @@
-"""What callers of `Checkpoints` give, as it is kept; or refused, in a sentence, before anything is done."""
+"""Checks and converts what callers give to `Checkpoints`. Bad values are refused before anything is done."""
 
 from __future__ import annotations
 

@@ -1,15 +1,16 @@
 """Between two steps of a training: is it time to save, and is it time to stop?
 
-Which steps are saved by their number is known to all ranks. What a clock or a signal says is not the same on all of them at the
-same step, so they have to agree, which costs a message. They agree about once a second, and when they save anyway. How many steps
-a second has, the first rank tells with each answer, so all look at the same step without having to ask when. It is told carefully,
-because the first steps may be the fast ones of a loop that skips what it did before. One process alone looks after every step.
+All ranks know which steps are saved by their number. A clock or a signal may say different things on different ranks at the same
+step, so the ranks have to agree, which costs a message. They agree about once a second, and whenever they save anyway. With each
+answer the first rank also says after how many steps to look again, so all ranks look at the same step. That number at most doubles
+each time, because the first steps may be the fast ones of a loop that skips what was done before. A single process looks after
+every step.
 
-SIGTERM is how a scheduler says that the machine is taken away. The handler only notes it; the step that is under way is finished,
-saved, and durable, and then the signal is given again to whatever it would have done. Where the program has a handler of its own,
-and in threads, none is set; forks have none. A loop that begins while another one goes on shares its handler: only the inner step
-can be finished and saved then. Inside a run the signal is the run's: it waits some seconds for its calls and then stops them. There
-the step is saved as well, and the loop goes on until the run stops it; a call that ended by itself would count as ended.
+A scheduler sends SIGTERM before it takes the machine away. The handler only notes the signal. The loop finishes the current step,
+saves it and waits until the save is durable; then it raises the signal again, so that it does what it would have done. No handler
+is set in threads, in forks, or where the program has a handler of its own. Nested loops share one handler, and only the step of the
+inner loop can be finished and saved. Inside a run the signal is the run's: it waits some seconds for its calls and then stops them.
+There the step is saved as well, and the loop goes on until the run stops it; a call that ended by itself would count as ended.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
     from headway.engine.engine import Engine
 
 LOOK_S = 1.0
-MOST_STEPS = 100  # from one look to the next
-AGAIN_S = 5.0  # after SIGTERM, when another one ends the process at once
+MOST_STEPS = 100  # seconds between two looks
+AGAIN_S = 5.0  # seconds after SIGTERM from which a second one ends the process at once
 
 
 class Due(msgspec.Struct, frozen=True):
@@ -85,10 +86,10 @@ class Boundaries:
         self._saved_at = self._looked_at = clock()
         self._steps = 0  # since the last look
         self._left = 1  # steps until the next one
-        self._told = False  # that it is time to stop
+        self._told = False  # whether the request to stop was reported
 
     def after(self, done: int) -> Due:
-        """What is due now that so many steps are done. All ranks ask after each step. That it is time to stop is told once."""
+        """Say what is due after this many steps. All ranks ask after each step. The request to stop is reported once."""
         by_number = done == self._total or (self._every is not None and done % self._every == 0)
         late, stop = self._look(at_once=by_number)
         stop, self._told = stop and not self._told, stop or self._told
@@ -118,15 +119,15 @@ class Boundaries:
 
 
 class _Heard:
-    """SIGTERM, as the loops of this process hear of it. One handler serves them all: loops in each other, and a loop that was left
-    but whose generator somebody still holds, as tqdm does."""
+    """The one SIGTERM handler of this process. It serves all loops: nested ones, and a loop that was left while somebody, such as
+    tqdm, still holds its generator."""
 
     def __init__(self) -> None:
         self.at: float | None = None
         self.loops: list[Sigterm] = []
 
     def join(self, loop: Sigterm) -> None:
-        """Let a loop hear of it, unless the program has a handler of its own."""
+        """Tell a loop of the signal, unless the program has a handler of its own."""
         handler = signal.getsignal(signal.SIGTERM)
         if handler is signal.SIG_DFL:
             keep_from_forks(signal.SIGTERM, self.note)
@@ -145,9 +146,9 @@ class _Heard:
             signal.raise_signal(signal.SIGTERM)
 
     def end(self) -> None:
-        """No loop hears of it any more."""
+        """Remove the handler: no loop is left."""
         self.at = None
-        if threading.current_thread() is threading.main_thread():  # else the handler stays, and acts as if it was not there
+        if threading.current_thread() is threading.main_thread():  # else the handler stays and passes signals through
             give_back(signal.SIGTERM, self.note)
 
     def forget(self) -> None:
@@ -184,8 +185,8 @@ class Sigterm:
         return (self in _heard.loops and _heard.at is not None) or run_is_ending()
 
     def leave(self, error: BaseException | None = None) -> None:
-        """Hear of it no longer. What came meanwhile is given again when the last loop leaves, or one that was cut: the step of a
-        loop around that one can't be finished."""
+        """Stop listening. A signal that came meanwhile is raised again when the last loop leaves, or when a loop that was cut
+        leaves: the step of a loop around that one can't be finished."""
         if self not in _heard.loops:
             return
         _heard.loops.remove(self)
@@ -225,8 +226,8 @@ def _end_the_others() -> None:
 
 @contextmanager
 def noting_sigterm(root: str, wait: Callable[[], object] = lambda: None) -> Iterator[Sigterm]:
-    """Note SIGTERM instead of ending at once, where nobody else does. What came meanwhile is given again at the end. `wait` returns
-    when no save of the loop is on its way."""
+    """Note SIGTERM instead of ending at once, unless somebody else handles it. A signal that came is raised again at the end.
+    `wait` returns when no save of the loop is under way."""
     told = Sigterm(root, wait)
     error: BaseException | None = None
     try:

@@ -5,9 +5,9 @@
         train_one(step)
 
 A state is a nested dict of arrays, plain values and objects with `state_dict()`: modules, optimizers, schedulers, RNG streams, data
-cursors. The same few calls serve one process and a gang of them; then every rank makes each call. Saves are taken behind the
-training (`save/`), loads verify everything before they change anything (`load/`), and what is stored knows nothing of how
-many processes there were (`docs/checkpoint-format.md`).
+cursors. The same few calls serve one process and a gang of them; then every rank makes each call. Saves run behind the training
+(`save/`), loads verify everything before they change anything (`load/`), and what is stored does not depend on the number of
+processes (`docs/checkpoint-format.md`).
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ class Checkpoints(Root):
             return saver.save(state, self.layout, step, kept, may_skip=may_skip)
 
     def prepare(self, state: Any) -> None:
-        """Have the memory for saves of this state made ahead of time, as `steps` does: the first save blocks less.
+        """Make the memory for saves of this state ahead of time, as `steps` does: the first save then blocks less.
 
         All ranks must call it. It refuses what `save` would refuse.
 
@@ -172,12 +172,13 @@ class Checkpoints(Root):
     ) -> Generator[int, None, None]:
         """Load the newest checkpoint into the state, then go through the steps that are still to do, and save every so many.
 
-        Where the newest was imported (`headway ckpt import`), a part of the state of which it has nothing, such as the optimizer,
-        begins as it is, and a warning says so.
+        An imported checkpoint (`headway ckpt import`) may lack a whole part of the state, such as the optimizer. That part begins
+        as it is, and a warning says so.
 
         The last step is always saved, and durable when the loop ends; so is the last save before a `break`. On SIGTERM the step
         that is under way is finished and saved, durably, before the process ends by the signal; the other ranks raise Interrupted.
-        Not where the program handles the signal itself, and not in threads. In a task the run ends the call, after the save.
+        None of this happens in threads or where the program handles the signal itself. In a task the run ends the call, after the
+        save.
 
         Args:
             state: the state, as for `save`.
@@ -211,7 +212,7 @@ class Checkpoints(Root):
     ) -> Generator[tuple[int, int], None, None]:
         """Go through the epochs and batches that are still to do, as `steps` does, and save every so many batches.
 
-        It goes on in the middle of an epoch. A step is a batch. The data belong into a `Cursor`, which goes on where they were.
+        A step is a batch, and training goes on in the middle of an epoch. Keep the position in the data in a `Cursor`.
 
         Args:
             state: the state, as for `save`.
@@ -283,7 +284,7 @@ class Checkpoints(Root):
             if saver is not None:
                 saver.close(Patience(timeout))
         finally:
-            for told in self._loops:  # whose generators somebody still holds
+            for told in self._loops:  # loops whose generators somebody still holds
                 told.leave()
 
     # --- loading -----------------------------------------------------------------------------------------------------

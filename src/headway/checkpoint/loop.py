@@ -1,4 +1,4 @@
-"""The loop of a training: what `Checkpoints.steps` yields, and what it does between two steps."""
+"""The training loop: what `Checkpoints.steps` yields, and what it does between two steps."""
 
 from __future__ import annotations
 

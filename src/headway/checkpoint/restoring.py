@@ -1,7 +1,7 @@
-"""From a root to a state: which checkpoint is meant, whether it fits, and what is passed over.
+"""Restores a state from a root: chooses the checkpoint, checks that it fits, and passes over damaged ones.
 
-The first rank chooses, and all load the same one. `"latest"` is the newest that verifies: a damaged one is passed over, and the one
-before it is tried. A trainer that died may have left a helper that still writes, which is waited for.
+The first rank chooses, and all ranks load the same checkpoint. `"latest"` is the newest that verifies: if one is damaged, the one
+before it is tried. A trainer that died may have left a helper that still writes, so a load waits for it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from headway.checkpoint.process.ranks import Ranks
 from headway.checkpoint.state.fit import Stored, find_unclaimed, refuse
 from headway.checkpoint.state.inventory import Inventory
 from headway.checkpoint.state.selection import Selection
-from headway.checkpoint.state.walk import claimed_names, refuse_half_a_part, take_for_load
+from headway.checkpoint.state.walk import list_claimed_names, refuse_half_a_part, take_for_load
 from headway.errors import CheckpointDamaged, CheckpointMismatch
 from headway.storage.backend import Backend
 
@@ -191,8 +191,8 @@ class Restorer:
         return _Agreed(loadable, declined)
 
     def _await_orphans(self) -> list[str]:
-        """A trainer that died may have left a helper that still writes what it had copied: wait for that. What is not waited for
-        any longer."""
+        """Wait for helpers that a dead trainer left and that still write what it had copied. Return what is not waited for any
+        longer."""
         patience = Patience(ORPHAN_WAIT_S)
         mine = self._in_flight()
         while left := [lease for lease in find_live(self._backend, SAVING, time.time()) if lease.id not in mine]:
@@ -229,7 +229,7 @@ class _Target:
         if self.into is None:
             self.whole = Whole(manifest, self.selection, asked.arrays)
             self.inventory = self.whole.inventory
-            return msgspec.msgpack.encode(_Wanted(claimed_names(self.inventory), {}))
+            return msgspec.msgpack.encode(_Wanted(list_claimed_names(self.inventory), {}))
         self.inventory = take_for_load(
             self.into,
             manifest.objects,
@@ -244,7 +244,7 @@ class _Target:
         if self.fresh:
             refuse_half_a_part(self.into, self.inventory)
         inventory = self.inventory
-        return msgspec.msgpack.encode(_Wanted(claimed_names(inventory), inventory.missing, set(inventory.declined)))
+        return msgspec.msgpack.encode(_Wanted(list_claimed_names(inventory), inventory.missing, set(inventory.declined)))
 
 
 def _refuse_other_epochs(manifest: Manifest, asked: Asked) -> None:

@@ -1,4 +1,4 @@
-"""The checkpoints of a root, for whoever looks at them, keeps them and removes them: no training, no state."""
+"""The checkpoints of a root, to look at, keep or remove. Needs no training and no state."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands and their options. What they do is in the files beside this one, imported when a command runs."""
+"""The commands and their options. Their code is in the files beside this one, imported when a command runs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import typer
 
 from headway.cli.ckpt.app import ckpt
 from headway.cli.commands.bench import bench
-from headway.cli.trouble import handled
+from headway.cli.trouble import handle_errors
 
 app = typer.Typer(
     name="headway",
@@ -58,7 +58,7 @@ def headway(
 
 
 @app.command()
-@handled
+@handle_errors
 def run(
     program: Annotated[str, typer.Argument(metavar="PROGRAM:TASK", help="path/to/file.py:task or package.module:task")],
     args: Annotated[list[str] | None, typer.Argument(help="The task's arguments. Put `--` before one like -3.")] = None,
@@ -101,7 +101,7 @@ def run(
 
 
 @app.command()
-@handled
+@handle_errors
 def resume(
     run_id: RunId,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be reused and what would run.")] = False,
@@ -149,7 +149,7 @@ def resume(
 
 
 @app.command()
-@handled
+@handle_errors
 def ls(
     everything: Annotated[bool, typer.Option("--all", "-a", help="All runs, not only the newest 20.")] = False,
     store: Store = ".headway",
@@ -163,7 +163,7 @@ def ls(
 
 
 @app.command()
-@handled
+@handle_errors
 def show(
     run_id: RunId,
     everything: Annotated[bool, typer.Option("--all", "-a", help="Every call; nothing is folded.")] = False,
@@ -182,7 +182,7 @@ def show(
 
 
 @app.command()
-@handled
+@handle_errors
 def collection(
     name: Annotated[str, typer.Argument(help="Of which to show the items.  [default: list all collections]")] = "",
     last: Annotated[int, typer.Option("--last", min=1, help="How many items, the newest.")] = 20,
@@ -200,7 +200,7 @@ def collection(
 
 
 @app.command()
-@handled
+@handle_errors
 def check(
     program: Annotated[str, typer.Argument(metavar="PROGRAM:TASK", help="path/to/file.py:task or package.module:task")],
     args: Annotated[list[str] | None, typer.Argument(help="The task's arguments, as for `run`.")] = None,
@@ -230,7 +230,7 @@ def check(
 
 
 @app.command()
-@handled
+@handle_errors
 def predict(
     run_id: RunId,
     workers: Annotated[int, typer.Option("--workers", min=1, help="How many calls can run at a time.")],
@@ -280,7 +280,7 @@ def predict(
 
 
 @app.command()
-@handled
+@handle_errors
 def fork(
     run_id: RunId,
     at: Annotated[
@@ -299,7 +299,7 @@ def fork(
 
 
 @app.command()
-@handled
+@handle_errors
 def cancel(run_id: RunId, store: Store = ".headway", json: Json = False, traceback: Trace = False) -> None:
     """Ask a run to stop. What is finished stays."""
     from headway.cli.commands.runs import cancel_run
@@ -308,7 +308,7 @@ def cancel(run_id: RunId, store: Store = ".headway", json: Json = False, traceba
 
 
 @app.command()
-@handled
+@handle_errors
 def signal(
     run_id: RunId,
     name: Annotated[str, typer.Argument(help="What the run waits for with hw.wait_event(NAME).")],
@@ -324,7 +324,7 @@ def signal(
 
 
 @app.command(name="set")
-@handled
+@handle_errors
 def set_result(
     run_id: RunId,
     call: Annotated[str, typer.Argument(metavar="CALL", help="The beginning of its key, TASK, or TASK:TEXT.")],
@@ -342,7 +342,7 @@ def set_result(
 
 
 @app.command()
-@handled
+@handle_errors
 def serve(
     model: Annotated[
         str, typer.Argument(help="countdown, gemma, a .gguf file, openai:MODEL[@URL], or program.py:NAME.")
@@ -358,7 +358,7 @@ def serve(
 
 
 @app.command()
-@handled
+@handle_errors
 def gc(
     delete: Annotated[list[str] | None, typer.Option("--delete", metavar="RUN", help="Forget this run first; repeatable.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count.")] = False,
@@ -374,7 +374,7 @@ def gc(
 
 
 @app.command()
-@handled
+@handle_errors
 def doctor(
     repair: Annotated[bool, typer.Option("--repair", help="Rebuild the store from what can be read; keeps a backup.")] = False,
     store: Store = ".headway",

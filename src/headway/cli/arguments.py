@@ -1,8 +1,8 @@
-"""Texts from a command line to the arguments of a task.
+"""Turns texts of a command line into the arguments of a task.
 
-A text is taken as it is where the parameter is a `str`; else as JSON if it is JSON, and then as what the parameter is annotated
-with (a number, a list, a dataclass, an enum, …). So `headway run sky.py:answer "why?" 3 '["a", "b"]'` needs no quoting rules of
-its own. What does not fit is refused with the parameter's name, before anything runs.
+For a `str` parameter the text is taken as it is. Otherwise it is read as JSON if it is JSON, and then converted to the parameter's
+annotation (a number, a list, a dataclass, an enum, …). So `headway run sky.py:answer "why?" 3 '["a", "b"]'` needs no quoting rules
+of its own. What does not fit is refused with the parameter's name, before anything runs.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Where a command writes: answers to stdout, everything else to stderr.
 
-A pipe is not a narrow screen: without a terminal lines are as long as they are. Made anew for each use, so that a test or a shell
-that replaces `sys.stdout` is obeyed.
+Without a terminal, lines are never wrapped. A console is made anew for each use, so it follows a test or a shell that replaces
+`sys.stdout`.
 """
 
 from __future__ import annotations

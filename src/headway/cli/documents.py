@@ -1,4 +1,4 @@
-"""What `--json` prints. These names and meanings stay: programs read them.
+"""The documents that `--json` prints. Names and meanings must stay, because programs read them.
 
 Times are seconds since 1970, durations seconds, keys hexadecimal. A field that is not known is null. Fields may be added.
 """
@@ -143,7 +143,7 @@ def run_document(
 ) -> RunDocument:
     """`last` is the latest time that anything is known of the run."""
     live = is_live(info, now)
-    until = now if live else last or info.ended  # a finished run that is asked again is given back again
+    until = now if live else last or info.ended  # a finished run may be asked again and hands its result back again
     return RunDocument(
         run_id=info.spec.run_id,
         task=info.spec.task,

@@ -1,4 +1,4 @@
-"""Finding what a user means: a store that exists, a call of a run."""
+"""Finds what a user means: a store that exists, a call of a run."""
 
 from __future__ import annotations
 

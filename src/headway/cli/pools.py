@@ -1,4 +1,4 @@
-"""`--pool NAME=…`: a size for a pool of Headway's own, or what makes one of the program's."""
+"""`--pool NAME=…`: the size of one of Headway's own pools, or the function that makes a pool of the program."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""How a command ends badly: one sentence, the way on, and an exit code that a script can tell apart.
+"""Reports the failure of a command: one sentence, what to do next, and an exit code for scripts.
 
     0 it worked    1 the program failed    2 wrong usage    3 a problem with the store or the run    130 interrupted
 
-Headway's own errors are sentences already, so they are printed without a traceback. An error of the user's program is printed
-with its traceback, less the frames between the user's own: nobody should read through a runtime to find a line of theirs.
+Headway's own errors are sentences already, so they are printed without a traceback. An error of the user's program is printed with
+its traceback, without the runtime's frames between the user's own.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class ProgramFailed(Exception):
         self.store = store
 
 
-def handled(command: Callable[P, None]) -> Callable[P, None]:
-    """A command whose errors are told to a person. With `--traceback` they are told with all their frames."""
+def handle_errors(command: Callable[P, None]) -> Callable[P, None]:
+    """Make a command print its errors for people. With `--traceback` they are printed with all their frames."""
 
     @functools.wraps(command)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -109,5 +109,5 @@ def _trim(told: traceback.TracebackException) -> None:
         _trim(told.__cause__)
     if told.__context__ is not None:
         _trim(told.__context__)
-        if not told.__context__.stack:  # an error that the runtime met and dealt with
+        if not told.__context__.stack:  # an error that the runtime has handled
             told.__context__ = None

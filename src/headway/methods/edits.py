@@ -1,11 +1,11 @@
-"""What a plan is made of, and how it is edited: steps, needs, edits, and the index that an edit changes.
+"""The parts of a plan and how edits change it: steps, needs, edits and the index.
 
-The work behind `methods.graph`. An edit is made on a draft and checked at its end. That a plan has no cycle is checked by ranks:
-every step has a larger one than all it needs. An edge that agrees with the ranks closes no cycle and costs nothing; another one
-raises the ranks of what comes behind it, and only those steps are looked at (as in Pearce and Kelly, "A dynamic topological sort
+This does the work of `methods.graph`. Edits are made on a draft, which is checked at the end. Ranks show that a plan has no cycle:
+every step has a larger rank than all it needs. An edge that agrees with the ranks closes no cycle and costs nothing. Any other edge
+raises the ranks of the steps behind it, and only those are looked at (as in Pearce and Kelly, "A dynamic topological sort
 algorithm", 2007).
 
-It must never leave a draft half made in an index: whatever is refused, the index that it began from is as it was.
+A refused edit must never change the index that it began from.
 """
 
 from __future__ import annotations
@@ -134,8 +134,8 @@ class Index(Generic[W]):
         return self.at(id).number
 
 
-def applied(index: Index[W], edits: Sequence[Edit[W]], started: AbstractSet[str]) -> Index[W]:
-    """The index with all of some edits. Raises EditRefused where they can't be made; see `Graph.apply`."""
+def apply_edits(index: Index[W], edits: Sequence[Edit[W]], started: AbstractSet[str]) -> Index[W]:
+    """Return the index with all these edits. Raises EditRefused where they can't be made; see `Graph.apply`."""
     draft = _Draft(index)
     for edit in edits:
         if isinstance(edit, Add):
@@ -145,9 +145,9 @@ def applied(index: Index[W], edits: Sequence[Edit[W]], started: AbstractSet[str]
             raise UsageError(f"{edit!r:.80} is no edit: give Add, Remove, Replace or Rewire of headway.methods.graph")
         step = draft.steps.get(edit.id)
         if step is None:
-            raise _refused(f"{_verb(edit)} {edit.id}: there is no such step")
+            raise _make_refusal(f"{_verb(edit)} {edit.id}: there is no such step")
         if edit.id in started:
-            raise _refused(f"{_verb(edit)} {edit.id}: it has started, and what has started can't change")
+            raise _make_refusal(f"{_verb(edit)} {edit.id}: it has started, and what has started can't change")
         if isinstance(edit, Remove):
             draft.remove(step)
         elif isinstance(edit, Replace):
@@ -167,7 +167,7 @@ class _Draft(Generic[W]):
 
     def add(self, node: Node[W]) -> None:
         if node.id in self.steps:
-            raise _refused(f"add {node.id}: there is a step of this id already; an id names one step")
+            raise _make_refusal(f"add {node.id}: there is a step of this id already; an id names one step")
         self._removed.pop(node.id, None)
         self.steps = self.steps.set(node.id, Placed(node, self._following))
         self._following += 1
@@ -189,7 +189,7 @@ class _Draft(Generic[W]):
         """The index, once all that must hold of a plan does."""
         for id in self._removed:
             if users := sorted(self._needed_by.get(id) or ()):
-                raise _refused(f"remove {id}: {users[0]} needs it; remove or rewire that too")
+                raise _make_refusal(f"remove {id}: {users[0]} needs it; remove or rewire that too")
         pending = dict(self._rewired)
         for id in self._rewired:
             del pending[id]
@@ -210,7 +210,7 @@ class _Draft(Generic[W]):
             _, at, negative = heapq.heappop(raised)
             rank = -negative
             if at in sought:
-                raise _refused(f"{id} can't need {at}: {_cycle(at, via)}, a cycle")
+                raise _make_refusal(f"{id} can't need {at}: {_cycle(at, via)}, a cycle")
             step = self._step(at, id)
             if step.rank >= rank:
                 continue
@@ -223,7 +223,7 @@ class _Draft(Generic[W]):
     def _step(self, id: str, by: str) -> Placed[W]:
         found = self.steps.get(id)
         if found is None:
-            raise _refused(f"{by} needs {id}: there is no such step")
+            raise _make_refusal(f"{by} needs {id}: there is no such step")
         return found
 
     def _link(self, node: Node[W]) -> None:
@@ -260,5 +260,5 @@ def _verb(edit: Remove | Replace[W] | Rewire) -> str:
     return type(edit).__name__.lower()
 
 
-def _refused(why: str) -> EditRefused:
+def _make_refusal(why: str) -> EditRefused:
     return EditRefused(f"{why}. Nothing of these edits was applied")

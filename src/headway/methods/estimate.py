@@ -1,4 +1,4 @@
-"""What is believed about success, cost and time: immutable estimators with an honest spread.
+"""Immutable estimators of success, cost and time, with an honest spread.
 
     seen = Outcomes(seconds=Amount(prior=30.0))
     for each in observations:
@@ -6,16 +6,16 @@
     seen.predict(Action("translate", "small", count=4))       # Belief(success=…, cost={…}, seconds=…)
 
 `Beta` believes in a probability, `Amount` in a number that is zero or more, and `Outcomes` keeps both for each step and choice,
-which makes it an `Estimator`. Each states its prior, so that a prediction without data is a stated guess and not a surprise.
-Where nothing is forgotten (`keep=1`), the order of observations changes nothing, not even a last bit. A `keep` below 1 follows
-what drifts: older observations count less with each new one, and the spread grows to what the recent ones can bear.
+which makes it an `Estimator`. Each states its prior, so that a prediction without data is a stated guess and not a surprise. With
+`keep=1` nothing is forgotten, and the order of observations changes nothing, not even the last bit. A `keep` below 1 follows a
+drift: each new observation makes the older ones count less, and the spread grows to what the recent ones support.
 
-A spread holds what it is about with a probability of at least `COVER`. For a probability that is the Bayesian interval. For an
-amount it is the interval between order statistics that holds the next of exchangeable draws, whatever their distribution is
-(Vovk, Gammerman and Shafer, "Algorithmic learning in a random world", 2005). That takes nine draws. Of fewer, it is the range of
-those there are, widened by a stated factor: enough for draws that are within that factor of each other, and no promise for others.
+A spread contains the true value with a probability of at least `COVER`. For a probability it is the Bayesian interval. For an
+amount it is the interval between order statistics that contains the next of exchangeable draws, whatever their distribution is
+(Vovk, Gammerman and Shafer, "Algorithmic learning in a random world", 2005). That takes nine draws. With fewer, it is their range,
+widened by a stated factor: enough for draws that are within that factor of each other, and no promise for others.
 
-It must never look at a clock or draw anything: the simulator asks the same objects.
+This module must never look at a clock or draw random numbers: the simulator uses the same objects.
 """
 
 from __future__ import annotations
@@ -234,7 +234,7 @@ class Outcomes:
     def observe(self, seen: Observation, /) -> Outcomes:
         """The belief after one more sample ended."""
         changed = {key: self._of(key)[1] for key in ((seen.step, seen.choice), ("", seen.choice))}
-        return replace(self, seen={**self.seen, **{key: _updated(outcome, seen) for key, outcome in changed.items()}})
+        return replace(self, seen={**self.seen, **{key: _update_outcome(outcome, seen) for key, outcome in changed.items()}})
 
     def predict(self, action: Action, /) -> Belief:
         """What is expected of an action; see `Belief`. Samples of one action may all be cheap or all be dear, so the spread of
@@ -256,7 +256,7 @@ class Outcomes:
         return found is not None, found or Outcome(self.success, dict(self.cost), self.seconds)
 
 
-def _updated(outcome: Outcome, seen: Observation) -> Outcome:
+def _update_outcome(outcome: Outcome, seen: Observation) -> Outcome:
     cost = {**outcome.cost, **{unit: outcome.cost.get(unit, Amount()).observe(spent) for unit, spent in seen.cost.items()}}
     seconds = outcome.seconds.observe(seen.seconds)
     return Outcome(outcome.success.observe(seen.ok), cost, seconds, seconds.weight)

@@ -3,16 +3,15 @@
     graph = Graph((Node("search", "find pages"), Node("read", "read them", after("search"))))
     graph = graph.apply([Add(Node("write", "sum up", after("read")))], started={"search"})
 
-A graph is a frozen value; an edit makes another one. Both share what did not change, so an edit costs what it changes and not what
-there is: a plan of ten thousand steps may be edited ten thousand times. What holds of every graph: ids are unique, every step that
-is needed is there, and nothing needs itself, not even by way of others. What has started can't change, because its call has been
-made and recorded.
+A graph is a frozen value; an edit makes another one. Both share what did not change, so the cost of an edit depends on what it
+changes and not on the size of the plan: a plan of ten thousand steps may be edited ten thousand times. In every graph ids are
+unique, every needed step exists, and no step needs itself, directly or through others. A step that has started can't change,
+because its call has been made and recorded.
 
-Several edits are applied together or not at all, and only their end is checked, so a batch may pass through what would be refused
-alone (a step that needs one which a later edit adds). A run that journals its plan records edits, which are small, and folds them;
-a graph itself is a value as well.
+Several edits are applied together or not at all, and only the result is checked. So an edit may need a step that a later edit of
+the same batch adds. A run that journals its plan records the small edits and folds them; it may also record a graph itself.
 
-It must never decide what runs: that is a policy's. It knows no results, clocks or devices.
+A graph must never decide what runs: a policy does. It knows no results, clocks or devices.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from typing import Generic, TypeVar
 from headway.methods.edits import Add as Add
 from headway.methods.edits import Edit as Edit
 from headway.methods.edits import EditRefused as EditRefused
-from headway.methods.edits import Index, applied
+from headway.methods.edits import Index, apply_edits
 from headway.methods.edits import Need as Need
 from headway.methods.edits import Node as Node
 from headway.methods.edits import Remove as Remove
@@ -60,12 +59,12 @@ class Graph(Generic[W]):
     nodes: tuple[Node[W], ...] = field(default_factory=tuple)
 
     def __post_init__(self) -> None:
-        assert self._index is not None  # built here, so that what is no plan is refused here
+        assert self._index is not None  # built here, so that an invalid plan is refused here
 
     @cached_property
     def _index(self) -> Index[W]:
         empty: Index[W] = Index(PersistentMap(), PersistentMap(), 0)
-        return applied(empty, [Add(node) for node in self.nodes], frozenset())
+        return apply_edits(empty, [Add(node) for node in self.nodes], frozenset())
 
     def __getattr__(self, name: str) -> tuple[Node[W], ...]:
         """`nodes` of a graph that was made by edits are laid out when they are asked for."""
@@ -113,7 +112,7 @@ class Graph(Generic[W]):
             EditRefused: for edits that contradict the plan, what has started, or each other.
         """
         made: Graph[W] = object.__new__(Graph)
-        made.__dict__["_index"] = applied(self._index, edits, started)
+        made.__dict__["_index"] = apply_edits(self._index, edits, started)
         return made
 
     def ready(
@@ -140,7 +139,7 @@ class Graph(Generic[W]):
         """Which steps can never start, because what they need ended otherwise or can never start itself."""
         never: set[str] = set()
         for id in self.order():
-            if id not in ended and any(need.step in never or _missed(need, ended) for need in self[id].needs):
+            if id not in ended and any(need.step in never or _is_missed(need, ended) for need in self[id].needs):
                 never.add(id)
         return tuple(sorted(never, key=self._index.number))
 
@@ -191,7 +190,7 @@ class Graph(Generic[W]):
         return length, tuple(reversed(path))
 
     def _may_start(self, id: str, ended: Mapping[str, bool], holds: Callable[[Need], bool]) -> bool:
-        return all(need.step in ended and not _missed(need, ended) and (not need.test or holds(need)) for need in self[id].needs)
+        return all(need.step in ended and not _is_missed(need, ended) and (not need.test or holds(need)) for need in self[id].needs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +202,6 @@ class Trace(Generic[W]):
     ended: tuple[Observation, ...] = ()
 
 
-def _missed(need: Need, ended: Mapping[str, bool]) -> bool:
+def _is_missed(need: Need, ended: Mapping[str, bool]) -> bool:
     """Whether the step that is needed has ended, and otherwise than it must."""
     return need.step in ended and need.on != "end" and ended[need.step] != (need.on == "success")

@@ -1,11 +1,11 @@
-"""A map that keeps its old versions: what a frozen graph is made of.
+"""A map that keeps its old versions. Frozen graphs are made of it.
 
     older = PersistentMap[int]().set("a", 1)
     newer = older.set("b", 2)                 # shares all but a few hundred bytes with `older`, which is as it was
 
 A hash trie with plain dictionaries for leaves (after Bagwell, "Ideal hash trees", 2001). A change copies one leaf and the branches
-above it, about a microsecond, however large the map is. Its order is that of hashes, which differ from process to process: no
-caller may let it show.
+above it, about a microsecond, however large the map is. Its order follows hashes, which differ from process to process, so no
+caller may depend on the order.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class PersistentMap(Generic[V]):
 
     def __reduce__(self) -> tuple[object, ...]:
         """Hashes of text differ from process to process, so what is where is worked out anew."""
-        return _restored, ({key: self.get(key) for key in self},)
+        return _restore, ({key: self.get(key) for key in self},)
 
     def get(self, key: str) -> V | None:
         """The value of a key, None where there is none."""
@@ -100,7 +100,7 @@ class PersistentMap(Generic[V]):
         return split
 
 
-def _restored(entries: dict[str, V]) -> PersistentMap[V]:
+def _restore(entries: dict[str, V]) -> PersistentMap[V]:
     made: PersistentMap[V] = PersistentMap()
     for key, value in entries.items():
         made = made.set(key, value)

@@ -1,12 +1,12 @@
-"""What a caller brings to a method, and what a method decides with.
+"""The protocols of methods: the parts that a caller brings, and the decisions that a method makes.
 
 Parts do work: `Generator`, `Stepper`, `Scorer`, `Embedder` and `Verifier` return awaitables and are usually tasks, so that each
-sample, score and verdict is a call: journaled, budgeted, cancellable. The question comes first in all of them; what has been made
-of it never repeats it. Decisions are pure: `Selector`, `Allocator`, `Policy` and `Estimator` go from data to data, so that the
-simulator runs the very same objects as a run.
+sample, score and verdict is a call: journaled, budgeted, cancellable. The question is the first argument of all of them, and no
+result repeats it. Decisions are pure: `Selector`, `Allocator`, `Policy` and `Estimator` go from data to data, so the simulator runs
+the same objects as a run.
 
-An `index` tells equal questions apart. It hangs on the place in the search and never on time, so a resumed search asks for the
-same calls. A part that draws seeds itself with it, or with `hw.random()` inside of its task.
+An `index` tells equal questions apart. It depends on the place in the search and never on time, so a resumed search makes the same
+calls. A part that draws seeds itself with it, or with `hw.random()` inside of its task.
 """
 
 from __future__ import annotations

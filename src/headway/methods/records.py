@@ -1,8 +1,8 @@
-"""What methods tell each other: frozen records, the same for a search, a plan and a policy.
+"""Frozen records that methods exchange, the same for a search, a plan and a policy.
 
 A search grows a `State` until it is a `Candidate`, which a `Verdict` judges. A policy looks at a `View` and answers with an
-`Action`; what an action led to is an `Observation`, and what an estimator expects of one is a `Belief`. What a solution is made
-of is up to the caller: a text, a list of moves, a tensor, a program. Only its parts look inside.
+`Action`. The result of an action is an `Observation`, and an estimator's prediction of one is a `Belief`. The caller decides what a
+solution is: a text, a list of moves, a tensor, a program. Only the caller's parts look inside.
 
 Records hold data and no behaviour that needs a run, a clock or a store. Those that check themselves refuse a number that would
 decide something by accident (NaN, a percentage) when they are made.

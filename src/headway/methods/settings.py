@@ -1,6 +1,6 @@
-"""Checks for the settings of a method, made when it is called and before it spends anything.
+"""Checks the settings of a method when it is called, before it spends anything.
 
-A setting that makes no sense (`n=-5`, `sure=95`) would end a method with nothing, or decide it in a way that nobody meant.
+A senseless setting (`n=-5`, `sure=95`) would make a method return nothing, or decide in a way that nobody meant.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def whole_number(where: str, /, *, least: int | None = 0, **settings: object) ->
     allowed = "a whole number" if least is None else f"a whole number, at least {least}"
     for name, value in settings.items():
         if not isinstance(value, int) or isinstance(value, bool) or (least is not None and value < least):
-            raise _refused(where, name, value, allowed)
+            raise _make_refusal(where, name, value, allowed)
 
 
 def at_least_one(where: str, /, **settings: object) -> None:
@@ -32,49 +32,49 @@ def number(where: str, low: float = -math.inf, high: float = math.inf, /, *, abo
     """Raises UsageError for a setting that is no number from `low` to `high` (`above`: other than `low`). NaN is none."""
     for name, value in settings.items():
         if not low <= _number(value) <= high or (above and value == low):
-            raise _refused(where, name, value, _range(low, high, above))
+            raise _make_refusal(where, name, value, _range(low, high, above))
 
 
 def finite(where: str, /, **settings: object) -> None:
     """Raises UsageError for a setting that is no number from zero on, or infinite."""
     for name, value in settings.items():
         if not 0 <= _number(value) < math.inf:
-            raise _refused(where, name, value, "a finite number, zero or more")
+            raise _make_refusal(where, name, value, "a finite number, zero or more")
 
 
 def temperature(where: str, /, **settings: object) -> None:
     """Raises UsageError for the temperature of a softmax that is not above 0."""
     for name, value in settings.items():
         if not _number(value) > 0:
-            raise _refused(where, name, value, "a number above 0, small for the best alone (0.001), large for all alike")
+            raise _make_refusal(where, name, value, "a number above 0, small for the best alone (0.001), large for all alike")
 
 
 def probability(where: str, /, **settings: object) -> None:
     """Raises UsageError for what is no probability or share. True is 1, and what a model computed may be off by rounding."""
     for name, value in settings.items():
         if not isinstance(value, bool) and not -ROUNDING <= _number(value) <= 1 + ROUNDING:
-            raise _refused(where, name, value, PROBABILITY)
+            raise _make_refusal(where, name, value, PROBABILITY)
 
 
 def function(where: str, /, *, optional: bool = False, **settings: object) -> None:
     """Raises UsageError for a part or a rule that can't be called."""
     for name, value in settings.items():
         if not callable(value) and not (optional and value is None):
-            raise _refused(where, name, value, "a function or None" if optional else "a function")
+            raise _make_refusal(where, name, value, "a function or None" if optional else "a function")
 
 
 def instance(where: str, kind: type[object], /, **settings: object) -> None:
     """Raises UsageError for a setting that is of another kind."""
     for name, value in settings.items():
         if not isinstance(value, kind):
-            raise _refused(where, name, value, f"a search.{kind.__name__}")
+            raise _make_refusal(where, name, value, f"a search.{kind.__name__}")
 
 
 def several(where: str, kind: type[object], /, **settings: object) -> None:
     """Raises UsageError for what should be a list of some kind, and is not."""
     for name, values in settings.items():
         if not isinstance(values, Collection) or not all(isinstance(value, kind) for value in values):
-            raise _refused(where, name, values, f"a list of search.{kind.__name__}")
+            raise _make_refusal(where, name, values, f"a list of search.{kind.__name__}")
 
 
 def _number(value: object) -> float:
@@ -88,5 +88,5 @@ def _range(low: float, high: float, above: bool) -> str:
     return f"a number, at least {low:g}" if low > -math.inf else "a number (NaN is none)"
 
 
-def _refused(where: str, name: str, value: object, allowed: str) -> UsageError:
+def _make_refusal(where: str, name: str, value: object, allowed: str) -> UsageError:
     return UsageError(f"{where}: {name}={value!r:.80}: {allowed}")

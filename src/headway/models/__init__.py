@@ -5,9 +5,9 @@
     model = models.open("gemma")                                # or "countdown", "weights.gguf", "openai:gpt-4.1-mini"
     reply = await models.sample(model, "12 + 30 =", n=4, max_tokens=4, seed=1)
 
-`base` says what a model is; `openai.endpoint` and `local` are two, and `reference` has those that this project trained. `ask` and
-`streaming` make calls of them; `openai.server` offers one over the OpenAI protocol. Importing this needs no extra; using a model
-may.
+`base` defines what a model is; `openai.endpoint` and `local` are two kinds, and `reference` has the models that this project
+trained. `ask` and `streaming` call models; `openai.server` serves one over the OpenAI protocol. Importing this package needs no
+extra; using a model may.
 """
 
 from headway.models.ask import AnyModel as AnyModel
@@ -20,7 +20,7 @@ from headway.models.base import Reply as Reply
 from headway.models.base import Request as Request
 from headway.models.base import Sample as Sample
 from headway.models.base import Usage as Usage
-from headway.models.limits import limited as limited
+from headway.models.limits import limit_model as limit_model
 from headway.models.local import Local as Local
 from headway.models.openai.endpoint import Endpoint as Endpoint
 from headway.models.opening import open as open  # noqa: A004 - as a file is opened

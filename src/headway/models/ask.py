@@ -4,12 +4,13 @@
     async for piece in models.stream(model, "Tell me a story"): ...                     # the same call, as it is made
 
 Before it starts a call reserves the tokens (and, where the model has a price, the money) that it can cost at most; afterwards it is
-charged what was really read and written. A call that is stopped is charged what was counted until then, one of a `BatchModel` what
-it had reserved. Requests to a `BatchModel` that are made at the same time are answered together; each stays a call of its own.
+charged what was really read and written. A stopped call is charged what was counted until then; a stopped call of a `BatchModel` is
+charged its reservation. Requests to a `BatchModel` that are made at the same time are answered together; each stays a call of its
+own.
 
-Errors that deserve it (`ModelUnavailable`) are tried again, after as long as the server asks to be left alone. A call is named by
-its request and by what the model says it is (`identity_of`): two deployments of one name are two models. The API key of a server is
-no part of that, and is never written to the journal.
+Temporary errors (`ModelUnavailable`) are retried, after the time that the server asks for. A call's key is made of its request and
+the model's identity (`identity_of`), so two deployments of one name are two models. A server's API key is no part of the key and is
+never written to the journal.
 """
 
 from __future__ import annotations

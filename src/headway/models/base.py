@@ -1,4 +1,4 @@
-"""What a language model is here: a request goes in, samples come out, and what they cost is known.
+"""Defines a language model: a request goes in, samples and their cost come out.
 
     reply = await models.sample(model, "25 8 7 3 -> 82\\n", n=4, max_tokens=40, seed=1)
     reply.samples[0].text, reply.samples[0].tokens, reply.samples[0].logprob, reply.samples[0].finish
@@ -38,7 +38,7 @@ class Message:
 
 
 class ModelFault(UsageError):
-    """A model does what no model may. `status` tells it to a client of `headway serve`: its request is not to blame."""
+    """A model broke the rules of its protocol. `status` tells a client of `headway serve` that its request is not to blame."""
 
     status = 500
 

@@ -1,8 +1,8 @@
-"""Samples put together from the pieces of a stream, and what they have cost so far.
+"""Puts samples together from the pieces of a stream, and counts what they have cost so far.
 
 Whatever happens to a request (it ends, it is cancelled, its connection breaks), what was counted until then is what it cost.
-Backends count in two ways: tokens piece by piece, and a total at the end. The total is right; pieces say how samples share it.
-Where nobody counted, what is booked is a guess, and `assumed` says how much of it.
+Backends count in two ways: tokens piece by piece, and a total at the end. The total is right; the pieces say how the samples share
+it. If nobody counted, the booked amount is a guess, and `assumed` says how much of it is.
 """
 
 from __future__ import annotations

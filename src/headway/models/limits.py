@@ -1,11 +1,11 @@
-"""How fast a model may be asked, kept with the model instead of around each call.
+"""A limit on how fast a model is asked, kept with the model instead of around each call.
 
-    provider = models.limited(models.Endpoint("gpt-4.1-mini"), 16, rate=500, per_s=60)
+    provider = models.limit_model(models.Endpoint("gpt-4.1-mini"), 16, rate=500, per_s=60)
     await hw.gather(*(models.sample(provider, question) for question in questions))
 
-It opens `hw.limit` under what the model is known by (`identity_of`) around each call, so it holds for the whole run and, through
-the store, for every other run that limits this model too. Two deployments of one name have limits of their own. It limits calls of
-the model and nothing else. For one part of a program `hw.limit` does as well.
+Around each call it opens an `hw.limit` named after the model (`identity_of`). So the limit holds for the whole run and, through the
+store, for every other run that limits this model too. Two deployments of one name have limits of their own. Only calls of the model
+are limited. To limit one part of a program, use `hw.limit`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from headway.scope import LimitScope, limit
 
 @dataclass(frozen=True, slots=True)
 class Limited:
-    """A model with a limit; made by `limited`."""
+    """A model with a limit; made by `limit_model`."""
 
     model: Model | BatchModel | Limited
     concurrency: int | None
@@ -55,7 +55,7 @@ def _limit_name(name: str, identity: object) -> str:
     return f"model {name}, {hashlib.blake2b(canonical(identity), digest_size=8).hexdigest()}"
 
 
-def limited(
+def limit_model(
     model: Model | BatchModel | Limited, concurrency: int | None = None, *, rate: float | None = None, per_s: float = 1.0
 ) -> Limited:
     """Limit how fast a model is asked.
@@ -64,7 +64,7 @@ def limited(
     Tokens per time can't be limited: a call does not know before its end how many it takes.
 
     Args:
-        model: the model. One that is limited already gets another limit: `limited(limited(model, rate=10), rate=300, per_s=60)`.
+        model: the model. One that has a limit gets another one: `limit_model(limit_model(model, rate=10), rate=300, per_s=60)`.
         concurrency: how many calls may run at a time.
         rate: how many may begin in any `per_s` seconds.
         per_s: the window for `rate`, in seconds.
@@ -77,7 +77,7 @@ def limited(
 
     Example:
         >>> from headway import models
-        >>> provider = models.limited(models.Endpoint("qwen3", base_url="http://localhost:8000/v1"), 16, rate=500, per_s=60)
+        >>> provider = models.limit_model(models.Endpoint("qwen3", base_url="http://localhost:8000/v1"), 16, rate=500, per_s=60)
         >>> provider.name
         'qwen3'
     """
@@ -86,8 +86,8 @@ def limited(
     while isinstance(inner, Limited):
         if inner.scope().name == name:
             raise UsageError(
-                f"models.limited: {made.name} is limited {f'per {per_s:g} s' if rate is not None else 'in concurrency'} already: "
-                "give one number for it"
+                f"models.limit_model: {made.name} is limited {f'per {per_s:g} s' if rate is not None else 'in concurrency'} "
+                "already: give one number for it"
             )
         inner = inner.model
     return made

@@ -6,9 +6,9 @@
 A server inside this process decodes up to `slots` samples together. A thread waits for each; a sample that is no longer wanted is
 stopped at its next token and frees its slot.
 
-Each sample is a request of its own with a seed of its own. With `slots=1` a seed gives the very same sample every time, however
-many are asked for; nothing that was kept of earlier prompts is used for it. With more slots it need not: llama.cpp adds up in
-another order when other samples are decoded beside it, and small models hang on the last bits.
+Each sample is a request of its own with a seed of its own. With `slots=1` a seed gives the same sample every time, however many are
+asked for; no cache of earlier prompts is used. With more slots it may not: llama.cpp adds in another order when other samples are
+decoded beside it, and small models are sensitive to the last bits.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class Local:
         unwanted = threading.Event()
 
         def tell(item: Piece | Exception) -> None:
-            with suppress(RuntimeError):  # the loop is closed, and with it everybody who could want it
+            with suppress(RuntimeError):  # the loop is closed, so nobody can want the result
                 loop.call_soon_threadsafe(said.put_nowait, item)
 
         jobs = [loop.run_in_executor(self._pool, self._sample, request, at, unwanted, tell) for at in range(request.n)]

@@ -1,8 +1,8 @@
-"""Models by name, as a command line or a settings file says them.
+"""Opens models by name, as a command line or a settings file gives them.
 
-Models that this project trained stand above this floor and are not known here. They are offered as data: a name, and where to
-find what opens it, which is imported when somebody asks for the name. (Entry points of the package would say the same, but only
-where it is installed, and not in a checkout.)
+This module must not import the models that this project trained, because they are above it. They are listed as data: a name, and
+the function that opens the model, imported when somebody asks for the name. (Entry points would work only in an installed package,
+not in a checkout.)
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def open(name: str) -> Model | BatchModel:  # noqa: A001 - as a file is opened
     if offered := OPENERS.get(name) or OPENERS.get(Path(name).suffix):
         what, opener = offered
         with explain_missing(what):
-            return _checked(name, load_object(opener)(name))
+            return _check_model(name, load_object(opener)(name))
     if name == "gemma":
         return Local()
     if name.endswith(".gguf"):
@@ -57,11 +57,11 @@ def open(name: str) -> Model | BatchModel:  # noqa: A001 - as a file is opened
         model, _, url = name.removeprefix("openai:").partition("@")
         return Endpoint(model, base_url=url or None)
     if ":" in name:
-        return _checked(name, load_object(name))
+        return _check_model(name, load_object(name))
     raise UsageError(f"there is no model {name!r}; there are: {NAMES}")
 
 
-def _checked(name: str, found: object) -> Model | BatchModel:
+def _check_model(name: str, found: object) -> Model | BatchModel:
     if not isinstance(found, Model | BatchModel) or isinstance(found, type):
         raise UsageError(f"{name} is {type(found).__name__}, which is no model: it has no stream and no sample_batch")
     return found

@@ -2,11 +2,10 @@
 
     models.Endpoint("my-model", base_url=…, price=models.Price(0.20, 0.80))       # your own contract
 
-List prices come from genai-prices, which knows those of most providers, with what caches and long prompts cost and since when.
-They are data of the installed release: nothing is fetched, and `pip install -U genai-prices` brings newer ones. A server is known
-by its address, so a model on a server of your own has no list price, whatever its name is. A model without a price is not
-counted, so under a bound of `money` it is refused: a bound that counts nothing would be a lie. Models that run in this process
-cost no money (`FREE`).
+List prices come from genai-prices, which knows those of most providers, with what caches and long prompts cost and since when. They
+come with the installed release: nothing is fetched, and `pip install -U genai-prices` brings newer ones. Providers are recognised
+by their address, so a model on your own server has no list price, whatever its name. A model without a price can't be counted, so
+it is refused under a budget of `money`. Models that run in this process cost no money (`FREE`).
 """
 
 from __future__ import annotations

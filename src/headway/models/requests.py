@@ -1,4 +1,4 @@
-"""Requests made of what a program writes, with every value checked before anything is sent or paid."""
+"""Builds requests from what a program writes, and checks every value before anything is sent or paid."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How often a model is asked: a policy for each model, else one for all."""
+"""Chooses the retry policy of a model: its own, else the one for all."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Samples as they are made, of a call that is recorded like any other.
+"""Streams samples as they are made, from a call that is recorded like any other.
 
-The call runs as a call does and its whole reply is journaled at its end; its pieces are handed on meanwhile. A resumed program gets
-the recorded reply in one piece for each sample. Leaving the loop stops the call. Once pieces were handed out the request is not
-made again when it fails, for they can't be taken back.
+The call's pieces are handed on while it runs, and its whole reply is journaled at its end. A resumed program gets the recorded
+reply in one piece for each sample. Leaving the loop stops the call. Once pieces were handed out, a failed request is not retried,
+because they can't be taken back.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ async def _listen_inside(model: AnyModel, request: Request) -> AsyncGenerator[Pi
                 yield piece
     finally:
         handle.cancel("nobody listens to its stream any more")
-        if current.get() is not None:  # else the generator was forgotten, and whoever collects garbage closes it
+        if current.get() is not None:  # else the generator was forgotten, and the garbage collector closes it
             await until([call])  # what it cost is booked when the loop has been left
 
 

@@ -1,4 +1,4 @@
-"""What people and tools see of a run: progress while it goes, and afterwards all that is recorded of it.
+"""What people and tools see of a run: progress while it runs, and everything that is recorded about it afterwards.
 
 Everything here reads events or journal rows and draws. It never writes to a store and never decides anything for a run.
 """

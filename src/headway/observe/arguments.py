@@ -1,8 +1,8 @@
-"""What a call was asked, read back from what its key was made of, for people.
+"""Reads a call's arguments back from its key's canonical form, for people to look at.
 
-A key is made of arguments in their canonical form (`engine.canonical`), which is recorded with the call. It has plain data as it
-is and objects by their fields; of an array it has type and shape, of a result that came in by handle the call. Nothing here makes
-an object of a user's class: such a part shows as a `StandIn` with its fields.
+A key is made of arguments in their canonical form (`engine.identity.canonical`), which is recorded with the call. It has plain data
+as it is and objects by their fields. Of an array it has type and shape, and for a result that was passed by handle it has the call.
+Nothing here makes an object of a user's class: such a part shows as a `StandIn` with its fields.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def _read(code: int, data: memoryview) -> Any:
         if code in _RAW:
             return _RAW[code](bytes(data))
         return Reader(lenient=True)._read(code, data)
-    except Exception:  # shown to people, who want the rest
+    except Exception:  # people still want to see the rest
         return StandIn(f"kind {code}")
 
 

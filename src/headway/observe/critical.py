@@ -1,6 +1,6 @@
 """The critical path of a run: the chain of calls that decided how long it took.
 
-Walked backwards, from the end of the root to its start, asking at each point of time "what was waited for here?":
+It is found backwards, from the end of the root to its start. At each point of time the question is "what was the run waiting for?":
 
 - A call that is open was waiting for the child that ended last before that point; between that child's end and the point, the
   call's own code ran. So from a call's end one goes down into its last child, and into that one's last child, and so on.
@@ -10,13 +10,13 @@ Walked backwards, from the end of the root to its start, asking at each point of
 - A call that waited for nobody since its parent began was started by its parent, whose own time it is since the parent's
   start; then one asks the same of the parent.
 
-Every moment between the root's start and end is thereby given to exactly one call, so the shares add up to the wall time, and the
-calls with the largest shares are the ones to make faster. Siblings are taken as dependent by time alone: the journal doesn't
-say what a program awaited, and a program that starts B after A ended nearly always waited for A. Calls that ended
-before the root began (reused from an earlier session of the run) took no time in this one and are on no path. An open call is
-taken to last until the last thing that is known, and a call that took no time is passed over.
+So every moment between the root's start and end belongs to exactly one call. The shares add up to the wall time, and the calls with
+the largest shares are the ones to make faster. Siblings are taken as dependent by time alone: the journal doesn't say what a
+program awaited, and a program that starts B after A ended nearly always waited for A. Calls that ended before the root began
+(reused from an earlier session of the run) took no time in this one and are on no path. An open call is assumed to last until the
+last recorded moment, and a call that took no time is skipped.
 
-A pure function of a recorded run. It must stay linear in the path, apart from sorting the children of the calls that are on it.
+A pure function of a recorded run. Its time must stay linear in the path, apart from sorting the children of the calls on it.
 """
 
 from __future__ import annotations

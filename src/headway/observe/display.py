@@ -1,4 +1,4 @@
-"""What a progress display looks like: a tally and a moment in, something that rich can print out.
+"""Draws a progress display: takes a tally and a time, returns something that rich can print.
 
 Pure drawing; `progress` decides when. Imported only when something is drawn, because rich takes a while to load.
 """

@@ -1,11 +1,10 @@
-"""Shows how a run goes while it goes, on stderr: a live display on a terminal, a plain line now and then elsewhere.
+"""Shows the progress of a run on stderr: a live display on a terminal, a plain line now and then elsewhere.
 
 Events only update a `Tally`; drawing happens on rich's own refresh thread a few times a second, so the run never waits for the
 screen. Without a terminal there is no thread at all: a line is printed when an event comes and the last line is old enough.
 
-It writes to stderr only, for stdout belongs to the program: output of the program that goes to a pipe is never touched. When the
-run ends the display is replaced by a summary of a line or two. Whoever makes a `Progress` must `close` it, else the terminal
-may stay without a cursor.
+It must write to stderr only, because stdout belongs to the program. When the run ends, a summary of a line or two replaces the
+display. Whoever makes a `Progress` must `close` it, or the terminal may stay without a cursor.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""A run as its journal has it: what happened, as plain data for people's eyes.
+"""A run as its journal recorded it, as plain data for people to look at.
 
-`build_run` is a pure function from rows to a `RecordedRun`, so it works on a run that is going on, was killed or is done, without
-asking anybody. A call is known by its last row. A call that was open when the journal ends is known by its START or ATTEMPT row, or
-only because a recorded child names it as its parent; such a parent has no task name, and since nothing says who called it, it is
-shown under the root.
+`build_run` is a pure function from rows to a `RecordedRun`, so it works the same on a run that is going on, was killed or is done.
+A call is known by its last row. A call that was open when the journal ends is known by its START or ATTEMPT row, or only because a
+recorded child names it as its parent; such a parent has no task name, and since nothing says who called it, it is shown under the
+root.
 
-A value stays as bytes until somebody looks at it (`preview`), so that 100,000 calls are read in about a second. Nothing here may
-need the program's own types: values are decoded leniently. What budgets spent comes from the same `Ledger` that the engine uses.
+A value stays bytes until somebody looks at it (`preview`), so 100,000 calls are read in about a second. Nothing here may need the
+program's own types: values are decoded leniently. The spending of budgets comes from the same `Ledger` that the engine uses.
 """
 
 from __future__ import annotations

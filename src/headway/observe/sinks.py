@@ -1,10 +1,10 @@
-"""Where events go when nobody is watching: a file with one JSON object per line.
+"""Writes events to a file, one JSON object per line.
 
-Each event is one `write` to an append-only descriptor, so what the process had said when it was killed is in the file, and two
-runs may share one. A file whose last line is torn (a crash, a full disk) is gone on with on a new line; `read_events` passes over
-torn lines and nothing else.
+Each event is one `write` to an append-only descriptor. So the file has every event up to the moment the process was killed, and two
+runs may share a file. After a torn last line (a crash, a full disk) writing goes on on a new line; `read_events` skips torn lines
+and nothing else.
 
-A sink must never end a run: when the disk refuses a line, `JsonlSink` closes itself and raises once, and says nothing after.
+A sink must never end a run: when the disk refuses a line, `JsonlSink` raises once, closes itself and writes nothing more.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The status of a run: what its store says of it, and whether anybody alive drives it."""
+"""The status of a run: what its store records, and whether a live process drives it."""
 
 from __future__ import annotations
 

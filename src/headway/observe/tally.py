@@ -1,9 +1,8 @@
 """Counts what a run does, from its events: the state behind a progress display.
 
-A state machine without a clock, a thread or a screen, so that it can be tested one event at a time. An event only changes
-counters, in about a microsecond: a run with 100,000 calls must not feel that somebody watches. Another thread may read the
-counters at any moment to draw them; it sees numbers that are at most one event old. Memory grows with the calls that are open,
-never with the calls that have ended.
+A state machine without a clock, a thread or a screen, so that it can be tested one event at a time. An event only changes counters,
+in about a microsecond: watching must not slow down a run with 100,000 calls. Another thread may read the counters at any moment to
+draw them; they are at most one event old. Memory grows with the open calls, never with the ended ones.
 """
 
 from __future__ import annotations

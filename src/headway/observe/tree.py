@@ -1,8 +1,8 @@
-"""The tree of a run's calls as lines of text, small enough to read whatever the size of the run.
+"""Draws the tree of a run's calls as lines of text, small enough to read whatever the size of the run.
 
-Three things keep it small. Of many calls of one task under one parent only a few are shown, the rest is folded into one line that
-still counts them. Levels are shown as deep as fits on a screen or two. The calls that make up most of the critical path are
-always shown, for they are what people come for. `select` decides which lines there are, as data; `draw` only paints them.
+Of many calls of one task under one parent only a few are shown; the rest is folded into one line that counts them. Levels are shown
+as deep as fits on a screen or two. The calls that make up most of the critical path are always shown, because people look for
+those. `select` decides which lines there are, as data; `draw` only paints them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""How numbers and times are said to people: one way for progress, trees, pictures and tables.
+"""Formats numbers and times for people, in one way for progress, trees, pictures and tables.
 
-Pure functions from a number to a few characters. They must never be parsed again: programs read `--json`.
+Pure functions from a number to a few characters. Nothing may parse their results: programs read `--json`.
 """
 
 from __future__ import annotations

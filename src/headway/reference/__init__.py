@@ -1,1 +1,1 @@
-"""Small models that this project trained, with their recipes. Nothing but `bench/` and `headway.models.open` knows them."""
+"""Small models that this project trained, with their recipes. Only `bench/` and `headway.models.open` use them."""

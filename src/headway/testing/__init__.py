@@ -1,10 +1,10 @@
-"""For tests of programs: an event loop whose clock jumps instead of waiting.
+"""Tools for tests of programs: an event loop whose clock jumps instead of waiting.
 
     clock = hw.testing.VirtualClock()
     result = hw.testing.run(program, 3, clock=clock, store=tmp_path)     # sleeps an hour, takes a millisecond
 
-Time stands still while anything can run and jumps to the next timer when nothing can, so rests, timeouts, deadlines and durable
-sleeps are exact and instant. It stands still, too, while the run waits for a thread, a process or the disk.
+Time stands still while anything can run and jumps to the next timer when nothing can. So pauses between retries, timeouts,
+deadlines and durable sleeps are exact and instant. Time also stands still while the run waits for a thread, a process or the disk.
 
 `check` runs a program in the simulator instead: under many schedules, killed at many records. In pytest both are fixtures,
 `headway_run` and `headway_check`, there as soon as Headway is installed (`headway.testing.plugin`).
@@ -12,7 +12,7 @@ sleeps are exact and instant. It stands still, too, while the run waits for a th
     def test_my_program(headway_check):
         headway_check(program, 3)                                           # fails with a list of what would hurt
 
-`check_pool` looks whether a pool of your own does what a pool must do.
+`check_pool` checks that a pool of your own does what a pool must do.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The code of the jobs with which a pool is checked (`pools.py`). It is what a pool's worker imports."""
+"""The jobs that check a pool (`pools.py`). The pool's workers import this module."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""Whether a pool keeps the promises of `headway.pools.Pool`, and those of its own traits.
+"""Checks that a pool keeps the promises of `headway.pools.Pool` and of its own traits.
 
     def test_my_pool_is_a_pool():
         hw.testing.check_pool(lambda: MyPool(size=2))
 
-The pool is used as a run uses it: with code that answers, raises, waits, is cancelled, dies; for one run after another. Real code
-runs, in files of a temporary folder it says how far it is, and every wait has an end.
+The pool is used as a run uses it, for one run after another: with code that returns, raises, waits, is cancelled or dies. The code
+really runs and reports its progress in files of a temporary folder, and every wait has a limit.
 """
 
 from __future__ import annotations
@@ -308,14 +308,14 @@ async def _carries(bench: _Bench) -> None:
     if not (traits.copies or traits.asks):
         raise _Skip
     bench.start()
-    with _tagged("somebody"):
+    with _tag_caller("somebody"):
         given = bench.submit(tag)
     _see((await bench.answer(given)).value == "somebody", "the caller's context variables were not there")
     _see((await bench.answer(bench.submit(tag))).value == "nobody", "the variables of an earlier job were still there")
 
 
 @contextlib.contextmanager
-def _tagged(value: str) -> Iterator[None]:
+def _tag_caller(value: str) -> Iterator[None]:
     token = caller.set(value)
     try:
         yield

@@ -1,3 +1,3 @@
-"""Training on several processes: what a gang's function needs besides the runtime and its checkpoints."""
+"""Training on several processes: what a gang needs besides the runtime and its checkpoints."""
 
 from headway.train.data_parallel import DataParallel as DataParallel

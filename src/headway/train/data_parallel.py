@@ -1,4 +1,4 @@
-"""Data parallel training whose results do not depend on when it was killed, and hardly on how many processes did it.
+"""Data parallel training whose results don't depend on when it was killed, and hardly on the number of processes.
 
     @hw.task(pool="gang", processes=2)
     def train(total: int) -> list[float]:
@@ -10,11 +10,11 @@
             replicas.sum_gradients(model)                   # one all-reduce
             optimizer.step()
 
-The order of the data is exact because a step's batch is named by the step, not drawn from a stream that has a position: a resumed
-gang reads what an undisturbed one would have. A process takes every size-th row, divides by the rows of the whole batch, and
-gradients are summed: so with as many processes the numbers are equal to the bit, and with others up to the order of additions.
-What is random in a forward pass (dropout) is drawn by row as well: `generator`. All processes begin with the same model, so what is
-random about it comes from a seed; whether they do is looked at once, before the first gradients of a model are summed.
+The order of the data is exact because a step's batch is a function of the step and not drawn from a stream that has a position: a
+resumed gang reads what an undisturbed one would have read. With N processes, each takes every N-th row and divides by the rows of
+the whole batch, and gradients are summed. So with the same number of processes results are equal to the bit, and with another
+number up to the order of additions. Randomness in a forward pass (dropout) is drawn by row as well: `generator`. All processes must
+begin with the same model, so initialise it from a seed. This is checked once, before the first gradients of a model are summed.
 """
 
 from __future__ import annotations

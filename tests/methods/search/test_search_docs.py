@@ -41,7 +41,7 @@ def test_the_tables_name_every_method_and_every_protocol() -> None:
     listed = set(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE))
     helpers = {
         "attempts",
-        "chosen",
+        "choose",
         "cross_validate",
         "first_accepted",
         "fit",

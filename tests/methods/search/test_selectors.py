@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from headway.methods.search import Candidate, Verdict
 from headway.methods.search.select.selectors import best, borda, first, likeliest, majority, weighted_vote
-from headway.methods.search.verify.flexible import agreed_verdict
+from headway.methods.search.verify.flexible import find_agreed_verdict
 
 
 def told(*candidates: tuple[str | None, float | None]) -> list[Candidate]:
@@ -128,11 +128,11 @@ def test_a_selector_finds_one_whatever_is_known_of_them(select, scores):
 
 def test_verdicts_agree_where_enough_say_the_same():
     yes, no, unknown = Verdict(True, tokens=2), Verdict(False, feedback="step 3", tokens=2), Verdict(None, tokens=2)
-    assert agreed_verdict([yes, yes, yes, no], 0.75) == Verdict(True, 0.75, "", 8)
-    assert agreed_verdict([no, yes, no, no], 0.75) == Verdict(False, 0.75, "step 3", 8)
-    assert agreed_verdict([yes, yes, no, unknown], 0.75) is None
-    assert agreed_verdict([yes, no], 0.5) is None, "a tie is no agreement"
-    assert agreed_verdict([unknown], 0.5) is None
+    assert find_agreed_verdict([yes, yes, yes, no], 0.75) == Verdict(True, 0.75, "", 8)
+    assert find_agreed_verdict([no, yes, no, no], 0.75) == Verdict(False, 0.75, "step 3", 8)
+    assert find_agreed_verdict([yes, yes, no, unknown], 0.75) is None
+    assert find_agreed_verdict([yes, no], 0.5) is None, "a tie is no agreement"
+    assert find_agreed_verdict([unknown], 0.5) is None
 
 
 def test_a_verdict_says_how_likely_right_is():

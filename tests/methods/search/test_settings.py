@@ -178,7 +178,7 @@ def test_a_setting_that_makes_no_sense_is_refused_before_anything_is_spent(call,
 
 def test_every_setting_of_every_public_function_is_checked():
     public = {name for name, value in vars(search).items() if inspect.isfunction(value)}
-    assert public - CALLS.keys() == {"chosen", "sequential_tokens"}, "these have no settings"
+    assert public - CALLS.keys() == {"choose", "sequential_tokens"}, "these have no settings"
     for call in CALLS:
         for name in settings_of(call):
             assert refused(call, name), f"{call}: {name}"
@@ -188,7 +188,7 @@ def test_every_setting_of_every_public_function_is_checked():
 def test_a_selector_that_gives_no_place_is_told_so(place):
     found = {0: Candidate("a", "a"), 1: Candidate("b", "b")}
     with pytest.raises(hw.UsageError, match=r"select=.* returned .*: it must return the place of one of 2 candidates, from 0 to 1"):
-        search.chosen(found, lambda candidates: place, "done")
+        search.choose(found, lambda candidates: place, "done")
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from solvers import RIGHT, Trap, Tree, accuracy, by_hash, drawn
 import headway as hw
 from headway.methods import search
 from headway.methods.search import Candidate, State, Verdict
-from headway.methods.search.sample.majority import leads, needed
+from headway.methods.search.sample.majority import count_needed, leads
 from headway.methods.search.select.selectors import borda, weighted_vote
 from headway.methods.search.select.selectors import majority as most_frequent
 from headway.testing import VirtualClock, VirtualLoop
@@ -120,9 +120,9 @@ def test_the_rule_is_the_mass_of_a_beta_distribution_above_a_half():
     assert leads(3, 0) == pytest.approx(1 - 0.5**4)
     draws = [random.Random(seed).betavariate(8, 4) for seed in range(20_000)]
     assert leads(7, 3) == pytest.approx(statistics.mean(draw > 0.5 for draw in draws), abs=0.01)
-    assert needed((0, 0), 40, 0.95) == 4
-    assert needed((0, 0), 3, 0.95) == 2
-    assert needed((5, 0), 40, 0.95) == 0
+    assert count_needed((0, 0), 40, 0.95) == 4
+    assert count_needed((0, 0), 3, 0.95) == 2
+    assert count_needed((5, 0), 40, 0.95) == 0
 
 
 # --- first finish ------------------------------------------------------------------------------------------------------
@@ -161,7 +161,7 @@ def test_the_law_of_first_finish():
     assert all(later < earlier for (_, earlier), (_, later) in itertools.pairwise(law.values()))
 
     async def vote(question: str, generate: Any, *, n: int) -> search.Found:
-        return search.chosen(dict(enumerate(await hw.gather(*(generate(question, i) for i in range(n))))), most_frequent, "done")
+        return search.choose(dict(enumerate(await hw.gather(*(generate(question, i) for i in range(n))))), most_frequent, "done")
 
     share, seconds = virtually(raced(8, questions, vote))
     assert seconds == pytest.approx(17.3, abs=0.5)

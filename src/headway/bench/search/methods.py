@@ -1,7 +1,7 @@
 """The methods that are compared, each with the most that a budget of tokens per puzzle lets it do.
 
-A whole answer costs at most `ANSWER` tokens, read and written, and a solution step by step at most `PATH`; so a method is told the
-largest size whose calls the budget can't refuse, whatever they turn out to cost. What is spent is measured, not assumed.
+A whole answer costs at most `ANSWER` tokens, read and written, and a solution step by step at most `PATH`. So each method gets the
+largest size whose calls the budget can't refuse, whatever they turn out to cost. Spending is measured, not assumed.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ def _strategy(strategy: str, solver: Solver) -> Strategy[str, str]:
             return search.best_of_n(question, solver.generate, solver.value, n=len(given), given=given)
         if name == "best of n":
             return best_of_n(solver, question, int(most), given)
-        fresh = Solver(solver.model, seed=solver.seed + 1)  # what the probes drew is not drawn again
+        fresh = Solver(solver.model, seed=solver.seed + 1)  # don't draw the probes' samples again
         return METHODS[name](fresh, question, int(most) - len(given) * ANSWER)
 
     return run

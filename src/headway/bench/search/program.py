@@ -1,8 +1,8 @@
 """The comparison as a program: every attempt at a puzzle is a call, so a killed comparison goes on, and a larger one adds to it.
 
-Each attempt runs under its own `hw.budget(tokens=…)`, and what it cost is read from that budget: what the methods did not need is
-not counted, what was cancelled is. Whether it solved its puzzle is what reasoning-gym's scorer says. Puzzles are held out from the
-model's training. The table of the compute-optimal choice is fitted on other held-out puzzles than it is measured on.
+Each attempt runs under its own `hw.budget(tokens=…)`, and its cost is read from that budget: cancelled work counts, unused tokens
+don't. Reasoning-gym's scorer decides whether it solved its puzzle. Puzzles are held out from the model's training. The table of the
+compute-optimal choice is fitted on other held-out puzzles than it is measured on.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from headway.bench.search.methods import ACCEPT, METHODS, OPTIMAL, PROBED, alway
 from headway.bench.search.solver import Solver, judge
 from headway.methods.search import StrategyTable, Trial, fit
 from headway.methods.search.select.compute_optimal import difficulty
-from headway.reference.countdown.batches import held_out_puzzles
+from headway.reference.countdown.batches import make_held_out_puzzles
 from headway.reference.countdown.sampling import CountdownModel
 
 MEASURED, FITTED = 2, 1  # seeds of puzzles: to measure on, to fit the table on
@@ -67,7 +67,7 @@ async def compare(weights: str, methods: Sequence[str], budgets: Sequence[int], 
     """Methods × budgets × puzzles. `weights`: a file, or empty for the model that is shipped. Budgets are tokens per puzzle."""
     table = None
     if OPTIMAL in methods:
-        table = await fitted(weights, budgets, puzzles)
+        table = await fit_table(weights, budgets, puzzles)
     asked = [
         Asked(weights, method, budget, number, puzzles, MEASURED, *((table, max(budgets)) if method == OPTIMAL else ()))
         for number in range(puzzles)
@@ -75,7 +75,7 @@ async def compare(weights: str, methods: Sequence[str], budgets: Sequence[int], 
         for method in methods
     ]
     done: list[Attempt] = []
-    async for attempt in hw.map(attempted, asked, window=_AT_A_TIME):
+    async for attempt in hw.map(run_attempt, asked, window=_AT_A_TIME):
         done.append(attempt)
         hw.progress(len(done), len(asked))
     order = {name: place for place, name in enumerate(methods)}
@@ -84,9 +84,9 @@ async def compare(weights: str, methods: Sequence[str], budgets: Sequence[int], 
 
 
 @hw.task
-async def attempted(asked: Asked) -> Attempt:
-    """One method on one puzzle under one budget."""
-    question = held_out_puzzles(asked.seed, asked.puzzles)[asked.number].prompt
+async def run_attempt(asked: Asked) -> Attempt:
+    """Run one method on one puzzle under one budget."""
+    question = make_held_out_puzzles(asked.seed, asked.puzzles)[asked.number].prompt
     run = METHODS[asked.method] if asked.table is None else compute_optimal(asked.table)
     with hw.budget(tokens=asked.most or asked.budget) as book:
         found = await run(Solver(model_of(asked.weights), seed=asked.number), question, asked.budget)
@@ -96,23 +96,23 @@ async def attempted(asked: Asked) -> Attempt:
 
 
 @hw.task
-async def fitted(weights: str, budgets: Sequence[int], puzzles: int) -> StrategyTable:
-    """What to do with a puzzle of each difficulty, for each mean of tokens per puzzle."""
-    hard = await hw.gather(*(estimated(weights, number, puzzles) for number in range(puzzles)))
+async def fit_table(weights: str, budgets: Sequence[int], puzzles: int) -> StrategyTable:
+    """Fit what to do with a puzzle of each difficulty, for each mean number of tokens per puzzle."""
+    hard = await hw.gather(*(estimate_difficulty(weights, number, puzzles) for number in range(puzzles)))
     asked = [
         Asked(weights, name, most, number, puzzles, FITTED, always(name))
         for number in range(puzzles)
         for name, most in strategies(budgets).items()
     ]
-    tried = [attempt async for attempt in hw.map(attempted, asked, window=_AT_A_TIME)]
+    tried = [attempt async for attempt in hw.map(run_attempt, asked, window=_AT_A_TIME)]
     trials = [Trial(f"{each.puzzle}", hard[each.puzzle], each.method, float(each.solved), each.tokens) for each in tried]
     return fit(trials, budgets)
 
 
 @hw.task
-async def estimated(weights: str, number: int, puzzles: int) -> float:
-    """How hard a puzzle looks from the probes."""
-    question = held_out_puzzles(FITTED, puzzles)[number].prompt
+async def estimate_difficulty(weights: str, number: int, puzzles: int) -> float:
+    """Estimate from a few probes how hard a puzzle is."""
+    question = make_held_out_puzzles(FITTED, puzzles)[number].prompt
     with hw.budget(tokens=PROBED):
         found = await compute_optimal(always(ACCEPT))(Solver(model_of(weights), seed=number), question, PROBED)
     return difficulty(found.candidates)

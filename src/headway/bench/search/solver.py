@@ -3,9 +3,9 @@
     solver = Solver(CountdownModel.shipped())
     found = await search.best_of_n("25 8 7 3 -> 82\\n", solver.generate, solver.value, n=16)
 
-Every part makes calls, so it is journaled, budgeted and can be cancelled. What is written is charged as `tokens`, what is read as
-well, by `models.sample`. Values and embeddings come from the same network as the steps that they judge and cost no tokens; they and
-verdicts promise so, and may be asked when the budget is used up.
+Every part makes calls, so it is journaled, budgeted and can be cancelled. `models.sample` charges what is read and written as
+`tokens`. Values and embeddings come from the same network as the steps that they judge and cost no tokens. They and verdicts
+declare that, so they may be called when the budget is used up.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import headway as hw
 from headway.methods.records import Candidate, State, Verdict
 from headway.models.ask import sample
 from headway.reference.countdown.judge import solves
-from headway.reference.countdown.puzzle import answer, left, parse, steps_of
+from headway.reference.countdown.puzzle import answer, apply_steps, parse, steps_of
 from headway.reference.countdown.sampling import CountdownModel
 
 STEP_TOKENS, ANSWER_TOKENS = 5, 16
@@ -59,7 +59,7 @@ class Solver:
         )
         whole = question + grown.value
         puzzle, steps = parse(whole), steps_of(whole)
-        if steps is None or left(puzzle, steps) is None:
+        if steps is None or apply_steps(puzzle, steps) is None:
             return replace(grown, done=True)
         return replace(grown, done=len(steps) == len(puzzle.numbers) - 1, answer=answer(whole))
 
@@ -147,4 +147,4 @@ def _by_model(texts: list[Text]) -> list[tuple[CountdownModel, list[int]]]:
 
 def _is_legal(text: str) -> bool:
     steps = steps_of(text)
-    return text.endswith("\n") and steps is not None and left(parse(text), steps) is not None
+    return text.endswith("\n") and steps is not None and apply_steps(parse(text), steps) is not None

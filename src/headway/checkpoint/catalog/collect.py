@@ -5,15 +5,16 @@ A checkpoint may use files in the folder of another one, so folders are not simp
 1. Decide which checkpoints go, and remove their manifests. From then on they don't exist.
 2. Look again, mark every file that something may still need, and sweep the rest of `steps/`.
 
-The second half knows nothing of the first except which folders need no grace. Those are the folders whose manifest goes, and those
-in which a checkpoint has a file that it shares: only what exists is shared, so they had a manifest once and are no save on its way.
-A collector that is killed anywhere leaves whole checkpoints and rubbish, and the next one sweeps the rubbish. Looking again, in
-this order: leases, then folders and manifests, is what makes it safe against readers and savers that come in between (see
-`leases`): who got a lease in time is seen, and a save that has committed and let go of its lease is seen by its manifest.
+The second half knows only one thing of the first: which folders need no grace period. Those are the folders whose manifest goes,
+and the folders with files that a checkpoint in another folder uses. Only existing checkpoints are shared from, so the latter had a
+manifest once and can't be a save in progress. A collector that is killed anywhere leaves whole checkpoints and rubbish, and the
+next one sweeps the rubbish. The second look reads leases first, then folders and manifests. That order makes it safe against
+readers and savers that come in between (see `leases`): a lease that was taken in time is seen, and a save that has committed and
+released its lease is seen by its manifest.
 
-Nothing that can't be understood is removed: a manifest that does not verify (or is of a later version) stays until it is taken
-away by hand. So does a checkpoint whose metrics don't verify, where the best ones are kept. While a segment that something needs
-can't be read, no data is swept at all, as nobody knows what it refers to.
+Nothing that can't be understood is removed. A manifest that does not verify, or is of a later version, stays until somebody removes
+it by hand. So does a checkpoint whose metrics don't verify, if a rule keeps the best ones. While a needed segment can't be read, no
+data is swept at all, because nobody knows what it refers to.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ import msgspec
 from headway.checkpoint.catalog.leases import READERS, SAVING, Live, find_live, pins
 from headway.checkpoint.catalog.listing import Catalog, flaw, manifests, place_of
 from headway.checkpoint.catalog.metrics import METRICS, read_later
-from headway.checkpoint.catalog.retention import Keep, find_misnamed, kept, summary_of
+from headway.checkpoint.catalog.retention import Keep, choose_kept, find_misnamed, summary_of
 from headway.checkpoint.files.manifest import ROOT_NAME, STEPS, Segment, unseal
 from headway.checkpoint.files.roots import PARTS
 from headway.checkpoint.files.stored import read_head, read_segment
@@ -49,7 +50,7 @@ class Kept(msgspec.Struct, frozen=True):
 
 
 class Removed(msgspec.Struct, frozen=True):
-    """A checkpoint that is no more."""
+    """A checkpoint that was removed."""
 
     id: str
     step: int
@@ -57,7 +58,7 @@ class Removed(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """What a collection did (or would do). `swept`: all files that went, of `nbytes` in all; `notes`: what to see to."""
+    """What a collection did (or would do). `swept`: all removed files, of `nbytes` in all; `notes`: what needs attention."""
 
     removed: tuple[Removed, ...]
     kept: tuple[Kept, ...]
@@ -97,7 +98,7 @@ def collect(backend: Backend, keep: Keep, *, grace_s: float = GRACE_S, dry_run: 
     if not dry_run:
         _date_back(backend, before, now)
     notes: list[str] = [each.why for each in before.catalog.damaged]
-    wanted = _wanted(backend, before, keep, notes)
+    wanted = _choose_wanted(backend, before, keep, notes)
     going = [each for each in before.catalog.checkpoints if each.folder not in wanted]
     if dry_run:
         after = _without(before, {each.folder for each in going})
@@ -139,8 +140,8 @@ def survey(backend: Backend, now: float, *, sweep: bool = False) -> Survey:
 
 
 def _date_back(backend: Backend, seen: Survey, now: float) -> None:
-    """Files of the future, from before the clock of their folder was set back, are dated now: the grace period of what has no
-    manifest then lasts for its own length."""
+    """Files dated in the future, because the clock was set back since, are dated now, so that their grace period lasts no longer
+    than any other."""
     verified = {each.folder for each in seen.catalog.checkpoints}
     for folder in set(seen.folders) - verified:
         for file, stat in seen.folders[folder].items():
@@ -149,13 +150,13 @@ def _date_back(backend: Backend, seen: Survey, now: float) -> None:
                     os.utime(path, (now, now))
 
 
-def _wanted(backend: Backend, seen: Survey, keep: Keep, notes: list[str]) -> dict[str, tuple[str, ...]]:
-    """The checkpoints that keep their manifest, and why."""
+def _choose_wanted(backend: Backend, seen: Survey, keep: Keep, notes: list[str]) -> dict[str, tuple[str, ...]]:
+    """Choose the checkpoints that keep their manifest, and say why."""
     later = read_later(backend)
     known = {each.id: each for each in later.added_to(seen.catalog.checkpoints)}
     if wrong := find_misnamed(map(summary_of, known.values()), keep):
         raise UsageError(f"{backend.url}: {wrong}. Nothing was removed")
-    why = {name: list(reasons) for name, reasons in kept(map(summary_of, known.values()), keep).items()}
+    why = {name: list(reasons) for name, reasons in choose_kept(map(summary_of, known.values()), keep).items()}
     for name in later.damaged if keep.best is not None else ():
         if name in known:  # it may be the best
             why.setdefault(name, []).append("its metrics do not verify")
@@ -165,7 +166,7 @@ def _wanted(backend: Backend, seen: Survey, keep: Keep, notes: list[str]) -> dic
             why[name].append("pinned")
     for lease in (*seen.readers, *seen.savers):
         why.setdefault(lease.id, []).append(f"in use by {lease.who}")
-    with contextlib.suppress(CheckpointDamaged):  # then the newest whole one is all the more needed
+    with contextlib.suppress(CheckpointDamaged):  # then the newest whole one must stay
         head = read_head(backend)
         if head is not None:
             why.setdefault(head.id, []).append("HEAD")
@@ -215,7 +216,7 @@ def _staying(
 
 
 def _marks(backend: Backend, seen: Survey, stays: Iterable[str], notes: list[str]) -> frozenset[str] | None:
-    """All files that what stays refers to; None where that can't be known."""
+    """All files that the remaining checkpoints refer to; None where that can't be known."""
     by_folder = {each.folder: each for each in seen.catalog.checkpoints}
     needed: set[str] = set()
     for folder in stays:
@@ -244,7 +245,7 @@ def _rubbish(seen: Survey, stays: Iterable[str], marks: frozenset[str] | None) -
 
 
 def _metrics_of_none(files: Iterable[str], stays: Iterable[str]) -> list[str]:
-    """Metrics of checkpoints that are no more."""
+    """List metrics of checkpoints that don't exist any more."""
     there = {place.id for place in map(place_of, stays) if place is not None}
     return [file for file in files if file.rpartition("/")[2].rpartition("-")[0] not in there]
 
@@ -272,5 +273,5 @@ def _store_clock(backend: Backend) -> float:
         backend.put(mine, b"\n")
         stat = backend.stat(mine)
         backend.delete([mine])
-        if stat is not None:  # else another collector took it for left over
+        if stat is not None:  # else another collector has removed it as garbage
             return stat.modified

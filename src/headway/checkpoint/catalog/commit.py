@@ -1,4 +1,5 @@
-"""Makes written segments the newest checkpoint of a root, from this process: for imports and programs with their own saving."""
+"""Commits written segments as the newest checkpoint of a root, from this process: for imports and for programs that write
+themselves."""
 
 from __future__ import annotations
 

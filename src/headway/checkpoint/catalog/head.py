@@ -1,8 +1,8 @@
-"""HEAD, which names the newest checkpoint: what the next one follows, and that it takes HEAD only from what it follows.
+"""HEAD names the newest checkpoint. A save may move it only from the checkpoint the save is based on.
 
-Everyone who commits comes here, whichever process writes. HEAD is read before the manifest is put down, and is replaced after that
-only if nobody touched it since. Whoever finds it elsewhere has met another program and says so: the checkpoint stays, but is not
-the newest.
+Every commit comes here, whichever process writes. HEAD is read before the manifest is written, and replaced afterwards only if
+nobody touched it since. If HEAD has moved, another program saves here as well: the commit reports a conflict, and its checkpoint
+stays but is not the newest.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from headway.storage.backend import Backend
 
 
 class Seen(NamedTuple):
-    """HEAD at one moment: its content (None: there is none), and what it says if it verifies."""
+    """HEAD at one moment: its raw content (None: there is none), and the decoded HEAD if it verifies."""
 
     content: bytes | None
     head: Head | None
@@ -35,7 +35,8 @@ def see_head(backend: Backend) -> Seen:
 
 
 def find_basis(backend: Backend, seen: Seen) -> Head | None:
-    """The checkpoint that the next one follows: what HEAD names, or, without a HEAD that verifies, the newest by its manifest."""
+    """Find the checkpoint that the next save is based on: what HEAD names, or, if HEAD does not verify, the newest by its
+    manifest."""
     if seen.head is not None:
         return seen.head
     last = newest(backend).manifest
@@ -43,10 +44,10 @@ def find_basis(backend: Backend, seen: Seen) -> Head | None:
 
 
 def move_head(backend: Backend, seen: Seen, basis: Head | None, following: Head) -> None:
-    """Make a checkpoint, whose manifest is there, the newest. `seen` is what HEAD was before that manifest was put down, `basis`
-    the checkpoint that it follows. Raises CheckpointConflict where HEAD names another one, or has changed since it was seen.
+    """Make a checkpoint with a written manifest the newest. `seen` is HEAD before that manifest was written, `basis` the checkpoint
+    that the save is based on. Raises CheckpointConflict where HEAD names another one, or has changed since it was seen.
 
-    Without a HEAD that verifies, only a checkpoint that this one can't have known of is a conflict."""
+    If HEAD does not verify, only a checkpoint that this one can't have known of is a conflict."""
     found = find_basis(backend, seen)
     known = found == basis if seen.head is not None else found is None or found.serial <= following.serial
     if known and backend.swap(HEAD, seal(following), seen.content):

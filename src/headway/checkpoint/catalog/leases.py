@@ -1,8 +1,8 @@
-"""Who needs a checkpoint right now, and who wants it for ever: what garbage collection must respect.
+"""Leases and pins: who needs a checkpoint now, and which ones stay for good. Garbage collection respects both.
 
-A lease is a file in `readers/` (`<id>-<token>`) or `saving/` (`<id>-<writer>`). In a folder its holder keeps it locked, so that the
-kernel ends the lease when the process dies. In an object store it says for how many seconds it is good after the store last saw it
-written, and a thread writes it again; age is measured by the store's own clock, so that clocks that differ do no harm.
+A lease is a file in `readers/` (`<id>-<token>`) or `saving/` (`<id>-<writer>`). In a folder the holder keeps the file locked, so
+the kernel ends the lease when the process dies. In an object store the lease says for how many seconds after its last write it is
+valid, and a thread keeps rewriting it. Its age is measured by the store's own clock, so clocks that differ do no harm.
 
 A reader takes its lease first and reads the manifest after. A collector removes a manifest first and looks for leases after. So
 either the reader finds no manifest, or the collector finds the lease and leaves the data alone.
@@ -97,7 +97,7 @@ class Lease:
             return
         if self._fd < 0:
             self._thread.join(5)
-        with contextlib.suppress(StoreError):  # a lease that stays ends by itself
+        with contextlib.suppress(StoreError):  # a lease that stays expires by itself
             self._backend.delete([self.file])
         if self._fd >= 0:
             os.close(self._fd)
@@ -112,7 +112,7 @@ class Lease:
                 if self._lost:
                     return
                 if time.monotonic() > give_up:
-                    self._lost = str(error)  # it may hold again later, but meanwhile it did not
+                    self._lost = str(error)  # it may be valid again later, but it was not in between
                     return
             else:
                 give_up = time.monotonic() + 3 * pause_s

@@ -66,8 +66,8 @@ def place_of(folder: str) -> StepFolder | None:
 
 
 def flaw(backend: Backend, manifest: Manifest) -> str:
-    """Why a checkpoint can't be whole, as far as it shows without reading its data: a segment that does not verify, a data file
-    that is missing or has another size. Empty where nothing is wrong."""
+    """Say why a checkpoint can't be whole, as far as that shows without reading its data: a segment that does not verify, a data
+    file that is missing or has another size. Empty where nothing is wrong."""
     for ref in manifest.segments:
         try:
             segment = read_segment(backend, ref)
@@ -143,7 +143,7 @@ def find(backend: Backend, step: int | str, note: Note = lambda why: None) -> Ma
     if step == "latest":
         found = newest(backend)
         if found.manifest is None:
-            if found.skipped:  # whoever starts afresh where there is none must not do so here
+            if found.skipped:  # callers start afresh where there is none, and must not do so here
                 raise CheckpointDamaged(
                     f"{backend.url} has no checkpoint that verifies:" + "".join(f"\n  {why}" for why in found.skipped)
                 )
@@ -152,7 +152,7 @@ def find(backend: Backend, step: int | str, note: Note = lambda why: None) -> Ma
             note(why)
         return found.manifest
     known = places(backend)
-    chosen = _meant(known, step)
+    chosen = _match_step(known, step)
     if not chosen:
         how = f". To name one, {_HOW}" if isinstance(step, str) and not any(map(str.isdecimal, step)) else ""
         raise NoCheckpoint(f"{backend.url} has no checkpoint {step!r}. There {_listing(known)}{how}")
@@ -170,8 +170,8 @@ def find(backend: Backend, step: int | str, note: Note = lambda why: None) -> Ma
     return max(read, key=lambda each: each.serial)
 
 
-def _meant(known: list[StepFolder], step: int | str) -> list[StepFolder]:
-    """All of a step, or the one of an id."""
+def _match_step(known: list[StepFolder], step: int | str) -> list[StepFolder]:
+    """Return all folders of a step, or the one of an id."""
     if isinstance(step, int):
         return [place for place in known if place.step == step]
     exact = [place for place in known if place.id == step]

@@ -1,7 +1,7 @@
 """Numbers about checkpoints: those that were saved with them, and those that were measured later.
 
-A manifest never changes, so what comes later is a small sealed file of its own, in `metrics/`. Whoever compares checkpoints (the
-best one, what to keep, a list) asks here.
+A manifest never changes, so each later measurement is a small sealed file of its own, in `metrics/`. Everything that compares
+checkpoints (the best one, what to keep, a list) reads metrics through this module.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Which checkpoints stay: a pure function from what there is to what is kept, and why.
 
-Every reason is for itself: a checkpoint goes only when no rule wants it. What must not go whatever the rules say (HEAD's, what is
-being read, the newest that is whole) is not decided here but by `collect`, which sees the store.
+Each rule stands alone: a checkpoint goes only when no rule keeps it. What must stay whatever the rules say (HEAD's checkpoint,
+those being read, the newest whole one) is decided by `collect`, which sees the store.
 """
 
 from __future__ import annotations
@@ -63,11 +63,11 @@ def summary_of(manifest: Manifest) -> Summary:
     return Summary(manifest.id, manifest.step, manifest.serial, manifest.created, manifest.metrics)
 
 
-def kept(summaries: Iterable[Summary], keep: Keep) -> dict[str, tuple[str, ...]]:
-    """Which ids stay, newest first, each with every reason for it.
+def choose_kept(summaries: Iterable[Summary], keep: Keep) -> dict[str, tuple[str, ...]]:
+    """Choose the ids that stay, newest first, each with every reason for it.
 
     Example:
-        >>> kept([Summary("a", 10, 1, 0.0), Summary("b", 20, 2, 0.0)], Keep(last=1))
+        >>> choose_kept([Summary("a", 10, 1, 0.0), Summary("b", 20, 2, 0.0)], Keep(last=1))
         {'b': ('the newest',)}
     """
     newest_first = sorted(summaries, key=lambda each: (-each.serial, each.id))
@@ -78,7 +78,7 @@ def kept(summaries: Iterable[Summary], keep: Keep) -> dict[str, tuple[str, ...]]
         seen: set[int] = set()
         for each in newest_first:
             if each.step % keep.every == 0 and each.step not in seen:
-                seen.add(each.step)  # where a step was saved again, the later one counts
+                seen.add(each.step)  # if a step was saved twice, the later one counts
                 reasons[each.id].append(f"step {each.step} is a multiple of {keep.every}")
     if keep.best is not None:
         for place, each in enumerate(_best(newest_first, *keep.best), 1):
@@ -91,7 +91,7 @@ def kept(summaries: Iterable[Summary], keep: Keep) -> dict[str, tuple[str, ...]]
 
 
 def find_misnamed(summaries: Iterable[Summary], keep: Keep) -> str:
-    """What `keep` names and no checkpoint has, "" where there is nothing: a typo there would let go what is meant to stay. (Where
+    """What `keep` names and no checkpoint has; "" where there is nothing. A typo there would remove what is meant to stay. (Where
     there are no metrics at all, none was measured yet.)
 
     Example:

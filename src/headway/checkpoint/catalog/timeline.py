@@ -1,7 +1,7 @@
-"""A picture of one save: what every rank was busy with, and whom the others waited for.
+"""A picture of one save: what every rank did when, and which rank the others waited for.
 
-A row for each rank, a bar for each phase, from the moment the first rank began. The rank that ended last is named in the title
-together with the phase that it spent most of its time in, which is where to look first.
+A row for each rank, a bar for each phase, from the moment the first rank began. The title names the rank that ended last and the
+phase in which it spent most of its time: that is where to look first.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Straggler(NamedTuple):
 
 
 def straggler(phases: Mapping[str, Sequence[Phase]]) -> Straggler | None:
-    """Whom the others waited for; None where nothing was recorded."""
+    """The rank that the others waited for; None where nothing was recorded."""
     ends = sorted((max(phase.begin + phase.seconds for phase in each), rank) for rank, each in phases.items() if each)
     if not ends:
         return None

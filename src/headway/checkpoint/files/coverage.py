@@ -1,7 +1,7 @@
 """The decision to commit: segments in, a manifest out, or the reason why there must be none.
 
 Pure. A manifest is made only of segments that hold every element of every object exactly once, inside of their files, with a hash
-for every block. That is proved here, from what the writers sealed, and not from what the plan wanted.
+for every block. The proof uses what the writers sealed, not what the plan asked for.
 """
 
 from __future__ import annotations

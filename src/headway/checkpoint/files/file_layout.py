@@ -1,9 +1,9 @@
 """One writer's data file, laid out before a byte of it is copied: a valid safetensors file.
 
-The shared buffer of a save is this file, header and data, so the helper process writes straight out of it. Two properties make
-that work. The header is padded so that the data begins at a page: chunks of the buffer are chunks of the file, both aligned.
-And fragments go by size of element, largest first, without holes: every array is aligned for its elements, and any safetensors
-reader accepts the file. The order depends on names alone, so two saves of one state have one layout.
+The shared buffer of a save is this file, header and data, so the helper process writes straight out of it. Two properties make that
+work. The header is padded so that the data begins at a page: chunks of the buffer are chunks of the file, both aligned. And
+fragments are ordered by element size, largest first, without holes: every array is aligned for its elements, and any safetensors
+reader accepts the file. Within a size the order depends on names alone, so two saves of one state have the same layout.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Data files of other programs, which an import leaves where they are: a segment names them by an absolute path or a URL.
 
-A backend is confined to its root, so whoever reads a segment's data file asks here where it is.
+A backend is confined to its root, so every reader of a segment's data file asks this module where the file is.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def locate(backend: Backend, file: str) -> tuple[Backend, str]:
     if file.startswith(("/", "file://")):
         file = os.path.realpath(file.removeprefix("file://"))  # the folder that really has it
     folder, _, name = file.rpartition("/")
-    return _opened(folder or "/"), name
+    return _open_once(folder or "/"), name
 
 
 def stat_data(backend: Backend, file: str) -> Stat | None:
@@ -40,5 +40,5 @@ def stat_data(backend: Backend, file: str) -> Stat | None:
 
 
 @lru_cache(64)
-def _opened(folder: str) -> Backend:
+def _open_once(folder: str) -> Backend:
     return open_backend(folder)

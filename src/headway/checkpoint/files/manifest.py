@@ -1,12 +1,12 @@
 """What a checkpoint says about itself: its objects, where their bytes are, and what those must hash to.
 
-A checkpoint is a folder `steps/<step>-<id>/`. Every writer puts one data file there, and then a sealed `Segment` that says which
+A checkpoint is a folder `steps/<step>-<id>/`. Every writer writes one data file there, and then a sealed `Segment` that says which
 box of which object is where in it, with the hash of every block. When all segments are there, the coordinator proves that they
-cover all objects exactly and puts down the sealed `Manifest`: from then on, and not before, the checkpoint exists. `HEAD`, in the
-root, names the newest. Nothing is overwritten except `HEAD`.
+cover all objects exactly and writes the sealed `Manifest`. Only then does the checkpoint exist. `HEAD`, in the root, names the
+newest. Nothing is overwritten except `HEAD`.
 
-Sealed means: one line of JSON, then one line with the XXH3-128 of the first, in hexadecimal. A reader that finds another hash
-has no manifest. The format is written down for strangers in `docs/checkpoint-format.md`; change it there as well.
+Sealed means: one line of JSON, then one line with the XXH3-128 of the first, in hexadecimal. If the hash does not match, a reader
+treats the manifest as missing. The format is documented in `docs/checkpoint-format.md`; change both together.
 """
 
 from __future__ import annotations
@@ -215,8 +215,8 @@ def seal(record: msgspec.Struct) -> bytes:
     return line + b"\n" + xxhash.xxh3_128_hexdigest(line).encode() + b"\n"
 
 
-def sealed_hash(data: bytes) -> str:
-    """The hash that a sealed file carries."""
+def read_sealed_hash(data: bytes) -> str:
+    """Return the hash that a sealed file carries."""
     return data[-33:-1].decode("ascii", "replace")
 
 

@@ -1,7 +1,7 @@
-"""What people write for a root, as the root that they mean, or refused in a sentence before anything is made.
+"""Turns what people write for a root into the root they mean, or refuses it before anything is created.
 
-A root is where hours of training go. A folder that is called `~`, one that is called `s3:`, a file where a folder should be: each
-takes checkpoints for a while, or fails when the first one is saved, and none is what was meant.
+A root holds hours of training. A folder that is literally called `~` or `s3:` would take checkpoints and is not what was meant; a
+file where a folder should be would fail at the first save. Both are refused at once.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def _refuse_no_folder(path: Path) -> None:
             if there and not each.is_dir():
                 whose = "it" if each == path else str(each)
                 raise UsageError(f"the root {path} can't be a folder: {whose} is a file")
-        except OSError:  # not to be looked at: whoever uses it is told
+        except OSError:  # can't be looked at: its first use will say so
             return
         if there:
             return

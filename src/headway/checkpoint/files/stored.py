@@ -1,8 +1,8 @@
-"""The sealed files of a checkpoint, read. They are small; nothing of them is used unless their hashes verify."""
+"""Reads the sealed files of a checkpoint. They are small, and nothing in them is used unless their hashes verify."""
 
 from __future__ import annotations
 
-from headway.checkpoint.files.manifest import HEAD, ROOT_NAME, Head, Manifest, Segment, SegmentRef, sealed_hash, unseal
+from headway.checkpoint.files.manifest import HEAD, ROOT_NAME, Head, Manifest, Segment, SegmentRef, read_sealed_hash, unseal
 from headway.errors import CheckpointDamaged, NoCheckpoint
 from headway.storage.backend import Backend
 
@@ -32,7 +32,7 @@ def read_segment(backend: Backend, ref: SegmentRef) -> Segment:
     except NoCheckpoint:
         raise CheckpointDamaged(f"{where} is missing: what is in its data file is not known. Load another checkpoint") from None
     segment = unseal(data, Segment, where)
-    if sealed_hash(data) != ref.hash:
+    if read_sealed_hash(data) != ref.hash:
         raise CheckpointDamaged(f"{where}: whole, but not the one that was committed (another hash). Load another checkpoint")
     return segment
 

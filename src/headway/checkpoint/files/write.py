@@ -1,4 +1,4 @@
-"""Writes data files and their segments from this process, synchronously: for imports and for programs that bring their own saving.
+"""Writes data files and their segments from this process, synchronously: for imports and for programs that write themselves.
 
 `hw.Checkpoints.save` copies into shared memory and lets its helper process write. Both make the same files in the same order (data,
 sealed segments, manifest, HEAD).
@@ -19,8 +19,8 @@ from headway.checkpoint.files.manifest import (
     Segment,
     SegmentRef,
     block_hashes,
+    read_sealed_hash,
     seal,
-    sealed_hash,
 )
 from headway.checkpoint.layout.boxes import Box
 from headway.errors import UsageError
@@ -68,11 +68,11 @@ def write_segment(backend: Backend, folder: str, writer: str, parts: Iterable[Fr
 
 
 def put_segment(backend: Backend, folder: str, segment: Segment) -> SegmentRef:
-    """Put down the sealed file of a segment, under its writer's name."""
+    """Write the sealed file of a segment, under its writer's name."""
     sealed = seal(segment)
     file = f"{folder}/{segment.writer}.json"
     backend.put(file, sealed)
-    return SegmentRef(file, sealed_hash(sealed), segment.nbytes)
+    return SegmentRef(file, read_sealed_hash(sealed), segment.nbytes)
 
 
 def raw_bytes(data: Data) -> memoryview:

@@ -54,7 +54,7 @@ def write_file(
         target = Temporary(file)
         try:
             os.ftruncate(target.fd, image.nbytes)
-            reserve(target.fd, image.nbytes, file)  # pages of a file that is mapped must not find the disk full later
+            reserve(target.fd, image.nbytes, file)  # a mapped page must not find the disk full later
             write_small(target, image.header)
             with _Assembly(backend, contents, target.fd) as assembly:
                 for each in image.fragments:
@@ -111,7 +111,7 @@ class _Assembly:
     def _put_block(self, part: StoredFragment, number: int, array: StoredFragment) -> None:
         block = part.block(number)
         here = self._room[: block.nbytes]
-        self._source.fetch(_read(block), [here])
+        self._source.fetch(_make_read(block), [here])
         check(self._contents, [block], [here], _NOTHING)
         for box, at in part.boxes(number):
             self._scatter(box, here[at * part.itemsize : (at + box.volume) * part.itemsize], array)
@@ -147,7 +147,7 @@ class _Assembly:
         return self._files[segment]
 
 
-def _read(block: Block) -> Read:
+def _make_read(block: Block) -> Read:
     return Read(block.segment, block.start, block.nbytes, (block,))
 
 

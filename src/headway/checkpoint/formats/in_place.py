@@ -66,7 +66,7 @@ def take_over(backend: Backend, found: Found, step: int, copy: bool = False) -> 
     parts, places = list(found.parts), list(found.places)
     objects = _objects(found)
     if copy or backend.path(folder) is None:
-        parts += [_copied(*place) for place in places]
+        parts += [_copy_when_asked(*place) for place in places]
         places = []
     by_file: dict[Path, list[PlannedFragment]] = {}
     for file, fragment in places:
@@ -112,7 +112,7 @@ def _fill(source: FileIO, into: memoryview, file: Path, place: PlannedFragment) 
         at += count
 
 
-def _copied(file: Path, place: PlannedFragment) -> FragmentData:
+def _copy_when_asked(file: Path, place: PlannedFragment) -> FragmentData:
     def data() -> memoryview:
         into = memoryview(bytearray(place.nbytes))
         with file.open("rb", buffering=0) as source:

@@ -77,7 +77,7 @@ def _find(source: Path) -> tuple[dict[Path, Header], dict[str, Path] | None]:
     if source.is_dir():
         indexes = sorted(source.glob("*" + INDEX_SUFFIX))
         files = sorted(source.glob("*" + SUFFIX))
-        if len(indexes) > 1 or (not indexes and not _numbered(source, files) and len(files) != 1):
+        if len(indexes) > 1 or (not indexes and not _is_numbered_set(source, files) and len(files) != 1):
             seen = ", ".join(each.name for each in (*indexes, *files)) or "none"
             raise UsageError(
                 f"{source}: one safetensors file or one index is needed, there are: {seen}. Name the one that is meant"
@@ -86,12 +86,12 @@ def _find(source: Path) -> tuple[dict[Path, Header], dict[str, Path] | None]:
             return {file: read_header(file) for file in files}, None
         source = indexes[0]
     if source.name.endswith(".json"):
-        return _indexed(source)
+        return _read_index(source)
     return {source: read_header(source)}, None
 
 
-def _numbered(folder: Path, files: Sequence[Path]) -> bool:
-    """Whether these are all files of one numbered set. Raises NoCheckpoint where one is missing."""
+def _is_numbered_set(folder: Path, files: Sequence[Path]) -> bool:
+    """Tell whether these are all files of one numbered set. Raises NoCheckpoint where one is missing."""
     matches = [_NUMBERED.fullmatch(file.name) for file in files]
     sets = {(match[1], match[3]) for match in matches if match}
     if not files or None in matches or len(sets) != 1:
@@ -104,7 +104,7 @@ def _numbered(folder: Path, files: Sequence[Path]) -> bool:
     return True
 
 
-def _indexed(index: Path) -> tuple[dict[Path, Header], dict[str, Path]]:
+def _read_index(index: Path) -> tuple[dict[Path, Header], dict[str, Path]]:
     try:
         listed = msgspec.json.decode(index.read_bytes(), type=_Index).weight_map
     except msgspec.DecodeError as error:
@@ -174,8 +174,8 @@ def export_safetensors(
     return [*files, *((index,) if index else ())]
 
 
-def tied_names(contents: Contents, *, select: str = "*", strip: str = "") -> dict[str, str]:
-    """The names that an export does not write, because what they name is written under another one."""
+def list_tied_names(contents: Contents, *, select: str = "*", strip: str = "") -> dict[str, str]:
+    """List the names that an export leaves out because they are tied to a name that it writes."""
     return _choose(contents, select, strip).tied
 
 

@@ -1,4 +1,4 @@
-"""The header of a safetensors file of others, read strictly. (Ours are made by `image.py`.)
+"""Reads the header of another program's safetensors file, strictly. (`file_layout.py` makes our own.)
 
 Eight bytes of length (little-endian), then JSON: for each tensor its type, shape and the bytes it has after the header. The format
 allows no holes and no overlaps and fixes the size of the file, so a file that was cut off or pieced together is noticed here,

@@ -15,7 +15,7 @@ from headway.ipc.framing import Wire
 def main() -> None:
     fd, nice = map(int, sys.argv[1:])
     os.nice(nice)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # sent to all processes of a machine that is taken away: the trainer saves now
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a scheduler signals all processes of the machine: the trainer saves now
     wire: Wire[Order] = Wire(socket.socket(fileno=fd), Order)
     Service(wire).run()
 

@@ -1,7 +1,7 @@
-"""How a trainer saves through its helper process: begin, say how far the copy is, say that it is complete.
+"""The trainer's way to save through its helper process: begin a save, report how far the copy is, report that it is complete.
 
-Nothing here waits for the disk. A helper that has died is replaced when the next save begins; the saves that it was busy with
-have failed by then, each with an event that says why.
+Nothing here waits for the disk. If the helper dies, its saves fail, each with an event that says why, and the next save starts a
+new helper.
 """
 
 from __future__ import annotations

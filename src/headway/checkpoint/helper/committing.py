@@ -1,7 +1,7 @@
-"""The end of a save: the coordinator makes it a checkpoint, the other writers wait until it has.
+"""The end of a save: the coordinator commits the checkpoint, and the other writers wait for that.
 
-Nothing here decides what a checkpoint is (`commit.py` does) or which is the newest (`head.py`); this polls for files, with a
-deadline, and puts down the manifest and then HEAD, in that order.
+This module polls for files, up to a deadline, and writes first the manifest and then HEAD. What makes a checkpoint is decided in
+`files/coverage.py`, and which one is the newest in `catalog/head.py`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from headway.checkpoint.catalog.head import move_head, see_head
 from headway.checkpoint.catalog.leases import Lease
 from headway.checkpoint.files.coverage import Draft, commit_manifest
-from headway.checkpoint.files.manifest import ROOT_NAME, Head, Manifest, Phase, Segment, SegmentRef, seal, sealed_hash, unseal
+from headway.checkpoint.files.manifest import ROOT_NAME, Head, Manifest, Phase, Segment, SegmentRef, read_sealed_hash, seal, unseal
 from headway.checkpoint.files.stored import read_segment
 from headway.checkpoint.helper.messages import CommitPlan, Durable
 from headway.checkpoint.helper.saving import Save
@@ -77,9 +77,9 @@ def _commit(save: Save, plan: CommitPlan, backend: Backend, lease: Lease, lineag
         provenance=plan.provenance,
     )
     file, sealed = f"{save.folder}/{ROOT_NAME}", seal(commit_manifest(segments, draft))
-    unseal(sealed, Manifest, file)  # a number that JSON has no word for must not make a checkpoint that nobody can read
+    unseal(sealed, Manifest, file)  # a number that JSON can't hold must not make a checkpoint that nobody can read
     reach("helper:before-manifest")
-    lease.check()  # what is not protected may have been collected
+    lease.check()  # files without a lease may have been collected
     backend.put(file, sealed)
     reach("helper:before-head")
     move_head(backend, seen, basis, Head(save.plan.id, save.plan.step, serial))
@@ -104,7 +104,7 @@ def _await_segments(save: Save, writers: tuple[str, ...], backend: Backend) -> l
                 continue
             segment = unseal(data, Segment, file)
             more = [(ref, read_segment(backend, ref)) for ref in segment.also]
-            found[writer] = [(SegmentRef(file, sealed_hash(data), segment.nbytes), segment), *more]
+            found[writer] = [(SegmentRef(file, read_sealed_hash(data), segment.nbytes), segment), *more]
         if len(found) == len(writers):
             return [each for writer in writers for each in found[writer]]
     missing = ", ".join(writer for writer in writers if writer not in found)

@@ -1,7 +1,7 @@
-"""What the trainer and its helper process tell each other.
+"""The messages between the trainer and its helper process.
 
-The trainer decides which buffer is used for which save, and the helper only keeps their memory: so a save into a buffer that is
-there needs no answer from a process that may not get a core for a while.
+The trainer chooses the buffer for each save, and the helper only keeps the memory. So a save into an existing buffer does not wait
+for an answer from a process that may not get a core for a while.
 """
 
 from __future__ import annotations

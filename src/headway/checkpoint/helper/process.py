@@ -1,7 +1,7 @@
 """The trainer's end of one helper process: its socket, its buffers, and the saves it was given.
 
-One object is one incarnation. When the process ends for whatever reason, every save in flight gets a `Failed` that says how it
-ended, and the object is of no further use: nothing of it is carried over to the next one.
+Each helper process has its own object. When the process ends, for whatever reason, every save in flight gets a `Failed` that says
+how it ended. The object is then thrown away, and the next process starts from nothing.
 """
 
 from __future__ import annotations
@@ -286,7 +286,8 @@ def _python_path() -> str:
 
 
 def _shut_in_children(wire: Wire[Report]) -> None:
-    """A fork of the trainer (a data loader's worker) must not keep the connection open when the trainer is gone."""
+    """Close the connection in forks of the trainer (a data loader's workers), or they would keep it open when the trainer is
+    gone."""
     known = weakref.ref(wire)
 
     def close() -> None:

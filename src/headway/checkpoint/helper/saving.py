@@ -1,8 +1,8 @@
-"""One save in the helper: its data file is hashed and written while it is still being copied, then its segment is sealed.
+"""One save in the helper: hash and write its data file while the trainer still copies, then seal its segment.
 
 Two threads follow the watermark independently: one hashes block after block, one hands chunks to the backend. Both release the
-interpreter lock, so a save runs at the speed of the slowest of copying, hashing and writing. The file becomes visible only when
-the trainer has said that all bytes are in place and belong together; until then an end of any kind leaves nothing behind.
+interpreter lock, so a save runs at the speed of the slowest of copying, hashing and writing. The file becomes visible only when the
+trainer has said that all bytes are in place and belong together. A save that ends before that, in any way, leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ class _Stilled(NamedTuple):
 
 
 def _put_still(save: Save, backend: Backend, basis: Basis, still: list[tuple[PlannedFragment, str]]) -> _Stilled:
-    """Put down where everything is that was said to be still as it was: in earlier files, or in a new one."""
+    """Record where each box that was announced as unchanged is: in an earlier file, or in a new one."""
     found: list[tuple[PlannedFragment, SharedFragment]] = []
     for each, hashes in still:
         place = basis.find(each.name, each.offset, each.extent, hashes)

@@ -1,7 +1,7 @@
-"""The helper's main loop: takes orders, and lets one thread write and one commit, save after save in the order they began.
+"""The helper's main loop. It takes orders; one thread writes and one commits, save after save, in the order in which they began.
 
-Writing of a save goes on while an earlier one still waits to be committed, but checkpoints are committed in order, so HEAD never
-goes back. The loop itself does nothing that takes long.
+A save may be written while an earlier one still waits for its commit. Commits happen in order, so HEAD never goes back. The loop
+itself does nothing that takes long.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class Service:
                 self._with(id, lambda save: save.stop(reason))
 
     def _with(self, id: str, do: Callable[[Save], None]) -> None:
-        # One that is over already (a full disk, say) is not there any more.
+        # A save that has already failed (a full disk, say) is gone.
         if (save := self._saves.get(id)) is not None:
             do(save)
 

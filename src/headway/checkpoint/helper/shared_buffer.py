@@ -1,8 +1,8 @@
 """Memory that the trainer and its helper share: one anonymous file for each buffer, mapped by both.
 
-First touches of fresh memory are several times slower than copying, and may be slower than the disk. So both sides have their
-pages made by the kernel ahead of time (`populate`), in threads of their own and without the interpreter lock; a save that comes
-meanwhile makes what it needs itself. A buffer that is too small grows in place: there is never an old one beside a new one.
+Touching fresh memory for the first time is several times slower than copying, and may be slower than the disk. So both sides let
+the kernel make their pages ahead of time (`populate`), in threads of their own and without the interpreter lock. A save that comes
+meanwhile makes the pages it needs itself. A buffer that is too small grows in place: there is never an old one beside a new one.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""What is on the disk already: boxes of earlier checkpoints, to which a save refers instead of writing them again.
+"""Finds boxes that are on disk already, in earlier checkpoints. A save refers to them instead of writing them again.
 
-A box is shared if every one of its blocks has the hash that an earlier one of the same name and place has; nothing else tells
-that it is unchanged. Only checkpoints that exist count, and the one that is referred to is leased until the save that refers to
-it exists too. From then on the save's own segments name the files that it needs, and a collector leaves them (`collect`). So
-however old a checkpoint is that first wrote a box, no chain is followed to find it.
+A box is shared if all of its blocks have the same hashes as an earlier box of the same name and place. Nothing else proves that it
+is unchanged. Only committed checkpoints are shared from, and each is leased until the save that refers to it is committed too. From
+then on the save's own segments name the files that it needs, and a collector leaves them (`collect`). So a box is found without
+following a chain, however old the checkpoint is that first wrote it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from headway.checkpoint.files.stored import read_manifest, read_segments
 from headway.errors import CheckpointError
 from headway.storage.backend import Backend
 
-FILES = 64  # that one save refers to at most; what lies in others is written again
+FILES = 64  # files that one save refers to at most; boxes in others are written again
 
 Key = tuple[str, tuple[int, ...], tuple[int, ...]]
 
@@ -75,7 +75,7 @@ class Shelf:
             held.enter_context(lease_for_reading(backend, known[0]))
             manifest = read_manifest(backend, folder_of(known[1], known[0]))  # after the lease: it is not collected now
             places = known[2] or find_fragments(read_segments(backend, manifest))
-        except (CheckpointError, OSError):  # what can't be read is not referred to
+        except (CheckpointError, OSError):  # never refer to what can't be read
             self.forget(backend.url)
             return Basis({}, backend)
         with self._lock:

@@ -1,8 +1,8 @@
-"""Boxes: which part of a named array something holds, wherever it lives.
+"""Boxes: the part of a named array that a process or a file holds.
 
-A box is an offset and an extent in the coordinates of the whole array. Everything about layouts comes down to a few exact
-operations on boxes: meet, take away, cut a flat range of the row-major order into boxes, and prove that boxes cover an array
-without holes or overlaps. No ranks, no tensors and no bytes here. A 0-d array has one box, `Box((), ())`, of one element.
+A box is an offset and an extent in the coordinates of the whole array. Layouts need only a few exact operations on boxes:
+intersect, subtract, cut a flat range of the row-major order into boxes, and prove that boxes cover an array without holes or
+overlaps. There are no ranks, tensors or bytes here. A 0-d array has one box, `Box((), ())`, of one element.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Declared layouts: what the tensors of this process are parts of, as data in one place.
+"""Declared layouts: which whole tensors the tensors of this process are parts of, as data in one place.
 
-A DTensor says how it is split. A Megatron-style shard, a padded vocabulary or a pipeline stage does not: it is a plain tensor
-with a plain shape, and only the program knows that two of them side by side are a weight. A `Layout` says so once, in rules on
-names, for saving and for loading, for parameters and for all that follows them (optimizer moments need no rules). Nothing is
-guessed: a rule that fits no tensor, a tensor without a rule where others have one, and sizes that don't add up are errors, since
-each of them is how a checkpoint gets silently wrong.
+A DTensor says how it is split. A Megatron-style shard, a padded vocabulary or a pipeline stage does not: it is a plain tensor with
+a plain shape, and only the program knows that two of them side by side are a weight. A `Layout` says so once, in rules on names.
+The rules hold for saving and for loading, for parameters and for their optimizer moments. Nothing is guessed: a rule that fits no
+tensor, a tensor without a rule where others have one, and sizes that don't add up are errors, because each of them would make a
+checkpoint silently wrong.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from headway.checkpoint.layout.placing import Placer, Seen, fits, unmatched_error
+from headway.checkpoint.layout.placing import Placer, Seen, fits, make_unmatched_error
 from headway.checkpoint.layout.rules import Numbered as Numbered
 from headway.checkpoint.layout.rules import Pad as Pad
 from headway.checkpoint.layout.rules import Part as Part
@@ -87,7 +87,7 @@ class Layout:
         for rule in self.rules:
             if isinstance(rule, Split | Pad | Replicated) and rule.pattern != "*":
                 if not any(fits(rule.pattern, name) for name in known):
-                    raise unmatched_error(rule, rule.pattern, known)
+                    raise make_unmatched_error(rule, rule.pattern, known)
 
     def describe(self) -> dict[str, int]:
         """The size of each axis: a hint for readers of the checkpoint."""

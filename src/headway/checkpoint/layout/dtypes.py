@@ -4,9 +4,9 @@ Bytes are moved, never converted, so an element type is mostly a size: arrays ar
 they are copied. The names matter at the edges, where an array is handed to numpy (bfloat16 and the 8-bit floats through
 ml_dtypes) or to torch.
 
-Three types are not as safetensors has them. It knows no complex numbers of 16 and of 4 bytes (`C128`, `C32`), which are stored as
-their parts, with one more dimension. And its `F4` counts elements of half a byte, where torch counts bytes of two: ours is
-`F4_X2`, whose shape is torch's, and in the header of a file the last dimension is twice as long.
+Three types differ from safetensors. It has no complex numbers of 16 and of 4 bytes (`C128`, `C32`), so these are stored as real and
+imaginary parts, with one more dimension. Its `F4` counts elements of half a byte, while torch counts bytes that hold two: our
+`F4_X2` has torch's shape, and in the header of a file the last dimension is twice as long.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Names in messages: those that are near to one that fits nothing, and how many there are."""
+"""Names for error messages: close matches for a name that fits nothing, and counts of long lists."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def find_near(wanted: str, names: Iterable[str]) -> list[str]:
     words = wanted.replace("*", "").strip(".")
     known = dict.fromkeys(names)
     close = difflib.get_close_matches(words, known, n=_SHOWN, cutoff=0.5) if words else []
-    first = {name.partition(".")[0]: name for name in reversed(known)}  # `modle.*` is meant to be a word that many begin with
+    first = {name.partition(".")[0]: name for name in reversed(known)}  # `modle.*` is a typo of a word that many names begin with
     close += [first[word] for word in difflib.get_close_matches(words.partition(".")[0], first, n=_SHOWN, cutoff=0.6)]
     return list(dict.fromkeys(close))[:_SHOWN]
 

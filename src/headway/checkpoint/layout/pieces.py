@@ -1,4 +1,4 @@
-"""Held memory: the strided places in a process's memory that hold boxes of an array.
+"""Pieces: the strided places in a process's memory that hold boxes of an array.
 
 A plain tensor is one piece; a packed or padded shard has several; a flat ZeRO range has up to `2 * ndim - 1`. Pieces follow
 from how each dimension is sharded (`sharding.py`). Offsets and strides are in elements, so nothing here knows an element type.

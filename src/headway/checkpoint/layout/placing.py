@@ -1,7 +1,7 @@
-"""Placing: from rules and a local tensor's name and shape to where it lies in the whole. Pure functions, and a memory of answers.
+"""Finds where a local tensor lies in the whole, from the rules and the tensor's name and shape. Pure functions with a cache.
 
-Several rules may fit one tensor: those that split different dimensions, or one dimension along different axes, are applied one
-inside the other, the first outermost; those that contradict each other are refused.
+Several rules may fit one tensor. Rules that split different dimensions, or one dimension along different axes, are nested, the
+first outermost. Rules that contradict each other are refused.
 """
 
 from __future__ import annotations
@@ -94,14 +94,14 @@ class Placer:
         for number, rule in enumerate(self._rules):
             pattern = rule.name if isinstance(rule, Tied) else rule.pattern
             if number not in used and pattern != "*" and not self._stages:
-                raise unmatched_error(rule, pattern, self._seen)
+                raise make_unmatched_error(rule, pattern, self._seen)
 
     def _look(self, local: str, shape: tuple[int, ...]) -> Seen:
         name, rules = self._named(local)
         tied = None
         for number, rule in enumerate(self._rules):
             if isinstance(rule, Tied) and tied is None:
-                tied = _tied(rule, name)
+                tied = _resolve_tie(rule, name)
                 rules += [number] if tied is not None else []
         splits: list[Split] = []
         pads: list[Pad] = []
@@ -132,7 +132,7 @@ class Placer:
         name, rules = local, []
         for number, rule in enumerate(self._rules):
             if isinstance(rule, Numbered | Renamed):
-                new = _renamed(rule, name)
+                new = _rename(rule, name)
                 if new is not None:
                     rules.append(number)
                     name = new
@@ -204,14 +204,14 @@ def fits(pattern: str, name: str) -> bool:
 
 
 @functools.lru_cache(4096)
-def _numbered(pattern: str) -> re.Pattern[str]:
+def _compile_numbered(pattern: str) -> re.Pattern[str]:
     before, _, after = pattern.partition("{}")
     return re.compile(rf"(?:^|(?<=\.)){re.escape(before)}(\d+){re.escape(after)}(?=\.|$)")
 
 
 @functools.lru_cache(1 << 16)
-def _renamed(rule: Numbered | Renamed, name: str) -> str | None:
-    """The name that a rule gives; None where it does not fit."""
+def _rename(rule: Numbered | Renamed, name: str) -> str | None:
+    """Return the name that a rule gives; None where the rule does not fit."""
     if isinstance(rule, Renamed):
         before, star, after = rule.pattern.partition("*")
         if not star:
@@ -219,7 +219,7 @@ def _renamed(rule: Numbered | Renamed, name: str) -> str | None:
         if not (name.startswith(before) and name.endswith(after) and len(name) >= len(before) + len(after)):
             return None
         return rule.to.replace("*", name[len(before) : len(name) - len(after)], 1)
-    found = _numbered(rule.pattern).search(name)
+    found = _compile_numbered(rule.pattern).search(name)
     if found is None:
         return None
     local = int(found[1])
@@ -229,16 +229,16 @@ def _renamed(rule: Numbered | Renamed, name: str) -> str | None:
     return name[: found.start()] + (rule.to or rule.pattern).replace("{}", str(number)) + name[found.end() :]
 
 
-def _tied(rule: Tied, name: str) -> str | None:
-    """The name of the tensor that a rule says this one is, under the same first word."""
+def _resolve_tie(rule: Tied, name: str) -> str | None:
+    """Return the name, under the same first word, of the tensor that this one is tied to; None where the rule does not fit."""
     if name == rule.name:
         return rule.to
     first, _, rest = name.partition(".")
     return f"{first}.{rule.to}" if rest == rule.name else None
 
 
-def unmatched_error(rule: Rule, pattern: str, names: Iterable[str]) -> LayoutError:
-    """The error for a rule that fits nothing, with names that are close to its pattern."""
+def make_unmatched_error(rule: Rule, pattern: str, names: Iterable[str]) -> LayoutError:
+    """Build the error for a rule that fits nothing, with names that are close to its pattern."""
     known = list(names)
     short = [name.split(".", 1)[-1] for name in known]
     close = difflib.get_close_matches(pattern.replace("*", "").strip("."), {*known, *short}, n=3, cutoff=0.3)

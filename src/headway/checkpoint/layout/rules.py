@@ -2,7 +2,7 @@
 
 A pattern (`*`, `?`, `[…]`) is matched against a tensor's name in the checkpoint, with or without its first word, which is the key
 of the state that it is under: `embed.weight` matches `model.embed.weight`, and not `model.pos.embed.weight`. Rules that rename
-(`Numbered`, `Renamed`) come first, and see whole names; all others see the names that they give.
+(`Numbered`, `Renamed`) are applied first, to whole names; all other rules see the renamed names.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How one dimension of a local array lies in the same dimension of the whole array.
 
-Every way to split a tensor over ranks, however it is called, takes some ranges of a dimension and puts them one after another:
+Every way to split a tensor over ranks, whatever its name, takes some ranges of a dimension and puts them one after another:
 a column split takes one range, a packed QKV shard takes three, a strided shard takes many, a padded vocabulary takes one that
 ends beyond the array. A `DimSharding` writes that down as runs, and two of them compose. So a tensor that is declared to be split
 by tensor parallelism, and then sharded by FSDP, and then flattened by ZeRO is the composition of three simple facts, and what a
@@ -45,7 +45,7 @@ def from_ranges(ranges: Iterable[Range]) -> DimSharding:
         if begin < end:
             runs.append(Run(begin, here, end - begin))
             here += end - begin
-    return _joined(runs)
+    return _join_runs(runs)
 
 
 def compose(outer: DimSharding, inner: DimSharding) -> DimSharding:
@@ -56,7 +56,7 @@ def compose(outer: DimSharding, inner: DimSharding) -> DimSharding:
             begin, end = max(run.whole, out.here), min(run.whole + run.size, out.here + out.size)
             if begin < end:
                 runs.append(Run(out.whole + begin - out.here, run.here + begin - run.whole, end - begin))
-    return _joined(runs)
+    return _join_runs(runs)
 
 
 def trim(cut: DimSharding, size: int) -> DimSharding:
@@ -80,7 +80,7 @@ def chunk(size: int, rank: int, ranks: int) -> Range:
     return min(rank * each, size), min((rank + 1) * each, size)
 
 
-def _joined(runs: list[Run]) -> DimSharding:
+def _join_runs(runs: list[Run]) -> DimSharding:
     joined: list[Run] = []
     for run in runs:
         last = joined[-1] if joined else None

@@ -1,11 +1,11 @@
-"""The stored side of every read: which fragments hold a box of an object, and which blocks of them have to be read for it.
+"""The stored side of every read: which fragments hold a box of an object, and which of their blocks must be read.
 
 A block is the smallest thing that can be verified, so it is the smallest thing that is read. Loading, lazy reading, verifying and
 comparing ask the same questions, and ask them here: where is this box (`Contents.meeting`), which blocks does a part of a fragment
 touch (`StoredFragment.touched`), which boxes are in one block (`StoredFragment.boxes`). Geometry only: no file is opened.
 
-A sealed segment can be trusted not to have changed, not to be right: a fragment outside of its object or of its file, a wrong
-number of hashes, or two fragments that claim the same element are reported as damage before anything is read.
+A seal proves that a segment has not changed, not that it is right. A fragment outside its object or file, a wrong number of hashes,
+or two fragments that claim the same element are reported as damage before anything is read.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What differs between two checkpoints, tensor by tensor, without ever holding a tensor.
+"""Compares two checkpoints tensor by tensor, without ever holding a whole tensor in memory.
 
-Equal hashes of equal boxes are equal bytes, so where both were cut in the same way only blocks that differ are read. Everything
+Equal hashes of equal boxes mean equal bytes, so where both were cut in the same way only blocks that differ are read. Everything
 else is compared box by box, in boxes of at most a block, whatever the layouts that the two were saved under.
 
 Numbers: an element has changed if its bits have. Differences are taken in float64 (integers exactly first), and an element that is

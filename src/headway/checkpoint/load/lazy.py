@@ -3,10 +3,10 @@
     with open_checkpoint(backend, manifest, segments) as opened:
         opened["model.layers.3.w"][10:20]
 
-A slice reads the blocks that hold its elements and no others, verifies each, and keeps the last few, so that going through an array
-row by row reads each block once. What an index selects in one dimension is a range (an integer selects one of its elements and
-drops the dimension), so a selection is cut to a block by arithmetic, steps and negative steps included. Lists and masks would need
-any number of blocks: read a slice and index that.
+A slice reads only the blocks that hold its elements and verifies each. The last few are kept, so going through an array row by row
+reads each block once. What an index selects in one dimension is a range (an integer selects one of its elements and drops the
+dimension), so a selection is cut to a block by arithmetic, steps and negative steps included. Lists and masks would need any number
+of blocks: read a slice and index that.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ class LazyArray:
 
     def __getitem__(self, index: Index | tuple[Index, ...]) -> Any:
         """What numpy gives for the same index: an array that is the caller's own, or a scalar where integers say all."""
-        chosen = _chosen(index, self.shape, self.name)
+        chosen = _resolve_index(index, self.shape, self.name)
         values = self._read(chosen.picks).view(self.dtype)[(..., *chosen.rest)]
         return values if chosen.array else values[()]
 
@@ -171,7 +171,7 @@ class LazyArray:
         Example:
             >>> rows = opened["model.layers.3.w"].tensor((slice(10, 20), ...))  # doctest: +SKIP
         """
-        chosen = _chosen(index, self.shape, self.name)
+        chosen = _resolve_index(index, self.shape, self.name)
         return as_tensor(self._read(chosen.picks)[(..., *chosen.rest)], self._object.dtype)
 
     def box(self, box: Box) -> Array:
@@ -235,7 +235,7 @@ class _Chosen(NamedTuple):
     array: bool
 
 
-def _chosen(index: Index | tuple[Index, ...], shape: Sequence[int], name: str) -> _Chosen:
+def _resolve_index(index: Index | tuple[Index, ...], shape: Sequence[int], name: str) -> _Chosen:
     parts = list(index) if isinstance(index, tuple) else [index]
     dots = [at for at, part in enumerate(parts) if part is Ellipsis]
     if len(dots) > 1:

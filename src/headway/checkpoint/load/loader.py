@@ -1,15 +1,15 @@
-"""Loading: everything is verified, on every rank, before the first byte of anybody's state changes.
+"""Loading: every rank verifies everything before the first byte of any rank's state changes.
 
-Two passes. In the first, each needed block is read from the medium once per host, by the rank that the plan says, and hashed; then
-all ranks agree that all is well. In the second, each rank fills its own memory: what was just read is in the page cache, so this
-costs a memory copy, straight into the destination where that is contiguous. It is hashed again on the way, while it is hot: the
-second read could have come from a medium that changed its mind, and a state that was filled with other bytes than those that were
-verified must not be trained on. It goes backwards, because the end is what a page cache that was too small still has.
+A load makes two passes. In the first, each needed block is read from the medium once per host, by the rank that the plan names, and
+hashed; then all ranks agree that all is well. In the second, each rank fills its own memory. What was just read is in the page
+cache, so this costs a memory copy, straight into the destination where that is contiguous. Each block is hashed again on the way:
+the second read may return other bytes than the first, and nobody must train on bytes that were not verified. The second pass goes
+backwards, because a page cache that was too small still holds the end.
 
-An object store has no page cache: what the first pass fetches goes to a file without a name, which the second reads.
+An object store has no page cache. There the first pass writes what it fetches to an unnamed file, and the second pass reads that.
 
-Memory: one buffer of 4 MiB for each reading thread, whatever the size of the state, and the plan. `memory_bytes` bounds the threads
-of an object store's reads, and what may be spooled in memory instead of on disk.
+A load needs memory for its plan and one buffer of 4 MiB for each reading thread, whatever the size of the state. `memory_bytes`
+bounds the threads of an object store's reads, and what may be spooled in memory instead of on disk.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from headway.storage.backend import Backend
 
 LOCAL_THREADS = 4  # as many as the machine has cores, up to this: two keep a fast disk busy
 REMOTE_THREADS = 16
-AHEAD = 8  # reads that a disk is told of before they are made, so that it is busy while bytes are hashed
+AHEAD = 8  # reads announced to the disk in advance, so that it is busy while bytes are hashed
 CHANGED = (
     "These bytes were right when they were verified a moment ago and are not now: the medium or the memory is failing. Part of the "
     "state is filled already, so it must not be used: load another checkpoint"
@@ -186,7 +186,7 @@ class _Job:
                 self._source.announce(soon)
             each(plan.verify, one, len(self._buffers))
             self._compare_ties(plan)
-            reach("load:half-verified")  # the other ranks' halves are not known of yet
+            reach("load:half-verified")  # the other ranks' results are not known yet
             return b""
 
         all_or_none(self._ranks, act)

@@ -1,8 +1,8 @@
-"""Arrays of a state that share some of their memory and are not the same array: a transposed tie, a view of a part.
+"""Finds arrays of a state that share memory but are not the same array: a transposed tie, a view of a part.
 
-What is loaded into one of them changes the other, so the checkpoint must say the same of what they share, or one of them would
-silently be what the other is. Which arrays share memory is told by addresses. What is loaded into two that do is put into scratch
-memory first, laid out as theirs: it must still read as what was put there.
+Loading one of them changes the other. So the checkpoint must hold the same values for the shared part, or one array would silently
+overwrite the other. Shared memory is found by addresses. To check two such arrays, both are loaded into scratch memory with the
+same overlap, and each must still read as it was written.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def _hull(regions: list[Region]) -> tuple[int, int, list[Region]]:
 def agree(one: Region, other: Region, opened: Mapping[str, LazyArray]) -> bool:
     """Whether two regions that share memory can both have what a checkpoint has for them."""
     if one._replace(name=other.name) == other:
-        return not compare(opened[one.name], opened[other.name]).changed  # mostly told by hashes
+        return not compare(opened[one.name], opened[other.name]).changed  # mostly decided by hashes
     begin = min(one.begin, other.begin)
     scratch = np.zeros(max(one.end, other.end) - begin, "u1")
     values, after = opened[one.name].raw(one.piece.box), one.within(scratch, begin)
@@ -87,4 +87,4 @@ def _share(one: Region, other: Region) -> bool:
     try:
         return np.shares_memory(one.within(scratch, begin), other.within(scratch, begin), max_work=_MAX_WORK)  # type: ignore[arg-type]  # numpy takes any
     except np.exceptions.TooHardError:
-        return True  # what the checkpoint has tells
+        return True  # the checkpoint's values decide

@@ -1,10 +1,10 @@
-"""Who reads what, and where it goes: a pure function from a checkpoint and what ranks want to a plan that they all agree on.
+"""Plans who reads what and where it goes: a pure function of the checkpoint and of what the ranks want.
 
-Everything that can be wrong is found here, before a byte is read: a tensor that the checkpoint does not have, one that it has and
-nobody wants, another type or shape, a hole. Then three questions are answered. Which blocks are needed: every block that holds a
-wanted element and no other. Who verifies them: the ranks of one host share a page cache, so each block is read from the medium by
-one of them; the blocks of a host, in the order of the files, are cut into runs of equal bytes, so every disk head and every object
-store sees large sequential reads. Where they go: each rank fills its own pieces from all blocks that meet them.
+Every mismatch is found here, before a byte is read: a tensor that the checkpoint lacks, one that nobody wants, another type or
+shape, a hole. Then three questions are answered. Which blocks are needed: every block that holds a wanted element and no other. Who
+verifies them: the ranks of one host share a page cache, so each block is read from the medium by one of them; the blocks of a host,
+in the order of the files, are cut into runs of equal bytes, so every disk head and every object store sees large sequential reads.
+Where they go: each rank fills its own pieces from all blocks that meet them.
 
 The same inputs give the same plan in every process, so no plan is ever sent. Bytes are moved and never converted.
 """
@@ -159,7 +159,7 @@ def plan_load(
     for host in sorted({hosts[rank] for rank in wants}):
         mates = [rank for rank in sorted(wants) if hosts[rank] == host]
         blocks = sorted(set().union(*(needed[rank] for rank in mates)))
-        shares.update(zip(mates, _shared(blocks, len(mates)), strict=True))
+        shares.update(zip(mates, _share_out(blocks, len(mates)), strict=True))
     plans = {
         rank: RankPlan(
             rank,
@@ -189,7 +189,7 @@ def _needs(contents: Contents, wants: Sequence[Want]) -> tuple[set[Block], dict[
     return blocks, {where: tuple(each) for where, each in fills.items()}
 
 
-def _shared(blocks: Sequence[Block], ways: int) -> list[list[Block]]:
+def _share_out(blocks: Sequence[Block], ways: int) -> list[list[Block]]:
     """Blocks in order, cut into runs of about equal bytes: a block goes where its middle falls."""
     total = sum(block.nbytes for block in blocks)
     shares: list[list[Block]] = [[] for _ in range(ways)]
@@ -210,13 +210,13 @@ def coalesce(blocks: Iterable[Block]) -> tuple[Read, ...]:
             or block.end - run[0].start > READ_BYTES
             or len(run) == READ_BLOCKS
         ):
-            reads.append(_read(run))
+            reads.append(_make_read(run))
             run = []
         run.append(block)
-    return (*reads, _read(run)) if run else tuple(reads)
+    return (*reads, _make_read(run)) if run else tuple(reads)
 
 
-def _read(run: Sequence[Block]) -> Read:
+def _make_read(run: Sequence[Block]) -> Read:
     return Read(run[0].segment, run[0].start, run[-1].end - run[0].start, tuple(run))
 
 

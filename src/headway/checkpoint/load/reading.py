@@ -1,9 +1,8 @@
-"""Bytes of blocks, verified: from a file of this machine, from an object store, or from the spool of what was fetched from one.
+"""Reads and verifies blocks: from a local file, from an object store, or from the spool of what was fetched from one.
 
-A source fills memory that the caller brings, which may be the place where the values belong, so nothing is copied twice. Every
-block is hashed where it was just put. Files are opened once per thread and read by offset: what one thread does never moves
-another one's position. What goes wrong with a file (it is gone, too short, or the disk refuses) is damage of the tensors that
-were to be read from it, and is reported as such.
+A source fills memory that the caller brings. That may be the final place of the values, so nothing is copied twice. Every block is
+hashed where it was just put. Files are opened once per thread and read by offset, so threads never move each other's position. A
+file that is gone, too short or unreadable is reported as damage to the tensors that were to be read from it.
 """
 
 from __future__ import annotations
@@ -72,7 +71,7 @@ class LocalFiles:
 
     def announce(self, read: Read) -> None:
         if hasattr(os, "posix_fadvise"):
-            with contextlib.suppress(OSError):  # what can't be opened is said when it is read
+            with contextlib.suppress(OSError):  # a file that can't be opened is reported when it is read
                 os.posix_fadvise(self._descriptor(read.segment), read.start, read.nbytes, os.POSIX_FADV_WILLNEED)
 
     def close(self) -> None:
@@ -128,8 +127,8 @@ class Ranges:
 class Spool:
     """A file without a name that holds what one rank fetched for its host: its reads, one after the other.
 
-    It is in memory where that was asked for and in the folder for temporary files else. The ranks of a host open each other's
-    through /proc, so there is nothing that a killed process could leave behind.
+    It is in memory if that was asked for, else in the folder for temporary files. The ranks of a host open each other's spools
+    through /proc, so a killed process leaves nothing behind.
     """
 
     def __init__(self, *, in_memory: bool) -> None:
@@ -215,8 +214,8 @@ def read_fully(descriptor: int, start: int, buffers: Sequence[memoryview]) -> in
     return done
 
 
-def damaged_blocks(contents: Contents, blocks: Sequence[Block], buffers: Sequence[memoryview]) -> list[Block]:
-    """Those of the blocks whose bytes, in the buffers, don't have the hash that was written."""
+def find_damaged_blocks(contents: Contents, blocks: Sequence[Block], buffers: Sequence[memoryview]) -> list[Block]:
+    """Return the blocks whose bytes in the buffers don't match the hash that was written."""
     return [
         block
         for block, buffer in zip(blocks, buffers, strict=True)
@@ -226,7 +225,7 @@ def damaged_blocks(contents: Contents, blocks: Sequence[Block], buffers: Sequenc
 
 def check(contents: Contents, blocks: Sequence[Block], buffers: Sequence[memoryview], then: str = UNCHANGED) -> None:
     """Raise CheckpointDamaged, naming tensor, file, block and bytes, unless all blocks have their hash."""
-    damaged = damaged_blocks(contents, blocks, buffers)
+    damaged = find_damaged_blocks(contents, blocks, buffers)
     if damaged:
         named = "; ".join(contents.describe(block) for block in damaged[:10])
         raise CheckpointDamaged(f"{contents.label}: {named}: not the bytes that were written (their hash differs). {then}")

@@ -1,4 +1,4 @@
-"""What a load did, for those who go on with it: what was loaded, what was left, and what was passed over on the way."""
+"""The result of a load: what was loaded, what was left, and which checkpoints were passed over."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ class Restored(msgspec.Struct, frozen=True):
     state: Any = None
 
     def __repr__(self) -> str:
-        told = [f"step={self.step}", f"id={self.id!r}", _counted(self.loaded, "loaded")]
-        told += [_counted(self.left, "left in the checkpoint")] if self.left else []
-        told += [_counted(self.missing, "of the state not in the checkpoint")] if self.missing else []
+        told = [f"step={self.step}", f"id={self.id!r}", _format_count(self.loaded, "loaded")]
+        told += [_format_count(self.left, "left in the checkpoint")] if self.left else []
+        told += [_format_count(self.missing, "of the state not in the checkpoint")] if self.missing else []
         told += [f"metrics={self.metrics}"] if self.metrics else []
         told += [f"passed_over={list(self.passed_over)}"] if self.passed_over else []
         return f"Restored({', '.join(told)}, {self.bytes_read:,} bytes read in {self.seconds:.3g} s)"
 
 
-def _counted(names: Sequence[str], what: str) -> str:
+def _format_count(names: Sequence[str], what: str) -> str:
     shown = f" ({', '.join(names[:_SHOWN])}{', …' if len(names) > _SHOWN else ''})" if what != "loaded" else ""
     return f"{len(names):,} {what}{shown}"
 

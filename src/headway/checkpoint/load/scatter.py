@@ -1,8 +1,8 @@
-"""From blocks to the places in memory where their elements belong.
+"""Puts the elements of blocks where they belong in memory.
 
 Where a whole block is contiguous at its destination, the destination itself is what the file is read into: no copy, no buffer.
 Everything else (a slice of a block, a column, a strided or transposed tensor, another device) is read into a buffer and copied
-from there. Several pieces may want the same block; then one of them may be read into and the others are copied from it.
+from there. Several pieces may want the same block; then it may be read into one of them and copied from there to the others.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A checkpoint as a state of its own: for whoever has none to load into, and wants to look, to convert, or to build one from it.
+"""Loads a checkpoint without a state to load into, for those who want to look at it, convert it or build a state from it.
 
-Names are taken apart at their dots again, so a module is a dictionary of dictionaries, and a list of arrays one with "0", "1", …:
-what kind of object they came from is not in a checkpoint. Arrays that are tied are one array.
+Names are split at their dots, so a module becomes a dictionary of dictionaries, and a list of arrays a dictionary with the keys
+"0", "1", …: a checkpoint does not record what kind of object they came from. Tied arrays are one array.
 """
 
 from __future__ import annotations

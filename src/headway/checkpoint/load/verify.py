@@ -1,7 +1,7 @@
 """Reads a whole checkpoint and reports everything that is wrong with it.
 
-A load stops at the first thing that it can't trust; this goes on, so that somebody can decide what to do: restore one file from
-elsewhere, give up one tensor, or take an earlier checkpoint. Manifest and segments are checked against their seals, every file
+A load stops at the first thing that it can't trust. This goes on, so that somebody can decide whether to restore one file from
+elsewhere, give up one tensor or take an earlier checkpoint. Manifest and segments are checked against their seals, every file
 against its size, its header and all blocks against their hashes, and the boxes of every object against its shape.
 """
 
@@ -24,7 +24,7 @@ from headway.checkpoint.files.stored import read_manifest, read_segment
 from headway.checkpoint.layout.boxes import whole
 from headway.checkpoint.load.blocks import Block, Contents
 from headway.checkpoint.load.plan import READ_BYTES, Read, coalesce
-from headway.checkpoint.load.reading import damaged_blocks, each, open_source, split
+from headway.checkpoint.load.reading import each, find_damaged_blocks, open_source, split
 from headway.errors import CheckpointDamaged, CheckpointError
 from headway.storage.backend import Backend
 
@@ -170,7 +170,7 @@ class _Check:
         """What can be read at all, in the order of the files; what can't be is a problem already."""
         blocks: dict[int, list[Block]] = {}
         for name, known in self._contents.manifest.objects.items():
-            with suppress(CheckpointDamaged):  # the coverage has told
+            with suppress(CheckpointDamaged):  # reported by the coverage check
                 for part in () if known.alias_of else self._contents.parts(name):
                     blocks.setdefault(part.segment, []).extend(map(part.block, range(part.count)))
         regions: list[_Region] = []
@@ -248,7 +248,7 @@ class _Check:
                 names = self._names(read.blocks)
                 self._note(read.segment, read.start, "unreadable", str(error), names, read.start, read.start + read.nbytes)
                 return read.nbytes
-            for block in damaged_blocks(self._contents, read.blocks, split(view, read.blocks)):
+            for block in find_damaged_blocks(self._contents, read.blocks, split(view, read.blocks)):
                 text = f"{self._contents.describe(block)}: not the bytes that were written (their hash differs)"
                 names = self._names([block])
                 self._note(read.segment, block.start, "block", text, names, block.start, block.end, block.number)

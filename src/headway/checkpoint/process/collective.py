@@ -1,7 +1,7 @@
-"""Steps that all ranks take or none: if one fails, all fail, at the same step, with its reason.
+"""Collective steps: all ranks take a step or none does. If one fails, all fail at the same step, with its reason.
 
-A rank that raised on its own would leave the others waiting in the next exchange. So every step ends with one, in which each says
-what it has or why it has nothing.
+A rank that raised on its own would leave the others waiting in the next exchange. So every step ends with an exchange in which each
+rank sends its result or the reason why it has none.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Who hears what saving and loading do: the run's stream of events, and a listener of the caller's own.
+"""Sends the events of saves and loads to the run's event stream and to a listener of the caller.
 
-Saves end in threads, long after the call of `save` has returned; so the way to the run's stream is looked up where `save` is
-called and used from wherever something ends. Phases are kept too: the segment of each writer carries them, so that
-`headway ckpt show --timeline` can name the slowest rank and what it was busy with long after the training has ended.
+Saves end in threads, long after the call of `save` has returned. So the run's stream is looked up when `save` is called, and used
+from whatever thread the save ends in. Phases are kept too: the segment of each writer carries them, so that `headway ckpt show
+--timeline` can name the slowest rank and what it was busy with long after the training has ended.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def teller() -> tuple[str, Listener]:
 
     def tell(event: events.AnyEvent) -> None:
         if engine.emit is not None:
-            with contextlib.suppress(RuntimeError):  # the run's loop has been closed: nobody listens any more
+            with contextlib.suppress(RuntimeError):  # the run's loop is closed: nobody listens any more
                 engine.loop.call_soon_threadsafe(engine.emit, event)
 
     return frame.call.key.hex(), tell

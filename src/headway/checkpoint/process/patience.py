@@ -1,6 +1,6 @@
 """How long a wait may last: as long as its caller says, and never past the deadline of the run around it (`hw.deadline`).
 
-A save is waited for with locks, which no cancellation reaches; so whoever waits here looks at the deadline itself.
+Waits for a save use locks, which no cancellation reaches, so every wait here checks the deadline itself.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The processes that hold one state together: all that saving and loading need of them is to exchange small messages.
+"""The processes that hold one state together. Saving and loading need only one thing of them: to exchange small messages.
 
 Exchanges happen on the caller's thread only, in the order in which all ranks call, so they can never mix with the collectives of
 the training (a background thread that uses the training's group deadlocks it sooner or later).

@@ -1,10 +1,10 @@
-"""What a save expects to find as it was in the checkpoint before, so that it need not be written again.
+"""Guesses what has not changed since the last checkpoint, so that it need not be written again.
 
-Only a guess: the helper refers to an earlier box where its hashes say so, and writes it otherwise (`helper/sharing.py`). A wrong
-guess costs a second file, and a missed one writes what is there already; neither costs a bit. So the guess may be cheap. A tensor
-of torch tells by its version. Arrays of numpy tell nothing: what was unchanged the last time is expected to be the next time. And
-when nothing was saved yet, parameters that no optimizer of the state changes are expected to be there since the training that
-went before.
+It is only a guess: the helper refers to an earlier box if the hashes agree, and writes the box otherwise (`helper/sharing.py`). A
+wrong guess costs a second file, a missed one writes a box again, and neither changes a bit of what is saved. So the guess may be
+cheap. A torch tensor shows a change by its version. Numpy arrays show nothing: one that was unchanged last time is expected to be
+unchanged again. Before the first save, parameters that no optimizer of the state changes are expected to be in a checkpoint of an
+earlier training.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from collections.abc import Iterable
 
 from headway.checkpoint.state.inventory import Inventory
 
-LEAST_BYTES = 64 << 10  # of a box: smaller ones are not worth a place in another file
+LEAST_BYTES = 64 << 10  # of a box: a reference to a smaller one is not worth it
 
 
 class Expected:
-    """What one process saved the last time, and how it was."""
+    """What one process saved last time, and in which version."""
 
     def __init__(self) -> None:
         self._marks: dict[str, tuple[int, int]] = {}
@@ -37,7 +37,7 @@ class Expected:
         self._marks = marks_of(inventory)
 
     def found(self, unchanged: Iterable[str]) -> None:
-        """These were as they had been. Called from another thread."""
+        """Note that these were unchanged. Called from another thread."""
         self._unchanged = frozenset(unchanged)
 
 

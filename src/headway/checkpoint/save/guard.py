@@ -23,7 +23,7 @@ class StepGuard:
         self._hook: Any = None
 
     def watch(self, snapshot: Snapshot) -> None:
-        """Wait for this one, too, which has started."""
+        """Watch a snapshot that has started, too."""
         self._snapshots.append(snapshot)
         if self._hook is None and "torch" in sys.modules:
             optimizer = importlib.import_module("torch.optim.optimizer")

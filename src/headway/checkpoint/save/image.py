@@ -1,4 +1,4 @@
-"""From the plan of a save to one rank's buffer: what lies where in it, and from where in memory it is copied. Pure."""
+"""Lays out one rank's buffer from the plan of a save: what lies where, and from where in memory it is copied. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from headway.checkpoint.state.inventory import Inventory
 
 
 def lay_out_share(plan: SavePlan, rank: int, expected: Collection[str], id: str) -> SaveImage:
-    """The buffer of what a rank writes. Large boxes of arrays that are expected to be on the disk already are not in its file."""
+    """Lay out the buffer of what a rank writes. Large boxes that are expected to be on disk already are not in its file."""
     parts: list[tuple[str, Object, Box]] = []
     still: list[tuple[str, Object, Box]] = []
     for name, box in plan.shares[rank].boxes:
@@ -26,7 +26,7 @@ def lay_out_share(plan: SavePlan, rank: int, expected: Collection[str], id: str)
 
 
 def find_copies(inventory: Inventory, image: SaveImage) -> list[Copy]:
-    """Where in this process's memory what goes into the buffer is."""
+    """Find where in this process's memory the contents of the buffer are."""
     held = {holding.name: holding for holding in inventory.holdings}
     items: list[Copy] = []
     for fragment in image.fragments:

@@ -1,11 +1,11 @@
-"""Who writes what: a pure function from what all ranks hold to what each of them puts into its file.
+"""Plans who writes what: a pure function from what all ranks hold to what each of them puts into its file.
 
 Every rank says in a `Table` which boxes of which objects it has. What several hold is written by one of them. Parameters and
-moments are given, largest first, to the holder that has least to write so far; all else is taken from the first rank that has it,
-because a state with some buffers of one rank and some of another was never anybody's (`replicas.py` compares them). Boxes that
-overlap without being equal (one rank has a whole tensor, another a half of it) are cut, so that every element is written exactly
-once. All ranks compute the same plan from the same tables, so nothing has to be sent back. What ranks must agree on (types, shapes,
-plain values such as the step) is compared here, and a hole is found here, before a byte is copied.
+moments go, largest first, to the holder that has least to write so far. Everything else is taken from the first rank that has it,
+because a mix of buffers from several ranks would be a state that no rank ever had (`replicas.py` compares them). Boxes that overlap
+without being equal (one rank has a whole tensor, another a half of it) are cut, so that every element is written exactly once. All
+ranks compute the same plan from the same tables, so nothing has to be sent back. What ranks must agree on (types, shapes, plain
+values such as the step) is compared here, and a hole is found here, before a byte is copied.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def table_of(inventory: Inventory) -> Table:
 def plan_save(tables: Sequence[Table], *, balanced: bool = True) -> SavePlan:
     """Share the work. `balanced`: parameters and moments are the same on all ranks that have them, so any may write them. Raises
     CheckpointMismatch where ranks contradict each other or leave a hole."""
-    objects = _agreed(tables)
+    objects = _agree_on_objects(tables)
     holders: dict[str, dict[Box, list[int]]] = {}
     for rank, table in enumerate(tables):
         for name, boxes in table.boxes.items():
@@ -91,7 +91,7 @@ def plan_save(tables: Sequence[Table], *, balanced: bool = True) -> SavePlan:
 
 
 def _disjoint(name: str, known: Object, held: dict[Box, list[int]]) -> dict[Box, list[int]]:
-    """The same elements in boxes that don't overlap, with the ranks that have all of each."""
+    """Cut the boxes so that none overlap, and give the ranks that have all of each."""
     if not math.prod(known.shape):
         return {whole(known.shape): sorted({rank for ranks in held.values() for rank in ranks} or {0})}
     held = {box: ranks for box, ranks in held.items() if box.volume}
@@ -113,7 +113,7 @@ def _disjoint(name: str, known: Object, held: dict[Box, list[int]]) -> dict[Box,
     return held
 
 
-def _agreed(tables: Sequence[Table]) -> dict[str, Object]:
+def _agree_on_objects(tables: Sequence[Table]) -> dict[str, Object]:
     objects: dict[str, Object] = {}
     for rank, table in enumerate(tables):
         for name, known in table.objects.items():

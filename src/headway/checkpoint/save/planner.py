@@ -1,4 +1,4 @@
-"""What ranks tell each other before a save, and the plan that follows from it.
+"""What ranks tell each other before a save, and the plan that they make of it.
 
 They exchange one small message (is there a free buffer? has the layout changed? what are the plain values?); only when the layout
 has changed do they exchange tables and plan anew.
@@ -84,7 +84,7 @@ class Planner:
                 found.append(look())
                 table = xxhash.xxh3_128_hexdigest(msgspec.msgpack.encode(table_of(found[0])))
                 word = Word(step, secrets.token_hex(6), table, found[0].values, full(), lost)
-                return msgspec.msgpack.encode(word)  # a string or a number may have no form in it
+                return msgspec.msgpack.encode(word)  # msgpack may have no form for a string or a number
 
         words = [_decode_word(said) for said in all_or_none(self._ranks, say)]
         for rank, word in enumerate(words):

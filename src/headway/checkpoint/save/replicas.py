@@ -1,13 +1,13 @@
-"""What several ranks have under one name: taken from the first of them, and compared, so that a difference is never silent.
+"""Compares what several ranks have under one name. The first rank's is saved, and a difference is never silent.
 
-A save writes such a thing once. It is meant to be the same on all ranks, and nothing enforces that: a rank that draws one random
-number more, or computes its own batch statistics, has something else from then on. So at each save the ranks compare hashes. What
-the optimizer does not change (buffers, arrays, generators) is compared whole up to 1 MiB; of larger ones, and of parameters and
+A save writes a replica once. Replicas are meant to be equal on all ranks, but nothing enforces that: a rank that draws one more
+random number, or computes its own batch statistics, differs from then on. So at each save the ranks compare hashes. What the
+optimizer does not change (buffers, arrays, generators) is compared whole up to 1 MiB; of larger ones, and of parameters and
 moments, some elements are (`sample.py`), of parameters and moments some 64 at each save, in turn. With `debug`, all bytes of all.
 
-What differs the first time a state is saved is a mistake of the program, and refused. What begins to differ later must not end a
-training: it is warned of, and told in an event; the checkpoint has what the first rank has, of all names, so it is the state that
-one rank was in. Buffers that DDP sends from its first rank before each forward may differ between two forwards: nobody hears of it.
+A difference at the first save of a state is a mistake of the program and is refused. One that begins later must not end a training:
+it gives a warning and an event. The checkpoint then has the first rank's version of every name, so it is a state that one rank was
+really in. Buffers that DDP sends from its first rank before each forward may differ between two forwards; that is not reported.
 """
 
 from __future__ import annotations
@@ -78,13 +78,13 @@ class Agreement:
         return values, _outermost(new)
 
     def forget(self) -> None:
-        """A load has made all ranks equal."""
+        """Forget all differences: a load has made the ranks equal."""
         self.differing.clear()
         self._saves = self._told = 0
         self.balanced = True
 
     def summary(self) -> str:
-        """What differed, if that was not told yet since it was last saved; else nothing."""
+        """Return the differences that were not reported since the last save."""
         if self._saves <= self._told:
             return ""
         self._told = self._saves
@@ -116,7 +116,7 @@ class Agreement:
 
 
 def _compare(ranks: Ranks, replicas: Sequence[Replica], held: Mapping[str, Holding], digest: Digest) -> Differing:
-    """Those that ranks have different digests of. One hash for each set of ranks tells whether there are any at all."""
+    """Find the names whose digests differ between ranks. One hash for each set of ranks tells whether there are any at all."""
     groups: dict[tuple[int, ...], list[int]] = {}
     for number, replica in enumerate(replicas):
         groups.setdefault(replica.ranks, []).append(number)
@@ -127,7 +127,7 @@ def _compare(ranks: Ranks, replicas: Sequence[Replica], held: Mapping[str, Holdi
             if ranks.rank in replica.ranks:
                 mine[number] = digest(replica, held[replica.name])
         own = {at: numbers for at, (who, numbers) in enumerate(groups.items()) if ranks.rank in who}
-        return msgspec.msgpack.encode({at: _joined(mine[number] for number in numbers) for at, numbers in own.items()})
+        return msgspec.msgpack.encode({at: _join_digests(mine[number] for number in numbers) for at, numbers in own.items()})
 
     said = [_decode_digests(each) for each in all_or_none(ranks, say_groups)]
     wrong = [numbers for at, (who, numbers) in enumerate(groups.items()) if len({said[rank][at] for rank in who}) > 1]
@@ -165,7 +165,7 @@ def _outermost(names: Iterable[str]) -> list[str]:
     return sorted(name for name in known if not any(name[:at] in known for at, letter in enumerate(name) if letter == "."))
 
 
-def _joined(digests: Iterable[int]) -> int:
+def _join_digests(digests: Iterable[int]) -> int:
     joined = xxhash.xxh3_64()
     for each in digests:
         joined.update(each.to_bytes(8, "little"))

@@ -1,8 +1,8 @@
-"""Some elements of an array, spread over all of it: they tell cheaply that two arrays differ, or that one was changed.
+"""Samples elements from all over an array, to tell cheaply whether two arrays differ or one has changed.
 
 What makes arrays differ (a missed all-reduce, another seed, a write through `.data`) nearly always changes most of their elements,
-or whole rows. So a small array is looked at whole, and of a large one every so many elements, from a place that moves with `phase`:
-whoever looks again and again sees all of it in time. A change of single elements of a large array may be missed, until then.
+or whole rows. So a small array is compared whole, and a large one at regular intervals from a start that moves with `phase`:
+repeated looks see all of it in time. Until then a change of single elements of a large array may be missed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Raw = np.ndarray[Any, np.dtype[Any]]
 
 
-WHOLE = 4096  # elements of an array that costs no more when it is looked at whole
+WHOLE = 4096  # elements of an array up to which looking at all costs no more
 
 
 class Spread(NamedTuple):

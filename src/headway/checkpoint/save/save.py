@@ -1,4 +1,4 @@
-"""A checkpoint on its way, as whoever asked for it sees it."""
+"""The caller's view of a save that is under way."""
 
 from __future__ import annotations
 

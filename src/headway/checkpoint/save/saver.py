@@ -1,12 +1,12 @@
-"""Saving: from a state to a checkpoint, with the training blocked only while the plan is made and the unguarded rest is copied.
+"""Saves a state. The training is blocked only while the plan is made and the unguarded rest is copied.
 
 All ranks call `Saver.save` at the same point of their program, and agree on a plan (`planner.py`). Then each rank begins its part
-with its helper process and goes on training. What becomes of it is heard from the helper, in a thread.
+with its helper process and goes on training. A thread receives from the helper how the save ended.
 
 A save that fails never ends the training and is never silent: an event at once, a warning from the next call on the training's
-thread, and an exception for whoever asks (`Save.durable`). What can never work, as a state that can't be saved or a layout that
-does not fit, raises UsageError, LayoutError or CheckpointMismatch at the first save, on all ranks. The same trouble later on, when
-a state that could be saved can't be any more, is a save that fails; ranks that begin to differ are warned of (`replicas.py`).
+thread, and an exception for whoever asks (`Save.durable`). What can never work, such as a state that can't be saved or a layout
+that does not fit, raises UsageError, LayoutError or CheckpointMismatch at the first save, on all ranks. If a state that was saved
+before can't be saved any more, that save fails. If ranks begin to differ, there is a warning (`replicas.py`).
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Saver:
         self._client = HelperClient(self._happened, buffers=buffers)
         self._guard = StepGuard()
         self._flights: dict[str, _Flight] = {}
-        self._lost: dict[str, str] = {}  # given up here, and not told to the others yet
+        self._lost: dict[str, str] = {}  # given up here; the other ranks don't know yet
         self._unsaid: list[str] = []  # failures that nobody was warned of yet
         self._skips = Told()
         self._missed: Missed | None = None  # the last call of save, if it was skipped
@@ -163,7 +163,7 @@ class Saver:
             self._unsaid.append(planned.why)
 
     def _failed_to_begin(self, save: Save, error: CheckpointError | UsageError, monitor: Monitor) -> Save:
-        """A save of a state that could be saved before, and can't be now."""
+        """Fail the save of a state that was saved before and can't be saved now."""
         failed = error if isinstance(error, CheckpointError) else SaveFailed(str(error))
         failed.__cause__ = error.__cause__ if failed is error else error
         monitor.tell(events.CheckpointFailed, why=str(error))
@@ -173,7 +173,7 @@ class Saver:
         return save
 
     def _full(self) -> str:
-        """Why no save can begin now."""
+        """Say why no save can begin now."""
         busy = len(self._client.in_flight())
         if busy < self._buffers:
             return ""
@@ -184,7 +184,7 @@ class Saver:
         return lay_out_share(planned.plan, self._ranks.rank, self._expected.names(inventory) if self._share else (), id)
 
     def _begin(self, save: Save, image: SaveImage, planned: Planned, metrics: dict[str, float]) -> Begun | None:
-        """Let the helper begin. Where one rank's can't, none does: raises SaveFailed on all."""
+        """Let the helper begin. If one rank's helper can't, none does: raises SaveFailed on all ranks."""
         writers = tuple(f"{rank:05d}" for rank in range(self._ranks.size))
         commit = None
         if self._ranks.rank == 0:
@@ -236,7 +236,7 @@ class Saver:
         return begun[0]
 
     def _head(self) -> Head | None:
-        """What HEAD is, or will be when the saves before this one are durable."""
+        """Say what HEAD is, or will be when the saves before this one are durable."""
         if not self._knows_head:
             self._basis = find_basis(self._backend, see_head(self._backend))
             self._knows_head = True
@@ -256,7 +256,7 @@ class Saver:
                 begun.abandon(str(error))
 
         # From here on the snapshot gives the buffer back, however it ends.
-        phase = int(flight.save.id, 16)  # another one for each save, so that in time all is looked at
+        phase = int(flight.save.id, 16)  # differs at each save, so that in time everything is looked at
         snapshot = Snapshot(items, begun.image, begun.progress, ended, header=image.file.header, debug=self._debug, phase=phase)
         flight.save.begun(snapshot)
         snapshot.start()
@@ -296,12 +296,12 @@ class Saver:
         else:
             monitor.tell(events.CheckpointFailed, why=str(error))
             self._unsaid.append(f"step {save.step} was not saved: {error}")
-            if not self._flights:  # what was to follow it knows by itself what it follows instead
+            if not self._flights:  # the save after it finds its new basis by itself
                 self._knows_head, self.parent = False, self._came_from
         save.end(error, lag_s)
 
     def _give_up(self, id: str, why: str) -> None:
-        """Another rank has given a save up: it can't become durable."""
+        """Give up a save because another rank did: it can't become durable."""
         flight = self._flights.get(id)
         if flight is not None and flight.begun is not None:
             flight.save.staged()
@@ -322,11 +322,11 @@ class Saver:
     # --- its end -----------------------------------------------------------------------------------------------------
 
     def guard(self) -> None:
-        """Return when the state may be changed, whatever is on its way."""
+        """Return when the state may be changed, whatever saves are under way."""
         self._guard.wait()
 
     def prepare(self, state: Any, layout: Layout | None) -> None:
-        """Have the memory for saves of this state made ahead of time. All ranks must call it. Raises as `save` does."""
+        """Make the memory for saves of this state ahead of time. All ranks must call it. Raises as `save` does."""
         inventory, words = self._agree(state, layout, step=0)
         monitor = Monitor(self._backend.url, 0, self._ranks.rank, self._listener)
         planned = self._planner.plan(inventory, layout, words, preparing=True)
@@ -347,7 +347,7 @@ class Saver:
         return list(self._flights)
 
     def wait(self, patience: Patience) -> bool:
-        """Return when no save is on its way any more, or when the patience is over. Whether none is."""
+        """Wait until no save is under way, or until the patience is over. Return whether none is."""
         self._guard.wait(patience)
         ended = [flight.save.await_end(patience.left_s) for flight in list(self._flights.values())]
         self._skips.say()
@@ -355,7 +355,7 @@ class Saver:
         return all(ended)
 
     def close(self, patience: Patience) -> None:
-        """Wait for what is on its way (up to a time; the helper goes on with it), then let the helper go."""
+        """Wait up to a time for saves under way, then let the helper go. The helper finishes what is left."""
         self._guard.wait(patience)
         self._catch_up(patience)
         self._guard.close(patience)
@@ -373,9 +373,9 @@ class Saver:
         self.sum_up()
 
     def _catch_up(self, patience: Patience) -> None:
-        """Save what the last call of `save` was given, if that was skipped and the state is still the same.
+        """Save the state of the last call of `save`, if that was skipped and the state is still the same.
 
-        Of several ranks one may be here because of an exception, and the others not at all; so they don't."""
+        Only a single process does so: with several ranks one may be here because of an exception, and the others not at all."""
         missed, self._missed = self._missed, None
         if missed is None:
             return

@@ -1,11 +1,12 @@
-"""Saves that were skipped because earlier ones were still being written: who is told, and what becomes of the last of them.
+"""Saves that were skipped because earlier ones were still being written: how they are reported, and what becomes of the last.
 
-The log of `headway.checkpoint` says so (on stderr, unless the program configures it): the first at once, later ones in groups
-(10, then 100, …), and the rest when the program waits or closes. A disk that is always too slow is told, and doesn't fill the log.
+The logger `headway.checkpoint` reports them (on stderr, unless the program configures it): the first at once, later ones in groups
+(10, then 100, …), and the rest when the program waits or closes. So a disk that is always too slow is reported without filling the
+log.
 
-The state of the last call of `save` is the one that must not be lost, and nobody knows which call is the last before `close`. So
-a skipped one is remembered with a mark of its state, by which `close` sees whether the state is still the same, and may be saved
-under that step after all.
+The state of the last call of `save` must not be lost, and nobody knows before `close` which call is the last. So a skipped save is
+remembered with a mark of its state. From the mark `close` sees whether the state is still the same and can be saved under that step
+after all.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class Told:
         self._enough = 1
 
     def note(self, step: int, why: str) -> bool:
-        """Remember one; whether it is time to say so."""
+        """Remember a skipped save; return whether it is time to report it."""
         self._steps.append(step)
         self._why = why
         return len(self._steps) >= self._enough
@@ -59,7 +60,7 @@ class Told:
         self._steps = [each for each in self._steps if each != step]
 
     def say(self) -> None:
-        """Say which were skipped and not told yet."""
+        """Report the skipped saves that were not reported yet."""
         steps, self._steps = self._steps, []
         if steps:
             self._enough *= 10

@@ -5,11 +5,11 @@ Parameters and moments change in an optimizer step and nowhere else, so between 
 thread in the order of the file, in slices, without the interpreter lock; whoever is about to change the state calls `wait`, which
 helps copying until all is there. `StepGuard` (`guard.py`) lets torch's optimizers call it.
 
-A tensor that changed all the same is noticed by its version. Its snapshot is torn: neither the state before nor the state after,
-and is reported as SaveFailed. Not every change moves a version (writes through `.data`, numpy or another process do not). So some
-elements of each guarded tensor are looked at when the snapshot starts, and must be the same in the copy: all of a small tensor, and
-of a large one enough to notice that it was scaled, zeroed or exchanged (`sample.py`). With `debug` all are, by hash. Nothing here
-ever raises into the training: how it went is told to `on_end`.
+If a tensor changed all the same, its version shows it. Its snapshot is torn, neither the state before nor the state after, and is
+reported as SaveFailed. Not every change moves a version (writes through `.data`, numpy or another process do not). So some elements
+of each guarded tensor are looked at when the snapshot starts, and must be the same in the copy: all of a small tensor, and of a
+large one enough to notice that it was scaled, zeroed or exchanged (`sample.py`). With `debug` all are, by hash. Nothing here ever
+raises into the training: `on_end` receives the outcome.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class Snapshot:
         self._item_of = [number for number, _ in sliced]
         self._copied = [False] * len(self._parts)
         self._left = Counter(self._item_of)
-        self._next = self._first_open = 0  # the first slice that nobody took; the first that is not in the image
+        self._next = self._first_open = 0  # the first slice that nobody has taken; the first that is not yet in the image
         self._busy = self._told = 0
         self._versions: list[int] = []
         self._samples: dict[int, bytes] = {}
@@ -219,7 +219,7 @@ class Snapshot:
     # --- what becomes of it ------------------------------------------------------------------------------------------
 
     def _take_note(self, at: int, error: SaveFailed | None) -> None:
-        """A slice was copied, or not. If it was its tensor's last one, see whether the tensor has changed meanwhile."""
+        """Note that a slice was copied, or failed. After a tensor's last slice, check whether the tensor has changed meanwhile."""
         number = self._item_of[at]
         self._copied[at] = True
         self._left[number] -= 1

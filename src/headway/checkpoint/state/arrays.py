@@ -1,7 +1,7 @@
 """What arrays of numpy, torch and DTensors have in common, and why one can't be used.
 
-A `Local` is an element type, a shape as the library sees it, how much of that is in this process, and the memory. Nothing here asks
-which library an array is of (`libraries.py` does).
+A `Local` is an element type, a shape as the library sees it, how much of that is in this process, and the memory. Which library
+made an array is decided in `libraries.py`, not here.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Copies in a state: what `state_dict()` of an object gave, or `getstate()` of a generator.
+"""Refuses copies in a state: what `state_dict()` of an object returned, or `getstate()` of a generator.
 
-Other libraries are given `{"opt": optimizer.state_dict()}`. As a part of one save that is right. In a loop that saves the same
-state again and again it is not: the dictionary stays what it was before the first step, so the object itself has to be there. What
-such dictionaries look like is known, so they are refused before the training begins. (Those of modules hold the module's own
-tensors and go on with it; only what is no tensor in them does not.) So are arrays into which nothing can be loaded: the loop would
-save them, and could not be started again.
+Other libraries take `{"opt": optimizer.state_dict()}`. For one save that is right. In a loop that saves the same state again and
+again it is wrong: the dictionary stays what it was before the first step, so the state must hold the object itself. Such
+dictionaries are recognised by their shape and refused before the training begins. (A module's dictionary holds the module's own
+tensors and changes with them; only its other values don't.) Arrays into which nothing can be loaded are refused as well: the loop
+would save them and could not be restarted.
 """
 
 from __future__ import annotations
@@ -107,5 +107,5 @@ def _is_generator_state(tensor: Any) -> bool:
     try:
         torch.Generator().set_state(tensor)
     except RuntimeError:
-        return False  # as many bytes of something else
+        return False  # the same number of bytes, but something else
     return True

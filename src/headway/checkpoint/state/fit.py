@@ -1,8 +1,8 @@
-"""Whether a checkpoint fits a state: the one place that decides, and the one set of messages.
+"""Decides whether a checkpoint fits a state. This is the only place that decides it, with the only set of messages.
 
-Bytes are moved and never converted, so an array fits where its element type and the shape of the whole are the same, however the
-two are cut. Where the layout of a state is wrong, the shape of the whole differs. Everything that is wrong is named at once.
-Pure functions: whoever loads (a state, chosen names, one rank or many, an import) asks here, before a byte is read.
+Bytes are moved and never converted, so an array fits if its element type and whole shape are the same, however both are split. If
+the layout of a state is wrong, the whole shape differs. All mismatches are named at once. Pure functions: every kind of load (of a
+state, of chosen names, on one rank or many, of an import) asks here, before a byte is read.
 """
 
 from __future__ import annotations

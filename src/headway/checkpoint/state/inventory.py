@@ -1,6 +1,6 @@
 """What one process holds of a state: which boxes of which objects, and where in its memory.
 
-An `Inventory` is made from a state (`state.py`) and is all that saving and loading look at: saving reads the memory, loading
+An `Inventory` is made from a state (`walk.py`) and is all that saving and loading look at: saving reads the memory, loading
 writes it. A `Holding` is one object's part here, as `Piece`s: a box of the whole array, and the strided place in memory that
 holds it. A plain tensor is one piece; a packed or padded shard has several; a flat ZeRO range has up to `2 * ndim - 1`; padding
 is in none. Memory is seen as unsigned integers of the element's size, so element types cost nothing.

@@ -1,4 +1,4 @@
-"""What the parts of a state put into an inventory, for saving and for loading.
+"""Collects the parts of a state into an inventory, for saving and for loading.
 
 One walk serves both, so that a name can't mean two things. When there is a checkpoint to load (`InventoryBuilder.saved`), a source
 makes room for what the checkpoint has and the state has not yet (the moments of a fresh optimizer, the arrays of an object), and
@@ -21,7 +21,7 @@ from headway.checkpoint.layout.sharding import full
 from headway.checkpoint.state.arrays import Local
 from headway.checkpoint.state.fit import Stored, Values, find_misfits, refuse
 from headway.checkpoint.state.inventory import Holding, Inventory
-from headway.checkpoint.state.libraries import is_array, is_numpy_scalar, is_tensor, local_of, torch_loaded
+from headway.checkpoint.state.libraries import is_array, is_numpy_scalar, is_tensor, is_torch_loaded, local_of
 from headway.checkpoint.state.values.alike import alike, classes_for
 from headway.checkpoint.state.values.tree import decode, encode, references
 from headway.errors import CheckpointMismatch, LayoutError, UsageError
@@ -71,7 +71,7 @@ class InventoryBuilder:
         self._keys: dict[tuple[Any, ...], str] = {}
         self._declined: dict[str, str] = {}
         self._then: list[tuple[str, Callable[[Values], None]]] = []
-        self._kept: list[object] = []  # `members` is by id: what has one must not go
+        self._kept: list[object] = []  # `members` is by id: keep these objects alive
 
     # --- what sources put -----------------------------------------------------------------------------------------
 
@@ -265,7 +265,7 @@ class InventoryBuilder:
         known = self.saved.objects.get(name)
         if known is None:
             raise CheckpointMismatch(f"the checkpoint refers to {name} and does not have it: it was not written by Headway")
-        if here is not None and mark == "$tensor" and torch_loaded():
+        if here is not None and mark == "$tensor" and is_torch_loaded():
             local = local_of(here, name, False)
             place = self._place_in_tree(name, local, kind)
             if (place.shape, local.code) == (known.shape, known.dtype):
@@ -281,7 +281,7 @@ class InventoryBuilder:
 
 def fresh(known: Object, as_tensor: bool) -> Any:
     """Memory in this process for a whole array."""
-    if as_tensor and torch_loaded():
+    if as_tensor and is_torch_loaded():
         import torch
 
         return torch.empty(known.shape, dtype=torch_dtype(known.dtype))

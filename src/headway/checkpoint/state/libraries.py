@@ -1,7 +1,7 @@
-"""Where arrays come from: one description of an array in memory, whatever library made it.
+"""Describes arrays in memory in one way, whatever library made them.
 
-This module has the numpy half of `local_of` and asks `torch/tensors.py` for the other, only where torch is loaded: who uses numpy
-alone never imports it.
+This module has the numpy half of `local_of`. It asks `torch/tensors.py` for the other half only if torch is loaded, so a program
+that uses numpy alone never imports torch.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from headway.checkpoint.state.inventory import HostMemory
 from headway.errors import UsageError
 
 
-def torch_loaded() -> bool:
+def is_torch_loaded() -> bool:
     """Whether torch objects can be there at all."""
     return "torch" in sys.modules
 

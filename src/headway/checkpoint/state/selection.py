@@ -1,4 +1,4 @@
-"""Which names are meant: patterns or a function. What fits no name at all is a mistake, and is answered with names near to it."""
+"""Selects names by patterns or a function. A pattern that fits no name is a mistake; the error lists close names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A state and what it is called: from nested dictionaries, lists, arrays, modules, optimizers and objects to an `Inventory`.
+"""Walks a state (nested dictionaries, lists, arrays, modules, optimizers and objects), names its parts and makes an `Inventory`.
 
 Names come from the state's own keys, joined with dots, and from the names that a model's author gave to its parameters. No rank,
 stage, wrapper or parameter number is ever in a name, so whatever the next run looks like, it asks for the same things.
@@ -11,7 +11,8 @@ stage, wrapper or parameter number is ever in a name, so whatever the next run l
 - numbers, strings, booleans, None, bytes, members of enums: values; a list or tuple of nothing else is one value, and a list may
   have grown since
 
-Optimizers are looked at last, since they call parameters by what others name. Torch is never imported for a state without it.
+Optimizers come last, because they call parameters by the names that the other parts give. Torch is never imported for a state
+without it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from headway.checkpoint.layout.placing import Placer
 from headway.checkpoint.state.fit import Stored, Values, find_misfits, refuse, refuse_halves
 from headway.checkpoint.state.inventory import Inventory
 from headway.checkpoint.state.inventory_builder import InventoryBuilder
-from headway.checkpoint.state.libraries import is_array, is_numpy_scalar, torch_loaded
+from headway.checkpoint.state.libraries import is_array, is_numpy_scalar, is_torch_loaded
 from headway.checkpoint.state.parts.source import Source
 from headway.checkpoint.state.values.kinds import put_enum
 from headway.checkpoint.state.values.tree import is_text
@@ -104,8 +105,8 @@ def take_for_load(
     return inventory
 
 
-def claimed_names(inventory: Inventory) -> set[str]:
-    """The names that a process wants."""
+def list_claimed_names(inventory: Inventory) -> set[str]:
+    """List the names that a process wants."""
     return {each.name for each in inventory.holdings} | set(inventory.aliases) | set(inventory.values)
 
 
@@ -116,7 +117,7 @@ def refuse_half_a_part(state: Any, inventory: Inventory) -> None:
     def part_of(name: str) -> str:
         return next((part for part in parts if not part or name == part or name.startswith(f"{part}.")), "")
 
-    refuse_halves(inventory.missing, claimed_names(inventory), part_of)
+    refuse_halves(inventory.missing, list_claimed_names(inventory), part_of)
 
 
 def optimizers_in(state: Any) -> list[Any]:
@@ -138,8 +139,8 @@ def _placer(layout: Layout | None, coords: Mapping[str, int] | None) -> Placer:
 
 
 def put_all(state: Any, builder: InventoryBuilder, root: str = "", replace: Callable[[Any], None] | None = None) -> None:
-    """Put a state, or a part of one that is called `root`, into an inventory. `replace` is given what takes its place when it is
-    loaded and can't be filled where it is: a number, or a tuple."""
+    """Put a state, or the part of one that is called `root`, into an inventory. A number or a tuple can't be filled in place;
+    `replace` receives the loaded value that takes its place."""
     later: list[tuple[str, Any]] = []
     plain: set[str] = set()
     arrays: set[str] = set()
@@ -227,7 +228,7 @@ def _put(leaf: Any, builder: InventoryBuilder, path: str) -> None:
 
 
 def _put_back(state: Any, builder: InventoryBuilder, root: str, replace: Callable[[Any], None] | None) -> None:
-    """Keep the plain values of a state; when loading, put what was saved where they are."""
+    """Keep the plain values of a state; when loading, put the saved ones in their places."""
     new: dict[str, Any] = {}
     if replace is None and _unfillable(state):
         raise UsageError(f"the state is {state!r}: give a dictionary, a module or another object that can be filled in place")
@@ -302,7 +303,7 @@ def _is_parameter(leaf: Any) -> bool:
 
 
 def _is_module(leaf: Any) -> bool:
-    if not torch_loaded():
+    if not is_torch_loaded():
         return False
     from headway.checkpoint.state.torch.module_state import is_module
 
@@ -310,7 +311,7 @@ def _is_module(leaf: Any) -> bool:
 
 
 def _is_optimizer(leaf: Any) -> bool:
-    if not torch_loaded():
+    if not is_torch_loaded():
         return False
     from headway.checkpoint.state.torch.optim_state import is_optimizer
 

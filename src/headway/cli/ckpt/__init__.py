@@ -1,1 +1,1 @@
-"""What `headway ckpt` does, a file for each kind of question. The commands and their options are in `cli/ckpt/app.py`."""
+"""The commands of `headway ckpt`, one file each. Their options are in `cli/ckpt/app.py`."""

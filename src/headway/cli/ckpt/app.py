@@ -1,4 +1,5 @@
-"""`headway ckpt`: the commands on checkpoints and their options. What they do is in `cli/ckpt/`, imported when one runs."""
+"""`headway ckpt`: the commands on checkpoints and their options. Their code is in the files beside this one, imported when one
+runs."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from typing import Annotated, Literal, ParamSpec
 
 import typer
 
-from headway.cli.trouble import handled
+from headway.cli.trouble import handle_errors
 from headway.errors import UsageError
 from headway.extras import explain_missing
 
@@ -29,9 +30,9 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be 
 
 
 def _command(command: Callable[P, None]) -> Callable[P, None]:
-    """`handled`, and a sentence where the libraries that checkpoints need are not installed."""
+    """`handle_errors`, and a sentence where the libraries that checkpoints need are not installed."""
 
-    @handled
+    @handle_errors
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         with explain_missing("headway ckpt"):
@@ -51,7 +52,7 @@ def ls(
     traceback: Trace = False,
 ) -> None:
     """List checkpoints, the newest last; of a run, those of all its calls (hw.checkpoints())."""
-    from headway.cli.ckpt.listing import list_checkpoints
+    from headway.cli.ckpt.ls import list_checkpoints
 
     list_checkpoints(root, store, as_json=json)
 
@@ -71,7 +72,7 @@ def show(
     traceback: Trace = False,
 ) -> None:
     """Show a checkpoint: its arrays and values, where it comes from, who wrote it, and whom the others waited for."""
-    from headway.cli.ckpt.showing import show_checkpoint
+    from headway.cli.ckpt.show import show_checkpoint
 
     show_checkpoint(root, step, names, timeline=timeline, as_json=json)
 
@@ -86,7 +87,7 @@ def verify(
     traceback: Trace = False,
 ) -> None:
     """Read every byte and name what is not as it was written: tensor, file, block. Exits with 3 where something is wrong."""
-    from headway.cli.ckpt.checking import verify_checkpoints
+    from headway.cli.ckpt.verify import verify_checkpoints
 
     if everything and step != "latest":
         raise UsageError(f"verify --all looks at all checkpoints: leave {step} away, or --all")
@@ -103,7 +104,7 @@ def diff(
     traceback: Trace = False,
 ) -> None:
     """Say what differs between two checkpoints, tensor by tensor. Reads only blocks whose hashes differ."""
-    from headway.cli.ckpt.checking import compare
+    from headway.cli.ckpt.diff import compare
 
     compare(root, before, after, as_json=json)
 
@@ -125,7 +126,7 @@ def export(
     traceback: Trace = False,
 ) -> None:
     """Write safetensors files that other programs open. Every block is verified; nothing is overwritten."""
-    from headway.cli.ckpt.exchanging import export as write
+    from headway.cli.ckpt.export import export as write
 
     write(root, places, shard_size=shard_size, select=select, strip=strip, as_json=json)
 
@@ -146,7 +147,7 @@ def import_(
     traceback: Trace = False,
 ) -> None:
     """Take over safetensors files, a torch.distributed.checkpoint folder or a DeepSpeed universal one. No pickle is run."""
-    from headway.cli.ckpt.exchanging import import_files
+    from headway.cli.ckpt.import_files import import_files
 
     import_files(root, files, step, source, prefix=prefix, copy=copy, force=force, as_json=json)
 
@@ -170,8 +171,8 @@ def reshard(
     traceback: Trace = False,
 ) -> None:
     """Predict what loading under another layout costs. There is nothing to convert: a load reshards by itself."""
-    from headway.cli.ckpt.resharding import Asked
-    from headway.cli.ckpt.resharding import reshard as predict
+    from headway.cli.ckpt.reshard import Asked
+    from headway.cli.ckpt.reshard import reshard as predict
 
     predict(
         Asked(root=root, step=step, ranks=ranks, hosts=hosts, split=split or [], bandwidth=bandwidth, dry_run=dry_run, json=json)
@@ -182,7 +183,7 @@ def reshard(
 @_command
 def pin(root: Root, step: OneStep, json: Json = False, traceback: Trace = False) -> None:
     """Keep a checkpoint whatever the rules say."""
-    from headway.cli.ckpt.keeping import set_pin
+    from headway.cli.ckpt.pin import set_pin
 
     set_pin(root, step, pinned=True, as_json=json)
 
@@ -191,7 +192,7 @@ def pin(root: Root, step: OneStep, json: Json = False, traceback: Trace = False)
 @_command
 def unpin(root: Root, step: OneStep, json: Json = False, traceback: Trace = False) -> None:
     """Leave a checkpoint to the rules again."""
-    from headway.cli.ckpt.keeping import set_pin
+    from headway.cli.ckpt.pin import set_pin
 
     set_pin(root, step, pinned=False, as_json=json)
 
@@ -215,7 +216,7 @@ def gc(
 
     The newest, pinned ones, and what is being read or saved always stay.
     """
-    from headway.cli.ckpt.keeping import collect_garbage
+    from headway.cli.ckpt.gc import collect_garbage
 
     collect_garbage(root, last, every, best, dry_run=dry_run, as_json=json)
 
@@ -230,6 +231,6 @@ def bench(
     traceback: Trace = False,
 ) -> None:
     """Measure saving and loading in a folder, beside what its disk can do."""
-    from headway.cli.ckpt.benching import bench as measure
+    from headway.cli.ckpt.bench import bench as measure
 
     measure(folder, size, repeats, as_json=json)

@@ -1,7 +1,7 @@
-"""How fast a disk writes and reads when nothing else is asked of it: what saving and loading are measured against.
+"""Measures how fast an idle disk writes and reads: the yardstick for saving and loading.
 
-Past the page cache where the file system lets us (`O_DIRECT`), because that is what counts for a checkpoint: a write is done when
-it is on the disk, and a cold read comes from there. Elsewhere the cache is flushed or dropped as far as the kernel allows.
+It bypasses the page cache where the file system allows it (`O_DIRECT`), because a checkpoint is written when it is on the disk, and
+a cold load reads from there. Elsewhere the cache is flushed or dropped as far as the kernel allows.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _DIRECT: int = getattr(os, "O_DIRECT", 0)
 def write_speed(path: Path, nbytes: int) -> float:
     """Bytes per second of writing a new file in one go, flushed. Removes it."""
     try:
-        with _opened(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as fd, _pages() as pages:
-            pages[:] = os.urandom(1 << 20) * (CHUNK >> 20)  # some disks make light of zeros
+        with _open_direct(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as fd, _pages() as pages:
+            pages[:] = os.urandom(1 << 20) * (CHUNK >> 20)  # some disks write zeros faster
             began = time.perf_counter()
             for at in range(0, nbytes, CHUNK):
                 _put(fd, pages, -(-min(CHUNK, nbytes - at) // PAGE) * PAGE)
@@ -35,7 +35,7 @@ def write_speed(path: Path, nbytes: int) -> float:
 
 def read_speed(path: Path, most: int = SAMPLE) -> float | None:
     """Bytes per second of reading a file from its beginning, at most `most` bytes of it; None for an empty or missing one."""
-    with contextlib.suppress(FileNotFoundError), _opened(path, os.O_RDONLY) as fd, _pages() as pages:
+    with contextlib.suppress(FileNotFoundError), _open_direct(path, os.O_RDONLY) as fd, _pages() as pages:
         forget(path)
         done, began = 0, time.perf_counter()
         while done < most and (got := os.preadv(fd, [pages], done)):
@@ -58,7 +58,7 @@ def forget(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _opened(path: Path, flags: int) -> Iterator[int]:
+def _open_direct(path: Path, flags: int) -> Iterator[int]:
     try:
         fd = os.open(path, flags | _DIRECT | os.O_CLOEXEC, 0o666)
     except FileNotFoundError:

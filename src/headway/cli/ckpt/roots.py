@@ -1,6 +1,6 @@
 """The root of a command, and how people name one of its checkpoints: by its step, its id (or the beginning of one), or "latest".
 
-A command that looks takes a lease like any other reader, so `gc` on another machine can't take away what it is reading.
+A command that reads takes a lease like any other reader, so `gc` on another machine can't remove what it is reading.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""What each command does, one module for each group of commands. `cli/app.py` has their options."""
+"""The code of the commands, one module for each group of them. `cli/app.py` has their options."""

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from headway.cli.trouble import handled
+from headway.cli.trouble import handle_errors
 
 bench = typer.Typer(name="bench", help="Compare methods on this machine.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -29,7 +29,7 @@ def _bench() -> None:
 
 
 @bench.command()
-@handled
+@handle_errors
 def search(
     method: Annotated[list[str] | None, typer.Option("--method", help="A method; repeat for more.  [default: all]")] = None,
     budget: Annotated[

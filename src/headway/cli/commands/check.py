@@ -75,7 +75,7 @@ def check_program(asked: Asked) -> None:
         def tell(what: str, done: int, of: int) -> None:
             status.update(f"checking {task.name}: {what} {done + 1} of {of}")
 
-        with contextlib.redirect_stdout(io.StringIO()):  # what the program prints, again and again, is not the answer
+        with contextlib.redirect_stdout(io.StringIO()):  # hide what the program prints each time: it is not the answer
             report = check(
                 functools.partial(task, **kwargs),
                 *args,

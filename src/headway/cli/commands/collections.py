@@ -1,4 +1,4 @@
-"""`collection`: what runs of a store have built up together."""
+"""`collection`: shows the collections that runs of a store share."""
 
 from __future__ import annotations
 

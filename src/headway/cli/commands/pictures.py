@@ -1,4 +1,4 @@
-"""Where pictures go: into a new file, or over an older picture. A typo must not overwrite a program or a model."""
+"""Writes a picture into a new file or over an older picture. A typo must not overwrite a program or a model."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""`predict`: how long a recorded run would take on other workers, and what it would cost.
+"""`predict`: predicts how long a recorded run would take on other workers, and what it would cost.
 
-The numbers come from `headway.sim.predict`; here they are read from the command line, shown while they are computed, and said.
+`headway.sim.predict` computes the numbers. This module reads the options, shows progress and prints the result.
 """
 
 from __future__ import annotations

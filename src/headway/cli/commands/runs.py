@@ -69,7 +69,7 @@ def run_program(
     task = load_task(target)
     args, kwargs = parse_arguments(task.fn, texts, keywords)
     budget = parse_amounts(budgets, "--budget")
-    before = _known(options.store, run_id) if run_id else None
+    before = _find_run(options.store, run_id) if run_id else None
     run_id = run_id or new_run_id(task.name)
 
     def drive() -> Any:
@@ -115,7 +115,7 @@ def _finish(run_id: str, before: RunInfo | None, drive: Callable[[], Any], optio
     except Exception:
         _draw(run_id, options)
         raise
-    now = _known(options.store, run_id)
+    now = _find_run(options.store, run_id)
     was_done = before is not None and before.status == RunStatus.DONE and now is not None and now.nrows == before.nrows
     if options.json:
         said = console.plain(result)
@@ -139,7 +139,7 @@ def _drive(run_id: str, drive: Callable[[], Any], options: Options) -> Any:
             + store_option(options.store)
         ) from error
     except Exception as error:
-        known = _known(options.store, run_id)
+        known = _find_run(options.store, run_id)
         if known is None and isinstance(error, UsageError):
             raise
         raise ProgramFailed(run_id if known else "", options.store) from error
@@ -158,7 +158,7 @@ def _print_result(result: Any) -> None:
 
 def _draw(run_id: str, options: Options) -> None:
     """Draw the run where that is wanted. It never changes how the command ends: the run's own result or error counts."""
-    if not options.gantt or _known(options.store, run_id) is None:
+    if not options.gantt or _find_run(options.store, run_id) is None:
         return
     from headway.observe.pictures.gantt import draw_gantt
     from headway.observe.recorded import read_run
@@ -173,7 +173,7 @@ def _draw(run_id: str, options: Options) -> None:
         store.close()
 
 
-def _known(store: str, run_id: str) -> RunInfo | None:
+def _find_run(store: str, run_id: str) -> RunInfo | None:
     """The run, if there is such a store and it has such a run."""
     opened = find_store(store)
     if opened is None:

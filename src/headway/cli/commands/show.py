@@ -1,4 +1,4 @@
-"""`ls` and `show`: commands that only look."""
+"""`ls` and `show`: commands that only read."""
 
 from __future__ import annotations
 

@@ -5,10 +5,10 @@ so that every sample, score and verdict is a call: journaled, budgeted, cancella
 functions from numbers to numbers and can be tested without a runtime.
 
 A method ends when it is done, or when the budget or the deadline around it is used up; then it returns the best so far. It never
-holds a queue, thread, counter or cache of its own, and draws nothing: all randomness is in the parts. A part is told an index that
-no other call of the same search with the same state has, so a resumed search asks for the same calls. (What a budget refused may
-have room then: that is all that can be new.) Two searches of the same question in the same call would ask for equal calls: make
-each a task. Others may run side by side under `hw.gather`.
+has a queue, thread, counter or cache of its own, and draws no random numbers: all randomness is in the parts. A part gets an index
+that no other call of the same search with the same state has, so a resumed search makes the same calls. (The only new ones can be
+calls that the budget refused before and has room for now.) Two searches of the same question in the same call would make equal
+calls: make each a task. Other searches may run side by side under `hw.gather`.
 """
 
 from headway.methods.protocols import Embedder as Embedder
@@ -27,7 +27,7 @@ from headway.methods.search.failures import Failed as Failed
 from headway.methods.search.failures import Failures as Failures
 from headway.methods.search.found import Found as Found
 from headway.methods.search.found import Stopped as Stopped
-from headway.methods.search.found import chosen as chosen
+from headway.methods.search.found import choose as choose
 from headway.methods.search.rounds import attempts as attempts
 from headway.methods.search.rounds import first_accepted as first_accepted
 from headway.methods.search.rounds import sequential_tokens as sequential_tokens

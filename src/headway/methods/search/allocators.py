@@ -1,10 +1,10 @@
-"""Who is continued how often: pure functions from scores to counts.
+"""Decide how often each state is continued: pure functions from scores to counts.
 
 Each gives one count per state; the counts add up to `total`, none is negative, and a better state never gets less than a worse one
 (for `dvts`: within its group; for `dora`: among states that are as much alike the others). The published `round` and `ceil` do
 not add up; here fractions are rounded by largest remainder, ties to the larger weight, then to the earlier state.
 
-Scores and weights that have no order (NaN, infinity) are refused with UsageError: they would win or lose by their place.
+NaN and infinite scores and weights are refused with UsageError, because they would win or lose by their place alone.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def beam(scores: Sequence[float], total: int, width: int) -> list[int]:
     settings.whole_number("allocators.beam", total=total)
     settings.at_least_one("allocators.beam", width=width)
     keep = min(len(scores), max(1, total // width))
-    return _split_among(_ranked(scores)[:keep], len(scores), total)
+    return _split_among(_rank(scores)[:keep], len(scores), total)
 
 
 def dvts(scores: Sequence[float], total: int, groups: Sequence[Hashable]) -> list[int]:
@@ -39,7 +39,7 @@ def dvts(scores: Sequence[float], total: int, groups: Sequence[Hashable]) -> lis
     settings.whole_number("allocators.dvts", total=total)
     _check_length("allocators.dvts: groups", groups, scores)
     best: dict[Hashable, int] = {}
-    for place in _ranked(scores):
+    for place in _rank(scores):
         best.setdefault(groups[place], place)
     return _split_among(list(best.values()), len(scores), total)
 
@@ -131,7 +131,7 @@ def cosine(vectors: Matrix) -> list[list[float]]:
     return [[sum(map(mul, one, other)) for other in units] for one in units]
 
 
-def _ranked(scores: Sequence[float]) -> list[int]:
+def _rank(scores: Sequence[float]) -> list[int]:
     """The places from the best score to the worst; of equals the earlier first."""
     _check_finite("a score", scores)
     return sorted(range(len(scores)), key=lambda place: (-scores[place], place))

@@ -1,15 +1,15 @@
-"""Parts of a search that fail: one bad sample is not the end of the others.
+"""Failures of single parts of a search: one bad sample does not end the others.
 
     failed = Failures(errors)
-    made = await failed.spare(index, sampled(generate, question, index))
+    made = await failed.spare(index, call_generator(generate, question, index))
     if isinstance(made, Failed):
         return                                                             # the others go on
     ...
-    return chosen(found, select, block.stopped, tokens, failed)            # raises where all failed and nothing was found
+    return choose(found, select, block.stopped, tokens, failed)            # raises where all failed and nothing was found
 
-A model that refuses one prompt of sixteen, or does not answer in time, has failed at one sample. What `errors` names counts as
-that: the sample has no candidate, and `Found.errors` has the error. Every other error is the search's own: a bug of a part shows at
-once. Budgets and deadlines are neither; they end a search (`hw.anytime`).
+A model that refuses one prompt of sixteen, or does not answer in time, has failed at one sample. Errors that `errors` names are
+treated like that: the sample has no candidate, and `Found.errors` has the error. Every other error fails the search, so a bug of a
+part shows at once. Budgets and deadlines are no failures; they end a search (`hw.anytime`).
 """
 
 from __future__ import annotations

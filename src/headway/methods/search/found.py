@@ -1,4 +1,4 @@
-"""What a search returns: its choice, all that it chose from, and why it ended."""
+"""The result of a search: its choice, all candidates, and why it ended."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ class Found(Generic[V_co]):
         return None if self.best is None else self.best.answer
 
 
-def chosen(
+def choose(
     found: Mapping[int, Candidate[V]],
     select: Selector[V],
     stopped: Stopped,
     tokens: int = 0,
     failed: Failures | None = None,
 ) -> Found[V]:
-    """Put together what a method returns of its candidates.
+    """Choose among a method's candidates and build its result.
 
     Args:
         found: candidates by their places in the search, in whatever order they came.
@@ -71,9 +71,9 @@ def chosen(
         Exception: the first error of `failed`, where there are no candidates.
 
     Example:
-        >>> from headway.methods.search import Candidate, chosen
+        >>> from headway.methods.search import Candidate, choose
         >>> found = {1: Candidate("b", "b"), 0: Candidate("a", "a")}
-        >>> chosen(found, lambda candidates: 1, "done").answer
+        >>> choose(found, lambda candidates: 1, "done").answer
         'b'
     """
     candidates = tuple(candidate for _, candidate in sorted(found.items()))
@@ -81,11 +81,11 @@ def chosen(
     if failed is not None:
         failed.check(bool(candidates))
         errors = failed.errors
-    best = candidates[_selected(select, candidates)] if candidates else None
+    best = candidates[_select(select, candidates)] if candidates else None
     return Found(best, candidates, stopped, tokens, errors)
 
 
-def _selected(select: Selector[V], candidates: Sequence[Candidate[V]]) -> int:
+def _select(select: Selector[V], candidates: Sequence[Candidate[V]]) -> int:
     place: object = select(candidates)
     if isinstance(place, bool) or not isinstance(place, SupportsIndex) or not 0 <= index(place) < len(candidates):
         places = f"the place of one of {len(candidates)} candidates, from 0 to {len(candidates) - 1}"

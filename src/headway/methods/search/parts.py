@@ -1,9 +1,9 @@
-"""What the parts of a search gave, once it can be used.
+"""Calls the parts of a search and checks what they return.
 
-A part is a caller's function, and what it gives decides the search: a score that can't be compared (NaN) would win or lose by its
-place alone. So everything is checked here, as it comes back, and an error names the part and what it gave. What a call gave is
-recorded, and a resumed run is told it again although the part was mended; so the error also says which call that is, and how to
-have it asked again.
+A part is a caller's function, and its results decide the search: a score that can't be compared (NaN) would win or lose by its
+place alone. So every result is checked here, and an error names the part and what it returned. A call's result is recorded, so a
+resumed run gets the bad result again even if the part was fixed. The error therefore also names the call and says how to have it
+made again.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 
-async def sampled(generate: Generator[Q, S], question: Q, index: int) -> Candidate[S]:
-    """A sample. Raises UsageError where the generator returned no candidate."""
+async def call_generator(generate: Generator[Q, S], question: Q, index: int) -> Candidate[S]:
+    """Ask the generator for a sample. Raises UsageError where it returned no candidate."""
     asked = generate(question, index)
     return of_kind(Candidate, generate, await asked, asked)
 
 
-async def stepped(step: Stepper[Q, S], question: Q, state: State[S], index: int) -> State[S]:
-    """A state that is one step further. Raises UsageError where the stepper returned no state."""
+async def call_stepper(step: Stepper[Q, S], question: Q, state: State[S], index: int) -> State[S]:
+    """Ask the stepper for the next state. Raises UsageError where it returned no state."""
     asked = step(question, state, index)
     return of_kind(State, step, await asked, asked)
 
 
-async def verified(verify: Verifier[Q, S], question: Q, candidate: Candidate[S], index: int) -> Verdict:
-    """A verdict. Raises UsageError where the verifier returned none."""
+async def call_verifier(verify: Verifier[Q, S], question: Q, candidate: Candidate[S], index: int) -> Verdict:
+    """Ask the verifier for a verdict. Raises UsageError where it returned none."""
     asked = verify(question, candidate, index)
     return of_kind(Verdict, verify, await asked, asked)
 

@@ -1,13 +1,13 @@
-"""Samples side by side: as many as a budget lets through, until there are enough or one is accepted.
+"""Makes samples side by side: as many as the budget allows, until there are enough or one is accepted.
 
     found: dict[int, Candidate] = {}
     rounds: list[int] = []
     with hw.anytime(found) as block:
         await attempts(attempt, n, rounds)      # attempt(number) keeps what it has, as soon as it has it
-    return chosen(found, select, block.stopped, sequential_tokens(found, rounds))
+    return choose(found, select, block.stopped, sequential_tokens(found, rounds))
 
-Where the budget refuses some of what a search asks for, it goes on narrower; where it refuses everything, and where the deadline
-stops it, that is the end of the search (`hw.anytime`), never an error of it.
+If the budget refuses some of the calls, the search goes on with fewer. If it refuses all of them, or the deadline comes, the search
+ends (`hw.anytime`); that is never an error.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ async def first_accepted(attempt: Callable[[int], Awaitable[T]], count: int, acc
         return None
     try:
         value, error = await race(
-            *(_raced(attempt, number) for number in range(count)), accept=lambda end: end[1] is not None or accept(end[0])
+            *(_try_attempt(attempt, number) for number in range(count)), accept=lambda end: end[1] is not None or accept(end[0])
         )
     except NoWinner as nobody:
         if nobody.__cause__ is not None:
@@ -126,7 +126,7 @@ async def first_accepted(attempt: Callable[[int], Awaitable[T]], count: int, acc
     return value
 
 
-async def _raced(attempt: Callable[[int], Awaitable[T]], number: int) -> tuple[T, UsageError | None]:
+async def _try_attempt(attempt: Callable[[int], Awaitable[T]], number: int) -> tuple[T, UsageError | None]:
     try:
         return await attempt(number), None
     except UsageError as error:

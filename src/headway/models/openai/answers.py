@@ -1,6 +1,7 @@
-"""The OpenAI protocol as who answers sees it: bodies to requests, replies and pieces to documents, errors to its error form.
+"""The server's side of the OpenAI protocol: turns bodies into requests, replies and pieces into documents, errors into error
+documents.
 
-Pure functions. What a request asks for and this server can't do is refused, never ignored, when it would change the answer.
+Pure functions. If a request asks for something that this server can't do and that would change the answer, it is refused.
 """
 
 from __future__ import annotations

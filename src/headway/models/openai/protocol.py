@@ -1,4 +1,5 @@
-"""The OpenAI protocol as who asks sees it: requests to bodies, events to pieces, failures to errors worth a retry or not."""
+"""The client's side of the OpenAI protocol: turns requests into bodies, events into pieces, and failures into errors that say
+whether to retry."""
 
 from __future__ import annotations
 
@@ -14,9 +15,9 @@ from headway.errors import ModelError, ModelUnavailable
 from headway.models.base import Finish, Piece, Request, Usage
 
 AGAIN = (408, 429)
-OUT_OF_MONEY = "insufficient_quota"  # a 429 that no waiting mends
+OUT_OF_MONEY = "insufficient_quota"  # a 429 that waiting does not fix
 SHOWN = 300  # characters of what a server said
-LONG_S = 60.0  # a rest that is worth a word
+LONG_S = 60.0  # a pause long enough to mention
 _THOUGHTS = ("reasoning_content", "reasoning")  # where servers put what a model thinks: no part of the answer, but paid
 _THINKING = ("thinking", "redacted_thinking", "reasoning")  # the same, as parts of a content
 _SAYING: Mapping[str, Literal["text", "refusal"]] = {"text": "text", "output_text": "text", "refusal": "refusal"}
@@ -32,7 +33,7 @@ _FINISHES: Mapping[str, Finish] = {
 _GOES_ON = ("", "null", "none")  # as such a word: the sample has not ended
 BROKEN = ("error", "abort", "aborted", "cancelled", "failed", "timeout", "insufficient_system_resource")
 """As such a word: the server could not go on."""
-GATEWAYS = (408, 502, 504, 520, 522, 524, 598, 599)  # who answers does not know whether the server behind it works on
+GATEWAYS = (408, 502, 504, 520, 522, 524, 598, 599)  # a proxy does not know whether the server behind it works on
 UNWORKED = (429, 503, 529)  # a server that is too busy has not begun
 _TRANSPORTS = ("httpx", "httpx2", "httpcore")
 _LIKE_A_KEY = re.compile(r"\b(?:(bearer\s+)|(?:sk|gsk|hf|xai|pk)[-_])[\w.\-]{12,}", re.IGNORECASE)
@@ -290,5 +291,5 @@ def _date(text: str) -> float | None:
     try:
         found = email.utils.parsedate_tz(text)
         return None if found is None else float(email.utils.mktime_tz(found))
-    except (ValueError, OverflowError):  # no date that there is
+    except (ValueError, OverflowError):  # no real date
         return None

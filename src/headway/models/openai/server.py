@@ -1,7 +1,7 @@
 """A model offered over the OpenAI protocol (extra `ui`): what `headway serve` runs.
 
-The server is one call of a run without a store, and every request is a call below it: requests to a `BatchModel` that are under way
-at the same time are answered together, and a client that goes away stops the work that was done for it. Nothing is kept.
+The server is one call of a run without a store, and every request is a call below it. So simultaneous requests to a `BatchModel`
+are answered together, and a client that disconnects stops the work for its request. Nothing is kept.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ async def _answer(model: Model | BatchModel, kind: Kind, request: HttpRequest) -
         if asked.stream:
             return await _stream(model, asked, envelope, request.receive)
         reply = await _until_gone(request.receive, _reply(model, asked))
-    except ClientDisconnect:  # before it had said what it asks
+    except ClientDisconnect:  # before the request was complete
         return Response(status_code=GONE)
     except Exception as error:
         return _make_error_response(error)

@@ -1,9 +1,8 @@
-"""A line chart as SVG: what grew with what, for several things at once, with what is not certain about it.
+"""A line chart as SVG: several series with their uncertainty.
 
     chart("Solved against tokens", [Series("best of n", points)], x="tokens", y="solved", log_x=True)
 
-Pure drawing with the look of `svg`. It must show every point that it is given, and no more than it is given: nothing is smoothed or
-interpolated here.
+Pure drawing with the look of `svg`. It must show exactly the points it is given: nothing is smoothed or interpolated.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Where things go in a picture of time: the axis, lanes for calls that overlap, and how many ran when there are too many to draw.
+"""Lays out a picture of time: the axis, lanes for overlapping calls, and the number of running calls where there are too many to
+draw.
 
 Pure geometry, in seconds on one side and pixels on the other. It knows nothing of colours or of SVG.
 """

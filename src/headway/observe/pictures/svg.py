@@ -1,6 +1,6 @@
-"""The little of SVG that a picture of time needs, with one look for all of it.
+"""The small part of SVG that pictures of time need, with one look for all of them.
 
-Everything is in the file itself: no script, no font, no link. Text from a run goes through `escape`, for a label may hold
+Everything is in the file itself: no script, no font, no link. Text from a run must go through `escape`, because a label may contain
 anything.
 """
 

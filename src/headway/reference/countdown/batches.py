@@ -1,8 +1,8 @@
-"""What the Countdown model is trained on: made when it is asked for, from a seed and an index alone.
+"""Makes the training data of the Countdown model on demand, from a seed and an index alone.
 
-A batch is a pure function, so the order of the data is exact whatever is killed, and however many processes share it. Most texts
-are random puzzles with one of their solutions, for the language model; the others go astray somewhere. After each step the state is
-labelled by whether the target can still be reached, which is decided by trying everything (`solvable`, here for whole columns).
+A batch is a pure function, so the order of the data is exact, whatever is killed and however many processes share it. Most texts
+are random puzzles with one of their solutions, for the language model; the others take a random wrong turn. Each state after a step
+is labelled with whether the target can still be reached. An exhaustive search decides that (`solvable`, here for whole columns).
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ LENGTH = 4 + 2 + 3 * 4  # tokens of the longest text before its end: numbers, ar
 
 
 @lru_cache(maxsize=8)
-def held_out_puzzles(seed: int, count: int, mix: Mix | None = None) -> tuple[Puzzle, ...]:
-    """Puzzles that training never sees, each with a solution, in the shares of the mix; for measuring."""
+def make_held_out_puzzles(seed: int, count: int, mix: Mix | None = None) -> tuple[Puzzle, ...]:
+    """Make puzzles that training never sees, each with a solution, in the shares of the mix; for measuring."""
     mix = mix or Mix()
     rng = np.random.Generator(np.random.Philox(key=[seed, 2**63]))
     four = round(count * mix.four)
@@ -119,7 +119,7 @@ def _puzzles(rng: np.random.Generator, count: int, texts: int, largest: int, *, 
         numbers = -np.sort(-rng.integers(1, largest + 1, (4 * missing + 64, count)))
         steps, target = _play(rng, numbers)
         good = (target >= MIN_TARGET) & (target <= MAX_TARGET)
-        good[good] &= held_out_rows(np.column_stack([numbers[good], target[good]])) == held
+        good[good] &= are_held_out(np.column_stack([numbers[good], target[good]])) == held
         chosen = np.flatnonzero(good)[:missing]
         found.append((numbers[chosen], target[chosen], steps[chosen]))
         missing -= len(chosen)
@@ -195,8 +195,8 @@ def _astray(rng: np.random.Generator, numbers: Ints, steps: Ints, keep: Ints) ->
     return changed
 
 
-def held_out_rows(values: Ints) -> Bools:
-    """`puzzle.held_out` for rows of numbers and target."""
+def are_held_out(values: Ints) -> Bools:
+    """Apply `puzzle.is_held_out` to rows of numbers and target."""
     found = np.full(len(values), 2166136261, np.uint64)
     for column in values.T:
         found = (found ^ column.astype(np.uint64)) * np.uint64(16777619) % np.uint64(1 << 32)

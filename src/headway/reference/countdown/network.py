@@ -48,7 +48,7 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, waves: Tensor, mask: Tensor | None, cache: tuple[Tensor, Tensor, int] | None) -> Tensor:
         texts, length, features = x.shape
         q, k, v = self.qkv(x).view(texts, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        q, k = rotated(q, waves), rotated(k, waves)
+        q, k = rotate(q, waves), rotate(k, waves)
         if cache is not None:
             keys, values, used = cache
             keys[:, :, used : used + length], values[:, :, used : used + length] = k, v
@@ -127,8 +127,8 @@ def rotary(length: int, features: int) -> Tensor:
     return torch.stack((angles.cos(), angles.sin()), dim=-1)
 
 
-def rotated(x: Tensor, waves: Tensor) -> Tensor:
-    """x [B, H, T, features] turned by its positions."""
+def rotate(x: Tensor, waves: Tensor) -> Tensor:
+    """Rotate x [B, H, T, features] by its positions."""
     first, second = x.chunk(2, dim=-1)
     cos, sin = waves[..., 0], waves[..., 1]
     return torch.cat((first * cos - second * sin, first * sin + second * cos), dim=-1)

@@ -107,10 +107,10 @@ def result(a: int, operator: str, b: int) -> int | None:
     return made if a >= b and 0 < made <= LARGEST else None
 
 
-def left(puzzle: Puzzle, steps: list[Step]) -> tuple[int, ...] | None:
-    """The numbers that are left after the steps, largest first; None where one of them breaks the rules.
+def apply_steps(puzzle: Puzzle, steps: list[Step]) -> tuple[int, ...] | None:
+    """Return the numbers that are left after the steps, largest first; None where one of them breaks the rules.
 
-    >>> left(Puzzle((25, 8, 7, 3), 82), [Step(25, "*", 3, 75)])
+    >>> apply_steps(Puzzle((25, 8, 7, 3), 82), [Step(25, "*", 3, 75)])
     (75, 8, 7)
     """
     numbers = list(puzzle.numbers)
@@ -128,7 +128,7 @@ def left(puzzle: Puzzle, steps: list[Step]) -> tuple[int, ...] | None:
 def _all_steps(text: str) -> list[Step] | None:
     """The steps of a whole solution; None where they break the rules, end early or have something after them."""
     puzzle, steps = parse(text), steps_of(text)
-    if steps is None or len(steps) != len(puzzle.numbers) - 1 or left(puzzle, steps) is None or not text.endswith("\n"):
+    if steps is None or len(steps) != len(puzzle.numbers) - 1 or apply_steps(puzzle, steps) is None or not text.endswith("\n"):
         return None
     return steps
 
@@ -194,14 +194,14 @@ def _parts(term: _Term, kind: str, off: bool) -> tuple[tuple[bool, _Term], ...]:
     return tuple((off != each, part) for each, part in term.parts)
 
 
-def solved(text: str) -> bool:
+def is_solved(text: str) -> bool:
     """Whether the steps follow the rules, use all numbers and give the target.
 
-    >>> solved("9 3 2 -> 24\\n9+3=12\\n12*2=24\\n")
+    >>> is_solved("9 3 2 -> 24\\n9+3=12\\n12*2=24\\n")
     True
     """
     puzzle, steps = parse(text), _all_steps(text)
-    return steps is not None and left(puzzle, steps) == (puzzle.target,)
+    return steps is not None and apply_steps(puzzle, steps) == (puzzle.target,)
 
 
 def moves(numbers: tuple[int, ...]) -> Iterator[tuple[Step, tuple[int, ...]]]:
@@ -225,13 +225,13 @@ def solvable(numbers: tuple[int, ...], target: int) -> bool:
     return any(solvable(after, target) for _, after in moves(numbers))
 
 
-def held_out(puzzle: Puzzle) -> bool:
+def is_held_out(puzzle: Puzzle) -> bool:
     """Whether a puzzle is kept for measuring: one in sixteen, by its numbers and target alone. Training never sees these."""
-    return mixed((*puzzle.numbers, puzzle.target)) % 16 == 0
+    return hash_values((*puzzle.numbers, puzzle.target)) % 16 == 0
 
 
-def mixed(values: tuple[int, ...]) -> int:
-    """A number below 2**32 that looks random and depends on the values alone (FNV-1a over values)."""
+def hash_values(values: tuple[int, ...]) -> int:
+    """Hash the values to a number below 2**32 that depends on them alone (FNV-1a over values)."""
     found = 2166136261
     for value in values:
         found = (found ^ value) * 16777619 % (1 << 32)

@@ -1,8 +1,8 @@
-"""Samples from the Countdown model, and its value of states: many texts at a time, with a cache of keys and values.
+"""Samples from the Countdown model and values states: many texts at a time, with a cache of keys and values.
 
 Texts of different lengths are padded on the left. A sample draws from its own seed, position by position, so it is the same
-whatever else is in the batch (up to the last bit of a probability). Nothing here knows of tasks; `stopping` says which texts
-nobody wants.
+whatever else is in the batch (up to the last bit of a probability). Nothing here knows of tasks; `stopping` says which texts are no
+longer wanted.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class CountdownModel:
         for row in rows:
             if not 0 < len(row) <= most:
                 raise UsageError(f"the Countdown model reads texts of 1 to {most} tokens, this one has {len(row)}")
-        padded, mask = _padded(rows, longest)
+        padded, mask = _pad(rows, longest)
         with _one_thread():
             return self.network.hidden(padded, mask)[:, -1]
 
@@ -122,12 +122,12 @@ class CountdownModel:
         length = max(len(text.prompt) for text in texts)
         most = max(text.request.max_tokens for text in texts)
         room = length + most  # where the longest prompt and the longest sample are two texts, more than either may have
-        given, _ = _padded([text.prompt for text in texts], length)
+        given, _ = _pad([text.prompt for text in texts], length)
         hidden = torch.tensor([length - len(text.prompt) for text in texts])
         mask = torch.arange(room)[None, :] >= hidden[:, None]  # which keys a text may look at
         causal = torch.ones(length, length, dtype=torch.bool).tril()
         cache = Cache(self.network.shape, len(texts), room)
-        logits = self.network(given, _attended(mask[:, None, None, :length] & causal), cache)[0][:, -1]
+        logits = self.network(given, _let_padding_attend(mask[:, None, None, :length] & causal), cache)[0][:, -1]
         for at in range(length, room + 1):
             self._draw(texts, logits)
             for text in texts:
@@ -142,7 +142,7 @@ class CountdownModel:
         rows = [row for row, text in enumerate(texts) if not text.ended]
         open_texts = [texts[row] for row in rows]
         logprobs = torch.log_softmax(logits[rows].double(), -1).numpy()
-        drawn = _drawn(logprobs, open_texts)
+        drawn = _draw_tokens(logprobs, open_texts)
         of_drawn = logprobs[np.arange(len(rows)), drawn].tolist()
         for text, token, logprob in zip(open_texts, drawn.tolist(), of_drawn, strict=True):
             if token >= tokens.END:
@@ -150,7 +150,7 @@ class CountdownModel:
                 continue
             text.made.append(token)
             text.logprobs.append(logprob)
-            if text.request.stop and _stopped(text):
+            if text.request.stop and _is_stopped(text):
                 text.ended = "stop"
             elif len(text.made) == text.request.max_tokens:
                 text.ended = "length"
@@ -168,8 +168,9 @@ _counting = threading.Lock()
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """The model is so small that torch's threads would mostly wait for each other, and spin while they do: a demo that took 57 s
-    took 44 with one. Threads may come and go in any order; the last of them finds what the first one found."""
+    """Use one torch thread. The model is so small that several would mostly wait for each other, and spin while they do: with one
+    thread a demo took 44 s instead of 57 s. Callers may come and go in any order; the last one restores the setting that the first
+    one found."""
     global _busy, _usual
     with _counting:
         _usual = _usual if _busy else torch.get_num_threads()
@@ -221,20 +222,21 @@ def _begin(place: int, request: Request, length: int) -> list[_Text]:
     return made
 
 
-def _padded(rows: list[list[int]], length: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rows of tokens, padded on the left to `length`, and the mask [B, 1, T, T] of what each may look at."""
+def _pad(rows: list[list[int]], length: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pad rows of tokens on the left to `length`, and make the mask [B, 1, T, T] of what each may look at."""
     padded = torch.tensor([[tokens.PAD] * (length - len(row)) + row for row in rows])
     seen = padded != tokens.PAD
-    return padded, _attended(seen[:, None, None, :] & torch.ones(length, length, dtype=torch.bool).tril())
+    return padded, _let_padding_attend(seen[:, None, None, :] & torch.ones(length, length, dtype=torch.bool).tril())
 
 
-def _attended(mask: torch.Tensor) -> torch.Tensor:
-    """A mask in which padding looks at itself: a row of nothing has no softmax."""
+def _let_padding_attend(mask: torch.Tensor) -> torch.Tensor:
+    """Let padding look at itself in a mask: an empty row has no softmax."""
     return mask | torch.eye(mask.shape[-1], dtype=torch.bool)
 
 
-def _drawn(logprobs: Floats, texts: list[_Text]) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """A token for each text, from log-probabilities [B, tokens]: where the text's number falls among the sums of the weights."""
+def _draw_tokens(logprobs: Floats, texts: list[_Text]) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Draw a token for each text from log-probabilities [B, tokens]: the one where the text's random number falls among the summed
+    weights."""
     temperatures = np.array([text.request.temperature for text in texts])
     greedy = temperatures == 0
     weights = np.exp((logprobs - logprobs.max(1, keepdims=True)) / np.where(greedy, 1.0, temperatures)[:, None])
@@ -254,7 +256,7 @@ def _keep_likeliest(weights: Floats, share: float) -> None:
     weights[order[before >= share * weights.sum()]] = 0
 
 
-def _stopped(text: _Text) -> bool:
+def _is_stopped(text: _Text) -> bool:
     said = tokens.decode(text.made)
     return any(stop in said for stop in text.request.stop)
 

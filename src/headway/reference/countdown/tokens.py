@@ -1,7 +1,7 @@
 """The words of the Countdown model: a token for each number up to 999, each operator, the arrow and the end.
 
-A step has four tokens: `25*3=75` and its line end are 25, *, 3, 75. What the grammar says anyway (spaces, the equals sign, line
-ends) has none, which makes texts a third shorter, and with them training and sampling faster.
+A step has four tokens: `25*3=75` and its line end are 25, *, 3, 75. What the grammar implies (spaces, the equals sign, line ends)
+has no token. That makes texts a third shorter, and training and sampling faster.
 """
 
 from __future__ import annotations

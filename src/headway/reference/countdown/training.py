@@ -1,10 +1,10 @@
-"""How the Countdown model is trained: one task that runs as a gang, with exact data order and checkpoints.
+"""Trains the Countdown model: one task that runs as a gang, with exact data order and checkpoints.
 
     history = await train.options(processes=2)(Recipe(steps=12_000))
 
-The batch of a step is a function of the seed and the step, every process takes its share of it, and losses are divided by what
-the whole batch has: so a training that is killed and goes on, with as many processes or others, has the loss curve of one that was
-never disturbed. The curve is a part of the state. Matrices are trained with Muon (Jordan et al., 2024; PyTorch's own), which needs
+The batch of a step is a function of the seed and the step. Every process takes its share of it, and losses are divided by the count
+of the whole batch. So a training that was killed and resumed, with the same or another number of processes, has the loss curve of
+an undisturbed one. The curve is part of the state. Matrices are trained with Muon (Jordan et al., 2024; PyTorch's own), which needs
 about half of the steps here, the rest with AdamW; the rates rise over `warmup` steps and fall in a line to zero.
 """
 

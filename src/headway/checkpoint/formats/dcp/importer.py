@@ -1,9 +1,9 @@
-"""Takes a folder of torch.distributed.checkpoint over as a checkpoint, without running its pickle and, as a rule, without a copy.
+"""Imports a folder of torch.distributed.checkpoint as a checkpoint, without running its pickle and, as a rule, without a copy.
 
-`.metadata` is a pickle: it is read as data (`inert_pickle`), and only the names of the classes that DCP itself writes are known.
-It says which chunk of which tensor is at which bytes of which `.distcp` file; there, each chunk is an archive of `torch.save`,
-whose bytes are uncompressed and can be referred to (`torch_zip`). Values that are no tensors are archives too, and become values
-of the manifest. Coverage is proved, which DCP leaves to the planner that saved.
+`.metadata` is a pickle: it is read as data (`inert_pickle`), and only the names of the classes that DCP itself writes are known. It
+says which chunk of which tensor is at which bytes of which `.distcp` file; there, each chunk is an archive of `torch.save`, whose
+bytes are uncompressed and can be referred to (`torch_zip`). Values other than tensors are archives too, and become values of the
+manifest. Unlike DCP, which trusts the planner that saved, the import proves coverage.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from headway.checkpoint.formats.dcp.names import headway_names
 from headway.checkpoint.formats.dcp.paths import LAYOUT, odd_paths
 from headway.checkpoint.formats.in_place import ForeignFragment, Found, take_over
 from headway.checkpoint.formats.pickles.inert_pickle import Made, Name, read_pickle
-from headway.checkpoint.formats.pickles.torch_places import array_part, gather, kept, to_json
+from headway.checkpoint.formats.pickles.torch_places import array_part, gather, locate_or_copy, to_json
 from headway.checkpoint.formats.pickles.torch_zip import DTYPES, StoredTensor, check_record, read_torch_zip
 from headway.checkpoint.layout.boxes import Box, whole
 from headway.checkpoint.layout.dtypes import code_of, numpy_dtype
@@ -98,7 +98,7 @@ def import_dcp(
                 objects[its] = _slot(known) if name in names.slots else known
                 for box in boxes:
                     item = _item(description, name, box)
-                    _add(kept(its, objects[its], box, files.tensor(item, name, known, box), item.file), places, parts)
+                    _add(locate_or_copy(its, objects[its], box, files.tensor(item, name, known, box), item.file), places, parts)
         for name, tree in trees.items():
             if name not in names.dropped:
                 item = description.values[name]
@@ -106,7 +106,7 @@ def import_dcp(
                 for its, tensor in inside.items():
                     files.check(item, tensor, its)
                     known = Object(tensor.dtype, tensor.shape)
-                    _add(kept(its, known, whole(tensor.shape), tensor, item.file), places, parts)
+                    _add(locate_or_copy(its, known, whole(tensor.shape), tensor, item.file), places, parts)
                 parts += [array_part(its, array) for its, array in arrays.items()]
         for name, group in names.groups.items():
             plain = {key: files.number_in(each, description, name) for key, each in group.items()}
@@ -135,14 +135,14 @@ def read_description(folder: Path) -> Description:
         raise NoCheckpoint(f"{folder}: has no file .metadata, so it is no (complete) DCP checkpoint{ranks}")
     metadata = read_pickle(file.read_bytes(), _KNOWN, str(file))
     try:
-        return _described(metadata, folder)
+        return _describe(metadata, folder)
     except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
         if isinstance(error, UsageError | CheckpointDamaged):
             raise
         raise CheckpointDamaged(f"{file}: is not what DCP writes ({error!r})") from None
 
 
-def _described(metadata: Made, folder: Path) -> Description:
+def _describe(metadata: Made, folder: Path) -> Description:
     arrays, values = {}, set()
     for name, kind in metadata.field("state_dict_metadata").items():
         if kind.what == _VALUE:
@@ -155,7 +155,7 @@ def _described(metadata: Made, folder: Path) -> Description:
             raise ValueError(f"{name} is a {kind.what}")
     boxes, items = {}, {}
     for index, place in metadata.field("storage_data").items():
-        name, item = index.field("fqn"), _placed(place, folder)
+        name, item = index.field("fqn"), _read_place(place, folder)
         if name in values:
             items[name] = item
         else:
@@ -179,7 +179,7 @@ def _size(size: Any) -> tuple[int, ...]:
     return tuple(int(extent) for extent in (size.args[0] if size.args else ()))
 
 
-def _placed(place: Made, folder: Path) -> ByteRange:
+def _read_place(place: Made, folder: Path) -> ByteRange:
     if place.what != _PLACE:
         raise ValueError(f"a place that is a {place.what}")
     if place.field("transform_descriptors"):

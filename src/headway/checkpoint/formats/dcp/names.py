@@ -1,12 +1,12 @@
-"""From the names of torch.distributed.checkpoint to those that a state of modules and optimizers has here.
+"""Translates the names of torch.distributed.checkpoint to those of a Headway state of modules and optimizers.
 
 `get_state_dict` of torch names an optimizer's slots by the parameter: `opt.state.0.weight.exp_avg`, or, flattened, the same in one
 word; groups are a list, or `opt.param_groups.0.weight.lr`. Here the slot is `opt.state.model.0.weight.exp_avg`, and the
-hyperparameters are the value `opt.group.model.0.weight` (`optim_state`). What is missing is where the model is: the one place whose
-arrays have all the names that the optimizer speaks of. Words that wrappers add (`_orig_mod.`, DDP's `module.`) are in no name here.
+hyperparameters are the value `opt.group.model.0.weight` (`optim_state`). The missing part is the model's place: the only one whose
+arrays have all the names that the optimizer mentions. Words that wrappers add (`_orig_mod.`, DDP's `module.`) are removed.
 
-Nothing is guessed. Slots by number (`optimizer.state_dict()` of torch as it is) and an optimizer that fits several models keep the
-names that they have, and `notes` says so.
+Nothing is guessed. Slots by number (torch's plain `optimizer.state_dict()`) and an optimizer that fits several models keep their
+names, and `notes` says so.
 """
 
 from __future__ import annotations
@@ -79,9 +79,9 @@ def headway_names(
             dropped -= {name for name in dropped if paths.get(name, (name,))[: len(prefix)] == prefix}
             continue
         for name, (parameter, slot) in optimizer.slots.items():
-            new[name] = _joined(rename(_joined(its, _STATE)), rename(_joined(model, parameter)), slot)
+            new[name] = _join_words(rename(_join_words(its, _STATE)), rename(_join_words(model, parameter)), slot)
         for parameter, group in optimizer.groups.items():
-            groups[_joined(rename(_joined(its, "group")), rename(_joined(model, parameter)))] = group
+            groups[_join_words(rename(_join_words(its, "group")), rename(_join_words(model, parameter)))] = group
     return Names(new, groups, frozenset(dropped), frozenset(slots), tuple(notes))
 
 
@@ -155,7 +155,7 @@ def _model_of(prefix: Path, optimizer: Optimizer, arrays: set[str], notes: list[
     parameters = optimizer.parameters
     first = max(parameters, key=len, default="")
     places = {name.removesuffix(first).removesuffix(".") for name in arrays if name == first or name.endswith(f".{first}")}
-    fits = sorted(place for place in places if all(_joined(place, each) in arrays for each in parameters))
+    fits = sorted(place for place in places if all(_join_words(place, each) in arrays for each in parameters))
     beside = [place for place in fits if tuple(place.split(".")[:-1]) == prefix[:-1]]
     likely = [place for place in beside or fits if place.rpartition(".")[2] == "model"] or beside or fits
     if len(likely) != 1:
@@ -211,5 +211,5 @@ def _value(name: str, values: Mapping[str, Any], number: Number) -> Any:
     return values[name] if name in values else number(name)
 
 
-def _joined(*words: str) -> str:
+def _join_words(*words: str) -> str:
     return ".".join(word for word in words if word)

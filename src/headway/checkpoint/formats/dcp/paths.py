@@ -1,4 +1,4 @@
-"""Where a flat name was in nested dicts and lists: what torch.distributed.checkpoint needs to nest a state again.
+"""The path of a flat name in nested dicts and lists, which torch.distributed.checkpoint needs to nest a state again.
 
 Kept in a manifest's layout under `dcp`, and only for names that are not simply their path joined by dots.
 """

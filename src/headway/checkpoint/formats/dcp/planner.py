@@ -4,12 +4,12 @@
     dcp.load(state, storage_reader=HeadwayReader("runs/gpt"))
 
 DCP plans and moves the data, so it decides what is saved, from which rank, and how long training stops (`dcp.async_save` works as
-well). What changes is what is on disk: each save is a folder of its own, so nothing is overwritten; blocks have hashes; coverage is
-proved at the end; there is no pickle; and it exists when its manifest does. `hw.Checkpoints` reads these checkpoints, and this
-reader reads those that it saved.
+well). What changes is what is on disk. Each save is a folder of its own, so nothing is overwritten; blocks have hashes; coverage is
+proved at the end; there is no pickle; and a save exists when its manifest does. `hw.Checkpoints` reads these checkpoints, and this
+reader reads those of `hw.Checkpoints`.
 
-DCP hands over what is no tensor as bytes of `torch.save`. They are read as data and kept as JSON, and what can't be (an object of
-a class) is refused by name when it is saved. For DCP's planner, which insists on such bytes, they are made again when it loads:
+DCP hands over other values than tensors as bytes of `torch.save`. They are read as data and kept as JSON; a value that can't be (an
+object of a class) is refused by name when it is saved. DCP's planner insists on such bytes when it loads, so they are made again:
 what it unpickles was pickled in this process a moment ago.
 """
 
@@ -44,7 +44,7 @@ from headway.checkpoint.catalog.commit import commit
 from headway.checkpoint.catalog.leases import lease_for_reading, lease_for_saving
 from headway.checkpoint.catalog.listing import find, newest
 from headway.checkpoint.files.coverage import Draft
-from headway.checkpoint.files.manifest import Json, Manifest, Object, Segment, SegmentRef, folder_of, sealed_hash, unseal
+from headway.checkpoint.files.manifest import Json, Manifest, Object, Segment, SegmentRef, folder_of, read_sealed_hash, unseal
 from headway.checkpoint.files.stored import read_manifest, read_segment
 from headway.checkpoint.files.write import FragmentData, put_segment, write_segment
 from headway.checkpoint.formats.dcp.paths import LAYOUT, odd_paths, path_of
@@ -181,7 +181,7 @@ class HeadwayWriter(StorageWriter):
                 f"one root ({self.root}), and plans must not be cached"
             ) from None
         segment = unseal(data, Segment, file)
-        return SegmentRef(file, sealed_hash(data), segment.nbytes), segment
+        return SegmentRef(file, read_sealed_hash(data), segment.nbytes), segment
 
     @classmethod
     def validate_checkpoint_id(cls, checkpoint_id: CheckpointId) -> bool:

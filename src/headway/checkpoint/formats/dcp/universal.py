@@ -18,7 +18,7 @@ from typing import NamedTuple
 from headway.checkpoint.files.manifest import Json, Kind, Manifest, Object
 from headway.checkpoint.files.write import FragmentData
 from headway.checkpoint.formats.in_place import ForeignFragment, Found, take_over
-from headway.checkpoint.formats.pickles.torch_places import kept
+from headway.checkpoint.formats.pickles.torch_places import locate_or_copy
 from headway.checkpoint.formats.pickles.torch_zip import StoredTensor, check_record, read_torch_file
 from headway.checkpoint.layout.boxes import Box, whole
 from headway.errors import CheckpointDamaged, NoCheckpoint, UsageError
@@ -121,7 +121,7 @@ def _parameter(
         elif slot != _STEP and value.shape != shape:
             raise CheckpointDamaged(f"{file}: has shape {list(value.shape)}, the weight beside it {list(shape or ())}")
         kind: Kind = "param" if slot == _WEIGHT else "moment" if value.shape else "scalar"
-        found = kept(its, Object(value.dtype, value.shape, kind), whole(value.shape), value, file)
+        found = locate_or_copy(its, Object(value.dtype, value.shape, kind), whole(value.shape), value, file)
         if isinstance(found, ForeignFragment):
             places.append(found)
         else:

@@ -100,11 +100,11 @@ class _Machine:
         self.stack[-1].state = state
 
 
-def _named(machine: _Machine, arg: Any) -> None:
+def _push_name(machine: _Machine, arg: Any) -> None:
     machine.stack.append(machine.name(*arg.split(" ", 1)))
 
 
-def _stack_named(machine: _Machine, arg: Any) -> None:
+def _push_stack_name(machine: _Machine, arg: Any) -> None:
     name, module = machine.stack.pop(), machine.stack.pop()
     if not isinstance(name, str) or not isinstance(module, str):
         raise TypeError("a name that is no string")
@@ -160,8 +160,8 @@ _RUN: dict[str, Callable[[_Machine, Any], None]] = {
     "APPENDS": lambda machine, arg: machine.append(machine.to_mark()),
     "SETITEM": lambda machine, arg: machine.put_items([machine.stack.pop(), machine.stack.pop()][::-1]),
     "SETITEMS": lambda machine, arg: machine.put_items(machine.to_mark()),
-    "GLOBAL": _named,
-    "STACK_GLOBAL": _stack_named,
+    "GLOBAL": _push_name,
+    "STACK_GLOBAL": _push_stack_name,
     "BUILD": lambda machine, arg: machine.build(machine.stack.pop()),
     "BINPERSID": lambda machine, arg: machine.stack.append(Reference(machine.stack.pop())),
 }  # fmt: skip

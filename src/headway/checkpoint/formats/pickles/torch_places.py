@@ -41,8 +41,8 @@ def array_part(name: str, array: Any) -> FragmentData:
     return FragmentData(name, Object(code_of(array.dtype), array.shape), whole(array.shape), array)
 
 
-def kept(name: str, known: Object, box: Box, tensor: StoredTensor, file: Path) -> ForeignFragment | FragmentData:
-    """A tensor of a file as a place, where its elements are in row-major order, else as a part that is copied from there."""
+def locate_or_copy(name: str, known: Object, box: Box, tensor: StoredTensor, file: Path) -> ForeignFragment | FragmentData:
+    """Refer to a tensor in a file if its elements are in row-major order, else copy it from there."""
     if tensor.contiguous:
         return ForeignFragment(file, PlannedFragment(name, known, *box, tensor.start))
 

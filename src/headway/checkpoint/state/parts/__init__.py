@@ -1,1 +1,1 @@
-"""Parts of a state that know by themselves what they put into an inventory: flat buffers, generators, cursors, what ranks have."""
+"""Parts of a state that put themselves into an inventory: flat buffers, generators, cursors, values of single ranks."""

@@ -1,13 +1,13 @@
-"""How far the data was read: exactly, whatever the number of ranks was and will be.
+"""Cursors record exactly how far the data was read, whatever the number of ranks was and will be.
 
 Samples are numbered through all epochs: index `i` is sample `i % total` of epoch `i // total`. They are dealt to shards in rounds
-of `shards * block` indices, `block` for each shard in turn. A shard draws its own as fast as it likes; what it drew and is not done
-with (prefetched, or half packed into a sequence) is its residual. So after any history, the indices that nobody is done with are:
-the residuals, what shards have not drawn of rounds that another has begun, and everything after the last round begun.
+of `shards * block` indices, `block` for each shard in turn. A shard draws its own indices as fast as it likes. What it drew but has
+not finished (prefetched, or half packed into a sequence) is its residual. So the unfinished indices are always these: the
+residuals, the undrawn parts of rounds that some shard has begun, and everything after the last begun round.
 
-A run with as many shards goes on exactly where each was. A run with other shards merges what is left of begun rounds, in order,
-and deals it to the new shards in turn, before the next whole round. Every index is drawn once more or never again; none is lost and
-none is done twice. Every new shard computes this for itself from what all old shards saved, so the ranks need not talk.
+A run with the same number of shards goes on exactly where each shard was. With another number, what is left of begun rounds is
+merged in order and dealt to the new shards in turn, before the next whole round. No index is lost and none is finished twice. Every
+new shard computes this for itself from what all old shards saved, so the ranks need no message.
 """
 
 from __future__ import annotations
@@ -45,18 +45,18 @@ class Dealt(NamedTuple):
         return range(first, first + self.block)
 
 
-def dealt_anew(saved: Sequence[Dealt], shard: int, shards: int, block: int) -> Dealt:
-    """Where a shard of a new deal is after an old one, of which this is every shard."""
+def deal_anew(saved: Sequence[Dealt], shard: int, shards: int, block: int) -> Dealt:
+    """Deal what all shards of an old deal have left, and return the part of one new shard."""
     first = saved[0]
     if (shards, block) == (first.shards, first.block):
         return next(each for each in saved if each.shard == shard)
     base = max(each.next_round for each in saved)
-    left = sorted(index for each in saved for index in _left(each, base))
+    left = sorted(index for each in saved for index in _list_left(each, base))
     return Dealt(shard, shards, block, base, 0, tuple(left[shard::shards]))
 
 
-def _left(dealt: Dealt, stop: int) -> list[int]:
-    """What a shard has left of all rounds before `stop`."""
+def _list_left(dealt: Dealt, stop: int) -> list[int]:
+    """List what a shard has left of all rounds before `stop`."""
     step = dealt.shards * dealt.block
     return [*dealt.pending, *(index for start in range(dealt.next_round, stop, step) for index in dealt.deal(start))]
 
@@ -155,7 +155,7 @@ class Cursor(Source):
             return
         saved: dict[int, Dealt] = {}
         for name in self._saved_shards(builder, prefix):
-            builder.tree(name, None, "cursor", lambda tree: saved.update({tree["shard"]: _dealt_of(tree)}))
+            builder.tree(name, None, "cursor", lambda tree: saved.update({tree["shard"]: _parse_dealt(tree)}))
         builder.then(lambda values: self._go_on(list(saved.values())), path)
 
     def _saved_shards(self, builder: InventoryBuilder, prefix: str) -> list[str]:
@@ -163,7 +163,7 @@ class Cursor(Source):
         values, where = builder.saved.values if builder.saved else {}, prefix.removesuffix(".") or "the state"
         names = [name for name in values if name.startswith(prefix) and name[len(prefix) :].isdigit() and builder.select(name)]
         if not names:
-            return [f"{prefix}{self._dealt.shard}"]  # which is not there: that is noticed as for any other name
+            return [f"{prefix}{self._dealt.shard}"]  # it is missing, which is reported as for any other name
         trees = [decode(values[name], lambda mark, at: None) for name in names]
         deals = {tuple(tree[key] for key in ("shards", "block", "base")) for tree in trees}
         if len(deals) > 1 or sorted(tree["shard"] for tree in trees) != list(range(trees[0]["shards"])):
@@ -175,11 +175,11 @@ class Cursor(Source):
 
     def _go_on(self, saved: list[Dealt]) -> None:
         if saved:
-            dealt = dealt_anew(saved, self._dealt.shard, self._dealt.shards, self._dealt.block)
+            dealt = deal_anew(saved, self._dealt.shard, self._dealt.shards, self._dealt.block)
             self._dealt, self._ahead, self._residual = dealt._replace(pending=()), deque(dealt.pending), {}
 
 
-def _dealt_of(tree: dict[str, Any]) -> Dealt:
+def _parse_dealt(tree: dict[str, Any]) -> Dealt:
     pending = tuple(map(int, as_array(tree["pending"])))
     return Dealt(tree["shard"], tree["shards"], tree["block"], tree["base"], tree["rounds"], pending)
 

@@ -1,10 +1,10 @@
 """Flat buffers: 1-D ranges of all parameters put one after another, as ZeRO-1/2 optimizers and FSDP1 keep them.
 
-A rank has elements `start <= i < start + len(tensor)` of the buffer that all ranks' tensors make together, so a parameter may
-begin on one rank and end on the next, and between parameters and at the end there may be alignment padding. That is said once,
-with the names and shapes of the parameters in their order; in a checkpoint there are only parameters again, each with the few
-boxes that are here, so any other layout can load it. Where parameters are shards themselves (ZeRO-1 over tensor parallelism), the
-shapes are those of the shards, and the rules of the layout apply to the names.
+A rank has elements `start <= i < start + len(tensor)` of the buffer that all ranks' tensors make together, so a parameter may begin
+on one rank and end on the next, and between parameters and at the end there may be alignment padding. The program declares this
+once, with the names and shapes of the parameters in their order. A checkpoint holds only parameters, each with the boxes that this
+rank has, so any other layout can load it. Where parameters are shards themselves (ZeRO-1 over tensor parallelism), the shapes are
+those of the shards, and the rules of the layout apply to the names.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""What each rank has for itself: `PerRank` says so, and names it by rank.
+"""`PerRank` marks what each rank has for itself, and names it by rank.
 
-All other names of a state mean one thing, whichever rank is asked: what several ranks have under one name is taken from one of
-them. Where every rank has a value of its own (generators that were seeded with seed + rank, the counters of a data loader), that
-would give all ranks the same one after a load. So it is named `<path>.rank-<rank>-of-<ranks>`, and each rank gets its own back.
+Any other name of a state means the same on all ranks, and is saved from one of them. If every rank has a value of its own
+(generators seeded with seed + rank, the counters of a data loader), all ranks would get the same one after a load. So it is named
+`<path>.rank-<rank>-of-<ranks>`, and each rank gets its own back.
 
-The number of ranks is part of the name, because a rank of four is not a rank of two: nobody knows what the third of four becomes
-when there are two. Such a load is refused, or the value begins anew where that was allowed. What must survive a change of ranks
-belongs to the work: see `Streams` and `Cursor`.
+The number of ranks is part of the name, because nobody knows what the third of four ranks becomes when there are two. Such a load
+is refused, or the value begins anew if the program allows that. What must survive a change of ranks belongs to the work: see
+`Streams` and `Cursor`.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class PerRank(Source):
             return
         before, builder.placer = builder.placer, Placer()
         try:
-            put_all(self.value, builder, _named(path, builder.rank, builder.ranks), self._replace)
+            put_all(self.value, builder, _add_rank(path, builder.rank, builder.ranks), self._replace)
         finally:
             builder.placer = before
 
@@ -75,7 +75,7 @@ class PerRank(Source):
         self.value = value
 
 
-def _named(path: str, rank: int, ranks: int) -> str:
+def _add_rank(path: str, rank: int, ranks: int) -> str:
     return f"{path}.rank-{rank}-of-{ranks}" if path else f"rank-{rank}-of-{ranks}"
 
 

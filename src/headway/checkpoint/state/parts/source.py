@@ -1,4 +1,4 @@
-"""What a part of a state implements that knows by itself what it puts into an inventory."""
+"""The interface of a part of a state that puts itself into an inventory."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
-"""What is random, and what was read: by what it belongs to, never by rank.
+"""Random number streams, named by what they belong to and never by rank.
 
-A rank is a number that a launcher gives; the next start gives others. A stream of random numbers belongs to the whole program
-(`Rng`), or to a shard of the work that some rank does (`Streams`: one generator for each shard, so when there are fewer ranks each
-just has more of them, and every dropout mask stays what it would have been; ElasWave, 2510.00606, section 4). A `Cursor`, in
-`cursor.py`, says the same of data.
+A launcher numbers the ranks anew at each start. So a stream of random numbers belongs to the whole program (`Rng`), or to a shard
+of the work (`Streams`). There is one generator for each shard: with fewer ranks each rank just has more of them, and every dropout
+mask stays what it would have been (ElasWave, 2510.00606, section 4). A `Cursor`, in `cursor.py`, does the same for data.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from headway.checkpoint.state.values.tree import decode
 from headway.errors import UsageError
 
 _KINDS = ("python", "numpy", "torch", "cuda")
-_OPTIONAL = ("torch", "cuda")  # a run may begin without them and go on with them, or the other way round
+_OPTIONAL = ("torch", "cuda")  # a run may begin without them and resume with them, or the other way round
 
 
 class Rng(Source):
@@ -113,8 +112,8 @@ class Streams(Source):
 
 
 def _put(builder: InventoryBuilder, name: str, generator: Any) -> None:
-    """Put a generator's state there. A mark of the arrays goes into the tree, so that ranks which disagree are found out: values
-    are compared when a state is saved, the bytes of replicas are not."""
+    """Put a generator's state there. The tree gets a mark of the arrays, so that ranks that disagree are detected: a save compares
+    values, but not all bytes of replicas."""
     state = state_of(generator, name)
     marked = {**state, "mark": _mark(state)}
     if builder.saved is not None and name in builder.saved.values and builder.select(name):

@@ -1,4 +1,4 @@
-"""Random number generators of numpy, torch and Python: their state as a tree, and back."""
+"""Converts the state of random number generators (numpy, torch, Python) to a tree and back."""
 
 from __future__ import annotations
 

@@ -1,15 +1,13 @@
-"""What the `state_dict` of a module has beside its parameters and buffers: all of it, or a refusal.
+"""Keeps what a module's `state_dict` has beside parameters and buffers: all of it, or the module is refused.
 
 Torch lets a class write its own `_save_to_state_dict` and `_load_from_state_dict` (quantized modules, torchmetrics), or override
-`state_dict`, and lets anybody hang hooks into either. So of a module that has such ways of its own, `state_dict()` is asked too.
-What it gives and is no parameter or buffer of the module (the same memory) is kept as it is: as the value `<module>._own_state`,
-for each module below that something belongs to. Parameters and buffers stay arrays of their own, whatever the dictionary calls
-them.
+`state_dict`, and lets anybody hang hooks into either. So for a module with such code of its own, `state_dict()` is called too.
+Entries that are not the memory of a parameter or buffer are kept as they are, in the value `<module>._own_state` of the module
+below that they belong to. Parameters and buffers stay arrays of their own, whatever the dictionary calls them.
 
-When loading, arrays are filled first, in place. Then the module's own `load_state_dict` gets what its `state_dict()` gives by
-then, in which the loaded entries have taken their places: so its methods and hooks see what they would see without us. (A
-parameter copied onto itself costs nothing.) What torch's own modules do there is known, and not asked: they bring old dictionaries
-up to date.
+When loading, arrays are filled first, in place. Then the module's `load_state_dict` gets its own current `state_dict()` with the
+loaded entries put in, so its methods and hooks see what they would see without Headway. (Copying a parameter onto itself costs
+nothing.) The methods of torch's own modules are not called: they only bring old dictionaries up to date.
 """
 
 from __future__ import annotations

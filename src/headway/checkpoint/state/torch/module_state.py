@@ -1,12 +1,12 @@
-"""Modules: their parameters and buffers, by the names that the model's author gave them.
+"""Parameters and buffers of modules, by the names that the model's author gave them.
 
 Wrappers add words to names (`module.` of DDP, `_orig_mod.` of `torch.compile`, `_fsdp_wrapped_module.` of FSDP1); they are taken
 out, so that a model has the same names however it is wrapped. Buffers that are not persistent are left out, as `state_dict` does.
 
-What a module's own `state_dict`, or a hook, makes of it comes on top: see `module_own`.
+What a module's own `state_dict` or a hook adds is kept as well: see `module_own`.
 
-DDP sends the buffers of its first rank to the others before each forward, so between two forwards each rank may have its own (the
-statistics of its batches): what is to be kept is the first rank's, and that the others differ is no mistake.
+DDP sends the buffers of its first rank to the others before each forward. Between two forwards each rank may have its own, such as
+the statistics of its batches. The first rank's are kept, and a difference on other ranks is no mistake.
 """
 
 from __future__ import annotations
@@ -39,24 +39,24 @@ def put_module(module: torch.nn.Module, builder: InventoryBuilder, path: str, wi
     for prefix, inner in module.named_modules(remove_duplicate=False):
         outer, _, word = prefix.rpartition(".")
         added = word in _WORDS or (word == "module" and outer in wrappers)
-        base = bases[prefix] = _joined(bases.get(outer, path), "" if added else word)
+        base = bases[prefix] = _join_words(bases.get(outer, path), "" if added else word)
         if type(inner).__name__ in _WRAPPERS:
             wrappers.add(prefix)
-            senders += [(_joined(prefix, "module."), inner)] if _sends_buffers(inner) else []
+            senders += [(_join_words(prefix, "module."), inner)] if _sends_buffers(inner) else []
         for name, parameter in inner._parameters.items():
             if parameter is not None and id(parameter) not in without:
-                builder.array(_joined(base, name), parameter, "param")
+                builder.array(_join_words(base, name), parameter, "param")
         for name, buffer in inner._buffers.items():
             if buffer is not None and name not in inner._non_persistent_buffers_set:
-                builder.array(_joined(base, name), buffer, "buffer")
-                if _is_sent(_joined(prefix, name), senders):
-                    builder.synced(_joined(base, name))
+                builder.array(_join_words(base, name), buffer, "buffer")
+                if _is_sent(_join_words(prefix, name), senders):
+                    builder.synced(_join_words(base, name))
             elif buffer is not None and buffer.is_meta:
-                builder.without_memory.append(builder.placer.name(_joined(base, name)))
+                builder.without_memory.append(builder.placer.name(_join_words(base, name)))
         if type(inner).get_extra_state is not torch.nn.Module.get_extra_state:
             if type(inner).set_extra_state is torch.nn.Module.set_extra_state:
                 raise UsageError(f"{base or 'the module'} is a {type(inner).__name__} with get_extra_state and no set_extra_state")
-            name = builder.placer.name(_joined(base, "_extra_state"))
+            name = builder.placer.name(_join_words(base, "_extra_state"))
             builder.tree(name, inner.get_extra_state(), "array", inner.set_extra_state)
     for prefix, inner in modules_with_own_ways(module).items():
         put_own_state(inner, prefix, bases, builder)
@@ -75,5 +75,5 @@ def _is_sent(path: str, senders: list[tuple[str, Any]]) -> bool:
     )
 
 
-def _joined(*words: Any) -> str:
+def _join_words(*words: Any) -> str:
     return ".".join(word for word in words if word)

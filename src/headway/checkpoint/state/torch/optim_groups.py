@@ -1,4 +1,4 @@
-"""The hyperparameters of a torch optimizer, by parameter: one value for each, equal for those of a group."""
+"""The hyperparameters of a torch optimizer, by parameter: one value for each parameter, equal within a group."""
 
 from __future__ import annotations
 

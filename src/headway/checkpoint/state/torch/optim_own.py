@@ -1,9 +1,9 @@
-"""What a torch optimizer has beside slots and hyperparameters: all of it, or a refusal.
+"""Keeps what a torch optimizer has beside slots and hyperparameters: all of it, or the optimizer is refused.
 
 An optimizer may keep counters of its own in `state`, under keys that are no parameters; a class may have its own `state_dict`, and
-anybody may hang hooks into it that add something. What comes on top of slots and groups is kept as one value and given back by the
-optimizer's own `load_state_dict`, with the loaded slots in it. One that gives *other* slots or groups than it works with (a wrapper
-that keeps the real ones elsewhere, a hook that shortens them) can't be taken apart by parameter, and is refused.
+anybody may hang hooks into it that add something. Whatever is neither slot nor group is kept as one value, and restored by the
+optimizer's own `load_state_dict`, together with the loaded slots. One that gives *other* slots or groups than it works with (a
+wrapper that keeps the real ones elsewhere, a hook that shortens them) can't be taken apart by parameter, and is refused.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _BASE = torch.optim.Optimizer
 
 
 def put_own_state(optimizer: Any, builder: InventoryBuilder, path: str) -> None:
-    """Put what is neither a slot nor a hyperparameter there; when loading, hand it to the optimizer."""
+    """Put everything that is neither a slot nor a hyperparameter there; when loading, hand it to the optimizer."""
     name = f"{path}._own_state" if path else "_own_state"
     entries = _entries(optimizer, path) if _has_ways_of_its_own(optimizer) else {}
     own = {"entries": entries, "state": {key: value for key, value in optimizer.state.items() if not _is_tensor(key)}}

@@ -1,4 +1,4 @@
-"""The slots of a torch optimizer (moments, counters), by parameter: as they are, or as a checkpoint has them."""
+"""The slots of a torch optimizer (moments, counters), by parameter: as they are now, or made from a checkpoint."""
 
 from __future__ import annotations
 

@@ -1,21 +1,21 @@
-"""Torch optimizers, by parameter: moments where their parameter lies, hyperparameters without groups.
+"""Torch optimizers, by parameter: moments laid out like their parameter, hyperparameters without groups.
 
-An optimizer numbers its parameters and keeps them in groups; both depend on how the program was started. So nothing here has a
-number or a group: slot `exp_avg` of the parameter `model.w` is the object `opt.state.model.w.exp_avg`, with the layout of
-`model.w`, and the hyperparameters of its group are the value `opt.group.model.w`. When loading, they are put into the groups that
-the optimizer has now; parameters that share a group must have been saved with the same ones. Groups without a parameter have no
-name but their place: `opt.empty_group.1`.
+An optimizer numbers its parameters and keeps them in groups; both depend on how the program was started. So names here contain
+neither. Slot `exp_avg` of the parameter `model.w` is the object `opt.state.model.w.exp_avg`, with the layout of `model.w`, and the
+hyperparameters of its group are the value `opt.group.model.w`. A load puts them into the groups that the optimizer has now;
+parameters that share a group must have been saved with the same hyperparameters. A group without parameters is named by its place:
+`opt.empty_group.1`.
 
 The hyperparameters tell which kind of optimizer saved them (`optimizer`), since slots of one kind mean something else to another,
-or nothing. Adam and AdamW take each other's, as torch's own `load_state_dict` does: like that, loading ends with `__setstate__`, in
-which a class puts right what is its own (AdamW decouples the decay, whatever was loaded). All other pairs of torch are refused.
+or nothing. Adam and AdamW accept each other's, as with torch's own `load_state_dict`. As there, loading ends with `__setstate__`,
+in which a class sets what it insists on (AdamW decouples the decay, whatever was loaded). All other pairs of torch are refused.
 
 What an optimizer has beside slots and hyperparameters (entries of `state` that are no parameter's, what its `state_dict` or a hook
 adds) is the value `opt._own_state`: see `optim_own`.
 
-A fresh optimizer has no slots, so room is made for those of the checkpoint, and hung into the optimizer when all is loaded. Slots
-that the checkpoint does not have are dropped then: it was saved before the first step. Those of parameters that it does not know,
-and those that are not to be loaded, stay.
+A fresh optimizer has no slots, so room is made for those of the checkpoint and attached to the optimizer when everything is loaded.
+Slots that the checkpoint lacks are dropped then, because it was saved before the first step. Slots of parameters that the
+checkpoint does not know, and those that are not to be loaded, stay.
 """
 
 from __future__ import annotations

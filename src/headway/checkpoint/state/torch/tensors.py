@@ -1,8 +1,8 @@
-"""Torch tensors: their memory, and how a DTensor lies in the whole.
+"""Torch tensors: their memory, and how a DTensor is placed in its whole array.
 
-A tensor is seen through `detach()`, which is taken when the state is: what happens to a name later (`p.data = …`) does not change
-what a save reads. The memory itself is only looked at when a piece is read or written, so taking stock of a state costs
-microseconds for each tensor. Host tensors give numpy views of their storage; those on other devices are copied by torch.
+A tensor is seen through `detach()`, called when the inventory is made: a later `p.data = …` does not change what a save reads. The
+memory itself is only touched when a piece is read or written, so making an inventory costs microseconds for each tensor. Host
+tensors give numpy views of their storage; those on other devices are copied by torch.
 
 A DTensor's placements are applied as cuts, from left to right as torch does. FSDP2 over tensor parallelism on the same dimension
 really splits from right to left, which `_StridedShard` describes only where sizes divide; where they don't, the local size tells.

@@ -1,7 +1,7 @@
-"""What trains of a module: `Trained`, for a model of which most is frozen.
+"""`Trained` leaves a module's frozen parameters out of the state, for a model that is mostly frozen.
 
-A frozen base costs its space once anyway, because what has not changed is not written again. `Trained` is for those who want
-checkpoints that are small in themselves: an adapter to give away, or a base that is loaded from elsewhere.
+A frozen base takes its space only once anyway, because what has not changed is not written again. `Trained` is for checkpoints that
+must be small in themselves: an adapter to give away, or a base that is loaded from elsewhere.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from headway.errors import UsageError
 
 
 class Trained(Source):
-    """The parameters of a module that require gradients, and all else that it has.
+    """A module without its frozen parameters.
 
-    That is buffers, since those of a frozen part change as well (running means), extra state and state of its own. Names are those
-    of the whole module, and the optimizer finds its parameters.
+    It has the parameters that require gradients, all buffers (those of a frozen part change too, such as running means), extra
+    state and the module's own state. Names are those of the whole module, so the optimizer finds its parameters.
 
-    What trains is asked at each save and load: freeze the same parameters before loading, or load with `strict=False`, also into
-    the module itself. Everything else must be there already.
+    Which parameters train is looked up at each save and load. So freeze the same parameters before loading, or load with
+    `strict=False`, also into the module itself. All other parameters must be there already.
 
     Args:
         module: the torch module.

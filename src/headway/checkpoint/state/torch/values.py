@@ -1,6 +1,6 @@
-"""Values of torch that are neither arrays nor plain: element types, and quantized tensors as integers and what they stand for.
+"""Torch values that are neither arrays nor plain: element types, and quantized tensors as integers with their scales.
 
-A tree marks them `$dtype` and `$quantized`. They are met in the state of quantized modules.
+A tree marks them `$dtype` and `$quantized`. They occur in the state of quantized modules.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ _AFFINE = (torch.per_tensor_affine, torch.per_tensor_symmetric)
 _BY_CHANNEL = (torch.per_channel_affine, torch.per_channel_symmetric)
 
 
-def marked(value: object) -> tuple[str, Any] | None:
-    """The mark of such a value and what it is made of; None for any other."""
+def take_apart(value: object) -> tuple[str, Any] | None:
+    """Return the mark of such a value and what it is made of; None for any other value."""
     if isinstance(value, torch.dtype):
         return "$dtype", str(value).removeprefix("torch.")
     if (
@@ -34,8 +34,8 @@ def marked(value: object) -> tuple[str, Any] | None:
     return None
 
 
-def made(mark: str, parts: Any) -> Any:
-    """The value that `marked` took apart."""
+def put_together(mark: str, parts: Any) -> Any:
+    """Make the value that `take_apart` took apart."""
     if mark == "$dtype":
         kind = getattr(torch, str(parts), None)
         if not isinstance(kind, torch.dtype):

@@ -1,8 +1,8 @@
-"""Loaded values become of the kinds that the state has in their places.
+"""Gives loaded values the classes that the state has in the same places.
 
-A tree names the class of a member of an enum, and of a named tuple, and no class is ever looked up by a name that was read. So an
-object gets them back if what it says of itself before has one of that class, wherever in it. Ordered dictionaries, and those with
-defaults, come back as such where the object has one in that place.
+A tree names the class of an enum member or a named tuple, but no class is ever looked up by a name that was read. So an object gets
+such a value back only if its own state, before the load, has one of that class anywhere in it. Ordered dictionaries and those with
+defaults come back as such if the object has one in that place.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from headway.errors import CheckpointMismatch
 def classes_for(saved: Json, current: object, name: str) -> dict[str, Any]:
     """The classes that a tree names, of those that are in what the state has now. Raises CheckpointMismatch for another one, and
     for a value that its class does not take."""
-    named = list(_classed(saved))
+    named = list(_find_classed(saved))
     classes = dict(_classes_in(current)) if named else {}
     for mark, kind, value in named:
         where = f"{name} was saved with {'a member of the enum' if mark == '$enum' else 'the named tuple'} {kind} ({value!r}), "
@@ -49,18 +49,18 @@ def alike(current: object, loaded: Any) -> Any:
     return OrderedDict(items) if isinstance(current, OrderedDict) else items
 
 
-def _classed(tree: Json) -> Iterator[tuple[str, str, Any]]:
+def _find_classed(tree: Json) -> Iterator[tuple[str, str, Any]]:
     """The marks of a tree that name a class, with that name and the value."""
     if isinstance(tree, dict):
         for key, each in tree.items():
             if key in CLASSED and len(tree) == 1 and isinstance(each, list):
                 yield key, str(each[0]), decode(each[1], _no_array)
-                yield from _classed(each[1])
+                yield from _find_classed(each[1])
             else:
-                yield from _classed(each)
+                yield from _find_classed(each)
     elif isinstance(tree, list):
         for each in tree:
-            yield from _classed(each)
+            yield from _find_classed(each)
 
 
 def _classes_in(value: object) -> Iterator[tuple[str, Any]]:

@@ -1,9 +1,9 @@
-"""Plain values keep their type: what is loaded has the one that was saved, or the load is refused before anything changes.
+"""Plain values keep their type: a loaded value has the type that was saved, or the load is refused before anything changes.
 
-JSON knows few types. `tree` marks those that it would bend. What is left are members of enums, which would come back as the
-numbers or strings that they are: they are marked with the name of their class, and only a member of that class takes them, since
-no class is ever looked up by a name that was read (inside the state of an object, see `alike`). Other kinds of `int`, `str` and so
-on would lose what makes them so, and are refused when they are saved.
+JSON knows few types, and `tree` marks values whose type it would change. Enum members would still come back as plain numbers or
+strings, so they are marked with the name of their class. Only a member of that class takes them, because no class is ever looked up
+by a name that was read (inside the state of an object, see `alike`). Other subclasses of `int`, `str` and so on would lose their
+class, and are refused when they are saved.
 """
 
 from __future__ import annotations

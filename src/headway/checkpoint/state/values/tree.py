@@ -1,8 +1,8 @@
-"""Trees: what `state_dict()` of an object says, as JSON that gives the same Python values back.
+"""Trees: what an object's `state_dict()` returns, as JSON that gives the same Python values back.
 
-Arrays are not in it: they become objects of the checkpoint of their own, and a reference stands in their place. Everything that
-JSON would bend (tuples, keys that are no strings, NaN, large integers, bytes) is marked by a dictionary with one key that begins
-with `$`. What is not listed here is refused, by name: nothing is pickled, so nothing that is read can run.
+Arrays become objects of the checkpoint, and a reference stands in their place. Everything that JSON would change (tuples, keys
+other than strings, NaN, large integers, bytes) is marked by a dictionary with one key that begins with `$`. Any other type is
+refused by name. Nothing is pickled, so nothing that is read can run.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from headway.errors import CheckpointDamaged, UsageError
 from headway.extras import explain_missing
 
 _EXACT = 2**53  # beyond it, readers that know only doubles change an integer
-_TOO_LONG = 10**4300  # where Python stops to read integers
+_TOO_LONG = 10**4300  # digits beyond which Python refuses to read an integer
 _ARRAYS = ("$array", "$tensor", "$scalar")
 _OF_TORCH = ("$dtype", "$quantized")
 CLASSED = ("$enum", "$namedtuple")  # which name a class
@@ -39,13 +39,13 @@ def encode(value: object, name: str, keep: Callable[[str, object], str | None]) 
     kind = type(value)
     if isinstance(value, str):
         if kind is not str:
-            raise _refused(value, name)
+            raise _make_refusal(value, name)
         return _text(value, name)
     if isinstance(value, float) and kind is float:
         return value if math.isfinite(value) else {"$float": repr(value)}
     if isinstance(value, int) and kind is int:
         return value if abs(value) < _EXACT else {"$int": _decimal(value, name)}
-    if kind.__module__.partition(".")[0] == "torch" and (special := _torch_values().marked(value)) is not None:
+    if kind.__module__.partition(".")[0] == "torch" and (special := _torch_values().take_apart(value)) is not None:
         return {special[0]: encode(special[1], name, keep)}
     mark = keep(name, value) if not isinstance(value, bytes) else None
     if mark is not None:
@@ -79,10 +79,10 @@ def _encode_container(value: object, name: str, keep: Callable[[str, object], st
             return {mark: base64.b64encode(value).decode()}
         case complex() if kind is complex:
             return {"$complex": [below("real", value.real), below("imag", value.imag)]}
-    raise _refused(value, name)
+    raise _make_refusal(value, name)
 
 
-def _refused(value: object, name: str) -> UsageError:
+def _make_refusal(value: object, name: str) -> UsageError:
     what = f"{name or 'the state'} is a {type(value).__module__}.{type(value).__qualname__}, "
     base = next((base for base in _BASES if isinstance(value, base)), None)
     if base is None:
@@ -149,10 +149,10 @@ def decode(tree: Json, array: Callable[[str, str], object], classes: Mapping[str
         return array(mark, str(tree[mark]))
     body: Any = tree[mark] if mark in ("$float", "$int", "$bytes", "$bytearray") else decode(tree[mark], array, classes)
     if mark in _OF_TORCH:
-        return _torch_values().made(mark, body)
+        return _torch_values().put_together(mark, body)
     if mark in CLASSED:
         return _of_class(mark, (classes or {}).get(body[0]), body[1])
-    return _unmarked(mark, body)
+    return _rebuild(mark, body)
 
 
 def _of_class(mark: str, kind: Any, value: Any) -> Any:
@@ -161,7 +161,7 @@ def _of_class(mark: str, kind: Any, value: Any) -> Any:
     return tuple(value) if kind is None else kind(*value)
 
 
-def _unmarked(mark: str, body: Any) -> Any:
+def _rebuild(mark: str, body: Any) -> Any:
     match mark:
         case "$float":
             return float(str(body))

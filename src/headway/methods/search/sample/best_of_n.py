@@ -11,8 +11,8 @@ from headway.methods import settings
 from headway.methods.protocols import Generator, Scorer, Selector
 from headway.methods.records import Candidate
 from headway.methods.search.failures import SAMPLE_ERRORS, Errors, Failed, Failures
-from headway.methods.search.found import Found, chosen
-from headway.methods.search.parts import sampled
+from headway.methods.search.found import Found, choose
+from headway.methods.search.parts import call_generator
 from headway.methods.search.rounds import attempts, sequential_tokens
 from headway.methods.search.select.selectors import best
 
@@ -63,7 +63,7 @@ async def best_of_n(
     failed = Failures(errors)
 
     async def attempt(index: int) -> None:
-        candidate = await failed.spare(index, sampled(generate, question, index))
+        candidate = await failed.spare(index, call_generator(generate, question, index))
         if isinstance(candidate, Failed):
             return
         block.keep(index, candidate)
@@ -72,4 +72,4 @@ async def best_of_n(
 
     with anytime(found) as block:
         await attempts(attempt, n - len(given), rounds, len(given))
-    return chosen(found, select, block.stopped, sequential_tokens(found, rounds), failed)
+    return choose(found, select, block.stopped, sequential_tokens(found, rounds), failed)

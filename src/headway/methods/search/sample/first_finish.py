@@ -10,7 +10,7 @@ from headway.methods.protocols import Generator
 from headway.methods.records import Candidate
 from headway.methods.search.failures import SAMPLE_ERRORS, Errors, Failed, Failures
 from headway.methods.search.found import Found
-from headway.methods.search.parts import sampled
+from headway.methods.search.parts import call_generator
 from headway.methods.search.rounds import first_accepted
 
 Q = TypeVar("Q")
@@ -50,7 +50,7 @@ async def first_finish(question: Q, generate: Generator[Q, V], *, n: int = 4, er
 
     async def attempt(index: int) -> Candidate[V] | None:
         nonlocal unanswered
-        candidate = await failed.spare(index, sampled(generate, question, index))
+        candidate = await failed.spare(index, call_generator(generate, question, index))
         if isinstance(candidate, Failed):
             return None
         unanswered |= candidate.answer is None

@@ -13,8 +13,8 @@ from headway.methods import settings
 from headway.methods.protocols import Equal, Generator
 from headway.methods.records import Candidate
 from headway.methods.search.failures import SAMPLE_ERRORS, Errors, Failed, Failures
-from headway.methods.search.found import Found, chosen
-from headway.methods.search.parts import sampled
+from headway.methods.search.found import Found, choose
+from headway.methods.search.parts import call_generator
 from headway.methods.search.rounds import attempts, sequential_tokens
 from headway.methods.search.select.equality import Classes, same
 from headway.methods.search.select.selectors import majority as vote
@@ -67,20 +67,20 @@ async def majority(
     settings.several("majority", Candidate, given=given)
     found = dict(enumerate(given))
     rounds: list[int] = []
-    made = list(given)  # also those that come too late to be kept: they are the reason to ask for no more
+    made = list(given)  # count also those that come too late to be kept: because of them no more are asked for
     number = len(found)
     failed = Failures(errors)
 
     async def attempt(index: int) -> None:
-        candidate = await failed.spare(index, sampled(generate, question, index))
+        candidate = await failed.spare(index, call_generator(generate, question, index))
         if not isinstance(candidate, Failed):
             made.append(candidate)
             block.keep(index, candidate)
 
     with anytime(found) as block:
-        while (more := needed(votes(made, equal), n - len(made) - len(failed), sure)) > 0:
+        while (more := count_needed(votes(made, equal), n - len(made) - len(failed), sure)) > 0:
             number = await attempts(attempt, more, rounds, number)
-    return chosen(found, partial(vote, equal=equal), block.stopped, sequential_tokens(found, rounds), failed)
+    return choose(found, partial(vote, equal=equal), block.stopped, sequential_tokens(found, rounds), failed)
 
 
 def votes(candidates: Iterable[Candidate[object]], equal: Equal = same) -> tuple[int, int]:
@@ -104,9 +104,9 @@ def leads(most: int, second: int) -> float:
     return sum(comb(tosses, heads) for heads in range(most + 1)) / outcomes
 
 
-def needed(counts: tuple[int, int], left: int, sure: float) -> int:
-    """How many more samples it takes at least to settle the vote, at most `left`; 0 where it is settled. They are counted as if all
-    agreed with the leader."""
+def count_needed(counts: tuple[int, int], left: int, sure: float) -> int:
+    """Count how many more samples it takes at least to settle the vote, at most `left`; 0 where it is settled. They are counted as
+    if all agreed with the leader."""
     most, second = counts
     for more in range(left):
         if leads(most + more, second) >= sure or most + more - second > left - more:

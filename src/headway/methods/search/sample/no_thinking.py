@@ -10,8 +10,8 @@ from headway.methods import settings
 from headway.methods.protocols import Generator, Selector, Verifier
 from headway.methods.records import Candidate
 from headway.methods.search.failures import SAMPLE_ERRORS, Errors, Failed, Failures
-from headway.methods.search.found import Found, chosen
-from headway.methods.search.parts import sampled, verified
+from headway.methods.search.found import Found, choose
+from headway.methods.search.parts import call_generator, call_verifier
 from headway.methods.search.rounds import attempts, first_accepted, sequential_tokens
 from headway.methods.search.select.selectors import borda, likeliest
 
@@ -67,13 +67,13 @@ async def no_thinking(
     failed = Failures(errors, racing=verify is not None)
 
     async def attempt(index: int) -> bool:
-        candidate = await failed.spare(index, sampled(generate, question, index))
+        candidate = await failed.spare(index, call_generator(generate, question, index))
         if isinstance(candidate, Failed):
             return False
         block.keep(index, candidate)
         if verify is None:
             return False
-        verdict = await failed.spare(index, verified(verify, question, candidate, index))
+        verdict = await failed.spare(index, call_verifier(verify, question, candidate, index))
         if isinstance(verdict, Failed):
             return False
         block.keep(index, replace(candidate, score=verdict.right))
@@ -85,4 +85,4 @@ async def no_thinking(
         elif not await first_accepted(attempt, n, bool):
             failed.check_race()
     tokens = sequential_tokens(found, rounds or [0])
-    return chosen(found, select or (borda() if verify is None else likeliest), block.stopped, tokens, failed)
+    return choose(found, select or (borda() if verify is None else likeliest), block.stopped, tokens, failed)

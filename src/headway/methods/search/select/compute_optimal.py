@@ -13,8 +13,8 @@ from headway.methods import settings
 from headway.methods.protocols import Generator, Scorer
 from headway.methods.records import Candidate
 from headway.methods.search.failures import SAMPLE_ERRORS, Errors, Failed, Failures
-from headway.methods.search.found import Found, chosen
-from headway.methods.search.parts import of_kind, sampled
+from headway.methods.search.found import Found, choose
+from headway.methods.search.parts import call_generator, of_kind
 from headway.methods.search.rounds import attempts, sequential_tokens
 from headway.methods.search.select.selectors import best
 from headway.methods.search.select.strategies import StrategyTable
@@ -90,7 +90,7 @@ async def compute_optimal(
     failed = Failures(errors)
 
     async def probe(index: int) -> None:
-        candidate = await failed.spare(index, sampled(generate, question, index))
+        candidate = await failed.spare(index, call_generator(generate, question, index))
         if isinstance(candidate, Failed):
             return
         block.keep(index, candidate)
@@ -115,10 +115,10 @@ async def compute_optimal(
         searched = await search(given, number)
     probed = sequential_tokens(found, rounds)
     if searched is None:
-        return chosen(found, best, block.stopped, probed, failed)
+        return choose(found, best, block.stopped, probed, failed)
     tokens = probed + searched.sequential_tokens
     if searched.answer is None:
-        return replace(chosen(found, best, searched.stopped, tokens), errors=(*failed.errors, *searched.errors))
+        return replace(choose(found, best, searched.stopped, tokens), errors=(*failed.errors, *searched.errors))
     return replace(searched, sequential_tokens=tokens, errors=(*failed.errors, *searched.errors))
 
 

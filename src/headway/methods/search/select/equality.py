@@ -1,4 +1,4 @@
-"""Which values are the same, where only the caller knows."""
+"""Groups equal values by a rule that the caller brings."""
 
 from __future__ import annotations
 

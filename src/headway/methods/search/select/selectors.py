@@ -1,8 +1,9 @@
-"""Which candidate is returned: pure functions from candidates to a place among them.
+"""Choose the candidate to return: pure functions from candidates to a place among them.
 
 Candidates without an answer lose against all that have one. Where answers are voted on, the winning answer is represented by its
 candidate with the best score. Ties go to the earlier candidate. A score is any number, the larger the better (a probability, a
-log-probability, a cost with a minus); NaN is none. What has no score is worse than all that has one, but in `likeliest`.
+log-probability, a cost with a minus); NaN counts as no score. A candidate without a score loses to every one that has a score,
+except in `likeliest`.
 
 Votes are counted over answers that are the same, which `equal=` decides: `functools.partial(majority, equal=close)`.
 """
@@ -41,7 +42,7 @@ def best(candidates: Candidates) -> int:
 def likeliest(candidates: Candidates) -> int:
     """The one that is most probably right, with an answer if any has one, where scores are probabilities: what nobody checked is as
     likely right as wrong, so it loses to what was found right and wins over what was found wrong."""
-    return _first_best([(one.answer is not None, 0.5 if _unscored(one) else _score(one)) for one in candidates])
+    return _first_best([(one.answer is not None, 0.5 if _is_unscored(one) else _score(one)) for one in candidates])
 
 
 def majority(candidates: Candidates, *, equal: Equal = same) -> int:
@@ -52,7 +53,7 @@ def majority(candidates: Candidates, *, equal: Equal = same) -> int:
         >>> majority(candidates, equal=lambda one, other: abs(one - other) < 0.01)
         1
     """
-    return _voted(candidates, [(1.0, 0)] * len(candidates), equal)
+    return _elect(candidates, [(1.0, 0)] * len(candidates), equal)
 
 
 def weighted_vote(candidates: Candidates, *, equal: Equal = same) -> int:
@@ -60,12 +61,12 @@ def weighted_vote(candidates: Candidates, *, equal: Equal = same) -> int:
     sums, the answer that more scored candidates have. Where no candidate has a score, the most frequent answer.
 
     No vote weighs less than none: where there are scores below zero, as log-probabilities are, all are counted from the least."""
-    if all(map(_unscored, candidates)):
+    if all(map(_is_unscored, candidates)):
         return majority(candidates, equal=equal)
     scores = [_score(candidate) for candidate in candidates if candidate.answer is not None]
     least = min((0.0, *filter(math.isfinite, scores)))
-    weights = [0.0 if _unscored(one) else max(0.0, _score(one) - least) for one in candidates]
-    return _voted(candidates, list(zip(weights, [not _unscored(one) for one in candidates], strict=True)), equal)
+    weights = [0.0 if _is_unscored(one) else max(0.0, _score(one) - least) for one in candidates]
+    return _elect(candidates, list(zip(weights, [not _is_unscored(one) for one in candidates], strict=True)), equal)
 
 
 def borda(
@@ -87,9 +88,9 @@ def borda(
     settings.function("borda", equal=equal)
 
     def select(candidates: Candidates) -> int:
-        scored = [confidence is None and not _unscored(candidate) for candidate in candidates]
-        sure = list(zip(scored, [_ordered((confidence or certainty)(candidate)) for candidate in candidates], strict=True))
-        return _voted(candidates, [(votes, 0) for votes in _rank_votes(sure, power)], equal)
+        scored = [confidence is None and not _is_unscored(candidate) for candidate in candidates]
+        sure = list(zip(scored, [_make_comparable((confidence or certainty)(candidate)) for candidate in candidates], strict=True))
+        return _elect(candidates, [(votes, 0) for votes in _rank_votes(sure, power)], equal)
 
     return select
 
@@ -108,12 +109,12 @@ def _rank_votes(sure: Sequence[tuple[bool, float]], power: float) -> list[float]
 
 def certainty(candidate: Candidate[object]) -> float:
     """How sure the model was: the score where there is one, else the mean log-probability of a token, in nats."""
-    if candidate.score is not None and not _unscored(candidate):
+    if candidate.score is not None and not _is_unscored(candidate):
         return candidate.score
     return WORST if candidate.logprob is None else candidate.logprob / max(1, candidate.tokens)
 
 
-def _voted(candidates: Candidates, votes: Sequence[tuple[float, int]], equal: Equal) -> int:
+def _elect(candidates: Candidates, votes: Sequence[tuple[float, int]], equal: Equal) -> int:
     """The best candidate of the answer with the most votes: the largest sum of the first numbers, of equals that of the second."""
     classes = Classes(equal)
     numbers = [None if candidate.answer is None else classes.number(candidate.answer) for candidate in candidates]
@@ -127,16 +128,16 @@ def _voted(candidates: Candidates, votes: Sequence[tuple[float, int]], equal: Eq
     return _first_best([(number == winner, _score(candidate)) for number, candidate in zip(numbers, candidates, strict=True)])
 
 
-def _unscored(candidate: Candidate[object]) -> bool:
+def _is_unscored(candidate: Candidate[object]) -> bool:
     return candidate.score is None or math.isnan(candidate.score)
 
 
 def _score(candidate: Candidate[object]) -> float:
-    return WORST if candidate.score is None else _ordered(candidate.score)
+    return WORST if candidate.score is None else _make_comparable(candidate.score)
 
 
-def _ordered(value: float) -> float:
-    """The value, or the worst where it can't be compared."""
+def _make_comparable(value: float) -> float:
+    """Return the value, or the worst possible one where it can't be compared."""
     return WORST if math.isnan(value) else value
 
 

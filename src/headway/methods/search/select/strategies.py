@@ -2,9 +2,9 @@
 
 A trial is one question answered by one strategy; a strategy is a method with its settings, so a larger one is another strategy.
 Questions are put in bins of equal size by their estimated difficulty, and a budget (the mean cost per question) is spent where it
-pays: every bin begins with its cheapest strategy, and the step to a dearer one that gains the most right answers for what it costs
-is taken next, in whichever bin it is, as long as the budget covers it. Snell et al. (arXiv 2408.03314) give every question of a
-budget the same amount and choose how it is used; here also how much a bin gets is chosen.
+pays. Every bin begins with its cheapest strategy. Then, as long as the budget covers it, the next step to a dearer strategy is the
+one that gains the most right answers for its cost, in whichever bin it is. Snell et al. (arXiv 2408.03314) give every question of a
+budget the same amount and choose how to use it; here the amount for each bin is chosen as well.
 
 How good a table is can be said only on questions that it was not fitted on: `cross_validate`.
 """
@@ -108,7 +108,7 @@ def fit(trials: Collection[Trial], budgets: Collection[float], bins: int = 5) ->
     shares = [len({trial.question for trial in some}) / len(difficulties) for some in inside]
     ladders = [_ladder(means_of(some)) for some in inside]
     ordered = tuple(sorted(set(budgets)))
-    chosen = [_allocated(ladders, shares, budget) for budget in ordered]
+    chosen = [_allocate(ladders, shares, budget) for budget in ordered]
     return StrategyTable(edges, ordered, tuple(tuple(row[place] for row in chosen) for place in range(len(ladders))))
 
 
@@ -193,8 +193,8 @@ def _ladder(means: dict[str, Mean]) -> list[_Rung]:
         rungs.append(max(above, key=lambda rung: (rung.gain, rung.mean.cost)))
 
 
-def _allocated(ladders: Sequence[Sequence[_Rung]], shares: Sequence[float], budget: float) -> list[str]:
-    """A strategy for each bin: steps up the ladders, the one with the largest gain first, as far as the budget goes."""
+def _allocate(ladders: Sequence[Sequence[_Rung]], shares: Sequence[float], budget: float) -> list[str]:
+    """Choose a strategy for each bin: go up the ladders, the step with the largest gain first, as far as the budget goes."""
     at = [0] * len(ladders)
     left = budget - sum(share * ladder[0].mean.cost for share, ladder in zip(shares, ladders, strict=True))
     climbing = {place for place, ladder in enumerate(ladders) if len(ladder) > 1}

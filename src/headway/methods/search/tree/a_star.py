@@ -12,9 +12,9 @@ from headway.methods.protocols import Equal, Scorer, Stepper
 from headway.methods.records import Candidate, State
 from headway.methods.search.failures import SAMPLE_ERRORS, Errors, Failed, Failures
 from headway.methods.search.found import Found
-from headway.methods.search.parts import stepped
+from headway.methods.search.parts import call_stepper
 from headway.methods.search.select.equality import Classes, same
-from headway.methods.search.tree.loop import NOTHING_SAID, grown_from, leaf
+from headway.methods.search.tree.loop import NOTHING_SAID, leaf, place_in_tree
 
 Q = TypeVar("Q")
 S = TypeVar("S")
@@ -56,9 +56,8 @@ async def a_star(
 ) -> Found[S]:
     """Always extend the partial solution of least estimated cost. The cheapest whole answer is the result.
 
-    What lies ahead of a state costs 1 - score. What lies behind it is the sum of all its rises on the way: a path that looked worse
-    at some step stays marked by that, so a lucky score later does not wash it clean. Only differences of costs count, so scores may
-    have any scale.
+    The cost ahead of a state is 1 - score. The cost behind it is the sum of all rises of that cost on its path: a path that once
+    looked worse keeps that cost, even if a lucky score follows. Only differences of costs count, so scores may have any scale.
 
     It departs from the paper in four ways. `memory` says how much the rises on the way count. The `parallel` best states are
     extended at once, which trades calls for rounds. A state that was reached before is not put on the frontier again. When nothing
@@ -108,10 +107,10 @@ async def a_star(
     failed = Failures(errors)
 
     async def extend(parent: Node[S], index: int, place: int) -> Grown[S] | None:
-        made = await failed.spare(place, stepped(step, question, parent.state, index))
+        made = await failed.spare(place, call_stepper(step, question, parent.state, index))
         if isinstance(made, Failed):
             return None
-        grown = grown_from(parent.state, made, index)
+        grown = place_in_tree(parent.state, made, index)
         longest[places.start] = max(longest.get(places.start, 0), grown.tokens - parent.state.tokens)
         if grown.done and grown.answer is not None:
             unscored[place] = leaf(grown)
@@ -158,7 +157,7 @@ def _distinct(candidates: list[Candidate[S]], equal: Equal) -> tuple[Candidate[S
 def _node(grown: Grown[S], score: float, memory: float) -> Node[S]:
     place, parent, state = grown
     ahead = 1.0 - score
-    rise = max(0.0, ahead - parent.ahead) if parent.number else 0.0  # nothing is known of the question itself
+    rise = max(0.0, ahead - parent.ahead) if parent.number else 0.0  # the question itself has no score
     path = parent.path + memory * rise
     return Node(path + ahead, -state.depth, place + 1, path, ahead, state)
 

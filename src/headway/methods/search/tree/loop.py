@@ -1,10 +1,10 @@
 """The loop that step-wise methods share: extend the chosen states in parallel, score what came out, decide who is continued.
 
-Methods differ in the decision alone (`Allocate`). A state that is done is put aside as a candidate and takes its share of the
-width with it, so `n` bounds the answers and the states of a round (as in REBASE; the others' papers leave it open).
+The methods differ only in that decision (`Allocate`). A finished state becomes a candidate and takes its share of the width with
+it, so `n` bounds both the answers and the states of a round (as in REBASE; the other papers leave it open).
 
-A search starts with nothing said, which is an empty text. Where states are something else (a tuple of moves, an array, a program),
-`start=State(...)` says what nothing is.
+A search starts from an empty text. If states are something else (a tuple of moves, an array, a program), `start=State(...)` gives
+the empty state.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from headway.methods import settings
 from headway.methods.protocols import Scorer, Selector, Stepper
 from headway.methods.records import Candidate, State
 from headway.methods.search.failures import SAMPLE_ERRORS, Errors, Failed, Failures
-from headway.methods.search.found import Found, Stopped, chosen
-from headway.methods.search.parts import stepped
+from headway.methods.search.found import Found, Stopped, choose
+from headway.methods.search.parts import call_stepper
 
 Q = TypeVar("Q")
 S = TypeVar("S")
@@ -84,10 +84,10 @@ async def tree_search(
     narrowed = False
 
     async def extend(state: State[S], index: int, place: int) -> tuple[int, State[S]] | None:
-        made = await failed.spare(place, stepped(step, question, state, index))
+        made = await failed.spare(place, call_stepper(step, question, state, index))
         if isinstance(made, Failed):
             return None
-        grown = grown_from(state, made, index)
+        grown = place_in_tree(state, made, index)
         longest[state.depth] = max(longest.get(state.depth, 0), grown.tokens - state.tokens)
         if grown.done:
             block.keep(place, leaf(grown))
@@ -115,7 +115,7 @@ async def tree_search(
             states = [state for state, _ in open_]
             counts = _counts(allocate, await allocate(states, [value for _, value in open_], n - len(found)), len(states))
     stopped: Stopped = "budget" if narrowed and block.stopped == "done" else block.stopped
-    return chosen(found, select, stopped, sum(longest.values()), failed)
+    return choose(found, select, stopped, sum(longest.values()), failed)
 
 
 def check_steps(
@@ -136,8 +136,8 @@ def _counts(allocate: Allocate[S], given: Sequence[object], states: int) -> list
     return counts
 
 
-def grown_from(state: State[S], grown: State[S], index: int) -> State[S]:
-    """The state that a step led to, with its depth and branch."""
+def place_in_tree(state: State[S], grown: State[S], index: int) -> State[S]:
+    """Return the state that a step led to, with its depth and branch set."""
     return replace(grown, depth=state.depth + 1, branch=state.branch if state.depth else index)
 
 

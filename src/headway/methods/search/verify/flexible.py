@@ -1,4 +1,4 @@
-"""Verifying with two tiers: several quick verdicts, and one thorough verdict where they disagree."""
+"""Verifies in two tiers: several quick verdicts, and one thorough verdict if they disagree."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from headway.joins.gather import gather_affordable
 from headway.methods import settings
 from headway.methods.protocols import Verifier
 from headway.methods.records import Candidate, Verdict
-from headway.methods.search.parts import verified
+from headway.methods.search.parts import call_verifier
 
 Q = TypeVar("Q")
 V = TypeVar("V")
@@ -50,14 +50,14 @@ async def verify_flexibly(
     settings.whole_number("verify_flexibly", least=None, first=first)
     settings.number("verify_flexibly", 0, 1, agreement=agreement)
     settings.function("verify_flexibly", fast=fast, slow=slow)
-    quick = await gather_affordable(*(verified(fast, question, candidate, index) for index in range(first, first + k)))
-    agreed = agreed_verdict(quick, agreement)
-    return await verified(slow, question, candidate, first + k) if agreed is None else agreed
+    quick = await gather_affordable(*(call_verifier(fast, question, candidate, index) for index in range(first, first + k)))
+    agreed = find_agreed_verdict(quick, agreement)
+    return await call_verifier(slow, question, candidate, first + k) if agreed is None else agreed
 
 
-def agreed_verdict(verdicts: Sequence[Verdict], agreement: float) -> Verdict | None:
-    """What at least the share `agreement` of the verdicts says, None where they do not agree. Its confidence is the share, its
-    feedback the first that was given."""
+def find_agreed_verdict(verdicts: Sequence[Verdict], agreement: float) -> Verdict | None:
+    """Find the verdict of at least the share `agreement` of the verdicts; None where they do not agree. Its confidence is the
+    share, its feedback the first that was given."""
     for ok in (True, False):
         same = [verdict for verdict in verdicts if verdict.ok is ok]
         if same and len(same) >= agreement * len(verdicts) and 2 * len(same) > len(verdicts):

@@ -13,8 +13,8 @@ from headway.methods import settings
 from headway.methods.protocols import Scorer, Stepper, Verifier
 from headway.methods.records import Candidate, State
 from headway.methods.search.failures import SAMPLE_ERRORS, Errors, Failed, Failures
-from headway.methods.search.found import Found, chosen
-from headway.methods.search.parts import stepped
+from headway.methods.search.found import Found, choose
+from headway.methods.search.parts import call_stepper
 from headway.methods.search.select.selectors import likeliest
 from headway.methods.search.tree.loop import NOTHING_SAID, leaf
 from headway.methods.search.verify.flexible import verify_flexibly
@@ -35,8 +35,8 @@ def hesitates(before: str, after: str) -> bool:
     return _HESITATION.search(after.removeprefix(before)) is not None
 
 
-def revised(question: str, candidate: Candidate[str], feedback: str) -> str:
-    """The question for another attempt: with the last one, and what is wrong with it."""
+def revise_question(question: str, candidate: Candidate[str], feedback: str) -> str:
+    """Write the question for another attempt, with the last attempt and what is wrong with it."""
     return f"{question}{candidate.value}\n{feedback}\n" if feedback else question
 
 
@@ -72,7 +72,7 @@ async def solve_detect_verify(
         rounds: attempts at most.
         depth: steps of an attempt at most.
         hesitation: whether a step shows doubt, from the solution before it and after it; texts have `hesitates`.
-        revise: the question of the next attempt, from the question, the candidate and the feedback; texts have `revised`.
+        revise: the question of the next attempt, from the question, the candidate and the feedback; texts have `revise_question`.
         start: where an attempt starts; an empty text.
         errors: what a part may fail with at one place without failing the search; see `Found.errors`.
 
@@ -97,7 +97,7 @@ async def solve_detect_verify(
     settings.function("solve_detect_verify", optional=True, detect=detect, hesitation=hesitation, revise=revise)
     settings.instance("solve_detect_verify", State, start=start)
     doubts: Callable[[S, S], bool] = hesitation or _for_texts(hesitates, "hesitation", detect is None or start.value)
-    again: Callable[[Q, Candidate[S], str], Q] = revise or _for_texts(revised, "revise", question)
+    again: Callable[[Q, Candidate[S], str], Q] = revise or _for_texts(revise_question, "revise", question)
     found: dict[int, Candidate[S]] = {}
     failed = Failures(errors)
 
@@ -110,7 +110,7 @@ async def solve_detect_verify(
     async def solve(asked: Q, attempt: int) -> Candidate[S]:
         state = start
         while not state.done and state.depth < depth:
-            before, state = state, replace(await stepped(step, asked, state, attempt), depth=state.depth + 1)
+            before, state = state, replace(await call_stepper(step, asked, state, attempt), depth=state.depth + 1)
             if (
                 detect is not None
                 and not state.done
@@ -135,7 +135,7 @@ async def solve_detect_verify(
             if verdict.ok:
                 break
             asked = again(question, candidate, verdict.feedback)
-    return chosen(found, likeliest, block.stopped, sum(candidate.tokens for candidate in found.values()), failed)
+    return choose(found, likeliest, block.stopped, sum(candidate.tokens for candidate in found.values()), failed)
 
 
 def _for_texts(rule: Callable[..., Any], name: str, value: object) -> Callable[..., Any]:

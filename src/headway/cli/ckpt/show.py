@@ -17,7 +17,7 @@ from headway.checkpoint.files.manifest import Json, Manifest, Object, Phase, Seg
 from headway.checkpoint.files.stored import read_segment
 from headway.checkpoint.layout.names import list_names
 from headway.cli import console
-from headway.cli.ckpt.listing import metrics
+from headway.cli.ckpt.ls import metrics
 from headway.cli.ckpt.roots import open_existing, warn_passed_over
 from headway.cli.commands.pictures import write_picture
 from headway.errors import CheckpointError, UsageError
@@ -93,7 +93,7 @@ def show_checkpoint(root: str, step: str, names: str, *, timeline: str | None, a
     if as_json:
         console.print_json(document)
     elif not timeline:
-        console.out().print(_shown(document, everything=names == "*"))
+        console.out().print(_render(document, everything=names == "*"))
 
 
 def _segment(backend: Backend, ref: SegmentRef) -> Segment | str:
@@ -148,17 +148,17 @@ def _straggler(phases: Mapping[str, Sequence[Phase]]) -> StragglerDocument | Non
     return StragglerDocument(writer=last.rank, behind_s=last.behind_s, phase=last.phase, seconds=last.seconds)
 
 
-def _shown(document: CkptShowDocument, *, everything: bool) -> RenderableType:
+def _render(document: CkptShowDocument, *, everything: bool) -> RenderableType:
     parts: list[RenderableType] = []
     if everything:
         parts += [*_head(document), Text(), _writers(document.writers)]
         if document.straggler is not None and len(document.writers) > 1:
-            parts.append(Text(_waited_for(document.straggler), style="yellow"))
+            parts.append(Text(_describe_straggler(document.straggler), style="yellow"))
         parts.append(Text())
     if document.objects:
         parts.append(_objects(document.objects))
     if document.values:
-        parts += [Text(), _named("value", document.values)]
+        parts += [Text(), _make_value_table("value", document.values)]
     return Group(*parts)
 
 
@@ -191,7 +191,7 @@ def _writers(writers: list[WriterDocument]) -> Table:
     return table
 
 
-def _waited_for(found: StragglerDocument) -> str:
+def _describe_straggler(found: StragglerDocument) -> str:
     line = f"the last was writer {found.writer}, {words.seconds(found.behind_s)} after the median"
     return f"{line}; it spent {words.seconds(found.seconds)} on {found.phase}"
 
@@ -208,7 +208,7 @@ def _objects(objects: Mapping[str, Object]) -> Table:
     return table
 
 
-def _named(title: str, values: Mapping[str, Json]) -> Table:
+def _make_value_table(title: str, values: Mapping[str, Json]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column(title, no_wrap=True)
     table.add_column("")

@@ -1,4 +1,4 @@
-"""`ckpt verify` and `ckpt diff`: is it what was written, and what has changed."""
+"""`ckpt verify`: checks that the bytes on disk are those that were written."""
 
 from __future__ import annotations
 
@@ -8,16 +8,13 @@ from contextlib import contextmanager
 import msgspec
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-from rich.table import Table
-from rich.text import Text
 
 from headway.checkpoint.catalog.leases import lease_for_reading
 from headway.checkpoint.catalog.listing import find, manifests, newest
 from headway.checkpoint.files.manifest import Manifest
-from headway.checkpoint.load.diff import Diff, diff
 from headway.checkpoint.load.verify import Report, verify
 from headway.cli import console
-from headway.cli.ckpt.roots import open_existing, open_one, warn_passed_over
+from headway.cli.ckpt.roots import open_existing, warn_passed_over
 from headway.cli.trouble import PROBLEM
 from headway.errors import NoCheckpoint
 from headway.observe import words
@@ -45,8 +42,8 @@ class CkptVerifyDocument(msgspec.Struct, frozen=True, kw_only=True):
 def verify_checkpoints(root: str, step: str, *, everything: bool, as_json: bool) -> None:
     """Raises typer.Exit where something is wrong."""
     backend = open_existing(root)
-    chosen, unreadable = _chosen(backend, step, everything=everything)
-    done = [_verified(backend, manifest) for manifest in chosen]
+    chosen, unreadable = _choose(backend, step, everything=everything)
+    done = [_verify_one(backend, manifest) for manifest in chosen]
     whole = not unreadable and all(each.whole for each in done)
     if as_json:
         console.print_json(CkptVerifyDocument(root=root, whole=whole, checkpoints=done, unreadable=list(unreadable)))
@@ -61,7 +58,7 @@ def verify_checkpoints(root: str, step: str, *, everything: bool, as_json: bool)
         raise typer.Exit(PROBLEM)
 
 
-def _chosen(backend: Backend, step: str, *, everything: bool) -> tuple[list[Manifest], tuple[str, ...]]:
+def _choose(backend: Backend, step: str, *, everything: bool) -> tuple[list[Manifest], tuple[str, ...]]:
     """The checkpoints that are meant, and what was passed over because it can't be read."""
     if everything:
         catalog, last = manifests(backend), newest(backend)
@@ -76,7 +73,7 @@ def _chosen(backend: Backend, step: str, *, everything: bool) -> tuple[list[Mani
     return [find(backend, step, warn_passed_over)], ()
 
 
-def _verified(backend: Backend, manifest: Manifest) -> VerifiedDocument:
+def _verify_one(backend: Backend, manifest: Manifest) -> VerifiedDocument:
     with lease_for_reading(backend, manifest.id), _progress(manifest.step) as progress:
         report = verify(backend, manifest, progress=progress)
     return VerifiedDocument(step=manifest.step, id=manifest.id, whole=report.whole, report=report)
@@ -112,55 +109,3 @@ def _way_on(root: str, done: list[VerifiedDocument]) -> str:
     named = ", ".join(lost[:5]) + (f" and {len(lost) - 5} more" if len(lost) > 5 else "")
     try_others = f"see which others are whole: headway ckpt verify {root} --all"
     return f"what can't be loaded: {named}. Put the files back from a copy, or {try_others}"
-
-
-# --- diff --------------------------------------------------------------------------------------------------------------
-
-
-def compare(root: str, before: str, after: str, *, as_json: bool) -> None:
-    backend = open_existing(root)
-    with open_one(backend, before) as one, open_one(backend, after) as other:
-        found = diff(one, other)
-        title = f"{_called(one.manifest)} → {_called(other.manifest)}"
-    if as_json:
-        console.print_json(found)
-        return
-    out = console.out()
-    out.print(Text(title, style="bold"))
-    if found.same:
-        out.print("the same state, to the last bit", style="green")
-        return
-    for names, mark, style in ((_added(found), "+", "green"), (_removed(found), "-", "red")):
-        for name in names:
-            out.print(f"{mark} {name}", style=style, markup=False)
-    for recast in found.recast:
-        out.print(f"! {recast.name}: {recast.before} → {recast.after}", style="yellow", markup=False)
-    if found.changed:
-        out.print(_changed(found))
-    for name in found.values_changed:
-        out.print(f"~ {name} (a value)", markup=False)
-    out.print(f"{words.count(len(found.equal), 'array')} equal; {words.nbytes(found.bytes_read)} read", style="dim")
-
-
-def _called(manifest: Manifest) -> str:
-    return f"step {manifest.step} ({manifest.id})"
-
-
-def _added(found: Diff) -> tuple[str, ...]:
-    return (*found.added, *found.values_added)
-
-
-def _removed(found: Diff) -> tuple[str, ...]:
-    return (*found.removed, *found.values_removed)
-
-
-def _changed(found: Diff) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("")
-    table.add_column("changed", no_wrap=True)
-    for name in ("elements", "of all", "at most by", "of the element"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for each in found.changed:
-        share = f"{each.changed / each.elements:.2%}"
-        table.add_row("~", Text(each.name), f"{each.changed:,}", share, f"{each.max_abs:.3g}", f"{each.max_relative:.2%}")
-    return table

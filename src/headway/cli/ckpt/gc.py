@@ -1,52 +1,24 @@
-"""`ckpt pin`, `unpin` and `gc`: what stays and what goes."""
+"""`ckpt gc`: remove the checkpoints that no rule keeps."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Literal
 
-import msgspec
 from rich.table import Table
 from rich.text import Text
 
 from headway.checkpoint.catalog.collect import Report, collect
-from headway.checkpoint.catalog.leases import pin, pins, unpin
-from headway.checkpoint.catalog.listing import find, manifests, place_of
+from headway.checkpoint.catalog.listing import manifests, place_of
 from headway.checkpoint.catalog.metrics import read_later
 from headway.checkpoint.catalog.retention import Keep
 from headway.checkpoint.files.manifest import Manifest
 from headway.cli import console
-from headway.cli.ckpt.roots import open_existing, refuse_no_root, warn_passed_over
+from headway.cli.ckpt.roots import open_existing, refuse_no_root
 from headway.errors import UsageError
 from headway.observe import words
 
 EVERYTHING = 2**31
-
-
-class PinDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """`headway ckpt pin --json` and `unpin --json`"""
-
-    root: str
-    step: int
-    id: str
-    pinned: bool
-    changed: bool
-
-
-def set_pin(root: str, step: str, *, pinned: bool, as_json: bool) -> None:
-    backend = open_existing(root)
-    found = find(backend, step, warn_passed_over)
-    changed = (found.id in pins(backend)) != pinned
-    (pin if pinned else unpin)(backend, found.id)
-    if as_json:
-        console.print_json(PinDocument(root=root, step=found.step, id=found.id, pinned=pinned, changed=changed))
-        return
-    told = (
-        ("pinned: it stays until it is unpinned" if pinned else "unpinned")
-        if changed
-        else f"was {'' if pinned else 'not '}pinned before"
-    )
-    console.out().print(f"step {found.step} ({found.id}) {told}", markup=False)
 
 
 def collect_garbage(root: str, last: int | None, every: int | None, best: str | None, *, dry_run: bool, as_json: bool) -> None:

@@ -1,7 +1,7 @@
-"""`ckpt reshard --dry-run`: what loading under another layout would read, by which rank, and for how long.
+"""`ckpt reshard --dry-run`: predicts what each rank would read to load under another layout, and how long that takes.
 
-A checkpoint knows nothing of layouts, so there is nothing to convert: a load reshards by itself. What can be known beforehand is
-what that load will cost, from the same pure planner that will make its plan, given how the next run splits its tensors.
+A checkpoint does not depend on a layout, so there is nothing to convert: a load reshards by itself. Its cost can be known
+beforehand. It comes from the same pure planner that the load will use, given how the next run splits its tensors.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def reshard(asked: Asked) -> None:
     with open_one(backend, asked.step) as checkpoint:
         contents = checkpoint.contents
         plan = _plan(contents, rules, asked.ranks, asked.hosts)
-        bandwidth = given if given is not None else _measured(backend, contents)
+        bandwidth = given if given is not None else _measure_read_speed(backend, contents)
     if asked.json:
         console.print_json(_document(asked, contents, plan, bandwidth))
         return
@@ -145,7 +145,7 @@ def _box(known: Object, dim: int | None, rank: int, ranks: int) -> tuple[Box, ..
     return (Box(tuple(offset), tuple(extent)),) if math.prod(extent) else ()
 
 
-def _measured(backend: Backend, contents: Contents) -> float | None:
+def _measure_read_speed(backend: Backend, contents: Contents) -> float | None:
     """How fast the largest file is read past the page cache; None where it can't be known beforehand (an object store)."""
     largest = max(contents.segments, key=lambda segment: segment.nbytes, default=None)
     if largest is None:

@@ -1,7 +1,7 @@
-"""`ckpt bench`: how fast this folder saves and loads, beside what its disk can do at all.
+"""`ckpt bench`: measures how fast this folder saves and loads, and how fast its disk can write and read at all.
 
-Made with numpy arrays and the calls that a training uses, in a folder of its own that is removed afterwards. Nothing guards numpy
-arrays, so a save blocks for its whole copy; torch's optimizers let the training go on meanwhile.
+It uses numpy arrays and the calls of a real training, in a folder of its own that is removed afterwards. Nothing guards numpy
+arrays, so a save blocks for its whole copy; with torch's optimizers the training goes on meanwhile.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`ckpt ls`: what checkpoints there are. Manifests are read, and files are counted; no tensor is looked at."""
+"""`ckpt ls`: lists checkpoints. It reads manifests and checks file sizes, and reads no tensor."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def _of_root(root: str) -> CkptLsDocument:
     sizes = {file: stat.nbytes for file, stat in backend.files(STEPS)}
     notes = list(last.skipped)
     listed = [
-        _listed(each, backend, sizes, newest_id=last.manifest.id if last.manifest else "", pinned=pinned)
+        _describe_checkpoint(each, backend, sizes, newest_id=last.manifest.id if last.manifest else "", pinned=pinned)
         for each in reversed(with_metrics(backend, catalog.checkpoints, notes.append))
     ]
     unreadable = {each.why for each in catalog.damaged}
@@ -149,7 +149,7 @@ def _tell_root(document: CkptLsDocument) -> None:
         console.note(note, "yellow")
 
 
-def _listed(
+def _describe_checkpoint(
     manifest: Manifest, backend: Backend, sizes: Mapping[str, int], *, newest_id: str, pinned: frozenset[str]
 ) -> ListedDocument:
     return ListedDocument(
