@@ -17,10 +17,10 @@ def kill_until_done(victims: Victims, size: int, seed: int, longest_s: float, mo
     for kills in range(most):
         before, seen = successes(rows(victims.folder / "store")), len(victims.lines("store"))
         process = victims.start("program.py", "store", size)
-        if drawn.random() < 0.8:  # most lives get something done, however slow the machine is; the others may die as they start
+        if drawn.random() < 0.8 or not kills:  # most lives get something done; the others may die as they start
             until(process, lambda seen=seen: len(victims.lines("store")) > seen)
         try:
-            process.wait(drawn.uniform(0.0, longest_s))
+            process.wait(drawn.uniform(0.0, longest_s) if kills else 0.0)  # the first never gets to its end, however fast it is
         except subprocess.TimeoutExpired:
             kill(process)
         again = {line[1] for line in victims.lines("store")[seen:]} & before.keys()
