@@ -176,6 +176,6 @@ async def _awaiting(awaitable: Awaitable[T]) -> T:
 
 
 def _hear(task: asyncio.Future[Any]) -> None:
-    """Ask for an error, or asyncio would complain of those that failed beside the first; however the join itself ends."""
+    """Read the error of a part, so that asyncio does not warn about failures besides the first."""
     if not task.cancelled():
         task.exception()

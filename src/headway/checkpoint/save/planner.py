@@ -47,7 +47,7 @@ class _Planned(msgspec.Struct, frozen=True):
 
 
 class Planned(NamedTuple):
-    """Who writes what, the plain values, and what began to differ between ranks (names, and a warning; none as a rule)."""
+    """The plan of who writes what, the plain values, and a warning that names what differs between ranks, if anything does."""
 
     plan: SavePlan
     values: dict[str, Json]

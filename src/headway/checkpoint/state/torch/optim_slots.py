@@ -48,7 +48,7 @@ class Slots:
                 self._hold(parameter, members, _MASTER, parameter)
 
     def _refuse_nameless(self, members: list[Member], slot: object) -> None:
-        """A slot is the last word of a name, so what is no single word would come back as another slot, or not at all."""
+        """Refuse a slot name that is not one word: a slot is stored as the last word of a name, so it could not be loaded again."""
         if type(slot) is not str or "." in slot:
             kind = "has a dot" if type(slot) is str else f"is of type {type(slot).__qualname__}"
             raise UsageError(
