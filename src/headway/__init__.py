@@ -19,9 +19,9 @@ from headway.context import wait_event as wait_event
 from headway.engine.dispatch.launch import Happened as Happened
 from headway.engine.handle import Handle as Handle
 from headway.engine.identity.signature import unkeyed as unkeyed
+from headway.engine.outcomes.retry import Retry as Retry
 from headway.engine.replay.dry_run import PlannedCall as PlannedCall
 from headway.engine.replay.dry_run import ResumePlan as ResumePlan
-from headway.engine.retry import Retry as Retry
 from headway.engine.streaming.stream import Stream as Stream
 from headway.errors import ArgumentChanged as ArgumentChanged
 from headway.errors import BudgetExceeded as BudgetExceeded

@@ -29,7 +29,7 @@ from headway.engine.identity.options import check_options, is_number
 from headway.engine.identity.signature import Signature
 from headway.engine.identity.spec import RIVALS, TASKS, TaskSpec
 from headway.engine.identity.watched import Watch, check_watch
-from headway.engine.retry import Retry
+from headway.engine.outcomes.retry import Retry
 from headway.engine.scopes.bounds import LimitNumbers
 from headway.engine.stopping.outside import refuse_outside
 from headway.engine.streaming.stream import Stream

@@ -27,7 +27,7 @@ from typing import Any, Unpack
 import headway.scope as scope
 from headway.engine.call import current
 from headway.engine.handle import Handle
-from headway.engine.retry import Retry
+from headway.engine.outcomes.retry import Retry
 from headway.errors import ModelError, UsageError
 from headway.models.base import (
     BatchModel,

@@ -13,7 +13,7 @@ from headway.engine.identity.keys import explicit, label
 from headway.engine.identity.labels import LabelLike, make_label
 from headway.engine.identity.signature import Signature
 from headway.engine.identity.watched import Watch, fingerprint_watched
-from headway.engine.retry import Retry
+from headway.engine.outcomes.retry import Retry
 from headway.engine.scopes.bounds import LimitNumbers
 from headway.journal.records import Amounts
 from headway.pools.base import A_SLOT, Demand, FunctionRef

@@ -15,12 +15,12 @@ import msgspec
 from headway import events
 from headway.engine.call import MISSING, Call
 from headway.engine.dispatch.ready import Ready
-from headway.engine.failures import is_own_failure, set_cause
 from headway.engine.identity.argument_changes import is_unseen
 from headway.engine.identity.callables import describe_error
+from headway.engine.outcomes.failures import is_own_failure, set_cause
+from headway.engine.outcomes.retry import BOUNDS
 from headway.engine.replay.lookup import Replay, epoch_name, inputs_digest
 from headway.engine.replay.shared import Shared
-from headway.engine.retry import BOUNDS
 from headway.engine.run_context import RunContext
 from headway.engine.scopes.accounting import Accounting
 from headway.engine.streaming.streams import has_handed_out
