@@ -19,8 +19,8 @@ from headway.journal.owner import LEASE_S, check_takeover, this_process
 from headway.journal.records import INLINE_BYTES, RunInfo, RunStatus
 from headway.journal.recovery.by_hand import Given, last_rows, rows_by_hand, task_of
 from headway.journal.recovery.forking import find_recorded
+from headway.journal.recovery.ledger import Ledger
 from headway.journal.recovery.recovered import load
-from headway.journal.shared.ledger import Ledger
 from headway.journal.store import Buffer, Store
 
 

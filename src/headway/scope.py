@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, overload
 
 from headway.engine.call import Call, Frame, current
 from headway.engine.identity.options import is_number
+from headway.engine.scopes.account import Account
 from headway.engine.scopes.accounting import check_amounts, check_bounds, check_item, warn_of_units
 from headway.engine.scopes.bounds import PATIENCE_S, Deadline, LimitNumbers, Scope
 from headway.engine.stopping.outside import refuse_outside
@@ -23,7 +24,6 @@ from headway.engine.transitions import OK
 from headway.errors import DeadlineExceeded, InputFailed, UsageError
 from headway.journal.decisions import TimeLeft
 from headway.journal.records import Amounts
-from headway.journal.shared.ledger import Account
 from headway.pools.current import worker_call
 
 if TYPE_CHECKING:

@@ -29,8 +29,8 @@ from headway.journal.decisions import (
     decode_decision,
 )
 from headway.journal.records import COSTED, ENDED, NO_PARENT, Amounts, Attempt, Error, Kind, Outcome, Row, RunInfo, Start
+from headway.journal.recovery.ledger import Ledger, add
 from headway.journal.recovery.recovered import decode_attempt, decode_charge, decode_outcome, decode_start
-from headway.journal.shared.ledger import Ledger, add
 from headway.journal.store import Store
 from headway.observe import words
 

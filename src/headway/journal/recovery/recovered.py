@@ -29,7 +29,7 @@ from headway.journal.records import (
     Status,
 )
 from headway.journal.recovery.given import Given
-from headway.journal.shared.ledger import Ledger
+from headway.journal.recovery.ledger import Ledger
 from headway.journal.store import Store
 
 _KIND = COSTED - 1
