@@ -30,8 +30,8 @@ from headway.engine.dispatch.ready import Ready
 from headway.engine.ports import Starts
 from headway.engine.run_context import RunContext
 from headway.engine.scopes.account import NEVER_GIVEN_BACK, SLACK, Account, Refusal
+from headway.engine.scopes.standstill import Party, find_circle, find_stuck
 from headway.engine.transitions import CONCLUDING, OK, READY
-from headway.engine.waiting.standstill import Party, find_circle, find_stuck
 from headway.errors import BudgetExceeded
 from headway.journal.records import Amounts
 
