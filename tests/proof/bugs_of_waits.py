@@ -37,7 +37,7 @@ BUDGETS: tuple[Bug, ...] = (
     bug(
         "what a holder needs waits behind those who wait for the holder",
         "BudgetLine._serve",
-        "self._passers(place[0])",
+        "self._reservations.find_passers(place[0])",
         "[]",
         tests=f"{_BUDGETS}::test_it_passes_also_where_the_holder_only_has_its_handle",
     ),
