@@ -40,7 +40,7 @@ from headway.near import near_misses
 from headway.pools.base import Demand, FunctionRef, Traits
 from headway.pools.program import check_importable, find, function_ref
 from headway.pools.registry import TRAITS, misfit
-from headway.scope import LimitScope
+from headway.scopes.limit import LimitScope
 
 if TYPE_CHECKING:
     from headway.engine.engine import Engine

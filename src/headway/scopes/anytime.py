@@ -33,7 +33,7 @@ from headway.joins import recorded
 from headway.joins.bound import bound_of
 from headway.journal.codec.codec import decode, encode
 from headway.journal.decisions import BlockEnded, Kept
-from headway.scope import DeadlineScope, deadline, until_deadline
+from headway.scopes.deadline import DeadlineScope, deadline, until_deadline
 
 K = TypeVar("K", bound=int | str)
 T = TypeVar("T")
