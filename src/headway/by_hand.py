@@ -11,7 +11,7 @@ import socket
 import time
 from pathlib import Path
 
-from headway.engine.identity.spec import TASKS
+from headway.engine.tasks.spec import TASKS
 from headway.errors import UsageError
 from headway.journal.codec.codec import digest, encode
 from headway.journal.open import DEFAULT_STORE, open_existing

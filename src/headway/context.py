@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from headway import events
 from headway.engine.call import Frame, current
-from headway.engine.identity.options import is_number
 from headway.engine.scopes.accounting import check_item
 from headway.engine.stopping.outside import refuse_outside
+from headway.engine.tasks.options import is_number
 from headway.engine.transitions import OK
 from headway.errors import NotEncodable, NotInRun, UsageError
 from headway.journal.clocks import left_s

@@ -20,20 +20,20 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, Protocol, Se
 
 from headway.engine.call import current
 from headway.engine.handle import Handle
-from headway.engine.identity.callables import is_async, is_stream, name_of
-from headway.engine.identity.callables import is_async as gives_awaitable
-from headway.engine.identity.carried import check_task_function, own_name, what_it_carries
 from headway.engine.identity.keys import task_part
 from headway.engine.identity.labels import LabelLike, check_label
-from headway.engine.identity.options import check_options, is_number
 from headway.engine.identity.signature import Signature
-from headway.engine.identity.spec import RIVALS, TASKS, TaskSpec
-from headway.engine.identity.watched import Watch, check_watch
 from headway.engine.outcomes.retry import Retry
 from headway.engine.scopes.bounds import LimitNumbers
 from headway.engine.stopping.outside import refuse_outside
 from headway.engine.streaming.stream import Stream
 from headway.engine.streaming.streams import WINDOW
+from headway.engine.tasks.callables import is_async, is_stream, name_of
+from headway.engine.tasks.callables import is_async as gives_awaitable
+from headway.engine.tasks.carried import check_task_function, own_name, what_it_carries
+from headway.engine.tasks.options import check_options, is_number
+from headway.engine.tasks.spec import RIVALS, TASKS, TaskSpec
+from headway.engine.tasks.watched import Watch, check_watch
 from headway.errors import UsageError, WorkerDied
 from headway.journal.codec.declared import declare, stable_module
 from headway.near import near_misses

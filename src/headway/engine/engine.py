@@ -28,7 +28,6 @@ from headway.engine.identity.argument_changes import note_members
 from headway.engine.identity.inputs import PLAIN, handles_in
 from headway.engine.identity.keys import call_key
 from headway.engine.identity.naming import Names
-from headway.engine.identity.spec import RIVALS, TaskSpec
 from headway.engine.lifecycle import Lifecycle
 from headway.engine.parts import Parts
 from headway.engine.replay.admission import Admission
@@ -43,6 +42,7 @@ from headway.engine.scopes.desk import Desk
 from headway.engine.scopes.scopes import Scopes
 from headway.engine.stopping.stops import Stops
 from headway.engine.streaming.streams import Streams
+from headway.engine.tasks.spec import RIVALS, TaskSpec
 from headway.engine.transitions import FINISHING, RUNNING
 from headway.engine.waiting.signals import Signals
 from headway.engine.waiting.waits import Waits

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 from headway.engine.call import current
-from headway.engine.identity.options import is_number
 from headway.engine.scopes.bounds import LimitNumbers
 from headway.engine.stopping.outside import refuse_outside
+from headway.engine.tasks.options import is_number
 from headway.errors import UsageError
 from headway.scopes.opened import BOUND_ELSEWHERE, Opened
 

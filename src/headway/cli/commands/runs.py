@@ -21,8 +21,8 @@ from headway.cli.documents import PlanDocument, PlannedDocument, RunResult, Said
 from headway.cli.find import find_call
 from headway.cli.pools import parse_pools
 from headway.cli.trouble import ProgramFailed, store_option
-from headway.engine.identity.spec import TASKS
 from headway.engine.replay.dry_run import PlannedCall, ResumePlan
+from headway.engine.tasks.spec import TASKS
 from headway.errors import HeadwayError, Interrupted, RunError, StoreError, UnknownRun, UsageError
 from headway.journal.open import find_store, open_to_read
 from headway.journal.records import ENDED, RunInfo, RunSpec, RunStatus

@@ -16,7 +16,6 @@ from headway import events
 from headway.engine.call import MISSING, Call
 from headway.engine.dispatch.ready import Ready
 from headway.engine.identity.argument_changes import is_unseen
-from headway.engine.identity.callables import describe_error
 from headway.engine.outcomes.failures import is_own_failure, set_cause
 from headway.engine.outcomes.retry import BOUNDS
 from headway.engine.replay.lookup import Replay, epoch_name, inputs_digest
@@ -24,6 +23,7 @@ from headway.engine.replay.shared import Shared
 from headway.engine.run_context import RunContext
 from headway.engine.scopes.accounting import Accounting
 from headway.engine.streaming.streams import has_handed_out
+from headway.engine.tasks.callables import describe_error
 from headway.engine.transitions import CANCELLED, FAILED, OK
 from headway.engine.waiting.signals import Signals
 from headway.errors import NotEncodable, StoreError
