@@ -42,6 +42,7 @@ AnyEvent = (
     | CallRetrying
     | CallCharged
     | CallProgress
+    | CallWaits
     | CancelRequested
     | CallEnded
     | BudgetOpened
