@@ -25,7 +25,8 @@ from headway.observe import tree, words
 from headway.observe.critical import CriticalPath, critical_path
 from headway.observe.display import add_bar
 from headway.observe.pictures.gantt import draw_gantt
-from headway.observe.recorded import RecordedRun, State, Waiting, read_run
+from headway.observe.reading import read_run
+from headway.observe.recorded import RecordedRun, State, Waiting
 from headway.observe.status import is_live, name_driver
 from headway.view import RunView
 
