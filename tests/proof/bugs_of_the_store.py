@@ -163,7 +163,7 @@ LEASES: tuple[Bug, ...] = (
     ),
     bug(
         "SQLite commits rows in parts",
-        "SqliteStore.writing",
+        "Database.writing",
         'connection.execute("ROLLBACK")',
         'connection.execute("COMMIT")',
         tests="conformance/test_atomicity.py::test_a_commit_whose_rows_fail_in_the_middle_leaves_nothing",
