@@ -277,9 +277,9 @@ SPENT: tuple[Bug, ...] = (
     ),
     bug(
         "what a call had reserved when its process died is forgotten",
-        "recovered:load",
-        "start.reserved",
-        "",
+        "Ledger.note_start",
+        "Line(start.cost, start.reserved, promised)",
+        "Line(start.cost, {}, {})",
     ),
     bug(
         "who is answered with the result of an equal call pays for it as well",

@@ -3,7 +3,7 @@
 `build_run` is a pure function from rows to a `RecordedRun`, so it works the same on a run that is going on, was killed or is done.
 A call is known by its last row. A call that was open when the journal ends is known by its START or ATTEMPT row, or only because a
 recorded child names it as its parent; such a parent has no task name, and since nothing says who called it, it is shown under the
-root. The spending of budgets comes from the same `Ledger` that the engine uses.
+root. What was spent comes from the same `Ledger` that a resume starts from.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from headway.journal.decisions import (
     decode_decision,
 )
 from headway.journal.records import COSTED, ENDED, NO_PARENT, Amounts, Attempt, Kind, Outcome, Row, RunInfo, Start
-from headway.journal.recovery.ledger import Ledger, add
+from headway.journal.recovery.ledger import Ledger
 from headway.journal.recovery.recovered import decode_attempt, decode_charge, decode_outcome, decode_start
 from headway.journal.store import Store
 from headway.observe import words
@@ -61,10 +61,8 @@ class _RunBuilder:
         self._deadline_key = b""
         self._waits: dict[bytes, tuple[int, Waiting]] = {}  # each with the seq of its row
         self._items: dict[bytes, int] = {}  # of streams, how many they have handed out
-        self.spent = Ledger()
-        self.held = Ledger()
-        self.lines: dict[bytes, dict[bytes, Amounts]] = {}  # costs by account, of calls that charged
-        self.reserved: dict[bytes, Start] = {}  # calls that hold a reservation
+        self.ledger = Ledger()
+        self.charged: set[bytes] = set()  # calls whose costs are in several rows
 
     def read(self, seq: int, row: Row) -> None:
         kind = row.kind & _KIND
@@ -102,7 +100,7 @@ class _RunBuilder:
             params=body.params,
         )
         if row.kind & COSTED:
-            self._book(row.key, body.scope, body.cost)
+            self.ledger.note_end(row.key, body.scope, body.cost)
 
     def _start(self, seq: int, row: Row, body: Start) -> None:
         before = self.calls.get(row.key)
@@ -121,10 +119,7 @@ class _RunBuilder:
             asked=body.asked,
             params=body.params,
         )
-        self._book(row.key, body.scope, body.cost)
-        if body.reserved:
-            self.reserved[row.key] = body
-            self.held.note(row.key, body.scope, {}, body.reserved)
+        self.ledger.note_start(row.key, body)
 
     def _attempt(self, seq: int, row: Row, body: Attempt) -> None:
         self.failures.setdefault(row.key, []).append(body)
@@ -143,29 +138,15 @@ class _RunBuilder:
             asked=body.asked,
             params=body.params,
         )
-        self._book(row.key, body.scope, body.cost)
+        self.ledger.note_end(row.key, body.scope, body.cost)
 
     def _charge(self, seq: int, row: Row) -> None:
         body = decode_charge(row.body)
         before = self.calls.get(row.key)
         if before is None or before.is_over:
             self.calls[row.key] = Call(row.key, row.parent, seq, State.OPEN, body.task)
-        start = self.reserved.get(row.key)
-        lines = self.lines.setdefault(row.key, {})
-        lines[body.scope] = body.cost
-        self.spent.note(row.key, body.scope, body.cost)
-        if start is not None and start.scope == body.scope:
-            charged = {unit: amount - start.cost.get(unit, 0.0) for unit, amount in body.cost.items()}
-            left = {unit: max(0.0, amount - charged.get(unit, 0.0)) for unit, amount in start.reserved.items()}
-            self.held.note(row.key, body.scope, {}, {} if body.settled else left)
-
-    def _book(self, key: bytes, scope: bytes, cost: Amounts) -> None:
-        """The call's cost in its own account; what it had reserved is settled."""
-        self.spent.note(key, scope, cost)
-        if key in self.reserved:
-            self.held.note(key, self.reserved.pop(key).scope, {})
-        if key in self.lines:
-            self.lines[key][scope] = cost
+        self.charged.add(row.key)
+        self.ledger.note_charge(row.key, body)
 
     def _decision(self, seq: int, row: Row, body: Decision) -> None:
         self.decisions.setdefault(row.parent, []).append(body)
@@ -178,8 +159,7 @@ class _RunBuilder:
                 self._waits.pop(row.key, None)
             case BudgetOpened(outer, limits):
                 self.accounts[row.key] = (outer, row.parent, limits)
-                self.spent.opened(row.key, outer)
-                self.held.opened(row.key, outer)
+                self.ledger.note_budget(row.key, outer)
             case Item(number):
                 self._items[row.parent] = number + 1
             case StreamEnd(count):
@@ -190,11 +170,9 @@ class _RunBuilder:
     # --- when all rows are read --------------------------------------------------------------------------------------
 
     def run(self) -> RecordedRun:
-        for key, lines in self.lines.items():
-            total: Amounts = {}
-            for cost in lines.values():
-                total = add(total, cost)
-            self.calls[key] = msgspec.structs.replace(self.calls[key], cost=total)
+        costs = self.ledger.costs() if self.charged else {}
+        for key in self.charged:
+            self.calls[key] = msgspec.structs.replace(self.calls[key], cost=costs[key])
         for key, items in self._items.items():
             if (stream := self.calls.get(key)) is not None:
                 self.calls[key] = msgspec.structs.replace(stream, items=items)
@@ -254,7 +232,7 @@ class _RunBuilder:
             self.calls[self.root] = Call(self.root, self.info.spec.salt, 0, State.OPEN, self.info.spec.task, "…", began)
 
     def _budgets(self) -> list[Budget]:
-        spent, held = self.spent.spent(), self.held.spent()
+        spent, held = self.ledger.settled(), self.ledger.held()
         depths: dict[bytes, int] = {b"": -1}
         for key, (outer, _, _) in self.accounts.items():
             depths[key] = depths.get(outer, -1) + 1
