@@ -268,7 +268,8 @@ class Lifecycle:
         x.child_errors.clear()
         x.stop, x.stop_reason = None, ""
         x.recharged.clear()
-        x.parks, x.parked_s, x.granted, x.cut = 0, 0.0, False, False
+        x.cut = False
+        self._ready.forget_waits(call)
         call.ordinals = None
         if call.siblings is not None:
             call.siblings.begin_again()
