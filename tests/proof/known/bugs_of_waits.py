@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from seeded import Bug, bug
 
-_BUDGETS, _FLIGHT, _CLAIMS = "program/test_waiting_budgets.py", "sim/test_single_flight.py", "conformance/test_claims.py"
+_BUDGETS, _FLIGHT, _CLAIMS = "program/bounds/test_waiting_budgets.py", "sim/test_single_flight.py", "conformance/test_claims.py"
 
 BUDGETS: tuple[Bug, ...] = (
     bug(
