@@ -33,6 +33,7 @@ DOORS = {  # imports that run upwards on purpose, each inside of a function and 
 MOST_LINES = 410
 MOST_LINES_OF_TESTS = 600
 MOST_FILES = 13
+MOST_FILES_OF_TESTS = 18
 
 
 @cache
@@ -109,6 +110,12 @@ def test_a_folder_holds_about_a_dozen_files() -> None:
     for folder in {path.parent for path in modules().values()}:
         files = [path.name for path in folder.glob("*.py") if path.name != "__init__.py"]
         assert len(files) <= MOST_FILES, f"{folder.relative_to(SRC)} holds {len(files)} files: which rooms are in it?"
+
+
+def test_a_folder_of_tests_is_about_one_subject() -> None:
+    for folder in {path.parent for path in TESTS.rglob("*.py")}:
+        files = [path.name for path in folder.glob("*.py") if path.name != "conftest.py"]
+        assert len(files) <= MOST_FILES_OF_TESTS, f"{folder.relative_to(TESTS)} holds {len(files)} files: which subjects are in it?"
 
 
 def test_files_of_tests_say_what_they_are_for_stay_short_and_have_names_of_their_own() -> None:

@@ -5,8 +5,9 @@ that lacks it. Whatever may let it go (a settlement, a call that gives up) has t
 
 Who goes first. In one account the first comes first: a small reservation must not overtake a large one, or the large one could wait
 for ever. A call that asks nothing of an account takes nothing from those ahead, so it has a line of its own there. One exception: a
-call passes those ahead as soon as it fits if a holder of a reservation in this account waits for it. Else those ahead would wait
-for that holder, the holder for the call, and the call for its turn.
+call passes those ahead as soon as it fits if a holder of a reservation in this account waits for it, and the first in line may
+depend on that holder. Else the first would wait for the holder, the holder for the call, and the call for its turn. Where holders
+that wait for nobody have enough to give back, the first in line depends on no other, and nobody passes it.
 
 A call that is let go may still lack room: a slot, a limit, a resource. It reserves nothing until it has that, and keeps nothing
 back from others: whoever holds one of two things while it waits for the other can block everybody. If the money is gone when there
@@ -145,7 +146,7 @@ class BudgetLine:
         """The innermost account that waits and where somebody with an earlier ticket stands, whom this call must not pass."""
         for each in list_waiting(call) if self._lines else ():
             if each is not but and (head := self._head(_place(each, wanted))) is not None and head.ticket < ticket:
-                if not self._reservations.is_part_of_a_holder(call, each):
+                if not self._reservations.is_part_of_a_holder(call, each) or self._goes_on_for_sure(head):
                     return each
         return None
 
@@ -167,7 +168,7 @@ class BudgetLine:
     def _serve(self, place: Place) -> None:
         while (head := self._head(place)) is not None and self._moves(head):
             pass
-        if len(self._lines.get(place, ())) > 1:
+        if head is not None and len(self._lines.get(place, ())) > 1 and not self._goes_on_for_sure(head):
             for waiter in sorted(self._reservations.find_passers(place[0]), key=lambda waiter: waiter.ticket):
                 if self._stands(waiter) and waiter.account is place[0]:
                     self._moves(waiter)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from seeded import Bug, bug
 
-_GROUPS, _ANYTIME = "program/test_groups.py", "program/test_anytime.py"
+_GROUPS, _ANYTIME = "program/joins/test_groups.py", "program/bounds/test_anytime.py"
 
 JOINS: tuple[Bug, ...] = (
     bug(
@@ -37,28 +37,28 @@ JOINS: tuple[Bug, ...] = (
         "map:_map",
         "await begun.stop('hw.map ended early')",
         "pass",
-        tests="program/test_maps.py::test_a_failed_map_drains_what_it_began",
+        tests="program/joins/test_maps.py::test_a_failed_map_drains_what_it_began",
     ),
     bug(
         "a map that tolerates failures does not count them",
         "_Failures.hand_out",
         "self._errors.append(end.error)",
         "pass",
-        tests="program/test_maps_that_tolerate.py::test_too_many_failures_stop_the_rest",
+        tests="program/joins/test_maps_that_tolerate.py::test_too_many_failures_stop_the_rest",
     ),
     bug(
         "a scan combines in the wrong order",
         "Scan._add",
         "self._fold(self._prefixes[rest - 1], block)",
         "self._fold(block, self._prefixes[rest - 1])",
-        tests="program/test_scans.py::test_a_scan_equals_the_sequential_fold",
+        tests="program/joins/test_scans.py::test_a_scan_equals_the_sequential_fold",
     ),
     bug(
         "a scan goes on with a block that it has used",
         "Scan._add",
         "blocks[level] = _NO_BLOCK",
         "pass",
-        tests="program/test_scans.py::test_a_scan_equals_the_sequential_fold",
+        tests="program/joins/test_scans.py::test_a_scan_equals_the_sequential_fold",
     ),
     bug(
         "which calls a budget refused is not recorded",

@@ -28,7 +28,7 @@ from headway.checkpoint.layout.dtypes import NBYTES
 from headway.errors import CheckpointDamaged
 from headway.storage.local import LocalBackend
 
-PAGE = (Path(__file__).parents[2] / "docs" / "checkpoint-format.md").read_text()
+PAGE = (Path(__file__).parents[3] / "docs" / "checkpoint-format.md").read_text()
 Array = np.ndarray[Any, Any]
 
 

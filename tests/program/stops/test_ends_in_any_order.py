@@ -12,7 +12,7 @@ import pytest
 import headway as hw
 from headway.journal.records import RunStatus
 
-SRC = str(Path(__file__).parents[2] / "src")
+SRC = str(Path(__file__).parents[3] / "src")
 PROGRAM = """
 import asyncio, atexit, os, sys, threading, time
 import headway as hw

@@ -16,7 +16,7 @@ from headway.sim.predict.workload import Sample, Workload
 from headway.sim.universe import Universe
 from headway.sim.world import SimWorld
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "observe"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "observe"))
 from written import T0, Journal, key_of
 
 __all__ = ["T0", "Journal", "Recorded", "key_of", "record"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from seeded import Bug, bug
 
-_ODD, _ENDS = "program/test_odd_errors.py", "program/test_stops_end.py"
+_ODD, _ENDS = "program/tasks/test_odd_errors.py", "program/stops/test_stops_end.py"
 
 ERRORS: tuple[Bug, ...] = (
     bug(
@@ -40,7 +40,7 @@ ERRORS: tuple[Bug, ...] = (
         "Lifecycle._conclude",
         "except UsageError as wrong: ...",
         "except ZeroDivisionError as wrong: ...",
-        tests="program/test_given_functions.py::test_a_predicate_that_fails_fails_its_call_and_its_siblings_go_on",
+        tests="program/tasks/test_given_functions.py::test_a_predicate_that_fails_fails_its_call_and_its_siblings_go_on",
     ),
 )
 

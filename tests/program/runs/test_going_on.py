@@ -12,7 +12,7 @@ import pytest
 
 import headway as hw
 
-SRC = str(Path(__file__).parents[2] / "src")
+SRC = str(Path(__file__).parents[3] / "src")
 STOP = {"on": True}
 
 

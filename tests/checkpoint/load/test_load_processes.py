@@ -48,11 +48,12 @@ def test_each_item_is_done_once_and_the_first_failure_is_raised_when_no_thread_r
     assert len(done) < 10**6 - 1
 
 
+HELPERS = [str(folder) for folder in Path(__file__).parents[:2]]
 _LOAD_AND_MEASURE = """
 import resource, sys, threading
 from pathlib import Path
 import numpy as np
-sys.path[:0] = [{tests!r}]
+sys.path[:0] = {helpers!r}
 from synthetic import inventory
 from headway.storage.local import LocalBackend
 from headway.checkpoint.load.loader import load
@@ -76,7 +77,7 @@ def test_memory_above_a_state_of_512_mib_stays_below_256_mib(tmp_path: Path, kin
     rng = np.random.default_rng(0)
     arrays = {f"w{n}": rng.standard_normal((4096, 4096) if n % 2 else (16384, 1024), "f4") for n in range(8)}
     made = make(tmp_path, arrays, {name: [(n % 2, whole(array.shape))] for n, (name, array) in enumerate(arrays.items())})
-    code = _LOAD_AND_MEASURE.format(tests=str(Path(__file__).parent), kind=kind, root=str(tmp_path), folder=made.manifest.folder)
+    code = _LOAD_AND_MEASURE.format(helpers=HELPERS, kind=kind, root=str(tmp_path), folder=made.manifest.folder)
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     assert int(ran.stdout) < 256 << 10  # KiB
@@ -87,7 +88,7 @@ import sys
 from pathlib import Path
 import numpy as np
 import torch.distributed as dist
-sys.path[:0] = [{tests!r}]
+sys.path[:0] = {helpers!r}
 from synthetic import inventory, same
 from headway.storage.local import LocalBackend
 from headway.checkpoint.load.loader import load
@@ -112,7 +113,7 @@ dist.destroy_process_group()
 def test_two_processes_share_what_is_read_and_fail_together(tmp_path: Path, kind: str) -> None:
     arrays = {f"w{n}": np.full((1024, 1024), n, "f4") for n in range(6)}
     made = make(tmp_path, arrays)
-    files = {"tests": str(Path(__file__).parent), "kind": kind, "root": str(tmp_path), "folder": made.manifest.folder}
+    files = {"helpers": HELPERS, "kind": kind, "root": str(tmp_path), "folder": made.manifest.folder}
 
     def both(meet: str) -> list[str]:
         code = _TWO_RANKS.format(meet=tmp_path / meet, **files)

@@ -10,7 +10,7 @@ REPLAYED: tuple[Bug, ...] = (
         "_stands",
         "state == CANCELLED and call.x is not None and call.x.recorded is not None",
         "False",
-        tests="program/test_resume.py::test_a_result_stands_though_the_call_is_stopped_while_it_waits_for_its_inputs_again",
+        tests="program/runs/test_resume.py::test_a_result_stands_though_the_call_is_stopped_while_it_waits_for_its_inputs_again",
     ),
     bug(
         "an error from before the last failure is kept for ever",
@@ -153,21 +153,21 @@ REPLAYED: tuple[Bug, ...] = (
         "sort_signals",
         "signals.give_back(call, lost)",
         "",
-        tests="program/test_signals.py::test_the_signal_of_a_loser_that_was_told_in_the_same_moment_goes_back",
+        tests="program/signals/test_signals.py::test_the_signal_of_a_loser_that_was_told_in_the_same_moment_goes_back",
     ),
     bug(
         "a signal that goes back is not in the queue before the next resume",
         "Signals.give_back",
         "self._free(self.given.let_go(waits))",
         "self.given.let_go(waits)",
-        tests="program/test_signals.py::test_the_signal_of_a_loser_that_was_told_in_the_same_moment_goes_back",
+        tests="program/signals/test_signals.py::test_the_signal_of_a_loser_that_was_told_in_the_same_moment_goes_back",
     ),
     bug(
         "that a signal went back is not recorded",
         "Signals.give_back",
         "self._decisions.record_decision(call, name_given_back(waits[0]), EventsGivenBack(tuple(waits)))",
         "",
-        tests="program/test_signals.py::test_the_signal_of_a_loser_that_was_told_in_the_same_moment_goes_back",
+        tests="program/signals/test_signals.py::test_the_signal_of_a_loser_that_was_told_in_the_same_moment_goes_back",
     ),
     bug(
         "the signals of a call that ended without success are in the queue only after the next resume",
@@ -186,21 +186,21 @@ REPLAYED: tuple[Bug, ...] = (
         "Signals._next",
         "self._handed.discard(waiter.signal.number)",
         "",
-        tests="program/test_signals.py::test_a_wait_that_is_stopped_as_it_is_handed_a_signal_leaves_it_to_the_next",
+        tests="program/signals/test_signals.py::test_a_wait_that_is_stopped_as_it_is_handed_a_signal_leaves_it_to_the_next",
     ),
     bug(
         "a wait looks at the clock before the queue",
         "Signals._next",
         "waiter.late = left is not None and left <= 0\nself._serve(waiter.name)",
         "waiter.late = left is not None and left <= 0\nif not waiter.late:\n    self._serve(waiter.name)",
-        tests="program/test_signals.py::test_what_nobody_got_the_result_of_goes_back",
+        tests="program/signals/test_signals.py::test_what_nobody_got_the_result_of_goes_back",
     ),
     bug(
         "a fork does not get the signals that nothing in it was told",
         "fork_rows",
         "_not_told(store, source, rows, keep)",
         "()",
-        tests="program/test_signals_later.py::test_a_fork_has_the_signals_that_nothing_in_it_was_told",
+        tests="program/signals/test_signals_later.py::test_a_fork_has_the_signals_that_nothing_in_it_was_told",
     ),
 )
 
@@ -210,14 +210,14 @@ STOPPED: tuple[Bug, ...] = (
         "Deadline._stop_what_can_stop",
         "if not self.calls and not self.inner: ...",
         "self._stopped()",
-        tests="program/test_what_is_stopped.py::test_what_was_stopped_is_booked_when_its_block_is_left_so_that_a_fallback_fits",
+        tests="program/stops/test_what_is_stopped.py::test_what_was_stopped_is_booked_when_its_block_is_left_so_that_a_fallback_fits",
     ),
     bug(
         "a deadline takes the result of a block inside that ends with it",
         "Deadline._around_blocks",
         "inner.call if inner.open else None",
         "None",
-        tests="program/test_what_is_stopped.py::"
+        tests="program/stops/test_what_is_stopped.py::"
         "test_a_block_inside_hands_on_what_it_has_when_the_deadline_around_it_passes_with_it",
     ),
     bug(
@@ -225,21 +225,21 @@ STOPPED: tuple[Bug, ...] = (
         "Deadline._expire",
         "self._replayed_at() + REPLAY_S",
         "self._replayed_at() - 1",
-        tests="program/test_what_is_stopped.py::test_a_program_is_told_all_that_is_recorded_though_its_deadline_has_passed",
+        tests="program/stops/test_what_is_stopped.py::test_a_program_is_told_all_that_is_recorded_though_its_deadline_has_passed",
     ),
     bug(
         "after its deadline a call is not told what is recorded of it",
         "Replay.goes_on",
         "call.key in self._known.parents",
         "False",
-        tests="program/test_what_is_stopped.py::test_a_program_is_told_all_that_is_recorded_though_its_deadline_has_passed",
+        tests="program/stops/test_what_is_stopped.py::test_a_program_is_told_all_that_is_recorded_though_its_deadline_has_passed",
     ),
     bug(
         "a wait that is cancelled leaves what it stopped behind",
         "Waits.wait_for",
         "yield from self.drain(me, (target,))",
         "",
-        tests="program/test_what_is_stopped.py::test_what_was_stopped_is_booked_when_its_block_is_left_so_that_a_fallback_fits",
+        tests="program/stops/test_what_is_stopped.py::test_what_was_stopped_is_booked_when_its_block_is_left_so_that_a_fallback_fits",
     ),
 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from seeded import Bug, bug
 
-_NAMES = "checkpoint/test_backend_names.py"
+_NAMES = "checkpoint/backends/test_backend_names.py"
 
 OF_CHECKPOINTS: tuple[Bug, ...] = (
     bug(
@@ -26,6 +26,6 @@ OF_CHECKPOINTS: tuple[Bug, ...] = (
         "checkpoint.state.fit:_misfit",
         "wanted is not None and (known.dtype, known.shape) != (wanted.dtype, wanted.shape)",
         "False",
-        tests="checkpoint/test_fit.py::test_each_way_into_a_load_says_the_same",
+        tests="checkpoint/state/test_fit.py::test_each_way_into_a_load_says_the_same",
     ),
 )

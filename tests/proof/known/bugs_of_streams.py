@@ -5,8 +5,8 @@ from __future__ import annotations
 from seeded import Bug, Edit, bug
 
 _SIM = "sim/test_streams_survive.py"
-_READ = "program/test_streams_are_read.py"
-_KEPT = "journal/test_streams_kept.py"
+_READ = "program/joins/test_streams_are_read.py"
+_KEPT = "journal/upkeep/test_streams_kept.py"
 
 OF_STREAMS: tuple[Bug, ...] = (
     bug(
@@ -50,7 +50,7 @@ OF_STREAMS: tuple[Bug, ...] = (
         "Outcomes.note_retry",
         "not has_handed_out(call)",
         "",
-        tests="program/test_streams_again.py::test_a_retry_goes_on_after_the_items_that_were_handed_out",
+        tests="program/joins/test_streams_again.py::test_a_retry_goes_on_after_the_items_that_were_handed_out",
     ),
     bug(
         "gc takes the blobs of items",

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from questions import unavailable
 from servers import start, stop
 from standins import StandInBatchModel, StandInModel
-from test_ask import unavailable
 
 import headway as hw
 from headway import models

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from seeded import Bug, bug
 
-_FAILED, _BY_HAND = "program/test_retry_failed.py", "program/test_set_by_hand.py"
+_FAILED, _BY_HAND = "program/runs/test_retry_failed.py", "program/runs/test_set_by_hand.py"
 
 COLLECTIONS: tuple[Bug, ...] = (
     bug(
@@ -26,14 +26,14 @@ COLLECTIONS: tuple[Bug, ...] = (
         "Collecting._write",
         "one.number is None and one is not mine and not one.left",
         "False",
-        tests="program/test_collections.py::test_an_append_that_is_stopped_while_it_writes_for_others_leaves_them_be",
+        tests="program/joins/test_collections.py::test_an_append_that_is_stopped_while_it_writes_for_others_leaves_them_be",
     ),
     bug(
         "gc removes what items need",
         "gc:_find_named_blobs",
         "item.blobs",
         "()",
-        tests="journal/test_collections_kept.py::test_gc_keeps_the_items_of_a_run_that_is_deleted",
+        tests="journal/upkeep/test_collections_kept.py::test_gc_keeps_the_items_of_a_run_that_is_deleted",
     ),
 )
 

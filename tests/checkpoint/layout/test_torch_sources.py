@@ -201,9 +201,8 @@ def test_a_plain_slot_that_is_no_shard_like_its_parameter_is_refused() -> None:
 def run_jobs(folder: Path, *jobs: str) -> None:
     """Run jobs (`save:KIND:RANKS`, `load:KIND:RANKS`), each of which has what the one before kept."""
     command = [sys.executable, str(Path(__file__).parent / "fsdp_ranks.py"), str(folder), *jobs]
-    done = subprocess.run(
-        command, env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE, text=True, timeout=300, check=False
-    )
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(command, env=environment, stderr=subprocess.PIPE, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
 
 

@@ -36,6 +36,6 @@ OF_POOLS: tuple[Bug, ...] = (
         "_Own.in_place",
         "torch.set_rng_state(self._torch)",
         "pass",
-        tests="sim/test_check_pools.py::test_members_have_what_a_process_has_for_itself",
+        tests="sim/check/test_check_pools.py::test_members_have_what_a_process_has_for_itself",
     ),
 )

@@ -240,14 +240,14 @@ SPENT: tuple[Bug, ...] = (
         "Accounting._note",
         "journal.failure is None",
         "journal.failure is None and not self._run.closing",
-        tests="program/test_what_a_stopped_run_spent.py::test_a_stopped_run_books_what_its_calls_charged_on_their_way_out",
+        tests="program/bounds/test_what_a_stopped_run_spent.py::test_a_stopped_run_books_what_its_calls_charged_on_their_way_out",
     ),
     bug(
         "a call of a stopped run is booked at what it had reserved",
         "Accounting.settle",
         "held and account is not None and self._run.closing",
         "False",
-        tests="program/test_what_a_stopped_run_spent.py::test_a_stopped_run_books_what_its_calls_charged_on_their_way_out",
+        tests="program/bounds/test_what_a_stopped_run_spent.py::test_a_stopped_run_books_what_its_calls_charged_on_their_way_out",
     ),
     bug(
         "a reservation is settled twice",
@@ -327,7 +327,7 @@ LIMITS: tuple[Bug, ...] = (
         "Desk._say",
         "limit.room = min(limit.room, limit.used)",
         "pass",
-        tests="program/test_limits.py::test_no_place_is_used_while_the_store_takes_it_back",
+        tests="program/bounds/test_limits.py::test_no_place_is_used_while_the_store_takes_it_back",
     ),
     bug(
         "a lease from before the clock was set back lasts until the clock has caught up",
@@ -362,28 +362,28 @@ LIMITS: tuple[Bug, ...] = (
         "_fair_share",
         "not any(place.wants for place in others.values())",
         "True",
-        tests="journal/test_sharing_limits.py::test_who_waits_gets_its_share_as_calls_end_and_unused_places_at_once",
+        tests="journal/shared/test_sharing_limits.py::test_who_waits_gets_its_share_as_calls_end_and_unused_places_at_once",
     ),
     bug(
         "a place is kept while another one is waited for",
         "share_out",
         "ask if ask.name not in short else ask._replace(keep=0)",
         "ask",
-        tests="journal/test_sharing_limits.py::test_nobody_holds_one_place_while_waiting_for_another",
+        tests="journal/shared/test_sharing_limits.py::test_nobody_holds_one_place_while_waiting_for_another",
     ),
     bug(
         "a process that has more than its share starts as many as it ends",
         "_lease",
         "ask.used + got + min(0, free)",
         "ask.used + got",
-        tests="journal/test_sharing_limits.py::test_who_waits_gets_its_share_as_calls_end_and_unused_places_at_once",
+        tests="journal/shared/test_sharing_limits.py::test_who_waits_gets_its_share_as_calls_end_and_unused_places_at_once",
     ),
     bug(
         "a block takes away the numbers of a limit of its name that is open around it",
         "Scopes.open_limit",
         "name and found in frame.scope.limits",
         "False",
-        tests="program/test_limits.py::test_a_block_in_another_of_one_name_takes_no_number_away",
+        tests="program/bounds/test_limits.py::test_a_block_in_another_of_one_name_takes_no_number_away",
     ),
     bug(
         "a limit lets one more in",
@@ -396,7 +396,7 @@ LIMITS: tuple[Bug, ...] = (
         "Window.wait_s",
         "drop_marks(marks, now, self.length_s)",
         "marks.clear()",
-        tests="journal/test_rates.py::test_no_window_holds_more_than_the_rate_and_nothing_waits_longer_than_that_needs",
+        tests="journal/shared/test_rates.py::test_no_window_holds_more_than_the_rate_and_nothing_waits_longer_than_that_needs",
     ),
     bug(
         "a start counts when its call gets room, not when it begins",
@@ -408,35 +408,35 @@ LIMITS: tuple[Bug, ...] = (
             "for name, amount in call.spec.resources.items(): ...",
             "for name, amount in call.spec.resources.items(): ...\nself.begins(call)",
         ),
-        tests="program/test_limits.py::test_calls_that_are_stopped_before_they_begin_use_up_nothing",
+        tests="program/bounds/test_limits.py::test_calls_that_are_stopped_before_they_begin_use_up_nothing",
     ),
     bug(
         "starts that a dead process was promised are free again",
         "Board.forget",
         "promise.end + self.length_s <= self.at",
         "other != holder",
-        tests="journal/test_sharing_limits.py::test_what_a_process_was_promised_and_died_with_counts_as_begun",
+        tests="journal/shared/test_sharing_limits.py::test_what_a_process_was_promised_and_died_with_counts_as_begun",
     ),
     bug(
         "what waits for a shared limit waits until a clock that was set back has caught up",
         "Board.look",
         "self.at - now > SET_BACK_S",
         "False",
-        tests="journal/test_sharing_limits.py::test_a_clock_that_is_set_back_delays_nothing_longer_than_it_was_to_last",
+        tests="journal/shared/test_sharing_limits.py::test_a_clock_that_is_set_back_delays_nothing_longer_than_it_was_to_last",
     ),
     bug(
         "nobody looks for room when a place in a limit is free again",
         "Ready.release",
         "self.dispatch_soon()",
         "",
-        tests="program/test_limits.py::test_what_code_held_that_ended_while_a_coroutine_of_it_waits_is_free_at_once",
+        tests="program/bounds/test_limits.py::test_what_code_held_that_ended_while_a_coroutine_of_it_waits_is_free_at_once",
     ),
     bug(
         "nobody looks for those that go on when a call begins to wait",
         "Ready.waiting",
         "self._reentering",
         "",
-        tests="program/test_limits.py::test_a_call_that_rested_goes_on_when_the_one_that_took_its_place_rests",
+        tests="program/bounds/test_limits.py::test_a_call_that_rested_goes_on_when_the_one_that_took_its_place_rests",
     ),
     bug(
         "a call that waits for others counts as active",
@@ -473,7 +473,7 @@ READING: tuple[Bug, ...] = (
         with index.open("rb") as opened:
             head = opened.read(2 * _INDEX.size)
         """,
-        tests="journal/test_wal.py::test_looking_at_the_index_keeps_the_lock_of_a_write_that_is_under_way",
+        tests="journal/sqlite/test_wal.py::test_looking_at_the_index_keeps_the_lock_of_a_write_that_is_under_way",
     ),
 )
 

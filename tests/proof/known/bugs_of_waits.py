@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from seeded import Bug, bug
 
-_BUDGETS, _FLIGHT, _CLAIMS = "program/test_waiting_budgets.py", "sim/test_single_flight.py", "conformance/test_claims.py"
+_BUDGETS, _TURNS = "program/bounds/test_waiting_budgets.py", "program/bounds/test_turns_in_a_budget.py"
+_FLIGHT, _CLAIMS = "sim/test_single_flight.py", "conformance/test_claims.py"
 
 BUDGETS: tuple[Bug, ...] = (
     bug(
@@ -26,7 +27,7 @@ BUDGETS: tuple[Bug, ...] = (
         "BudgetLine._where_others_are_ahead",
         "head.ticket < ticket",
         "False",
-        tests=f"{_BUDGETS}::test_a_large_reservation_is_not_overtaken_by_small_ones",
+        tests=f"{_TURNS}::test_a_large_reservation_is_not_overtaken_by_small_ones",
     ),
     bug(
         "who waits for a budget keeps its limit and resource",
@@ -39,7 +40,28 @@ BUDGETS: tuple[Bug, ...] = (
         "BudgetLine._serve",
         "self._reservations.find_passers(place[0])",
         "[]",
-        tests=f"{_BUDGETS}::test_it_passes_also_where_the_holder_only_has_its_handle",
+        tests=f"{_TURNS}::test_it_passes_also_where_the_holder_only_has_its_handle",
+    ),
+    bug(
+        "what a holder asks passes those who could go on without the holder",
+        "BudgetLine._where_others_are_ahead",
+        "self._goes_on_for_sure(head)",
+        "False",
+        tests=f"{_TURNS}::test_a_large_reservation_is_not_overtaken_by_the_parts_of_a_call_that_it_need_not_wait_for",
+    ),
+    bug(
+        "what a holder needs leaves the line before those who could go on without the holder",
+        "BudgetLine._serve",
+        "not self._goes_on_for_sure(head)",
+        "True",
+        tests=f"{_TURNS}::test_a_large_reservation_is_not_overtaken_by_the_parts_of_a_call_that_it_need_not_wait_for",
+    ),
+    bug(
+        "who comes when another is let go takes its money",
+        "BudgetLine.ask",
+        "account.refuses(wanted, self._called)",
+        "account.refuses(wanted)",
+        tests=f"{_TURNS}::test_who_is_let_go_has_its_money_before_others_that_become_ready_in_that_moment",
     ),
     bug(
         "of those in a circle the first is refused",
@@ -53,7 +75,7 @@ BUDGETS: tuple[Bug, ...] = (
         "BudgetLine.ask",
         "self._old_tickets.pop(call, 0) or next(self._tickets)",
         "next(self._tickets)",
-        tests=f"{_BUDGETS}::test_who_lacked_room_when_it_was_let_go_has_its_old_place_again",
+        tests=f"{_TURNS}::test_who_lacked_room_when_it_was_let_go_has_its_old_place_again",
     ),
 )
 
@@ -91,6 +113,13 @@ FLIGHT: tuple[Bug, ...] = (
         "Claims.ended",
         "call.state != OK and not self._run.closing",
         "False",
+        tests=f"{_FLIGHT}::test_a_run_that_goes_on_after_its_call_has_failed_keeps_nobody_waiting",
+    ),
+    bug(
+        "the claim of a failed call is never given back",
+        "Claims.ended",
+        "self._done.append(name)",
+        "pass",
         tests=f"{_FLIGHT}::test_a_run_that_goes_on_after_its_call_has_failed_keeps_nobody_waiting",
     ),
     bug(
