@@ -75,14 +75,14 @@ STOPS: tuple[Bug, ...] = (
         "ready:_is_past",
         "call.attempt != attempt or call.state in (READY, RESTING)",
         "call.attempt != attempt",
-        tests="program/test_attempts.py::test_waits_that_an_attempt_leaves_behind_do_not_count_for_the_next",
+        tests="program/tasks/test_attempts.py::test_waits_that_an_attempt_leaves_behind_do_not_count_for_the_next",
     ),
     bug(
         "an attempt that is over takes places in limits for the next",
         "Ready._let_reenter",
         "if _is_past(call, attempt):\n    future.set_result(None)\n    continue",
         "",
-        tests="program/test_attempts.py::test_an_attempt_that_waits_for_its_place_in_a_limit_takes_none_for_the_next",
+        tests="program/tasks/test_attempts.py::test_an_attempt_that_waits_for_its_place_in_a_limit_takes_none_for_the_next",
     ),
     bug(
         "what is under code that was left behind is stopped level by level",

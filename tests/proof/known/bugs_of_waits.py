@@ -45,14 +45,14 @@ BUDGETS: tuple[Bug, ...] = (
     bug(
         "what a holder asks passes those who could go on without the holder",
         "BudgetLine._where_others_are_ahead",
-        "self._goes_on_for_sure(head)",
+        "self._reservations.goes_on_for_sure(head)",
         "False",
         tests=f"{_TURNS}::test_a_large_reservation_is_not_overtaken_by_the_parts_of_a_call_that_it_need_not_wait_for",
     ),
     bug(
         "what a holder needs leaves the line before those who could go on without the holder",
         "BudgetLine._serve",
-        "not self._goes_on_for_sure(head)",
+        "not self._reservations.goes_on_for_sure(head)",
         "True",
         tests=f"{_TURNS}::test_a_large_reservation_is_not_overtaken_by_the_parts_of_a_call_that_it_need_not_wait_for",
     ),

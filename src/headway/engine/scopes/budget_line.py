@@ -146,7 +146,7 @@ class BudgetLine:
         """The innermost account that waits and where somebody with an earlier ticket stands, whom this call must not pass."""
         for each in list_waiting(call) if self._lines else ():
             if each is not but and (head := self._head(_place(each, wanted))) is not None and head.ticket < ticket:
-                if not self._reservations.is_part_of_a_holder(call, each) or self._goes_on_for_sure(head):
+                if not self._reservations.is_part_of_a_holder(call, each) or self._reservations.goes_on_for_sure(head):
                     return each
         return None
 
@@ -168,7 +168,7 @@ class BudgetLine:
     def _serve(self, place: Place) -> None:
         while (head := self._head(place)) is not None and self._moves(head):
             pass
-        if head is not None and len(self._lines.get(place, ())) > 1 and not self._goes_on_for_sure(head):
+        if head is not None and len(self._lines.get(place, ())) > 1 and not self._reservations.goes_on_for_sure(head):
             for waiter in sorted(self._reservations.find_passers(place[0]), key=lambda waiter: waiter.ticket):
                 if self._stands(waiter) and waiter.account is place[0]:
                     self._moves(waiter)
