@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headway.engine.scopes.bounds import Held, Limit, Resource, Scope
+from headway.engine.stopping.halt import Halt
 from headway.engine.transitions import CANCELLED, FINISHING, OK, RUNNING, STATES, WAITING
 from headway.errors import CallCancelled, ForeignHandle, HeadwayError, StoreError
 from headway.journal.records import NO_PARENT, Amounts, Place
@@ -60,6 +61,38 @@ class Frame(NamedTuple):
 
 
 current: contextvars.ContextVar[Frame | None] = contextvars.ContextVar("headway_frame", default=None)
+
+
+def must_stop(me: Call) -> bool:
+    """Whether the code that asks, which is the call's, has to stop: the call was asked to, and no open block shields this code."""
+    x = me.x
+    if x is None or x.stop is None:
+        return False
+    frame = current.get()
+    return frame is None or (shield := frame.scope.shield) is None or not shield.covers(me)
+
+
+def check_stop(me: Call) -> None:
+    """Raise CancelledError in code that has to stop."""
+    if must_stop(me):
+        x = me.extra()
+        if x.halt is not None:
+            x.halt.replays = False
+        raise asyncio.CancelledError(x.stop_reason)
+
+
+def hear_stop(me: Call, until: float | None = None) -> None:
+    """The code asks for what no earlier life told it: here it hears of a stop that waited for this. Raises CancelledError. `until`:
+    it asks for a time of the wall clock, which had come in the earlier life, or had not."""
+    halt = me.x.halt if me.x is not None else None
+    if halt is not None and halt.replays and (until is None or until > halt.heard):
+        check_stop(me)
+
+
+def is_told_again(me: Call, target: Call) -> bool:
+    """Whether a call that was asked to stop is told an end again that an earlier life told it before it heard of the stop."""
+    halt = me.x.halt if me.x is not None else None
+    return halt is not None and halt.replays and target.key not in halt.untold
 
 
 class Share:
@@ -121,6 +154,7 @@ class Extra:
         "functions",
         "granted",
         "guards",
+        "halt",
         "held",
         "job",
         "lent",
@@ -143,6 +177,7 @@ class Extra:
     def __init__(self) -> None:
         self.stop: BaseException | None = None  # why it must stop: CancelledError or an error such as CallTimeout
         self.stop_reason = ""
+        self.halt: Halt | None = None  # how the stop comes to its code, where it does not come at once
         self.cut = False  # a child that nobody awaited any more was cancelled because this call was asked to stop
         self.functions: dict[bytes, bytes] = {}  # which of several functions of one name made which call
         self.failures: list[Call] = []  # failed children that nobody has awaited yet
@@ -172,6 +207,12 @@ class Extra:
         self.parked_at = 0.0
         self.parked_s = 0.0
         self.started_attempt: float | None = None
+
+    def halting(self) -> Halt:
+        """How the stop comes to its code; made when first asked for."""
+        if self.halt is None:
+            self.halt = Halt()
+        return self.halt
 
 
 class Call:

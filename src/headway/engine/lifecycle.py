@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from headway.engine.outcomes.outcomes import Outcomes
     from headway.engine.replay.lookup import Replay
     from headway.engine.scopes.accounting import Accounting
+    from headway.engine.stopping.shields import Shields
     from headway.engine.streaming.streams import Streams
 
 _QUEUED, _POSTPONED, _ADMITTED, _BEGUN = int(Event.QUEUED), int(Event.POSTPONED), int(Event.ADMITTED), int(Event.BEGUN)
@@ -76,7 +77,15 @@ class Lifecycle:
         self._moves = tuple([tuple([to and (to.state, self._effects[to.effect]) for to in row]) for row in TABLE])
 
     def connect(
-        self, *, accounting: Accounting, ready: Ready, launcher: Launcher, outcomes: Outcomes, replay: Replay, streams: Streams
+        self,
+        *,
+        accounting: Accounting,
+        ready: Ready,
+        launcher: Launcher,
+        outcomes: Outcomes,
+        replay: Replay,
+        streams: Streams,
+        shields: Shields,
     ) -> None:
         """Set the parts that carry out effects. They are made later, because they feed this one."""
         self._accounting = accounting
@@ -85,6 +94,7 @@ class Lifecycle:
         self._outcomes = outcomes
         self._replay = replay
         self._streams = streams
+        self._shields = shields
 
     def _feed(self, call: Call, event: int, given: Any = None) -> None:
         """Feed an event to a call and carry out its effect. `given` is what the effect needs."""
@@ -111,17 +121,28 @@ class Lifecycle:
     def begin(self, call: Call) -> None:
         """There is room: reserve the budget and begin an attempt."""
         scope = call.scope
-        if scope.deadline is not None and scope.deadline.left_s <= 0 and not self._replay.goes_on(call):
-            self._ready.release(call)
-            self.refuse(call, scope.deadline.error(call.describe()))
-            return
-        if call.spec.cost or scope.account is not None:
+        stopped = call.x is not None and call.x.stop is not None  # its code runs only to hear of it
+        if scope.deadline is not None and scope.deadline.left_s <= 0 and not stopped and not self._replay.goes_on(call):
+            if not self._begin_stopped(call, "deadline passed", scope.deadline.error(call.describe())):
+                return
+        elif (call.spec.cost or scope.account is not None) and not stopped:
             if (refused := self._accounting.reserve(call)) is not None:
-                self._ready.release(call)
-                if isinstance(refused, BudgetExceeded):
-                    self.refuse(call, refused)
-                return  # else it waits in line
+                if not isinstance(refused, BudgetExceeded):
+                    self._ready.release(call)
+                    return  # it waits in line
+                if not self._begin_stopped(call, "its budget is spent", refused):
+                    return
         self._feed(call, _ADMITTED)
+
+    def _begin_stopped(self, call: Call, reason: str, error: BaseException) -> bool:
+        """A bound forbids the call to begin: refuse it, unless its code ran in an earlier life and has to hear of it."""
+        if self._shields.lets_begin(call):
+            x = call.extra()
+            x.stop, x.stop_reason = error, reason
+            return True
+        self._ready.release(call)
+        self.refuse(call, error)
+        return False
 
     def begun(self, call: Call) -> None:
         """The call's code begins now."""
@@ -165,8 +186,13 @@ class Lifecycle:
         if call.state >= OK:
             return
         x = call.extra()
+        if x.halt is not None and x.halt.recalled:  # what an earlier life said somebody says in this one, too
+            x.halt.recalled = False
+            return
         if x.stop is None or (error is None and not isinstance(x.stop, asyncio.CancelledError)):
             self._stop(call, reason, error or asyncio.CancelledError(reason))
+        elif self._run.closing and x.halt is not None and call.state == RUNNING:  # no shield and no record holds this off
+            self._launcher.interrupt(call)
 
     def _stop(self, call: Call, reason: str, why: BaseException) -> None:
         x = call.extra()
@@ -177,13 +203,16 @@ class Lifecycle:
         self._feed(call, _STOPPED, f"{call.describe()} is stopping")
 
     def _end_unrun(self, call: Call, before: int, given: Any) -> None:
-        if before == READY:
-            self._accounting.line.leave(call)
+        waited = before == READY and self._accounting.line.leave(call)
+        if before != RESTING and self._shields.lets_begin(call):
+            if waited:
+                self._ready.push(call)
+            return
         assert call.x is not None
         self.body_ended(call, None, call.x.stop)
 
     def _interrupt(self, call: Call, before: int, given: Any) -> None:
-        self._launcher.interrupt(call)
+        self._shields.interrupt(call)
 
     def _stop_children(self, call: Call, before: int, reason: Any) -> None:
         if type(reason) is tuple:  # its own code has ended
@@ -213,6 +242,8 @@ class Lifecycle:
                 error = as_exception(call, error, closing=run.closing)
         if not fixed and error is not None:
             error = unless_changed(call, value, error)
+        if error is None and x is not None and x.halt is not None and x.halt.replays and x.halt.recorded:
+            error = x.stop
         end = (value, error, encoded)
         if not call.children:
             self._feed(call, _BODY_ENDED, end)
@@ -266,7 +297,7 @@ class Lifecycle:
         x.failures.clear()
         x.functions.clear()
         x.child_errors.clear()
-        x.stop, x.stop_reason = None, ""
+        x.stop, x.stop_reason, x.halt = None, "", None
         x.recharged.clear()
         x.cut = False
         self._ready.forget_waits(call)

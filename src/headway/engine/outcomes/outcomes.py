@@ -23,6 +23,7 @@ from headway.engine.replay.lookup import Replay, epoch_name, inputs_digest
 from headway.engine.replay.shared import Shared
 from headway.engine.run_context import RunContext
 from headway.engine.scopes.accounting import Accounting
+from headway.engine.scopes.bounds import REPLAY_S
 from headway.engine.streaming.streams import has_handed_out
 from headway.engine.tasks.callables import describe_error
 from headway.engine.transitions import CANCELLED, FAILED, OK
@@ -97,21 +98,32 @@ class Outcomes:
 
     def note_retry(self, call: Call, error: BaseException) -> float | None:
         """Record that the attempt failed, if the task's retry wants another; seconds until that, None where it wants none."""
-        run, retry = self._run, call.spec.retry
-        if retry is None or run.closing or issubclass(type(error), asyncio.CancelledError):
+        run, retry, cancelled = self._run, call.spec.retry, issubclass(type(error), asyncio.CancelledError)
+        if cancelled and not run.closing and call.x is not None and call.x.halt is not None and call.x.halt.recalled:
+            # an earlier life stopped it, and it has undone what it did; nobody has stopped it in this life, or will in a moment
+            _begin_epoch(call)
+            call.attempt -= 1  # it has not failed
+            self._note_failed(call, call.cancellation(), REPLAY_S, afresh=True)
+            return REPLAY_S
+        if retry is None or run.closing or cancelled:
             return None
         x = call.extra()
         if isinstance(x.stop, asyncio.CancelledError) or call.attempt < 1:
             return None
         if call.attempt >= retry.attempts or not retry.wants(error):
             return None
-        if afresh := is_own_failure(error, x.child_errors) and not has_handed_out(call):
-            call.epoch += 1
-            call.prefix = b""
-            if call.share is not None:
-                call.share.begin(call.share.epoch + 1)
+        if afresh := (is_own_failure(error, x.child_errors) or has_undone(call)) and not has_handed_out(call):
+            _begin_epoch(call)
         delay = retry.delay_after(call.attempt, call.key, error)
-        call.floor = self._note_attempt(call, error, run.wall() + delay)
+        self._note_failed(call, error, delay, afresh=afresh)
+        return delay
+
+    def _note_failed(self, call: Call, error: BaseException, delay_s: float, *, afresh: bool) -> None:
+        """Record that an attempt failed and in which epoch the call asks its children next, and tell."""
+        run = self._run
+        cost, ended = self._accounting.home_cost(call), run.wall()
+        attempt = make_attempt(call, error, ended=ended, retry_at=ended + delay_s, cost=cost)
+        call.floor = run.append(Row(Kind.ATTEMPT | COSTED, call.key, call.parent_key, encode_body(attempt)))
         self._signals.attempt_failed(call, afresh=afresh)
         if run.emit:
             event = events.CallRetrying(
@@ -120,16 +132,9 @@ class Outcomes:
                 task=call.task,
                 attempt=call.attempt,
                 error=describe_error(error),
-                delay_s=delay,
+                delay_s=delay_s,
             )
             run.emit(event)
-        return delay
-
-    def _note_attempt(self, call: Call, error: BaseException, retry_at: float) -> int:
-        """Record that an attempt failed and in which epoch the call asks its children next; the seq of the row."""
-        cost = self._accounting.home_cost(call)
-        attempt = make_attempt(call, error, ended=self._run.wall(), retry_at=retry_at, cost=cost)
-        return self._run.append(Row(Kind.ATTEMPT | COSTED, call.key, call.parent_key, encode_body(attempt)))
 
     def _ask_afresh(self, call: Call, error: BaseException) -> None:
         """A call that may be asked again has failed by itself: when it is, so are its children. Its outcome carries the epoch, for
@@ -154,7 +159,10 @@ class Outcomes:
             epoch = call.epoch
             if call.memo is not None:
                 self._accounting.remember(call)
-            if state == FAILED and call.ordinals and error is not None and (call.memo is not None or call.share is not None):
+            if state != OK and has_undone(call):  # nothing that it was told holds for the next who asks
+                call.epoch += 1
+                self._shared.ask_afresh(call)
+            elif state == FAILED and call.ordinals and error is not None and (call.memo is not None or call.share is not None):
                 if is_own_failure(error, call.extra().child_errors):
                     self._ask_afresh(call, error)
             if state != OK and call.epoch and call.memo is not None:
@@ -206,7 +214,7 @@ class Outcomes:
             params=spec.signature.params,
         )
         if x is not None or share is not None or account is not None or call.inputs or call.blobs or asked_blob or state != OK:
-            shared_epoch = self._shared.epoch(share.key) if share is not None and state == FAILED else 0
+            shared_epoch = self._shared.epoch(share.key) if share is not None and state != OK else 0
             outcome = add_rare_fields(outcome, call, state, cost, error, asked_blob, shared_epoch)
         body = encode_outcome(outcome, call.place)
         kind = _COSTED_OUTCOME if cost or share is not None else _OUTCOME
@@ -358,3 +366,16 @@ def _stands(call: Call, state: int) -> bool:
     """Whether an earlier outcome of the call stays what is recorded of it: it was stopped while it waited for the inputs that the
     outcome is compared by. Whoever asks next may still get it."""
     return state == CANCELLED and call.x is not None and call.x.recorded is not None
+
+
+def has_undone(call: Call) -> bool:
+    """Whether the code of a call that was stopped has begun to undo what it did."""
+    return call.x is not None and call.x.halt is not None and call.x.halt.recorded
+
+
+def _begin_epoch(call: Call) -> None:
+    """The next attempt of the call asks its children afresh."""
+    call.epoch += 1
+    call.prefix = b""
+    if call.share is not None:
+        call.share.begin(call.share.epoch + 1)

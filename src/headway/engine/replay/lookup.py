@@ -75,6 +75,14 @@ class Replay:
             memo[call.key] = recorded
         return recorded
 
+    def would_answer(self, call: Call, found: tuple[int, bytes]) -> bool:
+        """Whether `find` would hand this recorded outcome out; it stays where it is."""
+        seq, body = found
+        try:
+            return not self.why_not(call.spec, decode_outcome(body), seq, call.floor)
+        except SourceChanged:
+            return True  # the call is refused for it where it is asked
+
     def why_not(self, spec: TaskSpec, outcome: Outcome, seq: int, floor: int) -> str:
         """Why a recorded outcome can't be used; empty where it can (its inputs are looked at later)."""
         if outcome.status != _OK:

@@ -15,9 +15,10 @@ from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, Protocol, TypeGuard, TypeVar
 
-from headway.engine.call import MISSING, Call, Frame, current
+from headway.engine.call import MISSING, Call, Frame, check_stop, current, is_told_again
 from headway.engine.handle import Handle
 from headway.engine.transitions import CANCELLED, OK
+from headway.engine.waiting.waits import note_untold
 from headway.errors import CycleError, NotInRun
 
 T_co = TypeVar("T_co", covariant=True)
@@ -92,11 +93,15 @@ class Until:
                 foreign.append(each)
         if foreign:
             waits.check(call, foreign)
+        if call.x is not None and call.x.halt is not None and call.x.halt.replays:
+            if not all(is_told_again(call, each) for each in calls):
+                check_stop(call)
         if self._begin():
             future = self.future = call.engine.loop.create_future()
             try:
                 yield from waits.suspend(call, future, foreign)
             except asyncio.CancelledError:
+                note_untold(call, calls)
                 self.future = None
                 cancel_children(calls, call)
                 yield from waits.drain(call, calls)
@@ -211,6 +216,7 @@ class CompletionQueue:
             yield from waits.suspend(call, self._future, foreign)
         except asyncio.CancelledError:
             left = [handle._call for handle in self.left.values()]
+            note_untold(call, left)
             cancel_children(left, call)
             yield from waits.drain(call, left)
             raise

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from headway.journal.decisions import BudgetOpened, Event, EventsGivenBack, Item, Moved, decode_decision, is_told
+from headway.journal.decisions import BudgetOpened, Event, EventsGivenBack, Item, Moved, Stopped, decode_decision, is_told
 from headway.journal.records import (
     COSTED,
     NO_PARENT,
@@ -45,7 +45,7 @@ JOIN, LEVEL = 16, 20
 
 decode_placed = msgspec.msgpack.Decoder(PlacedOutcome).decode
 _UNPLACED = encode_body(Outcome("", "", 0, 0.0, 0.0))[:3]  # how many fields follow
-NOTED = (Moved, Event, EventsGivenBack, Item)  # decisions that matter to more than the program's answer
+NOTED = (Moved, Event, EventsGivenBack, Item, Stopped)  # decisions that matter to more than the program's answer
 
 
 class Recorded(NamedTuple):
@@ -110,6 +110,7 @@ class RecoveredState:
         self.attempts: dict[bytes, tuple[int, Attempt]] = {}
         self.starts: dict[bytes, Start] = {}  # of attempts that have not ended
         self.parents: set[bytes] = set()  # calls that made calls which have ended, or handed items out
+        self.acted: set[bytes] = set()  # calls that made calls of effects which began
         self.effects: set[bytes] = set()  # calls of effects that ever started: they may have happened, however they ended
         self.effect_names: dict[bytes, bytes] = {}  # the shared name under which an effect began, by its key
         self.shared: dict[bytes, tuple[int, bytes]] = {}  # results by the name that equal calls share: (seq, body)
@@ -207,6 +208,7 @@ def load(store: Store, uid: int) -> RecoveredState:
             known.starts[key] = start
             if start.effect:
                 known.effects.add(key)
+                known.acted.add(parent)
                 if start.shared:
                     known.effects.add(start.shared)
                     known.effect_names.setdefault(key, start.shared)
@@ -220,7 +222,7 @@ def _note_decision(known: RecoveredState, seq: int, key: bytes, call: bytes, bod
     told = decode_decision(body).told
     if isinstance(told, Moved):
         known.places.note(told.place)
-    elif isinstance(told, Item):
+    elif isinstance(told, Item | Stopped):
         known.parents.add(call)
     elif isinstance(told, BudgetOpened):
         known.ledger.note_budget(key, told.outer)
