@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from headway import events
-from headway.engine.call import BodyEnd, Call
+from headway.engine.call import BodyEnd, Call, Extra
 from headway.engine.identity.argument_changes import cannot_change, is_unseen, unless_changed
 from headway.engine.outcomes.failures import as_exception
 from headway.engine.run_context import RunContext
@@ -128,8 +128,8 @@ class Lifecycle:
         elif (call.spec.cost or scope.account is not None) and not stopped:
             if (refused := self._accounting.reserve(call)) is not None:
                 if not isinstance(refused, BudgetExceeded):
-                    self._ready.release(call)
-                    return  # it waits in line
+                    self._ready.release(call)  # and it waits in line
+                    return
                 if not self._begin_stopped(call, "its budget is spent", refused):
                     return
         self._feed(call, _ADMITTED)
@@ -235,15 +235,12 @@ class Lifecycle:
             self._ready.freed()
         else:
             self._launcher.leave(call)
-        if error is not None:
-            if x is not None and x.stop is not None and issubclass(type(error), asyncio.CancelledError):
-                error = x.stop
-            else:
-                error = as_exception(call, error, closing=run.closing)
+        if x is not None and x.stop is not None and _ends_stopped(x, error):
+            error = x.stop
+        elif error is not None:
+            error = as_exception(call, error, closing=run.closing)
         if not fixed and error is not None:
             error = unless_changed(call, value, error)
-        if error is None and x is not None and x.halt is not None and x.halt.replays and x.halt.recorded:
-            error = x.stop
         end = (value, error, encoded)
         if not call.children:
             self._feed(call, _BODY_ENDED, end)
@@ -358,6 +355,14 @@ class Lifecycle:
                     callback(call)
             else:
                 callbacks(call)
+
+
+def _ends_stopped(x: Extra, error: BaseException | None) -> bool:
+    """Whether a call that was stopped ends so: it let the cancellation through, or it has undone something in an earlier life and
+    its code came to its end before it heard of the stop again."""
+    return issubclass(type(error), asyncio.CancelledError) or (
+        error is None and x.halt is not None and x.halt.replays and x.halt.recorded
+    )
 
 
 def _note_failure(parent: Call, call: Call, state: int) -> None:

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 import pytest
 from notes import RAN
 
 import headway as hw
+
+HEARD: list[str] = []
+
+
+@pytest.fixture(autouse=True)
+def _nothing_heard() -> None:
+    HEARD.clear()
 
 
 @hw.task(effect=True)
@@ -29,6 +37,7 @@ async def travel(seat: str, seconds: float = 100, rest_s: float = 0) -> str:
     try:
         await hw.sleep(seconds)
     except asyncio.CancelledError:
+        HEARD.append(seat)
         with hw.shielded(timeout=60):
             await cancel_booking(booked, rest_s)
         raise
@@ -259,6 +268,19 @@ def test_a_timeout_without_a_stop_is_an_error_of_the_block(go):
     assert RAN == ["book goes on"]
 
 
+def test_what_the_block_started_ends_with_its_time_also_where_nobody_awaits_it(go):
+    @hw.task
+    async def program() -> float:
+        with contextlib.suppress(hw.CallTimeout), hw.shielded(timeout=20):
+            call = cancel_booking("7A", 1000)
+            await asyncio.sleep(500)
+        await hw.settle(call)
+        return asyncio.get_running_loop().time()
+
+    assert go(program) == pytest.approx(20, abs=0.2)
+    assert RAN == []
+
+
 def test_blocks_inside_of_blocks_hold_until_the_outermost_ends(go):
     @hw.task
     async def nested() -> None:
@@ -318,6 +340,7 @@ def test_who_asks_again_for_a_call_that_undid_something_gets_nothing_of_what_it_
     assert RAN == ["book 7A", "cancel 7A"]
     assert go(program) == "7A"
     assert RAN == ["book 7A", "cancel 7A", "book 7A"]
+    assert HEARD == ["7A"]
 
 
 def test_so_does_the_next_attempt_of_a_call_that_took_too_long(go):

@@ -385,13 +385,13 @@ RETRIED: tuple[Bug, ...] = (
     ),
     bug(
         "a crash gives a call new attempts",
-        "Admission._resume",
+        "Admission._take_over_attempts",
         "call.attempt = attempt.attempt",
         "",
     ),
     bug(
         "after a crash a retried call asks for the children of its first attempt",
-        "Admission._resume",
+        "Admission._take_over_attempts",
         "call.epoch = max(call.epoch, attempt.epoch)",
         "",
     ),
@@ -404,10 +404,10 @@ RETRIED: tuple[Bug, ...] = (
     ),
     bug(
         "the next attempt is answered with the errors of the last one",
-        "Outcomes.note_retry",
-        "call.floor = self._note_attempt(call, error, run.wall() + delay)",
-        "self._note_attempt(call, error, run.wall() + delay)",
-        Edit("Admission._resume", "call.floor = seq if attempt.goes_on else max(call.floor, seq)", ""),
+        "Outcomes._note_failed",
+        "call.floor = run.append(Row(Kind.ATTEMPT | COSTED, call.key, call.parent_key, encode_body(attempt)))",
+        "run.append(Row(Kind.ATTEMPT | COSTED, call.key, call.parent_key, encode_body(attempt)))",
+        Edit("Admission._take_over_attempts", "call.floor = seq if attempt.goes_on else max(call.floor, seq)", ""),
         tests="sim/test_exact_moments.py::test_the_next_attempt_is_not_answered_with_the_errors_of_the_last_one",
     ),
     bug(

@@ -118,8 +118,8 @@ REPLAYED: tuple[Bug, ...] = (
     ),
     bug(
         "a retry is waited for until a clock that was set back has caught up",
-        "Admission._resume",
-        "left_s(attempt.retry_at, delay, self._run.wall())",
+        "Admission._take_over_attempts",
+        "left_s(attempt.retry_at, attempt.retry_at - attempt.ended, self._run.wall())",
         "attempt.retry_at - self._run.wall()",
         tests="sim/test_a_clock_that_is_set.py::test_a_wait_recorded_before_the_clock_was_set_lasts_no_longer_than_it_was_to",
     ),

@@ -162,15 +162,13 @@ class Shields:
         return True
 
     def lets_ask(self, parent: Call, call: Call) -> bool:
-        """Whether a call that code makes which is to hear of a stop is answered by the journal, or at least known to it. What the
-        code had not been told of it yet is kept from it."""
-        halt = parent.extra().halting()
-        found = self._run.known.outcomes.get(call.key)
-        if found is None:
-            return False
-        if found[0] > halt.told:
+        """Whether the journal answers a call of code that is to hear of a stop. The code is told no end that it had not been told
+        when it heard."""
+        halt, found = parent.extra().halting(), self._run.known.outcomes.get(call.key)
+        answers = found is not None and self._replay.would_answer(call, found)
+        if not answers or (found is not None and found[0] > halt.told):
             halt.untold.add(call.key)
-        return self._replay.would_answer(call, found)
+        return answers
 
     def _has_begun(self, call: Call) -> bool:
         """Whether the code of the call ran in an earlier life and did something that is recorded."""
