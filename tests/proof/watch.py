@@ -278,6 +278,32 @@ def all_ended(handles: Sequence[hw.Handle[Any]]) -> None:
         complain(f"a join ended and left {left[0]!r}")
 
 
+# --- streams ---------------------------------------------------------------------------------------------------------
+
+
+def item(stream: str, x: int, place: int, item: int, wanted: int | None = None) -> None:
+    """A reader was handed an item: the one that is due, and the same one in every life."""
+    if wanted is not None and item != wanted:
+        complain(f"item {place} of stream {stream} is {item}, not {wanted}")
+    noted(f"item {place} of stream {stream} of {x}", item)
+
+
+def read_whole(stream: str, taken: int, wanted: int) -> None:
+    """A reader came to the end of a stream, or as far as it wanted."""
+    if taken != wanted:
+        complain(f"stream {stream} gave {taken} items of {wanted}")
+
+
+@contextlib.contextmanager
+def reading() -> Iterator[None]:
+    """Around a body's reading of streams, whose tasks yield the same in every life."""
+    try:
+        yield
+    except hw.ItemChanged as changed:
+        complain(f"a stream whose task yields the same each time is refused: {changed}")
+        raise
+
+
 # --- leaves ----------------------------------------------------------------------------------------------------------
 
 
