@@ -460,6 +460,14 @@ async def answers(name: str, names: list[str], x: int) -> AsyncIterator[int]:
             yield await (plus(x, 1) if "edition" in told.kinds_of(CODE[child]) else made(CODE[child], x))
 
 
+@hw.task(window=2)
+async def fickle(name: str, x: int) -> AsyncIterator[int]:
+    """Yields other items each time that it runs."""
+    runs = watch.runs(name)
+    for place in range(5):
+        yield await plus(1000 * runs, place)
+
+
 async def _stream(children: tuple[Node, ...], x: int, n: int) -> int:
     """Items of a stream, all of them or until the reader has had enough, and calls that are made because of them."""
     total, taken, name = 0, 0, children[0].name
@@ -544,6 +552,19 @@ async def _late_stream(children: tuple[Node, ...], x: int, n: int) -> int:
             watch.item(name, x, taken, item)
             taken += 1
     return 3
+
+
+async def _fickle_stream(children: tuple[Node, ...], x: int, n: int) -> int:
+    """What was handed out is handed out again, or the stream is refused, as its code can't yield what comes next."""
+    total, taken, name = 0, 0, children[0].name
+    async for item in fickle(name, x):
+        watch.item(f"fickle {name}", x, taken, item)
+        watch.of_one_run(name, taken, item // 1000)
+        total, taken = total + item, taken + 1
+        await hw.sleep(0.2)
+        if taken > n % 5:
+            break
+    return total
 
 
 STEPS: dict[str, Any] = {kind: globals()[f"_{kind}"] for kind in {*WILD_STREAMS}}
