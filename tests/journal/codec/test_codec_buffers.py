@@ -160,7 +160,7 @@ def test_a_sparse_tensor_is_refused(tch):
 def test_the_codec_imports_no_optional_library():
     code = (
         "import sys; from headway.journal.codec.codec import *; decode(*encode([1, (2,), {3}]))\n"
-        "from headway.engine.identity.keys import *; import headway.engine.identity.fingerprint\n"
+        "from headway.engine.identity.keys import *; import headway.engine.tasks.fingerprint\n"
         "print([m for m in ('numpy', 'torch', 'pydantic') if m in sys.modules])"
     )
     env = {"PYTHONPATH": ":".join(filter(None, sys.path))}

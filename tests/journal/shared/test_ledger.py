@@ -1,60 +1,12 @@
-"""The ledger against a model: whatever calls do, no bound is passed by reservations and nothing is counted twice."""
+"""The ledger against a model: however often the rows are read, nothing is counted twice."""
 
 from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.journal.shared.ledger import Account, Ledger, remaining_in
-
-STEPS = st.lists(st.tuples(st.sampled_from(["reserve", "settle"]), st.integers(0, 2), st.integers(0, 40)), max_size=60)
-
-
-@given(STEPS)
-def test_reservations_never_overdraw_any_account_of_the_chain(steps):
-    outer = Account(b"o", None, {"tokens": 100.0})
-    inner = [Account(b"a", outer, {"tokens": 60.0}), Account(b"b", outer, {"tokens": 70.0}), outer]
-    held: list[tuple[Account, float]] = []
-    for what, which, amount in steps:
-        if what == "reserve":
-            if inner[which].refuses({"tokens": float(amount)}) is None:
-                inner[which].reserve({"tokens": float(amount)})
-                held.append((inner[which], float(amount)))
-        elif held:
-            account, reserved = held.pop(amount % len(held))
-            account.release({"tokens": reserved})
-            account.spend({"tokens": reserved * 0.5})
-        for account in inner:
-            assert account.spent.get("tokens", 0) + account.reserved.get("tokens", 0) <= account.limits["tokens"] + 1e-9
-            assert not account.closed
-        left = remaining_in(inner[0], {each.key: each.taken for each in (inner[0], outer)})
-        assert left["tokens"] <= min(inner[0].remaining["tokens"], outer.remaining["tokens"])
-
-
-AMOUNT = st.integers(0, 12).map(float)
-SHARE = st.fixed_dictionaries({"limit": AMOUNT, "spent": AMOUNT, "reserved": AMOUNT, "waits": st.booleans()})
-
-
-@given(st.lists(SHARE, min_size=1, max_size=3), st.none() | AMOUNT, st.sampled_from(["tokens", "calls"]))
-def test_a_reservation_fits_or_waits_or_never_fits(shares, amount, unit):
-    """Every account decides for its own bound: one that can never have it, or does not wait for it, refuses whatever others say."""
-    inner: Account | None = None
-    verdicts = []
-    for share in reversed(shares):
-        inner = Account(b"", inner, {unit: share["limit"]}, waits=share["waits"])
-        inner.spent, inner.reserved = {unit: share["spent"]}, {unit: share["reserved"]}
-        gone = share["spent"] + (share["reserved"] if unit == "calls" else 0)  # an attempt that has begun counts for good
-        fits = _fits(share["spent"] + share["reserved"], amount, share["limit"])
-        verdicts.append("fits" if fits else "waits" if share["waits"] and _fits(gone, amount, share["limit"]) else "never")
-    assert inner is not None
-    refusal = inner.refuses({} if amount is None else {unit: amount})
-    found = "fits" if refusal is None else "waits" if refusal.may_fit else "never"
-    assert found == ("never" if "never" in verdicts else "waits" if "waits" in verdicts else "fits")
-
-
-def _fits(held: float, amount: float | None, limit: float) -> bool:
-    return held < limit if amount is None else amount == 0 or held + amount <= limit
-
+from headway.journal.records import Amounts, Charge, Start
+from headway.journal.recovery.ledger import Ledger
 
 NOTES = st.lists(st.tuples(st.integers(0, 5), st.sampled_from([b"", b"s", b"t"]), st.integers(0, 50)), max_size=40)
 
@@ -63,20 +15,45 @@ NOTES = st.lists(st.tuples(st.integers(0, 5), st.sampled_from([b"", b"s", b"t"])
 def test_reading_the_rows_twice_counts_them_once(notes):
     once, twice = Ledger(), Ledger()
     for ledger, times in ((once, 1), (twice, 2)):
-        ledger.opened(b"t", b"s")
+        ledger.note_budget(b"t", b"s")
         for _ in range(times):
             cost: dict[tuple[int, bytes], float] = {}
             for call, scope, more in notes:
                 cost[call, scope] = cost.get((call, scope), 0.0) + more
-                ledger.note(bytes([call]), scope, {"tokens": cost[call, scope]})
+                ledger.note_end(bytes([call]), scope, {"tokens": cost[call, scope]})
     assert once.spent() == twice.spent()
     below = sum(more for _, scope, more in notes if scope in (b"s", b"t"))
     assert once.spent().get(b"s", {}).get("tokens", 0.0) == below
 
 
+def begin(ledger: Ledger, *, cost: Amounts, reserved: Amounts) -> None:
+    ledger.note_start(b"c", Start("task", "", 1, 0, 0.0, scope=b"s", cost=cost, reserved=reserved))
+
+
 def test_a_reservation_without_an_end_counts_as_spent():
     ledger = Ledger()
-    ledger.note(b"c", b"s", {"tokens": 5.0}, {"tokens": 40.0})
+    begin(ledger, cost={"tokens": 5.0}, reserved={"tokens": 40.0})
     assert ledger.spent() == {b"s": {"tokens": 45.0}}
-    ledger.note(b"c", b"s", {"tokens": 12.0})
-    assert ledger.spent() == {b"s": {"tokens": 12.0}}
+    assert (ledger.settled(), ledger.held()) == ({b"s": {"tokens": 5.0}}, {b"s": {"tokens": 40.0}})
+    ledger.note_end(b"c", b"s", {"tokens": 12.0})
+    assert ledger.spent() == ledger.settled() == {b"s": {"tokens": 12.0}}
+
+
+def test_what_a_call_charges_is_taken_off_its_reservation():
+    ledger = Ledger()
+    begin(ledger, cost={"tokens": 5.0}, reserved={"tokens": 40.0, "money": 1.0})
+    ledger.note_charge(b"c", Charge("task", b"s", {"tokens": 20.0}))
+    assert ledger.held() == {b"s": {"tokens": 25.0, "money": 1.0}}
+    ledger.note_charge(b"c", Charge("task", b"s", {"tokens": 60.0}))
+    assert ledger.held() == {b"s": {"tokens": 0.0, "money": 1.0}}
+    ledger.note_charge(b"c", Charge("task", b"out", {"tokens": 7.0}))
+    assert ledger.cost_of(b"c", b"s") == {"tokens": 60.0, "money": 1.0}
+    assert ledger.costs() == {b"c": {"tokens": 67.0}}
+
+
+def test_what_was_settled_is_not_reserved_again_by_a_late_charge():
+    ledger = Ledger()
+    begin(ledger, cost={}, reserved={"tokens": 40.0})
+    ledger.note_charge(b"c", Charge("task", b"s", {"tokens": 10.0}, settled=True))
+    ledger.note_charge(b"c", Charge("task", b"s", {"tokens": 11.0}))
+    assert ledger.spent() == {b"s": {"tokens": 11.0}}

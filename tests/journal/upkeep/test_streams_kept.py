@@ -12,7 +12,7 @@ from headway.journal.sqlite.store import SqliteStore
 from headway.journal.upkeep.doctor import examine
 from headway.journal.upkeep.gc import gc
 from headway.journal.upkeep.repair import repair
-from headway.observe.recorded import read_run
+from headway.observe.reading import read_run
 from headway.view import view
 
 LATER = 4e9  # long after the files of a test were written

@@ -12,7 +12,7 @@ import headway as hw
 from headway import models
 from headway.models.ask import PATIENT
 from headway.models.requests import make_request
-from headway.observe.recorded import read_run
+from headway.observe.reading import read_run
 
 
 def test_a_call_is_found_again_and_the_model_not_asked_twice(go):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import headway as hw
-from headway.observe.recorded import read_run
+from headway.observe.reading import read_run
 
 
 def books(store: Path) -> tuple[dict[str, float], dict[str, float]]:

@@ -412,7 +412,7 @@ def test_a_call_that_exits_is_an_error_of_that_call(go):
 
 
 def test_a_fault_of_the_engine_ends_the_run_instead_of_hanging_it(go, monkeypatch):
-    from headway.engine.outcome import Outcomes
+    from headway.engine.outcomes.outcomes import Outcomes
 
     @hw.task
     async def program() -> float:

@@ -13,7 +13,7 @@ from notes import RAN, SWITCH
 from steps import reach_the_disk, work
 
 import headway as hw
-from headway.engine.identity.spec import TASKS
+from headway.engine.tasks.spec import TASKS
 
 
 def test_a_second_run_answers_from_the_journal(go):

@@ -15,7 +15,7 @@ import pytest
 
 import headway as hw
 from headway import testing
-from headway.engine.identity.spec import TASKS
+from headway.engine.tasks.spec import TASKS
 
 
 def add(a: int, b: int) -> int:

@@ -163,7 +163,7 @@ LEASES: tuple[Bug, ...] = (
     ),
     bug(
         "SQLite commits rows in parts",
-        "SqliteStore.writing",
+        "Database.writing",
         'connection.execute("ROLLBACK")',
         'connection.execute("COMMIT")',
         tests="conformance/test_atomicity.py::test_a_commit_whose_rows_fail_in_the_middle_leaves_nothing",
@@ -277,9 +277,9 @@ SPENT: tuple[Bug, ...] = (
     ),
     bug(
         "what a call had reserved when its process died is forgotten",
-        "recovered:load",
-        "start.reserved",
-        "",
+        "Ledger.note_start",
+        "Line(start.cost, start.reserved, promised)",
+        "Line(start.cost, {}, {})",
     ),
     bug(
         "who is answered with the result of an equal call pays for it as well",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from headway.journal.memory import MemoryStore
-from headway.observe.recorded import build_run
+from headway.observe.reading import build_run
 from headway.pools.base import Answer, Demand, FullPool, Job, Traits
 from headway.run import arun
 from headway.sim.predict.infer import Reading, find_made_times

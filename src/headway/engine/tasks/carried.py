@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from headway.engine.identity.canonical import canonical
-from headway.engine.identity.fingerprint import fingerprint
+from headway.engine.tasks.fingerprint import fingerprint
 from headway.errors import NoCanonicalForm, UsageError
 
 Function = Callable[..., Any]

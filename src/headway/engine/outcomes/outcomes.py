@@ -15,33 +15,29 @@ import msgspec
 from headway import events
 from headway.engine.call import MISSING, Call
 from headway.engine.dispatch.ready import Ready
-from headway.engine.failures import is_own_failure, set_cause
 from headway.engine.identity.argument_changes import is_unseen
-from headway.engine.identity.callables import describe_error
+from headway.engine.outcomes.failures import is_own_failure, set_cause
+from headway.engine.outcomes.retry import BOUNDS
+from headway.engine.outcomes.rows import add_rare_fields, encode_outcome, make_attempt, make_start
 from headway.engine.replay.lookup import Replay, epoch_name, inputs_digest
 from headway.engine.replay.shared import Shared
-from headway.engine.retry import BOUNDS
 from headway.engine.run_context import RunContext
 from headway.engine.scopes.accounting import Accounting
 from headway.engine.streaming.streams import has_handed_out
+from headway.engine.tasks.callables import describe_error
 from headway.engine.transitions import CANCELLED, FAILED, OK
 from headway.engine.waiting.signals import Signals
 from headway.errors import NotEncodable, StoreError
-from headway.journal.codec.codec import Encoded, decode, decode_error, digest, encode, encode_error, keep_error
+from headway.journal.codec.codec import Encoded, decode, decode_error, digest, encode, keep_error
 from headway.journal.codec.wire import SCALARS, pack
 from headway.journal.log import Blob
 from headway.journal.records import (
     COSTED,
     INLINE_BYTES,
-    Amounts,
-    Attempt,
     Error,
     Kind,
     Outcome,
-    Place,
-    PlacedOutcome,
     Row,
-    Start,
     plain_outcome,
 )
 from headway.journal.recovery.recovered import Recorded, encode_body
@@ -68,21 +64,9 @@ class Outcomes:
 
     def note_start(self, call: Call) -> int:
         """Record that an attempt begins; the seq of the row."""
-        run, account = self._run, call.scope.account
-        start = Start(
-            task=call.spec.name,
-            label=call.spec.label(call.args, call.kwargs),
-            attempt=call.attempt,
-            epoch=call.epoch,
-            at=run.wall(),
-            scope=account.key if account else b"",
-            cost=self._accounting.home_cost(call),
-            reserved=dict(call.x.reserved) if call.x is not None else {},
-            effect=call.spec.effect,
-            asked=call.asked if len(call.asked) <= INLINE_BYTES else b"",
-            shared=self._shared.effect_name(call) if call.share is not None else b"",
-            params=call.spec.signature.params,
-        )
+        run = self._run
+        shared = self._shared.effect_name(call) if call.share is not None else b""
+        start = make_start(call, at=run.wall(), cost=self._accounting.home_cost(call), shared=shared)
         return run.append(Row(Kind.START | COSTED, call.key, call.parent_key, encode_body(start)))
 
     def unawaited(self, call: Call) -> BaseException | None:
@@ -143,23 +127,8 @@ class Outcomes:
 
     def _note_attempt(self, call: Call, error: BaseException, retry_at: float) -> int:
         """Record that an attempt failed and in which epoch the call asks its children next; the seq of the row."""
-        account = call.scope.account
-        attempt = Attempt(
-            task=call.spec.name,
-            label=call.spec.label(call.args, call.kwargs),
-            attempt=call.attempt,
-            epoch=call.epoch,
-            started=call.started,
-            ended=self._run.wall(),
-            error=encode_error(error),
-            retry_at=retry_at,
-            scope=account.key if account else b"",
-            cost=self._accounting.home_cost(call),
-            shared=call.share.key if call.share is not None else b"",
-            shared_epoch=call.share.epoch if call.share is not None else 0,
-            asked=call.asked if len(call.asked) <= INLINE_BYTES else b"",
-            params=call.spec.signature.params,
-        )
+        cost = self._accounting.home_cost(call)
+        attempt = make_attempt(call, error, ended=self._run.wall(), retry_at=retry_at, cost=cost)
         return self._run.append(Row(Kind.ATTEMPT | COSTED, call.key, call.parent_key, encode_body(attempt)))
 
     def _ask_afresh(self, call: Call, error: BaseException) -> None:
@@ -237,9 +206,9 @@ class Outcomes:
             params=spec.signature.params,
         )
         if x is not None or share is not None or account is not None or call.inputs or call.blobs or asked_blob or state != OK:
-            rare = self._rare_fields(call, state, cost, error, asked_blob)
-            outcome = msgspec.structs.replace(outcome, **rare)
-        body = _encode_outcome(outcome, call.place)
+            shared_epoch = self._shared.epoch(share.key) if share is not None and state == FAILED else 0
+            outcome = add_rare_fields(outcome, call, state, cost, error, asked_blob, shared_epoch)
+        body = encode_outcome(outcome, call.place)
         kind = _COSTED_OUTCOME if cost or share is not None else _OUTCOME
         cache_key = share.key if share is not None and spec.forever and state == OK else None
         seq = run.append(Row(kind, call.key, call.parent_key, body), written, cache_key)
@@ -270,24 +239,6 @@ class Outcomes:
             self._pass_guards(call)
         if spec.pool != "inline" or call.scope.limits:
             self._ready.learn(spec.name, ended - call.started)
-
-    def _rare_fields(self, call: Call, state: int, cost: Amounts, error: Error | None, asked_blob: bytes) -> dict[str, Any]:
-        """The fields that most outcomes leave empty."""
-        x, share, account = call.x, call.share, call.scope.account
-        return {
-            "blobs": call.blobs,
-            "error": error,
-            "scope": account.key if account is not None else b"",
-            "cost": cost,
-            "inputs": inputs_digest(call) if call.inputs else b"",
-            "edges": tuple([each.key for each in call.inputs]),
-            "guards": tuple(x.guards.items()) if x is not None and x.guards else (),
-            "reason": x.stop_reason if x is not None and state == CANCELLED else "",
-            "epoch": call.epoch if state == FAILED else 0,
-            "asked_blob": asked_blob,
-            "shared": share.key if share is not None else b"",
-            "shared_epoch": self._shared.epoch(share.key) if share is not None and state == FAILED else 0,
-        }
 
     def _pass_guards(self, call: Call) -> None:
         """Let the parent's result know which tasks below it make it stale when they change."""
@@ -375,7 +326,7 @@ class Outcomes:
             made=call.made,
             shared=call.share.key,
         )
-        body = _encode_outcome(outcome, call.place)
+        body = encode_outcome(outcome, call.place)
         seq = run.append(Row(_COSTED_OUTCOME, call.key, call.parent_key, body))
         own = Recorded(seq, body, outcome, recorded.buffers)
         if call.memo is not None:
@@ -407,8 +358,3 @@ def _stands(call: Call, state: int) -> bool:
     """Whether an earlier outcome of the call stays what is recorded of it: it was stopped while it waited for the inputs that the
     outcome is compared by. Whoever asks next may still get it."""
     return state == CANCELLED and call.x is not None and call.x.recorded is not None
-
-
-def _encode_outcome(outcome: Outcome, place: Place | None) -> bytes:
-    """An outcome's row, with the call's place among its equals where that matters."""
-    return encode_body(outcome if place is None else PlacedOutcome(*msgspec.structs.astuple(outcome), place))  # type: ignore[call-arg]

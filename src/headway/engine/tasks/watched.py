@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from headway.engine.identity.canonical import canonical
-from headway.engine.identity.fingerprint import NBYTES, class_source, fingerprint
+from headway.engine.tasks.fingerprint import NBYTES, class_source, fingerprint
 from headway.errors import NoCanonicalForm, UsageError
 
 Watch = Literal["deep"] | Sequence[Any]

@@ -26,14 +26,14 @@ from types import TracebackType
 from typing import Any, Generic, Literal, TypeVar, overload
 
 from headway.engine.call import Frame, current
-from headway.engine.identity.options import is_number
 from headway.engine.stopping.outside import refuse_outside
+from headway.engine.tasks.options import is_number
 from headway.errors import NotDecodable, NotEncodable, UsageError
 from headway.joins import recorded
 from headway.joins.bound import bound_of
 from headway.journal.codec.codec import decode, encode
 from headway.journal.decisions import BlockEnded, Kept
-from headway.scope import DeadlineScope, deadline, until_deadline
+from headway.scopes.deadline import DeadlineScope, deadline, until_deadline
 
 K = TypeVar("K", bound=int | str)
 T = TypeVar("T")

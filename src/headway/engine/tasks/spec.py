@@ -6,15 +6,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from headway.engine.identity.callables import call_user_function
-from headway.engine.identity.carried import encode_closure
-from headway.engine.identity.fingerprint import fingerprint
 from headway.engine.identity.keys import explicit, label
 from headway.engine.identity.labels import LabelLike, make_label
 from headway.engine.identity.signature import Signature
-from headway.engine.identity.watched import Watch, fingerprint_watched
-from headway.engine.retry import Retry
+from headway.engine.outcomes.retry import Retry
 from headway.engine.scopes.bounds import LimitNumbers
+from headway.engine.tasks.callables import call_user_function
+from headway.engine.tasks.carried import encode_closure
+from headway.engine.tasks.fingerprint import fingerprint
+from headway.engine.tasks.watched import Watch, fingerprint_watched
 from headway.journal.records import Amounts
 from headway.pools.base import A_SLOT, Demand, FunctionRef
 

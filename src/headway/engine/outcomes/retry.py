@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from headway.engine.identity.callables import check_function, describe_error, name_of, yes_or_no
+from headway.engine.tasks.callables import check_function, describe_error, name_of, yes_or_no
 from headway.errors import BudgetExceeded, CallCancelled, DeadlineExceeded, RunError, StoreError, UsageError
 
 BOUNDS = (BudgetExceeded, DeadlineExceeded, CallCancelled)  # the next attempt would meet the same one

@@ -1,4 +1,4 @@
-"""Checks each option of a task by itself. Whether options fit together is checked where the task is made."""
+"""Checks each option of a task by itself. Whether options fit together is checked in `declaration`."""
 
 from __future__ import annotations
 

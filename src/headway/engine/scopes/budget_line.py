@@ -22,37 +22,22 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Iterable, Iterator
-from typing import Any
 
 from headway import events
 from headway.engine.call import Call
 from headway.engine.dispatch.ready import Ready
 from headway.engine.ports import Starts
 from headway.engine.run_context import RunContext
-from headway.engine.transitions import CONCLUDING, OK, READY
-from headway.engine.waiting.standstill import Party, find_circle, find_stuck
+from headway.engine.scopes.account import Account, Refusal
+from headway.engine.scopes.reservations import Reservations, Waiter, list_waiting, measure_free
+from headway.engine.scopes.standstill import find_circle, find_stuck
 from headway.errors import BudgetExceeded
 from headway.journal.records import Amounts
-from headway.journal.shared.ledger import NEVER_GIVEN_BACK, SLACK, Account, Refusal
 
-Place = tuple[
-    Account, bool
-]  # an account has two lines: calls that reserve something in it, and calls that only need some to be left
+Place = tuple[Account, bool]
+"""An account has two lines: calls that reserve something in it, and calls that only need some to be left."""
+
 WAY_OUT = "Give hw.budget more, or read hw.remaining() before you spend"
-
-
-class Waiter:
-    """A call in line. `ticket` is its turn, and `account` where it stands."""
-
-    __slots__ = ("account", "call", "ticket", "unit", "wanted")
-
-    def __init__(self, call: Call, wanted: Amounts, ticket: int, refusal: Refusal) -> None:
-        self.call = call
-        self.wanted = wanted
-        self.ticket = ticket
-        self.account = refusal.account
-        self.unit = refusal.unit
 
 
 class BudgetLine:
@@ -61,11 +46,11 @@ class BudgetLine:
         self._starts = starts
         self._ready = ready
         self._waiting: dict[Call, Waiter] = {}
+        self._reservations = Reservations(ready, self._waiting)
         # heaps; the numbers in the middle are all different. Who has left may still be in one
         self._lines: dict[Place, list[tuple[int, int, Waiter]]] = {}  # the earliest ticket first
         self._largest: dict[tuple[Account, str], list[tuple[float, int, Waiter]]] = {}  # largest request first
         self._numbers = itertools.count()
-        self._holders: dict[Account, dict[Call, None]] = {}  # calls with a reservation in an account that waits
         self._tickets = itertools.count(1)
         self._old_tickets: dict[Call, int] = {}  # of calls that were let go and have not begun
         self._called: dict[tuple[Account, str], float] = {}  # what those want that were let go a moment ago
@@ -86,21 +71,14 @@ class BudgetLine:
             unit = next(iter(ahead.limits))
             refusal = Refusal(ahead, unit, wanted.get(unit, 0.0), may_fit=True)
         if refusal is None:
-            for each in account.waiting:
-                if any(wanted.get(unit) for unit in each.limits if unit != NEVER_GIVEN_BACK):
-                    self._holders.setdefault(each, {})[call] = None
+            self._reservations.hold(call, account, wanted)
         elif refusal.may_fit:
             self._line_up(Waiter(call, wanted, ticket, refusal))
         return refusal
 
     def settled(self, call: Call, account: Account) -> None:
         """A call gave back what it had reserved."""
-        for each in account.waiting:
-            holders = self._holders.get(each)
-            if holders is not None and call in holders:
-                del holders[call]
-                if not holders:
-                    del self._holders[each]
+        self._reservations.give_back(call, account)
         self.changed()
 
     def changed(self) -> None:
@@ -166,19 +144,11 @@ class BudgetLine:
 
     def _where_others_are_ahead(self, call: Call, wanted: Amounts, ticket: int, *, but: Account | None = None) -> Account | None:
         """The innermost account that waits and where somebody with an earlier ticket stands, whom this call must not pass."""
-        for each in _waiting(call) if self._lines else ():
+        for each in list_waiting(call) if self._lines else ():
             if each is not but and (head := self._head(_place(each, wanted))) is not None and head.ticket < ticket:
-                if not self._is_part_of_a_holder(call, each) or self._goes_on_for_sure(head):
+                if not self._reservations.is_part_of_a_holder(call, each) or self._reservations.goes_on_for_sure(head):
                     return each
         return None
-
-    def _is_part_of_a_holder(self, call: Call, account: Account) -> bool:
-        """Whether the call is a part of one that has a reservation in this account."""
-        holders = self._holders.get(account, ())
-        above = call.parent
-        while above is not None and above not in holders:
-            above = above.parent
-        return above is not None
 
     def serve(self) -> None:
         """Let the calls go that can go on, and refuse those that never can."""
@@ -198,8 +168,8 @@ class BudgetLine:
     def _serve(self, place: Place) -> None:
         while (head := self._head(place)) is not None and self._moves(head):
             pass
-        if head is not None and len(self._lines.get(place, ())) > 1 and not self._goes_on_for_sure(head):
-            for waiter in sorted(self._passers(place[0]), key=lambda waiter: waiter.ticket):
+        if head is not None and len(self._lines.get(place, ())) > 1 and not self._reservations.goes_on_for_sure(head):
+            for waiter in sorted(self._reservations.find_passers(place[0]), key=lambda waiter: waiter.ticket):
                 if self._stands(waiter) and waiter.account is place[0]:
                     self._moves(waiter)
 
@@ -229,7 +199,7 @@ class BudgetLine:
         self._step_out(waiter)
         self._old_tickets[waiter.call] = waiter.ticket
         self._kept[waiter.call] = waiter
-        for account in _waiting(waiter.call):
+        for account in list_waiting(waiter.call):
             for unit in account.limits:
                 self._called[account, unit] = self._called.get((account, unit), 0.0) + waiter.wanted.get(unit, 0.0)
         self._ready.push(waiter.call)
@@ -237,15 +207,10 @@ class BudgetLine:
     def _keep_no_longer(self, call: Call) -> bool:
         """What was kept for a call that was let go a moment ago is its own, or nobody's, from here on; False where nothing was."""
         if (waiter := self._kept.pop(call, None)) is not None:
-            for account in _waiting(call):
+            for account in list_waiting(call):
                 for unit in account.limits:
                     self._called[account, unit] -= waiter.wanted.get(unit, 0.0)
         return waiter is not None
-
-    def _passers(self, account: Account) -> list[Waiter]:
-        """Calls in line that a started call waits for."""
-        found = self._closure(holder for holder in self._holders.get(account, ()) if not _ends_by_itself(holder))
-        return [self._waiting[call] for call in found if call in self._waiting]
 
     # --- who is refused ----------------------------------------------------------------------------------------------
 
@@ -268,11 +233,11 @@ class BudgetLine:
     def _refuse_one_that_is_stuck(self) -> bool:
         """Refuse the last to have come of those who wait for themselves; whether there was one."""
         heads = [head for place in list(self._lines) if (head := self._head(place)) is not None]
-        doubtful = [head.call for head in heads if not self._goes_on_for_sure(head)]
+        doubtful = [head.call for head in heads if not self._reservations.goes_on_for_sure(head)]
         if not doubtful:
             return False
-        parties = {call: self._party(call) for call in self._closure(doubtful)}
-        stuck = find_stuck(parties, {what: _measure_free(what) for party in parties.values() for what in party.wants})
+        parties = self._reservations.find_parties(doubtful)
+        stuck = find_stuck(parties, {what: measure_free(what) for party in parties.values() for what in party.wants})
         for waiter in sorted((self._waiting[call] for call in stuck if call in self._waiting), key=lambda each: -each.ticket):
             if find_circle(parties, stuck, waiter.call):
                 inner = waiter.call.scope.account
@@ -285,55 +250,6 @@ class BudgetLine:
                 return True
         return False
 
-    def _goes_on_for_sure(self, waiter: Waiter) -> bool:
-        """Whether calls that depend on nobody hold enough of what lacks: the usual case, told without looking at all others."""
-        for (account, unit), much in _wants(waiter).items():
-            short = much - _measure_free((account, unit))
-            for holder in self._holders.get(account, ()):
-                if short <= 0.0:
-                    break
-                if _ends_by_itself(holder):
-                    short -= _find_returnable(holder).get(unit, 0.0)
-            if short > 0.0:
-                return False
-        return True
-
-    def _closure(self, calls: Iterable[Call]) -> dict[Call, None]:
-        """These calls and all that they wait for, in any way."""
-        found = dict.fromkeys(calls)
-        stack = list(found)
-        while stack:
-            call = stack.pop()
-            for other in (*_after(call), *self._holders_of_what_lacks(call)):
-                if other not in found:
-                    found[other] = None
-                    stack.append(other)
-        return found
-
-    def _holders_of_what_lacks(self, call: Call) -> Iterator[Call]:
-        """Who has what a call waits for: money, or a resource that stays with its holder while that waits."""
-        if call in self._waiting:
-            for account in _waiting(call):
-                yield from self._holders.get(account, ())
-        elif call.state == READY and call.spec.resources:
-            lacks = self._ready.lacking(call)
-            for other in _all_below(_root_of(call)) if lacks else ():
-                if any(other.amount_held(resource) for resource in lacks):
-                    yield other
-
-    def _party(self, call: Call) -> Party[Call]:
-        holds: dict[Any, float] = {
-            (account, unit): much for unit, much in _find_returnable(call).items() for account in _waiting(call)
-        }
-        for held in call.x.held if call.x is not None else ():
-            holds[held.source] = holds.get(held.source, 0.0) + held.amount
-        wants: dict[Any, float] = {}
-        if (waiter := self._waiting.get(call)) is not None:
-            wants = dict(_wants(waiter))
-        elif call.state == READY and call.spec.resources:
-            wants = dict(self._ready.lacking(call))
-        return Party(_after(call), holds, wants, tuple(self._holders_of_what_lacks(call)))
-
 
 def _place(account: Account, wanted: Amounts) -> Place:
     return account, any(wanted.get(unit) for unit in account.limits)
@@ -341,62 +257,3 @@ def _place(account: Account, wanted: Amounts) -> Place:
 
 def _chain(call: Call) -> tuple[Account, ...]:
     return call.scope.account.chain if call.scope.account is not None else ()
-
-
-def _waiting(call: Call) -> tuple[Account, ...]:
-    return call.scope.account.waiting if call.scope.account is not None else ()
-
-
-def _after(call: Call) -> tuple[Call, ...]:
-    """The calls that must end before this one can."""
-    waited = (*call.inputs, *(call.children or ()), *(call.x.awaiting if call.x is not None else ()))
-    return tuple([other for other in waited if other.state < OK])
-
-
-def _ends_by_itself(call: Call) -> bool:
-    """Whether a call that has begun waits for no other."""
-    return call.state != READY and not call.children and (call.x is None or not call.x.awaiting)
-
-
-def _find_returnable(call: Call) -> Amounts:
-    """What a call may give back."""
-    reserved = call.x.reserved if call.x is not None and call.state < CONCLUDING else {}
-    return {unit: much for unit, much in reserved.items() if unit != NEVER_GIVEN_BACK}
-
-
-def _wants(waiter: Waiter) -> dict[tuple[Account, str], float]:
-    """How much of each unit must be free, in each account around the call that waits."""
-    wants: dict[tuple[Account, str], float] = {}
-    for each in _waiting(waiter.call):
-        for unit, limit in each.limits.items():
-            if unit == NEVER_GIVEN_BACK:
-                continue
-            if unit not in waiter.wanted:
-                wants[each, unit] = 3 * SLACK * limit  # something
-            elif much := waiter.wanted[unit]:
-                wants[each, unit] = much
-    return wants
-
-
-def _measure_free(what: Any) -> float:
-    """How much of an amount or resource is free."""
-    if isinstance(what, tuple):
-        account, unit = what
-        left: float = account.limits[unit] * (1 + 2 * SLACK) - account.spent.get(unit, 0.0) - account.reserved.get(unit, 0.0)
-        return left
-    total: float = what.total - what.used
-    return total
-
-
-def _root_of(call: Call) -> Call:
-    while call.parent is not None:
-        call = call.parent
-    return call
-
-
-def _all_below(call: Call) -> Iterator[Call]:
-    stack = [call]
-    while stack:
-        call = stack.pop()
-        yield call
-        stack += call.children or ()

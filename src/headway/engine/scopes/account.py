@@ -1,12 +1,12 @@
-"""The ledger: who may spend what, what is promised, what is spent.
+"""One budget: who may spend what, what is promised, what is spent.
 
 An `Account` is a bound on a vector of amounts, opened by `hw.budget`, below another account or none. A call reserves before it
 starts and settles when it ends; both walk from its account to the outermost one, in one step on the engine's thread, so
 parallel calls can never pass the same stale check. Spending above a bound is recorded, never refused (the money is gone), and
 closes that account for further reservations.
 
-`Ledger` is what the journal's rows say was spent, by account and call; an account that is opened again after a crash starts
-from it. Amounts are sums over calls of the last cumulative cost of each, so nothing is counted twice however often it is read.
+What earlier processes spent in an account comes from the journal (`journal/recovery/ledger.py`). Nothing here writes to it:
+`accounting` does.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from headway.errors import StoreDamaged
 from headway.journal.records import Amounts
 
 NOTHING: Mapping[tuple[Account, str], float] = {}
@@ -135,59 +134,3 @@ def remaining_in(account: Account | None, taken: Mapping[bytes, Amounts]) -> Amo
             left[unit] = min(max(0.0, limit - taken[account.key][unit]), left.get(unit, math.inf))
         account = account.parent
     return left
-
-
-class Line(NamedTuple):
-    """The last word about one call in one account: what it cost, and what it had reserved when it was last heard of."""
-
-    cost: Amounts
-    reserved: Amounts
-
-
-class Ledger:
-    """What the rows of a run say was spent, before it goes on."""
-
-    def __init__(self) -> None:
-        self._lines: dict[tuple[bytes, bytes], Line] = {}
-        self._parents: dict[bytes, bytes] = {}
-
-    def note(self, call: bytes, scope: bytes, cost: Amounts, reserved: Amounts | None = None) -> None:
-        """A row about `call` in account `scope`; a later row replaces an earlier one."""
-        self._lines[call, scope] = Line(cost, reserved or {})
-
-    def opened(self, scope: bytes, parent: bytes) -> None:
-        self._parents[scope] = parent
-
-    def cost_of(self, call: bytes, scope: bytes) -> Amounts:
-        """What the call cost so far; a reservation that was never settled counts as spent (assumed)."""
-        line = self._lines.get((call, scope))
-        return add(line.cost, line.reserved) if line else {}
-
-    def scopes_of(self) -> dict[bytes, list[bytes]]:
-        """For each call, the accounts it has lines in."""
-        found: dict[bytes, list[bytes]] = {}
-        for call, scope in self._lines:
-            found.setdefault(call, []).append(scope)
-        return found
-
-    def spent(self) -> dict[bytes, Amounts]:
-        """Per account: everything spent in it and below it, assumed amounts included."""
-        totals: dict[bytes, Amounts] = {}
-        for (_, scope), line in self._lines.items():
-            amounts = add(line.cost, line.reserved)
-            above: set[bytes] = set()
-            while scope:
-                if scope in above:
-                    raise StoreDamaged(f"budget {scope.hex()} is recorded as a part of itself: run `headway doctor` on the store")
-                above.add(scope)
-                totals[scope] = add(totals.get(scope, {}), amounts)
-                scope = self._parents.get(scope, b"")
-        return totals
-
-
-def add(left: Mapping[str, float], right: Mapping[str, float]) -> Amounts:
-    """The sum of two vectors."""
-    total = dict(left)
-    for unit, amount in right.items():
-        total[unit] = total.get(unit, 0.0) + amount
-    return total

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 
 from headway.engine.call import Call
-from headway.engine.identity.callables import describe_error
+from headway.engine.tasks.callables import describe_error
 from headway.errors import CallExited, HeadwayError
 from headway.journal.codec.codec import text_of
 
