@@ -27,6 +27,7 @@ for name in ("COLUMNS", "LINES"):
     os.environ.pop(name, None)
 
 
+MOST_S = 86_400.0  # of a virtual clock, that a program of a test may wait
 LAST = "tests/proof/"  # many short tests: they fill what is left of the time
 SEED = "HEADWAY_PROOF_SEED"  # the long tests of random programs look at seeds from this number on
 
@@ -56,7 +57,8 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 @pytest.fixture
 def clock() -> testing.VirtualClock:
-    return testing.VirtualClock()
+    """A clock on which nobody waits for ever: a program that does fails."""
+    return testing.VirtualClock(most_s=MOST_S)
 
 
 @pytest.fixture

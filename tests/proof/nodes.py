@@ -36,8 +36,9 @@ WILD = (
     *("deadline", "deadline", "cancel", "event", "event", "now", "photo_finish", "photo_finish", "crowd", "crowd"),
     *("group", "group", "anytime", "anytime"),
 )
-CALM_STREAMS = (*CALM, *["stream"] * 12)  # apart: seeds of the others draw what they always drew
-WILD_STREAMS = (*WILD, *["stream"] * 16)
+# Streams apart: seeds of the others draw what they always drew.
+CALM_STREAMS = (*CALM, *["stream", "twice_read", "stream_of_calls"] * 4)
+WILD_STREAMS = (*WILD, *["stream", "twice_read", "stream_of_calls", "stopped_stream", "late_stream", "fickle_stream"] * 4)
 COMMON = ("common", "common", "common_stubborn")
 FUSSY = ("fussy", "fussy", *COMMON)  # for wild programs
 BODIES = ("node", "node", "retried", "stubborn", "timed", "counted", "waiter")

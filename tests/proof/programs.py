@@ -13,9 +13,10 @@ from typing import Any
 
 import leaves
 import nodes
+import told
 import watch
 from leaves import slow
-from nodes import BODIES, CALM, CODE, FUSSY, LEAVES, OUTSIDE, UNSURE, WILD, Node, drawn, value, write
+from nodes import BODIES, CALM, CODE, FUSSY, LEAVES, OUTSIDE, UNSURE, WILD, WILD_STREAMS, Node, drawn, value, write
 
 import headway as hw
 
@@ -435,6 +436,9 @@ async def _now(children: tuple[Node, ...], x: int, n: int) -> int:
     return await _gather(children, int(now * 1000) % 97, n)
 
 
+# --- streams ---------------------------------------------------------------------------------------------------------
+
+
 @hw.task(retry=hw.Retry(attempts=2, delay_s=0.3, jitter=0), window=2)
 async def results(name: str, x: int, count: int) -> AsyncIterator[int]:
     for place in range(count):
@@ -443,15 +447,124 @@ async def results(name: str, x: int, count: int) -> AsyncIterator[int]:
         yield await plus(drawn(name, x) % 97, place)
 
 
+def _nth(name: str, x: int, place: int) -> int:
+    """What `results` yields."""
+    return drawn(name, x) % 97 + place
+
+
+@hw.task(window=1)
+async def answers(name: str, names: list[str], x: int) -> AsyncIterator[int]:
+    """What calls give, one after another. It ends where one fails."""
+    with watch.body(Node(name, "answers", "body")):
+        for child in names:
+            yield await (plus(x, 1) if "edition" in told.kinds_of(CODE[child]) else made(CODE[child], x))
+
+
+@hw.task(window=2)
+async def fickle(name: str, x: int) -> AsyncIterator[int]:
+    """Yields other items each time that it runs."""
+    runs = watch.runs(name)
+    for place in range(5):
+        yield await plus(1000 * runs, place)
+
+
 async def _stream(children: tuple[Node, ...], x: int, n: int) -> int:
     """Items of a stream, all of them or until the reader has had enough, and calls that are made because of them."""
-    total, taken = 0, 0
-    async for item in results(children[0].name, x, 1 + n):
-        total, taken = (total * 3 + item) % 10_007, taken + 1
-        if n % 3 == 0 and total % 2:
-            break
-        total += await made(children[taken % len(children)], total % 97)
+    total, taken, name = 0, 0, children[0].name
+    with watch.reading():
+        async for item in results(name, x, 1 + n):
+            watch.item(name, x, taken, item, _nth(name, x, taken))
+            total, taken = (total * 3 + item) % 10_007, taken + 1
+            if n % 3 == 0 and total % 2:
+                return total
+            total += await made(children[taken % len(children)], total % 97)
+    watch.read_whole(name, taken, 1 + n)
     return total
 
 
-STEPS: dict[str, Any] = {kind: globals()[f"_{kind}"] for kind in {*WILD, "stream"}}
+async def _twice_read(children: tuple[Node, ...], x: int, n: int) -> int:
+    """Two readers of one stream: one is slow and reads all of it, the other leaves in the middle."""
+    name, stream = children[0].name, results(children[0].name, x, 1 + n)
+    begun = asyncio.Event()
+
+    async def read(most: int, rest_s: float) -> int:
+        taken = 0
+        async for item in stream:
+            begun.set()
+            watch.item(f"{name} up to {most}", x, taken, item, _nth(name, x, taken))
+            taken += 1
+            if taken == most:
+                break
+            await hw.sleep(rest_s)
+        return taken
+
+    async def leave() -> int:
+        await begun.wait()  # a stream that its only reader has left is stopped
+        return await read(1 + n // 2, 0)
+
+    with watch.reading():
+        whole, part = await hw.gather(read(100, 0.1), leave())
+        watch.read_whole(name, whole, await stream)
+    watch.read_whole(name, whole, 1 + n)
+    watch.read_whole(f"{name} in part", part, 1 + n // 2)
+    return whole + await _gather(children[:1], x, n)
+
+
+async def _stream_of_calls(children: tuple[Node, ...], x: int, n: int) -> int:
+    total, taken, name = 0, 0, f"answers of {children[0].name}"
+    with watch.reading():
+        async for item in answers(name, [child.name for child in children], x):
+            watch.item(name, x, taken, item)
+            total, taken = (total * 3 + item) % 10_007, taken + 1
+    watch.read_whole(name, taken, len(children))
+    return total
+
+
+async def _stopped_stream(children: tuple[Node, ...], x: int, n: int) -> int:
+    """A stream that is stopped while somebody reads it, and what it has given until then."""
+    name, stream, taken = children[0].name, results(children[0].name, x, 3 + n), 0
+
+    async def read() -> None:
+        nonlocal taken
+        async for item in stream:
+            watch.item(name, x, taken, item, _nth(name, x, taken))
+            taken += 1
+            await hw.sleep(0.1)
+
+    async def stop() -> None:
+        await hw.sleep(n / 10)
+        stream.cancel()
+
+    with watch.reading():
+        end, _ = await hw.settle(read(), stop())
+        if isinstance(end.error, hw.ItemChanged):
+            raise end.error
+        with contextlib.suppress(OSError, hw.CallError):
+            await stream
+    return await _gather(children, x, n)
+
+
+async def _late_stream(children: tuple[Node, ...], x: int, n: int) -> int:
+    """A deadline that passes while a stream is read, and stops it."""
+    name, taken = children[0].name, 0
+    with watch.reading(), hw.deadline(seconds=n / 5 + 0.0137, raises=False), contextlib.suppress(*EXPECTED):
+        async for item in answers(f"answers of {name}", [child.name for child in children], x):
+            watch.item(name, x, taken, item)
+            taken += 1
+    return 3
+
+
+async def _fickle_stream(children: tuple[Node, ...], x: int, n: int) -> int:
+    """What was handed out is handed out again, or the stream is refused, as its code can't yield what comes next."""
+    total, taken, name = 0, 0, children[0].name
+    async for item in fickle(name, x):
+        watch.item(f"fickle {name}", x, taken, item)
+        watch.of_one_run(name, taken, item // 1000)
+        total, taken = total + item, taken + 1
+        await hw.sleep(0.2)
+        if taken > n % 5:
+            break
+    return total
+
+
+STEPS: dict[str, Any] = {kind: globals()[f"_{kind}"] for kind in {*WILD_STREAMS}}

@@ -28,8 +28,7 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from explore import TROUBLES, Case, explore
-from programs import CALM, WILD
+from explore import TROUBLES, Case, explore, kinds_of
 from programs import main as program
 
 from headway.sim.history import Violated
@@ -63,7 +62,7 @@ def look(first: int) -> Figures:
     for seed in range(first, first + BATCH):
         for trouble in TROUBLES:
             try:
-                figures.triples[trouble] += explore(trouble, seed)
+                figures.triples[trouble] += explore(trouble, seed, kinds_of(seed))
             except Violated as error:
                 figures.broken.append(f"{error}\n  again: python tests/proof/prove.py --again {trouble!r} {seed}")
     figures.core_s = time.process_time() - began
@@ -74,7 +73,7 @@ def undisturbed_per_second(programs: int = 400) -> float:
     """How many small random programs one core runs in a second, when nothing is done to them and nobody looks at the promises."""
     began = time.process_time()
     for seed in range(programs):
-        case = Case(seed, CALM if seed % 2 else WILD)
+        case = Case(seed, kinds_of(seed))
         case.history().live(program, "p", 1)
     return programs / (time.process_time() - began)
 
@@ -143,7 +142,8 @@ def main() -> int:
     given = parser.parse_args()
     console = Console(highlight=False, soft_wrap=True)
     if given.again:
-        console.print(f"{explore(given.again[0], int(given.again[1]))} triples, nothing broken")
+        trouble, seed = given.again[0], int(given.again[1])
+        console.print(f"{explore(trouble, seed, kinds_of(seed))} triples, nothing broken")
         return 0
     firsts = given.seed or [random.SystemRandom().randrange(1_000_000_000)]
     console.print(f"seeds from {', '.join(map(str, firsts))} on")

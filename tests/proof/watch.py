@@ -38,6 +38,7 @@ _NAMED: dict[str, Gauge] = {}
 
 _DOWN: Counter[str] = Counter()  # how often each service was asked
 _REFUSED: set[tuple[int, bytes]] = set()  # names of children of a shared call that failed by itself, in which engine
+_RUNS: Counter[str] = Counter()  # how often the code of a fickle stream began
 GIVEN: list[tuple[Any, Branch, str]] = []  # by which engine, which branch was given the answer of which call
 
 drivers = 1  # that may run at a time; two tell different stories of one call
@@ -63,6 +64,7 @@ class Attempt:
     words: dict[str, int] = field(default_factory=dict)  # what signals said, by place
     names: set[str] = field(default_factory=set)  # of the signals that it was told
     noted: Counter[str] = field(default_factory=Counter)
+    runs: dict[str, int] = field(default_factory=dict)  # of a stream's code, from which items came
     shared: list[tuple[object, bytes]] = field(default_factory=list)  # names of its children, in which engine
 
 
@@ -82,7 +84,7 @@ def forget() -> None:
     global drivers, edited
     drivers, edited = 1, False
     COMPLAINTS.clear()
-    for notes in (MUST_FAIL, DUE, _IDEMPOTENT, _DISLIKED, _KEPT, _OWED, _NAMED, _DOWN, _REFUSED, GIVEN):
+    for notes in (MUST_FAIL, DUE, _IDEMPOTENT, _DISLIKED, _KEPT, _OWED, _NAMED, _DOWN, _REFUSED, _RUNS, GIVEN):
         notes.clear()
     told.forget()
 
@@ -276,6 +278,49 @@ def all_ended(handles: Sequence[hw.Handle[Any]]) -> None:
     """A join has ended, and left nothing running."""
     if left := [handle for handle in handles if not handle.done()]:
         complain(f"a join ended and left {left[0]!r}")
+
+
+# --- streams ---------------------------------------------------------------------------------------------------------
+
+
+def item(stream: str, x: int, place: int, item: int, wanted: int | None = None) -> None:
+    """A reader was handed an item: the one that is due, and the same one in every life."""
+    if wanted is not None and item != wanted:
+        complain(f"item {place} of stream {stream} is {item}, not {wanted}")
+    noted(f"item {place} of stream {stream} of {x}", item)
+
+
+def runs(name: str) -> int:
+    """How often code has run that goes by nothing that is recorded."""
+    _RUNS[name] += 1
+    return _RUNS[name]
+
+
+def of_one_run(stream: str, place: int, run: int) -> None:
+    """All items that a reader was handed come from one run of the code."""
+    attempt = _attempt.get()
+    assert attempt is not None
+    if place == 0:
+        attempt.runs[stream] = run
+    elif attempt.runs[stream] != run:
+        complain(f"item {place} of stream {stream} comes from run {run} of its code, those before from run {attempt.runs[stream]}")
+
+
+def read_whole(stream: str, taken: int, wanted: int) -> None:
+    """A reader came to the end of a stream, or as far as it wanted."""
+    if taken != wanted:
+        complain(f"stream {stream} gave {taken} items of {wanted}")
+
+
+@contextlib.contextmanager
+def reading() -> Iterator[None]:
+    """Around a body's reading of streams, whose tasks yield the same in every life."""
+    try:
+        yield
+    except hw.ItemChanged as changed:
+        if "fickle" not in str(changed):
+            complain(f"a stream whose task yields the same each time is refused: {changed}")
+        raise
 
 
 # --- leaves ----------------------------------------------------------------------------------------------------------

@@ -62,6 +62,7 @@ class Engine:
         self.run_id, self.loop, self.thread, self.wall = run.run_id, run.loop, run.thread, run.wall
         self.world, self.store, self.pools, self.known = run.world, run.store, run.pools, run.known
         self.calls = 0  # calls made in this process
+        self.root: Call | None = None
         self.desk: Desk | None = None  # of limits that processes share; none without a store
         self.claims: Claims | None = None  # on results that runs share; none without a store
         self.lifecycle = lifecycle = Lifecycle(run)
@@ -203,7 +204,7 @@ class Engine:
         asked = spec.canonical(args, kwargs)
         key = call_key(self.run.salt, 0, spec.identity, asked)
         self.calls = 1
-        root: Call = Call(self, spec, key, args, kwargs, None, scope, 1, asked, self.wall())
+        root = self.root = Call(self, spec, key, args, kwargs, None, scope, 1, asked, self.wall())
         root.branch = b""
         if spec.key is not None:
             note_members(root)

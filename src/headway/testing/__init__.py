@@ -6,6 +6,9 @@
 Time stands still while anything can run and jumps to the next timer when nothing can. So pauses between retries, timeouts,
 deadlines and durable sleeps are exact and instant. Time also stands still while the run waits for a thread, a process or the disk.
 
+A program that waits for ever makes its test hang. A clock with `most_s` lets it fail instead, with a TimeoutError that names the
+calls which have not ended.
+
 `check` runs a program in the simulator instead: under many schedules, killed at many records. In pytest both are fixtures,
 `headway_run` and `headway_check`, there as soon as Headway is installed (`headway.testing.plugin`).
 
@@ -18,11 +21,15 @@ deadlines and durable sleeps are exact and instant. Time also stands still while
 from __future__ import annotations
 
 import asyncio
+import math
 import selectors
+import time
 from collections.abc import Callable
 from typing import Any
 
+from headway.engine.call import Call
 from headway.engine.engine import Engine
+from headway.engine.transitions import OK
 from headway.engine.world import Machine
 from headway.run import arun
 from headway.sim.check import Finding, Report, check
@@ -31,6 +38,9 @@ from headway.testing.pools import check_pool
 __all__ = ["Finding", "Report", "VirtualClock", "VirtualLoop", "check", "check_pool", "run"]
 
 REAL_WAIT_S = 0.02
+IDLE_S = 20.0  # of real time: how long a loop whose clock has a bound waits for threads that it knows nothing of
+YEAR_S = 366 * 86_400.0  # what a test may wait, unless it brings a clock of its own
+MOST_NAMED = 10  # calls in a message
 START = 1_700_000_000.0
 
 
@@ -39,6 +49,7 @@ class VirtualClock:
 
     Args:
         start: where it begins, in seconds since 1970.
+        most_s: how many seconds of it a run may wait. One that waits for longer, or for nothing that can come, fails.
 
     Example:
         >>> clock = hw.testing.VirtualClock()
@@ -47,8 +58,9 @@ class VirtualClock:
         3600.0
     """
 
-    def __init__(self, start: float = START) -> None:
+    def __init__(self, start: float = START, *, most_s: float = math.inf) -> None:
         self.start = start
+        self.most_s = most_s
         self.elapsed = 0.0  # kept apart, so that short times are exact beside a large date
 
     @property
@@ -71,18 +83,55 @@ class _JumpingSelector(selectors.DefaultSelector):
     def __init__(self, clock: VirtualClock) -> None:
         super().__init__()
         self._clock = clock
+        self._waited_s = 0.0  # of the clock, by this loop
+        self._idle_s = 0.0  # of real time, with nothing to wait for
         self.busy: list[Callable[[], bool]] = []
+        self.engines: list[Engine] = []
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None:
-            return super().select(None)
+            return self._wait_for_threads()
         ready = super().select(0)
         if ready or timeout <= 0:
             return ready
         if any(check() for check in self.busy):
             return super().select(REAL_WAIT_S)
+        self._idle_s = 0.0
+        self._waited_s += timeout
+        if self._waited_s > self._clock.most_s:
+            self._waited_s = 0.0  # who cleans up after this error may wait as long again
+            raise TimeoutError(f"the program waits for more than {self._clock.most_s:g} s of its clock{self._unfinished()}")
         self._clock.advance(timeout + 1e-9)
         return ready
+
+    def _wait_for_threads(self) -> list[tuple[selectors.SelectorKey, int]]:
+        """No timer is set, so only a thread, a process or a signal can wake the loop."""
+        if math.isinf(self._clock.most_s):
+            return super().select(None)
+        began = time.monotonic()
+        ready = super().select(IDLE_S)
+        if any(check() for check in self.busy):
+            self._idle_s = 0.0
+        elif (idle_s := self._idle_s + time.monotonic() - began) >= IDLE_S:  # whoever renews a lease wakes the loop too
+            self._idle_s = 0.0
+            raise TimeoutError(f"the program waits for nothing that can come{self._unfinished()}")
+        else:
+            self._idle_s = idle_s
+        return ready
+
+    def _unfinished(self) -> str:
+        found = [call for engine in self.engines if engine.root is not None for call in _innermost(engine.root)]
+        named = [call.describe() for call in found[:MOST_NAMED]]
+        more = [f"{len(found) - MOST_NAMED} more"] if len(found) > MOST_NAMED else []
+        return f". Not ended: {', '.join(named + more)}" if found else ""
+
+
+def _innermost(call: Call) -> list[Call]:
+    """The calls from here on that have not ended, without those that have such children."""
+    if call.state >= OK:
+        return []
+    below = [each for child in call.children or () for each in _innermost(child)]
+    return below or [call]
 
 
 class _VirtualWorld(Machine):
@@ -90,16 +139,19 @@ class _VirtualWorld(Machine):
 
     debugs = True
 
-    def __init__(self, clock: VirtualClock, busy: list[Callable[[], bool]]) -> None:
+    def __init__(self, clock: VirtualClock, selector: _JumpingSelector) -> None:
         self._clock = clock
-        self._busy = busy
+        self._selector = selector
 
     def wall(self) -> float:
         return self._clock.now
 
     def drives(self, engine: Engine) -> None:
         ready = engine.ready
-        self._busy.append(lambda: ready.in_pools > ready.waiting_in_pools or engine.journal.awaited or engine.signals.looking > 0)
+        self._selector.engines.append(engine)
+        self._selector.busy.append(
+            lambda: ready.in_pools > ready.waiting_in_pools or engine.journal.awaited or engine.signals.looking > 0
+        )
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
@@ -118,7 +170,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self.busy = selector.busy
         super().__init__(selector)
 
-        self.world = _VirtualWorld(clock, self.busy)
+        self.world = _VirtualWorld(clock, selector)
         self._in_threads = 0
         self.busy.append(lambda: self._in_threads > 0)
 
@@ -162,11 +214,15 @@ def run(program: Callable[..., Any], /, *args: Any, clock: VirtualClock | None =
     Args:
         program: the task.
         *args: its arguments.
-        clock: the clock; without one, a new one.
+        clock: the clock; without one, a new one on which a run may wait for a year.
         **options: as for `hw.run`.
 
     Returns:
         The program's result.
+
+    Raises:
+        TimeoutError: the program waits for more than the clock's `most_s`, or for nothing that can come. Names the calls that have
+            not ended.
 
     Example:
         >>> @hw.task
@@ -176,6 +232,6 @@ def run(program: Callable[..., Any], /, *args: Any, clock: VirtualClock | None =
         >>> hw.testing.run(program, store=None)
         'an hour later'
     """
-    made = clock or VirtualClock()
+    made = clock or VirtualClock(most_s=YEAR_S)
     with asyncio.Runner(loop_factory=lambda: VirtualLoop(made)) as runner:
         return runner.run(arun(program, *args, **options))

@@ -17,13 +17,13 @@ from typing import Any
 
 import pytest
 
-from headway.testing import Report, VirtualClock, check, run
+from headway.testing import YEAR_S, Report, VirtualClock, check, run
 
 
 @pytest.fixture
 def headway_clock() -> VirtualClock:
-    """The clock of `headway_run`, to look at and to set forward."""
-    return VirtualClock()
+    """The clock of `headway_run`, to look at and to set forward. A program that waits for more than a year of it fails."""
+    return VirtualClock(most_s=YEAR_S)
 
 
 @pytest.fixture

@@ -270,6 +270,7 @@ OF_ALL: tuple[Bug, ...] = (
         "Shared._ended",
         "self.answers.start(other)",
         "self.answers.start(other) if call.error is None else self.answers.refuse(other, call.error)",
+        tests="sim/test_shared_calls.py::test_of_equal_calls_that_run_at_once_each_one_gets_its_own_failure",
     ),
     bug(
         "the failure of a shared call is found by all its equals",

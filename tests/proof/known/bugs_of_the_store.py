@@ -119,12 +119,14 @@ LEASES: tuple[Bug, ...] = (
         "MemoryStore.acquire",
         "not take_over",
         "False",
+        tests="conformance/test_runs_and_leases.py::test_a_run_with_a_live_lease_is_owned_and_the_message_says_what_to_do",
     ),
     bug(
         "a driver does not renew its lease",
         "Upkeep.renew",
         "self._log.store.renew(self._log.lease, self._log.wall())",
         "pass",
+        tests="sim/test_single_flight.py::test_a_computation_that_takes_longer_than_a_lease_keeps_its_claim",
     ),
     bug(
         "a driver that lost its lease goes on",
@@ -390,6 +392,7 @@ LIMITS: tuple[Bug, ...] = (
         "Limit.ready_in",
         "self.used >= self.room",
         "self.used > self.room",
+        tests="program/bounds/test_limited_blocks.py::test_a_limit_bounds_concurrency_of_all_that_is_inside",
     ),
     bug(
         "a rate is counted by buckets of its window",
