@@ -13,9 +13,10 @@ from typing import NamedTuple
 
 import msgspec
 
+from headway.checkpoint.files.header_types import to_safetensors
 from headway.checkpoint.files.manifest import Object, PlannedFragment
-from headway.checkpoint.layout.boxes import Box, whole
-from headway.checkpoint.layout.dtypes import NBYTES, to_safetensors
+from headway.checkpoint.layout.boxes import Box
+from headway.checkpoint.layout.dtypes import NBYTES
 from headway.errors import UsageError
 
 PAGE = 4096
@@ -98,7 +99,7 @@ def key_of(name: str, shape: tuple[int, ...], box: Box) -> str:
         >>> key_of("w", (8, 8), Box((0, 4), (2, 4)))
         'w@0,4+2,4'
     """
-    if box == whole(shape):
+    if box.is_whole(shape):
         return name
     return f"{name}@{','.join(map(str, box.offset))}+{','.join(map(str, box.extent))}"
 

@@ -85,9 +85,10 @@ class HelperClient:
         buffer = helper.take_buffer(plan.nbytes, self._most)
         if buffer is None:
             return None
+        begun = Begun(plan.id, buffer.view(plan.nbytes), helper)
         helper.begin(plan, buffer)
         reach("trainer:begun")
-        return Begun(plan.id, buffer.view(plan.nbytes), helper)
+        return begun
 
     def in_flight(self) -> list[str]:
         """The saves that are neither durable nor failed."""

@@ -41,6 +41,10 @@ class Box(NamedTuple):
         """Whether every element of `other` is in it."""
         return all(map(int.__le__, self.offset, other.offset)) and all(map(int.__ge__, self.end, other.end))
 
+    def is_whole(self, shape: tuple[int, ...]) -> bool:
+        """Whether it is all of an array of this shape."""
+        return self.extent == shape and not any(self.offset)
+
     def minus(self, other: Box) -> list[Box]:
         """What is in this box and not in the other, as disjoint boxes (at most two for each dimension)."""
         met = self.meet(other)

@@ -62,10 +62,6 @@ class Placer:
         """What a tensor of this process is called in the checkpoint."""
         return self._named(local)[0] if self._rules else local
 
-    def tied(self, name: str) -> str | None:
-        """The name of the tensor that one which was placed is declared to be."""
-        return self._seen[name].tied if self._rules else None
-
     def place(self, local: str, shape: Sequence[int]) -> Place:
         """Where an array of this shape lies. Raises LayoutError where no rule says so, or sizes don't add up."""
         shape = tuple(shape)
@@ -78,6 +74,15 @@ class Placer:
         if other.local != local:
             raise LayoutError(f"{other.local} and {local} are both called {seen.place.name}: check the rules that rename")
         return seen.place
+
+    def place_all(self, arrays: Iterable[tuple[str, Sequence[int], Place | None]]) -> list[tuple[Place, str | None]]:
+        """Where arrays of these names and shapes lie, unless that is known already, and the names of the tensors that they are
+        declared to be tied to. Raises as `place`."""
+        found: list[tuple[Place, str | None]] = []
+        for name, shape, known in arrays:
+            place = self.place(name, shape) if known is None else known
+            found.append((place, self._seen[place.name].tied if self._rules and known is None else None))
+        return found
 
     def finish(self) -> None:
         """Say what was not used. Raises LayoutError for a rule that fits no tensor, unless this is one stage of several (then

@@ -84,8 +84,8 @@ def mark_of(inventory: Inventory) -> str:
     its version, or, where changes move no version (numpy), its bytes."""
     mark = xxhash.xxh3_128(msgspec.msgpack.encode(inventory.values))
     for holding in inventory.holdings:
-        version = holding.memory.version()
-        mark.update(msgspec.msgpack.encode((holding.name, holding.object, holding.memory.address(), version)))
+        address, version = inventory.marks[holding.name]
+        mark.update(msgspec.msgpack.encode((holding.name, holding.object, address, version)))
         for piece in holding.pieces if version < 0 else ():
             into: np.ndarray[Any, np.dtype[Any]] = np.empty(piece.box.extent, raw_dtype(holding.object.dtype))
             holding.memory.read(piece, into)

@@ -80,7 +80,7 @@ class Snapshot:
     """A copy on its way. `items` are in the order of the file, whose first bytes are `header`; `into` is the whole image.
 
     Args:
-        on_watermark: hears, from any thread, that so many first bytes of the image are final.
+        on_watermark: hears, from any thread, that so many first bytes of the image are final, as long as not all are.
         on_end: hears once, from any thread, that all is copied (None) or why the snapshot is of no use. Nothing reads the state
             or writes to the image after that.
         bytes_per_s: how fast the background thread copies at most; whoever waits copies as fast as it can.
@@ -233,8 +233,8 @@ class Snapshot:
             while self._first_open < len(self._parts) and self._copied[self._first_open]:
                 self._first_open += 1
             complete = self._first_open == len(self._parts)
-            mark = self._into.nbytes if complete else self._parts[self._first_open].start
-            tell = self.error is None and mark >= self._told + (1 if complete else _TELL_BYTES)
+            mark = self._told if complete else self._parts[self._first_open].start
+            tell = self.error is None and mark >= self._told + _TELL_BYTES
             self._told = mark if tell else self._told
             end = not self._ending and not self._busy and (complete or self.error is not None)
             self._ending = self._ending or end

@@ -89,11 +89,16 @@ class Holding:
     synced: bool = False
 
 
+Marks = dict[str, tuple[int, int]]
+"""Of each array: its address, and its version."""
+
+
 @dataclass(slots=True)
 class Inventory:
     """What this process holds of a state. `values` is what is no array; `accept` puts loaded values (and what hangs on them, as
     `load_state_dict` of an object) back into the state once all arrays are filled. `missing`: what was wanted of a checkpoint that
-    does not have it, each with its kind ("" where it is no array). `declined`: what of a checkpoint it leaves alone, and why."""
+    does not have it, each with its kind ("" where it is no array). `declined`: what of a checkpoint it leaves alone, and why.
+    `marks`: of an inventory to save, what tells whether an array has changed since it was made."""
 
     holdings: list[Holding] = field(default_factory=list)
     aliases: dict[str, Object] = field(default_factory=dict)
@@ -101,6 +106,7 @@ class Inventory:
     accept: Callable[[Mapping[str, Json]], None] = lambda values: None
     missing: dict[str, str] = field(default_factory=dict)
     declined: dict[str, str] = field(default_factory=dict)
+    marks: Marks = field(default_factory=dict)
 
     def part(self, wanted: Callable[[str], bool]) -> Inventory:
         """The part of it with these names of arrays. Where another name of an array is wanted and the name that holds it is not,

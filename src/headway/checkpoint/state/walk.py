@@ -59,7 +59,9 @@ def take(
     """
     builder = InventoryBuilder(_placer(layout, coords), rank=rank, ranks=ranks)
     put_all(state, builder)
-    return builder.finish()
+    inventory = builder.finish()
+    inventory.marks = {each.name: (each.memory.address(), each.memory.version()) for each in inventory.holdings}
+    return inventory
 
 
 def take_for_load(
@@ -144,7 +146,8 @@ def put_all(state: Any, builder: InventoryBuilder, root: str = "", replace: Call
     later: list[tuple[str, Any]] = []
     plain: set[str] = set()
     arrays: set[str] = set()
-    for path, leaf in _leaves(state, root, _whole_in(builder)):
+    leaves = list(_leaves(state, root, _whole_in(builder)))
+    for path, leaf in leaves:
         if (isinstance(leaf, Source) and leaf.last) or _is_optimizer(leaf):
             later.append((path, leaf))
         else:
@@ -152,7 +155,9 @@ def put_all(state: Any, builder: InventoryBuilder, root: str = "", replace: Call
             _put(leaf, builder, path)
     if both := sorted(plain & arrays):
         raise UsageError(f"two parts of the state are called {both[0]}: rename one (names of nested keys are joined with dots)")
-    _put_back(state, builder, root, replace)
+    if builder.saved is None:
+        leaves = [(path, leaf) for path, leaf in leaves if path in plain]
+    _put_values(state, leaves, builder, root, replace)
     for path, leaf in later:
         if isinstance(leaf, Source):
             leaf.put_into(builder, path)
@@ -213,7 +218,7 @@ def _put(leaf: Any, builder: InventoryBuilder, path: str) -> None:
     elif is_array(leaf):
         builder.array(path, leaf, "param" if _is_parameter(leaf) else "array")
     elif _is_plain(leaf) or isinstance(leaf, Enum):
-        pass  # `_put_back`
+        pass  # `_put_values`
     elif _is_module(leaf):
         from headway.checkpoint.state.torch.module_state import put_module
 
@@ -227,12 +232,18 @@ def _put(leaf: Any, builder: InventoryBuilder, path: str) -> None:
         )
 
 
-def _put_back(state: Any, builder: InventoryBuilder, root: str, replace: Callable[[Any], None] | None) -> None:
-    """Keep the plain values of a state; when loading, put the saved ones in their places."""
+def _put_values(
+    state: Any,
+    leaves: list[tuple[str, Any]],
+    builder: InventoryBuilder,
+    root: str,
+    replace: Callable[[Any], None] | None,
+) -> None:
+    """Keep the plain values among the leaves; when loading, put the saved ones in their places."""
     new: dict[str, Any] = {}
     if replace is None and _unfillable(state):
         raise UsageError(f"the state is {state!r}: give a dictionary, a module or another object that can be filled in place")
-    for path, leaf in _leaves(state, root, _whole_in(builder)):
+    for path, leaf in leaves:
         name = builder.placer.name(path)
         if put_enum(leaf, builder, name, _into(new, path)):
             continue

@@ -48,9 +48,8 @@ def put_module(module: torch.nn.Module, builder: InventoryBuilder, path: str, wi
                 builder.array(_join_words(base, name), parameter, "param")
         for name, buffer in inner._buffers.items():
             if buffer is not None and name not in inner._non_persistent_buffers_set:
-                builder.array(_join_words(base, name), buffer, "buffer")
-                if _is_sent(_join_words(prefix, name), senders):
-                    builder.synced(_join_words(base, name))
+                synced = _is_sent(_join_words(prefix, name), senders)
+                builder.array(_join_words(base, name), buffer, "buffer", synced=synced)
             elif buffer is not None and buffer.is_meta:
                 builder.without_memory.append(builder.placer.name(_join_words(base, name)))
         if type(inner).get_extra_state is not torch.nn.Module.get_extra_state:
