@@ -48,6 +48,8 @@ def lower_array(value: Any, depth: int, lower_items: LowerItems, lower_fields: L
         return ext(Code.ARRAY, [list(dtype.names), list(value.shape), *lower_fields(fields, depth, value)])
     little = dtype.newbyteorder("<")
     rows = np.ascontiguousarray(value, little)
+    if dtype.char in "gG":
+        rows = _clear_gaps(np, rows)
     data = rows.reshape(-1).view(np.uint8) if rows.nbytes else b""
     name = arrays.describe_dtype(little)
     return ext(Code.ARRAY, [Raw(pack(name)), list(value.shape), _digest_content(data)])
@@ -60,9 +62,30 @@ def lower_array_scalar(value: Any, depth: int, lower: Lower) -> object:
     if array.dtype.names is not None:
         return ext(Code.ARRAY_SCALAR, lower(array, depth))
     little = array.astype(array.dtype.newbyteorder("<"))
-    if little.dtype.kind == "f" and little != little:
-        little = np.full_like(little, np.nan)
+    if little.dtype.kind in "fc" and little != little:
+        little = np.atleast_1d(little)
+        parts = (little,) if little.dtype.kind == "f" else (little.real, little.imag)
+        for part in parts:
+            part[part != part] = np.nan
+    if little.dtype.char in "gG":
+        little = _clear_gaps(np, little)
     return ext(Code.ARRAY_SCALAR, [Raw(pack(arrays.describe_dtype(little.dtype))), little.tobytes()])
+
+
+def _clear_gaps(np: Any, rows: Any) -> Any:
+    """The same long doubles, with nothing in the bytes that a processor with numbers of 80 bits leaves as they were."""
+    if np.finfo(np.longdouble).nmant != 63:
+        return rows
+    cleared = rows.copy()
+    cleared.reshape(-1).view(np.uint8).reshape(-1, np.dtype(np.longdouble).itemsize)[:, 10:] = 0
+    return cleared
+
+
+def describe(value: Any) -> object:
+    """A dtype of numpy, or a dtype or device of torch, in plain values."""
+    if type(value).__module__.startswith("numpy"):
+        return arrays.describe_dtype(value.newbyteorder("<"))
+    return str(value)
 
 
 def lower_tensor(value: Any) -> object:
