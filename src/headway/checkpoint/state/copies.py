@@ -14,6 +14,7 @@ from typing import Any
 
 from headway.checkpoint.state.libraries import is_numpy_array, is_tensor, local_of
 from headway.checkpoint.state.parts.per_rank import PerRank
+from headway.checkpoint.state.values.nesting import explain_recursion
 from headway.errors import UsageError
 
 _SCHEDULE = (
@@ -29,7 +30,10 @@ _TORCH_GENERATOR_BYTES = 5056
 
 def refuse_copies(state: Any) -> None:
     """Raise UsageError for a copy in a state that is saved as it goes on."""
-    for path, what, instead in _copies(state, ""):
+    with explain_recursion(state):
+        found = next(_copies(state, ""), None)
+    if found is not None:
+        path, what, instead = found
         raise UsageError(
             f"{path or 'the state'} is {what}: a copy of this moment, which every save of the loop would repeat. Give {instead} "
             "itself: what it is by then is taken at each save"

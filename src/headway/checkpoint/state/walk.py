@@ -30,8 +30,9 @@ from headway.checkpoint.state.inventory_builder import InventoryBuilder
 from headway.checkpoint.state.libraries import is_array, is_numpy_scalar, is_torch_loaded
 from headway.checkpoint.state.parts.source import Source
 from headway.checkpoint.state.values.kinds import put_enum
-from headway.checkpoint.state.values.tree import is_text
+from headway.checkpoint.state.values.nesting import explain_recursion
 from headway.errors import UsageError
+from headway.values import is_text
 
 _LEAVES = (bool, int, float, complex, str, bytes, type(None))
 
@@ -58,7 +59,8 @@ def take(
         (['model.w'], {'step': 3})
     """
     builder = InventoryBuilder(_placer(layout, coords), rank=rank, ranks=ranks)
-    put_all(state, builder)
+    with explain_recursion(state):
+        put_all(state, builder)
     inventory = builder.finish()
     inventory.marks = {each.name: (each.memory.address(), each.memory.version()) for each in inventory.holdings}
     return inventory
@@ -93,7 +95,8 @@ def take_for_load(
     wanted = select or (lambda name: True)
     stored = Stored(objects, values, label)
     builder = InventoryBuilder(_placer(layout, coords), stored, wanted, strict=strict, rank=rank, ranks=ranks)
-    put_all(state, builder)
+    with explain_recursion(state):
+        put_all(state, builder)
     asked = builder.finish().part(wanted)
     if strict:
         arrays = [(each.name, each.object) for each in asked.holdings]

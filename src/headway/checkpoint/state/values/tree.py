@@ -16,26 +16,36 @@ from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from typing import Any
 
+import msgspec
+
 from headway.checkpoint.files.manifest import Json
+from headway.checkpoint.state.values.nesting import explain_recursion
 from headway.errors import CheckpointDamaged, UsageError
 from headway.extras import explain_missing
+from headway.values import MAX_DEPTH, is_named_tuple, is_text
 
 _EXACT = 2**53  # beyond it, readers that know only doubles change an integer
 _TOO_LONG = 10**4300  # digits beyond which Python refuses to read an integer
 _ARRAYS = ("$array", "$tensor", "$scalar")
 _OF_TORCH = ("$dtype", "$quantized")
 CLASSED = ("$enum", "$namedtuple")  # which name a class
+_ARRAY_MODULES = ("numpy", "torch", "ml_dtypes")
+_PLAIN = frozenset({int, float, str, bytes})
 _DICTS = (dict, OrderedDict, defaultdict)
 _BASES = (int, float, complex, str, bytes, bytearray, Mapping, list, tuple, set, frozenset)
 
 
-def encode(value: object, name: str, keep: Callable[[str, object], str | None]) -> Json:
+Keep = Callable[[str, object], str | None]
+
+
+def encode(value: object, name: str, keep: Keep, depth: int = 0) -> Json:
     """A tree as JSON. `keep(name, array)` is asked about every leaf: it keeps an array and says what it is (`$array`, `$tensor` or
-    `$scalar`), or says None. Raises UsageError, naming the leaf, for a value of a kind that is not kept."""
+    `$scalar`), or says None. Raises UsageError, naming the leaf, for a value of a kind that is not kept, and for one that contains
+    itself or is nested too deep to be read again."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, Enum):
-        return {"$enum": [type(value).__qualname__, encode(value.value, name, keep)]}
+        return {"$enum": [type(value).__qualname__, encode(value.value, name, keep, depth)]}
     kind = type(value)
     if isinstance(value, str):
         if kind is not str:
@@ -46,25 +56,32 @@ def encode(value: object, name: str, keep: Callable[[str, object], str | None]) 
     if isinstance(value, int) and kind is int:
         return value if abs(value) < _EXACT else {"$int": _decimal(value, name)}
     if kind.__module__.partition(".")[0] == "torch" and (special := _torch_values().take_apart(value)) is not None:
-        return {special[0]: encode(special[1], name, keep)}
+        return {special[0]: encode(special[1], name, keep, depth)}
     mark = keep(name, value) if not isinstance(value, bytes) else None
     if mark is not None:
         return {mark: name}
-    return _encode_container(value, name, keep)
+    if depth > MAX_DEPTH:
+        raise RecursionError
+    return _encode_container(value, name, keep, depth + 1) if depth else _encode_root(value, name, keep)
 
 
-def _encode_container(value: object, name: str, keep: Callable[[str, object], str | None]) -> Json:
+def _encode_root(value: object, name: str, keep: Keep) -> Json:
+    with explain_recursion(value, name):
+        return _encode_container(value, name, keep, 1)
+
+
+def _encode_container(value: object, name: str, keep: Keep, depth: int) -> Json:
     def below(key: object, each: object) -> Json:
-        return encode(each, f"{name}.{key}" if name else str(key), keep)
+        return encode(each, f"{name}.{key}" if name else str(key), keep, depth)
 
     kind: type[Any] = type(value)
     match value:
         case Counter() if kind is Counter:
-            return {"$counter": [[below("key", key), below(key, count)] for key, count in value.items()]}
+            return {"$counter": [[below(f"key-{at}", key), below(key, n)] for at, (key, n) in enumerate(value.items())]}
         case dict() if kind in _DICTS and all(type(key) is str and not key.startswith("$") for key in value):
             return {_text(key, f"a key of {name}"): below(key, each) for key, each in value.items()}
         case dict() if kind in _DICTS:
-            return {"$dict": [[below("key", key), below(key, each)] for key, each in value.items()]}
+            return {"$dict": [[below(f"key-{at}", key), below(key, each)] for at, (key, each) in enumerate(value.items())]}
         case list() if kind is list:
             return [below(at, each) for at, each in enumerate(value)]
         case tuple() if kind is tuple or _is_size(kind):
@@ -101,15 +118,6 @@ def _text(text: str, name: str) -> str:
     return text
 
 
-def is_text(text: str) -> bool:
-    """Whether UTF-8 can write a string: there is no half of a surrogate pair in it."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def _decimal(value: int, name: str) -> str:
     """An integer in decimal. Raises UsageError for one with more digits than Python reads."""
     if abs(value) >= _TOO_LONG:
@@ -121,8 +129,7 @@ def _decimal(value: int, name: str) -> str:
 def class_of(value: object) -> type[Any] | None:
     """The class of a member of an enum, or of a named tuple, which its mark names; None for any other value."""
     kind = type(value)
-    is_named = isinstance(value, tuple) and hasattr(kind, "_fields") and hasattr(kind, "_make")
-    return kind if is_named or isinstance(value, Enum) else None
+    return kind if is_named_tuple(kind) or isinstance(value, Enum) else None
 
 
 def _is_size(kind: type[Any]) -> bool:
@@ -130,9 +137,21 @@ def _is_size(kind: type[Any]) -> bool:
     return torch is not None and kind is torch.Size
 
 
-def _order(element: object) -> tuple[str, str]:
-    """The same order on all ranks, of things that can't be compared, too."""
-    return type(element).__name__, repr(element)
+def _order(member: object) -> tuple[str, str]:
+    """A sort key that is the same on all ranks, also for members that can't be compared. The text of a set is not: it depends on
+    the hashes of strings, which every process draws for itself."""
+    kind = type(member)
+    if kind in _PLAIN:
+        return kind.__name__, repr(member)
+    try:
+        return kind.__name__, msgspec.json.encode(encode(member, "", _name_by_text)).decode()
+    except UsageError:
+        return kind.__name__, ""  # refused by its name in a moment
+
+
+def _name_by_text(name: str, leaf: object) -> str | None:
+    """Stands for keeping an array: a mark that is its text."""
+    return repr(leaf) if type(leaf).__module__.partition(".")[0] in _ARRAY_MODULES else None
 
 
 def decode(tree: Json, array: Callable[[str, str], object], classes: Mapping[str, Any] | None = None) -> Any:
