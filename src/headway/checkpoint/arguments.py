@@ -15,7 +15,7 @@ from headway.values import is_text
 
 
 def as_integer(number: Any, what: str) -> int:
-    """A number of steps, which may be one of numpy's or torch's."""
+    """Convert a number of steps, which may be a scalar of numpy or torch."""
     try:
         return operator.index(number)
     except TypeError:
@@ -31,7 +31,7 @@ def is_positive(number: Any) -> bool:
 
 
 def as_numbers(metrics: Any, what: str) -> dict[str, float]:
-    """Metrics as they are kept. Arrays and tensors of one number are numbers."""
+    """Convert metrics to floats. Arrays and tensors of one element count as numbers."""
     if not isinstance(metrics, Mapping) or not all(isinstance(name, str) and is_text(name) for name in metrics):
         raise UsageError(f"{what} is {metrics!r}: give numbers by name, such as {{'val_loss': 0.3}}")
     return {name: _metric(name, value) for name, value in metrics.items()}

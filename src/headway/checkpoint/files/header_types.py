@@ -11,7 +11,7 @@ from headway.checkpoint.layout.dtypes import NBYTES
 
 
 def to_safetensors(code: str, shape: tuple[int, ...]) -> tuple[str, tuple[int, ...]]:
-    """The element type and shape that the header of a safetensors file gives for an array.
+    """Return the element type and shape that a safetensors header gives for an array.
 
     Example:
         >>> to_safetensors("F4_X2", (3, 8)), to_safetensors("C32", (3,)), to_safetensors("F32", (3,))
@@ -25,7 +25,7 @@ def to_safetensors(code: str, shape: tuple[int, ...]) -> tuple[str, tuple[int, .
 
 
 def from_safetensors(dtype: str, shape: tuple[int, ...]) -> tuple[str, tuple[int, ...]] | None:
-    """What an array in somebody's safetensors file is here. None for an element type that has no place, or half a byte too much."""
+    """Return what an array in a safetensors header is here; None for an unknown element type, or an odd half byte."""
     if dtype == "F4":
         return ("F4_X2", (*shape[:-1], shape[-1] // 2)) if shape and shape[-1] % 2 == 0 else None
     return (dtype, shape) if dtype in NBYTES and dtype not in ("C32", "F4_X2") else None

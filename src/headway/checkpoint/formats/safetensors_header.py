@@ -47,7 +47,7 @@ _decode_entry = msgspec.json.Decoder(_Entry).decode
 
 
 def read_header(file: Path) -> Header:
-    """The header of a file.
+    """Read the header of a file.
 
     Raises:
         CheckpointDamaged: it is not whole or contradicts itself.

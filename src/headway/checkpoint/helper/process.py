@@ -87,20 +87,21 @@ class HelperProcess:
 
     @property
     def usable(self) -> bool:
-        """Whether it can be given saves."""
+        """Whether it takes saves."""
         return not self.ended and not self._why
 
     def in_flight(self) -> list[str]:
-        """The saves that are neither durable nor failed."""
+        """List the saves that are neither durable nor failed."""
         with self._changed:
             return [each for each, flight in self._flights.items() if not flight.over]
 
     # --- buffers -----------------------------------------------------------------------------------------------------
 
     def take_buffer(self, nbytes: int, most: int) -> SharedBuffer | None:
-        """A buffer of at least this size that nobody uses; a new one while there are fewer than `most`; None where all are in use.
+        """Take a buffer of at least this size that nobody uses, or a new one while there are fewer than `most`; None if all are in
+        use.
 
-        Raises SaveFailed where there is not enough memory or the helper has ended.
+        Raises SaveFailed if there is not enough memory or the helper has ended.
         """
         with self._changed:
             free = [buffer for number, buffer in self._buffers.items() if number not in self._used]
@@ -149,7 +150,7 @@ class HelperProcess:
     # --- saves -------------------------------------------------------------------------------------------------------
 
     def begin(self, plan: WriterPlan, buffer: SharedBuffer) -> None:
-        """Raises SaveFailed where the helper has ended."""
+        """Order a save. Raises SaveFailed if the helper has ended."""
         with self._changed:
             if self.ended:
                 raise SaveFailed(self.ended)
@@ -157,7 +158,7 @@ class HelperProcess:
         self.send(Begin(plan, buffer.number))
 
     def copied(self, end: Staged | Abandon) -> None:
-        """This side copies no more for a save."""
+        """Send the last order of a save: this side copies no more for it."""
         self.send(end)
         self._note(end.id, copying=False)
 
@@ -170,7 +171,7 @@ class HelperProcess:
             return  # it has ended: `_listen` says how
 
     def give_up(self, why: str) -> None:
-        """End a process that is of no use any more. Part of an order may be on its way, so none can follow."""
+        """Kill a process that does not answer. Part of an order may be on its way, so none can follow."""
         self._why = why
         self._process.kill()
 
@@ -280,7 +281,7 @@ def _start(end: socket.socket, nice: int, stderr: IO[bytes]) -> subprocess.Popen
 
 
 def _python_path() -> str:
-    """Where a child finds the package that runs here, however this process found it."""
+    """Return the path where a child finds this package, however this process found it."""
     here = str(Path(headway.__file__).parent.parent)
     return os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH", ""))))
 

@@ -50,7 +50,7 @@ _RAW = {1: "u1", 2: "u2", 4: "u4", 8: "u8", 16: "c16"}
 
 
 def code_of(dtype: Any) -> str:
-    """The name of a numpy or torch dtype. Raises UsageError for one that has no raw bytes or no name here.
+    """Return the name of a numpy or torch dtype. Raises UsageError for one that has no raw bytes or no name here.
 
     Example:
         >>> import numpy
@@ -67,8 +67,8 @@ def code_of(dtype: Any) -> str:
 
 
 def numpy_dtype(code: str) -> Any:
-    """The numpy dtype of a name: for `C32` one with a real and an imaginary part, for `F4_X2` one byte for a pair. Raises
-    UsageError where it needs ml_dtypes and that is not installed."""
+    """Return the numpy dtype of a name: for `C32` one with a real and an imaginary part, for `F4_X2` one byte for a pair. Raises
+    UsageError if it needs ml_dtypes and that is not installed."""
     numpy = importlib.import_module("numpy")
     if code in _NUMPY:
         return numpy.dtype(_NUMPY[code])
@@ -80,7 +80,7 @@ def numpy_dtype(code: str) -> Any:
 
 
 def torch_dtype(code: str) -> Any:
-    """The torch dtype of a name. Raises UsageError where torch is too old to have it."""
+    """Return the torch dtype of a name. Raises UsageError if torch is too old to have it."""
     torch = importlib.import_module("torch")
     kind = getattr(torch, _TORCH[code], None)
     if kind is None:
@@ -90,12 +90,12 @@ def torch_dtype(code: str) -> Any:
 
 @functools.cache  # asked for every slice of every copy
 def raw_dtype(code: str) -> Any:
-    """A numpy dtype of the same size that numpy copies fast."""
+    """Return a numpy dtype of the same size that numpy copies fast."""
     return importlib.import_module("numpy").dtype(_RAW[NBYTES[code]])
 
 
 def as_tensor(raw: Any, code: str) -> Any:
-    """Raw elements in numpy as a tensor of torch, of the type of this name. They share their memory."""
+    """View raw numpy elements as a torch tensor of this type. They share their memory."""
     with explain_missing("a tensor of torch"):
         torch = importlib.import_module("torch")
     signed = {2: "i2", 4: "i4", 8: "i8"}.get(NBYTES[code])

@@ -24,7 +24,7 @@ class Piece(NamedTuple):
     strides: tuple[int, ...]
 
     def narrow(self, box: Box) -> Piece:
-        """The part of it that is `box`, which it must hold."""
+        """Return the part of it that is `box`, which it must hold."""
         offset = self.offset
         for begin, mine, stride in zip(box.offset, self.box.offset, self.strides, strict=True):
             offset += (begin - mine) * stride
@@ -56,7 +56,8 @@ class Range(NamedTuple):
 
 
 def lay_all(items: Iterable[tuple[Place, Strided, Range | None]]) -> list[tuple[Piece, ...]]:
-    """The pieces of arrays that lie at these places. With a `Range`, the memory is a flat buffer and has that much of the array."""
+    """Find the pieces of arrays that lie at these places. With a `Range`, the memory is a flat buffer and has that much of the
+    array."""
     found: list[tuple[Piece, ...]] = []
     for place, here, part in items:
         if part is not None:
@@ -80,7 +81,7 @@ def _range_pieces(place: Place, here: Strided, part: Range) -> tuple[Piece, ...]
 
 @functools.lru_cache(1 << 14)  # the same tensors, and as many moments, at each save
 def pieces_of(cuts: tuple[DimSharding, ...], here: Box, offset: int, strides: tuple[int, ...]) -> tuple[Piece, ...]:
-    """The pieces of a local box whose first element is at `offset` of the memory. Without padding and without empty ones."""
+    """Find the pieces of a local box whose first element is at `offset` of the memory. Padding and empty ones are left out."""
     spans = []
     for cut, begin, size in zip(cuts, here.offset, here.extent, strict=True):
         met = [(max(run.here, begin), min(run.here + run.size, begin + size), run) for run in cut]
@@ -96,8 +97,8 @@ def pieces_of(cuts: tuple[DimSharding, ...], here: Box, offset: int, strides: tu
 
 
 def flat_pieces(cuts: tuple[DimSharding, ...], shape: tuple[int, ...], start: int, stop: int, offset: int) -> list[Piece]:
-    """The pieces of the elements `start <= i < stop` of a local array's row-major order, which are contiguous in memory from
-    `offset` on. The array itself has this shape and these cuts."""
+    """Find the pieces of the elements `start <= i < stop` of a local array's row-major order, which are contiguous in memory from
+    `offset` on. The array has this shape and these cuts."""
     strides = strides_of(shape)
     pieces: list[Piece] = []
     for box in flat_boxes(shape, start, stop):
@@ -107,5 +108,5 @@ def flat_pieces(cuts: tuple[DimSharding, ...], shape: tuple[int, ...], start: in
 
 
 def whole_piece(shape: tuple[int, ...], offset: int, strides: tuple[int, ...]) -> tuple[Piece, ...]:
-    """The one piece of an array that is whole here. An empty array has one as well, so that it is known who has it."""
+    """Return the one piece of an array that is whole here. An empty array has one too, so that it is known who holds it."""
     return (Piece(whole(shape), offset, strides),)

@@ -69,7 +69,7 @@ class StoredFragment:
         return self.hashes[number * HASH_DIGITS : (number + 1) * HASH_DIGITS]
 
     def touched(self, part: Box) -> list[range]:
-        """The numbers of the blocks that hold an element of `part`, exactly, as ranges in order. `part` lies in the fragment."""
+        """List the blocks that hold an element of `part`, exactly, as ranges in order. `part` lies in the fragment."""
         elements = self.block_nbytes // self.itemsize
         ranges: list[range] = []
         for begin, end in _spans(self.box.extent, part.moved([-at for at in self.box.offset]), elements):
@@ -81,7 +81,7 @@ class StoredFragment:
         return ranges
 
     def boxes(self, number: int) -> Iterator[tuple[Box, int]]:
-        """The boxes that a block holds, in its order, each with the element of the block at which it begins."""
+        """List the boxes that a block holds, in order, each with the element of the block at which it begins."""
         elements = self.block_nbytes // self.itemsize
         at = 0
         for box in flat_boxes(self.box.extent, number * elements, min((number + 1) * elements, self.box.volume)):
@@ -89,7 +89,7 @@ class StoredFragment:
             at += box.volume
 
     def run(self, part: Box) -> int | None:
-        """The element of the fragment at which `part` begins if it is contiguous there, else None."""
+        """Return the element of the fragment at which `part` begins, if it is contiguous there, else None."""
         inner = len(part.extent)
         while inner and part.extent[inner - 1] == self.box.extent[inner - 1]:
             inner -= 1
@@ -100,7 +100,7 @@ class StoredFragment:
 
 
 def _spans(extent: Sequence[int], part: Box, gap: int) -> list[tuple[int, int]]:
-    """The row-major elements of a box as spans. Those less than `gap` apart are one span: no block fits between them."""
+    """Return the row-major elements of a box as spans. Those less than `gap` apart are one span: no block fits between them."""
     if not extent:
         return [(0, 1)]
     inner = _spans(extent[1:], Box(part.offset[1:], part.extent[1:]), gap)
@@ -148,7 +148,7 @@ class Contents:
         self._placed: dict[tuple[int, int], StoredFragment] = {}
 
     def holder(self, name: str) -> str:
-        """The name under which the bytes of an object are stored. Raises CheckpointMismatch where there is no such object."""
+        """Return the name under which the bytes of an object are stored. Raises CheckpointMismatch if there is no such object."""
         seen = {name}
         while True:
             known = self.manifest.objects.get(name)
@@ -162,16 +162,16 @@ class Contents:
             seen.add(name)
 
     def strangers(self) -> list[str]:
-        """Names that have fragments and are no objects with bytes of their own."""
+        """List names that have fragments but are no objects with bytes of their own."""
         objects = self.manifest.objects
         return sorted(name for name in self._fragments if name not in objects or objects[name].alias_of)
 
     def parts(self, name: str) -> list[StoredFragment]:
-        """All fragments with elements of an object that has bytes of its own."""
+        """List all fragments with elements of an object that has bytes of its own."""
         return self._index(name).parts
 
     def meeting(self, name: str, box: Box) -> list[tuple[StoredFragment, Box]]:
-        """The fragments that hold a part of `box`, and that part. Raises CheckpointDamaged where some of it is nowhere."""
+        """Find the fragments that hold a part of `box`, and that part. Raises CheckpointDamaged if some of it is nowhere."""
         met = list(self._index(name).meeting(box))
         if sum(part.volume for _, part in met) != box.volume:
             left = [box] if box.volume else []
@@ -183,13 +183,13 @@ class Contents:
         return met
 
     def describe(self, block: Block) -> str:
-        """A block as messages name it: tensor, file, block and byte range."""
+        """Name a block for messages: tensor, file, block and byte range."""
         segment = self.segments[block.segment]
         name = segment.fragments[block.fragment].name
         return f"tensor {name}: block {block.number} in {segment.file}, bytes {block.start} to {block.end}"
 
     def placed(self, block: Block) -> StoredFragment:
-        """The fragment that a block belongs to."""
+        """Return the fragment that a block belongs to."""
         return self.place(block.segment, block.fragment)
 
     def _index(self, name: str) -> _Index:
@@ -204,7 +204,7 @@ class Contents:
         return index
 
     def place(self, number: int, at: int) -> StoredFragment:
-        """Fragment `at` of segment `number`. Raises CheckpointDamaged where that is impossible."""
+        """Place fragment `at` of segment `number`. Raises CheckpointDamaged if that is impossible."""
         known_place = self._placed.get((number, at))
         if known_place is not None:
             return known_place
@@ -222,7 +222,7 @@ class Contents:
 
 
 def _impossible(segment: Segment, fragment: Fragment, known: Object, placed: StoredFragment) -> str:
-    """What is wrong with a fragment's geometry, "" if nothing."""
+    """Say what is wrong with a fragment's geometry, "" if nothing."""
     if len(fragment.offset) != len(known.shape) or len(fragment.extent) != len(known.shape):
         return f"has {len(fragment.extent)} dimensions, the tensor {len(known.shape)}"
     if min((*fragment.offset, *fragment.extent), default=0) < 0 or not whole(known.shape).holds(placed.box):

@@ -44,7 +44,7 @@ class Scatter:
         self._places: dict[tuple[int, int], tuple[_Target, ...]] = {}
 
     def targets(self, read: Read, scratch: memoryview) -> list[memoryview]:
-        """What to read each block into: its destination, or the part of `scratch` that follows the one before."""
+        """Choose what to read each block into: its destination, or the next part of `scratch`."""
         targets, at = [], 0
         for block in read.blocks:
             direct = self._direct(block)

@@ -24,7 +24,7 @@ class Expected:
         self._unchanged: frozenset[str] = frozenset()
 
     def names(self, inventory: Inventory) -> set[str]:
-        """The names of what is expected to be as it was."""
+        """List the names that are expected to be as they were."""
         if not self._marks:
             trained = any(holding.guarded for holding in inventory.holdings)
             frozen = [each for each in inventory.holdings if not each.guarded and each.object.kind in ("param", "buffer")]

@@ -1,4 +1,4 @@
-"""What arrays of numpy, torch and DTensors have in common, and why one can't be used.
+"""Describes an array in memory, whatever library made it, and refuses one that can't be used.
 
 A `Local` is an element type, a shape as the library sees it, how much of that is in this process, and the memory. Which library
 made an array is decided in `libraries.py`, not here.
@@ -29,7 +29,7 @@ class Local(NamedTuple):
 
 
 def code_named(dtype: Any, name: str) -> str:
-    """The name of an element type. Raises UsageError, naming the array, for one that can't be kept."""
+    """Return the name of an element type. Raises UsageError, naming the array, for one that can't be kept."""
     try:
         return code_of(dtype)
     except UsageError as error:

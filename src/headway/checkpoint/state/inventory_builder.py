@@ -83,8 +83,8 @@ class InventoryBuilder:
         self.rank, self.ranks = rank, ranks
         self.select = select or (lambda name: True)
         self.members: dict[tuple[Any, ...] | int, list[Member]] = {}  # by id() and by memory
-        self.rooms: dict[int, Any] = {}  # memory that is loaded into, by id() of the tensors that get it then
-        self.without_memory: list[str] = []  # what will have none after loading, either
+        self.rooms: dict[int, Any] = {}  # memory to load into, by id() of the tensors that get it in the end
+        self.without_memory: list[str] = []  # tensors that get none by loading either
         self._collected: list[_Collected] = []
         self._holdings: dict[str, Holding] = {}
         self._aliases: dict[str, Object] = {}
@@ -97,14 +97,14 @@ class InventoryBuilder:
     # --- what sources put -----------------------------------------------------------------------------------------
 
     def array(self, path: str, array: Any, kind: Kind, *, synced: bool = False) -> None:
-        """An array of the state under its own name, or as another name of one that is already there. `synced`: it is sent from the
-        first rank to the others before it is used."""
+        """Put an array there, or another name of one that is there already. `synced`: the first rank sends it to the others before
+        it is used."""
         local = self._local(array, path)
         if local is not None:
             self._collected.append(_Collected(path, local, kind, self.placer, array, synced=synced))
 
     def _local(self, array: Any, path: str) -> Local | None:
-        """An array of the state; one that has no memory yet, with the memory that it gets when all is loaded."""
+        """Describe an array of the state. One without memory gets the memory that it will have when everything is loaded."""
         if self.saved is None or not is_tensor(array):
             return local_of(array, path, self.saved is not None)
         from headway.checkpoint.state.torch import tensors as torch_state
@@ -128,30 +128,31 @@ class InventoryBuilder:
         return None
 
     def hold(self, place: Place, local: Local, kind: Kind, guarded: bool = False) -> None:
-        """An array that lies at a place."""
+        """Put an array there that lies at a known place."""
         self._collected.append(_Collected(place.name, local, kind, self.placer, place=place, guarded=guarded))
 
     def hold_range(self, member: Member, place: Place, local: Local, kind: Kind, guarded: bool = False) -> None:
-        """What a flat array has of a parameter; `place` is the parameter's, or that of a moment of it."""
+        """Put there what a flat array has of a parameter. `place` is the parameter's, or that of one of its moments."""
         part = Range(member.place.cuts, member.shape, member.begin, member.end, member.at)
         self._collected.append(_Collected(place.name, local, kind, self.placer, place=place, range=part, guarded=guarded))
 
     def value(self, name: str, value: Json) -> None:
-        """Something that is no array."""
+        """Put a plain value there."""
         if name in self._values:
             raise UsageError(f"two values of the state are called {name}: rename one (names of nested keys are joined with dots)")
         self._values[name] = value
 
     def decline(self, names: Iterable[str], why: str) -> None:
-        """Names of the checkpoint that the state knows of and leaves alone."""
+        """Note names of the checkpoint that the state knows and leaves alone."""
         self._declined.update(dict.fromkeys(names, why))
 
     def then(self, accept: Callable[[Values], None], what: str) -> None:
-        """When all arrays are loaded, call it with the values. In order. `what` of the state it loads, for messages."""
+        """Call `accept` with the values once all arrays are loaded, in the order of these calls. `what` it loads is for
+        messages."""
         self._then.append((what or "the state", accept))
 
     def tree(self, name: str, current: object, kind: Kind, load: Callable[[Any], None]) -> None:
-        """A value that may have arrays in it. When loading, `load` is given what was saved."""
+        """Put a value there that may contain arrays. When loading, `load` receives what was saved."""
         if self.saved is None:
             self.value(name, encode(current, name, lambda path, leaf: self._keep(path, leaf, kind)))
             return
@@ -170,7 +171,7 @@ class InventoryBuilder:
         self.then(lambda values: load(alike(current, decode(values[name], array, classes))), name)
 
     def finish(self) -> Inventory:
-        """The inventory."""
+        """Return the inventory."""
         self._place(last=True)
         accepts = tuple(self._then)
 
@@ -190,7 +191,7 @@ class InventoryBuilder:
         return inventory
 
     def guard(self, name: str) -> None:
-        """An optimizer changes this array, and nothing else does."""
+        """Note that only an optimizer changes this array."""
         self._place()
         if name in self._holdings:
             self._holdings[name].guarded = True
@@ -198,8 +199,7 @@ class InventoryBuilder:
     # --- how ------------------------------------------------------------------------------------------------------
 
     def _place(self, *, last: bool = False) -> None:
-        """Hold what was collected since: first all are placed, then each is held, or is another name of one that is. `last`: the
-        rules must have been of use by now."""
+        """Place what was collected since the last time, and hold it. `last`: nothing follows, so every rule must have been used."""
         if not self._collected and not last:
             return
         collected, self._collected = self._collected, []
@@ -262,7 +262,7 @@ class InventoryBuilder:
         self._kept.append(array)
 
     def members_of(self, tensor: Any, name: str) -> list[Member]:
-        """What is known of an array that an optimizer has; none where it is not in the state."""
+        """Return what is known of an array that an optimizer has; nothing if it is not in the state."""
         self._place()
         found = self.members.get(id(tensor))
         if found is None:
@@ -285,15 +285,16 @@ class InventoryBuilder:
         return "$tensor" if is_tensor(leaf) else "$array"
 
     def _place_in_tree(self, path: str, local: Local, kind: Kind) -> Place:
-        """Arrays of ordinary objects follow the layout; streams and cursors are nobody's shards. Names are kept as the tree
-        refers to them."""
+        """Place an array of a tree. Arrays of ordinary objects follow the layout; streams and cursors are nobody's shards. The name
+        stays the one that the tree refers to."""
         if kind in _NOT_SHARDED:
             return Place(path, local.shape)
         place = self.placer.place(path, local.shape)
         return Place(path, place.shape, place.cuts)
 
     def _room(self, name: str, mark: str, here: Any, kind: Kind) -> Any:
-        """Memory for an array of the checkpoint: like the one that is here in its place, if it has its shape, else whole."""
+        """Make memory for an array of the checkpoint: like the one in its place, if that has its shape, else for the whole
+        array."""
         assert self.saved is not None
         known = self.saved.objects.get(name)
         if known is None:
@@ -317,7 +318,7 @@ def _two_arrays(name: str) -> UsageError:
 
 
 def fresh(known: Object, as_tensor: bool) -> Any:
-    """Memory in this process for a whole array."""
+    """Allocate memory for a whole array."""
     if as_tensor and is_torch_loaded():
         import torch
 
@@ -337,7 +338,7 @@ def _warn_of_no_memory(names: list[str]) -> None:
 
 
 def _half_loaded(what: str, before: list[str], after: list[str]) -> str:
-    """What a state is like after an object in it raised when it was given what was loaded."""
+    """Describe a state in which an object raised when it was given what was loaded."""
     names = (_some(name for name in each if name != what) for each in (before, after))
     done, left = names
     return (
@@ -353,7 +354,7 @@ def _some(names: Iterable[str]) -> str:
 
 
 def _arrays_of(tree: object, name: str) -> dict[str, object]:
-    """The arrays of a tree by the names that `encode` gives them."""
+    """Find the arrays of a tree, by the names that `encode` gives them."""
     found: dict[str, object] = {}
 
     def keep(path: str, leaf: object) -> str | None:

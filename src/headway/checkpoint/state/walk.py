@@ -40,13 +40,13 @@ _LEAVES = (bool, int, float, complex, str, bytes, type(None))
 def take(
     state: Any, layout: Layout | None = None, *, coords: Mapping[str, int] | None = None, rank: int = 0, ranks: int = 1
 ) -> Inventory:
-    """What this process holds of a state. Nothing is copied: the inventory sees the state's memory.
+    """Find what this process holds of a state. Nothing is copied: the inventory sees the state's memory.
 
     Args:
         state: see the module.
         layout: what tensors that don't say it themselves are parts of.
-        coords: the ranks of this process on the layout's axes, where they differ from those that it says.
-        rank, ranks: which of how many processes this is, for what is `PerRank`.
+        coords: this process's ranks on the layout's axes, if they differ from those in the layout.
+        rank, ranks: which of how many processes this is, for `PerRank`.
 
     Raises:
         UsageError: something in the state can't be kept; the message names it.
@@ -79,14 +79,14 @@ def take_for_load(
     ranks: int = 1,
     label: str = "the checkpoint",
 ) -> Inventory:
-    """What this process wants of a checkpoint that has these objects and values, and where it goes. Arrays of the state are filled
-    in place; what the state has no memory for yet is in fresh memory, which `accept` hangs into the state. Until then, the state
-    is not touched.
+    """Find what this process wants of a checkpoint with these objects and values, and where it goes. Arrays of the state are filled
+    in place. What the state has no memory for yet goes into fresh memory, which `accept` attaches to the state. Until then, the
+    state is not touched.
 
     Args:
         label: what messages call the checkpoint.
         select: which names to load; the rest of the state is left as it is.
-        strict: everything that is selected in the state must be in the checkpoint. Without it, what is not there is left as it is.
+        strict: everything that is selected in the state must be in the checkpoint. Otherwise, what is not there is left as it is.
 
     Raises:
         CheckpointMismatch: state and checkpoint don't fit. (What the checkpoint has and no process wants is found by
@@ -111,7 +111,7 @@ def take_for_load(
 
 
 def list_claimed_names(inventory: Inventory) -> set[str]:
-    """List the names that a process wants."""
+    """List the names that an inventory wants of a checkpoint."""
     return {each.name for each in inventory.holdings} | set(inventory.aliases) | set(inventory.values)
 
 
@@ -126,7 +126,7 @@ def refuse_half_a_part(state: Any, inventory: Inventory) -> None:
 
 
 def optimizers_in(state: Any) -> list[Any]:
-    """The torch optimizers of a state, whose steps change it."""
+    """Find the torch optimizers of a state, whose steps change it."""
     found: list[Any] = []
     for _, leaf in _leaves(state, "", lambda path: True):
         if isinstance(leaf, Source):
@@ -171,8 +171,8 @@ def put_all(state: Any, builder: InventoryBuilder, root: str = "", replace: Call
 
 
 def _whole_in(builder: InventoryBuilder) -> Callable[[str], bool]:
-    """Whether a list or tuple of plain values is one value, by its path: when saving, always; when loading, where the checkpoint
-    has one."""
+    """Return a function that says whether the list or tuple at a path is one value. When saving, it always is; when loading, if the
+    checkpoint has one there."""
     saved = builder.saved
     if saved is None:
         return lambda path: True
@@ -185,8 +185,8 @@ def _is_row(value: Any) -> bool:
 
 
 def _leaves(node: Any, path: str, whole: Callable[[str], bool]) -> Iterator[tuple[str, Any]]:
-    """What is in the containers of a state, by name. A list of nothing but plain values grows as a training goes on, so it is a
-    leaf, and comes back with the length that it had; a tuple of them is one, and comes back as a tuple."""
+    """Yield what is in the containers of a state, by name. A list of plain values may grow as training goes on, so it is one leaf
+    and comes back with the length that it had. A tuple of plain values is one leaf too, and comes back as a tuple."""
     items: Iterator[tuple[Any, Any]]
     if path and isinstance(node, list | tuple) and _is_plain(node) and whole(path):
         yield path, node
@@ -265,14 +265,14 @@ def _put_values(
 
 
 def _unfillable(state: Any) -> bool:
-    """Whether it has a plain value that nothing holds but tuples: there would be no place for what is loaded."""
+    """Whether only tuples hold one of its plain values, so that a loaded value could not be put back."""
     if isinstance(state, tuple):
         return any(map(_unfillable, state))
     return isinstance(state, _LEAVES) or is_numpy_scalar(state)
 
 
 def _refill(values: list[Any], replace: Callable[[Any], None]) -> Callable[[Any], None]:
-    """What loads into a list, in place; or takes its place, where a tuple was saved."""
+    """Return a function that loads into a list in place, or replaces it if a tuple was saved."""
 
     def load(value: Any) -> None:
         if isinstance(value, list):

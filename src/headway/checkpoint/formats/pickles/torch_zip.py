@@ -101,7 +101,7 @@ Tree: TypeAlias = "Leaf | tuple[Tree, ...] | list[Tree] | dict[str | int, Tree]"
 
 
 def read_torch_zip(file: BinaryIO, start: int, nbytes: int, where: str, also: frozenset[str] = frozenset()) -> Tree:
-    """The value in the archive that is `nbytes` long at byte `start` of a file.
+    """Read the value in the archive that is `nbytes` long at byte `start` of a file.
 
     Args:
         where: what it is, for errors.
@@ -283,6 +283,6 @@ class _Window(io.RawIOBase):
 
 
 def read_torch_file(path: Path, also: frozenset[str] = frozenset()) -> Tree:
-    """The value in a file that torch.save wrote. Raises as `read_torch_zip`."""
+    """Read the value in a file that torch.save wrote. Raises as `read_torch_zip`."""
     with path.open("rb") as file:
         return read_torch_zip(file, 0, path.stat().st_size, str(path), also)

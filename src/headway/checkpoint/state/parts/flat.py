@@ -85,7 +85,7 @@ class Flat(Source):
         builder.remember(self.tensor, members)
 
     def members(self, builder: InventoryBuilder, path: str = "") -> list[Member]:
-        """What is in it, as optimizers must know it."""
+        """List the parameters in it, as optimizers must know them."""
         prefix = f"{path}." if path else ""
         return [
             Member(prefix + name, builder.placer.place(prefix + name, shape), shape, begin, end, at, flat=True)
@@ -111,7 +111,7 @@ class FlatOptimizer(Source):
     last = True
 
     def parts(self) -> Iterator[Any]:
-        """The optimizer."""
+        """List the optimizer."""
         yield self.optimizer
 
     def put_into(self, builder: InventoryBuilder, path: str) -> None:

@@ -27,7 +27,7 @@ _WRAPPERS = ("DistributedDataParallel", "DataParallel")  # whose word, `module`,
 
 
 def is_module(value: object) -> bool:
-    """Whether it is a module of torch's."""
+    """Whether it is a torch module."""
     return isinstance(value, torch.nn.Module)
 
 
@@ -62,7 +62,7 @@ def put_module(module: torch.nn.Module, builder: InventoryBuilder, path: str, wi
 
 
 def _sends_buffers(wrapper: Any) -> bool:
-    """Whether it sends its first rank's buffers to the others before each forward. (What a hook does with them is not known.)"""
+    """Whether it sends its first rank's buffers to the others before each forward. (With a hook, nobody knows.)"""
     sends = getattr(wrapper, "forward_sync_buffers", getattr(wrapper, "broadcast_buffers", False))
     return bool(sends) and not hasattr(wrapper, "buffer_hook")
 

@@ -28,7 +28,7 @@ _EXACT = 2**53  # beyond it, readers that know only doubles change an integer
 _TOO_LONG = 10**4300  # digits beyond which Python refuses to read an integer
 _ARRAYS = ("$array", "$tensor", "$scalar")
 _OF_TORCH = ("$dtype", "$quantized")
-CLASSED = ("$enum", "$namedtuple")  # which name a class
+CLASSED = ("$enum", "$namedtuple")  # these marks name a class
 _ARRAY_MODULES = ("numpy", "torch", "ml_dtypes")
 _PLAIN = frozenset({int, float, str, bytes})
 _DICTS = (dict, OrderedDict, defaultdict)
@@ -39,9 +39,9 @@ Keep = Callable[[str, object], str | None]
 
 
 def encode(value: object, name: str, keep: Keep, depth: int = 0) -> Json:
-    """A tree as JSON. `keep(name, array)` is asked about every leaf: it keeps an array and says what it is (`$array`, `$tensor` or
-    `$scalar`), or says None. Raises UsageError, naming the leaf, for a value of a kind that is not kept, and for one that contains
-    itself or is nested too deep to be read again."""
+    """Convert a tree to JSON. `keep(name, leaf)` is called for every leaf: it keeps an array and returns what it is (`$array`,
+    `$tensor` or `$scalar`), or returns None. Raises UsageError, naming the leaf, for a type that can't be kept, and for a value
+    that contains itself or is nested too deep to be read again."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, Enum):
@@ -112,14 +112,15 @@ def _make_refusal(value: object, name: str) -> UsageError:
 
 
 def _text(text: str, name: str) -> str:
-    """A string. Raises UsageError for one that UTF-8 can't write, such as `os.listdir` gives for a name in another encoding."""
+    """Return the string. Raises UsageError for one that UTF-8 can't write, such as `os.listdir` gives for a name in another
+    encoding."""
     if not is_text(text):
         raise UsageError(f"{name or 'the state'} is {text!r}, a string that is no text: give the bytes of it (os.fsencode)")
     return text
 
 
 def _decimal(value: int, name: str) -> str:
-    """An integer in decimal. Raises UsageError for one with more digits than Python reads."""
+    """Write an integer in decimal. Raises UsageError for one with more digits than Python reads."""
     if abs(value) >= _TOO_LONG:
         bits = value.bit_length()
         raise UsageError(f"{name or 'the state'} is an integer of {bits} bits, which is too long: give the bytes of it (to_bytes)")
@@ -127,7 +128,7 @@ def _decimal(value: int, name: str) -> str:
 
 
 def class_of(value: object) -> type[Any] | None:
-    """The class of a member of an enum, or of a named tuple, which its mark names; None for any other value."""
+    """Return the class that the mark of an enum member or a named tuple names; None for any other value."""
     kind = type(value)
     return kind if is_named_tuple(kind) or isinstance(value, Enum) else None
 
@@ -138,8 +139,8 @@ def _is_size(kind: type[Any]) -> bool:
 
 
 def _order(member: object) -> tuple[str, str]:
-    """A sort key that is the same on all ranks, also for members that can't be compared. The text of a set is not: it depends on
-    the hashes of strings, which every process draws for itself."""
+    """Make a sort key that is the same on all ranks, even for members that can't be compared. The repr of a set is not the same: it
+    depends on the hashes of strings, which every process seeds for itself."""
     kind = type(member)
     if kind in _PLAIN:
         return kind.__name__, repr(member)
@@ -150,13 +151,13 @@ def _order(member: object) -> tuple[str, str]:
 
 
 def _name_by_text(name: str, leaf: object) -> str | None:
-    """Stands for keeping an array: a mark that is its text."""
+    """Stand in for keeping an array, with a mark that is its repr."""
     return repr(leaf) if type(leaf).__module__.partition(".")[0] in _ARRAY_MODULES else None
 
 
 def decode(tree: Json, array: Callable[[str, str], object], classes: Mapping[str, Any] | None = None) -> Any:
-    """The Python value of a tree. `array(mark, name)` gives what a reference stands for. `classes` are those of enums and named
-    tuples by name; of others, the values of members and plain tuples come back."""
+    """Convert JSON back to the Python value. `array(mark, name)` returns what a reference stands for. `classes` are those of enums
+    and named tuples, by name. For a class that is not there, an enum member's value or a plain tuple comes back."""
     if isinstance(tree, list):
         return [decode(each, array, classes) for each in tree]
     if not isinstance(tree, dict):
@@ -209,7 +210,7 @@ def _rebuild(mark: str, body: Any) -> Any:
 
 
 def references(tree: Json) -> Iterator[tuple[str, str]]:
-    """The marks and names of the arrays that a tree refers to."""
+    """Yield the marks and names of the arrays that a tree refers to."""
     if isinstance(tree, dict):
         for key, each in tree.items():
             if key in _ARRAYS and len(tree) == 1:
@@ -222,6 +223,6 @@ def references(tree: Json) -> Iterator[tuple[str, str]]:
 
 
 def _torch_values() -> Any:
-    """What knows the values of torch, which is not imported for a tree without any."""
+    """Import the module for values of torch, which is not imported for a tree without any."""
     with explain_missing("a value of this checkpoint"):
         return importlib.import_module("headway.checkpoint.state.torch.values")
