@@ -336,7 +336,7 @@ class Checkpoints(Root):
         restored = restorer.restore(into, asked)
         self._came_from = restored.id
         if (saver := self._own_saver()) is not None:
-            saver.came_from(restored.id)
+            saver.set_parent(restored.id)
         return restored
 
     # --- inside ------------------------------------------------------------------------------------------------------
@@ -350,7 +350,7 @@ class Checkpoints(Root):
             if saver is None:
                 after = self._collect if self.keep is not None else None
                 saver = self._saver = Saver(self.backend, self._ranks(), listener=self._on_event, after=after, **self._options)
-                saver.came_from(self._came_from)
+                saver.set_parent(self._came_from)
             return saver
 
     def _own_saver(self) -> Saver | None:

@@ -63,7 +63,7 @@ class Fragment(msgspec.Struct, frozen=True, array_like=True):
 
 
 class PlannedFragment(msgspec.Struct, frozen=True, array_like=True):
-    """A fragment on its way: a box of `object`, row-major, at byte `start` of a file or of a buffer. `hashed` makes it a
+    """A fragment on its way: a box of `object`, row-major, at byte `start` of a file or of a buffer. `with_hashes` makes it a
     `Fragment`."""
 
     name: str
@@ -90,7 +90,7 @@ class PlannedFragment(msgspec.Struct, frozen=True, array_like=True):
         """How many bytes one hash covers."""
         return block_nbytes(self.extent, NBYTES[self.object.dtype])
 
-    def hashed(self, hashes: str) -> Fragment:
+    def with_hashes(self, hashes: str) -> Fragment:
         """Make the stored fragment, with the hashes of its blocks."""
         return Fragment(self.name, self.offset, self.extent, self.start, hashes)
 

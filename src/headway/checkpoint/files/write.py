@@ -92,7 +92,7 @@ def _write(writing: DataWriter, image: FileImage, data: dict[tuple[str, Box], Da
             raw = raw_bytes(source() if callable(source) else source)
             if raw.nbytes != each.nbytes:
                 raise UsageError(f"{each.name}{each.box}: {raw.nbytes} bytes were given, it has {each.nbytes}")
-            fragments.append(each.hashed(block_hashes(raw, each.block_nbytes)))
+            fragments.append(each.with_hashes(block_hashes(raw, each.block_nbytes)))
             out.put(raw)
     return fragments
 

@@ -88,7 +88,7 @@ def hash_in_place(file: Path, places: Iterable[PlannedFragment], header_nbytes: 
         room = memoryview(bytearray(BLOCK_BYTES))
         for place in sorted(places, key=lambda each: each.start):
             hashes = "".join(xxhash.xxh3_128_hexdigest(block) for block in _blocks(source, file, place, room))
-            fragments.append(place.hashed(hashes))
+            fragments.append(place.with_hashes(hashes))
         nbytes = os.fstat(source.fileno()).st_size
     return Segment(str(file.resolve()), nbytes, header_nbytes, header_hash, tuple(fragments), writer)
 

@@ -33,13 +33,13 @@ class Begun(NamedTuple):
     def staged(self, phases: tuple[Phase, ...] = ()) -> None:
         """Tell the helper that all bytes are in place and belong together. Nothing may write to the image any more."""
         reach("trainer:copied")
-        self.helper.copied(Staged(self.id, phases))
+        self.helper.end_copy(Staged(self.id, phases))
         reach("trainer:staged")
 
     def abandon(self, reason: str) -> None:
         """Tell the helper that the image is of no use. Nothing may write to it any more. After `staged`: don't wait for other
         writers."""
-        self.helper.copied(Abandon(self.id, reason))
+        self.helper.end_copy(Abandon(self.id, reason))
 
 
 class HelperClient:

@@ -31,7 +31,7 @@ class Lineage:
     def __init__(self) -> None:
         self._failed: dict[str, CommitPlan] = {}
 
-    def failed(self, id: str, plan: CommitPlan) -> None:
+    def drop(self, id: str, plan: CommitPlan) -> None:
         self._failed[id] = plan
 
     def basis(self, plan: CommitPlan, head: Head | None) -> Head | None:

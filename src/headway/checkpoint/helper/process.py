@@ -157,7 +157,7 @@ class HelperProcess:
             self._flights[plan.id] = _Flight(buffer)
         self.send(Begin(plan, buffer.number))
 
-    def copied(self, end: Staged | Abandon) -> None:
+    def end_copy(self, end: Staged | Abandon) -> None:
         """Send the last order of a save: this side copies no more for it."""
         self.send(end)
         self._note(end.id, copying=False)
@@ -224,8 +224,8 @@ class HelperProcess:
                         self._refused[number] = message
                         self._changed.notify_all()
                 case _:
-                    self._happened(report)
-        self._has_ended()
+                    self._take_report(report)
+        self._note_end()
 
     def _receive(self) -> tuple[Report, int | None] | None:
         try:
@@ -241,14 +241,14 @@ class HelperProcess:
             self._buffers[report.buffer] = buffer
             self._changed.notify_all()
 
-    def _happened(self, event: Happened) -> None:
+    def _take_report(self, event: Happened) -> None:
         try:
             self._on_event(event)
         except Exception:
             _log.exception("what listens to checkpoint events failed")
         self._note(event.id, writing=False, over=not isinstance(event, Written))
 
-    def _has_ended(self) -> None:
+    def _note_end(self) -> None:
         code = self._process.wait()
         self._stderr.seek(0)
         said = self._stderr.read()[-_TRACEBACK_BYTES:].decode(errors="replace").strip()
@@ -261,7 +261,7 @@ class HelperProcess:
             self._changed.notify_all()
         for each in lost:
             message = f"{ended}. This save is lost, the checkpoints before it are as they were; the next save starts another helper"
-            self._happened(Failed(each, SaveFailed.__name__, message))
+            self._take_report(Failed(each, SaveFailed.__name__, message))
         self._stderr.close()
         self._wire.close()
         for buffer in self._buffers.values():

@@ -211,7 +211,7 @@ def _hash(save: Save) -> tuple[tuple[Fragment, ...], list[tuple[PlannedFragment,
             start = time.perf_counter()
             hashes.append(block_hashes(save.view[at : min(at + block, end)], block))
             hash_s += time.perf_counter() - start
-        return fragment.hashed("".join(hashes))
+        return fragment.with_hashes("".join(hashes))
 
     fragments = tuple(map(hashed, save.plan.fragments))
     still = [(each, hashed(each).hashes) for each in save.plan.still]

@@ -149,7 +149,7 @@ class Service:
     def _fail(self, save: Save, error: Exception, what: str) -> None:
         save.view.release()
         if save.plan.commit is not None:
-            self._lineage.failed(save.plan.id, save.plan.commit)
+            self._lineage.drop(save.plan.id, save.plan.commit)
         del self._saves[save.plan.id]
         self._tell(Failed.of(save.plan.id, error, what))
 

@@ -61,7 +61,7 @@ class Box(NamedTuple):
             offset[d], extent[d] = met.offset[d], met.extent[d]
         return rest
 
-    def moved(self, by: Sequence[int]) -> Box:
+    def shift(self, by: Sequence[int]) -> Box:
         """Return the same box with an offset that is `by` larger."""
         return Box(tuple(map(int.__add__, self.offset, by)), self.extent)
 

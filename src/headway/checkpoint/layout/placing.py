@@ -60,7 +60,7 @@ class Placer:
 
     def name(self, local: str) -> str:
         """Return what a tensor of this process is called in the checkpoint."""
-        return self._named(local)[0] if self._rules else local
+        return self._resolve_name(local)[0] if self._rules else local
 
     def place(self, local: str, shape: Sequence[int]) -> Place:
         """Say where an array of this shape lies. Raises LayoutError if no rule says so, or sizes don't add up."""
@@ -102,7 +102,7 @@ class Placer:
                 raise make_unmatched_error(rule, pattern, self._seen)
 
     def _look(self, local: str, shape: tuple[int, ...]) -> Seen:
-        name, rules = self._named(local)
+        name, rules = self._resolve_name(local)
         tied = None
         for number, rule in enumerate(self._rules):
             if isinstance(rule, Tied) and tied is None:
@@ -132,7 +132,7 @@ class Placer:
         sizes, cuts = zip(*(self._cut(name, shape, d, splits, pads) for d in range(len(shape))), strict=True)
         return Seen(local, shape, Place(name, sizes, cuts), tied, tuple(rules), dims)
 
-    def _named(self, local: str) -> tuple[str, list[int]]:
+    def _resolve_name(self, local: str) -> tuple[str, list[int]]:
         """Return the name in the checkpoint, and the rules that gave it."""
         name, rules = local, []
         for number, rule in enumerate(self._rules):

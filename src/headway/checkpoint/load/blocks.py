@@ -2,7 +2,7 @@
 
 A block is the smallest thing that can be verified, so it is the smallest thing that is read. Loading, lazy reading, verifying and
 comparing ask the same questions, and ask them here: where is this box (`Contents.meeting`), which blocks does a part of a fragment
-touch (`StoredFragment.touched`), which boxes are in one block (`StoredFragment.boxes`). Geometry only: no file is opened.
+touch (`StoredFragment.find_blocks`), which boxes are in one block (`StoredFragment.boxes`). Geometry only: no file is opened.
 
 A seal proves that a segment has not changed, not that it is right. A fragment outside its object or file, a wrong number of hashes,
 or two fragments that claim the same element are reported as damage before anything is read.
@@ -68,11 +68,11 @@ class StoredFragment:
     def hash(self, number: int) -> str:
         return self.hashes[number * HASH_DIGITS : (number + 1) * HASH_DIGITS]
 
-    def touched(self, part: Box) -> list[range]:
+    def find_blocks(self, part: Box) -> list[range]:
         """List the blocks that hold an element of `part`, exactly, as ranges in order. `part` lies in the fragment."""
         elements = self.block_nbytes // self.itemsize
         ranges: list[range] = []
-        for begin, end in _spans(self.box.extent, part.moved([-at for at in self.box.offset]), elements):
+        for begin, end in _spans(self.box.extent, part.shift([-at for at in self.box.offset]), elements):
             first, stop = begin // elements, (end - 1) // elements + 1
             if ranges and first <= ranges[-1].stop:
                 ranges[-1] = range(ranges[-1].start, max(stop, ranges[-1].stop))
@@ -85,7 +85,7 @@ class StoredFragment:
         elements = self.block_nbytes // self.itemsize
         at = 0
         for box in flat_boxes(self.box.extent, number * elements, min((number + 1) * elements, self.box.volume)):
-            yield box.moved(self.box.offset), at
+            yield box.shift(self.box.offset), at
             at += box.volume
 
     def run(self, part: Box) -> int | None:
@@ -188,7 +188,7 @@ class Contents:
         name = segment.fragments[block.fragment].name
         return f"tensor {name}: block {block.number} in {segment.file}, bytes {block.start} to {block.end}"
 
-    def placed(self, block: Block) -> StoredFragment:
+    def fragment_of(self, block: Block) -> StoredFragment:
         """Return the fragment that a block belongs to."""
         return self.place(block.segment, block.fragment)
 

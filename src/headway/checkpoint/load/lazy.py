@@ -196,7 +196,7 @@ class LazyArray:
             into = values[(..., *turned)]  # a view even where there are no dimensions
             hull = Box(tuple(pick[0] for pick in rising), tuple(pick[-1] + 1 - pick[0] for pick in rising))
             for part, met in self._contents.meeting(self._holder, hull):
-                for numbers in part.touched(met):
+                for numbers in part.find_blocks(met):
                     for number in numbers:
                         self._take(part, number, rising, into)
         return values

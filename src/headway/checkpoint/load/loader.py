@@ -99,11 +99,11 @@ def load(
     timed = _Phases(on_phase)
     try:
         plan = job.plan()
-        plan_s = timed.ended("plan", 0)
+        plan_s = timed.end("plan", 0)
         job.verify(plan)
-        read_s = timed.ended("read", job.bytes_read)
+        read_s = timed.end("read", job.bytes_read)
         job.fill(plan)
-        return Loaded(job.bytes_read, plan.fill_nbytes, plan_s, read_s, timed.ended("scatter", plan.fill_nbytes))
+        return Loaded(job.bytes_read, plan.fill_nbytes, plan_s, read_s, timed.end("scatter", plan.fill_nbytes))
     finally:
         job.close()
 
@@ -290,7 +290,7 @@ class _Phases:
         self._listener = listener
         self._began, self._since = time.time(), time.perf_counter()
 
-    def ended(self, name: str, nbytes: int) -> float:
+    def end(self, name: str, nbytes: int) -> float:
         """Record the phase that has just ended, and return its seconds."""
         now = time.perf_counter()
         phase = Phase(name, self._began, now - self._since, nbytes)

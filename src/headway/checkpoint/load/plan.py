@@ -185,7 +185,7 @@ def _needs(contents: Contents, wants: Sequence[Want]) -> tuple[set[Block], dict[
                 continue
             for part, met in contents.meeting(contents.holder(want.name), box):
                 fills.setdefault((part.segment, part.fragment), []).append(Fill(number, piece, met))
-                blocks.update(part.block(at) for numbers in part.touched(met) for at in numbers)
+                blocks.update(part.block(at) for numbers in part.find_blocks(met) for at in numbers)
     return blocks, {where: tuple(each) for where, each in fills.items()}
 
 

@@ -219,7 +219,7 @@ def find_damaged_blocks(contents: Contents, blocks: Sequence[Block], buffers: Se
     return [
         block
         for block, buffer in zip(blocks, buffers, strict=True)
-        if xxhash.xxh3_128_hexdigest(buffer) != contents.placed(block).hash(block.number)
+        if xxhash.xxh3_128_hexdigest(buffer) != contents.fragment_of(block).hash(block.number)
     ]
 
 

@@ -76,7 +76,7 @@ def find_loadable(
     """Find what the state gets. Raises CheckpointMismatch if a choice fits no name, or if both have nothing in common."""
     objects, names = manifest.objects, {**manifest.objects, **manifest.values}
     where = f"step {manifest.step} ({manifest.id})"
-    if names and (wrong := selection.unused(names)):
+    if names and (wrong := selection.find_unused(names)):
         raise CheckpointMismatch(f"{where}: {wrong}. Nothing was changed")
     loaded = tuple(name for name in names if name in claimed)
     if names and not loaded:

@@ -203,7 +203,7 @@ class _Check:
         return size
 
     def _names(self, blocks: Iterator[Block] | Sequence[Block]) -> tuple[str, ...]:
-        return tuple(sorted({self._contents.placed(block).name for block in blocks}))
+        return tuple(sorted({self._contents.fragment_of(block).name for block in blocks}))
 
     def _note(
         self, number: int, at: int, kind: Kind, text: str, tensors: tuple[str, ...], begin: int, end: int, block: int = -1

@@ -32,10 +32,10 @@ class Expected:
         now = inventory.marks
         return {name for name, mark in now.items() if name in self._unchanged or (mark[1] >= 0 and self._marks.get(name) == mark)}
 
-    def saved(self, inventory: Inventory) -> None:
+    def note_saved(self, inventory: Inventory) -> None:
         """Note that a save of it has begun."""
         self._marks = inventory.marks
 
-    def found(self, unchanged: Iterable[str]) -> None:
+    def note_unchanged(self, unchanged: Iterable[str]) -> None:
         """Note that these were unchanged. Called from another thread."""
         self._unchanged = frozenset(unchanged)

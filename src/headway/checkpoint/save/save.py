@@ -80,7 +80,7 @@ class Save:
         if self.error is not None:
             raise self.error
 
-    def begun(self, snapshot: Snapshot) -> None:
+    def attach(self, snapshot: Snapshot) -> None:
         """Note that it is being copied."""
         self._snapshot = snapshot
 

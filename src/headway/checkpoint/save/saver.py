@@ -35,7 +35,7 @@ from headway.checkpoint.save.guard import StepGuard
 from headway.checkpoint.save.image import find_copies, lay_out_share
 from headway.checkpoint.save.planner import Planned, Planner, Word, find_why_not
 from headway.checkpoint.save.save import Save as Save
-from headway.checkpoint.save.skipped import Missed, Told, mark_of, name_steps
+from headway.checkpoint.save.skipped import Missed, Skips, mark_of, name_steps
 from headway.checkpoint.save.snapshot import Copy, Snapshot
 from headway.checkpoint.state.inventory import Inventory
 from headway.checkpoint.state.walk import take
@@ -86,12 +86,12 @@ class Saver:
         self._after = ThreadPoolExecutor(1, thread_name_prefix="headway-after-save") if after and not ranks.rank else None
         self._do_after = after
         self._tidying: list[Future[None]] = []
-        self._client = HelperClient(self._happened, buffers=buffers)
+        self._client = HelperClient(self._take_report, buffers=buffers)
         self._guard = StepGuard()
         self._flights: dict[str, _Flight] = {}
         self._lost: dict[str, str] = {}  # saves given up here, of which the other ranks don't know yet
         self._unsaid: list[str] = []  # failures not warned of yet
-        self._skips = Told()
+        self._skips = Skips()
         self._missed: Missed | None = None  # the last call of save, if it was skipped
         self._planner = Planner(ranks, debug=debug)
         self._agreement = self._planner.agreement
@@ -99,7 +99,7 @@ class Saver:
         self._knows_head = False
         self.parent = self._came_from = ""
 
-    def came_from(self, id: str) -> None:
+    def set_parent(self, id: str) -> None:
         """Note that the state now is that of a checkpoint: the next one's parent, and the same on all ranks."""
         self.parent = self._came_from = id
         self._agreement.forget()
@@ -138,7 +138,7 @@ class Saver:
         try:
             items = find_copies(inventory, image)
             flight.begun = self._begin(save, image, planned, metrics)
-            self._expected.saved(inventory)
+            self._expected.note_saved(inventory)
             self._copy(flight, items, image)
         except (CheckpointError, StoreFull, OSError) as error:
             self._end(flight, error if isinstance(error, CheckpointError | StoreFull) else SaveFailed(str(error)))
@@ -151,7 +151,7 @@ class Saver:
         def look() -> Inventory:
             return take(state, layout, rank=self._ranks.rank, ranks=self._ranks.size)
 
-        inventory, words = self._planner.agree(look, step, self._full, lost)
+        inventory, words = self._planner.agree(look, step, self._why_full, lost)
         for rank, word in enumerate(words):
             for id, why in word.lost.items():
                 self._give_up(id, f"rank {rank}: {why}")
@@ -172,7 +172,7 @@ class Saver:
         self.warn()
         return save
 
-    def _full(self) -> str:
+    def _why_full(self) -> str:
         """Say why no save can begin now; "" if one can."""
         busy = len(self._client.in_flight())
         if busy < self._buffers:
@@ -246,7 +246,7 @@ class Saver:
         begun = flight.begun
         assert begun is not None
 
-        def ended(error: SaveFailed | None) -> None:
+        def end(error: SaveFailed | None) -> None:
             for phase in snapshot.phases():
                 flight.monitor.note(phase)
             if error is None:
@@ -257,14 +257,14 @@ class Saver:
 
         # From here on the snapshot gives the buffer back, however it ends.
         phase = int(flight.save.id, 16)  # differs at each save, so that in time everything is looked at
-        snapshot = Snapshot(items, begun.image, begun.progress, ended, header=image.file.header, debug=self._debug, phase=phase)
-        flight.save.begun(snapshot)
+        snapshot = Snapshot(items, begun.image, begun.progress, end, header=image.file.header, debug=self._debug, phase=phase)
+        flight.save.attach(snapshot)
         snapshot.start()
         self._guard.watch(snapshot)
 
     # --- what becomes of it ------------------------------------------------------------------------------------------
 
-    def _happened(self, event: Happened) -> None:
+    def _take_report(self, event: Happened) -> None:
         """Take a report of the helper. Called by the client's thread."""
         flight = self._flights.get(event.id)
         if flight is None:
@@ -275,7 +275,7 @@ class Saver:
                     flight.monitor.note(phase)
                 flight.save.nbytes = event.nbytes - event.shared_nbytes
                 flight.save.shared_nbytes = event.shared_nbytes
-                self._expected.found(event.unchanged)
+                self._expected.note_unchanged(event.unchanged)
             case Durable():
                 flight.monitor.note(event.commit)
                 self._end(flight, None)
@@ -383,7 +383,7 @@ class Saver:
         try:
             if self._ranks.size == 1 and self._client.wait_fewer(self._buffers, patience.left_s):
                 if mark_of(take(missed.state, missed.layout)) == missed.mark:
-                    self._skips.saved(missed.step)
+                    self._skips.forget(missed.step)
                     self.save(missed.state, missed.layout, missed.step, missed.metrics)
                     return
                 why += "; its state has changed since"

@@ -41,7 +41,7 @@ class Missed:
     mark: str
 
 
-class Told:
+class Skips:
     """Skipped steps that were not reported yet."""
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class Told:
         self._why = why
         return len(self._steps) >= self._enough
 
-    def saved(self, step: int) -> None:
+    def forget(self, step: int) -> None:
         """Forget a skipped step that was saved after all."""
         self._steps = [each for each in self._steps if each != step]
 

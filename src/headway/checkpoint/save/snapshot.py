@@ -131,7 +131,7 @@ class Snapshot:
         self._look()
         nbytes = 0
         for at, part in enumerate(self._parts):
-            if not self._guarded(at):
+            if not self._is_guarded(at):
                 self._take_note(at, self._try_to_copy(part))
                 nbytes += part.nbytes
                 if at == len(self._parts) // 2:
@@ -185,7 +185,7 @@ class Snapshot:
     def _copy_one(self) -> Copy | None:
         """Copy the next slice and return it; None if there is none left."""
         with self._changed:
-            while self._next < len(self._parts) and not self._guarded(self._next):
+            while self._next < len(self._parts) and not self._is_guarded(self._next):
                 self._next += 1
             if self._next == len(self._parts) or self.error is not None:
                 return None
@@ -200,7 +200,7 @@ class Snapshot:
         self._settle()
         return self._parts[at]
 
-    def _guarded(self, at: int) -> bool:
+    def _is_guarded(self, at: int) -> bool:
         return self._parts[at].holding.guarded
 
     def _try_to_copy(self, part: Copy) -> SaveFailed | None:
@@ -247,7 +247,7 @@ class Snapshot:
         # A change that was still being made when its tensor had been copied has moved the version by now.
         torn = (self._torn(number, hashes=False) for number, item in enumerate(self._items) if item.holding.guarded)
         self.error = self.error or next(filter(None, torn), None)
-        now, nbytes = time.time(), sum(part.nbytes for at, part in enumerate(self._parts) if self._guarded(at))
+        now, nbytes = time.time(), sum(part.nbytes for at, part in enumerate(self._parts) if self._is_guarded(at))
         self._phases.append(Phase("copy", self._late_began, now - self._late_began, nbytes))
         if self._wait_began:
             self._phases.append(Phase("guard wait", self._wait_began, now - self._wait_began))

@@ -28,7 +28,7 @@ class Local(NamedTuple):
     key: tuple[Any, ...] | None
 
 
-def code_named(dtype: Any, name: str) -> str:
+def find_code(dtype: Any, name: str) -> str:
     """Return the name of an element type. Raises UsageError, naming the array, for one that can't be kept."""
     try:
         return code_of(dtype)

@@ -25,7 +25,7 @@ from headway.checkpoint.state.arrays import Local
 from headway.checkpoint.state.fit import Stored, Values, find_misfits, refuse
 from headway.checkpoint.state.inventory import Holding, Inventory
 from headway.checkpoint.state.libraries import is_array, is_numpy_scalar, is_tensor, is_torch_loaded, local_of
-from headway.checkpoint.state.values.alike import alike, classes_for
+from headway.checkpoint.state.values.alike import classes_for, match_kinds
 from headway.checkpoint.state.values.tree import decode, encode, references
 from headway.errors import CheckpointMismatch, LayoutError, UsageError
 
@@ -168,7 +168,7 @@ class InventoryBuilder:
         def array(mark: str, at: str) -> Any:
             return rooms[at][()] if mark == "$scalar" else rooms[at]
 
-        self.then(lambda values: load(alike(current, decode(values[name], array, classes))), name)
+        self.then(lambda values: load(match_kinds(current, decode(values[name], array, classes))), name)
 
     def finish(self) -> Inventory:
         """Return the inventory."""
@@ -181,7 +181,7 @@ class InventoryBuilder:
                     each(values)
                 except Exception as error:
                     before, after = ([name for name, _ in some] for some in (accepts[:number], accepts[number + 1 :]))
-                    error.add_note(_half_loaded(what, before, after))
+                    error.add_note(_describe_half_load(what, before, after))
                     raise
             if self.without_memory:
                 _warn_of_no_memory(self.without_memory)
@@ -337,7 +337,7 @@ def _warn_of_no_memory(names: list[str]) -> None:
     )
 
 
-def _half_loaded(what: str, before: list[str], after: list[str]) -> str:
+def _describe_half_load(what: str, before: list[str], after: list[str]) -> str:
     """Describe a state in which an object raised when it was given what was loaded."""
     names = (_some(name for name in each if name != what) for each in (before, after))
     done, left = names

@@ -10,7 +10,7 @@ import sys
 from typing import Any
 
 from headway.checkpoint.layout.dtypes import raw_dtype
-from headway.checkpoint.state.arrays import Local, code_named, refuse_unwritable
+from headway.checkpoint.state.arrays import Local, find_code, refuse_unwritable
 from headway.checkpoint.state.inventory import HostMemory
 from headway.errors import UsageError
 
@@ -58,7 +58,7 @@ def _local_array(array: Any, name: str, writable: bool) -> Local:
 
     if isinstance(array, np.ma.MaskedArray):
         raise UsageError(f"{name} is a masked array, whose mask would be lost: give its `data` and its `mask`")
-    code, size = code_named(array.dtype, name), array.itemsize
+    code, size = find_code(array.dtype, name), array.itemsize
     if any(stride % size for stride in array.strides):
         raise UsageError(f"{name}: a numpy array whose strides {array.strides} are no multiples of its {size} bytes: copy it first")
     strides = tuple(stride // size for stride in array.strides)

@@ -45,7 +45,7 @@ class Selection:
         owner = {array: name for name, value in values.items() for _, array in references(value)}
         return lambda name: self(owner.get(name, name))
 
-    def unused(self, names: Collection[str]) -> str:
+    def find_unused(self, names: Collection[str]) -> str:
         """Say which part of the choice fits none of the names and so can't be meant; "" if all of it fits."""
         for pattern in self._patterns:
             if not any(fits(pattern, name) for name in names):

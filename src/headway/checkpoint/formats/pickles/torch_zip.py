@@ -184,7 +184,7 @@ class _Reading:
         if isinstance(value, dict):
             return self.items(value, depth)
         if isinstance(value, Made):
-            return self.made(value, depth)
+            return self._convert(value, depth)
         raise UsageError(f"{self.where}: holds a storage outside of a tensor")
 
     def items(self, items: dict[object, object], depth: int) -> Tree:
@@ -193,7 +193,7 @@ class _Reading:
             raise UsageError(f"{self.where}: a dict has the key {bad!r}; only strings and whole numbers are read")
         return {key: self.tree(value, depth + 1) for key, value in items.items() if isinstance(key, str | int)}
 
-    def made(self, value: Made, depth: int) -> Tree:
+    def _convert(self, value: Made, depth: int) -> Tree:
         if value.what in self.also:
             return None
         if value.what in (_TENSOR_V2, _TENSOR_V3):

@@ -10,7 +10,7 @@ import torch
 from headway.checkpoint.files.manifest import Json
 from headway.checkpoint.state.fit import Values
 from headway.checkpoint.state.torch.optim_named import NamedOptimizer
-from headway.checkpoint.state.values.alike import alike, classes_for
+from headway.checkpoint.state.values.alike import classes_for, match_kinds
 from headway.checkpoint.state.values.tree import decode, encode
 from headway.errors import CheckpointMismatch
 
@@ -91,7 +91,7 @@ class Groups:
                 if isinstance(group.get(key), torch.Tensor):
                     group[key].fill_(value)
                 else:
-                    group[key] = alike(group.get(key), value)
+                    group[key] = match_kinds(group.get(key), value)
 
         if names:
             builder.then(accept, where)

@@ -18,7 +18,7 @@ import torch
 from torch.nn.parameter import is_lazy
 
 from headway.checkpoint.layout.sharding import DimSharding, chunk, compose, from_ranges, full, length
-from headway.checkpoint.state.arrays import Local, code_named, refuse_unwritable
+from headway.checkpoint.state.arrays import Local, find_code, refuse_unwritable
 from headway.errors import LayoutError, UsageError
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def local_tensor(tensor: torch.Tensor, name: str, writable: bool) -> Local:
         refuse_unwritable(name, extent, strides, not inside.is_inference())
     code = _CODES.get(inside.dtype)
     if code is None:
-        code = _CODES[inside.dtype] = code_named(inside.dtype, name)
+        code = _CODES[inside.dtype] = find_code(inside.dtype, name)
     key = (inside.data_ptr(), code, shape, strides) if 0 not in extent else None
     return Local(code, shape, extent, cuts, TorchMemory(inside), 0, strides, key)
 
@@ -149,7 +149,7 @@ def _default_device() -> torch.device:
 def without_memory(tensor: torch.Tensor, name: str) -> Local:
     """Describe a tensor on the meta device that stays there."""
     shape = tuple(tensor.shape)
-    return Local(code_named(tensor.dtype, name), shape, shape, None, TorchMemory(tensor), 0, tensor.stride(), None)
+    return Local(find_code(tensor.dtype, name), shape, shape, None, TorchMemory(tensor), 0, tensor.stride(), None)
 
 
 def refuse_watched(tensor: torch.Tensor, name: str) -> None:

@@ -35,15 +35,15 @@ def classes_for(saved: Json, current: object, name: str) -> dict[str, Any]:
     return classes
 
 
-def alike(current: object, loaded: Any) -> Any:
+def match_kinds(current: object, loaded: Any) -> Any:
     """Give loaded dictionaries the kinds that the current ones have."""
     if type(loaded) is list and isinstance(current, list):
-        return [alike(*pair) for pair in zip(current, loaded, strict=False)] + loaded[len(current) :]
+        return [match_kinds(*pair) for pair in zip(current, loaded, strict=False)] + loaded[len(current) :]
     if type(loaded) is tuple and isinstance(current, tuple):
-        return (*map(alike, current, loaded), *loaded[len(current) :])
+        return (*map(match_kinds, current, loaded), *loaded[len(current) :])
     if type(loaded) is not dict or not isinstance(current, dict):
         return loaded
-    items = {key: alike(current[key], each) if key in current else each for key, each in loaded.items()}
+    items = {key: match_kinds(current[key], each) if key in current else each for key, each in loaded.items()}
     if isinstance(current, defaultdict):
         return defaultdict(current.default_factory, items)
     return OrderedDict(items) if isinstance(current, OrderedDict) else items
