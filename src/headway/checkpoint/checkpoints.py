@@ -144,7 +144,7 @@ class Checkpoints(Root):
             raise UsageError("save(step=…): give an integer below 2**63")
         kept = as_numbers(metrics or {}, "save(metrics=…)")
         for name in [name for name, value in kept.items() if not math.isfinite(value)]:
-            warnings.warn(f"step {step}: the metric {name}={kept.pop(name)} is not kept: it is no number", RuntimeWarning, 2)
+            warnings.warn(f"step {step}: the metric {name}={kept.pop(name)} is not kept: it is not finite", RuntimeWarning, 2)
         saver = self._saving()
         with saver.one_at_a_time:
             return saver.save(state, self.layout, step, kept, may_skip=may_skip)

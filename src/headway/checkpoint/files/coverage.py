@@ -76,7 +76,7 @@ def commit_manifest(segments: Sequence[tuple[SegmentRef, Segment]], draft: Draft
 def _flaw(fragment: Fragment, kept: Object | None, segment: Segment) -> str:
     """Say why a fragment can't count: not of this save, outside of its object or file, or without all hashes. "" if it can."""
     if kept is None or kept.alias_of:
-        return "is no part of the state that is being saved"
+        return "is not part of the state that is being saved"
     box = fragment.box
     if len(box.offset) != len(kept.shape) or not whole(kept.shape).holds(box):
         return f"lies outside of the tensor, whose shape is {list(kept.shape)}"

@@ -36,7 +36,7 @@ def refuse_copies(state: Any) -> None:
         path, what, instead = found
         raise UsageError(
             f"{path or 'the state'} is {what}: a copy of this moment, which every save of the loop would repeat. Give {instead} "
-            "itself: what it is by then is taken at each save"
+            "itself: each save takes it as it is by then"
         )
 
 

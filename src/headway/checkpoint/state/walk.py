@@ -202,7 +202,7 @@ def _leaves(node: Any, path: str, whole: Callable[[str], bool]) -> Iterator[tupl
         if not isinstance(key, str | int):
             raise UsageError(f"{path or 'the state'} has the key {key!r}: keys of a state are strings or integers")
         if not is_text(str(key)):
-            raise UsageError(f"{path or 'the state'} has the key {key!r}, which is no text, so it can't be in a name")
+            raise UsageError(f"{path or 'the state'} has the key {key!r}, which is not valid text, so it can't be in a name")
         yield from _leaves(each, f"{path}.{key}" if path else str(key), whole)
 
 

@@ -132,7 +132,7 @@ def read_description(folder: Path) -> Description:
     file = folder / ".metadata"
     if not file.is_file():
         ranks = "; it was saved with use_collectives=False, which is not read" if list(folder.glob("__*.metadata")) else ""
-        raise NoCheckpoint(f"{folder}: has no file .metadata, so it is no (complete) DCP checkpoint{ranks}")
+        raise NoCheckpoint(f"{folder}: has no file .metadata, so it is not a (complete) DCP checkpoint{ranks}")
     metadata = read_pickle(file.read_bytes(), _KNOWN, str(file))
     try:
         return _describe(metadata, folder)
@@ -175,7 +175,7 @@ def _dtype(properties: Made) -> str:
 
 def _size(size: Any) -> tuple[int, ...]:
     if not isinstance(size, Made) or size.what != "torch.Size":
-        raise TypeError("a size that is no torch.Size")
+        raise TypeError("a size that is not a torch.Size")
     return tuple(int(extent) for extent in (size.args[0] if size.args else ()))
 
 

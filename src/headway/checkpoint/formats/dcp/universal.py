@@ -81,11 +81,11 @@ def _find(folder: Path) -> _Folder:
     if not (folder / "zero").is_dir() and latest.is_file():
         tag = latest.read_text().strip()
         if not tag or Path(tag).is_absolute() or ".." in Path(tag).parts:
-            raise UsageError(f"{latest}: names {tag!r}, which is no folder beside it")
+            raise UsageError(f"{latest}: names {tag!r}, which is not a folder beside it")
         folder = folder / tag
     if not (folder / "zero").is_dir():
         raise NoCheckpoint(
-            f"{folder}: has no folder zero/, so it is no universal checkpoint. Make one with DeepSpeed's ds_to_universal.py"
+            f"{folder}: has no folder zero/, so it is not a universal checkpoint. Make one with DeepSpeed's ds_to_universal.py"
         )
     return _Folder(folder, folder.resolve().name)
 

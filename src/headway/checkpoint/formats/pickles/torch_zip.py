@@ -178,7 +178,7 @@ class _Reading:
         if isinstance(value, list):
             return [self.tree(item, depth + 1) for item in value]
         if isinstance(value, Name):
-            raise UsageError(f"{self.where}: holds {value} itself, which is no tensor, number, string, list or dict")
+            raise UsageError(f"{self.where}: holds {value} itself, which is not a tensor, number, string, list or dict")
         if isinstance(value, tuple):
             return tuple(self.tree(item, depth + 1) for item in value)
         if isinstance(value, dict):
@@ -217,7 +217,7 @@ class _Reading:
             return frozenset(item for item in value.args[0] if isinstance(item, int | float | str))
         if value.what in _COMPLEX:
             return complex(*value.args)
-        raise UsageError(f"{self.where}: holds a {value.what}, which is no tensor, number, string, list or dict")
+        raise UsageError(f"{self.where}: holds a {value.what}, which is not a tensor, number, string, list or dict")
 
     def tensor(self, value: Made) -> StoredTensor:
         try:

@@ -115,7 +115,7 @@ def _text(text: str, name: str) -> str:
     """Return the string. Raises UsageError for one that UTF-8 can't write, such as `os.listdir` gives for a name in another
     encoding."""
     if not is_text(text):
-        raise UsageError(f"{name or 'the state'} is {text!r}, a string that is no text: give the bytes of it (os.fsencode)")
+        raise UsageError(f"{name or 'the state'} is {text!r}, a string that is not valid text: give its bytes (os.fsencode)")
     return text
 
 
@@ -123,7 +123,7 @@ def _decimal(value: int, name: str) -> str:
     """Write an integer in decimal. Raises UsageError for one with more digits than Python reads."""
     if abs(value) >= _TOO_LONG:
         bits = value.bit_length()
-        raise UsageError(f"{name or 'the state'} is an integer of {bits} bits, which is too long: give the bytes of it (to_bytes)")
+        raise UsageError(f"{name or 'the state'} is an integer of {bits} bits, which is too long: give its bytes (to_bytes)")
     return str(value)
 
 

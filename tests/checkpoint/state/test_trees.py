@@ -107,7 +107,11 @@ def test_an_error_of_the_program_stays_what_it_is() -> None:
         take({"thing": Endless(0)})
 
 
-@pytest.mark.parametrize("wrap", [lambda tree: [tree], lambda tree: {1: tree}, lambda tree: (tree,), lambda tree: {"a": tree}])
+@pytest.mark.parametrize(
+    "wrap",
+    [lambda tree: [tree], lambda tree: {1: tree}, lambda tree: (tree,), lambda tree: {"a": tree}],
+    ids=["list", "numbered", "tuple", "named"],
+)
 def test_what_is_kept_can_be_read_again_however_deep(wrap: Any) -> None:
     tree = nested(MAX_DEPTH, wrap)
     through = msgspec.json.decode(msgspec.json.encode(encode(tree, "x", lambda name, leaf: None)))
