@@ -60,9 +60,7 @@ def _local_array(array: Any, name: str, writable: bool) -> Local:
         raise UsageError(f"{name} is a masked array, whose mask would be lost: give its `data` and its `mask`")
     code, size = find_code(array.dtype, name), array.itemsize
     if any(stride % size for stride in array.strides):
-        raise UsageError(
-            f"{name}: a numpy array with strides {array.strides}, not multiples of its {size} bytes: copy it first"
-        )
+        raise UsageError(f"{name}: a numpy array with strides {array.strides}, not multiples of its {size} bytes: copy it first")
     strides = tuple(stride // size for stride in array.strides)
     if writable:
         refuse_unwritable(name, array.shape, strides, array.flags.writeable)

@@ -1,4 +1,5 @@
-"""The canonical forms of arrays and tensors: what they hold, row-major and little-endian, whatever their layout and device.
+"""The canonical forms of arrays, tensors and what describes them: what arrays hold, row-major and little-endian, whatever their
+layout and device.
 
 Their bytes are digested, not kept. Inside `sampling`, only samples of large ones are digested: enough to notice most changes
 quickly, never enough to name a call.
@@ -16,6 +17,7 @@ from typing import Any
 from msgspec import Raw
 
 from headway.journal.codec import arrays
+from headway.journal.codec.tables import is_table
 from headway.journal.codec.wire import Code, ext, pack
 
 Lower = Callable[[Any, int], object]
@@ -35,6 +37,25 @@ def sampling() -> Iterator[None]:
         yield
     finally:
         _sampling.on = False
+
+
+def library_kind(cls: type) -> str:
+    """Which kind of value of numpy, torch or a library of tables a class is: array, scalar, tensor, array type or table; "" for
+    none. Subclasses may mean more than their elements, so only the libraries' own classes count."""
+    np: Any = sys.modules.get("numpy")
+    if np is not None:
+        if issubclass(cls, np.ndarray):
+            return "array" if cls in (np.ndarray, np.memmap) else ""
+        if issubclass(cls, np.generic) and cls.__module__ == "numpy":
+            return "scalar"
+        if issubclass(cls, np.dtype):
+            return "array type"
+    torch: Any = sys.modules.get("torch")
+    if torch is not None and cls in (torch.Tensor, torch.nn.Parameter):
+        return "tensor"
+    if torch is not None and cls in (torch.dtype, torch.device, torch.Size):
+        return "array type"
+    return "table" if is_table(cls) else ""
 
 
 def lower_array(value: Any, depth: int, lower_items: LowerItems, lower_fields: LowerFields) -> object:
@@ -81,11 +102,11 @@ def _clear_gaps(np: Any, rows: Any) -> Any:
     return cleared
 
 
-def describe(value: Any) -> object:
-    """A dtype of numpy, or a dtype or device of torch, in plain values."""
+def describe(value: Any) -> list[object]:
+    """What describes arrays, in plain values: an element type of numpy or torch, a shape or a device of torch."""
     if type(value).__module__.startswith("numpy"):
-        return arrays.describe_dtype(value.newbyteorder("<"))
-    return str(value)
+        return ["numpy.dtype", arrays.describe_dtype(value.newbyteorder("<"))]
+    return [f"torch.{type(value).__name__}", list(value) if isinstance(value, tuple) else str(value)]
 
 
 def lower_tensor(value: Any) -> object:

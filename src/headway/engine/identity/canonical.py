@@ -18,7 +18,6 @@ import dataclasses
 import functools
 import re
 import struct
-import sys
 import types
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -27,12 +26,12 @@ import msgspec
 from msgspec import Raw
 from msgspec.msgpack import Ext
 
-from headway.engine.identity.array_forms import describe, lower_array, lower_array_scalar, lower_tensor, sampling
+from headway.engine.identity.array_forms import describe, library_kind, lower_array, lower_array_scalar, lower_tensor, sampling
 from headway.errors import NoCanonicalForm
 from headway.journal.codec.declared import stable_tag
 from headway.journal.codec.errors import take_apart
 from headway.journal.codec.models import dataclass_fields, user_kind
-from headway.journal.codec.tables import is_table, table_parts
+from headway.journal.codec.tables import table_parts
 from headway.journal.codec.values import STANDARD
 from headway.journal.codec.wire import WRITERS, Code, Refused, Writer, a_or_an, ext, pack
 from headway.values import MAX_DEPTH
@@ -334,10 +333,7 @@ def _lower_tensor(value: Any, depth: int) -> object:
 
 
 def _lower_array_type(value: Any, depth: int) -> object:
-    """What describes arrays: an element type, a shape of torch, a device."""
-    kind = "numpy.dtype" if type(value).__module__.startswith("numpy") else f"torch.{type(value).__name__}"
-    described = _lower_list(value, depth) if isinstance(value, tuple) else Raw(pack(describe(value)))
-    return ext(Form.OF_LIBRARY, [kind, described])
+    return ext(Form.OF_LIBRARY, describe(value))
 
 
 # --- which form a type has -------------------------------------------------------------------------------------------
@@ -374,9 +370,17 @@ _USER_KINDS: dict[str, Lower] = {
     "dataclass": _lower_dataclass,
 }
 
+_LIBRARY_KINDS: dict[str, Lower] = {
+    "array": _lower_array,
+    "scalar": _lower_array_scalar,
+    "tensor": _lower_tensor,
+    "array type": _lower_array_type,
+    "table": _lower_table,
+}
+
 
 def _find(cls: type) -> Lower:
-    lower = _by_protocol(cls) or _USER_KINDS.get(user_kind(cls)) or _by_library(cls)
+    lower = _by_protocol(cls) or _USER_KINDS.get(user_kind(cls)) or _LIBRARY_KINDS.get(library_kind(cls))
     if lower is None and cls in STANDARD:  # a kind of the standard library whose encoding is canonical already
         lower = _as_encoded
     if lower is None:
@@ -393,23 +397,6 @@ def _by_protocol(cls: type) -> Lower | None:
     if issubclass(cls, type):
         return _lower_named
     return _lower_error if issubclass(cls, BaseException) else None
-
-
-def _by_library(cls: type) -> Lower | None:
-    np: Any = sys.modules.get("numpy")
-    if np is not None:
-        if issubclass(cls, np.ndarray):
-            return _lower_array if cls in (np.ndarray, np.memmap) else None
-        if issubclass(cls, np.generic) and cls.__module__ == "numpy":
-            return _lower_array_scalar
-        if issubclass(cls, np.dtype):
-            return _lower_array_type
-    torch: Any = sys.modules.get("torch")
-    if torch is not None and cls in (torch.Tensor, torch.nn.Parameter):
-        return _lower_tensor
-    if torch is not None and cls in (torch.dtype, torch.device, torch.Size):
-        return _lower_array_type
-    return _lower_table if is_table(cls) else None
 
 
 def _as_encoded(value: Any, depth: int) -> object:
