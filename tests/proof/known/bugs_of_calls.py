@@ -36,6 +36,13 @@ IDENTITY: tuple[Bug, ...] = (
         "0",
     ),
     bug(
+        "the attributes of an error are not in the key",
+        "journal.codec.errors:take_apart",
+        "type(each) in _SHORT",
+        "False",
+        tests="engine/test_identity.py::test_values_that_differ_in_content_or_type_have_different_forms",
+    ),
+    bug(
         "an explicit key is dropped",
         "TaskSpec.canonical",
         "self.key is None",
