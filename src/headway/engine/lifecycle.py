@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from headway import events
-from headway.engine.call import BodyEnd, Call
+from headway.engine.call import NO_ENTRIES, NO_ITEMS, BodyEnd, Call
 from headway.engine.failures import as_exception
 from headway.engine.identity.argument_changes import cannot_change, is_unseen, unless_changed
 from headway.engine.run_context import RunContext
@@ -263,11 +263,9 @@ class Lifecycle:
     def _try_again(self, call: Call, before: int, delay_s: float) -> None:
         """Forget the failed attempt and rest before the next."""
         x = call.extra()
-        x.failures.clear()
-        x.functions.clear()
-        x.child_errors.clear()
+        x.failures = x.child_errors = NO_ITEMS
+        x.functions = x.recharged = NO_ENTRIES
         x.stop, x.stop_reason = None, ""
-        x.recharged.clear()
         x.parks, x.parked_s, x.granted, x.cut = 0, 0.0, False, False
         call.ordinals = None
         if call.siblings is not None:
@@ -333,9 +331,11 @@ def _note_failure(parent: Call, call: Call, state: int) -> None:
     if state == FAILED:
         x = parent.extra()
         if not call.awaited or is_unseen(call):
+            x.failures = x.failures or []
             x.failures.append(call)
         keeps = parent.spec.retry is not None or parent.memo is not None or parent.share is not None
         if keeps and call.error is not None:
+            x.child_errors = x.child_errors or []
             x.child_errors.append(call.error)
     elif parent.state == FINISHING and parent.x is not None and parent.x.stop is not None:
         parent.x.cut = True

@@ -335,7 +335,8 @@ class Outcomes:
         elif outcome.error is not None:
             call.error = decode_error(outcome.error)
         if outcome.cost:
-            call.extra().costs[outcome.scope] = outcome.cost
+            x = call.extra()
+            x.costs = {**x.costs, outcome.scope: outcome.cost}
         if outcome.guards:
             call.extra().guards = dict(outcome.guards)
         if state != CANCELLED and (outcome.guards or call.spec.on_change != "reuse"):

@@ -71,7 +71,8 @@ class Waits:
                 f"{me.describe()} asks for what {running.describe()} is computing, which waits for it: neither could ever end. "
                 'A cache="forever" task can\'t need its own result for the same arguments'
             )
-        me.extra().awaiting.append(running)
+        x = me.extra()
+        x.awaiting = [*x.awaiting, running]
         self._foreign += 1
 
     def part(self, me: Call, running: Call) -> None:
@@ -120,17 +121,22 @@ class Waits:
             raise asyncio.CancelledError(x.stop_reason)
         foreign = [target for target in targets if target.parent is not me] if targets else ()
         if foreign:
+            x.awaiting = x.awaiting or []
             x.awaiting.extend(foreign)
             self._foreign += 1
         attempt = me.attempt
-        x.parked_on.append(future)
+        has_job = x.job is not None
+        if has_job:
+            x.parked_on = x.parked_on or []
+            x.parked_on.append(future)
         self._ready.park(me)
         try:
             yield from future
             if x.held and me.attempt == attempt:
                 yield from self._ready.reenter(me)
         finally:
-            x.parked_on.remove(future)
+            if has_job:
+                x.parked_on.remove(future)
             self._ready.unpark(me, attempt)
             if foreign:
                 self._foreign -= 1
