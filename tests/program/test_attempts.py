@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from failing_store import BreakingStore
 from notes import RAN, SWITCH
-from steps import reach_the_disk, work
+from steps import reach_the_disk, rest, work
 
 import headway as hw
+from headway.engine.call import current
 
 
 def test_a_retry_after_a_childs_failure_keeps_the_children_that_succeeded(go):
@@ -73,3 +76,58 @@ def test_attempts_are_counted_over_a_crash(go, clock):
         go(program, store=store)
     assert RAN[:2] == [1, 2]  # a third attempt may begin before the disk is heard to be full
     assert RAN[-2:] == [2, 3]
+
+
+def test_waits_that_an_attempt_leaves_behind_do_not_count_for_the_next(go):
+    """asyncio.gather passes a failure on at once; what else it waits for ends later, when the call already rests."""
+
+    @hw.task
+    async def flaky() -> None:
+        RAN.append("flaky")
+        if RAN.count("flaky") == 1:
+            raise OSError("down")
+
+    @hw.task(retry=hw.Retry(attempts=2, delay_s=10, jitter=0))
+    async def parent() -> tuple[int, int]:
+        await asyncio.gather(flaky(), rest(100))
+        frame = current.get()
+        assert frame is not None
+        return frame.call.extra().parks, frame.call.engine.ready.active
+
+    @hw.task
+    async def program() -> tuple[int, int]:
+        return await parent()
+
+    assert go(program) == (0, 1)
+
+
+def test_an_attempt_that_waits_for_its_place_in_a_limit_takes_none_for_the_next(go):
+    busy: list[str] = []
+
+    async def fail_later() -> None:
+        await asyncio.sleep(5)
+        if hw.call().attempt == 1:
+            raise OSError("down")
+
+    async def alone(name: str, seconds: float) -> None:
+        busy.append(name)
+        assert busy == [name]
+        await asyncio.sleep(seconds)
+        busy.remove(name)
+
+    @hw.task(limit=hw.limit(1, name="door"), retry=hw.Retry(attempts=2, delay_s=10, jitter=0))
+    async def tried_twice() -> None:
+        await asyncio.gather(fail_later(), hw.sleep(1))
+        await hw.sleep(1)
+        await alone("tried twice", 50)
+
+    @hw.task(limit=hw.limit(1, name="door"))
+    async def occupy() -> None:
+        await alone("occupier", 100)
+
+    @hw.task
+    async def program() -> None:
+        await hw.gather(tried_twice(), *[occupy() for _ in range(4)])
+
+    go(program)
+    assert busy == []

@@ -71,6 +71,20 @@ STOPS: tuple[Bug, ...] = (
         tests=f"{_ENDS}::test_an_attempt_that_was_left_behind_does_not_meddle_with_the_next",
     ),
     bug(
+        "the end of a wait that an attempt left behind counts for the next",
+        "ready:_is_past",
+        "call.attempt != attempt or call.state in (READY, RESTING)",
+        "call.attempt != attempt",
+        tests="program/test_attempts.py::test_waits_that_an_attempt_leaves_behind_do_not_count_for_the_next",
+    ),
+    bug(
+        "an attempt that is over takes places in limits for the next",
+        "Ready._let_reenter",
+        "if _is_past(call, attempt):\n    future.set_result(None)\n    continue",
+        "",
+        tests="program/test_attempts.py::test_an_attempt_that_waits_for_its_place_in_a_limit_takes_none_for_the_next",
+    ),
+    bug(
         "what is under code that was left behind is stopped level by level",
         "Stops._late",
         'self._stop_below(call, f"{what} was left behind")',

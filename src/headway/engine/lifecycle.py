@@ -266,7 +266,8 @@ class Lifecycle:
         x.failures = x.child_errors = NO_ITEMS
         x.functions = x.recharged = NO_ENTRIES
         x.stop, x.stop_reason = None, ""
-        x.parks, x.parked_s, x.granted, x.cut = 0, 0.0, False, False
+        x.cut = False
+        self._ready.forget_waits(call)
         call.ordinals = None
         if call.siblings is not None:
             call.siblings.begin_again()

@@ -21,7 +21,7 @@ from headway.engine.identity.spec import TaskSpec
 from headway.engine.ports import Lender, Line, Starts
 from headway.engine.run_context import RunContext
 from headway.engine.scopes.bounds import Held, Limit, Resource, Wanted
-from headway.engine.transitions import READY, RUNNING, STARTING
+from headway.engine.transitions import READY, RESTING, RUNNING, STARTING
 from headway.errors import ResourceUnavailable, UsageError
 
 Signature = tuple[Any, ...]
@@ -39,7 +39,7 @@ class Ready:
         self._max_active = max_active
         self._line: deque[Call] = deque()  # calls that need only the loop
         self._queues: dict[Signature, list[tuple[float, int, Call]]] = {}
-        self._reentering: deque[tuple[Call, asyncio.Future[None]]] = deque()
+        self._reentering: deque[tuple[Call, int, asyncio.Future[None]]] = deque()  # with the attempt that waits
         self._wants: list[Wanted] = []  # what calls lack of limits that processes share
         self._timer: asyncio.TimerHandle | None = None
         self._scheduled = False
@@ -322,7 +322,7 @@ class Ready:
         if call.extra().parks > 1 or call.extra().granted or self._limits_free(call):
             return
         future = self._run.loop.create_future()
-        self._reentering.append((call, future))
+        self._reentering.append((call, call.attempt, future))
         self.dispatch_soon()
         yield from future
 
@@ -338,21 +338,24 @@ class Ready:
     def _let_reenter(self) -> None:
         """Calls that go on come before calls that start."""
         for _ in range(len(self._reentering)):
-            call, future = self._reentering.popleft()
+            call, attempt, future = self._reentering.popleft()
             if future.done():
+                continue
+            if _is_past(call, attempt):
+                future.set_result(None)  # for the next attempt it takes nothing
                 continue
             if self._limits_free(call):
                 self._retake(call)
                 call.extra().granted = True
                 future.set_result(None)
                 continue
-            self._reentering.append((call, future))
+            self._reentering.append((call, attempt, future))
             self._want([held.source for held in call.extra().held if isinstance(held.source, Limit)], 1, starts=False)
 
     def unpark(self, call: Call, attempt: int) -> None:
-        """The wait is over. A wait that an earlier attempt left behind changes nothing about this one."""
+        """The wait is over. A wait that an earlier attempt left behind changes nothing: `forget_waits` has settled it."""
         x = call.x or call.extra()
-        if call.attempt != attempt:
+        if _is_past(call, attempt):
             return
         x.parks -= 1
         if x.parks:
@@ -362,9 +365,7 @@ class Ready:
                 self.dispatch_soon()
             return
         if x.lent:
-            self._pools[call.spec.pool].lend(-1)
-            x.lent = False
-            self.waiting_in_pools -= 1
+            self._take_back_slot(call)
         if call.state not in (STARTING, RUNNING):
             return
         x.parked_s += self._run.loop.time() - x.parked_at
@@ -376,6 +377,24 @@ class Ready:
             self._retake(call)
         if self._reentering:
             self.dispatch_soon()
+
+    def forget_waits(self, call: Call) -> None:
+        """An attempt is over, and another comes: what waits of its code may end after it and must not count for the next."""
+        x = call.extra()
+        if x.lent:
+            self._take_back_slot(call)
+        x.parks, x.parked_s, x.granted = 0, 0.0, False
+
+    def _take_back_slot(self, call: Call) -> None:
+        """The thread of a call that waited needs the slot that it had lent."""
+        self._pools[call.spec.pool].lend(-1)
+        call.extra().lent = False
+        self.waiting_in_pools -= 1
+
+
+def _is_past(call: Call, attempt: int) -> bool:
+    """Whether an attempt is over, so that another comes or has come."""
+    return call.attempt != attempt or call.state in (READY, RESTING)
 
 
 def _signature(call: Call) -> Signature:
