@@ -41,6 +41,8 @@ def run_to_end(main: Coroutine[Any, Any, T]) -> T:
         finally:
             loop.run_until_complete(_close(loop))
             threads.end(seconds)
+            if getattr(loop, "_default_executor", None) is threads and hasattr(loop, "__dict__"):
+                vars(loop)["_default_executor"] = None  # it has ended: asyncio would start a thread to wait for it
 
 
 async def _close(loop: asyncio.AbstractEventLoop) -> None:

@@ -90,6 +90,9 @@ class SqliteStore(SharedLimits, SharedCollections, SharedClaims):
                 raise no_store(self.folder)
             schema.check_header(self.path)
             return
+        if self.path.exists():
+            schema.check_header(self.path)
+            return
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError) as error:
@@ -97,8 +100,7 @@ class SqliteStore(SharedLimits, SharedCollections, SharedClaims):
         except OSError as error:
             why = error.strerror
             raise StoreError(f"the folder {self.folder} cannot be made ({why}): choose another path") from error
-        if not self.path.exists():
-            schema.create(self.path)
+        schema.create(self.path)
         schema.check_header(self.path)
 
     @property
