@@ -242,12 +242,12 @@ class Outcomes:
         body = _encode_outcome(outcome, call.place)
         kind = _COSTED_OUTCOME if cost or share is not None else _OUTCOME
         cache_key = share.key if share is not None and spec.forever and state == OK else None
-        seq = run.append(Row(kind, call.key, call.parent_key, body), written, cache_key)
+        run.append(Row(kind, call.key, call.parent_key, body), written, cache_key)
         if state != CANCELLED:
             self._pass_guards(call)
         if state == OK:
             if call.memo is not None or share is not None:
-                recorded = Recorded(seq, body, outcome, tuple(memoryview(blob.data) for blob in blobs))
+                recorded = Recorded(outcome, tuple(memoryview(blob.data) for blob in blobs))
                 if call.memo is not None:
                     call.memo[call.key] = recorded
                 if share is not None:
@@ -377,8 +377,8 @@ class Outcomes:
             shared=call.share.key,
         )
         body = _encode_outcome(outcome, call.place)
-        seq = run.append(Row(_COSTED_OUTCOME, call.key, call.parent_key, body))
-        own = Recorded(seq, body, outcome, recorded.buffers)
+        run.append(Row(_COSTED_OUTCOME, call.key, call.parent_key, body))
+        own = Recorded(outcome, recorded.buffers)
         if call.memo is not None:
             call.memo[call.key] = own
         return self.reuse(call, own)
