@@ -48,7 +48,7 @@ prove: $(VENV)/.tests  ## random programs, crashed at every record; then bugs on
 	@$(BIN)/python tests/proof/bugs.py
 
 chaos: $(VENV)/.tests  ## real kills, disks and clocks, for longer: HEADWAY_CHAOS=5 make chaos
-	@HEADWAY_CHAOS=$${HEADWAY_CHAOS:-2} $(BIN)/python -m pytest tests/chaos tests/checkpoint/test_ranks_die.py tests/checkpoint/test_layout_pairs.py -m 'long or not long' $(ARGS)
+	@HEADWAY_CHAOS=$${HEADWAY_CHAOS:-2} $(BIN)/python -m pytest tests/chaos tests/checkpoint/ranks/test_ranks_die.py tests/checkpoint/layout/test_layout_pairs.py -m 'long or not long' $(ARGS)
 
 docs: $(VENV)/.docs  ## these pages and the API reference, into site/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

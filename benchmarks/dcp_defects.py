@@ -3,7 +3,7 @@
     python -m benchmarks.dcp_defects
 
 Nothing of torch is changed; where something has to fail, it fails in a planner, a writer's last step or a file, as a full disk, a
-killed process or a flipped bit would. `tests/checkpoint/test_dcp_defects.py` has the same seven things happen to Headway.
+killed process or a flipped bit would. `tests/checkpoint/formats/test_dcp_defects.py` has the same seven things happen to Headway.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from typing import Any
 
 import headway as hw
 from headway.journal.open import open_existing
-from headway.observe.recorded import read_run
+from headway.observe.reading import read_run
 from headway.sim.predict import Stage, estimate_workload, predict, read_workload
 
 WORKERS = (1, 2, 4)

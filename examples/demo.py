@@ -25,7 +25,8 @@ from headway.bench.search.program import MEASURED, Asked, Attempt, run_attempt
 from headway.events import Event, RunStarted
 from headway.observe.pictures.chart import Point, Series, chart
 from headway.observe.pictures.gantt import draw_gantt
-from headway.observe.recorded import RecordedRun, read_run
+from headway.observe.reading import read_run
+from headway.observe.recorded import RecordedRun
 from headway.reference.countdown.training import Recipe, Trained, train
 from headway.reference.countdown.weights import SHIPPED
 

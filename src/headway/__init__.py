@@ -4,7 +4,6 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from headway import events
-from headway.anytime import anytime as anytime
 from headway.by_hand import set_result as set_result
 from headway.collection import Collection as Collection
 from headway.collection import Snapshot as Snapshot
@@ -15,13 +14,14 @@ from headway.context import now as now
 from headway.context import progress as progress
 from headway.context import random as random
 from headway.context import sleep as sleep
+from headway.context import stopping as stopping
 from headway.context import wait_event as wait_event
 from headway.engine.dispatch.launch import Happened as Happened
 from headway.engine.handle import Handle as Handle
 from headway.engine.identity.signature import unkeyed as unkeyed
+from headway.engine.outcomes.retry import Retry as Retry
 from headway.engine.replay.dry_run import PlannedCall as PlannedCall
 from headway.engine.replay.dry_run import ResumePlan as ResumePlan
-from headway.engine.retry import Retry as Retry
 from headway.engine.streaming.stream import Stream as Stream
 from headway.errors import ArgumentChanged as ArgumentChanged
 from headway.errors import BudgetExceeded as BudgetExceeded
@@ -92,13 +92,13 @@ from headway.resume import resume as resume
 from headway.resume import resume_all as resume_all
 from headway.run import arun as arun
 from headway.run import run as run
-from headway.scope import budget as budget
-from headway.scope import charge as charge
-from headway.scope import deadline as deadline
-from headway.scope import limit as limit
-from headway.scope import remaining as remaining
-from headway.scope import stopping as stopping
-from headway.scope import time_left as time_left
+from headway.scopes.anytime import anytime as anytime
+from headway.scopes.budget import budget as budget
+from headway.scopes.budget import charge as charge
+from headway.scopes.budget import remaining as remaining
+from headway.scopes.deadline import deadline as deadline
+from headway.scopes.deadline import time_left as time_left
+from headway.scopes.limit import limit as limit
 from headway.steer import cancel as cancel
 from headway.steer import fork as fork
 from headway.steer import signal as signal

@@ -11,7 +11,7 @@ import socket
 import time
 from pathlib import Path
 
-from headway.engine.identity.spec import TASKS
+from headway.engine.tasks.spec import TASKS
 from headway.errors import UsageError
 from headway.journal.codec.codec import digest, encode
 from headway.journal.open import DEFAULT_STORE, open_existing
@@ -19,8 +19,8 @@ from headway.journal.owner import LEASE_S, check_takeover, this_process
 from headway.journal.records import INLINE_BYTES, RunInfo, RunStatus
 from headway.journal.recovery.by_hand import Given, last_rows, rows_by_hand, task_of
 from headway.journal.recovery.forking import find_recorded
+from headway.journal.recovery.ledger import Ledger
 from headway.journal.recovery.recovered import load
-from headway.journal.shared.ledger import Ledger
 from headway.journal.store import Buffer, Store
 
 

@@ -1,6 +1,6 @@
-"""What a running call may ask of its run: the time, randomness, a rest, an event from outside, and who it is.
+"""What a running call may ask of its run: the time, randomness, a rest, an event from outside, who it is, and whether to stop.
 
-All answers are durable: a resumed program gets the same ones again.
+What a program decides by is durable: a resumed one gets the same time, numbers and events again.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from headway import events
 from headway.engine.call import Frame, current
-from headway.engine.identity.options import is_number
+from headway.engine.scopes.accounting import check_item
 from headway.engine.stopping.outside import refuse_outside
+from headway.engine.tasks.options import is_number
+from headway.engine.transitions import OK
 from headway.errors import NotEncodable, NotInRun, UsageError
 from headway.journal.clocks import left_s
 from headway.journal.codec.codec import encode
@@ -124,6 +126,42 @@ def _progress(at: float, key: str, task: str, done: float, total: float | None, 
 def _plain(number: float) -> float:
     """A number of an array or a tensor as one that every sink can write."""
     return number if type(number) in (int, float) else float(number)
+
+
+def stopping(item: int | None = None) -> bool:
+    """Whether nobody waits for the current attempt any more: it was cancelled, timed out or lost a race.
+
+    Async code and processes are interrupted anyway. A thread can't be, so one that works for long asks now and then.
+
+    Args:
+        item: in a batch function, the place of the item to ask about. Without it, whether none of the items is wanted any more. A
+            batch function in a process is interrupted when none is wanted; there, asking about a single item always gives False.
+
+    Returns:
+        Whether to stop; False outside of a run.
+
+    Raises:
+        UsageError: the batch has no such item.
+
+    Example:
+        >>> @hw.task
+        ... def count(limit: int) -> int:
+        ...     for number in range(limit):
+        ...         if hw.stopping():
+        ...             break
+        ...     return number
+        >>> hw.run(count, 100, store=None)
+        99
+    """
+    frame = current.get()
+    if frame is None:
+        return False
+    call, batch = frame.call, frame.batch
+    check_item(item, None if batch is None else len(batch.calls), call.task, "hw.stopping({})")
+    if batch is not None:
+        return not (batch.left if item is None else batch.wants(item))
+    asked = call.x is not None and call.x.stop is not None
+    return asked or call.state >= OK or (frame.attempt > 0 and frame.attempt != call.attempt)
 
 
 def now() -> float:

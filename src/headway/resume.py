@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Unpack, cast, overload
 
-from headway.engine.identity.spec import TASKS, TaskSpec
 from headway.engine.replay.dry_run import ResumePlan, plan_resume
+from headway.engine.tasks.spec import TASKS, TaskSpec
 from headway.engine.world import this_world
 from headway.errors import Interrupted, RunOwned, UsageError
 from headway.joins.base import Settled

@@ -20,12 +20,12 @@ from typing import Any, Literal, NamedTuple, TypedDict, TypeVar, Unpack
 from headway import events
 from headway.engine.call import current
 from headway.engine.drive import Driver, Plan
-from headway.engine.identity.callables import check_function
-from headway.engine.identity.carried import own_name
-from headway.engine.identity.spec import TaskSpec
 from headway.engine.replay.claim import Claim, claim_run
 from headway.engine.scopes.accounting import check_bounds
 from headway.engine.stopping.own_loop import run_to_end
+from headway.engine.tasks.callables import check_function
+from headway.engine.tasks.carried import own_name
+from headway.engine.tasks.spec import TaskSpec
 from headway.engine.world import World, this_world
 from headway.errors import NoCanonicalForm, NotEncodable, RunError, StoreError, UsageError
 from headway.ipc.beside import threads_can_start

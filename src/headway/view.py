@@ -23,7 +23,8 @@ from headway.journal.records import Amounts, Attempt, Error, RunInfo
 from headway.journal.store import Store
 from headway.near import near_misses
 from headway.observe.arguments import Arguments, read_arguments
-from headway.observe.recorded import Call, RecordedRun, State, read_run
+from headway.observe.reading import read_run
+from headway.observe.recorded import Call, RecordedRun, State
 from headway.observe.status import status_of
 
 StoreLike = str | Path | Store

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from victims import Victims
+from victims import PROGRAMS, Victims
+
+sys.path.append(str(PROGRAMS))  # tests read the constants of some
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from victims import HERE, LIMIT_S, often
+from victims import LIMIT_S, PROGRAMS, often
 
 import headway as hw
 
@@ -31,7 +31,7 @@ DATABASE, LOG = "journal.db", "journal.db-wal"
 def stores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Stores to be damaged, and the result of the run."""
     folder = tmp_path_factory.mktemp("stores")
-    program = [sys.executable, str(HERE / "damaged.py"), "make"]
+    program = [sys.executable, str(PROGRAMS / "damaged.py"), "make"]
     for name, stop in [("ended", 0), ("killed", 50)]:
         code = subprocess.run([*program, folder / name, folder / f"{name}.result", str(stop)], timeout=LIMIT_S).returncode
         assert code == (-signal.SIGKILL if stop else 0)
@@ -47,7 +47,7 @@ def hurt(stores: dict[str, Any], name: str, damages: list[Damage], scratch: Path
     """What a resume of the store ended with, for each damage."""
     shutil.copytree(stores["folder"] / name, scratch / name)
     (scratch / "damages").write_text(json.dumps(damages))
-    command = [sys.executable, str(HERE / "damaged.py"), "hurt", scratch / name, scratch / "damages", scratch / "ends"]
+    command = [sys.executable, str(PROGRAMS / "damaged.py"), "hurt", scratch / name, scratch / "damages", scratch / "ends"]
     process = subprocess.run(command, timeout=LIMIT_S + 45 * len(damages), capture_output=True)
     assert process.returncode == 0, process.stderr.decode()
     ends: list[dict[str, Any]] = json.loads((scratch / "ends").read_text())

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from victims import HERE, LIMIT_S, Victims, check_recorded_once, of_kind, often, rows, successes
+from victims import LIMIT_S, PROGRAMS, Victims, check_recorded_once, of_kind, often, rows, successes
 
 from headway.journal.records import Kind
 from headway.journal.upkeep.doctor import examine
@@ -37,7 +37,9 @@ def failing(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if sys.platform != "linux" or compiler is None:
         pytest.skip("needs Linux and a C compiler called cc")
     library = tmp_path_factory.mktemp("failing") / "failing.so"
-    subprocess.run([compiler, "-O1", "-shared", "-fPIC", "-o", library, HERE / "failing.c", "-ldl"], check=True, timeout=LIMIT_S)
+    subprocess.run(
+        [compiler, "-O1", "-shared", "-fPIC", "-o", library, PROGRAMS / "failing.c", "-ldl"], check=True, timeout=LIMIT_S
+    )
     return library
 
 
@@ -123,7 +125,18 @@ def fill_and_go_on(victims: Victims, kib: int, expected: str) -> int:
     folder.mkdir()
     files = [str(folder / "store"), f"{folder}.result", f"{folder}.ran", str(SIZE)]
     namespace = ["unshare", "--user", "--map-root-user", "--mount"]
-    command = [*namespace, "sh", "-c", MOUNTED, "sh", str(kib), str(folder), sys.executable, str(HERE / "large_results.py"), *files]
+    command = [
+        *namespace,
+        "sh",
+        "-c",
+        MOUNTED,
+        "sh",
+        str(kib),
+        str(folder),
+        sys.executable,
+        str(PROGRAMS / "large_results.py"),
+        *files,
+    ]
     process = victims.launch(command, folder.with_suffix(".err"))
     process.wait(LIMIT_S)
     codes = Path(f"{folder}.codes")

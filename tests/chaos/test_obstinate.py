@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from victims import PROGRAMS
 
 import headway as hw
 
@@ -39,7 +40,7 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[
     started: dict[str, tuple[subprocess.Popen[str], Path]] = {}
     for number, (name, (what, _)) in enumerate(TOLD.items()):
         store = folder / str(number)
-        command = [sys.executable, str(Path(__file__).parent / "obstinate.py"), str(store), what]
+        command = [sys.executable, str(PROGRAMS / "obstinate.py"), str(store), what]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
         process = subprocess.Popen(
             command,

@@ -1,8 +1,8 @@
 """What the tests of this folder share: how a program is started, watched, stopped and killed, and what its store says after.
 
-A victim is a program beside this file, started as `python VICTIM STORE RESULT RAN …`: it keeps its run, always called "kills",
-in STORE, leaves its result in RESULT and says what it does in RAN, one line `what key idempotency_key …` for each call. What is
-checked of a run is read from its store, never asked of the code that wrote it in this process.
+A victim is a program in the folder `programs`, started as `python VICTIM STORE RESULT RAN …`: it keeps its run, always called
+"kills", in STORE, leaves its result in RESULT and says what it does in RAN, one line `what key idempotency_key …` for each call.
+What is checked of a run is read from its store, never asked of the code that wrote it in this process.
 
 HEADWAY_CHAOS is a factor for how often everything is done; `make chaos` sets it.
 """
@@ -23,7 +23,7 @@ import headway as hw
 from headway.journal.records import COSTED, Kind, Outcome, Row, Status
 from headway.journal.recovery.recovered import decode_outcome
 
-HERE = Path(__file__).parent
+PROGRAMS = Path(__file__).parent / "programs"
 RUN = "kills"
 LIMIT_S = float(os.environ.get("CHAOS_LIMIT_S", "120"))  # nothing a test waits for may take longer
 LOOK_S = 0.005
@@ -47,7 +47,7 @@ class Victims:
         """Start a victim. Its files are called after `name`, by default after its store; what it says goes to NAME.err."""
         files = self.folder / (name or store)
         said = [str(self.folder / store), f"{files}.result", f"{files}.ran", *map(str, arguments)]
-        return self.launch([sys.executable, str(HERE / program), *said], Path(f"{files}.err"), env)
+        return self.launch([sys.executable, str(PROGRAMS / program), *said], Path(f"{files}.err"), env)
 
     def launch(self, command: list[str], err: Path, env: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
         with err.open("ab") as file:

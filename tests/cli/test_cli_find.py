@@ -8,7 +8,8 @@ from headway.cli.find import find_call
 from headway.errors import UsageError
 from headway.journal.records import NO_PARENT, Outcome, Row, RunInfo, RunSpec, RunStatus
 from headway.journal.recovery.recovered import encode_body
-from headway.observe.recorded import RecordedRun, build_run
+from headway.observe.reading import build_run
+from headway.observe.recorded import RecordedRun
 
 
 def key(text: str) -> bytes:

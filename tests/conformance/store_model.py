@@ -169,7 +169,7 @@ class Model:
     # limits
 
     def share(self, holder: str, asks: Sequence[Ask], wants: Sequence[Want], now: float, ttl_s: float) -> dict[str, Grant]:
-        """What the rule says: `tests/journal/test_sharing_limits.py` is about the rule, this is about its being kept."""
+        """What the rule says: `tests/journal/shared/test_sharing_limits.py` is about the rule, this is about its being kept."""
         grants, after = share_out(self.boards, holder, asks, wants, now, ttl_s)
         self.boards.update(after)
         return grants

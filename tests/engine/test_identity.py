@@ -26,8 +26,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.engine.identity.fingerprint import fingerprint
 from headway.engine.identity.keys import Signature, call_key, canonical, explicit, forever_key, label, sibling_key, unkeyed
+from headway.engine.tasks.fingerprint import fingerprint
 from headway.errors import NoCanonicalForm, WrongArguments
 from headway.journal.decisions import decision_key
 

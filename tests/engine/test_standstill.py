@@ -7,7 +7,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.engine.waiting.standstill import Party, find_circle, find_stuck
+from headway.engine.scopes.standstill import Party, find_circle, find_stuck
 
 AMOUNTS = st.dictionaries(st.sampled_from("xy"), st.integers(0, 3), max_size=2)
 PARTIES = st.lists(st.builds(Party, st.lists(st.integers(0, 4), max_size=2), AMOUNTS, AMOUNTS), max_size=5)

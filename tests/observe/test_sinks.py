@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import typing
 from pathlib import Path
 
 import pytest
 
+from headway import events
 from headway.errors import StoreDamaged, StoreError, StoreFull
 from headway.events import CallEnded, CallSpawned, Event, RunStarted, Warned
 from headway.observe.sinks import JsonlSink, read_events
@@ -23,6 +25,11 @@ def test_events_come_back_as_they_were_written(tmp_path: Path) -> None:
         for event in EVENTS:
             sink(event)
     assert list(read_events(sink.path)) == EVENTS
+
+
+def test_every_kind_of_event_can_be_read_back() -> None:
+    kinds = {value for value in vars(events).values() if isinstance(value, type) and issubclass(value, Event)}
+    assert {*typing.get_args(events.AnyEvent)} == kinds - {Event, events.CheckpointEvent}
 
 
 def test_an_event_is_in_the_file_before_the_sink_is_closed(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ import headway as hw
 from headway.journal.records import Error, RunStatus, Status
 from headway.observe import tree
 from headway.observe.critical import critical_path
-from headway.observe.recorded import State, read_run
+from headway.observe.reading import read_run
+from headway.observe.recorded import State
 from headway.observe.tree import Fold, Line, Options
 
 

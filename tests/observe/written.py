@@ -25,7 +25,8 @@ from headway.journal.records import (
     Start,
     Status,
 )
-from headway.observe.recorded import RecordedRun, build_run
+from headway.observe.reading import build_run
+from headway.observe.recorded import RecordedRun
 
 T0 = 1_700_000_000.0
 

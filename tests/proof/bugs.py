@@ -19,17 +19,17 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from bugs_of_calls import OF_CALLS
-from bugs_of_checkpoints import OF_CHECKPOINTS
-from bugs_of_joins import OF_JOINS
-from bugs_of_methods import OF_METHODS
-from bugs_of_pools import OF_POOLS
-from bugs_of_replays import OF_REPLAYS
-from bugs_of_stops import OF_STOPS
-from bugs_of_streams import OF_STREAMS
-from bugs_of_the_store import OF_THE_STORE
-from bugs_of_waits import OF_WAITS
-from bugs_of_what_is_kept import OF_WHAT_IS_KEPT
+from known.bugs_of_calls import OF_CALLS
+from known.bugs_of_checkpoints import OF_CHECKPOINTS
+from known.bugs_of_joins import OF_JOINS
+from known.bugs_of_methods import OF_METHODS
+from known.bugs_of_pools import OF_POOLS
+from known.bugs_of_replays import OF_REPLAYS
+from known.bugs_of_stops import OF_STOPS
+from known.bugs_of_streams import OF_STREAMS
+from known.bugs_of_the_store import OF_THE_STORE
+from known.bugs_of_waits import OF_WAITS
+from known.bugs_of_what_is_kept import OF_WHAT_IS_KEPT
 from rich.console import Console
 from rich.table import Table
 from seeded import Bug, Caught, hunt, stale

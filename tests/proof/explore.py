@@ -21,7 +21,7 @@ from programs import CALM, OUTSIDE, WILD, Node, install, main, write
 
 from headway import events
 from headway.context import encode_signal
-from headway.engine.identity.spec import TASKS
+from headway.engine.tasks.spec import TASKS
 from headway.errors import HeadwayError, RunCancelled, RunOwned, UnknownRun
 from headway.journal.records import COSTED, NO_PARENT, Kind, Row, RunStatus, Status
 from headway.journal.recovery.forking import fork_rows

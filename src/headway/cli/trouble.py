@@ -81,7 +81,7 @@ def _tell_failure(failure: ProgramFailed, *, full: bool) -> int:
         text = "".join(traceback.format_exception(cause)) if full else user_traceback(cause)
         console.err().print(text.rstrip(), style="red", markup=False, soft_wrap=True)
     if failure.run_id:
-        from headway.engine.result import ANOTHER_DEADLINE
+        from headway.engine.outcomes.result import ANOTHER_DEADLINE
 
         late = any(note.endswith(ANOTHER_DEADLINE) for note in getattr(cause, "__notes__", ()))
         how = f"{failure.run_id}{store_option(failure.store)}{ANOTHER_DEADLINE if late else ''}"

@@ -20,8 +20,8 @@ from headway.errors import CallCancelled, ForeignHandle, HeadwayError, StoreErro
 from headway.journal.records import NO_PARENT, Amounts, Place
 
 if TYPE_CHECKING:
-    from headway.engine.identity.spec import TaskSpec
     from headway.engine.streaming.feed import Feed
+    from headway.engine.tasks.spec import TaskSpec
     from headway.journal.codec.codec import Encoded
     from headway.journal.recovery.recovered import Recorded
     from headway.pools.base import Job

@@ -20,16 +20,16 @@ from typing import Any
 from headway import events
 from headway.engine.call import Call, Frame
 from headway.engine.engine import Engine
-from headway.engine.identity.spec import TaskSpec
+from headway.engine.outcomes.result import result_of
 from headway.engine.replay.claim import Claim
 from headway.engine.replay.name_claims import Claims
-from headway.engine.result import result_of
 from headway.engine.run_context import RunContext
 from headway.engine.scopes.accounting import warn_of_units
 from headway.engine.scopes.bounds import UNBOUNDED, Scope
 from headway.engine.scopes.desk import Desk
 from headway.engine.stopping.last_resort import LastResort
 from headway.engine.stopping.outside import driving
+from headway.engine.tasks.spec import TaskSpec
 from headway.engine.transitions import CANCELLED, OK
 from headway.engine.world import MACHINE, LogWriter, World
 from headway.errors import HeadwayError, LeaseLost, RunCancelled, StoreError, StoreFull

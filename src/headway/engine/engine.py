@@ -28,7 +28,6 @@ from headway.engine.identity.argument_changes import note_members
 from headway.engine.identity.inputs import PLAIN, handles_in
 from headway.engine.identity.keys import call_key
 from headway.engine.identity.naming import Names
-from headway.engine.identity.spec import RIVALS, TaskSpec
 from headway.engine.lifecycle import Lifecycle
 from headway.engine.parts import Parts
 from headway.engine.replay.admission import Admission
@@ -38,12 +37,13 @@ from headway.engine.replay.shared import Shared
 from headway.engine.run_context import RunContext
 from headway.engine.scopes.accounting import Accounting
 from headway.engine.scopes.bounds import Scope
+from headway.engine.scopes.budget_line import BudgetLine
 from headway.engine.scopes.desk import Desk
 from headway.engine.scopes.scopes import Scopes
 from headway.engine.stopping.stops import Stops
 from headway.engine.streaming.streams import Streams
+from headway.engine.tasks.spec import RIVALS, TaskSpec
 from headway.engine.transitions import FINISHING, RUNNING
-from headway.engine.waiting.budget_line import BudgetLine
 from headway.engine.waiting.signals import Signals
 from headway.engine.waiting.waits import Waits
 from headway.errors import HeadwayError, UsageError

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from headway import events
 from headway.engine.call import NO_ENTRIES, NO_ITEMS, BodyEnd, Call
-from headway.engine.failures import as_exception
 from headway.engine.identity.argument_changes import cannot_change, is_unseen, unless_changed
+from headway.engine.outcomes.failures import as_exception
 from headway.engine.run_context import RunContext
 from headway.engine.transitions import (
     CANCELLED,
@@ -43,7 +43,7 @@ from headway.journal.recovery.recovered import Recorded
 if TYPE_CHECKING:
     from headway.engine.dispatch.launch import Launcher
     from headway.engine.dispatch.ready import Ready
-    from headway.engine.outcome import Outcomes
+    from headway.engine.outcomes.outcomes import Outcomes
     from headway.engine.replay.lookup import Replay
     from headway.engine.scopes.accounting import Accounting
     from headway.engine.streaming.streams import Streams

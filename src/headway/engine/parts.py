@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from headway.engine.dispatch.launch import Launcher
 from headway.engine.dispatch.ready import Ready
-from headway.engine.outcome import Outcomes
+from headway.engine.outcomes.outcomes import Outcomes
 
 
 class Parts(NamedTuple):

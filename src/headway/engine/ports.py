@@ -9,11 +9,11 @@ from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
 from typing import Any, Protocol
 
 from headway.engine.call import Batch, Call, Frame
+from headway.engine.scopes.account import Account, Refusal
 from headway.engine.scopes.bounds import Wanted
 from headway.journal.codec.codec import Encoded
 from headway.journal.records import Amounts
 from headway.journal.recovery.recovered import Recorded
-from headway.journal.shared.ledger import Account, Refusal
 from headway.pools.base import CallFacts
 
 

@@ -15,8 +15,8 @@ from typing import Any, Generic, TypeVar
 
 from headway.engine.call import Call, current
 from headway.engine.handle import Handle
-from headway.engine.identity.callables import describe_error
 from headway.engine.stopping.stops import GRACE_S
+from headway.engine.tasks.callables import describe_error
 from headway.engine.waiting.until import as_awaited, find_stopped_children, until
 from headway.errors import CallCancelled, CallExited
 from headway.joins.base import close_coroutines

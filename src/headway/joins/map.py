@@ -8,7 +8,7 @@ from typing import Any, Generic, Literal, TypeVar, overload
 
 from headway.engine.call import current
 from headway.engine.handle import Handle
-from headway.engine.identity.options import is_number
+from headway.engine.tasks.options import is_number
 from headway.engine.waiting.until import cancel_and_drain, until
 from headway.errors import ForeignHandle, UsageError
 from headway.joins.base import Settled, check_awaitables, check_calls, make_settled

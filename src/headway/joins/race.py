@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Literal, TypeVar, overload
 
 from headway.engine.call import MISSING
-from headway.engine.identity.callables import check_function, yes_or_no
+from headway.engine.tasks.callables import check_function, yes_or_no
 from headway.engine.waiting.until import Awaited, until
 from headway.errors import NoWinner, UsageError
 from headway.joins.base import Join, check_awaitables

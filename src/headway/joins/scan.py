@@ -32,7 +32,7 @@ from typing import Any, Generic, TypeVar
 
 from headway.engine.call import current
 from headway.engine.handle import Handle
-from headway.engine.identity.callables import name_of
+from headway.engine.tasks.callables import name_of
 from headway.errors import UsageError
 from headway.joins.base import Join, close_coroutines
 from headway.joins.branches import Branch, Branches

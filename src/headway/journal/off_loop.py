@@ -17,12 +17,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from headway.errors import StoreOnLoop
-
-if TYPE_CHECKING:
-    from headway.journal.store import Store
 
 _watched: dict[int, int] = {}  # thread: how many runs are driven on it
 _JOURNAL = __name__.rpartition(".")[0]
@@ -64,7 +61,15 @@ def as_beside() -> Iterator[None]:
             _watched[threading.get_ident()] = kept
 
 
-def check_thread(store: Store) -> None:
+class Named(Protocol):
+    """A store, or a part of one, for messages."""
+
+    @property
+    def url(self) -> str:
+        """How a user names it."""
+
+
+def check_thread(store: Named) -> None:
     """Called by a store before it reads or writes.
 
     Raises:

@@ -24,10 +24,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Unpack
 
-import headway.scope as scope
+from headway.context import stopping
 from headway.engine.call import current
 from headway.engine.handle import Handle
-from headway.engine.retry import Retry
+from headway.engine.outcomes.retry import Retry
 from headway.errors import ModelError, UsageError
 from headway.models.base import (
     BatchModel,
@@ -47,6 +47,7 @@ from headway.models.prices import Price, price_of
 from headway.models.requests import Prompt, Sampling, make_request, prompt_bound
 from headway.models.retrying import PATIENT as PATIENT
 from headway.models.retrying import retry_of
+from headway.scopes.budget import bounds, charge
 from headway.task import Task, task
 
 AnyModel = Model | BatchModel | Limited
@@ -166,7 +167,7 @@ def _describe(model: Model | BatchModel, request: Request, listener: Callable[[P
     if not (answers_together(model) or answers_singly(model)) or isinstance(model, type):
         raise UsageError(f"{model!r} is no model: it has neither stream(request) nor sample_batch(requests, stopping)")
     price = price_of(model)
-    if price is None and scope.bounds("money"):
+    if price is None and bounds("money"):
         raise UsageError(
             f"{model.name} has no price, so a bound of money can't hold for it: give it one, as in "
             "models.Endpoint(…, price=models.Price(0.15, 0.60)) (US dollars per million tokens read, written)"
@@ -211,7 +212,7 @@ async def ask_one(asked: Asked) -> Reply:
             spent = made.unsaid(asked.bound.written)
         raise
     finally:
-        scope.charge(**asked.amounts(*(spent or (made.usage, made.assumed))))
+        charge(**asked.amounts(*(spent or (made.usage, made.assumed))))
 
 
 def open_stream(model: Model, request: Request) -> AsyncGenerator[Piece, None]:
@@ -234,9 +235,9 @@ def ask_together(asked: list[Asked]) -> list[Reply]:
     for places in _group_by_model(asked).values():
         model: Any = asked[places[0]].model
         requests = [asked[place].request for place in places]
-        found = _answer_all(model, requests, lambda at, places=places: scope.stopping(item=places[at]))  # type: ignore[misc]
+        found = _answer_all(model, requests, lambda at, places=places: stopping(places[at]))  # type: ignore[misc]
         for place, answer in zip(places, found, strict=True):
-            scope.charge(place, **asked[place].amounts(Usage(0, 0) if isinstance(answer, Exception) else answer.usage))
+            charge(place, **asked[place].amounts(Usage(0, 0) if isinstance(answer, Exception) else answer.usage))
             answers[place] = _answer(model.name, answer)
     return answers
 

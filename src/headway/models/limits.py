@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from headway.engine.identity.canonical import canonical
 from headway.errors import UsageError
 from headway.models.base import BatchModel, Model, identity_of
-from headway.scope import LimitScope, limit
+from headway.scopes.limit import LimitScope, limit
 
 
 @dataclass(frozen=True, slots=True)

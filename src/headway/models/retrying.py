@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from headway.engine.retry import Retry
+from headway.engine.outcomes.retry import Retry
 from headway.errors import ModelUnavailable, UsageError
 from headway.models.base import BatchModel, Model
 

@@ -1,40 +1,19 @@
-"""A run as its journal recorded it, as plain data for people to look at.
-
-`build_run` is a pure function from rows to a `RecordedRun`, so it works the same on a run that is going on, was killed or is done.
-A call is known by its last row. A call that was open when the journal ends is known by its START or ATTEMPT row, or only because a
-recorded child names it as its parent; such a parent has no task name, and since nothing says who called it, it is shown under the
-root.
+"""A run as its journal recorded it, as plain data for people to look at; `reading` makes it from the rows.
 
 A value stays bytes until somebody looks at it (`preview`), so 100,000 calls are read in about a second. Nothing here may need the
-program's own types: values are decoded leniently. The spending of budgets comes from the same `Ledger` that the engine uses.
+program's own types: values are decoded leniently.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from headway.journal.codec.codec import decode
-from headway.journal.decisions import (
-    BudgetOpened,
-    DeadlineOpened,
-    Decision,
-    Event,
-    Item,
-    StreamEnd,
-    Waits,
-    WaitsOver,
-    decode_decision,
-)
-from headway.journal.records import COSTED, ENDED, NO_PARENT, Amounts, Attempt, Error, Kind, Outcome, Row, RunInfo, Start
-from headway.journal.recovery.recovered import decode_attempt, decode_charge, decode_outcome, decode_start
-from headway.journal.shared.ledger import Ledger, add
-from headway.journal.store import Store
+from headway.journal.decisions import Decision
+from headway.journal.records import Amounts, Attempt, Error, RunInfo
 from headway.observe import words
-
-_KIND = COSTED - 1
 
 
 class State(enum.StrEnum):
@@ -50,7 +29,8 @@ class State(enum.StrEnum):
         return "not ended" if self is State.OPEN else self.value
 
 
-_STATES = (State.OK, State.FAILED, State.CANCELLED)
+ENDS = (State.OK, State.FAILED, State.CANCELLED)
+"""The states in which a call has ended, by its recorded status."""
 
 
 class Call(msgspec.Struct, frozen=True, gc=False):
@@ -86,7 +66,7 @@ class Call(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def is_over(self) -> bool:
-        return self.state in _STATES
+        return self.state in ENDS
 
     def preview(self, width: int = 60) -> str:
         """The value in a few words; large parts of it that are stored apart are not read. Of a stream, how many items it has
@@ -169,245 +149,3 @@ class RecordedRun(msgspec.Struct, frozen=True):
         """When a call began and ended; one that is open is taken to last until the last thing that is known."""
         ended = call.ended if call.is_over else self.until
         return (call.started or ended), ended
-
-
-def read_run(store: Store, run_id: str) -> RecordedRun:
-    """Read a run from a store. Raises UnknownRun, StoreDamaged."""
-    info = store.run(run_id)
-    return build_run(info, store.rows(info.uid))
-
-
-def build_run(info: RunInfo, rows: Iterable[tuple[int, Row]]) -> RecordedRun:
-    """Put a run together from its rows."""
-    builder = _RunBuilder(info)
-    for seq, row in rows:
-        builder.read(seq, row)
-    return builder.run()
-
-
-class _RunBuilder:
-    """Reads rows in order, one at a time."""
-
-    def __init__(self, info: RunInfo) -> None:
-        self.info = info
-        self.root = info.spec.root
-        self.calls: dict[bytes, Call] = {}
-        self.failures: dict[bytes, list[Attempt]] = {}
-        self.decisions: dict[bytes, list[Decision]] = {}
-        self.accounts: dict[bytes, tuple[bytes, bytes, Amounts]] = {}
-        self.deadline: float | None = None
-        self._deadline_key = b""
-        self._waits: dict[bytes, tuple[int, Waiting]] = {}  # each with the seq of its row
-        self._items: dict[bytes, int] = {}  # of streams, how many they have handed out
-        self.spent = Ledger()
-        self.held = Ledger()
-        self.lines: dict[bytes, dict[bytes, Amounts]] = {}  # costs by account, of calls that charged
-        self.reserved: dict[bytes, Start] = {}  # calls that hold a reservation
-
-    def read(self, seq: int, row: Row) -> None:
-        kind = row.kind & _KIND
-        if kind == Kind.OUTCOME:
-            self._outcome(seq, row, decode_outcome(row.body))
-        elif kind == Kind.DECISION:
-            self._decision(seq, row, decode_decision(row.body))
-        elif kind == Kind.CHARGE:
-            self._charge(seq, row)
-        elif kind == Kind.ATTEMPT:
-            self._attempt(seq, row, decode_attempt(row.body))
-        elif kind == Kind.START:
-            self._start(seq, row, decode_start(row.body))
-
-    def _outcome(self, seq: int, row: Row, body: Outcome) -> None:
-        self.calls[row.key] = Call(
-            row.key,
-            row.parent,
-            seq,
-            _STATES[body.status],
-            body.task,
-            body.label,
-            body.started,
-            body.ended,
-            body.attempts,
-            body.cost,
-            body.error,
-            body.value,
-            body.blobs,
-            body.edges,
-            body.pool,
-            body.reason,
-            asked=body.asked,
-            asked_blob=body.asked_blob,
-            params=body.params,
-        )
-        if row.kind & COSTED:
-            self._book(row.key, body.scope, body.cost)
-
-    def _start(self, seq: int, row: Row, body: Start) -> None:
-        before = self.calls.get(row.key)
-        self.calls[row.key] = Call(
-            row.key,
-            row.parent,
-            seq,
-            State.OPEN,
-            body.task,
-            body.label,
-            started=before.started if before and not before.is_over else body.at,
-            attempts=body.attempt,
-            cost=body.cost,
-            error=before.error if before else None,
-            effect=body.effect,
-            asked=body.asked,
-            params=body.params,
-        )
-        self._book(row.key, body.scope, body.cost)
-        if body.reserved:
-            self.reserved[row.key] = body
-            self.held.note(row.key, body.scope, {}, body.reserved)
-
-    def _attempt(self, seq: int, row: Row, body: Attempt) -> None:
-        self.failures.setdefault(row.key, []).append(body)
-        self.calls[row.key] = Call(
-            row.key,
-            row.parent,
-            seq,
-            State.RETRYING,
-            body.task,
-            body.label,
-            started=self.failures[row.key][0].started,
-            attempts=body.attempt,
-            cost=body.cost,
-            error=body.error,
-            retry_at=body.retry_at,
-            asked=body.asked,
-            params=body.params,
-        )
-        self._book(row.key, body.scope, body.cost)
-
-    def _charge(self, seq: int, row: Row) -> None:
-        body = decode_charge(row.body)
-        before = self.calls.get(row.key)
-        if before is None or before.is_over:
-            self.calls[row.key] = Call(row.key, row.parent, seq, State.OPEN, body.task)
-        start = self.reserved.get(row.key)
-        lines = self.lines.setdefault(row.key, {})
-        lines[body.scope] = body.cost
-        self.spent.note(row.key, body.scope, body.cost)
-        if start is not None and start.scope == body.scope:
-            charged = {unit: amount - start.cost.get(unit, 0.0) for unit, amount in body.cost.items()}
-            left = {unit: max(0.0, amount - charged.get(unit, 0.0)) for unit, amount in start.reserved.items()}
-            self.held.note(row.key, body.scope, {}, {} if body.settled else left)
-
-    def _book(self, key: bytes, scope: bytes, cost: Amounts) -> None:
-        """The call's cost in its own account; what it had reserved is settled."""
-        self.spent.note(key, scope, cost)
-        if key in self.reserved:
-            self.held.note(key, self.reserved.pop(key).scope, {})
-        if key in self.lines:
-            self.lines[key][scope] = cost
-
-    def _decision(self, seq: int, row: Row, body: Decision) -> None:
-        self.decisions.setdefault(row.parent, []).append(body)
-        match body.told:
-            case Waits(wait, name, until, who):
-                self._waits[wait] = seq, Waiting(row.parent, who, name, body.at, until)
-            case WaitsOver(wait):
-                self._waits.pop(wait, None)
-            case Event():
-                self._waits.pop(row.key, None)
-            case BudgetOpened(outer, limits):
-                self.accounts[row.key] = (outer, row.parent, limits)
-                self.spent.opened(row.key, outer)
-                self.held.opened(row.key, outer)
-            case Item(number):
-                self._items[row.parent] = number + 1
-            case StreamEnd(count):
-                self._items[row.parent] = count
-            case DeadlineOpened(until) if self._deadline_key in (b"", row.key):
-                self._deadline_key, self.deadline = row.key, until
-
-    # --- when all rows are read --------------------------------------------------------------------------------------
-
-    def run(self) -> RecordedRun:
-        for key, lines in self.lines.items():
-            total: Amounts = {}
-            for cost in lines.values():
-                total = add(total, cost)
-            self.calls[key] = msgspec.structs.replace(self.calls[key], cost=total)
-        for key, items in self._items.items():
-            if (stream := self.calls.get(key)) is not None:
-                self.calls[key] = msgspec.structs.replace(stream, items=items)
-        began, until = self._times()
-        self._place_parents(began)
-        return RecordedRun(
-            info=self.info,
-            root=self.root,
-            calls=self.calls,
-            children=_children(self.calls, self.root),
-            failures=self.failures,
-            decisions=self.decisions,
-            budgets=self._budgets(),
-            deadline=self.deadline,
-            waiting=[wait for since, wait in self._waits.values() if not self._is_over(wait.call, since)],
-            names=words.short_tasks({call.task for call in self.calls.values()}),
-            began=began,
-            until=until,
-        )
-
-    def _is_over(self, key: bytes, since: int) -> bool:
-        """Whether the run is over, or this call or one of its ancestors has ended since this row."""
-        if self.info.status in ENDED:
-            return True
-        while (call := self.calls.get(key)) is not None:
-            if call.is_over and call.seq > since:
-                return True
-            key = call.parent
-        return False
-
-    def _times(self) -> tuple[float, float]:
-        began, until = float("inf"), self.info.spec.created
-        for call in self.calls.values():
-            if call.started and call.started < began:
-                began = call.started
-            until = max(until, call.ended, call.started)
-        for attempts in self.failures.values():
-            until = max(until, attempts[-1].ended)
-        for decisions in self.decisions.values():
-            until = max(until, decisions[-1].at)
-        return (began if began != float("inf") else self.info.spec.created), until
-
-    def _place_parents(self, began: float) -> None:
-        """Parents that only their children name, and the root while it has no row."""
-        unnamed: dict[bytes, Call] = {}
-        for call in self.calls.values():
-            parent = call.parent
-            if parent in self.calls or parent == self.root or call.key == self.root:
-                continue
-            if parent in (NO_PARENT, b"", self.info.spec.salt):
-                continue
-            known = unnamed.get(parent)
-            started = min(filter(None, (call.started, known.started if known else 0.0)), default=0.0)
-            unnamed[parent] = Call(parent, self.root, known.seq if known else call.seq, State.OPEN, started=started)
-        self.calls.update(unnamed)
-        if self.root not in self.calls:
-            self.calls[self.root] = Call(self.root, self.info.spec.salt, 0, State.OPEN, self.info.spec.task, "…", began)
-
-    def _budgets(self) -> list[Budget]:
-        spent, held = self.spent.spent(), self.held.spent()
-        depths: dict[bytes, int] = {b"": -1}
-        for key, (outer, _, _) in self.accounts.items():
-            depths[key] = depths.get(outer, -1) + 1
-        budgets = [
-            Budget(key, outer, call, depths[key], limits, spent.get(key, {}), held.get(key, {}))
-            for key, (outer, call, limits) in self.accounts.items()
-        ]
-        return sorted(budgets, key=lambda budget: budget.depth)
-
-
-def _children(calls: Mapping[bytes, Call], root: bytes) -> dict[bytes, list[bytes]]:
-    """Who called whom. A call of no known parent is put under the root."""
-    children: dict[bytes, list[bytes]] = {}
-    for call in sorted(calls.values(), key=lambda call: (call.started or call.ended, call.seq)):
-        if call.key != root:
-            parent = call.parent if call.parent in calls else root
-            children.setdefault(parent, []).append(call.key)
-    return children

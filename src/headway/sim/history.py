@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from headway import events
 from headway.engine.engine import Engine
-from headway.engine.identity.spec import TASKS
+from headway.engine.tasks.spec import TASKS
 from headway.errors import HeadwayError
 from headway.journal.codec.codec import encode, value_digest
 from headway.journal.records import COSTED, Kind, Row

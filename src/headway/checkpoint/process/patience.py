@@ -9,7 +9,7 @@ import time
 
 from headway.errors import DeadlineExceeded
 from headway.pools.current import worker_call
-from headway.scope import until_deadline
+from headway.scopes.deadline import until_deadline
 
 
 class Patience:

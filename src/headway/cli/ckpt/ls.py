@@ -81,7 +81,7 @@ def list_checkpoints(root: str, store: str, *, as_json: bool) -> None:
 def _of_run(run_id: str, store: str) -> CkptLsRunDocument | None:
     """The checkpoints of a run's calls. Raises UnknownRun, with ids that are near, where the store has other runs."""
     from headway.journal.open import find_store
-    from headway.observe.recorded import read_run
+    from headway.observe.reading import read_run
 
     opened = find_store(store)
     if opened is None:

@@ -21,8 +21,8 @@ from headway.cli.documents import PlanDocument, PlannedDocument, RunResult, Said
 from headway.cli.find import find_call
 from headway.cli.pools import parse_pools
 from headway.cli.trouble import ProgramFailed, store_option
-from headway.engine.identity.spec import TASKS
 from headway.engine.replay.dry_run import PlannedCall, ResumePlan
+from headway.engine.tasks.spec import TASKS
 from headway.errors import HeadwayError, Interrupted, RunError, StoreError, UnknownRun, UsageError
 from headway.journal.open import find_store, open_to_read
 from headway.journal.records import ENDED, RunInfo, RunSpec, RunStatus
@@ -161,7 +161,7 @@ def _draw(run_id: str, options: Options) -> None:
     if not options.gantt or _find_run(options.store, run_id) is None:
         return
     from headway.observe.pictures.gantt import draw_gantt
-    from headway.observe.recorded import read_run
+    from headway.observe.reading import read_run
 
     store = open_to_read(options.store)
     try:
@@ -257,7 +257,7 @@ def _describe_planned(call: PlannedCall) -> PlannedDocument:
 
 def fork_run(run_id: str, at: str, new_id: str | None, store: str, *, as_json: bool) -> None:
     """Fork at the call that the user means."""
-    from headway.observe.recorded import read_run
+    from headway.observe.reading import read_run
 
     opened = open_to_read(store)
     try:
@@ -272,7 +272,7 @@ def fork_run(run_id: str, at: str, new_id: str | None, store: str, *, as_json: b
 
 def set_by_hand(run_id: str, wanted: str, text: str, store: str, *, by: str, force: bool, as_json: bool) -> None:
     """Give the call that the user means its result."""
-    from headway.observe.recorded import read_run
+    from headway.observe.reading import read_run
 
     opened = open_to_read(store)
     try:

@@ -18,14 +18,15 @@ from headway.journal.decisions import Waits, WaitsOver, decode_decision, is_told
 from headway.journal.open import open_to_read
 from headway.journal.owner import clock
 from headway.journal.records import COSTED, ENDED, Amounts, Attempt, Charge, Kind, Outcome, Row, RunInfo, Start, Status
+from headway.journal.recovery.ledger import add
 from headway.journal.recovery.recovered import decode_attempt, decode_charge, decode_outcome, decode_start
-from headway.journal.shared.ledger import add
 from headway.journal.store import Store
 from headway.observe import tree, words
 from headway.observe.critical import CriticalPath, critical_path
 from headway.observe.display import add_bar
 from headway.observe.pictures.gantt import draw_gantt
-from headway.observe.recorded import RecordedRun, State, Waiting, read_run
+from headway.observe.reading import read_run
+from headway.observe.recorded import RecordedRun, State, Waiting
 from headway.observe.status import is_live, name_driver
 from headway.view import RunView
 

@@ -17,10 +17,10 @@ from headway import events
 from headway.engine.call import Batch, Call, Frame, current
 from headway.engine.dispatch.launch import own_context
 from headway.engine.dispatch.ready import Ready
-from headway.engine.identity.spec import TaskSpec
 from headway.engine.ports import Charges, Ends, Jobs
 from headway.engine.run_context import RunContext
 from headway.engine.stopping.stops import Stops
+from headway.engine.tasks.spec import TaskSpec
 from headway.engine.transitions import RUNNING, STARTING
 from headway.errors import UsageError
 from headway.pools.base import Answer, Job

@@ -19,13 +19,13 @@ from headway.engine.call import Call, Frame, current
 from headway.engine.dispatch.ready import Ready
 from headway.engine.handle import Handle
 from headway.engine.identity.argument_changes import UNCHANGING, note_input
-from headway.engine.identity.callables import is_async, name_of
 from headway.engine.identity.inputs import replace_handles
 from headway.engine.ports import Batching, Ends, Streaming
 from headway.engine.replay.shared import EFFECT, Shared
 from headway.engine.run_context import RunContext
 from headway.engine.scopes.accounting import Accounting, check_item
 from headway.engine.stopping.stops import Stops
+from headway.engine.tasks.callables import is_async, name_of
 from headway.engine.transitions import OK, RUNNING, STARTING
 from headway.errors import UsageError
 from headway.pools.base import Answer, CallFacts, Job

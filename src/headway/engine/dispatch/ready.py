@@ -17,10 +17,10 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 from headway.engine.call import NO_ITEMS, Call
-from headway.engine.identity.spec import TaskSpec
 from headway.engine.ports import Lender, Line, Starts
 from headway.engine.run_context import RunContext
 from headway.engine.scopes.bounds import Held, Limit, Resource, Wanted
+from headway.engine.tasks.spec import TaskSpec
 from headway.engine.transitions import READY, RESTING, RUNNING, STARTING
 from headway.errors import ResourceUnavailable, UsageError
 

@@ -1,1 +1,1 @@
-"""How calls are named, and which version of a task a result came from."""
+"""How calls are named."""

@@ -29,9 +29,9 @@ from typing import Any, NamedTuple
 
 from headway.engine.call import MISSING, Call
 from headway.engine.handle import Handle
-from headway.engine.identity.callables import describe_error
 from headway.engine.identity.canonical import glance
 from headway.engine.identity.inputs import handles_in
+from headway.engine.tasks.callables import describe_error
 from headway.engine.transitions import RUNNING
 from headway.errors import ArgumentChanged, CallTimeout
 from headway.journal.codec.models import dataclass_fields, user_kind

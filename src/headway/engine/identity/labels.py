@@ -11,8 +11,8 @@ import string
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from headway.engine.identity.callables import is_async
 from headway.engine.identity.canonical import FLAT
+from headway.engine.tasks.callables import is_async
 from headway.errors import UsageError
 from headway.journal.codec.models import dataclass_fields, user_kind
 from headway.near import near_misses

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from headway.engine.call import Call, Share
 from headway.engine.identity.keys import call_prefix, hash_key, sibling_key
 from headway.engine.identity.siblings import Siblings
-from headway.engine.identity.spec import TaskSpec
+from headway.engine.tasks.spec import TaskSpec
 from headway.errors import UsageError
 from headway.journal.records import Place
 from headway.journal.recovery.recovered import RecoveredState

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from headway.engine.identity.spec import TASKS
+from headway.engine.tasks.spec import TASKS
 from headway.errors import UsageError
 from headway.journal.records import COSTED, NO_PARENT, Kind
 from headway.journal.recovery.recovered import decode_outcome

@@ -19,8 +19,8 @@ import time
 from collections.abc import Mapping
 
 from headway.engine.call import Call
-from headway.engine.identity.spec import TASKS, TaskSpec
 from headway.engine.run_context import RunContext
+from headway.engine.tasks.spec import TASKS, TaskSpec
 from headway.engine.transitions import OK
 from headway.errors import SourceChanged
 from headway.journal.codec.codec import value_digest

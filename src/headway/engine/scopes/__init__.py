@@ -1,1 +1,1 @@
-"""Budgets, deadlines and limits of one run: who may start now, what is reserved, what was spent."""
+"""Budgets, deadlines and limits of one run: who may start now, who waits, what is reserved, what was spent."""

@@ -21,11 +21,12 @@ from headway.engine.call import NO_ENTRIES, NO_ITEMS, Call, Frame
 from headway.engine.decisions import Decisions
 from headway.engine.ports import Line
 from headway.engine.run_context import RunContext
+from headway.engine.scopes.account import Account, Refusal, remaining_in
 from headway.errors import BudgetExceeded, UsageError
 from headway.journal.decisions import Remaining
 from headway.journal.records import COSTED, Amounts, Charge, Kind, Row
+from headway.journal.recovery.ledger import add
 from headway.journal.recovery.recovered import encode_body
-from headway.journal.shared.ledger import Account, Refusal, add, remaining_in
 
 BOOKED_BY_RUNTIME = ("calls", "seconds")
 LIKE = 0.85  # how much the names of two units look like one: `token` and `tokens` do, `tokens_in` and `tokens_out` don't

@@ -13,8 +13,8 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
+from headway.engine.scopes.account import Account
 from headway.errors import DeadlineExceeded, ResourceUnavailable
-from headway.journal.shared.ledger import Account
 from headway.journal.shared.rates import Window
 
 

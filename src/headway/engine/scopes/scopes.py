@@ -14,18 +14,18 @@ from typing import Any
 from headway import events
 from headway.engine.call import Frame
 from headway.engine.decisions import Decisions
-from headway.engine.identity.spec import TaskSpec
 from headway.engine.ports import Stopper
 from headway.engine.replay.lookup import Replay
 from headway.engine.run_context import RunContext
+from headway.engine.scopes.account import Account
 from headway.engine.scopes.accounting import Accounting
 from headway.engine.scopes.bounds import Deadline, Limit, Scope
 from headway.engine.scopes.desk import Desk
+from headway.engine.tasks.spec import TaskSpec
 from headway.engine.waiting.waits import Waits
 from headway.errors import UsageError
 from headway.journal.decisions import BudgetOpened
 from headway.journal.records import Amounts
-from headway.journal.shared.ledger import Account
 
 
 class Scopes:

@@ -23,8 +23,8 @@ from headway.journal.records import (
     Start,
     Status,
 )
+from headway.journal.recovery.ledger import Ledger
 from headway.journal.recovery.recovered import decode_attempt, decode_placed, decode_start, encode_body
-from headway.journal.shared.ledger import Ledger
 
 _KIND = COSTED - 1
 

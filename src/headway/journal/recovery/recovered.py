@@ -18,7 +18,6 @@ from headway.journal.decisions import BudgetOpened, Event, EventsGivenBack, Item
 from headway.journal.records import (
     COSTED,
     NO_PARENT,
-    Amounts,
     Attempt,
     Charge,
     Kind,
@@ -29,7 +28,7 @@ from headway.journal.records import (
     Status,
 )
 from headway.journal.recovery.given import Given
-from headway.journal.shared.ledger import Ledger
+from headway.journal.recovery.ledger import Ledger
 from headway.journal.store import Store
 
 _KIND = COSTED - 1
@@ -185,7 +184,7 @@ def load(store: Store, uid: int) -> RecoveredState:
                 known.note_place(body)
             if kind & COSTED:
                 outcome = decode_outcome(body)
-                ledger.note(key, outcome.scope, outcome.cost)
+                ledger.note_end(key, outcome.scope, outcome.cost)
                 known.starts.pop(key, None)
                 if outcome.shared:
                     known.note_shared(outcome.shared, outcome.shared_epoch, body if outcome.status == Status.OK else None)
@@ -194,14 +193,13 @@ def load(store: Store, uid: int) -> RecoveredState:
             if kind & COSTED or is_told(body, *NOTED):
                 _note_decision(known, seq, key, parent, body)
         elif what == Kind.CHARGE:
-            charge = decode_charge(body)
-            ledger.note(key, charge.scope, charge.cost, _still_reserved(known.starts.get(key), charge))
+            ledger.note_charge(key, decode_charge(body))
         elif what == Kind.ATTEMPT:
             attempt = decode_attempt(body)
             given.read_attempt(key, attempt, known.epoch(key))
             known.attempts[key] = (seq, attempt)
             known.starts.pop(key, None)
-            ledger.note(key, attempt.scope, attempt.cost)
+            ledger.note_end(key, attempt.scope, attempt.cost)
         elif what == Kind.START:
             start = decode_start(body)
             known.starts[key] = start
@@ -210,18 +208,9 @@ def load(store: Store, uid: int) -> RecoveredState:
                 if start.shared:
                     known.effects.add(start.shared)
                     known.effect_names.setdefault(key, start.shared)
-            ledger.note(key, start.scope, start.cost, start.reserved)
+            ledger.note_start(key, start)
     known.last_seq = seq
     return known
-
-
-def _still_reserved(start: Start | None, charge: Charge) -> Amounts:
-    """What is left of a started call's reservation after its charges."""
-    if start is None or charge.settled or start.scope != charge.scope:
-        return {}
-    return {
-        unit: max(0.0, start.cost.get(unit, 0.0) + amount - charge.cost.get(unit, 0.0)) for unit, amount in start.reserved.items()
-    }
 
 
 def _note_decision(known: RecoveredState, seq: int, key: bytes, call: bytes, body: bytes) -> None:
@@ -232,6 +221,6 @@ def _note_decision(known: RecoveredState, seq: int, key: bytes, call: bytes, bod
     elif isinstance(told, Item):
         known.parents.add(call)
     elif isinstance(told, BudgetOpened):
-        known.ledger.opened(key, told.outer)
+        known.ledger.note_budget(key, told.outer)
     elif isinstance(told, Event | EventsGivenBack):
         known.given.read(seq, key, call, told)

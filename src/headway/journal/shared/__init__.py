@@ -1,1 +1,1 @@
-"""What calls and processes share: budgets, places of limits, rates of starts."""
+"""What calls and processes share: places of limits, rates of starts, names of results, items of collections."""

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 from weakref import WeakKeyDictionary
 
-from headway.engine.retry import Retry
+from headway.engine.outcomes.retry import Retry
 from headway.errors import ModelError, UsageError
 from headway.extras import require
 from headway.models.base import Message, Piece, Request

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from headway.engine.call import Call, current
-from headway.engine.identity.spec import TASKS
+from headway.engine.tasks.spec import TASKS
 from headway.pools.current import worker_call
 from headway.sim.check.findings import Finding, Kind
 from headway.sim.universe import Universe, is_step

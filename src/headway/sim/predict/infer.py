@@ -31,7 +31,8 @@ from headway.journal.open import open_to_read
 from headway.journal.records import COSTED, Kind, Row
 from headway.journal.recovery.recovered import decode_outcome
 from headway.journal.store import Store
-from headway.observe.recorded import Call, RecordedRun, State, build_run
+from headway.observe.reading import build_run
+from headway.observe.recorded import Call, RecordedRun, State
 from headway.sim.predict.workload import POOLS, THREADS, WORTH_WORKERS, Batch, Ends, Law, Program, Sample, Work, Workload
 
 MOMENT_S = 1e-3  # less than this is the event loop's own time: it goes on before another call gets the room that an end left

@@ -26,10 +26,10 @@ from headway.engine.dispatch.launch import Launcher
 from headway.engine.handle import Handle
 from headway.engine.identity.keys import task_part
 from headway.engine.identity.signature import Signature
-from headway.engine.identity.spec import TaskSpec
-from headway.engine.outcome import Outcomes
+from headway.engine.outcomes.outcomes import Outcomes
+from headway.engine.outcomes.retry import Retry
 from headway.engine.parts import Parts
-from headway.engine.retry import Retry
+from headway.engine.tasks.spec import TaskSpec
 from headway.engine.transitions import FINISHING, OK, RUNNING
 from headway.errors import WorkerDied
 from headway.journal.codec.codec import Encoded

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headway import events
-from headway.engine.identity.spec import TASKS
+from headway.engine.tasks.spec import TASKS
 from headway.journal.decisions import BudgetOpened, Remaining, is_told
 from headway.journal.log import Log
 from headway.journal.records import COSTED, NO_PARENT, Kind, Row, Status

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from headway import events
-from headway.engine.identity.spec import TASKS
+from headway.engine.tasks.spec import TASKS
 from headway.journal.decisions import BudgetOpened, decode_decision
 from headway.journal.records import COSTED, Amounts, Kind, Row, Start, Status
 from headway.journal.recovery.recovered import decode_attempt, decode_charge, decode_outcome, decode_start

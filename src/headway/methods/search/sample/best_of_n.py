@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from headway.anytime import anytime
 from headway.methods import settings
 from headway.methods.protocols import Generator, Scorer, Selector
 from headway.methods.records import Candidate
@@ -15,6 +14,7 @@ from headway.methods.search.found import Found, choose
 from headway.methods.search.parts import call_generator
 from headway.methods.search.rounds import attempts, sequential_tokens
 from headway.methods.search.select.selectors import best
+from headway.scopes.anytime import anytime
 
 Q = TypeVar("Q")
 V = TypeVar("V")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from headway.anytime import anytime
 from headway.methods import settings
 from headway.methods.protocols import Generator
 from headway.methods.records import Candidate
@@ -12,6 +11,7 @@ from headway.methods.search.failures import SAMPLE_ERRORS, Errors, Failed, Failu
 from headway.methods.search.found import Found
 from headway.methods.search.parts import call_generator
 from headway.methods.search.rounds import first_accepted
+from headway.scopes.anytime import anytime
 
 Q = TypeVar("Q")
 V = TypeVar("V")

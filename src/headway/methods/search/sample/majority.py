@@ -8,7 +8,6 @@ from functools import partial
 from math import comb
 from typing import TypeVar
 
-from headway.anytime import anytime
 from headway.methods import settings
 from headway.methods.protocols import Equal, Generator
 from headway.methods.records import Candidate
@@ -18,6 +17,7 @@ from headway.methods.search.parts import call_generator
 from headway.methods.search.rounds import attempts, sequential_tokens
 from headway.methods.search.select.equality import Classes, same
 from headway.methods.search.select.selectors import majority as vote
+from headway.scopes.anytime import anytime
 
 Q = TypeVar("Q")
 V = TypeVar("V")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TypeVar
 
-from headway.anytime import anytime
 from headway.methods import settings
 from headway.methods.protocols import Generator, Selector, Verifier
 from headway.methods.records import Candidate
@@ -14,6 +13,7 @@ from headway.methods.search.found import Found, choose
 from headway.methods.search.parts import call_generator, call_verifier
 from headway.methods.search.rounds import attempts, first_accepted, sequential_tokens
 from headway.methods.search.select.selectors import borda, likeliest
+from headway.scopes.anytime import anytime
 
 Q = TypeVar("Q")
 V = TypeVar("V")

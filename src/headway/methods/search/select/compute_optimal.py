@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias, TypeVar
 
-from headway.anytime import anytime
 from headway.errors import UsageError
 from headway.methods import settings
 from headway.methods.protocols import Generator, Scorer
@@ -18,6 +17,7 @@ from headway.methods.search.parts import call_generator, of_kind
 from headway.methods.search.rounds import attempts, sequential_tokens
 from headway.methods.search.select.selectors import best
 from headway.methods.search.select.strategies import StrategyTable
+from headway.scopes.anytime import anytime
 
 Q = TypeVar("Q")
 V = TypeVar("V")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import heapq
 from typing import Generic, NamedTuple, TypeVar
 
-from headway.anytime import anytime
 from headway.joins.gather import gather_affordable
 from headway.methods import settings
 from headway.methods.protocols import Equal, Scorer, Stepper
@@ -15,6 +14,7 @@ from headway.methods.search.found import Found
 from headway.methods.search.parts import call_stepper
 from headway.methods.search.select.equality import Classes, same
 from headway.methods.search.tree.loop import NOTHING_SAID, leaf, place_in_tree
+from headway.scopes.anytime import anytime
 
 Q = TypeVar("Q")
 S = TypeVar("S")

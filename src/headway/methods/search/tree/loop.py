@@ -14,7 +14,6 @@ from dataclasses import replace
 from reprlib import repr as shortly
 from typing import Any, SupportsIndex, TypeAlias, TypeVar
 
-from headway.anytime import anytime
 from headway.errors import UsageError
 from headway.joins.gather import gather_affordable
 from headway.methods import settings
@@ -23,6 +22,7 @@ from headway.methods.records import Candidate, State
 from headway.methods.search.failures import SAMPLE_ERRORS, Errors, Failed, Failures
 from headway.methods.search.found import Found, Stopped, choose
 from headway.methods.search.parts import call_stepper
+from headway.scopes.anytime import anytime
 
 Q = TypeVar("Q")
 S = TypeVar("S")

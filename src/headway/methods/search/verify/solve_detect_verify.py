@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from headway.anytime import anytime
 from headway.errors import UsageError
 from headway.methods import settings
 from headway.methods.protocols import Scorer, Stepper, Verifier
@@ -18,6 +17,7 @@ from headway.methods.search.parts import call_stepper
 from headway.methods.search.select.selectors import likeliest
 from headway.methods.search.tree.loop import NOTHING_SAID, leaf
 from headway.methods.search.verify.flexible import verify_flexibly
+from headway.scopes.anytime import anytime
 
 Q = TypeVar("Q")
 S = TypeVar("S")

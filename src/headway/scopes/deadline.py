@@ -1,0 +1,205 @@
+"""Deadlines: a time by which the work inside a block has ended, and how long that is away."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from headway.engine.call import Call, Frame, current
+from headway.engine.scopes.bounds import PATIENCE_S, Deadline
+from headway.engine.stopping.outside import refuse_outside
+from headway.errors import DeadlineExceeded, InputFailed, UsageError
+from headway.journal.decisions import TimeLeft
+from headway.pools.current import worker_call
+from headway.scopes.opened import ASKED_ELSEWHERE, BOUND_ELSEWHERE, Opened
+
+if TYPE_CHECKING:
+    from headway.engine.engine import Engine
+
+
+class DeadlineScope(Opened):
+    """A time by which the work inside a block must have ended; made by `deadline`."""
+
+    def __init__(self, seconds: float | None, at: float | None, raises: bool) -> None:
+        self._seconds = seconds
+        self._at = at
+        self._raises = raises
+        self._deadline: Deadline | None = None
+        self._interrupted = self._expired = False
+        self._task: asyncio.Task[object] | None = None
+        self._patience: asyncio.TimerHandle | None = None
+        self._cancelled = 0  # how often the task had been told to stop when the block began
+
+    @property
+    def expired(self) -> bool:
+        """Whether the time has passed while the block was open."""
+        return self._expired or (self._deadline is not None and self._deadline.expired)
+
+    def __enter__(self) -> DeadlineScope:
+        if (frame := current.get()) is not None:
+            deadline = frame.call.engine.on_loop(self._open, frame)
+            self._enter(frame, frame.scope._replace(deadline=deadline))
+        else:
+            refuse_outside("hw.deadline was opened", BOUND_ELSEWHERE)
+        return self
+
+    def _open(self, frame: Frame) -> Deadline:
+        engine: Engine = frame.call.engine
+        wanted = self._at if self._at is not None else engine.wall() + (self._seconds or 0.0)
+        deadline = engine.scopes.open_deadline(frame, wanted)
+        deadline.call, deadline.open = frame.call, True
+        self._interrupted = self._expired = False
+        self._task = asyncio.current_task()  # none in a thread, which can't be interrupted: what it waits for ends
+        if self._task is not None:
+            self._cancelled = self._task.cancelling()
+            deadline.on_expiry = self._interrupt
+        else:
+            deadline.ends_rests = True
+        self._deadline = deadline
+        return deadline
+
+    def _close(self, call: Call, deadline: Deadline) -> None:
+        deadline.leave()
+        if self._patience is not None:
+            self._patience.cancel()
+        if not deadline.calls:
+            call.engine.scopes.close_deadline(deadline)
+
+    def _interrupt(self) -> None:
+        if self._task is not None and not self._task.done():
+            self._interrupted = True
+            self._task.cancel("deadline passed")
+            deadline = self._deadline
+            assert deadline is not None
+            assert deadline.call is not None
+            self._patience = deadline.call.engine.loop.call_later(PATIENCE_S, _fail_call, deadline)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
+        self._leave()
+        deadline = self._deadline
+        if deadline is None:
+            return False
+        frame = current.get()
+        assert frame is not None
+        self._expired = deadline.expired or deadline.left_s <= 0
+        frame.call.engine.on_loop(self._close, frame.call, deadline)
+        if self._task is None and deadline.stopping:
+            frame.call.engine.world.wait(asyncio.run_coroutine_threadsafe(_wait_until_stopped(deadline), frame.call.engine.loop))
+        if self._interrupted and self._task is not None and self._task.uncancel() > self._cancelled:
+            return False  # somebody else wants this call to stop too
+        if self._interrupted and isinstance(error, asyncio.CancelledError):
+            if self._raises:
+                raise deadline.error("work under a deadline") from None
+            return True
+        # what was awaited heard of it before the block did
+        return self._expired and not self._raises and _says_deadline(error)
+
+
+def _fail_call(deadline: Deadline) -> None:
+    """Code that was told to leave its block, and has not: the call that it is part of ends."""
+    if deadline.open and (call := deadline.call) is not None:
+        error = deadline.error(f"{call.describe()} did not leave the block of its deadline and")
+        call.engine.cancel(call, "it did not leave the block of a deadline that has passed", error)
+
+
+async def _wait_until_stopped(deadline: Deadline) -> None:
+    if deadline.stopping:
+        await deadline.stopped()
+
+
+def _says_deadline(error: BaseException | None) -> bool:
+    """Whether an error says that a deadline has passed, and nothing else."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(_says_deadline(each) for each in error.exceptions)
+    if isinstance(error, InputFailed):
+        return _says_deadline(error.__cause__)
+    return isinstance(error, DeadlineExceeded)
+
+
+def deadline(seconds: float | None = None, *, at: float | None = None, raises: bool = True) -> DeadlineScope:
+    """Bound how long the work inside may take.
+
+    When the time has passed, every call made inside is stopped. When all of them have ended, and what they spent is booked, so has
+    the block itself: it raises, or just ends with `raises=False`. Blocks inside of it end first, and may hand on what they have.
+
+    The time is recorded as an absolute one, so it passes also while the process does not run. A run that is resumed later still
+    gets all recorded answers; new calls are refused. Where the wall clock is set back, nothing waits longer than it had left when
+    it was recorded.
+
+    Args:
+        seconds: how long from now.
+        at: wall-clock time in seconds since 1970, instead of `seconds`.
+        raises: whether the block raises DeadlineExceeded when the time has passed. If not, look at `expired` of the scope.
+
+    Returns:
+        A scope, to be opened with `with`.
+
+    Raises:
+        UsageError: both or neither of `seconds` and `at` are given, or one is no such number.
+        DeadlineExceeded: by the block and by the handles of stopped calls.
+
+    Example:
+        >>> @hw.task
+        ... async def attempt(rest_s: float) -> float:
+        ...     await hw.sleep(rest_s)
+        ...     return rest_s
+        >>> @hw.task
+        ... async def program() -> float:
+        ...     best = 0.0
+        ...     with hw.deadline(seconds=60, raises=False):
+        ...         async for handle in hw.as_completed(attempt(1), attempt(59), attempt(3600)):
+        ...             best = max(best, handle.result())
+        ...     return best
+        >>> hw.testing.run(program, store=None)  # on a clock that jumps
+        59
+    """
+    if (seconds is None) == (at is None):
+        raise UsageError("hw.deadline: give either seconds from now or at=, an absolute time")
+    if seconds is not None and not (isinstance(seconds, int | float) and seconds >= 0):
+        raise UsageError(f"hw.deadline(seconds={seconds!r}): a number of seconds, zero or more")
+    if at is not None and not (isinstance(at, int | float) and at == at):
+        raise UsageError(f"hw.deadline(at={at!r}): a time in seconds since 1970")
+    return DeadlineScope(seconds, at, raises)
+
+
+def time_left() -> float:
+    """Seconds until the innermost deadline.
+
+    In async code the answer is recorded, as that of `remaining`: a replay returns the recorded value, adjusted if the deadline was
+    moved since.
+
+    Returns:
+        Seconds; `inf` without a deadline, negative when it has passed.
+
+    Example:
+        >>> @hw.task
+        ... async def program() -> float:
+        ...     with hw.deadline(seconds=60):
+        ...         await hw.sleep(15)
+        ...         return round(hw.time_left())
+        >>> hw.testing.run(program, store=None)  # on a clock that jumps
+        45
+    """
+    if (worker := worker_call()) is not None:
+        return worker.left_s
+    frame = current.get()
+    if frame is None:
+        refuse_outside("hw.time_left was called", ASKED_ELSEWHERE)
+    if frame is None or (deadline := frame.scope.deadline) is None:
+        return math.inf
+    if not frame.plans:
+        return deadline.left_s
+    engine: Engine = frame.call.engine
+    # when it was asked, by whichever clock says later; a deadline that never comes leaves the wall clock's word
+    told = engine.decisions.decide(
+        frame, "time_left", TimeLeft, lambda: TimeLeft(max(engine.wall(), deadline.at - deadline.left_s))
+    )
+    return deadline.at - told.asked
+
+
+def until_deadline() -> float:
+    """Seconds until the innermost deadline, as `time_left`, but as they are now and not recorded."""
+    frame = current.get()
+    return math.inf if frame is None or frame.scope.deadline is None else frame.scope.deadline.left_s

@@ -1,0 +1,28 @@
+"""What every scope is: a block that is opened with `with`, and that the calls made inside inherit."""
+
+from __future__ import annotations
+
+from contextvars import Token
+
+from headway.engine.call import Frame, current
+from headway.engine.scopes.bounds import Scope
+from headway.errors import UsageError
+
+ASKED_ELSEWHERE = "ask in the code of a task, and hand the answer on"
+BOUND_ELSEWHERE = "open it around the call of the task; hw.remaining() and hw.time_left() tell here what is left"
+
+
+class Opened:
+    """A `with` block that derives a scope from the one around it."""
+
+    _token: Token[Frame | None] | None = None
+
+    def _enter(self, frame: Frame, scope: Scope) -> None:
+        if self._token is not None:
+            raise UsageError(f"{type(self).__name__} scope opened twice: make a new one for each with block")
+        self._token = current.set(frame._replace(scope=scope))
+
+    def _leave(self) -> None:
+        if self._token is not None:
+            current.reset(self._token)
+            self._token = None

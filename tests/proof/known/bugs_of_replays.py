@@ -1,0 +1,246 @@
+"""Seeded bugs of what is remembered of calls, of decisions and signals, and of what a deadline stops."""
+
+from __future__ import annotations
+
+from seeded import Bug, bug
+
+REPLAYED: tuple[Bug, ...] = (
+    bug(
+        "a call that is stopped while it waits for its inputs forgets its recorded result",
+        "_stands",
+        "state == CANCELLED and call.x is not None and call.x.recorded is not None",
+        "False",
+        tests="program/runs/test_resume.py::test_a_result_stands_though_the_call_is_stopped_while_it_waits_for_its_inputs_again",
+    ),
+    bug(
+        "an error from before the last failure is kept for ever",
+        "Replay.why_not",
+        "seq <= floor",
+        "False",
+    ),
+    bug(
+        "errors are always asked again",
+        "Replay.why_not",
+        "seq <= floor",
+        "True",
+    ),
+    bug(
+        "that a call was cancelled is taken as its answer",
+        "Replay.why_not",
+        "outcome.status == Status.CANCELLED",
+        "False",
+    ),
+    bug(
+        "a result is reused though what went into it has changed",
+        "Replay.same_inputs",
+        "recorded.outcome.inputs == inputs_digest(call)",
+        "True",
+    ),
+    bug(
+        "a result is reused though its own source changed and its task says rerun",
+        "Replay.why_not",
+        "outcome.version != spec.version and self._stale(spec)",
+        "False",
+    ),
+    bug(
+        "a result is reused though the source of a task below it changed",
+        "Replay.why_not",
+        "outcome.guards",
+        "()",
+    ),
+    bug(
+        "what is recorded of calls is never looked up",
+        "Replay.find",
+        "self._known.outcomes.pop(call.key, None)",
+        "None",
+    ),
+    bug(
+        "who won a race is not recorded",
+        "_race",
+        "joined.record(name, Winner(parts.index(winner)))",
+        "pass",
+        tests="sim/test_exact_moments.py::test_a_race_that_both_have_ended_has_the_winner_that_was_recorded",
+    ),
+    bug(
+        "who won a race is recorded and not looked up",
+        "_race",
+        "joined.recall(name, Winner)",
+        "None, name",
+    ),
+    bug(
+        "the order in which calls ended is not recorded",
+        "as_completed",
+        "record(frame, name, Arrival(place))",
+        "pass",
+    ),
+    bug(
+        "the order in which calls ended is recorded and not looked up",
+        "as_completed",
+        "recall(frame, name, Arrival)",
+        "None",
+    ),
+    bug(
+        "hw.now() reads the clock again",
+        "now",
+        'engine.on_loop(engine.decisions.decide, frame, "now", Now, lambda: Now(engine.wall()))',
+        "Now(engine.wall())",
+    ),
+    bug(
+        "hw.remaining() looks again",
+        "Accounting.left",
+        "decisions.recall(frame.call, key, Remaining)",
+        "None",
+    ),
+    bug(
+        "a decision is made again though it is recorded",
+        "Decisions.decide",
+        "self.recall(frame.call, key, kind)",
+        "None",
+    ),
+    bug(
+        "hw.sleep() rests its whole time again after a crash",
+        "sleep",
+        'engine.decisions.decide(frame, "sleep", Sleep, lambda: Sleep(engine.wall() + seconds))',
+        "Sleep(engine.wall() + seconds)",
+    ),
+    bug(
+        "a deadline is counted from when it is opened again",
+        "Scopes.open_deadline",
+        "self._decisions.decide_deadline(frame, place, wanted)",
+        "wanted, wanted - run.wall()",
+    ),
+    bug(
+        "a deadline is waited for until a clock that was set back has caught up",
+        "Decisions.decide_deadline",
+        "left_s(until, until - found.at, now)",
+        "until - now",
+        tests="sim/test_a_clock_that_is_set.py::test_a_wait_recorded_before_the_clock_was_set_lasts_no_longer_than_it_was_to",
+    ),
+    bug(
+        "a retry is waited for until a clock that was set back has caught up",
+        "Admission._resume",
+        "left_s(attempt.retry_at, delay, self._run.wall())",
+        "attempt.retry_at - self._run.wall()",
+        tests="sim/test_a_clock_that_is_set.py::test_a_wait_recorded_before_the_clock_was_set_lasts_no_longer_than_it_was_to",
+    ),
+    bug(
+        "the code in a block hears of its deadline after a crash, and not the block",
+        "Deadline.is_about_to_stop",
+        "self.expired or self.on_expiry is None or call.scope.deadline is not self or self.left_s > 0",
+        "True",
+        tests="sim/test_exact_moments.py::test_a_block_that_heard_of_its_deadline_hears_of_it_again_and_not_the_code_inside",
+    ),
+    bug(
+        "which signal answered a wait is not recorded",
+        "Signals._take",
+        "self._decisions.record_decision(call, wait, Event(signal))",
+        "0",
+    ),
+    bug(
+        "a signal is handed out a second time after a crash",
+        "Given.free",
+        "number not in self.has and number not in self.kept",
+        "",
+    ),
+    bug(
+        "a call that ends without success keeps its signals",
+        "Given.end",
+        "freed += self.let_go(own)",
+        "",
+    ),
+    bug(
+        "a loser of a race keeps the signal that it was told in the same moment",
+        "sort_signals",
+        "signals.give_back(call, lost)",
+        "",
+        tests="program/signals/test_signals.py::test_the_signal_of_a_loser_that_was_told_in_the_same_moment_goes_back",
+    ),
+    bug(
+        "a signal that goes back is not in the queue before the next resume",
+        "Signals.give_back",
+        "self._free(self.given.let_go(waits))",
+        "self.given.let_go(waits)",
+        tests="program/signals/test_signals.py::test_the_signal_of_a_loser_that_was_told_in_the_same_moment_goes_back",
+    ),
+    bug(
+        "that a signal went back is not recorded",
+        "Signals.give_back",
+        "self._decisions.record_decision(call, name_given_back(waits[0]), EventsGivenBack(tuple(waits)))",
+        "",
+        tests="program/signals/test_signals.py::test_the_signal_of_a_loser_that_was_told_in_the_same_moment_goes_back",
+    ),
+    bug(
+        "the signals of a call that ended without success are in the queue only after the next resume",
+        "Signals.ended",
+        "self._free(freed)",
+        "",
+    ),
+    bug(
+        "the next attempt is not told the signals of the one before",
+        "Given.fail_attempt",
+        "self.kept[number] = call",
+        "pass",
+    ),
+    bug(
+        "a signal that was handed to a wait that was stopped is lost",
+        "Signals._next",
+        "self._handed.discard(waiter.signal.number)",
+        "",
+        tests="program/signals/test_signals.py::test_a_wait_that_is_stopped_as_it_is_handed_a_signal_leaves_it_to_the_next",
+    ),
+    bug(
+        "a wait looks at the clock before the queue",
+        "Signals._next",
+        "waiter.late = left is not None and left <= 0\nself._serve(waiter.name)",
+        "waiter.late = left is not None and left <= 0\nif not waiter.late:\n    self._serve(waiter.name)",
+        tests="program/signals/test_signals.py::test_what_nobody_got_the_result_of_goes_back",
+    ),
+    bug(
+        "a fork does not get the signals that nothing in it was told",
+        "fork_rows",
+        "_not_told(store, source, rows, keep)",
+        "()",
+        tests="program/signals/test_signals_later.py::test_a_fork_has_the_signals_that_nothing_in_it_was_told",
+    ),
+)
+
+STOPPED: tuple[Bug, ...] = (
+    bug(
+        "a block is left before what its deadline stopped is settled",
+        "Deadline._stop_what_can_stop",
+        "if not self.calls and not self.inner: ...",
+        "self._stopped()",
+        tests="program/stops/test_what_is_stopped.py::test_what_was_stopped_is_booked_when_its_block_is_left_so_that_a_fallback_fits",
+    ),
+    bug(
+        "a deadline takes the result of a block inside that ends with it",
+        "Deadline._around_blocks",
+        "inner.call if inner.open else None",
+        "None",
+        tests="program/stops/test_what_is_stopped.py::"
+        "test_a_block_inside_hands_on_what_it_has_when_the_deadline_around_it_passes_with_it",
+    ),
+    bug(
+        "a deadline that passed while nothing ran comes before what is recorded",
+        "Deadline._expire",
+        "self._replayed_at() + REPLAY_S",
+        "self._replayed_at() - 1",
+        tests="program/stops/test_what_is_stopped.py::test_a_program_is_told_all_that_is_recorded_though_its_deadline_has_passed",
+    ),
+    bug(
+        "after its deadline a call is not told what is recorded of it",
+        "Replay.goes_on",
+        "call.key in self._known.parents",
+        "False",
+        tests="program/stops/test_what_is_stopped.py::test_a_program_is_told_all_that_is_recorded_though_its_deadline_has_passed",
+    ),
+    bug(
+        "a wait that is cancelled leaves what it stopped behind",
+        "Waits.wait_for",
+        "yield from self.drain(me, (target,))",
+        "",
+        tests="program/stops/test_what_is_stopped.py::test_what_was_stopped_is_booked_when_its_block_is_left_so_that_a_fallback_fits",
+    ),
+)
+
+OF_REPLAYS = (*REPLAYED, *STOPPED)
