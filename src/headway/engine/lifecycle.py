@@ -291,6 +291,16 @@ class Lifecycle:
             self._streams.reuse(call, by_hand=recorded.outcome.inputs == BY_HAND)
         self._feed(call, _ENDS[self._outcomes.reuse(call, recorded)])
 
+    def reuse_new(self, call: Call, recorded: Recorded) -> None:
+        """`reuse` for a call that nobody waits for yet: only its parent hears of it, and only of a failure."""
+        if call.spec.streams:
+            self._streams.reuse(call, by_hand=recorded.outcome.inputs == BY_HAND)
+        before, state = call.state, self._outcomes.reuse(call, recorded)
+        found = TABLE[before][_ENDS[state]] or move(before, _ENDS[state])
+        call.state = found[0]  # without an effect
+        if state != OK and call.parent is not None:
+            _note_failure(call.parent, call, state)
+
     def answer(self, call: Call, recorded: Recorded) -> None:
         """End the call with the result of an equal one, recorded as its own."""
         self._feed(call, _ENDS[self._outcomes.answer(call, recorded)])

@@ -273,8 +273,7 @@ class Outcomes:
 
     def reuse(self, call: Call, recorded: Recorded) -> int:
         """Give the call its recorded outcome. Returns the state in which it ended."""
-        run = self._run
-        outcome = recorded.outcome
+        run, outcome, spec = self._run, recorded.outcome, call.spec
         call.started = outcome.started
         call.attempt = outcome.attempts
         state = _STATE[outcome.status]
@@ -283,6 +282,8 @@ class Outcomes:
             call.value = MISSING
             if recorded.buffers:
                 call.extra().buffers = recorded.buffers
+            if spec.pool != "inline" and outcome.started:
+                self._ready.learn(spec.name, outcome.ended - outcome.started)
         elif outcome.error is not None:
             call.error = decode_error(outcome.error)
         if outcome.cost:
@@ -290,11 +291,8 @@ class Outcomes:
             x.costs = {**x.costs, outcome.scope: outcome.cost}
         if outcome.guards:
             call.extra().guards = dict(outcome.guards)
-        if state != CANCELLED and (outcome.guards or call.spec.on_change != "reuse"):
+        if state != CANCELLED and (outcome.guards or spec.on_change != "reuse"):
             self._pass_guards(call)
-        if state == OK:
-            if call.spec.pool != "inline" and outcome.started:
-                self._ready.learn(call.spec.name, outcome.ended - outcome.started)
         if self._signals.given.touched:
             self._signals.place(call)
         self._replay.reused += 1

@@ -13,7 +13,6 @@ Tasks that say "ask" stop the run before anything is decided for them.
 from __future__ import annotations
 
 import asyncio
-import functools
 import math
 import time
 from collections.abc import Mapping
@@ -28,7 +27,6 @@ from headway.journal.records import BY_HAND, Outcome, Status
 from headway.journal.recovery.recovered import Recorded, RecoveredState, decode_outcome
 
 _OK = int(Status.OK)
-_new_recorded = functools.partial(tuple.__new__, Recorded)  # as `Recorded(…)`, in half the time
 
 
 class Replay:
@@ -73,7 +71,7 @@ class Replay:
             if outcome.epoch > call.epoch:
                 call.epoch, call.prefix = outcome.epoch, b""
             return None
-        recorded = _new_recorded((outcome, ()))
+        recorded = Recorded(outcome)
         if memo is not None and outcome.status == _OK:
             memo[call.key] = recorded
         return recorded

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import gc
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
 import msgspec
 
@@ -48,7 +47,7 @@ _UNPLACED = encode_body(Outcome("", "", 0, 0.0, 0.0))[2:3]  # how many fields fo
 NOTED = (Moved, Event, EventsGivenBack, Item)  # decisions that matter to more than the program's answer
 
 
-class Recorded(NamedTuple):
+class Recorded(msgspec.Struct, frozen=True, gc=False):
     """An outcome that can be answered with. `buffers` where its blobs may not be in the store yet."""
 
     outcome: Outcome
