@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from headway import events
-from headway.engine.call import BodyEnd, Call, Extra
+from headway.engine.call import NO_ENTRIES, NO_ITEMS, BodyEnd, Call, Extra
 from headway.engine.identity.argument_changes import cannot_change, is_unseen, unless_changed
 from headway.engine.outcomes.failures import as_exception
 from headway.engine.run_context import RunContext
@@ -291,11 +291,9 @@ class Lifecycle:
     def _try_again(self, call: Call, before: int, delay_s: float) -> None:
         """Forget the failed attempt and rest before the next."""
         x = call.extra()
-        x.failures.clear()
-        x.functions.clear()
-        x.child_errors.clear()
+        x.failures = x.child_errors = NO_ITEMS
+        x.functions = x.recharged = NO_ENTRIES
         x.stop, x.stop_reason, x.halt = None, "", None
-        x.recharged.clear()
         x.cut = False
         self._ready.forget_waits(call)
         call.ordinals = None
@@ -320,6 +318,16 @@ class Lifecycle:
         if call.spec.streams:
             self._streams.reuse(call, by_hand=recorded.outcome.inputs == BY_HAND)
         self._feed(call, _ENDS[self._outcomes.reuse(call, recorded)])
+
+    def reuse_new(self, call: Call, recorded: Recorded) -> None:
+        """`reuse` for a call that nobody waits for yet: only its parent hears of it, and only of a failure."""
+        if call.spec.streams:
+            self._streams.reuse(call, by_hand=recorded.outcome.inputs == BY_HAND)
+        before, state = call.state, self._outcomes.reuse(call, recorded)
+        found = TABLE[before][_ENDS[state]] or move(before, _ENDS[state])
+        call.state = found[0]  # without an effect
+        if state != OK and call.parent is not None:
+            _note_failure(call.parent, call, state)
 
     def answer(self, call: Call, recorded: Recorded) -> None:
         """End the call with the result of an equal one, recorded as its own."""
@@ -370,9 +378,11 @@ def _note_failure(parent: Call, call: Call, state: int) -> None:
     if state == FAILED:
         x = parent.extra()
         if not call.awaited or is_unseen(call):
+            x.failures = x.failures or []
             x.failures.append(call)
         keeps = parent.spec.retry is not None or parent.memo is not None or parent.share is not None
         if keeps and call.error is not None:
+            x.child_errors = x.child_errors or []
             x.child_errors.append(call.error)
     elif parent.state == FINISHING and parent.x is not None and parent.x.stop is not None:
         parent.x.cut = True

@@ -52,9 +52,10 @@ def shielded(timeout: float = 30.0) -> ShieldScope:
     tells the code what it told it before, stops it at the same place, and goes on with the block; what the block has finished is
     not repeated. Also a call that was stopped in the moment in which its run died hears of it.
 
-    A stop that comes while the block is open waits for its end, where it raises `asyncio.CancelledError`. Deadlines around the block don't hold inside: its `timeout` does.
-    Budgets do. Whoever asks again for a call that has undone something gets nothing of what it did before; its children are asked
-    afresh. When a run stops to go on later (Ctrl-C, a full disk), nothing is undone: the block raises CancelledError.
+    A stop that comes while the block is open waits for its end, which then raises `asyncio.CancelledError`. Deadlines around the
+    block don't hold inside: its `timeout` does. Budgets do. Whoever asks again for a call that has undone something gets nothing of
+    what it did before; its children are asked afresh. When a run stops to go on later (Ctrl-C, a full disk), nothing is undone: the
+    block raises CancelledError.
 
     Open it in async tasks: code in threads, processes and batches can't be told of a stop. Await what you start inside.
 

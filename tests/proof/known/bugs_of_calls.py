@@ -282,8 +282,8 @@ OF_ALL: tuple[Bug, ...] = (
     bug(
         "the failure of a shared call is found by all its equals",
         "recovered:load",
-        "(seq, body) if outcome.status == Status.OK else None",
-        "(seq, body)",
+        "body if outcome.status == Status.OK else None",
+        "body",
     ),
     bug(
         "the result of an equal call hides the failure that a call was told",

@@ -55,6 +55,13 @@ REPLAYED: tuple[Bug, ...] = (
         "None",
     ),
     bug(
+        "the parent of a recalled call does not hear of its failure",
+        "Lifecycle.reuse_new",
+        "_note_failure(call.parent, call, state)",
+        "pass",
+        tests="program/runs/test_resume.py::test_a_failure_that_is_recalled_and_that_nobody_awaits_still_fails_its_parent",
+    ),
+    bug(
         "who won a race is not recorded",
         "_race",
         "joined.record(name, Winner(parts.index(winner)))",

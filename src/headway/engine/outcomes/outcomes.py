@@ -219,12 +219,12 @@ class Outcomes:
         body = encode_outcome(outcome, call.place)
         kind = _COSTED_OUTCOME if cost or share is not None else _OUTCOME
         cache_key = share.key if share is not None and spec.forever and state == OK else None
-        seq = run.append(Row(kind, call.key, call.parent_key, body), written, cache_key)
+        run.append(Row(kind, call.key, call.parent_key, body), written, cache_key)
         if state != CANCELLED:
             self._pass_guards(call)
         if state == OK:
             if call.memo is not None or share is not None:
-                recorded = Recorded(seq, body, outcome, tuple(memoryview(blob.data) for blob in blobs))
+                recorded = Recorded(outcome, tuple(memoryview(blob.data) for blob in blobs))
                 if call.memo is not None:
                     call.memo[call.key] = recorded
                 if share is not None:
@@ -281,8 +281,7 @@ class Outcomes:
 
     def reuse(self, call: Call, recorded: Recorded) -> int:
         """Give the call its recorded outcome. Returns the state in which it ended."""
-        run = self._run
-        outcome = recorded.outcome
+        run, outcome, spec = self._run, recorded.outcome, call.spec
         call.started = outcome.started
         call.attempt = outcome.attempts
         state = _STATE[outcome.status]
@@ -291,17 +290,17 @@ class Outcomes:
             call.value = MISSING
             if recorded.buffers:
                 call.extra().buffers = recorded.buffers
+            if spec.pool != "inline" and outcome.started:
+                self._ready.learn(spec.name, outcome.ended - outcome.started)
         elif outcome.error is not None:
             call.error = decode_error(outcome.error)
         if outcome.cost:
-            call.extra().costs[outcome.scope] = outcome.cost
+            x = call.extra()
+            x.costs = {**x.costs, outcome.scope: outcome.cost}
         if outcome.guards:
             call.extra().guards = dict(outcome.guards)
-        if state != CANCELLED and (outcome.guards or call.spec.on_change != "reuse"):
+        if state != CANCELLED and (outcome.guards or spec.on_change != "reuse"):
             self._pass_guards(call)
-        if state == OK:
-            if call.spec.pool != "inline" and outcome.started:
-                self._ready.learn(call.spec.name, outcome.ended - outcome.started)
         if self._signals.given.touched:
             self._signals.place(call)
         self._replay.reused += 1
@@ -335,8 +334,8 @@ class Outcomes:
             shared=call.share.key,
         )
         body = encode_outcome(outcome, call.place)
-        seq = run.append(Row(_COSTED_OUTCOME, call.key, call.parent_key, body))
-        own = Recorded(seq, body, outcome, recorded.buffers)
+        run.append(Row(_COSTED_OUTCOME, call.key, call.parent_key, body))
+        own = Recorded(outcome, recorded.buffers)
         if call.memo is not None:
             call.memo[call.key] = own
         return self.reuse(call, own)

@@ -54,7 +54,7 @@ class Admission:
             return False
         if self._run.emit:
             self._tell_spawned(call)
-        self._lifecycle.reuse(call, recorded)
+        self._lifecycle.reuse_new(call, recorded)
         return True
 
     def admit(self, call: Call, stopped: str | None = None) -> None:

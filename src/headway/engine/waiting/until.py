@@ -68,8 +68,10 @@ class Until:
         self.error: BaseException | None = None
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        calls = [part for part in self.parts if isinstance(part, Call)]
+        calls: Sequence[Call] = [part for part in self.parts if isinstance(part, Call)]
         self.of_calls = 0 < len(calls) == len(self.parts)
+        if self.of_calls:
+            calls = self.parts  # and no list of its own for each join that waits
         if calls:
             yield from self._wait_for_calls(calls)
         elif self._begin():
@@ -82,15 +84,15 @@ class Until:
             raise self.error
         return self.found
 
-    def _wait_for_calls(self, calls: list[Call]) -> Generator[Any, Any, None]:
+    def _wait_for_calls(self, calls: Sequence[Call]) -> Generator[Any, Any, None]:
         frame = _frame()
         call = frame.call
         waits = call.engine.waits
-        foreign: list[Call] = []
+        foreign: Sequence[Call] = ()
         for each in calls:
             each.awaited = True
-            if each.parent is not call:
-                foreign.append(each)
+            if each.parent is not call and not foreign:
+                foreign = [each for each in calls if each.parent is not call]
         if foreign:
             waits.check(call, foreign)
         if call.x is not None and call.x.halt is not None and call.x.halt.replays:

@@ -32,7 +32,7 @@ class Waits:
         self._stopper = stopper
         self._ready = ready
         self._foreign = 0  # waits of a call for a call that is not its child
-        self._reads: set[asyncio.Future[None]] = set()  # waits for a value that the journal has told
+        self._reads: dict[Call, int] = {}  # by call: waits for a value that the journal has told
 
     def wait_for(self, me: Call, target: Call) -> Waiting:
         """Park `me` until `target` has ended. If the wait is cancelled, so is a target that is a child of `me`."""
@@ -74,7 +74,8 @@ class Waits:
                 f"{me.describe()} asks for what {running.describe()} is computing, which waits for it: neither could ever end. "
                 'A cache="forever" task can\'t need its own result for the same arguments'
             )
-        me.extra().awaiting.append(running)
+        x = me.extra()
+        x.awaiting = [*x.awaiting, running]
         self._foreign += 1
 
     def part(self, me: Call, running: Call) -> None:
@@ -124,20 +125,26 @@ class Waits:
             check_stop(me)
         foreign = [target for target in targets if target.parent is not me] if targets else ()
         if foreign:
+            x.awaiting = x.awaiting or []
             x.awaiting.extend(foreign)
             self._foreign += 1
         attempt = me.attempt
         if reads:
-            self._reads.add(future)
-        x.parked_on.append(future)
+            self._reads[me] = self._reads.get(me, 0) + 1
+        has_job = x.job is not None
+        if has_job:
+            x.parked_on = x.parked_on or []
+            x.parked_on.append(future)
         self._ready.park(me)
         try:
             yield from future
             if x.held and me.attempt == attempt:
                 yield from self._ready.reenter(me)
         finally:
-            x.parked_on.remove(future)
-            self._reads.discard(future)
+            if has_job:
+                x.parked_on.remove(future)
+            if reads and (left := self._reads.pop(me) - 1):
+                self._reads[me] = left
             self._ready.unpark(me, attempt)
             if foreign:
                 self._foreign -= 1
@@ -146,7 +153,7 @@ class Waits:
 
     def waits_for_news(self, me: Call) -> bool:
         """Whether the call waits for something that no earlier life told it."""
-        return me.x is not None and any(future not in self._reads for future in me.x.parked_on)
+        return me.x is not None and me.x.parks > self._reads.get(me, 0)
 
     def check(self, me: Call, targets: Sequence[Call]) -> None:
         """Raises ForeignHandle or CycleError where `me` can't wait for one of the targets."""
