@@ -4,6 +4,9 @@ The same nested calls without a limit, under one of this run's own, and under on
 rounds, in an order that turns; a number is the median. A call under a limit with a name should take at most 1.5 times as long as
 one without a limit.
 
+A limit has as many places as calls are under way, so that it never holds a call back: with half as many, the calls of 5 ms would
+take twice as long however cheap the limit is.
+
     python -m benchmarks.limits --calls 600 --repeats 7
 """
 
@@ -47,7 +50,7 @@ async def one(x: int) -> int:
 @hw.task
 async def pipeline(calls: int, limits: dict[str, Any] | None) -> int:
     with nullcontext() if limits is None else hw.limit(**limits):
-        return sum([value async for value in hw.map(one, range(calls), window=2 * PLACES)])
+        return sum([value async for value in hw.map(one, range(calls), window=PLACES)])
 
 
 def measure(calls: int, limits: dict[str, Any] | None, folder: Path) -> float:

@@ -67,6 +67,7 @@ NAMES = [
     "scan",
     "scan_grid",
     "settle",
+    "shielded",
     "signal",
     "sleep",
     "stopping",

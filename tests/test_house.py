@@ -12,7 +12,7 @@ import pytest
 SRC = Path(__file__).parents[1] / "src"
 TESTS = Path(__file__).parent
 FLOORS: tuple[tuple[str, ...], ...] = (  # from the ground up; rooms on one floor may know each other
-    ("errors", "near", "extras"),
+    ("errors", "near", "extras", "values"),
     ("storage", "ipc"),
     ("journal",),
     ("events",),

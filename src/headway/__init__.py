@@ -99,6 +99,7 @@ from headway.scopes.budget import remaining as remaining
 from headway.scopes.deadline import deadline as deadline
 from headway.scopes.deadline import time_left as time_left
 from headway.scopes.limit import limit as limit
+from headway.scopes.shield import shielded as shielded
 from headway.steer import cancel as cancel
 from headway.steer import fork as fork
 from headway.steer import signal as signal
@@ -203,6 +204,7 @@ __all__ = [
     "Scan",
     "scan_grid",
     "settle",
+    "shielded",
     "Settled",
     "signal",
     "sleep",

@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from headway import events
-from headway.engine.call import Frame, current
+from headway.engine.call import Frame, current, hear_stop
 from headway.engine.scopes.accounting import check_item
 from headway.engine.stopping.outside import refuse_outside
 from headway.engine.tasks.options import is_number
@@ -242,6 +242,7 @@ async def sleep(seconds: float) -> None:
         return
     engine: Engine = frame.call.engine
     until = engine.decisions.decide(frame, "sleep", Sleep, lambda: Sleep(engine.wall() + seconds)).until
+    hear_stop(frame.call, until)
     # the rest lasts no longer where the wall clock was set back since it was recorded
     ends = engine.loop.time() + left_s(until, seconds, engine.wall())
     while (left := min(until - engine.wall(), ends - engine.loop.time())) > 0:

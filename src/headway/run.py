@@ -173,6 +173,7 @@ async def drive(
     world = this_world(asyncio.get_running_loop())
     shown, close_sinks = _sinks(options.get("progress"), options.get("events"))
     opened: Store | None = None
+    driver: Driver | None = None
     try:
         with watch_thread(world.debugs):
             opened, claim = await _claim(given, spec, args, bound, options, world, retry_failed)
@@ -194,12 +195,14 @@ async def drive(
                 deadline_s=options.get("deadline_s"),
                 new_deadline=new_deadline,
                 retry_failed=retry_failed,
+                owns_store=opened is not given,
                 world=world,
             )
-            return await Driver(plan).drive()
+            driver = Driver(plan)
+            return await driver.drive()
     finally:
         close_sinks()
-        if opened is not None and opened is not given:
+        if opened is not None and opened is not given and not (driver is not None and driver.has_closed):
             await world.aside(opened.close)
 
 

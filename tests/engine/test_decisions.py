@@ -21,6 +21,7 @@ from headway.journal.decisions import (
     Now,
     Remaining,
     Sleep,
+    Stopped,
     StreamEnd,
     TimeLeft,
     Told,
@@ -35,7 +36,7 @@ from headway.journal.decisions import (
     name_given_back,
     name_waited_for,
 )
-from headway.journal.records import Charge, Outcome, Place, Signal
+from headway.journal.records import Charge, Error, Outcome, Place, Signal
 
 KEY, OTHER = b"k" * 16, b"o" * 16
 TOLD = [
@@ -60,6 +61,8 @@ TOLD = [
     Item(3, b"\xc0"),
     Item(70_000, b"", (KEY, KEY)),
     StreamEnd(70_000),
+    Stopped("lost", None, 7, (KEY,), 1.5, 0),
+    Stopped("timed out", Error("ValueError", "late"), 7, (), 1.5, 2),
 ]
 KINDS = typing.get_args(Told)
 

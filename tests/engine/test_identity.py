@@ -23,12 +23,13 @@ import msgspec
 import numpy as np
 import pydantic
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from headway.engine.identity.keys import Signature, call_key, canonical, explicit, forever_key, label, sibling_key, unkeyed
 from headway.engine.tasks.fingerprint import fingerprint
 from headway.errors import NoCanonicalForm, WrongArguments
+from headway.journal.codec.errors import rebuild_error, record_error
 from headway.journal.decisions import decision_key
 
 PARENT = b"p" * 16
@@ -67,6 +68,22 @@ class Record(msgspec.Struct):
 class Model(pydantic.BaseModel):
     a: int
     b: int = 2
+
+
+@dataclasses.dataclass
+class Coded(Exception):
+    code: int
+
+
+class Told(Exception):
+    def __init__(self, status):
+        super().__init__("it failed")
+        self.status = status
+
+
+@dataclasses.dataclass
+class Queue(collections.deque):
+    name: str = "q"
 
 
 class FakeHandle:
@@ -119,6 +136,9 @@ shared = [1]
         (np.array([{"a": 1, "b": 2}]), np.array([{"b": 2, "a": 1}])),
         (functools.partial(at_the_top, x=1), functools.partial(at_the_top, x=1)),
         (re.compile("a+"), re.compile("a+")),
+        (np.complex128(complex(np.nan, 1)), np.complex128(complex(-np.nan, 1))),
+        (np.dtype(">i4"), np.dtype("<i4")),
+        (Coded(code=3), Coded(code=3)),
         (Named("n"), Named("n")),
         (dt.datetime(2020, 1, 1, tzinfo=dt.UTC), dt.datetime(2020, 1, 1, tzinfo=dt.timezone(dt.timedelta()))),
         (pathlib.Path("a//b"), pathlib.Path("a/b")),
@@ -134,6 +154,31 @@ def test_padding_between_the_fields_of_an_array_does_not_count():
     dtype = np.dtype([("a", "u1"), ("b", "f8")], align=True)
     one, other = np.frombuffer(b"\0" * 32, dtype).copy(), np.frombuffer(b"\0" + b"\xff" * 7 + b"\0" * 24, dtype)
     assert canonical(one) == canonical(other)
+
+
+def test_the_gaps_in_long_doubles_do_not_count():
+    one, other = np.zeros(3, np.longdouble), np.zeros(3, np.longdouble)
+    other.view(np.uint8)[:] = 255
+    np.add(one, np.arange(3), out=one)
+    np.add(np.zeros(3, np.longdouble), np.arange(3), out=other)
+    assert canonical(one) == canonical(other)
+    assert canonical(one[1]) == canonical(other[1])
+    assert canonical(one.astype(np.clongdouble)) == canonical(other.astype(np.clongdouble))
+
+
+def test_what_describes_tensors_has_a_form():
+    torch = pytest.importorskip("torch")
+    size = torch.ones(2, 3).shape
+    assert canonical(size) == canonical(torch.Size([2, 3])) != canonical((2, 3))
+    forms = [canonical(each) for each in (torch.float32, torch.float16, torch.device("cpu"), torch.device("cuda", 1), size)]
+    assert len(set(forms)) == len(forms)
+
+
+def test_an_error_is_named_by_what_its_record_keeps():
+    error = Told(1)
+    error.response = threading.Lock()  # no record holds it
+    before = canonical(error)
+    assert before == canonical(Told(1)) == canonical(rebuild_error(record_error(error)))
 
 
 # --- what differs ----------------------------------------------------------------------------------------------------
@@ -153,6 +198,8 @@ def all_different():
         float("nan"), float("inf"), "\ud800", "?", re.compile("1"), re.compile(b"1"), ValueError(1), KeyError(1),
         collections.OrderedDict(a=1), collections.OrderedDict(), collections.defaultdict(int, a=1), collections.Counter(a=1),
         collections.OrderedDict(a=1, b=2), collections.OrderedDict(b=2, a=1), [None, [1, 2], 3], [None, [1], 2, 3], ...,
+        Coded(code=1), Coded(code=2), Told(1), Told(2), OSError(2, "no", "a"), OSError(2, "no", "b"), OSError(2, "no"),
+        np.dtype("i4"), np.dtype("i8"), np.int32, np.dtype([("a", "u1")]),
         [FakeHandle(b"k" * 16)], {"a": FakeHandle(b"k" * 16)}, Point(FakeHandle(b"k" * 16)),
     ]  # fmt: skip
 
@@ -255,6 +302,7 @@ def a_local_function():
         (logging.getLogger(), "is a RootLogger, which"),
         (functools.partial(lambda: 0), "is a lambda"),
         (np.ma.masked_array([1]), "is a MaskedArray"),
+        (Queue(), "is a Queue, which"),  # a dataclass, and more than its fields
         (sys, "is a module"),
         (iter([]), "is a list_iterator"),
     ],
@@ -433,6 +481,7 @@ def test_every_part_of_a_question_is_in_its_key():
 # --- labels ----------------------------------------------------------------------------------------------------------
 
 
+@example([{-(10**34): -(10**11)}], {})  # numbers, which are not cut
 @given(st.lists(plain), st.dictionaries(st.text(), plain))
 def test_a_label_is_short_whatever_the_arguments(args, kwargs):
     assert len(label(tuple(args), kwargs)) <= 60

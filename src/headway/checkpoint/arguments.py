@@ -11,10 +11,11 @@ import msgspec
 
 from headway.checkpoint.files.manifest import Json
 from headway.errors import UsageError
+from headway.values import is_text
 
 
 def as_integer(number: Any, what: str) -> int:
-    """A number of steps, which may be one of numpy's or torch's."""
+    """Convert a number of steps, which may be a scalar of numpy or torch."""
     try:
         return operator.index(number)
     except TypeError:
@@ -30,18 +31,10 @@ def is_positive(number: Any) -> bool:
 
 
 def as_numbers(metrics: Any, what: str) -> dict[str, float]:
-    """Metrics as they are kept. Arrays and tensors of one number are numbers."""
-    if not isinstance(metrics, Mapping) or not all(isinstance(name, str) and _is_text(name) for name in metrics):
+    """Convert metrics to floats. Arrays and tensors of one element count as numbers."""
+    if not isinstance(metrics, Mapping) or not all(isinstance(name, str) and is_text(name) for name in metrics):
         raise UsageError(f"{what} is {metrics!r}: give numbers by name, such as {{'val_loss': 0.3}}")
     return {name: _metric(name, value) for name, value in metrics.items()}
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:  # half of a pair of surrogates
-        return False
-    return True
 
 
 def _metric(name: str, value: Any) -> float:

@@ -41,8 +41,8 @@ from headway.checkpoint.save.saver import DEADLINE_S, Saver
 from headway.checkpoint.state.selection import Chosen, Selection
 from headway.errors import UsageError
 
-_STEPS = 2**63  # what the format counts to
-_MAKING = threading.Lock()  # of a saver, by one of several threads
+_STEPS = 2**63  # the format counts up to this
+_MAKING = threading.Lock()  # held while one of several threads makes the saver
 
 
 class Checkpoints(Root):
@@ -50,14 +50,14 @@ class Checkpoints(Root):
 
     Args:
         root: a folder (`~` is your home), or the URL of an object store such as `s3://bucket/runs/gpt` (needs the `objects` extra).
-        layout: how plain tensors are shards of larger ones, where they are (see `Layout`); DTensors say it themselves.
+        layout: how plain tensors are shards of larger ones, if they are (see `Layout`). DTensors say so themselves.
         keep: which checkpoints to keep as new ones are saved (`Keep(last=3, every=1000)`); None: all.
         ranks: the processes that hold the state together; found through torch.distributed.
-        buffers: how many saves may be on their way at once (each needs memory of the size of this rank's part).
-        debug: also find changes of the state, during a copy, that nothing tells of. Slow.
+        buffers: how many saves may be in flight at once. Each needs as much memory as this rank's part of the state.
+        debug: also detect changes during a copy that move no version, by hashing everything twice. Slow.
         deadline_s: how long a save waits for other ranks before it fails.
-        share: don't write again what an earlier checkpoint has (a frozen base): the new one refers to it. False: write all of it
-            each time, so that damage to one checkpoint is never damage to another.
+        share: refer to what an earlier checkpoint already holds (a frozen base) instead of writing it again. False: write
+            everything each time, so that damage to one checkpoint never reaches another.
         provenance: what to write into each checkpoint about where it comes from (code, data, settings), as JSON values.
         on_event: hears what happens (`hw.events.CheckpointEvent`), from any thread; a run's stream hears it anyway.
 
@@ -117,24 +117,24 @@ class Checkpoints(Root):
     # --- saving ------------------------------------------------------------------------------------------------------
 
     def save(self, state: Any, step: int, *, metrics: Mapping[str, float] | None = None, may_skip: bool = True) -> Save:
-        """Begin to save the state as that of a step. All ranks must call it.
+        """Begin to save the state of a step. All ranks must call it.
 
-        Returns when the rest of the copy is guarded: torch's optimizers wait for it before they change anything; code that changes
-        the state in another way calls `.staged()` of what is returned first. `.durable()` waits until the checkpoint exists.
+        Returns before everything is copied. Torch's optimizers wait for the copy before they change anything. Code that changes the
+        state in another way must call `.staged()` on the returned save first. `.durable()` waits until the checkpoint exists.
 
         Args:
             state: the state: nested dictionaries of arrays, modules, optimizers, numbers and texts.
             step: how many steps are done.
-            metrics: numbers to keep with it, such as the validation loss (for `Keep(best=…)`).
-            may_skip: skip this save, with a warning, where earlier ones are still being written. False: wait for them, as for the
-                last state of a training.
+            metrics: numbers to keep with the checkpoint, such as the validation loss (for `Keep(best=…)`).
+            may_skip: if earlier saves are still being written, skip this one with a warning. False: wait for them, as for the last
+                state of a training.
 
         Returns:
-            The save that is on its way.
+            The save, in flight.
 
         Raises:
-            UsageError: this state can never be saved like this.
-            LayoutError: a declared layout does not fit the state.
+            UsageError: the state holds something that can't be saved.
+            LayoutError: the declared layout does not fit the state.
             CheckpointMismatch: the state is not the same on all ranks.
         """
         step = as_integer(step, "save(step=…)")
@@ -144,15 +144,15 @@ class Checkpoints(Root):
             raise UsageError("save(step=…): give an integer below 2**63")
         kept = as_numbers(metrics or {}, "save(metrics=…)")
         for name in [name for name, value in kept.items() if not math.isfinite(value)]:
-            warnings.warn(f"step {step}: the metric {name}={kept.pop(name)} is not kept: it is no number", RuntimeWarning, 2)
+            warnings.warn(f"step {step}: the metric {name}={kept.pop(name)} is not kept: it is not finite", RuntimeWarning, 2)
         saver = self._saving()
         with saver.one_at_a_time:
             return saver.save(state, self.layout, step, kept, may_skip=may_skip)
 
     def prepare(self, state: Any) -> None:
-        """Make the memory for saves of this state ahead of time, as `steps` does: the first save then blocks less.
+        """Allocate the memory for saves of this state now, as `steps` does, so that the first save blocks less.
 
-        All ranks must call it. It refuses what `save` would refuse.
+        All ranks must call it. It raises what `save` would raise.
 
         Args:
             state: the state.
@@ -170,32 +170,31 @@ class Checkpoints(Root):
         every_s: float | None = None,
         metrics: Callable[[], Mapping[str, float]] | None = None,
     ) -> Generator[int, None, None]:
-        """Load the newest checkpoint into the state, then go through the steps that are still to do, and save every so many.
+        """Load the newest checkpoint into the state, then yield the steps that are left, and save as they are done.
 
         An imported checkpoint (`headway ckpt import`) may lack a whole part of the state, such as the optimizer. That part begins
         as it is, and a warning says so.
 
-        The last step is always saved, and durable when the loop ends; so is the last save before a `break`. On SIGTERM the step
-        that is under way is finished and saved, durably, before the process ends by the signal; the other ranks raise Interrupted.
-        None of this happens in threads or where the program handles the signal itself. In a task the run ends the call, after the
-        save.
+        The last step is always saved, and the save is durable when the loop ends. So is the last save before a `break`. On SIGTERM
+        the current step is finished and saved, durably, before the process ends by the signal; the other ranks raise Interrupted.
+        SIGTERM is left alone in threads and in programs that handle it themselves. In a task, the run ends the call after the save.
 
         Args:
             state: the state, as for `save`.
             total: how many steps the training has; steps are numbered from 0.
             every: save after this many steps.
-            every_s: save when the last save began so many seconds ago, whatever the step, by the clock of the first rank.
-            metrics: asked at each save for what to keep with it.
+            every_s: save when the last save began this many seconds ago, by the first rank's clock.
+            metrics: called at each save, for the numbers to keep with it.
 
         Yields:
             The number of each step, from 0.
 
         Raises:
-            UsageError: there is a copy in the state, such as what `state_dict()` gave, which does not go on with the training, or
-                an array that can't be loaded into (read-only, or expanded).
-            CheckpointDamaged: there are checkpoints, but none that verifies. (Only where there is none does it start afresh.)
-            CheckpointMismatch: the newest does not fit the state.
-            StoreError: the root can't be written, before the first step; or the last step could not be saved.
+            UsageError: the state holds a copy, such as the result of `state_dict()`, which the training would leave behind, or an
+                array that can't be loaded into (read-only, or expanded).
+            CheckpointDamaged: there are checkpoints, but none verifies. (Training starts afresh only if there are none.)
+            CheckpointMismatch: the newest checkpoint does not fit the state.
+            StoreError: the root can't be written (raised before the first step), or the last step could not be saved.
             Interrupted: another rank got SIGTERM; the step is saved.
         """
         yield from self._loop().steps(state, total, every, every_s, metrics, Asked(layout=self.layout, fresh=True))
@@ -210,25 +209,24 @@ class Checkpoints(Root):
         every_s: float | None = None,
         metrics: Callable[[], Mapping[str, float]] | None = None,
     ) -> Generator[tuple[int, int], None, None]:
-        """Go through the epochs and batches that are still to do, as `steps` does, and save every so many batches.
+        """Yield the epochs and batches that are left, as `steps` does, and save as they are done.
 
         A step is a batch, and training goes on in the middle of an epoch. Keep the position in the data in a `Cursor`.
 
         Args:
             state: the state, as for `save`.
             epochs: how many epochs the training has.
-            batches: how many batches an epoch has. Must be what it was: else the steps that are done would be other epochs than
-                they were.
+            batches: how many batches an epoch has. It must not change, because finished steps would then belong to other epochs.
             every: save after this many batches.
-            every_s: save when the last save began so many seconds ago, whatever the batch, by the clock of the first rank.
-            metrics: asked at each save for what to keep with it.
+            every_s: save when the last save began this many seconds ago, by the first rank's clock.
+            metrics: called at each save, for the numbers to keep with it.
 
         Yields:
             (epoch, batch), both from 0.
 
         Raises:
             CheckpointMismatch: an epoch had another number of batches.
-            UsageError: a number makes no sense; and what `steps` raises.
+            UsageError: a number makes no sense. Also raises what `steps` raises.
 
         Example:
             >>> for epoch, batch in ck.epochs(state, epochs=3, batches=len(loader), every=100):  # doctest: +SKIP
@@ -251,33 +249,33 @@ class Checkpoints(Root):
         return Loop(self, self._ranks(), restore=self._restore, sum_up=self._sum_up, loops=self._loops)
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until no save is on its way any more, durable or failed. Warns of those that failed or were skipped.
+        """Wait until every save is durable or has failed. Warns of those that failed or were skipped.
 
-        It ends at the deadline of the run (`hw.deadline`) in any case.
+        The wait ends at the deadline of the run (`hw.deadline`) in any case.
 
         Args:
             timeout: seconds to wait at most; None waits without end.
 
         Returns:
-            Whether none is on its way.
+            Whether no save is in flight any more.
         """
         saver = self._own_saver()
         return saver is None or saver.wait(Patience(timeout))
 
     def guard(self) -> None:
-        """Return when the state may be changed, whatever is still being copied. Torch's optimizers call it by themselves."""
+        """Wait until the state may be changed. Torch's optimizers do this by themselves."""
         if (saver := self._own_saver()) is not None:
             saver.guard()
 
     def close(self, timeout: float | None = None) -> None:
-        """Wait for saves on their way and end the helper process; SIGTERM ends the program again as it would without a loop.
+        """Wait for the saves in flight, then end the helper process. SIGTERM ends the program again as it would without a loop.
 
-        A state whose save was skipped, and which is still the same, is saved now if no other was saved after it. (Of several ranks,
-        which may come here one by one, none does: `save(…, may_skip=False)` for the last state.)
+        If the last save was skipped and the state is still the same, it is saved now. (Not with several ranks, which may get here
+        one by one: call `save(…, may_skip=False)` for the last state.)
 
         Args:
-            timeout: seconds to wait at most. After them, and at the deadline of the run (`hw.deadline`), the helper goes on alone,
-                which a warning says.
+            timeout: seconds to wait at most. After that, or at the deadline of the run (`hw.deadline`), the helper goes on alone,
+                and a warning says so.
         """
         saver, self._saver = self._own_saver(), None
         try:
@@ -300,20 +298,20 @@ class Checkpoints(Root):
         memory_bytes: int = 256 << 20,
         arrays: Arrays | None = None,
     ) -> Restored:
-        """Load a checkpoint into the state, in place, under whatever layout the state has now. All ranks must call it.
+        """Load a checkpoint into the state, in place, whatever layout the state has now. All ranks must call it.
 
-        Everything is verified before the first byte of the state changes. `"latest"` is the newest that verifies: a damaged one is
-        passed over, with a warning that says what is wrong with it.
+        Everything is verified before the first byte of the state changes. `"latest"` is the newest checkpoint that verifies. It
+        passes over damaged ones, with a warning that says what is wrong with them.
 
         Args:
-            into: a state of the same structure. Optimizers may be new: what they lack is made. None: whatever was saved is in
-                `.state` of what is returned, as dictionaries in each other.
+            into: a state of the same structure. Optimizers may be new; their moments are created. None: load everything that was
+                saved into nested dictionaries, which are `.state` of the result.
             step: a step, an id, `"latest"`, or `"best"` (see `metrics_of`): the best by the metric that `keep` is about, or by any
                 other as `"best:val_loss:min"`.
             select: which names to load, as a pattern (`"model.*"`), several, or a function of a name; the rest is left as it is.
-            strict: False: leave out what only one of state and checkpoint has; warns of parts of the state that get nothing.
-            layout: of this load, where it is not that of the saves.
-            memory_bytes: memory to use above the state.
+            strict: False: load only what both the state and the checkpoint have. Warns of parts of the state that get nothing.
+            layout: the layout of this load, if it differs from that of the saves.
+            memory_bytes: how much memory to use besides the state.
             arrays: without `into`: `"numpy"` or `"torch"`; None: torch's, if the program uses torch.
 
         Returns:
@@ -321,9 +319,9 @@ class Checkpoints(Root):
 
         Raises:
             UsageError: an argument makes no sense.
-            NoCheckpoint: there is none (such).
+            NoCheckpoint: there is none, or none of this name.
             CheckpointMismatch: state and checkpoint don't fit, or nothing would be loaded; nothing was changed.
-            CheckpointDamaged: it is not what was saved; nothing was changed.
+            CheckpointDamaged: the bytes are not those that were saved; nothing was changed.
         """
         if into is None and (not strict or layout is not None):
             raise UsageError("load() without a state takes what was saved as it is: strict= and layout= are about a state")
@@ -338,7 +336,7 @@ class Checkpoints(Root):
         restored = restorer.restore(into, asked)
         self._came_from = restored.id
         if (saver := self._own_saver()) is not None:
-            saver.came_from(restored.id)
+            saver.set_parent(restored.id)
         return restored
 
     # --- inside ------------------------------------------------------------------------------------------------------
@@ -352,11 +350,11 @@ class Checkpoints(Root):
             if saver is None:
                 after = self._collect if self.keep is not None else None
                 saver = self._saver = Saver(self.backend, self._ranks(), listener=self._on_event, after=after, **self._options)
-                saver.came_from(self._came_from)
+                saver.set_parent(self._came_from)
             return saver
 
     def _own_saver(self) -> Saver | None:
-        """The saver of this process, if there is one. A fork has its parent's, without the threads that make it go on."""
+        """Return this process's saver, if there is one. A fork inherits its parent's, but not the threads it needs."""
         if self._saver is not None and self._saver.process != os.getpid():
             self._saver = None
         return self._saver

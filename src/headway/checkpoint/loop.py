@@ -19,7 +19,7 @@ from headway.storage.backend import Backend
 
 
 class Trainer(Protocol):
-    """What a loop needs of the `Checkpoints` that it belongs to."""
+    """What a loop needs from its `Checkpoints`."""
 
     root: str
     backend: Backend
@@ -35,9 +35,9 @@ class Loop:
     """One loop.
 
     Args:
-        restore: loads what it goes on from.
-        sum_up: warns of what is left to say when it ends.
-        loops: those that hear of SIGTERM; it joins them while it goes on.
+        restore: loads the checkpoint to go on from.
+        sum_up: warns, at the end, of what was not reported yet.
+        loops: the loops that hear of SIGTERM. This one joins them while it runs.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Loop:
             raise Interrupted(f"another rank was told to end (SIGTERM); step {last.step} is saved: {self._trainer.root}")
 
     def _begin(self, state: Any, asked: Asked) -> int:
-        """Load what `steps` goes on from; how many steps are done."""
+        """Load the checkpoint to go on from, and return how many steps are done."""
         try:
             return self._restore(state, asked).step
         except NoCheckpoint:

@@ -1,7 +1,7 @@
 """Restores a state from a root: chooses the checkpoint, checks that it fits, and passes over damaged ones.
 
 The first rank chooses, and all ranks load the same checkpoint. `"latest"` is the newest that verifies: if one is damaged, the one
-before it is tried. A trainer that died may have left a helper that still writes, so a load waits for it.
+before it is tried. A dead trainer's helper may still be writing, so a load waits for it.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class _Wanted(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Asked:
-    """What a load was asked for. `fresh`: parts of the state of which an import has nothing at all may begin as they are."""
+    """What a load was asked for. `fresh`: parts of the state that an import lacks completely may begin as they are."""
 
     step: int | str = "latest"
     selection: Selection = field(default_factory=lambda: Selection(None))
@@ -79,7 +79,7 @@ class Restorer:
     """Loads from one root.
 
     Args:
-        in_flight: the saves of this process that are on their way: nobody's orphans.
+        in_flight: this process's own saves in flight, which no dead trainer left.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class Restorer:
                 return msgspec.structs.replace(done, passed_over=tuple(passed_over.values()))
 
     def _chosen(self, ranks: Ranks, step: int | str, passed_over: dict[str, str]) -> Manifest:
-        """The same checkpoint on all ranks: the first one says which."""
+        """Return the checkpoint to load. The first rank chooses it for all."""
 
         def say() -> bytes:
             if ranks.rank:
@@ -191,7 +191,7 @@ class Restorer:
         return _Agreed(loadable, declined)
 
     def _await_orphans(self) -> list[str]:
-        """Wait for helpers that a dead trainer left and that still write what it had copied. Return what is not waited for any
+        """Wait for the helpers of dead trainers, which still write what was copied. Return what is not waited for any
         longer."""
         patience = Patience(ORPHAN_WAIT_S)
         mine = self._in_flight()
@@ -203,7 +203,7 @@ class Restorer:
 
 
 class _Agreed(NamedTuple):
-    """What all ranks together load, and what they leave alone."""
+    """What all ranks together load, and what they don't."""
 
     loadable: Loadable
     declined: set[str]
@@ -222,7 +222,7 @@ class _Target:
         self.inventory = Inventory()
 
     def prepare(self, backend: Backend) -> bytes:
-        """Read what the checkpoint says, and find what this rank wants of it."""
+        """Read the manifest, and find what this rank wants of the checkpoint."""
         manifest, asked = self.manifest, self.asked
         _refuse_other_epochs(manifest, asked)
         self.segments = read_segments(backend, manifest)

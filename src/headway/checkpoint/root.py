@@ -1,4 +1,4 @@
-"""The checkpoints of a root, to look at, keep or remove. Needs no training and no state."""
+"""Lists, reads, keeps and removes the checkpoints of a root. Needs no training and no state."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Root:
     # --- looking -----------------------------------------------------------------------------------------------------
 
     def open(self, step: int | str = "latest") -> OpenCheckpoint:
-        """A checkpoint as a mapping from names to lazy arrays, read and verified block by block as they are sliced. Needs no torch.
+        """Open a checkpoint as a mapping from names to lazy arrays. Each slice reads and verifies its blocks. Needs no torch.
 
         Example:
             >>> rows = Checkpoints("runs/gpt").open(120)["model.layers.3.w"][10:20]  # doctest: +SKIP
@@ -46,25 +46,25 @@ class Root:
             return open_checkpoint(self.backend, manifest, segments, on_close=stack.pop_all().close)
 
     def manifests(self) -> tuple[Manifest, ...]:
-        """All checkpoints whose manifests verify, newest first. Warns of those that don't."""
+        """List the checkpoints whose manifests verify, newest first. Warns of those that don't."""
         found = manifests(self.backend)
         for each in found.damaged:
             self._note(each.why)
         return found.checkpoints
 
     def latest(self) -> Manifest | None:
-        """The newest checkpoint whose manifest verifies; None where there is none. Warns of what it passes over."""
+        """Return the newest checkpoint whose manifest verifies, or None. Warns of those it passes over."""
         found = newest(self.backend)
         for why in found.skipped:
             self._note(why)
         return found.manifest
 
     def verify(self, step: int | str = "latest") -> Report:
-        """Read every byte of a checkpoint and say what is not as it was written. Warns of newer ones that it passes over."""
+        """Read every byte of a checkpoint and report what is not as it was written. Warns of newer ones that it passes over."""
         return verify(self.backend, find(self.backend, self._meant(step), self._note))
 
     def metrics_of(self, step: int | str = "latest") -> dict[str, float]:
-        """The metrics of a checkpoint: those that were saved with it, and those that `add_metrics` added."""
+        """Return the metrics of a checkpoint: those saved with it, and those that `add_metrics` added."""
         return with_metrics(self.backend, [find(self.backend, self._meant(step), self._note)], self._note)[0].metrics
 
     def add_metrics(self, step: int | str, metrics: Mapping[str, float]) -> None:

@@ -11,9 +11,11 @@ import asyncio
 import contextvars
 import threading
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headway.engine.scopes.bounds import Held, Limit, Resource, Scope
+from headway.engine.stopping.halt import Halt
 from headway.engine.transitions import CANCELLED, FINISHING, OK, RUNNING, STATES, WAITING
 from headway.errors import CallCancelled, ForeignHandle, HeadwayError, StoreError
 from headway.journal.records import NO_PARENT, Amounts, Place
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     from headway.pools.base import Job
 
 MISSING: Any = object()
+NO_ITEMS: Any = ()
+NO_ENTRIES: Any = MappingProxyType({})
+"""What stands in `Extra` for a container that is empty. Neither can be changed: whoever has something to put in makes one."""
 
 
 class Frame(NamedTuple):
@@ -60,6 +65,38 @@ class Frame(NamedTuple):
 
 
 current: contextvars.ContextVar[Frame | None] = contextvars.ContextVar("headway_frame", default=None)
+
+
+def must_stop(me: Call) -> bool:
+    """Whether the code that asks, which is the call's, has to stop: the call was asked to, and no open block shields this code."""
+    x = me.x
+    if x is None or x.stop is None:
+        return False
+    frame = current.get()
+    return frame is None or (shield := frame.scope.shield) is None or not shield.covers(me)
+
+
+def check_stop(me: Call) -> None:
+    """Raise CancelledError in code that has to stop."""
+    if must_stop(me):
+        x = me.extra()
+        if x.halt is not None:
+            x.halt.replays = False
+        raise asyncio.CancelledError(x.stop_reason)
+
+
+def hear_stop(me: Call, until: float | None = None) -> None:
+    """The code asks for what no earlier life told it: here it hears of a stop that waited for this. Raises CancelledError. `until`:
+    it asks for a time of the wall clock, which had come in the earlier life, or had not."""
+    halt = me.x.halt if me.x is not None else None
+    if halt is not None and halt.replays and (until is None or until > halt.heard):
+        check_stop(me)
+
+
+def is_told_again(me: Call, target: Call) -> bool:
+    """Whether a call that was asked to stop is told an end again that an earlier life told it before it heard of the stop."""
+    halt = me.x.halt if me.x is not None else None
+    return halt is not None and halt.replays and target.key not in halt.untold
 
 
 class Share:
@@ -104,7 +141,8 @@ class Batch:
 
 
 class Extra:
-    """What only some calls need."""
+    """What only some calls need. Every call that waits for others has one, so its containers are made when something is put in:
+    a dozen empty ones cost more than all the rest of such a call, most of it in Python's search for cycles."""
 
     __slots__ = (
         "awaiting",
@@ -121,6 +159,7 @@ class Extra:
         "functions",
         "granted",
         "guards",
+        "halt",
         "held",
         "job",
         "lent",
@@ -143,35 +182,42 @@ class Extra:
     def __init__(self) -> None:
         self.stop: BaseException | None = None  # why it must stop: CancelledError or an error such as CallTimeout
         self.stop_reason = ""
+        self.halt: Halt | None = None  # how the stop comes to its code, where it does not come at once
         self.cut = False  # a child that nobody awaited any more was cancelled because this call was asked to stop
-        self.functions: dict[bytes, bytes] = {}  # which of several functions of one name made which call
-        self.failures: list[Call] = []  # failed children that nobody has awaited yet
-        self.child_errors: list[BaseException] = []  # errors that children gave this attempt
+        self.functions: dict[bytes, bytes] = NO_ENTRIES  # which of several functions of one name made which call
+        self.failures: list[Call] = NO_ITEMS  # failed children that nobody has awaited yet
+        self.child_errors: list[BaseException] = NO_ITEMS  # errors that children gave this attempt
         self.ended: BodyEnd | None = None  # its body's end, until its children end
-        self.awaiting: list[Call] = []  # handles of other calls that the body waits for now
+        self.awaiting: list[Call] = NO_ITEMS  # handles of other calls that the body waits for now
         self.feed: Feed | None = None  # the items of a stream
         self.job: Job | None = None
         self.batch: Any = None
         self.begun = False  # its code runs in this attempt, so that it counts in the rates that it started under
         self.timer: asyncio.TimerHandle | None = None
-        self.reserved: Amounts = {}  # what is still promised for this attempt
-        self.recharged: dict[bytes, Amounts] = {}  # charged before a crash and not charged again yet, by account
-        self.charged: set[str] = set()  # units it charged in this attempt
-        self.costs: dict[bytes, Amounts] = {}  # cumulative cost by budget account; b"" without one
-        self.held: list[Held] = []  # limits and resources it holds
+        self.reserved: Amounts = NO_ENTRIES  # what is still promised for this attempt
+        self.recharged: dict[bytes, Amounts] = NO_ENTRIES  # charged before a crash and not charged again yet, by account
+        self.charged: set[str] = NO_ITEMS  # units it charged in this attempt
+        self.costs: dict[bytes, Amounts] = NO_ENTRIES  # cumulative cost by budget account; b"" without one
+        self.held: list[Held] = NO_ITEMS  # limits and resources it holds
         self.guards: dict[str, bytes] | None = None
-        self.members: dict[int | str, Any] = {}  # what its arguments held, where its key does not say
+        self.members: dict[int | str, Any] = NO_ENTRIES  # what its arguments held, where its key does not say
         self.seen: Any = MISSING  # what its result was when it was first handed to a call
         self.recorded: Recorded | None = None  # an earlier outcome, to be reused if the inputs are the same
         self.buffers: tuple[memoryview, ...] | StoreError | None = None  # of a recorded result, once they were read
         self.readers: list[Callable[[Call], None]] | None = None  # who waits for them; None while they are not being read
-        self.parked_on: list[asyncio.Future[None]] = []
+        self.parked_on: list[asyncio.Future[None]] = NO_ITEMS  # where its code is a job of a pool
         self.parks = 0
         self.lent = False  # its thread's slot is lent to others while it waits
         self.granted = False  # it has its limits again but has not gone on yet
         self.parked_at = 0.0
         self.parked_s = 0.0
         self.started_attempt: float | None = None
+
+    def halting(self) -> Halt:
+        """How the stop comes to its code; made when first asked for."""
+        if self.halt is None:
+            self.halt = Halt()
+        return self.halt
 
 
 class Call:

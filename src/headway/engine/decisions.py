@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from headway.engine.call import Call, Frame
+from headway.engine.call import Call, Frame, hear_stop
 from headway.engine.identity.keys import sibling_key
 from headway.engine.run_context import RunContext
 from headway.errors import HeadwayError
@@ -63,6 +63,7 @@ class Decisions:
         key = self.name_decision(frame, what, detail)
         told = self.recall(frame.call, key, kind)
         if told is None:
+            hear_stop(frame.call)
             told = make()
             self.record_decision(frame.call, key, told)
         return told
@@ -72,6 +73,7 @@ class Decisions:
         key, now = self.name_decision(frame, "deadline", place), self._run.wall()
         found = self._find(frame.call, key)
         if found is None or not isinstance(found.told, DeadlineOpened):
+            hear_stop(frame.call)
             self.record_decision(frame.call, key, DeadlineOpened(wanted))
             return wanted, wanted - now
         until = found.told.until

@@ -67,12 +67,14 @@ class Plan:
     deadline_s: float | None = None
     new_deadline: bool = False  # it counts from now, whatever was recorded
     retry_failed: bool = False  # retry failures that the program handled, too
+    owns_store: bool = False  # the store is closed with the run
     world: World = MACHINE
 
 
 class Driver:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
+        self.has_closed = False  # the store, which it owns
         self._sinks = list(plan.sinks)
         self._lease = plan.claim.lease if plan.claim is not None else None
         self._writer: LogWriter | None = None
@@ -351,7 +353,7 @@ class Driver:
                     await self._engine.desk.close()
         finally:
             if self._lease is not None:
-                await plan.world.aside(self._leave, status, floor)
+                await plan.world.aside(self._leave_for_good, status, floor)
         if self._sinks:
             ended = events.RunEnded(
                 at=plan.world.wall(),
@@ -361,6 +363,13 @@ class Driver:
                 reused=self._engine.replay.reused,
             )
             self._emit(ended)
+
+    def _leave_for_good(self, status: RunStatus, floor: int | None) -> None:
+        """`_leave`, and close the store where nobody else has it: in one go, for another thread takes longer than closing does."""
+        self._leave(status, floor)
+        if self._plan.owns_store and self._plan.store is not None:
+            self._plan.store.close()
+            self.has_closed = True
 
     def _leave(self, status: RunStatus, floor: int | None) -> None:
         """Write what is queued, then release the run. Runs off the loop."""

@@ -12,7 +12,6 @@ only when its children have ended.
 
 from __future__ import annotations
 
-import asyncio
 import concurrent.futures
 import contextvars
 import threading
@@ -20,7 +19,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from headway import events
-from headway.engine.call import Call, Frame
+from headway.engine.call import Call, Frame, check_stop, must_stop
 from headway.engine.collecting import Collecting
 from headway.engine.decisions import Decisions
 from headway.engine.dispatch.batch import Batches
@@ -40,6 +39,7 @@ from headway.engine.scopes.bounds import Scope
 from headway.engine.scopes.budget_line import BudgetLine
 from headway.engine.scopes.desk import Desk
 from headway.engine.scopes.scopes import Scopes
+from headway.engine.stopping.shields import Shields
 from headway.engine.stopping.stops import Stops
 from headway.engine.streaming.streams import Streams
 from headway.engine.tasks.spec import RIVALS, TaskSpec
@@ -84,6 +84,8 @@ class Engine:
         self.batches = Batches(run, lifecycle, self.ready, self.accounting, self.stops, self.launcher)
         self.admission = Admission(run, lifecycle, self.ready, self.replay, self.accounting, self.shared, self.signals)
         self.streams = Streams(run, self.decisions, self.replay, lifecycle, self.waits)
+        self.shields = Shields(run, self.decisions, self.replay, self.waits, lifecycle, self.stops, self.launcher)
+        self.admission.shields = self.shields
         self.launcher.batches = self.batches
         self.launcher.streams = self.streams
         self.shared.answers = self.admission
@@ -94,6 +96,7 @@ class Engine:
             outcomes=self.outcomes,
             replay=self.replay,
             streams=self.streams,
+            shields=self.shields,
         )
 
     def use_desk(self, desk: Desk) -> None:
@@ -135,8 +138,9 @@ class Engine:
         parent, scope = frame.call, frame.scope
         if parent.state != RUNNING or frame.attempt != parent.attempt:
             self._refuse_late(spec, frame)
-        if parent.x is not None and parent.x.stop is not None:
-            raise asyncio.CancelledError(parent.x.stop_reason)
+        stopping = parent.x is not None and parent.x.stop is not None and must_stop(parent)
+        if stopping and not parent.extra().halting().replays:
+            check_stop(parent)
         if spec.limit is not None:
             scope = self.scopes.limited(frame, spec)
         if frame.batch is not None:
@@ -170,6 +174,7 @@ class Engine:
             if not spec.streams:  # what others have recorded of an equal call holds no items
                 call.share = self.shared.name(call, inputs)
         call.inputs = inputs
+        told_again = not stopping or self.shields.lets_ask(parent, call)
         if self.run.resumed and self.admission.answer_at_once(call):
             return call
         call.made = self.wall()
@@ -180,7 +185,7 @@ class Engine:
         else:
             parent.children[call] = None
         call.context = context
-        self.admission.admit(call)
+        self.admission.admit(call, None if told_again else parent.extra().stop_reason)
         return call
 
     def _refuse_late(self, spec: TaskSpec, frame: Frame) -> None:

@@ -6,11 +6,10 @@ disturb the engine. Names without underscore are for users; keys are hexadecimal
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Generator
 from typing import Any, Generic, TypeVar
 
-from headway.engine.call import MISSING, Call, current
+from headway.engine.call import MISSING, Call, check_stop, current, is_told_again
 from headway.engine.transitions import CANCELLED, OK, RUNNING
 from headway.journal.records import Amounts
 
@@ -125,8 +124,8 @@ class Handle(Generic[T_co]):
             if frame.attempt != me.attempt or me.state != RUNNING:
                 frame.must_go_on()
             yield from call.engine.waits.wait_for(me, call)
-        elif (x := me.x) is not None and x.stop is not None:
-            raise asyncio.CancelledError(x.stop_reason)
+        elif (x := me.x) is not None and x.stop is not None and not is_told_again(me, call):
+            check_stop(me)
         if call.state == OK:
             if call.value is not MISSING:
                 return call.value  # type: ignore[no-any-return]

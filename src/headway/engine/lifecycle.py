@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from headway import events
-from headway.engine.call import BodyEnd, Call
+from headway.engine.call import NO_ENTRIES, NO_ITEMS, BodyEnd, Call, Extra
 from headway.engine.identity.argument_changes import cannot_change, is_unseen, unless_changed
 from headway.engine.outcomes.failures import as_exception
 from headway.engine.run_context import RunContext
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from headway.engine.outcomes.outcomes import Outcomes
     from headway.engine.replay.lookup import Replay
     from headway.engine.scopes.accounting import Accounting
+    from headway.engine.stopping.shields import Shields
     from headway.engine.streaming.streams import Streams
 
 _QUEUED, _POSTPONED, _ADMITTED, _BEGUN = int(Event.QUEUED), int(Event.POSTPONED), int(Event.ADMITTED), int(Event.BEGUN)
@@ -76,7 +77,15 @@ class Lifecycle:
         self._moves = tuple([tuple([to and (to.state, self._effects[to.effect]) for to in row]) for row in TABLE])
 
     def connect(
-        self, *, accounting: Accounting, ready: Ready, launcher: Launcher, outcomes: Outcomes, replay: Replay, streams: Streams
+        self,
+        *,
+        accounting: Accounting,
+        ready: Ready,
+        launcher: Launcher,
+        outcomes: Outcomes,
+        replay: Replay,
+        streams: Streams,
+        shields: Shields,
     ) -> None:
         """Set the parts that carry out effects. They are made later, because they feed this one."""
         self._accounting = accounting
@@ -85,6 +94,7 @@ class Lifecycle:
         self._outcomes = outcomes
         self._replay = replay
         self._streams = streams
+        self._shields = shields
 
     def _feed(self, call: Call, event: int, given: Any = None) -> None:
         """Feed an event to a call and carry out its effect. `given` is what the effect needs."""
@@ -111,17 +121,28 @@ class Lifecycle:
     def begin(self, call: Call) -> None:
         """There is room: reserve the budget and begin an attempt."""
         scope = call.scope
-        if scope.deadline is not None and scope.deadline.left_s <= 0 and not self._replay.goes_on(call):
-            self._ready.release(call)
-            self.refuse(call, scope.deadline.error(call.describe()))
-            return
-        if call.spec.cost or scope.account is not None:
+        stopped = call.x is not None and call.x.stop is not None  # its code runs only to hear of it
+        if scope.deadline is not None and scope.deadline.left_s <= 0 and not stopped and not self._replay.goes_on(call):
+            if not self._begin_stopped(call, "deadline passed", scope.deadline.error(call.describe())):
+                return
+        elif (call.spec.cost or scope.account is not None) and not stopped:
             if (refused := self._accounting.reserve(call)) is not None:
-                self._ready.release(call)
-                if isinstance(refused, BudgetExceeded):
-                    self.refuse(call, refused)
-                return  # else it waits in line
+                if not isinstance(refused, BudgetExceeded):
+                    self._ready.release(call)  # and it waits in line
+                    return
+                if not self._begin_stopped(call, "its budget is spent", refused):
+                    return
         self._feed(call, _ADMITTED)
+
+    def _begin_stopped(self, call: Call, reason: str, error: BaseException) -> bool:
+        """A bound forbids the call to begin: refuse it, unless its code ran in an earlier life and has to hear of it."""
+        if self._shields.lets_begin(call):
+            x = call.extra()
+            x.stop, x.stop_reason = error, reason
+            return True
+        self._ready.release(call)
+        self.refuse(call, error)
+        return False
 
     def begun(self, call: Call) -> None:
         """The call's code begins now."""
@@ -165,8 +186,13 @@ class Lifecycle:
         if call.state >= OK:
             return
         x = call.extra()
+        if x.halt is not None and x.halt.recalled:  # what an earlier life said somebody says in this one, too
+            x.halt.recalled = False
+            return
         if x.stop is None or (error is None and not isinstance(x.stop, asyncio.CancelledError)):
             self._stop(call, reason, error or asyncio.CancelledError(reason))
+        elif self._run.closing and x.halt is not None and call.state == RUNNING:  # no shield and no record holds this off
+            self._launcher.interrupt(call)
 
     def _stop(self, call: Call, reason: str, why: BaseException) -> None:
         x = call.extra()
@@ -177,13 +203,16 @@ class Lifecycle:
         self._feed(call, _STOPPED, f"{call.describe()} is stopping")
 
     def _end_unrun(self, call: Call, before: int, given: Any) -> None:
-        if before == READY:
-            self._accounting.line.leave(call)
+        waited = before == READY and self._accounting.line.leave(call)
+        if before != RESTING and self._shields.lets_begin(call):
+            if waited:
+                self._ready.push(call)
+            return
         assert call.x is not None
         self.body_ended(call, None, call.x.stop)
 
     def _interrupt(self, call: Call, before: int, given: Any) -> None:
-        self._launcher.interrupt(call)
+        self._shields.interrupt(call)
 
     def _stop_children(self, call: Call, before: int, reason: Any) -> None:
         if type(reason) is tuple:  # its own code has ended
@@ -206,11 +235,10 @@ class Lifecycle:
             self._ready.freed()
         else:
             self._launcher.leave(call)
-        if error is not None:
-            if x is not None and x.stop is not None and issubclass(type(error), asyncio.CancelledError):
-                error = x.stop
-            else:
-                error = as_exception(call, error, closing=run.closing)
+        if x is not None and x.stop is not None and _ends_stopped(x, error):
+            error = x.stop
+        elif error is not None:
+            error = as_exception(call, error, closing=run.closing)
         if not fixed and error is not None:
             error = unless_changed(call, value, error)
         end = (value, error, encoded)
@@ -263,11 +291,9 @@ class Lifecycle:
     def _try_again(self, call: Call, before: int, delay_s: float) -> None:
         """Forget the failed attempt and rest before the next."""
         x = call.extra()
-        x.failures.clear()
-        x.functions.clear()
-        x.child_errors.clear()
-        x.stop, x.stop_reason = None, ""
-        x.recharged.clear()
+        x.failures = x.child_errors = NO_ITEMS
+        x.functions = x.recharged = NO_ENTRIES
+        x.stop, x.stop_reason, x.halt = None, "", None
         x.cut = False
         self._ready.forget_waits(call)
         call.ordinals = None
@@ -292,6 +318,16 @@ class Lifecycle:
         if call.spec.streams:
             self._streams.reuse(call, by_hand=recorded.outcome.inputs == BY_HAND)
         self._feed(call, _ENDS[self._outcomes.reuse(call, recorded)])
+
+    def reuse_new(self, call: Call, recorded: Recorded) -> None:
+        """`reuse` for a call that nobody waits for yet: only its parent hears of it, and only of a failure."""
+        if call.spec.streams:
+            self._streams.reuse(call, by_hand=recorded.outcome.inputs == BY_HAND)
+        before, state = call.state, self._outcomes.reuse(call, recorded)
+        found = TABLE[before][_ENDS[state]] or move(before, _ENDS[state])
+        call.state = found[0]  # without an effect
+        if state != OK and call.parent is not None:
+            _note_failure(call.parent, call, state)
 
     def answer(self, call: Call, recorded: Recorded) -> None:
         """End the call with the result of an equal one, recorded as its own."""
@@ -329,14 +365,24 @@ class Lifecycle:
                 callbacks(call)
 
 
+def _ends_stopped(x: Extra, error: BaseException | None) -> bool:
+    """Whether a call that was stopped ends so: it let the cancellation through, or it has undone something in an earlier life and
+    its code came to its end before it heard of the stop again."""
+    return issubclass(type(error), asyncio.CancelledError) or (
+        error is None and x.halt is not None and x.halt.replays and x.halt.recorded
+    )
+
+
 def _note_failure(parent: Call, call: Call, state: int) -> None:
     """What a call must know of a child that did not end well."""
     if state == FAILED:
         x = parent.extra()
         if not call.awaited or is_unseen(call):
+            x.failures = x.failures or []
             x.failures.append(call)
         keeps = parent.spec.retry is not None or parent.memo is not None or parent.share is not None
         if keeps and call.error is not None:
+            x.child_errors = x.child_errors or []
             x.child_errors.append(call.error)
     elif parent.state == FINISHING and parent.x is not None and parent.x.stop is not None:
         parent.x.cut = True

@@ -109,8 +109,8 @@ class Line(Protocol):
     def changed(self) -> None:
         """Something was spent."""
 
-    def leave(self, call: Call) -> None:
-        """The call will not be started."""
+    def leave(self, call: Call) -> bool:
+        """The call asks for no budget any more; whether it stood in line."""
 
     def serve(self) -> None:
         """Let the calls go that can go on, and refuse those that never can."""
@@ -128,3 +128,10 @@ class Lender(Protocol):
 
 class Stopping(Ends, Stopper, Protocol):
     """Stops calls, and hears that their code is over."""
+
+
+class Recalling(Protocol):
+    """Stops calls again that an earlier life stopped."""
+
+    def recall(self, call: Call) -> bool:
+        """Stop the call if an earlier life did, and its code was undoing what it did; whether it was so."""

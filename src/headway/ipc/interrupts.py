@@ -57,8 +57,9 @@ def give_back(number: int, handler: Any) -> None:
 
 def _take(loop: asyncio.AbstractEventLoop) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
-        if _is_default(number):
-            _taken[number] = signal.getsignal(number)
+        before = signal.getsignal(number)
+        if _is_default(number, before):
+            _taken[number] = before
             _of_runs.add(number)
             signal.signal(number, _tell_all_at_once)
     _loops[:] = [loop]
@@ -83,9 +84,8 @@ def _tell_all_at_once(number: int, _: object) -> None:
         loop.call_soon_threadsafe(_tell_all, number)
 
 
-def _is_default(number: int) -> bool:
-    """Whether the signal does what the system, Python or asyncio.run makes it do."""
-    handler = signal.getsignal(number)
+def _is_default(number: int, handler: Any) -> bool:
+    """Whether a signal with this handler does what the system, Python or asyncio.run makes it do."""
     if number == signal.SIGTERM:
         return handler is signal.SIG_DFL
     function = getattr(handler, "func", None)  # asyncio.Runner installs a partial of its method

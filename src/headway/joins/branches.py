@@ -17,7 +17,9 @@ from headway.engine.call import Call, current
 from headway.engine.handle import Handle
 from headway.engine.stopping.stops import GRACE_S
 from headway.engine.tasks.callables import describe_error
+from headway.engine.transitions import OK
 from headway.engine.waiting.until import as_awaited, find_stopped_children, until
+from headway.engine.waiting.waits import STOPPED_WAITING
 from headway.errors import CallCancelled, CallExited
 from headway.joins.base import close_coroutines
 from headway.joins.recorded import name_decision
@@ -100,6 +102,8 @@ class Branches:
         running = [branch.task for branch in branches if not branch.done()]
         for branch in branches:
             branch.task.add_done_callback(_hear)
+        for branch in branches:
+            self._stop_call(branch)  # also where the task that is to await it has not begun
         for task in running:
             task.cancel()
         if not running:
@@ -111,6 +115,13 @@ class Branches:
                 if isinstance(task, asyncio.Task):
                     call.engine.stops.leave_behind(task, f"a coroutine that {call.describe()} joined")
             await until(find_stopped_children(call))
+
+    def _stop_call(self, branch: Branch[Any]) -> None:
+        """Ask the call that a branch waits for to stop, if it is a child of the one that joins."""
+        if self.frame is not None and isinstance(branch.given, Handle) and not branch.done():
+            call, me = branch.given._call, self.frame.call
+            if call.state < OK and call.parent is me:
+                me.engine.cancel(call, STOPPED_WAITING)
 
 
 def sort_signals(parts: Iterable[Any], used: Callable[[Any], bool], *, calls_too: bool = False) -> None:

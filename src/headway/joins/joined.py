@@ -36,7 +36,7 @@ class Joined(Generic[T]):
         self.parts: Sequence[Awaited[T]]
         self._join = join
         self._branches: Branches | None = None
-        self._used: Callable[[Awaited[T]], bool] = lambda _: False
+        self._used: Callable[[Awaited[T]], bool] = _uses_none
         self._racing = False
         calls = [each._call for each in given if isinstance(each, Handle)] if self.frame is not None else []
         if self.frame is not None and len(calls) == len(given):
@@ -102,3 +102,7 @@ class Joined(Generic[T]):
 
     def _begun(self) -> list[Branch[T]]:
         return [part for part in self.parts if isinstance(part, Branch)]
+
+
+def _uses_none(_: object) -> bool:
+    return False

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from headway.engine.call import Frame
+from headway.engine.call import Frame, hear_stop
 from headway.journal.codec.codec import digest
 from headway.journal.decisions import Told, name_asked_again
 
@@ -45,6 +45,7 @@ def recall_newest(frame: Frame, name: bytes, kind: type[D]) -> tuple[D | None, b
 
 def record(frame: Frame, name: bytes, told: Told) -> None:
     """Record a decision; a resumed program recalls it."""
+    hear_stop(frame.call)
     engine: Engine = frame.call.engine
     engine.decisions.record_decision(frame.call, name, told)
 

@@ -18,7 +18,7 @@ from typing import Literal
 import msgspec
 
 from headway.journal.codec.wire import pack
-from headway.journal.records import Amounts, Place, Signal
+from headway.journal.records import Amounts, Error, Place, Signal
 
 
 class _Told(msgspec.Struct, frozen=True, array_like=True):
@@ -156,6 +156,17 @@ class StreamEnd(_Told, frozen=True, array_like=True, tag="stream"):
     count: int
 
 
+class Stopped(_Told, frozen=True, array_like=True, tag="stopped"):
+    """A call was stopped, and its code undoes what it did: in each later life it is stopped at the same place."""
+
+    reason: str
+    error: Error | None  # that it ends with instead of being cancelled
+    told: int  # the last row that its code can have been told of when it heard of the stop
+    untold: tuple[bytes, ...]  # the calls that it waited for then
+    heard: float  # when that was, in seconds since 1970
+    after: int  # the shielded block at whose end it heard of it, counted from 1; 0: it was in none
+
+
 class Moved(_Told, frozen=True, array_like=True, tag="moved"):
     """A branch was given the recorded call of another."""
 
@@ -181,6 +192,7 @@ Told = (
     | WaitsOver
     | Item
     | StreamEnd
+    | Stopped
     | Moved
 )
 

@@ -57,6 +57,8 @@ class Journal(Protocol):
 
     @property
     def awaited(self) -> bool: ...
+    @property
+    def last_seq(self) -> int: ...
     def append(self, row: Row, blobs: Sequence[Blob] = (), cache_key: bytes | None = None) -> int: ...
     def hold(self) -> None: ...
     def release(self) -> None: ...
@@ -74,6 +76,10 @@ class NullJournal:
 
     def __init__(self) -> None:
         self.durable = 0
+
+    @property
+    def last_seq(self) -> int:
+        return self.durable
 
     def append(self, row: Row, blobs: Sequence[Blob] = (), cache_key: bytes | None = None) -> int:
         self.durable += 1

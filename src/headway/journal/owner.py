@@ -61,7 +61,13 @@ def _read_start(pid: int) -> str | None:
 def this_process() -> str:
     """The owner string of this process: "pid 123 on host (started 4567)"."""
     pid = os.getpid()
-    return f"pid {pid} on {_host()} (started {_read_start(pid) or '?'})"
+    return f"pid {pid} on {_host()} (started {_own_start(pid)})"
+
+
+@functools.lru_cache(maxsize=1)
+def _own_start(pid: int) -> str:
+    """When this process started; a fork of it is another."""
+    return _read_start(pid) or "?"
 
 
 def is_alive(owner: str) -> bool | None:

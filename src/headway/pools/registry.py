@@ -10,6 +10,7 @@ This is the one place that knows the pools by their names. Nothing here may star
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol, TypeVar, get_args
@@ -38,9 +39,15 @@ class BuiltIn(NamedTuple):
     size: Callable[[], int]
 
 
+@functools.cache
+def _count_cores() -> int:
+    """How many cores there are. The system reads a file to say so, for each run that starts."""
+    return os.cpu_count() or 1
+
+
 BUILT_IN: dict[str, BuiltIn] = {
     "thread": BuiltIn(THREAD, ThreadPool, lambda: 32),
-    "process": BuiltIn(PROCESS, ProcessPool, lambda: os.cpu_count() or 1),
+    "process": BuiltIn(PROCESS, ProcessPool, _count_cores),
     "gang": BuiltIn(GANG, GangPool, lambda: 1),
 }
 TRAITS: dict[str, Traits] = {

@@ -97,5 +97,5 @@ def test_the_step_of_a_folder_with_another_name_has_to_be_said(tmp_path: Path) -
         import_universal(open_backend(tmp_path / "root"), folder)
     assert import_universal(open_backend(tmp_path / "root"), folder, step=5).step == 5
     (folder / "latest_universal").write_text(os.fspath(tmp_path))
-    with pytest.raises(UsageError, match="is no folder beside it"):
+    with pytest.raises(UsageError, match="is not a folder beside it"):
         import_universal(open_backend(tmp_path / "root"), folder)

@@ -47,7 +47,7 @@ def test_the_blocks_that_a_box_touches_are_those_that_hold_one_of_its_elements(
     placed = StoredFragment(0, 0, "w", whole(shape), 1, 4096, "", size)
     flat = np.arange(math.prod(shape)).reshape(shape)
     expected = sorted(set((flat[slices(part)] // size).reshape(-1).tolist()))
-    assert [number for numbers in placed.touched(part) for number in numbers] == expected
+    assert [number for numbers in placed.find_blocks(part) for number in numbers] == expected
 
 
 @given(shapes, st.integers(1, 60))
@@ -123,7 +123,7 @@ def _on_paper(flat: Array, boxes: list[Box], block: int) -> tuple[Manifest, list
 
 def _flat_within(placed: StoredFragment, box: Box) -> Array:
     """The elements of a box by their number in the fragment's row-major order."""
-    inside = box.moved([-at for at in placed.box.offset])
+    inside = box.shift([-at for at in placed.box.offset])
     return np.arange(placed.box.volume).reshape(placed.box.extent)[slices(inside)].reshape(-1)
 
 

@@ -79,9 +79,9 @@ def test_an_overlap_as_large_as_the_hole_is_not_taken_for_all() -> None:
 
 def test_a_fragment_of_something_else_is_refused() -> None:
     more = OBJECTS | {"other": Object("F32", (2,))}
-    with pytest.raises(SaveFailed, match=r"other\[0:2\] in 00000.safetensors is no part of the state"):
+    with pytest.raises(SaveFailed, match=r"other\[0:2\] in 00000.safetensors is not part of the state"):
         commit_manifest([segment("00000", [("other", Box((0,), (2,)))], more)], draft())
-    with pytest.raises(SaveFailed, match=r"tied.* is no part of the state"):
+    with pytest.raises(SaveFailed, match=r"tied.* is not part of the state"):
         commit_manifest([segment("00000", [("tied", whole((8, 4)))])], draft())
 
 

@@ -273,7 +273,7 @@ def test_a_save_that_was_reported_as_failed_but_moved_head_is_followed(trainer: 
     second = trainer.plan("two", 2, {}, basis=Head("one", 1, 2), parent="one")[0].commit
     assert first is not None
     assert second is not None
-    lineage.failed("one", first)
+    lineage.drop("one", first)
     assert (lineage.basis(second, Head("zero", 0, 1)), lineage.parent(second, Head("zero", 0, 1))) == (Head("zero", 0, 1), "zero")
     assert (lineage.basis(second, Head("one", 1, 2)), lineage.parent(second, Head("one", 1, 2))) == (Head("one", 1, 2), "one")
 

@@ -174,11 +174,11 @@ LONG = 10**4300
 @pytest.mark.parametrize(
     ("state", "why"),
     [
-        ({"x": "a\udcff"}, r"x is 'a\\udcff', a string that is no text: give the bytes"),
+        ({"x": "a\udcff"}, r"x is 'a\\udcff', a string that is not valid text: give its bytes"),
         ({"x": ["a", "\ud800"]}, r"x\.1 is '\\ud800'"),
         ({"x": Thing({"v": ("é\udcff",)})}, r"x\.v\.0 is 'é\\udcff'"),
         ({"x": Thing({"\udcff": 1})}, r"a key of x is '\\udcff'"),
-        ({"x": {"\udcff": np.ones(1)}}, r"x has the key '\\udcff', which is no text"),
+        ({"x": {"\udcff": np.ones(1)}}, r"x has the key '\\udcff', which is not valid text"),
         ({"x": LONG}, "x is an integer of 14285 bits, which is too long"),
         ({"x": [-LONG]}, r"x\.0 is an integer"),
         ({"x": Thing({"v": {LONG - 1: LONG}})}, r"x\.v\.\d+ is an integer"),

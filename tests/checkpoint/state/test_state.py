@@ -150,7 +150,7 @@ def test_a_save_sees_the_memory_that_a_parameter_had_when_it_was_taken() -> None
         (lambda: np.zeros(3, ">f4"), "x: elements of type >f4"),
         (lambda: torch.zeros(4, dtype=torch.uint8).view(torch.bits8), r"x: elements of type bits8.*or give their bytes"),
         (lambda: torch.empty(4, dtype=torch.int4), r"x: elements of type int4"),
-        (lambda: np.zeros(3, [("a", "i1"), ("b", "f4")])["b"], "no multiples of its 4 bytes"),
+        (lambda: np.zeros(3, [("a", "i1"), ("b", "f4")])["b"], "not multiples of its 4 bytes"),
         (lambda: {1.5: 2}, r"key 1\.5"),
         (lambda: object(), "x is a builtins.object"),
     ],

@@ -287,3 +287,30 @@ def test_a_result_stands_though_the_call_is_stopped_while_it_waits_for_its_input
     stops[0] = False
     assert go(program, run_id="other") == 2
     assert RAN == ["page", "words", "page"]
+
+
+def test_a_failure_that_is_recalled_and_that_nobody_awaits_still_fails_its_parent(go):
+    @hw.task
+    async def fails(x: int) -> int:
+        RAN.append(x)
+        raise ValueError(f"no {x}")
+
+    @hw.task
+    async def program() -> str:
+        fails(1)
+        await work(2)
+        await reach_the_disk()
+        SWITCH["store"].broken = SWITCH.pop("break", False)
+        await work(3)
+        await reach_the_disk()
+        return "done"
+
+    store = BreakingStore()
+    SWITCH.update(store=store)
+    SWITCH["break"] = True
+    with pytest.raises(hw.StoreFull):
+        go(program, store=store)
+    store.broken = False
+    with pytest.raises(ExceptionGroup, match="nobody awaited"):
+        go(program, store=store)
+    assert RAN.count(1) == 1, "the failure was not recalled"

@@ -36,6 +36,13 @@ IDENTITY: tuple[Bug, ...] = (
         "0",
     ),
     bug(
+        "the attributes of an error are not in the key",
+        "journal.codec.errors:take_apart",
+        "type(each) in _SHORT",
+        "False",
+        tests="engine/test_identity.py::test_values_that_differ_in_content_or_type_have_different_forms",
+    ),
+    bug(
         "an explicit key is dropped",
         "TaskSpec.canonical",
         "self.key is None",
@@ -275,8 +282,8 @@ OF_ALL: tuple[Bug, ...] = (
     bug(
         "the failure of a shared call is found by all its equals",
         "recovered:load",
-        "(seq, body) if outcome.status == Status.OK else None",
-        "(seq, body)",
+        "body if outcome.status == Status.OK else None",
+        "body",
     ),
     bug(
         "the result of an equal call hides the failure that a call was told",
@@ -386,13 +393,13 @@ RETRIED: tuple[Bug, ...] = (
     ),
     bug(
         "a crash gives a call new attempts",
-        "Admission._resume",
+        "Admission._take_over_attempts",
         "call.attempt = attempt.attempt",
         "",
     ),
     bug(
         "after a crash a retried call asks for the children of its first attempt",
-        "Admission._resume",
+        "Admission._take_over_attempts",
         "call.epoch = max(call.epoch, attempt.epoch)",
         "",
     ),
@@ -405,10 +412,10 @@ RETRIED: tuple[Bug, ...] = (
     ),
     bug(
         "the next attempt is answered with the errors of the last one",
-        "Outcomes.note_retry",
-        "call.floor = self._note_attempt(call, error, run.wall() + delay)",
-        "self._note_attempt(call, error, run.wall() + delay)",
-        Edit("Admission._resume", "call.floor = seq if attempt.goes_on else max(call.floor, seq)", ""),
+        "Outcomes._note_failed",
+        "call.floor = run.append(Row(Kind.ATTEMPT | COSTED, call.key, call.parent_key, encode_body(attempt)))",
+        "run.append(Row(Kind.ATTEMPT | COSTED, call.key, call.parent_key, encode_body(attempt)))",
+        Edit("Admission._take_over_attempts", "call.floor = seq if attempt.goes_on else max(call.floor, seq)", ""),
         tests="sim/test_exact_moments.py::test_the_next_attempt_is_not_answered_with_the_errors_of_the_last_one",
     ),
     bug(

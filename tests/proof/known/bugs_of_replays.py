@@ -55,6 +55,13 @@ REPLAYED: tuple[Bug, ...] = (
         "None",
     ),
     bug(
+        "the parent of a recalled call does not hear of its failure",
+        "Lifecycle.reuse_new",
+        "_note_failure(call.parent, call, state)",
+        "pass",
+        tests="program/runs/test_resume.py::test_a_failure_that_is_recalled_and_that_nobody_awaits_still_fails_its_parent",
+    ),
+    bug(
         "who won a race is not recorded",
         "_race",
         "joined.record(name, Winner(parts.index(winner)))",
@@ -118,8 +125,8 @@ REPLAYED: tuple[Bug, ...] = (
     ),
     bug(
         "a retry is waited for until a clock that was set back has caught up",
-        "Admission._resume",
-        "left_s(attempt.retry_at, delay, self._run.wall())",
+        "Admission._take_over_attempts",
+        "left_s(attempt.retry_at, attempt.retry_at - attempt.ended, self._run.wall())",
         "attempt.retry_at - self._run.wall()",
         tests="sim/test_a_clock_that_is_set.py::test_a_wait_recorded_before_the_clock_was_set_lasts_no_longer_than_it_was_to",
     ),

@@ -48,7 +48,7 @@ STOPS: tuple[Bug, ...] = (
     bug(
         "code that catches its cancellation is waited for for ever",
         "Stops.grant",
-        "self._run.loop.call_later(GRACE_S, self._late, call, call.attempt)",
+        "self._run.loop.call_later(GRACE_S + more_s, self._late, call, call.attempt)",
         "None",
     ),
     bug(
@@ -135,6 +135,117 @@ STOPS: tuple[Bug, ...] = (
     ),
 )
 
+_SHIELDS = "program/stops/test_shields.py"
+_UNDOING = "sim/test_undoing_survives.py"
+
+SHIELDS: tuple[Bug, ...] = (
+    bug(
+        "that a call was stopped is not recorded before it undoes something",
+        "Shields._record",
+        "self._decisions.record_decision(call, _name(call, call.attempt), told)",
+        "",
+        tests=_UNDOING,
+    ),
+    bug(
+        "a stop that comes while a block is open is recorded when the block ends, or never",
+        "Shields.interrupt",
+        "self._record(call, halt)",
+        "",
+        tests=_UNDOING,
+    ),
+    bug(
+        "what a call did before it undid it is found again by the next to ask",
+        "Outcomes.end",
+        "state != OK and has_undone(call)",
+        "False",
+        tests=f"{_SHIELDS}::test_who_asks_again_for_a_call_that_undid_something_gets_nothing_of_what_it_did_before",
+    ),
+    bug(
+        "the next attempt finds what the attempt before has undone",
+        "Outcomes.note_retry",
+        "is_own_failure(error, x.child_errors) or has_undone(call)",
+        "is_own_failure(error, x.child_errors) and not has_undone(call)",
+        tests=f"{_SHIELDS}::test_so_does_the_next_attempt_of_a_call_that_took_too_long",
+    ),
+    bug(
+        "a call that is stopped before its code has run again hears nothing of it",
+        "Shields.lets_begin",
+        "self._run.closing or not self._has_begun(call) or not _can_be_told(call)",
+        "True",
+        tests=_UNDOING,
+    ),
+    bug(
+        "a stop breaks in on code that is still told again what it was told",
+        "Shields.interrupt",
+        "self._has_begun(call) and self._is_answered() and not self._waits.waits_for_news(call)",
+        "False",
+        tests="program/stops/test_stops_in_a_second_life.py",
+    ),
+    bug(
+        "code that hears of a stop is told ends that it had not been told of",
+        "Shields.lets_ask",
+        "halt.untold.add(call.key)",
+        "",
+        tests="program/stops/test_stops_in_a_second_life.py",
+    ),
+    bug(
+        "a wait that a stop broke off ends well when it is told again",
+        "waits:note_untold",
+        "me.x.halting().untold.update([target.key for target in targets])",
+        "pass",
+        tests="program/stops/test_stops_in_a_second_life.py",
+    ),
+    bug(
+        "a call that began an effect, and died with it, is taken for one that did nothing",
+        "recovered:load",
+        "known.acted.add(parent)",
+        "",
+        tests="program/stops/test_stops_in_a_second_life.py",
+    ),
+    bug(
+        "a rest that a stop broke off is over when it is told again",
+        "context:sleep",
+        "hear_stop(frame.call, until)",
+        "",
+        tests="program/stops/test_stops_in_a_second_life.py",
+    ),
+    bug(
+        "a stop does not wait for the end of a shielded block",
+        "Shields.interrupt",
+        "if halt.shields:\n    halt.held_off, halt.after = True, halt.shields[0].number\n    self._record(call, halt)\n    return",
+        "",
+        tests=f"{_SHIELDS}::test_a_stop_that_comes_while_the_block_is_open_waits_for_its_end",
+    ),
+    bug(
+        "what a shielded block started goes on when the block took too long",
+        "Shields._expire",
+        "self._lifecycle.cancel(child, reason)",
+        "pass",
+        tests=f"{_SHIELDS}::test_what_the_block_started_ends_with_its_time_also_where_nobody_awaits_it",
+    ),
+    bug(
+        "what an earlier life stopped, and this one does not, ends cancelled",
+        "Shields.recall",
+        "told.error is None and x.stop is None",
+        "False",
+        tests="program/stops/test_stops_in_a_second_life.py",
+    ),
+    bug(
+        "a call that has to undo something waits for its next attempt first",
+        "Admission._resume",
+        "not self.shields.recall(call) and rest_s > 0",
+        "rest_s > 0 or not self.shields.recall(call)",
+        tests=_UNDOING,
+    ),
+    bug(
+        "the stop that a shielded block held off comes later when it is told again",
+        "Shields.close",
+        "halt.replays and halt.after == shield.number",
+        "False",
+        tests="program/stops/test_stops_in_a_second_life.py",
+    ),
+)
+
 MOVES: tuple[Bug, ...] = (
     bug(
         "a call that is stopped between two attempts has the next one",
@@ -169,4 +280,4 @@ MOVES: tuple[Bug, ...] = (
     ),
 )
 
-OF_STOPS = (*ERRORS, *STOPS, *MOVES)
+OF_STOPS = (*ERRORS, *STOPS, *SHIELDS, *MOVES)

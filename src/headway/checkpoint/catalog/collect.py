@@ -12,9 +12,9 @@ next one sweeps the rubbish. The second look reads leases first, then folders an
 readers and savers that come in between (see `leases`): a lease that was taken in time is seen, and a save that has committed and
 released its lease is seen by its manifest.
 
-Nothing that can't be understood is removed. A manifest that does not verify, or is of a later version, stays until somebody removes
-it by hand. So does a checkpoint whose metrics don't verify, if a rule keeps the best ones. While a needed segment can't be read, no
-data is swept at all, because nobody knows what it refers to.
+What can't be understood stays. A manifest that does not verify, or is of a later version, stays until somebody removes it by hand.
+So does a checkpoint whose metrics don't verify, if a rule keeps the best ones. As long as a needed segment can't be read, nothing
+is swept at all, because nobody knows which files it refers to.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Report(msgspec.Struct, frozen=True):
 
 
 class Survey(msgspec.Struct, frozen=True):
-    """A root as it looked at one time. The fields are in the order in which it was looked at."""
+    """A root at one moment. The fields are in the order in which they were read."""
 
     readers: tuple[Live, ...]
     savers: tuple[Live, ...]
@@ -86,7 +86,7 @@ def collect(backend: Backend, keep: Keep, *, grace_s: float = GRACE_S, dry_run: 
         keep: which checkpoints to keep. Besides these: HEAD's, the newest whole one, pinned ones and those that are being read.
         grace_s: files without a manifest stay for so many seconds after the newest of their folder was written: they may
             belong to a save that holds no lease. Not those beside a file that a checkpoint refers to or did until now.
-        dry_run: only say what would be done.
+        dry_run: only report what would be done.
         now: the time by the store's clock; None: ask it.
 
     Raises UsageError, and removes nothing, where `keep` names a metric or an id that no checkpoint has.
@@ -129,7 +129,7 @@ def collect(backend: Backend, keep: Keep, *, grace_s: float = GRACE_S, dry_run: 
 
 
 def survey(backend: Backend, now: float, *, sweep: bool = False) -> Survey:
-    """Look at everything, leases first."""
+    """Read the state of a root, leases first."""
     readers = find_live(backend, READERS, now, sweep=sweep)
     savers = find_live(backend, SAVING, now, sweep=sweep)
     pinned = pins(backend)
@@ -180,7 +180,7 @@ def _choose_wanted(backend: Backend, seen: Survey, keep: Keep, notes: list[str])
 
 
 def _once_whole(backend: Backend, before: Survey, after: Survey) -> set[str]:
-    """The folders without a manifest to which a checkpoint refers, be it one that goes now."""
+    """Find the folders without a manifest that a checkpoint refers to, even one that goes now."""
     there = {each.folder for each in after.catalog.checkpoints} | {each.folder for each in after.catalog.damaged}
     if not set(after.folders) - there - {each.folder for each in before.catalog.checkpoints}:
         return set()  # as it is where nothing is shared
@@ -194,7 +194,7 @@ def _once_whole(backend: Backend, before: Survey, after: Survey) -> set[str]:
 def _staying(
     seen: Survey, wanted: dict[str, tuple[str, ...]], gone: set[str], now: float, grace_s: float
 ) -> dict[str, tuple[str, ...]]:
-    """The folders that stay as they are, and why."""
+    """Find the folders that stay as they are, and say why."""
     used = {lease.id: lease.who for lease in (*seen.readers, *seen.savers)}
     damaged = {each.folder for each in seen.catalog.damaged}
     stays: dict[str, tuple[str, ...]] = {}
@@ -216,7 +216,7 @@ def _staying(
 
 
 def _marks(backend: Backend, seen: Survey, stays: Iterable[str], notes: list[str]) -> frozenset[str] | None:
-    """All files that the remaining checkpoints refer to; None where that can't be known."""
+    """List the files that the remaining checkpoints refer to; None if that can't be known."""
     by_folder = {each.folder: each for each in seen.catalog.checkpoints}
     needed: set[str] = set()
     for folder in stays:
@@ -251,7 +251,7 @@ def _metrics_of_none(files: Iterable[str], stays: Iterable[str]) -> list[str]:
 
 
 def _without(seen: Survey, folders: set[str]) -> Survey:
-    """The same without the manifests of these folders: what a dry run takes for the second look."""
+    """Leave out the manifests of these folders. A dry run takes this for the second look."""
     left = {
         folder: {file: stat for file, stat in files.items() if folder not in folders or file != f"{folder}/{ROOT_NAME}"}
         for folder, files in seen.folders.items()
@@ -262,12 +262,12 @@ def _without(seen: Survey, folders: set[str]) -> Survey:
 
 
 def _folder_of(file: str) -> str:
-    """`steps/<name>` of anything below it."""
+    """Return the `steps/<name>` that a file is below."""
     return "/".join(file.split("/")[:2])
 
 
 def _store_clock(backend: Backend) -> float:
-    """The time by the clock that dates the files."""
+    """Read the clock that dates the files."""
     while True:
         mine = f"{CLOCK}/{secrets.token_hex(6)}"
         backend.put(mine, b"\n")

@@ -14,7 +14,7 @@ from headway.storage.backend import Backend
 
 
 def commit(backend: Backend, draft: Draft, segments: Sequence[tuple[SegmentRef, Segment]]) -> Manifest:
-    """Make it a checkpoint, the newest one of this root. Its serial number is given here, and its parent if it has none.
+    """Commit the segments as the newest checkpoint of this root. Gives it a serial number, and a parent if it has none.
 
     Raises:
         SaveFailed: the segments don't hold every object exactly once.

@@ -23,7 +23,7 @@ class Seen(NamedTuple):
 
 
 def see_head(backend: Backend) -> Seen:
-    """What HEAD is now."""
+    """Read HEAD as it is now."""
     try:
         content = backend.get(HEAD)
     except NoCheckpoint:

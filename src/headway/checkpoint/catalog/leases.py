@@ -1,4 +1,4 @@
-"""Leases and pins: who needs a checkpoint now, and which ones stay for good. Garbage collection respects both.
+"""Leases protect a checkpoint while somebody uses it, pins for good. Garbage collection respects both.
 
 A lease is a file in `readers/` (`<id>-<token>`) or `saving/` (`<id>-<writer>`). In a folder the holder keeps the file locked, so
 the kernel ends the lease when the process dies. In an object store the lease says for how many seconds after its last write it is
@@ -57,7 +57,7 @@ class Live(msgspec.Struct, frozen=True):
 
 
 class Lease:
-    """A lease that this process holds. `why_not` says why there is none where the root can't be written; reading goes on then."""
+    """A lease that this process holds. If the root can't be written there is none, `why_not` says why, and reading goes on."""
 
     def __init__(self, backend: Backend, file: str, *, ttl_s: float = TTL_S, why_not: str = "") -> None:
         self.file = file
@@ -78,12 +78,12 @@ class Lease:
         self._thread.start()
 
     def check(self) -> None:
-        """Raise CheckpointError where the lease was lost: what it protected may be gone."""
+        """Raise CheckpointError if the lease was lost, because what it protected may be gone."""
         if self._lost:
             raise CheckpointError(f"{self._backend.url}/{self.file}: the lease was lost ({self._lost}); begin again")
 
     def renew(self) -> None:
-        """Make an expiring lease good for its full time again. Raises CheckpointError where a collector has ended it."""
+        """Renew an expiring lease for its full time. Raises CheckpointError if a collector has ended it."""
         before = self._holder
         after = msgspec.structs.replace(before, written=before.written + 1)
         if not self._backend.swap(self.file, msgspec.json.encode(after), msgspec.json.encode(before)):
@@ -120,7 +120,7 @@ class Lease:
 
 @contextlib.contextmanager
 def lease_for_reading(backend: Backend, id: str, *, ttl_s: float = TTL_S) -> Iterator[Lease]:
-    """Keep a checkpoint from being collected while it is read. Enter it before reading the manifest."""
+    """Protect a checkpoint from collection while it is read. Enter this before reading the manifest."""
     file = f"{READERS}/{id}-{secrets.token_hex(6)}"
     try:
         lease = Lease(backend, file, ttl_s=ttl_s)
@@ -135,7 +135,7 @@ def lease_for_reading(backend: Backend, id: str, *, ttl_s: float = TTL_S) -> Ite
 
 @contextlib.contextmanager
 def open_leased(backend: Backend, step: int | str = "latest", note: Note = lambda why: None) -> Iterator[tuple[Manifest, Lease]]:
-    """Find a checkpoint and keep it from being collected. Raises what `catalog.find` raises."""
+    """Find a checkpoint and protect it from collection. Raises what `catalog.find` raises."""
     while True:
         found = find(backend, step, note)
         with lease_for_reading(backend, found.id) as lease:
@@ -149,7 +149,7 @@ def open_leased(backend: Backend, step: int | str = "latest", note: Note = lambd
 
 @contextlib.contextmanager
 def lease_for_saving(backend: Backend, id: str, writer: str, *, ttl_s: float = TTL_S) -> Iterator[Lease]:
-    """Keep the files of a checkpoint that is not committed yet. Raises StoreError where the root can't be written."""
+    """Protect the files of a checkpoint that is not committed yet. Raises StoreError if the root can't be written."""
     lease = Lease(backend, f"{SAVING}/{id}-{writer}", ttl_s=ttl_s)
     try:
         yield lease
@@ -158,7 +158,7 @@ def lease_for_saving(backend: Backend, id: str, writer: str, *, ttl_s: float = T
 
 
 def find_live(backend: Backend, folder: str, now: float, *, sweep: bool = False) -> tuple[Live, ...]:
-    """The leases that hold, in `readers` or `saving`. `now`: the store's clock. `sweep`: remove those that don't hold any more."""
+    """List the leases that hold, in `readers` or `saving`. `now`: the store's clock. `sweep`: remove those that have ended."""
     found: list[Live] = []
     for file, stat in backend.files(folder):
         path = backend.path(file)

@@ -1,7 +1,7 @@
-"""What checkpoints a root has, which of them can be trusted, and which is meant by a name.
+"""Lists the checkpoints of a root, says which can be trusted, and finds the one that a name means.
 
-Only a manifest that unseals and is where it says it is counts. Everything else is reported with the reason, never silently passed
-over: someone who asks for the newest and gets an older one has to be told why.
+A manifest counts only if its seal verifies and it lies where it says it does. Everything else is reported with the reason and never
+silently passed over: someone who asks for the newest and gets an older one has to be told why.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class StepFolder(msgspec.Struct, frozen=True, order=True):
 
 
 def place_of(folder: str) -> StepFolder | None:
-    """Step and id in the name of a folder; None where it is no checkpoint's.
+    """Parse the step and id in the name of a folder; None if it is no checkpoint's.
 
     Example:
         >>> place_of("steps/000000000120-6a1f")
@@ -66,7 +66,7 @@ def place_of(folder: str) -> StepFolder | None:
 
 
 def flaw(backend: Backend, manifest: Manifest) -> str:
-    """Say why a checkpoint can't be whole, as far as that shows without reading its data: a segment that does not verify, a data
+    """Say why a checkpoint can't be whole, as far as it shows without reading the data: a segment that does not verify, a data
     file that is missing or has another size. Empty where nothing is wrong."""
     for ref in manifest.segments:
         try:
@@ -85,14 +85,14 @@ def flaw(backend: Backend, manifest: Manifest) -> str:
 
 
 def places(backend: Backend) -> list[StepFolder]:
-    """The folders that have a manifest, by step, whether it verifies or not."""
+    """List the folders that have a manifest, by step, whether it verifies or not."""
     names = (file.rpartition("/") for file, _ in backend.files(STEPS))
     found = (place_of(folder) for folder, _, name in names if name == ROOT_NAME)
     return sorted(place for place in found if place is not None)
 
 
 def manifests(backend: Backend) -> Catalog:
-    """All checkpoints that verify, newest first, and those that don't."""
+    """List all checkpoints that verify, newest first, and those that don't."""
     good: list[Manifest] = []
     damaged: list[Damaged] = []
     for place in places(backend):
@@ -106,7 +106,7 @@ def manifests(backend: Backend) -> Catalog:
 
 
 def newest(backend: Backend) -> Newest:
-    """The checkpoint that HEAD names, if its manifest verifies; else the one with the highest serial that does."""
+    """Find the checkpoint that HEAD names, if its manifest verifies, or else the one with the highest serial that does."""
     skipped: list[str] = []
     try:
         head = read_head(backend)
@@ -122,10 +122,10 @@ def newest(backend: Backend) -> Newest:
 
 
 def find(backend: Backend, step: int | str, note: Note = lambda why: None) -> Manifest:
-    """The checkpoint of a step (the newest of several), of an id (or the beginning of one), `"latest"`, or the best by a metric:
-    `"best:val_loss:min"`.
+    """Find the checkpoint of a step (the newest of several), of an id (or the beginning of one), `"latest"`, or the best by a
+    metric: `"best:val_loss:min"`.
 
-    `note` is told of everything that was passed over because it does not verify.
+    `note` is called with the reason for each one that was passed over because it does not verify.
 
     Raises NoCheckpoint, saying what is there, and CheckpointDamaged where the one that is meant does not verify.
     """

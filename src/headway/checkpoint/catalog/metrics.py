@@ -1,4 +1,4 @@
-"""Numbers about checkpoints: those that were saved with them, and those that were measured later.
+"""Metrics of checkpoints: those saved with them, and those measured later.
 
 A manifest never changes, so each later measurement is a small sealed file of its own, in `metrics/`. Everything that compares
 checkpoints (the best one, what to keep, a list) reads metrics through this module.
@@ -23,7 +23,7 @@ BEST = "best"
 
 
 def add_metrics(backend: Backend, id: str, metrics: Mapping[str, float], now: float | None = None) -> None:
-    """Keep numbers about a checkpoint that exists. Raises StoreError where the root can't be written."""
+    """Add metrics to a checkpoint that exists. Raises StoreError if the root can't be written."""
     record = Measured(id, dict(metrics), time.time() if now is None else now)
     backend.put(f"{METRICS}/{id}-{secrets.token_hex(6)}", seal(record))
 
@@ -35,12 +35,12 @@ class Later(msgspec.Struct, frozen=True):
     damaged: dict[str, str]
 
     def added_to(self, checkpoints: Iterable[Manifest]) -> list[Manifest]:
-        """The same checkpoints with these metrics as well."""
+        """Add these metrics to those of the checkpoints."""
         return [_with(each, self.measured.get(each.id, [])) for each in checkpoints]
 
 
 def read_later(backend: Backend) -> Later:
-    """All metrics that were measured later. The name of a file says whose they are, whether it verifies or not."""
+    """Read all metrics that were measured later. The name of a file says whose they are, even if it does not verify."""
     later = Later({}, {})
     for file, _ in backend.files(METRICS):
         try:
@@ -55,7 +55,7 @@ def read_later(backend: Backend) -> Later:
 
 
 def with_metrics(backend: Backend, checkpoints: Iterable[Manifest], note: Callable[[str], None]) -> list[Manifest]:
-    """The same checkpoints with the metrics that were measured later as well. `note` is told of those that can't be read."""
+    """Add the metrics that were measured later. `note` is called with the reason for each file that can't be read."""
     known, later = list(checkpoints), read_later(backend)
     for each in known:
         if each.id in later.damaged:
@@ -73,7 +73,7 @@ def _with(manifest: Manifest, later: list[Measured]) -> Manifest:
 
 
 def best(checkpoints: Iterable[Manifest], name: str, way: str, where: str) -> Manifest:
-    """The checkpoint with the least (`"min"`) or greatest value of a metric; of equal ones the newer.
+    """Find the checkpoint with the least (`"min"`) or greatest value of a metric; of equal ones the newer.
 
     Raises NoCheckpoint where there is none at all, and UsageError where none has this metric, naming those that there are.
     """
@@ -92,7 +92,7 @@ def best(checkpoints: Iterable[Manifest], name: str, way: str, where: str) -> Ma
 
 
 def parse_best(text: str) -> tuple[str, str]:
-    """The metric and the way of `best:val_loss:min`. The name may have colons of its own. Raises UsageError."""
+    """Parse `best:val_loss:min` into the metric and its direction. The name may contain colons. Raises UsageError."""
     _, _, rest = text.partition(":")
     name, _, way = rest.rpartition(":")
     if not name:

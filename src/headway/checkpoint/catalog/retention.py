@@ -1,4 +1,4 @@
-"""Which checkpoints stay: a pure function from what there is to what is kept, and why.
+"""Decides which checkpoints stay, and why: a pure function.
 
 Each rule stands alone: a checkpoint goes only when no rule keeps it. What must stay whatever the rules say (HEAD's checkpoint,
 those being read, the newest whole one) is decided by `collect`, which sees the store.
@@ -50,7 +50,7 @@ class Keep:
 
 
 class Summary(msgspec.Struct, frozen=True):
-    """What deciding needs to know of a checkpoint."""
+    """What the decision needs to know of a checkpoint."""
 
     id: str
     step: int
@@ -91,8 +91,8 @@ def choose_kept(summaries: Iterable[Summary], keep: Keep) -> dict[str, tuple[str
 
 
 def find_misnamed(summaries: Iterable[Summary], keep: Keep) -> str:
-    """What `keep` names and no checkpoint has; "" where there is nothing. A typo there would remove what is meant to stay. (Where
-    there are no metrics at all, none was measured yet.)
+    """Say what `keep` names and no checkpoint has, or "". A typo there would remove what is meant to stay. (If no checkpoint has
+    metrics, none was measured yet.)
 
     Example:
         >>> find_misnamed([Summary("a", 10, 1, 0.0, {"val_loss": 0.5})], Keep(best=("val_los", "min", 1)))
@@ -109,7 +109,7 @@ def find_misnamed(summaries: Iterable[Summary], keep: Keep) -> str:
 
 
 def _best(newest_first: list[Summary], name: str, way: str, many: int) -> list[Summary]:
-    """A value that is no finite number is never the best; of equal ones the newer is better."""
+    """Find the best ones. A value that is not finite is never among them; of equal ones the newer is better."""
     sign = 1 if way == "min" else -1
     known = [each for each in newest_first if math.isfinite(each.metrics.get(name, math.nan))]
     return sorted(known, key=lambda each: sign * each.metrics[name])[:many]

@@ -1,4 +1,4 @@
-"""A picture of one save: what every rank did when, and which rank the others waited for.
+"""Draws one save: what every rank did when, and which rank the others waited for.
 
 A row for each rank, a bar for each phase, from the moment the first rank began. The title names the rank that ended last and the
 phase in which it spent most of its time: that is where to look first.
@@ -30,7 +30,7 @@ class Straggler(NamedTuple):
 
 
 def straggler(phases: Mapping[str, Sequence[Phase]]) -> Straggler | None:
-    """The rank that the others waited for; None where nothing was recorded."""
+    """Find the rank that the others waited for; None if nothing was recorded."""
     ends = sorted((max(phase.begin + phase.seconds for phase in each), rank) for rank, each in phases.items() if each)
     if not ends:
         return None
@@ -43,7 +43,7 @@ def straggler(phases: Mapping[str, Sequence[Phase]]) -> Straggler | None:
 
 
 def draw_timeline(title: str, phases: Mapping[str, Sequence[Phase]]) -> str:
-    """The picture, as the text of an SVG file. `phases`: by the name of the rank."""
+    """Draw the picture, as the text of an SVG file. `phases`: by the name of the rank."""
     every = [phase for each in phases.values() for phase in each]
     drawing = Drawing(WIDTH)
     drawing.text(LEFT, 28, title, "title")

@@ -1,6 +1,6 @@
-"""The decision to commit: segments in, a manifest out, or the reason why there must be none.
+"""Decides whether to commit: segments in, a manifest out, or the reason why there must be none. Pure.
 
-Pure. A manifest is made only of segments that hold every element of every object exactly once, inside of their files, with a hash
+A manifest is made only of segments that hold every element of every object exactly once, inside of their files, with a hash
 for every block. The proof uses what the writers sealed, not what the plan asked for.
 """
 
@@ -28,7 +28,7 @@ _HASH_DIGITS = 32
 
 
 class Draft(msgspec.Struct, frozen=True):
-    """A manifest but for what the segments say."""
+    """A manifest without what the segments say."""
 
     id: str
     step: int
@@ -43,7 +43,7 @@ class Draft(msgspec.Struct, frozen=True):
 
 
 def commit_manifest(segments: Sequence[tuple[SegmentRef, Segment]], draft: Draft) -> Manifest:
-    """The manifest of these segments. Raises SaveFailed, naming the tensor and the place, unless they are all of the state."""
+    """Make the manifest of these segments. Raises SaveFailed, naming the tensor and the place, unless they cover the state."""
     held: dict[str, list[tuple[Box, str]]] = {}
     for _, segment in segments:
         for fragment in segment.fragments:
@@ -74,9 +74,9 @@ def commit_manifest(segments: Sequence[tuple[SegmentRef, Segment]], draft: Draft
 
 
 def _flaw(fragment: Fragment, kept: Object | None, segment: Segment) -> str:
-    """Why a fragment is no part of an object that is to be saved, inside of its file, with all hashes. Empty where it is."""
+    """Say why a fragment can't count: not of this save, outside of its object or file, or without all hashes. "" if it can."""
     if kept is None or kept.alias_of:
-        return "is no part of the state that is being saved"
+        return "is not part of the state that is being saved"
     box = fragment.box
     if len(box.offset) != len(kept.shape) or not whole(kept.shape).holds(box):
         return f"lies outside of the tensor, whose shape is {list(kept.shape)}"
@@ -91,7 +91,7 @@ def _flaw(fragment: Fragment, kept: Object | None, segment: Segment) -> str:
 
 
 def _prove(name: str, kept: Object, held: list[tuple[Box, str]]) -> None:
-    """The boxes hold every element of the object exactly once."""
+    """Raise SaveFailed unless the boxes hold every element of the object exactly once."""
     if len(held) == 1 and held[0][0] == whole(kept.shape):
         return
     boxes = [box for box, _ in held]

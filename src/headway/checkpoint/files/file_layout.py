@@ -1,4 +1,4 @@
-"""One writer's data file, laid out before a byte of it is copied: a valid safetensors file.
+"""Lays out one writer's data file, a valid safetensors file, before a byte of it is copied.
 
 The shared buffer of a save is this file, header and data, so the helper process writes straight out of it. Two properties make that
 work. The header is padded so that the data begins at a page: chunks of the buffer are chunks of the file, both aligned. And
@@ -13,9 +13,10 @@ from typing import NamedTuple
 
 import msgspec
 
+from headway.checkpoint.files.header_types import to_safetensors
 from headway.checkpoint.files.manifest import Object, PlannedFragment
-from headway.checkpoint.layout.boxes import Box, whole
-from headway.checkpoint.layout.dtypes import NBYTES, to_safetensors
+from headway.checkpoint.layout.boxes import Box
+from headway.checkpoint.layout.dtypes import NBYTES
 from headway.errors import UsageError
 
 PAGE = 4096
@@ -38,12 +39,12 @@ class SaveImage(NamedTuple):
 
     @property
     def fragments(self) -> tuple[PlannedFragment, ...]:
-        """All of them, in the order of their bytes."""
+        """All fragments, in the order of their bytes."""
         return (*self.file.fragments, *self.still)
 
 
 def lay_out_save(parts: Sequence[tuple[str, Object, Box]], still: Sequence[tuple[str, Object, Box]], id: str) -> SaveImage:
-    """The buffer of a save that writes `parts`, and looks whether `still` is as it was. Raises UsageError as `lay_out`."""
+    """Lay out the buffer of a save that writes `parts` and checks whether `still` is unchanged. Raises UsageError as `lay_out`."""
     file = lay_out(parts, id)
     at = -(-file.nbytes // PAGE) * PAGE
     fragments: list[PlannedFragment] = []
@@ -58,7 +59,7 @@ def lay_out(
     id: str,
     metadata: Mapping[str, str] | None = None,
 ) -> FileImage:
-    """The file that holds these boxes of these objects, for the checkpoint `id`, or, with `metadata` of its own, for others.
+    """Lay out the file that holds these boxes of these objects, for the checkpoint `id`, or, with `metadata`, for other programs.
 
     Raises UsageError where two of them would have one key.
 
@@ -86,19 +87,19 @@ def lay_out(
 
 
 def _by_itemsize(part: tuple[str, Object, Box]) -> tuple[int, str, Box]:
-    """Large elements first, so that no array needs a hole before it."""
+    """Sort large elements first, so that no array needs a hole before it."""
     name, kept, box = part
     return -NBYTES[kept.dtype], name, box
 
 
 def key_of(name: str, shape: tuple[int, ...], box: Box) -> str:
-    """What a box is called in a file's header: the object's name, with the place in it unless it is all of it.
+    """Name a box in a file's header: the object's name, and the box's place unless it is the whole object.
 
     Example:
         >>> key_of("w", (8, 8), Box((0, 4), (2, 4)))
         'w@0,4+2,4'
     """
-    if box == whole(shape):
+    if box.is_whole(shape):
         return name
     return f"{name}@{','.join(map(str, box.offset))}+{','.join(map(str, box.extent))}"
 

@@ -13,12 +13,12 @@ from headway.storage.opening import open_backend
 
 
 def is_foreign(file: str) -> bool:
-    """Whether a data file is outside of the root: nobody promises that it stays."""
+    """Whether a data file lies outside of the root. Nobody promises that it stays."""
     return file.startswith("/") or "://" in file
 
 
 def locate(backend: Backend, file: str) -> tuple[Backend, str]:
-    """The backend that has a segment's data file, and its name there.
+    """Find the backend that has a segment's data file, and its name there.
 
     Example:
         >>> from headway.storage.local import LocalBackend
@@ -34,7 +34,7 @@ def locate(backend: Backend, file: str) -> tuple[Backend, str]:
 
 
 def stat_data(backend: Backend, file: str) -> Stat | None:
-    """The size and time of a segment's data file; None where it is gone."""
+    """Look up the size and time of a segment's data file; None if it is gone."""
     owner, name = locate(backend, file)
     return owner.stat(name)
 

@@ -63,7 +63,7 @@ class Fragment(msgspec.Struct, frozen=True, array_like=True):
 
 
 class PlannedFragment(msgspec.Struct, frozen=True, array_like=True):
-    """A fragment on its way: a box of `object`, row-major, at byte `start` of a file or of a buffer. `hashed` makes it a
+    """A fragment on its way: a box of `object`, row-major, at byte `start` of a file or of a buffer. `with_hashes` makes it a
     `Fragment`."""
 
     name: str
@@ -90,8 +90,8 @@ class PlannedFragment(msgspec.Struct, frozen=True, array_like=True):
         """How many bytes one hash covers."""
         return block_nbytes(self.extent, NBYTES[self.object.dtype])
 
-    def hashed(self, hashes: str) -> Fragment:
-        """The fragment that is stored, with the hashes of its blocks."""
+    def with_hashes(self, hashes: str) -> Fragment:
+        """Make the stored fragment, with the hashes of its blocks."""
         return Fragment(self.name, self.offset, self.extent, self.start, hashes)
 
 
@@ -163,7 +163,7 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def label(self) -> str:
-        """What messages call it."""
+        """What messages call the checkpoint."""
         return f"checkpoint {self.id} of step {self.step}"
 
     @property
@@ -193,7 +193,7 @@ class Head(msgspec.Struct, frozen=True):
 
 
 def folder_of(step: int, id: str) -> str:
-    """The folder of a checkpoint, relative to the root.
+    """Name the folder of a checkpoint, relative to the root.
 
     Example:
         >>> folder_of(120, "6a1f")
@@ -210,7 +210,7 @@ _DECODERS: dict[type[Any], Any] = {kind: msgspec.json.Decoder(kind) for kind in 
 
 
 def seal(record: msgspec.Struct) -> bytes:
-    """A record as a sealed file."""
+    """Seal a record: the bytes of its file."""
     line = msgspec.json.encode(record)
     return line + b"\n" + xxhash.xxh3_128_hexdigest(line).encode() + b"\n"
 
@@ -221,7 +221,7 @@ def read_sealed_hash(data: bytes) -> str:
 
 
 def unseal(data: bytes, kind: type[T], where: str) -> T:
-    """The record in a sealed file. Raises CheckpointDamaged, naming `where`, unless its hash verifies and it is of this kind."""
+    """Read the record in a sealed file. Raises CheckpointDamaged, naming `where`, if its hash or its kind is another."""
     line, newline, rest = data.partition(b"\n")
     if not newline or len(rest) != 33 or xxhash.xxh3_128_hexdigest(line).encode() + b"\n" != rest:
         raise CheckpointDamaged(f"{where}: its hash does not match its content ({len(data)} bytes): it is not used")
@@ -236,8 +236,8 @@ def unseal(data: bytes, kind: type[T], where: str) -> T:
 
 
 def block_nbytes(extent: tuple[int, ...], itemsize: int) -> int:
-    """How many bytes of a fragment one hash covers: as many whole rows as fit in 4 MiB, so no row needs two blocks; where one
-    row is longer than that, 4 MiB.
+    """Say how many bytes of a fragment one hash covers: as many whole rows as fit in 4 MiB, so that no row needs two blocks, or
+    4 MiB if one row is longer.
 
     Example:
         >>> block_nbytes((1000, 3000), 4)  # rows of 12,000 bytes
@@ -248,5 +248,5 @@ def block_nbytes(extent: tuple[int, ...], itemsize: int) -> int:
 
 
 def block_hashes(data: memoryview, block: int) -> str:
-    """The hashes of a fragment's blocks, in order."""
+    """Hash a fragment's blocks, in order."""
     return "".join(xxhash.xxh3_128_hexdigest(data[at : at + block]) for at in range(0, len(data), block))

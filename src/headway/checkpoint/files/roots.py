@@ -22,7 +22,7 @@ _ONE_SLASH = re.compile(r"(s3a?|gs|gcs|az|azure|adl|abfss?|https?|memory):/(?!/)
 
 
 def root_of(root: str | PurePath, *, strict: bool = False) -> str:
-    """A root as a URL, or as an absolute path with `~` expanded.
+    """Resolve a root to a URL, or to an absolute path with `~` expanded.
 
     Args:
         strict: refuse `s3:/bucket` (one slash), too, which could be meant as a folder of this name.

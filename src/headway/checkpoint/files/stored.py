@@ -8,7 +8,7 @@ from headway.storage.backend import Backend
 
 
 def read_head(backend: Backend) -> Head | None:
-    """What HEAD names; None where there is no HEAD. Raises CheckpointDamaged."""
+    """Read HEAD; None if there is none. Raises CheckpointDamaged."""
     try:
         return unseal(backend.get(HEAD), Head, f"{backend.url}/{HEAD}")
     except NoCheckpoint:
@@ -16,7 +16,7 @@ def read_head(backend: Backend) -> Head | None:
 
 
 def read_manifest(backend: Backend, folder: str) -> Manifest:
-    """The manifest of a checkpoint's folder. Raises NoCheckpoint where there is none, CheckpointDamaged where it is not whole."""
+    """Read the manifest of a checkpoint's folder. Raises NoCheckpoint if there is none, CheckpointDamaged if it is not whole."""
     file = f"{folder}/{ROOT_NAME}"
     manifest = unseal(backend.get(file), Manifest, f"{backend.url}/{file}")
     if manifest.folder != folder:
@@ -25,7 +25,7 @@ def read_manifest(backend: Backend, folder: str) -> Manifest:
 
 
 def read_segment(backend: Backend, ref: SegmentRef) -> Segment:
-    """A segment of a checkpoint. Raises CheckpointDamaged unless it is the one that was committed."""
+    """Read a segment of a checkpoint. Raises CheckpointDamaged unless it is the one that was committed."""
     where = f"{backend.url}/{ref.file}"
     try:
         data = backend.get(ref.file)
@@ -38,5 +38,5 @@ def read_segment(backend: Backend, ref: SegmentRef) -> Segment:
 
 
 def read_segments(backend: Backend, manifest: Manifest) -> tuple[Segment, ...]:
-    """All segments of a checkpoint, in the manifest's order. Raises CheckpointDamaged, naming the file, where one is not right."""
+    """Read all segments of a checkpoint, in the manifest's order. Raises CheckpointDamaged, naming the file that is not right."""
     return tuple(read_segment(backend, ref) for ref in manifest.segments)

@@ -76,7 +76,7 @@ def put_segment(backend: Backend, folder: str, segment: Segment) -> SegmentRef:
 
 
 def raw_bytes(data: Data) -> memoryview:
-    """The elements of an array as bytes, in row-major order."""
+    """Return the elements of an array as bytes, in row-major order."""
     if isinstance(data, memoryview):
         return data.cast("B") if data.nbytes else memoryview(b"")
     flat = (data if data.flags.c_contiguous else data.copy(order="C")).reshape(-1)  # numbers of numpy have these as well
@@ -92,13 +92,13 @@ def _write(writing: DataWriter, image: FileImage, data: dict[tuple[str, Box], Da
             raw = raw_bytes(source() if callable(source) else source)
             if raw.nbytes != each.nbytes:
                 raise UsageError(f"{each.name}{each.box}: {raw.nbytes} bytes were given, it has {each.nbytes}")
-            fragments.append(each.hashed(block_hashes(raw, each.block_nbytes)))
+            fragments.append(each.with_hashes(block_hashes(raw, each.block_nbytes)))
             out.put(raw)
     return fragments
 
 
 class _Aligned:
-    """Gives bytes of any sizes on in chunks that begin at a page of memory and have a multiple of 1 MiB."""
+    """Collects bytes of any size into chunks that begin at a memory page and are a multiple of 1 MiB long."""
 
     def __init__(self, writing: DataWriter, nbytes: int) -> None:
         self._writing = writing

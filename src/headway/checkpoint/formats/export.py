@@ -42,7 +42,7 @@ class Wanted(NamedTuple):
 def write_file(
     backend: Backend, contents: Contents, file: Path, tensors: Mapping[str, Wanted], metadata: Mapping[str, str]
 ) -> None:
-    """Write a new safetensors file. It has its name when all of it is verified and durable, and not at all where this raises.
+    """Write a new safetensors file. It gets its name when all of it is verified and durable, and never if this raises.
 
     Raises:
         CheckpointDamaged: a block is missing or not what was written; the message names it.
@@ -67,7 +67,7 @@ def write_file(
 
 
 class _Assembly:
-    """The file that is written, and where its bytes come from."""
+    """The file being written, and where its bytes come from."""
 
     def __init__(self, backend: Backend, contents: Contents, target: int) -> None:
         self._backend = backend
@@ -134,7 +134,7 @@ class _Assembly:
             del flat, view  # or the pages can't be unmapped
 
     def _file(self, segment: int) -> int | None:
-        """A data file, opened once; None in an object store."""
+        """Open a data file, once; None in an object store."""
         if segment not in self._files:
             name = self._contents.segments[segment].file
             owner, inside = locate(self._backend, name)

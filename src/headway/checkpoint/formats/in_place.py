@@ -1,4 +1,4 @@
-"""Takes tensors over that lie in files of other programs: hashes are computed, bytes stay where they are.
+"""Takes over tensors in files of other programs: hashes are computed, bytes stay where they are.
 
 Every importer (safetensors, torch.distributed.checkpoint, DeepSpeed) finds fragments (`ForeignFragment`): this box of this object
 is row-major at this byte of this file. What has no such place (a transposed tensor, a Python number that becomes an array) is a
@@ -54,7 +54,7 @@ class Found(NamedTuple):
 
 
 def take_over(backend: Backend, found: Found, step: int, copy: bool = False) -> Manifest:
-    """Make a checkpoint of what was found, and the newest one of this root.
+    """Make a checkpoint of what was found. It is the newest one of this root.
 
     Raises:
         SaveFailed: boxes of a tensor overlap or leave a hole.
@@ -81,14 +81,14 @@ def take_over(backend: Backend, found: Found, step: int, copy: bool = False) -> 
 
 
 def hash_in_place(file: Path, places: Iterable[PlannedFragment], header_nbytes: int, writer: str) -> Segment:
-    """A segment that refers to a file that was there before. Reads each byte of the places once."""
+    """Make a segment that refers to a file that was there before. Reads each byte of the places once."""
     fragments = []
     with file.open("rb", buffering=0) as source:
         header_hash = xxhash.xxh3_128_hexdigest(source.read(header_nbytes))
         room = memoryview(bytearray(BLOCK_BYTES))
         for place in sorted(places, key=lambda each: each.start):
             hashes = "".join(xxhash.xxh3_128_hexdigest(block) for block in _blocks(source, file, place, room))
-            fragments.append(place.hashed(hashes))
+            fragments.append(place.with_hashes(hashes))
         nbytes = os.fstat(source.fileno()).st_size
     return Segment(str(file.resolve()), nbytes, header_nbytes, header_hash, tuple(fragments), writer)
 

@@ -44,7 +44,7 @@ class _Index(msgspec.Struct):
 
 
 def import_safetensors(backend: Backend, source: Path, *, step: int = 0, prefix: str = "", copy: bool = False) -> Manifest:
-    """Take a safetensors file, or a folder with one or with several and their index, over as a checkpoint.
+    """Take over a safetensors file, or a folder with one or with several and their index, as a checkpoint.
 
     Args:
         source: the file, the index, or the folder.
@@ -71,7 +71,7 @@ def import_safetensors(backend: Backend, source: Path, *, step: int = 0, prefix:
 
 
 def _find(source: Path) -> tuple[dict[Path, Header], dict[str, Path] | None]:
-    """The headers of the files, and in which file each tensor has to be where an index says so."""
+    """Read the headers of the files, and in which file each tensor must be, if an index says so."""
     if not source.exists():
         raise NoCheckpoint(f"{source}: there is no such file or folder")
     if source.is_dir():

@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from headway.checkpoint.layout.dtypes import NBYTES, from_safetensors
+from headway.checkpoint.files.header_types import from_safetensors
+from headway.checkpoint.layout.dtypes import NBYTES
 from headway.errors import CheckpointDamaged, UsageError
 
 _MOST_HEADER_BYTES = 100_000_000  # the format's own limit
@@ -46,7 +47,7 @@ _decode_entry = msgspec.json.Decoder(_Entry).decode
 
 
 def read_header(file: Path) -> Header:
-    """The header of a file.
+    """Read the header of a file.
 
     Raises:
         CheckpointDamaged: it is not whole or contradicts itself.

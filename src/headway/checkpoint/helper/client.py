@@ -1,4 +1,4 @@
-"""The trainer's way to save through its helper process: begin a save, report how far the copy is, report that it is complete.
+"""Saves through the helper process: begins a save, reports how far the copy is, reports that it is complete.
 
 Nothing here waits for the disk. If the helper dies, its saves fail, each with an event that says why, and the next save starts a
 new helper.
@@ -27,27 +27,28 @@ class Begun(NamedTuple):
     helper: HelperProcess
 
     def progress(self, copied: int) -> None:
-        """The first `copied` bytes are final."""
+        """Tell the helper that the first `copied` bytes are final."""
         self.helper.send(Progress(self.id, copied))
 
     def staged(self, phases: tuple[Phase, ...] = ()) -> None:
-        """All bytes are in place and belong together. Nothing writes to the image any more."""
+        """Tell the helper that all bytes are in place and belong together. Nothing may write to the image any more."""
         reach("trainer:copied")
-        self.helper.copied(Staged(self.id, phases))
+        self.helper.end_copy(Staged(self.id, phases))
         reach("trainer:staged")
 
     def abandon(self, reason: str) -> None:
-        """Nothing writes to the image any more, and it is of no use. After `staged`: don't wait for the other writers."""
-        self.helper.copied(Abandon(self.id, reason))
+        """Tell the helper that the image is of no use. Nothing may write to it any more. After `staged`: don't wait for other
+        writers."""
+        self.helper.end_copy(Abandon(self.id, reason))
 
 
 class HelperClient:
     """One trainer process's helper. It starts with the first `prepare` or `begin`.
 
     Args:
-        on_event: hears, in a thread of this client, what became of each save: `Written`, then `Durable`; or `Failed`.
+        on_event: called in a thread of this client with what became of each save: `Written`, then `Durable`; or `Failed`.
         buffers: how many saves may be on their way at once. Memory for the second is taken only when it is needed.
-        nice: by how much the helper gives way to the training.
+        nice: the niceness of the helper, which gives way to the training.
 
     Example:
         client = HelperClient(on_event=print)
@@ -70,36 +71,37 @@ class HelperClient:
         return self._helper.pid if self._helper is not None and self._helper.usable else None
 
     def prepare(self, nbytes: int) -> None:
-        """Have memory for a save of this size made ahead of time. Raises SaveFailed where there is not enough."""
+        """Allocate memory for a save of this size now. Raises SaveFailed if there is not enough."""
         helper = self._alive()
         buffer = helper.take_buffer(nbytes, 1)
         if buffer is not None:
             helper.give_back(buffer.number)
 
     def begin(self, plan: WriterPlan) -> Begun | None:
-        """Begin a save; None where earlier ones still use all buffers. The caller must end it with `staged` or `abandon`.
+        """Begin a save; None if earlier ones still use all buffers. The caller must end it with `staged` or `abandon`.
 
-        Raises SaveFailed where no helper can be started or there is not enough memory.
+        Raises SaveFailed if no helper can be started or there is not enough memory.
         """
         helper = self._alive()
         buffer = helper.take_buffer(plan.nbytes, self._most)
         if buffer is None:
             return None
+        begun = Begun(plan.id, buffer.view(plan.nbytes), helper)
         helper.begin(plan, buffer)
         reach("trainer:begun")
-        return Begun(plan.id, buffer.view(plan.nbytes), helper)
+        return begun
 
     def in_flight(self) -> list[str]:
-        """The saves that are neither durable nor failed."""
+        """List the saves that are neither durable nor failed."""
         return self._helper.in_flight() if self._helper is not None else []
 
     def wait_fewer(self, than: int, timeout_s: float | None = None) -> bool:
-        """Wait until fewer saves are in flight; whether they are."""
+        """Wait until fewer saves are in flight. Return whether they are."""
         return self._helper is None or self._helper.wait_fewer(than, timeout_s)
 
     def close(self, timeout_s: float | None = None) -> list[str]:
-        """Wait until all saves are durable or have failed, and let the helper end. Those that are still in flight after `timeout_s`
-        are returned; the helper goes on with what is staged of them."""
+        """Wait until all saves are durable or have failed, and let the helper end. Return those still in flight after `timeout_s`;
+        the helper finishes those of them that are staged."""
         with self._starting:
             helper, self._helper = self._helper, None
         if helper is None:

@@ -1,4 +1,4 @@
-"""The end of a save: the coordinator commits the checkpoint, and the other writers wait for that.
+"""Ends a save: the coordinator commits the checkpoint, and the other writers wait for that.
 
 This module polls for files, up to a deadline, and writes first the manifest and then HEAD. What makes a checkpoint is decided in
 `files/coverage.py`, and which one is the newest in `catalog/head.py`.
@@ -24,24 +24,24 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.005, 0.5
 
 
 class Lineage:
-    """What a save follows, where the save that it was to follow has failed meanwhile.
+    """What a save follows, if the save that it was to follow has failed meanwhile.
 
     A failure may come after HEAD was moved (an answer that was lost on its way); so what HEAD names has not failed."""
 
     def __init__(self) -> None:
         self._failed: dict[str, CommitPlan] = {}
 
-    def failed(self, id: str, plan: CommitPlan) -> None:
+    def drop(self, id: str, plan: CommitPlan) -> None:
         self._failed[id] = plan
 
     def basis(self, plan: CommitPlan, head: Head | None) -> Head | None:
-        """What HEAD must be."""
+        """Return what HEAD must be."""
         while plan.basis is not None and plan.basis != head and plan.basis.id in self._failed:
             plan = self._failed[plan.basis.id]
         return plan.basis
 
     def parent(self, plan: CommitPlan, head: Head | None) -> str:
-        """The id of the checkpoint that the state came from."""
+        """Return the id of the checkpoint that the state came from."""
         while plan.parent in self._failed and (head is None or plan.parent != head.id):
             plan = self._failed[plan.parent]
         return plan.parent
@@ -91,7 +91,7 @@ def _commit(save: Save, plan: CommitPlan, backend: Backend, lease: Lease, lineag
 
 
 def _await_segments(save: Save, writers: tuple[str, ...], backend: Backend) -> list[tuple[SegmentRef, Segment]]:
-    """The sealed segments of all writers. Raises SaveFailed, naming those that are not there in time."""
+    """Wait for the sealed segments of all writers. Raises SaveFailed, naming those that are not there in time."""
     found: dict[str, list[tuple[SegmentRef, Segment]]] = {}
     for _ in _polls(save):
         for writer in writers:
@@ -125,7 +125,7 @@ def _await_manifest(save: Save, backend: Backend) -> None:
 
 
 def _polls(save: Save) -> Iterator[None]:
-    """Times to look, further and further apart, until the save's deadline; the last is after it."""
+    """Yield times to look, further and further apart, until the save's deadline; the last is after it."""
     deadline, pause_s = time.monotonic() + save.plan.deadline_s, _FIRST_PAUSE_S
     while time.monotonic() < deadline:
         yield

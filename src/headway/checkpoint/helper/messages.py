@@ -15,8 +15,8 @@ _ERRORS = {each.__name__: each for each in (CheckpointConflict, SaveFailed, Stor
 
 
 class CommitPlan(msgspec.Struct, frozen=True):
-    """What the coordinator's helper makes the manifest of. `basis` is what HEAD must be (None: there is none yet); `parent` is the
-    id of the checkpoint that the state came from. Either may be a save that is still in flight in this helper: should that one
+    """What the coordinator's helper makes the manifest from. `basis` is what HEAD must be (None: there is none yet); `parent` is
+    the id of the checkpoint that the state came from. Either may be a save that is still in flight in this helper: should that one
     fail, what it followed itself takes its place."""
 
     writers: tuple[str, ...]
@@ -143,7 +143,7 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
 
     @classmethod
     def of(cls, id: str, error: BaseException, what: str) -> Failed:
-        """From an exception. Those that are no errors of ours get `what` was being done in front."""
+        """Make it from an exception. One that is not ours gets `what` was being done in front."""
         kind = type(error).__name__
         if kind in _ERRORS:
             return cls(id, kind, str(error))

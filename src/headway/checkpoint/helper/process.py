@@ -87,20 +87,21 @@ class HelperProcess:
 
     @property
     def usable(self) -> bool:
-        """Whether it can be given saves."""
+        """Whether it takes saves."""
         return not self.ended and not self._why
 
     def in_flight(self) -> list[str]:
-        """The saves that are neither durable nor failed."""
+        """List the saves that are neither durable nor failed."""
         with self._changed:
             return [each for each, flight in self._flights.items() if not flight.over]
 
     # --- buffers -----------------------------------------------------------------------------------------------------
 
     def take_buffer(self, nbytes: int, most: int) -> SharedBuffer | None:
-        """A buffer of at least this size that nobody uses; a new one while there are fewer than `most`; None where all are in use.
+        """Take a buffer of at least this size that nobody uses, or a new one while there are fewer than `most`; None if all are in
+        use.
 
-        Raises SaveFailed where there is not enough memory or the helper has ended.
+        Raises SaveFailed if there is not enough memory or the helper has ended.
         """
         with self._changed:
             free = [buffer for number, buffer in self._buffers.items() if number not in self._used]
@@ -149,15 +150,15 @@ class HelperProcess:
     # --- saves -------------------------------------------------------------------------------------------------------
 
     def begin(self, plan: WriterPlan, buffer: SharedBuffer) -> None:
-        """Raises SaveFailed where the helper has ended."""
+        """Order a save. Raises SaveFailed if the helper has ended."""
         with self._changed:
             if self.ended:
                 raise SaveFailed(self.ended)
             self._flights[plan.id] = _Flight(buffer)
         self.send(Begin(plan, buffer.number))
 
-    def copied(self, end: Staged | Abandon) -> None:
-        """This side copies no more for a save."""
+    def end_copy(self, end: Staged | Abandon) -> None:
+        """Send the last order of a save: this side copies no more for it."""
         self.send(end)
         self._note(end.id, copying=False)
 
@@ -170,7 +171,7 @@ class HelperProcess:
             return  # it has ended: `_listen` says how
 
     def give_up(self, why: str) -> None:
-        """End a process that is of no use any more. Part of an order may be on its way, so none can follow."""
+        """Kill a process that does not answer. Part of an order may be on its way, so none can follow."""
         self._why = why
         self._process.kill()
 
@@ -223,8 +224,8 @@ class HelperProcess:
                         self._refused[number] = message
                         self._changed.notify_all()
                 case _:
-                    self._happened(report)
-        self._has_ended()
+                    self._take_report(report)
+        self._note_end()
 
     def _receive(self) -> tuple[Report, int | None] | None:
         try:
@@ -240,14 +241,14 @@ class HelperProcess:
             self._buffers[report.buffer] = buffer
             self._changed.notify_all()
 
-    def _happened(self, event: Happened) -> None:
+    def _take_report(self, event: Happened) -> None:
         try:
             self._on_event(event)
         except Exception:
             _log.exception("what listens to checkpoint events failed")
         self._note(event.id, writing=False, over=not isinstance(event, Written))
 
-    def _has_ended(self) -> None:
+    def _note_end(self) -> None:
         code = self._process.wait()
         self._stderr.seek(0)
         said = self._stderr.read()[-_TRACEBACK_BYTES:].decode(errors="replace").strip()
@@ -260,7 +261,7 @@ class HelperProcess:
             self._changed.notify_all()
         for each in lost:
             message = f"{ended}. This save is lost, the checkpoints before it are as they were; the next save starts another helper"
-            self._happened(Failed(each, SaveFailed.__name__, message))
+            self._take_report(Failed(each, SaveFailed.__name__, message))
         self._stderr.close()
         self._wire.close()
         for buffer in self._buffers.values():
@@ -280,7 +281,7 @@ def _start(end: socket.socket, nice: int, stderr: IO[bytes]) -> subprocess.Popen
 
 
 def _python_path() -> str:
-    """Where a child finds the package that runs here, however this process found it."""
+    """Return the path where a child finds this package, however this process found it."""
     here = str(Path(headway.__file__).parent.parent)
     return os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH", ""))))
 

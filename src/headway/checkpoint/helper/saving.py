@@ -31,7 +31,7 @@ _ALIGNED_BYTES = 1 << 20  # what a backend wants of every chunk but the last
 
 
 class Save:
-    """A save in flight: what the trainer said of it so far, and the segments that were put down for it."""
+    """A save in flight: what the trainer has reported so far, and the segments that were written for it."""
 
     def __init__(self, plan: WriterPlan, view: memoryview) -> None:
         self.plan = plan
@@ -58,7 +58,7 @@ class Save:
 
     @property
     def files(self) -> list[str]:
-        """What may be there of it, the segment that the others wait for first."""
+        """The files that may exist, the segment that the others wait for first."""
         more = [f"{self.folder}/{self.plan.writer}-{STILL}.safetensors"]
         return [self.segment_file, *(f"{self.folder}/{each.writer}.json" for each in self.segments), self.data_file, *more]
 
@@ -73,13 +73,13 @@ class Save:
             self._changed.notify_all()
 
     def stop(self, reason: str) -> None:
-        """Let whatever waits or works for this save end with SaveFailed."""
+        """End whatever waits or works for this save with SaveFailed."""
         with self._changed:
             self._stopped = self._stopped or reason
             self._changed.notify_all()
 
     def await_bytes(self, nbytes: int) -> int:
-        """Wait until so many are copied; how many are."""
+        """Wait until this many bytes are copied. Return how many are."""
         with self._changed:
             self._changed.wait_for(lambda: self._stopped or self._copied >= nbytes)
             self._raise_if_stopped()
@@ -104,7 +104,7 @@ class Save:
 def write(save: Save, backend: Backend, basis: Basis | None = None) -> Written:
     """Write the data file and the sealed segments of a save, all durable when this returns. Leaves nothing behind on an error.
 
-    What is said to be still as it was is not written where `basis` has it, and else put into a file of its own."""
+    What is announced as unchanged is not written if `basis` has it; otherwise it gets a file of its own."""
     plan, basis = save.plan, basis or Basis({}, backend)
     began, wait_s, write_s = time.time(), 0.0, 0.0
     sink = backend.create(save.data_file, plan.of_file_nbytes)
@@ -144,7 +144,7 @@ def write(save: Save, backend: Backend, basis: Basis | None = None) -> Written:
 
 
 class _Stilled(NamedTuple):
-    """What became of that which was said to be still as it was: where it is, what of it is shared, and the names of what is."""
+    """What became of the boxes announced as unchanged: where they are, which are shared, and the names of the unchanged ones."""
 
     refs: tuple[SegmentRef, ...]
     shared: list[PlannedFragment]
@@ -176,7 +176,7 @@ def _put_still(save: Save, backend: Backend, basis: Basis, still: list[tuple[Pla
 
 
 def _feed(save: Save, sink: DataWriter) -> tuple[float, float]:
-    """Hand the file over, chunk by chunk as it is copied. Seconds waited, seconds spent writing."""
+    """Hand the file over, chunk by chunk as it is copied. Return the seconds waited and the seconds spent writing."""
     at, total = 0, save.plan.of_file_nbytes
     wait_s = write_s = 0.0
     while at < total:
@@ -196,8 +196,8 @@ def _feed(save: Save, sink: DataWriter) -> tuple[float, float]:
 
 
 def _hash(save: Save) -> tuple[tuple[Fragment, ...], list[tuple[PlannedFragment, str]], str, Phase, float]:
-    """The fragments with the hashes of their blocks, what is still with its hashes, the header's hash, when it was done, and the
-    seconds spent at it."""
+    """Hash the save as it is copied. Return the fragments with the hashes of their blocks, the unchanged ones with theirs, the
+    header's hash, when this was done, and the seconds spent at it."""
     began, hash_s = time.time(), 0.0
     save.await_bytes(save.plan.header_nbytes)
     header_hash = xxhash.xxh3_128_hexdigest(save.view[: save.plan.header_nbytes])
@@ -211,7 +211,7 @@ def _hash(save: Save) -> tuple[tuple[Fragment, ...], list[tuple[PlannedFragment,
             start = time.perf_counter()
             hashes.append(block_hashes(save.view[at : min(at + block, end)], block))
             hash_s += time.perf_counter() - start
-        return fragment.hashed("".join(hashes))
+        return fragment.with_hashes("".join(hashes))
 
     fragments = tuple(map(hashed, save.plan.fragments))
     still = [(each, hashed(each).hashes) for each in save.plan.still]

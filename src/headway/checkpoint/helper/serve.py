@@ -141,7 +141,7 @@ class Service:
             self._tell(durable)
 
     def _remove(self, save: Save, backend: Backend) -> None:
-        """This writer's files of a save that failed, unless it is a checkpoint all the same."""
+        """Remove this writer's files of a save that failed, unless it is a checkpoint all the same."""
         with contextlib.suppress(OSError, HeadwayError):  # the collector finds what can't be removed now
             if backend.stat(f"{save.folder}/{ROOT_NAME}") is None:
                 backend.delete(save.files)
@@ -149,7 +149,7 @@ class Service:
     def _fail(self, save: Save, error: Exception, what: str) -> None:
         save.view.release()
         if save.plan.commit is not None:
-            self._lineage.failed(save.plan.id, save.plan.commit)
+            self._lineage.drop(save.plan.id, save.plan.commit)
         del self._saves[save.plan.id]
         self._tell(Failed.of(save.plan.id, error, what))
 
@@ -164,8 +164,8 @@ class Service:
 
 
 def _or_end(work: Callable[[], None]) -> None:
-    """Do the work of a thread. Where it raises what it should have handled, the process ends, and says so: the trainer waits for
-    answers, and hears of an end, but never of a thread that is no more."""
+    """Do the work of a thread. If it raises, end the process with a message: the trainer notices that a process has ended, but
+    would wait forever for a dead thread."""
     try:
         work()
     except BaseException:

@@ -29,11 +29,11 @@ class SharedBuffer:
 
     @classmethod
     def fresh(cls, number: int) -> SharedBuffer:
-        """An empty one."""
+        """Make an empty buffer."""
         return cls(number, shm.anonymous_file(f"headway-checkpoint-{number}"))
 
     def grow(self, nbytes: int) -> None:
-        """Make the file larger. Raises SaveFailed where the machine has not that much memory left."""
+        """Make the file larger. Raises SaveFailed if the machine does not have that much memory left."""
         size = -(-nbytes // ROUND_BYTES) * ROUND_BYTES
         if size <= self.nbytes:
             return
@@ -52,12 +52,12 @@ class SharedBuffer:
             ) from error
 
     def map(self) -> None:
-        """Map the file as large as it is now. Views of the mapping before stay valid."""
+        """Map the file at its present size. Views of earlier mappings stay valid."""
         self.nbytes = os.fstat(self.fd).st_size
         self._mapping = mmap.mmap(self.fd, self.nbytes)
 
     def view(self, nbytes: int) -> memoryview:
-        """Its first bytes."""
+        """Return its first bytes."""
         assert self._mapping is not None
         return memoryview(self._mapping)[:nbytes]
 

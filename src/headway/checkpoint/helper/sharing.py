@@ -42,7 +42,7 @@ class Basis:
         self._whole: dict[str, bool] = {}
 
     def find(self, name: str, offset: tuple[int, ...], extent: tuple[int, ...], hashes: str) -> SharedFragment | None:
-        """Where a box with these hashes is; None where it is nowhere, or its file is not whole any more."""
+        """Find a box with these hashes; None if there is none, or its file is not whole any more."""
         place = self._places.get((name, offset, extent))
         if place is None or place.fragment.hashes != hashes:
             return None
@@ -63,7 +63,7 @@ class Shelf:
         self._known: dict[str, tuple[str, int, dict[Key, SharedFragment]]] = {}  # by root: id, step, boxes
 
     def take(self, backend: Backend, held: ExitStack) -> Basis:
-        """What may be referred to. `held` keeps it until the referring checkpoint exists. An empty one where there is nothing."""
+        """Return what may be referred to, which may be nothing. `held` protects it until the referring checkpoint exists."""
         with self._lock:
             known = self._known.get(backend.url)
         try:
@@ -83,7 +83,7 @@ class Shelf:
         return Basis(places, backend)
 
     def keep(self, root: str, id: str, step: int, segments: Sequence[Segment]) -> None:
-        """A checkpoint exists now; these are the segments of this helper's part."""
+        """Remember a new checkpoint, by the segments of this helper's part."""
         with self._lock:
             self._known[root] = id, step, find_fragments(segments)
 
@@ -93,7 +93,7 @@ class Shelf:
 
 
 def find_fragments(segments: Iterable[Segment]) -> dict[Key, SharedFragment]:
-    """The boxes that segments have, by name and place. Files of other programs are left out: nobody promises that they stay."""
+    """Index the boxes of segments by name and place. Files of other programs are left out: nobody promises that they stay."""
     return {
         (each.name, each.offset, each.extent): SharedFragment(each, segment)
         for segment in segments
@@ -103,8 +103,8 @@ def find_fragments(segments: Iterable[Segment]) -> dict[Key, SharedFragment]:
 
 
 def keep_lively(found: Sequence[tuple[PlannedFragment, SharedFragment]]) -> list[tuple[PlannedFragment, SharedFragment]]:
-    """Those in files of which at least half is still as it was. What a checkpoint shares then costs at most twice its size,
-    however its tensors stop changing: a few small ones don't keep a large file."""
+    """Keep the boxes in files of which at least half is still in use. So what a checkpoint shares costs at most twice its size: a
+    few small tensors don't keep a large file alive."""
     live: dict[str, int] = {}
     for still, place in found:
         live[place.segment.file] = live.get(place.segment.file, 0) + still.nbytes
@@ -116,7 +116,7 @@ def keep_lively(found: Sequence[tuple[PlannedFragment, SharedFragment]]) -> list
 
 
 def make_segments(found: Sequence[tuple[PlannedFragment, SharedFragment]]) -> list[Segment]:
-    """Segments that say where these boxes are: one for each file, without a writer's name yet."""
+    """Make segments that say where these boxes are: one for each file, without a writer's name yet."""
     by_file: dict[str, list[SharedFragment]] = {}
     for _, place in found:
         by_file.setdefault(place.segment.file, []).append(place)

@@ -32,7 +32,7 @@ class Box(NamedTuple):
         return "[" + ", ".join(f"{begin}:{end}" for begin, end in zip(self.offset, self.end, strict=True)) + "]"
 
     def meet(self, other: Box) -> Box | None:
-        """What both hold, None where they share no element."""
+        """Intersect two boxes; None if they share no element."""
         offset = tuple(map(max, self.offset, other.offset))
         extent = tuple(end - begin for begin, end in zip(offset, map(min, self.end, other.end), strict=True))
         return Box(offset, extent) if all(size > 0 for size in extent) else None
@@ -41,8 +41,12 @@ class Box(NamedTuple):
         """Whether every element of `other` is in it."""
         return all(map(int.__le__, self.offset, other.offset)) and all(map(int.__ge__, self.end, other.end))
 
+    def is_whole(self, shape: tuple[int, ...]) -> bool:
+        """Whether it is all of an array of this shape."""
+        return self.extent == shape and not any(self.offset)
+
     def minus(self, other: Box) -> list[Box]:
-        """What is in this box and not in the other, as disjoint boxes (at most two for each dimension)."""
+        """Subtract a box: disjoint boxes, at most two for each dimension."""
         met = self.meet(other)
         if met is None:
             return [self] if self.volume else []
@@ -57,18 +61,18 @@ class Box(NamedTuple):
             offset[d], extent[d] = met.offset[d], met.extent[d]
         return rest
 
-    def moved(self, by: Sequence[int]) -> Box:
-        """The same box with an offset that is `by` larger."""
+    def shift(self, by: Sequence[int]) -> Box:
+        """Return the same box with an offset that is `by` larger."""
         return Box(tuple(map(int.__add__, self.offset, by)), self.extent)
 
 
 def whole(shape: Sequence[int]) -> Box:
-    """The box that is the array itself."""
+    """Return the box that is a whole array."""
     return Box((0,) * len(shape), tuple(shape))
 
 
 def strides_of(extent: Sequence[int]) -> tuple[int, ...]:
-    """How many elements apart neighbours are in each dimension, in row-major order."""
+    """Return the row-major strides, in elements."""
     strides, step = [], 1
     for size in reversed(extent):
         strides.append(step)
@@ -77,7 +81,7 @@ def strides_of(extent: Sequence[int]) -> tuple[int, ...]:
 
 
 def flat_boxes(shape: Sequence[int], start: int, stop: int) -> list[Box]:
-    """The elements `start <= i < stop` of an array's row-major order as boxes, in that order.
+    """Cut the elements `start <= i < stop` of an array's row-major order into boxes, in that order.
 
     Each box is contiguous in that order. There are at most `2 * len(shape) - 1` (ByteCheckpoint, 2407.20143, section 4).
 
@@ -108,7 +112,7 @@ def _in_row(shape: Sequence[int], row: int, start: int, stop: int) -> list[Box]:
 
 
 def overlap(boxes: Iterable[Box]) -> tuple[Box, Box] | None:
-    """Two of the boxes that share an element, None where there are none."""
+    """Find two boxes that share an element; None if there are none."""
     sorted_boxes = sorted(box for box in boxes if box.volume)
     if not sorted_boxes or not sorted_boxes[0].offset:
         return (sorted_boxes[0], sorted_boxes[1]) if len(sorted_boxes) > 1 else None
@@ -126,7 +130,7 @@ def overlap(boxes: Iterable[Box]) -> tuple[Box, Box] | None:
 
 
 def hole(shape: Sequence[int], boxes: Iterable[Box]) -> Box | None:
-    """A part of the array that none of the (disjoint) boxes holds, None where they hold all of it."""
+    """Find a part of the array that none of the (disjoint) boxes holds; None if they cover it."""
     held = [box for box in boxes if box.volume]
     if sum(box.volume for box in held) == math.prod(shape):
         return None

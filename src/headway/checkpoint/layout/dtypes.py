@@ -4,13 +4,12 @@ Bytes are moved, never converted, so an element type is mostly a size: arrays ar
 they are copied. The names matter at the edges, where an array is handed to numpy (bfloat16 and the 8-bit floats through
 ml_dtypes) or to torch.
 
-Three types differ from safetensors. It has no complex numbers of 16 and of 4 bytes (`C128`, `C32`), so these are stored as real and
-imaginary parts, with one more dimension. Its `F4` counts elements of half a byte, while torch counts bytes that hold two: our
-`F4_X2` has torch's shape, and in the header of a file the last dimension is twice as long.
+Three types differ in a file: see `files/header_types.py`.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
 import re
 from typing import Any
@@ -51,7 +50,7 @@ _RAW = {1: "u1", 2: "u2", 4: "u4", 8: "u8", 16: "c16"}
 
 
 def code_of(dtype: Any) -> str:
-    """The name of a numpy or torch dtype. Raises UsageError for one that has no raw bytes or no name here.
+    """Return the name of a numpy or torch dtype. Raises UsageError for one that has no raw bytes or no name here.
 
     Example:
         >>> import numpy
@@ -67,30 +66,9 @@ def code_of(dtype: Any) -> str:
     return code
 
 
-def to_safetensors(code: str, shape: tuple[int, ...]) -> tuple[str, tuple[int, ...]]:
-    """The element type and shape that the header of a safetensors file gives for an array.
-
-    Example:
-        >>> to_safetensors("F4_X2", (3, 8)), to_safetensors("C32", (3,)), to_safetensors("F32", (3,))
-        (('F4', (3, 16)), ('F16', (3, 2)), ('F32', (3,)))
-    """
-    if code == "F4_X2":
-        return "F4", (*shape[:-1], 2 * shape[-1]) if shape else (2,)
-    if code in ("C128", "C32"):
-        return ("F64" if code == "C128" else "F16"), (*shape, 2)
-    return code, shape
-
-
-def from_safetensors(dtype: str, shape: tuple[int, ...]) -> tuple[str, tuple[int, ...]] | None:
-    """What an array in somebody's safetensors file is here. None for an element type that has no place, or half a byte too much."""
-    if dtype == "F4":
-        return ("F4_X2", (*shape[:-1], shape[-1] // 2)) if shape and shape[-1] % 2 == 0 else None
-    return (dtype, shape) if dtype in NBYTES and dtype not in _STRUCTURED else None
-
-
 def numpy_dtype(code: str) -> Any:
-    """The numpy dtype of a name: for `C32` one with a real and an imaginary part, for `F4_X2` one byte for a pair. Raises
-    UsageError where it needs ml_dtypes and that is not installed."""
+    """Return the numpy dtype of a name: for `C32` one with a real and an imaginary part, for `F4_X2` one byte for a pair. Raises
+    UsageError if it needs ml_dtypes and that is not installed."""
     numpy = importlib.import_module("numpy")
     if code in _NUMPY:
         return numpy.dtype(_NUMPY[code])
@@ -102,7 +80,7 @@ def numpy_dtype(code: str) -> Any:
 
 
 def torch_dtype(code: str) -> Any:
-    """The torch dtype of a name. Raises UsageError where torch is too old to have it."""
+    """Return the torch dtype of a name. Raises UsageError if torch is too old to have it."""
     torch = importlib.import_module("torch")
     kind = getattr(torch, _TORCH[code], None)
     if kind is None:
@@ -110,13 +88,14 @@ def torch_dtype(code: str) -> Any:
     return kind
 
 
+@functools.cache  # asked for every slice of every copy
 def raw_dtype(code: str) -> Any:
-    """A numpy dtype of the same size that numpy copies fast."""
+    """Return a numpy dtype of the same size that numpy copies fast."""
     return importlib.import_module("numpy").dtype(_RAW[NBYTES[code]])
 
 
 def as_tensor(raw: Any, code: str) -> Any:
-    """Raw elements in numpy as a tensor of torch, of the type of this name. They share their memory."""
+    """View raw numpy elements as a torch tensor of this type. They share their memory."""
     with explain_missing("a tensor of torch"):
         torch = importlib.import_module("torch")
     signed = {2: "i2", 4: "i4", 8: "i8"}.get(NBYTES[code])

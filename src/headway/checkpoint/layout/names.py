@@ -9,7 +9,7 @@ _SHOWN = 5
 
 
 def find_near(wanted: str, names: Iterable[str]) -> list[str]:
-    """Of some names, those that are close to a name or pattern which fits none of them."""
+    """Find the names that are close to a name or pattern that fits none of them."""
     words = wanted.replace("*", "").strip(".")
     known = dict.fromkeys(names)
     close = difflib.get_close_matches(words, known, n=_SHOWN, cutoff=0.5) if words else []
@@ -19,7 +19,7 @@ def find_near(wanted: str, names: Iterable[str]) -> list[str]:
 
 
 def list_names(names: Collection[str], wanted: str = "") -> str:
-    """How many names there are, and those that are near, or else the first ones.
+    """Say how many names there are, and list those that are near, or else the first ones.
 
     >>> list_names(["model.w", "model.b", "opt.lr"], "modle.w")
     'the 3 names that are there; near to it: model.w, model.b'

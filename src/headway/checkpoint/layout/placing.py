@@ -41,8 +41,8 @@ class Seen(NamedTuple):
 
 
 class Placer:
-    """Places the tensors of one process by the rules, and remembers what it saw, so that `finish` can tell what fits nothing.
-    Answers are kept in `known`, which outlives it: the next save of the same state asks no pattern."""
+    """Places the tensors of one process by the rules, and remembers what it saw, so that `finish` can report rules that fit
+    nothing. Answers are kept in `known`, which outlives it, so the next save of the same state matches no pattern."""
 
     def __init__(
         self,
@@ -59,15 +59,11 @@ class Placer:
         self._stages = any(ranks > 1 and axis not in split_axes for axis, (_, ranks) in self._axes.items())
 
     def name(self, local: str) -> str:
-        """What a tensor of this process is called in the checkpoint."""
-        return self._named(local)[0] if self._rules else local
-
-    def tied(self, name: str) -> str | None:
-        """The name of the tensor that one which was placed is declared to be."""
-        return self._seen[name].tied if self._rules else None
+        """Return what a tensor of this process is called in the checkpoint."""
+        return self._resolve_name(local)[0] if self._rules else local
 
     def place(self, local: str, shape: Sequence[int]) -> Place:
-        """Where an array of this shape lies. Raises LayoutError where no rule says so, or sizes don't add up."""
+        """Say where an array of this shape lies. Raises LayoutError if no rule says so, or sizes don't add up."""
         shape = tuple(shape)
         if not self._rules:
             return Place(local, shape)
@@ -79,9 +75,18 @@ class Placer:
             raise LayoutError(f"{other.local} and {local} are both called {seen.place.name}: check the rules that rename")
         return seen.place
 
+    def place_all(self, arrays: Iterable[tuple[str, Sequence[int], Place | None]]) -> list[tuple[Place, str | None]]:
+        """Say where arrays of these names and shapes lie, unless that is known already, and which tensors they are declared to be
+        tied to. Raises as `place`."""
+        found: list[tuple[Place, str | None]] = []
+        for name, shape, known in arrays:
+            place = self.place(name, shape) if known is None else known
+            found.append((place, self._seen[place.name].tied if self._rules and known is None else None))
+        return found
+
     def finish(self) -> None:
-        """Say what was not used. Raises LayoutError for a rule that fits no tensor, unless this is one stage of several (then
-        `Layout.check_rules` tells, with the names of all), and for a bias without a rule whose weight is split."""
+        """Check that every rule was used. Raises LayoutError for a rule that fits no tensor, unless this is one stage of several
+        (then `Layout.check_rules` checks it, with the names of all), and for a bias without a rule whose weight is split."""
         for name, seen in self._seen.items():
             weight = self._seen.get(name.removesuffix("bias") + "weight")
             if not seen.rules and name.endswith("bias") and weight is not None and 0 in weight.split and self._splits:
@@ -97,7 +102,7 @@ class Placer:
                 raise make_unmatched_error(rule, pattern, self._seen)
 
     def _look(self, local: str, shape: tuple[int, ...]) -> Seen:
-        name, rules = self._named(local)
+        name, rules = self._resolve_name(local)
         tied = None
         for number, rule in enumerate(self._rules):
             if isinstance(rule, Tied) and tied is None:
@@ -127,8 +132,8 @@ class Placer:
         sizes, cuts = zip(*(self._cut(name, shape, d, splits, pads) for d in range(len(shape))), strict=True)
         return Seen(local, shape, Place(name, sizes, cuts), tied, tuple(rules), dims)
 
-    def _named(self, local: str) -> tuple[str, list[int]]:
-        """The name in the checkpoint, and which rules gave it."""
+    def _resolve_name(self, local: str) -> tuple[str, list[int]]:
+        """Return the name in the checkpoint, and the rules that gave it."""
         name, rules = local, []
         for number, rule in enumerate(self._rules):
             if isinstance(rule, Numbered | Renamed):
@@ -139,7 +144,7 @@ class Placer:
         return name, rules
 
     def _cut(self, name: str, shape: tuple[int, ...], d: int, splits: list[Split], pads: list[Pad]) -> tuple[int, DimSharding]:
-        """The whole size of a dimension, and its cut. The first rule is the outermost, so sizes are found from the last."""
+        """Return the whole size of a dimension, and its cut. The first rule is the outermost, so sizes are found from the last."""
         size, cut = shape[d], full(shape[d])
         for rule in reversed(splits):
             if _dimension(rule, name, shape) == d:
@@ -154,7 +159,7 @@ class Placer:
 
 
 def _ranges(rule: Split, name: str, local: int, rank: int, ranks: int) -> tuple[int, list[Range]]:
-    """The whole size of a split dimension, and what this rank has of it, which must be `local` elements."""
+    """Return the whole size of a split dimension, and this rank's part of it, which must be `local` elements."""
     parts = [each if isinstance(each, Part) else Part(each, copies=rule.copies) for each in rule.parts]
     if not parts:
         size = sum(rule.widths) if rule.widths else rule.size if rule.size is not None else local * (ranks // rule.copies)

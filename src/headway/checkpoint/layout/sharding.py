@@ -29,12 +29,12 @@ Range = tuple[int, int]
 
 
 def full(size: int) -> DimSharding:
-    """The sharding of a dimension that is whole here."""
+    """Return the sharding of a dimension that is whole here."""
     return (Run(0, 0, size),) if size else ()
 
 
 def from_ranges(ranges: Iterable[Range]) -> DimSharding:
-    """The sharding of a dimension that holds these ranges of the whole one, one after another.
+    """Return the sharding of a dimension that holds these ranges of the whole one, one after another.
 
     Example:
         >>> from_ranges([(0, 2), (6, 8)])
@@ -49,7 +49,7 @@ def from_ranges(ranges: Iterable[Range]) -> DimSharding:
 
 
 def compose(outer: DimSharding, inner: DimSharding) -> DimSharding:
-    """A sharding of a sharding: `inner` says how a local dimension lies in a middle one, `outer` how that lies in the whole one."""
+    """Compose two shardings: `inner` says how a local dimension lies in a middle one, `outer` how that lies in the whole one."""
     runs = []
     for run in inner:
         for out in outer:
@@ -60,17 +60,17 @@ def compose(outer: DimSharding, inner: DimSharding) -> DimSharding:
 
 
 def trim(cut: DimSharding, size: int) -> DimSharding:
-    """The sharding of a dimension whose elements from `size` on are padding."""
+    """Cut off the elements from `size` on, which are padding."""
     return tuple(run._replace(size=min(run.size, size - run.whole)) for run in cut if run.whole < size)
 
 
 def length(cut: DimSharding) -> int:
-    """How many elements are in its runs."""
+    """Count the elements in the runs."""
     return sum(run.size for run in cut)
 
 
 def chunk(size: int, rank: int, ranks: int) -> Range:
-    """The part of `rank` when a dimension is dealt in equal chunks, rounded up: the last ones may be short or empty.
+    """Return the part of `rank` when a dimension is dealt in equal chunks, rounded up: the last ones may be short or empty.
 
     Example:
         >>> [chunk(5, rank, 4) for rank in range(4)]

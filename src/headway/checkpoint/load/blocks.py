@@ -2,7 +2,7 @@
 
 A block is the smallest thing that can be verified, so it is the smallest thing that is read. Loading, lazy reading, verifying and
 comparing ask the same questions, and ask them here: where is this box (`Contents.meeting`), which blocks does a part of a fragment
-touch (`StoredFragment.touched`), which boxes are in one block (`StoredFragment.boxes`). Geometry only: no file is opened.
+touch (`StoredFragment.find_blocks`), which boxes are in one block (`StoredFragment.boxes`). Geometry only: no file is opened.
 
 A seal proves that a segment has not changed, not that it is right. A fragment outside its object or file, a wrong number of hashes,
 or two fragments that claim the same element are reported as damage before anything is read.
@@ -68,11 +68,11 @@ class StoredFragment:
     def hash(self, number: int) -> str:
         return self.hashes[number * HASH_DIGITS : (number + 1) * HASH_DIGITS]
 
-    def touched(self, part: Box) -> list[range]:
-        """The numbers of the blocks that hold an element of `part`, exactly, as ranges in order. `part` lies in the fragment."""
+    def find_blocks(self, part: Box) -> list[range]:
+        """List the blocks that hold an element of `part`, exactly, as ranges in order. `part` lies in the fragment."""
         elements = self.block_nbytes // self.itemsize
         ranges: list[range] = []
-        for begin, end in _spans(self.box.extent, part.moved([-at for at in self.box.offset]), elements):
+        for begin, end in _spans(self.box.extent, part.shift([-at for at in self.box.offset]), elements):
             first, stop = begin // elements, (end - 1) // elements + 1
             if ranges and first <= ranges[-1].stop:
                 ranges[-1] = range(ranges[-1].start, max(stop, ranges[-1].stop))
@@ -81,15 +81,15 @@ class StoredFragment:
         return ranges
 
     def boxes(self, number: int) -> Iterator[tuple[Box, int]]:
-        """The boxes that a block holds, in its order, each with the element of the block at which it begins."""
+        """List the boxes that a block holds, in order, each with the element of the block at which it begins."""
         elements = self.block_nbytes // self.itemsize
         at = 0
         for box in flat_boxes(self.box.extent, number * elements, min((number + 1) * elements, self.box.volume)):
-            yield box.moved(self.box.offset), at
+            yield box.shift(self.box.offset), at
             at += box.volume
 
     def run(self, part: Box) -> int | None:
-        """The element of the fragment at which `part` begins if it is contiguous there, else None."""
+        """Return the element of the fragment at which `part` begins, if it is contiguous there, else None."""
         inner = len(part.extent)
         while inner and part.extent[inner - 1] == self.box.extent[inner - 1]:
             inner -= 1
@@ -100,7 +100,7 @@ class StoredFragment:
 
 
 def _spans(extent: Sequence[int], part: Box, gap: int) -> list[tuple[int, int]]:
-    """The row-major elements of a box as spans. Those less than `gap` apart are one span: no block fits between them."""
+    """Return the row-major elements of a box as spans. Those less than `gap` apart are one span: no block fits between them."""
     if not extent:
         return [(0, 1)]
     inner = _spans(extent[1:], Box(part.offset[1:], part.extent[1:]), gap)
@@ -148,7 +148,7 @@ class Contents:
         self._placed: dict[tuple[int, int], StoredFragment] = {}
 
     def holder(self, name: str) -> str:
-        """The name under which the bytes of an object are stored. Raises CheckpointMismatch where there is no such object."""
+        """Return the name under which the bytes of an object are stored. Raises CheckpointMismatch if there is no such object."""
         seen = {name}
         while True:
             known = self.manifest.objects.get(name)
@@ -162,16 +162,16 @@ class Contents:
             seen.add(name)
 
     def strangers(self) -> list[str]:
-        """Names that have fragments and are no objects with bytes of their own."""
+        """List names that have fragments but are no objects with bytes of their own."""
         objects = self.manifest.objects
         return sorted(name for name in self._fragments if name not in objects or objects[name].alias_of)
 
     def parts(self, name: str) -> list[StoredFragment]:
-        """All fragments with elements of an object that has bytes of its own."""
+        """List all fragments with elements of an object that has bytes of its own."""
         return self._index(name).parts
 
     def meeting(self, name: str, box: Box) -> list[tuple[StoredFragment, Box]]:
-        """The fragments that hold a part of `box`, and that part. Raises CheckpointDamaged where some of it is nowhere."""
+        """Find the fragments that hold a part of `box`, and that part. Raises CheckpointDamaged if some of it is nowhere."""
         met = list(self._index(name).meeting(box))
         if sum(part.volume for _, part in met) != box.volume:
             left = [box] if box.volume else []
@@ -183,13 +183,13 @@ class Contents:
         return met
 
     def describe(self, block: Block) -> str:
-        """A block as messages name it: tensor, file, block and byte range."""
+        """Name a block for messages: tensor, file, block and byte range."""
         segment = self.segments[block.segment]
         name = segment.fragments[block.fragment].name
         return f"tensor {name}: block {block.number} in {segment.file}, bytes {block.start} to {block.end}"
 
-    def placed(self, block: Block) -> StoredFragment:
-        """The fragment that a block belongs to."""
+    def fragment_of(self, block: Block) -> StoredFragment:
+        """Return the fragment that a block belongs to."""
         return self.place(block.segment, block.fragment)
 
     def _index(self, name: str) -> _Index:
@@ -204,7 +204,7 @@ class Contents:
         return index
 
     def place(self, number: int, at: int) -> StoredFragment:
-        """Fragment `at` of segment `number`. Raises CheckpointDamaged where that is impossible."""
+        """Place fragment `at` of segment `number`. Raises CheckpointDamaged if that is impossible."""
         known_place = self._placed.get((number, at))
         if known_place is not None:
             return known_place
@@ -222,7 +222,7 @@ class Contents:
 
 
 def _impossible(segment: Segment, fragment: Fragment, known: Object, placed: StoredFragment) -> str:
-    """What is wrong with a fragment's geometry, "" if nothing."""
+    """Say what is wrong with a fragment's geometry, "" if nothing."""
     if len(fragment.offset) != len(known.shape) or len(fragment.extent) != len(known.shape):
         return f"has {len(fragment.extent)} dimensions, the tensor {len(known.shape)}"
     if min((*fragment.offset, *fragment.extent), default=0) < 0 or not whole(known.shape).holds(placed.box):

@@ -111,7 +111,7 @@ def diff(before: OpenCheckpoint, after: OpenCheckpoint) -> Diff:
 
 
 def compare(mine: LazyArray, other: LazyArray) -> Changed:
-    """How the elements of two arrays of one type and shape differ. Reads only blocks whose hashes don't say it already."""
+    """Compare the elements of two arrays of one type and shape. Reads only blocks whose hashes differ."""
     changed, max_abs, max_relative = 0, 0.0, 0.0
     for box in _differing(mine, other):
         count, largest, relative = _elements(mine, other, box)
@@ -120,7 +120,7 @@ def compare(mine: LazyArray, other: LazyArray) -> Changed:
 
 
 def _differing(mine: LazyArray, other: LazyArray) -> Iterator[Box]:
-    """Boxes, of a block at most, that may differ; together with those that can't they are the whole tensor."""
+    """Yield the boxes, of a block at most, that may differ. The rest of the tensor is equal."""
     twins = {part.box: part for part in other.parts()}
     for part in mine.parts():
         twin = twins.get(part.box)
@@ -130,7 +130,7 @@ def _differing(mine: LazyArray, other: LazyArray) -> Iterator[Box]:
 
 
 def _elements(mine: LazyArray, other: LazyArray, box: Box) -> tuple[int, float, float]:
-    """Of the elements in a box: how many changed, and the largest absolute and relative difference."""
+    """Count the elements of a box that changed, and find the largest absolute and relative difference."""
     a, b = mine.box(box).reshape(-1), other.box(box).reshape(-1)
     raw = raw_dtype(mine.code)
     bits = a.view(raw).view("u1").reshape(a.size, -1) != b.view(raw).view("u1").reshape(b.size, -1)
@@ -147,7 +147,7 @@ def _elements(mine: LazyArray, other: LazyArray, box: Box) -> tuple[int, float, 
 
 
 def _distances(a: Array, b: Array) -> tuple[Array, Array]:
-    """Distances of elements and the larger of their magnitudes, as float64."""
+    """Return the distances of elements, and the larger of their magnitudes, as float64."""
     if a.dtype.kind in "biu":
         if a.dtype.kind == "b":
             a, b = a.view("u1"), b.view("u1")

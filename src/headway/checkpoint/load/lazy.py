@@ -1,4 +1,4 @@
-"""A checkpoint as a mapping of arrays that are read when they are sliced. Needs numpy and nothing else.
+"""Opens a checkpoint as a mapping of arrays that are read when they are sliced. Needs numpy and nothing else.
 
     with open_checkpoint(backend, manifest, segments) as opened:
         opened["model.layers.3.w"][10:20]
@@ -54,7 +54,7 @@ def open_checkpoint(
 class OpenCheckpoint(Mapping[str, "LazyArray"]):
     """The arrays of a checkpoint by name; made by `Checkpoints.open`.
 
-    Values that are no arrays are in `plain_values`. Several threads may use it.
+    Plain values are in `plain_values`. Several threads may use it.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class OpenCheckpoint(Mapping[str, "LazyArray"]):
 
     @property
     def plain_values(self) -> Mapping[str, Json]:
-        """What the checkpoint holds beside arrays, by name."""
+        """The plain values of the checkpoint, by name."""
         return self.manifest.values
 
     def __getitem__(self, name: str) -> LazyArray:
@@ -159,13 +159,13 @@ class LazyArray:
         return values if dtype is None else values.astype(dtype, copy=False)
 
     def __getitem__(self, index: Index | tuple[Index, ...]) -> Any:
-        """What numpy gives for the same index: an array that is the caller's own, or a scalar where integers say all."""
+        """Return what numpy would for the same index: an array of the caller's own, or a scalar if integers select one element."""
         chosen = _resolve_index(index, self.shape, self.name)
         values = self._read(chosen.picks).view(self.dtype)[(..., *chosen.rest)]
         return values if chosen.array else values[()]
 
     def tensor(self, index: Index | tuple[Index, ...] = ...) -> Any:
-        """What is at an index, or all of it, as a tensor of torch: of every element type that torch has, bfloat16 too, without
+        """Return what is at an index, or all of it, as a torch tensor: of every element type that torch has, bfloat16 too, without
         another library.
 
         Example:
@@ -175,20 +175,20 @@ class LazyArray:
         return as_tensor(self._read(chosen.picks)[(..., *chosen.rest)], self._object.dtype)
 
     def box(self, box: Box) -> Array:
-        """The elements of a box, as an array of its extent."""
+        """Read the elements of a box, as an array of its extent."""
         return self.raw(box).view(self.dtype)
 
     def raw(self, box: Box) -> Array:
-        """The elements of a box as unsigned integers, whatever their type."""
+        """Read the elements of a box as unsigned integers, whatever their type."""
         picks = [range(begin, begin + size) for begin, size in zip(box.offset, box.extent, strict=True)]
         return self._read(picks)
 
     def parts(self) -> list[StoredFragment]:
-        """The fragments that hold it."""
+        """List the fragments that hold it."""
         return self._contents.parts(self._holder)
 
     def _read(self, picks: Sequence[range]) -> Array:
-        """The elements at these positions of each dimension, as raw ones of their size. All blocks are verified before."""
+        """Read the elements at these positions of each dimension, as raw ones of their size. All blocks are verified first."""
         values = np.empty([len(pick) for pick in picks], raw_dtype(self._object.dtype))
         if values.size:
             rising = [pick if pick.step > 0 else pick[::-1] for pick in picks]
@@ -196,13 +196,13 @@ class LazyArray:
             into = values[(..., *turned)]  # a view even where there are no dimensions
             hull = Box(tuple(pick[0] for pick in rising), tuple(pick[-1] + 1 - pick[0] for pick in rising))
             for part, met in self._contents.meeting(self._holder, hull):
-                for numbers in part.touched(met):
+                for numbers in part.find_blocks(met):
                     for number in numbers:
                         self._take(part, number, rising, into)
         return values
 
     def _take(self, part: StoredFragment, number: int, picks: Sequence[range], into: Array) -> None:
-        """Copy what is picked from one block, which is read if anything is."""
+        """Copy what is picked from one block, which is read only if anything is."""
         for box, at in part.boxes(number):
             cuts = [_cut(pick, begin, end) for pick, begin, end in zip(picks, box.offset, box.end, strict=True)]
             if all(cut.elements for cut in cuts):
@@ -220,7 +220,7 @@ class _Cut(NamedTuple):
 
 
 def _cut(pick: range, begin: int, end: int) -> _Cut:
-    """The part of a rising range that is in `begin <= i < end`."""
+    """Return the part of a rising range that is in `begin <= i < end`."""
     first = max(0, -(-(begin - pick.start) // pick.step))
     stop = min(len(pick), -(-(end - pick.start) // pick.step))
     start = pick.start + first * pick.step - begin

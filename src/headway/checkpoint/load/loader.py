@@ -88,8 +88,8 @@ def load(
         ranks: the processes that load together; None: this one alone.
         memory_bytes: how much memory above the state it may use.
         select: which names to load, of the state and of the checkpoint; the rest is left as it is.
-        strict: False: what the checkpoint has and no rank wants is left where it is, instead of being an error.
-        on_phase: is told each phase as it ends.
+        strict: False: ignore what the checkpoint has and no rank wants, instead of raising.
+        on_phase: called with each phase as it ends.
 
     Raises:
         CheckpointMismatch: state and checkpoint don't fit; nothing was changed.
@@ -99,11 +99,11 @@ def load(
     timed = _Phases(on_phase)
     try:
         plan = job.plan()
-        plan_s = timed.ended("plan", 0)
+        plan_s = timed.end("plan", 0)
         job.verify(plan)
-        read_s = timed.ended("read", job.bytes_read)
+        read_s = timed.end("read", job.bytes_read)
         job.fill(plan)
-        return Loaded(job.bytes_read, plan.fill_nbytes, plan_s, read_s, timed.ended("scatter", plan.fill_nbytes))
+        return Loaded(job.bytes_read, plan.fill_nbytes, plan_s, read_s, timed.end("scatter", plan.fill_nbytes))
     finally:
         job.close()
 
@@ -226,8 +226,8 @@ class _Job:
         return msgspec.msgpack.encode(_Hello(self._contents.manifest.id, wants_of(self._inventory), path))
 
     def _reachable(self, hosts: Sequence[str], hellos: Sequence[_Hello]) -> list[str]:
-        """The hosts, if all ranks of each can open each other's spools (they can't in separate containers); else each rank
-        counts as a host of its own, and fetches what it needs by itself."""
+        """Return the hosts, if all ranks of each can open each other's spools. In separate containers they can't; then each rank
+        counts as a host of its own and fetches what it needs by itself."""
 
         def look() -> bytes:
             mine = hosts[self._ranks.rank]
@@ -238,7 +238,7 @@ class _Job:
         return [host if shared else f"{host} #{rank}" for rank, host in enumerate(hosts)]
 
     def _check(self, hellos: Sequence[_Hello]) -> None:
-        """What must be so before there can be a plan."""
+        """Check what must hold before there can be a plan."""
         manifest = self._contents.manifest
         ids = sorted({hello.checkpoint for hello in hellos})
         if len(ids) > 1:
@@ -247,7 +247,7 @@ class _Job:
         refuse(stored, find_misfits(stored, (), filter(self._select, self._inventory.values)))
 
     def _compare_ties(self, plan: RankPlan) -> None:
-        """A tie of the state must not hide that the checkpoint has two different arrays, of which one would be dropped."""
+        """Raise if the state ties two arrays that differ in the checkpoint, because one of them would be dropped silently."""
         shared = list(overlaps(self._inventory.holdings))
         if not plan.ties and not shared:
             return
@@ -275,7 +275,7 @@ class _Job:
 
     @contextmanager
     def _buffer(self) -> Iterator[memoryview]:
-        """One of the reading threads' buffers, which there are as many of as threads."""
+        """Lend a buffer. There are as many as reading threads."""
         buffer = self._buffers.pop()
         try:
             yield buffer
@@ -284,14 +284,14 @@ class _Job:
 
 
 class _Phases:
-    """Phases that follow each other."""
+    """Times phases that follow each other."""
 
     def __init__(self, listener: OnPhase | None) -> None:
         self._listener = listener
         self._began, self._since = time.time(), time.perf_counter()
 
-    def ended(self, name: str, nbytes: int) -> float:
-        """The one that has just ended took this many seconds."""
+    def end(self, name: str, nbytes: int) -> float:
+        """Record the phase that has just ended, and return its seconds."""
         now = time.perf_counter()
         phase = Phase(name, self._began, now - self._since, nbytes)
         self._began, self._since = time.time(), now

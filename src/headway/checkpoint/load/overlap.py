@@ -36,14 +36,14 @@ class Region(NamedTuple):
     piece: Piece
 
     def within(self, scratch: Array, begin: int) -> Array:
-        """Where the piece is in scratch memory that stands for what is from `begin` on."""
+        """Return where the piece is in scratch memory that stands for the memory from `begin` on."""
         raw = raw_dtype(self.code)
         strides = [stride * raw.itemsize for stride in self.piece.strides]
         return np.ndarray(self.piece.box.extent, raw, scratch.data, self.first - begin, strides)
 
 
 def overlaps(holdings: Iterable[Holding]) -> Iterator[tuple[Region, Region]]:
-    """Pairs of regions of different arrays that share elements. The same box at the same place of two arrays is one too."""
+    """Find pairs of regions of different arrays that share elements. The same box at the same place of two arrays is a pair too."""
     near: list[tuple[int, list[Region]]] = []
     for begin, end, regions in sorted(_hull(regions) for each in holdings if (regions := list(_regions(each)))):
         near = [each for each in near if each[0] > begin]
@@ -81,7 +81,7 @@ def _regions(holding: Holding) -> Iterator[Region]:
 
 
 def _share(one: Region, other: Region) -> bool:
-    """Whether they have a byte in common. Views of one array that lie between each other have none."""
+    """Whether they have a byte in common. Interleaved views of one array have none."""
     begin = min(one.begin, other.begin)
     scratch: Array = np.empty(max(one.end, other.end) - begin, "u1")  # only addresses are looked at: no page of it is touched
     try:

@@ -96,7 +96,7 @@ class LoadPlan:
 
     @property
     def read_nbytes(self) -> int:
-        """Bytes that come from the medium: every needed block once per host."""
+        """Bytes read from the medium: every needed block once per host."""
         return sum(rank.verify_nbytes for rank in self.ranks.values())
 
     def predicted_s(self, read_bytes_per_s: float, copy_bytes_per_s: float = COPY_BYTES_PER_S) -> float:
@@ -108,7 +108,7 @@ class LoadPlan:
         return max(hosts.values(), default=0) / read_bytes_per_s + slowest / copy_bytes_per_s
 
     def describe(self, read_bytes_per_s: float | None = None) -> str:
-        """The plan as a table for people, the same for the same plan; with a bandwidth, also the time that it predicts."""
+        """Write the plan as a table for people, with the predicted time if a bandwidth is given."""
         many = "file" if len(self.files) == 1 else "files"
         lines = [f"{self.label}: {_size(self.read_nbytes)} to read from {len(self.files)} {many}, each block once per host"]
         wide = max((len(file.file) for file in self.files), default=4)
@@ -127,7 +127,7 @@ class LoadPlan:
 
 
 def wants_of(inventory: Inventory) -> tuple[Want, ...]:
-    """What this process wants, in the order of its holdings, and then what is tied."""
+    """List what this process wants, in the order of its holdings, and then what is tied."""
     wants = [
         Want(each.name, each.object.dtype, each.object.shape, tuple(piece.box for piece in each.pieces))
         for each in inventory.holdings
@@ -176,7 +176,7 @@ def plan_load(
 
 
 def _needs(contents: Contents, wants: Sequence[Want]) -> tuple[set[Block], dict[tuple[int, int], tuple[Fill, ...]]]:
-    """The blocks that a rank needs, and what it fills from each fragment."""
+    """Find the blocks that a rank needs, and what it fills from each fragment."""
     blocks: set[Block] = set()
     fills: dict[tuple[int, int], list[Fill]] = {}
     for number, want in enumerate(wants):
@@ -185,12 +185,12 @@ def _needs(contents: Contents, wants: Sequence[Want]) -> tuple[set[Block], dict[
                 continue
             for part, met in contents.meeting(contents.holder(want.name), box):
                 fills.setdefault((part.segment, part.fragment), []).append(Fill(number, piece, met))
-                blocks.update(part.block(at) for numbers in part.touched(met) for at in numbers)
+                blocks.update(part.block(at) for numbers in part.find_blocks(met) for at in numbers)
     return blocks, {where: tuple(each) for where, each in fills.items()}
 
 
 def _share_out(blocks: Sequence[Block], ways: int) -> list[list[Block]]:
-    """Blocks in order, cut into runs of about equal bytes: a block goes where its middle falls."""
+    """Cut blocks, in order, into runs of about equal bytes: a block goes where its middle falls."""
     total = sum(block.nbytes for block in blocks)
     shares: list[list[Block]] = [[] for _ in range(ways)]
     done = 0
@@ -201,7 +201,7 @@ def _share_out(blocks: Sequence[Block], ways: int) -> list[list[Block]]:
 
 
 def coalesce(blocks: Iterable[Block]) -> tuple[Read, ...]:
-    """Blocks in order as reads of adjacent ones."""
+    """Join adjacent blocks into reads. The blocks are in order."""
     reads: list[Read] = []
     run: list[Block] = []
     for block in blocks:
@@ -248,7 +248,7 @@ def _refuse_misfits(
 
 
 def _doubtful_ties(contents: Contents, wants: Sequence[Want]) -> tuple[tuple[str, str], ...]:
-    """What is tied in the state and has bytes of its own in the checkpoint, in other fragments or with other hashes."""
+    """Find what is tied in the state but has bytes of its own in the checkpoint, in other fragments or with other hashes."""
     objects = contents.manifest.objects
     ties = []
     for want in wants:

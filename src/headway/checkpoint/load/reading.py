@@ -37,14 +37,14 @@ class Source(Protocol):
         ...
 
     def announce(self, read: Read) -> None:
-        """Say that this read comes soon."""
+        """Announce that this read comes soon."""
         ...
 
     def close(self) -> None: ...
 
 
 def open_source(backend: Backend, contents: Contents) -> Source:
-    """The source of a checkpoint's own files: by path where they have one, else by ranges."""
+    """Open the source of a checkpoint's own files: by path if they have one, else by ranges."""
     located = [locate(backend, segment.file) for segment in contents.segments]
     local = all(owner.path(name) is not None for owner, name in located)
     return LocalFiles(backend, contents) if local else Ranges(backend, contents)
@@ -135,7 +135,7 @@ class Spool:
         self._descriptor = anonymous_file("headway-load", in_memory=in_memory)
 
     def allocate(self, nbytes: int) -> None:
-        """Make room. Raises StoreFull where there is none."""
+        """Make room. Raises StoreFull if there is none."""
         try:
             if nbytes:
                 os.posix_fallocate(self._descriptor, 0, nbytes)
@@ -147,7 +147,7 @@ class Spool:
 
     @property
     def path(self) -> Path:
-        """Where other processes of this machine find it, as long as it is open here."""
+        """Return the path by which other processes of this machine find it, as long as it is open here."""
         return Path(f"/proc/{os.getpid()}/fd/{self._descriptor}")
 
     def write(self, at: int, data: memoryview) -> None:
@@ -191,7 +191,7 @@ class Spooled:
 
 
 def in_a_row(reads: Iterable[Read]) -> Iterator[tuple[Read, int]]:
-    """Reads, each with the byte of a spool at which it begins."""
+    """Lay reads out in a spool: each with the byte at which it begins."""
     at = 0
     for read in reads:
         yield read, at
@@ -199,7 +199,7 @@ def in_a_row(reads: Iterable[Read]) -> Iterator[tuple[Read, int]]:
 
 
 def read_fully(descriptor: int, start: int, buffers: Sequence[memoryview]) -> int:
-    """Read until the buffers are full or the file ends; how many bytes were read."""
+    """Read until the buffers are full or the file ends. Return how many bytes were read."""
     left = [buffer for buffer in buffers if len(buffer)]
     done = 0
     while left:
@@ -219,7 +219,7 @@ def find_damaged_blocks(contents: Contents, blocks: Sequence[Block], buffers: Se
     return [
         block
         for block, buffer in zip(blocks, buffers, strict=True)
-        if xxhash.xxh3_128_hexdigest(buffer) != contents.placed(block).hash(block.number)
+        if xxhash.xxh3_128_hexdigest(buffer) != contents.fragment_of(block).hash(block.number)
     ]
 
 
@@ -232,14 +232,14 @@ def check(contents: Contents, blocks: Sequence[Block], buffers: Sequence[memoryv
 
 
 def unreadable(contents: Contents, read: Read) -> str:
-    """A read that failed, named by its blocks."""
+    """Make the error for a read that failed, which names its blocks."""
     named = contents.describe(read.blocks[0])
     more = f" (and {len(read.blocks) - 1} blocks that follow)" if len(read.blocks) > 1 else ""
     return f"{contents.label}: {named}{more}: can't be read"
 
 
 def split(buffer: memoryview, blocks: Iterable[Block]) -> list[memoryview]:
-    """A buffer cut into the blocks that follow each other in it."""
+    """Cut a buffer into the blocks that follow each other in it."""
     parts, at = [], 0
     for block in blocks:
         parts.append(buffer[at : at + block.nbytes])
@@ -248,8 +248,8 @@ def split(buffer: memoryview, blocks: Iterable[Block]) -> list[memoryview]:
 
 
 def each(items: Iterable[T], act: Callable[[T], object], threads: int) -> None:
-    """Do `act` for all items in several threads, which take them in order. After a failure no more are taken; when no thread runs
-    any more, the failure of the first item that failed is raised: the same one every time, whichever thread was faster."""
+    """Do `act` for all items in several threads, which take them in order. After a failure no more are taken. When all threads have
+    ended, the failure of the earliest item is raised, so it is the same one every time."""
     left = iter(list(enumerate(items)))
     failures: list[tuple[int, BaseException]] = []
 

@@ -27,8 +27,8 @@ class Restored(msgspec.Struct, frozen=True):
         passed_over: why newer checkpoints were not loaded.
         loaded: names of arrays and values that were loaded, of all ranks together.
         left: names that the checkpoint has and nobody loaded (`select=`, `strict=False`).
-        missing: names that the state has and the checkpoint has not, so that they are as they were.
-        state: what was loaded, where no state was given to load into: dictionaries in each other, of arrays and values.
+        missing: names that the state has and the checkpoint lacks. They are as they were.
+        state: what was loaded, if no state was given to load into: nested dictionaries of arrays and values.
     """
 
     step: int
@@ -57,7 +57,7 @@ def _format_count(names: Sequence[str], what: str) -> str:
 
 
 class Loadable(msgspec.Struct, frozen=True):
-    """What a state, of all ranks together, gets of a checkpoint."""
+    """What a state gets from a checkpoint, on all ranks together."""
 
     loaded: tuple[str, ...]
     left: tuple[str, ...]
@@ -65,7 +65,7 @@ class Loadable(msgspec.Struct, frozen=True):
 
     @property
     def untouched(self) -> tuple[str, ...]:
-        """First words of the state that the checkpoint lacks, and of which nothing is loaded: modules, optimizers, and all else."""
+        """First words of the names of parts that get nothing, because the checkpoint lacks them: modules, optimizers, anything."""
         touched = {_first(name) for name in self.loaded}
         return tuple(sorted({_first(name) for name in self.missing} - touched))
 
@@ -73,10 +73,10 @@ class Loadable(msgspec.Struct, frozen=True):
 def find_loadable(
     manifest: Manifest, claimed: Collection[str], missing: Mapping[str, str], selection: Selection, state: Any
 ) -> Loadable:
-    """What it gets. Raises CheckpointMismatch where they don't: a choice that fits no name, or nothing that both have."""
+    """Find what the state gets. Raises CheckpointMismatch if a choice fits no name, or if both have nothing in common."""
     objects, names = manifest.objects, {**manifest.objects, **manifest.values}
     where = f"step {manifest.step} ({manifest.id})"
-    if names and (wrong := selection.unused(names)):
+    if names and (wrong := selection.find_unused(names)):
         raise CheckpointMismatch(f"{where}: {wrong}. Nothing was changed")
     loaded = tuple(name for name in names if name in claimed)
     if names and not loaded:

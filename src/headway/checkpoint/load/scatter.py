@@ -44,7 +44,7 @@ class Scatter:
         self._places: dict[tuple[int, int], tuple[_Target, ...]] = {}
 
     def targets(self, read: Read, scratch: memoryview) -> list[memoryview]:
-        """What to read each block into: its destination, or the part of `scratch` that follows the one before."""
+        """Choose what to read each block into: its destination, or the next part of `scratch`."""
         targets, at = [], 0
         for block in read.blocks:
             direct = self._direct(block)
@@ -61,14 +61,14 @@ class Scatter:
                     self._copy(block, target, place)
 
     def _direct(self, block: Block) -> tuple[_Target, memoryview] | None:
-        at = block.number * self._contents.placed(block).block_nbytes
+        at = block.number * self._contents.fragment_of(block).block_nbytes
         for place in self._of(block):
             if place.flat is not None and place.begin <= at and at + block.nbytes <= place.begin + len(place.flat):
                 return place, place.flat[at - place.begin : at - place.begin + block.nbytes]
         return None
 
     def _copy(self, block: Block, data: memoryview, place: _Target) -> None:
-        placed = self._contents.placed(block)
+        placed = self._contents.fragment_of(block)
         raw = np.frombuffer(data, raw_dtype(self._contents.manifest.objects[placed.name].dtype))
         for box, at in placed.boxes(block.number):
             met = box.meet(place.box)
@@ -94,7 +94,7 @@ class Scatter:
         return places
 
     def _place(self, block: Block, fill: Fill) -> _Target:
-        placed = self._contents.placed(block)
+        placed = self._contents.fragment_of(block)
         holding = self._holdings[fill.want]
         piece = holding.pieces[fill.piece].narrow(fill.box)
         begin = placed.run(fill.box)

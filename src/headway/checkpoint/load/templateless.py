@@ -26,7 +26,7 @@ Arrays = Literal["numpy", "torch"]
 
 
 class Whole:
-    """Room for all of a checkpoint that is chosen: what `inventory` fills, and `state` when it is filled."""
+    """Memory for all that is chosen of a checkpoint: what `inventory` fills, and `state` once it is filled."""
 
     def __init__(self, manifest: Manifest, selection: Select, arrays: Arrays | None) -> None:
         if arrays not in (None, "numpy", "torch"):
@@ -70,8 +70,7 @@ class Whole:
 
 
 def nest(leaves: Mapping[str, Any]) -> dict[str, Any]:
-    """Leaves by their dotted names as dictionaries in each other. Where a name is also the beginning of others, these keep their
-    dots.
+    """Nest leaves by their dotted names. If a name is also the beginning of others, those keep their dots.
 
     >>> nest({"model.w": 1, "model.b": 2, "x": 3, "x.y": 4})
     {'model': {'w': 1, 'b': 2}, 'x': 3, 'x.y': 4}

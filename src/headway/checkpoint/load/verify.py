@@ -90,7 +90,7 @@ def verify(backend: Backend, checkpoint: Manifest | str, progress: Progress | No
         progress: called with the bytes done and the bytes in all, now and then, from one thread at a time.
         threads: how many threads read; None: as many as the machine has cores, up to four.
 
-    Returns: the report. Damage is never raised; NoCheckpoint is, where there is no manifest and none was given.
+    Returns: the report. Damage is never raised. NoCheckpoint is, if there is no manifest and none was given.
     """
     began = time.perf_counter()
     manifest, problems = _manifest(backend, checkpoint)
@@ -127,7 +127,7 @@ def _manifest(backend: Backend, checkpoint: Manifest | str) -> tuple[Manifest | 
 
 
 def _coverage(contents: Contents) -> Iterator[Problem]:
-    """Objects that the segments which could be read don't hold exactly once."""
+    """Find objects that the readable segments don't hold exactly once."""
     for name, known in contents.manifest.objects.items():
         try:
             if contents.holder(name) == name:
@@ -154,7 +154,7 @@ class _Check:
         self.blocks = 0
 
     def run(self, threads: int) -> list[Problem]:
-        """All problems, in the order of the files."""
+        """Find all problems, in the order of the files."""
         regions = self._regions()
         headers = sum(self._contents.segments[region.segment].header_nbytes for region in regions if region.read is None)
         self._total = headers + sum(region.read.nbytes for region in regions if region.read is not None)
@@ -167,7 +167,7 @@ class _Check:
         return [problem for _, problem in sorted(self._problems, key=lambda found: found[0])]
 
     def _regions(self) -> list[_Region]:
-        """What can be read at all, in the order of the files; what can't be is a problem already."""
+        """List what can be read at all, in the order of the files. What can't be read is a problem already."""
         blocks: dict[int, list[Block]] = {}
         for name, known in self._contents.manifest.objects.items():
             with suppress(CheckpointDamaged):  # reported by the coverage check
@@ -184,7 +184,7 @@ class _Check:
         return regions
 
     def _size(self, number: int, segment: Segment, blocks: Sequence[Block]) -> int:
-        """How many bytes a file has; a problem is noted where it should have others."""
+        """Return the size of a file, and note a problem if it should have another."""
         try:
             stat = stat_data(self._backend, segment.file)
         except CheckpointError as error:
@@ -203,7 +203,7 @@ class _Check:
         return size
 
     def _names(self, blocks: Iterator[Block] | Sequence[Block]) -> tuple[str, ...]:
-        return tuple(sorted({self._contents.placed(block).name for block in blocks}))
+        return tuple(sorted({self._contents.fragment_of(block).name for block in blocks}))
 
     def _note(
         self, number: int, at: int, kind: Kind, text: str, tensors: tuple[str, ...], begin: int, end: int, block: int = -1

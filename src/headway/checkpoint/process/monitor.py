@@ -22,7 +22,8 @@ Listener = Callable[[events.AnyEvent], None]
 
 
 def teller() -> tuple[str, Listener]:
-    """The current call's key ("" outside of a run), and what puts an event into its run's stream, from any thread."""
+    """Return the current call's key ("" outside of a run), and a function that sends an event to its run's stream, from any
+    thread."""
     if (worker := worker_call()) is not None:
         return worker.facts.key, worker.tell
     frame = current.get()
@@ -40,7 +41,7 @@ def teller() -> tuple[str, Listener]:
 
 @dataclass
 class Monitor:
-    """Tells what happens to one step's checkpoint, and keeps its phases."""
+    """Reports what happens to one step's checkpoint, and keeps its phases."""
 
     root: str
     step: int
@@ -54,7 +55,7 @@ class Monitor:
 
     @contextlib.contextmanager
     def phase(self, name: str, nbytes: int = 0) -> Iterator[None]:
-        """Time what runs meanwhile."""
+        """Time the block."""
         began, start = time.time(), time.perf_counter()
         try:
             yield
@@ -62,16 +63,16 @@ class Monitor:
             self.note(Phase(name, began, time.perf_counter() - start, nbytes))
 
     def note(self, phase: Phase) -> None:
-        """A phase has ended."""
+        """Record a phase that has ended."""
         self.phases.append(phase)
         self.tell(events.CheckpointPhase, phase=phase.name, began=phase.begin, seconds=phase.seconds, nbytes=phase.nbytes)
 
     def seconds(self, name: str) -> float:
-        """How long the phases of a name took."""
+        """Sum the seconds of all phases of a name."""
         return sum(phase.seconds for phase in self.phases if phase.name == name)
 
     def tell(self, kind: type[events.CheckpointEvent], **what: Any) -> None:
-        """Say what happened: `what` holds the fields of the kind of event that are not the same for all."""
+        """Send an event. `what` holds the fields that belong to this kind of event alone."""
         event: Any = kind(at=time.time(), **self._about, **what)
         self._tell(event)
         if self.listener is not None:

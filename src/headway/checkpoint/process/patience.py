@@ -35,7 +35,7 @@ class Patience:
         return self.left_s == 0.0
 
     def error(self, what: str) -> TimeoutError:
-        """The error for a wait that ended without what it was for."""
+        """Make the error for a wait that ended in vain."""
         if self._by_scope:
             return DeadlineExceeded(f"{what} when the deadline passed")
         return TimeoutError(f"{what} after {self._given_s:g} s")

@@ -18,11 +18,11 @@ class Ranks(Protocol):
     size: int
 
     def exchange(self, data: bytes) -> list[bytes]:
-        """Give a message to all and get the messages of all, by rank. All ranks must call it."""
+        """Send a message to all ranks and receive theirs, by rank. All ranks must call it."""
         ...
 
     def hosts(self) -> list[str]:
-        """On which machine each rank is."""
+        """Say on which machine each rank is."""
         ...
 
 
@@ -72,7 +72,7 @@ class TorchRanks:
 
 
 def ranks_here() -> Ranks:
-    """The ranks of the training that this process is part of: torch.distributed's where it is initialised, else this process."""
+    """Find the ranks of this process's training: those of torch.distributed if it is initialised, else this process alone."""
     torch = sys.modules.get("torch")
     dist = getattr(torch, "distributed", None)
     if dist is not None and dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
@@ -81,7 +81,7 @@ def ranks_here() -> Ranks:
 
 
 def host() -> str:
-    """A name that only processes with the same page cache share."""
+    """Name this machine. Only processes that share a page cache get the same name."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from headway.checkpoint.state.inventory import Inventory
+from headway.checkpoint.state.inventory import Inventory, Marks
 
 LEAST_BYTES = 64 << 10  # of a box: a reference to a smaller one is not worth it
 
@@ -20,27 +20,22 @@ class Expected:
     """What one process saved last time, and in which version."""
 
     def __init__(self) -> None:
-        self._marks: dict[str, tuple[int, int]] = {}
+        self._marks: Marks = {}
         self._unchanged: frozenset[str] = frozenset()
 
     def names(self, inventory: Inventory) -> set[str]:
-        """The names of what is expected to be as it was."""
+        """List the names that are expected to be as they were."""
         if not self._marks:
             trained = any(holding.guarded for holding in inventory.holdings)
             frozen = [each for each in inventory.holdings if not each.guarded and each.object.kind in ("param", "buffer")]
             return {each.name for each in frozen} if trained else set()
-        now = marks_of(inventory)
+        now = inventory.marks
         return {name for name, mark in now.items() if name in self._unchanged or (mark[1] >= 0 and self._marks.get(name) == mark)}
 
-    def saved(self, inventory: Inventory) -> None:
-        """A save of it has begun."""
-        self._marks = marks_of(inventory)
+    def note_saved(self, inventory: Inventory) -> None:
+        """Note that a save of it has begun."""
+        self._marks = inventory.marks
 
-    def found(self, unchanged: Iterable[str]) -> None:
+    def note_unchanged(self, unchanged: Iterable[str]) -> None:
         """Note that these were unchanged. Called from another thread."""
         self._unchanged = frozenset(unchanged)
-
-
-def marks_of(inventory: Inventory) -> dict[str, tuple[int, int]]:
-    """Where each array is, and its version."""
-    return {each.name: (each.memory.address(), each.memory.version()) for each in inventory.holdings}

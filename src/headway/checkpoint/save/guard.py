@@ -13,8 +13,8 @@ from headway.checkpoint.save.snapshot import Snapshot
 class StepGuard:
     """The snapshots of a process that are not complete yet.
 
-    Watching the first one hooks every torch optimizer of the process (if torch is loaded at all); whoever changes state in
-    another way calls `wait`.
+    Watching the first one hooks every torch optimizer of the process, if torch is loaded. Code that changes state in another way
+    must call `wait`.
     """
 
     def __init__(self) -> None:
@@ -23,14 +23,14 @@ class StepGuard:
         self._hook: Any = None
 
     def watch(self, snapshot: Snapshot) -> None:
-        """Watch a snapshot that has started, too."""
+        """Watch a snapshot that has started."""
         self._snapshots.append(snapshot)
         if self._hook is None and "torch" in sys.modules:
             optimizer = importlib.import_module("torch.optim.optimizer")
             self._hook = optimizer.register_optimizer_step_pre_hook(self._before_step)
 
     def wait(self, patience: Patience | None = None) -> float:
-        """Return when the state may be changed, or when the patience is over. How long that took, in seconds."""
+        """Wait until the state may be changed, or until the patience is over. Return how long that took, in seconds."""
         waited_s = sum(snapshot.wait(patience.left_s if patience is not None else None) for snapshot in self._snapshots)
         self._snapshots = [snapshot for snapshot in self._snapshots if not snapshot.ended]
         self.waited_s += waited_s

@@ -1,6 +1,6 @@
 """Plans who writes what: a pure function from what all ranks hold to what each of them puts into its file.
 
-Every rank says in a `Table` which boxes of which objects it has. What several hold is written by one of them. Parameters and
+Every rank lists the boxes that it has in a `Table`. A box that several ranks have is written by one of them. Parameters and
 moments go, largest first, to the holder that has least to write so far. Everything else is taken from the first rank that has it,
 because a mix of buffers from several ranks would be a state that no rank ever had (`replicas.py` compares them). Boxes that overlap
 without being equal (one rank has a whole tensor, another a half of it) are cut, so that every element is written exactly once. All
@@ -27,7 +27,7 @@ TRAINED = ("param", "moment")
 
 
 class Table(msgspec.Struct, frozen=True):
-    """What one rank holds. `synced`: buffers that are sent from the first rank to the others before they are used."""
+    """What one rank holds. `synced`: buffers that the first rank sends to the others before they are used."""
 
     objects: dict[str, Object]
     boxes: dict[str, tuple[Box, ...]]
@@ -57,15 +57,15 @@ class SavePlan(msgspec.Struct, frozen=True):
 
 
 def table_of(inventory: Inventory) -> Table:
-    """The table of this process."""
+    """Make the table of this process."""
     objects = {holding.name: holding.object for holding in inventory.holdings}
     boxes = {holding.name: tuple(piece.box for piece in holding.pieces) for holding in inventory.holdings}
     return Table(objects | inventory.aliases, boxes, tuple(holding.name for holding in inventory.holdings if holding.synced))
 
 
 def plan_save(tables: Sequence[Table], *, balanced: bool = True) -> SavePlan:
-    """Share the work. `balanced`: parameters and moments are the same on all ranks that have them, so any may write them. Raises
-    CheckpointMismatch where ranks contradict each other or leave a hole."""
+    """Share the work out. `balanced`: parameters and moments are the same on all ranks that have them, so any may write them.
+    Raises CheckpointMismatch if ranks contradict each other or leave a hole."""
     objects = _agree_on_objects(tables)
     holders: dict[str, dict[Box, list[int]]] = {}
     for rank, table in enumerate(tables):
@@ -91,7 +91,7 @@ def plan_save(tables: Sequence[Table], *, balanced: bool = True) -> SavePlan:
 
 
 def _disjoint(name: str, known: Object, held: dict[Box, list[int]]) -> dict[Box, list[int]]:
-    """Cut the boxes so that none overlap, and give the ranks that have all of each."""
+    """Cut the boxes so that none overlap, and find the ranks that have all of each."""
     if not math.prod(known.shape):
         return {whole(known.shape): sorted({rank for ranks in held.values() for rank in ranks} or {0})}
     held = {box: ranks for box, ranks in held.items() if box.volume}
@@ -130,7 +130,7 @@ def _agree_on_objects(tables: Sequence[Table]) -> dict[str, Object]:
 
 
 def agree_on_values(held: Sequence[Mapping[str, Json]]) -> dict[str, Json]:
-    """The plain values of all ranks together. Raises CheckpointMismatch where two contradict each other."""
+    """Merge the plain values of all ranks. Raises CheckpointMismatch if two contradict each other."""
     values: dict[str, Json] = {}
     for rank, mine in enumerate(held):
         for name, value in mine.items():
@@ -143,7 +143,7 @@ def agree_on_values(held: Sequence[Mapping[str, Json]]) -> dict[str, Json]:
 
 
 def merge_values(held: Sequence[Mapping[str, Json]]) -> tuple[dict[str, Json], dict[str, tuple[int, ...]]]:
-    """The plain values of all ranks together, each as the first rank has it, and which ranks have another one."""
+    """Merge the plain values of all ranks, each as the first rank has it, and find the ranks that have another one."""
     values: dict[str, Json] = {}
     wrong: dict[str, list[int]] = {}
     for rank, mine in enumerate(held):

@@ -1,7 +1,7 @@
-"""What ranks tell each other before a save, and the plan that they make of it.
+"""Lets the ranks of a training agree before a save, and plans who writes what.
 
-They exchange one small message (is there a free buffer? has the layout changed? what are the plain values?); only when the layout
-has changed do they exchange tables and plan anew.
+They exchange one small message (is there a free buffer? has the layout changed? what are the plain values?). Only if the layout has
+changed do they exchange tables and plan anew.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from headway.errors import CheckpointError, CheckpointMismatch, SaveFailed, Usag
 
 
 class Word(msgspec.Struct, frozen=True):
-    """What ranks tell each other at each save."""
+    """What a rank tells the others at each save."""
 
     step: int
     id: str
@@ -70,8 +70,8 @@ class Planner:
         """Exchange words.
 
         Args:
-            look: what this rank holds of the state.
-            full: why no save can begin here now; "" where one can.
+            look: finds what this rank holds of the state.
+            full: says why no save can begin here now; "" if one can.
             lost: saves that this rank has given up, and why.
 
         Raises:
@@ -94,7 +94,8 @@ class Planner:
 
     @contextmanager
     def _reading_the_state(self) -> Iterator[None]:
-        """What is raised here ends no training, once the state was saved: an object of the state may raise anything."""
+        """Turn what an object of the state raises into SaveFailed, once the state was saved before: it must not end the
+        training."""
         try:
             yield
         except Exception as error:
@@ -103,7 +104,7 @@ class Planner:
             raise SaveFailed(f"the state could not be read: {type(error).__name__}: {error}") from error
 
     def plan(self, inventory: Inventory, layout: Layout | None, words: list[Word], *, preparing: bool = False) -> Planned:
-        """Who writes what, as last time if all ranks hold what they held then, and the plain values."""
+        """Plan who writes what, as last time if all ranks hold what they held then, and merge the plain values."""
         hashes = tuple(word.layout for word in words)
         plan = self._plan(inventory, layout, hashes)
         held = [word.values for word in words]
@@ -114,7 +115,7 @@ class Planner:
         return Planned(self._plan(inventory, layout, hashes), values, tuple(differ), why)  # parameters may come from one rank now
 
     def _plan(self, inventory: Inventory, layout: Layout | None, hashes: tuple[str, ...]) -> SavePlan:
-        """Who writes what, as last time if all ranks hold what they held then."""
+        """Plan who writes what, as last time if all ranks hold what they held then."""
         balanced = self.agreement.balanced
         if self._last is None or self._last.hashes != hashes:
             mine = msgspec.msgpack.encode(table_of(inventory))
@@ -130,7 +131,7 @@ class Planner:
 
 
 def find_why_not(words: list[Word]) -> str:
-    """Why a save can't begin, "" where it can."""
+    """Say why a save can't begin; "" if it can."""
     where = next((rank for rank, word in enumerate(words) if word.full), None)
     if where is None:
         return ""

@@ -1,4 +1,4 @@
-"""Compares what several ranks have under one name. The first rank's is saved, and a difference is never silent.
+"""Compares what several ranks have under one name. The first rank's is saved, and a difference is always reported.
 
 A save writes a replica once. Replicas are meant to be equal on all ranks, but nothing enforces that: a rank that draws one more
 random number, or computes its own batch statistics, differs from then on. So at each save the ranks compare hashes. What the
@@ -55,7 +55,7 @@ class Agreement:
     def compare(
         self, plan: SavePlan, inventory: Inventory, held: Sequence[Mapping[str, Json]], step: int, *, preparing: bool = False
     ) -> tuple[dict[str, Json], list[str]]:
-        """The values that are to be kept, and the names that began to differ. All ranks must call it.
+        """Return the values to keep, and the names that began to differ. All ranks must call it.
 
         Raises CheckpointMismatch where they differ from the beginning: nothing was trained yet (`preparing`), or it is no part of
         the state that training changes.
@@ -149,7 +149,7 @@ def _compare(ranks: Ranks, replicas: Sequence[Replica], held: Mapping[str, Holdi
 
 
 def write_warning(names: Sequence[str], step: int, plan: SavePlan) -> str:
-    """What to say of names that began to differ."""
+    """Write the warning for names that began to differ."""
     buffers = any(name in plan.objects and plan.objects[name].kind == "buffer" for name in names)
     ddp = "Buffers that DDP sends to all ranks may differ: give the model as DDP wraps it, and that is known. " if buffers else ""
     return (
@@ -160,7 +160,7 @@ def write_warning(names: Sequence[str], step: int, plan: SavePlan) -> str:
 
 
 def _outermost(names: Iterable[str]) -> list[str]:
-    """Names in order, without those that are a part of another."""
+    """Sort names, and leave out those that are a part of another."""
     known = set(names)
     return sorted(name for name in known if not any(name[:at] in known for at, letter in enumerate(name) if letter == "."))
 

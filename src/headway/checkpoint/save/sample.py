@@ -36,7 +36,7 @@ class Spread(NamedTuple):
 
 
 def spread(piece: Piece, most: int, phase: int = 0, *, whole: int = WHOLE) -> Spread | None:
-    """Which elements of a piece to look at: at most so many; None: all of them, since there are no more than `whole`."""
+    """Choose the elements of a piece to look at, at most `most`; None: all of them, since there are no more than `whole`."""
     extent, volume = piece.box.extent, piece.box.volume
     if volume <= whole:
         return None
@@ -62,7 +62,7 @@ def _in_a_row(extent: tuple[int, ...], strides: tuple[int, ...]) -> bool:
 
 
 def sample(memory: Memory, piece: Piece, code: str, picked: Spread | None) -> bytes:
-    """The bytes of these elements, as they are now."""
+    """Read the bytes of these elements, as they are now."""
     if picked is not None:
         piece = Piece(Box((0,), (picked.number,)), picked.offset, (picked.stride,))
     view = memory.view(piece)
@@ -74,7 +74,7 @@ def sample(memory: Memory, piece: Piece, code: str, picked: Spread | None) -> by
 
 
 def sample_of_copy(data: memoryview, code: str, picked: Spread | None) -> bytes:
-    """The bytes of the same elements in a row-major copy of the piece."""
+    """Read the bytes of the same elements in a row-major copy of the piece."""
     if picked is None:
         return bytes(data)
     raw: Raw = np.frombuffer(data, raw_dtype(code))

@@ -43,7 +43,7 @@ class Save:
 
     @property
     def done(self) -> bool:
-        """Whether it is durable, has failed or was skipped."""
+        """Whether the save is durable, has failed or was skipped."""
         return self._over.is_set()
 
     def staged(self, timeout: float | None = None) -> None:
@@ -80,17 +80,17 @@ class Save:
         if self.error is not None:
             raise self.error
 
-    def begun(self, snapshot: Snapshot) -> None:
-        """It is being copied."""
+    def attach(self, snapshot: Snapshot) -> None:
+        """Note that it is being copied."""
         self._snapshot = snapshot
 
     def end(self, error: CheckpointError | StoreFull | None, lag_s: float = 0.0) -> None:
-        """It is durable, or never will be."""
+        """Note that it is durable, or never will be."""
         self.error, self.lag_s = error, lag_s
         self._over.set()
 
     def await_end(self, timeout_s: float | None) -> bool:
-        """Wait until it is over; whether it is."""
+        """Wait until it is over. Return whether it is."""
         return self._over.wait(timeout_s)
 
     def _await_staged(self, patience: Patience) -> None:

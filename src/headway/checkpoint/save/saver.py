@@ -35,7 +35,7 @@ from headway.checkpoint.save.guard import StepGuard
 from headway.checkpoint.save.image import find_copies, lay_out_share
 from headway.checkpoint.save.planner import Planned, Planner, Word, find_why_not
 from headway.checkpoint.save.save import Save as Save
-from headway.checkpoint.save.skipped import Missed, Told, mark_of, name_steps
+from headway.checkpoint.save.skipped import Missed, Skips, mark_of, name_steps
 from headway.checkpoint.save.snapshot import Copy, Snapshot
 from headway.checkpoint.state.inventory import Inventory
 from headway.checkpoint.state.walk import take
@@ -58,10 +58,10 @@ class Saver:
 
     Args:
         buffers: how many saves may be on their way at once; the next one is skipped.
-        after: done on the first rank, in a thread, when a checkpoint has become durable.
-        debug: find changes of the state that no version tells, by hashing everything twice.
+        after: called on the first rank, in a thread, when a checkpoint has become durable.
+        debug: find changes of the state that move no version, by hashing everything twice.
         deadline_s: how long the coordinator waits for the other ranks' data.
-        share: refer to what is in earlier checkpoints already, instead of writing it again.
+        share: refer to what earlier checkpoints already hold, instead of writing it again.
     """
 
     def __init__(
@@ -86,12 +86,12 @@ class Saver:
         self._after = ThreadPoolExecutor(1, thread_name_prefix="headway-after-save") if after and not ranks.rank else None
         self._do_after = after
         self._tidying: list[Future[None]] = []
-        self._client = HelperClient(self._happened, buffers=buffers)
+        self._client = HelperClient(self._take_report, buffers=buffers)
         self._guard = StepGuard()
         self._flights: dict[str, _Flight] = {}
-        self._lost: dict[str, str] = {}  # given up here; the other ranks don't know yet
-        self._unsaid: list[str] = []  # failures that nobody was warned of yet
-        self._skips = Told()
+        self._lost: dict[str, str] = {}  # saves given up here, of which the other ranks don't know yet
+        self._unsaid: list[str] = []  # failures not warned of yet
+        self._skips = Skips()
         self._missed: Missed | None = None  # the last call of save, if it was skipped
         self._planner = Planner(ranks, debug=debug)
         self._agreement = self._planner.agreement
@@ -99,16 +99,16 @@ class Saver:
         self._knows_head = False
         self.parent = self._came_from = ""
 
-    def came_from(self, id: str) -> None:
-        """The state is that of a checkpoint: it is the parent of the next one, and the same on all ranks."""
+    def set_parent(self, id: str) -> None:
+        """Note that the state now is that of a checkpoint: the next one's parent, and the same on all ranks."""
         self.parent = self._came_from = id
         self._agreement.forget()
 
     # --- saving ------------------------------------------------------------------------------------------------------
 
     def save(self, state: Any, layout: Layout | None, step: int, metrics: dict[str, float], *, may_skip: bool = True) -> Save:
-        """Begin to save. The first time, raises UsageError, LayoutError, CheckpointMismatch, on all ranks, where the state can't be
-        saved; what fails later raises in `durable`."""
+        """Begin to save. If the state can't be saved the first time, raises UsageError, LayoutError or CheckpointMismatch on all
+        ranks. What fails later raises in `durable`."""
         self.warn()
         self._missed = None
         began = time.perf_counter()
@@ -138,7 +138,7 @@ class Saver:
         try:
             items = find_copies(inventory, image)
             flight.begun = self._begin(save, image, planned, metrics)
-            self._expected.saved(inventory)
+            self._expected.note_saved(inventory)
             self._copy(flight, items, image)
         except (CheckpointError, StoreFull, OSError) as error:
             self._end(flight, error if isinstance(error, CheckpointError | StoreFull) else SaveFailed(str(error)))
@@ -151,7 +151,7 @@ class Saver:
         def look() -> Inventory:
             return take(state, layout, rank=self._ranks.rank, ranks=self._ranks.size)
 
-        inventory, words = self._planner.agree(look, step, self._full, lost)
+        inventory, words = self._planner.agree(look, step, self._why_full, lost)
         for rank, word in enumerate(words):
             for id, why in word.lost.items():
                 self._give_up(id, f"rank {rank}: {why}")
@@ -172,8 +172,8 @@ class Saver:
         self.warn()
         return save
 
-    def _full(self) -> str:
-        """Say why no save can begin now."""
+    def _why_full(self) -> str:
+        """Say why no save can begin now; "" if one can."""
         busy = len(self._client.in_flight())
         if busy < self._buffers:
             return ""
@@ -184,7 +184,7 @@ class Saver:
         return lay_out_share(planned.plan, self._ranks.rank, self._expected.names(inventory) if self._share else (), id)
 
     def _begin(self, save: Save, image: SaveImage, planned: Planned, metrics: dict[str, float]) -> Begun | None:
-        """Let the helper begin. If one rank's helper can't, none does: raises SaveFailed on all ranks."""
+        """Let the helper begin. If one rank's helper can't, none does, and all ranks raise SaveFailed."""
         writers = tuple(f"{rank:05d}" for rank in range(self._ranks.size))
         commit = None
         if self._ranks.rank == 0:
@@ -236,7 +236,7 @@ class Saver:
         return begun[0]
 
     def _head(self) -> Head | None:
-        """Say what HEAD is, or will be when the saves before this one are durable."""
+        """Return what HEAD is, or will be when the saves before this one are durable."""
         if not self._knows_head:
             self._basis = find_basis(self._backend, see_head(self._backend))
             self._knows_head = True
@@ -246,7 +246,7 @@ class Saver:
         begun = flight.begun
         assert begun is not None
 
-        def ended(error: SaveFailed | None) -> None:
+        def end(error: SaveFailed | None) -> None:
             for phase in snapshot.phases():
                 flight.monitor.note(phase)
             if error is None:
@@ -257,15 +257,15 @@ class Saver:
 
         # From here on the snapshot gives the buffer back, however it ends.
         phase = int(flight.save.id, 16)  # differs at each save, so that in time everything is looked at
-        snapshot = Snapshot(items, begun.image, begun.progress, ended, header=image.file.header, debug=self._debug, phase=phase)
-        flight.save.begun(snapshot)
+        snapshot = Snapshot(items, begun.image, begun.progress, end, header=image.file.header, debug=self._debug, phase=phase)
+        flight.save.attach(snapshot)
         snapshot.start()
         self._guard.watch(snapshot)
 
     # --- what becomes of it ------------------------------------------------------------------------------------------
 
-    def _happened(self, event: Happened) -> None:
-        """Called by the client's thread."""
+    def _take_report(self, event: Happened) -> None:
+        """Take a report of the helper. Called by the client's thread."""
         flight = self._flights.get(event.id)
         if flight is None:
             return
@@ -275,7 +275,7 @@ class Saver:
                     flight.monitor.note(phase)
                 flight.save.nbytes = event.nbytes - event.shared_nbytes
                 flight.save.shared_nbytes = event.shared_nbytes
-                self._expected.found(event.unchanged)
+                self._expected.note_unchanged(event.unchanged)
             case Durable():
                 flight.monitor.note(event.commit)
                 self._end(flight, None)
@@ -314,7 +314,7 @@ class Saver:
             warnings.warn(message, RuntimeWarning, stacklevel=4)
 
     def sum_up(self) -> None:
-        """Warn of what is left to say at the end of a training."""
+        """Warn, at the end of a training, of what was not reported yet."""
         if summary := self._agreement.summary():
             self._unsaid.append(summary)
         self.warn()
@@ -322,11 +322,11 @@ class Saver:
     # --- its end -----------------------------------------------------------------------------------------------------
 
     def guard(self) -> None:
-        """Return when the state may be changed, whatever saves are under way."""
+        """Wait until the state may be changed."""
         self._guard.wait()
 
     def prepare(self, state: Any, layout: Layout | None) -> None:
-        """Make the memory for saves of this state ahead of time. All ranks must call it. Raises as `save` does."""
+        """Allocate the memory for saves of this state now. All ranks must call it. Raises as `save` does."""
         inventory, words = self._agree(state, layout, step=0)
         monitor = Monitor(self._backend.url, 0, self._ranks.rank, self._listener)
         planned = self._planner.plan(inventory, layout, words, preparing=True)
@@ -343,11 +343,11 @@ class Saver:
             self._unsaid.append(f"old checkpoints could not be removed: {error}")
 
     def in_flight(self) -> list[str]:
-        """The saves that are neither durable nor failed."""
+        """List the saves that are neither durable nor failed."""
         return list(self._flights)
 
     def wait(self, patience: Patience) -> bool:
-        """Wait until no save is under way, or until the patience is over. Return whether none is."""
+        """Wait until no save is in flight, or until the patience is over. Return whether none is."""
         self._guard.wait(patience)
         ended = [flight.save.await_end(patience.left_s) for flight in list(self._flights.values())]
         self._skips.say()
@@ -355,7 +355,7 @@ class Saver:
         return all(ended)
 
     def close(self, patience: Patience) -> None:
-        """Wait up to a time for saves under way, then let the helper go. The helper finishes what is left."""
+        """Wait as long as the patience lasts for saves in flight, then let the helper go. It finishes what is left."""
         self._guard.wait(patience)
         self._catch_up(patience)
         self._guard.close(patience)
@@ -383,7 +383,7 @@ class Saver:
         try:
             if self._ranks.size == 1 and self._client.wait_fewer(self._buffers, patience.left_s):
                 if mark_of(take(missed.state, missed.layout)) == missed.mark:
-                    self._skips.saved(missed.step)
+                    self._skips.forget(missed.step)
                     self.save(missed.state, missed.layout, missed.step, missed.metrics)
                     return
                 why += "; its state has changed since"

@@ -41,8 +41,8 @@ class Missed:
     mark: str
 
 
-class Told:
-    """Skipped steps that nobody was warned of yet."""
+class Skips:
+    """Skipped steps that were not reported yet."""
 
     def __init__(self) -> None:
         self._steps: list[int] = []
@@ -55,8 +55,8 @@ class Told:
         self._why = why
         return len(self._steps) >= self._enough
 
-    def saved(self, step: int) -> None:
-        """It was saved after all."""
+    def forget(self, step: int) -> None:
+        """Forget a skipped step that was saved after all."""
         self._steps = [each for each in self._steps if each != step]
 
     def say(self) -> None:
@@ -68,7 +68,7 @@ class Told:
 
 
 def name_steps(steps: Sequence[int]) -> str:
-    """Steps as the subject of a sentence.
+    """Write steps as the subject of a sentence.
 
     >>> name_steps([3]), name_steps([3, 4])
     ('step 3 was', 'steps 3, 4 were')
@@ -80,12 +80,12 @@ def name_steps(steps: Sequence[int]) -> str:
 
 
 def mark_of(inventory: Inventory) -> str:
-    """What tells a state from every other one that the same program may have: values, and of each array its place in memory with
-    its version, or, where changes move no version (numpy), its bytes."""
+    """Hash what tells this state from any other that the program may have: the values, and for each array its address and version,
+    or its bytes if changes move no version (numpy)."""
     mark = xxhash.xxh3_128(msgspec.msgpack.encode(inventory.values))
     for holding in inventory.holdings:
-        version = holding.memory.version()
-        mark.update(msgspec.msgpack.encode((holding.name, holding.object, holding.memory.address(), version)))
+        address, version = inventory.marks[holding.name]
+        mark.update(msgspec.msgpack.encode((holding.name, holding.object, address, version)))
         for piece in holding.pieces if version < 0 else ():
             into: np.ndarray[Any, np.dtype[Any]] = np.empty(piece.box.extent, raw_dtype(holding.object.dtype))
             holding.memory.read(piece, into)

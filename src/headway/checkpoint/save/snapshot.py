@@ -53,7 +53,7 @@ class Copy(NamedTuple):
         return self.piece.box.volume * NBYTES[self.holding.object.dtype]
 
     def slices(self, most: int = SLICE_BYTES) -> list[Copy]:
-        """The same, cut along its first dimensions, in the order of its bytes: each part contiguous in the file, of at most `most`
+        """Cut it along its first dimensions, in the order of its bytes. Each part is contiguous in the file and has at most `most`
         bytes (or one element)."""
         found: list[Copy] = []
         start = self.start
@@ -64,7 +64,7 @@ class Copy(NamedTuple):
 
 
 def _cut(box: Box, axis: int, most: int) -> list[Box]:
-    """Parts of at most `most` elements of a box that has one element in all dimensions before `axis`."""
+    """Cut a box that has one element in all dimensions before `axis` into parts of at most `most` elements."""
     if box.volume <= most:
         return [box]
     row, parts = box.volume // box.extent[axis], []
@@ -77,15 +77,15 @@ def _cut(box: Box, axis: int, most: int) -> list[Box]:
 
 
 class Snapshot:
-    """A copy on its way. `items` are in the order of the file, whose first bytes are `header`; `into` is the whole image.
+    """A copy in progress. `items` are in the order of the file, whose first bytes are `header`; `into` is the whole image.
 
     Args:
-        on_watermark: hears, from any thread, that so many first bytes of the image are final.
-        on_end: hears once, from any thread, that all is copied (None) or why the snapshot is of no use. Nothing reads the state
-            or writes to the image after that.
+        on_watermark: called, from any thread, with how many first bytes of the image are final, as long as not all are.
+        on_end: called once, from any thread, with None when all is copied, or with why the snapshot is of no use. Nothing reads
+            the state or writes to the image after that.
         bytes_per_s: how fast the background thread copies at most; whoever waits copies as fast as it can.
         debug: compare the hashes of all bytes, too.
-        phase: any number, another one for each snapshot: which elements are looked at.
+        phase: a number that differs for each snapshot. It decides which elements are looked at.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class Snapshot:
         self._look()
         nbytes = 0
         for at, part in enumerate(self._parts):
-            if not self._guarded(at):
+            if not self._is_guarded(at):
                 self._take_note(at, self._try_to_copy(part))
                 nbytes += part.nbytes
                 if at == len(self._parts) // 2:
@@ -148,8 +148,8 @@ class Snapshot:
         return self._ended
 
     def wait(self, timeout_s: float | None = None) -> float:
-        """Return when the state may be changed: all is copied, or the snapshot has failed; or after so many seconds (see `ended`).
-        How long that took, in seconds."""
+        """Wait until the state may be changed, because all is copied or the snapshot has failed, or for so many seconds (see
+        `ended`). Return how long that took, in seconds."""
         if self._ended:
             return 0.0
         self._wait_began = self._wait_began or time.time()
@@ -170,7 +170,7 @@ class Snapshot:
         self._settle()
 
     def phases(self) -> tuple[Phase, ...]:
-        """What was done so far: the copy inside of `start`, the one in the background, and the wait for it."""
+        """List what was done so far: the copy inside of `start`, the one in the background, and the wait for it."""
         return tuple(self._phases)
 
     # --- copying -----------------------------------------------------------------------------------------------------
@@ -183,9 +183,9 @@ class Snapshot:
                 self._hurry.wait(max(0.0, begin + copied / self._bytes_per_s - time.perf_counter()))
 
     def _copy_one(self) -> Copy | None:
-        """Copy the next slice; None where there is none left to take."""
+        """Copy the next slice and return it; None if there is none left."""
         with self._changed:
-            while self._next < len(self._parts) and not self._guarded(self._next):
+            while self._next < len(self._parts) and not self._is_guarded(self._next):
                 self._next += 1
             if self._next == len(self._parts) or self.error is not None:
                 return None
@@ -200,11 +200,11 @@ class Snapshot:
         self._settle()
         return self._parts[at]
 
-    def _guarded(self, at: int) -> bool:
+    def _is_guarded(self, at: int) -> bool:
         return self._parts[at].holding.guarded
 
     def _try_to_copy(self, part: Copy) -> SaveFailed | None:
-        """Copy a slice to its place. What went wrong, if anything did."""
+        """Copy a slice to its place. Return what went wrong, if anything did."""
         begin, holding = time.perf_counter(), part.holding
         try:
             if part.nbytes:
@@ -228,13 +228,13 @@ class Snapshot:
         self.error = self.error or error
 
     def _settle(self) -> None:
-        """Say how far the image is final, and end if nothing more is to come."""
+        """Report how far the image is final, and end if nothing more is to come."""
         with self._changed:
             while self._first_open < len(self._parts) and self._copied[self._first_open]:
                 self._first_open += 1
             complete = self._first_open == len(self._parts)
-            mark = self._into.nbytes if complete else self._parts[self._first_open].start
-            tell = self.error is None and mark >= self._told + (1 if complete else _TELL_BYTES)
+            mark = self._told if complete else self._parts[self._first_open].start
+            tell = self.error is None and mark >= self._told + _TELL_BYTES
             self._told = mark if tell else self._told
             end = not self._ending and not self._busy and (complete or self.error is not None)
             self._ending = self._ending or end
@@ -247,7 +247,7 @@ class Snapshot:
         # A change that was still being made when its tensor had been copied has moved the version by now.
         torn = (self._torn(number, hashes=False) for number, item in enumerate(self._items) if item.holding.guarded)
         self.error = self.error or next(filter(None, torn), None)
-        now, nbytes = time.time(), sum(part.nbytes for at, part in enumerate(self._parts) if self._guarded(at))
+        now, nbytes = time.time(), sum(part.nbytes for at, part in enumerate(self._parts) if self._is_guarded(at))
         self._phases.append(Phase("copy", self._late_began, now - self._late_began, nbytes))
         if self._wait_began:
             self._phases.append(Phase("guard wait", self._wait_began, now - self._wait_began))
@@ -259,7 +259,7 @@ class Snapshot:
                 self._changed.notify_all()
 
     def _torn(self, number: int, *, hashes: bool) -> SaveFailed | None:
-        """An error where a tensor is not what it was at the start."""
+        """Return an error if a tensor is not what it was at the start."""
         item = self._items[number]
         if item.holding.memory.version() != self._versions[number]:
             return SaveFailed(f"{item.holding.name} was changed while it was being copied: {_ADVICE}")
@@ -272,7 +272,7 @@ class Snapshot:
         return None
 
     def _look(self) -> None:
-        """Remember what guarded tensors are now."""
+        """Take samples of the guarded tensors as they are now."""
         for number, item in enumerate(self._items):
             if item.holding.guarded and self.error is None:
                 try:
@@ -286,12 +286,12 @@ class Snapshot:
         return spread(self._items[number].piece, LOOKED_AT, self._phase)
 
     def _sample(self, number: int) -> bytes:
-        """Some elements of a tensor as they are now."""
+        """Read some elements of a tensor as they are now."""
         item = self._items[number]
         return sample(item.holding.memory, item.piece, item.holding.object.dtype, self._spread(number))
 
     def _hash(self, number: int) -> str:
-        """The hash of a tensor's bytes as they are now."""
+        """Hash a tensor's bytes as they are now."""
         item, digest = self._items[number], xxhash.xxh3_128()
         for part in item.slices():
             if part.nbytes:

@@ -1,4 +1,4 @@
-"""What arrays of numpy, torch and DTensors have in common, and why one can't be used.
+"""Describes an array in memory, whatever library made it, and refuses one that can't be used.
 
 A `Local` is an element type, a shape as the library sees it, how much of that is in this process, and the memory. Which library
 made an array is decided in `libraries.py`, not here.
@@ -8,11 +8,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from headway.checkpoint.layout.boxes import whole
 from headway.checkpoint.layout.dtypes import code_of
-from headway.checkpoint.layout.pieces import Piece, pieces_of, whole_piece
-from headway.checkpoint.layout.placing import Place
-from headway.checkpoint.layout.sharding import DimSharding, compose
+from headway.checkpoint.layout.sharding import DimSharding
 from headway.checkpoint.state.inventory import Memory
 from headway.errors import UsageError
 
@@ -30,17 +27,9 @@ class Local(NamedTuple):
     strides: tuple[int, ...]
     key: tuple[Any, ...] | None
 
-    def pieces(self, place: Place) -> tuple[Piece, ...]:
-        """What is here of the whole array at a place."""
-        if (place.cuts is None and self.cuts is None) or 0 in place.shape:
-            return whole_piece(place.shape, self.offset, self.strides)
-        outer, inner = place.cuts or self.cuts or (), self.cuts
-        both = tuple(map(compose, outer, inner)) if place.cuts is not None and inner is not None else outer
-        return pieces_of(both, whole(self.extent), self.offset, self.strides)
 
-
-def code_named(dtype: Any, name: str) -> str:
-    """The name of an element type. Raises UsageError, naming the array, for one that can't be kept."""
+def find_code(dtype: Any, name: str) -> str:
+    """Return the name of an element type. Raises UsageError, naming the array, for one that can't be kept."""
     try:
         return code_of(dtype)
     except UsageError as error:

@@ -14,6 +14,7 @@ from typing import Any
 
 from headway.checkpoint.state.libraries import is_numpy_array, is_tensor, local_of
 from headway.checkpoint.state.parts.per_rank import PerRank
+from headway.checkpoint.state.values.nesting import explain_recursion
 from headway.errors import UsageError
 
 _SCHEDULE = (
@@ -28,16 +29,19 @@ _TORCH_GENERATOR_BYTES = 5056
 
 
 def refuse_copies(state: Any) -> None:
-    """Raise UsageError for a copy in a state that is saved as it goes on."""
-    for path, what, instead in _copies(state, ""):
+    """Raise UsageError for a copy in a state that is saved again and again."""
+    with explain_recursion(state):
+        found = next(_copies(state, ""), None)
+    if found is not None:
+        path, what, instead = found
         raise UsageError(
             f"{path or 'the state'} is {what}: a copy of this moment, which every save of the loop would repeat. Give {instead} "
-            "itself: what it is by then is taken at each save"
+            "itself: each save takes it as it is by then"
         )
 
 
 def refuse_unwritable_arrays(state: Any, path: str = "") -> None:
-    """Raise UsageError for an array of a state that can be saved, and never be loaded into when the training is started again."""
+    """Raise UsageError for an array that can be saved but not loaded into, so that the training could not be restarted."""
     if isinstance(state, PerRank):
         refuse_unwritable_arrays(state.value, path)
     elif isinstance(state, dict | list | tuple):
@@ -58,7 +62,7 @@ def _lacks_memory(tensor: Any) -> bool:
 
 
 def _copies(node: Any, path: str) -> Iterator[tuple[str, str, str]]:
-    """Where copies are, of what, and what to give in their place."""
+    """Yield where copies are, what they are copies of, and what to give instead."""
     kind = _kind(node)
     if kind is not None:
         yield path, *kind

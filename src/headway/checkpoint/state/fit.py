@@ -20,7 +20,7 @@ Values = Mapping[str, Json]
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What a checkpoint has: arrays and plain values, by name. `label` is what messages call it."""
+    """What a checkpoint holds: arrays and plain values, by name. `label` is what messages call it."""
 
     objects: Mapping[str, Object]
     values: Values
@@ -28,18 +28,18 @@ class Stored:
 
     @classmethod
     def of(cls, manifest: Manifest) -> Stored:
-        """What the checkpoint of a manifest has."""
+        """Describe the checkpoint of a manifest."""
         return cls(manifest.objects, manifest.values, manifest.label)
 
     def holder(self, name: str) -> str:
-        """The name under which the bytes of an array are, or of what it is an alias of."""
+        """Return the name that holds the bytes of an array, which may be an alias."""
         known = self.objects.get(name)
         return known.alias_of if known is not None and known.alias_of else name
 
 
 def find_misfits(stored: Stored, arrays: Iterable[tuple[str, Object | None]], values: Iterable[str] = ()) -> list[str]:
-    """Why a checkpoint can't give a state these arrays (None: of a shape that is not known yet) and plain values: a sentence for
-    each, none where it can.
+    """Say why a checkpoint can't give a state these arrays (None: of a shape that is not known yet) and plain values: one sentence
+    for each that does not fit.
 
     Example:
         >>> find_misfits(Stored({"w": Object("F32", (4,))}, {}), [("w", Object("F16", (4,))), ("b", Object("F16", (2,)))])
@@ -70,8 +70,8 @@ def _misfit(stored: Stored, name: str, wanted: Object | None) -> str:
 
 
 def find_unclaimed(stored: Stored, claimed: Collection[str], required: Callable[[str], bool] | None = None) -> list[str]:
-    """What a checkpoint has (of the names that `required` says yes to) and nobody claims: a sentence for each. `claimed` are the
-    names that all processes want; who has one name of an array has the others as well."""
+    """Say what a checkpoint has (of the names that `required` accepts) that nobody claims: one sentence for each. `claimed` are the
+    names that all processes want. Claiming one name of an array claims its other names."""
     named = {*claimed, *map(stored.holder, claimed)}
     wrong = []
     for name in sorted({*stored.objects, *stored.values}):
@@ -83,7 +83,7 @@ def find_unclaimed(stored: Stored, claimed: Collection[str], required: Callable[
 
 
 def refuse(stored: Stored, wrong: Sequence[str]) -> None:
-    """Raise CheckpointMismatch where something is wrong, saying what (up to ten) and what to do."""
+    """Raise CheckpointMismatch if anything is wrong, with up to ten reasons and what to do."""
     if wrong:
         unique = list(dict.fromkeys(wrong))
         more = f"\n  and {len(unique) - SHOWN} more" if len(unique) > SHOWN else ""

@@ -27,7 +27,7 @@ class Memory(Protocol):
     """Where the elements of a holding are."""
 
     def view(self, piece: Piece) -> Raw | None:
-        """The piece as a strided array of the box's extent in host memory, writable; None on another device."""
+        """View the piece as a writable strided array of the box's extent; None if it is not in host memory."""
         ...
 
     def read(self, piece: Piece, into: Raw) -> None:
@@ -39,11 +39,11 @@ class Memory(Protocol):
         ...
 
     def version(self) -> int:
-        """Grows with every change that can be seen; -1 where none can."""
+        """Return a number that grows with every visible change; -1 if changes are not visible."""
         ...
 
     def address(self) -> int:
-        """Where it is; 0: nowhere. Two memories that are there at one time have different ones."""
+        """Return where the memory is; 0: nowhere. No two memories that exist at the same time share an address."""
         ...
 
 
@@ -89,11 +89,16 @@ class Holding:
     synced: bool = False
 
 
+Marks = dict[str, tuple[int, int]]
+"""Of each array: its address, and its version."""
+
+
 @dataclass(slots=True)
 class Inventory:
     """What this process holds of a state. `values` is what is no array; `accept` puts loaded values (and what hangs on them, as
     `load_state_dict` of an object) back into the state once all arrays are filled. `missing`: what was wanted of a checkpoint that
-    does not have it, each with its kind ("" where it is no array). `declined`: what of a checkpoint it leaves alone, and why."""
+    does not have it, each with its kind ("" where it is no array). `declined`: what of a checkpoint it leaves alone, and why.
+    `marks`: of an inventory to save, what tells whether an array has changed since it was made."""
 
     holdings: list[Holding] = field(default_factory=list)
     aliases: dict[str, Object] = field(default_factory=dict)
@@ -101,10 +106,10 @@ class Inventory:
     accept: Callable[[Mapping[str, Json]], None] = lambda values: None
     missing: dict[str, str] = field(default_factory=dict)
     declined: dict[str, str] = field(default_factory=dict)
+    marks: Marks = field(default_factory=dict)
 
     def part(self, wanted: Callable[[str], bool]) -> Inventory:
-        """The part of it with these names of arrays. Where another name of an array is wanted and the name that holds it is not,
-        the other one holds it: its bytes are those that are asked for."""
+        """Return the part of it with these arrays. If only another name of an array is wanted, that name holds its bytes."""
         heads = {each.name: each.name for each in self.holdings if wanted(each.name)}
         others = {name: each for name, each in self.aliases.items() if wanted(name)}
         for name, each in others.items():

@@ -1,9 +1,11 @@
 """Collects the parts of a state into an inventory, for saving and for loading.
 
-One walk serves both, so that a name can't mean two things. When there is a checkpoint to load (`InventoryBuilder.saved`), a source
-makes room for what the checkpoint has and the state has not yet (the moments of a fresh optimizer, the arrays of an object), and
-says what to do with it in `InventoryBuilder.then`. None of that touches the state: the room is the source's own until `accept`
-runs, after every byte has been verified.
+One walk serves both, so that a name can't mean two things. The walk only collects arrays. They are placed all at once, by the rules
+of the layout, when somebody asks where they lie: the optimizers, whose moments lie as their parameters do, or `finish`.
+
+When there is a checkpoint to load (`InventoryBuilder.saved`), a source makes room for what the checkpoint has and the state lacks
+(the moments of a fresh optimizer, the arrays of an object), and says what to do with it in `InventoryBuilder.then`. None of that
+touches the state: the room is the source's own until `accept` runs, after every byte has been verified.
 """
 
 from __future__ import annotations
@@ -11,37 +13,55 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 from headway.checkpoint.files.manifest import Json, Kind, Object
 from headway.checkpoint.layout.dtypes import numpy_dtype, torch_dtype
-from headway.checkpoint.layout.pieces import Piece, flat_pieces, whole_piece
+from headway.checkpoint.layout.pieces import Piece, Range, lay_all
 from headway.checkpoint.layout.placing import Place, Placer
-from headway.checkpoint.layout.sharding import full
 from headway.checkpoint.state.arrays import Local
 from headway.checkpoint.state.fit import Stored, Values, find_misfits, refuse
 from headway.checkpoint.state.inventory import Holding, Inventory
 from headway.checkpoint.state.libraries import is_array, is_numpy_scalar, is_tensor, is_torch_loaded, local_of
-from headway.checkpoint.state.values.alike import alike, classes_for
+from headway.checkpoint.state.values.alike import classes_for, match_kinds
 from headway.checkpoint.state.values.tree import decode, encode, references
 from headway.errors import CheckpointMismatch, LayoutError, UsageError
 
 _SHOWN = 10
+_NOT_SHARDED = ("rng", "cursor")
 
 
 @dataclass(slots=True)
 class Member:
-    """An array of the state that optimizers may know: its name, its place, and what is held of it. For a flat buffer, one for
-    each parameter that has elements in it, which are `begin <= i < end` of it, from element `at` of the buffer on."""
+    """An array of the state that optimizers may know: its name and its place. For a flat buffer, one for each parameter that has
+    elements in it, which are `begin <= i < end` of it, from element `at` of the buffer on."""
 
     local: str
     place: Place
-    holding: Holding | None
     shape: tuple[int, ...]
     begin: int = 0
     end: int = 0
     at: int = 0
     flat: bool = False
+
+
+@dataclass(slots=True)
+class _Collected:
+    """An array that the walk has met and nobody has placed yet. `array` is what optimizers know it by; `place` is known already for
+    what lies as something else does; `placer` has the rules that hold where it was met."""
+
+    path: str
+    local: Local
+    kind: Kind
+    placer: Placer
+    array: Any = None
+    place: Place | None = None
+    range: Range | None = None
+    renamed: bool = True
+    guarded: bool = False
+    synced: bool = False
 
 
 class InventoryBuilder:
@@ -63,8 +83,9 @@ class InventoryBuilder:
         self.rank, self.ranks = rank, ranks
         self.select = select or (lambda name: True)
         self.members: dict[tuple[Any, ...] | int, list[Member]] = {}  # by id() and by memory
-        self.rooms: dict[int, Any] = {}  # memory that is loaded into, by id() of the tensors that get it then
-        self.without_memory: list[str] = []  # what will have none after loading, either
+        self.rooms: dict[int, Any] = {}  # memory to load into, by id() of the tensors that get it in the end
+        self.without_memory: list[str] = []  # tensors that get none by loading either
+        self._collected: list[_Collected] = []
         self._holdings: dict[str, Holding] = {}
         self._aliases: dict[str, Object] = {}
         self._values: dict[str, Json] = {}
@@ -75,34 +96,15 @@ class InventoryBuilder:
 
     # --- what sources put -----------------------------------------------------------------------------------------
 
-    def array(self, path: str, array: Any, kind: Kind) -> None:
-        """An array of the state under its own name, or as another name of one that is already there."""
+    def array(self, path: str, array: Any, kind: Kind, *, synced: bool = False) -> None:
+        """Put an array there, or another name of one that is there already. `synced`: the first rank sends it to the others before
+        it is used."""
         local = self._local(array, path)
-        if local is None:
-            return
-        place = self.placer.place(path, local.shape)
-        name = place.name
-        tied = self.placer.tied(name)
-        first = self._keys.get(local.key) if local.key is not None else None
-        if first is not None and first == name:  # held already, for one that is declared to be tied to it
-            self._remember(array, local, self.members[local.key or 0])
-            return
-        if tied is not None and first != tied:
-            if tied in self._holdings:
-                raise LayoutError(f"{name} is declared to be tied to {tied}, but has memory of its own: tie them, or drop the rule")
-            self._alias(name, tied, local.code, place.shape, kind)
-            name, place = tied, Place(tied, place.shape, place.cuts)
-        elif first is not None and self._holdings[first].object.shape == place.shape:
-            self._alias(name, first, local.code, place.shape, kind)
-            self._remember(array, local, self.members[local.key or 0])
-            return
-        holding = self.hold(place, local, kind)
-        if local.key is not None:
-            self._keys[local.key] = name
-        self._remember(array, local, [Member(path, place, holding, local.shape)])
+        if local is not None:
+            self._collected.append(_Collected(path, local, kind, self.placer, array, synced=synced))
 
     def _local(self, array: Any, path: str) -> Local | None:
-        """An array of the state; one that has no memory yet, with the memory that it gets when all is loaded."""
+        """Describe an array of the state. One without memory gets the memory that it will have when everything is loaded."""
         if self.saved is None or not is_tensor(array):
             return local_of(array, path, self.saved is not None)
         from headway.checkpoint.state.torch import tensors as torch_state
@@ -125,45 +127,32 @@ class InventoryBuilder:
             refuse(self.saved, find_misfits(self.saved, [(name, None)]))
         return None
 
-    def hold(self, place: Place, local: Local, kind: Kind, guarded: bool = False) -> Holding:
-        """What is here of an array that lies at a place."""
-        return self.hold_pieces(place, local, kind, local.pieces(place), guarded)
+    def hold(self, place: Place, local: Local, kind: Kind, guarded: bool = False) -> None:
+        """Put an array there that lies at a known place."""
+        self._collected.append(_Collected(place.name, local, kind, self.placer, place=place, guarded=guarded))
 
-    def hold_pieces(self, place: Place, local: Local, kind: Kind, pieces: tuple[Piece, ...], guarded: bool = False) -> Holding:
-        """Pieces of an array, which the caller knows better."""
-        holding = Holding(place.name, Object(local.code, place.shape, kind), pieces, local.memory, guarded)
-        if self._holdings.setdefault(place.name, holding) is not holding or place.name in self._aliases:
-            raise UsageError(
-                f"two arrays of the state are called {place.name}: rename one (names of nested keys are joined with dots)"
-            )
-        return holding
-
-    def hold_range(self, member: Member, place: Place, local: Local, kind: Kind, guarded: bool = False) -> Holding:
-        """What a flat array has of a parameter; `place` is the parameter's, or that of a moment of it."""
-        shardings = member.place.cuts or tuple(map(full, member.shape))
-        step = local.strides[0]
-        if 0 in place.shape:
-            return self.hold_pieces(place, local, kind, whole_piece(place.shape, 0, (0,) * len(place.shape)), guarded)
-        pieces = flat_pieces(shardings, member.shape, member.begin, member.end, member.at)
-        pieces = [Piece(box, local.offset + at * step, tuple(stride * step for stride in strides)) for box, at, strides in pieces]
-        return self.hold_pieces(place, local, kind, tuple(pieces), guarded)
+    def hold_range(self, member: Member, place: Place, local: Local, kind: Kind, guarded: bool = False) -> None:
+        """Put there what a flat array has of a parameter. `place` is the parameter's, or that of one of its moments."""
+        part = Range(member.place.cuts, member.shape, member.begin, member.end, member.at)
+        self._collected.append(_Collected(place.name, local, kind, self.placer, place=place, range=part, guarded=guarded))
 
     def value(self, name: str, value: Json) -> None:
-        """Something that is no array."""
+        """Put a plain value there."""
         if name in self._values:
             raise UsageError(f"two values of the state are called {name}: rename one (names of nested keys are joined with dots)")
         self._values[name] = value
 
     def decline(self, names: Iterable[str], why: str) -> None:
-        """Names of the checkpoint that the state knows of and leaves alone."""
+        """Note names of the checkpoint that the state knows and leaves alone."""
         self._declined.update(dict.fromkeys(names, why))
 
     def then(self, accept: Callable[[Values], None], what: str) -> None:
-        """When all arrays are loaded, call it with the values. In order. `what` of the state it loads, for messages."""
+        """Call `accept` with the values once all arrays are loaded, in the order of these calls. `what` it loads is for
+        messages."""
         self._then.append((what or "the state", accept))
 
     def tree(self, name: str, current: object, kind: Kind, load: Callable[[Any], None]) -> None:
-        """A value that may have arrays in it. When loading, `load` is given what was saved."""
+        """Put a value there that may contain arrays. When loading, `load` receives what was saved."""
         if self.saved is None:
             self.value(name, encode(current, name, lambda path, leaf: self._keep(path, leaf, kind)))
             return
@@ -179,11 +168,11 @@ class InventoryBuilder:
         def array(mark: str, at: str) -> Any:
             return rooms[at][()] if mark == "$scalar" else rooms[at]
 
-        self.then(lambda values: load(alike(current, decode(values[name], array, classes))), name)
+        self.then(lambda values: load(match_kinds(current, decode(values[name], array, classes))), name)
 
     def finish(self) -> Inventory:
-        """The inventory."""
-        self.placer.finish()
+        """Return the inventory."""
+        self._place(last=True)
         accepts = tuple(self._then)
 
         def accept(values: Values) -> None:
@@ -192,7 +181,7 @@ class InventoryBuilder:
                     each(values)
                 except Exception as error:
                     before, after = ([name for name, _ in some] for some in (accepts[:number], accepts[number + 1 :]))
-                    error.add_note(_half_loaded(what, before, after))
+                    error.add_note(_describe_half_load(what, before, after))
                     raise
             if self.without_memory:
                 _warn_of_no_memory(self.without_memory)
@@ -201,37 +190,80 @@ class InventoryBuilder:
         inventory.declined = self._declined
         return inventory
 
-    def synced(self, path: str) -> None:
-        """The array that was put there is sent from the first rank to the others before it is used."""
-        name = self.placer.name(path)
-        if name in self._holdings:
-            self._holdings[name].synced = True
-
     def guard(self, name: str) -> None:
-        """An optimizer changes this array, and nothing else does."""
+        """Note that only an optimizer changes this array."""
+        self._place()
         if name in self._holdings:
             self._holdings[name].guarded = True
 
     # --- how ------------------------------------------------------------------------------------------------------
 
-    def _alias(self, name: str, of: str, code: str, shape: tuple[int, ...], kind: Kind) -> None:
-        if name in self._holdings or name in self._aliases:
-            raise UsageError(f"two arrays of the state are called {name}: rename one (names of nested keys are joined with dots)")
-        self._aliases[name] = Object(code, shape, kind, of)
+    def _place(self, *, last: bool = False) -> None:
+        """Place what was collected since the last time, and hold it. `last`: nothing follows, so every rule must have been used."""
+        if not self._collected and not last:
+            return
+        collected, self._collected = self._collected, []
+        places: list[tuple[Place, str | None]] = []
+        for placer, group in groupby(collected, key=attrgetter("placer")):
+            places += placer.place_all((each.path, each.local.shape, each.place) for each in group)
+        if last:
+            self.placer.finish()
+        pieces = lay_all((place, each.local, each.range) for (place, _), each in zip(places, collected, strict=True))
+        for each, (place, tied), its in zip(collected, places, pieces, strict=True):
+            if each.array is not None:
+                self._hold_or_alias(each, place, tied, its)
+            else:
+                place = place if each.renamed else Place(each.path, place.shape, place.cuts)
+                self._hold(place.name, each, place.shape, its)
 
-    def _remember(self, array: object, local: Local, members: list[Member]) -> None:
-        self.members[id(array)] = members
-        self._kept.append(array)
+    def _hold_or_alias(self, each: _Collected, place: Place, tied: str | None, pieces: tuple[Piece, ...]) -> None:
+        """Hold an array, unless its memory is held already, or it is declared to be `tied` to another."""
+        name, local = place.name, each.local
+        first = self._keys.get(local.key) if local.key is not None else None
+        if first is not None and first == name:  # held already, for one that is declared to be tied to it
+            self._holdings[name].synced |= each.synced
+            self._remember(each, self.members[local.key or 0])
+            return
+        if tied is not None and first != tied:
+            if tied in self._holdings:
+                raise LayoutError(f"{name} is declared to be tied to {tied}, but has memory of its own: tie them, or drop the rule")
+            self._alias(name, tied, each, place.shape)
+            name, place = tied, Place(tied, place.shape, place.cuts)
+        elif first is not None and self._holdings[first].object.shape == place.shape:
+            self._alias(name, first, each, place.shape)
+            self._remember(each, self.members[local.key or 0])
+            return
+        self._hold(name, each, place.shape, pieces)
         if local.key is not None:
-            self.members.setdefault(local.key, members)
+            self._keys[local.key] = name
+        self._remember(each, [Member(each.path, place, local.shape)])
+
+    def _hold(self, name: str, each: _Collected, shape: tuple[int, ...], pieces: tuple[Piece, ...]) -> None:
+        if name in self._holdings or name in self._aliases:
+            raise _two_arrays(name)
+        kept = Object(each.local.code, shape, each.kind)
+        self._holdings[name] = Holding(name, kept, pieces, each.local.memory, each.guarded, each.synced)
+
+    def _alias(self, name: str, of: str, each: _Collected, shape: tuple[int, ...]) -> None:
+        if name in self._holdings or name in self._aliases:
+            raise _two_arrays(name)
+        self._aliases[name] = Object(each.local.code, shape, each.kind, of)
+
+    def _remember(self, each: _Collected, members: list[Member]) -> None:
+        self.members[id(each.array)] = members
+        self._kept.append(each.array)
+        if each.local.key is not None:
+            self.members.setdefault(each.local.key, members)
 
     def remember(self, array: object, members: list[Member]) -> None:
         """Let optimizers find an array by identity."""
+        self._place()
         self.members[id(array)] = members
         self._kept.append(array)
 
     def members_of(self, tensor: Any, name: str) -> list[Member]:
-        """What is known of an array that an optimizer has; none where it is not in the state."""
+        """Return what is known of an array that an optimizer has; nothing if it is not in the state."""
+        self._place()
         found = self.members.get(id(tensor))
         if found is None:
             key = local_of(tensor, name, False).key
@@ -248,19 +280,21 @@ class InventoryBuilder:
         if not is_array(leaf):
             return None
         local = local_of(leaf, path, False)
-        self.hold(self._place_in_tree(path, local, kind), local, kind)
+        place = Place(path, local.shape) if kind in _NOT_SHARDED else None
+        self._collected.append(_Collected(path, local, kind, self.placer, place=place, renamed=False))
         return "$tensor" if is_tensor(leaf) else "$array"
 
     def _place_in_tree(self, path: str, local: Local, kind: Kind) -> Place:
-        """Arrays of ordinary objects follow the layout; streams and cursors are nobody's shards. Names are kept as the tree
-        refers to them."""
-        if kind in ("rng", "cursor"):
+        """Place an array of a tree. Arrays of ordinary objects follow the layout; streams and cursors are nobody's shards. The name
+        stays the one that the tree refers to."""
+        if kind in _NOT_SHARDED:
             return Place(path, local.shape)
         place = self.placer.place(path, local.shape)
         return Place(path, place.shape, place.cuts)
 
     def _room(self, name: str, mark: str, here: Any, kind: Kind) -> Any:
-        """Memory for an array of the checkpoint: like the one that is here in its place, if it has its shape, else whole."""
+        """Make memory for an array of the checkpoint: like the one in its place, if that has its shape, else for the whole
+        array."""
         assert self.saved is not None
         known = self.saved.objects.get(name)
         if known is None:
@@ -279,8 +313,12 @@ class InventoryBuilder:
         return room
 
 
+def _two_arrays(name: str) -> UsageError:
+    return UsageError(f"two arrays of the state are called {name}: rename one (names of nested keys are joined with dots)")
+
+
 def fresh(known: Object, as_tensor: bool) -> Any:
-    """Memory in this process for a whole array."""
+    """Allocate memory for a whole array."""
     if as_tensor and is_torch_loaded():
         import torch
 
@@ -299,8 +337,8 @@ def _warn_of_no_memory(names: list[str]) -> None:
     )
 
 
-def _half_loaded(what: str, before: list[str], after: list[str]) -> str:
-    """What a state is like after an object in it raised when it was given what was loaded."""
+def _describe_half_load(what: str, before: list[str], after: list[str]) -> str:
+    """Describe a state in which an object raised when it was given what was loaded."""
     names = (_some(name for name in each if name != what) for each in (before, after))
     done, left = names
     return (
@@ -316,7 +354,7 @@ def _some(names: Iterable[str]) -> str:
 
 
 def _arrays_of(tree: object, name: str) -> dict[str, object]:
-    """The arrays of a tree by the names that `encode` gives them."""
+    """Find the arrays of a tree, by the names that `encode` gives them."""
     found: dict[str, object] = {}
 
     def keep(path: str, leaf: object) -> str | None:

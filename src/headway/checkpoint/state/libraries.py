@@ -10,24 +10,24 @@ import sys
 from typing import Any
 
 from headway.checkpoint.layout.dtypes import raw_dtype
-from headway.checkpoint.state.arrays import Local, code_named, refuse_unwritable
+from headway.checkpoint.state.arrays import Local, find_code, refuse_unwritable
 from headway.checkpoint.state.inventory import HostMemory
 from headway.errors import UsageError
 
 
 def is_torch_loaded() -> bool:
-    """Whether torch objects can be there at all."""
+    """Whether torch is loaded, without which there are no objects of it."""
     return "torch" in sys.modules
 
 
 def is_numpy_array(value: object) -> bool:
-    """Whether it is an array of numpy's."""
+    """Whether it is a numpy array."""
     numpy = sys.modules.get("numpy")
     return numpy is not None and isinstance(value, numpy.ndarray)
 
 
 def is_tensor(value: object) -> bool:
-    """Whether it is a tensor of torch's, a DTensor too."""
+    """Whether it is a torch tensor. A DTensor is one."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(value, torch.Tensor)
 
@@ -38,14 +38,14 @@ def is_array(value: object) -> bool:
 
 
 def is_numpy_scalar(value: object) -> bool:
-    """Whether it is one number of numpy's: it has an element type and no memory of its own."""
+    """Whether it is a numpy scalar, which has an element type but no memory of its own."""
     numpy = sys.modules.get("numpy")
     return numpy is not None and isinstance(value, numpy.generic)
 
 
 def local_of(value: Any, name: str, writable: bool) -> Local:
-    """An array of numpy or torch. `name` is for messages; `writable`: it will be written to. Raises UsageError for an array whose
-    memory can't be used as it is."""
+    """Describe an array of numpy or torch. `name` is for messages; `writable`: it will be written to. Raises UsageError for an
+    array whose memory can't be used as it is."""
     if is_tensor(value):
         from headway.checkpoint.state.torch.tensors import local_tensor
 
@@ -58,9 +58,9 @@ def _local_array(array: Any, name: str, writable: bool) -> Local:
 
     if isinstance(array, np.ma.MaskedArray):
         raise UsageError(f"{name} is a masked array, whose mask would be lost: give its `data` and its `mask`")
-    code, size = code_named(array.dtype, name), array.itemsize
+    code, size = find_code(array.dtype, name), array.itemsize
     if any(stride % size for stride in array.strides):
-        raise UsageError(f"{name}: a numpy array whose strides {array.strides} are no multiples of its {size} bytes: copy it first")
+        raise UsageError(f"{name}: a numpy array with strides {array.strides}, not multiples of its {size} bytes: copy it first")
     strides = tuple(stride // size for stride in array.strides)
     if writable:
         refuse_unwritable(name, array.shape, strides, array.flags.writeable)
@@ -70,7 +70,7 @@ def _local_array(array: Any, name: str, writable: bool) -> Local:
 
 
 def _flat(array: Any, strides: tuple[int, ...]) -> tuple[Any, int]:
-    """All memory between an array's lowest and highest element, and where its first element is in that."""
+    """Return all memory between an array's lowest and highest element, and where its first element is in that."""
     import numpy as np
 
     if array.flags.c_contiguous:

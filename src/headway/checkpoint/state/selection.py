@@ -38,15 +38,15 @@ class Selection:
         return self.everything or any(fits(pattern, name) for pattern in self._patterns)
 
     def among(self, values: Mapping[str, Json]) -> Select:
-        """The choice in a checkpoint with these values: the arrays in a value go where the value goes, which is nothing without
-        them."""
+        """Return the choice for a checkpoint with these values. The arrays in a value are chosen with the value, which is nothing
+        without them."""
         if self.everything:
             return self
         owner = {array: name for name, value in values.items() for _, array in references(value)}
         return lambda name: self(owner.get(name, name))
 
-    def unused(self, names: Collection[str]) -> str:
-        """Why a part of the choice can't be meant: it fits none of the names. "" where all of it does."""
+    def find_unused(self, names: Collection[str]) -> str:
+        """Say which part of the choice fits none of the names and so can't be meant; "" if all of it fits."""
         for pattern in self._patterns:
             if not any(fits(pattern, name) for name in names):
                 return f"select={pattern!r} fits none of {list_names(names, pattern)}"

@@ -30,8 +30,9 @@ from headway.checkpoint.state.inventory_builder import InventoryBuilder
 from headway.checkpoint.state.libraries import is_array, is_numpy_scalar, is_torch_loaded
 from headway.checkpoint.state.parts.source import Source
 from headway.checkpoint.state.values.kinds import put_enum
-from headway.checkpoint.state.values.tree import is_text
+from headway.checkpoint.state.values.nesting import explain_recursion
 from headway.errors import UsageError
+from headway.values import is_text
 
 _LEAVES = (bool, int, float, complex, str, bytes, type(None))
 
@@ -39,13 +40,13 @@ _LEAVES = (bool, int, float, complex, str, bytes, type(None))
 def take(
     state: Any, layout: Layout | None = None, *, coords: Mapping[str, int] | None = None, rank: int = 0, ranks: int = 1
 ) -> Inventory:
-    """What this process holds of a state. Nothing is copied: the inventory sees the state's memory.
+    """Find what this process holds of a state. Nothing is copied: the inventory sees the state's memory.
 
     Args:
         state: see the module.
         layout: what tensors that don't say it themselves are parts of.
-        coords: the ranks of this process on the layout's axes, where they differ from those that it says.
-        rank, ranks: which of how many processes this is, for what is `PerRank`.
+        coords: this process's ranks on the layout's axes, if they differ from those in the layout.
+        rank, ranks: which of how many processes this is, for `PerRank`.
 
     Raises:
         UsageError: something in the state can't be kept; the message names it.
@@ -58,8 +59,11 @@ def take(
         (['model.w'], {'step': 3})
     """
     builder = InventoryBuilder(_placer(layout, coords), rank=rank, ranks=ranks)
-    put_all(state, builder)
-    return builder.finish()
+    with explain_recursion(state):
+        put_all(state, builder)
+    inventory = builder.finish()
+    inventory.marks = {each.name: (each.memory.address(), each.memory.version()) for each in inventory.holdings}
+    return inventory
 
 
 def take_for_load(
@@ -75,14 +79,14 @@ def take_for_load(
     ranks: int = 1,
     label: str = "the checkpoint",
 ) -> Inventory:
-    """What this process wants of a checkpoint that has these objects and values, and where it goes. Arrays of the state are filled
-    in place; what the state has no memory for yet is in fresh memory, which `accept` hangs into the state. Until then, the state
-    is not touched.
+    """Find what this process wants of a checkpoint with these objects and values, and where it goes. Arrays of the state are filled
+    in place. What the state has no memory for yet goes into fresh memory, which `accept` attaches to the state. Until then, the
+    state is not touched.
 
     Args:
         label: what messages call the checkpoint.
         select: which names to load; the rest of the state is left as it is.
-        strict: everything that is selected in the state must be in the checkpoint. Without it, what is not there is left as it is.
+        strict: everything that is selected in the state must be in the checkpoint. Otherwise, what is not there is left as it is.
 
     Raises:
         CheckpointMismatch: state and checkpoint don't fit. (What the checkpoint has and no process wants is found by
@@ -91,7 +95,8 @@ def take_for_load(
     wanted = select or (lambda name: True)
     stored = Stored(objects, values, label)
     builder = InventoryBuilder(_placer(layout, coords), stored, wanted, strict=strict, rank=rank, ranks=ranks)
-    put_all(state, builder)
+    with explain_recursion(state):
+        put_all(state, builder)
     asked = builder.finish().part(wanted)
     if strict:
         arrays = [(each.name, each.object) for each in asked.holdings]
@@ -106,7 +111,7 @@ def take_for_load(
 
 
 def list_claimed_names(inventory: Inventory) -> set[str]:
-    """List the names that a process wants."""
+    """List the names that an inventory wants of a checkpoint."""
     return {each.name for each in inventory.holdings} | set(inventory.aliases) | set(inventory.values)
 
 
@@ -121,7 +126,7 @@ def refuse_half_a_part(state: Any, inventory: Inventory) -> None:
 
 
 def optimizers_in(state: Any) -> list[Any]:
-    """The torch optimizers of a state, whose steps change it."""
+    """Find the torch optimizers of a state, whose steps change it."""
     found: list[Any] = []
     for _, leaf in _leaves(state, "", lambda path: True):
         if isinstance(leaf, Source):
@@ -144,7 +149,8 @@ def put_all(state: Any, builder: InventoryBuilder, root: str = "", replace: Call
     later: list[tuple[str, Any]] = []
     plain: set[str] = set()
     arrays: set[str] = set()
-    for path, leaf in _leaves(state, root, _whole_in(builder)):
+    leaves = list(_leaves(state, root, _whole_in(builder)))
+    for path, leaf in leaves:
         if (isinstance(leaf, Source) and leaf.last) or _is_optimizer(leaf):
             later.append((path, leaf))
         else:
@@ -152,7 +158,9 @@ def put_all(state: Any, builder: InventoryBuilder, root: str = "", replace: Call
             _put(leaf, builder, path)
     if both := sorted(plain & arrays):
         raise UsageError(f"two parts of the state are called {both[0]}: rename one (names of nested keys are joined with dots)")
-    _put_back(state, builder, root, replace)
+    if builder.saved is None:
+        leaves = [(path, leaf) for path, leaf in leaves if path in plain]
+    _put_values(state, leaves, builder, root, replace)
     for path, leaf in later:
         if isinstance(leaf, Source):
             leaf.put_into(builder, path)
@@ -163,8 +171,8 @@ def put_all(state: Any, builder: InventoryBuilder, root: str = "", replace: Call
 
 
 def _whole_in(builder: InventoryBuilder) -> Callable[[str], bool]:
-    """Whether a list or tuple of plain values is one value, by its path: when saving, always; when loading, where the checkpoint
-    has one."""
+    """Return a function that says whether the list or tuple at a path is one value. When saving, it always is; when loading, if the
+    checkpoint has one there."""
     saved = builder.saved
     if saved is None:
         return lambda path: True
@@ -177,8 +185,8 @@ def _is_row(value: Any) -> bool:
 
 
 def _leaves(node: Any, path: str, whole: Callable[[str], bool]) -> Iterator[tuple[str, Any]]:
-    """What is in the containers of a state, by name. A list of nothing but plain values grows as a training goes on, so it is a
-    leaf, and comes back with the length that it had; a tuple of them is one, and comes back as a tuple."""
+    """Yield what is in the containers of a state, by name. A list of plain values may grow as training goes on, so it is one leaf
+    and comes back with the length that it had. A tuple of plain values is one leaf too, and comes back as a tuple."""
     items: Iterator[tuple[Any, Any]]
     if path and isinstance(node, list | tuple) and _is_plain(node) and whole(path):
         yield path, node
@@ -194,7 +202,7 @@ def _leaves(node: Any, path: str, whole: Callable[[str], bool]) -> Iterator[tupl
         if not isinstance(key, str | int):
             raise UsageError(f"{path or 'the state'} has the key {key!r}: keys of a state are strings or integers")
         if not is_text(str(key)):
-            raise UsageError(f"{path or 'the state'} has the key {key!r}, which is no text, so it can't be in a name")
+            raise UsageError(f"{path or 'the state'} has the key {key!r}, which is not valid text, so it can't be in a name")
         yield from _leaves(each, f"{path}.{key}" if path else str(key), whole)
 
 
@@ -213,7 +221,7 @@ def _put(leaf: Any, builder: InventoryBuilder, path: str) -> None:
     elif is_array(leaf):
         builder.array(path, leaf, "param" if _is_parameter(leaf) else "array")
     elif _is_plain(leaf) or isinstance(leaf, Enum):
-        pass  # `_put_back`
+        pass  # `_put_values`
     elif _is_module(leaf):
         from headway.checkpoint.state.torch.module_state import put_module
 
@@ -227,12 +235,18 @@ def _put(leaf: Any, builder: InventoryBuilder, path: str) -> None:
         )
 
 
-def _put_back(state: Any, builder: InventoryBuilder, root: str, replace: Callable[[Any], None] | None) -> None:
-    """Keep the plain values of a state; when loading, put the saved ones in their places."""
+def _put_values(
+    state: Any,
+    leaves: list[tuple[str, Any]],
+    builder: InventoryBuilder,
+    root: str,
+    replace: Callable[[Any], None] | None,
+) -> None:
+    """Keep the plain values among the leaves; when loading, put the saved ones in their places."""
     new: dict[str, Any] = {}
     if replace is None and _unfillable(state):
         raise UsageError(f"the state is {state!r}: give a dictionary, a module or another object that can be filled in place")
-    for path, leaf in _leaves(state, root, _whole_in(builder)):
+    for path, leaf in leaves:
         name = builder.placer.name(path)
         if put_enum(leaf, builder, name, _into(new, path)):
             continue
@@ -251,14 +265,14 @@ def _put_back(state: Any, builder: InventoryBuilder, root: str, replace: Callabl
 
 
 def _unfillable(state: Any) -> bool:
-    """Whether it has a plain value that nothing holds but tuples: there would be no place for what is loaded."""
+    """Whether only tuples hold one of its plain values, so that a loaded value could not be put back."""
     if isinstance(state, tuple):
         return any(map(_unfillable, state))
     return isinstance(state, _LEAVES) or is_numpy_scalar(state)
 
 
 def _refill(values: list[Any], replace: Callable[[Any], None]) -> Callable[[Any], None]:
-    """What loads into a list, in place; or takes its place, where a tuple was saved."""
+    """Return a function that loads into a list in place, or replaces it if a tuple was saved."""
 
     def load(value: Any) -> None:
         if isinstance(value, list):

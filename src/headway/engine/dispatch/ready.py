@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
-from headway.engine.call import Call
+from headway.engine.call import NO_ITEMS, Call
 from headway.engine.ports import Lender, Line, Starts
 from headway.engine.run_context import RunContext
 from headway.engine.scopes.bounds import Held, Limit, Resource, Wanted
@@ -210,7 +210,7 @@ class Ready:
     def _take(self, call: Call) -> None:
         if call.scope.limits or call.spec.resources:
             x = call.extra()
-            x.begun = False
+            x.begun, x.held = False, x.held or []
             for limit in call.scope.limits:
                 limit.take()
                 x.held.append(Held(limit, 1))
@@ -265,7 +265,7 @@ class Ready:
         """What a call holds that ends, while its code goes on. Who keeps it gives it back."""
         x = call.extra()
         kept = [held for held in x.held if isinstance(held.source, Resource) or not x.parks or x.granted]
-        x.held = []
+        x.held = NO_ITEMS
         return kept
 
     def give(self, kept: list[Held]) -> None:
@@ -290,7 +290,7 @@ class Ready:
                 source.never_began()
             if not x.parks or x.granted:
                 source.give()
-        x.held = []
+        x.held = NO_ITEMS
         self.dispatch_soon()
 
     def park(self, call: Call) -> None:

@@ -1,4 +1,5 @@
-"""The canonical forms of arrays and tensors: what they hold, row-major and little-endian, whatever their layout and device.
+"""The canonical forms of arrays, tensors and what describes them: what arrays hold, row-major and little-endian, whatever their
+layout and device.
 
 Their bytes are digested, not kept. Inside `sampling`, only samples of large ones are digested: enough to notice most changes
 quickly, never enough to name a call.
@@ -16,6 +17,7 @@ from typing import Any
 from msgspec import Raw
 
 from headway.journal.codec import arrays
+from headway.journal.codec.tables import is_table
 from headway.journal.codec.wire import Code, ext, pack
 
 Lower = Callable[[Any, int], object]
@@ -37,6 +39,25 @@ def sampling() -> Iterator[None]:
         _sampling.on = False
 
 
+def library_kind(cls: type) -> str:
+    """Which kind of value of numpy, torch or a library of tables a class is: array, scalar, tensor, array type or table; "" for
+    none. Subclasses may mean more than their elements, so only the libraries' own classes count."""
+    np: Any = sys.modules.get("numpy")
+    if np is not None:
+        if issubclass(cls, np.ndarray):
+            return "array" if cls in (np.ndarray, np.memmap) else ""
+        if issubclass(cls, np.generic) and cls.__module__ == "numpy":
+            return "scalar"
+        if issubclass(cls, np.dtype):
+            return "array type"
+    torch: Any = sys.modules.get("torch")
+    if torch is not None and cls in (torch.Tensor, torch.nn.Parameter):
+        return "tensor"
+    if torch is not None and cls in (torch.dtype, torch.device, torch.Size):
+        return "array type"
+    return "table" if is_table(cls) else ""
+
+
 def lower_array(value: Any, depth: int, lower_items: LowerItems, lower_fields: LowerFields) -> object:
     """An array of numpy: by its bytes where it is made of numbers, else by its fields or items, as the walk lowers those."""
     np: Any = sys.modules["numpy"]
@@ -48,6 +69,8 @@ def lower_array(value: Any, depth: int, lower_items: LowerItems, lower_fields: L
         return ext(Code.ARRAY, [list(dtype.names), list(value.shape), *lower_fields(fields, depth, value)])
     little = dtype.newbyteorder("<")
     rows = np.ascontiguousarray(value, little)
+    if dtype.char in "gG":
+        rows = _clear_gaps(np, rows)
     data = rows.reshape(-1).view(np.uint8) if rows.nbytes else b""
     name = arrays.describe_dtype(little)
     return ext(Code.ARRAY, [Raw(pack(name)), list(value.shape), _digest_content(data)])
@@ -60,9 +83,30 @@ def lower_array_scalar(value: Any, depth: int, lower: Lower) -> object:
     if array.dtype.names is not None:
         return ext(Code.ARRAY_SCALAR, lower(array, depth))
     little = array.astype(array.dtype.newbyteorder("<"))
-    if little.dtype.kind == "f" and little != little:
-        little = np.full_like(little, np.nan)
+    if little.dtype.kind in "fc" and little != little:
+        little = np.atleast_1d(little)
+        parts = (little,) if little.dtype.kind == "f" else (little.real, little.imag)
+        for part in parts:
+            part[part != part] = np.nan
+    if little.dtype.char in "gG":
+        little = _clear_gaps(np, little)
     return ext(Code.ARRAY_SCALAR, [Raw(pack(arrays.describe_dtype(little.dtype))), little.tobytes()])
+
+
+def _clear_gaps(np: Any, rows: Any) -> Any:
+    """The same long doubles, with nothing in the bytes that a processor with numbers of 80 bits leaves as they were."""
+    if np.finfo(np.longdouble).nmant != 63:
+        return rows
+    cleared = rows.copy()
+    cleared.reshape(-1).view(np.uint8).reshape(-1, np.dtype(np.longdouble).itemsize)[:, 10:] = 0
+    return cleared
+
+
+def describe(value: Any) -> list[object]:
+    """What describes arrays, in plain values: an element type of numpy or torch, a shape or a device of torch."""
+    if type(value).__module__.startswith("numpy"):
+        return ["numpy.dtype", arrays.describe_dtype(value.newbyteorder("<"))]
+    return [f"torch.{type(value).__name__}", list(value) if isinstance(value, tuple) else str(value)]
 
 
 def lower_tensor(value: Any) -> object:

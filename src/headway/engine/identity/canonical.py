@@ -4,7 +4,7 @@ It is msgpack again, as in the codec, but in one order: dict items and set membe
 row-major and little-endian whatever their layout. The type is part of the value: 1, 1.0 and True differ, a list
 differs from a tuple. A NaN equals itself; -0.0 is not 0.0; a Decimal keeps its trailing zeros and a datetime its
 zone. A field that does not take part in the comparison of its dataclass (`field(compare=False)`) is not part of its
-value.
+value. An error is its class, its arguments and those of its attributes that are plain, which its record always keeps.
 
 Nothing here is ever decoded, so types need no declaration. An object without a value (an open file, a client, a lambda, an object
 that equals only itself) is refused, never named by its address. An object may define `__headway_key__()`, which returns something
@@ -18,7 +18,6 @@ import dataclasses
 import functools
 import re
 import struct
-import sys
 import types
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -27,13 +26,15 @@ import msgspec
 from msgspec import Raw
 from msgspec.msgpack import Ext
 
-from headway.engine.identity.array_forms import lower_array, lower_array_scalar, lower_tensor, sampling
+from headway.engine.identity.array_forms import describe, library_kind, lower_array, lower_array_scalar, lower_tensor, sampling
 from headway.errors import NoCanonicalForm
 from headway.journal.codec.declared import stable_tag
+from headway.journal.codec.errors import take_apart
 from headway.journal.codec.models import dataclass_fields, user_kind
-from headway.journal.codec.tables import is_table, table_parts
+from headway.journal.codec.tables import table_parts
 from headway.journal.codec.values import STANDARD
-from headway.journal.codec.wire import MAX_DEPTH, WRITERS, Code, Refused, Writer, a_or_an, ext, pack
+from headway.journal.codec.wire import WRITERS, Code, Refused, Writer, a_or_an, ext, pack
+from headway.values import MAX_DEPTH
 
 WAY_OUT = "give the call a name with key=, or mark a parameter that does not change the result with Annotated[T, hw.unkeyed]"
 
@@ -44,7 +45,7 @@ FLAT = frozenset({type(None), bool, int, str, bytes})
 class Form:
     """Extension codes of canonical forms that have no counterpart in the codec."""
 
-    HANDLE, KEYED, NAMED, PARTIAL, METHOD, PATTERN, KWARGS, MAPPING = range(100, 108)
+    HANDLE, KEYED, NAMED, PARTIAL, METHOD, PATTERN, KWARGS, MAPPING, OF_LIBRARY = range(100, 109)
 
 
 Lower = Callable[[Any, int], object]
@@ -307,7 +308,9 @@ def _lower_model(value: Any, depth: int) -> object:
 
 
 def _lower_error(value: BaseException, depth: int) -> object:
-    return ext(Code.ERROR, [stable_tag(type(value)), _lower_items(value.args, depth, value)])
+    args, attributes = take_apart(value)
+    parts = [stable_tag(type(value)), _lower_items(args, depth, value)]
+    return ext(Code.ERROR, [*parts, _lower_fields(attributes, depth, value)] if attributes else parts)
 
 
 # --- arrays ----------------------------------------------------------------------------------------------------------
@@ -327,6 +330,10 @@ def _lower_array_scalar(value: Any, depth: int) -> object:
 
 def _lower_tensor(value: Any, depth: int) -> object:
     return lower_tensor(value)
+
+
+def _lower_array_type(value: Any, depth: int) -> object:
+    return ext(Form.OF_LIBRARY, describe(value))
 
 
 # --- which form a type has -------------------------------------------------------------------------------------------
@@ -363,9 +370,17 @@ _USER_KINDS: dict[str, Lower] = {
     "dataclass": _lower_dataclass,
 }
 
+_LIBRARY_KINDS: dict[str, Lower] = {
+    "array": _lower_array,
+    "scalar": _lower_array_scalar,
+    "tensor": _lower_tensor,
+    "array type": _lower_array_type,
+    "table": _lower_table,
+}
+
 
 def _find(cls: type) -> Lower:
-    lower = _by_protocol(cls) or _USER_KINDS.get(user_kind(cls)) or _by_library(cls)
+    lower = _by_protocol(cls) or _USER_KINDS.get(user_kind(cls)) or _LIBRARY_KINDS.get(library_kind(cls))
     if lower is None and cls in STANDARD:  # a kind of the standard library whose encoding is canonical already
         lower = _as_encoded
     if lower is None:
@@ -382,19 +397,6 @@ def _by_protocol(cls: type) -> Lower | None:
     if issubclass(cls, type):
         return _lower_named
     return _lower_error if issubclass(cls, BaseException) else None
-
-
-def _by_library(cls: type) -> Lower | None:
-    np: Any = sys.modules.get("numpy")
-    if np is not None:
-        if issubclass(cls, np.ndarray):
-            return _lower_array if cls in (np.ndarray, np.memmap) else None
-        if issubclass(cls, np.generic) and cls.__module__ == "numpy":
-            return _lower_array_scalar
-    torch: Any = sys.modules.get("torch")
-    if torch is not None and cls in (torch.Tensor, torch.nn.Parameter):
-        return _lower_tensor
-    return _lower_table if is_table(cls) else None
 
 
 def _as_encoded(value: Any, depth: int) -> object:

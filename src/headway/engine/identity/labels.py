@@ -108,7 +108,8 @@ def _short_container(value: Any, kind: type, room: int) -> str:
     if kind is dict and value and len(text) + 16 <= room:
         name, item = next(iter(value.items()))
         head = f"{text}: {_short(name, 16)}="
-        return f"{head}{_short(item, room - len(head))}" if len(head) + 8 <= room else text
+        told = f"{head}{_short(item, room - len(head))}"  # a number is never cut
+        return told if len(told) <= room else text
     return text
 
 

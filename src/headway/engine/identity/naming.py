@@ -70,7 +70,10 @@ class Names:
 
     def check_rivals(self, spec: TaskSpec, asked: bytes, parent: Call) -> None:
         """Raises UsageError where another function of the name was asked the same: each could get the other's answers."""
-        functions = self._functions if spec.forever else parent.extra().functions
+        functions = self._functions
+        if not spec.forever:
+            x = parent.extra()
+            functions = x.functions = x.functions or {}
         if functions.setdefault(hash_key(spec.name_part + asked), spec.source) != spec.source:
             where = "this run" if spec.forever else parent.describe()
             raise UsageError(

@@ -23,6 +23,7 @@ from headway.engine.replay.lookup import Replay, epoch_name, inputs_digest
 from headway.engine.replay.shared import Shared
 from headway.engine.run_context import RunContext
 from headway.engine.scopes.accounting import Accounting
+from headway.engine.scopes.bounds import REPLAY_S
 from headway.engine.streaming.streams import has_handed_out
 from headway.engine.tasks.callables import describe_error
 from headway.engine.transitions import CANCELLED, FAILED, OK
@@ -97,21 +98,32 @@ class Outcomes:
 
     def note_retry(self, call: Call, error: BaseException) -> float | None:
         """Record that the attempt failed, if the task's retry wants another; seconds until that, None where it wants none."""
-        run, retry = self._run, call.spec.retry
-        if retry is None or run.closing or issubclass(type(error), asyncio.CancelledError):
+        run, retry, cancelled = self._run, call.spec.retry, issubclass(type(error), asyncio.CancelledError)
+        if cancelled and not run.closing and call.x is not None and call.x.halt is not None and call.x.halt.recalled:
+            # an earlier life stopped it, and it has undone what it did; nobody has stopped it in this life, or will in a moment
+            _begin_epoch(call)
+            call.attempt -= 1  # it has not failed
+            self._note_failed(call, call.cancellation(), REPLAY_S, afresh=True)
+            return REPLAY_S
+        if retry is None or run.closing or cancelled:
             return None
         x = call.extra()
         if isinstance(x.stop, asyncio.CancelledError) or call.attempt < 1:
             return None
         if call.attempt >= retry.attempts or not retry.wants(error):
             return None
-        if afresh := is_own_failure(error, x.child_errors) and not has_handed_out(call):
-            call.epoch += 1
-            call.prefix = b""
-            if call.share is not None:
-                call.share.begin(call.share.epoch + 1)
+        if afresh := (is_own_failure(error, x.child_errors) or has_undone(call)) and not has_handed_out(call):
+            _begin_epoch(call)
         delay = retry.delay_after(call.attempt, call.key, error)
-        call.floor = self._note_attempt(call, error, run.wall() + delay)
+        self._note_failed(call, error, delay, afresh=afresh)
+        return delay
+
+    def _note_failed(self, call: Call, error: BaseException, delay_s: float, *, afresh: bool) -> None:
+        """Record that an attempt failed and in which epoch the call asks its children next, and tell."""
+        run = self._run
+        cost, ended = self._accounting.home_cost(call), run.wall()
+        attempt = make_attempt(call, error, ended=ended, retry_at=ended + delay_s, cost=cost)
+        call.floor = run.append(Row(Kind.ATTEMPT | COSTED, call.key, call.parent_key, encode_body(attempt)))
         self._signals.attempt_failed(call, afresh=afresh)
         if run.emit:
             event = events.CallRetrying(
@@ -120,16 +132,9 @@ class Outcomes:
                 task=call.task,
                 attempt=call.attempt,
                 error=describe_error(error),
-                delay_s=delay,
+                delay_s=delay_s,
             )
             run.emit(event)
-        return delay
-
-    def _note_attempt(self, call: Call, error: BaseException, retry_at: float) -> int:
-        """Record that an attempt failed and in which epoch the call asks its children next; the seq of the row."""
-        cost = self._accounting.home_cost(call)
-        attempt = make_attempt(call, error, ended=self._run.wall(), retry_at=retry_at, cost=cost)
-        return self._run.append(Row(Kind.ATTEMPT | COSTED, call.key, call.parent_key, encode_body(attempt)))
 
     def _ask_afresh(self, call: Call, error: BaseException) -> None:
         """A call that may be asked again has failed by itself: when it is, so are its children. Its outcome carries the epoch, for
@@ -154,7 +159,10 @@ class Outcomes:
             epoch = call.epoch
             if call.memo is not None:
                 self._accounting.remember(call)
-            if state == FAILED and call.ordinals and error is not None and (call.memo is not None or call.share is not None):
+            if state != OK and has_undone(call):  # nothing that it was told holds for the next who asks
+                call.epoch += 1
+                self._shared.ask_afresh(call)
+            elif state == FAILED and call.ordinals and error is not None and (call.memo is not None or call.share is not None):
                 if is_own_failure(error, call.extra().child_errors):
                     self._ask_afresh(call, error)
             if state != OK and call.epoch and call.memo is not None:
@@ -206,17 +214,17 @@ class Outcomes:
             params=spec.signature.params,
         )
         if x is not None or share is not None or account is not None or call.inputs or call.blobs or asked_blob or state != OK:
-            shared_epoch = self._shared.epoch(share.key) if share is not None and state == FAILED else 0
+            shared_epoch = self._shared.epoch(share.key) if share is not None and state != OK else 0
             outcome = add_rare_fields(outcome, call, state, cost, error, asked_blob, shared_epoch)
         body = encode_outcome(outcome, call.place)
         kind = _COSTED_OUTCOME if cost or share is not None else _OUTCOME
         cache_key = share.key if share is not None and spec.forever and state == OK else None
-        seq = run.append(Row(kind, call.key, call.parent_key, body), written, cache_key)
+        run.append(Row(kind, call.key, call.parent_key, body), written, cache_key)
         if state != CANCELLED:
             self._pass_guards(call)
         if state == OK:
             if call.memo is not None or share is not None:
-                recorded = Recorded(seq, body, outcome, tuple(memoryview(blob.data) for blob in blobs))
+                recorded = Recorded(outcome, tuple(memoryview(blob.data) for blob in blobs))
                 if call.memo is not None:
                     call.memo[call.key] = recorded
                 if share is not None:
@@ -273,8 +281,7 @@ class Outcomes:
 
     def reuse(self, call: Call, recorded: Recorded) -> int:
         """Give the call its recorded outcome. Returns the state in which it ended."""
-        run = self._run
-        outcome = recorded.outcome
+        run, outcome, spec = self._run, recorded.outcome, call.spec
         call.started = outcome.started
         call.attempt = outcome.attempts
         state = _STATE[outcome.status]
@@ -283,17 +290,17 @@ class Outcomes:
             call.value = MISSING
             if recorded.buffers:
                 call.extra().buffers = recorded.buffers
+            if spec.pool != "inline" and outcome.started:
+                self._ready.learn(spec.name, outcome.ended - outcome.started)
         elif outcome.error is not None:
             call.error = decode_error(outcome.error)
         if outcome.cost:
-            call.extra().costs[outcome.scope] = outcome.cost
+            x = call.extra()
+            x.costs = {**x.costs, outcome.scope: outcome.cost}
         if outcome.guards:
             call.extra().guards = dict(outcome.guards)
-        if state != CANCELLED and (outcome.guards or call.spec.on_change != "reuse"):
+        if state != CANCELLED and (outcome.guards or spec.on_change != "reuse"):
             self._pass_guards(call)
-        if state == OK:
-            if call.spec.pool != "inline" and outcome.started:
-                self._ready.learn(call.spec.name, outcome.ended - outcome.started)
         if self._signals.given.touched:
             self._signals.place(call)
         self._replay.reused += 1
@@ -327,8 +334,8 @@ class Outcomes:
             shared=call.share.key,
         )
         body = encode_outcome(outcome, call.place)
-        seq = run.append(Row(_COSTED_OUTCOME, call.key, call.parent_key, body))
-        own = Recorded(seq, body, outcome, recorded.buffers)
+        run.append(Row(_COSTED_OUTCOME, call.key, call.parent_key, body))
+        own = Recorded(outcome, recorded.buffers)
         if call.memo is not None:
             call.memo[call.key] = own
         return self.reuse(call, own)
@@ -358,3 +365,16 @@ def _stands(call: Call, state: int) -> bool:
     """Whether an earlier outcome of the call stays what is recorded of it: it was stopped while it waited for the inputs that the
     outcome is compared by. Whoever asks next may still get it."""
     return state == CANCELLED and call.x is not None and call.x.recorded is not None
+
+
+def has_undone(call: Call) -> bool:
+    """Whether the code of a call that was stopped has begun to undo what it did."""
+    return call.x is not None and call.x.halt is not None and call.x.halt.recorded
+
+
+def _begin_epoch(call: Call) -> None:
+    """The next attempt of the call asks its children afresh."""
+    call.epoch += 1
+    call.prefix = b""
+    if call.share is not None:
+        call.share.begin(call.share.epoch + 1)

@@ -10,7 +10,7 @@ import msgspec
 
 from headway.engine.call import Call
 from headway.engine.replay.lookup import inputs_digest
-from headway.engine.transitions import CANCELLED, FAILED
+from headway.engine.transitions import CANCELLED, OK
 from headway.journal.codec.codec import encode_error
 from headway.journal.records import INLINE_BYTES, Amounts, Attempt, Error, Outcome, Place, PlacedOutcome, Start
 from headway.journal.recovery.recovered import encode_body
@@ -71,7 +71,7 @@ def add_rare_fields(
         edges=tuple([each.key for each in call.inputs]),
         guards=tuple(x.guards.items()) if x is not None and x.guards else (),
         reason=x.stop_reason if x is not None and state == CANCELLED else "",
-        epoch=call.epoch if state == FAILED else 0,
+        epoch=call.epoch if state != OK else 0,
         asked_blob=asked_blob,
         shared=share.key if share is not None else b"",
         shared_epoch=shared_epoch,

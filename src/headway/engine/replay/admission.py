@@ -12,6 +12,7 @@ from headway import events
 from headway.engine.call import Call
 from headway.engine.dispatch.ready import Ready
 from headway.engine.lifecycle import Lifecycle
+from headway.engine.ports import Recalling
 from headway.engine.replay.lookup import Replay, epoch_name
 from headway.engine.replay.shared import Shared
 from headway.engine.run_context import RunContext
@@ -40,6 +41,7 @@ class Admission:
         self._accounting = accounting
         self._shared = shared
         self._signals = signals
+        self.shields: Recalling  # set by the engine, which makes both
         self.answer = lifecycle.answer
         self.refuse = lifecycle.refuse
 
@@ -52,15 +54,19 @@ class Admission:
             return False
         if self._run.emit:
             self._tell_spawned(call)
-        self._lifecycle.reuse(call, recorded)
+        self._lifecycle.reuse_new(call, recorded)
         return True
 
-    def admit(self, call: Call) -> None:
-        """Answer the call from the journal, or let it wait for its inputs, or let it start."""
+    def admit(self, call: Call, stopped: str | None = None) -> None:
+        """Answer the call from the journal, or let it wait for its inputs, or let it start. `stopped`: why it is stopped before."""
         if self._run.emit:
             self._tell_spawned(call)
         if call.scope.deadline is not None:
             call.scope.deadline.calls[call] = None
+        if stopped is not None:
+            self._lifecycle.cancel(call, stopped)
+            if call.state >= OK:
+                return
         if call.memo is not None:
             call.epoch = max(call.epoch, call.memo.get(epoch_name(call.key), 0))
         if self._run.resumed or call.memo is not None:
@@ -155,21 +161,26 @@ class Admission:
             self._lifecycle.queue(call)
 
     def _resume(self, call: Call) -> None:
-        """Take over the attempts that earlier processes recorded of a call that is asked again."""
+        """Take over what earlier processes recorded of a call that is asked again: its attempts, and that it was stopped."""
         self._signals.asked(call)
-        if (found := self._run.known.attempts.get(call.key)) is not None:
-            seq, attempt = found
-            call.epoch = max(call.epoch, attempt.epoch)
-            call.prefix = b""
-            if call.share is not None:
-                call.share.begin(max(call.share.epoch, attempt.shared_epoch))
-            if seq <= call.floor and not attempt.goes_on:  # attempts of a life that ended: this one has all of its own
-                return
-            call.attempt = attempt.attempt
-            call.floor = seq if attempt.goes_on else max(call.floor, seq)
-            delay = attempt.retry_at - attempt.ended
-            if (rest := left_s(attempt.retry_at, delay, self._run.wall())) > 0:
-                self._lifecycle.postpone(call, rest)
+        rest_s = self._take_over_attempts(call)
+        if not self.shields.recall(call) and rest_s > 0:
+            self._lifecycle.postpone(call, rest_s)
+
+    def _take_over_attempts(self, call: Call) -> float:
+        """Count on from the attempts that are recorded; how many seconds are left until the next."""
+        if (found := self._run.known.attempts.get(call.key)) is None:
+            return 0.0
+        seq, attempt = found
+        call.epoch = max(call.epoch, attempt.epoch)
+        call.prefix = b""
+        if call.share is not None:
+            call.share.begin(max(call.share.epoch, attempt.shared_epoch))
+        if seq <= call.floor and not attempt.goes_on:  # attempts of a life that ended: this one has all of its own
+            return 0.0
+        call.attempt = attempt.attempt
+        call.floor = seq if attempt.goes_on else max(call.floor, seq)
+        return left_s(attempt.retry_at, attempt.retry_at - attempt.ended, self._run.wall())
 
     def _tell_spawned(self, call: Call) -> None:
         run = self._run

@@ -12,8 +12,9 @@ Tasks that say "ask" stop the run before anything is decided for them.
 
 from __future__ import annotations
 
-import functools
+import asyncio
 import math
+import time
 from collections.abc import Mapping
 
 from headway.engine.call import Call
@@ -26,7 +27,6 @@ from headway.journal.records import BY_HAND, Outcome, Status
 from headway.journal.recovery.recovered import Recorded, RecoveredState, decode_outcome
 
 _OK = int(Status.OK)
-_new_recorded = functools.partial(tuple.__new__, Recorded)  # as `Recorded(…)`, in half the time
 
 
 class Replay:
@@ -37,7 +37,8 @@ class Replay:
         self._known = known = run.known
         self._decided = decisions  # task: "reuse" or "rerun", the user's word for this run
         self.reused = 0
-        self._now = run.loop.time
+        has_own_time = getattr(type(run.loop), "time", None) is not asyncio.BaseEventLoop.time
+        self._now = run.loop.time if has_own_time else time.monotonic  # asked for each call that is recalled
         self._answered_at = run.loop.time() if known else -math.inf
 
     def answered(self) -> None:
@@ -70,13 +71,22 @@ class Replay:
             if outcome.epoch > call.epoch:
                 call.epoch, call.prefix = outcome.epoch, b""
             return None
-        recorded = _new_recorded((seq, body, outcome, ()))
+        recorded = Recorded(outcome)
         if memo is not None and outcome.status == _OK:
             memo[call.key] = recorded
         return recorded
 
-    def why_not(self, spec: TaskSpec, outcome: Outcome, seq: int, floor: int) -> str:
-        """Why a recorded outcome can't be used; empty where it can (its inputs are looked at later)."""
+    def would_answer(self, call: Call, found: tuple[int, bytes]) -> bool:
+        """Whether `find` would hand this recorded outcome out; it stays where it is."""
+        seq, body = found
+        try:
+            return not self.why_not(call.spec, decode_outcome(body), seq, call.floor)
+        except SourceChanged:
+            return True  # the call is refused for it where it is asked
+
+    def why_not(self, spec: TaskSpec, outcome: Outcome, seq: int = 0, floor: int = -1) -> str:
+        """Why a recorded outcome can't be used; empty where it can (its inputs are looked at later). Of a failure, `seq` says
+        where it was recorded and `floor` up to which record failures are asked again."""
         if outcome.status != _OK:
             if outcome.status == Status.CANCELLED:
                 return "was cancelled"

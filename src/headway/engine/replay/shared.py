@@ -118,7 +118,7 @@ class Shared:
                     if reply.left and call.spec.effect:
                         share.found.setdefault(EFFECT + share.key, None)  # it may have happened: ask `verify`
                     otherwise()
-                elif not self._answer(call, [Recorded(0, row.body, decode_outcome(row.body))]):
+                elif not self._answer(call, [Recorded(decode_outcome(row.body))]):
                     self._ask_others(call, otherwise, row)
             except SourceChanged as error:
                 self.answers.refuse(call, error)
@@ -135,17 +135,17 @@ class Shared:
         if share.key in self._stale:
             return
         if (known := self._run.known.shared.get(share.key)) is not None:
-            yield Recorded(*known, decode_outcome(known[1]))
+            yield Recorded(decode_outcome(known))
         if call.spec.forever and (fresh := self._run.journal.fresh(share.key)) is not None:
             outcome = decode_outcome(fresh.row.body)
             buffers = tuple(memoryview(blob.data) for blob in fresh.blobs[: len(outcome.blobs)])
-            yield Recorded(0, fresh.row.body, outcome, buffers)
+            yield Recorded(outcome, buffers)
 
     def _answer(self, call: Call, results: Iterable[Recorded]) -> bool:
         """Answer with the first result that holds for this call."""
         for recorded in results:
             if recorded.outcome.inputs == inputs_digest(call):
-                if not self._replay.why_not(call.spec, recorded.outcome, recorded.seq, call.floor):
+                if not self._replay.why_not(call.spec, recorded.outcome):
                     self.answers.answer(call, recorded)
                     return True
         return False

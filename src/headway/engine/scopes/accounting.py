@@ -17,7 +17,7 @@ import difflib
 import warnings
 
 from headway import events
-from headway.engine.call import Call, Frame
+from headway.engine.call import NO_ENTRIES, NO_ITEMS, Call, Frame
 from headway.engine.decisions import Decisions
 from headway.engine.ports import Line
 from headway.engine.run_context import RunContext
@@ -107,12 +107,12 @@ class Accounting:
         tried = self._run.known.attempts.get(call.key)
         for scope in self._scopes.get(call.key, ()):
             x = call.extra()
-            x.costs[scope] = cost = self._ledger.cost_of(call.key, scope)
+            cost = self._ledger.cost_of(call.key, scope)
+            x.costs = {**x.costs, scope: cost}
             if not call.spec.cost:
                 before = tried[1].cost if tried is not None and tried[1].scope == scope else {}
-                x.recharged[scope] = {
-                    unit: amount - before.get(unit, 0.0) for unit, amount in cost.items() if unit not in BOOKED_BY_RUNTIME
-                }
+                again = {unit: amount - before.get(unit, 0.0) for unit, amount in cost.items() if unit not in BOOKED_BY_RUNTIME}
+                x.recharged = {**x.recharged, scope: again}
 
     def take_over(self, call: Call) -> bool:
         """Go on counting where an earlier attempt of a call above, or an earlier process, stopped; whether it was an attempt."""
@@ -154,8 +154,7 @@ class Accounting:
             )
         account.reserve(wanted)
         x = call.extra()
-        x.reserved = wanted
-        x.charged.clear()
+        x.reserved, x.charged = wanted, NO_ITEMS
         return None
 
     def charge(self, frame: Frame, amounts: Amounts) -> None:
@@ -169,8 +168,8 @@ class Accounting:
             if not amounts:
                 return
         if account is call.scope.account and not over:
+            x.charged = {*x.charged, *amounts}
             for unit, amount in amounts.items():
-                x.charged.add(unit)
                 if used := min(amount, x.reserved.get(unit, 0.0)):
                     x.reserved[unit] -= used
                     if account is not None:
@@ -205,18 +204,19 @@ class Accounting:
             due = {unit: amount for unit, amount in x.reserved.items() if unit not in x.charged and amount}
             if not ran:  # its code never ran: an attempt was begun and nothing spent, which its row must say
                 due = {unit: amount if unit in BOOKED_BY_RUNTIME else 0.0 for unit, amount in due.items()}
-            x.reserved = {}
+            x.reserved = NO_ENTRIES
             if due:
                 self._book(call, account.key if account else b"", account, due)
         if account is not None and seconds > 0 and "seconds" in account.units and "seconds" not in x.charged:
             self._book(call, account.key, account, {"seconds": seconds})
-        x.charged.clear()
+        x.charged = NO_ITEMS
         if held and account is not None and self._run.closing:
             self._note(call, account.key, settled=True)
 
     def _book(self, call: Call, scope: bytes, account: Account | None, amounts: Amounts) -> None:
-        costs = call.extra().costs
-        costs[scope] = add(costs.get(scope, {}), amounts)
+        x = call.extra()
+        x.costs = x.costs or {}
+        x.costs[scope] = add(x.costs.get(scope, {}), amounts)
         if account is not None:
             account.spend(amounts)
             if account.waiting:

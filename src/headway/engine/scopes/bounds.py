@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 from headway.engine.scopes.account import Account
+from headway.engine.stopping.halt import Shield
 from headway.errors import DeadlineExceeded, ResourceUnavailable
 from headway.journal.shared.rates import Window
 
@@ -38,6 +39,7 @@ class Scope(NamedTuple):
     account: Account | None = None
     deadline: Deadline | None = None
     limits: tuple[Limit, ...] = ()
+    shield: Shield | None = None
 
 
 UNBOUNDED = Scope()

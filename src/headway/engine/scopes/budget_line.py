@@ -86,13 +86,15 @@ class BudgetLine:
         if self._waiting:
             self._ready.dispatch_soon()
 
-    def leave(self, call: Call) -> None:
-        """The call will not be started: it was asked to stop."""
+    def leave(self, call: Call) -> bool:
+        """The call asks for no budget any more: it was asked to stop. Whether it stood in line."""
         self._keep_no_longer(call)
         self._old_tickets.pop(call, None)
-        if call in self._waiting:
-            self._step_out(self._waiting[call])
-            self._ready.dispatch_soon()
+        if call not in self._waiting:
+            return False
+        self._step_out(self._waiting[call])
+        self._ready.dispatch_soon()
+        return True
 
     def _line_up(self, waiter: Waiter) -> None:
         self._waiting[waiter.call] = waiter

@@ -12,7 +12,7 @@ import weakref
 from typing import Any
 
 from headway import events
-from headway.engine.call import Frame
+from headway.engine.call import Frame, hear_stop
 from headway.engine.decisions import Decisions
 from headway.engine.ports import Stopper
 from headway.engine.replay.lookup import Replay
@@ -51,6 +51,7 @@ class Scopes:
         key = decisions.name_decision(frame, "budget", place)
         opened = BudgetOpened(outer.key if outer else b"", limits)
         if decisions.recall(call, key, BudgetOpened) != opened:
+            hear_stop(call)
             decisions.record_decision(call, key, opened)
         return self._accounting.open(key, outer, limits, waits=waits)
 

@@ -10,6 +10,7 @@ The loop's threads are daemons for the same reason: Python itself waits for othe
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import warnings
 from collections.abc import Callable, Coroutine
@@ -23,6 +24,7 @@ from headway.errors import Interrupted, RunCancelled
 P = ParamSpec("P")
 T = TypeVar("T")
 
+MOST_THREADS = min(32, (os.cpu_count() or 1) + 4)  # as many as asyncio's own executor has
 CLOSE_S = 2.0  # how long tasks and generators may take to end
 THREADS_S = 300.0  # and functions in threads that nobody waits for, as with asyncio.run; not where the run was stopped
 
@@ -41,6 +43,8 @@ def run_to_end(main: Coroutine[Any, Any, T]) -> T:
         finally:
             loop.run_until_complete(_close(loop))
             threads.end(seconds)
+            if getattr(loop, "_default_executor", None) is threads and hasattr(loop, "__dict__"):
+                vars(loop)["_default_executor"] = None  # it has ended: asyncio would start a thread to wait for it
 
 
 async def _close(loop: asyncio.AbstractEventLoop) -> None:
@@ -76,7 +80,7 @@ class Threads(ThreadPoolExecutor):
     """The loop's executor: daemon threads, as many as asyncio's own has, started as they are needed."""
 
     def __init__(self) -> None:
-        super().__init__(thread_name_prefix="headway-loop")
+        super().__init__(MOST_THREADS, thread_name_prefix="headway-loop")
         self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._started: list[threading.Thread] = []

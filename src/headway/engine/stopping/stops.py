@@ -40,16 +40,18 @@ class Stops:
         self._timers: list[asyncio.TimerHandle] = []  # until threads that were left behind are reported
         self.over = False  # the run has ended: nobody needs what still runs
 
-    def grant(self, call: Call) -> None:
-        """The call's code was just asked to stop: it has so long."""
+    def grant(self, call: Call, more_s: float = 0.0) -> None:
+        """The call's code was just asked to stop: it has so long, and `more_s` while it is shielded."""
         x = call.extra()
         if x.timer is not None:
             x.timer.cancel()
-        x.timer = self._run.loop.call_later(GRACE_S, self._late, call, call.attempt)
+        x.timer = self._run.loop.call_later(GRACE_S + more_s, self._late, call, call.attempt)
 
     def _late(self, call: Call, attempt: int) -> None:
         if not self.over and call.state == RUNNING and call.attempt == attempt and (task := call.asyncio_task) is not None:
             what, reason = call.describe(), call.extra().stop_reason
+            for shield in call.extra().halting().shields:
+                shield.over = True
             self._told.add(what)
             self.leave_behind(task, what)
             self._ready.leave_behind(call, task)
@@ -77,7 +79,8 @@ class Stops:
         """Ask everything under a call at once: level by level, each would have its grace after the one above it. A call is asked
         before its children, so that it knows, when one ends cancelled, that it was stopped, too."""
         for child in list(call.children or ()):
-            if child.state < OK:
+            shield = child.scope.shield
+            if child.state < OK and (self._run.closing or shield is None or not shield.holds):
                 self._lifecycle.cancel(child, reason)
                 self._stop_below(child, reason)
 

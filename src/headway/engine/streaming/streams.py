@@ -17,7 +17,7 @@ from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import aclosing
 from typing import Any
 
-from headway.engine.call import Call, Frame, current
+from headway.engine.call import Call, Frame, check_stop, current, is_told_again
 from headway.engine.decisions import Decisions
 from headway.engine.ports import Stopper
 from headway.engine.replay.lookup import Replay
@@ -223,8 +223,8 @@ class Streams:
     async def next_item(self, frame: Frame, call: Call, number: int) -> Item | None:
         """The item of this number, as soon as there is one; None where the call has ended without."""
         me, feed = frame.call, self.feed(call)
-        if me.x is not None and me.x.stop is not None:
-            raise asyncio.CancelledError(me.x.stop_reason)
+        if me.x is not None and me.x.stop is not None and not is_told_again(me, call):
+            check_stop(me)
         foreign = () if call.parent is me else (call,)
         while (item := self._find(call, feed, number)) is None and call.state < OK:
             self._waits.check(me, foreign)
@@ -256,7 +256,7 @@ class Streams:
             _wake([found])
 
         self._run.reader.ask(lambda: tuple(store.get_blob(name) for name in names), read)
-        await _Parked(self._waits, frame.call, found)
+        await _Parked(self._waits, frame.call, found, reads=True)
         if isinstance(answer := answers[0], StoreError):
             raise answer
         return answer
@@ -287,8 +287,10 @@ class Streams:
 class _Parked:
     """Wait in a call for a future of the engine; `targets` are the calls that have to go on for it."""
 
-    def __init__(self, waits: Waits, me: Call, future: asyncio.Future[None], targets: Sequence[Call] = ()) -> None:
-        self._wait: Callable[[], Generator[Any, Any, None]] = lambda: waits.suspend(me, future, targets)
+    def __init__(
+        self, waits: Waits, me: Call, future: asyncio.Future[None], targets: Sequence[Call] = (), *, reads: bool = False
+    ) -> None:
+        self._wait: Callable[[], Generator[Any, Any, None]] = lambda: waits.suspend(me, future, targets, reads=reads)
 
     def __await__(self) -> Generator[Any, Any, None]:
         return self._wait()

@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from headway import events
-from headway.engine.call import Call, Frame
+from headway.engine.call import Call, Frame, hear_stop
 from headway.engine.decisions import Decisions
 from headway.engine.replay.lookup import Replay
 from headway.engine.run_context import RunContext
 from headway.engine.scopes.bounds import REPLAY_S
 from headway.engine.scopes.scopes import Scopes
+from headway.engine.stopping.halt import Shield
 from headway.engine.transitions import FINISHING
 from headway.errors import DeadlineExceeded, HeadwayError
 from headway.journal.clocks import left_s
@@ -51,13 +52,16 @@ class Waiter:
     note: bytes = b""  # of the decision that says so to other processes
     future: asyncio.Future[None] | None = None
     signal: Signal | None = None  # what it was handed and has not taken yet
+    shield: Shield | None = None  # in whose block it waits
     late: bool = False  # its time is up: only what was sent in time counts
 
     @property
     def listens(self) -> bool:
         """Whether the attempt that waits goes on. A thread that was left behind may wait for ever."""
         call = self.call
-        return call.attempt == self.attempt and call.state < FINISHING and (call.x is None or call.x.stop is None)
+        if call.attempt != self.attempt or call.state >= FINISHING:
+            return False
+        return call.x is None or call.x.stop is None or (self.shield is not None and self.shield.covers(call))
 
     def may_have(self, signal: Signal) -> bool:
         return not self.late or self.until is None or signal.at <= self.until
@@ -156,6 +160,7 @@ class Signals:
             else:
                 prefer = told.signal.number
             wait, limit = name_asked_again(wait), name_asked_again(limit)
+        hear_stop(call)
         until: float | None = None
         if timeout_s is not None:
             lasts = decisions.recall(call, limit, EventLimit)
@@ -163,7 +168,8 @@ class Signals:
                 lasts = EventLimit(run.wall() + timeout_s)
                 decisions.record_decision(call, limit, lasts)
             until = lasts.until
-        signal = await self._next(frame, Waiter(call, call.attempt, name, until, prefer, wait), timeout_s)
+        waiter = Waiter(call, call.attempt, name, until, prefer, wait, shield=frame.scope.shield)
+        signal = await self._next(frame, waiter, timeout_s)
         if signal is None:
             self.given.told_at[wait] = decisions.record_decision(call, wait, Event(None))
             raise self._too_late(call, name, timeout_s)

@@ -15,9 +15,10 @@ from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, Protocol, TypeGuard, TypeVar
 
-from headway.engine.call import MISSING, Call, Frame, current
+from headway.engine.call import MISSING, Call, Frame, check_stop, current, is_told_again
 from headway.engine.handle import Handle
 from headway.engine.transitions import CANCELLED, OK
+from headway.engine.waiting.waits import note_untold
 from headway.errors import CycleError, NotInRun
 
 T_co = TypeVar("T_co", covariant=True)
@@ -67,8 +68,10 @@ class Until:
         self.error: BaseException | None = None
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        calls = [part for part in self.parts if isinstance(part, Call)]
+        calls: Sequence[Call] = [part for part in self.parts if isinstance(part, Call)]
         self.of_calls = 0 < len(calls) == len(self.parts)
+        if self.of_calls:
+            calls = self.parts  # and no list of its own for each join that waits
         if calls:
             yield from self._wait_for_calls(calls)
         elif self._begin():
@@ -81,22 +84,26 @@ class Until:
             raise self.error
         return self.found
 
-    def _wait_for_calls(self, calls: list[Call]) -> Generator[Any, Any, None]:
+    def _wait_for_calls(self, calls: Sequence[Call]) -> Generator[Any, Any, None]:
         frame = _frame()
         call = frame.call
         waits = call.engine.waits
-        foreign: list[Call] = []
+        foreign: Sequence[Call] = ()
         for each in calls:
             each.awaited = True
-            if each.parent is not call:
-                foreign.append(each)
+            if each.parent is not call and not foreign:
+                foreign = [each for each in calls if each.parent is not call]
         if foreign:
             waits.check(call, foreign)
+        if call.x is not None and call.x.halt is not None and call.x.halt.replays:
+            if not all(is_told_again(call, each) for each in calls):
+                check_stop(call)
         if self._begin():
             future = self.future = call.engine.loop.create_future()
             try:
                 yield from waits.suspend(call, future, foreign)
             except asyncio.CancelledError:
+                note_untold(call, calls)
                 self.future = None
                 cancel_children(calls, call)
                 yield from waits.drain(call, calls)
@@ -211,6 +218,7 @@ class CompletionQueue:
             yield from waits.suspend(call, self._future, foreign)
         except asyncio.CancelledError:
             left = [handle._call for handle in self.left.values()]
+            note_untold(call, left)
             cancel_children(left, call)
             yield from waits.drain(call, left)
             raise

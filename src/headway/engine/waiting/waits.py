@@ -14,7 +14,7 @@ import asyncio
 from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
 
-from headway.engine.call import Call, Frame
+from headway.engine.call import Call, Frame, check_stop, must_stop
 from headway.engine.dispatch.ready import Ready
 from headway.engine.ports import Stopper
 from headway.engine.run_context import RunContext
@@ -22,6 +22,7 @@ from headway.engine.scopes.bounds import PATIENCE_S
 from headway.engine.transitions import OK
 from headway.errors import CycleError
 
+STOPPED_WAITING = "the call that awaited it stopped waiting"
 Waiting = Generator[Any, Any, None]
 
 
@@ -31,6 +32,7 @@ class Waits:
         self._stopper = stopper
         self._ready = ready
         self._foreign = 0  # waits of a call for a call that is not its child
+        self._reads: dict[Call, int] = {}  # by call: waits for a value that the journal has told
 
     def wait_for(self, me: Call, target: Call) -> Waiting:
         """Park `me` until `target` has ended. If the wait is cancelled, so is a target that is a child of `me`."""
@@ -47,9 +49,10 @@ class Waits:
         try:
             yield from self.suspend(me, future, foreign)
         except asyncio.CancelledError:
+            note_untold(me, (target,))
             target.remove_callback(wake)
             if target.parent is me:
-                self._stopper.cancel(target, "the call that awaited it stopped waiting")
+                self._stopper.cancel(target, STOPPED_WAITING)
                 yield from self.drain(me, (target,))
             raise
 
@@ -62,7 +65,7 @@ class Waits:
                 future.set_result(None)
 
         self._run.reader.when_read(target, wake)
-        yield from self.suspend(me, future, ())
+        yield from self.suspend(me, future, reads=True)
 
     def join(self, me: Call, running: Call) -> None:
         """`me` gets the result of an equal call that runs. Raises CycleError where that one can't end before `me` has."""
@@ -71,7 +74,8 @@ class Waits:
                 f"{me.describe()} asks for what {running.describe()} is computing, which waits for it: neither could ever end. "
                 'A cache="forever" task can\'t need its own result for the same arguments'
             )
-        me.extra().awaiting.append(running)
+        x = me.extra()
+        x.awaiting = [*x.awaiting, running]
         self._foreign += 1
 
     def part(self, me: Call, running: Call) -> None:
@@ -83,7 +87,7 @@ class Waits:
         """A wait was cancelled, and what it waited for was asked to stop: let that end, so that it is settled and booked when `me`
         goes on. Not in a call that is to stop itself, whose end waits for its children anyway; and not for ever."""
         left = [target for target in targets if target.state < OK and target.parent is me]
-        if not left or (me.x is not None and me.x.stop is not None):
+        if not left or must_stop(me):
             return
         loop, count = self._run.loop, len(left)
         future = loop.create_future()
@@ -113,29 +117,43 @@ class Waits:
         if deadline is not None and deadline.call is frame.call and (deadline.stopping or deadline.is_about_to_stop(failed)):
             yield from self.suspend(frame.call, deadline.stopped())
 
-    def suspend(self, me: Call, future: asyncio.Future[None], targets: Sequence[Call] = ()) -> Waiting:
-        """Park `me` until the future is done. Raises CancelledError at once in a call that was asked to stop."""
+    def suspend(self, me: Call, future: asyncio.Future[None], targets: Sequence[Call] = (), *, reads: bool = False) -> Waiting:
+        """Park `me` until the future is done. Raises CancelledError at once in code that has to stop. `reads`: it waits for nothing
+        but a value that the journal has told it."""
         x = me.extra()
-        if x.stop is not None:
-            raise asyncio.CancelledError(x.stop_reason)
+        if x.stop is not None and not (reads and x.halt is not None and x.halt.replays):
+            check_stop(me)
         foreign = [target for target in targets if target.parent is not me] if targets else ()
         if foreign:
+            x.awaiting = x.awaiting or []
             x.awaiting.extend(foreign)
             self._foreign += 1
         attempt = me.attempt
-        x.parked_on.append(future)
+        if reads:
+            self._reads[me] = self._reads.get(me, 0) + 1
+        has_job = x.job is not None
+        if has_job:
+            x.parked_on = x.parked_on or []
+            x.parked_on.append(future)
         self._ready.park(me)
         try:
             yield from future
             if x.held and me.attempt == attempt:
                 yield from self._ready.reenter(me)
         finally:
-            x.parked_on.remove(future)
+            if has_job:
+                x.parked_on.remove(future)
+            if reads and (left := self._reads.pop(me) - 1):
+                self._reads[me] = left
             self._ready.unpark(me, attempt)
             if foreign:
                 self._foreign -= 1
                 for target in foreign:
                     x.awaiting.remove(target)
+
+    def waits_for_news(self, me: Call) -> bool:
+        """Whether the call waits for something that no earlier life told it."""
+        return me.x is not None and me.x.parks > self._reads.get(me, 0)
 
     def check(self, me: Call, targets: Sequence[Call]) -> None:
         """Raises ForeignHandle or CycleError where `me` can't wait for one of the targets."""
@@ -186,3 +204,9 @@ class Waits:
                 if other.state < OK and other not in seen:
                     seen.add(other)
                     stack.append(other)
+
+
+def note_untold(me: Call, targets: Sequence[Call]) -> None:
+    """A wait of a call was broken off. If by a stop, its code has not been told how these ended, even if they just have."""
+    if me.x is not None and me.x.stop is not None:
+        me.x.halting().untold.update([target.key for target in targets])

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import traceback
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import msgspec
@@ -164,16 +164,25 @@ def _encode_parts(exc: BaseException, path: tuple[BaseException, ...], depth: in
 def _args_and_state(exc: BaseException) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The arguments that make this error again, and its attributes, from the nearest builtin base."""
     cls = type(exc)
-    try:
-        maker = MAKERS.get(full_tag(cls))
-        reduced: Any = maker.take(exc) if maker is not None else _builtin_bases(cls)[0].__reduce__(exc)
-        args = reduced[1]
-        state = dict(reduced[2]) if len(reduced) > 2 and reduced[2] else {}
-    except Exception:
-        args, state = _member["args"].__get__(exc), dict(attributes(exc))
-    state |= dict(_slots(exc))
+    maker = MAKERS.get(full_tag(cls))
+    args, state = _reduce(exc, maker.take if maker is not None else _builtin_bases(cls)[0].__reduce__)
     hidden = ("__notes__", RECORDED) if is_stand_in(cls) else ("__notes__",)
     return args, {name: value for name, value in state.items() if type(name) is str and name not in hidden}
+
+
+def _reduce(exc: BaseException, reduce: Callable[[BaseException], Any]) -> tuple[tuple[Any, ...], dict[Any, Any]]:
+    try:
+        reduced = reduce(exc)
+        args, state = reduced[1], dict(reduced[2]) if len(reduced) > 2 and reduced[2] else {}
+    except Exception:
+        args, state = _member["args"].__get__(exc), dict(attributes(exc))
+    return args, state | dict(_slots(exc))
+
+
+def take_apart(exc: BaseException) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments of an error, and those of its attributes that every record of it keeps: numbers and texts."""
+    args, state = _reduce(exc, _builtin_bases(type(exc))[0].__reduce__)
+    return args, {name: each for name, each in state.items() if type(name) is str and each is not None and type(each) in _SHORT}
 
 
 def _notes(exc: BaseException) -> list[str]:

@@ -15,6 +15,7 @@ import dataclasses
 import enum
 import functools
 import sys
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -22,7 +23,9 @@ import msgspec
 
 from headway.errors import NotDecodable
 from headway.journal.codec.declared import full_tag, is_declared, resolve
+from headway.journal.codec.values import STANDARD
 from headway.journal.codec.wire import FAMILIES, Code, Reader, Refused, StandIn, Write, Writer, a_or_an, ext, reader
+from headway.values import is_named_tuple
 
 _ABSENT: Any = object()
 
@@ -250,7 +253,7 @@ def user_kind(cls: type) -> str:
     if issubclass(cls, enum.Enum):
         return "enum"
     if issubclass(cls, tuple):
-        return "namedtuple" if isinstance(getattr(cls, "_fields", None), tuple) else ""
+        return "namedtuple" if is_named_tuple(cls) else ""
     if issubclass(cls, msgspec.Struct):
         return "struct"
     if _is_model(cls):
@@ -258,7 +261,8 @@ def user_kind(cls: type) -> str:
     return "dataclass" if dataclasses.is_dataclass(cls) and not issubclass(cls, _BUILTIN_BASES) else ""
 
 
-_BUILTIN_BASES = (str, int, float, complex, bytes, bytearray, list, dict, set, frozenset, BaseException)
+_BUILTIN_BASES = (str, int, float, complex, bytes, bytearray, list, dict, set, frozenset, deque, BaseException, *STANDARD)
+"""Classes whose values are more than the fields of a dataclass that is one of them."""
 _WRITE_KINDS: dict[str, Write] = {
     "enum": _write_enum,
     "namedtuple": _write_namedtuple,

@@ -20,12 +20,10 @@ from msgspec.msgpack import Ext
 
 from headway.errors import NotDecodable
 from headway.journal.store import Buffer
+from headway.values import MAX_DEPTH, is_text
 
 OUT_OF_BAND = 16 * 1024
 """Buffers of at least this many bytes are kept outside of the head."""
-
-MAX_DEPTH = 120
-"""Containers within containers. Decoding takes about four frames a level, of the thousand that Python allows."""
 
 pack = msgspec.msgpack.Encoder().encode
 
@@ -188,17 +186,9 @@ def _lower_scalar(value: Any) -> object:
     """Lower a scalar: unchanged if msgpack can hold it, else as an extension."""
     if type(value) is int and not -0x8000000000000000 <= value <= 0xFFFFFFFFFFFFFFFF:
         return Ext(Code.BIG_INT, value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True))
-    if type(value) is str and not _is_text(value):
+    if type(value) is str and not is_text(value):
         return Ext(Code.TEXT, value.encode("utf-8", "surrogatepass"))
     return value
-
-
-def _is_text(value: str) -> bool:
-    """Whether the string is proper Unicode, without lone surrogates (as file names may have them)."""
-    try:
-        return value.isascii() or bool(value.encode())
-    except UnicodeEncodeError:
-        return False
 
 
 def _find_writer(kind: type) -> Write | None:
@@ -233,7 +223,7 @@ def _write_list(w: Writer, value: list[Any], depth: int) -> object:
 
 @writer(dict)
 def _write_dict(w: Writer, value: dict[Any, Any], depth: int) -> object:
-    if not _STR_ONLY.issuperset(map(type, value)) or (w.careful and not all(map(_is_text, value))):
+    if not _STR_ONLY.issuperset(map(type, value)) or (w.careful and not all(map(is_text, value))):
         return ext(Code.DICT, write_pairs(w, value, depth))
     if not w.careful and SCALARS.issuperset(map(type, value.values())):
         return value

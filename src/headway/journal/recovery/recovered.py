@@ -10,11 +10,10 @@ from __future__ import annotations
 import contextlib
 import gc
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
 import msgspec
 
-from headway.journal.decisions import BudgetOpened, Event, EventsGivenBack, Item, Moved, decode_decision, is_told
+from headway.journal.decisions import BudgetOpened, Event, EventsGivenBack, Item, Moved, Stopped, decode_decision, is_told
 from headway.journal.records import (
     COSTED,
     NO_PARENT,
@@ -44,15 +43,13 @@ JOIN, LEVEL = 16, 20
 """The bytes of a branch's name for each join that it is in: the join's name, and with it the place in the join."""
 
 decode_placed = msgspec.msgpack.Decoder(PlacedOutcome).decode
-_UNPLACED = encode_body(Outcome("", "", 0, 0.0, 0.0))[:3]  # how many fields follow
-NOTED = (Moved, Event, EventsGivenBack, Item)  # decisions that matter to more than the program's answer
+_UNPLACED = encode_body(Outcome("", "", 0, 0.0, 0.0))[2:3]  # how many fields follow
+NOTED = (Moved, Event, EventsGivenBack, Item, Stopped)  # decisions that matter to more than the program's answer
 
 
-class Recorded(NamedTuple):
+class Recorded(msgspec.Struct, frozen=True, gc=False):
     """An outcome that can be answered with. `buffers` where its blobs may not be in the store yet."""
 
-    seq: int
-    body: bytes
     outcome: Outcome
     buffers: tuple[memoryview, ...] = ()
 
@@ -110,9 +107,10 @@ class RecoveredState:
         self.attempts: dict[bytes, tuple[int, Attempt]] = {}
         self.starts: dict[bytes, Start] = {}  # of attempts that have not ended
         self.parents: set[bytes] = set()  # calls that made calls which have ended, or handed items out
+        self.acted: set[bytes] = set()  # calls that made calls of effects which began
         self.effects: set[bytes] = set()  # calls of effects that ever started: they may have happened, however they ended
         self.effect_names: dict[bytes, bytes] = {}  # the shared name under which an effect began, by its key
-        self.shared: dict[bytes, tuple[int, bytes]] = {}  # results by the name that equal calls share: (seq, body)
+        self.shared: dict[bytes, bytes] = {}  # results by the name that equal calls share
         self.epochs: dict[bytes, int] = {}  # by shared name: the epoch of the next calls below it
         self.stale: set[bytes] = set()  # shared names whose results were forgotten, here and in the cross-run cache
         self.places = Places()
@@ -140,7 +138,7 @@ class RecoveredState:
         tried, ended = self.attempts.get(key), self.outcomes.get(key)
         return max(tried[1].epoch if tried is not None else 0, decode_outcome(ended[1]).epoch if ended is not None else 0)
 
-    def note_shared(self, name: bytes, epoch: int, result: tuple[int, bytes] | None = None) -> None:
+    def note_shared(self, name: bytes, epoch: int, result: bytes | None = None) -> None:
         """A row says how a call ended, or one of its attempts, that has equals under this name."""
         if result is not None:
             self.shared[name] = result
@@ -173,7 +171,7 @@ def load(store: Store, uid: int) -> RecoveredState:
             if key in touched or (given.kept and parent == NO_PARENT):
                 given.read_outcome(key, parent, decode_outcome(body), known.epoch(key))
             outcomes[key] = (seq, body)
-            if body[:3] != _UNPLACED:
+            if body[2:3] != _UNPLACED:
                 known.note_place(body)
             continue
         what = kind & _KIND
@@ -182,14 +180,14 @@ def load(store: Store, uid: int) -> RecoveredState:
             if key in touched or (given.kept and parent == NO_PARENT):
                 given.read_outcome(key, parent, decode_outcome(body), known.epoch(key))
             outcomes[key] = (seq, body)
-            if body[:3] != _UNPLACED:
+            if body[2:3] != _UNPLACED:
                 known.note_place(body)
             if kind & COSTED:
                 outcome = decode_outcome(body)
                 ledger.note_end(key, outcome.scope, outcome.cost)
                 known.starts.pop(key, None)
                 if outcome.shared:
-                    known.note_shared(outcome.shared, outcome.shared_epoch, (seq, body) if outcome.status == Status.OK else None)
+                    known.note_shared(outcome.shared, outcome.shared_epoch, body if outcome.status == Status.OK else None)
         elif what == Kind.DECISION:
             known.decisions[key] = body
             if kind & COSTED or is_told(body, *NOTED):
@@ -207,6 +205,7 @@ def load(store: Store, uid: int) -> RecoveredState:
             known.starts[key] = start
             if start.effect:
                 known.effects.add(key)
+                known.acted.add(parent)
                 if start.shared:
                     known.effects.add(start.shared)
                     known.effect_names.setdefault(key, start.shared)
@@ -220,7 +219,7 @@ def _note_decision(known: RecoveredState, seq: int, key: bytes, call: bytes, bod
     told = decode_decision(body).told
     if isinstance(told, Moved):
         known.places.note(told.place)
-    elif isinstance(told, Item):
+    elif isinstance(told, Item | Stopped):
         known.parents.add(call)
     elif isinstance(told, BudgetOpened):
         known.ledger.note_budget(key, told.outer)

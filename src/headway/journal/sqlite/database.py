@@ -57,13 +57,15 @@ class Database:
             schema.check_header(self.path)
             return
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            is_there = self.path.exists()
+            if not is_there:
+                self.folder.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError) as error:
             raise StoreError(f"{self.folder} is a file, a store is a folder: choose another path") from error
         except OSError as error:
             why = error.strerror
             raise StoreError(f"the folder {self.folder} cannot be made ({why}): choose another path") from error
-        if not self.path.exists():
+        if not is_there:
             schema.create(self.path)
         schema.check_header(self.path)
 

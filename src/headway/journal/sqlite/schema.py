@@ -126,7 +126,7 @@ def connect(path: Path, *, readonly: bool = False, more: str = "", first: str = 
     `first`: what has to be said before anything else."""
     mode = "ro" if readonly else "rw"
     connection = sqlite3.connect(
-        f"{path.resolve().as_uri()}?mode={mode}{more}",
+        f"{path.absolute().as_uri()}?mode={mode}{more}",
         uri=True,
         isolation_level=None,
         check_same_thread=False,

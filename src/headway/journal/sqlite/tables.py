@@ -73,15 +73,15 @@ def read_rows(connection: sqlite3.Connection, uid: int, after: int) -> list[Stor
 def whole_rows(uid: int, stored: Sequence[Stored], first_seq: int) -> list[tuple[int, Row]] | None:
     """The rows, if all of them have the bytes that were written and none is missing from `first_seq` on; the common case."""
     place, crc32, join, make = _place, zlib.crc32, b"".join, tuple.__new__
-    rows: list[tuple[int, Row]] = []
     try:
-        for expected, (seq, kind, key, parent, body, crc) in enumerate(stored, first_seq):
-            if seq != expected or crc32(join((place(uid, seq, kind), key, parent, body))) != crc:
-                return None
-            rows.append((seq, make(Row, (kind, key, parent, body))))
+        rows = [
+            (seq, make(Row, (kind, key, parent, body)))
+            for expected, (seq, kind, key, parent, body, crc) in enumerate(stored, first_seq)
+            if seq == expected and crc32(join((place(uid, seq, kind), key, parent, body))) == crc
+        ]
     except (TypeError, struct.error):
         return None
-    return rows
+    return rows if len(rows) == len(stored) else None
 
 
 def check_row(uid: int, stored: Stored) -> Row | None:

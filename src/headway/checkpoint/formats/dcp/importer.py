@@ -66,8 +66,8 @@ def import_dcp(
     copy: bool = False,
     check: bool = True,
 ) -> Manifest:
-    """Take a DCP folder over as a checkpoint. Optimizers are renamed so that they load into an optimizer (`dcp_names`); what could
-    not be is told in the provenance, under `notes`.
+    """Take over a DCP folder as a checkpoint. Optimizers are renamed so that they load into an optimizer (`names`); what could not
+    be renamed is listed in the provenance, under `notes`.
 
     Args:
         folder: with `.metadata` and the `.distcp` files.
@@ -123,16 +123,16 @@ def _as_it_is(name: str) -> str:
 
 
 def _slot(known: Object) -> Object:
-    """An array as a slot of an optimizer's."""
+    """Make an array a slot of an optimizer."""
     return msgspec.structs.replace(known, kind="moment" if known.shape else "scalar")
 
 
 def read_description(folder: Path) -> Description:
-    """What the folder's `.metadata` says. Raises NoCheckpoint, CheckpointDamaged and UsageError as `import_dcp`."""
+    """Read the folder's `.metadata`. Raises NoCheckpoint, CheckpointDamaged and UsageError as `import_dcp`."""
     file = folder / ".metadata"
     if not file.is_file():
         ranks = "; it was saved with use_collectives=False, which is not read" if list(folder.glob("__*.metadata")) else ""
-        raise NoCheckpoint(f"{folder}: has no file .metadata, so it is no (complete) DCP checkpoint{ranks}")
+        raise NoCheckpoint(f"{folder}: has no file .metadata, so it is not a (complete) DCP checkpoint{ranks}")
     metadata = read_pickle(file.read_bytes(), _KNOWN, str(file))
     try:
         return _describe(metadata, folder)
@@ -175,7 +175,7 @@ def _dtype(properties: Made) -> str:
 
 def _size(size: Any) -> tuple[int, ...]:
     if not isinstance(size, Made) or size.what != "torch.Size":
-        raise TypeError("a size that is no torch.Size")
+        raise TypeError("a size that is not a torch.Size")
     return tuple(int(extent) for extent in (size.args[0] if size.args else ()))
 
 
@@ -232,7 +232,7 @@ class _Files:
         return read_torch_zip(self.file(item.file), item.start, item.nbytes, f"{name} in {item.file}")
 
     def tensor(self, item: ByteRange, name: str, known: Object, box: Box) -> StoredTensor:
-        """A chunk's tensor. Raises CheckpointDamaged unless it is what `.metadata` says."""
+        """Find a chunk's tensor. Raises CheckpointDamaged unless it is what `.metadata` says."""
         tensor = self.read(item, name)
         if not isinstance(tensor, StoredTensor) or (tensor.dtype, tensor.shape) != (known.dtype, box.extent):
             what = f"{tensor.dtype} {list(tensor.shape)}" if isinstance(tensor, StoredTensor) else f"a {type(tensor).__name__}"
@@ -241,13 +241,13 @@ class _Files:
         return tensor
 
     def number_of(self, description: Description, name: str) -> Any:
-        """The number in an array of one element."""
+        """Read the number in an array of one element."""
         known, boxes = description.arrays[name]
         tensor = self.tensor(_item(description, name, boxes[0]), name, known, boxes[0])
         return self._number(tensor, description.boxes[name, boxes[0].offset].file, name)
 
     def number_in(self, value: Any, description: Description, name: str) -> Any:
-        """A hyperparameter as a plain value: torch may keep it as a tensor of one element."""
+        """Convert a hyperparameter to a plain value: torch may keep it as a tensor of one element."""
         if not isinstance(value, StoredTensor):
             return value
         for item in description.values.values():

@@ -53,14 +53,14 @@ def headway_names(
     number: Number,
     rename: Callable[[str], str] = lambda name: name,
 ) -> Names:
-    """The names of what is in a DCP checkpoint.
+    """Find the names for what is in a DCP checkpoint.
 
     Args:
         arrays: its arrays.
         values: what it has that is no array, by name.
         paths: where each was in the nested state.
-        number: the one number in an array, for hyperparameters that are tensors.
-        rename: asked for a better name of what has its own name, and of parameters where slots are named by them.
+        number: reads the one number in an array, for hyperparameters that are tensors.
+        rename: gives a better name for what has its own name, and for parameters that slots are named by.
     """
     known = list(arrays)
     optimizers, dropped = _optimizers(known, values, paths, number)
@@ -88,7 +88,7 @@ def headway_names(
 def _optimizers(
     arrays: Iterable[str], values: Mapping[str, Any], paths: Mapping[str, Path], number: Number
 ) -> tuple[dict[Path, Optimizer], set[str]]:
-    """By where they are, and what of the checkpoint is their groups."""
+    """Find the optimizers, by where they are, and what of the checkpoint is their groups."""
     found: dict[Path, Optimizer] = {}
     dropped: set[str] = set()
     listed: dict[Path, dict[int, dict[str, Any]]] = {}
@@ -130,7 +130,7 @@ def _optimizers(
 
 
 def _slot(path: Path, optimizers: Mapping[Path, Optimizer]) -> tuple[Path, str, str] | None:
-    """Of which optimizer and parameter something is a slot, and which."""
+    """Find the optimizer and parameter that something is a slot of, and the slot."""
     for prefix in optimizers:
         rest = path[len(prefix) :]
         if path[: len(prefix)] != prefix or not rest:
@@ -144,7 +144,7 @@ def _slot(path: Path, optimizers: Mapping[Path, Optimizer]) -> tuple[Path, str, 
 
 
 def _model_of(prefix: Path, optimizer: Optimizer, arrays: set[str], notes: list[str]) -> str | None:
-    """Where the model of an optimizer is: the place that has all of its parameters. None, and a note, where that is not known."""
+    """Find the model of an optimizer: the place that has all of its parameters. None, and a note, if there is no such place."""
     its = ".".join(map(str, prefix)) or "the optimizer"
     if optimizer.numbered:
         notes.append(
@@ -166,7 +166,7 @@ def _model_of(prefix: Path, optimizer: Optimizer, arrays: set[str], notes: list[
 
 
 def _plain_words(arrays: Iterable[str], paths: Mapping[str, Path]) -> dict[str, Path]:
-    """The paths of arrays without what wrappers add to names."""
+    """Remove what wrappers add to names from the paths of arrays."""
     split = {name: tuple(word for part in paths.get(name, (name,)) for word in str(part).split(".")) for name in arrays}
     below: dict[Path, set[str | int]] = {}
     for path in split.values():
@@ -183,7 +183,7 @@ def _plain_words(arrays: Iterable[str], paths: Mapping[str, Path]) -> dict[str, 
 
 
 def _drop_module(optimizer: Optimizer, arrays: set[str]) -> None:
-    """Names of parameters without DDP's word, where the model's are without it."""
+    """Remove DDP's word from names of parameters if the model's names don't have it."""
     if all(each.startswith("module.") and not any(name.endswith(each) for name in arrays) for each in optimizer.parameters):
         optimizer.slots = {name: (each.removeprefix("module."), slot) for name, (each, slot) in optimizer.slots.items()}
         optimizer.groups = {each.removeprefix("module."): group for each, group in optimizer.groups.items()}
@@ -201,7 +201,7 @@ def _put(tree: dict[Any, Any], path: Path, value: Any) -> None:
 
 
 def _rows(value: Any) -> Any:
-    """A tuple or list that DCP went into, which is `{0: …, 1: …}` here, as the tuple that it was (betas)."""
+    """Turn `{0: …, 1: …}`, to which DCP flattens a tuple or list such as betas, into a tuple again."""
     if isinstance(value, dict) and value and sorted(value) == list(range(len(value))):
         return tuple(value[at] for at in range(len(value)))
     return value

@@ -13,12 +13,12 @@ LAYOUT = "dcp"
 
 
 def odd_paths(paths: Mapping[str, Iterable[str | int]]) -> dict[str, Json]:
-    """Of the paths that flat names stand for, those that are not simply the name cut at its dots."""
+    """Find the paths that are not simply their flat name cut at its dots."""
     listed = {name: list(path) for name, path in paths.items()}
     return {name: [*path] for name, path in listed.items() if path != name.split(".")}
 
 
 def path_of(name: str, odd: Mapping[str, Json]) -> tuple[str | int, ...]:
-    """The path that a flat name stands for."""
+    """Return the path that a flat name stands for."""
     path = odd.get(name)
     return tuple(part for part in path if isinstance(part, str | int)) if isinstance(path, list) else tuple(name.split("."))

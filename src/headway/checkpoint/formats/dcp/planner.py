@@ -285,7 +285,7 @@ def _step_in(checkpoint_id: CheckpointId) -> int:
 
 
 def _take(item: WriteItem, planner: SavePlanner, parts: list[FragmentData]) -> WriteResult:
-    """Add what an item writes to `parts`, and say to the coordinator what is no tensor."""
+    """Add what an item writes to `parts`, and tell the coordinator about a value that is no tensor."""
     name = item.index.fqn
     if item.type == Kind.BYTE_IO:
         data = planner.resolve_data(item)
@@ -330,7 +330,7 @@ def _holder(manifest: Manifest, name: str) -> str:
 
 
 class _Filling:
-    """What a rank's load plan wants, as holdings; and what is left to do when they are filled."""
+    """What a rank's load plan wants, as holdings, and what is left to do once they are filled."""
 
     def __init__(self, manifest: Manifest, planner: LoadPlanner) -> None:
         self.holdings: list[Holding] = []
@@ -373,7 +373,7 @@ class _Filling:
             self._planner.load_bytes(item, data)
 
     def _array(self, mark: str, name: str) -> Any:
-        """An array of a value as what it was: a tensor, or an array or a number of numpy."""
+        """Turn an array of a value into what it was: a tensor, or an array or scalar of numpy."""
         tensor = self._inside[name]
         return tensor if mark == "$tensor" else tensor.numpy() if mark == "$array" else tensor.numpy()[()]
 

@@ -1,4 +1,4 @@
-"""Takes a DeepSpeed universal checkpoint over, without running its pickles and without a copy.
+"""Takes over a DeepSpeed universal checkpoint, without running its pickles and without a copy.
 
 Universal Checkpointing (2406.18820) has a folder for each parameter, `zero/<name>/`, with the whole fp32 weight, the two moments
 of Adam and the step, each in a `torch.save` file: a tensor, or a dict with it under `param` and notes beside it. `latest_universal`
@@ -45,7 +45,7 @@ def import_universal(
     copy: bool = False,
     check: bool = True,
 ) -> Manifest:
-    """Take a universal checkpoint over as a checkpoint.
+    """Take over a universal checkpoint as a checkpoint.
 
     Args:
         folder: the one with `zero/`, or the one above with `latest_universal`.
@@ -81,11 +81,11 @@ def _find(folder: Path) -> _Folder:
     if not (folder / "zero").is_dir() and latest.is_file():
         tag = latest.read_text().strip()
         if not tag or Path(tag).is_absolute() or ".." in Path(tag).parts:
-            raise UsageError(f"{latest}: names {tag!r}, which is no folder beside it")
+            raise UsageError(f"{latest}: names {tag!r}, which is not a folder beside it")
         folder = folder / tag
     if not (folder / "zero").is_dir():
         raise NoCheckpoint(
-            f"{folder}: has no folder zero/, so it is no universal checkpoint. Make one with DeepSpeed's ds_to_universal.py"
+            f"{folder}: has no folder zero/, so it is not a universal checkpoint. Make one with DeepSpeed's ds_to_universal.py"
         )
     return _Folder(folder, folder.resolve().name)
 
@@ -129,7 +129,7 @@ def _parameter(
 
 
 def _value(file: Path) -> object:
-    """The tensor or number of a file, which may be in a dict under `param`."""
+    """Read the tensor or number of a file, which may be in a dict under `param`."""
     tree = read_torch_file(file, _NOTES)
     if isinstance(tree, Mapping):
         if "param" not in tree:
@@ -141,7 +141,7 @@ def _value(file: Path) -> object:
 
 
 def _number(name: str, value: object, file: Path) -> FragmentData:
-    """A number as a 0-d float32 array: what torch's optimizers keep as the step."""
+    """Turn a number into a 0-d float32 array, as torch's optimizers keep the step."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise UsageError(f"{file}: holds a {type(value).__name__}, and a tensor or a number was expected: not read")
     import numpy as np
@@ -150,14 +150,14 @@ def _number(name: str, value: object, file: Path) -> FragmentData:
 
 
 def _refuse_incomplete(root: Path) -> None:
-    """A folder with moments and without a weight is a parameter that would silently be missing."""
+    """Refuse a folder with moments and no weight: the parameter would silently be missing."""
     for file in sorted(root.glob("zero/**/exp_avg*.pt")):
         if not (file.parent / f"{_WEIGHT}.pt").is_file():
             raise NoCheckpoint(f"{file.parent}: {_WEIGHT}.pt is missing: the conversion to a universal checkpoint was not finished")
 
 
 def _beside(root: Path) -> list[str]:
-    """Files that are not imported."""
+    """List the files that are not imported."""
     zero = root / "zero"
     return [
         str(file.relative_to(root))

@@ -39,7 +39,7 @@ class Made:
     entries: dict[Any, Any] | None = None
 
     def field(self, name: str) -> Any:
-        """A field of the state; None where there is none."""
+        """Return a field of the state; None if there is none."""
         return self.state.get(name) if isinstance(self.state, dict) else None
 
 
@@ -168,7 +168,7 @@ _RUN: dict[str, Callable[[_Machine, Any], None]] = {
 
 
 def read_pickle(data: bytes, known: Collection[str], where: str) -> Any:
-    """What a pickle says, as numbers, strings, bytes, tuples, lists, dicts, `Name`, `Made` and `Reference`.
+    """Read a pickle as numbers, strings, bytes, tuples, lists, dicts, `Name`, `Made` and `Reference`.
 
     Args:
         data: the pickle.

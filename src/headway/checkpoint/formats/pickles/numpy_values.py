@@ -1,4 +1,4 @@
-"""Arrays and numbers of numpy that are inside a pickle, made from what it says about them (`inert_pickle`).
+"""Makes the numpy arrays and scalars of a pickle from what it says about them (`inert_pickle`).
 
 Random states and metrics of trainers have them. Only plain element types in this machine's byte order are known.
 """
@@ -28,12 +28,12 @@ _TYPES = frozenset(
 
 
 def is_numpy(made: Made) -> bool:
-    """Whether it is an array or a number of numpy."""
+    """Whether it is a numpy array or scalar."""
     return made.what in _ARRAYS or made.what in _NUMBERS
 
 
 def numpy_of(made: Made, where: str) -> np.ndarray[Any, np.dtype[Any]] | np.generic:
-    """The array or number. Raises UsageError for another element type, CheckpointDamaged where it contradicts itself."""
+    """Make the array or scalar. Raises UsageError for another element type, CheckpointDamaged if it contradicts itself."""
     import numpy as np
 
     try:
@@ -52,7 +52,7 @@ def numpy_of(made: Made, where: str) -> np.ndarray[Any, np.dtype[Any]] | np.gene
 
 
 def bytes_of(value: Any) -> bytes:
-    """Bytes, as old pickles write them (`encode(text, "latin1")`) or as they are. Raises TypeError for anything else."""
+    """Return bytes, which old pickles write as `encode(text, "latin1")`. Raises TypeError for anything else."""
     if isinstance(value, Made) and value.what == _ENCODE and len(value.args) == 2 and value.args[1] == "latin1":
         return str(value.args[0]).encode("latin1")
     if not isinstance(value, bytes):

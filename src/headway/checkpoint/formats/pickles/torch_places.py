@@ -1,4 +1,4 @@
-"""Tensors of a `torch.save` file as what an import takes over: a place where it can be, a copy where it must be."""
+"""Turns tensors of a `torch.save` file into what an import takes over: a place in the file if possible, else a copy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from headway.errors import CheckpointDamaged
 
 
 def to_json(tree: Tree, name: str) -> tuple[Json, dict[str, StoredTensor], dict[str, Any]]:
-    """A value as JSON, its tensors, and its arrays and numbers of numpy, under names that begin with `name`.
+    """Convert a value to JSON, and its tensors and numpy arrays and scalars to parts, under names that begin with `name`.
 
     Raises UsageError for what can't be kept."""
     tensors: dict[str, StoredTensor] = {}
@@ -37,7 +37,7 @@ def to_json(tree: Tree, name: str) -> tuple[Json, dict[str, StoredTensor], dict[
 
 
 def array_part(name: str, array: Any) -> FragmentData:
-    """An array or a number of numpy as a part."""
+    """Make a part of a numpy array or scalar."""
     return FragmentData(name, Object(code_of(array.dtype), array.shape), whole(array.shape), array)
 
 
@@ -54,7 +54,7 @@ def locate_or_copy(name: str, known: Object, box: Box, tensor: StoredTensor, fil
 
 
 def gather(tensor: StoredTensor, source: BinaryIO, where: str) -> Any:
-    """The elements of a tensor in row-major order, as a numpy array of raw elements."""
+    """Read the elements of a tensor in row-major order, as a numpy array of raw elements."""
     import numpy as np
     from numpy.lib.stride_tricks import as_strided
 

@@ -101,7 +101,7 @@ Tree: TypeAlias = "Leaf | tuple[Tree, ...] | list[Tree] | dict[str | int, Tree]"
 
 
 def read_torch_zip(file: BinaryIO, start: int, nbytes: int, where: str, also: frozenset[str] = frozenset()) -> Tree:
-    """The value in the archive that is `nbytes` long at byte `start` of a file.
+    """Read the value in the archive that is `nbytes` long at byte `start` of a file.
 
     Args:
         where: what it is, for errors.
@@ -178,13 +178,13 @@ class _Reading:
         if isinstance(value, list):
             return [self.tree(item, depth + 1) for item in value]
         if isinstance(value, Name):
-            raise UsageError(f"{self.where}: holds {value} itself, which is no tensor, number, string, list or dict")
+            raise UsageError(f"{self.where}: holds {value} itself, which is not a tensor, number, string, list or dict")
         if isinstance(value, tuple):
             return tuple(self.tree(item, depth + 1) for item in value)
         if isinstance(value, dict):
             return self.items(value, depth)
         if isinstance(value, Made):
-            return self.made(value, depth)
+            return self._convert(value, depth)
         raise UsageError(f"{self.where}: holds a storage outside of a tensor")
 
     def items(self, items: dict[object, object], depth: int) -> Tree:
@@ -193,7 +193,7 @@ class _Reading:
             raise UsageError(f"{self.where}: a dict has the key {bad!r}; only strings and whole numbers are read")
         return {key: self.tree(value, depth + 1) for key, value in items.items() if isinstance(key, str | int)}
 
-    def made(self, value: Made, depth: int) -> Tree:
+    def _convert(self, value: Made, depth: int) -> Tree:
         if value.what in self.also:
             return None
         if value.what in (_TENSOR_V2, _TENSOR_V3):
@@ -217,7 +217,7 @@ class _Reading:
             return frozenset(item for item in value.args[0] if isinstance(item, int | float | str))
         if value.what in _COMPLEX:
             return complex(*value.args)
-        raise UsageError(f"{self.where}: holds a {value.what}, which is no tensor, number, string, list or dict")
+        raise UsageError(f"{self.where}: holds a {value.what}, which is not a tensor, number, string, list or dict")
 
     def tensor(self, value: Made) -> StoredTensor:
         try:
@@ -283,6 +283,6 @@ class _Window(io.RawIOBase):
 
 
 def read_torch_file(path: Path, also: frozenset[str] = frozenset()) -> Tree:
-    """The value in a file that torch.save wrote. Raises as `read_torch_zip`."""
+    """Read the value in a file that torch.save wrote. Raises as `read_torch_zip`."""
     with path.open("rb") as file:
         return read_torch_zip(file, 0, path.stat().st_size, str(path), also)

@@ -24,8 +24,8 @@ from headway.errors import CheckpointMismatch, UsageError
 
 
 class Dealt(NamedTuple):
-    """Where a shard is. `base`: the first index of the first round. `rounds`: how many it began. `pending`: what is to be drawn
-    before the next round, in order: dealt, but never drawn, or drawn and not done with when the state was saved."""
+    """Where a shard is. `base`: the first index of the first round. `rounds`: how many it began. `pending`: what to draw before the
+    next round, in order: indices that were dealt and never drawn, or drawn and not finished when the state was saved."""
 
     shard: int
     shards: int
@@ -40,7 +40,7 @@ class Dealt(NamedTuple):
         return self.base + self.rounds * self.shards * self.block
 
     def deal(self, start: int) -> range:
-        """What it gets of the round that begins at `start`."""
+        """Return what it gets of the round that begins at `start`."""
         first = start + self.shard * self.block
         return range(first, first + self.block)
 
@@ -93,7 +93,7 @@ class Cursor(Source):
 
     @property
     def residual(self) -> list[int]:
-        """What was drawn and is not done with, in the order in which it was drawn."""
+        """What was drawn and is not done, in the order in which it was drawn."""
         return list(self._residual)
 
     def draw(self, count: int = 1) -> list[int]:
@@ -113,7 +113,7 @@ class Cursor(Source):
         return drawn
 
     def done(self, indices: Iterable[int]) -> None:
-        """Say that these need never be drawn again: the step that used them is part of the state.
+        """Mark indices as done: the step that used them is part of the state, so they are never drawn again.
 
         Args:
             indices: what was drawn.
@@ -140,11 +140,11 @@ class Cursor(Source):
         return drawn
 
     def dealt(self) -> Dealt:
-        """Where it is: what is residual would be drawn again, first."""
+        """Where it is. The residual would be drawn again, first."""
         return self._dealt._replace(pending=(*self._residual, *self._ahead))
 
     def put_into(self, builder: InventoryBuilder, path: str) -> None:
-        """Put where this shard is there; when loading, fetch where all shards were."""
+        """Put this shard's place there; when loading, fetch the places of all shards."""
         import numpy as np
 
         prefix = f"{path}." if path else ""
@@ -159,7 +159,7 @@ class Cursor(Source):
         builder.then(lambda values: self._go_on(list(saved.values())), path)
 
     def _saved_shards(self, builder: InventoryBuilder, prefix: str) -> list[str]:
-        """The names of all saved shards. Raises CheckpointMismatch where one is missing or they don't belong together."""
+        """List the names of all saved shards. Raises CheckpointMismatch if one is missing or they don't belong together."""
         values, where = builder.saved.values if builder.saved else {}, prefix.removesuffix(".") or "the state"
         names = [name for name in values if name.startswith(prefix) and name[len(prefix) :].isdigit() and builder.select(name)]
         if not names:

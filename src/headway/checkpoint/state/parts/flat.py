@@ -81,14 +81,14 @@ class Flat(Source):
         kind: Kind = "param" if getattr(self.tensor, "requires_grad", False) else "array"
         members = self.members(builder, path)
         for member in members:
-            member.holding = builder.hold_range(member, member.place, local, kind)
+            builder.hold_range(member, member.place, local, kind)
         builder.remember(self.tensor, members)
 
     def members(self, builder: InventoryBuilder, path: str = "") -> list[Member]:
-        """What is in it, as optimizers must know it."""
+        """List the parameters in it, as optimizers must know them."""
         prefix = f"{path}." if path else ""
         return [
-            Member(prefix + name, builder.placer.place(prefix + name, shape), None, shape, begin, end, at, flat=True)
+            Member(prefix + name, builder.placer.place(prefix + name, shape), shape, begin, end, at, flat=True)
             for name, shape, begin, end, at in self.ranges()
         ]
 
@@ -111,7 +111,7 @@ class FlatOptimizer(Source):
     last = True
 
     def parts(self) -> Iterator[Any]:
-        """The optimizer."""
+        """List the optimizer."""
         yield self.optimizer
 
     def put_into(self, builder: InventoryBuilder, path: str) -> None:

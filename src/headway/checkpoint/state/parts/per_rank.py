@@ -28,8 +28,7 @@ class PerRank(Source):
     Args:
         value: any state, as `Checkpoints.save` takes it. Arrays are loaded in place; read what is replaced by loading, a number or
             a string, from `.value` again.
-        fresh: where another number of ranks saved it, it stays as it is in the state, and a warning says so. False: such a load is
-            refused.
+        fresh: if another number of ranks saved it, leave it as it is in the state, with a warning. False: refuse such a load.
 
     Example:
         >>> import numpy, tempfile
@@ -51,11 +50,11 @@ class PerRank(Source):
         return f"PerRank({self.value!r})"
 
     def parts(self) -> Iterator[Any]:
-        """What each rank has."""
+        """List the one state inside."""
         yield self.value
 
     def put_into(self, builder: InventoryBuilder, path: str) -> None:
-        """Put it there under this rank's name. No rule of a layout is asked: it is nobody's shard."""
+        """Put it there under this rank's name. No rule of a layout applies, because it is nobody's shard."""
         if others := _of_other_ranks(builder, path):
             differ = _differ(builder, path, others)
             if not self.fresh:
@@ -80,7 +79,7 @@ def _add_rank(path: str, rank: int, ranks: int) -> str:
 
 
 def _of_other_ranks(builder: InventoryBuilder, path: str) -> dict[str, int]:
-    """What of it is to be loaded and was saved by another number of ranks, with that number; nothing if it was saved by as many."""
+    """Find the names to load that another number of ranks saved, with that number; none if as many ranks saved them."""
     if builder.saved is None or not builder.strict:
         return {}
     pattern = re.compile(re.escape(f"{path}." if path else "") + r"rank-\d+-of-(\d+)(?:\..*)?")

@@ -10,14 +10,14 @@ if TYPE_CHECKING:
 
 
 class Source:
-    """A part of a state. `last`: it is put when all others are, because it calls arrays by what they name."""
+    """A part of a state. `last`: it is put after all others, because it needs the names that they give to arrays."""
 
     last: ClassVar[bool] = False
 
     def put_into(self, builder: InventoryBuilder, path: str) -> None:
-        """Put it there under this name."""
+        """Put the part into an inventory, under this name."""
         raise NotImplementedError
 
     def parts(self) -> Iterable[Any]:
-        """The states inside of it: objects, and containers of such."""
+        """List the states inside of it: objects, and containers of objects."""
         return ()

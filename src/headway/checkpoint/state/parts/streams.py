@@ -28,8 +28,8 @@ _OPTIONAL = ("torch", "cuda")  # a run may begin without them and resume with th
 class Rng(Source):
     """The global generators of Python, numpy, and torch (and of this process's CUDA device), as a part of the state.
 
-    All ranks must draw the same numbers from them, or be told apart: ranks with numbers of their own give the stream the name of
-    what the numbers are for (`Rng("tp-1")`), which must not be the rank if the next run may have other ranks.
+    All ranks must draw the same numbers. If some draw numbers of their own, they name the stream after what the numbers are for
+    (`Rng("tp-1")`). That name must not be the rank if the next run may have other ranks.
 
     Args:
         stream: what the numbers are for, where ranks draw numbers of their own.
@@ -56,7 +56,7 @@ class Rng(Source):
 class Streams(Source):
     """Generators by the shard of the work that they are for, in any number on each rank.
 
-    A rank saves those that it has, and loads those that it has then.
+    A rank saves the generators that it has, and loads those that it has at that time.
 
     Args:
         generators: the generators of this rank, by the name or number of their shard.
@@ -112,7 +112,7 @@ class Streams(Source):
 
 
 def _put(builder: InventoryBuilder, name: str, generator: Any) -> None:
-    """Put a generator's state there. The tree gets a mark of the arrays, so that ranks that disagree are detected: a save compares
+    """Put a generator's state there. The tree gets a hash of the arrays, so that a save notices ranks that disagree: it compares
     values, but not all bytes of replicas."""
     state = state_of(generator, name)
     marked = {**state, "mark": _mark(state)}
@@ -134,7 +134,7 @@ def _mark(tree: Any) -> str:
 
 
 def _globals(to_load: bool) -> dict[str, Any]:
-    """The generators of the process. A CUDA device that was not used has none to save, but can be given one."""
+    """List the generators of the process. A CUDA device that was not used has none to save, but can be given one."""
     import numpy as np
 
     found: dict[str, Any] = {"python": random._inst, "numpy": np.random.mtrand._rand}
@@ -148,4 +148,4 @@ def _globals(to_load: bool) -> dict[str, Any]:
 
 
 def _nothing(value: object) -> None:
-    """It is known and not used."""
+    """Take the state of a generator that is not here."""

@@ -13,7 +13,7 @@ from headway.errors import CheckpointMismatch, UsageError
 
 
 def state_of(generator: Any, name: str) -> Any:
-    """The state of a generator, as a tree of plain values and arrays. `name` is for messages."""
+    """Return the state of a generator, as a tree of plain values and arrays. `name` is for messages."""
     import numpy as np
 
     if isinstance(generator, random.Random):
@@ -33,7 +33,7 @@ def state_of(generator: Any, name: str) -> Any:
 
 
 def refuse_another(generator: Any, state: Any, name: str) -> None:
-    """Raise CheckpointMismatch where a state is that of a generator of another kind."""
+    """Raise CheckpointMismatch if a state is that of another kind of generator."""
     now = state_of(generator, name)
     saved = state if isinstance(state, dict) else {}
     for key in ("kind", "device"):
@@ -47,7 +47,7 @@ def refuse_another(generator: Any, state: Any, name: str) -> None:
 
 
 def restore(generator: Any, saved: Any, name: str) -> None:
-    """Give a generator a state. Raises CheckpointMismatch where it is of another kind."""
+    """Give a generator a state. Raises CheckpointMismatch if it is of another kind."""
     refuse_another(generator, saved, name)
     if saved["kind"] == "python":
         generator.setstate((saved["version"], tuple(map(int, as_array(saved["words"]))), saved["gauss"]))
@@ -62,7 +62,7 @@ def restore(generator: Any, saved: Any, name: str) -> None:
 
 
 def _seed_of(bits: Any) -> dict[str, Any]:
-    """What `spawn` makes the next generator of, where there is something to spawn from."""
+    """Return the seed from which `spawn` makes the next generator, if there is one."""
     import numpy as np
 
     seed = bits.seed_seq
@@ -78,7 +78,7 @@ def _seed_of(bits: Any) -> dict[str, Any]:
 
 
 def _plain(entropy: Any) -> Any:
-    """Entropy as it is kept: a number, or numbers and hexadecimal strings in a list."""
+    """Convert entropy to plain values: a number, or a list of numbers and hexadecimal strings."""
     if isinstance(entropy, str):
         return entropy
     return list(map(_plain, entropy)) if hasattr(entropy, "__len__") else int(entropy)
@@ -99,5 +99,5 @@ def _give_seed(bits: Any, saved: Any) -> None:
 
 
 def as_array(value: Any) -> Any:
-    """An array of a tree as one of numpy's."""
+    """Convert an array of a tree to numpy."""
     return value.numpy() if is_tensor(value) and not is_numpy_array(value) else value

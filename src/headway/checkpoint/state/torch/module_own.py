@@ -33,7 +33,7 @@ _EXTRA = "_extra_state"  # has a value of its own
 
 
 def modules_with_own_ways(module: torch.nn.Module) -> dict[str, torch.nn.Module]:
-    """The outermost modules whose `state_dict` or `load_state_dict` is not torch's alone, by prefix."""
+    """Find the outermost modules whose `state_dict` or `load_state_dict` is not torch's alone, by prefix."""
     found: dict[str, torch.nn.Module] = {}
     for prefix, inner in module.named_modules(remove_duplicate=False):
         inside = any(prefix.startswith(f"{outer}.") or not outer for outer in found)
@@ -43,10 +43,10 @@ def modules_with_own_ways(module: torch.nn.Module) -> dict[str, torch.nn.Module]
 
 
 def put_own_state(unit: torch.nn.Module, prefix: str, bases: Mapping[str, str], builder: InventoryBuilder) -> None:
-    """Put what the `state_dict` of a module gives on top; when loading, let the module load all that it has.
+    """Put what a module's `state_dict` has beside its arrays; when loading, let the module load all that it has.
 
     Args:
-        prefix: where it is in the module that is put, of which `bases` says what each part is called in a checkpoint.
+        prefix: where it is in the outer module. `bases` says what each part of that is called in a checkpoint.
     """
     own = _Own(unit, prefix, bases, builder)
     if builder.saved is None:
@@ -94,7 +94,7 @@ class _Own:
         return copy
 
     def _entries(self, given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-        """What is given and is no array of the module, by the part that it belongs to."""
+        """Find the entries that are no arrays of the module, by the part that they belong to."""
         ids, keys = self._arrays()
         entries: dict[str, dict[str, Any]] = {part: {} for part in self.parts}
         for key, value in given.items():
@@ -110,7 +110,7 @@ class _Own:
         return {id(array) for array in arrays}, {key for array in arrays if (key := _key(array)) is not None}
 
     def _owner(self, key: str) -> tuple[str, str]:
-        """The innermost part whose prefix a key has, and the rest of it."""
+        """Find the innermost part whose prefix a key has, and the rest of the key."""
         part = key
         while part not in self.parts or part == key:
             part, _, _ = part.rpartition(".")
@@ -161,7 +161,7 @@ def _has_own_ways(module: torch.nn.Module) -> bool:
 
 
 def _is_known(method: Any) -> bool:
-    """Whether it is a method or hook of torch's that adds nothing to a state."""
+    """Whether it is a method or hook of torch that adds nothing to a state."""
     for _ in range(4):
         method = next(
             (inner for name in ("hook", "func", "__func__") if (inner := getattr(method, name, None)) is not None), method
@@ -171,7 +171,7 @@ def _is_known(method: Any) -> bool:
 
 
 def _arrays_of(module: torch.nn.Module) -> Iterator[torch.Tensor]:
-    """The arrays of a module that `put_module` keeps."""
+    """List the arrays of a module that `put_module` keeps."""
     yield from (parameter for parameter in module._parameters.values() if parameter is not None)
     for name, buffer in module._buffers.items():
         if buffer is not None and name not in module._non_persistent_buffers_set:
@@ -179,7 +179,7 @@ def _arrays_of(module: torch.nn.Module) -> Iterator[torch.Tensor]:
 
 
 def _key(tensor: torch.Tensor) -> object:
-    """What tells that two tensors are one; None where nothing does."""
+    """Return a key that is equal for two tensors that are one; None if nothing can tell."""
     try:
         return local_of(tensor, "", False).key
     except UsageError:
@@ -187,4 +187,4 @@ def _key(tensor: torch.Tensor) -> object:
 
 
 def _ignore(value: object) -> None:
-    """Nothing is loaded while saving."""
+    """Take nothing: nothing is loaded while saving."""

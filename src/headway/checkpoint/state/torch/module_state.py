@@ -27,7 +27,7 @@ _WRAPPERS = ("DistributedDataParallel", "DataParallel")  # whose word, `module`,
 
 
 def is_module(value: object) -> bool:
-    """Whether it is a module of torch's."""
+    """Whether it is a torch module."""
     return isinstance(value, torch.nn.Module)
 
 
@@ -48,9 +48,8 @@ def put_module(module: torch.nn.Module, builder: InventoryBuilder, path: str, wi
                 builder.array(_join_words(base, name), parameter, "param")
         for name, buffer in inner._buffers.items():
             if buffer is not None and name not in inner._non_persistent_buffers_set:
-                builder.array(_join_words(base, name), buffer, "buffer")
-                if _is_sent(_join_words(prefix, name), senders):
-                    builder.synced(_join_words(base, name))
+                synced = _is_sent(_join_words(prefix, name), senders)
+                builder.array(_join_words(base, name), buffer, "buffer", synced=synced)
             elif buffer is not None and buffer.is_meta:
                 builder.without_memory.append(builder.placer.name(_join_words(base, name)))
         if type(inner).get_extra_state is not torch.nn.Module.get_extra_state:
@@ -63,7 +62,7 @@ def put_module(module: torch.nn.Module, builder: InventoryBuilder, path: str, wi
 
 
 def _sends_buffers(wrapper: Any) -> bool:
-    """Whether it sends its first rank's buffers to the others before each forward. (What a hook does with them is not known.)"""
+    """Whether it sends its first rank's buffers to the others before each forward. (With a hook, nobody knows.)"""
     sends = getattr(wrapper, "forward_sync_buffers", getattr(wrapper, "broadcast_buffers", False))
     return bool(sends) and not hasattr(wrapper, "buffer_hook")
 

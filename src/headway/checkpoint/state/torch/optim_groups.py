@@ -10,7 +10,7 @@ import torch
 from headway.checkpoint.files.manifest import Json
 from headway.checkpoint.state.fit import Values
 from headway.checkpoint.state.torch.optim_named import NamedOptimizer
-from headway.checkpoint.state.values.alike import alike, classes_for
+from headway.checkpoint.state.values.alike import classes_for, match_kinds
 from headway.checkpoint.state.values.tree import decode, encode
 from headway.errors import CheckpointMismatch
 
@@ -28,7 +28,7 @@ _ALIKE = frozenset({"torch.optim.Adam", "torch.optim.AdamW"})
 
 
 def kind_of(optimizer: Any) -> str:
-    """The name of the class of torch's that an optimizer is a kind of; its own name where it is of none.
+    """Name the torch class that an optimizer is a kind of, or its own class if it is none of torch's.
 
     Example:
         >>> class Mine(torch.optim.AdamW): pass
@@ -48,7 +48,7 @@ class Groups:
         self._kind = kind_of(named.optimizer)
 
     def put(self) -> None:
-        """One value for each parameter; those of a group are equal."""
+        """Put one value for each parameter. Those of a group are equal."""
         for number, group in enumerate(self._of.optimizer.param_groups):
             where = f"{self._of.path}.param_groups[{number}]"
             values = {key: _plain(value, f"{where}[{key!r}]") for key, value in group.items() if key not in _HOW}
@@ -64,7 +64,7 @@ class Groups:
         return f"{self._of.path}.empty_group.{number}" if self._of.path else f"empty_group.{number}"
 
     def _has_place(self, number: int) -> bool:
-        """Whether a group without parameters is kept. A stage of several may have one that the next run has not."""
+        """Whether a group without parameters is kept. One stage of several may have one that the next run lacks."""
         return self._of.builder.saved is None or self._empty(number) in self._of.builder.saved.values
 
     def _load_group(self, group: dict[str, Any], where: str, names: list[str]) -> None:
@@ -91,15 +91,16 @@ class Groups:
                 if isinstance(group.get(key), torch.Tensor):
                     group[key].fill_(value)
                 else:
-                    group[key] = alike(group.get(key), value)
+                    group[key] = match_kinds(group.get(key), value)
 
         if names:
             builder.then(accept, where)
 
     def _refuse_another_kind(self, group: dict[str, Any], where: str, saved: dict[str, Any]) -> None:
-        """The slots of another kind of optimizer are of no use, and its own would be missing in the first step. A checkpoint of an
-        earlier version does not say which kind saved it; then hyperparameters tell: a newer version of an optimizer has more of
-        them, a group may have some of the program's own, but not both."""
+        """Refuse hyperparameters of another kind of optimizer: its slots are of no use, and this one's own would be missing in the
+        first step. A checkpoint of an earlier version does not say which kind saved it. Then the names of the hyperparameters
+        decide: a newer version of an optimizer may have more of them, or a group may have some of the program's own, but not
+        both."""
         kind = str(saved.get(_KIND, ""))
         if kind == self._kind or {kind, self._kind} == _ALIKE:
             return

@@ -1,4 +1,4 @@
-"""A torch optimizer, with its parameters called by the names that the state gives them."""
+"""Calls the parameters of a torch optimizer by the names that the state gives them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from headway.errors import UsageError
 
 
 class NamedOptimizer:
-    """What slots (`optim_slots.py`) and hyperparameters (`optim_groups.py`) both need to know. `known`: by id, what each parameter
-    is in the state; a flat buffer is several."""
+    """What slots (`optim_slots.py`) and hyperparameters (`optim_groups.py`) both need. `known`: what each parameter is in the
+    state, by id; a flat buffer is several."""
 
     def __init__(self, optimizer: Any, builder: InventoryBuilder, path: str) -> None:
         self.optimizer, self.builder, self.path = optimizer, builder, path
@@ -20,7 +20,7 @@ class NamedOptimizer:
         self.known = {id(each): self._members(number, each) for number, each, _ in self.parameters()}
 
     def parameters(self) -> Iterator[tuple[int, Any, dict[str, Any]]]:
-        """The number of the group, the parameter, and the group."""
+        """Yield the number of the group, the parameter, and the group."""
         for number, group in enumerate(self.optimizer.param_groups):
             for parameter in group["params"]:
                 yield number, parameter, group

@@ -59,7 +59,7 @@ def _has_ways_of_its_own(optimizer: Any) -> bool:
 
 
 def _entries(optimizer: Any, path: str) -> dict[str, Any]:
-    """What `state_dict()` gives on top. Raises UsageError where it gives other slots or groups than there are."""
+    """Find what else `state_dict()` gives. Raises UsageError if its slots or groups are not those of the optimizer."""
     what = f"{path or 'the optimizer'}: state_dict() of this {type(optimizer).__qualname__}"
     try:
         given = optimizer.state_dict()
@@ -84,7 +84,7 @@ _ADVICE = "remove the hook, or give an object of your own with state_dict and lo
 
 
 def _give_back(optimizer: Any, path: str, loaded: dict[str, Any]) -> None:
-    """Let the optimizer load what it has by now, with what is its own. The slots stay those that were filled."""
+    """Let the optimizer load what it has by now, together with its own entries. The slots stay those that were filled."""
     optimizer.state.update(loaded.get("state", {}))
     entries = loaded.get("entries", {})
     if not _has_ways_of_its_own(optimizer):
@@ -96,7 +96,7 @@ def _give_back(optimizer: Any, path: str, loaded: dict[str, Any]) -> None:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Whether two trees have the same tensors, not equal ones, and the same values."""
+    """Whether two trees have the very same tensors, and equal values."""
     if _is_tensor(one) and _is_tensor(other):
         return one is other or local_of(one, "", False).key == local_of(other, "", False).key
     if isinstance(one, Mapping) and isinstance(other, Mapping):
@@ -111,4 +111,4 @@ def _is_tensor(value: object) -> bool:
 
 
 def _ignore(value: object) -> None:
-    """Nothing is loaded while saving."""
+    """Take nothing: nothing is loaded while saving."""

@@ -21,7 +21,7 @@ _MASTER = "master"
 
 
 class Slots:
-    """The slots of an optimizer. With `masters`, flat buffers themselves are kept as slots, too."""
+    """The slots of an optimizer. With `masters`, the flat buffers themselves are slots too."""
 
     def __init__(self, named: NamedOptimizer, *, masters: bool) -> None:
         self._of, self._masters = named, masters
@@ -105,7 +105,7 @@ class Slots:
                 self._of.builder.then(self._hang(parameter, new, None), self._of.path)
 
     def settle(self) -> None:
-        """When all is loaded, let the class put right what is its own, as torch's `load_state_dict` does. Not after a part."""
+        """Call `__setstate__` once everything is loaded, as torch's `load_state_dict` does. Not after a part was loaded."""
         saved, select = self._of.builder.saved, self._of.builder.select
         assert saved is not None
         names = [name for name in (*saved.objects, *saved.values) if name.startswith((self._of.states, self._of.groups))]
@@ -116,7 +116,7 @@ class Slots:
             )
 
     def _saved_slots(self) -> tuple[dict[str, dict[str, Object]], dict[str, list[str]]]:
-        """Slots of the checkpoint by the name of the parameter: arrays, and other values."""
+        """Find the slots of the checkpoint, by the name of the parameter: arrays, and other values."""
         saved, select = self._of.builder.saved, self._of.builder.select
         assert saved is not None
         names = {member.place.name for members in self._of.known.values() for member in members}
@@ -135,7 +135,7 @@ class Slots:
         return arrays, trees
 
     def _slots_of(self, members: list[Member], arrays: dict[str, dict[str, Object]]) -> list[str]:
-        """The slots of a parameter; the parameters of a flat buffer must have the same ones."""
+        """List the slots of a parameter. All parameters of a flat buffer must have the same ones."""
         if not members:
             return []
         slots = {member.place.name: set(arrays.get(member.place.name, ())) for member in members}
@@ -163,7 +163,7 @@ class Slots:
         self._hold(parameter, members, slot, current)
 
     def _fresh(self, parameter: Any, member: Member, group: dict[str, Any], slot: str, known: Object) -> Any:
-        """Memory for a slot of the checkpoint. Padding, which nothing fills, is zero."""
+        """Make memory for a slot of the checkpoint. Padding, which nothing fills, is zero."""
         parameter = self._real(parameter)
         dtype, like, name = torch_dtype(known.dtype), parameter.detach(), self._name(member, slot)
         if known.shape == () and slot in self._numbers:
@@ -179,7 +179,7 @@ class Slots:
         raise CheckpointMismatch(f"{name} {shapes}: how this follows is not known")
 
     def _real(self, parameter: Any) -> Any:
-        """The memory of a parameter: for one that has none yet, what it gets when it is loaded."""
+        """Return a parameter's memory, or the memory that it gets by being loaded."""
         return self._of.builder.rooms.get(id(parameter), parameter)
 
     def _make_shared(
@@ -192,7 +192,7 @@ class Slots:
         new: dict[str, Any],
         current: Any,
     ) -> None:
-        """One number for a whole flat buffer, which the checkpoint has for each parameter: they must be the same."""
+        """Make one number for a whole flat buffer. The checkpoint has one for each parameter, and they must be equal."""
         rooms = {}
         for member in members:
             name = self._name(member, slot)
@@ -232,7 +232,7 @@ class Slots:
 
 
 def _slot_place(name: str, member: Member, shape: tuple[int, ...]) -> Place:
-    """Where a slot lies: as its parameter; or, where it has one element instead of a dimension, whole in that."""
+    """Say where a slot lies: as its parameter does. A dimension in which it has one element is whole."""
     place = member.place
     if shape == member.shape:
         return Place(name, place.shape, place.cuts)
@@ -250,7 +250,7 @@ def _slot_place(name: str, member: Member, shape: tuple[int, ...]) -> Place:
 
 
 def _as_parameter(local: Local, parameter: Any, member: Member, name: str) -> Local:
-    """A plain tensor that an optimizer made like the local part of a DTensor is a part of the same whole."""
+    """Treat a plain tensor that an optimizer made like the local part of a DTensor as a part of the same whole."""
     if local.shape == member.shape or local.shape == () or local.cuts is not None or member.flat:
         return local
     mine = local_of(parameter, name, False)
@@ -262,7 +262,7 @@ def _as_parameter(local: Local, parameter: Any, member: Member, name: str) -> Lo
 
 
 def _scalar_device(parameter: Any, group: dict[str, Any], slot: str) -> Any:
-    """Where torch keeps a number: step counters in the host's memory, unless the device reads them."""
+    """Say where torch keeps a number: step counters in the host's memory, unless the device reads them."""
     return parameter.device if slot != "step" or group.get("capturable") or group.get("fused") else torch.device("cpu")
 
 
@@ -274,4 +274,4 @@ def _put(state: Any, parameter: Any, slot: str) -> Any:
 
 
 def _ignore(value: object) -> None:
-    """Nothing is loaded while saving."""
+    """Take nothing: nothing is loaded while saving."""

@@ -32,7 +32,7 @@ from headway.checkpoint.state.torch.optim_slots import Slots
 
 
 def is_optimizer(value: object) -> bool:
-    """Whether it is an optimizer of torch's."""
+    """Whether it is a torch optimizer."""
     return isinstance(value, torch.optim.Optimizer)
 
 

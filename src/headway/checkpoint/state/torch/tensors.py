@@ -18,7 +18,7 @@ import torch
 from torch.nn.parameter import is_lazy
 
 from headway.checkpoint.layout.sharding import DimSharding, chunk, compose, from_ranges, full, length
-from headway.checkpoint.state.arrays import Local, code_named, refuse_unwritable
+from headway.checkpoint.state.arrays import Local, find_code, refuse_unwritable
 from headway.errors import LayoutError, UsageError
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class TorchMemory:
         self._flat: Raw | None = None
 
     def view(self, piece: Piece) -> Raw | None:
-        """The piece as a strided numpy array; None on another device than the host."""
+        """View the piece as a strided numpy array; None if it is not in host memory."""
         import numpy as np
 
         if self.tensor.device.type != "cpu":
@@ -69,11 +69,11 @@ class TorchMemory:
             self._region(piece).copy_(_as_tensor(values, self.tensor.itemsize))
 
     def version(self) -> int:
-        """Torch's count of in-place changes; -1 for inference tensors, which have none."""
+        """Return torch's count of in-place changes; -1 for inference tensors, which have none."""
         return -1 if self.tensor.is_inference() else int(self.tensor._version)
 
     def address(self) -> int:
-        """Where its first element is."""
+        """Return the address of its first element."""
         return int(self.tensor.data_ptr())
 
     def _flatten(self) -> Raw:
@@ -99,13 +99,13 @@ def _as_tensor(values: Raw, itemsize: int) -> torch.Tensor:
 
 
 def dtensor_type() -> type[Any] | None:
-    """The class of DTensors; None as long as nobody imported it."""
+    """Return the class of DTensors; None as long as nobody has imported it."""
     module = sys.modules.get("torch.distributed.tensor")
     return getattr(module, "DTensor", None)
 
 
 def local_tensor(tensor: torch.Tensor, name: str, writable: bool) -> Local:
-    """A tensor as this process has it. Raises UsageError for a kind of tensor whose bytes are not what it means."""
+    """Describe a tensor. Raises UsageError for a kind whose bytes are not its values."""
     inside, cuts = tensor, None
     if type(tensor) not in _PLAIN:
         dtensor = dtensor_type()
@@ -121,7 +121,7 @@ def local_tensor(tensor: torch.Tensor, name: str, writable: bool) -> Local:
         refuse_unwritable(name, extent, strides, not inside.is_inference())
     code = _CODES.get(inside.dtype)
     if code is None:
-        code = _CODES[inside.dtype] = code_named(inside.dtype, name)
+        code = _CODES[inside.dtype] = find_code(inside.dtype, name)
     key = (inside.data_ptr(), code, shape, strides) if 0 not in extent else None
     return Local(code, shape, extent, cuts, TorchMemory(inside), 0, strides, key)
 
@@ -135,7 +135,7 @@ def lacks_memory(tensor: torch.Tensor) -> bool:
 
 
 def room_for(tensor: torch.Tensor, saved: tuple[int, ...]) -> torch.Tensor:
-    """Memory for it: on the device on which new tensors are; for a lazy one, on its own and of the shape that was saved."""
+    """Make memory for it on the device of new tensors; for a lazy one, on its own device and of the shape that was saved."""
     if is_lazy(tensor):
         return torch.empty(saved, dtype=tensor.dtype, device=tensor.device if not tensor.is_meta else _default_device())
     return torch.empty_like(tensor, device=_default_device(), requires_grad=False)
@@ -147,9 +147,9 @@ def _default_device() -> torch.device:
 
 
 def without_memory(tensor: torch.Tensor, name: str) -> Local:
-    """A tensor on the meta device that stays there."""
+    """Describe a tensor on the meta device that stays there."""
     shape = tuple(tensor.shape)
-    return Local(code_named(tensor.dtype, name), shape, shape, None, TorchMemory(tensor), 0, tensor.stride(), None)
+    return Local(find_code(tensor.dtype, name), shape, shape, None, TorchMemory(tensor), 0, tensor.stride(), None)
 
 
 def refuse_watched(tensor: torch.Tensor, name: str) -> None:
@@ -162,7 +162,7 @@ def refuse_watched(tensor: torch.Tensor, name: str) -> None:
 
 
 def give_memory(tensor: Any, room: torch.Tensor) -> None:
-    """Let a tensor without memory have this. It stays the object that modules and optimizers know."""
+    """Give a tensor its memory. It stays the object that modules and optimizers know."""
     if is_lazy(tensor):
         lazy: Any = tensor
         lazy.data = room
@@ -195,7 +195,7 @@ def _refuse_unusual(tensor: torch.Tensor, name: str) -> None:
 
 
 def _dtensor_cuts(tensor: Any, inside: torch.Tensor, name: str) -> tuple[DimSharding, ...] | None:
-    """How the local tensor of a DTensor lies in it; None where it is whole."""
+    """Find how the local tensor of a DTensor lies in it; None if it is whole."""
     mesh, placements = tensor.device_mesh, tensor.placements
     coordinate, whole = mesh.get_coordinate(), tuple(map(int, tensor.shape))
     if coordinate is None:

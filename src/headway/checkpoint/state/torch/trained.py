@@ -26,7 +26,7 @@ class Trained(Source):
         module: the torch module.
 
     Raises:
-        UsageError: it is no module.
+        UsageError: it is not a module.
 
     Example:
         >>> import torch
@@ -44,7 +44,7 @@ class Trained(Source):
         return f"Trained({type(self.module).__name__})"
 
     def put_into(self, builder: InventoryBuilder, path: str) -> None:
-        """Put them there under the names that they have in the module."""
+        """Put the trained parameters there, under the names that they have in the module."""
         from headway.checkpoint.state.torch.module_state import put_module
 
         frozen = {id(each) for each in self.module.parameters() if not each.requires_grad}

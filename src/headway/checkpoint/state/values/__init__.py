@@ -1,1 +1,1 @@
-"""Values of a state that are no arrays: as JSON, and back as the Python values that they were."""
+"""Plain values of a state: to JSON, and back to the same Python values."""

@@ -17,7 +17,7 @@ from headway.errors import CheckpointMismatch
 
 
 def classes_for(saved: Json, current: object, name: str) -> dict[str, Any]:
-    """The classes that a tree names, of those that are in what the state has now. Raises CheckpointMismatch for another one, and
+    """Find the classes that a tree names among those in the current state. Raises CheckpointMismatch for one that is not there, and
     for a value that its class does not take."""
     named = list(_find_classed(saved))
     classes = dict(_classes_in(current)) if named else {}
@@ -35,22 +35,22 @@ def classes_for(saved: Json, current: object, name: str) -> dict[str, Any]:
     return classes
 
 
-def alike(current: object, loaded: Any) -> Any:
-    """What was loaded, with dictionaries of the kinds that are there now."""
+def match_kinds(current: object, loaded: Any) -> Any:
+    """Give loaded dictionaries the kinds that the current ones have."""
     if type(loaded) is list and isinstance(current, list):
-        return [alike(*pair) for pair in zip(current, loaded, strict=False)] + loaded[len(current) :]
+        return [match_kinds(*pair) for pair in zip(current, loaded, strict=False)] + loaded[len(current) :]
     if type(loaded) is tuple and isinstance(current, tuple):
-        return (*map(alike, current, loaded), *loaded[len(current) :])
+        return (*map(match_kinds, current, loaded), *loaded[len(current) :])
     if type(loaded) is not dict or not isinstance(current, dict):
         return loaded
-    items = {key: alike(current[key], each) if key in current else each for key, each in loaded.items()}
+    items = {key: match_kinds(current[key], each) if key in current else each for key, each in loaded.items()}
     if isinstance(current, defaultdict):
         return defaultdict(current.default_factory, items)
     return OrderedDict(items) if isinstance(current, OrderedDict) else items
 
 
 def _find_classed(tree: Json) -> Iterator[tuple[str, str, Any]]:
-    """The marks of a tree that name a class, with that name and the value."""
+    """Yield the marks of a tree that name a class, with that name and the value."""
     if isinstance(tree, dict):
         for key, each in tree.items():
             if key in CLASSED and len(tree) == 1 and isinstance(each, list):
@@ -76,4 +76,4 @@ def _classes_in(value: object) -> Iterator[tuple[str, Any]]:
 
 
 def _no_array(mark: str, name: str) -> None:
-    """Arrays are not looked at yet."""
+    """Leave arrays out: they are not loaded yet."""

@@ -21,7 +21,7 @@ _MARK = "$enum"
 
 
 def put_enum(leaf: Any, builder: InventoryBuilder, name: str, load: Callable[[Any], None]) -> bool:
-    """Put a member of an enum there, or what takes one when it is loaded. False where neither is one."""
+    """Put a member of an enum there; when loading, take one. False if neither the state nor the checkpoint has one."""
     if builder.saved is None:
         if isinstance(leaf, Enum):
             builder.value(name, {_MARK: [type(leaf).__qualname__, encode(leaf.value, name, lambda path, each: None)]})
@@ -41,7 +41,7 @@ def _is_marked(saved: Json) -> bool:
 
 
 def _member(leaf: Any, saved: Json, name: str) -> Any:
-    """The member that was saved. Checkpoints of earlier versions have its value alone."""
+    """Return the member that was saved. Checkpoints of earlier versions have only its value."""
     value: Any = decode(saved, lambda mark, at: None)
     if isinstance(saved, dict) and _is_marked(saved):
         marked: Any = saved[_MARK]

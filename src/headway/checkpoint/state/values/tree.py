@@ -16,26 +16,36 @@ from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from typing import Any
 
+import msgspec
+
 from headway.checkpoint.files.manifest import Json
+from headway.checkpoint.state.values.nesting import explain_recursion
 from headway.errors import CheckpointDamaged, UsageError
 from headway.extras import explain_missing
+from headway.values import MAX_DEPTH, is_named_tuple, is_text
 
 _EXACT = 2**53  # beyond it, readers that know only doubles change an integer
 _TOO_LONG = 10**4300  # digits beyond which Python refuses to read an integer
 _ARRAYS = ("$array", "$tensor", "$scalar")
 _OF_TORCH = ("$dtype", "$quantized")
-CLASSED = ("$enum", "$namedtuple")  # which name a class
+CLASSED = ("$enum", "$namedtuple")  # these marks name a class
+_ARRAY_MODULES = ("numpy", "torch", "ml_dtypes")
+_PLAIN = frozenset({int, float, str, bytes})
 _DICTS = (dict, OrderedDict, defaultdict)
 _BASES = (int, float, complex, str, bytes, bytearray, Mapping, list, tuple, set, frozenset)
 
 
-def encode(value: object, name: str, keep: Callable[[str, object], str | None]) -> Json:
-    """A tree as JSON. `keep(name, array)` is asked about every leaf: it keeps an array and says what it is (`$array`, `$tensor` or
-    `$scalar`), or says None. Raises UsageError, naming the leaf, for a value of a kind that is not kept."""
+Keep = Callable[[str, object], str | None]
+
+
+def encode(value: object, name: str, keep: Keep, depth: int = 0) -> Json:
+    """Convert a tree to JSON. `keep(name, leaf)` is called for every leaf: it keeps an array and returns what it is (`$array`,
+    `$tensor` or `$scalar`), or returns None. Raises UsageError, naming the leaf, for a type that can't be kept, and for a value
+    that contains itself or is nested too deep to be read again."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, Enum):
-        return {"$enum": [type(value).__qualname__, encode(value.value, name, keep)]}
+        return {"$enum": [type(value).__qualname__, encode(value.value, name, keep, depth)]}
     kind = type(value)
     if isinstance(value, str):
         if kind is not str:
@@ -46,25 +56,32 @@ def encode(value: object, name: str, keep: Callable[[str, object], str | None]) 
     if isinstance(value, int) and kind is int:
         return value if abs(value) < _EXACT else {"$int": _decimal(value, name)}
     if kind.__module__.partition(".")[0] == "torch" and (special := _torch_values().take_apart(value)) is not None:
-        return {special[0]: encode(special[1], name, keep)}
+        return {special[0]: encode(special[1], name, keep, depth)}
     mark = keep(name, value) if not isinstance(value, bytes) else None
     if mark is not None:
         return {mark: name}
-    return _encode_container(value, name, keep)
+    if depth > MAX_DEPTH:
+        raise RecursionError
+    return _encode_container(value, name, keep, depth + 1) if depth else _encode_root(value, name, keep)
 
 
-def _encode_container(value: object, name: str, keep: Callable[[str, object], str | None]) -> Json:
+def _encode_root(value: object, name: str, keep: Keep) -> Json:
+    with explain_recursion(value, name):
+        return _encode_container(value, name, keep, 1)
+
+
+def _encode_container(value: object, name: str, keep: Keep, depth: int) -> Json:
     def below(key: object, each: object) -> Json:
-        return encode(each, f"{name}.{key}" if name else str(key), keep)
+        return encode(each, f"{name}.{key}" if name else str(key), keep, depth)
 
     kind: type[Any] = type(value)
     match value:
         case Counter() if kind is Counter:
-            return {"$counter": [[below("key", key), below(key, count)] for key, count in value.items()]}
+            return {"$counter": [[below(f"key-{at}", key), below(key, n)] for at, (key, n) in enumerate(value.items())]}
         case dict() if kind in _DICTS and all(type(key) is str and not key.startswith("$") for key in value):
             return {_text(key, f"a key of {name}"): below(key, each) for key, each in value.items()}
         case dict() if kind in _DICTS:
-            return {"$dict": [[below("key", key), below(key, each)] for key, each in value.items()]}
+            return {"$dict": [[below(f"key-{at}", key), below(key, each)] for at, (key, each) in enumerate(value.items())]}
         case list() if kind is list:
             return [below(at, each) for at, each in enumerate(value)]
         case tuple() if kind is tuple or _is_size(kind):
@@ -95,34 +112,25 @@ def _make_refusal(value: object, name: str) -> UsageError:
 
 
 def _text(text: str, name: str) -> str:
-    """A string. Raises UsageError for one that UTF-8 can't write, such as `os.listdir` gives for a name in another encoding."""
+    """Return the string. Raises UsageError for one that UTF-8 can't write, such as `os.listdir` gives for a name in another
+    encoding."""
     if not is_text(text):
-        raise UsageError(f"{name or 'the state'} is {text!r}, a string that is no text: give the bytes of it (os.fsencode)")
+        raise UsageError(f"{name or 'the state'} is {text!r}, a string that is not valid text: give its bytes (os.fsencode)")
     return text
 
 
-def is_text(text: str) -> bool:
-    """Whether UTF-8 can write a string: there is no half of a surrogate pair in it."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def _decimal(value: int, name: str) -> str:
-    """An integer in decimal. Raises UsageError for one with more digits than Python reads."""
+    """Write an integer in decimal. Raises UsageError for one with more digits than Python reads."""
     if abs(value) >= _TOO_LONG:
         bits = value.bit_length()
-        raise UsageError(f"{name or 'the state'} is an integer of {bits} bits, which is too long: give the bytes of it (to_bytes)")
+        raise UsageError(f"{name or 'the state'} is an integer of {bits} bits, which is too long: give its bytes (to_bytes)")
     return str(value)
 
 
 def class_of(value: object) -> type[Any] | None:
-    """The class of a member of an enum, or of a named tuple, which its mark names; None for any other value."""
+    """Return the class that the mark of an enum member or a named tuple names; None for any other value."""
     kind = type(value)
-    is_named = isinstance(value, tuple) and hasattr(kind, "_fields") and hasattr(kind, "_make")
-    return kind if is_named or isinstance(value, Enum) else None
+    return kind if is_named_tuple(kind) or isinstance(value, Enum) else None
 
 
 def _is_size(kind: type[Any]) -> bool:
@@ -130,14 +138,26 @@ def _is_size(kind: type[Any]) -> bool:
     return torch is not None and kind is torch.Size
 
 
-def _order(element: object) -> tuple[str, str]:
-    """The same order on all ranks, of things that can't be compared, too."""
-    return type(element).__name__, repr(element)
+def _order(member: object) -> tuple[str, str]:
+    """Make a sort key that is the same on all ranks, even for members that can't be compared. The repr of a set is not the same: it
+    depends on the hashes of strings, which every process seeds for itself."""
+    kind = type(member)
+    if kind in _PLAIN:
+        return kind.__name__, repr(member)
+    try:
+        return kind.__name__, msgspec.json.encode(encode(member, "", _name_by_text)).decode()
+    except UsageError:
+        return kind.__name__, ""  # refused by its name in a moment
+
+
+def _name_by_text(name: str, leaf: object) -> str | None:
+    """Stand in for keeping an array, with a mark that is its repr."""
+    return repr(leaf) if type(leaf).__module__.partition(".")[0] in _ARRAY_MODULES else None
 
 
 def decode(tree: Json, array: Callable[[str, str], object], classes: Mapping[str, Any] | None = None) -> Any:
-    """The Python value of a tree. `array(mark, name)` gives what a reference stands for. `classes` are those of enums and named
-    tuples by name; of others, the values of members and plain tuples come back."""
+    """Convert JSON back to the Python value. `array(mark, name)` returns what a reference stands for. `classes` are those of enums
+    and named tuples, by name. For a class that is not there, an enum member's value or a plain tuple comes back."""
     if isinstance(tree, list):
         return [decode(each, array, classes) for each in tree]
     if not isinstance(tree, dict):
@@ -190,7 +210,7 @@ def _rebuild(mark: str, body: Any) -> Any:
 
 
 def references(tree: Json) -> Iterator[tuple[str, str]]:
-    """The marks and names of the arrays that a tree refers to."""
+    """Yield the marks and names of the arrays that a tree refers to."""
     if isinstance(tree, dict):
         for key, each in tree.items():
             if key in _ARRAYS and len(tree) == 1:
@@ -203,6 +223,6 @@ def references(tree: Json) -> Iterator[tuple[str, str]]:
 
 
 def _torch_values() -> Any:
-    """What knows the values of torch, which is not imported for a tree without any."""
+    """Import the module for values of torch, which is not imported for a tree without any."""
     with explain_missing("a value of this checkpoint"):
         return importlib.import_module("headway.checkpoint.state.torch.values")

@@ -1,0 +1,54 @@
+"""How a stop comes to a call's code where it does not come at once: what the call remembers of it, and the blocks that hold it off.
+
+A stop comes late for two reasons. The code is inside of a block that is shielded (`Shield`), and hears of it at the block's end. Or
+the run was taken up again and the journal still tells the code what it told it before: then the code hears of the stop where that
+ends, as it did in the life before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from typing import Any
+
+
+class Shield:
+    """One open block of a call's code that no stop of the call interrupts."""
+
+    __slots__ = ("call", "expired", "number", "over", "task", "timeout_s", "timer")
+
+    def __init__(self, call: Any, number: int, timeout_s: float, task: asyncio.Task[Any] | None) -> None:
+        self.call = call
+        self.number = number  # of the blocks that the attempt has opened, from 1
+        self.timeout_s = timeout_s
+        self.task = task  # runs the block
+        self.timer: asyncio.TimerHandle | None = None
+        self.expired = False
+        self.over = False
+
+    @property
+    def holds(self) -> bool:
+        """Whether stops are held off by it now."""
+        return not (self.over or self.expired)
+
+    def covers(self, call: Any) -> bool:
+        """Whether code of this call, under the scope of the block, is shielded."""
+        return self.holds and self.call is call
+
+
+class Halt:
+    """What a call remembers of its stop."""
+
+    __slots__ = ("after", "heard", "held_off", "opened", "recalled", "recorded", "replays", "shields", "told", "untold")
+
+    def __init__(self) -> None:
+        self.shields: list[Shield] = []  # that are open, the outermost first
+        self.opened = 0  # blocks so far
+        self.held_off = False  # a stop came while a block was open, and the code hears of it when that ends
+        self.replays = False  # the code hears of the stop when the journal has nothing left to tell it
+        self.recorded = False  # the code undoes what it did: the journal says so, and the next to ask asks for everything afresh
+        self.recalled = False  # an earlier life recorded the stop, and nobody has stopped the call in this one
+        self.told = math.inf  # the last row that the code can have been told of when it heard of the stop
+        self.heard = math.inf  # when that was, in seconds since 1970
+        self.untold: set[bytes] = set()  # calls that it waited for then
+        self.after = 0  # the block at whose end it heard of it; 0: it was in none

@@ -1,0 +1,229 @@
+"""Blocks that a stop does not interrupt, and stops that wait for what the journal still tells.
+
+A call that is stopped may undo what it did, in a block that is shielded from the stop. That the call was stopped is recorded before
+anything in the block is: whoever goes on with the run runs its code again, stops it at the same place and has the block go on. The
+place is where the code asks for what it had not been told when it heard of the stop. A call of which nobody recorded that it was
+stopped, and which is stopped before its code has run in this life, hears of it there, too: its code may have something to undo.
+
+Whoever asks once more for a call that has undone what it did asks for all of it afresh: its children belong to another epoch.
+
+What must never happen: that a call which has begun to undo something succeeds as if it had not, or that a shield outlives its time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from headway.engine.call import Call, Frame
+from headway.engine.decisions import Decisions
+from headway.engine.dispatch.launch import Launcher
+from headway.engine.ports import Stopping
+from headway.engine.replay.lookup import Replay
+from headway.engine.run_context import RunContext
+from headway.engine.scopes.bounds import REPLAY_S
+from headway.engine.stopping.halt import Halt, Shield
+from headway.engine.stopping.stops import Stops
+from headway.engine.transitions import OK, READY, RUNNING, STARTING, WAITING
+from headway.engine.waiting.waits import Waits
+from headway.errors import CallTimeout, UsageError
+from headway.journal.codec.codec import decode_error, keep_error
+from headway.journal.codec.wire import pack
+from headway.journal.decisions import Stopped, decision_key
+
+
+class Shields:
+    """Implements the port `Delaying`."""
+
+    def __init__(
+        self,
+        run: RunContext,
+        decisions: Decisions,
+        replay: Replay,
+        waits: Waits,
+        lifecycle: Stopping,
+        stops: Stops,
+        launcher: Launcher,
+    ) -> None:
+        self._run = run
+        self._decisions = decisions
+        self._replay = replay
+        self._waits = waits
+        self._lifecycle = lifecycle
+        self._stops = stops
+        self._launcher = launcher
+
+    # --- blocks ------------------------------------------------------------------------------------------------------
+
+    def open(self, frame: Frame, timeout_s: float) -> Shield:
+        """Open a block. Raises UsageError where code can't be shielded, CancelledError where the run stops to go on later."""
+        call = frame.call
+        if not _can_be_told(call) or not frame.attempt:
+            raise UsageError(
+                f"hw.shielded was opened in {call.describe()}, whose code can't be told of a stop and go on (it is a batch, or not "
+                "async): open it in an async task that calls this one"
+            )
+        frame.must_go_on()
+        x = call.extra()
+        if self._run.closing:
+            raise asyncio.CancelledError("the run stops here and goes on another time")
+        halt = x.halting()
+        halt.opened += 1
+        shield = Shield(call, halt.opened, timeout_s, asyncio.current_task())
+        shield.timer = self._run.loop.call_later(timeout_s, self._expire, shield)
+        halt.shields.append(shield)
+        if x.stop is not None and not halt.replays:
+            self._record(call, halt)
+            self._stops.grant(call, timeout_s)
+        return shield
+
+    def close(self, shield: Shield, error: BaseException | None) -> None:
+        """The code leaves a block. Raises CallTimeout where it took too long, CancelledError where a stop was held off."""
+        call: Call = shield.call
+        halt, x = call.extra().halting(), call.extra()
+        shield.over = True
+        if shield.timer is not None:
+            shield.timer.cancel()
+        if shield in halt.shields:
+            halt.shields.remove(shield)
+        if x.stop is not None and not halt.shields and call.state == RUNNING and not self._run.closing:
+            if halt.replays and halt.after == shield.number:
+                halt.replays, halt.held_off = False, True
+            if not halt.replays:
+                self._stops.grant(call)
+        if shield.expired and (error is None or isinstance(error, asyncio.CancelledError)):
+            if shield.task is not None:
+                shield.task.uncancel()
+            raise CallTimeout(f"{call.describe()} was in a shielded block for longer than its timeout of {shield.timeout_s:g} s")
+        if halt.held_off and not halt.shields:
+            self._let_through(call, halt, error)
+
+    def _let_through(self, call: Call, halt: Halt, error: BaseException | None) -> None:
+        """The last block is left: the code hears of the stop now."""
+        halt.held_off = False
+        if error is None and asyncio.current_task() is call.asyncio_task:
+            raise asyncio.CancelledError(call.extra().stop_reason)
+        self._run.loop.call_soon(self._interrupt, call, call.attempt)
+
+    def _interrupt(self, call: Call, attempt: int) -> None:
+        if call.state == RUNNING and call.attempt == attempt and not call.extra().halting().shields:
+            self._launcher.interrupt(call)
+
+    def _expire(self, shield: Shield) -> None:
+        call: Call = shield.call
+        if shield.over or call.state >= OK:
+            return
+        shield.expired = True
+        for child in list(call.children or ()):
+            if child.scope.shield is shield:
+                reason = f"the shielded block of {call.describe()} took longer than its timeout of {shield.timeout_s:g} s"
+                self._lifecycle.cancel(child, reason)
+        if shield.task is not None and not shield.task.done():
+            shield.task.cancel("the timeout of a shielded block")
+
+    # --- stops -------------------------------------------------------------------------------------------------------
+
+    def interrupt(self, call: Call) -> None:
+        """A call whose code runs was asked to stop: tell the code, now or later."""
+        x = call.extra()
+        if not self._run.closing and _can_be_told(call):
+            halt = x.halting()
+            if halt.shields:
+                halt.held_off, halt.after = True, halt.shields[0].number
+                self._record(call, halt)
+                return
+            if self._has_begun(call) and self._is_answered() and not self._waits.waits_for_news(call):
+                self._delay(call, halt)
+                return
+            halt.told, halt.heard = self._run.journal.last_seq, self._run.wall()
+        self._launcher.interrupt(call)
+
+    def lets_begin(self, call: Call) -> bool:
+        """Whether the code of a call is run although the call was stopped before: it ran in an earlier life, and may have something
+        to undo. It is told again what it was told, and then of the stop."""
+        if self._run.closing or not self._has_begun(call) or not _can_be_told(call):
+            return False
+        self._delay(call, call.extra().halting())
+        return True
+
+    def recall(self, call: Call) -> bool:
+        """Stop a call that an earlier life stopped, and whose code was undoing what it did; whether it was so."""
+        if not self._has_begun(call) or not _can_be_told(call):
+            return False
+        told = self._decisions.recall(call, _name(call, call.attempt + 1), Stopped)
+        if told is None:
+            return False
+        x = call.extra()
+        halt = x.halting()
+        halt.recorded, halt.recalled = True, told.error is None and x.stop is None
+        x.stop = asyncio.CancelledError(told.reason) if told.error is None else decode_error(told.error)
+        x.stop_reason = told.reason
+        halt.told, halt.heard, halt.untold, halt.after = told.told, told.heard, set(told.untold), told.after
+        self._delay(call, halt)
+        return True
+
+    def lets_ask(self, parent: Call, call: Call) -> bool:
+        """Whether the journal answers a call of code that is to hear of a stop. The code is told no end that it had not been told
+        when it heard."""
+        halt, found = parent.extra().halting(), self._run.known.outcomes.get(call.key)
+        answers = found is not None and self._replay.would_answer(call, found)
+        if not answers or (found is not None and found[0] > halt.told):
+            halt.untold.add(call.key)
+        return answers
+
+    def _has_begun(self, call: Call) -> bool:
+        """Whether the code of the call ran in an earlier life and did something that is recorded."""
+        known = self._run.known
+        return call.key in known.parents or call.key in known.acted
+
+    def _is_answered(self) -> bool:
+        """Whether the journal still tells the program what it told it before."""
+        return self._replay.last_answer() + REPLAY_S > self._run.loop.time()
+
+    def _delay(self, call: Call, halt: Halt) -> None:
+        if not halt.replays:
+            halt.replays = True
+            self._run.loop.call_later(REPLAY_S, self._look, call, halt)
+
+    def _look(self, call: Call, halt: Halt) -> None:
+        """Tell the code of the stop if the journal has nothing left to tell it."""
+        x = call.extra()
+        if x.halt is not halt or call.state >= OK or self._run.closing:
+            return
+        if not halt.replays:  # it has heard
+            if call.state == RUNNING and not halt.shields:
+                self._stops.grant(call)
+        elif self._is_answered() or call.state in (READY, STARTING):
+            self._run.loop.call_later(REPLAY_S, self._look, call, halt)
+        elif call.state == WAITING:  # for inputs that it had and that nobody gives it any more
+            halt.replays = False
+            self._lifecycle.body_ended(call, None, x.stop)
+        elif call.state == RUNNING:
+            halt.replays = False
+            if halt.shields:
+                halt.held_off = True
+            else:
+                self._launcher.interrupt(call)
+
+    def _record(self, call: Call, halt: Halt) -> None:
+        """Record that the call was stopped, once."""
+        if not halt.recorded:
+            halt.recorded, x = True, call.extra()
+            error = None if x.stop is None or isinstance(x.stop, asyncio.CancelledError) else keep_error(x.stop)[0]
+            told = Stopped(
+                reason=x.stop_reason,
+                error=error,
+                told=int(min(halt.told, self._run.journal.last_seq)),
+                untold=tuple(sorted(halt.untold)),
+                heard=min(halt.heard, self._run.wall()),
+                after=halt.after if halt.held_off else 0,
+            )
+            self._decisions.record_decision(call, _name(call, call.attempt), told)
+
+
+def _can_be_told(call: Call) -> bool:
+    """Whether the code of a call is a coroutine of its own on the loop, which can hear of a stop and go on."""
+    return call.spec.pool == "inline" and call.spec.is_async and not call.spec.batch
+
+
+def _name(call: Call, attempt: int) -> bytes:
+    return decision_key(call.key, call.epoch, "stopped", pack(attempt))

@@ -1,0 +1,101 @@
+"""Shields: blocks of a task's code that a stop does not interrupt, so that it can undo what it did."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from headway.engine.call import current
+from headway.engine.stopping.halt import Shield
+from headway.engine.stopping.outside import refuse_outside
+from headway.engine.tasks.options import is_number
+from headway.errors import UsageError
+from headway.pools.current import worker_call
+from headway.scopes.opened import Opened
+
+if TYPE_CHECKING:
+    from headway.engine.engine import Engine
+
+
+class ShieldScope(Opened):
+    """A block that no stop of the call interrupts; made by `shielded`."""
+
+    def __init__(self, timeout: float) -> None:
+        self._timeout_s = timeout
+        self._shield: Shield | None = None
+
+    def __enter__(self) -> ShieldScope:
+        frame = current.get()
+        if frame is None:
+            if worker_call() is None:
+                refuse_outside("hw.shielded was opened", "open it in the code of an async task")
+                return self
+            raise UsageError("hw.shielded was opened in a worker process, which can't be told of a stop: open it in an async task")
+        engine: Engine = frame.call.engine
+        self._shield = engine.on_loop(engine.shields.open, frame, self._timeout_s)
+        self._enter(frame, frame.scope._replace(deadline=None, shield=self._shield))
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._leave()
+        if self._shield is not None:
+            engine: Engine = self._shield.call.engine
+            engine.shields.close(self._shield, error)
+
+
+def shielded(timeout: float = 30.0) -> ShieldScope:
+    """Run a block to its end although the call that it is part of is stopped.
+
+    A call is stopped when its handle is cancelled, its race is lost, its `timeout=` or a deadline passes, or the whole run is
+    cancelled. Its code hears of that as `asyncio.CancelledError`, and can make no calls any more. Inside of this block it can: it
+    undoes there what it did. The block is as durable as the rest of the run. A run that dies in the middle and is taken up again
+    tells the code what it told it before, stops it at the same place, and goes on with the block; what the block has finished is
+    not repeated. Also a call that was stopped in the moment in which its run died hears of it.
+
+    A stop that comes while the block is open waits for its end, which then raises `asyncio.CancelledError`. Deadlines around the
+    block don't hold inside: its `timeout` does. Budgets do. Whoever asks again for a call that has undone something gets nothing of
+    what it did before; its children are asked afresh. When a run stops to go on later (Ctrl-C, a full disk), nothing is undone: the
+    block raises CancelledError.
+
+    Open it in async tasks: code in threads, processes and batches can't be told of a stop. Await what you start inside.
+
+    Args:
+        timeout: seconds that the block may take; then the calls made inside are stopped.
+
+    Returns:
+        A scope, to be opened with `with`.
+
+    Raises:
+        UsageError: the timeout is no number of seconds, or the code can't be shielded.
+        CallTimeout: by the block, when it took longer.
+
+    Example:
+        >>> import asyncio
+        >>> @hw.task(effect=True)
+        ... async def book(seat: str) -> str:
+        ...     return f"booking of {seat}"
+        >>> @hw.task(effect=True)
+        ... async def cancel_booking(booking: str) -> None:
+        ...     print("cancelled the", booking)
+        >>> @hw.task
+        ... async def travel() -> None:
+        ...     booking = await book("7A")
+        ...     try:
+        ...         await hw.sleep(3600)
+        ...     except asyncio.CancelledError:
+        ...         with hw.shielded(timeout=60):
+        ...             await cancel_booking(booking)
+        ...         raise
+        >>> @hw.task
+        ... async def program() -> str:
+        ...     trip = travel()
+        ...     await hw.sleep(10)
+        ...     trip.cancel()
+        ...     return str(type((await hw.settle(trip))[0].error).__name__)
+        >>> hw.testing.run(program, store=None)  # on a clock that jumps
+        cancelled the booking of 7A
+        'CallCancelled'
+    """
+    if not is_number(timeout) or not timeout > 0:
+        raise UsageError(f"hw.shielded(timeout={timeout!r}): a number of seconds above zero")
+    return ShieldScope(float(timeout))

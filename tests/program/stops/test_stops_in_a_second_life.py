@@ -1,0 +1,273 @@
+"""A run dies while a stopped call undoes what it did: the next life stops it at the same place, and goes on there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from failing_store import BreakingStore
+from notes import RAN, SWITCH
+from steps import reach_the_disk
+
+import headway as hw
+from headway import events
+
+
+@hw.task(effect=True)
+async def do(what: str) -> str:
+    RAN.append(what)
+    return what
+
+
+@hw.task
+async def die() -> None:
+    """The disk is full, in the first life; what was before is written."""
+    await reach_the_disk()
+    if not SWITCH.get("died"):
+        SWITCH["died"] = True
+        SWITCH["store"].broken = True
+    await do("never in the first life")
+
+
+async def undo_in_two_lives() -> None:
+    with hw.shielded(timeout=1000):
+        await do("undo a part")
+        await die()
+        await do("undo the rest")
+
+
+@pytest.fixture
+def lives(go) -> Callable[..., Any]:
+    """Run a program twice: in the first life the disk is full, in the second it has room."""
+
+    def start(program: Any, between: Callable[[], None] = lambda: None, **options: Any) -> Any:
+        store = SWITCH["store"] = BreakingStore()
+        with pytest.raises(hw.StoreFull):
+            go(program, store=store, **options)
+        store.broken = False
+        RAN.append("second life")
+        between()
+        return go(program, store=store, **options)
+
+    return start
+
+
+def second_life() -> list[Any]:
+    return RAN[RAN.index("second life") + 1 :]
+
+
+@hw.task
+async def rests(seconds: float) -> str:
+    try:
+        await hw.sleep(seconds)
+    except asyncio.CancelledError:
+        await undo_in_two_lives()
+        raise
+    await do("went on")
+    return "rested"
+
+
+@hw.task
+async def stops_it() -> str:
+    call = rests(100)
+    await hw.sleep(10)
+    call.cancel()
+    return str((await hw.settle(call))[0].error)
+
+
+def test_what_was_undone_is_not_undone_again_and_the_rest_is(lives):
+    assert "was cancelled" in lives(stops_it)
+    assert RAN == ["undo a part", "second life", "never in the first life", "undo the rest"]
+
+
+def test_a_rest_that_was_broken_off_is_not_over_because_time_has_passed(lives, clock):
+    assert "was cancelled" in lives(stops_it, lambda: clock.advance(1000))
+    assert second_life() == ["never in the first life", "undo the rest"]
+
+
+def test_a_call_that_nobody_stops_in_this_life_undoes_what_it_did_and_begins_afresh(lives):
+    @hw.task
+    async def program() -> str:
+        call = rests(100)
+        if not SWITCH.get("died"):
+            await asyncio.sleep(10)
+            call.cancel()
+        return await call
+
+    assert lives(program) == "rested"
+    assert second_life() == ["never in the first life", "undo the rest", "went on"]
+
+
+@hw.task
+async def ends_late() -> str:
+    try:
+        await asyncio.sleep(100)
+    except asyncio.CancelledError:
+        await asyncio.sleep(2)
+    return "late"
+
+
+@hw.task
+async def ends_soon() -> str:
+    await asyncio.sleep(5)
+    return "soon"
+
+
+@hw.task
+async def awaits(which: str) -> str:
+    try:
+        await (ends_late() if which == "late" else ends_soon())
+    except asyncio.CancelledError:
+        with hw.shielded(timeout=1000):
+            await hw.sleep(5)
+            await do("undo a part")
+            await die()
+            await do("undo the rest")
+        raise
+    await do("went on")
+    return "awaited"
+
+
+def test_an_end_that_was_recorded_after_the_stop_was_heard_of_is_not_told(lives):
+    @hw.task
+    async def program() -> str:
+        call = awaits("late")
+        await hw.sleep(10)
+        call.cancel()
+        return str((await hw.settle(call))[0].error)
+
+    assert "was cancelled" in lives(program)
+    assert second_life() == ["never in the first life", "undo the rest"]
+
+
+def test_nor_is_one_that_was_recorded_in_the_same_moment(lives):
+    made: list[hw.Handle[Any]] = []
+
+    def stop_it(event: events.Event) -> None:
+        if isinstance(event, events.CallEnded) and event.task.endswith("ends_soon") and not SWITCH.get("died"):
+            made[-1].cancel()
+
+    @hw.task
+    async def program() -> str:
+        made.append(awaits("soon"))
+        return str((await hw.settle(made[-1]))[0].value)
+
+    assert lives(program, events=stop_it) == "awaited"  # nobody stops it in the second life
+    assert second_life() == ["never in the first life", "undo the rest", "went on"]
+
+
+def test_a_stop_that_a_block_held_off_comes_at_the_end_of_that_block_again(lives):
+    @hw.task
+    async def transfers() -> None:
+        with hw.shielded(timeout=1000):
+            await do("first half")
+            await hw.sleep(20)
+            await die()
+            await do("second half")
+        RAN.append("went on")
+        with hw.shielded(timeout=1000):
+            await do("too much")
+
+    @hw.task
+    async def program() -> str:
+        call = transfers()
+        await hw.sleep(10)
+        call.cancel()
+        return str((await hw.settle(call))[0].error)
+
+    assert "was cancelled" in lives(program)
+    assert RAN == ["first half", "second life", "never in the first life", "second half"]
+
+
+@hw.task(effect=True)
+async def charges() -> None:
+    RAN.append("charge")
+    SWITCH["store"].broken = True
+    await asyncio.sleep(100)
+
+
+@hw.task
+async def pays() -> None:
+    try:
+        await charges()
+    except asyncio.CancelledError:
+        with hw.shielded():
+            await do("refund")
+        raise
+
+
+def test_a_call_that_is_stopped_before_its_code_runs_again_hears_of_it(lives, clock):
+    @hw.task
+    async def program() -> None:
+        call = pays()
+        await hw.sleep(10)
+        call.cancel()
+        await hw.settle(call)
+
+    @hw.task
+    async def beside() -> None:
+        await asyncio.sleep(1)
+        await do("fill the disk")
+
+    @hw.task
+    async def both() -> None:
+        await hw.gather(program(), beside())
+
+    lives(both, lambda: clock.advance(100))
+    assert RAN[0] == "charge"
+    assert "charge" not in second_life()
+    assert "refund" in second_life()
+
+
+def test_a_stop_waits_until_running_code_was_told_all_that_it_had_been_told(lives, clock):
+    @hw.task
+    async def slow_to_begin() -> None:
+        await asyncio.sleep(0.2)  # in the second life the stop comes here
+        booked = await do("book")
+        try:
+            await hw.sleep(100)
+        except asyncio.CancelledError:
+            with hw.shielded():
+                await do(f"cancel the {booked}")
+            raise
+
+    @hw.task
+    async def program() -> None:
+        call = slow_to_begin()
+        await hw.sleep(10)
+        await asyncio.sleep(0.1)
+        call.cancel()
+        await hw.settle(call)
+
+    @hw.task
+    async def beside() -> None:
+        await asyncio.sleep(5)
+        await die()
+
+    @hw.task
+    async def both() -> None:
+        await hw.gather(program(), beside())
+
+    lives(both, lambda: clock.advance(50))
+    assert "cancel the book" in second_life()
+    assert "book" not in second_life()
+
+
+def test_a_call_that_did_nothing_in_the_life_before_is_not_run_to_hear_of_its_stop(lives):
+    @hw.task
+    async def idle() -> None:
+        RAN.append("idle")
+        await hw.sleep(100)
+
+    @hw.task
+    async def program() -> None:
+        call = idle()
+        await hw.sleep(10)
+        call.cancel()
+        await hw.settle(call)
+        await die()
+
+    lives(program)
+    assert "idle" not in second_life()
