@@ -13,6 +13,7 @@ from headway.sim.history import History
 def left_booked(history: History) -> Iterator[str]:
     """What is booked still though the trip that it is part of was cancelled. Not of a trip that is asked for no more, or whose code
     was not let run for all of its grace: that may be left behind with what it did."""
+    left_behind = {what for life in history.lives if life.engine is not None for what in life.engine.stops._told}
     booked: dict[bytes, list[str]] = {}
     unbooked: set[str] = set()
     last: dict[bytes, Outcome] = {}
@@ -26,5 +27,7 @@ def left_booked(history: History) -> Iterator[str]:
             unbooked.add(str(decode(outcome.value, ())))
     for trip, bookings in booked.items():
         end = last.get(trip)
-        if end is not None and end.status == Status.CANCELLED and (left := [each for each in bookings if each not in unbooked]):
+        if end is None or end.status != Status.CANCELLED or f"{end.task}({end.label})" in left_behind:
+            continue
+        if left := [each for each in bookings if each not in unbooked]:
             yield f"{end.label} ended {Status(end.status).name} ({end.reason}) and left {len(left)} of {len(bookings)} booked"
