@@ -32,7 +32,7 @@ from headway.journal.decisions import Stopped, decision_key
 
 
 class Shields:
-    """Implements the port `Delaying`."""
+    """The shields of one run, and its stops that come late. Implements the port `Recalling`."""
 
     def __init__(
         self,
@@ -90,9 +90,9 @@ class Shields:
                 halt.replays, halt.held_off = False, True
             if not halt.replays:
                 self._stops.grant(call)
+        if shield.expired and shield.task is not None:
+            shield.task.uncancel()
         if shield.expired and (error is None or isinstance(error, asyncio.CancelledError)):
-            if shield.task is not None:
-                shield.task.uncancel()
             raise CallTimeout(f"{call.describe()} was in a shielded block for longer than its timeout of {shield.timeout_s:g} s")
         if halt.held_off and not halt.shields:
             self._let_through(call, halt, error)
