@@ -170,14 +170,14 @@ SHIELDS: tuple[Bug, ...] = (
     bug(
         "a call that is stopped before its code has run again hears nothing of it",
         "Shields.lets_begin",
-        "self._run.closing or not self._has_begun(call) or not _can_be_told(call)",
+        "self._run.closing or not self._replay.has_begun(call) or not _can_be_told(call)",
         "True",
         tests=_UNDOING,
     ),
     bug(
         "a stop breaks in on code that is still told again what it was told",
         "Shields.interrupt",
-        "self._has_begun(call) and self._is_answered() and not self._waits.waits_for_news(call)",
+        "self._replay.has_begun(call) and self._is_answered() and not self._waits.waits_for_news(call)",
         "False",
         tests="program/stops/test_stops_in_a_second_life.py",
     ),
@@ -198,7 +198,7 @@ SHIELDS: tuple[Bug, ...] = (
     bug(
         "a call that began an effect, and died with it, is taken for one that did nothing",
         "recovered:load",
-        "known.acted.add(parent)",
+        "known.acted[parent] = seq",
         "",
         tests="program/stops/test_stops_in_a_second_life.py",
     ),

@@ -131,7 +131,7 @@ class Shields:
                 halt.held_off, halt.after = True, halt.shields[0].number
                 self._record(call, halt)
                 return
-            if self._has_begun(call) and self._is_answered() and not self._waits.waits_for_news(call):
+            if self._replay.has_begun(call) and self._is_answered() and not self._waits.waits_for_news(call):
                 self._delay(call, halt)
                 return
             halt.told, halt.heard = self._run.journal.last_seq, self._run.wall()
@@ -140,14 +140,14 @@ class Shields:
     def lets_begin(self, call: Call) -> bool:
         """Whether the code of a call is run although the call was stopped before: it ran in an earlier life, and may have something
         to undo. It is told again what it was told, and then of the stop."""
-        if self._run.closing or not self._has_begun(call) or not _can_be_told(call):
+        if self._run.closing or not self._replay.has_begun(call) or not _can_be_told(call):
             return False
         self._delay(call, call.extra().halting())
         return True
 
     def recall(self, call: Call) -> bool:
         """Stop a call that an earlier life stopped, and whose code was undoing what it did; whether it was so."""
-        if not self._has_begun(call) or not _can_be_told(call):
+        if not self._replay.has_begun(call) or not _can_be_told(call):
             return False
         told = self._decisions.recall(call, _name(call, call.attempt + 1), Stopped)
         if told is None:
@@ -169,11 +169,6 @@ class Shields:
         if not answers or (found is not None and found[0] > halt.told):
             halt.untold.add(call.key)
         return answers
-
-    def _has_begun(self, call: Call) -> bool:
-        """Whether the code of the call ran in an earlier life and did something that is recorded."""
-        known = self._run.known
-        return call.key in known.parents or call.key in known.acted
 
     def _is_answered(self) -> bool:
         """Whether the journal still tells the program what it told it before."""

@@ -106,8 +106,8 @@ class RecoveredState:
         self.given = Given()
         self.attempts: dict[bytes, tuple[int, Attempt]] = {}
         self.starts: dict[bytes, Start] = {}  # of attempts that have not ended
-        self.parents: set[bytes] = set()  # calls that made calls which have ended, or handed items out
-        self.acted: set[bytes] = set()  # calls that made calls of effects which began
+        self.parents: dict[bytes, int] = {}  # calls that made calls which have ended, or handed items out: the last row of those
+        self.acted: dict[bytes, int] = {}  # calls that made calls of effects which began, likewise
         self.effects: set[bytes] = set()  # calls of effects that ever started: they may have happened, however they ended
         self.effect_names: dict[bytes, bytes] = {}  # the shared name under which an effect began, by its key
         self.shared: dict[bytes, bytes] = {}  # results by the name that equal calls share
@@ -164,10 +164,10 @@ def load(store: Store, uid: int) -> RecoveredState:
     known = RecoveredState()
     outcomes, ledger = known.outcomes, known.ledger
     given, touched = known.given, known.given.touched
-    seq, above = 0, known.parents.add
+    seq, above = 0, known.parents
     for seq, (kind, key, parent, body) in store.rows(uid):
         if kind == _OUTCOME:  # most rows, and nothing about them is looked at before a program asks
-            above(parent)
+            above[parent] = seq
             if key in touched or (given.kept and parent == NO_PARENT):
                 given.read_outcome(key, parent, decode_outcome(body), known.epoch(key))
             outcomes[key] = (seq, body)
@@ -176,7 +176,7 @@ def load(store: Store, uid: int) -> RecoveredState:
             continue
         what = kind & _KIND
         if what == Kind.OUTCOME:
-            above(parent)
+            above[parent] = seq
             if key in touched or (given.kept and parent == NO_PARENT):
                 given.read_outcome(key, parent, decode_outcome(body), known.epoch(key))
             outcomes[key] = (seq, body)
@@ -205,7 +205,7 @@ def load(store: Store, uid: int) -> RecoveredState:
             known.starts[key] = start
             if start.effect:
                 known.effects.add(key)
-                known.acted.add(parent)
+                known.acted[parent] = seq
                 if start.shared:
                     known.effects.add(start.shared)
                     known.effect_names.setdefault(key, start.shared)
@@ -220,7 +220,7 @@ def _note_decision(known: RecoveredState, seq: int, key: bytes, call: bytes, bod
     if isinstance(told, Moved):
         known.places.note(told.place)
     elif isinstance(told, Item | Stopped):
-        known.parents.add(call)
+        known.parents[call] = seq
     elif isinstance(told, BudgetOpened):
         known.ledger.note_budget(key, told.outer)
     elif isinstance(told, Event | EventsGivenBack):
