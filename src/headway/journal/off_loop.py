@@ -1,9 +1,9 @@
 """In debug mode, catches code that uses a store on the event loop's thread while the loop drives a run.
 
 Nothing on the loop may wait for a store: a disk or a network that is slow for a moment would hold up every call of the run. Code
-that breaks the rule works, and is slow where nobody looks, so while runs are debugged each store asks here before it does
-anything. A run is debugged where HEADWAY_DEBUG is set, where its loop is in asyncio's debug mode, under `hw.testing` and in the
-simulator.
+that breaks the rule works, and is slow where nobody looks, so while runs are debugged each store that may have to wait (the one in
+memory never does) asks here before it does anything. A run is debugged where HEADWAY_DEBUG is set, where its loop is in asyncio's
+debug mode, under `hw.testing` and in the simulator.
 
 Watching is by thread, not by store: code of a call that opens the same folder a second time holds the loop up just as well.
 Outside of debug mode a check costs a look at an empty dictionary.
