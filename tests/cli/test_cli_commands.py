@@ -133,6 +133,14 @@ def test_what_goes_wrong_is_one_sentence_and_an_exit_code(folder: Folder, args: 
     assert not Path("elsewhere").exists()
 
 
+def test_cancelling_a_run_that_is_done_says_so_and_warns_of_nothing(folder: Folder) -> None:
+    folder.answer("why?", "--run-id", "sky")
+    answer = folder.headway("cancel", "sky")
+    assert answer.code == 0
+    assert answer.out.strip() == "sky: is done: there is nothing to stop"
+    assert answer.err == ""
+
+
 def test_ls_lists_runs_for_people_and_for_programs(folder: Folder) -> None:
     folder.answer("why?", "--run-id", "sky")
     folder.answer("why?", "-k", "how=raise", "--run-id", "sea")

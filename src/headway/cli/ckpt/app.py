@@ -90,7 +90,7 @@ def verify(
     from headway.cli.ckpt.verify import verify_checkpoints
 
     if everything and step != "latest":
-        raise UsageError(f"verify --all looks at all checkpoints: leave {step} away, or --all")
+        raise UsageError(f"verify --all looks at all checkpoints: drop {step} or --all")
     verify_checkpoints(root, step, everything=everything, as_json=json)
 
 

@@ -1,4 +1,4 @@
-"""`run`, `resume`, `fork`, `cancel` and `signal`: commands that change a run."""
+"""`run`, `resume`, `fork`, `set`, `cancel` and `signal`: commands that change a run."""
 
 from __future__ import annotations
 
@@ -302,7 +302,9 @@ def cancel_run(run_id: str, store: str, *, as_json: bool) -> None:
     finally:
         opened.close()
     over = status in ENDED
-    hw.cancel(run_id, store=store)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # that the run is done is said below, in the command's own words
+        hw.cancel(run_id, store=store)
     _say(Said(run_id=run_id, done=f"is {status}: there is nothing to stop" if over else "asked to stop"), as_json=as_json)
 
 

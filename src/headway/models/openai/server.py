@@ -87,7 +87,7 @@ def app(model: Model | BatchModel) -> Callable[[Any, Any, Any], Awaitable[None]]
 
     frame = current.get()
     if frame is None:
-        raise NotInRun("a model is served by a call of a run: hw.run(models.serving.serve, …)")
+        raise NotInRun("a model is served by a call of a run: hw.run(headway.models.openai.server.serve, model, socket)")
     started = int(time.time())
 
     async def listed(_: HttpRequest) -> Response:
