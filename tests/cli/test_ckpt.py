@@ -381,7 +381,7 @@ def test_gc_leaves_what_is_being_read(folder: Folder, copy: str) -> None:
 
 
 def test_bench_measures_and_leaves_the_folder_as_it_was(folder: Folder) -> None:
-    answer = ckpt(folder, "bench", "here", "--size", "8MiB", "--repeats", "1", "--json")
+    answer = ckpt(folder, "bench", "here", "--size", "8MiB", "--repeats", "2", "--json")
     told = answer.json
     assert told["nbytes"] == 8 << 20
     assert told["written_nbytes"] >= 8 << 20  # each save writes all of it, though the state does not change
