@@ -130,7 +130,7 @@ class DataParallel:
         dist.all_reduce(others)
         if others.item():
             raise UsageError(
-                "the processes do not train the same model: the names, shapes or types of its parameters differ from those of "
+                "the processes do not train the same model: names, shapes or types of its parameters differ from those of "
                 f"rank 0; here they are {form[:SHOWN]}"
             )
 
