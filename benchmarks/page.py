@@ -1,8 +1,9 @@
-"""docs/benchmarks.md, rendered from the results that were kept: no number on that page is typed by hand."""
+"""Renders docs/benchmarks.md from the results that were kept, so that no number on the page is typed by hand."""
 
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ HEAD = """# Benchmarks
 
 What a call costs, beside bare asyncio and six other runtimes, what stays true when a run grows, and what checkpoints
 cost a training. Calls do nothing, so only the runtime is measured; with real work in them (a model's answer takes
-seconds) most of these differences vanish. Rerun any of it:
+seconds) most of these differences vanish. Each part says on which machine and day it was measured, and how much the
+code has changed since. Rerun any of it:
 
 ```
 python -m benchmarks.overhead            # everything below "Overhead"; makes .venv-peers for the peers on first use
@@ -81,5 +83,17 @@ def write(results: Path) -> Path:
 
 
 def _where(data: dict[str, Any], how: str) -> str:
-    lines = [*Machine(**data["machine"]).lines(), f"{data['when'][:10]}, {how}"]
+    lines = [*Machine(**data["machine"]).lines(), f"measured on {data['when'][:10]}, {how}"]
+    if changes := _changes_since(data["when"]):
+        lines.append(f"when this page was made, {changes:,} commits had changed `src/headway` since")
     return "\n".join(f"- {line}" for line in lines)
+
+
+def _changes_since(when: str) -> int:
+    """How many commits have changed the code since a time; 0 where git can't tell."""
+    command = ["git", "rev-list", "--count", "--no-merges", f"--since={when}", "HEAD", "--", "src/headway"]
+    try:
+        found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return 0
+    return int(found.stdout)

@@ -4,8 +4,8 @@
     python examples/demo.py --puzzles 12 --steps 20
 
 First the small Countdown model that comes with Headway is trained a little further, by a gang of two processes with checkpoints.
-Then four search methods solve held-out puzzles with it, all at the same time and all under one budget of tokens. What comes out is
-a table and a page: solved against what it took, the budget over time, what ran when. Everything is in the journal and the
+Then four search methods solve held-out puzzles with it, all at the same time and all under one budget of tokens. It prints a table
+and writes a page: puzzles solved against tokens spent, the budget over time, what ran when. All progress is in the journal and the
 checkpoints, so a killed trainer, worker or driver costs what was in flight and no more.
 """
 
@@ -22,7 +22,7 @@ from rich.table import Table
 
 import headway as hw
 from headway.bench.search.program import MEASURED, Asked, Attempt, run_attempt
-from headway.events import Event, RunStarted
+from headway.events import CheckpointLoaded, Event, RunStarted
 from headway.observe.pictures.chart import Point, Series, chart
 from headway.observe.pictures.gantt import draw_gantt
 from headway.observe.reading import read_run
@@ -47,7 +47,7 @@ class Result:
 
 @hw.task
 async def learn_and_search(steps: int, puzzles: int) -> Result:
-    """Train, then search."""
+    """Train, then search with the trained model."""
     recipe = Recipe(steps=steps, rate=2e-4, muon_rate=1e-3, warmup=10, every=20, seed=2, begin=str(SHIPPED))
     trained = await train.options(processes=2)(recipe)
     with hw.budget(tokens=SHARED * puzzles * len(METHODS)) as book:
@@ -152,6 +152,8 @@ def main() -> None:
     def listen(event: Event) -> None:
         if isinstance(event, RunStarted) and event.recorded:
             console.print(f"{run} goes on: {event.recorded:,} results are in the journal already.", style="cyan")
+        elif isinstance(event, CheckpointLoaded) and event.rank == 0:
+            console.print(f"{run} goes on: the training continues after step {event.step}, its newest checkpoint.", style="cyan")
 
     try:
         result: Result = hw.run(
@@ -168,7 +170,8 @@ def main() -> None:
     console.print(
         f"Loss {result.trained.language[0]:.3f} to {result.trained.language[-1]:.3f}; {result.tokens:,.0f} of "
         f"{SHARED * options.puzzles * len(METHODS):,} tokens spent, in {time.monotonic() - began:.1f} s.\n"
-        f"Look at [bold]{report}[/]; the whole recorded: [bold]headway show {run} --store {options.store}"
+        f"Look at [bold]{report}[/]; every call: [bold]headway show {run} --store {options.store}",
+        soft_wrap=True,
     )
 
 

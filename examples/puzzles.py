@@ -153,7 +153,7 @@ def search_subtree(part: countdown.Position, target: int, nodes: int) -> str | N
 
 
 def meter(nodes: int) -> Nodes:
-    """Books what is spent in the ledger of the run, and stops at `nodes` or when the ledger has no more."""
+    """Count nodes, book them in the ledger of the run, and stop at `nodes` or when the budget has no more."""
     return Nodes(min(nodes, hw.remaining("nodes")), book=lambda spent: hw.charge(nodes=spent))
 
 
@@ -239,7 +239,8 @@ def main() -> None:
     console.print(table_of(outcomes))
     console.print(
         f"{solved_now} puzzles computed now, {len(outcomes) - solved_now} from the journal, in {time.monotonic() - began:.1f} s.\n"
-        f"The whole story: [bold]headway show {run} --store {options.store}"
+        f"Every call: [bold]headway show {run} --store {options.store}",
+        soft_wrap=True,
     )
 
 

@@ -25,6 +25,7 @@ CASES = [
     ("ml_dtypes", "dtypes.numpy_dtype('BF16')", "an array of bfloat16 needs ml_dtypes: pip install 'headway[numpy]'"),
     ("torch", "saved().load(arrays='torch')", "load(arrays='torch') needs torch: pip install 'headway[torch]'"),
     ("torch", "saved().open()['w'].tensor()", "a tensor of torch needs torch: pip install 'headway[torch]'"),
+    ("numpy", "hw.models.open('countdown')", "the Countdown model needs numpy: pip install 'headway[torch]'"),
     ("torch", "hw.models.open('countdown')", "the Countdown model needs torch: pip install 'headway[torch]'"),
     (
         "torch",

@@ -110,7 +110,7 @@ def test_an_error_of_headway_inside_a_program_is_one_sentence(folder: Folder) ->
         (["run", "{stem}.py:anser", "x"], 2, "did you mean 'answer'?"),
         (["run", "{stem}.py:not_a_task"], 2, "is int, not a task"),
         (["run", "{stem}.py:answer"], 2, "missing a required argument: 'question'"),
-        (["run", "{stem}.py:answer", "x", "five"], 2, "argument number: 'five' is not int"),
+        (["run", "{stem}.py:answer", "x", "five"], 2, "argument number: 'five' does not fit int"),
         (["run", "{stem}.py:answer", "x", "--budget", "5"], 2, "--budget 5: write a unit and an amount"),
         (["run", "{stem}.py:answer", "--nope"], 2, "No such option"),
         (["show", "skye"], 3, "did you mean 'sky'?"),
@@ -131,6 +131,14 @@ def test_what_goes_wrong_is_one_sentence_and_an_exit_code(folder: Folder, args: 
     assert message in answer.err.replace("\n", " ")
     assert "Traceback" not in answer.err
     assert not Path("elsewhere").exists()
+
+
+def test_cancelling_a_run_that_is_done_says_so_and_warns_of_nothing(folder: Folder) -> None:
+    folder.answer("why?", "--run-id", "sky")
+    answer = folder.headway("cancel", "sky")
+    assert answer.code == 0
+    assert answer.out.strip() == "sky: is done: there is nothing to stop"
+    assert answer.err == ""
 
 
 def test_ls_lists_runs_for_people_and_for_programs(folder: Folder) -> None:
@@ -293,7 +301,7 @@ def test_a_result_is_given_by_hand_and_shown_as_such(folder: Folder) -> None:
     assert folder.headway("run", "asks.py:asks", "--run-id", "asked").code == 1
     wrong = folder.headway("set", "asked", "look", '{"name": "moon"}')
     assert wrong.code == 2
-    assert "is not Fact" in wrong.err
+    assert "does not fit Fact" in wrong.err
     given = folder.headway("set", "asked", "look:moon", '{"name": "moon", "size": 3475}', "--by", "Ada")
     assert given.out == "asked: asks.look('moon') has its result\n"
     assert folder.headway("resume", "asked").out == "3475\n"

@@ -80,6 +80,7 @@ def test_a_check_simulates_a_pool_and_does_not_open_it(boxes: Folder) -> None:
     [
         ("box", "--pool box: write NAME=SIZE for thread, process, gang, or NAME=program.py:Class for one of your own"),
         ("box=3", "pools= has no 'box'"),
+        ("thread=zero", "--pool thread=zero: write NAME=SIZE for thread, process, gang, or NAME=program.py:Class"),
         ("thread=0", "thread = 0: a whole number, at least 1"),
         ("box=boxes_cli.py:Bax", "did you mean 'Box'?"),
         ("box=boxes_cli.py:PROGRAM_THAT_IS_NOT", "there is no 'PROGRAM_THAT_IS_NOT'"),

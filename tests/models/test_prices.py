@@ -16,7 +16,7 @@ import headway.models.collect
 import headway.models.openai.protocol
 import headway.models.prices
 from headway import models
-from headway.models.collect import Collected, split
+from headway.models.collect import ReplyCollector, split
 from headway.models.prices import OPENAI, list_price, price_of
 from headway.models.streaming import pieces_of
 
@@ -101,7 +101,7 @@ def test_a_total_is_shared_without_a_rest_and_in_order(total, counted):
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.text(max_size=3), st.integers(0, 3)), max_size=30), st.integers(0, 200) | st.none())
 def test_whatever_the_pieces_the_reply_holds_all_of_them(pieces, total):
-    made = Collected(3, prompt_bound=50)
+    made = ReplyCollector(3, prompt_bound=50)
     for index, text, tokens in pieces:
         made.add(models.Piece(text, index, None, tokens))
     assert made.usage == models.Usage(50, sum(tokens for _, _, tokens in pieces))
@@ -119,14 +119,14 @@ def test_whatever_the_pieces_the_reply_holds_all_of_them(pieces, total):
 def test_a_reply_that_is_handed_out_in_pieces_is_the_same_reply(samples):
     made = tuple(models.Sample(text, n, finish, -0.5 * n if n else None, (-0.5,) * n) for text, finish, n in samples)
     reply = models.Reply(made, 7, "m")
-    collected = Collected(len(made), prompt_bound=50)
+    collected = ReplyCollector(len(made), prompt_bound=50)
     for piece in pieces_of(reply):
         collected.add(piece)
     assert collected.reply("m") == reply
 
 
 def test_what_the_backend_counted_last_counts():
-    made = Collected(1, prompt_bound=50)
+    made = ReplyCollector(1, prompt_bound=50)
     assert made.usage == models.Usage(50, 0)
     made.add(models.Piece("a", tokens=1, usage=models.Usage(7, 0)))  # it knows what it read, and not yet what it writes
     made.add(models.Piece("b", tokens=1))
@@ -137,7 +137,7 @@ def test_what_the_backend_counted_last_counts():
 
 
 def test_a_stream_that_ends_before_all_of_its_samples_is_no_reply():
-    made = Collected(3, prompt_bound=50)
+    made = ReplyCollector(3, prompt_bound=50)
     made.add(models.Piece("a", 1, "stop", 1))
     with pytest.raises(hw.ModelUnavailable, match="m: the stream ended before 2 of 3 samples did"):
         made.reply("m")

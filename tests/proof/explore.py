@@ -258,7 +258,7 @@ def asked_again(history: History) -> None:
         return
     again = history.live(main, "p", 1)
     root = again.after[-1].key.hex()
-    if not any(isinstance(event, events.CallStarted) and event.key == root for event in again.told):
+    if not any(isinstance(event, events.CallStarted) and event.key == root for event in again.event_log):
         raise Violated(history, [Violation("a failure is asked again", "the run was answered with its failure")])
     judge(history)
 
@@ -276,7 +276,7 @@ def told_again(history: History) -> None:
     before = [(life, len(life.after) - (life is last)) for life in history.lives]
     if found := told_the_same([*before, (again.lives[0], len(again.lives[0].after))], history):
         raise Violated(again, found)
-    told = again.lives[0].told
+    told = again.lives[0].event_log
     config = history.universe.config
     slow_s = 100 * config.stall_s + 20 * (config.job_s + config.commit_s + config.linger_s) + 2 * config.clock_jumps_s
     own_s = 4 * sum(node.kinds.count("branches") for node in CODE.values())  # what coroutines take that no call is made for
@@ -310,7 +310,7 @@ def cancellations(case: Case) -> int:
 
     history.universe.at(at, cancel, waking=False)
     first = history.live(main, "p", 1)
-    ends = [event.at for event in first.told if isinstance(event, events.CallEnded)]
+    ends = [event.at for event in first.event_log if isinstance(event, events.CallEnded)]
     took = max(ends, default=0.0) - (history.universe.start + first.process.skew_s + at)
     at_once = "trip" not in told.kinds_of(case.program)  # what undoes something may wait for limits
     if at_once and isinstance(first.error, RunCancelled) and took > AT_ONCE_S + 100 * case.config.stall_s + 20 * case.config.job_s:

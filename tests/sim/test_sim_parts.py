@@ -113,7 +113,7 @@ def test_a_process_gets_copies_and_its_charges_arrive():
 def test_workers_die_and_the_run_goes_on():
     history = History(1, dataclasses.replace(STEADY, worker_dies=0.5))
     assert history.live(dying, 10).value == 45
-    died = [event for event in history.lives[0].told if type(event).__name__ == "CallRetrying"]
+    died = [event for event in history.lives[0].event_log if type(event).__name__ == "CallRetrying"]
     assert died
     history.check()
 

@@ -370,7 +370,7 @@ def test_an_effect_that_may_have_happened_under_a_dead_claim_is_verified_first(p
     one, two = beside.start("one", pays_her), beside.start("two", pays_her)
     assert beside.until(lambda: bool(DONE) if paid else "pay" in RAN, one)
     payer = next(
-        life for life in (one, two) if any(type(event) is CallStarted and event.task.endswith("pay") for event in life.told)
+        life for life in (one, two) if any(type(event) is CallStarted and event.task.endswith("pay") for event in life.event_log)
     )
     payer.process.kill()
     name, other = ("one", "two") if payer is one else ("two", "one")

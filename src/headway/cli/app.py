@@ -8,6 +8,23 @@ import typer
 
 from headway.cli.ckpt.app import ckpt
 from headway.cli.commands.bench import bench
+from headway.cli.options import (
+    Events,
+    Gantt,
+    Json,
+    Keywords,
+    Pools,
+    Program,
+    Progress,
+    Rerun,
+    Reuse,
+    RunId,
+    Store,
+    TakeOver,
+    Trace,
+    Workers,
+    show_version,
+)
 from headway.cli.trouble import handle_errors
 
 app = typer.Typer(
@@ -23,36 +40,10 @@ app = typer.Typer(
 app.add_typer(ckpt)
 app.add_typer(bench)
 
-Store = Annotated[str, typer.Option("--store", envvar="HEADWAY_STORE", help="The folder that remembers.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]
-Trace = Annotated[bool, typer.Option("--traceback", help="Show errors with all their frames.")]
-RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, as `headway ls` shows it.")]
-Progress = Annotated[
-    bool | None, typer.Option("--progress/--no-progress", help="Show progress on stderr.  [default: if a terminal]")
-]
-Events = Annotated[str | None, typer.Option("--events", metavar="FILE", help="Append events to FILE, one JSON a line.")]
-Gantt = Annotated[str | None, typer.Option("--gantt", metavar="FILE.svg", help="Draw what ran when.")]
-TakeOver = Annotated[bool, typer.Option("--take-over", help="Drive the run although another process does.")]
-Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Processes for process tasks.")]
-Pools = Annotated[
-    list[str] | None,
-    typer.Option("--pool", metavar="NAME=SIZE|FILE:CLASS", help="A pool's size, or a pool of the program's own; repeatable."),
-]
-Reuse = Annotated[list[str] | None, typer.Option("--reuse", metavar="TASK", help="Keep its results although its source changed.")]
-Rerun = Annotated[list[str] | None, typer.Option("--rerun", metavar="TASK", help="Drop its results if its source changed.")]
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        from headway import __version__
-
-        typer.echo(f"headway {__version__}")
-        raise typer.Exit
-
 
 @app.callback()
 def headway(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+    version: Annotated[bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version.")] = False,
 ) -> None:
     """Parallel AI programs that never lose progress."""
 
@@ -60,16 +51,15 @@ def headway(
 @app.command()
 @handle_errors
 def run(
-    program: Annotated[str, typer.Argument(metavar="PROGRAM:TASK", help="path/to/file.py:task or package.module:task")],
+    program: Program,
     args: Annotated[list[str] | None, typer.Argument(help="The task's arguments. Put `--` before one like -3.")] = None,
-    kw: Annotated[
-        list[str] | None, typer.Option("--kw", "-k", metavar="NAME=VALUE", help="A keyword argument; repeatable.")
-    ] = None,
-    run_id: Annotated[str | None, typer.Option("--run-id", help="A name; used again, it goes on with that run.")] = None,
+    kw: Keywords = None,
+    run_id: Annotated[str | None, typer.Option("--run-id", help="The run's id. An id that exists resumes that run.")] = None,
     budget: Annotated[
-        list[str] | None, typer.Option("--budget", metavar="UNIT=AMOUNT", help="Bound what it spends; repeatable.")
+        list[str] | None,
+        typer.Option("--budget", metavar="UNIT=AMOUNT", help="The most that it may spend, such as tokens=1000; repeatable."),
     ] = None,
-    deadline: Annotated[float | None, typer.Option("--deadline", metavar="SECONDS", help="Bound how long it takes.")] = None,
+    deadline: Annotated[float | None, typer.Option("--deadline", metavar="SECONDS", help="The most seconds to take.")] = None,
     workers: Workers = None,
     pool: Pools = None,
     take_over: TakeOver = False,
@@ -80,7 +70,7 @@ def run(
     json: Json = False,
     traceback: Trace = False,
 ) -> None:
-    """Run a task, or go on with it.
+    """Run a task, or resume its run.
 
     An argument is text where the parameter is annotated `str`; else it is read as JSON if it is JSON (5, true, '["a"]',
     '{"depth": 2}'), and otherwise as text.
@@ -106,16 +96,16 @@ def resume(
     run_id: RunId,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be reused and what would run.")] = False,
     retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Ask again for every call that failed, also where its failure was kept.")
+        bool, typer.Option("--retry-failed", help="Run every failed call again, even where the program handled its failure.")
     ] = False,
     reuse: Reuse = None,
     rerun: Rerun = None,
     budget: Annotated[
         list[str] | None,
-        typer.Option("--budget", metavar="UNIT=AMOUNT", help="Another bound of the run; what is spent counts. Repeatable."),
+        typer.Option("--budget", metavar="UNIT=AMOUNT", help="A new bound for the run; what it has spent counts. Repeatable."),
     ] = None,
     deadline: Annotated[
-        float | None, typer.Option("--deadline", metavar="SECONDS", help="Another deadline of the run, counted from now.")
+        float | None, typer.Option("--deadline", metavar="SECONDS", help="A new deadline for the run, counted from now.")
     ] = None,
     workers: Workers = None,
     pool: Pools = None,
@@ -127,7 +117,7 @@ def resume(
     json: Json = False,
     traceback: Trace = False,
 ) -> None:
-    """Go on with a run where it stopped."""
+    """Resume a run where it stopped."""
     from headway.cli.commands.runs import Options, plan_run, resume_run
 
     on_change: dict[str, Literal["reuse", "rerun"]] = dict.fromkeys(reuse or (), "reuse")
@@ -167,14 +157,17 @@ def ls(
 def show(
     run_id: RunId,
     everything: Annotated[bool, typer.Option("--all", "-a", help="Every call; nothing is folded.")] = False,
-    depth: Annotated[int | None, typer.Option("--depth", min=0, help="How many levels.  [default: what fits]")] = None,
+    depth: Annotated[int | None, typer.Option("--depth", min=0, help="How many levels of the tree.  [default: what fits]")] = None,
     task: Annotated[str, typer.Option("--task", help="Only calls of this task, and who called them.")] = "",
     gantt: Gantt = None,
     store: Store = ".headway",
     json: Json = False,
     traceback: Trace = False,
 ) -> None:
-    """Show a run: its calls as a tree, what they cost, and which of them decided how long it took."""
+    """Show the calls of a run as a tree.
+
+    With their times and costs, and with the critical path: the calls that decided how long the run took.
+    """
     from headway.cli.commands.show import show_run
     from headway.observe.tree import Options
 
@@ -184,13 +177,16 @@ def show(
 @app.command()
 @handle_errors
 def collection(
-    name: Annotated[str, typer.Argument(help="Of which to show the items.  [default: list all collections]")] = "",
-    last: Annotated[int, typer.Option("--last", min=1, help="How many items, the newest.")] = 20,
+    name: Annotated[str, typer.Argument(help="The collection whose items to show.  [default: list all collections]")] = "",
+    last: Annotated[int, typer.Option("--last", min=1, help="How many of the newest items.")] = 20,
     store: Store = ".headway",
     json: Json = False,
     traceback: Trace = False,
 ) -> None:
-    """List what the runs of a store have built up together, or the items of one collection."""
+    """List collections, or the items of one.
+
+    A collection is what the runs of a store build up together (`hw.collection`).
+    """
     from headway.cli.commands.collections import list_collections, show_collection
 
     if name:
@@ -202,31 +198,29 @@ def collection(
 @app.command()
 @handle_errors
 def check(
-    program: Annotated[str, typer.Argument(metavar="PROGRAM:TASK", help="path/to/file.py:task or package.module:task")],
+    program: Program,
     args: Annotated[list[str] | None, typer.Argument(help="The task's arguments, as for `run`.")] = None,
-    kw: Annotated[
-        list[str] | None, typer.Option("--kw", "-k", metavar="NAME=VALUE", help="A keyword argument; repeatable.")
-    ] = None,
+    kw: Keywords = None,
     schedules: Annotated[int, typer.Option("--schedules", min=1, help="How many; each is also killed and resumed.")] = 20,
-    seed: Annotated[int, typer.Option("--seed", help="The first schedule; the same seed does the same again.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="The number of the first schedule; the same seed repeats the check.")] = 0,
     seconds: Annotated[float, typer.Option("--seconds", min=0, help="After this time no new schedule begins.")] = 60.0,
     pool: Pools = None,
     answers: Annotated[
-        str | None,
-        typer.Option("--answers", metavar="RUN", help="Let the recorded results of RUN stand for calls that make no calls."),
+        str | None, typer.Option("--answers", metavar="RUN", help="Answer the calls that make no calls of their own from RUN.")
     ] = None,
     store: Store = ".headway",
     json: Json = False,
     traceback: Trace = False,
 ) -> None:
-    """Try a program under many schedules and crashes, and say what would lose or repeat work. Writes to no store.
+    """Check that a program survives crashes.
 
-    Its code runs for real, again and again, in a simulated world: no time passes, nothing is written to a store. Calls that need a
-    network get their answers from a recorded run (`--answers`).
+    Tries it under many schedules, kills and resumes it, and says what would lose or repeat work. Its code runs for real, again and
+    again, in a simulated world: `await` takes no time, and nothing is written to a store. Code that computes for long takes that
+    long each time. Calls that need a network get their answers from a recorded run (`--answers`).
     """
-    from headway.cli.commands.check import Asked, check_program
+    from headway.cli.commands.check import CheckOptions, check_program
 
-    check_program(Asked(program, args or [], kw or [], schedules, seed, seconds, pool or [], answers, store, json))
+    check_program(CheckOptions(program, args or [], kw or [], schedules, seed, seconds, pool or [], answers, store, json))
 
 
 @app.command()
@@ -238,30 +232,35 @@ def predict(
         str | None, typer.Option("--mtbf", metavar="DURATION", help="A worker's mean time between failures.  [default: none]")
     ] = None,
     repair: Annotated[str, typer.Option("--repair", metavar="DURATION", help="How long until a failed worker is back.")] = "30s",
-    within: Annotated[str | None, typer.Option("--within", metavar="DURATION", help="Say the chance to end in time.")] = None,
+    within: Annotated[str | None, typer.Option("--within", metavar="DURATION", help="Report the chance to end in it.")] = None,
     budget: Annotated[
-        list[str] | None, typer.Option("--budget", metavar="UNIT=AMOUNT", help="Say the chance to stay below; repeatable.")
+        list[str] | None, typer.Option("--budget", metavar="UNIT=AMOUNT", help="Report the chance to stay in it; repeatable.")
     ] = None,
     estimate: Annotated[
         list[str] | None,
-        typer.Option("--estimate", metavar="TASK=DURATION", help="Instead of what was recorded: 2.5s or 2.5s±0.5s. Repeatable."),
+        typer.Option(
+            "--estimate", metavar="TASK=DURATION", help="Use this instead of the recorded times: 2.5s or 2.5s±0.5s. Repeatable."
+        ),
     ] = None,
     pool: Annotated[
         Literal["process", "thread", "inline"] | None,
         typer.Option("--pool", help="Whose calls occupy workers.  [default: the pool that did the work]"),
     ] = None,
-    trials: Annotated[int | None, typer.Option("--trials", min=1, help="How many.  [default: 5 to 200, by size]")] = None,
+    trials: Annotated[int | None, typer.Option("--trials", min=1, help="How often to simulate.  [default: 5 to 200]")] = None,
     seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same prediction.")] = 0,
     svg: Annotated[str | None, typer.Option("--svg", metavar="FILE", help="The picture.  [default: RUN-prediction.svg]")] = None,
     store: Store = ".headway",
     json: Json = False,
     traceback: Trace = False,
 ) -> None:
-    """Predict how long RUN would take on other workers, and what it would cost. Durations: 90s, 15m, 6h, 2d."""
-    from headway.cli.commands.predict import Asked, predict_run
+    """Predict a run's time on other workers.
+
+    And what it would cost. A DURATION is written 90s, 15m, 6h or 2d.
+    """
+    from headway.cli.commands.predict import PredictOptions, predict_run
 
     predict_run(
-        Asked(
+        PredictOptions(
             run_id=run_id,
             store=store,
             workers=workers,
@@ -284,15 +283,17 @@ def predict(
 def fork(
     run_id: RunId,
     at: Annotated[
-        str,
-        typer.Option("--at", metavar="CALL", help="The call to run again: the beginning of its key, TASK, or TASK:TEXT."),
+        str, typer.Option("--at", metavar="CALL", help="The call to run again: the beginning of its key, TASK, or TASK:TEXT.")
     ],
-    new_id: Annotated[str | None, typer.Option("--new-id", help="The new run's id.  [default: made]")] = None,
+    new_id: Annotated[str | None, typer.Option("--new-id", help="The new run's id.  [default: generated]")] = None,
     store: Store = ".headway",
     json: Json = False,
     traceback: Trace = False,
 ) -> None:
-    """Make a new run that knows all that RUN knows, except CALL and what was built on it."""
+    """Make a new run from an old one.
+
+    The new run has all recorded results of RUN, except that of CALL and what was computed from it.
+    """
     from headway.cli.commands.runs import fork_run
 
     fork_run(run_id, at, new_id, store, as_json=json)
@@ -311,13 +312,16 @@ def cancel(run_id: RunId, store: Store = ".headway", json: Json = False, traceba
 @handle_errors
 def signal(
     run_id: RunId,
-    name: Annotated[str, typer.Argument(help="What the run waits for with hw.wait_event(NAME).")],
-    value: Annotated[str, typer.Argument(help="JSON, or else text.")] = "null",
+    name: Annotated[str, typer.Argument(help="The name of the signal, as in hw.wait_event(NAME).")],
+    value: Annotated[str, typer.Argument(help="Read as JSON if it is JSON, else as text.")] = "null",
     store: Store = ".headway",
     json: Json = False,
     traceback: Trace = False,
 ) -> None:
-    """Send a value to a run that waits for it, now or later."""
+    """Send a value to a run.
+
+    The run gets it from hw.wait_event(NAME), now or when it gets there.
+    """
     from headway.cli.commands.runs import signal_run
 
     signal_run(run_id, name, value, store, as_json=json)
@@ -328,14 +332,17 @@ def signal(
 def set_result(
     run_id: RunId,
     call: Annotated[str, typer.Argument(metavar="CALL", help="The beginning of its key, TASK, or TASK:TEXT.")],
-    value: Annotated[str, typer.Argument(help="The result: read as the arguments of `run` are, by what the task returns.")],
-    by: Annotated[str, typer.Option("--by", metavar="NAME", help="Who gives it.  [default: you, on this machine]")] = "",
-    force: Annotated[bool, typer.Option("--force", help="Replace the result that the call has.")] = False,
+    value: Annotated[str, typer.Argument(help="The result, read as `run` reads arguments, by the task's return annotation.")],
+    by: Annotated[str, typer.Option("--by", metavar="NAME", help="Who gives the result.  [default: you, on this machine]")] = "",
+    force: Annotated[bool, typer.Option("--force", help="Replace a result that the call has already.")] = False,
     store: Store = ".headway",
     json: Json = False,
     traceback: Trace = False,
 ) -> None:
-    """Give a call that failed or hangs its result by hand. Resume the run afterwards."""
+    """Give a call its result by hand.
+
+    For a call that failed or hangs. Resume the run afterwards.
+    """
     from headway.cli.commands.runs import set_by_hand
 
     set_by_hand(run_id, call, value, store, by=by, force=force, as_json=json)
@@ -347,11 +354,11 @@ def serve(
     model: Annotated[
         str, typer.Argument(help="countdown, gemma, a .gguf file, openai:MODEL[@URL], or program.py:NAME.")
     ] = "countdown",
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes any that is free.")] = 8000,
-    host: Annotated[str, typer.Option("--host", help="0.0.0.0 lets other machines ask, without any password.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="The port to listen on; 0 takes any that is free.")] = 8000,
+    host: Annotated[str, typer.Option("--host", help="0.0.0.0 lets other machines in, without a password.")] = "127.0.0.1",
     traceback: Trace = False,
 ) -> None:
-    """Offer a model over the OpenAI protocol, until Ctrl-C."""
+    """Serve a model over the OpenAI protocol."""
     from headway.cli.commands.serve import serve_model
 
     serve_model(model, host, port)
@@ -360,14 +367,14 @@ def serve(
 @app.command()
 @handle_errors
 def gc(
-    delete: Annotated[list[str] | None, typer.Option("--delete", metavar="RUN", help="Forget this run first; repeatable.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count.")] = False,
+    delete: Annotated[list[str] | None, typer.Option("--delete", metavar="RUN", help="Delete this run first; repeatable.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
     vacuum: Annotated[bool, typer.Option("--vacuum", help="Give the space of deleted records back to the disk.")] = False,
     store: Store = ".headway",
     json: Json = False,
     traceback: Trace = False,
 ) -> None:
-    """Remove what no run needs."""
+    """Remove from a store what no run needs."""
     from headway.cli.commands.upkeep import collect
 
     collect(store, delete or [], dry_run=dry_run, vacuum=vacuum, as_json=json)
@@ -381,7 +388,10 @@ def doctor(
     json: Json = False,
     traceback: Trace = False,
 ) -> None:
-    """Check every record and blob of a store. Exits with 3 where something is wrong."""
+    """Check every record and blob of a store.
+
+    Exits with 3 if something is wrong.
+    """
     from headway.cli.commands.upkeep import examine_store
 
     examine_store(store, repair=repair, as_json=json)

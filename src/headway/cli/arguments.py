@@ -1,8 +1,8 @@
-"""Turns texts of a command line into the arguments of a task.
+"""Turns the words of a command line into the arguments of a task.
 
 For a `str` parameter the text is taken as it is. Otherwise it is read as JSON if it is JSON, and then converted to the parameter's
 annotation (a number, a list, a dataclass, an enum, …). So `headway run sky.py:answer "why?" 3 '["a", "b"]'` needs no quoting rules
-of its own. What does not fit is refused with the parameter's name, before anything runs.
+of its own. A word that does not fit its parameter is refused before anything runs.
 """
 
 from __future__ import annotations
@@ -68,12 +68,12 @@ def parse_value(text: str, hint: Any, name: str) -> Any:
             refused = refused or error
         except (TypeError, NotImplementedError):
             return value
-    said = getattr(hint, "__name__", None) or str(hint)
-    raise UsageError(f"argument {name}: {text!r} is not {said} ({refused})")
+    wanted = hint.__name__ if isinstance(hint, type) and not typing.get_args(hint) else str(hint)
+    raise UsageError(f"argument {name}: {text!r} does not fit {wanted} ({refused})")
 
 
-def returns(fn: Callable[..., Any]) -> Any:
-    """What a function is annotated to return; Any where it is not."""
+def find_return_type(fn: Callable[..., Any]) -> Any:
+    """The return annotation of a function; Any if it has none."""
     return _hints(fn).get("return", Any)
 
 
@@ -86,7 +86,8 @@ def parse_json(text: str) -> Any:
 
 
 def parse_amounts(texts: Sequence[str], option: str) -> dict[str, float]:
-    """
+    """Amounts by unit, from texts like "tokens=1000". Raises UsageError, naming the option.
+
     >>> parse_amounts(["tokens=1e4", "usd=0.5"], "--budget")
     {'tokens': 10000.0, 'usd': 0.5}
     """

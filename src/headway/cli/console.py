@@ -34,24 +34,24 @@ def note(text: str, style: str = "dim") -> None:
 
 def print_json(document: msgspec.Struct) -> None:
     """One JSON document on stdout."""
-    raw = msgspec.json.format(msgspec.json.encode(_sayable(msgspec.to_builtins(document))), indent=2)
+    raw = msgspec.json.format(msgspec.json.encode(_make_encodable(msgspec.to_builtins(document))), indent=2)
     sys.stdout.write(raw.decode() + "\n")
 
 
 def plain(value: Any) -> Any:
-    """A result as JSON can say it; what JSON has no form for is said by its `repr`."""
+    """A result as JSON; a value that JSON has no form for becomes its `repr`."""
     try:
         return msgspec.to_builtins(value, enc_hook=_say, str_keys=True)
     except (TypeError, ValueError, RecursionError):
         return repr(value)
 
 
-def _sayable(value: Any) -> Any:
+def _make_encodable(value: Any) -> Any:
     """The value with what JSON cannot express replaced: NaN and infinities by text, lone surrogates by escapes."""
     if isinstance(value, dict):
-        return {_sayable(key): _sayable(part) for key, part in value.items()}
+        return {_make_encodable(key): _make_encodable(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_sayable(part) for part in value]
+        return [_make_encodable(part) for part in value]
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, str) and not value.isascii():

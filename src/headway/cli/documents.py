@@ -1,4 +1,4 @@
-"""The documents that `--json` prints. Names and meanings must stay, because programs read them.
+"""The documents that `--json` prints. Their names and meanings must not change, because programs read them.
 
 Times are seconds since 1970, durations seconds, keys hexadecimal. A field that is not known is null. Fields may be added.
 """
@@ -31,8 +31,8 @@ class RunDocument(msgspec.Struct, frozen=True, kw_only=True):
     ended: float | None
     duration_s: float | None  # from its creation to its end, or to now while it runs
     driven_by: str | None
-    waits_for: list[str]  # names of the signals from outside that it waits for
-    drives: int  # how often a process took it up
+    waits_for: list[str]  # names of the signals that it waits for
+    drives: int  # how many processes have driven it, one after another
     forked_from: str | None
 
 
@@ -131,8 +131,8 @@ class PlanDocument(msgspec.Struct, frozen=True, kw_only=True):
     unasked: list[PlannedDocument]
 
 
-class Said(msgspec.Struct, frozen=True, kw_only=True):
-    """`--json` of `fork` (the new id), `cancel` and `signal`"""
+class ChangeDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """`--json` of `fork` (with the new run's id), `set`, `cancel` and `signal`"""
 
     run_id: str
     done: str

@@ -1,4 +1,4 @@
-"""Finds what a user means: a store that exists, a call of a run."""
+"""Finds the call of a run that a user names on the command line."""
 
 from __future__ import annotations
 

@@ -11,8 +11,8 @@ from headway.pools.registry import BUILT_IN, check_given
 
 
 def parse_pools(texts: Sequence[str], workers: int | None = None) -> dict[str, Any] | None:
-    """What `pools=` of a run is, of texts like "thread=4" and "box=program.py:Box"; None where nothing was said. `workers` is the
-    size of the process pool, as `--workers` says it.
+    """Turn texts like "thread=4" and "box=program.py:Box" into the `pools=` of a run; None where there are none. `workers` is the
+    size of the process pool, from `--workers`.
 
     Raises UsageError.
     """
@@ -20,11 +20,15 @@ def parse_pools(texts: Sequence[str], workers: int | None = None) -> dict[str, A
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name or not value:
-            raise UsageError(
-                f"--pool {text}: write NAME=SIZE for {', '.join(BUILT_IN)}, or NAME=program.py:Class for one of your own"
-            )
+            raise _make_refusal(text)
         if name in found:
             raise UsageError(f"--pool {text}: the size of {name!r} was given twice")
+        if not value.isdecimal() and ":" not in value:
+            raise _make_refusal(text)
         found[name] = int(value) if value.isdecimal() else load_object(value)
     check_given(found)
     return found or None
+
+
+def _make_refusal(text: str) -> UsageError:
+    return UsageError(f"--pool {text}: write NAME=SIZE for {', '.join(BUILT_IN)}, or NAME=program.py:Class for one of your own")

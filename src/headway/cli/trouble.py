@@ -52,7 +52,7 @@ def handle_errors(command: Callable[P, None]) -> Callable[P, None]:
 
 
 def tell(error: Exception, *, full: bool) -> int:
-    """Print the error; the exit code that it stands for."""
+    """Print the error, and return the exit code that it stands for."""
     if isinstance(error, ProgramFailed):
         return _tell_failure(error, full=full)
     if full:

@@ -1,7 +1,7 @@
-"""The one stream of what the runtime does. Progress, the JSONL sink and later traces and the page are built on it.
+"""The one stream of what the runtime does. Progress and the JSONL sink are built on it.
 
-`runs`, `calls` and `checkpoints` have the events, and everybody takes them from here: they are told apart by the names of their
-classes, so no two may share one.
+`runs`, `calls` and `checkpoints` define the events; import them from here. In files they are told apart by their class names, so
+no two events may share one.
 """
 
 from headway.events.base import Event as Event

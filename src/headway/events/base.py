@@ -1,4 +1,4 @@
-"""What every event has, and who hears of it.
+"""The base of every event, and the sinks that receive them.
 
 Events are small frozen structs with a wall-clock time. They are made only while somebody listens. A sink is any callable that takes
 an event; it must not block, and an exception it raises ends its subscription with a warning, never the run.

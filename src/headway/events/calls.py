@@ -94,7 +94,7 @@ class CallProgress(Event, frozen=True):
         task: its task.
         done: how much is done.
         total: of how much; None where it can't know.
-        numbers: what else it wants to be seen, by name.
+        numbers: further numbers to show, by name.
     """
 
     key: str
@@ -110,7 +110,7 @@ class CallWaits(Event, frozen=True):
     Attributes:
         key: the call's key, hexadecimal.
         task: its task.
-        name: the name of the signal, or the unit that lacks.
+        name: the name of the signal, or the unit of which too little is left.
         until: when it stops waiting, in seconds since 1970; None where it waits without end.
         over: whether the wait has ended.
         budget: whether it waits for a budget.

@@ -12,7 +12,7 @@ class CheckpointEvent(Event, frozen=True, kw_only=True):
         root: where its checkpoints are kept.
         step: the step.
         key: the call's key, hexadecimal; empty outside of a run.
-        rank: the process's in its gang.
+        rank: the rank of the process in its gang.
     """
 
     root: str

@@ -139,10 +139,10 @@ class Committed(Event, frozen=True):
 
 
 class Warned(Event, frozen=True):
-    """Something that somebody should know, and that does not end the run.
+    """A warning, which does not end the run.
 
     Attributes:
-        message: what, for people.
+        message: the warning, for people.
     """
 
     message: str

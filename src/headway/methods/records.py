@@ -21,7 +21,7 @@ from headway.methods import settings
 V_co = TypeVar("V_co", covariant=True)
 
 COVER = 0.8
-"""How likely a `Spread` holds what it is about."""
+"""The probability that the bounds of a `Spread` hold the true value, at least."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,8 +41,8 @@ from headway.models.base import (
     answers_together,
     identity_of,
 )
-from headway.models.collect import Collected, check_samples, is_count
-from headway.models.limits import Limited
+from headway.models.collect import ReplyCollector, check_samples, is_count
+from headway.models.limits import LimitedModel
 from headway.models.prices import Price, price_of
 from headway.models.requests import Prompt, Sampling, make_request, prompt_bound
 from headway.models.retrying import PATIENT as PATIENT
@@ -50,15 +50,15 @@ from headway.models.retrying import retry_of
 from headway.scopes.budget import bounds, charge
 from headway.task import Task, task
 
-AnyModel = Model | BatchModel | Limited
+AnyModel = Model | BatchModel | LimitedModel
 
 BATCH = 64
 LINGER_S = 0.002
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What a call of a model is named by (the model's name and identity, and the request), and how to do it."""
+class ModelCall:
+    """A call of a model: what names it (the model's name and identity, and the request), and what is needed to make it."""
 
     name: str
     identity: object
@@ -137,7 +137,7 @@ def begin(
 
     `listener` gets each piece as it is made. The call is tried again as the model says, `unless` there is a reason not to.
     """
-    if isinstance(model, Limited):
+    if isinstance(model, LimitedModel):
         with model.scope():
             return begin(model.model, request, listener=listener, unless=unless)
     asked = _describe(model, request, listener)
@@ -154,16 +154,16 @@ def begin(
 
 
 @lru_cache(maxsize=256)  # many requests have the same bound, and making a task takes as long as a short call
-def _find_batch_task(cost: tuple[tuple[str, float], ...], retry: Retry) -> Task[[Asked], Reply]:
+def _find_batch_task(cost: tuple[tuple[str, float], ...], retry: Retry) -> Task[[ModelCall], Reply]:
     return ask_together.options(cost=dict(cost), retry=retry)
 
 
 @lru_cache(maxsize=256)
-def _find_task(cost: tuple[tuple[str, float], ...], retry: Retry) -> Task[[Asked], Reply]:
+def _find_task(cost: tuple[tuple[str, float], ...], retry: Retry) -> Task[[ModelCall], Reply]:
     return ask_one.options(cost=dict(cost), retry=retry)
 
 
-def _describe(model: Model | BatchModel, request: Request, listener: Callable[[Piece], None] | None) -> Asked:
+def _describe(model: Model | BatchModel, request: Request, listener: Callable[[Piece], None] | None) -> ModelCall:
     if not (answers_together(model) or answers_singly(model)) or isinstance(model, type):
         raise UsageError(f"{model!r} is no model: it has neither stream(request) nor sample_batch(requests, stopping)")
     price = price_of(model)
@@ -173,10 +173,10 @@ def _describe(model: Model | BatchModel, request: Request, listener: Callable[[P
             "models.Endpoint(…, price=models.Price(0.15, 0.60)) (US dollars per million tokens read, written)"
         )
     bound, counted = prompt_bound(model, request.prompt)
-    return Asked(model.name, identity_of(model), request, model, bound, counted, price, listener)
+    return ModelCall(model.name, identity_of(model), request, model, bound, counted, price, listener)
 
 
-async def _ask_outside(asked: Asked) -> Reply:
+async def _ask_outside(asked: ModelCall) -> Reply:
     """Without a run: the same request, made once."""
     if answers_together(asked.model):
         (found,) = await asyncio.to_thread(_answer_all, asked.model, [asked.request], lambda _: False)
@@ -190,11 +190,11 @@ async def _ask_outside(asked: Asked) -> Reply:
 
 
 @task(name="models.sample")
-async def ask_one(asked: Asked) -> Reply:
+async def ask_one(asked: ModelCall) -> Reply:
     """One request to a model that answers requests one at a time."""
     assert answers_singly(asked.model)
     unseen = bool(getattr(asked.model, "works_unseen", False))
-    made = Collected(asked.request.n, asked.prompt_bound, prompt_counted=asked.prompt_counted, unseen=unseen)
+    made = ReplyCollector(asked.request.n, asked.prompt_bound, prompt_counted=asked.prompt_counted, unseen=unseen)
     spent: tuple[Usage, int] | None = None
     try:
         async with aclosing(open_stream(asked.model, asked.request)) as pieces:
@@ -229,7 +229,7 @@ def open_stream(model: Model, request: Request) -> AsyncGenerator[Piece, None]:
 
 
 @task(name="models.sample_batch", batch=BATCH, linger_s=LINGER_S, batches=1, retry=PATIENT)
-def ask_together(asked: list[Asked]) -> list[Reply]:
+def ask_together(asked: list[ModelCall]) -> list[Reply]:
     """Requests to models that answer several at a time: one batch for each model, and one at a time, for it has all processors."""
     answers: list[Any] = [None] * len(asked)
     for places in _group_by_model(asked).values():
@@ -242,7 +242,7 @@ def ask_together(asked: list[Asked]) -> list[Reply]:
     return answers
 
 
-def _group_by_model(asked: Sequence[Asked]) -> dict[int, list[int]]:
+def _group_by_model(asked: Sequence[ModelCall]) -> dict[int, list[int]]:
     """The places of the requests to each model object."""
     places: dict[int, list[int]] = {}
     for place, one in enumerate(asked):

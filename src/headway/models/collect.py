@@ -33,7 +33,7 @@ class _Part:
         return any(self.text) or (self.finish in ("stop", "length") and not self.said)
 
 
-class Collected:
+class ReplyCollector:
     """The samples of one request as they grow.
 
     prompt_bound: stands for the tokens of the prompt until the backend says them; `prompt_counted` tells whether the model counted

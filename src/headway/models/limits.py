@@ -20,10 +20,10 @@ from headway.scopes.limit import LimitScope, limit
 
 
 @dataclass(frozen=True, slots=True)
-class Limited:
+class LimitedModel:
     """A model with a limit; made by `limit_model`."""
 
-    model: Model | BatchModel | Limited
+    model: Model | BatchModel | LimitedModel
     concurrency: int | None
     rate: float | None
     per_s: float
@@ -34,7 +34,7 @@ class Limited:
 
     def __headway_key__(self) -> object:
         inner = self.model
-        return inner.__headway_key__() if isinstance(inner, Limited) else identity_of(inner)
+        return inner.__headway_key__() if isinstance(inner, LimitedModel) else identity_of(inner)
 
     def scope(self) -> LimitScope:
         """The block around each call. Its name tells models apart as keys do, so that two deployments of one name have limits of
@@ -56,8 +56,8 @@ def _limit_name(name: str, identity: object) -> str:
 
 
 def limit_model(
-    model: Model | BatchModel | Limited, concurrency: int | None = None, *, rate: float | None = None, per_s: float = 1.0
-) -> Limited:
+    model: Model | BatchModel | LimitedModel, concurrency: int | None = None, *, rate: float | None = None, per_s: float = 1.0
+) -> LimitedModel:
     """Limit how fast a model is asked.
 
     A call that the provider refuses with `Retry-After` rests for that long and gives its place to the others, which go on asking.
@@ -81,9 +81,9 @@ def limit_model(
         >>> provider.name
         'qwen3'
     """
-    made = Limited(model, concurrency, rate, per_s)
+    made = LimitedModel(model, concurrency, rate, per_s)
     name, inner = made.scope().name, model
-    while isinstance(inner, Limited):
+    while isinstance(inner, LimitedModel):
         if inner.scope().name == name:
             raise UsageError(
                 f"models.limit_model: {made.name} is limited {f'per {per_s:g} s' if rate is not None else 'in concurrency'} "

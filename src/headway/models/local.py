@@ -205,7 +205,7 @@ def seed_of(seed: int, index: int) -> int:
 
 
 class _Reading:
-    """What llama.cpp says about one sample, event by event, told as pieces."""
+    """Turns llama.cpp's events about one sample into pieces."""
 
     def __init__(self, index: int, unwanted: threading.Event, tell: Callable[[Piece | Exception], None]) -> None:
         self._index, self._unwanted, self._tell = index, unwanted, tell

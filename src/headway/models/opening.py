@@ -47,7 +47,7 @@ def open(name: str) -> Model | BatchModel:  # noqa: A001 - as a file is opened
     """
     if offered := OPENERS.get(name) or OPENERS.get(Path(name).suffix):
         what, opener = offered
-        with explain_missing(what):
+        with explain_missing(what, "torch"):
             return _check_model(name, load_object(opener)(name))
     if name == "gemma":
         return Local()

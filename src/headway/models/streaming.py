@@ -19,8 +19,8 @@ from headway.engine.waiting.until import until
 from headway.errors import UsageError
 from headway.models.ask import AnyModel, begin, open_stream
 from headway.models.base import Piece, Reply, Request, answers_singly
-from headway.models.collect import Collected
-from headway.models.limits import Limited
+from headway.models.collect import ReplyCollector
+from headway.models.limits import LimitedModel
 from headway.models.requests import Prompt, Sampling, make_request
 
 
@@ -65,19 +65,19 @@ def listen(model: AnyModel, request: Request) -> AsyncGenerator[Piece, None]:
 
 
 async def _listen_inside(model: AnyModel, request: Request) -> AsyncGenerator[Piece, None]:
-    heard = _Heard()
-    handle = begin(model, request, listener=heard.add, unless=lambda: heard.any)
+    queue = _PieceQueue()
+    handle = begin(model, request, listener=queue.add, unless=lambda: queue.any)
     call = handle._call
     call.awaited = True
-    call.add_callback(lambda _: heard.wake())
+    call.add_callback(lambda _: queue.wake())
     try:
-        while not (handle.done() and not heard.pieces):
-            if heard.pieces:
-                yield heard.pieces.popleft()
+        while not (handle.done() and not queue.pieces):
+            if queue.pieces:
+                yield queue.pieces.popleft()
             else:
-                await heard.more()
+                await queue.more()
         reply = await handle
-        if not heard.any:
+        if not queue.any:
             for piece in pieces_of(reply):
                 yield piece
     finally:
@@ -88,10 +88,10 @@ async def _listen_inside(model: AnyModel, request: Request) -> AsyncGenerator[Pi
 
 async def _listen_outside(model: AnyModel, request: Request) -> AsyncGenerator[Piece, None]:
     plain = model
-    while isinstance(plain, Limited):
+    while isinstance(plain, LimitedModel):
         plain = plain.model
     if answers_singly(plain):
-        made = Collected(request.n, 0)
+        made = ReplyCollector(request.n, 0)
         async with aclosing(open_stream(plain, request)) as pieces:
             async for piece in pieces:
                 made.add(piece)
@@ -102,8 +102,8 @@ async def _listen_outside(model: AnyModel, request: Request) -> AsyncGenerator[P
         yield piece
 
 
-class _Heard:
-    """What a stream has said and nobody has taken yet."""
+class _PieceQueue:
+    """The pieces of a stream that nobody has taken yet."""
 
     def __init__(self) -> None:
         self.pieces: deque[Piece] = deque()

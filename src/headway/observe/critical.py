@@ -13,7 +13,7 @@ It is found backwards, from the end of the root to its start. At each point of t
 So every moment between the root's start and end belongs to exactly one call. The shares add up to the wall time, and the calls with
 the largest shares are the ones to make faster. Siblings are taken as dependent by time alone: the journal doesn't say what a
 program awaited, and a program that starts B after A ended nearly always waited for A. Calls that ended before the root began
-(reused from an earlier session of the run) took no time in this one and are on no path. An open call is assumed to last until the
+(reused from an earlier drive of the run) took no time in this one and are on no path. An open call is assumed to last until the
 last recorded moment, and a call that took no time is skipped.
 
 A pure function of a recorded run. Its time must stay linear in the path, apart from sorting the children of the calls on it.
@@ -121,7 +121,7 @@ class _Walk:
         return self.floor <= began < ended <= self.now
 
     def _latest(self, parent: bytes, time: float) -> Call | None:
-        """The child that ended last, no later than `time`, and took place in this session."""
+        """The child that ended last, no later than `time`, and took place in this drive."""
         ends, calls = self._ends_of(parent)
         index = bisect_right(ends, time) - 1
         while index >= 0 and ends[index] > self.floor:

@@ -67,7 +67,7 @@ def line(tally: Tally, now: float, rate: float) -> Text:
 
 
 def summary(tally: Tally, now: float) -> Text:
-    """What stays on the screen: how the run ended, what it did and what it spent."""
+    """The summary that stays on the screen: how the run ended, what it did and what it spent."""
     run, end = tally.run, tally.end
     status = end.status if end else "stopped"
     mark, style = _ENDS.get(status, ("•", "yellow"))
@@ -155,7 +155,7 @@ def _budget_bars(budgets: list[BudgetTally]) -> Table:
 
 
 def _progress_bars(said: list[CallProgress]) -> Table:
-    """How far calls are that say so."""
+    """The progress of calls that report it (`hw.progress`)."""
     table = Table.grid(padding=(0, 2, 0, 0))
     for event in said:
         bar = ProgressBar(total=event.total, completed=event.done, width=28) if event.total else Text("")

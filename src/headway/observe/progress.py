@@ -86,7 +86,7 @@ class Progress:
             self._console = Console(stderr=True)
         return self._console
 
-    def _run_started(self, event: Event) -> None:
+    def _on_run_started(self, event: Event) -> None:
         console = self._screen()
         if not console.is_terminal or console.is_dumb_terminal:
             self._next_line = event.at + LINE_EVERY_S
@@ -103,13 +103,13 @@ class Progress:
         )
         self._live.start()
 
-    def _run_ended(self, event: Event) -> None:
+    def _on_run_ended(self, event: Event) -> None:
         from headway.observe import display
 
         self.close()
         self._screen().print(display.summary(self.tally, self._clock()), soft_wrap=True, highlight=False)
 
-    def _warned(self, event: Event) -> None:
+    def _on_warned(self, event: Event) -> None:
         from headway.observe import display
 
         if not isinstance(event, Warned) or event.message in self._said or len(self._said) >= WARNINGS_SHOWN:
@@ -138,7 +138,7 @@ class Progress:
 
 
 _SPECIAL: dict[type[Event], Callable[[Progress, Event], None]] = {
-    RunStarted: Progress._run_started,
-    RunEnded: Progress._run_ended,
-    Warned: Progress._warned,
+    RunStarted: Progress._on_run_started,
+    RunEnded: Progress._on_run_ended,
+    Warned: Progress._on_warned,
 }

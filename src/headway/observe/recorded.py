@@ -116,9 +116,9 @@ class RecordedRun(msgspec.Struct, frozen=True):
     failures: dict[bytes, list[Attempt]]  # attempts that failed and were tried again
     decisions: dict[bytes, list[Decision]]  # by the call that was told
     budgets: list[Budget]  # outermost first
-    deadline: float | None  # the first that was set, where it was moved the last time
+    deadline: float | None  # the first that was set, as it was last moved
     names: dict[str, str]  # of tasks, as short as they are clear
-    waiting: list[Waiting]  # what is waited for outside, the longest first
+    waiting: list[Waiting]  # waits for signals from outside, the longest first
     began: float  # the earliest and the latest time in any row
     until: float
 

@@ -7,7 +7,7 @@ from headway.journal.records import RunInfo, RunStatus
 
 
 def status_of(info: RunInfo, now: float) -> str:
-    """Find out how a run really is: a run whose driver has died is not running."""
+    """Find the status of a run as it really is: a run whose driver has died is not running."""
     if info.status != RunStatus.RUNNING:
         return str(info.status)
     if info.fence == 0:

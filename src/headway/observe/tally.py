@@ -83,19 +83,19 @@ class Tally:
         self.warnings = 0
         self._open: dict[str, int] = {}
         self._handlers: dict[type[Event], Callable[[Any], None]] = {
-            RunStarted: self._run_started,
-            RunEnded: self._run_ended,
-            CallSpawned: self._spawned,
-            CallReused: self._reused,
-            CallStarted: self._started,
-            CallRetrying: self._retrying,
-            CallEnded: self._ended,
-            CallProgress: self._progressed,
-            CallWaits: self._waits,
-            BudgetOpened: self._budget_opened,
-            BudgetChanged: self._budget_changed,
-            DeadlineOpened: self._deadline_opened,
-            Warned: self._warned,
+            RunStarted: self._on_run_started,
+            RunEnded: self._on_run_ended,
+            CallSpawned: self._on_spawned,
+            CallReused: self._on_reused,
+            CallStarted: self._on_started,
+            CallRetrying: self._on_retrying,
+            CallEnded: self._on_ended,
+            CallProgress: self._on_progressed,
+            CallWaits: self._on_waits,
+            BudgetOpened: self._on_budget_opened,
+            BudgetChanged: self._on_budget_changed,
+            DeadlineOpened: self._on_deadline_opened,
+            Warned: self._on_warned,
         }
 
     def __call__(self, event: Event) -> None:
@@ -124,26 +124,26 @@ class Tally:
 
     # --- one event at a time -----------------------------------------------------------------------------------------
 
-    def _run_started(self, event: RunStarted) -> None:
+    def _on_run_started(self, event: RunStarted) -> None:
         self.run = event
 
-    def _run_ended(self, event: RunEnded) -> None:
+    def _on_run_ended(self, event: RunEnded) -> None:
         self.end = event
 
-    def _spawned(self, event: CallSpawned) -> None:
+    def _on_spawned(self, event: CallSpawned) -> None:
         self._move(event.key, event.task, _QUEUED)
 
-    def _started(self, event: CallStarted) -> None:
+    def _on_started(self, event: CallStarted) -> None:
         self._move(event.key, event.task, _RUNNING)
 
-    def _retrying(self, event: CallRetrying) -> None:
+    def _on_retrying(self, event: CallRetrying) -> None:
         self.retries += 1
         self._move(event.key, event.task, _RETRYING)
 
-    def _reused(self, event: CallReused) -> None:
+    def _on_reused(self, event: CallReused) -> None:
         self._leave(event.key, event.task, _REUSED)
 
-    def _ended(self, event: CallEnded) -> None:
+    def _on_ended(self, event: CallEnded) -> None:
         self._leave(event.key, event.task, _LAST.get(event.status, _FAILED))
         if event.key in self.deadlines:
             del self.deadlines[event.key]
@@ -165,28 +165,28 @@ class Tally:
             counts[before] -= 1
         counts[phase] += 1
 
-    def _progressed(self, event: CallProgress) -> None:
+    def _on_progressed(self, event: CallProgress) -> None:
         if event.key in self._open:
             self.progress[event.key] = event
 
-    def _waits(self, event: CallWaits) -> None:
+    def _on_waits(self, event: CallWaits) -> None:
         waiting = self.short if event.budget else self.waiting
         if event.over:
             waiting.pop((event.key, event.name), None)
         else:
             waiting[event.key, event.name] = event
 
-    def _budget_opened(self, event: BudgetOpened) -> None:
+    def _on_budget_opened(self, event: BudgetOpened) -> None:
         outer = self.budgets.get(event.parent)
         self.budgets[event.scope] = BudgetTally(event.limits, outer.depth + 1 if outer else 0)
 
-    def _budget_changed(self, event: BudgetChanged) -> None:
+    def _on_budget_changed(self, event: BudgetChanged) -> None:
         budget = self.budgets.get(event.scope)
         if budget is not None:
             budget.spent, budget.reserved, budget.closed = event.spent, event.reserved, event.closed
 
-    def _deadline_opened(self, event: DeadlineOpened) -> None:
+    def _on_deadline_opened(self, event: DeadlineOpened) -> None:
         self.deadlines.setdefault(event.key, event.deadline)
 
-    def _warned(self, event: Warned) -> None:
+    def _on_warned(self, event: Warned) -> None:
         self.warnings += 1

@@ -16,9 +16,9 @@ class SimConfig:
     """
 
     shuffle: float = 0.0
-    """Of a step of the loop: that another ready coroutine than the oldest goes on."""
+    """The probability that a step of the loop runs another ready coroutine than the oldest."""
     stall: float = 0.0
-    """Of a coroutine's step: that it is held up while time passes for everything else."""
+    """The probability that a coroutine's step is held up while time passes for everything else."""
     stall_s: float = 0.1
     """How long it is held up."""
     any_order: bool = False
@@ -26,7 +26,7 @@ class SimConfig:
     job_s: float = 0.1
     """How long code in a pool takes, besides what it sleeps."""
     worker_dies: float = 0.0
-    """Of a job in a process: that its worker dies before it answers."""
+    """The probability that the worker of a job in a process dies before it answers."""
     linger_s: float = 0.05
     """How long the writer gathers a group while nobody waits for it."""
     commit_s: float = 0.01

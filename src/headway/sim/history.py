@@ -41,7 +41,7 @@ class Incarnation:
     how: How = "stuck"
     value: Any = None
     error: BaseException | None = None
-    told: list[events.Event] = field(default_factory=list)
+    event_log: list[events.Event] = field(default_factory=list)
     after: list[Row] = field(default_factory=list)
     engine: Engine | None = None
     unfinished: list[str] = field(default_factory=list)  # asyncio tasks that were left
@@ -154,14 +154,14 @@ class History:
             return []
 
     def _listener(self, life: Incarnation) -> events.Sink:
-        def told(event: events.Event) -> None:
+        def keep(event: events.Event) -> None:
             if life.process.dead:
                 return
-            life.told.append(event)
+            life.event_log.append(event)
             if type(event) is events.CallStarted and (spec := TASKS.get(event.task)) is not None and spec.effect:
                 self._look_at_effect(life, event)
 
-        return told
+        return keep
 
     def _look_at_effect(self, life: Incarnation, event: events.CallStarted) -> None:
         """An effect begins: its start, and all that had ended before it was made, must be durable now."""
@@ -169,7 +169,7 @@ class History:
         if not any(row.kind & ~COSTED == Kind.START and row.key.hex() == event.key for row in rows):
             life.hasty.append(f"{event.task} {event.key[:8]} began before its own start was durable")
         durable = {row.key.hex() for row in rows if row.kind & ~COSTED == Kind.OUTCOME}
-        for earlier in life.told:
+        for earlier in life.event_log:
             if type(earlier) is events.CallSpawned and earlier.key == event.key:
                 break
             if type(earlier) is events.CallEnded and earlier.key not in durable:

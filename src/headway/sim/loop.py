@@ -141,7 +141,7 @@ class SimLoop(asyncio.BaseEventLoop):
         self.dead = self.frozen = True
 
     def retire(self) -> None:
-        """Be closed, in asyncio's sense."""
+        """Mark the loop as closed, as asyncio does."""
         self._closed = True
 
     def bury(self) -> None:

@@ -38,28 +38,28 @@ class SimMembers(SimPool):
     def __init__(self, process: SimLoop, real: Pool) -> None:
         super().__init__(process, real)
         self.stage = Stage(process)
-        self._running: dict[Job, _Together] = {}
+        self._running: dict[Job, _MemberGroup] = {}
 
     def submit(self, job: Job, /) -> None:
         """Begin when all members are there. Raises what sending the arguments raises."""
-        self._running[job] = together = _Together(self, self._process, job)
+        self._running[job] = group = _MemberGroup(self, self._process, job)
         self._take(job)
-        together.arrive()
+        group.arrive()
 
     def cancel(self, job: Job, /) -> bool:
-        if (together := self._running.get(job)) is not None:
-            self._process.call_later(self._half() / 5, together.end, Answer(cancelled=True))
+        if (group := self._running.get(job)) is not None:
+            self._process.call_later(self._half() / 5, group.end, Answer(cancelled=True))
         return True
 
     async def close(self) -> None:
-        for together in list(self._running.values()):
-            together.end(Answer(cancelled=True))
-            self.finish(together.job, Answer(cancelled=True))
+        for group in list(self._running.values()):
+            group.end(Answer(cancelled=True))
+            self.finish(group.job, Answer(cancelled=True))
         self.abandon()
 
     def abandon(self) -> None:
-        for together in self._running.values():
-            together.kill()
+        for group in self._running.values():
+            group.kill()
         self.stage.kill_all()
 
     def finish(self, job: Job, answer: Answer) -> None:
@@ -73,7 +73,7 @@ class SimMembers(SimPool):
         self._emit(event)
 
 
-class _Together:
+class _MemberGroup:
     """The members of one job."""
 
     def __init__(self, pool: SimMembers, process: SimLoop, job: Job) -> None:
@@ -96,7 +96,7 @@ class _Together:
         universe, size = self._universe, len(self._sent)
         half = universe.config.job_s / 2
         for rank in range(size):
-            self._process.call_later(universe.lasts(half), self._arrived, rank)
+            self._process.call_later(universe.lasts(half), self._note_arrival, rank)
         if universe.config.worker_dies and universe.draw() < universe.config.worker_dies:
             self._process.call_later(universe.lasts(2 * half), self._die, int(universe.draw() * size))
 
@@ -112,7 +112,7 @@ class _Together:
         for member in self._members.values():
             member.kill()
 
-    def _arrived(self, rank: int) -> None:
+    def _note_arrival(self, rank: int) -> None:
         if self._outcome is not None:
             return
         self._there.add(rank)
@@ -123,13 +123,13 @@ class _Together:
     def _begin(self, rank: int, sent: Sent) -> None:
         if self._outcome is None:
             member = self._members[rank] = _Member(self._pool, self._process, sent, self._meeting)
-            member.begin(functools.partial(self._code_ended, rank))
+            member.begin(functools.partial(self._schedule_answer, rank))
 
-    def _code_ended(self, rank: int, answer: Answer) -> None:
+    def _schedule_answer(self, rank: int, answer: Answer) -> None:
         """A member's code has ended; it answers a little later."""
-        self._process.call_later(self._universe.lasts(self._universe.config.job_s / 2), self._answered, rank, answer)
+        self._process.call_later(self._universe.lasts(self._universe.config.job_s / 2), self._take_answer, rank, answer)
 
-    def _answered(self, rank: int, answer: Answer) -> None:
+    def _take_answer(self, rank: int, answer: Answer) -> None:
         if self._outcome is not None:
             return
         self._answers[rank] = answer

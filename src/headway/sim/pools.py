@@ -147,7 +147,7 @@ class SimShared(SimPool):
 
     def _begin(self, job: Job) -> None:
         if job in self._stopping:
-            self._ended(job, Answer(cancelled=True))
+            self._finish(job, Answer(cancelled=True))
             return
         answers: list[Answer] = []
         context = (job.context if self.traits.asks else None) or contextvars.Context()
@@ -162,7 +162,7 @@ class SimShared(SimPool):
 
         def then() -> None:
             answer = answers[0] if answers else Answer(cancelled=True)
-            self._process.call_later(self._half(), self._ended, job, answer)
+            self._process.call_later(self._half(), self._finish, job, answer)
 
         mine = self._stage.begin(work, then)
         if job in self._running:
@@ -174,7 +174,7 @@ class SimShared(SimPool):
         if job in self._running:
             self._end(job, Answer(cancelled=True))
 
-    def _ended(self, job: Job, answer: Answer) -> None:
+    def _finish(self, job: Job, answer: Answer) -> None:
         if job in self._running:
             self._end(job, answer)
         elif self.traits.cancel == "abandoned":

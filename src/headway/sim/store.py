@@ -131,7 +131,7 @@ class SimStore(MemoryStore):
     # --- what a driver does ------------------------------------------------------------------------------------------
 
     def begin_run(self, spec: RunSpec, owner: str, ttl_s: float, now: float) -> tuple[RunInfo, Lease | None]:
-        self._alive()
+        self._check_alive()
         return super().begin_run(spec, owner, ttl_s, now)
 
     def rows(self, uid: int, *, after: int = 0) -> Iterator[tuple[int, Row]]:
@@ -159,7 +159,7 @@ class SimStore(MemoryStore):
         return super().count_items(name)
 
     def acquire(self, run_id: str, owner: str, ttl_s: float, now: float, *, take_over: bool = False) -> Lease:
-        self._alive()
+        self._check_alive()
         with self._lock:
             held = self.run(run_id)
             if held.owner and self._lives(held.owner) is False:
@@ -167,23 +167,23 @@ class SimStore(MemoryStore):
             return super().acquire(run_id, owner, ttl_s, now, take_over=take_over)
 
     def renew(self, lease: Lease, now: float) -> None:
-        self._alive()
+        self._check_alive()
         super().renew(lease, now)
 
     def release(self, lease: Lease, status: RunStatus, now: float, *, error_floor: int | None = None) -> None:
-        self._alive()
+        self._check_alive()
         super().release(lease, status, now, error_floor=error_floor)
 
     def put_blob(self, digest: bytes, data: Buffer) -> None:
-        self._alive()
-        if self.crash is not None and self.crash.how == "before" and self._reached(self.crash.after):
+        self._check_alive()
+        if self.crash is not None and self.crash.how == "before" and self._has_reached(self.crash.after):
             self._kill()
         super().put_blob(digest, data)
 
     def commit(
         self, lease: Lease, first_seq: int, rows: Sequence[Row], now: float, *, cache: Sequence[tuple[bytes, Row]] = ()
     ) -> None:
-        self._alive()
+        self._check_alive()
         crash, have = self.crash, len(self._rows.get(lease.uid, ()))
         if crash is not None and have >= crash.after:
             if crash.how in ("before", "torn"):
@@ -197,7 +197,7 @@ class SimStore(MemoryStore):
             self._kill()
 
     def share(self, holder: str, asks: Sequence[Ask], wants: Sequence[Want], now: float, ttl_s: float) -> dict[str, Grant]:
-        self._alive()
+        self._check_alive()
         before = self._changes
         grants = super().share(holder, asks, wants, now, ttl_s)
         if self._changes != before:
@@ -208,11 +208,11 @@ class SimStore(MemoryStore):
     def claim(
         self, lease: Lease, wishes: Sequence[Wish], now: float, *, waits: Waits | None = None, done: Sequence[bytes] = ()
     ) -> list[Reply]:
-        self._alive()
+        self._check_alive()
         return super().claim(lease, wishes, now, waits=waits, done=done)
 
     def append_items(self, name: str, items: Sequence[Item]) -> list[int]:
-        self._alive()
+        self._check_alive()
         return super().append_items(name, items)
 
     # --- what others do ----------------------------------------------------------------------------------------------
@@ -230,10 +230,10 @@ class SimStore(MemoryStore):
 
     # --- death -------------------------------------------------------------------------------------------------------
 
-    def _reached(self, rows: int) -> bool:
+    def _has_reached(self, rows: int) -> bool:
         return any(len(history) >= rows for history in self._rows.values())
 
-    def _alive(self) -> None:
+    def _check_alive(self) -> None:
         """What a dead process still tries reaches nobody."""
         if self.universe is not None and self.universe.running is not None and self.universe.running.dead:
             raise Killed

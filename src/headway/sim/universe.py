@@ -128,7 +128,7 @@ class Universe:
     # --- running -----------------------------------------------------------------------------------------------------
 
     def run(self, until: Callable[[], bool]) -> None:
-        """Let things happen until `until` says so. Raises Deadlock, Endless."""
+        """Run steps until `until()` is true. Raises Deadlock, Endless."""
         collecting = gc.isenabled()
         gc.disable()  # what a collection would free, and when, is not drawn from the seed
         try:
@@ -162,7 +162,7 @@ class Universe:
 
     @contextlib.contextmanager
     def inside(self, process: SimLoop | None) -> Iterator[None]:
-        """What runs meanwhile runs in the process; afterwards the thread is what it was before."""
+        """Run the block inside the process; afterwards the thread's loop and hooks are restored."""
         hooks, before = sys.get_asyncgen_hooks(), asyncio_events._get_running_loop()
         try:
             if process is not None:

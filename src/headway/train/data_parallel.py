@@ -105,7 +105,7 @@ class DataParallel:
             parameter.grad = part.to(parameter.dtype, copy=True) if parameter.grad is None else parameter.grad.copy_(part)
 
     def _message(self, trained: list[nn.Parameter]) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """Room for something of each parameter, and each one's part of it; the same room while the parameters fit it."""
+        """A flat buffer with room for every parameter, and each one's part of it. It is reused while the parameters fit."""
         import torch
 
         sizes = [parameter.numel() for parameter in trained]
@@ -130,8 +130,8 @@ class DataParallel:
         dist.all_reduce(others)
         if others.item():
             raise UsageError(
-                "the processes do not train the same model: names, shapes or types of its parameters are not on all what they are "
-                f"on rank 0; here they are {form[:SHOWN]}"
+                "the processes do not train the same model: names, shapes or types of its parameters differ from those of "
+                f"rank 0; here they are {form[:SHOWN]}"
             )
 
     def _see_alike(self, trained: dict[str, nn.Parameter], flat: torch.Tensor, parts: list[torch.Tensor]) -> None:
@@ -151,7 +151,7 @@ class DataParallel:
         for name, differing in zip(trained, anywhere.tolist(), strict=True):
             if differing:
                 raise UsageError(
-                    f"the processes do not train the same model: {name} is not on all what it is on rank 0; "
+                    f"the processes do not train the same model: {name} is not the same on all ranks; "
                     "make it from a seed (torch.manual_seed) or give all of them rank 0's parameters (dist.broadcast)"
                 )
 

@@ -34,7 +34,7 @@ def successes(rows: Iterable[Row]) -> Counter[str]:
 
 def check_nothing_recorded_ran_again(history: History) -> None:
     for life in history.lives:
-        begun = {event.key for event in life.told if isinstance(event, hw.events.CallStarted)}
+        begun = {event.key for event in life.event_log if isinstance(event, hw.events.CallStarted)}
         assert not begun & successes(life.before).keys()
     assert set(successes(history.rows()).values()) == {1}
 
@@ -96,7 +96,7 @@ def test_a_search_whose_deadline_passed_while_nothing_ran_returns_what_it_had(me
     assert history.live(bounded, method, crash=Crash(rows - 1, "after")).how == "died"  # it lacks its own end
     history.universe.now += 1000
     last = history.live(bounded, method)
-    started = [event.task for event in last.told if isinstance(event, hw.events.CallStarted)]
+    started = [event.task for event in last.event_log if isinstance(event, hw.events.CallStarted)]
     assert started == ["test_searches_survive.bounded"]
     found = {candidate.value: candidate for candidate in last.value.candidates}
     for candidate in before.candidates:
@@ -133,7 +133,7 @@ def test_a_search_that_died_returns_what_is_recorded_though_its_deadline_has_pas
         assert last.value.stopped in ("done", "deadline")
         if method not in RACES:
             assert len(last.value.candidates) >= len(answers)
-        begun = {event.task for event in last.told if isinstance(event, hw.events.CallStarted)}
+        begun = {event.task for event in last.event_log if isinstance(event, hw.events.CallStarted)}
         assert not begun & {"solvers.generate", "solvers.step", "solvers.score", "solvers.embed"}
         history.check()
 

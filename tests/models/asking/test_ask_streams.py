@@ -11,7 +11,7 @@ from standins import StandInBatchModel, StandInModel
 
 import headway as hw
 from headway import models
-from headway.models.streaming import _Heard
+from headway.models.streaming import _PieceQueue
 
 
 def test_a_stream_is_heard_as_it_is_made_and_replayed_in_one_piece(go, clock):
@@ -47,7 +47,7 @@ def test_a_stream_that_is_over_leaves_nothing_behind(go):
 
     assert go(program) == 1
     gc.collect()
-    assert not [each for each in gc.get_objects() if type(each) is _Heard]
+    assert not [each for each in gc.get_objects() if type(each) is _PieceQueue]
 
 
 def test_leaving_a_stream_stops_the_model(go):

@@ -12,7 +12,7 @@ import pytest
 
 import headway as hw
 from headway import models
-from headway.models.collect import Collected
+from headway.models.collect import ReplyCollector
 from headway.models.openai.protocol import request_body, retry_after
 from headway.models.requests import make_request
 
@@ -144,7 +144,7 @@ def test_a_server_that_ignores_n_is_asked_once_and_told_of(endpoint, misbehaving
     ],
 )
 def test_samples_that_broke_off_or_that_nobody_counted_are_asked_for_again(pieces):
-    made = Collected(2, prompt_bound=10)
+    made = ReplyCollector(2, prompt_bound=10)
     for piece in pieces:
         made.add(piece)
     with pytest.raises(hw.ModelUnavailable, match="the stream ended before"):

@@ -334,5 +334,5 @@ def test_outside_of_a_run_completions_are_handed_out_too():
 def test_a_steady_group_needs_no_more_rows_than_its_calls_and_their_order():
     history = History(1, STEADY)
     life = history.live(grows, 2)
-    calls = sum(isinstance(event, hw.events.CallStarted) for event in life.told)
+    calls = sum(isinstance(event, hw.events.CallStarted) for event in life.event_log)
     assert len(history.rows()) <= 2 * calls + 3

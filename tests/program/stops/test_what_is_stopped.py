@@ -361,7 +361,7 @@ def test_a_program_is_told_all_that_is_recorded_though_its_deadline_has_passed(p
     history.universe.now += 1000
     last = history.live(program)
     assert last.value == expected
-    begun = [event.task for event in last.told if isinstance(event, hw.events.CallStarted)]
+    begun = [event.task for event in last.event_log if isinstance(event, hw.events.CallStarted)]
     assert "test_what_is_stopped.rest" not in begun
     history.check()
 

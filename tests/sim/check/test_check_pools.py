@@ -58,7 +58,7 @@ def test_a_gang_that_loses_a_member_is_begun_again_whole() -> None:
         life = history.live(gangs.with_gangs, 2)
         history.check()
         assert life.outcome == History(seed, STEADY).live(gangs.with_gangs, 2).outcome
-        heard += [event.error for event in life.told if isinstance(event, events.CallRetrying)]
+        heard += [event.error for event in life.event_log if isinstance(event, events.CallRetrying)]
     assert any("died before all were there" in said for said in heard)
     assert any(said.endswith("died") for said in heard)
 

@@ -1,4 +1,4 @@
-"""The methods that are compared, each with the most that a budget of tokens per puzzle lets it do.
+"""The methods that are compared, each as large as a budget of tokens per puzzle allows.
 
 A whole answer costs at most `ANSWER` tokens, read and written, and a solution step by step at most `PATH`. So each method gets the
 largest size whose calls the budget can't refuse, whatever they turn out to cost. Spending is measured, not assumed.

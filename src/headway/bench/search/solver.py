@@ -5,7 +5,7 @@
 
 Every part makes calls, so it is journaled, budgeted and can be cancelled. `models.sample` charges what is read and written as
 `tokens`. Values and embeddings come from the same network as the steps that they judge and cost no tokens. They and verdicts
-declare that, so they may be called when the budget is used up.
+declare a cost of 0, so they may be called when the budget is used up.
 """
 
 from __future__ import annotations

@@ -51,7 +51,10 @@ def ls(
     json: Json = False,
     traceback: Trace = False,
 ) -> None:
-    """List checkpoints, the newest last; of a run, those of all its calls (hw.checkpoints())."""
+    """List checkpoints, the newest last.
+
+    Those of a root, or those that the calls of a run saved (hw.checkpoints()).
+    """
     from headway.cli.ckpt.ls import list_checkpoints
 
     list_checkpoints(root, store, as_json=json)
@@ -63,15 +66,17 @@ def show(
     root: Root,
     step: Step = "latest",
     names: Annotated[
-        str, typer.Argument(metavar="[NAMES]", help="Only arrays and values like 'model.*'.", show_default=False)
+        str,
+        typer.Argument(metavar="[NAMES]", help="Only arrays and values whose names match, such as 'model.*'.", show_default=False),
     ] = "*",
-    timeline: Annotated[
-        str | None, typer.Option("--timeline", metavar="FILE.svg", help="Draw who was busy with what when.")
-    ] = None,
+    timeline: Annotated[str | None, typer.Option("--timeline", metavar="FILE.svg", help="Draw what each writer did when.")] = None,
     json: Json = False,
     traceback: Trace = False,
 ) -> None:
-    """Show a checkpoint: its arrays and values, where it comes from, who wrote it, and whom the others waited for."""
+    """Show what is in a checkpoint.
+
+    Its arrays and values, where it comes from, who wrote it, and which writer the others waited for.
+    """
     from headway.cli.ckpt.show import show_checkpoint
 
     show_checkpoint(root, step, names, timeline=timeline, as_json=json)
@@ -82,15 +87,18 @@ def show(
 def verify(
     root: Root,
     step: Step = "latest",
-    everything: Annotated[bool, typer.Option("--all", "-a", help="Every checkpoint, not only one.")] = False,
+    everything: Annotated[bool, typer.Option("--all", "-a", help="Every checkpoint of the root.")] = False,
     json: Json = False,
     traceback: Trace = False,
 ) -> None:
-    """Read every byte and name what is not as it was written: tensor, file, block. Exits with 3 where something is wrong."""
+    """Verify every byte of a checkpoint.
+
+    Names the tensor, file and block of what differs from what was written. Exits with 3 if something is wrong.
+    """
     from headway.cli.ckpt.verify import verify_checkpoints
 
     if everything and step != "latest":
-        raise UsageError(f"verify --all looks at all checkpoints: leave {step} away, or --all")
+        raise UsageError(f"verify --all looks at all checkpoints: drop {step} or --all")
     verify_checkpoints(root, step, everything=everything, as_json=json)
 
 
@@ -103,7 +111,10 @@ def diff(
     json: Json = False,
     traceback: Trace = False,
 ) -> None:
-    """Say what differs between two checkpoints, tensor by tensor. Reads only blocks whose hashes differ."""
+    """Compare two checkpoints.
+
+    Says what differs, tensor by tensor. Reads only blocks whose hashes differ.
+    """
     from headway.cli.ckpt.diff import compare
 
     compare(root, before, after, as_json=json)
@@ -116,16 +127,22 @@ def export(
     places: Annotated[
         list[str], typer.Argument(metavar="[STEP] FILE.safetensors|FOLDER", help="What to write, and from which checkpoint.")
     ],
-    safetensors: Annotated[bool, typer.Option("--safetensors", help="As safetensors, which is what it always is so far.")] = True,
+    safetensors: Annotated[bool, typer.Option("--safetensors", help="Write safetensors, the only format so far.")] = True,
     shard_size: Annotated[
-        str | None, typer.Option("--shard-size", metavar="SIZE", help="Several files of at most 5GB, say, and their index.")
+        str | None,
+        typer.Option("--shard-size", metavar="SIZE", help="Write several files of at most this size (5GB), and their index."),
     ] = None,
-    select: Annotated[str, typer.Option("--select", metavar="PATTERN", help="Only arrays like 'model.*'.")] = "*",
-    strip: Annotated[str, typer.Option("--strip", metavar="PREFIX", help="Leave this away from names.")] = "",
+    select: Annotated[
+        str, typer.Option("--select", metavar="PATTERN", help="Only arrays whose names match, such as 'model.*'.")
+    ] = "*",
+    strip: Annotated[str, typer.Option("--strip", metavar="PREFIX", help="Remove this from the beginning of names.")] = "",
     json: Json = False,
     traceback: Trace = False,
 ) -> None:
-    """Write safetensors files that other programs open. Every block is verified; nothing is overwritten."""
+    """Export a checkpoint as safetensors.
+
+    Every block is verified, and nothing is overwritten.
+    """
     from headway.cli.ckpt.export import export as write
 
     write(root, places, shard_size=shard_size, select=select, strip=strip, as_json=json)
@@ -136,17 +153,23 @@ def export(
 def import_(
     root: Root,
     files: Annotated[list[str], typer.Argument(metavar="FILES…", help="A file, an index, or a folder.")],
-    step: Annotated[int | None, typer.Option("--step", min=0, help="Under which step to keep it.")] = None,
+    step: Annotated[int | None, typer.Option("--step", min=0, help="The step of the new checkpoint.")] = None,
     source: Annotated[
-        Literal["safetensors", "dcp", "universal"] | None, typer.Option("--from", help="What it is.  [default: by what is there]")
+        Literal["safetensors", "dcp", "universal"] | None,
+        typer.Option("--from", help="The format.  [default: recognised by the files]"),
     ] = None,
     prefix: Annotated[str, typer.Option("--prefix", help="Put before each name, such as 'model.'.")] = "",
     copy: Annotated[bool, typer.Option("--copy", help="Copy the bytes instead of referring to the files.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Although ROOT has checkpoints: this becomes its newest.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Import into a root that has checkpoints; this becomes its newest.")
+    ] = False,
     json: Json = False,
     traceback: Trace = False,
 ) -> None:
-    """Take over safetensors files, a torch.distributed.checkpoint folder or a DeepSpeed universal one. No pickle is run."""
+    """Import files of other programs.
+
+    Safetensors files, a torch.distributed.checkpoint folder, or a DeepSpeed universal checkpoint. No pickle is run.
+    """
     from headway.cli.ckpt.import_files import import_files
 
     import_files(root, files, step, source, prefix=prefix, copy=copy, force=force, as_json=json)
@@ -170,12 +193,17 @@ def reshard(
     json: Json = False,
     traceback: Trace = False,
 ) -> None:
-    """Predict what loading under another layout costs. There is nothing to convert: a load reshards by itself."""
-    from headway.cli.ckpt.reshard import Asked
+    """Predict a load under another layout.
+
+    There is nothing to convert: a load reshards by itself.
+    """
+    from headway.cli.ckpt.reshard import ReshardOptions
     from headway.cli.ckpt.reshard import reshard as predict
 
     predict(
-        Asked(root=root, step=step, ranks=ranks, hosts=hosts, split=split or [], bandwidth=bandwidth, dry_run=dry_run, json=json)
+        ReshardOptions(
+            root=root, step=step, ranks=ranks, hosts=hosts, split=split or [], bandwidth=bandwidth, dry_run=dry_run, json=json
+        )
     )
 
 
@@ -212,9 +240,10 @@ def gc(
     json: Json = False,
     traceback: Trace = False,
 ) -> None:
-    """Remove checkpoints that no rule keeps, and what crashed saves left. Without a rule all checkpoints stay.
+    """Remove checkpoints that no rule keeps.
 
-    The newest, pinned ones, and what is being read or saved always stay.
+    And what crashed saves left. Without a rule all checkpoints stay. The newest, pinned ones, and those that are being read or
+    saved always stay.
     """
     from headway.cli.ckpt.gc import collect_garbage
 
@@ -224,13 +253,16 @@ def gc(
 @ckpt.command()
 @_command
 def bench(
-    folder: Annotated[str, typer.Argument(metavar="FOLDER", help="Where checkpoints would be; used and left as it was.")],
+    folder: Annotated[str, typer.Argument(metavar="FOLDER", help="The folder to measure; it is left as it was.")],
     size: Annotated[str, typer.Option("--size", help="How much state to save and load.")] = "256MiB",
-    repeats: Annotated[int, typer.Option("--repeats", min=1, help="How often; the median counts.")] = 3,
+    repeats: Annotated[int, typer.Option("--repeats", min=1, help="How many rounds; the median is reported.")] = 3,
     json: Json = False,
     traceback: Trace = False,
 ) -> None:
-    """Measure saving and loading in a folder, beside what its disk can do."""
+    """Measure saves and loads in a folder.
+
+    Beside what its disk can do.
+    """
     from headway.cli.ckpt.bench import bench as measure
 
     measure(folder, size, repeats, as_json=json)

@@ -1,7 +1,8 @@
 """`ckpt bench`: measures how fast this folder saves and loads, and how fast its disk can write and read at all.
 
 It uses numpy arrays and the calls of a real training, in a folder of its own that is removed afterwards. Nothing guards numpy
-arrays, so a save blocks for its whole copy; with torch's optimizers the training goes on meanwhile.
+arrays, so a save blocks for its whole copy; with torch's optimizers the training goes on meanwhile. Every save writes the whole
+state: it never changes, so a save that shared unchanged arrays would write nothing, and there would be nothing to measure.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from rich.table import Table
 
+from headway.checkpoint.catalog.retention import Keep
 from headway.checkpoint.checkpoints import Checkpoints
+from headway.checkpoint.save.save import Save
 from headway.cli import console
 from headway.cli.ckpt.disk import forget, read_speed, write_speed
 from headway.cli.ckpt.roots import read_size
@@ -33,10 +36,13 @@ LEAST = 1 << 20
 
 
 class CkptBenchDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """`headway ckpt bench --json`: medians. Rates are bytes per second; `raw_…`: a plain file of that size, past the cache."""
+    """`headway ckpt bench --json`: medians. Rates are bytes per second; `raw_…`: a plain file of that size, past the cache.
+    `written_nbytes`: the least that a save wrote; `read_nbytes`: the size of the file that is read."""
 
     folder: str
     nbytes: int
+    written_nbytes: int
+    read_nbytes: int
     repeats: int
     blocked_s: float
     durable_s: float
@@ -67,18 +73,22 @@ def bench(folder: str, size: str, repeats: int, *, as_json: bool) -> None:
 
 def _measure(below: Path, folder: str, nbytes: int, repeats: int) -> CkptBenchDocument:
     state = _state(nbytes)
-    with Checkpoints(below / "root") as checkpoints:
+    with Checkpoints(below / "root", share=False) as checkpoints:
         # The first save makes the helper process and its buffers, as the first one of a training does; it is not counted.
         saves = [_save(checkpoints, state, number) for number in range(repeats + 1)][1:]
         raw_writes = [write_speed(below / "raw", nbytes) for _ in range(repeats)]
-        data = max(below.rglob("*.safetensors"), key=lambda path: path.stat().st_mtime)
+        data = max(below.rglob("*.safetensors"), key=lambda path: path.stat().st_size)
+        data_nbytes = data.stat().st_size
         raw_reads = [read_speed(data, nbytes) or 0.0 for _ in range(repeats)]
         loads = [_load(checkpoints, state, data) for _ in range(repeats)]
     middle: Callable[[list[float]], float] = statistics.median
-    blocked_s, durable_s, load_s = middle([save[0] for save in saves]), middle([save[1] for save in saves]), middle(loads)
+    blocked_s, durable_s = middle([save.blocked_s for save in saves]), middle([save.lag_s for save in saves])
+    load_s = middle(loads)
     return CkptBenchDocument(
         folder=folder,
         nbytes=nbytes,
+        written_nbytes=min(save.nbytes for save in saves),
+        read_nbytes=data_nbytes,
         repeats=repeats,
         blocked_s=blocked_s,
         durable_s=durable_s,
@@ -100,11 +110,12 @@ def _state(nbytes: int) -> State:
         raise UsageError(f"there is no memory for a state of this size ({error}): give a smaller --size") from None
 
 
-def _save(checkpoints: Checkpoints, state: State, step: int) -> tuple[float, float]:
-    """Seconds blocked, seconds until durable."""
+def _save(checkpoints: Checkpoints, state: State, step: int) -> Save:
+    """Save until it is durable, and remove the checkpoint before it, so that the disk needs room for two at most."""
     save = checkpoints.save(state, step=step)
     save.durable()
-    return save.blocked_s, save.lag_s
+    checkpoints.gc(Keep(last=1))
+    return save
 
 
 def _load(checkpoints: Checkpoints, state: State, data: Path) -> float:

@@ -57,7 +57,7 @@ def export(root: str, places: Sequence[str], *, shard_size: str | None, select: 
 
 
 def _refuse_odd_target(target: Path, backend: Backend, *, only: bool) -> None:
-    """Raise UsageError for a place that can only be a mistake."""
+    """Raise UsageError for a target that can only be a mistake."""
     folder = backend.path("")
     if folder is not None and folder.resolve() in (target.resolve(), *target.resolve().parents):
         raise UsageError(f"{target} lies in the checkpoints themselves: give another place")
@@ -66,7 +66,7 @@ def _refuse_odd_target(target: Path, backend: Backend, *, only: bool) -> None:
     if target.suffix == SUFFIX:
         return
     if target.suffix in _OTHER_FILES or difflib.get_close_matches(target.suffix, [SUFFIX], 1, 0.7):
-        raise UsageError(f"{target}: a file is called …{SUFFIX}; anything else is a folder, which would not be called like this")
+        raise UsageError(f"{target}: name a file that ends in {SUFFIX}, or a folder that has no such ending")
     there = sorted([*target.glob("*" + SUFFIX), *target.glob("*" + INDEX_SUFFIX)])
     if there:
         raise UsageError(

@@ -27,7 +27,7 @@ def collect_garbage(root: str, last: int | None, every: int | None, best: str | 
     keep = Keep(last=last if last is not None else 1 if ruled else EVERYTHING, every=every, best=_best(best) if best else None)
     backend = open_existing(root)
     refuse_no_root(root, backend)
-    _refuse_what_keeps_nothing(read_later(backend).added_to(manifests(backend).checkpoints), keep)
+    _refuse_rule_without_match(read_later(backend).added_to(manifests(backend).checkpoints), keep)
     report = collect(backend, keep, dry_run=dry_run)
     if as_json:
         console.print_json(report)
@@ -35,8 +35,8 @@ def collect_garbage(root: str, last: int | None, every: int | None, best: str | 
     _tell(report, ruled=ruled)
 
 
-def _refuse_what_keeps_nothing(known: Sequence[Manifest], keep: Keep) -> None:
-    """A rule that fits no checkpoint is a typo, and would let go what it was meant to keep."""
+def _refuse_rule_without_match(known: Sequence[Manifest], keep: Keep) -> None:
+    """Raise UsageError for a rule that fits no checkpoint: a typo, which would remove what it was meant to keep."""
     if keep.every is not None and known and not any(each.step % keep.every == 0 for each in known):
         steps = ", ".join(str(each.step) for each in known[:5])
         raise UsageError(f"--keep-every {keep.every}: no step is a multiple of it (the newest are {steps}). Nothing was removed")
@@ -75,4 +75,4 @@ def _tell(report: Report, *, ruled: bool) -> None:
     for note in report.notes:
         console.note(note, "yellow")
     if not ruled:
-        console.note("no rule was given, so only what crashed saves left goes: see --keep-last, --keep-every, --best")
+        console.note("no rule was given, so only leftovers of crashed saves are removed: see --keep-last, --keep-every, --best")

@@ -21,7 +21,7 @@ Source = Literal["safetensors", "dcp", "universal"]
 
 
 class ImportDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """`headway ckpt import --json`. `refers_to`: files of others that must stay where they are."""
+    """`headway ckpt import --json`. `copied`: false if the bytes are still in the files they came from."""
 
     root: str
     source: Source
@@ -75,7 +75,7 @@ def import_files(
 
 
 def _notes(manifest: Manifest) -> list[str]:
-    """What the importer has to say."""
+    """The importer's remarks, for people."""
     notes = manifest.provenance.get("notes")
     return [str(note) for note in notes] if isinstance(notes, list) else []
 
@@ -100,7 +100,7 @@ def _import(root: str, path: Path, kind: Source, step: int | None, *, prefix: st
 
 
 def _one(files: Sequence[str]) -> Path:
-    """What is to be imported. Several files must be all the safetensors files of a folder, which is what a shell's `*` gives."""
+    """The path to import. Several files must be all the safetensors files of a folder, which is what a shell's `*` gives."""
     paths = [Path(file) for file in files]
     for path in paths:
         if not path.exists():
@@ -121,7 +121,7 @@ def _indexes(folder: Path) -> set[Path]:
 
 
 def _kind(path: Path) -> Source:
-    """By what is there. Raises UsageError where nothing is known."""
+    """Recognise the format by the files. Raises UsageError for any other."""
     if path.name.endswith((SUFFIX, INDEX_SUFFIX)):
         return "safetensors"
     if path.is_dir():

@@ -65,7 +65,7 @@ class CkptLsRunDocument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def list_checkpoints(root: str, store: str, *, as_json: bool) -> None:
-    """Of a root, or, where there is none of this name and a run has it, of the run's calls."""
+    """List the checkpoints of a root; if there is no such root, those of the run of this name."""
     if "/" not in root and not Path(root).expanduser().exists():
         listed = _of_run(root, store)
         if listed is not None:
@@ -162,11 +162,11 @@ def _describe_checkpoint(
         parent=manifest.parent,
         newest=manifest.id == newest_id,
         pinned=manifest.id in pinned,
-        damaged="" if _plainly_whole(manifest, sizes) else flaw(backend, manifest),
+        damaged="" if _is_plainly_whole(manifest, sizes) else flaw(backend, manifest),
     )
 
 
-def _plainly_whole(manifest: Manifest, sizes: Mapping[str, int]) -> bool:
+def _is_plainly_whole(manifest: Manifest, sizes: Mapping[str, int]) -> bool:
     """Whether all files of a checkpoint are in its folder with their sizes: one listing tells, and nothing has to be opened."""
     return all(
         ref.file in sizes and sizes.get(ref.file.removesuffix(".json") + ".safetensors") == ref.data_nbytes

@@ -27,7 +27,7 @@ from headway.observe import words
 from headway.storage.backend import Backend
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
+class ReshardOptions(msgspec.Struct, frozen=True, kw_only=True):
     """The command line, as it was written."""
 
     root: str
@@ -67,25 +67,25 @@ class Rule(NamedTuple):
     dim: int
 
 
-def reshard(asked: Asked) -> None:
-    if not asked.dry_run:
+def reshard(options: ReshardOptions) -> None:
+    if not options.dry_run:
         raise UsageError(
             "a checkpoint needs no conversion: load it under the new layout, and the load reshards it. To see what that load would "
             "read and how long it would take, add --dry-run"
         )
-    if asked.ranks is None:
+    if options.ranks is None:
         raise UsageError("--dry-run needs --ranks N: how many processes will load it")
-    if not 1 <= asked.hosts <= asked.ranks:
-        raise UsageError(f"--hosts {asked.hosts}: give 1 to {asked.ranks}, as there are {words.count(asked.ranks, 'rank')}")
-    rules = [_rule(text) for text in asked.split]
-    given = float(read_size("--bandwidth", asked.bandwidth)) if asked.bandwidth is not None else None
-    backend = open_existing(asked.root)
-    with open_one(backend, asked.step) as checkpoint:
+    if not 1 <= options.hosts <= options.ranks:
+        raise UsageError(f"--hosts {options.hosts}: give 1 to {options.ranks}, as there are {words.count(options.ranks, 'rank')}")
+    rules = [_rule(text) for text in options.split]
+    given = float(read_size("--bandwidth", options.bandwidth)) if options.bandwidth is not None else None
+    backend = open_existing(options.root)
+    with open_one(backend, options.step) as checkpoint:
         contents = checkpoint.contents
-        plan = _plan(contents, rules, asked.ranks, asked.hosts)
+        plan = _plan(contents, rules, options.ranks, options.hosts)
         bandwidth = given if given is not None else _measure_read_speed(backend, contents)
-    if asked.json:
-        console.print_json(_document(asked, contents, plan, bandwidth))
+    if options.json:
+        console.print_json(_document(options, contents, plan, bandwidth))
         return
     console.out().print(plan.describe(bandwidth), markup=False)
     if bandwidth is None:
@@ -155,9 +155,9 @@ def _measure_read_speed(backend: Backend, contents: Contents) -> float | None:
     return read_speed(path) if path is not None else None
 
 
-def _document(asked: Asked, contents: Contents, plan: LoadPlan, bandwidth: float | None) -> CkptReshardDocument:
+def _document(options: ReshardOptions, contents: Contents, plan: LoadPlan, bandwidth: float | None) -> CkptReshardDocument:
     return CkptReshardDocument(
-        root=asked.root,
+        root=options.root,
         step=contents.manifest.step,
         id=contents.manifest.id,
         reads_nbytes=plan.read_nbytes,

@@ -31,7 +31,7 @@ class VerifiedDocument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CkptVerifyDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """`headway ckpt verify --json`. `unreadable`: what kept checkpoints that were meant from being looked at."""
+    """`headway ckpt verify --json`. `unreadable`: why a checkpoint could not be verified."""
 
     root: str
     whole: bool
@@ -53,13 +53,13 @@ def verify_checkpoints(root: str, step: str, *, everything: bool, as_json: bool)
         for each in done:
             _tell(each)
         if not whole:
-            console.note(_way_on(root, done), "bold")
+            console.note(_advise(root, done), "bold")
     if not whole:
         raise typer.Exit(PROBLEM)
 
 
 def _choose(backend: Backend, step: str, *, everything: bool) -> tuple[list[Manifest], tuple[str, ...]]:
-    """The checkpoints that are meant, and what was passed over because it can't be read."""
+    """The checkpoints to verify, and those that were passed over because they can't be read."""
     if everything:
         catalog, last = manifests(backend), newest(backend)
         unreadable = dict.fromkeys((*(each.why for each in catalog.damaged), *last.skipped))
@@ -102,7 +102,7 @@ def _tell(each: VerifiedDocument) -> None:
         console.out().print(f"  {problem.kind}: {problem}", markup=False)
 
 
-def _way_on(root: str, done: list[VerifiedDocument]) -> str:
+def _advise(root: str, done: list[VerifiedDocument]) -> str:
     lost = sorted({name for each in done for name in each.report.tensors})
     if not lost:
         return f"see what is there with: headway ckpt ls {root}"

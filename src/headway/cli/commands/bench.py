@@ -33,18 +33,26 @@ def _bench() -> None:
 def search(
     method: Annotated[list[str] | None, typer.Option("--method", help="A method; repeat for more.  [default: all]")] = None,
     budget: Annotated[
-        list[int] | None, typer.Option("--budget", metavar="TOKENS", min=1, help="Per puzzle; repeat for more.")
+        list[int] | None,
+        typer.Option(
+            "--budget", metavar="TOKENS", min=1, help="Tokens per puzzle; repeat for more.  [default: seven, from 22 to 1,408]"
+        ),
     ] = None,
-    puzzles: Annotated[int, typer.Option("--puzzles", min=1, help="Held-out Countdown puzzles.")] = 200,
-    weights: Annotated[str, typer.Option("--weights", metavar="FILE", help="Of `make model`.  [default: the shipped model]")] = "",
+    puzzles: Annotated[int, typer.Option("--puzzles", min=1, help="How many held-out Countdown puzzles.")] = 200,
+    weights: Annotated[
+        str, typer.Option("--weights", metavar="FILE", help="Weights that `make model` wrote.  [default: the shipped model]")
+    ] = "",
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Where the page and its pictures go.")] = Path("out"),
-    run_id: Annotated[str | None, typer.Option("--run-id", help="A name; used again, it goes on with that run.")] = None,
-    store: Annotated[str, typer.Option("--store", envvar="HEADWAY_STORE", help="The folder that remembers.")] = ".headway",
+    run_id: Annotated[str | None, typer.Option("--run-id", help="The run's id. An id that exists resumes that run.")] = None,
+    store: Annotated[
+        str, typer.Option("--store", envvar="HEADWAY_STORE", help="The store: the folder in which runs are kept.")
+    ] = ".headway",
     traceback: Annotated[bool, typer.Option("--traceback", help="Show errors with all their frames.")] = False,
 ) -> None:
-    """Search methods × token budgets on held-out Countdown puzzles, with the small model that comes with Headway.
+    """Compare search methods on puzzles.
 
-    Kill it and run the same command: it goes on. Needs the extras torch and solve.
+    Runs each method under each token budget on held-out Countdown puzzles, with the small model that comes with Headway. If it is
+    killed, the same command resumes it. Needs the extras torch and solve.
     """
     from rich.console import Console
 

@@ -26,7 +26,7 @@ from headway.sim.store import blobs_of
 
 
 @dataclass(frozen=True)
-class Asked:
+class CheckOptions:
     """The command's options."""
 
     target: str
@@ -64,12 +64,12 @@ class CheckDocument(msgspec.Struct):
     findings: list[FoundDocument]
 
 
-def check_program(asked: Asked) -> None:
+def check_program(options: CheckOptions) -> None:
     """Load the program, check it, print the report. Exits with 1 where something was found that loses or repeats work."""
-    task = load_task(asked.target)
-    args, kwargs = parse_arguments(task.fn, asked.args, asked.kw)
-    pools = parse_pools(asked.pools)
-    answers = _answers(asked.answers, asked.store) if asked.answers else None
+    task = load_task(options.target)
+    args, kwargs = parse_arguments(task.fn, options.args, options.kw)
+    pools = parse_pools(options.pools)
+    answers = _answers(options.answers, options.store) if options.answers else None
     with console.err().status("checking") as status:
 
         def tell(what: str, done: int, of: int) -> None:
@@ -79,14 +79,14 @@ def check_program(asked: Asked) -> None:
             report = check(
                 functools.partial(task, **kwargs),
                 *args,
-                schedules=asked.schedules,
-                seed=asked.seed,
-                seconds=asked.seconds,
+                schedules=options.schedules,
+                seed=options.seed,
+                seconds=options.seconds,
                 answers=answers,
                 tell=tell,
                 pools=pools,
             )
-    if asked.json:
+    if options.json:
         console.print_json(_document(report))
     else:
         console.out().print(_page(report))

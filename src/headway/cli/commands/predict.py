@@ -31,7 +31,7 @@ _POOLS = {
 }
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
+class PredictOptions(msgspec.Struct, frozen=True, kw_only=True):
     """The command line, as it was written."""
 
     run_id: str
@@ -61,43 +61,43 @@ class PredictDocument(msgspec.Struct, frozen=True, kw_only=True):
     prediction: Prediction
 
 
-def predict_run(asked: Asked) -> None:
-    mtbf_s = _read_seconds("--mtbf", asked.mtbf) if asked.mtbf is not None else None
-    repair_s = _read_seconds("--repair", asked.repair)
-    within_s = _read_seconds("--within", asked.within) if asked.within is not None else None
-    budget = dict(_read_budget(text) for text in asked.budget)
-    estimates = dict(_read_estimate(text) for text in asked.estimate)
-    workload = _workload(asked, estimates)
+def predict_run(options: PredictOptions) -> None:
+    mtbf_s = _read_seconds("--mtbf", options.mtbf) if options.mtbf is not None else None
+    repair_s = _read_seconds("--repair", options.repair)
+    within_s = _read_seconds("--within", options.within) if options.within is not None else None
+    budget = dict(_read_budget(text) for text in options.budget)
+    estimates = dict(_read_estimate(text) for text in options.estimate)
+    workload = _workload(options, estimates)
     with _progress() as on_progress:
         answer = predict(
             workload,
-            workers=asked.workers,
+            workers=options.workers,
             mtbf_s=mtbf_s,
             repair_s=repair_s,
             within_s=within_s,
             budget=budget,
-            trials=asked.trials,
-            seed=asked.seed,
+            trials=options.trials,
+            seed=options.seed,
             on_progress=on_progress,
         )
-    picture = asked.svg or f"{re.sub(r'[^A-Za-z0-9._-]+', '-', asked.run_id).strip('-.') or 'run'}-prediction.svg"
+    picture = options.svg or f"{re.sub(r'[^A-Za-z0-9._-]+', '-', options.run_id).strip('-.') or 'run'}-prediction.svg"
     write_picture(picture, draw_prediction(answer), "--svg")
     console.note(f"the picture is in {picture}")
-    if asked.json:
-        console.print_json(_document(asked, answer, picture))
+    if options.json:
+        console.print_json(_document(options, answer, picture))
     else:
         _say(answer)
 
 
-def _workload(asked: Asked, estimates: dict[str, Estimate]) -> Workload:
-    workload = read_workload(asked.run_id, asked.store).with_estimates(estimates)
-    return workload.with_pool(asked.pool) if asked.pool is not None else workload
+def _workload(options: PredictOptions, estimates: dict[str, Estimate]) -> Workload:
+    workload = read_workload(options.run_id, options.store).with_estimates(estimates)
+    return workload.with_pool(options.pool) if options.pool is not None else workload
 
 
-def _document(asked: Asked, answer: Prediction, picture: str) -> PredictDocument:
+def _document(options: PredictOptions, answer: Prediction, picture: str) -> PredictDocument:
     return PredictDocument(
-        run_id=asked.run_id,
-        store=asked.store,
+        run_id=options.run_id,
+        store=options.store,
         picture=picture,
         lower_bound_s=answer.lower_bound_s,
         enough_workers=answer.enough_workers,

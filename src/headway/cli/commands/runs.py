@@ -1,4 +1,4 @@
-"""`run`, `resume`, `fork`, `cancel` and `signal`: commands that change a run."""
+"""`run`, `resume`, `fork`, `set`, `cancel` and `signal`: commands that change a run."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from rich.text import Text
 
 import headway as hw
 from headway.cli import console
-from headway.cli.arguments import parse_amounts, parse_arguments, parse_json, parse_value, returns
+from headway.cli.arguments import find_return_type, parse_amounts, parse_arguments, parse_json, parse_value
 from headway.cli.commands.pictures import write_picture
 from headway.cli.commands.show import tally_rows
-from headway.cli.documents import PlanDocument, PlannedDocument, RunResult, Said
+from headway.cli.documents import ChangeDocument, PlanDocument, PlannedDocument, RunResult
 from headway.cli.find import find_call
 from headway.cli.pools import parse_pools
 from headway.cli.trouble import ProgramFailed, store_option
@@ -35,7 +35,7 @@ PLANNED = 20
 
 
 class Options(NamedTuple):
-    """What `run` and `resume` have in common."""
+    """The options that `run` and `resume` share."""
 
     store: str
     json: bool
@@ -109,7 +109,7 @@ def resume_run(
 
 
 def _finish(run_id: str, before: RunInfo | None, drive: Callable[[], Any], options: Options) -> None:
-    """Drive the run to its end and print what came of it; draw it in either case."""
+    """Drive the run to its end and print its result. Draw it, whether it succeeds or fails."""
     try:
         result = _drive(run_id, drive, options)
     except Exception:
@@ -128,7 +128,7 @@ def _finish(run_id: str, before: RunInfo | None, drive: Callable[[], Any], optio
 
 
 def _drive(run_id: str, drive: Callable[[], Any], options: Options) -> Any:
-    """The result. Raises ProgramFailed for what the program raised, and Headway's own errors as they are."""
+    """Return the result. Raises ProgramFailed for an error of the program; those of the run or the store pass through."""
     try:
         return drive()
     except (RunError, StoreError):
@@ -157,7 +157,7 @@ def _print_result(result: Any) -> None:
 
 
 def _draw(run_id: str, options: Options) -> None:
-    """Draw the run where that is wanted. It never changes how the command ends: the run's own result or error counts."""
+    """Draw the run if `--gantt` was given. A picture that can't be written never changes how the command ends."""
     if not options.gantt or _find_run(options.store, run_id) is None:
         return
     from headway.observe.pictures.gantt import draw_gantt
@@ -206,13 +206,13 @@ def _load_program_of(run_id: str, store: str) -> RunInfo:
 
 
 def _import_from_here() -> None:
-    """A module is looked for in the current folder too, as `python -m` does."""
+    """Let modules be imported from the current folder too, as `python -m` does."""
     if "" not in sys.path and os.getcwd() not in sys.path:  # noqa: PTH109  (as it is spelled on sys.path)
         sys.path.insert(0, os.getcwd())  # noqa: PTH109
 
 
 def plan_run(run_id: str, store: str, on_change: Mapping[str, Policy], *, retry_failed: bool = False, as_json: bool) -> None:
-    """What a resume would do."""
+    """Print what a resume would do."""
     root = _load_program_of(run_id, store).spec
     plan: ResumePlan = hw.resume(run_id, store=store, dry_run=True, retry_failed=retry_failed, on_change=on_change)
     if as_json:
@@ -245,7 +245,7 @@ def plan_run(run_id: str, store: str, on_change: Mapping[str, Policy], *, retry_
 def _add_planned(table: Table, said: Text, calls: Sequence[PlannedCall], root: RunSpec) -> None:
     for call in calls[:PLANNED]:
         task = call.task or (root.task if call.key == root.root.hex() else "")
-        name = f"{task}({call.label or '…'})" if task else "a call that nothing names"
+        name = f"{task}({call.label or '…'})" if task else "a call of an unknown task"
         table.add_row(said, Text(words.clip(name, 90)), Text(call.key[:8], style="dim"), Text(call.why))
     if len(calls) > PLANNED:
         table.add_row(said, Text(f"… {len(calls) - PLANNED:,} more", style="dim"))
@@ -256,7 +256,7 @@ def _describe_planned(call: PlannedCall) -> PlannedDocument:
 
 
 def fork_run(run_id: str, at: str, new_id: str | None, store: str, *, as_json: bool) -> None:
-    """Fork at the call that the user means."""
+    """Fork a run at the call that `at` names."""
     from headway.observe.reading import read_run
 
     opened = open_to_read(store)
@@ -265,13 +265,13 @@ def fork_run(run_id: str, at: str, new_id: str | None, store: str, *, as_json: b
     finally:
         opened.close()
     made = hw.fork(run_id, at=call.key.hex(), store=store, new_id=new_id)
-    _say(Said(run_id=made, done=f"forked from {run_id} at {call.name}"), as_json=as_json)
+    _say(ChangeDocument(run_id=made, done=f"forked from {run_id} at {call.name}"), as_json=as_json)
     if not as_json:
         console.note(f"run it with: headway resume {made}{store_option(store)}", "bold")
 
 
 def set_by_hand(run_id: str, wanted: str, text: str, store: str, *, by: str, force: bool, as_json: bool) -> None:
-    """Give the call that the user means its result."""
+    """Give the call that `wanted` names its result."""
     from headway.observe.reading import read_run
 
     opened = open_to_read(store)
@@ -280,19 +280,19 @@ def set_by_hand(run_id: str, wanted: str, text: str, store: str, *, by: str, for
     finally:
         opened.close()
     hw.set_result(run_id, call.key.hex(), _result_of(run_id, call.task, text, store), store=store, by=by, force=force)
-    _say(Said(run_id=run_id, done=f"{call.name} has its result"), as_json=as_json)
+    _say(ChangeDocument(run_id=run_id, done=f"{call.name} has its result"), as_json=as_json)
     if not as_json:
         console.note(f"go on with: headway resume {run_id}{store_option(store)}", "bold")
 
 
 def _result_of(run_id: str, task: str, text: str, store: str) -> Any:
-    """A text as what the task returns. Without the program it is what JSON makes of it."""
+    """The text as a value of the task's return type. If the program can't be loaded, it is read as JSON."""
     try:
         _load_program_of(run_id, store)
     except (HeadwayError, OSError, ImportError) as error:
         console.note(f"the program of {run_id} can't be loaded ({error}), so the value is taken as JSON", "yellow")
     spec = TASKS.get(task)
-    return parse_json(text) if spec is None else parse_value(text, returns(spec.fn), "VALUE")
+    return parse_json(text) if spec is None else parse_value(text, find_return_type(spec.fn), "VALUE")
 
 
 def cancel_run(run_id: str, store: str, *, as_json: bool) -> None:
@@ -302,8 +302,10 @@ def cancel_run(run_id: str, store: str, *, as_json: bool) -> None:
     finally:
         opened.close()
     over = status in ENDED
-    hw.cancel(run_id, store=store)
-    _say(Said(run_id=run_id, done=f"is {status}: there is nothing to stop" if over else "asked to stop"), as_json=as_json)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # that the run is done is said below, in the command's own words
+        hw.cancel(run_id, store=store)
+    _say(ChangeDocument(run_id=run_id, done=f"is {status}: there is nothing to stop" if over else "asked to stop"), as_json=as_json)
 
 
 def signal_run(run_id: str, name: str, value: str, store: str, *, as_json: bool) -> None:
@@ -314,7 +316,7 @@ def signal_run(run_id: str, name: str, value: str, store: str, *, as_json: bool)
         console.note(str(each.message), "yellow")
     if (waits := _waits_for(run_id, store)) and name not in waits:
         console.note(f"nobody in run {run_id!r} waits for {name!r} now: it waits for {words.names_of(waits, 4)}", "yellow")
-    _say(Said(run_id=run_id, done=f"was sent {name}"), as_json=as_json)
+    _say(ChangeDocument(run_id=run_id, done=f"was sent {name}"), as_json=as_json)
 
 
 def _waits_for(run_id: str, store: str) -> tuple[str, ...]:
@@ -326,7 +328,7 @@ def _waits_for(run_id: str, store: str) -> tuple[str, ...]:
         opened.close()
 
 
-def _say(said: Said, *, as_json: bool) -> None:
+def _say(said: ChangeDocument, *, as_json: bool) -> None:
     if as_json:
         console.print_json(said)
     else:

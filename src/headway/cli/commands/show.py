@@ -46,8 +46,8 @@ _STYLES = {
 _KIND = COSTED - 1
 
 
-class Tallied(NamedTuple):
-    """What a list says of a run: read without putting the whole run together."""
+class RunTally(NamedTuple):
+    """What `ls` says of a run, read without building the whole run."""
 
     calls: int
     failed: int
@@ -56,7 +56,7 @@ class Tallied(NamedTuple):
     waits_for: tuple[str, ...]
 
 
-def tally_rows(rows: Iterable[tuple[int, Row]]) -> Tallied:
+def tally_rows(rows: Iterable[tuple[int, Row]]) -> RunTally:
     """Count a run's outcomes and add up what it spent. Only rows with a cost are decoded, and the last one for its time."""
     outcomes: dict[bytes, bytes] = {}
     costs: dict[tuple[bytes, bytes], Amounts] = {}
@@ -66,9 +66,9 @@ def tally_rows(rows: Iterable[tuple[int, Row]]) -> Tallied:
         kind = row.kind & _KIND
         if kind == Kind.OUTCOME:
             outcomes[row.key] = row.body
-            waits.ended(row.key)
+            waits.drop_call(row.key)
         elif kind == Kind.DECISION:
-            waits.told(row)
+            waits.read_decision(row)
         if row.kind & COSTED and (decode := _COSTED.get(kind)) is not None:
             body = decode(row.body)
             costs[row.key, body.scope] = body.cost
@@ -79,17 +79,17 @@ def tally_rows(rows: Iterable[tuple[int, Row]]) -> Tallied:
     last = 0.0
     if row is not None and row.kind & _KIND == Kind.OUTCOME:
         last = decode_outcome(row.body).ended
-    return Tallied(len(outcomes), failed, spent, last, waits.names)
+    return RunTally(len(outcomes), failed, spent, last, waits.names)
 
 
 class _Waits:
-    """The names of signals that calls wait for, as far as rows have said."""
+    """The names of the signals that calls wait for, by the rows read so far."""
 
     def __init__(self) -> None:
         self._names: dict[bytes, str] = {}
         self._of: dict[bytes, list[bytes]] = {}  # the waits of a call
 
-    def told(self, row: Row) -> None:
+    def read_decision(self, row: Row) -> None:
         if row.key in self._names:
             del self._names[row.key]
         elif is_told(row.body, Waits, WaitsOver):
@@ -100,7 +100,7 @@ class _Waits:
             elif isinstance(told, WaitsOver):
                 self._names.pop(told.wait, None)
 
-    def ended(self, call: bytes) -> None:
+    def drop_call(self, call: bytes) -> None:
         for wait in self._of.pop(call, ()):
             self._names.pop(wait, None)
 
@@ -226,7 +226,7 @@ def _summary(recorded: RecordedRun, now: float) -> RunDocument:
 
 
 def header(recorded: RecordedRun, path: CriticalPath, now: float) -> RenderableType:
-    """What is to be known of a run before its calls."""
+    """The lines above the tree: status, times, counts, waits, budgets and deadline."""
     run = _summary(recorded, now)
     head = Text(run.run_id, style="bold").append(f"  {run.task}  ", style="dim")
     head.append(run.status, style=_STYLES.get(run.status, ""))
@@ -249,7 +249,7 @@ def header(recorded: RecordedRun, path: CriticalPath, now: float) -> RenderableT
 
 
 def _waiting(run: RunDocument, wait: Waiting, now: float) -> Text:
-    """Who waits for whom, and what to do about it."""
+    """Which call waits for which signal, and the command that sends it."""
     until = "" if wait.until is None else f", until {clock(wait.until)}"
     said = f"{words.clip(wait.who, 60)} waits for {wait.name!r} for {words.seconds(max(0.0, now - wait.since))}{until}: "
     return Text(said, style="magenta").append(f"headway signal {run.run_id} {wait.name} VALUE", style="bold")

@@ -101,7 +101,7 @@ def of_kind(kind: type[T], part: object, given: object, asked: Awaitable[object]
 
 
 def _wrong(what: str, asked: object) -> UsageError:
-    """The error of a part that gave what can't be used, with the way to have a recorded call asked again."""
+    """The error of a part that gave what can't be used, with the command that makes a recorded call again."""
     if isinstance(asked, Handle) and asked._call.engine.store is not None:
         run_id, task, key = asked._call.engine.run_id, asked.task, asked.key[:12]
         what += (

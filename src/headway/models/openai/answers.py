@@ -44,12 +44,12 @@ _REFUSED: Mapping[str, Callable[[Any], bool]] = {
     "top_k": lambda value: value not in (0, -1),
     "add_generation_prompt": lambda value: value is not True,
 }
-"""What this server can't do, and whether a value asks for it. Whatever is named nowhere here is refused: nobody knows what it
-would change."""
+"""What this server can't do, and a test whether a value asks for it. A field that is named nowhere here is refused, because it
+might change the answer."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ClientRequest:
     """A request as a client made it, and how it wants the answer."""
 
     kind: Kind
@@ -66,7 +66,7 @@ class Refused(UsageError):
         self.status, self.code = status, code
 
 
-def read_request(kind: Kind, body: Any, model: str) -> Wanted:
+def read_request(kind: Kind, body: Any, model: str) -> ClientRequest:
     """What a body asks for. Raises Refused and UsageError, in words for the client."""
     if not isinstance(body, dict):
         raise Refused("the body is no JSON object")
@@ -90,7 +90,7 @@ def read_request(kind: Kind, body: Any, model: str) -> Wanted:
         **options,
     )
     asked = body.get("stream_options") or {}
-    return Wanted(kind, request, bool(body.get("stream")), isinstance(asked, dict) and bool(asked.get("include_usage")))
+    return ClientRequest(kind, request, bool(body.get("stream")), isinstance(asked, dict) and bool(asked.get("include_usage")))
 
 
 def _check_names(kind: Kind, body: Document) -> None:

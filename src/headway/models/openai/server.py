@@ -26,8 +26,8 @@ from headway.engine.identity.signature import unkeyed
 from headway.errors import ModelUnavailable, NotInRun
 from headway.models.ask import begin
 from headway.models.base import BatchModel, Model, Piece, Reply
-from headway.models.collect import Collected
-from headway.models.openai.answers import Envelope, Kind, Refused, Wanted, error_of, models_document, read_request
+from headway.models.collect import ReplyCollector
+from headway.models.openai.answers import ClientRequest, Envelope, Kind, Refused, error_of, models_document, read_request
 from headway.models.requests import prompt_bound
 from headway.models.streaming import listen
 from headway.task import task
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 GRACE_S = 2.0
-GONE = 499  # what a client that went away would have been told
+GONE = 499  # the status for a client that has gone away; nobody sees it
 MANY = 1 << 16
 
 
@@ -87,7 +87,7 @@ def app(model: Model | BatchModel) -> Callable[[Any, Any, Any], Awaitable[None]]
 
     frame = current.get()
     if frame is None:
-        raise NotInRun("a model is served by a call of a run: hw.run(models.serving.serve, …)")
+        raise NotInRun("a model is served by a call of a run: hw.run(headway.models.openai.server.serve, model, socket)")
     started = int(time.time())
 
     async def listed(_: HttpRequest) -> Response:
@@ -144,7 +144,7 @@ def _parse_body(body: bytes) -> Any:
         raise Refused(f"the body is not JSON: {error}") from None
 
 
-async def _reply(model: Model | BatchModel, asked: Wanted) -> Reply:
+async def _reply(model: Model | BatchModel, asked: ClientRequest) -> Reply:
     return await begin(model, asked.request)
 
 
@@ -185,7 +185,7 @@ def _describe_error(error: Exception) -> tuple[int, Any]:
 # --- streams ---------------------------------------------------------------------------------------------------------
 
 
-async def _stream(model: Model | BatchModel, asked: Wanted, envelope: Envelope, receive: Receive) -> Response:
+async def _stream(model: Model | BatchModel, asked: ClientRequest, envelope: Envelope, receive: Receive) -> Response:
     """The response to a streamed request. What fails before the first piece is an error of its own, not one inside of a stream."""
     from starlette.responses import Response, StreamingResponse
 
@@ -193,7 +193,7 @@ async def _stream(model: Model | BatchModel, asked: Wanted, envelope: Envelope, 
     first = await _until_gone(receive, _take_next(pieces))
     if first is None:
         return Response(status_code=GONE)
-    made = Collected(asked.request.n, prompt_bound(model, asked.request.prompt)[0])
+    made = ReplyCollector(asked.request.n, prompt_bound(model, asked.request.prompt)[0])
     return StreamingResponse(
         _events(first, pieces, made, asked, envelope), media_type="text/event-stream", headers={"cache-control": "no-store"}
     )
@@ -204,7 +204,7 @@ async def _take_next(pieces: AsyncGenerator[Piece, None]) -> Piece:
 
 
 async def _events(
-    first: Piece, pieces: AsyncGenerator[Piece, None], made: Collected, asked: Wanted, envelope: Envelope
+    first: Piece, pieces: AsyncGenerator[Piece, None], made: ReplyCollector, asked: ClientRequest, envelope: Envelope
 ) -> AsyncGenerator[str, None]:
     try:
         async with aclosing(pieces):

@@ -13,7 +13,7 @@ def __getattr__(name: str) -> object:
     if name == "CountdownModel":
         from headway.extras import explain_missing
 
-        with explain_missing("CountdownModel"):
+        with explain_missing("CountdownModel", "torch"):
             from headway.reference.countdown.sampling import CountdownModel
         return CountdownModel
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""Whether a text solves its puzzle, as reasoning-gym's scorer decides."""
+"""Decides whether a text solves its puzzle, by reasoning-gym's scorer."""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ class Countdown(nn.Module):
 
 
 def rotary(length: int, features: int) -> Tensor:
-    """The turns of rotary positions as complex numbers [T, features / 2] (arXiv 2104.09864)."""
+    """Cosine and sine of the angles of rotary positions [T, features / 2, 2] (arXiv 2104.09864)."""
     rates = 1000.0 ** (-torch.arange(0, features, 2) / features)
     angles = torch.outer(torch.arange(length).float(), rates)
     return torch.stack((angles.cos(), angles.sin()), dim=-1)

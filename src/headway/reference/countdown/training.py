@@ -5,7 +5,7 @@
 The batch of a step is a function of the seed and the step. Every process takes its share of it, and losses are divided by the count
 of the whole batch. So a training that was killed and resumed, with the same or another number of processes, has the loss curve of
 an undisturbed one. The curve is part of the state. Matrices are trained with Muon (Jordan et al., 2024; PyTorch's own), which needs
-about half of the steps here, the rest with AdamW; the rates rise over `warmup` steps and fall in a line to zero.
+about half the steps here, the rest with AdamW; the rates rise over `warmup` steps and fall in a line to zero.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The order in which a program is tried: once undisturbed, replayed, under other schedules, with crashes."""
+"""Tries a program: once undisturbed, then replayed, then under other schedules and with crashes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from headway.journal.recovery.recovered import decode_outcome
 from headway.run import _root
 from headway.sim.check.findings import Finding, Kind, Report
 from headway.sim.check.primitives import Primitives
-from headway.sim.check.replay import SHIFT_S, Changed, Recorded, ordinary, replay, replay_elsewhere
+from headway.sim.check.replay import SHIFT_S, ChangedCall, Recording, ordinary, replay, replay_elsewhere
 from headway.sim.check.watch import Watch
 from headway.sim.config import STEADY, SimConfig
 from headway.sim.history import History, Incarnation, Violation
@@ -73,7 +73,7 @@ def check(
 ) -> Report:
     """Try a program under many schedules and crashes, and report what would lose or repeat work.
 
-    Each schedule is also killed at a record and gone on with. It finds results that differ after a crash, arguments that change
+    Each schedule is also killed at a record and resumed. It finds results that differ after a crash, arguments that change
     when a body runs again (from the time, randomness, addresses, the order of sets), effects that are not marked, code that blocks
     the loop, and failures that only some schedules show.
 
@@ -82,7 +82,7 @@ def check(
         *args: its arguments.
         schedules: how many schedules.
         seed: from which they are drawn.
-        seconds: of real time after which no new schedule begins; at least one is done.
+        seconds: of real time, after which no new schedule begins; at least one is always tried.
         answers: a recorded run (its info, rows and blobs) whose leaves answer instead of running, for programs that need a network.
         tell: called as `tell(what, done, of)` for progress.
         **options: those of `hw.run` that a simulation has: `resources`, `pools`, `budget`, `max_active`.
@@ -153,7 +153,7 @@ class _Check:
         store = None
         if self._answers is not None:
             info, rows, blobs = self._answers
-            record = Recorded(seed, info, list(rows), blobs, START)
+            record = Recording(seed, info, list(rows), blobs, START)
             store = SimStore.holding(info, record.leaves(), blobs)
         run_id = self._answers[0].spec.run_id if self._answers is not None else "check"
         history = History(seed, config, run_id=run_id, store=store, **self._options)
@@ -165,16 +165,16 @@ class _Check:
             self._primitives.renew()
             return history.live(self._program, *copy.deepcopy(self._args), crash=crash)
 
-    def _undisturbed(self) -> Recorded:
+    def _undisturbed(self) -> Recording:
         history = self._history(BASE, STEADY)
         life = self._base = self._live(history)
         self._promises(history, "undisturbed")
         if life.error is not None:
             self._report.add(_report_failure(self._program.name, life.error, "undisturbed", ""))
         self._values = _values(history.rows())
-        return Recorded.of(history)
+        return Recording.of(history)
 
-    def _replays(self, record: Recorded) -> None:
+    def _replays(self, record: Recording) -> None:
         """Whether bodies that run again make the same calls, and if not, what that depends on."""
         program, args = self._program, self._args
         self._tell("replays", 0, 1)
@@ -197,7 +197,7 @@ class _Check:
                 self._report.add(_report_change(each, *why))
         self._set_order(record)
 
-    def _set_order(self, record: Recorded) -> None:
+    def _set_order(self, record: Recording) -> None:
         """Whether a process in which sets have another order asks for other calls; one with the same order is the control."""
         try:
             first, same, other = (replay_elsewhere(self._program.fn, self._args, record, seed) for seed in (1, 1, 2))
@@ -209,7 +209,7 @@ class _Check:
             self._report.skipped.append(f"the order of sets: {error}")
 
     def _schedule(self, seed: int) -> None:
-        """One schedule undisturbed, and the same one killed at a drawn record and gone on with."""
+        """One schedule undisturbed, and the same one killed at a drawn record and resumed."""
         choice = random.Random(f"check {seed}")
         config = SimConfig.draw(choice)
         whole = self._history(seed, config)
@@ -298,14 +298,14 @@ def _report_failure(task: str, error: BaseException, where: str, again: str) -> 
     advice = (
         "Run it once as it is, to see its own error."
         if where == "undisturbed"
-        else "It does not fail undisturbed: look for what it takes for granted about order or time."
+        else "It does not fail undisturbed: look for an assumption about order or time."
     )
     if isinstance(error, HeadwayError):
         advice = "The message says what to do."
     return Finding(Kind.FAILS, task, task, f"raised {said} ({where}).", advice, again)
 
 
-def _report_change(each: Changed, what: str, advice: str) -> Finding:
+def _report_change(each: ChangedCall, what: str, advice: str) -> Finding:
     before = f", recorded was {each.task}({each.before})" if each.before else ""
     text = (
         f"its arguments {what}: a body that ran again asked for {each.task}({each.label}){before}. After a crash it is done again."
@@ -332,6 +332,8 @@ def _report_violation(violation: Violation, where: str, history: History) -> Fin
         advice = "Await what is started with asyncio before the call that started it returns."
         return Finding(Kind.SWALLOWED, "", "", f"{violation.what} ({where}).", advice)
     if violation.promise == "no deadlock":
-        return Finding(Kind.FAILS, "", "", f"{violation.what} ({where}).", "Something waits for what nobody will do.")
+        return Finding(
+            Kind.FAILS, "", "", f"{violation.what} ({where}).", "Something waits for a result, a lock or a signal that never comes."
+        )
     what = f"{violation.promise}: {violation.what} ({where})."
     return Finding(Kind.BROKEN_PROMISE, "", "", what, f"Please report this, with seed {history.seed!r} and the program.")

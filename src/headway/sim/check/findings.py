@@ -36,7 +36,7 @@ class Finding:
         call: the call that it is about; empty where it is about all calls of the task.
         what: what was found.
         advice: what to do next.
-        again: how to see it once more.
+        again: the options of `headway check` that show it again.
     """
 
     kind: Kind

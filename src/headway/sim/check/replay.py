@@ -4,7 +4,7 @@ A replay runs the bodies of a recorded run once more. The results of its leaves 
 of the others are not, so every body runs and every leaf answers. A body that then asks for a call that is not recorded has made its
 arguments from something that changes: after a crash that call, and all that is built on it, would be done again.
 
-What it is that changes is found by comparing replays in which one thing differs: nothing (then it is new in each execution: an
+What changes is found by comparing replays in which one thing differs: nothing (then it is new in each execution: an
 object's address, a uuid, the real time), the clock, the seed of `random`, the order of sets (in another process, with another hash
 seed).
 """
@@ -41,7 +41,7 @@ SHIFT_S = 86_461.5  # more than a day, an hour's and a minute's rounding
 CHILD_S = 30.0
 
 
-class Recorded(NamedTuple):
+class Recording(NamedTuple):
     """A run that happened in a simulation, as a replay needs it."""
 
     seed: object
@@ -51,7 +51,7 @@ class Recorded(NamedTuple):
     start: float  # the wall clock when it began
 
     @classmethod
-    def of(cls, history: History) -> Recorded:
+    def of(cls, history: History) -> Recording:
         info = history.store.run(history.run_id)
         return cls(history.seed, info, list(history.rows()), history.store.blobs, history.universe.start)
 
@@ -68,7 +68,7 @@ class Recorded(NamedTuple):
         ]
 
 
-class Changed(NamedTuple):
+class ChangedCall(NamedTuple):
     """A call that a replay asked for and the record does not have; `before` is one of the same task that it did not ask for."""
 
     task: str
@@ -76,18 +76,20 @@ class Changed(NamedTuple):
     before: str
 
 
-class Replayed(NamedTuple):
+class ReplayResult(NamedTuple):
     """What a replay asked for: all keys of calls by task, and the calls that are not recorded."""
 
     asked: dict[str, list[str]]
-    changed: list[Changed]
+    changed: list[ChangedCall]
 
-    def differs(self, other: Replayed, task: str) -> bool:
+    def differs(self, other: ReplayResult, task: str) -> bool:
         """Whether the two asked for other calls of a task."""
         return self.asked.get(task) != other.asked.get(task)
 
 
-def replay(program: Callable[..., Any], args: Sequence[Any], record: Recorded, *, shift_s: float = 0.0, seed: int = 0) -> Replayed:
+def replay(
+    program: Callable[..., Any], args: Sequence[Any], record: Recording, *, shift_s: float = 0.0, seed: int = 0
+) -> ReplayResult:
     """Run the bodies again with a clock that is `shift_s` later, and `random` seeded with `seed`."""
     store = SimStore.holding(record.info, record.leaves(), record.blobs)
     history = History(record.seed, STEADY, run_id=record.info.spec.run_id, store=store)
@@ -95,25 +97,25 @@ def replay(program: Callable[..., Any], args: Sequence[Any], record: Recorded, *
     with ordinary(history, seed):
         life = history.live(program, *copy.deepcopy(args))
     asked: dict[str, list[str]] = {}
-    for event in life.told:
+    for event in life.event_log:
         if isinstance(event, events.CallSpawned):
             asked.setdefault(event.task, []).append(event.key)
-    return Replayed({task: sorted(keys) for task, keys in asked.items()}, _find_changes(life, record))
+    return ReplayResult({task: sorted(keys) for task, keys in asked.items()}, _find_changes(life, record))
 
 
-def _find_changes(life: Incarnation, record: Recorded) -> list[Changed]:
+def _find_changes(life: Incarnation, record: Recording) -> list[ChangedCall]:
     known = {row.key.hex() for row in record.rows}
-    asked = {event.key for event in life.told if isinstance(event, events.CallSpawned)}
+    asked = {event.key for event in life.event_log if isinstance(event, events.CallSpawned)}
     left: dict[tuple[str, str], list[str]] = {}
     for row in record.rows:
         if row.kind & ~COSTED == Kind.OUTCOME and row.key.hex() not in asked:
             outcome = decode_outcome(row.body)
             left.setdefault((row.parent.hex(), outcome.task), []).append(outcome.label)
     changed = []
-    for event in life.told:
+    for event in life.event_log:
         if isinstance(event, events.CallSpawned) and event.key not in known and event.parent in known:
             labels = left.get((event.parent, event.task), [])
-            changed.append(Changed(event.task, event.label, labels.pop(0) if labels else ""))
+            changed.append(ChangedCall(event.task, event.label, labels.pop(0) if labels else ""))
     return changed
 
 
@@ -152,7 +154,7 @@ def ordinary(history: History, seed: int) -> Iterator[None]:
 # --- in another process ----------------------------------------------------------------------------------------------
 
 
-def replay_elsewhere(fn: Callable[..., Any], args: Sequence[Any], record: Recorded, hash_seed: int) -> Replayed:
+def replay_elsewhere(fn: Callable[..., Any], args: Sequence[Any], record: Recording, hash_seed: int) -> ReplayResult:
     """`replay` in a process whose sets have another order. Raises UsageError where that process can't have the program."""
     import subprocess  # only here: what is imported with Headway should be little
     import tempfile
@@ -182,7 +184,7 @@ def replay_elsewhere(fn: Callable[..., Any], args: Sequence[Any], record: Record
             last = said.strip().splitlines()[-1:] or [f"it ended with {child.returncode}"]
             raise UsageError(f"the program can't be replayed in another process: {last[0]}")
         asked, changed = json.loads(answer.read_text())
-    return Replayed(asked, [Changed(*each) for each in changed])
+    return ReplayResult(asked, [ChangedCall(*each) for each in changed])
 
 
 def _main(path: str, answer: str) -> None:

@@ -74,15 +74,15 @@ class Watch:
         if not _hooked:
             sys.addaudithook(_hook)
             _hooked = True
-        before, _listener = _listener, self._heard
-        universe.run_step = self._timed
+        before, _listener = _listener, self._hear_audit_event
+        universe.run_step = self._run_timed
         try:
             yield
         finally:
             _listener = before
             universe.run_step = None
 
-    def _timed(self, handle: asyncio.Handle) -> None:
+    def _run_timed(self, handle: asyncio.Handle) -> None:
         """Run a step of the loop, and see how long it held it."""
         context = handle._context if is_step(handle) else None  # type: ignore[attr-defined]
         began = time.perf_counter()
@@ -97,7 +97,7 @@ class Watch:
                 'Make it a plain `def` task with pool="thread" (or "process"), or await what it waits for.',
             )
 
-    def _heard(self, event: str, args: tuple[Any, ...]) -> None:
+    def _hear_audit_event(self, event: str, args: tuple[Any, ...]) -> None:
         if self._busy or (who := _who()) is None:
             return
         self._busy = True

@@ -66,9 +66,9 @@ class Body:
         self._working += 1
         if self._working == 1:
             self._turns(1)
-        self._place.later(seconds, self._worked, then, args)
+        self._place.later(seconds, self._finish_work, then, args)
 
-    def _worked(self, then: Callable[..., None], args: tuple[Any, ...]) -> None:
+    def _finish_work(self, then: Callable[..., None], args: tuple[Any, ...]) -> None:
         then(*args)
         self._working -= 1
         if not self._working and self._turns is not None:
@@ -83,12 +83,12 @@ class Body:
             if gap > at:
                 self._work(gap - at, self._make, index, position)
                 return
-            self._place.make(self._maker, number, self._ended)
+            self._place.make(self._maker, number, self._note_end)
             self._unmade -= 1
             position += 1
         self._end()
 
-    def _ended(self, number: int) -> None:
+    def _note_end(self, number: int) -> None:
         for stopped in self._program.stops.get(number, ()):
             self._place.stop(stopped)
         if number in self._program.ignored:

@@ -30,7 +30,7 @@ class _Bare:
         self._number = 0
         self._now = 0.0
         self._over: set[int] = set()
-        self._heard: dict[int, list[Callable[[int], None]]] = {}  # whom to tell when a call ends
+        self._listeners: dict[int, list[Callable[[int], None]]] = {}  # whom to tell when a call ends
         self._missing: dict[int, int] = {}  # inputs and children that a call still waits for
         self._stopped: set[int] = set()
 
@@ -48,12 +48,12 @@ class _Bare:
     def make(self, maker: Any, number: int, ended: Callable[[int], None]) -> None:
         if maker is not None:
             self._missing[maker] += 1
-            self._heard.setdefault(number, []).append(lambda _: self._release(maker))
-        self._heard.setdefault(number, []).append(ended)
+            self._listeners.setdefault(number, []).append(lambda _: self._release(maker))
+        self._listeners.setdefault(number, []).append(ended)
         waits = [other for other in self._calls[number].inputs if other not in self._over]
         self._missing[number] = len(waits) + 1
         for other in waits:
-            self._heard.setdefault(other, []).append(lambda _: self._start(number))
+            self._listeners.setdefault(other, []).append(lambda _: self._start(number))
         self._start(number)
 
     def task_of(self, number: int) -> int:
@@ -89,5 +89,5 @@ class _Bare:
         if number in self._over:
             return
         self._over.add(number)
-        for told in self._heard.pop(number, ()):
-            told(number)
+        for listen in self._listeners.pop(number, ()):
+            listen(number)

@@ -161,7 +161,7 @@ class Reading:
         return kept
 
     def _find_times(self, kept: list[bytes]) -> None:
-        """When each call was made and ended; a caller's time covers that of its calls, which may be from an earlier session."""
+        """When each call was made and ended; a caller's time covers that of its calls, which may be from an earlier drive."""
         for key in reversed(kept):
             call = self.recorded.calls[key]
             made = self.made.get(key) or call.started or call.ended or self.recorded.until

@@ -54,7 +54,7 @@ _NO_FACTS = CallFacts("", "", 1, "", "")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conditions:
-    """With what a workload is run. `mtbf_s` is a worker's mean time between failures; None: it never fails."""
+    """The workers that a workload runs on. `mtbf_s` is a worker's mean time between failures; None: it never fails."""
 
     workers: int
     mtbf_s: float | None = None
@@ -63,7 +63,7 @@ class Conditions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """How it went. Times are virtual seconds."""
+    """The result of one trial. Times are virtual seconds."""
 
     makespan_s: float
     cost: Amounts

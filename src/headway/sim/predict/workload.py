@@ -22,7 +22,7 @@ from headway.errors import UsageError
 from headway.journal.records import Amounts
 
 POOLS = ("process", "thread", "inline")
-THREADS = 32  # what a run has where it doesn't say
+THREADS = 32  # the threads of a run, unless it says otherwise
 NOTHING: Mapping[Any, Any] = {}
 WORTH_WORKERS = 0.05  # a pool with less than this part of the time is not what somebody asks workers for
 
@@ -36,7 +36,7 @@ class Sample(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A duration that somebody says: log-normal with this mean and standard deviation, in seconds."""
+    """An estimated duration: log-normal with this mean and standard deviation, in seconds."""
 
     mean_s: float
     sd_s: float = 0.0
@@ -164,7 +164,7 @@ class Workload:
         return replace(self, pool=pool)
 
     def with_estimates(self, estimates: Mapping[str, Estimate]) -> Workload:
-        """The same, with what somebody says of the durations of some tasks. Raises UsageError for a task that it doesn't have."""
+        """The same, with estimated durations for some tasks. Raises UsageError for a task that it doesn't have."""
         laws = list(self.laws)
         for name, estimate in estimates.items():
             found = [i for i, task in enumerate(self.tasks) if name in (task, task.rpartition(".")[2]) and laws[i] is not None]

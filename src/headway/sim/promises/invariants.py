@@ -32,7 +32,7 @@ _LIBRARIES = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "purelib")
 
 
 def violations(history: History, expected: str | None) -> list[Violation]:
-    """Every breach of every promise; none where the run was never begun."""
+    """Every breach of every promise; none if the run never began."""
     if not history.begun:
         return []
     found = [Violation(name, what) for name, look in PROMISES.items() for what in look(history)]
@@ -94,7 +94,7 @@ def _check_no_work_twice(history: History) -> Iterator[str]:
         return
     for life in history.lives:
         done = {row.key.hex() for row in life.before if _kind(row) == Kind.OUTCOME and decode_outcome(row.body).status == Status.OK}
-        for event in life.told:
+        for event in life.event_log:
             if isinstance(event, events.CallStarted) and event.key in done:
                 yield f"{life.process.name} ran {event.task} {event.key[:8]} again, whose result was recorded"
 
@@ -125,7 +125,7 @@ def _check_used_is_recorded(history: History) -> Iterator[str]:
         if life.how != "returned":
             continue
         recorded = {row.key.hex() for row in life.after if _kind(row) == Kind.OUTCOME}
-        for event in life.told:
+        for event in life.event_log:
             if isinstance(event, events.CallReused) and event.key not in recorded:
                 yield f"{life.process.name} was answered with {event.task} {event.key[:8]}, which its run has not recorded"
 
@@ -135,7 +135,7 @@ def _check_one_at_a_time(history: History) -> Iterator[str]:
     for life in history.lives:
         running: set[str] = set()
         done: set[str] = set()
-        for event in life.told:
+        for event in life.event_log:
             if isinstance(event, events.CallStarted):
                 if event.key in running or event.key in done:
                     how = "beside itself" if event.key in running else "again after it had succeeded"
@@ -158,7 +158,7 @@ def _check_attempts_counted(history: History) -> Iterator[str]:
                 failed[row.key.hex()] = attempt.attempt
         above: dict[str, str] = {}
         again = set(failed)
-        for event in life.told:
+        for event in life.event_log:
             if isinstance(event, events.CallSpawned):
                 above[event.key] = event.parent
             elif isinstance(event, events.CallRetrying):
@@ -219,7 +219,7 @@ def _find_rows_of(life: Incarnation, history: History) -> Iterator[Row]:
 def _find_used(life: Incarnation) -> Iterator[tuple[bytes, bytes]]:
     """(child, parent) where the child had succeeded before its parent ended, so that the parent may have used it."""
     children: dict[str, list[str]] = {}
-    for event in life.told:
+    for event in life.event_log:
         if isinstance(event, events.CallEnded):
             if event.status == "ok":
                 children.setdefault(event.parent, []).append(event.key)
@@ -261,7 +261,7 @@ def _check_nothing_left_running(history: History) -> Iterator[str]:
         if not life.ended:
             continue
         alive: dict[str, str] = {}
-        for event in life.told:
+        for event in life.event_log:
             if isinstance(event, events.CallSpawned):
                 alive[event.key] = event.task
             elif isinstance(event, (events.CallEnded, events.CallReused)):
@@ -276,7 +276,7 @@ def _check_children_end_first(history: History) -> Iterator[str]:
     """When a call ends, or gives up an attempt, every call that it made has ended."""
     for life in history.lives:
         alive: dict[str, dict[str, str]] = {}
-        for event in life.told:
+        for event in life.event_log:
             if isinstance(event, events.CallSpawned):
                 alive.setdefault(event.parent, {})[event.key] = event.task
             elif isinstance(event, (events.CallEnded, events.CallReused)):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from headway.sim.history import History
 
 
-class _Tellings:
+class _Deliveries:
     def __init__(self, rows: list[Row]) -> None:
         self.of: dict[int, list[tuple[int, bytes, bytes]]] = {}  # signal: (seq, wait, call), as they were told
         self._back: dict[bytes, list[int]] = {}  # wait: where rows say that it gave its signal back
@@ -28,13 +28,13 @@ class _Tellings:
         for seq, row in enumerate(rows, 1):
             kind = row.kind & ~COSTED
             if kind == Kind.DECISION:
-                self._decided(seq, row)
+                self._read_decision(seq, row)
                 continue
             self._above[row.key] = row.parent
             if kind == Kind.ATTEMPT or (kind == Kind.OUTCOME and decode_outcome(row.body).status != Status.OK):
                 self._failed.setdefault(row.key, []).append(seq)
 
-    def _decided(self, seq: int, row: Row) -> None:
+    def _read_decision(self, seq: int, row: Row) -> None:
         told = decode_decision(row.body).told
         if isinstance(told, EventsGivenBack):
             for wait in told.waits:
@@ -42,9 +42,9 @@ class _Tellings:
         elif isinstance(told, Event) and told.signal is not None:
             self.of.setdefault(told.signal.number, []).append((seq, row.key, row.parent))
 
-    def over(self, telling: tuple[int, bytes, bytes], before: float, *, surely: bool) -> bool:
-        """Whether a telling was over before a row; `surely`: whoever else failed around it."""
-        seq, wait, call = telling
+    def is_over(self, delivery: tuple[int, bytes, bytes], before: float, *, surely: bool) -> bool:
+        """Whether a delivery was over before a row; `surely`: whoever else failed around it."""
+        seq, wait, call = delivery
         ends = list(self._back.get(wait, ()))
         while call in self._above:
             ends += self._failed.get(call, ())
@@ -58,10 +58,10 @@ def check_told_once(history: History) -> Iterator[str]:
     """A signal is told to one wait, and to another one only when the first had no use for it."""
     is_fork = bool(history.rows() and history.store.run(history.run_id).spec.forked_from)
     forked = len(history.lives[0].before) if is_fork and history.lives else 0
-    tellings = _Tellings(history.rows())
-    for number, told in tellings.of.items():
+    deliveries = _Deliveries(history.rows())
+    for number, told in deliveries.of.items():
         for first, second in pairwise(told):
-            if first[0] > forked and not tellings.over(first, second[0], surely=False):
+            if first[0] > forked and not deliveries.is_over(first, second[0], surely=False):
                 yield f"signal {number} was handed out twice, in row {first[0]} and in row {second[0]}"
 
 
@@ -76,11 +76,11 @@ def check_no_signal_lost(history: History) -> Iterator[str]:
         return
     waiting = {signal.number for line in life.engine.signals.queue.values() for signal in line}
     waiting |= life.engine.signals.given.kept.keys()  # owed to a call that an edited program did not ask again: it may yet
-    tellings = _Tellings(life.after)
+    deliveries = _Deliveries(life.after)
     for sent in history.store.signals(history.uid):
-        told = tellings.of.get(sent.number, [])
+        told = deliveries.of.get(sent.number, [])
         if sent.number in waiting:
-            if told and not tellings.over(told[-1], float("inf"), surely=False):
+            if told and not deliveries.is_over(told[-1], float("inf"), surely=False):
                 yield f"signal {sent.number} was used in row {told[-1][0]} and is handed out again"
-        elif sent.number <= life.engine.signals.heard and (not told or tellings.over(told[-1], float("inf"), surely=True)):
+        elif sent.number <= life.engine.signals.heard and (not told or deliveries.is_over(told[-1], float("inf"), surely=True)):
             yield f"signal {sent.number} was sent, nobody used it, and it is not in the queue"

@@ -23,7 +23,7 @@ def check_never_overdrawn(history: History) -> Iterator[str]:
         return
     for life in history.lives:
         limits: dict[str, Amounts] = {}
-        for event in life.told:
+        for event in life.event_log:
             if isinstance(event, events.BudgetOpened):
                 limits[event.scope] = event.limits
             elif isinstance(event, events.BudgetChanged):

@@ -35,17 +35,17 @@ class Classes:
     def number(self, value: object) -> int:
         """The number of the class of a value. Raises UsageError for an `equal` that does not decide."""
         if self._equal is not same:
-            return self._asked(value)
+            return self._search_classes(value)
         try:
             known = self._numbers.get(value)
         except TypeError:  # it has no hash
-            return self._asked(value)
+            return self._search_classes(value)
         if known is None:
             known = self._numbers[value] = len(self._firsts)
             self._firsts.append(value)
         return known
 
-    def _asked(self, value: object) -> int:
+    def _search_classes(self, value: object) -> int:
         for number, first in enumerate(self._firsts):
             if self._are_same(value, first):
                 return number
