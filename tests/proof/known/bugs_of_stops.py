@@ -129,13 +129,14 @@ STOPS: tuple[Bug, ...] = (
     bug(
         "a block that is not left after its deadline goes on for ever",
         "DeadlineScope._interrupt",
-        "self._patience = deadline.call.engine.loop.call_later(PATIENCE_S, _fail_call, deadline)",
+        "self._patience = loop.call_later(PATIENCE_S, _fail_call, deadline)",
         "",
         tests=f"{_ENDS}::test_a_block_that_is_not_left_fails_its_call",
     ),
 )
 
 _SHIELDS = "program/stops/test_shields.py"
+_BESIDE = "program/stops/test_shields_beside_others.py"
 _UNDOING = "sim/test_undoing_survives.py"
 
 SHIELDS: tuple[Bug, ...] = (
@@ -212,7 +213,8 @@ SHIELDS: tuple[Bug, ...] = (
     bug(
         "a stop does not wait for the end of a shielded block",
         "Shields.interrupt",
-        "if halt.shields:\n    halt.held_off, halt.after = True, halt.shields[0].number\n    self._record(call, halt)\n    return",
+        "if halt.shields:\n    halt.held_off, halt.after = True, halt.shields[0].number\n    self._record(call, halt)\n"
+        "    self._grant(call, halt)\n    return",
         "",
         tests=f"{_SHIELDS}::test_a_stop_that_comes_while_the_block_is_open_waits_for_its_end",
     ),
@@ -243,6 +245,20 @@ SHIELDS: tuple[Bug, ...] = (
         "halt.replays and halt.after == shield.number",
         "False",
         tests="program/stops/test_stops_in_a_second_life.py",
+    ),
+    bug(
+        "a deadline breaks off a shielded block inside of its own",
+        "DeadlineScope._interrupt",
+        "(shield := _find_shield(deadline)) is not None",
+        "(shield := None) is not None",
+        tests=_BESIDE,
+    ),
+    bug(
+        "a block that was open before the stop and ignores its timeout runs for ever",
+        "Shields.interrupt",
+        "self._grant(call, halt)",
+        "",
+        tests=_BESIDE,
     ),
 )
 

@@ -9,19 +9,24 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Callable
 from typing import Any
 
 
 class Shield:
     """One open block of a call's code that no stop of the call interrupts."""
 
-    __slots__ = ("call", "expired", "number", "over", "task", "timeout_s", "timer")
+    __slots__ = ("branch", "call", "deadline", "ends", "expired", "listeners", "number", "over", "task", "timeout_s", "timer")
 
-    def __init__(self, call: Any, number: int, timeout_s: float, task: asyncio.Task[Any] | None) -> None:
-        self.call = call
+    def __init__(self, frame: Any, number: int, timeout_s: float, ends: float, task: asyncio.Task[Any] | None) -> None:
+        self.call = frame.call
+        self.branch: bytes = frame.branch  # the coroutine that it stands in, of those that the call has joined
+        self.deadline = frame.scope.deadline  # the innermost around the block, which doesn't hold inside
         self.number = number  # of the blocks that the attempt has opened, from 1
         self.timeout_s = timeout_s
+        self.ends = ends  # by the loop's clock
         self.task = task  # runs the block
+        self.listeners: list[Callable[[], None]] = []  # called once the block is left
         self.timer: asyncio.TimerHandle | None = None
         self.expired = False
         self.over = False
@@ -30,6 +35,13 @@ class Shield:
     def holds(self) -> bool:
         """Whether stops are held off by it now."""
         return not (self.over or self.expired)
+
+    def hides(self, deadline: Any) -> bool:
+        """Whether the block stands inside of the block of this deadline."""
+        around = self.deadline
+        while around is not None and around is not deadline:
+            around = around.outer
+        return around is not None
 
     def covers(self, call: Any) -> bool:
         """Whether code of this call, under the scope of the block, is shielded."""

@@ -13,6 +13,7 @@ What must never happen: that a call which has begun to undo something succeeds a
 from __future__ import annotations
 
 import asyncio
+import math
 
 from headway.engine.call import Call, Frame
 from headway.engine.decisions import Decisions
@@ -57,10 +58,10 @@ class Shields:
     def open(self, frame: Frame, timeout_s: float) -> Shield:
         """Open a block. Raises UsageError where code can't be shielded, CancelledError where the run stops to go on later."""
         call = frame.call
-        if not _can_be_told(call) or not frame.attempt:
+        if not _can_be_told(call) or not frame.attempt or asyncio.current_task() is None:
             raise UsageError(
-                f"hw.shielded was opened in {call.describe()}, whose code can't be told of a stop and go on (it is a batch, or not "
-                "async): open it in an async task that calls this one"
+                f"hw.shielded was opened in {call.describe()}, in code that can't be told of a stop and go on (it is a batch, runs "
+                "in a thread, or is not async): open it in an async task"
             )
         frame.must_go_on()
         x = call.extra()
@@ -68,12 +69,13 @@ class Shields:
             raise asyncio.CancelledError("the run stops here and goes on another time")
         halt = x.halting()
         halt.opened += 1
-        shield = Shield(call, halt.opened, timeout_s, asyncio.current_task())
-        shield.timer = self._run.loop.call_later(timeout_s, self._expire, shield)
+        loop = self._run.loop
+        shield = Shield(frame, halt.opened, timeout_s, loop.time() + timeout_s, asyncio.current_task())
+        shield.timer = loop.call_at(shield.ends, self._expire, shield)
         halt.shields.append(shield)
         if x.stop is not None and not halt.replays:
             self._record(call, halt)
-            self._stops.grant(call, timeout_s)
+            self._grant(call, halt)
         return shield
 
     def close(self, shield: Shield, error: BaseException | None) -> None:
@@ -85,24 +87,32 @@ class Shields:
             shield.timer.cancel()
         if shield in halt.shields:
             halt.shields.remove(shield)
+        for listener in shield.listeners:
+            self._run.loop.call_soon(listener)
         if x.stop is not None and not halt.shields and call.state == RUNNING and not self._run.closing:
             if halt.replays and halt.after == shield.number:
                 halt.replays, halt.held_off = False, True
             if not halt.replays:
-                self._stops.grant(call)
-        if shield.expired and (error is None or isinstance(error, asyncio.CancelledError)):
-            if shield.task is not None:
-                shield.task.uncancel()
-            raise CallTimeout(f"{call.describe()} was in a shielded block for longer than its timeout of {shield.timeout_s:g} s")
+                self._grant(call, halt)
+        if shield.expired and shield.task is not None:
+            shield.task.uncancel()
+        too_late = shield.expired and (error is None or isinstance(error, asyncio.CancelledError))
         if halt.held_off and not halt.shields:
-            self._let_through(call, halt, error)
+            self._let_through(call, halt, raises=too_late or error is not None)
+        if too_late:
+            raise CallTimeout(f"{call.describe()} was in a shielded block for longer than its timeout of {shield.timeout_s:g} s")
 
-    def _let_through(self, call: Call, halt: Halt, error: BaseException | None) -> None:
-        """The last block is left: the code hears of the stop now."""
+    def _let_through(self, call: Call, halt: Halt, *, raises: bool) -> None:
+        """The last block is left: the code hears of the stop now, or at its next `await` where the block raises an error."""
         halt.held_off = False
-        if error is None and asyncio.current_task() is call.asyncio_task:
+        if not raises and asyncio.current_task() is call.asyncio_task:
             raise asyncio.CancelledError(call.extra().stop_reason)
         self._run.loop.call_soon(self._interrupt, call, call.attempt)
+
+    def _grant(self, call: Call, halt: Halt) -> None:
+        """Let the code of a stopped call go on for as long as its open blocks may, and its grace."""
+        ends = max([shield.ends for shield in halt.shields if shield.holds], default=-math.inf)
+        self._stops.grant(call, max(0.0, ends - self._run.loop.time()))
 
     def _interrupt(self, call: Call, attempt: int) -> None:
         if call.state == RUNNING and call.attempt == attempt and not call.extra().halting().shields:
@@ -130,6 +140,7 @@ class Shields:
             if halt.shields:
                 halt.held_off, halt.after = True, halt.shields[0].number
                 self._record(call, halt)
+                self._grant(call, halt)
                 return
             if self._has_begun(call) and self._is_answered() and not self._waits.waits_for_news(call):
                 self._delay(call, halt)
@@ -191,7 +202,7 @@ class Shields:
             return
         if not halt.replays:  # it has heard
             if call.state == RUNNING and not halt.shields:
-                self._stops.grant(call)
+                self._grant(call, halt)
         elif self._is_answered() or call.state in (READY, STARTING):
             self._run.loop.call_later(REPLAY_S, self._look, call, halt)
         elif call.state == WAITING:  # for inputs that it had and that nobody gives it any more
@@ -201,6 +212,7 @@ class Shields:
             halt.replays = False
             if halt.shields:
                 halt.held_off = True
+                self._grant(call, halt)
             else:
                 self._launcher.interrupt(call)
 
