@@ -164,3 +164,67 @@ def test_a_thread_of_an_async_task_is_refused_a_block():
 
     assert "open it in an async task" in hw.run(program, store=None)
     assert RAN == []
+
+
+async def undo_late(what: str, seconds: float) -> None:
+    try:
+        await hw.sleep(100)
+    except asyncio.CancelledError:
+        with hw.shielded(timeout=60):
+            await do(what, seconds)
+        raise
+
+
+def test_coroutines_of_a_join_undo_what_they_did_however_long_it_takes(go):
+    @hw.task
+    async def both() -> None:
+        await hw.gather(undo_late("one", 20), undo_late("two", 30))
+
+    assert go(stop_after(10, both)) == ("CallCancelled", 40)
+    assert RAN == ["one", "two"]
+
+
+def test_a_coroutine_that_hears_of_the_stop_first_breaks_in_on_no_block_beside_it(go):
+    async def part(what: str, seconds: float) -> None:
+        with hw.shielded(timeout=60):
+            await do(what, seconds)
+        await hw.sleep(100)
+
+    @hw.task
+    async def both() -> None:
+        await hw.gather(part("one", 15), part("two", 30))
+
+    assert go(stop_after(10, both)) == ("CallCancelled", 30)
+    assert RAN == ["one", "two"]
+
+
+def test_a_coroutine_that_loses_a_race_leaves_its_block_first(go):
+    async def loses() -> str:
+        with hw.shielded(timeout=60):
+            await do("whole", 20)
+        await hw.sleep(100)
+        return "lost"
+
+    async def wins() -> str:
+        await hw.sleep(10)
+        return "won"
+
+    @hw.task
+    async def program() -> tuple[str, float]:
+        return await hw.race(loses(), wins()), now()
+
+    assert go(program) == ("won", 20)
+    assert RAN == ["whole"]
+
+
+def test_a_race_inside_of_a_block_stops_who_loses_it(go):
+    async def rests(seconds: float) -> float:
+        await hw.sleep(seconds)
+        return seconds
+
+    @hw.task
+    async def program() -> tuple[float, float]:
+        with hw.shielded(timeout=60):
+            return await hw.race(rests(1), rests(30)), now()
+
+    assert go(program) == (1, 1)

@@ -271,3 +271,51 @@ def test_a_call_that_did_nothing_in_the_life_before_is_not_run_to_hear_of_its_st
 
     lives(program)
     assert "idle" not in second_life()
+
+
+@hw.task
+async def wraps() -> str:
+    return await rests(100)
+
+
+@hw.task
+async def wraps_twice() -> str:
+    return await wraps()
+
+
+def test_a_stop_reaches_what_has_to_undo_something_through_calls_that_did_nothing_themselves(lives, clock):
+    @hw.task
+    async def program() -> None:
+        call = wraps_twice()
+        await hw.sleep(10)
+        call.cancel()
+        await hw.settle(call)
+
+    lives(program, lambda: clock.advance(1000))
+    assert second_life() == ["never in the first life", "undo the rest"]
+
+
+def test_also_where_the_run_died_in_the_moment_of_the_stop(lives, clock):
+    @hw.task
+    async def wraps_payment() -> None:
+        await pays()
+
+    @hw.task
+    async def program() -> None:
+        call = wraps_payment()
+        await hw.sleep(10)
+        call.cancel()
+        await hw.settle(call)
+
+    @hw.task
+    async def beside() -> None:
+        await asyncio.sleep(1)
+        await do("fill the disk")
+
+    @hw.task
+    async def both() -> None:
+        await hw.gather(program(), beside())
+
+    lives(both, lambda: clock.advance(100))
+    assert "charge" not in second_life()
+    assert "refund" in second_life()
