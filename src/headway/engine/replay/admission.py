@@ -63,6 +63,8 @@ class Admission:
             self._tell_spawned(call)
         if call.scope.deadline is not None:
             call.scope.deadline.calls[call] = None
+        if self._run.resumed:
+            self._run.known.unfinished.discard(call.key)
         if stopped is not None:
             self._lifecycle.cancel(call, stopped)
             if call.state >= OK:

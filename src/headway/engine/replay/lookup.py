@@ -37,6 +37,7 @@ class Replay:
         self._known = known = run.known
         self._decided = decisions  # task: "reuse" or "rerun", the user's word for this run
         self.reused = 0
+        self.refused: set[bytes] = set()  # calls whose recorded outcome could not be used
         has_own_time = getattr(type(run.loop), "time", None) is not asyncio.BaseEventLoop.time
         self._now = run.loop.time if has_own_time else time.monotonic  # asked for each call that is recalled
         self._answered_at = run.loop.time() if known else -math.inf
@@ -68,6 +69,7 @@ class Replay:
         outcome = decode_outcome(body)
         doubtful = outcome.status != _OK or outcome.guards or self._decided or call.spec.on_change != "reuse"
         if doubtful and self.why_not(call.spec, outcome, seq, call.floor):
+            self.refused.add(call.key)
             if outcome.epoch > call.epoch:
                 call.epoch, call.prefix = outcome.epoch, b""
             return None

@@ -158,7 +158,7 @@ class Shields:
 
     def recall(self, call: Call) -> bool:
         """Stop a call that an earlier life stopped, and whose code was undoing what it did; whether it was so."""
-        if not self._has_begun(call) or not _can_be_told(call):
+        if not _can_be_told(call):
             return False
         told = self._decisions.recall(call, _name(call, call.attempt + 1), Stopped)
         if told is None:
@@ -182,9 +182,12 @@ class Shields:
         return answers
 
     def _has_begun(self, call: Call) -> bool:
-        """Whether the code of the call ran in an earlier life and did something that is recorded."""
-        known = self._run.known
-        return call.key in known.parents or call.key in known.acted
+        """Whether the code of the call ran in an earlier life, and it or a call below it did something that is recorded. A call that
+        left no outcome names no parent, so it may be below any other that left none."""
+        known, key = self._run.known, call.key
+        if key in known.parents or key in known.acted:
+            return True
+        return bool(known.unfinished) and key not in known.outcomes and key not in self._replay.refused
 
     def _is_answered(self) -> bool:
         """Whether the journal still tells the program what it told it before."""

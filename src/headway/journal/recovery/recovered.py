@@ -108,6 +108,7 @@ class RecoveredState:
         self.starts: dict[bytes, Start] = {}  # of attempts that have not ended
         self.parents: set[bytes] = set()  # calls that made calls which have ended, or handed items out
         self.acted: set[bytes] = set()  # calls that made calls of effects which began
+        self.unfinished: set[bytes] = set()  # those of both that left no outcome and that the program has not made again yet
         self.effects: set[bytes] = set()  # calls of effects that ever started: they may have happened, however they ended
         self.effect_names: dict[bytes, bytes] = {}  # the shared name under which an effect began, by its key
         self.shared: dict[bytes, bytes] = {}  # results by the name that equal calls share
@@ -210,6 +211,7 @@ def load(store: Store, uid: int) -> RecoveredState:
                     known.effects.add(start.shared)
                     known.effect_names.setdefault(key, start.shared)
             ledger.note_start(key, start)
+    known.unfinished = (known.parents | known.acted) - outcomes.keys() - {NO_PARENT}
     known.last_seq = seq
     return known
 
