@@ -40,7 +40,8 @@ class ShieldScope(Opened):
         self._leave()
         if self._shield is not None:
             engine: Engine = self._shield.call.engine
-            engine.shields.close(self._shield, error)
+            if not engine.loop.is_closed():
+                engine.shields.close(self._shield, error)
 
 
 def shielded(timeout: float = 30.0) -> ShieldScope:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 from collections.abc import Callable
 from typing import Any
 
@@ -228,3 +229,22 @@ def test_a_race_inside_of_a_block_stops_who_loses_it(go):
             return await hw.race(rests(1), rests(30)), now()
 
     assert go(program) == (1, 1)
+
+
+def test_a_scope_of_code_that_is_freed_in_another_context_is_left_without_a_word():
+    class Ever:
+        def __await__(self) -> Any:
+            yield
+
+    async def inside() -> None:
+        with hw.budget(tokens=1):
+            await Ever()
+
+    @hw.task
+    async def program() -> str:
+        coroutine = inside()
+        contextvars.copy_context().run(coroutine.send, None)
+        coroutine.close()
+        return "closed"
+
+    assert hw.run(program, store=None) == "closed"
