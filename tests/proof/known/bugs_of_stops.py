@@ -178,7 +178,7 @@ SHIELDS: tuple[Bug, ...] = (
     bug(
         "a stop breaks in on code that is still told again what it was told",
         "Shields.interrupt",
-        "self._has_begun(call) and self._is_answered() and not self._waits.waits_for_news(call)",
+        "self._has_begun(call) and (self._streams.let_begin(call) or self._is_told_again(call))",
         "False",
         tests="program/stops/test_stops_in_a_second_life.py",
     ),

@@ -24,6 +24,7 @@ from headway.engine.run_context import RunContext
 from headway.engine.scopes.bounds import REPLAY_S
 from headway.engine.stopping.halt import Halt, Shield
 from headway.engine.stopping.stops import Stops
+from headway.engine.streaming.streams import Streams
 from headway.engine.transitions import OK, READY, RUNNING, STARTING, WAITING
 from headway.engine.waiting.waits import Waits
 from headway.errors import CallTimeout, UsageError
@@ -44,6 +45,7 @@ class Shields:
         lifecycle: Stopping,
         stops: Stops,
         launcher: Launcher,
+        streams: Streams,
     ) -> None:
         self._run = run
         self._decisions = decisions
@@ -52,6 +54,7 @@ class Shields:
         self._lifecycle = lifecycle
         self._stops = stops
         self._launcher = launcher
+        self._streams = streams
 
     # --- blocks ------------------------------------------------------------------------------------------------------
 
@@ -142,7 +145,7 @@ class Shields:
                 self._record(call, halt)
                 self._grant(call, halt)
                 return
-            if self._has_begun(call) and self._is_answered() and not self._waits.waits_for_news(call):
+            if self._has_begun(call) and (self._streams.let_begin(call) or self._is_told_again(call)):
                 self._delay(call, halt)
                 return
             halt.told, halt.heard = self._run.journal.last_seq, self._run.wall()
@@ -182,12 +185,17 @@ class Shields:
         return answers
 
     def _has_begun(self, call: Call) -> bool:
-        """Whether the code of the call ran in an earlier life, and it or a call below it did something that is recorded. A call that
-        left no outcome names no parent, so it may be below any other that left none."""
+        """Whether the code of the call ran in an earlier life, and it or a call below it did something that is recorded.
+
+        A call that left no outcome names no parent, so it may be below any other that left none."""
         known, key = self._run.known, call.key
         if key in known.parents or key in known.acted:
             return True
         return bool(known.unfinished) and key not in known.outcomes and key not in self._replay.refused
+
+    def _is_told_again(self, call: Call) -> bool:
+        """Whether the journal still tells the code of a call what it told it before."""
+        return self._is_answered() and not self._waits.waits_for_news(call)
 
     def _is_answered(self) -> bool:
         """Whether the journal still tells the program what it told it before."""

@@ -68,7 +68,10 @@ class Streams:
         assert frame is not None
         async with aclosing(items):
             self._take_up(call, feed)
-            await self._until_read(frame, feed, 0)
+            if not _is_to_hear(call):
+                feed.rests = bool(feed.items)
+                await self._until_read(frame, feed, 0)
+                feed.rests = False
             async for value in items:
                 self._refuse_late(frame)
                 seq = self._add(call, feed, number, value)
@@ -195,6 +198,14 @@ class Streams:
                 elif not feed.counted:
                     self._stopper.cancel(call, "the call that read its items has ended")
 
+    def let_begin(self, call: Call) -> bool:
+        """Let code run that rests until somebody wants more than an earlier life handed out; whether it rested."""
+        feed = call.x.feed if call.x is not None else None
+        if feed is None or not feed.rests:
+            return False
+        self._unbind(feed)
+        return True
+
     def _unbind(self, feed: Feed) -> None:
         feed.unbounded = True
         if feed.room is not None:
@@ -294,6 +305,11 @@ class _Parked:
 
     def __await__(self) -> Generator[Any, Any, None]:
         return self._wait()
+
+
+def _is_to_hear(call: Call) -> bool:
+    """Whether the code of a call runs only to be told of its stop."""
+    return call.x is not None and call.x.halt is not None and call.x.halt.replays
 
 
 def _name(call: Call, generation: int, number: int | None = None) -> bytes:
