@@ -248,3 +248,18 @@ def test_a_scope_of_code_that_is_freed_in_another_context_is_left_without_a_word
         return "closed"
 
     assert hw.run(program, store=None) == "closed"
+
+
+def test_code_in_a_block_need_not_stop(go):
+    @hw.task
+    async def asks() -> None:
+        try:
+            await hw.sleep(100)
+        except asyncio.CancelledError:
+            with hw.shielded():
+                RAN.append(hw.stopping())
+            RAN.append(hw.stopping())
+            raise
+
+    go(stop_after(10, asks))
+    assert RAN == [False, True]
