@@ -304,9 +304,9 @@ class Lifecycle:
         self._rest(call, before, delay_s)
 
     def _rest(self, call: Call, before: int, delay_s: float) -> None:
-        call.extra().timer = self._run.loop.call_later(delay_s, self._rested, call)
+        call.extra().timer = self._run.loop.call_later(delay_s, self._end_rest, call)
 
-    def _rested(self, call: Call) -> None:
+    def _end_rest(self, call: Call) -> None:
         if call.state == RESTING:
             call.extra().timer = None
             self._feed(call, _QUEUED)

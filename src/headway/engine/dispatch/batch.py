@@ -130,7 +130,7 @@ class Batches:
             args=(items,),
             kwargs={},
             facts=self._jobs.facts(first),
-            on_done=lambda answer: self._answered(batch, answer),
+            on_done=lambda answer: self._take_answer(batch, answer),
             on_charge=lambda amounts, item: self.charge(batch, amounts, item),
             ref=spec.ref,
             context=own_context(first),
@@ -153,7 +153,7 @@ class Batches:
         else:
             self._end(batch, values, None)
 
-    def _answered(self, batch: Batch, answer: Answer) -> None:
+    def _take_answer(self, batch: Batch, answer: Answer) -> None:
         self._ready.in_pools -= 1
         self._end(batch, answer.value, asyncio.CancelledError() if answer.cancelled else answer.error)
 

@@ -264,7 +264,7 @@ class Launcher:
             kwargs=kwargs,
             facts=self.facts(call),
             on_done=done,
-            on_charge=lambda amounts, _: self.charged(call, attempt, amounts),
+            on_charge=lambda amounts, _: self.book_charge(call, attempt, amounts),
             ref=spec.ref,
             context=context,
             pickled=spec.pickled,
@@ -274,7 +274,7 @@ class Launcher:
         run.pools[spec.pool].submit(job)
         self._ready.in_pools += 1
 
-    def charged(self, call: Call, attempt: int, amounts: dict[str, float]) -> None:
+    def book_charge(self, call: Call, attempt: int, amounts: dict[str, float]) -> None:
         """A worker spent something for this call."""
         if call.state < OK and call.attempt == attempt:
             self._accounting.charge(Frame(call, call.scope), amounts)

@@ -42,8 +42,8 @@ class Replay:
         self._now = run.loop.time if has_own_time else time.monotonic  # asked for each call that is recalled
         self._answered_at = run.loop.time() if known else -math.inf
 
-    def answered(self) -> None:
-        """The journal has answered: the program still asks for what it asked for in an earlier life."""
+    def note_answer(self) -> None:
+        """Note that the journal has answered: the program still asks what it asked in an earlier life."""
         if self._run.resumed:
             self._answered_at = self._now()
 
@@ -52,8 +52,8 @@ class Replay:
         return self._answered_at
 
     def goes_on(self, call: Call) -> bool:
-        """Whether a call whose deadline has passed may run its code again: an earlier life recorded what its code was told, and it
-        is told all of that before it is refused anything."""
+        """Whether a call whose deadline has passed may run its code again: it first gets all answers that an earlier life recorded,
+        and only then is refused anything."""
         deadline = call.scope.deadline
         return call.key in self._known.parents and not (call.spec.effect or deadline is None or deadline.expired)
 

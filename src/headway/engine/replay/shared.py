@@ -92,7 +92,7 @@ class Shared:
             call.share.begin(self.epoch(name))
             call.share.found = self._found.setdefault(name, call.share.found)
             self._running[name] = (call, [])
-            call.add_callback(self._ended)
+            call.add_callback(self._serve_waiting)
             return self._ask_others(call, otherwise)
         try:
             self._waits.join(call, running[0])
@@ -150,7 +150,7 @@ class Shared:
                     return True
         return False
 
-    def _ended(self, call: Call) -> None:
+    def _serve_waiting(self, call: Call) -> None:
         """The one that ran has ended: answer those that wait, or let the next of them run."""
         assert call.share is not None
         name = call.share.key

@@ -1,13 +1,13 @@
-"""Blocks that a stop does not interrupt, and stops that wait for what the journal still tells.
+"""Blocks that a stop does not interrupt, and stops that wait for the end of a replay.
 
-A call that is stopped may undo what it did, in a block that is shielded from the stop. That the call was stopped is recorded before
-anything in the block is: whoever goes on with the run runs its code again, stops it at the same place and has the block go on. The
-place is where the code asks for what it had not been told when it heard of the stop. A call of which nobody recorded that it was
-stopped, and which is stopped before its code has run in this life, hears of it there, too: its code may have something to undo.
+A stopped call may undo what it did, in a shielded block. That it was stopped is recorded before anything in the block is. A resume
+runs the code again, stops it at the same place, and lets the block go on. That place is the first question that had no answer when
+the code heard of the stop. Where no stop was recorded, a call that is stopped before its code has run in this life hears of it at
+its first question without a recorded answer: it may have something to undo.
 
-Whoever asks once more for a call that has undone what it did asks for all of it afresh: its children belong to another epoch.
+Once a call has undone something, its children belong to a new epoch: whoever asks for the call again asks for all of them afresh.
 
-What must never happen: that a call which has begun to undo something succeeds as if it had not, or that a shield outlives its time.
+A call that has begun to undo something must never succeed as if it had not, and no shield may outlive its time.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ class Shields:
     # --- stops -------------------------------------------------------------------------------------------------------
 
     def interrupt(self, call: Call) -> None:
-        """A call whose code runs was asked to stop: tell the code, now or later."""
+        """Tell the running code of a call that it must stop, now or later."""
         x = call.extra()
         if not self._run.closing and _can_be_told(call):
             halt = x.halting()
@@ -152,15 +152,15 @@ class Shields:
         self._launcher.interrupt(call)
 
     def lets_begin(self, call: Call) -> bool:
-        """Whether the code of a call is run although the call was stopped before: it ran in an earlier life, and may have something
-        to undo. It is told again what it was told, and then of the stop."""
+        """Whether to run the code of a call that is stopped before it began: it ran in an earlier life, and may have something to
+        undo. It gets the recorded answers again, and then hears of the stop."""
         if self._run.closing or not self._has_begun(call) or not _can_be_told(call):
             return False
         self._delay(call, call.extra().halting())
         return True
 
     def recall(self, call: Call) -> bool:
-        """Stop a call that an earlier life stopped, and whose code was undoing what it did; whether it was so."""
+        """Stop a call again whose code was undoing what it did in an earlier life. Returns whether it was."""
         if not _can_be_told(call):
             return False
         told = self._decisions.recall(call, _name(call, call.attempt + 1), Stopped)
@@ -176,8 +176,8 @@ class Shields:
         return True
 
     def lets_ask(self, parent: Call, call: Call) -> bool:
-        """Whether the journal answers a call of code that is to hear of a stop. The code is told no end that it had not been told
-        when it heard."""
+        """Whether the journal answers a new call of code that is about to hear of a stop. Outcomes that the code had not seen when
+        it heard of the stop are not shown to it."""
         halt, found = parent.extra().halting(), self._run.known.outcomes.get(call.key)
         answers = found is not None and self._replay.would_answer(call, found)
         if not answers or (found is not None and found[0] > halt.told):
@@ -194,11 +194,11 @@ class Shields:
         return bool(known.unfinished) and key not in known.outcomes and key not in self._replay.refused
 
     def _is_told_again(self, call: Call) -> bool:
-        """Whether the journal still tells the code of a call what it told it before."""
+        """Whether the code of a call still gets recorded answers, and nothing else."""
         return self._is_answered() and not self._waits.waits_for_news(call)
 
     def _is_answered(self) -> bool:
-        """Whether the journal still tells the program what it told it before."""
+        """Whether the journal has answered the program a moment ago."""
         return self._replay.last_answer() + REPLAY_S > self._run.loop.time()
 
     def _delay(self, call: Call, halt: Halt) -> None:
@@ -207,7 +207,7 @@ class Shields:
             self._run.loop.call_later(REPLAY_S, self._look, call, halt)
 
     def _look(self, call: Call, halt: Halt) -> None:
-        """Tell the code of the stop if the journal has nothing left to tell it."""
+        """Tell the code of the stop once the journal has stopped answering."""
         x = call.extra()
         if x.halt is not halt or call.state >= OK or self._run.closing:
             return

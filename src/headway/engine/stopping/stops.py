@@ -36,7 +36,7 @@ class Stops:
         self._lifecycle = lifecycle
         self._ready = ready
         self._strays: dict[asyncio.Task[Any], str] = {}  # what was left behind, and what it was part of
-        self._told: set[str] = set()
+        self._warned: set[str] = set()
         self._timers: list[asyncio.TimerHandle] = []  # until threads that were left behind are reported
         self.over = False  # the run has ended: nobody needs what still runs
 
@@ -52,7 +52,7 @@ class Stops:
             what, reason = call.describe(), call.extra().stop_reason
             for shield in call.extra().halting().shields:
                 shield.over = True
-            self._told.add(what)
+            self._warned.add(what)
             self.leave_behind(task, what)
             self._ready.leave_behind(call, task)
             _warn(f"{what} was asked to stop ({reason}) and still runs {GRACE_S:g} s later, so it is left behind. {_WAY_OUT}")
@@ -67,8 +67,8 @@ class Stops:
         return timer
 
     def _warn_of_thread(self, call: Call, reason: str) -> None:
-        if not self.over and call.task not in self._told:
-            self._told.add(call.task)
+        if not self.over and call.task not in self._warned:
+            self._warned.add(call.task)
             _warn(
                 f"{call.describe()} was asked to stop ({reason}) and its thread still runs {GRACE_S:g} s later: it is left behind. "
                 "It keeps its place in the pool and its resources until it ends: have its code ask hw.stopping() and bound what it "
@@ -94,9 +94,9 @@ class Stops:
         if not task.done():
             self._strays[task] = what
             task.cancel()
-            task.add_done_callback(self._ended)
+            task.add_done_callback(self._forget)
 
-    def _ended(self, task: asyncio.Task[Any]) -> None:
+    def _forget(self, task: asyncio.Task[Any]) -> None:
         self._strays.pop(task, None)
         if not task.cancelled():
             task.exception()  # retrieved, or asyncio would print it
@@ -115,7 +115,7 @@ class Stops:
             await asyncio.wait(left, timeout=LAST_S)
         for task in left:
             if not task.done():
-                if (what := self._strays[task]) not in self._told:
+                if (what := self._strays[task]) not in self._warned:
                     _warn(f"{what} still ran when the run had ended, and is left behind. {_WAY_OUT}")
                 let_go(task)
         self._strays.clear()

@@ -224,9 +224,9 @@ class Streams:
         it ends."""
         if self.feed(call).readers.pop(reader, None) is not None:
             call.awaited = True
-            self._run.loop.call_soon(self._left, call)
+            self._run.loop.call_soon(self._stop_unread, call)
 
-    def _left(self, call: Call) -> None:
+    def _stop_unread(self, call: Call) -> None:
         feed = self.feed(call)
         if call.state < OK and not feed.readers and not feed.counted:
             self._stopper.cancel(call, "the loop that read its items was left")
