@@ -161,9 +161,6 @@ def anytime(kept: dict[K, T] | None = None, *, within_s: float | None = None) ->
     Returns:
         The block, to be opened with `with`.
 
-    Returns:
-        The block, to be opened by `with`.
-
     Raises:
         UsageError: an argument is not what it should be; or the block is opened in a worker process.
 
