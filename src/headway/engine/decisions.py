@@ -1,4 +1,4 @@
-"""Decisions of a run: naming them, recalling what was recorded, recording what is new.
+"""Decisions of a run: names them, recalls recorded ones and records new ones.
 
 Every answer that depends on timing goes through here: a race's winner, an order, the time, what is left of a budget. The answer is
 looked up under its name (`name_decision`). A recorded answer is returned again; a new one is recorded before the program gets it.

@@ -79,7 +79,7 @@ class Batches:
             self.serve()
 
     def _over(self, batch: Batch) -> None:
-        """A batch has ended: close the one that gathered meanwhile, unless its timer still runs."""
+        """End a batch, and close the one that gathered meanwhile unless its timer still runs."""
         if batch.over:
             return
         batch.over = True
@@ -173,7 +173,7 @@ class Batches:
                 self._run.broken(fault)
 
     def drop(self, call: Call) -> None:
-        """A call of a running batch must stop: it leaves; the last one to leave stops the batch."""
+        """Take a call that must stop out of its running batch; the last to leave stops the batch."""
         batch: Batch = call.extra().batch
         call.extra().batch = None
         batch.left -= 1

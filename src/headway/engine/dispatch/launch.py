@@ -1,4 +1,4 @@
-"""Hands a call to the place where its code runs, interrupts it there, and takes its answer back.
+"""Hands a call to the place where its code runs, interrupts it there, and takes its result back.
 
 Inline code runs in an asyncio task of its own, so any asyncio library works in it. Everything else is a job for a pool. An effect
 waits here until the journal is durable up to its own start; one that may have happened before is first shown to its `verify`.
@@ -275,7 +275,7 @@ class Launcher:
         self._ready.in_pools += 1
 
     def book_charge(self, call: Call, attempt: int, amounts: dict[str, float]) -> None:
-        """A worker spent something for this call."""
+        """Book what a worker has spent for this call."""
         if call.state < OK and call.attempt == attempt:
             self._accounting.charge(Frame(call, call.scope), amounts)
 

@@ -41,7 +41,7 @@ class Stops:
         self.over = False  # the run has ended: nobody needs what still runs
 
     def grant(self, call: Call, more_s: float = 0.0) -> None:
-        """The call's code was just asked to stop: it has so long, and `more_s` while it is shielded."""
+        """Give code that was asked to stop its grace, after the `more_s` seconds for which it is shielded; then leave it behind."""
         x = call.extra()
         if x.timer is not None:
             x.timer.cancel()
@@ -76,8 +76,8 @@ class Stops:
             )
 
     def _stop_below(self, call: Call, reason: str) -> None:
-        """Ask everything under a call at once: level by level, each would have its grace after the one above it. A call is asked
-        before its children, so that it knows, when one ends cancelled, that it was stopped, too."""
+        """Ask everything under a call to stop at once: level by level, each would have its grace after the one above it. A call is
+        asked before its children, so that it knows it was stopped, too, when one of them ends cancelled."""
         for child in list(call.children or ()):
             shield = child.scope.shield
             if child.state < OK and (self._run.closing or shield is None or not shield.holds):
@@ -85,12 +85,12 @@ class Stops:
                 self._stop_below(child, reason)
 
     def stop_all(self, root: Call, reason: str) -> None:
-        """The run ends here: ask all of its calls."""
+        """Ask all calls of a run that ends here to stop."""
         self._lifecycle.cancel(root, reason)
         self._stop_below(root, reason)
 
     def leave_behind(self, task: asyncio.Task[Any], what: str) -> None:
-        """Nobody waits any more for code that was asked to stop."""
+        """Stop waiting for code that was asked to stop."""
         if not task.done():
             self._strays[task] = what
             task.cancel()
@@ -102,7 +102,7 @@ class Stops:
             task.exception()  # retrieved, or asyncio would print it
 
     async def close(self, root: Call) -> None:
-        """The run has ended: so does what it left behind, and what still runs where its driver was broken off."""
+        """End what the run left behind, and what still runs where its driver was broken off."""
         self.over = True
         for timer in self._timers:
             timer.cancel()
