@@ -35,7 +35,7 @@ class Blob(NamedTuple):
 
 
 class Carried(NamedTuple):
-    """What few rows bring along: blobs to be written first, a place in the cross-run cache."""
+    """What only few rows carry: blobs to be written first, and a key in the cross-run cache."""
 
     blobs: Sequence[Blob]
     cache_key: bytes | None
@@ -194,7 +194,7 @@ class Log:
         self.work.set()
 
     def fresh(self, key: bytes) -> Fresh | None:
-        """What this run has recorded a moment ago to be shared under this key, so that the store may not have it yet."""
+        """What this run has just recorded to be shared under this key, where the store may not have it yet."""
         found = self._fresh.get(key)
         return found[1] if found is not None else None
 

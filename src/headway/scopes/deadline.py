@@ -113,7 +113,7 @@ def _find_shield(deadline: Deadline) -> Shield | None:
 
 
 def _fail_call(deadline: Deadline) -> None:
-    """Code that was told to leave its block, and has not: the call that it is part of ends."""
+    """Stop the call whose code was told to leave the block of a deadline and has not left it."""
     if deadline.open and (call := deadline.call) is not None:
         error = deadline.error(f"{call.describe()} did not leave the block of its deadline and")
         call.engine.cancel(call, "it did not leave the block of a deadline that has passed", error)
@@ -136,8 +136,9 @@ def _says_deadline(error: BaseException | None) -> bool:
 def deadline(seconds: float | None = None, *, at: float | None = None, raises: bool = True) -> DeadlineScope:
     """Bound how long the work inside may take.
 
-    When the time has passed, every call made inside is stopped. When all of them have ended, and what they spent is booked, so has
-    the block itself: it raises, or just ends with `raises=False`. Blocks inside of it end first, and may hand on what they have.
+    When the time has passed, every call made inside is stopped. Once all of them have ended, and what they spent is booked, the
+    block itself ends: it raises, or with `raises=False` just ends. Blocks inside it end first and may hand on what they have; a
+    block of `hw.shielded` is left first.
 
     The time is recorded as an absolute one, so it passes also while the process does not run. A run that is resumed later still
     gets all recorded answers; new calls are refused. Where the wall clock is set back, nothing waits longer than it had left when
