@@ -59,7 +59,7 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[
         for turn in range(3):
             for name, (process, store) in started.items():
                 tell(process, store, TOLD[name][1][turn : turn + 1])
-            time.sleep(0.3)
+            time.sleep(1)  # two signals of a kind that come together are one
         ends = {}
         for name, (process, store) in started.items():
             out, err = process.communicate(timeout=LIMIT_S)

@@ -26,7 +26,7 @@ class Server:
         with urllib.request.urlopen(self.url.removesuffix("/v1") + "/log") as answer:
             return [line for line in json.load(answer) if line["model"] == model and line["what"] == what]
 
-    def until(self, model: str, what: str, *, within_s: float = 10) -> list[dict[str, Any]]:
+    def until(self, model: str, what: str, *, within_s: float = 60) -> list[dict[str, Any]]:
         end = time.monotonic() + within_s
         while not (seen := self.log(model, what)) and time.monotonic() < end:
             time.sleep(0.01)
@@ -50,7 +50,7 @@ def start(*command: str, lines: int, stderr: int | None = None) -> Server:
 
 def stop(server: Server) -> int:
     server.process.terminate()
-    code = server.process.wait(timeout=20)
+    code = server.process.wait(timeout=60)
     assert server.process.stdout is not None
     server.process.stdout.close()
     return code

@@ -55,21 +55,21 @@ class Bench:
         return answer.value
 
 
-async def within(future, seconds=30):
+async def within(future, seconds=60):
     """Wait, but not for ever, and not by cancelling the future."""
     done, _ = await asyncio.wait([future], timeout=seconds)
     assert done, f"no answer within {seconds} s"
     return future.result()
 
 
-async def until(condition, seconds=30):
+async def until(condition, seconds=60):
     """Wait until the condition holds."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.002)
 
 
-def gone(pid, seconds=20):
+def gone(pid, seconds=60):
     """Wait until the process has ended; False when it has not."""
     try:
         fd = os.pidfd_open(pid)

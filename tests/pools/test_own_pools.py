@@ -115,6 +115,10 @@ class ClaimsCopies(Broken):
     traits = Traits(copies=True, cancel="cooperative")
 
 
+SOON_S = 2.0  # what these pools leave undone is waited for as long; what they do must take less, on a busy machine as well
+AT_MOST_S = 60.0
+
+
 class Kills(Broken):
     traits = Traits(asks=True, cancel="killed")
 
@@ -124,19 +128,19 @@ class Kills(Broken):
 
 
 @pytest.mark.parametrize(
-    ("pool", "promise"),
+    ("pool", "within_s", "promise"),
     [
-        (KeepsSlots, "answers with the value: free() did not come back to 2"),
-        (AnswersTwice, "answered a job of check_pool.double twice"),
-        (SaysNothingOfErrors, "answers with the error: a ValueError was answered with"),
-        (Boasts, "runs as many as it says: the code of side-1 did not begin"),
-        (ClaimsCopies, "copies as its traits say: the code has not copies"),
-        (Kills, "cancels as its traits say"),
+        (KeepsSlots, SOON_S, "answers with the value: free() did not come back to 2"),
+        (AnswersTwice, AT_MOST_S, "answered a job of check_pool.double twice"),
+        (SaysNothingOfErrors, AT_MOST_S, "answers with the error: a ValueError was answered with"),
+        (Boasts, SOON_S, "runs as many as it says: the code of side-1 did not begin"),
+        (ClaimsCopies, AT_MOST_S, "copies as its traits say: the code has not copies"),
+        (Kills, SOON_S, "cancels as its traits say"),
     ],
 )
-def test_the_check_finds_what_a_pool_does_not_keep(pool: type[Broken], promise: str) -> None:
+def test_the_check_finds_what_a_pool_does_not_keep(pool: type[Broken], within_s: float, promise: str) -> None:
     with pytest.raises(AssertionError) as raised:
-        check_pool(pool, within_s=0.5)
+        check_pool(pool, within_s=within_s)
     assert promise in str(raised.value)
 
 

@@ -263,3 +263,35 @@ def publish(number: int) -> None:
     """Change the source of `edition`."""
     watch.EDITIONS["edition"] = number
     edition.spec._version[:] = [b"edition %d" % number]
+
+
+@hw.task(effect=True)
+async def books(name: str) -> str:
+    key = watch.happens(name)
+    OUTSIDE[key] += 1
+    await asyncio.sleep(0.2)
+    return key
+
+
+@hw.task(effect=True)
+async def unbooks(name: str, booking: str) -> str:
+    await asyncio.sleep(0.2)
+    return booking
+
+
+@hw.task
+async def trip(name: str, x: int) -> int:
+    """Books two things, and leaves neither booked if it is stopped."""
+    bookings: list[str] = []
+    try:
+        for place in ("a", "b"):
+            with hw.shielded(timeout=1000):  # it may wait for a limit or a budget that is around
+                bookings.append(await books(f"{name} {place}"))
+        await asyncio.sleep(CODE[name].number / 5)
+        await hw.sleep(CODE[name].number / 5)
+    except asyncio.CancelledError:
+        with hw.shielded(timeout=1000):
+            for booking in reversed(bookings):
+                await unbooks(name, booking)
+        raise
+    return value(name, x)

@@ -46,6 +46,7 @@ LEAVES = (
     *("leaf", "leaf", "slow", "flaky", "costly", "bad", "effect", "verified", "batched", "threaded", "process"),
     *("forever", "forever", "large", "too_slow", "alike", "keyed", "moody", "moody", "spender", "paid", "edition"),
 )
+UNDOING = ("trip",) * 6  # leaves that undo what they did if they are stopped; drawn with streams
 UNSURE = ("service", "service", "service", "stubborn_service")  # leaves whose end hangs on who asked first: for wild programs
 
 
@@ -85,6 +86,8 @@ class _Writer:
         self.left = most
         self.calm = "race" not in kinds
         self.leaves = LEAVES if self.calm else (*LEAVES, *UNSURE)
+        if "stream" in kinds:
+            self.leaves = (*self.leaves, *UNDOING)
         self.bodies = COMMON if self.calm else FUSSY
         self.common: list[Node] = []  # bodies that are called in several places, each time as the same call
 

@@ -16,7 +16,7 @@ import nodes
 import told
 import watch
 from leaves import slow
-from nodes import BODIES, CALM, CODE, FUSSY, LEAVES, OUTSIDE, UNSURE, WILD, WILD_STREAMS, Node, drawn, value, write
+from nodes import BODIES, CALM, CODE, FUSSY, LEAVES, OUTSIDE, UNDOING, UNSURE, WILD, WILD_STREAMS, Node, drawn, value, write
 
 import headway as hw
 
@@ -116,7 +116,7 @@ def waiter(name: str, x: int) -> int:
 
 TASKS: dict[str, Any] = {
     **{name: globals()[name] for name in (*BODIES, *FUSSY)},
-    **{name: getattr(leaves, name) for name in (*LEAVES, *UNSURE)},
+    **{name: getattr(leaves, name) for name in (*LEAVES, *UNSURE, *UNDOING)},
 }
 
 

@@ -35,7 +35,7 @@ NO_ENTRIES: Any = MappingProxyType({})
 
 class Frame(NamedTuple):
     """Where code runs: inside which call, under which scope, in which of its attempts, for which batch, and in which branch.
-    Coroutines that a call joins side by side are branches of it (`siblings`); the branch of the call's own code is empty."""
+    Coroutines that a call joins side by side are branches of it (`branch_siblings`); the branch of the call's own code is empty."""
 
     call: Call
     scope: Scope

@@ -123,26 +123,25 @@ class Lifecycle:
         scope = call.scope
         stopped = call.x is not None and call.x.stop is not None  # its code runs only to hear of it
         if scope.deadline is not None and scope.deadline.left_s <= 0 and not stopped and not self._replay.goes_on(call):
-            if not self._begin_stopped(call, "deadline passed", scope.deadline.error(call.describe())):
-                return
-        elif (call.spec.cost or scope.account is not None) and not stopped:
+            self._ready.release(call)
+            self.forbid(call, scope.deadline.error(call.describe()))
+            return
+        if (call.spec.cost or scope.account is not None) and not stopped:
             if (refused := self._accounting.reserve(call)) is not None:
-                if not isinstance(refused, BudgetExceeded):
-                    self._ready.release(call)  # and it waits in line
-                    return
-                if not self._begin_stopped(call, "its budget is spent", refused):
-                    return
+                self._ready.release(call)
+                if isinstance(refused, BudgetExceeded):
+                    self.forbid(call, refused)
+                return  # else it waits in line
         self._feed(call, _ADMITTED)
 
-    def _begin_stopped(self, call: Call, reason: str, error: BaseException) -> bool:
-        """A bound forbids the call to begin: refuse it, unless its code ran in an earlier life and has to hear of it."""
-        if self._shields.lets_begin(call):
-            x = call.extra()
-            x.stop, x.stop_reason = error, reason
-            return True
-        self._ready.release(call)
-        self.refuse(call, error)
-        return False
+    def forbid(self, call: Call, error: BaseException) -> None:
+        """A bound forbids the call to begin: refuse it, unless its code ran in an earlier life and has to hear of that."""
+        if not self._shields.lets_begin(call):
+            self.refuse(call, error)
+            return
+        x = call.extra()
+        x.stop, x.stop_reason = error, str(error)
+        self._ready.push(call)
 
     def begun(self, call: Call) -> None:
         """The call's code begins now."""
@@ -366,11 +365,11 @@ class Lifecycle:
 
 
 def _ends_stopped(x: Extra, error: BaseException | None) -> bool:
-    """Whether a call that was stopped ends so: it let the cancellation through, or it has undone something in an earlier life and
-    its code came to its end before it heard of the stop again."""
-    return issubclass(type(error), asyncio.CancelledError) or (
-        error is None and x.halt is not None and x.halt.replays and x.halt.recorded
-    )
+    """Whether a call that was stopped ends so: it let the cancellation through, or its code came to its end before it heard of the
+    stop, though it had undone something in an earlier life, or was run only to hear of it."""
+    if issubclass(type(error), asyncio.CancelledError):
+        return True
+    return error is None and x.halt is not None and x.halt.replays and (x.halt.recorded or x.halt.guessed)
 
 
 def _note_failure(parent: Call, call: Call, state: int) -> None:

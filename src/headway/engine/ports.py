@@ -23,6 +23,9 @@ class Starts(Protocol):
     def begin(self, call: Call) -> None:
         """There is room for the call."""
 
+    def forbid(self, call: Call, error: BaseException) -> None:
+        """A bound forbids the call to begin."""
+
     def refuse(self, call: Call, error: BaseException) -> None:
         """The call ends without having been started."""
 

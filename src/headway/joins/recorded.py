@@ -1,7 +1,7 @@
-"""Records what a join decided, so that a resumed program gets the same again.
+"""The joins' way to the engine's decisions: a name, what was recorded under it, a new record.
 
-The only place where joins touch the engine's decisions: a name, what was recorded under it, a new record. All of it runs on the
-engine's thread.
+Each join decides for itself what it records, and returns it again in a resumed program (a race its winner). None touches the
+engine's decisions but through here. All of it runs on the engine's thread.
 """
 
 from __future__ import annotations

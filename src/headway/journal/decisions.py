@@ -55,11 +55,13 @@ class Afforded(_Told, frozen=True, array_like=True, tag="afforded"):
 
 
 class Kept(msgspec.Struct, frozen=True, array_like=True):
-    """What a block had kept under a key when it ended, how often, and its value; empty where that is large or has no encoding."""
+    """What a block had kept under a key when it ended, how often, and its value with its large parts; empty where that is too much
+    for a row or has no encoding."""
 
     key: int | str
     times: int
     value: bytes
+    buffers: tuple[bytes, ...] = ()
 
 
 class BlockEnded(_Told, frozen=True, array_like=True, tag="anytime"):

@@ -45,7 +45,7 @@ class MemoryStore:
     def url(self) -> str:
         return ":memory:"
 
-    def checkpoint_root(self, run_id: str) -> None:
+    def checkpoint_root(self, run_id: str) -> str | None:
         return None
 
     def close(self) -> None:

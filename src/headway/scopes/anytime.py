@@ -15,13 +15,17 @@ the time left, at most a second), while its call can still return a result.
 Which results were kept in time depends on timing. So the journal records the end of the block with everything kept by then. After a
 resume the code runs again, gets the recorded answers and ends with exactly the kept results. The record holds for the bounds it was
 made under: with more money or time the block goes on. Outside of a run there are no bounds, and the same lines do nothing.
+
+The record holds the values too, up to a mebibyte in all: a resume may have no time to come to them again. Of a value beyond that it
+says only that it was there. Where a resume does not come to such a value, the block warns.
 """
 
 from __future__ import annotations
 
-import contextlib
 import math
+import warnings
 from collections import Counter
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Generic, Literal, TypeVar, overload
 
@@ -42,6 +46,7 @@ Stopped = Literal["done", "budget", "deadline"]
 
 EARLY = 0.02  # of the time left
 EARLY_S = 1.0  # at most
+MOST_BYTES = 1 << 20  # of kept values in one record
 
 
 class Anytime(Generic[K, T]):
@@ -119,29 +124,58 @@ class Anytime(Generic[K, T]):
         if self._before is not None:
             self._end_as_before(self._before)
         elif self._frame is not None and (self._deadline is not None or self._frame.scope.account is not None):
-            kept = tuple(Kept(key, times, _encode_small(self.kept[key])) for key, times in self._times.items() if key in self.kept)
+            kept = _record_kept((key, times, self.kept[key]) for key, times in self._times.items() if key in self.kept)
             self._frame.call.engine.on_loop(recorded.record, self._frame, self._name, BlockEnded(stopped, kept))
 
     def _end_as_before(self, before: BlockEnded) -> None:
         """What this life had no time to tell the block again comes from the record."""
         self.stopped = before.stopped
+        lost: list[int | str] = []
         for each in before.kept:
             key: Any = each.key
-            if self._times[key] < each.times and each.value:
-                with contextlib.suppress(NotDecodable):
-                    self.kept[key] = decode(each.value)
+            if self._times[key] < each.times and not self._take(key, each):
+                lost.append(key)
             if key in self.kept and key not in self._given:
                 self.kept[key] = self.kept.pop(key)  # in the order of before
+        if lost:
+            warnings.warn(
+                f"hw.anytime: this life of the run did not come again to what was kept as {', '.join(map(repr, lost))}, and the "
+                f"record of the block's end lacks it: together its values are more than {MOST_BYTES >> 10} KiB, or it has no "
+                "encoding. What is there under the same key is older. Keep something smaller, such as the number of the answer",
+                RuntimeWarning,
+                stacklevel=4,
+            )
+
+    def _take(self, key: Any, each: Kept) -> bool:
+        """Keep what the record has; whether it has it."""
+        if not each.value:
+            return False
+        try:
+            self.kept[key] = decode(each.value, each.buffers)
+        except NotDecodable:
+            return False
+        return True
 
 
-def _encode_small(value: object) -> bytes:
-    """Encode a kept value for the record of the block's end. Empty if it is large or can't be encoded: the results of the calls
-    that made it have it."""
+def _record_kept(kept: Iterable[tuple[int | str, int, object]]) -> tuple[Kept, ...]:
+    """What was kept, for the record of the block's end: each with its value, as long as there is room for it."""
+    found, room = [], MOST_BYTES
+    for key, times, value in kept:
+        head, buffers = _encode_within(value, room)
+        room -= len(head) + sum(map(len, buffers))
+        found.append(Kept(key, times, head, buffers))
+    return tuple(found)
+
+
+def _encode_within(value: object, room: int) -> tuple[bytes, tuple[bytes, ...]]:
+    """A value as bytes; nothing where it needs more or can't be encoded. Then the results of the calls that made it have it."""
     try:
-        head, buffers = encode(value)
+        head, buffers = encode(value, copy=False)
     except NotEncodable:
-        return b""
-    return b"" if buffers else head
+        return b"", ()
+    if len(head) + sum(memoryview(buffer).nbytes for buffer in buffers) > room:
+        return b"", ()
+    return head, tuple(bytes(buffer) for buffer in buffers)
 
 
 @overload

@@ -1,14 +1,21 @@
 """A store in memory that survives simulated deaths, kills drivers at a chosen record, and remembers what was done to it.
 
 What it holds is what a disk would hold: whatever was committed. A dead process reaches it no more. A torn commit leaves the blobs
-of its group and none of its rows, as a transaction does.
+of its group and none of its rows, as a transaction does. Checkpoints are real: files in a folder of the store, written by a real
+helper process. A call in a simulated process runs in one step, so it is killed before it begins or when it has ended.
 """
 
 from __future__ import annotations
 
+import os
+import secrets
+import shutil
+import tempfile
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
+from urllib.parse import quote
 
 from headway.errors import StoreDamaged, StoreFull
 from headway.journal.memory import MemoryStore
@@ -49,6 +56,14 @@ class Commit(NamedTuple):
     rows: int
 
 
+class _Files:
+    """Where calls keep their checkpoints: a real folder, that is removed when nobody knows it any more. Made by whoever saves."""
+
+    def __init__(self) -> None:
+        self.path = os.path.join(tempfile.gettempdir(), f"tmp-headway-sim-{secrets.token_hex(8)}")  # noqa: PTH118
+        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+
+
 class SimStore(MemoryStore):
     """`crash` is read at each commit; `commits` grows with each."""
 
@@ -57,6 +72,7 @@ class SimStore(MemoryStore):
         self.universe = universe
         self.crash: Crash | None = None
         self.commits: list[Commit] = []
+        self._files = _Files()
         self.on_change: list[Callable[[], None]] = []
         self.without_blob: list[tuple[int, int, bytes]] = []  # (uid, seq, digest) of rows that named a blob before it was there
 
@@ -64,8 +80,8 @@ class SimStore(MemoryStore):
     def url(self) -> str:
         return "simulated"
 
-    def checkpoint_root(self, run_id: str) -> None:
-        return None
+    def checkpoint_root(self, run_id: str) -> str:
+        return os.path.join(self._files.path, quote(run_id, safe=""))  # noqa: PTH118 - for every run of a simulation
 
     def rows_until_crash(self, uid: int) -> int:
         """How many rows may be committed together, so that a group ends where the driver is to die."""
@@ -89,6 +105,7 @@ class SimStore(MemoryStore):
         run = self.run(run_id)
         copy = SimStore.holding(run, self._rows[run.uid][:rows], self._blobs)
         copy.universe = self.universe
+        copy._files = self._files
         lost = set(self._rows[run.uid][rows:])
         copy._cache = {name: row for name, row in self._cache.items() if row not in lost}
         copy._signals = list(self._signals)

@@ -33,7 +33,7 @@ from headway.engine.transitions import OK
 from headway.engine.world import Machine
 from headway.run import arun
 from headway.sim.check import Finding, Report, check
-from headway.testing.pools import check_pool
+from headway.testing.check_pool import check_pool
 
 __all__ = ["Finding", "Report", "VirtualClock", "VirtualLoop", "check", "check_pool", "run"]
 

@@ -1,4 +1,4 @@
-"""The jobs that check a pool (`pools.py`). The pool's workers import this module."""
+"""The jobs that check a pool (`check_pool.py`). The pool's workers import this module."""
 
 from __future__ import annotations
 

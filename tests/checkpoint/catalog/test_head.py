@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from roots import Crash, Dying
 
-from headway.checkpoint.catalog.commit import commit
+from headway.checkpoint.catalog.commit_alone import commit
 from headway.checkpoint.catalog.head import find_basis, move_head, see_head
 from headway.checkpoint.catalog.leases import Lease
 from headway.checkpoint.catalog.listing import manifests, newest
 from headway.checkpoint.files.coverage import Draft
 from headway.checkpoint.files.manifest import HEAD, Head, folder_of
-from headway.checkpoint.helper.committing import Lineage, conclude
+from headway.checkpoint.helper.commit_all_ranks import Lineage, conclude
 from headway.checkpoint.helper.messages import CommitPlan, WriterPlan
 from headway.checkpoint.helper.saving import Save
 from headway.errors import CheckpointConflict, CheckpointError

@@ -21,7 +21,7 @@ from headway.checkpoint.catalog.leases import SAVING, find_live
 from headway.checkpoint.catalog.listing import manifests, newest
 from headway.checkpoint.files.manifest import HEAD, Head, Segment, seal
 from headway.checkpoint.files.stored import read_segment
-from headway.checkpoint.helper.committing import Lineage
+from headway.checkpoint.helper.commit_all_ranks import Lineage
 from headway.checkpoint.helper.messages import Durable, Failed
 from headway.checkpoint.helper.shared_buffer import SharedBuffer
 from headway.checkpoint.layout.boxes import Box

@@ -11,7 +11,7 @@ import pytest
 import safetensors.numpy
 from hand_saved import files_of, read_back
 
-from headway.checkpoint.catalog.commit import commit
+from headway.checkpoint.catalog.commit_alone import commit
 from headway.checkpoint.files.coverage import Draft
 from headway.checkpoint.files.manifest import Object
 from headway.checkpoint.files.write import FragmentData, put_segment, write_segment

@@ -374,6 +374,51 @@ def test_an_error_that_came_after_the_recorded_end_changes_nothing(go):
     assert go(program) == ("deadline", {1: 1, 2: 2, 3: 3})
 
 
+@pytest.mark.parametrize("late", [False, True])
+def test_a_large_answer_is_there_after_a_resume_that_has_no_time_to_come_to_it(go, late):
+    @hw.task
+    async def program() -> tuple[str, dict[str, int]]:
+        best: dict[str, bytes] = {"answer": b""}
+        with hw.anytime(best, within_s=3) as block:
+            for size in (10, 100_000, 300_000):
+                if late and not STOP:
+                    await asyncio.sleep(2)
+                block.keep("answer", bytes(size))
+                block.keep("page", bytes(size)[:20_000])
+            await asyncio.sleep(10)
+        if STOP:
+            raise RuntimeError("stop")
+        return block.stopped, {key: len(value) for key, value in best.items()}
+
+    STOP.append(True)
+    with pytest.raises(RuntimeError):
+        go(program)
+    STOP.clear()
+    assert go(program) == ("deadline", {"answer": 300_000, "page": 20_000})
+
+
+def test_an_answer_too_large_for_the_record_is_missed_with_a_warning(go):
+    @hw.task
+    async def program() -> dict[str, int]:
+        best = {"answer": b""}
+        with hw.anytime(best, within_s=3) as block:
+            for size in (10, 2_000_000):
+                block.keep("answer", bytes(size))
+                if not STOP:
+                    await asyncio.sleep(50)
+            await asyncio.sleep(10)
+        if STOP:
+            raise RuntimeError("stop")
+        return {key: len(value) for key, value in best.items()}
+
+    STOP.append(True)
+    with pytest.raises(RuntimeError):
+        go(program)
+    STOP.clear()
+    with pytest.warns(RuntimeWarning, match="did not come again to what was kept as 'answer'.*more than 1024 KiB"):
+        assert go(program) == {"answer": 10}
+
+
 def test_what_has_no_encoding_is_kept_too(go):
     @hw.task
     async def program() -> tuple[str, int]:

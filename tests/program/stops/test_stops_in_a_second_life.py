@@ -319,3 +319,25 @@ def test_also_where_the_run_died_in_the_moment_of_the_stop(lives, clock):
     lives(both, lambda: clock.advance(100))
     assert "charge" not in second_life()
     assert "refund" in second_life()
+
+
+@pytest.mark.parametrize("effect", [False, True])
+def test_a_new_call_that_is_stopped_before_it_begins_does_not_succeed_because_others_are_unfinished(lives, effect):
+    @hw.task(effect=effect)
+    async def new() -> str:
+        RAN.append("new")
+        return "done"
+
+    @hw.task
+    async def program() -> str:
+        going_on = die()
+        if not SWITCH.get("died"):
+            await going_on
+        call = new()
+        call.cancel()
+        end = (await hw.settle(call))[0]
+        await going_on
+        return "ok" if end.ok else type(end.error).__name__
+
+    assert lives(program) == "CallCancelled"
+    assert "new" not in second_life() or not effect

@@ -332,7 +332,7 @@ OF_ALL: tuple[Bug, ...] = (
     ),
     bug(
         "a task to rerun does not run again for those that were answered with what it gave to another",
-        "edits:_mark",
+        "on_change:_mark",
         "[*parents.get(call, ()), *equals(call)]",
         "parents.get(call, ())",
         tests="sim/test_shared_calls.py::test_a_task_to_rerun_below_a_shared_call_runs_again_for_all_that_were_answered",

@@ -92,6 +92,13 @@ ANYTIME: tuple[Bug, ...] = (
         tests=f"{_ANYTIME}::test_an_early_end_is_told_again_though_more_would_be_in_time_now",
     ),
     bug(
+        "of large answers a block records only that they were there",
+        "_encode_within",
+        "len(head) + sum(memoryview(buffer).nbytes for buffer in buffers) > room",
+        "bool(buffers)",
+        tests=f"{_ANYTIME}::test_a_large_answer_is_there_after_a_resume_that_has_no_time_to_come_to_it",
+    ),
+    bug(
         "the end that a bound made holds when the bound has changed",
         "Anytime._recall",
         "recorded.name_bounds(frame)",

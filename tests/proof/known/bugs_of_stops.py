@@ -171,14 +171,14 @@ SHIELDS: tuple[Bug, ...] = (
     bug(
         "a call that is stopped before its code has run again hears nothing of it",
         "Shields.lets_begin",
-        "self._run.closing or not self._has_begun(call) or not _can_be_told(call)",
+        "self._run.closing or not self._replay.may_have_begun(call) or not _can_be_told(call)",
         "True",
         tests=_UNDOING,
     ),
     bug(
         "a stop breaks in on code that is still told again what it was told",
         "Shields.interrupt",
-        "self._has_begun(call) and (self._streams.let_begin(call) or self._is_told_again(call))",
+        "self._replay.may_have_begun(call) and (self._streams.let_begin(call) or self._is_told_again(call))",
         "False",
         tests="program/stops/test_stops_in_a_second_life.py",
     ),
@@ -199,7 +199,7 @@ SHIELDS: tuple[Bug, ...] = (
     bug(
         "a call that began an effect, and died with it, is taken for one that did nothing",
         "recovered:load",
-        "known.acted.add(parent)",
+        "known.acted[parent] = seq",
         "",
         tests="program/stops/test_stops_in_a_second_life.py",
     ),
@@ -245,6 +245,28 @@ SHIELDS: tuple[Bug, ...] = (
         "halt.replays and halt.after == shield.number",
         "False",
         tests="program/stops/test_stops_in_a_second_life.py",
+    ),
+    bug(
+        "a stop does not reach what has to undo something through a call that did nothing itself",
+        "Replay.may_have_begun",
+        "bool(known.unfinished)",
+        "False",
+        tests="program/stops/test_stops_in_a_second_life.py",
+    ),
+    bug(
+        "a stream that is taken up is stopped before its code could hear of it",
+        "Shields.interrupt",
+        "self._streams.let_begin(call) or self._is_told_again(call)",
+        "self._is_told_again(call)",
+        tests=_UNDOING,
+    ),
+    bug(
+        "a join breaks in on a shielded block of one of its coroutines",
+        "Branches._cancel",
+        "if shields := self._shields_of(branch):\n    shields[0].listeners.append(lambda: self._cancel(branch))\n"
+        "elif not branch.done():\n    branch.task.cancel()",
+        "branch.task.cancel()",
+        tests=_BESIDE,
     ),
     bug(
         "a deadline breaks off a shielded block inside of its own",

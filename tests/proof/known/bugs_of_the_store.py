@@ -159,7 +159,7 @@ LEASES: tuple[Bug, ...] = (
     bug(
         "SQLite drops what a late driver brought",
         "SqliteStore.commit",
-        "tables.insert_rejected(connection, lease, first_seq, rows, now)",
+        "checked_rows.insert_rejected(connection, lease, first_seq, rows, now)",
         "pass",
         tests="conformance/test_fencing.py::test_a_driver_that_lost_its_lease_changes_nothing_and_its_rows_are_kept_as_rejected",
     ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from seeded import Bug, Edit, bug
+from seeded import Bug, bug
 
 _BUDGETS, _TURNS = "program/bounds/test_waiting_budgets.py", "program/bounds/test_turns_in_a_budget.py"
 _FLIGHT, _CLAIMS = "sim/test_single_flight.py", "conformance/test_claims.py"
@@ -32,9 +32,8 @@ BUDGETS: tuple[Bug, ...] = (
     bug(
         "who waits for a budget keeps its limit and resource",
         "Lifecycle.begin",
-        "self._ready.release(call)\nreturn",
-        "return",
-        Edit("Lifecycle._begin_stopped", "self._ready.release(call)", ""),
+        "self._ready.release(call)\nif isinstance(refused, BudgetExceeded): ...",
+        "if isinstance(refused, BudgetExceeded): ...",
     ),
     bug(
         "what a holder needs waits behind those who wait for the holder",

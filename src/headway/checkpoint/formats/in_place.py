@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import xxhash
 
-from headway.checkpoint.catalog.commit import commit
+from headway.checkpoint.catalog.commit_alone import commit
 from headway.checkpoint.catalog.leases import lease_for_saving
 from headway.checkpoint.files.coverage import Draft
 from headway.checkpoint.files.manifest import BLOCK_BYTES, Json, Manifest, Object, PlannedFragment, Segment, folder_of

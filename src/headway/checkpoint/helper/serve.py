@@ -17,7 +17,7 @@ from contextlib import ExitStack
 
 from headway.checkpoint.catalog.leases import Lease, lease_for_saving
 from headway.checkpoint.files.manifest import ROOT_NAME
-from headway.checkpoint.helper.committing import Lineage, conclude
+from headway.checkpoint.helper.commit_all_ranks import Lineage, conclude
 from headway.checkpoint.helper.messages import (
     Abandon,
     Begin,

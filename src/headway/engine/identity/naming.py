@@ -1,7 +1,7 @@
 """Which call a new one is: its key, and which of equal siblings it is.
 
 A key says what is asked, by which parent, and in which place among equal calls; never when. Names are given at the moment of the
-call, on the engine's thread, in the order in which the parent's own code makes its calls. `siblings` sorts out the calls of
+call, on the engine's thread, in the order in which the parent's own code makes its calls. `branch_siblings` sorts out the calls of
 branches.
 """
 
@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from headway.engine.call import Call, Share
+from headway.engine.identity.branch_siblings import Siblings
 from headway.engine.identity.keys import call_prefix, hash_key, sibling_key
-from headway.engine.identity.siblings import Siblings
 from headway.engine.tasks.spec import TaskSpec
 from headway.errors import UsageError
 from headway.journal.records import Place

@@ -11,9 +11,9 @@ from typing import NamedTuple
 import msgspec
 
 from headway.engine.identity.keys import call_key
-from headway.engine.replay.edits import stale_results
-from headway.engine.replay.failures import around_failures
 from headway.engine.replay.lookup import answers
+from headway.engine.replay.on_change import stale_results
+from headway.engine.replay.retry_failed import around_failures
 from headway.engine.tasks.spec import TaskSpec
 from headway.engine.world import World
 from headway.errors import RunMismatch

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from headway.engine.replay.edits import stale_results
-from headway.engine.replay.failures import around_failures
+from headway.engine.replay.on_change import stale_results
+from headway.engine.replay.retry_failed import around_failures
 from headway.engine.tasks.spec import TASKS
 from headway.journal.records import COSTED, NO_PARENT, Kind, Outcome, RunInfo, Status
 from headway.journal.recovery.recovered import RecoveredState, decode_outcome, load

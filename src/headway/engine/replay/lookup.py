@@ -37,7 +37,7 @@ class Replay:
         self._known = known = run.known
         self._decided = decisions  # task: "reuse" or "rerun", the user's word for this run
         self.reused = 0
-        self.refused: set[bytes] = set()  # calls whose recorded outcome could not be used
+        self._ended: dict[bytes, int] = {}  # calls whose recorded end is of no use: its row
         has_own_time = getattr(type(run.loop), "time", None) is not asyncio.BaseEventLoop.time
         self._now = run.loop.time if has_own_time else time.monotonic  # asked for each call that is recalled
         self._answered_at = run.loop.time() if known else -math.inf
@@ -57,6 +57,23 @@ class Replay:
         deadline = call.scope.deadline
         return call.key in self._known.parents and not (call.spec.effect or deadline is None or deadline.expired)
 
+    def has_begun(self, call: Call) -> bool:
+        """Whether the code of the call ran in an earlier life, did something that is recorded, and did not come to its end."""
+        known, key = self._known, call.key
+        return max(known.parents.get(key, 0), known.acted.get(key, 0)) > self._ended.get(key, 0)
+
+    def may_have_begun(self, call: Call) -> bool:
+        """Whether the code of the call, or of one below it, may have done something in an earlier life that is recorded.
+
+        A call that has not ended names no parent: it may be below any other that has not. An effect makes no calls, and what costs
+        something is not run on a guess.
+        """
+        if self.has_begun(call):
+            return True
+        known, key, spec = self._known, call.key, call.spec
+        plain = not (spec.effect or spec.cost)
+        return plain and bool(known.unfinished) and key not in self._ended and key not in known.outcomes
+
     def find(self, call: Call) -> Recorded | None:
         """The recorded outcome of this call, if it can be used; forgotten here once handed out."""
         memo = call.memo
@@ -69,7 +86,7 @@ class Replay:
         outcome = decode_outcome(body)
         doubtful = outcome.status != _OK or outcome.guards or self._decided or call.spec.on_change != "reuse"
         if doubtful and self.why_not(call.spec, outcome, seq, call.floor):
-            self.refused.add(call.key)
+            self._ended[call.key] = seq
             if outcome.epoch > call.epoch:
                 call.epoch, call.prefix = outcome.epoch, b""
             return None

@@ -218,7 +218,7 @@ class BudgetLine:
 
     def _refuse(self, waiter: Waiter, why: str) -> None:
         self._step_out(waiter)
-        self._starts.refuse(waiter.call, BudgetExceeded(f"{waiter.call.describe()} was not started: {why}"))
+        self._starts.forbid(waiter.call, BudgetExceeded(f"{waiter.call.describe()} was not started: {why}"))
 
     def _refuse_what_is_out_of_reach(self) -> None:
         """Refuse calls that want more than is left unspent."""

@@ -53,13 +53,14 @@ class Shield:
 class Halt:
     """What a call remembers of its stop."""
 
-    __slots__ = ("after", "heard", "held_off", "opened", "recalled", "recorded", "replays", "shields", "told", "untold")
+    __slots__ = ("after", "guessed", "heard", "held_off", "opened", "recalled", "recorded", "replays", "shields", "told", "untold")
 
     def __init__(self) -> None:
         self.shields: list[Shield] = []  # that are open, the outermost first
         self.opened = 0  # blocks so far
         self.held_off = False  # a stop came while a block was open; the code hears of it when the block ends
         self.replays = False  # the code hears of the stop when the journal has no recorded answer left for it
+        self.guessed = False  # the code runs only because a call below it may have something to undo
         self.recorded = False  # the journal says that the code undoes what it did: whoever asks next asks for everything afresh
         self.recalled = False  # an earlier life recorded the stop, and nobody has stopped the call in this one
         self.told = math.inf  # the last row that the code can have been told of when it heard of the stop

@@ -34,7 +34,7 @@ from headway.journal.decisions import Stopped, decision_key
 
 
 class Shields:
-    """Implements the port `Delaying`."""
+    """The shields of one run, and its stops that come late. Implements the port `Recalling`."""
 
     def __init__(
         self,
@@ -145,7 +145,7 @@ class Shields:
                 self._record(call, halt)
                 self._grant(call, halt)
                 return
-            if self._has_begun(call) and (self._streams.let_begin(call) or self._is_told_again(call)):
+            if self._replay.may_have_begun(call) and (self._streams.let_begin(call) or self._is_told_again(call)):
                 self._delay(call, halt)
                 return
             halt.told, halt.heard = self._run.journal.last_seq, self._run.wall()
@@ -154,9 +154,11 @@ class Shields:
     def lets_begin(self, call: Call) -> bool:
         """Whether to run the code of a call that is stopped before it began: it ran in an earlier life, and may have something to
         undo. It gets the recorded answers again, and then hears of the stop."""
-        if self._run.closing or not self._has_begun(call) or not _can_be_told(call):
+        if self._run.closing or not self._replay.may_have_begun(call) or not _can_be_told(call):
             return False
-        self._delay(call, call.extra().halting())
+        halt = call.extra().halting()
+        halt.guessed = not self._replay.has_begun(call)
+        self._delay(call, halt)
         return True
 
     def recall(self, call: Call) -> bool:
@@ -183,15 +185,6 @@ class Shields:
         if not answers or (found is not None and found[0] > halt.told):
             halt.untold.add(call.key)
         return answers
-
-    def _has_begun(self, call: Call) -> bool:
-        """Whether the code of the call ran in an earlier life, and it or a call below it did something that is recorded.
-
-        A call that left no outcome names no parent, so it may be below any other that left none."""
-        known, key = self._run.known, call.key
-        if key in known.parents or key in known.acted:
-            return True
-        return bool(known.unfinished) and key not in known.outcomes and key not in self._replay.refused
 
     def _is_told_again(self, call: Call) -> bool:
         """Whether the code of a call still gets recorded answers, and nothing else."""

@@ -106,9 +106,9 @@ class RecoveredState:
         self.given = Given()
         self.attempts: dict[bytes, tuple[int, Attempt]] = {}
         self.starts: dict[bytes, Start] = {}  # of attempts that have not ended
-        self.parents: set[bytes] = set()  # calls that made calls which have ended, or handed items out
-        self.acted: set[bytes] = set()  # calls that made calls of effects which began
-        self.unfinished: set[bytes] = set()  # those of both that left no outcome and that the program has not made again yet
+        self.parents: dict[bytes, int] = {}  # calls that made calls which have ended, or handed items out: the last row of those
+        self.acted: dict[bytes, int] = {}  # calls that made calls of effects which began, likewise
+        self.unfinished: set[bytes] = set()  # those of both that have not ended since and that the program has not made again yet
         self.effects: set[bytes] = set()  # calls of effects that ever started: they may have happened, however they ended
         self.effect_names: dict[bytes, bytes] = {}  # the shared name under which an effect began, by its key
         self.shared: dict[bytes, bytes] = {}  # results by the name that equal calls share
@@ -165,10 +165,10 @@ def load(store: Store, uid: int) -> RecoveredState:
     known = RecoveredState()
     outcomes, ledger = known.outcomes, known.ledger
     given, touched = known.given, known.given.touched
-    seq, above = 0, known.parents.add
+    seq, above = 0, known.parents
     for seq, (kind, key, parent, body) in store.rows(uid):
         if kind == _OUTCOME:  # most rows, and nothing about them is looked at before a program asks
-            above(parent)
+            above[parent] = seq
             if key in touched or (given.kept and parent == NO_PARENT):
                 given.read_outcome(key, parent, decode_outcome(body), known.epoch(key))
             outcomes[key] = (seq, body)
@@ -177,7 +177,7 @@ def load(store: Store, uid: int) -> RecoveredState:
             continue
         what = kind & _KIND
         if what == Kind.OUTCOME:
-            above(parent)
+            above[parent] = seq
             if key in touched or (given.kept and parent == NO_PARENT):
                 given.read_outcome(key, parent, decode_outcome(body), known.epoch(key))
             outcomes[key] = (seq, body)
@@ -206,14 +206,23 @@ def load(store: Store, uid: int) -> RecoveredState:
             known.starts[key] = start
             if start.effect:
                 known.effects.add(key)
-                known.acted.add(parent)
+                known.acted[parent] = seq
                 if start.shared:
                     known.effects.add(start.shared)
                     known.effect_names.setdefault(key, start.shared)
             ledger.note_start(key, start)
-    known.unfinished = (known.parents | known.acted) - outcomes.keys() - {NO_PARENT}
+    known.unfinished = _find_unfinished(known)
     known.last_seq = seq
     return known
+
+
+def _find_unfinished(known: RecoveredState) -> set[bytes]:
+    """Find the calls that did something after their last recorded end, if they have one."""
+    found: set[bytes] = set()
+    for acts in (known.parents, known.acted):
+        found.update(key for key, seq in acts.items() if key not in known.outcomes or known.outcomes[key][0] < seq)
+    found.discard(NO_PARENT)
+    return found
 
 
 def _note_decision(known: RecoveredState, seq: int, key: bytes, call: bytes, body: bytes) -> None:
@@ -222,7 +231,7 @@ def _note_decision(known: RecoveredState, seq: int, key: bytes, call: bytes, bod
     if isinstance(told, Moved):
         known.places.note(told.place)
     elif isinstance(told, Item | Stopped):
-        known.parents.add(call)
+        known.parents[call] = seq
     elif isinstance(told, BudgetOpened):
         known.ledger.note_budget(key, told.outer)
     elif isinstance(told, Event | EventsGivenBack):

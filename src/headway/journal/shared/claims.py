@@ -26,7 +26,7 @@ from typing import Any, NamedTuple, TypeVar
 from headway.errors import HeadwayError
 from headway.journal.owner import is_alive, make_lease_lost, unknown_run
 from headway.journal.records import Lease, Row
-from headway.journal.sqlite import tables
+from headway.journal.sqlite import checked_rows
 
 T = TypeVar("T")
 NAME_BYTES = 16
@@ -247,7 +247,7 @@ def _read(connection: sqlite3.Connection, lease: Lease, names: Sequence[bytes]) 
 
     claims = gather_claims(names, find)  # before the results: a claim that has ended since left a result, or another claim
     cached = [key for (key,) in _select(connection, "SELECT key FROM cache WHERE key", names)]
-    rows = {key: row for key in cached if (row := tables.read_cache(connection, key)) is not None}
+    rows = {key: row for key in cached if (row := checked_rows.read_cache(connection, key)) is not None}
     return Board(rows, claims, _holders(connection, claims.values()))
 
 
@@ -269,10 +269,10 @@ def _select(connection: sqlite3.Connection, query: str, names: Iterable[bytes]) 
 
 
 def _make_lease_lost(connection: sqlite3.Connection, lease: Lease) -> HeadwayError:
-    stored = connection.execute(f"SELECT {tables.RUN_COLUMNS} FROM run WHERE uid=?", (lease.uid,)).fetchone()
+    stored = connection.execute(f"SELECT {checked_rows.RUN_COLUMNS} FROM run WHERE uid=?", (lease.uid,)).fetchone()
     if stored is None:
         return unknown_run(lease.run_id, (), "the store")
-    return make_lease_lost(tables.decode_run(stored, ""), lease.fence)
+    return make_lease_lost(checked_rows.decode_run(stored, ""), lease.fence)
 
 
 def end_claims(connection: sqlite3.Connection, lease: Lease, names: Sequence[bytes] | None = None) -> None:

@@ -21,7 +21,7 @@ from headway.journal.records import ENDED, Lease, Row, RunInfo, RunSpec, RunStat
 from headway.journal.shared.claims import SharedClaims, end_claims
 from headway.journal.shared.items import SharedCollections
 from headway.journal.shared.limits import SharedLimits
-from headway.journal.sqlite import tables
+from headway.journal.sqlite import checked_rows
 from headway.journal.sqlite.database import Database
 from headway.journal.sqlite.wal import frames_in_use, inspect_wal
 from headway.journal.store import Buffer, keep_row
@@ -69,18 +69,18 @@ class SqliteStore(Database, SharedLimits, SharedCollections, SharedClaims):
         return self.reading(lambda connection: self._get_run(connection, run_id))
 
     def runs(self) -> list[RunInfo]:
-        query = f"SELECT {tables.RUN_COLUMNS} FROM run ORDER BY uid"
+        query = f"SELECT {checked_rows.RUN_COLUMNS} FROM run ORDER BY uid"
         stored = self.reading(lambda connection: connection.execute(query).fetchall())
-        return [tables.decode_run(one, self.url) for one in stored]
+        return [checked_rows.decode_run(one, self.url) for one in stored]
 
     def fork_run(self, spec: RunSpec, source_uid: int, keep: Callable[[int, Row], bool | Row]) -> RunInfo:
         with self.writing() as connection:
             if self._find(connection, "run_id=?", spec.run_id) is not None:
                 raise RunMismatch(f"the run id {spec.run_id!r} is taken in {self.url}: choose another id for the fork")
             uid, seq = self._insert_run(connection, spec).uid, 0
-            for part in self._parts(lambda after: tables.read_rows(connection, source_uid, after), source_uid, 0):
+            for part in self._parts(lambda after: checked_rows.read_rows(connection, source_uid, after), source_uid, 0):
                 copied = [taken for at, row in part for taken in keep_row(keep, at, row)]
-                tables.insert_rows(connection, uid, seq + 1, copied)
+                checked_rows.insert_rows(connection, uid, seq + 1, copied)
                 seq += len(copied)
             connection.execute("UPDATE run SET nrows=? WHERE uid=?", (seq, uid))
             return self._by_uid(connection, uid)
@@ -97,13 +97,13 @@ class SqliteStore(Database, SharedLimits, SharedCollections, SharedClaims):
 
     def _insert_run(self, connection: sqlite3.Connection, spec: RunSpec, **columns: object) -> RunInfo:
         names = ", ".join(["run_id", "spec", "crc", "status", *columns])
-        values = (*tables.encode_run(spec), RunStatus.RUNNING.value, *columns.values())
+        values = (*checked_rows.encode_run(spec), RunStatus.RUNNING.value, *columns.values())
         query = f"INSERT INTO run ({names}) VALUES ({', '.join('?' * len(values))})"
         return self._by_uid(connection, connection.execute(query, values).lastrowid or 0)
 
     def _find(self, connection: sqlite3.Connection, where: str, value: object) -> RunInfo | None:
-        stored = connection.execute(f"SELECT {tables.RUN_COLUMNS} FROM run WHERE {where}", (value,)).fetchone()
-        return None if stored is None else tables.decode_run(stored, self.url)
+        stored = connection.execute(f"SELECT {checked_rows.RUN_COLUMNS} FROM run WHERE {where}", (value,)).fetchone()
+        return None if stored is None else checked_rows.decode_run(stored, self.url)
 
     def _get_run(self, connection: sqlite3.Connection, run_id: str) -> RunInfo:
         found = self._find(connection, "run_id=?", run_id)
@@ -181,54 +181,54 @@ class SqliteStore(Database, SharedLimits, SharedCollections, SharedClaims):
         where = (lease.uid, lease.fence, lease.owner, first_seq - 1)
         with self.writing() as connection:
             if connection.execute(move, (first_seq - 1 + len(rows), *where)).rowcount:
-                tables.insert_rows(connection, lease.uid, first_seq, rows)
+                checked_rows.insert_rows(connection, lease.uid, first_seq, rows)
                 if cache:
-                    tables.insert_cache(connection, cache)
+                    checked_rows.insert_cache(connection, cache)
                     end_claims(connection, lease, [key for key, _ in cache])
                 return
             run = self._by_uid(connection, lease.uid)
         if (run.fence, run.owner) == (lease.fence, lease.owner):
             raise make_gap_error(run, first_seq)
         with self.writing() as connection:
-            tables.insert_rejected(connection, lease, first_seq, rows, now)
+            checked_rows.insert_rejected(connection, lease, first_seq, rows, now)
         raise make_lease_lost(run, lease.fence)
 
     def rows(self, uid: int, *, after: int = 0, skip_damaged: bool = False) -> Iterator[tuple[int, Row]]:
         """`(seq, row)` in order, verified; with `skip_damaged` the whole rows only, whatever is wrong with others."""
 
-        def read(after: int) -> list[tables.Stored]:
-            return self.reading(lambda connection: tables.read_rows(connection, uid, after))
+        def read(after: int) -> list[checked_rows.Stored]:
+            return self.reading(lambda connection: checked_rows.read_rows(connection, uid, after))
 
         for part in self._parts(read, uid, after, skip_damaged=skip_damaged):
             yield from part
 
     def _parts(
-        self, read: Callable[[int], list[tables.Stored]], uid: int, after: int, *, skip_damaged: bool = False
+        self, read: Callable[[int], list[checked_rows.Stored]], uid: int, after: int, *, skip_damaged: bool = False
     ) -> Iterator[list[tuple[int, Row]]]:
         expected = self.reading(lambda connection: self._by_uid(connection, uid))
         last = after
         while stored := read(last):
-            part = tables.whole_rows(uid, stored, last + 1)
+            part = checked_rows.whole_rows(uid, stored, last + 1)
             if part is not None:
                 last = stored[-1][0]
                 yield part
                 continue
             part = []
             for one in stored:
-                row = tables.check_row(uid, one)
+                row = checked_rows.check_row(uid, one)
                 if row is not None and (skip_damaged or one[0] == last + 1):
                     part.append((one[0], row))
                 elif not skip_damaged:
                     self.check_unchanged()
-                    raise tables.make_row_damaged(expected, last + 1, one)
-                last = tables.next_seq(last, one[0])
+                    raise checked_rows.make_row_damaged(expected, last + 1, one)
+                last = checked_rows.next_seq(last, one[0])
             yield part
         if last < expected.nrows and not skip_damaged:
             self.check_unchanged()
-            raise tables.make_row_damaged(expected, last + 1, None)
+            raise checked_rows.make_row_damaged(expected, last + 1, None)
 
     def cached(self, key: bytes) -> Row | None:
-        return self.reading(lambda connection: tables.read_cache(connection, key))
+        return self.reading(lambda connection: checked_rows.read_cache(connection, key))
 
     # blobs
 
@@ -252,11 +252,11 @@ class SqliteStore(Database, SharedLimits, SharedCollections, SharedClaims):
         with self.writing() as connection:
             run = self._get_run(connection, run_id)
             query = "INSERT INTO signal (run, name, value, at, crc) VALUES (?, ?, ?, ?, ?)"
-            crc = tables.signal_crc(run.uid, name, value, float(now))
+            crc = checked_rows.signal_crc(run.uid, name, value, float(now))
             return connection.execute(query, (run.uid, name, value, float(now), crc)).lastrowid or 0
 
     def signals(self, uid: int, *, after: int = 0) -> list[Signal]:
-        return self.reading(lambda connection: tables.read_signals(connection, uid, after))
+        return self.reading(lambda connection: checked_rows.read_signals(connection, uid, after))
 
     def changed(self) -> int:
         return int(self.reading(lambda connection: connection.execute("PRAGMA data_version").fetchone()[0]))

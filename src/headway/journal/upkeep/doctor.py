@@ -16,7 +16,7 @@ from headway.journal.owner import is_alive
 from headway.journal.place import has_database, name_folder, no_store, owner_of
 from headway.journal.records import Row, RunInfo
 from headway.journal.shared.items import ALL_ITEMS, check_item
-from headway.journal.sqlite import schema, tables
+from headway.journal.sqlite import checked_rows, schema
 from headway.journal.sqlite.access import connect_to_read, fingerprint, why_not_writable
 from headway.journal.sqlite.locks import is_busy, wait_for_lock
 from headway.journal.sqlite.wal import inspect_wal
@@ -150,7 +150,7 @@ class _Examination:
                 self._say("error", f"the database has a damaged page: {problem}", means=means, path=str(self.path))
 
     def _check_runs(self, connection: sqlite3.Connection) -> None:
-        stored, error = read_table(connection, f"SELECT {tables.RUN_COLUMNS} FROM run ORDER BY uid")
+        stored, error = read_table(connection, f"SELECT {checked_rows.RUN_COLUMNS} FROM run ORDER BY uid")
         if error is not None:
             self._say("error", f"the list of runs ends in a damaged page ({error})", means="later runs may be lost")
         known: set[object] = set()
@@ -170,7 +170,7 @@ class _Examination:
             found = connection.execute(query, found).fetchone()
 
     def _check_run(self, connection: sqlite3.Connection, stored: tuple[object, ...]) -> None:
-        info = tables.decode_run(stored, str(self.folder))
+        info = checked_rows.decode_run(stored, str(self.folder))
         name = info.spec.run_id
         self.nruns += 1
         self._check_owner(info)
@@ -205,7 +205,7 @@ class _Examination:
             row = Row(kind, call, parent, body)  # type: ignore[arg-type]
             text = key.hex() if isinstance(key, bytes) else repr(key)
             means = "the call runs again when it is asked for"
-            if not tables.whole_cache(key, row, crc):
+            if not checked_rows.whole_cache(key, row, crc):
                 self._say("error", f"the cached result {text} is damaged", means=means)
                 continue
             for digest in blobs_of(row):
@@ -216,7 +216,7 @@ class _Examination:
         if error is not None:
             self._say("error", f"the list of signals has a damaged page ({error})", means="send later ones again")
         for number, uid, *rest in stored:
-            if not tables.whole_signal(uid, *rest):
+            if not checked_rows.whole_signal(uid, *rest):
                 self._say("error", f"signal {number} ({rest[0]!r}) is damaged", means="send it again after a repair")
 
     def _check_items(self, connection: sqlite3.Connection) -> None:

@@ -23,7 +23,7 @@ from headway.journal.owner import check_takeover
 from headway.journal.place import has_database, name_folder, no_store
 from headway.journal.records import COSTED, Charge, Kind, Outcome, Row, RunInfo, RunStatus
 from headway.journal.shared.items import ALL_ITEMS, Item, check_item, insert_item
-from headway.journal.sqlite import schema, tables
+from headway.journal.sqlite import checked_rows, schema
 from headway.journal.sqlite.access import why_not_writable
 from headway.journal.upkeep.findings import BODIES, Book, Finding, call_text, describe_damage
 from headway.journal.upkeep.named import blobs_of
@@ -147,7 +147,7 @@ class _Repair:
     # what is copied
 
     def _copy_runs(self, source: sqlite3.Connection, target: sqlite3.Connection) -> None:
-        stored, error = read_table(source, f"SELECT {tables.RUN_COLUMNS} FROM run ORDER BY uid")
+        stored, error = read_table(source, f"SELECT {checked_rows.RUN_COLUMNS} FROM run ORDER BY uid")
         if error is not None and not stored:
             raise StoreDamaged(f"no run of {self.path} can be read ({error}): restore it from a copy, or begin a new store")
         if error is not None:
@@ -161,11 +161,11 @@ class _Repair:
     def _salvage_run(self, stored: tuple[object, ...]) -> RunInfo | None:
         """The run where its spec is whole, with what is wrong in its state set back."""
         try:
-            return tables.decode_run(stored, str(self.folder))
+            return checked_rows.decode_run(stored, str(self.folder))
         except StoreDamaged:
             state = (RunStatus.INTERRUPTED.value, 0, "", 0.0, 0.0, 0, 0, 0.0, 0)
         try:
-            info = tables.decode_run((*stored[:4], *state), str(self.folder))
+            info = checked_rows.decode_run((*stored[:4], *state), str(self.folder))
         except StoreDamaged:
             self._drop(f"run {stored[1]!r} is damaged", "it is lost; the backup has its bytes")
             return None
@@ -202,9 +202,9 @@ class _Repair:
     def _write_run(self, target: sqlite3.Connection, info: RunInfo, rows: list[Row], floor: int) -> None:
         names = "uid, run_id, spec, crc, status, fence, error_floor, cancel, ended, nrows"
         state = (info.status.value, info.fence, floor, int(info.cancel_requested), info.ended, len(rows))
-        values = (info.uid, *tables.encode_run(info.spec), *state)
+        values = (info.uid, *checked_rows.encode_run(info.spec), *state)
         target.execute(f"INSERT INTO run ({names}) VALUES ({','.join('?' * len(values))})", values)
-        tables.insert_rows(target, info.uid, 1, rows)
+        checked_rows.insert_rows(target, info.uid, 1, rows)
         self.nruns += 1
         self.nrecords += len(rows)
 
@@ -214,9 +214,9 @@ class _Repair:
             self._drop("the cache has a damaged page", "calls shared between runs run again")
         for key, kind, call, parent, body, crc in stored:
             row = Row(kind, call, parent, body)  # type: ignore[arg-type]
-            if isinstance(key, bytes) and tables.whole_cache(key, row, crc):
+            if isinstance(key, bytes) and checked_rows.whole_cache(key, row, crc):
                 if all(map(self._blob_is_whole, blobs_of(row))):
-                    tables.insert_cache(target, [(key, row)])
+                    checked_rows.insert_cache(target, [(key, row)])
                     continue
                 row = Row(0, key, b"", b"")
             self._drop(f"a cached result ({call_text(row)}) is damaged", "the call runs again when it is asked for")
@@ -226,7 +226,7 @@ class _Repair:
         if error is not None:
             self._drop("the list of signals has a damaged page", "send later ones again")
         for number, *rest in stored:
-            if tables.whole_signal(*rest) and isinstance(number, int):
+            if checked_rows.whole_signal(*rest) and isinstance(number, int):
                 target.execute("INSERT INTO signal (number, run, name, value, at, crc) VALUES (?,?,?,?,?,?)", (number, *rest))
             else:
                 self._drop(f"signal {number} ({rest[1]!r}) is damaged", "send it again")

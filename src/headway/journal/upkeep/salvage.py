@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from headway.journal.records import Row
-from headway.journal.sqlite import tables
+from headway.journal.sqlite import checked_rows
 
 MOST_MISSING = 1_000_000  # seqs asked for one by one behind the last readable row
 
@@ -22,7 +22,7 @@ class Found(NamedTuple):
 
     seq: int
     row: Row | None
-    stored: tables.Stored | None
+    stored: checked_rows.Stored | None
 
 
 def read_run(connection: sqlite3.Connection, uid: int, nrows: int) -> Iterator[Found]:
@@ -32,12 +32,12 @@ def read_run(connection: sqlite3.Connection, uid: int, nrows: int) -> Iterator[F
         for seq in range(last + 1, stored[0]):
             yield Found(seq, None, None)
         last = stored[0]
-        yield Found(last, tables.check_row(uid, stored), stored)
+        yield Found(last, checked_rows.check_row(uid, stored), stored)
     for seq in range(last + 1, min(nrows, last + MOST_MISSING) + 1):
         yield Found(seq, None, None)
 
 
-def _readable(connection: sqlite3.Connection, uid: int, nrows: int) -> Iterator[tables.Stored]:
+def _readable(connection: sqlite3.Connection, uid: int, nrows: int) -> Iterator[checked_rows.Stored]:
     after, highest = 0, max(nrows, _highest(connection, uid))
     while True:
         part, broken = _read_on(connection, uid, after, highest)
@@ -53,12 +53,12 @@ def _readable(connection: sqlite3.Connection, uid: int, nrows: int) -> Iterator[
             return
 
 
-def _read_on(connection: sqlite3.Connection, uid: int, after: int, highest: int) -> tuple[list[tables.Stored], bool]:
+def _read_on(connection: sqlite3.Connection, uid: int, after: int, highest: int) -> tuple[list[checked_rows.Stored], bool]:
     """Rows behind `after` up to the first that cannot be read, and whether there is such a one."""
-    part: list[tables.Stored] = []
+    part: list[checked_rows.Stored] = []
     query = "SELECT seq, kind, key, parent, body, crc FROM record WHERE run=? AND seq>? ORDER BY seq LIMIT ?"
     try:
-        for stored in connection.execute(query, (uid, after, tables.READ_ROWS)):
+        for stored in connection.execute(query, (uid, after, checked_rows.READ_ROWS)):
             if not isinstance(stored[0], int) or not after < stored[0] <= highest:
                 return part, True
             part.append(stored)
@@ -68,11 +68,11 @@ def _read_on(connection: sqlite3.Connection, uid: int, after: int, highest: int)
     return part, False
 
 
-def _next_alone(connection: sqlite3.Connection, uid: int, after: int, highest: int) -> tables.Stored | None:
+def _next_alone(connection: sqlite3.Connection, uid: int, after: int, highest: int) -> checked_rows.Stored | None:
     query = "SELECT seq, kind, key, parent, body, crc FROM record WHERE run=? AND seq=?"
     for seq in range(after + 1, highest + 1):
         try:
-            stored: tables.Stored | None = connection.execute(query, (uid, seq)).fetchone()
+            stored: checked_rows.Stored | None = connection.execute(query, (uid, seq)).fetchone()
         except sqlite3.Error:
             continue
         if stored is not None and stored[0] == seq:

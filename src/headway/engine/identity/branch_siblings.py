@@ -1,4 +1,4 @@
-"""Which of several equal calls is which.
+"""Which of several equal calls is which, where coroutines that a call joins make them.
 
 Equal calls of one parent are told apart by a number. In the parent's own code that is their order, which is the same in every
 life. Coroutines that run side by side (`hw.gather` of helpers, a race of strategies) are branches of the call, and the order in
