@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -341,3 +341,27 @@ def test_a_new_call_that_is_stopped_before_it_begins_does_not_succeed_because_ot
 
     assert lives(program) == "CallCancelled"
     assert "new" not in second_life() or not effect
+
+
+@hw.task
+async def hands_out() -> AsyncIterator[int]:
+    try:
+        for number in range(3):
+            await do(f"book {number}")
+            yield number
+        await asyncio.sleep(1000)
+    finally:
+        with hw.shielded():
+            await do("undo")
+
+
+def test_a_stream_hears_of_a_stop_that_comes_while_it_waits_for_readers_to_catch_up(lives):
+    @hw.task
+    async def program() -> None:
+        async for _ in hands_out():
+            await die()
+            await asyncio.sleep(10)
+            break
+
+    lives(program)
+    assert second_life() == ["never in the first life", "undo"]

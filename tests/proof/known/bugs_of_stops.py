@@ -258,7 +258,7 @@ SHIELDS: tuple[Bug, ...] = (
         "Shields.interrupt",
         "self._streams.let_begin(call) or self._is_told_again(call)",
         "self._is_told_again(call)",
-        tests=_UNDOING,
+        tests="program/stops/test_stops_in_a_second_life.py",
     ),
     bug(
         "a join breaks in on a shielded block of one of its coroutines",
