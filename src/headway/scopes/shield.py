@@ -57,8 +57,9 @@ def shielded(timeout: float = 30.0) -> ShieldScope:
 
     A stop that comes while the block is open takes effect when the block ends, which then raises `asyncio.CancelledError`. So does
     the end of a deadline around the block, and so does a join that cancels the coroutine which the block is in. Inside, the
-    `timeout` holds, and budgets do. Once a call has undone something, whoever asks for it again asks for all of its children
-    afresh. When a run stops to go on later (Ctrl-C, a full disk), nothing is undone: the block raises CancelledError.
+    `timeout` holds, and budgets do: a task that undoes something should cost 0 of their units (`cost={"usd": 0}`), so that it runs
+    even when they are used up. Once a call has undone something, whoever asks for it again asks for all of its children afresh.
+    When a run stops to go on later (Ctrl-C, a full disk), nothing is undone: the block raises CancelledError.
 
     Open it in async tasks: code in threads, processes and batches can't be told of a stop. Await what you start inside.
     `asyncio.timeout` and `Task.cancel` are not stops of the call, and do interrupt the block.

@@ -263,3 +263,36 @@ def test_code_in_a_block_need_not_stop(go):
 
     go(stop_after(10, asks))
     assert RAN == [False, True]
+
+
+@hw.task(cost={"usd": 1})
+async def pay() -> None:
+    RAN.append("pay")
+
+
+@hw.task(cost={"usd": 0})
+async def refund() -> None:
+    RAN.append("refund")
+
+
+def test_what_promises_to_spend_nothing_undoes_also_where_the_budget_is_used_up(go):
+    @hw.task
+    async def buys() -> None:
+        await pay()
+        try:
+            await hw.sleep(100)
+        except asyncio.CancelledError:
+            with hw.shielded():
+                await refund()
+            raise
+
+    @hw.task
+    async def program() -> None:
+        with hw.budget(usd=1):
+            call = buys.options(cost={"usd": 0})()
+            await hw.sleep(10)
+            call.cancel()
+            await hw.settle(call)
+
+    go(program)
+    assert RAN == ["pay", "refund"]
