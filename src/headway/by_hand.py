@@ -33,7 +33,7 @@ def set_result(
     by: str = "",
     force: bool = False,
 ) -> str:
-    """Give a call of a run its result. Resume the run afterwards: it goes on with it.
+    """Give a call of a run its result. A resume then goes on with it.
 
     It is recorded with who gave it and when, and shown as such. It holds whatever the call's inputs come out as. The calls around
     it run their code once more; all else that is finished stays.

@@ -1,6 +1,6 @@
-"""What a running call may ask of its run: the time, randomness, a rest, an event from outside, who it is, and whether to stop.
+"""What a running call may ask of its run: the time, randomness, a sleep, a signal from outside, who it is, and whether to stop.
 
-What a program decides by is durable: a resumed one gets the same time, numbers and events again.
+What a program decides by is durable: a resumed program gets the same time, numbers and signals again.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from headway import events
-from headway.engine.call import Frame, current, hear_stop
+from headway.engine.call import Frame, current, hear_stop, must_stop
 from headway.engine.scopes.accounting import check_item
 from headway.engine.stopping.outside import refuse_outside
 from headway.engine.tasks.options import is_number
@@ -131,7 +131,8 @@ def _plain(number: float) -> float:
 def stopping(item: int | None = None) -> bool:
     """Whether nobody waits for the current attempt any more: it was cancelled, timed out or lost a race.
 
-    Async code and processes are interrupted anyway. A thread can't be, so one that works for long asks now and then.
+    Async code and processes are interrupted anyway. A thread can't be, so one that works for long asks now and then. In a block of
+    `hw.shielded` the answer is False: it may go on.
 
     Args:
         item: in a batch function, the place of the item to ask about. Without it, whether none of the items is wanted any more. A
@@ -160,8 +161,7 @@ def stopping(item: int | None = None) -> bool:
     check_item(item, None if batch is None else len(batch.calls), call.task, "hw.stopping({})")
     if batch is not None:
         return not (batch.left if item is None else batch.wants(item))
-    asked = call.x is not None and call.x.stop is not None
-    return asked or call.state >= OK or (frame.attempt > 0 and frame.attempt != call.attempt)
+    return must_stop(call) or call.state >= OK or (frame.attempt > 0 and frame.attempt != call.attempt)
 
 
 def now() -> float:

@@ -1,6 +1,6 @@
 """Going on with runs: `hw.resume` and `hw.aresume` with one, `hw.resume_all` with everything that stopped on the way.
 
-async def lifespan(app):                       # a service starts: what its last process left behind goes on
+async def lifespan(app):                   # a service starts: the runs that its last process left behind go on
     going_on = asyncio.create_task(hw.aresume_all(store="runs"))
     yield
 """

@@ -1,4 +1,4 @@
-"""Reading runs back: `hw.runs` lists those of a store, `hw.view` opens one and gives every call with all that is recorded of it.
+"""Reads runs back: `hw.runs` lists those of a store, `hw.view` opens one and shows every call with all that is recorded of it.
 
     for call in hw.view("sky").calls:
         print(call.task, call.arguments, call.value if call.ok else call.error)

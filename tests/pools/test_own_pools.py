@@ -9,9 +9,11 @@ from typing import Any
 import own
 import pytest
 
+import headway as hw
 from headway.pools import Answer, Demand, Job, Pool, Traits
 from headway.pools.gang import GangPool
 from headway.pools.process import ProcessPool
+from headway.pools.registry import MOST_FITTED, Pools, make_pools
 from headway.pools.thread import ThreadPool
 from headway.testing import check_pool
 
@@ -144,3 +146,14 @@ def test_the_check_finds_what_a_pool_does_not_keep(pool: type[Broken], within_s:
 
 def test_the_check_is_content_with_a_simple_pool() -> None:
     assert set(check_pool(Broken)) >= ALL
+
+
+def test_tasks_that_are_made_for_a_single_call_are_not_kept_for_ever():
+    @hw.task
+    def work(number: int) -> int:
+        return number
+
+    pools = Pools(make_pools({}))
+    for number in range(3 * MOST_FITTED):
+        assert pools.fit(work.options(key=number).spec).key == number
+    assert len(pools._fitted) <= MOST_FITTED

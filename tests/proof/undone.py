@@ -13,7 +13,7 @@ from headway.sim.history import History
 def left_booked(history: History) -> Iterator[str]:
     """What is booked still though the trip that it is part of was cancelled. Not of a trip that is asked for no more, or whose code
     was not let run for all of its grace: that may be left behind with what it did."""
-    left_behind = {what for life in history.lives if life.engine is not None for what in life.engine.stops._told}
+    left_behind = {what for life in history.lives if life.engine is not None for what in life.engine.stops._warned}
     booked: dict[bytes, list[str]] = {}
     unbooked: set[str] = set()
     last: dict[bytes, Outcome] = {}

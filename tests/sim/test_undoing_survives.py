@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import warnings
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -109,6 +110,63 @@ async def hold_hasty() -> list[str] | None:
     return end.value if end.ok else None
 
 
+@hw.task
+async def travel_together(rest_s: float) -> list[str]:
+    """Bookings side by side, undone by the code that joined them."""
+    names: list[str] = []
+
+    async def one(seat: str) -> None:
+        with hw.shielded():
+            names.append(await book(seat))
+        await hw.sleep(rest_s)
+
+    try:
+        await hw.gather(one("1"), one("2"), one("3"))
+    except asyncio.CancelledError:
+        await undo(sorted(names))
+        raise
+    return names
+
+
+@hw.task
+async def around(task: int) -> list[str]:
+    """A call that does nothing itself."""
+    return await (travel_together(10) if task else travel("1", "2"))
+
+
+@hw.task
+async def hold_around(task: int, rest_s: float) -> list[str] | None:
+    trip = around(task)
+    await hw.sleep(rest_s)
+    trip.cancel()
+    end = (await hw.settle(trip))[0]
+    return end.value if end.ok else None
+
+
+@hw.task
+async def visit(seats: int) -> AsyncIterator[int]:
+    """A stream that leaves nothing booked if it is stopped, at an item or in between."""
+    names: list[str] = []
+    ended = False
+    try:
+        for seat in range(seats):
+            with hw.shielded():
+                names.append(await book(str(seat)))
+            yield seat
+        await hw.sleep(10)
+        ended = True
+    finally:
+        if not ended:
+            await undo(names)
+
+
+@hw.task
+async def read(rest_s: float) -> None:
+    with hw.deadline(seconds=rest_s, raises=False):
+        async for _ in visit(3):
+            pass
+
+
 def is_clean(value: list[str] | None) -> bool:
     """Whether exactly what the program was told it has is booked."""
     return set(booked) == set(value or ())
@@ -152,6 +210,17 @@ def check_killed_everywhere(root: Any, *args: Any, how: str = "after") -> int:
 @pytest.mark.parametrize("end", range(3), ids=["cancelled", "lost a race", "out of time"])
 def test_a_run_that_is_killed_after_any_record_undoes_what_it_did(end, rest_s, nested):
     assert check_killed_everywhere(hold, end, rest_s, nested) >= 20
+
+
+@pytest.mark.parametrize("rest_s", [0.2, 0.9, 5])
+@pytest.mark.parametrize("task", [0, 1], ids=["one call", "coroutines side by side"])
+def test_so_does_one_whose_calls_stand_below_calls_that_did_nothing(task, rest_s):
+    assert check_killed_everywhere(hold_around, task, rest_s) >= 20
+
+
+@pytest.mark.parametrize("rest_s", [0.4, 1.5, 5])
+def test_so_does_a_stream(rest_s):
+    assert check_killed_everywhere(read, rest_s) >= 20
 
 
 @pytest.mark.parametrize("how", ["before", "torn"])

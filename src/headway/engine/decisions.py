@@ -1,6 +1,6 @@
-"""Decisions of a run: naming them, recalling what was recorded, recording what is new.
+"""Decisions of a run: names them, recalls recorded ones and records new ones.
 
-Every answer that depends on timing goes through here: a race's winner, an order, the time, the rest of a budget. The answer is
+Every answer that depends on timing goes through here: a race's winner, an order, the time, what is left of a budget. The answer is
 looked up under its name (`name_decision`). A recorded answer is returned again; a new one is recorded before the program gets it.
 Records and keys are in `journal/decisions`. A recorded value must never be computed again.
 """
@@ -82,6 +82,6 @@ class Decisions:
     def _find(self, call: Call, key: bytes) -> Decision | None:
         found: Decision | None = call.memo.get(key) if call.memo is not None else None
         if found is None and (body := self._run.known.decisions.get(key)) is not None:
-            self._replay.answered()
+            self._replay.note_answer()
             found = decode_decision(body)
         return found

@@ -84,7 +84,7 @@ class Engine:
         self.batches = Batches(run, lifecycle, self.ready, self.accounting, self.stops, self.launcher)
         self.admission = Admission(run, lifecycle, self.ready, self.replay, self.accounting, self.shared, self.signals)
         self.streams = Streams(run, self.decisions, self.replay, lifecycle, self.waits)
-        self.shields = Shields(run, self.decisions, self.replay, self.waits, lifecycle, self.stops, self.launcher)
+        self.shields = Shields(run, self.decisions, self.replay, self.waits, lifecycle, self.stops, self.launcher, self.streams)
         self.admission.shields = self.shields
         self.launcher.batches = self.batches
         self.launcher.streams = self.streams

@@ -111,15 +111,15 @@ class Lifecycle:
     # --- starting ----------------------------------------------------------------------------------------------------
 
     def queue(self, call: Call) -> None:
-        """The call's inputs are there, and no record answers it."""
+        """Queue a call whose inputs are there and that no record answers."""
         self._feed(call, _QUEUED)
 
     def postpone(self, call: Call, delay_s: float) -> None:
-        """An earlier process recorded when the call's next attempt begins."""
+        """Rest until the next attempt of the call begins, as an earlier process recorded."""
         self._feed(call, _POSTPONED, delay_s)
 
     def begin(self, call: Call) -> None:
-        """There is room: reserve the budget and begin an attempt."""
+        """Begin an attempt, for which there is room: reserve its budget and launch it."""
         scope = call.scope
         stopped = call.x is not None and call.x.stop is not None  # its code runs only to hear of it
         if scope.deadline is not None and scope.deadline.left_s <= 0 and not stopped and not self._replay.goes_on(call):
@@ -149,7 +149,7 @@ class Lifecycle:
         call.state = found[0]  # without an effect
 
     def refuse(self, call: Call, error: BaseException) -> None:
-        """The call will not be started."""
+        """End a call that will not be started."""
         self._feed(call, Event.BODY_BROKE if call.children else _REFUSED, (None, error, None))
 
     def _enqueue(self, call: Call, before: int, given: Any) -> None:
@@ -175,7 +175,7 @@ class Lifecycle:
     # --- stopping ----------------------------------------------------------------------------------------------------
 
     def timed_out(self, call: Call) -> None:
-        """The timer of the task's timeout."""
+        """Stop a call whose timeout has passed."""
         if call.state in (STARTING, RUNNING, FINISHING) and (call.x is None or call.x.stop is None):
             timeout_s = call.spec.timeout_s
             self._stop(call, "timed out", CallTimeout(f"{call.describe()} took longer than its timeout of {timeout_s:g} s"))
@@ -222,7 +222,7 @@ class Lifecycle:
     # --- ending ------------------------------------------------------------------------------------------------------
 
     def body_ended(self, call: Call, value: Any, error: BaseException | None, encoded: Encoded | None = None) -> None:
-        """The call's own code has ended, or will never run; its children may still run."""
+        """Take the end of the call's own code, which has ended or will never run; its children may still run."""
         if call.state >= FINISHING:
             return  # code that was left behind
         run, x = self._run, call.x
@@ -303,9 +303,9 @@ class Lifecycle:
         self._rest(call, before, delay_s)
 
     def _rest(self, call: Call, before: int, delay_s: float) -> None:
-        call.extra().timer = self._run.loop.call_later(delay_s, self._rested, call)
+        call.extra().timer = self._run.loop.call_later(delay_s, self._end_rest, call)
 
-    def _rested(self, call: Call) -> None:
+    def _end_rest(self, call: Call) -> None:
         if call.state == RESTING:
             call.extra().timer = None
             self._feed(call, _QUEUED)
@@ -365,11 +365,11 @@ class Lifecycle:
 
 
 def _ends_stopped(x: Extra, error: BaseException | None) -> bool:
-    """Whether a call that was stopped ends so: it let the cancellation through, or it has undone something in an earlier life and
-    its code came to its end before it heard of the stop again."""
-    return issubclass(type(error), asyncio.CancelledError) or (
-        error is None and x.halt is not None and x.halt.replays and x.halt.recorded
-    )
+    """Whether a call that was stopped ends so: it let the cancellation through, or its code came to its end before it heard of the
+    stop, though it had undone something in an earlier life, or was run only to hear of it."""
+    if issubclass(type(error), asyncio.CancelledError):
+        return True
+    return error is None and x.halt is not None and x.halt.replays and (x.halt.recorded or x.halt.guessed)
 
 
 def _note_failure(parent: Call, call: Call, state: int) -> None:

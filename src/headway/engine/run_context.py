@@ -84,7 +84,7 @@ class RunContext:
             self.on_failure(error)
 
     def broken(self, error: BaseException) -> None:
-        """End the run because the engine itself failed; it would hang otherwise."""
+        """End the run because of a fault in the engine itself; it would hang otherwise."""
         fault = StoreError(f"run {self.run_id!r}: the runtime failed ({type(error).__name__}: {error}); please report this")
         fault.__cause__ = error
         self.fail(fault)

@@ -1,4 +1,4 @@
-"""Running a blocking function beside an event loop, for as long as Python runs.
+"""Runs blocking functions beside an event loop, for as long as Python runs.
 
 The executors of `concurrent.futures` refuse work once the main thread has ended, and a loop's own executor ends with the loop. A
 run that still goes on then, in a thread of its own or in an exit handler, must start workers and give its lease back. So each

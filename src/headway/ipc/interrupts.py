@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while a run goes on: they are the run's, and not those of processes that its code forks.
+"""Ctrl-C and SIGTERM while a run goes on: the run handles them, and processes that its code forks do not.
 
 A forked process has its parent's handlers and writes into its parent's pipe of signals: a `multiprocessing.Pool` that ends its
 workers with SIGTERM would end the run, and its workers would not end. So a fork gives back what was taken; a signal that comes

@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 
 from headway.engine.call import Call, current
 from headway.engine.handle import Handle
+from headway.engine.stopping.halt import Shield
 from headway.engine.stopping.stops import GRACE_S
 from headway.engine.tasks.callables import describe_error
 from headway.engine.transitions import OK
@@ -98,23 +99,53 @@ class Branches:
         return Branch(awaitable, task, branch)
 
     async def drain(self, branches: Sequence[Branch[Any]]) -> None:
-        """Cancel what still runs, and wait until it has ended, and so have the calls that it waited for."""
-        running = [branch.task for branch in branches if not branch.done()]
+        """Cancel what still runs, and wait until it has ended, and so have the calls that it waited for. A branch in a shielded
+        block is cancelled at its end."""
+        running = [branch for branch in branches if not branch.done()]
         for branch in branches:
             branch.task.add_done_callback(_hear)
         for branch in branches:
             self._stop_call(branch)  # also where the task that is to await it has not begun
-        for task in running:
-            task.cancel()
+        for branch in running:
+            self._cancel(branch)
         if not running:
             return
-        await asyncio.wait(running, timeout=GRACE_S / 2)  # a call that is stopped itself must end in time
+        try:
+            await self._wait_for(running)
+        except asyncio.CancelledError:  # nobody waits any more: not for shielded blocks, either
+            for branch in running:
+                branch.task.cancel()
+            raise
         if self.frame is not None:
             call = self.frame.call
-            for task in running:
-                if isinstance(task, asyncio.Task):
-                    call.engine.stops.leave_behind(task, f"a coroutine that {call.describe()} joined")
+            for branch in running:
+                if isinstance(branch.task, asyncio.Task):
+                    call.engine.stops.leave_behind(branch.task, f"a coroutine that {call.describe()} joined")
             await until(find_stopped_children(call))
+
+    async def _wait_for(self, running: Sequence[Branch[Any]]) -> None:
+        """Wait for branches that were cancelled: while they are shielded, and for a grace."""
+        loop, shielded = asyncio.get_running_loop(), True
+        while running and shielded:
+            shields = [shield for branch in running for shield in self._shields_of(branch)]
+            left_s = max([shield.ends - loop.time() for shield in shields], default=0.0)
+            await asyncio.wait([branch.task for branch in running], timeout=max(0.0, left_s) + GRACE_S / 2)
+            running = [branch for branch in running if not branch.done()]
+            shielded = bool(shields) or any(self._shields_of(branch) for branch in running)
+
+    def _cancel(self, branch: Branch[Any]) -> None:
+        """Cancel a branch, as soon as it is in no shielded block."""
+        if shields := self._shields_of(branch):
+            shields[0].listeners.append(lambda: self._cancel(branch))
+        elif not branch.done():
+            branch.task.cancel()
+
+    def _shields_of(self, branch: Branch[Any]) -> list[Shield]:
+        """The shielded blocks that a branch, or one inside of it, has open."""
+        x = None if self.frame is None else self.frame.call.x
+        if x is None or x.halt is None or not branch.name:
+            return []
+        return [shield for shield in x.halt.shields if shield.holds and shield.branch.startswith(branch.name)]
 
     def _stop_call(self, branch: Branch[Any]) -> None:
         """Ask the call that a branch waits for to stop, if it is a child of the one that joins."""

@@ -68,17 +68,14 @@ async def _gather(given: Sequence[Awaitable[T]]) -> list[T]:
 def gather_affordable(*awaitables: Awaitable[T]) -> Join[list[T]]:
     """Wait for the results of all that the budget did not refuse.
 
-    Which ones it refused is recorded: a resumed program gets the results of the same ones, and has those stopped that it would
-    afford now. The record holds as long as nobody changes the budgets' amounts.
+    Which ones it refused is recorded: a resumed program gets the same results, and calls that the budget could afford by now are
+    stopped. The record holds until somebody changes the amounts of the budgets.
 
     Args:
         *awaitables: calls of tasks, coroutines, or anything else to await.
 
     Returns:
         Await it for the results, in the order of the arguments.
-
-    Returns:
-        A join, to be awaited for the list of results.
 
     Raises:
         BudgetExceeded: the budget refused everything.

@@ -52,7 +52,7 @@ class Joined(Generic[T]):
         if self._branches is not None:
             try:
                 if kind is not GeneratorExit:  # else the loop is gone, and with it all that could be waited for
-                    await self._branches.drain(self._begun())
+                    await self._branches.drain(self._own_branches())
             finally:
                 sort_signals(self.parts, self._used, calls_too=self._racing)
         elif self._racing:
@@ -75,7 +75,9 @@ class Joined(Generic[T]):
     async def stop(self, reason: str, parts: Sequence[Awaited[T]] | None = None) -> None:
         """Cancel those that still run (of `parts`, where given), and wait until they have ended."""
         if self._branches is not None:
-            await self._branches.drain(self._begun() if parts is None else [part for part in parts if isinstance(part, Branch)])
+            await self._branches.drain(
+                self._own_branches() if parts is None else [part for part in parts if isinstance(part, Branch)]
+            )
         else:
             await cancel_and_drain([part for part in parts or self.parts if isinstance(part, Call)], reason)
 
@@ -100,7 +102,7 @@ class Joined(Generic[T]):
         if self.frame is not None:
             record(self.frame, name, told)
 
-    def _begun(self) -> list[Branch[T]]:
+    def _own_branches(self) -> list[Branch[T]]:
         return [part for part in self.parts if isinstance(part, Branch)]
 
 

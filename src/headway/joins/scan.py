@@ -103,15 +103,15 @@ class Scan(Generic[T]):
     def _fold(self, left: Any, right: Any) -> Any:
         """One use of the operator."""
         waits = isinstance(left, Branch) or isinstance(right, Branch)
-        made = self._folded_later(left, right) if waits else self._asked(left, right)
+        made = self._fold_later(left, right) if waits else self._apply(left, right)
         if not inspect.isawaitable(made):
             return made
         if not isinstance(made, Handle):
-            made = self._begun_outside(made)
+            made = self._begin_outside(made)
         self._calls.append(made)
         return made
 
-    def _begun_outside(self, made: Awaitable[T]) -> Branch[T]:
+    def _begin_outside(self, made: Awaitable[T]) -> Branch[T]:
         """A coroutine of an async function, outside of a run."""
         if current.get() is not None:
             close_coroutines((made,))
@@ -119,7 +119,7 @@ class Scan(Generic[T]):
         self._outside = self._outside or Branches("scan")
         return self._outside.begin(made, len(self._calls))
 
-    def _asked(self, left: Any, right: Any) -> Any:
+    def _apply(self, left: Any, right: Any) -> Any:
         try:
             return self._fn(left, right)
         except TypeError as error:
@@ -128,7 +128,7 @@ class Scan(Generic[T]):
                 error.add_note(f"{self._where}: {given}: {_WAY}")
             raise
 
-    async def _folded_later(self, left: Any, right: Any) -> T:
+    async def _fold_later(self, left: Any, right: Any) -> T:
         """Outside of a run, where values do not come by handle."""
         left = await left if isinstance(left, Branch) else left
         right = await right if isinstance(right, Branch) else right

@@ -35,7 +35,7 @@ class Blob(NamedTuple):
 
 
 class Carried(NamedTuple):
-    """What few rows bring along: blobs to be written first, a place in the cross-run cache."""
+    """What only few rows carry: blobs to be written first, and a key in the cross-run cache."""
 
     blobs: Sequence[Blob]
     cache_key: bytes | None
@@ -194,11 +194,11 @@ class Log:
         self.work.set()
 
     def fresh(self, key: bytes) -> Fresh | None:
-        """What this run has recorded a moment ago to be shared under this key, so that the store may not have it yet."""
+        """What this run has just recorded to be shared under this key, where the store may not have it yet."""
         found = self._fresh.get(key)
         return found[1] if found is not None else None
 
-    def _committed(self, seq: int) -> None:
+    def _note_commit(self, seq: int) -> None:
         self.durable = seq
         if self._fresh:
             self._fresh = {key: fresh for key, fresh in self._fresh.items() if fresh[0] > seq}
@@ -210,7 +210,7 @@ class Log:
             self._full = False
             self._on_room()
 
-    def _failed(self, error: StoreError) -> None:
+    def _note_failure(self, error: StoreError) -> None:
         if self.failure is None:
             self.failure = error
             self._on_failure(error)
@@ -264,7 +264,7 @@ class Log:
                 if carried.cache_key is not None:
                     cache.append((carried.cache_key, row))
         self.store.commit(self.lease, first_seq, group, self.wall(), cache=cache)
-        self.post(lambda: self._committed(last))
+        self.post(lambda: self._note_commit(last))
         if (on_commit := self._on_commit) is not None:
             seconds = time.perf_counter() - began
             self.post(lambda: on_commit(len(group), last, seconds))
@@ -276,4 +276,4 @@ class Log:
             wrapped.__cause__ = error
             error = wrapped
         failure = error
-        self.post(lambda: self._failed(failure))
+        self.post(lambda: self._note_failure(failure))

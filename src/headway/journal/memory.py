@@ -126,7 +126,7 @@ class MemoryStore:
                 return run
         raise unknown_run(f"number {uid}", [], self.url)
 
-    def _held(self, lease: Lease) -> RunInfo | None:
+    def _find_held(self, lease: Lease) -> RunInfo | None:
         run = self._runs.get(lease.run_id)
         held = run is not None and (run.uid, run.fence, run.owner) == (lease.uid, lease.fence, lease.owner)
         return run if held else None
@@ -154,14 +154,14 @@ class MemoryStore:
 
     def renew(self, lease: Lease, now: float) -> None:
         with self._lock:
-            run = self._held(lease)
+            run = self._find_held(lease)
             if run is None:
                 raise make_lease_lost(self._by_uid(lease.uid), lease.fence)
             self._change(run, lease_until=now + lease.ttl_s)
 
     def release(self, lease: Lease, status: RunStatus, now: float, *, error_floor: int | None = None) -> None:
         with self._lock:
-            run = self._held(lease)
+            run = self._find_held(lease)
             if run is None:
                 return
             over = status in ENDED
@@ -182,7 +182,7 @@ class MemoryStore:
         self, lease: Lease, first_seq: int, rows: Sequence[Row], now: float, *, cache: Sequence[tuple[bytes, Row]] = ()
     ) -> None:
         with self._lock:
-            run = self._held(lease)
+            run = self._find_held(lease)
             if run is None:
                 self.rejected += [(lease.uid, lease.fence, seq, row) for seq, row in enumerate(rows, first_seq)]
                 raise make_lease_lost(self._by_uid(lease.uid), lease.fence)
@@ -289,7 +289,7 @@ class MemoryStore:
         self, lease: Lease, wishes: Sequence[Wish], now: float, *, waits: Waits | None = None, done: Sequence[bytes] = ()
     ) -> list[Reply]:
         with self._lock:
-            if self._held(lease) is None:
+            if self._find_held(lease) is None:
                 raise make_lease_lost(self._by_uid(lease.uid), lease.fence)
             claims = gather_claims([*(wish.name for wish in wishes), *(waits or ()), *done], self._find_claims)
             runs = {run.uid: run for run in self._runs.values()} if claims else {}

@@ -1,7 +1,7 @@
-"""Who writes a run's journal: one thread, which also renews the lease and brings word from outside.
+"""Writes a run's journal: one thread, which also renews the lease and brings messages from outside.
 
-`Upkeep` is what has to be done besides writing, without a thread and without a clock of its own; `Writer` is the thread that
-does both on a real machine. A simulator does the same at times that it draws.
+`Upkeep` does what has to be done besides writing, without a thread or a clock of its own; `Writer` is the thread that does both on
+a real machine. A simulator does the same at times that it draws.
 """
 
 from __future__ import annotations

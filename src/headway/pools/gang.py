@@ -59,7 +59,7 @@ class GangPool:
 
     def submit(self, job: Job, /) -> None:
         first, self._hired = self._hired + 1, self._hired + size_of(job)
-        self._running[job] = _Gang(job, first, self._emit, self._ended)
+        self._running[job] = _Gang(job, first, self._emit, self._note_end)
 
     def cancel(self, job: Job, /) -> bool:
         """Interrupt all processes, or kill them. The job is answered when the last has ended."""
@@ -83,7 +83,7 @@ class GangPool:
         await asyncio.gather(*(gang.ended for gang in gangs))
         await asyncio.sleep(0)
 
-    def _ended(self, job: Job, answer: Answer) -> None:
+    def _note_end(self, job: Job, answer: Answer) -> None:
         del self._running[job]
         job.on_done(answer)
         self._on_free()
@@ -109,7 +109,7 @@ class _Gang:
         ready = self._begin_when_all_are_there
         try:
             for number in range(first, first + size_of(job)):
-                self._workers.append(RemoteWorker(number, self._answered, self._left, emit, pool="gang", on_ready=ready))
+                self._workers.append(RemoteWorker(number, self._take_answer, self._note_exit, emit, pool="gang", on_ready=ready))
                 self._present += 1
         except OSError as error:  # there is nothing left to make another one of
             self.stop(Answer(error=error))
@@ -143,7 +143,7 @@ class _Gang:
         except Exception as error:  # arguments that can't be sent
             self.stop(Answer(error=error))
 
-    def _answered(self, worker: RemoteWorker, job: Job, answer: Answer) -> None:
+    def _take_answer(self, worker: RemoteWorker, job: Job, answer: Answer) -> None:
         rank = self._workers.index(worker)
         self._answers[rank] = answer
         if isinstance(answer.error, WorkerDied) or answer.cancelled:
@@ -156,7 +156,7 @@ class _Gang:
         if not worker.ended.done():
             worker.dismiss()
 
-    def _left(self, worker: RemoteWorker, failed_start: WorkerDied | None) -> None:
+    def _note_exit(self, worker: RemoteWorker, failed_start: WorkerDied | None) -> None:
         """A process has ended. Its answer, if it owes one, comes right after."""
         if failed_start is not None:
             self.stop(Answer(error=failed_start))

@@ -28,7 +28,7 @@ class Guarded:
         self._pool = pool
         self._open: dict[Job, Callable[[Answer], None]] = {}  # jobs that have no answer yet
         self._cancelled: set[Job] = set()
-        self._left: set[Job] = set()  # abandoned jobs whose code goes on
+        self._abandoned: set[Job] = set()  # abandoned jobs whose code goes on
         self._thread = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._on_free: Callable[[], None] = lambda: None
@@ -66,16 +66,16 @@ class Guarded:
     def submit(self, job: Job, /) -> None:
         self._open[job] = job.on_done
         charge = job.on_charge
-        job.on_done = lambda answer: self._soon(self._answered, job, answer)
+        job.on_done = lambda answer: self._soon(self._take_answer, job, answer)
         job.on_charge = lambda amounts, item: self._soon(_charge, charge, amounts, item)
         try:
             self._pool.submit(job)
         except Exception as error:
-            self._soon(self._answered, job, Answer(error=error))
+            self._soon(self._take_answer, job, Answer(error=error))
 
     def cancel(self, job: Job, /) -> bool:
         if job not in self._open or job in self._cancelled:
-            return job not in self._left
+            return job not in self._abandoned
         self._cancelled.add(job)
         try:
             stops = self._pool.cancel(job)
@@ -83,7 +83,7 @@ class Guarded:
             self._tell(self._fault("failed to cancel a job", error))
             stops = False
         if not stops:
-            self._left.add(job)
+            self._abandoned.add(job)
             self._soon(self._deliver, job, Answer(cancelled=True))
         return bool(stops)
 
@@ -116,10 +116,10 @@ class Guarded:
         with suppress(RuntimeError):  # the loop is closed, and with it everybody who could want to hear it
             self._loop.call_soon_threadsafe(function, *args)
 
-    def _answered(self, job: Job, answer: Any) -> None:
+    def _take_answer(self, job: Job, answer: Any) -> None:
         """The pool's answer to a job. The code has ended."""
-        if job in self._left:
-            self._left.discard(job)
+        if job in self._abandoned:
+            self._abandoned.discard(job)
             self._deliver(job, Answer(cancelled=True))  # where that is still on its way
             if job.on_left is not None:
                 job.on_left()

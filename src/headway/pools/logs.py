@@ -130,7 +130,7 @@ def entry_of(record: logging.LogRecord) -> Entry:
 
 
 def too_many(task: str, left_out: int) -> Entry:
-    """The notice that replaces records beyond the limit of one attempt."""
+    """The notice that stands for the records beyond the limit of one attempt."""
     text = f"{task} logged {left_out:,} more records, which were left out: one attempt tells at most {MOST_RECORDS:,}"
     return Entry("headway", logging.WARNING, text, __file__, 0, "", 0.0, "", os.getpid())
 

@@ -24,6 +24,7 @@ from headway.pools.process import PROCESS, ProcessPool
 from headway.pools.program import check_importable, function_ref
 from headway.pools.thread import THREAD, ThreadPool
 
+MOST_FITTED = 1024  # tasks that are remembered as their pools need them
 LOOP = "inline"
 """Where `async def` runs: no pool, but the event loop itself. Its slots are `max_active` of the run."""
 
@@ -165,6 +166,8 @@ class Pools(dict[str, FullPool]):
         """The task as its pool needs it. Raises UsageError where there is no such pool, or where it can't take the task."""
         found = self._fitted.get(id(task))
         if found is None:
+            if len(self._fitted) >= MOST_FITTED:  # `Task.options` makes a task for each of its calls
+                self._fitted.clear()
             self._fitted[id(task)] = found = task, self._fit(task)
         return found[1]
 

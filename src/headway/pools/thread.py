@@ -91,9 +91,9 @@ class ThreadPool:
 
     def _deliver(self, thread: _Thread, job: Job, answer: Answer) -> None:
         with suppress(RuntimeError):  # the loop is closed, and with it everybody who could want the answer
-            self._bound().call_soon_threadsafe(self._ended, thread, job, answer)
+            self._bound().call_soon_threadsafe(self._take_answer, thread, job, answer)
 
-    def _ended(self, thread: _Thread, job: Job, answer: Answer) -> None:
+    def _take_answer(self, thread: _Thread, job: Job, answer: Answer) -> None:
         self._busy.discard(thread)
         if thread in self._leaving:
             self._leaving.discard(thread)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import math
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from headway.engine.call import Call, Frame, current
 from headway.engine.scopes.bounds import PATIENCE_S, Deadline
+from headway.engine.stopping.halt import Shield
 from headway.engine.stopping.outside import refuse_outside
 from headway.errors import DeadlineExceeded, InputFailed, UsageError
 from headway.journal.decisions import TimeLeft
@@ -54,7 +56,7 @@ class DeadlineScope(Opened):
         self._task = asyncio.current_task()  # none in a thread, which can't be interrupted: what it waits for ends
         if self._task is not None:
             self._cancelled = self._task.cancelling()
-            deadline.on_expiry = self._interrupt
+            deadline.on_expiry = functools.partial(self._interrupt, deadline)
         else:
             deadline.ends_rests = True
         self._deadline = deadline
@@ -67,14 +69,20 @@ class DeadlineScope(Opened):
         if not deadline.calls:
             call.engine.scopes.close_deadline(deadline)
 
-    def _interrupt(self) -> None:
-        if self._task is not None and not self._task.done():
-            self._interrupted = True
-            self._task.cancel("deadline passed")
-            deadline = self._deadline
-            assert deadline is not None
-            assert deadline.call is not None
-            self._patience = deadline.call.engine.loop.call_later(PATIENCE_S, _fail_call, deadline)
+    def _interrupt(self, deadline: Deadline) -> None:
+        """The time has passed: break off the block, or come back when the last shielded block inside of it is left."""
+        if self._interrupted or not deadline.open or self._task is None or self._task.done():
+            return
+        assert deadline.call is not None
+        loop = deadline.call.engine.loop
+        if (shield := _find_shield(deadline)) is not None:
+            interrupt = functools.partial(self._interrupt, deadline)
+            shield.listeners.append(interrupt)
+            loop.call_at(shield.ends + PATIENCE_S, interrupt)  # where its code ignores its timeout
+            return
+        self._interrupted = True
+        self._task.cancel("deadline passed")
+        self._patience = loop.call_later(PATIENCE_S, _fail_call, deadline)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
         self._leave()
@@ -97,8 +105,15 @@ class DeadlineScope(Opened):
         return self._expired and not self._raises and _says_deadline(error)
 
 
+def _find_shield(deadline: Deadline) -> Shield | None:
+    """An open shielded block of the same call inside of the deadline's block."""
+    halt = deadline.call.extra().halt if isinstance(deadline.call, Call) else None
+    shields = () if halt is None else halt.shields
+    return next((shield for shield in shields if shield.holds and shield.hides(deadline)), None)
+
+
 def _fail_call(deadline: Deadline) -> None:
-    """Code that was told to leave its block, and has not: the call that it is part of ends."""
+    """Stop the call whose code was told to leave the block of a deadline and has not left it."""
     if deadline.open and (call := deadline.call) is not None:
         error = deadline.error(f"{call.describe()} did not leave the block of its deadline and")
         call.engine.cancel(call, "it did not leave the block of a deadline that has passed", error)
@@ -121,8 +136,9 @@ def _says_deadline(error: BaseException | None) -> bool:
 def deadline(seconds: float | None = None, *, at: float | None = None, raises: bool = True) -> DeadlineScope:
     """Bound how long the work inside may take.
 
-    When the time has passed, every call made inside is stopped. When all of them have ended, and what they spent is booked, so has
-    the block itself: it raises, or just ends with `raises=False`. Blocks inside of it end first, and may hand on what they have.
+    When the time has passed, every call made inside is stopped. Once all of them have ended, and what they spent is booked, the
+    block itself ends: it raises, or with `raises=False` just ends. Blocks inside it end first and may hand on what they have; a
+    block of `hw.shielded` is left first.
 
     The time is recorded as an absolute one, so it passes also while the process does not run. A run that is resumed later still
     gets all recorded answers; new calls are refused. Where the wall clock is set back, nothing waits longer than it had left when

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from contextvars import Token
 
 from headway.engine.call import Frame, current
@@ -24,5 +25,6 @@ class Opened:
 
     def _leave(self) -> None:
         if self._token is not None:
-            current.reset(self._token)
+            with contextlib.suppress(ValueError):  # code that was left behind, and is freed in another context
+                current.reset(self._token)
             self._token = None

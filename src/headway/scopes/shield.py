@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class ShieldScope(Opened):
-    """A block that no stop of the call interrupts; made by `shielded`."""
+    """A block that no stop of its call interrupts; made by `shielded`."""
 
     def __init__(self, timeout: float) -> None:
         self._timeout_s = timeout
@@ -40,24 +40,29 @@ class ShieldScope(Opened):
         self._leave()
         if self._shield is not None:
             engine: Engine = self._shield.call.engine
-            engine.shields.close(self._shield, error)
+            if not engine.loop.is_closed():
+                engine.shields.close(self._shield, error)
 
 
 def shielded(timeout: float = 30.0) -> ShieldScope:
-    """Run a block to its end although the call that it is part of is stopped.
+    """Run a block to its end even if the call that it is part of is stopped.
 
-    A call is stopped when its handle is cancelled, its race is lost, its `timeout=` or a deadline passes, or the whole run is
-    cancelled. Its code hears of that as `asyncio.CancelledError`, and can make no calls any more. Inside of this block it can: it
-    undoes there what it did. The block is as durable as the rest of the run. A run that dies in the middle and is taken up again
-    tells the code what it told it before, stops it at the same place, and goes on with the block; what the block has finished is
-    not repeated. Also a call that was stopped in the moment in which its run died hears of it.
+    A call is stopped when its handle is cancelled, it loses a race, its `timeout=` or a deadline passes, or the whole run is
+    cancelled. Its code gets an `asyncio.CancelledError` and can make no more calls. Inside this block it can, to undo what it did.
+    (An async generator that is stopped at a `yield` gets GeneratorExit there, so undo in a `finally:`.)
 
-    A stop that comes while the block is open waits for its end, which then raises `asyncio.CancelledError`. Deadlines around the
-    block don't hold inside: its `timeout` does. Budgets do. Whoever asks again for a call that has undone something gets nothing of
-    what it did before; its children are asked afresh. When a run stops to go on later (Ctrl-C, a full disk), nothing is undone: the
-    block raises CancelledError.
+    The block is as durable as the rest of the run. If the run dies in the middle, the resumed run replays the code, stops it at the
+    same place and goes on with the block; what the block has finished is not repeated. A call whose run died at the moment of the
+    stop hears of the stop as well.
+
+    A stop that comes while the block is open takes effect when the block ends, which then raises `asyncio.CancelledError`. So does
+    the end of a deadline around the block, and so does a join that cancels the coroutine which the block is in. Inside, the
+    `timeout` holds, and budgets do: a task that undoes something should cost 0 of their units (`cost={"usd": 0}`), so that it runs
+    even when they are used up. Once a call has undone something, whoever asks for it again asks for all of its children afresh.
+    When a run stops to go on later (Ctrl-C, a full disk), nothing is undone: the block raises CancelledError.
 
     Open it in async tasks: code in threads, processes and batches can't be told of a stop. Await what you start inside.
+    `asyncio.timeout` and `Task.cancel` are not stops of the call, and do interrupt the block.
 
     Args:
         timeout: seconds that the block may take; then the calls made inside are stopped.
@@ -66,7 +71,7 @@ def shielded(timeout: float = 30.0) -> ShieldScope:
         A scope, to be opened with `with`.
 
     Raises:
-        UsageError: the timeout is no number of seconds, or the code can't be shielded.
+        UsageError: the timeout is not a number of seconds above zero, or the code can't be shielded.
         CallTimeout: by the block, when it took longer.
 
     Example:

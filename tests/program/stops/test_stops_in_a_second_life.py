@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -271,3 +271,97 @@ def test_a_call_that_did_nothing_in_the_life_before_is_not_run_to_hear_of_its_st
 
     lives(program)
     assert "idle" not in second_life()
+
+
+@hw.task
+async def wraps() -> str:
+    return await rests(100)
+
+
+@hw.task
+async def wraps_twice() -> str:
+    return await wraps()
+
+
+def test_a_stop_reaches_what_has_to_undo_something_through_calls_that_did_nothing_themselves(lives, clock):
+    @hw.task
+    async def program() -> None:
+        call = wraps_twice()
+        await hw.sleep(10)
+        call.cancel()
+        await hw.settle(call)
+
+    lives(program, lambda: clock.advance(1000))
+    assert second_life() == ["never in the first life", "undo the rest"]
+
+
+def test_also_where_the_run_died_in_the_moment_of_the_stop(lives, clock):
+    @hw.task
+    async def wraps_payment() -> None:
+        await pays()
+
+    @hw.task
+    async def program() -> None:
+        call = wraps_payment()
+        await hw.sleep(10)
+        call.cancel()
+        await hw.settle(call)
+
+    @hw.task
+    async def beside() -> None:
+        await asyncio.sleep(1)
+        await do("fill the disk")
+
+    @hw.task
+    async def both() -> None:
+        await hw.gather(program(), beside())
+
+    lives(both, lambda: clock.advance(100))
+    assert "charge" not in second_life()
+    assert "refund" in second_life()
+
+
+@pytest.mark.parametrize("effect", [False, True])
+def test_a_new_call_that_is_stopped_before_it_begins_does_not_succeed_because_others_are_unfinished(lives, effect):
+    @hw.task(effect=effect)
+    async def new() -> str:
+        RAN.append("new")
+        return "done"
+
+    @hw.task
+    async def program() -> str:
+        going_on = die()
+        if not SWITCH.get("died"):
+            await going_on
+        call = new()
+        call.cancel()
+        end = (await hw.settle(call))[0]
+        await going_on
+        return "ok" if end.ok else type(end.error).__name__
+
+    assert lives(program) == "CallCancelled"
+    assert "new" not in second_life() or not effect
+
+
+@hw.task
+async def hands_out() -> AsyncIterator[int]:
+    try:
+        for number in range(3):
+            await do(f"book {number}")
+            yield number
+        await asyncio.sleep(1000)
+    finally:
+        with hw.shielded():
+            await do("undo")
+
+
+def test_a_stream_hears_of_a_stop_that_comes_while_it_waits_for_readers_to_catch_up(lives):
+    @hw.task
+    async def program() -> None:
+        async for _ in hands_out():
+            await die()
+            await asyncio.sleep(10)
+            break
+
+    lives(program)
+    assert second_life() == ["never in the first life", "undo"]

@@ -249,7 +249,7 @@ STRUCTURE: tuple[Bug, ...] = (
         "Shared.answered",
         "self._running.get(name)",
         "None",
-        Edit("Shared._ended", "self._running.pop(name)", "self._running.pop(name, (call, []))"),
+        Edit("Shared._serve_waiting", "self._running.pop(name)", "self._running.pop(name, (call, []))"),
     ),
     bug(
         "a shared call is run again while its record is on the way to the disk",
@@ -274,7 +274,7 @@ STRUCTURE: tuple[Bug, ...] = (
 OF_ALL: tuple[Bug, ...] = (
     bug(
         "the failure of a shared call is handed to those that wait for it",
-        "Shared._ended",
+        "Shared._serve_waiting",
         "self.answers.start(other)",
         "self.answers.start(other) if call.error is None else self.answers.refuse(other, call.error)",
         tests="sim/test_shared_calls.py::test_of_equal_calls_that_run_at_once_each_one_gets_its_own_failure",
@@ -359,7 +359,7 @@ OF_ALL: tuple[Bug, ...] = (
     ),
     bug(
         "of those that wait for a shared call one is forgotten",
-        "Shared._ended",
+        "Shared._serve_waiting",
         "for other in waiting: ...",
         "for other in waiting[:1]: ...",
     ),

@@ -12,7 +12,7 @@ _CARRIED = "pools/test_logs_and_context.py"
 OF_POOLS: tuple[Bug, ...] = (
     bug(
         "a pool's second answer goes unnoticed",
-        "Guarded._answered",
+        "Guarded._take_answer",
         "job not in self._open",
         "False",
         tests="pools/test_own_pools.py::test_the_check_finds_what_a_pool_does_not_keep",

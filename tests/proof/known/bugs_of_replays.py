@@ -178,7 +178,7 @@ REPLAYED: tuple[Bug, ...] = (
     ),
     bug(
         "the signals of a call that ended without success are in the queue only after the next resume",
-        "Signals.ended",
+        "Signals.end_call",
         "self._free(freed)",
         "",
     ),
@@ -216,7 +216,7 @@ STOPPED: tuple[Bug, ...] = (
         "a block is left before what its deadline stopped is settled",
         "Deadline._stop_what_can_stop",
         "if not self.calls and not self.inner: ...",
-        "self._stopped()",
+        "self._end_stop()",
         tests="program/stops/test_what_is_stopped.py::test_what_was_stopped_is_booked_when_its_block_is_left_so_that_a_fallback_fits",
     ),
     bug(

@@ -129,13 +129,14 @@ STOPS: tuple[Bug, ...] = (
     bug(
         "a block that is not left after its deadline goes on for ever",
         "DeadlineScope._interrupt",
-        "self._patience = deadline.call.engine.loop.call_later(PATIENCE_S, _fail_call, deadline)",
+        "self._patience = loop.call_later(PATIENCE_S, _fail_call, deadline)",
         "",
         tests=f"{_ENDS}::test_a_block_that_is_not_left_fails_its_call",
     ),
 )
 
 _SHIELDS = "program/stops/test_shields.py"
+_BESIDE = "program/stops/test_shields_beside_others.py"
 _UNDOING = "sim/test_undoing_survives.py"
 
 SHIELDS: tuple[Bug, ...] = (
@@ -170,14 +171,14 @@ SHIELDS: tuple[Bug, ...] = (
     bug(
         "a call that is stopped before its code has run again hears nothing of it",
         "Shields.lets_begin",
-        "self._run.closing or not self._replay.has_begun(call) or not _can_be_told(call)",
+        "self._run.closing or not self._replay.may_have_begun(call) or not _can_be_told(call)",
         "True",
         tests=_UNDOING,
     ),
     bug(
         "a stop breaks in on code that is still told again what it was told",
         "Shields.interrupt",
-        "self._replay.has_begun(call) and self._is_answered() and not self._waits.waits_for_news(call)",
+        "self._replay.may_have_begun(call) and (self._streams.let_begin(call) or self._is_told_again(call))",
         "False",
         tests="program/stops/test_stops_in_a_second_life.py",
     ),
@@ -212,7 +213,8 @@ SHIELDS: tuple[Bug, ...] = (
     bug(
         "a stop does not wait for the end of a shielded block",
         "Shields.interrupt",
-        "if halt.shields:\n    halt.held_off, halt.after = True, halt.shields[0].number\n    self._record(call, halt)\n    return",
+        "if halt.shields:\n    halt.held_off, halt.after = True, halt.shields[0].number\n    self._record(call, halt)\n"
+        "    self._grant(call, halt)\n    return",
         "",
         tests=f"{_SHIELDS}::test_a_stop_that_comes_while_the_block_is_open_waits_for_its_end",
     ),
@@ -243,6 +245,42 @@ SHIELDS: tuple[Bug, ...] = (
         "halt.replays and halt.after == shield.number",
         "False",
         tests="program/stops/test_stops_in_a_second_life.py",
+    ),
+    bug(
+        "a stop does not reach what has to undo something through a call that did nothing itself",
+        "Replay.may_have_begun",
+        "bool(known.unfinished)",
+        "False",
+        tests="program/stops/test_stops_in_a_second_life.py",
+    ),
+    bug(
+        "a stream that is taken up is stopped before its code could hear of it",
+        "Shields.interrupt",
+        "self._streams.let_begin(call) or self._is_told_again(call)",
+        "self._is_told_again(call)",
+        tests="program/stops/test_stops_in_a_second_life.py",
+    ),
+    bug(
+        "a join breaks in on a shielded block of one of its coroutines",
+        "Branches._cancel",
+        "if shields := self._shields_of(branch):\n    shields[0].listeners.append(lambda: self._cancel(branch))\n"
+        "elif not branch.done():\n    branch.task.cancel()",
+        "branch.task.cancel()",
+        tests=_BESIDE,
+    ),
+    bug(
+        "a deadline breaks off a shielded block inside of its own",
+        "DeadlineScope._interrupt",
+        "(shield := _find_shield(deadline)) is not None",
+        "(shield := None) is not None",
+        tests=_BESIDE,
+    ),
+    bug(
+        "a block that was open before the stop and ignores its timeout runs for ever",
+        "Shields.interrupt",
+        "self._grant(call, halt)",
+        "",
+        tests=_BESIDE,
     ),
 )
 

@@ -33,7 +33,7 @@ OF_STREAMS: tuple[Bug, ...] = (
     ),
     bug(
         "a stream is left running when its loop is left",
-        "Streams._left",
+        "Streams._stop_unread",
         "call.state < OK and not feed.readers and not feed.counted",
         "False",
         tests=f"{_READ}::test_leaving_the_loop_cancels_the_call_and_runs_its_finally",

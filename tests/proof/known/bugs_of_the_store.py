@@ -28,8 +28,8 @@ JOURNAL: tuple[Bug, ...] = (
     bug(
         "a row counts as durable before its commit",
         "Log.write_group",
-        "self.store.commit(self.lease, first_seq, group, self.wall(), cache=cache)\nself.post(lambda: self._committed(last))",
-        "self.post(lambda: self._committed(last))\nself.store.commit(self.lease, first_seq, group, self.wall(), cache=cache)",
+        "self.store.commit(self.lease, first_seq, group, self.wall(), cache=cache)\nself.post(lambda: self._note_commit(last))",
+        "self.post(lambda: self._note_commit(last))\nself.store.commit(self.lease, first_seq, group, self.wall(), cache=cache)",
     ),
     bug(
         "a blob is written after the row that names it",
@@ -54,7 +54,7 @@ JOURNAL: tuple[Bug, ...] = (
     bug(
         "a group that can't be written is dropped without a word",
         "Log.fail",
-        "self.post(lambda: self._failed(failure))",
+        "self.post(lambda: self._note_failure(failure))",
         "",
     ),
     bug(
@@ -110,7 +110,7 @@ JOURNAL: tuple[Bug, ...] = (
 LEASES: tuple[Bug, ...] = (
     bug(
         "the store in memory takes rows from a driver that lost its lease",
-        "MemoryStore._held",
+        "MemoryStore._find_held",
         "(run.uid, run.fence, run.owner) == (lease.uid, lease.fence, lease.owner)",
         "run.uid == lease.uid",
     ),
@@ -130,7 +130,7 @@ LEASES: tuple[Bug, ...] = (
     ),
     bug(
         "a driver that lost its lease goes on",
-        "Log._failed",
+        "Log._note_failure",
         "self._on_failure(error)",
         "pass",
     ),

@@ -79,7 +79,7 @@ class Batches:
             self.serve()
 
     def _over(self, batch: Batch) -> None:
-        """A batch has ended: close the one that gathered meanwhile, unless its timer still runs."""
+        """End a batch, and close the one that gathered meanwhile unless its timer still runs."""
         if batch.over:
             return
         batch.over = True
@@ -130,7 +130,7 @@ class Batches:
             args=(items,),
             kwargs={},
             facts=self._jobs.facts(first),
-            on_done=lambda answer: self._answered(batch, answer),
+            on_done=lambda answer: self._take_answer(batch, answer),
             on_charge=lambda amounts, item: self.charge(batch, amounts, item),
             ref=spec.ref,
             context=own_context(first),
@@ -153,7 +153,7 @@ class Batches:
         else:
             self._end(batch, values, None)
 
-    def _answered(self, batch: Batch, answer: Answer) -> None:
+    def _take_answer(self, batch: Batch, answer: Answer) -> None:
         self._ready.in_pools -= 1
         self._end(batch, answer.value, asyncio.CancelledError() if answer.cancelled else answer.error)
 
@@ -173,7 +173,7 @@ class Batches:
                 self._run.broken(fault)
 
     def drop(self, call: Call) -> None:
-        """A call of a running batch must stop: it leaves; the last one to leave stops the batch."""
+        """Take a call that must stop out of its running batch; the last to leave stops the batch."""
         batch: Batch = call.extra().batch
         call.extra().batch = None
         batch.left -= 1

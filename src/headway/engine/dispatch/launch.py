@@ -1,4 +1,4 @@
-"""Hands a call to the place where its code runs, interrupts it there, and takes its answer back.
+"""Hands a call to the place where its code runs, interrupts it there, and takes its result back.
 
 Inline code runs in an asyncio task of its own, so any asyncio library works in it. Everything else is a job for a pool. An effect
 waits here until the journal is durable up to its own start; one that may have happened before is first shown to its `verify`.
@@ -264,7 +264,7 @@ class Launcher:
             kwargs=kwargs,
             facts=self.facts(call),
             on_done=done,
-            on_charge=lambda amounts, _: self.charged(call, attempt, amounts),
+            on_charge=lambda amounts, _: self.book_charge(call, attempt, amounts),
             ref=spec.ref,
             context=context,
             pickled=spec.pickled,
@@ -274,8 +274,8 @@ class Launcher:
         run.pools[spec.pool].submit(job)
         self._ready.in_pools += 1
 
-    def charged(self, call: Call, attempt: int, amounts: dict[str, float]) -> None:
-        """A worker spent something for this call."""
+    def book_charge(self, call: Call, attempt: int, amounts: dict[str, float]) -> None:
+        """Book what a worker has spent for this call."""
         if call.state < OK and call.attempt == attempt:
             self._accounting.charge(Frame(call, call.scope), amounts)
 

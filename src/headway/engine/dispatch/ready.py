@@ -56,7 +56,7 @@ class Ready:
     # --- entering ----------------------------------------------------------------------------------------------------
 
     def push(self, call: Call) -> None:
-        """A call whose inputs are there. Starts now if it can."""
+        """Queue a call whose inputs are there, or start it now if there is room."""
         spec = call.spec
         if spec.pool == "inline" and not call.scope.limits and not spec.resources:
             if not self._line and self._has_room():
@@ -75,7 +75,7 @@ class Ready:
         self.dispatch_soon()
 
     def promote(self, call: Call) -> None:
-        """A call that waits in a queue got a new dependent: its path ahead may be longer now."""
+        """Move a waiting call forward: it got a new dependent, so its path ahead may be longer now."""
         if call.state == READY and self.durations:
             if (queue := self._queues.get(_signature(call))) is not None:
                 heapq.heappush(queue, (self._rank(call), call.number, call))
@@ -221,7 +221,7 @@ class Ready:
         self._starts.begin(call)
 
     def begins(self, call: Call) -> None:
-        """The code of a call that holds something begins now."""
+        """Count the start of a call in the rates of what it holds: its code begins now."""
         x = call.extra()
         if not x.begun:
             x.begun, now = True, self._run.loop.time()
@@ -239,7 +239,7 @@ class Ready:
     # --- leaving and pausing -----------------------------------------------------------------------------------------
 
     def freed(self) -> None:
-        """An inline call that was active has ended."""
+        """Free the slot of an inline call that has ended."""
         self.active -= 1
         if self._line or self._queues or self._reentering:
             self.dispatch_soon()
@@ -251,7 +251,7 @@ class Ready:
             self.on_parked()
 
     def leave_behind(self, call: Call, task: asyncio.Task[Any]) -> None:
-        """An inline call ends but its code does not. The code keeps its slot and what it holds until it ends."""
+        """End an inline call whose code goes on. The code keeps its slot and what it holds until it ends."""
         held = self.keep(call)
         self.left_behind += 1
 
@@ -262,7 +262,7 @@ class Ready:
         task.add_done_callback(came_after)
 
     def keep(self, call: Call) -> list[Held]:
-        """What a call holds that ends, while its code goes on. Who keeps it gives it back."""
+        """Take from a call that ends what its code, which goes on, still uses. Whoever keeps it gives it back."""
         x = call.extra()
         kept = [held for held in x.held if isinstance(held.source, Resource) or not x.parks or x.granted]
         x.held = NO_ITEMS
@@ -294,7 +294,7 @@ class Ready:
         self.dispatch_soon()
 
     def park(self, call: Call) -> None:
-        """The call waits for other calls from now on."""
+        """Count a call as waiting for other calls from now on."""
         x = call.x or call.extra()
         x.parks += 1
         if x.parks > 1 or call.state not in (STARTING, RUNNING):
@@ -353,7 +353,7 @@ class Ready:
             self._want([held.source for held in call.extra().held if isinstance(held.source, Limit)], 1, starts=False)
 
     def unpark(self, call: Call, attempt: int) -> None:
-        """The wait is over. A wait that an earlier attempt left behind changes nothing: `forget_waits` has settled it."""
+        """Count a call as running again. A wait of an earlier attempt changes nothing: `forget_waits` has settled it."""
         x = call.x or call.extra()
         if _is_past(call, attempt):
             return
@@ -379,14 +379,14 @@ class Ready:
             self.dispatch_soon()
 
     def forget_waits(self, call: Call) -> None:
-        """An attempt is over, and another comes: what waits of its code may end after it and must not count for the next."""
+        """Forget the waits of an attempt that is over: they may end after it, and must not count for the next."""
         x = call.extra()
         if x.lent:
             self._take_back_slot(call)
         x.parks, x.parked_s, x.granted = 0, 0.0, False
 
     def _take_back_slot(self, call: Call) -> None:
-        """The thread of a call that waited needs the slot that it had lent."""
+        """Take back the slot that the thread of a waiting call had lent."""
         self._pools[call.spec.pool].lend(-1)
         call.extra().lent = False
         self.waiting_in_pools -= 1

@@ -12,8 +12,8 @@ Names must not cost work. What was recorded for one branch is also given to anot
 edited, and because workers that share a queue make a call in whichever branch has time. One thing forbids it: the branch it was
 recorded for still runs, and all branches of that join have made only the calls that they made before. Then it will come for its
 call, and the one that asks is given a new number. A branch that was given what was recorded for another, or that did not go the way
-that it went before, has that recorded too: from then on it holds what it was given. An attempt whose branches ask for other things
-than those of the attempt before can't be told from such workers: killed in it, its branches may be given each other's answers.
+that it went before, has that recorded too: from then on it holds what it was given. An attempt whose branches make other calls
+than those of the attempt before looks like such workers: if the run is killed in it, its branches may get each other's answers.
 
 Nothing here is looked at for a call that no branch makes and no branch has made before.
 """

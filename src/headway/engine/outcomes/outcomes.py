@@ -100,7 +100,7 @@ class Outcomes:
         """Record that the attempt failed, if the task's retry wants another; seconds until that, None where it wants none."""
         run, retry, cancelled = self._run, call.spec.retry, issubclass(type(error), asyncio.CancelledError)
         if cancelled and not run.closing and call.x is not None and call.x.halt is not None and call.x.halt.recalled:
-            # an earlier life stopped it, and it has undone what it did; nobody has stopped it in this life, or will in a moment
+            # an earlier life stopped it and it has undone what it did, but nobody has stopped it in this life: it begins afresh
             _begin_epoch(call)
             call.attempt -= 1  # it has not failed
             self._note_failed(call, call.cancellation(), REPLAY_S, afresh=True)
@@ -124,7 +124,7 @@ class Outcomes:
         cost, ended = self._accounting.home_cost(call), run.wall()
         attempt = make_attempt(call, error, ended=ended, retry_at=ended + delay_s, cost=cost)
         call.floor = run.append(Row(Kind.ATTEMPT | COSTED, call.key, call.parent_key, encode_body(attempt)))
-        self._signals.attempt_failed(call, afresh=afresh)
+        self._signals.fail_attempt(call, afresh=afresh)
         if run.emit:
             event = events.CallRetrying(
                 at=run.wall(),
@@ -168,7 +168,7 @@ class Outcomes:
             if state != OK and call.epoch and call.memo is not None:
                 call.memo[epoch_name(call.key)] = call.epoch  # as a resume would find it in the journal
             if not _stands(call, state):
-                self._signals.ended(call, ok=state == OK, afresh=call.epoch > epoch)
+                self._signals.end_call(call, ok=state == OK, afresh=call.epoch > epoch)
                 self._record(call, state, record, encoded)
         if run.emit:
             self._emit_ended(call, state, run.wall())
@@ -304,7 +304,7 @@ class Outcomes:
         if self._signals.given.touched:
             self._signals.place(call)
         self._replay.reused += 1
-        self._replay.answered()
+        self._replay.note_answer()
         if run.emit:
             event = events.CallReused(
                 at=run.wall(),
@@ -362,8 +362,8 @@ class Outcomes:
 
 
 def _stands(call: Call, state: int) -> bool:
-    """Whether an earlier outcome of the call stays what is recorded of it: it was stopped while it waited for the inputs that the
-    outcome is compared by. Whoever asks next may still get it."""
+    """Whether an earlier outcome of the call stays recorded: it was stopped while it waited for the inputs that decide whether the
+    outcome still holds. Whoever asks next may still get it."""
     return state == CANCELLED and call.x is not None and call.x.recorded is not None
 
 

@@ -1,4 +1,4 @@
-"""Letting a call in: answered from the journal, or told to wait for the handles among its arguments, or sent to the ready queue.
+"""Lets a new call in: answers it from the journal, has it wait for the handles among its arguments, or queues it.
 
 A call that got handles is looked up by its key like any other, but can be answered only when its inputs have ended: they must be
 what its recorded result was computed from. Only then is a call that has equals elsewhere answered with their result.
@@ -58,11 +58,15 @@ class Admission:
         return True
 
     def admit(self, call: Call, stopped: str | None = None) -> None:
-        """Answer the call from the journal, or let it wait for its inputs, or let it start. `stopped`: why it is stopped before."""
+        """Answer the call from the journal, or let it wait for its inputs, or let it start.
+
+        `stopped`: why it has to stop at once, where it does."""
         if self._run.emit:
             self._tell_spawned(call)
         if call.scope.deadline is not None:
             call.scope.deadline.calls[call] = None
+        if self._run.resumed:
+            self._run.known.unfinished.discard(call.key)
         if stopped is not None:
             self._lifecycle.cancel(call, stopped)
             if call.state >= OK:
@@ -130,7 +134,7 @@ class Admission:
         self.start(call)
 
     def start(self, call: Call) -> None:
-        """Let a call run that nothing of its own answers, unless it has an equal one that does."""
+        """Let a call run that no record of its own answers, unless an equal call does."""
         tried = self._accounting.take_over(call)
         if call.share is not None:
             try:
@@ -162,7 +166,7 @@ class Admission:
 
     def _resume(self, call: Call) -> None:
         """Take over what earlier processes recorded of a call that is asked again: its attempts, and that it was stopped."""
-        self._signals.asked(call)
+        self._signals.note_asked(call)
         rest_s = self._take_over_attempts(call)
         if not self.shields.recall(call) and rest_s > 0:
             self._lifecycle.postpone(call, rest_s)

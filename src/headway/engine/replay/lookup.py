@@ -42,8 +42,8 @@ class Replay:
         self._now = run.loop.time if has_own_time else time.monotonic  # asked for each call that is recalled
         self._answered_at = run.loop.time() if known else -math.inf
 
-    def answered(self) -> None:
-        """The journal has answered: the program still asks for what it asked for in an earlier life."""
+    def note_answer(self) -> None:
+        """Note that the journal has answered: the program still asks what it asked in an earlier life."""
         if self._run.resumed:
             self._answered_at = self._now()
 
@@ -52,8 +52,8 @@ class Replay:
         return self._answered_at
 
     def goes_on(self, call: Call) -> bool:
-        """Whether a call whose deadline has passed may run its code again: an earlier life recorded what its code was told, and it
-        is told all of that before it is refused anything."""
+        """Whether a call whose deadline has passed may run its code again: it first gets all answers that an earlier life recorded,
+        and only then is refused anything."""
         deadline = call.scope.deadline
         return call.key in self._known.parents and not (call.spec.effect or deadline is None or deadline.expired)
 
@@ -61,6 +61,18 @@ class Replay:
         """Whether the code of the call ran in an earlier life, did something that is recorded, and did not come to its end."""
         known, key = self._known, call.key
         return max(known.parents.get(key, 0), known.acted.get(key, 0)) > self._ended.get(key, 0)
+
+    def may_have_begun(self, call: Call) -> bool:
+        """Whether the code of the call, or of one below it, may have done something in an earlier life that is recorded.
+
+        A call that has not ended names no parent: it may be below any other that has not. An effect makes no calls, and what costs
+        something is not run on a guess.
+        """
+        if self.has_begun(call):
+            return True
+        known, key, spec = self._known, call.key, call.spec
+        plain = not (spec.effect or spec.cost)
+        return plain and bool(known.unfinished) and key not in self._ended and key not in known.outcomes
 
     def find(self, call: Call) -> Recorded | None:
         """The recorded outcome of this call, if it can be used; forgotten here once handed out."""

@@ -92,7 +92,7 @@ class Shared:
             call.share.begin(self.epoch(name))
             call.share.found = self._found.setdefault(name, call.share.found)
             self._running[name] = (call, [])
-            call.add_callback(self._ended)
+            call.add_callback(self._serve_waiting)
             return self._ask_others(call, otherwise)
         try:
             self._waits.join(call, running[0])
@@ -150,8 +150,8 @@ class Shared:
                     return True
         return False
 
-    def _ended(self, call: Call) -> None:
-        """The one that ran has ended: answer those that wait, or let the next of them run."""
+    def _serve_waiting(self, call: Call) -> None:
+        """Answer the calls that waited for one that has ended, or let the next of them run."""
         assert call.share is not None
         name = call.share.key
         if self.claims is not None:
@@ -174,7 +174,7 @@ class Shared:
         return self._run.known.effect_names.setdefault(call.key, call.share.key) if call.spec.effect else call.share.key
 
     def ask_afresh(self, call: Call) -> None:
-        """The call failed by itself: whoever asks next for the same asks what is below it afresh."""
+        """Begin a new epoch for a call that failed by itself: whoever asks for the same next makes all calls below afresh."""
         if (share := call.share) is not None:
             self._epochs[share.key] = share.epoch + 1
 

@@ -1,4 +1,4 @@
-"""One budget: who may spend what, what is promised, what is spent.
+"""One budget: what may be spent, what is reserved, what is spent.
 
 An `Account` is a bound on a vector of amounts, opened by `hw.budget`, below another account or none. A call reserves before it
 starts and settles when it ends; both walk from its account to the outermost one, in one step on the engine's thread, so

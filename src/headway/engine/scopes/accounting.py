@@ -255,7 +255,7 @@ class Accounting:
     def allowance(self, call: Call) -> Amounts:
         """What a worker may still charge: what is left now, and what is reserved for this very call."""
         account = call.scope.account
-        return self._left(call, account, *self._taken(Frame(call, call.scope))) if account is not None else {}
+        return self._measure_left(call, account, *self._taken(Frame(call, call.scope))) if account is not None else {}
 
     def left(self, frame: Frame, unit: str = "") -> Amounts:
         """What code in this frame may still spend, per bounded unit: what the budgets leave, what is reserved for this very call,
@@ -280,9 +280,9 @@ class Accounting:
                 self._run.journal.hold()  # until what is charged because of it in the same breath is booked
                 self._run.loop.call_soon(self._run.journal.release)
                 decisions.record_decision(frame.call, key, now_told)
-        return self._left(frame.call, account, mine, taken)
+        return self._measure_left(frame.call, account, mine, taken)
 
-    def _left(self, call: Call, account: Account, mine: Amounts, taken: dict[bytes, Amounts]) -> Amounts:
+    def _measure_left(self, call: Call, account: Account, mine: Amounts, taken: dict[bytes, Amounts]) -> Amounts:
         charged = self._charged(call)
         taken = {key: add(amounts, charged.get(key, {})) for key, amounts in taken.items()}
         return {unit: amount + mine.get(unit, 0.0) for unit, amount in remaining_in(account, taken).items()}

@@ -135,7 +135,7 @@ class Deadline:
             if call not in spared:
                 self._cancel(call, "deadline passed", self.error(call.describe()))
         if not self.calls and not self.inner:
-            self._stopped()
+            self._end_stop()
 
     def _around_blocks(self) -> set[Bounded]:
         found: set[Bounded] = set()
@@ -149,9 +149,9 @@ class Deadline:
     def _stop_all(self) -> None:
         for call in list(self.calls):
             self._cancel(call, "deadline passed", self.error(call.describe()))
-        self._stopped()
+        self._end_stop()
 
-    def _stopped(self) -> None:
+    def _end_stop(self) -> None:
         """Nothing runs under it any more, or nothing that listens."""
         self.stopping = False
         if self._patience is not None:

@@ -1,4 +1,4 @@
-"""The lines of calls that wait for a budget (`hw.budget(…, wait=True)`).
+"""The queues of calls that wait for a budget (`hw.budget(…, wait=True)`).
 
 A call whose reservation does not fit now, but may when others have settled, gives its room back and stands in line at the account
 that lacks it. Whatever may let it go (a settlement, a call that gives up) has the ready queue look at the lines; nothing polls.

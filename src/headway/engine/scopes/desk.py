@@ -47,7 +47,7 @@ class Desk:
         self._asked = -math.inf  # when the store last answered
         self._closed = False
         self._talking = threading.Lock()
-        log.on_wanted = self._wanted
+        log.on_wanted = self._note_demand
 
     def look(self, wants: Sequence[Wanted]) -> None:
         """Calls have started or wait: ask, if there is a reason to."""
@@ -95,7 +95,7 @@ class Desk:
             return max(limit.retry_at, self._asked + RETRY_S)
         return math.inf
 
-    def _wanted(self) -> None:
+    def _note_demand(self) -> None:
         """Another process waits for a place in a limit of which this one has some."""
         for limit in self._limits.values():
             limit.contended = limit.contended or limit.leased > 0

@@ -1,18 +1,19 @@
-"""Blocks that a stop does not interrupt, and stops that wait for what the journal still tells.
+"""Blocks that a stop does not interrupt, and stops that wait for the end of a replay.
 
-A call that is stopped may undo what it did, in a block that is shielded from the stop. That the call was stopped is recorded before
-anything in the block is: whoever goes on with the run runs its code again, stops it at the same place and has the block go on. The
-place is where the code asks for what it had not been told when it heard of the stop. A call of which nobody recorded that it was
-stopped, and which is stopped before its code has run in this life, hears of it there, too: its code may have something to undo.
+A stopped call may undo what it did, in a shielded block. That it was stopped is recorded before anything in the block is. A resume
+runs the code again, stops it at the same place, and lets the block go on. That place is the first question that had no answer when
+the code heard of the stop. Where no stop was recorded, a call that is stopped before its code has run in this life hears of it at
+its first question without a recorded answer: it may have something to undo.
 
-Whoever asks once more for a call that has undone what it did asks for all of it afresh: its children belong to another epoch.
+Once a call has undone something, its children belong to a new epoch: whoever asks for the call again asks for all of them afresh.
 
-What must never happen: that a call which has begun to undo something succeeds as if it had not, or that a shield outlives its time.
+A call that has begun to undo something must never succeed as if it had not, and no shield may outlive its time.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 
 from headway.engine.call import Call, Frame
 from headway.engine.decisions import Decisions
@@ -23,6 +24,7 @@ from headway.engine.run_context import RunContext
 from headway.engine.scopes.bounds import REPLAY_S
 from headway.engine.stopping.halt import Halt, Shield
 from headway.engine.stopping.stops import Stops
+from headway.engine.streaming.streams import Streams
 from headway.engine.transitions import OK, READY, RUNNING, STARTING, WAITING
 from headway.engine.waiting.waits import Waits
 from headway.errors import CallTimeout, UsageError
@@ -43,6 +45,7 @@ class Shields:
         lifecycle: Stopping,
         stops: Stops,
         launcher: Launcher,
+        streams: Streams,
     ) -> None:
         self._run = run
         self._decisions = decisions
@@ -51,16 +54,17 @@ class Shields:
         self._lifecycle = lifecycle
         self._stops = stops
         self._launcher = launcher
+        self._streams = streams
 
     # --- blocks ------------------------------------------------------------------------------------------------------
 
     def open(self, frame: Frame, timeout_s: float) -> Shield:
         """Open a block. Raises UsageError where code can't be shielded, CancelledError where the run stops to go on later."""
         call = frame.call
-        if not _can_be_told(call) or not frame.attempt:
+        if not _can_be_told(call) or not frame.attempt or asyncio.current_task() is None:
             raise UsageError(
-                f"hw.shielded was opened in {call.describe()}, whose code can't be told of a stop and go on (it is a batch, or not "
-                "async): open it in an async task that calls this one"
+                f"hw.shielded was opened in {call.describe()}, in code that can't be told of a stop and go on (it is a batch, runs "
+                "in a thread, or is not async): open it in an async task"
             )
         frame.must_go_on()
         x = call.extra()
@@ -68,12 +72,13 @@ class Shields:
             raise asyncio.CancelledError("the run stops here and goes on another time")
         halt = x.halting()
         halt.opened += 1
-        shield = Shield(call, halt.opened, timeout_s, asyncio.current_task())
-        shield.timer = self._run.loop.call_later(timeout_s, self._expire, shield)
+        loop = self._run.loop
+        shield = Shield(frame, halt.opened, timeout_s, loop.time() + timeout_s, asyncio.current_task())
+        shield.timer = loop.call_at(shield.ends, self._expire, shield)
         halt.shields.append(shield)
         if x.stop is not None and not halt.replays:
             self._record(call, halt)
-            self._stops.grant(call, timeout_s)
+            self._grant(call, halt)
         return shield
 
     def close(self, shield: Shield, error: BaseException | None) -> None:
@@ -85,24 +90,32 @@ class Shields:
             shield.timer.cancel()
         if shield in halt.shields:
             halt.shields.remove(shield)
+        for listener in shield.listeners:
+            self._run.loop.call_soon(listener)
         if x.stop is not None and not halt.shields and call.state == RUNNING and not self._run.closing:
             if halt.replays and halt.after == shield.number:
                 halt.replays, halt.held_off = False, True
             if not halt.replays:
-                self._stops.grant(call)
+                self._grant(call, halt)
         if shield.expired and shield.task is not None:
             shield.task.uncancel()
-        if shield.expired and (error is None or isinstance(error, asyncio.CancelledError)):
-            raise CallTimeout(f"{call.describe()} was in a shielded block for longer than its timeout of {shield.timeout_s:g} s")
+        too_late = shield.expired and (error is None or isinstance(error, asyncio.CancelledError))
         if halt.held_off and not halt.shields:
-            self._let_through(call, halt, error)
+            self._let_through(call, halt, raises=too_late or error is not None)
+        if too_late:
+            raise CallTimeout(f"{call.describe()} was in a shielded block for longer than its timeout of {shield.timeout_s:g} s")
 
-    def _let_through(self, call: Call, halt: Halt, error: BaseException | None) -> None:
-        """The last block is left: the code hears of the stop now."""
+    def _let_through(self, call: Call, halt: Halt, *, raises: bool) -> None:
+        """The last block is left: the code hears of the stop now, or at its next `await` where the block raises an error."""
         halt.held_off = False
-        if error is None and asyncio.current_task() is call.asyncio_task:
+        if not raises and asyncio.current_task() is call.asyncio_task:
             raise asyncio.CancelledError(call.extra().stop_reason)
         self._run.loop.call_soon(self._interrupt, call, call.attempt)
+
+    def _grant(self, call: Call, halt: Halt) -> None:
+        """Let the code of a stopped call go on for as long as its open blocks may, and its grace."""
+        ends = max([shield.ends for shield in halt.shields if shield.holds], default=-math.inf)
+        self._stops.grant(call, max(0.0, ends - self._run.loop.time()))
 
     def _interrupt(self, call: Call, attempt: int) -> None:
         if call.state == RUNNING and call.attempt == attempt and not call.extra().halting().shields:
@@ -123,31 +136,34 @@ class Shields:
     # --- stops -------------------------------------------------------------------------------------------------------
 
     def interrupt(self, call: Call) -> None:
-        """A call whose code runs was asked to stop: tell the code, now or later."""
+        """Tell the running code of a call that it must stop, now or later."""
         x = call.extra()
         if not self._run.closing and _can_be_told(call):
             halt = x.halting()
             if halt.shields:
                 halt.held_off, halt.after = True, halt.shields[0].number
                 self._record(call, halt)
+                self._grant(call, halt)
                 return
-            if self._replay.has_begun(call) and self._is_answered() and not self._waits.waits_for_news(call):
+            if self._replay.may_have_begun(call) and (self._streams.let_begin(call) or self._is_told_again(call)):
                 self._delay(call, halt)
                 return
             halt.told, halt.heard = self._run.journal.last_seq, self._run.wall()
         self._launcher.interrupt(call)
 
     def lets_begin(self, call: Call) -> bool:
-        """Whether the code of a call is run although the call was stopped before: it ran in an earlier life, and may have something
-        to undo. It is told again what it was told, and then of the stop."""
-        if self._run.closing or not self._replay.has_begun(call) or not _can_be_told(call):
+        """Whether to run the code of a call that is stopped before it began: it ran in an earlier life, and may have something to
+        undo. It gets the recorded answers again, and then hears of the stop."""
+        if self._run.closing or not self._replay.may_have_begun(call) or not _can_be_told(call):
             return False
-        self._delay(call, call.extra().halting())
+        halt = call.extra().halting()
+        halt.guessed = not self._replay.has_begun(call)
+        self._delay(call, halt)
         return True
 
     def recall(self, call: Call) -> bool:
-        """Stop a call that an earlier life stopped, and whose code was undoing what it did; whether it was so."""
-        if not self._replay.has_begun(call) or not _can_be_told(call):
+        """Stop a call again whose code was undoing what it did in an earlier life. Returns whether it was."""
+        if not _can_be_told(call):
             return False
         told = self._decisions.recall(call, _name(call, call.attempt + 1), Stopped)
         if told is None:
@@ -162,16 +178,20 @@ class Shields:
         return True
 
     def lets_ask(self, parent: Call, call: Call) -> bool:
-        """Whether the journal answers a call of code that is to hear of a stop. The code is told no end that it had not been told
-        when it heard."""
+        """Whether the journal answers a new call of code that is about to hear of a stop. Outcomes that the code had not seen when
+        it heard of the stop are not shown to it."""
         halt, found = parent.extra().halting(), self._run.known.outcomes.get(call.key)
         answers = found is not None and self._replay.would_answer(call, found)
         if not answers or (found is not None and found[0] > halt.told):
             halt.untold.add(call.key)
         return answers
 
+    def _is_told_again(self, call: Call) -> bool:
+        """Whether the code of a call still gets recorded answers, and nothing else."""
+        return self._is_answered() and not self._waits.waits_for_news(call)
+
     def _is_answered(self) -> bool:
-        """Whether the journal still tells the program what it told it before."""
+        """Whether the journal has answered the program a moment ago."""
         return self._replay.last_answer() + REPLAY_S > self._run.loop.time()
 
     def _delay(self, call: Call, halt: Halt) -> None:
@@ -180,13 +200,13 @@ class Shields:
             self._run.loop.call_later(REPLAY_S, self._look, call, halt)
 
     def _look(self, call: Call, halt: Halt) -> None:
-        """Tell the code of the stop if the journal has nothing left to tell it."""
+        """Tell the code of the stop once the journal has stopped answering."""
         x = call.extra()
         if x.halt is not halt or call.state >= OK or self._run.closing:
             return
         if not halt.replays:  # it has heard
             if call.state == RUNNING and not halt.shields:
-                self._stops.grant(call)
+                self._grant(call, halt)
         elif self._is_answered() or call.state in (READY, STARTING):
             self._run.loop.call_later(REPLAY_S, self._look, call, halt)
         elif call.state == WAITING:  # for inputs that it had and that nobody gives it any more
@@ -196,6 +216,7 @@ class Shields:
             halt.replays = False
             if halt.shields:
                 halt.held_off = True
+                self._grant(call, halt)
             else:
                 self._launcher.interrupt(call)
 

@@ -36,12 +36,12 @@ class Stops:
         self._lifecycle = lifecycle
         self._ready = ready
         self._strays: dict[asyncio.Task[Any], str] = {}  # what was left behind, and what it was part of
-        self._told: set[str] = set()
+        self._warned: set[str] = set()
         self._timers: list[asyncio.TimerHandle] = []  # until threads that were left behind are reported
         self.over = False  # the run has ended: nobody needs what still runs
 
     def grant(self, call: Call, more_s: float = 0.0) -> None:
-        """The call's code was just asked to stop: it has so long, and `more_s` while it is shielded."""
+        """Give code that was asked to stop its grace, after the `more_s` seconds for which it is shielded; then leave it behind."""
         x = call.extra()
         if x.timer is not None:
             x.timer.cancel()
@@ -52,7 +52,7 @@ class Stops:
             what, reason = call.describe(), call.extra().stop_reason
             for shield in call.extra().halting().shields:
                 shield.over = True
-            self._told.add(what)
+            self._warned.add(what)
             self.leave_behind(task, what)
             self._ready.leave_behind(call, task)
             _warn(f"{what} was asked to stop ({reason}) and still runs {GRACE_S:g} s later, so it is left behind. {_WAY_OUT}")
@@ -67,8 +67,8 @@ class Stops:
         return timer
 
     def _warn_of_thread(self, call: Call, reason: str) -> None:
-        if not self.over and call.task not in self._told:
-            self._told.add(call.task)
+        if not self.over and call.task not in self._warned:
+            self._warned.add(call.task)
             _warn(
                 f"{call.describe()} was asked to stop ({reason}) and its thread still runs {GRACE_S:g} s later: it is left behind. "
                 "It keeps its place in the pool and its resources until it ends: have its code ask hw.stopping() and bound what it "
@@ -76,8 +76,8 @@ class Stops:
             )
 
     def _stop_below(self, call: Call, reason: str) -> None:
-        """Ask everything under a call at once: level by level, each would have its grace after the one above it. A call is asked
-        before its children, so that it knows, when one ends cancelled, that it was stopped, too."""
+        """Ask everything under a call to stop at once: level by level, each would have its grace after the one above it. A call is
+        asked before its children, so that it knows it was stopped, too, when one of them ends cancelled."""
         for child in list(call.children or ()):
             shield = child.scope.shield
             if child.state < OK and (self._run.closing or shield is None or not shield.holds):
@@ -85,24 +85,24 @@ class Stops:
                 self._stop_below(child, reason)
 
     def stop_all(self, root: Call, reason: str) -> None:
-        """The run ends here: ask all of its calls."""
+        """Ask all calls of a run that ends here to stop."""
         self._lifecycle.cancel(root, reason)
         self._stop_below(root, reason)
 
     def leave_behind(self, task: asyncio.Task[Any], what: str) -> None:
-        """Nobody waits any more for code that was asked to stop."""
+        """Stop waiting for code that was asked to stop."""
         if not task.done():
             self._strays[task] = what
             task.cancel()
-            task.add_done_callback(self._ended)
+            task.add_done_callback(self._forget)
 
-    def _ended(self, task: asyncio.Task[Any]) -> None:
+    def _forget(self, task: asyncio.Task[Any]) -> None:
         self._strays.pop(task, None)
         if not task.cancelled():
             task.exception()  # retrieved, or asyncio would print it
 
     async def close(self, root: Call) -> None:
-        """The run has ended: so does what it left behind, and what still runs where its driver was broken off."""
+        """End what the run left behind, and what still runs where its driver was broken off."""
         self.over = True
         for timer in self._timers:
             timer.cancel()
@@ -115,7 +115,7 @@ class Stops:
             await asyncio.wait(left, timeout=LAST_S)
         for task in left:
             if not task.done():
-                if (what := self._strays[task]) not in self._told:
+                if (what := self._strays[task]) not in self._warned:
                     _warn(f"{what} still ran when the run had ended, and is left behind. {_WAY_OUT}")
                 let_go(task)
         self._strays.clear()

@@ -22,6 +22,7 @@ class Feed:
         "read",
         "readers",
         "recorded",
+        "rests",
         "room",
         "runs",
         "unbounded",
@@ -38,6 +39,7 @@ class Feed:
         self.listeners: list[asyncio.Future[None]] = []  # who waits for the next item
         self.room: asyncio.Future[None] | None = None  # the code, which waits for readers
         self.runs = False  # its code has begun in this process
+        self.rests = False  # its code began in an earlier life, and waits until somebody wants more than that handed out
         self.unbounded = False  # it need not wait for readers
         self.counted = False  # somebody waits for its end, so that it goes on when its readers leave
         self.was_read = False

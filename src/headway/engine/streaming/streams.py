@@ -62,13 +62,16 @@ class Streams:
     # --- the code ----------------------------------------------------------------------------------------------------
 
     async def hand_out(self, call: Call, items: AsyncGenerator[Any, None]) -> int:
-        """Run the call's code to its end; how many items there were. A code that has to stop is closed at the item it has yielded
-        last, so that its `finally` runs."""
+        """Run the call's code to its end; how many items there were. Code that has to stop is closed at its last `yield`, so that
+        its `finally` runs."""
         frame, feed, number = current.get(), self.feed(call), 0
         assert frame is not None
         async with aclosing(items):
             self._take_up(call, feed)
-            await self._until_read(frame, feed, 0)
+            if not _is_to_hear(call):
+                feed.rests = bool(feed.items)
+                await self._until_read(frame, feed, 0)
+                feed.rests = False
             async for value in items:
                 self._refuse_late(frame)
                 seq = self._add(call, feed, number, value)
@@ -115,7 +118,7 @@ class Streams:
         return seq or self._run.journal.durable
 
     def _begin_generation(self, call: Call, feed: Feed) -> None:
-        """The code was edited, and from here on the items are others."""
+        """Begin a new generation: the code was edited, and its items differ from here on."""
         self._record_end(call, feed)
         feed.generation += 1
         for item in feed.items:
@@ -179,14 +182,16 @@ class Streams:
         self._decisions.record_decision(call, _name(call, feed.generation), StreamEnd(len(feed.items)))
 
     def await_end(self, call: Call) -> None:
-        """Somebody waits for the call's end, whether anybody reads it or not."""
+        """Let a stream run to its end, for which somebody waits, whether anybody reads it or not."""
         feed = self.feed(call)
         feed.counted = True
         self._unbind(feed)
 
     def leave_unread(self, parent: Call) -> None:
-        """A call's own code has ended. A stream that only it has read is stopped, for it reads no more. One that nobody has read
-        goes on to its end, as any call does; and so does one that other calls read, for they may wait for this one meanwhile."""
+        """Stop the streams of a call whose own code has ended, where only that code has read them.
+
+        A stream that nobody has read goes on to its end, as any call does; so does one that other calls read, for they may be
+        waiting for this call."""
         for call in list(parent.children or ()):
             if call.spec.streams:
                 feed = self.feed(call)
@@ -194,6 +199,14 @@ class Streams:
                     self._unbind(feed)
                 elif not feed.counted:
                     self._stopper.cancel(call, "the call that read its items has ended")
+
+    def let_begin(self, call: Call) -> bool:
+        """Let code run that rests until somebody wants more than an earlier life handed out; whether it rested."""
+        feed = call.x.feed if call.x is not None else None
+        if feed is None or not feed.rests:
+            return False
+        self._unbind(feed)
+        return True
 
     def _unbind(self, feed: Feed) -> None:
         feed.unbounded = True
@@ -203,19 +216,19 @@ class Streams:
     # --- who reads ---------------------------------------------------------------------------------------------------
 
     def open(self, call: Call, reader: object, owner: Call) -> None:
-        """A loop over the call's items begins."""
+        """Begin a loop over the call's items."""
         feed = self.feed(call)
         feed.readers[reader] = owner
         feed.was_read = True
 
     def leave(self, call: Call, reader: object) -> None:
-        """A loop was left. When the last is, the call is stopped: later, for another may be about to begin. Nobody need look at how
-        it ends."""
+        """End a loop over the call's items. After the last one the call is stopped; not at once, for another may be about to begin.
+        Nobody need look at how it ends."""
         if self.feed(call).readers.pop(reader, None) is not None:
             call.awaited = True
-            self._run.loop.call_soon(self._left, call)
+            self._run.loop.call_soon(self._stop_unread, call)
 
-    def _left(self, call: Call) -> None:
+    def _stop_unread(self, call: Call) -> None:
         feed = self.feed(call)
         if call.state < OK and not feed.readers and not feed.counted:
             self._stopper.cancel(call, "the loop that read its items was left")
@@ -294,6 +307,11 @@ class _Parked:
 
     def __await__(self) -> Generator[Any, Any, None]:
         return self._wait()
+
+
+def _is_to_hear(call: Call) -> bool:
+    """Whether the code of a call runs only to be told of its stop."""
+    return call.x is not None and call.x.halt is not None and call.x.halt.replays
 
 
 def _name(call: Call, generation: int, number: int | None = None) -> bytes:

@@ -1,4 +1,4 @@
-"""The signals that were sent to a run: who waits for them, who is told, and what goes back to the queue.
+"""The signals sent to a run: who waits for them, who gets them, and what goes back to the queue.
 
 A signal is handed to the first that waits for its name and still listens. It is recorded in the moment in which the program is
 told, and it is used for good when the call that waited ends well (`journal/given` has the rules). What was handed out and is not
@@ -274,23 +274,24 @@ class Signals:
 
     # --- going back --------------------------------------------------------------------------------------------------
 
-    def attempt_failed(self, call: Call, *, afresh: bool) -> None:
+    def fail_attempt(self, call: Call, *, afresh: bool) -> None:
+        """Keep the signals that a failed attempt received for the next one."""
         if call.key in self.given.touched:
             self.given.fail_attempt(call.key, afresh=afresh)
 
-    def ended(self, call: Call, *, ok: bool, afresh: bool) -> None:
-        """The end of a call is recorded."""
+    def end_call(self, call: Call, *, ok: bool, afresh: bool) -> None:
+        """Free the signals that a call received and did not use, when its end is recorded."""
         if call.key in self.given.touched or (call.parent is None and self.given.kept):
             freed = self.given.end(call.key, call.parent_key, ok=ok, afresh=afresh)
             self.place(call)
             self._free(freed)
 
-    def asked(self, call: Call) -> None:
-        """The program asks for a call, of which earlier attempts may be recorded."""
+    def note_asked(self, call: Call) -> None:
+        """Note that the program has made a call again that signals may be kept for."""
         self._unasked.discard(call.key)
 
     def _give_up_unasked(self) -> None:
-        """The program was edited, and does not ask any more for a call that is owed signals: others wait for them."""
+        """Free the signals that are kept for calls which an edited program no longer makes: others may wait for them."""
         again = self._replay.last_answer() + REPLAY_S
         if again > self._run.loop.time():
             self._run.loop.call_at(again, self._give_up_unasked)

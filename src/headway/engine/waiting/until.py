@@ -181,11 +181,11 @@ class CompletionQueue:
                 self._foreign[number] = awaited
             awaited.awaited = True
         self.left[number] = part
-        awaited.add_callback(functools.partial(self._arrived, number))
+        awaited.add_callback(functools.partial(self._note_arrival, number))
 
-    def _arrived(self, number: int, part: Awaited[Any]) -> None:
+    def _note_arrival(self, number: int, part: Awaited[Any]) -> None:
         if is_unread(part):
-            part.engine.run.reader.when_read(part, functools.partial(self._arrived, number))
+            part.engine.run.reader.when_read(part, functools.partial(self._note_arrival, number))
             return
         self._ended.append(number)
         if self._future is not None and not self._future.done():

@@ -111,8 +111,8 @@ class Waits:
             future.set_result(None)
 
     def for_stopped(self, frame: Frame, failed: Call) -> Waiting:
-        """In the block of a deadline that has passed: wait until all that it stops has ended, not only what was awaited. Then the
-        block hears of it, and not the code inside. So it is, too, where a run that was taken up finds the call's end recorded."""
+        """In the block of a deadline that has passed, wait until everything that it stops has ended, not only the awaited call. So
+        the block ends by its deadline, not by the call's error. The same holds where a resumed run finds that error recorded."""
         deadline = frame.scope.deadline
         if deadline is not None and deadline.call is frame.call and (deadline.stopping or deadline.is_about_to_stop(failed)):
             yield from self.suspend(frame.call, deadline.stopped())
@@ -207,6 +207,7 @@ class Waits:
 
 
 def note_untold(me: Call, targets: Sequence[Call]) -> None:
-    """A wait of a call was broken off. If by a stop, its code has not been told how these ended, even if they just have."""
+    """Note what a call was waiting for when its wait was broken off by a stop: its code has not seen how these calls ended, even if
+    they just have."""
     if me.x is not None and me.x.stop is not None:
         me.x.halting().untold.update([target.key for target in targets])

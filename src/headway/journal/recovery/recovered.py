@@ -108,6 +108,7 @@ class RecoveredState:
         self.starts: dict[bytes, Start] = {}  # of attempts that have not ended
         self.parents: dict[bytes, int] = {}  # calls that made calls which have ended, or handed items out: the last row of those
         self.acted: dict[bytes, int] = {}  # calls that made calls of effects which began, likewise
+        self.unfinished: set[bytes] = set()  # those of both that have not ended since and that the program has not made again yet
         self.effects: set[bytes] = set()  # calls of effects that ever started: they may have happened, however they ended
         self.effect_names: dict[bytes, bytes] = {}  # the shared name under which an effect began, by its key
         self.shared: dict[bytes, bytes] = {}  # results by the name that equal calls share
@@ -210,8 +211,18 @@ def load(store: Store, uid: int) -> RecoveredState:
                     known.effects.add(start.shared)
                     known.effect_names.setdefault(key, start.shared)
             ledger.note_start(key, start)
+    known.unfinished = _find_unfinished(known)
     known.last_seq = seq
     return known
+
+
+def _find_unfinished(known: RecoveredState) -> set[bytes]:
+    """Find the calls that did something after their last recorded end, if they have one."""
+    found: set[bytes] = set()
+    for acts in (known.parents, known.acted):
+        found.update(key for key, seq in acts.items() if key not in known.outcomes or known.outcomes[key][0] < seq)
+    found.discard(NO_PARENT)
+    return found
 
 
 def _note_decision(known: RecoveredState, seq: int, key: bytes, call: bytes, body: bytes) -> None:

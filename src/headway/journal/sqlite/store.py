@@ -66,7 +66,7 @@ class SqliteStore(Database, SharedLimits, SharedCollections, SharedClaims):
         return run, Lease(uid=run.uid, run_id=spec.run_id, owner=owner, fence=1, ttl_s=ttl_s)
 
     def run(self, run_id: str) -> RunInfo:
-        return self.reading(lambda connection: self._known(connection, run_id))
+        return self.reading(lambda connection: self._get_run(connection, run_id))
 
     def runs(self) -> list[RunInfo]:
         query = f"SELECT {checked_rows.RUN_COLUMNS} FROM run ORDER BY uid"
@@ -88,7 +88,7 @@ class SqliteStore(Database, SharedLimits, SharedCollections, SharedClaims):
     def delete_run(self, run_id: str, now: float) -> int:
         """Forget a run and its rows. Returns how many rows it had. Raises RunOwned while a live owner drives it."""
         with self.writing() as connection:
-            run = self._known(connection, run_id)
+            run = self._get_run(connection, run_id)
             check_takeover(run, now)
             for table in ("record", "rejected", "signal", "claim"):
                 connection.execute(f"DELETE FROM {table} WHERE run=?", (run.uid,))
@@ -105,7 +105,7 @@ class SqliteStore(Database, SharedLimits, SharedCollections, SharedClaims):
         stored = connection.execute(f"SELECT {checked_rows.RUN_COLUMNS} FROM run WHERE {where}", (value,)).fetchone()
         return None if stored is None else checked_rows.decode_run(stored, self.url)
 
-    def _known(self, connection: sqlite3.Connection, run_id: str) -> RunInfo:
+    def _get_run(self, connection: sqlite3.Connection, run_id: str) -> RunInfo:
         found = self._find(connection, "run_id=?", run_id)
         if found is None:
             ids = [str(one) for (one,) in connection.execute("SELECT run_id FROM run")]
@@ -124,7 +124,7 @@ class SqliteStore(Database, SharedLimits, SharedCollections, SharedClaims):
         if not take_over:
             self.shorten_leases(now + ttl_s, run_id)
         with self.writing() as connection:
-            run = self._known(connection, run_id)
+            run = self._get_run(connection, run_id)
             if not take_over:
                 check_takeover(run, now)
             if run.owner and is_alive(run.owner) is False:
@@ -245,12 +245,12 @@ class SqliteStore(Database, SharedLimits, SharedCollections, SharedClaims):
     def request_cancel(self, run_id: str, now: float) -> None:
         live = "(status IN ('running', 'interrupted') OR owner<>'')"
         with self.writing() as connection:
-            run = self._known(connection, run_id)
+            run = self._get_run(connection, run_id)
             connection.execute(f"UPDATE run SET cancel=1 WHERE uid=? AND {live}", (run.uid,))
 
     def send_signal(self, run_id: str, name: str, value: bytes, now: float) -> int:
         with self.writing() as connection:
-            run = self._known(connection, run_id)
+            run = self._get_run(connection, run_id)
             query = "INSERT INTO signal (run, name, value, at, crc) VALUES (?, ?, ?, ?, ?)"
             crc = checked_rows.signal_crc(run.uid, name, value, float(now))
             return connection.execute(query, (run.uid, name, value, float(now), crc)).lastrowid or 0

@@ -45,7 +45,7 @@ class RunningCall:
             return self._asked[what] - 1
 
     def charge(self, amounts: Amounts, item: int | None) -> None:
-        self._worker.shield(True)
+        self._worker.hold_interrupt(True)
         try:
             with self._lock:
                 first = not self._held_back
@@ -56,21 +56,21 @@ class RunningCall:
             elif first:
                 self._worker.wake()
         finally:
-            self._worker.shield(False)
+            self._worker.hold_interrupt(False)
 
     def tell(self, event: AnyEvent) -> None:
-        self._worker.shield(True)
+        self._worker.hold_interrupt(True)
         try:
             self._worker.tell(event)
         finally:
-            self._worker.shield(False)
+            self._worker.hold_interrupt(False)
 
     def _send_entry(self, entry: Entry) -> None:
-        self._worker.shield(True)
+        self._worker.hold_interrupt(True)
         try:
             self._worker.send_entry(self.facts, entry)
         finally:
-            self._worker.shield(False)
+            self._worker.hold_interrupt(False)
 
     def remaining(self) -> Amounts:
         return {unit: max(0.0, amount - self._total.get(unit, 0.0)) for unit, amount in self.facts.allowance.items()}

@@ -83,7 +83,7 @@ class Worker:
         self._number = _IDLE  # the call that this process works on
         self._armed = _IDLE  # the call whose function runs now
         self._cancelled = _IDLE  # the call that should be interrupted
-        self._shielded = False  # the main thread is sending
+        self._holding = False  # the main thread is sending
         self._alarm_r, self._alarm_w = socket.socketpair()
         self._call: RunningCall | None = None
         self._functions: dict[FunctionRef, Callable[..., Any]] = {}  # finding one takes longer than a short call
@@ -160,7 +160,7 @@ class Worker:
     # --- interrupts ---------------------------------------------------------------------------------------------------
 
     def _on_interrupt(self, signum: int, frame: object) -> None:
-        if self._armed != _IDLE and self._armed == self._cancelled and not self._shielded:
+        if self._armed != _IDLE and self._armed == self._cancelled and not self._holding:
             self._armed = _IDLE
             raise Interrupted
 
@@ -231,11 +231,11 @@ class Worker:
         """Have the second thread send the charges a little later."""
         self._alarm_w.send(b"!")
 
-    def shield(self, on: bool) -> None:
-        """Hold back an interrupt of the main thread, or let it through, also one that came meanwhile."""
+    def hold_interrupt(self, on: bool) -> None:
+        """Hold back interrupts of the main thread, or let them through again, with one that came meanwhile."""
         if threading.get_ident() != self._main:
             return
-        self._shielded = on
+        self._holding = on
         if not on and self._armed != _IDLE and self._armed == self._cancelled:
             self._armed = _IDLE
             raise Interrupted

@@ -122,9 +122,9 @@ class RemoteWorker:
                 jobs.close()
                 control.close()
 
-        self._loop.run_in_executor(_clerk, start).add_done_callback(self._started)
+        self._loop.run_in_executor(_clerk, start).add_done_callback(self._note_start)
 
-    def _started(self, future: asyncio.Future[None]) -> None:
+    def _note_start(self, future: asyncio.Future[None]) -> None:
         error = future.exception()
         if error is not None:
             self._close_sockets()
