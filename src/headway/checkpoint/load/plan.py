@@ -1,10 +1,10 @@
 """Plans who reads what and where it goes: a pure function of the checkpoint and of what the ranks want.
 
-Every mismatch (`state/fit`) is reported here, before a byte is read: a tensor that the checkpoint lacks, one that nobody wants, another type or
-shape, a hole. Then three questions are answered. Which blocks are needed: every block that holds a wanted element and no other. Who
-verifies them: the ranks of one host share a page cache, so each block is read from the medium by one of them; the blocks of a host,
-in the order of the files, are cut into runs of equal bytes, so every disk head and every object store sees large sequential reads.
-Where they go: each rank fills its own pieces from all blocks that meet them.
+Every mismatch (`state/fit`) is reported here, before a byte is read: a tensor that the checkpoint lacks, one that nobody wants,
+another type or shape, a hole. Then three questions are answered. Which blocks are needed: every block that holds a wanted element
+and no other. Who verifies them: the ranks of one host share a page cache, so each block is read from the medium by one of them; the
+blocks of a host, in the order of the files, are cut into runs of equal bytes, so every disk head and every object store sees large
+sequential reads. Where they go: each rank fills its own pieces from all blocks that meet them.
 
 The same inputs give the same plan in every process, so no plan is ever sent. Bytes are moved and never converted.
 """
