@@ -359,6 +359,7 @@ def test_a_stream_hears_of_a_stop_that_comes_while_it_waits_for_readers_to_catch
     @hw.task
     async def program() -> None:
         async for _ in hands_out():
+            await asyncio.sleep(1)  # it hands out all that it has
             await die()
             await asyncio.sleep(10)
             break
