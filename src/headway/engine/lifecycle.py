@@ -121,15 +121,20 @@ class Lifecycle:
     def begin(self, call: Call) -> None:
         """Begin an attempt, for which there is room: reserve its budget and launch it."""
         scope = call.scope
-        stopped = call.x is not None and call.x.stop is not None  # its code runs only to hear of it
+        x = call.x
+        stopped = x is not None and x.stop is not None  # its code runs only to hear of it
+        booked = stopped and x is not None and x.halt is not None and not x.halt.guessed  # when it began, in an earlier life
         if scope.deadline is not None and scope.deadline.left_s <= 0 and not stopped and not self._replay.goes_on(call):
             self._ready.release(call)
             self.forbid(call, scope.deadline.error(call.describe()))
             return
-        if (call.spec.cost or scope.account is not None) and not stopped:
+        if (call.spec.cost or scope.account is not None) and not booked:
             if (refused := self._accounting.reserve(call)) is not None:
                 self._ready.release(call)
-                if isinstance(refused, BudgetExceeded):
+                if x is not None and x.stop is not None:
+                    self._accounting.line.leave(call)
+                    self.body_ended(call, None, x.stop)
+                elif isinstance(refused, BudgetExceeded):
                     self.forbid(call, refused)
                 return  # else it waits in line
         self._feed(call, _ADMITTED)

@@ -32,8 +32,8 @@ BUDGETS: tuple[Bug, ...] = (
     bug(
         "who waits for a budget keeps its limit and resource",
         "Lifecycle.begin",
-        "self._ready.release(call)\nif isinstance(refused, BudgetExceeded): ...",
-        "if isinstance(refused, BudgetExceeded): ...",
+        "self._ready.release(call)\nif x is not None and x.stop is not None: ...",
+        "if x is not None and x.stop is not None: ...",
     ),
     bug(
         "what a holder needs waits behind those who wait for the holder",
