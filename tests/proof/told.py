@@ -102,7 +102,11 @@ def unbounded(child: Node, call: Call) -> str:
     kinds, scope = kinds_of(child), call.scope
     below = {"crowd"} if "crowd" in kinds else kinds
     for part in _parts_of(error):
-        if isinstance(part, hw.DeadlineExceeded) and scope.deadline is None and not below & {"crowd", "deadline", "anytime"}:
+        if (
+            isinstance(part, hw.DeadlineExceeded)
+            and scope.deadline is None
+            and not below & {"crowd", "deadline", "anytime", "late_stream"}
+        ):
             return "deadline"
         if isinstance(part, hw.BudgetExceeded) and scope.account is None:
             if not below & {"crowd", "budget", "nested_budget", "patient_budget", "wide_budget", "anytime"}:

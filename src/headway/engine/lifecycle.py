@@ -374,7 +374,8 @@ def _ends_stopped(x: Extra, error: BaseException | None) -> bool:
     stop, though it had undone something in an earlier life, or was run only to hear of it."""
     if issubclass(type(error), asyncio.CancelledError):
         return True
-    return error is None and x.halt is not None and x.halt.replays and (x.halt.recorded or x.halt.guessed)
+    halt = x.halt if error is None else None
+    return halt is not None and halt.replays and (halt.recorded or halt.guessed or bool(halt.untold))
 
 
 def _note_failure(parent: Call, call: Call, state: int) -> None:

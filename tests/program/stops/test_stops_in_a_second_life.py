@@ -366,3 +366,36 @@ def test_a_stream_hears_of_a_stop_that_comes_while_it_waits_for_readers_to_catch
 
     lives(program)
     assert second_life() == ["never in the first life", "undo"]
+
+
+def test_a_call_that_is_kept_from_what_it_asks_for_does_not_succeed(lives, clock):
+    """Its code comes to its end without waiting for the call that was not over when the run died."""
+
+    @hw.task
+    async def goes_on() -> None:
+        await hw.sleep(100)
+
+    @hw.task
+    async def careless() -> str:
+        await do("first")
+        goes_on()  # nobody awaits it
+        return "done"
+
+    @hw.task
+    async def program() -> str:
+        call = careless()
+        await hw.sleep(10)
+        call.cancel()
+        return type((await hw.settle(call))[0].error).__name__
+
+    @hw.task
+    async def beside() -> None:
+        await asyncio.sleep(5)
+        await die()
+
+    @hw.task
+    async def both() -> str:
+        return (await hw.gather(program(), beside()))[0]
+
+    assert lives(both, lambda: clock.advance(50)) == "CallCancelled"
+    assert "first" not in second_life()

@@ -211,6 +211,13 @@ SHIELDS: tuple[Bug, ...] = (
         tests="program/stops/test_stops_in_a_second_life.py",
     ),
     bug(
+        "a call that hears of its stop too late succeeds without what it was kept from",
+        "lifecycle:_ends_stopped",
+        "halt.recorded or halt.guessed or bool(halt.untold)",
+        "halt.recorded or halt.guessed",
+        tests="program/stops/test_stops_in_a_second_life.py::test_a_call_that_is_kept_from_what_it_asks_for_does_not_succeed",
+    ),
+    bug(
         "a stop does not wait for the end of a shielded block",
         "Shields.interrupt",
         "if halt.shields:\n    halt.held_off, halt.after = True, halt.shields[0].number\n    self._record(call, halt)\n"
