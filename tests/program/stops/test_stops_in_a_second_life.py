@@ -371,9 +371,9 @@ def test_a_stream_hears_of_a_stop_that_comes_while_it_waits_for_readers_to_catch
 def test_a_call_that_is_kept_from_what_it_asks_for_does_not_succeed(lives, clock):
     """Its code comes to its end without waiting for the call that was not over when the run died."""
 
-    @hw.task
+    @hw.task(effect=True)
     async def goes_on() -> None:
-        await hw.sleep(100)
+        await asyncio.sleep(100)
 
     @hw.task
     async def careless() -> str:
