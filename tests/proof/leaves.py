@@ -285,12 +285,12 @@ async def trip(name: str, x: int) -> int:
     bookings: list[str] = []
     try:
         for place in ("a", "b"):
-            with hw.shielded(timeout=1000):  # it may wait for a limit or a budget that is around
+            with hw.shielded(timeout=100_000):  # it may wait for a limit or a budget that is around
                 bookings.append(await books(f"{name} {place}"))
         await asyncio.sleep(CODE[name].number / 5)
         await hw.sleep(CODE[name].number / 5)
     except asyncio.CancelledError:
-        with hw.shielded(timeout=1000):
+        with hw.shielded(timeout=100_000):
             for booking in reversed(bookings):
                 await unbooks(name, booking)
         raise

@@ -14,13 +14,18 @@ def left_booked(history: History) -> Iterator[str]:
     """What is booked still though the trip that it is part of was cancelled. Not of a trip that is asked for no more, or whose code
     was not let run for all of its grace: that may be left behind with what it did."""
     left_behind = {what for life in history.lives if life.engine is not None for what in life.engine.stops._warned}
+    taken_over = len(history.lives[0].before) if history.lives else 0  # rows of another history, whose stops it doesn't know
     booked: dict[bytes, list[str]] = {}
     unbooked: set[str] = set()
     last: dict[bytes, Outcome] = {}
-    for row in history.rows():
+    for number, row in enumerate(history.rows()):
         if row.kind & ~COSTED != Kind.OUTCOME:
             continue
-        outcome = last[row.key] = decode_outcome(row.body)
+        outcome = decode_outcome(row.body)
+        if number < taken_over:
+            last.pop(row.key, None)
+        else:
+            last[row.key] = outcome
         if outcome.status == Status.OK and outcome.task == "leaves.books":
             booked.setdefault(row.parent, []).append(str(decode(outcome.value, ())))
         elif outcome.status == Status.OK and outcome.task == "leaves.unbooks":
