@@ -272,9 +272,7 @@ def told_again(history: History) -> None:
     again = History(f"{history.seed!r} told again", history.universe.config, store=history.store.cut(history.run_id, len(rows) - 1))
     again.universe.now = history.universe.now + 60  # clocks differ
     again.live(main, "p", 1)
-    # a block that ended by an error is told it again only if no stall lets its deadline pass before: a limit of the engine
-    alike = not any({"anytime", "deadline"} & {*node.kinds} for node in CODE.values())
-    judge(again, last.outcome if alike else None)
+    judge(again, last.outcome)
     before = [(life, len(life.after) - (life is last)) for life in history.lives]
     if found := told_the_same([*before, (again.lives[0], len(again.lives[0].after))], history):
         raise Violated(again, found)

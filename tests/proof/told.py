@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from nodes import CODE, Node
+from nodes import Node
 
 import headway as hw
 from headway.engine.call import Call
@@ -97,7 +97,7 @@ def _changed(notes: list[Note], lives: Sequence[Life], numbers: dict[int, int]) 
 def unbounded(child: Node, call: Call) -> str:
     """Which bound the error of a call speaks of that is not there: neither around it nor opened by what is below it."""
     error = call.error
-    if error is None or _is_over(call) or _may_be_numbered_otherwise(call):
+    if error is None or _is_over(call):
         return ""
     kinds, scope = kinds_of(child), call.scope
     below = {"crowd"} if "crowd" in kinds else kinds
@@ -116,13 +116,6 @@ def unbounded(child: Node, call: Call) -> str:
         if isinstance(part, hw.CallCancelled) and child.kind == "leaf":
             return "cancellation"
     return ""
-
-
-def _may_be_numbered_otherwise(call: Call) -> bool:
-    """Whether the end may be that of an equal call inside of an `anytime` block: one that ended by its bound is not run again, and
-    then equal calls behind it have other numbers. A limit of the engine."""
-    around = CODE.get(str(call.parent.args[0])) if call.parent is not None and call.parent.args else None
-    return around is not None and "anytime" in around.kinds
 
 
 def _parts_of(error: BaseException) -> Iterator[BaseException]:

@@ -254,9 +254,7 @@ def leave_out_changed_branches(before: set[Branch]) -> bool:
 
 
 def booked(calls: float, children: Sequence[Node], handles: Sequence[hw.Handle[int]]) -> None:
-    """How many calls a budget has booked that these were made in. In an edited program an earlier budget may have booked them."""
-    if edited:
-        return
+    """How many calls a budget has booked that these were made in."""
     alone = [
         handle for child, handle in zip(children, handles, strict=True) if child.task not in SHARED and handle._call.share is None
     ]
