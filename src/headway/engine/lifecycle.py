@@ -286,6 +286,8 @@ class Lifecycle:
                 if (delay_s := outcomes.note_retry(call, error)) is not None:
                     self._feed(call, _RETRIED, delay_s)
                     return
+                if outcomes.is_cut_short(call, error):
+                    error = call.extra().stop
             except UsageError as wrong:  # what the task's retry asks has failed
                 error = wrong
         if call.spec.streams:

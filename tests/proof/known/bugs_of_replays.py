@@ -248,6 +248,14 @@ STOPPED: tuple[Bug, ...] = (
         "",
         tests="program/stops/test_what_is_stopped.py::test_what_was_stopped_is_booked_when_its_block_is_left_so_that_a_fallback_fits",
     ),
+    bug(
+        "an attempt that fails before it hears of a stop ends its call for good though it has attempts left",
+        "Lifecycle._conclude",
+        "outcomes.is_cut_short(call, error)",
+        "False",
+        tests="program/stops/test_stops_in_a_second_life.py"
+        "::test_an_attempt_that_fails_before_it_hears_of_a_stop_does_not_end_the_call_for_good",
+    ),
 )
 
 OF_REPLAYS = (*REPLAYED, *STOPPED)
