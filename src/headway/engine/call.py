@@ -80,8 +80,8 @@ def check_stop(me: Call) -> None:
     """Raise CancelledError in code that has to stop."""
     if must_stop(me):
         x = me.extra()
-        if x.halt is not None:
-            x.halt.replays = False
+        if x.halt is not None and x.halt.replays:
+            x.halt.hear(me.asyncio_task, x.stop_reason)
         raise asyncio.CancelledError(x.stop_reason)
 
 

@@ -434,3 +434,37 @@ def test_an_attempt_that_fails_before_it_hears_of_a_stop_ends_the_call_if_it_is_
         return [type(end.error).__name__ for end in await hw.settle(call)]
 
     assert lives(program) == ["ValueError"]
+
+
+@hw.task
+async def waits_for_both(joins: bool, block_s: float) -> int:
+    """Its own code waits for coroutines, and they ask for what is new."""
+
+    async def one(what: str) -> str:
+        if what == "a" and block_s:
+            with hw.shielded(timeout=1000):
+                await hw.sleep(block_s)
+                return await do("undo a")
+        return await do(what)
+
+    await do("first")
+    if not SWITCH.get("died"):
+        await die()
+    both = (one("a"), one("b"))
+    ends = await hw.settle(*both) if joins else await asyncio.gather(*both, return_exceptions=True)
+    RAN.append("went on")
+    return len(ends)
+
+
+@pytest.mark.parametrize("joins", [True, False], ids=["settle", "asyncio.gather"])
+@pytest.mark.parametrize(("block_s", "undone"), [(0.0, []), (5.0, ["undo a"])], ids=["plain", "shielded"])
+def test_the_code_of_a_call_hears_of_a_stop_that_its_coroutines_are_the_first_to_hear_of(lives, joins, block_s, undone):
+    @hw.task
+    async def program() -> list[str]:
+        call = waits_for_both(joins, block_s)
+        if SWITCH.get("died"):
+            call.cancel()
+        return [type(end.error).__name__ for end in await hw.settle(call)]
+
+    assert lives(program) == ["CallCancelled"]
+    assert second_life() == undone

@@ -256,6 +256,22 @@ STOPPED: tuple[Bug, ...] = (
         tests="program/stops/test_stops_in_a_second_life.py"
         "::test_an_attempt_that_fails_before_it_hears_of_a_stop_does_not_end_the_call_for_good",
     ),
+    bug(
+        "only the coroutine that asks for something new hears of a stop that waited for that",
+        "Halt.hear",
+        "own.cancel(reason)",
+        "pass",
+        tests="program/stops/test_stops_in_a_second_life.py"
+        "::test_the_code_of_a_call_hears_of_a_stop_that_its_coroutines_are_the_first_to_hear_of",
+    ),
+    bug(
+        "a stop that a coroutine hears of breaks into the shielded block of another",
+        "Halt.hear",
+        "if self.shields: ...",
+        "if False: ...",
+        tests="program/stops/test_stops_in_a_second_life.py"
+        "::test_the_code_of_a_call_hears_of_a_stop_that_its_coroutines_are_the_first_to_hear_of",
+    ),
 )
 
 OF_REPLAYS = (*REPLAYED, *STOPPED)
