@@ -182,6 +182,8 @@ class Signals:
         line = self.queue.get(signal.name, [])
         if signal in line:
             line.remove(signal)
+            if not line:
+                del self.queue[signal.name]
         self._handed.discard(signal.number)
         seq = self._decisions.record_decision(call, wait, Event(signal))
         self.given.tell(wait, call.key, signal, seq)
@@ -219,7 +221,10 @@ class Signals:
             raise
         finally:
             self._tell_wait(waiter, over=True)
-            self._waiters[waiter.name].remove(waiter)
+            line = self._waiters[waiter.name]
+            line.remove(waiter)
+            if not line:  # a run may wait for ever new names
+                del self._waiters[waiter.name]
             if waiter.signal is not None:  # the wait was stopped in the moment in which it was handed a signal
                 self._handed.discard(waiter.signal.number)
                 self._serve(waiter.name)
