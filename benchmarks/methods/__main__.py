@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import os
+import platform
 import subprocess
 import sys
 from collections import defaultdict
@@ -19,7 +21,6 @@ from datetime import UTC, datetime
 from rich.table import Table
 
 import headway as hw
-from benchmarks import machine
 from benchmarks.methods import ROOMS, all_rows, page
 from benchmarks.methods.measuring import Asked, Measured, measure_rows
 from benchmarks.methods.row import Pair, Row
@@ -52,7 +53,7 @@ def main() -> int:
         found = run(rows)
         failed = [each for each in found if each.pair is None]
         results = results | collect(found)
-        page.keep(results, machine.describe(STORE).lines())
+        page.keep(results)
     console.print(show(rows, results))
     for each in failed:
         console.print(f"{each.row}, seed {each.seed}: {each.error}", style="red", highlight=False, markup=False)
@@ -83,8 +84,8 @@ def collect(found: Sequence[Measured]) -> dict[str, page.Result]:
         if each.pair is not None:
             pairs[each.row][each.seed] = each.pair
     failed = {each.row for each in found if each.pair is None}
-    when, at = datetime.now(UTC).isoformat(timespec="seconds"), commit()
-    return {row: page.Result(of, when, at) for row, of in pairs.items() if row not in failed}
+    when, at, here = datetime.now(UTC).isoformat(timespec="seconds"), commit(), machine()
+    return {row: page.Result(of, when, at, here) for row, of in pairs.items() if row not in failed}
 
 
 def commit() -> str:
@@ -92,6 +93,11 @@ def commit() -> str:
     command = ["git", "describe", "--always", "--abbrev=7", "--dirty=+", "--exclude=*"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     return done.stdout.strip() or "unknown"
+
+
+def machine() -> str:
+    """What is measured on, in a few words."""
+    return f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
 
 
 def show(rows: Sequence[Row], results: Mapping[str, page.Result]) -> Table:

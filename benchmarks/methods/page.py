@@ -15,12 +15,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from benchmarks.methods import ROOMS, all_rows
+from benchmarks.methods import ROOMS, all_rows, rows_by_module
 from benchmarks.methods.row import Interval, Pair, Row, compare, interval
 from benchmarks.sides import ROOT
 from benchmarks.tables import number
 
-RESULTS = ROOT / "benchmarks" / "results" / "methods.json"
+RESULTS = ROOT / "benchmarks" / "results" / "methods"
 CATALOGUE = ROOT / "docs" / "methods.md"
 COMPUTE = ROOT / "docs" / "results" / "compute.md"
 
@@ -28,7 +28,7 @@ CATALOGUE_HEAD = """# Catalogue of methods
 
 What each paper claims, and what was measured here: our figure and that of the strongest simple baseline, the mean over seeds with
 its 95 % interval. The workloads are small enough for two cores, so a figure says whether the property holds, and not how large the
-effect is elsewhere. Papers and departures are taken from the docstrings, figures from `benchmarks/results/methods.json`. Print it
+effect is elsewhere. Papers and departures are taken from the docstrings, figures from `benchmarks/results/methods/`. Print it
 again:
 
 ```
@@ -48,33 +48,39 @@ the bound of the interval. Made by `python -m benchmarks.methods --write-docs`.
 
 @dataclass(frozen=True)
 class Result:
-    """What a row gave, seed by seed, when, and at which commit."""
+    """What a row gave, seed by seed, when, at which commit, and on which machine."""
 
     pairs: dict[int, Pair]
     when: str
     commit: str
+    machine: str
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Result:
-        return cls({int(seed): Pair(*pair) for seed, pair in data["pairs"].items()}, data["when"], data["commit"])
+        return cls({int(seed): Pair(*pair) for seed, pair in data["pairs"].items()}, data["when"], data["commit"], data["machine"])
 
     def to_json(self) -> dict[str, Any]:
-        return {"when": self.when, "commit": self.commit, "pairs": {str(seed): list(pair) for seed, pair in self.pairs.items()}}
+        pairs = {str(seed): list(pair) for seed, pair in self.pairs.items()}
+        return {"when": self.when, "commit": self.commit, "machine": self.machine, "pairs": pairs}
 
 
-def load(path: Path = RESULTS) -> dict[str, Result]:
-    """The kept results by the names of their rows; none where there is no file."""
-    if not path.exists():
-        return {}
-    return {name: Result.from_json(data) for name, data in json.loads(path.read_text())["rows"].items()}
+def load(folder: Path = RESULTS) -> dict[str, Result]:
+    """The kept results by the names of their rows; none where there are no files."""
+    files = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+    return {name: Result.from_json(data) for file in files for name, data in file.items()}
 
 
-def keep(results: Mapping[str, Result], machine: Sequence[str], path: Path = RESULTS) -> None:
-    """Write the results of rows that there still are."""
-    known = {row.name for row in all_rows()[0]}
-    rows = {name: results[name].to_json() for name in sorted(results) if name in known}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"machine": list(machine), "rows": rows}, indent=1) + "\n")
+def keep(results: Mapping[str, Result], folder: Path = RESULTS) -> None:
+    """Write the results of the rows that there are: a file for each module, a line for each row."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for module, rows in rows_by_module().items():
+        names = sorted(row.name for row in rows if isinstance(row, Row) and row.name in results)
+        lines = [f"{json.dumps(name)}: {json.dumps(results[name].to_json())}" for name in names]
+        path = folder / f"{module}.json"
+        if lines:
+            path.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+        else:
+            path.unlink(missing_ok=True)
 
 
 def write() -> list[Path]:
@@ -109,7 +115,9 @@ def compute() -> str:
     rows, held = all_rows()
     results = load()
     reached = sum(_is_reached(row, results) is True for row in rows)
-    lines = [COMPUTE_HEAD, f"{len(rows)} rows, {reached} reached; {len(held)} promises without a number.", ""]
+    machines = ", ".join(dict.fromkeys(found.machine for found in results.values()))
+    said = f"{len(rows)} rows, {reached} reached; {len(held)} promises without a number. Measured on {machines}."
+    lines = [COMPUTE_HEAD, said, ""]
     for room in ROOMS:
         of = [row for row in rows if row.item == room]
         promises = [each for each in held if each.item == room]
