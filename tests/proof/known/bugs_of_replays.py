@@ -272,6 +272,14 @@ STOPPED: tuple[Bug, ...] = (
         tests="program/stops/test_stops_in_a_second_life.py"
         "::test_the_code_of_a_call_hears_of_a_stop_that_its_coroutines_are_the_first_to_hear_of",
     ),
+    bug(
+        "a rest in a block is over when a late life waits for it again, though its deadline had broken it off",
+        "Scopes.is_broken_off",
+        "deadline.at < until",
+        "False",
+        tests="sim/test_undoing_survives.py"
+        "::test_code_in_a_block_hears_of_its_deadline_at_the_same_place_however_late_its_run_is_taken_up",
+    ),
 )
 
 OF_REPLAYS = (*REPLAYED, *STOPPED)

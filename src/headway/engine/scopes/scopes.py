@@ -72,6 +72,12 @@ class Scopes:
         deadline.disarm()
         self.deadlines.discard(deadline)
 
+    def is_broken_off(self, frame: Frame, until: float) -> bool:
+        """Whether the deadline of a block that the code has open passes before this time of the wall clock. It breaks in on a wait for
+        that time, in every life: the time never comes, however late it is when a resumed run waits for it again."""
+        deadline = frame.scope.deadline
+        return deadline is not None and deadline.open and deadline.call is frame.call and deadline.at < until
+
     async def rest(self, frame: Frame, future: asyncio.Future[None], seconds: float | None) -> None:
         """Park the call until the future is done, the seconds have passed, or the wall clock was set. Raises DeadlineExceeded where
         the block around it is a thread's and its deadline passes."""

@@ -202,6 +202,8 @@ class Signals:
         try:
             while True:
                 left = None if until is None or ends is None else min(until - run.wall(), ends - loop.time())
+                if left is not None and left <= 0 and until is not None and self._scopes.is_broken_off(frame, until):
+                    left = REPLAY_S
                 waiter.late = left is not None and left <= 0
                 self._serve(waiter.name)
                 if (signal := waiter.signal) is not None:
