@@ -73,8 +73,8 @@ class Scopes:
         self.deadlines.discard(deadline)
 
     def is_broken_off(self, frame: Frame, until: float) -> bool:
-        """Whether the deadline of a block that the code has open passes before this time of the wall clock. It breaks in on a wait for
-        that time, in every life: the time never comes, however late it is when a resumed run waits for it again."""
+        """Whether the deadline of a block that the code has open passes before this time of the wall clock. In every life it breaks
+        in on a wait for that time: the time never comes, however late it is when a resumed run waits for it again."""
         deadline = frame.scope.deadline
         return deadline is not None and deadline.open and deadline.call is frame.call and deadline.at < until
 
