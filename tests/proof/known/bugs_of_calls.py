@@ -420,9 +420,9 @@ RETRIED: tuple[Bug, ...] = (
     ),
     bug(
         "the last attempt is one too many",
-        "Outcomes.note_retry",
-        "call.attempt >= retry.attempts",
-        "call.attempt > retry.attempts",
+        "Outcomes._tries_again",
+        "0 < call.attempt < retry.attempts",
+        "0 < call.attempt <= retry.attempts",
     ),
 )
 
