@@ -31,7 +31,7 @@ def test_it_says_makespan_cost_and_chances_and_draws_a_picture(sky: Folder) -> N
         "the chance to end within 2 h 0 min is 100% (57% to 100%)",
     ):
         assert said in answer.out
-    assert "the picture is in sky-prediction.svg" in answer.err
+    assert "the chart is in sky-prediction.svg" in answer.err
     assert ET.parse("sky-prediction.svg").getroot().tag.endswith("svg")
 
 

@@ -145,7 +145,7 @@ class Prediction:
                 return ""
             return f"More workers help: {best.workers:,} would take {words.seconds(best.makespan_s.p50)}."
         if enough < self.workers:
-            return f"{enough:,} would do nearly as well: more hardly help, {path}."
+            return f"{enough:,} would do nearly as well. More hardly help: {path}."
         if enough == self.workers:
             return f"More workers hardly help: {path}."
         there = next(point for point in self.curve if point.workers == enough)
