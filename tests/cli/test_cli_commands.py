@@ -137,7 +137,7 @@ def test_cancelling_a_run_that_is_done_says_so_and_warns_of_nothing(folder: Fold
     folder.answer("why?", "--run-id", "sky")
     answer = folder.headway("cancel", "sky")
     assert answer.code == 0
-    assert answer.out.strip() == "sky: already done, there is nothing to stop"
+    assert answer.out.strip() == "sky: already done, nothing to stop"
     assert answer.err == ""
 
 

@@ -156,7 +156,7 @@ def test_a_wait_that_was_given_up_and_begins_again_is_shown_again(tmp_path):
         return "went on"
 
     async def outside() -> str:
-        with pytest.raises(OSError):
+        with pytest.raises(OSError, match="down"):
             await hw.arun(waits, store=store, run_id="r", progress=False)
         assert hw.view("r", store=store).waiting == []  # the run has ended
         going = asyncio.create_task(hw.arun(waits, store=store, run_id="r", progress=False))

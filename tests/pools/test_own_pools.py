@@ -28,7 +28,6 @@ def test_a_pool_keeps_the_promises_of_a_pool(make: Callable[[int], Pool]) -> Non
 
 
 def test_gangs_keep_the_promises_of_a_pool() -> None:
-    pytest.importorskip("torch")
     promises = [
         "answers with the error",
         "cancels as its traits say",

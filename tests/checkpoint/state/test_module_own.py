@@ -297,7 +297,7 @@ def test_what_can_not_be_kept_of_a_quantized_module_is_refused_with_the_module()
 @pytest.mark.filterwarnings("ignore:The ``compute`` method")  # of torchmetrics, which counts updates of this process
 @pytest.mark.parametrize("persistent", [True, False])
 def test_metrics_come_back_if_they_are_persistent(persistent: bool) -> None:
-    metrics = pytest.importorskip("torchmetrics")
+    import torchmetrics as metrics
 
     def make() -> Any:
         both = metrics.MetricCollection({"mean": metrics.MeanMetric(), "cat": metrics.CatMetric()})
