@@ -305,7 +305,7 @@ def cancel_run(run_id: str, store: str, *, as_json: bool) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # that the run is done is said below, in the command's own words
         hw.cancel(run_id, store=store)
-    _say(ChangeDocument(run_id=run_id, done=f"already {status}, there is nothing to stop" if over else "asked to stop"), as_json=as_json)
+    _say(ChangeDocument(run_id=run_id, done=f"already {status}, nothing to stop" if over else "asked to stop"), as_json=as_json)
 
 
 def signal_run(run_id: str, name: str, value: str, store: str, *, as_json: bool) -> None:
