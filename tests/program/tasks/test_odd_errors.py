@@ -7,22 +7,12 @@ from typing import Any
 
 import odd_errors
 import pytest
+from failing_store import BreakingStore
 from odd_errors import RAISERS, described
 
 import headway as hw
 
 SEEN: list[Any] = []
-
-
-class BreakingStore(hw.MemoryStore):
-    """A store whose disk is full while `broken`."""
-
-    broken = False
-
-    def commit(self, *args: Any, **kwargs: Any) -> None:
-        if self.broken:
-            raise hw.StoreFull(28, "the disk is full")
-        super().commit(*args, **kwargs)
 
 
 STORE = BreakingStore()
