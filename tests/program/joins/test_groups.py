@@ -212,7 +212,7 @@ def test_a_call_that_waits_for_the_reader_is_refused(go):
     async def inner(above: list[hw.Handle[int]]) -> str:
         async with hw.group() as group:
             with pytest.raises(hw.CycleError, match="neither could ever end"):
-                group.add(above[0])
+                group.add(waiting[0])
         return "refused"
 
     @hw.task
@@ -221,10 +221,10 @@ def test_a_call_that_waits_for_the_reader_is_refused(go):
 
     @hw.task
     async def program() -> str:
-        above.append(handle := outer())  # type: ignore[arg-type]
+        waiting.append(handle := outer())  # type: ignore[arg-type]
         return await handle
 
-    above: list[hw.Handle[int]] = []
+    waiting: list[hw.Handle[int]] = []
     assert go(program) == "refused"
 
 
