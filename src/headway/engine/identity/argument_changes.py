@@ -157,7 +157,7 @@ def _find_changed_arguments(call: Call) -> Iterator[str]:
                 return
         except BaseException:  # it has no canonical form any more, or an object of the program failed
             pass
-        places = spec.signature.changed(call.asked, call.args, call.kwargs)
+        places = spec.signature.changed_places(call.asked, call.args, call.kwargs)
     values = dict(_iterate_keyed(call))
     for place in places:
         yield f"{spec.signature.name_of(place)} ({a_or_an(type(values[place]).__qualname__)})"
