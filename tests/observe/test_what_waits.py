@@ -40,7 +40,7 @@ async def _waiting(store: Any) -> list[str]:
 
 async def _until(store: Any, true: Callable[[list[str]], bool]) -> None:
     """Look at the store again and again, as another process has to, until what the run waits for is so."""
-    while not true(await _waiting(store)):  # noqa: ASYNC110
+    while not true(await _waiting(store)):  # noqa: ASYNC110 - nothing tells of it
         await asyncio.sleep(0)
 
 

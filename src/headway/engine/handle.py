@@ -100,7 +100,7 @@ class Handle(Generic[T_co]):
             HeadwayError: the call still runs.
             Exception: its error, where it failed.
         """
-        return self._call.result()  # type: ignore[no-any-return]
+        return self._call.result()  # type: ignore[no-any-return]  # a call knows no types
 
     def exception(self) -> BaseException | None:
         """The error of a call that has ended, CallCancelled if it was cancelled, None if it succeeded."""
@@ -129,12 +129,12 @@ class Handle(Generic[T_co]):
             check_stop(me)
         if call.state == OK:
             if call.value is not MISSING:
-                return call.value  # type: ignore[no-any-return]
+                return call.value  # type: ignore[no-any-return]  # a call knows no types
             if call.unread:
                 yield from call.engine.waits.read(me, call)
         if frame.scope.deadline is not None and call.state != OK:
             yield from call.engine.waits.for_stopped(frame, call)
-        return call.result()  # type: ignore[no-any-return]
+        return call.result()  # type: ignore[no-any-return]  # a call knows no types
 
     def __bool__(self) -> NoReturn:
         raise UsageError(

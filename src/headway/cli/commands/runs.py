@@ -207,8 +207,8 @@ def _load_program_of(run_id: str, store: str) -> RunInfo:
 
 def _import_from_here() -> None:
     """Let modules be imported from the current folder too, as `python -m` does."""
-    if "" not in sys.path and os.getcwd() not in sys.path:  # noqa: PTH109  (as it is spelled on sys.path)
-        sys.path.insert(0, os.getcwd())  # noqa: PTH109
+    if "" not in sys.path and os.getcwd() not in sys.path:  # noqa: PTH109 - as it is spelled on sys.path
+        sys.path.insert(0, os.getcwd())  # noqa: PTH109 - as it is spelled on sys.path
 
 
 def plan_run(run_id: str, store: str, on_change: Mapping[str, Policy], *, retry_failed: bool = False, as_json: bool) -> None:

@@ -119,9 +119,9 @@ def _list_frozen_fields(kind: Any) -> tuple[str, ...] | None:
         case "enum":
             return ()
         case "namedtuple":
-            return kind._fields  # type: ignore[no-any-return]
+            return kind._fields  # type: ignore[no-any-return]  # as user_kind says
         case "struct" if kind.__struct_config__.frozen:
-            return kind.__struct_fields__  # type: ignore[no-any-return]
+            return kind.__struct_fields__  # type: ignore[no-any-return]  # as user_kind says
         case "dataclass" if kind.__dataclass_params__.frozen:
             return dataclass_fields(kind)
     return None
