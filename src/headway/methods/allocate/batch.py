@@ -51,9 +51,10 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What a batch came to: the samples that ended, in the order in which they did; the value of the first that succeeded; how many
-    the budget refused, and under which bounds it did."""
+    """What a batch of a step came to: the samples that ended, in the order in which they did; the value of the first that succeeded;
+    how many the budget refused, and under which bounds it did."""
 
+    step: str
     samples: tuple[Sample, ...]
     value: Any = None
     refused: int = 0
@@ -138,7 +139,7 @@ async def run_batch(
         if end.fatal is not None:
             raise end.fatal
     value = next((end.value for end in all_ended if end.ok), None)
-    return Batch(tuple(ended), value, refused, bounds_of_here() if refused else b"")
+    return Batch(step, tuple(ended), value, refused, bounds_of_here() if refused else b"")
 
 
 def _units_here() -> Iterable[str]:

@@ -311,8 +311,8 @@ class _Execution(Generic[W, T]):
         """Take what a batch came to; whether the policy is to be asked."""
         started = self.running.pop(handle)
         error = handle.exception()
-        batch = Batch(()) if error is not None and bound_of(error) == "budget" else handle.result()
-        self._observe(started.step, batch)
+        batch = Batch(started.step, ()) if error is not None and bound_of(error) == "budget" else handle.result()
+        self._observe(batch)
         if batch.ok:
             block.keep(started.step, batch.value)
             self.results[started.step] = batch.value
@@ -330,9 +330,9 @@ class _Execution(Generic[W, T]):
             raise refusal
         return True  # it was refused under bounds that somebody has changed since
 
-    def _observe(self, step: str, batch: Batch) -> None:
+    def _observe(self, batch: Batch) -> None:
         for sample in batch.samples:
-            self.observations.append(Observation(step, sample.choice, sample.ok, sample.cost, sample.seconds))
+            self.observations.append(Observation(batch.step, sample.choice, sample.ok, sample.cost, sample.seconds))
 
 
 def name_policy(policy: object) -> str:
