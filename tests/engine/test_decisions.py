@@ -9,6 +9,7 @@ from headway.journal.decisions import (
     Arrival,
     BlockEnded,
     BudgetOpened,
+    DeadlineLeft,
     DeadlineOpened,
     Decision,
     Event,
@@ -34,6 +35,7 @@ from headway.journal.decisions import (
     is_told,
     name_asked_again,
     name_given_back,
+    name_left,
     name_waited_for,
 )
 from headway.journal.records import Charge, Error, Outcome, Place, Signal
@@ -47,6 +49,7 @@ TOLD = [
     Sleep(float("inf")),
     BudgetOpened(b"", {"tokens": 5.0}),
     DeadlineOpened(9.0),
+    DeadlineLeft("failed", 70_000),
     Remaining({"tokens": 1.0}, {KEY: {"tokens": 2.0}, OTHER: {}}),
     TimeLeft(-1.0),
     EventLimit(2.0),
@@ -99,5 +102,6 @@ def test_the_names_of_decisions_differ_in_all_that_they_are_made_of():
         name_asked_again(KEY),
         name_waited_for(KEY),
         name_given_back(KEY),
+        name_left(KEY),
     }
-    assert len(names) == 9
+    assert len(names) == 10

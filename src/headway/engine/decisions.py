@@ -68,9 +68,9 @@ class Decisions:
             self.record_decision(frame.call, key, told)
         return told
 
-    def decide_deadline(self, frame: Frame, place: bytes, wanted: float) -> tuple[float, float]:
+    def decide_deadline(self, frame: Frame, key: bytes, wanted: float) -> tuple[float, float]:
         """A deadline's time by the wall clock, as it was when it was first opened, and how many seconds are left of it."""
-        key, now = self.name_decision(frame, "deadline", place), self._run.wall()
+        now = self._run.wall()
         found = self._find(frame.call, key)
         if found is None or not isinstance(found.told, DeadlineOpened):
             hear_stop(frame.call)
