@@ -35,13 +35,15 @@ NO_ENTRIES: Any = MappingProxyType({})
 
 class Frame(NamedTuple):
     """Where code runs: inside which call, under which scope, in which of its attempts, for which batch, and in which branch.
-    Coroutines that a call joins side by side are branches of it (`branch_siblings`); the branch of the call's own code is empty."""
+    Coroutines that a call joins side by side are branches of it; the branch of the call's own code is empty. Names go by the path,
+    which has the open blocks of `hw.anytime` besides: what is asked inside of one is numbered apart (`branch_siblings`)."""
 
     call: Call
     scope: Scope
     attempt: int = 0
     batch: Batch | None = None
     branch: bytes = b""
+    path: bytes = b""
 
     def must_go_on(self) -> None:
         """Raise CancelledError, each time, in code that was left behind."""

@@ -25,13 +25,14 @@ from typing import TYPE_CHECKING
 
 from headway.engine.identity.keys import sibling_key
 from headway.journal.decisions import Moved, decision_key
-from headway.journal.records import Place
-from headway.journal.recovery.recovered import JOIN, LEVEL, Places, RecoveredState
+from headway.journal.records import Place, Status
+from headway.journal.recovery.recovered import JOIN, LEVEL, Places, RecoveredState, decode_outcome
 
 if TYPE_CHECKING:
     from headway.engine.call import Call
     from headway.engine.decisions import Decisions
 
+BLOCK = b"\xff\xff\xff\xff"  # in the name of a block, where that of a branch has its place in the join
 LOOK = 64  # at how many recorded equal calls of other branches a call looks at most
 
 Slot = tuple[bytes, int]
@@ -68,6 +69,7 @@ class Siblings:
 
     __slots__ = (
         "_decisions",
+        "_ended",
         "_equals",
         "_joined",
         "_kept",
@@ -91,6 +93,7 @@ class Siblings:
 
     def _begin(self) -> None:
         self.open: set[bytes] = set()  # branches that run
+        self._ended: set[bytes] = set()  # blocks whose end an earlier life recorded
         self._equals: dict[bytes, _Equals | bytes] = {}  # by base; of a single call only the branch that made it
         self._steps: dict[bytes, int] = {}
         self._joined: dict[bytes, int] = {}  # the steps at which branches began their joins
@@ -106,6 +109,20 @@ class Siblings:
         if branch:
             self._joined[branch + name], _ = self._take_step(name, branch)
 
+    def open_block(self, branch: bytes, name: bytes, *, ended: bool) -> bytes:
+        """Note that the code of a branch opens a block in which its calls are numbered apart. `ended`: an earlier life recorded
+        its end. Returns the branch that the block is."""
+        self.begin_join(branch, name)
+        inside = branch + name + BLOCK
+        self.open.add(inside)
+        if ended:
+            self._ended.add(inside)
+        return inside
+
+    def close_block(self, inside: bytes) -> None:
+        """Note that the code has left a block."""
+        self.open.discard(inside)
+
     def place(self, base: bytes, branch: bytes) -> tuple[bytes, Place]:
         """The key of the next call that a branch makes, and its place."""
         step, as_before = self._take_step(base, branch)
@@ -117,7 +134,7 @@ class Siblings:
             if not isinstance(equals, _Equals):
                 equals = self._equals[base] = self._all_equal(base, equals)
             turn = equals.next_turn(branch)
-            ordinal, held = self._choose(equals, branch, turn)
+            ordinal, held = self._choose(base, equals, branch, turn)
             equals.taken.add(ordinal)
         key = sibling_key(base, ordinal)
         place = Place(base, ordinal, branch, turn, step, self._joins_of(branch))
@@ -168,26 +185,46 @@ class Siblings:
             equals.turns[b""] = count
         return equals
 
-    def _choose(self, equals: _Equals, branch: bytes, turn: int) -> tuple[int, bool]:
-        """The number of a branch's next call, and whether it held it; else it is one that is left over, or a new one."""
+    def _choose(self, base: bytes, equals: _Equals, branch: bytes, turn: int) -> tuple[int, bool]:
+        """The number of a branch's next call, and whether it held it; else it is one that is left over, or a new one. A failure is
+        not handed into a block or out of one: it may be that of a bound that is not there."""
         own = equals.unclaimed.pop((branch, turn), None)
         if own is not None and own not in equals.taken:
             return own, True
         if not branch and turn not in equals.taken and turn not in equals.recorded:
             return turn, False
         for slot, ordinal in islice(equals.unclaimed.items(), LOOK):
-            if ordinal not in equals.taken and not self._is_awaited(slot, ordinal, branch):
+            if ordinal in equals.taken or self._is_awaited(slot, ordinal, branch):
+                continue
+            if not _crosses_block(slot[0], branch) or self._has_result(base, ordinal):
                 del equals.unclaimed[slot]
                 return ordinal, False
         return equals.next_fresh(), False
 
+    def _has_result(self, base: bytes, ordinal: int) -> bool:
+        """Whether no failure is recorded under this number."""
+        found = self._known.outcomes.get(sibling_key(base, ordinal))
+        return found is None or decode_outcome(found[1]).status == Status.OK
+
     def _is_awaited(self, slot: Slot, ordinal: int, branch: bytes) -> bool:
-        """Whether the branch of a recorded call will come for it."""
+        """Whether the branch of a recorded call will come for it; or, in a block whose end is recorded, came for it before."""
         owner, turn = slot
         shared = _measure_common(owner, branch)
+        if self._ended:
+            if len(owner) == shared and branch[: shared + LEVEL] in self._ended:  # the code around it goes on as it did before
+                return True
+            if any(owner[:end] in self._ended for end in range(shared + LEVEL, len(owner) + 1, LEVEL)):
+                return True
         if len(owner) == shared:  # the branch's own code, or that around it, which is never at work beside its branches
             return owner == branch or ordinal != turn
         return owner[: shared + LEVEL] in self.open and owner[: shared + JOIN] not in self._strayed
+
+
+def _crosses_block(one: bytes, other: bytes) -> bool:
+    """Whether one of two branches is in a block that the other is not in."""
+    shared = _measure_common(one, other)
+    levels = (branch[end + JOIN : end + LEVEL] for branch in (one, other) for end in range(shared, len(branch), LEVEL))
+    return BLOCK in levels
 
 
 def _measure_common(one: bytes, other: bytes) -> int:
