@@ -12,6 +12,9 @@ the block without an error; every other error is raised.
 A deadline stops everything that runs under it, including the block. So a block ends shortly before its deadline (by a fiftieth of
 the time left, at most a second), while its call can still return a result.
 
+What is asked inside is numbered apart from what is asked outside, so a resume that comes to less of the block, or to more, shifts
+nothing behind it.
+
 Which results were kept in time depends on timing. So the journal records the end of the block with everything kept by then. After a
 resume the code runs again, gets the recorded answers and ends with exactly the kept results. The record holds for the bounds it was
 made under: with more money or time the block goes on. Outside of a run there are no bounds, and the same lines do nothing.

@@ -5,8 +5,11 @@ life. Coroutines that run side by side (`hw.gather` of helpers, a race of strate
 which branches make equal calls depends on timing. So the number that a branch's call got is recorded with its outcome, and a later
 life or attempt gives the branch the same number: whoever got an answer gets it again.
 
-A branch is named by the joins that it is in and its place in each: `LEVEL` bytes a join, so that the name of a branch begins with
-that of the branch around it.
+A block of `hw.anytime` is a branch as well. It may end at any moment, so another life may come to less of it, or to more; what is
+asked in it must not shift the numbers of what is asked behind it.
+
+A branch is named by the joins and blocks that it is in and its place in each: `LEVEL` bytes each, so that the name of a branch
+begins with that of the branch around it.
 
 Names must not cost work. What was recorded for one branch is also given to another that asks for it, because a program may be
 edited, and because workers that share a queue make a call in whichever branch has time. One thing forbids it: the branch it was
@@ -14,6 +17,10 @@ recorded for still runs, and all branches of that join have made only the calls 
 call, and the one that asks is given a new number. A branch that was given what was recorded for another, or that did not go the way
 that it went before, has that recorded too: from then on it holds what it was given. An attempt whose branches make other calls
 than those of the attempt before looks like such workers: if the run is killed in it, its branches may get each other's answers.
+
+With blocks, three more things forbid it. A block whose end is recorded had used what it was given. The code behind such a block
+goes on as it did before, so a block that comes to more takes nothing of it. And a failure may be that of a bound which is around
+one of the two and not around the other.
 
 Nothing here is looked at for a call that no branch makes and no branch has made before.
 """
@@ -194,9 +201,9 @@ class Siblings:
         if not branch and turn not in equals.taken and turn not in equals.recorded:
             return turn, False
         for slot, ordinal in islice(equals.unclaimed.items(), LOOK):
-            if ordinal in equals.taken or self._is_awaited(slot, ordinal, branch):
-                continue
-            if not _crosses_block(slot[0], branch) or self._has_result(base, ordinal):
+            if ordinal not in equals.taken and not self._is_awaited(slot, ordinal, branch):
+                if _crosses_block(slot[0], branch) and not self._has_result(base, ordinal):
+                    continue
                 del equals.unclaimed[slot]
                 return ordinal, False
         return equals.next_fresh(), False
