@@ -197,22 +197,23 @@ def test_a_block_whose_code_goes_on_otherwise_is_broken_off_in_the_end():
 @pytest.mark.parametrize(("works", "told"), [(True, "up"), (False, "DeadlineExceeded")])
 def test_a_block_that_failed_before_its_run_did_may_end_otherwise(go, clock, works, told):
     @hw.task
-    async def program() -> str:
+    async def program() -> tuple[str, bool]:
         async def code() -> str:
             with hw.deadline(seconds=2):
                 return await ask(works)
 
+        began = asyncio.get_running_loop().time()
         told = await tell(code)
         if not SWITCH.get("again"):
             raise RuntimeError("stop")
-        return told
+        return told, asyncio.get_running_loop().time() - began < HELD_BACK_S
 
     SWITCH["again"] = False
     with pytest.raises(RuntimeError):
         go(program)
     clock.advance(LATER_S)
     SWITCH["again"] = True
-    assert go(program) == told
+    assert go(program) == (told, True)
 
 
 @pytest.mark.parametrize(("bounded", "rows"), [(False, 0), (True, 1)])
