@@ -367,16 +367,12 @@ class Driver:
                 except asyncio.CancelledError:  # nobody may close the store under it
                     await plan.world.aside(self._leave_for_good, status)
                     raise
-            status = self._unless_broken(status)  # the last rows may have been too much for the disk
+            if self._log is not None:
+                self._log.hear()  # the last rows may have been too much for the disk
+            status = self._unless_broken(status)
         if self._sinks:
-            ended = events.RunEnded(
-                at=plan.world.wall(),
-                run_id=plan.run_id,
-                status=status,
-                calls=self._engine.calls,
-                reused=self._engine.replay.reused,
-            )
-            self._emit(ended)
+            calls, reused = self._engine.calls, self._engine.replay.reused
+            self._emit(events.RunEnded(at=plan.world.wall(), run_id=plan.run_id, status=status, calls=calls, reused=reused))
         return status
 
     def _leave_for_good(self, status: RunStatus) -> None:

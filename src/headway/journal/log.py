@@ -142,7 +142,7 @@ class Log:
         self._full = False
         self._ending: Ending | None = None  # how the run is given back, once it is to be
         self.is_given_back = False
-        self._broken = False  # it has failed, whoever has heard of that
+        self._broken_by: StoreError | None = None  # whether or not the engine has heard of it
         self.post = post
         self._on_room = on_room
         self._on_failure = on_failure
@@ -222,6 +222,11 @@ class Log:
             self.failure = error
             self._on_failure(error)
 
+    def hear(self) -> None:
+        """Let the engine know of a failure now, whatever else is posted before it."""
+        if self._broken_by is not None:
+            self._note_failure(self._broken_by)
+
     # --- its end: off the loop, when nothing appends any more -------------------------------------------------------
 
     def end(self, ending: Ending) -> None:
@@ -234,7 +239,7 @@ class Log:
         if self._ending is None or self.is_given_back:
             return
         self.is_given_back = True
-        ending = self._ending if not self._broken else Ending(RunStatus.INTERRUPTED)
+        ending = self._ending if self._broken_by is None else Ending(RunStatus.INTERRUPTED)
         with contextlib.suppress(StoreError):  # it ends with this process, or was lost before
             self.store.release(self.lease, ending.status, self.wall(), error_floor=ending.error_floor)
 
@@ -300,6 +305,5 @@ class Log:
             wrapped = StoreError(f"run {self.lease.run_id}: the journal writer failed: {error!r}")
             wrapped.__cause__ = error
             error = wrapped
-        failure = error
-        self._broken = True
+        self._broken_by = failure = error
         self.post(lambda: self._note_failure(failure))

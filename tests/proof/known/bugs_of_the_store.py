@@ -102,7 +102,7 @@ JOURNAL: tuple[Bug, ...] = (
     bug(
         "a run whose last rows could not be written is done",
         "Log.give_back",
-        "self._ending if not self._broken else Ending(RunStatus.INTERRUPTED)",
+        "self._ending if self._broken_by is None else Ending(RunStatus.INTERRUPTED)",
         "self._ending",
         tests=f"{_WRITER}::test_a_run_whose_last_rows_are_too_much_for_the_disk_is_not_done",
     ),
@@ -112,6 +112,13 @@ JOURNAL: tuple[Bug, ...] = (
         "status = self._unless_broken(status)",
         "",
         tests="program/runs/test_giving_back.py::test_a_run_whose_result_cannot_be_written_fails_and_goes_on",
+    ),
+    bug(
+        "a driver looks whether its last rows were written before it has heard of it",
+        "Driver._give_back",
+        "self._log.hear()",
+        "pass",
+        tests="sim/check/test_check.py::test_a_marked_effect_and_a_reader_are_not",
     ),
     bug(
         "a run that was given back is renewed",
