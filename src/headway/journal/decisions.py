@@ -173,6 +173,22 @@ class Moved(_Told, frozen=True, array_like=True, tag="moved"):
     place: Place
 
 
+class Start(msgspec.Struct, frozen=True, array_like=True):
+    """What a policy chose to start: a step, how it is done, how many samples of it, and why."""
+
+    step: str
+    choice: str
+    count: int
+    why: str
+
+
+class Chosen(_Told, frozen=True, array_like=True, tag="policy"):
+    """What a policy, by its name, chose to start; nothing where it waits or gives up."""
+
+    policy: str
+    starts: tuple[Start, ...]
+
+
 Told = (
     Winner
     | Arrival
@@ -194,6 +210,7 @@ Told = (
     | StreamEnd
     | Stopped
     | Moved
+    | Chosen
 )
 
 

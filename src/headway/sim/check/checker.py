@@ -14,6 +14,7 @@ from headway.journal.decisions import (
     Afforded,
     Arrival,
     BlockEnded,
+    Chosen,
     DeadlineOpened,
     Event,
     NextCall,
@@ -37,7 +38,7 @@ from headway.sim.store import Crash, SimStore
 from headway.sim.universe import START
 from headway.task import Task
 
-TIMING = (Winner, Arrival, NextCall, Afforded, BlockEnded, Now, Event, DeadlineOpened, Remaining, TimeLeft)
+TIMING = (Winner, Arrival, NextCall, Afforded, BlockEnded, Now, Event, DeadlineOpened, Remaining, TimeLeft, Chosen)
 IDENTITY = "check"  # all its worlds have equal keys, so that their calls can be compared
 BASE = 0  # the seed of what every schedule is compared with
 PASSES = "schedule {0!r}"
