@@ -222,6 +222,11 @@ class Engine:
         return self.run.emit
 
     @property
+    def closes_at_once(self) -> bool:
+        """Whether nothing has to be closed that may take time: no task wanted a pool, no limit is shared with other processes."""
+        return not self.pools.were_wanted and (self.desk is None or not self.desk.has_limits)
+
+    @property
     def closing(self) -> bool:
         """Whether the run stops here to go on another time: ends are no longer recorded."""
         return self.run.closing

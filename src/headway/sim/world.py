@@ -80,6 +80,9 @@ class SimWorld:
             self.sim_thread.pause()
         return future.result()
 
+    def at_turns_end(self, function: Callable[[], None]) -> None:
+        function()  # a callback more would draw another order of all others
+
     def take_waited(self) -> concurrent.futures.Future[Any] | None:
         """What the thread that has just stopped waits for, if it does."""
         waited, self._waited = self._waited, None
