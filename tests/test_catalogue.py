@@ -1,0 +1,69 @@
+"""The catalogue of methods: every row names what there is, and the pages are what the command prints."""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from benchmarks.methods import all_rows, page
+from benchmarks.methods.row import Pair, Row, compare
+
+ROOT = Path(__file__).parents[1]
+ROWS, HELD = all_rows()
+
+
+def test_every_row_has_a_name_of_its_own() -> None:
+    assert [name for name, times in Counter(row.name for row in ROWS).items() if times > 1] == []
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_a_row_names_what_implements_it_and_its_paper(row: Row) -> None:
+    assert page.paper_of(row.function)
+
+
+@pytest.mark.parametrize("test", sorted({row.test for row in ROWS} | {test for held in HELD for test in held.tests}))
+def test_a_row_names_a_test_that_there_is(test: str) -> None:
+    file, _, names = test.partition("::")
+    found: list[ast.stmt] = ast.parse((ROOT / file).read_text()).body
+    for name in names.split("::"):
+        named = {each.name: each for each in found if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)}
+        assert name in named, f"{file} has no {name}"
+        found = named[name].body
+
+
+def test_the_pages_are_what_the_command_prints() -> None:
+    assert page.CATALOGUE.read_text() == page.catalogue(), "run: python -m benchmarks.methods --write-docs"
+    assert page.COMPUTE.read_text() == page.compute(), "run: python -m benchmarks.methods --write-docs"
+
+
+def test_every_row_was_measured_on_its_seeds() -> None:
+    results = page.load()
+    assert [row.name for row in ROWS if set(row.numbers) - set(results[row.name].pairs if row.name in results else ())] == []
+
+
+def test_a_ratio_is_averaged_by_its_logarithm_and_a_difference_as_it_is() -> None:
+    pairs = [Pair(2.0, 1.0), Pair(1.0, 2.0), Pair(1.0, 1.0)]
+    assert compare(_row(), pairs).mean == pytest.approx(1.0)
+    assert compare(_row(compare="difference"), pairs).mean == pytest.approx(0.0)
+    assert compare(_row(), pairs).low < 1.0 < compare(_row(), pairs).high
+
+
+def test_a_row_with_chance_needs_three_seeds() -> None:
+    with pytest.raises(ValueError, match="at least 3"):
+        _row(seeds=2)
+    assert list(_row(seeds=1, exact=True).numbers) == [0]
+
+
+def test_departures_are_read_from_the_docstring() -> None:
+    said = page.departures_of("headway.methods.search.rebase")
+    assert said == ["It departs in rounding by largest remainder, so that no continuation is lost or made up."]
+    assert page.paper_of("headway.methods.search.rebase").startswith("REBASE: Wu et al., arXiv 2408.00724")
+
+
+def _row(**changed: object) -> Row:
+    given: dict[str, object] = dict.fromkeys(("method", "claim", "shows", "baseline", "unit", "test"), "said")
+    given |= {"function": "headway.methods.search.rebase", "item": "search"}
+    given |= {"measure": lambda seed: Pair(1.0, 1.0), "reached": lambda low, high: True}
+    return Row(**given | changed)  # type: ignore[arg-type] - a dictionary of fields
