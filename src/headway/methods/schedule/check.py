@@ -56,7 +56,7 @@ def check(problem: Problem, schedule: Schedule) -> tuple[Violation, ...]:
         schedule: when each activity starts.
 
     Returns:
-        The violations; none for a schedule that is allowed. An activity that is missing is reported once, and not looked at further.
+        The violations; none for a schedule that is allowed. An activity that is missing is reported once, and looked at no further.
 
     Example:
         >>> problem = Problem((Activity("a", 2), Activity("b", 1, after=("a",))))
@@ -85,9 +85,7 @@ def measure(problem: Problem, schedule: Schedule) -> Objectives:
     if lost:
         raise UsageError(f"measure: the schedule has no start for {lost[0]!r} and {len(lost) - 1} others: check it first")
     ends = [schedule.starts[each.name] + each.duration for each in problem.activities]
-    tardy = [
-        max(0, end - each.due) if each.due is not None else 0 for end, each in zip(ends, problem.activities, strict=True)
-    ]
+    tardy = [max(0, end - each.due) if each.due is not None else 0 for end, each in zip(ends, problem.activities, strict=True)]
     weighted = sum(late * each.weight for late, each in zip(tardy, problem.activities, strict=True))
     return Objectives(max(ends), sum(tardy), weighted, sum(late > 0 for late in tardy), max(tardy))
 

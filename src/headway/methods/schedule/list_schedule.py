@@ -2,19 +2,17 @@
 
     serial(problem, rules.CRITICAL_PATH)      # the next in the list goes where it fits first, also into gaps
     parallel(problem, rules.MDD)              # time moves on; whatever fits now starts now, the rule says who goes first
-    schedule(problem)                         # the best of several rules; what misses its deadline is moved forward, again and again
+    schedule(problem)                         # the best of several rules; what misses its deadline is moved forward in the list
 
-Both schemes (Kelley, 1963; Kolisch, 1996) keep every precedence, release, capacity, downtime and group that must be apart. A deadline
-they can miss, because nothing that is placed is moved again; `schedule` tries until all are kept. A scheduler never decides what is
-allowed: `check` does, and knows nothing of it.
+Both schemes (Kelley, 1963; Kolisch, 1996) keep every precedence, release, capacity, downtime and group that must be apart. A
+deadline they can miss, because nothing that is placed is moved again; `schedule` tries until all are kept. A scheduler must never
+say what is allowed: `check` does, and knows nothing of it.
 """
 
 from __future__ import annotations
 
 import heapq
-import math
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 
 from headway.errors import UsageError
 from headway.methods import settings
@@ -196,7 +194,9 @@ def _parallel(problem: Problem, rule: Rule) -> Schedule:
             for other in problem.behind[number]:
                 waits[other] -= 1
                 if not waits[other]:
-                    done = (starts[problem.activities[one].name] + problem.activities[one].duration for one in problem.before[other])
+                    done = (
+                        starts[problem.activities[one].name] + problem.activities[one].duration for one in problem.before[other]
+                    )
                     ready[other] = max(problem.activities[other].release, *done)
                     if ready[other] <= now:
                         fits.append(other)
@@ -220,7 +220,9 @@ class _Left:
         self._views = views
         self._started = [False] * len(views)
         self._count, self._total = len(views), sum(each.duration for each in views)
-        self._by_duration = sorted(range(len(views)), key=lambda number: views[number].duration)  # the longest is taken from the end
+        self._by_duration = sorted(
+            range(len(views)), key=lambda number: views[number].duration
+        )  # the longest is taken from the end
         self._by_due = sorted(range(len(views)), key=lambda number: -views[number].due)
 
     def drop(self, number: int) -> None:
@@ -240,25 +242,24 @@ class _Left:
 
 def _move_forward(problem: Problem, best: Schedule, tries: int) -> tuple[Schedule, int]:
     """Squeaky wheel: what is late, and all it waits for, gets a better place in the list."""
-    late = lateness(problem, best)
-    places = {number: float(place) for place, number in enumerate(_by_start(problem, best))}
-    tried = best
+    late, tried = lateness(problem, best), best
+    line = sorted(range(len(problem)), key=lambda number: best.starts[problem.activities[number].name])
     for _ in range(tries):
         if not late:
             break
         blamed = _blame(problem, tried)
-        for number, by in blamed.items():
-            places[number] -= by
-        rule = Rule("squeaky wheel", lambda each, scene: places[each.number], fixed=True)
-        tried = _serial(problem, rule)
-        places = {number: float(place) for place, number in enumerate(sorted(places, key=lambda number: places[number]))}
+        places = {number: place - blamed.get(number, 0.0) for place, number in enumerate(line)}
+        line = sorted(line, key=places.__getitem__)
+        tried = _serial(problem, _rule_of(line))
         if (now := lateness(problem, tried)) < late:
             best, late = tried, now
     return best, late
 
 
-def _by_start(problem: Problem, made: Schedule) -> list[int]:
-    return sorted(range(len(problem)), key=lambda number: made.starts[problem.activities[number].name])
+def _rule_of(line: Sequence[int]) -> Rule:
+    """The order of a list, as a rule."""
+    places = {number: place for place, number in enumerate(line)}
+    return Rule("list", lambda each, scene: places[each.number], fixed=True)
 
 
 def _blame(problem: Problem, made: Schedule) -> dict[int, float]:

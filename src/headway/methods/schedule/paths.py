@@ -24,7 +24,7 @@ def earliest_starts(problem: Problem) -> tuple[tuple[int, tuple[str, ...]], ...]
                 start, why = begins + before.duration, (*reasons, f"{before.name!r} takes {before.duration}")
         if each.release > start:
             start, why = each.release, (f"{each.name!r} is released at {each.release}",)
-        for down, up, name in sorted((*span, name) for name in each.uses for span in sizes[name].down):
+        for down, up, name in sorted((*span, used) for used in each.uses for span in sizes[used].down):
             if each.duration and start < up and down < start + each.duration:
                 start, why = up, (*why, f"{name!r} is down from {down} to {up}")
         found[number] = start, why

@@ -5,10 +5,10 @@
         (Resource("saw", 1, down=((1, 2),)),),
     )
 
-Times are whole numbers of any unit, so that a checker and a solver agree to the last unit. An activity runs without a break from its
-start, uses its resources while it runs, and never runs while one of them is down. A problem that makes no sense (an unknown name, a
-cycle, a negative duration) is refused when it is made. Whether one that makes sense can be solved is for `clash` and the solvers to
-say. A problem must never say in which order things are done: that is a `Schedule`.
+Times are whole numbers of any unit, so that a checker and a solver agree to the last unit. An activity runs without a break from
+its start, uses its resources while it runs, and never runs while one of them is down. A problem that makes no sense (an unknown
+name, a cycle, a negative duration) is refused when it is made. Whether one that makes sense has a schedule is for `clash` and the
+solvers to say. A problem must never say in which order things are done: that is a `Schedule`.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ class Activity:
         for name, value in (("deadline", self.deadline), ("due", self.due)):
             if value is not None:
                 settings.whole_number(where, least=None if name == "due" else 0, **{name: value})
-        if isinstance(self.after, str):
-            raise UsageError(f"{where}: after={self.after!r:.60}: a tuple of names, such as ({self.after!r:.60},)")
+        if not isinstance(self.after, tuple):
+            raise UsageError(f"{where}: after={self.after!r:.60}: a tuple of names, such as ('cut',)")
         for resource, amount in self.uses.items():
             settings.at_least_one(where, **{f"uses[{resource!r}]": amount})
 

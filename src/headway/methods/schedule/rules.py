@@ -2,9 +2,9 @@
 
     EDD.rank(Ready(number=0, duration=3, due=9.0), Scene(now=0.0, count=1, longest=3, total=3, earliest_due=9.0))
 
-A rule is a pure function from what is known of one ready activity, and of all that have not started, to a key; the smallest key comes
-first, and equal keys keep their order. It knows no problem, clock or queue. So one rule orders a list schedule, a ready queue and a
-simulation, and a caller can bring a rule of its own: `Rule("mine", lambda each, scene: -each.duration, fixed=True)`.
+A rule is a pure function from what is known of one ready activity, and of all that have not started, to a key; the smallest key
+comes first, and equal keys keep their order. It knows no problem, clock or queue. So one rule orders a list schedule, a ready queue
+and a simulation, and a caller can bring one: `Rule("mine", lambda each, scene: -each.duration, fixed=True)`.
 
 A fixed rule gives an activity the same key at any time, so a queue may be a heap. Any other is asked again at each decision. A rule
 must never draw random numbers or keep anything: a replay asks it again.
@@ -173,7 +173,5 @@ SPT = Rule("shortest first", _shortest, fixed=True)
 LATEST_START = Rule("latest start", _latest, fixed=True)
 """What must start soonest first, to end by its deadline and let what waits for it end by theirs."""
 
-RULES: dict[str, Rule] = {
-    rule.name: rule for rule in (FIFO, EDD, MDD, EDDC, MDDC, CRITICAL_PATH, LPT, SPT, LATEST_START)
-}
+RULES: dict[str, Rule] = {rule.name: rule for rule in (FIFO, EDD, MDD, EDDC, MDDC, CRITICAL_PATH, LPT, SPT, LATEST_START)}
 """All rules by name, for commands and tables."""

@@ -38,8 +38,8 @@ class Step:
 def ramp(seed: int, activities: int = 20, resources: int = 3, levels: int = 4, slack: float = 0.5) -> tuple[Step, ...]:
     """Feasible problems that grow harder: more precedences, then downtime, then windows, then groups that must be apart.
 
-    A schedule is planted: activities are drawn and put in an order, and everything that is added is true of it. No precedence follows
-    from others.
+    A schedule is planted: activities are drawn and put in an order, and everything that is added is true of it. No precedence
+    follows from others.
 
     Args:
         seed: equal seeds give equal ramps.
@@ -71,7 +71,9 @@ def ramp(seed: int, activities: int = 20, resources: int = 3, levels: int = 4, s
     order = {f"a{number}": place for place, number in enumerate(draw.sample(range(activities), activities))}
     witness = serial(whole, Rule("planted", lambda each, scene: order[whole.activities[each.number].name], fixed=True))
     kinds = ["precedence"] * levels + ["downtime"] * levels
-    steps = [Step(kind, place % levels + 1, problem, witness) for place, (kind, problem) in enumerate(zip(kinds, every, strict=True))]
+    steps = [
+        Step(kind, place % levels + 1, problem, witness) for place, (kind, problem) in enumerate(zip(kinds, every, strict=True))
+    ]
     for level in range(1, levels + 1):
         whole = _add_windows(draw, whole, witness, level / levels, slack / 2 ** (level - 1))
         steps.append(Step("window", level, whole, witness))
@@ -200,7 +202,7 @@ def _edges(draw: Random, count: int, most: int) -> Iterator[tuple[int, int]]:
 
 
 def _add_windows(draw: Random, problem: Problem, witness: Schedule, share: float, slack: float) -> Problem:
-    """Releases and deadlines for a share of the activities, around the planted schedule. What had a window keeps it, or a tighter one."""
+    """Releases and deadlines for a share of the activities, around the planted schedule. A window that is there may get tighter."""
     length = max(witness.starts[each.name] + each.duration for each in problem.activities)
     room = round(length * slack)
     made = []
@@ -219,7 +221,7 @@ def _pairs_apart(draw: Random, problem: Problem, witness: Schedule) -> list[tupl
     spans = {each.name: (witness.starts[each.name], witness.starts[each.name] + each.duration) for each in problem.activities}
     names = list(spans)
     draw.shuffle(names)
-    found = []
+    found: list[tuple[int, int, tuple[str, str]]] = []
     for place, one in enumerate(names):
         for other in names[place + 1 :]:
             gap = max(spans[one][0] - spans[other][1], spans[other][0] - spans[one][1])
