@@ -1,0 +1,88 @@
+"""CP-SAT on the 162 classic job shops, 30 seconds of one core each.
+
+python -m benchmarks.methods.schedule_shops              the sweep; the same command goes on where it was killed
+python -m benchmarks.methods.schedule_shops --so-far     keep what the sweep has by now, also while it runs
+
+The sweep takes up to 81 minutes of one core, so its results are kept in `benchmarks/results/job_shops.json`, a line for each instance,
+and the row is read from there. Its settings were chosen on generated job shops.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from collections.abc import Sequence
+from statistics import fmean
+
+import headway as hw
+from benchmarks.methods.row import Pair, Row
+from benchmarks.sides import ROOT
+from headway.bench.schedule.shops import Shop, sweep
+from headway.methods.schedule.instances import classic
+
+RESULTS = ROOT / "benchmarks" / "results" / "job_shops.json"
+STORE, RUN = ROOT / "build" / "methods", "job-shops"
+CPU_S = 30.0
+WANTED = 60  # instances whose best known makespan is reached
+
+
+def load() -> list[Shop]:
+    """The results that are kept; none where there is no file."""
+    return [Shop(**each) for each in json.loads(RESULTS.read_text())] if RESULTS.exists() else []
+
+
+def keep(shops: Sequence[Shop]) -> None:
+    """Write results, in the order of the literature."""
+    found = {shop.name: shop for shop in shops}
+    lines = [json.dumps(dataclasses.asdict(found[name])) for name in classic.texts() if name in found]
+    RESULTS.write_text("[\n" + ",\n".join(lines) + "\n]\n")
+
+
+def say(shops: Sequence[Shop]) -> str:
+    """What came of a sweep, in a line."""
+    best, proven = sum(shop.is_best for shop in shops), sum(shop.found <= shop.bound for shop in shops)
+    gaps = fmean(shop.gap for shop in shops), fmean(shop.rules / shop.best - 1 for shop in shops)
+    spent = sum(shop.cpu_s for shop in shops) / 60
+    return (
+        f"{len(shops)} of {len(classic.texts())} instances: best known value on {best} ({proven} proven optimal), mean gap "
+        f"{gaps[0]:.2%} (best dispatch rule {gaps[1]:.1%}), {spent:.0f} minutes of processor time"
+    )
+
+
+def measure_shops(seed: int) -> Pair:
+    """How many best known values were reached, and how many are wanted."""
+    shops = load()
+    if len(shops) < len(classic.texts()):
+        raise RuntimeError(f"{len(shops)} of {len(classic.texts())} instances have results: run {__spec__.name} to its end first")
+    return Pair(sum(shop.is_best for shop in shops), WANTED)
+
+
+def measure_gap(seed: int) -> Pair:
+    """The mean gap to the best known value: CP-SAT's, and that of the best dispatch rule."""
+    shops = load()
+    if not shops:
+        raise RuntimeError(f"no instance has results: run {__spec__.name} first")
+    return Pair(fmean(shop.gap for shop in shops), fmean(shop.rules / shop.best - 1 for shop in shops))
+
+
+ROWS: list[Row] = []
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--store", default=str(STORE), help="where the sweep is kept")
+    parser.add_argument("--so-far", action="store_true", help="keep what there is, and run nothing")
+    options = parser.parse_args()
+    if options.so_far:
+        calls = hw.view(RUN, store=options.store).calls
+        shops = [call.value for call in calls if call.task.endswith("solve_shop") and call.ok]
+    else:
+        names = sorted(classic.texts(), key=lambda name: len(classic.load_classic(name).problem))
+        shops = hw.run(sweep, names, CPU_S, store=options.store, run_id=RUN, pools={"process": 1}, progress=True)
+    keep(shops)
+    print(say(shops))
+
+
+if __name__ == "__main__":
+    main()
