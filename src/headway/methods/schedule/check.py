@@ -80,6 +80,11 @@ def measure(problem: Problem, schedule: Schedule) -> Objectives:
 
     Raises:
         UsageError: an activity has no start.
+
+    Example:
+        >>> problem = Problem((Activity("a", 2, due=1), Activity("b", 1, due=9)))
+        >>> measure(problem, Schedule({"a": 0, "b": 2}))
+        Objectives(makespan=3, total_tardiness=1, weighted_tardiness=1, late=1, most_tardy=1)
     """
     lost = [each.name for each in problem.activities if each.name not in schedule.starts]
     if lost:

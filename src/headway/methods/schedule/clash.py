@@ -46,6 +46,11 @@ def constraints_of(problem: Problem) -> tuple[Constraint, ...]:
 
     Returns:
         Precedences, releases, deadlines, capacities, downtimes, and groups that must be apart.
+
+    Example:
+        >>> from headway.methods.schedule import Activity
+        >>> [each.text for each in constraints_of(Problem((Activity("a", 1), Activity("b", 1, after=("a",), deadline=5))))]
+        ["'b' after 'a'", "deadline of 'b' at 5"]
     """
     found: list[Constraint] = []
     for each in problem.activities:
@@ -74,6 +79,11 @@ def relax(problem: Problem, keep: Collection[Constraint]) -> Problem:
 
     Returns:
         A problem that every schedule of the first one solves.
+
+    Example:
+        >>> from headway.methods.schedule import Activity
+        >>> relax(Problem((Activity("a", 1), Activity("b", 1, after=("a",)))), keep=()).activities[1].after
+        ()
     """
     kept = {(each.kind, each.names, each.place) for each in keep}
     most = {each.name: sum(user.uses.get(each.name, 0) for user in problem.activities) for each in problem.resources}
@@ -108,6 +118,7 @@ def find_clash(problem: Problem) -> str:
         A sentence that names the constraints that clash. Empty where nothing is proven.
 
     Example:
+        >>> from headway.methods.schedule import Activity
         >>> find_clash(Problem((Activity("a", 5), Activity("b", 3, after=("a",), deadline=7))))
         "'b' ends at 8 at the earliest, after its deadline at 7: 'a' takes 5, 'b' takes 3"
     """

@@ -83,10 +83,11 @@ def solve(
         The best schedule, its value and a bound.
 
     Raises:
-        InfeasibleProblem: there is no schedule; the message names constraints that clash.
-        UsageError: OR-tools is missing, a setting is senseless, or `start` breaks a constraint.
+        UsageError: OR-tools is missing, a setting is senseless, or `start` breaks a constraint. `InfeasibleProblem` where there is
+            no schedule; its message names constraints that clash.
 
     Example:
+        >>> from headway.methods.schedule import Activity, Problem
         >>> problem = Problem((Activity("a", 4, due=4), Activity("b", 1, due=1)), apart=(("a", "b"),))
         >>> found = solve(problem, "total_tardiness", cpu_s=10)
         >>> found.value, found.bound, found.schedule.starts
@@ -112,8 +113,7 @@ def solve(
         made = Schedule({each.name: solver.value(var) for each, var in zip(problem.activities, starts, strict=True)})
     if made is None:
         return Solved(None, None, bound, cpu, wall)
-    if broken := check(problem, made):
-        raise AssertionError(f"CP-SAT broke {len(broken)} constraints of {problem.name!r}: {broken[0].text}")
+    _refuse_broken(problem, made)
     return Solved(made, value_of(problem, made, objective), bound, cpu, wall)
 
 
@@ -136,6 +136,7 @@ def explain(
         UsageError: OR-tools is missing, or a setting is senseless.
 
     Example:
+        >>> from headway.methods.schedule import Activity, Problem
         >>> tight = Problem((Activity("a", 4, deadline=5), Activity("b", 2, deadline=5), Activity("c", 9)), apart=(("a", "b"),))
         >>> [each.text for each in explain(tight, cpu_s=10)]
         ["deadline of 'a' at 5", "deadline of 'b' at 5", "'a', 'b' apart"]
@@ -154,6 +155,12 @@ def explain(
         return ()
     found = set(_quick_explain(clash, [], list(every), is_new=False))
     return tuple(each for each in every if each in found)
+
+
+def _refuse_broken(problem: Problem, made: Schedule) -> None:
+    """The model and the checker must agree on what is allowed."""
+    if broken := check(problem, made):
+        raise AssertionError(f"CP-SAT broke {len(broken)} constraints of {problem.name!r}: {broken[0].text}")
 
 
 def _quick_explain(clash: Any, base: list[Constraint], rest: list[Constraint], *, is_new: bool) -> list[Constraint]:

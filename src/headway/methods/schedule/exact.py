@@ -21,6 +21,7 @@ def least_tardiness(problem: Problem) -> Schedule:
         UsageError: there are too many activities, or something else must hold.
 
     Example:
+        >>> from headway.methods.schedule import Activity
         >>> jobs = Activity("a", 4, uses={"machine": 1}, due=4), Activity("b", 1, uses={"machine": 1}, due=1)
         >>> problem = Problem(jobs, (Resource("machine"),))
         >>> least_tardiness(problem).starts

@@ -2,7 +2,7 @@
 
     serial(problem, rules.CRITICAL_PATH)      # the next in the list goes where it fits first, also into gaps
     parallel(problem, rules.MDD)              # time moves on; whatever fits now starts now, the rule says who goes first
-    schedule(problem)                         # the best of several rules; what misses its deadline is moved forward in the list
+    schedule(problem)                         # the best of several rules; and where a deadline is missed, other lists
 
 Both schemes (Kelley, 1963; Kolisch, 1996) keep every precedence, release, capacity, downtime and group that must be apart. A
 deadline they can miss, because nothing that is placed is moved again; `schedule` tries until all are kept. A scheduler must never
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
+from random import Random
 
 from headway.errors import UsageError
 from headway.methods import settings
@@ -20,6 +21,7 @@ from headway.methods.schedule.check import measure
 from headway.methods.schedule.clash import refuse_infeasible
 from headway.methods.schedule.paths import latest_ends, tails
 from headway.methods.schedule.problem import Problem, Schedule
+from headway.methods.schedule.repair import keep_deadlines, lateness
 from headway.methods.schedule.rules import CRITICAL_PATH, EDD, LATEST_START, LPT, MDD, MDDC, Ready, Rule, Scene
 from headway.methods.schedule.timeline import Shop
 
@@ -43,10 +45,10 @@ def serial(problem: Problem, rule: Rule = CRITICAL_PATH) -> Schedule:
         A schedule that keeps everything except, perhaps, deadlines.
 
     Raises:
-        InfeasibleProblem: constraints clash, as far as `find_clash` sees it.
-        UsageError: the rule gives no number.
+        UsageError: the rule gives no number. `InfeasibleProblem` where constraints clash, as far as `find_clash` sees it.
 
     Example:
+        >>> from headway.methods.schedule import Activity, Problem
         >>> problem = Problem((Activity("a", 2), Activity("b", 3, after=("a",)), Activity("c", 1)), apart=(("a", "c"),))
         >>> serial(problem).starts
         {'a': 0, 'b': 2, 'c': 2}
@@ -66,10 +68,10 @@ def parallel(problem: Problem, rule: Rule = CRITICAL_PATH) -> Schedule:
         A schedule that keeps everything except, perhaps, deadlines.
 
     Raises:
-        InfeasibleProblem: constraints clash, as far as `find_clash` sees it.
-        UsageError: the rule gives no number.
+        UsageError: the rule gives no number. `InfeasibleProblem` where constraints clash, as far as `find_clash` sees it.
 
     Example:
+        >>> from headway.methods.schedule import Activity, Problem
         >>> problem = Problem((Activity("a", 2), Activity("b", 3)), apart=(("a", "b"),))
         >>> parallel(problem, LPT).starts
         {'b': 0, 'a': 3}
@@ -82,34 +84,35 @@ def schedule(
     problem: Problem,
     objective: str = "makespan",
     rules: Sequence[Rule] = (CRITICAL_PATH, LPT, EDD, MDD, MDDC, LATEST_START),
-    tries: int = 200,
+    tries: int = 2000,
+    rng: Random | None = None,
 ) -> Schedule:
     """The best list schedule of several rules, with both schemes, that keeps all deadlines.
 
-    Where none keeps them, the serial scheme tries again with what was late, and all that it waits for, moved forward in the list.
+    Where no rule keeps them, other lists are tried: what is late, or what it waits for, moves forward.
 
     Args:
         problem: what to schedule.
         objective: what is to be small: "makespan", "total_tardiness" or "weighted_tardiness".
         rules: tried one by one.
-        tries: how often the list is changed at most.
+        tries: how many other lists are tried at most, for deadlines alone.
+        rng: where the moves come from; by default the same ones each time.
 
     Returns:
         A schedule that keeps everything.
 
     Raises:
-        InfeasibleProblem: constraints clash, as far as `find_clash` sees it.
-        DeadlineMissed: all tries miss a deadline.
-        UsageError: there are no rules, or no such objective.
+        UsageError: there are no rules, or no such objective. `InfeasibleProblem` where constraints clash, as far as `find_clash`
+            sees it. `DeadlineMissed` where all tries miss a deadline.
 
     Example:
+        >>> from headway.methods.schedule import Activity, Problem
         >>> problem = Problem((Activity("a", 4), Activity("b", 1, deadline=2)), apart=(("a", "b"),))
         >>> schedule(problem).starts
         {'a': 1, 'b': 0}
 
     Source:
-        Squeaky wheel optimisation: Joslin and Clements, 1999; after the idea of. It departs in moving predecessors as well, and in
-        stopping at the first list that keeps all deadlines.
+        Local search on activity lists: Kolisch and Hartmann, 1999; after the idea of.
     """
     check_objective("schedule", objective)
     settings.several("schedule", Rule, rules=rules)
@@ -119,18 +122,11 @@ def schedule(
     refuse_infeasible(problem)
     made = [scheme(problem, rule) for rule in rules for scheme in (_serial, _parallel)]
     best = min(made, key=lambda one: (lateness(problem, one), value_of(problem, one, objective)))
-    late = lateness(problem, best)
-    if late:
-        best, late = _move_forward(problem, best, tries)
-    if late:
-        raise DeadlineMissed(f"no list schedule of {tries} keeps all deadlines, the best misses them by {late}: try cp_sat.solve")
+    if lateness(problem, best):
+        best = keep_deadlines(problem, made, lambda line: _serial_list(problem, line), tries, rng or Random(0))
+    if late := lateness(problem, best):
+        raise DeadlineMissed(f"none of {tries} lists keeps all deadlines, the best misses them by {late} in sum: try cp_sat.solve")
     return Schedule({each.name: best.starts[each.name] for each in problem.activities})
-
-
-def lateness(problem: Problem, made: Schedule) -> int:
-    """By how much a schedule misses deadlines, in sum."""
-    ends = ((each.deadline, made.starts[each.name] + each.duration) for each in problem.activities)
-    return sum(max(0, end - deadline) for deadline, end in ends if deadline is not None)
 
 
 def check_objective(where: str, objective: str) -> None:
@@ -240,36 +236,7 @@ class _Left:
         return Scene(now, self._count, longest, self._total, due)
 
 
-def _move_forward(problem: Problem, best: Schedule, tries: int) -> tuple[Schedule, int]:
-    """Squeaky wheel: what is late, and all it waits for, gets a better place in the list."""
-    late, tried = lateness(problem, best), best
-    line = sorted(range(len(problem)), key=lambda number: best.starts[problem.activities[number].name])
-    for _ in range(tries):
-        if not late:
-            break
-        blamed = _blame(problem, tried)
-        places = {number: place - blamed.get(number, 0.0) for place, number in enumerate(line)}
-        line = sorted(line, key=places.__getitem__)
-        tried = _serial(problem, _rule_of(line))
-        if (now := lateness(problem, tried)) < late:
-            best, late = tried, now
-    return best, late
-
-
-def _rule_of(line: Sequence[int]) -> Rule:
-    """The order of a list, as a rule."""
+def _serial_list(problem: Problem, line: Sequence[int]) -> Schedule:
+    """The serial scheme in the order of a list."""
     places = {number: place for place, number in enumerate(line)}
-    return Rule("list", lambda each, scene: places[each.number], fixed=True)
-
-
-def _blame(problem: Problem, made: Schedule) -> dict[int, float]:
-    """How far each activity moves forward: by the lateness of what it is late for, in places."""
-    blamed: dict[int, float] = {}
-    mean = max(1.0, sum(each.duration for each in problem.activities) / len(problem))
-    for number in reversed(problem.order):
-        each = problem.activities[number]
-        late = 0 if each.deadline is None else made.starts[each.name] + each.duration - each.deadline
-        by = max([blamed.get(other, 0.0) for other in problem.behind[number]] + [2 + late / mean if late > 0 else 0.0])
-        if by:
-            blamed[number] = by
-    return blamed
+    return _serial(problem, Rule("list", lambda each, scene: places[each.number], fixed=True))

@@ -54,7 +54,19 @@ def latest_ends(problem: Problem, *, due: bool = False) -> tuple[float, ...]:
 
 
 def lower_bound(problem: Problem) -> int:
-    """A makespan that no schedule is below: the longest path, or the work on the resource that has most of it."""
+    """A makespan that no schedule is below: the longest path, or the work on the resource that has most of it.
+
+    Args:
+        problem: the problem.
+
+    Returns:
+        The bound. The best makespan may be longer.
+
+    Example:
+        >>> from headway.methods.schedule import Activity
+        >>> lower_bound(Problem((Activity("a", 2), Activity("b", 3, after=("a",)))))
+        5
+    """
     after = tails(problem)
     path = max(start + tail for (start, _), tail in zip(earliest_starts(problem), after, strict=True))
     loads = []

@@ -190,7 +190,11 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """When each activity starts, by name. Whether it is allowed, `check` says."""
+    """When each activity starts. Whether that is allowed, `check` says.
+
+    Attributes:
+        starts: the times by name.
+    """
 
     starts: Mapping[str, int]
 

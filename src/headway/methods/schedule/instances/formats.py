@@ -19,6 +19,28 @@ from headway.methods.schedule.problem import Activity, Problem, Resource
 _COUNTS = {"jobs": r"jobs.*:\s*(\d+)", "renewable": r"-\s*renewable\s*:\s*(\d+)", "others": r"-\s*(?:non|doubly).*:\s*(\d+)"}
 
 
+SMALL = """\
+jobs (incl. supersource/sink ):  3
+RESOURCES
+  - renewable                 :  1   R
+  - nonrenewable              :  0   N
+PRECEDENCE RELATIONS:
+jobnr.    #modes  #successors   successors
+   1        1          1           2
+   2        1          1           3
+   3        1          0
+REQUESTS/DURATIONS:
+jobnr. mode duration  R 1
+  1      1     0       0
+  2      1     4       2
+  3      1     0       0
+RESOURCEAVAILABILITIES:
+  R 1
+   3
+"""
+"""The least file of PSPLIB: one job between a first and a last one that take no time."""
+
+
 def read_psplib(text: str, name: str = "") -> Problem:
     """Read a project with one mode, as PSPLIB has them (`.sm`).
 
@@ -31,6 +53,11 @@ def read_psplib(text: str, name: str = "") -> Problem:
 
     Raises:
         UsageError: a section or a number is missing, or the file has several modes or resources that are not renewable.
+
+    Example:
+        >>> problem = read_psplib(SMALL)
+        >>> problem["2"]
+        Activity(name='2', duration=4, after=('1',), uses={'R1': 2}, release=0, deadline=None, due=None, weight=1)
 
     Source:
         Kolisch and Sprecher, 1997.

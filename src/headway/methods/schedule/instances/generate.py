@@ -35,7 +35,7 @@ class Step:
     witness: Schedule
 
 
-def ramp(seed: int, activities: int = 20, resources: int = 3, levels: int = 4, slack: float = 0.5) -> tuple[Step, ...]:
+def ramp(seed: int, activities: int = 20, resources: int = 3, levels: int = 4, slack: float = 0.1) -> tuple[Step, ...]:
     """Feasible problems that grow harder: more precedences, then downtime, then windows, then groups that must be apart.
 
     A schedule is planted: activities are drawn and put in an order, and everything that is added is true of it. No precedence
@@ -46,7 +46,7 @@ def ramp(seed: int, activities: int = 20, resources: int = 3, levels: int = 4, s
         activities: how many there are.
         resources: how many they share.
         levels: steps of each kind.
-        slack: how far windows reach beyond the planted schedule, as a share of its makespan. It halves from level to level.
+        slack: how far windows reach beyond the planted schedule, as a share of its makespan.
 
     Returns:
         The steps, each with all that earlier ones have, `4 * levels` of them.
@@ -75,7 +75,7 @@ def ramp(seed: int, activities: int = 20, resources: int = 3, levels: int = 4, s
         Step(kind, place % levels + 1, problem, witness) for place, (kind, problem) in enumerate(zip(kinds, every, strict=True))
     ]
     for level in range(1, levels + 1):
-        whole = _add_windows(draw, whole, witness, level / levels, slack / 2 ** (level - 1))
+        whole = _add_windows(draw, whole, witness, level / levels, slack)
         steps.append(Step("window", level, whole, witness))
     pairs = _pairs_apart(draw, whole, witness)
     for level in range(1, levels + 1):
@@ -217,7 +217,7 @@ def _add_windows(draw: Random, problem: Problem, witness: Schedule, share: float
 
 
 def _pairs_apart(draw: Random, problem: Problem, witness: Schedule) -> list[tuple[str, str]]:
-    """Pairs that don't overlap in the planted schedule, those that are close to each other first."""
+    """Pairs that don't overlap in the planted schedule, of those that are close to each other."""
     spans = {each.name: (witness.starts[each.name], witness.starts[each.name] + each.duration) for each in problem.activities}
     names = list(spans)
     draw.shuffle(names)
@@ -227,4 +227,6 @@ def _pairs_apart(draw: Random, problem: Problem, witness: Schedule) -> list[tupl
             gap = max(spans[one][0] - spans[other][1], spans[other][0] - spans[one][1])
             if gap >= 0:
                 found.append((gap, len(found), (one, other)))
-    return [pair for _, _, pair in sorted(found)]
+    near = [pair for _, _, pair in sorted(found)][: 4 * len(spans)]
+    draw.shuffle(near)
+    return near
