@@ -3,8 +3,8 @@
 python -m benchmarks.methods.schedule_shops              the sweep; the same command goes on where it was killed
 python -m benchmarks.methods.schedule_shops --so-far     keep what the sweep has by now, also while it runs
 
-The sweep takes up to 81 minutes of one core, so its results are kept in `benchmarks/results/job_shops.json`, a line for each instance,
-and the row is read from there. Its settings were chosen on generated job shops.
+The sweep takes up to 81 minutes of one core, so its results are kept in `benchmarks/results/job_shops.json`, a line for each
+instance, and the rows are read from there. Its settings were chosen on generated job shops.
 """
 
 from __future__ import annotations
@@ -32,6 +32,14 @@ def load() -> list[Shop]:
     return [Shop(**each) for each in json.loads(RESULTS.read_text())] if RESULTS.exists() else []
 
 
+def load_all() -> list[Shop]:
+    """The results of a whole sweep. Raises RuntimeError where some are missing."""
+    shops = load()
+    if len(shops) < len(classic.texts()):
+        raise RuntimeError(f"{len(shops)} of {len(classic.texts())} instances have results: run {__name__} to its end first")
+    return shops
+
+
 def keep(shops: Sequence[Shop]) -> None:
     """Write results, in the order of the literature."""
     found = {shop.name: shop for shop in shops}
@@ -52,21 +60,46 @@ def say(shops: Sequence[Shop]) -> str:
 
 def measure_shops(seed: int) -> Pair:
     """How many best known values were reached, and how many are wanted."""
-    shops = load()
-    if len(shops) < len(classic.texts()):
-        raise RuntimeError(f"{len(shops)} of {len(classic.texts())} instances have results: run {__spec__.name} to its end first")
-    return Pair(sum(shop.is_best for shop in shops), WANTED)
+    return Pair(sum(shop.is_best for shop in load_all()), WANTED)
 
 
 def measure_gap(seed: int) -> Pair:
     """The mean gap to the best known value: CP-SAT's, and that of the best dispatch rule."""
-    shops = load()
-    if not shops:
-        raise RuntimeError(f"no instance has results: run {__spec__.name} first")
+    shops = load_all()
     return Pair(fmean(shop.gap for shop in shops), fmean(shop.rules / shop.best - 1 for shop in shops))
 
 
-ROWS: list[Row] = []
+TEST = "tests/methods/schedule/test_cp_sat.py::test_classic_job_shops_end_between_bound_and_rule"
+ROWS = [
+    Row(
+        method="CP-SAT",
+        function="headway.methods.schedule.solve",
+        item="schedule",
+        claim="",
+        shows="the best known makespan on at least 60 of the 162 classic job shops, 30 s of one core each",
+        baseline="the number that is wanted",
+        unit="job shops",
+        measure=measure_shops,
+        compare="difference",
+        reached=lambda low, high: low >= 0,
+        exact=True,
+        test=TEST,
+    ),
+    Row(
+        method="CP-SAT",
+        function="headway.methods.schedule.solve",
+        item="schedule",
+        claim="",
+        shows="a smaller mean gap on the 162 classic job shops, 30 s of one core each",
+        baseline="the best of six rules with two schemes",
+        unit="makespan above the best known, as a share of it",
+        measure=measure_gap,
+        compare="difference",
+        reached=lambda low, high: high < 0,
+        exact=True,
+        test=TEST,
+    ),
+]
 
 
 def main() -> None:

@@ -29,7 +29,7 @@ OBJECTIVES = ("makespan", "total_tardiness", "weighted_tardiness")
 
 
 class DeadlineMissed(UsageError):
-    """No schedule that was tried keeps all deadlines. That proves nothing: `cp_sat.solve` finds one, or says what clashes."""
+    """No schedule that was tried keeps all deadlines. That proves nothing: `solve` finds one, or says what clashes."""
 
 
 def serial(problem: Problem, rule: Rule = CRITICAL_PATH) -> Schedule:
@@ -125,7 +125,8 @@ def schedule(
     if lateness(problem, best):
         best = keep_deadlines(problem, made, lambda line: _serial_list(problem, line), tries, rng or Random(0))
     if late := lateness(problem, best):
-        raise DeadlineMissed(f"none of {tries} lists keeps all deadlines, the best misses them by {late} in sum: try cp_sat.solve")
+        said = f"none of {tries} lists keeps all deadlines, the best misses them by {late} in sum"
+        raise DeadlineMissed(f"{said}: headway.methods.schedule.solve finds a schedule, or what clashes")
     return Schedule({each.name: best.starts[each.name] for each in problem.activities})
 
 

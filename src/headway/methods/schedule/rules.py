@@ -98,20 +98,53 @@ class Rule:
         return key, each.number
 
 
-def _edd(each: Ready, scene: Scene) -> float:
+def fifo(each: Ready, scene: Scene) -> float:
+    """In their order: what a queue does without a rule.
+
+    Source:
+        Folklore.
+    """
+    return 0.0
+
+
+def edd(each: Ready, scene: Scene) -> float:
+    """Earliest due date first: no order has a smaller maximum lateness on one machine.
+
+    Source:
+        Jackson, 1955.
+    """
     return each.due
 
 
-def _mdd(each: Ready, scene: Scene) -> float:
+def mdd(each: Ready, scene: Scene) -> float:
+    """Modified due date first: what is late anyway counts by when it could end.
+
+    Source:
+        Baker and Bertrand, 1982.
+    """
     return max(scene.now + each.duration, each.due)
 
 
-def _eddc(each: Ready, scene: Scene) -> float:
+def eddc(each: Ready, scene: Scene) -> float:
+    """Earliest due date first, but the last two change places where both end before they are due.
+
+    On one machine that leaves the total tardiness as it is: both are on time in either order.
+
+    Source:
+        EDD Challenger: Çetinkaya et al., arXiv 2510.24013; after the idea of.
+    """
     swaps = scene.count == 2 and scene.earliest_due > scene.now + scene.total
     return -each.due if swaps and each.due < math.inf else each.due
 
 
-def _mddc(each: Ready, scene: Scene) -> float:
+def mddc(each: Ready, scene: Scene) -> float:
+    """Modified due date, with longer activities put off a little, by how they compare with all that are left.
+
+    It departs where activities have no due date: they come last, in their order.
+
+    Source:
+        MDD Challenger: Çetinkaya et al., arXiv 2510.24013.
+    """
     if each.due == math.inf or not scene.total:
         return each.due
     value = max(1.1 * each.duration + scene.now, each.due)
@@ -120,58 +153,51 @@ def _mddc(each: Ready, scene: Scene) -> float:
     return value + each.duration / (scene.now + scene.total / scene.count)
 
 
-def _first(each: Ready, scene: Scene) -> float:
-    return 0.0
+def critical_path(each: Ready, scene: Scene) -> float:
+    """The longest way ahead first.
 
-
-def _critical(each: Ready, scene: Scene) -> float:
+    Source:
+        Hu, 1961.
+    """
     return -each.ahead
 
 
-def _longest(each: Ready, scene: Scene) -> float:
+def longest_first(each: Ready, scene: Scene) -> float:
+    """The longest processing time first: on equal machines at most 4/3 of the least makespan.
+
+    Source:
+        LPT: Graham, 1969.
+    """
     return -each.duration
 
 
-def _shortest(each: Ready, scene: Scene) -> float:
+def shortest_first(each: Ready, scene: Scene) -> float:
+    """The shortest processing time first: no order has a smaller mean time of completion on one machine.
+
+    Source:
+        SPT: Smith, 1956.
+    """
     return each.duration
 
 
-def _latest(each: Ready, scene: Scene) -> float:
+def latest_start(each: Ready, scene: Scene) -> float:
+    """What must start soonest first, to end by its deadline and let what waits for it end by theirs.
+
+    Source:
+        Least latest start time: Kolisch, 1996.
+    """
     return each.latest
 
 
-FIFO = Rule("first come", _first, fixed=True)
-"""In their order: what a queue does without a rule."""
-
-EDD = Rule("EDD", _edd, fixed=True)
-"""Earliest due date (Jackson, 1955): the least maximum lateness on one machine."""
-
-MDD = Rule("MDD", _mdd)
-"""Modified due date (Baker and Bertrand, 1982): what is late anyway counts by when it could end."""
-
-EDDC = Rule("EDDC", _eddc)
-"""EDD, but the last two change places where both end before they are due. That leaves the tardiness of one machine as it is.
-
-Source: Çetinkaya et al., arXiv 2510.24013; after the idea of.
-"""
-
-MDDC = Rule("MDDC", _mddc)
-"""MDD with longer activities put off a little, by how they compare with those that are left.
-
-Source: Çetinkaya et al., arXiv 2510.24013. It departs where activities have no due date: they come last, in their order.
-"""
-
-CRITICAL_PATH = Rule("critical path", _critical, fixed=True)
-"""The longest way ahead first (Hu, 1961)."""
-
-LPT = Rule("longest first", _longest, fixed=True)
-"""The longest processing time first (Graham, 1969)."""
-
-SPT = Rule("shortest first", _shortest, fixed=True)
-"""The shortest processing time first (Smith, 1956): the least mean time of completion on one machine."""
-
-LATEST_START = Rule("latest start", _latest, fixed=True)
-"""What must start soonest first, to end by its deadline and let what waits for it end by theirs."""
+FIFO = Rule("first come", fifo, fixed=True)
+EDD = Rule("EDD", edd, fixed=True)
+MDD = Rule("MDD", mdd)
+EDDC = Rule("EDDC", eddc)
+MDDC = Rule("MDDC", mddc)
+CRITICAL_PATH = Rule("critical path", critical_path, fixed=True)
+LPT = Rule("longest first", longest_first, fixed=True)
+SPT = Rule("shortest first", shortest_first, fixed=True)
+LATEST_START = Rule("latest start", latest_start, fixed=True)
 
 RULES: dict[str, Rule] = {rule.name: rule for rule in (FIFO, EDD, MDD, EDDC, MDDC, CRITICAL_PATH, LPT, SPT, LATEST_START)}
 """All rules by name, for commands and tables."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import dropwhile, islice, takewhile
 
 from headway.errors import UsageError
 from headway.methods.schedule.instances.generate import shop_of
@@ -139,7 +140,9 @@ def _section(text: str, title: str, count: int, where: str) -> Iterator[tuple[in
     begin = next((place for place, (_, words) in enumerate(lines) if " ".join(words).startswith(title)), None)
     if begin is None:
         raise UsageError(f"{where}: there is no section {title}")
-    rows = [(line, words) for line, words in lines[begin + 1 :] if words and words[0][:1].isdigit()][:count]
+    filled = [(line, words) for line, words in lines[begin + 1 :] if words]
+    below = dropwhile(lambda row: not row[1][0][0].isdigit(), filled)  # headings of columns
+    rows = list(islice(takewhile(lambda row: row[1][0][0].isdigit(), below), count))
     if len(rows) < count:
         raise UsageError(f"{where}: section {title} has {len(rows)} of {count} rows")
     for line, words in rows:

@@ -39,7 +39,8 @@ def ramp(seed: int, activities: int = 20, resources: int = 3, levels: int = 4, s
     """Feasible problems that grow harder: more precedences, then downtime, then windows, then groups that must be apart.
 
     A schedule is planted: activities are drawn and put in an order, and everything that is added is true of it. No precedence
-    follows from others.
+    follows from others. It departs in sizes and distributions, which were not found, and in levels that are steps of a fixed
+    number for each kind, where the paper adds a precedence a level.
 
     Args:
         seed: equal seeds give equal ramps.
@@ -60,8 +61,7 @@ def ramp(seed: int, activities: int = 20, resources: int = 3, levels: int = 4, s
         ['precedence', 'downtime', 'window', 'apart']
 
     Source:
-        R-ConstraintBench, arXiv 2508.15204; after the idea of: sizes and distributions of its instances are not published in what
-        was read.
+        R-ConstraintBench: Jain and Wetter, arXiv 2508.15204; after the idea of.
     """
     settings.at_least_one("ramp", activities=activities, resources=resources, levels=levels)
     settings.finite("ramp", slack=slack)
