@@ -32,14 +32,6 @@ def load() -> list[Shop]:
     return [Shop(**each) for each in json.loads(RESULTS.read_text())] if RESULTS.exists() else []
 
 
-def load_all() -> list[Shop]:
-    """The results of a whole sweep. Raises RuntimeError where some are missing."""
-    shops = load()
-    if len(shops) < len(classic.texts()):
-        raise RuntimeError(f"{len(shops)} of {len(classic.texts())} instances have results: run {__name__} to its end first")
-    return shops
-
-
 def keep(shops: Sequence[Shop]) -> None:
     """Write results, in the order of the literature."""
     found = {shop.name: shop for shop in shops}
@@ -58,14 +50,19 @@ def say(shops: Sequence[Shop]) -> str:
     )
 
 
-def measure_shops(seed: int) -> Pair:
-    """How many best known values were reached, and how many are wanted."""
-    return Pair(sum(shop.is_best for shop in load_all()), WANTED)
+def measure_swept(seed: int) -> Pair:
+    """How many instances have results, and how many there are."""
+    return Pair(len(load()), len(classic.texts()))
+
+
+def measure_best(seed: int) -> Pair:
+    """On how many the best known value was reached, of those that have results, and on how many it is wanted."""
+    return Pair(sum(shop.is_best for shop in load()), WANTED)
 
 
 def measure_gap(seed: int) -> Pair:
-    """The mean gap to the best known value: CP-SAT's, and that of the best dispatch rule."""
-    shops = load_all()
+    """The mean gap to the best known value, over those that have results: CP-SAT's, and that of the best dispatch rule."""
+    shops = load()
     return Pair(fmean(shop.gap for shop in shops), fmean(shop.rules / shop.best - 1 for shop in shops))
 
 
@@ -76,23 +73,39 @@ ROWS = [
         function="headway.methods.schedule.solve",
         item="schedule",
         claim="",
-        shows="the best known makespan on at least 60 of the 162 classic job shops, 30 s of one core each",
-        baseline="the number that is wanted",
-        unit="job shops",
-        measure=measure_shops,
+        shows="30 s of one core on each of the 162 classic job shops",
+        baseline="all",
+        unit="job shops swept",
+        measure=measure_swept,
         compare="difference",
         reached=lambda low, high: low >= 0,
         exact=True,
         test=TEST,
+        reason="the sweep is not at its end",
     ),
     Row(
         method="CP-SAT",
         function="headway.methods.schedule.solve",
         item="schedule",
         claim="",
-        shows="a smaller mean gap on the 162 classic job shops, 30 s of one core each",
+        shows="the best known makespan on at least 60 of the 162 classic job shops",
+        baseline="the number that is wanted",
+        unit="job shops, of those swept",
+        measure=measure_best,
+        compare="difference",
+        reached=lambda low, high: low >= 0,
+        exact=True,
+        test=TEST,
+        reason="the sweep is not at its end",
+    ),
+    Row(
+        method="CP-SAT",
+        function="headway.methods.schedule.solve",
+        item="schedule",
+        claim="",
+        shows="a small mean gap to the best known makespan of the classic job shops",
         baseline="the best of six rules with two schemes",
-        unit="makespan above the best known, as a share of it",
+        unit="share of the best known, over those swept",
         measure=measure_gap,
         compare="difference",
         reached=lambda low, high: high < 0,
