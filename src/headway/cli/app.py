@@ -203,7 +203,7 @@ def check(
     kw: Keywords = None,
     schedules: Annotated[int, typer.Option("--schedules", min=1, help="How many; each is also killed and resumed.")] = 20,
     seed: Annotated[int, typer.Option("--seed", help="The number of the first schedule; the same seed repeats the check.")] = 0,
-    seconds: Annotated[float, typer.Option("--seconds", min=0, help="After this time no new schedule begins.")] = 60.0,
+    seconds: Annotated[float, typer.Option("--seconds", min=0, help="After this time it ends, and says what it left.")] = 60.0,
     pool: Pools = None,
     answers: Annotated[
         str | None, typer.Option("--answers", metavar="RUN", help="Answer the calls that make no calls of their own from RUN.")

@@ -164,7 +164,7 @@ class Engine:
             kwargs = _NO_NAMES  # most calls: not an empty dictionary for each
         if spec.name in RIVALS:
             self.names.check_rivals(spec, asked, parent)
-        key, place = self.names.name(spec, asked, parent, frame.branch)
+        key, place = self.names.name(spec, asked, parent, frame.path)
         self.calls = number = self.calls + 1
         call: Call = Call(self, spec, key, args, kwargs, parent, scope, number, asked)
         call.branch = frame.branch

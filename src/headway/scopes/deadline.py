@@ -62,12 +62,17 @@ class DeadlineScope(Opened):
         self._deadline = deadline
         return deadline
 
-    def _close(self, call: Call, deadline: Deadline) -> None:
+    def _close(self, frame: Frame, deadline: Deadline, error: BaseException | None) -> None:
+        scopes = frame.call.engine.scopes
+        if self._interrupted or (self._expired and _says_deadline(error)):
+            scopes.leave_deadline(frame, deadline, "interrupted")
+        elif error is None or isinstance(error, Exception):  # and was not stopped from outside
+            scopes.leave_deadline(frame, deadline, "done" if error is None else "failed")
         deadline.leave()
         if self._patience is not None:
             self._patience.cancel()
         if not deadline.calls:
-            call.engine.scopes.close_deadline(deadline)
+            scopes.close_deadline(deadline)
 
     def _interrupt(self, deadline: Deadline) -> None:
         """The time has passed: break off the block, or come back when the last shielded block inside of it is left."""
@@ -92,7 +97,7 @@ class DeadlineScope(Opened):
         frame = current.get()
         assert frame is not None
         self._expired = deadline.expired or deadline.left_s <= 0
-        frame.call.engine.on_loop(self._close, frame.call, deadline)
+        frame.call.engine.on_loop(self._close, frame, deadline, error)
         if self._task is None and deadline.stopping:
             frame.call.engine.world.wait(asyncio.run_coroutine_threadsafe(_wait_until_stopped(deadline), frame.call.engine.loop))
         if self._interrupted and self._task is not None and self._task.uncancel() > self._cancelled:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from seeded import Bug, Edit, bug
 
 _OFF_LOOP = "journal/test_off_loop.py"
+_MOVE = "program/bounds/test_budgets_that_move.py"
 
 JOURNAL: tuple[Bug, ...] = (
     bug(
@@ -198,6 +199,20 @@ SPENT: tuple[Bug, ...] = (
         "Account._add",
         "account = account.parent",
         "account = None",
+    ),
+    bug(
+        "a budget that another attempt opens inside of another one counts in the one before",
+        "Accounting.open",
+        "account.parent is not outer",
+        "",
+        tests=f"{_MOVE}::test_a_budget_that_another_attempt_opens_with_less_binds_what_is_inside_of_it",
+    ),
+    bug(
+        "what a budget had spent before it moved counts where it is now",
+        "Ledger.note_budget",
+        "self._kept[line] = around",
+        "",
+        tests=f"{_MOVE}::test_what_a_budget_spent_before_an_edit_put_it_inside_of_another_does_not_count_there",
     ),
     bug(
         "what is spent after a crash is not counted on top of what was spent before",

@@ -61,6 +61,7 @@ class LimitNumbers(NamedTuple):
 
 MOMENT_S = 0.1  # that code has to hand on what a block inside it ended with
 REPLAY_S = 0.5  # without a recorded answer, after which a program that was taken up again does something new
+HELD_BACK_S = 30.0  # the same, in a block that an earlier life left before its deadline broke in
 PATIENCE_S = 15.0  # how long a block waits for what it stopped: longer than code that ignores being stopped is listened to
 
 
@@ -72,11 +73,14 @@ class Deadline:
     what it stopped settled and booked. No step waits for ever: after `PATIENCE_S` all that is left is stopped at once.
 
     In a run that was taken up again it does not pass while the journal still answers: a program that is told again what it was
-    told before gets all of it, and only what is new is refused.
+    told before gets all of it, and only what is new is refused. Where an earlier life left its block in time, it holds back for
+    longer: the code is on its way to the same end, however long it takes from one answer to the next.
     """
 
-    def __init__(self, at: float, outer: Deadline | None, wall: Callable[[], float]) -> None:
+    def __init__(self, at: float, outer: Deadline | None, wall: Callable[[], float], key: bytes = b"") -> None:
         self.at = at
+        self.key = key  # of the decision that opened it
+        self.holds_back = False  # an earlier life left its block before it broke in, and this one has not left it yet
         self.outer = outer
         self.call: Bounded | None = None  # whose code opened it; None for the run's own
         self.expired = False
@@ -117,7 +121,7 @@ class Deadline:
         if self.left_s > 0:  # the timer came early
             self._timer = self._loop.call_at(self._ends, self._expire)
             return
-        if (again := self._replayed_at() + REPLAY_S) > self._loop.time():
+        if (again := self._replayed_at() + (HELD_BACK_S if self.holds_back else REPLAY_S)) > self._loop.time():
             self._timer = self._loop.call_at(again, self._expire)
             return
         self._timer = None
@@ -188,6 +192,9 @@ class Deadline:
         """Leave its block."""
         self.open = False
         self.on_expiry = None
+        if self.holds_back:
+            self.holds_back = False
+            self.look()
         self._look_up()
 
     def _look_up(self) -> None:
