@@ -36,7 +36,7 @@ def balance(weights: Sequence[float], parts: int, *, equal: bool = False) -> lis
 
     Example:
         >>> balance([8, 7, 6, 5, 4], 2)
-        [[0, 1], [2, 3, 4]]
+        [[0, 2], [1, 3, 4]]
         >>> balance([9, 1, 1, 1], 2, equal=True)
         [[0, 2], [1, 3]]
 
