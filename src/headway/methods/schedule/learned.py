@@ -157,7 +157,8 @@ def _loss(
     shares = scale(preferences, allowed)
     entropy = -(shares * (shares + 1e-9).log()).sum() / len(problems)
     gained = (shares * valued.detach()).sum() / len(problems)
-    return torch.stack(missed).square().mean() - gained - curious * valued.detach().std() * entropy
+    loss: torch.Tensor = torch.stack(missed).square().mean() - gained - curious * valued.detach().std() * entropy
+    return loss
 
 
 def scale(preferences: torch.Tensor, allowed: torch.Tensor) -> torch.Tensor:
