@@ -20,6 +20,7 @@ from typing import Any
 
 from headway import events
 from headway.engine.call import Call, Frame
+from headway.engine.dispatch.order import Order
 from headway.engine.engine import Engine
 from headway.engine.outcomes.result import result_of
 from headway.engine.replay.claim import Claim
@@ -64,6 +65,7 @@ class Plan:
     pools: Mapping[str, Given] = field(default_factory=dict)
     resources: dict[str, int] = field(default_factory=dict)
     max_active: int = 1024
+    order: Order | None = None
     decided: dict[str, str] = field(default_factory=dict)
     budget: Amounts = field(default_factory=dict)
     deadline_s: float | None = None
@@ -154,7 +156,14 @@ class Driver:
         )
         run.emit = self._emit if self._sinks else None
         run.on_failure = self._on_failure
-        engine = Engine(run, plan.world.parts(), resources=plan.resources, max_active=plan.max_active, decided=plan.decided)
+        engine = Engine(
+            run,
+            plan.world.parts(),
+            resources=plan.resources,
+            max_active=plan.max_active,
+            order=plan.order,
+            decided=plan.decided,
+        )
         plan.world.drives(engine)
         engine.ready.on_parked = self._on_parked
         if plan.store is not None and self._lease is not None:

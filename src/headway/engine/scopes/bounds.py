@@ -67,8 +67,8 @@ PATIENCE_AGAIN_S = 30.0  # the same, where an earlier life has left the block
 
 
 class Patience:
-    """Calls a function when what was stopped has had so many seconds to end. They begin anew with each recorded answer: code that is
-    told again what it was told before leaves its block when it has heard all of it."""
+    """Calls a function when what was stopped has had so many seconds to end. They begin anew with each recorded answer: code that
+    is told again what it was told before leaves its block when it has heard all of it."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, seconds: float, replayed_at: Callable[[], float], function: Callable[[], None]
