@@ -6,16 +6,15 @@ import pickle
 from pathlib import Path
 
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from headway.errors import UsageError  # noqa: E402
-from headway.models.base import BatchModel, Message, Request  # noqa: E402
-from headway.reference import sampling, weights  # noqa: E402
-from headway.reference.countdown import tokens  # noqa: E402
-from headway.reference.countdown.sampling import CountdownModel  # noqa: E402
-from headway.reference.countdown.tokens import LANGUAGE  # noqa: E402
-from headway.reference.network import Network, Shape  # noqa: E402
+from headway.errors import UsageError
+from headway.models.base import BatchModel, Message, Request
+from headway.reference import sampling, weights
+from headway.reference.countdown import tokens
+from headway.reference.countdown.sampling import CountdownModel
+from headway.reference.countdown.tokens import LANGUAGE
+from headway.reference.network import Network, Shape
 
 PROMPTS = ["9 3 2 -> 24\n", "25 8 7 3 -> 82\n", "25 8 7 3 -> 82\n25*3=75\n"]
 SMALL = Shape(layers=2, features=32, heads=2, hidden=48)

@@ -131,7 +131,7 @@ def _optimizers(network: Network, recipe: Recipe) -> tuple[torch.optim.Optimizer
 def _backward(network: Network, whole: Batch, replicas: DataParallel, recipe: Recipe) -> tuple[float, float]:
     """Gradients of this process's share of the loss; its two parts."""
     import torch
-    import torch.nn.functional as F  # noqa: N812
+    import torch.nn.functional as F  # noqa: N812 - the name that torch's own code gives it
 
     mine = whole.rows(replicas.share(len(whole)))
     targets, states = int((whole.learn != IGNORED).sum()), int(whole.states.sum())
@@ -143,7 +143,7 @@ def _backward(network: Network, whole: Batch, replicas: DataParallel, recipe: Re
         said = torch.from_numpy(piece.learn)[learned]
         language = F.cross_entropy(network.logits(hidden[learned]), said, reduction="sum") / targets
         value = _value_loss(network, hidden, piece) / states if recipe.value_weight else torch.zeros(())
-        (language + recipe.value_weight * value).backward()  # type: ignore[no-untyped-call]
+        (language + recipe.value_weight * value).backward()  # type: ignore[no-untyped-call]  # torch does not type it
         sums = [sums[0] + language.item(), sums[1] + value.item()]
     return sums[0], sums[1]
 
@@ -151,7 +151,7 @@ def _backward(network: Network, whole: Batch, replicas: DataParallel, recipe: Re
 def _value_loss(network: Network, hidden: torch.Tensor, piece: Batch) -> torch.Tensor:
     """The sum of the states' losses, in nats."""
     import torch
-    import torch.nn.functional as F  # noqa: N812
+    import torch.nn.functional as F  # noqa: N812 - the name that torch's own code gives it
 
     ends = torch.from_numpy(piece.states)
     well = torch.from_numpy(piece.well)[ends].float()
