@@ -93,7 +93,8 @@ class Workload:
         return self.model.load(weights) if weights else self.model.shipped()
 
 
-_COUNTDOWN_SIZES = Sizes(prompt=6, steps=3, line=4, step=5, written=16)  # of a puzzle of 4 numbers
+ANSWER_TOKENS = 16  # of a solution of a puzzle, at most
+_COUNTDOWN_SIZES = Sizes(prompt=6, steps=3, line=4, step=5, written=ANSWER_TOKENS)  # of a puzzle of 4 numbers
 
 
 def _puzzles(use: Use, count: int) -> tuple[str, ...]:
