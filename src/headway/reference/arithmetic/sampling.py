@@ -28,9 +28,14 @@ class ArithmeticNetwork(Network):
 class ArithmeticModel(SmallModel):
     """The small model that does arithmetic line by line, and slips: a `BatchModel`.
 
+    Its questions are reasoning-gym's `basic_arithmetic` and `chain_sum`, without negative numbers.
+
     Example:
         >>> model = ArithmeticModel.shipped()                                       # doctest: +SKIP
         >>> model.sample_batch([Request(prompt="(34+5)*3-12\\n", max_tokens=30)])    # doctest: +SKIP
+
+    Source:
+        Reasoning Gym, arXiv 2505.24760, for the questions.
     """
 
     language = LANGUAGE
