@@ -45,9 +45,8 @@ class ArithmeticModel(SmallModel):
     @torch.inference_mode()
     def values(self, texts: Sequence[str]) -> list[float]:
         """For each text that ends with a line: how likely it is, from 0 to 1, that all of its lines are right."""
-        lines = self.see_lines(texts)
-        sure = nn.functional.logsigmoid(self.network.worth(torch.cat(lines))) if lines else torch.zeros(0)
-        return [float(each.sum().exp()) for each in sure.split([len(each) for each in lines])]
+        sure = [nn.functional.logsigmoid(self.network.worth(lines)) for lines in self.see_lines(texts)]
+        return [float(each.sum().exp()) for each in sure]
 
     @torch.inference_mode()
     def see_lines(self, texts: Sequence[str]) -> list[Tensor]:
@@ -72,4 +71,4 @@ class ArithmeticModel(SmallModel):
         openness = -(of_result.exp() * of_result).sum(-1, keepdim=True)
         other = of_result.max(-1, keepdim=True).values - words[:, -1:]
         seen = torch.cat((hidden[rows, read[:, -1]], words, openness, other), -1)
-        return list(seen.split(counts))
+        return list(torch.split(seen, counts))

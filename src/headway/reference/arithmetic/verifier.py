@@ -60,10 +60,10 @@ def fit_head(model: ArithmeticModel, texts: Sequence[str], fit: Fit | None = Non
             group["lr"] = fit.rate * (1 - epoch / fit.epochs)
         order = torch.randperm(len(seen))
         loss = 0.0
-        for some in order.split(fit.lines):
+        for some in torch.split(order, fit.lines):
             lost = nn.functional.binary_cross_entropy_with_logits(head(seen[some]).squeeze(-1), right[some])
             optimizer.zero_grad()
-            lost.backward()
+            lost.backward()  # type: ignore[no-untyped-call]  # torch does not type it
             optimizer.step()
             loss += lost.item() * len(some) / len(seen)
     return loss
