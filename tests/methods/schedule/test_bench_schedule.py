@@ -95,7 +95,7 @@ def test_gaps_and_shares_are_those_of_the_definition() -> None:
     assert (shop.is_best, shop.gap) == (False, pytest.approx(0.1))
     ramps = [Kept("way", 0, "window", 1, True), Kept("way", 1, "window", 1, False)]
     cells = report.rows(Comparison(2, 1.0, ramps, [Value("way", "p", 12, 10), Value("way", "q", 10, 10)], []))
-    assert cells["way"] == ["", "", "50%", "", "10.0%", "50%", "", ""]
+    assert cells["way"] == ["", "", "50%", "", "10.0% (50%)", ""]
 
 
 def test_the_page_and_its_pictures_show_every_way(compared: Comparison, tmp_path: Path) -> None:

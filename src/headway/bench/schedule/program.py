@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 import headway as hw
-from headway.bench.schedule.shops import SAMPLE
+from headway.bench.schedule.shops import SAMPLE, WORKERS
 from headway.methods.schedule import cp_sat
 from headway.methods.schedule.check import check
 from headway.methods.schedule.instances import classic
@@ -133,7 +133,7 @@ def try_shop(asked: Named) -> list[Value]:
 
 def _values(problem: Problem, made: dict[str, Schedule], objective: str, cpu_s: float, least: int | None) -> list[Value]:
     made[BEST] = schedule(problem, objective)
-    found = cp_sat.solve(problem, objective, cpu_s=cpu_s, start=made[BEST])
+    found = cp_sat.solve(problem, objective, cpu_s=cpu_s, workers=WORKERS, start=made[BEST])
     made[SOLVER] = found.schedule or made[BEST]
     if not all(_keeps(problem, one) for one in made.values()):
         raise AssertionError(f"a schedule of {problem.name} breaks a constraint")
