@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from headway.engine.call import Call, Frame, current
-from headway.engine.scopes.bounds import PATIENCE_S, Deadline
+from headway.engine.scopes.bounds import PATIENCE_S, Deadline, Patience
 from headway.engine.stopping.halt import Shield
 from headway.engine.stopping.outside import refuse_outside
 from headway.errors import DeadlineExceeded, InputFailed, UsageError
@@ -31,7 +31,7 @@ class DeadlineScope(Opened):
         self._deadline: Deadline | None = None
         self._interrupted = self._expired = False
         self._task: asyncio.Task[object] | None = None
-        self._patience: asyncio.TimerHandle | None = None
+        self._patience: Patience | None = None
         self._cancelled = 0  # how often the task had been told to stop when the block began
 
     @property
@@ -87,7 +87,7 @@ class DeadlineScope(Opened):
             return
         self._interrupted = True
         self._task.cancel("deadline passed")
-        self._patience = loop.call_later(PATIENCE_S, _fail_call, deadline)
+        self._patience = deadline.begin_patience(functools.partial(_fail_call, deadline))
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
         self._leave()

@@ -12,7 +12,7 @@ from notes import RAN, SWITCH
 from steps import rest
 
 import headway as hw
-from headway.engine.scopes.bounds import HELD_BACK_S
+from headway.engine.scopes.bounds import HELD_BACK_S, PATIENCE_S
 from headway.journal.decisions import DeadlineLeft, is_told
 from headway.sim.config import STEADY
 from headway.sim.history import History
@@ -167,6 +167,23 @@ def test_an_end_that_the_crash_took_away_is_decided_anew():
     again = history.live(alone, "deadline", False)
     history.check()
     assert again.value == "DeadlineExceeded"
+
+
+@hw.task
+async def tidies_up() -> str:
+    """Is interrupted, and takes longer to tidy up when it runs again than any block is waited for that nobody has left."""
+    with hw.deadline(seconds=2, raises=False):
+        try:
+            await rest(100)
+        finally:
+            if SWITCH["again"]:
+                await asyncio.sleep(PATIENCE_S + 5.0)
+    await rest(1)
+    return "cut"
+
+
+def test_code_that_left_its_block_before_may_take_longer_to_leave_it_again():
+    assert live_twice(tidies_up) == ("cut", "cut")
 
 
 @hw.task

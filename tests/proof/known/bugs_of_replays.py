@@ -224,7 +224,7 @@ STOPPED: tuple[Bug, ...] = (
     bug(
         "a deadline breaks in on a block that an earlier life left in time",
         "Scopes.open_deadline",
-        "self._was_in_time(frame.call, deadline)",
+        "self._was_in_time(frame.call, deadline, left)",
         "False",
         tests=f"{_ENDS}[alone-anytime-fails]",
     ),
@@ -249,6 +249,13 @@ STOPPED: tuple[Bug, ...] = (
         "True",
         tests="program/bounds/test_ends_of_blocks.py::"
         "test_a_block_that_failed_before_its_run_did_may_end_otherwise[False-DeadlineExceeded]",
+    ),
+    bug(
+        "a block that an earlier life has left gets no more time than another",
+        "Deadline.begin_patience",
+        "PATIENCE_AGAIN_S if self.was_left else PATIENCE_S",
+        "PATIENCE_S",
+        tests="program/bounds/test_ends_of_blocks.py::test_code_that_left_its_block_before_may_take_longer_to_leave_it_again",
     ),
     bug(
         "a block is left before what its deadline stopped is settled",

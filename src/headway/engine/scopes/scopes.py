@@ -61,17 +61,17 @@ class Scopes:
         at, left_s = self._decisions.decide_deadline(frame, key, wanted)
         outer = frame.scope.deadline
         deadline = Deadline(min(at, outer.at) if outer else at, outer, run.wall, key)
-        deadline.holds_back = self._was_in_time(frame.call, deadline)
+        left, _ = self._recall_left(frame.call, deadline)
+        deadline.was_left, deadline.holds_back = left is not None, self._was_in_time(frame.call, deadline, left)
         deadline.arm(run.loop, min(left_s, outer.left_s) if outer else left_s, self._stopper.cancel, self._replay.last_answer)
         self.deadlines.add(deadline)
         if run.emit:
             run.emit(events.DeadlineOpened(at=run.wall(), key=frame.call.key.hex(), deadline=deadline.at))
         return deadline
 
-    def _was_in_time(self, call: Call, deadline: Deadline) -> bool:
+    def _was_in_time(self, call: Call, deadline: Deadline, left: DeadlineLeft | None) -> bool:
         """Whether an earlier life left the block before the deadline broke in on it. A block that it did not leave is like the one
         around it. What had failed before the run did is asked again, and so is how such a block ends."""
-        left, _ = self._recall_left(call, deadline)
         if left is None:
             return deadline.outer is not None and deadline.outer.holds_back
         return left.how == "done" or (left.how == "failed" and left.row > call.floor)

@@ -9,6 +9,9 @@ Everything here is pure, from data to data: rules, schedulers, the checker. Only
 of a pool. A program that makes many schedules makes each a task: then a run that is killed goes on where it stopped.
 """
 
+from headway.methods.schedule.assignment.hungarian import assign as assign
+from headway.methods.schedule.assignment.learned import Assigner as Assigner
+from headway.methods.schedule.assignment.learned import train_assigner as train_assigner
 from headway.methods.schedule.check import Objectives as Objectives
 from headway.methods.schedule.check import Violation as Violation
 from headway.methods.schedule.check import check as check
@@ -32,6 +35,9 @@ from headway.methods.schedule.list_schedule import DeadlineMissed as DeadlineMis
 from headway.methods.schedule.list_schedule import parallel as parallel
 from headway.methods.schedule.list_schedule import schedule as schedule
 from headway.methods.schedule.list_schedule import serial as serial
+from headway.methods.schedule.orders import ORDERS as ORDERS
+from headway.methods.schedule.orders import RuleOrder as RuleOrder
+from headway.methods.schedule.orders import by_rule as by_rule
 from headway.methods.schedule.paths import lower_bound as lower_bound
 from headway.methods.schedule.problem import Activity as Activity
 from headway.methods.schedule.problem import Problem as Problem
