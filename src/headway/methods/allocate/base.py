@@ -229,3 +229,4 @@ def _weigh_paths(graph: Graph[Any], seconds: Mapping[str, float]) -> dict[str, f
     for step in reversed(graph.order()):
         behind[step] = max((seconds[other] + behind[other] for other in graph.dependents(step)), default=0.0)
     return {step: before[step] + behind[step] for step in before}
+

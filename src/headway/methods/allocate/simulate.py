@@ -136,7 +136,9 @@ class _World:
 
     def look(self, until_s: float) -> View:
         ready = tuple(sorted(self.ready, key=self.places.__getitem__))
-        running = tuple(Running(batch.action, self.now - batch.began, {self.unit: batch.held}) for batch in self.running.values())
+        running = tuple(
+            Running(batch.action, self.now - batch.began, {self.unit: batch.held}) for batch in self.running.values()
+        )
         choices = dict.fromkeys(ready, self.choices)
         return View(ready, choices, running, tuple(self.observations), {self.unit: self.left}, until_s - self.now)
 
