@@ -59,6 +59,7 @@ def test_what_is_proven_to_clash_has_no_schedule(problem: Problem) -> None:
         assert least(problem, "makespan") is None
 
 
+@settings(max_examples=50)
 @given(problems(deadlines=True))
 def test_a_problem_relaxed_to_all_it_has_is_the_same_and_to_nothing_is_free(problem: Problem) -> None:
     whole = relax(problem, constraints_of(problem))
@@ -67,6 +68,7 @@ def test_a_problem_relaxed_to_all_it_has_is_the_same_and_to_nothing_is_free(prob
     assert all(start == 0 for start in serial(free).starts.values())
 
 
+@settings(max_examples=50)
 @given(problems(deadlines=True))
 def test_every_schedule_of_a_problem_solves_what_is_relaxed(problem: Problem) -> None:
     every = constraints_of(problem)
