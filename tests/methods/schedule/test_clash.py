@@ -23,6 +23,14 @@ from headway.methods.schedule import (
     solve,
 )
 
+
+def test_a_release_leaves_just_enough_time_or_too_little() -> None:
+    for deadline, clashes in ((4, True), (5, False)):
+        for release in (1, 3):
+            late = Problem((Activity("a", 5 - release, release=release, deadline=deadline),))
+            assert bool(find_clash(late)) == clashes
+
+
 SAW = (Resource("saw", 2, ((2, 6),)),)
 
 

@@ -104,6 +104,11 @@ def test_deadlines_are_kept_or_said_to_be_missed(problem: Problem) -> None:
         assert check(problem, made) == ()
 
 
+def test_moves_build_on_each_other_where_one_is_not_enough() -> None:
+    problem = ramp(2003, 30)[11].problem
+    assert check(problem, schedule(problem, tries=500)) == ()
+
+
 TIGHT = Problem(
     (Activity("a", 4, uses={"m": 1}), Activity("b", 1, uses={"m": 1}, deadline=4), Activity("c", 3, uses={"m": 1}, deadline=4)),
     (Resource("m"),),
