@@ -19,9 +19,12 @@ from headway.sim.store import Crash
 
 pytest.importorskip("ortools")
 
+from benchmarks.methods import schedule_shops
+
 from headway.bench.schedule import report
 from headway.bench.schedule.program import BEST, KINDS, LEVELS, RULED, SOLVER, TIGHT, Comparison, Kept, Value, compare
 from headway.bench.schedule.shops import Shop, sweep
+from headway.methods.schedule.instances import classic
 
 SHOPS = ("ft06", "la01")
 
@@ -86,6 +89,16 @@ def test_a_sweep_that_is_killed_solves_only_the_shops_that_are_left() -> None:
 def _ended(rows: Iterable[Row]) -> list[str]:
     """The keys of the calls whose outcomes are recorded."""
     return [row.key.hex() for row in rows if row.kind & ~COSTED == Kind.OUTCOME]
+
+
+def test_what_is_kept_of_the_sweep_is_possible() -> None:
+    kept = schedule_shops.load()
+    assert len({shop.name for shop in kept}) == len(kept) > 0
+    for shop in kept:
+        best, bound, _ = classic.texts()[shop.name]
+        assert shop.best == best
+        assert shop.bound <= best, "a bound above a schedule that is known"
+        assert bound <= shop.found <= shop.rules, "a schedule shorter than is possible, or longer than that it began with"
 
 
 def test_gaps_and_shares_are_those_of_the_definition() -> None:

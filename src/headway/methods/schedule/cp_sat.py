@@ -184,7 +184,7 @@ def _check(
     seed: int,
     start: Schedule | None,
 ) -> None:
-    with explain_missing("headway.methods.schedule.cp_sat"):
+    with explain_missing(f"headway.methods.schedule.{where}"):
         from ortools.sat.python import cp_model  # noqa: F401
     check_objective(where, objective)
     settings.at_least_one(where, workers=workers)
