@@ -22,6 +22,7 @@ from headway.methods.schedule import (
     serial,
     solve,
 )
+from headway.methods.schedule.clash import clashing
 
 
 def test_a_release_leaves_just_enough_time_or_too_little() -> None:
@@ -118,6 +119,17 @@ def test_the_solver_names_what_clashes_together() -> None:
         "problem 'two in five' has no schedule: these constraints clash: deadline of 'a' at 5; deadline of 'b' at 5; "
         "capacity 2 of 'saw'. Drop or loosen one of them"
     )
+
+
+def test_what_is_not_narrowed_in_time_is_cut_short_and_still_clashes() -> None:
+    pytest.importorskip("ortools")
+    works = tuple(Activity(f"w{number}", 2, uses={"m": 1}, deadline=20) for number in range(14))
+    problem = Problem(works, (Resource("m"),))
+    with pytest.raises(InfeasibleProblem) as refused:
+        raise clashing(problem, constraints_of(problem))
+    assert "deadline of 'w11' at 20; and 3 more, as far as was found in time. Drop or" in str(refused.value)
+    with pytest.raises(InfeasibleProblem, match="capacity 1 of 'm'"):
+        solve(problem, cpu_s=20)
 
 
 def test_an_error_of_a_clash_is_a_usage_error_that_no_retry_repeats() -> None:
