@@ -211,6 +211,7 @@ METHODS: dict[str, Callable[[str], Awaitable[Found]]] = {
     "dvts": lambda question: search.dvts(question, step, score, n=6, width=2),
     "rebase": lambda question: search.rebase(question, step, score, n=6),
     "dora": lambda question: search.dora(question, step, score, embed, n=6),
+    "ets": lambda question: search.ets(question, step, score, embed, n=6),
     "a_star": lambda question: search.a_star(question, step, score, n=12, width=3, parallel=2),
     "solve_detect_verify": lambda question: search.solve_detect_verify(question, step, glance, proof, k=3, rounds=5, revise=again),
     "compute_optimal": by_difficulty,

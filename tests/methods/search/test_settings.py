@@ -33,6 +33,7 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "dvts": (search.dvts, STEPS),
     "rebase": (search.rebase, STEPS),
     "dora": (search.dora, {**STEPS, "embed": never}),
+    "ets": (search.ets, {**STEPS, "embed": never}),
     "tree_search": (search.tree_search, {**STEPS, "allocate": never, "n": 2, "depth": 2, "select": selectors.best}),
     "best_of_n": (search.best_of_n, {**SAMPLES, "score": never}),
     "majority": (search.majority, SAMPLES),
@@ -73,6 +74,7 @@ ONE_OR_MORE = ((0, -1, 2.5, NAN, "8", True, None), "a whole number, at least 1")
 WHOLE = ((2.5, NAN, "8", True, None), "a whole number")
 POSITIVE = ((0, -1, NAN, "hot", None, True), "a number above 0")
 NUMBER = ((NAN, "much", None), "a number")
+AMOUNT = ((-1, NAN, INF, "much", None), "zero or more|at least 0")
 SHARE = ((75, -0.1, 1.01, NAN, INF, "most", None), "a number from 0 to 1")
 FUNCTION = ((3, "step", None), "a function")
 MAYBE_FUNCTION = ((3, "step"), "a function or None")
@@ -86,6 +88,9 @@ EVERYWHERE: dict[str, tuple[tuple[object, ...], str]] = {
     "memory": ((-0.5, NAN, INF, "long", None), "zero or more|at least 0"),
     "temperature": POSITIVE,
     "similarity_temperature": POSITIVE,
+    "node_cost": AMOUNT,
+    "coverage": AMOUNT,
+    "within": ((-0.1, 2.1, NAN, "near", None), "a number from 0 to 2"),
     "k": COUNT,
     "rounds": COUNT,
     "probes": COUNT,
