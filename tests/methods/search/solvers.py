@@ -176,6 +176,13 @@ async def proof(question: str, candidate: Candidate, index: int) -> Verdict:
     return await judged("proof", candidate, index, 0.02)
 
 
+@hw.task(cost={"tokens": 1})
+async def alike(question: str, pairs: list[tuple[str, str]]) -> list[float]:
+    """Whether two walks come to the same answer: right in most cases."""
+    await work("alike", pairs)
+    return [0.9 if (one.strip("0") == other.strip("0")) != (by_hash("alike", one, other) < 0.1) else 0.1 for one, other in pairs]
+
+
 def again(question: str, candidate: Candidate, feedback: str) -> str:
     return question.replace("|", f" not {candidate.value}|")
 
@@ -206,6 +213,7 @@ async def plain_score(question: str, texts: list[str]) -> list[float]:
 METHODS: dict[str, Callable[[str], Awaitable[Found]]] = {
     "best_of_n": lambda question: search.best_of_n(question, generate, score, n=6),
     "majority": lambda question: search.majority(question, generate, n=12),
+    "deep_prune": lambda question: search.deep_prune(question, step, alike, n=8, prefix=2),
     "first_finish": lambda question: search.first_finish(question, generate, n=4),
     "beam_search": lambda question: search.beam_search(question, step, score, n=6, width=2),
     "dvts": lambda question: search.dvts(question, step, score, n=6, width=2),

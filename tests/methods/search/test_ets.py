@@ -17,9 +17,10 @@ from solvers import accuracy, drawn
 import headway as hw
 from headway.methods import search
 from headway.methods.search import State
+from headway.methods.search.select.groups import average_linkage, group_by_angle
 from headway.methods.search.tree import keep
 from headway.methods.search.tree.ets import allocate_kept
-from headway.methods.search.tree.keep import Tree, group_by_angle, keep_best, keep_by_solver, keep_here, nodes_of, worth
+from headway.methods.search.tree.keep import Tree, keep_best, keep_by_solver, keep_here, nodes_of, worth
 
 PATHS = st.lists(st.tuples(*[st.integers(0, 3)] * 3), min_size=1, max_size=8, unique=True)
 
@@ -127,6 +128,9 @@ def test_average_linkage_joins_by_the_mean_distance_of_all_pairs():
     near, between, far = [1.0, 0.0], [0.8, 0.6], [0.28, 0.96]  # neighbours are 0.2 apart, the ends 0.72
     assert group_by_angle([near, between, far], 0.45) == [0, 0, 1]
     assert group_by_angle([near, between, far], 0.47) == [0, 0, 0], "(0.2 + 0.72) / 2"
+
+    with pytest.raises(hw.UsageError, match="give 2 finite numbers for each of 2"):
+        average_linkage([[0.0, float("nan")], [0.0, 0.0]], 0.5)
 
 
 # --- the search --------------------------------------------------------------------------------------------------------

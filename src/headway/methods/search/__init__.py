@@ -32,6 +32,7 @@ from headway.methods.search.rounds import attempts as attempts
 from headway.methods.search.rounds import first_accepted as first_accepted
 from headway.methods.search.rounds import sequential_tokens as sequential_tokens
 from headway.methods.search.sample.best_of_n import best_of_n as best_of_n
+from headway.methods.search.sample.deep_prune import deep_prune as deep_prune
 from headway.methods.search.sample.first_finish import first_finish as first_finish
 from headway.methods.search.sample.majority import majority as majority
 from headway.methods.search.sample.no_thinking import no_thinking as no_thinking

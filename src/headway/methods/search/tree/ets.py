@@ -12,8 +12,9 @@ from headway.methods.search import allocators
 from headway.methods.search.failures import SAMPLE_ERRORS, Errors
 from headway.methods.search.found import Found
 from headway.methods.search.parts import vectors_of
+from headway.methods.search.select.groups import group_by_angle
 from headway.methods.search.select.selectors import weighted_vote
-from headway.methods.search.tree.keep import Path, Tree, group_by_angle, keep_best, nodes_of
+from headway.methods.search.tree.keep import Path, Tree, keep_best, nodes_of
 from headway.methods.search.tree.loop import NOTHING_SAID, check_steps, tree_search
 
 Q = TypeVar("Q")

@@ -22,7 +22,6 @@ from typing import NamedTuple
 from headway.errors import UsageError
 from headway.extras import explain_missing
 from headway.methods import settings
-from headway.methods.search.allocators import cosine
 
 MOST_OPTIONS = 400
 """Options of a subtree, at most, before the solver is asked."""
@@ -187,52 +186,3 @@ def keep_by_solver(tree: Tree) -> list[int]:
     earned = sum(gain * keep for gain, keep in zip(tree.gains, keeps, strict=True))
     model.maximize(earned - tree.node_cost * sum(nodes.values()) + tree.bonus * sum(covers.values()))
     return [place for place, value in enumerate(model.vals(keeps)) if value > 0.5]
-
-
-# --- clusters --------------------------------------------------------------------------------------------------------
-
-
-def group_by_angle(vectors: Sequence[Sequence[float]], within: float = 0.05) -> list[int]:
-    """Group vectors by average linkage: the two groups whose mean cosine distance is the least are joined, as long as it is at most
-    `within`.
-
-    Args:
-        vectors: of one length; one of length zero is at distance 1 from all.
-        within: the cosine distance, from 0 to 2.
-
-    Returns:
-        The number of each vector's group, from 0, in the order in which groups first occur.
-
-    Raises:
-        UsageError: the vectors differ in length or are not finite, or `within` is no distance.
-
-    Example:
-        >>> group_by_angle([[1, 0], [0, 1], [1, 0.1]])
-        [0, 1, 0]
-    """
-    settings.number("group_by_angle", 0, 2, within=within)
-    alike = cosine(vectors)
-    groups = [[place] for place in range(len(vectors))]
-    apart = [[1 - value for value in row] for row in alike]
-    while len(groups) > 1:
-        least, one, other = min((apart[i][j], i, j) for i in range(len(groups)) for j in range(i))
-        if least > within:
-            break
-        _join_groups(groups, apart, other, one)
-    numbers = {min(group): group for group in groups}
-    found = [0] * len(vectors)
-    for number, first in enumerate(sorted(numbers)):
-        for place in numbers[first]:
-            found[place] = number
-    return found
-
-
-def _join_groups(groups: list[list[int]], apart: list[list[float]], one: int, other: int) -> None:
-    """Join two groups, the later into the earlier. The distance from the joint group is the mean over its members."""
-    a, b = len(groups[one]), len(groups[other])
-    for at in range(len(groups)):
-        apart[one][at] = apart[at][one] = (a * apart[one][at] + b * apart[other][at]) / (a + b)
-    groups[one] += groups.pop(other)
-    apart.pop(other)
-    for row in apart:
-        row.pop(other)
