@@ -183,6 +183,23 @@ async def alike(question: str, pairs: list[tuple[str, str]]) -> list[float]:
     return [0.9 if (one.strip("0") == other.strip("0")) != (by_hash("alike", one, other) < 0.1) else 0.1 for one, other in pairs]
 
 
+@hw.task(cost={"tokens": 1})
+async def plan(question: str, count: int) -> list[str]:
+    await work("plan", question, count)
+    return ["up", "down", "up"][:count]
+
+
+def follow(question: str, outline: str, index: int) -> Awaitable[Candidate]:
+    return generate(question.replace("|", f" by {outline}|"), index)
+
+
+@hw.task(cost={"tokens": 1})
+async def summarize(question: str, paths: list[Candidate]) -> Candidate:
+    await work("summarize", question, [path.value for path in paths])
+    right = any(path.answer == RIGHT for path in paths)
+    return Candidate("sum", RIGHT if right else "wrong", 1)
+
+
 def again(question: str, candidate: Candidate, feedback: str) -> str:
     return question.replace("|", f" not {candidate.value}|")
 
@@ -214,6 +231,9 @@ METHODS: dict[str, Callable[[str], Awaitable[Found]]] = {
     "best_of_n": lambda question: search.best_of_n(question, generate, score, n=6),
     "majority": lambda question: search.majority(question, generate, n=12),
     "deep_prune": lambda question: search.deep_prune(question, step, alike, n=8, prefix=2),
+    "follow_outlines": lambda question: search.follow_outlines(question, plan, follow, n=6),
+    "follow_outlines and a summary": lambda question: search.follow_outlines(question, plan, follow, n=6, summarize=summarize),
+    "para_thinker": lambda question: search.para_thinker(question, generate, summarize, n=6),
     "first_finish": lambda question: search.first_finish(question, generate, n=4),
     "beam_search": lambda question: search.beam_search(question, step, score, n=6, width=2),
     "dvts": lambda question: search.dvts(question, step, score, n=6, width=2),

@@ -34,6 +34,8 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "rebase": (search.rebase, STEPS),
     "dora": (search.dora, {**STEPS, "embed": never}),
     "deep_prune": (search.deep_prune, {"question": "q", "step": never, "alike": never}),
+    "follow_outlines": (search.follow_outlines, {"question": "q", "plan": never, "follow": never}),
+    "para_thinker": (search.para_thinker, {"question": "q", "think": never, "summarize": never}),
     "ets": (search.ets, {**STEPS, "embed": never}),
     "tree_search": (search.tree_search, {**STEPS, "allocate": never, "n": 2, "depth": 2, "select": selectors.best}),
     "best_of_n": (search.best_of_n, {**SAMPLES, "score": never}),
@@ -117,11 +119,15 @@ EVERYWHERE: dict[str, tuple[tuple[object, ...], str]] = {
     "errors": (("ModelError", [hw.ModelError], 3), "an exception class or several"),
     "edges": (((0.5, 0.2), (NAN,)), "numbers that go up"),
     "choices": (((), (("a", "b"),), (("a",), ("c", "d"))), "2 rows, one more than edges"),
-    **dict.fromkeys(("step", "score", "generate", "embed", "fast", "slow", "allocate", "alike"), FUNCTION),
+    **dict.fromkeys(
+        ("step", "score", "generate", "embed", "fast", "slow", "allocate", "alike", "plan", "follow", "think", "summarize"),
+        FUNCTION,
+    ),
     **dict.fromkeys(("detect", "verify", "hesitation", "revise"), MAYBE_FUNCTION),
 }
 HERE: dict[tuple[str, str], tuple[tuple[object, ...], str]] = {
     ("majority", "sure"): ((95, 0.5, 0, NAN, "very", None), "a number above 0.5, at most 1"),
+    ("follow_outlines", "summarize"): MAYBE_FUNCTION,
     ("deep_prune", "sure"): SHARE,
     ("compute_optimal", "sure"): ((NAN, "very"), "a number"),
     ("compute_optimal", "strategies"): (({"a": None}, {"a": 3}), "a function"),

@@ -36,6 +36,11 @@ from headway.methods.search.sample.deep_prune import deep_prune as deep_prune
 from headway.methods.search.sample.first_finish import first_finish as first_finish
 from headway.methods.search.sample.majority import majority as majority
 from headway.methods.search.sample.no_thinking import no_thinking as no_thinking
+from headway.methods.search.sample.outlines import Follower as Follower
+from headway.methods.search.sample.outlines import Outliner as Outliner
+from headway.methods.search.sample.outlines import follow_outlines as follow_outlines
+from headway.methods.search.sample.para_thinker import Summarizer as Summarizer
+from headway.methods.search.sample.para_thinker import para_thinker as para_thinker
 from headway.methods.search.select.compute_optimal import compute_optimal as compute_optimal
 from headway.methods.search.select.strategies import StrategyTable as StrategyTable
 from headway.methods.search.select.strategies import cross_validate as cross_validate
