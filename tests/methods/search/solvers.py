@@ -200,6 +200,16 @@ async def summarize(question: str, paths: list[Candidate]) -> Candidate:
     return Candidate("sum", RIGHT if right else "wrong", 1)
 
 
+@hw.task(cost={"tokens": 1})
+async def right_so_far(question: str, candidate: Candidate, index: int) -> Verdict:
+    await work("right so far", question, candidate.value, index)
+    return Verdict(not candidate.value.strip("0"))
+
+
+async def grounded(question: str) -> Found:
+    return (await search.grounded_search(question, step, right_so_far, proof, rounds=8)).found
+
+
 def again(question: str, candidate: Candidate, feedback: str) -> str:
     return question.replace("|", f" not {candidate.value}|")
 
@@ -240,6 +250,7 @@ METHODS: dict[str, Callable[[str], Awaitable[Found]]] = {
     "rebase": lambda question: search.rebase(question, step, score, n=6),
     "dora": lambda question: search.dora(question, step, score, embed, n=6),
     "ets": lambda question: search.ets(question, step, score, embed, n=6),
+    "grounded_search": grounded,
     "a_star": lambda question: search.a_star(question, step, score, n=12, width=3, parallel=2),
     "solve_detect_verify": lambda question: search.solve_detect_verify(question, step, glance, proof, k=3, rounds=5, revise=again),
     "compute_optimal": by_difficulty,

@@ -174,6 +174,8 @@ def test_sequential_tokens_are_those_of_the_longest_way(go, method):
         assert found.sequential_tokens in (6, 9, 12), "two rounds or more"
     elif method == "compute_optimal":
         assert found.sequential_tokens == 6, "probes, then a round of votes"
+    elif method == "grounded_search":
+        assert 3 < found.sequential_tokens <= 8 * 3, "one round after another"
     elif method in ("para_thinker", "follow_outlines and a summary"):
         assert found.sequential_tokens == 4, "a path, then the summary"
     else:

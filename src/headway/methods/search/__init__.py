@@ -50,6 +50,10 @@ from headway.methods.search.tree.beam import beam_search as beam_search
 from headway.methods.search.tree.dora import dora as dora
 from headway.methods.search.tree.dvts import dvts as dvts
 from headway.methods.search.tree.ets import ets as ets
+from headway.methods.search.tree.grounded import Grounded as Grounded
+from headway.methods.search.tree.grounded import Path as Path
+from headway.methods.search.tree.grounded import Step as Step
+from headway.methods.search.tree.grounded import grounded_search as grounded_search
 from headway.methods.search.tree.loop import Allocate as Allocate
 from headway.methods.search.tree.loop import tree_search as tree_search
 from headway.methods.search.tree.rebase import rebase as rebase
